@@ -1,0 +1,71 @@
+// The body of a request, by its content type.
+
+import express, { type Request, type RequestHandler, type Response } from 'express';
+import multer from 'multer';
+import { ScorelineError } from '../shared/errors.js';
+
+export type Body =
+  | { readonly type: 'json'; readonly value: unknown }
+  | { readonly type: 'bytes'; readonly bytes: Buffer }
+  | {
+      readonly type: 'form';
+      readonly files: readonly { name: string; bytes: Buffer }[];
+      readonly fields: Readonly<Record<string, unknown>>;
+    };
+
+/** @throws ScorelineError `unsupported_media_type`, and what the parsers throw */
+export type ReadBody = (request: Request, response: Response) => Promise<Body>;
+
+export function makeBodyReaders(bytesMax: number): { readJson: ReadBody; readAny: ReadBody } {
+  const json = express.json({ limit: bytesMax, strict: false, type: () => true });
+  const raw = express.raw({ limit: bytesMax, type: () => true });
+  const form = multer({
+    storage: multer.memoryStorage(),
+    limits: { fileSize: bytesMax, files: 2, fields: 20, fieldSize: bytesMax, parts: 22 },
+  }).any();
+
+  const readJson: ReadBody = async (request, response) => {
+    if (!request.is('application/json')) {
+      throw unsupported(request, 'application/json');
+    }
+    await run(json, request, response);
+    return { type: 'json', value: request.body };
+  };
+
+  const readAny: ReadBody = async (request, response) => {
+    if (request.is('application/json')) return readJson(request, response);
+    if (request.is('multipart/form-data')) {
+      await run(form, request, response);
+      const files = (request.files as Express.Multer.File[] | undefined) ?? [];
+      return {
+        type: 'form',
+        files: files.map((file) => ({ name: file.originalname, bytes: file.buffer })),
+        fields: { ...request.body },
+      };
+    }
+    if (request.is(['image/*', 'text/plain', 'application/octet-stream'])) {
+      await run(raw, request, response);
+      return {
+        type: 'bytes',
+        bytes: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+      };
+    }
+    throw unsupported(request, 'application/json, multipart/form-data, image/* or text/plain');
+  };
+
+  return { readJson, readAny };
+}
+
+function run(handler: RequestHandler, request: Request, response: Response): Promise<void> {
+  return new Promise((resolve, reject) => {
+    void handler(request, response, (error?: unknown) => (error ? reject(error) : resolve()));
+  });
+}
+
+function unsupported(request: Request, expected: string): ScorelineError {
+  const came = request.get('content-type')?.slice(0, 100) ?? 'none';
+  return new ScorelineError(
+    'unsupported_media_type',
+    `Expected the content type ${expected}; got ${came}. Set the Content-Type header.`,
+  );
+}

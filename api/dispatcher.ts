@@ -1,0 +1,114 @@
+// The dispatcher: from items to jobs.
+//
+// A *lane* is a model's way to the queue. It has at most one `add` in flight; the items that come
+// meanwhile share the next job, up to the model's batch size. An idle lane sends at once, so
+// nothing ever waits for a timer, and under load the jobs are batches already.
+
+import { randomUUID } from 'node:crypto';
+import { type BatchJob, type Item, nowMs } from '../shared/contract.js';
+import { ScorelineError } from '../shared/errors.js';
+import type { Model } from '../shared/models.js';
+import type { Queue } from './queue.js';
+import type { Replies, ScoredReply } from './replies.js';
+
+/** The most bytes of binary input in one job. */
+const jobBytesMax = 32 * 1024 * 1024;
+
+/** An input as it travels: text inside the job, bytes beside it. */
+export type PreparedInput = { readonly text: string } | { readonly bytes: Buffer };
+
+export interface Submission {
+  readonly model: Model;
+  readonly input: PreparedInput;
+  readonly top: number;
+  readonly deadlineAt: number;
+}
+
+export interface Ticket {
+  readonly id: string;
+  readonly reply: Promise<ScoredReply>;
+  /** Nobody waits for the answer any more. */
+  cancel(): void;
+}
+
+export interface Dispatcher {
+  submit(submission: Submission): Ticket;
+}
+
+interface Lane {
+  readonly model: Model;
+  waiting: { item: Item; bytes: Buffer | undefined }[];
+  sending: boolean;
+}
+
+export function makeDispatcher(options: {
+  /** The stream on which this API instance is answered. */
+  instance: string;
+  queue: Pick<Queue, 'add' | 'cancel'>;
+  replies: Replies;
+}): Dispatcher {
+  const { instance, queue, replies } = options;
+  const lanes = new Map<string, Lane>();
+
+  const laneOf = (model: Model): Lane => {
+    const known = lanes.get(model.queue);
+    if (known) return known;
+    const lane: Lane = { model, waiting: [], sending: false };
+    lanes.set(model.queue, lane);
+    return lane;
+  };
+
+  const send = async (lane: Lane) => {
+    if (lane.sending) return;
+    lane.sending = true;
+    while (lane.waiting.length > 0) {
+      const entries = takeEntries(lane).filter((entry) => replies.isExpected(entry.item.id));
+      if (entries.length > 0) await sendJob(lane.model, entries);
+    }
+    lane.sending = false;
+  };
+
+  const sendJob = async (model: Model, entries: Lane['waiting']) => {
+    const job: BatchJob = { replyTo: instance, items: entries.map((entry) => entry.item) };
+    const payload = new Map<string, Buffer>();
+    for (const { item, bytes } of entries) if (bytes) payload.set(item.id, bytes);
+    try {
+      await queue.add(model.queue, job, payload);
+    } catch (error) {
+      for (const { item } of entries) replies.fail(item.id, error as ScorelineError);
+    }
+  };
+
+  return {
+    submit({ model, input, top, deadlineAt }) {
+      const id = randomUUID();
+      const reply = replies.expect(id, deadlineAt);
+      const text = 'text' in input ? { text: input.text } : {};
+      const item: Item = { id, submittedAt: nowMs(), deadlineAt, top, ...text };
+      const lane = laneOf(model);
+      lane.waiting.push({ item, bytes: 'bytes' in input ? input.bytes : undefined });
+      void send(lane);
+      return {
+        id,
+        reply,
+        cancel: () => {
+          const error = new ScorelineError('client_closed', 'The client hung up.');
+          if (replies.fail(id, error)) queue.cancel(model.queue, id, deadlineAt).catch(() => {});
+        },
+      };
+    },
+  };
+}
+
+/** Takes the entries of the next job off the lane: as many as make a batch. */
+function takeEntries(lane: Lane): Lane['waiting'] {
+  const max = lane.model.manifest.batch.max;
+  let bytes = 0;
+  let count = 0;
+  for (const entry of lane.waiting.slice(0, max)) {
+    bytes += entry.bytes?.byteLength ?? 0;
+    if (count > 0 && bytes > jobBytesMax) break;
+    count++;
+  }
+  return lane.waiting.splice(0, count);
+}

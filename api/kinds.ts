@@ -1,0 +1,52 @@
+// The kinds, seen from the API: how a request becomes inputs, and how scores are worded. One file
+// a kind.
+
+import type { Scores } from '../shared/contract.js';
+import type { Manifest } from '../shared/manifest.js';
+import type { Label, Model } from '../shared/models.js';
+import type { PreparedInput } from './dispatcher.js';
+import { classification } from './kinds/classification.js';
+import { makeImageKind } from './kinds/image.js';
+import { ranking } from './kinds/ranking.js';
+import { text } from './kinds/text.js';
+
+/** One input as it came: a text, or the bytes of a file. */
+export interface RawInput {
+  /** How the caller calls it, where inputs have names. */
+  readonly name: string | undefined;
+  readonly value: string | Buffer;
+}
+
+export interface InputKind {
+  /** Whether a JSON input has this kind's form; decides which model `/score` means. */
+  matchesJson(input: unknown): boolean;
+  /** The inputs in the `input` of a JSON body. */
+  fromJson(input: unknown): RawInput[];
+  /** The input in a raw body or in a part of a form. */
+  fromBytes(bytes: Buffer, name?: string): RawInput;
+  /** Validates an input and makes it ready for the worker. */
+  prepare(input: RawInput, model: Model): Promise<PreparedInput>;
+}
+
+export interface OutputKind {
+  /** The predictions of the native contract, best first. */
+  predictions(scores: Scores, labels: readonly Label[]): object[];
+  /** How many classes `POST /score` answers. */
+  referenceTop(model: Model): number;
+  /** The `result` of `POST /score`, without the time. */
+  referenceResult(
+    results: ReadonlyArray<{ name: string; scores: Scores }>,
+    labels: readonly Label[],
+  ): unknown;
+}
+
+export type InputKinds = Record<Manifest['input']['kind'], InputKind>;
+
+export function makeInputKinds(limits: { imagePixelsMax: number; imagesMax: number }): InputKinds {
+  return { text, image: makeImageKind(limits) };
+}
+
+export const outputKinds: Record<Manifest['output']['kind'], OutputKind> = {
+  ranking,
+  classification,
+};

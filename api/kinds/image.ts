@@ -1,0 +1,202 @@
+// Images: from the bytes of a file to the pixels a network was trained on.
+//
+// What a file may hold is handled on purpose: EXIF orientation is applied, transparent parts are
+// put on white, grey, CMYK and 16-bit images become 8-bit sRGB, of an animation the first picture
+// counts. SVG and every other format whose reader is not needed is shut off in the library itself.
+
+import sharp, { type Sharp } from 'sharp';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
+import type { ImageInput } from '../../shared/manifest.js';
+import type { InputKind, RawInput } from '../kinds.js';
+
+const formats = 'JPEG, PNG, WebP, GIF, TIFF or AVIF';
+
+sharp.block({ operation: ['VipsForeignLoad'] });
+sharp.unblock({
+  operation: [
+    'VipsForeignLoadJpeg',
+    'VipsForeignLoadPng',
+    'VipsForeignLoadWebp',
+    'VipsForeignLoadNsgif',
+    'VipsForeignLoadTiff',
+    'VipsForeignLoadHeif',
+  ],
+});
+// One thread an image: requests are many, and the other cores have theirs.
+sharp.concurrency(1);
+sharp.cache(false);
+
+export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: number }): InputKind {
+  return {
+    matchesJson: (input) => typeof input === 'object' && input !== null && !Array.isArray(input),
+
+    fromJson(input) {
+      const entries = imageEntries(input);
+      if (entries.length === 0) {
+        throw new ScorelineError(
+          'input_missing',
+          'Expected at least one image in "input"; it is empty.',
+        );
+      }
+      if (entries.length > limits.imagesMax) {
+        throw new ScorelineError(
+          'too_many_inputs',
+          `Expected at most ${limits.imagesMax} images in a request; got ${entries.length}. Send more requests: they are batched by themselves.`,
+        );
+      }
+      return entries.map(([name, value]) => ({ name, value: decodeBase64(name, value) }));
+    },
+
+    fromBytes: (bytes, name) => ({ name, value: bytes }),
+
+    async prepare(input, { manifest }) {
+      if (manifest.input.kind !== 'image')
+        throw new Error('An image for a text model. This is a bug.');
+      const bytes = input.value as Buffer;
+      if (bytes.byteLength === 0) throw unreadable(input, 'it is empty');
+      if (looksLikeMarkup(bytes)) {
+        throw new ScorelineError(
+          'image_unsupported',
+          `Expected ${named(input)}a ${formats} image; got SVG, XML or HTML. Convert it to PNG first.`,
+        );
+      }
+      try {
+        return { bytes: await toPixels(bytes, manifest.input, limits.imagePixelsMax) };
+      } catch (error) {
+        throw imageError(input, coerceError(error), limits.imagePixelsMax);
+      }
+    },
+  };
+}
+
+/**
+ * The pixels of an image as the network takes them: height × width × 3, RGB, 8 bits. Cuts the
+ * centred square where the manifest says so, and resizes with a bicubic kernel.
+ *
+ * Colour profiles are ignored, as they were in training; CMYK has no other way to RGB than one.
+ */
+export async function toPixels(
+  bytes: Buffer,
+  input: ImageInput,
+  pixelsMax: number,
+): Promise<Buffer> {
+  const limits = { limitInputPixels: pixelsMax, failOn: 'error' } as const;
+  const { autoOrient, space } = await sharp(bytes, limits).metadata();
+  const region = input.cropFraction
+    ? centredSquare(autoOrient, input.cropFraction)
+    : wholeOf(autoOrient);
+  const image = sharp(bytes, { ...limits, ignoreIcc: space !== 'cmyk' })
+    .autoOrient()
+    .extract(region);
+  return resize(image, region, input)
+    .flatten({ background: '#ffffff' })
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer();
+}
+
+interface Region {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+/** The square of the original EfficientNet evaluation, rounded as there. */
+function centredSquare(
+  { width, height }: { width: number; height: number },
+  fraction: number,
+): Region {
+  const side = Math.max(1, Math.floor(Math.min(width, height) * fraction));
+  return {
+    left: Math.floor((width - side + 1) / 2),
+    top: Math.floor((height - side + 1) / 2),
+    width: side,
+    height: side,
+  };
+}
+
+function wholeOf({ width, height }: { width: number; height: number }): Region {
+  return { left: 0, top: 0, width, height };
+}
+
+/**
+ * libvips' resize shifts an image that it enlarges by half a pixel (libvips/libvips#4841), so
+ * enlarging is done as an affine transformation between the centres of the pixels.
+ */
+function resize(image: Sharp, region: Region, { width, height }: ImageInput): Sharp {
+  if (region.width > width || region.height > height) {
+    return image.resize(width, height, { fit: 'fill', kernel: 'cubic', fastShrinkOnLoad: false });
+  }
+  const [x, y] = [width / region.width, height / region.height];
+  return image
+    .affine([x, 0, 0, y], { odx: (x - 1) / 2, ody: (y - 1) / 2, interpolator: 'bicubic' })
+    .resize(width, height, { fit: 'fill' });
+}
+
+/** `{"name": "<base64>", …}`, or the base64 alone. */
+function imageEntries(input: unknown): [name: string, value: unknown][] {
+  if (typeof input === 'string') return [['image', input]];
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    throw new ScorelineError(
+      'input_invalid',
+      'Expected "input" to be {"<name>": "<base64 of an image>"}; got something else.',
+    );
+  }
+  return Object.entries(input);
+}
+
+/** Base64 as clients send it: bare, in literal quotes, as Python prints it, or as a data URL. */
+function decodeBase64(name: string, value: unknown): Buffer {
+  if (typeof value !== 'string') {
+    throw new ScorelineError(
+      'input_invalid',
+      `Expected the image ${JSON.stringify(name)} as a base64 text; got ${value === null ? 'null' : `a ${typeof value}`}.`,
+    );
+  }
+  const bare = value
+    .trim()
+    .replace(/^b(?=['"])/, '')
+    .replace(/^(['"])([\s\S]*)\1$/, '$2')
+    .replace(/^data:[^,]{0,200};base64,/, '')
+    .replace(/\s+/g, '');
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(bare) || bare.length % 4 === 1) {
+    throw new ScorelineError(
+      'base64_invalid',
+      `Expected the image ${JSON.stringify(name)} as base64; it holds characters that base64 does not have, or is cut off.`,
+    );
+  }
+  return Buffer.from(bare, 'base64');
+}
+
+function looksLikeMarkup(bytes: Buffer): boolean {
+  return /^[\uFEFF\s]*<(\?xml|svg|!doctype|!--|html)/i.test(
+    bytes.subarray(0, 512).toString('utf8'),
+  );
+}
+
+function imageError(input: RawInput, error: Error, pixelsMax: number): ScorelineError {
+  if (/pixel limit/i.test(error.message)) {
+    return new ScorelineError(
+      'image_too_large',
+      `Expected ${named(input)}an image of at most ${pixelsMax} pixels; it has more. Scale it down: the network sees a small picture anyway.`,
+      { cause: error },
+    );
+  }
+  if (/unsupported image format/i.test(error.message)) {
+    return unreadable(input, 'it is none of these, or damaged at its beginning', error);
+  }
+  return unreadable(input, 'it is damaged or cut off', error);
+}
+
+function unreadable(input: RawInput, reason: string, cause?: Error): ScorelineError {
+  return new ScorelineError(
+    'image_unreadable',
+    `Expected ${named(input)}a ${formats} image; ${reason}.`,
+    { cause },
+  );
+}
+
+function named(input: RawInput): string {
+  return input.name === undefined ? '' : `${JSON.stringify(input.name)} to be `;
+}

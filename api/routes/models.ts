@@ -1,0 +1,112 @@
+// The native contract: scoring by model, and the list of models.
+
+import { type Request, Router } from 'express';
+import { ScorelineError } from '../../shared/errors.js';
+import { findModel, type Model } from '../../shared/models.js';
+import type { Body, ReadBody } from '../body.js';
+import { type InputKinds, outputKinds, type RawInput } from '../kinds.js';
+import { type Given, readDeadlineAt, readTop } from '../parameters.js';
+import type { Queue } from '../queue.js';
+import type { Score } from '../scoring.js';
+import { asObject } from './reference.js';
+
+export function makeModelRoutes(options: {
+  models: readonly Model[];
+  kinds: InputKinds;
+  score: Score;
+  readAny: ReadBody;
+  queue: Pick<Queue, 'countWorkers'>;
+}): Router {
+  const { models, kinds, score, readAny, queue } = options;
+  const router = Router();
+
+  router.get('/v1/models', async (_request, response) => {
+    const workers = await queue.countWorkers(models.map((model) => model.queue));
+    response.json({
+      models: models.map((model, index) => describe(model, workers[index] ?? 0)),
+    });
+  });
+
+  router.post(
+    ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'],
+    async (request, response) => {
+      const model = modelOf(request);
+      const { input, given } = readInput(await readAny(request, response), model, request);
+      const top = readTop(given, model);
+      const deadlineAt = readDeadlineAt(request, given, model);
+      const [reply] = await score({ model, inputs: [input], top, deadlineAt }, response);
+      if (!reply) throw new Error('One input has one reply. This is a bug.');
+      response.json({
+        model: model.name,
+        version: model.version,
+        id: reply.id,
+        predictions: outputKinds[model.manifest.output.kind].predictions(
+          reply.scores,
+          model.labels,
+        ),
+        timing: reply.timing,
+      });
+    },
+  );
+
+  function modelOf(request: Request): Model {
+    const model = findModel(models, String(request.params.model));
+    const { version } = request.params;
+    if (version === undefined || version === model.version) return model;
+    throw new ScorelineError(
+      'model_not_found',
+      `There is no version ${JSON.stringify(version)} of ${model.name}. The version here: ${model.version}.`,
+    );
+  }
+
+  function readInput(
+    body: Body,
+    model: Model,
+    request: Request,
+  ): { input: RawInput; given: Given } {
+    const kind = kinds[model.manifest.input.kind];
+    if (body.type === 'bytes') return { input: kind.fromBytes(body.bytes), given: request.query };
+    if (body.type === 'json') {
+      const value = asObject(body.value);
+      if (value.input === undefined) asObject(undefined);
+      return { input: onlyOne(kind.fromJson(value.input)), given: { ...request.query, ...value } };
+    }
+    const { input, ...fields } = body.fields;
+    const inputs = [
+      ...body.files.map((file) => kind.fromBytes(file.bytes, file.name)),
+      ...(input === undefined ? [] : kind.fromJson(input)),
+    ];
+    return { input: onlyOne(inputs), given: { ...request.query, ...fields } };
+  }
+
+  return router;
+}
+
+function onlyOne(inputs: readonly RawInput[]): RawInput {
+  const [input, ...others] = inputs;
+  if (!input) {
+    throw new ScorelineError(
+      'input_missing',
+      'Expected one file, or the field "input"; there is none.',
+    );
+  }
+  if (others.length === 0) return input;
+  throw new ScorelineError(
+    'too_many_inputs',
+    `Expected one input in a request; got ${inputs.length}. Send one request for each: they are batched by themselves.`,
+  );
+}
+
+function describe(model: Model, workers: number) {
+  const { description, input, output, batch, deadlineMs } = model.manifest;
+  return {
+    name: model.name,
+    version: model.version,
+    description,
+    input,
+    output: { kind: output.kind, classes: model.labels.length, top: output.top },
+    batchMax: batch.max,
+    deadlineMs,
+    workers,
+  };
+}

@@ -1,0 +1,82 @@
+// The reference contract: what clients of the architecture's first implementation speak.
+
+import { type Request, type Response, Router } from 'express';
+import { ScorelineError } from '../../shared/errors.js';
+import { findModel, type Model } from '../../shared/models.js';
+import type { ReadBody } from '../body.js';
+import { type InputKinds, outputKinds } from '../kinds.js';
+import { readDeadlineAt } from '../parameters.js';
+import type { Score } from '../scoring.js';
+
+export function makeReferenceRoutes(options: {
+  models: readonly Model[];
+  kinds: InputKinds;
+  score: Score;
+  readJson: ReadBody;
+  version: string;
+}): Router {
+  const { models, kinds, score, readJson, version } = options;
+  const router = Router();
+
+  router.get('/', (_request, response) => {
+    response.type('text/plain').send('Healthy');
+  });
+
+  router.get('/version', (_request, response) => {
+    response.type('text/plain').send(version);
+  });
+
+  router.post('/score', async (request: Request, response: Response) => {
+    const started = performance.now();
+    const body = await readJson(request, response);
+    const given = asObject(body.type === 'json' ? body.value : undefined);
+    if (given.input === undefined) throw inputMissing();
+    const model = chooseModel(request.query.model, given.input);
+    const { manifest, labels } = model;
+    const output = outputKinds[manifest.output.kind];
+    const inputs = kinds[manifest.input.kind].fromJson(given.input);
+    const deadlineAt = readDeadlineAt(request, { ...request.query, ...given }, model);
+    const top = output.referenceTop(model);
+
+    const replies = await score({ model, inputs, top, deadlineAt }, response);
+    const results = replies.map(({ scores }, index) => ({
+      name: inputs[index]?.name ?? '',
+      scores,
+    }));
+    const ms = (performance.now() - started).toFixed(2);
+    response.json({
+      result: [...toArray(output.referenceResult(results, labels)), `Computed in ${ms} ms`],
+    });
+  });
+
+  /** The model that was named, or the first whose kind of input has the form that came. */
+  function chooseModel(name: unknown, input: unknown): Model {
+    if (name !== undefined) return findModel(models, String(name));
+    const model = models.find(({ manifest }) => kinds[manifest.input.kind].matchesJson(input));
+    if (model) return model;
+    throw new ScorelineError(
+      'input_invalid',
+      'Expected "input" to be a text, or {"<name>": "<base64 of an image>"}, for a model that is served here; got something else. See GET /v1/models.',
+    );
+  }
+
+  return router;
+}
+
+export function asObject(value: unknown): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw inputMissing();
+}
+
+function inputMissing(): ScorelineError {
+  return new ScorelineError(
+    'input_missing',
+    'Expected a JSON object with the key "input", as in {"input": "…"}; there is none.',
+  );
+}
+
+function toArray(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [value];
+}

@@ -1,0 +1,135 @@
+// The API: a light HTTP service that never loads a model.
+
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express, { type Express, type RequestHandler } from 'express';
+import type { Configurations } from '../shared/configuration.js';
+import { makeKeys } from '../shared/contract.js';
+import { ScorelineError } from '../shared/errors.js';
+import type { Running } from '../shared/lifecycle.js';
+import type { Logger } from '../shared/log.js';
+import { readModels } from '../shared/models.js';
+import { connectConsumer, connectProducer, waitUntilReady } from '../shared/redis.js';
+import { packageVersion } from '../shared/version.js';
+import { makeAdmission } from './admission.js';
+import { makeBodyReaders } from './body.js';
+import { makeDispatcher } from './dispatcher.js';
+import { makeInputKinds } from './kinds.js';
+import { makeProblemHandler } from './problem.js';
+import { makeQueue } from './queue.js';
+import { makeReplies } from './replies.js';
+import { openReplyStream } from './reply-stream.js';
+import { makeHealthRoutes } from './routes/health.js';
+import { makeModelRoutes } from './routes/models.js';
+import { makeReferenceRoutes } from './routes/reference.js';
+import { makeScore } from './scoring.js';
+
+export async function startApi(
+  configuration: Configurations['api'],
+  log: Logger,
+): Promise<Running> {
+  const models = readModels({
+    directory: configuration.MODELS_DIR,
+    names: configuration.MODELS,
+    filesNeeded: false,
+  });
+  const connect = { url: configuration.REDIS_URL, log };
+  const producer = connectProducer({ ...connect, name: 'api' });
+  const reader = connectConsumer({ ...connect, name: 'replies' });
+  await Promise.all([waitUntilReady(producer), waitUntilReady(reader)]);
+
+  const keys = makeKeys(configuration.QUEUE_PREFIX);
+  const instance = randomUUID();
+  const replies = makeReplies();
+  const replyStream = await openReplyStream({
+    instance,
+    keys,
+    producer,
+    reader,
+    onReply: replies.settle,
+    log,
+  });
+  const queue = makeQueue({
+    redis: producer,
+    keys,
+    queues: models.map((model) => model.queue),
+    log,
+  });
+
+  let closing = false;
+  const isClosing = () => closing;
+  const kinds = makeInputKinds({
+    imagePixelsMax: configuration.IMAGE_PIXELS_MAX,
+    imagesMax: configuration.IMAGES_PER_REQUEST_MAX,
+  });
+  const admission = makeAdmission({
+    permitsMax: configuration.PERMITS_MAX,
+    now: () => performance.now(),
+  });
+  const dispatcher = makeDispatcher({ instance, queue, replies });
+  const score = makeScore({ admission, kinds, dispatcher, isClosing });
+  const { readJson, readAny } = makeBodyReaders(configuration.BODY_BYTES_MAX);
+
+  const app = makeApp();
+  app.use(makeReferenceRoutes({ models, kinds, score, readJson, version: packageVersion() }));
+  app.use(makeModelRoutes({ models, kinds, score, readAny, queue }));
+  app.use(makeHealthRoutes({ models, queue, isClosing }));
+  app.use(notFound);
+  app.use(makeProblemHandler(log, configuration.BODY_BYTES_MAX));
+
+  const server = await listen(app, configuration);
+  const { address, port } = server.address() as AddressInfo;
+  log.info({ address, port, models: models.map((model) => model.name) }, 'API is ready');
+
+  return {
+    report: { port, models: models.map((model) => model.name) },
+    close: async () => {
+      closing = true;
+      const closed = once(server, 'close');
+      server.close();
+      server.closeIdleConnections();
+      const cutOff = setTimeout(() => server.closeAllConnections(), configuration.SHUTDOWN_MS);
+      await closed;
+      clearTimeout(cutOff);
+      await replyStream.close();
+      await queue.close();
+      producer.disconnect();
+    },
+  };
+}
+
+function makeApp(): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  // An answer to a POST is never asked for again by its tag; computing one costs time.
+  app.disable('etag');
+  return app;
+}
+
+const notFound: RequestHandler = (request) => {
+  const addresses = 'POST /score, POST /v1/models/{model}/score, GET /v1/models';
+  throw new ScorelineError(
+    'not_found',
+    `There is nothing at ${request.method} ${request.path.slice(0, 200)}. Try ${addresses}.`,
+  );
+};
+
+async function listen(app: Express, configuration: Configurations['api']): Promise<Server> {
+  const server = createServer(app);
+  // Longer than the idle time of common load balancers, so that they never write to a connection
+  // that is just being closed.
+  server.keepAliveTimeout = 75_000;
+  server.listen(configuration.PORT, configuration.HOST);
+  await Promise.race([
+    once(server, 'listening'),
+    once(server, 'error').then(([error]) => {
+      throw new ScorelineError(
+        'configuration_invalid',
+        `PORT: expected a port this process can listen on at ${configuration.HOST}; got ${configuration.PORT} (${(error as NodeJS.ErrnoException).code}). Choose another: PORT=8081`,
+      );
+    }),
+  ]);
+  return server;
+}

@@ -1,0 +1,124 @@
+// Downloads a file that is known by size and SHA-256: resumes what was cut, tries mirrors in
+// order, and puts nothing in place that was not checked.
+
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { coerceError, ScorelineError } from '../shared/errors.js';
+
+export interface Download {
+  readonly urls: readonly string[];
+  readonly file: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Called with the bytes that are there, as they come. */
+  readonly onProgress: (bytesDone: number) => void;
+  readonly onRetry: (reason: string) => void;
+}
+
+const attemptsPerUrl = 4;
+/** A connection that brings nothing for this long counts as cut. */
+const stallMs = 30_000;
+
+/** @throws ScorelineError `download_failed`, with what each mirror did */
+export async function download(options: Download): Promise<void> {
+  const part = `${options.file}.part`;
+  const failures: string[] = [];
+  for (const url of options.urls) {
+    const failure = await downloadFrom(url, part, options);
+    if (failure === undefined) {
+      renameSync(part, options.file);
+      return;
+    }
+    failures.push(`${url}: ${failure}`);
+    options.onRetry(failures.at(-1) as string);
+  }
+  throw new ScorelineError(
+    'download_failed',
+    `Expected to get ${options.file} from one of ${options.urls.length} addresses; none gave it. Check the connection and run the command again: it goes on where it stopped.\n  ${failures.join('\n  ')}`,
+  );
+}
+
+/** Undefined when the part is complete and right, else why not. */
+async function downloadFrom(
+  url: string,
+  part: string,
+  options: Download,
+): Promise<string | undefined> {
+  let failure = '';
+  for (let attempt = 1; attempt <= attemptsPerUrl; attempt++) {
+    try {
+      if (sizeOf(part) > options.bytes) rmSync(part);
+      if (sizeOf(part) < options.bytes) await append(url, part, options);
+      return await checkPart(part, options);
+    } catch (thrown) {
+      failure = reasonOf(coerceError(thrown));
+      if (thrown instanceof RefusedError) return failure;
+      if (attempt < attemptsPerUrl)
+        options.onRetry(`${failure}; going on from ${sizeOf(part)} bytes`);
+      await new Promise((resolve) => setTimeout(resolve, 100 * 4 ** (attempt - 1)));
+    }
+  }
+  return failure;
+}
+
+/** The server has answered, and asking again would not help. */
+class RefusedError extends Error {}
+
+/** Fetches what is missing and appends it; starts again where the server cannot resume. */
+async function append(url: string, part: string, options: Download): Promise<void> {
+  const from = sizeOf(part);
+  const abort = new AbortController();
+  let stalled = setTimeout(() => abort.abort(), stallMs);
+  try {
+    const response = await fetch(url, {
+      headers: from > 0 ? { Range: `bytes=${from}-` } : {},
+      signal: abort.signal,
+    });
+    if (!response.ok || !response.body) {
+      await response.body?.cancel();
+      throw new RefusedError(`the server answers ${response.status} ${response.statusText}`.trim());
+    }
+    const resumed = response.status === 206;
+    let done = resumed ? from : 0;
+    const body = Readable.fromWeb(response.body as import('node:stream/web').ReadableStream);
+    body.on('data', (chunk: Buffer) => {
+      clearTimeout(stalled);
+      stalled = setTimeout(() => abort.abort(), stallMs);
+      done += chunk.length;
+      if (done > options.bytes)
+        body.destroy(new RefusedError('the file there is larger than expected'));
+      options.onProgress(done);
+    });
+    await pipeline(body, createWriteStream(part, { flags: resumed ? 'a' : 'w' }));
+    if (done < options.bytes)
+      throw new Error(`the connection ended after ${done} of ${options.bytes} bytes`);
+  } finally {
+    clearTimeout(stalled);
+  }
+}
+
+async function checkPart(part: string, { sha256 }: Download): Promise<string | undefined> {
+  const came = await sha256Of(part);
+  if (came === sha256) return undefined;
+  rmSync(part);
+  return `expected the SHA-256 ${sha256}; got ${came}`;
+}
+
+/** The SHA-256 of a file, in hexadecimal. */
+export async function sha256Of(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+function reasonOf(error: Error): string {
+  if (error.name === 'AbortError') return `nothing came for ${stallMs / 1000} s`;
+  const cause = error.cause as NodeJS.ErrnoException | undefined;
+  return cause?.code ? `${error.message} (${cause.code})` : error.message;
+}

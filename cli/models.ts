@@ -1,0 +1,141 @@
+// `npm run models -- list | pull NAME | check [NAME]`
+
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { Presets, SingleBar } from 'cli-progress';
+import { toPixels } from '../api/kinds/image.js';
+import { coerceError, ScorelineError } from '../shared/errors.js';
+import { makeLogger } from '../shared/log.js';
+import { readManifests } from '../shared/manifest.js';
+import { fileMissing, findModel, type Model, readModels } from '../shared/models.js';
+import { packageDirectory } from '../shared/version.js';
+import { openScorer, type ScorerItem } from '../worker/scorer.js';
+import { download, sha256Of } from './download.js';
+
+const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+try {
+  const [command, name, ...others] = process.argv.slice(2);
+  if (command === 'list' && name === undefined) list();
+  else if (command === 'pull' && name && others.length === 0) await pull(modelNamed(name));
+  else if (command === 'check' && others.length === 0) await checkAll(name);
+  else {
+    throw new ScorelineError(
+      'configuration_invalid',
+      'Usage: npm run models -- list | pull NAME | check [NAME]',
+    );
+  }
+} catch (error) {
+  process.stderr.write(`${coerceError(error).message}\n`);
+  process.exitCode = 1;
+}
+
+function allModels(): Model[] {
+  const names = readManifests(directory).map((manifest) => manifest.name);
+  return readModels({ directory, names, filesNeeded: false });
+}
+
+function modelNamed(name: string): Model {
+  return findModel(allModels(), name);
+}
+
+function list(): void {
+  for (const model of allModels()) {
+    const { source, description } = model.manifest;
+    const megabytes = `${(source.bytes / 1e6).toFixed(1)} MB`;
+    const state = existsSync(model.file)
+      ? 'here'
+      : `not here; npm run models -- pull ${model.name}`;
+    say(`${model.name.padEnd(22)} ${megabytes.padStart(9)}  ${state}\n    ${description}`);
+  }
+}
+
+async function pull(model: Model): Promise<void> {
+  const { source } = model.manifest;
+  if (existsSync(model.file) && (await sha256Of(model.file)) === source.sha256) {
+    say(`${model.name}: ${model.file} is there already, and right.`);
+    return;
+  }
+  if (source.urls.length === 0) {
+    throw new ScorelineError(
+      'download_failed',
+      `${model.name}: expected addresses in source.urls of its manifest; there are none, since the file comes with the repository.`,
+    );
+  }
+  const bar = new SingleBar(
+    {
+      format: `${model.name} {bar} {percentage}% {value}/{total} bytes, {eta} s left`,
+      noTTYOutput: true,
+      notTTYSchedule: 5000,
+    },
+    Presets.shades_classic,
+  );
+  bar.start(source.bytes, 0);
+  try {
+    await download({
+      urls: source.urls,
+      file: model.file,
+      bytes: source.bytes,
+      sha256: source.sha256,
+      onProgress: (bytesDone) => bar.update(bytesDone),
+      onRetry: (reason) => process.stderr.write(`\n${reason}\n`),
+    });
+  } finally {
+    bar.stop();
+  }
+  say(`${model.name}: ${model.file} is in place; size and SHA-256 are right.`);
+}
+
+async function checkAll(name: string | undefined): Promise<void> {
+  const models =
+    name === undefined ? allModels().filter((model) => existsSync(model.file)) : [modelNamed(name)];
+  for (const model of models) await check(model);
+}
+
+/** Every step says what it found; the first that fails ends the check. */
+async function check(model: Model): Promise<void> {
+  const { source, example } = model.manifest;
+  say(`${model.name}@${model.version}`);
+  say(`  manifest   right, ${model.labels.length} classes`);
+
+  if (!existsSync(model.file)) throw fileMissing(model);
+  const { size } = statSync(model.file);
+  const sha256 = await sha256Of(model.file);
+  if (size !== source.bytes || sha256 !== source.sha256) {
+    throw new ScorelineError(
+      'model_file_wrong',
+      `${model.file}: expected ${source.bytes} bytes with SHA-256 ${source.sha256}; got ${size} bytes with ${sha256}`,
+    );
+  }
+  say(`  file       ${size} bytes, SHA-256 right`);
+
+  const scorer = await openScorer(model, makeLogger({ role: 'check', level: 'silent' }));
+  try {
+    say('  shapes     inputs and outputs fit, in batches of 1 and of the largest size');
+    const item = await exampleItem(model);
+    const { results } = await scorer.score([item]);
+    const result = results[0];
+    if (!result || 'error' in result) throw result?.error ?? new Error('No result. This is a bug.');
+    const [index = 0, score = 0] = result.scores[0] ?? [];
+    const label = model.labels[index]?.text;
+    const { expected } = example;
+    if (label !== expected.label || Math.abs(score - expected.score) > expected.tolerance) {
+      throw new ScorelineError(
+        'model_file_wrong',
+        `${model.name}: example: expected ${JSON.stringify(expected.label)} at ${expected.score} ± ${expected.tolerance}; got ${JSON.stringify(label)} at ${score}`,
+      );
+    }
+    say(`  example    ${JSON.stringify(label)} at ${score}, as expected`);
+  } finally {
+    await scorer.close();
+  }
+}
+
+async function exampleItem(model: Model): Promise<ScorerItem> {
+  const { input, example } = model.manifest;
+  if (input.kind === 'text') return { text: example.input, top: 1 };
+  const bytes = readFileSync(path.join(model.folder, example.input));
+  return { bytes: await toPixels(bytes, input, 50_000_000), top: 1 };
+}

@@ -1,0 +1,125 @@
+// `npm start`: Redis (unless REDIS_URL names one), the API and the workers, as one thing that is
+// started with one command and ended with Ctrl-C.
+
+import path from 'node:path';
+import process from 'node:process';
+import { readConfiguration } from '../shared/configuration.js';
+import { coerceError } from '../shared/errors.js';
+import { type Model, readModels } from '../shared/models.js';
+import { packageDirectory, packageVersion } from '../shared/version.js';
+import { type Child, startChild } from './children.js';
+import { ensureRedisServer, startRedis } from './redis.js';
+
+interface Closable {
+  close(): Promise<void>;
+}
+
+const root = packageDirectory();
+const restartDelayMs = 1000;
+/** What was started, in the order in which it is ended: what the API has accepted is still answered. */
+const started = {
+  api: new Set<Closable>(),
+  worker: new Set<Closable>(),
+  redis: new Set<Closable>(),
+};
+let ending = false;
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+process.chdir(root);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => void end(0));
+}
+watchParent();
+try {
+  await start();
+} catch (error) {
+  process.stderr.write(`\n${coerceError(error).message}\n`);
+  await end(1);
+}
+
+async function start(): Promise<void> {
+  say(`Scoreline ${packageVersion()}`);
+  const environment: NodeJS.ProcessEnv = { LOG_LEVEL: 'warn', ...process.env };
+  const configuration = readConfiguration('api', environment);
+  readConfiguration('worker', environment);
+  const models = readModels({
+    directory: configuration.MODELS_DIR,
+    names: configuration.MODELS,
+    filesNeeded: true,
+  });
+
+  if (process.env.REDIS_URL) {
+    say('  Redis   as REDIS_URL says');
+  } else {
+    const directory = path.join(root, 'data/redis');
+    const redis = await startRedis({ server: ensureRedisServer(say), directory });
+    started.redis.add(redis);
+    environment.REDIS_URL = redis.url;
+    say(`  Redis   ${redis.url} (data in data/redis)`);
+  }
+  environment.MODELS = models.map((model) => model.name).join(',');
+
+  const startedAt = performance.now();
+  say(`  models  loading and warming up ${environment.MODELS} …`);
+  const workers = Array.from({ length: readWorkerCount() }, () => supervise('worker', environment));
+  const [api] = await Promise.all([supervise('api', environment), ...workers]);
+  say(`  models  warm after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+
+  const host = configuration.HOST === '0.0.0.0' ? '127.0.0.1' : configuration.HOST;
+  const address = `http://${host}:${api?.report.port}`;
+  say(`  API     ${address}\n\nTry it, in another terminal:\n`);
+  for (const model of models) say(`${curlLine(address, model)}\n`);
+  say('Ctrl-C ends everything.');
+}
+
+/** Starts a role; when it dies later without having been asked to, starts it again. */
+async function supervise(role: 'api' | 'worker', environment: NodeJS.ProcessEnv): Promise<Child> {
+  const child = await startChild(role, environment);
+  started[role].add(child);
+  void child.exited.then(async () => {
+    started[role].delete(child);
+    let again: Child | undefined;
+    while (!ending && !again) {
+      say(`The ${role} has ended unexpectedly; starting it again.`);
+      await new Promise((resolve) => setTimeout(resolve, restartDelayMs));
+      if (!ending) again = await supervise(role, environment).catch(() => undefined);
+    }
+  });
+  return child;
+}
+
+async function end(exitCode: number): Promise<void> {
+  if (ending) return;
+  ending = true;
+  say('\nEnding …');
+  for (const closables of Object.values(started)) {
+    await Promise.allSettled([...closables].map((closable) => closable.close()));
+  }
+  process.exit(exitCode);
+}
+
+/** When npm or the shell that started us is killed, nobody tells us; our parent changes. */
+function watchParent(): void {
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) void end(0);
+  }, 500).unref();
+}
+
+function readWorkerCount(): number {
+  const count = Number(process.env.WORKERS ?? 1);
+  if (Number.isInteger(count) && count >= 0 && count <= 64) return count;
+  throw new Error(`WORKERS: expected a whole number from 0 to 64; got ${process.env.WORKERS}`);
+}
+
+/** A command that works when it is pasted, from any folder. */
+function curlLine(address: string, model: Model): string {
+  const { input, example } = model.manifest;
+  if (input.kind === 'text') {
+    const body = JSON.stringify({ input: example.input }).replaceAll("'", "'\\''");
+    return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: application/json' -d '${body}'`;
+  }
+  const file = path.resolve(model.folder, example.input);
+  return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: image/*' --data-binary '@${file}'`;
+}

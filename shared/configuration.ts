@@ -1,0 +1,139 @@
+// Configuration: one zod schema a role over the environment, parsed once, frozen. All faults are
+// reported together. The text of each key says what raising or lowering it does; `.env.example`
+// and docs/configuration.md are generated from here.
+
+import { z } from 'zod';
+import { ScorelineError } from './errors.js';
+
+const common = {
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/ })
+    .default('redis://127.0.0.1:6379')
+    .describe(
+      'The Redis (6.2 or later) that API and workers meet at. `rediss://` for TLS. `npm start` starts a private one when this is not set.',
+    ),
+  QUEUE_PREFIX: z
+    .string()
+    .regex(/^[^\s]+$/, 'expected a text without blanks')
+    .default('scoreline')
+    .describe(
+      'The beginning of every key in Redis. Two services with different prefixes can share a Redis. On Redis Cluster it needs a hash tag: `{scoreline}`.',
+    ),
+  MODELS_DIR: z
+    .string()
+    .min(1)
+    .default('models')
+    .describe('The folder that holds one folder with a `model.yaml` for each model.'),
+  MODELS: z
+    .string()
+    .optional()
+    .transform((value) => value?.split(',').map((name) => name.trim()))
+    .describe(
+      'The models to serve, by name, separated by commas. Unset: every model whose file is there. A named model whose file is missing stops the start of a worker.',
+    ),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe(
+      'How much is logged. `debug` adds a line for each batch, which costs throughput under load.',
+    ),
+};
+
+const integer = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+const api = {
+  ...common,
+  HOST: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe(
+      'The address the API listens on. The default is reachable from this machine only; `0.0.0.0` opens it to the network, without authentication.',
+    ),
+  PORT: integer(0, 65535).default(8080).describe('The port of the API. 0 takes any free port.'),
+  BODY_BYTES_MAX: integer(1024, 1_073_741_824)
+    .default(16_777_216)
+    .describe(
+      'The largest request body. Raising it lets clients send larger images and costs memory for each request in flight; beyond it they get 413.',
+    ),
+  IMAGE_PIXELS_MAX: integer(1, 268_402_689)
+    .default(50_000_000)
+    .describe(
+      'The largest image by width × height. Decoding takes 3 to 8 bytes of memory a pixel, so raising it lets one small file cost much memory.',
+    ),
+  IMAGES_PER_REQUEST_MAX: integer(1, 1024)
+    .default(16)
+    .describe('The most images in one `POST /score`. More are refused with 400.'),
+  PERMITS_MAX: integer(1, 1_000_000)
+    .default(1024)
+    .describe(
+      'The most inputs in flight in one API process. Lowering it refuses clients with 429 earlier instead of having them wait; raising it costs memory and lets requests wait longer.',
+    ),
+  SHUTDOWN_MS: integer(0, 3_600_000)
+    .default(35_000)
+    .describe(
+      'How long the API waits for requests in flight after SIGTERM. Lowering it below the longest deadline cuts requests off.',
+    ),
+};
+
+const worker = {
+  ...common,
+  SHUTDOWN_MS: integer(0, 3_600_000)
+    .default(25_000)
+    .describe(
+      'How long a worker finishes what it holds after SIGTERM. Keep it below the grace period of the platform (30 s on Kubernetes), or the work starts again elsewhere.',
+    ),
+};
+
+const schemas = { api: z.object(api), worker: z.object(worker) };
+
+export type Role = keyof typeof schemas;
+export type Configurations = { [R in Role]: Readonly<z.output<(typeof schemas)[R]>> };
+
+/**
+ * Parses the environment for a role.
+ * @throws ScorelineError `configuration_invalid`, naming every wrong key with what came.
+ */
+export function readConfiguration<R extends Role>(
+  role: R,
+  environment: NodeJS.ProcessEnv,
+): Configurations[R] {
+  const given = Object.fromEntries(
+    Object.keys(schemas[role].shape)
+      .filter((key) => environment[key] !== undefined && environment[key] !== '')
+      .map((key) => [key, environment[key]]),
+  );
+  const parsed = schemas[role].safeParse(given);
+  if (parsed.success) return Object.freeze(parsed.data) as Configurations[R];
+  const faults = parsed.error.issues.map((issue) => {
+    const key = String(issue.path[0]);
+    const came = key === 'REDIS_URL' ? redactUrl(given[key] ?? '') : JSON.stringify(given[key]);
+    return `${key}: ${issue.message}; got ${came}`;
+  });
+  throw new ScorelineError('configuration_invalid', faults.join('\n'));
+}
+
+/** The configuration as it may be logged. */
+export function redact(configuration: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return { ...configuration, REDIS_URL: redactUrl(String(configuration.REDIS_URL)) };
+}
+
+/** One row a key, for the generated pages. */
+export function describeConfiguration(role: Role) {
+  return Object.entries(schemas[role].shape).map(([key, schema]) => ({
+    key,
+    description: schema.description ?? '',
+    default: schema.safeParse(undefined).data,
+    common: key in common,
+  }));
+}
+
+function redactUrl(text: string): string {
+  try {
+    const url = new URL(text);
+    if (url.password) url.password = '***';
+    return url.href;
+  } catch {
+    return '(not an address)';
+  }
+}

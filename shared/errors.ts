@@ -1,0 +1,79 @@
+// Every error a caller or an operator can meet: code, HTTP status, whether the same request may
+// succeed later, and a title. `docs/errors.md` is generated from this table.
+//
+// The detail of an error says what was expected, what came, and what to do. It is written for the
+// caller: it never holds a stack, a path or a library's own message.
+
+export const errorTable = {
+  invalid_json: { status: 400, retry: false, title: 'The body is not valid JSON' },
+  input_missing: { status: 400, retry: false, title: 'The request holds no input' },
+  input_invalid: { status: 400, retry: false, title: 'The input has the wrong form' },
+  text_too_long: { status: 400, retry: false, title: 'The text is too long' },
+  base64_invalid: { status: 400, retry: false, title: 'The image is not valid base64' },
+  image_unreadable: { status: 400, retry: false, title: 'The image cannot be decoded' },
+  image_unsupported: { status: 400, retry: false, title: 'The image format is not accepted' },
+  image_too_large: { status: 413, retry: false, title: 'The image has too many pixels' },
+  too_many_inputs: { status: 400, retry: false, title: 'The request holds too many inputs' },
+  parameter_invalid: { status: 400, retry: false, title: 'A parameter has a wrong value' },
+  deadline_invalid: { status: 400, retry: false, title: 'The deadline is not a valid number' },
+  body_too_large: { status: 413, retry: false, title: 'The body is too large' },
+  unsupported_media_type: { status: 415, retry: false, title: 'The content type is not accepted' },
+  request_invalid: { status: 400, retry: false, title: 'The request could not be read' },
+  not_found: { status: 404, retry: false, title: 'There is no such address' },
+  method_not_allowed: { status: 405, retry: false, title: 'This address takes another method' },
+  model_not_found: { status: 404, retry: false, title: 'There is no such model' },
+  overloaded: { status: 429, retry: true, title: 'Too many requests are in flight' },
+  queue_unavailable: { status: 503, retry: true, title: 'The queue cannot be reached' },
+  shutting_down: { status: 503, retry: true, title: 'This instance is shutting down' },
+  client_closed: { status: 499, retry: false, title: 'The client hung up' },
+  deadline_exceeded: { status: 504, retry: true, title: 'No answer before the deadline' },
+  model_failed: { status: 500, retry: false, title: 'The model failed on this input' },
+  model_output_mismatch: {
+    status: 500,
+    retry: false,
+    title: 'The model answered with another number of outputs than it got inputs',
+  },
+  internal_error: { status: 500, retry: true, title: 'Something went wrong on our side' },
+  configuration_invalid: { status: 500, retry: false, title: 'The configuration is wrong' },
+  manifest_invalid: { status: 500, retry: false, title: 'A model manifest is wrong' },
+  model_file_missing: { status: 500, retry: false, title: 'A model file is missing' },
+  model_file_wrong: {
+    status: 500,
+    retry: false,
+    title: 'A model file is not what the manifest says',
+  },
+  provider_unavailable: {
+    status: 500,
+    retry: false,
+    title: 'The device is not available to ONNX Runtime',
+  },
+  download_failed: { status: 500, retry: true, title: 'A download failed' },
+} as const satisfies Record<string, { status: number; retry: boolean; title: string }>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export class ScorelineError extends Error {
+  readonly code: ErrorCode;
+  /** When to ask again, where that can be told. */
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+  ) {
+    super(detail, { cause: options.cause });
+    this.name = 'ScorelineError';
+    this.code = code;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+}
+
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(errorTable, value);
+}
+
+/** Whatever was thrown, as an Error. */
+export function coerceError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -1,0 +1,90 @@
+// The life of a process: started from a main.ts, ended by a signal, by its parent's end, or by an
+// error it cannot handle. Whatever the reason, `close` runs once, within its time.
+
+import { type Configurations, type Role, readConfiguration, redact } from './configuration.js';
+import { coerceError, ScorelineError } from './errors.js';
+import { type Logger, makeLogger } from './log.js';
+
+export interface Running {
+  /** What a parent process is told once everything is up. */
+  readonly report: Record<string, unknown>;
+  close(): Promise<void>;
+}
+
+/** What a child tells its parent over the IPC channel. */
+export type ChildMessage =
+  | ({ readonly event: 'ready' } & Record<string, unknown>)
+  | { readonly event: 'failed'; readonly detail: string };
+
+type Start<R extends Role> = (configuration: Configurations[R], log: Logger) => Promise<Running>;
+
+/** Runs a role until it is ended. The process is passed in by main.ts, which alone touches it. */
+export async function live<R extends Role>(
+  process: NodeJS.Process,
+  role: R,
+  start: Start<R>,
+): Promise<void> {
+  const tellParent = (message: ChildMessage) => process.send?.(message);
+  let configuration: Configurations[R];
+  let log: Logger;
+  try {
+    configuration = readConfiguration(role, process.env);
+    log = makeLogger({ role, level: configuration.LOG_LEVEL });
+  } catch (thrown) {
+    const { message } = coerceError(thrown);
+    if (!tellParent({ event: 'failed', detail: message })) process.stderr.write(`${message}\n`);
+    process.exit(1);
+  }
+
+  log.info({ configuration: redact(configuration) }, 'starting');
+  const end = handleEnd(process, log, configuration.SHUTDOWN_MS);
+  try {
+    const running = await start(configuration, log);
+    end.whenAsked(running.close);
+    tellParent({ event: 'ready', ...running.report });
+  } catch (thrown) {
+    const error = coerceError(thrown);
+    const detail = error instanceof ScorelineError ? error.message : `unexpected: ${error.message}`;
+    log.fatal(error instanceof ScorelineError ? { code: error.code } : { err: error }, detail);
+    tellParent({ event: 'failed', detail });
+    process.exit(1);
+  }
+}
+
+function handleEnd(process: NodeJS.Process, log: Logger, shutdownMs: number) {
+  let close: (() => Promise<void>) | undefined;
+  let ending = false;
+
+  const end = async (reason: string, exitCode: number) => {
+    if (ending) return;
+    ending = true;
+    log.info({ reason }, 'shutting down');
+    setTimeout(() => {
+      log.error({ shutdownMs }, 'not done within SHUTDOWN_MS; leaving now');
+      process.exit(1);
+    }, shutdownMs + 1000).unref();
+    try {
+      await close?.();
+      process.exit(exitCode);
+    } catch (error) {
+      log.error({ err: error }, 'shutting down failed');
+      process.exit(1);
+    }
+  };
+
+  process.on('SIGTERM', () => void end('SIGTERM', 0));
+  process.on('SIGINT', () => void end('SIGINT', 0));
+  // A child of `npm start` must not outlive it, even when that was killed outright.
+  process.on('disconnect', () => void end('the parent is gone', 0));
+  for (const event of ['uncaughtException', 'unhandledRejection']) {
+    process.on(event, (error: unknown) => {
+      log.fatal({ err: error }, 'unexpected error');
+      void end('unexpected error', 1);
+    });
+  }
+  return {
+    whenAsked(callback: () => Promise<void>) {
+      close = callback;
+    },
+  };
+}

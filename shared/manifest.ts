@@ -1,0 +1,217 @@
+// The manifest of a model, `models/<name>/model.yaml`. Everything that differs from model to model
+// is said there and nowhere else; a new model is a new folder.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { load as parseYaml, YAMLException } from 'js-yaml';
+import { z } from 'zod';
+import { ScorelineError } from './errors.js';
+
+const positive = z.number().int().positive();
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
+
+const sourceSchema = z.strictObject({
+  file: z.string().describe('The ONNX file, in the folder of the manifest.'),
+  sha256,
+  bytes: positive.describe('The size of the file.'),
+  urls: z
+    .array(z.url({ protocol: /^https?$/ }))
+    .default([])
+    .describe('Where `npm run models -- pull NAME` gets the file, tried in this order.'),
+});
+
+const textInputSchema = z.strictObject({
+  kind: z.literal('text'),
+  charactersMax: positive.default(20_000),
+});
+
+const channels = z.tuple([z.number(), z.number(), z.number()]);
+
+const imageInputSchema = z
+  .strictObject({
+    kind: z.literal('image'),
+    width: positive.max(4096),
+    height: positive.max(4096),
+    cropFraction: z
+      .number()
+      .gt(0)
+      .max(1)
+      .optional()
+      .describe(
+        'Cut the centred square of this share of the shorter side before resizing. Unset: the whole image is stretched.',
+      ),
+    tensor: z
+      .enum(['uint8-nhwc', 'float32-nchw'])
+      .describe(
+        'What the network takes: the pixels as they are, or floats, channel by channel, as (pixel / 255 - mean) / std.',
+      ),
+    mean: channels.optional(),
+    std: channels.optional(),
+  })
+  .refine(
+    (input) =>
+      (input.tensor === 'float32-nchw') === (input.mean !== undefined && input.std !== undefined),
+    'expected mean and std exactly with tensor float32-nchw',
+  );
+
+const outputSchema = z.strictObject({
+  kind: z.enum(['ranking', 'classification']),
+  labels: z.string().describe('The file that names the classes, relative to the manifest.'),
+  activation: z
+    .enum(['none', 'softmax'])
+    .default('none')
+    .describe('`softmax` where the network answers with logits.'),
+  top: positive.default(3).describe('How many of the best classes are answered by default.'),
+});
+
+const deviceSchema = z.strictObject({
+  type: z.enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml']),
+  id: z.number().int().nonnegative().default(0).describe('Which of several GPUs.'),
+  memoryBytesMax: positive.optional().describe('The most GPU memory ONNX Runtime may take (cuda).'),
+  threads: z
+    .number()
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe('CPU threads of one run. 0: one for each core.'),
+  memoryArena: z
+    .boolean()
+    .default(true)
+    .describe('Keep CPU memory between runs: faster; false gives it back after peaks.'),
+});
+
+export const manifestSchema = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'expected lower-case letters, digits, . and -'),
+    version: z.coerce.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/),
+    description: z.string(),
+    source: sourceSchema,
+    input: z.discriminatedUnion('kind', [textInputSchema, imageInputSchema]),
+    output: outputSchema,
+    batch: z
+      .strictObject({
+        max: positive.max(1024).describe('The most items in one run of the model.'),
+        waitMs: z
+          .number()
+          .nonnegative()
+          .max(10_000)
+          .default(0)
+          .describe('How long an idle engine waits for a batch to fill. Trades latency for size.'),
+      })
+      .prefault({ max: 32 }),
+    device: z
+      .preprocess((value) => (typeof value === 'string' ? { type: value } : value), deviceSchema)
+      .prefault('cpu'),
+    deadlineMs: positive.max(86_400_000).default(30_000),
+    scaling: z
+      .strictObject({
+        min: z.number().int().nonnegative().default(0).describe('0: may scale from zero.'),
+        max: positive.default(10),
+        itemsPerWorker: positive.default(64).describe('Queue depth at which a worker is added.'),
+      })
+      .prefault({}),
+    example: z
+      .strictObject({
+        input: z.string().describe('The text, or the image file relative to the manifest.'),
+        expected: z.strictObject({
+          label: z.string().describe('The best class: the question, or the label.'),
+          score: z.number().min(0).max(1),
+          tolerance: z.number().positive().default(0.001),
+        }),
+      })
+      .describe('Used to warm the model up, to check it, and in the curl lines.'),
+  })
+  .refine(
+    (manifest) => manifest.scaling.min <= manifest.scaling.max,
+    'expected scaling.min <= scaling.max',
+  );
+
+export type Manifest = Readonly<z.output<typeof manifestSchema>>;
+export type ImageInput = z.output<typeof imageInputSchema>;
+export type Device = z.output<typeof deviceSchema>;
+
+/**
+ * Reads one manifest.
+ * @throws ScorelineError `manifest_invalid` with file, key, what was expected and what came.
+ */
+export function readManifest(file: string): Manifest {
+  const raw = parse(file);
+  const parsed = manifestSchema.safeParse(raw);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => {
+      const key = issue.path.join('.') || '(the whole file)';
+      return `${file}: ${key}: ${issue.message}; got ${show(valueAt(raw, issue.path))}`;
+    });
+    throw new ScorelineError('manifest_invalid', faults.join('\n'));
+  }
+  const folder = path.basename(path.dirname(path.resolve(file)));
+  if (parsed.data.name !== folder) {
+    throw new ScorelineError(
+      'manifest_invalid',
+      `${file}: name: expected the name of its folder, ${folder}; got ${parsed.data.name}`,
+    );
+  }
+  return parsed.data;
+}
+
+/** All manifests below a folder, by name. */
+export function readManifests(modelsDirectory: string): Manifest[] {
+  let entries: string[];
+  try {
+    entries = readdirSync(modelsDirectory, { recursive: false, withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => path.join(modelsDirectory, entry.name, 'model.yaml'));
+  } catch {
+    throw new ScorelineError(
+      'configuration_invalid',
+      `MODELS_DIR: expected a folder with one folder a model; got ${modelsDirectory}, which cannot be read`,
+    );
+  }
+  return entries
+    .filter((file) => readableOrUndefined(file) !== undefined)
+    .sort()
+    .map(readManifest);
+}
+
+function parse(file: string): unknown {
+  const text = readableOrUndefined(file);
+  if (text === undefined) {
+    throw new ScorelineError(
+      'manifest_invalid',
+      `${file}: expected a manifest; there is no such file`,
+    );
+  }
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    const reason = error instanceof YAMLException ? error.reason : 'unreadable';
+    const line = error instanceof YAMLException ? (error.mark?.line ?? 0) + 1 : 1;
+    throw new ScorelineError(
+      'manifest_invalid',
+      `${file}: line ${line}: expected valid YAML; got: ${reason}`,
+      { cause: error },
+    );
+  }
+}
+
+function readableOrUndefined(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function valueAt(value: unknown, keys: PropertyKey[]): unknown {
+  let found = value;
+  for (const key of keys) found = (found as Record<PropertyKey, unknown> | undefined)?.[key];
+  return found;
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

@@ -1,0 +1,80 @@
+// The batcher. Gathers items while the engine is busy and hands them over as batches.
+//
+// States: *idle* (nothing runs: a batch starts at once, or after `waitMs`, counted from its first
+// item), *busy* (one batch runs: items gather), *ahead* (one runs and a full one is handed over
+// behind it, so that the engine never waits for the main thread). A batch is handed over ahead
+// only when it is full: until then it can still grow.
+//
+// Invariants: every item is in at most one batch; no batch is larger than `max`; at most two
+// batches are handed over at a time; items keep their order.
+
+export interface Batcher<T> {
+  /** Resolves when the batch that held the item is done; never rejects. */
+  submit(item: T): Promise<void>;
+  /** Items that wait or run. */
+  readonly size: number;
+}
+
+interface Entry<T> {
+  readonly item: T;
+  readonly done: () => void;
+}
+
+export function makeBatcher<T>(options: {
+  max: number;
+  waitMs: number;
+  /** Scores a batch and answers every item of it. Must not reject. */
+  run: (items: T[]) => Promise<void>;
+}): Batcher<T> {
+  const { max, waitMs } = options;
+  let gathered: Entry<T>[] = [];
+  let runningBatches = 0;
+  let runningItems = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let scheduled = false;
+
+  const mayStart = () =>
+    gathered.length >= max ? runningBatches < 2 : runningBatches === 0 && gathered.length > 0;
+
+  const start = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    const batch = gathered.slice(0, max);
+    gathered = gathered.slice(max);
+    runningBatches++;
+    runningItems += batch.length;
+    void options.run(batch.map((entry) => entry.item)).then(() => {
+      runningBatches--;
+      runningItems -= batch.length;
+      for (const entry of batch) entry.done();
+      advance();
+    });
+  };
+
+  const advance = () => {
+    while (mayStart()) {
+      if (waitMs > 0 && gathered.length < max) {
+        timer ??= setTimeout(start, waitMs);
+        return;
+      }
+      start();
+    }
+  };
+
+  return {
+    submit: (item) =>
+      new Promise((resolve) => {
+        gathered.push({ item, done: resolve });
+        // Items of one job are submitted in one go; they start together rather than the first alone.
+        if (scheduled) return;
+        scheduled = true;
+        queueMicrotask(() => {
+          scheduled = false;
+          advance();
+        });
+      }),
+    get size() {
+      return gathered.length + runningItems;
+    },
+  };
+}

@@ -1,0 +1,84 @@
+// The thread that runs a model. `InferenceSession.run` blocks its thread whatever its promise says
+// (microsoft/onnxruntime#19611), so it has one to itself: the main thread renews locks, answers
+// probes and forms the next batch meanwhile.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
+import type { EngineOptions, FromThread, TensorValue, ToThread } from './engine.js';
+
+const port = parentPort;
+if (!port) throw new Error('The engine thread needs a parent thread. This is a bug.');
+const options = workerData as EngineOptions;
+
+const send = (message: FromThread, transfer: ArrayBuffer[] = []) =>
+  port.postMessage(message, transfer);
+
+try {
+  const session = await openSession();
+  port.on('message', (message: ToThread) => void run(session, message));
+  send({
+    type: 'ready',
+    inputs: session.inputMetadata.map(describe),
+    outputs: session.outputMetadata.map(describe),
+  });
+} catch (error) {
+  send({
+    type: 'failed',
+    reason: (error as Error).message,
+    devices: listSupportedBackends().map((backend) => backend.name),
+  });
+  port.close();
+}
+
+function openSession() {
+  const { device } = options;
+  return InferenceSession.create(options.file, {
+    executionProviders: [provider()],
+    intraOpNumThreads: device.threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    enableCpuMemArena: device.memoryArena,
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+    // A thread that waits for work by spinning takes the core that Redis and the API need.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+  });
+}
+
+function provider() {
+  const { device } = options;
+  if (device.type === 'cpu') return 'cpu';
+  if (device.type !== 'cuda') return { name: device.type, deviceId: device.id };
+  return {
+    name: 'cuda' as const,
+    deviceId: device.id,
+    ...(device.memoryBytesMax && { gpuMemLimit: device.memoryBytesMax }),
+  };
+}
+
+async function run(session: InferenceSession, { id, input }: ToThread): Promise<void> {
+  try {
+    const started = performance.now();
+    const tensor =
+      input.type === 'string'
+        ? new Tensor('string', input.data, input.dims)
+        : new Tensor(input.type, input.data, input.dims);
+    const results = await session.run({ [session.inputNames[0] as string]: tensor });
+    const computeMs = performance.now() - started;
+    const output = results[session.outputNames[0] as string];
+    if (!(output?.data instanceof Float32Array)) {
+      throw new Error(`expected a float32 output; got ${output?.type}`);
+    }
+    // A copy, since the memory behind the output belongs to ONNX Runtime.
+    const data = output.data.slice();
+    send({ type: 'done', id, output: { dims: output.dims, data }, computeMs }, [data.buffer]);
+  } catch (error) {
+    send({ type: 'error', id, reason: (error as Error).message });
+  }
+}
+
+function describe(value: InferenceSession.ValueMetadata): TensorValue {
+  return value.isTensor
+    ? { name: value.name, type: value.type, shape: value.shape }
+    : { name: value.name, type: 'other', shape: [] };
+}

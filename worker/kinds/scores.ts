@@ -1,0 +1,65 @@
+// Scores over a list of classes, which rankings and classifications both are; the API words them.
+
+import type { Scores } from '../../shared/contract.js';
+import { ScorelineError } from '../../shared/errors.js';
+import type { Manifest } from '../../shared/manifest.js';
+import type { OutputTensor } from '../engine.js';
+
+/**
+ * Splits the output of a batch into one row an item.
+ * @throws ScorelineError `model_output_mismatch` when there are not as many rows as items, or not
+ * as many scores in a row as the model has labels.
+ */
+export function splitRows(
+  output: OutputTensor,
+  expected: { items: number; classes: number },
+): Float32Array[] {
+  const [rows = 0, ...rest] = output.dims;
+  const columns = rest.reduce((product, size) => product * size, 1);
+  if (rows !== expected.items || columns !== expected.classes) {
+    throw new ScorelineError(
+      'model_output_mismatch',
+      `Expected ${expected.items} × ${expected.classes} scores from the model; got ${output.dims.join(' × ')}.`,
+    );
+  }
+  return Array.from({ length: rows }, (_, row) =>
+    output.data.subarray(row * columns, (row + 1) * columns),
+  );
+}
+
+/** The best `top` classes of one row, best first; equal scores in the order of their classes. */
+export function rankScores(
+  row: Float32Array,
+  top: number,
+  activation: Manifest['output']['activation'],
+): Scores {
+  const scores = activation === 'softmax' ? softmax(row) : row;
+  const order = top < 16 ? selectBest(scores, top) : sortAll(scores).slice(0, top);
+  return order.map((index) => [index, Number((scores[index] as number).toPrecision(7))] as const);
+}
+
+function sortAll(scores: Float32Array): number[] {
+  const indices = Array.from(scores.keys());
+  return indices.sort((a, b) => (scores[b] as number) - (scores[a] as number) || a - b);
+}
+
+/** One pass, for a few out of many: most scores are below the worst that is kept. */
+function selectBest(scores: Float32Array, count: number): number[] {
+  const best: number[] = [];
+  for (let index = 0; index < scores.length; index++) {
+    const score = scores[index] as number;
+    if (best.length === count && score <= (scores[best[count - 1] as number] as number)) continue;
+    let at = best.length;
+    while (at > 0 && score > (scores[best[at - 1] as number] as number)) at--;
+    best.splice(at, 0, index);
+    if (best.length > count) best.pop();
+  }
+  return best;
+}
+
+function softmax(row: Float32Array): Float32Array {
+  const max = row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const exponentials = row.map((value) => Math.exp(value - max));
+  const sum = exponentials.reduce((a, b) => a + b, 0);
+  return exponentials.map((value) => value / sum);
+}

@@ -1,0 +1,111 @@
+// A model that can be scored: the engine with what stands before and behind it.
+
+import type { Scores } from '../shared/contract.js';
+import { coerceError, ScorelineError } from '../shared/errors.js';
+import type { Logger } from '../shared/log.js';
+import type { Model } from '../shared/models.js';
+import { type Engine, type InputTensor, openEngine } from './engine.js';
+import { rankScores, splitRows } from './kinds/scores.js';
+import { type ItemInput, makeStack, sampleInput } from './kinds.js';
+
+export interface ScorerItem extends ItemInput {
+  readonly top: number;
+}
+
+export type Scored = { readonly scores: Scores } | { readonly error: ScorelineError };
+
+export interface Scorer {
+  readonly engine: Engine;
+  /** Scores a batch. One result for each item, in order. */
+  score(items: readonly ScorerItem[]): Promise<{ results: Scored[]; computeMs: number }>;
+  close(): Promise<void>;
+}
+
+/**
+ * Loads a model and warms it up, with one item and with a full batch.
+ * @throws ScorelineError `provider_unavailable`, `model_file_wrong`, `model_output_mismatch`
+ */
+export async function openScorer(model: Model, log: Logger): Promise<Scorer> {
+  const { manifest } = model;
+  const engine = await openEngine({ file: model.file, device: manifest.device });
+  const stack = makeStack(manifest.input);
+  const sample = { ...sampleInput(manifest), top: 1 };
+
+  const run = async (items: readonly ScorerItem[]) => {
+    const { output, computeMs } = await engine.run(stack(items));
+    const rows = splitRows(output, { items: items.length, classes: model.labels.length });
+    const results = rows.map((row, index) => ({
+      scores: rankScores(row, (items[index] as ScorerItem).top, manifest.output.activation),
+    }));
+    return { results, computeMs };
+  };
+
+  const score = async (
+    items: readonly ScorerItem[],
+  ): Promise<{ results: Scored[]; computeMs: number }> => {
+    try {
+      return await run(items);
+    } catch (thrown) {
+      const error = coerceError(thrown);
+      log.error({ model: model.name, batchSize: items.length, err: error }, 'a batch failed');
+      if (items.length === 1) return { results: [{ error: asModelError(error) }], computeMs: 0 };
+      return scoreSingly(items);
+    }
+  };
+
+  /** A batch that failed is run item by item, so that one bad item fails alone. */
+  const scoreSingly = async (items: readonly ScorerItem[]) => {
+    const results: Scored[] = [];
+    let computeMs = 0;
+    for (const item of items) {
+      const single = await score([item]);
+      results.push(single.results[0] as Scored);
+      computeMs += single.computeMs;
+    }
+    return { results, computeMs };
+  };
+
+  try {
+    checkInputs(model, engine, stack([sample]));
+    await run([sample]);
+    await run(Array.from({ length: manifest.batch.max }, () => sample));
+  } catch (thrown) {
+    await engine.close();
+    throw warmUpError(model, coerceError(thrown));
+  }
+  return { engine, score, close: () => engine.close() };
+}
+
+/** One input of the type and shape that the manifest leads to. */
+function checkInputs(model: Model, engine: Engine, sample: InputTensor): void {
+  const [input, ...others] = engine.inputs;
+  const fits =
+    others.length === 0 &&
+    input?.type === sample.type &&
+    input.shape
+      .slice(1)
+      .every((size, at) => typeof size !== 'number' || size < 1 || size === sample.dims[at + 1]);
+  if (fits) return;
+  const came = engine.inputs
+    .map(({ name, type, shape }) => `${name}: ${type}[${shape}]`)
+    .join(', ');
+  throw new ScorelineError(
+    'model_file_wrong',
+    `${model.name}: expected a model with one input of ${sample.type}[N,${sample.dims.slice(1)}], as the manifest's input says; got ${came}`,
+  );
+}
+
+function asModelError(error: Error): ScorelineError {
+  if (error instanceof ScorelineError) return error;
+  return new ScorelineError('model_failed', 'The model failed on this input.', { cause: error });
+}
+
+function warmUpError(model: Model, error: Error): ScorelineError {
+  if (error instanceof ScorelineError && error.code !== 'model_failed') return error;
+  const reason = error.cause ?? error.message;
+  return new ScorelineError(
+    'model_file_wrong',
+    `${model.name}: expected the model to score its own example in batches of 1 and ${model.manifest.batch.max}. ONNX Runtime says: ${reason}`,
+    { cause: error },
+  );
+}
