@@ -3,7 +3,7 @@
 // the command in dist/cli/.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -16,11 +16,8 @@ if (dependenciesAreOld()) {
   say('Installing the dependencies (once) …');
   run('npm', ['ci', '--no-audit', '--no-fund']);
 }
-run(process.execPath, [
-  path.join(root, 'node_modules/typescript/bin/tsc'),
-  '-p',
-  'tsconfig.build.json',
-]);
+removeLeftovers(path.join(root, 'dist'));
+run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc')]);
 process.argv.splice(1, 2, path.join(root, `dist/cli/${command}.js`));
 await import(path.join(root, `dist/cli/${command}.js`));
 
@@ -36,6 +33,14 @@ function dependenciesAreOld() {
   const installed = path.join(root, 'node_modules/.package-lock.json');
   if (!existsSync(installed)) return true;
   return statSync(path.join(root, 'package-lock.json')).mtimeMs > statSync(installed).mtimeMs;
+}
+
+/** Deletes what was built from files that are no longer there. */
+function removeLeftovers(built) {
+  for (const entry of existsSync(built) ? readdirSync(built, { recursive: true }) : []) {
+    const source = path.join(root, entry.replace(/\.js(\.map)?$/, '.ts'));
+    if (/\.js(\.map)?$/.test(entry) && !existsSync(source)) rmSync(path.join(built, entry));
+  }
 }
 
 function run(program, parameters) {

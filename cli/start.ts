@@ -52,11 +52,11 @@ async function start(): Promise<void> {
   if (process.env.REDIS_URL) {
     say('  Redis   as REDIS_URL says');
   } else {
-    const directory = path.join(root, 'data/redis');
+    const directory = path.resolve(root, process.env.DATA_DIR ?? 'data', 'redis');
     const redis = await startRedis({ server: ensureRedisServer(say), directory });
     started.redis.add(redis);
     environment.REDIS_URL = redis.url;
-    say(`  Redis   ${redis.url} (data in data/redis)`);
+    say(`  Redis   ${redis.url} (data in ${directory})`);
   }
   environment.MODELS = models.map((model) => model.name).join(',');
 

@@ -117,7 +117,7 @@ export const manifestSchema = z
         input: z.string().describe('The text, or the image file relative to the manifest.'),
         expected: z.strictObject({
           label: z.string().describe('The best class: the question, or the label.'),
-          score: z.number().min(0).max(1),
+          score: z.number().min(0).max(1).optional().describe('Unset: only the label counts.'),
           tolerance: z.number().positive().default(0.001),
         }),
       })

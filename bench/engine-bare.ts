@@ -1,0 +1,45 @@
+// The other side of the engine benchmark: a bare loop around onnxruntime-node, nothing else. Runs
+// as a child; each message asks for one round.
+
+import process from 'node:process';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { readModels } from '../shared/models.js';
+import type { InputTensor } from '../worker/engine.js';
+import { makeStack, sampleInput } from '../worker/kinds.js';
+
+const [directory, name] = process.argv.slice(2) as [string, string];
+const [model] = readModels({ directory, names: [name], filesNeeded: true });
+if (!model) throw new Error('No model. This is a bug.');
+const { manifest } = model;
+const session = await InferenceSession.create(model.file, {
+  executionProviders: ['cpu'],
+  intraOpNumThreads: manifest.device.threads,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  logSeverityLevel: 3,
+});
+const stack = makeStack(manifest.input);
+const sample = sampleInput(manifest);
+const input = toTensor(stack(Array.from({ length: manifest.batch.max }, () => sample)));
+const feeds = { [session.inputNames[0] as string]: input };
+await session.run(feeds);
+
+process.on('disconnect', () => process.exit(0));
+process.on('message', async (seconds: number) => {
+  const started = performance.now();
+  let batches = 0;
+  while (performance.now() - started < seconds * 1000) {
+    await session.run(feeds);
+    batches++;
+  }
+  process.send?.({
+    perSecond: (batches * manifest.batch.max * 1000) / (performance.now() - started),
+  });
+});
+process.send?.({ ready: true });
+
+function toTensor(value: InputTensor): Tensor {
+  return value.type === 'string'
+    ? new Tensor('string', value.data, value.dims)
+    : new Tensor(value.type, value.data, value.dims);
+}

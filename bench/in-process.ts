@@ -1,0 +1,36 @@
+// What people write without a queue: one Express process that scores by itself, the engine in a
+// thread so that the process still answers. Same model, same checks, same answer as Scoreline's.
+
+import type { AddressInfo } from 'node:net';
+import process from 'node:process';
+import express from 'express';
+import { text } from '../api/kinds/text.js';
+import { outputKinds } from '../api/kinds.js';
+import { makeLogger } from '../shared/log.js';
+import { type Model, readModels } from '../shared/models.js';
+import { openScorer } from '../worker/scorer.js';
+
+const [directory, name] = process.argv.slice(2) as [string, string];
+const model = readModels({ directory, names: [name], filesNeeded: true })[0] as Model;
+const scorer = await openScorer(model, makeLogger({ role: 'bench', level: 'error' }));
+
+const app = express();
+app.disable('x-powered-by');
+app.disable('etag');
+app.post('/score', express.json(), async (request, response) => {
+  const [input] = text.fromJson(request.body.input);
+  const prepared = await text.prepare(input as NonNullable<typeof input>, model);
+  const { results, computeMs } = await scorer.score([{ ...prepared, top: 3 }]);
+  const result = results[0];
+  if (!result || 'error' in result) throw result?.error ?? new Error('No result.');
+  response.json({
+    model: model.name,
+    version: model.version,
+    predictions: outputKinds[model.manifest.output.kind].predictions(result.scores, model.labels),
+    timing: { computeMs, batchSize: 1 },
+  });
+});
+const server = app.listen(0, '127.0.0.1', () => {
+  process.send?.({ port: (server.address() as AddressInfo).port });
+});
+process.on('disconnect', () => process.exit(0));

@@ -1,0 +1,13 @@
+// The questions the text benchmarks send: every line of the FAQ matcher's own duplicates.
+
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { packageDirectory } from '../shared/version.js';
+
+export function readQuestions(): string[] {
+  const file = path.join(packageDirectory(), 'models/faq-matcher/data/dup-q.tsv');
+  return readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => line.split('\t')[2] as string);
+}

@@ -1,0 +1,83 @@
+// `npm run bench -- queue [--seconds S] [--rounds R]`
+//
+// What the queue costs: the same FAQ model (a) scored inside one Express process and (b) through
+// the queue with one API and one worker process, at 1, 64 and 256 clients, alternating in one run.
+
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { packageDirectory } from '../shared/version.js';
+import { type Load, type LoadResult, median, runLoad } from './load.js';
+import { readQuestions } from './questions.js';
+import { report } from './report.js';
+import { startBenchService } from './service.js';
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '5' },
+  },
+});
+const modelsDirectory = path.join(packageDirectory(), 'models');
+const model = 'faq-matcher';
+
+const service = await startBenchService({ models: model, modelsDirectory });
+const inProcess = fork(new URL('./in-process.js', import.meta.url), [modelsDirectory, model]);
+const [{ port }] = (await once(inProcess, 'message')) as [{ port: number }];
+
+const bodies = readQuestions().map((input) => JSON.stringify({ input }));
+const isRight: Load['isRight'] = (answer) => answer.includes('"predictions":[{"label":');
+const sides = {
+  a: `http://127.0.0.1:${port}/score`,
+  b: `${service.url}/v1/models/${model}/score`,
+};
+const measure = (side: 'a' | 'b', clients: number, seconds: number) =>
+  runLoad({ url: sides[side], clients, seconds, bodies, isRight });
+
+await measure('a', 64, 2);
+await measure('b', 64, 2);
+const rows = [];
+const ratios: Record<string, number> = {};
+for (const clients of [1, 64, 256]) {
+  const results: { a: LoadResult[]; b: LoadResult[] } = { a: [], b: [] };
+  for (let round = 0; round < Number(values.rounds); round++) {
+    // Whoever goes first changes from round to round.
+    for (const side of round % 2 === 0 ? (['a', 'b'] as const) : (['b', 'a'] as const)) {
+      results[side].push(await measure(side, clients, Number(values.seconds)));
+    }
+  }
+  const a = summarize(results.a);
+  const b = summarize(results.b);
+  rows.push(
+    { clients, way: '(a) in process', ...a.shown },
+    { clients, way: '(b) queue', ...b.shown },
+  );
+  ratios[`throughput_${clients}`] = median(
+    results.b.map((result, round) => result.perSecond / (results.a[round] as LoadResult).perSecond),
+  );
+  if (clients === 1) ratios.added_median_ms_1 = b.medianMs - a.medianMs;
+  ratios.wrong = (ratios.wrong ?? 0) + a.wrong + b.wrong;
+}
+report('queue', rows, ratios);
+
+inProcess.disconnect();
+await service.close();
+process.exit(0);
+
+function summarize(results: readonly LoadResult[]) {
+  const of = (pick: (result: LoadResult) => number) => median(results.map(pick));
+  const medianMs = of((result) => result.medianMs);
+  const wrong = results.reduce((sum, result) => sum + result.wrong, 0);
+  return {
+    medianMs,
+    wrong,
+    shown: {
+      'requests/s': Math.round(of((result) => result.perSecond)),
+      'median ms': medianMs.toFixed(2),
+      'p99 ms': of((result) => result.p99Ms).toFixed(2),
+      wrong,
+    },
+  };
+}

@@ -1,0 +1,41 @@
+// What every benchmark prints: a table for people, then one line of JSON with its ratios.
+
+import { execFileSync } from 'node:child_process';
+import os from 'node:os';
+import process from 'node:process';
+import { packageDirectory } from '../shared/version.js';
+
+export function report(
+  name: string,
+  rows: readonly Record<string, string | number>[],
+  ratios: Record<string, number>,
+): void {
+  console.table(rows);
+  const rounded = Object.fromEntries(
+    Object.entries(ratios).map(([key, value]) => [key, Number(value.toPrecision(3))]),
+  );
+  process.stdout.write(`${JSON.stringify({ bench: name, ...rounded, ...machine() })}\n`);
+}
+
+function machine() {
+  const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    machine: `${os.availableParallelism()} × ${cpu}`,
+    node: process.version,
+    commit: commit(),
+  };
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['describe', '--always', '--dirty'], {
+      cwd: packageDirectory(),
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+      .toString()
+      .trim();
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,37 @@
+// A Scoreline service for a benchmark: Redis, one API and one worker, as processes.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { startChild } from '../cli/children.js';
+import { ensureRedisServer, startRedis } from '../cli/redis.js';
+
+export async function startBenchService(options: {
+  models: string;
+  modelsDirectory: string;
+  roles?: readonly ('api' | 'worker')[];
+}) {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-'));
+  const redis = await startRedis({ server: ensureRedisServer(console.error), directory });
+  const environment = {
+    ...process.env,
+    REDIS_URL: redis.url,
+    MODELS: options.models,
+    MODELS_DIR: options.modelsDirectory,
+    PORT: '0',
+    LOG_LEVEL: process.env.LOG_LEVEL ?? 'warn',
+  };
+  const roles = options.roles ?? (['api', 'worker'] as const);
+  const children = await Promise.all(roles.map((role) => startChild(role, environment)));
+  const port = children.find((child) => child.report.port)?.report.port;
+  return {
+    redisUrl: redis.url,
+    url: `http://127.0.0.1:${port}`,
+    close: async () => {
+      for (const child of children) await child.close();
+      await redis.close();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}

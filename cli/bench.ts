@@ -1,0 +1,12 @@
+// `npm run bench -- NAME [OPTION …]`
+
+import process from 'node:process';
+
+const benchmarks = ['queue', 'engine', 'flask'];
+const name = process.argv[2] ?? '';
+if (!benchmarks.includes(name)) {
+  process.stderr.write(`Usage: npm run bench -- ${benchmarks.join(' | ')}\n`);
+  process.exit(1);
+}
+process.argv.splice(2, 1);
+await import(`../bench/${name}.js`);

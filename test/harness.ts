@@ -1,0 +1,163 @@
+// What tests share: a real Redis, a real API, real workers. Everything that is started is ended
+// with the test, and nothing waits for time where it can wait for a condition.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { Redis } from 'ioredis';
+import { type Child, startChild } from '../cli/children.js';
+import { ensureRedisServer, findFreePort } from '../cli/redis.js';
+import { packageDirectory } from '../shared/version.js';
+
+export const root = packageDirectory();
+
+export interface TestRedis {
+  readonly url: string;
+  readonly client: Redis;
+  /** Ends the server, as a restart would; `start` brings it back with its data. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A redis-server of the test's own, with an append-only file in a temporary folder. */
+export async function openRedis(options: { parameters?: string[] } = {}): Promise<TestRedis> {
+  const server = ensureRedisServer(() => {});
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-redis-'));
+  const port = await findFreePort();
+  const url = `redis://127.0.0.1:${port}`;
+  let running: ChildProcess | undefined;
+
+  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => 50 });
+  client.on('error', () => {});
+
+  const start = async () => {
+    running = spawn(
+      server,
+      [
+        ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory],
+        ['--appendonly', 'yes', '--save', '', '--loglevel', 'warning'],
+        options.parameters ?? [],
+      ].flat(),
+      { stdio: 'ignore' },
+    );
+    const probe = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
+    probe.on('error', () => {});
+    await probe.ping();
+    probe.disconnect();
+  };
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
+    const server = running;
+    if (!server || server.exitCode !== null || server.signalCode !== null) return;
+    const exited = new Promise((resolve) => server.once('exit', resolve));
+    server.kill(signal);
+    await exited;
+  };
+
+  await start();
+  await client.connect();
+  return {
+    url,
+    client,
+    start,
+    stop,
+    close: async () => {
+      client.disconnect();
+      await stop('SIGKILL');
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface Service {
+  readonly url: string;
+  readonly api: Child;
+  readonly workers: Child[];
+  close(): Promise<void>;
+}
+
+/** An API and workers as processes, on a port of their own. */
+export async function startService(options: {
+  redisUrl: string;
+  models?: string;
+  workers?: number;
+  environment?: NodeJS.ProcessEnv;
+}): Promise<Service> {
+  const environment = serviceEnvironment(options);
+  const workers = Array.from({ length: options.workers ?? 1 }, () =>
+    startChild('worker', environment),
+  );
+  const [api, ...rest] = await Promise.all([startChild('api', environment), ...workers]);
+  return {
+    url: `http://127.0.0.1:${api?.report.port}`,
+    api: api as Child,
+    workers: rest,
+    close: async () => {
+      await api?.close();
+      await Promise.all(rest.map((worker) => worker.close()));
+    },
+  };
+}
+
+export function serviceEnvironment(options: {
+  redisUrl: string;
+  models?: string;
+  environment?: NodeJS.ProcessEnv;
+}): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    REDIS_URL: options.redisUrl,
+    MODELS_DIR: path.join(root, 'models'),
+    MODELS: options.models ?? 'faq-matcher,efficientnet-lite0',
+    PORT: '0',
+    LOG_LEVEL: 'error',
+    ...options.environment,
+  };
+}
+
+/** Resolves when the condition holds; fails after the time, saying what it waited for. */
+export async function waitUntil(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  withinMs = 20_000,
+): Promise<void> {
+  const until = Date.now() + withinMs;
+  while (!(await condition())) {
+    if (Date.now() > until) throw new Error(`Waited ${withinMs} ms in vain until ${what}.`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every form.
+  readonly body: any;
+}
+
+/** Sends a request and reads the answer, JSON or text. */
+export async function ask(url: string, init: RequestInit = {}): Promise<Answer> {
+  const response = await fetch(url, init);
+  const text = await response.text();
+  const isJson = response.headers.get('content-type')?.includes('json');
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: isJson ? JSON.parse(text) : text,
+  };
+}
+
+/** POSTs JSON. */
+export function post(
+  url: string,
+  body: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  return ask(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+}

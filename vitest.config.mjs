@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+// The tests run as they are built: Node 20 cannot start a worker thread from TypeScript.
+export default defineConfig({
+  test: {
+    include: ['dist/test/**/*.test.js'],
+    exclude: ['node_modules/**'],
+    // Many tests start processes of their own; two at a time would wait for each other.
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    dangerouslyIgnoreUnhandledErrors: false,
+  },
+});
