@@ -1,9 +1,29 @@
-// Admission: a permit before any work. As many inputs are in flight as there are permits; the rest
-// is refused at once, with the time after which a permit is likely to be free.
+// Admission: a permit before any work. A request is refused at once, rather than left to wait in
+// vain, when as many inputs are in flight as there are permits; when the queue holds more jobs than
+// it may; or when, at the rate at which the model's workers have been answering, it would not be
+// answered before its deadline.
+//
+// The rate is measured only while a model has a backlog: a model that is asked once a minute
+// answers once a minute, and can do more.
 
 import { ScorelineError } from '../shared/errors.js';
 
 const retryAfterSecondsMax = 60;
+/** Busy time after which a measured answer counts half. */
+const halfLifeMs = 10_000;
+/** Busy time needed before the rate is believed. */
+const measuredMsMin = 1000;
+/** The share of its deadline that a request may be expected to wait. */
+const waitShareMax = 0.9;
+
+export interface AdmissionRequest {
+  /** The model's queue. */
+  readonly queue: string;
+  /** The batch size of the model; less in flight than this is no backlog. */
+  readonly batchMax: number;
+  readonly count: number;
+  readonly deadlineMs: number;
+}
 
 export interface Permit {
   /** Gives the permit back; a second call does nothing. */
@@ -11,34 +31,65 @@ export interface Permit {
 }
 
 export interface Admission {
-  /** @throws ScorelineError `overloaded` when fewer than `count` permits are free. */
-  admit(count: number): Permit;
+  /** @throws ScorelineError `overloaded` with the time after which asking again makes sense */
+  admit(request: AdmissionRequest): Permit;
   readonly inFlight: number;
 }
 
-export function makeAdmission(options: { permitsMax: number; now: () => number }): Admission {
-  const { permitsMax, now } = options;
-  const drain = makeDrainRate(now);
+export function makeAdmission(options: {
+  permitsMax: number;
+  jobsMax: number;
+  /** Jobs in a queue, from every API instance; undefined while unknown. */
+  jobsIn: (queue: string) => number | undefined;
+  /** Milliseconds from any origin. */
+  now: () => number;
+}): Admission {
+  const { permitsMax, jobsMax, jobsIn, now } = options;
+  const backlogs = new Map<string, Backlog>();
   let inFlight = 0;
 
+  const backlogOf = ({ queue, batchMax }: AdmissionRequest): Backlog => {
+    const known = backlogs.get(queue);
+    if (known) return known;
+    const backlog = makeBacklog(batchMax, now);
+    backlogs.set(queue, backlog);
+    return backlog;
+  };
+
+  const whyNot = (request: AdmissionRequest, backlog: Backlog): string | undefined => {
+    if (inFlight + request.count > permitsMax) {
+      return `Expected at most ${permitsMax} inputs in flight; there are ${inFlight} already.`;
+    }
+    const jobs = jobsIn(request.queue) ?? 0;
+    if (jobs >= jobsMax) return `Expected at most ${jobsMax} jobs in the queue; there are ${jobs}.`;
+    const waitMs = backlog.waitMs();
+    if (waitMs === undefined || waitMs <= request.deadlineMs * waitShareMax) return undefined;
+    return `Expected an answer within ${Math.round(request.deadlineMs)} ms; the queue is ${Math.round(waitMs)} ms long.`;
+  };
+
   return {
-    admit(count) {
-      if (inFlight + count > permitsMax) {
-        const seconds = Math.ceil(inFlight / drain.perSecond());
+    admit(request) {
+      const backlog = backlogOf(request);
+      const reason = whyNot(request, backlog);
+      if (reason !== undefined) {
+        const seconds = Math.ceil((backlog.waitMs() ?? 0) / 1000);
         throw new ScorelineError(
           'overloaded',
-          `Expected at most ${permitsMax} inputs in flight; there are ${inFlight} already. Ask again after the time in Retry-After.`,
-          { retryAfterSeconds: Math.min(Math.max(seconds, 1), retryAfterSecondsMax) },
+          `${reason} Ask again after the time in Retry-After.`,
+          {
+            retryAfterSeconds: Math.min(Math.max(seconds, 1), retryAfterSecondsMax),
+          },
         );
       }
-      inFlight += count;
+      inFlight += request.count;
+      backlog.change(request.count);
       let released = false;
       return {
         release: () => {
           if (released) return;
           released = true;
-          inFlight -= count;
-          drain.add(count);
+          inFlight -= request.count;
+          backlog.change(-request.count);
         },
       };
     },
@@ -48,27 +99,32 @@ export function makeAdmission(options: { permitsMax: number; now: () => number }
   };
 }
 
-/** Releases per second, over the last full second and the one that runs. */
-function makeDrainRate(now: () => number) {
-  let windowStart = now();
-  let current = 0;
-  let previous = 0;
-  const roll = () => {
-    const elapsed = now() - windowStart;
-    if (elapsed < 1000) return elapsed;
-    previous = elapsed < 2000 ? current : 0;
-    current = 0;
-    windowStart = now();
-    return 0;
-  };
+interface Backlog {
+  change(count: number): void;
+  /** How long what is in flight will take; undefined until the rate is known. */
+  waitMs(): number | undefined;
+}
+
+function makeBacklog(batchMax: number, now: () => number): Backlog {
+  let inFlight = 0;
+  let changedAt = now();
+  // Both decay with busy time, so that their ratio is the rate of late.
+  let busyMs = 0;
+  let answered = 0;
+
   return {
-    add: (count: number) => {
-      roll();
-      current += count;
+    change(count) {
+      const at = now();
+      if (inFlight >= batchMax) {
+        const elapsed = at - changedAt;
+        const kept = 0.5 ** (elapsed / halfLifeMs);
+        busyMs = busyMs * kept + elapsed;
+        answered = answered * kept + (count < 0 ? -count : 0);
+      }
+      inFlight += count;
+      changedAt = at;
     },
-    perSecond: () => {
-      const elapsed = roll();
-      return Math.max(1, (previous + current) / (1 + elapsed / 1000));
-    },
+    waitMs: () =>
+      busyMs < measuredMsMin || answered === 0 ? undefined : (inFlight * busyMs) / answered,
   };
 }

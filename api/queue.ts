@@ -7,6 +7,7 @@ import { ScorelineError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Redis } from '../shared/redis.js';
 
+const depthEveryMs = 1000;
 /** How long a payload outlives the last deadline of its job. */
 const payloadSpareMs = 10_000;
 
@@ -18,6 +19,10 @@ export interface Queue {
   add(queue: string, job: BatchJob, payload: ReadonlyMap<string, Buffer>): Promise<void>;
   /** Marks an item as one that nobody waits for any more. */
   cancel(queue: string, itemId: string, deadlineAt: number): Promise<void>;
+  /** Jobs that wait or run, as of the last look; undefined while unknown. */
+  jobsIn(queue: string): number | undefined;
+  /** How many items of a queue were dropped since nobody waited for them any more. */
+  countDropped(queues: readonly string[]): Promise<number[]>;
   /** How many workers of each queue are alive. */
   countWorkers(queues: readonly string[]): Promise<number[]>;
   close(): Promise<void>;
@@ -44,6 +49,15 @@ export function makeQueue(options: {
     return queue;
   }
 
+  const depths = new Map<string, number>();
+  const look = async () => {
+    for (const [name, queue] of queues) {
+      depths.set(name, await queue.getJobCountByTypes('wait', 'prioritized', 'active'));
+    }
+  };
+  // While Redis is away the depth is unknown, and adding says so itself.
+  const depthTimer = setInterval(() => void look().catch(() => depths.clear()), depthEveryMs);
+
   return {
     async add(name, job, payload) {
       const jobId = randomUUID();
@@ -66,6 +80,13 @@ export function makeQueue(options: {
         .pexpire(key, 86_400_000)
         .exec();
     },
+    jobsIn: (name) => depths.get(name),
+    async countDropped(names) {
+      const counts = await Promise.all(
+        names.map((name) => redis.hget(keys.counts(name), 'dropped')),
+      );
+      return counts.map(Number);
+    },
     async countWorkers(names) {
       try {
         return await Promise.all(
@@ -76,6 +97,7 @@ export function makeQueue(options: {
       }
     },
     async close() {
+      clearInterval(depthTimer);
       await Promise.all([...queues.values()].map((queue) => queue.close()));
     },
   };

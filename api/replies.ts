@@ -16,7 +16,8 @@ interface Waiter {
 }
 
 export interface Replies {
-  /** Waits for the reply to an item; rejects with `deadline_exceeded` when it does not come. */
+  /** Waits for the reply to an item. Rejects with `deadline_exceeded` when it does not come in time,
+   * or `queue_unavailable` when that is because Redis is away. */
   expect(id: string, deadlineAt: number): Promise<ScoredReply>;
   isExpected(id: string): boolean;
   /** Hands a reply to its waiter. False when nobody waits (any more). */
@@ -27,7 +28,8 @@ export interface Replies {
   readonly size: number;
 }
 
-export function makeReplies(): Replies {
+export function makeReplies(options: { isQueueAway?: () => boolean } = {}): Replies {
+  const { isQueueAway = () => false } = options;
   const waiters = new Map<string, Waiter>();
 
   const leave = (id: string): Waiter | undefined => {
@@ -48,7 +50,10 @@ export function makeReplies(): Replies {
     expect: (id, deadlineAt) =>
       new Promise((resolve, reject) => {
         const waitMs = Math.max(0, deadlineAt - nowMs());
-        const timer = setTimeout(() => fail(id, deadlineExceeded()), waitMs);
+        const timer = setTimeout(
+          () => fail(id, isQueueAway() ? queueAway() : deadlineExceeded()),
+          waitMs,
+        );
         waiters.set(id, { resolve, reject, timer });
       }),
     isExpected: (id) => waiters.has(id),
@@ -68,6 +73,14 @@ export function makeReplies(): Replies {
       return waiters.size;
     },
   };
+}
+
+function queueAway(): ScorelineError {
+  return new ScorelineError(
+    'queue_unavailable',
+    'The queue could not be reached until the deadline. Ask again shortly.',
+    { retryAfterSeconds: 1 },
+  );
 }
 
 function deadlineExceeded(): ScorelineError {

@@ -27,9 +27,11 @@ export async function openReplyStream(options: {
   /** For the blocking read; nothing else may use it. */
   reader: Redis;
   onReply: (reply: Reply) => void;
+  /** Redis has come back without its data: what was sent before will not be answered. */
+  onLost: () => void;
   log: Logger;
 }): Promise<ReplyStream> {
-  const { producer, reader, onReply, log } = options;
+  const { producer, reader, onReply, onLost, log } = options;
   const key = options.keys.replies(options.instance);
   let closed = false;
 
@@ -48,7 +50,12 @@ export async function openReplyStream(options: {
       .xtrim(key, 'MINID', lastId)
       .pexpire(key, timeToLiveMs)
       .exec();
-    if (result?.[1]?.[1] === 0) await create();
+    if (result?.[1]?.[1] !== 0) return;
+    await create();
+    log.error(
+      'Redis has lost its data; the requests that waited are refused. Keep an append-only file',
+    );
+    onLost();
   };
 
   const read = async () => {

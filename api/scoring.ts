@@ -1,6 +1,7 @@
 // The way of a request through the API: permit, preparation, queue, reply.
 
 import type { Response } from 'express';
+import { nowMs } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
 import type { Admission } from './admission.js';
@@ -28,7 +29,12 @@ export function makeScore(options: {
 
   return async ({ model, inputs, top, deadlineAt }, response) => {
     if (isClosing()) throw shuttingDown();
-    const permit = admission.admit(inputs.length);
+    const permit = admission.admit({
+      queue: model.queue,
+      batchMax: model.manifest.batch.max,
+      count: inputs.length,
+      deadlineMs: deadlineAt - nowMs(),
+    });
     const tickets: Ticket[] = [];
     const cancel = () => {
       for (const ticket of tickets) ticket.cancel();

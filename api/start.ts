@@ -38,17 +38,18 @@ export async function startApi(
   const connect = { url: configuration.REDIS_URL, log };
   const producer = connectProducer({ ...connect, name: 'api' });
   const reader = connectConsumer({ ...connect, name: 'replies' });
-  await Promise.all([waitUntilReady(producer), waitUntilReady(reader)]);
+  await Promise.all([waitUntilReady(producer, log), waitUntilReady(reader, log)]);
 
   const keys = makeKeys(configuration.QUEUE_PREFIX);
   const instance = randomUUID();
-  const replies = makeReplies();
+  const replies = makeReplies({ isQueueAway: () => producer.status !== 'ready' });
   const replyStream = await openReplyStream({
     instance,
     keys,
     producer,
     reader,
     onReply: replies.settle,
+    onLost: () => replies.failAll(queueLost()),
     log,
   });
   const queue = makeQueue({
@@ -66,6 +67,8 @@ export async function startApi(
   });
   const admission = makeAdmission({
     permitsMax: configuration.PERMITS_MAX,
+    jobsMax: configuration.QUEUE_JOBS_MAX,
+    jobsIn: queue.jobsIn,
     now: () => performance.now(),
   });
   const dispatcher = makeDispatcher({ instance, queue, replies });
@@ -100,6 +103,14 @@ export async function startApi(
   };
 }
 
+function queueLost(): ScorelineError {
+  return new ScorelineError(
+    'queue_lost',
+    'The queue has lost its contents, and this request with them. Ask again.',
+    { retryAfterSeconds: 1 },
+  );
+}
+
 function makeApp(): Express {
   const app = express();
   app.disable('x-powered-by');
@@ -117,19 +128,26 @@ const notFound: RequestHandler = (request) => {
 };
 
 async function listen(app: Express, configuration: Configurations['api']): Promise<Server> {
-  const server = createServer(app);
+  const server = createServer(
+    {
+      headersTimeout: configuration.HEADERS_MS_MAX,
+      requestTimeout: configuration.REQUEST_MS_MAX,
+      connectionsCheckingInterval: 1000,
+    },
+    app,
+  );
+  server.maxConnections = configuration.CONNECTIONS_MAX;
   // Longer than the idle time of common load balancers, so that they never write to a connection
   // that is just being closed.
   server.keepAliveTimeout = 75_000;
   server.listen(configuration.PORT, configuration.HOST);
-  await Promise.race([
-    once(server, 'listening'),
-    once(server, 'error').then(([error]) => {
-      throw new ScorelineError(
-        'configuration_invalid',
-        `PORT: expected a port this process can listen on at ${configuration.HOST}; got ${configuration.PORT} (${(error as NodeJS.ErrnoException).code}). Choose another: PORT=8081`,
-      );
-    }),
-  ]);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    throw new ScorelineError(
+      'configuration_invalid',
+      `PORT: expected a port this process can listen on at ${configuration.HOST}; got ${configuration.PORT} (${(error as NodeJS.ErrnoException).code}). Choose another, as in PORT=8081.`,
+    );
+  }
   return server;
 }

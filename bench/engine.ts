@@ -80,7 +80,7 @@ async function makeFeeder(target: Model, redisUrl: string) {
   const log = makeLogger({ role: 'bench', level: 'error' });
   const producer = connectProducer({ url: redisUrl, name: 'bench', log });
   const reader = connectConsumer({ url: redisUrl, name: 'bench-replies', log });
-  await Promise.all([waitUntilReady(producer), waitUntilReady(reader)]);
+  await Promise.all([waitUntilReady(producer, log), waitUntilReady(reader, log)]);
   const keys = makeKeys('scoreline');
   const instance = randomUUID();
   const replies = makeReplies();
@@ -90,6 +90,7 @@ async function makeFeeder(target: Model, redisUrl: string) {
     producer,
     reader,
     onReply: replies.settle,
+    onLost: () => {},
     log,
   });
   const queue = makeQueue({ redis: producer, keys, queues: [target.queue], log });

@@ -22,7 +22,7 @@ app.post('/score', express.json(), async (request, response) => {
   const prepared = await text.prepare(input as NonNullable<typeof input>, model);
   const { results, computeMs } = await scorer.score([{ ...prepared, top: 3 }]);
   const result = results[0];
-  if (!result || 'error' in result) throw result?.error ?? new Error('No result.');
+  if (!result || 'error' in result) throw new Error(result?.error.detail);
   response.json({
     model: model.name,
     version: model.version,

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { startChild } from '../cli/children.js';
+import { spawnChild } from '../cli/children.js';
 import { ensureRedisServer, startRedis } from '../cli/redis.js';
 
 export async function startBenchService(options: {
@@ -23,8 +23,9 @@ export async function startBenchService(options: {
     LOG_LEVEL: process.env.LOG_LEVEL ?? 'warn',
   };
   const roles = options.roles ?? (['api', 'worker'] as const);
-  const children = await Promise.all(roles.map((role) => startChild(role, environment)));
-  const port = children.find((child) => child.report.port)?.report.port;
+  const children = roles.map((role) => spawnChild(role, environment));
+  const reports = await Promise.all(children.map((child) => child.ready));
+  const port = reports.find((report) => report.port)?.port;
   return {
     redisUrl: redis.url,
     url: `http://127.0.0.1:${port}`,

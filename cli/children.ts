@@ -6,20 +6,15 @@ import type { ChildMessage } from '../shared/lifecycle.js';
 
 export interface Child {
   readonly pid: number;
-  readonly report: Readonly<Record<string, unknown>>;
+  /** What the process says once it is ready. Rejects with what it says when it ends before that. */
+  readonly ready: Promise<Readonly<Record<string, unknown>>>;
   readonly exited: Promise<void>;
   /** Asks the process to end in order, and waits until it has. */
   close(): Promise<void>;
 }
 
-/**
- * Starts a role and waits until it is ready.
- * @throws ScorelineError with what the child says, when it ends before that
- */
-export async function startChild(
-  role: 'api' | 'worker',
-  environment: NodeJS.ProcessEnv,
-): Promise<Child> {
+/** Starts a role as a child process. */
+export function spawnChild(role: 'api' | 'worker', environment: NodeJS.ProcessEnv): Child {
   const child = fork(new URL(`../${role}/main.js`, import.meta.url), [], {
     env: environment,
     // A process group of its own: Ctrl-C reaches the parent alone, which then ends its children in
@@ -28,10 +23,11 @@ export async function startChild(
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const report = await waitUntilReady(child, role);
+  const ready = waitUntilReady(child, role);
+  ready.catch(() => {});
   return {
     pid: child.pid as number,
-    report,
+    ready,
     exited,
     close: async () => {
       child.kill('SIGTERM');

@@ -117,7 +117,8 @@ async function check(model: Model): Promise<void> {
     const item = await exampleItem(model);
     const { results } = await scorer.score([item]);
     const result = results[0];
-    if (!result || 'error' in result) throw result?.error ?? new Error('No result. This is a bug.');
+    if (!result) throw new Error('No result. This is a bug.');
+    if ('error' in result) throw new ScorelineError(result.error.code, result.error.detail);
     const [index = 0, score = 0] = result.scores[0] ?? [];
     const label = model.labels[index]?.text;
     const { expected } = example;

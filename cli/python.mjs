@@ -20,7 +20,7 @@ process.exit(status ?? (signal ? 130 : 1));
 
 /** The Python of an environment that holds exactly what the file names. */
 function ensureEnvironment(file) {
-  const digest = createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 12);
+  const digest = createHash('sha256').update(readAll(file)).digest('hex').slice(0, 12);
   const environment = path.join(root, 'data/python', digest);
   const done = path.join(environment, 'done');
   const program = path.join(environment, 'bin/python');
@@ -34,6 +34,15 @@ function ensureEnvironment(file) {
   run(program, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', file]);
   writeFileSync(done, '');
   return program;
+}
+
+/** A requirements file with those it refers to. */
+function readAll(file) {
+  const text = readFileSync(file, 'utf8');
+  const others = [...text.matchAll(/^-r (.+)$/gm)].map(([, name]) => name);
+  return [text, ...others.map((name) => readAll(path.resolve(path.dirname(file), name)))].join(
+    '\n',
+  );
 }
 
 function isPython311(name) {

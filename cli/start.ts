@@ -7,7 +7,7 @@ import { readConfiguration } from '../shared/configuration.js';
 import { coerceError } from '../shared/errors.js';
 import { type Model, readModels } from '../shared/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
-import { type Child, startChild } from './children.js';
+import { type Child, spawnChild } from './children.js';
 import { ensureRedisServer, startRedis } from './redis.js';
 
 interface Closable {
@@ -64,10 +64,11 @@ async function start(): Promise<void> {
   say(`  models  loading and warming up ${environment.MODELS} …`);
   const workers = Array.from({ length: readWorkerCount() }, () => supervise('worker', environment));
   const [api] = await Promise.all([supervise('api', environment), ...workers]);
+  const report = await api?.ready;
   say(`  models  warm after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
 
   const host = configuration.HOST === '0.0.0.0' ? '127.0.0.1' : configuration.HOST;
-  const address = `http://${host}:${api?.report.port}`;
+  const address = `http://${host}:${report?.port}`;
   say(`  API     ${address}\n\nTry it, in another terminal:\n`);
   for (const model of models) say(`${curlLine(address, model)}\n`);
   say('Ctrl-C ends everything.');
@@ -75,10 +76,11 @@ async function start(): Promise<void> {
 
 /** Starts a role; when it dies later without having been asked to, starts it again. */
 async function supervise(role: 'api' | 'worker', environment: NodeJS.ProcessEnv): Promise<Child> {
-  const child = await startChild(role, environment);
+  const child = spawnChild(role, environment);
   started[role].add(child);
+  void child.exited.then(() => started[role].delete(child));
+  await child.ready;
   void child.exited.then(async () => {
-    started[role].delete(child);
     let again: Child | undefined;
     while (!ending && !again) {
       say(`The ${role} has ended unexpectedly; starting it again.`);

@@ -69,6 +69,26 @@ const api = {
     .describe(
       'The most inputs in flight in one API process. Lowering it refuses clients with 429 earlier instead of having them wait; raising it costs memory and lets requests wait longer.',
     ),
+  QUEUE_JOBS_MAX: integer(1, 10_000_000)
+    .default(10_000)
+    .describe(
+      'The most jobs in the queue of a model, from all API processes; a job holds up to a batch of inputs. Beyond it clients get 429. Raising it costs memory in Redis.',
+    ),
+  CONNECTIONS_MAX: integer(1, 1_000_000)
+    .default(10_000)
+    .describe(
+      'The most open connections of one API process. Further ones are closed at once. Raising it costs memory and file descriptors.',
+    ),
+  HEADERS_MS_MAX: integer(100, 600_000)
+    .default(10_000)
+    .describe(
+      'How long a client may take to send the headers of a request. Lowering it drops slow clients earlier.',
+    ),
+  REQUEST_MS_MAX: integer(100, 3_600_000)
+    .default(60_000)
+    .describe(
+      'How long a client may take to send a whole request. Lowering it drops slow uploads with 408.',
+    ),
   SHUTDOWN_MS: integer(0, 3_600_000)
     .default(35_000)
     .describe(

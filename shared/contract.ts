@@ -52,6 +52,10 @@ export function makeKeys(prefix: string) {
     payload: (job: string) => `${prefix}:payload:${job}`,
     /** Sorted set of item ids nobody waits for any more, by deadline. */
     cancelled: (queue: string) => `${prefix}:cancelled:${queue}`,
+    /** Hash of how often items of a job were tried in quarantine without coming back, by item id. */
+    strikes: (job: string) => `${prefix}:strikes:${job}`,
+    /** Hash of a queue's counts: `dropped` items. */
+    counts: (queue: string) => `${prefix}:counts:${queue}`,
     /** Sorted set of live workers of a queue, by the time their word expires. */
     workers: (queue: string) => `${prefix}:workers:${queue}`,
   };

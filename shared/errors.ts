@@ -24,9 +24,11 @@ export const errorTable = {
   model_not_found: { status: 404, retry: false, title: 'There is no such model' },
   overloaded: { status: 429, retry: true, title: 'Too many requests are in flight' },
   queue_unavailable: { status: 503, retry: true, title: 'The queue cannot be reached' },
+  queue_lost: { status: 503, retry: true, title: 'The queue has lost its contents' },
   shutting_down: { status: 503, retry: true, title: 'This instance is shutting down' },
   client_closed: { status: 499, retry: false, title: 'The client hung up' },
   deadline_exceeded: { status: 504, retry: true, title: 'No answer before the deadline' },
+  model_crashed: { status: 500, retry: false, title: 'The input takes the model down' },
   model_failed: { status: 500, retry: false, title: 'The model failed on this input' },
   model_output_mismatch: {
     status: 500,
@@ -35,6 +37,7 @@ export const errorTable = {
   },
   internal_error: { status: 500, retry: true, title: 'Something went wrong on our side' },
   configuration_invalid: { status: 500, retry: false, title: 'The configuration is wrong' },
+  redis_unusable: { status: 500, retry: false, title: 'Redis cannot be used as it is' },
   manifest_invalid: { status: 500, retry: false, title: 'A model manifest is wrong' },
   model_file_missing: { status: 500, retry: false, title: 'A model file is missing' },
   model_file_wrong: {

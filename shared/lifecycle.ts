@@ -1,9 +1,12 @@
 // The life of a process: started from a main.ts, ended by a signal, by its parent's end, or by an
 // error it cannot handle. Whatever the reason, `close` runs once, within its time.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Configurations, type Role, readConfiguration, redact } from './configuration.js';
 import { coerceError, ScorelineError } from './errors.js';
 import { type Logger, makeLogger } from './log.js';
+
+const startFinishesMsMax = 3000;
 
 export interface Running {
   /** What a parent process is told once everything is up. */
@@ -16,7 +19,12 @@ export type ChildMessage =
   | ({ readonly event: 'ready' } & Record<string, unknown>)
   | { readonly event: 'failed'; readonly detail: string };
 
-type Start<R extends Role> = (configuration: Configurations[R], log: Logger) => Promise<Running>;
+type Start<R extends Role> = (
+  configuration: Configurations[R],
+  log: Logger,
+  /** Ends the process at once, for when it cannot even end in order. */
+  abandon: (reason: string) => void,
+) => Promise<Running>;
 
 /** Runs a role until it is ended. The process is passed in by main.ts, which alone touches it. */
 export async function live<R extends Role>(
@@ -37,10 +45,13 @@ export async function live<R extends Role>(
   }
 
   log.info({ configuration: redact(configuration) }, 'starting');
-  const end = handleEnd(process, log, configuration.SHUTDOWN_MS);
+  const starting = start(configuration, log, (reason) => {
+    log.fatal({ reason }, 'leaving at once');
+    process.kill(process.pid, 'SIGKILL');
+  });
+  handleEnd(process, log, configuration.SHUTDOWN_MS, starting);
   try {
-    const running = await start(configuration, log);
-    end.whenAsked(running.close);
+    const running = await starting;
     tellParent({ event: 'ready', ...running.report });
   } catch (thrown) {
     const error = coerceError(thrown);
@@ -51,8 +62,12 @@ export async function live<R extends Role>(
   }
 }
 
-function handleEnd(process: NodeJS.Process, log: Logger, shutdownMs: number) {
-  let close: (() => Promise<void>) | undefined;
+function handleEnd(
+  process: NodeJS.Process,
+  log: Logger,
+  shutdownMs: number,
+  starting: Promise<Running>,
+): void {
   let ending = false;
 
   const end = async (reason: string, exitCode: number) => {
@@ -61,10 +76,14 @@ function handleEnd(process: NodeJS.Process, log: Logger, shutdownMs: number) {
     log.info({ reason }, 'shutting down');
     setTimeout(() => {
       log.error({ shutdownMs }, 'not done within SHUTDOWN_MS; leaving now');
-      process.exit(1);
+      // Not `exit`, which would wait for an engine thread that is inside a run.
+      process.kill(process.pid, 'SIGKILL');
     }, shutdownMs + 1000).unref();
     try {
-      await close?.();
+      // A start that is under way is finished first, since a model cannot stop loading half way;
+      // one that waits for Redis would take for ever.
+      const running = await Promise.race([starting, delay(startFinishesMsMax, undefined)]);
+      await running?.close();
       process.exit(exitCode);
     } catch (error) {
       log.error({ err: error }, 'shutting down failed');
@@ -82,9 +101,4 @@ function handleEnd(process: NodeJS.Process, log: Logger, shutdownMs: number) {
       void end('unexpected error', 1);
     });
   }
-  return {
-    whenAsked(callback: () => Promise<void>) {
-      close = callback;
-    },
-  };
 }

@@ -105,6 +105,12 @@ export const manifestSchema = z
       .preprocess((value) => (typeof value === 'string' ? { type: value } : value), deviceSchema)
       .prefault('cpu'),
     deadlineMs: positive.max(86_400_000).default(30_000),
+    runMsMax: positive
+      .max(3_600_000)
+      .default(60_000)
+      .describe(
+        'A run of the model that takes longer counts as hung, and its process is replaced.',
+      ),
     scaling: z
       .strictObject({
         min: z.number().int().nonnegative().default(0).describe('0: may scale from zero.'),

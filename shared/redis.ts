@@ -1,12 +1,17 @@
 // Connections to Redis.
 //
 // A producer fails fast: a request that cannot be queued is refused at once rather than kept. A
-// consumer waits for Redis for as long as it takes, and what it was sending is sent again.
+// consumer waits for Redis for as long as it takes, and what it was sending is sent again. Both
+// give up a connection that has gone silent, since a cut network does not close it.
 
 import { Redis, type RedisOptions } from 'ioredis';
+import { ScorelineError } from './errors.js';
 import type { Logger } from './log.js';
 
 export type { Redis };
+
+/** BullMQ's and our commands (`XADD NOMKSTREAM`, `XTRIM MINID`, `ZMSCORE`) need this version. */
+const versionMin = [6, 2];
 
 export interface ConnectionOptions {
   readonly url: string;
@@ -14,32 +19,90 @@ export interface ConnectionOptions {
   readonly log: Logger;
 }
 
-/** For commands on the way of a request: they fail at once when Redis is away. */
+type Behaviour = Omit<RedisOptions, 'replyMapping'>;
+
+/** For commands on the way of a request: they fail when Redis does not answer within a second. */
 export function connectProducer(options: ConnectionOptions): Redis {
   return connect(options, {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
-    commandTimeout: 5000,
+    commandTimeout: 800,
+    socketTimeout: 3000,
   });
 }
 
 /** For work that must get through: commands wait until Redis is back. */
 export function connectConsumer(options: ConnectionOptions): Redis {
-  return connect(options, { maxRetriesPerRequest: null });
+  return connect(options, {
+    maxRetriesPerRequest: null,
+    // Longer than the longest blocking command, BullMQ's wait for a job.
+    socketTimeout: 12_000,
+  });
 }
 
-/** Resolves when the connection is ready for commands, however long that takes. */
-export async function waitUntilReady(redis: Redis): Promise<void> {
-  if (redis.status === 'ready') return;
-  await new Promise<void>((resolve) => redis.once('ready', resolve));
+/**
+ * Resolves when the connection is ready for commands, however long that takes.
+ * @throws ScorelineError `redis_unusable` when Redis answers, but waiting will not help
+ */
+export async function waitUntilReady(redis: Redis, log: Logger): Promise<void> {
+  if (redis.status !== 'ready') {
+    await new Promise<void>((resolve, reject) => {
+      redis.once('ready', () => resolve());
+      redis.on('error', (error: Error) => {
+        if (isRefusal(error)) reject(refused(error));
+      });
+    });
+  }
+  await checkServer(redis, log);
 }
 
-function connect(options: ConnectionOptions, behaviour: Omit<RedisOptions, 'replyMapping'>): Redis {
+/** Redis away is one thing; a Redis that must not be used is said at the start. */
+async function checkServer(redis: Redis, log: Logger): Promise<void> {
+  const info = parseInfo(String(await redis.info()));
+  const [major = 0, minor = 0] = (info.redis_version ?? '').split('.').map(Number);
+  if (
+    major < (versionMin[0] as number) ||
+    (major === versionMin[0] && minor < (versionMin[1] as number))
+  ) {
+    throw unusable(
+      `Redis ${versionMin.join('.')} or later`,
+      `Redis ${info.redis_version}. Upgrade it.`,
+    );
+  }
+  if (info.role === 'slave') {
+    throw unusable(
+      'a Redis that takes writes',
+      'a read-only replica. Set REDIS_URL to the primary.',
+    );
+  }
+  const policy = info.maxmemory_policy ?? 'noeviction';
+  if (policy !== 'noeviction' && Number(info.maxmemory) > 0) {
+    throw unusable(
+      'the eviction policy noeviction',
+      `${policy}, which drops requests when memory is full. Set maxmemory-policy noeviction.`,
+    );
+  }
+  if (policy !== 'noeviction') {
+    log.warn(
+      { policy },
+      'Redis would drop requests if its memory were limited: set maxmemory-policy noeviction',
+    );
+  }
+  if (info.aof_enabled === '0') {
+    log.warn(
+      'Redis keeps no append-only file: requests that wait are lost when it restarts. Set appendonly yes',
+    );
+  }
+}
+
+function connect(options: ConnectionOptions, behaviour: Behaviour): Redis {
   const redis = new Redis(options.url, {
     connectionName: `scoreline-${options.name}`,
     connectTimeout: 2000,
     retryStrategy: (times: number) => Math.min(25 * 2 ** Math.min(times, 5), 500),
+    // After a failover the old primary is a replica: connect again, to where the address now leads.
+    reconnectOnError: (error: Error) => (error.message.startsWith('READONLY') ? 2 : false),
     ...behaviour,
   });
   let away = false;
@@ -57,4 +120,29 @@ function connect(options: ConnectionOptions, behaviour: Omit<RedisOptions, 'repl
     away = false;
   });
   return redis;
+}
+
+function isRefusal(error: Error): boolean {
+  return /WRONGPASS|NOAUTH|NOPERM|invalid password|invalid username-password/i.test(error.message);
+}
+
+function refused(cause: Error): ScorelineError {
+  return new ScorelineError(
+    'redis_unusable',
+    'REDIS_URL: expected a user and password that Redis accepts; it refused these. Check both.',
+    { cause },
+  );
+}
+
+function unusable(expected: string, got: string): ScorelineError {
+  return new ScorelineError('redis_unusable', `REDIS_URL: expected ${expected}; got ${got}`);
+}
+
+function parseInfo(text: string): Record<string, string> {
+  return Object.fromEntries(
+    text
+      .split('\r\n')
+      .filter((line) => line.includes(':'))
+      .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+  );
 }

@@ -1,24 +1,32 @@
 // The consumer of one model's queue: takes jobs, drops what nobody waits for, feeds the batcher,
 // answers.
 //
-// A job is done when every item of it was answered or dropped; only then is it completed, so that
-// a worker that dies leaves its jobs in the queue. How many jobs are held follows from how many
-// items are: enough for a running batch and the one behind it, and no more, so that other workers
-// find work too.
+// A job is *held* from the moment it was taken until every item of it was answered or dropped; only
+// then is it completed, so that a worker that dies leaves its jobs in the queue, and BullMQ gives
+// them to another one. How many jobs are held follows from how many items are: enough for a running
+// batch and the one behind it, and no more, so that other workers find work too.
+//
+// A held job can come back: while Redis was away its lock ran out. Then the work goes on once. A
+// job that was held by a worker that died is *suspect*: its items go to the quarantine, one by one.
 
-import { Worker as BullWorker, type Job } from 'bullmq';
+import { Worker as BullWorker, type Job, WaitingError } from 'bullmq';
 import { type BatchJob, type Item, type Keys, nowMs, type Reply } from '../shared/contract.js';
-import { coerceError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import type { Redis } from '../shared/redis.js';
 import { makeBatcher } from './batcher.js';
 import { bytesOfItem } from './kinds.js';
+import { makeQuarantine, modelCrashed } from './quarantine.js';
 import type { SendReplies } from './replies.js';
 import type { Scored, Scorer } from './scorer.js';
 
 /** Items that waited longer than this may have been cancelled meanwhile; asking costs a round trip. */
 const cancellationCheckAfterMs = 50;
+/** How often an item may be in quarantine when its whole worker dies, before it counts as the cause. */
+const strikesMax = 3;
+const strikesTimeToLiveMs = 3_600_000;
+/** How many finished jobs are remembered, in case one comes back. */
+const finishedJobsMax = 1000;
 
 interface HeldItem extends Item {
   readonly replyTo: string;
@@ -26,9 +34,18 @@ interface HeldItem extends Item {
   readonly bytes?: Uint8Array | undefined;
 }
 
+interface HeldJob {
+  readonly done: Promise<void>;
+  /** Gives the job back to the queue, for another worker. */
+  giveBack(): Promise<void>;
+}
+
 export interface Consumer {
-  /** Takes no more, and resolves when everything that was held is answered. */
-  close(): Promise<void>;
+  /**
+   * Takes no more, and resolves when everything that was held is answered; what is not by
+   * `graceMs` is handed back to the queue.
+   */
+  close(graceMs: number): Promise<void>;
 }
 
 export function makeConsumer(options: {
@@ -43,9 +60,11 @@ export function makeConsumer(options: {
   const { batch, input } = model.manifest;
   const itemBytes = bytesOfItem(input);
   const heldItemsMax = 2 * batch.max;
+  const held = new Map<string, HeldJob>();
+  const finished = new Set<string>();
   let heldItems = 0;
-  let heldJobs = 0;
 
+  const quarantine = makeQuarantine({ model, log });
   const batcher = makeBatcher<HeldItem>({ ...batch, run: runBatch });
   const bull = new BullWorker(model.queue, process, {
     connection: redis,
@@ -54,7 +73,7 @@ export function makeConsumer(options: {
     // The batch of a worker that was killed starts elsewhere after about 1.3 s (measured).
     lockDuration: 1000,
     stalledInterval: 500,
-    // A job may be taken again as often as workers die; deadlines end it.
+    // Deadlines and strikes end a job, not the number of workers that died around it.
     maxStalledCount: 1_000_000,
     runRetryDelay: 200,
     removeOnComplete: { count: 0 },
@@ -65,73 +84,105 @@ export function makeConsumer(options: {
   );
   bull.on('failed', (job, error) => log.error({ job: job?.id, err: error }, 'a job failed'));
 
-  async function process(job: Job<BatchJob>): Promise<void> {
-    const takenAt = nowMs();
-    hold(1, job.data.items.length);
+  async function process(job: Job<BatchJob>, token?: string): Promise<void> {
+    const id = job.id as string;
+    if (finished.has(id)) return;
+    const known = held.get(id);
+    if (known) return known.done;
+
+    const isSuspect = job.stalledCounter > 0;
+    const items = isSuspect ? 0 : job.data.items.length;
+    let refuse: (error: Error) => void = () => {};
+    const givenBack = new Promise<never>((_resolve, reject) => {
+      refuse = reject;
+    });
+    const done = Promise.race([isSuspect ? workSuspect(job) : work(job), givenBack]);
+    const giveBack = async () => {
+      await job.moveToWait(token);
+      refuse(new WaitingError());
+    };
+    hold(() => held.set(id, { done, giveBack }), items);
     try {
-      const items = await dropAbandoned(job.data.items, takenAt);
-      const inputs = await loadInputs(job, items);
-      await Promise.all(
-        items.map((item, index) =>
-          batcher.submit({
-            ...item,
-            bytes: inputs?.[index] ?? undefined,
-            replyTo: job.data.replyTo,
-            takenAt,
-          }),
-        ),
-      );
+      await done;
+      remember(id);
     } finally {
-      hold(-1, -job.data.items.length);
+      hold(() => held.delete(id), -items);
     }
     // Not awaited: a payload that stays behind goes away by its time to live.
-    if (itemBytes !== undefined) redis.unlink(keys.payload(job.id as string)).catch(() => {});
+    if (itemBytes !== undefined) redis.unlink(keys.payload(id)).catch(() => {});
   }
 
-  function hold(jobs: number, items: number): void {
-    heldJobs += jobs;
+  function hold(change: () => void, items: number): void {
+    change();
     heldItems += items;
-    bull.concurrency = Math.max(1, heldItems < heldItemsMax ? heldJobs + 1 : heldJobs);
+    bull.concurrency = Math.max(1, heldItems < heldItemsMax ? held.size + 1 : held.size);
   }
 
-  /** The items somebody still waits for. */
-  async function dropAbandoned(items: readonly Item[], takenAt: number): Promise<readonly Item[]> {
-    const first = items[0];
-    if (!first) return items;
-    const live = items.filter((item) => item.deadlineAt > takenAt);
-    if (live.length === 0 || takenAt - first.submittedAt < cancellationCheckAfterMs) return live;
-    const cancelled = await redis.zmscore(
-      keys.cancelled(model.queue),
-      ...live.map((item) => item.id),
-    );
-    return live.filter((_, index) => cancelled[index] === null);
+  function remember(jobId: string): void {
+    finished.add(jobId);
+    if (finished.size > finishedJobsMax) finished.delete(finished.values().next().value as string);
   }
 
-  async function loadInputs(job: Job<BatchJob>, items: readonly Item[]) {
-    if (itemBytes === undefined || items.length === 0) return undefined;
-    return redis.hmgetBuffer(keys.payload(job.id as string), ...items.map((item) => item.id));
+  async function work(job: Job<BatchJob>): Promise<void> {
+    const items = await takeItems(job);
+    await Promise.all(items.map((item) => batcher.submit(item)));
   }
 
-  /** Scores one batch and answers each of its items. Must not reject. */
-  async function runBatch(held: HeldItem[]): Promise<void> {
-    const startedAt = nowMs();
-    const items = held.filter((item) => item.deadlineAt > startedAt && isWhole(item));
-    if (items.length === 0) return;
-    try {
-      const { results, computeMs } = await scorer.score(items);
-      log.debug({ model: model.name, batchSize: items.length, computeMs }, 'scored');
-      const run = { startedAt, computeMs, batchSize: items.length };
-      const replies = new Map<string, Reply[]>();
-      for (const [index, item] of items.entries()) {
-        const reply = makeReply(item, results[index] as Scored, run);
-        const others = replies.get(item.replyTo);
-        if (others) others.push(reply);
-        else replies.set(item.replyTo, [reply]);
-      }
-      await sendReplies(replies);
-    } catch (thrown) {
-      log.error({ model: model.name, err: coerceError(thrown) }, 'a batch could not be answered');
+  async function workSuspect(job: Job<BatchJob>): Promise<void> {
+    const items = await takeItems(job);
+    log.warn({ model: model.name, job: job.id, items: items.length }, 'a job goes to quarantine');
+    const strikesKey = keys.strikes(job.id as string);
+    for (const item of items) {
+      const startedAt = nowMs();
+      if (item.deadlineAt <= startedAt) continue;
+      const strikes = await redis.hincrby(strikesKey, item.id, 1);
+      await redis.pexpire(strikesKey, strikesTimeToLiveMs);
+      const scored = strikes > strikesMax ? modelCrashed : await quarantine.score(item);
+      const run = { startedAt, computeMs: nowMs() - startedAt, batchSize: 1 };
+      await answer([item], [scored], run);
+      await redis.hdel(strikesKey, item.id);
     }
+  }
+
+  /** The items of a job that somebody waits for, with their inputs. */
+  async function takeItems(job: Job<BatchJob>): Promise<HeldItem[]> {
+    const takenAt = nowMs();
+    const items = await dropAbandoned(job.data.items, takenAt);
+    const inputs =
+      itemBytes === undefined || items.length === 0
+        ? []
+        : await redis.hmgetBuffer(keys.payload(job.id as string), ...items.map((item) => item.id));
+    return items
+      .map((item, index) => ({
+        ...item,
+        bytes: inputs[index] ?? undefined,
+        replyTo: job.data.replyTo,
+        takenAt,
+      }))
+      .filter(isWhole);
+  }
+
+  async function dropAbandoned(items: readonly Item[], takenAt: number): Promise<readonly Item[]> {
+    const inTime = items.filter((item) => item.deadlineAt > takenAt);
+    const waitedMs = takenAt - (items[0]?.submittedAt ?? takenAt);
+    const live =
+      inTime.length === 0 || waitedMs < cancellationCheckAfterMs
+        ? inTime
+        : await dropCancelled(inTime);
+    countDropped(items.length - live.length);
+    return live;
+  }
+
+  async function dropCancelled(items: readonly Item[]): Promise<readonly Item[]> {
+    const ids = items.map((item) => item.id);
+    const cancelled = await redis.zmscore(keys.cancelled(model.queue), ...ids);
+    return items.filter((_, index) => cancelled[index] === null);
+  }
+
+  function countDropped(items: number): void {
+    if (items === 0) return;
+    log.debug({ model: model.name, items }, 'dropped what nobody waits for');
+    redis.hincrby(keys.counts(model.queue), 'dropped', items).catch(() => {});
   }
 
   /** An item whose payload has expired has outlived its deadline. */
@@ -139,17 +190,53 @@ export function makeConsumer(options: {
     return itemBytes === undefined || item.bytes?.byteLength === itemBytes;
   }
 
-  return { close: () => bull.close() };
+  /** Scores one batch and answers each of its items. Must not reject. */
+  async function runBatch(gathered: HeldItem[]): Promise<void> {
+    const startedAt = nowMs();
+    const items = gathered.filter((item) => item.deadlineAt > startedAt);
+    countDropped(gathered.length - items.length);
+    if (items.length === 0) return;
+    const { results, computeMs } = await scorer.score(items);
+    log.debug({ model: model.name, batchSize: items.length, computeMs }, 'scored');
+    await answer(items, results, { startedAt, computeMs, batchSize: items.length });
+  }
+
+  async function answer(
+    items: readonly HeldItem[],
+    results: readonly Scored[],
+    run: Run,
+  ): Promise<void> {
+    const replies = new Map<string, Reply[]>();
+    for (const [index, item] of items.entries()) {
+      const reply = makeReply(item, results[index] as Scored, run);
+      const others = replies.get(item.replyTo);
+      if (others) others.push(reply);
+      else replies.set(item.replyTo, [reply]);
+    }
+    await sendReplies(replies, Math.max(...items.map((item) => item.deadlineAt)));
+  }
+
+  return {
+    close: async (graceMs) => {
+      const handBack = setTimeout(() => {
+        log.warn({ model: model.name, jobs: held.size }, 'handing back what is not done');
+        for (const job of held.values()) job.giveBack().catch(() => {});
+      }, graceMs);
+      await bull.close();
+      clearTimeout(handBack);
+      quarantine.close();
+    },
+  };
 }
 
-function makeReply(
-  item: HeldItem,
-  scored: Scored,
-  run: { startedAt: number; computeMs: number; batchSize: number },
-): Reply {
-  if ('error' in scored) {
-    return { id: item.id, error: { code: scored.error.code, detail: scored.error.message } };
-  }
+interface Run {
+  readonly startedAt: number;
+  readonly computeMs: number;
+  readonly batchSize: number;
+}
+
+function makeReply(item: HeldItem, scored: Scored, run: Run): Reply {
+  if ('error' in scored) return { id: item.id, error: scored.error };
   const timing = {
     queueMs: roundMs(item.takenAt - item.submittedAt),
     batchMs: roundMs(run.startedAt - item.takenAt),

@@ -9,6 +9,12 @@ export interface EngineOptions {
   readonly device: Device;
 }
 
+export interface Watch {
+  /** A run that takes longer is reported, once; it cannot be ended without its process. */
+  readonly runMsMax: number;
+  readonly onHung: () => void;
+}
+
 /** A batch as the model takes it; `dims[0]` is the batch size. */
 export type InputTensor =
   | { readonly type: 'string'; readonly dims: readonly number[]; readonly data: string[] }
@@ -63,7 +69,7 @@ interface Run {
  * Loads a model.
  * @throws ScorelineError `provider_unavailable` or `model_file_wrong`
  */
-export function openEngine(options: EngineOptions): Promise<Engine> {
+export function openEngine(options: EngineOptions, watch: Watch): Promise<Engine> {
   const thread = new Worker(new URL('./engine-thread.js', import.meta.url), {
     workerData: options,
     name: 'engine',
@@ -71,17 +77,26 @@ export function openEngine(options: EngineOptions): Promise<Engine> {
   const runs = new Map<number, Run>();
   let nextId = 0;
   let ended: Error | undefined;
+  let watchdog: NodeJS.Timeout | undefined;
+
+  /** Watches the run that is under way: the first of those that were handed over. */
+  const watchRun = () => {
+    clearTimeout(watchdog);
+    watchdog = runs.size > 0 ? setTimeout(watch.onHung, watch.runMsMax) : undefined;
+  };
 
   const run: Engine['run'] = (input) =>
     new Promise((resolve, reject) => {
       if (ended) return reject(ended);
       const id = nextId++;
       runs.set(id, { resolve, reject });
+      if (runs.size === 1) watchRun();
       const transfer = input.type === 'string' ? [] : [input.data.buffer];
       thread.postMessage({ id, input } satisfies ToThread, transfer);
     });
 
   const close = async () => {
+    clearTimeout(watchdog);
     await thread.terminate();
   };
 
@@ -90,6 +105,7 @@ export function openEngine(options: EngineOptions): Promise<Engine> {
       ended ??= error;
       for (const waiting of runs.values()) waiting.reject(ended);
       runs.clear();
+      watchRun();
       reject(ended);
     };
     thread.on('error', end);
@@ -107,6 +123,7 @@ export function openEngine(options: EngineOptions): Promise<Engine> {
           runs.get(message.id)?.reject(modelFailed(message.reason));
       }
       runs.delete(message.id);
+      watchRun();
     });
   });
 }

@@ -3,7 +3,7 @@
 import type { Manifest } from '../shared/manifest.js';
 import type { InputTensor } from './engine.js';
 import { makeStackChannels, makeStackPixels } from './kinds/image.js';
-import { stackTexts } from './kinds/text.js';
+import { makeStackTexts } from './kinds/text.js';
 
 export interface ItemInput {
   readonly text?: string | undefined;
@@ -13,8 +13,9 @@ export interface ItemInput {
 /** Stacks the inputs of N items into one batch. */
 export type Stack = (items: readonly ItemInput[]) => InputTensor;
 
-export function makeStack(input: Manifest['input']): Stack {
-  if (input.kind === 'text') return stackTexts;
+/** `rank` is the number of dimensions of the model's own input. */
+export function makeStack(input: Manifest['input'], rank = 1): Stack {
+  if (input.kind === 'text') return makeStackTexts(rank);
   return input.tensor === 'uint8-nhwc' ? makeStackPixels(input) : makeStackChannels(input);
 }
 

@@ -1,30 +1,60 @@
 // Replies go to the stream of the API instance that asked.
 
-import type { Keys, Reply } from '../shared/contract.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Keys, nowMs, type Reply } from '../shared/contract.js';
+import { coerceError } from '../shared/errors.js';
+import type { Logger } from '../shared/log.js';
 import type { Redis } from '../shared/redis.js';
 
 /** More entries than an API instance can leave unread; the oldest go first. */
 const streamEntriesMax = 100_000;
+const retryAfterMs = 200;
 
-/** Sends the replies of one batch. Resolves when Redis has them, however long that takes. */
-export type SendReplies = (replies: ReadonlyMap<string, readonly Reply[]>) => Promise<void>;
+/**
+ * Sends replies, by API instance. Resolves when Redis has them, or when the deadline of all of
+ * them has passed: a connection that is lost is waited for, and so is a Redis that takes no writes.
+ */
+export type SendReplies = (
+  replies: ReadonlyMap<string, readonly Reply[]>,
+  deadlineAt: number,
+) => Promise<void>;
 
-export function makeSendReplies(redis: Redis, keys: Keys): SendReplies {
-  return async (replies) => {
+export function makeSendReplies(options: { redis: Redis; keys: Keys; log: Logger }): SendReplies {
+  const { redis, keys, log } = options;
+
+  const send = (instance: string, replies: readonly Reply[]) =>
+    // NOMKSTREAM: the stream of an instance that is gone must not come back and stay for ever.
+    redis.xadd(
+      keys.replies(instance),
+      'NOMKSTREAM',
+      'MAXLEN',
+      '~',
+      streamEntriesMax,
+      '*',
+      'replies',
+      JSON.stringify(replies),
+    );
+
+  const sendUntil = async (instance: string, replies: readonly Reply[], deadlineAt: number) => {
+    for (;;) {
+      try {
+        await send(instance, replies);
+        return;
+      } catch (thrown) {
+        const reason = coerceError(thrown).message;
+        if (nowMs() > deadlineAt || redis.status === 'end') {
+          log.error({ reason, replies: replies.length }, 'replies could not be sent in time');
+          return;
+        }
+        log.warn({ reason }, 'replies cannot be sent; trying again. Is the memory of Redis full?');
+        await delay(retryAfterMs);
+      }
+    }
+  };
+
+  return async (replies, deadlineAt) => {
     await Promise.all(
-      [...replies].map(([instance, batch]) =>
-        // NOMKSTREAM: the stream of an instance that is gone must not come back and stay forever.
-        redis.xadd(
-          keys.replies(instance),
-          'NOMKSTREAM',
-          'MAXLEN',
-          '~',
-          streamEntriesMax,
-          '*',
-          'replies',
-          JSON.stringify(batch),
-        ),
-      ),
+      [...replies].map(([instance, batch]) => sendUntil(instance, batch, deadlineAt)),
     );
   };
 }

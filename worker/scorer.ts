@@ -1,7 +1,7 @@
 // A model that can be scored: the engine with what stands before and behind it.
 
 import type { Scores } from '../shared/contract.js';
-import { coerceError, ScorelineError } from '../shared/errors.js';
+import { coerceError, type ErrorCode, ScorelineError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import { type Engine, type InputTensor, openEngine } from './engine.js';
@@ -12,7 +12,9 @@ export interface ScorerItem extends ItemInput {
   readonly top: number;
 }
 
-export type Scored = { readonly scores: Scores } | { readonly error: ScorelineError };
+export type Scored =
+  | { readonly scores: Scores }
+  | { readonly error: { readonly code: ErrorCode; readonly detail: string } };
 
 export interface Scorer {
   readonly engine: Engine;
@@ -25,10 +27,17 @@ export interface Scorer {
  * Loads a model and warms it up, with one item and with a full batch.
  * @throws ScorelineError `provider_unavailable`, `model_file_wrong`, `model_output_mismatch`
  */
-export async function openScorer(model: Model, log: Logger): Promise<Scorer> {
+export async function openScorer(
+  model: Model,
+  log: Logger,
+  onHung: () => void = () => {},
+): Promise<Scorer> {
   const { manifest } = model;
-  const engine = await openEngine({ file: model.file, device: manifest.device });
-  const stack = makeStack(manifest.input);
+  const engine = await openEngine(
+    { file: model.file, device: manifest.device },
+    { runMsMax: manifest.runMsMax, onHung },
+  );
+  const stack = makeStack(manifest.input, engine.inputs[0]?.shape.length ?? 0);
   const sample = { ...sampleInput(manifest), top: 1 };
 
   const run = async (items: readonly ScorerItem[]) => {
@@ -48,7 +57,7 @@ export async function openScorer(model: Model, log: Logger): Promise<Scorer> {
     } catch (thrown) {
       const error = coerceError(thrown);
       log.error({ model: model.name, batchSize: items.length, err: error }, 'a batch failed');
-      if (items.length === 1) return { results: [{ error: asModelError(error) }], computeMs: 0 };
+      if (items.length === 1) return { results: [failed(error)], computeMs: 0 };
       return scoreSingly(items);
     }
   };
@@ -95,9 +104,10 @@ function checkInputs(model: Model, engine: Engine, sample: InputTensor): void {
   );
 }
 
-function asModelError(error: Error): ScorelineError {
-  if (error instanceof ScorelineError) return error;
-  return new ScorelineError('model_failed', 'The model failed on this input.', { cause: error });
+function failed(error: Error): Scored {
+  if (error instanceof ScorelineError)
+    return { error: { code: error.code, detail: error.message } };
+  return { error: { code: 'model_failed', detail: 'The model failed on this input.' } };
 }
 
 function warmUpError(model: Model, error: Error): ScorelineError {

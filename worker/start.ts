@@ -12,9 +12,13 @@ import { announce } from './presence.js';
 import { makeSendReplies } from './replies.js';
 import { openScorer } from './scorer.js';
 
+/** What of SHUTDOWN_MS is kept for handing back what is not done by then. */
+const handBackMs = 2000;
+
 export async function startWorker(
   configuration: Configurations['worker'],
   log: Logger,
+  abandon: (reason: string) => void,
 ): Promise<Running> {
   const models = readModels({
     directory: configuration.MODELS_DIR,
@@ -24,7 +28,9 @@ export async function startWorker(
   const scorers = await Promise.all(
     models.map(async (model) => {
       const started = performance.now();
-      const scorer = await openScorer(model, log);
+      const scorer = await openScorer(model, log, () =>
+        abandon(`a run of ${model.name} takes longer than runMsMax, ${model.manifest.runMsMax} ms`),
+      );
       const warmUpMs = Math.round(performance.now() - started);
       log.info({ model: model.name, version: model.version, warmUpMs }, 'model is warm');
       return { model, scorer };
@@ -32,9 +38,9 @@ export async function startWorker(
   );
 
   const redis = connectConsumer({ url: configuration.REDIS_URL, name: 'worker', log });
-  await waitUntilReady(redis);
+  await waitUntilReady(redis, log);
   const keys = makeKeys(configuration.QUEUE_PREFIX);
-  const sendReplies = makeSendReplies(redis, keys);
+  const sendReplies = makeSendReplies({ redis, keys, log });
   const consumers = scorers.map(({ model, scorer }) =>
     makeConsumer({ model, scorer, redis, keys, sendReplies, log }),
   );
@@ -50,7 +56,9 @@ export async function startWorker(
     report: { models: models.map((model) => model.name) },
     close: async () => {
       await presence.close();
-      await Promise.all(consumers.map((consumer) => consumer.close()));
+      await Promise.all(
+        consumers.map((consumer) => consumer.close(configuration.SHUTDOWN_MS - handBackMs)),
+      );
       await Promise.all(scorers.map(({ scorer }) => scorer.close()));
       redis.disconnect();
     },

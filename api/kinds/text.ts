@@ -36,7 +36,8 @@ export const text: InputKind = {
         `Expected a text of at most ${max} characters; got ${written.length}. Shorten it.`,
       );
     }
-    return { text: written };
+    // ONNX Runtime ends a string at a NUL.
+    return { text: written.replaceAll('\0', ' ') };
   },
 };
 

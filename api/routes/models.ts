@@ -15,15 +15,19 @@ export function makeModelRoutes(options: {
   kinds: InputKinds;
   score: Score;
   readAny: ReadBody;
-  queue: Pick<Queue, 'countWorkers'>;
+  queue: Pick<Queue, 'countWorkers' | 'countDropped'>;
 }): Router {
   const { models, kinds, score, readAny, queue } = options;
   const router = Router();
 
   router.get('/v1/models', async (_request, response) => {
-    const workers = await queue.countWorkers(models.map((model) => model.queue));
+    const queues = models.map((model) => model.queue);
+    const workers = await queue.countWorkers(queues);
+    const dropped = await queue.countDropped(queues);
     response.json({
-      models: models.map((model, index) => describe(model, workers[index] ?? 0)),
+      models: models.map((model, index) =>
+        describe(model, { workers: workers[index] ?? 0, dropped: dropped[index] ?? 0 }),
+      ),
     });
   });
 
@@ -97,7 +101,7 @@ function onlyOne(inputs: readonly RawInput[]): RawInput {
   );
 }
 
-function describe(model: Model, workers: number) {
+function describe(model: Model, counts: { workers: number; dropped: number }) {
   const { description, input, output, batch, deadlineMs } = model.manifest;
   return {
     name: model.name,
@@ -107,6 +111,6 @@ function describe(model: Model, workers: number) {
     output: { kind: output.kind, classes: model.labels.length, top: output.top },
     batchMax: batch.max,
     deadlineMs,
-    workers,
+    ...counts,
   };
 }

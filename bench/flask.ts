@@ -1,0 +1,85 @@
+// `npm run bench -- flask [--seconds S] [--rounds R]`
+//
+// The reference's way (Flask under gunicorn with as many workers as cores, the same scikit-learn
+// pipeline) against Scoreline with one API and one worker process, at 64 clients, alternating in
+// one run. Both answer `POST /score` with all questions.
+
+import { spawn } from 'node:child_process';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { findFreePort } from '../cli/redis.js';
+import { packageDirectory } from '../shared/version.js';
+import { type Load, type LoadResult, median, runLoad } from './load.js';
+import { readQuestions } from './questions.js';
+import { report } from './report.js';
+import { startBenchService } from './service.js';
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '5' },
+    clients: { type: 'string', default: '64' },
+  },
+});
+const root = packageDirectory();
+const flask = await startFlask();
+const service = await startBenchService({
+  models: 'faq-matcher',
+  modelsDirectory: path.join(root, 'models'),
+});
+
+const bodies = readQuestions().map((input) => JSON.stringify({ input }));
+const isRight: Load['isRight'] = (answer) => answer.includes('"Computed in ');
+const measure = (url: string, seconds: number) =>
+  runLoad({ url: `${url}/score`, clients: Number(values.clients), seconds, bodies, isRight });
+
+await measure(flask.url, 2);
+await measure(service.url, 2);
+const results: { flask: LoadResult; scoreline: LoadResult }[] = [];
+for (let round = 0; round < Number(values.rounds); round++) {
+  results.push({
+    flask: await measure(flask.url, Number(values.seconds)),
+    scoreline: await measure(service.url, Number(values.seconds)),
+  });
+}
+const rows = (['flask', 'scoreline'] as const).map((way) => ({
+  way: way === 'flask' ? `Flask, gunicorn, ${os.availableParallelism()} workers` : 'Scoreline',
+  'requests/s': Math.round(median(results.map((result) => result[way].perSecond))),
+  'median ms': median(results.map((result) => result[way].medianMs)).toFixed(1),
+  'p99 ms': median(results.map((result) => result[way].p99Ms)).toFixed(1),
+  wrong: results.reduce((sum, result) => sum + result[way].wrong, 0),
+}));
+report('flask', rows, {
+  throughput: median(results.map((result) => result.scoreline.perSecond / result.flask.perSecond)),
+  p99: median(results.map((result) => result.scoreline.p99Ms / result.flask.p99Ms)),
+  wrong: results.reduce((sum, result) => sum + result.flask.wrong + result.scoreline.wrong, 0),
+});
+
+await service.close();
+flask.close();
+process.exit(0);
+
+/** gunicorn, once it answers; its packages are installed when they are missing. */
+async function startFlask() {
+  const port = await findFreePort();
+  const parameters = [String(port), String(os.availableParallelism())];
+  const child = spawn(
+    process.execPath,
+    ['cli/python.mjs', 'bench/flask/requirements.txt', 'bench/flask/serve.py', ...parameters],
+    { cwd: root, detached: true, stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  const close = () => process.kill(-(child.pid as number), 'SIGTERM');
+  const url = `http://127.0.0.1:${port}`;
+  while (
+    !(await fetch(url).then(
+      (answer) => answer.ok,
+      () => false,
+    ))
+  ) {
+    if (child.exitCode !== null) throw new Error('Flask did not start; it says why above.');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return { url, close };
+}

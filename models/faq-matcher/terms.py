@@ -1,0 +1,48 @@
+"""Text to terms: words, pairs of words, and runs of characters inside words.
+
+The same steps exist twice, here for scikit-learn and in graph.py for ONNX Runtime, and must stay
+equal. So they only use what both do alike:
+
+- Lower-casing covers A-Z only. ONNX Runtime's StringNormalizer needs an installed locale for more
+  (slim images have none, and then the model does not even load); the "C" locale always exists.
+- A token is a run of ASCII letters, digits, `_` and `$`, or a run of other ASCII symbols: `=>`,
+  `?.` and `...` are words of a question about code. Everything else separates. Python's `re` and
+  ONNX Runtime's RE2 differ on what `\\w` and `\\b` mean, not on this; and the first character decides
+  which kind a token is, so that "first alternative" and "longest match" are the same.
+- A longer run is cut into several tokens, and only the first TOKENS_MAX tokens of a text count.
+  Together they bound what one request can cost.
+- Character runs do not cross tokens. TOKEN_START and TOKEN_END mark the edges, so that a run tells
+  a prefix from a suffix. They are the marks of ONNX Runtime's Tokenizer.
+"""
+
+import re
+
+TOKEN_PATTERN = r"[a-z0-9_$]{1,24}|[!-#%-/:-@\[-^`{-~]{1,3}"
+TOKENS_MAX = 256
+TOKEN_START = "\x02"
+TOKEN_END = "\x03"
+CHARACTERS_PER_TERM = 3
+
+_TOKEN = re.compile(TOKEN_PATTERN)
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def tokens(text):
+    return _TOKEN.findall(text.translate(_LOWER))[:TOKENS_MAX]
+
+
+def word_terms(text):
+    """Single words and pairs of neighbours; a pair is joined by a space, which no token contains."""
+    words = tokens(text)
+    return words + [f"{first} {second}" for first, second in zip(words, words[1:])]
+
+
+def character_terms(text):
+    """Runs of CHARACTERS_PER_TERM neighbouring characters, the marks included."""
+    terms = []
+    for token in tokens(text):
+        marked = TOKEN_START + token + TOKEN_END
+        terms.extend(
+            marked[start : start + CHARACTERS_PER_TERM] for start in range(len(marked) - CHARACTERS_PER_TERM + 1)
+        )
+    return terms

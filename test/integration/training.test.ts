@@ -1,0 +1,39 @@
+import { spawnSync } from 'node:child_process';
+import process from 'node:process';
+import { describe, expect, test } from 'vitest';
+import { root } from '../harness.js';
+
+const requirements = 'models/faq-matcher/requirements.txt';
+const hasPython = ['python3.11', 'python3'].some((name) => {
+  const { stdout } = spawnSync(name, ['-c', 'import sys, ensurepip; print(sys.version_info[:2])']);
+  return stdout?.toString().trim() === '(3, 11)';
+});
+
+function runPython(...parameters: string[]) {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['cli/python.mjs', requirements, ...parameters],
+    { cwd: root, encoding: 'utf8' },
+  );
+  return { status, output: stdout + stderr };
+}
+
+// Training needs Python 3.11, which a user of the trained file does not have.
+describe.skipIf(!hasPython)('training the FAQ matcher (needs Python 3.11)', () => {
+  test('gives the committed metrics and predictions again', { timeout: 600_000 }, () => {
+    const { status, output } = runPython(
+      'models/faq-matcher/train.py',
+      '--check',
+      '--skip-reference',
+    );
+    expect(output).toContain('check passed');
+    expect(status).toBe(0);
+  });
+
+  test('reads the files of the reference, from folders and servers', { timeout: 300_000 }, () => {
+    const { status, output } = runPython('models/faq-matcher/test_train.py');
+    expect(output).toMatch(/Ran [1-9]\d* tests/);
+    expect(output).toMatch(/^OK/m);
+    expect(status).toBe(0);
+  });
+});
