@@ -4,7 +4,8 @@
 // answered before its deadline.
 //
 // The rate is measured only while a model has a backlog: a model that is asked once a minute
-// answers once a minute, and can do more.
+// answers once a minute, and can do more. Two batches are always let in, so that there is something
+// to measure, and a rate that was low once cannot keep requests out for ever.
 
 import { ScorelineError } from '../shared/errors.js';
 
@@ -13,6 +14,8 @@ const retryAfterSecondsMax = 60;
 const halfLifeMs = 10_000;
 /** Busy time needed before the rate is believed. */
 const measuredMsMin = 1000;
+/** A longer time without an answer says that workers were away, not that they are slow. */
+const gapMsMax = 5000;
 /** The share of its deadline that a request may be expected to wait. */
 const waitShareMax = 0.9;
 
@@ -26,8 +29,8 @@ export interface AdmissionRequest {
 }
 
 export interface Permit {
-  /** Gives the permit back; a second call does nothing. */
-  release(): void;
+  /** Gives the permit back, saying whether the workers have answered; a second call does nothing. */
+  release(isAnswered: boolean): void;
 }
 
 export interface Admission {
@@ -62,6 +65,7 @@ export function makeAdmission(options: {
     }
     const jobs = jobsIn(request.queue) ?? 0;
     if (jobs >= jobsMax) return `Expected at most ${jobsMax} jobs in the queue; there are ${jobs}.`;
+    if (backlog.inFlight < 2 * request.batchMax) return undefined;
     const waitMs = backlog.waitMs();
     if (waitMs === undefined || waitMs <= request.deadlineMs * waitShareMax) return undefined;
     return `Expected an answer within ${Math.round(request.deadlineMs)} ms; the queue is ${Math.round(waitMs)} ms long.`;
@@ -82,14 +86,14 @@ export function makeAdmission(options: {
         );
       }
       inFlight += request.count;
-      backlog.change(request.count);
+      backlog.admit(request.count);
       let released = false;
       return {
-        release: () => {
+        release: (isAnswered) => {
           if (released) return;
           released = true;
           inFlight -= request.count;
-          backlog.change(-request.count);
+          backlog.release(request.count, isAnswered);
         },
       };
     },
@@ -100,29 +104,41 @@ export function makeAdmission(options: {
 }
 
 interface Backlog {
-  change(count: number): void;
+  admit(count: number): void;
+  release(count: number, isAnswered: boolean): void;
+  readonly inFlight: number;
   /** How long what is in flight will take; undefined until the rate is known. */
   waitMs(): number | undefined;
 }
 
 function makeBacklog(batchMax: number, now: () => number): Backlog {
   let inFlight = 0;
-  let changedAt = now();
+  /** The last answer while there was a backlog; the time to the next one is time at work. */
+  let answeredAt: number | undefined;
   // Both decay with busy time, so that their ratio is the rate of late.
   let busyMs = 0;
   let answered = 0;
 
   return {
-    change(count) {
+    admit(count) {
+      inFlight += count;
+    },
+    release(count, isAnswered) {
+      const hadBacklog = inFlight >= batchMax;
+      inFlight -= count;
+      if (!hadBacklog) answeredAt = undefined;
+      if (!hadBacklog || !isAnswered) return;
       const at = now();
-      if (inFlight >= batchMax) {
-        const elapsed = at - changedAt;
+      if (answeredAt !== undefined) {
+        const elapsed = Math.min(at - answeredAt, gapMsMax);
         const kept = 0.5 ** (elapsed / halfLifeMs);
         busyMs = busyMs * kept + elapsed;
-        answered = answered * kept + (count < 0 ? -count : 0);
+        answered = answered * kept + count;
       }
-      inFlight += count;
-      changedAt = at;
+      answeredAt = at;
+    },
+    get inFlight() {
+      return inFlight;
     },
     waitMs: () =>
       busyMs < measuredMsMin || answered === 0 ? undefined : (inFlight * busyMs) / answered,

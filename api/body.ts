@@ -1,7 +1,7 @@
 // The body of a request, by its content type.
 
 import express, { type Request, type RequestHandler, type Response } from 'express';
-import multer from 'multer';
+import multer, { MulterError } from 'multer';
 import { ScorelineError } from '../shared/errors.js';
 
 export type Body =
@@ -21,21 +21,34 @@ export function makeBodyReaders(bytesMax: number): { readJson: ReadBody; readAny
   const raw = express.raw({ limit: bytesMax, type: () => true });
   const form = multer({
     storage: multer.memoryStorage(),
-    limits: { fileSize: bytesMax, files: 2, fields: 20, fieldSize: bytesMax, parts: 22 },
+    limits: { fileSize: bytesMax, files: 16, fields: 20, fieldSize: bytesMax, parts: 36 },
   }).any();
 
+  const readForm = (request: Request, response: Response) =>
+    new Promise<void>((resolve, reject) => {
+      let bytes = 0;
+      request.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        // A form has many parts; the limit is on all of them together.
+        if (bytes > bytesMax) reject(new MulterError('LIMIT_FILE_SIZE'));
+      });
+      run(form, request, response).then(resolve, (error) =>
+        // Besides its own errors, the parser throws plain ones at what is no form.
+        reject(error instanceof MulterError ? error : formInvalid(error)),
+      );
+    });
+
   const readJson: ReadBody = async (request, response) => {
-    if (!request.is('application/json')) {
-      throw unsupported(request, 'application/json');
-    }
+    if (!hasType(request, 'application/json')) throw unsupported(request, 'application/json');
+    if (request.is('application/json') === null) throw inputMissing();
     await run(json, request, response);
     return { type: 'json', value: request.body };
   };
 
   const readAny: ReadBody = async (request, response) => {
-    if (request.is('application/json')) return readJson(request, response);
+    if (hasType(request, 'application/json')) return readJson(request, response);
     if (request.is('multipart/form-data')) {
-      await run(form, request, response);
+      await readForm(request, response);
       const files = (request.files as Express.Multer.File[] | undefined) ?? [];
       return {
         type: 'form',
@@ -60,6 +73,26 @@ function run(handler: RequestHandler, request: Request, response: Response): Pro
   return new Promise((resolve, reject) => {
     void handler(request, response, (error?: unknown) => (error ? reject(error) : resolve()));
   });
+}
+
+/** The declared type, also of a request without a body, for which `request.is` says nothing. */
+function hasType(request: Request, type: string): boolean {
+  return request.get('content-type')?.split(';')[0]?.trim().toLowerCase() === type;
+}
+
+export function inputMissing(): ScorelineError {
+  return new ScorelineError(
+    'input_missing',
+    'Expected a JSON object with the key "input", as in {"input": "…"}; there is none.',
+  );
+}
+
+function formInvalid(cause: unknown): ScorelineError {
+  return new ScorelineError(
+    'request_invalid',
+    'Expected a form as multipart/form-data, with the boundary its Content-Type names; it could not be read to its end.',
+    { cause },
+  );
 }
 
 function unsupported(request: Request, expected: string): ScorelineError {

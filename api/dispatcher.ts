@@ -37,8 +37,14 @@ export interface Dispatcher {
 
 interface Lane {
   readonly model: Model;
-  waiting: { item: Item; bytes: Buffer | undefined }[];
+  waiting: Entry[];
   sending: boolean;
+}
+
+interface Entry {
+  readonly item: Item;
+  readonly bytes: Buffer | undefined;
+  isSent: boolean;
 }
 
 export function makeDispatcher(options: {
@@ -62,16 +68,20 @@ export function makeDispatcher(options: {
     if (lane.sending) return;
     lane.sending = true;
     while (lane.waiting.length > 0) {
-      const entries = takeEntries(lane).filter((entry) => replies.isExpected(entry.item.id));
+      lane.waiting = lane.waiting.filter((entry) => replies.isExpected(entry.item.id));
+      const entries = takeEntries(lane);
       if (entries.length > 0) await sendJob(lane.model, entries);
     }
     lane.sending = false;
   };
 
-  const sendJob = async (model: Model, entries: Lane['waiting']) => {
+  const sendJob = async (model: Model, entries: readonly Entry[]) => {
     const job: BatchJob = { replyTo: instance, items: entries.map((entry) => entry.item) };
     const payload = new Map<string, Buffer>();
-    for (const { item, bytes } of entries) if (bytes) payload.set(item.id, bytes);
+    for (const entry of entries) {
+      entry.isSent = true;
+      if (entry.bytes) payload.set(entry.item.id, entry.bytes);
+    }
     try {
       await queue.add(model.queue, job, payload);
     } catch (error) {
@@ -86,14 +96,19 @@ export function makeDispatcher(options: {
       const text = 'text' in input ? { text: input.text } : {};
       const item: Item = { id, submittedAt: nowMs(), deadlineAt, top, ...text };
       const lane = laneOf(model);
-      lane.waiting.push({ item, bytes: 'bytes' in input ? input.bytes : undefined });
+      const bytes = 'bytes' in input ? input.bytes : undefined;
+      const entry: Entry = { item, bytes, isSent: false };
+      lane.waiting.push(entry);
       void send(lane);
       return {
         id,
         reply,
         cancel: () => {
           const error = new ScorelineError('client_closed', 'The client hung up.');
-          if (replies.fail(id, error)) queue.cancel(model.queue, id, deadlineAt).catch(() => {});
+          const isAwaited = replies.fail(id, error);
+          if (isAwaited && entry.isSent) {
+            queue.cancel(model.queue, id, deadlineAt).catch(() => {});
+          }
         },
       };
     },
@@ -101,7 +116,7 @@ export function makeDispatcher(options: {
 }
 
 /** Takes the entries of the next job off the lane: as many as make a batch. */
-function takeEntries(lane: Lane): Lane['waiting'] {
+function takeEntries(lane: Lane): Entry[] {
   const max = lane.model.manifest.batch.max;
   let bytes = 0;
   let count = 0;

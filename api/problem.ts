@@ -40,7 +40,8 @@ export function sendProblem(response: Response, error: ScorelineError): void {
 function toScorelineError(thrown: unknown, bodyBytesMax: number): ScorelineError {
   if (thrown instanceof ScorelineError) return thrown;
   const error = coerceError(thrown) as Error & { type?: string; status?: number };
-  const tooLarge = error instanceof MulterError && error.code === 'LIMIT_FILE_SIZE';
+  const tooLarge =
+    error instanceof MulterError && /^LIMIT_(FILE_SIZE|FIELD_VALUE)$/.test(error.code);
   if (tooLarge || error.type === 'entity.too.large') {
     return new ScorelineError(
       'body_too_large',

@@ -5,7 +5,7 @@
 // since a warm worker can answer before `add` resolves.
 
 import { nowMs, type Reply } from '../shared/contract.js';
-import { ScorelineError } from '../shared/errors.js';
+import { errorTable, ScorelineError } from '../shared/errors.js';
 
 export type ScoredReply = Extract<Reply, { scores: unknown }>;
 
@@ -59,7 +59,10 @@ export function makeReplies(options: { isQueueAway?: () => boolean } = {}): Repl
     isExpected: (id) => waiters.has(id),
     settle(reply) {
       if ('error' in reply) {
-        return fail(reply.id, new ScorelineError(reply.error.code, reply.error.detail));
+        // A worker of a later release may know errors that we do not.
+        const isKnown = Object.hasOwn(errorTable, reply.error.code);
+        const code = isKnown ? reply.error.code : 'internal_error';
+        return fail(reply.id, new ScorelineError(code, reply.error.detail));
       }
       const waiter = leave(reply.id);
       waiter?.resolve(reply);

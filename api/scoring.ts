@@ -36,6 +36,7 @@ export function makeScore(options: {
       deadlineMs: deadlineAt - nowMs(),
     });
     const tickets: Ticket[] = [];
+    let isAnswered = false;
     const cancel = () => {
       for (const ticket of tickets) ticket.cancel();
     };
@@ -47,12 +48,14 @@ export function makeScore(options: {
       for (const input of prepared) {
         tickets.push(dispatcher.submit({ model, input, top, deadlineAt }));
       }
-      return await Promise.all(tickets.map((ticket) => ticket.reply));
+      const replies = await Promise.all(tickets.map((ticket) => ticket.reply));
+      isAnswered = true;
+      return replies;
     } finally {
       response.off('close', cancel);
       // When one input of several has failed, nobody waits for the others.
       cancel();
-      permit.release();
+      permit.release(isAnswered);
     }
   };
 }

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import express, { type Express, type RequestHandler } from 'express';
 import type { Configurations } from '../shared/configuration.js';
 import { makeKeys } from '../shared/contract.js';
@@ -76,6 +76,11 @@ export async function startApi(
   const { readJson, readAny } = makeBodyReaders(configuration.BODY_BYTES_MAX);
 
   const app = makeApp();
+  app.use((_request, response, next) => {
+    // Whoever asks an instance that is leaving shall ask another one next time.
+    if (closing) response.setHeader('Connection', 'close');
+    next();
+  });
   app.use(makeReferenceRoutes({ models, kinds, score, readJson, version: packageVersion() }));
   app.use(makeModelRoutes({ models, kinds, score, readAny, queue }));
   app.use(makeHealthRoutes({ models, queue, isClosing }));
@@ -83,6 +88,7 @@ export async function startApi(
   app.use(makeProblemHandler(log, configuration.BODY_BYTES_MAX));
 
   const server = await listen(app, configuration);
+  const unused = trackUnused(server);
   const { address, port } = server.address() as AddressInfo;
   log.info({ address, port, models: models.map((model) => model.name) }, 'API is ready');
 
@@ -90,12 +96,8 @@ export async function startApi(
     report: { port, models: models.map((model) => model.name) },
     close: async () => {
       closing = true;
-      const closed = once(server, 'close');
-      server.close();
-      server.closeIdleConnections();
-      const cutOff = setTimeout(() => server.closeAllConnections(), configuration.SHUTDOWN_MS);
-      await closed;
-      clearTimeout(cutOff);
+      for (const socket of unused) socket.destroy();
+      await closeServer(server, configuration.SHUTDOWN_MS);
       await replyStream.close();
       await queue.close();
       producer.disconnect();
@@ -126,6 +128,28 @@ const notFound: RequestHandler = (request) => {
     `There is nothing at ${request.method} ${request.path.slice(0, 200)}. Try ${addresses}.`,
   );
 };
+
+/** Connections on which nothing was asked yet; Node does not count them as idle. */
+function trackUnused(server: Server): ReadonlySet<Socket> {
+  const unused = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
+  });
+  server.on('request', (request) => unused.delete(request.socket));
+  return unused;
+}
+
+/** Lets requests in flight finish; each connection is closed as soon as it is idle. */
+async function closeServer(server: Server, withinMs: number): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
+  const cutOff = setTimeout(() => server.closeAllConnections(), withinMs);
+  await closed;
+  clearInterval(idle);
+  clearTimeout(cutOff);
+}
 
 async function listen(app: Express, configuration: Configurations['api']): Promise<Server> {
   const server = createServer(

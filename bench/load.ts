@@ -32,7 +32,7 @@ export async function runLoad(load: Load): Promise<LoadResult> {
 
   await Promise.all(
     Array.from({ length: load.clients }, async () => {
-      const client = await openClient(Number(port));
+      const client = makeClient(Number(port));
       while (performance.now() < until) {
         const index = next++ % requests.length;
         const sent = performance.now();
@@ -74,41 +74,51 @@ function encodeRequest(pathname: string, body: string): Buffer {
 interface Answer {
   readonly status: number;
   readonly body: string;
+  /** The server closes the connection after this answer. */
+  readonly isLast: boolean;
 }
 
-async function openClient(port: number) {
-  const socket = await openSocket(port);
-  let waiting: { resolve(answer: Answer): void; reject(error: Error): void } | undefined;
-  let received: Buffer = Buffer.alloc(0);
+/** A client that keeps its connection where the server does, and opens another where not. */
+function makeClient(port: number) {
+  let socket: Socket | undefined;
 
-  socket.on('data', (chunk) => {
-    received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-    const answer = decodeAnswer(received);
-    if (!answer) return;
-    received = Buffer.alloc(0);
-    waiting?.resolve(answer);
-  });
-  const fail = () => waiting?.reject(new Error('The server has closed the connection.'));
-  socket.on('error', fail);
-  socket.on('close', fail);
-
-  return {
-    ask: (request: Buffer) =>
-      new Promise<Answer>((resolve, reject) => {
-        waiting = { resolve, reject };
-        socket.write(request);
-      }),
-    close: () => {
-      waiting = undefined;
+  const ask = async (request: Buffer): Promise<Answer> => {
+    socket ??= await openSocket(port);
+    const answer = await exchange(socket, request);
+    if (answer.isLast) {
       socket.destroy();
-    },
+      socket = undefined;
+    }
+    return answer;
   };
+  return { ask, close: () => socket?.destroy() };
+}
+
+function exchange(socket: Socket, request: Buffer): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    let received: Buffer = Buffer.alloc(0);
+    const end = (settle: () => void) => {
+      socket.off('data', onData);
+      socket.off('close', onClose);
+      settle();
+    };
+    const onData = (chunk: Buffer) => {
+      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+      const answer = decodeAnswer(received);
+      if (answer) end(() => resolve(answer));
+    };
+    const onClose = () => end(() => reject(new Error('The server has closed the connection.')));
+    socket.on('data', onData);
+    socket.on('close', onClose);
+    socket.write(request);
+  });
 }
 
 function openSocket(port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => resolve(socket));
-    socket.once('error', reject);
+    // Later errors end in 'close', which an exchange waits for.
+    socket.on('error', reject);
   });
 }
 
@@ -120,5 +130,9 @@ function decodeAnswer(bytes: Buffer): Answer | undefined {
   const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
   if (Number.isNaN(length)) throw new Error(`An answer without Content-Length: ${head}`);
   if (bytes.length < headEnd + 4 + length) return undefined;
-  return { status: Number(head.slice(9, 12)), body: bytes.toString('utf8', headEnd + 4) };
+  return {
+    status: Number(head.slice(9, 12)),
+    body: bytes.toString('utf8', headEnd + 4),
+    isLast: /^connection: close/im.test(head),
+  };
 }

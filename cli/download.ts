@@ -50,13 +50,19 @@ async function downloadFrom(
   for (let attempt = 1; attempt <= attemptsPerUrl; attempt++) {
     try {
       if (sizeOf(part) > options.bytes) rmSync(part);
-      if (sizeOf(part) < options.bytes) await append(url, part, options);
-      return await checkPart(part, options);
+      const from = sizeOf(part);
+      if (from < options.bytes) await append(url, part, options);
+      const came = await sha256Of(part);
+      if (came === options.sha256) return undefined;
+      rmSync(part);
+      failure = `expected the SHA-256 ${options.sha256}; got ${came}`;
+      // What was there before may have been wrong: once more, from the beginning.
+      if (from === 0) return failure;
+      options.onRetry(`${failure}; starting again`);
     } catch (thrown) {
       failure = reasonOf(coerceError(thrown));
-      if (thrown instanceof RefusedError) return failure;
-      if (attempt < attemptsPerUrl)
-        options.onRetry(`${failure}; going on from ${sizeOf(part)} bytes`);
+      if (isFinal(thrown) || attempt === attemptsPerUrl) return failure;
+      options.onRetry(`${failure}; going on from ${sizeOf(part)} bytes`);
       await new Promise((resolve) => setTimeout(resolve, 100 * 4 ** (attempt - 1)));
     }
   }
@@ -65,6 +71,11 @@ async function downloadFrom(
 
 /** The server has answered, and asking again would not help. */
 class RefusedError extends Error {}
+
+function isFinal(thrown: unknown): boolean {
+  const cause = coerceError(thrown).cause as NodeJS.ErrnoException | undefined;
+  return thrown instanceof RefusedError || /^(ENOTFOUND|ECONNREFUSED)$/.test(cause?.code ?? '');
+}
 
 /** Fetches what is missing and appends it; starts again where the server cannot resume. */
 async function append(url: string, part: string, options: Download): Promise<void> {
@@ -81,6 +92,13 @@ async function append(url: string, part: string, options: Download): Promise<voi
       throw new RefusedError(`the server answers ${response.status} ${response.statusText}`.trim());
     }
     const resumed = response.status === 206;
+    const total = totalOf(response);
+    if (total !== undefined && total !== options.bytes) {
+      await response.body.cancel();
+      throw new RefusedError(
+        `expected a file of ${options.bytes} bytes; the one there has ${total}`,
+      );
+    }
     let done = resumed ? from : 0;
     const body = Readable.fromWeb(response.body as import('node:stream/web').ReadableStream);
     body.on('data', (chunk: Buffer) => {
@@ -99,11 +117,14 @@ async function append(url: string, part: string, options: Download): Promise<voi
   }
 }
 
-async function checkPart(part: string, { sha256 }: Download): Promise<string | undefined> {
-  const came = await sha256Of(part);
-  if (came === sha256) return undefined;
-  rmSync(part);
-  return `expected the SHA-256 ${sha256}; got ${came}`;
+/** The size of the whole file, where the server tells. */
+function totalOf(response: Response): number | undefined {
+  const text =
+    response.status === 206
+      ? /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1]
+      : response.headers.get('content-length');
+  const isEncoded = response.headers.get('content-encoding') !== null;
+  return text && !isEncoded ? Number(text) : undefined;
 }
 
 /** The SHA-256 of a file, in hexadecimal. */

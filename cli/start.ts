@@ -123,5 +123,6 @@ function curlLine(address: string, model: Model): string {
     return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: application/json' -d '${body}'`;
   }
   const file = path.resolve(model.folder, example.input);
-  return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: image/*' --data-binary '@${file}'`;
+  const type = path.extname(file).slice(1).replace('jpg', 'jpeg');
+  return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: image/${type}' --data-binary '@${file}'`;
 }

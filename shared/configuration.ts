@@ -27,7 +27,7 @@ const common = {
   MODELS: z
     .string()
     .optional()
-    .transform((value) => value?.split(',').map((name) => name.trim()))
+    .transform(toNames)
     .describe(
       'The models to serve, by name, separated by commas. Unset: every model whose file is there. A named model whose file is missing stops the start of a worker.',
     ),
@@ -39,7 +39,12 @@ const common = {
     ),
 };
 
-const integer = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const integer = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, 'expected a whole number')
+    .transform(Number)
+    .pipe(z.number().min(min).max(max));
 
 const api = {
   ...common,
@@ -105,7 +110,19 @@ const worker = {
     ),
 };
 
-const schemas = { api: z.object(api), worker: z.object(worker) };
+const schemas = {
+  api: z
+    .object(api)
+    .refine((given) => given.IMAGES_PER_REQUEST_MAX <= given.PERMITS_MAX, {
+      path: ['IMAGES_PER_REQUEST_MAX'],
+      message: 'expected at most PERMITS_MAX, or such a request never gets its permits',
+    })
+    .refine((given) => given.HEADERS_MS_MAX <= given.REQUEST_MS_MAX, {
+      path: ['HEADERS_MS_MAX'],
+      message: 'expected at most REQUEST_MS_MAX',
+    }),
+  worker: z.object(worker),
+};
 
 export type Role = keyof typeof schemas;
 export type Configurations = { [R in Role]: Readonly<z.output<(typeof schemas)[R]>> };
@@ -127,8 +144,8 @@ export function readConfiguration<R extends Role>(
   if (parsed.success) return Object.freeze(parsed.data) as Configurations[R];
   const faults = parsed.error.issues.map((issue) => {
     const key = String(issue.path[0]);
-    const came = key === 'REDIS_URL' ? redactUrl(given[key] ?? '') : JSON.stringify(given[key]);
-    return `${key}: ${issue.message}; got ${came}`;
+    const came = given[key] === undefined ? 'the default' : JSON.stringify(given[key]);
+    return `${key}: ${issue.message}; got ${key === 'REDIS_URL' ? '(not shown)' : came}`;
   });
   throw new ScorelineError('configuration_invalid', faults.join('\n'));
 }
@@ -148,12 +165,14 @@ export function describeConfiguration(role: Role) {
   }));
 }
 
+/** The address without user, password and options, each of which may be secret. */
 function redactUrl(text: string): string {
-  try {
-    const url = new URL(text);
-    if (url.password) url.password = '***';
-    return url.href;
-  } catch {
-    return '(not an address)';
-  }
+  const { protocol, host, pathname } = new URL(text);
+  return `${protocol}//${host}${pathname}`;
+}
+
+function toNames(list: string | undefined): readonly string[] | undefined {
+  const names = list?.split(',').map((name) => name.trim());
+  const unique = [...new Set(names?.filter((name) => name !== ''))];
+  return unique.length > 0 ? Object.freeze(unique) : undefined;
 }

@@ -11,7 +11,7 @@ const positive = z.number().int().positive();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
 
 const sourceSchema = z.strictObject({
-  file: z.string().describe('The ONNX file, in the folder of the manifest.'),
+  file: z.string().min(1).describe('The ONNX file, in the folder of the manifest.'),
   sha256,
   bytes: positive.describe('The size of the file.'),
   urls: z
@@ -46,12 +46,15 @@ const imageInputSchema = z
         'What the network takes: the pixels as they are, or floats, channel by channel, as (pixel / 255 - mean) / std.',
       ),
     mean: channels.optional(),
-    std: channels.optional(),
+    std: channels
+      .refine((std) => std.every((value) => value > 0), 'expected values above 0')
+      .optional(),
   })
   .refine(
     (input) =>
-      (input.tensor === 'float32-nchw') === (input.mean !== undefined && input.std !== undefined),
-    'expected mean and std exactly with tensor float32-nchw',
+      (input.mean !== undefined) === (input.tensor === 'float32-nchw') &&
+      (input.std !== undefined) === (input.tensor === 'float32-nchw'),
+    { path: ['mean'], message: 'expected mean and std with tensor float32-nchw, and only there' },
   );
 
 const outputSchema = z.strictObject({
@@ -85,7 +88,10 @@ export const manifestSchema = z
     name: z
       .string()
       .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'expected lower-case letters, digits, . and -'),
-    version: z.coerce.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/),
+    version: z
+      .union([z.string(), z.number().int()], 'expected a text (in quotes) or a whole number')
+      .transform(String)
+      .pipe(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)),
     description: z.string(),
     source: sourceSchema,
     input: z.discriminatedUnion('kind', [textInputSchema, imageInputSchema]),
@@ -129,10 +135,10 @@ export const manifestSchema = z
       })
       .describe('Used to warm the model up, to check it, and in the curl lines.'),
   })
-  .refine(
-    (manifest) => manifest.scaling.min <= manifest.scaling.max,
-    'expected scaling.min <= scaling.max',
-  );
+  .refine((manifest) => manifest.scaling.min <= manifest.scaling.max, {
+    path: ['scaling'],
+    message: 'expected min <= max',
+  });
 
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
 export type ImageInput = z.output<typeof imageInputSchema>;
@@ -147,8 +153,9 @@ export function readManifest(file: string): Manifest {
   const parsed = manifestSchema.safeParse(raw);
   if (!parsed.success) {
     const faults = parsed.error.issues.map((issue) => {
-      const key = issue.path.join('.') || '(the whole file)';
-      return `${file}: ${key}: ${issue.message}; got ${show(valueAt(raw, issue.path))}`;
+      const keys = issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys] : issue.path;
+      const key = keys.join('.') || '(the whole file)';
+      return `${file}: ${key}: ${issue.message}; got ${show(valueAt(raw, keys))}`;
     });
     throw new ScorelineError('manifest_invalid', faults.join('\n'));
   }
@@ -212,7 +219,11 @@ function readableOrUndefined(file: string): string | undefined {
 
 function valueAt(value: unknown, keys: PropertyKey[]): unknown {
   let found = value;
-  for (const key of keys) found = (found as Record<PropertyKey, unknown> | undefined)?.[key];
+  for (const key of keys) {
+    // `device: tpu` is short for `device: {type: tpu}`.
+    if (typeof found !== 'object' || found === null) return found;
+    found = (found as Record<PropertyKey, unknown>)[key];
+  }
   return found;
 }
 

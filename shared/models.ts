@@ -37,12 +37,13 @@ export function readModels(options: {
   /** Whether a named model must have its file: true for those who load it. */
   filesNeeded: boolean;
 }): Model[] {
-  const models = readManifests(options.directory).map((manifest) =>
-    makeModel(options.directory, manifest),
-  );
-  const chosen = options.names
-    ? options.names.map((name) => findModel(models, name))
-    : models.filter((model) => existsSync(model.file));
+  const manifests = readManifests(options.directory);
+  const fileOf = ({ name, source }: Manifest) => path.join(options.directory, name, source.file);
+  const chosen = (
+    options.names
+      ? options.names.map((name) => findModel(manifests, name))
+      : manifests.filter((manifest) => existsSync(fileOf(manifest)))
+  ).map((manifest) => makeModel(options.directory, manifest));
   const missing = chosen.find((model) => options.filesNeeded && !existsSync(model.file));
   if (missing) throw fileMissing(missing);
   if (chosen.length === 0) {
@@ -118,6 +119,7 @@ function readLabels(file: string, manifest: Manifest): Label[] {
 
 /** "n02127052 lynx, catamount": the class's id up to the first blank, then its name. */
 function classLabel(line: string): Label {
-  const blank = line.indexOf(' ');
-  return { id: line.slice(0, blank), text: line.slice(blank + 1) };
+  const [, id, text] = /^(\S+) (.*\S)\s*$/.exec(line) ?? [];
+  if (id === undefined || text === undefined) throw new Error(`not an id and a label: ${line}`);
+  return { id, text };
 }

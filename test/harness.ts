@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { Redis } from 'ioredis';
-import { type Child, startChild } from '../cli/children.js';
+import { type Child, spawnChild } from '../cli/children.js';
 import { ensureRedisServer, findFreePort } from '../cli/redis.js';
 import { packageDirectory } from '../shared/version.js';
 
@@ -87,16 +87,17 @@ export async function startService(options: {
 }): Promise<Service> {
   const environment = serviceEnvironment(options);
   const workers = Array.from({ length: options.workers ?? 1 }, () =>
-    startChild('worker', environment),
+    spawnChild('worker', environment),
   );
-  const [api, ...rest] = await Promise.all([startChild('api', environment), ...workers]);
+  const api = spawnChild('api', environment);
+  const [{ port }] = await Promise.all([api.ready, ...workers.map((worker) => worker.ready)]);
   return {
-    url: `http://127.0.0.1:${api?.report.port}`,
-    api: api as Child,
-    workers: rest,
+    url: `http://127.0.0.1:${port}`,
+    api,
+    workers,
     close: async () => {
-      await api?.close();
-      await Promise.all(rest.map((worker) => worker.close()));
+      await api.close();
+      await Promise.all(workers.map((worker) => worker.close()));
     },
   };
 }

@@ -31,6 +31,8 @@ export function makeBatcher<T>(options: {
   let runningBatches = 0;
   let runningItems = 0;
   let timer: NodeJS.Timeout | undefined;
+  /** When the first of those that are gathered came. */
+  let gatheredSince = 0;
   let scheduled = false;
 
   const mayStart = () =>
@@ -41,6 +43,7 @@ export function makeBatcher<T>(options: {
     timer = undefined;
     const batch = gathered.slice(0, max);
     gathered = gathered.slice(max);
+    gatheredSince = performance.now();
     runningBatches++;
     runningItems += batch.length;
     void options.run(batch.map((entry) => entry.item)).then(() => {
@@ -53,8 +56,9 @@ export function makeBatcher<T>(options: {
 
   const advance = () => {
     while (mayStart()) {
-      if (waitMs > 0 && gathered.length < max) {
-        timer ??= setTimeout(start, waitMs);
+      const leftMs = gathered.length < max ? gatheredSince + waitMs - performance.now() : 0;
+      if (leftMs > 0) {
+        timer ??= setTimeout(start, leftMs);
         return;
       }
       start();
@@ -64,6 +68,7 @@ export function makeBatcher<T>(options: {
   return {
     submit: (item) =>
       new Promise((resolve) => {
+        if (gathered.length === 0) gatheredSince = performance.now();
         gathered.push({ item, done: resolve });
         // Items of one job are submitted in one go; they start together rather than the first alone.
         if (scheduled) return;

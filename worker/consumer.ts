@@ -16,7 +16,7 @@ import type { Model } from '../shared/models.js';
 import type { Redis } from '../shared/redis.js';
 import { makeBatcher } from './batcher.js';
 import { bytesOfItem } from './kinds.js';
-import { makeQuarantine, modelCrashed } from './quarantine.js';
+import { makeQuarantine, modelCrashed, type ScoreInQuarantine } from './quarantine.js';
 import type { SendReplies } from './replies.js';
 import type { Scored, Scorer } from './scorer.js';
 
@@ -35,6 +35,8 @@ interface HeldItem extends Item {
 }
 
 interface HeldJob {
+  readonly isSuspect: boolean;
+  readonly items: number;
   readonly done: Promise<void>;
   /** Gives the job back to the queue, for another worker. */
   giveBack(): Promise<void>;
@@ -62,7 +64,6 @@ export function makeConsumer(options: {
   const heldItemsMax = 2 * batch.max;
   const held = new Map<string, HeldJob>();
   const finished = new Set<string>();
-  let heldItems = 0;
 
   const quarantine = makeQuarantine({ model, log });
   const batcher = makeBatcher<HeldItem>({ ...batch, run: runBatch });
@@ -91,31 +92,39 @@ export function makeConsumer(options: {
     if (known) return known.done;
 
     const isSuspect = job.stalledCounter > 0;
-    const items = isSuspect ? 0 : job.data.items.length;
+    let isGivenBack = false;
     let refuse: (error: Error) => void = () => {};
     const givenBack = new Promise<never>((_resolve, reject) => {
       refuse = reject;
     });
-    const done = Promise.race([isSuspect ? workSuspect(job) : work(job), givenBack]);
+    const done = Promise.race([
+      isSuspect ? workSuspect(job, () => isGivenBack) : work(job),
+      givenBack,
+    ]);
     const giveBack = async () => {
+      isGivenBack = true;
       await job.moveToWait(token);
       refuse(new WaitingError());
     };
-    hold(() => held.set(id, { done, giveBack }), items);
+    hold(() => held.set(id, { isSuspect, items: job.data.items.length, done, giveBack }));
     try {
       await done;
       remember(id);
     } finally {
-      hold(() => held.delete(id), -items);
+      hold(() => held.delete(id));
     }
     // Not awaited: a payload that stays behind goes away by its time to live.
     if (itemBytes !== undefined) redis.unlink(keys.payload(id)).catch(() => {});
   }
 
-  function hold(change: () => void, items: number): void {
+  function hold(change: () => void): void {
     change();
-    heldItems += items;
-    bull.concurrency = Math.max(1, heldItems < heldItemsMax ? held.size + 1 : held.size);
+    const jobs = [...held.values()];
+    const itemsOf = (isSuspect: boolean) =>
+      jobs.reduce((sum, job) => sum + (job.isSuspect === isSuspect ? job.items : 0), 0);
+    // Suspects wait for the quarantine, not for the engine, so they have their own share.
+    const hasRoom = Math.max(itemsOf(true), itemsOf(false)) < heldItemsMax;
+    bull.concurrency = Math.max(1, hasRoom ? held.size + 1 : held.size);
   }
 
   function remember(jobId: string): void {
@@ -128,20 +137,34 @@ export function makeConsumer(options: {
     await Promise.all(items.map((item) => batcher.submit(item)));
   }
 
-  async function workSuspect(job: Job<BatchJob>): Promise<void> {
-    const items = await takeItems(job);
-    log.warn({ model: model.name, job: job.id, items: items.length }, 'a job goes to quarantine');
-    const strikesKey = keys.strikes(job.id as string);
-    for (const item of items) {
+  /** Scores a suspect job in quarantine: its items together, and where that fails one by one. */
+  async function workSuspect(job: Job<BatchJob>, isGivenBack: () => boolean): Promise<void> {
+    await quarantine.inTurn(async (score) => {
+      if (isGivenBack()) return;
+      const items = await takeItems(job);
+      if (items.length === 0) return;
+      log.warn({ model: model.name, job: job.id, items: items.length }, 'a job is in quarantine');
       const startedAt = nowMs();
-      if (item.deadlineAt <= startedAt) continue;
-      const strikes = await redis.hincrby(strikesKey, item.id, 1);
-      await redis.pexpire(strikesKey, strikesTimeToLiveMs);
-      const scored = strikes > strikesMax ? modelCrashed : await quarantine.score(item);
-      const run = { startedAt, computeMs: nowMs() - startedAt, batchSize: 1 };
-      await answer([item], [scored], run);
-      await redis.hdel(strikesKey, item.id);
-    }
+      const results = await score(items);
+      if (results) return answerSuspects(items, results, startedAt);
+      for (const item of items) await workAlone(job, item, score);
+    });
+  }
+
+  async function workAlone(job: Job<BatchJob>, item: HeldItem, score: ScoreInQuarantine) {
+    const startedAt = nowMs();
+    if (item.deadlineAt <= startedAt) return;
+    const strikesKey = keys.strikes(job.id as string);
+    const strikes = await redis.hincrby(strikesKey, item.id, 1);
+    await redis.pexpire(strikesKey, strikesTimeToLiveMs);
+    const results = strikes > strikesMax ? undefined : await score([item]);
+    await answerSuspects([item], results ?? [modelCrashed], startedAt);
+    await redis.hdel(strikesKey, item.id);
+  }
+
+  function answerSuspects(items: HeldItem[], results: readonly Scored[], startedAt: number) {
+    const run = { startedAt, computeMs: nowMs() - startedAt, batchSize: items.length };
+    return answer(items, results, run);
   }
 
   /** The items of a job that somebody waits for, with their inputs. */
@@ -187,7 +210,7 @@ export function makeConsumer(options: {
 
   /** An item whose payload has expired has outlived its deadline. */
   function isWhole(item: HeldItem): boolean {
-    return itemBytes === undefined || item.bytes?.byteLength === itemBytes;
+    return itemBytes === undefined || item.bytes !== undefined;
   }
 
   /** Scores one batch and answers each of its items. Must not reject. */
@@ -218,6 +241,8 @@ export function makeConsumer(options: {
 
   return {
     close: async (graceMs) => {
+      const suspects = [...held.values()].filter((job) => job.isSuspect);
+      await Promise.allSettled(suspects.map((job) => job.giveBack()));
       const handBack = setTimeout(() => {
         log.warn({ model: model.name, jobs: held.size }, 'handing back what is not done');
         for (const job of held.values()) job.giveBack().catch(() => {});

@@ -15,7 +15,13 @@ const send = (message: FromThread, transfer: ArrayBuffer[] = []) =>
 
 try {
   const session = await openSession();
-  port.on('message', (message: ToThread) => void run(session, message));
+  const loaded = {
+    session,
+    inputName: session.inputNames[0] as string,
+    // A classifier of skl2onnx has the label as its first output; the scores are the floats.
+    outputName: session.outputMetadata.find(isFloats)?.name ?? (session.outputNames[0] as string),
+  };
+  port.on('message', (message: ToThread) => void run(loaded, message));
   send({
     type: 'ready',
     inputs: session.inputMetadata.map(describe),
@@ -28,6 +34,16 @@ try {
     devices: listSupportedBackends().map((backend) => backend.name),
   });
   port.close();
+}
+
+interface Loaded {
+  readonly session: InferenceSession;
+  readonly inputName: string;
+  readonly outputName: string;
+}
+
+function isFloats(value: InferenceSession.ValueMetadata): boolean {
+  return value.isTensor && value.type === 'float32';
 }
 
 function openSession() {
@@ -56,16 +72,19 @@ function provider() {
   };
 }
 
-async function run(session: InferenceSession, { id, input }: ToThread): Promise<void> {
+async function run(
+  { session, inputName, outputName }: Loaded,
+  { id, input }: ToThread,
+): Promise<void> {
   try {
     const started = performance.now();
     const tensor =
       input.type === 'string'
         ? new Tensor('string', input.data, input.dims)
         : new Tensor(input.type, input.data, input.dims);
-    const results = await session.run({ [session.inputNames[0] as string]: tensor });
+    const results = await session.run({ [inputName]: tensor }, [outputName]);
     const computeMs = performance.now() - started;
-    const output = results[session.outputNames[0] as string];
+    const output = results[outputName];
     if (!(output?.data instanceof Float32Array)) {
       throw new Error(`expected a float32 output; got ${output?.type}`);
     }

@@ -60,6 +60,8 @@ export type FromThread =
   | { type: 'done'; id: number; output: OutputTensor; computeMs: number }
   | { type: 'error'; id: number; reason: string };
 
+const hungGraceMs = 1000;
+
 interface Run {
   resolve(result: { output: OutputTensor; computeMs: number }): void;
   reject(error: Error): void;
@@ -82,7 +84,11 @@ export function openEngine(options: EngineOptions, watch: Watch): Promise<Engine
   /** Watches the run that is under way: the first of those that were handed over. */
   const watchRun = () => {
     clearTimeout(watchdog);
-    watchdog = runs.size > 0 ? setTimeout(watch.onHung, watch.runMsMax) : undefined;
+    if (runs.size === 0) return;
+    watchdog = setTimeout(() => {
+      // A process that was frozen wakes up to a timer that is due, and to a run that is nearly done.
+      watchdog = setTimeout(watch.onHung, hungGraceMs);
+    }, watch.runMsMax);
   };
 
   const run: Engine['run'] = (input) =>

@@ -1,40 +1,42 @@
 // The quarantine. A job that was started before and did not finish may hold an item that takes its
-// worker down. Such items are scored here, one at a time, in a process of their own: what dies is
-// that process, and it is certain which item it was. Its neighbours are answered, the worker and
-// its other batches go on.
+// worker down. Such a job is scored here, in a process of its own: what dies is that process, and
+// the worker and its other batches go on. Most such jobs are innocent, so their items are tried
+// together first; when that ends the process, one by one, and then it is certain which item it was.
 //
-// An item has been tried once in its batch; after two more tries that end with the process it fails
-// with `model_crashed`. The process is started when it is first needed and ends when it was not
-// needed for a while, since it holds a second copy of the model.
+// An item that ends the process also alone has been tried three times, in its first batch, here
+// with its neighbours, and alone. It fails with `model_crashed`; its neighbours are answered. The
+// process is started when it is first needed and ends when it was not needed for a while, since it
+// holds a second copy of the model.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import type { Scored, ScorerItem } from './scorer.js';
 
-const triesMax = 2;
 const idleMs = 30_000;
 
 export interface Quarantine {
-  /** Scores one item. Never rejects. */
-  score(item: ScorerItem): Promise<Scored>;
+  /** Does something with the quarantine when it is free; one job has it at a time. */
+  inTurn<T>(work: (score: ScoreInQuarantine) => Promise<T>): Promise<T>;
   close(): void;
 }
 
-export type ToQuarantine = ScorerItem;
+/** Scores a batch; undefined when that ended the process. Never rejects. */
+export type ScoreInQuarantine = (items: readonly ScorerItem[]) => Promise<Scored[] | undefined>;
+
+export type ToQuarantine = readonly ScorerItem[];
 export type FromQuarantine =
   | { readonly event: 'ready' }
-  | { readonly event: 'scored'; readonly scored: Scored };
+  | { readonly event: 'scored'; readonly results: Scored[] };
 
 export function makeQuarantine(options: { model: Model; log: Logger }): Quarantine {
   const { model, log } = options;
   let cell: Promise<ChildProcess> | undefined;
   let last: Promise<unknown> = Promise.resolve();
   let idle: NodeJS.Timeout | undefined;
-  let closed = false;
 
   const openCell = () => {
-    const child = fork(new URL('./quarantine-process.js', import.meta.url), [model.folder], {
+    const child = fork(new URL('./quarantine/main.js', import.meta.url), [model.folder], {
       // Scores and pixels keep their types, and errors their codes.
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -45,43 +47,36 @@ export function makeQuarantine(options: { model: Model; log: Logger }): Quaranti
     return answerOf(child).then(() => child);
   };
 
-  const tryOnce = async (item: ScorerItem): Promise<Scored> => {
-    cell ??= openCell();
-    const child = await cell;
-    const hung = setTimeout(() => child.kill('SIGKILL'), model.manifest.runMsMax);
+  const score: ScoreInQuarantine = async (items) => {
     try {
-      const answer = answerOf(child);
-      child.send(item satisfies ToQuarantine);
-      const { scored } = (await answer) as Extract<FromQuarantine, { event: 'scored' }>;
-      return scored;
-    } finally {
-      clearTimeout(hung);
+      cell ??= openCell();
+      const child = await cell;
+      const hung = setTimeout(() => child.kill('SIGKILL'), model.manifest.runMsMax);
+      const answer = answerOf(child).finally(() => clearTimeout(hung));
+      child.send(
+        items.map(({ text, bytes, top }) => ({ text, bytes, top })) satisfies ToQuarantine,
+      );
+      return ((await answer) as Extract<FromQuarantine, { event: 'scored' }>).results;
+    } catch (error) {
+      log.error({ model: model.name, items: items.length, err: error }, 'the quarantine has ended');
+      cell = undefined;
+      return undefined;
     }
-  };
-
-  const score = async (item: ScorerItem): Promise<Scored> => {
-    for (let attempt = 1; attempt <= triesMax && !closed; attempt++) {
-      try {
-        return await tryOnce(item);
-      } catch (error) {
-        log.error({ model: model.name, attempt, err: error }, 'an item has ended its process');
-      }
-    }
-    return modelCrashed;
   };
 
   return {
-    score(item) {
+    inTurn(work) {
       clearTimeout(idle);
-      const scored = last.then(() => score(item));
-      last = scored.then(() => {
-        idle = setTimeout(() => void endCell(), idleMs);
-        idle.unref();
-      });
-      return scored;
+      const done = last.then(() => work(score));
+      last = done
+        .catch(() => {})
+        .then(() => {
+          idle = setTimeout(() => void endCell(), idleMs);
+          idle.unref();
+        });
+      return done;
     },
     close() {
-      closed = true;
       clearTimeout(idle);
       void endCell();
     },

@@ -6,7 +6,7 @@ import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import { type Engine, type InputTensor, openEngine } from './engine.js';
 import { rankScores, splitRows } from './kinds/scores.js';
-import { type ItemInput, makeStack, sampleInput } from './kinds.js';
+import { bytesOfItem, type ItemInput, makeStack, sampleInput } from './kinds.js';
 
 export interface ScorerItem extends ItemInput {
   readonly top: number;
@@ -38,14 +38,20 @@ export async function openScorer(
     { runMsMax: manifest.runMsMax, onHung },
   );
   const stack = makeStack(manifest.input, engine.inputs[0]?.shape.length ?? 0);
+  const itemBytes = bytesOfItem(manifest.input);
   const sample = { ...sampleInput(manifest), top: 1 };
 
   const run = async (items: readonly ScorerItem[]) => {
+    const wrong = items.find((item) => item.bytes && item.bytes.byteLength !== itemBytes);
+    if (wrong)
+      throw new Error(`expected ${itemBytes} bytes of pixels, got ${wrong.bytes?.byteLength}`);
     const { output, computeMs } = await engine.run(stack(items));
     const rows = splitRows(output, { items: items.length, classes: model.labels.length });
-    const results = rows.map((row, index) => ({
-      scores: rankScores(row, (items[index] as ScorerItem).top, manifest.output.activation),
-    }));
+    const results = rows.map((row, index) =>
+      row.every(Number.isFinite)
+        ? { scores: rankScores(row, (items[index] as ScorerItem).top, manifest.output.activation) }
+        : notNumbers,
+    );
     return { results, computeMs };
   };
 
@@ -103,6 +109,10 @@ function checkInputs(model: Model, engine: Engine, sample: InputTensor): void {
     `${model.name}: expected a model with one input of ${sample.type}[N,${sample.dims.slice(1)}], as the manifest's input says; got ${came}`,
   );
 }
+
+const notNumbers: Scored = {
+  error: { code: 'model_failed', detail: 'The model answered with scores that are no numbers.' },
+};
 
 function failed(error: Error): Scored {
   if (error instanceof ScorelineError)

@@ -85,14 +85,12 @@ export async function toPixels(
   const region = input.cropFraction
     ? centredSquare(autoOrient, input.cropFraction)
     : wholeOf(autoOrient);
-  const image = sharp(bytes, { ...limits, ignoreIcc: space !== 'cmyk' })
+  const square = sharp(bytes, { ...limits, ignoreIcc: space !== 'cmyk' })
     .autoOrient()
-    .extract(region);
-  return resize(image, region, input)
+    .extract(region)
     .flatten({ background: '#ffffff' })
-    .toColourspace('srgb')
-    .raw({ depth: 'uchar' })
-    .toBuffer();
+    .toColourspace('srgb');
+  return isEnlarged(region, input) ? enlarge(square, region, input) : resize(square, input);
 }
 
 interface Region {
@@ -120,18 +118,48 @@ function wholeOf({ width, height }: { width: number; height: number }): Region {
   return { left: 0, top: 0, width, height };
 }
 
+/** What is a few pixels small has no detail to misplace, and would be padded to many times its size. */
+function isEnlarged(region: Region, { width, height }: ImageInput): boolean {
+  const factors = [width / region.width, height / region.height];
+  return factors.every((factor) => factor >= 1 && factor <= 16);
+}
+
+function resize(image: Sharp, { width, height }: ImageInput): Promise<Buffer> {
+  return image
+    .resize(width, height, { fit: 'fill', kernel: 'cubic', fastShrinkOnLoad: false })
+    .raw({ depth: 'uchar' })
+    .toBuffer();
+}
+
+/** As many pixels are repeated at the edges as the kernel reaches beyond them. */
+const reach = 4;
+
 /**
  * libvips' resize shifts an image that it enlarges by half a pixel (libvips/libvips#4841), so
- * enlarging is done as an affine transformation between the centres of the pixels.
+ * enlarging is done as an affine transformation between the centres of the pixels. In steps of
+ * their own, since sharp does its operations in an order of its own.
  */
-function resize(image: Sharp, region: Region, { width, height }: ImageInput): Sharp {
-  if (region.width > width || region.height > height) {
-    return image.resize(width, height, { fit: 'fill', kernel: 'cubic', fastShrinkOnLoad: false });
-  }
-  const [x, y] = [width / region.width, height / region.height];
-  return image
-    .affine([x, 0, 0, y], { odx: (x - 1) / 2, ody: (y - 1) / 2, interpolator: 'bicubic' })
-    .resize(width, height, { fit: 'fill' });
+async function enlarge(image: Sharp, region: Region, input: ImageInput): Promise<Buffer> {
+  const [x, y] = [input.width / region.width, input.height / region.height];
+  const raw = { depth: 'uchar' } as const;
+  const pixels = await image.raw(raw).toBuffer({ resolveWithObject: true });
+  const padded = await sharp(pixels.data, { raw: pixels.info })
+    .extend({ top: reach, bottom: reach, left: reach, right: reach, extendWith: 'copy' })
+    .raw(raw)
+    .toBuffer({ resolveWithObject: true });
+  const [left, top] = [Math.round(reach * x), Math.round(reach * y)];
+  const large = await sharp(padded.data, { raw: padded.info })
+    .affine([x, 0, 0, y], {
+      odx: (x - 1) / 2 - (reach * x - left),
+      ody: (y - 1) / 2 - (reach * y - top),
+      interpolator: 'bicubic',
+    })
+    .raw(raw)
+    .toBuffer({ resolveWithObject: true });
+  return sharp(large.data, { raw: large.info })
+    .extract({ left, top, width: input.width, height: input.height })
+    .raw(raw)
+    .toBuffer();
 }
 
 /** `{"name": "<base64>", …}`, or the base64 alone. */

@@ -3,6 +3,7 @@
 
 import { Router } from 'express';
 import type { Model } from '../../shared/models.js';
+import { allow } from '../methods.js';
 import type { Queue } from '../queue.js';
 
 export function makeHealthRoutes(options: {
@@ -13,6 +14,8 @@ export function makeHealthRoutes(options: {
   const { models, queue, isClosing } = options;
   const seen = new Set<string>();
   const router = Router();
+
+  router.all(['/v2/health/live', '/v2/health/ready'], allow('GET', 'HEAD'));
 
   router.get('/v2/health/live', (_request, response) => {
     response.json({ live: true });

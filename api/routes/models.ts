@@ -3,12 +3,15 @@
 import { type Request, Router } from 'express';
 import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
-import type { Body, ReadBody } from '../body.js';
+import { type Body, inputMissing, type ReadBody } from '../body.js';
 import { type InputKinds, outputKinds, type RawInput } from '../kinds.js';
+import { allow } from '../methods.js';
 import { type Given, readDeadlineAt, readTop } from '../parameters.js';
 import type { Queue } from '../queue.js';
 import type { Score } from '../scoring.js';
 import { asObject } from './reference.js';
+
+const addresses = ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'];
 
 export function makeModelRoutes(options: {
   models: readonly Model[];
@@ -31,27 +34,23 @@ export function makeModelRoutes(options: {
     });
   });
 
-  router.post(
-    ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'],
-    async (request, response) => {
-      const model = modelOf(request);
-      const { input, given } = readInput(await readAny(request, response), model, request);
-      const top = readTop(given, model);
-      const deadlineAt = readDeadlineAt(request, given, model);
-      const [reply] = await score({ model, inputs: [input], top, deadlineAt }, response);
-      if (!reply) throw new Error('One input has one reply. This is a bug.');
-      response.json({
-        model: model.name,
-        version: model.version,
-        id: reply.id,
-        predictions: outputKinds[model.manifest.output.kind].predictions(
-          reply.scores,
-          model.labels,
-        ),
-        timing: reply.timing,
-      });
-    },
-  );
+  router.all(addresses, allow('POST'));
+  router.all('/v1/models', allow('GET', 'HEAD'));
+  router.post(addresses, async (request, response) => {
+    const model = modelOf(request);
+    const { input, given } = readInput(await readAny(request, response), model, request);
+    const top = readTop(given, model);
+    const deadlineAt = readDeadlineAt(request, given, model);
+    const [reply] = await score({ model, inputs: [input], top, deadlineAt }, response);
+    if (!reply) throw new Error('One input has one reply. This is a bug.');
+    response.json({
+      model: model.name,
+      version: model.version,
+      id: reply.id,
+      predictions: outputKinds[model.manifest.output.kind].predictions(reply.scores, model.labels),
+      timing: reply.timing,
+    });
+  });
 
   function modelOf(request: Request): Model {
     const model = findModel(models, String(request.params.model));
@@ -72,7 +71,7 @@ export function makeModelRoutes(options: {
     if (body.type === 'bytes') return { input: kind.fromBytes(body.bytes), given: request.query };
     if (body.type === 'json') {
       const value = asObject(body.value);
-      if (value.input === undefined) asObject(undefined);
+      if (value.input === undefined) throw inputMissing();
       return { input: onlyOne(kind.fromJson(value.input)), given: { ...request.query, ...value } };
     }
     const { input, ...fields } = body.fields;

@@ -3,8 +3,9 @@
 import { type Request, type Response, Router } from 'express';
 import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
-import type { ReadBody } from '../body.js';
+import { inputMissing, type ReadBody } from '../body.js';
 import { type InputKinds, outputKinds } from '../kinds.js';
+import { allow } from '../methods.js';
 import { readDeadlineAt } from '../parameters.js';
 import type { Score } from '../scoring.js';
 
@@ -17,6 +18,9 @@ export function makeReferenceRoutes(options: {
 }): Router {
   const { models, kinds, score, readJson, version } = options;
   const router = Router();
+
+  router.all('/score', allow('POST'));
+  router.all(['/', '/version'], allow('GET', 'HEAD'));
 
   router.get('/', (_request, response) => {
     response.type('text/plain').send('Healthy');
@@ -68,13 +72,6 @@ export function asObject(value: unknown): Record<string, unknown> {
     return value as Record<string, unknown>;
   }
   throw inputMissing();
-}
-
-function inputMissing(): ScorelineError {
-  return new ScorelineError(
-    'input_missing',
-    'Expected a JSON object with the key "input", as in {"input": "…"}; there is none.',
-  );
 }
 
 function toArray(value: unknown): unknown[] {

@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import os from 'node:os';
@@ -47,6 +48,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
 
   test('says which port is taken, and leaves nothing running', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
     const { port } = taken.address() as { port: number };
     const started = spawnStart({ PORT: String(port) });
     expect(await started.exited).toBe(1);

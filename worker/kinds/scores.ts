@@ -35,7 +35,12 @@ export function rankScores(
 ): Scores {
   const scores = activation === 'softmax' ? softmax(row) : row;
   const order = top < 16 ? selectBest(scores, top) : sortAll(scores).slice(0, top);
-  return order.map((index) => [index, Number((scores[index] as number).toPrecision(7))] as const);
+  return order.map((index) => [index, roundScore(scores[index] as number)] as const);
+}
+
+/** Seven decimals: as many as a float32 near 1 has, and short to send. */
+function roundScore(score: number): number {
+  return Math.round(score * 1e7) / 1e7;
 }
 
 function sortAll(scores: Float32Array): number[] {

@@ -2,10 +2,10 @@
 
 import path from 'node:path';
 import process from 'node:process';
-import { makeLogger } from '../shared/log.js';
-import { type Model, readModels } from '../shared/models.js';
-import type { FromQuarantine, ToQuarantine } from './quarantine.js';
-import { openScorer, type Scored } from './scorer.js';
+import { makeLogger } from '../../shared/log.js';
+import { type Model, readModels } from '../../shared/models.js';
+import type { FromQuarantine, ToQuarantine } from '../quarantine.js';
+import { openScorer } from '../scorer.js';
 
 const folder = process.argv[2] as string;
 const log = makeLogger({ role: 'quarantine', level: 'warn' });
@@ -19,8 +19,8 @@ const scorer = await openScorer(model, log);
 const send = (message: FromQuarantine) => process.send?.(message);
 
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
-process.on('message', async (item: ToQuarantine) => {
-  const { results } = await scorer.score([item]);
-  send({ event: 'scored', scored: results[0] as Scored });
+process.on('message', async (items: ToQuarantine) => {
+  const { results } = await scorer.score(items);
+  send({ event: 'scored', results });
 });
 send({ event: 'ready' });

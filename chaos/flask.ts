@@ -1,0 +1,132 @@
+// The reference's way as the target: Flask under gunicorn, which starts a worker again that was
+// killed. What the worker was doing is gone, and its client cannot know whether to ask again.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { findFreePort } from '../cli/redis.js';
+import { type Model, readModels } from '../shared/models.js';
+import { packageDirectory } from '../shared/version.js';
+import { encodeRequest } from './client.js';
+import { answeredCount, type Ranked } from './expected.js';
+import { prepareInputs } from './inputs.js';
+import type { AnswerForm } from './judge.js';
+import { pick } from './random.js';
+import type { Fault } from './schedule.js';
+import type { Target } from './target.js';
+import { delay, waitUntil } from './wait.js';
+
+const name = 'faq-matcher';
+/** The packages may have to be installed, and the pipeline is trained. */
+const startsWithinMs = 600_000;
+
+export async function startFlask(options: {
+  directory: string;
+  workers: number;
+  deadlineMs: number;
+}): Promise<Target> {
+  const root = packageDirectory();
+  const models = readModels({
+    directory: path.join(root, 'models'),
+    names: [name],
+    filesNeeded: true,
+  });
+  const inputs = await prepareInputs(models[0] as Model, options.deadlineMs, encodeReference);
+  const port = await findFreePort();
+  const log = openSync(path.join(options.directory, 'flask.log'), 'a');
+  const wrapper = spawn(
+    process.execPath,
+    [
+      ...['cli/python.mjs', 'bench/flask/requirements.txt', 'bench/flask/serve.py'],
+      ...[String(port), String(options.workers)],
+    ],
+    { cwd: root, detached: true, stdio: ['ignore', log, log] },
+  );
+  const group = -(wrapper.pid as number);
+  const endGroup = () => {
+    try {
+      process.kill(group, 'SIGKILL');
+    } catch {}
+  };
+  process.once('exit', endGroup);
+
+  const findWorkers = () => {
+    const [gunicorn] = childrenOf(wrapper.pid as number);
+    return gunicorn === undefined ? [] : childrenOf(gunicorn);
+  };
+  const isReady = (withinMs: number) =>
+    waitUntil(
+      async () => findWorkers().length >= options.workers && (await isHealthy(port)),
+      withinMs,
+    );
+  const end = (signal: NodeJS.Signals) => async (fault: Fault) => {
+    const workers = findWorkers();
+    if (workers.length > 0) process.kill(pick(workers, fault.victim), signal);
+    await isReady(startsWithinMs);
+  };
+
+  if (!(await isReady(startsWithinMs))) throw new Error(`See ${options.directory}/flask.log.`);
+  return {
+    port,
+    models: [name],
+    inputsOf: () => inputs,
+    poison: () => Promise.reject(new Error('Flask is not poisoned: its model is another program.')),
+    formOf: () => referenceForm,
+    faults: {
+      kill: end('SIGKILL'),
+      term: end('SIGTERM'),
+      async stop(fault) {
+        const pid = pick(findWorkers(), fault.victim);
+        process.kill(pid, 'SIGSTOP');
+        await delay(fault.forMs);
+        process.kill(pid, 'SIGCONT');
+      },
+    },
+    isReady,
+    findIllness: async () => [],
+    async close() {
+      process.kill(group, 'SIGTERM');
+      await Promise.race([once(wrapper, 'exit'), delay(10_000)]);
+      endGroup();
+      return [];
+    },
+  };
+}
+
+/** All questions, the best first; the pipeline computes in 64 bits, ours in 32. */
+const referenceForm: AnswerForm = {
+  tolerance: 1e-3,
+  connectionLossIsRefusal: false,
+  read: (body) =>
+    JSON.parse(body)
+      .result[0].slice(0, answeredCount)
+      .map(([id, , score]: [number, number, number]): Ranked => [String(id), score]),
+};
+
+function encodeReference(_model: Model, body: string | Buffer): Buffer {
+  return encodeRequest({
+    path: '/score',
+    headers: { 'Content-Type': 'application/json' },
+    body: Buffer.from(JSON.stringify({ input: body })),
+  });
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return text.trim().split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+async function isHealthy(port: number): Promise<boolean> {
+  const answer = await fetch(`http://127.0.0.1:${port}/`, {
+    headers: { connection: 'close' },
+    signal: AbortSignal.timeout(2000),
+  }).catch(() => undefined);
+  await answer?.arrayBuffer();
+  return answer?.status === 200;
+}

@@ -1,0 +1,115 @@
+// What is sent, and what is expected: questions and photographs, scored directly in this process
+// before the service is even started.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import sharp from 'sharp';
+import { toPixels } from '../api/kinds/image.js';
+import { readQuestions } from '../bench/questions.js';
+import { makeLogger } from '../shared/log.js';
+import type { Model } from '../shared/models.js';
+import { packageDirectory } from '../shared/version.js';
+import { openScorer, type ScorerItem } from '../worker/scorer.js';
+import { encodeRequest } from './client.js';
+import { answeredCount, keepDistinct, type Ranked } from './expected.js';
+import { type PoisonKind, poisonColour, poisonText } from './poison.js';
+import type { Input } from './target.js';
+
+/** What else is in a batch may change the last digits of a score. */
+export const scoreTolerance = 1e-4;
+/** A poison may wait for as long as the service allows: it is tried several times. */
+const poisonDeadlineMs = 30_000;
+const questionsMax = 400;
+const pixelsMax = 50_000_000;
+
+export type Encode = (model: Model, body: string | Buffer, withinMs: number) => Buffer;
+
+/** The inputs of a model whose answers differ from each other. */
+export async function prepareInputs(
+  model: Model,
+  deadlineMs: number,
+  encode: Encode = encodeNative,
+): Promise<Input[]> {
+  const bodies = model.manifest.input.kind === 'text' ? readTexts() : readPhotographs();
+  const scorer = await openScorer(model, makeLogger({ role: 'chaos', level: 'error' }));
+  const scored = [];
+  for (const [index, body] of bodies.entries()) {
+    const item = await toItem(model, body);
+    const { results } = await scorer.score([item]);
+    const result = results[0];
+    if (!result || 'error' in result) {
+      throw new Error(`${model.name} does not score its input ${index}, without any fault yet.`);
+    }
+    const expected = result.scores.map(([label, score]): Ranked => [labelOf(model, label), score]);
+    scored.push({ body, expected });
+  }
+  await scorer.close();
+  return keepDistinct(scored, scoreTolerance).map(({ body, expected }) => ({
+    model: model.name,
+    expectation: { expected },
+    request: encode(model, body, deadlineMs),
+    deadlineMs,
+  }));
+}
+
+/** A poison for a model, as a request. */
+export async function preparePoison(model: Model, kind: PoisonKind, tag: string): Promise<Input> {
+  const body =
+    model.manifest.input.kind === 'text'
+      ? poisonText(kind, tag)
+      : await sharp({
+          create: { width: 320, height: 320, channels: 3, background: poisonColour(kind) },
+        })
+          .png()
+          .toBuffer();
+  return {
+    model: model.name,
+    expectation: { poison: kind },
+    request: encodeNative(model, body, poisonDeadlineMs),
+    deadlineMs: poisonDeadlineMs,
+  };
+}
+
+function readTexts(): string[] {
+  const questions = readQuestions();
+  const step = Math.max(1, Math.floor(questions.length / questionsMax));
+  return questions.filter((_, index) => index % step === 0).slice(0, questionsMax);
+}
+
+function readPhotographs(): Buffer[] {
+  const directory = path.join(packageDirectory(), 'test/photographs');
+  return readdirSync(directory)
+    .filter((name) => /\.(png|jpg)$/.test(name))
+    .sort()
+    .map((name) => readFileSync(path.join(directory, name)));
+}
+
+async function toItem({ manifest, labels }: Model, body: string | Buffer): Promise<ScorerItem> {
+  // More than an answer holds: see findDifference.
+  const top = Math.min(labels.length, 2 * answeredCount);
+  if (typeof body === 'string') return { text: body, top };
+  if (manifest.input.kind !== 'image') throw new Error('A photograph for a text model.');
+  return { bytes: await toPixels(body, manifest.input, pixelsMax), top };
+}
+
+/** A label as the native contract words it. */
+function labelOf({ manifest, labels }: Model, index: number): string {
+  const label = labels[index];
+  return String(manifest.output.kind === 'ranking' ? label?.id : label?.text);
+}
+
+function encodeNative({ name }: Model, body: string | Buffer, withinMs: number): Buffer {
+  const isText = typeof body === 'string';
+  return encodeRequest({
+    path: `/v1/models/${name}/score`,
+    headers: {
+      'Content-Type': isText ? 'application/json' : typeOf(body),
+      'Request-Timeout': String(withinMs / 1000),
+    },
+    body: isText ? Buffer.from(JSON.stringify({ input: body, top: answeredCount })) : body,
+  });
+}
+
+function typeOf(picture: Buffer): string {
+  return picture[0] === 0x89 ? 'image/png' : 'image/jpeg';
+}

@@ -1,0 +1,29 @@
+// The models folder of a run: everything as it is, but no model may run for long, so that a run
+// that hangs is noticed within the time of the test.
+
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { dump, load } from 'js-yaml';
+import { packageDirectory } from '../shared/version.js';
+
+const runMsMax = 3000;
+
+export function copyModels(directory: string, names: readonly string[]): void {
+  const original = path.join(packageDirectory(), 'models');
+  mkdirSync(directory, { recursive: true });
+  for (const entry of readdirSync(original, { withFileTypes: true })) {
+    if (entry.isFile()) link(original, directory, entry.name);
+  }
+  for (const name of names) {
+    const from = path.join(original, name);
+    const to = path.join(directory, name);
+    mkdirSync(to);
+    for (const entry of readdirSync(from)) if (entry !== 'model.yaml') link(from, to, entry);
+    const manifest = load(readFileSync(path.join(from, 'model.yaml'), 'utf8')) as object;
+    writeFileSync(path.join(to, 'model.yaml'), dump({ ...manifest, runMsMax }));
+  }
+}
+
+function link(from: string, to: string, name: string): void {
+  symlinkSync(path.join(from, name), path.join(to, name));
+}

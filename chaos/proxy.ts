@@ -1,0 +1,90 @@
+// A TCP proxy that can be cut: what stands between two programs when the network between them
+// fails.
+
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { Cut } from './schedule.js';
+
+export interface CuttableProxy {
+  readonly port: number;
+  /**
+   * Cuts every connection until the call that is returned. `refuse`: they end, and new ones are
+   * refused. `freeze`: nothing moves, as when packets vanish, and afterwards what was held back
+   * arrives late. `freeze-and-drop`: nothing moves, and afterwards they end.
+   */
+  cut(how: Cut): Promise<() => Promise<void>>;
+  close(): Promise<void>;
+}
+
+interface Pair {
+  readonly near: Socket;
+  readonly far: Socket;
+}
+
+export async function openProxy(farPort: number): Promise<CuttableProxy> {
+  const pairs = new Set<Pair>();
+  let isFrozen = false;
+  let server: Server | undefined;
+
+  const accept = (near: Socket) => {
+    const far = connect({ port: farPort, host: '127.0.0.1', noDelay: true });
+    near.setNoDelay(true);
+    const pair = { near, far };
+    pairs.add(pair);
+    const end = () => {
+      pairs.delete(pair);
+      near.destroy();
+      far.destroy();
+    };
+    for (const socket of [near, far]) socket.on('error', end).on('close', end);
+    if (isFrozen) freeze(pair);
+    else thaw(pair);
+  };
+
+  const dropAll = () => {
+    for (const { near } of [...pairs]) near.destroy();
+  };
+
+  const listen = async (port: number) => {
+    const listening = createServer(accept);
+    await new Promise<void>((resolve, reject) => {
+      listening.once('error', reject);
+      listening.listen(port, '127.0.0.1', resolve);
+    });
+    server = listening;
+    return (listening.address() as { port: number }).port;
+  };
+
+  const port = await listen(0);
+
+  return {
+    port,
+    async cut(how) {
+      if (how === 'refuse') {
+        server?.close();
+        dropAll();
+        return async () => void (await listen(port));
+      }
+      isFrozen = true;
+      for (const pair of pairs) freeze(pair);
+      return async () => {
+        isFrozen = false;
+        if (how === 'freeze-and-drop') dropAll();
+        for (const pair of pairs) thaw(pair);
+      };
+    },
+    async close() {
+      server?.close();
+      dropAll();
+    },
+  };
+}
+
+function freeze({ near, far }: Pair): void {
+  near.unpipe(far).pause();
+  far.unpipe(near).pause();
+}
+
+function thaw({ near, far }: Pair): void {
+  near.pipe(far);
+  far.pipe(near);
+}

@@ -1,0 +1,63 @@
+// A redis-server that is restarted on the same port with the data it had.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import process from 'node:process';
+import { Redis } from 'ioredis';
+import { ensureRedisServer, findFreePort } from '../cli/redis.js';
+
+export interface RestartableRedis {
+  readonly port: number;
+  /** For the harness, not through the proxy. */
+  readonly client: Redis;
+  restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openRedis(directory: string): Promise<RestartableRedis> {
+  const program = ensureRedisServer((line) => process.stderr.write(`${line}\n`));
+  const port = await findFreePort();
+  const client = new Redis({
+    port,
+    host: '127.0.0.1',
+    maxRetriesPerRequest: null,
+    retryStrategy: () => 20,
+  });
+  client.on('error', () => {});
+  let running: ChildProcess;
+
+  const start = async () => {
+    running = spawn(
+      program,
+      [
+        ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory],
+        ['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''],
+        ['--maxmemory-policy', 'noeviction', '--logfile', path.join(directory, 'redis.log')],
+      ].flat(),
+      { stdio: 'ignore' },
+    );
+    await client.ping();
+  };
+  const stop = async (signal: NodeJS.Signals) => {
+    if (running.exitCode !== null || running.signalCode !== null) return;
+    const exited = once(running, 'exit');
+    running.kill(signal);
+    await exited;
+  };
+
+  await start();
+  process.once('exit', () => running.kill('SIGKILL'));
+  return {
+    port,
+    client,
+    async restart(signal) {
+      await stop(signal);
+      await start();
+    },
+    async close() {
+      client.disconnect();
+      await stop('SIGKILL');
+    },
+  };
+}

@@ -1,0 +1,147 @@
+// A run: clients that keep asking, faults that keep happening, and at the end the question whether
+// the service is well.
+//
+// Phases: *trouble* (load and faults, for the time or the number of requests asked for), *calm* (no
+// new faults; the load goes on until each model has answered after the last one), *afterwards* (no
+// load; each model is asked once more, and that must succeed at once).
+
+import { type Client, makeClient } from './client.js';
+import { makeJudge, type Verdict } from './judge.js';
+import { makeRandom, pick, type Random } from './random.js';
+import { type Fault, type FaultKind, makeSchedule } from './schedule.js';
+import { makeTally, type Summary } from './tally.js';
+import type { Input, Target } from './target.js';
+import { makeTimeline } from './timeline.js';
+import { delay, waitUntil } from './wait.js';
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly seconds: number;
+  /** Ends the trouble after so many requests instead of after the time. */
+  readonly requests: number | undefined;
+  readonly clients: number;
+  readonly kinds: readonly FaultKind[];
+  readonly killEveryMs: number;
+  readonly say: (line: string) => void;
+}
+
+/** One request in five is a photograph. */
+const secondModelShare = 0.2;
+/** How long after the deadline a response may still come. */
+const graceMs = 5000;
+const readyWithinMs = 60_000;
+/** After the last fault is over. */
+const recoversWithinMs = 10_000;
+/** A client thinks before it asks again; without this the machine has no time for the service. */
+const thinkMsMax = 40;
+
+export async function run(target: Target, options: RunOptions): Promise<Summary> {
+  const now = () => performance.now();
+  const timeline = makeTimeline(target.models, now);
+  const tally = makeTally({ models: target.models, timeline, say: options.say, now });
+  const judge = makeJudge(timeline, target.formOf);
+  const startedAt = now();
+  let sent = 0;
+  let isCalm = false;
+
+  const isTrouble = () =>
+    options.requests === undefined
+      ? now() - startedAt < options.seconds * 1000
+      : sent < options.requests;
+  const openClient = () =>
+    makeClient({ port: target.port, onAnsweredTwice: tally.recordAnsweredTwice });
+
+  const send = async (client: Client, input: Input, mayRefuse = true): Promise<Verdict> => {
+    sent++;
+    const { model, expectation, deadlineMs } = input;
+    const sentAt = now();
+    const outcome = await client.ask(input.request, deadlineMs + graceMs);
+    const request = { model, expectation, sentAt, endedAt: now(), deadlineMs };
+    const judged = judge(request, outcome);
+    const verdict: Verdict =
+      judged.type === 'refused' && !mayRefuse
+        ? { type: 'lost', reason: `refused (${judged.by}) by a service that should be well` }
+        : judged;
+    tally.record(request, verdict);
+    return verdict;
+  };
+
+  /** Asks until the answer is not a refusal, or the run is over. */
+  const sendUntilAnswered = async (client: Client, input: Input, random: Random) => {
+    while (!isCalm) {
+      const verdict = await send(client, input);
+      if (verdict.type !== 'refused') return;
+      await delay(50 + random() * 200);
+    }
+  };
+
+  const ask = async (index: number) => {
+    const random = makeRandom(options.seed, `client ${index}`);
+    const client = openClient();
+    while (!isCalm) {
+      await sendUntilAnswered(client, chooseInput(target, random), random);
+      await delay(random() * thinkMsMax);
+    }
+    client.close();
+  };
+
+  const poison = async (fault: Fault) => {
+    const model = pick(target.models, fault.victim);
+    const input = await target.poison(fault.poison, model, String(Math.round(fault.atMs)));
+    const client = openClient();
+    await sendUntilAnswered(client, input, makeRandom(options.seed, `poison ${fault.atMs}`));
+    client.close();
+    await target.isReady(readyWithinMs);
+  };
+
+  const hangUp = async (fault: Fault) => {
+    const client = openClient();
+    const random = makeRandom(options.seed, `hang-up ${fault.atMs}`);
+    const asked = client.ask(chooseInput(target, random).request, graceMs);
+    const outcome = await Promise.race([asked, delay(fault.victim * 50, undefined)]);
+    client.close();
+    if (outcome?.type !== 'unreachable') tally.recordHangUp();
+  };
+
+  const suffer = async (fault: Fault) => {
+    const happen = { poison, 'hang-up': hangUp, ...target.faults }[fault.kind];
+    if (!happen) return;
+    const end = timeline.begin(fault.kind);
+    await happen(fault);
+    end();
+  };
+
+  const clients = Array.from({ length: options.clients }, (_, index) => ask(index));
+  const pending = new Set<Promise<void>>();
+  for (const fault of makeSchedule(options)) {
+    await waitUntil(() => !isTrouble() || now() - startedAt >= fault.atMs, Number.MAX_VALUE);
+    if (!isTrouble()) break;
+    const suffering = suffer(fault).finally(() => pending.delete(suffering));
+    pending.add(suffering);
+  }
+  await Promise.all(pending);
+  if (!(await target.isReady(readyWithinMs))) tally.recordIllness('not every process came back');
+  const isRecovered = await waitUntil(timeline.isRecovered, recoversWithinMs);
+  if (!isRecovered) tally.recordIllness('not every model answers again');
+  isCalm = true;
+  await Promise.all(clients);
+
+  for (const reason of await target.findIllness()) tally.recordIllness(reason);
+  for (const model of target.models) {
+    const client = openClient();
+    const verdict = await send(client, target.inputsOf(model)[0] as Input, false);
+    if (verdict.type !== 'right') tally.recordIllness(`${model} does not answer afterwards`);
+    client.close();
+  }
+  for (const reason of await target.close()) tally.recordIllness(reason);
+  return tally.summarize({
+    seed: options.seed,
+    seconds: Math.round((now() - startedAt) / 100) / 10,
+  });
+}
+
+function chooseInput(target: Target, random: Random): Input {
+  const [first, second] = target.models as readonly [string, string | undefined];
+  const model = second !== undefined && random() < secondModelShare ? second : first;
+  return pick(target.inputsOf(model), random());
+}

@@ -1,0 +1,92 @@
+// `npm run chaos -- [--seconds S | --requests N] [--seed N] [--clients N] [--workers N]
+//                   [--faults KIND,KIND,…] [--kill-every-ms MS] [--deadline-ms MS]
+//                   [--target scoreline|flask] [--keep-logs]`
+//
+// A service under load while its parts are killed, stopped, cut off and poisoned. Ends with a table
+// and, as the last line, the same as JSON; fails when one request was lost, answered wrongly or
+// twice, or not at all, or when the service is not well afterwards.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { startFlask } from '../chaos/flask.js';
+import { run } from '../chaos/run.js';
+import { defaultFaultKinds, type FaultKind, faultKinds } from '../chaos/schedule.js';
+import { startScoreline } from '../chaos/scoreline.js';
+import { formatSummary, isPassed } from '../chaos/tally.js';
+import { coerceError } from '../shared/errors.js';
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-chaos-'));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  // What was started ends with the process, see chaos/role.ts.
+  process.on(signal, () => process.exit(1));
+}
+
+try {
+  const options = readOptions();
+  say(`Seed ${options.seed}, ${options.clients} clients, faults: ${options.kinds.join(', ')}.`);
+  const start = options.target === 'flask' ? startFlask : startScoreline;
+  const target = await start({ directory, ...options });
+  const summary = await run(target, options);
+  process.stdout.write(`${formatSummary(summary)}\n${JSON.stringify(summary)}\n`);
+  const passed = isPassed(summary);
+  if (!passed) say(`Failed with seed ${summary.seed}.`);
+  if (passed && !options.keepLogs) rmSync(directory, { recursive: true, force: true });
+  else say(`The logs are in ${directory}.`);
+  process.exit(passed ? 0 : 1);
+} catch (error) {
+  say(`${coerceError(error).message}\nThe logs are in ${directory}.`);
+  process.exit(1);
+}
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: 'string', default: '30' },
+      requests: { type: 'string' },
+      seed: { type: 'string', default: '7' },
+      clients: { type: 'string', default: '32' },
+      workers: { type: 'string', default: '2' },
+      faults: { type: 'string' },
+      'kill-every-ms': { type: 'string', default: '2000' },
+      'deadline-ms': { type: 'string', default: '15000' },
+      target: { type: 'string', default: 'scoreline' },
+      'keep-logs': { type: 'boolean', default: false },
+    },
+  });
+  const { target } = values;
+  if (target !== 'scoreline' && target !== 'flask') {
+    throw new Error(`--target: expected scoreline or flask; got ${target}`);
+  }
+  return {
+    target,
+    seconds: readNumber('seconds', values.seconds),
+    requests: values.requests === undefined ? undefined : readNumber('requests', values.requests),
+    seed: readNumber('seed', values.seed),
+    clients: readNumber('clients', values.clients),
+    workers: readNumber('workers', values.workers),
+    kinds: readKinds(values.faults, target === 'flask' ? ['kill'] : defaultFaultKinds),
+    killEveryMs: readNumber('kill-every-ms', values['kill-every-ms']),
+    deadlineMs: readNumber('deadline-ms', values['deadline-ms']),
+    keepLogs: values['keep-logs'],
+    say,
+  };
+}
+
+function readNumber(name: string, value: string): number {
+  const number = Number(value);
+  if (Number.isInteger(number) && number > 0) return number;
+  throw new Error(`--${name}: expected a whole number above 0; got ${value}`);
+}
+
+function readKinds(value: string | undefined, otherwise: readonly FaultKind[]) {
+  if (value === undefined) return otherwise;
+  return value.split(',').map((name) => {
+    const kind = faultKinds.find((candidate) => candidate === name.trim());
+    if (kind) return kind;
+    throw new Error(`--faults: expected kinds out of ${faultKinds.join(', ')}; got ${name}`);
+  });
+}

@@ -1,0 +1,209 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import process from 'node:process';
+import { describe, expect, test } from 'vitest';
+import { makeClient, type Outcome } from '../../chaos/client.js';
+import type { Ranked } from '../../chaos/expected.js';
+import { type Expectation, makeJudge, type Sent } from '../../chaos/judge.js';
+import { defaultFaultKinds, type Fault, makeSchedule } from '../../chaos/schedule.js';
+import { isPassed, makeTally, type Summary } from '../../chaos/tally.js';
+import { makeTimeline } from '../../chaos/timeline.js';
+import { root, waitUntil } from '../harness.js';
+
+describe('chaos', () => {
+  test('no request is lost, wrong, answered twice or hung, whatever happens', async () => {
+    const { exitCode, summary, said } = await runChaos(
+      ...['--seconds', '20', '--seed', '7', '--clients', '8', '--kill-every-ms', '4000'],
+    );
+    const { lost, wrong, answered_twice, hung, well } = summary;
+    expect({ lost, wrong, answered_twice, hung, well }, said).toEqual({
+      lost: 0,
+      wrong: 0,
+      answered_twice: 0,
+      hung: 0,
+      well: true,
+    });
+    expect(exitCode).toBe(0);
+    for (const kind of defaultFaultKinds) expect(summary.faults[kind], kind).toBeGreaterThan(0);
+    expect(summary.failed_by_design).toBeGreaterThan(0);
+    expect(summary.hung_up).toBeGreaterThan(0);
+    for (const count of Object.values(summary.right_by_model)) expect(count).toBeGreaterThan(0);
+    // Longer than any fault with the start of a worker, and shorter than SHUTDOWN_MS.
+    expect(summary.slowest_recovery_ms, said).toBeLessThan(25_000);
+  }, 300_000);
+});
+
+describe('the chaos harness', () => {
+  test('repeats its faults from a seed', () => {
+    expect(takeFaults(7)).toEqual(takeFaults(7));
+    expect(takeFaults(7)).not.toEqual(takeFaults(8));
+    const times = takeFaults(7).map((fault) => fault.atMs);
+    expect(times).toEqual([...times].sort((a, b) => a - b));
+  });
+
+  test('finds an answer that was meant for another request', () => {
+    const { record, summarize } = makeBench();
+    record({ expected: cat }, answer(cat));
+    expect(summarize()).toMatchObject({ right: 1, wrong: 0 });
+    record({ expected: cat }, answer(dog));
+    expect(summarize()).toMatchObject({ right: 1, wrong: 1 });
+    expect(isPassed(summarize())).toBe(false);
+  });
+
+  test('lets scores differ in their last digits, and neighbours change places by them', () => {
+    const { record, summarize } = makeBench();
+    const close: Ranked[] = [
+      ['a', 0.5],
+      ['b', 0.30001],
+      ['c', 0.3],
+      ['d', 0.1],
+    ];
+    record(
+      { expected: close },
+      answer([
+        ['a', 0.50001],
+        ['c', 0.30001],
+        ['b', 0.3],
+      ]),
+    );
+    record(
+      { expected: close },
+      answer([
+        ['a', 0.51],
+        ['b', 0.3],
+        ['c', 0.3],
+      ]),
+    );
+    expect(summarize()).toMatchObject({ right: 1, wrong: 1 });
+  });
+
+  test('excuses a refusal, and only with a reason', () => {
+    const { record, summarize, timeline } = makeBench();
+    record({ expected: cat }, problem(429, 'overloaded', { 'retry-after': '1' }));
+    record({ expected: cat }, problem(429, 'overloaded'));
+    record({ expected: cat }, problem(504, 'deadline_exceeded'));
+    record({ expected: cat }, { type: 'closed', reason: 'ECONNRESET' });
+    expect(summarize()).toMatchObject({ refused: { '429': 1, '504': 0 }, wrong: 1, lost: 2 });
+
+    timeline.begin('api-restart');
+    record({ expected: cat }, problem(504, 'deadline_exceeded'));
+    record({ expected: cat }, { type: 'unreachable', reason: 'ECONNREFUSED' });
+    expect(summarize()).toMatchObject({ refused: { '504': 1, connection: 1 }, lost: 2 });
+    // Accepted well before the restart, so it had to be answered.
+    record({ expected: cat }, { type: 'closed', reason: 'ECONNRESET' });
+    expect(summarize()).toMatchObject({ refused: { connection: 1 }, lost: 3 });
+  });
+
+  test('counts errors of innocent inputs as lost, and silence as hung', () => {
+    const { record, summarize } = makeBench();
+    record({ expected: cat }, problem(500, 'model_crashed'));
+    record({ expected: cat }, { type: 'silence' });
+    expect(summarize()).toMatchObject({ lost: 1, hung: 1 });
+  });
+
+  test('expects a poison to fail in its own way', () => {
+    const { record, summarize } = makeBench();
+    record({ poison: 'crash' }, problem(500, 'model_crashed'));
+    record({ poison: 'throw' }, problem(500, 'model_failed'));
+    expect(summarize()).toMatchObject({ failed_by_design: 2, wrong: 0 });
+    record({ poison: 'throw' }, problem(500, 'model_crashed'));
+    record({ poison: 'hang' }, answer(cat));
+    expect(summarize()).toMatchObject({ failed_by_design: 2, wrong: 2 });
+  });
+
+  test.each(['at once', 'later'])('notices a second response that comes %s', async (when) => {
+    const response = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}';
+    const server = createServer((socket) => {
+      socket.on('data', () => {
+        socket.write(when === 'at once' ? response + response : response);
+        if (when === 'later') setTimeout(() => socket.write(response), 20);
+      });
+      socket.on('error', () => {});
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { tally, summarize } = makeBench();
+    const { port } = server.address() as { port: number };
+    const client = makeClient({ port, onAnsweredTwice: tally.recordAnsweredTwice });
+    expect(await client.ask(Buffer.from('GET / HTTP/1.1\r\n\r\n'), 5000)).toMatchObject({
+      type: 'response',
+      response: { status: 200, body: '{}' },
+    });
+    await waitUntil('it is noticed', () => summarize().answered_twice === 1);
+    expect(isPassed(summarize())).toBe(false);
+    client.close();
+    server.close();
+  });
+});
+
+const cat: Ranked[] = [
+  ['cat', 0.9],
+  ['dog', 0.05],
+  ['fox', 0.01],
+];
+const dog: Ranked[] = [
+  ['dog', 0.9],
+  ['cat', 0.05],
+  ['fox', 0.01],
+];
+
+/** A judge and a tally with one model, at a time that stands still. */
+function makeBench() {
+  const now = () => 100_000;
+  const timeline = makeTimeline(['m'], now);
+  const tally = makeTally({ models: ['m'], timeline, say: () => {}, now });
+  const judge = makeJudge(timeline, () => ({
+    read: JSON.parse,
+    tolerance: 1e-4,
+    connectionLossIsRefusal: true,
+  }));
+  const record = (expectation: Expectation, outcome: Outcome) => {
+    const sent: Sent = {
+      ...{ model: 'm', expectation, sentAt: now() - 10_000, endedAt: now(), deadlineMs: 10_000 },
+    };
+    tally.record(sent, judge(sent, outcome));
+  };
+  return { timeline, tally, record, summarize: () => tally.summarize({ seed: 1, seconds: 1 }) };
+}
+
+function answer(ranked: readonly Ranked[]): Outcome {
+  return respond(200, ranked, {});
+}
+
+function problem(status: number, code: string, headers: Record<string, string> = {}): Outcome {
+  return respond(status, { code }, headers);
+}
+
+function respond(status: number, body: unknown, headers: Record<string, string>): Outcome {
+  const response = {
+    status,
+    headers: new Map(Object.entries(headers)),
+    body: JSON.stringify(body),
+  };
+  return { type: 'response', response };
+}
+
+function takeFaults(seed: number): Fault[] {
+  const schedule = makeSchedule({ seed, kinds: defaultFaultKinds, killEveryMs: 2000 });
+  return Array.from({ length: 200 }, () => schedule.next().value);
+}
+
+async function runChaos(...parameters: string[]) {
+  const child = spawn(process.execPath, [path.join(root, 'dist/cli/chaos.js'), ...parameters], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let printed = '';
+  let said = '';
+  child.stdout.on('data', (chunk) => {
+    printed += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    said += chunk;
+  });
+  const [exitCode] = await once(child, 'close');
+  const lastLine = printed.trim().split('\n').at(-1) ?? '';
+  expect(lastLine, said).toMatch(/^\{/);
+  return { exitCode, said, summary: JSON.parse(lastLine) as Summary };
+}

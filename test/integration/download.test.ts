@@ -1,0 +1,512 @@
+import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { afterAll, describe, expect, it } from 'vitest';
+import { download } from '../../cli/download.js';
+import { findFreePort } from '../../cli/redis.js';
+import { ScorelineError } from '../../shared/errors.js';
+import { root, waitUntil } from '../harness.js';
+
+const file = randomBytes(1_000_000);
+const otherFile = randomBytes(file.length);
+const half = file.length / 2;
+
+const endings: (() => void)[] = [];
+
+afterAll(() => {
+  for (const end of endings) end();
+});
+
+describe.concurrent('a download', () => {
+  it('puts the file in place and tells its progress', async () => {
+    const mirror = await serve(sendFile(file));
+    const target = temporaryTarget();
+    const { progress, retries } = await downloadFrom([mirror.url], target);
+    expectContent(target, file);
+    expect(existsSync(`${target}.part`)).toBe(false);
+    expect(mirror.ranges).toEqual([undefined]);
+    expect(progress.at(-1)).toBe(file.length);
+    expect(progress).toEqual([...progress].sort((a, b) => a - b));
+    expect(retries).toEqual([]);
+  });
+
+  it('that was cut goes on where it stopped', async () => {
+    const target = temporaryTarget();
+    const mirror = await serve(cutOnce(target, sendFile(file)));
+    const { progress, retries } = await downloadFrom([mirror.url], target);
+    expectContent(target, file);
+    const [first, second, ...others] = mirror.ranges;
+    expect(first).toBeUndefined();
+    expect(second).toBe(`bytes=${half}-`);
+    expect(others).toEqual([]);
+    expect(progress).toEqual([...progress].sort((a, b) => a - b));
+    expect(retries).toHaveLength(1);
+    expect(retries[0]).toContain(`going on from ${half} bytes`);
+  });
+
+  it('that was cut starts again where the server cannot resume', async () => {
+    const target = temporaryTarget();
+    const mirror = await serve(cutOnce(target, sendFile(file, { ignoreRange: true })));
+    await downloadFrom([mirror.url], target);
+    expectContent(target, file);
+    expect(mirror.ranges).toEqual([undefined, `bytes=${half}-`]);
+  });
+
+  it('goes on with what an earlier one has left', async () => {
+    const mirror = await serve(sendFile(file));
+    const target = temporaryTarget();
+    writeFileSync(`${target}.part`, file.subarray(0, 12_345));
+    await downloadFrom([mirror.url], target);
+    expectContent(target, file);
+    expect(mirror.ranges).toEqual(['bytes=12345-']);
+  });
+
+  it('asks nobody when an earlier one has left the whole file', async () => {
+    const mirror = await serve(sendFile(file));
+    const target = temporaryTarget();
+    writeFileSync(`${target}.part`, file);
+    await downloadFrom([mirror.url], target);
+    expectContent(target, file);
+    expect(mirror.ranges).toEqual([]);
+  });
+
+  it('goes on at the next mirror where one was cut for good', async () => {
+    const target = temporaryTarget();
+    const first = await serve(cutOnce(target, sendStatus(404)));
+    const second = await serve(sendFile(file));
+    await downloadFrom([first.url, second.url], target);
+    expectContent(target, file);
+    expect(second.ranges).toEqual([`bytes=${half}-`]);
+  });
+
+  it.each([
+    ['has no such file', sendStatus(404)],
+    ['is broken', sendStatus(500)],
+    ['has another file of the same size', sendFile(otherFile)],
+    ['has a longer file', sendFile(Buffer.concat([otherFile, otherFile]))],
+  ])('takes the next mirror when one %s', async (_what, answer) => {
+    const first = await serve(answer);
+    const second = await serve(sendFile(file));
+    const target = temporaryTarget();
+    const { retries } = await downloadFrom([first.url, second.url], target);
+    expectContent(target, file);
+    expect(second.ranges).toEqual([undefined]);
+    expect(retries.at(-1)).toContain(first.url);
+  });
+
+  it.each([
+    ['a shorter file', () => sendFile(otherFile.subarray(0, half))],
+    ['a longer file that comes slowly', sendLongerFile],
+  ])('takes the next mirror, from the beginning, when one has %s', async (_what, answer) => {
+    const target = temporaryTarget();
+    const first = await serve(answer(target));
+    const second = await serve(sendFile(file));
+    await downloadFrom([first.url, second.url], target);
+    expectContent(target, file);
+  });
+
+  it('asks the mirror when an earlier one has left a whole file that is wrong', async () => {
+    const mirror = await serve(sendFile(file));
+    const target = temporaryTarget();
+    writeFileSync(`${target}.part`, otherFile);
+    await downloadFrom([mirror.url], target);
+    expectContent(target, file);
+    expect(mirror.ranges).toEqual([undefined]);
+  });
+
+  it('starts again when what an earlier one has left turns out to be wrong', async () => {
+    const mirror = await serve(sendFile(file));
+    const target = temporaryTarget();
+    writeFileSync(`${target}.part`, otherFile.subarray(0, half));
+    await downloadFrom([mirror.url], target);
+    expectContent(target, file);
+    expect(mirror.ranges).toEqual([`bytes=${half}-`, undefined]);
+  });
+
+  it('takes the next mirror when one cannot be reached', async () => {
+    const unreachable = `http://127.0.0.1:${await findFreePort()}/model.onnx`;
+    const second = await serve(sendFile(file));
+    const target = temporaryTarget();
+    const { retries } = await downloadFrom([unreachable, second.url], target);
+    expectContent(target, file);
+    expect(retries.at(-1)).toContain('ECONNREFUSED');
+  });
+
+  it.each([
+    ['another file of the same size', sendFile(otherFile), 'SHA-256'],
+    ['a longer file', sendFile(Buffer.concat([file, file])), 'the one there has 2000000'],
+    ['a file that the server refuses', sendStatus(403), '403'],
+  ])('puts nothing in place of %s', async (_what, answer, reason) => {
+    const mirror = await serve(answer);
+    const target = temporaryTarget();
+    const error = await failure(downloadFrom([mirror.url], target));
+    expect(error.code).toBe('download_failed');
+    expect(error.message).toContain(mirror.url);
+    expect(error.message).toContain(reason);
+    expect(existsSync(target)).toBe(false);
+  });
+
+  it('leaves the file that is there alone until the new one is right', async () => {
+    const mirror = await serve(sendFile(otherFile));
+    const target = temporaryTarget();
+    writeFileSync(target, 'the old one');
+    await failure(downloadFrom([mirror.url], target));
+    expect(readFileSync(target, 'utf8')).toBe('the old one');
+  });
+});
+
+describe.concurrent('npm run models -- pull', () => {
+  it('gets the file, and asks for nothing when it is there and right', async () => {
+    const mirror = await serve(sendFile(file));
+    const models = temporaryModels({ urls: [mirror.url] });
+    const first = await runModels(models, 'pull', 'small');
+    expect(first.code).toBe(0);
+    expect(first.out).toContain('is in place; size and SHA-256 are right');
+    expectContent(models.file, file);
+    expect(mirror.ranges).toHaveLength(1);
+
+    const second = await runModels(models, 'pull', 'small');
+    expect(second).toMatchObject({ code: 0, err: '' });
+    expect(second.out).toContain('is there already, and right');
+    expect(mirror.ranges).toHaveLength(1);
+  });
+
+  it('replaces a file that is there but wrong', async () => {
+    const mirror = await serve(sendFile(file));
+    const models = temporaryModels({ urls: [mirror.url], content: otherFile });
+    expect(await runModels(models, 'pull', 'small')).toMatchObject({ code: 0 });
+    expectContent(models.file, file);
+  });
+
+  it('names every mirror that failed, keeps the part, and goes on the next time', async () => {
+    const answers: Answer[] = [];
+    const missing = await serve(sendStatus(404));
+    const cut = await serve((request, response) => answers.shift()?.(request, response));
+    const models = temporaryModels({ urls: [missing.url, cut.url] });
+
+    answers.push(sendFirstHalf(models.file), sendStatus(503));
+    const failed = await runModels(models, 'pull', 'small');
+    expect(failed.code).toBe(1);
+    expect(failed.err).toContain('none gave it');
+    expect(failed.err).toContain(`${missing.url}: the server answers 404`);
+    expect(failed.err).toContain(`${cut.url}: the server answers 503`);
+    expect(existsSync(models.file)).toBe(false);
+    expectContent(`${models.file}.part`, file.subarray(0, half));
+
+    answers.push(sendFile(file));
+    expect(await runModels(models, 'pull', 'small')).toMatchObject({ code: 0 });
+    expectContent(models.file, file);
+    expect(cut.ranges).toEqual([undefined, `bytes=${half}-`, `bytes=${half}-`]);
+  });
+
+  it('says so when the manifest names no address', async () => {
+    const run = await runModels(temporaryModels({ urls: [] }), 'pull', 'small');
+    expect(run).toMatchObject({ code: 1, out: '' });
+    expect(run.err).toContain('expected addresses in source.urls');
+  });
+
+  it('names the models there are when it is asked for another', async () => {
+    const run = await runModels(temporaryModels({ urls: [] }), 'pull', 'large');
+    expect(run).toMatchObject({ code: 1, out: '' });
+    expect(run.err).toContain('There is no model "large". The models here: small.');
+  });
+});
+
+describe.concurrent('npm run models -- list', () => {
+  it('says of each model how large it is and whether it is here', async () => {
+    const absent = await runModels(temporaryModels({ urls: [] }), 'list');
+    expect(absent).toMatchObject({ code: 0, err: '' });
+    expect(absent.out).toMatch(/^small +1\.0 MB +not here; npm run models -- pull small$/m);
+    expect(absent.out).toContain('A model for this test.');
+
+    const present = await runModels(temporaryModels({ urls: [], content: file }), 'list');
+    expect(present).toMatchObject({ code: 0, err: '' });
+    expect(present.out).toMatch(/^small +1\.0 MB +here$/m);
+  });
+
+  it.each([[[]], [['pull']], [['remove', 'small']]])(
+    'is not what it does when it is called with %j',
+    async (parameters) => {
+      const run = await runModels(temporaryModels({ urls: [] }), ...parameters);
+      expect(run).toMatchObject({ code: 1, out: '' });
+      expect(run.err).toContain('Usage: npm run models -- list | pull NAME | check [NAME]');
+    },
+  );
+});
+
+describe.concurrent('npm run models -- check', () => {
+  it('is content with a model that is as its manifest says', async () => {
+    const run = await runModels(copyOfEfficientNet(), 'check', 'efficientnet-lite0');
+    expect(run).toMatchObject({ code: 0, err: '' });
+    expect(run.out).toContain('1000 classes');
+    expect(run.out).toContain('SHA-256 right');
+    expect(run.out).toMatch(/example +"tiger cat" at 0\.4\d+, as expected/);
+  });
+
+  it('checks every model that is here when none is named', async () => {
+    const run = await runModels(copyOfEfficientNet(), 'check');
+    expect(run).toMatchObject({ code: 0, err: '' });
+    expect(run.out).toContain('efficientnet-lite0@1');
+  });
+
+  it('says what is wrong with a file of another content', async () => {
+    const models = temporaryModels({ urls: [], content: otherFile });
+    const run = await runModels(models, 'check', 'small');
+    expect(run.code).toBe(1);
+    expect(run.err).toContain(`expected ${file.length} bytes with SHA-256 ${sha256(file)}`);
+    expect(run.err).toContain(`got ${otherFile.length} bytes with ${sha256(otherFile)}`);
+  });
+
+  it('says how to get a file that is missing', async () => {
+    const mirror = 'http://127.0.0.1:9/model.onnx';
+    const run = await runModels(temporaryModels({ urls: [mirror] }), 'check', 'small');
+    expect(run.code).toBe(1);
+    expect(run.err).toContain('there is none');
+    expect(run.err).toContain('npm run models -- pull small');
+  });
+
+  it('says what the example gave instead', async () => {
+    const models = copyOfEfficientNet((manifest) =>
+      manifest.replace('label: tiger cat', 'label: lynx, catamount'),
+    );
+    const run = await runModels(models, 'check', 'efficientnet-lite0');
+    expect(run.code).toBe(1);
+    expect(run.err).toMatch(
+      /example: expected "lynx, catamount" at 0\.408 ± 0\.01; got "tiger cat" at 0\.4/,
+    );
+  });
+
+  it('says what the example scored instead', async () => {
+    const models = copyOfEfficientNet((manifest) => manifest.replace('0.408', '0.9'));
+    const run = await runModels(models, 'check', 'efficientnet-lite0');
+    expect(run.code).toBe(1);
+    expect(run.err).toMatch(
+      /example: expected "tiger cat" at 0\.9 ± 0\.01; got "tiger cat" at 0\.4/,
+    );
+  });
+
+  it('says that a file is no ONNX model, though its checksum is right', async () => {
+    const models = temporaryModels({ urls: [], content: file });
+    const run = await runModels(models, 'check', 'small');
+    expect(run.code).toBe(1);
+    expect(run.out).toContain('SHA-256 right');
+    expect(run.err).toContain('expected an ONNX model that ONNX Runtime can load');
+    expect(run.err).not.toMatch(/^ +at /m);
+  });
+
+  it('says that a model has another number of classes than labels', async () => {
+    const models = copyOfEfficientNet(undefined, (labels) => `${labels.trimEnd()}\nn1 one more\n`);
+    const run = await runModels(models, 'check', 'efficientnet-lite0');
+    expect(run.code).toBe(1);
+    expect(run.err).toContain('Expected 1 × 1001 scores from the model; got 1 × 1000');
+  });
+});
+
+type Answer = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+
+interface Mirror {
+  readonly url: string;
+  /** The Range header of each request that came. */
+  readonly ranges: (string | undefined)[];
+}
+
+async function serve(answer: Answer): Promise<Mirror> {
+  const ranges: Mirror['ranges'] = [];
+  const server = createServer((request, response) => {
+    ranges.push(request.headers.range);
+    void answer(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  endings.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}/model.onnx`, ranges };
+}
+
+/** Sends a file, or a range of it as a server that can does. */
+function sendFile(content: Buffer, options: { ignoreRange?: boolean } = {}): Answer {
+  return (request, response) => {
+    const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
+    if (!range || options.ignoreRange) {
+      response.writeHead(200, { 'content-length': content.length }).end(content);
+      return;
+    }
+    const from = Number(range[1]);
+    if (from >= content.length) {
+      response.writeHead(416, { 'content-range': `bytes */${content.length}` }).end();
+      return;
+    }
+    response.writeHead(206, {
+      'content-length': content.length - from,
+      'content-range': `bytes ${from}-${content.length - 1}/${content.length}`,
+    });
+    response.end(content.subarray(from));
+  };
+}
+
+function sendStatus(status: number): Answer {
+  return (_request, response) => void response.writeHead(status).end('no');
+}
+
+function cutOnce(target: string, answer: Answer): Answer {
+  const answers = [sendFirstHalf(target)];
+  return (request, response) => (answers.shift() ?? answer)(request, response);
+}
+
+/** Half the file, and the end of the connection once that has arrived. */
+function sendFirstHalf(target: string): Answer {
+  return async (_request, response) => {
+    response.writeHead(200, { 'content-length': file.length });
+    response.write(file.subarray(0, half));
+    await waitUntil('half the file has arrived', () => sizeOf(`${target}.part`) === half);
+    response.socket?.destroy();
+  };
+}
+
+/** Another file that is longer, the second half of it once the first has arrived. */
+function sendLongerFile(target: string): Answer {
+  return async (_request, response) => {
+    response.writeHead(200, { 'content-length': 2 * file.length });
+    response.write(otherFile.subarray(0, half));
+    await waitUntil('half the file has arrived', () => sizeOf(`${target}.part`) === half);
+    response.end(Buffer.concat([otherFile, otherFile.subarray(half)]));
+  };
+}
+
+function sizeOf(target: string): number {
+  return statSync(target, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+async function downloadFrom(urls: string[], target: string) {
+  const progress: number[] = [];
+  const retries: string[] = [];
+  await download({
+    urls,
+    file: target,
+    bytes: file.length,
+    sha256: sha256(file),
+    onProgress: (bytesDone) => progress.push(bytesDone),
+    onRetry: (reason) => retries.push(reason),
+  });
+  return { progress, retries };
+}
+
+async function failure(work: Promise<unknown>): Promise<ScorelineError> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(ScorelineError);
+  return error as ScorelineError;
+}
+
+/** Compares by length and checksum: a million bytes are no message. */
+function expectContent(target: string, content: Buffer): void {
+  const found = readFileSync(target);
+  const describe = (bytes: Buffer) => ({ bytes: bytes.length, sha256: sha256(bytes) });
+  expect(describe(found)).toEqual(describe(content));
+}
+
+function temporaryFolder(): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-download-'));
+  endings.push(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function temporaryTarget(): string {
+  return path.join(temporaryFolder(), 'model.onnx');
+}
+
+interface Models {
+  readonly directory: string;
+  readonly file: string;
+}
+
+/** A models folder with one model, `small`. */
+function temporaryModels(options: { urls: string[]; content?: Buffer }): Models {
+  const directory = temporaryFolder();
+  const folder = path.join(directory, 'small');
+  mkdirSync(folder);
+  const manifest = {
+    name: 'small',
+    version: '1',
+    description: 'A model for this test.',
+    source: {
+      file: 'model.onnx',
+      bytes: file.length,
+      sha256: sha256(file),
+      urls: options.urls,
+    },
+    input: { kind: 'text' },
+    output: { kind: 'classification', labels: 'labels.txt' },
+    example: { input: 'Hello', expected: { label: 'one' } },
+  };
+  // JSON is YAML too.
+  writeFileSync(path.join(folder, 'model.yaml'), JSON.stringify(manifest));
+  writeFileSync(path.join(folder, 'labels.txt'), '1 one\n2 two\n');
+  const target = path.join(folder, 'model.onnx');
+  if (options.content) writeFileSync(target, options.content);
+  return { directory, file: target };
+}
+
+/** A models folder with efficientnet-lite0, its manifest and labels changed. */
+function copyOfEfficientNet(
+  changeManifest = (text: string) => text,
+  changeLabels = (text: string) => text,
+): Models {
+  const original = path.join(root, 'models/efficientnet-lite0');
+  const directory = temporaryFolder();
+  const folder = path.join(directory, 'efficientnet-lite0');
+  mkdirSync(folder);
+  symlinkSync(path.join(original, 'model.onnx'), path.join(folder, 'model.onnx'));
+  copyFileSync(path.join(root, 'test/photographs/chelsea.png'), path.join(folder, 'chelsea.png'));
+  const manifest = readFileSync(path.join(original, 'model.yaml'), 'utf8').replace(
+    /input: .*chelsea\.png/,
+    'input: chelsea.png',
+  );
+  writeFileSync(path.join(folder, 'model.yaml'), changeManifest(manifest));
+  const labels = readFileSync(path.join(root, 'models/imagenet-1k.txt'), 'utf8');
+  writeFileSync(path.join(directory, 'imagenet-1k.txt'), changeLabels(labels));
+  return { directory, file: path.join(folder, 'model.onnx') };
+}
+
+/** Runs the command as `npm run models` does once it is built. */
+function runModels(
+  models: Models,
+  ...parameters: string[]
+): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(process.execPath, [path.join(root, 'dist/cli/models.js'), ...parameters], {
+    env: { ...process.env, MODELS_DIR: models.directory },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let out = '';
+  let err = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text;
+  });
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, out, err })));
+}
+
+function sha256(content: Buffer): string {
+  return createHash('sha256').update(content).digest('hex');
+}

@@ -1,0 +1,534 @@
+import { gzipSync } from 'node:zlib';
+import sharp, { type Sharp } from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { makeImageKind, toPixels } from '../../api/kinds/image.js';
+import { ScorelineError } from '../../shared/errors.js';
+import {
+  difference,
+  photograph,
+  photographs,
+  preprocessedPixels,
+  readEfficientNet,
+} from './photographs.js';
+
+const model = readEfficientNet();
+const { input } = model.manifest;
+const pixelsMax = 50_000_000;
+const kind = makeImageKind({ imagePixelsMax: pixelsMax, imagesMax: 3 });
+
+/** sharp and Pillow round differently; measured 0.10 to 0.24 on the average, and up to 7. */
+const closeMean = 0.6;
+const closeMax = 16;
+
+type Colour = readonly number[];
+
+const colours: readonly Colour[] = [
+  [200, 40, 90],
+  [30, 160, 60],
+  [40, 70, 210],
+  [230, 220, 40],
+];
+/** Colours that four inks can print. */
+const inks: readonly Colour[] = [
+  [180, 60, 80],
+  [60, 140, 80],
+  [60, 80, 140],
+  [200, 180, 70],
+];
+const greys: readonly Colour[] = [[20], [90], [160], [240]];
+
+describe('the pixels of an image', () => {
+  const pictures: [what: string, make: () => Promise<Buffer>, expected: readonly Colour[]][] = [
+    ['a PNG', () => quarters(colours).png().toBuffer(), colours],
+    ['a PNG with a palette', () => quarters(colours).png({ palette: true }).toBuffer(), colours],
+    ['a PNG of 16 bits', () => quarters(colours, 'ushort').png().toBuffer(), colours],
+    ['a grey PNG', () => quarters(greys).toColourspace('b-w').png().toBuffer(), spread(greys)],
+    [
+      'a grey PNG of 16 bits',
+      () => quarters(greys, 'ushort').toColourspace('grey16').png().toBuffer(),
+      spread(greys),
+    ],
+    ['a grey JPEG', () => jpeg(quarters(greys).toColourspace('b-w')), spread(greys)],
+    ['a JPEG', () => jpeg(quarters(colours)), colours],
+    ['a progressive JPEG', () => jpeg(quarters(colours), { progressive: true }), colours],
+    ['a GIF', () => quarters(colours).gif().toBuffer(), colours],
+    ['a WebP', () => quarters(colours).webp({ lossless: true }).toBuffer(), colours],
+    ['a TIFF', () => quarters(colours).tiff({ compression: 'lzw' }).toBuffer(), colours],
+    [
+      'a TIFF of 16 bits',
+      () => quarters(colours, 'ushort').tiff({ compression: 'none' }).toBuffer(),
+      colours,
+    ],
+    ['an AVIF', () => quarters(colours).avif({ lossless: true, effort: 0 }).toBuffer(), colours],
+    [
+      'an AVIF of 10 bits',
+      () => quarters(colours).avif({ lossless: true, effort: 0, bitdepth: 10 }).toBuffer(),
+      colours,
+    ],
+  ];
+  it.each(pictures)('of %s have its colours at their places', async (_what, make, expected) => {
+    const pixels = await toPixels(await make(), input, pixelsMax);
+    expectQuarters(pixels, expected, 3);
+  });
+
+  it.each([
+    ['without a profile', (picture: Sharp) => picture],
+    ['with a profile', (picture: Sharp) => picture.withIccProfile('cmyk')],
+  ])('of a CMYK JPEG %s are its colours, as far as inks can print them', async (_what, finish) => {
+    const file = await jpeg(finish(quarters(inks).toColourspace('cmyk')));
+    const { space, channels } = await sharp(file).metadata();
+    expect({ space, channels }).toEqual({ space: 'cmyk', channels: 4 });
+    expectQuarters(await toPixels(file, input, pixelsMax), inks, 30);
+  });
+
+  it('are white where a picture is transparent, and half white where it is half so', async () => {
+    const half = colours.map((colour, at) => [...colour, [0, 128, 255, 128][at] as number]);
+    const expected = half.map(([r, g, b, alpha]) =>
+      [r, g, b].map((value) => over(value as number, alpha as number)),
+    );
+    const files = await Promise.all([
+      quarters(half).png().toBuffer(),
+      quarters(half).webp({ lossless: true }).toBuffer(),
+      quarters(half, 'ushort').png().toBuffer(),
+      quarters(half).tiff({ compression: 'none' }).toBuffer(),
+    ]);
+    for (const file of files) {
+      expectQuarters(await toPixels(file, input, pixelsMax), expected, 3);
+    }
+  });
+
+  it('of a grey picture with transparent parts are grey on white', async () => {
+    const half = greys.map(([grey], at) => [grey as number, [0, 128, 255, 128][at] as number]);
+    const file = await quarters(half).toColourspace('b-w').png().toBuffer();
+    expect((await sharp(file).metadata()).channels).toBe(2);
+    const expected = half.map(([grey, alpha]) => [over(grey as number, alpha as number)]);
+    expectQuarters(await toPixels(file, input, pixelsMax), spread(expected), 3);
+  });
+
+  it.each(['gif', 'webp'] as const)(
+    'of an animated %s are those of its first picture',
+    async (format) => {
+      const frames = await Promise.all(
+        [colours, [...colours].reverse()].map((frame) => quarters(frame).png().toBuffer()),
+      );
+      const animation = sharp(frames, { join: { animated: true } });
+      const file =
+        format === 'gif'
+          ? await animation.gif().toBuffer()
+          : await animation.webp({ lossless: true }).toBuffer();
+      expect((await sharp(file).metadata()).pages).toBe(2);
+      expectQuarters(await toPixels(file, input, pixelsMax), colours, 3);
+    },
+  );
+
+  it('are the same in all eight EXIF orientations', async () => {
+    const upright = await rawPhotograph('chelsea.png', { width: 301, height: 270 });
+    const expected = await toPixels(await encode(upright).png().toBuffer(), input, pixelsMax);
+    for (const orientation of [1, 2, 3, 4, 5, 6, 7, 8]) {
+      const stored = storeWithOrientation(upright, orientation);
+      const picture = encode(stored).withMetadata({ orientation });
+      const lossless = await picture.clone().webp({ lossless: true }).toBuffer();
+      expect((await sharp(lossless).metadata()).orientation).toBe(orientation);
+      const same = (await toPixels(lossless, input, pixelsMax)).equals(expected);
+      expect(same, `the same with orientation ${orientation}`).toBe(true);
+      const apart = difference(await toPixels(await jpeg(picture), input, pixelsMax), expected);
+      expect(apart.mean, `JPEG with orientation ${orientation}`).toBeLessThan(1);
+    }
+  });
+
+  it('are those of the centred square, rounded down as in training, resized', async () => {
+    const sizes = [
+      [451, 300],
+      [300, 451],
+      [450, 299],
+      [334, 257],
+      [258, 259],
+      [257, 1200],
+      [256, 256],
+    ] as const;
+    for (const [width, height] of sizes) {
+      const picture = await rawPhotograph('chelsea.png', { width, height });
+      const file = await encode(picture).png().toBuffer();
+      const pixels = await toPixels(file, input, pixelsMax);
+      const apart = difference(pixels, resample(cropSquare(picture)));
+      expect(apart.mean, `${width} × ${height}`).toBeLessThan(closeMean);
+      expect(apart.max, `${width} × ${height}`).toBeLessThan(closeMax);
+      // One pixel beside is another picture: the limits above can tell.
+      const beside = difference(pixels, resample(cropSquare(picture, 1)));
+      expect(beside.mean).toBeGreaterThan(2 * closeMean);
+    }
+  });
+
+  it('are those of the whole picture, stretched, where the manifest names no crop', async () => {
+    const { cropFraction: _, ...whole } = input;
+    for (const size of [
+      { width: 451, height: 300 },
+      { width: 230, height: 600 },
+    ]) {
+      const picture = await rawPhotograph('chelsea.png', size);
+      const pixels = await toPixels(await encode(picture).png().toBuffer(), whole, pixelsMax);
+      const apart = difference(pixels, resample(picture));
+      expect(apart.mean).toBeLessThan(closeMean);
+      expect(apart.max).toBeLessThan(closeMax);
+    }
+  });
+
+  it.each(photographs)('of %s are those that the network was checked with', async (name) => {
+    const pixels = await toPixels(photograph(name), input, pixelsMax);
+    const apart = difference(pixels, await preprocessedPixels(name));
+    expect(apart.mean).toBeLessThan(closeMean);
+    expect(apart.max).toBeLessThan(closeMax);
+  });
+
+  it.each([
+    [1, 1],
+    [2, 2],
+    [1, 3000],
+    [3000, 1],
+    [7, 3000],
+    [223, 224],
+    [255, 257],
+  ])('of a picture of %i × %i fill the square with its colour', async (width, height) => {
+    const background = { r: 200, g: 40, b: 90 };
+    const file = await sharp({ create: { width, height, channels: 3, background } })
+      .png()
+      .toBuffer();
+    const pixels = await toPixels(file, input, pixelsMax);
+    const expected = Buffer.alloc(224 * 224 * 3, Buffer.from([200, 40, 90]));
+    expect(difference(pixels, expected).max).toBeLessThanOrEqual(1);
+  });
+
+  it('of a picture that is enlarged are not shifted against it', async () => {
+    for (const side of [100, 180, 255]) {
+      const picture = await rawPhotograph('chelsea.png', { width: side, height: side });
+      const pixels = await toPixels(await encode(picture).png().toBuffer(), input, pixelsMax);
+      const apart = difference(pixels, resample(cropSquare(picture)));
+      expect(apart.mean, `${side} × ${side}`).toBeLessThan(1);
+    }
+  });
+});
+
+describe('an image that cannot be used', () => {
+  const svg =
+    '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="300"><rect width="300" height="300" fill="red"/></svg>';
+  const namespaced = svg.replaceAll(/<(\/?)(svg|rect)/g, '<$1s:$2').replace('xmlns=', 'xmlns:s=');
+  const jpegFile = photograph('china.jpg');
+  const pngFile = photograph('chelsea.png');
+
+  it.each([
+    ['an empty file', Buffer.alloc(0), 'image_unreadable'],
+    ['a text', Buffer.from('This is a text and no image.'), 'image_unreadable'],
+    ['a PDF', Buffer.from('%PDF-1.7\n1 0 obj\n<<>>\nendobj\n'), 'image_unreadable'],
+    ['a PPM', Buffer.from(`P6 2 2 255\n${'x'.repeat(12)}`), 'image_unreadable'],
+    ['a JPEG of its first 20 bytes', jpegFile.subarray(0, 20), 'image_unreadable'],
+    ['a JPEG cut off in its header', jpegFile.subarray(0, 300), 'image_unreadable'],
+    ['a JPEG cut off in the middle', jpegFile.subarray(0, 100_000), 'image_unreadable'],
+    ['a PNG of its first 20 bytes', pngFile.subarray(0, 20), 'image_unreadable'],
+    ['a PNG cut off in its header', pngFile.subarray(0, 30), 'image_unreadable'],
+    ['a PNG cut off in the middle', pngFile.subarray(0, 120_000), 'image_unreadable'],
+    ['an SVG', Buffer.from(svg), 'image_unsupported'],
+    ['an SVG with a byte order mark', Buffer.from(`\uFEFF${svg}`), 'image_unsupported'],
+    ['an SVG with an XML prolog', Buffer.from(`<?xml version="1.0"?>${svg}`), 'image_unsupported'],
+    [
+      'an SVG after a comment',
+      Buffer.from(`<!-- ${'x'.repeat(2000)} -->${svg}`),
+      'image_unsupported',
+    ],
+    ['an SVG after many blanks', Buffer.from(`${' '.repeat(2000)}${svg}`), 'image_unreadable'],
+    ['an SVG with a namespace', Buffer.from(namespaced), 'image_unreadable'],
+    ['an SVG in UTF-16', Buffer.from(`\uFEFF${svg}`, 'utf16le'), 'image_unreadable'],
+    ['a compressed SVG', gzipSync(svg), 'image_unreadable'],
+    ['an HTML page', Buffer.from('<!DOCTYPE html><p>Not found'), 'image_unsupported'],
+    ['a PNG that claims 60000 × 60000', pngHeader(60_000, 60_000), 'image_too_large'],
+    ['a PNG that claims 7072 × 7071', pngHeader(7072, 7071), 'image_too_large'],
+  ])('is refused: %s', async (_what, value, code) => {
+    await expectRefused(kind.prepare({ name: undefined, value }, model), code);
+    const error = await expectRefused(kind.prepare({ name: 'a cat', value }, model), code);
+    expect(error.message).toContain('"a cat"');
+  });
+
+  it('is refused when it has one pixel more than the limit, and taken at the limit', async () => {
+    const value = await encode(await rawPhotograph('chelsea.png', { width: 301, height: 299 }))
+      .png()
+      .toBuffer();
+    const limited = (imagePixelsMax: number) =>
+      makeImageKind({ imagePixelsMax, imagesMax: 1 }).prepare({ name: undefined, value }, model);
+    await expect(limited(301 * 299)).resolves.toHaveProperty('bytes.byteLength', 224 * 224 * 3);
+    const error = await expectRefused(limited(301 * 299 - 1), 'image_too_large');
+    expect(error.message).toContain(String(301 * 299 - 1));
+  });
+});
+
+describe('an image in JSON', () => {
+  const bytes = photograph('siamese-cat.jpg');
+  const base64 = bytes.toString('base64');
+  const lines = base64.replaceAll(/(.{76})/g, '$1\r\n');
+
+  it.each([
+    ['bare', base64],
+    ['in literal double quotes', `"${base64}"`],
+    ['in single quotes', `'${base64}'`],
+    ['as Python prints bytes', `b'${base64}'`],
+    ['as Python prints bytes, in double quotes', `b"${base64}"`],
+    ['as a data URL', `data:image/jpeg;base64,${base64}`],
+    ['as a data URL with parameters', `data:image/jpeg;charset=utf-8;base64,${base64}`],
+    ['as a data URL in literal quotes', `"data:image/jpeg;base64,${base64}"`],
+    ['with line breaks', lines],
+    ['with line breaks, in literal quotes', `"${lines}"`],
+    ['with blanks around', `\n  ${base64}\n`],
+    ['without its padding', base64.replace(/=+$/, '')],
+  ])('is read %s', (_what, text) => {
+    expect(kind.fromJson({ cat: text })).toEqual([{ name: 'cat', value: bytes }]);
+  });
+
+  it('is read alone, and by several names in their order', () => {
+    expect(kind.fromJson(base64)).toEqual([{ name: 'image', value: bytes }]);
+    const inputs = kind.fromJson({ b: base64, a: base64 });
+    expect(inputs.map((one) => one.name)).toEqual(['b', 'a']);
+  });
+
+  it.each([
+    ['holds other characters', `${base64.slice(0, 40)}*${base64.slice(41)}`],
+    ['holds padding in the middle', `${base64.slice(0, 40)}==${base64.slice(42)}`],
+    ['is of the alphabet for addresses', `-_-_${base64.slice(4)}`],
+    ['is cut off inside of a byte', base64.slice(0, 4 * 1000 + 1)],
+    ['opens a quote and never closes it', `"${base64}`],
+    ['is a data URL without base64', 'data:image/svg+xml,%3Csvg/%3E'],
+    ['is a path', './photographs/cat.jpg'],
+  ])('is refused when it %s', (_what, text) => {
+    const error = thrownBy(() => kind.fromJson({ cat: text }));
+    expect(error.code).toBe('base64_invalid');
+    expect(error.message).toContain('"cat"');
+    expectForCallers(error.message);
+  });
+
+  it('is refused when its base64 ends too early but in order', async () => {
+    const [cut] = kind.fromJson({ cat: base64.slice(0, 20_000) });
+    if (!cut) throw new Error('Expected one input.');
+    await expectRefused(kind.prepare(cut, model), 'image_unreadable');
+  });
+
+  it.each([
+    ['a number', { cat: 5 }, 'input_invalid'],
+    ['null', { cat: null }, 'input_invalid'],
+    ['an object', { cat: { data: base64 } }, 'input_invalid'],
+    ['a list of images', [base64], 'input_invalid'],
+    ['no image at all', {}, 'input_missing'],
+    [
+      'more images than are allowed',
+      { a: base64, b: base64, c: base64, d: base64 },
+      'too_many_inputs',
+    ],
+  ])('is refused when there is %s', (_what, value, code) => {
+    const error = thrownBy(() => kind.fromJson(value));
+    expect(error.code).toBe(code);
+    expectForCallers(error.message);
+  });
+});
+
+interface Picture {
+  readonly width: number;
+  readonly height: number;
+  /** height × width × 3 */
+  readonly data: Uint8Array;
+}
+
+/** A picture of four quarters: top left, top right, bottom left, bottom right. */
+function quarters(parts: readonly Colour[], depth: 'uchar' | 'ushort' = 'uchar'): Sharp {
+  const [width, height] = [320, 256];
+  const channels = (parts[0] as Colour).length as 1 | 2 | 3 | 4;
+  const values = new Array<number>(width * height * channels);
+  for (let at = 0; at < width * height; at++) {
+    const quarter = 2 * Number(at >= (width * height) / 2) + Number(at % width >= width / 2);
+    for (let c = 0; c < channels; c++) values[at * channels + c] = parts[quarter]?.[c] as number;
+  }
+  const raw = { width, height, channels };
+  if (depth === 'uchar') return sharp(Uint8Array.from(values), { raw });
+  return sharp(
+    Uint16Array.from(values, (value) => value * 257),
+    { raw },
+  ).toColourspace('rgb16');
+}
+
+function expectQuarters(pixels: Buffer, expected: readonly Colour[], tolerance: number): void {
+  expect(pixels.byteLength).toBe(224 * 224 * 3);
+  for (const [quarter, colour] of expected.entries()) {
+    const y = quarter < 2 ? 56 : 168;
+    const x = quarter % 2 === 0 ? 56 : 168;
+    const found = [...pixels.subarray((y * 224 + x) * 3, (y * 224 + x) * 3 + 3)];
+    const { max } = difference(found, colour);
+    expect(max, `quarter ${quarter}: expected ${colour}; got ${found}`).toBeLessThanOrEqual(
+      tolerance,
+    );
+  }
+}
+
+function spread(parts: readonly Colour[]): Colour[] {
+  return parts.map(([grey]) => [grey as number, grey as number, grey as number]);
+}
+
+function over(value: number, alpha: number): number {
+  return (value * alpha + 255 * (255 - alpha)) / 255;
+}
+
+function jpeg(picture: Sharp, options: { progressive?: boolean } = {}): Promise<Buffer> {
+  return picture
+    .clone()
+    .jpeg({ quality: 100, chromaSubsampling: '4:4:4', ...options })
+    .toBuffer();
+}
+
+/** A photograph's pixels, stretched to a size: something with detail everywhere. */
+async function rawPhotograph(
+  name: string,
+  size: { width: number; height: number },
+): Promise<Picture> {
+  const data = await sharp(photograph(name))
+    .resize(size.width, size.height, { fit: 'fill' })
+    .raw()
+    .toBuffer();
+  return { ...size, data };
+}
+
+function encode({ data, width, height }: Picture): Sharp {
+  return sharp(data, { raw: { width, height, channels: 3 } });
+}
+
+/**
+ * The picture as a camera stores it that was held so. The standard says of each orientation where
+ * the stored row 0 and column 0 are in the upright picture.
+ */
+function storeWithOrientation(upright: Picture, orientation: number): Picture {
+  const { width, height } = upright;
+  const [right, bottom] = [width - 1, height - 1];
+  const place = [
+    (row: number, column: number) => [column, row],
+    (row: number, column: number) => [right - column, row],
+    (row: number, column: number) => [right - column, bottom - row],
+    (row: number, column: number) => [column, bottom - row],
+    (row: number, column: number) => [row, column],
+    (row: number, column: number) => [right - row, column],
+    (row: number, column: number) => [right - row, bottom - column],
+    (row: number, column: number) => [row, bottom - column],
+  ][orientation - 1] as (row: number, column: number) => [number, number];
+  const [rows, columns] = orientation <= 4 ? [height, width] : [width, height];
+  const data = new Uint8Array(width * height * 3);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const [x, y] = place(row, column);
+      const from = (y * width + x) * 3;
+      data.set(upright.data.subarray(from, from + 3), (row * columns + column) * 3);
+    }
+  }
+  return { width: columns, height: rows, data };
+}
+
+/** The centred square of 7/8 of the shorter side, as models/efficientnet-lite0/README.md has it. */
+function cropSquare({ width, height, data }: Picture, beside = 0): Picture {
+  const side = Math.floor((7 * Math.min(width, height)) / 8);
+  const left = Math.floor((width - side + 1) / 2) - beside;
+  const top = Math.floor((height - side + 1) / 2) - beside;
+  const rows = Array.from({ length: side }, (_, row) => {
+    const from = ((top + row) * width + left) * 3;
+    return data.subarray(from, from + side * 3);
+  });
+  return { width: side, height: side, data: Buffer.concat(rows) };
+}
+
+/** Bicubic (a = -0.5) to 224 × 224, the kernel widened when shrinking; slow and straight. */
+function resample({ width, height, data }: Picture): Uint8ClampedArray {
+  const across = taps(width);
+  const down = taps(height);
+  const narrow = new Float64Array(height * 224 * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < 224; x++) {
+      for (let c = 0; c < 3; c++) {
+        let sum = 0;
+        for (const [at, weight] of across[x] ?? [])
+          sum += weight * (data[(y * width + at) * 3 + c] as number);
+        narrow[(y * 224 + x) * 3 + c] = sum;
+      }
+    }
+  }
+  const pixels = new Uint8ClampedArray(224 * 224 * 3);
+  for (let y = 0; y < 224; y++) {
+    for (let at = 0; at < 224 * 3; at++) {
+      let sum = 0;
+      for (const [row, weight] of down[y] ?? [])
+        sum += weight * (narrow[row * 224 * 3 + at] as number);
+      pixels[y * 224 * 3 + at] = sum;
+    }
+  }
+  return pixels;
+}
+
+/** For each of 224 places, which of `size` pixels count how much. */
+function taps(size: number): [at: number, weight: number][][] {
+  const scale = size / 224;
+  const stretch = Math.max(1, scale);
+  return Array.from({ length: 224 }, (_, place) => {
+    const centre = (place + 0.5) * scale;
+    const weights: [number, number][] = [];
+    for (let at = 0; at < size; at++) {
+      const weight = cubic((at + 0.5 - centre) / stretch);
+      if (weight !== 0) weights.push([at, weight]);
+    }
+    const sum = weights.reduce((total, [, weight]) => total + weight, 0);
+    return weights.map(([at, weight]) => [at, weight / sum]);
+  });
+}
+
+function cubic(distance: number): number {
+  const t = Math.abs(distance);
+  if (t < 1) return 1.5 * t ** 3 - 2.5 * t ** 2 + 1;
+  return t < 2 ? -0.5 * t ** 3 + 2.5 * t ** 2 - 4 * t + 2 : 0;
+}
+
+/** A PNG of a few bytes that says it is large. */
+function pngHeader(width: number, height: number): Buffer {
+  const whole = Buffer.from(
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+    'base64',
+  );
+  whole.writeUInt32BE(width, 16);
+  whole.writeUInt32BE(height, 20);
+  whole.writeUInt32BE(crc32(whole.subarray(12, 29)), 29);
+  return whole;
+}
+
+function crc32(bytes: Buffer): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+}
+
+async function expectRefused(work: Promise<unknown>, code: string): Promise<ScorelineError> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(ScorelineError);
+  const refusal = error as ScorelineError;
+  expect(refusal.code).toBe(code);
+  expectForCallers(refusal.message);
+  return refusal;
+}
+
+function thrownBy(work: () => unknown): ScorelineError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof ScorelineError) return error;
+    throw error;
+  }
+  throw new Error('Expected an error; none was thrown.');
+}
+
+/** A detail is written for callers: no library's words, no path. */
+function expectForCallers(message: string): void {
+  expect(message).toMatch(/^Expected .*\.$/);
+  expect(message).not.toMatch(/vips|sharp|libpng|libjpeg|buffer|header|undefined|\/|\.js/i);
+}

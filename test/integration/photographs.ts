@@ -1,0 +1,55 @@
+// The photographs of test/photographs, and what is known of them.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import sharp from 'sharp';
+import type { ImageInput } from '../../shared/manifest.js';
+import { type Model, readModels } from '../../shared/models.js';
+import { root } from '../harness.js';
+
+const folder = path.join(root, 'test/photographs');
+
+export const photographs: readonly string[] = readdirSync(folder)
+  .filter((name) => /\.(png|jpg)$/.test(name))
+  .sort();
+
+/** The classes that are right answers, as they stand in models/imagenet-1k.txt. */
+export const expectedClasses: Readonly<Record<string, readonly string[]>> = JSON.parse(
+  readFileSync(path.join(folder, 'expected.json'), 'utf8'),
+);
+
+export function photograph(name: string): Buffer {
+  return readFileSync(path.join(folder, name));
+}
+
+/** The 224 × 224 pixels that the network is meant to see of a photograph, made by Pillow. */
+export function preprocessedPixels(name: string): Promise<Buffer> {
+  const file = path.join(folder, 'preprocessed', `${path.parse(name).name}.png`);
+  return sharp(file).removeAlpha().raw().toBuffer();
+}
+
+export function readEfficientNet(): Model & { manifest: { input: ImageInput } } {
+  const [model] = readModels({
+    directory: path.join(root, 'models'),
+    names: ['efficientnet-lite0'],
+    filesNeeded: true,
+  });
+  if (model?.manifest.input.kind !== 'image') throw new Error('Expected an image model.');
+  return model as Model & { manifest: { input: ImageInput } };
+}
+
+/** How far two lists of the same length are apart, on the average and at most. */
+export function difference(
+  a: ArrayLike<number>,
+  b: ArrayLike<number>,
+): { mean: number; max: number } {
+  if (a.length !== b.length) throw new Error(`Expected ${b.length} values; got ${a.length}.`);
+  let sum = 0;
+  let max = 0;
+  for (let at = 0; at < a.length; at++) {
+    const apart = Math.abs((a[at] as number) - (b[at] as number));
+    sum += apart;
+    max = Math.max(max, apart);
+  }
+  return { mean: sum / a.length, max };
+}

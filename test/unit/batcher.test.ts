@@ -1,0 +1,215 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { makeBatcher } from '../../worker/batcher.js';
+import { everythingDone, passMs, runTimers, stopClock } from './clock.js';
+
+/** A batcher whose runs end when the test says so. */
+function makeObserved(options: { max: number; waitMs?: number }) {
+  const runs: { items: string[]; end: () => void }[] = [];
+  const answered: string[] = [];
+  const batcher = makeBatcher<string>({
+    max: options.max,
+    waitMs: options.waitMs ?? 0,
+    run: (items) => new Promise((resolve) => runs.push({ items, end: resolve })),
+  });
+  return {
+    batcher,
+    answered,
+    batches: () => runs.map((run) => run.items.join('')),
+    submit: (items: string) => {
+      for (const item of items) void batcher.submit(item).then(() => answered.push(item));
+    },
+    end: async (index: number) => {
+      runs[index]?.end();
+      await everythingDone();
+    },
+  };
+}
+
+beforeEach(stopClock);
+
+describe('an idle batcher', () => {
+  test('starts with what came, without waiting', async () => {
+    const { submit, batches } = makeObserved({ max: 8 });
+    submit('a');
+    await everythingDone();
+    expect(batches()).toEqual(['a']);
+  });
+
+  test('starts items that were submitted in one go as one batch', async () => {
+    const { submit, batches } = makeObserved({ max: 8 });
+    submit('abc');
+    await everythingDone();
+    expect(batches()).toEqual(['abc']);
+  });
+});
+
+describe('a busy batcher', () => {
+  test('gathers what comes, and starts it as one batch when the run is done', async () => {
+    const { submit, batches, end } = makeObserved({ max: 8 });
+    submit('a');
+    await everythingDone();
+    submit('b');
+    await everythingDone();
+    submit('cd');
+    await everythingDone();
+    expect(batches()).toEqual(['a']);
+    await end(0);
+    expect(batches()).toEqual(['a', 'bcd']);
+  });
+
+  test('hands a full batch over ahead, and a part of one only when the engine is idle', async () => {
+    const { submit, batches, end } = makeObserved({ max: 3 });
+    submit('a');
+    await everythingDone();
+    submit('bcd');
+    await everythingDone();
+    expect(batches()).toEqual(['a', 'bcd']);
+    submit('e');
+    await end(0);
+    expect(batches()).toEqual(['a', 'bcd']);
+    await end(1);
+    expect(batches()).toEqual(['a', 'bcd', 'e']);
+  });
+
+  test('never hands over more than two batches at a time', async () => {
+    const { submit, batches, end } = makeObserved({ max: 2 });
+    submit('abcdefgh');
+    await everythingDone();
+    expect(batches()).toEqual(['ab', 'cd']);
+    await end(0);
+    expect(batches()).toEqual(['ab', 'cd', 'ef']);
+    await end(1);
+    expect(batches()).toEqual(['ab', 'cd', 'ef', 'gh']);
+  });
+
+  test('cuts what has gathered into batches of at most max, in the order it came', async () => {
+    const { submit, batches, end } = makeObserved({ max: 3 });
+    submit('abcdefg');
+    await everythingDone();
+    await end(0);
+    await end(1);
+    expect(batches()).toEqual(['abc', 'def', 'g']);
+  });
+});
+
+describe('with waitMs', () => {
+  test('a batch that is not full starts waitMs after its first item', async () => {
+    const { submit, batches } = makeObserved({ max: 8, waitMs: 10 });
+    submit('a');
+    await passMs(6);
+    submit('b');
+    await passMs(3);
+    expect(batches()).toEqual([]);
+    await passMs(1);
+    expect(batches()).toEqual(['ab']);
+  });
+
+  test('a full batch does not wait', async () => {
+    const { submit, batches } = makeObserved({ max: 2, waitMs: 10 });
+    submit('a');
+    await everythingDone();
+    submit('b');
+    await everythingDone();
+    expect(batches()).toEqual(['ab']);
+  });
+
+  test('the wait that a full batch cut short does not start the next one', async () => {
+    const { submit, batches } = makeObserved({ max: 2, waitMs: 10 });
+    submit('a');
+    await everythingDone();
+    submit('bc');
+    await passMs(50);
+    expect(batches()).toEqual(['ab']);
+  });
+});
+
+test('each item is answered after its own batch, not after another', async () => {
+  const { submit, answered, end } = makeObserved({ max: 2 });
+  submit('abcd');
+  await everythingDone();
+  expect(answered).toEqual([]);
+  await end(1);
+  expect(answered).toEqual(['c', 'd']);
+  await end(0);
+  expect(answered).toEqual(['c', 'd', 'a', 'b']);
+});
+
+test('size counts the items that wait or run', async () => {
+  const { batcher, submit, end } = makeObserved({ max: 2 });
+  submit('abcde');
+  await everythingDone();
+  expect(batcher.size).toBe(5);
+  await end(0);
+  expect(batcher.size).toBe(3);
+  await end(1);
+  await end(2);
+  expect(batcher.size).toBe(0);
+});
+
+const load = fc.record({
+  max: fc.integer({ min: 1, max: 5 }),
+  waitMs: fc.constantFrom(0, 0, 7),
+  arrivals: fc.array(
+    fc.record({ afterMs: fc.integer({ min: 0, max: 12 }), count: fc.integer({ min: 1, max: 7 }) }),
+    { minLength: 1, maxLength: 15 },
+  ),
+  durationsMs: fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 1, maxLength: 20 }),
+});
+
+test('whatever comes when, no batch is too large, too early, out of order or forgotten', async () => {
+  await fc.assert(
+    fc.asyncProperty(load, async ({ max, waitMs, arrivals, durationsMs }) => {
+      const started: number[] = [];
+      const ended = new Set<number>();
+      const answers: number[] = [];
+      let running = 0;
+      let runs = 0;
+      let submitted = 0;
+
+      const batcher = makeBatcher<number>({
+        max,
+        waitMs,
+        run: async (items) => {
+          expect(items.length).toBeGreaterThan(0);
+          expect(items.length).toBeLessThanOrEqual(max);
+          // Behind a running batch only a full one is handed over, and only one.
+          if (running > 0) expect(items.length).toBe(max);
+          expect(++running).toBeLessThanOrEqual(2);
+          started.push(...items);
+          const durationMs = durationsMs[runs++ % durationsMs.length];
+          await new Promise((resolve) => setTimeout(resolve, durationMs));
+          running--;
+          for (const item of items) ended.add(item);
+        },
+      });
+      const submit = () => {
+        const item = submitted++;
+        void batcher.submit(item).then(() => {
+          expect(ended).toContain(item);
+          answers.push(item);
+        });
+      };
+
+      let atMs = 0;
+      for (const { afterMs, count } of arrivals) {
+        atMs += afterMs;
+        setTimeout(() => {
+          for (let index = 0; index < count; index++) submit();
+        }, atMs);
+      }
+      await runTimers(() => {
+        const waiting = submitted - started.length;
+        expect(batcher.size).toBe(submitted - ended.size);
+        if (waiting >= max) expect(running).toBe(2);
+        if (waiting > 0 && waitMs === 0) expect(running).toBeGreaterThan(0);
+      });
+
+      const all = Array.from({ length: submitted }, (_, index) => index);
+      expect(started).toEqual(all);
+      expect(answers.toSorted((a, b) => a - b)).toEqual(all);
+      expect(batcher.size).toBe(0);
+    }),
+    { numRuns: 200 },
+  );
+});

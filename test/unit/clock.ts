@@ -1,0 +1,43 @@
+// A clock that stands still until a test moves it. `setImmediate` stays real: it comes after all
+// microtasks, and so tells when everything that could happen without time has happened.
+
+import { onTestFinished, vi } from 'vitest';
+
+/** Stops the clock until the test has ended. */
+export function stopClock(): void {
+  vi.useFakeTimers({
+    now: 1_700_000_000_000,
+    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'],
+  });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+}
+
+/** Resolves when no promise has anything left to do at the present time. */
+export function everythingDone(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Moves the clock to each timer in turn, until there is none. */
+export async function runTimers(afterEach: () => void = () => {}): Promise<void> {
+  await everythingDone();
+  while (vi.getTimerCount() > 0) {
+    vi.advanceTimersToNextTimer();
+    await everythingDone();
+    afterEach();
+  }
+}
+
+/** Moves the clock on, timer by timer. */
+export async function passMs(ms: number): Promise<void> {
+  let reached = false;
+  setTimeout(() => {
+    reached = true;
+  }, ms);
+  await everythingDone();
+  while (!reached) {
+    vi.advanceTimersToNextTimer();
+    await everythingDone();
+  }
+}

@@ -1,0 +1,122 @@
+import { describe, expect, test } from 'vitest';
+import { describeConfiguration, readConfiguration, redact } from '../../shared/configuration.js';
+import { errorOf } from './sample-model.js';
+
+describe('the configuration', () => {
+  test('has defaults for an API', () => {
+    expect(readConfiguration('api', {})).toEqual({
+      REDIS_URL: 'redis://127.0.0.1:6379',
+      QUEUE_PREFIX: 'scoreline',
+      MODELS_DIR: 'models',
+      LOG_LEVEL: 'info',
+      HOST: '127.0.0.1',
+      PORT: 8080,
+      BODY_BYTES_MAX: 16_777_216,
+      IMAGE_PIXELS_MAX: 50_000_000,
+      IMAGES_PER_REQUEST_MAX: 16,
+      PERMITS_MAX: 1024,
+      QUEUE_JOBS_MAX: 10_000,
+      CONNECTIONS_MAX: 10_000,
+      HEADERS_MS_MAX: 10_000,
+      REQUEST_MS_MAX: 60_000,
+      SHUTDOWN_MS: 35_000,
+    });
+  });
+
+  test('has defaults for a worker, which leaves before the platform kills it', () => {
+    expect(readConfiguration('worker', {})).toEqual({
+      REDIS_URL: 'redis://127.0.0.1:6379',
+      QUEUE_PREFIX: 'scoreline',
+      MODELS_DIR: 'models',
+      LOG_LEVEL: 'info',
+      SHUTDOWN_MS: 25_000,
+    });
+  });
+
+  test('has numbers as numbers and lists as lists', () => {
+    const configuration = readConfiguration('api', { PORT: '0', MODELS: 'a, b ,c' });
+    expect(configuration.PORT).toBe(0);
+    expect(configuration.MODELS).toEqual(['a', 'b', 'c']);
+  });
+
+  test('takes an empty variable as one that is not set', () => {
+    const configuration = readConfiguration('api', { PORT: '', MODELS: '', HOST: '' });
+    expect(configuration).toEqual(readConfiguration('api', {}));
+  });
+
+  test('ignores what is not its own', () => {
+    expect(readConfiguration('worker', { PORT: 'no port', HOME: '/root' })).toEqual(
+      readConfiguration('worker', {}),
+    );
+  });
+
+  test('is frozen', () => {
+    const configuration = readConfiguration('api', {});
+    expect(() => Object.assign(configuration, { PORT: 1 })).toThrow(TypeError);
+    expect(configuration.PORT).toBe(8080);
+  });
+
+  test('is described key by key, with its default', () => {
+    const rows = describeConfiguration('api');
+    expect(rows).toContainEqual(expect.objectContaining({ key: 'PORT', default: 8080 }));
+    for (const { key, description } of rows) expect(description, key).not.toBe('');
+  });
+});
+
+describe('a wrong configuration', () => {
+  test('is refused with all of its faults: key, message and what came', () => {
+    const error = errorOf(() =>
+      readConfiguration('api', {
+        PORT: '70000',
+        PERMITS_MAX: 'many',
+        LOG_LEVEL: 'loud',
+        QUEUE_PREFIX: 'two words',
+        BODY_BYTES_MAX: '2048.5',
+        REDIS_URL: 'http://localhost:6379',
+      }),
+    );
+    expect(error.code).toBe('configuration_invalid');
+    const lines = error.message.split('\n').toSorted();
+    expect(lines.map((line) => line.replace(/:.*; got /, ' ← '))).toEqual([
+      'BODY_BYTES_MAX ← "2048.5"',
+      'LOG_LEVEL ← "loud"',
+      'PERMITS_MAX ← "many"',
+      'PORT ← "70000"',
+      'QUEUE_PREFIX ← "two words"',
+      'REDIS_URL ← (not shown)',
+    ]);
+    expect(error.message).toContain('PORT: Too big: expected number to be <=65535');
+    expect(error.message).toContain('QUEUE_PREFIX: expected a text without blanks');
+  });
+
+  test.each(['-1', '65536', '80.5', 'http'])('does not take %s for a port', (PORT) => {
+    const error = errorOf(() => readConfiguration('api', { PORT }));
+    expect(error.message).toMatch(new RegExp(`^PORT: .*; got "${PORT}"$`));
+  });
+});
+
+describe('the password in REDIS_URL', () => {
+  const secret = 'hunter2';
+
+  test.each([`redis://:${secret}@localhost:6379/1`, `rediss://user:${secret}@redis.example.org`])(
+    'is used, and is not in what is logged, for %s',
+    (url) => {
+      const configuration = readConfiguration('api', { REDIS_URL: url });
+      expect(configuration.REDIS_URL).toBe(url);
+      const logged = redact(configuration);
+      expect(logged.REDIS_URL).toBe(url.replace(/\/\/.*@/, '//'));
+      expect(logged.PORT).toBe(8080);
+    },
+  );
+
+  test.each([
+    `http://user:${secret}@localhost:6379`,
+    `redis://user:${secret}@local host:6379`,
+    `redis://user:${secret}@localhost:port`,
+    `${secret}@localhost`,
+  ])('is not in the error for %s', (url) => {
+    const error = errorOf(() => readConfiguration('api', { REDIS_URL: url }));
+    expect(error.message).toMatch(/^REDIS_URL: .*; got /);
+    expect(error.message).not.toContain(secret);
+  });
+});

@@ -1,0 +1,270 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { makeDispatcher, type PreparedInput } from '../../api/dispatcher.js';
+import { makeReplies } from '../../api/replies.js';
+import { type BatchJob, nowMs } from '../../shared/contract.js';
+import { ScorelineError } from '../../shared/errors.js';
+import { everythingDone, passMs, stopClock } from './clock.js';
+import { makeSampleModel } from './sample-model.js';
+
+interface Added {
+  readonly queue: string;
+  readonly job: BatchJob;
+  readonly payload: ReadonlyMap<string, Buffer>;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
+const unavailable = () => new ScorelineError('queue_unavailable', 'Redis is away.');
+
+/** A dispatcher before a queue whose every `add` the test ends. */
+function makeObserved() {
+  const added: Added[] = [];
+  const cancelled: { queue: string; itemId: string; deadlineAt: number }[] = [];
+  const replies = makeReplies({ isQueueAway: () => false });
+  const dispatcher = makeDispatcher({
+    instance: 'api-1',
+    replies,
+    queue: {
+      add: (queue, job, payload) =>
+        new Promise((resolve, reject) => added.push({ queue, job, payload, resolve, reject })),
+      cancel: async (queue, itemId, deadlineAt) => {
+        cancelled.push({ queue, itemId, deadlineAt });
+      },
+    },
+  });
+
+  return {
+    added,
+    cancelled,
+    replies,
+    submit(input: string | PreparedInput, { model = small, deadlineAt = nowMs() + 1000 } = {}) {
+      const prepared = typeof input === 'string' ? { text: input } : input;
+      const ticket = dispatcher.submit({ model, input: prepared, top: 2, deadlineAt });
+      const outcome = ticket.reply.then(
+        (reply) => reply.scores,
+        (error: ScorelineError) => error.code,
+      );
+      return { ...ticket, outcome };
+    },
+    /** The texts of each job, in the order of the adds. */
+    jobs: () => added.map(({ job }) => job.items.map((item) => item.text).join('')),
+    end: async (index: number, error?: Error) => {
+      if (error) added[index]?.reject(error);
+      else added[index]?.resolve();
+      await everythingDone();
+    },
+  };
+}
+
+const small = makeSampleModel({ batch: { max: 3 } });
+
+beforeEach(stopClock);
+
+describe('a lane', () => {
+  test('sends at once when it is idle', () => {
+    const { submit, jobs } = makeObserved();
+    submit('a');
+    expect(jobs()).toEqual(['a']);
+  });
+
+  test('gathers what comes while an add is in flight into the next job', async () => {
+    const { submit, jobs, end } = makeObserved();
+    for (const text of 'abc') submit(text);
+    await everythingDone();
+    expect(jobs()).toEqual(['a']);
+    await end(0);
+    expect(jobs()).toEqual(['a', 'bc']);
+  });
+
+  test('has one add in flight, and puts at most batch.max items into a job, in order', async () => {
+    const { submit, jobs, end } = makeObserved();
+    for (const text of 'abcdefgh') submit(text);
+    await end(0);
+    expect(jobs()).toEqual(['a', 'bcd']);
+    await end(1);
+    expect(jobs()).toEqual(['a', 'bcd', 'efg']);
+    await end(2);
+    expect(jobs()).toEqual(['a', 'bcd', 'efg', 'h']);
+  });
+
+  test('is idle again when everything was sent', async () => {
+    const { submit, jobs, end } = makeObserved();
+    submit('a');
+    await end(0);
+    submit('b');
+    expect(jobs()).toEqual(['a', 'b']);
+  });
+
+  test('is no other model’s: each has its own jobs and its own add in flight', async () => {
+    const { submit, added, end, jobs } = makeObserved();
+    const other = makeSampleModel({ name: 'other' });
+    submit('a');
+    submit('A', { model: other });
+    submit('b');
+    submit('B', { model: other });
+    expect(jobs()).toEqual(['a', 'A']);
+    await end(1);
+    expect(jobs()).toEqual(['a', 'A', 'B']);
+    await end(0);
+    expect(jobs()).toEqual(['a', 'A', 'B', 'b']);
+    expect(added.map(({ queue }) => queue)).toEqual(['sample@1', 'other@1', 'other@1', 'sample@1']);
+  });
+
+  test('is no other version’s either', () => {
+    const { submit, added } = makeObserved();
+    submit('a');
+    submit('b', { model: makeSampleModel({ version: 2 }) });
+    expect(added.map(({ queue }) => queue)).toEqual(['sample@1', 'sample@2']);
+  });
+
+  test('goes on after a failed add, which fails exactly its own items', async () => {
+    const { submit, jobs, end, replies } = makeObserved();
+    const [a, b, c] = [submit('a'), submit('b'), submit('c')];
+    await end(0);
+    const d = submit('d');
+    await end(1, unavailable());
+    expect(await b.outcome).toBe('queue_unavailable');
+    expect(await c.outcome).toBe('queue_unavailable');
+    expect(jobs()).toEqual(['a', 'bc', 'd']);
+    expect(replies.isExpected(a.id)).toBe(true);
+    expect(replies.isExpected(d.id)).toBe(true);
+    expect(replies.size).toBe(2);
+  });
+});
+
+describe('a job', () => {
+  test('says who is to be answered, and of each item its id, times, top and text', () => {
+    const { submit, added } = makeObserved();
+    const submittedAt = nowMs();
+    const { id } = submit('hello', { deadlineAt: submittedAt + 700 });
+    expect(added[0]?.job).toEqual({
+      replyTo: 'api-1',
+      items: [{ id, submittedAt, deadlineAt: submittedAt + 700, top: 2, text: 'hello' }],
+    });
+    expect(added[0]?.payload.size).toBe(0);
+  });
+
+  test('carries binary inputs beside it by item id, and not inside', async () => {
+    const { submit, added, end } = makeObserved();
+    submit('first');
+    const [one, two] = [Buffer.from([1, 2]), Buffer.from([3])];
+    const a = submit({ bytes: one });
+    const b = submit({ bytes: two });
+    await end(0);
+    expect([...(added[1]?.payload ?? [])]).toEqual([
+      [a.id, one],
+      [b.id, two],
+    ]);
+    for (const item of added[1]?.job.items ?? []) {
+      expect(Object.keys(item).toSorted()).toEqual(['deadlineAt', 'id', 'submittedAt', 'top']);
+    }
+  });
+
+  test('holds at most 32 MiB of binary input', async () => {
+    const { submit, added, end } = makeObserved();
+    const mebibytes = (count: number) => ({ bytes: Buffer.allocUnsafe(count * 1024 * 1024) });
+    submit('first');
+    const sizes = [16, 16, 20, 12.5, 1];
+    const tickets = sizes.map((size) => submit(mebibytes(size)));
+    for (let index = 0; index < 4; index++) await end(index);
+    const sent = added.slice(1).map(({ job }) => job.items.map((item) => item.id));
+    const [a, b, c, d, e] = tickets.map((ticket) => ticket.id);
+    expect(sent).toEqual([[a, b], [c], [d, e]]);
+  });
+
+  test('holds an input alone that is larger than the limit by itself', async () => {
+    const { submit, added, end } = makeObserved();
+    submit('first');
+    submit({ bytes: Buffer.allocUnsafe(33 * 1024 * 1024) });
+    submit({ bytes: Buffer.allocUnsafe(1) });
+    await end(0);
+    await end(1);
+    expect(added.slice(1).map(({ payload }) => payload.size)).toEqual([1, 1]);
+  });
+});
+
+describe('a ticket', () => {
+  test('gets a reply that comes before add resolves', async () => {
+    const { submit, replies, end } = makeObserved();
+    const { id, outcome } = submit('a');
+    expect(replies.settle({ id, scores: [[4, 0.9]], timing })).toBe(true);
+    expect(await outcome).toEqual([[4, 0.9]]);
+    await end(0);
+    expect(replies.size).toBe(0);
+  });
+
+  test('keeps the reply when add fails afterwards', async () => {
+    const { submit, replies, end } = makeObserved();
+    const { id, outcome } = submit('a');
+    replies.settle({ id, scores: [[4, 0.9]], timing });
+    await end(0, unavailable());
+    expect(await outcome).toEqual([[4, 0.9]]);
+  });
+
+  test('ends at its deadline, and a late reply finds nobody', async () => {
+    const { submit, replies, end } = makeObserved();
+    const { id, outcome } = submit('a', { deadlineAt: nowMs() + 50 });
+    await end(0);
+    await passMs(50);
+    expect(await outcome).toBe('deadline_exceeded');
+    expect(replies.settle({ id, scores: [], timing })).toBe(false);
+  });
+
+  test('whose deadline passes before it is sent is in no job', async () => {
+    const { submit, jobs, end } = makeObserved();
+    submit('a');
+    const late = submit('b', { deadlineAt: nowMs() + 50 });
+    submit('c');
+    await passMs(50);
+    expect(await late.outcome).toBe('deadline_exceeded');
+    await end(0);
+    expect(jobs()).toEqual(['a', 'c']);
+  });
+
+  test('that is cancelled before it is sent is in no job', async () => {
+    const { submit, jobs, end } = makeObserved();
+    submit('a');
+    const [b, c] = [submit('b'), submit('c')];
+    b.cancel();
+    await end(0);
+    expect(await b.outcome).toBe('client_closed');
+    expect(jobs()).toEqual(['a', 'c']);
+    c.cancel();
+    expect(await c.outcome).toBe('client_closed');
+  });
+
+  test('makes no job when all that would be in it were cancelled', async () => {
+    const { submit, jobs, end } = makeObserved();
+    submit('a');
+    for (const ticket of [submit('b'), submit('c')]) {
+      ticket.cancel();
+      await ticket.outcome;
+    }
+    await end(0);
+    submit('d');
+    expect(jobs()).toEqual(['a', 'd']);
+  });
+
+  test('that is cancelled after it was sent is marked in the queue, once', async () => {
+    const { submit, cancelled, replies, end } = makeObserved();
+    const deadlineAt = nowMs() + 500;
+    const { id, cancel, outcome } = submit('a', { deadlineAt });
+    await end(0);
+    cancel();
+    cancel();
+    expect(await outcome).toBe('client_closed');
+    expect(cancelled).toEqual([{ queue: 'sample@1', itemId: id, deadlineAt }]);
+    expect(replies.size).toBe(0);
+  });
+
+  test('that is cancelled after its answer is not marked', async () => {
+    const { submit, cancelled, replies, end } = makeObserved();
+    const { id, cancel, outcome } = submit('a');
+    await end(0);
+    replies.settle({ id, scores: [], timing });
+    cancel();
+    expect(await outcome).toEqual([]);
+    expect(cancelled).toEqual([]);
+  });
+});

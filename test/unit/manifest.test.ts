@@ -1,0 +1,293 @@
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readManifest, readManifests } from '../../shared/manifest.js';
+import { packageDirectory } from '../../shared/version.js';
+import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
+
+const imageInput = { kind: 'image', width: 2, height: 3, tensor: 'float32-nchw' };
+const mean = [0.5, 0.5, 0.5];
+const std = [0.2, 0.2, 0.2];
+
+/** The manifest's file in a folder of its own, with some keys replaced, or with this text. */
+function fileWith(content: Record<string, unknown> | string): string {
+  const whole = typeof content === 'string' ? content : { ...sampleManifest, ...content };
+  return path.join(makeFolder({ 'sample/model.yaml': whole }), 'sample', 'model.yaml');
+}
+
+describe('the manifests of this repository', () => {
+  const manifests = readManifests(path.join(packageDirectory(), 'models'));
+
+  test('are valid, each in the folder of its name', () => {
+    expect(manifests.map((manifest) => manifest.name)).toContain('efficientnet-lite0');
+  });
+
+  test('have names and versions that BullMQ takes as a queue name', () => {
+    for (const { name, version } of manifests) expect(`${name}@${version}`).not.toContain(':');
+  });
+});
+
+describe('a valid manifest', () => {
+  test('gets the documented defaults where it says nothing', () => {
+    expect(readManifest(fileWith({}))).toEqual({
+      ...sampleManifest,
+      version: '1',
+      source: { ...sampleManifest.source, urls: [] },
+      input: { kind: 'text', charactersMax: 20_000 },
+      output: { ...sampleManifest.output, activation: 'none', top: 3 },
+      batch: { max: 32, waitMs: 0 },
+      device: { type: 'cpu', id: 0, threads: 0, memoryArena: true },
+      deadlineMs: 30_000,
+      runMsMax: 60_000,
+      scaling: { min: 0, max: 10, itemsPerWorker: 64 },
+      example: { input: 'hello', expected: { label: 'cat', tolerance: 0.001 } },
+    });
+  });
+
+  test('names a device by its type alone', () => {
+    const { device } = readManifest(fileWith({ device: 'cuda' }));
+    expect(device).toEqual({ type: 'cuda', id: 0, threads: 0, memoryArena: true });
+  });
+
+  test('names a device with its particulars', () => {
+    const { device } = readManifest(fileWith({ device: { type: 'cuda', id: 1 } }));
+    expect(device).toEqual({ type: 'cuda', id: 1, threads: 0, memoryArena: true });
+  });
+
+  test('says only some keys of a section, and gets the defaults for the others', () => {
+    const { batch, scaling } = readManifest(fileWith({ batch: { max: 5 }, scaling: { min: 2 } }));
+    expect(batch).toEqual({ max: 5, waitMs: 0 });
+    expect(scaling).toEqual({ min: 2, max: 10, itemsPerWorker: 64 });
+  });
+
+  test('has mean and std exactly where the network takes floats', () => {
+    const floats = readManifest(fileWith({ input: { ...imageInput, mean, std } }));
+    expect(floats.input).toEqual({ ...imageInput, mean, std });
+    const pixels = { ...imageInput, tensor: 'uint8-nhwc' };
+    expect(readManifest(fileWith({ input: pixels })).input).toEqual(pixels);
+  });
+
+  test('may be as YAML as it likes', () => {
+    const yaml = `# A comment.\n${Object.entries(sampleManifest)
+      .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
+      .join('\n')}\ndevice:\n  type: cpu\n  threads: 2\n`;
+    expect(readManifest(fileWith(yaml)).device.threads).toBe(2);
+  });
+});
+
+describe('a wrong manifest', () => {
+  const { description: _, ...withoutDescription } = sampleManifest;
+  const { version: __, ...withoutVersion } = sampleManifest;
+  const { source, output } = sampleManifest;
+
+  const wrong: {
+    what: string;
+    content: Record<string, unknown> | string;
+    key: string;
+    expected: string;
+    got: string;
+  }[] = [
+    {
+      what: 'a key is missing',
+      content: JSON.stringify(withoutDescription),
+      key: 'description',
+      expected: 'expected string',
+      got: 'nothing',
+    },
+    {
+      what: 'the version is missing',
+      content: JSON.stringify(withoutVersion),
+      key: 'version',
+      expected: 'expected a text (in quotes) or a whole number',
+      got: 'nothing',
+    },
+    {
+      what: 'a key is unknown',
+      content: { colour: 'red' },
+      key: 'colour',
+      expected: 'Unrecognized key: "colour"',
+      got: '"red"',
+    },
+    {
+      what: 'a key inside a section is unknown',
+      content: { batch: { max: 2, size: 3 } },
+      key: 'batch.size',
+      expected: 'Unrecognized key: "size"',
+      got: '3',
+    },
+    {
+      what: 'a text is a number',
+      content: { description: 7 },
+      key: 'description',
+      expected: 'expected string',
+      got: '7',
+    },
+    {
+      what: 'a number inside a section is a text',
+      content: { source: { ...source, bytes: 'many' } },
+      key: 'source.bytes',
+      expected: 'expected number',
+      got: '"many"',
+    },
+    {
+      what: 'a number is out of range',
+      content: { batch: { max: 0 } },
+      key: 'batch.max',
+      expected: 'expected number to be >0',
+      got: '0',
+    },
+    {
+      what: 'the SHA-256 is too short',
+      content: { source: { ...source, sha256: 'abc' } },
+      key: 'source.sha256',
+      expected: 'expected 64 hexadecimal digits',
+      got: '"abc"',
+    },
+    {
+      what: 'an address is not one of the web',
+      content: { source: { ...source, urls: ['file:///etc/passwd'] } },
+      key: 'source.urls.0',
+      expected: 'Invalid URL',
+      got: '"file:///etc/passwd"',
+    },
+    {
+      what: 'the name has other letters',
+      content: { name: 'Sample_1' },
+      key: 'name',
+      expected: 'expected lower-case letters, digits, . and -',
+      got: '"Sample_1"',
+    },
+    {
+      what: 'the name is not that of the folder',
+      content: { name: 'other' },
+      key: 'name',
+      expected: 'expected the name of its folder, sample',
+      got: 'other',
+    },
+    {
+      what: 'the kind of input is unknown',
+      content: { input: { kind: 'sound' } },
+      key: 'input.kind',
+      expected: "Expected 'text' | 'image'",
+      got: '"sound"',
+    },
+    {
+      what: 'the kind of output is unknown',
+      content: { output: { ...output, kind: 'poem' } },
+      key: 'output.kind',
+      expected: 'expected one of "ranking"|"classification"',
+      got: '"poem"',
+    },
+    {
+      what: 'mean stands without std',
+      content: { input: { ...imageInput, mean } },
+      key: 'input.mean',
+      expected: 'expected mean and std with tensor float32-nchw, and only there',
+      got: '[',
+    },
+    {
+      what: 'floats come without mean and std',
+      content: { input: imageInput },
+      key: 'input.mean',
+      expected: 'expected mean and std with tensor float32-nchw, and only there',
+      got: 'nothing',
+    },
+    {
+      what: 'pixels come with mean and std',
+      content: { input: { ...imageInput, tensor: 'uint8-nhwc', mean, std } },
+      key: 'input.mean',
+      expected: 'expected mean and std with tensor float32-nchw, and only there',
+      got: '[',
+    },
+    {
+      what: 'the device is unknown',
+      content: { device: { type: 'tpu' } },
+      key: 'device.type',
+      expected: 'expected one of "cpu"|"cuda"',
+      got: '"tpu"',
+    },
+    {
+      what: 'a model may have fewer workers at most than at least',
+      content: { scaling: { min: 3, max: 2 } },
+      key: 'scaling',
+      expected: 'expected min <= max',
+      got: '{"min":3,"max":2}',
+    },
+    {
+      what: 'the YAML is bad',
+      content: 'name: sample\nversion: [1\n',
+      key: 'line 3',
+      expected: 'expected valid YAML',
+      got: '',
+    },
+    {
+      what: 'a key is there twice',
+      content: 'name: sample\nname: sample\n',
+      key: 'line 2',
+      expected: 'expected valid YAML',
+      got: 'duplicated mapping key',
+    },
+    {
+      what: 'the file is a list',
+      content: '- name: sample\n',
+      key: '(the whole file)',
+      expected: 'expected object',
+      got: '[{"name":"sample"}]',
+    },
+    {
+      what: 'the file is empty',
+      content: '',
+      key: 'line 1',
+      expected: 'expected valid YAML',
+      got: '',
+    },
+  ];
+
+  test.each(wrong)('is refused with file, key, expected and got when $what', (fault) => {
+    const file = fileWith(fault.content);
+    const error = errorOf(() => readManifest(file));
+    expect(error.code).toBe('manifest_invalid');
+    expect(error.message.startsWith(`${file}: ${fault.key}: `)).toBe(true);
+    expect(error.message).toContain(fault.expected);
+    expect(error.message).toMatch(/got:? /);
+    expect(error.message.slice(error.message.indexOf('got') + 3)).toContain(fault.got);
+    expect(error.message.split('\n')).toHaveLength(1);
+  });
+
+  test('says all of its faults at once', () => {
+    const { message } = errorOf(() => readManifest(fileWith({ description: 7, deadlineMs: -1 })));
+    expect(message).toContain('description: ');
+    expect(message).toContain('deadlineMs: ');
+  });
+
+  test('never makes a message much longer than what is wrong', () => {
+    const { message } = errorOf(() => readManifest(fileWith({ deadlineMs: 'x'.repeat(5000) })));
+    expect(message.length).toBeLessThan(500);
+  });
+
+  test('that is not there is refused with its path', () => {
+    const file = path.join(makeFolder({}), 'sample', 'model.yaml');
+    expect(errorOf(() => readManifest(file)).message).toBe(
+      `${file}: expected a manifest; there is no such file`,
+    );
+  });
+});
+
+describe('a folder of models', () => {
+  test('is read by name, and a folder without a manifest is no model', () => {
+    const folder = makeFolder({
+      'b/model.yaml': { ...sampleManifest, name: 'b' },
+      'a/model.yaml': { ...sampleManifest, name: 'a' },
+      'notes/README.md': 'No model.',
+      'labels.txt': 'No model either.',
+    });
+    expect(readManifests(folder).map((manifest) => manifest.name)).toEqual(['a', 'b']);
+  });
+
+  test('that cannot be read is a fault of MODELS_DIR, with the path that came', () => {
+    const folder = path.join(makeFolder({}), 'gone');
+    const error = errorOf(() => readManifests(folder));
+    expect(error.code).toBe('configuration_invalid');
+    expect(error.message).toContain('MODELS_DIR: expected a folder');
+    expect(error.message).toContain(folder);
+  });
+});

@@ -1,0 +1,155 @@
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { findModel, readModels } from '../../shared/models.js';
+import { errorOf, makeFolder, sampleLabels, sampleManifest } from './sample-model.js';
+
+const urls = ['https://example.org/model.onnx'];
+const { source, output } = sampleManifest;
+
+/** A folder with the models a and b, whose files are there, and c, whose file is not. */
+function makeModels(): string {
+  const withName = (name: string) => ({ ...sampleManifest, name });
+  return makeFolder({
+    'a/model.yaml': withName('a'),
+    'a/labels.txt': sampleLabels,
+    'a/model.onnx': 'onnx',
+    'b/model.yaml': withName('b'),
+    'b/labels.txt': sampleLabels,
+    'b/model.onnx': 'onnx',
+    'c/model.yaml': { ...withName('c'), source: { ...source, urls } },
+    'c/labels.txt': sampleLabels,
+  });
+}
+
+const namesOf = (models: readonly { name: string }[]) => models.map(({ name }) => name);
+
+describe('which models are served', () => {
+  test('all whose file is there, when none is named', () => {
+    const directory = makeModels();
+    expect(namesOf(readModels({ directory, filesNeeded: true }))).toEqual(['a', 'b']);
+    expect(namesOf(readModels({ directory, filesNeeded: false }))).toEqual(['a', 'b']);
+  });
+
+  test('those that are named, in the order they are named in', () => {
+    const directory = makeModels();
+    const models = readModels({ directory, names: ['b', 'a'], filesNeeded: true });
+    expect(namesOf(models)).toEqual(['b', 'a']);
+  });
+
+  test('a named one without its file, for those who do not load it', () => {
+    const directory = makeModels();
+    expect(namesOf(readModels({ directory, names: ['c'], filesNeeded: false }))).toEqual(['c']);
+  });
+
+  test('none is an error that says how to see which there are', () => {
+    const directory = makeFolder({
+      'a/model.yaml': { ...sampleManifest, name: 'a' },
+      'a/labels.txt': sampleLabels,
+    });
+    const error = errorOf(() => readModels({ directory, filesNeeded: false }));
+    expect(error.code).toBe('model_file_missing');
+    expect(error.message).toContain(directory);
+    expect(error.message).toContain('npm run models -- list');
+  });
+});
+
+describe('a model that cannot be served', () => {
+  test('an unknown name is refused with the names that exist', () => {
+    const directory = makeModels();
+    const error = errorOf(() => readModels({ directory, names: ['a', 'x'], filesNeeded: false }));
+    expect(error.code).toBe('model_not_found');
+    expect(error.message).toBe('There is no model "x". The models here: a, b, c.');
+  });
+
+  test('a missing file is an error that says where it belongs and how to get it', () => {
+    const directory = makeModels();
+    const error = errorOf(() => readModels({ directory, names: ['a', 'c'], filesNeeded: true }));
+    expect(error.code).toBe('model_file_missing');
+    expect(error.message).toContain(path.join(directory, 'c', 'model.onnx'));
+    expect(error.message).toContain('npm run models -- pull c');
+  });
+
+  test('a missing file that can be got nowhere is to be put there', () => {
+    const directory = makeFolder({
+      'a/model.yaml': { ...sampleManifest, name: 'a' },
+      'a/labels.txt': sampleLabels,
+    });
+    const error = errorOf(() => readModels({ directory, names: ['a'], filesNeeded: true }));
+    expect(error.message).toContain('Put it there.');
+    expect(error.message).not.toContain('pull');
+  });
+});
+
+describe('a model that is served', () => {
+  test('has its queue named after itself and its version', () => {
+    const [model] = readModels({ directory: makeModels(), names: ['a'], filesNeeded: true });
+    expect(model).toMatchObject({ name: 'a', version: '1', queue: 'a@1' });
+  });
+
+  test('has the classes of a text file: id, blank, label', () => {
+    const [model] = readModels({ directory: makeModels(), names: ['a'], filesNeeded: true });
+    expect(model?.labels).toEqual([
+      { id: 'n01', text: 'cat' },
+      { id: 'n02', text: 'dog, hound' },
+      { id: 'n03', text: 'owl' },
+      { id: 'n04', text: 'fox' },
+      { id: 'n05', text: 'hare' },
+    ]);
+  });
+
+  test('has the questions of a ranking with their answers', () => {
+    const question = { id: 11, answerId: 12, question: 'How?', answer: 'So.' };
+    const [model] = readModels({
+      directory: makeRanking([question]),
+      names: ['sample'],
+      filesNeeded: false,
+    });
+    expect(model?.labels).toEqual([{ id: 11, answerId: 12, text: 'How?', answer: 'So.' }]);
+  });
+});
+
+/** A folder with one ranking model and this file of questions. */
+function makeRanking(questions: unknown): string {
+  return makeFolder({
+    'sample/model.yaml': {
+      ...sampleManifest,
+      output: { ...output, kind: 'ranking', labels: 'questions.json' },
+    },
+    'sample/questions.json': questions,
+  });
+}
+
+describe('a label file that is not what it should be', () => {
+  const cases: { what: string; questions: unknown }[] = [
+    { what: 'not JSON', questions: 'id,answer\n' },
+    { what: 'an empty list', questions: [] },
+    { what: 'an object', questions: {} },
+    { what: 'without answers', questions: [{ id: 1, answerId: 2, question: 'How?' }] },
+    {
+      what: 'with ids that are texts',
+      questions: [{ id: '1', answerId: 2, question: 'How?', answer: 'So.' }],
+    },
+  ];
+  test.each(cases)('is refused, for a ranking, when it is $what', ({ questions }) => {
+    const directory = makeRanking(questions);
+    const error = errorOf(() => readModels({ directory, names: ['sample'], filesNeeded: false }));
+    expect(error.code).toBe('manifest_invalid');
+    expect(error.message).toContain(
+      'sample: output.labels: expected a JSON array of {id, answerId',
+    );
+    expect(error.message).toContain(path.join(directory, 'sample', 'questions.json'));
+  });
+
+  test('is refused, for a classification, when it is not there', () => {
+    const directory = makeFolder({ 'sample/model.yaml': sampleManifest });
+    const error = errorOf(() => readModels({ directory, names: ['sample'], filesNeeded: false }));
+    expect(error.code).toBe('manifest_invalid');
+    expect(error.message).toContain('sample: output.labels: expected a text file with one line');
+  });
+});
+
+test('findModel finds by name, among whatever has one', () => {
+  const models = [{ name: 'a' }, { name: 'b' }];
+  expect(findModel(models, 'b')).toBe(models[1]);
+  expect(errorOf(() => findModel(models, 'A')).code).toBe('model_not_found');
+});

@@ -1,0 +1,60 @@
+// A valid model to vary, and folders with models for the tests that read files.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { onTestFinished } from 'vitest';
+import { queueName } from '../../shared/contract.js';
+import { ScorelineError } from '../../shared/errors.js';
+import { manifestSchema } from '../../shared/manifest.js';
+import type { Model } from '../../shared/models.js';
+
+/** Only what a manifest must say; JSON is YAML, so this is also a file's content. */
+export const sampleManifest = {
+  name: 'sample',
+  version: 1,
+  description: 'A model for tests.',
+  source: { file: 'model.onnx', bytes: 4, sha256: 'a'.repeat(64) },
+  input: { kind: 'text' },
+  output: { kind: 'classification', labels: 'labels.txt' },
+  example: { input: 'hello', expected: { label: 'cat' } },
+};
+
+export const sampleLabels = 'n01 cat\nn02 dog, hound\nn03 owl\nn04 fox\nn05 hare\n';
+
+/** A model with these keys of its manifest replaced; it has five labels. */
+export function makeSampleModel(changes: Record<string, unknown> = {}): Model {
+  const manifest = manifestSchema.parse({ ...sampleManifest, ...changes });
+  return {
+    name: manifest.name,
+    version: manifest.version,
+    manifest,
+    queue: queueName(manifest),
+    folder: `/nowhere/${manifest.name}`,
+    file: `/nowhere/${manifest.name}/model.onnx`,
+    labels: ['cat', 'dog', 'owl', 'fox', 'hare'].map((text, index) => ({ text, id: index })),
+  };
+}
+
+/** A folder that goes away with the test, with these files: path below it → content. */
+export function makeFolder(files: Record<string, unknown>): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-unit-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  for (const [name, content] of Object.entries(files)) {
+    const file = path.join(folder, name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+  }
+  return folder;
+}
+
+/** The error of ours that the action throws. Fails when it throws another, or none. */
+export function errorOf(action: () => unknown): ScorelineError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof ScorelineError) return error;
+    throw error;
+  }
+  throw new Error('Expected a ScorelineError; nothing was thrown.');
+}

@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { rankScores, splitRows } from '../../worker/kinds/scores.js';
+import { errorOf } from './sample-model.js';
+
+const output = (dims: number[]) => ({
+  dims,
+  data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, index) => index),
+});
+
+describe('the output of a batch', () => {
+  test('is split into one row an item', () => {
+    const rows = splitRows(output([2, 3]), { items: 2, classes: 3 });
+    expect(rows.map((row) => [...row])).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
+  });
+
+  test('may have further dimensions of one', () => {
+    const rows = splitRows(output([2, 3, 1, 1]), { items: 2, classes: 3 });
+    expect(rows.map((row) => [...row])).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
+  });
+
+  test.each([
+    { what: 'fewer rows than items', dims: [1, 3] },
+    { what: 'more rows than items', dims: [3, 3] },
+    { what: 'fewer scores than classes', dims: [2, 2] },
+    { what: 'more scores than classes', dims: [2, 4] },
+    { what: 'as many scores in all, but in other rows', dims: [3, 2] },
+    { what: 'no rows', dims: [0, 3] },
+    { what: 'no dimensions', dims: [] },
+  ])('is refused with model_output_mismatch when it has $what', ({ dims }) => {
+    const error = errorOf(() => splitRows(output(dims), { items: 2, classes: 3 }));
+    expect(error.code).toBe('model_output_mismatch');
+    expect(error.message).toBe(`Expected 2 × 3 scores from the model; got ${dims.join(' × ')}.`);
+  });
+});
+
+/** Rows with many equal scores, and with scores of every size. */
+const row = fc
+  .array(
+    fc.oneof(
+      fc.constantFrom(0, -0, 0.25, 0.5, 1),
+      fc.float({ noNaN: true, noDefaultInfinity: true }),
+    ),
+    { minLength: 1, maxLength: 60 },
+  )
+  .map((values) => Float32Array.from(values));
+const top = fc.integer({ min: 1, max: 70 });
+
+/** What ranking means, without regard to speed: a stable sort, cut off. */
+function sortThenCut(scores: Float32Array, count: number): number[] {
+  return [...scores.keys()]
+    .toSorted((a, b) => (scores[b] as number) - (scores[a] as number))
+    .slice(0, count);
+}
+
+describe('the best classes', () => {
+  test('are those of a sort, for any row and any number of them', () => {
+    fc.assert(
+      fc.property(row, top, (scores, count) => {
+        const ranked = rankScores(scores, count, 'none');
+        expect(ranked.map(([index]) => index)).toEqual(sortThenCut(scores, count));
+        for (const [index, score] of ranked) {
+          const exact = scores[index] as number;
+          expect(Math.abs(score - exact)).toBeLessThanOrEqual(1e-7 + 1e-6 * Math.abs(exact));
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test.each([2, 5, 15, 16, 40])(
+    'are in the order of the classes where scores tie, of top %i',
+    (count) => {
+      const scores = new Float32Array(40).fill(0.5);
+      scores[7] = 0.9;
+      scores[31] = 0.9;
+      const order = [7, 31, ...Array.from({ length: 40 }, (_, index) => index)]
+        .filter((index, at) => at < 2 || (index !== 7 && index !== 31))
+        .slice(0, count);
+      expect(rankScores(scores, count, 'none').map(([index]) => index)).toEqual(order);
+    },
+  );
+
+  test('leave the row as it was', () => {
+    const scores = Float32Array.of(0.1, 0.7, 0.2);
+    rankScores(scores, 3, 'none');
+    rankScores(scores, 3, 'softmax');
+    expect(scores).toEqual(Float32Array.of(0.1, 0.7, 0.2));
+  });
+
+  test('are given without the digits that a float does not hold', () => {
+    expect(rankScores(Float32Array.of(0.1), 1, 'none')).toEqual([[0, 0.1]]);
+  });
+});
+
+describe('softmax', () => {
+  const logits = fc
+    .array(fc.float({ min: -1000, max: 1000, noNaN: true }), { minLength: 1, maxLength: 60 })
+    .map((values) => Float32Array.from(values));
+
+  test('makes scores from 0 to 1 that sum to 1, for logits of any size', () => {
+    fc.assert(
+      fc.property(logits, (values) => {
+        const scores = rankScores(values, values.length, 'softmax').map(([, score]) => score);
+        expect(Math.min(...scores)).toBeGreaterThanOrEqual(0);
+        expect(Math.max(...scores)).toBeLessThanOrEqual(1);
+        expect(scores.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 4);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('is right for logits whose exponentials are no numbers any more', () => {
+    const scores = rankScores(Float32Array.of(10_000, 10_000 + Math.LN2, -10_000), 3, 'softmax');
+    expect(scores.map(([index]) => index)).toEqual([1, 0, 2]);
+    expect(scores[0]?.[1]).toBeCloseTo(2 / 3, 3);
+    expect(scores[1]?.[1]).toBeCloseTo(1 / 3, 3);
+    expect(scores[2]?.[1]).toBe(0);
+  });
+
+  test('has the ratios of the exponentials', () => {
+    const scores = rankScores(Float32Array.of(Math.log(1), Math.log(2), Math.log(5)), 3, 'softmax');
+    expect(scores.map(([index]) => index)).toEqual([2, 1, 0]);
+    for (const [at, share] of [5 / 8, 2 / 8, 1 / 8].entries()) {
+      expect(scores[at]?.[1]).toBeCloseTo(share, 6);
+    }
+  });
+});

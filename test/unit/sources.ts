@@ -1,0 +1,35 @@
+// The repository as text, for the tests that read it.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { packageDirectory } from '../../shared/version.js';
+
+export interface Source {
+  /** Relative to the repository, as in `api/kinds/text.ts`. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Every TypeScript file below these folders. */
+export function readSources(...folders: string[]): Source[] {
+  const root = packageDirectory();
+  return folders.flatMap((folder) =>
+    readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => path.join(folder, name))
+      .map((file) => ({ file, text: readFileSync(path.join(root, file), 'utf8') })),
+  );
+}
+
+/** What a file imports, or exports from elsewhere: modules by name, our own files by their path. */
+export function importsOf({ file, text }: Source): string[] {
+  const patterns = [
+    /^(?:import|export)\b[^;'"]*?\bfrom\s+['"]([^'"]+)['"]/gm,
+    /^import\s+['"]([^'"]+)['"]/gm,
+    /\bimport\(\s*['"]([^'"]+)['"]\s*\)/g,
+    /\brequire\(\s*['"]([^'"]+)['"]\s*\)/g,
+  ];
+  return patterns
+    .flatMap((pattern) => [...text.matchAll(pattern)].map((match) => match[1] as string))
+    .map((name) => (name.startsWith('.') ? path.join(path.dirname(file), name) : name));
+}
