@@ -1,8 +1,10 @@
 // The dispatcher: from items to jobs.
 //
 // A *lane* is a model's way to the queue. It has at most one `add` in flight; the items that come
-// meanwhile share the next job, up to the model's batch size. An idle lane sends at once, so
-// nothing ever waits for a timer, and under load the jobs are batches already.
+// meanwhile share the next job, up to the model's batch size. A lane that nobody waits on sends at
+// once, so an idle system adds no delay. While earlier items are unanswered, the next ones gather
+// for up to `lingerMs`, which is far less than they will wait anyway: a job costs API, Redis and
+// worker about 0.6 ms of processor time together, however many items it holds.
 
 import { randomUUID } from 'node:crypto';
 import { type BatchJob, type Item, nowMs } from '../shared/contract.js';
@@ -11,6 +13,7 @@ import type { Model } from '../shared/models.js';
 import type { Queue } from './queue.js';
 import type { Replies, ScoredReply } from './replies.js';
 
+const lingerMsDefault = 3;
 /** The most bytes of binary input in one job. */
 const jobBytesMax = 32 * 1024 * 1024;
 
@@ -39,6 +42,10 @@ interface Lane {
   readonly model: Model;
   waiting: Entry[];
   sending: boolean;
+  /** Items that are in a job and not settled. */
+  unanswered: number;
+  /** Ends the gathering. */
+  hurry: () => void;
 }
 
 interface Entry {
@@ -52,14 +59,16 @@ export function makeDispatcher(options: {
   instance: string;
   queue: Pick<Queue, 'add' | 'cancel'>;
   replies: Replies;
+  /** How long items gather while earlier ones are unanswered. */
+  lingerMs?: number;
 }): Dispatcher {
-  const { instance, queue, replies } = options;
+  const { instance, queue, replies, lingerMs = lingerMsDefault } = options;
   const lanes = new Map<string, Lane>();
 
   const laneOf = (model: Model): Lane => {
     const known = lanes.get(model.queue);
     if (known) return known;
-    const lane: Lane = { model, waiting: [], sending: false };
+    const lane: Lane = { model, waiting: [], sending: false, unanswered: 0, hurry: () => {} };
     lanes.set(model.queue, lane);
     return lane;
   };
@@ -68,14 +77,29 @@ export function makeDispatcher(options: {
     if (lane.sending) return;
     lane.sending = true;
     while (lane.waiting.length > 0) {
+      if (isGathering(lane)) await linger(lane);
       lane.waiting = lane.waiting.filter((entry) => replies.isExpected(entry.item.id));
       const entries = takeEntries(lane);
-      if (entries.length > 0) await sendJob(lane.model, entries);
+      if (entries.length > 0) await sendJob(lane, entries);
     }
     lane.sending = false;
   };
 
-  const sendJob = async (model: Model, entries: readonly Entry[]) => {
+  const isGathering = (lane: Lane) =>
+    lingerMs > 0 && lane.unanswered > 0 && lane.waiting.length < lane.model.manifest.batch.max;
+
+  const linger = (lane: Lane) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, lingerMs);
+      lane.hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+
+  const sendJob = async (lane: Lane, entries: readonly Entry[]) => {
+    const { model } = lane;
+    lane.unanswered += entries.length;
     const job: BatchJob = { replyTo: instance, items: entries.map((entry) => entry.item) };
     const payload = new Map<string, Buffer>();
     for (const entry of entries) {
@@ -99,16 +123,20 @@ export function makeDispatcher(options: {
       const bytes = 'bytes' in input ? input.bytes : undefined;
       const entry: Entry = { item, bytes, isSent: false };
       lane.waiting.push(entry);
+      if (!isGathering(lane)) lane.hurry();
       void send(lane);
+      const settled = () => {
+        if (entry.isSent) lane.unanswered--;
+        if (lane.unanswered === 0) lane.hurry();
+      };
+      reply.then(settled, settled);
       return {
         id,
         reply,
         cancel: () => {
-          const error = new ScorelineError('client_closed', 'The client hung up.');
-          const isAwaited = replies.fail(id, error);
-          if (isAwaited && entry.isSent) {
-            queue.cancel(model.queue, id, deadlineAt).catch(() => {});
-          }
+          if (!replies.isExpected(id)) return;
+          replies.fail(id, new ScorelineError('client_closed', 'The client hung up.'));
+          if (entry.isSent) queue.cancel(model.queue, id, deadlineAt).catch(() => {});
         },
       };
     },

@@ -21,9 +21,9 @@ import { makeProblemHandler } from './problem.js';
 import { makeQueue } from './queue.js';
 import { makeReplies } from './replies.js';
 import { openReplyStream } from './reply-stream.js';
-import { makeHealthRoutes } from './routes/health.js';
-import { makeModelRoutes } from './routes/models.js';
-import { makeReferenceRoutes } from './routes/reference.js';
+import { addHealthRoutes } from './routes/health.js';
+import { addModelRoutes } from './routes/models.js';
+import { addReferenceRoutes } from './routes/reference.js';
 import { makeScore } from './scoring.js';
 
 export async function startApi(
@@ -81,9 +81,9 @@ export async function startApi(
     if (closing) response.setHeader('Connection', 'close');
     next();
   });
-  app.use(makeReferenceRoutes({ models, kinds, score, readJson, version: packageVersion() }));
-  app.use(makeModelRoutes({ models, kinds, score, readAny, queue }));
-  app.use(makeHealthRoutes({ models, queue, isClosing }));
+  addModelRoutes(app, { models, kinds, score, readAny, queue });
+  addReferenceRoutes(app, { models, kinds, score, readJson, version: packageVersion() });
+  addHealthRoutes(app, { models, queue, isClosing });
   app.use(notFound);
   app.use(makeProblemHandler(log, configuration.BODY_BYTES_MAX));
 

@@ -9,7 +9,8 @@
 // A held job can come back: while Redis was away its lock ran out. Then the work goes on once. A
 // job that was held by a worker that died is *suspect*: its items go to the quarantine, one by one.
 
-import { Worker as BullWorker, type Job, WaitingError } from 'bullmq';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker as BullWorker, type Job, WaitingError, type WorkerOptions } from 'bullmq';
 import { type BatchJob, type Item, type Keys, nowMs, type Reply } from '../shared/contract.js';
 import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
@@ -24,6 +25,8 @@ import type { Scored, Scorer } from './scorer.js';
 const cancellationCheckAfterMs = 50;
 /** How often an item may be in quarantine when its whole worker dies, before it counts as the cause. */
 const strikesMax = 3;
+/** How long a worker with one job waits for it to be done before it looks for another. */
+const firstJobMsMax = 2;
 const strikesTimeToLiveMs = 3_600_000;
 /** How many finished jobs are remembered, in case one comes back. */
 const finishedJobsMax = 1000;
@@ -67,7 +70,7 @@ export function makeConsumer(options: {
 
   const quarantine = makeQuarantine({ model, log });
   const batcher = makeBatcher<HeldItem>({ ...batch, run: runBatch });
-  const bull = new BullWorker(model.queue, process, {
+  const bull = new PatientWorker(model.queue, process, beforeFetch, {
     connection: redis,
     prefix: keys.prefix,
     concurrency: 1,
@@ -115,6 +118,17 @@ export function makeConsumer(options: {
     }
     // Not awaited: a payload that stays behind goes away by its time to live.
     if (itemBytes !== undefined) redis.unlink(keys.payload(id)).catch(() => {});
+  }
+
+  /**
+   * After an idle worker has taken a job, looking for the next one costs it the time in which it
+   * could answer the first: measured as 0.5 ms of the median at one client. So it looks when that
+   * job is done, or when it takes so long that more work can gather.
+   */
+  async function beforeFetch(): Promise<void> {
+    const [only, ...others] = held.values();
+    const isIdle = others.length === 0 && only?.items === 1;
+    if (isIdle) await Promise.race([only.done, delay(firstJobMsMax)]);
   }
 
   function hold(change: () => void): void {
@@ -252,6 +266,25 @@ export function makeConsumer(options: {
       quarantine.close();
     },
   };
+}
+
+class PatientWorker extends BullWorker<BatchJob, void> {
+  readonly #beforeFetch: () => Promise<void>;
+
+  constructor(
+    name: string,
+    process: (job: Job<BatchJob>, token?: string) => Promise<void>,
+    beforeFetch: () => Promise<void>,
+    options: WorkerOptions,
+  ) {
+    super(name, process, options);
+    this.#beforeFetch = beforeFetch;
+  }
+
+  protected override async moveToActive(token: string, name?: string) {
+    await this.#beforeFetch().catch(() => {});
+    return super.moveToActive(token, name);
+  }
 }
 
 interface Run {

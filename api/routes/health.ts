@@ -1,27 +1,29 @@
 // Probes. Live: the process answers. Ready: Redis can be reached, and every model has had a live
 // worker or is allowed to scale from zero.
 
-import { Router } from 'express';
+import type { Express } from 'express';
 import type { Model } from '../../shared/models.js';
 import { allow } from '../methods.js';
 import type { Queue } from '../queue.js';
 
-export function makeHealthRoutes(options: {
-  models: readonly Model[];
-  queue: Pick<Queue, 'countWorkers'>;
-  isClosing: () => boolean;
-}): Router {
+export function addHealthRoutes(
+  app: Express,
+  options: {
+    models: readonly Model[];
+    queue: Pick<Queue, 'countWorkers'>;
+    isClosing: () => boolean;
+  },
+): void {
   const { models, queue, isClosing } = options;
   const seen = new Set<string>();
-  const router = Router();
 
-  router.all(['/v2/health/live', '/v2/health/ready'], allow('GET', 'HEAD'));
+  app.all(['/v2/health/live', '/v2/health/ready'], allow('GET', 'HEAD'));
 
-  router.get('/v2/health/live', (_request, response) => {
+  app.get('/v2/health/live', (_request, response) => {
     response.json({ live: true });
   });
 
-  router.get('/v2/health/ready', async (_request, response) => {
+  app.get('/v2/health/ready', async (_request, response) => {
     const reason = await whyNotReady();
     if (reason === undefined) response.json({ ready: true });
     else response.status(503).json({ ready: false, reason });
@@ -42,6 +44,4 @@ export function makeHealthRoutes(options: {
     if (missing.length === 0) return undefined;
     return `no worker yet for ${missing.map((model) => model.name).join(', ')}`;
   }
-
-  return router;
 }

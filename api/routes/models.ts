@@ -1,6 +1,6 @@
 // The native contract: scoring by model, and the list of models.
 
-import { type Request, Router } from 'express';
+import type { Express, Request } from 'express';
 import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
 import { type Body, inputMissing, type ReadBody } from '../body.js';
@@ -13,30 +13,20 @@ import { asObject } from './reference.js';
 
 const addresses = ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'];
 
-export function makeModelRoutes(options: {
-  models: readonly Model[];
-  kinds: InputKinds;
-  score: Score;
-  readAny: ReadBody;
-  queue: Pick<Queue, 'countWorkers' | 'countDropped'>;
-}): Router {
+export function addModelRoutes(
+  app: Express,
+  options: {
+    models: readonly Model[];
+    kinds: InputKinds;
+    score: Score;
+    readAny: ReadBody;
+    queue: Pick<Queue, 'countWorkers' | 'countDropped'>;
+  },
+): void {
   const { models, kinds, score, readAny, queue } = options;
-  const router = Router();
 
-  router.get('/v1/models', async (_request, response) => {
-    const queues = models.map((model) => model.queue);
-    const workers = await queue.countWorkers(queues);
-    const dropped = await queue.countDropped(queues);
-    response.json({
-      models: models.map((model, index) =>
-        describe(model, { workers: workers[index] ?? 0, dropped: dropped[index] ?? 0 }),
-      ),
-    });
-  });
-
-  router.all(addresses, allow('POST'));
-  router.all('/v1/models', allow('GET', 'HEAD'));
-  router.post(addresses, async (request, response) => {
+  // First what is asked most: the router tries its routes one after the other.
+  app.post(addresses, async (request, response) => {
     const model = modelOf(request);
     const { input, given } = readInput(await readAny(request, response), model, request);
     const top = readTop(given, model);
@@ -51,6 +41,20 @@ export function makeModelRoutes(options: {
       timing: reply.timing,
     });
   });
+
+  app.get('/v1/models', async (_request, response) => {
+    const queues = models.map((model) => model.queue);
+    const workers = await queue.countWorkers(queues);
+    const dropped = await queue.countDropped(queues);
+    response.json({
+      models: models.map((model, index) =>
+        describe(model, { workers: workers[index] ?? 0, dropped: dropped[index] ?? 0 }),
+      ),
+    });
+  });
+
+  app.all(addresses, allow('POST'));
+  app.all('/v1/models', allow('GET', 'HEAD'));
 
   function modelOf(request: Request): Model {
     const model = findModel(models, String(request.params.model));
@@ -81,8 +85,6 @@ export function makeModelRoutes(options: {
     ];
     return { input: onlyOne(inputs), given: { ...request.query, ...fields } };
   }
-
-  return router;
 }
 
 function onlyOne(inputs: readonly RawInput[]): RawInput {

@@ -1,6 +1,6 @@
 // The reference contract: what clients of the architecture's first implementation speak.
 
-import { type Request, type Response, Router } from 'express';
+import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
 import { inputMissing, type ReadBody } from '../body.js';
@@ -9,28 +9,19 @@ import { allow } from '../methods.js';
 import { readDeadlineAt } from '../parameters.js';
 import type { Score } from '../scoring.js';
 
-export function makeReferenceRoutes(options: {
-  models: readonly Model[];
-  kinds: InputKinds;
-  score: Score;
-  readJson: ReadBody;
-  version: string;
-}): Router {
+export function addReferenceRoutes(
+  app: Express,
+  options: {
+    models: readonly Model[];
+    kinds: InputKinds;
+    score: Score;
+    readJson: ReadBody;
+    version: string;
+  },
+): void {
   const { models, kinds, score, readJson, version } = options;
-  const router = Router();
 
-  router.all('/score', allow('POST'));
-  router.all(['/', '/version'], allow('GET', 'HEAD'));
-
-  router.get('/', (_request, response) => {
-    response.type('text/plain').send('Healthy');
-  });
-
-  router.get('/version', (_request, response) => {
-    response.type('text/plain').send(version);
-  });
-
-  router.post('/score', async (request: Request, response: Response) => {
+  app.post('/score', async (request: Request, response: Response) => {
     const started = performance.now();
     const body = await readJson(request, response);
     const given = asObject(body.type === 'json' ? body.value : undefined);
@@ -53,6 +44,17 @@ export function makeReferenceRoutes(options: {
     });
   });
 
+  app.get('/', (_request, response) => {
+    response.type('text/plain').send('Healthy');
+  });
+
+  app.get('/version', (_request, response) => {
+    response.type('text/plain').send(version);
+  });
+
+  app.all('/score', allow('POST'));
+  app.all(['/', '/version'], allow('GET', 'HEAD'));
+
   /** The model that was named, or the first whose kind of input has the form that came. */
   function chooseModel(name: unknown, input: unknown): Model {
     if (name !== undefined) return findModel(models, String(name));
@@ -63,8 +65,6 @@ export function makeReferenceRoutes(options: {
       'Expected "input" to be a text, or {"<name>": "<base64 of an image>"}, for a model that is served here; got something else. See GET /v1/models.',
     );
   }
-
-  return router;
 }
 
 export function asObject(value: unknown): Record<string, unknown> {

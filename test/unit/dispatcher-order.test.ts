@@ -112,6 +112,7 @@ async function live(scheduler: Scheduler, { batchMax, plans, rejections, ticksMs
   };
 
   const dispatcher = makeDispatcher({
+    lingerMs: 0,
     instance: 'api-1',
     replies,
     queue: { add, cancel: async () => {} },

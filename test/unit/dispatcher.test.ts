@@ -23,6 +23,7 @@ function makeObserved() {
   const cancelled: { queue: string; itemId: string; deadlineAt: number }[] = [];
   const replies = makeReplies({ isQueueAway: () => false });
   const dispatcher = makeDispatcher({
+    lingerMs: 0,
     instance: 'api-1',
     replies,
     queue: {
