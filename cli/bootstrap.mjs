@@ -14,7 +14,9 @@ const [command = 'start'] = process.argv.slice(2);
 checkNode();
 if (dependenciesAreOld()) {
   say('Installing the dependencies (once) …');
-  run('npm', ['ci', '--no-audit', '--no-fund']);
+  // Not `npm ci`, which refuses a lock file that does not name the builds of its optional packages
+  // for every platform there is. The versions are those of the lock file all the same.
+  run('npm', ['install', '--no-save']);
 }
 removeLeftovers(path.join(root, 'dist'));
 run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc')]);
