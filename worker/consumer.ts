@@ -7,7 +7,7 @@
 // batch and the one behind it, and no more, so that other workers find work too.
 //
 // A held job can come back: while Redis was away its lock ran out. Then the work goes on once. A
-// job that was held by a worker that died is *suspect*: its items go to the quarantine, one by one.
+// job that was held by a worker that died is *suspect*: it goes to the quarantine.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker as BullWorker, type Job, WaitingError, type WorkerOptions } from 'bullmq';
