@@ -1,10 +1,13 @@
 // The dispatcher: from items to jobs.
 //
 // A *lane* is a model's way to the queue. It has at most one `add` in flight; the items that come
-// meanwhile share the next job, up to the model's batch size. A lane that nobody waits on sends at
-// once, so an idle system adds no delay. While earlier items are unanswered, the next ones gather
-// for up to `lingerMs`, which is far less than they will wait anyway: a job costs API, Redis and
-// worker about 0.6 ms of processor time together, however many items it holds.
+// meanwhile share the next job. A lane with fewer than two jobs unanswered sends at once, so a
+// system that is not busy adds no delay. With two, one is worked on and the other is next, and the
+// items that come gather until one of the two is answered, a job is full, or `lingerMs` has passed,
+// which is far less than they will wait anyway.
+//
+// A job costs API, Redis and worker about 1 ms of processor time together, however many items it
+// holds. So where a model's batches take a few milliseconds, a job holds several of them.
 
 import { randomUUID } from 'node:crypto';
 import { type BatchJob, type Item, nowMs } from '../shared/contract.js';
@@ -13,7 +16,12 @@ import type { Model } from '../shared/models.js';
 import type { Queue } from './queue.js';
 import type { Replies, ScoredReply } from './replies.js';
 
-const lingerMsDefault = 3;
+const lingerMsDefault = 6;
+/** Jobs that are unanswered before the next items gather. */
+const jobsAhead = 2;
+/** A job holds as many batches as this model time has room for, so that work still spreads. */
+const jobComputeMsMax = 20;
+const jobBatchesMax = 4;
 /** The most bytes of binary input in one job. */
 const jobBytesMax = 32 * 1024 * 1024;
 
@@ -42,8 +50,10 @@ interface Lane {
   readonly model: Model;
   waiting: Entry[];
   sending: boolean;
-  /** Items that are in a job and not settled. */
-  unanswered: number;
+  /** Jobs with items that are not settled. */
+  unansweredJobs: number;
+  /** The model's time for the last batch that was answered. */
+  batchMs: number;
   /** Ends the gathering. */
   hurry: () => void;
 }
@@ -51,7 +61,8 @@ interface Lane {
 interface Entry {
   readonly item: Item;
   readonly bytes: Buffer | undefined;
-  isSent: boolean;
+  /** Undefined until it is sent. */
+  job: { unanswered: number } | undefined;
 }
 
 export function makeDispatcher(options: {
@@ -68,7 +79,7 @@ export function makeDispatcher(options: {
   const laneOf = (model: Model): Lane => {
     const known = lanes.get(model.queue);
     if (known) return known;
-    const lane: Lane = { model, waiting: [], sending: false, unanswered: 0, hurry: () => {} };
+    const lane: Lane = { model, waiting: [], sending: false, unansweredJobs: 0, batchMs: jobComputeMsMax, hurry: () => {} };
     lanes.set(model.queue, lane);
     return lane;
   };
@@ -86,7 +97,7 @@ export function makeDispatcher(options: {
   };
 
   const isGathering = (lane: Lane) =>
-    lingerMs > 0 && lane.unanswered > 0 && lane.waiting.length < lane.model.manifest.batch.max;
+    lane.unansweredJobs >= jobsAhead && lane.waiting.length < jobItemsMax(lane);
 
   const linger = (lane: Lane) =>
     new Promise<void>((resolve) => {
@@ -99,11 +110,12 @@ export function makeDispatcher(options: {
 
   const sendJob = async (lane: Lane, entries: readonly Entry[]) => {
     const { model } = lane;
-    lane.unanswered += entries.length;
     const job: BatchJob = { replyTo: instance, items: entries.map((entry) => entry.item) };
+    const progress = { unanswered: entries.length };
+    lane.unansweredJobs++;
     const payload = new Map<string, Buffer>();
     for (const entry of entries) {
-      entry.isSent = true;
+      entry.job = progress;
       if (entry.bytes) payload.set(entry.item.id, entry.bytes);
     }
     try {
@@ -121,31 +133,40 @@ export function makeDispatcher(options: {
       const item: Item = { id, submittedAt: nowMs(), deadlineAt, top, ...text };
       const lane = laneOf(model);
       const bytes = 'bytes' in input ? input.bytes : undefined;
-      const entry: Entry = { item, bytes, isSent: false };
+      const entry: Entry = { item, bytes, job: undefined };
       lane.waiting.push(entry);
       if (!isGathering(lane)) lane.hurry();
       void send(lane);
       const settled = () => {
-        if (entry.isSent) lane.unanswered--;
-        if (lane.unanswered === 0) lane.hurry();
+        if (entry.job && --entry.job.unanswered === 0) lane.unansweredJobs--;
+        if (!isGathering(lane)) lane.hurry();
       };
-      reply.then(settled, settled);
+      reply.then(({ timing }) => {
+        lane.batchMs = timing.computeMs;
+        settled();
+      }, settled);
       return {
         id,
         reply,
         cancel: () => {
           if (!replies.isExpected(id)) return;
           replies.fail(id, new ScorelineError('client_closed', 'The client hung up.'));
-          if (entry.isSent) queue.cancel(model.queue, id, deadlineAt).catch(() => {});
+          if (entry.job) queue.cancel(model.queue, id, deadlineAt).catch(() => {});
         },
       };
     },
   };
 }
 
-/** Takes the entries of the next job off the lane: as many as make a batch. */
+/** How many items the next job may hold: whole batches. */
+function jobItemsMax({ model, batchMs }: Lane): number {
+  const batches = Math.floor(jobComputeMsMax / batchMs);
+  return model.manifest.batch.max * Math.min(Math.max(batches, 1), jobBatchesMax);
+}
+
+/** Takes the entries of the next job off the lane. */
 function takeEntries(lane: Lane): Entry[] {
-  const max = lane.model.manifest.batch.max;
+  const max = jobItemsMax(lane);
   let bytes = 0;
   let count = 0;
   for (const entry of lane.waiting.slice(0, max)) {
