@@ -87,7 +87,7 @@ const api = {
   RESULTS_MAX: integer(1, 10_000_000)
     .default(100_000)
     .describe(
-      'The most results that are kept in Redis at a time, for all API processes and models; each takes 0.5 kB for a few classes, up to 30 kB for a thousand. Beyond it requests with an `Idempotency-Key` get 429; those without one go on.',
+      'The most results that are kept in Redis at a time, for all API processes and models; each takes 0.6 kB for a few classes, 30 kB for a thousand. Beyond it requests with an `Idempotency-Key` get 429; those without one go on.',
     ),
   CONNECTIONS_MAX: integer(1, 1_000_000)
     .default(10_000)

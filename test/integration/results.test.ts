@@ -137,6 +137,17 @@ describe('the bound', () => {
     expect(await redis.client.zcard(keys.results)).toBe(1);
   });
 
+  test('counts nothing that is over, however much of it there is', async () => {
+    const over = Array.from({ length: 3000 }, (_, at) => [at, `over-${at}`]).flat();
+    await redis.client.zadd(keys.results, ...over);
+    const results = inApi({ resultsMax: 2 });
+    await results.claim(identityOf('one', 'a'), nowMs());
+    await results.claim(identityOf('two', 'a'), nowMs());
+    const refused = results.claim(identityOf('three', 'a'), nowMs());
+    await expect(refused).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 60 });
+    expect(await redis.client.zcard(keys.results)).toBe(2);
+  });
+
   test('has room again when results are gone', async () => {
     const results = inApi({ keepMs: 100, resultsMax: 1 });
     await results.claim(identityOf('one', 'a'), nowMs());
