@@ -33,6 +33,8 @@ export interface Submission {
   readonly input: PreparedInput;
   readonly top: number;
   readonly deadlineAt: number;
+  /** For an item whose reply is kept: its id, which nobody else may wait for, and for how long. */
+  readonly keep?: { readonly id: string; readonly keepMs: number } | undefined;
 }
 
 export interface Ticket {
@@ -126,11 +128,12 @@ export function makeDispatcher(options: {
   };
 
   return {
-    submit({ model, input, top, deadlineAt }) {
-      const id = randomUUID();
+    submit({ model, input, top, deadlineAt, keep }) {
+      const id = keep?.id ?? randomUUID();
       const reply = replies.expect(id, deadlineAt);
       const text = 'text' in input ? { text: input.text } : {};
-      const item: Item = { id, submittedAt: nowMs(), deadlineAt, top, ...text };
+      const kept = keep === undefined ? undefined : { keepMs: keep.keepMs };
+      const item: Item = { id, submittedAt: nowMs(), deadlineAt, top, ...text, ...kept };
       const lane = laneOf(model);
       const bytes = 'bytes' in input ? input.bytes : undefined;
       const entry: Entry = { item, bytes, job: undefined };

@@ -113,7 +113,7 @@ async function storePayload(
   await redis.multi().hset(key, new Map(payload)).pexpire(key, timeToLiveMs).exec();
 }
 
-function queueUnavailable(cause: unknown): ScorelineError {
+export function queueUnavailable(cause: unknown): ScorelineError {
   return new ScorelineError(
     'queue_unavailable',
     'The queue cannot be reached at the moment. Nothing was kept of this request: ask again shortly.',

@@ -8,6 +8,7 @@ import { nowMs, type Reply } from '../shared/contract.js';
 import { errorTable, ScorelineError } from '../shared/errors.js';
 
 export type ScoredReply = Extract<Reply, { scores: unknown }>;
+type FailedReply = Extract<Reply, { error: unknown }>;
 
 interface Waiter {
   resolve(reply: ScoredReply): void;
@@ -58,12 +59,7 @@ export function makeReplies(options: { isQueueAway?: () => boolean } = {}): Repl
       }),
     isExpected: (id) => waiters.has(id),
     settle(reply) {
-      if ('error' in reply) {
-        // A worker of a later release may know errors that we do not.
-        const isKnown = Object.hasOwn(errorTable, reply.error.code);
-        const code = isKnown ? reply.error.code : 'internal_error';
-        return fail(reply.id, new ScorelineError(code, reply.error.detail));
-      }
+      if ('error' in reply) return fail(reply.id, errorOfReply(reply));
       const waiter = leave(reply.id);
       waiter?.resolve(reply);
       return waiter !== undefined;
@@ -78,6 +74,12 @@ export function makeReplies(options: { isQueueAway?: () => boolean } = {}): Repl
   };
 }
 
+export function errorOfReply({ error }: FailedReply): ScorelineError {
+  // A worker of a later release may know errors that we do not.
+  const isKnown = Object.hasOwn(errorTable, error.code);
+  return new ScorelineError(isKnown ? error.code : 'internal_error', error.detail);
+}
+
 function queueAway(): ScorelineError {
   return new ScorelineError(
     'queue_unavailable',
@@ -86,7 +88,7 @@ function queueAway(): ScorelineError {
   );
 }
 
-function deadlineExceeded(): ScorelineError {
+export function deadlineExceeded(): ScorelineError {
   return new ScorelineError(
     'deadline_exceeded',
     'Expected an answer before the deadline; none came. The workers are busy or not there yet: ask again, or allow more time.',

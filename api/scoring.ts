@@ -1,40 +1,63 @@
-// The way of a request through the API: permit, preparation, queue, reply.
+// The way of a request through the API: permit, preparation, queue, reply. One that may be repeated
+// goes by api/repeatable.ts.
 
 import type { Response } from 'express';
 import { nowMs } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
-import type { Admission } from './admission.js';
-import type { Dispatcher, Ticket } from './dispatcher.js';
+import type { Admission, Permit } from './admission.js';
+import type { Dispatcher, PreparedInput, Ticket } from './dispatcher.js';
 import type { InputKinds, RawInput } from './kinds.js';
+import { makeScoreRepeatable } from './repeatable.js';
 import type { ScoredReply } from './replies.js';
+import type { Results } from './results.js';
 
 export interface ScoreRequest {
   readonly model: Model;
   readonly inputs: readonly RawInput[];
   readonly top: number;
   readonly deadlineAt: number;
+  /** The caller's `Idempotency-Key`. */
+  readonly key?: string | undefined;
 }
 
 /** Scores the inputs of one request; one reply for each, in order. */
 export type Score = (request: ScoreRequest, response: Response) => Promise<ScoredReply[]>;
 
+/** @throws ScorelineError `overloaded` */
+export type Admit = (request: ScoreRequest) => Permit;
+/** Validates the inputs and makes them ready for the worker. */
+export type Prepare = (request: ScoreRequest) => Promise<PreparedInput[]>;
+
 export function makeScore(options: {
   admission: Admission;
   kinds: InputKinds;
   dispatcher: Dispatcher;
+  results: Results;
   isClosing: () => boolean;
 }): Score {
-  const { admission, kinds, dispatcher, isClosing } = options;
+  const { admission, kinds, dispatcher, results, isClosing } = options;
 
-  return async ({ model, inputs, top, deadlineAt }, response) => {
-    if (isClosing()) throw shuttingDown();
-    const permit = admission.admit({
+  const admit: Admit = ({ model, inputs, deadlineAt }) =>
+    admission.admit({
       queue: model.queue,
       batchMax: model.manifest.batch.max,
       count: inputs.length,
       deadlineMs: deadlineAt - nowMs(),
     });
+
+  const prepare: Prepare = ({ model, inputs }) => {
+    const kind = kinds[model.manifest.input.kind];
+    return Promise.all(inputs.map((input) => kind.prepare(input, model)));
+  };
+
+  const scoreRepeatable = makeScoreRepeatable({ admit, prepare, dispatcher, results });
+
+  return async (request, response) => {
+    if (isClosing()) throw shuttingDown();
+    if (request.key !== undefined) return scoreRepeatable(request, request.key, response);
+    const { model, top, deadlineAt } = request;
+    const permit = admit(request);
     const tickets: Ticket[] = [];
     let isAnswered = false;
     const cancel = () => {
@@ -42,8 +65,7 @@ export function makeScore(options: {
     };
     response.once('close', cancel);
     try {
-      const kind = kinds[model.manifest.input.kind];
-      const prepared = await Promise.all(inputs.map((input) => kind.prepare(input, model)));
+      const prepared = await prepare(request);
       if (response.destroyed) throw new ScorelineError('client_closed', 'The client hung up.');
       for (const input of prepared) {
         tickets.push(dispatcher.submit({ model, input, top, deadlineAt }));

@@ -21,6 +21,7 @@ import { makeProblemHandler } from './problem.js';
 import { makeQueue } from './queue.js';
 import { makeReplies } from './replies.js';
 import { openReplyStream } from './reply-stream.js';
+import { makeResults } from './results.js';
 import { addHealthRoutes } from './routes/health.js';
 import { addModelRoutes } from './routes/models.js';
 import { addReferenceRoutes } from './routes/reference.js';
@@ -72,7 +73,13 @@ export async function startApi(
     now: () => performance.now(),
   });
   const dispatcher = makeDispatcher({ instance, queue, replies });
-  const score = makeScore({ admission, kinds, dispatcher, isClosing });
+  const results = makeResults({
+    redis: producer,
+    keys,
+    keepMs: configuration.RESULT_MS,
+    resultsMax: configuration.RESULTS_MAX,
+  });
+  const score = makeScore({ admission, kinds, dispatcher, results, isClosing });
   const { readJson, readAny } = makeBodyReaders(configuration.BODY_BYTES_MAX);
 
   const app = makeApp();

@@ -79,6 +79,16 @@ const api = {
     .describe(
       'The most jobs in the queue of a model, from all API processes; a job holds up to a batch of inputs. Beyond it clients get 429. Raising it costs memory in Redis.',
     ),
+  RESULT_MS: integer(100, 86_400_000)
+    .default(600_000)
+    .describe(
+      'How long the result of a request with an `Idempotency-Key` is kept for a repeat. Lowering it lets a late repeat cost model time again; raising it costs memory in Redis.',
+    ),
+  RESULTS_MAX: integer(1, 10_000_000)
+    .default(100_000)
+    .describe(
+      'The most results that are kept in Redis at a time, for all API processes and models; each takes 0.6 kB for a few classes, 30 kB for a thousand. Beyond it requests with an `Idempotency-Key` get 429; those without one go on.',
+    ),
   CONNECTIONS_MAX: integer(1, 1_000_000)
     .default(10_000)
     .describe(
@@ -116,6 +126,11 @@ const schemas = {
     .refine((given) => given.IMAGES_PER_REQUEST_MAX <= given.PERMITS_MAX, {
       path: ['IMAGES_PER_REQUEST_MAX'],
       message: 'expected at most PERMITS_MAX, or such a request never gets its permits',
+    })
+    .refine((given) => given.IMAGES_PER_REQUEST_MAX <= given.RESULTS_MAX, {
+      path: ['RESULTS_MAX'],
+      message:
+        'expected at least IMAGES_PER_REQUEST_MAX, or such a request never fits with an Idempotency-Key',
     })
     .refine((given) => given.HEADERS_MS_MAX <= given.REQUEST_MS_MAX, {
       path: ['HEADERS_MS_MAX'],

@@ -17,6 +17,8 @@ export interface Item {
   readonly top: number;
   /** The input itself where it is text. Binary input lies beside the job, see `payloadKey`. */
   readonly text?: string;
+  /** The caller may ask again: the reply is kept for this long, and the first one kept counts. */
+  readonly keepMs?: number;
 }
 
 export interface BatchJob {
@@ -56,6 +58,12 @@ export function makeKeys(prefix: string) {
     strikes: (job: string) => `${prefix}:strikes:${job}`,
     /** Hash of a queue's counts: `dropped` items. */
     counts: (queue: string) => `${prefix}:counts:${queue}`,
+    /** The fingerprint of the request that a caller's key stands for. */
+    fingerprint: (scope: string) => `${prefix}:fingerprint:${scope}`,
+    /** The reply to one item, as JSON, kept for a caller that asks again. */
+    result: (item: string) => `${prefix}:result:${item}`,
+    /** Sorted set of the items whose replies are kept or may come to be, by when they are gone. */
+    results: `${prefix}:results`,
     /** Sorted set of live workers of a queue, by the time their word expires. */
     workers: (queue: string) => `${prefix}:workers:${queue}`,
   };

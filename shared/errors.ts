@@ -15,6 +15,12 @@ export const errorTable = {
   image_too_large: { status: 413, retry: false, title: 'The image has too many pixels' },
   too_many_inputs: { status: 400, retry: false, title: 'The request holds too many inputs' },
   parameter_invalid: { status: 400, retry: false, title: 'A parameter has a wrong value' },
+  idempotency_key_invalid: { status: 400, retry: false, title: 'The Idempotency-Key is malformed' },
+  idempotency_key_reused: {
+    status: 422,
+    retry: false,
+    title: 'The Idempotency-Key stands for another request',
+  },
   deadline_invalid: { status: 400, retry: false, title: 'The deadline is not a valid number' },
   body_too_large: { status: 413, retry: false, title: 'The body is too large' },
   unsupported_media_type: { status: 415, retry: false, title: 'The content type is not accepted' },

@@ -19,6 +19,7 @@ import { makeBatcher } from './batcher.js';
 import { bytesOfItem } from './kinds.js';
 import { makeQuarantine, modelCrashed, type ScoreInQuarantine } from './quarantine.js';
 import type { SendReplies } from './replies.js';
+import type { Results } from './results.js';
 import type { Scored, Scorer } from './scorer.js';
 
 /** Items that waited longer than this may have been cancelled meanwhile; asking costs a round trip. */
@@ -58,10 +59,11 @@ export function makeConsumer(options: {
   scorer: Scorer;
   redis: Redis;
   keys: Keys;
+  kept: Results;
   sendReplies: SendReplies;
   log: Logger;
 }): Consumer {
-  const { model, scorer, redis, keys, sendReplies, log } = options;
+  const { model, scorer, redis, keys, kept, sendReplies, log } = options;
   const { batch, input } = model.manifest;
   const itemBytes = bytesOfItem(input);
   const heldItemsMax = 2 * batch.max;
@@ -185,10 +187,8 @@ export function makeConsumer(options: {
   async function takeItems(job: Job<BatchJob>): Promise<HeldItem[]> {
     const takenAt = nowMs();
     const items = await dropAbandoned(job.data.items, takenAt);
-    const inputs =
-      itemBytes === undefined || items.length === 0
-        ? []
-        : await redis.hmgetBuffer(keys.payload(job.id as string), ...items.map((item) => item.id));
+    const [inputs, known] = await Promise.all([fetchInputs(job, items), kept.find(items)]);
+    await answerKnown(job, items, known);
     return items
       .map((item, index) => ({
         ...item,
@@ -196,7 +196,24 @@ export function makeConsumer(options: {
         replyTo: job.data.replyTo,
         takenAt,
       }))
-      .filter(isWhole);
+      .filter((item) => isWhole(item) && !known.has(item.id));
+  }
+
+  async function fetchInputs(job: Job<BatchJob>, items: readonly Item[]) {
+    if (itemBytes === undefined || items.length === 0) return [];
+    return redis.hmgetBuffer(keys.payload(job.id as string), ...items.map((item) => item.id));
+  }
+
+  /** Answers items that were asked for again when their results were there already. */
+  async function answerKnown(
+    job: Job<BatchJob>,
+    items: readonly Item[],
+    known: ReadonlyMap<string, Reply>,
+  ): Promise<void> {
+    if (known.size === 0) return;
+    log.debug({ model: model.name, items: known.size }, 'answered with kept results');
+    const replies = new Map([[job.data.replyTo, [...known.values()]]]);
+    await sendReplies(replies, Math.max(...items.map((item) => item.deadlineAt)));
   }
 
   async function dropAbandoned(items: readonly Item[], takenAt: number): Promise<readonly Item[]> {
@@ -243,9 +260,11 @@ export function makeConsumer(options: {
     results: readonly Scored[],
     run: Run,
   ): Promise<void> {
+    const made = items.map((item, index) => makeReply(item, results[index] as Scored, run));
+    const final = await kept.keep(items, made);
     const replies = new Map<string, Reply[]>();
     for (const [index, item] of items.entries()) {
-      const reply = makeReply(item, results[index] as Scored, run);
+      const reply = final[index] as Reply;
       const others = replies.get(item.replyTo);
       if (others) others.push(reply);
       else replies.set(item.replyTo, [reply]);

@@ -35,26 +35,32 @@ export function makeSendReplies(options: { redis: Redis; keys: Keys; log: Logger
       JSON.stringify(replies),
     );
 
-  const sendUntil = async (instance: string, replies: readonly Reply[], deadlineAt: number) => {
-    for (;;) {
-      try {
-        await send(instance, replies);
-        return;
-      } catch (thrown) {
-        const reason = coerceError(thrown).message;
-        if (nowMs() > deadlineAt || redis.status === 'end') {
-          log.error({ reason, replies: replies.length }, 'replies could not be sent in time');
-          return;
-        }
-        log.warn({ reason }, 'replies cannot be sent; trying again. Is the memory of Redis full?');
-        await delay(retryAfterMs);
-      }
-    }
-  };
-
   return async (replies, deadlineAt) => {
     await Promise.all(
-      [...replies].map(([instance, batch]) => sendUntil(instance, batch, deadlineAt)),
+      [...replies].map(([instance, batch]) =>
+        tryUntil(deadlineAt, () => send(instance, batch), { redis, log, replies: batch.length }),
+      ),
     );
   };
+}
+
+/** Tries until it works. Undefined when the deadline of the replies has passed before that. */
+export async function tryUntil<T>(
+  deadlineAt: number,
+  send: () => Promise<T>,
+  { redis, log, replies }: { redis: Redis; log: Logger; replies: number },
+): Promise<T | undefined> {
+  for (;;) {
+    try {
+      return await send();
+    } catch (thrown) {
+      const reason = coerceError(thrown).message;
+      if (nowMs() > deadlineAt || redis.status === 'end') {
+        log.error({ reason, replies }, 'replies could not be sent in time');
+        return undefined;
+      }
+      log.warn({ reason }, 'replies cannot be sent; trying again. Is the memory of Redis full?');
+      await delay(retryAfterMs);
+    }
+  }
 }

@@ -10,6 +10,7 @@ import { connectConsumer, waitUntilReady } from '../shared/redis.js';
 import { makeConsumer } from './consumer.js';
 import { announce } from './presence.js';
 import { makeSendReplies } from './replies.js';
+import { makeResults } from './results.js';
 import { openScorer } from './scorer.js';
 
 /** What of SHUTDOWN_MS is kept for handing back what is not done by then. */
@@ -40,9 +41,10 @@ export async function startWorker(
   const redis = connectConsumer({ url: configuration.REDIS_URL, name: 'worker', log });
   await waitUntilReady(redis, log);
   const keys = makeKeys(configuration.QUEUE_PREFIX);
+  const kept = makeResults({ redis, keys, log });
   const sendReplies = makeSendReplies({ redis, keys, log });
   const consumers = scorers.map(({ model, scorer }) =>
-    makeConsumer({ model, scorer, redis, keys, sendReplies, log }),
+    makeConsumer({ model, scorer, redis, keys, kept, sendReplies, log }),
   );
   const presence = await announce({
     redis,

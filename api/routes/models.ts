@@ -4,6 +4,7 @@ import type { Express, Request } from 'express';
 import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
 import { type Body, inputMissing, type ReadBody } from '../body.js';
+import { readIdempotencyKey } from '../idempotency.js';
 import { type InputKinds, outputKinds, type RawInput } from '../kinds.js';
 import { allow } from '../methods.js';
 import { type Given, readDeadlineAt, readTop } from '../parameters.js';
@@ -31,7 +32,8 @@ export function addModelRoutes(
     const { input, given } = readInput(await readAny(request, response), model, request);
     const top = readTop(given, model);
     const deadlineAt = readDeadlineAt(request, given, model);
-    const [reply] = await score({ model, inputs: [input], top, deadlineAt }, response);
+    const key = readIdempotencyKey(request);
+    const [reply] = await score({ model, inputs: [input], top, deadlineAt, key }, response);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
     response.json({
       model: model.name,

@@ -4,6 +4,7 @@ import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
 import { inputMissing, type ReadBody } from '../body.js';
+import { readIdempotencyKey } from '../idempotency.js';
 import { type InputKinds, outputKinds } from '../kinds.js';
 import { allow } from '../methods.js';
 import { readDeadlineAt } from '../parameters.js';
@@ -33,7 +34,8 @@ export function addReferenceRoutes(
     const deadlineAt = readDeadlineAt(request, { ...request.query, ...given }, model);
     const top = output.referenceTop(model);
 
-    const replies = await score({ model, inputs, top, deadlineAt }, response);
+    const key = readIdempotencyKey(request);
+    const replies = await score({ model, inputs, top, deadlineAt, key }, response);
     const results = replies.map(({ scores }, index) => ({
       name: inputs[index]?.name ?? '',
       scores,

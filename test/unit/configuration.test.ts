@@ -16,11 +16,20 @@ describe('the configuration', () => {
       IMAGES_PER_REQUEST_MAX: 16,
       PERMITS_MAX: 1024,
       QUEUE_JOBS_MAX: 10_000,
+      RESULT_MS: 600_000,
+      RESULTS_MAX: 100_000,
       CONNECTIONS_MAX: 10_000,
       HEADERS_MS_MAX: 10_000,
       REQUEST_MS_MAX: 60_000,
       SHUTDOWN_MS: 35_000,
     });
+  });
+
+  test('leaves room for the results of the largest request', () => {
+    const bounds = { RESULTS_MAX: '15', IMAGES_PER_REQUEST_MAX: '16' };
+    const error = errorOf(() => readConfiguration('api', bounds));
+    expect(error.message).toMatch(/^RESULTS_MAX: expected at least IMAGES_PER_REQUEST_MAX.*"15"$/);
+    expect(readConfiguration('api', { ...bounds, RESULTS_MAX: '16' }).RESULTS_MAX).toBe(16);
   });
 
   test('has defaults for a worker, which leaves before the platform kills it', () => {

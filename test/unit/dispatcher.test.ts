@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { makeDispatcher, type PreparedInput } from '../../api/dispatcher.js';
+import { makeDispatcher, type PreparedInput, type Submission } from '../../api/dispatcher.js';
 import { makeReplies } from '../../api/replies.js';
 import { type BatchJob, nowMs } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';
@@ -39,9 +39,12 @@ function makeObserved() {
     added,
     cancelled,
     replies,
-    submit(input: string | PreparedInput, { model = small, deadlineAt = nowMs() + 1000 } = {}) {
+    submit(
+      input: string | PreparedInput,
+      { model = small, deadlineAt = nowMs() + 1000, keep }: Partial<Submission> = {},
+    ) {
       const prepared = typeof input === 'string' ? { text: input } : input;
-      const ticket = dispatcher.submit({ model, input: prepared, top: 2, deadlineAt });
+      const ticket = dispatcher.submit({ model, input: prepared, top: 2, deadlineAt, keep });
       const outcome = ticket.reply.then(
         (reply) => reply.scores,
         (error: ScorelineError) => error.code,
@@ -144,6 +147,15 @@ describe('a job', () => {
       items: [{ id, submittedAt, deadlineAt: submittedAt + 700, top: 2, text: 'hello' }],
     });
     expect(added[0]?.payload.size).toBe(0);
+  });
+
+  test('says of an item that is kept its given id, and for how long', async () => {
+    const { submit, added, replies } = makeObserved();
+    const { id, outcome } = submit('hello', { keep: { id: 'given', keepMs: 500 } });
+    expect(id).toBe('given');
+    expect(added[0]?.job.items[0]).toMatchObject({ id: 'given', keepMs: 500, text: 'hello' });
+    replies.settle({ id, scores: [[1, 0.5]], timing });
+    expect(await outcome).toEqual([[1, 0.5]]);
   });
 
   test('carries binary inputs beside it by item id, and not inside', async () => {

@@ -1,0 +1,412 @@
+// Requests that are sent again with the same Idempotency-Key.
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { makeKeys } from '../../shared/contract.js';
+import {
+  type Answer,
+  ask,
+  openRedis,
+  post,
+  root,
+  serviceEnvironment,
+  type TestRedis,
+  waitUntil,
+} from '../harness.js';
+import { photograph } from '../integration/photographs.js';
+
+const text = '/v1/models/faq-matcher/score';
+const image = '/v1/models/efficientnet-lite0/score';
+const input = 'why is 0.1 + 0.2 not 0.3';
+const cat = photograph('siamese-cat.jpg');
+const coffee = photograph('coffee.png');
+
+interface RunningApi {
+  readonly url: string;
+  kill(): Promise<void>;
+}
+
+interface RunningWorker {
+  /** Items that the model has scored, by the lines of the log. */
+  scored(): number;
+  kill(): Promise<void>;
+}
+
+/** Processes with a prefix of their own in the Redis of the file, so that tests do not meet. */
+interface Site {
+  readonly prefix: string;
+  startApi(changes?: NodeJS.ProcessEnv): Promise<RunningApi>;
+  startWorker(): Promise<RunningWorker>;
+  jobsWaiting(model?: string): Promise<number>;
+  close(): Promise<void>;
+}
+
+let redis: TestRedis;
+let site: Site;
+let api: string;
+let worker: RunningWorker;
+
+beforeAll(async () => {
+  redis = await openRedis();
+  site = openSite('faq-matcher,efficientnet-lite0');
+  [{ url: api }, worker] = await Promise.all([site.startApi(), site.startWorker()]);
+});
+
+afterAll(async () => {
+  await site?.close();
+  await redis?.close();
+});
+
+function openSite(models = 'faq-matcher'): Site {
+  const prefix = `site-${randomUUID()}`;
+  const processes: ChildProcess[] = [];
+  const environment = (changes?: NodeJS.ProcessEnv) =>
+    serviceEnvironment({
+      redisUrl: redis.url,
+      models,
+      environment: { QUEUE_PREFIX: prefix, ...changes },
+    });
+  const start = (role: 'api' | 'worker', changes?: NodeJS.ProcessEnv) => {
+    const child = fork(path.join(root, `dist/${role}/main.js`), [], {
+      env: environment(changes),
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    processes.push(child);
+    const ready = Promise.race([
+      once(child, 'message'),
+      once(child, 'exit').then(() => Promise.reject(new Error(`The ${role} has ended.`))),
+    ]);
+    ready.catch(() => {});
+    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+    return { child, lines, ready };
+  };
+  return {
+    prefix,
+    async startApi(changes) {
+      const { child, ready } = start('api', changes);
+      const [{ port }] = await ready;
+      return { url: `http://127.0.0.1:${port}`, kill: () => kill(child) };
+    },
+    async startWorker() {
+      let scored = 0;
+      const { child, lines, ready } = start('worker', { LOG_LEVEL: 'debug' });
+      lines.on('line', (line) => {
+        const { msg, batchSize } = JSON.parse(line);
+        if (msg === 'scored') scored += batchSize;
+      });
+      await ready;
+      return { scored: () => scored, kill: () => kill(child) };
+    },
+    jobsWaiting: (model = 'faq-matcher') => redis.client.llen(`${prefix}:${model}@1:wait`),
+    close: async () => {
+      await Promise.all(processes.map(kill));
+    },
+  };
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
+
+/** A site that ends with the test. */
+function openOwnSite(models?: string): Site {
+  const site = openSite(models);
+  onTestFinished(() => site.close());
+  return site;
+}
+
+const askWithKey = (url: string, key: string, body: object = { input }) =>
+  post(url, body, { 'idempotency-key': key });
+
+const replayed = (answer: Answer) => answer.headers.get('idempotency-replayed');
+
+describe('the same key twice', () => {
+  test('has the same answer, the second marked as replayed, and costs no model time', async () => {
+    const before = worker.scored();
+    const first = await askWithKey(api + text, 'twice');
+    expect(first.status).toBe(200);
+    expect(replayed(first)).toBeNull();
+    expect(first.body.predictions).toHaveLength(3);
+    for (const key of ['twice', '"twice"']) {
+      const again = await askWithKey(api + text, key);
+      expect(again.status).toBe(200);
+      expect(replayed(again)).toBe('true');
+      expect(again.body).toEqual(first.body);
+    }
+    expect(worker.scored()).toBe(before + 1);
+  });
+
+  test('by way of the reference contract, with several images', async () => {
+    const before = worker.scored();
+    const images = { cat: cat.toString('base64'), cup: coffee.toString('base64') };
+    const first = await askWithKey(`${api}/score`, 'images', { input: images });
+    expect(first.status).toBe(200);
+    expect(first.body.result[0].cat[0][0]).toContain('Siamese cat');
+    expect(first.body.result[0].cup[0][0]).toContain('espresso');
+    const again = await askWithKey(`${api}/score`, 'images', { input: images });
+    expect(replayed(again)).toBe('true');
+    expect(again.body.result[0]).toEqual(first.body.result[0]);
+    expect(worker.scored()).toBe(before + 2);
+  });
+
+  test('scores again only what has no result, where some have one', async () => {
+    const site = openOwnSite('efficientnet-lite0');
+    const [{ url }, own] = await Promise.all([site.startApi(), site.startWorker()]);
+    const images = { cat: cat.toString('base64'), cup: coffee.toString('base64') };
+    const first = await askWithKey(`${url}/score`, 'images', { input: images });
+    const [one, other, ...others] = await redis.client.keys(makeKeys(site.prefix).result('*'));
+    expect(others).toEqual([]);
+    await redis.client.del(one as string);
+    const again = await askWithKey(`${url}/score`, 'images', { input: images });
+    expect(again.status).toBe(200);
+    expect(replayed(again)).toBeNull();
+    expect(Object.keys(again.body.result[0])).toEqual(Object.keys(first.body.result[0]));
+    expect(again.body.result[0].cat[0][0]).toContain('Siamese cat');
+    expect(again.body.result[0].cup[0][0]).toContain('espresso');
+    expect(own.scored()).toBe(3);
+
+    // An error that the model has answered is a result too.
+    const failed = { id: 'any', error: { code: 'model_failed', detail: 'It cannot.' } };
+    await redis.client.set(other as string, JSON.stringify(failed));
+    const last = await askWithKey(`${url}/score`, 'images', { input: images });
+    expect(last.status).toBe(500);
+    expect(last.body).toMatchObject({ code: 'model_failed', detail: 'It cannot.' });
+    expect(replayed(last)).toBe('true');
+  });
+
+  test('is another request for another model', async () => {
+    const one = await askWithKey(api + text, 'two models');
+    const other = await askWithKey(api + image, 'two models', { input: cat.toString('base64') });
+    expect([one.status, other.status]).toEqual([200, 200]);
+    expect(replayed(other)).toBeNull();
+    expect(other.body.id).not.toBe(one.body.id);
+    expect(other.body.predictions[0].label).toContain('Siamese cat');
+  });
+
+  test.each([
+    ['another input', { input: 'copy an object' }],
+    ['another top', { input, top: 7 }],
+  ])('with %s is refused', async (_what, body) => {
+    const key = randomUUID();
+    expect((await askWithKey(api + text, key)).status).toBe(200);
+    const refused = await askWithKey(api + text, key, body);
+    expect(refused.status).toBe(422);
+    expect(refused.body.code).toBe('idempotency_key_reused');
+    expect(replayed(await askWithKey(api + text, key))).toBe('true');
+  });
+
+  test('computes anew when the result has expired', async () => {
+    const site = openOwnSite();
+    const [{ url }, own] = await Promise.all([
+      site.startApi({ RESULT_MS: '100' }),
+      site.startWorker(),
+    ]);
+    const first = await askWithKey(url + text, 'expires');
+    const key = makeKeys(site.prefix).result(first.body.id);
+    await waitUntil('the result is gone', async () => (await redis.client.exists(key)) === 0);
+    const again = await askWithKey(url + text, 'expires');
+    expect(again.status).toBe(200);
+    expect(replayed(again)).toBeNull();
+    expect(again.body.predictions).toEqual(first.body.predictions);
+    expect(own.scored()).toBe(2);
+  });
+});
+
+describe('a key', () => {
+  test.each([
+    ['empty', ''],
+    ['too long', 'x'.repeat(256)],
+    ['of other letters', 'sch\u00f6n'],
+  ])('that is %s is refused', async (_what, key) => {
+    const answer = await askWithKey(api + text, key);
+    expect(answer.status).toBe(400);
+    expect(answer.body.code).toBe('idempotency_key_invalid');
+  });
+
+  test('that is set twice is refused', async () => {
+    const status = await new Promise((resolve, reject) => {
+      const headers = { 'content-type': 'text/plain', 'idempotency-key': ['a', 'b'] };
+      const asking = request(api + text, { method: 'POST', headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      asking.once('error', reject);
+      asking.end(input);
+    });
+    expect(status).toBe(400);
+  });
+
+  test('of a request that was turned down can be used for the corrected one', async () => {
+    const broken = await askWithKey(api + image, 'corrected', { input: 'AAAA' });
+    expect(broken.body.code).toBe('image_unreadable');
+    const url = api + image;
+    await waitUntil('the key is free', async () => {
+      const corrected = await askWithKey(url, 'corrected', { input: cat.toString('base64') });
+      return corrected.status === 200;
+    });
+  });
+});
+
+describe('room for results', () => {
+  test('is bounded: beyond it there is 429 for new keys, and for nothing else', async () => {
+    const site = openOwnSite();
+    const bounds = { RESULTS_MAX: '2', IMAGES_PER_REQUEST_MAX: '1' };
+    const [{ url }] = await Promise.all([site.startApi(bounds), site.startWorker()]);
+    for (const key of ['one', 'two']) expect((await askWithKey(url + text, key)).status).toBe(200);
+    const refused = await askWithKey(url + text, 'three');
+    expect(refused.status).toBe(429);
+    expect(refused.body.code).toBe('overloaded');
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(replayed(await askWithKey(url + text, 'one'))).toBe('true');
+    expect((await post(url + text, { input })).status).toBe(200);
+    expect(await redis.client.zcard(makeKeys(site.prefix).results)).toBe(2);
+  });
+
+  test('a repeat is answered also when there is none for work', async () => {
+    const site = openOwnSite();
+    const [{ url }, own] = await Promise.all([
+      site.startApi({ PERMITS_MAX: '1', IMAGES_PER_REQUEST_MAX: '1' }),
+      site.startWorker(),
+    ]);
+    const first = await askWithKey(url + text, 'answered');
+    await own.kill();
+    const client = new AbortController();
+    const waiting = post(url + text, { input }).catch(() => {});
+    onTestFinished(() => client.abort());
+    await waitUntil('the permit is taken', async () => (await site.jobsWaiting()) === 1);
+    expect((await askWithKey(url + text, 'new')).status).toBe(429);
+    const again = await askWithKey(url + text, 'answered');
+    expect(again.body).toEqual(first.body);
+    expect(replayed(again)).toBe('true');
+    expect(await redis.client.zcard(makeKeys(site.prefix).results)).toBe(1);
+    await site.startWorker();
+    await waiting;
+    expect((await askWithKey(url + text, 'new')).status).toBe(200);
+  });
+});
+
+describe('while the request is in flight', () => {
+  test('a repeat joins it, and is answered when the first client has hung up', async () => {
+    const site = openOwnSite();
+    const { url } = await site.startApi();
+    const client = new AbortController();
+    const first = ask(url + text, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': 'joined' },
+      body: JSON.stringify({ input }),
+      signal: client.signal,
+    });
+    await waitUntil('it waits', async () => (await site.jobsWaiting()) === 1);
+    const second = askWithKey(url + text, 'joined');
+    client.abort();
+    await expect(first).rejects.toThrow();
+    // One that waits for less time ends at its own deadline, and the other one goes on.
+    const hurried = await askWithKey(url + text, 'joined', { input, deadlineMs: 200 });
+    expect(hurried.body.code).toBe('deadline_exceeded');
+    expect(await site.jobsWaiting()).toBe(1);
+
+    const own = await site.startWorker();
+    const answer = await second;
+    expect(answer.status).toBe(200);
+    expect(replayed(answer)).toBeNull();
+    expect(own.scored()).toBe(1);
+    const again = await askWithKey(url + text, 'joined');
+    expect(replayed(again)).toBe('true');
+    expect(again.body).toEqual(answer.body);
+  });
+
+  test('a request whose client hung up is scored, for the repeat', async () => {
+    const site = openOwnSite('efficientnet-lite0');
+    const { url } = await site.startApi();
+    const client = new AbortController();
+    const first = ask(url + image, {
+      method: 'POST',
+      headers: { 'content-type': 'image/jpeg', 'idempotency-key': 'left' },
+      body: new Uint8Array(cat),
+      signal: client.signal,
+    });
+    await waitUntil('it waits', async () => (await site.jobsWaiting('efficientnet-lite0')) === 1);
+    client.abort();
+    await expect(first).rejects.toThrow();
+    const own = await site.startWorker();
+    const results = makeKeys(site.prefix).result('*');
+    await waitUntil('it is kept', async () => (await redis.client.keys(results)).length === 1);
+    const again = await ask(url + image, {
+      method: 'POST',
+      headers: { 'content-type': 'image/jpeg', 'idempotency-key': 'left' },
+      body: new Uint8Array(cat),
+    });
+    expect(replayed(again)).toBe('true');
+    expect(again.body.predictions[0].label).toContain('Siamese cat');
+    expect(own.scored()).toBe(1);
+  });
+
+  test('a repeat at another API is answered when the first API was killed', async () => {
+    const site = openOwnSite();
+    const [one, other] = await Promise.all([site.startApi(), site.startApi()]);
+    const first = askWithKey(one.url + text, 'killed');
+    first.catch(() => {});
+    await waitUntil('it waits', async () => (await site.jobsWaiting()) === 1);
+    await one.kill();
+    await expect(first).rejects.toThrow();
+
+    const second = askWithKey(other.url + text, 'killed');
+    await waitUntil('both wait', async () => (await site.jobsWaiting()) === 2);
+    const own = await site.startWorker();
+    const answer = await second;
+    expect(answer.status).toBe(200);
+    expect(await redis.client.keys(makeKeys(site.prefix).result('*'))).toHaveLength(1);
+    const scored = own.scored();
+    const again = await askWithKey(other.url + text, 'killed');
+    expect(replayed(again)).toBe('true');
+    expect(again.body).toEqual(answer.body);
+    expect(own.scored()).toBe(scored);
+  });
+
+  test('an item whose result has come meanwhile costs no model time', async () => {
+    const site = openOwnSite();
+    const { url } = await site.startApi();
+    const first = askWithKey(url + text, 'meanwhile');
+    await waitUntil('it waits', async () => (await site.jobsWaiting()) === 1);
+    const [member] = await redis.client.zrange(makeKeys(site.prefix).results, '0', '-1');
+    const id = String(member);
+    const timing = { queueMs: 1, batchMs: 2, computeMs: 3, batchSize: 4 };
+    const kept = JSON.stringify({ id, scores: [[5, 0.25]], timing });
+    await redis.client.set(makeKeys(site.prefix).result(id), kept);
+    const own = await site.startWorker();
+    const { body } = await first;
+    expect(body).toMatchObject({ id, timing, predictions: [{ score: 0.25 }] });
+    expect(own.scored()).toBe(0);
+  });
+});
+
+describe('while Redis is away', () => {
+  test('there is 503 at once, and a repeat works when it is back', async () => {
+    const site = openOwnSite();
+    const [{ url }] = await Promise.all([site.startApi(), site.startWorker()]);
+    const kept = await askWithKey(url + text, 'kept');
+    await redis.stop('SIGKILL');
+    for (const key of ['kept', 'new']) {
+      const refused = await askWithKey(url + text, key);
+      expect(refused.status).toBe(503);
+      expect(refused.body.code).toBe('queue_unavailable');
+      expect(Number(refused.headers.get('retry-after'))).toBe(1);
+    }
+    await redis.start();
+    await waitUntil(
+      'a repeat works',
+      async () => (await askWithKey(url + text, 'new')).status === 200,
+    );
+    const again = await askWithKey(url + text, 'kept');
+    expect(replayed(again)).toBe('true');
+    expect(again.body).toEqual(kept.body);
+  });
+});

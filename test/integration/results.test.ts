@@ -1,0 +1,225 @@
+// Kept results against a real Redis: what the API claims, and what workers keep.
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type Identity, identify } from '../../api/idempotency.js';
+import { makeResults as makeApiResults } from '../../api/results.js';
+import { type Item, makeKeys, nowMs, type Reply } from '../../shared/contract.js';
+import type { ScorelineError } from '../../shared/errors.js';
+import { makeLogger } from '../../shared/log.js';
+import { makeResults as makeWorkerResults } from '../../worker/results.js';
+import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+
+const keys = makeKeys('test');
+const keepMs = 60_000;
+const log = makeLogger({ role: 'test', level: 'silent' });
+const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
+const scoresOf = (id: string, score: number): Reply => ({ id, scores: [[0, score]], timing });
+
+let redis: TestRedis;
+
+beforeAll(async () => {
+  redis = await openRedis();
+});
+beforeEach(async () => {
+  await redis.client.flushall();
+});
+afterAll(() => redis?.close());
+
+const inApi = (changes: { keepMs?: number; resultsMax?: number } = {}) =>
+  makeApiResults({ redis: redis.client, keys, keepMs, resultsMax: 100, ...changes });
+const inWorker = () => makeWorkerResults({ redis: redis.client, keys, log });
+
+const identityOf = (key: string, ...texts: string[]): Identity =>
+  identify(key, { queue: 'sample@1', top: 1, inputs: texts.map((value) => ({ value })) });
+
+const itemOf = (id: string, changes: Partial<Item> = {}): Item => ({
+  id,
+  submittedAt: nowMs(),
+  deadlineAt: nowMs() + 5000,
+  top: 1,
+  keepMs,
+  ...changes,
+});
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => 'none',
+    (error: ScorelineError) => error.code,
+  );
+}
+
+describe('a claim', () => {
+  test('is new once; a repeat learns which results are there', async () => {
+    const results = inApi();
+    const one = identityOf('key', 'a', 'b');
+    const [a, b] = one.ids as [string, string];
+    const deadlineAt = nowMs() + 5000;
+    expect(await results.claim(one, deadlineAt)).toEqual({
+      replies: [undefined, undefined],
+      isNew: true,
+    });
+    await inWorker().keep([itemOf(b)], [scoresOf(b, 0.5)]);
+    expect(await results.claim(one, deadlineAt)).toEqual({
+      replies: [undefined, scoresOf(b, 0.5)],
+      isNew: false,
+    });
+    await inWorker().keep([itemOf(a)], [scoresOf(a, 0.7)]);
+    expect(await results.claim(one, deadlineAt)).toEqual({
+      replies: [scoresOf(a, 0.7), scoresOf(b, 0.5)],
+      isNew: false,
+    });
+  });
+
+  test('keeps the key for its request, whether there are results or not', async () => {
+    const results = inApi();
+    await results.claim(identityOf('key', 'a'), nowMs());
+    expect(await codeOf(results.claim(identityOf('key', 'b'), nowMs()))).toBe(
+      'idempotency_key_reused',
+    );
+    expect(await codeOf(results.look(identityOf('key', 'b')))).toBe('idempotency_key_reused');
+    expect(await codeOf(results.claim(identityOf('other', 'b'), nowMs()))).toBe('none');
+  });
+
+  test('lasts from now until a result that comes at the deadline is gone, and not longer', async () => {
+    const { scope, ids } = identityOf('key', 'a');
+    await inApi().claim(identityOf('key', 'a'), nowMs() + 5000);
+    for (const key of [keys.fingerprint(scope), keys.results]) {
+      const ms = await redis.client.pttl(key);
+      expect(ms).toBeGreaterThan(keepMs + 4000);
+      expect(ms).toBeLessThanOrEqual(keepMs + 5002);
+    }
+    const goneAt = Number(await redis.client.zscore(keys.results, ids[0] as string));
+    expect(goneAt - nowMs()).toBeGreaterThan(keepMs + 4000);
+  });
+
+  test('that is renewed with an earlier deadline lasts as long as before', async () => {
+    const one = identityOf('key', 'a');
+    await inApi().claim(one, nowMs() + 50_000);
+    const goneAt = await redis.client.zscore(keys.results, one.ids[0] as string);
+    await inApi().claim(one, nowMs() + 1000);
+    expect(await redis.client.zscore(keys.results, one.ids[0] as string)).toBe(goneAt);
+    expect(await redis.client.pttl(keys.fingerprint(one.scope))).toBeGreaterThan(keepMs + 40_000);
+    expect(await redis.client.pttl(keys.results)).toBeGreaterThan(keepMs + 40_000);
+  });
+
+  test('that is taken back leaves nothing', async () => {
+    const one = identityOf('key', 'a', 'b');
+    await inApi().claim(one, nowMs() + 1000);
+    inApi().release(one);
+    await waitUntil('all is gone', async () => (await redis.client.dbsize()) === 0);
+  });
+
+  test('looking claims nothing', async () => {
+    expect(await inApi().look(identityOf('key', 'a'))).toEqual({
+      replies: [undefined],
+      isNew: false,
+    });
+    expect(await redis.client.dbsize()).toBe(0);
+  });
+});
+
+describe('the bound', () => {
+  test('refuses what would go beyond it, with the time until there is room', async () => {
+    const results = inApi({ resultsMax: 3 });
+    await results.claim(identityOf('one', 'a', 'b'), nowMs());
+    const refused = results.claim(identityOf('two', 'a', 'b'), nowMs());
+    await expect(refused).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 60 });
+    await results.claim(identityOf('three', 'a'), nowMs());
+    expect(await codeOf(results.claim(identityOf('four', 'a'), nowMs()))).toBe('overloaded');
+    expect(await redis.client.zcard(keys.results)).toBe(3);
+    expect(await redis.client.keys(keys.fingerprint('*'))).toHaveLength(2);
+  });
+
+  test('lets in what was let in before', async () => {
+    const results = inApi({ resultsMax: 1 });
+    await results.claim(identityOf('one', 'a'), nowMs());
+    expect(await codeOf(results.claim(identityOf('one', 'a'), nowMs()))).toBe('none');
+    expect(await redis.client.zcard(keys.results)).toBe(1);
+  });
+
+  test('counts nothing that is over, however much of it there is', async () => {
+    const over = Array.from({ length: 3000 }, (_, at) => [at, `over-${at}`]).flat();
+    await redis.client.zadd(keys.results, ...over);
+    const results = inApi({ resultsMax: 2 });
+    await results.claim(identityOf('one', 'a'), nowMs());
+    await results.claim(identityOf('two', 'a'), nowMs());
+    const refused = results.claim(identityOf('three', 'a'), nowMs());
+    await expect(refused).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 60 });
+    expect(await redis.client.zcard(keys.results)).toBe(2);
+  });
+
+  test('has room again when results are gone', async () => {
+    const results = inApi({ keepMs: 100, resultsMax: 1 });
+    await results.claim(identityOf('one', 'a'), nowMs());
+    const second = () => results.claim(identityOf('two', 'a'), nowMs());
+    await expect(second()).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
+    await waitUntil('there is room', async () => (await codeOf(second())) === 'none');
+    expect(await redis.client.zcard(keys.results)).toBe(1);
+  });
+});
+
+describe('a worker', () => {
+  test('keeps the first reply to an item, and answers with it', async () => {
+    const first = await inWorker().keep([itemOf('a')], [scoresOf('a', 0.5)]);
+    expect(first).toEqual([scoresOf('a', 0.5)]);
+    const second = await inWorker().keep(
+      [itemOf('b'), itemOf('a')],
+      [scoresOf('b', 0.1), scoresOf('a', 0.6)],
+    );
+    expect(second).toEqual([scoresOf('b', 0.1), scoresOf('a', 0.5)]);
+    expect(JSON.parse((await redis.client.get(keys.result('a'))) as string)).toEqual(first[0]);
+    const ms = await redis.client.pttl(keys.result('a'));
+    expect(ms).toBeGreaterThan(keepMs - 5000);
+    expect(ms).toBeLessThanOrEqual(keepMs);
+  });
+
+  test('answers an item that is in one batch twice with one reply', async () => {
+    const replies = await inWorker().keep(
+      [itemOf('a'), itemOf('a')],
+      [scoresOf('a', 0.5), scoresOf('a', 0.6)],
+    );
+    expect(replies).toEqual([scoresOf('a', 0.5), scoresOf('a', 0.5)]);
+  });
+
+  test('keeps nothing of an item that was sent without a key', async () => {
+    const { keepMs: _, ...plain } = itemOf('a');
+    const replies = await inWorker().keep(
+      [plain, itemOf('b')],
+      [scoresOf('a', 0.5), scoresOf('b', 0.5)],
+    );
+    expect(replies).toEqual([scoresOf('a', 0.5), scoresOf('b', 0.5)]);
+    expect(await redis.client.keys('*')).toEqual([keys.result('b')]);
+    expect((await inWorker().find([plain])).size).toBe(0);
+  });
+
+  test.each([
+    ['model_failed', true],
+    ['model_crashed', true],
+    ['model_output_mismatch', true],
+    ['deadline_exceeded', false],
+    ['overloaded', false],
+    ['internal_error', false],
+  ] as const)('keeps an error that says something of the input: %s %s', async (code, isKept) => {
+    const reply: Reply = { id: 'a', error: { code, detail: 'It is so.' } };
+    expect(await inWorker().keep([itemOf('a')], [reply])).toEqual([reply]);
+    expect(await redis.client.exists(keys.result('a'))).toBe(isKept ? 1 : 0);
+  });
+
+  test('finds what is there of the items that are kept', async () => {
+    await inWorker().keep([itemOf('a')], [scoresOf('a', 0.5)]);
+    const found = await inWorker().find([itemOf('b'), itemOf('a')]);
+    expect([...found]).toEqual([['a', scoresOf('a', 0.5)]]);
+  });
+
+  test('tries again while Redis takes no writes', async () => {
+    await redis.client.config('SET', 'maxmemory', '1');
+    const keeping = inWorker().keep([itemOf('a')], [scoresOf('a', 0.5)]);
+    await waitUntil('Redis has refused it', async () =>
+      (await redis.client.info('errorstats')).includes('errorstat_OOM'),
+    );
+    expect(await redis.client.exists(keys.result('a'))).toBe(0);
+    await redis.client.config('SET', 'maxmemory', '0');
+    await keeping;
+    expect(await redis.client.exists(keys.result('a'))).toBe(1);
+  });
+});

@@ -1,0 +1,177 @@
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { makeFlights } from '../../api/flights.js';
+import { nowMs } from '../../shared/contract.js';
+import { ScorelineError } from '../../shared/errors.js';
+import { everythingDone, passMs, stopClock } from './clock.js';
+
+interface Started {
+  land(value: string): Promise<void>;
+  fail(error: Error): Promise<void>;
+}
+
+/** Flights that the test lands itself. */
+function makeObserved() {
+  const flights = makeFlights<string>();
+  const started: Started[] = [];
+
+  const start = () =>
+    new Promise<string>((resolve, reject) => {
+      const after = async (done: () => void) => {
+        done();
+        await everythingDone();
+      };
+      started.push({
+        land: (value) => after(() => resolve(value)),
+        fail: (error) => after(() => reject(error)),
+      });
+    });
+
+  const join = (name = 'a', withinMs = 1000) => {
+    const client = new AbortController();
+    const waiter = { deadlineAt: nowMs() + withinMs, left: client.signal };
+    let outcome = 'waiting';
+    flights.join(name, waiter, start).then(
+      (value) => {
+        outcome = value;
+      },
+      (error: ScorelineError) => {
+        outcome = error.code;
+      },
+    );
+    return { hangUp: () => client.abort(), outcome: () => outcome };
+  };
+
+  return { flights, started, join };
+}
+
+beforeEach(stopClock);
+
+describe('flights', () => {
+  test('those of one name share one', async () => {
+    const { flights, started, join } = makeObserved();
+    const waiters = [join(), join(), join()];
+    expect(started).toHaveLength(1);
+    await started[0]?.land('landed');
+    expect(waiters.map((waiter) => waiter.outcome())).toEqual(['landed', 'landed', 'landed']);
+    expect(flights.size).toBe(0);
+  });
+
+  test('those of other names have their own', async () => {
+    const { started, join } = makeObserved();
+    const [a, b] = [join('a'), join('b')];
+    await started[1]?.land('landed');
+    expect([a.outcome(), b.outcome()]).toEqual(['waiting', 'landed']);
+    expect(started).toHaveLength(2);
+  });
+
+  test('after one has landed or failed, the next request starts another', async () => {
+    const { started, join } = makeObserved();
+    join();
+    await started[0]?.land('first');
+    const second = join();
+    await started[1]?.fail(new ScorelineError('queue_unavailable', 'Away.'));
+    expect(second.outcome()).toBe('queue_unavailable');
+    const third = join();
+    await started[2]?.land('third');
+    expect(third.outcome()).toBe('third');
+  });
+
+  test('one that fails fails for all who wait', async () => {
+    const { started, join } = makeObserved();
+    const waiters = [join(), join()];
+    await started[0]?.fail(new ScorelineError('overloaded', 'Full.'));
+    expect(waiters.map((waiter) => waiter.outcome())).toEqual(['overloaded', 'overloaded']);
+    expect(started).toHaveLength(1);
+  });
+
+  test('it goes on when a client hangs up, also the one that started it', async () => {
+    const { started, join } = makeObserved();
+    const [first, second, third] = [join(), join(), join()];
+    first.hangUp();
+    third.hangUp();
+    await everythingDone();
+    expect([first.outcome(), third.outcome()]).toEqual(['client_closed', 'client_closed']);
+    await started[0]?.land('landed');
+    expect(second.outcome()).toBe('landed');
+  });
+
+  test('it goes on when all have hung up, and who comes then joins it', async () => {
+    const { flights, started, join } = makeObserved();
+    join().hangUp();
+    await everythingDone();
+    expect(flights.size).toBe(1);
+    const late = join();
+    await started[0]?.land('landed');
+    expect(late.outcome()).toBe('landed');
+    expect(started).toHaveLength(1);
+  });
+
+  test('one that fails when all have hung up disturbs nobody', async () => {
+    const { flights, started, join } = makeObserved();
+    join().hangUp();
+    await started[0]?.fail(new Error('nobody hears this'));
+    expect(flights.size).toBe(0);
+  });
+
+  test('who has hung up before joining starts none', async () => {
+    const { flights, started } = makeObserved();
+    const waiter = { deadlineAt: nowMs() + 1000, left: AbortSignal.abort() };
+    const joined = flights.join('a', waiter, async () => 'never');
+    await expect(joined).rejects.toMatchObject({ code: 'client_closed' });
+    expect(started).toHaveLength(0);
+    expect(flights.size).toBe(0);
+  });
+});
+
+describe('deadlines', () => {
+  const late = () => new ScorelineError('deadline_exceeded', 'Late.');
+
+  test('who joins with an earlier deadline than the flight has waits until that', async () => {
+    const { started, join } = makeObserved();
+    const first = join('a', 1000);
+    const hurried = join('a', 100);
+    await passMs(99);
+    expect(hurried.outcome()).toBe('waiting');
+    await passMs(1);
+    expect(hurried.outcome()).toBe('deadline_exceeded');
+    expect(first.outcome()).toBe('waiting');
+    await started[0]?.land('landed');
+    expect(first.outcome()).toBe('landed');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('who joins with a later one starts anew when the flight has ended at its own', async () => {
+    const { started, join } = makeObserved();
+    const first = join('a', 100);
+    const patient = join('a', 1000);
+    await passMs(100);
+    await started[0]?.fail(late());
+    expect(first.outcome()).toBe('deadline_exceeded');
+    expect(patient.outcome()).toBe('waiting');
+    expect(started).toHaveLength(2);
+    await started[1]?.land('landed');
+    expect(patient.outcome()).toBe('landed');
+  });
+
+  test('nobody starts anew after the own deadline', async () => {
+    const { started, join } = makeObserved();
+    const waiters = [join('a', 100), join('a', 100)];
+    await passMs(100);
+    await started[0]?.fail(late());
+    expect(waiters.map((waiter) => waiter.outcome())).toEqual(Array(2).fill('deadline_exceeded'));
+    expect(started).toHaveLength(1);
+  });
+});
+
+test('so many wait for one flight and no more; who leaves makes room', async () => {
+  const { started, join } = makeObserved();
+  const waiters = Array.from({ length: 16 }, () => join());
+  const refused = join();
+  await everythingDone();
+  expect(refused.outcome()).toBe('overloaded');
+  waiters[3]?.hangUp();
+  await everythingDone();
+  const next = join();
+  await started[0]?.land('landed');
+  expect(next.outcome()).toBe('landed');
+});
