@@ -81,7 +81,14 @@ export function makeDispatcher(options: {
   const laneOf = (model: Model): Lane => {
     const known = lanes.get(model.queue);
     if (known) return known;
-    const lane: Lane = { model, waiting: [], sending: false, unansweredJobs: 0, batchMs: jobComputeMsMax, hurry: () => {} };
+    const lane: Lane = {
+      model,
+      waiting: [],
+      sending: false,
+      unansweredJobs: 0,
+      batchMs: jobComputeMsMax,
+      hurry: () => {},
+    };
     lanes.set(model.queue, lane);
     return lane;
   };
@@ -99,7 +106,7 @@ export function makeDispatcher(options: {
   };
 
   const isGathering = (lane: Lane) =>
-    lane.unansweredJobs >= jobsAhead && lane.waiting.length < jobItemsMax(lane);
+    lingerMs > 0 && lane.unansweredJobs >= jobsAhead && lane.waiting.length < jobItemsMax(lane);
 
   const linger = (lane: Lane) =>
     new Promise<void>((resolve) => {

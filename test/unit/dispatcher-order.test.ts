@@ -90,7 +90,7 @@ async function live(scheduler: Scheduler, { batchMax, plans, rejections, ticksMs
     const rejected = rejections[adds++] ?? false;
     inFlight.set(queue, (inFlight.get(queue) ?? 0) + 1);
     must(inFlight.get(queue) === 1, 'two adds of one model are in flight');
-    must(job.items.length > 0 && job.items.length <= batchMax, 'the job has a wrong size');
+    must(job.items.length > 0 && job.items.length <= 4 * batchMax, 'the job has a wrong size');
     for (const item of job.items) {
       const number = numberOf(item, payload);
       must(replies.isExpected(item.id), `nobody waits for ${number}, which is sent`);

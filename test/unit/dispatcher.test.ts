@@ -18,12 +18,12 @@ const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
 const unavailable = () => new ScorelineError('queue_unavailable', 'Redis is away.');
 
 /** A dispatcher before a queue whose every `add` the test ends. */
-function makeObserved() {
+function makeObserved({ lingerMs = 0 } = {}) {
   const added: Added[] = [];
   const cancelled: { queue: string; itemId: string; deadlineAt: number }[] = [];
   const replies = makeReplies({ isQueueAway: () => false });
   const dispatcher = makeDispatcher({
-    lingerMs: 0,
+    lingerMs,
     instance: 'api-1',
     replies,
     queue: {
@@ -53,6 +53,13 @@ function makeObserved() {
     },
     /** The texts of each job, in the order of the adds. */
     jobs: () => added.map(({ job }) => job.items.map((item) => item.text).join('')),
+    /** Answers every item of a job, whose batch has taken so long. */
+    answer: async (index: number, computeMs = 100) => {
+      for (const { id } of added[index]?.job.items ?? []) {
+        replies.settle({ id, scores: [], timing: { ...timing, computeMs } });
+      }
+      await everythingDone();
+    },
     end: async (index: number, error?: Error) => {
       if (error) added[index]?.reject(error);
       else added[index]?.resolve();
@@ -137,7 +144,67 @@ describe('a lane', () => {
   });
 });
 
+describe('a lane with two jobs unanswered', () => {
+  /** Two jobs, `a` and `b`, are in the queue. */
+  const makeBusy = async () => {
+    const observed = makeObserved({ lingerMs: 6 });
+    for (const [index, text] of ['a', 'b'].entries()) {
+      observed.submit(text);
+      await observed.end(index);
+    }
+    return observed;
+  };
+
+  test('gathers until one of them is answered', async () => {
+    const { submit, jobs, answer } = await makeBusy();
+    for (const text of 'cd') submit(text);
+    await passMs(5);
+    expect(jobs()).toEqual(['a', 'b']);
+    await answer(1);
+    expect(jobs()).toEqual(['a', 'b', 'cd']);
+  });
+
+  test('gathers no longer than it may', async () => {
+    const { submit, jobs } = await makeBusy();
+    submit('c');
+    await passMs(6);
+    expect(jobs()).toEqual(['a', 'b', 'c']);
+  });
+
+  test('gathers no more than a job holds', async () => {
+    const { submit, jobs } = await makeBusy();
+    for (const text of 'cde') submit(text);
+    await everythingDone();
+    expect(jobs()).toEqual(['a', 'b', 'cde']);
+  });
+
+  test('sends at once when one of them has failed', async () => {
+    const { submit, jobs, end } = makeObserved({ lingerMs: 6 });
+    submit('a');
+    await end(0, unavailable());
+    submit('b');
+    await end(1);
+    submit('c');
+    expect(jobs()).toEqual(['a', 'b', 'c']);
+  });
+});
+
 describe('a job', () => {
+  test.each([
+    { computeMs: 100, batches: 1 },
+    { computeMs: 11, batches: 1 },
+    { computeMs: 10, batches: 2 },
+    { computeMs: 0.1, batches: 4 },
+  ])('holds $batches batches where one takes $computeMs ms', async ({ computeMs, batches }) => {
+    const { submit, added, end, answer } = makeObserved();
+    submit('a');
+    await end(0);
+    await answer(0, computeMs);
+    for (let item = 0; item < 20; item++) submit('b');
+    await end(1);
+    expect(added[2]?.job.items).toHaveLength(batches * 3);
+  });
+
   test('says who is to be answered, and of each item its id, times, top and text', () => {
     const { submit, added } = makeObserved();
     const submittedAt = nowMs();
