@@ -36,6 +36,8 @@ export interface Permit {
 export interface Admission {
   /** @throws ScorelineError `overloaded` with the time after which asking again makes sense */
   admit(request: AdmissionRequest): Permit;
+  /** Throws what `admit` would throw now, and takes nothing. */
+  check(request: AdmissionRequest): void;
   readonly inFlight: number;
 }
 
@@ -71,20 +73,21 @@ export function makeAdmission(options: {
     return `Expected an answer within ${Math.round(request.deadlineMs)} ms; the queue is ${Math.round(waitMs)} ms long.`;
   };
 
+  const check = (request: AdmissionRequest) => {
+    const backlog = backlogOf(request);
+    const reason = whyNot(request, backlog);
+    if (reason === undefined) return;
+    const seconds = Math.ceil((backlog.waitMs() ?? 0) / 1000);
+    throw new ScorelineError('overloaded', `${reason} Ask again after the time in Retry-After.`, {
+      retryAfterSeconds: Math.min(Math.max(seconds, 1), retryAfterSecondsMax),
+    });
+  };
+
   return {
+    check,
     admit(request) {
+      check(request);
       const backlog = backlogOf(request);
-      const reason = whyNot(request, backlog);
-      if (reason !== undefined) {
-        const seconds = Math.ceil((backlog.waitMs() ?? 0) / 1000);
-        throw new ScorelineError(
-          'overloaded',
-          `${reason} Ask again after the time in Retry-After.`,
-          {
-            retryAfterSeconds: Math.min(Math.max(seconds, 1), retryAfterSecondsMax),
-          },
-        );
-      }
       inFlight += request.count;
       backlog.admit(request.count);
       let released = false;

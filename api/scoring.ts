@@ -4,7 +4,7 @@ import type { Response } from 'express';
 import { nowMs } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
-import type { Admission } from './admission.js';
+import type { Admission, AdmissionRequest } from './admission.js';
 import type { Dispatcher, Ticket } from './dispatcher.js';
 import type { InputKinds, RawInput } from './kinds.js';
 import type { ScoredReply } from './replies.js';
@@ -16,25 +16,36 @@ export interface ScoreRequest {
   readonly deadlineAt: number;
 }
 
-/** Scores the inputs of one request; one reply for each, in order. */
-export type Score = (request: ScoreRequest, response: Response) => Promise<ScoredReply[]>;
+export interface Scoring {
+  /**
+   * Refuses a request before its body is read, where it would be refused afterwards anyway. Reading
+   * and decoding what is then refused is what a service under overload would mostly do.
+   */
+  check(model: Model, deadlineAt: number): void;
+  /** Scores the inputs of one request; one reply for each, in order. */
+  score(request: ScoreRequest, response: Response): Promise<ScoredReply[]>;
+}
 
-export function makeScore(options: {
+export function makeScoring(options: {
   admission: Admission;
   kinds: InputKinds;
   dispatcher: Dispatcher;
   isClosing: () => boolean;
-}): Score {
+}): Scoring {
   const { admission, kinds, dispatcher, isClosing } = options;
 
-  return async ({ model, inputs, top, deadlineAt }, response) => {
+  const toAdmit = (model: Model, count: number, deadlineAt: number): AdmissionRequest => {
     if (isClosing()) throw shuttingDown();
-    const permit = admission.admit({
+    return {
       queue: model.queue,
       batchMax: model.manifest.batch.max,
-      count: inputs.length,
+      count,
       deadlineMs: deadlineAt - nowMs(),
-    });
+    };
+  };
+
+  const score: Scoring['score'] = async ({ model, inputs, top, deadlineAt }, response) => {
+    const permit = admission.admit(toAdmit(model, inputs.length, deadlineAt));
     const tickets: Ticket[] = [];
     let isAnswered = false;
     const cancel = () => {
@@ -57,6 +68,11 @@ export function makeScore(options: {
       cancel();
       permit.release(isAnswered);
     }
+  };
+
+  return {
+    check: (model, deadlineAt) => admission.check(toAdmit(model, 1, deadlineAt)),
+    score,
   };
 }
 

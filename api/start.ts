@@ -24,7 +24,7 @@ import { openReplyStream } from './reply-stream.js';
 import { addHealthRoutes } from './routes/health.js';
 import { addModelRoutes } from './routes/models.js';
 import { addReferenceRoutes } from './routes/reference.js';
-import { makeScore } from './scoring.js';
+import { makeScoring } from './scoring.js';
 
 export async function startApi(
   configuration: Configurations['api'],
@@ -72,7 +72,7 @@ export async function startApi(
     now: () => performance.now(),
   });
   const dispatcher = makeDispatcher({ instance, queue, replies });
-  const score = makeScore({ admission, kinds, dispatcher, isClosing });
+  const scoring = makeScoring({ admission, kinds, dispatcher, isClosing });
   const { readJson, readAny } = makeBodyReaders(configuration.BODY_BYTES_MAX);
 
   const app = makeApp();
@@ -81,8 +81,8 @@ export async function startApi(
     if (closing) response.setHeader('Connection', 'close');
     next();
   });
-  addModelRoutes(app, { models, kinds, score, readAny, queue });
-  addReferenceRoutes(app, { models, kinds, score, readJson, version: packageVersion() });
+  addModelRoutes(app, { models, kinds, scoring, readAny, queue });
+  addReferenceRoutes(app, { models, kinds, scoring, readJson, version: packageVersion() });
   addHealthRoutes(app, { models, queue, isClosing });
   app.use(notFound);
   app.use(makeProblemHandler(log, configuration.BODY_BYTES_MAX));

@@ -7,22 +7,24 @@ import { inputMissing, type ReadBody } from '../body.js';
 import { type InputKinds, outputKinds } from '../kinds.js';
 import { allow } from '../methods.js';
 import { readDeadlineAt } from '../parameters.js';
-import type { Score } from '../scoring.js';
+import type { Scoring } from '../scoring.js';
 
 export function addReferenceRoutes(
   app: Express,
   options: {
     models: readonly Model[];
     kinds: InputKinds;
-    score: Score;
+    scoring: Scoring;
     readJson: ReadBody;
     version: string;
   },
 ): void {
-  const { models, kinds, score, readJson, version } = options;
+  const { models, kinds, scoring, readJson, version } = options;
 
   app.post('/score', async (request: Request, response: Response) => {
     const started = performance.now();
+    const only = onlyModel(request.query.model);
+    if (only) scoring.check(only, readDeadlineAt(request, request.query, only));
     const body = await readJson(request, response);
     const given = asObject(body.type === 'json' ? body.value : undefined);
     if (given.input === undefined) throw inputMissing();
@@ -33,7 +35,7 @@ export function addReferenceRoutes(
     const deadlineAt = readDeadlineAt(request, { ...request.query, ...given }, model);
     const top = output.referenceTop(model);
 
-    const replies = await score({ model, inputs, top, deadlineAt }, response);
+    const replies = await scoring.score({ model, inputs, top, deadlineAt }, response);
     const results = replies.map(({ scores }, index) => ({
       name: inputs[index]?.name ?? '',
       scores,
@@ -54,6 +56,12 @@ export function addReferenceRoutes(
 
   app.all('/score', allow('POST'));
   app.all(['/', '/version'], allow('GET', 'HEAD'));
+
+  /** The model, where that is known before the body is read. */
+  function onlyModel(name: unknown): Model | undefined {
+    if (name !== undefined) return findModel(models, String(name));
+    return models.length === 1 ? models[0] : undefined;
+  }
 
   /** The model that was named, or the first whose kind of input has the form that came. */
   function chooseModel(name: unknown, input: unknown): Model {
