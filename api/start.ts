@@ -164,7 +164,9 @@ async function listen(app: Express, configuration: Configurations['api']): Promi
   // Longer than the idle time of common load balancers, so that they never write to a connection
   // that is just being closed.
   server.keepAliveTimeout = 75_000;
-  server.listen(configuration.PORT, configuration.HOST);
+  // Node accepts one connection each time around its loop. With its backlog of 511, Linux drops what
+  // a busy moment leaves waiting, and those clients try again only after a second, then after three.
+  server.listen({ port: configuration.PORT, host: configuration.HOST, backlog: 4096 });
   try {
     await once(server, 'listening');
   } catch (error) {

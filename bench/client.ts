@@ -29,6 +29,8 @@ export function encodeRequest(options: {
 }
 
 export interface Client {
+  /** Connects before the first request needs it. */
+  open(): Promise<void>;
   /** One request at a time. Rejects when the connection ends before the answer is there. */
   ask(request: Buffer): Promise<Answer>;
   close(): void;
@@ -38,16 +40,22 @@ export interface Client {
 export function makeClient(port: number): Client {
   let socket: Socket | undefined;
 
-  const ask = async (request: Buffer): Promise<Answer> => {
+  const open = async (): Promise<Socket> => {
     if (socket === undefined || socket.destroyed) socket = await openSocket(port);
-    const answer = await exchange(socket, request);
-    if (answer.isLast) {
-      socket.destroy();
-      socket = undefined;
-    }
-    return answer;
+    return socket;
   };
-  return { ask, close: () => socket?.destroy() };
+  return {
+    open: async () => {
+      await open();
+    },
+    ask: async (request) => {
+      const connection = await open();
+      const answer = await exchange(connection, request);
+      if (answer.isLast) connection.destroy();
+      return answer;
+    },
+    close: () => socket?.destroy(),
+  };
 }
 
 function exchange(socket: Socket, request: Buffer): Promise<Answer> {

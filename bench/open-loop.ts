@@ -11,6 +11,8 @@ export interface OpenLoad {
   readonly isRight: (answer: string, index: number) => boolean;
   readonly perSecond: number;
   readonly seconds: number;
+  /** Connections that are there from the beginning. */
+  readonly connections: number;
   /** Beyond these an arrival is not sent, and counted as that. */
   readonly connectionsMax: number;
 }
@@ -36,7 +38,9 @@ export interface OpenRun {
 
 /** Resolves when the last request was sent; the exchanges are completed as answers come. */
 export async function runOpenLoop(load: OpenLoad): Promise<OpenRun> {
-  const pools = load.ports.map((port) => makePool(port, load.connectionsMax / load.ports.length));
+  const share = 1 / load.ports.length;
+  const pools = load.ports.map((port) => makePool(port, load.connectionsMax * share));
+  await Promise.all(pools.map((pool) => pool.open(load.connections * share)));
   const exchanges: Exchange[] = [];
   const waiting = new Set<Promise<void>>();
   let arrivals = 0;
@@ -101,6 +105,14 @@ function makePool(port: number, max: number) {
   const all: Client[] = [];
   const idle: Client[] = [];
   return {
+    async open(count: number): Promise<void> {
+      while (all.length < count) {
+        const client = makeClient(port);
+        await client.open();
+        all.push(client);
+        idle.push(client);
+      }
+    },
     /** Undefined when as many are in use as there may be. */
     take(): Client | undefined {
       const known = idle.pop();

@@ -66,6 +66,8 @@ const run = await runOpenLoop({
   isRight,
   perSecond: peakBefore * Number(values.times),
   seconds,
+  // As many as wait at a time when all goes well, and some more.
+  connections: 100 + (1.5 * peakBefore * deadlineMs) / 1000,
   connectionsMax: 5000,
 });
 const [again] = await Promise.all([askAgain(run), run.settle(deadlineMs + 5000)]);
