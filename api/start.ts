@@ -17,6 +17,7 @@ import { makeAdmission } from './admission.js';
 import { makeBodyReaders } from './body.js';
 import { makeDispatcher } from './dispatcher.js';
 import { makeInputKinds } from './kinds.js';
+import { openPeers } from './peers.js';
 import { makeProblemHandler } from './problem.js';
 import { makeQueue } from './queue.js';
 import { makeReplies } from './replies.js';
@@ -69,7 +70,15 @@ export async function startApi(
     permitsMax: configuration.PERMITS_MAX,
     jobsMax: configuration.QUEUE_JOBS_MAX,
     jobsIn: queue.jobsIn,
+    peers: { inFlight: (name) => peers.inFlight(name), msFor: (...of) => peers.msFor(...of) },
     now: () => performance.now(),
+  });
+  const peers = openPeers({
+    redis: producer,
+    keys,
+    instance,
+    queues: new Map(models.map((model) => [model.queue, model.manifest.batch.max])),
+    traffic: admission.traffic,
   });
   const dispatcher = makeDispatcher({ instance, queue, replies });
   const scoring = makeScoring({ admission, kinds, dispatcher, isClosing });
@@ -98,6 +107,7 @@ export async function startApi(
       closing = true;
       for (const socket of unused) socket.destroy();
       await closeServer(server, configuration.SHUTDOWN_MS);
+      peers.close();
       await replyStream.close();
       await queue.close();
       producer.disconnect();

@@ -56,6 +56,8 @@ export function makeKeys(prefix: string) {
     strikes: (job: string) => `${prefix}:strikes:${job}`,
     /** Hash of a queue's counts: `dropped` items. */
     counts: (queue: string) => `${prefix}:counts:${queue}`,
+    /** Hash of what the API instances tell each other about a queue, by instance. */
+    instances: (queue: string) => `${prefix}:instances:${queue}`,
     /** Sorted set of live workers of a queue, by the time their word expires. */
     workers: (queue: string) => `${prefix}:workers:${queue}`,
   };

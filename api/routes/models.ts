@@ -28,10 +28,12 @@ export function addModelRoutes(
   // First what is asked most: the router tries its routes one after the other.
   app.post(addresses, async (request, response) => {
     const model = modelOf(request);
-    scoring.check(model, readDeadlineAt(request, request.query, model));
+    // The time to read the body counts: the client waits for that, too.
+    const latestAt = readDeadlineAt(request, request.query, model);
+    scoring.check(model, latestAt);
     const { input, given } = readInput(await readAny(request, response), model, request);
     const top = readTop(given, model);
-    const deadlineAt = readDeadlineAt(request, given, model);
+    const deadlineAt = Math.min(latestAt, readDeadlineAt(request, given, model));
     const [reply] = await scoring.score({ model, inputs: [input], top, deadlineAt }, response);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
     response.json({

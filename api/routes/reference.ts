@@ -23,8 +23,11 @@ export function addReferenceRoutes(
 
   app.post('/score', async (request: Request, response: Response) => {
     const started = performance.now();
-    const only = onlyModel(request.query.model);
-    if (only) scoring.check(only, readDeadlineAt(request, request.query, only));
+    const named = knownModel(request.query.model);
+    const latestAt = named
+      ? readDeadlineAt(request, request.query, named)
+      : Number.POSITIVE_INFINITY;
+    if (named) scoring.check(named, latestAt);
     const body = await readJson(request, response);
     const given = asObject(body.type === 'json' ? body.value : undefined);
     if (given.input === undefined) throw inputMissing();
@@ -32,7 +35,8 @@ export function addReferenceRoutes(
     const { manifest, labels } = model;
     const output = outputKinds[manifest.output.kind];
     const inputs = kinds[manifest.input.kind].fromJson(given.input);
-    const deadlineAt = readDeadlineAt(request, { ...request.query, ...given }, model);
+    const askedAt = readDeadlineAt(request, { ...request.query, ...given }, model);
+    const deadlineAt = Math.min(latestAt, askedAt);
     const top = output.referenceTop(model);
 
     const replies = await scoring.score({ model, inputs, top, deadlineAt }, response);
@@ -58,7 +62,7 @@ export function addReferenceRoutes(
   app.all(['/', '/version'], allow('GET', 'HEAD'));
 
   /** The model, where that is known before the body is read. */
-  function onlyModel(name: unknown): Model | undefined {
+  function knownModel(name: unknown): Model | undefined {
     if (name !== undefined) return findModel(models, String(name));
     return models.length === 1 ? models[0] : undefined;
   }

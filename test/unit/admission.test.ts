@@ -7,10 +7,16 @@ function makeObserved(options: { permitsMax?: number; jobsMax?: number } = {}) {
   const { permitsMax = 1000, jobsMax = 1000 } = options;
   const clock = { ms: 5000 };
   const depths = new Map<string, number>();
+  const peers: { inFlight: number; perSecond?: number } = { inFlight: 0 };
   const admission = makeAdmission({
     permitsMax,
     jobsMax,
     jobsIn: (queue) => depths.get(queue),
+    peers: {
+      inFlight: () => peers.inFlight,
+      msFor: (_queue, count) =>
+        peers.perSecond === undefined ? undefined : (count * 1000) / peers.perSecond,
+    },
     now: () => clock.ms,
   });
   const admit = (count = 1, changes: Partial<AdmissionRequest> = {}) =>
@@ -19,6 +25,7 @@ function makeObserved(options: { permitsMax?: number; jobsMax?: number } = {}) {
     admission,
     clock,
     depths,
+    peers,
     admit,
     refusal: (count = 1, changes: Partial<AdmissionRequest> = {}) =>
       errorOf(() => admit(count, changes)),
