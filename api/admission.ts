@@ -96,7 +96,7 @@ export function makeAdmission(options: {
   const retryAfterSeconds = (queue: string, backlog: Backlog): number => {
     // Who has waited for so long in vain is as likely as not to wait for as long again.
     const ms = knownWaitMs(queue, backlog, 1) ?? backlog.quietMs();
-    return Math.min(Math.max(Math.ceil(ms / 1000), 1), retryAfterSecondsMax);
+    return Math.min(Math.max(Math.round(ms / 1000), 1), retryAfterSecondsMax);
   };
 
   const check = (request: AdmissionRequest) => {

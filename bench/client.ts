@@ -86,13 +86,12 @@ function openSocket(port: number): Promise<Socket> {
   });
 }
 
-/** The answer when it is complete; answers have a Content-Length. */
+/** The answer when it is complete; answers with a body have a Content-Length. */
 function decodeAnswer(bytes: Buffer): Answer | undefined {
   const headEnd = bytes.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;
   const head = bytes.toString('latin1', 0, headEnd);
-  const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
-  if (Number.isNaN(length)) throw new Error(`An answer without Content-Length: ${head}`);
+  const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
   if (bytes.length < headEnd + 4 + length) return undefined;
   const retryAfter = /^retry-after: (\d+)/im.exec(head)?.[1];
   return {

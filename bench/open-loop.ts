@@ -115,7 +115,8 @@ function makePool(port: number, max: number) {
     },
     /** Undefined when as many are in use as there may be. */
     take(): Client | undefined {
-      const known = idle.pop();
+      // In turn, since a server closes connections on which nothing comes.
+      const known = idle.shift();
       if (known || all.length >= max) return known;
       const client = makeClient(port);
       all.push(client);
