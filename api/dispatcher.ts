@@ -11,10 +11,10 @@
 
 import { randomUUID } from 'node:crypto';
 import { type BatchJob, type Item, nowMs } from '../shared/contract.js';
-import { ScorelineError } from '../shared/errors.js';
+import type { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
 import type { Queue } from './queue.js';
-import type { Replies, ScoredReply } from './replies.js';
+import { clientClosed, type Replies, type ScoredReply } from './replies.js';
 
 const lingerMsDefault = 6;
 /** Jobs that are unanswered before the next items gather. */
@@ -160,7 +160,7 @@ export function makeDispatcher(options: {
         reply,
         cancel: () => {
           if (!replies.isExpected(id)) return;
-          replies.fail(id, new ScorelineError('client_closed', 'The client hung up.'));
+          replies.fail(id, clientClosed());
           if (entry.job) queue.cancel(model.queue, id, deadlineAt).catch(() => {});
         },
       };

@@ -8,7 +8,7 @@
 
 import { nowMs } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
-import { deadlineExceeded } from './replies.js';
+import { clientClosed, deadlineExceeded } from './replies.js';
 
 /** More requests at a time than a caller has reason to send with one key. */
 const waitersMax = 16;
@@ -91,10 +91,6 @@ async function waitFor<T>(flight: Flight<T>, { deadlineAt, left }: Waiter): Prom
     left.removeEventListener('abort', hangUp);
     clearTimeout(timer);
   }
-}
-
-export function clientClosed(): ScorelineError {
-  return new ScorelineError('client_closed', 'The client hung up.');
 }
 
 function tooManyWaiters(): ScorelineError {

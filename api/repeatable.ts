@@ -12,9 +12,9 @@ import type { Response } from 'express';
 import type { Reply } from '../shared/contract.js';
 import type { Permit } from './admission.js';
 import type { Dispatcher, PreparedInput } from './dispatcher.js';
-import { clientClosed, makeFlights } from './flights.js';
+import { makeFlights } from './flights.js';
 import { type Identity, identify } from './idempotency.js';
-import { errorOfReply, type ScoredReply } from './replies.js';
+import { clientClosed, errorOfReply, type ScoredReply } from './replies.js';
 import type { Known, Results } from './results.js';
 import type { Admit, Prepare, ScoreRequest } from './scoring.js';
 

@@ -88,6 +88,10 @@ function queueAway(): ScorelineError {
   );
 }
 
+export function clientClosed(): ScorelineError {
+  return new ScorelineError('client_closed', 'The client hung up.');
+}
+
 export function deadlineExceeded(): ScorelineError {
   return new ScorelineError(
     'deadline_exceeded',

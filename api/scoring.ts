@@ -5,11 +5,11 @@ import type { Response } from 'express';
 import { nowMs } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
-import type { Admission, Permit } from './admission.js';
+import type { Admission, AdmissionRequest, Permit } from './admission.js';
 import type { Dispatcher, PreparedInput, Ticket } from './dispatcher.js';
 import type { InputKinds, RawInput } from './kinds.js';
 import { makeScoreRepeatable } from './repeatable.js';
-import type { ScoredReply } from './replies.js';
+import { clientClosed, type ScoredReply } from './replies.js';
 import type { Results } from './results.js';
 
 export interface ScoreRequest {
@@ -21,30 +21,43 @@ export interface ScoreRequest {
   readonly key?: string | undefined;
 }
 
-/** Scores the inputs of one request; one reply for each, in order. */
-export type Score = (request: ScoreRequest, response: Response) => Promise<ScoredReply[]>;
+export interface Scoring {
+  /**
+   * Refuses a request before its body is read, where it would be refused afterwards anyway. Reading
+   * and decoding what is then refused is what a service under overload would mostly do. One with a
+   * key is not refused yet: its result may be there.
+   */
+  check(model: Model, request: Pick<ScoreRequest, 'deadlineAt' | 'key'>): void;
+  /** Scores the inputs of one request; one reply for each, in order. */
+  score(request: ScoreRequest, response: Response): Promise<ScoredReply[]>;
+}
 
 /** @throws ScorelineError `overloaded` */
 export type Admit = (request: ScoreRequest) => Permit;
 /** Validates the inputs and makes them ready for the worker. */
 export type Prepare = (request: ScoreRequest) => Promise<PreparedInput[]>;
 
-export function makeScore(options: {
+export function makeScoring(options: {
   admission: Admission;
   kinds: InputKinds;
   dispatcher: Dispatcher;
   results: Results;
   isClosing: () => boolean;
-}): Score {
+}): Scoring {
   const { admission, kinds, dispatcher, results, isClosing } = options;
 
-  const admit: Admit = ({ model, inputs, deadlineAt }) =>
-    admission.admit({
+  const toAdmit = (model: Model, count: number, deadlineAt: number): AdmissionRequest => {
+    if (isClosing()) throw shuttingDown();
+    return {
       queue: model.queue,
       batchMax: model.manifest.batch.max,
-      count: inputs.length,
+      count,
       deadlineMs: deadlineAt - nowMs(),
-    });
+    };
+  };
+
+  const admit: Admit = ({ model, inputs, deadlineAt }) =>
+    admission.admit(toAdmit(model, inputs.length, deadlineAt));
 
   const prepare: Prepare = ({ model, inputs }) => {
     const kind = kinds[model.manifest.input.kind];
@@ -53,8 +66,7 @@ export function makeScore(options: {
 
   const scoreRepeatable = makeScoreRepeatable({ admit, prepare, dispatcher, results });
 
-  return async (request, response) => {
-    if (isClosing()) throw shuttingDown();
+  const score: Scoring['score'] = async (request, response) => {
     if (request.key !== undefined) return scoreRepeatable(request, request.key, response);
     const { model, top, deadlineAt } = request;
     const permit = admit(request);
@@ -66,7 +78,7 @@ export function makeScore(options: {
     response.once('close', cancel);
     try {
       const prepared = await prepare(request);
-      if (response.destroyed) throw new ScorelineError('client_closed', 'The client hung up.');
+      if (response.destroyed) throw clientClosed();
       for (const input of prepared) {
         tickets.push(dispatcher.submit({ model, input, top, deadlineAt }));
       }
@@ -79,6 +91,13 @@ export function makeScore(options: {
       cancel();
       permit.release(isAnswered);
     }
+  };
+
+  return {
+    check: (model, { deadlineAt, key }) => {
+      if (key === undefined) admission.check(toAdmit(model, 1, deadlineAt));
+    },
+    score,
   };
 }
 

@@ -17,6 +17,7 @@ import { makeAdmission } from './admission.js';
 import { makeBodyReaders } from './body.js';
 import { makeDispatcher } from './dispatcher.js';
 import { makeInputKinds } from './kinds.js';
+import { openPeers } from './peers.js';
 import { makeProblemHandler } from './problem.js';
 import { makeQueue } from './queue.js';
 import { makeReplies } from './replies.js';
@@ -25,7 +26,7 @@ import { makeResults } from './results.js';
 import { addHealthRoutes } from './routes/health.js';
 import { addModelRoutes } from './routes/models.js';
 import { addReferenceRoutes } from './routes/reference.js';
-import { makeScore } from './scoring.js';
+import { makeScoring } from './scoring.js';
 
 export async function startApi(
   configuration: Configurations['api'],
@@ -70,7 +71,15 @@ export async function startApi(
     permitsMax: configuration.PERMITS_MAX,
     jobsMax: configuration.QUEUE_JOBS_MAX,
     jobsIn: queue.jobsIn,
+    peers: { inFlight: (name) => peers.inFlight(name), msFor: (...of) => peers.msFor(...of) },
     now: () => performance.now(),
+  });
+  const peers = openPeers({
+    redis: producer,
+    keys,
+    instance,
+    queues: new Map(models.map((model) => [model.queue, model.manifest.batch.max])),
+    traffic: admission.traffic,
   });
   const dispatcher = makeDispatcher({ instance, queue, replies });
   const results = makeResults({
@@ -79,7 +88,7 @@ export async function startApi(
     keepMs: configuration.RESULT_MS,
     resultsMax: configuration.RESULTS_MAX,
   });
-  const score = makeScore({ admission, kinds, dispatcher, results, isClosing });
+  const scoring = makeScoring({ admission, kinds, dispatcher, results, isClosing });
   const { readJson, readAny } = makeBodyReaders(configuration.BODY_BYTES_MAX);
 
   const app = makeApp();
@@ -88,8 +97,8 @@ export async function startApi(
     if (closing) response.setHeader('Connection', 'close');
     next();
   });
-  addModelRoutes(app, { models, kinds, score, readAny, queue });
-  addReferenceRoutes(app, { models, kinds, score, readJson, version: packageVersion() });
+  addModelRoutes(app, { models, kinds, scoring, readAny, queue });
+  addReferenceRoutes(app, { models, kinds, scoring, readJson, version: packageVersion() });
   addHealthRoutes(app, { models, queue, isClosing });
   app.use(notFound);
   app.use(makeProblemHandler(log, configuration.BODY_BYTES_MAX));
@@ -105,6 +114,7 @@ export async function startApi(
       closing = true;
       for (const socket of unused) socket.destroy();
       await closeServer(server, configuration.SHUTDOWN_MS);
+      peers.close();
       await replyStream.close();
       await queue.close();
       producer.disconnect();
@@ -171,7 +181,9 @@ async function listen(app: Express, configuration: Configurations['api']): Promi
   // Longer than the idle time of common load balancers, so that they never write to a connection
   // that is just being closed.
   server.keepAliveTimeout = 75_000;
-  server.listen(configuration.PORT, configuration.HOST);
+  // Node accepts one connection each time around its loop. With its backlog of 511, Linux drops what
+  // a busy moment leaves waiting, and those clients try again only after a second, then after three.
+  server.listen({ port: configuration.PORT, host: configuration.HOST, backlog: 4096 });
   try {
     await once(server, 'listening');
   } catch (error) {

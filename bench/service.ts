@@ -10,6 +10,7 @@ import { ensureRedisServer, startRedis } from '../cli/redis.js';
 export async function startBenchService(options: {
   models: string;
   modelsDirectory: string;
+  /** A process for each; an API for each time it is named. */
   roles?: readonly ('api' | 'worker')[];
 }) {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-'));
@@ -25,10 +26,14 @@ export async function startBenchService(options: {
   const roles = options.roles ?? (['api', 'worker'] as const);
   const children = roles.map((role) => spawnChild(role, environment));
   const reports = await Promise.all(children.map((child) => child.ready));
-  const port = reports.find((report) => report.port)?.port;
+  const apis = children.flatMap(({ pid }, index) => {
+    const port = reports[index]?.port;
+    return port === undefined ? [] : [{ pid, url: `http://127.0.0.1:${port}` }];
+  });
   return {
     redisUrl: redis.url,
-    url: `http://127.0.0.1:${port}`,
+    apis,
+    url: apis[0]?.url ?? '',
     close: async () => {
       for (const child of children) await child.close();
       await redis.close();

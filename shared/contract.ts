@@ -64,6 +64,8 @@ export function makeKeys(prefix: string) {
     result: (item: string) => `${prefix}:result:${item}`,
     /** Sorted set of the items whose replies are kept or may come to be, by when they are gone. */
     results: `${prefix}:results`,
+    /** Hash of what the API instances tell each other about a queue, by instance. */
+    instances: (queue: string) => `${prefix}:instances:${queue}`,
     /** Sorted set of live workers of a queue, by the time their word expires. */
     workers: (queue: string) => `${prefix}:workers:${queue}`,
   };

@@ -4,10 +4,12 @@
 // put on white, grey, CMYK and 16-bit images become 8-bit sRGB, of an animation the first picture
 // counts. SVG and every other format whose reader is not needed is shut off in the library itself.
 
+import os from 'node:os';
 import sharp, { type Sharp } from 'sharp';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { ImageInput } from '../../shared/manifest.js';
 import type { InputKind, RawInput } from '../kinds.js';
+import { makeTurns } from '../turns.js';
 
 const formats = 'JPEG, PNG, WebP, GIF, TIFF or AVIF';
 
@@ -27,6 +29,8 @@ sharp.concurrency(1);
 sharp.cache(false);
 
 export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: number }): InputKind {
+  // As many as there are cores: more would only keep each other, and everything else, waiting.
+  const takeTurn = makeTurns(os.availableParallelism());
   return {
     matchesJson: (input) => typeof input === 'object' && input !== null && !Array.isArray(input),
 
@@ -52,6 +56,7 @@ export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: numbe
     async prepare(input, { manifest }) {
       if (manifest.input.kind !== 'image')
         throw new Error('An image for a text model. This is a bug.');
+      const wanted = manifest.input;
       const bytes = input.value as Buffer;
       if (bytes.byteLength === 0) throw unreadable(input, 'it is empty');
       if (looksLikeMarkup(bytes)) {
@@ -61,7 +66,8 @@ export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: numbe
         );
       }
       try {
-        return { bytes: await toPixels(bytes, manifest.input, limits.imagePixelsMax) };
+        const pixels = await takeTurn(() => toPixels(bytes, wanted, limits.imagePixelsMax));
+        return { bytes: pixels };
       } catch (error) {
         throw imageError(input, coerceError(error), limits.imagePixelsMax);
       }

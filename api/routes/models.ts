@@ -9,7 +9,7 @@ import { type InputKinds, outputKinds, type RawInput } from '../kinds.js';
 import { allow } from '../methods.js';
 import { type Given, readDeadlineAt, readTop } from '../parameters.js';
 import type { Queue } from '../queue.js';
-import type { Score } from '../scoring.js';
+import type { Scoring } from '../scoring.js';
 import { asObject } from './reference.js';
 
 const addresses = ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'];
@@ -19,21 +19,24 @@ export function addModelRoutes(
   options: {
     models: readonly Model[];
     kinds: InputKinds;
-    score: Score;
+    scoring: Scoring;
     readAny: ReadBody;
     queue: Pick<Queue, 'countWorkers' | 'countDropped'>;
   },
 ): void {
-  const { models, kinds, score, readAny, queue } = options;
+  const { models, kinds, scoring, readAny, queue } = options;
 
   // First what is asked most: the router tries its routes one after the other.
   app.post(addresses, async (request, response) => {
     const model = modelOf(request);
+    // The time to read the body counts: the client waits for that, too.
+    const latestAt = readDeadlineAt(request, request.query, model);
+    const key = readIdempotencyKey(request);
+    scoring.check(model, { deadlineAt: latestAt, key });
     const { input, given } = readInput(await readAny(request, response), model, request);
     const top = readTop(given, model);
-    const deadlineAt = readDeadlineAt(request, given, model);
-    const key = readIdempotencyKey(request);
-    const [reply] = await score({ model, inputs: [input], top, deadlineAt, key }, response);
+    const deadlineAt = Math.min(latestAt, readDeadlineAt(request, given, model));
+    const [reply] = await scoring.score({ model, inputs: [input], top, deadlineAt, key }, response);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
     response.json({
       model: model.name,

@@ -8,22 +8,28 @@ import { readIdempotencyKey } from '../idempotency.js';
 import { type InputKinds, outputKinds } from '../kinds.js';
 import { allow } from '../methods.js';
 import { readDeadlineAt } from '../parameters.js';
-import type { Score } from '../scoring.js';
+import type { Scoring } from '../scoring.js';
 
 export function addReferenceRoutes(
   app: Express,
   options: {
     models: readonly Model[];
     kinds: InputKinds;
-    score: Score;
+    scoring: Scoring;
     readJson: ReadBody;
     version: string;
   },
 ): void {
-  const { models, kinds, score, readJson, version } = options;
+  const { models, kinds, scoring, readJson, version } = options;
 
   app.post('/score', async (request: Request, response: Response) => {
     const started = performance.now();
+    const named = knownModel(request.query.model);
+    const latestAt = named
+      ? readDeadlineAt(request, request.query, named)
+      : Number.POSITIVE_INFINITY;
+    const key = readIdempotencyKey(request);
+    if (named) scoring.check(named, { deadlineAt: latestAt, key });
     const body = await readJson(request, response);
     const given = asObject(body.type === 'json' ? body.value : undefined);
     if (given.input === undefined) throw inputMissing();
@@ -31,11 +37,11 @@ export function addReferenceRoutes(
     const { manifest, labels } = model;
     const output = outputKinds[manifest.output.kind];
     const inputs = kinds[manifest.input.kind].fromJson(given.input);
-    const deadlineAt = readDeadlineAt(request, { ...request.query, ...given }, model);
+    const askedAt = readDeadlineAt(request, { ...request.query, ...given }, model);
+    const deadlineAt = Math.min(latestAt, askedAt);
     const top = output.referenceTop(model);
 
-    const key = readIdempotencyKey(request);
-    const replies = await score({ model, inputs, top, deadlineAt, key }, response);
+    const replies = await scoring.score({ model, inputs, top, deadlineAt, key }, response);
     const results = replies.map(({ scores }, index) => ({
       name: inputs[index]?.name ?? '',
       scores,
@@ -56,6 +62,12 @@ export function addReferenceRoutes(
 
   app.all('/score', allow('POST'));
   app.all(['/', '/version'], allow('GET', 'HEAD'));
+
+  /** The model, where that is known before the body is read. */
+  function knownModel(name: unknown): Model | undefined {
+    if (name !== undefined) return findModel(models, String(name));
+    return models.length === 1 ? models[0] : undefined;
+  }
 
   /** The model that was named, or the first whose kind of input has the form that came. */
   function chooseModel(name: unknown, input: unknown): Model {

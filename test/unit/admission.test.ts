@@ -7,10 +7,16 @@ function makeObserved(options: { permitsMax?: number; jobsMax?: number } = {}) {
   const { permitsMax = 1000, jobsMax = 1000 } = options;
   const clock = { ms: 5000 };
   const depths = new Map<string, number>();
+  const peers: { inFlight: number; perSecond?: number } = { inFlight: 0 };
   const admission = makeAdmission({
     permitsMax,
     jobsMax,
     jobsIn: (queue) => depths.get(queue),
+    peers: {
+      inFlight: () => peers.inFlight,
+      msFor: (_queue, count) =>
+        peers.perSecond === undefined ? undefined : (count * 1000) / peers.perSecond,
+    },
     now: () => clock.ms,
   });
   const admit = (count = 1, changes: Partial<AdmissionRequest> = {}) =>
@@ -19,6 +25,7 @@ function makeObserved(options: { permitsMax?: number; jobsMax?: number } = {}) {
     admission,
     clock,
     depths,
+    peers,
     admit,
     refusal: (count = 1, changes: Partial<AdmissionRequest> = {}) =>
       errorOf(() => admit(count, changes)),
@@ -170,6 +177,51 @@ describe('a deadline', () => {
   });
 });
 
+describe('other instances', () => {
+  test('count: what they have in flight is waited for, too', () => {
+    const { admit, peers, refusal } = makeObserved();
+    Object.assign(peers, { inFlight: 100, perSecond: 20 });
+    expect(refusal(1, { deadlineMs: 5000 }).message).toMatch(/the queue is 5000 ms long/);
+    admit(1, { deadlineMs: 10_000 });
+  });
+
+  test('do not keep requests out while less than two batches are in flight anywhere', () => {
+    const { admit, peers, refusal } = makeObserved();
+    Object.assign(peers, { inFlight: 6, perSecond: 0.01 });
+    admit(1);
+    admit(1);
+    expect(refusal().code).toBe('overloaded');
+  });
+
+  test('say nothing of the rate before they know it', () => {
+    const { admit, peers, admission } = makeObserved();
+    peers.inFlight = 500;
+    admit(1, { deadlineMs: 10 });
+    expect(admission.inFlight).toBe(1);
+  });
+
+  test('are told what is in flight here, and what was answered', () => {
+    const { admission, admit } = makeObserved();
+    expect(admission.traffic('a@1')).toEqual({ inFlight: 0, answered: 0 });
+    admit(3).release(true);
+    admit(4).release(false);
+    admit(2);
+    expect(admission.traffic('a@1')).toMatchObject({ inFlight: 2, answered: 3 });
+  });
+});
+
+describe('a check', () => {
+  test('refuses what would be refused, and takes nothing', () => {
+    const { admission, admit } = makeObserved({ permitsMax: 2 });
+    const check = () =>
+      admission.check({ queue: 'a@1', batchMax: 4, count: 1, deadlineMs: 30_000 });
+    for (let times = 0; times < 5; times++) check();
+    admit(2);
+    expect(errorOf(check).code).toBe('overloaded');
+    expect(admission.inFlight).toBe(2);
+  });
+});
+
 describe('Retry-After', () => {
   test('is the time that what is in flight takes at the measured rate', () => {
     const { refusal } = makeLoaded({ inFlight: 400, perSecond: 20, seconds: 30 });
@@ -196,6 +248,20 @@ describe('Retry-After', () => {
     const { admit, refusal } = makeObserved({ permitsMax: 5 });
     admit(5);
     expect(refusal().retryAfterSeconds).toBe(1);
+  });
+
+  test('is as long as nothing was answered, while the rate is unknown', () => {
+    const { admit, clock, refusal } = makeObserved({ permitsMax: 5 });
+    admit(5);
+    clock.ms += 12_000;
+    expect(refusal().retryAfterSeconds).toBe(12);
+  });
+
+  test('counts what other instances have in flight', () => {
+    const { admit, peers, refusal } = makeObserved({ permitsMax: 1 });
+    Object.assign(peers, { inFlight: 99, perSecond: 10 });
+    admit(1);
+    expect(refusal().retryAfterSeconds).toBe(10);
   });
 
   test('is at most sixty seconds, however slow the workers are', () => {

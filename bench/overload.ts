@@ -1,0 +1,236 @@
+// `npm run bench -- overload [--model NAME] [--times N] [--seconds S] [--deadline S] [--apis N]`
+//
+// What happens at ten times the capacity. First the peak: closed loop, with enough clients. Then an
+// open loop at `--times` that rate, every request with the same deadline; then the peak again, and
+// the better of both counts.
+//
+// *Accepted* is what was not refused with 429, so it includes what missed its deadline (504).
+//
+// `Retry-After` says when everything that was accepted before the refusal will have been answered.
+// When that was is known for each refusal when the run is over. Right is half to twice of it; below
+// a second 1 is right, since the header cannot say less. As soon as the load has stopped, some of
+// those that were refused last ask again after exactly the time they were told: all should be
+// answered.
+
+import path from 'node:path';
+import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { makeLogger } from '../shared/log.js';
+import { connectProducer, waitUntilReady } from '../shared/redis.js';
+import { packageDirectory } from '../shared/version.js';
+import { encodeRequest, makeClient } from './client.js';
+import { quantile, runLoad } from './load.js';
+import { readProcessMegabytes, readRedisMegabytes } from './memory.js';
+import { type Exchange, type OpenRun, runOpenLoop } from './open-loop.js';
+import { readPhotographs } from './photographs.js';
+import { readQuestions } from './questions.js';
+import { report } from './report.js';
+import { startBenchService } from './service.js';
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string', default: 'efficientnet-lite0' },
+    times: { type: 'string', default: '10' },
+    seconds: { type: 'string', default: '20' },
+    deadline: { type: 'string', default: '5' },
+    clients: { type: 'string', default: '64' },
+    apis: { type: 'string', default: '1' },
+  },
+});
+const seconds = Number(values.seconds);
+const deadlineMs = Number(values.deadline) * 1000;
+const pathname = `/v1/models/${values.model}/score`;
+const { bodies, headers, isRight } = values.model === 'faq-matcher' ? questions() : photographs();
+
+const service = await startBenchService({
+  models: values.model,
+  modelsDirectory: path.join(packageDirectory(), 'models'),
+  roles: [...Array.from({ length: Number(values.apis) }, () => 'api' as const), 'worker'],
+});
+const log = makeLogger({ role: 'bench', level: 'error' });
+const redis = connectProducer({ url: service.redisUrl, name: 'bench', log });
+await waitUntilReady(redis, log);
+const ports = service.apis.map(({ url }) => Number(new URL(url).port));
+const requests = bodies.map((body) =>
+  encodeRequest({ pathname, body, headers: { ...headers, 'Request-Timeout': values.deadline } }),
+);
+
+await measurePeak(2);
+const peakBefore = await measurePeak(5);
+if (peakBefore === 0) throw new Error('No answer was right: there is no peak to compare with.');
+const memory = sampleMemory();
+const run = await runOpenLoop({
+  ports,
+  requests,
+  isRight,
+  perSecond: peakBefore * Number(values.times),
+  seconds,
+  // As many as wait at a time when all goes well, and some more.
+  connections: 100 + (1.5 * peakBefore * deadlineMs) / 1000,
+  connectionsMax: 5000,
+});
+const [again] = await Promise.all([askAgain(run), run.settle(deadlineMs + 5000)]);
+const peak = Math.max(peakBefore, await measurePeak(5));
+await print();
+
+redis.disconnect();
+await service.close();
+process.exit(0);
+
+async function print() {
+  const { exchanges, startedAt, stoppedAt, unsent } = run;
+  const perSecond = (some: readonly unknown[]) => (some.length / (stoppedAt - startedAt)) * 1000;
+  const refused = exchanges.filter(({ status }) => status === 429);
+  const hung = exchanges.filter(({ status }) => status === undefined);
+  const accepted = exchanges.filter(({ status }) => status !== 429 && status !== undefined);
+  // What is answered after the load has ended was paid for by nobody's arrival.
+  const right = accepted.filter((exchange) => exchange.isRight && exchange.endedAt <= stoppedAt);
+  const latenciesMs = sort(accepted.map(({ dueAt, endedAt }) => endedAt - dueAt));
+  const refusalsMs = sort(refused.map(({ dueAt, endedAt }) => endedAt - dueAt));
+  const retryAfter = judgeRetryAfter(refused, accepted);
+  const megabytes = await memory;
+  const trend = (key: 'api' | 'redis') =>
+    Math.max(...megabytes.slice(1).map((sample) => sample[key])) / Number(megabytes[0]?.[key]);
+
+  const rows = [
+    { what: 'peak, closed loop', value: `${peak.toFixed(1)} right answers/s` },
+    { what: 'offered, open loop', value: `${perSecond(exchanges).toFixed(0)} requests/s` },
+    { what: 'not sent for want of connections', value: unsent },
+    { what: 'right answers', value: `${perSecond(right).toFixed(1)} /s` },
+    { what: 'accepted, p50', value: `${quantile(latenciesMs, 0.5).toFixed(0)} ms` },
+    { what: 'accepted, p99', value: `${quantile(latenciesMs, 0.99).toFixed(0)} ms` },
+    { what: 'refused, p50', value: `${quantile(refusalsMs, 0.5).toFixed(1)} ms` },
+    { what: 'refused, p99', value: `${quantile(refusalsMs, 0.99).toFixed(1)} ms` },
+    { what: 'answers by status', value: countByStatus(exchanges) },
+    { what: 'hung', value: hung.length },
+    {
+      what: 'Retry-After / true time: p5, p50, p95',
+      value: [0.05, 0.5, 0.95].map((at) => quantile(retryAfter.ratios, at).toFixed(2)).join(', '),
+    },
+    { what: 'Retry-After right', value: `${(retryAfter.right * 100).toFixed(1)} %` },
+    { what: 'asked again then, answered', value: `${again.answered} of ${again.asked}` },
+    ...megabytes.map(({ at, api, redis }) => ({
+      what: `memory at ${at * 100} %`,
+      value: `API ${api.toFixed(0)} MB, Redis ${redis.toFixed(1)} MB`,
+    })),
+  ];
+  report('overload', rows, {
+    offered: perSecond(exchanges) / peak,
+    throughput: perSecond(right) / peak,
+    p99_of_deadline: quantile(latenciesMs, 0.99) / deadlineMs,
+    missed: accepted.filter((exchange) => !exchange.isRight).length,
+    hung: hung.length,
+    retry_after_right: retryAfter.right,
+    asked_again_answered: again.answered / again.asked,
+    api_memory_after_first_quarter: trend('api'),
+    redis_memory_after_first_quarter: trend('redis'),
+  });
+}
+
+/** Right answers a second, from all APIs together. */
+async function measurePeak(forSeconds: number): Promise<number> {
+  const results = await Promise.all(
+    service.apis.map(({ url }) =>
+      runLoad({
+        url: `${url}${pathname}`,
+        clients: Number(values.clients) / service.apis.length,
+        seconds: forSeconds,
+        bodies,
+        headers,
+        isRight,
+      }),
+    ),
+  );
+  return results.reduce((sum, { perSecond }) => sum + perSecond, 0);
+}
+
+/** The memory in use after each quarter of the run. */
+async function sampleMemory() {
+  const pids = service.apis.map(({ pid }) => pid);
+  const samples = [];
+  for (const at of [0.25, 0.5, 0.75, 1]) {
+    await delay(seconds * 250);
+    samples.push({
+      at,
+      api: await readProcessMegabytes(pids),
+      redis: await readRedisMegabytes(redis),
+    });
+  }
+  return samples;
+}
+
+/** Some that were refused last ask again after the time they were told. */
+async function askAgain({ exchanges }: OpenRun): Promise<{ asked: number; answered: number }> {
+  const refused = exchanges.filter(({ status }) => status === 429).slice(-20);
+  const statuses = await Promise.all(
+    refused.map(async ({ endedAt, retryAfterSeconds }, index) => {
+      await delay(endedAt + Number(retryAfterSeconds) * 1000 - performance.now());
+      const client = makeClient(ports[index % ports.length] as number);
+      const { status } = await client.ask(requests[index % requests.length] as Buffer);
+      client.close();
+      return status;
+    }),
+  );
+  return { asked: refused.length, answered: statuses.filter((status) => status === 200).length };
+}
+
+/** Retry-After as a share of the true time, for each refusal, and how many are right. */
+function judgeRetryAfter(refused: readonly Exchange[], accepted: readonly Exchange[]) {
+  const inOrder = accepted.toSorted((a, b) => a.dueAt - b.dueAt);
+  const ratios = [];
+  let right = 0;
+  let emptyAt = Number.NEGATIVE_INFINITY;
+  let next = 0;
+  for (const { dueAt, endedAt, retryAfterSeconds = Number.NaN } of refused) {
+    for (; next < inOrder.length && Number(inOrder[next]?.dueAt) <= dueAt; next++) {
+      emptyAt = Math.max(emptyAt, Number(inOrder[next]?.endedAt));
+    }
+    const trueSeconds = Math.max(emptyAt - endedAt, 0) / 1000;
+    const ratio = retryAfterSeconds / trueSeconds;
+    ratios.push(ratio);
+    const isLeast = retryAfterSeconds === 1 && trueSeconds < 1;
+    if (isLeast || (ratio >= 0.5 && ratio <= 2)) right++;
+  }
+  return { ratios: sort(ratios), right: right / refused.length };
+}
+
+function countByStatus(exchanges: readonly Exchange[]): string {
+  const counts = new Map<string, number>();
+  for (const { status } of exchanges) {
+    const key = String(status ?? 'none');
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return [...counts].map(([status, count]) => `${status}: ${count}`).join(', ');
+}
+
+function sort(values: readonly number[]): number[] {
+  return values.toSorted((a, b) => a - b);
+}
+
+interface Inputs {
+  readonly bodies: readonly (string | Buffer)[];
+  readonly headers: Readonly<Record<string, string>>;
+  readonly isRight: (answer: string, index: number) => boolean;
+}
+
+function questions(): Inputs {
+  return {
+    bodies: readQuestions().map((input) => JSON.stringify({ input })),
+    headers: {},
+    isRight: (answer) => answer.includes('"predictions":[{"label":'),
+  };
+}
+
+function photographs(): Inputs {
+  const all = readPhotographs();
+  return {
+    bodies: all.map(({ bytes }) => bytes),
+    headers: { 'Content-Type': 'application/octet-stream' },
+    isRight: (answer, index) => {
+      const best: { id: string; label: string }[] = JSON.parse(answer).predictions.slice(0, 3);
+      const classes = all[index % all.length]?.classes ?? [];
+      return best.some(({ id, label }) => classes.includes(`${id} ${label}`));
+    },
+  };
+}

@@ -1,0 +1,20 @@
+// The photographs the image benchmarks send, with the classes that are right answers.
+
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { packageDirectory } from '../shared/version.js';
+
+export interface Photograph {
+  readonly bytes: Buffer;
+  /** As they stand in models/imagenet-1k.txt: `n02127052 lynx, catamount`. */
+  readonly classes: readonly string[];
+}
+
+export function readPhotographs(): Photograph[] {
+  const folder = path.join(packageDirectory(), 'test/photographs');
+  const expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8'));
+  return Object.entries<string[]>(expected).map(([name, classes]) => ({
+    bytes: readFileSync(path.join(folder, name)),
+    classes,
+  }));
+}
