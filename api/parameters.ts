@@ -1,6 +1,6 @@
 // What a caller may say beside the input: how many classes, and how long to wait.
 
-import type { Request } from 'express';
+import type { IncomingMessage } from 'node:http';
 import { nowMs } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
@@ -25,8 +25,8 @@ export function readTop(given: Given, model: Model): number {
  * When the answer is wanted, at the latest: the model's deadline, or an earlier one by the header
  * `Request-Timeout` (seconds) or the parameter `deadlineMs`.
  */
-export function readDeadlineAt(request: Request, given: Given, model: Model): number {
-  const header = request.get('request-timeout');
+export function readDeadlineAt(request: IncomingMessage, given: Given, model: Model): number {
+  const header = request.headers['request-timeout'];
   const asked = [
     header === undefined ? undefined : toMilliseconds('Request-Timeout', header, 1000),
     given.deadlineMs === undefined ? undefined : toMilliseconds('deadlineMs', given.deadlineMs, 1),

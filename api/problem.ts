@@ -1,9 +1,11 @@
 // Problem documents (RFC 9457): what a caller is told when something goes wrong.
 
-import type { ErrorRequestHandler, Response } from 'express';
+import type { ServerResponse } from 'node:http';
+import type { ErrorRequestHandler } from 'express';
 import { MulterError } from 'multer';
 import { coerceError, errorTable, ScorelineError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
+import { sendJson } from './json.js';
 
 /** The last handler of the application: every error becomes a problem document. */
 export function makeProblemHandler(log: Logger, bodyBytesMax: number): ErrorRequestHandler {
@@ -18,23 +20,19 @@ export function makeProblemHandler(log: Logger, bodyBytesMax: number): ErrorRequ
   };
 }
 
-export function sendProblem(response: Response, error: ScorelineError): void {
+export function sendProblem(response: ServerResponse, error: ScorelineError): void {
   const { status, title } = errorTable[error.code];
+  const problem = {
+    type: `urn:scoreline:error:${error.code}`,
+    title,
+    status,
+    code: error.code,
+    detail: error.message,
+  };
   if (error.retryAfterSeconds !== undefined) {
     response.setHeader('Retry-After', String(error.retryAfterSeconds));
   }
-  response
-    .status(status)
-    .type('application/problem+json')
-    .send(
-      JSON.stringify({
-        type: `urn:scoreline:error:${error.code}`,
-        title,
-        status,
-        code: error.code,
-        detail: error.message,
-      }),
-    );
+  sendJson(response, problem, { status, type: 'application/problem+json' });
 }
 
 function toScorelineError(thrown: unknown, bodyBytesMax: number): ScorelineError {

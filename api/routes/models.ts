@@ -5,6 +5,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
 import { type Body, inputMissing, type ReadBody } from '../body.js';
 import { readIdempotencyKey } from '../idempotency.js';
+import { sendJson } from '../json.js';
 import { type InputKinds, outputKinds, type RawInput } from '../kinds.js';
 import { allow } from '../methods.js';
 import { type Given, readDeadlineAt, readTop } from '../parameters.js';
@@ -38,7 +39,7 @@ export function addModelRoutes(
     const deadlineAt = Math.min(latestAt, readDeadlineAt(request, given, model));
     const [reply] = await scoring.score({ model, inputs: [input], top, deadlineAt, key }, response);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
-    response.json({
+    sendJson(response, {
       model: model.name,
       version: model.version,
       id: reply.id,

@@ -5,6 +5,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
 import { inputMissing, type ReadBody } from '../body.js';
 import { readIdempotencyKey } from '../idempotency.js';
+import { sendJson } from '../json.js';
 import { type InputKinds, outputKinds } from '../kinds.js';
 import { allow } from '../methods.js';
 import { readDeadlineAt } from '../parameters.js';
@@ -47,7 +48,7 @@ export function addReferenceRoutes(
       scores,
     }));
     const ms = (performance.now() - started).toFixed(2);
-    response.json({
+    sendJson(response, {
       result: [...toArray(output.referenceResult(results, labels)), `Computed in ${ms} ms`],
     });
   });

@@ -1,4 +1,4 @@
-import type { Request } from 'express';
+import type { IncomingMessage } from 'node:http';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { readDeadlineAt, readTop } from '../../api/parameters.js';
 import { nowMs } from '../../shared/contract.js';
@@ -9,7 +9,7 @@ const model = makeSampleModel({ deadlineMs: 20_000 });
 
 /** A request of which only the headers count. */
 const requestWith = (headers: Record<string, string> = {}) =>
-  ({ get: (name: string) => headers[name.toLowerCase()] }) as Request;
+  ({ headers: lowerCased(headers) }) as IncomingMessage;
 
 describe('top', () => {
   test('is what the manifest says where nothing is asked', () => {
