@@ -2,7 +2,7 @@
 // with the test, and nothing waits for time where it can wait for a condition.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -21,6 +21,8 @@ export interface TestRedis {
   /** Ends the server, as a restart would; `start` brings it back with its data. */
   stop(signal?: NodeJS.Signals): Promise<void>;
   start(): Promise<void>;
+  /** Brings it back without its data. */
+  startEmpty(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -64,6 +66,11 @@ export async function openRedis(options: { parameters?: string[] } = {}): Promis
     url,
     client,
     start,
+    startEmpty: async () => {
+      rmSync(directory, { recursive: true });
+      mkdirSync(directory);
+      await start();
+    },
     stop,
     close: async () => {
       client.disconnect();

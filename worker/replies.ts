@@ -2,9 +2,8 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Keys, nowMs, type Reply } from '../shared/contract.js';
-import { coerceError } from '../shared/errors.js';
-import type { Logger } from '../shared/log.js';
-import type { Redis } from '../shared/redis.js';
+import { type Logger, makeSeldom } from '../shared/log.js';
+import { explain, type Redis } from '../shared/redis.js';
 
 /** More entries than an API instance can leave unread; the oldest go first. */
 const streamEntriesMax = 100_000;
@@ -21,6 +20,8 @@ export type SendReplies = (
 
 export function makeSendReplies(options: { redis: Redis; keys: Keys; log: Logger }): SendReplies {
   const { redis, keys, log } = options;
+
+  const warn = makeSeldom((fields, message) => log.warn(fields, message));
 
   const send = (instance: string, replies: readonly Reply[]) =>
     // NOMKSTREAM: the stream of an instance that is gone must not come back and stay for ever.
@@ -41,12 +42,12 @@ export function makeSendReplies(options: { redis: Redis; keys: Keys; log: Logger
         await send(instance, replies);
         return;
       } catch (thrown) {
-        const reason = coerceError(thrown).message;
+        const explained = explain(thrown);
         if (nowMs() > deadlineAt || redis.status === 'end') {
-          log.error({ reason, replies: replies.length }, 'replies could not be sent in time');
+          log.error({ replies: replies.length, ...explained }, 'replies could not be sent in time');
           return;
         }
-        log.warn({ reason }, 'replies cannot be sent; trying again. Is the memory of Redis full?');
+        warn({ replies: replies.length, ...explained }, 'replies cannot be sent; trying again');
         await delay(retryAfterMs);
       }
     }

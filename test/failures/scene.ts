@@ -22,11 +22,11 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
-import { addCounter, counterName } from './counter.js';
+import { addCounter, counterName, countFor } from './counter.js';
 
 export const faqName = 'faq-matcher';
 export const keys = makeKeys('scoreline');
-const counterQueue = `${counterName}@1`;
+export const counterQueue = `${counterName}@1`;
 
 export interface Scene {
   readonly redis: TestRedis;
@@ -35,6 +35,8 @@ export interface Scene {
   count(input: string, options?: AskOptions): Promise<Answer>;
   /** Asks the FAQ matcher a question of `questions`. */
   ask(question: Question, options?: AskOptions): Promise<Answer>;
+  /** Lets the counter count once, alone; resolves to how much faster than `countFor` says it was. */
+  howFast(): Promise<number>;
   /** Resolves when so many of the counter's jobs are held by workers. */
   untilHeld(jobs: number): Promise<void>;
   /** Resolves when so many of the counter's jobs wait for a worker. */
@@ -113,6 +115,14 @@ function makeScene(redis: TestRedis, service: Service): Scene {
   return {
     redis,
     service,
+    howFast: async () => {
+      const { body } = await send(counterName, countFor(100, 1));
+      await waitUntil(
+        'the counter is idle',
+        async () => (await redis.client.llen(`scoreline:${counterQueue}:active`)) === 0,
+      );
+      return 100 / body.timing.computeMs;
+    },
     count: (input, options) => send(counterName, input, options),
     ask: (question, options) => send(faqName, question.text, options),
     untilHeld: (jobs) => untilLength('active', jobs),
@@ -167,8 +177,6 @@ async function scoreQuestions(): Promise<Question[]> {
   const asText = (_model: unknown, body: string | Buffer) => Buffer.from(body);
   const inputs = await prepareInputs(findModel(models, faqName), 0, asText);
   return inputs.flatMap(({ request, expectation }) =>
-    'expected' in expectation
-      ? [{ text: request.toString(), expected: expectation.expected }]
-      : [],
+    'expected' in expectation ? [{ text: request.toString(), expected: expectation.expected }] : [],
   );
 }

@@ -54,12 +54,13 @@ describe('a worker that is killed', () => {
 });
 
 describe('a worker that gets SIGTERM', () => {
-  test('finishes what it can, hands the rest back at once, and ends with 0', async () => {
-    // Of SHUTDOWN_MS, two seconds are kept for handing back.
-    const environment = { SHUTDOWN_MS: '2400' };
+  // Of SHUTDOWN_MS, two seconds are kept for handing back.
+  const environment = { SHUTDOWN_MS: '2400' };
+
+  test('hands back at once what it cannot finish', async () => {
     await withScene({ environment }, async (scene) => {
       const { service } = scene;
-      const held = await holdWork(scene, { blockMs: 1800 });
+      const held = await holdWork(scene);
       const [leaving] = service.workers as [Child];
       const other = await service.addWorker();
       const isAnswered = held.answered();
@@ -69,14 +70,28 @@ describe('a worker that gets SIGTERM', () => {
       await isAnswered;
       // After 0.4 s the rest is handed back; a lock that nobody renews would take a second more.
       expect(performance.now() - toldAt).toBeLessThan(1300);
-      expect(await leaving.exited).toBe(0);
+      // A run that never ends is ended with its process.
+      expect(await leaving.exited).toBe('SIGKILL');
+      await scene.untilLogged('not done within SHUTDOWN_MS');
 
-      // The other one was not told, and has it all.
+      // The other one was not told, and has it all; nothing of it is suspect.
       await expectAllAnswered(scene, questions.slice(0, 10));
-      expect(service.log).toContainEqual(
-        expect.objectContaining({ pid: leaving.pid, msg: 'handing back what is not done' }),
-      );
-      expect(service.log.filter(({ pid, msg }) => pid === other.pid && /quarantine/.test(msg))).toEqual([]);
+      expect(logOf(scene, leaving)).toContain('handing back what is not done');
+      expect(logOf(scene, other)).not.toContain('a job is in quarantine');
+    });
+  });
+
+  test('inside a run waits for its end, and ends with 0', async () => {
+    await withScene({ environment }, async (scene) => {
+      const [leaving] = scene.service.workers as [Child];
+      const input = countFor(Math.round(1200 * (await scene.howFast())), 6);
+      const answer = scene.count(input);
+      await scene.untilHeld(1);
+      leaving.kill('SIGTERM');
+      expect(await leaving.exited).toBe(0);
+      expect(logOf(scene, leaving)).toContain('handing back what is not done');
+      await scene.service.addWorker();
+      expectCounted(await answer, input);
     });
   });
 
@@ -89,7 +104,8 @@ describe('a worker that gets SIGTERM', () => {
       leaving.kill('SIGTERM');
       await scene.untilLogged('shutting down');
       const later = scene.count(countFor(0, 9));
-      for (const [at, answer] of answers.entries()) expectCounted(await answer, inputs[at] as string);
+      for (const [at, answer] of answers.entries())
+        expectCounted(await answer, inputs[at] as string);
       expect(await leaving.exited).toBe(0);
       await scene.untilWaiting(1);
       await scene.service.addWorker();
@@ -141,19 +157,17 @@ describe('a run that hangs', () => {
   });
 });
 
+function logOf({ service }: Scene, { pid }: Child): string[] {
+  return service.log.filter((line) => line.pid === pid).map(({ msg }) => msg);
+}
+
 /**
- * Lets the only worker hold work: three inputs, behind a run that lasts. The caller of that run
- * hangs up, so that only the three are left to be answered, each in no time.
+ * Lets the only worker hold work: three inputs, behind a run that does not end. The caller of that
+ * run hangs up, so that only the three are left to be answered, each in no time.
  */
-async function holdWork(
-  scene: Scene,
-  { blockMs = 5000 } = {},
-): Promise<{ answered(): Promise<void> }> {
-  // How fast this machine counts just now.
-  const { body } = await scene.count(countFor(100, 1));
-  const faster = 100 / body.timing.computeMs;
+async function holdWork(scene: Scene): Promise<{ answered(): Promise<void> }> {
   const hangUp = new AbortController();
-  const blocker = scene.count(countFor(Math.round(blockMs * faster), 1), { signal: hangUp.signal });
+  const blocker = scene.count(hangsForever, { signal: hangUp.signal });
   blocker.catch(() => {});
   await scene.untilHeld(1);
   const inputs = ['3', '4', '5'];
