@@ -130,7 +130,9 @@ export function makeDispatcher(options: {
     try {
       await queue.add(model.queue, job, payload);
     } catch (error) {
-      for (const { item } of entries) replies.fail(item.id, error as ScorelineError);
+      // Those that came meanwhile would wait for the same: a network that is cut is noticed late.
+      const refused = [...entries, ...lane.waiting.splice(0)];
+      for (const { item } of refused) replies.fail(item.id, error as ScorelineError);
     }
   };
 

@@ -2,10 +2,10 @@
 
 import { randomUUID } from 'node:crypto';
 import { Queue as BullQueue } from 'bullmq';
-import type { BatchJob, Keys } from '../shared/contract.js';
+import { type BatchJob, type Counts, countNames, type Keys } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
-import type { Logger } from '../shared/log.js';
-import type { Redis } from '../shared/redis.js';
+import { type Logger, makeSeldom } from '../shared/log.js';
+import { explain, type Redis } from '../shared/redis.js';
 
 const depthEveryMs = 1000;
 /** How long a payload outlives the last deadline of its job. */
@@ -19,10 +19,12 @@ export interface Queue {
   add(queue: string, job: BatchJob, payload: ReadonlyMap<string, Buffer>): Promise<void>;
   /** Marks an item as one that nobody waits for any more. */
   cancel(queue: string, itemId: string, deadlineAt: number): Promise<void>;
+  /** Whether Redis cannot be reached, as far as is known. */
+  readonly isAway: boolean;
   /** Jobs that wait or run, as of the last look; undefined while unknown. */
   jobsIn(queue: string): number | undefined;
-  /** How many items of a queue were dropped since nobody waited for them any more. */
-  countDropped(queues: readonly string[]): Promise<number[]>;
+  /** What the workers of each queue have counted. */
+  readCounts(queues: readonly string[]): Promise<Counts[]>;
   /** How many workers of each queue are alive. */
   countWorkers(queues: readonly string[]): Promise<number[]>;
   close(): Promise<void>;
@@ -35,6 +37,7 @@ export function makeQueue(options: {
   log: Logger;
 }): Queue {
   const { redis, keys, log } = options;
+  const warn = makeSeldom((fields, message) => log.warn(fields, message));
   const queues = new Map(options.queues.map((name) => [name, openQueue(name)]));
 
   function openQueue(name: string): BullQueue {
@@ -50,13 +53,20 @@ export function makeQueue(options: {
   }
 
   const depths = new Map<string, number>();
+  let isSilent = false;
   const look = async () => {
-    for (const [name, queue] of queues) {
-      depths.set(name, await queue.getJobCountByTypes('wait', 'prioritized', 'active'));
+    try {
+      for (const [name, queue] of queues) {
+        depths.set(name, await queue.getJobCountByTypes('wait', 'prioritized', 'active'));
+      }
+      isSilent = false;
+    } catch {
+      // While Redis is away the depth is unknown, and adding says so itself.
+      depths.clear();
+      isSilent = true;
     }
   };
-  // While Redis is away the depth is unknown, and adding says so itself.
-  const depthTimer = setInterval(() => void look().catch(() => depths.clear()), depthEveryMs);
+  const depthTimer = setInterval(() => void look(), depthEveryMs);
 
   return {
     async add(name, job, payload) {
@@ -68,6 +78,10 @@ export function makeQueue(options: {
           queues.get(name)?.add('score', job, { jobId }),
         ]);
       } catch (cause) {
+        warn(
+          { queue: name, items: job.items.length, ...explain(cause) },
+          'a job cannot be added; its requests are refused',
+        );
         throw queueUnavailable(cause);
       }
     },
@@ -80,12 +94,20 @@ export function makeQueue(options: {
         .pexpire(key, 86_400_000)
         .exec();
     },
+    get isAway() {
+      return isSilent || redis.status !== 'ready';
+    },
     jobsIn: (name) => depths.get(name),
-    async countDropped(names) {
-      const counts = await Promise.all(
-        names.map((name) => redis.hget(keys.counts(name), 'dropped')),
-      );
-      return counts.map(Number);
+    async readCounts(names) {
+      const read = async (name: string) => {
+        const counts = await redis.hmget(keys.counts(name), ...countNames);
+        return Object.fromEntries(
+          countNames.map((count, index) => [count, Number(counts[index] ?? 0)]),
+        ) as Counts;
+      };
+      return Promise.all(names.map(read)).catch((cause) => {
+        throw queueUnavailable(cause);
+      });
     },
     async countWorkers(names) {
       try {

@@ -44,7 +44,7 @@ export async function startApi(
 
   const keys = makeKeys(configuration.QUEUE_PREFIX);
   const instance = randomUUID();
-  const replies = makeReplies({ isQueueAway: () => producer.status !== 'ready' });
+  const replies = makeReplies({ isQueueAway: () => queue.isAway });
   const replyStream = await openReplyStream({
     instance,
     keys,

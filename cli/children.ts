@@ -1,6 +1,7 @@
 // The processes of a local run: API and workers as children that end with their parent.
 
 import { type ChildProcess, fork } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { ScorelineError } from '../shared/errors.js';
 import type { ChildMessage } from '../shared/lifecycle.js';
 
@@ -8,27 +9,39 @@ export interface Child {
   readonly pid: number;
   /** What the process says once it is ready. Rejects with what it says when it ends before that. */
   readonly ready: Promise<Readonly<Record<string, unknown>>>;
-  readonly exited: Promise<void>;
+  /** The exit code, or the signal that ended the process. */
+  readonly exited: Promise<number | NodeJS.Signals>;
+  /** What it prints, where that is read rather than passed on. */
+  readonly output: Readable | null;
+  kill(signal: NodeJS.Signals): void;
   /** Asks the process to end in order, and waits until it has. */
   close(): Promise<void>;
 }
 
 /** Starts a role as a child process. */
-export function spawnChild(role: 'api' | 'worker', environment: NodeJS.ProcessEnv): Child {
+export function spawnChild(
+  role: 'api' | 'worker',
+  environment: NodeJS.ProcessEnv,
+  output: 'inherit' | 'pipe' = 'inherit',
+): Child {
   const child = fork(new URL(`../${role}/main.js`, import.meta.url), [], {
     env: environment,
     // A process group of its own: Ctrl-C reaches the parent alone, which then ends its children in
     // order, API first and Redis last.
     detached: true,
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['ignore', output, 'inherit', 'ipc'],
   });
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const exited = new Promise<number | NodeJS.Signals>((resolve) =>
+    child.once('exit', (code, signal) => resolve(signal ?? (code as number))),
+  );
   const ready = waitUntilReady(child, role);
   ready.catch(() => {});
   return {
     pid: child.pid as number,
     ready,
     exited,
+    output: child.stdout,
+    kill: (signal) => void child.kill(signal),
     close: async () => {
       child.kill('SIGTERM');
       await exited;

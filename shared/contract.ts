@@ -56,7 +56,7 @@ export function makeKeys(prefix: string) {
     cancelled: (queue: string) => `${prefix}:cancelled:${queue}`,
     /** Hash of how often items of a job were tried in quarantine without coming back, by item id. */
     strikes: (job: string) => `${prefix}:strikes:${job}`,
-    /** Hash of a queue's counts: `dropped` items. */
+    /** Hash of a queue's counts, by `CountName`. */
     counts: (queue: string) => `${prefix}:counts:${queue}`,
     /** The fingerprint of the request that a caller's key stands for. */
     fingerprint: (scope: string) => `${prefix}:fingerprint:${scope}`,
@@ -72,6 +72,14 @@ export function makeKeys(prefix: string) {
 }
 
 export type Keys = ReturnType<typeof makeKeys>;
+
+/**
+ * Items that workers have counted: dropped since nobody waited for them any more, or failed with
+ * `model_crashed`.
+ */
+export const countNames = ['dropped', 'crashed'] as const;
+export type CountName = (typeof countNames)[number];
+export type Counts = Record<CountName, number>;
 
 /** The BullMQ queue of a model: a worker never gets items meant for another version. */
 export function queueName(model: { name: string; version: string }): string {

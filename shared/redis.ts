@@ -5,13 +5,14 @@
 // give up a connection that has gone silent, since a cut network does not close it.
 
 import { Redis, type RedisOptions } from 'ioredis';
-import { ScorelineError } from './errors.js';
-import type { Logger } from './log.js';
+import { coerceError, ScorelineError } from './errors.js';
+import { type Logger, makeSeldom } from './log.js';
 
 export type { Redis };
 
 /** BullMQ's and our commands (`XADD NOMKSTREAM`, `XTRIM MINID`, `ZMSCORE`) need this version. */
 const versionMin = [6, 2];
+const reconnectEveryMs = 1000;
 
 export interface ConnectionOptions {
   readonly url: string;
@@ -57,6 +58,19 @@ export async function waitUntilReady(redis: Redis, log: Logger): Promise<void> {
   await checkServer(redis, log);
 }
 
+/** Why Redis has refused a command, and what the operator can do about it, for the log. */
+export function explain(thrown: unknown): { reason: string; advice: string } {
+  const reason = coerceError(thrown).message;
+  const [, advice] = advices.find(([pattern]) => pattern.test(reason)) ?? [];
+  return { reason, advice: advice ?? 'Check REDIS_URL, the network, and that Redis runs.' };
+}
+
+const advices: ReadonlyArray<readonly [RegExp, string]> = [
+  [/\bOOM\b/, 'The memory of Redis is full: raise its maxmemory, or lower QUEUE_JOBS_MAX.'],
+  [/\bREADONLY\b/, 'Redis is a read-only replica: promote it, or set REDIS_URL to the primary.'],
+  [/\bMISCONF\b/, 'Redis cannot write to its disk: make room there.'],
+];
+
 /** Redis away is one thing; a Redis that must not be used is said at the start. */
 async function checkServer(redis: Redis, log: Logger): Promise<void> {
   const info = parseInfo(String(await redis.info()));
@@ -97,12 +111,22 @@ async function checkServer(redis: Redis, log: Logger): Promise<void> {
 }
 
 function connect(options: ConnectionOptions, behaviour: Behaviour): Redis {
+  const warn = makeSeldom((fields, message) => options.log.error(fields, message));
+  let reconnectedAt = Number.NEGATIVE_INFINITY;
   const redis = new Redis(options.url, {
     connectionName: `scoreline-${options.name}`,
     connectTimeout: 2000,
     retryStrategy: (times: number) => Math.min(25 * 2 ** Math.min(times, 5), 500),
-    // After a failover the old primary is a replica: connect again, to where the address now leads.
-    reconnectOnError: (error: Error) => (error.message.startsWith('READONLY') ? 2 : false),
+    reconnectOnError: (error: Error) => {
+      if (!error.message.startsWith('READONLY')) return false;
+      warn({ connection: options.name, ...explain(error) }, 'Redis takes no writes');
+      // After a failover the old primary is a replica: connect again, to where the address now
+      // leads, and send the command again. Where it still leads to the replica, not at once again.
+      const at = performance.now();
+      if (at - reconnectedAt < reconnectEveryMs) return false;
+      reconnectedAt = at;
+      return 2;
+    },
     ...behaviour,
   });
   let away = false;

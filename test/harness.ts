@@ -2,10 +2,12 @@
 // with the test, and nothing waits for time where it can wait for a condition.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { Redis } from 'ioredis';
 import { type Child, spawnChild } from '../cli/children.js';
 import { ensureRedisServer, findFreePort } from '../cli/redis.js';
@@ -19,6 +21,8 @@ export interface TestRedis {
   /** Ends the server, as a restart would; `start` brings it back with its data. */
   stop(signal?: NodeJS.Signals): Promise<void>;
   start(): Promise<void>;
+  /** Brings it back without its data. */
+  startEmpty(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -62,6 +66,11 @@ export async function openRedis(options: { parameters?: string[] } = {}): Promis
     url,
     client,
     start,
+    startEmpty: async () => {
+      rmSync(directory, { recursive: true });
+      mkdirSync(directory);
+      await start();
+    },
     stop,
     close: async () => {
       client.disconnect();
@@ -71,10 +80,22 @@ export async function openRedis(options: { parameters?: string[] } = {}): Promis
   };
 }
 
+/** A line of a process's log. */
+export interface LogLine {
+  readonly pid: number;
+  readonly level: number;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
 export interface Service {
   readonly url: string;
   readonly api: Child;
   readonly workers: Child[];
+  /** One more worker; resolves when it is ready. */
+  addWorker(): Promise<Child>;
+  /** What API and workers have logged, at LOG_LEVEL (`error` unless the environment says more). */
+  readonly log: readonly LogLine[];
   close(): Promise<void>;
 }
 
@@ -86,20 +107,41 @@ export async function startService(options: {
   environment?: NodeJS.ProcessEnv;
 }): Promise<Service> {
   const environment = serviceEnvironment(options);
-  const workers = Array.from({ length: options.workers ?? 1 }, () =>
-    spawnChild('worker', environment),
-  );
-  const api = spawnChild('api', environment);
+  const log: LogLine[] = [];
+  const start = (role: 'api' | 'worker') => startProcess(role, environment, log);
+  const workers = Array.from({ length: options.workers ?? 1 }, () => start('worker'));
+  const api = start('api');
   const [{ port }] = await Promise.all([api.ready, ...workers.map((worker) => worker.ready)]);
   return {
     url: `http://127.0.0.1:${port}`,
     api,
     workers,
+    log,
+    addWorker: async () => {
+      const worker = start('worker');
+      workers.push(worker);
+      await worker.ready;
+      return worker;
+    },
     close: async () => {
       await api.close();
       await Promise.all(workers.map((worker) => worker.close()));
     },
   };
+}
+
+/** A role as a process; the lines of its log are added to `log`. */
+export function startProcess(
+  role: 'api' | 'worker',
+  environment: NodeJS.ProcessEnv,
+  log: LogLine[],
+): Child {
+  const child = spawnChild(role, environment, 'pipe');
+  createInterface({ input: child.output as Readable }).on('line', (line) => {
+    if (line.startsWith('{')) log.push(JSON.parse(line));
+    else process.stdout.write(`${line}\n`);
+  });
+  return child;
 }
 
 export function serviceEnvironment(options: {
@@ -155,9 +197,11 @@ export function post(
   url: string,
   body: unknown,
   headers: Record<string, string> = {},
+  signal: AbortSignal | null = null,
 ): Promise<Answer> {
   return ask(url, {
     method: 'POST',
+    signal,
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
   });

@@ -11,13 +11,20 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker as BullWorker, type Job, WaitingError, type WorkerOptions } from 'bullmq';
-import { type BatchJob, type Item, type Keys, nowMs, type Reply } from '../shared/contract.js';
-import type { Logger } from '../shared/log.js';
+import {
+  type BatchJob,
+  type CountName,
+  type Item,
+  type Keys,
+  nowMs,
+  type Reply,
+} from '../shared/contract.js';
+import { type Logger, makeSeldom } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
-import type { Redis } from '../shared/redis.js';
+import { explain, type Redis } from '../shared/redis.js';
 import { makeBatcher } from './batcher.js';
 import { bytesOfItem } from './kinds.js';
-import { makeQuarantine, modelCrashed, type ScoreInQuarantine } from './quarantine.js';
+import { type Cells, makeQuarantine, modelCrashed, type ScoreInQuarantine } from './quarantine.js';
 import type { SendReplies } from './replies.js';
 import type { Results } from './results.js';
 import type { Scored, Scorer } from './scorer.js';
@@ -61,33 +68,36 @@ export function makeConsumer(options: {
   keys: Keys;
   kept: Results;
   sendReplies: SendReplies;
+  cells: Cells;
   log: Logger;
 }): Consumer {
-  const { model, scorer, redis, keys, kept, sendReplies, log } = options;
+  const { model, scorer, redis, keys, kept, sendReplies, cells, log } = options;
   const { batch, input } = model.manifest;
   const itemBytes = bytesOfItem(input);
   const heldItemsMax = 2 * batch.max;
   const held = new Map<string, HeldJob>();
   const finished = new Set<string>();
 
-  const quarantine = makeQuarantine({ model, log });
+  const quarantine = makeQuarantine({ model, cells, log });
   const batcher = makeBatcher<HeldItem>({ ...batch, run: runBatch });
   const bull = new PatientWorker(model.queue, process, beforeFetch, {
     connection: redis,
     prefix: keys.prefix,
     concurrency: 1,
-    // The batch of a worker that was killed starts elsewhere after about 1.3 s (measured).
+    // The batch of a worker that was killed starts elsewhere after 0.8 to 1.6 s (measured).
     lockDuration: 1000,
-    stalledInterval: 500,
+    stalledInterval: 250,
+    // A job is announced to one waiting worker. When that one dies just then, or stands still, the
+    // others find the job when they look again by themselves.
+    drainDelay: 1,
     // Deadlines and strikes end a job, not the number of workers that died around it.
     maxStalledCount: 1_000_000,
     runRetryDelay: 200,
     removeOnComplete: { count: 0 },
     removeOnFail: { count: 0 },
   });
-  bull.on('error', (error) =>
-    log.warn({ queue: model.queue, reason: error.message }, 'queue error'),
-  );
+  const warn = makeSeldom((fields, message) => log.warn(fields, message));
+  bull.on('error', (error) => warn({ queue: model.queue, ...explain(error) }, 'queue error'));
   bull.on('failed', (job, error) => log.error({ job: job?.id, err: error }, 'a job failed'));
 
   async function process(job: Job<BatchJob>, token?: string): Promise<void> {
@@ -174,6 +184,7 @@ export function makeConsumer(options: {
     const strikes = await redis.hincrby(strikesKey, item.id, 1);
     await redis.pexpire(strikesKey, strikesTimeToLiveMs);
     const results = strikes > strikesMax ? undefined : await score([item]);
+    if (!results) count('crashed', 1);
     await answerSuspects([item], results ?? [modelCrashed], startedAt);
     await redis.hdel(strikesKey, item.id);
   }
@@ -186,7 +197,8 @@ export function makeConsumer(options: {
   /** The items of a job that somebody waits for, with their inputs. */
   async function takeItems(job: Job<BatchJob>): Promise<HeldItem[]> {
     const takenAt = nowMs();
-    const items = await dropAbandoned(job.data.items, takenAt);
+    const submittedAt = job.data.items[0]?.submittedAt ?? takenAt;
+    const items = await dropAbandoned(job.data.items, { now: takenAt, lookedAt: submittedAt });
     const [inputs, known] = await Promise.all([fetchInputs(job, items), kept.find(items)]);
     await answerKnown(job, items, known);
     return items
@@ -216,27 +228,31 @@ export function makeConsumer(options: {
     await sendReplies(replies, Math.max(...items.map((item) => item.deadlineAt)));
   }
 
-  async function dropAbandoned(items: readonly Item[], takenAt: number): Promise<readonly Item[]> {
-    const inTime = items.filter((item) => item.deadlineAt > takenAt);
-    const waitedMs = takenAt - (items[0]?.submittedAt ?? takenAt);
+  /** Those that somebody waits for, as of now; `lookedAt` is when that was last certain. */
+  async function dropAbandoned<T extends Item>(
+    items: readonly T[],
+    { now, lookedAt }: { now: number; lookedAt: number },
+  ): Promise<readonly T[]> {
+    const inTime = items.filter((item) => item.deadlineAt > now);
     const live =
-      inTime.length === 0 || waitedMs < cancellationCheckAfterMs
+      inTime.length === 0 || now - lookedAt < cancellationCheckAfterMs
         ? inTime
         : await dropCancelled(inTime);
-    countDropped(items.length - live.length);
+    count('dropped', items.length - live.length);
     return live;
   }
 
-  async function dropCancelled(items: readonly Item[]): Promise<readonly Item[]> {
+  async function dropCancelled<T extends Item>(items: readonly T[]): Promise<readonly T[]> {
     const ids = items.map((item) => item.id);
-    const cancelled = await redis.zmscore(keys.cancelled(model.queue), ...ids);
-    return items.filter((_, index) => cancelled[index] === null);
+    const asked = redis.zmscore(keys.cancelled(model.queue), ...ids);
+    const cancelled = await asked.catch(() => undefined);
+    return items.filter((_, index) => typeof cancelled?.[index] !== 'string');
   }
 
-  function countDropped(items: number): void {
+  function count(what: CountName, items: number): void {
     if (items === 0) return;
-    log.debug({ model: model.name, items }, 'dropped what nobody waits for');
-    redis.hincrby(keys.counts(model.queue), 'dropped', items).catch(() => {});
+    log.debug({ model: model.name, items }, what);
+    redis.hincrby(keys.counts(model.queue), what, items).catch(() => {});
   }
 
   /** An item whose payload has expired has outlived its deadline. */
@@ -246,10 +262,10 @@ export function makeConsumer(options: {
 
   /** Scores one batch and answers each of its items. Must not reject. */
   async function runBatch(gathered: HeldItem[]): Promise<void> {
-    const startedAt = nowMs();
-    const items = gathered.filter((item) => item.deadlineAt > startedAt);
-    countDropped(gathered.length - items.length);
+    const lookedAt = Math.min(...gathered.map((item) => item.takenAt));
+    const items = await dropAbandoned(gathered, { now: nowMs(), lookedAt });
     if (items.length === 0) return;
+    const startedAt = nowMs();
     const { results, computeMs } = await scorer.score(items);
     log.debug({ model: model.name, batchSize: items.length, computeMs }, 'scored');
     await answer(items, results, { startedAt, computeMs, batchSize: items.length });

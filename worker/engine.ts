@@ -46,6 +46,7 @@ export interface Engine {
   readonly outputs: readonly TensorValue[];
   /** Runs one batch. Runs are done in the order of the calls. The input's memory is given away. */
   run(input: InputTensor): Promise<{ output: OutputTensor; computeMs: number }>;
+  /** Waits for the runs that were handed over: a thread that is ended inside one aborts the process. */
   close(): Promise<void>;
 }
 
@@ -77,6 +78,7 @@ export function openEngine(options: EngineOptions, watch: Watch): Promise<Engine
     name: 'engine',
   });
   const runs = new Map<number, Run>();
+  const underWay = new Set<Promise<unknown>>();
   let nextId = 0;
   let ended: Error | undefined;
   let watchdog: NodeJS.Timeout | undefined;
@@ -91,7 +93,15 @@ export function openEngine(options: EngineOptions, watch: Watch): Promise<Engine
     }, watch.runMsMax);
   };
 
-  const run: Engine['run'] = (input) =>
+  const run: Engine['run'] = (input) => {
+    const result = hand(input);
+    underWay.add(result);
+    const leave = () => underWay.delete(result);
+    result.then(leave, leave);
+    return result;
+  };
+
+  const hand: Engine['run'] = (input) =>
     new Promise((resolve, reject) => {
       if (ended) return reject(ended);
       const id = nextId++;
@@ -102,6 +112,7 @@ export function openEngine(options: EngineOptions, watch: Watch): Promise<Engine
     });
 
   const close = async () => {
+    await Promise.allSettled(underWay);
     clearTimeout(watchdog);
     await thread.terminate();
   };

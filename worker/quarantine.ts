@@ -4,9 +4,12 @@
 // together first; when that ends the process, one by one, and then it is certain which item it was.
 //
 // An item that ends the process also alone has been tried three times, in its first batch, here
-// with its neighbours, and alone. It fails with `model_crashed`; its neighbours are answered. The
-// process is started when it is first needed and ends when it was not needed for a while, since it
-// holds a second copy of the model.
+// with its neighbours, and alone. It fails with `model_crashed`; its neighbours are answered.
+//
+// Those who wait have waited already, so that a process must be there at once. A worker keeps one
+// *spare*: Node with our code, about 40 MB, without a model. It becomes the *cell* of the first model
+// that needs one, by loading it, and ends when it was not needed for a while, since it holds a second
+// copy of the model. The next spare is started once the work that waited has had the processor.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Logger } from '../shared/log.js';
@@ -14,6 +17,14 @@ import type { Model } from '../shared/models.js';
 import type { Scored, ScorerItem } from './scorer.js';
 
 const idleMs = 30_000;
+const nextSpareAfterMs = 5000;
+
+/** The processes of a worker's quarantines. */
+export interface Cells {
+  /** A process without a model. */
+  take(): ChildProcess;
+  close(): void;
+}
 
 export interface Quarantine {
   /** Does something with the quarantine when it is free; one job has it at a time. */
@@ -24,27 +35,63 @@ export interface Quarantine {
 /** Scores a batch; undefined when that ended the process. Never rejects. */
 export type ScoreInQuarantine = (items: readonly ScorerItem[]) => Promise<Scored[] | undefined>;
 
-export type ToQuarantine = readonly ScorerItem[];
+/** First the folder of the model, then what is to be scored. */
+export type ToQuarantine = string | readonly ScorerItem[];
 export type FromQuarantine =
   | { readonly event: 'ready' }
   | { readonly event: 'scored'; readonly results: Scored[] };
 
-export function makeQuarantine(options: { model: Model; log: Logger }): Quarantine {
-  const { model, log } = options;
+export function makeCells(): Cells {
+  let spare: ChildProcess | undefined;
+  let closed = false;
+
+  const keepSpare = () => {
+    if (closed || spare) return;
+    const child = startCell();
+    spare = child;
+    child.once('exit', () => {
+      if (spare === child) spare = undefined;
+    });
+  };
+
+  keepSpare();
+  return {
+    take() {
+      const child = spare ?? startCell();
+      spare = undefined;
+      setTimeout(keepSpare, nextSpareAfterMs).unref();
+      return child;
+    },
+    close() {
+      closed = true;
+      spare?.kill('SIGKILL');
+    },
+  };
+}
+
+function startCell(): ChildProcess {
+  return fork(new URL('./quarantine/main.js', import.meta.url), [], {
+    // Scores and pixels keep their types, and errors their codes.
+    serialization: 'advanced',
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+}
+
+export function makeQuarantine(options: { model: Model; cells: Cells; log: Logger }): Quarantine {
+  const { model, cells, log } = options;
   let cell: Promise<ChildProcess> | undefined;
   let last: Promise<unknown> = Promise.resolve();
   let idle: NodeJS.Timeout | undefined;
 
-  const openCell = () => {
-    const child = fork(new URL('./quarantine/main.js', import.meta.url), [model.folder], {
-      // Scores and pixels keep their types, and errors their codes.
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
+  const openCell = async () => {
+    const child = cells.take();
     child.once('exit', () => {
       cell = undefined;
     });
-    return answerOf(child).then(() => child);
+    const ready = answerOf(child);
+    child.send(model.folder satisfies ToQuarantine);
+    await ready;
+    return child;
   };
 
   const score: ScoreInQuarantine = async (items) => {

@@ -2,9 +2,8 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Keys, nowMs, type Reply } from '../shared/contract.js';
-import { coerceError } from '../shared/errors.js';
-import type { Logger } from '../shared/log.js';
-import type { Redis } from '../shared/redis.js';
+import { type Logger, makeSeldom } from '../shared/log.js';
+import { explain, type Redis } from '../shared/redis.js';
 
 /** More entries than an API instance can leave unread; the oldest go first. */
 const streamEntriesMax = 100_000;
@@ -21,6 +20,7 @@ export type SendReplies = (
 
 export function makeSendReplies(options: { redis: Redis; keys: Keys; log: Logger }): SendReplies {
   const { redis, keys, log } = options;
+  const tryUntil = makeTryUntil({ redis, log });
 
   const send = (instance: string, replies: readonly Reply[]) =>
     // NOMKSTREAM: the stream of an instance that is gone must not come back and stay for ever.
@@ -38,29 +38,35 @@ export function makeSendReplies(options: { redis: Redis; keys: Keys; log: Logger
   return async (replies, deadlineAt) => {
     await Promise.all(
       [...replies].map(([instance, batch]) =>
-        tryUntil(deadlineAt, () => send(instance, batch), { redis, log, replies: batch.length }),
+        tryUntil(deadlineAt, batch.length, () => send(instance, batch)),
       ),
     );
   };
 }
 
 /** Tries until it works. Undefined when the deadline of the replies has passed before that. */
-export async function tryUntil<T>(
+type TryUntil = <T>(
   deadlineAt: number,
+  replies: number,
   send: () => Promise<T>,
-  { redis, log, replies }: { redis: Redis; log: Logger; replies: number },
-): Promise<T | undefined> {
-  for (;;) {
-    try {
-      return await send();
-    } catch (thrown) {
-      const reason = coerceError(thrown).message;
-      if (nowMs() > deadlineAt || redis.status === 'end') {
-        log.error({ reason, replies }, 'replies could not be sent in time');
-        return undefined;
+) => Promise<T | undefined>;
+
+export function makeTryUntil({ redis, log }: { redis: Redis; log: Logger }): TryUntil {
+  const warn = makeSeldom((fields, message) => log.warn(fields, message));
+
+  return async (deadlineAt, replies, send) => {
+    for (;;) {
+      try {
+        return await send();
+      } catch (thrown) {
+        const explained = explain(thrown);
+        if (nowMs() > deadlineAt || redis.status === 'end') {
+          log.error({ replies, ...explained }, 'replies could not be sent in time');
+          return undefined;
+        }
+        warn({ replies, ...explained }, 'replies cannot be sent; trying again');
+        await delay(retryAfterMs);
       }
-      log.warn({ reason }, 'replies cannot be sent; trying again. Is the memory of Redis full?');
-      await delay(retryAfterMs);
     }
-  }
+  };
 }

@@ -9,7 +9,7 @@ import type { Item, Keys, Reply } from '../shared/contract.js';
 import type { ErrorCode } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Redis } from '../shared/redis.js';
-import { tryUntil } from './replies.js';
+import { makeTryUntil } from './replies.js';
 
 const resultErrors: ReadonlySet<ErrorCode> = new Set([
   'model_crashed',
@@ -26,6 +26,7 @@ export interface Results {
 
 export function makeResults(options: { redis: Redis; keys: Keys; log: Logger }): Results {
   const { redis, keys, log } = options;
+  const tryUntil = makeTryUntil({ redis, log });
 
   return {
     async find(items) {
@@ -58,7 +59,7 @@ export function makeResults(options: { redis: Redis; keys: Keys; log: Logger }):
         });
       };
 
-      const first = await tryUntil(deadlineAt, keepFirst, { redis, log, replies: kept.length });
+      const first = await tryUntil(deadlineAt, kept.length, keepFirst);
       const results = new Map(first?.map((reply) => [reply.id, reply]));
       return replies.map((reply) => results.get(reply.id) ?? reply);
     },

@@ -32,6 +32,25 @@ export async function openScorer(
   log: Logger,
   onHung: () => void = () => {},
 ): Promise<Scorer> {
+  const scorer = await loadScorer(model, log, onHung);
+  try {
+    await scorer.warmUp();
+    return scorer;
+  } catch (thrown) {
+    await scorer.close();
+    throw warmUpError(model, coerceError(thrown));
+  }
+}
+
+/**
+ * Loads a model.
+ * @throws ScorelineError `provider_unavailable`, `model_file_wrong`
+ */
+export async function loadScorer(
+  model: Model,
+  log: Logger,
+  onHung: () => void = () => {},
+): Promise<Scorer & { warmUp(): Promise<void> }> {
   const { manifest } = model;
   const engine = await openEngine(
     { file: model.file, device: manifest.device },
@@ -80,15 +99,13 @@ export async function openScorer(
     return { results, computeMs };
   };
 
-  try {
+  const warmUp = async () => {
     checkInputs(model, engine, stack([sample]));
     await run([sample]);
     await run(Array.from({ length: manifest.batch.max }, () => sample));
-  } catch (thrown) {
-    await engine.close();
-    throw warmUpError(model, coerceError(thrown));
-  }
-  return { engine, score, close: () => engine.close() };
+  };
+
+  return { engine, score, warmUp, close: () => engine.close() };
 }
 
 /** One input of the type and shape that the manifest leads to. */

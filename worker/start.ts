@@ -9,6 +9,7 @@ import { readModels } from '../shared/models.js';
 import { connectConsumer, waitUntilReady } from '../shared/redis.js';
 import { makeConsumer } from './consumer.js';
 import { announce } from './presence.js';
+import { makeCells } from './quarantine.js';
 import { makeSendReplies } from './replies.js';
 import { makeResults } from './results.js';
 import { openScorer } from './scorer.js';
@@ -43,8 +44,9 @@ export async function startWorker(
   const keys = makeKeys(configuration.QUEUE_PREFIX);
   const kept = makeResults({ redis, keys, log });
   const sendReplies = makeSendReplies({ redis, keys, log });
+  const cells = makeCells();
   const consumers = scorers.map(({ model, scorer }) =>
-    makeConsumer({ model, scorer, redis, keys, kept, sendReplies, log }),
+    makeConsumer({ model, scorer, redis, keys, kept, sendReplies, cells, log }),
   );
   const presence = await announce({
     redis,
@@ -61,6 +63,7 @@ export async function startWorker(
       await Promise.all(
         consumers.map((consumer) => consumer.close(configuration.SHUTDOWN_MS - handBackMs)),
       );
+      cells.close();
       await Promise.all(scorers.map(({ scorer }) => scorer.close()));
       redis.disconnect();
     },

@@ -22,7 +22,7 @@ export function addModelRoutes(
     kinds: InputKinds;
     scoring: Scoring;
     readAny: ReadBody;
-    queue: Pick<Queue, 'countWorkers' | 'countDropped'>;
+    queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'jobsIn'>;
   },
 ): void {
   const { models, kinds, scoring, readAny, queue } = options;
@@ -51,11 +51,14 @@ export function addModelRoutes(
   app.get('/v1/models', async (_request, response) => {
     const queues = models.map((model) => model.queue);
     const workers = await queue.countWorkers(queues);
-    const dropped = await queue.countDropped(queues);
+    const counts = await queue.readCounts(queues);
     response.json({
-      models: models.map((model, index) =>
-        describe(model, { workers: workers[index] ?? 0, dropped: dropped[index] ?? 0 }),
-      ),
+      models: models.map((model, index) => ({
+        ...describe(model),
+        workers: workers[index] ?? 0,
+        jobs: queue.jobsIn(model.queue) ?? null,
+        ...counts[index],
+      })),
     });
   });
 
@@ -108,7 +111,7 @@ function onlyOne(inputs: readonly RawInput[]): RawInput {
   );
 }
 
-function describe(model: Model, counts: { workers: number; dropped: number }) {
+function describe(model: Model) {
   const { description, input, output, batch, deadlineMs } = model.manifest;
   return {
     name: model.name,
@@ -118,6 +121,5 @@ function describe(model: Model, counts: { workers: number; dropped: number }) {
     output: { kind: output.kind, classes: model.labels.length, top: output.top },
     batchMax: batch.max,
     deadlineMs,
-    ...counts,
   };
 }

@@ -72,6 +72,21 @@ describe('a busy batcher', () => {
     expect(batches()).toEqual(['a', 'bcd', 'e']);
   });
 
+  test('hands nothing over behind a run while runs are long', async () => {
+    const { submit, batches, end } = makeObserved({ max: 2 });
+    submit('a');
+    await everythingDone();
+    await passMs(51);
+    submit('bcde');
+    await end(0);
+    expect(batches()).toEqual(['a', 'bc']);
+    await passMs(5);
+    await end(1);
+    submit('fg');
+    await everythingDone();
+    expect(batches()).toEqual(['a', 'bc', 'de', 'fg']);
+  });
+
   test('never hands over more than two batches at a time', async () => {
     const { submit, batches, end } = makeObserved({ max: 2 });
     submit('abcdefgh');

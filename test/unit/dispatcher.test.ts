@@ -129,7 +129,7 @@ describe('a lane', () => {
     expect(added.map(({ queue }) => queue)).toEqual(['sample@1', 'sample@2']);
   });
 
-  test('goes on after a failed add, which fails exactly its own items', async () => {
+  test('goes on after a failed add, which fails its own items and those that came meanwhile', async () => {
     const { submit, jobs, end, replies } = makeObserved();
     const [a, b, c] = [submit('a'), submit('b'), submit('c')];
     await end(0);
@@ -137,9 +137,11 @@ describe('a lane', () => {
     await end(1, unavailable());
     expect(await b.outcome).toBe('queue_unavailable');
     expect(await c.outcome).toBe('queue_unavailable');
-    expect(jobs()).toEqual(['a', 'bc', 'd']);
+    expect(await d.outcome).toBe('queue_unavailable');
+    const e = submit('e');
+    expect(jobs()).toEqual(['a', 'bc', 'e']);
     expect(replies.isExpected(a.id)).toBe(true);
-    expect(replies.isExpected(d.id)).toBe(true);
+    expect(replies.isExpected(e.id)).toBe(true);
     expect(replies.size).toBe(2);
   });
 });

@@ -1,26 +1,36 @@
-// The process of the quarantine: loads one model, scores what it is sent, and dies if it must.
+// The process of the quarantine: loads the model it is told to, scores what it is sent, and dies if
+// it must, or when its worker does.
 
 import path from 'node:path';
 import process from 'node:process';
 import { makeLogger } from '../../shared/log.js';
 import { type Model, readModels } from '../../shared/models.js';
 import type { FromQuarantine, ToQuarantine } from '../quarantine.js';
-import { openScorer } from '../scorer.js';
+import { loadScorer, type Scorer } from '../scorer.js';
 
-const folder = process.argv[2] as string;
 const log = makeLogger({ role: 'quarantine', level: 'warn' });
-const model = readModels({
-  directory: path.dirname(folder),
-  names: [path.basename(folder)],
-  filesNeeded: true,
-})[0] as Model;
-const scorer = await openScorer(model, log);
+let loading: Promise<Scorer> | undefined;
 
 const send = (message: FromQuarantine) => process.send?.(message);
 
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
-process.on('message', async (items: ToQuarantine) => {
-  const { results } = await scorer.score(items);
+process.on('message', async (message: ToQuarantine) => {
+  if (typeof message === 'string') {
+    loading = load(message);
+    await loading;
+    send({ event: 'ready' });
+    return;
+  }
+  const scorer = await loading;
+  if (!scorer) throw new Error('Items came before the model. This is a bug.');
+  const { results } = await scorer.score(message);
   send({ event: 'scored', results });
 });
-send({ event: 'ready' });
+
+function load(folder: string): Promise<Scorer> {
+  const directory = path.dirname(folder);
+  const names = [path.basename(folder)];
+  const [model] = readModels({ directory, names, filesNeeded: true });
+  // Not warmed up: those who wait would wait for that too.
+  return loadScorer(model as Model, log);
+}

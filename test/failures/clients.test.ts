@@ -1,0 +1,233 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { ask, post, waitUntil } from '../harness.js';
+import { countFor } from './counter.js';
+import {
+  counterQueue,
+  expectAllAnswered,
+  expectAnswered,
+  expectCounted,
+  expectRefused,
+  faqName,
+  keys,
+  questions,
+  type Scene,
+  withScene,
+} from './scene.js';
+
+const connectionsMax = 1500;
+const headersMsMax = 1500;
+const requestMsMax = 2000;
+/** How late after its time a connection may be ended: Node looks once a second. */
+const lateMsMax = 2500;
+const body = JSON.stringify({ input: 'How do I sort an array?' });
+const head = `POST /v1/models/${faqName}/score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
+
+describe('a client that wastes time', () => {
+  let scene: Scene;
+  let end: () => void;
+  let ended: Promise<void>;
+  const sockets: Socket[] = [];
+
+  beforeAll(async () => {
+    const environment = {
+      CONNECTIONS_MAX: String(connectionsMax),
+      HEADERS_MS_MAX: String(headersMsMax),
+      REQUEST_MS_MAX: String(requestMsMax),
+    };
+    await new Promise<void>((ready, failed) => {
+      ended = withScene({ environment }, async (opened) => {
+        scene = opened;
+        const finish = new Promise<void>((resolve) => {
+          end = resolve;
+        });
+        ready();
+        await finish;
+      });
+      ended.catch(failed);
+    });
+  });
+  afterAll(async () => {
+    end?.();
+    await ended;
+  });
+  // Whatever came before, others are served.
+  afterEach(async () => {
+    for (const socket of sockets.splice(0)) socket.destroy();
+    await expectAllAnswered(scene, questions.slice(0, 10));
+  });
+
+  test.each([
+    ['headers', `${head}X-Slow: `, 'y', headersMsMax],
+    ['a body', `${head}Content-Length: ${body.length}\r\n\r\n`, ' ', requestMsMax],
+  ])(
+    'by sending %s slowly gets 408 in time, and keeps nobody waiting',
+    async (_, first, more, msMax) => {
+      const slow = await Promise.all(Array.from({ length: 50 }, () => open()));
+      const startedAt = performance.now();
+      for (const { socket } of slow) socket.write(first);
+      const trickle = setInterval(() => {
+        for (const { socket } of slow) if (socket.writable) socket.write(more);
+      }, 100);
+      const others = expectAllAnswered(scene, questions.slice(0, 100));
+      await Promise.all(slow.map(({ closed }) => closed));
+      clearInterval(trickle);
+      expect(performance.now() - startedAt).toBeGreaterThan(msMax - 100);
+      expect(performance.now() - startedAt).toBeLessThan(msMax + lateMsMax);
+      for (const { received } of slow) expect(received()).toMatch(/^HTTP\/1\.1 408 /);
+      await others;
+    },
+  );
+
+  test.each([
+    ['sends no body where it has promised one', `${head}Content-Length: 100\r\n\r\n`, requestMsMax],
+    [
+      'sends less of a body than promised',
+      `${head}Content-Length: 100\r\n\r\n${body}`,
+      requestMsMax,
+    ],
+    ['sends half a chunk', `${head}Transfer-Encoding: chunked\r\n\r\nff\r\n{`, requestMsMax],
+    ['says nothing at all', '', headersMsMax],
+  ])('that %s is ended in time', async (_, sent, msMax) => {
+    const { socket, closed } = await open();
+    const startedAt = performance.now();
+    socket.write(sent);
+    await closed;
+    expect(performance.now() - startedAt).toBeLessThan(msMax + lateMsMax);
+  });
+
+  test('with huge headers gets 431', async () => {
+    const { socket, closed, received } = await open();
+    socket.write(`${head}X-Huge: ${'y'.repeat(40_000)}\r\n\r\n`);
+    await closed;
+    expect(received()).toMatch(/^HTTP\/1\.1 431 /);
+  });
+
+  test('that has closed its half of the connection counts as gone', async () => {
+    const { socket, closed, received } = await open();
+    socket.end(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
+    await closed;
+    expect(received()).toBe('');
+  });
+
+  test('by thousands of idle connections keeps nobody out below the limit; beyond it they are closed', async () => {
+    const kept = await open();
+    const idle = await Promise.all(Array.from({ length: connectionsMax - 100 }, () => open()));
+    await expectAllAnswered(scene, questions.slice(0, 20));
+
+    const more = await Promise.all(Array.from({ length: 600 }, () => open()));
+    const isOpen = ({ socket }: Awaited<ReturnType<typeof open>>) => !socket.closed;
+    await waitUntil(
+      'those beyond the limit are closed',
+      () => [kept, ...idle, ...more].filter(isOpen).length <= connectionsMax,
+    );
+    // Who is there already is served.
+    if (isOpen(kept)) kept.socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
+    await waitUntil('there is an answer', () => kept.received().startsWith('HTTP/1.1 200 '));
+    // The idle ones are ended, and there is room for others.
+    await Promise.all([...idle, ...more].map(({ closed }) => closed));
+    expectAnswered(await scene.ask(questions[0] as never), questions[0] as never);
+  });
+
+  async function open() {
+    const port = Number(new URL(scene.service.url).port);
+    const socket = connect({ port, host: '127.0.0.1' });
+    sockets.push(socket);
+    let received = '';
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    socket.setEncoding('utf8').on('data', (chunk) => {
+      received += chunk;
+    });
+    socket.on('error', () => {});
+    await once(socket, 'connect');
+    return { socket, closed, received: () => received };
+  }
+});
+
+describe('an item that nobody waits for any more', () => {
+  test('is dropped before it costs model time, and counted', async () => {
+    await withScene({}, async (scene) => {
+      const blocker = countFor(900, 1);
+      await scene.howFast();
+      const blocked = scene.count(blocker);
+      await scene.untilHeld(1);
+      // Each of these would take as long as a test may.
+      const long = (digit: number) => countFor(60_000, digit);
+      const late = [1, 2, 3].map((digit) => scene.count(long(digit), { deadlineMs: 300 }));
+      const hangUp = new AbortController();
+      const left = [4, 5, 6].map((digit) => scene.count(long(digit), { signal: hangUp.signal }));
+      const gone = Promise.allSettled(left);
+      // Some are held by the worker already when it happens, others are not.
+      await scene.untilHeld(2);
+      const waiting = [7, 8, 9].map((digit) => scene.count(long(digit), { signal: hangUp.signal }));
+      const goneToo = Promise.allSettled(waiting);
+      const right = scene.count('8');
+      for (const answer of late) expectRefused(await answer, 504, 'deadline_exceeded');
+      hangUp.abort();
+      await Promise.all([gone, goneToo]);
+
+      expectCounted(await blocked, blocker);
+      expectCounted(await right, '8');
+      await waitUntil('all nine are counted', async () => {
+        const { models } = (await ask(`${scene.service.url}/v1/models`)).body;
+        const counter = models.find(({ name }: { name: string }) => name === 'counter');
+        return counter.dropped === 9 && counter.jobs === 0;
+      });
+    });
+  });
+});
+
+describe('an API', () => {
+  test('that gets SIGTERM is not ready at once, answers what it has, and ends with 0', async () => {
+    await withScene({}, async (scene) => {
+      const { api, url } = scene.service;
+      const input = countFor(1200, 5);
+      const running = scene.count(input);
+      await scene.untilHeld(1);
+      expect((await ask(`${url}/v2/health/ready`)).status).toBe(200);
+      api.kill('SIGTERM');
+      await scene.untilLogged('shutting down');
+      const ready = await ask(`${url}/v2/health/ready`).catch(() => undefined);
+      expect([503, undefined]).toContain(ready?.status);
+      const late = await post(`${url}/v1/models/${faqName}/score`, { input: 'x' }).catch(
+        () => undefined,
+      );
+      if (late) expectRefused(late, 503, 'shutting_down');
+      expectCounted(await running, input);
+      expect(await api.exited).toBe(0);
+      expect(await scene.redis.client.keys('scoreline:replies:*')).toEqual([]);
+    });
+  });
+
+  test('that is killed leaves a stream that goes away by itself, and no work once it is late', async () => {
+    await withScene({}, async (scene) => {
+      const { client } = scene.redis;
+      await scene.howFast();
+      const running = scene.count(countFor(900, 1));
+      await scene.untilHeld(1);
+      const abandoned: Promise<unknown>[] = [];
+      for (const digit of [1, 2, 3]) {
+        abandoned.push(scene.count(countFor(60_000, digit), { deadlineMs: 500 }));
+        abandoned.at(-1)?.catch(() => {});
+        await scene.untilHeld(1 + digit);
+      }
+      const lost = Promise.allSettled([running, ...abandoned]);
+      scene.service.api.kill('SIGKILL');
+      expect((await lost).every(({ status }) => status === 'rejected')).toBe(true);
+
+      const [stream] = await client.keys(keys.replies('*'));
+      const timeToLiveMs = await client.pttl(stream as string);
+      expect(timeToLiveMs).toBeGreaterThan(0);
+      expect(timeToLiveMs).toBeLessThanOrEqual(120_000);
+      // As it will be then, while the worker is still at work for it.
+      await client.unlink(stream as string);
+      await waitUntil(
+        'the worker has nothing left to do',
+        async () => (await client.llen(`scoreline:${counterQueue}:active`)) === 0,
+      );
+      expect(await client.exists(stream as string)).toBe(0);
+      expect(await client.hget(keys.counts(counterQueue), 'dropped')).toBe('3');
+    });
+  });
+});

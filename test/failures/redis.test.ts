@@ -1,0 +1,268 @@
+import { readFileSync } from 'node:fs';
+import { connect, createServer, type Server } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type CuttableProxy, openProxy } from '../../chaos/proxy.js';
+import { cuts } from '../../chaos/schedule.js';
+import {
+  type LogLine,
+  openRedis,
+  serviceEnvironment,
+  startProcess,
+  type TestRedis,
+  waitUntil,
+} from '../harness.js';
+import { countFor } from './counter.js';
+import {
+  expectAllAnswered,
+  expectAnswered,
+  expectCounted,
+  expectRefused,
+  faqName,
+  questions,
+  type Scene,
+  withScene,
+} from './scene.js';
+
+describe('a Redis that cannot be used', () => {
+  let redis: TestRedis;
+  beforeAll(async () => {
+    redis = await openRedis();
+  });
+  afterAll(() => redis?.close());
+
+  test('since the password is wrong, stops the start', async () => {
+    await redis.client.config('SET', 'requirepass', 'right');
+    await redis.client.auth('right');
+    const url = redis.url.replace('//', '//:wrong@');
+    for (const told of [url, redis.url]) {
+      await expectRefusedStart(told, /user and password that Redis accepts.*Check both/, 'right');
+    }
+    await redis.client.config('SET', 'requirepass', '');
+  });
+
+  test('since it is too old, stops the start', async () => {
+    const proxy = await openOldRedis(redis.url, '6.0.16');
+    await expectRefusedStart(proxy.url, /Redis 6\.2 or later; got Redis 6\.0\.16\. Upgrade it/);
+    proxy.server.close();
+  });
+
+  test('since it drops keys when it is full, stops the start', async () => {
+    await redis.client.config('SET', 'maxmemory', '100mb', 'maxmemory-policy', 'allkeys-lru');
+    await expectRefusedStart(
+      redis.url,
+      /noeviction; got allkeys-lru.*Set maxmemory-policy noeviction/,
+    );
+    await redis.client.config('SET', 'maxmemory', '0', 'maxmemory-policy', 'noeviction');
+  });
+
+  test('since it is a replica, stops the start', async () => {
+    const primary = await openRedis();
+    await redis.client.replicaof('127.0.0.1', Number(new URL(primary.url).port));
+    await expectRefusedStart(redis.url, /takes writes; got a read-only replica.*primary/);
+    await redis.client.replicaof('NO', 'ONE');
+    await primary.close();
+  });
+});
+
+describe('a Redis that becomes a replica', () => {
+  test('refuses with 503 and says what to do; all goes on when it takes writes again', async () => {
+    const primary = await openRedis();
+    try {
+      await withScene({}, async (scene) => {
+        await expectAllAnswered(scene, questions.slice(0, 3));
+        await scene.redis.client.replicaof('127.0.0.1', Number(new URL(primary.url).port));
+        await untilRefused(scene);
+        await expectRefusedAtOnce(scene);
+        const { advice } = await scene.untilLogged('Redis takes no writes');
+        expect(advice).toMatch(/^Redis is a read-only replica: promote it/);
+        const connectionsBefore = await countConnections(scene);
+        for (let round = 0; round < 50; round++) await expectRefusedAtOnce(scene);
+        // It is not besieged with new connections meanwhile.
+        expect((await countConnections(scene)) - connectionsBefore).toBeLessThan(20);
+        await scene.redis.client.replicaof('NO', 'ONE');
+        await untilAnswered(scene);
+        await expectAllAnswered(scene, questions.slice(0, 20));
+        expectStillThere(scene);
+      });
+    } finally {
+      await primary.close();
+    }
+  });
+});
+
+describe('a Redis that is full', () => {
+  test('refuses what is new; what runs is answered when there is memory again', async () => {
+    await withScene({}, async (scene) => {
+      const { client } = scene.redis;
+      const input = countFor(400, 6);
+      const running = scene.count(input);
+      await scene.untilHeld(1);
+      await client.config('SET', 'maxmemory', '1');
+      await expectRefusedAtOnce(scene);
+      await scene.untilLogged('replies cannot be sent');
+      const refused = await scene.untilLogged('a job cannot be added');
+      expect(refused.advice).toMatch(/^The memory of Redis is full: raise its maxmemory/);
+      await expectRefusedAtOnce(scene);
+
+      await client.config('SET', 'maxmemory', '0');
+      expectCounted(await running, input);
+      await untilAnswered(scene);
+      await expectAllAnswered(scene, questions.slice(0, 20));
+      expectStillThere(scene);
+    });
+  });
+});
+
+describe('a Redis that is cut off for five seconds', () => {
+  test.each(cuts)(
+    '(%s) delays what runs, refuses what is new, and ends no process',
+    async (how) => {
+      let proxy: CuttableProxy | undefined;
+      const redisUrl = async (url: string) => {
+        proxy = await openProxy(Number(new URL(url).port));
+        return `redis://127.0.0.1:${proxy.port}`;
+      };
+      // Little room for what can be collected, so that what is kept shows.
+      const environment = { NODE_OPTIONS: '--max-old-space-size=64 --max-semi-space-size=2' };
+      await withScene({ redisUrl, environment }, async (scene) => {
+        await expectAllAnswered(scene, questions.slice(0, 50));
+        const bytesBefore = memoryOf(scene);
+        const input = countFor(600, 4);
+        const running = scene.count(input);
+        await scene.untilHeld(1);
+        const late = scene.count(countFor(600, 5), { deadlineMs: 2500 });
+        await scene.untilHeld(2);
+        const mend = await (proxy as CuttableProxy).cut(how);
+        const cutAt = performance.now();
+
+        while (performance.now() - cutAt < 5000) {
+          await Promise.all(Array.from({ length: 50 }, () => expectRefusedAtOnce(scene)));
+        }
+        expectRefused(await late, 503, 'queue_unavailable');
+
+        await mend();
+        expectCounted(await running, input);
+        await untilAnswered(scene);
+        await expectAllAnswered(scene, questions.slice(0, 50));
+        expectStillThere(scene);
+        expect(memoryOf(scene) - bytesBefore).toBeLessThan(60_000_000);
+        await proxy?.close();
+      });
+    },
+  );
+});
+
+describe('a Redis that restarts', () => {
+  test('with its append-only file: what waited and what ran is answered', async () => {
+    await withScene({}, async (scene) => {
+      await expectAllAnswered(scene, questions.slice(0, 3));
+      // More than a worker holds.
+      const inputs = Array.from({ length: 20 }, (_, at) => countFor(60, at % 10));
+      const answers = inputs.map((input) => scene.count(input));
+      await scene.untilWaiting(1);
+      await scene.redis.stop();
+      await scene.redis.start();
+      for (const [at, answer] of answers.entries()) {
+        expectCounted(await answer, inputs[at] as string);
+      }
+      await expectAllAnswered(scene, questions.slice(0, 20));
+      expectStillThere(scene);
+    });
+  });
+
+  test('without its data: those who wait are told so, and everything goes on', async () => {
+    await withScene({}, async (scene) => {
+      const waiting = [0, 1, 2, 3].map((digit) => scene.count(countFor(300, digit)));
+      await scene.untilHeld(2);
+      await scene.redis.client.config('SET', 'appendonly', 'no');
+      await scene.redis.stop('SIGKILL');
+      await scene.redis.startEmpty();
+      for (const answer of waiting) expectRefused(await answer, 503, 'queue_lost');
+      await scene.untilLogged('Redis has lost its data');
+      await untilAnswered(scene);
+      await expectAllAnswered(scene, questions.slice(0, 20));
+      expectCounted(await scene.count('7'), '7');
+      expectStillThere(scene);
+    });
+  });
+});
+
+async function expectRefusedStart(redisUrl: string, reason: RegExp, secret?: string) {
+  await Promise.all(
+    (['api', 'worker'] as const).map(async (role) => {
+      const log: LogLine[] = [];
+      const environment = serviceEnvironment({ redisUrl, models: faqName });
+      const child = startProcess(role, environment, log);
+      await expect(child.ready).rejects.toThrow(reason);
+      expect(await child.exited).toBe(1);
+      await waitUntil('it is logged', () => log.some(({ level }) => level === 60));
+      const last = log.find(({ level }) => level === 60);
+      expect(last).toMatchObject({ code: 'redis_unusable', msg: expect.stringMatching(reason) });
+      if (secret) expect(JSON.stringify(log)).not.toMatch(/wrong/);
+    }),
+  );
+}
+
+/** A Redis that says it is of another version, which must be as long as its own. */
+async function openOldRedis(
+  url: string,
+  version: string,
+): Promise<{ url: string; server: Server }> {
+  const { port } = new URL(url);
+  const server = createServer((near) => {
+    const far = connect(Number(port), '127.0.0.1');
+    near.pipe(far);
+    far.on('data', (chunk) => {
+      const text = chunk.toString('latin1');
+      const older = text.replace(/redis_version:\S+/, `redis_version:${version}`);
+      expect(older.length).toBe(text.length);
+      near.write(Buffer.from(older, 'latin1'));
+    });
+    for (const socket of [near, far]) socket.on('error', () => {});
+    near.on('close', () => far.destroy());
+    far.on('close', () => near.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `redis://127.0.0.1:${(server.address() as { port: number }).port}`, server };
+}
+
+/** A new request is refused within a second, with the time after which to ask again. */
+async function expectRefusedAtOnce(scene: Scene): Promise<void> {
+  const askedAt = performance.now();
+  const long = { text: 'How? '.repeat(3000), expected: [] };
+  expectRefused(await scene.ask(long), 503, 'queue_unavailable');
+  expect(performance.now() - askedAt).toBeLessThan(1000);
+}
+
+async function untilRefused(scene: Scene): Promise<void> {
+  await waitUntil(
+    'requests are refused',
+    async () => (await scene.ask(questions[0] as never, { deadlineMs: 1000 })).status === 503,
+  );
+}
+
+async function untilAnswered(scene: Scene): Promise<void> {
+  await waitUntil('requests are answered', async () => {
+    const answer = await scene.ask(questions[0] as never, { deadlineMs: 2000 });
+    if (answer.status !== 200) return false;
+    expectAnswered(answer, questions[0] as never);
+    return true;
+  });
+}
+
+/** How many connections Redis has ever got. */
+async function countConnections({ redis }: Scene): Promise<number> {
+  const info = await redis.client.info('stats');
+  return Number(/total_connections_received:(\d+)/.exec(info)?.[1]);
+}
+
+/** The processes that were started are those that run. */
+function expectStillThere({ service }: Scene): void {
+  for (const { pid } of [service.api, ...service.workers]) process.kill(pid, 0);
+}
+
+/** Bytes that the API holds. Only Linux tells. */
+function memoryOf({ service }: Scene): number {
+  if (process.platform !== 'linux') return 0;
+  return Number(readFileSync(`/proc/${service.api.pid}/statm`, 'utf8').split(' ')[1]) * 4096;
+}

@@ -1,0 +1,182 @@
+// What the tests of failures share: a service of the FAQ matcher and the counter, whose answers are
+// known beforehand.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { expect } from 'vitest';
+import { findDifference, type Ranked } from '../../chaos/expected.js';
+import { prepareInputs, scoreTolerance } from '../../chaos/inputs.js';
+import { copyModels } from '../../chaos/models.js';
+import { makeKeys } from '../../shared/contract.js';
+import { findModel, readModels } from '../../shared/models.js';
+import {
+  type Answer,
+  type LogLine,
+  openRedis,
+  post,
+  root,
+  type Service,
+  startService,
+  type TestRedis,
+  waitUntil,
+} from '../harness.js';
+import { addCounter, counterName, countFor } from './counter.js';
+
+export const faqName = 'faq-matcher';
+export const keys = makeKeys('scoreline');
+export const counterQueue = `${counterName}@1`;
+
+export interface Scene {
+  readonly redis: TestRedis;
+  readonly service: Service;
+  /** Asks the counter; expects the digit of the input. */
+  count(input: string, options?: AskOptions): Promise<Answer>;
+  /** Asks the FAQ matcher a question of `questions`. */
+  ask(question: Question, options?: AskOptions): Promise<Answer>;
+  /** Lets the counter count once, alone; resolves to how much faster than `countFor` says it was. */
+  howFast(): Promise<number>;
+  /** Resolves when so many of the counter's jobs are held by workers. */
+  untilHeld(jobs: number): Promise<void>;
+  /** Resolves when so many of the counter's jobs wait for a worker. */
+  untilWaiting(jobs: number): Promise<void>;
+  /** Resolves to the first line of the log, as yet or to come, whose message begins like that. */
+  untilLogged(message: string): Promise<LogLine>;
+}
+
+export interface AskOptions {
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Question {
+  readonly text: string;
+  readonly expected: readonly Ranked[];
+}
+
+/** Questions with the answers that the model gives when it is asked directly. */
+export const questions: readonly Question[] = await scoreQuestions();
+
+/** Runs a test with a service of its own, and ends whatever is still there. */
+export async function withScene(
+  options: {
+    workers?: number;
+    counter?: Parameters<typeof addCounter>[1];
+    /** Load what makes poisonous texts crash a worker. */
+    poisonable?: boolean;
+    environment?: NodeJS.ProcessEnv;
+    /** What lies between the service and Redis: from Redis's address to the one to use. */
+    redisUrl?: (url: string) => Promise<string>;
+  },
+  test: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-failures-'));
+  copyModels(directory, [faqName]);
+  addCounter(directory, options.counter);
+  const redis = await openRedis();
+  const preload = new URL('../../chaos/fault.js', import.meta.url).href;
+  let service: Service | undefined;
+  try {
+    service = await startService({
+      redisUrl: (await options.redisUrl?.(redis.url)) ?? redis.url,
+      models: `${faqName},${counterName}`,
+      workers: options.workers ?? 1,
+      environment: {
+        MODELS_DIR: directory,
+        LOG_LEVEL: 'info',
+        ...(options.poisonable && {
+          NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --import ${preload}`.trim(),
+        }),
+        ...options.environment,
+      },
+    });
+    await test(makeScene(redis, service));
+  } finally {
+    for (const child of [service?.api, ...(service?.workers ?? [])]) child?.kill('SIGKILL');
+    await redis.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function makeScene(redis: TestRedis, service: Service): Scene {
+  const send = (model: string, input: string, { deadlineMs, signal }: AskOptions = {}) =>
+    post(
+      `${service.url}/v1/models/${model}/score`,
+      { input, ...(deadlineMs !== undefined && { deadlineMs }) },
+      {},
+      signal,
+    );
+  const untilLength = (list: string, jobs: number) =>
+    waitUntil(
+      `${jobs} jobs are in ${list}`,
+      async () => (await redis.client.llen(`scoreline:${counterQueue}:${list}`)) >= jobs,
+    );
+  return {
+    redis,
+    service,
+    howFast: async () => {
+      const { body } = await send(counterName, countFor(100, 1));
+      await waitUntil(
+        'the counter is idle',
+        async () => (await redis.client.llen(`scoreline:${counterQueue}:active`)) === 0,
+      );
+      return 100 / body.timing.computeMs;
+    },
+    count: (input, options) => send(counterName, input, options),
+    ask: (question, options) => send(faqName, question.text, options),
+    untilHeld: (jobs) => untilLength('active', jobs),
+    untilWaiting: (jobs) => untilLength('wait', jobs),
+    untilLogged: async (message) => {
+      const find = () => service.log.find((line) => line.msg.startsWith(message));
+      await waitUntil(`"${message}" is logged`, () => find() !== undefined);
+      return find() as LogLine;
+    },
+  };
+}
+
+/** Expects the right answer of the counter: the last digit of the input. */
+export function expectCounted(answer: Answer, input: string): void {
+  expect(answer).toMatchObject({
+    status: 200,
+    body: { predictions: [{ id: `d${input.at(-1)}`, score: 1 }] },
+  });
+}
+
+/** Expects the right answer of the FAQ matcher. */
+export function expectAnswered(answer: Answer, question: Question): void {
+  expect(answer).toMatchObject({ status: 200, body: { predictions: expect.any(Array) } });
+  const ranked = answer.body.predictions.map(
+    ({ label, score }: { label: string; score: number }): Ranked => [label, score],
+  );
+  expect(findDifference(question.expected, ranked, scoreTolerance), question.text).toBeUndefined();
+}
+
+/** Asks questions at the same time and expects the right answer to each. */
+export async function expectAllAnswered(
+  scene: Scene,
+  asked: readonly Question[],
+  options?: AskOptions,
+): Promise<void> {
+  await Promise.all(
+    asked.map(async (question) => expectAnswered(await scene.ask(question, options), question)),
+  );
+}
+
+/** Expects a refusal that says when to come back. */
+export function expectRefused(answer: Answer, status: number, code: string): void {
+  expect(answer).toMatchObject({ status, body: { code } });
+  if (status === 503 || status === 429) {
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+  }
+}
+
+async function scoreQuestions(): Promise<Question[]> {
+  const names = [faqName];
+  const models = readModels({ directory: path.join(root, 'models'), names, filesNeeded: true });
+  const asText = (_model: unknown, body: string | Buffer) => Buffer.from(body);
+  const inputs = await prepareInputs(findModel(models, faqName), 0, asText);
+  return inputs.flatMap(({ request, expectation }) =>
+    'expected' in expectation ? [{ text: request.toString(), expected: expectation.expected }] : [],
+  );
+}

@@ -1,0 +1,184 @@
+import { describe, expect, test } from 'vitest';
+import { poisonText } from '../../chaos/poison.js';
+import type { Child } from '../../cli/children.js';
+import { post } from '../harness.js';
+import { countFor, hangsForever } from './counter.js';
+import {
+  expectAllAnswered,
+  expectAnswered,
+  expectCounted,
+  expectRefused,
+  faqName,
+  questions,
+  type Scene,
+  withScene,
+} from './scene.js';
+
+/** By when the work of a worker that was killed runs elsewhere. */
+const recoveryMsMax = 2000;
+
+describe('a worker that is killed', () => {
+  test('leaves its work to another one, which has it within two seconds', async () => {
+    await withScene({}, async (scene) => {
+      const { service } = scene;
+      const held = await holdWork(scene);
+      const [victim] = service.workers as [Child];
+      await service.addWorker();
+
+      const asked = expectAllAnswered(scene, questions.slice(0, 40));
+      const killedAt = performance.now();
+      victim.kill('SIGKILL');
+      await held.answered();
+      expect(performance.now() - killedAt).toBeLessThan(recoveryMsMax);
+      await asked;
+    });
+  });
+
+  test('with no other one leaves it waiting, until its deadline or until a worker comes', async () => {
+    await withScene({}, async (scene) => {
+      const { service } = scene;
+      const held = await holdWork(scene);
+      (service.workers[0] as Child).kill('SIGKILL');
+      const waiting = expectAllAnswered(scene, questions.slice(0, 20));
+
+      const askedAt = performance.now();
+      const late = await scene.ask(questions[20] as never, { deadlineMs: 700 });
+      expectRefused(late, 504, 'deadline_exceeded');
+      expect(performance.now() - askedAt).toBeGreaterThan(690);
+      expect(performance.now() - askedAt).toBeLessThan(1700);
+
+      await service.addWorker();
+      await Promise.all([held.answered(), waiting]);
+    });
+  });
+});
+
+describe('a worker that gets SIGTERM', () => {
+  // Of SHUTDOWN_MS, two seconds are kept for handing back.
+  const environment = { SHUTDOWN_MS: '2400' };
+
+  test('hands back at once what it cannot finish', async () => {
+    await withScene({ environment }, async (scene) => {
+      const { service } = scene;
+      const held = await holdWork(scene);
+      const [leaving] = service.workers as [Child];
+      const other = await service.addWorker();
+      const isAnswered = held.answered();
+
+      const toldAt = performance.now();
+      leaving.kill('SIGTERM');
+      await isAnswered;
+      // After 0.4 s the rest is handed back; a lock that nobody renews would take a second more.
+      expect(performance.now() - toldAt).toBeLessThan(1300);
+      // A run that never ends is ended with its process.
+      expect(await leaving.exited).toBe('SIGKILL');
+      await scene.untilLogged('not done within SHUTDOWN_MS');
+
+      // The other one was not told, and has it all; nothing of it is suspect.
+      await expectAllAnswered(scene, questions.slice(0, 10));
+      expect(logOf(scene, leaving)).toContain('handing back what is not done');
+      expect(logOf(scene, other)).not.toContain('a job is in quarantine');
+    });
+  });
+
+  test('inside a run waits for its end, and ends with 0', async () => {
+    await withScene({ environment }, async (scene) => {
+      const [leaving] = scene.service.workers as [Child];
+      const input = countFor(Math.round(1200 * (await scene.howFast())), 6);
+      const answer = scene.count(input);
+      await scene.untilHeld(1);
+      leaving.kill('SIGTERM');
+      expect(await leaving.exited).toBe(0);
+      expect(logOf(scene, leaving)).toContain('handing back what is not done');
+      await scene.service.addWorker();
+      expectCounted(await answer, input);
+    });
+  });
+
+  test('that has time enough answers all it holds, and takes nothing new', async () => {
+    await withScene({}, async (scene) => {
+      const [leaving] = scene.service.workers as [Child];
+      const input = countFor(300, 3);
+      const answer = scene.count(input);
+      await scene.untilHeld(1);
+      leaving.kill('SIGTERM');
+      await scene.untilLogged('shutting down');
+      const later = scene.count('9');
+      expectCounted(await answer, input);
+      expect(await leaving.exited).toBe(0);
+      expect(logOf(scene, leaving)).not.toContain('handing back what is not done');
+      await scene.untilWaiting(1);
+      await scene.service.addWorker();
+      expectCounted(await later, '9');
+    });
+  });
+});
+
+describe('an input that ends the process of its model', () => {
+  test('fails alone, costs one worker, and its neighbours are answered', async () => {
+    await withScene({ workers: 2, poisonable: true }, async (scene) => {
+      const { service } = scene;
+      const ended: Child[] = [];
+      for (const worker of service.workers) void worker.exited.then(() => ended.push(worker));
+      const before = expectAllAnswered(scene, questions.slice(0, 30));
+      const poison = post(`${service.url}/v1/models/${faqName}/score`, {
+        input: poisonText('crash', 'alone'),
+      });
+      const after = expectAllAnswered(scene, questions.slice(30, 60));
+      expectRefused(await poison, 500, 'model_crashed');
+      await Promise.all([before, after]);
+      await expectAllAnswered(scene, questions.slice(60, 90));
+      expect(ended).toHaveLength(1);
+      // In its batch in the worker, in quarantine with its neighbours, and there alone.
+      const tries = service.log.filter(({ msg }) => msg === 'the quarantine has ended');
+      expect(tries.map(({ items }) => items).at(-1)).toBe(1);
+      expect(tries.length).toBeLessThanOrEqual(2);
+    });
+  });
+});
+
+describe('a run that hangs', () => {
+  test('ends with its worker; its input fails alone, and its neighbours are answered', async () => {
+    await withScene({ workers: 2, counter: { runMsMax: 800 } }, async (scene) => {
+      const hung = scene.count(hangsForever);
+      await scene.untilHeld(1);
+      const neighbours = ['4', '5', '6'].map(async (input) =>
+        expectCounted(await scene.count(input), input),
+      );
+      const others = expectAllAnswered(scene, questions.slice(0, 30));
+      expectRefused(await hung, 500, 'model_crashed');
+      await Promise.all([...neighbours, others]);
+      const { pid } = await scene.untilLogged('leaving at once');
+      const victim = scene.service.workers.find((worker) => worker.pid === pid) as Child;
+      expect(await victim.exited).toBe('SIGKILL');
+      expectCounted(await scene.count('8'), '8');
+      expectAnswered(await scene.ask(questions[0] as never), questions[0] as never);
+    });
+  });
+});
+
+function logOf({ service }: Scene, { pid }: Child): string[] {
+  return service.log.filter((line) => line.pid === pid).map(({ msg }) => msg);
+}
+
+/**
+ * Lets the only worker hold work: three inputs, behind a run that does not end. The caller of that
+ * run hangs up, so that only the three are left to be answered, each in no time.
+ */
+async function holdWork(scene: Scene): Promise<{ answered(): Promise<void> }> {
+  const hangUp = new AbortController();
+  const blocker = scene.count(hangsForever, { signal: hangUp.signal });
+  blocker.catch(() => {});
+  await scene.untilHeld(1);
+  const inputs = ['3', '4', '5'];
+  const answers = inputs.map((input) => scene.count(input));
+  await scene.untilHeld(2);
+  hangUp.abort();
+  return {
+    answered: async () => {
+      for (const [at, input] of inputs.entries()) {
+        expectCounted((await answers[at]) as never, input);
+      }
+    },
+  };
+}
