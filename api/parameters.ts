@@ -1,7 +1,6 @@
 // What a caller may say beside the input: how many classes, and how long to wait.
 
 import type { IncomingMessage } from 'node:http';
-import { nowMs } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
 
@@ -23,15 +22,21 @@ export function readTop(given: Given, model: Model): number {
 
 /**
  * When the answer is wanted, at the latest: the model's deadline, or an earlier one by the header
- * `Request-Timeout` (seconds) or the parameter `deadlineMs`.
+ * `Request-Timeout` (seconds) or the parameter `deadlineMs`. It is counted from the arrival of the
+ * request, since its client waits while the body is read, too.
  */
-export function readDeadlineAt(request: IncomingMessage, given: Given, model: Model): number {
+export function readDeadlineAt(
+  request: IncomingMessage,
+  given: Given,
+  model: Model,
+  arrivedAt: number,
+): number {
   const header = request.headers['request-timeout'];
   const asked = [
     header === undefined ? undefined : toMilliseconds('Request-Timeout', header, 1000),
     given.deadlineMs === undefined ? undefined : toMilliseconds('deadlineMs', given.deadlineMs, 1),
   ].filter((ms) => ms !== undefined);
-  return nowMs() + Math.min(model.manifest.deadlineMs, ...asked);
+  return arrivedAt + Math.min(model.manifest.deadlineMs, ...asked);
 }
 
 function toMilliseconds(name: string, value: unknown, unitMs: number): number {

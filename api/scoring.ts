@@ -23,11 +23,10 @@ export interface ScoreRequest {
 
 export interface Scoring {
   /**
-   * Refuses a request before its body is read, where it would be refused afterwards anyway. Reading
-   * and decoding what is then refused is what a service under overload would mostly do. One with a
-   * key is not refused yet: its result may be there.
+   * Throws what `score` would throw now for want of room, and takes nothing.
+   * @throws ScorelineError `overloaded`, `shutting_down`
    */
-  check(model: Model, request: Pick<ScoreRequest, 'deadlineAt' | 'key'>): void;
+  check(model: Model, deadlineAt: number): void;
   /** Scores the inputs of one request; one reply for each, in order. */
   score(request: ScoreRequest, response: Response): Promise<ScoredReply[]>;
 }
@@ -94,9 +93,7 @@ export function makeScoring(options: {
   };
 
   return {
-    check: (model, { deadlineAt, key }) => {
-      if (key === undefined) admission.check(toAdmit(model, 1, deadlineAt));
-    },
+    check: (model, deadlineAt) => admission.check(toAdmit(model, 1, deadlineAt)),
     score,
   };
 }

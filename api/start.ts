@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import express, { type Express, type RequestHandler } from 'express';
 import type { Configurations } from '../shared/configuration.js';
@@ -16,6 +16,7 @@ import { packageVersion } from '../shared/version.js';
 import { makeAdmission } from './admission.js';
 import { makeBodyReaders } from './body.js';
 import { makeDispatcher } from './dispatcher.js';
+import { makeGate } from './gate.js';
 import { makeInputKinds } from './kinds.js';
 import { openPeers } from './peers.js';
 import { makeProblemHandler } from './problem.js';
@@ -92,18 +93,18 @@ export async function startApi(
   const { readJson, readAny } = makeBodyReaders(configuration.BODY_BYTES_MAX);
 
   const app = makeApp();
-  app.use((_request, response, next) => {
-    // Whoever asks an instance that is leaving shall ask another one next time.
-    if (closing) response.setHeader('Connection', 'close');
-    next();
-  });
   addModelRoutes(app, { models, kinds, scoring, readAny, queue });
   addReferenceRoutes(app, { models, kinds, scoring, readJson, version: packageVersion() });
   addHealthRoutes(app, { models, queue, isClosing });
   app.use(notFound);
   app.use(makeProblemHandler(log, configuration.BODY_BYTES_MAX));
 
-  const server = await listen(app, configuration);
+  const isRefused = makeGate({ models, scoring });
+  const server = await listen((request, response) => {
+    // Whoever asks an instance that is leaving shall ask another one next time.
+    if (closing) response.setHeader('Connection', 'close');
+    if (!isRefused(request, response)) app(request, response);
+  }, configuration);
   const unused = trackUnused(server);
   const { address, port } = server.address() as AddressInfo;
   log.info({ address, port, models: models.map((model) => model.name) }, 'API is ready');
@@ -168,14 +169,17 @@ async function closeServer(server: Server, withinMs: number): Promise<void> {
   clearTimeout(cutOff);
 }
 
-async function listen(app: Express, configuration: Configurations['api']): Promise<Server> {
+async function listen(
+  listener: RequestListener,
+  configuration: Configurations['api'],
+): Promise<Server> {
   const server = createServer(
     {
       headersTimeout: configuration.HEADERS_MS_MAX,
       requestTimeout: configuration.REQUEST_MS_MAX,
       connectionsCheckingInterval: 1000,
     },
-    app,
+    listener,
   );
   server.maxConnections = configuration.CONNECTIONS_MAX;
   // Longer than the idle time of common load balancers, so that they never write to a connection

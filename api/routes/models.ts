@@ -1,6 +1,7 @@
 // The native contract: scoring by model, and the list of models.
 
 import type { Express, Request } from 'express';
+import { nowMs } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
 import { type Body, inputMissing, type ReadBody } from '../body.js';
@@ -30,13 +31,11 @@ export function addModelRoutes(
   // First what is asked most: the router tries its routes one after the other.
   app.post(addresses, async (request, response) => {
     const model = modelOf(request);
-    // The time to read the body counts: the client waits for that, too.
-    const latestAt = readDeadlineAt(request, request.query, model);
+    const arrivedAt = nowMs();
     const key = readIdempotencyKey(request);
-    scoring.check(model, { deadlineAt: latestAt, key });
     const { input, given } = readInput(await readAny(request, response), model, request);
     const top = readTop(given, model);
-    const deadlineAt = Math.min(latestAt, readDeadlineAt(request, given, model));
+    const deadlineAt = readDeadlineAt(request, given, model, arrivedAt);
     const [reply] = await scoring.score({ model, inputs: [input], top, deadlineAt, key }, response);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
     sendJson(response, {

@@ -1,6 +1,7 @@
 // The reference contract: what clients of the architecture's first implementation speak.
 
 import type { Express, Request, Response } from 'express';
+import { nowMs } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
 import { inputMissing, type ReadBody } from '../body.js';
@@ -25,12 +26,8 @@ export function addReferenceRoutes(
 
   app.post('/score', async (request: Request, response: Response) => {
     const started = performance.now();
-    const named = knownModel(request.query.model);
-    const latestAt = named
-      ? readDeadlineAt(request, request.query, named)
-      : Number.POSITIVE_INFINITY;
+    const arrivedAt = nowMs();
     const key = readIdempotencyKey(request);
-    if (named) scoring.check(named, { deadlineAt: latestAt, key });
     const body = await readJson(request, response);
     const given = asObject(body.type === 'json' ? body.value : undefined);
     if (given.input === undefined) throw inputMissing();
@@ -38,8 +35,8 @@ export function addReferenceRoutes(
     const { manifest, labels } = model;
     const output = outputKinds[manifest.output.kind];
     const inputs = kinds[manifest.input.kind].fromJson(given.input);
-    const askedAt = readDeadlineAt(request, { ...request.query, ...given }, model);
-    const deadlineAt = Math.min(latestAt, askedAt);
+    const asked = { ...request.query, ...given };
+    const deadlineAt = readDeadlineAt(request, asked, model, arrivedAt);
     const top = output.referenceTop(model);
 
     const replies = await scoring.score({ model, inputs, top, deadlineAt, key }, response);
@@ -63,12 +60,6 @@ export function addReferenceRoutes(
 
   app.all('/score', allow('POST'));
   app.all(['/', '/version'], allow('GET', 'HEAD'));
-
-  /** The model, where that is known before the body is read. */
-  function knownModel(name: unknown): Model | undefined {
-    if (name !== undefined) return findModel(models, String(name));
-    return models.length === 1 ? models[0] : undefined;
-  }
 
   /** The model that was named, or the first whose kind of input has the form that came. */
   function chooseModel(name: unknown, input: unknown): Model {

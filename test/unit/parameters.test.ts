@@ -8,8 +8,7 @@ import { errorOf, makeSampleModel } from './sample-model.js';
 const model = makeSampleModel({ deadlineMs: 20_000 });
 
 /** A request of which only the headers count. */
-const requestWith = (headers: Record<string, string> = {}) =>
-  ({ headers: lowerCased(headers) }) as IncomingMessage;
+const requestWith = (headers: Record<string, string> = {}) => ({ headers }) as IncomingMessage;
 
 describe('top', () => {
   test('is what the manifest says where nothing is asked', () => {
@@ -52,7 +51,7 @@ describe('the deadline', () => {
   beforeEach(stopClock);
 
   const msUntil = (headers: Record<string, string>, given: Record<string, unknown>) =>
-    readDeadlineAt(requestWith(headers), given, model) - nowMs();
+    readDeadlineAt(requestWith(headers), given, model, nowMs()) - nowMs();
 
   test('is the model’s where nothing is asked', () => {
     expect(msUntil({}, {})).toBe(20_000);
