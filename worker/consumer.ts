@@ -8,16 +8,18 @@
 //
 // A held job can come back: while Redis was away its lock ran out. Then the work goes on once. A
 // job that was held by a worker that died is *suspect*: it goes to the quarantine.
+//
+// Here is only what follows from that. BullMQ and Redis are behind the queue, processes and threads
+// behind the scorer and the quarantine, so that a simulation can take their places.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker as BullWorker, type Job, WaitingError, type WorkerOptions } from 'bullmq';
-import { type BatchJob, type Item, type Keys, nowMs, type Reply } from '../shared/contract.js';
+import { type Item, nowMs, type Reply } from '../shared/contract.js';
 import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
-import type { Redis } from '../shared/redis.js';
 import { makeBatcher } from './batcher.js';
 import { bytesOfItem } from './kinds.js';
-import { makeQuarantine, modelCrashed, type ScoreInQuarantine } from './quarantine.js';
+import { modelCrashed, type Quarantine, type ScoreInQuarantine } from './quarantine.js';
+import type { Queue, TakenJob } from './queue.js';
 import type { SendReplies } from './replies.js';
 import type { Scored, Scorer } from './scorer.js';
 
@@ -27,7 +29,6 @@ const cancellationCheckAfterMs = 50;
 const strikesMax = 3;
 /** How long a worker with one job waits for it to be done before it looks for another. */
 const firstJobMsMax = 2;
-const strikesTimeToLiveMs = 3_600_000;
 /** How many finished jobs are remembered, in case one comes back. */
 const finishedJobsMax = 1000;
 
@@ -55,46 +56,28 @@ export interface Consumer {
 
 export function makeConsumer(options: {
   model: Model;
-  scorer: Scorer;
-  redis: Redis;
-  keys: Keys;
+  scorer: Pick<Scorer, 'score'>;
+  queue: Queue;
+  quarantine: Quarantine;
   sendReplies: SendReplies;
   log: Logger;
 }): Consumer {
-  const { model, scorer, redis, keys, sendReplies, log } = options;
+  const { model, scorer, queue, quarantine, sendReplies, log } = options;
   const { batch, input } = model.manifest;
   const itemBytes = bytesOfItem(input);
   const heldItemsMax = 2 * batch.max;
   const held = new Map<string, HeldJob>();
   const finished = new Set<string>();
 
-  const quarantine = makeQuarantine({ model, log });
   const batcher = makeBatcher<HeldItem>({ ...batch, run: runBatch });
-  const bull = new PatientWorker(model.queue, process, beforeFetch, {
-    connection: redis,
-    prefix: keys.prefix,
-    concurrency: 1,
-    // The batch of a worker that was killed starts elsewhere after about 1.3 s (measured).
-    lockDuration: 1000,
-    stalledInterval: 500,
-    // Deadlines and strikes end a job, not the number of workers that died around it.
-    maxStalledCount: 1_000_000,
-    runRetryDelay: 200,
-    removeOnComplete: { count: 0 },
-    removeOnFail: { count: 0 },
-  });
-  bull.on('error', (error) =>
-    log.warn({ queue: model.queue, reason: error.message }, 'queue error'),
-  );
-  bull.on('failed', (job, error) => log.error({ job: job?.id, err: error }, 'a job failed'));
+  const taking = queue.take({ beforeTake, process });
 
-  async function process(job: Job<BatchJob>, token?: string): Promise<void> {
-    const id = job.id as string;
+  async function process(job: TakenJob): Promise<void> {
+    const { id, isSuspect } = job;
     if (finished.has(id)) return;
     const known = held.get(id);
     if (known) return known.done;
 
-    const isSuspect = job.stalledCounter > 0;
     let isGivenBack = false;
     let refuse: (error: Error) => void = () => {};
     const givenBack = new Promise<never>((_resolve, reject) => {
@@ -106,18 +89,16 @@ export function makeConsumer(options: {
     ]);
     const giveBack = async () => {
       isGivenBack = true;
-      await job.moveToWait(token);
-      refuse(new WaitingError());
+      refuse(await job.giveBack());
     };
-    hold(() => held.set(id, { isSuspect, items: job.data.items.length, done, giveBack }));
+    hold(() => held.set(id, { isSuspect, items: job.items.length, done, giveBack }));
     try {
       await done;
       remember(id);
     } finally {
       hold(() => held.delete(id));
     }
-    // Not awaited: a payload that stays behind goes away by its time to live.
-    if (itemBytes !== undefined) redis.unlink(keys.payload(id)).catch(() => {});
+    if (itemBytes !== undefined) queue.dropInputs(id);
   }
 
   /**
@@ -125,7 +106,7 @@ export function makeConsumer(options: {
    * could answer the first: measured as 0.5 ms of the median at one client. So it looks when that
    * job is done, or when it takes so long that more work can gather.
    */
-  async function beforeFetch(): Promise<void> {
+  async function beforeTake(): Promise<void> {
     const [only, ...others] = held.values();
     const isIdle = others.length === 0 && only?.items === 1;
     if (isIdle) await Promise.race([only.done, delay(firstJobMsMax)]);
@@ -138,7 +119,7 @@ export function makeConsumer(options: {
       jobs.reduce((sum, job) => sum + (job.isSuspect === isSuspect ? job.items : 0), 0);
     // Suspects wait for the quarantine, not for the engine, so they have their own share.
     const hasRoom = Math.max(itemsOf(true), itemsOf(false)) < heldItemsMax;
-    bull.concurrency = Math.max(1, hasRoom ? held.size + 1 : held.size);
+    taking.setJobsMax(Math.max(1, hasRoom ? held.size + 1 : held.size));
   }
 
   function remember(jobId: string): void {
@@ -146,13 +127,13 @@ export function makeConsumer(options: {
     if (finished.size > finishedJobsMax) finished.delete(finished.values().next().value as string);
   }
 
-  async function work(job: Job<BatchJob>): Promise<void> {
+  async function work(job: TakenJob): Promise<void> {
     const items = await takeItems(job);
     await Promise.all(items.map((item) => batcher.submit(item)));
   }
 
   /** Scores a suspect job in quarantine: its items together, and where that fails one by one. */
-  async function workSuspect(job: Job<BatchJob>, isGivenBack: () => boolean): Promise<void> {
+  async function workSuspect(job: TakenJob, isGivenBack: () => boolean): Promise<void> {
     await quarantine.inTurn(async (score) => {
       if (isGivenBack()) return;
       const items = await takeItems(job);
@@ -165,15 +146,13 @@ export function makeConsumer(options: {
     });
   }
 
-  async function workAlone(job: Job<BatchJob>, item: HeldItem, score: ScoreInQuarantine) {
+  async function workAlone(job: TakenJob, item: HeldItem, score: ScoreInQuarantine) {
     const startedAt = nowMs();
     if (item.deadlineAt <= startedAt) return;
-    const strikesKey = keys.strikes(job.id as string);
-    const strikes = await redis.hincrby(strikesKey, item.id, 1);
-    await redis.pexpire(strikesKey, strikesTimeToLiveMs);
+    const strikes = await queue.addStrike(job.id, item.id);
     const results = strikes > strikesMax ? undefined : await score([item]);
     await answerSuspects([item], results ?? [modelCrashed], startedAt);
-    await redis.hdel(strikesKey, item.id);
+    await queue.clearStrikes(job.id, item.id);
   }
 
   function answerSuspects(items: HeldItem[], results: readonly Scored[], startedAt: number) {
@@ -182,18 +161,18 @@ export function makeConsumer(options: {
   }
 
   /** The items of a job that somebody waits for, with their inputs. */
-  async function takeItems(job: Job<BatchJob>): Promise<HeldItem[]> {
+  async function takeItems(job: TakenJob): Promise<HeldItem[]> {
     const takenAt = nowMs();
-    const items = await dropAbandoned(job.data.items, takenAt);
+    const items = await dropAbandoned(job.items, takenAt);
     const inputs =
       itemBytes === undefined || items.length === 0
         ? []
-        : await redis.hmgetBuffer(keys.payload(job.id as string), ...items.map((item) => item.id));
+        : await queue.readInputs(job.id, idsOf(items));
     return items
       .map((item, index) => ({
         ...item,
         bytes: inputs[index] ?? undefined,
-        replyTo: job.data.replyTo,
+        replyTo: job.replyTo,
         takenAt,
       }))
       .filter(isWhole);
@@ -211,15 +190,14 @@ export function makeConsumer(options: {
   }
 
   async function dropCancelled(items: readonly Item[]): Promise<readonly Item[]> {
-    const ids = items.map((item) => item.id);
-    const cancelled = await redis.zmscore(keys.cancelled(model.queue), ...ids);
-    return items.filter((_, index) => cancelled[index] === null);
+    const cancelled = await queue.readCancelled(idsOf(items));
+    return items.filter((_, index) => !cancelled[index]);
   }
 
   function countDropped(items: number): void {
     if (items === 0) return;
     log.debug({ model: model.name, items }, 'dropped what nobody waits for');
-    redis.hincrby(keys.counts(model.queue), 'dropped', items).catch(() => {});
+    queue.countDropped(items);
   }
 
   /** An item whose payload has expired has outlived its deadline. */
@@ -261,30 +239,11 @@ export function makeConsumer(options: {
         log.warn({ model: model.name, jobs: held.size }, 'handing back what is not done');
         for (const job of held.values()) job.giveBack().catch(() => {});
       }, graceMs);
-      await bull.close();
+      await taking.close();
       clearTimeout(handBack);
       quarantine.close();
     },
   };
-}
-
-class PatientWorker extends BullWorker<BatchJob, void> {
-  readonly #beforeFetch: () => Promise<void>;
-
-  constructor(
-    name: string,
-    process: (job: Job<BatchJob>, token?: string) => Promise<void>,
-    beforeFetch: () => Promise<void>,
-    options: WorkerOptions,
-  ) {
-    super(name, process, options);
-    this.#beforeFetch = beforeFetch;
-  }
-
-  protected override async moveToActive(token: string, name?: string) {
-    await this.#beforeFetch().catch(() => {});
-    return super.moveToActive(token, name);
-  }
 }
 
 interface Run {
@@ -302,6 +261,10 @@ function makeReply(item: HeldItem, scored: Scored, run: Run): Reply {
     batchSize: run.batchSize,
   };
   return { id: item.id, scores: scored.scores, timing };
+}
+
+function idsOf(items: readonly Item[]): string[] {
+  return items.map((item) => item.id);
 }
 
 function roundMs(ms: number): number {

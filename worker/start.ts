@@ -9,6 +9,8 @@ import { readModels } from '../shared/models.js';
 import { connectConsumer, waitUntilReady } from '../shared/redis.js';
 import { makeConsumer } from './consumer.js';
 import { announce } from './presence.js';
+import { makeQuarantine } from './quarantine.js';
+import { makeQueue } from './queue.js';
 import { makeSendReplies } from './replies.js';
 import { openScorer } from './scorer.js';
 
@@ -42,7 +44,14 @@ export async function startWorker(
   const keys = makeKeys(configuration.QUEUE_PREFIX);
   const sendReplies = makeSendReplies({ redis, keys, log });
   const consumers = scorers.map(({ model, scorer }) =>
-    makeConsumer({ model, scorer, redis, keys, sendReplies, log }),
+    makeConsumer({
+      model,
+      scorer,
+      queue: makeQueue({ name: model.queue, redis, keys, log }),
+      quarantine: makeQuarantine({ model, log }),
+      sendReplies,
+      log,
+    }),
   );
   const presence = await announce({
     redis,

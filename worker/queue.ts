@@ -1,0 +1,126 @@
+// The queue of one model, seen from a worker: BullMQ, and what lies beside its jobs in Redis.
+
+import { Worker as BullWorker, type Job, WaitingError, type WorkerOptions } from 'bullmq';
+import type { BatchJob, Keys } from '../shared/contract.js';
+import type { Logger } from '../shared/log.js';
+import type { Redis } from '../shared/redis.js';
+
+const strikesTimeToLiveMs = 3_600_000;
+
+export interface TakenJob extends BatchJob {
+  readonly id: string;
+  /** It was taken before, and its worker did not finish it. */
+  readonly isSuspect: boolean;
+  /** Gives the job back, for another worker; resolves with what `process` is to reject with. */
+  giveBack(): Promise<Error>;
+}
+
+export interface TakeOptions {
+  /** Called before the queue is asked for a job; it is asked when this resolves. */
+  beforeTake(): Promise<void>;
+  /** A job is locked until this resolves, and then done. The same job can come again. */
+  process(job: TakenJob): Promise<void>;
+}
+
+export interface Taking {
+  /** How many jobs may be in process at a time; 1 at first. */
+  setJobsMax(jobs: number): void;
+  /** Takes no more, and resolves when nothing is in process. */
+  close(): Promise<void>;
+}
+
+export interface Queue {
+  take(options: TakeOptions): Taking;
+  /** The binary inputs of these items, in order; null where it is gone. */
+  readInputs(jobId: string, itemIds: readonly string[]): Promise<readonly (Uint8Array | null)[]>;
+  dropInputs(jobId: string): void;
+  /** Whether nobody waits for these items any more. */
+  readCancelled(itemIds: readonly string[]): Promise<readonly boolean[]>;
+  countDropped(items: number): void;
+  /** How often this item was about to be tried alone, with this time. */
+  addStrike(jobId: string, itemId: string): Promise<number>;
+  clearStrikes(jobId: string, itemId: string): Promise<void>;
+}
+
+export function makeQueue(options: { name: string; redis: Redis; keys: Keys; log: Logger }): Queue {
+  const { name, redis, keys, log } = options;
+
+  return {
+    take({ beforeTake, process }) {
+      const bull = new PatientWorker(name, (job, token) => process(taken(job, token)), beforeTake, {
+        connection: redis,
+        prefix: keys.prefix,
+        concurrency: 1,
+        // The batch of a worker that was killed starts elsewhere after about 1.3 s (measured).
+        lockDuration: 1000,
+        stalledInterval: 500,
+        // Deadlines and strikes end a job, not the number of workers that died around it.
+        maxStalledCount: 1_000_000,
+        runRetryDelay: 200,
+        removeOnComplete: { count: 0 },
+        removeOnFail: { count: 0 },
+      });
+      bull.on('error', (error) => log.warn({ queue: name, reason: error.message }, 'queue error'));
+      bull.on('failed', (job, error) => log.error({ job: job?.id, err: error }, 'a job failed'));
+      return {
+        setJobsMax: (jobs) => {
+          bull.concurrency = jobs;
+        },
+        close: () => bull.close(),
+      };
+    },
+    readInputs: (jobId, itemIds) => redis.hmgetBuffer(keys.payload(jobId), ...itemIds),
+    dropInputs(jobId) {
+      // Not awaited: a payload that stays behind goes away by its time to live.
+      redis.unlink(keys.payload(jobId)).catch(() => {});
+    },
+    async readCancelled(itemIds) {
+      const deadlines = await redis.zmscore(keys.cancelled(name), ...itemIds);
+      return deadlines.map((deadline) => deadline !== null);
+    },
+    countDropped(items) {
+      redis.hincrby(keys.counts(name), 'dropped', items).catch(() => {});
+    },
+    async addStrike(jobId, itemId) {
+      const strikes = await redis.hincrby(keys.strikes(jobId), itemId, 1);
+      await redis.pexpire(keys.strikes(jobId), strikesTimeToLiveMs);
+      return strikes;
+    },
+    async clearStrikes(jobId, itemId) {
+      await redis.hdel(keys.strikes(jobId), itemId);
+    },
+  };
+}
+
+function taken(job: Job<BatchJob>, token?: string): TakenJob {
+  return {
+    id: job.id as string,
+    replyTo: job.data.replyTo,
+    items: job.data.items,
+    isSuspect: job.stalledCounter > 0,
+    giveBack: async () => {
+      await job.moveToWait(token);
+      return new WaitingError();
+    },
+  };
+}
+
+/** Does something before it looks for a job. */
+class PatientWorker extends BullWorker<BatchJob, void> {
+  readonly #beforeTake: () => Promise<void>;
+
+  constructor(
+    name: string,
+    process: (job: Job<BatchJob>, token?: string) => Promise<void>,
+    beforeTake: () => Promise<void>,
+    options: WorkerOptions,
+  ) {
+    super(name, process, options);
+    this.#beforeTake = beforeTake;
+  }
+
+  protected override async moveToActive(token: string, name?: string) {
+    await this.#beforeTake().catch(() => {});
+    return super.moveToActive(token, name);
+  }
+}
