@@ -18,7 +18,7 @@ import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import { makeBatcher } from './batcher.js';
 import { bytesOfItem } from './kinds.js';
-import { modelCrashed, type Quarantine, type ScoreInQuarantine } from './quarantine.js';
+import { type Cell, modelCrashed, type Quarantine } from './quarantine.js';
 import type { Queue, TakenJob } from './queue.js';
 import type { SendReplies } from './replies.js';
 import type { Scored, Scorer } from './scorer.js';
@@ -134,23 +134,27 @@ export function makeConsumer(options: {
 
   /** Scores a suspect job in quarantine: its items together, and where that fails one by one. */
   async function workSuspect(job: TakenJob, isGivenBack: () => boolean): Promise<void> {
-    await quarantine.inTurn(async (score) => {
+    await quarantine.inTurn(async (cell) => {
       if (isGivenBack()) return;
-      const items = await takeItems(job);
-      if (items.length === 0) return;
-      log.warn({ model: model.name, job: job.id, items: items.length }, 'a job is in quarantine');
+      const taken = await takeItems(job);
+      if (taken.length === 0) return;
+      log.warn({ model: model.name, job: job.id, items: taken.length }, 'a job is in quarantine');
+      await cell.open();
       const startedAt = nowMs();
-      const results = await score(items);
+      const items = dropLate(taken, startedAt);
+      if (items.length === 0) return;
+      const results = await cell.score(items);
       if (results) return answerSuspects(items, results, startedAt);
-      for (const item of items) await workAlone(job, item, score);
+      for (const item of items) await workAlone(job, item, cell);
     });
   }
 
-  async function workAlone(job: TakenJob, item: HeldItem, score: ScoreInQuarantine) {
-    const startedAt = nowMs();
-    if (item.deadlineAt <= startedAt) return;
+  async function workAlone(job: TakenJob, item: HeldItem, cell: Cell): Promise<void> {
+    await cell.open();
     const strikes = await queue.addStrike(job.id, item.id);
-    const results = strikes > strikesMax ? undefined : await score([item]);
+    const startedAt = nowMs();
+    if (dropLate([item], startedAt).length === 0) return;
+    const results = strikes > strikesMax ? undefined : await cell.score([item]);
     await answerSuspects([item], results ?? [modelCrashed], startedAt);
     await queue.clearStrikes(job.id, item.id);
   }
@@ -194,6 +198,13 @@ export function makeConsumer(options: {
     return items.filter((_, index) => !cancelled[index]);
   }
 
+  /** The items that can still be answered in time. */
+  function dropLate(items: readonly HeldItem[], now: number): HeldItem[] {
+    const inTime = items.filter((item) => item.deadlineAt > now);
+    countDropped(items.length - inTime.length);
+    return inTime;
+  }
+
   function countDropped(items: number): void {
     if (items === 0) return;
     log.debug({ model: model.name, items }, 'dropped what nobody waits for');
@@ -208,8 +219,7 @@ export function makeConsumer(options: {
   /** Scores one batch and answers each of its items. Must not reject. */
   async function runBatch(gathered: HeldItem[]): Promise<void> {
     const startedAt = nowMs();
-    const items = gathered.filter((item) => item.deadlineAt > startedAt);
-    countDropped(gathered.length - items.length);
+    const items = dropLate(gathered, startedAt);
     if (items.length === 0) return;
     const { results, computeMs } = await scorer.score(items);
     log.debug({ model: model.name, batchSize: items.length, computeMs }, 'scored');

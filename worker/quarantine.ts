@@ -17,40 +17,54 @@ const idleMs = 30_000;
 
 export interface Quarantine {
   /** Does something with the quarantine when it is free; one job has it at a time. */
-  inTurn<T>(work: (score: ScoreInQuarantine) => Promise<T>): Promise<T>;
+  inTurn<T>(work: (cell: Cell) => Promise<T>): Promise<T>;
   close(): void;
 }
 
-/** Scores a batch; undefined when that ended the process. Never rejects. */
-export type ScoreInQuarantine = (items: readonly ScorerItem[]) => Promise<Scored[] | undefined>;
+/** The process, seen by the job whose turn it is. Nothing rejects. */
+export interface Cell {
+  /** Resolves when the process has loaded the model, so that what is scored next starts at once. */
+  open(): Promise<void>;
+  /** Scores a batch; undefined when that ended the process. */
+  score(items: readonly ScorerItem[]): Promise<Scored[] | undefined>;
+}
 
 export type ToQuarantine = readonly ScorerItem[];
 export type FromQuarantine =
   | { readonly event: 'ready' }
   | { readonly event: 'scored'; readonly results: Scored[] };
 
-export function makeQuarantine(options: { model: Model; log: Logger }): Quarantine {
-  const { model, log } = options;
-  let cell: Promise<ChildProcess> | undefined;
+export function makeQuarantine(options: {
+  model: Model;
+  log: Logger;
+  openProcess?: (model: Model) => ChildProcess;
+}): Quarantine {
+  const { model, log, openProcess = forkProcess } = options;
+  let opened: Promise<ChildProcess> | undefined;
   let last: Promise<unknown> = Promise.resolve();
+  /** Jobs that have the process or wait for it. */
+  let turns = 0;
   let idle: NodeJS.Timeout | undefined;
 
-  const openCell = () => {
-    const child = fork(new URL('./quarantine/main.js', import.meta.url), [model.folder], {
-      // Scores and pixels keep their types, and errors their codes.
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
+  const openChild = () => {
+    const child = openProcess(model);
+    const ready = answerOf(child).then(() => child);
     child.once('exit', () => {
-      cell = undefined;
+      if (opened === ready) opened = undefined;
     });
-    return answerOf(child).then(() => child);
+    return ready;
   };
 
-  const score: ScoreInQuarantine = async (items) => {
+  const open = async () => {
+    opened ??= openChild();
+    // A process that cannot be opened says so when it is to score.
+    await opened.catch(() => {});
+  };
+
+  const score: Cell['score'] = async (items) => {
     try {
-      cell ??= openCell();
-      const child = await cell;
+      opened ??= openChild();
+      const child = await opened;
       const hung = setTimeout(() => child.kill('SIGKILL'), model.manifest.runMsMax);
       const answer = answerOf(child).finally(() => clearTimeout(hung));
       child.send(
@@ -59,7 +73,7 @@ export function makeQuarantine(options: { model: Model; log: Logger }): Quaranti
       return ((await answer) as Extract<FromQuarantine, { event: 'scored' }>).results;
     } catch (error) {
       log.error({ model: model.name, items: items.length, err: error }, 'the quarantine has ended');
-      cell = undefined;
+      opened = undefined;
       return undefined;
     }
   };
@@ -67,10 +81,12 @@ export function makeQuarantine(options: { model: Model; log: Logger }): Quaranti
   return {
     inTurn(work) {
       clearTimeout(idle);
-      const done = last.then(() => work(score));
+      turns++;
+      const done = last.then(() => work({ open, score }));
       last = done
         .catch(() => {})
         .then(() => {
+          if (--turns > 0) return;
           idle = setTimeout(() => void endCell(), idleMs);
           idle.unref();
         });
@@ -83,7 +99,10 @@ export function makeQuarantine(options: { model: Model; log: Logger }): Quaranti
   };
 
   async function endCell(): Promise<void> {
-    const child = await cell?.catch(() => undefined);
+    const ending = opened;
+    // The next job shall not be given to a process that is about to end.
+    opened = undefined;
+    const child = await ending?.catch(() => undefined);
     child?.kill('SIGKILL');
   }
 }
@@ -96,18 +115,25 @@ export const modelCrashed: Scored = {
   },
 };
 
-/** The next message of a child; rejects when it ends before that. */
+function forkProcess(model: Model): ChildProcess {
+  return fork(new URL('./quarantine/main.js', import.meta.url), [model.folder], {
+    // Scores and pixels keep their types, and errors their codes.
+    serialization: 'advanced',
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+}
+
+/** The next message of a child; rejects when it ends before that, or cannot be reached. */
 function answerOf(child: ChildProcess): Promise<FromQuarantine> {
   return new Promise((resolve, reject) => {
-    const onExit = (code: number | null, signal: string | null) => {
-      child.off('message', onMessage);
-      reject(new Error(`The process ended (${signal ?? code}).`));
+    const settle = (end: () => void) => {
+      child.off('message', onMessage).off('exit', onExit).off('error', onError);
+      end();
     };
-    const onMessage = (message: unknown) => {
-      child.off('exit', onExit);
-      resolve(message as FromQuarantine);
-    };
-    child.once('exit', onExit);
-    child.once('message', onMessage);
+    const onMessage = (message: unknown) => settle(() => resolve(message as FromQuarantine));
+    const onExit = (code: number | null, signal: string | null) =>
+      settle(() => reject(new Error(`The process ended (${signal ?? code}).`)));
+    const onError = (error: Error) => settle(() => reject(error));
+    child.on('message', onMessage).on('exit', onExit).on('error', onError);
   });
 }
