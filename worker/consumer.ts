@@ -19,7 +19,7 @@ import type { Model } from '../shared/models.js';
 import { makeBatcher } from './batcher.js';
 import { bytesOfItem } from './kinds.js';
 import { type Cell, modelCrashed, type Quarantine } from './quarantine.js';
-import type { Queue, TakenJob } from './queue.js';
+import { GivenBack, type Queue, type TakenJob } from './queue.js';
 import type { SendReplies } from './replies.js';
 import type { Scored, Scorer } from './scorer.js';
 
@@ -68,6 +68,7 @@ export function makeConsumer(options: {
   const heldItemsMax = 2 * batch.max;
   const held = new Map<string, HeldJob>();
   const finished = new Set<string>();
+  let closing = false;
 
   const batcher = makeBatcher<HeldItem>({ ...batch, run: runBatch });
   const taking = queue.take({ beforeTake, process });
@@ -75,6 +76,11 @@ export function makeConsumer(options: {
   async function process(job: TakenJob): Promise<void> {
     const { id, isSuspect } = job;
     if (finished.has(id)) return;
+    // It was on its way here when taking ended.
+    if (closing) {
+      await job.giveBack();
+      throw new GivenBack();
+    }
     const known = held.get(id);
     if (known) return known.done;
 
@@ -89,7 +95,12 @@ export function makeConsumer(options: {
     ]);
     const giveBack = async () => {
       isGivenBack = true;
-      refuse(await job.giveBack());
+      try {
+        await job.giveBack();
+      } finally {
+        // Where the lock was lost meanwhile, somebody else has the job, or will.
+        refuse(new GivenBack());
+      }
     };
     hold(() => held.set(id, { isSuspect, items: job.items.length, done, giveBack }));
     try {
@@ -243,13 +254,15 @@ export function makeConsumer(options: {
 
   return {
     close: async (graceMs) => {
+      closing = true;
+      const closed = taking.close();
       const suspects = [...held.values()].filter((job) => job.isSuspect);
       await Promise.allSettled(suspects.map((job) => job.giveBack()));
       const handBack = setTimeout(() => {
         log.warn({ model: model.name, jobs: held.size }, 'handing back what is not done');
         for (const job of held.values()) job.giveBack().catch(() => {});
       }, graceMs);
-      await taking.close();
+      await closed;
       clearTimeout(handBack);
       quarantine.close();
     },

@@ -11,14 +11,21 @@ export interface TakenJob extends BatchJob {
   readonly id: string;
   /** It was taken before, and its worker did not finish it. */
   readonly isSuspect: boolean;
-  /** Gives the job back, for another worker; resolves with what `process` is to reject with. */
-  giveBack(): Promise<Error>;
+  /** Gives the job back, for another worker; `process` is then to reject with `GivenBack`. */
+  giveBack(): Promise<void>;
+}
+
+export class GivenBack extends Error {
+  override readonly name = 'GivenBack';
 }
 
 export interface TakeOptions {
   /** Called before the queue is asked for a job; it is asked when this resolves. */
   beforeTake(): Promise<void>;
-  /** A job is locked until this resolves, and then done. The same job can come again. */
+  /**
+   * A job is locked until this resolves, and then done. When this rejects, the job is tried again
+   * once its lock has run out. The same job can come again.
+   */
   process(job: TakenJob): Promise<void>;
 }
 
@@ -47,7 +54,17 @@ export function makeQueue(options: { name: string; redis: Redis; keys: Keys; log
 
   return {
     take({ beforeTake, process }) {
-      const bull = new PatientWorker(name, (job, token) => process(taken(job, token)), beforeTake, {
+      const work = async (job: Job<BatchJob>, token?: string) => {
+        try {
+          await process(taken(job, token));
+        } catch (error) {
+          if (!(error instanceof GivenBack))
+            log.error({ job: job.id, err: error }, 'a job was not done; it is tried again');
+          // BullMQ leaves such a job alone; a job that failed it would take out of the queue.
+          throw new WaitingError();
+        }
+      };
+      const bull = new PatientWorker(name, work, beforeTake, {
         connection: redis,
         prefix: keys.prefix,
         concurrency: 1,
@@ -100,7 +117,6 @@ function taken(job: Job<BatchJob>, token?: string): TakenJob {
     isSuspect: job.stalledCounter > 0,
     giveBack: async () => {
       await job.moveToWait(token);
-      return new WaitingError();
     },
   };
 }
