@@ -51,11 +51,15 @@ export async function openReplyStream(options: {
       .pexpire(key, timeToLiveMs)
       .exec();
     if (result?.[1]?.[1] !== 0) return;
-    await create();
     log.error(
       'Redis has lost its data; the requests that waited are refused. Keep an append-only file',
     );
-    onLost();
+    try {
+      await create();
+    } finally {
+      // Also when the answer is lost: the stream may be there, and then nothing looks missing.
+      onLost();
+    }
   };
 
   const read = async () => {

@@ -3,28 +3,23 @@
 //
 // A job is *held* from the moment it was taken until every item of it was answered or dropped; only
 // then is it completed, so that a worker that dies leaves its jobs in the queue, and BullMQ gives
-// them to another one. How many jobs are held follows from how many items are: enough for a running
-// batch and the one behind it, and no more, so that other workers find work too.
+// them to another one. Two jobs are held, or, where they are small, as many as have the items of two
+// batches: one is worked on and one is next, and other workers find work too.
 //
 // A held job can come back: while Redis was away its lock ran out. Then the work goes on once. A
 // job that was held by a worker that died is *suspect*: it goes to the quarantine.
+//
+// Here is only what follows from that. BullMQ and Redis are behind the queue, processes and threads
+// behind the scorer and the quarantine, so that a simulation can take their places.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker as BullWorker, type Job, WaitingError, type WorkerOptions } from 'bullmq';
-import {
-  type BatchJob,
-  type CountName,
-  type Item,
-  type Keys,
-  nowMs,
-  type Reply,
-} from '../shared/contract.js';
-import { type Logger, makeSeldom } from '../shared/log.js';
+import { type CountName, type Item, nowMs, type Reply } from '../shared/contract.js';
+import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
-import { explain, type Redis } from '../shared/redis.js';
 import { makeBatcher } from './batcher.js';
 import { bytesOfItem } from './kinds.js';
-import { type Cells, makeQuarantine, modelCrashed, type ScoreInQuarantine } from './quarantine.js';
+import { type Cell, modelCrashed, type Quarantine } from './quarantine.js';
+import { GivenBack, type Queue, type TakenJob } from './queue.js';
 import type { SendReplies } from './replies.js';
 import type { Results } from './results.js';
 import type { Scored, Scorer } from './scorer.js';
@@ -35,7 +30,8 @@ const cancellationCheckAfterMs = 50;
 const strikesMax = 3;
 /** How long a worker with one job waits for it to be done before it looks for another. */
 const firstJobMsMax = 2;
-const strikesTimeToLiveMs = 3_600_000;
+/** Jobs that are held however many items they have. */
+const heldJobsMin = 2;
 /** How many finished jobs are remembered, in case one comes back. */
 const finishedJobsMax = 1000;
 
@@ -63,50 +59,35 @@ export interface Consumer {
 
 export function makeConsumer(options: {
   model: Model;
-  scorer: Scorer;
-  redis: Redis;
-  keys: Keys;
+  scorer: Pick<Scorer, 'score'>;
+  queue: Queue;
+  quarantine: Quarantine;
   kept: Results;
   sendReplies: SendReplies;
-  cells: Cells;
   log: Logger;
 }): Consumer {
-  const { model, scorer, redis, keys, kept, sendReplies, cells, log } = options;
+  const { model, scorer, queue, quarantine, kept, sendReplies, log } = options;
   const { batch, input } = model.manifest;
   const itemBytes = bytesOfItem(input);
   const heldItemsMax = 2 * batch.max;
   const held = new Map<string, HeldJob>();
   const finished = new Set<string>();
+  let closing = false;
 
-  const quarantine = makeQuarantine({ model, cells, log });
   const batcher = makeBatcher<HeldItem>({ ...batch, run: runBatch });
-  const bull = new PatientWorker(model.queue, process, beforeFetch, {
-    connection: redis,
-    prefix: keys.prefix,
-    concurrency: 1,
-    // The batch of a worker that was killed starts elsewhere after 0.8 to 1.6 s (measured).
-    lockDuration: 1000,
-    stalledInterval: 250,
-    // A job is announced to one waiting worker. When that one dies just then, or stands still, the
-    // others find the job when they look again by themselves.
-    drainDelay: 1,
-    // Deadlines and strikes end a job, not the number of workers that died around it.
-    maxStalledCount: 1_000_000,
-    runRetryDelay: 200,
-    removeOnComplete: { count: 0 },
-    removeOnFail: { count: 0 },
-  });
-  const warn = makeSeldom((fields, message) => log.warn(fields, message));
-  bull.on('error', (error) => warn({ queue: model.queue, ...explain(error) }, 'queue error'));
-  bull.on('failed', (job, error) => log.error({ job: job?.id, err: error }, 'a job failed'));
+  const taking = queue.take({ beforeTake, process });
 
-  async function process(job: Job<BatchJob>, token?: string): Promise<void> {
-    const id = job.id as string;
+  async function process(job: TakenJob): Promise<void> {
+    const { id, isSuspect } = job;
     if (finished.has(id)) return;
+    // It was on its way here when taking ended.
+    if (closing) {
+      await job.giveBack();
+      throw new GivenBack();
+    }
     const known = held.get(id);
     if (known) return known.done;
 
-    const isSuspect = job.stalledCounter > 0;
     let isGivenBack = false;
     let refuse: (error: Error) => void = () => {};
     const givenBack = new Promise<never>((_resolve, reject) => {
@@ -118,18 +99,21 @@ export function makeConsumer(options: {
     ]);
     const giveBack = async () => {
       isGivenBack = true;
-      await job.moveToWait(token);
-      refuse(new WaitingError());
+      try {
+        await job.giveBack();
+      } finally {
+        // Where the lock was lost meanwhile, somebody else has the job, or will.
+        refuse(new GivenBack());
+      }
     };
-    hold(() => held.set(id, { isSuspect, items: job.data.items.length, done, giveBack }));
+    hold(() => held.set(id, { isSuspect, items: job.items.length, done, giveBack }));
     try {
       await done;
       remember(id);
     } finally {
       hold(() => held.delete(id));
     }
-    // Not awaited: a payload that stays behind goes away by its time to live.
-    if (itemBytes !== undefined) redis.unlink(keys.payload(id)).catch(() => {});
+    if (itemBytes !== undefined) queue.dropInputs(id);
   }
 
   /**
@@ -137,7 +121,7 @@ export function makeConsumer(options: {
    * could answer the first: measured as 0.5 ms of the median at one client. So it looks when that
    * job is done, or when it takes so long that more work can gather.
    */
-  async function beforeFetch(): Promise<void> {
+  async function beforeTake(): Promise<void> {
     const [only, ...others] = held.values();
     const isIdle = others.length === 0 && only?.items === 1;
     if (isIdle) await Promise.race([only.done, delay(firstJobMsMax)]);
@@ -145,12 +129,15 @@ export function makeConsumer(options: {
 
   function hold(change: () => void): void {
     change();
-    const jobs = [...held.values()];
-    const itemsOf = (isSuspect: boolean) =>
-      jobs.reduce((sum, job) => sum + (job.isSuspect === isSuspect ? job.items : 0), 0);
     // Suspects wait for the quarantine, not for the engine, so they have their own share.
-    const hasRoom = Math.max(itemsOf(true), itemsOf(false)) < heldItemsMax;
-    bull.concurrency = Math.max(1, hasRoom ? held.size + 1 : held.size);
+    const hasRoom = [true, false].every(hasRoomFor);
+    taking.setJobsMax(Math.max(1, hasRoom ? held.size + 1 : held.size));
+  }
+
+  function hasRoomFor(isSuspect: boolean): boolean {
+    const jobs = [...held.values()].filter((job) => job.isSuspect === isSuspect);
+    const items = jobs.reduce((sum, job) => sum + job.items, 0);
+    return jobs.length < heldJobsMin || items < heldItemsMax;
   }
 
   function remember(jobId: string): void {
@@ -158,35 +145,43 @@ export function makeConsumer(options: {
     if (finished.size > finishedJobsMax) finished.delete(finished.values().next().value as string);
   }
 
-  async function work(job: Job<BatchJob>): Promise<void> {
+  async function work(job: TakenJob): Promise<void> {
     const items = await takeItems(job);
     await Promise.all(items.map((item) => batcher.submit(item)));
   }
 
-  /** Scores a suspect job in quarantine: its items together, and where that fails one by one. */
-  async function workSuspect(job: Job<BatchJob>, isGivenBack: () => boolean): Promise<void> {
-    await quarantine.inTurn(async (score) => {
+  /** Scores a suspect job in quarantine: batch by batch, and where one fails item by item. */
+  async function workSuspect(job: TakenJob, isGivenBack: () => boolean): Promise<void> {
+    await quarantine.inTurn(async (cell) => {
       if (isGivenBack()) return;
-      const items = await takeItems(job);
-      if (items.length === 0) return;
-      log.warn({ model: model.name, job: job.id, items: items.length }, 'a job is in quarantine');
-      const startedAt = nowMs();
-      const results = await score(items);
-      if (results) return answerSuspects(items, results, startedAt);
-      for (const item of items) await workAlone(job, item, score);
+      const taken = await takeItems(job);
+      if (taken.length === 0) return;
+      log.warn({ model: model.name, job: job.id, items: taken.length }, 'a job is in quarantine');
+      for (let from = 0; from < taken.length; from += batch.max) {
+        await workTogether(job, taken.slice(from, from + batch.max), cell);
+      }
     });
   }
 
-  async function workAlone(job: Job<BatchJob>, item: HeldItem, score: ScoreInQuarantine) {
+  async function workTogether(job: TakenJob, taken: HeldItem[], cell: Cell): Promise<void> {
+    await cell.open();
     const startedAt = nowMs();
-    if (item.deadlineAt <= startedAt) return;
-    const strikesKey = keys.strikes(job.id as string);
-    const strikes = await redis.hincrby(strikesKey, item.id, 1);
-    await redis.pexpire(strikesKey, strikesTimeToLiveMs);
-    const results = strikes > strikesMax ? undefined : await score([item]);
+    const items = dropLate(taken, startedAt);
+    if (items.length === 0) return;
+    const results = await cell.score(items);
+    if (results) return answerSuspects(items, results, startedAt);
+    for (const item of items) await workAlone(job, item, cell);
+  }
+
+  async function workAlone(job: TakenJob, item: HeldItem, cell: Cell): Promise<void> {
+    await cell.open();
+    const strikes = await queue.addStrike(job.id, item.id);
+    const startedAt = nowMs();
+    if (dropLate([item], startedAt).length === 0) return;
+    const results = strikes > strikesMax ? undefined : await cell.score([item]);
     if (!results) count('crashed', 1);
     await answerSuspects([item], results ?? [modelCrashed], startedAt);
-    await redis.hdel(strikesKey, item.id);
+    await queue.clearStrikes(job.id, item.id);
   }
 
   function answerSuspects(items: HeldItem[], results: readonly Scored[], startedAt: number) {
@@ -195,36 +190,36 @@ export function makeConsumer(options: {
   }
 
   /** The items of a job that somebody waits for, with their inputs. */
-  async function takeItems(job: Job<BatchJob>): Promise<HeldItem[]> {
+  async function takeItems(job: TakenJob): Promise<HeldItem[]> {
     const takenAt = nowMs();
-    const submittedAt = job.data.items[0]?.submittedAt ?? takenAt;
-    const items = await dropAbandoned(job.data.items, { now: takenAt, lookedAt: submittedAt });
-    const [inputs, known] = await Promise.all([fetchInputs(job, items), kept.find(items)]);
+    const submittedAt = job.items[0]?.submittedAt ?? takenAt;
+    const items = await dropAbandoned(job.items, { now: takenAt, lookedAt: submittedAt });
+    const [inputs, known] = await Promise.all([readInputs(job, items), kept.find(items)]);
     await answerKnown(job, items, known);
     return items
       .map((item, index) => ({
         ...item,
         bytes: inputs[index] ?? undefined,
-        replyTo: job.data.replyTo,
+        replyTo: job.replyTo,
         takenAt,
       }))
       .filter((item) => isWhole(item) && !known.has(item.id));
   }
 
-  async function fetchInputs(job: Job<BatchJob>, items: readonly Item[]) {
+  async function readInputs(job: TakenJob, items: readonly Item[]) {
     if (itemBytes === undefined || items.length === 0) return [];
-    return redis.hmgetBuffer(keys.payload(job.id as string), ...items.map((item) => item.id));
+    return queue.readInputs(job.id, idsOf(items));
   }
 
   /** Answers items that were asked for again when their results were there already. */
   async function answerKnown(
-    job: Job<BatchJob>,
+    job: TakenJob,
     items: readonly Item[],
     known: ReadonlyMap<string, Reply>,
   ): Promise<void> {
     if (known.size === 0) return;
     log.debug({ model: model.name, items: known.size }, 'answered with kept results');
-    const replies = new Map([[job.data.replyTo, [...known.values()]]]);
+    const replies = new Map([[job.replyTo, [...known.values()]]]);
     await sendReplies(replies, Math.max(...items.map((item) => item.deadlineAt)));
   }
 
@@ -233,26 +228,26 @@ export function makeConsumer(options: {
     items: readonly T[],
     { now, lookedAt }: { now: number; lookedAt: number },
   ): Promise<readonly T[]> {
-    const inTime = items.filter((item) => item.deadlineAt > now);
-    const live =
-      inTime.length === 0 || now - lookedAt < cancellationCheckAfterMs
-        ? inTime
-        : await dropCancelled(inTime);
-    count('dropped', items.length - live.length);
+    const inTime = dropLate(items, now);
+    if (inTime.length === 0 || now - lookedAt < cancellationCheckAfterMs) return inTime;
+    // Where that cannot be told, somebody may wait.
+    const cancelled = await queue.readCancelled(idsOf(inTime)).catch(() => []);
+    const live = inTime.filter((_, index) => cancelled[index] !== true);
+    count('dropped', inTime.length - live.length);
     return live;
   }
 
-  async function dropCancelled<T extends Item>(items: readonly T[]): Promise<readonly T[]> {
-    const ids = items.map((item) => item.id);
-    const asked = redis.zmscore(keys.cancelled(model.queue), ...ids);
-    const cancelled = await asked.catch(() => undefined);
-    return items.filter((_, index) => typeof cancelled?.[index] !== 'string');
+  /** The items that can still be answered in time. */
+  function dropLate<T extends Item>(items: readonly T[], now: number): T[] {
+    const inTime = items.filter((item) => item.deadlineAt > now);
+    count('dropped', items.length - inTime.length);
+    return inTime;
   }
 
   function count(what: CountName, items: number): void {
     if (items === 0) return;
     log.debug({ model: model.name, items }, what);
-    redis.hincrby(keys.counts(model.queue), what, items).catch(() => {});
+    queue.count(what, items);
   }
 
   /** An item whose payload has expired has outlived its deadline. */
@@ -263,9 +258,10 @@ export function makeConsumer(options: {
   /** Scores one batch and answers each of its items. Must not reject. */
   async function runBatch(gathered: HeldItem[]): Promise<void> {
     const lookedAt = Math.min(...gathered.map((item) => item.takenAt));
-    const items = await dropAbandoned(gathered, { now: nowMs(), lookedAt });
-    if (items.length === 0) return;
+    const live = await dropAbandoned(gathered, { now: nowMs(), lookedAt });
     const startedAt = nowMs();
+    const items = dropLate(live, startedAt);
+    if (items.length === 0) return;
     const { results, computeMs } = await scorer.score(items);
     log.debug({ model: model.name, batchSize: items.length, computeMs }, 'scored');
     await answer(items, results, { startedAt, computeMs, batchSize: items.length });
@@ -290,36 +286,19 @@ export function makeConsumer(options: {
 
   return {
     close: async (graceMs) => {
+      closing = true;
+      const closed = taking.close();
       const suspects = [...held.values()].filter((job) => job.isSuspect);
       await Promise.allSettled(suspects.map((job) => job.giveBack()));
       const handBack = setTimeout(() => {
         log.warn({ model: model.name, jobs: held.size }, 'handing back what is not done');
         for (const job of held.values()) job.giveBack().catch(() => {});
       }, graceMs);
-      await bull.close();
+      await closed;
       clearTimeout(handBack);
       quarantine.close();
     },
   };
-}
-
-class PatientWorker extends BullWorker<BatchJob, void> {
-  readonly #beforeFetch: () => Promise<void>;
-
-  constructor(
-    name: string,
-    process: (job: Job<BatchJob>, token?: string) => Promise<void>,
-    beforeFetch: () => Promise<void>,
-    options: WorkerOptions,
-  ) {
-    super(name, process, options);
-    this.#beforeFetch = beforeFetch;
-  }
-
-  protected override async moveToActive(token: string, name?: string) {
-    await this.#beforeFetch().catch(() => {});
-    return super.moveToActive(token, name);
-  }
 }
 
 interface Run {
@@ -337,6 +316,10 @@ function makeReply(item: HeldItem, scored: Scored, run: Run): Reply {
     batchSize: run.batchSize,
   };
   return { id: item.id, scores: scored.scores, timing };
+}
+
+function idsOf(items: readonly Item[]): string[] {
+  return items.map((item) => item.id);
 }
 
 function roundMs(ms: number): number {

@@ -28,12 +28,17 @@ export interface Cells {
 
 export interface Quarantine {
   /** Does something with the quarantine when it is free; one job has it at a time. */
-  inTurn<T>(work: (score: ScoreInQuarantine) => Promise<T>): Promise<T>;
+  inTurn<T>(work: (cell: Cell) => Promise<T>): Promise<T>;
   close(): void;
 }
 
-/** Scores a batch; undefined when that ended the process. Never rejects. */
-export type ScoreInQuarantine = (items: readonly ScorerItem[]) => Promise<Scored[] | undefined>;
+/** The process that has the model, seen by the job whose turn it is. Nothing rejects. */
+export interface Cell {
+  /** Resolves when the process has loaded the model, so that what is scored next starts at once. */
+  open(): Promise<void>;
+  /** Scores a batch; undefined when that ended the process. */
+  score(items: readonly ScorerItem[]): Promise<Scored[] | undefined>;
+}
 
 /** First the folder of the model, then what is to be scored. */
 export type ToQuarantine = string | readonly ScorerItem[];
@@ -79,25 +84,32 @@ function startCell(): ChildProcess {
 
 export function makeQuarantine(options: { model: Model; cells: Cells; log: Logger }): Quarantine {
   const { model, cells, log } = options;
-  let cell: Promise<ChildProcess> | undefined;
+  let opened: Promise<ChildProcess> | undefined;
   let last: Promise<unknown> = Promise.resolve();
+  /** Jobs that have the process or wait for it. */
+  let turns = 0;
   let idle: NodeJS.Timeout | undefined;
 
-  const openCell = async () => {
+  const openChild = () => {
     const child = cells.take();
-    child.once('exit', () => {
-      cell = undefined;
-    });
-    const ready = answerOf(child);
+    const ready = answerOf(child).then(() => child);
     child.send(model.folder satisfies ToQuarantine);
-    await ready;
-    return child;
+    child.once('exit', () => {
+      if (opened === ready) opened = undefined;
+    });
+    return ready;
   };
 
-  const score: ScoreInQuarantine = async (items) => {
+  const open = async () => {
+    opened ??= openChild();
+    // A process that cannot be opened says so when it is to score.
+    await opened.catch(() => {});
+  };
+
+  const score: Cell['score'] = async (items) => {
     try {
-      cell ??= openCell();
-      const child = await cell;
+      opened ??= openChild();
+      const child = await opened;
       const hung = setTimeout(() => child.kill('SIGKILL'), model.manifest.runMsMax);
       const answer = answerOf(child).finally(() => clearTimeout(hung));
       child.send(
@@ -106,7 +118,7 @@ export function makeQuarantine(options: { model: Model; cells: Cells; log: Logge
       return ((await answer) as Extract<FromQuarantine, { event: 'scored' }>).results;
     } catch (error) {
       log.error({ model: model.name, items: items.length, err: error }, 'the quarantine has ended');
-      cell = undefined;
+      opened = undefined;
       return undefined;
     }
   };
@@ -114,10 +126,12 @@ export function makeQuarantine(options: { model: Model; cells: Cells; log: Logge
   return {
     inTurn(work) {
       clearTimeout(idle);
-      const done = last.then(() => work(score));
+      turns++;
+      const done = last.then(() => work({ open, score }));
       last = done
         .catch(() => {})
         .then(() => {
+          if (--turns > 0) return;
           idle = setTimeout(() => void endCell(), idleMs);
           idle.unref();
         });
@@ -130,7 +144,10 @@ export function makeQuarantine(options: { model: Model; cells: Cells; log: Logge
   };
 
   async function endCell(): Promise<void> {
-    const child = await cell?.catch(() => undefined);
+    const ending = opened;
+    // The next job shall not be given to a process that is about to end.
+    opened = undefined;
+    const child = await ending?.catch(() => undefined);
     child?.kill('SIGKILL');
   }
 }
@@ -143,18 +160,17 @@ export const modelCrashed: Scored = {
   },
 };
 
-/** The next message of a child; rejects when it ends before that. */
+/** The next message of a child; rejects when it ends before that, or cannot be reached. */
 function answerOf(child: ChildProcess): Promise<FromQuarantine> {
   return new Promise((resolve, reject) => {
-    const onExit = (code: number | null, signal: string | null) => {
-      child.off('message', onMessage);
-      reject(new Error(`The process ended (${signal ?? code}).`));
+    const settle = (end: () => void) => {
+      child.off('message', onMessage).off('exit', onExit).off('error', onError);
+      end();
     };
-    const onMessage = (message: unknown) => {
-      child.off('exit', onExit);
-      resolve(message as FromQuarantine);
-    };
-    child.once('exit', onExit);
-    child.once('message', onMessage);
+    const onMessage = (message: unknown) => settle(() => resolve(message as FromQuarantine));
+    const onExit = (code: number | null, signal: string | null) =>
+      settle(() => reject(new Error(`The process ended (${signal ?? code}).`)));
+    const onError = (error: Error) => settle(() => reject(error));
+    child.on('message', onMessage).on('exit', onExit).on('error', onError);
   });
 }

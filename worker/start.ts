@@ -9,7 +9,8 @@ import { readModels } from '../shared/models.js';
 import { connectConsumer, waitUntilReady } from '../shared/redis.js';
 import { makeConsumer } from './consumer.js';
 import { announce } from './presence.js';
-import { makeCells } from './quarantine.js';
+import { makeCells, makeQuarantine } from './quarantine.js';
+import { makeQueue } from './queue.js';
 import { makeSendReplies } from './replies.js';
 import { makeResults } from './results.js';
 import { openScorer } from './scorer.js';
@@ -46,7 +47,15 @@ export async function startWorker(
   const sendReplies = makeSendReplies({ redis, keys, log });
   const cells = makeCells();
   const consumers = scorers.map(({ model, scorer }) =>
-    makeConsumer({ model, scorer, redis, keys, kept, sendReplies, cells, log }),
+    makeConsumer({
+      model,
+      scorer,
+      queue: makeQueue({ name: model.queue, redis, keys, log }),
+      quarantine: makeQuarantine({ model, cells, log }),
+      kept,
+      sendReplies,
+      log,
+    }),
   );
   const presence = await announce({
     redis,

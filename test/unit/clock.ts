@@ -1,17 +1,38 @@
 // A clock that stands still until a test moves it. `setImmediate` stays real: it comes after all
 // microtasks, and so tells when everything that could happen without time has happened.
 
+import { syncBuiltinESMExports } from 'node:module';
+import timersPromises from 'node:timers/promises';
 import { onTestFinished, vi } from 'vitest';
 
 /** Stops the clock until the test has ended. */
 export function stopClock(): void {
+  setClockBack();
+  const stopDelays = replaceDelay((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
+  onTestFinished(() => {
+    stopDelays();
+    vi.useRealTimers();
+  });
+}
+
+/** Puts the stopped clock back to where it was at first, without timers. */
+export function setClockBack(): void {
+  vi.useRealTimers();
   vi.useFakeTimers({
     now: 1_700_000_000_000,
     toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'],
   });
-  onTestFinished(() => {
-    vi.useRealTimers();
-  });
+}
+
+/** `setTimeout` of node:timers/promises, which vitest leaves alone; returns what undoes it. */
+function replaceDelay(delay: (ms?: number) => Promise<unknown>): () => void {
+  const real = timersPromises.setTimeout;
+  const replace = (by: unknown) => {
+    Object.assign(timersPromises, { setTimeout: by });
+    syncBuiltinESMExports();
+  };
+  replace(delay);
+  return () => replace(real);
 }
 
 /** Resolves when no promise has anything left to do at the present time. */

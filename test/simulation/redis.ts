@@ -1,0 +1,173 @@
+// A model of Redis as far as we use it: BullMQ's queue, the streams of replies, and the few keys
+// beside them. Every method is one command, done at once; the network (network.ts) decides when a
+// command arrives, and whether its answer comes back.
+
+import type { BatchJob } from '../../shared/contract.js';
+
+export interface QueuedJob extends BatchJob {
+  readonly id: string;
+  /** How often a worker took it and did not finish it. */
+  stalls: number;
+  /** The lock of the worker that has it; undefined while it waits. */
+  token: string | undefined;
+}
+
+export interface StreamEntry {
+  readonly id: string;
+  readonly fields: readonly string[];
+}
+
+export type Redis = ReturnType<typeof makeRedis>;
+
+export function makeRedis() {
+  let isUp = true;
+  let isFull = false;
+  /** Counts how often connections were lost. */
+  let connection = 0;
+  let losses = 0;
+  let entries = 0;
+  const jobs = new Map<string, QueuedJob>();
+  const waiting = new Map<string, string[]>();
+  const payloads = new Map<string, ReadonlyMap<string, Buffer>>();
+  const strikes = new Map<string, number>();
+  const cancelled = new Set<string>();
+  const streams = new Map<string, StreamEntry[]>();
+  const watchers = new Set<() => void>();
+
+  /** Wakes whoever waits for a job, a reply, or Redis itself. */
+  const notify = () => {
+    const woken = [...watchers];
+    watchers.clear();
+    for (const wake of woken) wake();
+  };
+  const lineOf = (queue: string) => {
+    const line = waiting.get(queue) ?? [];
+    waiting.set(queue, line);
+    return line;
+  };
+  const mustHaveMemory = () => {
+    if (isFull) throw new Error("OOM command not allowed when used memory > 'maxmemory'.");
+  };
+  const locked = (id: string, token: string): QueuedJob => {
+    const job = jobs.get(id);
+    if (!job) throw new Error(`Missing key for job ${id}.`);
+    if (job.token !== token) throw new Error(`Missing lock for job ${id}.`);
+    return job;
+  };
+  const putBack = (queue: string, job: QueuedJob) => {
+    job.token = undefined;
+    lineOf(queue).unshift(job.id);
+    notify();
+  };
+  const append = (key: string, fields: readonly string[]): string => {
+    const stream = streams.get(key) ?? [];
+    streams.set(key, stream);
+    const id = `${Math.floor(Date.now())}-${++entries}`;
+    stream.push({ id, fields });
+    notify();
+    return id;
+  };
+
+  return {
+    get isUp() {
+      return isUp;
+    },
+    get connection() {
+      return connection;
+    },
+    get losses() {
+      return losses;
+    },
+    get jobs(): ReadonlyMap<string, QueuedJob> {
+      return jobs;
+    },
+    /** Resolves when something has changed for those who wait. */
+    change: () =>
+      new Promise<void>((resolve) => {
+        watchers.add(resolve);
+      }),
+    notify,
+    goAway() {
+      isUp = false;
+      connection++;
+    },
+    comeBack(options: { isEmpty: boolean }) {
+      isUp = true;
+      if (options.isEmpty) {
+        losses++;
+        for (const store of [jobs, waiting, payloads, strikes, cancelled, streams]) store.clear();
+      }
+      notify();
+    },
+    setFull(full: boolean) {
+      isFull = full;
+    },
+
+    // BullMQ.
+    add(queue: string, id: string, job: BatchJob, payload: ReadonlyMap<string, Buffer>) {
+      mustHaveMemory();
+      payloads.set(id, payload);
+      jobs.set(id, { ...job, id, stalls: 0, token: undefined });
+      lineOf(queue).push(id);
+      notify();
+    },
+    hasWaiting: (queue: string) => lineOf(queue).length > 0,
+    countJobs: () => jobs.size,
+    take(queue: string, token: string): QueuedJob | undefined {
+      const job = jobs.get(lineOf(queue).shift() ?? '');
+      if (!job) return undefined;
+      job.token = token;
+      return { ...job };
+    },
+    finish(id: string, token: string) {
+      mustHaveMemory();
+      locked(id, token);
+      jobs.delete(id);
+    },
+    giveBack(queue: string, id: string, token: string) {
+      putBack(queue, locked(id, token));
+    },
+    /** The lock has run out, and somebody has noticed. */
+    stall(queue: string, id: string, token: string) {
+      const job = jobs.get(id);
+      if (job?.token !== token) return;
+      job.stalls++;
+      putBack(queue, job);
+    },
+
+    // Beside the jobs.
+    readInputs: (id: string, itemIds: readonly string[]) =>
+      itemIds.map((itemId) => payloads.get(id)?.get(itemId) ?? null),
+    dropInputs: (id: string) => void payloads.delete(id),
+    cancel: (itemId: string) => void cancelled.add(itemId),
+    isCancelled: (itemId: string) => cancelled.has(itemId),
+    addStrike(itemId: string): number {
+      mustHaveMemory();
+      const count = (strikes.get(itemId) ?? 0) + 1;
+      strikes.set(itemId, count);
+      return count;
+    },
+    clearStrikes: (itemId: string) => void strikes.delete(itemId),
+
+    // The streams of replies.
+    xadd(key: string, options: { creates: boolean }, fields: readonly string[]): string | null {
+      mustHaveMemory();
+      return streams.has(key) || options.creates ? append(key, fields) : null;
+    },
+    xread(key: string, lastId: string): readonly StreamEntry[] {
+      return (streams.get(key) ?? []).filter((entry) => isAfter(entry.id, lastId));
+    },
+    xtrim(key: string, minId: string) {
+      const kept = streams.get(key)?.filter((entry) => !isAfter(minId, entry.id));
+      if (kept) streams.set(key, kept);
+    },
+    exists: (key: string) => streams.has(key),
+    unlink: (key: string) => void streams.delete(key),
+  };
+}
+
+function isAfter(id: string, other: string): boolean {
+  const [ms = 0, sequence = 0] = id.split('-').map(Number);
+  const [otherMs = 0, otherSequence = 0] = other.split('-').map(Number);
+  return ms > otherMs || (ms === otherMs && sequence > otherSequence);
+}

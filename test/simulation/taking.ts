@@ -1,0 +1,151 @@
+// BullMQ's worker, as far as it matters to the consumer: takes one job after the other as long as it
+// may, and the next with each that it finishes; loses locks; can be given the same job twice.
+
+import type { Model } from '../../shared/models.js';
+import { GivenBack, type TakenJob, type TakeOptions, type Taking } from '../../worker/queue.js';
+import type { QueuedJob } from './redis.js';
+import type { WorkerContext } from './worker.js';
+
+export function makeTaking({ world, process, locks, stallLater }: WorkerContext, model: Model) {
+  const { redis, network } = world;
+  const { queue } = model;
+  const inProcess = new Map<string, TakenJob>();
+  let jobsMax = 1;
+  /** Jobs in process and on their way here. */
+  let total = 0;
+  let isLooking = false;
+  let isClosing = false;
+  let tokens = 0;
+  let options: TakeOptions;
+
+  const mayTakeNext = () => total <= jobsMax && !isClosing;
+
+  const take = (token: string) => {
+    const job = redis.take(queue, token);
+    if (job) {
+      locks.set(token, { queue, id: job.id });
+      world.onTake(job);
+    }
+    return job;
+  };
+
+  const takeNext = async (token: string) => {
+    await options.beforeTake().catch(() => {});
+    // When the answer is lost, the job is locked, and nobody has it.
+    return network.consume(
+      process,
+      'take',
+      () => take(token),
+      () => void stallLater(token),
+    );
+  };
+
+  const look = async () => {
+    if (isLooking || isClosing || total >= jobsMax || !process.isAlive) return;
+    isLooking = true;
+    total++;
+    while (!isClosing && !redis.hasWaiting(queue)) await redis.change();
+    if (!process.isAlive) return;
+    const token = `${process.name}:${queue}:${tokens++}`;
+    const job = isClosing ? undefined : await takeNext(token);
+    isLooking = false;
+    total--;
+    goOnWith(job, token);
+  };
+
+  const goOnWith = (job: QueuedJob | undefined, token: string) => {
+    if (job) void run(job, token);
+    else redis.notify();
+    void look();
+  };
+
+  const run = async (job: QueuedJob, token: string) => {
+    total++;
+    const next = (await isDone(job, token)) ? await finish(job, token) : await leave(job, token);
+    total--;
+    goOnWith(next, token);
+  };
+
+  const isDone = async (job: QueuedJob, token: string): Promise<boolean> => {
+    const taken = takenJob(job, token);
+    inProcess.set(job.id, inProcess.get(job.id) ?? taken);
+    try {
+      await options.process(taken);
+      return true;
+    } catch (error) {
+      if (!(error instanceof GivenBack)) world.onRejected(error as Error);
+      return false;
+    } finally {
+      inProcess.delete(job.id);
+    }
+  };
+
+  /** Finishes a job, and takes the next with the same command. */
+  const finish = async (job: QueuedJob, token: string): Promise<QueuedJob | undefined> => {
+    const takesNext = mayTakeNext();
+    const command = () => {
+      redis.finish(job.id, token);
+      locks.delete(token);
+      return takesNext ? take(token) : undefined;
+    };
+    try {
+      return await network.consume(process, `finish ${job.id}`, command, () => {
+        void stallLater(token);
+      });
+    } catch {
+      await fail(job, token);
+      return undefined;
+    }
+  };
+
+  /** A job that could not be finished is failed; one that cannot be failed either stalls. */
+  const fail = async (job: QueuedJob, token: string) => {
+    try {
+      await network.consume(process, `fail ${job.id}`, () => redis.finish(job.id, token));
+      locks.delete(token);
+    } catch {
+      void stallLater(token);
+    }
+  };
+
+  /** A job that was given back, or is to be tried again: nothing keeps its lock. */
+  const leave = async (job: QueuedJob, token: string): Promise<QueuedJob | undefined> => {
+    if (redis.jobs.get(job.id)?.token === token) void stallLater(token);
+    return mayTakeNext() ? takeNext(token) : undefined;
+  };
+
+  const takenJob = (job: QueuedJob, token: string): TakenJob => ({
+    id: job.id,
+    replyTo: job.replyTo,
+    items: job.items,
+    isSuspect: job.stalls > 0,
+    giveBack: async () => {
+      // What is under way goes on, and may outlive its worker's end.
+      world.onCutOff();
+      await network.consume(process, `give ${job.id} back`, () =>
+        redis.giveBack(queue, job.id, token),
+      );
+      locks.delete(token);
+    },
+  });
+
+  return {
+    inProcess: inProcess as ReadonlyMap<string, TakenJob>,
+    jobsMax: () => jobsMax,
+    take(given: TakeOptions): Taking {
+      options = given;
+      void Promise.resolve().then(look);
+      return {
+        setJobsMax: (jobs) => {
+          jobsMax = jobs;
+          void look();
+        },
+        close: async () => {
+          isClosing = true;
+          redis.notify();
+          while (total > 0) await redis.change();
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,251 @@
+// A worker of the simulation: the real consumer, batcher, quarantine and sender of replies between
+// modelled ports: BullMQ's worker, the engine, the process of the quarantine.
+
+import type { ChildProcess } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import type { Model } from '../../shared/models.js';
+import type { Redis as RealRedis } from '../../shared/redis.js';
+import { type Consumer, makeConsumer } from '../../worker/consumer.js';
+import { type Cells, makeQuarantine, type ToQuarantine } from '../../worker/quarantine.js';
+import type { Queue, TakenJob } from '../../worker/queue.js';
+import { makeSendReplies } from '../../worker/replies.js';
+import { makeResults } from '../../worker/results.js';
+import type { ScorerItem } from '../../worker/scorer.js';
+import { type Input, isFatal, scoreOf } from './inputs.js';
+import { neverAgain, type Process } from './network.js';
+import { makeTaking } from './taking.js';
+import type { World } from './world.js';
+
+/** One model of a worker, as it is seen from outside. */
+interface Place {
+  readonly consumer: Consumer;
+  /** The jobs in process, by id. */
+  readonly inProcess: ReadonlyMap<string, TakenJob>;
+  readonly jobsMax: number;
+  /** Batches that were handed to the engine and have not come back. */
+  readonly batches: number;
+}
+
+export interface Worker {
+  readonly process: Process;
+  /** Resolves when it is no more. */
+  readonly ended: Promise<void>;
+  readonly places: readonly Place[];
+  /** Ends at once. What it held stalls. */
+  crash(): void;
+  /** Its locks run out though it lives, as after a long pause. */
+  loseLocks(): void;
+  /** As on SIGTERM. */
+  close(graceMs: number): Promise<void>;
+}
+
+export function startWorker(world: World, name: string): Worker {
+  const process: Process = { name, isAlive: true };
+  const children = new Set<ModelledChild>();
+  /** The tokens of this worker's locks: token → job. */
+  const locks = new Map<string, { queue: string; id: string }>();
+
+  let markEnded = () => {};
+  const ended = new Promise<void>((resolve) => {
+    markEnded = resolve;
+  });
+
+  const end = () => {
+    process.isAlive = false;
+    for (const child of children) child.vanish();
+    loseLocks();
+    world.onEnd(worker);
+    markEnded();
+  };
+  const crash = () => {
+    if (!process.isAlive) return;
+    world.onCutOff();
+    end();
+  };
+  const stallLater = async (token: string) => {
+    const lock = locks.get(token);
+    locks.delete(token);
+    if (!lock) return;
+    await world.network.step(`the lock of ${lock.id} runs out`);
+    while (!world.redis.isUp) await world.redis.change();
+    world.redis.stall(lock.queue, lock.id, token);
+  };
+  const loseLocks = () => {
+    for (const token of [...locks.keys()]) void stallLater(token);
+  };
+
+  const context: WorkerContext = { world, process, crash, children, locks, stallLater };
+  const places = world.models.map((model) => startPlace(context, model));
+  const worker: Worker = {
+    process,
+    ended,
+    places,
+    crash,
+    loseLocks,
+    close: async (graceMs) => {
+      await Promise.all(places.map(({ consumer }) => consumer.close(graceMs)));
+      if (process.isAlive) end();
+    },
+  };
+  return worker;
+}
+
+export interface WorkerContext {
+  readonly world: World;
+  readonly process: Process;
+  readonly crash: () => void;
+  readonly children: Set<ModelledChild>;
+  readonly locks: Map<string, { queue: string; id: string }>;
+  readonly stallLater: (token: string) => Promise<void>;
+}
+
+function startPlace(context: WorkerContext, model: Model): Place {
+  const { world, process, children } = context;
+  const { log } = world;
+  const { scorer, countBatches } = makeScorer(context, model);
+  const taking = makeTaking(context, model);
+  const cells: Cells = {
+    take: () => {
+      const child = new ModelledChild(context);
+      children.add(child);
+      return child as unknown as ChildProcess;
+    },
+    close: () => {},
+  };
+  const redis = {
+    status: 'ready',
+    xadd: (key: string, ...[, , , , , field, text]: string[]) =>
+      world.network.consume(process, 'reply', () =>
+        world.redis.xadd(key, { creates: false }, [field as string, text as string]),
+      ),
+  } as unknown as RealRedis;
+  const consumer = makeConsumer({
+    model,
+    scorer,
+    log,
+    queue: makeQueue(context, model, taking.take),
+    quarantine: makeQuarantine({ model, cells, log }),
+    kept: makeResults({ redis, keys: world.keys, log }),
+    sendReplies: makeSendReplies({ redis, keys: world.keys, log }),
+  });
+  return {
+    consumer,
+    inProcess: taking.inProcess,
+    get jobsMax() {
+      return taking.jobsMax();
+    },
+    get batches() {
+      return countBatches();
+    },
+  };
+}
+
+function makeQueue({ world, process }: WorkerContext, model: Model, take: Queue['take']): Queue {
+  const { redis, network } = world;
+  return {
+    take,
+    readInputs: (id, itemIds) =>
+      network.consume(process, 'inputs', () => redis.readInputs(id, itemIds)),
+    dropInputs: (id) => {
+      void network.consume(process, 'drop inputs', () => redis.dropInputs(id));
+    },
+    readCancelled: async (itemIds) => {
+      const answers = await network.consume(process, 'cancelled', () =>
+        itemIds.map(redis.isCancelled),
+      );
+      for (const [at, id] of itemIds.entries()) if (answers[at]) world.onAbandoned(process, id);
+      return answers;
+    },
+    count: () => {},
+    addStrike: (_id, itemId) =>
+      network.consume(process, `strike ${model.name}`, () => {
+        world.onStrike(itemId);
+        return redis.addStrike(itemId);
+      }),
+    clearStrikes: (_id, itemId) =>
+      network.consume(process, 'clear strikes', () => redis.clearStrikes(itemId)),
+  };
+}
+
+/** The engine: runs batches one after the other, and takes its process along when it has to. */
+function makeScorer({ world, process, crash }: WorkerContext, model: Model) {
+  let batches = 0;
+  let last: Promise<void> = Promise.resolve();
+
+  const score = async (items: readonly ScorerItem[]) => {
+    batches++;
+    world.must(batches <= 2, 'more than two batches are handed over');
+    const inputs = world.startBatch(process, items);
+    const before = last;
+    let done = () => {};
+    last = new Promise((resolve) => {
+      done = resolve;
+    });
+    await before;
+    await world.network.stepOf(process, `run ${inputs.map(({ number }) => number)}`);
+    if (inputs.some(isFatal)) {
+      if (inputs.some(({ nature }) => nature === 'kills')) endBy(inputs, crash);
+      else setTimeout(() => process.isAlive && endBy(inputs, crash), model.manifest.runMsMax);
+      return neverAgain();
+    }
+    batches--;
+    done();
+    return { results: inputs.map(scoreOf), computeMs: 1 };
+  };
+  return { scorer: { score }, countBatches: () => batches };
+}
+
+function endBy(inputs: readonly Input[], end: () => void) {
+  for (const input of inputs) if (isFatal(input)) input.deaths++;
+  end();
+}
+
+/** The process of the quarantine. */
+class ModelledChild extends EventEmitter {
+  readonly #context: WorkerContext;
+  #isOver = false;
+  /** What it runs, for which it is to blame when it is killed. */
+  #inputs: readonly Input[] = [];
+
+  constructor(context: WorkerContext) {
+    super();
+    this.#context = context;
+  }
+
+  send(message: ToQuarantine): void {
+    const { world, process } = this.#context;
+    if (this.#isOver)
+      return void queueMicrotask(() => this.emit('error', new Error('It is gone.')));
+    if (typeof message === 'string') {
+      return void this.#later('a cell opens', () => this.emit('message', { event: 'ready' }));
+    }
+    const inputs = world.startBatch(process, message);
+    this.#inputs = inputs;
+    void this.#later(`quarantine of ${inputs.map(({ number }) => number)}`, () => {
+      if (inputs.some(({ nature }) => nature === 'kills')) return this.kill();
+      if (inputs.some(({ nature }) => nature === 'hangs')) return;
+      this.#inputs = [];
+      this.emit('message', { event: 'scored', results: inputs.map(scoreOf) });
+    });
+  }
+
+  kill(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { network } = this.#context.world;
+    void network.stepOf(this.#context.process, 'a cell ends').then(() => {
+      endBy(this.#inputs, () => this.emit('exit', null, 'SIGKILL'));
+      this.#context.children.delete(this);
+    });
+  }
+
+  /** Its worker has died. */
+  vanish(): void {
+    this.#isOver = true;
+  }
+
+  async #later(what: string, action: () => void) {
+    await this.#context.world.network.stepOf(this.#context.process, what);
+    if (!this.#isOver) action();
+  }
+}

@@ -1,0 +1,306 @@
+// The world of a simulation: API instances, workers, clients and Redis; what happens to them, and
+// what must hold all the time.
+
+import type { Scheduler } from 'fast-check';
+import { vi } from 'vitest';
+import { type BatchJob, makeKeys, nowMs } from '../../shared/contract.js';
+import { makeLogger } from '../../shared/log.js';
+import type { ScorerItem } from '../../worker/scorer.js';
+import { everythingDone, setClockBack } from '../unit/clock.js';
+import { makeSampleModel } from '../unit/sample-model.js';
+import { type Api, startApi } from './api.js';
+import { makeClients } from './clients.js';
+import { type Input, numberOf } from './inputs.js';
+import { makeNetwork, type Process } from './network.js';
+import { makeRedis, type QueuedJob } from './redis.js';
+import { type Ask, type Event, longMs, type Scenario } from './scenario.js';
+import { startWorker, type Worker } from './worker.js';
+
+/** More steps than any run needs that comes to an end. */
+const stepsMax = 5000;
+/** Longer than any timer that a process may leave behind when it dies. */
+const longestTimerMs = 31_000;
+
+/** How long a worker waits before it looks for a second job. */
+const lookMs = 2;
+
+const keys = makeKeys('simulation');
+const log = makeLogger({ role: 'simulation', level: 'silent' });
+
+export type World = ReturnType<typeof makeWorld>;
+
+/** Lets a scenario happen; returns the rules that were broken. */
+export async function simulate(scheduler: Scheduler, scenario: Scenario): Promise<string[]> {
+  setClockBack();
+  const faults = new Set<string>();
+  const must = (holds: boolean, what: string) => {
+    if (!holds) faults.add(what);
+  };
+  const world = makeWorld(scheduler, scenario, must);
+  const { clients, redis, apis } = world;
+  let steps = 0;
+  let isOver = false;
+
+  /** Goes on step by step until this holds; moves the clock when nothing else is left to do. */
+  const goOnUntil = async (what: string, holds: () => boolean) => {
+    await everythingDone();
+    while (!holds() || scheduler.count() > 0) {
+      if (++steps > stepsMax || (scheduler.count() === 0 && vi.getTimerCount() === 0)) {
+        return must(false, `it never comes about that ${what}`);
+      }
+      if (scheduler.count() > 0) void scheduler.waitOne();
+      else vi.advanceTimersToNextTimer();
+      await everythingDone();
+      world.check();
+      if (faults.size > 0) return;
+    }
+  };
+  const script = async () => {
+    for (const event of scenario.events) {
+      await world.network.step(event.kind);
+      world.happen(event);
+    }
+    isOver = true;
+  };
+
+  world.open();
+  await goOnUntil('everything has started', () => apis.length === scenario.apis);
+  void script();
+  await goOnUntil(
+    'everybody is answered and everything is at rest',
+    () => isOver && clients.open.size === 0 && redis.countJobs() === 0 && world.isAtRest(),
+  );
+  if (faults.size > 0) return [...faults];
+
+  const outcomes = apis.flatMap((_, api) =>
+    [0, 1].map((model) => clients.ask({ ...sureAsk, api, model }, apis[api] as Api)),
+  );
+  await goOnUntil('the last are answered', () => clients.open.size === 0 && world.isAtRest());
+  if (faults.size > 0) return [...faults];
+  must(
+    (await Promise.all(outcomes)).every((outcome) => outcome === 'answered'),
+    'it is broken',
+  );
+  for (const input of clients.inputs) {
+    must(input.deaths <= input.deathsMax, 'an input is tried too often');
+  }
+
+  await world.close(goOnUntil);
+  return [...faults];
+}
+
+const sureAsk: Omit<Ask, 'api' | 'model'> = {
+  kind: 'ask',
+  natures: ['good'],
+  deadlineMs: longMs,
+  hangsUp: false,
+};
+
+function makeWorld(
+  scheduler: Scheduler,
+  scenario: Scenario,
+  must: (holds: boolean, what: string) => void,
+) {
+  const { batchMax, permitsMax, jobsMax } = scenario;
+  const redis = makeRedis();
+  const network = makeNetwork(scheduler, redis);
+  const shared = { batch: { max: batchMax, waitMs: scenario.waitMs }, runMsMax: 1000 };
+  const pixel = { kind: 'image', width: 1, height: 1, tensor: 'uint8-nhwc' };
+  const models = [
+    makeSampleModel({ ...shared, name: 'texts' }),
+    makeSampleModel({ ...shared, name: 'bytes', input: pixel }),
+  ];
+  const limits = { permitsMax, jobsMax };
+  // A batch takes a millisecond, so that a job holds four of them.
+  const jobItemsMax = 4 * batchMax;
+  const clients = makeClients({ must, network, redis, models, limits });
+  const apis: Api[] = [];
+  const workers: Worker[] = [];
+  const sentIds = new Set<string>();
+  const inputsById = new Map<string, Input>();
+  const inputOf = (id: string) => inputsById.get(id) as Input;
+  let started = 0;
+  let leaving = 0;
+  let isSomethingCutOff = false;
+  let isClosing = false;
+
+  const world = {
+    ...{ must, redis, network, models, limits, keys, log, clients, apis, workers },
+    isReadable: (number: number) => clients.inputs[number]?.nature !== 'unreadable',
+
+    // What API instances and workers do.
+    onSubmit(prepared: { text?: string } | { bytes?: Buffer }, id: string) {
+      const input = clients.inputs[numberOf(prepared)] as Input;
+      must(input.id === undefined, 'an input is submitted twice');
+      input.id = id;
+      input.submittedAt = nowMs();
+      input.isText = 'text' in prepared;
+      inputsById.set(id, input);
+    },
+    onSettled(id: string) {
+      const input = inputsById.get(id);
+      must(input !== undefined, 'a reply to an unknown item found a waiter');
+      if (input) must(++input.settled === 1, 'an item is settled twice');
+    },
+    onAdd(queue: string, { items }: BatchJob, isExpected: (id: string) => boolean) {
+      const isText = queue.startsWith('texts');
+      must(items.length > 0 && items.length <= jobItemsMax, 'a job has a wrong size');
+      must(
+        items.every(({ id }) => isExpected(id)),
+        'an item is sent that nobody waits for',
+      );
+      must(
+        items.every(({ text }) => (text !== undefined) === isText),
+        'an item is in the job of another model',
+      );
+      for (const { id } of items) sentIds.add(id);
+    },
+    /** A job is not added; what waits behind it at the same API instance is refused with it. */
+    onRefusedAdd({ items }: BatchJob, isExpected: (id: string) => boolean) {
+      for (const { id } of items) inputOf(id).isAddRefused = true;
+      const isText = items[0]?.text !== undefined;
+      for (const [id, input] of inputsById) {
+        const isBehind = isExpected(id) && !sentIds.has(id) && input.isText === isText;
+        if (isBehind) input.isAddRefused = true;
+      }
+    },
+    onTake({ items, stalls }: QueuedJob) {
+      // An input is tried in its batch; or in quarantine, with its neighbours and alone.
+      for (const { id } of items) inputOf(id).deathsMax += stalls > 0 ? 2 : 1;
+    },
+    onAbandoned(process: Process, id: string) {
+      inputOf(id).abandonedAt.add(process.name);
+    },
+    onStrike(id: string) {
+      inputOf(id).strikes++;
+    },
+    /** Only a Redis that refuses commands is a reason not to get done with a job. */
+    onRejected({ message }: Error) {
+      must(/OOM|Missing/.test(message), `a job is not done: ${message}`);
+    },
+    /** The inputs of a batch that is about to be run. */
+    startBatch(process: Process, items: readonly ScorerItem[]): Input[] {
+      const batch = items.map((item) => clients.inputs[numberOf(item)] as Input);
+      must(batch.length > 0 && batch.length <= batchMax, 'a batch has a wrong size');
+      must(new Set(batch).size === batch.length, 'an item is in its batch twice');
+      for (const input of batch) {
+        must(input.deadlineAt > nowMs(), 'an item is started after its deadline');
+        must(!input.abandonedAt.has(process.name), 'a cancelled item is started');
+      }
+      return batch;
+    },
+    /** A process has ended; another one takes its place. */
+    onEnd(ended: Api | Worker) {
+      if ('places' in ended) {
+        workers.splice(workers.indexOf(ended), 1);
+        if (!isClosing) void network.step('a worker is started').then(openWorker);
+      } else {
+        apis.splice(apis.indexOf(ended), 1);
+        clients.disconnect(ended);
+        if (!isClosing) void network.step('an API is started').then(openApi);
+      }
+    },
+    /** A process may end in the middle of something, and leave timers behind. */
+    onCutOff() {
+      isSomethingCutOff = true;
+    },
+
+    // What happens to them.
+    open() {
+      for (let count = 0; count < scenario.apis; count++) void openApi();
+      for (let count = 0; count < scenario.workers; count++) openWorker();
+    },
+    happen(event: Event): void {
+      if (event.kind === 'ask') {
+        const api = pick(apis, event.api);
+        if (api) void clients.ask(event, api);
+      }
+      if (event.kind === 'pass') vi.advanceTimersByTime(event.ms);
+      if (event.kind === 'a worker crashes') pick(workers, event.at)?.crash();
+      if (event.kind === 'locks run out') pick(workers, event.at)?.loseLocks();
+      if (event.kind === 'a worker leaves') {
+        leave(pick(workers, event.at), (worker) => worker.close(event.graceMs));
+      }
+      if (event.kind === 'an API crashes') pick(apis, event.at)?.crash();
+      if (event.kind === 'an API leaves') leave(pick(apis, event.at), (api) => api.close());
+      if (event.kind === 'Redis is away') loseRedis(event);
+      if (event.kind === 'Redis is full') {
+        redis.setFull(true);
+        void network.step('Redis has room again').then(() => redis.setFull(false));
+      }
+    },
+
+    /** What must hold after every step. */
+    check() {
+      clients.checkDeadlines();
+      for (const api of apis) {
+        must(api.permits === clients.itemsAt(api), 'a permit is not that of a request');
+        must(api.permits <= permitsMax, 'there are more permits than there may be');
+        must(api.waiters <= api.permits, 'somebody waits without a permit');
+      }
+      for (const place of workers.flatMap(({ places }) => places)) {
+        for (const isSuspect of [true, false]) {
+          const jobs = [...place.inProcess.values()].filter((job) => job.isSuspect === isSuspect);
+          const items = jobs.reduce((sum, job) => sum + job.items.length, 0);
+          // Two jobs, or one more while there is room for an item.
+          const isWithin = jobs.length <= 2 || items < 2 * batchMax + jobItemsMax;
+          must(isWithin, 'a worker holds more items than it may');
+        }
+      }
+    },
+    isAtRest: () =>
+      leaving === 0 &&
+      apis.every(({ process }) => redis.exists(keys.replies(process.name))) &&
+      apis.every(({ permits, waiters }) => permits === 0 && waiters === 0) &&
+      workers.every(({ places }) =>
+        places.every(
+          ({ inProcess, batches, jobsMax }) =>
+            inProcess.size === 0 && batches === 0 && jobsMax === 1,
+        ),
+      ),
+    async close(goOnUntil: (what: string, holds: () => boolean) => Promise<void>) {
+      isClosing = true;
+      for (const worker of [...workers]) leave(worker, () => worker.close(longestTimerMs));
+      for (const api of [...apis]) leave(api, () => api.close());
+      const since = nowMs();
+      await goOnUntil('everything has ended', () => leaving === 0);
+      must(nowMs() - since < longestTimerMs, 'a worker waits for its grace to pass');
+      // A worker may just be about to look for its next job.
+      vi.advanceTimersByTime(isSomethingCutOff ? longestTimerMs : lookMs);
+      await everythingDone();
+      must(vi.getTimerCount() === 0, 'a timer is left behind');
+    },
+  };
+
+  const openWorker = () => void workers.push(startWorker(world, `worker ${++started}`));
+  const openApi = async (): Promise<void> => {
+    try {
+      apis.push(await startApi(world, `api ${++started}`));
+    } catch {
+      await network.step('an API is started again');
+      return openApi();
+    }
+  };
+
+  /** Ends in order, unless it dies meanwhile. */
+  const leave = <P extends Api | Worker>(one: P | undefined, close: (one: P) => Promise<void>) => {
+    if (!one) return;
+    leaving++;
+    void Promise.race([close(one), one.ended]).then(() => {
+      leaving--;
+    });
+  };
+  const loseRedis = ({ isEmpty, losesLocks }: { isEmpty: boolean; losesLocks: boolean }) => {
+    if (!redis.isUp) return;
+    redis.goAway();
+    void network.step('Redis is back').then(() => {
+      if (losesLocks) for (const worker of workers) worker.loseLocks();
+      redis.comeBack({ isEmpty });
+    });
+  };
+  return world;
+}
+
+function pick<T>(some: readonly T[], at: number): T | undefined {
+  return some[at % some.length];
+}

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { nowMs } from '../../shared/contract.js';
+import { makeLogger } from '../../shared/log.js';
+import { makeConsumer } from '../../worker/consumer.js';
+import type { Quarantine } from '../../worker/quarantine.js';
+import { GivenBack, type Queue, type TakenJob, type TakeOptions } from '../../worker/queue.js';
+import { makeSampleModel } from './sample-model.js';
+
+test('a suspect job whose lock was lost is not done when it cannot be given back', async () => {
+  let release = () => {};
+  const quarantine: Quarantine = {
+    // Another job has it.
+    inTurn: (work) =>
+      new Promise<void>((resolve) => {
+        release = resolve;
+      }).then(() => work({ open: async () => {}, score: async () => undefined })),
+    close: () => {},
+  };
+  let taker: TakeOptions | undefined;
+  const queue = {
+    take: (options: TakeOptions) => {
+      taker = options;
+      return { setJobsMax: () => {}, close: async () => {} };
+    },
+  } as unknown as Queue;
+  const consumer = makeConsumer({
+    model: makeSampleModel(),
+    scorer: { score: () => Promise.reject(new Error('It is not asked.')) },
+    queue,
+    quarantine,
+    kept: { find: async () => new Map(), keep: async (_items, replies) => replies },
+    sendReplies: async () => {},
+    log: makeLogger({ role: 'test', level: 'silent' }),
+  });
+
+  const job: TakenJob = {
+    id: 'job',
+    replyTo: 'api',
+    items: [{ id: 'a', submittedAt: nowMs(), deadlineAt: nowMs() + 60_000, top: 1, text: 'a' }],
+    isSuspect: true,
+    giveBack: () => Promise.reject(new Error('Missing lock for job job.')),
+  };
+  const first = expect(taker?.process(job)).rejects.toThrow(GivenBack);
+  // It comes again under a new lock.
+  const second = expect(taker?.process(job)).rejects.toThrow(GivenBack);
+  const closed = consumer.close(60_000);
+  release();
+  await Promise.all([first, second, closed]);
+});
