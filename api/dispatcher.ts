@@ -21,7 +21,7 @@ const lingerMsDefault = 6;
 const jobsAhead = 2;
 /** A job holds as many batches as this model time has room for, so that work still spreads. */
 const jobComputeMsMax = 20;
-const jobBatchesMax = 4;
+const jobBatchesMax = 8;
 /** The most bytes of binary input in one job. */
 const jobBytesMax = 32 * 1024 * 1024;
 

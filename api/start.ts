@@ -1,10 +1,7 @@
 // The API: a light HTTP service that never loads a model.
 
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import express, { type Express, type RequestHandler } from 'express';
+import express, { type RequestHandler } from 'express';
 import type { Configurations } from '../shared/configuration.js';
 import { makeKeys } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
@@ -28,6 +25,7 @@ import { addHealthRoutes } from './routes/health.js';
 import { addModelRoutes } from './routes/models.js';
 import { addReferenceRoutes } from './routes/reference.js';
 import { makeScoring } from './scoring.js';
+import { startServer } from './server.js';
 
 export async function startApi(
   configuration: Configurations['api'],
@@ -92,7 +90,10 @@ export async function startApi(
   const scoring = makeScoring({ admission, kinds, dispatcher, results, isClosing });
   const { readJson, readAny } = makeBodyReaders(configuration.BODY_BYTES_MAX);
 
-  const app = makeApp();
+  const app = express();
+  app.disable('x-powered-by');
+  // An answer to a POST is never asked for again by its tag; computing one costs time.
+  app.disable('etag');
   addModelRoutes(app, { models, kinds, scoring, readAny, queue });
   addReferenceRoutes(app, { models, kinds, scoring, readJson, version: packageVersion() });
   addHealthRoutes(app, { models, queue, isClosing });
@@ -100,21 +101,15 @@ export async function startApi(
   app.use(makeProblemHandler(log, configuration.BODY_BYTES_MAX));
 
   const isRefused = makeGate({ models, scoring });
-  const server = await listen((request, response) => {
-    // Whoever asks an instance that is leaving shall ask another one next time.
-    if (closing) response.setHeader('Connection', 'close');
-    if (!isRefused(request, response)) app(request, response);
-  }, configuration);
-  const unused = trackUnused(server);
-  const { address, port } = server.address() as AddressInfo;
+  const server = await startServer(app, configuration, isRefused);
+  const { address, port } = server;
   log.info({ address, port, models: models.map((model) => model.name) }, 'API is ready');
 
   return {
     report: { port, models: models.map((model) => model.name) },
     close: async () => {
       closing = true;
-      for (const socket of unused) socket.destroy();
-      await closeServer(server, configuration.SHUTDOWN_MS);
+      await server.close(configuration.SHUTDOWN_MS);
       peers.close();
       await replyStream.close();
       await queue.close();
@@ -131,14 +126,6 @@ function queueLost(): ScorelineError {
   );
 }
 
-function makeApp(): Express {
-  const app = express();
-  app.disable('x-powered-by');
-  // An answer to a POST is never asked for again by its tag; computing one costs time.
-  app.disable('etag');
-  return app;
-}
-
 const notFound: RequestHandler = (request) => {
   const addresses = 'POST /score, POST /v1/models/{model}/score, GET /v1/models';
   throw new ScorelineError(
@@ -146,55 +133,3 @@ const notFound: RequestHandler = (request) => {
     `There is nothing at ${request.method} ${request.path.slice(0, 200)}. Try ${addresses}.`,
   );
 };
-
-/** Connections on which nothing was asked yet; Node does not count them as idle. */
-function trackUnused(server: Server): ReadonlySet<Socket> {
-  const unused = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    unused.add(socket);
-    socket.once('close', () => unused.delete(socket));
-  });
-  server.on('request', (request) => unused.delete(request.socket));
-  return unused;
-}
-
-/** Lets requests in flight finish; each connection is closed as soon as it is idle. */
-async function closeServer(server: Server, withinMs: number): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  const idle = setInterval(() => server.closeIdleConnections(), 50);
-  const cutOff = setTimeout(() => server.closeAllConnections(), withinMs);
-  await closed;
-  clearInterval(idle);
-  clearTimeout(cutOff);
-}
-
-async function listen(
-  listener: RequestListener,
-  configuration: Configurations['api'],
-): Promise<Server> {
-  const server = createServer(
-    {
-      headersTimeout: configuration.HEADERS_MS_MAX,
-      requestTimeout: configuration.REQUEST_MS_MAX,
-      connectionsCheckingInterval: 1000,
-    },
-    listener,
-  );
-  server.maxConnections = configuration.CONNECTIONS_MAX;
-  // Longer than the idle time of common load balancers, so that they never write to a connection
-  // that is just being closed.
-  server.keepAliveTimeout = 75_000;
-  // Node accepts one connection each time around its loop. With its backlog of 511, Linux drops what
-  // a busy moment leaves waiting, and those clients try again only after a second, then after three.
-  server.listen({ port: configuration.PORT, host: configuration.HOST, backlog: 4096 });
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    throw new ScorelineError(
-      'configuration_invalid',
-      `PORT: expected a port this process can listen on at ${configuration.HOST}; got ${configuration.PORT} (${(error as NodeJS.ErrnoException).code}). Choose another, as in PORT=8081.`,
-    );
-  }
-  return server;
-}

@@ -1,16 +1,19 @@
 // What people write without a queue: one Express process that scores by itself, the engine in a
 // thread so that the process still answers. Same model, same checks, same answer as Scoreline's.
+// "tuned" gives it the prototypes of Scoreline's API, too (api/server.ts).
 
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import process from 'node:process';
 import express from 'express';
 import { text } from '../api/kinds/text.js';
 import { outputKinds } from '../api/kinds.js';
+import { makePrototypes } from '../api/server.js';
 import { makeLogger } from '../shared/log.js';
 import { type Model, readModels } from '../shared/models.js';
 import { openScorer } from '../worker/scorer.js';
 
-const [directory, name] = process.argv.slice(2) as [string, string];
+const [directory, name, tuned] = process.argv.slice(2) as [string, string, 'tuned' | undefined];
 const model = readModels({ directory, names: [name], filesNeeded: true })[0] as Model;
 const scorer = await openScorer(model, makeLogger({ role: 'bench', level: 'error' }));
 
@@ -30,7 +33,8 @@ app.post('/score', express.json(), async (request, response) => {
     timing: { computeMs, batchSize: 1 },
   });
 });
-const server = app.listen(0, '127.0.0.1', () => {
+const server = createServer(tuned ? makePrototypes(app) : {}, app);
+server.listen(0, '127.0.0.1', () => {
   process.send?.({ port: (server.address() as AddressInfo).port });
 });
 process.on('disconnect', () => process.exit(0));

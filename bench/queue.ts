@@ -1,4 +1,4 @@
-// `npm run bench -- queue [--seconds S] [--rounds R]`
+// `npm run bench -- queue [--seconds S] [--rounds R] [--tuned]`
 //
 // What the queue costs: the same FAQ model (a) scored inside one Express process and (b) through
 // the queue with one API and one worker process, at 1, 64 and 256 clients, alternating in one run.
@@ -18,13 +18,19 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '5' },
+    // Gives (a) what makes Express fast in (b); see api/server.ts.
+    tuned: { type: 'boolean', default: false },
   },
 });
 const modelsDirectory = path.join(packageDirectory(), 'models');
 const model = 'faq-matcher';
 
 const service = await startBenchService({ models: model, modelsDirectory });
-const inProcess = fork(new URL('./in-process.js', import.meta.url), [modelsDirectory, model]);
+const inProcess = fork(new URL('./in-process.js', import.meta.url), [
+  modelsDirectory,
+  model,
+  ...(values.tuned ? ['tuned'] : []),
+]);
 const [{ port }] = (await once(inProcess, 'message')) as [{ port: number }];
 
 const bodies = readQuestions().map((input) => JSON.stringify({ input }));
