@@ -111,8 +111,8 @@ function makeWorld(
     makeSampleModel({ ...shared, name: 'bytes', input: pixel }),
   ];
   const limits = { permitsMax, jobsMax };
-  // A batch takes a millisecond, so that a job holds four of them.
-  const jobItemsMax = 4 * batchMax;
+  // A batch takes a millisecond, so that a job holds eight of them.
+  const jobItemsMax = 8 * batchMax;
   const clients = makeClients({ must, network, redis, models, limits });
   const apis: Api[] = [];
   const workers: Worker[] = [];

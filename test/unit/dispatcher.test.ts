@@ -196,13 +196,13 @@ describe('a job', () => {
     { computeMs: 100, batches: 1 },
     { computeMs: 11, batches: 1 },
     { computeMs: 10, batches: 2 },
-    { computeMs: 0.1, batches: 4 },
+    { computeMs: 0.1, batches: 8 },
   ])('holds $batches batches where one takes $computeMs ms', async ({ computeMs, batches }) => {
     const { submit, added, end, answer } = makeObserved();
     submit('a');
     await end(0);
     await answer(0, computeMs);
-    for (let item = 0; item < 20; item++) submit('b');
+    for (let item = 0; item < 30; item++) submit('b');
     await end(1);
     expect(added[2]?.job.items).toHaveLength(batches * 3);
   });

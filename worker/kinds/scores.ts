@@ -5,6 +5,9 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { Manifest } from '../../shared/manifest.js';
 import type { OutputTensor } from '../engine.js';
 
+/** Keys of 32 bits and this many classes are whole numbers that a double holds. */
+const classesMax = 2 ** 21;
+
 /**
  * Splits the output of a batch into one row an item.
  * @throws ScorelineError `model_output_mismatch` when there are not as many rows as items, or not
@@ -43,9 +46,25 @@ function roundScore(score: number): number {
   return Math.round(score * 1e7) / 1e7;
 }
 
+/**
+ * Sorts numbers instead of calling a function for each comparison: a quarter of the time. In a key,
+ * the bits of the score, which are in the order of the scores once those of negative ones are turned
+ * round, stand above the class.
+ */
 function sortAll(scores: Float32Array): number[] {
-  const indices = Array.from(scores.keys());
-  return indices.sort((a, b) => (scores[b] as number) - (scores[a] as number) || a - b);
+  const bits = new Uint32Array(scores.buffer, scores.byteOffset, scores.length);
+  const keys = new Float64Array(scores.length);
+  for (let index = 0; index < keys.length; index++) {
+    const pattern = scores[index] === 0 ? 0 : (bits[index] as number);
+    const inOrder = pattern & 0x8000_0000 ? ~pattern >>> 0 : pattern + 0x8000_0000;
+    keys[index] = inOrder * classesMax + (classesMax - 1 - index);
+  }
+  keys.sort();
+  const order: number[] = [];
+  for (let at = keys.length - 1; at >= 0; at--) {
+    order.push(classesMax - 1 - ((keys[at] as number) % classesMax));
+  }
+  return order;
 }
 
 /** One pass, for a few out of many: most scores are below the worst that is kept. */
