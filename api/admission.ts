@@ -25,7 +25,7 @@ const retryAfterSecondsMax = 60;
 /** A longer time without an answer says that workers were away, not that they are slow. */
 const gapMsMax = 5000;
 /** The share of its deadline that a request may be expected to wait; the rest is for a rate that falls. */
-const waitShareMax = 0.8;
+const waitShareMax = 0.6;
 
 export interface AdmissionRequest {
   /** The model's queue. */
