@@ -40,7 +40,8 @@ export interface OpenRun {
 export async function runOpenLoop(load: OpenLoad): Promise<OpenRun> {
   const share = 1 / load.ports.length;
   const pools = load.ports.map((port) => makePool(port, load.connectionsMax * share));
-  await Promise.all(pools.map((pool) => pool.open(load.connections * share)));
+  const atFirst = Math.min(load.connections, load.connectionsMax);
+  await Promise.all(pools.map((pool) => pool.open(atFirst * share)));
   const exchanges: Exchange[] = [];
   const waiting = new Set<Promise<void>>();
   let arrivals = 0;

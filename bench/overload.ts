@@ -76,7 +76,7 @@ const run = await runOpenLoop({
   seconds,
   // As many as wait at a time when all goes well, and some more.
   connections: 100 + (1.5 * peakBefore * deadlineMs) / 1000,
-  connectionsMax: 5000,
+  connectionsMax: 2000,
 });
 const [again] = await Promise.all([askAgain(run), run.settle(deadlineMs + 5000)]);
 const peak = Math.max(peakBefore, await measurePeak(5));
