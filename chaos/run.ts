@@ -32,6 +32,7 @@ const graceMs = 5000;
 const readyWithinMs = 60_000;
 /** After the last fault is over. */
 const recoversWithinMs = 10_000;
+const progressEveryMs = 15_000;
 /** A client thinks before it asks again; without this the machine has no time for the service. */
 const thinkMsMax = 40;
 
@@ -111,6 +112,11 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
     end();
   };
 
+  const progress = setInterval(() => {
+    options.say(`${Math.round((now() - startedAt) / 1000)} s  ${sent} sent`);
+  }, progressEveryMs);
+  progress.unref();
+
   const clients = Array.from({ length: options.clients }, (_, index) => ask(index));
   const pending = new Set<Promise<void>>();
   for (const fault of makeSchedule(options)) {
@@ -134,6 +140,7 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
     client.close();
   }
   for (const reason of await target.close()) tally.recordIllness(reason);
+  clearInterval(progress);
   return tally.summarize({
     seed: options.seed,
     seconds: Math.round((now() - startedAt) / 100) / 10,
