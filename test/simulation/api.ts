@@ -25,6 +25,8 @@ export interface Api {
   readonly permits: number;
   readonly waiters: number;
   readonly isClosing: boolean;
+  /** Jobs that could not be added. */
+  readonly refusedAdds: number;
   isExpected(id: string): boolean;
   crash(): void;
   /** As on SIGTERM: answers what is in flight, then ends. */
@@ -37,6 +39,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
   const replies = observeReplies(world, makeReplies({ isQueueAway: () => !redis.isUp }));
   let closing = false;
   let jobs = 0;
+  let refusedAdds = 0;
 
   const { producer, reader } = connect(world, process);
   const stream = await openReplyStream({
@@ -55,7 +58,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
       try {
         await network.produce(process, `add ${id}`, () => redis.add(queue, id, job, payload));
       } catch (cause) {
-        world.onRefusedAdd(job, replies.isExpected);
+        refusedAdds++;
         throw new ScorelineError('queue_unavailable', 'The queue is away.', { cause });
       }
     },
@@ -113,6 +116,9 @@ export async function startApi(world: World, name: string): Promise<Api> {
     },
     get isClosing() {
       return closing;
+    },
+    get refusedAdds() {
+      return refusedAdds;
     },
     isExpected: replies.isExpected,
     crash() {

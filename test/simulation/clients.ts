@@ -24,6 +24,7 @@ interface Request {
   readonly deadlineAt: number;
   /** The API was leaving when it was asked. */
   readonly isLate: boolean;
+  readonly refusedAddsBefore: number;
   /** There was no permit, or no room in the queue. */
   readonly isTooMuch: boolean;
 }
@@ -83,7 +84,8 @@ export function makeClients(
       case 'deadline_exceeded':
         return isOver;
       case 'queue_unavailable':
-        return isOver || some(({ isAddRefused }) => isAddRefused);
+        // With a job that is not added, what waits behind it is refused.
+        return isOver || request.api.refusedAdds > request.refusedAddsBefore;
       case 'queue_lost':
         return redis.losses > 0;
       case 'shutting_down':
@@ -114,6 +116,7 @@ export function makeClients(
         inputs: ask.natures.map((nature) => makeInput(nature, deadlineAt)),
         response: Object.assign(new EventEmitter(), { destroyed: false }),
         isLate: api.isClosing,
+        refusedAddsBefore: api.refusedAdds,
         isTooMuch: isOverPermits || (redis.isUp && redis.countJobs() >= limits.jobsMax),
       };
       open.add(request);

@@ -12,14 +12,12 @@ export interface Input {
   readonly deadlineAt: number;
   /** Under which id it travels. */
   id: string | undefined;
-  isText: boolean;
   /** When it was submitted to the dispatcher; never, so far. */
   submittedAt: number;
   /** How often its waiter was found. */
   settled: number;
   /** The workers that were told that nobody waits for it any more. */
   readonly abandonedAt: Set<string>;
-  isAddRefused: boolean;
   /** How often a process died of it, and how often it had to be expected to. */
   deaths: number;
   deathsMax: number;

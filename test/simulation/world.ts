@@ -116,7 +116,6 @@ function makeWorld(
   const clients = makeClients({ must, network, redis, models, limits });
   const apis: Api[] = [];
   const workers: Worker[] = [];
-  const sentIds = new Set<string>();
   const inputsById = new Map<string, Input>();
   const inputOf = (id: string) => inputsById.get(id) as Input;
   let started = 0;
@@ -134,7 +133,6 @@ function makeWorld(
       must(input.id === undefined, 'an input is submitted twice');
       input.id = id;
       input.submittedAt = nowMs();
-      input.isText = 'text' in prepared;
       inputsById.set(id, input);
     },
     onSettled(id: string) {
@@ -153,16 +151,6 @@ function makeWorld(
         items.every(({ text }) => (text !== undefined) === isText),
         'an item is in the job of another model',
       );
-      for (const { id } of items) sentIds.add(id);
-    },
-    /** A job is not added; what waits behind it at the same API instance is refused with it. */
-    onRefusedAdd({ items }: BatchJob, isExpected: (id: string) => boolean) {
-      for (const { id } of items) inputOf(id).isAddRefused = true;
-      const isText = items[0]?.text !== undefined;
-      for (const [id, input] of inputsById) {
-        const isBehind = isExpected(id) && !sentIds.has(id) && input.isText === isText;
-        if (isBehind) input.isAddRefused = true;
-      }
     },
     onTake({ items, stalls }: QueuedJob) {
       // An input is tried in its batch; or in quarantine, with its neighbours and alone.
