@@ -3,8 +3,9 @@
 // States: *idle* (nothing runs: a batch starts at once, or after `waitMs`, counted from its first
 // item), *busy* (one batch runs: items gather), *ahead* (one runs and a full one is handed over
 // behind it, so that the engine never waits for the main thread). A batch is handed over ahead
-// only when it is full: until then it can still grow; and only where runs are short: behind a long
-// one its items would be past their deadlines, or abandoned, by the time they are scored.
+// only when it is full: until then it can still grow; and only when the run before it is about to end,
+// as long as the last one took: otherwise its items could be past their deadlines, or abandoned, by
+// the time they are scored.
 //
 // Invariants: every item is in at most one batch; no batch is larger than `max`; at most two
 // batches are handed over at a time; items keep their order.
@@ -16,8 +17,8 @@ export interface Batcher<T> {
   readonly size: number;
 }
 
-/** The longest run that a batch is handed over behind. */
-const aheadMsMax = 50;
+/** How long before the expected end of a run the next batch is handed over. */
+const aheadMs = 50;
 
 interface Entry<T> {
   readonly item: T;
@@ -34,32 +35,27 @@ export function makeBatcher<T>(options: {
   let gathered: Entry<T>[] = [];
   let runningBatches = 0;
   let runningItems = 0;
-  /** When the last run ended, and how long it took. */
-  let ranUntil = 0;
+  /** Since when the engine has been at the batch it is at, and how long it was at the last one. */
+  let runningSince = 0;
   let ranMs = 0;
   let timer: NodeJS.Timeout | undefined;
   /** When the first of those that are gathered came. */
   let gatheredSince = 0;
   let scheduled = false;
 
-  const mayStart = () =>
-    runningBatches === 0
-      ? gathered.length > 0
-      : runningBatches === 1 && gathered.length >= max && ranMs <= aheadMsMax;
-
   const start = () => {
     clearTimeout(timer);
     timer = undefined;
-    const startedAt = performance.now();
     const batch = gathered.slice(0, max);
     gathered = gathered.slice(max);
-    gatheredSince = startedAt;
+    gatheredSince = performance.now();
+    if (runningBatches === 0) runningSince = gatheredSince;
     runningBatches++;
     runningItems += batch.length;
     void options.run(batch.map((entry) => entry.item)).then(() => {
       const now = performance.now();
-      ranMs = now - Math.max(startedAt, ranUntil);
-      ranUntil = now;
+      ranMs = now - runningSince;
+      runningSince = now;
       runningBatches--;
       runningItems -= batch.length;
       for (const entry of batch) entry.done();
@@ -67,15 +63,27 @@ export function makeBatcher<T>(options: {
     });
   };
 
+  /** When the next batch may be handed over, as things stand. */
+  const dueAt = (): number => {
+    const isFull = gathered.length >= max;
+    if (runningBatches === 0) return isFull ? 0 : gatheredSince + waitMs;
+    return isFull ? runningSince + ranMs - aheadMs : Number.POSITIVE_INFINITY;
+  };
+
   const advance = () => {
-    while (mayStart()) {
-      const leftMs = gathered.length < max ? gatheredSince + waitMs - performance.now() : 0;
+    while (gathered.length > 0 && runningBatches < 2) {
+      const leftMs = dueAt() - performance.now();
       if (leftMs > 0) {
-        timer ??= setTimeout(start, leftMs);
+        if (Number.isFinite(leftMs)) timer ??= setTimeout(wake, leftMs);
         return;
       }
       start();
     }
+  };
+
+  const wake = () => {
+    timer = undefined;
+    advance();
   };
 
   return {
