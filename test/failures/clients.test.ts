@@ -150,6 +150,8 @@ describe('an item that nobody waits for any more', () => {
     await withScene({}, async (scene) => {
       const blocker = countFor(900, 1);
       await scene.howFast();
+      // A batch is handed over when the run before it is expected to end, which is as long as this.
+      expectCounted(await scene.count(blocker), blocker);
       const blocked = scene.count(blocker);
       await scene.untilHeld(1);
       // Each of these would take as long as a test may.
