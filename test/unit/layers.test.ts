@@ -95,7 +95,9 @@ describe('each heavy library has its doors', () => {
   });
 
   test('sharp: the preparation of images, the benchmarks and the tests', () => {
-    expect(importersOf('sharp').filter(outside(['bench/', 'test/']))).toEqual(['api/kinds/image.ts']);
+    expect(importersOf('sharp').filter(outside(['bench/', 'test/']))).toEqual([
+      'api/kinds/image.ts',
+    ]);
   });
 });
 
