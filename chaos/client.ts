@@ -24,21 +24,6 @@ export interface Client {
   close(): void;
 }
 
-export function encodeRequest(options: {
-  path: string;
-  headers: Readonly<Record<string, string>>;
-  body: Buffer;
-}): Buffer {
-  const headers = {
-    Host: '127.0.0.1',
-    ...options.headers,
-    'Content-Length': String(options.body.length),
-  };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const head = `POST ${options.path} HTTP/1.1\r\n${lines.join('')}\r\n`;
-  return Buffer.concat([Buffer.from(head), options.body]);
-}
-
 export function makeClient(options: { port: number; onAnsweredTwice: () => void }): Client {
   let socket: Socket | undefined;
   let received: Buffer = Buffer.alloc(0);

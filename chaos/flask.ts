@@ -6,10 +6,10 @@ import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { encodeRequest } from '../bench/client.js';
 import { findFreePort } from '../cli/redis.js';
 import { type Model, readModels } from '../shared/models.js';
 import { packageDirectory } from '../shared/version.js';
-import { encodeRequest } from './client.js';
 import { answeredCount, type Ranked } from './expected.js';
 import { prepareInputs } from './inputs.js';
 import type { AnswerForm } from './judge.js';
@@ -106,11 +106,7 @@ const referenceForm: AnswerForm = {
 };
 
 function encodeReference(_model: Model, body: string | Buffer): Buffer {
-  return encodeRequest({
-    path: '/score',
-    headers: { 'Content-Type': 'application/json' },
-    body: Buffer.from(JSON.stringify({ input: body })),
-  });
+  return encodeRequest({ pathname: '/score', body: JSON.stringify({ input: body }) });
 }
 
 function childrenOf(pid: number): number[] {

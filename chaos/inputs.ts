@@ -1,16 +1,14 @@
 // What is sent, and what is expected: questions and photographs, scored directly in this process
 // before the service is even started.
 
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import sharp from 'sharp';
 import { toPixels } from '../api/kinds/image.js';
+import { encodeRequest } from '../bench/client.js';
+import { readPhotographs } from '../bench/photographs.js';
 import { readQuestions } from '../bench/questions.js';
 import { makeLogger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
-import { packageDirectory } from '../shared/version.js';
 import { openScorer, type ScorerItem } from '../worker/scorer.js';
-import { encodeRequest } from './client.js';
 import { answeredCount, keepDistinct, type Ranked } from './expected.js';
 import { type PoisonKind, poisonColour, poisonText } from './poison.js';
 import type { Input } from './target.js';
@@ -30,7 +28,10 @@ export async function prepareInputs(
   deadlineMs: number,
   encode: Encode = encodeNative,
 ): Promise<Input[]> {
-  const bodies = model.manifest.input.kind === 'text' ? readTexts() : readPhotographs();
+  const bodies =
+    model.manifest.input.kind === 'text'
+      ? readTexts()
+      : readPhotographs().map(({ bytes }) => bytes);
   const scorer = await openScorer(model, makeLogger({ role: 'chaos', level: 'error' }));
   const scored = [];
   for (const [index, body] of bodies.entries()) {
@@ -76,14 +77,6 @@ function readTexts(): string[] {
   return questions.filter((_, index) => index % step === 0).slice(0, questionsMax);
 }
 
-function readPhotographs(): Buffer[] {
-  const directory = path.join(packageDirectory(), 'test/photographs');
-  return readdirSync(directory)
-    .filter((name) => /\.(png|jpg)$/.test(name))
-    .sort()
-    .map((name) => readFileSync(path.join(directory, name)));
-}
-
 async function toItem({ manifest, labels }: Model, body: string | Buffer): Promise<ScorerItem> {
   // More than an answer holds: see findDifference.
   const top = Math.min(labels.length, 2 * answeredCount);
@@ -101,12 +94,12 @@ function labelOf({ manifest, labels }: Model, index: number): string {
 function encodeNative({ name }: Model, body: string | Buffer, withinMs: number): Buffer {
   const isText = typeof body === 'string';
   return encodeRequest({
-    path: `/v1/models/${name}/score`,
+    pathname: `/v1/models/${name}/score`,
     headers: {
       'Content-Type': isText ? 'application/json' : typeOf(body),
       'Request-Timeout': String(withinMs / 1000),
     },
-    body: isText ? Buffer.from(JSON.stringify({ input: body, top: answeredCount })) : body,
+    body: isText ? JSON.stringify({ input: body, top: answeredCount }) : body,
   });
 }
 

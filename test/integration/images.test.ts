@@ -1,4 +1,4 @@
-import { gzipSync } from 'node:zlib';
+import { crc32, gzipSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { makeImageKind, toPixels } from '../../api/kinds/image.js';
@@ -494,15 +494,6 @@ function pngHeader(width: number, height: number): Buffer {
   whole.writeUInt32BE(height, 20);
   whole.writeUInt32BE(crc32(whole.subarray(12, 29)), 29);
   return whole;
-}
-
-function crc32(bytes: Buffer): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return (crc ^ 0xffffffff) >>> 0;
 }
 
 async function expectRefused(work: Promise<unknown>, code: string): Promise<ScorelineError> {
