@@ -5,9 +5,17 @@ import type { ServerResponse } from 'node:http';
 export function sendJson(
   response: ServerResponse,
   body: object,
+  head: { status?: number; type?: string } = {},
+): void {
+  sendJsonText(response, JSON.stringify(body), head);
+}
+
+/** Sends what is JSON already. */
+export function sendJsonText(
+  response: ServerResponse,
+  text: string,
   { status = 200, type = 'application/json' } = {},
 ): void {
-  const text = JSON.stringify(body);
   response.writeHead(status, {
     'Content-Type': `${type}; charset=utf-8`,
     'Content-Length': Buffer.byteLength(text),

@@ -1,9 +1,9 @@
 // The kinds, seen from the API: how a request becomes inputs, and how scores are worded. One file
 // a kind.
 
-import type { Scores } from '../shared/contract.js';
 import type { Manifest } from '../shared/manifest.js';
 import type { Label, Model } from '../shared/models.js';
+import type { Scores } from '../shared/scores.js';
 import type { PreparedInput } from './dispatcher.js';
 import { classification } from './kinds/classification.js';
 import { makeImageKind } from './kinds/image.js';
@@ -33,11 +33,11 @@ export interface OutputKind {
   predictions(scores: Scores, labels: readonly Label[]): object[];
   /** How many classes `POST /score` answers. */
   referenceTop(model: Model): number;
-  /** The `result` of `POST /score`, without the time. */
+  /** The entries of the `result` of `POST /score`, without the time, as JSON. */
   referenceResult(
     results: ReadonlyArray<{ name: string; scores: Scores }>,
     labels: readonly Label[],
-  ): unknown;
+  ): string;
 }
 
 export type InputKinds = Record<Manifest['input']['kind'], InputKind>;

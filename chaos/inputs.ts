@@ -8,6 +8,7 @@ import { readPhotographs } from '../bench/photographs.js';
 import { readQuestions } from '../bench/questions.js';
 import { makeLogger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
+import { mapScores } from '../shared/scores.js';
 import { openScorer, type ScorerItem } from '../worker/scorer.js';
 import { answeredCount, keepDistinct, type Ranked } from './expected.js';
 import { type PoisonKind, poisonColour, poisonText } from './poison.js';
@@ -41,7 +42,10 @@ export async function prepareInputs(
     if (!result || 'error' in result) {
       throw new Error(`${model.name} does not score its input ${index}, without any fault yet.`);
     }
-    const expected = result.scores.map(([label, score]): Ranked => [labelOf(model, label), score]);
+    const expected = mapScores(
+      result.scores,
+      (label, score): Ranked => [labelOf(model, label), score],
+    );
     scored.push({ body, expected });
   }
   await scorer.close();

@@ -119,7 +119,8 @@ async function check(model: Model): Promise<void> {
     const result = results[0];
     if (!result) throw new Error('No result. This is a bug.');
     if ('error' in result) throw new ScorelineError(result.error.code, result.error.detail);
-    const [index = 0, score = 0] = result.scores[0] ?? [];
+    const { classes, values } = result.scores;
+    const [index = 0, score = 0] = [classes[0], values[0]];
     const label = model.labels[index]?.text;
     const { expected } = example;
     const scoreFits =

@@ -7,6 +7,7 @@
 // deadlines in use.
 
 import type { ErrorCode } from './errors.js';
+import type { PackedScores } from './scores.js';
 
 /** One input to be scored. */
 export interface Item {
@@ -27,9 +28,6 @@ export interface BatchJob {
   readonly items: readonly Item[];
 }
 
-/** The best classes of one item, best first: class index and score. */
-export type Scores = ReadonlyArray<readonly [classIndex: number, score: number]>;
-
 export interface Timing {
   /** From the submission to the moment a worker took the item. */
   readonly queueMs: number;
@@ -41,7 +39,7 @@ export interface Timing {
 }
 
 export type Reply =
-  | { readonly id: string; readonly scores: Scores; readonly timing: Timing }
+  | { readonly id: string; readonly scores: PackedScores; readonly timing: Timing }
   | { readonly id: string; readonly error: { code: ErrorCode; detail: string } };
 
 /** The names of a service's keys. Everything of ours in Redis begins with the prefix. */

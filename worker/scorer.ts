@@ -1,9 +1,9 @@
 // A model that can be scored: the engine with what stands before and behind it.
 
-import type { Scores } from '../shared/contract.js';
 import { coerceError, type ErrorCode, ScorelineError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
+import type { Scores } from '../shared/scores.js';
 import { type Engine, type InputTensor, openEngine } from './engine.js';
 import { rankScores, splitRows } from './kinds/scores.js';
 import { bytesOfItem, type ItemInput, makeStack, sampleInput } from './kinds.js';

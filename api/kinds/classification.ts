@@ -1,9 +1,10 @@
+import { mapScores } from '../../shared/scores.js';
 import type { OutputKind } from '../kinds.js';
 
 /** Kinds of things, the likeliest first. */
 export const classification: OutputKind = {
   predictions: (scores, labels) =>
-    scores.map(([index, score]) => ({
+    mapScores(scores, (index, score) => ({
       label: labels[index]?.text,
       score,
       id: labels[index]?.id,
@@ -11,12 +12,16 @@ export const classification: OutputKind = {
 
   referenceTop: () => 3,
 
-  referenceResult: (results, labels) => [
-    Object.fromEntries(
-      results.map(({ name, scores }) => [
-        name,
-        scores.map(([index, score]) => [`${labels[index]?.id} ${labels[index]?.text}`, score]),
-      ]),
+  referenceResult: (results, labels) =>
+    JSON.stringify(
+      Object.fromEntries(
+        results.map(({ name, scores }) => [
+          name,
+          mapScores(scores, (index, score) => [
+            `${labels[index]?.id} ${labels[index]?.text}`,
+            score,
+          ]),
+        ]),
+      ),
     ),
-  ],
 };

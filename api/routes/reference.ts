@@ -4,9 +4,10 @@ import type { Express, Request, Response } from 'express';
 import { nowMs } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
+import { unpackScores } from '../../shared/scores.js';
 import { inputMissing, type ReadBody } from '../body.js';
 import { readIdempotencyKey } from '../idempotency.js';
-import { sendJson } from '../json.js';
+import { sendJsonText } from '../json.js';
 import { type InputKinds, outputKinds } from '../kinds.js';
 import { allow } from '../methods.js';
 import { readDeadlineAt } from '../parameters.js';
@@ -42,12 +43,11 @@ export function addReferenceRoutes(
     const replies = await scoring.score({ model, inputs, top, deadlineAt, key }, response);
     const results = replies.map(({ scores }, index) => ({
       name: inputs[index]?.name ?? '',
-      scores,
+      scores: unpackScores(scores),
     }));
     const ms = (performance.now() - started).toFixed(2);
-    sendJson(response, {
-      result: [...toArray(output.referenceResult(results, labels)), `Computed in ${ms} ms`],
-    });
+    const result = output.referenceResult(results, labels);
+    sendJsonText(response, `{"result":[${result},"Computed in ${ms} ms"]}`);
   });
 
   app.get('/', (_request, response) => {
@@ -78,8 +78,4 @@ export function asObject(value: unknown): Record<string, unknown> {
     return value as Record<string, unknown>;
   }
   throw inputMissing();
-}
-
-function toArray(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [value];
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { toPixels } from '../../api/kinds/image.js';
 import { makeLogger } from '../../shared/log.js';
+import { mapScores } from '../../shared/scores.js';
 import { openScorer, type Scorer } from '../../worker/scorer.js';
 import {
   difference,
@@ -94,7 +95,9 @@ async function probabilities(pictures: readonly Uint8Array[]): Promise<number[][
   return results.map((result) => {
     if ('error' in result) throw result.error;
     const row = new Array<number>(classes.length).fill(Number.NaN);
-    for (const [index, score] of result.scores) row[index] = score;
+    mapScores(result.scores, (index, score) => {
+      row[index] = score;
+    });
     return row;
   });
 }

@@ -4,6 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeLogger } from '../../shared/log.js';
 import { type Model, readModels } from '../../shared/models.js';
+import { mapScores } from '../../shared/scores.js';
 import { openScorer, type Scorer } from '../../worker/scorer.js';
 import { root } from '../harness.js';
 
@@ -43,7 +44,9 @@ async function scoreAll(texts: readonly string[]): Promise<number[][]> {
     for (const result of results) {
       if ('error' in result) throw new Error(result.error.detail);
       const row: number[] = [];
-      for (const [index, score] of result.scores) row[index] = score;
+      mapScores(result.scores, (index, score) => {
+        row[index] = score;
+      });
       all.push(row);
     }
   }

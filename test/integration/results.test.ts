@@ -6,6 +6,7 @@ import { makeResults as makeApiResults } from '../../api/results.js';
 import { type Item, makeKeys, nowMs, type Reply } from '../../shared/contract.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import { makeLogger } from '../../shared/log.js';
+import { packScores } from '../../shared/scores.js';
 import { makeResults as makeWorkerResults } from '../../worker/results.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 
@@ -13,7 +14,11 @@ const keys = makeKeys('test');
 const keepMs = 60_000;
 const log = makeLogger({ role: 'test', level: 'silent' });
 const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
-const scoresOf = (id: string, score: number): Reply => ({ id, scores: [[0, score]], timing });
+const scoresOf = (id: string, score: number): Reply => ({
+  id,
+  scores: packScores({ classes: [0], values: [score] }),
+  timing,
+});
 
 let redis: TestRedis;
 

@@ -39,7 +39,7 @@ export function encodeNumber(number: number, isBinary: boolean) {
 export function scoreOf(input: Input): Scored {
   return input.nature === 'throws'
     ? { error: { code: 'model_failed', detail: 'The model failed on this input.' } }
-    : { scores: [[input.number, 1]] };
+    : { scores: { classes: [input.number], values: [1] } };
 }
 
 export const isFatal = (input: Input) => input.nature === 'kills' || input.nature === 'hangs';

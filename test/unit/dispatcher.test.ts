@@ -56,7 +56,7 @@ function makeObserved({ lingerMs = 0 } = {}) {
     /** Answers every item of a job, whose batch has taken so long. */
     answer: async (index: number, computeMs = 100) => {
       for (const { id } of added[index]?.job.items ?? []) {
-        replies.settle({ id, scores: [], timing: { ...timing, computeMs } });
+        replies.settle({ id, scores: '', timing: { ...timing, computeMs } });
       }
       await everythingDone();
     },
@@ -223,8 +223,8 @@ describe('a job', () => {
     const { id, outcome } = submit('hello', { keep: { id: 'given', keepMs: 500 } });
     expect(id).toBe('given');
     expect(added[0]?.job.items[0]).toMatchObject({ id: 'given', keepMs: 500, text: 'hello' });
-    replies.settle({ id, scores: [[1, 0.5]], timing });
-    expect(await outcome).toEqual([[1, 0.5]]);
+    replies.settle({ id, scores: 'of a', timing });
+    expect(await outcome).toBe('of a');
   });
 
   test('carries binary inputs beside it by item id, and not inside', async () => {
@@ -270,8 +270,8 @@ describe('a ticket', () => {
   test('gets a reply that comes before add resolves', async () => {
     const { submit, replies, end } = makeObserved();
     const { id, outcome } = submit('a');
-    expect(replies.settle({ id, scores: [[4, 0.9]], timing })).toBe(true);
-    expect(await outcome).toEqual([[4, 0.9]]);
+    expect(replies.settle({ id, scores: 'of a', timing })).toBe(true);
+    expect(await outcome).toBe('of a');
     await end(0);
     expect(replies.size).toBe(0);
   });
@@ -279,9 +279,9 @@ describe('a ticket', () => {
   test('keeps the reply when add fails afterwards', async () => {
     const { submit, replies, end } = makeObserved();
     const { id, outcome } = submit('a');
-    replies.settle({ id, scores: [[4, 0.9]], timing });
+    replies.settle({ id, scores: 'of a', timing });
     await end(0, unavailable());
-    expect(await outcome).toEqual([[4, 0.9]]);
+    expect(await outcome).toBe('of a');
   });
 
   test('ends at its deadline, and a late reply finds nobody', async () => {
@@ -290,7 +290,7 @@ describe('a ticket', () => {
     await end(0);
     await passMs(50);
     expect(await outcome).toBe('deadline_exceeded');
-    expect(replies.settle({ id, scores: [], timing })).toBe(false);
+    expect(replies.settle({ id, scores: '', timing })).toBe(false);
   });
 
   test('whose deadline passes before it is sent is in no job', async () => {
@@ -344,9 +344,9 @@ describe('a ticket', () => {
     const { submit, cancelled, replies, end } = makeObserved();
     const { id, cancel, outcome } = submit('a');
     await end(0);
-    replies.settle({ id, scores: [], timing });
+    replies.settle({ id, scores: '', timing });
     cancel();
-    expect(await outcome).toEqual([]);
+    expect(await outcome).toBe('');
     expect(cancelled).toEqual([]);
   });
 });

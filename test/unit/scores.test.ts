@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { mapScores, packScores, unpackScores } from '../../shared/scores.js';
 import { rankScores, splitRows } from '../../worker/kinds/scores.js';
 import { errorOf } from './sample-model.js';
 
@@ -64,11 +65,11 @@ describe('the best classes', () => {
     fc.assert(
       fc.property(row, top, (scores, count) => {
         const ranked = rankScores(scores, count, 'none');
-        expect(ranked.map(([index]) => index)).toEqual(sortThenCut(scores, count));
-        for (const [index, score] of ranked) {
+        expect(ranked.classes).toEqual(sortThenCut(scores, count));
+        mapScores(ranked, (index, score) => {
           const exact = scores[index] as number;
           expect(Math.abs(score - exact)).toBeLessThanOrEqual(1e-7 + 1e-6 * Math.abs(exact));
-        }
+        });
       }),
       { numRuns: 500 },
     );
@@ -83,7 +84,7 @@ describe('the best classes', () => {
       const order = [7, 31, ...Array.from({ length: 40 }, (_, index) => index)]
         .filter((index, at) => at < 2 || (index !== 7 && index !== 31))
         .slice(0, count);
-      expect(rankScores(scores, count, 'none').map(([index]) => index)).toEqual(order);
+      expect(rankScores(scores, count, 'none').classes).toEqual(order);
     },
   );
 
@@ -95,7 +96,7 @@ describe('the best classes', () => {
   });
 
   test('are given without the digits that a float does not hold', () => {
-    expect(rankScores(Float32Array.of(0.1), 1, 'none')).toEqual([[0, 0.1]]);
+    expect(rankScores(Float32Array.of(0.1), 1, 'none').values).toEqual([0.1]);
   });
 });
 
@@ -107,7 +108,7 @@ describe('softmax', () => {
   test('makes scores from 0 to 1 that sum to 1, for logits of any size', () => {
     fc.assert(
       fc.property(logits, (values) => {
-        const scores = rankScores(values, values.length, 'softmax').map(([, score]) => score);
+        const scores = rankScores(values, values.length, 'softmax').values;
         expect(Math.min(...scores)).toBeGreaterThanOrEqual(0);
         expect(Math.max(...scores)).toBeLessThanOrEqual(1);
         expect(scores.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 4);
@@ -118,17 +119,43 @@ describe('softmax', () => {
 
   test('is right for logits whose exponentials are no numbers any more', () => {
     const scores = rankScores(Float32Array.of(10_000, 10_000 + Math.LN2, -10_000), 3, 'softmax');
-    expect(scores.map(([index]) => index)).toEqual([1, 0, 2]);
-    expect(scores[0]?.[1]).toBeCloseTo(2 / 3, 3);
-    expect(scores[1]?.[1]).toBeCloseTo(1 / 3, 3);
-    expect(scores[2]?.[1]).toBe(0);
+    expect(scores.classes).toEqual([1, 0, 2]);
+    expect(scores.values[0]).toBeCloseTo(2 / 3, 3);
+    expect(scores.values[1]).toBeCloseTo(1 / 3, 3);
+    expect(scores.values[2]).toBe(0);
   });
 
   test('has the ratios of the exponentials', () => {
     const scores = rankScores(Float32Array.of(Math.log(1), Math.log(2), Math.log(5)), 3, 'softmax');
-    expect(scores.map(([index]) => index)).toEqual([2, 1, 0]);
+    expect(scores.classes).toEqual([2, 1, 0]);
     for (const [at, share] of [5 / 8, 2 / 8, 1 / 8].entries()) {
-      expect(scores[at]?.[1]).toBeCloseTo(share, 6);
+      expect(scores.values[at]).toBeCloseTo(share, 6);
     }
+  });
+});
+
+describe('packed scores', () => {
+  const values = fc.array(fc.float({ min: -1e6, max: 1e6, noNaN: true }), { maxLength: 200 });
+
+  test('are the same when they are unpacked, to seven decimals', () => {
+    fc.assert(
+      fc.property(values, fc.integer({ min: 0, max: 2 ** 32 - 201 }), (scores, first) => {
+        const classes = scores.map((_, at) => first + at);
+        const unpacked = unpackScores(packScores({ classes, values: scores }));
+        expect(unpacked.classes).toEqual(classes);
+        for (const [at, score] of scores.entries()) {
+          expect(unpacked.values[at]).toBeCloseTo(score, 6);
+        }
+      }),
+    );
+  });
+
+  test('are those of a float32 that was rounded before', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1e7 }), (score) => {
+        const packed = packScores({ classes: [3], values: [score / 1e7] });
+        expect(unpackScores(packed)).toEqual({ classes: [3], values: [score / 1e7] });
+      }),
+    );
   });
 });

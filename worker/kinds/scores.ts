@@ -1,8 +1,8 @@
 // Scores over a list of classes, which rankings and classifications both are; the API words them.
 
-import type { Scores } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Manifest } from '../../shared/manifest.js';
+import { roundScore, type Scores } from '../../shared/scores.js';
 import type { OutputTensor } from '../engine.js';
 
 /** Keys of 32 bits and this many classes are whole numbers that a double holds. */
@@ -37,13 +37,8 @@ export function rankScores(
   activation: Manifest['output']['activation'],
 ): Scores {
   const scores = activation === 'softmax' ? softmax(row) : row;
-  const order = top < 16 ? selectBest(scores, top) : sortAll(scores).slice(0, top);
-  return order.map((index) => [index, roundScore(scores[index] as number)] as const);
-}
-
-/** Seven decimals: as many as a float32 near 1 has, and short to send. */
-function roundScore(score: number): number {
-  return Math.round(score * 1e7) / 1e7;
+  const classes = top < 16 ? selectBest(scores, top) : sortAll(scores).slice(0, top);
+  return { classes, values: classes.map((index) => roundScore(scores[index] as number)) };
 }
 
 /**
