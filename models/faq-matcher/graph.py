@@ -6,20 +6,20 @@
 Why not skl2onnx. It lower-cases by a locale that slim images lack, so its model does not load
 there; it warns that character runs may not convert; and it multiplies a dense [N, features] matrix
 by all coefficients, though a question has some hundred of ten thousand terms. Here the terms that
-occur are picked out, their rows of coefficients gathered, and only those are multiplied. The
+occur are looked up, their rows of coefficients gathered, and only those are multiplied. The
 coefficients stay float16 in memory. The price is this file.
 
-How the sparse product works. Of all K (text, term) pairs of a batch, `row` [1, K] has the text and
-`term` [K] the term. A [N, K] matrix has each pair's weight in its text's row and 0 elsewhere; times
+Looking up. A term's number is its column in the pipeline's counts; UNKNOWN, which is the number of
+columns, stands for everything else. Words and characters get numbers in dictionaries; from there on
+it is arithmetic: a pair of words is one number made of two, and a run of three characters one made of
+three, which a table turns into the term's. The table has an entry for every three characters, so it
+also knows the edges of tokens: a neighbour of another kind (letter, symbol, anything else) is an edge.
+
+How the sparse product works. Of all K terms that occur in the texts of a batch, with repetitions, `row`
+[K] has the text and `term` [K] the term. Each occurrence gets its share of the term's weight in its
+text, so that repetitions add up. A [N, K] matrix has each share in its text's row and 0 elsewhere; times
 the gathered coefficients [K, C] that is every text's sum. A matrix product, not ScatterND: its
 additions to the same row race when ONNX Runtime has more than one thread.
-
-Character runs. Tokenizer splits each token into characters between marks. The result [N, tokens,
-characters] is flattened to [N, tokens * characters], so runs across words do exist in the graph,
-but each has a TOKEN_END before a further character, or padding, and no such run is in the vocabulary.
-
-Invariant: a text always has a token. ONNX Runtime's TfidfVectorizer answers with a wrong shape when
-no text of a batch has one, so SENTINEL, which no pattern matches, is appended to every text.
 """
 
 import numpy as np
@@ -28,30 +28,30 @@ from onnx import TensorProto, checker, helper, numpy_helper
 import terms
 
 ONNX_OPSET = 18
+ONNX_ML_OPSET = 2
 ONNX_IR_VERSION = 9
-SENTINEL = " "
+END = 2**31  # of a slice that goes to the end
 NORM_MIN = 1e-12  # divides the weights of a text without known terms, which are all 0
 
 
 def make_model(pipeline):
     """Returns the ModelProto of a pipeline made by pipeline.py."""
-    words, characters = (vectorizer for _, vectorizer in pipeline.named_steps["counts"].transformer_list)
+    words, characters = (
+        list(vectorizer.get_feature_names_out())
+        for _, vectorizer in pipeline.named_steps["counts"].transformer_list
+    )
     weights = pipeline.named_steps["weights"]
     classifier = pipeline.named_steps["classifier"]
 
     graph = _Graph()
-    tokens = _add_tokens(graph)
-    counts = graph.add(
-        "Concat",
-        [
-            _add_counts(graph, tokens, [term.split(" ") for term in words.get_feature_names_out()]),
-            _add_counts(graph, _add_characters(graph, tokens), list(characters.get_feature_names_out())),
-        ],
-        axis=1,
-    )
+    unknown = len(words) + len(characters)
+    text = graph.add("StringNormalizer", ["text"], case_change_action="LOWER", is_case_sensitive=1, locale="C")
     scores = _add_sparse_product(
         graph,
-        counts,
+        [
+            *_add_words(graph, text, words, unknown),
+            _add_character_runs(graph, text, characters, len(words), unknown),
+        ],
         inverse_document_frequency=weights.idf_.astype(np.float32),
         coefficients=np.ascontiguousarray(classifier.coef_.T).astype(np.float16),
     )
@@ -66,7 +66,11 @@ def make_model(pipeline):
             [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(classifier.classes_)])],
             graph.initializers,
         ),
-        opset_imports=[helper.make_opsetid("", ONNX_OPSET), helper.make_opsetid("com.microsoft", 1)],
+        opset_imports=[
+            helper.make_opsetid("", ONNX_OPSET),
+            helper.make_opsetid("ai.onnx.ml", ONNX_ML_OPSET),
+            helper.make_opsetid("com.microsoft", 1),
+        ],
         ir_version=ONNX_IR_VERSION,
         producer_name="scoreline",
     )
@@ -88,86 +92,116 @@ class _Graph:
 
     def constant(self, value):
         name = f"constant_{len(self.initializers)}"
-        if isinstance(value, list):
-            tensor = helper.make_tensor(name, TensorProto.STRING, [len(value)], [text.encode() for text in value])
-        else:
-            tensor = numpy_helper.from_array(np.asarray(value), name)
-        self.initializers.append(tensor)
+        self.initializers.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
+    def slice(self, data, start, end):
+        """Columns of a [N, M] tensor."""
+        return self.add("Slice", [data, *(self.constant(np.array([number])) for number in (start, end, 1))])
 
-def _add_tokens(graph):
-    """text [N] to tokens [N, T], shorter texts padded with empty tokens."""
-    lower = graph.add("StringNormalizer", ["text"], case_change_action="LOWER", is_case_sensitive=1, locale="C")
+    def look_up(self, keys, numbers, default):
+        """The numbers of keys, which are strings or whole numbers."""
+        kind = "keys_strings" if isinstance(next(iter(numbers)), str) else "keys_int64s"
+        return self.add(
+            "LabelEncoder",
+            [keys],
+            domain="ai.onnx.ml",
+            values_int64s=list(numbers.values()),
+            default_int64=default,
+            **{kind: list(numbers)},
+        )
+
+    def combine(self, left, base, right):
+        """left * base + right: one number for two."""
+        return self.add("Add", [self.add("Mul", [left, self.constant(np.array(base))]), right])
+
+    def fill(self, shape, value):
+        tensor = helper.make_tensor("value", TensorProto.FLOAT, [1], [value])
+        return self.add("ConstantOfShape", [shape], value=tensor)
+
+
+def _add_words(graph, text, words, unknown):
+    """text [N] to terms [N, T] of its words, and [N, T - 1] of their pairs."""
+    split = [word.split(" ") for word in words]
+    numbers = {word: number for number, word in enumerate(sorted({word for term in split for word in term}))}
+    other = len(numbers)
+    singles = np.full(other + 1, unknown)
+    pairs = {}
+    for term, (first, *second) in enumerate(split):
+        if second:
+            pairs[numbers[first] * (other + 1) + numbers[second[0]]] = term
+        else:
+            singles[numbers[first]] = term
+
     tokens = graph.add(
         "Tokenizer",
-        [lower],
+        [text],
         domain="com.microsoft",
         mark=0,
         mincharnum=1,
         pad_value="",
         tokenexp=terms.TOKEN_PATTERN,
     )
-    start, end, axis = (graph.constant(np.array([number])) for number in (0, terms.TOKENS_MAX, 1))
-    tokens = graph.add("Slice", [tokens, start, end, axis])
-    column = graph.add("Concat", [graph.add("Shape", [lower]), graph.constant(np.array([1]))], axis=0)
-    sentinels = graph.add("Expand", [graph.constant([SENTINEL]), column])
-    return graph.add("Concat", [tokens, sentinels], axis=1)
+    word = graph.look_up(graph.slice(tokens, 0, terms.TOKENS_MAX), numbers, other)
+    pair = graph.combine(graph.slice(word, 0, -1), other + 1, graph.slice(word, 1, END))
+    return [graph.add("Gather", [graph.constant(singles), word]), graph.look_up(pair, pairs, unknown)]
 
 
-def _add_characters(graph, tokens):
-    """tokens [N, T] to characters [N, T * L], each token between its marks and padded to L."""
+def _add_character_runs(graph, text, runs, first, unknown):
+    """text [N] to terms [N, characters]: of each character the run that has it in the middle."""
+    alphabet = [None, *terms.LETTERS, *terms.SYMBOLS]  # None is any other character
+    kinds = np.array([0] + [1] * len(terms.LETTERS) + [2] * len(terms.SYMBOLS))
+    numbers = {character: number for number, character in enumerate(alphabet) if character}
+
+    def neighbours(character, middle):
+        """The numbers of what may stand beside a character and mean the same."""
+        return np.flatnonzero(kinds != kinds[middle]) if character == terms.EDGE else [numbers[character]]
+
+    table = np.full([len(alphabet)] * terms.CHARACTERS_PER_TERM, unknown, dtype=np.int16)
+    for term, (before, character, after) in enumerate(runs, first):
+        middle = numbers[character]
+        table[np.ix_(neighbours(before, middle), [middle], neighbours(after, middle))] = term
+
     characters = graph.add(
-        "Tokenizer", [tokens], domain="com.microsoft", mark=1, mincharnum=1, pad_value="", separators=[""]
+        "Tokenizer", [text], domain="com.microsoft", mark=0, mincharnum=1, pad_value="", separators=[""]
     )
-    return graph.add("Reshape", [characters, graph.constant(np.array([0, -1]))])
+    number = graph.look_up(graph.slice(characters, 0, terms.CHARACTERS_MAX), numbers, 0)
+    number = graph.add("Pad", [number, graph.constant(np.array([0, 1, 0, 1]))])
+    run = graph.combine(graph.slice(number, 0, -2), len(alphabet), graph.slice(number, 1, -1))
+    run = graph.combine(run, len(alphabet), graph.slice(number, 2, END))
+    return graph.add("Cast", [graph.add("Gather", [graph.constant(table.ravel()), run])], to=TensorProto.INT64)
 
 
-def _add_counts(graph, items, vocabulary):
-    """items [N, M] to counts [N, len(vocabulary)]. A vocabulary entry is a sequence of neighbouring items."""
-    lengths = range(1, max(map(len, vocabulary)) + 1)
-    pool, pool_starts, columns = [], [], []
-    for length in lengths:
-        pool_starts.append(len(pool))
-        for column, entry in enumerate(vocabulary):
-            if len(entry) == length:
-                pool.extend(entry)
-                columns.append(column)
-    return graph.add(
-        "TfIdfVectorizer",
-        [items],
-        mode="TF",
-        min_gram_length=min(map(len, vocabulary)),
-        max_gram_length=max(lengths),
-        max_skip_count=0,
-        ngram_counts=pool_starts,
-        ngram_indexes=columns,
-        pool_strings=pool,
-    )
-
-
-def _add_sparse_product(graph, counts, *, inverse_document_frequency, coefficients):
-    """counts [N, F] to scores [N, C]: (1 + log count) * idf, scaled to length 1, times the coefficients."""
+def _add_sparse_product(graph, found, *, inverse_document_frequency, coefficients):
+    """Terms [N, M], some of them unknown, to scores [N, C]: (1 + log count) * idf, scaled to length 1,
+    times the coefficients."""
     first, second = graph.constant(np.array([0])), graph.constant(np.array([1]))
-    # On a flat tensor, where NonZero, the dearest step, takes a third less time than on a matrix. Looking
-    # for blocks that are not all 0 first (ReduceMax) was measured too: no gain, eight more nodes.
-    flat = graph.add("Reshape", [counts, graph.constant(np.array([-1]))])
-    pairs = graph.add("NonZero", [flat])
-    features = graph.constant(np.array([len(coefficients)]))
-    row = graph.add("Div", [pairs, features])
-    term = graph.add("Squeeze", [graph.add("Sub", [pairs, graph.add("Mul", [row, features])]), first])
+    zero, one = graph.constant(np.array(0)), graph.constant(np.array(1))
+    unknown = graph.constant(np.array(len(coefficients)))
+    size = graph.add("Shape", ["text"])
+    texts = graph.add("Range", [zero, graph.add("Squeeze", [size, first]), one])
+    texts = graph.add("Unsqueeze", [texts, second])
 
-    occurrences = graph.add("Gather", [flat, graph.add("Squeeze", [pairs, first])])
-    weight = graph.add("Add", [graph.add("Log", [occurrences]), graph.constant(np.float32(1))])
+    # A cell is a text and a term as one number.
+    found = graph.add("Concat", found, axis=1)
+    known = graph.add("Reshape", [graph.add("Less", [found, unknown]), graph.constant(np.array([-1]))])
+    cell = graph.add("Compress", [graph.combine(texts, len(coefficients), found), known])
+    row = graph.add("Div", [cell, unknown])
+    term = graph.add("Sub", [cell, graph.add("Mul", [row, unknown])])
+
+    counts = graph.add(
+        "ScatterElements",
+        [graph.fill(graph.add("Mul", [size, unknown]), 0.0), cell, graph.fill(graph.add("Shape", [cell]), 1.0)],
+        axis=0,
+        reduction="add",
+    )
+    count = graph.add("Gather", [counts, cell])
+    weight = graph.add("Add", [graph.add("Log", [count]), graph.constant(np.float32(1))])
     weight = graph.add("Mul", [weight, graph.add("Gather", [graph.constant(inverse_document_frequency), term])])
 
-    size = graph.add("Squeeze", [graph.add("Shape", ["text"]), first])
-    zero, one = graph.constant(np.array(0)), graph.constant(np.array(1))
-    texts = graph.add("Unsqueeze", [graph.add("Range", [zero, size, one]), second])
     belongs = graph.add("Cast", [graph.add("Equal", [texts, row])], to=TensorProto.FLOAT)
-    placed = graph.add("Mul", [belongs, weight])
-
-    norm = graph.add("Sqrt", [graph.add("ReduceSumSquare", [placed, second], keepdims=1)])
-    norm = graph.add("Max", [norm, graph.constant(np.float32(NORM_MIN))])
+    shares = graph.add("Mul", [belongs, graph.add("Div", [weight, count])])
+    squares = graph.add("ReduceSum", [graph.add("Mul", [shares, weight]), second], keepdims=1)
+    norm = graph.add("Max", [graph.add("Sqrt", [squares]), graph.constant(np.float32(NORM_MIN))])
     gathered = graph.add("Cast", [graph.add("Gather", [graph.constant(coefficients), term])], to=TensorProto.FLOAT)
-    return graph.add("Div", [graph.add("MatMul", [placed, gathered]), norm])
+    return graph.add("Div", [graph.add("MatMul", [shares, gathered]), norm])

@@ -9,21 +9,26 @@ equal. So they only use what both do alike:
   `?.` and `...` are words of a question about code. Everything else separates. Python's `re` and
   ONNX Runtime's RE2 differ on what `\\w` and `\\b` mean, not on this; and the first character decides
   which kind a token is, so that "first alternative" and "longest match" are the same.
-- A longer run is cut into several tokens, and only the first TOKENS_MAX tokens of a text count.
-  Together they bound what one request can cost.
-- Character runs do not cross tokens. TOKEN_START and TOKEN_END mark the edges, so that a run tells
-  a prefix from a suffix. They are the marks of ONNX Runtime's Tokenizer.
+- A longer run is cut into several tokens, and only the first TOKENS_MAX tokens and CHARACTERS_MAX
+  characters of a text count. That bounds what one request can cost.
+- Runs of characters do not cross tokens, nor are they cut where a long token is. EDGE stands for
+  what is before and behind a token, so that a run tells a prefix from a suffix.
 """
 
 import re
+import string
 
-TOKEN_PATTERN = r"[a-z0-9_$]{1,24}|[!-#%-/:-@\[-^`{-~]{1,3}"
+LETTERS = string.ascii_lowercase + string.digits + "_$"
+SYMBOLS = "".join(sorted(set(string.punctuation) - set(LETTERS)))
 TOKENS_MAX = 256
-TOKEN_START = "\x02"
-TOKEN_END = "\x03"
+CHARACTERS_MAX = 2048
+EDGE = " "
 CHARACTERS_PER_TERM = 3
 
+_LETTER, _SYMBOL = "[a-z0-9_$]", r"[!-#%-/:-@\[-^`{-~]"
+TOKEN_PATTERN = f"{_LETTER}{{1,24}}|{_SYMBOL}{{1,3}}"
 _TOKEN = re.compile(TOKEN_PATTERN)
+_LONG_TOKEN = re.compile(f"{_LETTER}+|{_SYMBOL}+")
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -38,11 +43,11 @@ def word_terms(text):
 
 
 def character_terms(text):
-    """Runs of CHARACTERS_PER_TERM neighbouring characters, the marks included."""
+    """Runs of CHARACTERS_PER_TERM neighbouring characters of a token and its edges."""
     terms = []
-    for token in tokens(text):
-        marked = TOKEN_START + token + TOKEN_END
+    for token in _LONG_TOKEN.findall(text.translate(_LOWER)[:CHARACTERS_MAX]):
+        edged = EDGE + token + EDGE
         terms.extend(
-            marked[start : start + CHARACTERS_PER_TERM] for start in range(len(marked) - CHARACTERS_PER_TERM + 1)
+            edged[start : start + CHARACTERS_PER_TERM] for start in range(len(edged) - CHARACTERS_PER_TERM + 1)
         )
     return terms

@@ -40,6 +40,7 @@ EDGE_CASES = [
     "x" * 20_000,
     "=>" * 10_000,
     "".join(map(chr, range(1, 2000))),
+    " " * 2047 + "sort array",
 ]
 
 
@@ -287,7 +288,10 @@ class GraphTest(unittest.TestCase):
 
     def test_terms(self):
         self.assertEqual(terms.word_terms("A=>B"), ["a", "=>", "b", "a =>", "=> b"])
-        self.assertEqual(terms.character_terms("Map"), ["\x02ma", "map", "ap\x03"])
+        self.assertEqual(terms.character_terms("Map"), [" ma", "map", "ap "])
+        self.assertEqual(terms.character_terms("a=>b"), [" a ", " =>", "=> ", " b "])
+        self.assertEqual(len(terms.character_terms("a" * 30)), 30)
+        self.assertEqual(terms.character_terms("a" * 9000), terms.character_terms("a" * terms.CHARACTERS_MAX))
         self.assertEqual(len(terms.tokens("a " * 1000)), terms.TOKENS_MAX)
 
 
