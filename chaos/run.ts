@@ -30,6 +30,8 @@ const secondModelShare = 0.2;
 /** How long after the deadline a response may still come. */
 const graceMs = 5000;
 const readyWithinMs = 60_000;
+/** Where so many are not answered yet, no further poison is sent: they would only wait for each other. */
+const poisonsMax = 4;
 /** After the last fault is over. */
 const recoversWithinMs = 10_000;
 const progressEveryMs = 15_000;
@@ -43,6 +45,7 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
   const judge = makeJudge(timeline, target.formOf);
   const startedAt = now();
   let sent = 0;
+  let poisons = 0;
   let isCalm = false;
 
   const isTrouble = () =>
@@ -87,11 +90,14 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
   };
 
   const poison = async (fault: Fault) => {
+    if (poisons === poisonsMax) return;
+    poisons++;
     const model = pick(target.models, fault.victim);
     const input = await target.poison(fault.poison, model, String(Math.round(fault.atMs)));
     const client = openClient();
     await sendUntilAnswered(client, input, makeRandom(options.seed, `poison ${fault.atMs}`));
     client.close();
+    poisons--;
     await target.isReady(readyWithinMs);
   };
 

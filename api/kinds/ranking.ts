@@ -32,7 +32,7 @@ function writeEntries({ classes, values }: Scores, labels: readonly Label[]): st
   let entries = '';
   for (let at = 0; at < classes.length; at++) {
     if (at > 0) entries += ',';
-    entries += openings[classes[at] as number] + writeScore(values[at] as number) + ']';
+    entries += `${openings[classes[at] as number]}${writeScore(values[at] as number)}]`;
   }
   return entries;
 }

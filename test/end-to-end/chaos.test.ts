@@ -113,6 +113,18 @@ describe('the chaos harness', () => {
     expect(summarize()).toMatchObject({ failed_by_design: 2, wrong: 2 });
   });
 
+  test('lets a poison wait for others, but not for itself', () => {
+    const { record, summarize, timeline } = makeBench();
+    const late = problem(504, 'deadline_exceeded');
+    timeline.begin('poison');
+    timeline.begin('poison');
+    record({ poison: 'crash' }, late);
+    expect(summarize()).toMatchObject({ refused: { '504': 0 }, lost: 1 });
+    timeline.begin('poison');
+    record({ poison: 'crash' }, late);
+    expect(summarize()).toMatchObject({ refused: { '504': 1 }, lost: 1 });
+  });
+
   test.each(['at once', 'later'])('notices a second response that comes %s', async (when) => {
     const response = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}';
     const server = createServer((socket) => {
