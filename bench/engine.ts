@@ -4,11 +4,9 @@
 // batch size and threads, alternating in one run. The worker gets its work as it always does, from
 // Redis, with real payloads; only HTTP and decoding are left out, which run on other machines.
 
-import { execFileSync, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync } from 'node:fs';
-import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { makeDispatcher } from '../api/dispatcher.js';
@@ -19,7 +17,6 @@ import { makeKeys, nowMs } from '../shared/contract.js';
 import { makeLogger } from '../shared/log.js';
 import { type Model, readModels } from '../shared/models.js';
 import { connectConsumer, connectProducer, waitUntilReady } from '../shared/redis.js';
-import { packageDirectory } from '../shared/version.js';
 import { sampleInput } from '../worker/kinds.js';
 import { median } from './load.js';
 import { makeModelsDirectory } from './models.js';
@@ -37,14 +34,10 @@ const { values } = parseArgs({
 });
 const batchSize = Number(values.batch);
 const seconds = Number(values.seconds);
-const directory = makeModelsDirectory(
-  values.model,
-  {
-    batch: { max: batchSize },
-    device: { type: 'cpu', threads: Number(values.threads) },
-  },
-  values.model === 'resnet152' ? generateResnet152() : undefined,
-);
+const directory = makeModelsDirectory(values.model, {
+  batch: { max: batchSize },
+  device: { type: 'cpu', threads: Number(values.threads) },
+});
 
 const service = await startBenchService({
   models: values.model,
@@ -81,20 +74,6 @@ await feeder.close();
 await service.close();
 directory.remove();
 process.exit(0);
-
-/** A network of the architecture with seeded weights: as fast as the real one, and not to be pulled. */
-function generateResnet152(): string {
-  const root = packageDirectory();
-  const file = path.join(root, 'data/bench/resnet152.onnx');
-  if (existsSync(file)) return file;
-  mkdirSync(path.dirname(file), { recursive: true });
-  const parameters = ['bench/requirements.txt', 'bench/resnet152.py', '--out', file];
-  execFileSync(process.execPath, ['cli/python.mjs', ...parameters, '--seed', '7', '--time', '0'], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  });
-  return file;
-}
 
 /** Keeps the queue filled, as an API under load does. */
 async function makeFeeder(target: Model, redisUrl: string) {

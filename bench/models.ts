@@ -1,8 +1,18 @@
 // A models folder for one benchmark: the model as it is, with some of its settings changed.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import process from 'node:process';
 import { dump, load } from 'js-yaml';
 import type { Manifest } from '../shared/manifest.js';
 import { packageDirectory } from '../shared/version.js';
@@ -10,7 +20,6 @@ import { packageDirectory } from '../shared/version.js';
 export function makeModelsDirectory(
   name: string,
   changes: { batch?: Partial<Manifest['batch']>; device?: Partial<Manifest['device']> },
-  file?: string,
 ) {
   const original = path.join(packageDirectory(), 'models', name);
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-models-'));
@@ -20,7 +29,9 @@ export function makeModelsDirectory(
     source: { file: string };
     output: { labels: string };
   };
-  symlinkSync(file ?? path.join(original, manifest.source.file), path.join(folder, 'model.onnx'));
+  const file =
+    name === 'resnet152' ? generateResnet152() : path.join(original, manifest.source.file);
+  symlinkSync(file, path.join(folder, 'model.onnx'));
   const changed = {
     ...manifest,
     ...changes,
@@ -32,4 +43,18 @@ export function makeModelsDirectory(
   };
   writeFileSync(path.join(folder, 'model.yaml'), dump(changed));
   return { path: directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
+}
+
+/** A network of the architecture with seeded weights: as fast as the real one, and not to be pulled. */
+function generateResnet152(): string {
+  const root = packageDirectory();
+  const file = path.join(root, 'data/bench/resnet152.onnx');
+  if (existsSync(file)) return file;
+  mkdirSync(path.dirname(file), { recursive: true });
+  const parameters = ['bench/requirements.txt', 'bench/resnet152.py', '--out', file];
+  execFileSync(process.execPath, ['cli/python.mjs', ...parameters, '--seed', '7', '--time', '0'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
+  return file;
 }

@@ -142,14 +142,13 @@ const reach = 4;
 
 /**
  * libvips' resize shifts an image that it enlarges by half a pixel (libvips/libvips#4841), so
- * enlarging is done as an affine transformation between the centres of the pixels. In steps of
- * their own, since sharp does its operations in an order of its own.
+ * enlarging is done as an affine transformation between the centres of the pixels. In a step of its
+ * own, since sharp would do it before the edges are repeated.
  */
 async function enlarge(image: Sharp, region: Region, input: ImageInput): Promise<Buffer> {
   const [x, y] = [input.width / region.width, input.height / region.height];
   const raw = { depth: 'uchar' } as const;
-  const pixels = await image.raw(raw).toBuffer({ resolveWithObject: true });
-  const padded = await sharp(pixels.data, { raw: pixels.info })
+  const padded = await image
     .extend({ top: reach, bottom: reach, left: reach, right: reach, extendWith: 'copy' })
     .raw(raw)
     .toBuffer({ resolveWithObject: true });
@@ -162,10 +161,22 @@ async function enlarge(image: Sharp, region: Region, input: ImageInput): Promise
     })
     .raw(raw)
     .toBuffer({ resolveWithObject: true });
-  return sharp(large.data, { raw: large.info })
-    .extract({ left, top, width: input.width, height: input.height })
-    .raw(raw)
-    .toBuffer();
+  return cutOut(large.data, large.info, { left, top, width: input.width, height: input.height });
+}
+
+/** The pixels of a region. */
+function cutOut(
+  pixels: Buffer,
+  { width, channels }: { width: number; channels: number },
+  region: Region,
+): Buffer {
+  const rowBytes = region.width * channels;
+  const cut = Buffer.allocUnsafe(region.height * rowBytes);
+  for (let row = 0; row < region.height; row++) {
+    const start = ((region.top + row) * width + region.left) * channels;
+    pixels.copy(cut, row * rowBytes, start, start + rowBytes);
+  }
+  return cut;
 }
 
 /** `{"name": "<base64>", …}`, or the base64 alone. */
