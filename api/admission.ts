@@ -21,7 +21,6 @@ import { ScorelineError } from '../shared/errors.js';
 import type { Peers, Traffic } from './peers.js';
 import { makeRate } from './rate.js';
 
-const retryAfterSecondsMax = 60;
 /** A longer time without an answer says that workers were away, not that they are slow. */
 const gapMsMax = 5000;
 /** The share of its deadline that a request may be expected to wait; the rest is for a rate that falls. */
@@ -96,7 +95,7 @@ export function makeAdmission(options: {
   const retryAfterSeconds = (queue: string, backlog: Backlog): number => {
     // Who has waited for so long in vain is as likely as not to wait for as long again.
     const ms = knownWaitMs(queue, backlog, 1) ?? backlog.quietMs();
-    return Math.min(Math.max(Math.round(ms / 1000), 1), retryAfterSecondsMax);
+    return ms / 1000;
   };
 
   const check = (request: AdmissionRequest) => {

@@ -12,8 +12,6 @@ import type { Redis } from '../shared/redis.js';
 import type { Identity } from './idempotency.js';
 import { queueUnavailable } from './queue.js';
 
-const retryAfterSecondsMax = 60;
-
 /** What is known of a request with a key. */
 export interface Known {
   /** The replies that are kept already, in the order of the request's items. */
@@ -124,10 +122,9 @@ function reused(): ScorelineError {
 }
 
 function full(resultsMax: number, nextMs: number): ScorelineError {
-  const seconds = Math.ceil(nextMs / 1000);
   return new ScorelineError(
     'overloaded',
     `Expected at most ${resultsMax} results that are kept for repeats; there is no room for more. Ask again after the time in Retry-After, or without an Idempotency-Key.`,
-    { retryAfterSeconds: Math.min(Math.max(seconds, 1), retryAfterSecondsMax) },
+    { retryAfterSeconds: Math.ceil(nextMs / 1000) },
   );
 }

@@ -1,6 +1,6 @@
 // An HTTP client on a raw socket, to 127.0.0.1 only. Light, since it runs on the cores it measures.
 
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 
 export interface Answer {
   readonly status: number;
@@ -36,53 +36,78 @@ export interface Client {
   close(): void;
 }
 
+/** Read at a time, into memory that is kept: a new buffer for each read cost as much as the read. */
+const readBytes = 16_384;
+
 /** A client that keeps its connection where the server does, and opens another where not. */
 export function makeClient(port: number): Client {
-  let socket: Socket | undefined;
+  let connection: Connection | undefined;
 
-  const open = async (): Promise<Socket> => {
-    if (socket === undefined || socket.destroyed) socket = await openSocket(port);
-    return socket;
+  const open = async (): Promise<Connection> => {
+    if (connection === undefined || connection.isClosed()) connection = await connectTo(port);
+    return connection;
   };
   return {
     open: async () => {
       await open();
     },
     ask: async (request) => {
-      const connection = await open();
-      const answer = await exchange(connection, request);
-      if (answer.isLast) connection.destroy();
+      const own = await open();
+      const answer = await own.exchange(request);
+      if (answer.isLast) own.close();
       return answer;
     },
-    close: () => socket?.destroy(),
+    close: () => connection?.close(),
   };
 }
 
-function exchange(socket: Socket, request: Buffer): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    let received: Buffer = Buffer.alloc(0);
-    const end = (settle: () => void) => {
-      socket.off('data', onData);
-      socket.off('close', onClose);
-      settle();
-    };
-    const onData = (chunk: Buffer) => {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      const answer = decodeAnswer(received);
-      if (answer) end(() => resolve(answer));
-    };
-    const onClose = () => end(() => reject(new Error('The server has closed the connection.')));
-    socket.on('data', onData);
-    socket.on('close', onClose);
-    socket.write(request);
-  });
+interface Connection {
+  exchange(request: Buffer): Promise<Answer>;
+  isClosed(): boolean;
+  close(): void;
 }
 
-function openSocket(port: number): Promise<Socket> {
+function connectTo(port: number): Promise<Connection> {
+  let received: Buffer | undefined;
+  let resolveAnswer: (answer: Answer) => void = () => {};
+  let rejectAnswer: (error: Error) => void = () => {};
+
+  const receive = (chunk: Buffer) => {
+    const bytes = received ? Buffer.concat([received, chunk]) : chunk;
+    const answer = decodeAnswer(bytes);
+    received = answer ? undefined : Buffer.from(bytes);
+    if (answer) resolveAnswer(answer);
+  };
+
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => resolve(socket));
+    const buffer = Buffer.allocUnsafe(readBytes);
+    const socket = connect({
+      port,
+      host: '127.0.0.1',
+      noDelay: true,
+      onread: {
+        buffer,
+        callback: (bytes) => {
+          receive(buffer.subarray(0, bytes));
+          return true;
+        },
+      },
+    });
     // Later errors end in 'close', which an exchange waits for.
     socket.on('error', reject);
+    socket.on('close', () => rejectAnswer(new Error('The server has closed the connection.')));
+    socket.once('connect', () =>
+      resolve({
+        exchange: (request) =>
+          new Promise((resolveExchange, rejectExchange) => {
+            resolveAnswer = resolveExchange;
+            rejectAnswer = rejectExchange;
+            socket.write(request);
+          }),
+        isClosed: () => socket.destroyed,
+        close: () => socket.destroy(),
+      }),
+    );
   });
 }
 

@@ -63,7 +63,7 @@ export type ErrorCode = keyof typeof errorTable;
 
 export class ScorelineError extends Error {
   readonly code: ErrorCode;
-  /** When to ask again, where that can be told. */
+  /** When to ask again, where that can be told: whole seconds, from 1 to 60. */
   readonly retryAfterSeconds: number | undefined;
 
   constructor(
@@ -74,7 +74,10 @@ export class ScorelineError extends Error {
     super(detail, { cause: options.cause });
     this.name = 'ScorelineError';
     this.code = code;
-    this.retryAfterSeconds = options.retryAfterSeconds;
+    this.retryAfterSeconds =
+      options.retryAfterSeconds === undefined
+        ? undefined
+        : Math.min(Math.max(Math.round(options.retryAfterSeconds), 1), 60);
   }
 }
 

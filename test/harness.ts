@@ -9,6 +9,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { Redis } from 'ioredis';
+import { waitUntil as holdsWithin } from '../chaos/wait.js';
 import { type Child, spawnChild } from '../cli/children.js';
 import { ensureRedisServer, findFreePort } from '../cli/redis.js';
 import { packageDirectory } from '../shared/version.js';
@@ -166,11 +167,8 @@ export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
   withinMs = 20_000,
 ): Promise<void> {
-  const until = Date.now() + withinMs;
-  while (!(await condition())) {
-    if (Date.now() > until) throw new Error(`Waited ${withinMs} ms in vain until ${what}.`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  if (await holdsWithin(condition, withinMs)) return;
+  throw new Error(`Waited ${withinMs} ms in vain until ${what}.`);
 }
 
 export interface Answer {
