@@ -5,7 +5,7 @@ import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import type { Scores } from '../shared/scores.js';
 import { type Engine, type InputTensor, openEngine } from './engine.js';
-import { rankScores, splitRows } from './kinds/scores.js';
+import { areNumbers, rankScores, splitRows } from './kinds/scores.js';
 import { bytesOfItem, type ItemInput, makeStack, sampleInput } from './kinds.js';
 
 export interface ScorerItem extends ItemInput {
@@ -67,7 +67,7 @@ export async function loadScorer(
     const { output, computeMs } = await engine.run(stack(items));
     const rows = splitRows(output, { items: items.length, classes: model.labels.length });
     const results = rows.map((row, index) =>
-      row.every(Number.isFinite)
+      areNumbers(row)
         ? { scores: rankScores(row, (items[index] as ScorerItem).top, manifest.output.activation) }
         : notNumbers,
     );

@@ -30,6 +30,14 @@ export function splitRows(
   );
 }
 
+/** A loop: `every` takes ten times as long, 15 µs for the 1000 classes of a picture. */
+export function areNumbers(row: Float32Array): boolean {
+  for (let index = 0; index < row.length; index++) {
+    if (!Number.isFinite(row[index])) return false;
+  }
+  return true;
+}
+
 /** The best `top` classes of one row, best first; equal scores in the order of their classes. */
 export function rankScores(
   row: Float32Array,
