@@ -29,6 +29,7 @@ class Settings:
 
 
 SHARPNESS_MAX = 100.0
+COEFFICIENT_MIN = 1e-12  # a class without coefficients has a step, too
 
 
 class SoftmaxSVC(LinearSVC):
@@ -111,7 +112,15 @@ def _fit_sharpness(decisions, truth):
 
 
 def _fold_in_sharpness(classifier, sharpness):
-    """Scales the coefficients and rounds them to float16, the precision of the file, so that
-    scikit-learn and the file agree."""
-    classifier.coef_ = (classifier.coef_ * sharpness).astype(np.float16).astype(np.float64)
+    """Scales the coefficients and rounds them to 8 bits, the precision of the file, so that scikit-learn
+    and the file agree."""
+    coefficients, steps = quantize(classifier.coef_ * sharpness)
+    classifier.coef_ = coefficients * steps[:, np.newaxis]
     classifier.intercept_ = (classifier.intercept_ * sharpness).astype(np.float32).astype(np.float64)
+
+
+def quantize(coefficients):
+    """[C, F] as whole numbers from -127 to 127 and, for each class, the step [C] between them."""
+    largest = np.maximum(np.abs(coefficients).max(axis=1), COEFFICIENT_MIN)
+    steps = (largest / 127).astype(np.float32).astype(np.float64)
+    return np.rint(coefficients / steps[:, np.newaxis]), steps
