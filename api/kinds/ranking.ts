@@ -25,7 +25,7 @@ export const ranking: OutputKind = {
 
 /**
  * `[<question id>,<answer id>,<score>],…`, of parts that are written already: all questions are in
- * every answer of `POST /score`, and JSON.stringify took four times as long.
+ * every answer of `POST /score`, and JSON.stringify took twice as long.
  */
 function writeEntries({ classes, values }: Scores, labels: readonly Label[]): string {
   const openings = openingsOf(labels);
