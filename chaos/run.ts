@@ -90,7 +90,6 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
   };
 
   const poison = async (fault: Fault) => {
-    if (poisons === poisonsMax) return;
     poisons++;
     const model = pick(target.models, fault.victim);
     const input = await target.poison(fault.poison, model, String(Math.round(fault.atMs)));
@@ -112,7 +111,7 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
 
   const suffer = async (fault: Fault) => {
     const happen = { poison, 'hang-up': hangUp, ...target.faults }[fault.kind];
-    if (!happen) return;
+    if (!happen || (fault.kind === 'poison' && poisons === poisonsMax)) return;
     const end = timeline.begin(fault.kind);
     await happen(fault);
     end();
