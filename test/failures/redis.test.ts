@@ -159,7 +159,7 @@ describe('a Redis that restarts', () => {
       // More than a worker holds.
       const inputs = Array.from({ length: 20 }, (_, at) => countFor(60, at % 10));
       const answers = inputs.map((input) => scene.count(input));
-      await scene.untilWaiting(1);
+      await scene.untilAccepted(answers);
       await scene.redis.stop();
       await scene.redis.start();
       for (const [at, answer] of answers.entries()) {

@@ -5,11 +5,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { Queue } from 'bullmq';
 import { expect } from 'vitest';
 import { findDifference, type Ranked } from '../../chaos/expected.js';
 import { prepareInputs, scoreTolerance } from '../../chaos/inputs.js';
 import { copyModels } from '../../chaos/models.js';
-import { makeKeys } from '../../shared/contract.js';
+import { type BatchJob, makeKeys } from '../../shared/contract.js';
 import { findModel, readModels } from '../../shared/models.js';
 import {
   type Answer,
@@ -41,6 +42,8 @@ export interface Scene {
   untilHeld(jobs: number): Promise<void>;
   /** Resolves when so many of the counter's jobs wait for a worker. */
   untilWaiting(jobs: number): Promise<void>;
+  /** Resolves when each of the requests is answered, or in the counter's queue or with a worker. */
+  untilAccepted(answers: readonly Promise<Answer>[]): Promise<void>;
   /** Resolves to the first line of the log, as yet or to come, whose message begins like that. */
   untilLogged(message: string): Promise<LogLine>;
 }
@@ -127,6 +130,22 @@ function makeScene(redis: TestRedis, service: Service): Scene {
     ask: (question, options) => send(faqName, question.text, options),
     untilHeld: (jobs) => untilLength('active', jobs),
     untilWaiting: (jobs) => untilLength('wait', jobs),
+    untilAccepted: async (answers) => {
+      let settled = 0;
+      for (const answer of answers) {
+        answer.finally(() => settled++).catch(() => {});
+      }
+      const queue = new Queue<BatchJob>(counterQueue, { connection: redis.client, prefix: keys.prefix });
+      const countItems = async () => {
+        const jobs = await queue.getJobs(['wait', 'active']);
+        return jobs.reduce((items, job) => items + job.data.items.length, 0);
+      };
+      await waitUntil(
+        `${answers.length} requests are accepted`,
+        async () => settled + (await countItems()) >= answers.length,
+      );
+      await queue.close();
+    },
     untilLogged: async (message) => {
       const find = () => service.log.find((line) => line.msg.startsWith(message));
       await waitUntil(`"${message}" is logged`, () => find() !== undefined);
