@@ -148,7 +148,7 @@ describe('a client that wastes time', () => {
 describe('an item that nobody waits for any more', () => {
   test('is dropped before it costs model time, and counted', async () => {
     await withScene({}, async (scene) => {
-      const blocker = countFor(900, 1);
+      const blocker = countFor(3000, 1);
       await scene.howFast();
       // A batch is handed over when the run before it is expected to end, which is as long as this.
       expectCounted(await scene.count(blocker), blocker);

@@ -5,12 +5,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { Queue } from 'bullmq';
 import { expect } from 'vitest';
 import { findDifference, type Ranked } from '../../chaos/expected.js';
 import { prepareInputs, scoreTolerance } from '../../chaos/inputs.js';
 import { copyModels } from '../../chaos/models.js';
-import { type BatchJob, makeKeys } from '../../shared/contract.js';
+import { makeKeys } from '../../shared/contract.js';
 import { findModel, readModels } from '../../shared/models.js';
 import {
   type Answer,
@@ -135,16 +134,21 @@ function makeScene(redis: TestRedis, service: Service): Scene {
       for (const answer of answers) {
         answer.finally(() => settled++).catch(() => {});
       }
-      const queue = new Queue<BatchJob>(counterQueue, { connection: redis.client, prefix: keys.prefix });
+      const queue = `${keys.prefix}:${counterQueue}`;
       const countItems = async () => {
-        const jobs = await queue.getJobs(['wait', 'active']);
-        return jobs.reduce((items, job) => items + job.data.items.length, 0);
+        const lists = ['wait', 'active'].map((list) =>
+          redis.client.lrange(`${queue}:${list}`, 0, -1),
+        );
+        const ids = new Set((await Promise.all(lists)).flat());
+        const jobs = await Promise.all(
+          [...ids].map((id) => redis.client.hget(`${queue}:${id}`, 'data')),
+        );
+        return jobs.reduce((items, job) => items + (job ? JSON.parse(job).items.length : 0), 0);
       };
       await waitUntil(
         `${answers.length} requests are accepted`,
         async () => settled + (await countItems()) >= answers.length,
       );
-      await queue.close();
     },
     untilLogged: async (message) => {
       const find = () => service.log.find((line) => line.msg.startsWith(message));
