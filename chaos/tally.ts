@@ -20,6 +20,8 @@ export interface Summary {
   readonly faults: Readonly<Record<string, number>>;
   readonly slowest_recovery_ms: number;
   readonly slowest_recovery_ms_by_fault: Readonly<Record<string, number>>;
+  /** Of faults that stood alone. */
+  readonly slowest_lone_recovery_ms_by_fault: Readonly<Record<string, number>>;
   /** How long a right answer took at most. */
   readonly slowest_answer_ms: number;
   readonly well: boolean;
@@ -128,6 +130,7 @@ export function makeTally(options: {
         faults: timeline.counts(),
         slowest_recovery_ms: Math.max(0, ...Object.values(recoveries)),
         slowest_recovery_ms_by_fault: recoveries,
+        slowest_lone_recovery_ms_by_fault: roundAll(timeline.loneRecoveries()),
         slowest_answer_ms: Math.round(slowestAnswerMs),
         well: !isIll && [...right.values()].every((count) => count > 0),
       };
@@ -163,6 +166,7 @@ export function formatSummary(summary: Summary): string {
       `${summary.slowest_recovery_ms} ms`,
       list(summary.slowest_recovery_ms_by_fault, ' ms'),
     ],
+    ['of a lone fault', '', list(summary.slowest_lone_recovery_ms_by_fault, ' ms')],
     ['slowest answer', `${summary.slowest_answer_ms} ms`],
     ['faults', sum(Object.values(summary.faults)), list(summary.faults)],
     ['well afterwards', summary.well ? 'yes' : 'no'],

@@ -12,6 +12,8 @@ export interface Disturbance {
 /** What a fault leaves behind (connections that are made again, jobs that are taken over) ends within this. */
 const aftermathMs = 2000;
 
+type SlowestMs = Partial<Record<FaultKind, number>>;
+
 export interface Timeline {
   /** Notes that a fault begins; the call that is returned notes that it is over. */
   begin(kind: FaultKind): () => void;
@@ -23,7 +25,9 @@ export interface Timeline {
    * The longest time from a fault to the first right answer of a model to a request that was sent
    * after it, by the kind of fault.
    */
-  recoveries(): Partial<Record<FaultKind, number>>;
+  recoveries(): SlowestMs;
+  /** The same of the faults that stood alone: nothing else was broken shortly before or meanwhile. */
+  loneRecoveries(): SlowestMs;
   /** How often each kind of fault happened. */
   counts(): Partial<Record<FaultKind, number>>;
   /** Whether each model has answered since the last fault. */
@@ -33,7 +37,20 @@ export interface Timeline {
 export function makeTimeline(models: readonly string[], now: () => number): Timeline {
   const disturbances: Disturbance[] = [];
   const unanswered = new Map<string, Disturbance[]>(models.map((model) => [model, []]));
-  const slowestMs: Partial<Record<FaultKind, number>> = {};
+  const slowest: SlowestMs = {};
+  const slowestLone: SlowestMs = {};
+
+  const during: Timeline['during'] = (from, until, kinds) =>
+    disturbances.filter(
+      (fault) =>
+        fault.kind !== 'hang-up' &&
+        (!kinds || kinds.includes(fault.kind)) &&
+        fault.from <= until &&
+        (fault.until ?? Number.POSITIVE_INFINITY) + aftermathMs >= from,
+    );
+  const note = (recoveries: SlowestMs, { kind, from }: Disturbance) => {
+    recoveries[kind] = Math.max(recoveries[kind] ?? 0, now() - from);
+  };
 
   return {
     begin(kind) {
@@ -45,25 +62,20 @@ export function makeTimeline(models: readonly string[], now: () => number): Time
         disturbance.until ??= now();
       };
     },
-    during: (from, until, kinds) =>
-      disturbances.filter(
-        (fault) =>
-          fault.kind !== 'hang-up' &&
-          (!kinds || kinds.includes(fault.kind)) &&
-          fault.from <= until &&
-          (fault.until ?? Number.POSITIVE_INFINITY) + aftermathMs >= from,
-      ),
+    during,
     answered(model, sentAt) {
       const waiting = unanswered.get(model) ?? [];
-      for (const { kind, from } of waiting.filter((fault) => fault.from <= sentAt)) {
-        slowestMs[kind] = Math.max(slowestMs[kind] ?? 0, now() - from);
+      for (const fault of waiting.filter((fault) => fault.from <= sentAt)) {
+        note(slowest, fault);
+        if (during(fault.from, now()).length === 1) note(slowestLone, fault);
       }
       unanswered.set(
         model,
         waiting.filter((fault) => fault.from > sentAt),
       );
     },
-    recoveries: () => ({ ...slowestMs }),
+    recoveries: () => ({ ...slowest }),
+    loneRecoveries: () => ({ ...slowestLone }),
     counts() {
       const counts: Partial<Record<FaultKind, number>> = {};
       for (const { kind } of disturbances) counts[kind] = (counts[kind] ?? 0) + 1;
