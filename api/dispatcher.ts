@@ -4,7 +4,8 @@
 // meanwhile share the next job. A lane with fewer than two jobs unanswered sends at once, so a
 // system that is not busy adds no delay. With two, one is worked on and the other is next, and the
 // items that come gather until one of the two is answered, a job is full, or `lingerMs` has passed,
-// which is far less than they will wait anyway.
+// which is far less than they will wait anyway. Where the last answer had waited for long, a tenth of
+// that is no more: under overload, admitted one by one, they would otherwise be as many jobs.
 //
 // A job costs API, Redis and worker about 1 ms of processor time together, however many items it
 // holds. So where a model's batches take a few milliseconds, a job holds several of them.
@@ -17,6 +18,9 @@ import type { Queue } from './queue.js';
 import { clientClosed, type Replies, type ScoredReply } from './replies.js';
 
 const lingerMsDefault = 6;
+/** Where items wait in the queue for long, they gather for this share of it, up to a limit. */
+const lingerShare = 0.1;
+const lingerMsMax = 250;
 /** Jobs that are unanswered before the next items gather. */
 const jobsAhead = 2;
 /** A job holds as many batches as this model time has room for, so that work still spreads. */
@@ -56,6 +60,8 @@ interface Lane {
   unansweredJobs: number;
   /** The model's time for the last batch that was answered. */
   batchMs: number;
+  /** How long the last item that was answered had waited for a worker. */
+  queueMs: number;
   /** Ends the gathering. */
   hurry: () => void;
 }
@@ -87,6 +93,7 @@ export function makeDispatcher(options: {
       sending: false,
       unansweredJobs: 0,
       batchMs: jobComputeMsMax,
+      queueMs: 0,
       hurry: () => {},
     };
     lanes.set(model.queue, lane);
@@ -110,7 +117,8 @@ export function makeDispatcher(options: {
 
   const linger = (lane: Lane) =>
     new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, lingerMs);
+      const longMs = Math.min(lane.queueMs * lingerShare, lingerMsMax);
+      const timer = setTimeout(resolve, Math.max(lingerMs, longMs));
       lane.hurry = () => {
         clearTimeout(timer);
         resolve();
@@ -155,6 +163,7 @@ export function makeDispatcher(options: {
       };
       reply.then(({ timing }) => {
         lane.batchMs = timing.computeMs;
+        lane.queueMs = timing.queueMs;
         settled();
       }, settled);
       return {

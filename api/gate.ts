@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { nowMs } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
-import { readDeadlineAt } from './parameters.js';
+import { type Given, readDeadlineAt } from './parameters.js';
 import { sendProblem } from './problem.js';
 import type { Scoring } from './scoring.js';
 
@@ -21,10 +21,10 @@ export function makeGate(options: { models: readonly Model[]; scoring: Scoring }
   const { models, scoring } = options;
 
   /** The model, where the address alone tells. */
-  const modelOf = (path: string, query: URLSearchParams): Model | undefined => {
+  const modelOf = (path: string, query: Given): Model | undefined => {
     const isReference = path === '/score';
-    const name = isReference ? query.get('model') : address.exec(path)?.[1];
-    if (isReference && name === null && models.length === 1) return models[0];
+    const name = isReference ? query.model : address.exec(path)?.[1];
+    if (isReference && name === undefined && models.length === 1) return models[0];
     return models.find((model) => model.name === name);
   };
 
@@ -32,11 +32,11 @@ export function makeGate(options: { models: readonly Model[]; scoring: Scoring }
     // A result that is there is answered whatever the load; the key is looked up later.
     if (request.method !== 'POST' || request.headers['idempotency-key'] !== undefined) return false;
     const [path = '', text] = (request.url ?? '').split('?', 2);
-    const query = new URLSearchParams(text);
+    const query = text === undefined ? {} : Object.fromEntries(new URLSearchParams(text));
     const model = modelOf(path, query);
     if (!model) return false;
     try {
-      scoring.check(model, readDeadlineAt(request, Object.fromEntries(query), model, nowMs()));
+      scoring.check(model, readDeadlineAt(request, query, model, nowMs()));
       return false;
     } catch (error) {
       if (!(error instanceof ScorelineError)) throw error;

@@ -4,6 +4,9 @@
 
 import { type Client, makeClient } from './client.js';
 
+/** What is due is sent in steps: to wake up for each request alone costs as much as to send it. */
+const stepMs = 5;
+
 export interface OpenLoad {
   /** The ports of 127.0.0.1 to send to, in turn. */
   readonly ports: readonly number[];
@@ -76,7 +79,7 @@ export async function runOpenLoop(load: OpenLoad): Promise<OpenRun> {
       send(dueAt);
       dueAt += (-Math.log(1 - Math.random()) * 1000) / load.perSecond;
     }
-    await delay(1);
+    await delay(stepMs);
   }
   return {
     startedAt,

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { makeDispatcher, type PreparedInput, type Submission } from '../../api/dispatcher.js';
 import { makeReplies } from '../../api/replies.js';
-import { type BatchJob, nowMs } from '../../shared/contract.js';
+import { type BatchJob, nowMs, type Timing } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
 import { makeSampleModel } from './sample-model.js';
@@ -14,7 +14,7 @@ interface Added {
   reject(error: Error): void;
 }
 
-const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
+const timing: Timing = { queueMs: 1, batchMs: 0, computeMs: 100, batchSize: 1 };
 const unavailable = () => new ScorelineError('queue_unavailable', 'Redis is away.');
 
 /** A dispatcher before a queue whose every `add` the test ends. */
@@ -53,10 +53,10 @@ function makeObserved({ lingerMs = 0 } = {}) {
     },
     /** The texts of each job, in the order of the adds. */
     jobs: () => added.map(({ job }) => job.items.map((item) => item.text).join('')),
-    /** Answers every item of a job, whose batch has taken so long. */
-    answer: async (index: number, computeMs = 100) => {
+    /** Answers every item of a job, which has taken so long. */
+    answer: async (index: number, taken: Partial<Timing> = {}) => {
       for (const { id } of added[index]?.job.items ?? []) {
-        replies.settle({ id, scores: '', timing: { ...timing, computeMs } });
+        replies.settle({ id, scores: '', timing: { ...timing, ...taken } });
       }
       await everythingDone();
     },
@@ -173,6 +173,26 @@ describe('a lane with two jobs unanswered', () => {
     expect(jobs()).toEqual(['a', 'b', 'c']);
   });
 
+  test.each([
+    { queueMs: 50, gatheredMs: 6 },
+    { queueMs: 1000, gatheredMs: 100 },
+    { queueMs: 60_000, gatheredMs: 250 },
+  ])(
+    'gathers for $gatheredMs ms where items wait for $queueMs ms',
+    async ({ queueMs, gatheredMs }) => {
+      const { submit, jobs, end, answer } = await makeBusy();
+      await answer(0, { queueMs });
+      submit('c');
+      await end(2);
+      submit('d');
+      await passMs(gatheredMs - 1);
+      expect(jobs()).toEqual(['a', 'b', 'c']);
+      submit('e');
+      await passMs(1);
+      expect(jobs()).toEqual(['a', 'b', 'c', 'de']);
+    },
+  );
+
   test('gathers no more than a job holds', async () => {
     const { submit, jobs } = await makeBusy();
     for (const text of 'cde') submit(text);
@@ -201,7 +221,7 @@ describe('a job', () => {
     const { submit, added, end, answer } = makeObserved();
     submit('a');
     await end(0);
-    await answer(0, computeMs);
+    await answer(0, { computeMs });
     for (let item = 0; item < 30; item++) submit('b');
     await end(1);
     expect(added[2]?.job.items).toHaveLength(batches * 3);
