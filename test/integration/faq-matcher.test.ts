@@ -98,7 +98,8 @@ describe('the FAQ matcher', () => {
     for (const [index, text] of texts.entries()) {
       const [alone] = await scoreAll([text]);
       for (const [label, score] of (alone as number[]).entries()) {
-        expect(Math.abs(score - (together[index]?.[label] as number))).toBeLessThan(1e-6);
+        // A float32 sum over some hundred terms, in another order.
+        expect(Math.abs(score - (together[index]?.[label] as number))).toBeLessThan(1e-5);
       }
     }
   });
