@@ -131,7 +131,7 @@ function print() {
   const refusalsMs = sort(refused.map(({ dueAt, endedAt }) => endedAt - dueAt));
   const retryAfter = judgeRetryAfter(refused, accepted);
   const trend = (key: keyof Memory) =>
-    Math.max(...memory.slice(1).map((sample) => sample[key])) / Number(memory[0]?.[key]);
+    Math.max(...memory.map((sample) => sample[key])) / Number(memory[0]?.[key]);
   const inEach = (key: 'peak' | 'offered' | 'right', digits: number) =>
     rounds.map((round) => round[key].toFixed(digits)).join(', ');
 
@@ -166,8 +166,8 @@ function print() {
     hung: hung.length,
     retry_after_right: retryAfter.right,
     asked_again_answered: again.answered / again.asked,
-    api_memory_after_first_load: trend('api'),
-    redis_memory_after_first_load: trend('redis'),
+    api_memory_most_to_first: trend('api'),
+    redis_memory_most_to_first: trend('redis'),
   });
 }
 
