@@ -32,7 +32,7 @@ export function makeGate(options: { models: readonly Model[]; scoring: Scoring }
     // A result that is there is answered whatever the load; the key is looked up later.
     if (request.method !== 'POST' || request.headers['idempotency-key'] !== undefined) return false;
     const [path = '', text] = (request.url ?? '').split('?', 2);
-    const query = text === undefined ? {} : Object.fromEntries(new URLSearchParams(text));
+    const query = Object.fromEntries(new URLSearchParams(text));
     const model = modelOf(path, query);
     if (!model) return false;
     try {
