@@ -48,7 +48,14 @@ export function makeClients(
         isAddRefused: false,
       },
       submittedAt: Number.POSITIVE_INFINITY,
-      ...{ settled: 0, deaths: 0, deathsMax: 0, strikes: 0, abandonedAt: new Set() },
+      ...{
+        settled: 0,
+        deaths: 0,
+        deathsMax: 0,
+        strikes: 0,
+        isTooSlow: false,
+        abandonedAt: new Set(),
+      },
     };
     inputs.push(input);
     return input;
@@ -82,7 +89,7 @@ export function makeClients(
       case 'model_failed':
         return some(({ nature }) => nature === 'throws');
       case 'model_crashed':
-        return some((input) => isFatal(input) || input.strikes > strikesMax);
+        return some((input) => isFatal(input) || input.isTooSlow || input.strikes > strikesMax);
       case 'deadline_exceeded':
         return isOver;
       case 'queue_unavailable':

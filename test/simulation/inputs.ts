@@ -23,6 +23,8 @@ export interface Input {
   deathsMax: number;
   /** How often it was about to be tried alone. */
   strikes: number;
+  /** It was at work alone for longer than its model may take. */
+  isTooSlow: boolean;
 }
 
 export function numberOf(input: { text?: string | undefined; bytes?: Uint8Array | undefined }) {

@@ -3,6 +3,7 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
+import { nowMs } from '../../shared/contract.js';
 import type { Model } from '../../shared/models.js';
 import type { Redis as RealRedis } from '../../shared/redis.js';
 import { type Consumer, makeConsumer } from '../../worker/consumer.js';
@@ -106,7 +107,7 @@ function startPlace(context: WorkerContext, model: Model): Place {
   const taking = makeTaking(context, model);
   const cells: Cells = {
     take: () => {
-      const child = new ModelledChild(context);
+      const child = new ModelledChild(context, model.manifest.runMsMax);
       children.add(child);
       return child as unknown as ChildProcess;
     },
@@ -203,13 +204,16 @@ function endBy(inputs: readonly Input[], end: () => void) {
 /** The process of the quarantine. */
 class ModelledChild extends EventEmitter {
   readonly #context: WorkerContext;
+  readonly #runMsMax: number;
   #isOver = false;
   /** What it runs, for which it is to blame when it is killed. */
   #inputs: readonly Input[] = [];
+  #startedAt = 0;
 
-  constructor(context: WorkerContext) {
+  constructor(context: WorkerContext, runMsMax: number) {
     super();
     this.#context = context;
+    this.#runMsMax = runMsMax;
   }
 
   send(message: ToQuarantine): void {
@@ -221,6 +225,7 @@ class ModelledChild extends EventEmitter {
     }
     const inputs = world.startBatch(process, message);
     this.#inputs = inputs;
+    this.#startedAt = nowMs();
     void this.#later(`quarantine of ${inputs.map(({ number }) => number)}`, () => {
       if (inputs.some(({ nature }) => nature === 'kills')) return this.kill();
       if (inputs.some(({ nature }) => nature === 'hangs')) return;
@@ -233,6 +238,9 @@ class ModelledChild extends EventEmitter {
     if (this.#isOver) return;
     this.#isOver = true;
     const { network } = this.#context.world;
+    const [only, ...others] = this.#inputs;
+    const isOverLimit = nowMs() - this.#startedAt >= this.#runMsMax;
+    if (only && others.length === 0 && isOverLimit) only.isTooSlow = true;
     void network.stepOf(this.#context.process, 'a cell ends').then(() => {
       endBy(this.#inputs, () => this.emit('exit', null, 'SIGKILL'));
       this.#context.children.delete(this);

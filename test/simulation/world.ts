@@ -6,7 +6,7 @@ import { vi } from 'vitest';
 import { type BatchJob, makeKeys, nowMs } from '../../shared/contract.js';
 import { makeLogger } from '../../shared/log.js';
 import type { ScorerItem } from '../../worker/scorer.js';
-import { everythingDone, setClockBack } from '../unit/clock.js';
+import { everythingDone, runTimers, setClockBack } from '../unit/clock.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { type Api, startApi } from './api.js';
 import { makeClients } from './clients.js';
@@ -18,10 +18,10 @@ import { startWorker, type Worker } from './worker.js';
 
 /** More steps than any run needs that comes to an end. */
 const stepsMax = 5000;
-/** Longer than any timer that a process may leave behind when it dies. */
-const longestTimerMs = 31_000;
-/** How often such a timer may lead to another one. */
-const deadRounds = 4;
+/** The grace of the workers at the end, which they must not need. */
+const graceMs = 31_000;
+/** More timers than follow from what a process had begun when it died. */
+const deadTimersMax = 1000;
 
 /** How long a worker waits before it looks for a second job. */
 const lookMs = 2;
@@ -250,19 +250,16 @@ function makeWorld(
       ),
     async close(goOnUntil: (what: string, holds: () => boolean) => Promise<void>) {
       isClosing = true;
-      for (const worker of [...workers]) leave(worker, () => worker.close(longestTimerMs));
+      for (const worker of [...workers]) leave(worker, () => worker.close(graceMs));
       for (const api of [...apis]) leave(api, () => api.close());
       const since = nowMs();
       await goOnUntil('everything has ended', () => leaving === 0);
-      must(nowMs() - since < longestTimerMs, 'a worker waits for its grace to pass');
+      must(nowMs() - since < graceMs, 'a worker waits for its grace to pass');
       // A worker may just be about to look for its next job.
       vi.advanceTimersByTime(lookMs);
       await everythingDone();
-      // Here what a dead process had begun goes on, and may wait for as long as its last batch took.
-      for (let round = 0; isSomethingCutOff && round < deadRounds; round++) {
-        vi.advanceTimersByTime(2 * longestTimerMs);
-        await everythingDone();
-      }
+      // What a dead process had begun goes on here; but not for ever.
+      if (isSomethingCutOff) await runTimers(undefined, deadTimersMax);
       must(vi.getTimerCount() === 0, 'a timer is left behind');
     },
   };

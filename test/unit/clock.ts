@@ -40,10 +40,13 @@ export function everythingDone(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Moves the clock to each timer in turn, until there is none. */
-export async function runTimers(afterEach: () => void = () => {}): Promise<void> {
+/** Moves the clock to each timer in turn, until there is none, or to `timersMax` of them. */
+export async function runTimers(
+  afterEach: () => void = () => {},
+  timersMax = Number.POSITIVE_INFINITY,
+): Promise<void> {
   await everythingDone();
-  while (vi.getTimerCount() > 0) {
+  for (let timers = 0; vi.getTimerCount() > 0 && timers < timersMax; timers++) {
     vi.advanceTimersToNextTimer();
     await everythingDone();
     afterEach();
