@@ -3,7 +3,7 @@
 
 import type { Manifest } from '../shared/manifest.js';
 import type { Label, Model } from '../shared/models.js';
-import type { Scores } from '../shared/scores.js';
+import type { PackedScores } from '../shared/scores.js';
 import type { PreparedInput } from './dispatcher.js';
 import { classification } from './kinds/classification.js';
 import { makeImageKind } from './kinds/image.js';
@@ -30,12 +30,12 @@ export interface InputKind {
 
 export interface OutputKind {
   /** The predictions of the native contract, best first. */
-  predictions(scores: Scores, labels: readonly Label[]): object[];
+  predictions(scores: PackedScores, labels: readonly Label[]): object[];
   /** How many classes `POST /score` answers. */
   referenceTop(model: Model): number;
   /** The entries of the `result` of `POST /score`, without the time, as JSON. */
   referenceResult(
-    results: ReadonlyArray<{ name: string; scores: Scores }>,
+    results: ReadonlyArray<{ name: string; scores: PackedScores }>,
     labels: readonly Label[],
   ): string;
 }

@@ -9,6 +9,7 @@ import { coerceError, ScorelineError } from '../shared/errors.js';
 import { makeLogger } from '../shared/log.js';
 import { readManifests } from '../shared/manifest.js';
 import { fileMissing, findModel, type Model, readModels } from '../shared/models.js';
+import { mapScores } from '../shared/scores.js';
 import { packageDirectory } from '../shared/version.js';
 import { openScorer, type ScorerItem } from '../worker/scorer.js';
 import { download, sha256Of } from './download.js';
@@ -119,9 +120,10 @@ async function check(model: Model): Promise<void> {
     const result = results[0];
     if (!result) throw new Error('No result. This is a bug.');
     if ('error' in result) throw new ScorelineError(result.error.code, result.error.detail);
-    const { classes, values } = result.scores;
-    const [index = 0, score = 0] = [classes[0], values[0]];
-    const label = model.labels[index]?.text;
+    const [best] = mapScores(result.scores, (index, score) => ({ index, score }));
+    if (!best) throw new Error('No scores. This is a bug.');
+    const { score } = best;
+    const label = model.labels[best.index]?.text;
     const { expected } = example;
     const scoreFits =
       expected.score === undefined || Math.abs(score - expected.score) <= expected.tolerance;

@@ -16,7 +16,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type CountName, type Item, nowMs, type Reply } from '../shared/contract.js';
 import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
-import { packScores } from '../shared/scores.js';
 import { makeBatcher } from './batcher.js';
 import { bytesOfItem } from './kinds.js';
 import { type Cell, modelCrashed, type Quarantine } from './quarantine.js';
@@ -316,7 +315,7 @@ function makeReply(item: HeldItem, scored: Scored, run: Run): Reply {
     computeMs: roundMs(run.computeMs),
     batchSize: run.batchSize,
   };
-  return { id: item.id, scores: packScores(scored.scores), timing };
+  return { id: item.id, scores: scored.scores, timing };
 }
 
 function idsOf(items: readonly Item[]): string[] {

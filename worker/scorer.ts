@@ -3,9 +3,9 @@
 import { coerceError, type ErrorCode, ScorelineError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
-import type { Scores } from '../shared/scores.js';
+import type { PackedScores } from '../shared/scores.js';
 import { type Engine, type InputTensor, openEngine } from './engine.js';
-import { areNumbers, rankScores, splitRows } from './kinds/scores.js';
+import { areNumbers, makeRank, splitRows } from './kinds/scores.js';
 import { bytesOfItem, type ItemInput, makeStack, sampleInput } from './kinds.js';
 
 export interface ScorerItem extends ItemInput {
@@ -13,7 +13,7 @@ export interface ScorerItem extends ItemInput {
 }
 
 export type Scored =
-  | { readonly scores: Scores }
+  | { readonly scores: PackedScores }
   | { readonly error: { readonly code: ErrorCode; readonly detail: string } };
 
 export interface Scorer {
@@ -58,6 +58,10 @@ export async function loadScorer(
   );
   const stack = makeStack(manifest.input, engine.inputs[0]?.shape.length ?? 0);
   const itemBytes = bytesOfItem(manifest.input);
+  const rank = makeRank({
+    classes: model.labels.length,
+    activation: manifest.output.activation,
+  });
   const sample = { ...sampleInput(manifest), top: 1 };
 
   const run = async (items: readonly ScorerItem[]) => {
@@ -67,9 +71,7 @@ export async function loadScorer(
     const { output, computeMs } = await engine.run(stack(items));
     const rows = splitRows(output, { items: items.length, classes: model.labels.length });
     const results = rows.map((row, index) =>
-      areNumbers(row)
-        ? { scores: rankScores(row, (items[index] as ScorerItem).top, manifest.output.activation) }
-        : notNumbers,
+      areNumbers(row) ? { scores: rank(row, (items[index] as ScorerItem).top) } : notNumbers,
     );
     return { results, computeMs };
   };

@@ -4,7 +4,6 @@ import type { Express, Request } from 'express';
 import { nowMs } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
-import { unpackScores } from '../../shared/scores.js';
 import { type Body, inputMissing, type ReadBody } from '../body.js';
 import { readIdempotencyKey } from '../idempotency.js';
 import { sendJson } from '../json.js';
@@ -43,10 +42,7 @@ export function addModelRoutes(
       model: model.name,
       version: model.version,
       id: reply.id,
-      predictions: outputKinds[model.manifest.output.kind].predictions(
-        unpackScores(reply.scores),
-        model.labels,
-      ),
+      predictions: outputKinds[model.manifest.output.kind].predictions(reply.scores, model.labels),
       timing: reply.timing,
     });
   });

@@ -4,7 +4,6 @@ import type { Express, Request, Response } from 'express';
 import { nowMs } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { findModel, type Model } from '../../shared/models.js';
-import { unpackScores } from '../../shared/scores.js';
 import { inputMissing, type ReadBody } from '../body.js';
 import { readIdempotencyKey } from '../idempotency.js';
 import { sendJsonText } from '../json.js';
@@ -43,7 +42,7 @@ export function addReferenceRoutes(
     const replies = await scoring.score({ model, inputs, top, deadlineAt, key }, response);
     const results = replies.map(({ scores }, index) => ({
       name: inputs[index]?.name ?? '',
-      scores: unpackScores(scores),
+      scores,
     }));
     const ms = (performance.now() - started).toFixed(2);
     const result = output.referenceResult(results, labels);

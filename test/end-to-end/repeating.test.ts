@@ -382,7 +382,7 @@ describe('while the request is in flight', () => {
     const timing = { queueMs: 1, batchMs: 2, computeMs: 3, batchSize: 4 };
     const kept = JSON.stringify({
       id,
-      scores: packScores({ classes: [5], values: [0.25] }),
+      scores: packScores([5], { 5: 0.25 }),
       timing,
     });
     await redis.client.set(makeKeys(site.prefix).result(id), kept);

@@ -16,7 +16,7 @@ const log = makeLogger({ role: 'test', level: 'silent' });
 const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
 const scoresOf = (id: string, score: number): Reply => ({
   id,
-  scores: packScores({ classes: [0], values: [score] }),
+  scores: packScores([0], [score]),
   timing,
 });
 

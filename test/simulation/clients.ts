@@ -8,7 +8,7 @@ import type { ScoredReply } from '../../api/replies.js';
 import { nowMs } from '../../shared/contract.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
-import { unpackScores } from '../../shared/scores.js';
+import { mapScores } from '../../shared/scores.js';
 import type { Api } from './api.js';
 import { type Input, isFatal, type Nature } from './inputs.js';
 import { type Ask, longMs } from './scenario.js';
@@ -70,8 +70,8 @@ export function makeClients(
     must(replies.length === inputs.length, 'a request has a wrong number of replies');
     for (const [at, input] of inputs.entries()) {
       must(replies[at]?.id === input.id, 'an item has the reply to another');
-      const { classes } = unpackScores(replies[at]?.scores ?? '');
-      must(classes[0] === input.number, 'an item has the scores of another');
+      const [scored] = mapScores(replies[at]?.scores ?? '', (number) => number);
+      must(scored === input.number, 'an item has the scores of another');
       must(input.nature === 'good', 'an item is answered that cannot be');
     }
     must(!isTooMuch, 'a request is let in beyond the limits');

@@ -1,6 +1,7 @@
 // The inputs of a simulation. Each is a number, and its score is that number, so that an answer
 // shows to which input it belongs.
 
+import { packScores } from '../../shared/scores.js';
 import type { Scored } from '../../worker/scorer.js';
 
 /** What a model does at an input. */
@@ -41,7 +42,7 @@ export function encodeNumber(number: number, isBinary: boolean) {
 export function scoreOf(input: Input): Scored {
   return input.nature === 'throws'
     ? { error: { code: 'model_failed', detail: 'The model failed on this input.' } }
-    : { scores: { classes: [input.number], values: [1] } };
+    : { scores: packScores([input.number], { [input.number]: 1 }) };
 }
 
 export const isFatal = (input: Input) => input.nature === 'kills' || input.nature === 'hangs';

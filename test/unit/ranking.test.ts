@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ranking } from '../../api/kinds/ranking.js';
-import { roundScore } from '../../shared/scores.js';
+import { mapScores, packScores } from '../../shared/scores.js';
 
 const labels = Array.from({ length: 40 }, (_, index) => ({
-  id: 1000 + index,
+  id: index % 2 === 0 ? 1000 + index : `Frage „${index}“ – 問`,
   answerId: 5 * index,
   text: `Question ${index}?`,
 }));
@@ -19,10 +19,7 @@ const results = fc.array(
       ),
       { minLength: 1, maxLength: labels.length },
     )
-    .map((values) => ({
-      name: '',
-      scores: { classes: [...values.keys()].toReversed(), values: values.map(roundScore) },
-    })),
+    .map((values) => ({ name: '', scores: packScores([...values.keys()].toReversed(), values) })),
   { minLength: 1, maxLength: 3 },
 );
 
@@ -31,8 +28,8 @@ describe('the questions in the answer of POST /score', () => {
     fc.assert(
       fc.property(results, (given) => {
         const text = ranking.referenceResult(given, labels);
-        const expected = given.map(({ scores: { classes, values } }) =>
-          classes.map((index, at) => [labels[index]?.id, labels[index]?.answerId, values[at]]),
+        const expected = given.map(({ scores }) =>
+          mapScores(scores, (index, score) => [labels[index]?.id, labels[index]?.answerId, score]),
         );
         expect(JSON.parse(`[${text}]`)).toEqual(JSON.parse(JSON.stringify(expected)));
       }),

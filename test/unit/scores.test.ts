@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mapScores, packScores, unpackScores } from '../../shared/scores.js';
-import { rankScores, splitRows } from '../../worker/kinds/scores.js';
+import { mapScores, packScores } from '../../shared/scores.js';
+import { makeRank, splitRows } from '../../worker/kinds/scores.js';
 import { errorOf } from './sample-model.js';
 
 const output = (dims: number[]) => ({
@@ -60,16 +60,33 @@ function sortThenCut(scores: Float32Array, count: number): number[] {
     .slice(0, count);
 }
 
+type Activation = Parameters<typeof makeRank>[0]['activation'];
+
+/** The best classes of a row, and their scores. */
+function rank(row: Float32Array, count: number, activation: Activation) {
+  const packed = makeRank({ classes: row.length, activation })(row, count);
+  return unpack(packed);
+}
+
+function unpack(packed: string) {
+  return {
+    classes: mapScores(packed, (index) => index),
+    values: mapScores(packed, (_, score) => score),
+  };
+}
+
 describe('the best classes', () => {
   test('are those of a sort, for any row and any number of them', () => {
     fc.assert(
       fc.property(row, top, (scores, count) => {
-        const ranked = rankScores(scores, count, 'none');
-        expect(ranked.classes).toEqual(sortThenCut(scores, count));
-        mapScores(ranked, (index, score) => {
+        const { classes, values } = rank(scores, count, 'none');
+        expect(classes).toEqual(sortThenCut(scores, count));
+        for (const [at, index] of classes.entries()) {
           const exact = scores[index] as number;
-          expect(Math.abs(score - exact)).toBeLessThanOrEqual(1e-7 + 1e-6 * Math.abs(exact));
-        });
+          expect(Math.abs((values[at] as number) - exact)).toBeLessThanOrEqual(
+            1e-7 + 1e-6 * Math.abs(exact),
+          );
+        }
       }),
       { numRuns: 500 },
     );
@@ -84,19 +101,28 @@ describe('the best classes', () => {
       const order = [7, 31, ...Array.from({ length: 40 }, (_, index) => index)]
         .filter((index, at) => at < 2 || (index !== 7 && index !== 31))
         .slice(0, count);
-      expect(rankScores(scores, count, 'none').classes).toEqual(order);
+      expect(rank(scores, count, 'none').classes).toEqual(order);
     },
   );
 
+  test('are right row after row, and where a row is part of a larger memory', () => {
+    const rank = makeRank({ classes: 20, activation: 'none' });
+    const rows = Float32Array.from({ length: 60 }, (_, index) => Math.sin(index));
+    for (const from of [0, 20, 40]) {
+      const row = rows.subarray(from, from + 20);
+      expect(unpack(rank(row, 20)).classes).toEqual(sortThenCut(row, 20));
+    }
+  });
+
   test('leave the row as it was', () => {
     const scores = Float32Array.of(0.1, 0.7, 0.2);
-    rankScores(scores, 3, 'none');
-    rankScores(scores, 3, 'softmax');
+    rank(scores, 3, 'none');
+    rank(scores, 3, 'softmax');
     expect(scores).toEqual(Float32Array.of(0.1, 0.7, 0.2));
   });
 
   test('are given without the digits that a float does not hold', () => {
-    expect(rankScores(Float32Array.of(0.1), 1, 'none').values).toEqual([0.1]);
+    expect(rank(Float32Array.of(0.1), 1, 'none').values).toEqual([0.1]);
   });
 });
 
@@ -108,7 +134,7 @@ describe('softmax', () => {
   test('makes scores from 0 to 1 that sum to 1, for logits of any size', () => {
     fc.assert(
       fc.property(logits, (values) => {
-        const scores = rankScores(values, values.length, 'softmax').values;
+        const scores = rank(values, values.length, 'softmax').values;
         expect(Math.min(...scores)).toBeGreaterThanOrEqual(0);
         expect(Math.max(...scores)).toBeLessThanOrEqual(1);
         expect(scores.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 4);
@@ -118,7 +144,7 @@ describe('softmax', () => {
   });
 
   test('is right for logits whose exponentials are no numbers any more', () => {
-    const scores = rankScores(Float32Array.of(10_000, 10_000 + Math.LN2, -10_000), 3, 'softmax');
+    const scores = rank(Float32Array.of(10_000, 10_000 + Math.LN2, -10_000), 3, 'softmax');
     expect(scores.classes).toEqual([1, 0, 2]);
     expect(scores.values[0]).toBeCloseTo(2 / 3, 3);
     expect(scores.values[1]).toBeCloseTo(1 / 3, 3);
@@ -126,7 +152,7 @@ describe('softmax', () => {
   });
 
   test('has the ratios of the exponentials', () => {
-    const scores = rankScores(Float32Array.of(Math.log(1), Math.log(2), Math.log(5)), 3, 'softmax');
+    const scores = rank(Float32Array.of(Math.log(1), Math.log(2), Math.log(5)), 3, 'softmax');
     expect(scores.classes).toEqual([2, 1, 0]);
     for (const [at, share] of [5 / 8, 2 / 8, 1 / 8].entries()) {
       expect(scores.values[at]).toBeCloseTo(share, 6);
@@ -141,7 +167,8 @@ describe('packed scores', () => {
     fc.assert(
       fc.property(values, fc.integer({ min: 0, max: 2 ** 32 - 201 }), (scores, first) => {
         const classes = scores.map((_, at) => first + at);
-        const unpacked = unpackScores(packScores({ classes, values: scores }));
+        const byClass = Object.fromEntries(scores.map((score, at) => [first + at, score]));
+        const unpacked = unpack(packScores(classes, byClass));
         expect(unpacked.classes).toEqual(classes);
         for (const [at, score] of scores.entries()) {
           expect(unpacked.values[at]).toBeCloseTo(score, 6);
@@ -153,8 +180,8 @@ describe('packed scores', () => {
   test('are those of a float32 that was rounded before', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 1e7 }), (score) => {
-        const packed = packScores({ classes: [3], values: [score / 1e7] });
-        expect(unpackScores(packed)).toEqual({ classes: [3], values: [score / 1e7] });
+        const packed = packScores([3], { 3: score / 1e7 });
+        expect(unpack(packed)).toEqual({ classes: [3], values: [score / 1e7] });
       }),
     );
   });

@@ -2,11 +2,8 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Manifest } from '../../shared/manifest.js';
-import { roundScore, type Scores } from '../../shared/scores.js';
+import { type PackedScores, packScores } from '../../shared/scores.js';
 import type { OutputTensor } from '../engine.js';
-
-/** Keys of 32 bits and this many classes are whole numbers that a double holds. */
-const classesMax = 2 ** 21;
 
 /**
  * Splits the output of a batch into one row an item.
@@ -38,36 +35,43 @@ export function areNumbers(row: Float32Array): boolean {
   return true;
 }
 
-/** The best `top` classes of one row, best first; equal scores in the order of their classes. */
-export function rankScores(
-  row: Float32Array,
-  top: number,
-  activation: Manifest['output']['activation'],
-): Scores {
-  const scores = activation === 'softmax' ? softmax(row) : row;
-  const classes = top < 16 ? selectBest(scores, top) : sortAll(scores).slice(0, top);
-  return { classes, values: classes.map((index) => roundScore(scores[index] as number)) };
+/** The best `top` classes of a row, best first; equal scores in the order of their classes. */
+export type Rank = (row: Float32Array, top: number) => PackedScores;
+
+/** For rows of one length. */
+export function makeRank(options: {
+  classes: number;
+  activation: Manifest['output']['activation'];
+}): Rank {
+  const sortAll = makeSortAll(options.classes);
+  return (row, top) => {
+    const scores = options.activation === 'softmax' ? softmax(row) : row;
+    const order = top < 16 ? selectBest(scores, top) : sortAll(scores).subarray(0, top);
+    return packScores(order, scores);
+  };
 }
 
 /**
- * Sorts numbers instead of calling a function for each comparison: a quarter of the time. In a key,
- * the bits of the score, which are in the order of the scores once those of negative ones are turned
- * round, stand above the class.
+ * Sorts numbers instead of calling a function for each comparison, in memory that is used again. In a
+ * key, the bits of the score, which are in the order of the scores once those of negative ones are
+ * turned round, stand above the class. What it gives holds until it is called again.
  */
-function sortAll(scores: Float32Array): number[] {
-  const bits = new Uint32Array(scores.buffer, scores.byteOffset, scores.length);
-  const keys = new Float64Array(scores.length);
-  for (let index = 0; index < keys.length; index++) {
-    const pattern = scores[index] === 0 ? 0 : (bits[index] as number);
-    const inOrder = pattern & 0x8000_0000 ? ~pattern >>> 0 : pattern + 0x8000_0000;
-    keys[index] = inOrder * classesMax + (classesMax - 1 - index);
-  }
-  keys.sort();
-  const order: number[] = [];
-  for (let at = keys.length - 1; at >= 0; at--) {
-    order.push(classesMax - 1 - ((keys[at] as number) % classesMax));
-  }
-  return order;
+function makeSortAll(classes: number): (scores: Float32Array) => Uint32Array {
+  const keys = new BigUint64Array(classes);
+  // Each key as its low and its high word: ONNX Runtime is there for little-endian machines only.
+  const words = new Uint32Array(keys.buffer);
+  const order = new Uint32Array(classes);
+  return (scores) => {
+    const bits = new Uint32Array(scores.buffer, scores.byteOffset, classes);
+    for (let index = 0; index < classes; index++) {
+      const pattern = scores[index] === 0 ? 0 : (bits[index] as number);
+      words[2 * index] = ~index;
+      words[2 * index + 1] = pattern & 0x8000_0000 ? ~pattern : pattern | 0x8000_0000;
+    }
+    keys.sort();
+    for (let at = 0; at < classes; at++) order[classes - 1 - at] = ~(words[2 * at] as number);
+    return order;
+  };
 }
 
 /** One pass, for a few out of many: most scores are below the worst that is kept. */
