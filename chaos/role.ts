@@ -1,9 +1,10 @@
 // A role of the product as a process that is kept running: when it ends, for whatever reason, it is
 // started again, as Kubernetes would.
 
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { openSync } from 'node:fs';
 import process from 'node:process';
+import { forkRole } from '../cli/children.js';
 import type { ChildMessage } from '../shared/lifecycle.js';
 import { waitUntil } from './wait.js';
 
@@ -43,12 +44,7 @@ export function keepRunning(options: {
   let isClosing = false;
 
   const start = () => {
-    const child = fork(new URL(`../${role}/main.js`, import.meta.url), [], {
-      env: environment,
-      detached: true,
-      execArgv: [],
-      stdio: ['ignore', log, log, 'ipc'],
-    });
+    const child = forkRole(role, { env: environment, stdio: ['ignore', log, log, 'ipc'] });
     alive.add(child);
     current = child;
     isReady = false;

@@ -1,6 +1,6 @@
 // The processes of a local run: API and workers as children that end with their parent.
 
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { ScorelineError } from '../shared/errors.js';
 import type { ChildMessage } from '../shared/lifecycle.js';
@@ -18,17 +18,34 @@ export interface Child {
   close(): Promise<void>;
 }
 
+/**
+ * Megabytes of new objects that V8 lets gather before it looks which are still in use. All that belongs to
+ * a request is, until it is answered; so with the default of 16 much was copied twice and then outlived
+ * its request. With 64: 1.07 times the requests a second (median of 24 alternating rounds), 80 MB more.
+ */
+const execArgv = ['--max-semi-space-size=64'];
+
+export function forkRole(
+  role: 'api' | 'worker',
+  options: { env: NodeJS.ProcessEnv; stdio: StdioOptions },
+): ChildProcess {
+  return fork(new URL(`../${role}/main.js`, import.meta.url), [], {
+    ...options,
+    execArgv,
+    // A process group of its own: Ctrl-C reaches the parent alone, which then ends its children in
+    // order, API first and Redis last.
+    detached: true,
+  });
+}
+
 /** Starts a role as a child process. */
 export function spawnChild(
   role: 'api' | 'worker',
   environment: NodeJS.ProcessEnv,
   output: 'inherit' | 'pipe' = 'inherit',
 ): Child {
-  const child = fork(new URL(`../${role}/main.js`, import.meta.url), [], {
+  const child = forkRole(role, {
     env: environment,
-    // A process group of its own: Ctrl-C reaches the parent alone, which then ends its children in
-    // order, API first and Redis last.
-    detached: true,
     stdio: ['ignore', output, 'inherit', 'ipc'],
   });
   const exited = new Promise<number | NodeJS.Signals>((resolve) =>
