@@ -4,7 +4,7 @@
 // is lost is read afterwards. The stream goes away by itself when its reader is gone: only the
 // reader keeps its time to live alive, and workers never create it (worker/replies.ts).
 
-import type { Keys, Reply } from '../shared/contract.js';
+import { type Keys, type Reply, unpackReplies } from '../shared/contract.js';
 import { coerceError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Redis } from '../shared/redis.js';
@@ -65,7 +65,7 @@ export async function openReplyStream(options: {
   const read = async () => {
     while (!closed) {
       try {
-        const streams = await reader.xread(
+        const streams = await reader.xreadBuffer(
           'COUNT',
           entriesPerRead,
           'BLOCK',
@@ -75,8 +75,8 @@ export async function openReplyStream(options: {
           lastId,
         );
         for (const [id, fields] of streams?.[0]?.[1] ?? []) {
-          lastId = id;
-          if (fields[0] === 'replies') deliver(fields[1] as string);
+          lastId = String(id);
+          if (String(fields[0]) === 'replies') deliver(fields[1] as Buffer);
         }
       } catch (thrown) {
         if (closed) return;
@@ -86,8 +86,8 @@ export async function openReplyStream(options: {
     }
   };
 
-  const deliver = (text: string) => {
-    for (const reply of JSON.parse(text) as Reply[]) onReply(reply);
+  const deliver = (packed: Buffer) => {
+    for (const reply of unpackReplies(packed)) onReply(reply);
   };
 
   const keepUp = () => void upkeep().catch(() => {});

@@ -5,8 +5,7 @@
 // are entered among the results, each with the time by which it is gone at the latest. Both last as
 // long as a result can come and be kept, so that the entries bound everything that keys cost.
 
-import type { Keys, Reply } from '../shared/contract.js';
-import { nowMs } from '../shared/contract.js';
+import { type Keys, nowMs, type Reply, unpackReplies } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Redis } from '../shared/redis.js';
 import type { Identity } from './idempotency.js';
@@ -51,10 +50,16 @@ export function makeResults(options: {
     ];
     const values = [mode, identity.fingerprint, Math.floor(now), goneAt, resultsMax];
     try {
-      return (await redis.eval(script, names.length, ...names, ...values, ...identity.ids)) as [
-        outcome: 'reused' | 'full' | 'seen' | 'new' | 'again',
-        detail: unknown,
-      ];
+      const answer = await redis.callBuffer(
+        'EVAL',
+        script,
+        names.length,
+        ...names,
+        ...values,
+        ...identity.ids,
+      );
+      const [outcome, detail] = answer as [Buffer, unknown];
+      return [String(outcome) as Outcome, detail] as const;
     } catch (cause) {
       throw queueUnavailable(cause);
     }
@@ -63,9 +68,9 @@ export function makeResults(options: {
   const know = async (identity: Identity, mode: 'claim' | 'look', deadlineAt: number) => {
     const [outcome, detail] = await ask(identity, mode, deadlineAt);
     if (outcome === 'reused') throw reused();
-    if (outcome === 'full') throw full(resultsMax, Number(detail));
-    const texts = detail as (string | null)[];
-    const replies = texts.map((text) => (text === null ? undefined : (JSON.parse(text) as Reply)));
+    if (outcome === 'full') throw full(resultsMax, Number(String(detail)));
+    const kept = detail as (Buffer | null)[];
+    const replies = kept.map((bytes) => (bytes === null ? undefined : unpackReplies(bytes)[0]));
     return { replies, isNew: outcome === 'new' };
   };
 
@@ -84,6 +89,8 @@ export function makeResults(options: {
     },
   };
 }
+
+type Outcome = 'reused' | 'full' | 'seen' | 'new' | 'again';
 
 // One script, so that looking and claiming are one step and one round trip. Of the entries that are
 // over it removes at least as many as it adds, and not all at once: 100,000 took 63 ms (measured), for

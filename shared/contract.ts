@@ -6,6 +6,7 @@
 // epoch by the sender's clock, with fractions; the machines' clocks must agree to well below the
 // deadlines in use.
 
+import { Packr } from 'msgpackr';
 import type { ErrorCode } from './errors.js';
 import type { PackedScores } from './scores.js';
 
@@ -42,11 +43,22 @@ export type Reply =
   | { readonly id: string; readonly scores: PackedScores; readonly timing: Timing }
   | { readonly id: string; readonly error: { code: ErrorCode; detail: string } };
 
+const packr = new Packr({ useRecords: false });
+
+/** Replies as they travel and are kept: in MessagePack, where the bytes of the scores stay bytes. */
+export function packReplies(replies: readonly Reply[]): Buffer {
+  return packr.pack(replies);
+}
+
+export function unpackReplies(bytes: Uint8Array): readonly Reply[] {
+  return packr.unpack(bytes);
+}
+
 /** The names of a service's keys. Everything of ours in Redis begins with the prefix. */
 export function makeKeys(prefix: string) {
   return {
     prefix,
-    /** Stream of the replies to one API instance; each entry's field `replies` is a JSON array. */
+    /** Stream of the replies to one API instance; each entry's field `replies` has some, packed. */
     replies: (instance: string) => `${prefix}:replies:${instance}`,
     /** Hash of the binary inputs of one job, by item id. */
     payload: (job: string) => `${prefix}:payload:${job}`,
@@ -58,7 +70,7 @@ export function makeKeys(prefix: string) {
     counts: (queue: string) => `${prefix}:counts:${queue}`,
     /** The fingerprint of the request that a caller's key stands for. */
     fingerprint: (scope: string) => `${prefix}:fingerprint:${scope}`,
-    /** The reply to one item, as JSON, kept for a caller that asks again. */
+    /** The reply to one item, packed as an array of one, kept for a caller that asks again. */
     result: (item: string) => `${prefix}:result:${item}`,
     /** Sorted set of the items whose replies are kept or may come to be, by when they are gone. */
     results: `${prefix}:results`,

@@ -2,10 +2,10 @@
 // of what a request costs beside the model, when it is JSON or objects on its way.
 
 /**
- * The best classes of one item with their scores, best first: base64 of a pair for each, the class as
- * uint32 and the score as float32, little-endian.
+ * The best classes of one item with their scores, best first: a pair for each, the class as uint32 and
+ * the score as float32, little-endian.
  */
-export type PackedScores = string;
+export type PackedScores = Uint8Array;
 
 const pairBytes = 8;
 
@@ -21,7 +21,7 @@ export function packScores(
     pairs.setUint32(at * pairBytes, classIndex, true);
     pairs.setFloat32(at * pairBytes + 4, scores[classIndex] as number, true);
   }
-  return bytes.toString('base64');
+  return bytes;
 }
 
 /** Calls `visit` for each class with its score, in their order. */
@@ -29,9 +29,8 @@ export function eachScore(
   packed: PackedScores,
   visit: (classIndex: number, score: number) => void,
 ): void {
-  const bytes = Buffer.from(packed, 'base64');
-  const pairs = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 0; at < bytes.byteLength; at += pairBytes) {
+  const pairs = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+  for (let at = 0; at < packed.byteLength; at += pairBytes) {
     visit(pairs.getUint32(at, true), roundScore(pairs.getFloat32(at + 4, true)));
   }
 }

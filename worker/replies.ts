@@ -1,7 +1,7 @@
 // Replies go to the stream of the API instance that asked.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Keys, nowMs, type Reply } from '../shared/contract.js';
+import { type Keys, nowMs, packReplies, type Reply } from '../shared/contract.js';
 import { type Logger, makeSeldom } from '../shared/log.js';
 import { explain, type Redis } from '../shared/redis.js';
 
@@ -32,7 +32,7 @@ export function makeSendReplies(options: { redis: Redis; keys: Keys; log: Logger
       streamEntriesMax,
       '*',
       'replies',
-      JSON.stringify(replies),
+      packReplies(replies),
     );
 
   return async (replies, deadlineAt) => {

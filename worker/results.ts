@@ -5,7 +5,13 @@
 // replies to it the first that is kept is its result, and everybody is answered with that one; so
 // a reply is kept first and sent then. Only what the model says of the input is a result.
 
-import type { Item, Keys, Reply } from '../shared/contract.js';
+import {
+  type Item,
+  type Keys,
+  packReplies,
+  type Reply,
+  unpackReplies,
+} from '../shared/contract.js';
 import type { ErrorCode } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Redis } from '../shared/redis.js';
@@ -32,8 +38,8 @@ export function makeResults(options: { redis: Redis; keys: Keys; log: Logger }):
     async find(items) {
       const ids = items.filter((item) => item.keepMs !== undefined).map((item) => item.id);
       if (ids.length === 0) return new Map();
-      const texts = await redis.mget(...ids.map((id) => keys.result(id)));
-      const found = texts.filter((text) => text !== null).map((text) => JSON.parse(text) as Reply);
+      const kept = await redis.mgetBuffer(...ids.map((id) => keys.result(id)));
+      const found = kept.flatMap((bytes) => (bytes === null ? [] : unpackReplies(bytes)));
       return new Map(found.map((reply) => [reply.id, reply]));
     },
 
@@ -49,13 +55,14 @@ export function makeResults(options: { redis: Redis; keys: Keys; log: Logger }):
         const commands = redis.multi();
         for (const reply of kept) {
           const key = keys.result(reply.id);
-          commands.set(key, JSON.stringify(reply), 'PX', keepMs.get(reply.id) as number, 'NX');
-          commands.get(key);
+          commands.set(key, packReplies([reply]), 'PX', keepMs.get(reply.id) as number, 'NX');
+          commands.getBuffer(key);
         }
         const outcomes = await commands.exec();
         return kept.map((reply, at) => {
-          const text = outcomes?.[2 * at + 1]?.[1];
-          return typeof text === 'string' ? (JSON.parse(text) as Reply) : reply;
+          const bytes = outcomes?.[2 * at + 1]?.[1];
+          const [first] = Buffer.isBuffer(bytes) ? unpackReplies(bytes) : [];
+          return first ?? reply;
         });
       };
 

@@ -7,7 +7,7 @@ import { request } from 'node:http';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { makeKeys } from '../../shared/contract.js';
+import { makeKeys, packReplies } from '../../shared/contract.js';
 import { packScores } from '../../shared/scores.js';
 import {
   type Answer,
@@ -175,8 +175,9 @@ describe('the same key twice', () => {
     expect(own.scored()).toBe(3);
 
     // An error that the model has answered is a result too.
-    const failed = { id: 'any', error: { code: 'model_failed', detail: 'It cannot.' } };
-    await redis.client.set(other as string, JSON.stringify(failed));
+    const error = { code: 'model_failed', detail: 'It cannot.' } as const;
+    const failed = { id: 'any', error };
+    await redis.client.set(other as string, packReplies([failed]));
     const last = await askWithKey(`${url}/score`, 'images', { input: images });
     expect(last.status).toBe(500);
     expect(last.body).toMatchObject({ code: 'model_failed', detail: 'It cannot.' });
@@ -328,25 +329,22 @@ describe('while the request is in flight', () => {
     const site = openOwnSite('efficientnet-lite0');
     const { url } = await site.startApi();
     const client = new AbortController();
-    const first = ask(url + image, {
+    const request = {
       method: 'POST',
       headers: { 'content-type': 'image/jpeg', 'idempotency-key': 'left' },
       body: new Uint8Array(cat),
-      signal: client.signal,
-    });
+    };
+    const first = ask(url + image, { ...request, signal: client.signal });
     await waitUntil('it waits', async () => (await site.jobsWaiting('efficientnet-lite0')) === 1);
     client.abort();
     await expect(first).rejects.toThrow();
     const own = await site.startWorker();
     const results = makeKeys(site.prefix).result('*');
     await waitUntil('it is kept', async () => (await redis.client.keys(results)).length === 1);
-    const again = await ask(url + image, {
-      method: 'POST',
-      headers: { 'content-type': 'image/jpeg', 'idempotency-key': 'left' },
-      body: new Uint8Array(cat),
-    });
-    expect(replayed(again)).toBe('true');
+    // The first to repeat may come before the reply has, and share it; the next finds the result.
+    const again = await ask(url + image, request);
     expect(again.body.predictions[0].label).toContain('Siamese cat');
+    expect(replayed(await ask(url + image, request))).toBe('true');
     expect(own.scored()).toBe(1);
   });
 
@@ -380,11 +378,7 @@ describe('while the request is in flight', () => {
     const [member] = await redis.client.zrange(makeKeys(site.prefix).results, '0', '-1');
     const id = String(member);
     const timing = { queueMs: 1, batchMs: 2, computeMs: 3, batchSize: 4 };
-    const kept = JSON.stringify({
-      id,
-      scores: packScores([5], { 5: 0.25 }),
-      timing,
-    });
+    const kept = packReplies([{ id, scores: packScores([5], { 5: 0.25 }), timing }]);
     await redis.client.set(makeKeys(site.prefix).result(id), kept);
     const own = await site.startWorker();
     const { body } = await first;

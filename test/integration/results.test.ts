@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Identity, identify } from '../../api/idempotency.js';
 import { makeResults as makeApiResults } from '../../api/results.js';
-import { type Item, makeKeys, nowMs, type Reply } from '../../shared/contract.js';
+import { type Item, makeKeys, nowMs, type Reply, unpackReplies } from '../../shared/contract.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import { makeLogger } from '../../shared/log.js';
 import { packScores } from '../../shared/scores.js';
@@ -172,7 +172,8 @@ describe('a worker', () => {
       [scoresOf('b', 0.1), scoresOf('a', 0.6)],
     );
     expect(second).toEqual([scoresOf('b', 0.1), scoresOf('a', 0.5)]);
-    expect(JSON.parse((await redis.client.get(keys.result('a'))) as string)).toEqual(first[0]);
+    const kept = (await redis.client.getBuffer(keys.result('a'))) as Buffer;
+    expect(unpackReplies(kept)).toEqual(first);
     const ms = await redis.client.pttl(keys.result('a'));
     expect(ms).toBeGreaterThan(keepMs - 5000);
     expect(ms).toBeLessThanOrEqual(keepMs);

@@ -214,7 +214,7 @@ function connect({ redis, network }: World, process: Process) {
       isConnected = false;
       redis.notify();
     },
-    async xread(...parameters: (string | number)[]) {
+    async xreadBuffer(...parameters: (string | number)[]) {
       const [key, lastId] = parameters.slice(-2) as [string, string];
       for (;;) {
         await network.stepOf(process, 'read');

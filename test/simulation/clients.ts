@@ -70,7 +70,7 @@ export function makeClients(
     must(replies.length === inputs.length, 'a request has a wrong number of replies');
     for (const [at, input] of inputs.entries()) {
       must(replies[at]?.id === input.id, 'an item has the reply to another');
-      const [scored] = mapScores(replies[at]?.scores ?? '', (number) => number);
+      const [scored] = mapScores(replies[at]?.scores ?? new Uint8Array(), (number) => number);
       must(scored === input.number, 'an item has the scores of another');
       must(input.nature === 'good', 'an item is answered that cannot be');
     }

@@ -14,7 +14,7 @@ export interface QueuedJob extends BatchJob {
 
 export interface StreamEntry {
   readonly id: string;
-  readonly fields: readonly string[];
+  readonly fields: ReadonlyArray<string | Buffer>;
 }
 
 export type Redis = ReturnType<typeof makeRedis>;
@@ -59,7 +59,7 @@ export function makeRedis() {
     lineOf(queue).unshift(job.id);
     notify();
   };
-  const append = (key: string, fields: readonly string[]): string => {
+  const append = (key: string, fields: StreamEntry['fields']): string => {
     const stream = streams.get(key) ?? [];
     streams.set(key, stream);
     const id = `${Math.floor(Date.now())}-${++entries}`;
@@ -150,7 +150,7 @@ export function makeRedis() {
     clearStrikes: (itemId: string) => void strikes.delete(itemId),
 
     // The streams of replies.
-    xadd(key: string, options: { creates: boolean }, fields: readonly string[]): string | null {
+    xadd(key: string, options: { creates: boolean }, fields: StreamEntry['fields']): string | null {
       mustHaveMemory();
       return streams.has(key) || options.creates ? append(key, fields) : null;
     },

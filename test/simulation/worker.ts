@@ -115,9 +115,9 @@ function startPlace(context: WorkerContext, model: Model): Place {
   };
   const redis = {
     status: 'ready',
-    xadd: (key: string, ...[, , , , , field, text]: string[]) =>
+    xadd: (key: string, ...[, , , , , field, packed]: [...string[], Buffer]) =>
       world.network.consume(process, 'reply', () =>
-        world.redis.xadd(key, { creates: false }, [field as string, text as string]),
+        world.redis.xadd(key, { creates: false }, [field as string, packed as Buffer]),
       ),
   } as unknown as RealRedis;
   const consumer = makeConsumer({

@@ -14,6 +14,7 @@ interface Added {
   reject(error: Error): void;
 }
 
+const ofA = Uint8Array.of(1);
 const timing: Timing = { queueMs: 1, batchMs: 0, computeMs: 100, batchSize: 1 };
 const unavailable = () => new ScorelineError('queue_unavailable', 'Redis is away.');
 
@@ -56,7 +57,7 @@ function makeObserved({ lingerMs = 0 } = {}) {
     /** Answers every item of a job, which has taken so long. */
     answer: async (index: number, taken: Partial<Timing> = {}) => {
       for (const { id } of added[index]?.job.items ?? []) {
-        replies.settle({ id, scores: '', timing: { ...timing, ...taken } });
+        replies.settle({ id, scores: new Uint8Array(), timing: { ...timing, ...taken } });
       }
       await everythingDone();
     },
@@ -243,8 +244,8 @@ describe('a job', () => {
     const { id, outcome } = submit('hello', { keep: { id: 'given', keepMs: 500 } });
     expect(id).toBe('given');
     expect(added[0]?.job.items[0]).toMatchObject({ id: 'given', keepMs: 500, text: 'hello' });
-    replies.settle({ id, scores: 'of a', timing });
-    expect(await outcome).toBe('of a');
+    replies.settle({ id, scores: ofA, timing });
+    expect(await outcome).toBe(ofA);
   });
 
   test('carries binary inputs beside it by item id, and not inside', async () => {
@@ -290,8 +291,8 @@ describe('a ticket', () => {
   test('gets a reply that comes before add resolves', async () => {
     const { submit, replies, end } = makeObserved();
     const { id, outcome } = submit('a');
-    expect(replies.settle({ id, scores: 'of a', timing })).toBe(true);
-    expect(await outcome).toBe('of a');
+    expect(replies.settle({ id, scores: ofA, timing })).toBe(true);
+    expect(await outcome).toBe(ofA);
     await end(0);
     expect(replies.size).toBe(0);
   });
@@ -299,9 +300,9 @@ describe('a ticket', () => {
   test('keeps the reply when add fails afterwards', async () => {
     const { submit, replies, end } = makeObserved();
     const { id, outcome } = submit('a');
-    replies.settle({ id, scores: 'of a', timing });
+    replies.settle({ id, scores: ofA, timing });
     await end(0, unavailable());
-    expect(await outcome).toBe('of a');
+    expect(await outcome).toBe(ofA);
   });
 
   test('ends at its deadline, and a late reply finds nobody', async () => {
@@ -310,7 +311,7 @@ describe('a ticket', () => {
     await end(0);
     await passMs(50);
     expect(await outcome).toBe('deadline_exceeded');
-    expect(replies.settle({ id, scores: '', timing })).toBe(false);
+    expect(replies.settle({ id, scores: new Uint8Array(), timing })).toBe(false);
   });
 
   test('whose deadline passes before it is sent is in no job', async () => {
@@ -364,9 +365,9 @@ describe('a ticket', () => {
     const { submit, cancelled, replies, end } = makeObserved();
     const { id, cancel, outcome } = submit('a');
     await end(0);
-    replies.settle({ id, scores: '', timing });
+    replies.settle({ id, scores: new Uint8Array(), timing });
     cancel();
-    expect(await outcome).toBe('');
+    expect(await outcome).toEqual(new Uint8Array());
     expect(cancelled).toEqual([]);
   });
 });

@@ -5,7 +5,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
 
 const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
-const replyTo = (id: string): Reply => ({ id, scores: 'first', timing });
+const replyTo = (id: string): Reply => ({ id, scores: Uint8Array.of(1), timing });
 
 /** Replies before a queue that can be reached, unless the test says otherwise. */
 const makeReplies = (isQueueAway = () => false) => makeRepliesBefore({ isQueueAway });
@@ -46,7 +46,7 @@ describe('replies', () => {
     const replies = makeReplies();
     const waiting = replies.expect('a', nowMs() + 1000);
     expect(replies.settle(replyTo('a'))).toBe(true);
-    expect(replies.settle({ ...replyTo('a'), scores: 'second', timing })).toBe(false);
+    expect(replies.settle({ ...replyTo('a'), scores: Uint8Array.of(2), timing })).toBe(false);
     expect(await outcomeOf(waiting)).toEqual(replyTo('a'));
   });
 

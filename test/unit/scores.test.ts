@@ -68,7 +68,7 @@ function rank(row: Float32Array, count: number, activation: Activation) {
   return unpack(packed);
 }
 
-function unpack(packed: string) {
+function unpack(packed: Uint8Array) {
   return {
     classes: mapScores(packed, (index) => index),
     values: mapScores(packed, (_, score) => score),
