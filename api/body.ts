@@ -40,7 +40,7 @@ export function makeBodyReaders(bytesMax: number): { readJson: ReadBody; readAny
 
   const readJson: ReadBody = async (request, response) => {
     if (!hasType(request, 'application/json')) throw unsupported(request, 'application/json');
-    if (request.is('application/json') === null) throw inputMissing();
+    if (!hasBody(request)) throw inputMissing();
     await run(json, request, response);
     return { type: 'json', value: request.body };
   };
@@ -78,6 +78,10 @@ function run(handler: RequestHandler, request: Request, response: Response): Pro
 /** The declared type, also of a request without a body, for which `request.is` says nothing. */
 function hasType(request: Request, type: string): boolean {
   return request.get('content-type')?.split(';')[0]?.trim().toLowerCase() === type;
+}
+
+function hasBody({ headers }: Request): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }
 
 export function inputMissing(): ScorelineError {
