@@ -1,6 +1,6 @@
 // What people write without a queue: one Express process that scores by itself, the engine in a
 // thread so that the process still answers. Same model, same checks, same answer as Scoreline's.
-// "tuned" gives it the prototypes of Scoreline's API, too (api/server.ts).
+// "tuned" gives it what Scoreline's API has: its prototypes (api/server.ts), and V8's arguments.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

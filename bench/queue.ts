@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { v8Arguments } from '../cli/children.js';
 import { packageDirectory } from '../shared/version.js';
 import { type Load, type LoadResult, median, runLoad } from './load.js';
 import { readQuestions } from './questions.js';
@@ -26,11 +27,11 @@ const modelsDirectory = path.join(packageDirectory(), 'models');
 const model = 'faq-matcher';
 
 const service = await startBenchService({ models: model, modelsDirectory });
-const inProcess = fork(new URL('./in-process.js', import.meta.url), [
-  modelsDirectory,
-  model,
-  ...(values.tuned ? ['tuned'] : []),
-]);
+const inProcess = fork(
+  new URL('./in-process.js', import.meta.url),
+  [modelsDirectory, model, ...(values.tuned ? ['tuned'] : [])],
+  { execArgv: values.tuned ? v8Arguments : [] },
+);
 const [{ port }] = (await once(inProcess, 'message')) as [{ port: number }];
 
 const bodies = readQuestions().map((input) => JSON.stringify({ input }));

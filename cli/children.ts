@@ -18,14 +18,8 @@ export interface Child {
   close(): Promise<void>;
 }
 
-/**
- * Megabytes that V8 lets gather before it collects. What belongs to a request is in use until it is answered,
- * so with the default of 16 for new objects much was copied twice and then outlived its request; and the
- * memory outside V8's heap, of what comes from sockets and goes to the engine, made it collect all of it
- * again and again. Requests a second (medians of 24 and 20 alternating rounds): 1.07 times with the first,
- * 1.07 times again with the second; for 80 MB more in the API, 190 in the worker.
- */
-const execArgv = ['--max-semi-space-size=64', '--initial-old-space-size=256'];
+/** Megabytes that V8 lets gather before it collects: new objects, and all of them (docs/design.md, 14). */
+export const v8Arguments = ['--max-semi-space-size=64', '--initial-old-space-size=256'];
 
 export function forkRole(
   role: 'api' | 'worker',
@@ -33,7 +27,7 @@ export function forkRole(
 ): ChildProcess {
   return fork(new URL(`../${role}/main.js`, import.meta.url), [], {
     ...options,
-    execArgv,
+    execArgv: v8Arguments,
     // A process group of its own: Ctrl-C reaches the parent alone, which then ends its children in
     // order, API first and Redis last.
     detached: true,
