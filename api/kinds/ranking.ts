@@ -31,7 +31,7 @@ let page = Buffer.alloc(0);
 
 /**
  * `[[<question id>,<answer id>,<score>],…]`, byte by byte, of parts that are written already: all questions
- * are in every answer of `POST /score`, and JSON.stringify took four times as long.
+ * are in every answer of `POST /score`, and JSON.stringify takes three times as long.
  */
 function writeEntries(scores: PackedScores, labels: readonly Label[]): string {
   const { openings, bytesMax } = partsOf(labels);
