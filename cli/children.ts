@@ -18,7 +18,10 @@ export interface Child {
   close(): Promise<void>;
 }
 
-/** Megabytes that V8 lets gather before it collects: new objects, and all of them (docs/design.md, 14). */
+/**
+ * Megabytes that V8 lets gather before it collects: new objects, and all of them (docs/design.md, 14).
+ * Not where NODE_OPTIONS has such sizes: somebody has little memory.
+ */
 export const v8Arguments = ['--max-semi-space-size=64', '--initial-old-space-size=256'];
 
 export function forkRole(
@@ -27,7 +30,7 @@ export function forkRole(
 ): ChildProcess {
   return fork(new URL(`../${role}/main.js`, import.meta.url), [], {
     ...options,
-    execArgv: v8Arguments,
+    execArgv: /-space-size/.test(options.env.NODE_OPTIONS ?? '') ? [] : v8Arguments,
     // A process group of its own: Ctrl-C reaches the parent alone, which then ends its children in
     // order, API first and Redis last.
     detached: true,
