@@ -1,16 +1,16 @@
 // The way of a request through the API: permit, preparation, queue, reply. One that may be repeated
-// goes by api/repeatable.ts.
+// goes by api/repeat/repeatable.ts.
 
 import type { Response } from 'express';
 import { nowMs } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
-import type { Admission, AdmissionRequest, Permit } from './admission.js';
-import type { Dispatcher, PreparedInput, Ticket } from './dispatcher.js';
-import type { InputKinds, RawInput } from './kinds.js';
-import { makeScoreRepeatable } from './repeatable.js';
-import { clientClosed, type ScoredReply } from './replies.js';
-import type { Results } from './results.js';
+import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';
+import type { InputKinds, RawInput } from './kinds/kinds.js';
+import type { Dispatcher, PreparedInput, Ticket } from './queue/dispatcher.js';
+import { clientClosed, type ScoredReply } from './queue/waiters.js';
+import { makeScoreRepeatable } from './repeat/repeatable.js';
+import type { Results } from './repeat/results.js';
 
 export interface ScoreRequest {
   readonly model: Model;

@@ -10,22 +10,22 @@ import type { Logger } from '../shared/log.js';
 import { readModels } from '../shared/models.js';
 import { connectConsumer, connectProducer, waitUntilReady } from '../shared/redis.js';
 import { packageVersion } from '../shared/version.js';
-import { makeAdmission } from './admission.js';
-import { makeBodyReaders } from './body.js';
-import { makeDispatcher } from './dispatcher.js';
-import { makeGate } from './gate.js';
-import { makeInputKinds } from './kinds.js';
-import { openPeers } from './peers.js';
-import { makeProblemHandler } from './problem.js';
-import { makeQueue } from './queue.js';
-import { makeReplies } from './replies.js';
-import { openReplyStream } from './reply-stream.js';
-import { makeResults } from './results.js';
-import { addHealthRoutes } from './routes/health.js';
-import { addModelRoutes } from './routes/models.js';
-import { addReferenceRoutes } from './routes/reference.js';
+import { makeAdmission } from './admission/admission.js';
+import { openPeers } from './admission/peers.js';
+import { makeBodyReaders } from './http/body.js';
+import { makeGate } from './http/gate.js';
+import { makeProblemHandler } from './http/problem.js';
+import { addHealthRoutes } from './http/routes/health.js';
+import { addModelRoutes } from './http/routes/models.js';
+import { addReferenceRoutes } from './http/routes/reference.js';
+import { startServer } from './http/server.js';
+import { makeInputKinds } from './kinds/kinds.js';
+import { makeDispatcher } from './queue/dispatcher.js';
+import { makeQueue } from './queue/queue.js';
+import { openReplyStream } from './queue/reply-stream.js';
+import { makeReplies } from './queue/waiters.js';
+import { makeResults } from './repeat/results.js';
 import { makeScoring } from './scoring.js';
-import { startServer } from './server.js';
 
 export async function startApi(
   configuration: Configurations['api'],

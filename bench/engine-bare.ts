@@ -4,8 +4,8 @@
 import process from 'node:process';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { readModels } from '../shared/models.js';
-import type { InputTensor } from '../worker/engine.js';
-import { makeStack, sampleInput } from '../worker/kinds.js';
+import { makeStack, sampleInput } from '../worker/batch/kinds.js';
+import type { InputTensor } from '../worker/engine/engine.js';
 
 const [directory, name] = process.argv.slice(2) as [string, string];
 const [model] = readModels({ directory, names: [name], filesNeeded: true });

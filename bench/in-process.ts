@@ -1,17 +1,17 @@
 // What people write without a queue: one Express process that scores by itself, the engine in a
 // thread so that the process still answers. Same model, same checks, same answer as Scoreline's.
-// "tuned" gives it what Scoreline's API has: its prototypes (api/server.ts), and V8's arguments.
+// "tuned" gives it what Scoreline's API has: its prototypes (api/http/server.ts), and V8's arguments.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import process from 'node:process';
 import express from 'express';
+import { makePrototypes } from '../api/http/server.js';
+import { outputKinds } from '../api/kinds/kinds.js';
 import { text } from '../api/kinds/text.js';
-import { outputKinds } from '../api/kinds.js';
-import { makePrototypes } from '../api/server.js';
 import { makeLogger } from '../shared/log.js';
 import { type Model, readModels } from '../shared/models.js';
-import { openScorer } from '../worker/scorer.js';
+import { openScorer } from '../worker/batch/scorer.js';
 
 const [directory, name, tuned] = process.argv.slice(2) as [string, string, 'tuned' | undefined];
 const model = readModels({ directory, names: [name], filesNeeded: true })[0] as Model;

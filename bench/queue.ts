@@ -19,7 +19,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '5' },
-    // Gives (a) what makes Express fast in (b); see api/server.ts.
+    // Gives (a) what makes Express fast in (b); see api/http/server.ts.
     tuned: { type: 'boolean', default: false },
   },
 });

@@ -9,7 +9,7 @@ import { readQuestions } from '../bench/questions.js';
 import { makeLogger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
-import { openScorer, type ScorerItem } from '../worker/scorer.js';
+import { openScorer, type ScorerItem } from '../worker/batch/scorer.js';
 import { answeredCount, keepDistinct, type Ranked } from './expected.js';
 import { type PoisonKind, poisonColour, poisonText } from './poison.js';
 import type { Input } from './target.js';

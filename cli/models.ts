@@ -11,7 +11,7 @@ import { readManifests } from '../shared/manifest.js';
 import { fileMissing, findModel, type Model, readModels } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
 import { packageDirectory } from '../shared/version.js';
-import { openScorer, type ScorerItem } from '../worker/scorer.js';
+import { openScorer, type ScorerItem } from '../worker/batch/scorer.js';
 import { download, sha256Of } from './download.js';
 
 const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');

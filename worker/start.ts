@@ -7,13 +7,13 @@ import type { Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
 import { readModels } from '../shared/models.js';
 import { connectConsumer, waitUntilReady } from '../shared/redis.js';
-import { makeConsumer } from './consumer.js';
-import { announce } from './presence.js';
-import { makeCells, makeQuarantine } from './quarantine.js';
-import { makeQueue } from './queue.js';
-import { makeSendReplies } from './replies.js';
-import { makeResults } from './results.js';
-import { openScorer } from './scorer.js';
+import { openScorer } from './batch/scorer.js';
+import { makeCells, makeQuarantine } from './quarantine/quarantine.js';
+import { makeConsumer } from './queue/consumer.js';
+import { announce } from './queue/presence.js';
+import { makeQueue } from './queue/queue.js';
+import { makeSendReplies } from './queue/replies.js';
+import { makeResults } from './queue/results.js';
 
 /** What of SHUTDOWN_MS is kept for handing back what is not done by then. */
 const handBackMs = 2000;

@@ -1,5 +1,5 @@
 import { mapScores } from '../../shared/scores.js';
-import type { OutputKind } from '../kinds.js';
+import type { OutputKind } from './kinds.js';
 
 /** Kinds of things, the likeliest first. */
 export const classification: OutputKind = {

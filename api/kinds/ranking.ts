@@ -1,6 +1,6 @@
 import type { Label } from '../../shared/models.js';
 import { eachScore, mapScores, type PackedScores } from '../../shared/scores.js';
-import type { OutputKind } from '../kinds.js';
+import type { OutputKind } from './kinds.js';
 
 /** Known questions with their answers, the best match first. */
 export const ranking: OutputKind = {

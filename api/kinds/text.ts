@@ -1,5 +1,5 @@
 import { ScorelineError } from '../../shared/errors.js';
-import type { InputKind } from '../kinds.js';
+import type { InputKind } from './kinds.js';
 
 export const text: InputKind = {
   matchesJson: (input) => typeof input === 'string',

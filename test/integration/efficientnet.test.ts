@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { toPixels } from '../../api/kinds/image.js';
 import { makeLogger } from '../../shared/log.js';
 import { mapScores } from '../../shared/scores.js';
-import { openScorer, type Scorer } from '../../worker/scorer.js';
+import { openScorer, type Scorer } from '../../worker/batch/scorer.js';
 import {
   difference,
   expectedClasses,

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeLogger } from '../../shared/log.js';
 import { type Model, readModels } from '../../shared/models.js';
 import { mapScores } from '../../shared/scores.js';
-import { openScorer, type Scorer } from '../../worker/scorer.js';
+import { openScorer, type Scorer } from '../../worker/batch/scorer.js';
 import { root } from '../harness.js';
 
 interface HeldOut {

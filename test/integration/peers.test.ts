@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { openPeers, type Traffic } from '../../api/peers.js';
+import { openPeers, type Traffic } from '../../api/admission/peers.js';
 import { makeKeys } from '../../shared/contract.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 

@@ -1,13 +1,13 @@
 // Kept results against a real Redis: what the API claims, and what workers keep.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Identity, identify } from '../../api/idempotency.js';
-import { makeResults as makeApiResults } from '../../api/results.js';
+import { type Identity, identify } from '../../api/repeat/idempotency.js';
+import { makeResults as makeApiResults } from '../../api/repeat/results.js';
 import { type Item, makeKeys, nowMs, type Reply, unpackReplies } from '../../shared/contract.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import { makeLogger } from '../../shared/log.js';
 import { packScores } from '../../shared/scores.js';
-import { makeResults as makeWorkerResults } from '../../worker/results.js';
+import { makeResults as makeWorkerResults } from '../../worker/queue/results.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 
 const keys = makeKeys('test');

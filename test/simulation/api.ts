@@ -2,12 +2,12 @@
 // reader between a modelled Redis and modelled clients.
 
 import { EventEmitter } from 'node:events';
-import { makeAdmission } from '../../api/admission.js';
-import { makeDispatcher } from '../../api/dispatcher.js';
-import type { InputKinds } from '../../api/kinds.js';
-import { makeReplies, type Replies } from '../../api/replies.js';
-import { openReplyStream } from '../../api/reply-stream.js';
-import { makeResults } from '../../api/results.js';
+import { makeAdmission } from '../../api/admission/admission.js';
+import type { InputKinds } from '../../api/kinds/kinds.js';
+import { makeDispatcher } from '../../api/queue/dispatcher.js';
+import { openReplyStream } from '../../api/queue/reply-stream.js';
+import { makeReplies, type Replies } from '../../api/queue/waiters.js';
+import { makeResults } from '../../api/repeat/results.js';
 import { makeScoring, type Scoring } from '../../api/scoring.js';
 import type { BatchJob } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';

@@ -3,8 +3,8 @@
 
 import { EventEmitter } from 'node:events';
 import type { Response } from 'express';
-import type { RawInput } from '../../api/kinds.js';
-import type { ScoredReply } from '../../api/replies.js';
+import type { RawInput } from '../../api/kinds/kinds.js';
+import type { ScoredReply } from '../../api/queue/waiters.js';
 import { nowMs } from '../../shared/contract.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';

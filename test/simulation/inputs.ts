@@ -2,7 +2,7 @@
 // shows to which input it belongs.
 
 import { packScores } from '../../shared/scores.js';
-import type { Scored } from '../../worker/scorer.js';
+import type { Scored } from '../../worker/batch/scorer.js';
 
 /** What a model does at an input. */
 export type Nature = 'good' | 'unreadable' | 'throws' | 'kills' | 'hangs';

@@ -2,7 +2,12 @@
 // may, and the next with each that it finishes; loses locks; can be given the same job twice.
 
 import type { Model } from '../../shared/models.js';
-import { GivenBack, type TakenJob, type TakeOptions, type Taking } from '../../worker/queue.js';
+import {
+  GivenBack,
+  type TakenJob,
+  type TakeOptions,
+  type Taking,
+} from '../../worker/queue/queue.js';
 import type { QueuedJob } from './redis.js';
 import type { WorkerContext } from './worker.js';
 

@@ -6,12 +6,16 @@ import { EventEmitter } from 'node:events';
 import { nowMs } from '../../shared/contract.js';
 import type { Model } from '../../shared/models.js';
 import type { Redis as RealRedis } from '../../shared/redis.js';
-import { type Consumer, makeConsumer } from '../../worker/consumer.js';
-import { type Cells, makeQuarantine, type ToQuarantine } from '../../worker/quarantine.js';
-import type { Queue, TakenJob } from '../../worker/queue.js';
-import { makeSendReplies } from '../../worker/replies.js';
-import { makeResults } from '../../worker/results.js';
-import type { ScorerItem } from '../../worker/scorer.js';
+import type { ScorerItem } from '../../worker/batch/scorer.js';
+import {
+  type Cells,
+  makeQuarantine,
+  type ToQuarantine,
+} from '../../worker/quarantine/quarantine.js';
+import { type Consumer, makeConsumer } from '../../worker/queue/consumer.js';
+import type { Queue, TakenJob } from '../../worker/queue/queue.js';
+import { makeSendReplies } from '../../worker/queue/replies.js';
+import { makeResults } from '../../worker/queue/results.js';
 import { type Input, isFatal, scoreOf } from './inputs.js';
 import { neverAgain, type Process } from './network.js';
 import { makeTaking } from './taking.js';

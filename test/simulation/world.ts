@@ -5,7 +5,7 @@ import type { Scheduler } from 'fast-check';
 import { vi } from 'vitest';
 import { type BatchJob, makeKeys, nowMs } from '../../shared/contract.js';
 import { makeLogger } from '../../shared/log.js';
-import type { ScorerItem } from '../../worker/scorer.js';
+import type { ScorerItem } from '../../worker/batch/scorer.js';
 import { everythingDone, runTimers, setClockBack } from '../unit/clock.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { type Api, startApi } from './api.js';

@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { type AdmissionRequest, makeAdmission, type Permit } from '../../api/admission.js';
+import {
+  type AdmissionRequest,
+  makeAdmission,
+  type Permit,
+} from '../../api/admission/admission.js';
 import { errorOf } from './sample-model.js';
 
 /** An admission whose clock and queue depths the test sets. */

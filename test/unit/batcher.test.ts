@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { makeBatcher } from '../../worker/batcher.js';
+import { makeBatcher } from '../../worker/batch/batcher.js';
 import { everythingDone, passMs, runTimers, stopClock } from './clock.js';
 
 /** A batcher whose runs end when the test says so. */

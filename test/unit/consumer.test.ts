@@ -1,9 +1,14 @@
 import { expect, test } from 'vitest';
 import { nowMs } from '../../shared/contract.js';
 import { makeLogger } from '../../shared/log.js';
-import { makeConsumer } from '../../worker/consumer.js';
-import type { Quarantine } from '../../worker/quarantine.js';
-import { GivenBack, type Queue, type TakenJob, type TakeOptions } from '../../worker/queue.js';
+import type { Quarantine } from '../../worker/quarantine/quarantine.js';
+import { makeConsumer } from '../../worker/queue/consumer.js';
+import {
+  GivenBack,
+  type Queue,
+  type TakenJob,
+  type TakeOptions,
+} from '../../worker/queue/queue.js';
 import { makeSampleModel } from './sample-model.js';
 
 test('a suspect job whose lock was lost is not done when it cannot be given back', async () => {

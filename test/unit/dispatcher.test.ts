@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { makeDispatcher, type PreparedInput, type Submission } from '../../api/dispatcher.js';
-import { makeReplies } from '../../api/replies.js';
+import { makeDispatcher, type PreparedInput, type Submission } from '../../api/queue/dispatcher.js';
+import { makeReplies } from '../../api/queue/waiters.js';
 import { type BatchJob, nowMs, type Timing } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { everythingDone, passMs, stopClock } from './clock.js';

@@ -1,7 +1,7 @@
 import type { Request } from 'express';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { identify, readIdempotencyKey } from '../../api/idempotency.js';
+import { identify, readIdempotencyKey } from '../../api/repeat/idempotency.js';
 import { errorOf } from './sample-model.js';
 
 /** A request with this header so many times. */

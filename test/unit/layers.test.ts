@@ -52,9 +52,9 @@ describe('the reader of imports', () => {
   });
 
   test('finds the imports that are known to be there', () => {
-    expect(importsFrom('api', ['shared'])).toContain('api/queue.ts → shared/contract.js');
+    expect(importsFrom('api', ['shared'])).toContain('api/queue/queue.ts → shared/contract.js');
     expect(importsFrom('worker', ['shared'])).toContain(
-      'worker/kinds/scores.ts → shared/errors.js',
+      'worker/batch/scores.ts → shared/errors.js',
     );
   });
 });
@@ -85,12 +85,12 @@ describe('each heavy library has its doors', () => {
     !folders.some((folder) => file.startsWith(folder));
 
   test('bullmq: the queue, seen from either side', () => {
-    expect(importersOf('bullmq')).toEqual(['api/queue.ts', 'worker/queue.ts']);
+    expect(importersOf('bullmq')).toEqual(['api/queue/queue.ts', 'worker/queue/queue.ts']);
   });
 
   test('onnxruntime-node: the engine thread, and the measurements', () => {
     expect(importersOf('onnxruntime-node').filter(outside(['bench/']))).toEqual([
-      'worker/engine-thread.ts',
+      'worker/engine/engine-thread.ts',
     ]);
   });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mapScores, packScores } from '../../shared/scores.js';
-import { makeRank, splitRows } from '../../worker/kinds/scores.js';
+import { makeRank, splitRows } from '../../worker/batch/scores.js';
 import { errorOf } from './sample-model.js';
 
 const output = (dims: number[]) => ({

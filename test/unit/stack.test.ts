@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Manifest } from '../../shared/manifest.js';
-import { bytesOfItem, makeStack, sampleInput } from '../../worker/kinds.js';
+import { bytesOfItem, makeStack, sampleInput } from '../../worker/batch/kinds.js';
 import { makeSampleModel } from './sample-model.js';
 
 const mean = [0.485, 0.456, 0.406];

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { makeTurns } from '../../api/turns.js';
+import { makeTurns } from '../../api/kinds/turns.js';
 import { everythingDone } from './clock.js';
 
 /** Work that is done when the test says so. */

@@ -5,8 +5,8 @@ import path from 'node:path';
 import process from 'node:process';
 import { makeLogger } from '../../shared/log.js';
 import { type Model, readModels } from '../../shared/models.js';
-import type { FromQuarantine, ToQuarantine } from '../quarantine.js';
-import { loadScorer, type Scorer } from '../scorer.js';
+import { loadScorer, type Scorer } from '../batch/scorer.js';
+import type { FromQuarantine, ToQuarantine } from './quarantine.js';
 
 const log = makeLogger({ role: 'quarantine', level: 'warn' });
 let loading: Promise<Scorer> | undefined;

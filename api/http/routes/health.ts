@@ -1,0 +1,47 @@
+// Probes. Live: the process answers. Ready: Redis can be reached, and every model has had a live
+// worker or is allowed to scale from zero.
+
+import type { Express } from 'express';
+import type { Model } from '../../../shared/models.js';
+import type { Queue } from '../../queue/queue.js';
+import { allow } from '../methods.js';
+
+export function addHealthRoutes(
+  app: Express,
+  options: {
+    models: readonly Model[];
+    queue: Pick<Queue, 'countWorkers'>;
+    isClosing: () => boolean;
+  },
+): void {
+  const { models, queue, isClosing } = options;
+  const seen = new Set<string>();
+
+  app.all(['/v2/health/live', '/v2/health/ready'], allow('GET', 'HEAD'));
+
+  app.get('/v2/health/live', (_request, response) => {
+    response.json({ live: true });
+  });
+
+  app.get('/v2/health/ready', async (_request, response) => {
+    const reason = await whyNotReady();
+    if (reason === undefined) response.json({ ready: true });
+    else response.status(503).json({ ready: false, reason });
+  });
+
+  async function whyNotReady(): Promise<string | undefined> {
+    if (isClosing()) return 'shutting down';
+    const counts = await queue
+      .countWorkers(models.map((model) => model.queue))
+      .catch(() => undefined);
+    if (counts === undefined) return 'Redis cannot be reached';
+    for (const [index, model] of models.entries()) {
+      if ((counts[index] ?? 0) > 0) seen.add(model.queue);
+    }
+    const missing = models.filter(
+      (model) => model.manifest.scaling.min > 0 && !seen.has(model.queue),
+    );
+    if (missing.length === 0) return undefined;
+    return `no worker yet for ${missing.map((model) => model.name).join(', ')}`;
+  }
+}
