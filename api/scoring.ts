@@ -2,7 +2,7 @@
 // goes by api/repeat/repeatable.ts.
 
 import type { Response } from 'express';
-import { nowMs } from '../shared/contract.js';
+import { nowMs } from '../shared/clock.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
 import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';

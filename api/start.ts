@@ -3,8 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import express, { type RequestHandler } from 'express';
 import type { Configurations } from '../shared/configuration.js';
-import { makeKeys } from '../shared/contract.js';
 import { ScorelineError } from '../shared/errors.js';
+import { makeKeys } from '../shared/keys.js';
 import type { Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
 import { readModels } from '../shared/models.js';

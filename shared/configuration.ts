@@ -72,12 +72,17 @@ const api = {
   PERMITS_MAX: integer(1, 1_000_000)
     .default(1024)
     .describe(
-      'The most inputs in flight in one API process. Lowering it refuses clients with 429 earlier instead of having them wait; raising it costs memory and lets requests wait longer.',
+      'The most inputs in flight in one API process. Where it serves several models, each may have at most as many as are left free, so a model without workers leaves room for the others. Lowering it refuses clients with 429 earlier instead of having them wait; raising it costs memory and lets requests wait longer.',
     ),
-  QUEUE_JOBS_MAX: integer(1, 10_000_000)
+  BODIES_BYTES_MAX: integer(1024, 1_099_511_627_776)
+    .default(268_435_456)
+    .describe(
+      'The most bytes of request bodies in one API process at a time, from their arrival until their inputs are prepared. Beyond it clients get 429. Raising it costs memory: plan for up to twice as much.',
+    ),
+  QUEUE_ITEMS_MAX: integer(1, 10_000_000)
     .default(10_000)
     .describe(
-      'The most jobs in the queue of a model, from all API processes; a job holds up to a batch of inputs. Beyond it clients get 429. Raising it costs memory in Redis.',
+      'The most unanswered inputs of a model, from all API processes. Beyond it clients get 429. Raising it costs memory in Redis: 150 kB for a picture of 224 × 224.',
     ),
   RESULT_MS: integer(100, 86_400_000)
     .default(600_000)
@@ -126,6 +131,10 @@ const schemas = {
     .refine((given) => given.IMAGES_PER_REQUEST_MAX <= given.PERMITS_MAX, {
       path: ['IMAGES_PER_REQUEST_MAX'],
       message: 'expected at most PERMITS_MAX, or such a request never gets its permits',
+    })
+    .refine((given) => given.BODY_BYTES_MAX <= given.BODIES_BYTES_MAX, {
+      path: ['BODY_BYTES_MAX'],
+      message: 'expected at most BODIES_BYTES_MAX, or such a body never gets in',
     })
     .refine((given) => given.IMAGES_PER_REQUEST_MAX <= given.RESULTS_MAX, {
       path: ['RESULTS_MAX'],

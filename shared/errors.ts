@@ -14,6 +14,7 @@ export const errorTable = {
   image_unsupported: { status: 400, retry: false, title: 'The image format is not accepted' },
   image_too_large: { status: 413, retry: false, title: 'The image has too many pixels' },
   too_many_inputs: { status: 400, retry: false, title: 'The request holds too many inputs' },
+  tensor_invalid: { status: 400, retry: false, title: 'A tensor is not what its shape says' },
   parameter_invalid: { status: 400, retry: false, title: 'A parameter has a wrong value' },
   idempotency_key_invalid: { status: 400, retry: false, title: 'The Idempotency-Key is malformed' },
   idempotency_key_reused: {
@@ -40,6 +41,11 @@ export const errorTable = {
     status: 500,
     retry: false,
     title: 'The model answered with another number of outputs than it got inputs',
+  },
+  wire_mismatch: {
+    status: 500,
+    retry: true,
+    title: 'API and worker do not understand each other',
   },
   internal_error: { status: 500, retry: true, title: 'Something went wrong on our side' },
   configuration_invalid: { status: 500, retry: false, title: 'The configuration is wrong' },

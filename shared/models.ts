@@ -3,9 +3,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { queueName } from './contract.js';
 import { ScorelineError } from './errors.js';
 import { type Manifest, readManifests } from './manifest.js';
+import { queueName, readableWireVersions, wireVersion } from './wire.js';
 
 /** A class of a model: a known question with its answer, or a kind of thing in a picture. */
 export interface Label {
@@ -20,7 +20,10 @@ export interface Model {
   readonly name: string;
   readonly version: string;
   readonly manifest: Manifest;
+  /** The BullMQ queue in which the API puts its jobs. */
   readonly queue: string;
+  /** The queue of each wire version that this build reads, which workers serve. */
+  readonly queues: readonly { readonly wire: number; readonly name: string }[];
   readonly folder: string;
   /** The ONNX file, which an API without models does not have. */
   readonly file: string;
@@ -55,15 +58,38 @@ export function readModels(options: {
   return chosen;
 }
 
-/** @throws ScorelineError `model_not_found` with the list of those that exist. */
-export function findModel<M extends { name: string }>(models: readonly M[], name: string): M {
-  const model = models.find((candidate) => candidate.name === name);
+/**
+ * The model of this name among those given, in the version named or else the first.
+ * @throws ScorelineError `model_not_found` with the list of those that exist
+ */
+export function findModel<M extends { name: string; version: string }>(
+  models: readonly M[],
+  name: string,
+  version?: string,
+): M {
+  const versions = models.filter((model) => model.name === name);
+  const model = versions.find(
+    (candidate) => version === undefined || candidate.version === version,
+  );
   if (model) return model;
-  const known = models.map((candidate) => candidate.name).join(', ');
+  const [some] = versions;
+  if (some) {
+    const known = versions.map((candidate) => candidate.version).join(', ');
+    throw new ScorelineError(
+      'model_not_found',
+      `There is no version ${show(version)} of ${name}. The versions here: ${known}.`,
+    );
+  }
+  const known = [...new Set(models.map((candidate) => candidate.name))].join(', ');
   throw new ScorelineError(
     'model_not_found',
-    `There is no model ${JSON.stringify(name)}. The models here: ${known}.`,
+    `There is no model ${show(name)}. The models here: ${known}.`,
   );
+}
+
+/** A name as a client sent it, cut where it is longer than any name may be. */
+function show(name: string | undefined): string {
+  return JSON.stringify(name?.slice(0, 100));
 }
 
 export function fileMissing(model: Model): ScorelineError {
@@ -78,15 +104,20 @@ export function fileMissing(model: Model): ScorelineError {
 }
 
 function makeModel(directory: string, manifest: Manifest): Model {
-  const folder = path.join(directory, manifest.name);
+  const { name, version, source } = manifest;
+  const folder = path.join(directory, name);
+  const labelsFile = path.join(folder, manifest.output.labels);
+  const labelsText = readLabels(labelsFile, manifest);
+  const agreed = { name, version, fileSha256: source.sha256, labels: labelsText };
   return {
-    name: manifest.name,
-    version: manifest.version,
+    name,
+    version,
     manifest,
-    queue: queueName(manifest),
+    queue: queueName(agreed, wireVersion),
+    queues: readableWireVersions.map((wire) => ({ wire, name: queueName(agreed, wire) })),
     folder,
-    file: path.join(folder, manifest.source.file),
-    labels: readLabels(path.join(folder, manifest.output.labels), manifest),
+    file: path.join(folder, source.file),
+    labels: parseLabels(labelsText, labelsFile, manifest),
   };
 }
 
@@ -98,23 +129,34 @@ const questionsSchema = z
   )
   .min(1);
 
-function readLabels(file: string, manifest: Manifest): Label[] {
+function readLabels(file: string, manifest: Manifest): string {
   try {
-    const text = readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw labelsInvalid(file, manifest, cause);
+  }
+}
+
+function parseLabels(text: string, file: string, manifest: Manifest): Label[] {
+  try {
     return manifest.output.kind === 'ranking'
       ? questionsSchema.parse(JSON.parse(text))
       : text.trim().split('\n').map(classLabel);
-  } catch (error) {
-    const expected =
-      manifest.output.kind === 'ranking'
-        ? 'a JSON array of {id, answerId, question, answer}'
-        : 'a text file with one line a class, `id label`';
-    throw new ScorelineError(
-      'manifest_invalid',
-      `${manifest.name}: output.labels: expected ${expected}; ${file} is not that or cannot be read`,
-      { cause: error },
-    );
+  } catch (cause) {
+    throw labelsInvalid(file, manifest, cause);
   }
+}
+
+function labelsInvalid(file: string, manifest: Manifest, cause: unknown): ScorelineError {
+  const expected =
+    manifest.output.kind === 'ranking'
+      ? 'a JSON array of {id, answerId, question, answer}'
+      : 'a text file with one line a class, `id label`';
+  return new ScorelineError(
+    'manifest_invalid',
+    `${manifest.name}: output.labels: expected ${expected}; ${file} is not that or cannot be read`,
+    { cause },
+  );
 }
 
 /** "n02127052 lynx, catamount": the class's id up to the first blank, then its name. */

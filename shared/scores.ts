@@ -1,50 +1,65 @@
-// Scores over a list of classes, and how they travel: an answer with all classes of a model is most
-// of what a request costs beside the model, when it is JSON or objects on its way.
+// Scores over a list of classes, and how they travel: the best classes of an item as two tensors.
+// As JSON, an answer with all classes of a model costs more than anything but the model's run.
+
+import type { Tensor } from './tensors.js';
+
+/** The names of the outputs that a ranked reply has. */
+const classesName = 'classes';
+const scoresName = 'scores';
 
 /**
- * The best classes of one item with their scores, best first: a pair for each, the class as uint32 and
- * the score as float32, little-endian.
+ * The outputs of one item of one row: the classes in the order given, as UINT32, and the score of
+ * each, as FP32. The score of a class stands at its index in `scores`.
  */
-export type PackedScores = Uint8Array;
-
-const pairBytes = 8;
-
-/** Packs classes in the order given; the score of a class stands at its index in `scores`. */
-export function packScores(
+export function makeRankedOutputs(
   classes: ArrayLike<number>,
   scores: Readonly<Record<number, number>>,
-): PackedScores {
-  const bytes = Buffer.allocUnsafe(classes.length * pairBytes);
-  const pairs = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 0; at < classes.length; at++) {
+): readonly Tensor[] {
+  const count = classes.length;
+  const memory = new ArrayBuffer(count * 8);
+  const classWords = new Uint32Array(memory, 0, count);
+  const scoreWords = new Float32Array(memory, count * 4, count);
+  for (let at = 0; at < count; at++) {
     const classIndex = classes[at] as number;
-    pairs.setUint32(at * pairBytes, classIndex, true);
-    pairs.setFloat32(at * pairBytes + 4, scores[classIndex] as number, true);
+    classWords[at] = classIndex;
+    scoreWords[at] = scores[classIndex] as number;
   }
-  return bytes;
+  const shape = [1, count];
+  return [
+    { name: classesName, datatype: 'UINT32', shape, data: Buffer.from(memory, 0, count * 4) },
+    { name: scoresName, datatype: 'FP32', shape, data: Buffer.from(memory, count * 4) },
+  ];
 }
 
-/** Calls `visit` for each class with its score, in their order. */
+/** Calls `visit` for each class with its score, best first. */
 export function eachScore(
-  packed: PackedScores,
+  outputs: readonly Tensor[],
   visit: (classIndex: number, score: number) => void,
 ): void {
-  const pairs = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
-  for (let at = 0; at < packed.byteLength; at += pairBytes) {
-    visit(pairs.getUint32(at, true), roundScore(pairs.getFloat32(at + 4, true)));
+  const classes = viewOf(outputs, classesName);
+  const scores = viewOf(outputs, scoresName);
+  for (let at = 0; at < classes.byteLength; at += 4) {
+    visit(classes.getUint32(at, true), roundScore(scores.getFloat32(at, true)));
   }
 }
 
-/** What `word` makes of each class and its score, in their order. */
+/** What `word` makes of each class and its score, best first. */
 export function mapScores<T>(
-  packed: PackedScores,
+  outputs: readonly Tensor[],
   word: (classIndex: number, score: number) => T,
 ): T[] {
   const words: T[] = [];
-  eachScore(packed, (classIndex, score) => {
+  eachScore(outputs, (classIndex, score) => {
     words.push(word(classIndex, score));
   });
   return words;
+}
+
+/** Unaligned memory, as it comes out of a packed reply, has no typed arrays. */
+function viewOf(outputs: readonly Tensor[], name: string): DataView {
+  const tensor = outputs.find((output) => output.name === name);
+  if (!tensor) throw new Error(`A ranked reply has the output "${name}". This is a bug.`);
+  return new DataView(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
 }
 
 /** Seven decimals: as many as a float32 near 1 has, and short to read. */

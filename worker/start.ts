@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Configurations } from '../shared/configuration.js';
-import { makeKeys } from '../shared/contract.js';
+import { makeKeys } from '../shared/keys.js';
 import type { Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
 import { readModels } from '../shared/models.js';

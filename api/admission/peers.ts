@@ -2,7 +2,7 @@
 // were answered so far. So an instance that has just been started during an overload knows how long
 // the queue is and how fast it drains, before it has waited through it once itself.
 
-import type { Keys } from '../../shared/contract.js';
+import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
 import { makeRate, type Rate } from './rate.js';
 

@@ -5,7 +5,7 @@
 // What the gate does not recognise goes on, and is admitted or refused when its input is known.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { nowMs } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import type { Scoring } from '../scoring.js';

@@ -11,9 +11,10 @@
 // holds. So where a model's batches take a few milliseconds, a job holds several of them.
 
 import { randomUUID } from 'node:crypto';
-import { type BatchJob, type Item, nowMs } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
+import type { BatchJob, Item } from '../../shared/wire.js';
 import type { Queue } from './queue.js';
 import { clientClosed, type Replies, type ScoredReply } from './waiters.js';
 

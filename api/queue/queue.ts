@@ -2,10 +2,11 @@
 
 import { randomUUID } from 'node:crypto';
 import { Queue as BullQueue } from 'bullmq';
-import { type BatchJob, type Counts, countNames, type Keys } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { type Counts, countNames, type Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
+import type { BatchJob } from '../../shared/wire.js';
 
 const depthEveryMs = 1000;
 /** How long a payload outlives the last deadline of its job. */

@@ -4,10 +4,11 @@
 // is lost is read afterwards. The stream goes away by itself when its reader is gone: only the
 // reader keeps its time to live alive, and workers never create it (worker/queue/replies.ts).
 
-import { type Keys, type Reply, unpackReplies } from '../../shared/contract.js';
 import { coerceError } from '../../shared/errors.js';
+import type { Keys } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
 import type { Redis } from '../../shared/redis.js';
+import { type Reply, unpackReplies } from '../../shared/wire.js';
 
 const timeToLiveMs = 120_000;
 const upkeepEveryMs = 1000;

@@ -4,8 +4,9 @@
 // whichever is first; the others find nothing to do. The entry is made before the job is added,
 // since a warm worker can answer before `add` resolves.
 
-import { nowMs, type Reply } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import { errorTable, ScorelineError } from '../../shared/errors.js';
+import type { Reply } from '../../shared/wire.js';
 
 export type ScoredReply = Extract<Reply, { scores: unknown }>;
 type FailedReply = Extract<Reply, { error: unknown }>;

@@ -6,7 +6,7 @@
 //
 // Invariant: there is one flight of a name at a time.
 
-import { nowMs } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { clientClosed, deadlineExceeded } from '../queue/waiters.js';
 

@@ -9,7 +9,7 @@
 // about the input (no room, no queue, no time) are no results; a repeat starts anew.
 
 import type { Response } from 'express';
-import type { Reply } from '../../shared/contract.js';
+import type { Reply } from '../../shared/wire.js';
 import type { Permit } from '../admission/admission.js';
 import type { Dispatcher, PreparedInput } from '../queue/dispatcher.js';
 import { clientClosed, errorOfReply, type ScoredReply } from '../queue/waiters.js';

@@ -5,9 +5,11 @@
 // are entered among the results, each with the time by which it is gone at the latest. Both last as
 // long as a result can come and be kept, so that the entries bound everything that keys cost.
 
-import { type Keys, nowMs, type Reply, unpackReplies } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
+import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
+import { type Reply, unpackReplies } from '../../shared/wire.js';
 import { queueUnavailable } from '../queue/queue.js';
 import type { Identity } from './idempotency.js';
 

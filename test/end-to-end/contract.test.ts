@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Child, spawnChild } from '../../cli/children.js';
 import { findFreePort } from '../../cli/redis.js';
-import { makeKeys } from '../../shared/contract.js';
+import { makeKeys } from '../../shared/keys.js';
 import { packageVersion } from '../../shared/version.js';
 import {
   type Answer,

@@ -7,8 +7,9 @@ import { request } from 'node:http';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { makeKeys, packReplies } from '../../shared/contract.js';
+import { makeKeys } from '../../shared/keys.js';
 import { packScores } from '../../shared/scores.js';
+import { packReplies } from '../../shared/wire.js';
 import {
   type Answer,
   ask,

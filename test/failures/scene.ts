@@ -9,7 +9,7 @@ import { expect } from 'vitest';
 import { findDifference, type Ranked } from '../../chaos/expected.js';
 import { prepareInputs, scoreTolerance } from '../../chaos/inputs.js';
 import { copyModels } from '../../chaos/models.js';
-import { makeKeys } from '../../shared/contract.js';
+import { makeKeys } from '../../shared/keys.js';
 import { findModel, readModels } from '../../shared/models.js';
 import {
   type Answer,

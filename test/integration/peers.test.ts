@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openPeers, type Traffic } from '../../api/admission/peers.js';
-import { makeKeys } from '../../shared/contract.js';
+import { makeKeys } from '../../shared/keys.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 
 const queue = 'a@1';

@@ -3,10 +3,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Identity, identify } from '../../api/repeat/idempotency.js';
 import { makeResults as makeApiResults } from '../../api/repeat/results.js';
-import { type Item, makeKeys, nowMs, type Reply, unpackReplies } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
+import { makeKeys } from '../../shared/keys.js';
 import { makeLogger } from '../../shared/log.js';
 import { packScores } from '../../shared/scores.js';
+import { type Item, type Reply, unpackReplies } from '../../shared/wire.js';
 import { makeResults as makeWorkerResults } from '../../worker/queue/results.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 

@@ -5,7 +5,7 @@ import { EventEmitter } from 'node:events';
 import type { Response } from 'express';
 import type { RawInput } from '../../api/kinds/kinds.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
-import { nowMs } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import { mapScores } from '../../shared/scores.js';

@@ -2,7 +2,7 @@
 // beside them. Every method is one command, done at once; the network (network.ts) decides when a
 // command arrives, and whether its answer comes back.
 
-import type { BatchJob } from '../../shared/contract.js';
+import type { BatchJob } from '../../shared/wire.js';
 
 export interface QueuedJob extends BatchJob {
   readonly id: string;

@@ -3,7 +3,7 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
-import { nowMs } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import type { Model } from '../../shared/models.js';
 import type { Redis as RealRedis } from '../../shared/redis.js';
 import type { ScorerItem } from '../../worker/batch/scorer.js';

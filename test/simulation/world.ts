@@ -3,8 +3,10 @@
 
 import type { Scheduler } from 'fast-check';
 import { vi } from 'vitest';
-import { type BatchJob, makeKeys, nowMs } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
+import { makeKeys } from '../../shared/keys.js';
 import { makeLogger } from '../../shared/log.js';
+import type { BatchJob } from '../../shared/wire.js';
 import type { ScorerItem } from '../../worker/batch/scorer.js';
 import { everythingDone, runTimers, setClockBack } from '../unit/clock.js';
 import { makeSampleModel } from '../unit/sample-model.js';

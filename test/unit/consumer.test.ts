@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { nowMs } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import { makeLogger } from '../../shared/log.js';
 import type { Quarantine } from '../../worker/quarantine/quarantine.js';
 import { makeConsumer } from '../../worker/queue/consumer.js';

@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { makeDispatcher, type PreparedInput, type Submission } from '../../api/queue/dispatcher.js';
 import { makeReplies } from '../../api/queue/waiters.js';
-import { type BatchJob, nowMs, type Timing } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
+import type { BatchJob, Timing } from '../../shared/wire.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
 import { makeSampleModel } from './sample-model.js';
 

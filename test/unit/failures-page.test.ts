@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { countNames } from '../../shared/contract.js';
 import { errorTable } from '../../shared/errors.js';
+import { countNames } from '../../shared/keys.js';
 import { packageDirectory } from '../../shared/version.js';
 import { readSources } from './sources.js';
 

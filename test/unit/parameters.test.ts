@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { readDeadlineAt, readTop } from '../../api/http/parameters.js';
-import { nowMs } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import { stopClock } from './clock.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
 

@@ -4,10 +4,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import { queueName } from '../../shared/contract.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { manifestSchema } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
+import { queueName } from '../../shared/wire.js';
 
 /** Only what a manifest must say; JSON is YAML, so this is also a file's content. */
 export const sampleManifest = {

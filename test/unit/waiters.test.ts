@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { makeReplies as makeRepliesBefore } from '../../api/queue/waiters.js';
-import { nowMs, type Reply } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
+import type { Reply } from '../../shared/wire.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
 
 const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };

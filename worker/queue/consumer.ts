@@ -13,9 +13,11 @@
 // behind the scorer and the quarantine, so that a simulation can take their places.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { type CountName, type Item, nowMs, type Reply } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
+import type { CountName } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
+import type { Item, Reply } from '../../shared/wire.js';
 import { makeBatcher } from '../batch/batcher.js';
 import { bytesOfItem } from '../batch/kinds.js';
 import type { Scored, Scorer } from '../batch/scorer.js';

@@ -1,6 +1,6 @@
 // Presence: a live worker says so in Redis, for each of its queues, as long as it lives.
 
-import type { Keys } from '../../shared/contract.js';
+import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
 
 const renewEveryMs = 2000;

@@ -1,9 +1,10 @@
 // The queue of one model, seen from a worker: BullMQ, and what lies beside its jobs in Redis.
 
 import { Worker as BullWorker, type Job, WaitingError, type WorkerOptions } from 'bullmq';
-import type { BatchJob, CountName, Keys } from '../../shared/contract.js';
+import type { CountName, Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
+import type { BatchJob } from '../../shared/wire.js';
 
 const strikesTimeToLiveMs = 3_600_000;
 

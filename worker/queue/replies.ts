@@ -1,9 +1,11 @@
 // Replies go to the stream of the API instance that asked.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Keys, nowMs, packReplies, type Reply } from '../../shared/contract.js';
+import { nowMs } from '../../shared/clock.js';
+import type { Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
+import { packReplies, type Reply } from '../../shared/wire.js';
 
 /** More entries than an API instance can leave unread; the oldest go first. */
 const streamEntriesMax = 100_000;

@@ -5,16 +5,11 @@
 // replies to it the first that is kept is its result, and everybody is answered with that one; so
 // a reply is kept first and sent then. Only what the model says of the input is a result.
 
-import {
-  type Item,
-  type Keys,
-  packReplies,
-  type Reply,
-  unpackReplies,
-} from '../../shared/contract.js';
 import type { ErrorCode } from '../../shared/errors.js';
+import type { Keys } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
 import type { Redis } from '../../shared/redis.js';
+import { type Item, packReplies, type Reply, unpackReplies } from '../../shared/wire.js';
 import { makeTryUntil } from './replies.js';
 
 const resultErrors: ReadonlySet<ErrorCode> = new Set([

@@ -1,7 +1,7 @@
 // The native contract: scoring by model, and the list of models.
 
 import type { Express, Request } from 'express';
-import { nowMs } from '../../../shared/contract.js';
+import { nowMs } from '../../../shared/clock.js';
 import { ScorelineError } from '../../../shared/errors.js';
 import { findModel, type Model } from '../../../shared/models.js';
 import { type InputKinds, outputKinds, type RawInput } from '../../kinds/kinds.js';

@@ -1,7 +1,7 @@
 // The reference contract: what clients of the architecture's first implementation speak.
 
 import type { Express, Request, Response } from 'express';
-import { nowMs } from '../../../shared/contract.js';
+import { nowMs } from '../../../shared/clock.js';
 import { ScorelineError } from '../../../shared/errors.js';
 import { findModel, type Model } from '../../../shared/models.js';
 import { type InputKinds, outputKinds } from '../../kinds/kinds.js';

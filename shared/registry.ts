@@ -1,0 +1,55 @@
+// The registry: which models and versions this process serves.
+//
+// It is the only owner of that list. Others ask it when they need a model, and those that hold
+// something for each model (a queue, a session) subscribe and hear what was added and removed.
+//
+// Invariant: no two models of a registry have the same name and version.
+
+import { findModel, type Model } from './models.js';
+
+export interface RegistryChange {
+  readonly added: readonly Model[];
+  readonly removed: readonly Model[];
+}
+
+export interface Registry {
+  /** The models served now, in the order of their names. */
+  readonly models: readonly Model[];
+  /**
+   * The model of this name, in the version named or else the only one.
+   * @throws ScorelineError `model_not_found` with the list of those that exist
+   */
+  find(name: string, version?: string): Model;
+  /**
+   * Calls the listener with the models that are there, and again with each change. Returns what
+   * ends the subscription.
+   */
+  subscribe(listener: (change: RegistryChange) => void): () => void;
+  /** Serves these models from now on. A model whose file or labels changed is another model. */
+  replace(models: readonly Model[]): void;
+}
+
+export function makeRegistry(initial: readonly Model[]): Registry {
+  const listeners = new Set<(change: RegistryChange) => void>();
+  let models = initial;
+
+  return {
+    get models() {
+      return models;
+    },
+    find: (name, version) => findModel(models, name, version),
+    subscribe(listener) {
+      listeners.add(listener);
+      listener({ added: models, removed: [] });
+      return () => listeners.delete(listener);
+    },
+    replace(next) {
+      const before = models;
+      models = next;
+      const added = next.filter(({ queue }) => !before.some((model) => model.queue === queue));
+      const removed = before.filter(({ queue }) => !next.some((model) => model.queue === queue));
+      if (added.length + removed.length === 0) return;
+      for (const listener of [...listeners]) listener({ added, removed });
+    },
+  };
+}

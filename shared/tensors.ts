@@ -1,0 +1,160 @@
+// Tensors as they travel between API and worker, and between the worker and its engine.
+//
+// The datatypes are those of the Open Inference Protocol that ONNX Runtime for Node can feed and
+// read. The elements lie in row-major order, little-endian, without padding. Strings (BYTES) are
+// each preceded by their length in bytes as a little-endian uint32, as in the protocol's binary
+// tensor extension.
+
+import { ScorelineError } from './errors.js';
+
+export const datatypes = [
+  'BOOL',
+  'UINT8',
+  'UINT16',
+  'UINT32',
+  'UINT64',
+  'INT8',
+  'INT16',
+  'INT32',
+  'INT64',
+  'FP16',
+  'FP32',
+  'FP64',
+  'BYTES',
+] as const;
+export type Datatype = (typeof datatypes)[number];
+
+export interface Tensor {
+  readonly name: string;
+  readonly datatype: Datatype;
+  /** The first dimension counts rows: inputs that the model scores independently of each other. */
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+/** Bytes of one element; undefined for strings, which vary. */
+export const elementBytes: Readonly<Record<Datatype, number | undefined>> = {
+  BOOL: 1,
+  UINT8: 1,
+  UINT16: 2,
+  UINT32: 4,
+  UINT64: 8,
+  INT8: 1,
+  INT16: 2,
+  INT32: 4,
+  INT64: 8,
+  FP16: 2,
+  FP32: 4,
+  FP64: 8,
+  BYTES: undefined,
+};
+
+const lengthBytes = 4;
+
+/** The number of elements of a shape; 1 for a scalar, which has no dimensions. */
+export function countElements(shape: readonly number[]): number {
+  let count = 1;
+  for (const size of shape) count *= size;
+  return count;
+}
+
+/** Strings as the data of a BYTES tensor. */
+export function encodeStrings(strings: readonly string[]): Buffer {
+  const bytes = Buffer.allocUnsafe(
+    strings.reduce((sum, text) => sum + lengthBytes + Buffer.byteLength(text), 0),
+  );
+  let at = 0;
+  for (const text of strings) {
+    const length = bytes.write(text, at + lengthBytes);
+    bytes.writeUInt32LE(length, at);
+    at += lengthBytes + length;
+  }
+  return bytes;
+}
+
+/**
+ * The strings of a BYTES tensor's data.
+ * @throws ScorelineError `tensor_invalid` when a length leads beyond the end
+ */
+export function decodeStrings(data: Uint8Array): string[] {
+  const bytes = toBuffer(data);
+  const strings: string[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = endOfString(bytes, at);
+    strings.push(bytes.toString('utf8', at + lengthBytes, end));
+    at = end;
+  }
+  return strings;
+}
+
+/**
+ * Checks that a tensor's data has as many elements as its shape says.
+ * @throws ScorelineError `tensor_invalid` with both numbers
+ */
+export function checkTensor({ name, datatype, shape, data }: Tensor): void {
+  const elements = countElements(shape);
+  const size = elementBytes[datatype];
+  if (size !== undefined) {
+    if (data.byteLength === elements * size) return;
+    throw invalid(
+      `Expected ${elements * size} bytes in the tensor ${JSON.stringify(name)}, ${datatype} of shape [${shape}]; got ${data.byteLength}.`,
+    );
+  }
+  const strings = countStrings(data);
+  if (strings === elements) return;
+  throw invalid(
+    `Expected ${elements} strings in the tensor ${JSON.stringify(name)}, ${datatype} of shape [${shape}]; got ${strings}.`,
+  );
+}
+
+/** Where each of `rows` equal parts of a tensor's data begins, and where the last one ends. */
+export function rowOffsets({ datatype, shape, data }: Tensor, rows: number): number[] {
+  if (datatype !== 'BYTES') {
+    return Array.from({ length: rows + 1 }, (_, row) => (row * data.byteLength) / rows);
+  }
+  const bytes = toBuffer(data);
+  const stringsPerRow = countElements(shape) / rows;
+  const offsets = [0];
+  let at = 0;
+  for (let row = 0; row < rows; row++) {
+    for (let string = 0; string < stringsPerRow; string++) at = endOfString(bytes, at);
+    offsets.push(at);
+  }
+  return offsets;
+}
+
+/** The same memory as a Buffer. */
+export function toBuffer(data: Uint8Array): Buffer {
+  return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** The numbers of an FP32 tensor, in its own memory where that is aligned. */
+export function toFloats({ data }: Tensor): Float32Array {
+  if (data.byteOffset % 4 === 0) {
+    return new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4);
+  }
+  return new Float32Array(Uint8Array.from(data).buffer);
+}
+
+function countStrings(data: Uint8Array): number {
+  const bytes = toBuffer(data);
+  let strings = 0;
+  for (let at = 0; at < bytes.length; strings++) at = endOfString(bytes, at);
+  return strings;
+}
+
+/** @throws ScorelineError `tensor_invalid` when the string ends beyond the data */
+function endOfString(bytes: Buffer, start: number): number {
+  const end =
+    start + lengthBytes <= bytes.length
+      ? start + lengthBytes + bytes.readUInt32LE(start)
+      : Number.POSITIVE_INFINITY;
+  if (end <= bytes.length) return end;
+  throw invalid(
+    `Expected each string to be preceded by its length as uint32; the length at byte ${start} leads beyond the end, at byte ${bytes.length}.`,
+  );
+}
+
+function invalid(detail: string): ScorelineError {
+  return new ScorelineError('tensor_invalid', detail);
+}
