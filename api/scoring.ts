@@ -1,107 +1,92 @@
-// The way of a request through the API: permit, preparation, queue, reply. One that may be repeated
-// goes by api/repeat/repeatable.ts.
+// The way of a call through the API: prepare the inputs, send them to the model's queue, wait for
+// the replies. A call that may be repeated takes the same way inside api/repeat/repeatable.ts.
 
-import type { Response } from 'express';
-import { nowMs } from '../shared/clock.js';
-import { ScorelineError } from '../shared/errors.js';
-import type { Model } from '../shared/models.js';
-import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';
+import type { Call } from './call.js';
 import type { InputKinds, RawInput } from './kinds/kinds.js';
-import type { Dispatcher, PreparedInput, Ticket } from './queue/dispatcher.js';
-import { clientClosed, type ScoredReply } from './queue/waiters.js';
-import { makeScoreRepeatable } from './repeat/repeatable.js';
-import type { Results } from './repeat/results.js';
+import type { DispatchedItem, Dispatcher } from './queue/dispatcher.js';
+import type { ScoredReply } from './queue/waiters.js';
+import { identify } from './repeat/identity.js';
+import type { Repeatable } from './repeat/repeatable.js';
 
-export interface ScoreRequest {
-  readonly model: Model;
-  readonly inputs: readonly RawInput[];
-  readonly top: number;
-  readonly deadlineAt: number;
-  /** The caller's `Idempotency-Key`. */
-  readonly key?: string | undefined;
+export interface Scored {
+  /** One for each input, in order. */
+  readonly replies: readonly ScoredReply[];
+  /** The replies were kept from an earlier request with the same key. */
+  readonly isReplayed: boolean;
 }
 
 export interface Scoring {
   /**
-   * Throws what `score` would throw now for want of room, and takes nothing.
-   * @throws ScorelineError `overloaded`, `shutting_down`
+   * Scores the inputs of a call, and ends the call. The array is emptied as soon as the inputs are
+   * prepared, so their memory can be used again.
+   * @param top how many of the best classes are wanted
+   * @throws ScorelineError what is wrong with an input, what a worker answered, or the reason of the
+   * call's signal
    */
-  check(model: Model, deadlineAt: number): void;
-  /** Scores the inputs of one request; one reply for each, in order. */
-  score(request: ScoreRequest, response: Response): Promise<ScoredReply[]>;
+  score(call: Call, inputs: RawInput[], top: number): Promise<Scored>;
 }
 
-/** @throws ScorelineError `overloaded` */
-export type Admit = (request: ScoreRequest) => Permit;
-/** Validates the inputs and makes them ready for the worker. */
-export type Prepare = (request: ScoreRequest) => Promise<PreparedInput[]>;
-
 export function makeScoring(options: {
-  admission: Admission;
   kinds: InputKinds;
   dispatcher: Dispatcher;
-  results: Results;
-  isClosing: () => boolean;
+  repeatable: Repeatable;
 }): Scoring {
-  const { admission, kinds, dispatcher, results, isClosing } = options;
+  const { kinds, dispatcher, repeatable } = options;
 
-  const toAdmit = (model: Model, count: number, deadlineAt: number): AdmissionRequest => {
-    if (isClosing()) throw shuttingDown();
-    return {
-      queue: model.queue,
-      batchMax: model.manifest.batch.max,
-      count,
-      deadlineMs: deadlineAt - nowMs(),
-    };
-  };
-
-  const admit: Admit = ({ model, inputs, deadlineAt }) =>
-    admission.admit(toAdmit(model, inputs.length, deadlineAt));
-
-  const prepare: Prepare = ({ model, inputs }) => {
+  /** Validates the inputs of a call and makes tensors of them. */
+  const prepare = async (call: Call, inputs: RawInput[]) => {
+    const { model, signal } = call;
     const kind = kinds[model.manifest.input.kind];
-    return Promise.all(inputs.map((input) => kind.prepare(input, model)));
-  };
-
-  const scoreRepeatable = makeScoreRepeatable({ admit, prepare, dispatcher, results });
-
-  const score: Scoring['score'] = async (request, response) => {
-    if (request.key !== undefined) return scoreRepeatable(request, request.key, response);
-    const { model, top, deadlineAt } = request;
-    const permit = admit(request);
-    const tickets: Ticket[] = [];
-    let isAnswered = false;
-    const cancel = () => {
-      for (const ticket of tickets) ticket.cancel();
-    };
-    response.once('close', cancel);
     try {
-      const prepared = await prepare(request);
-      if (response.destroyed) throw clientClosed();
-      for (const input of prepared) {
-        tickets.push(dispatcher.submit({ model, input, top, deadlineAt }));
-      }
-      const replies = await Promise.all(tickets.map((ticket) => ticket.reply));
-      isAnswered = true;
-      return replies;
+      const stages = inputs.map((input) => call.run(() => kind.prepare(input, model, signal)));
+      return await call.orAborted(Promise.all(stages));
     } finally {
-      response.off('close', cancel);
-      // When one input of several has failed, nobody waits for the others.
-      cancel();
-      permit.release(isAnswered);
+      inputs.length = 0;
+      call.dropBody();
     }
   };
 
+  const submit = (
+    { model, deadlineAt, signal }: Call,
+    items: readonly DispatchedItem[],
+    options: { top: number; keepMs?: number },
+  ) => dispatcher.submit({ model, deadlineAt, signal, items, ...options });
+
+  const scoreAlone = async (call: Call, inputs: RawInput[], top: number): Promise<Scored> => {
+    const prepared = await prepare(call, inputs);
+    const items = prepared.map((inputs, index) => ({ id: itemIdOf(call, index), inputs }));
+    const replies = await Promise.all(submit(call, items, { top }));
+    call.end(true);
+    return { replies, isReplayed: false };
+  };
+
+  const scoreRepeatable = (
+    call: Call,
+    key: string,
+    { inputs, top }: { inputs: RawInput[]; top: number },
+  ): Promise<Scored> => {
+    const identity = identify(key, { queue: call.model.queue, top, inputs });
+    return repeatable.score(call, identity, {
+      prepare: (flight) => prepare(flight, inputs),
+      submit: (flight, items, keepMs) => submit(flight, items, { top, keepMs }),
+    });
+  };
+
   return {
-    check: (model, deadlineAt) => admission.check(toAdmit(model, 1, deadlineAt)),
-    score,
+    async score(call, inputs, top) {
+      try {
+        return await (call.key === undefined
+          ? scoreAlone(call, inputs, top)
+          : scoreRepeatable(call, call.key, { inputs, top }));
+      } finally {
+        // When one input of several has failed, nobody waits for the others.
+        call.end(false);
+      }
+    },
   };
 }
 
-function shuttingDown(): ScorelineError {
-  return new ScorelineError(
-    'shutting_down',
-    'This instance is shutting down. Ask again: another one will answer.',
-    { retryAfterSeconds: 1 },
-  );
+/** The id of one of a call's items; the first has the call's own. */
+function itemIdOf({ id }: Call, index: number): string {
+  return index === 0 ? id : `${id}.${index}`;
 }

@@ -1,17 +1,20 @@
-// The API: a light HTTP service that never loads a model.
+// The API: a light HTTP service that never loads a model. Here its parts are put together.
 
 import { randomUUID } from 'node:crypto';
 import express, { type RequestHandler } from 'express';
 import type { Configurations } from '../shared/configuration.js';
 import { ScorelineError } from '../shared/errors.js';
-import { makeKeys } from '../shared/keys.js';
+import { type Keys, makeKeys } from '../shared/keys.js';
 import type { Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
 import { readModels } from '../shared/models.js';
-import { connectConsumer, connectProducer, waitUntilReady } from '../shared/redis.js';
+import { connectConsumer, connectProducer, type Redis, waitUntilReady } from '../shared/redis.js';
+import { makeRegistry, type Registry } from '../shared/registry.js';
 import { packageVersion } from '../shared/version.js';
 import { makeAdmission } from './admission/admission.js';
-import { openPeers } from './admission/peers.js';
+import { makeByteBudget } from './admission/byte-budget.js';
+import { openPeers, type Peers } from './admission/peers.js';
+import { type Calls, makeCalls } from './call.js';
 import { makeBodyReaders } from './http/body.js';
 import { makeGate } from './http/gate.js';
 import { makeProblemHandler } from './http/problem.js';
@@ -21,21 +24,23 @@ import { addReferenceRoutes } from './http/routes/reference.js';
 import { startServer } from './http/server.js';
 import { makeInputKinds } from './kinds/kinds.js';
 import { makeDispatcher } from './queue/dispatcher.js';
-import { makeQueue } from './queue/queue.js';
-import { openReplyStream } from './queue/reply-stream.js';
-import { makeReplies } from './queue/waiters.js';
+import { makeQueue, type Queue, queueAway } from './queue/queue.js';
+import { openReplyStream, type ReplyStream } from './queue/reply-stream.js';
+import { makeWaiters } from './queue/waiters.js';
+import { makeRepeatable } from './repeat/repeatable.js';
 import { makeResults } from './repeat/results.js';
 import { makeScoring } from './scoring.js';
 
-export async function startApi(
-  configuration: Configurations['api'],
-  log: Logger,
-): Promise<Running> {
-  const models = readModels({
-    directory: configuration.MODELS_DIR,
-    names: configuration.MODELS,
-    filesNeeded: false,
-  });
+type Configuration = Configurations['api'];
+
+export async function startApi(configuration: Configuration, log: Logger): Promise<Running> {
+  const registry = makeRegistry(
+    readModels({
+      directory: configuration.MODELS_DIR,
+      names: configuration.MODELS,
+      filesNeeded: false,
+    }),
+  );
   const connect = { url: configuration.REDIS_URL, log };
   const producer = connectProducer({ ...connect, name: 'api' });
   const reader = connectConsumer({ ...connect, name: 'replies' });
@@ -43,79 +48,110 @@ export async function startApi(
 
   const keys = makeKeys(configuration.QUEUE_PREFIX);
   const instance = randomUUID();
-  const replies = makeReplies({ isQueueAway: () => queue.isAway });
+  const waiters = makeWaiters();
   const replyStream = await openReplyStream({
     instance,
     keys,
     producer,
     reader,
-    onReply: replies.settle,
-    onLost: () => replies.failAll(queueLost()),
+    onReply: waiters.settle,
+    onUnreadable: (ids, error) => {
+      for (const id of ids) waiters.fail(id, error);
+    },
+    onLost: () => waiters.failAll(queueLost()),
     log,
   });
-  const queue = makeQueue({
-    redis: producer,
-    keys,
-    queues: models.map((model) => model.queue),
-    log,
-  });
-
-  let closing = false;
-  const isClosing = () => closing;
+  const queue = makeQueue({ redis: producer, keys, registry, log });
+  const { calls, peers } = openCalls({ configuration, instance, producer, keys, registry, queue });
   const kinds = makeInputKinds({
     imagePixelsMax: configuration.IMAGE_PIXELS_MAX,
     imagesMax: configuration.IMAGES_PER_REQUEST_MAX,
   });
-  const admission = makeAdmission({
-    permitsMax: configuration.PERMITS_MAX,
-    jobsMax: configuration.QUEUE_JOBS_MAX,
-    jobsIn: queue.jobsIn,
-    peers: { inFlight: (name) => peers.inFlight(name), msFor: (...of) => peers.msFor(...of) },
-    now: () => performance.now(),
-  });
-  const peers = openPeers({
-    redis: producer,
-    keys,
-    instance,
-    queues: new Map(models.map((model) => [model.queue, model.manifest.batch.max])),
-    traffic: admission.traffic,
-  });
-  const dispatcher = makeDispatcher({ instance, queue, replies });
   const results = makeResults({
     redis: producer,
     keys,
     keepMs: configuration.RESULT_MS,
     resultsMax: configuration.RESULTS_MAX,
   });
-  const scoring = makeScoring({ admission, kinds, dispatcher, results, isClosing });
+  const scoring = makeScoring({
+    kinds,
+    dispatcher: makeDispatcher({ instance, queue, waiters }),
+    repeatable: makeRepeatable({ calls, results }),
+  });
+  const gate = makeGate({ registry, calls });
   const { readJson, readAny } = makeBodyReaders(configuration.BODY_BYTES_MAX);
 
   const app = express();
   app.disable('x-powered-by');
-  // An answer to a POST is never asked for again by its tag; computing one costs time.
+  // Nobody asks for the answer to a POST again by its tag, and computing a tag costs time.
   app.disable('etag');
-  addModelRoutes(app, { models, kinds, scoring, readAny, queue });
-  addReferenceRoutes(app, { models, kinds, scoring, readJson, version: packageVersion() });
-  addHealthRoutes(app, { models, queue, isClosing });
+  const version = packageVersion();
+  addModelRoutes(app, { registry, gate, kinds, scoring, readAny, queue });
+  addReferenceRoutes(app, { registry, gate, kinds, scoring, readJson, version });
+  addHealthRoutes(app, { registry, queue, calls });
   app.use(notFound);
-  app.use(makeProblemHandler(log, configuration.BODY_BYTES_MAX));
+  app.use(makeProblemHandler(log));
 
-  const isRefused = makeGate({ models, scoring });
-  const server = await startServer(app, configuration, isRefused);
+  const server = await startServer(app, configuration, gate);
   const { address, port } = server;
-  log.info({ address, port, models: models.map((model) => model.name) }, 'API is ready');
+  const models = registry.models.map((model) => model.name);
+  log.info({ address, port, models }, 'API is ready');
 
   return {
-    report: { port, models: models.map((model) => model.name) },
+    report: { port, models },
     close: async () => {
-      closing = true;
-      await server.close(configuration.SHUTDOWN_MS);
+      calls.shutDown();
+      await server.close(configuration.SHUTDOWN_MS, () => calls.abortAll());
       peers.close();
-      await replyStream.close();
-      await queue.close();
-      producer.disconnect();
+      await leaveRedis({ replyStream, queue, producer });
     },
   };
+}
+
+/** The calls, with the admission that lets them in and what it asks. */
+function openCalls(options: {
+  configuration: Configuration;
+  instance: string;
+  producer: Redis;
+  keys: Keys;
+  registry: Registry;
+  queue: Queue;
+}): { calls: Calls; peers: Peers } {
+  const { configuration, instance, producer, keys, registry, queue } = options;
+  const admission = makeAdmission({
+    permitsMax: configuration.PERMITS_MAX,
+    itemsMax: configuration.QUEUE_ITEMS_MAX,
+    unansweredIn: queue.unansweredIn,
+    countModels: () => registry.models.length,
+    peers: { inFlight: (name) => peers.inFlight(name), msFor: (...of) => peers.msFor(...of) },
+    now: () => performance.now(),
+  });
+  const { traffic } = admission;
+  const peers = openPeers({ redis: producer, keys, instance, registry, traffic });
+  const calls = makeCalls({
+    admission,
+    bodies: makeByteBudget(configuration.BODIES_BYTES_MAX),
+    whyLate: () => (queue.isAway ? queueAway() : deadlineExceeded()),
+  });
+  return { calls, peers };
+}
+
+/** Redis may be away: then what is left there goes away by its time to live. */
+async function leaveRedis(open: {
+  replyStream: ReplyStream;
+  queue: Queue;
+  producer: Redis;
+}): Promise<void> {
+  await open.replyStream.close();
+  await open.queue.close();
+  open.producer.disconnect();
+}
+
+function deadlineExceeded(): ScorelineError {
+  return new ScorelineError(
+    'deadline_exceeded',
+    'Expected an answer before the deadline; none came. The workers are busy or not there yet: ask again, or allow more time.',
+  );
 }
 
 function queueLost(): ScorelineError {

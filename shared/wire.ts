@@ -215,6 +215,9 @@ const packedSchema = z.object({
   ),
 });
 
+/** What every version of packed replies has. */
+const packedIdsSchema = z.object({ replies: z.array(z.object({ id: z.string() })) });
+
 const packr = new Packr({ useRecords: false });
 
 /** Replies as they travel and are kept. `wire` is the version of the job they answer. */
@@ -240,6 +243,16 @@ export function unpackReplies(bytes: Uint8Array): readonly Reply[] {
   }
   // A worker of a later release may know errors that we do not; see `errorOfReply`.
   return parsed.data.replies as readonly Reply[];
+}
+
+/** The items that unreadable replies are for, as far as can be told. */
+export function idsOfReplies(bytes: Uint8Array): string[] {
+  try {
+    const { replies } = packedIdsSchema.parse(packr.unpack(bytes));
+    return replies.map(({ id }) => id);
+  } catch {
+    return [];
+  }
 }
 
 /**

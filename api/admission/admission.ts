@@ -1,27 +1,33 @@
 // Admission: a permit before any work. A request is refused at once, rather than left to wait in
-// vain, when as many inputs are in flight as there are permits; when the queue holds more jobs than
-// it may; or when, at the rate at which the model's workers have been answering, it would not be
-// answered before its deadline.
+// vain, when as many inputs are in flight as there are permits; when its model has as many
+// unanswered inputs as it may; or when, at the rate at which the model's workers have been
+// answering, it would not be answered before its deadline.
+//
+// A permit is taken before the body is read. Where the address does not name the model, the permit
+// counts for none until the model is known, and it is refused only when every model it could be for
+// has no room.
+//
+// One model leaves room for the others: it may have at most as many inputs in flight as are still
+// free. So a model whose workers are away takes half of the permits, and not all of them.
 //
 // How long a request would wait follows from how many inputs of this instance are in flight and the
-// rate at which the workers answer them. That holds with several instances too: of a queue that all
-// share, each is answered as large a part as it has put in. The rate is measured only while a model
-// has a backlog: a model that is asked once a minute answers once a minute, and can do more. The
-// same follows from what the other instances say, and the longer of both counts: the first is
-// never behind the time, the second is known to an instance that has just been started.
+// rate at which the workers answer them. This holds with several instances too: of a queue that all
+// share, each instance is answered in proportion to what it has put in. The rate is measured only
+// while a model has a backlog: a model that is asked once a minute answers once a minute, and can do
+// more. The heartbeats of the other instances give a second estimate, and the longer wait counts.
+// The first estimate never lags; the second is known to an instance that has just been started.
 //
-// Two batches are always let in, so that there is something to measure, and a rate that was low once
+// Two batches are always let in. So there is something to measure, and a rate that was low once
 // cannot keep requests out for ever.
 //
-// Retry-After is the time in which everything that is in flight will have been answered, so that
-// who asks again then need not wait. To ask as soon as the next single request would be let in has
-// no use: everyone who was refused is told the same.
+// Retry-After estimates when the backlog drains. Advertising the next free slot would bring
+// everyone back at once.
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Peers, Traffic } from './peers.js';
 import { makeRate } from './rate.js';
 
-/** A longer time without an answer says that workers were away, not that they are slow. */
+/** A longer time without an answer means that workers were away, not that they are slow. */
 const gapMsMax = 5000;
 /** The share of its deadline that a request may be expected to wait; the rest is for a rate that falls. */
 const waitShareMax = 0.6;
@@ -36,29 +42,39 @@ export interface AdmissionRequest {
 }
 
 export interface Permit {
+  /**
+   * Says which of these models the request is for, and how many inputs it has.
+   * @throws ScorelineError `overloaded` when none of them has room; the permit stays as it was
+   */
+  assign(requests: readonly AdmissionRequest[]): void;
   /** Gives the permit back, saying whether the workers have answered; a second call does nothing. */
   release(isAnswered: boolean): void;
 }
 
 export interface Admission {
-  /** @throws ScorelineError `overloaded` with the time after which asking again makes sense */
-  admit(request: AdmissionRequest): Permit;
-  /** Throws what `admit` would throw now, and takes nothing. */
-  check(request: AdmissionRequest): void;
+  /**
+   * Takes a permit for a request to one of several models, which counts for a model once there is
+   * only one.
+   * @throws ScorelineError `overloaded` with the time after which asking again makes sense
+   */
+  admit(requests: readonly AdmissionRequest[]): Permit;
   readonly inFlight: number;
   traffic(queue: string): Traffic;
 }
 
 export function makeAdmission(options: {
   permitsMax: number;
-  jobsMax: number;
-  /** Jobs in a queue, from every API instance; undefined while unknown. */
-  jobsIn: (queue: string) => number | undefined;
+  /** The most unanswered items of a model, from every API instance. */
+  itemsMax: number;
+  /** Unanswered items of a queue, from every API instance; undefined while unknown. */
+  unansweredIn: (queue: string) => number | undefined;
+  /** How many models share the permits. */
+  countModels: () => number;
   peers: Pick<Peers, 'inFlight' | 'msFor'>;
   /** Milliseconds from any origin. */
   now: () => number;
 }): Admission {
-  const { permitsMax, jobsMax, jobsIn, peers, now } = options;
+  const { permitsMax, itemsMax, unansweredIn, countModels, peers, now } = options;
   const backlogs = new Map<string, Backlog>();
   let inFlight = 0;
 
@@ -71,11 +87,17 @@ export function makeAdmission(options: {
   };
 
   const whyNot = (request: AdmissionRequest, backlog: Backlog): string | undefined => {
-    if (inFlight + request.count > permitsMax) {
+    const free = permitsMax - inFlight;
+    if (request.count > free) {
       return `Expected at most ${permitsMax} inputs in flight; there are ${inFlight} already.`;
     }
-    const jobs = jobsIn(request.queue) ?? 0;
-    if (jobs >= jobsMax) return `Expected at most ${jobsMax} jobs in the queue; there are ${jobs}.`;
+    if (countModels() > 1 && backlog.inFlight + request.count > free) {
+      return `Expected at most as many inputs of one model in flight as are left for the others, ${free}; there are ${backlog.inFlight} already.`;
+    }
+    const unanswered = unansweredIn(request.queue) ?? 0;
+    if (unanswered >= itemsMax) {
+      return `Expected at most ${itemsMax} unanswered inputs of this model; there are ${unanswered}.`;
+    }
     const waitMs = knownWaitMs(request.queue, backlog, 2 * request.batchMax);
     if (waitMs === undefined || waitMs <= request.deadlineMs * waitShareMax) return undefined;
     return `Expected an answer within ${Math.round(request.deadlineMs)} ms; the queue is ${Math.round(waitMs)} ms long.`;
@@ -93,34 +115,63 @@ export function makeAdmission(options: {
   };
 
   const retryAfterSeconds = (queue: string, backlog: Backlog): number => {
-    // Who has waited for so long in vain is as likely as not to wait for as long again.
+    // A wait that has already lasted this long is likely to last as long again.
     const ms = knownWaitMs(queue, backlog, 1) ?? backlog.quietMs();
     return ms / 1000;
   };
 
-  const check = (request: AdmissionRequest) => {
+  const refuse = (request: AdmissionRequest): ScorelineError | undefined => {
     const backlog = backlogOf(request);
     const reason = whyNot(request, backlog);
-    if (reason === undefined) return;
-    throw new ScorelineError('overloaded', `${reason} Ask again after the time in Retry-After.`, {
+    if (reason === undefined) return undefined;
+    return new ScorelineError('overloaded', `${reason} Ask again after the time in Retry-After.`, {
       retryAfterSeconds: retryAfterSeconds(request.queue, backlog),
     });
   };
 
+  /** Throws the refusal that ends soonest, where none of the models has room. */
+  const check = (requests: readonly AdmissionRequest[]) => {
+    let soonest: ScorelineError | undefined;
+    for (const request of requests) {
+      const refusal = refuse(request);
+      if (!refusal) return;
+      if (!soonest || secondsOf(refusal) < secondsOf(soonest)) soonest = refusal;
+    }
+    if (soonest) throw soonest;
+  };
+
+  /** Counts a request; it counts for a model once it can be for that one only. */
+  const hold = (requests: readonly AdmissionRequest[]) => {
+    const [{ count } = { count: 1 }] = requests;
+    const [only] = requests.length === 1 ? requests : [];
+    const backlog = only && backlogOf(only);
+    inFlight += count;
+    backlog?.admit(count);
+    return (isAnswered: boolean) => {
+      inFlight -= count;
+      backlog?.release(count, isAnswered);
+    };
+  };
+
   return {
-    check,
-    admit(request) {
-      check(request);
-      const backlog = backlogOf(request);
-      inFlight += request.count;
-      backlog.admit(request.count);
-      let released = false;
+    admit(requests) {
+      check(requests);
+      let held = requests;
+      let letGo: ((isAnswered: boolean) => void) | undefined = hold(requests);
       return {
-        release: (isAnswered) => {
-          if (released) return;
-          released = true;
-          inFlight -= request.count;
-          backlog.release(request.count, isAnswered);
+        assign(others) {
+          if (!letGo) return;
+          letGo(false);
+          try {
+            check(others);
+            held = others;
+          } finally {
+            letGo = hold(held);
+          }
+        },
+        release(isAnswered) {
+          letGo?.(isAnswered);
+          letGo = undefined;
         },
       };
     },
@@ -129,6 +180,10 @@ export function makeAdmission(options: {
     },
     traffic: (queue) => backlogs.get(queue) ?? { inFlight: 0, answered: 0 },
   };
+}
+
+function secondsOf({ retryAfterSeconds = 0 }: ScorelineError): number {
+  return retryAfterSeconds;
 }
 
 interface Backlog extends Traffic {

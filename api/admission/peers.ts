@@ -1,13 +1,18 @@
-// What API instances tell each other about a model: how many inputs each has in flight, and how many
-// were answered so far. So an instance that has just been started during an overload knows how long
-// the queue is and how fast it drains, before it has waited through it once itself.
+// Peers: what API instances tell each other about a model, as a heartbeat each half second: how many
+// inputs each has in flight, and how many were answered so far. An instance that has just been
+// started during an overload learns from it how long the queue is and how fast it drains, before it has
+// waited through that queue itself.
+//
+// The machines' clocks need not agree: an instance compares heartbeats by their change, and measures
+// time by its own clock.
 
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
+import type { Registry } from '../../shared/registry.js';
 import { makeRate, type Rate } from './rate.js';
 
 const everyMs = 500;
-/** An instance that has said nothing for as long is gone. */
+/** An instance whose heartbeat has not changed for this long is gone. */
 const goneAfterMs = 3000;
 
 /** One instance and one model. */
@@ -19,53 +24,66 @@ export interface Traffic {
 export interface Peers {
   /** Inputs that the other instances have in flight. */
   inFlight(queue: string): number;
-  /** How long it takes until the workers have answered this many, whoever asked. */
+  /** How long the workers will take to answer this many inputs, whoever asked; in milliseconds. */
   msFor(queue: string, count: number): number | undefined;
   close(): void;
 }
 
-interface Word extends Traffic {
-  readonly at: number;
+interface Heartbeat extends Traffic {
+  /** Differs from that of the heartbeat before. */
+  readonly beat: number;
 }
 
-interface Known {
+/** A heartbeat, and when this instance first saw it, by its own clock. */
+interface Seen {
+  readonly heartbeat: Heartbeat;
+  readonly sinceMs: number;
+}
+
+/** What is known about one queue. */
+interface Knowledge {
   /** By instance, this one included. */
-  readonly words: ReadonlyMap<string, Word>;
+  readonly seen: ReadonlyMap<string, Seen>;
   readonly rate: Rate;
+  /** When the heartbeats were read. */
+  readonly atMs: number;
 }
 
 export function openPeers(options: {
   redis: Redis;
   keys: Keys;
   instance: string;
-  /** Queues, with the batch size of each; less in flight than this is no backlog. */
-  queues: ReadonlyMap<string, number>;
+  registry: Registry;
   traffic: (queue: string) => Traffic;
 }): Peers {
-  const { redis, keys, instance, queues, traffic } = options;
-  const known = new Map<string, Known>();
+  const { redis, keys, instance, registry, traffic } = options;
+  const knowledge = new Map<string, Knowledge>();
+  let beat = 0;
 
   const exchange = async (queue: string, batchMax: number) => {
     const key = keys.instances(queue);
-    const own: Word = { ...traffic(queue), at: Date.now() };
+    const own: Heartbeat = { ...traffic(queue), beat };
     const results = await redis
       .multi()
       .hset(key, instance, JSON.stringify(own))
       .pexpire(key, 60_000)
       .hgetall(key)
       .exec();
+    const atMs = performance.now();
+    const last = knowledge.get(queue);
     const all = Object.entries(results?.[2]?.[1] as Record<string, string>).map(
-      ([name, text]) => [name, JSON.parse(text) as Word] as const,
+      ([name, text]) => [name, see(JSON.parse(text), last?.seen.get(name), atMs)] as const,
     );
-    const gone = all.filter(([, { at }]) => Math.abs(own.at - at) > goneAfterMs);
+    const gone = all.filter(([, { sinceMs }]) => atMs - sinceMs > goneAfterMs);
+    const seen = new Map(all.filter((entry) => !gone.includes(entry)));
+    knowledge.set(queue, { seen, rate: nextRate(last, { seen, atMs }, batchMax), atMs });
     if (gone.length > 0) await redis.hdel(key, ...gone.map(([name]) => name));
-    const words = new Map(all.filter((entry) => !gone.includes(entry)));
-    known.set(queue, { words, rate: nextRate(known.get(queue), words, batchMax) });
   };
-  // While Redis is away nothing is known, and adding to the queue says so itself.
   const exchangeAll = () => {
-    for (const [queue, batchMax] of queues) {
-      exchange(queue, batchMax).catch(() => known.delete(queue));
+    beat++;
+    for (const { queue, manifest } of registry.models) {
+      // While Redis is away nothing is known; adding to the queue reports the fault.
+      exchange(queue, manifest.batch.max).catch(() => knowledge.delete(queue));
     }
   };
   const timer = setInterval(exchangeAll, everyMs);
@@ -74,32 +92,36 @@ export function openPeers(options: {
   return {
     inFlight(queue) {
       let sum = 0;
-      for (const [name, word] of known.get(queue)?.words ?? []) {
-        if (name !== instance) sum += word.inFlight;
+      for (const [name, { heartbeat }] of knowledge.get(queue)?.seen ?? []) {
+        if (name !== instance) sum += heartbeat.inFlight;
       }
       return sum;
     },
-    msFor: (queue, count) => known.get(queue)?.rate.msFor(count),
+    msFor: (queue, count) => knowledge.get(queue)?.rate.msFor(count),
     close: () => clearInterval(timer),
   };
 }
 
-/** Adds what was answered since the last word of each, where there was a backlog all the time. */
-function nextRate(last: Known | undefined, words: Known['words'], batchMax: number): Rate {
+function see(heartbeat: Heartbeat, last: Seen | undefined, atMs: number): Seen {
+  return last && last.heartbeat.beat === heartbeat.beat ? last : { heartbeat, sinceMs: atMs };
+}
+
+/** Adds what was answered since the last exchange, if there was a backlog all the time. */
+function nextRate(
+  last: Knowledge | undefined,
+  { seen, atMs }: Pick<Knowledge, 'seen' | 'atMs'>,
+  batchMax: number,
+): Rate {
   const rate = last?.rate ?? makeRate();
-  if (!last || Math.min(inFlightOf(last.words), inFlightOf(words)) < batchMax) return rate;
+  if (!last || Math.min(inFlightOf(last.seen), inFlightOf(seen)) < batchMax) return rate;
   let answered = 0;
-  for (const [name, word] of words) {
-    answered += word.answered - (last.words.get(name)?.answered ?? word.answered);
+  for (const [name, { heartbeat }] of seen) {
+    answered += heartbeat.answered - (last.seen.get(name) ?? { heartbeat }).heartbeat.answered;
   }
-  rate.add(answered, newest(words) - newest(last.words));
+  rate.add(answered, atMs - last.atMs);
   return rate;
 }
 
-function inFlightOf(words: Known['words']): number {
-  return [...words.values()].reduce((sum, { inFlight }) => sum + inFlight, 0);
-}
-
-function newest(words: Known['words']): number {
-  return Math.max(...[...words.values()].map(({ at }) => at));
+function inFlightOf(seen: Knowledge['seen']): number {
+  return [...seen.values()].reduce((sum, { heartbeat }) => sum + heartbeat.inFlight, 0);
 }

@@ -1,9 +1,9 @@
-// The rate at which something is done, of late: what was done and the time it took both count half
-// after a while, so that their ratio follows a change and is not moved by one batch.
+// The recent rate of something. Both the amount done and the time it took decay with the same half-life,
+// so their ratio follows a change, and one batch alone does not move it.
 
-/** Time after which what was measured counts half; less than the deadlines that depend on it. */
+/** The half-life of a measurement. It is shorter than the deadlines that depend on the rate. */
 const halfLifeMs = 3000;
-/** Time needed before the rate is believed. */
+/** The rate is unknown until this much time was measured. */
 const measuredMsMin = 1000;
 
 export interface Rate {

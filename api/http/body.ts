@@ -1,67 +1,60 @@
 // The body of a request, by its content type.
 
-import express, { type Request, type RequestHandler, type Response } from 'express';
-import multer, { MulterError } from 'multer';
-import { ScorelineError } from '../../shared/errors.js';
+import { Busboy, type BusboyHeaders } from '@fastify/busboy';
+import type { Request, Response } from 'express';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
+import type { Call } from '../call.js';
+import { decodeText } from '../kinds/charset.js';
+import { makeReadBytes } from './body-bytes.js';
 
 export type Body =
   | { readonly type: 'json'; readonly value: unknown }
-  | { readonly type: 'bytes'; readonly bytes: Buffer }
+  | { readonly type: 'bytes'; readonly bytes: Buffer; readonly charset: string | undefined }
   | {
       readonly type: 'form';
       readonly files: readonly { name: string; bytes: Buffer }[];
-      readonly fields: Readonly<Record<string, unknown>>;
+      /** A field that came several times has all its values. */
+      readonly fields: Readonly<Record<string, string | readonly string[]>>;
     };
 
-/** @throws ScorelineError `unsupported_media_type`, and what the parsers throw */
-export type ReadBody = (request: Request, response: Response) => Promise<Body>;
+/**
+ * Reads the body that belongs to a call.
+ * @throws ScorelineError `unsupported_media_type`, `input_missing`, `invalid_json`,
+ * `request_invalid`, and what reading its bytes throws (http/body-bytes.ts)
+ */
+export type ReadBody<B extends Body = Body> = (
+  call: Call,
+  request: Request,
+  response: Response,
+  peek?: (first: Buffer) => void,
+) => Promise<B>;
 
-export function makeBodyReaders(bytesMax: number): { readJson: ReadBody; readAny: ReadBody } {
-  const json = express.json({ limit: bytesMax, strict: false, type: () => true });
-  const raw = express.raw({ limit: bytesMax, type: () => true });
-  const form = multer({
-    storage: multer.memoryStorage(),
-    limits: { fileSize: bytesMax, files: 16, fields: 20, fieldSize: bytesMax, parts: 36 },
-  }).any();
+type JsonBody = Extract<Body, { type: 'json' }>;
 
-  const readForm = (request: Request, response: Response) =>
-    new Promise<void>((resolve, reject) => {
-      let bytes = 0;
-      request.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        // A form has many parts; the limit is on all of them together.
-        if (bytes > bytesMax) reject(new MulterError('LIMIT_FILE_SIZE'));
-      });
-      run(form, request, response).then(resolve, (error) =>
-        // Besides its own errors, the parser throws plain ones at what is no form.
-        reject(error instanceof MulterError ? error : formInvalid(error)),
-      );
-    });
+const filesMax = 16;
+const fieldsMax = 20;
 
-  const readJson: ReadBody = async (request, response) => {
+export function makeBodyReaders(bytesMax: number): {
+  readJson: ReadBody<JsonBody>;
+  readAny: ReadBody;
+} {
+  const readBytes = makeReadBytes(bytesMax);
+
+  const readJson: ReadBody<JsonBody> = async (call, request, response, peek) => {
     if (!hasType(request, 'application/json')) throw unsupported(request, 'application/json');
     if (!hasBody(request)) throw inputMissing();
-    await run(json, request, response);
-    return { type: 'json', value: request.body };
+    const bytes = await readBytes(call, request, response, peek);
+    return { type: 'json', value: parseJson(bytes, charsetOf(request)) };
   };
 
-  const readAny: ReadBody = async (request, response) => {
-    if (hasType(request, 'application/json')) return readJson(request, response);
+  const readAny: ReadBody = async (call, request, response) => {
+    if (hasType(request, 'application/json')) return readJson(call, request, response);
     if (request.is('multipart/form-data')) {
-      await readForm(request, response);
-      const files = (request.files as Express.Multer.File[] | undefined) ?? [];
-      return {
-        type: 'form',
-        files: files.map((file) => ({ name: file.originalname, bytes: file.buffer })),
-        fields: { ...request.body },
-      };
+      return parseForm(request, await readBytes(call, request, response));
     }
     if (request.is(['image/*', 'text/plain', 'application/octet-stream'])) {
-      await run(raw, request, response);
-      return {
-        type: 'bytes',
-        bytes: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
-      };
+      const bytes = await readBytes(call, request, response);
+      return { type: 'bytes', bytes, charset: charsetOf(request) };
     }
     throw unsupported(request, 'application/json, multipart/form-data, image/* or text/plain');
   };
@@ -69,10 +62,83 @@ export function makeBodyReaders(bytesMax: number): { readJson: ReadBody; readAny
   return { readJson, readAny };
 }
 
-function run(handler: RequestHandler, request: Request, response: Response): Promise<void> {
+function parseJson(bytes: Buffer, charset = 'utf-8'): unknown {
+  if (!/^utf-?(8|16)/i.test(charset)) {
+    throw new ScorelineError(
+      'unsupported_media_type',
+      `Expected JSON in UTF-8; got the charset ${JSON.stringify(charset.slice(0, 60))}.`,
+    );
+  }
+  const text = decodeText(bytes, charset);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ScorelineError(
+      'invalid_json',
+      'Expected a JSON body; it could not be parsed. Check quotes and commas, and that the whole body was sent.',
+      { cause },
+    );
+  }
+}
+
+/** The parts of a form: those with a file name are files, the others are fields of text. */
+async function parseForm(request: Request, body: Buffer): Promise<Extract<Body, { type: 'form' }>> {
+  const files: { name: string; bytes: Buffer }[] = [];
+  const texts = new Map<string, string[]>();
+  let fieldCount = 0;
+  for (const { name, fileName, bytes } of await splitForm(request, body)) {
+    if (fileName !== undefined) {
+      files.push({ name: fileName, bytes });
+      continue;
+    }
+    fieldCount++;
+    texts.set(name, [...(texts.get(name) ?? []), decodeText(bytes)]);
+  }
+  if (files.length > filesMax || fieldCount > fieldsMax) {
+    throw new ScorelineError(
+      'request_invalid',
+      `Expected a form of at most ${filesMax} files and ${fieldsMax} fields; got ${files.length} and ${fieldCount}.`,
+    );
+  }
+  const fields = Object.fromEntries(
+    [...texts].map(([name, [first = '', ...others]]) => [
+      name,
+      others.length === 0 ? first : [first, ...others],
+    ]),
+  );
+  return { type: 'form', files, fields };
+}
+
+interface Part {
+  readonly name: string;
+  readonly fileName: string | undefined;
+  readonly bytes: Buffer;
+}
+
+function splitForm(request: Request, body: Buffer): Promise<Part[]> {
   return new Promise((resolve, reject) => {
-    void handler(request, response, (error?: unknown) => (error ? reject(error) : resolve()));
-  });
+    const parts: Promise<Part>[] = [];
+    const parser = new Busboy({
+      headers: request.headers as BusboyHeaders,
+      // Each part as its bytes: the library would replace what is not UTF-8 in a field.
+      isPartAFile: () => true,
+      limits: { parts: filesMax + fieldsMax + 1 },
+    });
+    parser.on('file', (name, stream, fileName: string | undefined) => {
+      parts.push(
+        (async () => {
+          const chunks: Buffer[] = [];
+          for await (const chunk of stream) chunks.push(chunk as Buffer);
+          return { name, fileName, bytes: Buffer.concat(chunks) };
+        })(),
+      );
+    });
+    parser.on('error', (error) => reject(formInvalid(error)));
+    parser.on('finish', () => Promise.all(parts).then(resolve, reject));
+    parser.end(body);
+  }).catch((error) => {
+    throw error instanceof ScorelineError ? error : formInvalid(error);
+  }) as Promise<Part[]>;
 }
 
 /** The declared type, also of a request without a body, for which `request.is` says nothing. */
@@ -80,8 +146,22 @@ function hasType(request: Request, type: string): boolean {
   return request.get('content-type')?.split(';')[0]?.trim().toLowerCase() === type;
 }
 
+function charsetOf(request: Request): string | undefined {
+  const [, quoted, bare] =
+    /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]+))/i.exec(request.get('content-type') ?? '') ?? [];
+  return quoted ?? bare;
+}
+
 function hasBody({ headers }: Request): boolean {
   return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+}
+
+/** The JSON object that a body is expected to be. */
+export function asObject(value: unknown): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw inputMissing();
 }
 
 export function inputMissing(): ScorelineError {
@@ -91,11 +171,11 @@ export function inputMissing(): ScorelineError {
   );
 }
 
-function formInvalid(cause: unknown): ScorelineError {
+function formInvalid(thrown: unknown): ScorelineError {
   return new ScorelineError(
     'request_invalid',
     'Expected a form as multipart/form-data, with the boundary its Content-Type names; it could not be read to its end.',
-    { cause },
+    { cause: coerceError(thrown) },
   );
 }
 

@@ -1,47 +1,94 @@
-// The gate: a request for which there is no room is refused here, before Express sees it and before
-// its body is read. When much more comes than can be scored, refusing is most of what an API does,
-// and the way through the router and the parsers takes longer than all the rest of it.
+// The gate: opens a call for each request that is to be scored, before Express sees the request and
+// before its body is read. Where there is no room the gate refuses it. When much more comes than
+// can be scored, refusing is most of what an API does, and the way through the router and the parsers
+// takes longer than all the rest of it.
 //
-// What the gate does not recognise goes on, and is admitted or refused when its input is known.
+// Requests that the gate does not recognise go on to Express, which answers them without scoring.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
-import type { Scoring } from '../scoring.js';
+import type { Registry } from '../../shared/registry.js';
+import { type Call, type Calls, clientClosed } from '../call.js';
+import { readIdempotencyKey } from './idempotency-key.js';
 import { type Given, readDeadlineAt } from './parameters.js';
 import { sendProblem } from './problem.js';
 
-/** Answers a request that is refused; says whether it did. */
-export type Gate = (request: IncomingMessage, response: ServerResponse) => boolean;
+/** A request, with the call that was opened for it. */
+type ScoreRequest = IncomingMessage & { call?: Call };
 
-const address = /^\/v1\/models\/([^/]+)\/(?:versions\/[^/]+\/)?score$/;
+export interface Gate {
+  /** Opens the request's call where it needs one. False when it has answered with a refusal. */
+  letIn(request: ScoreRequest, response: ServerResponse): boolean;
+  /**
+   * The call of a request to one of these models. It is opened here when the gate did not recognise the
+   * address, which Express reads less strictly.
+   * @throws ScorelineError `deadline_invalid`, `idempotency_key_invalid`, `overloaded`,
+   * `shutting_down`
+   */
+  callOf(
+    request: ScoreRequest & { query: Given },
+    response: ServerResponse,
+    models: readonly Model[],
+  ): Call;
+}
 
-export function makeGate(options: { models: readonly Model[]; scoring: Scoring }): Gate {
-  const { models, scoring } = options;
+const address = /^\/v1\/models\/([^/]+)\/(?:versions\/([^/]+)\/)?score$/;
 
-  /** The model, where the address alone tells. */
-  const modelOf = (path: string, query: Given): Model | undefined => {
+export function makeGate(options: { registry: Registry; calls: Calls }): Gate {
+  const { registry, calls } = options;
+
+  /** The models that a request may be for; none where Express answers. */
+  const modelsFor = (path: string, query: Given): readonly Model[] => {
     const isReference = path === '/score';
-    const name = isReference ? query.model : address.exec(path)?.[1];
-    if (isReference && name === undefined && models.length === 1) return models[0];
-    return models.find((model) => model.name === name);
+    if (isReference && query.model === undefined) return registry.models;
+    const [, name, version] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);
+    if (name === undefined) return [];
+    return registry.models.filter(
+      (model) => model.name === name && (version ?? model.version) === model.version,
+    );
   };
 
-  return (request, response) => {
-    // A result that is there is answered whatever the load; the key is looked up later.
-    if (request.method !== 'POST' || request.headers['idempotency-key'] !== undefined) return false;
-    const [path = '', text] = (request.url ?? '').split('?', 2);
-    const query = Object.fromEntries(new URLSearchParams(text));
-    const model = modelOf(path, query);
-    if (!model) return false;
-    try {
-      scoring.check(model, readDeadlineAt(request, query, model, nowMs()));
-      return false;
-    } catch (error) {
-      if (!(error instanceof ScorelineError)) throw error;
-      sendProblem(response, error);
-      return true;
-    }
+  const open = (
+    request: ScoreRequest,
+    response: ServerResponse,
+    { models, query }: { models: readonly Model[]; query: Given },
+  ): Call => {
+    const arrivedAt = nowMs();
+    // Models have different deadlines; until the model is known the longest counts.
+    const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.deadlineMs));
+    const call = calls.open({
+      models,
+      arrivedAt,
+      deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
+      key: readIdempotencyKey(request),
+    });
+    request.call = call;
+    response.once('close', () => {
+      if (!response.writableFinished) call.abort(clientClosed());
+      call.end(false);
+    });
+    return call;
+  };
+
+  return {
+    letIn(request, response) {
+      if (request.method !== 'POST') return true;
+      const [path = '', text] = (request.url ?? '').split('?', 2);
+      const query = Object.fromEntries(new URLSearchParams(text));
+      const models = modelsFor(path, query);
+      if (models.length === 0) return true;
+      try {
+        open(request, response, { models, query });
+        return true;
+      } catch (error) {
+        if (!(error instanceof ScorelineError)) throw error;
+        sendProblem(response, error);
+        return false;
+      }
+    },
+    callOf: (request, response, models) =>
+      request.call ?? open(request, response, { models, query: request.query }),
   };
 }

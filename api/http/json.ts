@@ -1,4 +1,4 @@
-// An answer as JSON, by Node's own means: `response.json` of Express costs a tenth of a request.
+// Answers in JSON, by Node's own means: `response.json` of Express costs a tenth of a request.
 
 import type { ServerResponse } from 'node:http';
 
@@ -10,7 +10,7 @@ export function sendJson(
   sendJsonText(response, JSON.stringify(body), head);
 }
 
-/** Sends what is JSON already. */
+/** Sends a text that is JSON already. */
 export function sendJsonText(
   response: ServerResponse,
   text: string,

@@ -1,4 +1,4 @@
-// What a caller may say beside the input: how many classes, and how long to wait.
+// What a caller may ask for beside the answer itself: how many classes, and how long to wait.
 
 import type { IncomingMessage } from 'node:http';
 import { ScorelineError } from '../../shared/errors.js';
@@ -7,7 +7,10 @@ import type { Model } from '../../shared/models.js';
 /** Parameters by name, from the query string, the JSON body or the fields of a form. */
 export type Given = Readonly<Record<string, unknown>>;
 
-/** How many of the best classes are wanted. */
+/**
+ * How many of the best classes are wanted.
+ * @throws ScorelineError `parameter_invalid`
+ */
 export function readTop(given: Given, model: Model): number {
   if (given.top === undefined) return Math.min(model.manifest.output.top, model.labels.length);
   const top = toNumber(given.top);
@@ -22,21 +25,30 @@ export function readTop(given: Given, model: Model): number {
 
 /**
  * When the answer is wanted, at the latest: the model's deadline, or an earlier one by the header
- * `Request-Timeout` (seconds) or the parameter `deadlineMs`. It is counted from the arrival of the
- * request, since its client waits while the body is read, too.
+ * `Request-Timeout` (seconds) or the parameter `deadlineMs` of the query. It counts from the arrival
+ * of the request, since the client waits while its body is read, too.
+ * @returns milliseconds since the epoch
+ * @throws ScorelineError `deadline_invalid`
  */
 export function readDeadlineAt(
   request: IncomingMessage,
-  given: Given,
-  model: Model,
-  arrivedAt: number,
+  query: Given,
+  { deadlineMs, arrivedAt }: { deadlineMs: number; arrivedAt: number },
 ): number {
   const header = request.headers['request-timeout'];
-  const asked = [
-    header === undefined ? undefined : toMilliseconds('Request-Timeout', header, 1000),
-    given.deadlineMs === undefined ? undefined : toMilliseconds('deadlineMs', given.deadlineMs, 1),
-  ].filter((ms) => ms !== undefined);
-  return arrivedAt + Math.min(model.manifest.deadlineMs, ...asked);
+  const headerMs =
+    header === undefined ? deadlineMs : toMilliseconds('Request-Timeout', header, 1000);
+  return arrivedAt + Math.min(deadlineMs, headerMs, readDeadlineMs(query) ?? deadlineMs);
+}
+
+/**
+ * The parameter `deadlineMs`, which a body may hold as well.
+ * @throws ScorelineError `deadline_invalid`
+ */
+export function readDeadlineMs(given: Given): number | undefined {
+  return given.deadlineMs === undefined
+    ? undefined
+    : toMilliseconds('deadlineMs', given.deadlineMs, 1);
 }
 
 function toMilliseconds(name: string, value: unknown, unitMs: number): number {
@@ -51,7 +63,7 @@ function toMilliseconds(name: string, value: unknown, unitMs: number): number {
   return number * unitMs;
 }
 
-/** A number, also as the text a header or a query string holds; NaN for anything else. */
+/** A number, or the text of one as in a header or a query string; NaN for anything else. */
 function toNumber(value: unknown): number {
   if (typeof value === 'number') return value;
   return typeof value === 'string' && /^\d+(\.\d+)?$/.test(value.trim())
@@ -59,6 +71,11 @@ function toNumber(value: unknown): number {
     : Number.NaN;
 }
 
+/** A value as it came, cut where it is long; only the kind of what could be nested. */
 function show(value: unknown): string {
-  return (JSON.stringify(value) ?? 'nothing').slice(0, 60);
+  if (typeof value === 'object' && value !== null) {
+    return Array.isArray(value) ? 'an array' : 'an object';
+  }
+  const text = typeof value === 'string' ? value.slice(0, 60) : value;
+  return (JSON.stringify(text) ?? 'nothing').slice(0, 60);
 }

@@ -1,4 +1,4 @@
-// The HTTP server under Express: its limits, its prototypes, and its end.
+// The HTTP server under Express: its limits, its prototypes, and how it ends.
 
 import { once } from 'node:events';
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
@@ -8,20 +8,31 @@ import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Gate } from './gate.js';
 
+/** How long requests that are ended at the shutdown have to send their answer. */
+const lastWordMs = 200;
+
 export interface RunningServer {
   readonly address: string;
   readonly port: number;
-  /** Lets requests in flight finish; each connection is closed as soon as it is idle. */
-  close(withinMs: number): Promise<void>;
+  /**
+   * Lets requests in flight finish; each connection is closed as soon as it is idle. After
+   * `withinMs` the others get `onTimeUp`, and a moment later the end of their connections.
+   */
+  close(withinMs: number, onTimeUp: () => void): Promise<void>;
 }
 
 /** @throws ScorelineError `configuration_invalid` when the port cannot be used */
 export async function startServer(
   app: Express,
   configuration: Configurations['api'],
-  isRefused: Gate,
+  gate: Gate,
 ): Promise<RunningServer> {
   let closing = false;
+  const serve = (request: IncomingMessage, response: ServerResponse) => {
+    // A client of an instance that is leaving connects to another one next time.
+    if (closing) response.setHeader('Connection', 'close');
+    if (gate.letIn(request, response)) app(request, response);
+  };
   const server = createServer(
     {
       ...makePrototypes(app),
@@ -29,25 +40,24 @@ export async function startServer(
       requestTimeout: configuration.REQUEST_MS_MAX,
       connectionsCheckingInterval: 1000,
     },
-    (request, response) => {
-      // Whoever asks an instance that is leaving shall ask another one next time.
-      if (closing) response.setHeader('Connection', 'close');
-      if (!isRefused(request, response)) app(request, response);
-    },
+    serve,
   );
+  // A client that asks before it sends its body is told to go on when the body is read, so one
+  // that is refused sends nothing.
+  server.on('checkContinue', serve);
   server.maxConnections = configuration.CONNECTIONS_MAX;
-  // Longer than the idle time of common load balancers, so that they never write to a connection
-  // that is just being closed.
+  // Longer than the idle time of common load balancers. Otherwise they would write to a connection that
+  // is just being closed.
   server.keepAliveTimeout = 75_000;
   const unused = trackUnused(server);
   await listen(server, configuration);
 
   return {
     ...(server.address() as AddressInfo),
-    close: async (withinMs) => {
+    close: async (withinMs, onTimeUp) => {
       closing = true;
       for (const socket of unused) socket.destroy();
-      await closeServer(server, withinMs);
+      await closeServer(server, withinMs, onTimeUp);
     },
   };
 }
@@ -67,8 +77,8 @@ export function makePrototypes(app: Express) {
 }
 
 async function listen(server: Server, { PORT, HOST }: Configurations['api']): Promise<void> {
-  // Node accepts one connection each time around its loop. With its backlog of 511, Linux drops what
-  // a busy moment leaves waiting, and those clients try again only after a second, then after three.
+  // Node accepts one connection per turn of its loop. With the default backlog of 511, Linux drops
+  // connections that wait in a busy moment, and their clients try again only after one second, then three.
   server.listen({ port: PORT, host: HOST, backlog: 4096 });
   try {
     await once(server, 'listening');
@@ -91,12 +101,14 @@ function trackUnused(server: Server): ReadonlySet<Socket> {
   return unused;
 }
 
-async function closeServer(server: Server, withinMs: number): Promise<void> {
+async function closeServer(server: Server, withinMs: number, onTimeUp: () => void): Promise<void> {
   const closed = once(server, 'close');
   server.close();
   const idle = setInterval(() => server.closeIdleConnections(), 50);
-  const cutOff = setTimeout(() => server.closeAllConnections(), withinMs);
+  const timeUp = setTimeout(onTimeUp, withinMs);
+  const cutOff = setTimeout(() => server.closeAllConnections(), withinMs + lastWordMs);
   await closed;
   clearInterval(idle);
+  clearTimeout(timeUp);
   clearTimeout(cutOff);
 }

@@ -1,10 +1,10 @@
 import { mapScores } from '../../shared/scores.js';
 import type { OutputKind } from './kinds.js';
 
-/** Kinds of things, the likeliest first. */
+/** Classes, the likeliest first. */
 export const classification: OutputKind = {
-  predictions: (scores, labels) =>
-    mapScores(scores, (index, score) => ({
+  predictions: (outputs, labels) =>
+    mapScores(outputs, (index, score) => ({
       label: labels[index]?.text,
       score,
       id: labels[index]?.id,
@@ -15,9 +15,9 @@ export const classification: OutputKind = {
   referenceResult: (results, labels) =>
     JSON.stringify(
       Object.fromEntries(
-        results.map(({ name, scores }) => [
+        results.map(({ name, outputs }) => [
           name,
-          mapScores(scores, (index, score) => [
+          mapScores(outputs, (index, score) => [
             `${labels[index]?.id} ${labels[index]?.text}`,
             score,
           ]),

@@ -1,8 +1,9 @@
-// Images: from the bytes of a file to the pixels a network was trained on.
+// Images: from the bytes of a file to the pixels that a network was trained on, as a UINT8 tensor
+// of shape [1, height, width, 3].
 //
-// What a file may hold is handled on purpose: EXIF orientation is applied, transparent parts are
-// put on white, grey, CMYK and 16-bit images become 8-bit sRGB, of an animation the first picture
-// counts. SVG and every other format whose reader is not needed is shut off in the library itself.
+// The decoder handles everything a file may hold: it applies the EXIF orientation, puts transparent
+// parts on white, turns grey, CMYK and 16-bit images into 8-bit sRGB, and takes the first picture of an
+// animation. SVG and every other format that is not accepted is shut off in the library itself.
 
 import os from 'node:os';
 import sharp, { type Sharp } from 'sharp';
@@ -24,15 +25,15 @@ sharp.unblock({
     'VipsForeignLoadHeif',
   ],
 });
-// One thread an image: requests are many, and the other cores have theirs.
+// One thread an image. Other requests use the other cores.
 sharp.concurrency(1);
 sharp.cache(false);
 
 export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: number }): InputKind {
-  // As many as there are cores: more would only keep each other, and everything else, waiting.
+  // As many decodes as cores: more would only slow each other, and everything else, down.
   const takeTurn = makeTurns(os.availableParallelism());
   return {
-    matchesJson: (input) => typeof input === 'object' && input !== null && !Array.isArray(input),
+    jsonOpening: '{',
 
     fromJson(input) {
       const entries = imageEntries(input);
@@ -51,9 +52,9 @@ export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: numbe
       return entries.map(([name, value]) => ({ name, value: decodeBase64(name, value) }));
     },
 
-    fromBytes: (bytes, name) => ({ name, value: bytes }),
+    fromBytes: (bytes, { name } = {}) => ({ name, value: bytes }),
 
-    async prepare(input, { manifest }) {
+    async prepare(input, { manifest }, signal) {
       if (manifest.input.kind !== 'image')
         throw new Error('An image for a text model. This is a bug.');
       const wanted = manifest.input;
@@ -65,14 +66,29 @@ export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: numbe
           `Expected ${named(input)}a ${formats} image; got SVG, XML or HTML. Convert it to PNG first.`,
         );
       }
-      try {
-        const pixels = await takeTurn(() => toPixels(bytes, wanted, limits.imagePixelsMax));
-        return { bytes: pixels };
-      } catch (error) {
-        throw imageError(input, coerceError(error), limits.imagePixelsMax);
-      }
+      const data = await takeTurn(
+        () => decode(input, bytes, wanted, limits.imagePixelsMax),
+        signal,
+      );
+      return [
+        { name: 'input', datatype: 'UINT8', shape: [1, wanted.height, wanted.width, 3], data },
+      ];
     },
   };
+}
+
+/** @throws ScorelineError that says what is wrong with the image */
+async function decode(
+  input: RawInput,
+  bytes: Buffer,
+  wanted: ImageInput,
+  pixelsMax: number,
+): Promise<Buffer> {
+  try {
+    return await toPixels(bytes, wanted, pixelsMax);
+  } catch (error) {
+    throw imageError(input, coerceError(error), pixelsMax);
+  }
 }
 
 /**
@@ -124,7 +140,7 @@ function wholeOf({ width, height }: { width: number; height: number }): Region {
   return { left: 0, top: 0, width, height };
 }
 
-/** What is a few pixels small has no detail to misplace, and would be padded to many times its size. */
+/** Tiny images have no detail to shift, and padding would multiply their size. */
 function isEnlarged(region: Region, { width, height }: ImageInput): boolean {
   const factors = [width / region.width, height / region.height];
   return factors.every((factor) => factor >= 1 && factor <= 16);
@@ -137,13 +153,13 @@ function resize(image: Sharp, { width, height }: ImageInput): Promise<Buffer> {
     .toBuffer();
 }
 
-/** As many pixels are repeated at the edges as the kernel reaches beyond them. */
+/** How many pixels the kernel reaches beyond the edges; the edge pixels are repeated that often. */
 const reach = 4;
 
 /**
- * libvips' resize shifts an image that it enlarges by half a pixel (libvips/libvips#4841), so
- * enlarging is done as an affine transformation between the centres of the pixels. In a step of its
- * own, since sharp would do it before the edges are repeated.
+ * Enlarges by an affine transformation between the centres of the pixels, since libvips' resize
+ * shifts an image that it enlarges by half a pixel (libvips/libvips#4841). This is a second pipeline, since
+ * within one sharp would transform before it repeats the edges.
  */
 async function enlarge(image: Sharp, region: Region, input: ImageInput): Promise<Buffer> {
   const [x, y] = [input.width / region.width, input.height / region.height];

@@ -1,11 +1,12 @@
 import type { Label } from '../../shared/models.js';
-import { eachScore, mapScores, type PackedScores } from '../../shared/scores.js';
+import { eachScore, mapScores } from '../../shared/scores.js';
+import type { Tensor } from '../../shared/tensors.js';
 import type { OutputKind } from './kinds.js';
 
 /** Known questions with their answers, the best match first. */
 export const ranking: OutputKind = {
-  predictions: (scores, labels) =>
-    mapScores(scores, (index, score) => {
+  predictions: (outputs, labels) =>
+    mapScores(outputs, (index, score) => {
       const label = labels[index];
       return {
         label: String(label?.id),
@@ -20,24 +21,24 @@ export const ranking: OutputKind = {
   referenceTop: (model) => model.labels.length,
 
   referenceResult: (results, labels) =>
-    results.map(({ scores }) => writeEntries(scores, labels)).join(),
+    results.map(({ outputs }) => writeEntries(outputs, labels)).join(),
 };
 
-/** The digits of a probability, its comma and its brackets; `String` of any number has 25 at most. */
+/** Room for the digits of a score, its comma and its brackets; `String` of a number has at most 25. */
 const scoreBytesMax = 32;
 
-/** Where an answer is written, one at a time: memory that is used again. */
+/** The memory in which answers are written, one at a time. */
 let page = Buffer.alloc(0);
 
 /**
- * `[[<question id>,<answer id>,<score>],…]`, byte by byte, of parts that are written already: all questions
- * are in every answer of `POST /score`, and JSON.stringify takes three times as long.
+ * Writes `[[<question id>,<answer id>,<score>],…]` byte by byte from prepared parts. Every answer of
+ * `POST /score` holds all questions, and JSON.stringify takes three times as long.
  */
-function writeEntries(scores: PackedScores, labels: readonly Label[]): string {
+function writeEntries(outputs: readonly Tensor[], labels: readonly Label[]): string {
   const { openings, bytesMax } = partsOf(labels);
   if (page.length < bytesMax) page = Buffer.alloc(bytesMax);
   let at = 0;
-  eachScore(scores, (index, score) => {
+  eachScore(outputs, (index, score) => {
     const opening = openings[index] as Buffer;
     for (let from = 0; from < opening.length; from++) page[at++] = opening[from] as number;
     at = writeScore(score, at);

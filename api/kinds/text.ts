@@ -1,8 +1,12 @@
+// Text: one string, as a BYTES tensor of shape [1].
+
 import { ScorelineError } from '../../shared/errors.js';
+import { encodeStrings } from '../../shared/tensors.js';
+import { decodeText } from './charset.js';
 import type { InputKind } from './kinds.js';
 
 export const text: InputKind = {
-  matchesJson: (input) => typeof input === 'string',
+  jsonOpening: '"',
 
   fromJson(input) {
     if (typeof input !== 'string') {
@@ -14,15 +18,7 @@ export const text: InputKind = {
     return [{ name: undefined, value: input }];
   },
 
-  fromBytes(bytes, name) {
-    try {
-      return { name, value: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
-    } catch (cause) {
-      throw new ScorelineError('input_invalid', 'Expected the text in UTF-8; the bytes are not.', {
-        cause,
-      });
-    }
-  },
+  fromBytes: (bytes, { name, charset } = {}) => ({ name, value: decodeText(bytes, charset) }),
 
   async prepare({ value }, { manifest }) {
     const max = manifest.input.kind === 'text' ? manifest.input.charactersMax : 0;
@@ -37,7 +33,8 @@ export const text: InputKind = {
       );
     }
     // ONNX Runtime ends a string at a NUL.
-    return { text: written.replaceAll('\0', ' ') };
+    const data = encodeStrings([written.replaceAll('\0', ' ')]);
+    return [{ name: 'input', datatype: 'BYTES', shape: [1], data }];
   },
 };
 

@@ -1,63 +1,68 @@
 // The dispatcher: from items to jobs.
 //
 // A *lane* is a model's way to the queue. It has at most one `add` in flight; the items that come
-// meanwhile share the next job. A lane with fewer than two jobs unanswered sends at once, so a
-// system that is not busy adds no delay. With two, one is worked on and the other is next, and the
-// items that come gather until one of the two is answered, a job is full, or `lingerMs` has passed,
-// which is far less than they will wait anyway. Where the last answer had waited for long, a tenth of
-// that is no more: under overload, admitted one by one, they would otherwise be as many jobs.
+// meanwhile share the next job. A lane with fewer than two unanswered jobs sends at once, so a system
+// that is not busy adds no delay. With two, one is being worked on and the other is next. The items that
+// come then gather until one of the two is answered, a job is full, or `lingerMs` has passed,
+// which is far less than they will wait anyway. If the last answered item had waited for long, items
+// gather for a tenth of that time: under overload they are admitted one by one, and each would
+// otherwise be a job of its own.
 //
 // A job costs API, Redis and worker about 1 ms of processor time together, however many items it
 // holds. So where a model's batches take a few milliseconds, a job holds several of them.
 
-import { randomUUID } from 'node:crypto';
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
+import type { Tensor } from '../../shared/tensors.js';
 import type { BatchJob, Item } from '../../shared/wire.js';
 import type { Queue } from './queue.js';
-import { clientClosed, type Replies, type ScoredReply } from './waiters.js';
+import type { ScoredReply, Waiters } from './waiters.js';
 
 const lingerMsDefault = 6;
-/** Where items wait in the queue for long, they gather for this share of it, up to a limit. */
+/** Items that wait in the queue for long gather for this share of that time, up to a limit. */
 const lingerShare = 0.1;
 const lingerMsMax = 250;
-/** Jobs that are unanswered before the next items gather. */
+/** Unanswered jobs from which on the next items gather. */
 const jobsAhead = 2;
-/** A job holds as many batches as this model time has room for, so that work still spreads. */
+/** The model time that one job may take. With more, work would not spread over workers. */
 const jobComputeMsMax = 20;
 const jobBatchesMax = 8;
-/** The most bytes of binary input in one job. */
+/** The most bytes of inputs in one job. */
 const jobBytesMax = 32 * 1024 * 1024;
 
-/** An input as it travels: text inside the job, bytes beside it. */
-export type PreparedInput = { readonly text: string } | { readonly bytes: Buffer };
-
+/** What one call sends: items for one model, which share a deadline and a signal. */
 export interface Submission {
   readonly model: Model;
-  readonly input: PreparedInput;
+  /** How many of the best classes are wanted. */
   readonly top: number;
+  /** Milliseconds since the epoch. */
   readonly deadlineAt: number;
-  /** For an item whose reply is kept: its id, which nobody else may wait for, and for how long. */
-  readonly keep?: { readonly id: string; readonly keepMs: number } | undefined;
+  /** Ends the wait for all items, with its reason. */
+  readonly signal: AbortSignal;
+  readonly items: readonly DispatchedItem[];
+  /** How long the replies are kept; only then may an id be submitted again. */
+  readonly keepMs?: number | undefined;
 }
 
-export interface Ticket {
+export interface DispatchedItem {
   readonly id: string;
-  readonly reply: Promise<ScoredReply>;
-  /** Nobody waits for the answer any more. */
-  cancel(): void;
+  readonly inputs: readonly Tensor[];
 }
 
 export interface Dispatcher {
-  submit(submission: Submission): Ticket;
+  /**
+   * Sends items to the model's queue. The promises are in the order of the items; each rejects with
+   * the error that ends its wait.
+   */
+  submit(submission: Submission): Promise<ScoredReply>[];
 }
 
 interface Lane {
   readonly model: Model;
   waiting: Entry[];
   sending: boolean;
-  /** Jobs with items that are not settled. */
+  /** Jobs that have unsettled items. */
   unansweredJobs: number;
   /** The model's time for the last batch that was answered. */
   batchMs: number;
@@ -69,8 +74,8 @@ interface Lane {
 
 interface Entry {
   readonly item: Item;
-  readonly bytes: Buffer | undefined;
-  /** Undefined until it is sent. */
+  readonly bytes: number;
+  /** The job in which the item was sent; undefined until then. */
   job: { unanswered: number } | undefined;
 }
 
@@ -78,11 +83,11 @@ export function makeDispatcher(options: {
   /** The stream on which this API instance is answered. */
   instance: string;
   queue: Pick<Queue, 'add' | 'cancel'>;
-  replies: Replies;
+  waiters: Waiters;
   /** How long items gather while earlier ones are unanswered. */
   lingerMs?: number;
 }): Dispatcher {
-  const { instance, queue, replies, lingerMs = lingerMsDefault } = options;
+  const { instance, queue, waiters, lingerMs = lingerMsDefault } = options;
   const lanes = new Map<string, Lane>();
 
   const laneOf = (model: Model): Lane => {
@@ -106,7 +111,7 @@ export function makeDispatcher(options: {
     lane.sending = true;
     while (lane.waiting.length > 0) {
       if (isGathering(lane)) await linger(lane);
-      lane.waiting = lane.waiting.filter((entry) => replies.isExpected(entry.item.id));
+      lane.waiting = lane.waiting.filter((entry) => waiters.isExpected(entry.item.id));
       const entries = takeEntries(lane);
       if (entries.length > 0) await sendJob(lane, entries);
     }
@@ -131,53 +136,74 @@ export function makeDispatcher(options: {
     const job: BatchJob = { replyTo: instance, items: entries.map((entry) => entry.item) };
     const progress = { unanswered: entries.length };
     lane.unansweredJobs++;
-    const payload = new Map<string, Buffer>();
-    for (const entry of entries) {
-      entry.job = progress;
-      if (entry.bytes) payload.set(entry.item.id, entry.bytes);
-    }
+    for (const entry of entries) entry.job = progress;
     try {
-      await queue.add(model.queue, job, payload);
+      await queue.add(model.queue, job);
     } catch (error) {
-      // Those that came meanwhile would wait for the same: a network that is cut is noticed late.
+      // Items that came meanwhile would wait for the same: a cut network is noticed late.
       const refused = [...entries, ...lane.waiting.splice(0)];
-      for (const { item } of refused) replies.fail(item.id, error as ScorelineError);
+      for (const { item } of refused) waiters.fail(item.id, error as ScorelineError);
     }
   };
 
+  /** The lane learns from a reply, unless the reply was kept from an earlier request. */
+  const learn = (lane: Lane, { timing, isKept }: ScoredReply) => {
+    if (isKept) return;
+    lane.batchMs = timing.computeMs;
+    lane.queueMs = timing.queueMs;
+  };
+
+  const settle = (lane: Lane, entry: Entry) => {
+    if (entry.job && --entry.job.unanswered === 0) lane.unansweredJobs--;
+    if (!isGathering(lane)) lane.hurry();
+  };
+
+  /** Nobody waits for this item any more. */
+  const abandon = (lane: Lane, { item, job }: Entry, reason: ScorelineError) => {
+    if (!waiters.fail(item.id, reason)) return;
+    // An item that is past its deadline is dropped by itself.
+    const isLate = nowMs() >= item.deadlineAt;
+    if (job && !isLate) queue.cancel(lane.model.queue, item.id, item.deadlineAt).catch(() => {});
+  };
+
   return {
-    submit({ model, input, top, deadlineAt, keep }) {
-      const id = keep?.id ?? randomUUID();
-      const reply = replies.expect(id, deadlineAt);
-      const text = 'text' in input ? { text: input.text } : {};
-      const kept = keep === undefined ? undefined : { keepMs: keep.keepMs };
-      const item: Item = { id, submittedAt: nowMs(), deadlineAt, top, ...text, ...kept };
+    submit({ model, top, deadlineAt, signal, items, keepMs }) {
+      if (signal.aborted) return items.map(() => Promise.reject(signal.reason));
       const lane = laneOf(model);
-      const bytes = 'bytes' in input ? input.bytes : undefined;
-      const entry: Entry = { item, bytes, job: undefined };
-      lane.waiting.push(entry);
+      const submittedAt = nowMs();
+      const entries: Entry[] = [];
+      const onAbort = () => {
+        for (const entry of entries) abandon(lane, entry, signal.reason);
+      };
+      let unsettled = items.length;
+      const replies = items.map(({ id, inputs }) => {
+        const reply = waiters.expect(id);
+        const item: Item = { id, submittedAt, deadlineAt, inputs, top, ...(keepMs && { keepMs }) };
+        const entry: Entry = { item, bytes: bytesOf(inputs), job: undefined };
+        entries.push(entry);
+        lane.waiting.push(entry);
+        const settled = () => {
+          settle(lane, entry);
+          if (--unsettled === 0) signal.removeEventListener('abort', onAbort);
+        };
+        reply.then((scored) => {
+          learn(lane, scored);
+          settled();
+        }, settled);
+        return reply;
+      });
+      signal.addEventListener('abort', onAbort);
       if (!isGathering(lane)) lane.hurry();
       void send(lane);
-      const settled = () => {
-        if (entry.job && --entry.job.unanswered === 0) lane.unansweredJobs--;
-        if (!isGathering(lane)) lane.hurry();
-      };
-      reply.then(({ timing }) => {
-        lane.batchMs = timing.computeMs;
-        lane.queueMs = timing.queueMs;
-        settled();
-      }, settled);
-      return {
-        id,
-        reply,
-        cancel: () => {
-          if (!replies.isExpected(id)) return;
-          replies.fail(id, clientClosed());
-          if (entry.job) queue.cancel(model.queue, id, deadlineAt).catch(() => {});
-        },
-      };
+      return replies;
     },
   };
+}
+
+function bytesOf(inputs: readonly Tensor[]): number {
+  let bytes = 0;
+  for (const { data } of inputs) bytes += data.byteLength;
+  return bytes;
 }
 
 /** How many items the next job may hold: whole batches. */
@@ -192,7 +218,7 @@ function takeEntries(lane: Lane): Entry[] {
   let bytes = 0;
   let count = 0;
   for (const entry of lane.waiting.slice(0, max)) {
-    bytes += entry.bytes?.byteLength ?? 0;
+    bytes += entry.bytes;
     if (count > 0 && bytes > jobBytesMax) break;
     count++;
   }

@@ -1,29 +1,37 @@
-// The queue, seen from the API: adds jobs, remembers cancellations.
+// The queues, seen from the API: adds jobs, remembers cancellations, counts unanswered items.
+//
+// The unanswered items of a queue are a sorted set by deadline. The API adds an item in the round trip of
+// its job, the worker removes it in the round trip of its reply, and whoever looks removes those whose
+// deadline has passed. So its length is the work that waits, whichever process dies.
 
 import { randomUUID } from 'node:crypto';
 import { Queue as BullQueue } from 'bullmq';
-import { ScorelineError } from '../../shared/errors.js';
+import { nowMs } from '../../shared/clock.js';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type Counts, countNames, type Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
-import type { BatchJob } from '../../shared/wire.js';
+import type { Registry } from '../../shared/registry.js';
+import { type BatchJob, encodeJob } from '../../shared/wire.js';
 
-const depthEveryMs = 1000;
+const lookEveryMs = 1000;
 /** How long a payload outlives the last deadline of its job. */
 const payloadSpareMs = 10_000;
+/** How long what belongs to a queue outlives the last process that looks after it. */
+const queueTimeToLiveMs = 86_400_000;
 
 export interface Queue {
   /**
-   * Adds one job; `payload` holds the binary inputs by item id.
+   * Adds one job.
    * @throws ScorelineError `queue_unavailable`
    */
-  add(queue: string, job: BatchJob, payload: ReadonlyMap<string, Buffer>): Promise<void>;
-  /** Marks an item as one that nobody waits for any more. */
+  add(queue: string, job: BatchJob): Promise<void>;
+  /** Says that nobody waits for an item any more. */
   cancel(queue: string, itemId: string, deadlineAt: number): Promise<void>;
   /** Whether Redis cannot be reached, as far as is known. */
   readonly isAway: boolean;
-  /** Jobs that wait or run, as of the last look; undefined while unknown. */
-  jobsIn(queue: string): number | undefined;
+  /** Items that wait for an answer, as of the last look; undefined while unknown. */
+  unansweredIn(queue: string): number | undefined;
   /** What the workers of each queue have counted. */
   readCounts(queues: readonly string[]): Promise<Counts[]>;
   /** How many workers of each queue are alive. */
@@ -34,14 +42,16 @@ export interface Queue {
 export function makeQueue(options: {
   redis: Redis;
   keys: Keys;
-  queues: readonly string[];
+  registry: Registry;
   log: Logger;
 }): Queue {
-  const { redis, keys, log } = options;
+  const { redis, keys, registry, log } = options;
   const warn = makeSeldom((fields, message) => log.warn(fields, message));
-  const queues = new Map(options.queues.map((name) => [name, openQueue(name)]));
+  const queues = new Map<string, BullQueue>();
+  const unanswered = new Map<string, number>();
+  let isSilent = false;
 
-  function openQueue(name: string): BullQueue {
+  const open = (name: string) => {
     const queue = new BullQueue(name, {
       connection: redis,
       prefix: keys.prefix,
@@ -49,38 +59,74 @@ export function makeQueue(options: {
       // Nobody reads BullMQ's own events; replies have their stream.
       streams: { events: { maxLen: 100 } },
     });
-    queue.on('error', (error) => log.warn({ queue: name, reason: error.message }, 'queue error'));
-    return queue;
-  }
+    queue.on('error', (error) => warn({ queue: name, ...explain(error) }, 'queue error'));
+    queues.set(name, queue);
+  };
+  const unsubscribe = registry.subscribe(({ added, removed }) => {
+    for (const model of added) open(model.queue);
+    for (const model of removed) {
+      void queues.get(model.queue)?.close();
+      queues.delete(model.queue);
+      unanswered.delete(model.queue);
+    }
+  });
 
-  const depths = new Map<string, number>();
-  let isSilent = false;
   const look = async () => {
     try {
-      for (const [name, queue] of queues) {
-        depths.set(name, await queue.getJobCountByTypes('wait', 'prioritized', 'active'));
+      const counts = await Promise.all([...queues.keys()].map(countUnanswered));
+      for (const [index, name] of [...queues.keys()].entries()) {
+        unanswered.set(name, counts[index] ?? 0);
       }
       isSilent = false;
     } catch {
-      // While Redis is away the depth is unknown, and adding says so itself.
-      depths.clear();
+      // While Redis is away the number is unknown; adding reports the fault.
+      unanswered.clear();
       isSilent = true;
     }
   };
-  const depthTimer = setInterval(() => void look(), depthEveryMs);
+
+  const countUnanswered = async (name: string): Promise<number> => {
+    const key = keys.unanswered(name);
+    const [, , count] = await Promise.all([
+      redis.zremrangebyscore(key, '-inf', nowMs()),
+      redis.pexpire(key, queueTimeToLiveMs),
+      redis.zcard(key),
+    ]);
+    return count;
+  };
+  const timer = setInterval(() => void look(), lookEveryMs);
+
+  const send = async (name: string, batch: BatchJob): Promise<void> => {
+    const jobId = randomUUID();
+    const { job, payload } = encodeJob(batch);
+    const scores = batch.items.flatMap(({ id, deadlineAt }) => [deadlineAt, id]);
+    await Promise.all([
+      payload.size > 0 && store(jobId, payload, batch),
+      redis.zadd(keys.unanswered(name), ...scores),
+      queues.get(name)?.add('score', job, { jobId }),
+    ]);
+  };
+
+  const store = (jobId: string, payload: ReadonlyMap<string, Uint8Array>, { items }: BatchJob) => {
+    const key = keys.payload(jobId);
+    const lastDeadlineAt = Math.max(...items.map(({ deadlineAt }) => deadlineAt));
+    const timeToLiveMs = Math.max(1, Math.ceil(lastDeadlineAt - nowMs()) + payloadSpareMs);
+    return redis
+      .multi()
+      .hset(key, new Map(payload as ReadonlyMap<string, Buffer>))
+      .pexpire(key, timeToLiveMs)
+      .exec();
+  };
 
   return {
-    async add(name, job, payload) {
-      const jobId = randomUUID();
-      const lastDeadlineAt = Math.max(...job.items.map((item) => item.deadlineAt));
+    async add(name, job) {
       try {
-        await Promise.all([
-          payload.size > 0 && storePayload(redis, keys.payload(jobId), payload, lastDeadlineAt),
-          queues.get(name)?.add('score', job, { jobId }),
-        ]);
+        await send(name, job);
       } catch (cause) {
+        const ids = job.items.map(({ id }) => id);
+        redis.zrem(keys.unanswered(name), ...ids).catch(() => {});
         warn(
-          { queue: name, items: job.items.length, ...explain(cause) },
+          { queue: name, items: ids.length, ...explain(cause) },
           'a job cannot be added; its requests are refused',
         );
         throw queueUnavailable(cause);
@@ -90,56 +136,66 @@ export function makeQueue(options: {
       const key = keys.cancelled(name);
       await redis
         .multi()
+        .zrem(keys.unanswered(name), itemId)
         .zadd(key, deadlineAt, itemId)
-        .zremrangebyscore(key, '-inf', Date.now())
-        .pexpire(key, 86_400_000)
+        .zremrangebyscore(key, '-inf', nowMs())
+        .pexpire(key, queueTimeToLiveMs)
         .exec();
     },
     get isAway() {
       return isSilent || redis.status !== 'ready';
     },
-    jobsIn: (name) => depths.get(name),
-    async readCounts(names) {
+    unansweredIn: (name) => unanswered.get(name),
+    readCounts(names) {
       const read = async (name: string) => {
         const counts = await redis.hmget(keys.counts(name), ...countNames);
         return Object.fromEntries(
           countNames.map((count, index) => [count, Number(counts[index] ?? 0)]),
         ) as Counts;
       };
-      return Promise.all(names.map(read)).catch((cause) => {
-        throw queueUnavailable(cause);
-      });
+      return orUnavailable(Promise.all(names.map(read)));
     },
-    async countWorkers(names) {
-      try {
-        return await Promise.all(
-          names.map((name) => redis.zcount(keys.workers(name), Date.now(), '+inf')),
-        );
-      } catch (cause) {
-        throw queueUnavailable(cause);
-      }
+    countWorkers(names) {
+      const count = (name: string) => redis.zcount(keys.workers(name), nowMs(), '+inf');
+      return orUnavailable(Promise.all(names.map(count)));
     },
     async close() {
-      clearInterval(depthTimer);
+      clearInterval(timer);
+      unsubscribe();
       await Promise.all([...queues.values()].map((queue) => queue.close()));
     },
   };
 }
 
-async function storePayload(
-  redis: Redis,
-  key: string,
-  payload: ReadonlyMap<string, Buffer>,
-  deadlineAt: number,
-): Promise<void> {
-  const timeToLiveMs = Math.max(1, Math.ceil(deadlineAt - Date.now()) + payloadSpareMs);
-  await redis.multi().hset(key, new Map(payload)).pexpire(key, timeToLiveMs).exec();
+async function orUnavailable<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw queueUnavailable(cause);
+  }
 }
 
+/** The error for a caller whose request could not be queued, or may not have been. */
 export function queueUnavailable(cause: unknown): ScorelineError {
   return new ScorelineError(
     'queue_unavailable',
-    'The queue cannot be reached at the moment. Nothing was kept of this request: ask again shortly.',
+    isRefused(coerceError(cause))
+      ? 'The queue cannot be reached at the moment. Nothing of this request was kept: ask again shortly.'
+      : 'The queue did not answer in time, so it may or may not have kept this request. Ask again shortly: scoring changes nothing.',
     { cause, retryAfterSeconds: 1 },
+  );
+}
+
+/** Whether a command was certainly not carried out: Redis refused it, or it was never sent. */
+function isRefused({ name, message }: Error): boolean {
+  return name === 'ReplyError' || /enableOfflineQueue/.test(message);
+}
+
+/** The error for a caller whose deadline passed while Redis was away. */
+export function queueAway(): ScorelineError {
+  return new ScorelineError(
+    'queue_unavailable',
+    'The queue could not be reached until the deadline. Ask again shortly.',
+    { retryAfterSeconds: 1 },
   );
 }

@@ -2,18 +2,24 @@
 //
 // The reader goes on from the last entry it has read, so a reply that comes while the connection
 // is lost is read afterwards. The stream goes away by itself when its reader is gone: only the
-// reader keeps its time to live alive, and workers never create it (worker/queue/replies.ts).
+// reader renews its time to live, and workers never create it (worker/queue/replies.ts).
+//
+// Entries have the time by Redis' clock as their ids. When Redis comes back empty, that clock may
+// be behind what it was, and the last id read may be ahead of all that follow. So the reader reads
+// the new stream from its beginning.
 
-import { coerceError } from '../../shared/errors.js';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/keys.js';
-import type { Logger } from '../../shared/log.js';
+import { type Logger, makeSeldom } from '../../shared/log.js';
 import type { Redis } from '../../shared/redis.js';
-import { type Reply, unpackReplies } from '../../shared/wire.js';
+import { idsOfReplies, type Reply, unpackReplies } from '../../shared/wire.js';
 
 const timeToLiveMs = 120_000;
 const upkeepEveryMs = 1000;
 const blockMs = 1000;
 const entriesPerRead = 1000;
+/** Before the first entry of a stream. */
+const beginning = '0';
 
 export interface ReplyStream {
   close(): Promise<void>;
@@ -28,11 +34,14 @@ export async function openReplyStream(options: {
   /** For the blocking read; nothing else may use it. */
   reader: Redis;
   onReply: (reply: Reply) => void;
+  /** Replies came that cannot be understood; these are the items as far as can be told. */
+  onUnreadable: (ids: readonly string[], error: ScorelineError) => void;
   /** Redis has come back without its data: what was sent before will not be answered. */
   onLost: () => void;
   log: Logger;
 }): Promise<ReplyStream> {
-  const { producer, reader, onReply, onLost, log } = options;
+  const { producer, reader, onReply, onUnreadable, onLost, log } = options;
+  const warn = makeSeldom((fields, message) => log.warn(fields, message));
   const key = options.keys.replies(options.instance);
   let closed = false;
 
@@ -44,7 +53,7 @@ export async function openReplyStream(options: {
 
   let lastId = await create();
 
-  /** Drops what was read, keeps the stream alive, makes it again when Redis came back empty. */
+  /** Drops what was read, renews the stream, and makes it again when Redis came back empty. */
   const upkeep = async () => {
     const result = await producer
       .multi()
@@ -56,9 +65,10 @@ export async function openReplyStream(options: {
       'Redis has lost its data; the requests that waited are refused. Keep an append-only file',
     );
     try {
+      lastId = beginning;
       await create();
     } finally {
-      // Also when the answer is lost: the stream may be there, and then nothing looks missing.
+      // Also when the answer is lost: the stream may exist then, and nothing would look missing.
       onLost();
     }
   };
@@ -81,14 +91,21 @@ export async function openReplyStream(options: {
         }
       } catch (thrown) {
         if (closed) return;
-        log.warn({ reason: coerceError(thrown).message }, 'reading replies failed; trying again');
+        warn({ reason: coerceError(thrown).message }, 'reading replies failed; trying again');
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
     }
   };
 
   const deliver = (packed: Buffer) => {
-    for (const reply of unpackReplies(packed)) onReply(reply);
+    try {
+      for (const reply of unpackReplies(packed)) onReply(reply);
+    } catch (thrown) {
+      const ids = idsOfReplies(packed);
+      const { message } = coerceError(thrown);
+      warn({ replies: ids.length, reason: message }, 'replies cannot be read');
+      onUnreadable(ids, new ScorelineError('wire_mismatch', message));
+    }
   };
 
   const keepUp = () => void upkeep().catch(() => {});

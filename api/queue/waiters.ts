@@ -1,26 +1,24 @@
-// Replies. One entry for each item that waits for a worker.
+// Waiters: one entry for each item that waits for a reply from a worker.
 //
-// Invariant: an entry leaves the map exactly once, by reply, failure, deadline or cancellation,
-// whichever is first; the others find nothing to do. The entry is made before the job is added,
-// since a warm worker can answer before `add` resolves.
+// Invariant: an entry leaves the map exactly once, by a reply, by a failure, or because nobody waits
+// any more, whichever is first; the others find nothing to do. The entry is made before the job is
+// added, since a warm worker can answer before `add` resolves. Deadlines and hang-ups are the
+// call's, which ends the waits of its items (api/queue/dispatcher.ts).
 
-import { nowMs } from '../../shared/clock.js';
 import { errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Reply } from '../../shared/wire.js';
 
-export type ScoredReply = Extract<Reply, { scores: unknown }>;
+export type ScoredReply = Extract<Reply, { outputs: unknown }>;
 type FailedReply = Extract<Reply, { error: unknown }>;
 
 interface Waiter {
   resolve(reply: ScoredReply): void;
   reject(error: ScorelineError): void;
-  readonly timer: NodeJS.Timeout;
 }
 
-export interface Replies {
-  /** Waits for the reply to an item. Rejects with `deadline_exceeded` when it does not come in time,
-   * or `queue_unavailable` when that is because Redis is away. */
-  expect(id: string, deadlineAt: number): Promise<ScoredReply>;
+export interface Waiters {
+  /** Resolves with the reply to an item; rejects with the error that ends the wait. */
+  expect(id: string): Promise<ScoredReply>;
   isExpected(id: string): boolean;
   /** Hands a reply to its waiter. False when nobody waits (any more). */
   settle(reply: Reply): boolean;
@@ -30,15 +28,12 @@ export interface Replies {
   readonly size: number;
 }
 
-export function makeReplies(options: { isQueueAway?: () => boolean } = {}): Replies {
-  const { isQueueAway = () => false } = options;
+export function makeWaiters(): Waiters {
   const waiters = new Map<string, Waiter>();
 
   const leave = (id: string): Waiter | undefined => {
     const waiter = waiters.get(id);
-    if (!waiter) return undefined;
     waiters.delete(id);
-    clearTimeout(waiter.timer);
     return waiter;
   };
 
@@ -49,14 +44,9 @@ export function makeReplies(options: { isQueueAway?: () => boolean } = {}): Repl
   };
 
   return {
-    expect: (id, deadlineAt) =>
+    expect: (id) =>
       new Promise((resolve, reject) => {
-        const waitMs = Math.max(0, deadlineAt - nowMs());
-        const timer = setTimeout(
-          () => fail(id, isQueueAway() ? queueAway() : deadlineExceeded()),
-          waitMs,
-        );
-        waiters.set(id, { resolve, reject, timer });
+        waiters.set(id, { resolve, reject });
       }),
     isExpected: (id) => waiters.has(id),
     settle(reply) {
@@ -76,26 +66,7 @@ export function makeReplies(options: { isQueueAway?: () => boolean } = {}): Repl
 }
 
 export function errorOfReply({ error }: FailedReply): ScorelineError {
-  // A worker of a later release may know errors that we do not.
+  // A worker of a later release may send codes that this release does not know.
   const isKnown = Object.hasOwn(errorTable, error.code);
   return new ScorelineError(isKnown ? error.code : 'internal_error', error.detail);
-}
-
-function queueAway(): ScorelineError {
-  return new ScorelineError(
-    'queue_unavailable',
-    'The queue could not be reached until the deadline. Ask again shortly.',
-    { retryAfterSeconds: 1 },
-  );
-}
-
-export function clientClosed(): ScorelineError {
-  return new ScorelineError('client_closed', 'The client hung up.');
-}
-
-export function deadlineExceeded(): ScorelineError {
-  return new ScorelineError(
-    'deadline_exceeded',
-    'Expected an answer before the deadline; none came. The workers are busy or not there yet: ask again, or allow more time.',
-  );
 }

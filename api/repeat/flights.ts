@@ -1,30 +1,26 @@
-// Flights: work that several requests wait for together.
+// Flights: work that several calls wait for together.
 //
-// The first request starts a flight, and those of the same name that come meanwhile join it. A
-// flight belongs to none of them: it goes on when they leave. Each waits until the flight lands,
-// until its own deadline, or until its client has hung up, whichever is first.
+// The first call starts a flight, and calls of the same name that come meanwhile join it. A flight
+// belongs to none of them: it goes on when they leave. Each waits until the flight lands or until
+// its own signal is aborted, whichever is first.
 //
 // Invariant: there is one flight of a name at a time.
 
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { clientClosed, deadlineExceeded } from '../queue/waiters.js';
+import type { Call } from '../call.js';
 
 /** More requests at a time than a caller has reason to send with one key. */
 const waitersMax = 16;
 
-export interface Waiter {
-  readonly deadlineAt: number;
-  /** Aborted when the client hangs up. */
-  readonly left: AbortSignal;
-}
+export type Waiting = Pick<Call, 'deadlineAt' | 'signal' | 'orAborted'>;
 
 export interface Flights<T> {
   /**
-   * What comes of the flight of this name, which is started where there is none.
-   * @throws ScorelineError `client_closed`, `deadline_exceeded`, `overloaded`, and what it ends with
+   * Resolves with the outcome of the flight of this name, which is started if there is none.
+   * @throws ScorelineError `overloaded`, the reason of the call's signal, and the flight's own error
    */
-  join(name: string, waiter: Waiter, start: () => Promise<T>): Promise<T>;
+  join(name: string, call: Waiting, start: () => Promise<T>): Promise<T>;
   readonly size: number;
 }
 
@@ -39,7 +35,7 @@ export function makeFlights<T>(): Flights<T> {
 
   const depart = (name: string, deadlineAt: number, start: () => Promise<T>): Flight<T> => {
     const landing = start().finally(() => flights.delete(name));
-    // Its waiters may all have left.
+    // All of its waiters may have left.
     landing.catch(() => {});
     const flight = { landing, deadlineAt, waiters: 0 };
     flights.set(name, flight);
@@ -47,14 +43,14 @@ export function makeFlights<T>(): Flights<T> {
   };
 
   return {
-    async join(name, waiter, start) {
+    async join(name, call, start) {
       for (;;) {
-        if (waiter.left.aborted) throw clientClosed();
-        const flight = flights.get(name) ?? depart(name, waiter.deadlineAt, start);
+        call.signal.throwIfAborted();
+        const flight = flights.get(name) ?? depart(name, call.deadlineAt, start);
         try {
-          return await waitFor(flight, waiter);
+          return await waitFor(flight, call);
         } catch (error) {
-          if (!hasTimeLeft(error, flight, waiter)) throw error;
+          if (!hasTimeLeft(error, flight, call)) throw error;
         }
       }
     },
@@ -64,32 +60,19 @@ export function makeFlights<T>(): Flights<T> {
   };
 }
 
-/** A flight that has ended at the deadline of who started it has not failed for who can wait longer. */
-function hasTimeLeft<T>(error: unknown, flight: Flight<T>, waiter: Waiter): boolean {
+/** If a flight ended only because its initiator ran out of time, another waiter starts it again. */
+function hasTimeLeft<T>(error: unknown, flight: Flight<T>, call: Waiting): boolean {
   const isLate = error instanceof ScorelineError && error.code === 'deadline_exceeded';
-  return isLate && waiter.deadlineAt > Math.max(nowMs(), flight.deadlineAt);
+  return isLate && !call.signal.aborted && call.deadlineAt > Math.max(nowMs(), flight.deadlineAt);
 }
 
-async function waitFor<T>(flight: Flight<T>, { deadlineAt, left }: Waiter): Promise<T> {
+async function waitFor<T>(flight: Flight<T>, call: Waiting): Promise<T> {
   if (flight.waiters >= waitersMax) throw tooManyWaiters();
   flight.waiters++;
-  let leave: (error: ScorelineError) => void = () => {};
-  const gone = new Promise<never>((_resolve, reject) => {
-    leave = reject;
-  });
-  const hangUp = () => leave(clientClosed());
-  left.addEventListener('abort', hangUp);
-  // At the flight's own deadline it says itself what became of it.
-  const timer =
-    deadlineAt < flight.deadlineAt
-      ? setTimeout(() => leave(deadlineExceeded()), Math.max(0, deadlineAt - nowMs()))
-      : undefined;
   try {
-    return await Promise.race([flight.landing, gone]);
+    return await call.orAborted(flight.landing);
   } finally {
     flight.waiters--;
-    left.removeEventListener('abort', hangUp);
-    clearTimeout(timer);
   }
 }
 

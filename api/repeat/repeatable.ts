@@ -1,109 +1,114 @@
-// The way of a request with an `Idempotency-Key`: it may be sent again, to this API instance or to
+// The way of a call with an `Idempotency-Key`: it may be sent again, to this API instance or to
 // another one, and has one result.
 //
-// In this process the repeats of a request in flight join it (api/repeat/flights.ts). Between processes
-// the results in Redis decide: what is there is answered at once, what is missing is sent under the
-// same ids, and of two replies to an item the first that a worker keeps is the result.
+// In this process the repeats of a request in flight join it (flights.ts). Between processes the
+// results in Redis decide (results.ts): a result that is there is answered at once, missing items are
+// sent under the same ids, and of two replies to an item the first that a worker keeps is the result.
 //
-// A client that hangs up cancels nothing: it is expected to ask again. Failures that say nothing
-// about the input (no room, no queue, no time) are no results; a repeat starts anew.
+// A client that hangs up cancels nothing, since it is expected to ask again. So the work belongs to
+// a call of its own, the *flight*. Failures that say nothing about the input (no room, no queue, no
+// time) are not results; a repeat starts anew.
 
-import type { Response } from 'express';
+import type { Tensor } from '../../shared/tensors.js';
 import type { Reply } from '../../shared/wire.js';
-import type { Permit } from '../admission/admission.js';
-import type { Dispatcher, PreparedInput } from '../queue/dispatcher.js';
-import { clientClosed, errorOfReply, type ScoredReply } from '../queue/waiters.js';
-import type { Admit, Prepare, ScoreRequest } from '../scoring.js';
+import type { Call, Calls } from '../call.js';
+import { errorOfReply, type ScoredReply } from '../queue/waiters.js';
 import { makeFlights } from './flights.js';
-import { type Identity, identify } from './idempotency.js';
-import type { Known, Results } from './results.js';
+import type { Identity } from './identity.js';
+import type { KeptReplies, Results } from './results.js';
 
-interface Outcome {
-  readonly replies: readonly Reply[];
-  /** All of it was there before. */
+/** What is done once for all who wait with a key. */
+export interface Work {
+  /** Validates the inputs; one list of tensors for each. */
+  prepare(flight: Call): Promise<readonly (readonly Tensor[])[]>;
+  /** Sends items whose replies are kept for so long. */
+  submit(
+    flight: Call,
+    items: readonly { readonly id: string; readonly inputs: readonly Tensor[] }[],
+    keepMs: number,
+  ): Promise<ScoredReply>[];
+}
+
+export interface Repeatable {
+  /** One reply for each of the identity's ids, in order. */
+  score(call: Call, identity: Identity, work: Work): Promise<Outcome<ScoredReply>>;
+}
+
+interface Outcome<R = Reply> {
+  readonly replies: readonly R[];
+  /** All of them were there before. */
   readonly isReplayed: boolean;
 }
 
-export function makeScoreRepeatable(options: {
-  admit: Admit;
-  prepare: Prepare;
-  dispatcher: Dispatcher;
+export function makeRepeatable(options: {
+  calls: Pick<Calls, 'openFlight'>;
   results: Results;
-}): (request: ScoreRequest, key: string, response: Response) => Promise<ScoredReply[]> {
-  const { admit, prepare, dispatcher, results } = options;
+}): Repeatable {
+  const { calls, results } = options;
   const flights = makeFlights<Outcome>();
 
-  const fly = async (request: ScoreRequest, identity: Identity): Promise<Outcome> => {
-    let permit: Permit;
+  const fly = async (call: Call, identity: Identity, work: Work): Promise<Outcome> => {
+    let flight: Call;
     try {
-      permit = admit(request);
+      flight = calls.openFlight(call);
     } catch (refusal) {
-      // There is no room for work, but what is there already is none.
+      // There is no room for work, but a result that is there needs none.
       const { replies } = await results.look(identity);
       if (replies.every(isThere)) return { replies, isReplayed: true };
       throw refusal;
     }
     let isAnswered = false;
     try {
-      const known = await results.claim(identity, request.deadlineAt);
-      if (known.replies.every(isThere)) return { replies: known.replies, isReplayed: true };
-      const inputs = await prepareOrRelease(request, identity, known);
-      const replies = await scoreMissing(request, identity, known, inputs);
+      const kept = await results.claim(identity, flight.deadlineAt);
+      if (kept.replies.every(isThere)) return { replies: kept.replies, isReplayed: true };
+      const replies = await scoreMissing(flight, { identity, kept, work });
       isAnswered = true;
       return { replies, isReplayed: false };
     } finally {
-      permit.release(isAnswered);
-    }
-  };
-
-  /** A request that is turned down for its inputs leaves its key free for the corrected one. */
-  const prepareOrRelease = async (request: ScoreRequest, identity: Identity, known: Known) => {
-    try {
-      return await prepare(request);
-    } catch (error) {
-      if (known.isNew) results.release(identity);
-      throw error;
+      flight.end(isAnswered);
     }
   };
 
   const scoreMissing = async (
-    { model, top, deadlineAt }: ScoreRequest,
-    { ids }: Identity,
-    known: Known,
-    inputs: readonly PreparedInput[],
+    flight: Call,
+    { identity, kept, work }: { identity: Identity; kept: KeptReplies; work: Work },
   ): Promise<Reply[]> => {
-    const waiting = inputs.map((input, index) => {
-      const keep = { id: ids[index] as string, keepMs: results.keepMs };
-      return (
-        known.replies[index] ?? dispatcher.submit({ model, input, top, deadlineAt, keep }).reply
-      );
-    });
+    const prepared = await prepareOrRelease(flight, { identity, kept, work });
+    const missing = identity.ids
+      .map((id, index) => ({ id, index, inputs: prepared[index] ?? [] }))
+      .filter(({ index }) => !isThere(kept.replies[index]));
     // All of them, also when one has failed: until then a repeat would wait for the same ids.
-    const settled = await Promise.allSettled(waiting);
-    return settled.map((each) => {
+    const settled = await Promise.allSettled(work.submit(flight, missing, results.keepMs));
+    const replies = [...kept.replies];
+    for (const [at, each] of settled.entries()) {
       if (each.status === 'rejected') throw each.reason;
-      return each.value;
-    });
+      replies[(missing[at] as { index: number }).index] = each.value;
+    }
+    return replies as Reply[];
   };
 
-  return async (request, key, response) => {
-    const { model, inputs, top, deadlineAt } = request;
-    const identity = identify(key, { queue: model.queue, top, inputs });
-    const hangUp = new AbortController();
-    const onClose = () => hangUp.abort();
-    response.once('close', onClose);
+  /** A request that is refused for its inputs leaves its key free for the corrected one. */
+  const prepareOrRelease = async (
+    flight: Call,
+    { identity, kept, work }: { identity: Identity; kept: KeptReplies; work: Work },
+  ) => {
     try {
-      if (response.destroyed) throw clientClosed();
-      const name = `${identity.scope} ${identity.fingerprint}`;
-      const waiter = { deadlineAt, left: hangUp.signal };
-      const { replies, isReplayed } = await flights.join(name, waiter, () =>
-        fly(request, identity),
-      );
-      if (isReplayed) response.setHeader('Idempotency-Replayed', 'true');
-      return replies.map(scoredOrThrow);
-    } finally {
-      response.off('close', onClose);
+      return await work.prepare(flight);
+    } catch (error) {
+      if (kept.isNew) results.release(identity);
+      throw error;
     }
+  };
+
+  return {
+    async score(call, identity, work) {
+      const name = `${identity.scope} ${identity.fingerprint}`;
+      const joined = flights.join(name, call, () => fly(call, identity, work));
+      // Only a flight needs a permit, not those who wait for it.
+      call.handOver()?.release(false);
+      const { replies, isReplayed } = await joined;
+      return { replies: replies.map(scoredOrThrow), isReplayed };
+    },
   };
 }
 

@@ -1,9 +1,9 @@
-// Results that are kept in Redis for callers that ask again; seen from the API, which makes room
-// for them and reads them. Workers write them (worker/queue/results.ts).
+// Results: replies that are kept in Redis for callers that ask again, seen from the API, which makes
+// room for them and reads them. Workers write them (worker/queue/results.ts).
 //
-// A key is *claimed* by the first request that brings it: its fingerprint is stored, and its items
-// are entered among the results, each with the time by which it is gone at the latest. Both last as
-// long as a result can come and be kept, so that the entries bound everything that keys cost.
+// The first request that brings a key *claims* it: its fingerprint is stored, and its items are entered
+// among the results, each with the time by which it is gone at the latest. Both last as long as a
+// result can come and be kept. So the number of entries bounds everything that keys cost.
 
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
@@ -11,11 +11,11 @@ import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
 import { type Reply, unpackReplies } from '../../shared/wire.js';
 import { queueUnavailable } from '../queue/queue.js';
-import type { Identity } from './idempotency.js';
+import type { Identity } from './identity.js';
 
-/** What is known of a request with a key. */
-export interface Known {
-  /** The replies that are kept already, in the order of the request's items. */
+/** The replies that are kept for a request with a key. */
+export interface KeptReplies {
+  /** In the order of the request's items; undefined where there is none yet. */
   readonly replies: readonly (Reply | undefined)[];
   /** The key was claimed for this request just now. */
   readonly isNew: boolean;
@@ -27,9 +27,9 @@ export interface Results {
    * Claims a key for a request, unless all its results are there. One round trip.
    * @throws ScorelineError `idempotency_key_reused`, `overloaded`, `queue_unavailable`
    */
-  claim(identity: Identity, deadlineAt: number): Promise<Known>;
+  claim(identity: Identity, deadlineAt: number): Promise<KeptReplies>;
   /** The same without claiming anything. */
-  look(identity: Identity): Promise<Known>;
+  look(identity: Identity): Promise<KeptReplies>;
   /** Takes a claim back, of a request that was not accepted. */
   release(identity: Identity): void;
 }
@@ -72,7 +72,7 @@ export function makeResults(options: {
     if (outcome === 'reused') throw reused();
     if (outcome === 'full') throw full(resultsMax, Number(String(detail)));
     const kept = detail as (Buffer | null)[];
-    const replies = kept.map((bytes) => (bytes === null ? undefined : unpackReplies(bytes)[0]));
+    const replies = kept.map(readReply);
     return { replies, isNew: outcome === 'new' };
   };
 
@@ -92,11 +92,21 @@ export function makeResults(options: {
   };
 }
 
+/** A reply that this build cannot read counts as none; its item is scored again. */
+function readReply(bytes: Buffer | null): Reply | undefined {
+  if (bytes === null) return undefined;
+  try {
+    return unpackReplies(bytes)[0];
+  } catch {
+    return undefined;
+  }
+}
+
 type Outcome = 'reused' | 'full' | 'seen' | 'new' | 'again';
 
-// One script, so that looking and claiming are one step and one round trip. Of the entries that are
-// over it removes at least as many as it adds, and not all at once: 100,000 took 63 ms (measured), for
-// which everybody would wait.
+// One script, since looking and claiming must be one step, in one round trip. It removes more expired
+// entries than it adds, but not all at once: to remove 100,000 took 63 ms (measured), and everybody
+// would wait for that.
 // KEYS: the fingerprint, the sorted set of results, the result of each item.
 // ARGV: claim or look, the fingerprint, now, when results are gone, how many may be, the item ids.
 const script = `

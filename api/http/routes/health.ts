@@ -2,19 +2,20 @@
 // worker or is allowed to scale from zero.
 
 import type { Express } from 'express';
-import type { Model } from '../../../shared/models.js';
+import type { Registry } from '../../../shared/registry.js';
+import type { Calls } from '../../call.js';
 import type { Queue } from '../../queue/queue.js';
 import { allow } from '../methods.js';
 
 export function addHealthRoutes(
   app: Express,
   options: {
-    models: readonly Model[];
+    registry: Registry;
     queue: Pick<Queue, 'countWorkers'>;
-    isClosing: () => boolean;
+    calls: Pick<Calls, 'isShuttingDown'>;
   },
 ): void {
-  const { models, queue, isClosing } = options;
+  const { registry, queue, calls } = options;
   const seen = new Set<string>();
 
   app.all(['/v2/health/live', '/v2/health/ready'], allow('GET', 'HEAD'));
@@ -30,7 +31,8 @@ export function addHealthRoutes(
   });
 
   async function whyNotReady(): Promise<string | undefined> {
-    if (isClosing()) return 'shutting down';
+    if (calls.isShuttingDown) return 'shutting down';
+    const { models } = registry;
     const counts = await queue
       .countWorkers(models.map((model) => model.queue))
       .catch(() => undefined);

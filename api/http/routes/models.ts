@@ -1,53 +1,56 @@
 // The native contract: scoring by model, and the list of models.
 
 import type { Express, Request } from 'express';
-import { nowMs } from '../../../shared/clock.js';
 import { ScorelineError } from '../../../shared/errors.js';
-import { findModel, type Model } from '../../../shared/models.js';
+import type { Model } from '../../../shared/models.js';
+import type { Registry } from '../../../shared/registry.js';
 import { type InputKinds, outputKinds, type RawInput } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
-import { readIdempotencyKey } from '../../repeat/idempotency.js';
 import type { Scoring } from '../../scoring.js';
-import { type Body, inputMissing, type ReadBody } from '../body.js';
+import { asObject, type Body, inputMissing, type ReadBody } from '../body.js';
+import type { Gate } from '../gate.js';
 import { sendJson } from '../json.js';
 import { allow } from '../methods.js';
-import { type Given, readDeadlineAt, readTop } from '../parameters.js';
-import { asObject } from './reference.js';
+import { type Given, readDeadlineMs, readTop } from '../parameters.js';
 
 const addresses = ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'];
 
 export function addModelRoutes(
   app: Express,
   options: {
-    models: readonly Model[];
+    registry: Registry;
+    gate: Gate;
     kinds: InputKinds;
     scoring: Scoring;
     readAny: ReadBody;
-    queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'jobsIn'>;
+    queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'unansweredIn'>;
   },
 ): void {
-  const { models, kinds, scoring, readAny, queue } = options;
+  const { registry, gate, kinds, scoring, readAny, queue } = options;
 
-  // First what is asked most: the router tries its routes one after the other.
+  // The most frequent route comes first, since the router tries them in order.
   app.post(addresses, async (request, response) => {
     const model = modelOf(request);
-    const arrivedAt = nowMs();
-    const key = readIdempotencyKey(request);
-    const { input, given } = readInput(await readAny(request, response), model, request);
-    const top = readTop(given, model);
-    const deadlineAt = readDeadlineAt(request, given, model, arrivedAt);
-    const [reply] = await scoring.score({ model, inputs: [input], top, deadlineAt, key }, response);
+    const call = gate.callOf(request, response, [model]);
+    const { input, given } = readInput(await readAny(call, request, response), model);
+    const top = readTop({ ...request.query, ...given }, model);
+    const deadlineMs = readDeadlineMs(given);
+    if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
+    const { replies, isReplayed } = await scoring.score(call, [input], top);
+    const [reply] = replies;
     if (!reply) throw new Error('One input has one reply. This is a bug.');
+    if (isReplayed) response.setHeader('Idempotency-Replayed', 'true');
     sendJson(response, {
       model: model.name,
       version: model.version,
       id: reply.id,
-      predictions: outputKinds[model.manifest.output.kind].predictions(reply.scores, model.labels),
+      predictions: outputKinds[model.manifest.output.kind].predictions(reply.outputs, model.labels),
       timing: reply.timing,
     });
   });
 
   app.get('/v1/models', async (_request, response) => {
+    const { models } = registry;
     const queues = models.map((model) => model.queue);
     const workers = await queue.countWorkers(queues);
     const counts = await queue.readCounts(queues);
@@ -55,7 +58,7 @@ export function addModelRoutes(
       models: models.map((model, index) => ({
         ...describe(model),
         workers: workers[index] ?? 0,
-        jobs: queue.jobsIn(model.queue) ?? null,
+        unanswered: queue.unansweredIn(model.queue) ?? null,
         ...counts[index],
       })),
     });
@@ -65,33 +68,27 @@ export function addModelRoutes(
   app.all('/v1/models', allow('GET', 'HEAD'));
 
   function modelOf(request: Request): Model {
-    const model = findModel(models, String(request.params.model));
-    const { version } = request.params;
-    if (version === undefined || version === model.version) return model;
-    throw new ScorelineError(
-      'model_not_found',
-      `There is no version ${JSON.stringify(version)} of ${model.name}. The version here: ${model.version}.`,
-    );
+    const { model, version } = request.params;
+    return registry.find(String(model), version === undefined ? undefined : String(version));
   }
 
-  function readInput(
-    body: Body,
-    model: Model,
-    request: Request,
-  ): { input: RawInput; given: Given } {
+  /** The input of a body, and what the body asks for beside it. */
+  function readInput(body: Body, model: Model): { input: RawInput; given: Given } {
     const kind = kinds[model.manifest.input.kind];
-    if (body.type === 'bytes') return { input: kind.fromBytes(body.bytes), given: request.query };
+    if (body.type === 'bytes') {
+      return { input: kind.fromBytes(body.bytes, { charset: body.charset }), given: {} };
+    }
     if (body.type === 'json') {
       const value = asObject(body.value);
       if (value.input === undefined) throw inputMissing();
-      return { input: onlyOne(kind.fromJson(value.input)), given: { ...request.query, ...value } };
+      return { input: onlyOne(kind.fromJson(value.input)), given: value };
     }
     const { input, ...fields } = body.fields;
     const inputs = [
-      ...body.files.map((file) => kind.fromBytes(file.bytes, file.name)),
+      ...body.files.map(({ name, bytes }) => kind.fromBytes(bytes, { name })),
       ...(input === undefined ? [] : kind.fromJson(input)),
     ];
-    return { input: onlyOne(inputs), given: { ...request.query, ...fields } };
+    return { input: onlyOne(inputs), given: fields };
   }
 }
 
@@ -115,6 +112,7 @@ function describe(model: Model) {
   return {
     name: model.name,
     version: model.version,
+    queue: model.queue,
     description,
     input,
     output: { kind: output.kind, classes: model.labels.length, top: output.top },

@@ -1,51 +1,58 @@
 // The reference contract: what clients of the architecture's first implementation speak.
 
 import type { Express, Request, Response } from 'express';
-import { nowMs } from '../../../shared/clock.js';
 import { ScorelineError } from '../../../shared/errors.js';
-import { findModel, type Model } from '../../../shared/models.js';
+import type { Model } from '../../../shared/models.js';
+import type { Registry } from '../../../shared/registry.js';
+import type { Call } from '../../call.js';
 import { type InputKinds, outputKinds } from '../../kinds/kinds.js';
-import { readIdempotencyKey } from '../../repeat/idempotency.js';
 import type { Scoring } from '../../scoring.js';
-import { inputMissing, type ReadBody } from '../body.js';
+import { asObject, inputMissing, type ReadBody } from '../body.js';
+import type { Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
-import { readDeadlineAt } from '../parameters.js';
+import { readDeadlineMs } from '../parameters.js';
+
+/** The beginning of a body whose input comes first, with the first character of the input. */
+const inputFirst = /^\s*\{\s*"input"\s*:\s*(["{])/;
+const peekBytes = 256;
 
 export function addReferenceRoutes(
   app: Express,
   options: {
-    models: readonly Model[];
+    registry: Registry;
+    gate: Gate;
     kinds: InputKinds;
     scoring: Scoring;
-    readJson: ReadBody;
+    readJson: ReadBody<{ type: 'json'; value: unknown }>;
     version: string;
   },
 ): void {
-  const { models, kinds, scoring, readJson, version } = options;
+  const { registry, gate, kinds, scoring, readJson, version } = options;
 
   app.post('/score', async (request: Request, response: Response) => {
     const started = performance.now();
-    const arrivedAt = nowMs();
-    const key = readIdempotencyKey(request);
-    const body = await readJson(request, response);
-    const given = asObject(body.type === 'json' ? body.value : undefined);
+    const { model: name } = request.query;
+    const call = gate.callOf(
+      request,
+      response,
+      name === undefined ? registry.models : [registry.find(String(name))],
+    );
+    const { value } = await readJson(call, request, response, (first) => narrow(call, first));
+    const given = asObject(value);
     if (given.input === undefined) throw inputMissing();
-    const model = chooseModel(request.query.model, given.input);
-    const { manifest, labels } = model;
-    const output = outputKinds[manifest.output.kind];
-    const inputs = kinds[manifest.input.kind].fromJson(given.input);
-    const asked = { ...request.query, ...given };
-    const deadlineAt = readDeadlineAt(request, asked, model, arrivedAt);
-    const top = output.referenceTop(model);
+    const model = name === undefined ? chooseModel(call.models, given.input) : call.model;
+    const output = outputKinds[model.manifest.output.kind];
+    const inputs = kinds[model.manifest.input.kind].fromJson(given.input);
+    call.hasten(call.arrivedAt + (readDeadlineMs(given) ?? model.manifest.deadlineMs));
+    call.assign(model, inputs.length);
+    const names = inputs.map(({ name }) => name ?? '');
 
-    const replies = await scoring.score({ model, inputs, top, deadlineAt, key }, response);
-    const results = replies.map(({ scores }, index) => ({
-      name: inputs[index]?.name ?? '',
-      scores,
-    }));
+    const { replies, isReplayed } = await scoring.score(call, inputs, output.referenceTop(model));
+    if (isReplayed) response.setHeader('Idempotency-Replayed', 'true');
+    const results = replies.map(({ outputs }, index) => ({ name: names[index] ?? '', outputs }));
     const ms = (performance.now() - started).toFixed(2);
-    const result = output.referenceResult(results, labels);
+    const result = output.referenceResult(results, model.labels);
     sendJsonText(response, `{"result":[${result},"Computed in ${ms} ms"]}`);
   });
 
@@ -60,10 +67,19 @@ export function addReferenceRoutes(
   app.all('/score', allow('POST'));
   app.all(['/', '/version'], allow('GET', 'HEAD'));
 
-  /** The model that was named, or the first whose kind of input has the form that came. */
-  function chooseModel(name: unknown, input: unknown): Model {
-    if (name !== undefined) return findModel(models, String(name));
-    const model = models.find(({ manifest }) => kinds[manifest.input.kind].matchesJson(input));
+  /** Refuses a request whose model has no room, before the rest of its body is read. */
+  function narrow(call: Call, first: Buffer): void {
+    const [, opening] = inputFirst.exec(first.toString('latin1', 0, peekBytes)) ?? [];
+    if (opening !== undefined) call.narrow(withOpening(call.models, opening));
+  }
+
+  function withOpening(models: readonly Model[], opening: string | undefined): readonly Model[] {
+    return models.filter(({ manifest }) => kinds[manifest.input.kind].jsonOpening === opening);
+  }
+
+  /** The first model whose kind of input has the form that came. */
+  function chooseModel(models: readonly Model[], input: unknown): Model {
+    const [model] = withOpening(models, openingOf(input));
     if (model) return model;
     throw new ScorelineError(
       'input_invalid',
@@ -72,9 +88,8 @@ export function addReferenceRoutes(
   }
 }
 
-export function asObject(value: unknown): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>;
-  }
-  throw inputMissing();
+/** The first character of a value's JSON, where the value is a text or an object. */
+function openingOf(input: unknown): string | undefined {
+  if (typeof input === 'string') return '"';
+  return typeof input === 'object' && input !== null && !Array.isArray(input) ? '{' : undefined;
 }

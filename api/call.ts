@@ -1,0 +1,308 @@
+// A call: one request, from its arrival to its answer.
+//
+// The HTTP edge opens it before the body is read, and everything below takes the call instead of
+// an HTTP request. It owns the two things that end a request early: one `signal`, which is aborted
+// when the client hangs up, when the deadline passes, or when this instance shuts down, and one
+// permit, which it holds until the last *stage* has stopped. A stage is work that cannot be cut
+// short, such as decoding a picture: its client may be answered before it stops.
+//
+// States: *open*, then *ended*, once. An ended call gives its permit back as soon as no stage runs.
+// What later parts need to know about a request (its caller, priority or trace) becomes a field.
+
+import { randomUUID } from 'node:crypto';
+import { nowMs } from '../shared/clock.js';
+import { ScorelineError } from '../shared/errors.js';
+import type { Model } from '../shared/models.js';
+import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';
+import type { ByteBudget } from './admission/byte-budget.js';
+
+/** What the caller wants besides an answer. */
+export interface CallOptions {
+  /** The models that the request may be for; one, where its address names it. */
+  readonly models: readonly Model[];
+  /** Milliseconds since the epoch. */
+  readonly arrivedAt: number;
+  readonly deadlineAt: number;
+  /** The caller's `Idempotency-Key`: the reply is kept for a repeat. */
+  readonly key?: string | undefined;
+}
+
+export interface Calls {
+  /**
+   * Opens a call and takes its permit. Where there is no room, a call with a key is opened without
+   * one, since its result may be there already.
+   * @throws ScorelineError `overloaded`, `shutting_down`
+   */
+  open(options: CallOptions): Call;
+  /**
+   * A call like another one, whose permit it takes over, but which goes on when that one's client
+   * hangs up.
+   * @throws ScorelineError `overloaded` when the other one has no permit and there is no room
+   */
+  openFlight(call: Call): Call;
+  /** Refuses new calls from now on. */
+  shutDown(): void;
+  readonly isShuttingDown: boolean;
+  /** Ends all calls with `shutting_down`. */
+  abortAll(): void;
+  readonly size: number;
+}
+
+export function makeCalls(options: {
+  admission: Admission;
+  bodies: ByteBudget;
+  /** Why no answer came before the deadline, as far as can be told at the deadline. */
+  whyLate: () => ScorelineError;
+}): Calls {
+  const { admission, bodies, whyLate } = options;
+  const calls = new Set<Call>();
+  let isShuttingDown = false;
+
+  const start = (parts: Omit<CallParts, 'onEnd' | 'whyLate'>): Call => {
+    const call = new Call({ ...parts, whyLate, onEnd: () => calls.delete(call) });
+    calls.add(call);
+    return call;
+  };
+
+  const admit = (models: readonly Model[], count: number, deadlineAt: number): Permit => {
+    const deadlineMs = deadlineAt - nowMs();
+    return admission.admit(models.map((model) => toAdmit(model, { count, deadlineMs })));
+  };
+
+  return {
+    open({ models, arrivedAt, deadlineAt, key }) {
+      if (isShuttingDown) throw shuttingDown();
+      let permit: Permit | undefined;
+      try {
+        permit = admit(models, 1, deadlineAt);
+      } catch (refusal) {
+        if (key === undefined) throw refusal;
+      }
+      return start({ models, arrivedAt, deadlineAt, key, bodies, permit });
+    },
+    openFlight(call) {
+      const { models, inputs, arrivedAt, deadlineAt, key } = call;
+      const permit = call.handOver() ?? admit(models, inputs, deadlineAt);
+      return start({ models, arrivedAt, deadlineAt, key, bodies, permit });
+    },
+    shutDown() {
+      isShuttingDown = true;
+    },
+    get isShuttingDown() {
+      return isShuttingDown;
+    },
+    abortAll() {
+      for (const call of [...calls]) call.abort(shuttingDown());
+    },
+    get size() {
+      return calls.size;
+    },
+  };
+}
+
+interface CallParts {
+  readonly models: readonly Model[];
+  readonly arrivedAt: number;
+  readonly deadlineAt: number;
+  readonly key: string | undefined;
+  readonly permit: Permit | undefined;
+  readonly bodies: ByteBudget;
+  readonly whyLate: () => ScorelineError;
+  readonly onEnd: () => void;
+}
+
+export class Call {
+  /** A UUID; also the id of the call's first item. */
+  readonly id = randomUUID();
+  readonly arrivedAt: number;
+  readonly key: string | undefined;
+
+  #models: readonly Model[];
+  #inputs = 1;
+  #deadlineAt: number;
+  #permit: Permit | undefined;
+  /** Bytes of the body that are in memory, out of the budget of this process. */
+  #bodyBytes = 0;
+  readonly #bodies: ByteBudget;
+  readonly #controller = new AbortController();
+  readonly #whyLate: () => ScorelineError;
+  readonly #onEnd: () => void;
+  #timer: NodeJS.Timeout;
+  /** Stages that have not stopped. */
+  #stages = 0;
+  #isEnded = false;
+  #isAnswered = false;
+
+  constructor(parts: CallParts) {
+    this.arrivedAt = parts.arrivedAt;
+    this.key = parts.key;
+    this.#models = parts.models;
+    this.#deadlineAt = parts.deadlineAt;
+    this.#permit = parts.permit;
+    this.#bodies = parts.bodies;
+    this.#whyLate = parts.whyLate;
+    this.#onEnd = parts.onEnd;
+    this.#timer = this.#startTimer();
+  }
+
+  /** Aborted with a ScorelineError when nobody waits for the answer any more. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Milliseconds since the epoch. */
+  get deadlineAt(): number {
+    return this.#deadlineAt;
+  }
+
+  /** The models that the call may be for. */
+  get models(): readonly Model[] {
+    return this.#models;
+  }
+
+  get model(): Model {
+    const [model, ...others] = this.#models;
+    if (!model || others.length > 0) throw new Error('The call has no model yet. This is a bug.');
+    return model;
+  }
+
+  /** How many inputs the call has; 1 until that is known. */
+  get inputs(): number {
+    return this.#inputs;
+  }
+
+  /** Moves the deadline to an earlier time, which the body asked for. */
+  hasten(deadlineAt: number): void {
+    if (deadlineAt >= this.#deadlineAt || this.#isEnded) return;
+    this.#deadlineAt = deadlineAt;
+    clearTimeout(this.#timer);
+    this.#timer = this.#startTimer();
+  }
+
+  /**
+   * Says that the call is for one of these models only.
+   * @throws ScorelineError `overloaded` when none of them has room
+   */
+  narrow(models: readonly Model[]): void {
+    if (models.length === 0 || models.length === this.#models.length) return;
+    this.#settleOn(models, 1);
+  }
+
+  /**
+   * Says for which model the call is, and how many inputs it has.
+   * @throws ScorelineError `overloaded` when there is no room for them
+   */
+  assign(model: Model, inputs: number): void {
+    if (this.#models.length === 1 && inputs === 1) return;
+    this.#settleOn([model], inputs);
+  }
+
+  #settleOn(models: readonly Model[], count: number): void {
+    this.#models = models;
+    this.#inputs = count;
+    this.hasten(this.arrivedAt + Math.max(...models.map((model) => model.manifest.deadlineMs)));
+    const deadlineMs = this.#deadlineAt - nowMs();
+    this.#permit?.assign(models.map((model) => toAdmit(model, { count, deadlineMs })));
+  }
+
+  /**
+   * Counts bytes of the body that arrive.
+   * @throws ScorelineError `overloaded` when the bodies of all calls take too much memory
+   */
+  addBodyBytes(bytes: number): void {
+    this.#bodies.take(bytes);
+    this.#bodyBytes += bytes;
+  }
+
+  /** The body is not needed any more. */
+  dropBody(): void {
+    this.#bodies.giveBack(this.#bodyBytes);
+    this.#bodyBytes = 0;
+  }
+
+  /** Runs a stage. The call keeps its permit until the stage has stopped. */
+  async run<T>(stage: () => Promise<T>): Promise<T> {
+    this.#stages++;
+    try {
+      return await stage();
+    } finally {
+      this.#stages--;
+      this.#releaseWhenDone();
+    }
+  }
+
+  /** What the promise resolves to; rejects with the signal's reason when that is aborted first. */
+  async orAborted<T>(promise: Promise<T>): Promise<T> {
+    const { signal } = this;
+    if (signal.aborted) throw signal.reason;
+    let onAbort = () => {};
+    const aborted = new Promise<never>((_resolve, reject) => {
+      onAbort = () => reject(signal.reason);
+    });
+    signal.addEventListener('abort', onAbort);
+    try {
+      return await Promise.race([promise, aborted]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Ends the call early. What still works on it stops as soon as it can. */
+  abort(reason: ScorelineError): void {
+    if (this.#isEnded) return;
+    this.#controller.abort(reason);
+    this.end(false);
+  }
+
+  /**
+   * Ends the call. Does nothing when it has ended already.
+   * @param isAnswered whether workers have answered all of its inputs
+   */
+  end(isAnswered: boolean): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#isAnswered = isAnswered;
+    clearTimeout(this.#timer);
+    // What still works on the call works for nobody.
+    if (!isAnswered && !this.signal.aborted) this.#controller.abort(clientClosed());
+    this.#releaseWhenDone();
+    this.#onEnd();
+  }
+
+  /** Gives the permit away. The call goes on without one. */
+  handOver(): Permit | undefined {
+    const permit = this.#permit;
+    this.#permit = undefined;
+    return permit;
+  }
+
+  #releaseWhenDone(): void {
+    if (!this.#isEnded || this.#stages > 0) return;
+    this.dropBody();
+    this.#permit?.release(this.#isAnswered);
+  }
+
+  #startTimer(): NodeJS.Timeout {
+    const waitMs = Math.max(0, this.#deadlineAt - nowMs());
+    return setTimeout(() => this.abort(this.#whyLate()), waitMs);
+  }
+}
+
+function toAdmit(
+  { queue, manifest }: Model,
+  wanted: { count: number; deadlineMs: number },
+): AdmissionRequest {
+  return { queue, batchMax: manifest.batch.max, ...wanted };
+}
+
+export function clientClosed(): ScorelineError {
+  return new ScorelineError('client_closed', 'The client hung up.');
+}
+
+function shuttingDown(): ScorelineError {
+  return new ScorelineError(
+    'shutting_down',
+    'This instance is shutting down. Ask again: another one will answer.',
+    { retryAfterSeconds: 1 },
+  );
+}

@@ -1,0 +1,127 @@
+// The bytes of a body: read within a limit, counted for the call, and given up when the call ends.
+//
+// The reader stops at the first byte over the limit and keeps nothing. `express.raw` offers neither
+// the count nor the end; so this is our own.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
+import { ScorelineError } from '../../shared/errors.js';
+import type { Call } from '../call.js';
+
+export interface ReadBytes {
+  /**
+   * The whole body, decompressed where it says that it is compressed.
+   * @param peek is given the first bytes; what it throws ends the reading
+   * @throws ScorelineError `body_too_large`, `overloaded`, `unsupported_media_type`,
+   * `request_invalid`, and the reason of the call's signal
+   */
+  (
+    call: Call,
+    request: IncomingMessage,
+    response: ServerResponse,
+    peek?: (first: Buffer) => void,
+  ): Promise<Buffer>;
+}
+
+export function makeReadBytes(bytesMax: number): ReadBytes {
+  return (call, request, response, peek) => {
+    const declared = Number(request.headers['content-length'] ?? 0);
+    if (declared > bytesMax) throw tooLarge(bytesMax, `${declared}`);
+    const body = decompress(request);
+    if (request.headers.expect !== undefined) response.writeContinue();
+    return collect(body, { call, request, bytesMax, peek });
+  };
+}
+
+function collect(
+  body: Readable,
+  options: {
+    call: Call;
+    request: IncomingMessage;
+    bytesMax: number;
+    peek: ((first: Buffer) => void) | undefined;
+  },
+): Promise<Buffer> {
+  const { call, request, bytesMax, peek } = options;
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+
+    const stop = () => {
+      body.off('data', onData).off('end', onEnd).off('error', onError);
+      request.off('close', onClose).off('error', onError);
+      call.signal.removeEventListener('abort', onAbort);
+    };
+    const refuse = (error: unknown) => {
+      stop();
+      // Errors that follow from stopping are nobody's.
+      body.on('error', () => {});
+      if (body !== request) request.unpipe();
+      request.pause();
+      reject(error);
+    };
+    const onData = (chunk: Buffer) => {
+      try {
+        bytes += chunk.length;
+        if (bytes > bytesMax) throw tooLarge(bytesMax, 'more');
+        call.addBodyBytes(chunk.length);
+        if (chunks.length === 0) peek?.(chunk);
+        chunks.push(chunk);
+      } catch (error) {
+        refuse(error);
+      }
+    };
+    const onEnd = () => {
+      stop();
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes));
+    };
+    const onError = (cause: Error) => refuse(cutOff(cause));
+    const onClose = () => {
+      if (!request.complete) refuse(cutOff());
+    };
+    const onAbort = () => refuse(call.signal.reason);
+
+    if (call.signal.aborted) return reject(call.signal.reason);
+    body.on('data', onData).on('end', onEnd).on('error', onError);
+    request.on('close', onClose);
+    if (body !== request) request.on('error', onError);
+    call.signal.addEventListener('abort', onAbort);
+  });
+}
+
+function decompress(request: IncomingMessage): Readable {
+  const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
+  switch (encoding) {
+    case 'identity':
+    case '':
+      return request;
+    case 'gzip':
+    case 'x-gzip':
+      return request.pipe(createGunzip());
+    case 'deflate':
+      return request.pipe(createInflate());
+    case 'br':
+      return request.pipe(createBrotliDecompress());
+    default:
+      throw new ScorelineError(
+        'unsupported_media_type',
+        `Expected a body that is plain or compressed with gzip, deflate or br; got the Content-Encoding ${JSON.stringify(encoding.slice(0, 60))}.`,
+      );
+  }
+}
+
+function tooLarge(bytesMax: number, came: string): ScorelineError {
+  return new ScorelineError(
+    'body_too_large',
+    `Expected a body of at most ${bytesMax} bytes; got ${came}. Send a smaller input.`,
+  );
+}
+
+function cutOff(cause?: Error): ScorelineError {
+  return new ScorelineError(
+    'request_invalid',
+    'Expected the whole body, formed as the headers say; it ended early or could not be decompressed.',
+    { cause },
+  );
+}

@@ -1,0 +1,48 @@
+// What is derived from the `Idempotency-Key` of a request.
+//
+// A key belongs to one model and version, and stands for one request. The *fingerprint* of a request
+// holds everything that determines its answer. The ids of its items are made from key and
+// fingerprint, so a repeat asks for the same items at whichever API instance it arrives. A result
+// can never be taken for that of another request, even after the record of the first one has expired.
+
+import { createHash } from 'node:crypto';
+import type { RawInput } from '../kinds/kinds.js';
+
+export interface Identity {
+  /** The key, within the model it belongs to. */
+  readonly scope: string;
+  readonly fingerprint: string;
+  /** The ids of the request's items, in the order of its inputs. */
+  readonly ids: readonly string[];
+}
+
+/** The identity of a request with a key. `queue` is the model's. */
+export function identify(
+  key: string,
+  request: { queue: string; top: number; inputs: readonly Pick<RawInput, 'value'>[] },
+): Identity {
+  const { queue, top, inputs } = request;
+  const scope = hash([queue, key]);
+  const fingerprint = hash([queue, String(top), ...inputs.map((input) => input.value)]);
+  const ids = inputs.map((_, index) => toId(hash([scope, fingerprint, String(index)])));
+  return { scope, fingerprint, ids };
+}
+
+/** SHA-256 in hexadecimal. The length precedes each part, so no two lists hash the same bytes. */
+function hash(parts: readonly (string | Buffer)[]): string {
+  const sha256 = createHash('sha256');
+  for (const part of parts) sha256.update(`${Buffer.byteLength(part)}:`).update(part);
+  return sha256.digest('hex');
+}
+
+/** A UUID of version 8 (RFC 9562), whose bits may be chosen freely. */
+function toId(digest: string): string {
+  const variant = ((Number.parseInt(digest.charAt(16), 16) & 0x3) | 0x8).toString(16);
+  return [
+    digest.slice(0, 8),
+    digest.slice(8, 12),
+    `8${digest.slice(13, 16)}`,
+    `${variant}${digest.slice(17, 20)}`,
+    digest.slice(20, 32),
+  ].join('-');
+}
