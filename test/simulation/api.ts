@@ -1,17 +1,20 @@
-// An API instance of the simulation: the real admission, scoring, dispatcher, replies and stream
+// An API instance of the simulation: the real calls, admission, scoring, dispatcher, waiters and stream
 // reader between a modelled Redis and modelled clients.
 
 import { EventEmitter } from 'node:events';
 import { makeAdmission } from '../../api/admission/admission.js';
+import { makeByteBudget } from '../../api/admission/byte-budget.js';
+import { type Calls, makeCalls } from '../../api/call.js';
 import type { InputKinds } from '../../api/kinds/kinds.js';
-import { makeDispatcher } from '../../api/queue/dispatcher.js';
+import { type Dispatcher, makeDispatcher } from '../../api/queue/dispatcher.js';
 import { openReplyStream } from '../../api/queue/reply-stream.js';
-import { makeReplies, type Replies } from '../../api/queue/waiters.js';
+import { makeWaiters, type Waiters } from '../../api/queue/waiters.js';
+import { makeRepeatable } from '../../api/repeat/repeatable.js';
 import { makeResults } from '../../api/repeat/results.js';
 import { makeScoring, type Scoring } from '../../api/scoring.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Redis as RealRedis } from '../../shared/redis.js';
-import type { BatchJob } from '../../shared/wire.js';
+import { type BatchJob, encodeJob } from '../../shared/wire.js';
 import { encodeNumber } from './inputs.js';
 import { neverAgain, type Process } from './network.js';
 import type { StreamEntry } from './redis.js';
@@ -21,10 +24,11 @@ export interface Api {
   readonly process: Process;
   /** Resolves when it is no more. */
   readonly ended: Promise<void>;
+  readonly calls: Calls;
   readonly score: Scoring['score'];
   readonly permits: number;
+  permitsOf(queue: string): number;
   readonly waiters: number;
-  readonly isClosing: boolean;
   /** Jobs that could not be added. */
   readonly refusedAdds: number;
   isExpected(id: string): boolean;
@@ -36,10 +40,9 @@ export interface Api {
 export async function startApi(world: World, name: string): Promise<Api> {
   const { redis, network, limits } = world;
   const process: Process = { name, isAlive: true };
-  const replies = observeReplies(world, makeReplies({ isQueueAway: () => !redis.isUp }));
-  let closing = false;
-  let jobs = 0;
-  let refusedAdds = 0;
+  const waiters = observeWaiters(world, makeWaiters());
+  const fail = (code: 'queue_lost' | 'internal_error') =>
+    waiters.failAll(new ScorelineError(code, 'It is over.'));
 
   const { producer, reader } = connect(world, process);
   const stream = await openReplyStream({
@@ -47,52 +50,32 @@ export async function startApi(world: World, name: string): Promise<Api> {
     keys: world.keys,
     producer,
     reader,
-    onReply: replies.settle,
-    onLost: () => replies.failAll(new ScorelineError('queue_lost', 'Redis is empty.')),
+    onReply: waiters.settle,
+    onUnreadable: () => world.must(false, 'a reply cannot be read'),
+    onLost: () => fail('queue_lost'),
     log: world.log,
   });
-  const queue = {
-    add: async (queue: string, job: BatchJob, payload: ReadonlyMap<string, Buffer>) => {
-      const id = `${name}:${jobs++}`;
-      world.onAdd(queue, job, replies.isExpected);
-      try {
-        await network.produce(process, `add ${id}`, () => redis.add(queue, id, job, payload));
-      } catch (cause) {
-        refusedAdds++;
-        throw new ScorelineError('queue_unavailable', 'The queue is away.', { cause });
-      }
-    },
-    cancel: (_queue: string, itemId: string) =>
-      network.produce(process, 'cancel', () => redis.cancel(itemId)),
-  };
+  const queue = makeModelledQueue(world, { process, isExpected: waiters.isExpected });
   const admission = makeAdmission({
     ...limits,
-    jobsIn: () => (redis.isUp ? redis.countJobs() : undefined),
+    unansweredIn: (name) => (redis.isUp ? redis.countUnanswered(name) : undefined),
+    countModels: () => world.models.length,
     peers: { inFlight: () => 0, msFor: () => undefined },
     now: () => performance.now(),
   });
-  const dispatcher = makeDispatcher({ instance: name, queue, replies });
-  const kind = (isBinary: boolean) => ({
-    prepare: async ({ value }: { value: number }) => {
-      await network.stepOf(process, `prepare ${value}`);
-      if (!world.isReadable(value)) throw new ScorelineError('input_invalid', 'It is unreadable.');
-      return encodeNumber(value, isBinary);
-    },
-  });
-  const kinds = { text: kind(false), image: kind(true) } as unknown as InputKinds;
-  const { score } = makeScoring({
+  const calls = makeCalls({
     admission,
-    kinds,
-    isClosing: () => closing,
-    // No request of the simulation has a key.
-    results: makeResults({ redis: producer, keys: world.keys, keepMs: 1, resultsMax: 1 }),
-    dispatcher: {
-      submit(submission) {
-        const ticket = dispatcher.submit(submission);
-        world.onSubmit(submission.input, ticket.id);
-        return ticket;
-      },
-    },
+    bodies: makeByteBudget(1),
+    whyLate: () =>
+      new ScorelineError(redis.isUp ? 'deadline_exceeded' : 'queue_unavailable', 'It is late.'),
+  });
+  const dispatcher = makeDispatcher({ instance: name, queue, waiters });
+  // No request of the simulation has a key.
+  const results = makeResults({ redis: producer, keys: world.keys, keepMs: 1, resultsMax: 1 });
+  const { score } = makeScoring({
+    kinds: makeModelledKinds(world, process),
+    repeatable: makeRepeatable({ calls, results }),
+    dispatcher: observeDispatcher(world, dispatcher),
   });
 
   let markEnded = () => {};
@@ -107,30 +90,29 @@ export async function startApi(world: World, name: string): Promise<Api> {
   const api: Api = {
     process,
     ended,
+    calls,
     score,
     get permits() {
       return admission.inFlight;
     },
+    permitsOf: (queue) => admission.traffic(queue).inFlight,
     get waiters() {
-      return replies.size;
-    },
-    get isClosing() {
-      return closing;
+      return waiters.size;
     },
     get refusedAdds() {
-      return refusedAdds;
+      return queue.refusedAdds;
     },
-    isExpected: replies.isExpected,
+    isExpected: waiters.isExpected,
     crash() {
       if (!process.isAlive) return;
       world.onCutOff();
       end();
       // Its timers and listeners go with it.
-      replies.failAll(new ScorelineError('internal_error', 'Nobody hears this.'));
+      fail('internal_error');
       void stream.close();
     },
     async close() {
-      closing = true;
+      calls.shutDown();
       while (world.clients.itemsAt(api) > 0) await redis.change();
       await stream.close();
       if (process.isAlive) end();
@@ -139,20 +121,71 @@ export async function startApi(world: World, name: string): Promise<Api> {
   return api;
 }
 
-/** Counts how often a waiter is found, so that one that is found twice is noticed. */
-function observeReplies(world: World, replies: Replies): Replies {
+/** The queue that the dispatcher writes to, by way of the real wire format. */
+function makeModelledQueue(
+  { redis, network, onAdd }: World,
+  { process, isExpected }: { process: Process; isExpected: Waiters['isExpected'] },
+) {
+  let jobs = 0;
+  const queue = {
+    refusedAdds: 0,
+    add: async (name: string, batch: BatchJob) => {
+      const id = `${process.name}:${jobs++}`;
+      onAdd(name, batch, isExpected);
+      const { job, payload } = encodeJob(batch);
+      const unanswered = batch.items.map((item) => [item.id, item.deadlineAt] as const);
+      try {
+        await network.produce(process, `add ${id}`, () =>
+          redis.add(name, id, { job, payload, unanswered }),
+        );
+      } catch (cause) {
+        queue.refusedAdds++;
+        throw new ScorelineError('queue_unavailable', 'The queue is away.', { cause });
+      }
+    },
+    cancel: (name: string, itemId: string) =>
+      network.produce(process, 'cancel', () => redis.cancel(name, itemId)),
+  };
+  return queue;
+}
+
+/** Inputs are numbers; to prepare one takes a step, and cannot be cut short. */
+function makeModelledKinds({ network, clients, isReadable }: World, process: Process): InputKinds {
+  const kind = (isBinary: boolean) => ({
+    prepare: async ({ value }: { value: number }) => {
+      clients.onPrepare(value, 1);
+      await network.stepOf(process, `prepare ${value}`);
+      clients.onPrepare(value, -1);
+      if (!isReadable(value)) throw new ScorelineError('input_invalid', 'It is unreadable.');
+      return [encodeNumber(value, { isBinary, size: clients.inputs[value]?.size ?? 4 })];
+    },
+  });
+  return { text: kind(false), image: kind(true) } as unknown as InputKinds;
+}
+
+function observeDispatcher(world: World, dispatcher: Dispatcher): Dispatcher {
   return {
-    ...replies,
+    submit(submission) {
+      for (const { id, inputs } of submission.items) world.onSubmit(inputs, id);
+      return dispatcher.submit(submission);
+    },
+  };
+}
+
+/** Counts how often a waiter is found, so that one that is found twice is noticed. */
+function observeWaiters(world: World, waiters: Waiters): Waiters {
+  return {
+    ...waiters,
     get size() {
-      return replies.size;
+      return waiters.size;
     },
     settle: (reply) => {
-      const found = replies.settle(reply);
+      const found = waiters.settle(reply);
       if (found) world.onSettled(reply.id);
       return found;
     },
     fail: (id, error) => {
-      const found = replies.fail(id, error);
+      const found = waiters.fail(id, error);
       if (found) world.onSettled(id);
       return found;
     },

@@ -1,8 +1,8 @@
-// The clients of a simulation: each request ends once, with its own answer or with an error for
-// which there was a reason.
+// The clients of a simulation. Each request ends once, with its own answer or with an error that had
+// a reason.
 
-import { EventEmitter } from 'node:events';
-import type { Response } from 'express';
+import { getEventListeners } from 'node:events';
+import { type Call, clientClosed } from '../../api/call.js';
 import type { RawInput } from '../../api/kinds/kinds.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { nowMs } from '../../shared/clock.js';
@@ -21,13 +21,17 @@ interface Request {
   readonly ask: Ask;
   readonly api: Api;
   readonly inputs: readonly Input[];
-  readonly response: EventEmitter & { destroyed: boolean };
   readonly deadlineAt: number;
   /** The API was leaving when it was asked. */
   readonly isLate: boolean;
   readonly refusedAddsBefore: number;
-  /** There was no permit, or no room in the queue. */
-  readonly isTooMuch: boolean;
+  /** Inputs that the API counts for it: one until it knows how many there are. */
+  counted: number;
+  /** Inputs that are being prepared, which its permit waits for. */
+  preparing: number;
+  hasHungUp: boolean;
+  /** At some time there was no permit for it, or no room in the queue. */
+  isTooMuch: boolean;
 }
 
 export function makeClients(
@@ -35,30 +39,27 @@ export function makeClients(
 ) {
   const { must, network, redis, models, limits } = world;
   const inputs: Input[] = [];
+  const requests: Request[] = [];
   const open = new Set<Request>();
 
-  const makeInput = (nature: Nature, deadlineAt: number): Input => {
+  const makeInput = (nature: Nature, { size, deadlineAt }: { size: number; deadlineAt: number }) => {
     const input: Input = {
-      ...{
-        number: inputs.length,
-        nature,
-        deadlineAt,
-        id: undefined,
-        isText: false,
-        isAddRefused: false,
-      },
+      ...{ number: inputs.length, size, nature, deadlineAt, id: undefined },
       submittedAt: Number.POSITIVE_INFINITY,
-      ...{
-        settled: 0,
-        deaths: 0,
-        deathsMax: 0,
-        strikes: 0,
-        isTooSlow: false,
-        abandonedAt: new Set(),
-      },
+      ...{ settled: 0, deaths: 0, deathsMax: 0, strikes: 0, isTooSlow: false },
+      ...{ isGarbled: false, abandonedAt: new Set<string>() },
     };
     inputs.push(input);
     return input;
+  };
+
+  /** Whether admission has to refuse so many inputs now, beside `counted` that it has. */
+  const isTooMuchNow = ({ ask, api, counted }: Request, count: number): boolean => {
+    const { queue } = models[ask.model] as Model;
+    const free = limits.permitsMax - (api.permits - counted);
+    const ofModel = api.permitsOf(queue) - counted;
+    const isFull = redis.isUp && redis.countUnanswered(queue) >= limits.itemsMax;
+    return count > free || ofModel + count > free || isFull;
   };
 
   const end = (request: Request) => {
@@ -70,7 +71,7 @@ export function makeClients(
     must(replies.length === inputs.length, 'a request has a wrong number of replies');
     for (const [at, input] of inputs.entries()) {
       must(replies[at]?.id === input.id, 'an item has the reply to another');
-      const [scored] = mapScores(replies[at]?.scores ?? new Uint8Array(), (number) => number);
+      const [scored] = mapScores((replies[at] as ScoredReply).outputs, (number) => number);
       must(scored === input.number, 'an item has the scores of another');
       must(input.nature === 'good', 'an item is answered that cannot be');
     }
@@ -78,18 +79,20 @@ export function makeClients(
   };
 
   const mayFail = (request: Request, { code, message }: ScorelineError): boolean => {
-    const { ask, inputs, response, deadlineAt } = request;
+    const { ask, inputs, deadlineAt } = request;
     const some = (predicate: (input: Input) => boolean) => inputs.some(predicate);
     const isOver = nowMs() >= deadlineAt && ask.deadlineMs < longMs;
     switch (code) {
       case 'client_closed':
-        return response.destroyed;
+        return request.hasHungUp;
       case 'input_invalid':
         return some(({ nature }) => nature === 'unreadable');
       case 'model_failed':
         return some(({ nature }) => nature === 'throws');
       case 'model_crashed':
         return some((input) => isFatal(input) || input.isTooSlow || input.strikes > strikesMax);
+      case 'wire_mismatch':
+        return some((input) => input.isGarbled);
       case 'deadline_exceeded':
         return isOver;
       case 'queue_unavailable':
@@ -106,50 +109,73 @@ export function makeClients(
     }
   };
 
+  /** Opens a call and scores it, as the HTTP edge does. */
+  const score = async (request: Request): Promise<readonly ScoredReply[]> => {
+    const { ask, api, inputs, deadlineAt } = request;
+    const model = models[ask.model] as Model;
+    request.isTooMuch ||= isTooMuchNow(request, 1);
+    const call = api.calls.open({ models: [model], arrivedAt: nowMs(), deadlineAt });
+    request.counted = 1;
+    if (ask.hangsUp) {
+      void network.step('a client hangs up').then(() => {
+        request.hasHungUp = true;
+        call.abort(clientClosed());
+      });
+    }
+    try {
+      await call.orAborted(network.stepOf(api.process, 'a body arrives'));
+      request.isTooMuch ||= inputs.length > 1 && isTooMuchNow(request, inputs.length);
+      call.assign(model, inputs.length);
+      request.counted = inputs.length;
+      const raw = inputs.map(({ number }) => ({ value: number }) as unknown as RawInput);
+      return (await api.score(call, raw, 1)).replies;
+    } finally {
+      call.end(false);
+      checkLeftBehind(call);
+    }
+  };
+
+  const checkLeftBehind = ({ signal }: Call) => {
+    must(getEventListeners(signal, 'abort').length === 0, 'a listener is left behind');
+  };
+
   return {
     inputs,
     open: open as ReadonlySet<Request>,
+    /** Inputs that the API has to count: of requests in flight, or whose inputs it still prepares. */
     itemsAt: (api: Api) =>
-      [...open].reduce(
-        (sum, request) => sum + (request.api === api ? request.inputs.length : 0),
-        0,
-      ),
+      requests.reduce((sum, request) => {
+        const isCounted = request.api === api && (open.has(request) || request.preparing > 0);
+        return sum + (isCounted ? request.counted : 0);
+      }, 0),
+    onPrepare(number: number, change: 1 | -1) {
+      const input = inputs[number] as Input;
+      const request = requests.find((candidate) => candidate.inputs.includes(input)) as Request;
+      request.preparing += change;
+    },
 
     async ask(ask: Ask, api: Api): Promise<'answered' | 'unanswered'> {
       const deadlineAt = nowMs() + ask.deadlineMs;
-      const isOverPermits = api.permits + ask.natures.length > limits.permitsMax;
+      const { size } = ask;
       const request: Request = {
-        ask,
-        api,
-        deadlineAt,
-        inputs: ask.natures.map((nature) => makeInput(nature, deadlineAt)),
-        response: Object.assign(new EventEmitter(), { destroyed: false }),
-        isLate: api.isClosing,
+        ...{ ask, api, deadlineAt },
+        inputs: ask.natures.map((nature) => makeInput(nature, { size, deadlineAt })),
+        isLate: api.calls.isShuttingDown,
         refusedAddsBefore: api.refusedAdds,
-        isTooMuch: isOverPermits || (redis.isUp && redis.countJobs() >= limits.jobsMax),
+        ...{ counted: 0, preparing: 0, hasHungUp: false, isTooMuch: false },
       };
       open.add(request);
-      if (ask.hangsUp) {
-        void network.step('a client hangs up').then(() => {
-          request.response.destroyed = true;
-          request.response.emit('close');
-        });
-      }
+      requests.push(request);
       let failure: ScorelineError | undefined;
       let replies: readonly ScoredReply[] = [];
       try {
-        const raw = request.inputs.map(({ number }) => ({ value: number }) as unknown as RawInput);
-        replies = await api.score(
-          { model: models[ask.model] as Model, inputs: raw, top: 1, deadlineAt },
-          request.response as unknown as Response,
-        );
+        replies = await score(request);
       } catch (error) {
         failure = error as ScorelineError;
       }
       // Nobody hears an instance that has died meanwhile.
       if (!api.process.isAlive) return 'unanswered';
       end(request);
-      must(request.response.listenerCount('close') === 0, 'a listener is left behind');
       for (const { id } of request.inputs) {
         must(id === undefined || !api.isExpected(id), 'a waiter is left behind');
       }
@@ -163,12 +189,10 @@ export function makeClients(
       for (const request of open) if (request.api === api) end(request);
     },
 
-    /** Whoever was to be answered before now has been. */
+    /** Every request ends at its deadline. */
     checkDeadlines() {
-      for (const { deadlineAt, inputs } of open) {
-        const submittedAt = Math.max(...inputs.map((input) => input.submittedAt));
-        const isInTime = nowMs() < Math.max(deadlineAt, submittedAt) + 2;
-        must(isInTime, 'a request outlives its deadline');
+      for (const { deadlineAt } of open) {
+        must(nowMs() < deadlineAt + 2, 'a request outlives its deadline');
       }
     },
   };

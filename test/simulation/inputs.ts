@@ -1,7 +1,8 @@
 // The inputs of a simulation. Each is a number, and its score is that number, so that an answer
 // shows to which input it belongs.
 
-import { packScores } from '../../shared/scores.js';
+import { makeRankedOutputs } from '../../shared/scores.js';
+import { decodeStrings, encodeStrings, type Tensor, toBuffer } from '../../shared/tensors.js';
 import type { Scored } from '../../worker/batch/scorer.js';
 
 /** What a model does at an input. */
@@ -9,6 +10,8 @@ export type Nature = 'good' | 'unreadable' | 'throws' | 'kills' | 'hangs';
 
 export interface Input {
   readonly number: number;
+  /** Bytes, where it is binary; those of one size can share a run. */
+  readonly size: number;
   readonly nature: Nature;
   readonly deadlineAt: number;
   /** Under which id it travels. */
@@ -26,23 +29,35 @@ export interface Input {
   strikes: number;
   /** It was at work alone for longer than its model may take. */
   isTooSlow: boolean;
+  /** Its job was damaged on its way. */
+  isGarbled: boolean;
 }
 
-export function numberOf(input: { text?: string | undefined; bytes?: Uint8Array | undefined }) {
-  return input.text === undefined ? Buffer.from(input.bytes ?? []).readUInt32BE() : +input.text;
+export function numberOf([tensor]: readonly Tensor[]): number {
+  if (!tensor) return Number.NaN;
+  return tensor.datatype === 'BYTES'
+    ? Number(decodeStrings(tensor.data)[0])
+    : toBuffer(tensor.data).readUInt32BE();
 }
 
-export function encodeNumber(number: number, isBinary: boolean) {
-  if (!isBinary) return { text: String(number) };
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(number);
-  return { bytes };
+/** Binary inputs have different sizes, so that not all of them can share a run. */
+export function encodeNumber(
+  number: number,
+  { isBinary, size }: { isBinary: boolean; size: number },
+): Tensor {
+  if (!isBinary) {
+    const data = encodeStrings([String(number)]);
+    return { name: 'input', datatype: 'BYTES', shape: [1], data };
+  }
+  const data = Buffer.alloc(size);
+  data.writeUInt32BE(number);
+  return { name: 'input', datatype: 'UINT8', shape: [1, size], data };
 }
 
 export function scoreOf(input: Input): Scored {
   return input.nature === 'throws'
     ? { error: { code: 'model_failed', detail: 'The model failed on this input.' } }
-    : { scores: packScores([input.number], { [input.number]: 1 }) };
+    : { outputs: makeRankedOutputs([input.number], { [input.number]: 1 }) };
 }
 
 export const isFatal = (input: Input) => input.nature === 'kills' || input.nature === 'hangs';

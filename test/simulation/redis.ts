@@ -2,10 +2,14 @@
 // beside them. Every method is one command, done at once; the network (network.ts) decides when a
 // command arrives, and whether its answer comes back.
 
-import type { BatchJob } from '../../shared/wire.js';
+import { nowMs } from '../../shared/clock.js';
+import type { WireJob } from '../../shared/wire.js';
 
-export interface QueuedJob extends BatchJob {
+export interface QueuedJob {
   readonly id: string;
+  /** As it was parsed from its JSON. */
+  readonly data: unknown;
+  readonly itemIds: readonly string[];
   /** How often a worker took it and did not finish it. */
   stalls: number;
   /** The lock of the worker that has it; undefined while it waits. */
@@ -28,7 +32,10 @@ export function makeRedis() {
   let entries = 0;
   const jobs = new Map<string, QueuedJob>();
   const waiting = new Map<string, string[]>();
-  const payloads = new Map<string, ReadonlyMap<string, Buffer>>();
+  const payloads = new Map<string, ReadonlyMap<string, Uint8Array>>();
+  /** Deadlines of unanswered items, by queue and item. */
+  const unanswered = new Map<string, Map<string, number>>();
+  let garble: ((job: WireJob) => unknown) | undefined;
   const strikes = new Map<string, number>();
   const cancelled = new Set<string>();
   const streams = new Map<string, StreamEntry[]>();
@@ -95,7 +102,7 @@ export function makeRedis() {
       isUp = true;
       if (options.isEmpty) {
         losses++;
-        for (const store of [jobs, waiting, payloads, strikes, cancelled, streams]) store.clear();
+        for (const store of [jobs, waiting, payloads, strikes, cancelled, streams, unanswered]) store.clear();
       }
       notify();
     },
@@ -104,12 +111,37 @@ export function makeRedis() {
     },
 
     // BullMQ.
-    add(queue: string, id: string, job: BatchJob, payload: ReadonlyMap<string, Buffer>) {
+    add(
+      queue: string,
+      id: string,
+      added: {
+        job: WireJob;
+        payload: ReadonlyMap<string, Uint8Array>;
+        unanswered: readonly (readonly [id: string, deadlineAt: number])[];
+      },
+    ) {
       mustHaveMemory();
+      const { job, payload } = added;
       payloads.set(id, payload);
-      jobs.set(id, { ...job, id, stalls: 0, token: undefined });
+      unanswered.set(queue, new Map([...(unanswered.get(queue) ?? []), ...added.unanswered]));
+      const data = JSON.parse(JSON.stringify(garble ? garble(job) : job));
+      garble = undefined;
+      const itemIds = job.items.map((item) => item.id);
+      jobs.set(id, { id, data, itemIds, stalls: 0, token: undefined });
       lineOf(queue).push(id);
       notify();
+    },
+    /** Damages the next job that is added. */
+    garbleNext(how: (job: WireJob) => unknown) {
+      garble = how;
+    },
+    countUnanswered(queue: string): number {
+      const items = unanswered.get(queue) ?? new Map<string, number>();
+      for (const [id, deadlineAt] of items) if (deadlineAt <= nowMs()) items.delete(id);
+      return items.size;
+    },
+    answer(queue: string, itemIds: readonly string[]) {
+      for (const id of itemIds) unanswered.get(queue)?.delete(id);
     },
     hasWaiting: (queue: string) => lineOf(queue).length > 0,
     countJobs: () => jobs.size,
@@ -136,10 +168,13 @@ export function makeRedis() {
     },
 
     // Beside the jobs.
-    readInputs: (id: string, itemIds: readonly string[]) =>
-      itemIds.map((itemId) => payloads.get(id)?.get(itemId) ?? null),
+    readInputs: (id: string, fields: readonly string[]) =>
+      fields.map((field) => payloads.get(id)?.get(field) ?? null),
     dropInputs: (id: string) => void payloads.delete(id),
-    cancel: (itemId: string) => void cancelled.add(itemId),
+    cancel(queue: string, itemId: string) {
+      cancelled.add(itemId);
+      unanswered.get(queue)?.delete(itemId);
+    },
     isCancelled: (itemId: string) => cancelled.has(itemId),
     addStrike(itemId: string): number {
       mustHaveMemory();

@@ -1,9 +1,9 @@
-// What happens in a simulation, but for its order in time: that is the scheduler's.
+// What happens in a simulation. The scheduler chooses the order in time.
 
 import fc from 'fast-check';
 import type { Nature } from './inputs.js';
 
-/** A deadline that no run reaches: who has it must be answered. */
+/** A deadline that no run reaches: a request with it must be answered. */
 export const longMs = 90_000;
 
 const is = <K extends string>(kind: K) => ({ kind: fc.constant(kind) });
@@ -22,6 +22,8 @@ const ask = fc.record({
     fc.tuple(nature),
     fc.array(nature, { minLength: 2, maxLength: 3 }),
   ),
+  /** Bytes of binary inputs; a large one lies beside its job. */
+  size: fc.constantFrom(4, 4, 8, 5000),
   deadlineMs: fc.constantFrom(5, 40, 400, longMs, longMs, longMs),
   hangsUp: fc.constantFrom(false, false, false, true),
 });
@@ -45,6 +47,7 @@ const fault = fc.oneof(
     losesLocks: fc.boolean(),
   }),
   fc.record(is('Redis is full')),
+  fc.record({ ...is('a job is garbled'), isEnvelopeWhole: fc.boolean() }),
 );
 
 export const scenario = fc.record({
@@ -53,7 +56,7 @@ export const scenario = fc.record({
   batchMax: fc.integer({ min: 1, max: 4 }),
   waitMs: fc.constantFrom(0, 0, 5),
   permitsMax: fc.constantFrom(1000, 1000, 6),
-  jobsMax: fc.constantFrom(1000, 1000, 2),
+  itemsMax: fc.constantFrom(1000, 1000, 3),
   events: fc.array(
     fc.oneof(
       { arbitrary: ask, weight: 6 },
