@@ -7,74 +7,87 @@ import type { Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
 import { readModels } from '../shared/models.js';
 import { connectConsumer, waitUntilReady } from '../shared/redis.js';
-import { openScorer } from './batch/scorer.js';
-import { makeCells, makeQuarantine } from './quarantine/quarantine.js';
-import { makeConsumer } from './queue/consumer.js';
-import { announce } from './queue/presence.js';
-import { makeQueue } from './queue/queue.js';
-import { makeSendReplies } from './queue/replies.js';
-import { makeResults } from './queue/results.js';
+import { makeRegistry, type Registry, type RegistryChange } from '../shared/registry.js';
+import { type Connections, openPlace, type Place } from './place.js';
+import { makeCells } from './quarantine/cells.js';
 
 /** What of SHUTDOWN_MS is kept for handing back what is not done by then. */
 const handBackMs = 2000;
 
+/**
+ * Starts a worker. `abandon` ends the process at once; it is called when nothing can be scored any
+ * more.
+ * @throws ScorelineError when a model cannot be loaded or Redis cannot be used
+ */
 export async function startWorker(
   configuration: Configurations['worker'],
   log: Logger,
   abandon: (reason: string) => void,
 ): Promise<Running> {
-  const models = readModels({
-    directory: configuration.MODELS_DIR,
-    names: configuration.MODELS,
-    filesNeeded: true,
-  });
-  const scorers = await Promise.all(
-    models.map(async (model) => {
-      const started = performance.now();
-      const scorer = await openScorer(model, log, () =>
-        abandon(`a run of ${model.name} takes longer than runMsMax, ${model.manifest.runMsMax} ms`),
-      );
-      const warmUpMs = Math.round(performance.now() - started);
-      log.info({ model: model.name, version: model.version, warmUpMs }, 'model is warm');
-      return { model, scorer };
+  const registry = makeRegistry(
+    readModels({
+      directory: configuration.MODELS_DIR,
+      names: configuration.MODELS,
+      filesNeeded: true,
     }),
   );
+  const graceMs = Math.max(0, configuration.SHUTDOWN_MS - handBackMs);
+  let connect: (connections: Connections) => void = () => {};
+  const connections = new Promise<Connections>((resolve) => {
+    connect = resolve;
+  });
+  const places = followRegistry(registry, graceMs, (model) =>
+    openPlace({ model, connections, log, abandon }),
+  );
+  await Promise.all(places.all().map(({ warm }) => warm));
 
   const redis = connectConsumer({ url: configuration.REDIS_URL, name: 'worker', log });
   await waitUntilReady(redis, log);
   const keys = makeKeys(configuration.QUEUE_PREFIX);
-  const kept = makeResults({ redis, keys, log });
-  const sendReplies = makeSendReplies({ redis, keys, log });
-  const cells = makeCells();
-  const consumers = scorers.map(({ model, scorer }) =>
-    makeConsumer({
-      model,
-      scorer,
-      queue: makeQueue({ name: model.queue, redis, keys, log }),
-      quarantine: makeQuarantine({ model, cells, log }),
-      kept,
-      sendReplies,
-      log,
-    }),
-  );
-  const presence = await announce({
-    redis,
-    keys,
-    queues: models.map((model) => model.queue),
-    workerId: randomUUID(),
-  });
-  log.info({ models: models.map((model) => model.name) }, 'worker is ready');
+  const cells = makeCells({ log });
+  connect({ redis, keys, cells, workerId: randomUUID() });
+  await Promise.all(places.all().map(({ open }) => open));
+  const models = registry.models.map(({ name }) => name);
+  log.info({ models }, 'worker is ready');
 
   return {
-    report: { models: models.map((model) => model.name) },
+    report: { models },
     close: async () => {
-      await presence.close();
-      await Promise.all(
-        consumers.map((consumer) => consumer.close(configuration.SHUTDOWN_MS - handBackMs)),
-      );
+      await places.close();
       cells.close();
-      await Promise.all(scorers.map(({ scorer }) => scorer.close()));
       redis.disconnect();
+    },
+  };
+}
+
+/** A place for each model of the registry, for as long as it is there. */
+export function followRegistry(
+  registry: Registry,
+  graceMs: number,
+  open: (model: Registry['models'][number]) => Place,
+) {
+  const places = new Map<string, Place>();
+  const closing = new Set<Promise<void>>();
+
+  const close = (place: Place) => {
+    places.delete(place.model.queue);
+    const closed = place.close(graceMs).finally(() => closing.delete(closed));
+    closing.add(closed);
+  };
+  const unsubscribe = registry.subscribe(({ added, removed }: RegistryChange) => {
+    for (const { queue } of removed) {
+      const place = places.get(queue);
+      if (place) close(place);
+    }
+    for (const model of added) places.set(model.queue, open(model));
+  });
+
+  return {
+    all: () => [...places.values()],
+    close: async () => {
+      unsubscribe();
+      for (const place of places.values()) close(place);
+      await Promise.all(closing);
     },
   };
 }

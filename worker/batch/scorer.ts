@@ -1,27 +1,47 @@
-// A model that can be scored: the engine with what stands before and behind it.
+// The scorer: engine, input stacking, output ranking.
 
 import { coerceError, type ErrorCode, ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
-import type { PackedScores } from '../../shared/scores.js';
-import { type Engine, type InputTensor, openEngine } from '../engine/engine.js';
-import { bytesOfItem, type ItemInput, makeStack, sampleInput } from './kinds.js';
-import { areNumbers, makeRank, splitRows } from './scores.js';
+import type { Tensor } from '../../shared/tensors.js';
+import type { Item } from '../../shared/wire.js';
+import { type Engine, EngineEnded } from '../engine/engine.js';
+import { openOnnxEngine } from '../engine/onnx.js';
+import { makeAdapter } from './adapter.js';
+import type { Adapter } from './network.js';
+import { makeOutputs, type Outputs } from './outputs.js';
 
-export interface ScorerItem extends ItemInput {
-  readonly top: number;
-}
+export type ScorerItem = Pick<Item, 'inputs' | 'top' | 'outputs'>;
 
+/** What an item is answered: the wire's outputs or error. */
 export type Scored =
-  | { readonly scores: PackedScores }
+  | { readonly outputs: readonly Tensor[] }
   | { readonly error: { readonly code: ErrorCode; readonly detail: string } };
 
+export interface ScoredBatch {
+  /** One for each item, in order. */
+  readonly results: Scored[];
+  /** Milliseconds of the model's runs. */
+  readonly computeMs: number;
+}
+
 export interface Scorer {
-  readonly engine: Engine;
-  /** Scores a batch. One result for each item, in order. */
-  score(items: readonly ScorerItem[]): Promise<{ results: Scored[]; computeMs: number }>;
+  /**
+   * Scores a batch of items with the same `shapeKey`. An item that the model cannot take, or fails
+   * on, gets an error; the others are scored.
+   * @throws EngineEnded when the engine is lost, which says nothing about the items
+   */
+  score(items: readonly ScorerItem[]): Promise<ScoredBatch>;
   close(): Promise<void>;
 }
+
+export interface LoadedScorer extends Scorer {
+  /** How long the model took to load. */
+  readonly loadMs: number;
+}
+
+/** Called when nothing can be scored any more: a run hangs, or the engine has ended. */
+export type OnLost = (reason: string) => void;
 
 /**
  * Loads a model and warms it up, with one item and with a full batch.
@@ -30,11 +50,11 @@ export interface Scorer {
 export async function openScorer(
   model: Model,
   log: Logger,
-  onHung: () => void = () => {},
-): Promise<Scorer> {
-  const scorer = await loadScorer(model, log, onHung);
+  onLost: OnLost = () => {},
+): Promise<LoadedScorer> {
+  const { parts, ...scorer } = await load(model, log, onLost);
   try {
-    await scorer.warmUp();
+    await warmUp(parts);
     return scorer;
   } catch (thrown) {
     await scorer.close();
@@ -49,84 +69,122 @@ export async function openScorer(
 export async function loadScorer(
   model: Model,
   log: Logger,
-  onHung: () => void = () => {},
-): Promise<Scorer & { warmUp(): Promise<void> }> {
-  const { manifest } = model;
-  const engine = await openEngine(
-    { file: model.file, device: manifest.device },
-    { runMsMax: manifest.runMsMax, onHung },
-  );
-  const stack = makeStack(manifest.input, engine.inputs[0]?.shape.length ?? 0);
-  const itemBytes = bytesOfItem(manifest.input);
-  const rank = makeRank({
-    classes: model.labels.length,
-    activation: manifest.output.activation,
-  });
-  const sample = { ...sampleInput(manifest), top: 1 };
-
-  const run = async (items: readonly ScorerItem[]) => {
-    const wrong = items.find((item) => item.bytes && item.bytes.byteLength !== itemBytes);
-    if (wrong)
-      throw new Error(`expected ${itemBytes} bytes of pixels, got ${wrong.bytes?.byteLength}`);
-    const { output, computeMs } = await engine.run(stack(items));
-    const rows = splitRows(output, { items: items.length, classes: model.labels.length });
-    const results = rows.map((row, index) =>
-      areNumbers(row) ? { scores: rank(row, (items[index] as ScorerItem).top) } : notNumbers,
-    );
-    return { results, computeMs };
-  };
-
-  const score = async (
-    items: readonly ScorerItem[],
-  ): Promise<{ results: Scored[]; computeMs: number }> => {
-    try {
-      return await run(items);
-    } catch (thrown) {
-      const error = coerceError(thrown);
-      log.error({ model: model.name, batchSize: items.length, err: error }, 'a batch failed');
-      if (items.length === 1) return { results: [failed(error)], computeMs: 0 };
-      return scoreSingly(items);
-    }
-  };
-
-  /** A batch that failed is run item by item, so that one bad item fails alone. */
-  const scoreSingly = async (items: readonly ScorerItem[]) => {
-    const results: Scored[] = [];
-    let computeMs = 0;
-    for (const item of items) {
-      const single = await score([item]);
-      results.push(single.results[0] as Scored);
-      computeMs += single.computeMs;
-    }
-    return { results, computeMs };
-  };
-
-  const warmUp = async () => {
-    checkInputs(model, engine, stack([sample]));
-    await run([sample]);
-    await run(Array.from({ length: manifest.batch.max }, () => sample));
-  };
-
-  return { engine, score, warmUp, close: () => engine.close() };
+  onLost: OnLost = () => {},
+): Promise<LoadedScorer> {
+  const { parts: _, ...scorer } = await load(model, log, onLost);
+  return scorer;
 }
 
-/** One input of the type and shape that the manifest leads to. */
-function checkInputs(model: Model, engine: Engine, sample: InputTensor): void {
-  const [input, ...others] = engine.inputs;
-  const fits =
-    others.length === 0 &&
-    input?.type === sample.type &&
-    input.shape
-      .slice(1)
-      .every((size, at) => typeof size !== 'number' || size < 1 || size === sample.dims[at + 1]);
-  if (fits) return;
-  const came = engine.inputs
-    .map(({ name, type, shape }) => `${name}: ${type}[${shape}]`)
-    .join(', ');
-  throw new ScorelineError(
-    'model_file_wrong',
-    `${model.name}: expected a model with one input of ${sample.type}[N,${sample.dims.slice(1)}], as the manifest's input says; got ${came}`,
+/** What a scorer is made of. */
+interface Parts {
+  readonly model: Model;
+  readonly engine: Engine;
+  readonly adapter: Adapter;
+  readonly outputs: Outputs;
+  readonly log: Logger;
+}
+
+async function load(
+  model: Model,
+  log: Logger,
+  onLost: OnLost,
+): Promise<LoadedScorer & { parts: Parts }> {
+  const { manifest } = model;
+  const startedAt = performance.now();
+  const engine = await openOnnxEngine(
+    { file: model.file, device: manifest.device },
+    { runMsMax: manifest.runMsMax, onLost },
   );
+  try {
+    const adapter = makeAdapter(manifest.input, { name: model.name, inputs: engine.inputs });
+    const outputs = makeOutputs(model, engine.outputs);
+    const parts = { model, engine, adapter, outputs, log };
+    return {
+      parts,
+      loadMs: performance.now() - startedAt,
+      score: (items) => score(parts, items),
+      close: () => engine.close(),
+    };
+  } catch (thrown) {
+    await engine.close();
+    throw thrown;
+  }
+}
+
+async function score(parts: Parts, items: readonly ScorerItem[]): Promise<ScoredBatch> {
+  const rows: number[] = [];
+  const errors = items.map((item) => {
+    try {
+      parts.outputs.check(item);
+      rows.push(parts.adapter.countRows(item.inputs));
+      return undefined;
+    } catch (thrown) {
+      return failed(coerceError(thrown));
+    }
+  });
+  if (rows.length === items.length) return scoreSound(parts, items, rows);
+  const sound = items.filter((_, at) => !errors[at]);
+  const { results, computeMs } = await scoreSound(parts, sound, rows);
+  const inOrder = results.values();
+  return { results: errors.map((error) => error ?? (inOrder.next().value as Scored)), computeMs };
+}
+
+/** Scores items that the model can take. A batch that fails is run item by item. */
+async function scoreSound(
+  parts: Parts,
+  items: readonly ScorerItem[],
+  rows: readonly number[],
+): Promise<ScoredBatch> {
+  if (items.length === 0) return { results: [], computeMs: 0 };
+  try {
+    return await run(parts, items, rows);
+  } catch (thrown) {
+    if (thrown instanceof EngineEnded) throw thrown;
+    const error = coerceError(thrown);
+    const { model, log } = parts;
+    log.error({ model: model.name, batchSize: items.length, err: error }, 'a batch failed');
+    if (items.length === 1) return { results: [failed(error)], computeMs: 0 };
+    return scoreSingly(parts, items, rows);
+  }
+}
+
+async function scoreSingly(
+  parts: Parts,
+  items: readonly ScorerItem[],
+  rows: readonly number[],
+): Promise<ScoredBatch> {
+  const results: Scored[] = [];
+  let computeMs = 0;
+  for (const [at, item] of items.entries()) {
+    const single = await scoreSound(parts, [item], [rows[at] as number]);
+    results.push(...single.results);
+    computeMs += single.computeMs;
+  }
+  return { results, computeMs };
+}
+
+async function run(
+  { engine, adapter, outputs }: Parts,
+  items: readonly ScorerItem[],
+  rows: readonly number[],
+): Promise<ScoredBatch> {
+  const batch = adapter.stack(items.map(({ inputs }) => inputs));
+  const ran = await engine.run(batch, outputs.needed(items));
+  const shares = outputs.share(ran.outputs, items, rows);
+  return {
+    results: shares.map((share) => (share ? { outputs: share } : notNumbers)),
+    computeMs: ran.computeMs,
+  };
+}
+
+async function warmUp(parts: Parts): Promise<void> {
+  const { model, adapter } = parts;
+  const { example, batch } = model.manifest;
+  const sample = { inputs: adapter.sample(example.input), top: 1 };
+  const rows = adapter.countRows(sample.inputs);
+  await run(parts, [sample], [rows]);
+  const items = Array.from({ length: batch.max }, () => sample);
+  await run(parts, items, new Array<number>(batch.max).fill(rows));
 }
 
 const notNumbers: Scored = {

@@ -4,29 +4,23 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
-import type { EngineOptions, FromThread, TensorValue, ToThread } from './engine.js';
+import type { TensorValue } from './engine.js';
+import { type FromThread, packUp, type ThreadOptions, type ToThread } from './messages.js';
+import { datatypeOf, fromRuntime, type RuntimeTensor, toRuntime } from './runtime-tensors.js';
 
 const port = parentPort;
 if (!port) throw new Error('The engine thread needs a parent thread. This is a bug.');
-const options = workerData as EngineOptions;
+const options = workerData as ThreadOptions;
 
 const send = (message: FromThread, transfer: ArrayBuffer[] = []) =>
   port.postMessage(message, transfer);
 
 try {
   const session = await openSession();
-  const loaded = {
-    session,
-    inputName: session.inputNames[0] as string,
-    // A classifier of skl2onnx has the label as its first output; the scores are the floats.
-    outputName: session.outputMetadata.find(isFloats)?.name ?? (session.outputNames[0] as string),
-  };
-  port.on('message', (message: ToThread) => void run(loaded, message));
-  send({
-    type: 'ready',
-    inputs: session.inputMetadata.map(describe),
-    outputs: session.outputMetadata.map(describe),
-  });
+  const outputs = session.outputMetadata.map(describe);
+  const tensorNames = outputs.filter(({ datatype }) => datatype).map(({ name }) => name);
+  port.on('message', (message: ToThread) => void run(session, tensorNames, message));
+  send({ type: 'ready', inputs: session.inputMetadata.map(describe), outputs });
 } catch (error) {
   send({
     type: 'failed',
@@ -34,16 +28,6 @@ try {
     devices: listSupportedBackends().map((backend) => backend.name),
   });
   port.close();
-}
-
-interface Loaded {
-  readonly session: InferenceSession;
-  readonly inputName: string;
-  readonly outputName: string;
-}
-
-function isFloats(value: InferenceSession.ValueMetadata): boolean {
-  return value.isTensor && value.type === 'float32';
 }
 
 function openSession() {
@@ -73,31 +57,32 @@ function provider() {
 }
 
 async function run(
-  { session, inputName, outputName }: Loaded,
-  { id, input }: ToThread,
+  session: InferenceSession,
+  tensorNames: readonly string[],
+  { id, inputs, outputNames = tensorNames }: ToThread,
 ): Promise<void> {
   try {
-    const started = performance.now();
-    const tensor =
-      input.type === 'string'
-        ? new Tensor('string', input.data, input.dims)
-        : new Tensor(input.type, input.data, input.dims);
-    const results = await session.run({ [inputName]: tensor }, [outputName]);
-    const computeMs = performance.now() - started;
-    const output = results[outputName];
-    if (!(output?.data instanceof Float32Array)) {
-      throw new Error(`expected a float32 output; got ${output?.type}`);
+    const feeds: Record<string, Tensor> = {};
+    for (const input of inputs) {
+      const { type, dims, data } = toRuntime(input);
+      feeds[input.name] = new Tensor(type as 'float32', data as Float32Array, dims);
     }
-    // A copy, since the memory behind the output belongs to ONNX Runtime.
-    const data = output.data.slice();
-    send({ type: 'done', id, output: { dims: output.dims, data }, computeMs }, [data.buffer]);
+    const started = performance.now();
+    const results = await session.run(feeds, outputNames);
+    const computeMs = performance.now() - started;
+    const outputs = outputNames.map((name) =>
+      fromRuntime(name, results[name] as unknown as RuntimeTensor),
+    );
+    const { tensors, transfer } = packUp(outputs);
+    send({ type: 'done', id, outputs: tensors, computeMs }, transfer);
   } catch (error) {
     send({ type: 'error', id, reason: (error as Error).message });
   }
 }
 
 function describe(value: InferenceSession.ValueMetadata): TensorValue {
-  return value.isTensor
-    ? { name: value.name, type: value.type, shape: value.shape }
-    : { name: value.name, type: 'other', shape: [] };
+  const { name } = value;
+  if (!value.isTensor) return { name, datatype: undefined, type: 'no tensor', shape: [] };
+  const { type, shape } = value;
+  return { name, datatype: datatypeOf(type), type, shape };
 }

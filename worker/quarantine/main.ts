@@ -6,14 +6,15 @@ import process from 'node:process';
 import { makeLogger } from '../../shared/log.js';
 import { type Model, readModels } from '../../shared/models.js';
 import { loadScorer, type Scorer } from '../batch/scorer.js';
-import type { FromQuarantine, ToQuarantine } from './quarantine.js';
+import type { FromQuarantine, ToQuarantine } from './messages.js';
 
 const log = makeLogger({ role: 'quarantine', level: 'warn' });
 let loading: Promise<Scorer> | undefined;
 
 const send = (message: FromQuarantine) => process.send?.(message);
+const die = () => process.kill(process.pid, 'SIGKILL');
 
-process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+process.on('disconnect', die);
 process.on('message', async (message: ToQuarantine) => {
   if (typeof message === 'string') {
     loading = load(message);
@@ -31,6 +32,7 @@ function load(folder: string): Promise<Scorer> {
   const directory = path.dirname(folder);
   const names = [path.basename(folder)];
   const [model] = readModels({ directory, names, filesNeeded: true });
-  // Not warmed up: those who wait would wait for that too.
-  return loadScorer(model as Model, log);
+  // Not warmed up: the callers wait already. When the engine is lost, the worker learns it from the
+  // end of this process.
+  return loadScorer(model as Model, log, die);
 }

@@ -1,4 +1,5 @@
-// Replies go to the stream of the API instance that asked.
+// Replies go to the stream of the API instance that asked. With them, their items leave the set of
+// those that wait for an answer.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
@@ -20,13 +21,19 @@ export type SendReplies = (
   deadlineAt: number,
 ) => Promise<void>;
 
-export function makeSendReplies(options: { redis: Redis; keys: Keys; log: Logger }): SendReplies {
-  const { redis, keys, log } = options;
+/** For the replies to the items of one queue, in the version of its jobs. */
+export function makeSendReplies(options: {
+  queue: { readonly name: string; readonly wire: number };
+  redis: Redis;
+  keys: Keys;
+  log: Logger;
+}): SendReplies {
+  const { queue, redis, keys, log } = options;
   const tryUntil = makeTryUntil({ redis, log });
 
-  const send = (instance: string, replies: readonly Reply[]) =>
+  const send = (instance: string, replies: readonly Reply[]) => {
     // NOMKSTREAM: the stream of an instance that is gone must not come back and stay for ever.
-    redis.xadd(
+    const sent = redis.xadd(
       keys.replies(instance),
       'NOMKSTREAM',
       'MAXLEN',
@@ -34,8 +41,12 @@ export function makeSendReplies(options: { redis: Redis; keys: Keys; log: Logger
       streamEntriesMax,
       '*',
       'replies',
-      packReplies(replies),
+      packReplies(replies, queue.wire),
     );
+    // Sent in the same tick, so in the same packet. What it misses is swept away at its deadline.
+    redis.zrem(keys.unanswered(queue.name), ...replies.map(({ id }) => id)).catch(() => {});
+    return sent;
+  };
 
   return async (replies, deadlineAt) => {
     await Promise.all(

@@ -3,7 +3,8 @@
 //
 // The same item can be in two jobs, of two API instances that were asked with the same key. Of two
 // replies to it the first that is kept is its result, and everybody is answered with that one; so
-// a reply is kept first and sent then. Only what the model says of the input is a result.
+// a reply is kept first and sent then. Only what the model says of the input is a result. A result
+// of an earlier request is marked `isKept`, since its timing is of then.
 
 import type { ErrorCode } from '../../shared/errors.js';
 import type { Keys } from '../../shared/keys.js';
@@ -18,23 +19,48 @@ const resultErrors: ReadonlySet<ErrorCode> = new Set([
   'model_output_mismatch',
 ]);
 
+type Keepable = Pick<Item, 'id' | 'keepMs'>;
+type KeepableUntil = Pick<Item, 'id' | 'keepMs' | 'deadlineAt'>;
+
 export interface Results {
   /** The results that are there already, of those items that are kept, by item id. */
-  find(items: readonly Item[]): Promise<ReadonlyMap<string, Reply>>;
+  find(items: readonly Keepable[]): Promise<ReadonlyMap<string, Reply>>;
   /** Keeps the replies to such items. Gives what is to be answered, in the same order. */
-  keep(items: readonly Item[], replies: readonly Reply[]): Promise<readonly Reply[]>;
+  keep(items: readonly KeepableUntil[], replies: readonly Reply[]): Promise<readonly Reply[]>;
 }
 
-export function makeResults(options: { redis: Redis; keys: Keys; log: Logger }): Results {
-  const { redis, keys, log } = options;
+/** Results are kept in the version of the jobs that they come from. */
+export function makeResults(options: {
+  wire?: number;
+  redis: Redis;
+  keys: Keys;
+  log: Logger;
+}): Results {
+  const { wire, redis, keys, log } = options;
   const tryUntil = makeTryUntil({ redis, log });
+
+  /** Keeps each reply unless there is one already; gives what is kept. */
+  const keepFirst = async (replies: readonly Reply[], keepMs: ReadonlyMap<string, number>) => {
+    const commands = redis.multi();
+    for (const reply of replies) {
+      const key = keys.result(reply.id);
+      const ms = keepMs.get(reply.id) as number;
+      commands.set(key, packReplies([reply], wire), 'PX', ms, 'NX');
+      commands.getBuffer(key);
+    }
+    const outcomes = await commands.exec();
+    return replies.map((reply, at) => {
+      const isFirst = outcomes?.[2 * at]?.[1] !== null;
+      return isFirst ? reply : (readKept(outcomes?.[2 * at + 1]?.[1]) ?? reply);
+    });
+  };
 
   return {
     async find(items) {
       const ids = items.filter((item) => item.keepMs !== undefined).map((item) => item.id);
-      if (ids.length === 0) return new Map();
+      if (ids.length === 0) return none;
       const kept = await redis.mgetBuffer(...ids.map((id) => keys.result(id)));
-      const found = kept.flatMap((bytes) => (bytes === null ? [] : unpackReplies(bytes)));
+      const found = kept.map(readKept).filter((reply) => reply !== undefined);
       return new Map(found.map((reply) => [reply.id, reply]));
     },
 
@@ -43,31 +69,28 @@ export function makeResults(options: { redis: Redis; keys: Keys; log: Logger }):
         (reply, at) => items[at]?.keepMs !== undefined && isResult(reply),
       );
       if (kept.length === 0) return replies;
-      const keepMs = new Map(items.map((item) => [item.id, item.keepMs]));
+      const keepMs = new Map(items.map((item) => [item.id, item.keepMs ?? 0]));
       const deadlineAt = Math.max(...items.map((item) => item.deadlineAt));
-
-      const keepFirst = async () => {
-        const commands = redis.multi();
-        for (const reply of kept) {
-          const key = keys.result(reply.id);
-          commands.set(key, packReplies([reply]), 'PX', keepMs.get(reply.id) as number, 'NX');
-          commands.getBuffer(key);
-        }
-        const outcomes = await commands.exec();
-        return kept.map((reply, at) => {
-          const bytes = outcomes?.[2 * at + 1]?.[1];
-          const [first] = Buffer.isBuffer(bytes) ? unpackReplies(bytes) : [];
-          return first ?? reply;
-        });
-      };
-
-      const first = await tryUntil(deadlineAt, kept.length, keepFirst);
+      const first = await tryUntil(deadlineAt, kept.length, () => keepFirst(kept, keepMs));
       const results = new Map(first?.map((reply) => [reply.id, reply]));
       return replies.map((reply) => results.get(reply.id) ?? reply);
     },
   };
 }
 
+const none: ReadonlyMap<string, Reply> = new Map();
+
+/** A result as it was kept. One that cannot be read, as of another version, counts as missing. */
+function readKept(bytes: unknown): Reply | undefined {
+  if (!Buffer.isBuffer(bytes)) return undefined;
+  try {
+    const [reply] = unpackReplies(bytes);
+    return reply && 'outputs' in reply ? { ...reply, isKept: true } : reply;
+  } catch {
+    return undefined;
+  }
+}
+
 function isResult(reply: Reply): boolean {
-  return 'scores' in reply || resultErrors.has(reply.error.code);
+  return 'outputs' in reply || resultErrors.has(reply.error.code);
 }

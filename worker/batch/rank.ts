@@ -1,54 +1,61 @@
 // Scores over a list of classes, which rankings and classifications both are; the API words them.
+// Only the best classes travel.
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Manifest } from '../../shared/manifest.js';
-import { type PackedScores, packScores } from '../../shared/scores.js';
-import type { OutputTensor } from '../engine/engine.js';
-
-/**
- * Splits the output of a batch into one row an item.
- * @throws ScorelineError `model_output_mismatch` when there are not as many rows as items, or not
- * as many scores in a row as the model has labels.
- */
-export function splitRows(
-  output: OutputTensor,
-  expected: { items: number; classes: number },
-): Float32Array[] {
-  const [rows = 0, ...rest] = output.dims;
-  const columns = rest.reduce((product, size) => product * size, 1);
-  if (rows !== expected.items || columns !== expected.classes) {
-    throw new ScorelineError(
-      'model_output_mismatch',
-      `Expected ${expected.items} × ${expected.classes} scores from the model; got ${output.dims.join(' × ')}.`,
-    );
-  }
-  return Array.from({ length: rows }, (_, row) =>
-    output.data.subarray(row * columns, (row + 1) * columns),
-  );
-}
+import { makeRankedOutputs } from '../../shared/scores.js';
+import { countElements, type Tensor } from '../../shared/tensors.js';
+import { stack } from './stack.js';
 
 /** A loop: `every` takes ten times as long, 2 µs for the classes of the FAQ matcher. */
-export function areNumbers(row: Float32Array): boolean {
+function areNumbers(row: Float32Array): boolean {
   for (let index = 0; index < row.length; index++) {
     if (!Number.isFinite(row[index])) return false;
   }
   return true;
 }
 
-/** The best `top` classes of a row, best first; equal scores in the order of their classes. */
-export type Rank = (row: Float32Array, top: number) => PackedScores;
+/**
+ * The best `top` classes of each row of an item, best first, equal scores in the order of their
+ * classes: `classes` and `scores` of shape [rows, top], or fewer where there are fewer classes.
+ * Undefined where a score is no number.
+ */
+export type Rank = (rows: Float32Array, top: number) => readonly Tensor[] | undefined;
 
 /** For rows of one length. */
 export function makeRank(options: {
   classes: number;
   activation: Manifest['output']['activation'];
 }): Rank {
-  const sortAll = makeSortAll(options.classes);
-  return (row, top) => {
+  const { classes } = options;
+  const sortAll = makeSortAll(classes);
+  const rankRow = (row: Float32Array, top: number) => {
     const scores = options.activation === 'softmax' ? softmax(row) : row;
     const order = top < 16 ? selectBest(scores, top) : sortAll(scores).subarray(0, top);
-    return packScores(order, scores);
+    return makeRankedOutputs(order, scores);
   };
+  return (rows, top) => {
+    if (!areNumbers(rows)) return undefined;
+    if (rows.length === classes) return rankRow(rows, top);
+    const ranked: (readonly Tensor[])[] = [];
+    for (let at = 0; at < rows.length; at += classes) {
+      ranked.push(rankRow(rows.subarray(at, at + classes), top));
+    }
+    return [0, 1].map((output) => stack(ranked.map((tensors) => tensors[output] as Tensor)));
+  };
+}
+
+/**
+ * Checks that there is a score for each class in each row.
+ * @throws ScorelineError `model_output_mismatch` with both shapes
+ */
+export function checkScores({ shape }: Tensor, expected: { rows: number; classes: number }): void {
+  const [rows, ...rest] = shape;
+  if (rows === expected.rows && countElements(rest) === expected.classes) return;
+  throw new ScorelineError(
+    'model_output_mismatch',
+    `Expected ${expected.rows} × ${expected.classes} scores from the model; got ${shape.join(' × ')}.`,
+  );
 }
 
 /**

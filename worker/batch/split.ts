@@ -1,0 +1,35 @@
+// The outputs of a batch, cut into what belongs to each item.
+
+import { ScorelineError } from '../../shared/errors.js';
+import { rowOffsets, type Tensor } from '../../shared/tensors.js';
+
+/**
+ * Cuts an output of a batch into one tensor an item, in order. `rows` says how many rows each item
+ * has. The parts share the memory of the whole.
+ * @throws ScorelineError `model_output_mismatch` when the first dimension is not the sum of the rows
+ */
+export function split(output: Tensor, rows: readonly number[]): Tensor[] {
+  const { name, datatype, shape, data } = output;
+  const total = sum(rows);
+  if (shape[0] !== total) {
+    throw new ScorelineError(
+      'model_output_mismatch',
+      `Expected ${total} rows in the output ${JSON.stringify(name)}, one for each that came in; got ${shape[0] ?? 'a tensor without rows'}.`,
+    );
+  }
+  const offsets = rowOffsets(output, total);
+  const inner = shape.slice(1);
+  let row = 0;
+  return rows.map((count) => {
+    const from = offsets[row] as number;
+    row += count;
+    const part = data.subarray(from, offsets[row] as number);
+    return { name, datatype, shape: [count, ...inner], data: part };
+  });
+}
+
+export function sum(numbers: readonly number[]): number {
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
+}

@@ -1,0 +1,44 @@
+// Text: one tensor of strings [rows] an item. The network takes them as [N], or as [N, 1], the
+// shape that skl2onnx gives a pipeline.
+
+import { encodeStrings, type Tensor } from '../../shared/tensors.js';
+import type { TensorValue } from '../engine/engine.js';
+import {
+  type Adapter,
+  describe,
+  invalid,
+  rowsOf,
+  soleTensor,
+  takesSize,
+  UnfitNetwork,
+} from './network.js';
+import { stack } from './stack.js';
+
+/** @throws UnfitNetwork */
+export function makeTextAdapter(values: readonly TensorValue[]): Adapter {
+  const [value] = values;
+  const isFit = values.length === 1 && value?.datatype === 'BYTES' && takesColumn(value.shape);
+  if (!value || !isFit) throw new UnfitNetwork('one input of string[N] or string[N,1]', values);
+  const { name, shape } = value;
+
+  return {
+    countRows(inputs) {
+      const tensor = soleTensor(inputs);
+      if (tensor.datatype === 'BYTES' && takesColumn(tensor.shape)) return rowsOf(tensor);
+      throw invalid('strings of shape [rows]', describe(tensor));
+    },
+    stack(items) {
+      const stacked = stack(items.map(([tensor]) => tensor as Tensor));
+      const [rows] = stacked.shape as [number];
+      return [{ ...stacked, name, shape: shape.length === 2 ? [rows, 1] : [rows] }];
+    },
+    sample: (example = '') => [
+      { name: 'input', datatype: 'BYTES', shape: [1], data: encodeStrings([example]) },
+    ],
+  };
+}
+
+/** [N] or [N, 1]. */
+function takesColumn([, width = 1, ...others]: ReadonlyArray<number | string>): boolean {
+  return others.length === 0 && takesSize(width, 1);
+}

@@ -1,0 +1,149 @@
+// The engine of ONNX models: one ONNX Runtime session in a thread of its own, seen from the main
+// thread.
+//
+// Invariant: after `ready`, a thread that ends without having been told to, and a run that takes
+// longer than it may, are reported once, and before any of the runs that were under way is rejected.
+// So an owner that ends its process then has answered nothing.
+
+import { Worker } from 'node:worker_threads';
+import { ScorelineError } from '../../shared/errors.js';
+import type { Tensor } from '../../shared/tensors.js';
+import { type Engine, EngineEnded, type RunResult, type Watch } from './engine.js';
+import { type FromThread, packUp, type ThreadOptions, type ToThread } from './messages.js';
+
+const hungGraceMs = 1000;
+
+interface Run {
+  resolve(result: RunResult): void;
+  reject(error: Error): void;
+}
+
+/**
+ * Loads an ONNX model. `script` is what the thread runs.
+ * @throws ScorelineError `provider_unavailable` or `model_file_wrong`
+ */
+export function openOnnxEngine(
+  options: ThreadOptions,
+  watch: Watch,
+  script = new URL('./engine-thread.js', import.meta.url),
+): Promise<Engine> {
+  const thread = new Worker(script, { workerData: options, name: 'engine' });
+  const runs = new Runs(thread, watch);
+  return new Promise((resolve, reject) => {
+    let isReady = false;
+    const end = (error: Error) => {
+      if (isReady) runs.lose(error.message);
+      reject(error);
+    };
+    thread.on('error', end);
+    thread.on('exit', () => end(new EngineEnded('The engine thread has ended.')));
+    thread.on('message', (message: FromThread) => {
+      if (message.type === 'failed') return reject(loadError(options, message));
+      if (message.type !== 'ready') return runs.settle(message);
+      isReady = true;
+      const { inputs, outputs } = message;
+      resolve({
+        inputs,
+        outputs,
+        run: (batch, outputNames) => runs.start(batch, outputNames),
+        close: () => runs.close(),
+      });
+    });
+  });
+}
+
+/** The runs that were handed over to the thread. The first of them is under way. */
+class Runs {
+  readonly #thread: Worker;
+  readonly #watch: Watch;
+  readonly #underWay = new Map<number, Run>();
+  #nextId = 0;
+  #ended: EngineEnded | undefined;
+  #watchdog: NodeJS.Timeout | undefined;
+  /** Wakes the one who waits for all of them. */
+  #onEmpty = () => {};
+
+  constructor(thread: Worker, watch: Watch) {
+    this.#thread = thread;
+    this.#watch = watch;
+  }
+
+  start(batch: readonly Tensor[], outputNames?: readonly string[]): Promise<RunResult> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended) return reject(this.#ended);
+      const id = this.#nextId++;
+      const { tensors: inputs, transfer } = packUp(batch);
+      this.#underWay.set(id, { resolve, reject });
+      if (this.#underWay.size === 1) this.#watchFirst();
+      this.#thread.postMessage({ id, inputs, outputNames } satisfies ToThread, transfer);
+    });
+  }
+
+  settle(message: Extract<FromThread, { id: number }>): void {
+    const run = this.#underWay.get(message.id);
+    this.#underWay.delete(message.id);
+    this.#watchFirst();
+    if (message.type === 'done') run?.resolve(message);
+    else run?.reject(modelFailed(message.reason));
+    if (this.#underWay.size === 0) this.#onEmpty();
+  }
+
+  /** The thread has ended. */
+  lose(reason: string): void {
+    if (this.#ended) return;
+    clearTimeout(this.#watchdog);
+    this.#ended = new EngineEnded(reason);
+    this.#watch.onLost(reason);
+    for (const run of this.#underWay.values()) run.reject(this.#ended);
+    this.#underWay.clear();
+    this.#onEmpty();
+  }
+
+  /** A thread that is ended inside a run aborts the process, so the runs are waited for. */
+  async close(): Promise<void> {
+    if (this.#underWay.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onEmpty = resolve;
+      });
+    }
+    this.#ended ??= new EngineEnded('The engine was closed.');
+    await this.#thread.terminate();
+  }
+
+  #watchFirst(): void {
+    clearTimeout(this.#watchdog);
+    if (this.#underWay.size === 0 || this.#ended) return;
+    const { runMsMax, onLost } = this.#watch;
+    this.#watchdog = setTimeout(() => {
+      // A process that was frozen wakes up to a timer that is due, and to a run that is nearly done.
+      this.#watchdog = setTimeout(
+        () => onLost(`a run takes longer than runMsMax, ${runMsMax} ms`),
+        hungGraceMs,
+      );
+    }, runMsMax);
+  }
+}
+
+function modelFailed(reason: string): ScorelineError {
+  return new ScorelineError('model_failed', 'The model failed on this input.', { cause: reason });
+}
+
+function loadError(
+  { file, device }: ThreadOptions,
+  failure: { reason: string; devices: string[] },
+): ScorelineError {
+  const named = failure.devices.includes(device.type);
+  if (
+    device.type !== 'cpu' &&
+    (!named || /provider|cuda|tensorrt|webgpu|library/i.test(failure.reason))
+  ) {
+    return new ScorelineError(
+      'provider_unavailable',
+      `device: expected one that ONNX Runtime can use on this machine; got ${device.type}. Known to this build: ${failure.devices.join(', ')}. Install the driver and the libraries of ${device.type}, or set device: cpu. ONNX Runtime says: ${failure.reason}`,
+    );
+  }
+  return new ScorelineError(
+    'model_file_wrong',
+    `${file}: expected an ONNX model that ONNX Runtime can load. It says: ${failure.reason}`,
+  );
+}

@@ -1,0 +1,92 @@
+// Tensors as ONNX Runtime for Node takes and gives them, and as they travel. Numbers lie in the same
+// bytes on both sides; strings are encoded and decoded. Machines are little-endian: there is no
+// ONNX Runtime for Node for others.
+
+import {
+  type Datatype,
+  decodeStrings,
+  encodeStrings,
+  type Tensor as WireTensor,
+} from '../../shared/tensors.js';
+
+export type RuntimeType =
+  | 'bool'
+  | 'uint8'
+  | 'uint16'
+  | 'uint32'
+  | 'uint64'
+  | 'int8'
+  | 'int16'
+  | 'int32'
+  | 'int64'
+  | 'float16'
+  | 'float32'
+  | 'float64'
+  | 'string';
+
+export interface RuntimeTensor {
+  readonly type: RuntimeType;
+  readonly dims: readonly number[];
+  readonly data: ArrayBufferView | readonly string[];
+}
+
+const types: Readonly<Record<Datatype, RuntimeType>> = {
+  BOOL: 'bool',
+  UINT8: 'uint8',
+  UINT16: 'uint16',
+  UINT32: 'uint32',
+  UINT64: 'uint64',
+  INT8: 'int8',
+  INT16: 'int16',
+  INT32: 'int32',
+  INT64: 'int64',
+  FP16: 'float16',
+  FP32: 'float32',
+  FP64: 'float64',
+  BYTES: 'string',
+};
+
+const arrays = {
+  BOOL: Uint8Array,
+  UINT8: Uint8Array,
+  UINT16: Uint16Array,
+  UINT32: Uint32Array,
+  UINT64: BigUint64Array,
+  INT8: Int8Array,
+  INT16: Int16Array,
+  INT32: Int32Array,
+  INT64: BigInt64Array,
+  // ONNX Runtime takes the bits of halves where Node has a Float16Array, and where it has none.
+  FP16: Uint16Array,
+  FP32: Float32Array,
+  FP64: Float64Array,
+} as const;
+
+const datatypes = new Map(
+  Object.entries(types).map(([datatype, type]) => [type as string, datatype as Datatype]),
+);
+
+/** Our name of a type of ONNX Runtime; undefined where we have none, as for 4-bit integers. */
+export function datatypeOf(type: string): Datatype | undefined {
+  return datatypes.get(type);
+}
+
+/** `data` of numbers must begin at a multiple of 8 bytes, as memory of its own does. */
+export function toRuntime({ datatype, shape, data }: WireTensor): RuntimeTensor {
+  const type = types[datatype];
+  if (datatype === 'BYTES') return { type, dims: shape, data: decodeStrings(data) };
+  const view = arrays[datatype];
+  const length = data.byteLength / view.BYTES_PER_ELEMENT;
+  const buffer = data.buffer as ArrayBuffer;
+  return { type, dims: shape, data: new view(buffer, data.byteOffset, length) };
+}
+
+/** In memory of its own: the memory behind an output belongs to ONNX Runtime. */
+export function fromRuntime(name: string, { type, dims, data }: RuntimeTensor): WireTensor {
+  const datatype = datatypes.get(type);
+  if (!datatype) throw new Error(`the output ${name} is of the type ${type}, which cannot travel`);
+  const bytes = ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice()
+    : new Uint8Array(encodeStrings(data));
+  return { name, datatype, shape: [...dims], data: bytes };
+}

@@ -1,0 +1,117 @@
+// A model's place in the worker: its scorer, its quarantine, a consumer for each of its queues, and
+// its presence.
+
+import { coerceError } from '../shared/errors.js';
+import type { Keys } from '../shared/keys.js';
+import type { Logger } from '../shared/log.js';
+import type { Model } from '../shared/models.js';
+import type { Redis } from '../shared/redis.js';
+import { type LoadedScorer, openScorer } from './batch/scorer.js';
+import type { Cells } from './quarantine/cells.js';
+import { loadLimit, makeQuarantine } from './quarantine/quarantine.js';
+import { makeConsumer } from './queue/consumer.js';
+import { announce } from './queue/presence.js';
+import { makeQueue } from './queue/redis-queue.js';
+import { makeSendReplies } from './queue/replies.js';
+import { makeResults } from './queue/results.js';
+
+export interface Connections {
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly cells: Cells;
+  readonly workerId: string;
+}
+
+export interface Place {
+  readonly model: Model;
+  /** Resolves when the model is warm. */
+  readonly warm: Promise<unknown>;
+  /** Resolves when it takes jobs. */
+  readonly open: Promise<unknown>;
+  /** Takes no more, finishes what it holds or hands it back after `graceMs`, and lets the model go. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Loads a model, and takes its jobs as soon as it is warm and there are connections. */
+export function openPlace(options: {
+  model: Model;
+  connections: Promise<Connections>;
+  log: Logger;
+  /** Ends the process at once. */
+  abandon: (reason: string) => void;
+}): Place {
+  const { model, log, abandon } = options;
+  let isClosed = false;
+  const warm = warmUp(model, log, abandon);
+  const taking = Promise.all([warm, options.connections]).then(([scorer, connections]) =>
+    isClosed ? undefined : takeJobs(model, scorer, connections, log),
+  );
+  const open = taking.then((taken) => taken?.announced);
+  // The start waits for its models; for one that is added later, nobody does.
+  open.catch(() => {});
+  return {
+    model,
+    warm,
+    open,
+    close: async (graceMs) => {
+      isClosed = true;
+      await (await taking.catch(() => undefined))?.close(graceMs);
+      await warm.then((scorer) => scorer.close()).catch(() => {});
+    },
+  };
+}
+
+async function warmUp(
+  model: Model,
+  log: Logger,
+  abandon: (reason: string) => void,
+): Promise<LoadedScorer> {
+  const { name, version } = model;
+  const startedAt = performance.now();
+  try {
+    const scorer = await openScorer(model, log, (reason) => abandon(`${name}: ${reason}`));
+    const warmUpMs = Math.round(performance.now() - startedAt);
+    log.info({ model: name, version, warmUpMs }, 'model is warm');
+    return scorer;
+  } catch (thrown) {
+    log.error(
+      { model: name, version, reason: coerceError(thrown).message },
+      'model cannot be used',
+    );
+    throw thrown;
+  }
+}
+
+function takeJobs(
+  model: Model,
+  scorer: LoadedScorer,
+  { redis, keys, cells, workerId }: Connections,
+  log: Logger,
+) {
+  const loadMsMax = loadLimit(scorer.loadMs);
+  const quarantine = makeQuarantine({ model, cells, log, loadMsMax });
+  const consumers = model.queues.map((queue) =>
+    makeConsumer({
+      model,
+      scorer,
+      quarantine,
+      queue: makeQueue({ name: queue.name, redis, keys, log }),
+      kept: makeResults({ wire: queue.wire, redis, keys, log }),
+      sendReplies: makeSendReplies({ queue, redis, keys, log }),
+      log,
+    }),
+  );
+  const queues = model.queues.map(({ name }) => name);
+  const presence = announce({ redis, keys, queues, workerId });
+  return {
+    announced: presence.announced,
+    close: async (graceMs: number) => {
+      // Told at the same time: without Redis, presence takes its time, and the consumers need theirs.
+      await Promise.all([
+        ...consumers.map((consumer) => consumer.close(graceMs)),
+        presence.close(),
+      ]);
+      quarantine.close();
+    },
+  };
+}

@@ -1,0 +1,128 @@
+// Answering: drops items that nobody waits for, runs a batch of the others, and replies to each.
+
+import { nowMs } from '../../shared/clock.js';
+import type { CountName } from '../../shared/keys.js';
+import type { Logger } from '../../shared/log.js';
+import type { Model } from '../../shared/models.js';
+import type { Item, Reply } from '../../shared/wire.js';
+import type { Scored, Scorer } from '../batch/scorer.js';
+import type { Queue } from './queue.js';
+import type { SendReplies } from './replies.js';
+import type { Results } from './results.js';
+
+/** Items that waited longer than this may have been cancelled meanwhile; asking costs a round trip. */
+const cancellationCheckAfterMs = 50;
+
+/** An item that a worker has, with the API instance that waits for its reply. */
+export interface HeldItem extends Item {
+  readonly replyTo: string;
+  readonly takenAt: number;
+}
+
+/** What answering needs: ports that a simulation can take the places of. */
+export interface Answering {
+  readonly model: Model;
+  readonly scorer: Pick<Scorer, 'score'>;
+  readonly queue: Queue;
+  readonly kept: Results;
+  readonly sendReplies: SendReplies;
+  readonly log: Logger;
+}
+
+/** What is told of a run in the replies. Times are of the day, in milliseconds. */
+export interface Run {
+  readonly startedAt: number;
+  readonly computeMs: number;
+  readonly batchSize: number;
+}
+
+type Due = Pick<Item, 'id' | 'deadlineAt'>;
+
+/**
+ * Scores one batch and answers each of its items.
+ * @throws EngineEnded when the items cannot be scored here
+ */
+export async function runBatch(answering: Answering, gathered: readonly HeldItem[]): Promise<void> {
+  const { model, scorer, log } = answering;
+  let lookedAt = Number.POSITIVE_INFINITY;
+  for (const { takenAt } of gathered) lookedAt = Math.min(lookedAt, takenAt);
+  const live = await dropAbandoned(answering, gathered, { now: nowMs(), lookedAt });
+  const startedAt = nowMs();
+  const items = dropLate(answering, live, startedAt);
+  if (items.length === 0) return;
+  const { results, computeMs } = await scorer.score(items);
+  log.debug({ model: model.name, batchSize: items.length, computeMs }, 'scored');
+  await answer(answering, items, results, { startedAt, computeMs, batchSize: items.length });
+}
+
+/** Keeps the replies that are to be kept, and sends what is to be answered then. */
+export async function answer(
+  { kept, sendReplies }: Answering,
+  items: readonly HeldItem[],
+  results: readonly Scored[],
+  run: Run,
+): Promise<void> {
+  const made = items.map((item, index) => makeReply(item, results[index] as Scored, run));
+  const final = await kept.keep(items, made);
+  const replies = new Map<string, Reply[]>();
+  for (const [index, { replyTo }] of items.entries()) {
+    const reply = final[index] as Reply;
+    const others = replies.get(replyTo);
+    if (others) others.push(reply);
+    else replies.set(replyTo, [reply]);
+  }
+  await sendReplies(replies, lastDeadline(items));
+}
+
+/** Those that somebody waits for, as of now; `lookedAt` is when that was last certain. */
+export async function dropAbandoned<T extends Due>(
+  answering: Answering,
+  items: readonly T[],
+  { now, lookedAt }: { now: number; lookedAt: number },
+): Promise<readonly T[]> {
+  const inTime = dropLate(answering, items, now);
+  if (inTime.length === 0 || now - lookedAt < cancellationCheckAfterMs) return inTime;
+  // Where that cannot be told, somebody may wait.
+  const cancelled = await answering.queue.readCancelled(inTime.map(({ id }) => id)).catch(() => []);
+  const live = inTime.filter((_, index) => cancelled[index] !== true);
+  count(answering, 'dropped', inTime.length - live.length);
+  return live;
+}
+
+/** The items that can still be answered in time. */
+export function dropLate<T extends Due>(
+  answering: Answering,
+  items: readonly T[],
+  now: number,
+): readonly T[] {
+  const inTime = items.filter((item) => item.deadlineAt > now);
+  count(answering, 'dropped', items.length - inTime.length);
+  return inTime;
+}
+
+export function count({ model, queue, log }: Answering, what: CountName, amount: number): void {
+  if (amount === 0) return;
+  log.debug({ model: model.name, amount }, what);
+  queue.count(what, amount);
+}
+
+export function lastDeadline(items: readonly Due[]): number {
+  let last = 0;
+  for (const { deadlineAt } of items) last = Math.max(last, deadlineAt);
+  return last;
+}
+
+function makeReply(item: HeldItem, scored: Scored, run: Run): Reply {
+  if ('error' in scored) return { id: item.id, error: scored.error };
+  const timing = {
+    queueMs: roundMs(item.takenAt - item.submittedAt),
+    batchMs: roundMs(run.startedAt - item.takenAt),
+    computeMs: roundMs(run.computeMs),
+    batchSize: run.batchSize,
+  };
+  return { id: item.id, outputs: scored.outputs, timing };
+}
+
+function roundMs(ms: number): number {
+  return Math.round(Math.max(0, ms) * 1000) / 1000;
+}

@@ -1,0 +1,44 @@
+// The queue of one model in Redis: BullMQ's jobs, and what lies beside them.
+
+import type { Keys } from '../../shared/keys.js';
+import type { Logger } from '../../shared/log.js';
+import type { Redis } from '../../shared/redis.js';
+import { takeJobs } from './bullmq.js';
+import type { Queue } from './queue.js';
+
+const strikesTimeToLiveMs = 3_600_000;
+
+export function makeQueue(options: { name: string; redis: Redis; keys: Keys; log: Logger }): Queue {
+  const { name, redis, keys, log } = options;
+
+  return {
+    take: (given) => takeJobs({ ...given, name, redis, prefix: keys.prefix, log }),
+    async readPayload(jobId, fields) {
+      const values = await redis.hmgetBuffer(keys.payload(jobId), ...fields);
+      const payload = new Map<string, Uint8Array>();
+      for (const [at, value] of values.entries()) {
+        if (value !== null) payload.set(fields[at] as string, value);
+      }
+      return payload;
+    },
+    dropPayload(jobId) {
+      // Not awaited: a payload that stays behind goes away by its time to live.
+      redis.unlink(keys.payload(jobId)).catch(() => {});
+    },
+    async readCancelled(itemIds) {
+      const deadlines = await redis.zmscore(keys.cancelled(name), ...itemIds);
+      return deadlines.map((deadline) => deadline !== null);
+    },
+    count(what, items) {
+      redis.hincrby(keys.counts(name), what, items).catch(() => {});
+    },
+    async addStrike(jobId, itemId) {
+      const strikes = await redis.hincrby(keys.strikes(jobId), itemId, 1);
+      await redis.pexpire(keys.strikes(jobId), strikesTimeToLiveMs);
+      return strikes;
+    },
+    async clearStrikes(jobId, itemId) {
+      await redis.hdel(keys.strikes(jobId), itemId);
+    },
+  };
+}

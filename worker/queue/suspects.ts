@@ -1,0 +1,102 @@
+// Suspects: jobs that a worker had and did not finish. They are scored in quarantine, batch by
+// batch, and where one ends the process item by item.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { nowMs } from '../../shared/clock.js';
+import type { WireJob } from '../../shared/wire.js';
+import type { Scored } from '../batch/scorer.js';
+import { shapeKey } from '../batch/stack.js';
+import { type Cell, modelCrashed, type NoCell, type Quarantine } from '../quarantine/quarantine.js';
+import { type Answering, answer, count, dropLate, type HeldItem } from './answering.js';
+import type { TakenJob } from './queue.js';
+import { unpackItems } from './unpacking.js';
+
+/** How often an item may be in quarantine when its whole worker dies, before it counts as the cause. */
+const strikesMax = 3;
+/** A worker that could not have a process for a suspect keeps it so long before others may try. */
+const noCellDelayMs = 1000;
+
+/** A suspect job in the quarantine's cell. */
+interface Trial extends Answering {
+  readonly job: TakenJob;
+  readonly cell: Cell;
+}
+
+/**
+ * Scores a suspect job.
+ * @throws NoCell when there is no process for it: nothing is known of its items then
+ */
+export async function scoreSuspect(
+  answering: Answering,
+  quarantine: Quarantine,
+  job: TakenJob,
+  { wireJob, isGivenBack }: { wireJob: WireJob; isGivenBack: () => boolean },
+): Promise<void> {
+  const { model, log } = answering;
+  await quarantine.inTurn(async (cell) => {
+    if (isGivenBack()) return;
+    const items = await unpackItems(answering, job, wireJob);
+    if (items.length === 0) return;
+    log.warn({ model: model.name, job: job.id, items: items.length }, 'a job is in quarantine');
+    const trial: Trial = { ...answering, job, cell };
+    for (const batch of batchesOf(items, model.manifest.batch.max)) await tryTogether(trial, batch);
+  });
+}
+
+/**
+ * What becomes of a suspect that could not be tried: it goes back to the queue after a while. It is
+ * not to blame, and another worker may have the room. Its items end at their deadlines at the latest.
+ */
+export async function waitForCell(answering: Answering, job: TakenJob, error: NoCell) {
+  const { model, log } = answering;
+  log.error({ model: model.name, job: job.id, err: error }, 'a job cannot be tried in quarantine');
+  await delay(noCellDelayMs);
+}
+
+/** Batches of items that can share a run, in order. */
+function batchesOf(items: readonly HeldItem[], max: number): HeldItem[][] {
+  const groups = new Map<string, HeldItem[]>();
+  for (const item of items) {
+    const key = shapeKey(item.inputs);
+    const group = groups.get(key);
+    if (group) group.push(item);
+    else groups.set(key, [item]);
+  }
+  return [...groups.values()].flatMap((group) =>
+    Array.from({ length: Math.ceil(group.length / max) }, (_, batch) =>
+      group.slice(batch * max, (batch + 1) * max),
+    ),
+  );
+}
+
+async function tryTogether(trial: Trial, batch: readonly HeldItem[]): Promise<void> {
+  await trial.cell.open();
+  const startedAt = nowMs();
+  const items = dropLate(trial, batch, startedAt);
+  if (items.length === 0) return;
+  const results = await trial.cell.score(items);
+  if (results) return answerSuspects(trial, items, results, startedAt);
+  for (const item of items) await tryAlone(trial, item);
+}
+
+async function tryAlone(trial: Trial, item: HeldItem): Promise<void> {
+  const { cell, job, queue } = trial;
+  await cell.open();
+  const strikes = await queue.addStrike(job.id, item.id);
+  const startedAt = nowMs();
+  if (dropLate(trial, [item], startedAt).length === 0) return;
+  const results = strikes > strikesMax ? undefined : await cell.score([item]);
+  if (!results) count(trial, 'crashed', 1);
+  await answerSuspects(trial, [item], results ?? [modelCrashed], startedAt);
+  await queue.clearStrikes(job.id, item.id);
+}
+
+function answerSuspects(
+  trial: Trial,
+  items: readonly HeldItem[],
+  results: readonly Scored[],
+  startedAt: number,
+): Promise<void> {
+  const run = { startedAt, computeMs: nowMs() - startedAt, batchSize: items.length };
+  return answer(trial, items, results, run);
+}

@@ -1,0 +1,13 @@
+/** Resolves when the promise settles either way, or when the time is over. */
+export async function within(promise: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  const settled = promise.then(
+    () => {},
+    () => {},
+  );
+  await Promise.race([settled, over]);
+  clearTimeout(timer);
+}
