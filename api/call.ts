@@ -283,7 +283,7 @@ export class Call {
   }
 
   #startTimer(): NodeJS.Timeout {
-    const waitMs = Math.max(0, this.#deadlineAt - nowMs());
+    const waitMs = Math.max(0, Math.ceil(this.#deadlineAt - nowMs()));
     return setTimeout(() => this.abort(this.#whyLate()), waitMs);
   }
 }

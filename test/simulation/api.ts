@@ -38,7 +38,7 @@ export interface Api {
 }
 
 export async function startApi(world: World, name: string): Promise<Api> {
-  const { redis, network, limits } = world;
+  const { redis, limits } = world;
   const process: Process = { name, isAlive: true };
   const waiters = observeWaiters(world, makeWaiters());
   const fail = (code: 'queue_lost' | 'internal_error') =>

@@ -42,7 +42,10 @@ export function makeClients(
   const requests: Request[] = [];
   const open = new Set<Request>();
 
-  const makeInput = (nature: Nature, { size, deadlineAt }: { size: number; deadlineAt: number }) => {
+  const makeInput = (
+    nature: Nature,
+    { size, deadlineAt }: { size: number; deadlineAt: number },
+  ) => {
     const input: Input = {
       ...{ number: inputs.length, size, nature, deadlineAt, id: undefined },
       submittedAt: Number.POSITIVE_INFINITY,
@@ -81,7 +84,8 @@ export function makeClients(
   const mayFail = (request: Request, { code, message }: ScorelineError): boolean => {
     const { ask, inputs, deadlineAt } = request;
     const some = (predicate: (input: Input) => boolean) => inputs.some(predicate);
-    const isOver = nowMs() >= deadlineAt && ask.deadlineMs < longMs;
+    const mayBeLate = ask.deadlineMs < longMs || some((input) => input.isGarbled);
+    const isOver = nowMs() >= deadlineAt && mayBeLate;
     switch (code) {
       case 'client_closed':
         return request.hasHungUp;

@@ -102,7 +102,8 @@ export function makeRedis() {
       isUp = true;
       if (options.isEmpty) {
         losses++;
-        for (const store of [jobs, waiting, payloads, strikes, cancelled, streams, unanswered]) store.clear();
+        for (const store of [jobs, waiting, payloads, strikes, cancelled, streams, unanswered])
+          store.clear();
       }
       notify();
     },
@@ -131,8 +132,8 @@ export function makeRedis() {
       lineOf(queue).push(id);
       notify();
     },
-    /** Damages the next job that is added. */
-    garbleNext(how: (job: WireJob) => unknown) {
+    /** Damages the next job that is added; none without an argument. */
+    garbleNext(how?: (job: WireJob) => unknown) {
       garble = how;
     },
     countUnanswered(queue: string): number {
@@ -168,9 +169,11 @@ export function makeRedis() {
     },
 
     // Beside the jobs.
-    readInputs: (id: string, fields: readonly string[]) =>
-      fields.map((field) => payloads.get(id)?.get(field) ?? null),
-    dropInputs: (id: string) => void payloads.delete(id),
+    readPayload(id: string, fields: readonly string[]): ReadonlyMap<string, Uint8Array> {
+      const payload = payloads.get(id);
+      return new Map([...(payload ?? [])].filter(([field]) => fields.includes(field)));
+    },
+    dropPayload: (id: string) => void payloads.delete(id),
     cancel(queue: string, itemId: string) {
       cancelled.add(itemId);
       unanswered.get(queue)?.delete(itemId);

@@ -1,5 +1,5 @@
-// BullMQ's worker, as far as it matters to the consumer: takes one job after the other as long as it
-// may, and the next with each that it finishes; loses locks; can be given the same job twice.
+// BullMQ's worker, as far as it matters to the consumer. It takes one job after the other as long as it
+// may, and the next one with each that it finishes. It loses locks, and can get the same job twice.
 
 import type { Model } from '../../shared/models.js';
 import {
@@ -11,10 +11,15 @@ import {
 import type { QueuedJob } from './redis.js';
 import type { WorkerContext } from './worker.js';
 
+export interface JobInProcess {
+  readonly isSuspect: boolean;
+  readonly items: number;
+}
+
 export function makeTaking({ world, process, locks, stallLater }: WorkerContext, model: Model) {
   const { redis, network } = world;
   const { queue } = model;
-  const inProcess = new Map<string, TakenJob>();
+  const inProcess = new Map<string, JobInProcess>();
   let jobsMax = 1;
   /** Jobs in process and on their way here. */
   let total = 0;
@@ -73,7 +78,9 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
 
   const isDone = async (job: QueuedJob, token: string): Promise<boolean> => {
     const taken = takenJob(job, token);
-    inProcess.set(job.id, inProcess.get(job.id) ?? taken);
+    const { isSuspect } = taken;
+    const entry = { isSuspect, items: job.itemIds.length };
+    inProcess.set(job.id, inProcess.get(job.id) ?? entry);
     try {
       await options.process(taken);
       return true;
@@ -121,8 +128,7 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
 
   const takenJob = (job: QueuedJob, token: string): TakenJob => ({
     id: job.id,
-    replyTo: job.replyTo,
-    items: job.items,
+    data: job.data,
     isSuspect: job.stalls > 0,
     giveBack: async () => {
       // What is under way goes on, and may outlive its worker's end.
@@ -135,7 +141,7 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
   });
 
   return {
-    inProcess: inProcess as ReadonlyMap<string, TakenJob>,
+    inProcess: inProcess as ReadonlyMap<string, JobInProcess>,
     jobsMax: () => jobsMax,
     take(given: TakeOptions): Taking {
       options = given;

@@ -7,25 +7,24 @@ import { nowMs } from '../../shared/clock.js';
 import type { Model } from '../../shared/models.js';
 import type { Redis as RealRedis } from '../../shared/redis.js';
 import type { ScorerItem } from '../../worker/batch/scorer.js';
-import {
-  type Cells,
-  makeQuarantine,
-  type ToQuarantine,
-} from '../../worker/quarantine/quarantine.js';
+import type { Cells } from '../../worker/quarantine/cells.js';
+import type { ToQuarantine } from '../../worker/quarantine/messages.js';
+import { makeQuarantine } from '../../worker/quarantine/quarantine.js';
 import { type Consumer, makeConsumer } from '../../worker/queue/consumer.js';
-import type { Queue, TakenJob } from '../../worker/queue/queue.js';
+import type { Queue } from '../../worker/queue/queue.js';
 import { makeSendReplies } from '../../worker/queue/replies.js';
 import { makeResults } from '../../worker/queue/results.js';
 import { type Input, isFatal, scoreOf } from './inputs.js';
 import { neverAgain, type Process } from './network.js';
-import { makeTaking } from './taking.js';
+import { type JobInProcess, makeTaking } from './taking.js';
 import type { World } from './world.js';
 
 /** One model of a worker, as it is seen from outside. */
 interface Place {
   readonly consumer: Consumer;
+  readonly closeQuarantine: () => void;
   /** The jobs in process, by id. */
-  readonly inProcess: ReadonlyMap<string, TakenJob>;
+  readonly inProcess: ReadonlyMap<string, JobInProcess>;
   readonly jobsMax: number;
   /** Batches that were handed to the engine and have not come back. */
   readonly batches: number;
@@ -89,6 +88,7 @@ export function startWorker(world: World, name: string): Worker {
     loseLocks,
     close: async (graceMs) => {
       await Promise.all(places.map(({ consumer }) => consumer.close(graceMs)));
+      for (const { closeQuarantine } of places) closeQuarantine();
       if (process.isAlive) end();
     },
   };
@@ -123,18 +123,24 @@ function startPlace(context: WorkerContext, model: Model): Place {
       world.network.consume(process, 'reply', () =>
         world.redis.xadd(key, { creates: false }, [field as string, packed as Buffer]),
       ),
+    zrem: (_key: string, ...ids: string[]) =>
+      world.network.consume(process, 'answered', () => world.redis.answer(model.queue, ids)),
   } as unknown as RealRedis;
+  const [queue] = model.queues;
+  if (!queue) throw new Error('A model has a queue.');
+  const quarantine = makeQuarantine({ model, cells, log });
   const consumer = makeConsumer({
     model,
     scorer,
     log,
     queue: makeQueue(context, model, taking.take),
-    quarantine: makeQuarantine({ model, cells, log }),
+    quarantine,
     kept: makeResults({ redis, keys: world.keys, log }),
-    sendReplies: makeSendReplies({ redis, keys: world.keys, log }),
+    sendReplies: makeSendReplies({ queue, redis, keys: world.keys, log }),
   });
   return {
     consumer,
+    closeQuarantine: () => quarantine.close(),
     inProcess: taking.inProcess,
     get jobsMax() {
       return taking.jobsMax();
@@ -149,10 +155,10 @@ function makeQueue({ world, process }: WorkerContext, model: Model, take: Queue[
   const { redis, network } = world;
   return {
     take,
-    readInputs: (id, itemIds) =>
-      network.consume(process, 'inputs', () => redis.readInputs(id, itemIds)),
-    dropInputs: (id) => {
-      void network.consume(process, 'drop inputs', () => redis.dropInputs(id));
+    readPayload: (id, fields) =>
+      network.consume(process, 'payload', () => redis.readPayload(id, fields)),
+    dropPayload: (id) => {
+      void network.consume(process, 'drop payload', () => redis.dropPayload(id));
     },
     readCancelled: async (itemIds) => {
       const answers = await network.consume(process, 'cancelled', () =>

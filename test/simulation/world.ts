@@ -6,8 +6,10 @@ import { vi } from 'vitest';
 import { nowMs } from '../../shared/clock.js';
 import { makeKeys } from '../../shared/keys.js';
 import { makeLogger } from '../../shared/log.js';
-import type { BatchJob } from '../../shared/wire.js';
+import type { Tensor } from '../../shared/tensors.js';
+import type { BatchJob, WireJob } from '../../shared/wire.js';
 import type { ScorerItem } from '../../worker/batch/scorer.js';
+import { shapeKey } from '../../worker/batch/stack.js';
 import { everythingDone, runTimers, setClockBack } from '../unit/clock.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { type Api, startApi } from './api.js';
@@ -25,7 +27,7 @@ const graceMs = 31_000;
 /** More timers than follow from what a process had begun when it died. */
 const deadTimersMax = 1000;
 
-/** How long a worker waits before it looks for a second job. */
+/** How long a worker waits before it looks for a second job, and for the end of taking. */
 const lookMs = 2;
 
 const keys = makeKeys('simulation');
@@ -64,6 +66,7 @@ export async function simulate(scheduler: Scheduler, scenario: Scenario): Promis
       await world.network.step(event.kind);
       world.happen(event);
     }
+    redis.garbleNext();
     isOver = true;
   };
 
@@ -96,6 +99,7 @@ export async function simulate(scheduler: Scheduler, scenario: Scenario): Promis
 const sureAsk: Omit<Ask, 'api' | 'model'> = {
   kind: 'ask',
   natures: ['good'],
+  size: 4,
   deadlineMs: longMs,
   hangsUp: false,
 };
@@ -105,16 +109,17 @@ function makeWorld(
   scenario: Scenario,
   must: (holds: boolean, what: string) => void,
 ) {
-  const { batchMax, permitsMax, jobsMax } = scenario;
+  const { batchMax, permitsMax, itemsMax } = scenario;
   const redis = makeRedis();
   const network = makeNetwork(scheduler, redis);
-  const shared = { batch: { max: batchMax, waitMs: scenario.waitMs }, runMsMax: 1000 };
+  const batch = { max: batchMax, waitMs: scenario.waitMs };
+  const shared = { batch, runMsMax: 1000, deadlineMs: longMs };
   const pixel = { kind: 'image', width: 1, height: 1, tensor: 'uint8-nhwc' };
   const models = [
     makeSampleModel({ ...shared, name: 'texts' }),
     makeSampleModel({ ...shared, name: 'bytes', input: pixel }),
   ];
-  const limits = { permitsMax, jobsMax };
+  const limits = { permitsMax, itemsMax };
   // A batch takes a millisecond, so that a job holds eight of them.
   const jobItemsMax = 8 * batchMax;
   const clients = makeClients({ must, network, redis, models, limits });
@@ -132,8 +137,8 @@ function makeWorld(
     isReadable: (number: number) => clients.inputs[number]?.nature !== 'unreadable',
 
     // What API instances and workers do.
-    onSubmit(prepared: { text?: string } | { bytes?: Buffer }, id: string) {
-      const input = clients.inputs[numberOf(prepared)] as Input;
+    onSubmit(inputs: readonly Tensor[], id: string) {
+      const input = clients.inputs[numberOf(inputs)] as Input;
       must(input.id === undefined, 'an input is submitted twice');
       input.id = id;
       input.submittedAt = nowMs();
@@ -152,13 +157,13 @@ function makeWorld(
         'an item is sent that nobody waits for',
       );
       must(
-        items.every(({ text }) => (text !== undefined) === isText),
+        items.every(({ inputs }) => (inputs[0]?.datatype === 'BYTES') === isText),
         'an item is in the job of another model',
       );
     },
-    onTake({ items, stalls }: QueuedJob) {
+    onTake({ itemIds, stalls }: QueuedJob) {
       // An input is tried in its batch; or in quarantine, with its neighbours and alone.
-      for (const { id } of items) inputOf(id).deathsMax += stalls > 0 ? 2 : 1;
+      for (const id of itemIds) inputOf(id).deathsMax += stalls > 0 ? 2 : 1;
     },
     onAbandoned(process: Process, id: string) {
       inputOf(id).abandonedAt.add(process.name);
@@ -172,9 +177,11 @@ function makeWorld(
     },
     /** The inputs of a batch that is about to be run. */
     startBatch(process: Process, items: readonly ScorerItem[]): Input[] {
-      const batch = items.map((item) => clients.inputs[numberOf(item)] as Input);
+      const batch = items.map(({ inputs }) => clients.inputs[numberOf(inputs)] as Input);
       must(batch.length > 0 && batch.length <= batchMax, 'a batch has a wrong size');
       must(new Set(batch).size === batch.length, 'an item is in its batch twice');
+      const keys = new Set(items.map(({ inputs }) => shapeKey(inputs)));
+      must(keys.size === 1, 'items of different shapes share a run');
       for (const input of batch) {
         must(input.deadlineAt > nowMs(), 'an item is started after its deadline');
         must(!input.abandonedAt.has(process.name), 'a cancelled item is started');
@@ -216,6 +223,12 @@ function makeWorld(
       if (event.kind === 'an API crashes') pick(apis, event.at)?.crash();
       if (event.kind === 'an API leaves') leave(pick(apis, event.at), (api) => api.close());
       if (event.kind === 'Redis is away') loseRedis(event);
+      if (event.kind === 'a job is garbled') {
+        redis.garbleNext((job) => {
+          for (const { id } of job.items) inputOf(id).isGarbled = true;
+          return event.isEnvelopeWhole ? { ...job, wire: 'another' } : garbage(job);
+        });
+      }
       if (event.kind === 'Redis is full') {
         redis.setFull(true);
         void network.step('Redis has room again').then(() => redis.setFull(false));
@@ -233,7 +246,7 @@ function makeWorld(
       for (const place of workers.flatMap(({ places }) => places)) {
         for (const isSuspect of [true, false]) {
           const jobs = [...place.inProcess.values()].filter((job) => job.isSuspect === isSuspect);
-          const items = jobs.reduce((sum, job) => sum + job.items.length, 0);
+          const items = jobs.reduce((sum, job) => sum + job.items, 0);
           // Two jobs, or one more while there is room for an item.
           const isWithin = jobs.length <= 2 || items < 2 * batchMax + jobItemsMax;
           must(isWithin, 'a worker holds more items than it may');
@@ -242,6 +255,7 @@ function makeWorld(
     },
     isAtRest: () =>
       leaving === 0 &&
+      models.every(({ queue }) => redis.countUnanswered(queue) === 0) &&
       apis.every(({ process }) => redis.exists(keys.replies(process.name))) &&
       apis.every(({ permits, waiters }) => permits === 0 && waiters === 0) &&
       workers.every(({ places }) =>
@@ -293,6 +307,11 @@ function makeWorld(
     });
   };
   return world;
+}
+
+/** A job in which not even the envelope can be read. */
+function garbage(job: WireJob): unknown {
+  return { wire: job.wire, items: 'gone' };
 }
 
 function pick<T>(some: readonly T[], at: number): T | undefined {
