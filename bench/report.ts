@@ -1,4 +1,5 @@
-// What every benchmark prints: a table for people, then one line of JSON with its ratios.
+// What every benchmark prints: a table for people, then one line of JSON with its ratios and
+// whatever says what they are of.
 
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
@@ -8,11 +9,14 @@ import { packageDirectory } from '../shared/version.js';
 export function report(
   name: string,
   rows: readonly Record<string, string | number>[],
-  ratios: Record<string, number>,
+  ratios: Record<string, number | string>,
 ): void {
   console.table(rows);
   const rounded = Object.fromEntries(
-    Object.entries(ratios).map(([key, value]) => [key, Number(value.toPrecision(3))]),
+    Object.entries(ratios).map(([key, value]) => [
+      key,
+      typeof value === 'number' ? Number(value.toPrecision(3)) : value,
+    ]),
   );
   process.stdout.write(`${JSON.stringify({ bench: name, ...rounded, ...machine() })}\n`);
 }

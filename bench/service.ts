@@ -4,14 +4,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { spawnChild } from '../cli/children.js';
+import { type Build, spawnChild, thisBuild } from '../cli/children.js';
 import { ensureRedisServer, startRedis } from '../cli/redis.js';
 
+export type BenchService = Awaited<ReturnType<typeof startBenchService>>;
+
+/** Starts the processes and waits until they are ready; when one fails, the others are ended. */
 export async function startBenchService(options: {
   models: string;
   modelsDirectory: string;
   /** A process for each; an API for each time it is named. */
   roles?: readonly ('api' | 'worker')[];
+  /** Whose processes they are: this checkout's where no other is named. */
+  build?: Build;
 }) {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-'));
   const redis = await startRedis({ server: ensureRedisServer(console.error), directory });
@@ -24,8 +29,20 @@ export async function startBenchService(options: {
     LOG_LEVEL: process.env.LOG_LEVEL ?? 'warn',
   };
   const roles = options.roles ?? (['api', 'worker'] as const);
-  const children = roles.map((role) => spawnChild(role, environment));
-  const reports = await Promise.all(children.map((child) => child.ready));
+  const build = options.build ?? thisBuild;
+  const children = roles.map((role) => spawnChild(role, environment, 'inherit', build));
+  const close = async () => {
+    for (const child of children) await child.close();
+    await redis.close();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  let reports: Readonly<Record<string, unknown>>[];
+  try {
+    reports = await Promise.all(children.map((child) => child.ready));
+  } catch (error) {
+    await close();
+    throw error;
+  }
   const apis = children.flatMap(({ pid }, index) => {
     const port = reports[index]?.port;
     return port === undefined ? [] : [{ pid, url: `http://127.0.0.1:${port}` }];
@@ -34,10 +51,6 @@ export async function startBenchService(options: {
     redisUrl: redis.url,
     apis,
     url: apis[0]?.url ?? '',
-    close: async () => {
-      for (const child of children) await child.close();
-      await redis.close();
-      rmSync(directory, { recursive: true, force: true });
-    },
+    close,
   };
 }

@@ -2,7 +2,7 @@
 
 import process from 'node:process';
 
-const benchmarks = ['queue', 'engine', 'flask', 'overload'];
+const benchmarks = ['queue', 'engine', 'flask', 'overload', 'compare'];
 const name = process.argv[2] ?? '';
 if (!benchmarks.includes(name)) {
   process.stderr.write(`Usage: npm run bench -- ${benchmarks.join(' | ')}\n`);

@@ -1,9 +1,18 @@
 // The processes of a local run: API and workers as children that end with their parent.
 
 import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
+import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { ScorelineError } from '../shared/errors.js';
 import type { ChildMessage } from '../shared/lifecycle.js';
+import { packageDirectory } from '../shared/version.js';
+
+/** A built checkout whose roles can be started: this one, or that of another commit. */
+export interface Build {
+  /** The folder of its package; what was built is in `dist` there. */
+  readonly root: string;
+  readonly v8Arguments: readonly string[];
+}
 
 export interface Child {
   readonly pid: number;
@@ -24,13 +33,16 @@ export interface Child {
  */
 export const v8Arguments = ['--max-semi-space-size=64', '--initial-old-space-size=256'];
 
+export const thisBuild: Build = { root: packageDirectory(), v8Arguments };
+
 export function forkRole(
   role: 'api' | 'worker',
   options: { env: NodeJS.ProcessEnv; stdio: StdioOptions },
+  build = thisBuild,
 ): ChildProcess {
-  return fork(new URL(`../${role}/main.js`, import.meta.url), [], {
+  return fork(path.join(build.root, 'dist', role, 'main.js'), [], {
     ...options,
-    execArgv: /-space-size/.test(options.env.NODE_OPTIONS ?? '') ? [] : v8Arguments,
+    execArgv: /-space-size/.test(options.env.NODE_OPTIONS ?? '') ? [] : [...build.v8Arguments],
     // A process group of its own: Ctrl-C reaches the parent alone, which then ends its children in
     // order, API first and Redis last.
     detached: true,
@@ -42,11 +54,13 @@ export function spawnChild(
   role: 'api' | 'worker',
   environment: NodeJS.ProcessEnv,
   output: 'inherit' | 'pipe' = 'inherit',
+  build = thisBuild,
 ): Child {
-  const child = forkRole(role, {
-    env: environment,
-    stdio: ['ignore', output, 'inherit', 'ipc'],
-  });
+  const child = forkRole(
+    role,
+    { env: environment, stdio: ['ignore', output, 'inherit', 'ipc'] },
+    build,
+  );
   const exited = new Promise<number | NodeJS.Signals>((resolve) =>
     child.once('exit', (code, signal) => resolve(signal ?? (code as number))),
   );
