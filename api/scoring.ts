@@ -1,12 +1,17 @@
 // The way of a call through the API: prepare the inputs, send them to the model's queue, wait for
 // the replies. A call that may be repeated takes the same way inside api/repeat/repeatable.ts.
 
+import type { Tensor } from '../shared/tensors.js';
 import type { Call } from './call.js';
 import type { InputKinds, RawInput } from './kinds/kinds.js';
 import type { DispatchedItem, Dispatcher } from './queue/dispatcher.js';
 import type { ScoredReply } from './queue/waiters.js';
 import { identify } from './repeat/identity.js';
 import type { Repeatable } from './repeat/repeatable.js';
+
+type MaybePromise<T> = T | Promise<T>;
+/** The tensors of each input. */
+type Prepared = readonly (readonly Tensor[])[];
 
 export interface Scored {
   /** One for each input, in order. */
@@ -34,26 +39,31 @@ export function makeScoring(options: {
   const { kinds, dispatcher, repeatable } = options;
 
   /** Validates the inputs of a call and makes tensors of them. */
-  const prepare = async (call: Call, inputs: RawInput[]) => {
-    const { model, signal } = call;
+  const prepare = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
+    const { model } = call;
     const kind = kinds[model.manifest.input.kind];
-    try {
-      const stages = inputs.map((input) => call.run(() => kind.prepare(input, model, signal)));
-      return await call.orAborted(Promise.all(stages));
-    } finally {
-      inputs.length = 0;
+    const prepared = inputs.map((input) => kind.prepare(input, model, call));
+    inputs.length = 0;
+    if (prepared.every(isThere)) {
       call.dropBody();
+      return prepared;
     }
+    const stages = prepared.map((stage) => call.run(stage));
+    return call.orAborted(Promise.all(stages)).finally(() => call.dropBody());
   };
 
   const submit = (
-    { model, deadlineAt, signal }: Call,
+    call: Call,
     items: readonly DispatchedItem[],
-    options: { top: number; keepMs?: number },
-  ) => dispatcher.submit({ model, deadlineAt, signal, items, ...options });
+    { top, keepMs }: { top: number; keepMs?: number },
+  ) => {
+    const { model, deadlineAt } = call;
+    return dispatcher.submit({ model, deadlineAt, call, items, top, keepMs });
+  };
 
   const scoreAlone = async (call: Call, inputs: RawInput[], top: number): Promise<Scored> => {
-    const prepared = await prepare(call, inputs);
+    const making = prepare(call, inputs);
+    const prepared = making instanceof Promise ? await making : making;
     const items = prepared.map((inputs, index) => ({ id: itemIdOf(call, index), inputs }));
     const replies = await Promise.all(submit(call, items, { top }));
     call.end(true);
@@ -67,7 +77,7 @@ export function makeScoring(options: {
   ): Promise<Scored> => {
     const identity = identify(key, { queue: call.model.queue, top, inputs });
     return repeatable.score(call, identity, {
-      prepare: (flight) => prepare(flight, inputs),
+      prepare: async (flight) => prepare(flight, inputs),
       submit: (flight, items, keepMs) => submit(flight, items, { top, keepMs }),
     });
   };
@@ -84,6 +94,10 @@ export function makeScoring(options: {
       }
     },
   };
+}
+
+function isThere<T>(value: MaybePromise<T>): value is T {
+  return !(value instanceof Promise);
 }
 
 /** The id of one of a call's items; the first has the call's own. */

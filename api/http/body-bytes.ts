@@ -9,20 +9,18 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Call } from '../call.js';
 
-export interface ReadBytes {
-  /**
-   * The whole body, decompressed where it says that it is compressed.
-   * @param peek is given the first bytes; what it throws ends the reading
-   * @throws ScorelineError `body_too_large`, `overloaded`, `unsupported_media_type`,
-   * `request_invalid`, and the reason of the call's signal
-   */
-  (
-    call: Call,
-    request: IncomingMessage,
-    response: ServerResponse,
-    peek?: (first: Buffer) => void,
-  ): Promise<Buffer>;
-}
+/**
+ * Reads the whole body, decompressed where it says that it is compressed.
+ * @param peek is given the first bytes; what it throws ends the reading
+ * @throws ScorelineError `body_too_large`, `overloaded`, `unsupported_media_type`,
+ * `request_invalid`, and the reason why nobody waits for the call any more
+ */
+export type ReadBytes = (
+  call: Call,
+  request: IncomingMessage,
+  response: ServerResponse,
+  peek?: (first: Buffer) => void,
+) => Promise<Buffer>;
 
 export function makeReadBytes(bytesMax: number): ReadBytes {
   return (call, request, response, peek) => {
@@ -51,7 +49,7 @@ function collect(
     const stop = () => {
       body.off('data', onData).off('end', onEnd).off('error', onError);
       request.off('close', onClose).off('error', onError);
-      call.signal.removeEventListener('abort', onAbort);
+      takeOff();
     };
     const refuse = (error: unknown) => {
       stop();
@@ -73,20 +71,19 @@ function collect(
       }
     };
     const onEnd = () => {
-      stop();
+      // The other listeners go with the stream.
+      takeOff();
       resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes));
     };
     const onError = (cause: Error) => refuse(cutOff(cause));
     const onClose = () => {
       if (!request.complete) refuse(cutOff());
     };
-    const onAbort = () => refuse(call.signal.reason);
-
-    if (call.signal.aborted) return reject(call.signal.reason);
+    if (call.reason) return reject(call.reason);
+    const takeOff = call.onAbort(() => refuse(call.reason));
     body.on('data', onData).on('end', onEnd).on('error', onError);
     request.on('close', onClose);
     if (body !== request) request.on('error', onError);
-    call.signal.addEventListener('abort', onAbort);
   });
 }
 

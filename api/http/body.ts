@@ -143,12 +143,14 @@ function splitForm(request: Request, body: Buffer): Promise<Part[]> {
 
 /** The declared type, also of a request without a body, for which `request.is` says nothing. */
 function hasType(request: Request, type: string): boolean {
-  return request.get('content-type')?.split(';')[0]?.trim().toLowerCase() === type;
+  const given = request.headers['content-type'];
+  return given === type || given?.split(';')[0]?.trim().toLowerCase() === type;
 }
 
 function charsetOf(request: Request): string | undefined {
-  const [, quoted, bare] =
-    /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]+))/i.exec(request.get('content-type') ?? '') ?? [];
+  const type = request.headers['content-type'];
+  if (!type?.includes(';')) return undefined;
+  const [, quoted, bare] = /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]+))/i.exec(type) ?? [];
   return quoted ?? bare;
 }
 

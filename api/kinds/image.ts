@@ -54,7 +54,7 @@ export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: numbe
 
     fromBytes: (bytes, { name } = {}) => ({ name, value: bytes }),
 
-    async prepare(input, { manifest }, signal) {
+    async prepare(input, { manifest }, { signal }) {
       if (manifest.input.kind !== 'image')
         throw new Error('An image for a text model. This is a bug.');
       const wanted = manifest.input;

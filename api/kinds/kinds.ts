@@ -4,6 +4,7 @@
 import type { Manifest } from '../../shared/manifest.js';
 import type { Label, Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
+import type { Call } from '../call.js';
 import { classification } from './classification.js';
 import { makeImageKind } from './image.js';
 import { ranking } from './ranking.js';
@@ -31,11 +32,15 @@ export interface InputKind {
    */
   fromBytes(bytes: Buffer, part?: { name?: string; charset?: string | undefined }): RawInput;
   /**
-   * Validates an input and makes the tensors that the worker gets.
-   * @param signal gives up an input that still waits for its turn
+   * Validates an input and makes the tensors that the worker gets, at once where that takes no time.
+   * @param call gives up an input that still waits for its turn
    * @throws ScorelineError when the input cannot be used
    */
-  prepare(input: RawInput, model: Model, signal: AbortSignal): Promise<readonly Tensor[]>;
+  prepare(
+    input: RawInput,
+    model: Model,
+    call: Pick<Call, 'signal'>,
+  ): readonly Tensor[] | Promise<readonly Tensor[]>;
 }
 
 export interface OutputKind {

@@ -20,7 +20,7 @@ export const text: InputKind = {
 
   fromBytes: (bytes, { name, charset } = {}) => ({ name, value: decodeText(bytes, charset) }),
 
-  async prepare({ value }, { manifest }) {
+  prepare({ value }, { manifest }) {
     const max = manifest.input.kind === 'text' ? manifest.input.charactersMax : 0;
     const written = String(value);
     if (written.trim() === '') {

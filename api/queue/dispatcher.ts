@@ -16,6 +16,7 @@ import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { BatchJob, Item } from '../../shared/wire.js';
+import type { Call } from '../call.js';
 import type { Queue } from './queue.js';
 import type { ScoredReply, Waiters } from './waiters.js';
 
@@ -31,7 +32,7 @@ const jobBatchesMax = 8;
 /** The most bytes of inputs in one job. */
 const jobBytesMax = 32 * 1024 * 1024;
 
-/** What one call sends: items for one model, which share a deadline and a signal. */
+/** What one call sends: items for one model, which share a deadline. */
 export interface Submission {
   readonly model: Model;
   /** How many of the best classes are wanted. */
@@ -39,7 +40,7 @@ export interface Submission {
   /** Milliseconds since the epoch. */
   readonly deadlineAt: number;
   /** Ends the wait for all items, with its reason. */
-  readonly signal: AbortSignal;
+  readonly call: Pick<Call, 'reason' | 'onAbort'>;
   readonly items: readonly DispatchedItem[];
   /** How long the replies are kept; only then may an id be submitted again. */
   readonly keepMs?: number | undefined;
@@ -167,14 +168,15 @@ export function makeDispatcher(options: {
   };
 
   return {
-    submit({ model, top, deadlineAt, signal, items, keepMs }) {
-      if (signal.aborted) return items.map(() => Promise.reject(signal.reason));
+    submit({ model, top, deadlineAt, call, items, keepMs }) {
+      const { reason } = call;
+      if (reason) return items.map(() => Promise.reject(reason));
       const lane = laneOf(model);
       const submittedAt = nowMs();
       const entries: Entry[] = [];
-      const onAbort = () => {
-        for (const entry of entries) abandon(lane, entry, signal.reason);
-      };
+      const takeOff = call.onAbort(() => {
+        for (const entry of entries) abandon(lane, entry, call.reason as ScorelineError);
+      });
       let unsettled = items.length;
       const replies = items.map(({ id, inputs }) => {
         const reply = waiters.expect(id);
@@ -184,7 +186,7 @@ export function makeDispatcher(options: {
         lane.waiting.push(entry);
         const settled = () => {
           settle(lane, entry);
-          if (--unsettled === 0) signal.removeEventListener('abort', onAbort);
+          if (--unsettled === 0) takeOff();
         };
         reply.then((scored) => {
           learn(lane, scored);
@@ -192,7 +194,6 @@ export function makeDispatcher(options: {
         }, settled);
         return reply;
       });
-      signal.addEventListener('abort', onAbort);
       if (!isGathering(lane)) lane.hurry();
       void send(lane);
       return replies;

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
 import type { Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
-import { explain, type Redis } from '../../shared/redis.js';
+import { explain, inOneWrite, type Redis } from '../../shared/redis.js';
 import { packReplies, type Reply } from '../../shared/wire.js';
 
 /** More entries than an API instance can leave unread; the oldest go first. */
@@ -32,6 +32,7 @@ export function makeSendReplies(options: {
   const tryUntil = makeTryUntil({ redis, log });
 
   const send = (instance: string, replies: readonly Reply[]) => {
+    inOneWrite(redis);
     // NOMKSTREAM: the stream of an instance that is gone must not come back and stay for ever.
     const sent = redis.xadd(
       keys.replies(instance),
