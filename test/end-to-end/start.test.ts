@@ -42,7 +42,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     const first = await start();
     const second = spawnStart({ PORT: String(await findFreePort()) });
     expect(await second.exited).toBe(1);
-    expect(second.output()).toContain('runs here already');
+    expect(second.output()).toContain('already running here');
     expect((await ask(`${first.url}/v2/health/ready`)).status).toBe(200);
   });
 
@@ -96,7 +96,7 @@ function spawnStart(environment: NodeJS.ProcessEnv) {
 async function start() {
   const port = await findFreePort();
   const started = spawnStart({ PORT: String(port) });
-  await waitUntil('it is ready', () => started.output().includes('Ctrl-C ends'), 60_000);
+  await waitUntil('it is ready', () => started.output().includes('Press Ctrl-C'), 60_000);
   return { ...started, url: `http://127.0.0.1:${port}` };
 }
 

@@ -56,7 +56,7 @@ describe.concurrent('a download', () => {
     expect(others).toEqual([]);
     expect(progress).toEqual([...progress].sort((a, b) => a - b));
     expect(retries).toHaveLength(1);
-    expect(retries[0]).toContain(`going on from ${half} bytes`);
+    expect(retries[0]).toContain(`resuming after ${half} bytes`);
   });
 
   it('that was cut starts again where the server cannot resume', async () => {
@@ -149,7 +149,7 @@ describe.concurrent('a download', () => {
 
   it.each([
     ['another file of the same size', sendFile(otherFile), 'SHA-256'],
-    ['a longer file', sendFile(Buffer.concat([file, file])), 'the one there has 2000000'],
+    ['a longer file', sendFile(Buffer.concat([file, file])), 'got one of 2000000'],
     ['a file that the server refuses', sendStatus(403), '403'],
   ])('puts nothing in place of %s', async (_what, answer, reason) => {
     const mirror = await serve(answer);
@@ -176,13 +176,13 @@ describe.concurrent('npm run models -- pull', () => {
     const models = temporaryModels({ urls: [mirror.url] });
     const first = await runModels(models, 'pull', 'small');
     expect(first.code).toBe(0);
-    expect(first.out).toContain('is in place; size and SHA-256 are right');
+    expect(first.out).toContain('is in place; its size and SHA-256 match');
     expectContent(models.file, file);
     expect(mirror.ranges).toHaveLength(1);
 
     const second = await runModels(models, 'pull', 'small');
     expect(second).toMatchObject({ code: 0, err: '' });
-    expect(second.out).toContain('is there already, and right');
+    expect(second.out).toContain('is already there, and its SHA-256 matches');
     expect(mirror.ranges).toHaveLength(1);
   });
 
@@ -202,9 +202,9 @@ describe.concurrent('npm run models -- pull', () => {
     answers.push(sendFirstHalf(models.file), sendStatus(503));
     const failed = await runModels(models, 'pull', 'small');
     expect(failed.code).toBe(1);
-    expect(failed.err).toContain('none gave it');
-    expect(failed.err).toContain(`${missing.url}: the server answers 404`);
-    expect(failed.err).toContain(`${cut.url}: the server answers 503`);
+    expect(failed.err).toContain('none delivered it');
+    expect(failed.err).toContain(`${missing.url}: the server answered 404`);
+    expect(failed.err).toContain(`${cut.url}: the server answered 503`);
     expect(existsSync(models.file)).toBe(false);
     expectContent(`${models.file}.part`, file.subarray(0, half));
 
@@ -254,7 +254,7 @@ describe.concurrent('npm run models -- check', () => {
     const run = await runModels(copyOfEfficientNet(), 'check', 'efficientnet-lite0');
     expect(run).toMatchObject({ code: 0, err: '' });
     expect(run.out).toContain('1000 classes');
-    expect(run.out).toContain('SHA-256 right');
+    expect(run.out).toContain('SHA-256 matches');
     expect(run.out).toMatch(/example +"tiger cat" at 0\.4\d+, as expected/);
   });
 
@@ -304,7 +304,7 @@ describe.concurrent('npm run models -- check', () => {
     const models = temporaryModels({ urls: [], content: file });
     const run = await runModels(models, 'check', 'small');
     expect(run.code).toBe(1);
-    expect(run.out).toContain('SHA-256 right');
+    expect(run.out).toContain('SHA-256 matches');
     expect(run.err).toContain('expected an ONNX model that ONNX Runtime can load');
     expect(run.err).not.toMatch(/^ +at /m);
   });
