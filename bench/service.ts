@@ -1,4 +1,4 @@
-// A Scoreline service for a benchmark: Redis, one API and one worker, as processes.
+// Starts a Scoreline service for a benchmark: Redis, APIs and workers, each a process.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -7,10 +7,12 @@ import process from 'node:process';
 import { spawnChild } from '../cli/children.js';
 import { ensureRedisServer, startRedis } from '../cli/redis.js';
 
+/** Resolves once every process is ready. */
 export async function startBenchService(options: {
+  /** Names, separated by commas. */
   models: string;
   modelsDirectory: string;
-  /** A process for each; an API for each time it is named. */
+  /** One process per entry. One API and one worker unless given. */
   roles?: readonly ('api' | 'worker')[];
 }) {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-'));
