@@ -1,16 +1,18 @@
-// An HTTP client on a raw socket, to 127.0.0.1 only. Light, since it runs on the cores it measures.
+// An HTTP client on a raw socket, for servers on 127.0.0.1. It is minimal because it shares its
+// cores with the service it measures.
 
 import { connect } from 'node:net';
 
 export interface Answer {
   readonly status: number;
-  /** The seconds of the header Retry-After. */
+  /** From the Retry-After header, if there is one. */
   readonly retryAfterSeconds: number | undefined;
   readonly body: string;
   /** The server closes the connection after this answer. */
   readonly isLast: boolean;
 }
 
+/** Returns a POST as it goes over the wire. Its Content-Type is JSON unless `headers` has one. */
 export function encodeRequest(options: {
   pathname: string;
   body: string | Buffer;
@@ -29,17 +31,20 @@ export function encodeRequest(options: {
 }
 
 export interface Client {
-  /** Connects before the first request needs it. */
+  /** Connects ahead of the first request. */
   open(): Promise<void>;
-  /** One request at a time. Rejects when the connection ends before the answer is there. */
+  /**
+   * Sends a request. Ask only once the last answer is there. Rejects if the connection fails or
+   * closes before the answer is complete.
+   */
   ask(request: Buffer): Promise<Answer>;
   close(): void;
 }
 
-/** Read at a time, into memory that is kept: a new buffer for each read cost as much as the read. */
+/** A connection reuses one buffer of this size. A new buffer per read cost as much as the read. */
 const readBytes = 16_384;
 
-/** A client that keeps its connection where the server does, and opens another where not. */
+/** Makes a client that reuses its connection, and reconnects after the server has closed it. */
 export function makeClient(port: number): Client {
   let connection: Connection | undefined;
 
@@ -93,7 +98,8 @@ function connectTo(port: number): Promise<Connection> {
         },
       },
     });
-    // Later errors end in 'close', which an exchange waits for.
+    // Only errors while connecting matter here. Later ones also emit 'close', which ends an
+    // exchange.
     socket.on('error', reject);
     socket.on('close', () => rejectAnswer(new Error('The server has closed the connection.')));
     socket.once('connect', () =>
@@ -111,7 +117,7 @@ function connectTo(port: number): Promise<Connection> {
   });
 }
 
-/** The answer when it is complete; answers with a body have a Content-Length. */
+/** Returns the answer if it is complete. Expects a Content-Length on every answer with a body. */
 function decodeAnswer(bytes: Buffer): Answer | undefined {
   const headEnd = bytes.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;

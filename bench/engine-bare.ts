@@ -1,5 +1,5 @@
-// The other side of the engine benchmark: a bare loop around onnxruntime-node, nothing else. Runs
-// as a child; each message asks for one round.
+// The baseline of the engine benchmark: a bare loop around onnxruntime-node. It runs as a child
+// process. Each message from the parent gives the seconds of a round and starts it.
 
 import process from 'node:process';
 import { InferenceSession, Tensor } from 'onnxruntime-node';

@@ -1,8 +1,9 @@
 // `npm run bench -- engine [--model NAME] [--batch N] [--threads N] [--seconds S] [--rounds R]`
 //
-// Images per second of a saturated worker against a bare onnxruntime-node loop with the same model,
-// batch size and threads, alternating in one run. The worker gets its work as it always does, from
-// Redis, with real payloads; only HTTP and decoding are left out, which run on other machines.
+// Compares the images per second of a saturated worker with those of a bare onnxruntime-node loop.
+// Both use the same model, batch size and number of threads, and take turns in one run. The worker
+// gets real payloads from Redis, as in production. HTTP and image decoding are left out: in
+// production they run on other machines.
 
 import { fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -103,7 +104,7 @@ async function makeFeeder(target: Model, redisUrl: string) {
       .reply;
 
   return {
-    /** Images per second, counted once the queue has filled. */
+    /** Returns images per second. Counting starts after a second, when the queue is full. */
     run: async (runSeconds: number) => {
       const from = performance.now() + 1000;
       const until = from + runSeconds * 1000;

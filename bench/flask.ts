@@ -1,8 +1,9 @@
 // `npm run bench -- flask [--seconds S] [--rounds R]`
 //
-// The reference's way (Flask under gunicorn with as many workers as cores, the same scikit-learn
-// pipeline) against Scoreline with one API and one worker process, at 64 clients, alternating in
-// one run. Both answer `POST /score` with all questions.
+// Compares the reference's way of serving with Scoreline, at 64 clients. The reference is Flask
+// under gunicorn, with one worker per core and the same scikit-learn pipeline. Scoreline has one
+// API and one worker process. They take turns in one run. Both answer `POST /score` with all
+// questions.
 
 import { spawn } from 'node:child_process';
 import os from 'node:os';
@@ -36,7 +37,7 @@ const measure = (url: string, seconds: number) =>
   runLoad({ url: `${url}/score`, clients: Number(values.clients), seconds, bodies, isRight });
 
 await measure(flask.url, 2);
-// V8 goes on compiling for some seconds, on the cores that are measured.
+// V8 keeps compiling for some seconds, on the cores we measure.
 await measure(service.url, 8);
 const results: { flask: LoadResult; scoreline: LoadResult }[] = [];
 for (let round = 0; round < Number(values.rounds); round++) {
@@ -62,7 +63,7 @@ await service.close();
 flask.close();
 process.exit(0);
 
-/** gunicorn, once it answers; its packages are installed when they are missing. */
+/** Starts gunicorn and waits until it answers. Installs its packages if they are missing. */
 async function startFlask() {
   const port = await findFreePort();
   const parameters = [String(port), String(os.availableParallelism())];
@@ -79,7 +80,7 @@ async function startFlask() {
       () => false,
     ))
   ) {
-    if (child.exitCode !== null) throw new Error('Flask did not start; it says why above.');
+    if (child.exitCode !== null) throw new Error('Flask did not start. See its output above.');
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   return { url, close };

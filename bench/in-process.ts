@@ -1,6 +1,7 @@
-// What people write without a queue: one Express process that scores by itself, the engine in a
-// thread so that the process still answers. Same model, same checks, same answer as Scoreline's.
-// "tuned" gives it what Scoreline's API has: its prototypes (api/http/server.ts), and V8's arguments.
+// The service people write without a queue: one Express process that scores by itself. Its engine
+// runs in a thread, so the process stays responsive. Model, checks and predictions are Scoreline's.
+// The argument "tuned" adds the prototypes of Scoreline's API (see api/http/server.ts). The parent
+// adds V8's arguments.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,27 +1,33 @@
-// A closed-loop load generator on raw sockets: N clients, each of which sends its next request when
-// it has its answer. Light, since it runs on the cores it measures; it checks every answer.
+// A closed-loop load generator on raw sockets. Each of N clients sends its next request once it has
+// the answer to the last one. The generator checks every answer, and is minimal otherwise because
+// it shares its cores with the service it measures.
 
 import { encodeRequest, makeClient } from './client.js';
 
 export interface Load {
-  /** Where to: http://127.0.0.1:PORT/path. Loopback only. */
+  /** As in http://127.0.0.1:PORT/path. Only loopback works. */
   readonly url: string;
   readonly clients: number;
   readonly seconds: number;
-  /** The body of the n-th request, and whether an answer to it is right. */
+  /** The bodies to send, in turn. */
   readonly bodies: readonly (string | Buffer)[];
-  /** Beside those that every request has; JSON where no other Content-Type is given. */
+  /** Headers to add to every request. The Content-Type is JSON unless one is given here. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Checks the body of a 200 answer to `bodies[index]`. */
   readonly isRight: (answer: string, index: number) => boolean;
 }
 
 export interface LoadResult {
+  /** Right answers per second. */
   readonly perSecond: number;
+  /** Latencies include those of wrong answers. */
   readonly medianMs: number;
   readonly p99Ms: number;
+  /** How many answers had another status than 200 or failed `isRight`. */
   readonly wrong: number;
 }
 
+/** Runs the load. Rejects if a connection fails. */
 export async function runLoad(load: Load): Promise<LoadResult> {
   const { port, pathname } = new URL(load.url);
   const requests = load.bodies.map((body) =>
@@ -56,7 +62,9 @@ export async function runLoad(load: Load): Promise<LoadResult> {
   };
 }
 
-/** The value below which the given share of the sorted values lies. */
+/**
+ * Returns the value below which the given share of the sorted values lies. NaN if there are none.
+ */
 export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }

@@ -1,4 +1,4 @@
-// A models folder for one benchmark: the model as it is, with some of its settings changed.
+// Makes a models folder for one benchmark: the original model with some settings changed.
 
 import { execFileSync } from 'node:child_process';
 import {
@@ -17,6 +17,7 @@ import { dump, load } from 'js-yaml';
 import type { Manifest } from '../shared/manifest.js';
 import { packageDirectory } from '../shared/version.js';
 
+/** Makes a temporary models folder with one model in it. resnet152 gets random weights. */
 export function makeModelsDirectory(
   name: string,
   changes: { batch?: Partial<Manifest['batch']>; device?: Partial<Manifest['device']> },
@@ -45,7 +46,10 @@ export function makeModelsDirectory(
   return { path: directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
 }
 
-/** A network of the architecture with seeded weights: as fast as the real one, and not to be pulled. */
+/**
+ * Generates the network with weights from a seed. It runs as fast as the real one, with no
+ * download.
+ */
 function generateResnet152(): string {
   const root = packageDirectory();
   const file = path.join(root, 'data/bench/resnet152.onnx');

@@ -1,29 +1,33 @@
-// An open-loop load generator: requests arrive at random (Poisson) times whether earlier ones were
-// answered or not, as those of many independent clients do. A latency runs from the time at which a
-// request was due, so that a generator that lags hides nothing.
+// An open-loop load generator. Requests arrive at random (Poisson) times, like those of many
+// independent clients, whether or not earlier ones were answered. A latency counts from the time a
+// request was due, not from when it was sent. So a generator that lags cannot hide slow answers.
 
 import { type Client, makeClient } from './client.js';
 
-/** What is due is sent in steps: to wake up for each request alone costs as much as to send it. */
+/** The generator wakes at this interval. Waking for every request costs as much as sending it. */
 const stepMs = 5;
 
 export interface OpenLoad {
   /** The ports of 127.0.0.1 to send to, in turn. */
   readonly ports: readonly number[];
+  /** The requests to send, in turn. */
   readonly requests: readonly Buffer[];
+  /** Checks the body of a 200 answer to the arrival with this number. */
   readonly isRight: (answer: string, index: number) => boolean;
   readonly perSecond: number;
   readonly seconds: number;
-  /** Connections that are there from the beginning. */
+  /** Connections to open before the first arrival. */
   readonly connections: number;
-  /** Beyond these an arrival is not sent, and counted as that. */
+  /** Once all of these are in use, further arrivals are not sent but counted as `unsent`. */
   readonly connectionsMax: number;
 }
 
+/** One request and what became of it. Times are in ms, as of `performance.now()`. */
 export interface Exchange {
   readonly dueAt: number;
-  /** Undefined while there is no answer. */
+  /** Undefined as long as there is no answer. */
   status: number | 'connection closed' | undefined;
+  /** NaN as long as there is no answer. */
   endedAt: number;
   isRight: boolean;
   retryAfterSeconds: number | undefined;
@@ -33,13 +37,13 @@ export interface OpenRun {
   readonly startedAt: number;
   readonly stoppedAt: number;
   readonly exchanges: readonly Exchange[];
-  /** Arrivals for which there was no connection left. */
+  /** How many arrivals found no free connection. */
   readonly unsent: number;
-  /** Waits for the answers that are still to come, up to this long, and closes the connections. */
+  /** Waits up to this long for outstanding answers, and then closes the connections. */
   settle(withinMs: number): Promise<void>;
 }
 
-/** Resolves when the last request was sent; the exchanges are completed as answers come. */
+/** Resolves once the last request is sent. Exchanges still fill in as their answers arrive. */
 export async function runOpenLoop(load: OpenLoad): Promise<OpenRun> {
   const share = 1 / load.ports.length;
   const pools = load.ports.map((port) => makePool(port, load.connectionsMax * share));
@@ -117,9 +121,9 @@ function makePool(port: number, max: number) {
         idle.push(client);
       }
     },
-    /** Undefined when as many are in use as there may be. */
+    /** Returns undefined if all the connections are in use. */
     take(): Client | undefined {
-      // In turn, since a server closes connections on which nothing comes.
+      // Take the longest idle one: a server closes connections that stay idle.
       const known = idle.shift();
       if (known || all.length >= max) return known;
       const client = makeClient(port);

@@ -1,23 +1,23 @@
 // `npm run bench -- overload [--model NAME] [--times N] [--rounds R] [--seconds S] [--deadline S]
 // [--clients N] [--apis N]`
 //
-// What happens at ten times the capacity. In turn: the peak, in a closed loop with enough clients, and
-// an open loop at `--times` that rate, every request with the same deadline. Each open loop is compared
-// with the mean of the peaks before and after it, since these machines change their speed. A right
-// answer has the same best label, with the same score, as the one to the same input when nothing else
-// was asked.
+// Measures the service at ten times its capacity. It alternates between two loads: a closed loop
+// with enough clients measures the peak, and an open loop offers `--times` that rate. Every request
+// of the open loop has the same deadline. Each open loop is compared with the mean of the peaks
+// before and after it, because these machines change their speed. An answer is right if it has the
+// same best label and the same score as the answer to the same input on an idle service.
 //
-// The worker has one thread, and goes before the load generator and the API where they want the same
-// core (they are "nice"). What is measured is a worker that is asked for too much, not one whose
-// cores the others take away: in production they run on other machines.
+// The worker has one thread and takes priority over the API and the load generator on a shared core
+// (those two run "nice"). In production they run on other machines. So the benchmark measures a
+// worker with too much to do, and not a worker that lost its core to the others.
 //
-// *Accepted* is what was not refused with 429, so it includes what missed its deadline (504).
+// *Accepted* means not refused with 429. It includes requests that missed their deadline (504).
 //
-// `Retry-After` says when everything that was accepted before the refusal will have been answered.
-// When that was is known for each refusal when the run is over. Right is half to twice of it; below
-// a second 1 is right, since the header cannot say less. As soon as a load has stopped, some of
-// those that were refused last ask again after exactly the time they were told: all should be
-// answered.
+// `Retry-After` estimates when everything accepted before the refusal will be answered. After the
+// run, the true time is known for each refusal. The header is right if it is between half and twice
+// the true time. If that is below a second, 1 counts as right because the header cannot say less.
+// When a load stops, some of the last refused clients ask again after exactly the time they were
+// told. All of them should be answered.
 
 import os from 'node:os';
 import process from 'node:process';
@@ -72,10 +72,10 @@ const expected = await askEach();
 const isRight = (answer: string, index: number) => {
   const best = bestOf(answer);
   const { label, score } = expected[index % expected.length] as Best;
-  // What else is in a batch may change the last digits of a score.
+  // The rest of the batch may change the last digits of a score.
   return best.label === label && Math.abs(best.score - score) < 1e-3;
 };
-// V8 goes on compiling for some seconds, on the cores that are measured.
+// V8 keeps compiling for some seconds, on the cores we measure.
 const atFirst = await measurePeak(5);
 if (atFirst === 0) throw new Error('No answer was right: there is no peak to compare with.');
 await overload(atFirst, 5).then((run) => run.settle(deadlineMs + 5000));
@@ -107,7 +107,7 @@ function overload(peak: number, seconds: number): Promise<OpenRun> {
     isRight,
     perSecond: peak * Number(values.times),
     seconds,
-    // As many as wait at a time when all goes well, and some more.
+    // Enough for every accepted request to wait until its deadline, and half as many again.
     connections: 100 + (1.5 * peak * deadlineMs) / 1000,
     connectionsMax: 2000,
   });
@@ -120,7 +120,7 @@ function print() {
     return {
       peak: ((peaks[round] as number) + (peaks[round + 1] as number)) / 2,
       offered: perSecond(exchanges),
-      // What is answered after the load has ended was paid for by nobody's arrival.
+      // Answers after the end of the load do not count: no request was arriving any more.
       right: perSecond(exchanges.filter((each) => each.isRight && each.endedAt <= stoppedAt)),
     };
   });
@@ -138,7 +138,7 @@ function print() {
   const rows = [
     { what: 'peak, closed loop, right answers/s', value: inEach('peak', 1) },
     { what: 'offered, open loop, requests/s', value: inEach('offered', 0) },
-    { what: 'not sent for want of connections', value: sum(runs.map(({ unsent }) => unsent)) },
+    { what: 'not sent, no free connection', value: sum(runs.map(({ unsent }) => unsent)) },
     { what: 'right answers/s', value: inEach('right', 1) },
     { what: 'accepted, p50', value: `${quantile(latenciesMs, 0.5).toFixed(0)} ms` },
     { what: 'accepted, p99', value: `${quantile(latenciesMs, 0.99).toFixed(0)} ms` },
@@ -151,7 +151,7 @@ function print() {
       value: [0.05, 0.5, 0.95].map((at) => quantile(retryAfter.ratios, at).toFixed(2)).join(', '),
     },
     { what: 'Retry-After right', value: `${(retryAfter.right * 100).toFixed(1)} %` },
-    { what: 'asked again then, answered', value: `${again.answered} of ${again.asked}` },
+    { what: 'answered after Retry-After', value: `${again.answered} of ${again.asked}` },
     ...memory.map(({ api, redis }, round) => ({
       what: `memory at the end of load ${round + 1}`,
       value: `API ${api.toFixed(0)} MB, Redis ${redis.toFixed(1)} MB`,
@@ -180,14 +180,14 @@ function bestOf(answer: string): Best {
   return JSON.parse(answer).predictions[0];
 }
 
-/** The best label of each input and its score, asked one by one. */
+/** Asks for each input on its own. Returns the best label of each answer, and its score. */
 async function askEach(): Promise<Best[]> {
   const client = makeClient(ports[0] as number);
   const best = [];
   for (const [index, request] of requests.entries()) {
     const { status, body } = await client.ask(request);
     if (status !== 200 || !inputs.isPlausible(body, index)) {
-      throw new Error(`Input ${index} is answered wrongly before any load: ${status} ${body}`);
+      throw new Error(`Input ${index} gets a wrong answer without any load: ${status} ${body}`);
     }
     best.push(bestOf(body));
   }
@@ -195,7 +195,7 @@ async function askEach(): Promise<Best[]> {
   return best;
 }
 
-/** Right answers a second, from all APIs together. */
+/** Returns the right answers per second of all APIs together. */
 async function measurePeak(forSeconds: number): Promise<number> {
   const results = await Promise.all(
     service.apis.map(({ url }) =>
@@ -222,7 +222,7 @@ async function readMemory(): Promise<Memory> {
   return { api: await readProcessMegabytes(pids), redis: await readRedisMegabytes(redis) };
 }
 
-/** Some that were refused last ask again after the time they were told. */
+/** Repeats up to 20 of the last refused requests, each after the time its Retry-After said. */
 async function askAgain({ exchanges }: OpenRun): Promise<{ asked: number; answered: number }> {
   const refused = exchanges.filter(({ status }) => status === 429).slice(-20);
   const statuses = await Promise.all(
@@ -237,7 +237,7 @@ async function askAgain({ exchanges }: OpenRun): Promise<{ asked: number; answer
   return { asked: refused.length, answered: statuses.filter((status) => status === 200).length };
 }
 
-/** Retry-After as a share of the true time, for each refusal, and how many are right. */
+/** Returns each Retry-After divided by the true time, and the share of refusals that were right. */
 function judgeRetryAfter(refused: readonly Exchange[], accepted: readonly Exchange[]) {
   const inOrder = accepted.toSorted((a, b) => a.dueAt - b.dueAt);
   const ratios = [];
@@ -277,7 +277,7 @@ function sort(values: readonly number[]): number[] {
 interface Inputs {
   readonly bodies: readonly (string | Buffer)[];
   readonly headers: Readonly<Record<string, string>>;
-  /** What can be said of an answer without having asked before. */
+  /** Checks an answer without an earlier one to compare it with. */
   readonly isPlausible: (answer: string, index: number) => boolean;
 }
 
@@ -289,7 +289,7 @@ function questions(): Inputs {
   };
 }
 
-/** Scaled down as a client does that has a network of 224 × 224 pixels in mind. */
+/** Scales the photographs down, as a client would that knows the network takes 224 × 224 pixels. */
 async function photographs(): Promise<Inputs> {
   const all = readPhotographs();
   return {
@@ -298,7 +298,7 @@ async function photographs(): Promise<Inputs> {
     ),
     headers: { 'Content-Type': 'image/jpeg' },
     isPlausible: (answer, index) => {
-      // The weights of the benchmark's network are random.
+      // The network of the benchmark has random weights, so its answers mean nothing.
       if (values.model === 'resnet152') return true;
       const best: { id: string; label: string }[] = JSON.parse(answer).predictions.slice(0, 3);
       const classes = all[index % all.length]?.classes ?? [];

@@ -1,4 +1,4 @@
-// The photographs the image benchmarks send, with the classes that are right answers.
+// The photographs that the image benchmarks send, each with the classes that are right answers.
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import { packageDirectory } from '../shared/version.js';
 
 export interface Photograph {
   readonly bytes: Buffer;
-  /** As they stand in models/imagenet-1k.txt: `n02127052 lynx, catamount`. */
+  /** Lines of models/imagenet-1k.txt, such as `n02127052 lynx, catamount`. */
   readonly classes: readonly string[];
 }
 

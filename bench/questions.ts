@@ -1,4 +1,4 @@
-// The questions the text benchmarks send: every line of the FAQ matcher's own duplicates.
+// The questions that the text benchmarks send: all the duplicates in the FAQ matcher's corpus.
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,7 +1,8 @@
 // `npm run bench -- queue [--seconds S] [--rounds R] [--tuned]`
 //
-// What the queue costs: the same FAQ model (a) scored inside one Express process and (b) through
-// the queue with one API and one worker process, at 1, 64 and 256 clients, alternating in one run.
+// Measures what the queue costs. The same FAQ model runs (a) inside one Express process, and (b)
+// behind the queue with one API and one worker process. Both are measured at 1, 64 and 256 clients,
+// and take turns in one run.
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +20,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '5' },
-    // Gives (a) what makes Express fast in (b); see api/http/server.ts.
+    // Gives (a) the changes that make (b) fast: see api/http/server.ts and cli/children.ts.
     tuned: { type: 'boolean', default: false },
   },
 });
@@ -50,7 +51,7 @@ const ratios: Record<string, number> = {};
 for (const clients of [1, 64, 256]) {
   const results: { a: LoadResult[]; b: LoadResult[] } = { a: [], b: [] };
   for (let round = 0; round < Number(values.rounds); round++) {
-    // Whoever goes first changes from round to round.
+    // The two sides take turns at going first.
     for (const side of round % 2 === 0 ? (['a', 'b'] as const) : (['b', 'a'] as const)) {
       results[side].push(await measure(side, clients, Number(values.seconds)));
     }

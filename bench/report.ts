@@ -1,11 +1,12 @@
-// What every benchmark prints: a table for people, then one line of JSON with its ratios and
-// whatever says what they are of.
+// Prints the result of a benchmark: a table for people, then one line of JSON with the ratios and what
+// they compare.
 
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
 import process from 'node:process';
 import { packageDirectory } from '../shared/version.js';
 
+/** Prints the rows as a table, and the ratios to three digits with machine, Node and commit. */
 export function report(
   name: string,
   rows: readonly Record<string, string | number>[],

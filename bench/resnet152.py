@@ -1,16 +1,16 @@
-"""A network of the size and shape of the ONNX Model Zoo's resnet152-v1-7, with random weights.
+"""Generates a network of the size and shape of the ONNX Model Zoo's resnet152-v1-7.
 
     python bench/resnet152.py --out FILE --seed 7 [--blocks 3,8,36,3] [--time 10]
 
-For measuring speed where the trained file is out of reach. It computes exactly as much as the original;
-what it answers means nothing.
+Its weights are random. Use it to measure speed without the trained file: it does exactly as much
+computation as the original, but its answers mean nothing.
 
-The original is Gluon's ResNet-152 v1, exported from MXNet: the stride of a block is in its first 1x1
-convolution, the 1x1 convolutions of a block have biases (which the batch normalisation after them makes
-redundant), the 3x3 and the shortcut have none, and batch normalisation is not folded. That makes
-60,404,072 numbers, 241,616,288 bytes; the original file has 241,816,206, and the other 0.08 % are the
-names and nodes of its 877 tensors. Like the original, the file is of ONNX IR 3, opset 8, and lists its
-weights among the inputs of the graph.
+The original is Gluon's ResNet-152 v1, exported from MXNet. The first 1x1 convolution of a block has
+the stride. The 1x1 convolutions of a block have biases, although the batch normalisation after them
+makes these redundant. The 3x3 convolution and the shortcut have none. Batch normalisation is not
+folded. That makes 60,404,072 numbers, or 241,616,288 bytes. The original file has 241,816,206
+bytes; the other 0.08 % are the names and nodes of its 877 tensors. Like the original, the file is
+ONNX IR 3, opset 8, and lists its weights among the inputs of the graph.
 
     data                  float32 [N, 3, 224, 224]   normalised by ImageNet's mean and deviation
     resnetv19_dense0_fwd  float32 [N, 1000]          logits, no softmax
@@ -27,7 +27,7 @@ from onnx import TensorProto, helper, numpy_helper
 PREFIX = "resnetv19"
 CLASSES = 1000
 SIZE = 224
-# A branch adds this share of its deviation to the shortcut, so that 50 sums do not grow without bound.
+# Scales down each branch before it joins the shortcut. Otherwise 50 sums would grow without bound.
 BRANCH_GAMMA = 0.2
 
 
@@ -51,7 +51,7 @@ def main():
 
 
 class Network:
-    """Adds layers in order, draws their weights, and counts what they cost."""
+    """Adds layers in order, draws their weights, and counts parameters and multiply-adds."""
 
     def __init__(self, seed):
         self.random = np.random.default_rng(seed)
@@ -105,7 +105,7 @@ class Network:
         return self.relu(f"{name}_relu2", self.add("Add", f"{name}_plus", [start, value]))
 
     def convolution(self, name, value, channels, filters, size, kernel=1, stride=1, bias=False):
-        """He initialisation: what comes out deviates as much as what went in."""
+        """Draws the weights by He initialisation, so the output varies as much as the input."""
         fan_in = channels * kernel * kernel
         inputs = [value]
         inputs.append(self.weight(f"{name}_weight", self.normal((filters, channels, kernel, kernel), (2 / fan_in) ** 0.5)))
@@ -152,7 +152,7 @@ class Network:
 
 
 def measure(path, seed, runs):
-    """Finite logits at every batch size, and the median time an image takes on this machine's CPU."""
+    """Checks for finite logits at batch sizes 1 and 4, and prints the median time per image."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -160,7 +160,7 @@ def measure(path, seed, runs):
         images = np.random.default_rng(seed).standard_normal((batch, 3, SIZE, SIZE), np.float32)
         logits = session.run(None, {"data": images})[0]
         if logits.shape != (batch, CLASSES) or not np.isfinite(logits).all():
-            raise SystemExit(f"batch {batch}: expected finite logits [{batch}, {CLASSES}], got {logits}")
+            raise SystemExit(f"batch {batch}: expected finite logits [{batch}, {CLASSES}]; got {logits}")
         seconds = []
         for _ in range(runs):
             start = time.perf_counter()

@@ -1,4 +1,4 @@
-// A Scoreline service for a benchmark: Redis, one API and one worker, as processes.
+// Starts a Scoreline service for a benchmark: Redis, APIs and workers, each a process.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -9,11 +9,12 @@ import { ensureRedisServer, startRedis } from '../cli/redis.js';
 
 export type BenchService = Awaited<ReturnType<typeof startBenchService>>;
 
-/** Starts the processes and waits until they are ready; when one fails, the others are ended. */
+/** Resolves once every process is ready. When one fails to start, the others are ended. */
 export async function startBenchService(options: {
+  /** Names, separated by commas. */
   models: string;
   modelsDirectory: string;
-  /** A process for each; an API for each time it is named. */
+  /** One process per entry. One API and one worker unless given. */
   roles?: readonly ('api' | 'worker')[];
   /** Whose processes they are: this checkout's where no other is named. */
   build?: Build;

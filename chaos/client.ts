@@ -1,25 +1,26 @@
-// A client on a raw socket: HTTP/1.1 with keep-alive, one request at a time. Unlike a real client
-// it notices what comes after a complete response, which is an answer that was given twice.
+// An HTTP/1.1 client on a raw socket, with keep-alive and one request at a time. Unlike a real
+// client it notices bytes that arrive after a complete response: the service has answered twice.
 
 import { connect, type Socket } from 'node:net';
 
 export interface Response {
   readonly status: number;
+  /** The names are in lower case. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: string;
 }
 
 export type Outcome =
   | { readonly type: 'response'; readonly response: Response }
-  /** The connection could not be made. */
+  /** The client could not connect. */
   | { readonly type: 'unreachable'; readonly reason: string }
-  /** The connection has ended before the response was complete. */
+  /** The connection ended before the response was complete. */
   | { readonly type: 'closed'; readonly reason: string }
-  /** Nothing came in time. */
+  /** No complete response arrived in time. */
   | { readonly type: 'silence' };
 
 export interface Client {
-  /** Sends a request; connects first where there is no connection. Never rejects. */
+  /** Sends a request, and connects first if it has to. Never rejects. */
   ask(request: Buffer, withinMs: number): Promise<Outcome>;
   close(): void;
 }
@@ -64,8 +65,8 @@ export function makeClient(options: { port: number; onAnsweredTwice: () => void 
         settle?.({ type: 'closed', reason });
       };
       opening.on('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
-      opening.on('end', () => end('the server has ended the connection'));
-      opening.on('close', () => end('the server has closed the connection'));
+      opening.on('end', () => end('the server ended the connection'));
+      opening.on('close', () => end('the server closed the connection'));
     });
 
   return {
@@ -90,7 +91,7 @@ export function makeClient(options: { port: number; onAnsweredTwice: () => void 
   };
 }
 
-/** The response when it is complete, and how many bytes it takes. Responses have a Content-Length. */
+/** Returns the response if it is complete, and its length in bytes. Expects a Content-Length. */
 function decodeResponse(bytes: Buffer): { response: Response; bytes: number } | undefined {
   const headEnd = bytes.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;

@@ -1,15 +1,16 @@
-// What an answer must say: computed directly beforehand, without API, queue or workers.
+// Compares an answer with the expected one, which the harness computes beforehand by running the
+// model directly, without API, queue or workers.
 
 /** A label with its score. */
 export type Ranked = readonly [label: string, score: number];
 
-/** An answer's best labels, best first. */
+/** How many labels an answer has. They are the best ones, best first. */
 export const answeredCount = 3;
 
 /**
- * Undefined when the answer is the expected one, else what is wrong with it. `expected` holds more
- * labels than the answer, since the last digits depend on what else was in the batch, and two
- * labels of nearly the same score may then change places.
+ * Returns undefined if the answer is the expected one, and otherwise what is wrong with it.
+ * `expected` must hold more labels than the answer. The last digits of a score depend on the rest
+ * of the batch, so two labels with nearly the same score may swap places.
  */
 export function findDifference(
   expected: readonly Ranked[],
@@ -33,7 +34,7 @@ export function findDifference(
   return undefined;
 }
 
-/** Leaves out inputs whose answers could not be told from another one's. */
+/** Drops inputs whose answer is too close to that of an earlier input to tell the two apart. */
 export function keepDistinct<T extends { readonly expected: readonly Ranked[] }>(
   inputs: readonly T[],
   tolerance: number,

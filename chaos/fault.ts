@@ -1,9 +1,9 @@
-// Loaded into the workers before anything else, by NODE_OPTIONS=--import, so that the product needs
-// no doors for tests: a model that is run with a poisonous input crashes, throws or hangs.
+// Makes a model crash, throw or hang on a poisonous input. NODE_OPTIONS=--import loads this file
+// into the workers before anything else, so the product needs no test hooks.
 //
-// NODE_OPTIONS reaches threads and child processes too, so this works wherever the engine runs. The
-// class is taken from onnxruntime-common, which is plain JavaScript: processes that run no model do
-// not load the native library for it.
+// NODE_OPTIONS also reaches threads and child processes, so this works wherever the engine runs.
+// The patched class comes from onnxruntime-common, which is plain JavaScript. So processes that run
+// no model do not load the native library.
 
 import { openSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -26,9 +26,9 @@ InferenceSession.prototype.run = async function (this: Session, ...given: Parame
 } as typeof run;
 
 function suffer(poison: PoisonKind): void {
-  if (poison === 'throw') throw new Error('The poison has made the model throw.');
+  if (poison === 'throw') throw new Error('The poison made the model throw.');
   if (poison === 'crash') process.kill(process.pid, 'SIGSEGV');
-  // Blocked outside JavaScript, as a model that hangs is: neither `terminate` of the thread nor
-  // `exit` of the process ends that. Nobody ever writes to this pipe, so the open never returns.
+  // Block outside JavaScript, like a hanging model: neither `terminate` on the thread nor `exit` on
+  // the process can end that. Nobody ever writes to this pipe, so the open never returns.
   openSync(process.env.CHAOS_PIPE as string, 'r');
 }

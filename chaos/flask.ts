@@ -1,5 +1,6 @@
-// The reference's way as the target: Flask under gunicorn, which starts a worker again that was
-// killed. What the worker was doing is gone, and its client cannot know whether to ask again.
+// The target for comparison: the reference's way of serving, Flask under gunicorn. gunicorn
+// replaces a killed worker, but the worker's requests are lost, and their clients cannot know
+// whether it is safe to ask again.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,9 +20,10 @@ import type { Target } from './target.js';
 import { delay, waitUntil } from './wait.js';
 
 const name = 'faq-matcher';
-/** The packages may have to be installed, and the pipeline is trained. */
+/** Long enough to install the packages, if they are missing, and to train the pipeline. */
 const startsWithinMs = 600_000;
 
+/** Starts gunicorn on a free port. Rejects if it is not ready within ten minutes. */
 export async function startFlask(options: {
   directory: string;
   workers: number;
@@ -67,12 +69,14 @@ export async function startFlask(options: {
     await isReady(startsWithinMs);
   };
 
-  if (!(await isReady(startsWithinMs))) throw new Error(`See ${options.directory}/flask.log.`);
+  if (!(await isReady(startsWithinMs))) {
+    throw new Error(`Flask did not start; see ${options.directory}/flask.log.`);
+  }
   return {
     port,
     models: [name],
     inputsOf: () => inputs,
-    poison: () => Promise.reject(new Error('Flask is not poisoned: its model is another program.')),
+    poison: () => Promise.reject(new Error('Flask takes no poison: it does not use ONNX Runtime.')),
     formOf: () => referenceForm,
     faults: {
       kill: end('SIGKILL'),
@@ -95,7 +99,7 @@ export async function startFlask(options: {
   };
 }
 
-/** All questions, the best first; the pipeline computes in 64 bits, ours in 32. */
+/** The answer holds all questions, best first. The pipeline computes in 64 bits, ours in 32. */
 const referenceForm: AnswerForm = {
   tolerance: 1e-3,
   connectionLossIsRefusal: false,

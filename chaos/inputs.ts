@@ -1,5 +1,5 @@
-// What is sent, and what is expected: questions and photographs, scored directly in this process
-// before the service is even started.
+// Prepares the requests and their expected answers. The inputs are questions and photographs. This
+// process scores them directly, before the service starts.
 
 import sharp from 'sharp';
 import { toPixels } from '../api/kinds/image.js';
@@ -14,16 +14,19 @@ import { answeredCount, keepDistinct, type Ranked } from './expected.js';
 import { type PoisonKind, poisonColour, poisonText } from './poison.js';
 import type { Input } from './target.js';
 
-/** What else is in a batch may change the last digits of a score. */
+/** The rest of the batch may change the last digits of a score. */
 export const scoreTolerance = 1e-4;
-/** A poison may wait for as long as the service allows: it is tried several times. */
+/** Workers try a poison several times, so it gets the longest deadline that the service allows. */
 const poisonDeadlineMs = 30_000;
 const questionsMax = 400;
 const pixelsMax = 50_000_000;
 
 export type Encode = (model: Model, body: string | Buffer, withinMs: number) => Buffer;
 
-/** The inputs of a model whose answers differ from each other. */
+/**
+ * Returns inputs for a model, with their expected answers. The answers all differ, so a swapped one
+ * is noticed. Rejects if the model fails on an input.
+ */
 export async function prepareInputs(
   model: Model,
   deadlineMs: number,
@@ -40,7 +43,7 @@ export async function prepareInputs(
     const { results } = await scorer.score([item]);
     const result = results[0];
     if (!result || 'error' in result) {
-      throw new Error(`${model.name} does not score its input ${index}, without any fault yet.`);
+      throw new Error(`${model.name} fails on its input ${index}, before any fault.`);
     }
     const expected = mapScores(
       result.scores,
@@ -57,7 +60,7 @@ export async function prepareInputs(
   }));
 }
 
-/** A poison for a model, as a request. */
+/** Returns a request that makes the model misbehave. `tag` tells poisonous texts apart. */
 export async function preparePoison(model: Model, kind: PoisonKind, tag: string): Promise<Input> {
   const body =
     model.manifest.input.kind === 'text'
@@ -82,14 +85,16 @@ function readTexts(): string[] {
 }
 
 async function toItem({ manifest, labels }: Model, body: string | Buffer): Promise<ScorerItem> {
-  // More than an answer holds: see findDifference.
+  // findDifference needs more labels than an answer holds.
   const top = Math.min(labels.length, 2 * answeredCount);
   if (typeof body === 'string') return { text: body, top };
-  if (manifest.input.kind !== 'image') throw new Error('A photograph for a text model.');
+  if (manifest.input.kind !== 'image') {
+    throw new Error('Expected an image model for a photograph. This is a bug.');
+  }
   return { bytes: await toPixels(body, manifest.input, pixelsMax), top };
 }
 
-/** A label as the native contract words it. */
+/** Returns a class as the native route names it in `label`. */
 function labelOf({ manifest, labels }: Model, index: number): string {
   const label = labels[index];
   return String(manifest.output.kind === 'ranking' ? label?.id : label?.text);

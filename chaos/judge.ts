@@ -1,24 +1,26 @@
-// The judge: what became of a request. Strict: an outcome that no rule allows is a failure.
+// The judge decides what became of a request. It is strict: any outcome that no rule allows is a
+// failure.
 //
-//   right             200 with the expected answer
-//   refused           429 or 503 with Retry-After, 504 at the deadline, or a connection that was
-//                     not made or was closed: each while something was broken that explains it
-//   failed by design  a poison's own 500
+//   right             status 200 with the expected answer
+//   refused           429 or 503 with Retry-After; or, while a fault explains it, 504 at the
+//                     deadline or a connection that failed
+//   failed by design  a poison that got the 500 of its kind
 //   lost              an innocent request that ended in any other way
-//   wrong             another answer than the expected one, a poison with any other end than its
-//                     own, a refusal that does not say when to ask again
-//   hung              nothing within the deadline and five seconds more
+//   wrong             another answer than the expected one, a poison that ended in any other way,
+//                     or a refusal without Retry-After
+//   hung              no response within the deadline and another five seconds
 
 import type { Outcome, Response } from './client.js';
 import { findDifference, type Ranked } from './expected.js';
 import { type PoisonKind, poisonCodes } from './poison.js';
 import type { Timeline } from './timeline.js';
 
-/** What a request is expected to end with. */
+/** How a request should end. */
 export type Expectation =
   | { readonly expected: readonly Ranked[] }
   | { readonly poison: PoisonKind };
 
+/** A request that has ended. Its times are in ms, on the clock of the run. */
 export interface Sent {
   readonly model: string;
   readonly expectation: Expectation;
@@ -36,20 +38,21 @@ export type Verdict =
 
 export type Judge = (sent: Sent, outcome: Outcome) => Verdict;
 
-/** How a target words its answers. */
+/** How to read and compare the answers of a target. */
 export interface AnswerForm {
-  /** The best labels of a body with status 200; throws when it has another form. */
+  /** Returns the best labels in the body of a 200. Throws if the body has another form. */
   read(body: string): Ranked[];
+  /** How far a score may be from the expected one. */
   readonly tolerance: number;
-  /** Whether the service claims to answer what it has accepted before it restarts. */
+  /** Whether the service promises to answer all accepted requests before it restarts. */
   readonly connectionLossIsRefusal: boolean;
 }
 
-/** What went over the wire just before the process was told to end may not have been read by it. */
+/** A request sent this shortly before the SIGTERM may not have been read by the process. */
 const inTransitMs = 100;
-/** So many poisons at a time, one itself included, are answered within the deadline of each. */
+/** Up to this many poisons at a time, the judged one included, are answered by their deadlines. */
 const poisonsInTime = 2;
-/** How much earlier than asked for a deadline may be called exceeded. */
+/** A 504 may come this much before the deadline. */
 const earlyMs = 100;
 
 export function makeJudge(timeline: Timeline, formOf: (model: string) => AnswerForm): Judge {
@@ -66,8 +69,8 @@ export function makeJudge(timeline: Timeline, formOf: (model: string) => AnswerF
   };
 
   /**
-   * A connection fails while the API restarts. What it had accepted before it was told to end, it
-   * must still answer.
+   * Connections may fail while the API restarts. But the API must still answer every request it
+   * accepted before its SIGTERM.
    */
   function judgeConnection(
     sent: Sent,
@@ -107,8 +110,8 @@ export function makeJudge(timeline: Timeline, formOf: (model: string) => AnswerF
   }
 
   /**
-   * Not even a poison may use up its deadline by itself; but one may wait for others, since a worker
-   * tries them one after the other, each several times.
+   * A poison alone is no excuse for missing its deadline. It may wait for other poisons, though: a
+   * worker tries them one after the other, each several times.
    */
   function hasExcuse({ sentAt, endedAt, expectation }: Sent): boolean {
     const faults = timeline.during(sentAt, endedAt);

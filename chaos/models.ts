@@ -1,5 +1,5 @@
-// The models folder of a run: everything as it is, but no model may run for long, so that a run
-// that hangs is noticed within the time of the test.
+// Makes the models folder of a chaos run. The models are the originals, but with a short
+// `runMsMax`, so the workers notice a hanging model run within the time of the test.
 
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,6 +8,9 @@ import { packageDirectory } from '../shared/version.js';
 
 const runMsMax = 3000;
 
+/**
+ * Writes a models folder with the named models. Everything but the manifests is a symbolic link.
+ */
 export function copyModels(directory: string, names: readonly string[]): void {
   const original = path.join(packageDirectory(), 'models');
   mkdirSync(directory, { recursive: true });

@@ -1,12 +1,12 @@
-// Poison: inputs that make a model misbehave. The harness sends them; chaos/fault.ts, which is
-// loaded into the workers, knows them again in the tensor that a model is run with.
+// Poison: inputs that make a model misbehave. The harness sends them. The workers load
+// chaos/fault.ts, which recognises them in the input tensor of a model run.
 //
-// A poisonous text begins with a skull and the kind. A poisonous picture is all of one colour.
+// A poisonous text begins with a skull and the kind. A poisonous picture has one colour throughout.
 
 export const poisonKinds = ['crash', 'throw', 'hang'] as const;
 export type PoisonKind = (typeof poisonKinds)[number];
 
-/** What a poison's request must end with: status 500 and this code. */
+/** A poisonous request must end with status 500 and this code. */
 export const poisonCodes: Record<PoisonKind, string> = {
   crash: 'model_crashed',
   throw: 'model_failed',
@@ -21,7 +21,9 @@ export function poisonColour(kind: PoisonKind): { r: number; g: number; b: numbe
   return { r: 253, g: 1, b: 77 + poisonKinds.indexOf(kind) };
 }
 
-/** The poison in a tensor, if there is any. Pictures are [N, height, width, 3] of 8 bits. */
+/**
+ * Returns the first poison in a tensor, if any. Expects pictures as [N, height, width, 3], uint8.
+ */
 export function findPoison(tensor: {
   readonly type: string;
   readonly dims: readonly number[];
@@ -45,7 +47,7 @@ function findInPixels(pixels: Uint8Array, dims: readonly number[]): PoisonKind |
   const bytes = size.reduce((product, length) => product * length, 1);
   for (let picture = 0; picture < pictures; picture++) {
     const start = picture * bytes;
-    // The first pixel, the one in the middle, and the last.
+    // Look at the first pixel, the middle one and the last one.
     const places = [start, start + Math.floor(bytes / 6) * 3, start + bytes - 3];
     const kind = poisonKinds.find((candidate) => {
       const { r, g, b } = poisonColour(candidate);

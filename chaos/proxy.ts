@@ -1,5 +1,4 @@
-// A TCP proxy that can be cut: what stands between two programs when the network between them
-// fails.
+// A TCP proxy that can be cut. It simulates a failing network between two programs.
 
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Cut } from './schedule.js';
@@ -7,9 +6,10 @@ import type { Cut } from './schedule.js';
 export interface CuttableProxy {
   readonly port: number;
   /**
-   * Cuts every connection until the call that is returned. `refuse`: they end, and new ones are
-   * refused. `freeze`: nothing moves, as when packets vanish, and afterwards what was held back
-   * arrives late. `freeze-and-drop`: nothing moves, and afterwards they end.
+   * Cuts every connection. Call the returned function to mend the network.
+   * - `refuse`: the connections end, and new ones are refused.
+   * - `freeze`: no byte passes, as if packets vanish. After mending, the held bytes arrive late.
+   * - `freeze-and-drop`: no byte passes. After mending, the connections end.
    */
   cut(how: Cut): Promise<() => Promise<void>>;
   close(): Promise<void>;
@@ -20,6 +20,7 @@ interface Pair {
   readonly far: Socket;
 }
 
+/** Opens a proxy on a free port of 127.0.0.1 to another port there. */
 export async function openProxy(farPort: number): Promise<CuttableProxy> {
   const pairs = new Set<Pair>();
   let isFrozen = false;

@@ -1,10 +1,11 @@
-// Random numbers from a seed, so that a run can be repeated.
+// Random numbers from a seed. The same seed repeats a run.
 
+/** Returns the next random number, from 0 up to but not including 1. */
 export type Random = () => number;
 
 /**
- * Mulberry32: a generator with 32 bits of state, even enough for choosing victims and times. The
- * name gives each use a sequence of its own: a new kind of fault does not move the others.
+ * Makes a Mulberry32 generator. Its 32 bits of state are good enough for choosing victims and
+ * times. Each name has its own sequence, so a new kind of fault does not shift the others.
  */
 export function makeRandom(seed: number, name: string): Random {
   let state = seed | 0;
@@ -17,13 +18,14 @@ export function makeRandom(seed: number, name: string): Random {
   };
 }
 
-/** One of several; `at` is a random number from 0 to 1. */
+/** Picks one of several values; `at` is a random number from 0 to 1. Throws if there are none. */
 export function pick<T>(values: readonly T[], at: number): T {
   const value = values[Math.floor(at * values.length)];
-  if (value === undefined) throw new Error('Expected something to choose from. This is a bug.');
+  if (value === undefined) throw new Error('Expected a value to pick; got none. This is a bug.');
   return value;
 }
 
+/** Returns a shuffled copy. */
 export function shuffle<T>(values: readonly T[], random: Random): T[] {
   const shuffled = [...values];
   for (let last = shuffled.length - 1; last > 0; last--) {

@@ -1,4 +1,4 @@
-// A redis-server that is restarted on the same port with the data it had.
+// A redis-server that can restart on the same port with the same data.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,12 +9,14 @@ import { ensureRedisServer, findFreePort } from '../cli/redis.js';
 
 export interface RestartableRedis {
   readonly port: number;
-  /** For the harness, not through the proxy. */
+  /** The harness's own connection. It bypasses the proxy. */
   readonly client: Redis;
+  /** Ends the server with the signal. Resolves once it answers again. */
   restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   close(): Promise<void>;
 }
 
+/** Starts the server on a free port of 127.0.0.1, with its append-only file in the folder. */
 export async function openRedis(directory: string): Promise<RestartableRedis> {
   const program = ensureRedisServer((line) => process.stderr.write(`${line}\n`));
   const port = await findFreePort();

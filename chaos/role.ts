@@ -1,5 +1,5 @@
-// A role of the product as a process that is kept running: when it ends, for whatever reason, it is
-// started again, as Kubernetes would.
+// Keeps a process of the product running. When the process ends, for whatever reason, a new one
+// starts, as under Kubernetes.
 
 import type { ChildProcess } from 'node:child_process';
 import { openSync } from 'node:fs';
@@ -12,27 +12,33 @@ const restartDelayMs = 200;
 const endsWithinMs = 10_000;
 
 export interface Role {
+  /** The current process. */
   readonly pid: number;
+  /** Whether the current process has said it is ready. */
   readonly isReady: boolean;
-  /** Sends a signal to the process that runs now. False when it has ended already. */
+  /** Sends a signal to the current process. Returns false if it has already ended. */
   signal(signal: NodeJS.Signals): boolean;
-  /** Holds the process that runs now until the call that is returned. */
+  /** Suspends the current process. Call the returned function to resume it. */
   stop(): () => void;
-  /** Ends the process in order while the next one starts. Resolves when both are done. */
+  /**
+   * Sends SIGTERM to the current process and starts the next one right away. Resolves once the old
+   * one has exited and the new one is ready.
+   */
   replace(): Promise<void>;
-  /** Resolves when a process later than this one is ready, to whether that was in time. */
+  /** Waits until a successor of process `pid` is ready. Resolves to false after 60 s. */
   isReadyAgain(pid: number): Promise<boolean>;
-  /** Ends the process in order; resolves to whether it did so in time. */
+  /** Ends all processes, first with SIGTERM. Resolves to whether that sufficed within 10 s. */
   close(): Promise<boolean>;
 }
 
 const startsWithinMs = 60_000;
 
+/** Starts a role and restarts it 0.2 s after each exit, until `close`. */
 export function keepRunning(options: {
   role: 'api' | 'worker';
   environment: NodeJS.ProcessEnv;
   logFile: string;
-  /** A process has ended although nobody told it to. */
+  /** Called when a process ends that got no signal from here. */
   onUnexpectedEnd: (line: string) => void;
 }): Role {
   const { role, environment, logFile } = options;
@@ -54,7 +60,7 @@ export function keepRunning(options: {
     child.once('exit', (code, signal) => {
       alive.delete(child);
       if (!told.delete(child) && !isClosing) {
-        options.onUnexpectedEnd(`the ${role} ${child.pid} has ended by itself (${signal ?? code})`);
+        options.onUnexpectedEnd(`the ${role} ${child.pid} exited on its own (${signal ?? code})`);
       }
       if (child !== current || isClosing) return;
       isReady = false;

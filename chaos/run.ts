@@ -1,9 +1,9 @@
-// A run: clients that keep asking, faults that keep happening, and at the end the question whether
-// the service is well.
+// Runs the chaos: clients keep asking while faults keep happening. At the end the run checks
+// whether the service is well. It has three phases:
 //
-// Phases: *trouble* (load and faults, for the time or the number of requests asked for), *calm* (no
-// new faults; the load goes on until each model has answered after the last one), *afterwards* (no
-// load; each model is asked once more, and that must succeed at once).
+// - trouble: load and faults, for the given time or number of requests.
+// - calm: no new faults. The load goes on until each model has answered after the last fault.
+// - afterwards: no load. The run asks each model once more, and the answer must be right at once.
 
 import { type Client, makeClient } from './client.js';
 import { makeJudge, type Verdict } from './judge.js';
@@ -17,7 +17,7 @@ import { delay, waitUntil } from './wait.js';
 export interface RunOptions {
   readonly seed: number;
   readonly seconds: number;
-  /** Ends the trouble after so many requests instead of after the time. */
+  /** If set, the trouble ends after this many requests instead of after `seconds`. */
   readonly requests: number | undefined;
   readonly clients: number;
   readonly kinds: readonly FaultKind[];
@@ -25,19 +25,22 @@ export interface RunOptions {
   readonly say: (line: string) => void;
 }
 
-/** One request in five is a photograph. */
+/** One request in five goes to the second model and carries a photograph. */
 const secondModelShare = 0.2;
-/** How long after the deadline a response may still come. */
+/** A response may come this long after the deadline before it counts as hung. */
 const graceMs = 5000;
 const readyWithinMs = 60_000;
-/** Where so many are not answered yet, no further poison is sent: they would only wait for each other. */
+/** With this many poisons unanswered, no more are sent: they would only wait for each other. */
 const poisonsMax = 4;
-/** After the last fault is over. */
+/** Counts from the end of the last fault. */
 const recoversWithinMs = 10_000;
 const progressEveryMs = 15_000;
-/** A client thinks before it asks again; without this the machine has no time for the service. */
+/**
+ * A client pauses before it asks again. Without pauses, the machine has no time for the service.
+ */
 const thinkMsMax = 40;
 
+/** Runs all three phases and closes the target. */
 export async function run(target: Target, options: RunOptions): Promise<Summary> {
   const now = () => performance.now();
   const timeline = makeTimeline(target.models, now);
@@ -70,7 +73,7 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
     return verdict;
   };
 
-  /** Asks until the answer is not a refusal, or the run is over. */
+  /** Repeats a request as long as it is refused, until the run is calm. */
   const sendUntilAnswered = async (client: Client, input: Input, random: Random) => {
     while (!isCalm) {
       const verdict = await send(client, input);
@@ -141,7 +144,7 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
   for (const model of target.models) {
     const client = openClient();
     const verdict = await send(client, target.inputsOf(model)[0] as Input, false);
-    if (verdict.type !== 'right') tally.recordIllness(`${model} does not answer afterwards`);
+    if (verdict.type !== 'right') tally.recordIllness(`${model} does not answer after the run`);
     client.close();
   }
   for (const reason of await target.close()) tally.recordIllness(reason);

@@ -1,8 +1,9 @@
-// The schedule: which fault happens when, and to whom. It follows from the seed alone.
+// The schedule says which fault happens when, and to which process. It follows from the seed alone.
 //
-// Each kind has a period. In every period it happens once, at a random time, so that a run that is
-// longer than the longest period sees each kind; kills alone come at the end of their period, in
-// step. A victim is a number from 0 to 1, to be applied to whoever is there at the time.
+// Each kind of fault has a period, and happens once in every period at a random time. So a run that
+// is longer than the longest period sees each kind. Kills are regular instead: each comes at the
+// end of its period. A victim is a number from 0 to 1, which picks one of the processes that run
+// then.
 
 import type { PoisonKind } from './poison.js';
 import { makeRandom, pick, type Random, shuffle } from './random.js';
@@ -20,27 +21,32 @@ export const faultKinds = [
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
-/** Killing Redis may lose the last second by design (appendfsync everysec). */
+/**
+ * All but `redis-kill`: killing Redis may lose the last second by design (appendfsync everysec).
+ */
 export const defaultFaultKinds: readonly FaultKind[] = faultKinds.filter(
   (kind) => kind !== 'redis-kill',
 );
 
+/** Ways to cut a connection; see `CuttableProxy.cut`. */
 export const cuts = ['refuse', 'freeze', 'freeze-and-drop'] as const;
 export type Cut = (typeof cuts)[number];
 
 export interface Fault {
   readonly kind: FaultKind;
-  /** From the start of the run. */
+  /** Counts from the start of the run. */
   readonly atMs: number;
-  /** Who it happens to, from 0 to 1. */
+  /** Picks the process or the model, from 0 to 1. */
   readonly victim: number;
-  /** How long it lasts, where it does. */
+  /** How long a `stop` or a `redis-cut` lasts. */
   readonly forMs: number;
+  /** How a `redis-cut` cuts. */
   readonly cut: Cut;
+  /** What a `poison` does. */
   readonly poison: PoisonKind;
 }
 
-/** Rare enough that two workers, which need some seconds to start, can be there most of the time. */
+/** Rare enough that both workers, which take some seconds to start, are up most of the time. */
 const periodsMs: Record<Exclude<FaultKind, 'kill'>, number> = {
   term: 9000,
   stop: 10_000,
@@ -52,14 +58,14 @@ const periodsMs: Record<Exclude<FaultKind, 'kill'>, number> = {
   'hang-up': 300,
 };
 
-/** A hang holds a worker for as long as a run may take: one of eight. */
+/** Only one poison in eight hangs, because a hang holds a worker for all of `runMsMax`. */
 const poisonDeck: readonly PoisonKind[] = [
   ...['crash', 'crash', 'crash'],
   ...['throw', 'throw', 'throw', 'throw'],
   'hang',
 ] as PoisonKind[];
 
-/** Faults without end, in the order of their times. */
+/** Yields faults in the order of their times, without end. Throws if `kinds` is empty. */
 export function* makeSchedule(options: {
   seed: number;
   kinds: readonly FaultKind[];

@@ -1,5 +1,5 @@
-// Scoreline as the target: Redis behind a proxy that can be cut, one API, several workers, all as
-// processes that are started again when they end.
+// Scoreline as the target: one API, several workers, and Redis behind a proxy that can be cut. API
+// and workers are processes that restart when they end.
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -20,10 +20,13 @@ import { delay, waitUntil } from './wait.js';
 
 const names = ['faq-matcher', 'efficientnet-lite0'];
 const emptyWithinMs = 10_000;
-/** What an API process may use; it holds bodies and pixels of what is in flight. */
+/** The most memory an API process may use. It holds the bodies and pixels of requests in flight. */
 const apiBytesMax = 1_000_000_000;
 
-/** Starts everything in a folder; the children's output goes to files in it. */
+/**
+ * Starts everything in a folder, with the output of each child in a file there. Rejects if the
+ * service is not ready within 60 s.
+ */
 export async function startScoreline(options: {
   directory: string;
   workers: number;
@@ -62,10 +65,10 @@ export async function startScoreline(options: {
     faults: makeFaults({ api, workers, redis, proxy }),
     isReady,
     async findIllness() {
-      const left = models.map((model) => model.queue);
-      const reasons = await findLeftBehind(redis, left);
+      const queues = models.map((model) => model.queue);
+      const reasons = await findLeftBehind(redis, queues);
       if (watch.mostBytes() > apiBytesMax) {
-        reasons.push(`the API has used ${Math.round(watch.mostBytes() / 1e6)} MB`);
+        reasons.push(`the API used ${Math.round(watch.mostBytes() / 1e6)} MB of memory`);
       }
       return reasons;
     },
@@ -74,7 +77,7 @@ export async function startScoreline(options: {
       const inOrder = await Promise.all(roles.map((role) => role.close()));
       await proxy.close();
       await redis.close();
-      return inOrder.every(Boolean) ? [] : ['a process that had nothing to do did not end'];
+      return inOrder.every(Boolean) ? [] : ['an idle process did not exit after SIGTERM'];
     },
   };
 
@@ -144,7 +147,7 @@ function makeFaults(parts: {
   };
 }
 
-/** Runs one thing after the other. */
+/** Runs the given functions one after the other. */
 function makeQueue(): (run: () => Promise<void>) => Promise<void> {
   let last: Promise<void> = Promise.resolve();
   return (run) => {
@@ -153,7 +156,7 @@ function makeQueue(): (run: () => Promise<void>) => Promise<void> {
   };
 }
 
-/** The native contract's answers. No two of them have the same id. */
+/** Reads the answers of the native route, and checks that no two have the same id. */
 function makeNativeForm(): AnswerForm {
   const ids = new Set<string>();
   return {
@@ -180,7 +183,10 @@ async function isHealthy(port: number): Promise<boolean> {
   return answer?.status === 200;
 }
 
-/** Jobs that stay in the queue when nobody asks any more would keep workers alive for ever. */
+/**
+ * Waits up to 10 s for the queues to empty, and returns what is left. Jobs that stay in the queue
+ * after the load would keep workers alive for ever.
+ */
 async function findLeftBehind(redis: RestartableRedis, queues: readonly string[]) {
   const keys = queues.flatMap((queue) =>
     [
@@ -202,7 +208,7 @@ async function findLeftBehind(redis: RestartableRedis, queues: readonly string[]
   return count();
 }
 
-/** The most memory that an API process was seen to use. Only Linux tells. */
+/** Samples the memory of the API every half second and keeps the maximum. Works on Linux only. */
 function watchMemory(api: Role) {
   let most = 0;
   const timer = setInterval(() => {

@@ -1,12 +1,14 @@
-// The tally: counts every request under one outcome, keeps the evidence of failures, and words the
-// result.
+// The tally counts every request under one outcome, prints evidence of failures, and sums up the
+// run.
 
 import type { Refusal, Sent, Verdict } from './judge.js';
 import type { Timeline } from './timeline.js';
 
+/** The result of a run, as its last line of output says it in JSON. */
 export interface Summary {
   readonly seed: number;
   readonly seconds: number;
+  /** The sum of right, refused, failed_by_design, hung_up, lost, wrong and hung. */
   readonly sent: number;
   readonly right: number;
   readonly right_by_model: Readonly<Record<string, number>>;
@@ -20,33 +22,35 @@ export interface Summary {
   readonly faults: Readonly<Record<string, number>>;
   readonly slowest_recovery_ms: number;
   readonly slowest_recovery_ms_by_fault: Readonly<Record<string, number>>;
-  /** Of faults that stood alone. */
+  /** Only of faults that overlapped no other fault. */
   readonly slowest_lone_recovery_ms_by_fault: Readonly<Record<string, number>>;
-  /** How long a right answer took at most. */
+  /** The longest time to a right answer. */
   readonly slowest_answer_ms: number;
+  /** Whether the service passed all checks at the end and each model gave a right answer. */
   readonly well: boolean;
 }
 
 export interface Tally {
   /** Counts a request that has ended. */
   record(sent: Sent, verdict: Verdict): void;
+  /** Counts a request whose client hung up before the answer. */
   recordHangUp(): void;
-  /** A request that was counted already got a second answer. */
+  /** Counts a second answer to a request that `record` has counted. */
   recordAnsweredTwice(): void;
-  /** The service is not well, for a reason that no single request shows. */
+  /** Notes that the service is not well, for a reason that no single request shows. */
   recordIllness(reason: string): void;
   summarize(run: { seed: number; seconds: number }): Summary;
 }
 
-/** How many failures of one sort are told. */
+/** At most this many failures of one sort are printed. */
 const evidenceMax = 8;
-/** How many of the faults during a request are named. */
+/** Evidence names at most this many faults per request, the last ones. */
 const faultsNamedMax = 6;
 
 export function makeTally(options: {
   models: readonly string[];
   timeline: Timeline;
-  /** Where evidence is told. */
+  /** Prints a line of evidence. */
   say: (line: string) => void;
   now: () => number;
 }): Tally {
@@ -64,7 +68,7 @@ export function makeTally(options: {
     told.set(sort, times);
     const seconds = ((now() - startedAt) / 1000).toFixed(1);
     if (times <= evidenceMax) say(`${seconds} s  ${sort}: ${line}`);
-    if (times === evidenceMax) say(`${seconds} s  ${sort}: what follows is counted only`);
+    if (times === evidenceMax) say(`${seconds} s  ${sort}: further cases are only counted`);
   };
 
   const tellOfRequest = (sent: Sent, sort: string, reason: string) => {
@@ -103,7 +107,7 @@ export function makeTally(options: {
     },
     recordAnsweredTwice() {
       counts.answeredTwice++;
-      tell('ANSWERED TWICE', 'bytes came after a complete response');
+      tell('ANSWERED TWICE', 'bytes arrived after a complete response');
     },
     recordIllness(reason) {
       isIll = true;
@@ -138,13 +142,13 @@ export function makeTally(options: {
   };
 }
 
-/** Whether nothing went wrong. */
+/** Whether the run passed: nothing lost, wrong, answered twice or hung, and the service is well. */
 export function isPassed(summary: Summary): boolean {
   const { lost, wrong, answered_twice, hung, well } = summary;
   return lost + wrong + answered_twice + hung === 0 && well;
 }
 
-/** The summary as a table. */
+/** Returns the summary as a table for people. */
 export function formatSummary(summary: Summary): string {
   const list = (counts: Readonly<Record<string, number>>, unit = '') =>
     Object.entries(counts)

@@ -1,4 +1,4 @@
-// What is tested: a service with models, the requests it gets, and the faults it can suffer.
+// The target of a run: a service with models, the requests to send to it, and the faults to inject.
 
 import type { AnswerForm, Expectation } from './judge.js';
 import type { PoisonKind } from './poison.js';
@@ -15,17 +15,17 @@ export interface Input {
 export interface Target {
   readonly port: number;
   readonly models: readonly string[];
-  /** The inputs of one model, with the answers they should get. */
+  /** Returns the inputs of one model, each with its expected answer. */
   inputsOf(model: string): readonly Input[];
-  /** A poison for a model; `tag` makes it one of its kind. */
+  /** Returns a poison for a model. `tag` makes a poisonous text unique. */
   poison(kind: PoisonKind, model: string, tag: string): Promise<Input>;
   formOf(model: string): AnswerForm;
-  /** The faults beside those that clients make (poison and hang-up). */
+  /** The faults that the target injects. `poison` and `hang-up` come from the clients instead. */
   readonly faults: Partial<Record<FaultKind, (fault: Fault) => Promise<void>>>;
-  /** Resolves when every process is there and says it is ready, to whether that was in time. */
+  /** Waits until every process says it is ready. Resolves to false if the time runs out. */
   isReady(withinMs: number): Promise<boolean>;
-  /** What is not as it should be after the load has ended: reasons, or none. */
+  /** Checks the target after the load. Returns what is wrong with it, or an empty list. */
   findIllness(): Promise<string[]>;
-  /** Ends everything; returns what did not end in order. */
+  /** Stops everything. Returns what did not stop properly, or an empty list. */
   close(): Promise<string[]>;
 }

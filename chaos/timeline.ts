@@ -1,36 +1,38 @@
-// The timeline: what was broken, from when to when, and how long each model took to answer again.
+// The timeline records when each fault began and ended, and how long each model took to answer
+// again.
 
 import type { FaultKind } from './schedule.js';
 
+/** A fault that happened. Its times are in ms, on the clock of the run. */
 export interface Disturbance {
   readonly kind: FaultKind;
   readonly from: number;
-  /** Undefined as long as it lasts. */
+  /** Undefined as long as the fault lasts. */
   until: number | undefined;
 }
 
-/** What a fault leaves behind (connections that are made again, jobs that are taken over) ends within this. */
+/** After a fault, clients reconnect and workers take jobs over. Both are done within this time. */
 const aftermathMs = 2000;
 
 type SlowestMs = Partial<Record<FaultKind, number>>;
 
 export interface Timeline {
-  /** Notes that a fault begins; the call that is returned notes that it is over. */
+  /** Notes that a fault begins. Call the returned function when it is over. */
   begin(kind: FaultKind): () => void;
-  /** The faults that touch a span of time. */
+  /** Returns the faults that overlap a span of time, aftermath included. Hang-ups do not count. */
   during(from: number, until: number, kinds?: readonly FaultKind[]): Disturbance[];
-  /** Notes a right answer to a request that was sent then. */
+  /** Notes that a request sent at `sentAt` has just got its right answer. */
   answered(model: string, sentAt: number): void;
   /**
-   * The longest time from a fault to the first right answer of a model to a request that was sent
-   * after it, by the kind of fault.
+   * Returns the slowest recovery per kind of fault. A recovery lasts from the start of the fault to
+   * a model's first right answer to a request sent after that.
    */
   recoveries(): SlowestMs;
-  /** The same of the faults that stood alone: nothing else was broken shortly before or meanwhile. */
+  /** Like `recoveries`, but only for faults that no other fault overlapped. */
   loneRecoveries(): SlowestMs;
-  /** How often each kind of fault happened. */
+  /** Returns how often each kind of fault happened. */
   counts(): Partial<Record<FaultKind, number>>;
-  /** Whether each model has answered since the last fault. */
+  /** Whether each model has given a right answer to a request sent after the last fault. */
   isRecovered(): boolean;
 }
 
@@ -56,7 +58,7 @@ export function makeTimeline(models: readonly string[], now: () => number): Time
     begin(kind) {
       const disturbance: Disturbance = { kind, from: now(), until: undefined };
       disturbances.push(disturbance);
-      // A client that leaves breaks nothing that could recover.
+      // A client that hangs up breaks nothing, so there is no recovery to measure.
       if (kind !== 'hang-up') for (const waiting of unanswered.values()) waiting.push(disturbance);
       return () => {
         disturbance.until ??= now();

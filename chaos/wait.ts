@@ -1,10 +1,10 @@
-// Waiting, for a time or for a condition.
+// Waits for a time or for a condition.
 
 export { setTimeout as delay } from 'node:timers/promises';
 
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Resolves to whether the condition came to hold within the time. */
+/** Waits until the condition holds. Resolves to false if it does not hold within the time. */
 export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
   withinMs: number,

@@ -1,6 +1,6 @@
-// The first thing every npm script runs, in plain JavaScript, since nothing is installed yet:
-// checks Node, installs the dependencies when they are missing or old, builds, and hands over to
-// the command in dist/cli/.
+// Every npm script starts here. This file is plain JavaScript because nothing is installed yet. It
+// checks the Node version, installs missing or outdated dependencies, builds, and then runs the
+// command from dist/cli/.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -13,9 +13,9 @@ const [command = 'start'] = process.argv.slice(2);
 
 checkNode();
 if (dependenciesAreOld()) {
-  say('Installing the dependencies (once) …');
-  // Not `npm ci`, which refuses a lock file that does not name the builds of its optional packages
-  // for every platform there is. The versions are those of the lock file all the same.
+  say('Installing the npm packages (once) …');
+  // `npm ci` refuses a lock file that lacks the optional packages of some platform. `npm install`
+  // accepts it, and still takes the versions from the lock file.
   run('npm', ['install', '--no-save']);
 }
 removeLeftovers(path.join(root, 'dist'));
@@ -27,7 +27,7 @@ function checkNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major > 20 || (major === 20 && minor >= 19)) return;
   fail(
-    `Scoreline needs Node 20.19 or later; this is ${process.version}. Get a newer one from https://nodejs.org.`,
+    `Scoreline needs Node 20.19 or later; this is ${process.version}. Get a newer version from https://nodejs.org.`,
   );
 }
 
@@ -37,7 +37,7 @@ function dependenciesAreOld() {
   return statSync(path.join(root, 'package-lock.json')).mtimeMs > statSync(installed).mtimeMs;
 }
 
-/** Deletes what was built from files that are no longer there. */
+/** Deletes build output whose source file is gone. */
 function removeLeftovers(built) {
   for (const entry of existsSync(built) ? readdirSync(built, { recursive: true }) : []) {
     const source = path.join(root, entry.replace(/\.js(\.map)?$/, '.ts'));

@@ -2,9 +2,10 @@
 //                   [--faults KIND,KIND,…] [--kill-every-ms MS] [--deadline-ms MS]
 //                   [--target scoreline|flask] [--keep-logs]`
 //
-// A service under load while its parts are killed, stopped, cut off and poisoned. Ends with a table
-// and, as the last line, the same as JSON; fails when one request was lost, answered wrongly or
-// twice, or not at all, or when the service is not well afterwards.
+// Puts a service under load while it kills, stops, cuts off and poisons parts of it. At the end it
+// prints a table, and the same figures as one line of JSON. It exits with 1 if any request was
+// lost, answered wrongly, answered twice or never answered, or if the service is not well
+// afterwards.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -21,7 +22,7 @@ import { coerceError } from '../shared/errors.js';
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-chaos-'));
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  // What was started ends with the process, see chaos/role.ts.
+  // Exiting is enough: every child process dies with this one (see chaos/role.ts).
   process.on(signal, () => process.exit(1));
 }
 
@@ -82,11 +83,11 @@ function readNumber(name: string, value: string): number {
   throw new Error(`--${name}: expected a whole number above 0; got ${value}`);
 }
 
-function readKinds(value: string | undefined, otherwise: readonly FaultKind[]) {
-  if (value === undefined) return otherwise;
+function readKinds(value: string | undefined, defaults: readonly FaultKind[]) {
+  if (value === undefined) return defaults;
   return value.split(',').map((name) => {
     const kind = faultKinds.find((candidate) => candidate === name.trim());
     if (kind) return kind;
-    throw new Error(`--faults: expected kinds out of ${faultKinds.join(', ')}; got ${name}`);
+    throw new Error(`--faults: expected one or more of ${faultKinds.join(', ')}; got ${name}`);
   });
 }

@@ -1,4 +1,4 @@
-// The processes of a local run: API and workers as children that end with their parent.
+// Starts the API and the workers as child processes of a local run. They end with their parent.
 
 import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
 import path from 'node:path';
@@ -16,25 +16,29 @@ export interface Build {
 
 export interface Child {
   readonly pid: number;
-  /** What the process says once it is ready. Rejects with what it says when it ends before that. */
+  /**
+   * Resolves to the report of the child once it is ready; the API's holds its `port`. Rejects with
+   * the ScorelineError `configuration_invalid` when the child reports a failure or exits first.
+   */
   readonly ready: Promise<Readonly<Record<string, unknown>>>;
   /** The exit code, or the signal that ended the process. */
   readonly exited: Promise<number | NodeJS.Signals>;
-  /** What it prints, where that is read rather than passed on. */
+  /** Standard output, if `spawnChild` was asked to pipe it. */
   readonly output: Readable | null;
   kill(signal: NodeJS.Signals): void;
-  /** Asks the process to end in order, and waits until it has. */
+  /** Sends SIGTERM and waits until the process has exited. */
   close(): Promise<void>;
 }
 
 /**
- * Megabytes that V8 lets gather before it collects: new objects, and all of them (docs/design.md, 14).
- * Not where NODE_OPTIONS has such sizes: somebody has little memory.
+ * Sizes in megabytes: how much V8 allocates before it collects new objects, and before it collects
+ * the whole heap. docs/design.md, decision 14, says why.
  */
 export const v8Arguments = ['--max-semi-space-size=64', '--initial-old-space-size=256'];
 
 export const thisBuild: Build = { root: packageDirectory(), v8Arguments };
 
+/** Forks a role. Leaves V8's sizes alone if NODE_OPTIONS sets some: the machine may be small. */
 export function forkRole(
   role: 'api' | 'worker',
   options: { env: NodeJS.ProcessEnv; stdio: StdioOptions },
@@ -43,13 +47,13 @@ export function forkRole(
   return fork(path.join(build.root, 'dist', role, 'main.js'), [], {
     ...options,
     execArgv: /-space-size/.test(options.env.NODE_OPTIONS ?? '') ? [] : [...build.v8Arguments],
-    // A process group of its own: Ctrl-C reaches the parent alone, which then ends its children in
-    // order, API first and Redis last.
+    // The child gets its own process group, so Ctrl-C reaches only the parent. The parent then ends
+    // its children in order: the API first, Redis last.
     detached: true,
   });
 }
 
-/** Starts a role as a child process. */
+/** Starts a role as a child process. Its standard error goes to ours. */
 export function spawnChild(
   role: 'api' | 'worker',
   environment: NodeJS.ProcessEnv,
@@ -87,7 +91,7 @@ function waitUntilReady(child: ChildProcess, role: string): Promise<Record<strin
       else fail(message.detail);
     });
     child.once('exit', (code, signal) =>
-      fail(`The ${role} ended at its start (${signal ?? code}).`),
+      fail(`The ${role} exited before it was ready (${signal ?? code}).`),
     );
   });
 }

@@ -1,5 +1,5 @@
-// Downloads a file that is known by size and SHA-256: resumes what was cut, tries mirrors in
-// order, and puts nothing in place that was not checked.
+// Downloads a file whose size and SHA-256 are known. It resumes interrupted downloads, tries the
+// mirrors in order, and puts the file in place only after checking it.
 
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
@@ -8,20 +8,25 @@ import { pipeline } from 'node:stream/promises';
 import { coerceError, ScorelineError } from '../shared/errors.js';
 
 export interface Download {
+  /** The mirrors, in the order to try them. */
   readonly urls: readonly string[];
+  /** The path of the finished file. The unfinished one is beside it and ends in `.part`. */
   readonly file: string;
+  /** The expected size. */
   readonly bytes: number;
+  /** The expected SHA-256, in hexadecimal. */
   readonly sha256: string;
-  /** Called with the bytes that are there, as they come. */
+  /** Gets the bytes downloaded so far, including those of earlier attempts. */
   readonly onProgress: (bytesDone: number) => void;
+  /** Gets the reason for each further attempt or mirror. */
   readonly onRetry: (reason: string) => void;
 }
 
 const attemptsPerUrl = 4;
-/** A connection that brings nothing for this long counts as cut. */
+/** A connection that delivers nothing for this long counts as broken. */
 const stallMs = 30_000;
 
-/** @throws ScorelineError `download_failed`, with what each mirror did */
+/** @throws ScorelineError `download_failed` if every mirror fails; it says how each one did */
 export async function download(options: Download): Promise<void> {
   const part = `${options.file}.part`;
   const failures: string[] = [];
@@ -36,11 +41,11 @@ export async function download(options: Download): Promise<void> {
   }
   throw new ScorelineError(
     'download_failed',
-    `Expected to get ${options.file} from one of ${options.urls.length} addresses; none gave it. Check the connection and run the command again: it goes on where it stopped.\n  ${failures.join('\n  ')}`,
+    `Expected ${options.file} from one of ${options.urls.length} addresses; none delivered it. Check the connection and run the command again: it resumes where it stopped.\n  ${failures.join('\n  ')}`,
   );
 }
 
-/** Undefined when the part is complete and right, else why not. */
+/** Returns undefined once the part is complete and correct, and otherwise the reason it is not. */
 async function downloadFrom(
   url: string,
   part: string,
@@ -52,24 +57,24 @@ async function downloadFrom(
       if (sizeOf(part) > options.bytes) rmSync(part);
       const from = sizeOf(part);
       if (from < options.bytes) await append(url, part, options);
-      const came = await sha256Of(part);
-      if (came === options.sha256) return undefined;
+      const sha256 = await sha256Of(part);
+      if (sha256 === options.sha256) return undefined;
       rmSync(part);
-      failure = `expected the SHA-256 ${options.sha256}; got ${came}`;
-      // What was there before may have been wrong: once more, from the beginning.
+      failure = `expected the SHA-256 ${options.sha256}; got ${sha256}`;
       if (from === 0) return failure;
+      // The part that an earlier run left may have been wrong, so start again from the beginning.
       options.onRetry(`${failure}; starting again`);
     } catch (thrown) {
       failure = reasonOf(coerceError(thrown));
       if (isFinal(thrown) || attempt === attemptsPerUrl) return failure;
-      options.onRetry(`${failure}; going on from ${sizeOf(part)} bytes`);
+      options.onRetry(`${failure}; resuming after ${sizeOf(part)} bytes`);
       await new Promise((resolve) => setTimeout(resolve, 100 * 4 ** (attempt - 1)));
     }
   }
   return failure;
 }
 
-/** The server has answered, and asking again would not help. */
+/** The server has answered, and another attempt would not help. */
 class RefusedError extends Error {}
 
 function isFinal(thrown: unknown): boolean {
@@ -77,7 +82,7 @@ function isFinal(thrown: unknown): boolean {
   return thrown instanceof RefusedError || /^(ENOTFOUND|ECONNREFUSED)$/.test(cause?.code ?? '');
 }
 
-/** Fetches what is missing and appends it; starts again where the server cannot resume. */
+/** Appends the missing bytes to the part. Starts again if the server cannot resume. */
 async function append(url: string, part: string, options: Download): Promise<void> {
   const from = sizeOf(part);
   const abort = new AbortController();
@@ -89,15 +94,15 @@ async function append(url: string, part: string, options: Download): Promise<voi
     });
     if (!response.ok || !response.body) {
       await response.body?.cancel();
-      throw new RefusedError(`the server answers ${response.status} ${response.statusText}`.trim());
+      throw new RefusedError(
+        `the server answered ${response.status} ${response.statusText}`.trim(),
+      );
     }
     const resumed = response.status === 206;
     const total = totalOf(response);
     if (total !== undefined && total !== options.bytes) {
       await response.body.cancel();
-      throw new RefusedError(
-        `expected a file of ${options.bytes} bytes; the one there has ${total}`,
-      );
+      throw new RefusedError(`expected a file of ${options.bytes} bytes; got one of ${total}`);
     }
     let done = resumed ? from : 0;
     const body = Readable.fromWeb(response.body as import('node:stream/web').ReadableStream);
@@ -106,7 +111,7 @@ async function append(url: string, part: string, options: Download): Promise<voi
       stalled = setTimeout(() => abort.abort(), stallMs);
       done += chunk.length;
       if (done > options.bytes)
-        body.destroy(new RefusedError('the file there is larger than expected'));
+        body.destroy(new RefusedError(`expected a file of ${options.bytes} bytes; got more`));
       options.onProgress(done);
     });
     await pipeline(body, createWriteStream(part, { flags: resumed ? 'a' : 'w' }));
@@ -117,7 +122,7 @@ async function append(url: string, part: string, options: Download): Promise<voi
   }
 }
 
-/** The size of the whole file, where the server tells. */
+/** The size of the whole file, if the server says it. */
 function totalOf(response: Response): number | undefined {
   const text =
     response.status === 206
@@ -127,7 +132,7 @@ function totalOf(response: Response): number | undefined {
   return text && !isEncoded ? Number(text) : undefined;
 }
 
-/** The SHA-256 of a file, in hexadecimal. */
+/** Returns the SHA-256 of a file in hexadecimal. Reads it as a stream. */
 export async function sha256Of(file: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(file), hash);
@@ -139,7 +144,7 @@ function sizeOf(file: string): number {
 }
 
 function reasonOf(error: Error): string {
-  if (error.name === 'AbortError') return `nothing came for ${stallMs / 1000} s`;
+  if (error.name === 'AbortError') return `no data for ${stallMs / 1000} s`;
   const cause = error.cause as NodeJS.ErrnoException | undefined;
   return cause?.code ? `${error.message} (${cause.code})` : error.message;
 }

@@ -56,13 +56,13 @@ function list(): void {
 async function pull(model: Model): Promise<void> {
   const { source } = model.manifest;
   if (existsSync(model.file) && (await sha256Of(model.file)) === source.sha256) {
-    say(`${model.name}: ${model.file} is there already, and right.`);
+    say(`${model.name}: ${model.file} is already there, and its SHA-256 matches.`);
     return;
   }
   if (source.urls.length === 0) {
     throw new ScorelineError(
       'download_failed',
-      `${model.name}: expected addresses in source.urls of its manifest; there are none, since the file comes with the repository.`,
+      `${model.name}: expected addresses in source.urls of its manifest; got none. The file comes with the repository.`,
     );
   }
   const bar = new SingleBar(
@@ -86,7 +86,7 @@ async function pull(model: Model): Promise<void> {
   } finally {
     bar.stop();
   }
-  say(`${model.name}: ${model.file} is in place; size and SHA-256 are right.`);
+  say(`${model.name}: ${model.file} is in place; its size and SHA-256 match.`);
 }
 
 async function checkAll(name: string | undefined): Promise<void> {
@@ -95,11 +95,11 @@ async function checkAll(name: string | undefined): Promise<void> {
   for (const model of models) await check(model);
 }
 
-/** Every step says what it found; the first that fails ends the check. */
+/** Prints one line per step. The first step that fails ends the check with an error. */
 async function check(model: Model): Promise<void> {
   const { source, example } = model.manifest;
   say(`${model.name}@${model.version}`);
-  say(`  manifest   right, ${model.labels.length} classes`);
+  say(`  manifest   valid, ${model.labels.length} classes`);
 
   if (!existsSync(model.file)) throw fileMissing(model);
   const { size } = statSync(model.file);
@@ -110,11 +110,11 @@ async function check(model: Model): Promise<void> {
       `${model.file}: expected ${source.bytes} bytes with SHA-256 ${source.sha256}; got ${size} bytes with ${sha256}`,
     );
   }
-  say(`  file       ${size} bytes, SHA-256 right`);
+  say(`  file       ${size} bytes, SHA-256 matches`);
 
   const scorer = await openScorer(model, makeLogger({ role: 'check', level: 'silent' }));
   try {
-    say('  shapes     inputs and outputs fit, in batches of 1 and of the largest size');
+    say('  shapes     inputs and outputs fit, at the smallest and the largest batch');
     const item = await exampleItem(model);
     const { results } = await scorer.score([item]);
     const result = results[0];

@@ -1,5 +1,8 @@
-// Runs a Python script with the packages of a requirements file, in a virtual environment of the
-// project's own that is made when it is first needed: python.mjs REQUIREMENTS SCRIPT [ARGUMENT …]
+// Runs a Python script with the packages of a requirements file:
+//
+//   node cli/python.mjs REQUIREMENTS SCRIPT [ARGUMENT …]
+//
+// Each requirements file gets its own virtual environment, in data/python/. The first run makes it.
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -18,7 +21,7 @@ const { status, signal } = spawnSync(python, [path.resolve(root, script), ...par
 });
 process.exit(status ?? (signal ? 130 : 1));
 
-/** The Python of an environment that holds exactly what the file names. */
+/** Returns the Python of an environment that holds exactly the packages in the file. */
 function ensureEnvironment(file) {
   const digest = createHash('sha256').update(readAll(file)).digest('hex').slice(0, 12);
   const environment = path.join(root, 'data/python', digest);
@@ -26,8 +29,12 @@ function ensureEnvironment(file) {
   const program = path.join(environment, 'bin/python');
   if (existsSync(done)) return program;
   const base = ['python3.11', 'python3'].find(isPython311);
-  if (!base) fail('Training needs Python 3.11 with venv: sudo apt-get install python3.11-venv');
-  process.stderr.write(`Installing the Python packages of ${path.relative(root, file)} (once) …\n`);
+  if (!base) {
+    fail('Expected Python 3.11 with venv; found none. Try: sudo apt-get install python3.11-venv');
+  }
+  process.stderr.write(
+    `Installing the Python packages from ${path.relative(root, file)} (once) …\n`,
+  );
   rmSync(environment, { recursive: true, force: true });
   mkdirSync(path.dirname(environment), { recursive: true });
   run(base, ['-m', 'venv', environment]);
@@ -36,7 +43,7 @@ function ensureEnvironment(file) {
   return program;
 }
 
-/** A requirements file with those it refers to. */
+/** Returns the text of a requirements file and of the files it includes with `-r`. */
 function readAll(file) {
   const text = readFileSync(file, 'utf8');
   const others = [...text.matchAll(/^-r (.+)$/gm)].map(([, name]) => name);

@@ -1,5 +1,5 @@
-// Stands between `npm start` and its Redis. Redis itself would outlive a parent that was killed;
-// the guard notices, lets the API and the workers finish, and ends Redis after them.
+// Stands between `npm start` and its Redis. If `npm start` is killed, Redis alone would keep
+// running. The guard notices, lets the API and the workers finish, and then stops Redis.
 
 import { spawn } from 'node:child_process';
 import process from 'node:process';

@@ -1,4 +1,5 @@
-// A Redis of our own, for local runs: found or installed, started as a child, ended with us.
+// A private Redis for local runs. This file finds or installs redis-server and starts it as a child
+// process, which ends with ours.
 
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,12 +11,14 @@ import { ScorelineError } from '../shared/errors.js';
 
 export interface LocalRedis {
   readonly url: string;
+  /** Stops the server and waits until it has exited. Its data stays. */
   close(): Promise<void>;
 }
 
 /**
- * The path of a redis-server: the one on the PATH, or Debian's, installed when that is allowed.
- * @throws ScorelineError `configuration_invalid`, saying how to get one
+ * Returns the path of a redis-server. Looks on the PATH; if there is none, installs Debian's when
+ * the process runs as root and has apt-get.
+ * @throws ScorelineError `configuration_invalid`, which says how to install it
  */
 export function ensureRedisServer(say: (line: string) => void): string {
   const found = findOnPath('redis-server');
@@ -39,11 +42,15 @@ export function ensureRedisServer(say: (line: string) => void): string {
     process.platform === 'darwin' ? 'brew install redis' : 'sudo apt-get install redis-server';
   throw new ScorelineError(
     'configuration_invalid',
-    `Scoreline needs Redis: install it (${how}), or set REDIS_URL to one that runs.`,
+    `Scoreline needs Redis. Install it (${how}), or set REDIS_URL to a running one.`,
   );
 }
 
-/** Starts a Redis that keeps its data in a folder, on a port nobody uses. */
+/**
+ * Starts a Redis on a free port of 127.0.0.1. Keeps its data in a folder, with an append-only file.
+ * @throws ScorelineError `configuration_invalid` if a Redis already runs on this folder, or if the
+ *   server does not start
+ */
 export async function startRedis(options: {
   server: string;
   directory: string;
@@ -80,7 +87,7 @@ async function closeGuard(guard: ChildProcess, exited: Promise<void>, portFile: 
   rmSync(portFile, { force: true });
 }
 
-/** Two servers that append to the same file would destroy it. */
+/** Two servers that append to the same file would corrupt it. */
 async function refuseSecondStart(portFile: string, directory: string): Promise<void> {
   if (!existsSync(portFile)) return;
   const port = Number(readFileSync(portFile, 'utf8'));
@@ -97,7 +104,7 @@ async function refuseSecondStart(portFile: string, directory: string): Promise<v
     if (running === path.resolve(directory)) {
       throw new ScorelineError(
         'configuration_invalid',
-        `Scoreline runs here already: a Redis on port ${port} uses ${directory}. End that one first, or set REDIS_URL.`,
+        `Scoreline is already running here: a Redis on port ${port} uses ${directory}. Stop it first, or set REDIS_URL.`,
       );
     }
   } catch (error) {
@@ -120,7 +127,7 @@ async function waitForPing(url: string, exited: Promise<void>, directory: string
     if (gone) {
       throw new ScorelineError(
         'configuration_invalid',
-        `redis-server did not start; ${path.join(directory, 'redis.log')} says why.`,
+        `redis-server did not start. ${path.join(directory, 'redis.log')} says why.`,
       );
     }
   } finally {
@@ -128,6 +135,7 @@ async function waitForPing(url: string, exited: Promise<void>, directory: string
   }
 }
 
+/** Returns a TCP port of 127.0.0.1 that is free now. Another process may still take it. */
 export async function findFreePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
@@ -136,7 +144,9 @@ export async function findFreePort(): Promise<number> {
   });
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('No port. This is a bug.');
+  if (address === null || typeof address === 'string') {
+    throw new Error('The server has no port. This is a bug.');
+  }
   return address.port;
 }
 

@@ -1,5 +1,5 @@
-// `npm start`: Redis (unless REDIS_URL names one), the API and the workers, as one thing that is
-// started with one command and ended with Ctrl-C.
+// `npm start`: starts Redis (unless REDIS_URL names one), the API and the workers with one command.
+// Ctrl-C stops all of them.
 
 import path from 'node:path';
 import process from 'node:process';
@@ -16,7 +16,7 @@ interface Closable {
 
 const root = packageDirectory();
 const restartDelayMs = 1000;
-/** What was started, in the order in which it is ended: what the API has accepted is still answered. */
+/** In the order of shutdown. The API goes first: it still answers the requests it has accepted. */
 const started = {
   api: new Set<Closable>(),
   worker: new Set<Closable>(),
@@ -50,7 +50,7 @@ async function start(): Promise<void> {
   });
 
   if (process.env.REDIS_URL) {
-    say('  Redis   as REDIS_URL says');
+    say('  Redis   from REDIS_URL');
   } else {
     const directory = path.resolve(root, process.env.DATA_DIR ?? 'data', 'redis');
     const redis = await startRedis({ server: ensureRedisServer(say), directory });
@@ -71,10 +71,10 @@ async function start(): Promise<void> {
   const address = `http://${host}:${report?.port}`;
   say(`  API     ${address}\n\nTry it, in another terminal:\n`);
   for (const model of models) say(`${curlLine(address, model)}\n`);
-  say('Ctrl-C ends everything.');
+  say('Press Ctrl-C to stop everything.');
 }
 
-/** Starts a role; when it dies later without having been asked to, starts it again. */
+/** Starts a role. If the process later exits on its own, starts it again after a second. */
 async function supervise(role: 'api' | 'worker', environment: NodeJS.ProcessEnv): Promise<Child> {
   const child = spawnChild(role, environment);
   started[role].add(child);
@@ -83,7 +83,7 @@ async function supervise(role: 'api' | 'worker', environment: NodeJS.ProcessEnv)
   void child.exited.then(async () => {
     let again: Child | undefined;
     while (!ending && !again) {
-      say(`The ${role} has ended unexpectedly; starting it again.`);
+      say(`The ${role} exited unexpectedly. Restarting it.`);
       await new Promise((resolve) => setTimeout(resolve, restartDelayMs));
       if (!ending) again = await supervise(role, environment).catch(() => undefined);
     }
@@ -94,14 +94,14 @@ async function supervise(role: 'api' | 'worker', environment: NodeJS.ProcessEnv)
 async function end(exitCode: number): Promise<void> {
   if (ending) return;
   ending = true;
-  say('\nEnding …');
+  say('\nStopping …');
   for (const closables of Object.values(started)) {
     await Promise.allSettled([...closables].map((closable) => closable.close()));
   }
   process.exit(exitCode);
 }
 
-/** When npm or the shell that started us is killed, nobody tells us; our parent changes. */
+/** No signal arrives if npm or the shell above us is killed, but our parent process changes. */
 function watchParent(): void {
   const parent = process.ppid;
   setInterval(() => {
@@ -115,7 +115,7 @@ function readWorkerCount(): number {
   throw new Error(`WORKERS: expected a whole number from 0 to 64; got ${process.env.WORKERS}`);
 }
 
-/** A command that works when it is pasted, from any folder. */
+/** Returns a command to paste into a shell. It works from any folder. */
 function curlLine(address: string, model: Model): string {
   const { input, example } = model.manifest;
   if (input.kind === 'text') {

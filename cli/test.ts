@@ -1,4 +1,4 @@
-// `npm test`: every test. Parameters go to vitest, as in `npm test -- --reporter=verbose batcher`.
+// `npm test` runs every test. Arguments go to vitest: `npm test -- --reporter=verbose batcher`.
 
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';

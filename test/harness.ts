@@ -1,5 +1,5 @@
-// What tests share: a real Redis, a real API, real workers. Everything that is started is ended
-// with the test, and nothing waits for time where it can wait for a condition.
+// Shared by the tests: a real Redis, a real API and real workers. A test ends everything it starts,
+// and waits for conditions instead of times.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -19,15 +19,17 @@ export const root = packageDirectory();
 export interface TestRedis {
   readonly url: string;
   readonly client: Redis;
-  /** Ends the server, as a restart would; `start` brings it back with its data. */
+  /** Ends the server, with SIGTERM unless told otherwise. Its data stays. */
   stop(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts the server again with its data. */
   start(): Promise<void>;
-  /** Brings it back without its data. */
+  /** Starts the server again without its data. */
   startEmpty(): Promise<void>;
+  /** Kills the server and deletes its data. */
   close(): Promise<void>;
 }
 
-/** A redis-server of the test's own, with an append-only file in a temporary folder. */
+/** Starts a private redis-server with an append-only file in a temporary folder. */
 export async function openRedis(options: { parameters?: string[] } = {}): Promise<TestRedis> {
   const server = ensureRedisServer(() => {});
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-redis-'));
@@ -81,7 +83,7 @@ export async function openRedis(options: { parameters?: string[] } = {}): Promis
   };
 }
 
-/** A line of a process's log. */
+/** One line in the log of a process. */
 export interface LogLine {
   readonly pid: number;
   readonly level: number;
@@ -93,14 +95,14 @@ export interface Service {
   readonly url: string;
   readonly api: Child;
   readonly workers: Child[];
-  /** One more worker; resolves when it is ready. */
+  /** Starts one more worker. Resolves once it is ready. */
   addWorker(): Promise<Child>;
-  /** What API and workers have logged, at LOG_LEVEL (`error` unless the environment says more). */
+  /** The log of the API and the workers so far. LOG_LEVEL is `error` unless the test sets it. */
   readonly log: readonly LogLine[];
   close(): Promise<void>;
 }
 
-/** An API and workers as processes, on a port of their own. */
+/** Starts an API and workers as processes. The API takes a free port. */
 export async function startService(options: {
   redisUrl: string;
   models?: string;
@@ -131,7 +133,7 @@ export async function startService(options: {
   };
 }
 
-/** A role as a process; the lines of its log are added to `log`. */
+/** Starts a role as a process, and appends the lines of its log to `log`. */
 export function startProcess(
   role: 'api' | 'worker',
   environment: NodeJS.ProcessEnv,
@@ -145,6 +147,7 @@ export function startProcess(
   return child;
 }
 
+/** Returns the environment of an API or a worker under test. */
 export function serviceEnvironment(options: {
   redisUrl: string;
   models?: string;
@@ -161,20 +164,20 @@ export function serviceEnvironment(options: {
   };
 }
 
-/** Resolves when the condition holds; fails after the time, saying what it waited for. */
+/** Waits until the condition holds. Throws when the time is over, and says what did not happen. */
 export async function waitUntil(
   what: string,
   condition: () => boolean | Promise<boolean>,
   withinMs = 20_000,
 ): Promise<void> {
   if (await holdsWithin(condition, withinMs)) return;
-  throw new Error(`Waited ${withinMs} ms in vain until ${what}.`);
+  throw new Error(`Timed out after ${withinMs} ms, waiting until ${what}.`);
 }
 
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every form.
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of any form.
   readonly body: any;
 }
 

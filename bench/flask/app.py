@@ -1,7 +1,7 @@
-"""The reference's way of serving: Flask, and the scikit-learn pipeline called in the request.
+"""The reference's way of serving: Flask calls the scikit-learn pipeline inside the request.
 
-The pipeline is trained once, before gunicorn forks (`--preload`). Same corpus, same pipeline, same
-answer as `POST /score` of Scoreline: all questions with their probabilities, the best first.
+The process trains the pipeline once, before gunicorn forks (`--preload`). Corpus, pipeline and
+answer are those of Scoreline's `POST /score`: all questions with their probabilities, best first.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Starts gunicorn with the reference's application: serve.py PORT WORKERS"""
+"""Runs the reference's application under gunicorn: serve.py PORT WORKERS"""
 
 import os
 import sys

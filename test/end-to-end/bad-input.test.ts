@@ -45,7 +45,7 @@ afterAll(async () => {
   await redis?.close();
 });
 
-// Whatever came before, the service goes on.
+// After every test, the service must still answer good requests.
 afterEach(async () => {
   const [picture, question] = await Promise.all([
     send(image, cat, { 'content-type': 'image/jpeg' }),
@@ -55,7 +55,7 @@ afterEach(async () => {
   expect(question).toMatchObject({ status: 200, body: { result: expect.any(Array) } });
 });
 
-describe('a body that is no JSON', () => {
+describe('a body that is not JSON', () => {
   it.each(['', '{"input": "How', '{input: 1}', '\u0000', 'How do I sort an array?'])(
     'is refused on every route: %j',
     async (body) => {
@@ -66,12 +66,12 @@ describe('a body that is no JSON', () => {
     },
   );
 
-  it('is refused when its charset is not known', async () => {
+  it('is refused when its charset is unknown', async () => {
     const type = { 'content-type': 'application/json; charset=klingon' };
     expectProblem(await send('/score', '{"input":"x"}', type), 415, 'unsupported_media_type');
   });
 
-  it('is refused when it is compressed in an unknown way, or not as it says', async () => {
+  it('is refused when its compression is unknown, or not what the header says', async () => {
     const json = { 'content-type': 'application/json' };
     const unknown = await send('/score', '{"input":"x"}', { ...json, 'content-encoding': 'lzma' });
     expectProblem(unknown, 415, 'unsupported_media_type');
@@ -82,7 +82,7 @@ describe('a body that is no JSON', () => {
 
 describe('a content type that is not accepted', () => {
   it.each(['/score', image, text])(
-    'is refused on %s, and named with those that are',
+    'is refused on %s; the error names it and the accepted ones',
     async (path) => {
       const xml = await send(path, '<input/>', { 'content-type': 'application/xml' });
       expectProblem(xml, 415, 'unsupported_media_type');
@@ -114,7 +114,7 @@ describe('an input of the wrong form', () => {
     null,
     5,
     'How do I sort an array?',
-  ])('is missing on every route: %j', async (body) => {
+  ])('counts as missing on every route: %j', async (body) => {
     for (const path of ['/score', image, text]) {
       expectProblem(await post(service.url + path, body), 400, 'input_missing');
     }
@@ -140,7 +140,7 @@ describe('an input of the wrong form', () => {
     },
   );
 
-  it('is refused when it holds no text, or too much', async () => {
+  it('is refused when its text is blank or too long', async () => {
     for (const path of ['/score', text]) {
       for (const input of ['', ' \n ']) {
         expectProblem(await post(service.url + path, { input }), 400, 'input_missing');
@@ -150,13 +150,13 @@ describe('an input of the wrong form', () => {
     }
   });
 
-  it('is refused when it holds no image', async () => {
+  it('is refused when it is an object without an image', async () => {
     for (const path of ['/score', image]) {
       expectProblem(await post(service.url + path, { input: {} }), 400, 'input_missing');
     }
   });
 
-  it('is refused when a text is not UTF-8', async () => {
+  it('is refused when its text is not UTF-8', async () => {
     const answer = await send(text, Buffer.from([0x48, 0xff, 0xfe]), {
       'content-type': 'text/plain',
     });
@@ -166,7 +166,7 @@ describe('an input of the wrong form', () => {
 
 describe('an image that cannot be used', () => {
   it.each(['What is this?', '***', catBase64.slice(0, 4001)])(
-    'is refused when it is no base64: %.20s',
+    'is refused when it is not base64: %.20s',
     async (value) => {
       for (const path of ['/score', image]) {
         const answer = await post(service.url + path, { input: { cat: value } });
@@ -183,7 +183,7 @@ describe('an image that cannot be used', () => {
     ['is a compressed SVG', gzipSync(svg), 400, 'image_unreadable'],
     ['claims to have 60000 × 60000 pixels', claim(60_000), 413, 'image_too_large'],
     ['has more pixels than are allowed', overPixels, 413, 'image_too_large'],
-  ])('is refused in every way of sending when it %s', async (_what, bytes, status, code) => {
+  ])('is refused however it is sent when it %s', async (_what, bytes, status, code) => {
     const base64 = Buffer.from(bytes).toString('base64');
     const answers = await Promise.all([
       post(`${service.url}/score`, { input: { cat: base64 } }),
@@ -196,7 +196,7 @@ describe('an image that cannot be used', () => {
     for (const answer of answers) expectProblem(answer, status, code);
   });
 
-  it('is named when it is one of several', async () => {
+  it('is named in the error when it is one of several', async () => {
     const input = { good: catBase64, bad: cat.subarray(0, 5000).toString('base64') };
     const answer = await post(`${service.url}/score`, { input });
     expectProblem(answer, 400, 'image_unreadable');
@@ -219,7 +219,7 @@ describe('too many inputs', () => {
     expectProblem(await sendForm(text, [], { input: ['x', 'y'] }), 400, 'input_invalid');
   });
 
-  it('are refused, however many files a form has', async () => {
+  it('are refused when a form has three files', async () => {
     expectProblem(await sendForm(image, [cat, cat, cat]), 400, 'too_many_inputs');
   });
 });
@@ -271,7 +271,7 @@ describe('a body over the limit', () => {
     ['JSON on the native route', image, 'application/json'],
     ['an image', image, 'image/png'],
     ['a text', text, 'text/plain'],
-  ])('is refused, with a length and without: %s', async (_what, path, type) => {
+  ])('is refused with a Content-Length and without: %s', async (_what, path, type) => {
     const headers = { 'content-type': type };
     const withLength = await send(path, large, headers);
     expectProblem(withLength, 413, 'body_too_large');
@@ -287,7 +287,7 @@ describe('a body over the limit', () => {
   it.each([
     ['gzip', gzipSync],
     ['deflate', deflateSync],
-  ] as const)('is refused when it is small but unpacks to more: %s', async (encoding, pack) => {
+  ] as const)('is refused when only its unpacked size is over: %s', async (encoding, pack) => {
     const bomb = pack(Buffer.alloc(50_000_000, ' '));
     expect(bomb.length).toBeLessThan(bodyBytesMax);
     for (const [path, type] of [
@@ -300,15 +300,15 @@ describe('a body over the limit', () => {
     }
   });
 
-  it('is taken at the limit', async () => {
+  it('is accepted when it is exactly at the limit', async () => {
     const body = JSON.stringify({ input: 'How do I sort an array?' }).padEnd(bodyBytesMax);
     const answer = await send('/score', body, { 'content-type': 'application/json' });
     expect(answer.status).toBe(200);
   });
 });
 
-describe('an address that is none', () => {
-  it('names the models there are when another is asked for', async () => {
+describe('a wrong address', () => {
+  it('with an unknown model gets an error that names the known ones', async () => {
     for (const name of ['resnet', 'constructor', '__proto__', 'a'.repeat(2000)]) {
       const native = await post(`${service.url}/v1/models/${name}/score`, { input: 'x' });
       const reference = await post(`${service.url}/score?model=${name}`, { input: 'x' });
@@ -320,7 +320,7 @@ describe('an address that is none', () => {
     }
   });
 
-  it('names the version there is when another is asked for', async () => {
+  it('with an unknown version gets an error that names the known one', async () => {
     const path = '/v1/models/efficientnet-lite0/versions/99/score';
     const answer = await post(service.url + path, { input: catBase64 });
     expectProblem(answer, 404, 'model_not_found');
@@ -333,14 +333,14 @@ describe('an address that is none', () => {
     ['POST', '/v1/models/efficientnet-lite0'],
     ['GET', '/v1/models/efficientnet-lite0/nothing'],
     ['GET', `/${'a'.repeat(3000)}`],
-  ])('is answered with those there are: %s %.50s', async (method, path) => {
+  ])('gets an error that names the right ones: %s %.50s', async (method, path) => {
     const answer = await ask(service.url + path, { method });
     expectProblem(answer, 404, 'not_found');
     expect(answer.body.detail).toContain('POST /score');
   });
 
   it.each(['/v1/models/%E0%A4%A/score', '/v1/models/efficientnet-lite0/versions/%ff/score', '/%'])(
-    'is refused when it is encoded wrongly: %s',
+    'is refused when its encoding is invalid: %s',
     async (path) => {
       const answer = await ask(service.url + path, { method: 'POST' });
       expect([400, 404]).toContain(answer.status);
@@ -355,14 +355,14 @@ describe('an address that is none', () => {
     ['GET', image],
     ['PATCH', image],
     ['POST', '/v1/models'],
-  ])('takes another method: %s %s', async (method, path) => {
+  ])('with the wrong method gets 405: %s %s', async (method, path) => {
     const answer = await ask(service.url + path, { method });
     expectProblem(answer, 405, 'method_not_allowed');
     expect(answer.headers.get('allow')).toBeTruthy();
   });
 });
 
-describe('a parameter that is wrong', () => {
+describe('a wrong parameter', () => {
   it.each(['soon', '-1', '0', '', 'NaN', 'Infinity', '1e400', '1,5'])(
     'is refused as a deadline: %j',
     async (value) => {
@@ -415,8 +415,8 @@ describe('a parameter that is wrong', () => {
   );
 });
 
-describe('a deadline that is too short to be met', () => {
-  it('is answered with 504, wherever it stands', async () => {
+describe('a deadline that is too short to meet', () => {
+  it('gets 504, wherever the request states it', async () => {
     const answers = await Promise.all([
       post(`${service.url}/score?deadlineMs=1`, { input: { cat: catBase64 } }),
       post(`${service.url}/score`, { input: { cat: catBase64 }, deadlineMs: 1 }),
@@ -429,7 +429,7 @@ describe('a deadline that is too short to be met', () => {
 });
 
 describe('a connection', () => {
-  it('that the client drops half way disturbs nobody', async () => {
+  it('that the client drops halfway disturbs nobody else', async () => {
     for (const [path, type] of [
       ['/score', 'application/json'],
       [image, 'image/jpeg'],
@@ -446,7 +446,7 @@ describe('a connection', () => {
     }
   });
 
-  it('with a request that is no HTTP gets 400 and is closed', async () => {
+  it('that does not speak HTTP gets 400 and is closed', async () => {
     const socket = connect({ port: Number(new URL(service.url).port), host: '127.0.0.1' });
     let came = '';
     let closed = false;
@@ -497,7 +497,7 @@ function sendForm(
   return ask(service.url + path, { method: 'POST', body: form });
 }
 
-/** A problem document that is written for the caller: no stack, no path, no library's words. */
+/** Expects a problem document written for the caller: no stack, no path, no library's words. */
 function expectProblem(answer: Answer, status: number, code?: string): void {
   expect(answer).toMatchObject({ status, ...(code && { body: { code } }) });
   expect(answer.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
@@ -511,7 +511,7 @@ function expectProblem(answer: Answer, status: number, code?: string): void {
   );
 }
 
-/** A PNG of a few bytes that says it has so many pixels a side. */
+/** Returns a PNG of a few bytes whose header claims this many pixels per side. */
 function claim(side: number): Buffer {
   const header = Buffer.alloc(33);
   Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex').copy(header);

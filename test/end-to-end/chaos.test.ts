@@ -13,7 +13,7 @@ import { makeTimeline } from '../../chaos/timeline.js';
 import { root, waitUntil } from '../harness.js';
 
 describe('chaos', () => {
-  test('no request is lost, wrong, answered twice or hung, whatever happens', async () => {
+  test('loses no request, and answers none wrongly, twice or never', async () => {
     const { exitCode, summary, said } = await runChaos(
       ...['--seconds', '20', '--seed', '7', '--clients', '8', '--kill-every-ms', '4000'],
     );
@@ -30,20 +30,21 @@ describe('chaos', () => {
     expect(summary.failed_by_design).toBeGreaterThan(0);
     expect(summary.hung_up).toBeGreaterThan(0);
     for (const count of Object.values(summary.right_by_model)) expect(count).toBeGreaterThan(0);
-    // Longer than any fault with the start of a worker, and shorter than SHUTDOWN_MS.
+    // The limit is longer than any fault plus the start of a worker. It is shorter than the API's
+    // SHUTDOWN_MS.
     expect(summary.slowest_recovery_ms, said).toBeLessThan(25_000);
   }, 300_000);
 });
 
 describe('the chaos harness', () => {
-  test('repeats its faults from a seed', () => {
+  test('draws the same faults from the same seed', () => {
     expect(takeFaults(7)).toEqual(takeFaults(7));
     expect(takeFaults(7)).not.toEqual(takeFaults(8));
     const times = takeFaults(7).map((fault) => fault.atMs);
     expect(times).toEqual([...times].sort((a, b) => a - b));
   });
 
-  test('finds an answer that was meant for another request', () => {
+  test('counts an answer to another request as wrong', () => {
     const { record, summarize } = makeBench();
     record({ expected: cat }, answer(cat));
     expect(summarize()).toMatchObject({ right: 1, wrong: 0 });
@@ -52,7 +53,7 @@ describe('the chaos harness', () => {
     expect(isPassed(summarize())).toBe(false);
   });
 
-  test('lets scores differ in their last digits, and neighbours change places by them', () => {
+  test('tolerates different last digits of scores, and neighbours that swap places', () => {
     const { record, summarize } = makeBench();
     const close: Ranked[] = [
       ['a', 0.5],
@@ -79,7 +80,7 @@ describe('the chaos harness', () => {
     expect(summarize()).toMatchObject({ right: 1, wrong: 1 });
   });
 
-  test('excuses a refusal, and only with a reason', () => {
+  test('excuses a refusal only if there is a reason for it', () => {
     const { record, summarize, timeline } = makeBench();
     record({ expected: cat }, problem(429, 'overloaded', { 'retry-after': '1' }));
     record({ expected: cat }, problem(429, 'overloaded'));
@@ -91,19 +92,19 @@ describe('the chaos harness', () => {
     record({ expected: cat }, problem(504, 'deadline_exceeded'));
     record({ expected: cat }, { type: 'unreachable', reason: 'ECONNREFUSED' });
     expect(summarize()).toMatchObject({ refused: { '504': 1, connection: 1 }, lost: 2 });
-    // Accepted well before the restart, so it had to be answered.
+    // The API accepted this one well before the restart, so it had to answer.
     record({ expected: cat }, { type: 'closed', reason: 'ECONNRESET' });
     expect(summarize()).toMatchObject({ refused: { connection: 1 }, lost: 3 });
   });
 
-  test('counts errors of innocent inputs as lost, and silence as hung', () => {
+  test('counts an error for an innocent input as lost, and silence as hung', () => {
     const { record, summarize } = makeBench();
     record({ expected: cat }, problem(500, 'model_crashed'));
     record({ expected: cat }, { type: 'silence' });
     expect(summarize()).toMatchObject({ lost: 1, hung: 1 });
   });
 
-  test('expects a poison to fail in its own way', () => {
+  test('expects each poison to fail with the code of its kind', () => {
     const { record, summarize } = makeBench();
     record({ poison: 'crash' }, problem(500, 'model_crashed'));
     record({ poison: 'throw' }, problem(500, 'model_failed'));
@@ -113,7 +114,7 @@ describe('the chaos harness', () => {
     expect(summarize()).toMatchObject({ failed_by_design: 2, wrong: 2 });
   });
 
-  test('lets a poison wait for others, but not for itself', () => {
+  test('excuses a late poison only if it waited for other poisons', () => {
     const { record, summarize, timeline } = makeBench();
     const late = problem(504, 'deadline_exceeded');
     timeline.begin('poison');
@@ -125,7 +126,7 @@ describe('the chaos harness', () => {
     expect(summarize()).toMatchObject({ refused: { '504': 1 }, lost: 1 });
   });
 
-  test.each(['at once', 'later'])('notices a second response that comes %s', async (when) => {
+  test.each(['at once', 'later'])('notices a second response that arrives %s', async (when) => {
     const response = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}';
     const server = createServer((socket) => {
       socket.on('data', () => {
@@ -142,7 +143,7 @@ describe('the chaos harness', () => {
       type: 'response',
       response: { status: 200, body: '{}' },
     });
-    await waitUntil('it is noticed', () => summarize().answered_twice === 1);
+    await waitUntil('the second response counts', () => summarize().answered_twice === 1);
     expect(isPassed(summarize())).toBe(false);
     client.close();
     server.close();
@@ -160,7 +161,7 @@ const dog: Ranked[] = [
   ['fox', 0.01],
 ];
 
-/** A judge and a tally with one model, at a time that stands still. */
+/** Makes a judge and a tally for one model, with a clock that stands still. */
 function makeBench() {
   const now = () => 100_000;
   const timeline = makeTimeline(['m'], now);

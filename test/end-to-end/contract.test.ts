@@ -43,8 +43,8 @@ beforeAll(async () => {
   redis = await openRedis();
   service = await startService({
     redisUrl: redis.url,
-    // A request that is aborted while it connects leaves a connection without one, for which the
-    // API waits when it closes.
+    // A client that aborts while connecting leaves a connection without a request. The API waits
+    // for it when it shuts down, so keep that short.
     environment: { SHUTDOWN_MS: '2000' },
   });
 });
@@ -55,7 +55,7 @@ afterAll(async () => {
 });
 
 describe('POST /score with a question', () => {
-  it('answers all known questions, the likeliest first, and the time it took', async () => {
+  it('answers all known questions, likeliest first, and the time it took', async () => {
     const { status, body } = await post(`${service.url}/score`, { input: asked.question });
     expect(status).toBe(200);
     expect(Object.keys(body)).toEqual(['result']);
@@ -72,7 +72,7 @@ describe('POST /score with a question', () => {
     expectDescending(ranking.map(([, , score]) => score));
   });
 
-  it('chooses the model that is named', async () => {
+  it('uses the model named in the query', async () => {
     const url = `${service.url}/score?model=faq-matcher`;
     const { body } = await post(url, { input: asked.question });
     expect(body.result[0]).toHaveLength(questions.length);
@@ -87,7 +87,7 @@ describe('POST /score with images', () => {
     ['as a data URL', `data:image/jpeg;base64,${catBase64}`],
     ['as a data URL in literal quotes', `"data:image/jpeg;base64,${catBase64}"`],
     ['with line breaks', catBase64.replaceAll(/(.{76})/g, '$1\n')],
-  ])('answers the best three classes with their ids, the base64 %s', async (_what, base64) => {
+  ])('answers the best three classes with their ids for base64 %s', async (_what, base64) => {
     const { status, body } = await post(`${service.url}/score`, { input: { cat: base64 } });
     expect(status).toBe(200);
     expect(Object.keys(body)).toEqual(['result']);
@@ -101,7 +101,7 @@ describe('POST /score with images', () => {
     expectDescending(classes.cat.map(([, score]: [string, number]) => score));
   });
 
-  it('answers several by their names, whatever these are', async () => {
+  it('answers several images by their names, whatever the names are', async () => {
     const files = {
       'cat.jpg': 'siamese-cat.jpg',
       '1': 'coffee.png',
@@ -125,7 +125,7 @@ describe('POST /score with images', () => {
     }
   });
 
-  it('chooses the model that is named, also for base64 alone', async () => {
+  it('uses the model named in the query, even for a bare base64 string', async () => {
     const url = `${service.url}/score?model=efficientnet-lite0`;
     const { status, body } = await post(url, { input: catBase64 });
     expect(status).toBe(200);
@@ -134,7 +134,7 @@ describe('POST /score with images', () => {
     });
   });
 
-  it('takes the content type with a charset', async () => {
+  it('accepts a content type with a charset', async () => {
     const answer = await post(
       `${service.url}/score`,
       { input: { cat: catBase64 } },
@@ -145,7 +145,7 @@ describe('POST /score with images', () => {
 });
 
 describe('a client of the reference', () => {
-  it('is told that the service is healthy, and its version', async () => {
+  it('gets "Healthy" from / and the version from /version', async () => {
     const health = await ask(`${service.url}/`);
     expect(health).toMatchObject({ status: 200, body: 'Healthy' });
     expect(health.headers.get('content-type')).toMatch(/^text\/plain/);
@@ -166,7 +166,7 @@ describe('POST /v1/models/{model}/score with an image', () => {
     ['raw bytes of no type', (url) => sendBytes(url, cat, 'application/octet-stream')],
   ];
 
-  it.each(ways)('answers its classes: %s', async (_what, send) => {
+  it.each(ways)('answers the best classes: %s', async (_what, send) => {
     for (const route of [`${image}/score`, `${image}/versions/1/score`]) {
       const answer = await send(service.url + route);
       expect(answer.status).toBe(200);
@@ -198,7 +198,7 @@ describe('POST /v1/models/{model}/score with an image', () => {
     }
   });
 
-  it('gives every request an id of its own', async () => {
+  it('gives every request its own id', async () => {
     const answers = await Promise.all(
       Array.from({ length: 5 }, () => sendBytes(`${service.url}${image}/score`, cat, 'image/jpeg')),
     );
@@ -228,7 +228,7 @@ describe('POST /v1/models/{model}/score with a text', () => {
     });
   });
 
-  it('understands text of every script, and quotes and line breaks', async () => {
+  it('accepts text in any script, with quotes and line breaks', async () => {
     for (const input of ['Как сравнить объекты?', '日本語の文字列', '"a"\n\'b\'\t\\ {} 🦊']) {
       const { status, body } = await post(`${service.url}${text}/score`, { input });
       expect(status).toBe(200);
@@ -238,7 +238,7 @@ describe('POST /v1/models/{model}/score with a text', () => {
 });
 
 describe('the service', () => {
-  it('lists its models with their form and their live workers', async () => {
+  it('lists its models with their inputs, outputs and live workers', async () => {
     const { status, body } = await ask(`${service.url}/v1/models`);
     expect(status).toBe(200);
     expect(body.models).toHaveLength(2);
@@ -262,11 +262,11 @@ describe('the service', () => {
         workers: 1,
       }),
     );
-    // Where the files are is nobody's business.
+    // The list must not reveal where the files are.
     expect(JSON.stringify(body)).not.toContain(root);
   });
 
-  it('says that it lives and that it is ready', async () => {
+  it('says that it is live and ready', async () => {
     expect(await ask(`${service.url}/v2/health/live`)).toMatchObject({ status: 200 });
     expect(await ask(`${service.url}/v2/health/ready`)).toMatchObject({ status: 200 });
   });
@@ -275,11 +275,11 @@ describe('the service', () => {
 describe('many requests at once', () => {
   const count = 64;
 
-  it('each get their own answer, and share batches', async () => {
+  it('each get their own answer, although they share batches', async () => {
     const pictures = await makePictures(count);
     const alone: Answer[] = [];
     for (const picture of pictures) alone.push(await scorePicture(picture));
-    // They are different, so that an answer to another one would be noticed.
+    // All scores differ, so a swapped answer would be noticed.
     expect(new Set(alone.map(({ body }) => body.predictions[0].score)).size).toBe(count);
 
     const together = await Promise.all(pictures.map((picture) => scorePicture(picture)));
@@ -295,7 +295,7 @@ describe('many requests at once', () => {
     expect(Math.max(...sizes)).toBeLessThanOrEqual(16);
   });
 
-  it('of both kinds do not get into each other', async () => {
+  it('get the right answers when images and texts are mixed', async () => {
     const answers = await Promise.all(
       Array.from({ length: 40 }, (_, at) =>
         at % 2 === 0
@@ -311,7 +311,7 @@ describe('many requests at once', () => {
     }
   });
 
-  it('are not disturbed by clients that hang up', async () => {
+  it('are answered while other clients hang up', async () => {
     const staying = Array.from({ length: 20 }, () => scorePicture(cat));
     const leaving = Array.from({ length: 60 }, () => {
       const abort = new AbortController();
@@ -338,11 +338,11 @@ describe('many requests at once', () => {
   });
 });
 
-describe('a service whose parts come and go', () => {
+describe('a service whose processes come and go', () => {
   const prefix = 'coming-and-going';
   const waiting = `${prefix}:${readEfficientNet().queue}:wait`;
 
-  it('keeps a request until there is a worker, and goes on when the API starts again', async () => {
+  it('keeps a request until a worker comes, and survives a restart of the API', async () => {
     const port = await findFreePort();
     const url = `http://127.0.0.1:${port}`;
     const environment = serviceEnvironment({
@@ -380,7 +380,7 @@ describe('a service whose parts come and go', () => {
     } finally {
       await Promise.all(children.map((child) => child.close()));
     }
-    // Who has ended in order says so.
+    // Processes that exit cleanly remove their entries in Redis.
     const keys = makeKeys(prefix);
     expect(await redis.client.zcard(keys.workers(readEfficientNet().queue))).toBe(0);
     expect(await redis.client.keys(`${prefix}:replies:*`)).toEqual([]);
@@ -422,7 +422,7 @@ function sendForm(url: string, parts: Record<string, string | Blob>): Promise<An
   return ask(url, { method: 'POST', body: form });
 }
 
-/** Different parts of a few photographs. */
+/** Returns different sections of a few photographs. */
 async function makePictures(count: number): Promise<Buffer[]> {
   const names = ['china.jpg', 'coffee.png', 'rocket.jpg', 'grace-hopper.jpg'];
   return Promise.all(

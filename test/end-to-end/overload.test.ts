@@ -19,7 +19,7 @@ let service: Service;
 let waiting: Promise<unknown>;
 const abort = new AbortController();
 
-// There is one permit and no worker, so that whoever has the permit keeps it.
+// There is one permit and no worker, so the first request keeps the permit.
 beforeAll(async () => {
   redis = await openRedis();
   service = await startService({
@@ -48,8 +48,8 @@ afterAll(async () => {
   await redis?.close();
 });
 
-describe('a request for which there is no permit', () => {
-  it('gets 429, with the time after which to ask again', async () => {
+describe('a request without a permit', () => {
+  it('gets 429 with a Retry-After', async () => {
     const { status, headers, body } = await post(`${service.url}${score}`, { input: 'Why?' });
     expect(status).toBe(429);
     expect(body.code).toBe('overloaded');
@@ -57,7 +57,7 @@ describe('a request for which there is no permit', () => {
   });
 
   it.each([score, `${score}?top=2`, '/score', '/score?model=faq-matcher'])(
-    'is refused before its body has come, and the connection goes on: POST %s',
+    'is refused before its body arrives, and keeps its connection: POST %s',
     async (path) => {
       const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
       const read = makeReader(socket);
@@ -66,7 +66,7 @@ describe('a request for which there is no permit', () => {
         `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${bodyBytes}\r\n\r\n{`,
       );
       expect(await read()).toMatch(/^HTTP\/1.1 429 /);
-      // A client that is still sending may do so to the end.
+      // The client may still send the rest of its body.
       socket.write(Buffer.alloc(bodyBytes - 1, 'x'));
       socket.write('GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n');
       expect(await read()).toMatch(/^HTTP\/1.1 200 /);
@@ -75,7 +75,7 @@ describe('a request for which there is no permit', () => {
   );
 });
 
-/** Reads one answer at a time; all of them have a Content-Length. */
+/** Returns a function that reads the next answer. Expects a Content-Length on every answer. */
 function makeReader(socket: Socket): () => Promise<string> {
   let text = '';
   socket.on('data', (chunk) => {
@@ -83,7 +83,7 @@ function makeReader(socket: Socket): () => Promise<string> {
   });
   return async () => {
     let answer: string | undefined;
-    await waitUntil('an answer has come', () => {
+    await waitUntil('an answer arrives', () => {
       const bodyAt = text.indexOf('\r\n\r\n') + 4;
       const length = Number(/^content-length: (\d+)/im.exec(text)?.[1]);
       if (bodyAt < 4 || text.length < bodyAt + length) return false;

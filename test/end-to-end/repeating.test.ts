@@ -1,4 +1,4 @@
-// Requests that are sent again with the same Idempotency-Key.
+// Tests requests that a client repeats with the same Idempotency-Key.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -34,12 +34,12 @@ interface RunningApi {
 }
 
 interface RunningWorker {
-  /** Items that the model has scored, by the lines of the log. */
+  /** Returns how many items the model has scored so far, according to the log. */
   scored(): number;
   kill(): Promise<void>;
 }
 
-/** Processes with a prefix of their own in the Redis of the file, so that tests do not meet. */
+/** Processes that share this file's Redis but have their own prefix, so tests do not interfere. */
 interface Site {
   readonly prefix: string;
   startApi(changes?: NodeJS.ProcessEnv): Promise<RunningApi>;
@@ -81,7 +81,7 @@ function openSite(models = 'faq-matcher'): Site {
     processes.push(child);
     const ready = Promise.race([
       once(child, 'message'),
-      once(child, 'exit').then(() => Promise.reject(new Error(`The ${role} has ended.`))),
+      once(child, 'exit').then(() => Promise.reject(new Error(`The ${role} exited.`))),
     ]);
     ready.catch(() => {});
     const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
@@ -118,7 +118,7 @@ async function kill(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** A site that ends with the test. */
+/** Opens a site that closes at the end of the test. */
 function openOwnSite(models?: string): Site {
   const site = openSite(models);
   onTestFinished(() => site.close());
@@ -130,8 +130,8 @@ const askWithKey = (url: string, key: string, body: object = { input }) =>
 
 const replayed = (answer: Answer) => answer.headers.get('idempotency-replayed');
 
-describe('the same key twice', () => {
-  test('has the same answer, the second marked as replayed, and costs no model time', async () => {
+describe('a key that is used again', () => {
+  test('gets the same answer, marked as replayed, and costs no model time', async () => {
     const before = worker.scored();
     const first = await askWithKey(api + text, 'twice');
     expect(first.status).toBe(200);
@@ -146,7 +146,7 @@ describe('the same key twice', () => {
     expect(worker.scored()).toBe(before + 1);
   });
 
-  test('by way of the reference contract, with several images', async () => {
+  test('gets the same answer from POST /score with several images', async () => {
     const before = worker.scored();
     const images = { cat: cat.toString('base64'), cup: coffee.toString('base64') };
     const first = await askWithKey(`${api}/score`, 'images', { input: images });
@@ -159,7 +159,7 @@ describe('the same key twice', () => {
     expect(worker.scored()).toBe(before + 2);
   });
 
-  test('scores again only what has no result, where some have one', async () => {
+  test('causes scoring only for inputs without a kept result', async () => {
     const site = openOwnSite('efficientnet-lite0');
     const [{ url }, own] = await Promise.all([site.startApi(), site.startWorker()]);
     const images = { cat: cat.toString('base64'), cup: coffee.toString('base64') };
@@ -175,7 +175,7 @@ describe('the same key twice', () => {
     expect(again.body.result[0].cup[0][0]).toContain('espresso');
     expect(own.scored()).toBe(3);
 
-    // An error that the model has answered is a result too.
+    // An error of the model is a result too.
     const error = { code: 'model_failed', detail: 'It cannot.' } as const;
     const failed = { id: 'any', error };
     await redis.client.set(other as string, packReplies([failed]));
@@ -185,7 +185,7 @@ describe('the same key twice', () => {
     expect(replayed(last)).toBe('true');
   });
 
-  test('is another request for another model', async () => {
+  test('counts as a new key for another model', async () => {
     const one = await askWithKey(api + text, 'two models');
     const other = await askWithKey(api + image, 'two models', { input: cat.toString('base64') });
     expect([one.status, other.status]).toEqual([200, 200]);
@@ -197,7 +197,7 @@ describe('the same key twice', () => {
   test.each([
     ['another input', { input: 'copy an object' }],
     ['another top', { input, top: 7 }],
-  ])('with %s is refused', async (_what, body) => {
+  ])('is refused with %s', async (_what, body) => {
     const key = randomUUID();
     expect((await askWithKey(api + text, key)).status).toBe(200);
     const refused = await askWithKey(api + text, key, body);
@@ -206,7 +206,7 @@ describe('the same key twice', () => {
     expect(replayed(await askWithKey(api + text, key))).toBe('true');
   });
 
-  test('computes anew when the result has expired', async () => {
+  test('causes scoring again once the result has expired', async () => {
     const site = openOwnSite();
     const [{ url }, own] = await Promise.all([
       site.startApi({ RESULT_MS: '100' }),
@@ -227,7 +227,7 @@ describe('a key', () => {
   test.each([
     ['empty', ''],
     ['too long', 'x'.repeat(256)],
-    ['of other letters', 'sch\u00f6n'],
+    ['not ASCII', 'sch\u00f6n'],
   ])('that is %s is refused', async (_what, key) => {
     const answer = await askWithKey(api + text, key);
     expect(answer.status).toBe(400);
@@ -247,7 +247,7 @@ describe('a key', () => {
     expect(status).toBe(400);
   });
 
-  test('of a request that was turned down can be used for the corrected one', async () => {
+  test('of a refused request can be used for the corrected one', async () => {
     const broken = await askWithKey(api + image, 'corrected', { input: 'AAAA' });
     expect(broken.body.code).toBe('image_unreadable');
     const url = api + image;
@@ -258,8 +258,8 @@ describe('a key', () => {
   });
 });
 
-describe('room for results', () => {
-  test('is bounded: beyond it there is 429 for new keys, and for nothing else', async () => {
+describe('a full service', () => {
+  test('with RESULTS_MAX results refuses new keys with 429, and nothing else', async () => {
     const site = openOwnSite();
     const bounds = { RESULTS_MAX: '2', IMAGES_PER_REQUEST_MAX: '1' };
     const [{ url }] = await Promise.all([site.startApi(bounds), site.startWorker()]);
@@ -273,7 +273,7 @@ describe('room for results', () => {
     expect(await redis.client.zcard(makeKeys(site.prefix).results)).toBe(2);
   });
 
-  test('a repeat is answered also when there is none for work', async () => {
+  test('without a free permit still answers repeats', async () => {
     const site = openOwnSite();
     const [{ url }, own] = await Promise.all([
       site.startApi({ PERMITS_MAX: '1', IMAGES_PER_REQUEST_MAX: '1' }),
@@ -297,7 +297,7 @@ describe('room for results', () => {
 });
 
 describe('while the request is in flight', () => {
-  test('a repeat joins it, and is answered when the first client has hung up', async () => {
+  test('a repeat joins it, and is answered although the first client hung up', async () => {
     const site = openOwnSite();
     const { url } = await site.startApi();
     const client = new AbortController();
@@ -307,11 +307,11 @@ describe('while the request is in flight', () => {
       body: JSON.stringify({ input }),
       signal: client.signal,
     });
-    await waitUntil('it waits', async () => (await site.jobsWaiting()) === 1);
+    await waitUntil('the request is queued', async () => (await site.jobsWaiting()) === 1);
     const second = askWithKey(url + text, 'joined');
     client.abort();
     await expect(first).rejects.toThrow();
-    // One that waits for less time ends at its own deadline, and the other one goes on.
+    // A repeat with a shorter deadline ends at its own deadline. The other one still waits.
     const hurried = await askWithKey(url + text, 'joined', { input, deadlineMs: 200 });
     expect(hurried.body.code).toBe('deadline_exceeded');
     expect(await site.jobsWaiting()).toBe(1);
@@ -326,7 +326,7 @@ describe('while the request is in flight', () => {
     expect(again.body).toEqual(answer.body);
   });
 
-  test('a request whose client hung up is scored, for the repeat', async () => {
+  test('its client may hang up: it is scored, and a repeat gets the result', async () => {
     const site = openOwnSite('efficientnet-lite0');
     const { url } = await site.startApi();
     const client = new AbortController();
@@ -336,30 +336,36 @@ describe('while the request is in flight', () => {
       body: new Uint8Array(cat),
     };
     const first = ask(url + image, { ...request, signal: client.signal });
-    await waitUntil('it waits', async () => (await site.jobsWaiting('efficientnet-lite0')) === 1);
+    await waitUntil(
+      'the request is queued',
+      async () => (await site.jobsWaiting('efficientnet-lite0')) === 1,
+    );
     client.abort();
     await expect(first).rejects.toThrow();
     const own = await site.startWorker();
     const results = makeKeys(site.prefix).result('*');
-    await waitUntil('it is kept', async () => (await redis.client.keys(results)).length === 1);
-    // The first to repeat may come before the reply has, and share it; the next finds the result.
+    await waitUntil(
+      'the result is kept',
+      async () => (await redis.client.keys(results)).length === 1,
+    );
+    // The first repeat may arrive before the reply does, and share it. The next finds the result.
     const again = await ask(url + image, request);
     expect(again.body.predictions[0].label).toContain('Siamese cat');
     expect(replayed(await ask(url + image, request))).toBe('true');
     expect(own.scored()).toBe(1);
   });
 
-  test('a repeat at another API is answered when the first API was killed', async () => {
+  test('a repeat at another API is answered after the first API was killed', async () => {
     const site = openOwnSite();
     const [one, other] = await Promise.all([site.startApi(), site.startApi()]);
     const first = askWithKey(one.url + text, 'killed');
     first.catch(() => {});
-    await waitUntil('it waits', async () => (await site.jobsWaiting()) === 1);
+    await waitUntil('the request is queued', async () => (await site.jobsWaiting()) === 1);
     await one.kill();
     await expect(first).rejects.toThrow();
 
     const second = askWithKey(other.url + text, 'killed');
-    await waitUntil('both wait', async () => (await site.jobsWaiting()) === 2);
+    await waitUntil('both requests are queued', async () => (await site.jobsWaiting()) === 2);
     const own = await site.startWorker();
     const answer = await second;
     expect(answer.status).toBe(200);
@@ -371,11 +377,11 @@ describe('while the request is in flight', () => {
     expect(own.scored()).toBe(scored);
   });
 
-  test('an item whose result has come meanwhile costs no model time', async () => {
+  test('a queued item costs no model time if its result arrives first', async () => {
     const site = openOwnSite();
     const { url } = await site.startApi();
     const first = askWithKey(url + text, 'meanwhile');
-    await waitUntil('it waits', async () => (await site.jobsWaiting()) === 1);
+    await waitUntil('the request is queued', async () => (await site.jobsWaiting()) === 1);
     const [member] = await redis.client.zrange(makeKeys(site.prefix).results, '0', '-1');
     const id = String(member);
     const timing = { queueMs: 1, batchMs: 2, computeMs: 3, batchSize: 4 };
@@ -389,7 +395,7 @@ describe('while the request is in flight', () => {
 });
 
 describe('while Redis is away', () => {
-  test('there is 503 at once, and a repeat works when it is back', async () => {
+  test('requests get 503 at once, and a repeat works once it is back', async () => {
     const site = openOwnSite();
     const [{ url }] = await Promise.all([site.startApi(), site.startWorker()]);
     const kept = await askWithKey(url + text, 'kept');

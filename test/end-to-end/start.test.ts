@@ -12,7 +12,7 @@ import { ask, root, waitUntil } from '../harness.js';
 const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-start-'));
 afterEach(async () => {
   for (const pid of ourProcesses()) process.kill(pid, 'SIGKILL');
-  await waitUntil('all is gone', () => ourProcesses().length === 0);
+  await waitUntil('all processes are gone', () => ourProcesses().length === 0);
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -32,17 +32,17 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     expect(ourProcesses()).toEqual([]);
   });
 
-  test('ends everything when it is killed outright', async () => {
+  test('leaves nothing running when it is killed outright', async () => {
     const started = await start();
     started.child.kill('SIGKILL');
     await waitUntil('its children are gone', () => ourProcesses().length === 0);
   });
 
-  test('refuses a second start on the same data, and the first goes on', async () => {
+  test('refuses a second start on the same data, and the first one stays up', async () => {
     const first = await start();
     const second = spawnStart({ PORT: String(await findFreePort()) });
     expect(await second.exited).toBe(1);
-    expect(second.output()).toContain('runs here already');
+    expect(second.output()).toContain('already running here');
     expect((await ask(`${first.url}/v2/health/ready`)).status).toBe(200);
   });
 
@@ -64,7 +64,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     expect(started.output()).toContain('PERMITS_MAX: ');
   });
 
-  test('starts a worker again that has died, and the request waits for it', async () => {
+  test('restarts a worker that died, and a request waits for it', async () => {
     const started = await start();
     const worker = ourProcesses().find((pid) => commandOf(pid).includes('worker/main.js'));
     process.kill(worker as number, 'SIGKILL');
@@ -96,11 +96,11 @@ function spawnStart(environment: NodeJS.ProcessEnv) {
 async function start() {
   const port = await findFreePort();
   const started = spawnStart({ PORT: String(port) });
-  await waitUntil('it is ready', () => started.output().includes('Ctrl-C ends'), 60_000);
+  await waitUntil('npm start is ready', () => started.output().includes('Press Ctrl-C'), 60_000);
   return { ...started, url: `http://127.0.0.1:${port}` };
 }
 
-/** The processes that were started by this test, found by the data folder in their environment. */
+/** Finds the processes that this test started by the data folder in their environment. */
 function ourProcesses(): number[] {
   return readdirSync('/proc')
     .map(Number)

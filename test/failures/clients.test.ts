@@ -19,12 +19,12 @@ import {
 const connectionsMax = 1500;
 const headersMsMax = 1500;
 const requestMsMax = 2000;
-/** How late after its time a connection may be ended: Node looks once a second. */
+/** How long after its limit a connection may live on. Node checks once a second. */
 const lateMsMax = 2500;
 const body = JSON.stringify({ input: 'How do I sort an array?' });
 const head = `POST /v1/models/${faqName}/score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
 
-describe('a client that wastes time', () => {
+describe('a wasteful client', () => {
   let scene: Scene;
   let end: () => void;
   let ended: Promise<void>;
@@ -52,7 +52,7 @@ describe('a client that wastes time', () => {
     end?.();
     await ended;
   });
-  // Whatever came before, others are served.
+  // After every test, the service must still serve other clients.
   afterEach(async () => {
     for (const socket of sockets.splice(0)) socket.destroy();
     await expectAllAnswered(scene, questions.slice(0, 10));
@@ -62,7 +62,7 @@ describe('a client that wastes time', () => {
     ['headers', `${head}X-Slow: `, 'y', headersMsMax],
     ['a body', `${head}Content-Length: ${body.length}\r\n\r\n`, ' ', requestMsMax],
   ])(
-    'by sending %s slowly gets 408 in time, and keeps nobody waiting',
+    'that sends %s slowly gets 408 in time, and delays nobody else',
     async (_, first, more, msMax) => {
       const slow = await Promise.all(Array.from({ length: 50 }, () => open()));
       const startedAt = performance.now();
@@ -81,15 +81,15 @@ describe('a client that wastes time', () => {
   );
 
   test.each([
-    ['sends no body where it has promised one', `${head}Content-Length: 100\r\n\r\n`, requestMsMax],
+    ['announces a body and sends none', `${head}Content-Length: 100\r\n\r\n`, requestMsMax],
     [
-      'sends less of a body than promised',
+      'sends less of a body than it announced',
       `${head}Content-Length: 100\r\n\r\n${body}`,
       requestMsMax,
     ],
     ['sends half a chunk', `${head}Transfer-Encoding: chunked\r\n\r\nff\r\n{`, requestMsMax],
-    ['says nothing at all', '', headersMsMax],
-  ])('that %s is ended in time', async (_, sent, msMax) => {
+    ['sends nothing at all', '', headersMsMax],
+  ])('that %s is disconnected in time', async (_, sent, msMax) => {
     const { socket, closed } = await open();
     const startedAt = performance.now();
     socket.write(sent);
@@ -104,14 +104,14 @@ describe('a client that wastes time', () => {
     expect(received()).toMatch(/^HTTP\/1\.1 431 /);
   });
 
-  test('that has closed its half of the connection counts as gone', async () => {
+  test('that closes its half of the connection counts as gone', async () => {
     const { socket, closed, received } = await open();
     socket.end(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
     await closed;
     expect(received()).toBe('');
   });
 
-  test('by thousands of idle connections keeps nobody out below the limit; beyond it they are closed', async () => {
+  test('that opens idle connections locks nobody out, and loses those over the limit', async () => {
     const kept = await open();
     const idle = await Promise.all(Array.from({ length: connectionsMax - 100 }, () => open()));
     await expectAllAnswered(scene, questions.slice(0, 20));
@@ -122,10 +122,10 @@ describe('a client that wastes time', () => {
       'those beyond the limit are closed',
       () => [kept, ...idle, ...more].filter(isOpen).length <= connectionsMax,
     );
-    // Who is there already is served.
+    // A client that connected earlier is still served.
     if (isOpen(kept)) kept.socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
     await waitUntil('there is an answer', () => kept.received().startsWith('HTTP/1.1 200 '));
-    // The idle ones are ended, and there is room for others.
+    // The service closes the idle connections, so there is room for new ones.
     await Promise.all([...idle, ...more].map(({ closed }) => closed));
     expectAnswered(await scene.ask(questions[0] as never), questions[0] as never);
   });
@@ -145,22 +145,23 @@ describe('a client that wastes time', () => {
   }
 });
 
-describe('an item that nobody waits for any more', () => {
-  test('is dropped before it costs model time, and counted', async () => {
+describe('an item whose caller is gone or out of time', () => {
+  test('is dropped before it costs model time, and is counted', async () => {
     await withScene({}, async (scene) => {
       const blocker = countFor(3000, 1);
       await scene.howFast();
-      // A batch is handed over when the run before it is expected to end, which is as long as this.
+      // The worker hands over a batch when it expects the current run to end. This run of the same
+      // length gives it the estimate.
       expectCounted(await scene.count(blocker), blocker);
       const blocked = scene.count(blocker);
       await scene.untilHeld(1);
-      // Each of these would take as long as a test may.
+      // Scoring just one of these would take as long as the whole test may.
       const long = (digit: number) => countFor(60_000, digit);
       const late = [1, 2, 3].map((digit) => scene.count(long(digit), { deadlineMs: 300 }));
       const hangUp = new AbortController();
       const left = [4, 5, 6].map((digit) => scene.count(long(digit), { signal: hangUp.signal }));
       const gone = Promise.allSettled(left);
-      // Some are held by the worker already when it happens, others are not.
+      // When their callers give up, the worker already holds some of the items. Others still wait.
       await scene.untilHeld(2);
       const waiting = [7, 8, 9].map((digit) => scene.count(long(digit), { signal: hangUp.signal }));
       const goneToo = Promise.allSettled(waiting);
@@ -171,7 +172,7 @@ describe('an item that nobody waits for any more', () => {
 
       expectCounted(await blocked, blocker);
       expectCounted(await right, '8');
-      await waitUntil('all nine are counted', async () => {
+      await waitUntil('all nine are counted as dropped', async () => {
         const { models } = (await ask(`${scene.service.url}/v1/models`)).body;
         const counter = models.find(({ name }: { name: string }) => name === 'counter');
         return counter.dropped === 9 && counter.jobs === 0;
@@ -181,7 +182,7 @@ describe('an item that nobody waits for any more', () => {
 });
 
 describe('an API', () => {
-  test('that gets SIGTERM is not ready at once, answers what it has, and ends with 0', async () => {
+  test('on SIGTERM reports not ready, answers its requests, and exits with 0', async () => {
     await withScene({}, async (scene) => {
       const { api, url } = scene.service;
       const input = countFor(1200, 5);
@@ -202,7 +203,7 @@ describe('an API', () => {
     });
   });
 
-  test('that is killed leaves a stream that goes away by itself, and no work once it is late', async () => {
+  test('that is killed leaves a stream that expires, and items dropped once late', async () => {
     await withScene({}, async (scene) => {
       const { client } = scene.redis;
       await scene.howFast();
@@ -222,7 +223,7 @@ describe('an API', () => {
       const timeToLiveMs = await client.pttl(stream as string);
       expect(timeToLiveMs).toBeGreaterThan(0);
       expect(timeToLiveMs).toBeLessThanOrEqual(120_000);
-      // As it will be then, while the worker is still at work for it.
+      // Delete the stream now, as if it had expired while the worker still has items of this API.
       await client.unlink(stream as string);
       await waitUntil(
         'the worker has nothing left to do',

@@ -1,20 +1,21 @@
-// A model whose time is chosen by its input: it reads a number, counts as far as its tens say, and
-// answers with the last digit. "7" is answered with class 7 at once, "1230007" with class 7 after
-// 123,000 rounds of an ONNX loop, and a number of 19 digits hangs for as long as anybody waits. A
-// text that is no number makes it throw.
+// A model whose input says how long it runs. It reads a number, runs as many rounds of an ONNX loop
+// as the number without its last digit says, and answers with the last digit. "7" gives class 7 at
+// once. "1230007" gives class 7 after 123,000 rounds. A number of 19 digits never ends in practice.
+// A text that is not a number makes the model throw.
 //
-// The graph is written here byte by byte, in the protocol buffers of onnx.proto.
+// This file writes the graph byte by byte, in the protocol buffers of onnx.proto.
 
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 export const counterName = 'counter';
-/** Rounds of the loop in about a millisecond; machines differ, so nothing may depend on it. */
+/** Rounds in about a millisecond. Machines differ, so no test may depend on it. */
 const roundsPerMs = 1000;
+/** An input that never ends. */
 export const hangsForever = '9000000000000000003';
 
-/** An input that takes about so long and is answered with the digit. */
+/** Returns an input that takes roughly `ms` and is answered with the digit. */
 export function countFor(ms: number, digit: number): string {
   return String(ms * roundsPerMs * 10 + digit);
 }
@@ -60,7 +61,7 @@ function makeGraph(): Buffer {
   const body = graph({
     nodes: [
       node('Identity', ['go'], ['goOn']),
-      // Something that no optimiser can leave out.
+      // The body needs an operator that no optimiser can remove.
       node('Cos', ['value'], ['next']),
     ],
     inputs: [value('round', int64, []), value('go', bool, []), value('value', float, [])],
@@ -144,7 +145,7 @@ function bigints(numbers: bigint[]): Buffer {
   return Buffer.from(new BigInt64Array(numbers).buffer);
 }
 
-/** A field of a message: a number, a text, or another message. */
+/** Encodes one field of a message. The content is a number, a text, or another message. */
 function field(key: number, content: number | string | Buffer): Buffer {
   if (typeof content === 'number') return Buffer.from([...varint(key * 8), ...varint(content)]);
   const bytes = Buffer.from(content);

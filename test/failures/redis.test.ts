@@ -23,14 +23,14 @@ import {
   withScene,
 } from './scene.js';
 
-describe('a Redis that cannot be used', () => {
+describe('API and worker refuse to start', () => {
   let redis: TestRedis;
   beforeAll(async () => {
     redis = await openRedis();
   });
   afterAll(() => redis?.close());
 
-  test('since the password is wrong, stops the start', async () => {
+  test('with a wrong password for Redis', async () => {
     await redis.client.config('SET', 'requirepass', 'right');
     await redis.client.auth('right');
     const url = redis.url.replace('//', '//:wrong@');
@@ -40,13 +40,13 @@ describe('a Redis that cannot be used', () => {
     await redis.client.config('SET', 'requirepass', '');
   });
 
-  test('since it is too old, stops the start', async () => {
+  test('on a Redis that is too old', async () => {
     const proxy = await openOldRedis(redis.url, '6.0.16');
     await expectRefusedStart(proxy.url, /Redis 6\.2 or later; got Redis 6\.0\.16\. Upgrade it/);
     proxy.server.close();
   });
 
-  test('since it drops keys when it is full, stops the start', async () => {
+  test('on a Redis that evicts keys when it is full', async () => {
     await redis.client.config('SET', 'maxmemory', '100mb', 'maxmemory-policy', 'allkeys-lru');
     await expectRefusedStart(
       redis.url,
@@ -55,7 +55,7 @@ describe('a Redis that cannot be used', () => {
     await redis.client.config('SET', 'maxmemory', '0', 'maxmemory-policy', 'noeviction');
   });
 
-  test('since it is a replica, stops the start', async () => {
+  test('on a Redis that is a replica', async () => {
     const primary = await openRedis();
     await redis.client.replicaof('127.0.0.1', Number(new URL(primary.url).port));
     await expectRefusedStart(redis.url, /takes writes; got a read-only replica.*primary/);
@@ -65,7 +65,7 @@ describe('a Redis that cannot be used', () => {
 });
 
 describe('a Redis that becomes a replica', () => {
-  test('refuses with 503 and says what to do; all goes on when it takes writes again', async () => {
+  test('causes 503 and a log line with advice, until it takes writes again', async () => {
     const primary = await openRedis();
     try {
       await withScene({}, async (scene) => {
@@ -77,7 +77,7 @@ describe('a Redis that becomes a replica', () => {
         expect(advice).toMatch(/^Redis is a read-only replica: promote it/);
         const connectionsBefore = await countConnections(scene);
         for (let round = 0; round < 50; round++) await expectRefusedAtOnce(scene);
-        // It is not besieged with new connections meanwhile.
+        // Meanwhile, the service does not flood Redis with new connections.
         expect((await countConnections(scene)) - connectionsBefore).toBeLessThan(20);
         await scene.redis.client.replicaof('NO', 'ONE');
         await untilAnswered(scene);
@@ -91,7 +91,7 @@ describe('a Redis that becomes a replica', () => {
 });
 
 describe('a Redis that is full', () => {
-  test('refuses what is new; what runs is answered when there is memory again', async () => {
+  test('causes 503 for new requests, and delays the running one', async () => {
     await withScene({}, async (scene) => {
       const { client } = scene.redis;
       const input = countFor(400, 6);
@@ -115,14 +115,14 @@ describe('a Redis that is full', () => {
 
 describe('a Redis that is cut off for five seconds', () => {
   test.each(cuts)(
-    '(%s) delays what runs, refuses what is new, and ends no process',
+    '(%s) delays the running request, causes 503 for new ones, and ends no process',
     async (how) => {
       let proxy: CuttableProxy | undefined;
       const redisUrl = async (url: string) => {
         proxy = await openProxy(Number(new URL(url).port));
         return `redis://127.0.0.1:${proxy.port}`;
       };
-      // Little room for what can be collected, so that what is kept shows.
+      // A small heap holds little garbage, so a leak shows in the memory of the process.
       const environment = { NODE_OPTIONS: '--max-old-space-size=64 --max-semi-space-size=2' };
       await withScene({ redisUrl, environment }, async (scene) => {
         await expectAllAnswered(scene, questions.slice(0, 50));
@@ -153,10 +153,10 @@ describe('a Redis that is cut off for five seconds', () => {
 });
 
 describe('a Redis that restarts', () => {
-  test('with its append-only file: what waited and what ran is answered', async () => {
+  test('with its append-only file loses no waiting or running request', async () => {
     await withScene({}, async (scene) => {
       await expectAllAnswered(scene, questions.slice(0, 3));
-      // More than a worker holds.
+      // More items than a worker holds.
       const inputs = Array.from({ length: 20 }, (_, at) => countFor(60, at % 10));
       const answers = inputs.map((input) => scene.count(input));
       await scene.untilAccepted(answers);
@@ -170,7 +170,7 @@ describe('a Redis that restarts', () => {
     });
   });
 
-  test('without its data: those who wait are told so, and everything goes on', async () => {
+  test('without its data fails waiting requests with queue_lost, but no later ones', async () => {
     await withScene({}, async (scene) => {
       const waiting = [0, 1].map((digit) => scene.count(countFor(300, digit)));
       await scene.untilHeld(2);
@@ -195,7 +195,7 @@ async function expectRefusedStart(redisUrl: string, reason: RegExp, secret?: str
       const child = startProcess(role, environment, log);
       await expect(child.ready).rejects.toThrow(reason);
       expect(await child.exited).toBe(1);
-      await waitUntil('it is logged', () => log.some(({ level }) => level === 60));
+      await waitUntil('the reason is logged', () => log.some(({ level }) => level === 60));
       const last = log.find(({ level }) => level === 60);
       expect(last).toMatchObject({ code: 'redis_unusable', msg: expect.stringMatching(reason) });
       if (secret) expect(JSON.stringify(log)).not.toMatch(/wrong/);
@@ -203,7 +203,7 @@ async function expectRefusedStart(redisUrl: string, reason: RegExp, secret?: str
   );
 }
 
-/** A Redis that says it is of another version, which must be as long as its own. */
+/** Opens a proxy to a Redis that reports another version. Both versions must be equally long. */
 async function openOldRedis(
   url: string,
   version: string,
@@ -226,7 +226,7 @@ async function openOldRedis(
   return { url: `redis://127.0.0.1:${(server.address() as { port: number }).port}`, server };
 }
 
-/** A new request is refused within a second, with the time after which to ask again. */
+/** Expects a new request to get 503 with Retry-After within a second. */
 async function expectRefusedAtOnce(scene: Scene): Promise<void> {
   const askedAt = performance.now();
   const long = { text: 'How? '.repeat(3000), expected: [] };
@@ -250,18 +250,18 @@ async function untilAnswered(scene: Scene): Promise<void> {
   });
 }
 
-/** How many connections Redis has ever got. */
+/** Returns how many connections Redis has accepted since it started. */
 async function countConnections({ redis }: Scene): Promise<number> {
   const info = await redis.client.info('stats');
   return Number(/total_connections_received:(\d+)/.exec(info)?.[1]);
 }
 
-/** The processes that were started are those that run. */
+/** Expects every process of the service to be running still. Throws if one is gone. */
 function expectStillThere({ service }: Scene): void {
   for (const { pid } of [service.api, ...service.workers]) process.kill(pid, 0);
 }
 
-/** Bytes that the API holds. Only Linux tells. */
+/** Returns the resident memory of the API in bytes; on systems other than Linux, 0. */
 function memoryOf({ service }: Scene): number {
   if (process.platform !== 'linux') return 0;
   return Number(readFileSync(`/proc/${service.api.pid}/statm`, 'utf8').split(' ')[1]) * 4096;

@@ -1,5 +1,5 @@
-// What the tests of failures share: a service of the FAQ matcher and the counter, whose answers are
-// known beforehand.
+// Shared by the failure tests: a service with two models, the FAQ matcher and the counter. The
+// right answers of both are known beforehand.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -31,19 +31,19 @@ export const counterQueue = `${counterName}@1`;
 export interface Scene {
   readonly redis: TestRedis;
   readonly service: Service;
-  /** Asks the counter; expects the digit of the input. */
+  /** Asks the counter; see `expectCounted` for the right answer. */
   count(input: string, options?: AskOptions): Promise<Answer>;
-  /** Asks the FAQ matcher a question of `questions`. */
+  /** Asks the FAQ matcher one of `questions`; see `expectAnswered` for the right answer. */
   ask(question: Question, options?: AskOptions): Promise<Answer>;
-  /** Lets the counter count once, alone; resolves to how much faster than `countFor` says it was. */
+  /** Runs the idle counter once. Resolves to its speed as a multiple of what `countFor` assumes. */
   howFast(): Promise<number>;
-  /** Resolves when so many of the counter's jobs are held by workers. */
+  /** Waits until workers hold at least this many of the counter's jobs. */
   untilHeld(jobs: number): Promise<void>;
-  /** Resolves when so many of the counter's jobs wait for a worker. */
+  /** Waits until at least this many of the counter's jobs are in its queue. */
   untilWaiting(jobs: number): Promise<void>;
-  /** Resolves when each of the requests is answered, or in the counter's queue or with a worker. */
+  /** Waits until each of these requests to the counter is queued, held by a worker or answered. */
   untilAccepted(answers: readonly Promise<Answer>[]): Promise<void>;
-  /** Resolves to the first line of the log, as yet or to come, whose message begins like that. */
+  /** Waits for a log line whose message begins with this text. Earlier lines count too. */
   untilLogged(message: string): Promise<LogLine>;
 }
 
@@ -57,18 +57,18 @@ export interface Question {
   readonly expected: readonly Ranked[];
 }
 
-/** Questions with the answers that the model gives when it is asked directly. */
+/** Questions with their right answers, which come from running the model directly. */
 export const questions: readonly Question[] = await scoreQuestions();
 
-/** Runs a test with a service of its own, and ends whatever is still there. */
+/** Runs a test with its own service, and then kills every process that still runs. */
 export async function withScene(
   options: {
     workers?: number;
     counter?: Parameters<typeof addCounter>[1];
-    /** Load what makes poisonous texts crash a worker. */
+    /** Loads chaos/fault.ts into the processes, so poisonous texts crash a worker. */
     poisonable?: boolean;
     environment?: NodeJS.ProcessEnv;
-    /** What lies between the service and Redis: from Redis's address to the one to use. */
+    /** Puts something between the service and Redis. Maps the real address to the one to use. */
     redisUrl?: (url: string) => Promise<string>;
   },
   test: (scene: Scene) => Promise<void>,
@@ -158,7 +158,7 @@ function makeScene(redis: TestRedis, service: Service): Scene {
   };
 }
 
-/** Expects the right answer of the counter: the last digit of the input. */
+/** Expects the counter's right answer: the last digit of the input. */
 export function expectCounted(answer: Answer, input: string): void {
   expect(answer).toMatchObject({
     status: 200,
@@ -166,7 +166,7 @@ export function expectCounted(answer: Answer, input: string): void {
   });
 }
 
-/** Expects the right answer of the FAQ matcher. */
+/** Expects the FAQ matcher's right answer to the question. */
 export function expectAnswered(answer: Answer, question: Question): void {
   expect(answer).toMatchObject({ status: 200, body: { predictions: expect.any(Array) } });
   const ranked = answer.body.predictions.map(
@@ -175,7 +175,7 @@ export function expectAnswered(answer: Answer, question: Question): void {
   expect(findDifference(question.expected, ranked, scoreTolerance), question.text).toBeUndefined();
 }
 
-/** Asks questions at the same time and expects the right answer to each. */
+/** Asks all the questions at the same time and expects the right answer to each. */
 export async function expectAllAnswered(
   scene: Scene,
   asked: readonly Question[],
@@ -186,7 +186,7 @@ export async function expectAllAnswered(
   );
 }
 
-/** Expects a refusal that says when to come back. */
+/** Expects an error with this status and code. A 429 or 503 must have a Retry-After. */
 export function expectRefused(answer: Answer, status: number, code: string): void {
   expect(answer).toMatchObject({ status, body: { code } });
   if (status === 503 || status === 429) {

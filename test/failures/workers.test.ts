@@ -14,11 +14,11 @@ import {
   withScene,
 } from './scene.js';
 
-/** By when the work of a worker that was killed runs elsewhere. */
+/** Within this time, another worker must have finished the work of a killed one. */
 const recoveryMsMax = 2000;
 
 describe('a worker that is killed', () => {
-  test('leaves its work to another one, which has it within two seconds', async () => {
+  test('loses no work: another worker answers it within two seconds', async () => {
     await withScene({}, async (scene) => {
       const { service } = scene;
       const held = await holdWork(scene);
@@ -34,7 +34,7 @@ describe('a worker that is killed', () => {
     });
   });
 
-  test('with no other one leaves it waiting, until its deadline or until a worker comes', async () => {
+  test('leaves its work queued for the next worker or the deadline, if alone', async () => {
     await withScene({}, async (scene) => {
       const { service } = scene;
       const held = await holdWork(scene);
@@ -54,10 +54,10 @@ describe('a worker that is killed', () => {
 });
 
 describe('a worker that gets SIGTERM', () => {
-  // Of SHUTDOWN_MS, two seconds are kept for handing back.
+  // A worker reserves two seconds of SHUTDOWN_MS for handing work back, so 0.4 s remain here.
   const environment = { SHUTDOWN_MS: '2400' };
 
-  test('hands back at once what it cannot finish', async () => {
+  test('hands back the work it cannot finish in time', async () => {
     await withScene({ environment }, async (scene) => {
       const { service } = scene;
       const held = await holdWork(scene);
@@ -68,21 +68,22 @@ describe('a worker that gets SIGTERM', () => {
       const toldAt = performance.now();
       leaving.kill('SIGTERM');
       await isAnswered;
-      // After 0.4 s the rest is handed back; a lock that nobody renews would take a second more.
+      // The worker hands its work back after 0.4 s. If it only let its locks expire, the other
+      // worker would get the work a second later.
       expect(performance.now() - toldAt).toBeLessThan(1300);
-      // A run that never ends is ended with its process.
+      // The run that never ends ends with the process.
       expect(await leaving.exited).toBe('SIGKILL');
       await scene.untilLogged('not done within SHUTDOWN_MS');
 
-      // The other one was not told, and has it all; nothing of it is suspect.
+      // The other worker got all of it, and treats none of it as suspect.
       await expectAllAnswered(scene, questions.slice(0, 10));
       expect(logOf(scene, leaving)).toContain('handing back what is not done');
       expect(logOf(scene, other)).not.toContain('a job is in quarantine');
     });
   });
 
-  test('inside a run waits for its end, and ends with 0', async () => {
-    // What is left of it for the run is over at once; the process may stay for 3 s.
+  test('waits for the end of a run, and exits with 0', async () => {
+    // The worker hands its work back after 10 ms, but the process may live for another 3 s.
     await withScene({ environment: { SHUTDOWN_MS: '2010' } }, async (scene) => {
       const [leaving] = scene.service.workers as [Child];
       const input = countFor(Math.round(1000 * (await scene.howFast())), 6);
@@ -96,7 +97,7 @@ describe('a worker that gets SIGTERM', () => {
     });
   });
 
-  test('that has time enough answers all it holds, and takes nothing new', async () => {
+  test('with time to spare answers all the work it holds, and takes no more', async () => {
     await withScene({}, async (scene) => {
       const [leaving] = scene.service.workers as [Child];
       const input = countFor(300, 3);
@@ -116,7 +117,7 @@ describe('a worker that gets SIGTERM', () => {
 });
 
 describe('an input that ends the process of its model', () => {
-  test('fails alone, costs one worker, and its neighbours are answered', async () => {
+  test('fails alone, costs one worker, and leaves its neighbours unharmed', async () => {
     await withScene({ workers: 2, poisonable: true }, async (scene) => {
       const { service } = scene;
       const ended: Child[] = [];
@@ -130,7 +131,8 @@ describe('an input that ends the process of its model', () => {
       await Promise.all([before, after]);
       await expectAllAnswered(scene, questions.slice(60, 90));
       expect(ended).toHaveLength(1);
-      // In its batch in the worker, in quarantine with its neighbours, and there alone.
+      // The first try is in the worker, the second in quarantine with the rest of the batch, and
+      // the third in quarantine alone.
       const tries = service.log.filter(({ msg }) => msg === 'the quarantine has ended');
       expect(tries.map(({ items }) => items).at(-1)).toBe(1);
       expect(tries.length).toBeLessThanOrEqual(2);
@@ -139,7 +141,7 @@ describe('an input that ends the process of its model', () => {
 });
 
 describe('a run that hangs', () => {
-  test('ends with its worker; its input fails alone, and its neighbours are answered', async () => {
+  test('costs one worker; only its own input fails, and the neighbours are answered', async () => {
     await withScene({ workers: 2, counter: { runMsMax: 800 } }, async (scene) => {
       const hung = scene.count(hangsForever);
       await scene.untilHeld(1);
@@ -163,8 +165,8 @@ function logOf({ service }: Scene, { pid }: Child): string[] {
 }
 
 /**
- * Lets the only worker hold work: three inputs, behind a run that does not end. The caller of that
- * run hangs up, so that only the three are left to be answered, each in no time.
+ * Gives the only worker three quick inputs, behind a run that never ends. The caller of that run
+ * hangs up, so only the three quick inputs are left to answer.
  */
 async function holdWork(scene: Scene): Promise<{ answered(): Promise<void> }> {
   const hangUp = new AbortController();

@@ -33,7 +33,7 @@ afterAll(() => {
 });
 
 describe.concurrent('a download', () => {
-  it('puts the file in place and tells its progress', async () => {
+  it('puts the file in place and reports its progress', async () => {
     const mirror = await serve(sendFile(file));
     const target = temporaryTarget();
     const { progress, retries } = await downloadFrom([mirror.url], target);
@@ -45,7 +45,7 @@ describe.concurrent('a download', () => {
     expect(retries).toEqual([]);
   });
 
-  it('that was cut goes on where it stopped', async () => {
+  it('that was interrupted resumes where it stopped', async () => {
     const target = temporaryTarget();
     const mirror = await serve(cutOnce(target, sendFile(file)));
     const { progress, retries } = await downloadFrom([mirror.url], target);
@@ -56,10 +56,10 @@ describe.concurrent('a download', () => {
     expect(others).toEqual([]);
     expect(progress).toEqual([...progress].sort((a, b) => a - b));
     expect(retries).toHaveLength(1);
-    expect(retries[0]).toContain(`going on from ${half} bytes`);
+    expect(retries[0]).toContain(`resuming after ${half} bytes`);
   });
 
-  it('that was cut starts again where the server cannot resume', async () => {
+  it('that was interrupted starts again if the server cannot resume', async () => {
     const target = temporaryTarget();
     const mirror = await serve(cutOnce(target, sendFile(file, { ignoreRange: true })));
     await downloadFrom([mirror.url], target);
@@ -67,7 +67,7 @@ describe.concurrent('a download', () => {
     expect(mirror.ranges).toEqual([undefined, `bytes=${half}-`]);
   });
 
-  it('goes on with what an earlier one has left', async () => {
+  it('resumes from the part that an earlier download left', async () => {
     const mirror = await serve(sendFile(file));
     const target = temporaryTarget();
     writeFileSync(`${target}.part`, file.subarray(0, 12_345));
@@ -76,7 +76,7 @@ describe.concurrent('a download', () => {
     expect(mirror.ranges).toEqual(['bytes=12345-']);
   });
 
-  it('asks nobody when an earlier one has left the whole file', async () => {
+  it('sends no request when an earlier download left the whole file', async () => {
     const mirror = await serve(sendFile(file));
     const target = temporaryTarget();
     writeFileSync(`${target}.part`, file);
@@ -85,7 +85,7 @@ describe.concurrent('a download', () => {
     expect(mirror.ranges).toEqual([]);
   });
 
-  it('goes on at the next mirror where one was cut for good', async () => {
+  it('resumes at the next mirror when one breaks off for good', async () => {
     const target = temporaryTarget();
     const first = await serve(cutOnce(target, sendStatus(404)));
     const second = await serve(sendFile(file));
@@ -99,7 +99,7 @@ describe.concurrent('a download', () => {
     ['is broken', sendStatus(500)],
     ['has another file of the same size', sendFile(otherFile)],
     ['has a longer file', sendFile(Buffer.concat([otherFile, otherFile]))],
-  ])('takes the next mirror when one %s', async (_what, answer) => {
+  ])('moves to the next mirror when one %s', async (_what, answer) => {
     const first = await serve(answer);
     const second = await serve(sendFile(file));
     const target = temporaryTarget();
@@ -111,8 +111,8 @@ describe.concurrent('a download', () => {
 
   it.each([
     ['a shorter file', () => sendFile(otherFile.subarray(0, half))],
-    ['a longer file that comes slowly', sendLongerFile],
-  ])('takes the next mirror, from the beginning, when one has %s', async (_what, answer) => {
+    ['a longer file that arrives in pieces', sendLongerFile],
+  ])('starts over at the next mirror when one has %s', async (_what, answer) => {
     const target = temporaryTarget();
     const first = await serve(answer(target));
     const second = await serve(sendFile(file));
@@ -120,7 +120,7 @@ describe.concurrent('a download', () => {
     expectContent(target, file);
   });
 
-  it('asks the mirror when an earlier one has left a whole file that is wrong', async () => {
+  it('starts over when an earlier download left a whole file that is wrong', async () => {
     const mirror = await serve(sendFile(file));
     const target = temporaryTarget();
     writeFileSync(`${target}.part`, otherFile);
@@ -129,7 +129,7 @@ describe.concurrent('a download', () => {
     expect(mirror.ranges).toEqual([undefined]);
   });
 
-  it('starts again when what an earlier one has left turns out to be wrong', async () => {
+  it('starts over when the part of an earlier download turns out to be wrong', async () => {
     const mirror = await serve(sendFile(file));
     const target = temporaryTarget();
     writeFileSync(`${target}.part`, otherFile.subarray(0, half));
@@ -138,7 +138,7 @@ describe.concurrent('a download', () => {
     expect(mirror.ranges).toEqual([`bytes=${half}-`, undefined]);
   });
 
-  it('takes the next mirror when one cannot be reached', async () => {
+  it('moves to the next mirror when one is unreachable', async () => {
     const unreachable = `http://127.0.0.1:${await findFreePort()}/model.onnx`;
     const second = await serve(sendFile(file));
     const target = temporaryTarget();
@@ -149,9 +149,9 @@ describe.concurrent('a download', () => {
 
   it.each([
     ['another file of the same size', sendFile(otherFile), 'SHA-256'],
-    ['a longer file', sendFile(Buffer.concat([file, file])), 'the one there has 2000000'],
+    ['a longer file', sendFile(Buffer.concat([file, file])), 'got one of 2000000'],
     ['a file that the server refuses', sendStatus(403), '403'],
-  ])('puts nothing in place of %s', async (_what, answer, reason) => {
+  ])('puts nothing in place when a mirror has %s', async (_what, answer, reason) => {
     const mirror = await serve(answer);
     const target = temporaryTarget();
     const error = await failure(downloadFrom([mirror.url], target));
@@ -161,7 +161,7 @@ describe.concurrent('a download', () => {
     expect(existsSync(target)).toBe(false);
   });
 
-  it('leaves the file that is there alone until the new one is right', async () => {
+  it('keeps the existing file until the new one is correct', async () => {
     const mirror = await serve(sendFile(otherFile));
     const target = temporaryTarget();
     writeFileSync(target, 'the old one');
@@ -171,29 +171,29 @@ describe.concurrent('a download', () => {
 });
 
 describe.concurrent('npm run models -- pull', () => {
-  it('gets the file, and asks for nothing when it is there and right', async () => {
+  it('gets the file, and sends no request when the file is there and correct', async () => {
     const mirror = await serve(sendFile(file));
     const models = temporaryModels({ urls: [mirror.url] });
     const first = await runModels(models, 'pull', 'small');
     expect(first.code).toBe(0);
-    expect(first.out).toContain('is in place; size and SHA-256 are right');
+    expect(first.out).toContain('is in place; its size and SHA-256 match');
     expectContent(models.file, file);
     expect(mirror.ranges).toHaveLength(1);
 
     const second = await runModels(models, 'pull', 'small');
     expect(second).toMatchObject({ code: 0, err: '' });
-    expect(second.out).toContain('is there already, and right');
+    expect(second.out).toContain('is already there, and its SHA-256 matches');
     expect(mirror.ranges).toHaveLength(1);
   });
 
-  it('replaces a file that is there but wrong', async () => {
+  it('replaces a wrong file', async () => {
     const mirror = await serve(sendFile(file));
     const models = temporaryModels({ urls: [mirror.url], content: otherFile });
     expect(await runModels(models, 'pull', 'small')).toMatchObject({ code: 0 });
     expectContent(models.file, file);
   });
 
-  it('names every mirror that failed, keeps the part, and goes on the next time', async () => {
+  it('names every mirror that failed, keeps the part, and resumes the next time', async () => {
     const answers: Answer[] = [];
     const missing = await serve(sendStatus(404));
     const cut = await serve((request, response) => answers.shift()?.(request, response));
@@ -202,9 +202,9 @@ describe.concurrent('npm run models -- pull', () => {
     answers.push(sendFirstHalf(models.file), sendStatus(503));
     const failed = await runModels(models, 'pull', 'small');
     expect(failed.code).toBe(1);
-    expect(failed.err).toContain('none gave it');
-    expect(failed.err).toContain(`${missing.url}: the server answers 404`);
-    expect(failed.err).toContain(`${cut.url}: the server answers 503`);
+    expect(failed.err).toContain('none delivered it');
+    expect(failed.err).toContain(`${missing.url}: the server answered 404`);
+    expect(failed.err).toContain(`${cut.url}: the server answered 503`);
     expect(existsSync(models.file)).toBe(false);
     expectContent(`${models.file}.part`, file.subarray(0, half));
 
@@ -214,13 +214,13 @@ describe.concurrent('npm run models -- pull', () => {
     expect(cut.ranges).toEqual([undefined, `bytes=${half}-`, `bytes=${half}-`]);
   });
 
-  it('says so when the manifest names no address', async () => {
+  it('fails with the reason when the manifest has no addresses', async () => {
     const run = await runModels(temporaryModels({ urls: [] }), 'pull', 'small');
     expect(run).toMatchObject({ code: 1, out: '' });
     expect(run.err).toContain('expected addresses in source.urls');
   });
 
-  it('names the models there are when it is asked for another', async () => {
+  it('names the known models when asked for an unknown one', async () => {
     const run = await runModels(temporaryModels({ urls: [] }), 'pull', 'large');
     expect(run).toMatchObject({ code: 1, out: '' });
     expect(run.err).toContain('There is no model "large". The models here: small.');
@@ -228,7 +228,7 @@ describe.concurrent('npm run models -- pull', () => {
 });
 
 describe.concurrent('npm run models -- list', () => {
-  it('says of each model how large it is and whether it is here', async () => {
+  it('says how large each model is and whether its file is here', async () => {
     const absent = await runModels(temporaryModels({ urls: [] }), 'list');
     expect(absent).toMatchObject({ code: 0, err: '' });
     expect(absent.out).toMatch(/^small +1\.0 MB +not here; npm run models -- pull small$/m);
@@ -240,7 +240,7 @@ describe.concurrent('npm run models -- list', () => {
   });
 
   it.each([[[]], [['pull']], [['remove', 'small']]])(
-    'is not what it does when it is called with %j',
+    'prints the usage instead when called with %j',
     async (parameters) => {
       const run = await runModels(temporaryModels({ urls: [] }), ...parameters);
       expect(run).toMatchObject({ code: 1, out: '' });
@@ -250,21 +250,21 @@ describe.concurrent('npm run models -- list', () => {
 });
 
 describe.concurrent('npm run models -- check', () => {
-  it('is content with a model that is as its manifest says', async () => {
+  it('passes a model that matches its manifest', async () => {
     const run = await runModels(copyOfEfficientNet(), 'check', 'efficientnet-lite0');
     expect(run).toMatchObject({ code: 0, err: '' });
     expect(run.out).toContain('1000 classes');
-    expect(run.out).toContain('SHA-256 right');
+    expect(run.out).toContain('SHA-256 matches');
     expect(run.out).toMatch(/example +"tiger cat" at 0\.4\d+, as expected/);
   });
 
-  it('checks every model that is here when none is named', async () => {
+  it('checks every model whose file is here when none is named', async () => {
     const run = await runModels(copyOfEfficientNet(), 'check');
     expect(run).toMatchObject({ code: 0, err: '' });
     expect(run.out).toContain('efficientnet-lite0@1');
   });
 
-  it('says what is wrong with a file of another content', async () => {
+  it('says how a file differs from its manifest', async () => {
     const models = temporaryModels({ urls: [], content: otherFile });
     const run = await runModels(models, 'check', 'small');
     expect(run.code).toBe(1);
@@ -272,7 +272,7 @@ describe.concurrent('npm run models -- check', () => {
     expect(run.err).toContain(`got ${otherFile.length} bytes with ${sha256(otherFile)}`);
   });
 
-  it('says how to get a file that is missing', async () => {
+  it('says how to get a missing file', async () => {
     const mirror = 'http://127.0.0.1:9/model.onnx';
     const run = await runModels(temporaryModels({ urls: [mirror] }), 'check', 'small');
     expect(run.code).toBe(1);
@@ -280,7 +280,7 @@ describe.concurrent('npm run models -- check', () => {
     expect(run.err).toContain('npm run models -- pull small');
   });
 
-  it('says what the example gave instead', async () => {
+  it('says which label the example got instead', async () => {
     const models = copyOfEfficientNet((manifest) =>
       manifest.replace('label: tiger cat', 'label: lynx, catamount'),
     );
@@ -291,7 +291,7 @@ describe.concurrent('npm run models -- check', () => {
     );
   });
 
-  it('says what the example scored instead', async () => {
+  it('says which score the example got instead', async () => {
     const models = copyOfEfficientNet((manifest) => manifest.replace('0.408', '0.9'));
     const run = await runModels(models, 'check', 'efficientnet-lite0');
     expect(run.code).toBe(1);
@@ -300,16 +300,16 @@ describe.concurrent('npm run models -- check', () => {
     );
   });
 
-  it('says that a file is no ONNX model, though its checksum is right', async () => {
+  it('rejects a file that is not an ONNX model, although its checksum is right', async () => {
     const models = temporaryModels({ urls: [], content: file });
     const run = await runModels(models, 'check', 'small');
     expect(run.code).toBe(1);
-    expect(run.out).toContain('SHA-256 right');
+    expect(run.out).toContain('SHA-256 matches');
     expect(run.err).toContain('expected an ONNX model that ONNX Runtime can load');
     expect(run.err).not.toMatch(/^ +at /m);
   });
 
-  it('says that a model has another number of classes than labels', async () => {
+  it('rejects a model whose number of scores differs from its number of labels', async () => {
     const models = copyOfEfficientNet(undefined, (labels) => `${labels.trimEnd()}\nn1 one more\n`);
     const run = await runModels(models, 'check', 'efficientnet-lite0');
     expect(run.code).toBe(1);
@@ -321,7 +321,7 @@ type Answer = (request: IncomingMessage, response: ServerResponse) => void | Pro
 
 interface Mirror {
   readonly url: string;
-  /** The Range header of each request that came. */
+  /** The Range header of each request so far. */
   readonly ranges: (string | undefined)[];
 }
 
@@ -340,7 +340,7 @@ async function serve(answer: Answer): Promise<Mirror> {
   return { url: `http://127.0.0.1:${port}/model.onnx`, ranges };
 }
 
-/** Sends a file, or a range of it as a server that can does. */
+/** Sends a file, or the requested range of it, unless told to ignore ranges. */
 function sendFile(content: Buffer, options: { ignoreRange?: boolean } = {}): Answer {
   return (request, response) => {
     const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
@@ -370,7 +370,7 @@ function cutOnce(target: string, answer: Answer): Answer {
   return (request, response) => (answers.shift() ?? answer)(request, response);
 }
 
-/** Half the file, and the end of the connection once that has arrived. */
+/** Sends half the file, and breaks the connection once the client has written that half. */
 function sendFirstHalf(target: string): Answer {
   return async (_request, response) => {
     response.writeHead(200, { 'content-length': file.length });
@@ -380,7 +380,7 @@ function sendFirstHalf(target: string): Answer {
   };
 }
 
-/** Another file that is longer, the second half of it once the first has arrived. */
+/** Sends a wrong and longer file: first a piece, and the rest once the client has written that. */
 function sendLongerFile(target: string): Answer {
   return async (_request, response) => {
     response.writeHead(200, { 'content-length': 2 * file.length });
@@ -417,7 +417,7 @@ async function failure(work: Promise<unknown>): Promise<ScorelineError> {
   return error as ScorelineError;
 }
 
-/** Compares by length and checksum: a million bytes are no message. */
+/** Compares by length and checksum. Nobody can read a failure message of a million bytes. */
 function expectContent(target: string, content: Buffer): void {
   const found = readFileSync(target);
   const describe = (bytes: Buffer) => ({ bytes: bytes.length, sha256: sha256(bytes) });
@@ -439,7 +439,7 @@ interface Models {
   readonly file: string;
 }
 
-/** A models folder with one model, `small`. */
+/** Makes a models folder with one model, `small`. */
 function temporaryModels(options: { urls: string[]; content?: Buffer }): Models {
   const directory = temporaryFolder();
   const folder = path.join(directory, 'small');
@@ -458,7 +458,7 @@ function temporaryModels(options: { urls: string[]; content?: Buffer }): Models 
     output: { kind: 'classification', labels: 'labels.txt' },
     example: { input: 'Hello', expected: { label: 'one' } },
   };
-  // JSON is YAML too.
+  // JSON is valid YAML.
   writeFileSync(path.join(folder, 'model.yaml'), JSON.stringify(manifest));
   writeFileSync(path.join(folder, 'labels.txt'), '1 one\n2 two\n');
   const target = path.join(folder, 'model.onnx');
@@ -466,7 +466,7 @@ function temporaryModels(options: { urls: string[]; content?: Buffer }): Models 
   return { directory, file: target };
 }
 
-/** A models folder with efficientnet-lite0, its manifest and labels changed. */
+/** Makes a models folder with a copy of efficientnet-lite0, and changes its manifest or labels. */
 function copyOfEfficientNet(
   changeManifest = (text: string) => text,
   changeLabels = (text: string) => text,
@@ -487,7 +487,7 @@ function copyOfEfficientNet(
   return { directory, file: path.join(folder, 'model.onnx') };
 }
 
-/** Runs the command as `npm run models` does once it is built. */
+/** Runs the built command, like `npm run models` after its build. */
 function runModels(
   models: Models,
   ...parameters: string[]

@@ -35,7 +35,7 @@ beforeAll(async () => {
 afterAll(() => scorer.close());
 
 describe('EfficientNet-lite0 on the same pixels', () => {
-  it('answers as PyTorch on the synthetic picture', async () => {
+  it('agrees with PyTorch on the synthetic picture', async () => {
     const pixels = Uint8Array.from({ length: 224 * 224 * 3 }, (_, at) => {
       const [h, w, c] = [Math.floor(at / 672), Math.floor(at / 3) % 224, at % 3];
       return (7 * h + 13 * w + 29 * c) % 256;
@@ -44,20 +44,22 @@ describe('EfficientNet-lite0 on the same pixels', () => {
     expectAgreement(found, check.synthetic.probabilities);
   });
 
-  it.each(photographs)('answers as PyTorch on %s', async (name) => {
+  it.each(photographs)('agrees with PyTorch on %s', async (name) => {
     const [found] = await probabilities([await preprocessedPixels(name)]);
     expectAgreement(found, pytorch(name));
   });
 
-  it('answers each picture of a batch as PyTorch, in order', async () => {
+  it('agrees with PyTorch on each picture of a batch, in order', async () => {
     const found = await probabilities(await Promise.all(photographs.map(preprocessedPixels)));
     expect(found).toHaveLength(photographs.length);
     for (const [index, name] of photographs.entries()) expectAgreement(found[index], pytorch(name));
   });
 });
 
-describe('EfficientNet-lite0 on the photographs as files', () => {
-  /** sharp and Pillow round differently; measured at most 0.0084, on china.jpg. */
+describe('EfficientNet-lite0 on the photograph files', () => {
+  /**
+   * sharp and Pillow round differently. The largest difference measured is 0.0084, on china.jpg.
+   */
   const differenceMax = 0.03;
   let found: number[][];
 
@@ -68,7 +70,7 @@ describe('EfficientNet-lite0 on the photographs as files', () => {
     found = await probabilities(await Promise.all(pixels));
   });
 
-  it('sees what they show: 8 of 9 first, and all among the best three', () => {
+  it('ranks a right class first for 8 of 9, and among the best three for all', () => {
     const best = photographs.map((name, index) => {
       const row = found[index] as number[];
       const order = [...row.keys()].sort((a, b) => (row[b] as number) - (row[a] as number));
@@ -82,13 +84,13 @@ describe('EfficientNet-lite0 on the photographs as files', () => {
     expect(best.filter(({ three }) => !three)).toEqual([]);
   });
 
-  it.each(photographs)('is as sure of %s as PyTorch on exact pixels, nearly', (name) => {
+  it.each(photographs)('gives %s nearly the same scores as PyTorch on exact pixels', (name) => {
     const row = found[photographs.indexOf(name)] as number[];
     expect(difference(row, pytorch(name)).max).toBeLessThan(differenceMax);
   });
 });
 
-/** The probabilities of all classes, in the order of the classes, for each picture. */
+/** Returns the probabilities of each picture, in the order of the classes. */
 async function probabilities(pictures: readonly Uint8Array[]): Promise<number[][]> {
   const items = pictures.map((bytes) => ({ bytes, top: classes.length }));
   const { results } = await scorer.score(items);
@@ -111,7 +113,7 @@ function pytorch(name: string): readonly number[] {
 function expectAgreement(found: number[] | undefined, expected: readonly number[]): void {
   expect(found).toHaveLength(1000);
   expect(expected).toHaveLength(1000);
-  // NaN, for a class without a score, would be no number below the tolerance.
+  // A class without a score is NaN. The comparison below fails on NaN, too, but says less about it.
   expect(found?.every((score) => score >= 0)).toBe(true);
   expect(difference(found ?? [], expected).max).toBeLessThan(check.tolerance);
 }

@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 afterAll(() => scorer.close());
 
-/** Probabilities by class, as the worker answers them. */
+/** Returns the probabilities of each text by class, scored by the worker's code in full batches. */
 async function scoreAll(texts: readonly string[]): Promise<number[][]> {
   const all: number[][] = [];
   const { max } = model.manifest.batch;
@@ -66,7 +66,7 @@ describe('the FAQ matcher', () => {
     expect(worst).toBeLessThan(1e-5);
   });
 
-  test('has the accuracy that metrics.json says', async () => {
+  test('has the accuracy stated in metrics.json', async () => {
     const metrics = JSON.parse(readFileSync(path.join(folder, 'metrics.json'), 'utf8'));
     const scores = await scoreAll(heldOut.map((item) => item.text));
     const right = heldOut.filter((item, index) => {
@@ -84,7 +84,7 @@ describe('the FAQ matcher', () => {
     expect(metrics.banking77.pipeline.accuracyAt1).toBeGreaterThanOrEqual(0.85);
   });
 
-  test('gives every text probabilities, whatever it holds', async () => {
+  test('gives probabilities for any text', async () => {
     const texts = ['?', '😀', 'ÀÉ', '\n\t', 'a'.repeat(20_000), 'var '.repeat(5000), '$', '\u202E'];
     for (const row of await scoreAll(texts)) {
       expect(row).toHaveLength(model.labels.length);
@@ -92,19 +92,19 @@ describe('the FAQ matcher', () => {
     }
   });
 
-  test('answers a text the same alone and in a batch', async () => {
+  test('gives a text the same scores alone and in a batch', async () => {
     const texts = heldOut.slice(0, 20).map((item) => item.text);
     const together = await scoreAll(texts);
     for (const [index, text] of texts.entries()) {
       const [alone] = await scoreAll([text]);
       for (const [label, score] of (alone as number[]).entries()) {
-        // A float32 sum over some hundred terms, in another order.
+        // The two sum some hundred float32 terms in different orders.
         expect(Math.abs(score - (together[index]?.[label] as number))).toBeLessThan(1e-5);
       }
     }
   });
 
-  test('has at least 120 questions with at least 8 duplicates each, and an answer', () => {
+  test('has at least 120 questions, each with an answer and at least 8 duplicates', () => {
     const rows = (name: string) =>
       readFileSync(path.join(folder, 'data', name), 'utf8')
         .trim()

@@ -16,7 +16,7 @@ const { input } = model.manifest;
 const pixelsMax = 50_000_000;
 const kind = makeImageKind({ imagePixelsMax: pixelsMax, imagesMax: 3 });
 
-/** sharp and Pillow round differently; measured 0.10 to 0.24 on the average, and up to 7. */
+/** sharp and Pillow round differently: measured by 0.10 to 0.24 on average, and by up to 7. */
 const closeMean = 0.6;
 const closeMax = 16;
 
@@ -28,7 +28,7 @@ const colours: readonly Colour[] = [
   [40, 70, 210],
   [230, 220, 40],
 ];
-/** Colours that four inks can print. */
+/** Colours that CMYK inks can print. */
 const inks: readonly Colour[] = [
   [180, 60, 80],
   [60, 140, 80],
@@ -66,7 +66,7 @@ describe('the pixels of an image', () => {
       colours,
     ],
   ];
-  it.each(pictures)('of %s have its colours at their places', async (_what, make, expected) => {
+  it.each(pictures)('of %s have the right colours in place', async (_what, make, expected) => {
     const pixels = await toPixels(await make(), input, pixelsMax);
     expectQuarters(pixels, expected, 3);
   });
@@ -74,14 +74,14 @@ describe('the pixels of an image', () => {
   it.each([
     ['without a profile', (picture: Sharp) => picture],
     ['with a profile', (picture: Sharp) => picture.withIccProfile('cmyk')],
-  ])('of a CMYK JPEG %s are its colours, as far as inks can print them', async (_what, finish) => {
+  ])('of a CMYK JPEG %s have nearly the right colours', async (_what, finish) => {
     const file = await jpeg(finish(quarters(inks).toColourspace('cmyk')));
     const { space, channels } = await sharp(file).metadata();
     expect({ space, channels }).toEqual({ space: 'cmyk', channels: 4 });
     expectQuarters(await toPixels(file, input, pixelsMax), inks, 30);
   });
 
-  it('are white where a picture is transparent, and half white where it is half so', async () => {
+  it('show transparent parts on white, and mix in white where half transparent', async () => {
     const half = colours.map((colour, at) => [...colour, [0, 128, 255, 128][at] as number]);
     const expected = half.map(([r, g, b, alpha]) =>
       [r, g, b].map((value) => over(value as number, alpha as number)),
@@ -97,7 +97,7 @@ describe('the pixels of an image', () => {
     }
   });
 
-  it('of a grey picture with transparent parts are grey on white', async () => {
+  it('of a grey picture show its transparent parts on white', async () => {
     const half = greys.map(([grey], at) => [grey as number, [0, 128, 255, 128][at] as number]);
     const file = await quarters(half).toColourspace('b-w').png().toBuffer();
     expect((await sharp(file).metadata()).channels).toBe(2);
@@ -106,7 +106,7 @@ describe('the pixels of an image', () => {
   });
 
   it.each(['gif', 'webp'] as const)(
-    'of an animated %s are those of its first picture',
+    'of an animated %s are those of its first frame',
     async (format) => {
       const frames = await Promise.all(
         [colours, [...colours].reverse()].map((frame) => quarters(frame).png().toBuffer()),
@@ -136,7 +136,7 @@ describe('the pixels of an image', () => {
     }
   });
 
-  it('are those of the centred square, rounded down as in training, resized', async () => {
+  it('are those of the centred square, rounded as in training and resized', async () => {
     const sizes = [
       [451, 300],
       [300, 451],
@@ -153,13 +153,13 @@ describe('the pixels of an image', () => {
       const apart = difference(pixels, resample(cropSquare(picture)));
       expect(apart.mean, `${width} × ${height}`).toBeLessThan(closeMean);
       expect(apart.max, `${width} × ${height}`).toBeLessThan(closeMax);
-      // One pixel beside is another picture: the limits above can tell.
+      // A crop that is off by one pixel would exceed the limits above.
       const beside = difference(pixels, resample(cropSquare(picture, 1)));
       expect(beside.mean).toBeGreaterThan(2 * closeMean);
     }
   });
 
-  it('are those of the whole picture, stretched, where the manifest names no crop', async () => {
+  it('are those of the whole picture, stretched, if the manifest has no cropFraction', async () => {
     const { cropFraction: _, ...whole } = input;
     for (const size of [
       { width: 451, height: 300 },
@@ -173,7 +173,7 @@ describe('the pixels of an image', () => {
     }
   });
 
-  it.each(photographs)('of %s are those that the network was checked with', async (name) => {
+  it.each(photographs)('of %s are close to those made by Pillow', async (name) => {
     const pixels = await toPixels(photograph(name), input, pixelsMax);
     const apart = difference(pixels, await preprocessedPixels(name));
     expect(apart.mean).toBeLessThan(closeMean);
@@ -188,7 +188,7 @@ describe('the pixels of an image', () => {
     [7, 3000],
     [223, 224],
     [255, 257],
-  ])('of a picture of %i × %i fill the square with its colour', async (width, height) => {
+  ])('of a plain picture of %i × %i all have its colour', async (width, height) => {
     const background = { r: 200, g: 40, b: 90 };
     const file = await sharp({ create: { width, height, channels: 3, background } })
       .png()
@@ -198,7 +198,7 @@ describe('the pixels of an image', () => {
     expect(difference(pixels, expected).max).toBeLessThanOrEqual(1);
   });
 
-  it('of a picture that is enlarged are not shifted against it', async () => {
+  it('of an enlarged picture are not shifted', async () => {
     for (const side of [100, 180, 255]) {
       const picture = await rawPhotograph('chelsea.png', { width: side, height: side });
       const pixels = await toPixels(await encode(picture).png().toBuffer(), input, pixelsMax);
@@ -247,7 +247,7 @@ describe('an image that cannot be used', () => {
     expect(error.message).toContain('"a cat"');
   });
 
-  it('is refused when it has one pixel more than the limit, and taken at the limit', async () => {
+  it('is refused with one pixel over the limit, and accepted at the limit', async () => {
     const value = await encode(await rawPhotograph('chelsea.png', { width: 301, height: 299 }))
       .png()
       .toBuffer();
@@ -281,7 +281,7 @@ describe('an image in JSON', () => {
     expect(kind.fromJson({ cat: text })).toEqual([{ name: 'cat', value: bytes }]);
   });
 
-  it('is read alone, and by several names in their order', () => {
+  it('is read without a name, and several are read by name, in order', () => {
     expect(kind.fromJson(base64)).toEqual([{ name: 'image', value: bytes }]);
     const inputs = kind.fromJson({ b: base64, a: base64 });
     expect(inputs.map((one) => one.name)).toEqual(['b', 'a']);
@@ -290,8 +290,8 @@ describe('an image in JSON', () => {
   it.each([
     ['holds other characters', `${base64.slice(0, 40)}*${base64.slice(41)}`],
     ['holds padding in the middle', `${base64.slice(0, 40)}==${base64.slice(42)}`],
-    ['is of the alphabet for addresses', `-_-_${base64.slice(4)}`],
-    ['is cut off inside of a byte', base64.slice(0, 4 * 1000 + 1)],
+    ['uses the alphabet for URLs', `-_-_${base64.slice(4)}`],
+    ['is cut off inside a byte', base64.slice(0, 4 * 1000 + 1)],
     ['opens a quote and never closes it', `"${base64}`],
     ['is a data URL without base64', 'data:image/svg+xml,%3Csvg/%3E'],
     ['is a path', './photographs/cat.jpg'],
@@ -302,7 +302,7 @@ describe('an image in JSON', () => {
     expectForCallers(error.message);
   });
 
-  it('is refused when its base64 ends too early but in order', async () => {
+  it('is refused when its base64 is valid but cut short', async () => {
     const [cut] = kind.fromJson({ cat: base64.slice(0, 20_000) });
     if (!cut) throw new Error('Expected one input.');
     await expectRefused(kind.prepare(cut, model), 'image_unreadable');
@@ -329,11 +329,11 @@ describe('an image in JSON', () => {
 interface Picture {
   readonly width: number;
   readonly height: number;
-  /** height × width × 3 */
+  /** Row by row, with three bytes a pixel. */
   readonly data: Uint8Array;
 }
 
-/** A picture of four quarters: top left, top right, bottom left, bottom right. */
+/** Makes a picture of four colours: top left, top right, bottom left, bottom right. */
 function quarters(parts: readonly Colour[], depth: 'uchar' | 'ushort' = 'uchar'): Sharp {
   const [width, height] = [320, 256];
   const channels = (parts[0] as Colour).length as 1 | 2 | 3 | 4;
@@ -378,7 +378,7 @@ function jpeg(picture: Sharp, options: { progressive?: boolean } = {}): Promise<
     .toBuffer();
 }
 
-/** A photograph's pixels, stretched to a size: something with detail everywhere. */
+/** Returns a photograph stretched to a size. It has detail everywhere. */
 async function rawPhotograph(
   name: string,
   size: { width: number; height: number },
@@ -395,8 +395,8 @@ function encode({ data, width, height }: Picture): Sharp {
 }
 
 /**
- * The picture as a camera stores it that was held so. The standard says of each orientation where
- * the stored row 0 and column 0 are in the upright picture.
+ * Returns the picture as a camera held in this orientation would store it. For each orientation,
+ * the EXIF standard says where the stored row 0 and column 0 lie in the upright picture.
  */
 function storeWithOrientation(upright: Picture, orientation: number): Picture {
   const { width, height } = upright;
@@ -423,7 +423,10 @@ function storeWithOrientation(upright: Picture, orientation: number): Picture {
   return { width: columns, height: rows, data };
 }
 
-/** The centred square of 7/8 of the shorter side, as models/efficientnet-lite0/README.md has it. */
+/**
+ * Returns the centred square of 7/8 of the shorter side, as models/efficientnet-lite0/README.md
+ * defines it, moved up and left by `beside` pixels.
+ */
 function cropSquare({ width, height, data }: Picture, beside = 0): Picture {
   const side = Math.floor((7 * Math.min(width, height)) / 8);
   const left = Math.floor((width - side + 1) / 2) - beside;
@@ -435,7 +438,9 @@ function cropSquare({ width, height, data }: Picture, beside = 0): Picture {
   return { width: side, height: side, data: Buffer.concat(rows) };
 }
 
-/** Bicubic (a = -0.5) to 224 × 224, the kernel widened when shrinking; slow and straight. */
+/**
+ * Resizes to 224 × 224, bicubically (a = -0.5), with a wider kernel when shrinking. Slow but plain.
+ */
 function resample({ width, height, data }: Picture): Uint8ClampedArray {
   const across = taps(width);
   const down = taps(height);
@@ -462,7 +467,7 @@ function resample({ width, height, data }: Picture): Uint8ClampedArray {
   return pixels;
 }
 
-/** For each of 224 places, which of `size` pixels count how much. */
+/** For each of 224 places, returns the weights of the `size` source pixels. */
 function taps(size: number): [at: number, weight: number][][] {
   const scale = size / 224;
   const stretch = Math.max(1, scale);
@@ -484,7 +489,7 @@ function cubic(distance: number): number {
   return t < 2 ? -0.5 * t ** 3 + 2.5 * t ** 2 - 4 * t + 2 : 0;
 }
 
-/** A PNG of a few bytes that says it is large. */
+/** Returns a PNG of a few bytes whose header claims this size. */
 function pngHeader(width: number, height: number): Buffer {
   const whole = Buffer.from(
     'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
@@ -518,7 +523,7 @@ function thrownBy(work: () => unknown): ScorelineError {
   throw new Error('Expected an error; none was thrown.');
 }
 
-/** A detail is written for callers: no library's words, no path. */
+/** Expects a detail written for callers: no library's words, no path. */
 function expectForCallers(message: string): void {
   expect(message).toMatch(/^Expected .*\.$/);
   expect(message).not.toMatch(/vips|sharp|libpng|libjpeg|buffer|header|undefined|\/|\.js/i);

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => redis?.close());
 
-/** Says a number of answers by the clock, so that no delay of the machine changes the rate. */
+/** Derives the number of answers from the clock, so a slow machine cannot change the rate. */
 function answering(perSecond: number, inFlight: number): () => Traffic {
   return () => ({ inFlight, answered: Math.round((Date.now() * perSecond) / 1000) });
 }
@@ -28,7 +28,7 @@ function open(prefix: string, instance: string, traffic: () => Traffic) {
   return peers;
 }
 
-test('an instance knows what the others have in flight, until they are gone', async () => {
+test('an instance knows what the others have in flight, until they leave', async () => {
   const idle = open('flight', 'idle', () => ({ inFlight: 3, answered: 0 }));
   const busy = open('flight', 'busy', () => ({ inFlight: 40, answered: 0 }));
   await waitUntil(
@@ -41,7 +41,7 @@ test('an instance knows what the others have in flight, until they are gone', as
   expect(await redis.client.hkeys(makeKeys('flight').instances(queue))).toEqual(['idle']);
 });
 
-test('an instance that was never answered knows the rate of all together', async () => {
+test('an instance without answers of its own knows the rate of all together', async () => {
   open('rate', 'a', answering(30, 20));
   open('rate', 'b', answering(10, 20));
   const fresh = open('rate', 'c', () => ({ inFlight: 0, answered: 0 }));
@@ -51,12 +51,12 @@ test('an instance that was never answered knows the rate of all together', async
   expect(perSecond).toBeLessThan(80);
 });
 
-test('a rate is not measured where there is no backlog', async () => {
+test('an instance measures no rate while there is no backlog', async () => {
   let looks = 0;
   const alone = open('idle', 'a', () => {
     looks++;
     return answering(1, 3)();
   });
-  await waitUntil('it has looked for more than the time that is needed', () => looks > 6);
+  await waitUntil('the instance looked more often than it has to', () => looks > 6);
   expect(alone.msFor(queue, 1)).toBeUndefined();
 });

@@ -1,4 +1,4 @@
-// The photographs of test/photographs, and what is known of them.
+// The photographs in test/photographs, with their right classes and exact pixels.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -13,7 +13,7 @@ export const photographs: readonly string[] = readdirSync(folder)
   .filter((name) => /\.(png|jpg)$/.test(name))
   .sort();
 
-/** The classes that are right answers, as they stand in models/imagenet-1k.txt. */
+/** The right classes of each photograph, as lines of models/imagenet-1k.txt. */
 export const expectedClasses: Readonly<Record<string, readonly string[]>> = JSON.parse(
   readFileSync(path.join(folder, 'expected.json'), 'utf8'),
 );
@@ -22,7 +22,7 @@ export function photograph(name: string): Buffer {
   return readFileSync(path.join(folder, name));
 }
 
-/** The 224 × 224 pixels that the network is meant to see of a photograph, made by Pillow. */
+/** Returns the 224 × 224 RGB pixels that the network should see. Pillow made them beforehand. */
 export function preprocessedPixels(name: string): Promise<Buffer> {
   const file = path.join(folder, 'preprocessed', `${path.parse(name).name}.png`);
   return sharp(file).removeAlpha().raw().toBuffer();
@@ -38,7 +38,7 @@ export function readEfficientNet(): Model & { manifest: { input: ImageInput } } 
   return model as Model & { manifest: { input: ImageInput } };
 }
 
-/** How far two lists of the same length are apart, on the average and at most. */
+/** Returns the mean and the largest difference between two lists of the same length. */
 export function difference(
   a: ArrayLike<number>,
   b: ArrayLike<number>,

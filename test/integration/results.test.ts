@@ -1,4 +1,4 @@
-// Kept results against a real Redis: what the API claims, and what workers keep.
+// Tests kept results against a real Redis: what the API claims, and what the workers keep.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Identity, identify } from '../../api/repeat/idempotency.js';
@@ -56,7 +56,7 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe('a claim', () => {
-  test('is new once; a repeat learns which results are there', async () => {
+  test('is new only once; a repeat learns which results exist', async () => {
     const results = inApi();
     const one = identityOf('key', 'a', 'b');
     const [a, b] = one.ids as [string, string];
@@ -77,7 +77,7 @@ describe('a claim', () => {
     });
   });
 
-  test('keeps the key for its request, whether there are results or not', async () => {
+  test('ties the key to its request, with or without results', async () => {
     const results = inApi();
     await results.claim(identityOf('key', 'a'), nowMs());
     expect(await codeOf(results.claim(identityOf('key', 'b'), nowMs()))).toBe(
@@ -87,7 +87,7 @@ describe('a claim', () => {
     expect(await codeOf(results.claim(identityOf('other', 'b'), nowMs()))).toBe('none');
   });
 
-  test('lasts from now until a result that comes at the deadline is gone, and not longer', async () => {
+  test('lasts exactly as long as a result that arrives at the deadline', async () => {
     const { scope, ids } = identityOf('key', 'a');
     await inApi().claim(identityOf('key', 'a'), nowMs() + 5000);
     for (const key of [keys.fingerprint(scope), keys.results]) {
@@ -99,7 +99,7 @@ describe('a claim', () => {
     expect(goneAt - nowMs()).toBeGreaterThan(keepMs + 4000);
   });
 
-  test('that is renewed with an earlier deadline lasts as long as before', async () => {
+  test('does not get shorter when renewed with an earlier deadline', async () => {
     const one = identityOf('key', 'a');
     await inApi().claim(one, nowMs() + 50_000);
     const goneAt = await redis.client.zscore(keys.results, one.ids[0] as string);
@@ -109,14 +109,14 @@ describe('a claim', () => {
     expect(await redis.client.pttl(keys.results)).toBeGreaterThan(keepMs + 40_000);
   });
 
-  test('that is taken back leaves nothing', async () => {
+  test('leaves nothing behind when released', async () => {
     const one = identityOf('key', 'a', 'b');
     await inApi().claim(one, nowMs() + 1000);
     inApi().release(one);
-    await waitUntil('all is gone', async () => (await redis.client.dbsize()) === 0);
+    await waitUntil('Redis is empty', async () => (await redis.client.dbsize()) === 0);
   });
 
-  test('looking claims nothing', async () => {
+  test('is not made by a look', async () => {
     expect(await inApi().look(identityOf('key', 'a'))).toEqual({
       replies: [undefined],
       isNew: false,
@@ -125,8 +125,8 @@ describe('a claim', () => {
   });
 });
 
-describe('the bound', () => {
-  test('refuses what would go beyond it, with the time until there is room', async () => {
+describe('the limit on results', () => {
+  test('refuses claims beyond it, with the time until there is room', async () => {
     const results = inApi({ resultsMax: 3 });
     await results.claim(identityOf('one', 'a', 'b'), nowMs());
     const refused = results.claim(identityOf('two', 'a', 'b'), nowMs());
@@ -137,14 +137,14 @@ describe('the bound', () => {
     expect(await redis.client.keys(keys.fingerprint('*'))).toHaveLength(2);
   });
 
-  test('lets in what was let in before', async () => {
+  test('admits repeats of admitted claims', async () => {
     const results = inApi({ resultsMax: 1 });
     await results.claim(identityOf('one', 'a'), nowMs());
     expect(await codeOf(results.claim(identityOf('one', 'a'), nowMs()))).toBe('none');
     expect(await redis.client.zcard(keys.results)).toBe(1);
   });
 
-  test('counts nothing that is over, however much of it there is', async () => {
+  test('ignores expired entries, however many there are', async () => {
     const over = Array.from({ length: 3000 }, (_, at) => [at, `over-${at}`]).flat();
     await redis.client.zadd(keys.results, ...over);
     const results = inApi({ resultsMax: 2 });
@@ -155,7 +155,7 @@ describe('the bound', () => {
     expect(await redis.client.zcard(keys.results)).toBe(2);
   });
 
-  test('has room again when results are gone', async () => {
+  test('has room again once results have expired', async () => {
     const results = inApi({ keepMs: 100, resultsMax: 1 });
     await results.claim(identityOf('one', 'a'), nowMs());
     const second = () => results.claim(identityOf('two', 'a'), nowMs());
@@ -166,7 +166,7 @@ describe('the bound', () => {
 });
 
 describe('a worker', () => {
-  test('keeps the first reply to an item, and answers with it', async () => {
+  test('keeps the first reply to an item, and answers later ones with it', async () => {
     const first = await inWorker().keep([itemOf('a')], [scoresOf('a', 0.5)]);
     expect(first).toEqual([scoresOf('a', 0.5)]);
     const second = await inWorker().keep(
@@ -181,7 +181,7 @@ describe('a worker', () => {
     expect(ms).toBeLessThanOrEqual(keepMs);
   });
 
-  test('answers an item that is in one batch twice with one reply', async () => {
+  test('answers both copies of an item in one batch with the same reply', async () => {
     const replies = await inWorker().keep(
       [itemOf('a'), itemOf('a')],
       [scoresOf('a', 0.5), scoresOf('a', 0.6)],
@@ -189,7 +189,7 @@ describe('a worker', () => {
     expect(replies).toEqual([scoresOf('a', 0.5), scoresOf('a', 0.5)]);
   });
 
-  test('keeps nothing of an item that was sent without a key', async () => {
+  test('keeps no reply to an item without a key', async () => {
     const { keepMs: _, ...plain } = itemOf('a');
     const replies = await inWorker().keep(
       [plain, itemOf('b')],
@@ -207,13 +207,13 @@ describe('a worker', () => {
     ['deadline_exceeded', false],
     ['overloaded', false],
     ['internal_error', false],
-  ] as const)('keeps an error that says something of the input: %s %s', async (code, isKept) => {
+  ] as const)('keeps only errors that are due to the input: %s %s', async (code, isKept) => {
     const reply: Reply = { id: 'a', error: { code, detail: 'It is so.' } };
     expect(await inWorker().keep([itemOf('a')], [reply])).toEqual([reply]);
     expect(await redis.client.exists(keys.result('a'))).toBe(isKept ? 1 : 0);
   });
 
-  test('finds what is there of the items that are kept', async () => {
+  test('finds the kept replies to some items', async () => {
     await inWorker().keep([itemOf('a')], [scoresOf('a', 0.5)]);
     const found = await inWorker().find([itemOf('b'), itemOf('a')]);
     expect([...found]).toEqual([['a', scoresOf('a', 0.5)]]);
@@ -222,7 +222,7 @@ describe('a worker', () => {
   test('tries again while Redis takes no writes', async () => {
     await redis.client.config('SET', 'maxmemory', '1');
     const keeping = inWorker().keep([itemOf('a')], [scoresOf('a', 0.5)]);
-    await waitUntil('Redis has refused it', async () =>
+    await waitUntil('Redis has refused the write', async () =>
       (await redis.client.info('errorstats')).includes('errorstat_OOM'),
     );
     expect(await redis.client.exists(keys.result('a'))).toBe(0);

@@ -18,9 +18,9 @@ function runPython(...parameters: string[]) {
   return { status, output: stdout + stderr };
 }
 
-// Training needs Python 3.11, which a user of the trained file does not have.
+// Only training needs Python 3.11. Users of the trained model may not have it.
 describe.skipIf(!hasPython)('training the FAQ matcher (needs Python 3.11)', () => {
-  test('gives the committed metrics and predictions again', { timeout: 600_000 }, () => {
+  test('reproduces the committed metrics and predictions', { timeout: 600_000 }, () => {
     const { status, output } = runPython(
       'models/faq-matcher/train.py',
       '--check',
@@ -30,7 +30,7 @@ describe.skipIf(!hasPython)('training the FAQ matcher (needs Python 3.11)', () =
     expect(status).toBe(0);
   });
 
-  test('reads the files of the reference, from folders and servers', { timeout: 300_000 }, () => {
+  test('reads the reference files from folders and servers', { timeout: 300_000 }, () => {
     const { status, output } = runPython('models/faq-matcher/test_train.py');
     expect(output).toMatch(/Ran [1-9]\d* tests/);
     expect(output).toMatch(/^OK/m);
