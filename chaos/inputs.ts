@@ -9,6 +9,7 @@ import { readQuestions } from '../bench/questions.js';
 import { makeLogger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
+import { pixelInputs, textInputs } from '../worker/batch/sample.js';
 import { openScorer, type ScorerItem } from '../worker/batch/scorer.js';
 import { answeredCount, keepDistinct, type Ranked } from './expected.js';
 import { type PoisonKind, poisonColour, poisonText } from './poison.js';
@@ -43,7 +44,7 @@ export async function prepareInputs(
       throw new Error(`${model.name} does not score its input ${index}, without any fault yet.`);
     }
     const expected = mapScores(
-      result.scores,
+      result.outputs,
       (label, score): Ranked => [labelOf(model, label), score],
     );
     scored.push({ body, expected });
@@ -84,9 +85,10 @@ function readTexts(): string[] {
 async function toItem({ manifest, labels }: Model, body: string | Buffer): Promise<ScorerItem> {
   // More than an answer holds: see findDifference.
   const top = Math.min(labels.length, 2 * answeredCount);
-  if (typeof body === 'string') return { text: body, top };
+  if (typeof body === 'string') return { inputs: textInputs(body), top };
   if (manifest.input.kind !== 'image') throw new Error('A photograph for a text model.');
-  return { bytes: await toPixels(body, manifest.input, pixelsMax), top };
+  const pixels = await toPixels(body, manifest.input, pixelsMax);
+  return { inputs: pixelInputs(manifest.input, pixels), top };
 }
 
 /** A label as the native contract words it. */

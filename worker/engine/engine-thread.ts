@@ -4,9 +4,8 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
-import type { TensorValue } from './engine.js';
 import { type FromThread, packUp, type ThreadOptions, type ToThread } from './messages.js';
-import { datatypeOf, fromRuntime, type RuntimeTensor, toRuntime } from './runtime-tensors.js';
+import { describeValue, fromRuntime, type RuntimeTensor, toRuntime } from './runtime-tensors.js';
 
 const port = parentPort;
 if (!port) throw new Error('The engine thread needs a parent thread. This is a bug.');
@@ -17,10 +16,10 @@ const send = (message: FromThread, transfer: ArrayBuffer[] = []) =>
 
 try {
   const session = await openSession();
-  const outputs = session.outputMetadata.map(describe);
+  const outputs = session.outputMetadata.map(describeValue);
   const tensorNames = outputs.filter(({ datatype }) => datatype).map(({ name }) => name);
   port.on('message', (message: ToThread) => void run(session, tensorNames, message));
-  send({ type: 'ready', inputs: session.inputMetadata.map(describe), outputs });
+  send({ type: 'ready', inputs: session.inputMetadata.map(describeValue), outputs });
 } catch (error) {
   send({
     type: 'failed',
@@ -78,11 +77,4 @@ async function run(
   } catch (error) {
     send({ type: 'error', id, reason: (error as Error).message });
   }
-}
-
-function describe(value: InferenceSession.ValueMetadata): TensorValue {
-  const { name } = value;
-  if (!value.isTensor) return { name, datatype: undefined, type: 'no tensor', shape: [] };
-  const { type, shape } = value;
-  return { name, datatype: datatypeOf(type), type, shape };
 }
