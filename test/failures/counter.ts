@@ -2,12 +2,22 @@
 // answers with the last digit. "7" is answered with class 7 at once, "1230007" with class 7 after
 // 123,000 rounds of an ONNX loop, and a number of 19 digits hangs for as long as anybody waits. A
 // text that is no number makes it throw.
-//
-// The graph is written here byte by byte, in the protocol buffers of onnx.proto.
 
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import {
+  bigints,
+  elementTypes,
+  floats,
+  graph,
+  integer,
+  node,
+  onnxModel,
+  subgraph,
+  tensor,
+  value,
+} from '../onnx.js';
 
 export const counterName = 'counter';
 /** Rounds of the loop in about a millisecond; machines differ, so nothing may depend on it. */
@@ -51,10 +61,7 @@ export function addCounter(
   writeFileSync(path.join(folder, 'labels.txt'), labels.join(''));
 }
 
-const float = 1;
-const int64 = 7;
-const string = 8;
-const bool = 9;
+const { FP32: float, INT64: int64, BYTES: string, BOOL: bool } = elementTypes;
 
 function makeGraph(): Buffer {
   const body = graph({
@@ -85,72 +92,5 @@ function makeGraph(): Buffer {
     inputs: [value('text', string, ['N'])],
     outputs: [value('output', float, ['N', 10])],
   });
-  const opset = [field(1, ''), field(2, 13)];
-  return Buffer.concat([field(1, 8), field(7, whole), field(8, Buffer.concat(opset))]);
-}
-
-function graph(parts: {
-  nodes: Buffer[];
-  constants?: Buffer[];
-  inputs: Buffer[];
-  outputs: Buffer[];
-}): Buffer {
-  return Buffer.concat([
-    ...parts.nodes.map((bytes) => field(1, bytes)),
-    field(2, 'graph'),
-    ...(parts.constants ?? []).map((bytes) => field(5, bytes)),
-    ...parts.inputs.map((bytes) => field(11, bytes)),
-    ...parts.outputs.map((bytes) => field(12, bytes)),
-  ]);
-}
-
-function node(operator: string, inputs: string[], outputs: string[], attribute?: Buffer): Buffer {
-  return Buffer.concat([
-    ...inputs.map((name) => field(1, name)),
-    ...outputs.map((name) => field(2, name)),
-    field(4, operator),
-    ...(attribute ? [field(5, attribute)] : []),
-  ]);
-}
-
-function integer(name: string, number: number): Buffer {
-  return Buffer.concat([field(1, name), field(3, number), field(20, 2)]);
-}
-
-function subgraph(name: string, bytes: Buffer): Buffer {
-  return Buffer.concat([field(1, name), field(6, bytes), field(20, 5)]);
-}
-
-function value(name: string, type: number, dims: (number | string)[]): Buffer {
-  const shape = dims.map((dim) => field(1, field(typeof dim === 'number' ? 1 : 2, dim)));
-  const tensorType = Buffer.concat([field(1, type), field(2, Buffer.concat(shape))]);
-  return Buffer.concat([field(1, name), field(2, field(1, tensorType))]);
-}
-
-function tensor(name: string, type: number, dims: number[], data: Buffer): Buffer {
-  return Buffer.concat([
-    ...dims.map((dim) => field(1, dim)),
-    field(2, type),
-    field(8, name),
-    field(9, data),
-  ]);
-}
-
-function floats(numbers: number[]): Buffer {
-  return Buffer.from(new Float32Array(numbers).buffer);
-}
-
-function bigints(numbers: bigint[]): Buffer {
-  return Buffer.from(new BigInt64Array(numbers).buffer);
-}
-
-/** A field of a message: a number, a text, or another message. */
-function field(key: number, content: number | string | Buffer): Buffer {
-  if (typeof content === 'number') return Buffer.from([...varint(key * 8), ...varint(content)]);
-  const bytes = Buffer.from(content);
-  return Buffer.concat([Buffer.from([...varint(key * 8 + 2), ...varint(bytes.length)]), bytes]);
-}
-
-function varint(number: number): number[] {
-  return number < 128 ? [number] : [(number % 128) + 128, ...varint(Math.floor(number / 128))];
+  return onnxModel(whole);
 }
