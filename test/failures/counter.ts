@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { queueName } from '../../shared/wire.js';
 import {
   bigints,
   elementTypes,
@@ -37,15 +38,14 @@ export function addCounter(
   const { runMsMax = 60_000, deadlineMs = 30_000, batchMax = 4 } = options;
   const folder = path.join(directory, counterName);
   mkdirSync(folder, { recursive: true });
-  const model = makeGraph();
   const manifest = {
     name: counterName,
-    version: '1',
+    version,
     description: 'Counts as far as its input says.',
     source: {
       file: 'model.onnx',
       bytes: model.length,
-      sha256: createHash('sha256').update(model).digest('hex'),
+      sha256: fileSha256,
     },
     input: { kind: 'text' },
     output: { kind: 'classification', labels: 'labels.txt', top: 1 },
@@ -55,10 +55,9 @@ export function addCounter(
     runMsMax,
     example: { input: '1', expected: { label: 'digit 1' } },
   };
-  const labels = Array.from({ length: 10 }, (_, digit) => `d${digit} digit ${digit}\n`);
   writeFileSync(path.join(folder, 'model.onnx'), model);
   writeFileSync(path.join(folder, 'model.yaml'), JSON.stringify(manifest));
-  writeFileSync(path.join(folder, 'labels.txt'), labels.join(''));
+  writeFileSync(path.join(folder, 'labels.txt'), labels);
 }
 
 const { FP32: float, INT64: int64, BYTES: string, BOOL: bool } = elementTypes;
@@ -94,3 +93,11 @@ function makeGraph(): Buffer {
   });
   return onnxModel(whole);
 }
+
+const version = '1';
+const model = makeGraph();
+const fileSha256 = createHash('sha256').update(model).digest('hex');
+const labels = Array.from({ length: 10 }, (_, digit) => `d${digit} digit ${digit}\n`).join('');
+
+/** The counter's queue, wherever its folder is. */
+export const counterQueue = queueName({ name: counterName, version, fileSha256, labels });

@@ -163,10 +163,10 @@ describe('a worker', () => {
   test('sweeps what is past its deadline out of the unanswered', async () => {
     await withStage({}, async ({ counter, start, redis }) => {
       const key = keys.unanswered(counter.queue);
-      await redis.client.zadd(key, 1, 'late', '9000000000000', 'waiting');
+      await redis.client.zadd(key, 1, 'late', 9_000_000_000_000, 'waiting');
       await start();
       await waitUntil('it is swept', async () => (await redis.client.zcard(key)) === 1);
-      expect(await redis.client.zrange(key, 0, -1)).toEqual(['waiting']);
+      expect(await redis.client.zrange(key, '0', '-1')).toEqual(['waiting']);
     });
   });
 });
@@ -200,7 +200,13 @@ describe('a job that cannot be read', () => {
     await withStage({}, async ({ counter, log, start, redis }) => {
       await start();
       const items = ['a', 'b'].map((id) => ({ ...item, id, inputs: textInputs('1') }));
-      await redis.client.zadd(keys.unanswered(counter.queue), 9e12, 'a', 9e12, 'b');
+      await redis.client.zadd(
+        keys.unanswered(counter.queue),
+        '9000000000000',
+        'a',
+        '9000000000000',
+        'b',
+      );
       const { job } = encodeJob({ replyTo: counter.instance, items });
       await counter.sendRaw(JSON.stringify(spoil(job)));
       await expectLeft(counter, log);
