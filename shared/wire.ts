@@ -153,19 +153,19 @@ export function payloadFields(items: readonly WireItem[]): string[] {
  * @throws ScorelineError `wire_mismatch` when a tensor is not what its shape says
  */
 export function joinItem(
-  { inputs, ...head }: WireItem,
+  item: WireItem,
   payload: ReadonlyMap<string, Uint8Array>,
 ): Item | undefined {
-  const tensors: Tensor[] = [];
-  for (const { data: text, ...tensor } of inputs) {
+  const inputs: Tensor[] = [];
+  for (const { name, datatype, shape, data: text } of item.inputs) {
     const data =
-      text === undefined
-        ? payload.get(payloadField(head.id, tensor.name))
-        : Buffer.from(text, 'base64');
+      text === undefined ? payload.get(payloadField(item.id, name)) : Buffer.from(text, 'base64');
     if (data === undefined) return undefined;
-    tensors.push(checked({ ...tensor, data }));
+    inputs.push(checked({ name, datatype, shape, data }));
   }
-  return { ...head, inputs: tensors };
+  // Not spread, which takes V8 ten times as long.
+  const { id, submittedAt, deadlineAt, top, outputs, keepMs } = item;
+  return { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs };
 }
 
 export interface Timing {

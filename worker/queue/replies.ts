@@ -32,8 +32,12 @@ export function makeSendReplies(options: {
   const tryUntil = makeTryUntil({ redis, log });
 
   const send = (instance: string, replies: readonly Reply[]) => {
+    const ids = replies.map(({ id }) => id);
+    // In one tick, so it is one round trip; in this order it takes the least time (measured). What
+    // it misses is swept away at its deadline.
+    redis.zrem(keys.unanswered(queue.name), ...ids).catch(() => {});
     // NOMKSTREAM: the stream of an instance that is gone must not come back and stay for ever.
-    const sent = redis.xadd(
+    return redis.xadd(
       keys.replies(instance),
       'NOMKSTREAM',
       'MAXLEN',
@@ -43,9 +47,6 @@ export function makeSendReplies(options: {
       'replies',
       packReplies(replies, queue.wire),
     );
-    // Sent in the same tick, so in the same packet. What it misses is swept away at its deadline.
-    redis.zrem(keys.unanswered(queue.name), ...replies.map(({ id }) => id)).catch(() => {});
-    return sent;
   };
 
   return async (replies, deadlineAt) => {
