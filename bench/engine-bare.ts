@@ -4,8 +4,9 @@
 import process from 'node:process';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { readModels } from '../shared/models.js';
-import { makeStack, sampleInput } from '../worker/batch/kinds.js';
-import type { InputTensor } from '../worker/engine/engine.js';
+import { makeAdapter } from '../worker/batch/adapter.js';
+import { sampleInputs } from '../worker/batch/sample.js';
+import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';
 
 const [directory, name] = process.argv.slice(2) as [string, string];
 const [model] = readModels({ directory, names: [name], filesNeeded: true });
@@ -18,10 +19,15 @@ const session = await InferenceSession.create(model.file, {
   executionMode: 'sequential',
   logSeverityLevel: 3,
 });
-const stack = makeStack(manifest.input);
-const sample = sampleInput(manifest);
-const input = toTensor(stack(Array.from({ length: manifest.batch.max }, () => sample)));
-const feeds = { [session.inputNames[0] as string]: input };
+const inputs = session.inputMetadata.map(describeValue);
+const adapter = makeAdapter(manifest.input, { name: model.name, inputs });
+const sample = sampleInputs(manifest.input, manifest.example.input, inputs);
+const batch = adapter.stack(Array.from({ length: manifest.batch.max }, () => sample));
+const feeds: Record<string, Tensor> = {};
+for (const tensor of batch) {
+  const { type, dims, data } = toRuntime(tensor);
+  feeds[tensor.name] = new Tensor(type as 'float32', data as Float32Array, dims);
+}
 await session.run(feeds);
 
 process.on('disconnect', () => process.exit(0));
@@ -37,9 +43,3 @@ process.on('message', async (seconds: number) => {
   });
 });
 process.send?.({ ready: true });
-
-function toTensor(value: InputTensor): Tensor {
-  return value.type === 'string'
-    ? new Tensor('string', value.data, value.dims)
-    : new Tensor(value.type, value.data, value.dims);
-}

@@ -19,7 +19,7 @@ import { makeKeys } from '../shared/keys.js';
 import { makeLogger } from '../shared/log.js';
 import { type Model, readModels } from '../shared/models.js';
 import { connectConsumer, connectProducer, waitUntilReady } from '../shared/redis.js';
-import { sampleInput } from '../worker/batch/kinds.js';
+import { sampleInputs } from '../worker/batch/sample.js';
 import { median } from './load.js';
 import { makeModelsDirectory } from './models.js';
 import { report } from './report.js';
@@ -97,11 +97,11 @@ async function makeFeeder(target: Model, redisUrl: string) {
   });
   const queue = makeQueue({ redis: producer, keys, queues: [target.queue], log });
   const dispatcher = makeDispatcher({ instance, queue, replies });
-  const bytes = Buffer.from(sampleInput(target.manifest).bytes ?? []);
+  const { input, example } = target.manifest;
+  const inputs = sampleInputs(input, example.input);
 
   const scoreOne = () =>
-    dispatcher.submit({ model: target, input: { bytes }, top: 3, deadlineAt: nowMs() + 120_000 })
-      .reply;
+    dispatcher.submit({ model: target, inputs, top: 3, deadlineAt: nowMs() + 120_000 }).reply;
 
   return {
     /** Returns images per second. Counting starts after a second, when the queue is full. */

@@ -24,13 +24,13 @@ app.disable('etag');
 app.post('/score', express.json(), async (request, response) => {
   const [input] = text.fromJson(request.body.input);
   const prepared = await text.prepare(input as NonNullable<typeof input>, model);
-  const { results, computeMs } = await scorer.score([{ ...prepared, top: 3 }]);
+  const { results, computeMs } = await scorer.score([{ inputs: prepared, top: 3 }]);
   const result = results[0];
   if (!result || 'error' in result) throw new Error(result?.error.detail);
   response.json({
     model: model.name,
     version: model.version,
-    predictions: outputKinds[model.manifest.output.kind].predictions(result.scores, model.labels),
+    predictions: outputKinds[model.manifest.output.kind].predictions(result.outputs, model.labels),
     timing: { computeMs, batchSize: 1 },
   });
 });

@@ -9,6 +9,7 @@ import { readQuestions } from '../bench/questions.js';
 import { makeLogger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
+import { pixelInputs, textInputs } from '../worker/batch/sample.js';
 import { openScorer, type ScorerItem } from '../worker/batch/scorer.js';
 import { answeredCount, keepDistinct, type Ranked } from './expected.js';
 import { type PoisonKind, poisonColour, poisonText } from './poison.js';
@@ -46,7 +47,7 @@ export async function prepareInputs(
       throw new Error(`${model.name} fails on its input ${index}, before any fault.`);
     }
     const expected = mapScores(
-      result.scores,
+      result.outputs,
       (label, score): Ranked => [labelOf(model, label), score],
     );
     scored.push({ body, expected });
@@ -87,11 +88,12 @@ function readTexts(): string[] {
 async function toItem({ manifest, labels }: Model, body: string | Buffer): Promise<ScorerItem> {
   // findDifference needs more labels than an answer holds.
   const top = Math.min(labels.length, 2 * answeredCount);
-  if (typeof body === 'string') return { text: body, top };
+  if (typeof body === 'string') return { inputs: textInputs(body), top };
   if (manifest.input.kind !== 'image') {
     throw new Error('Expected an image model for a photograph. This is a bug.');
   }
-  return { bytes: await toPixels(body, manifest.input, pixelsMax), top };
+  const pixels = await toPixels(body, manifest.input, pixelsMax);
+  return { inputs: pixelInputs(manifest.input, pixels), top };
 }
 
 /** Returns a class as the native route names it in `label`. */

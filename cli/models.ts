@@ -11,6 +11,7 @@ import { readManifests } from '../shared/manifest.js';
 import { fileMissing, findModel, type Model, readModels } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
 import { packageDirectory } from '../shared/version.js';
+import { pixelInputs, textInputs } from '../worker/batch/sample.js';
 import { openScorer, type ScorerItem } from '../worker/batch/scorer.js';
 import { download, sha256Of } from './download.js';
 
@@ -120,7 +121,7 @@ async function check(model: Model): Promise<void> {
     const result = results[0];
     if (!result) throw new Error('No result. This is a bug.');
     if ('error' in result) throw new ScorelineError(result.error.code, result.error.detail);
-    const [best] = mapScores(result.scores, (index, score) => ({ index, score }));
+    const [best] = mapScores(result.outputs, (index, score) => ({ index, score }));
     if (!best) throw new Error('No scores. This is a bug.');
     const { score } = best;
     const label = model.labels[best.index]?.text;
@@ -143,7 +144,8 @@ async function check(model: Model): Promise<void> {
 
 async function exampleItem(model: Model): Promise<ScorerItem> {
   const { input, example } = model.manifest;
-  if (input.kind === 'text') return { text: example.input, top: 1 };
+  if (input.kind === 'text') return { inputs: textInputs(example.input), top: 1 };
   const bytes = readFileSync(path.join(model.folder, example.input));
-  return { bytes: await toPixels(bytes, input, 50_000_000), top: 1 };
+  const pixels = await toPixels(bytes, input, 50_000_000);
+  return { inputs: pixelInputs(input, pixels), top: 1 };
 }

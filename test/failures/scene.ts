@@ -22,11 +22,11 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
-import { addCounter, counterName, countFor } from './counter.js';
+import { addCounter, counterName, counterQueue, countFor } from './counter.js';
 
 export const faqName = 'faq-matcher';
 export const keys = makeKeys('scoreline');
-export const counterQueue = `${counterName}@1`;
+export { counterQueue };
 
 export interface Scene {
   readonly redis: TestRedis;

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { toPixels } from '../../api/kinds/image.js';
 import { makeLogger } from '../../shared/log.js';
 import { mapScores } from '../../shared/scores.js';
+import { pixelInputs } from '../../worker/batch/sample.js';
 import { openScorer, type Scorer } from '../../worker/batch/scorer.js';
 import {
   difference,
@@ -92,12 +93,16 @@ describe('EfficientNet-lite0 on the photograph files', () => {
 
 /** Returns the probabilities of each picture, in the order of the classes. */
 async function probabilities(pictures: readonly Uint8Array[]): Promise<number[][]> {
-  const items = pictures.map((bytes) => ({ bytes, top: classes.length }));
+  const { input } = model.manifest;
+  const items = pictures.map((bytes) => ({
+    inputs: pixelInputs(input, bytes),
+    top: classes.length,
+  }));
   const { results } = await scorer.score(items);
   return results.map((result) => {
     if ('error' in result) throw result.error;
     const row = new Array<number>(classes.length).fill(Number.NaN);
-    mapScores(result.scores, (index, score) => {
+    mapScores(result.outputs, (index, score) => {
       row[index] = score;
     });
     return row;

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeLogger } from '../../shared/log.js';
 import { type Model, readModels } from '../../shared/models.js';
 import { mapScores } from '../../shared/scores.js';
+import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer, type Scorer } from '../../worker/batch/scorer.js';
 import { root } from '../harness.js';
 
@@ -39,12 +40,14 @@ async function scoreAll(texts: readonly string[]): Promise<number[][]> {
   const all: number[][] = [];
   const { max } = model.manifest.batch;
   for (let from = 0; from < texts.length; from += max) {
-    const batch = texts.slice(from, from + max).map((text) => ({ text, top: model.labels.length }));
+    const batch = texts
+      .slice(from, from + max)
+      .map((text) => ({ inputs: textInputs(text), top: model.labels.length }));
     const { results } = await scorer.score(batch);
     for (const result of results) {
       if ('error' in result) throw new Error(result.error.detail);
       const row: number[] = [];
-      mapScores(result.scores, (index, score) => {
+      mapScores(result.outputs, (index, score) => {
         row[index] = score;
       });
       all.push(row);

@@ -7,8 +7,9 @@ import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/keys.js';
 import { makeLogger } from '../../shared/log.js';
-import { packScores } from '../../shared/scores.js';
-import { type Item, type Reply, unpackReplies } from '../../shared/wire.js';
+import { makeRankedOutputs } from '../../shared/scores.js';
+import { type Item, packReplies, type Reply, unpackReplies } from '../../shared/wire.js';
+import { textInputs } from '../../worker/batch/sample.js';
 import { makeResults as makeWorkerResults } from '../../worker/queue/results.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 
@@ -18,7 +19,7 @@ const log = makeLogger({ role: 'test', level: 'silent' });
 const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
 const scoresOf = (id: string, score: number): Reply => ({
   id,
-  scores: packScores([0], [score]),
+  outputs: makeRankedOutputs([0], [score]),
   timing,
 });
 
@@ -44,6 +45,7 @@ const itemOf = (id: string, changes: Partial<Item> = {}): Item => ({
   submittedAt: nowMs(),
   deadlineAt: nowMs() + 5000,
   top: 1,
+  inputs: textInputs('a'),
   keepMs,
   ...changes,
 });
@@ -173,7 +175,7 @@ describe('a worker', () => {
       [itemOf('b'), itemOf('a')],
       [scoresOf('b', 0.1), scoresOf('a', 0.6)],
     );
-    expect(second).toEqual([scoresOf('b', 0.1), scoresOf('a', 0.5)]);
+    expect(second).toEqual([scoresOf('b', 0.1), { ...scoresOf('a', 0.5), isKept: true }]);
     const kept = (await redis.client.getBuffer(keys.result('a'))) as Buffer;
     expect(unpackReplies(kept)).toEqual(first);
     const ms = await redis.client.pttl(keys.result('a'));
@@ -186,7 +188,18 @@ describe('a worker', () => {
       [itemOf('a'), itemOf('a')],
       [scoresOf('a', 0.5), scoresOf('a', 0.6)],
     );
-    expect(replies).toEqual([scoresOf('a', 0.5), scoresOf('a', 0.5)]);
+    const kept = { ...scoresOf('a', 0.5), isKept: true };
+    expect(replies).toEqual([kept, kept]);
+  });
+
+  test('counts what it cannot read as missing, and answers with its own', async () => {
+    await redis.client.set(keys.result('a'), 'of another version');
+    await redis.client.set(keys.result('b'), packReplies([scoresOf('b', 0.5)]));
+    expect([...(await inWorker().find([itemOf('a'), itemOf('b')]))]).toEqual([
+      ['b', { ...scoresOf('b', 0.5), isKept: true }],
+    ]);
+    const own = scoresOf('a', 0.6);
+    expect(await inWorker().keep([itemOf('a')], [own])).toEqual([own]);
   });
 
   test('keeps no reply to an item without a key', async () => {
@@ -216,7 +229,7 @@ describe('a worker', () => {
   test('finds the kept replies to some items', async () => {
     await inWorker().keep([itemOf('a')], [scoresOf('a', 0.5)]);
     const found = await inWorker().find([itemOf('b'), itemOf('a')]);
-    expect([...found]).toEqual([['a', scoresOf('a', 0.5)]]);
+    expect([...found]).toEqual([['a', { ...scoresOf('a', 0.5), isKept: true }]]);
   });
 
   test('tries again while Redis takes no writes', async () => {

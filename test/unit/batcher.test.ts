@@ -10,6 +10,8 @@ function makeObserved(options: { max: number; waitMs?: number }) {
   const batcher = makeBatcher<string>({
     max: options.max,
     waitMs: options.waitMs ?? 0,
+    // A letter's key is whether it is a capital.
+    keyOf: (item) => String(item === item.toUpperCase()),
     run: (items) => new Promise((resolve) => runs.push({ items, end: resolve })),
   });
   return {
@@ -138,6 +140,60 @@ describe('with waitMs', () => {
   });
 });
 
+describe('items of different keys', () => {
+  test('are in different batches, each in the order it came', async () => {
+    const { submit, batches, end } = makeObserved({ max: 4 });
+    submit('aBcDe');
+    await everythingDone();
+    expect(batches()).toEqual(['ace']);
+    await end(0);
+    expect(batches()).toEqual(['ace', 'BD']);
+  });
+
+  test('do not wait behind a key that always has a full batch', async () => {
+    const { submit, batches, end } = makeObserved({ max: 2 });
+    submit('abXcdef');
+    await everythingDone();
+    expect(batches()).toEqual(['ab']);
+    submit('gh');
+    await end(0);
+    // The one that is alone is next, as soon as the engine is idle; a full batch follows ahead.
+    expect(batches()).toEqual(['ab', 'X', 'cd']);
+    await end(1);
+    expect(batches()).toEqual(['ab', 'X', 'cd', 'ef']);
+  });
+
+  test('that fill a batch start before one that waits for waitMs', async () => {
+    const { submit, batches, end } = makeObserved({ max: 2, waitMs: 10 });
+    submit('A');
+    await passMs(5);
+    submit('bc');
+    await everythingDone();
+    expect(batches()).toEqual(['bc']);
+    await end(0);
+    await passMs(5);
+    expect(batches()).toEqual(['bc', 'A']);
+  });
+});
+
+test('a run that fails fails the items of its batch, and the next one starts', async () => {
+  const failed: string[] = [];
+  let runs = 0;
+  const batcher = makeBatcher<string>({
+    max: 2,
+    waitMs: 0,
+    keyOf: () => '',
+    run: async () => {
+      if (++runs === 1) throw new Error('The engine has ended.');
+    },
+  });
+  const submit = (item: string) => batcher.submit(item).catch(() => failed.push(item));
+  await Promise.all(['a', 'b', 'c'].map(submit));
+  expect(failed).toEqual(['a', 'b']);
+  expect(runs).toBe(2);
+  expect(batcher.size).toBe(0);
+});
+
 test('each item is answered after its own batch, not after another', async () => {
   const { submit, answered, end } = makeObserved({ max: 2 });
   submit('abcd');
@@ -165,28 +221,38 @@ const load = fc.record({
   max: fc.integer({ min: 1, max: 5 }),
   waitMs: fc.constantFrom(0, 0, 7),
   arrivals: fc.array(
-    fc.record({ afterMs: fc.integer({ min: 0, max: 12 }), count: fc.integer({ min: 1, max: 7 }) }),
+    fc.record({
+      afterMs: fc.integer({ min: 0, max: 12 }),
+      keys: fc.array(fc.constantFrom('a', 'a', 'a', 'b', 'c'), { minLength: 1, maxLength: 7 }),
+    }),
     { minLength: 1, maxLength: 15 },
   ),
   durationsMs: fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 1, maxLength: 20 }),
 });
 
-test('whatever comes when, no batch is too large, too early, out of order or forgotten', async () => {
+interface Submitted {
+  readonly number: number;
+  readonly key: string;
+}
+
+test('whatever comes when, no batch is too large, mixed, too early, out of order or forgotten', async () => {
   await fc.assert(
     fc.asyncProperty(load, async ({ max, waitMs, arrivals, durationsMs }) => {
-      const started: number[] = [];
-      const ended = new Set<number>();
+      const started: Submitted[] = [];
+      const ended = new Set<Submitted>();
       const answers: number[] = [];
       let running = 0;
       let runs = 0;
       let submitted = 0;
 
-      const batcher = makeBatcher<number>({
+      const batcher = makeBatcher<Submitted>({
         max,
         waitMs,
+        keyOf: ({ key }) => key,
         run: async (items) => {
           expect(items.length).toBeGreaterThan(0);
           expect(items.length).toBeLessThanOrEqual(max);
+          expect(new Set(items.map(({ key }) => key)).size).toBe(1);
           // Behind a running batch only a full one is handed over, and only one.
           if (running > 0) expect(items.length).toBe(max);
           expect(++running).toBeLessThanOrEqual(2);
@@ -197,33 +263,66 @@ test('whatever comes when, no batch is too large, too early, out of order or for
           for (const item of items) ended.add(item);
         },
       });
-      const submit = () => {
-        const item = submitted++;
+      const submit = (key: string) => {
+        const item = { number: submitted++, key };
         void batcher.submit(item).then(() => {
           expect(ended).toContain(item);
-          answers.push(item);
+          answers.push(item.number);
         });
       };
 
       let atMs = 0;
-      for (const { afterMs, count } of arrivals) {
+      for (const { afterMs, keys } of arrivals) {
         atMs += afterMs;
-        setTimeout(() => {
-          for (let index = 0; index < count; index++) submit();
-        }, atMs);
+        setTimeout(() => keys.forEach(submit), atMs);
       }
       await runTimers(() => {
         const waiting = submitted - started.length;
         expect(batcher.size).toBe(submitted - ended.size);
-        if (waiting >= max) expect(running).toBe(2);
         if (waiting > 0 && waitMs === 0) expect(running).toBeGreaterThan(0);
       });
 
+      for (const key of ['a', 'b', 'c']) {
+        const numbers = started.filter((item) => item.key === key).map(({ number }) => number);
+        expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+      }
       const all = Array.from({ length: submitted }, (_, index) => index);
-      expect(started).toEqual(all);
       expect(answers.toSorted((a, b) => a - b)).toEqual(all);
       expect(batcher.size).toBe(0);
     }),
+    { numRuns: 200 },
+  );
+});
+
+test('a key has its turn after at most one batch of each other key that was there before', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1, maxLength: 40 }),
+      fc.integer({ min: 1, max: 3 }),
+      async (keys, max) => {
+        const turns: string[] = [];
+        const batcher = makeBatcher<string>({
+          max,
+          waitMs: 0,
+          keyOf: (key) => key,
+          run: async ([key]) => {
+            turns.push(key as string);
+            await new Promise((resolve) => setTimeout(resolve, 5));
+          },
+        });
+        for (const key of keys) void batcher.submit(key);
+        await runTimers();
+        const left = new Map<string, number>();
+        for (const key of turns) left.set(key, (left.get(key) ?? 0) + 1);
+        // Round by round, each key that still has items has one batch.
+        for (let at = 0; at < turns.length; ) {
+          const round = [...left].filter(([, batches]) => batches > 0).map(([key]) => key);
+          expect(new Set(turns.slice(at, at + round.length))).toEqual(new Set(round));
+          for (const key of round) left.set(key, (left.get(key) as number) - 1);
+          at += round.length;
+        }
+      },
+    ),
     { numRuns: 200 },
   );
 });

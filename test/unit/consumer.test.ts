@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { nowMs } from '../../shared/clock.js';
 import { makeLogger } from '../../shared/log.js';
+import { encodeStrings } from '../../shared/tensors.js';
+import { encodeJob } from '../../shared/wire.js';
 import type { Quarantine } from '../../worker/quarantine/quarantine.js';
 import { makeConsumer } from '../../worker/queue/consumer.js';
 import {
@@ -40,8 +42,18 @@ test('a suspect job whose lock was lost is not done when it cannot be given back
 
   const job: TakenJob = {
     id: 'job',
-    replyTo: 'api',
-    items: [{ id: 'a', submittedAt: nowMs(), deadlineAt: nowMs() + 60_000, top: 1, text: 'a' }],
+    data: encodeJob({
+      replyTo: 'api',
+      items: [
+        {
+          id: 'a',
+          submittedAt: nowMs(),
+          deadlineAt: nowMs() + 60_000,
+          top: 1,
+          inputs: [{ name: 'input', datatype: 'BYTES', shape: [1], data: encodeStrings(['a']) }],
+        },
+      ],
+    }).job,
     isSuspect: true,
     giveBack: () => Promise.reject(new Error('Missing lock for job job.')),
   };

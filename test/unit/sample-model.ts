@@ -46,7 +46,8 @@ export function makeFolder(files: Record<string, unknown>): string {
   for (const [name, content] of Object.entries(files)) {
     const file = path.join(folder, name);
     mkdirSync(path.dirname(file), { recursive: true });
-    writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+    const isRaw = typeof content === 'string' || content instanceof Uint8Array;
+    writeFileSync(file, isRaw ? content : JSON.stringify(content));
   }
   return folder;
 }

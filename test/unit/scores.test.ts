@@ -1,43 +1,34 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mapScores, packScores } from '../../shared/scores.js';
-import { makeRank, splitRows } from '../../worker/batch/scores.js';
+import { makeRankedOutputs, mapScores } from '../../shared/scores.js';
+import type { Tensor } from '../../shared/tensors.js';
+import { checkScores, makeRank } from '../../worker/batch/rank.js';
 import { errorOf } from './sample-model.js';
 
-const output = (dims: number[]) => ({
-  dims,
-  data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, index) => index),
-});
-
-describe('the output of a batch', () => {
-  test('is split into one row an item', () => {
-    const rows = splitRows(output([2, 3]), { items: 2, classes: 3 });
-    expect(rows.map((row) => [...row])).toEqual([
-      [0, 1, 2],
-      [3, 4, 5],
-    ]);
+describe('the scores of a batch', () => {
+  const scoresOf = (shape: number[]): Tensor => ({
+    name: 'scores',
+    datatype: 'FP32',
+    shape,
+    data: new Uint8Array(4 * shape.reduce((a, b) => a * b, 1)),
   });
 
-  test('may have further dimensions of one', () => {
-    const rows = splitRows(output([2, 3, 1, 1]), { items: 2, classes: 3 });
-    expect(rows.map((row) => [...row])).toEqual([
-      [0, 1, 2],
-      [3, 4, 5],
-    ]);
+  test.each([[[2, 3]], [[2, 3, 1, 1]]])('may have the shape %j', (shape) => {
+    checkScores(scoresOf(shape), { rows: 2, classes: 3 });
   });
 
   test.each([
-    { what: 'fewer rows than items', dims: [1, 3] },
-    { what: 'more rows than items', dims: [3, 3] },
-    { what: 'fewer scores than classes', dims: [2, 2] },
-    { what: 'more scores than classes', dims: [2, 4] },
-    { what: 'as many scores in all, but in other rows', dims: [3, 2] },
-    { what: 'no rows', dims: [0, 3] },
-    { what: 'no dimensions', dims: [] },
-  ])('is refused with model_output_mismatch when it has $what', ({ dims }) => {
-    const error = errorOf(() => splitRows(output(dims), { items: 2, classes: 3 }));
+    { what: 'fewer rows than came in', shape: [1, 3] },
+    { what: 'more rows than came in', shape: [3, 3] },
+    { what: 'fewer scores than classes', shape: [2, 2] },
+    { what: 'more scores than classes', shape: [2, 4] },
+    { what: 'as many scores in all, but in other rows', shape: [3, 2] },
+    { what: 'no rows', shape: [0, 3] },
+    { what: 'no dimensions', shape: [] },
+  ])('are refused with model_output_mismatch when they have $what', ({ shape }) => {
+    const error = errorOf(() => checkScores(scoresOf(shape), { rows: 2, classes: 3 }));
     expect(error.code).toBe('model_output_mismatch');
-    expect(error.message).toBe(`Expected 2 × 3 scores from the model; got ${dims.join(' × ')}.`);
+    expect(error.message).toBe(`Expected 2 × 3 scores from the model; got ${shape.join(' × ')}.`);
   });
 });
 
@@ -64,14 +55,14 @@ type Activation = Parameters<typeof makeRank>[0]['activation'];
 
 /** The best classes of a row, and their scores. */
 function rank(row: Float32Array, count: number, activation: Activation) {
-  const packed = makeRank({ classes: row.length, activation })(row, count);
-  return unpack(packed);
+  const outputs = makeRank({ classes: row.length, activation })(row, count);
+  return unpack(outputs as readonly Tensor[]);
 }
 
-function unpack(packed: Uint8Array) {
+function unpack(outputs: readonly Tensor[]) {
   return {
-    classes: mapScores(packed, (index) => index),
-    values: mapScores(packed, (_, score) => score),
+    classes: mapScores(outputs, (index) => index),
+    values: mapScores(outputs, (_, score) => score),
   };
 }
 
@@ -110,7 +101,7 @@ describe('the best classes', () => {
     const rows = Float32Array.from({ length: 60 }, (_, index) => Math.sin(index));
     for (const from of [0, 20, 40]) {
       const row = rows.subarray(from, from + 20);
-      expect(unpack(rank(row, 20)).classes).toEqual(sortThenCut(row, 20));
+      expect(unpack(rank(row, 20) as readonly Tensor[]).classes).toEqual(sortThenCut(row, 20));
     }
   });
 
@@ -119,6 +110,26 @@ describe('the best classes', () => {
     rank(scores, 3, 'none');
     rank(scores, 3, 'softmax');
     expect(scores).toEqual(Float32Array.of(0.1, 0.7, 0.2));
+  });
+
+  test.each([3, 20])('of an item with several rows are those of each row, of top %i', (top) => {
+    const rank = makeRank({ classes: 20, activation: 'softmax' });
+    const rows = Float32Array.from({ length: 60 }, (_, index) => Math.cos(index));
+    const each = [0, 20, 40].map((from) => rank(rows.subarray(from, from + 20), top));
+    const all = rank(rows, top) as readonly Tensor[];
+    expect(all.map(({ shape }) => shape)).toEqual([
+      [3, top],
+      [3, top],
+    ]);
+    for (const output of [0, 1]) {
+      const parts = each.map((outputs) => outputs?.[output]?.data as Uint8Array);
+      expect(Buffer.compare(Buffer.concat(parts), all[output]?.data as Uint8Array)).toBe(0);
+    }
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])('are none where a score is %d', (score) => {
+    const rank = makeRank({ classes: 2, activation: 'none' });
+    expect(rank(Float32Array.of(0.5, 0.5, score, 0.5), 1)).toBeUndefined();
   });
 
   test('are given without the digits that a float does not hold', () => {
@@ -160,7 +171,7 @@ describe('softmax', () => {
   });
 });
 
-describe('packed scores', () => {
+describe('ranked outputs', () => {
   const values = fc.array(fc.float({ min: -1e6, max: 1e6, noNaN: true }), { maxLength: 200 });
 
   test('are the same when they are unpacked, to seven decimals', () => {
@@ -168,7 +179,7 @@ describe('packed scores', () => {
       fc.property(values, fc.integer({ min: 0, max: 2 ** 32 - 201 }), (scores, first) => {
         const classes = scores.map((_, at) => first + at);
         const byClass = Object.fromEntries(scores.map((score, at) => [first + at, score]));
-        const unpacked = unpack(packScores(classes, byClass));
+        const unpacked = unpack(makeRankedOutputs(classes, byClass));
         expect(unpacked.classes).toEqual(classes);
         for (const [at, score] of scores.entries()) {
           expect(unpacked.values[at]).toBeCloseTo(score, 6);
@@ -180,8 +191,8 @@ describe('packed scores', () => {
   test('are those of a float32 that was rounded before', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 1e7 }), (score) => {
-        const packed = packScores([3], { 3: score / 1e7 });
-        expect(unpack(packed)).toEqual({ classes: [3], values: [score / 1e7] });
+        const outputs = makeRankedOutputs([3], { 3: score / 1e7 });
+        expect(unpack(outputs)).toEqual({ classes: [3], values: [score / 1e7] });
       }),
     );
   });

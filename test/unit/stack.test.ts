@@ -1,127 +1,139 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Manifest } from '../../shared/manifest.js';
-import { bytesOfItem, makeStack, sampleInput } from '../../worker/batch/kinds.js';
-import { makeSampleModel } from './sample-model.js';
+import {
+  checkTensor,
+  countElements,
+  type Datatype,
+  datatypes,
+  elementBytes,
+  encodeStrings,
+  type Tensor,
+} from '../../shared/tensors.js';
+import { split } from '../../worker/batch/split.js';
+import { shapeKey, stack } from '../../worker/batch/stack.js';
+import { errorOf } from './sample-model.js';
 
-const mean = [0.485, 0.456, 0.406];
-const std = [0.229, 0.224, 0.225];
+const innerShape = fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 3 });
 
-const inputOf = (input: Record<string, unknown>): Manifest['input'] =>
-  makeSampleModel({ input }).manifest.input;
+function tensorOf(datatype: Datatype, shape: number[]): fc.Arbitrary<Tensor> {
+  const elements = countElements(shape);
+  const size = elementBytes[datatype];
+  const data: fc.Arbitrary<Uint8Array> =
+    size === undefined
+      ? fc
+          .array(fc.string({ unit: 'grapheme' }), { minLength: elements, maxLength: elements })
+          .map(encodeStrings)
+      : fc.uint8Array({ minLength: elements * size, maxLength: elements * size });
+  return data.map((bytes) => ({ name: 'input', datatype, shape, data: bytes }));
+}
 
-const imageInput = (size: { width: number; height: number }, tensor: string) =>
-  inputOf({
-    kind: 'image',
-    ...size,
-    tensor,
-    ...(tensor === 'float32-nchw' && { mean, std }),
-  });
+/** Tensors of one datatype and inner shape, as items of one batch have them. */
+const batches = fc
+  .record({
+    datatype: fc.constantFrom(...datatypes),
+    inner: innerShape,
+    rows: fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 5 }),
+  })
+  .chain(({ datatype, inner, rows }) =>
+    fc.tuple(...rows.map((count) => tensorOf(datatype, [count, ...inner]))),
+  );
 
-const pictures = fc
-  .record({ width: fc.integer({ min: 1, max: 4 }), height: fc.integer({ min: 1, max: 4 }) })
-  .chain((size) => {
-    const length = 3 * size.width * size.height;
-    return fc.record({
-      size: fc.constant(size),
-      items: fc.array(
-        fc.uint8Array({ minLength: length, maxLength: length }).map((bytes) => ({ bytes })),
-        { minLength: 1, maxLength: 3 },
-      ),
-    });
-  });
-
-describe('a batch of texts', () => {
-  const items = [{ text: 'a' }, { text: 'ü' }];
-
-  test('is a list of strings for a model whose input has one dimension', () => {
-    const stack = makeStack(inputOf({ kind: 'text' }), 1);
-    expect(stack(items)).toEqual({ type: 'string', dims: [2], data: ['a', 'ü'] });
-  });
-
-  test('is a column of strings for a model whose input has two', () => {
-    const stack = makeStack(inputOf({ kind: 'text' }), 2);
-    expect(stack(items)).toEqual({ type: 'string', dims: [2, 1], data: ['a', 'ü'] });
-  });
-});
-
-describe('a batch of pictures', () => {
-  test('as uint8-nhwc is [N, height, width, 3], the pixels as they came', () => {
+describe('a stack', () => {
+  test('is one tensor with the rows of all, whatever the datatype and the shape', () => {
     fc.assert(
-      fc.property(pictures, ({ size: { width, height }, items }) => {
-        const batch = makeStack(imageInput({ width, height }, 'uint8-nhwc'), 4)(items);
-        expect(batch.type).toBe('uint8');
-        expect(batch.dims).toEqual([items.length, height, width, 3]);
-        expect([...batch.data]).toEqual(items.flatMap(({ bytes }) => [...bytes]));
+      fc.property(batches, (tensors) => {
+        const stacked = stack(tensors);
+        checkTensor(stacked);
+        const rows = tensors.map(({ shape }) => shape[0] as number);
+        expect(stacked.shape[0]).toBe(rows.reduce((a, b) => a + b));
+        expect(stacked.shape.slice(1)).toEqual(tensors[0]?.shape.slice(1));
+        const all = Buffer.concat(tensors.map(({ data }) => data));
+        expect(Buffer.compare(stacked.data, all)).toBe(0);
       }),
-      { numRuns: 100 },
     );
   });
 
-  test('as float32-nchw is [N, 3, height, width], (pixel / 255 - mean) / std', () => {
+  test('splits into what it was made of', () => {
     fc.assert(
-      fc.property(pictures, ({ size: { width, height }, items }) => {
-        const batch = makeStack(imageInput({ width, height }, 'float32-nchw'), 4)(items);
-        const formula: number[] = [];
-        for (const { bytes } of items) {
-          for (const channel of [0, 1, 2]) {
-            for (let y = 0; y < height; y++) {
-              for (let x = 0; x < width; x++) {
-                const pixel = bytes[(y * width + x) * 3 + channel] as number;
-                const value = (pixel / 255 - (mean[channel] ?? 0)) / (std[channel] ?? 1);
-                formula.push(Math.fround(value));
-              }
-            }
-          }
-        }
-        expect(batch.type).toBe('float32');
-        expect(batch.dims).toEqual([items.length, 3, height, width]);
-        expect([...batch.data]).toEqual(formula);
+      fc.property(batches, (tensors) => {
+        const parts = split(
+          stack(tensors),
+          tensors.map(({ shape }) => shape[0] as number),
+        );
+        const plain = (tensor: Tensor) => ({ ...tensor, data: [...tensor.data] });
+        expect(parts.map(plain)).toEqual(tensors.map(plain));
       }),
-      { numRuns: 100 },
     );
   });
 
-  test('as float32-nchw of one known picture has the reds first, then greens, then blues', () => {
-    const input = inputOf({
-      kind: 'image',
-      width: 2,
-      height: 1,
-      tensor: 'float32-nchw',
-      mean: [0, 0, 0.5],
-      std: [1, 0.5, 1],
-    });
-    const bytes = Uint8Array.of(255, 0, 0, 0, 255, 255);
-    expect(makeStack(input, 4)([{ bytes }])).toEqual({
-      type: 'float32',
-      dims: [1, 3, 1, 2],
-      data: Float32Array.of(1, 0, 0, 2, -0.5, 0.5),
-    });
-  });
-
-  test.each(['uint8-nhwc', 'float32-nchw'])('as %s owns its memory, to be given away', (tensor) => {
-    const bytes = Uint8Array.of(1, 2, 3);
-    const batch = makeStack(imageInput({ width: 1, height: 1 }, tensor), 4)([{ bytes }]);
-    if (batch.type === 'string') throw new Error('Expected numbers.');
-    expect(batch.data.buffer).not.toBe(bytes.buffer);
-    expect(batch.data.byteLength).toBe(batch.data.buffer.byteLength);
+  test('owns its memory, to be given away', () => {
+    const data = Buffer.from([1, 2, 3]);
+    const stacked = stack([{ name: 'input', datatype: 'UINT8', shape: [1, 3], data }]);
+    expect(stacked.data.buffer).not.toBe(data.buffer);
+    expect(stacked.data.byteLength).toBe(stacked.data.buffer.byteLength);
+    structuredClone(stacked.data.buffer, { transfer: [stacked.data.buffer as ArrayBuffer] });
+    expect(data).toEqual(Buffer.from([1, 2, 3]));
   });
 });
 
-describe('the input to warm a model up with', () => {
-  test('is the example for a text model, which has no bytes', () => {
-    const { manifest } = makeSampleModel();
-    expect(bytesOfItem(manifest.input)).toBeUndefined();
-    expect(sampleInput(manifest)).toEqual({ text: 'hello' });
+describe('an output', () => {
+  const output = (shape: number[]): Tensor => ({
+    name: 'scores',
+    datatype: 'UINT8',
+    shape,
+    data: Uint8Array.from({ length: countElements(shape) }, (_, at) => at),
   });
 
-  test('is a picture of the right size, and not of one colour', () => {
-    const { manifest } = makeSampleModel({
-      input: { kind: 'image', width: 5, height: 7, tensor: 'uint8-nhwc' },
-    });
-    const { bytes = new Uint8Array() } = sampleInput(manifest);
-    expect(bytesOfItem(manifest.input)).toBe(105);
-    expect(bytes).toHaveLength(105);
-    expect(new Set(bytes).size).toBeGreaterThan(50);
+  test('is cut into the rows of each item, in the same memory', () => {
+    const whole = output([3, 2]);
+    const [first, second] = split(whole, [1, 2]) as [Tensor, Tensor];
+    expect(first).toMatchObject({ shape: [1, 2], data: Uint8Array.of(0, 1) });
+    expect(second).toMatchObject({ shape: [2, 2], data: Uint8Array.of(2, 3, 4, 5) });
+    expect(second.data.buffer).toBe(whole.data.buffer);
+  });
+
+  test.each([
+    [[2, 2], '2'],
+    [[4, 2], '4'],
+    [[0, 2], '0'],
+    [[], 'a tensor without rows'],
+  ])('of shape %j is no answer to three rows', (shape, came) => {
+    const error = errorOf(() => split(output(shape), [1, 2]));
+    expect(error.code).toBe('model_output_mismatch');
+    expect(error.message).toBe(
+      `Expected 3 rows in the output "scores", one for each that came in; got ${came}.`,
+    );
+  });
+});
+
+describe('inputs can share a run', () => {
+  const tensor = (changes: Partial<Tensor> = {}): Tensor => ({
+    name: 'a',
+    datatype: 'FP32',
+    shape: [1, 2, 3],
+    data: new Uint8Array(24),
+    ...changes,
+  });
+  const key = shapeKey([tensor()]);
+
+  test('whatever the number of their rows', () => {
+    expect(shapeKey([tensor({ shape: [7, 2, 3] })])).toBe(key);
+  });
+
+  test.each([
+    { name: 'b' },
+    { datatype: 'INT32' as const },
+    { shape: [1, 3, 2] },
+    { shape: [1, 6] },
+    { shape: [1, 2, 3, 1] },
+    { shape: [] },
+  ])('unless they differ in %j', (changes) => {
+    expect(shapeKey([tensor(changes)])).not.toBe(key);
+  });
+
+  test('whatever the order in which they are sent', () => {
+    const b = tensor({ name: 'b', shape: [1] });
+    expect(shapeKey([tensor(), b])).toBe(shapeKey([b, tensor()]));
+    expect(shapeKey([tensor(), b])).not.toBe(key);
   });
 });

@@ -45,12 +45,6 @@ export function makeImageAdapter(input: ImageInput, values: readonly TensorValue
       const isPixels = tensors[0]?.datatype === 'UINT8';
       return [{ ...(isPixels ? stackPixels(tensors) : stack(tensors)), name }];
     },
-    sample: () => {
-      const shape = [1, height, width, 3];
-      const noise = { length: height * width * 3 };
-      const data = Uint8Array.from(noise, (_, at) => (at * 2654435761) >>> 24);
-      return [{ name: 'input', datatype: 'UINT8', shape, data }];
-    },
   };
 }
 

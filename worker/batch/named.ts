@@ -1,6 +1,6 @@
 // Tensors by the names that the network has for its inputs.
 
-import { countElements, elementBytes, type Tensor } from '../../shared/tensors.js';
+import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { type Adapter, describe, invalid, rowsOf, takesSize, UnfitNetwork } from './network.js';
 import { stack } from './stack.js';
@@ -25,7 +25,6 @@ export function makeTensorsAdapter(values: readonly TensorValue[]): Adapter {
     },
     stack: (items) =>
       values.map(({ name }) => stack(items.map((inputs) => named(inputs, name) as Tensor))),
-    sample: () => values.map(makeZeros),
   };
 }
 
@@ -50,12 +49,4 @@ function list(inputs: readonly Tensor[]): string {
 /** An input as the network wants it; dimensions that vary have their names, or are -1. */
 function wish({ name, datatype, shape }: TensorValue): string {
   return `${JSON.stringify(name)} of ${datatype}[${shape.map((size) => (size === '' ? -1 : size))}]`;
-}
-
-/** One row of zeros, or of empty texts; 1 for each dimension that varies. */
-function makeZeros({ name, datatype = 'FP32', shape }: TensorValue): Tensor {
-  const sizes = shape.map((size) => (typeof size === 'number' && size > 0 ? size : 1));
-  // An empty text is its length, four bytes of zero.
-  const bytes = countElements(sizes) * (elementBytes[datatype] ?? 4);
-  return { name, datatype, shape: sizes, data: new Uint8Array(bytes) };
 }

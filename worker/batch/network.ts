@@ -15,8 +15,6 @@ export interface Adapter {
    * the network, in memory of its own.
    */
   stack(items: ReadonlyArray<readonly Tensor[]>): Tensor[];
-  /** The inputs of one item to try the model with. */
-  sample(example: string | undefined): Tensor[];
 }
 
 /** The network does not take what the manifest says; the message says what it takes. */

@@ -10,6 +10,7 @@ import { openOnnxEngine } from '../engine/onnx.js';
 import { makeAdapter } from './adapter.js';
 import type { Adapter } from './network.js';
 import { makeOutputs, type Outputs } from './outputs.js';
+import { sampleInputs } from './sample.js';
 
 export type ScorerItem = Pick<Item, 'inputs' | 'top' | 'outputs'>;
 
@@ -178,9 +179,9 @@ async function run(
 }
 
 async function warmUp(parts: Parts): Promise<void> {
-  const { model, adapter } = parts;
-  const { example, batch } = model.manifest;
-  const sample = { inputs: adapter.sample(example.input), top: 1 };
+  const { model, engine, adapter } = parts;
+  const { input, example, batch } = model.manifest;
+  const sample = { inputs: sampleInputs(input, example.input, engine.inputs), top: 1 };
   const rows = adapter.countRows(sample.inputs);
   await run(parts, [sample], [rows]);
   const items = Array.from({ length: batch.max }, () => sample);

@@ -1,7 +1,7 @@
 // Text: one tensor of strings [rows] an item. The network takes them as [N], or as [N, 1], the
 // shape that skl2onnx gives a pipeline.
 
-import { encodeStrings, type Tensor } from '../../shared/tensors.js';
+import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import {
   type Adapter,
@@ -32,9 +32,6 @@ export function makeTextAdapter(values: readonly TensorValue[]): Adapter {
       const [rows] = stacked.shape as [number];
       return [{ ...stacked, name, shape: shape.length === 2 ? [rows, 1] : [rows] }];
     },
-    sample: (example = '') => [
-      { name: 'input', datatype: 'BYTES', shape: [1], data: encodeStrings([example]) },
-    ],
   };
 }
 

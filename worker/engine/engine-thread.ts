@@ -4,9 +4,8 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
-import type { TensorValue } from './engine.js';
 import { type FromThread, packUp, type ThreadOptions, type ToThread } from './messages.js';
-import { datatypeOf, fromRuntime, type RuntimeTensor, toRuntime } from './runtime-tensors.js';
+import { describeValue, fromRuntime, type RuntimeTensor, toRuntime } from './runtime-tensors.js';
 
 const port = parentPort;
 if (!port) throw new Error('The engine thread needs a parent thread. This is a bug.');
@@ -17,10 +16,10 @@ const send = (message: FromThread, transfer: ArrayBuffer[] = []) =>
 
 try {
   const session = await openSession();
-  const outputs = session.outputMetadata.map(describe);
+  const outputs = session.outputMetadata.map(describeValue);
   const tensorNames = outputs.filter(({ datatype }) => datatype).map(({ name }) => name);
   port.on('message', (message: ToThread) => void run(session, tensorNames, message));
-  send({ type: 'ready', inputs: session.inputMetadata.map(describe), outputs });
+  send({ type: 'ready', inputs: session.inputMetadata.map(describeValue), outputs });
 } catch (error) {
   send({
     type: 'failed',
@@ -63,10 +62,7 @@ async function run(
 ): Promise<void> {
   try {
     const feeds: Record<string, Tensor> = {};
-    for (const input of inputs) {
-      const { type, dims, data } = toRuntime(input);
-      feeds[input.name] = new Tensor(type as 'float32', data as Float32Array, dims);
-    }
+    for (const input of inputs) feeds[input.name] = makeTensor(toRuntime(input));
     const started = performance.now();
     const results = await session.run(feeds, outputNames);
     const computeMs = performance.now() - started;
@@ -80,9 +76,11 @@ async function run(
   }
 }
 
-function describe(value: InferenceSession.ValueMetadata): TensorValue {
-  const { name } = value;
-  if (!value.isTensor) return { name, datatype: undefined, type: 'no tensor', shape: [] };
-  const { type, shape } = value;
-  return { name, datatype: datatypeOf(type), type, shape };
+/**
+ * Where Node has a Float16Array, `Tensor` makes one of the bits of halves, which ONNX Runtime 1.30
+ * then reads as no bytes at all. It reads the bits where it finds them in a plain object.
+ */
+function makeTensor({ type, dims, data }: RuntimeTensor): Tensor {
+  if (type === 'float16') return { type, dims, data, location: 'cpu' } as unknown as Tensor;
+  return new Tensor(type as 'float32', data as Float32Array, dims);
 }

@@ -8,6 +8,7 @@ import {
   encodeStrings,
   type Tensor as WireTensor,
 } from '../../shared/tensors.js';
+import type { TensorValue } from './engine.js';
 
 export type RuntimeType =
   | 'bool'
@@ -66,9 +67,16 @@ const datatypes = new Map(
   Object.entries(types).map(([datatype, type]) => [type as string, datatype as Datatype]),
 );
 
-/** Our name of a type of ONNX Runtime; undefined where we have none, as for 4-bit integers. */
-export function datatypeOf(type: string): Datatype | undefined {
-  return datatypes.get(type);
+/** What ONNX Runtime says of an input or output. */
+export function describeValue(
+  value:
+    | { readonly name: string; readonly isTensor: false }
+    | (Omit<TensorValue, 'datatype'> & { readonly isTensor: true }),
+): TensorValue {
+  const { name } = value;
+  if (!value.isTensor) return { name, datatype: undefined, type: 'no tensor', shape: [] };
+  const { type, shape } = value;
+  return { name, datatype: datatypes.get(type), type, shape };
 }
 
 /** `data` of numbers must begin at a multiple of 8 bytes, as memory of its own does. */

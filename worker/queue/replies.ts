@@ -33,8 +33,11 @@ export function makeSendReplies(options: {
 
   const send = (instance: string, replies: readonly Reply[]) => {
     inOneWrite(redis);
+    const ids = replies.map(({ id }) => id);
+    // An item that this misses leaves the set at its deadline.
+    redis.zrem(keys.unanswered(queue.name), ...ids).catch(() => {});
     // NOMKSTREAM: the stream of an instance that is gone must not come back and stay for ever.
-    const sent = redis.xadd(
+    return redis.xadd(
       keys.replies(instance),
       'NOMKSTREAM',
       'MAXLEN',
@@ -44,9 +47,6 @@ export function makeSendReplies(options: {
       'replies',
       packReplies(replies, queue.wire),
     );
-    // Sent in the same tick, so in the same packet. What it misses is swept away at its deadline.
-    redis.zrem(keys.unanswered(queue.name), ...replies.map(({ id }) => id)).catch(() => {});
-    return sent;
   };
 
   return async (replies, deadlineAt) => {

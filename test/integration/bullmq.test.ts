@@ -1,0 +1,245 @@
+// What worker/queue/bullmq.ts leans on inside BullMQ, one test for each, against a real Redis. When
+// one fails after an update of BullMQ, its number in that file says what has changed.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { Queue as BullQueue } from 'bullmq';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { makeLogger } from '../../shared/log.js';
+import { connectConsumer, type Redis } from '../../shared/redis.js';
+import { takeJobs } from '../../worker/queue/bullmq.js';
+import {
+  GivenBack,
+  type TakenJob,
+  type TakeOptions,
+  type Taking,
+  Unparsed,
+} from '../../worker/queue/queue.js';
+import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+
+const prefix = 'test';
+const name = 'queue';
+const log = makeLogger({ role: 'test', level: 'silent' });
+
+let redis: TestRedis;
+let queue: BullQueue;
+let connection: Redis;
+const takings: Taking[] = [];
+
+beforeAll(async () => {
+  redis = await openRedis();
+  connection = connectConsumer({ url: redis.url, name: 'test', log });
+});
+beforeEach(async () => {
+  await redis.client.flushall();
+  queue = new BullQueue(name, { connection: redis.client, prefix });
+});
+afterEach(async () => {
+  await Promise.all(takings.splice(0).map((taking) => taking.close()));
+  await queue.close();
+});
+afterAll(async () => {
+  connection?.disconnect();
+  await redis?.close();
+});
+
+/** A worker that hands each job to the test. */
+function take(
+  process: (job: TakenJob, taking: Taking) => Promise<void>,
+  beforeTake: TakeOptions['beforeTake'] = async () => {},
+): Taking {
+  const taking: Taking = takeJobs({
+    ...{ name, prefix, log, redis: connection, beforeTake },
+    process: (job) => process(job, taking),
+  });
+  takings.push(taking);
+  return taking;
+}
+const add = (data: unknown) => queue.add('batch', data);
+const key = (part: string) => `${prefix}:${name}:${part}`;
+const lengthOf = (list: string) => redis.client.llen(key(list));
+const untilGone = () =>
+  waitUntil('the job has left the queue', async () => {
+    const keys = await redis.client.keys(key('*'));
+    return keys.every((found) => !/:(wait|active|failed|completed|[0-9]+)(:lock)?$/.test(found));
+  });
+
+test('1. it looks for a job by `moveToActive`, which waits for `beforeTake`', async () => {
+  let allow = () => {};
+  const allowed = new Promise<void>((resolve) => {
+    allow = resolve;
+  });
+  let asked = 0;
+  const taken: string[] = [];
+  take(
+    async ({ id }) => void taken.push(id),
+    async () => {
+      asked++;
+      await allowed;
+    },
+  );
+  const { id } = await add({});
+  await waitUntil('it is asked', () => asked > 0);
+  expect(await lengthOf('wait')).toBe(1);
+  allow();
+  await untilGone();
+  expect(taken).toEqual([id]);
+});
+
+describe('2. `createJob` parses the data', () => {
+  test.each(['{"half', '', 'nan', '\u0000'])(
+    '%j, which is not JSON, comes all the same, once',
+    async (text) => {
+      const taken: TakenJob[] = [];
+      await redis.client.hset(key('7'), { name: 'batch', data: text, opts: '{}', timestamp: '1' });
+      await redis.client.lpush(key('wait'), '7');
+      take(async (job) => void taken.push(job));
+      await untilGone();
+      expect(taken).toHaveLength(1);
+      // BullMQ takes no data for an empty object.
+      if (text !== '') expect(taken[0]?.data).toBeInstanceOf(Unparsed);
+    },
+  );
+
+  test('what is not JSON can come with the end of the job before it', async () => {
+    const taken: unknown[] = [];
+    await add({ first: true });
+    await redis.client.hset(key('7'), { name: 'batch', data: '{', opts: '{}', timestamp: '1' });
+    await redis.client.lpush(key('wait'), '7');
+    await add({ last: true });
+    take(async ({ data }) => void taken.push(data));
+    await untilGone();
+    expect(taken).toEqual([{ first: true }, expect.any(Unparsed), { last: true }]);
+  });
+
+  test('a job without a hash comes too', async () => {
+    const taken: unknown[] = [];
+    await redis.client.lpush(key('wait'), 'nothing');
+    take(async ({ data }) => void taken.push(data));
+    await waitUntil('it has come', () => taken.length > 0);
+    await waitUntil('it has left', async () => (await lengthOf('active')) === 0);
+    expect(taken).toEqual([{}]);
+  });
+});
+
+test('3. and 4. `concurrency`, set before the first `await`, holds for the next look', async () => {
+  const taken: string[] = [];
+  let finish = () => {};
+  const finished = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  take(async ({ id }, taking) => {
+    taken.push(id);
+    taking.setJobsMax(Math.min(taken.length + 1, 3));
+    await finished;
+  });
+  for (let job = 0; job < 5; job++) await add({});
+  await waitUntil('three are taken', () => taken.length === 3);
+  // Long enough for another look, if there were one.
+  await delay(1200);
+  expect(taken).toHaveLength(3);
+  expect(await lengthOf('wait')).toBe(2);
+  finish();
+  await untilGone();
+});
+
+test('4. `concurrency` can be lowered again', async () => {
+  let inProcess = 0;
+  let most = 0;
+  let seen = 0;
+  take(async (_job, taking) => {
+    seen++;
+    taking.setJobsMax(seen < 10 ? 3 : 1);
+    inProcess++;
+    if (seen > 13) most = Math.max(most, inProcess);
+    await delay(10);
+    inProcess--;
+  });
+  for (let job = 0; job < 30; job++) await add({});
+  await untilGone();
+  expect(seen).toBe(30);
+  expect(most).toBe(1);
+});
+
+describe('5. and 6. a job that rejects', () => {
+  test('comes again when its lock has run out, and counts as stalled', async () => {
+    const taken: boolean[] = [];
+    take(async ({ isSuspect }) => {
+      taken.push(isSuspect);
+      if (taken.length === 1) throw new Error('Not done.');
+    });
+    await add({});
+    await waitUntil('it was taken', () => taken.length === 1);
+    expect(await lengthOf('active')).toBe(1);
+    await untilGone();
+    expect(taken).toEqual([false, true]);
+  });
+
+  test('keeps its worker from nothing', async () => {
+    const taken: unknown[] = [];
+    take(async ({ data, isSuspect }) => {
+      taken.push(data);
+      if (data === 'bad' && !isSuspect) throw new Error('Not done.');
+    });
+    await add('bad');
+    for (let job = 0; job < 5; job++) await add('good');
+    await untilGone();
+    expect(taken.filter((data) => data === 'good')).toHaveLength(5);
+    expect(taken.filter((data) => data === 'bad')).toHaveLength(2);
+  });
+});
+
+test('7. `moveToWait` gives a job back at once, and is no stall', async () => {
+  const taken: boolean[] = [];
+  take(async (job) => {
+    taken.push(job.isSuspect);
+    if (taken.length > 1) return;
+    await job.giveBack();
+    throw new GivenBack();
+  });
+  await add({});
+  await untilGone();
+  expect(taken).toEqual([false, false]);
+});
+
+test('a job in process is locked for as long as that takes', async () => {
+  let taken = 0;
+  for (let worker = 0; worker < 2; worker++) {
+    take(async () => {
+      taken++;
+      await delay(3000);
+    });
+  }
+  await add({});
+  await untilGone();
+  expect(taken).toBe(1);
+});
+
+describe('8. `close`', () => {
+  test('ends the wait for a job at once', async () => {
+    const taking = take(async () => {});
+    await waitUntil('it waits', async () =>
+      String(await redis.client.client('LIST')).includes('cmd=bzpopmin'),
+    );
+    await taking.close();
+  });
+
+  test('waits for what is in process, and takes no more', async () => {
+    const taken: string[] = [];
+    let finish = () => {};
+    const taking = take(async ({ id }) => {
+      taken.push(id);
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+    });
+    const { id } = await add({});
+    await waitUntil('it was taken', () => taken.length === 1);
+    await add({});
+    const closed = taking.close();
+    finish();
+    await closed;
+    expect(taken).toEqual([id]);
+    expect(await lengthOf('wait')).toBe(1);
+    expect(await lengthOf('active')).toBe(0);
+  });
+});

@@ -1,0 +1,192 @@
+// The consumer and BullMQ against a real Redis; the engine and the quarantine are replaced.
+
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { nowMs } from '../../shared/clock.js';
+import { makeLogger } from '../../shared/log.js';
+import { connectConsumer, type Redis } from '../../shared/redis.js';
+import { encodeStrings, type Tensor } from '../../shared/tensors.js';
+import type { Reply } from '../../shared/wire.js';
+import { textInputs } from '../../worker/batch/sample.js';
+import type { Scorer, ScorerItem } from '../../worker/batch/scorer.js';
+import { EngineEnded } from '../../worker/engine/engine.js';
+import { type Cell, NoCell, type Quarantine } from '../../worker/quarantine/quarantine.js';
+import { makeConsumer } from '../../worker/queue/consumer.js';
+import { makeQueue } from '../../worker/queue/redis-queue.js';
+import { makeSendReplies } from '../../worker/queue/replies.js';
+import { makeResults } from '../../worker/queue/results.js';
+import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { makeSampleModel } from '../unit/sample-model.js';
+import { keys, openWorkerClient, type WorkerClient } from '../worker-client.js';
+
+const log = makeLogger({ role: 'test', level: 'silent' });
+const model = makeSampleModel();
+const queue = model.queues[0] as { name: string; wire: number };
+
+let redis: TestRedis;
+let connection: Redis;
+let client: WorkerClient;
+
+beforeAll(async () => {
+  redis = await openRedis();
+  connection = connectConsumer({ url: redis.url, name: 'test', log });
+});
+beforeEach(async () => {
+  await redis.client.flushall();
+  client = await openWorkerClient(redis.client, model);
+  onTestFinished(() => client.close());
+});
+afterAll(async () => {
+  connection?.disconnect();
+  await redis?.close();
+});
+
+const echo = (items: readonly ScorerItem[]) => items.map(({ inputs }) => ({ outputs: inputs }));
+const scoreAll: Scorer['score'] = async (items) => ({ results: echo(items), computeMs: 1 });
+const noQuarantine: Quarantine = {
+  inTurn: () => Promise.reject(new Error('Nothing is suspect.')),
+  close: () => {},
+};
+const cellOf = (cell: Partial<Cell>): Quarantine => ({
+  inTurn: (work) => work({ open: async () => {}, score: async (items) => echo(items), ...cell }),
+  close: () => {},
+});
+
+function start(parts: { score?: Scorer['score']; quarantine?: Quarantine } = {}) {
+  const consumer = makeConsumer({
+    model,
+    scorer: { score: parts.score ?? scoreAll },
+    queue: makeQueue({ name: queue.name, redis: connection, keys, log }),
+    quarantine: parts.quarantine ?? noQuarantine,
+    kept: makeResults({ wire: queue.wire, redis: connection, keys, log }),
+    sendReplies: makeSendReplies({ queue, redis: connection, keys, log }),
+    log,
+  });
+  onTestFinished(() => consumer.close(0));
+  return consumer;
+}
+const codesOf = (replies: readonly Reply[]) =>
+  replies.map((reply) => ('error' in reply ? reply.error.code : 'answered'));
+const item = (text: string) => ({ inputs: textInputs(text) });
+
+/** A job that a worker had and did not finish. */
+async function sendSuspect(...texts: string[]): Promise<string[]> {
+  const dying = start({ score: () => new Promise(() => {}) });
+  const ids = await client.send(texts.map(item));
+  await client.untilActive(1);
+  const [job] = await redis.client.lrange(`${keys.prefix}:${queue.name}:active`, 0, -1);
+  await dying.close(0);
+  await redis.client.hset(`${keys.prefix}:${queue.name}:${job}`, 'stc', 1);
+  return ids;
+}
+
+test('items of different shapes are scored in different batches, and all are answered', async () => {
+  const batches: Tensor['shape'][][] = [];
+  start({
+    score: (items) => {
+      batches.push(items.map(({ inputs }) => (inputs[0] as Tensor).shape));
+      return scoreAll(items);
+    },
+  });
+  const wide = { ...textInputs('')[0], shape: [1, 2], data: encodeStrings(['a', 'b']) } as Tensor;
+  const drafts = [item('a'), { inputs: [wide] }, item('b'), { inputs: [wide] }];
+  const ids = await client.send(drafts);
+  expect(codesOf(await client.answers(ids))).toEqual(ids.map(() => 'answered'));
+  for (const shapes of batches) expect(new Set(shapes.map(String)).size).toBe(1);
+  await client.untilEmpty();
+});
+
+test('a batch that cannot be scored here is answered by nobody, and comes again as a suspect', async () => {
+  start({
+    score: () => Promise.reject(new EngineEnded('The engine thread has ended.')),
+    quarantine: cellOf({}),
+  });
+  const ids = await client.send([{ ...item('a'), keepMs: 60_000 }, item('b')]);
+  expect(codesOf(await client.answers(ids))).toEqual(['answered', 'answered']);
+  const replies = await client.replies();
+  for (const id of ids) expect(replies.get(id)).toHaveLength(1);
+});
+
+describe('a suspect', () => {
+  test('for which there is no process is not to blame, and waits until there is one', async () => {
+    const ids = await sendSuspect('a', 'b');
+    let opens = 0;
+    start({
+      quarantine: cellOf({
+        open: async () => {
+          if (++opens <= 2) throw new NoCell('There are no descriptors left.');
+        },
+      }),
+    });
+    expect(codesOf(await client.answers(ids))).toEqual(['answered', 'answered']);
+    expect(await client.countOf('crashed')).toBe(0);
+    expect(await redis.client.keys(keys.strikes('*'))).toEqual([]);
+    await client.untilEmpty();
+  });
+
+  test('for which there never is one ends at its deadline, and keeps nobody waiting', async () => {
+    const ids = await sendSuspect('a');
+    const job = (await redis.client.lrange(`${keys.prefix}:${queue.name}:wait`, 0, -1))[0];
+    expect(job).toBeDefined();
+    start({
+      quarantine: cellOf({
+        open: () => Promise.reject(new NoCell('There are no descriptors left.')),
+      }),
+    });
+    const others = await client.send(['b', 'c'].map(item));
+    expect(codesOf(await client.answers(others))).toEqual(['answered', 'answered']);
+    const late = await client.send([{ ...item('d'), deadlineAt: nowMs() - 1 }]);
+    expect((await client.replies()).has(late[0] as string)).toBe(false);
+    expect((await client.replies()).has(ids[0] as string)).toBe(false);
+    expect(await client.countOf('crashed')).toBe(0);
+  });
+
+  test('is tried with those that can share its run, and alone when that ends the process', async () => {
+    const tried: string[] = [];
+    const isFatal = ({ inputs }: ScorerItem) => String(inputs[0]?.data).includes('kills');
+    const ids = await sendSuspect('a', 'kills', 'b');
+    start({
+      quarantine: cellOf({
+        score: async (items) => {
+          tried.push(items.map(({ inputs }) => String(inputs[0]?.data).slice(4)).join());
+          return items.some(isFatal) ? undefined : echo(items);
+        },
+      }),
+    });
+    expect(codesOf(await client.answers(ids))).toEqual(['answered', 'model_crashed', 'answered']);
+    expect(tried).toEqual(['a,kills,b', 'a', 'kills', 'b']);
+    expect(await client.countOf('crashed')).toBe(1);
+  });
+});
+
+describe('a kept result', () => {
+  test('is answered with the mark that its timing is of then', async () => {
+    start();
+    const id = randomUUID();
+    const draft = { ...item('a'), id, keepMs: 60_000 };
+    const [first] = await client.answers(await client.send([draft]));
+    expect(first).toMatchObject({ outputs: [{ shape: [1] }] });
+    expect(first).not.toHaveProperty('isKept', true);
+    await client.send([draft]);
+    await waitUntil(
+      'it is answered again',
+      async () => ((await client.replies()).get(id)?.length ?? 0) === 2,
+    );
+    expect((await client.replies()).get(id)?.[1]).toMatchObject({ isKept: true });
+  });
+
+  test('that cannot be read counts as missing', async () => {
+    let runs = 0;
+    start({
+      score: (items) => {
+        runs++;
+        return scoreAll(items);
+      },
+    });
+    const id = randomUUID();
+    await redis.client.set(keys.result(id), 'of another version');
+    const [reply] = await client.answers(await client.send([{ ...item('a'), id, keepMs: 60_000 }]));
+    expect(codesOf([reply as Reply])).toEqual(['answered']);
+    expect(runs).toBe(1);
+  });
+});

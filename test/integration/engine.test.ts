@@ -1,0 +1,166 @@
+// The engine with real ONNX models: every datatype there and back, several inputs and outputs by
+// name, and its end.
+
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import {
+  checkTensor,
+  type Datatype,
+  datatypes,
+  elementBytes,
+  encodeStrings,
+  type Tensor,
+  toFloats,
+} from '../../shared/tensors.js';
+import type { Engine, Watch } from '../../worker/engine/engine.js';
+import { openOnnxEngine } from '../../worker/engine/onnx.js';
+import { elementTypes, graph, node, onnxModel, sequence, value } from '../onnx.js';
+import { makeFolder } from '../unit/sample-model.js';
+
+const device = { type: 'cpu', id: 0, threads: 1, memoryArena: true } as const;
+const { FP32: float } = elementTypes;
+
+function writeModel(parts: Parameters<typeof graph>[0]): string {
+  const bytes = onnxModel(graph(parts));
+  return path.join(makeFolder({ 'model.onnx': bytes }), 'model.onnx');
+}
+
+async function open(file: string, watch: Partial<Watch> = {}, script?: URL): Promise<Engine> {
+  const whole = { runMsMax: 60_000, onLost: () => {}, ...watch };
+  const engine = await openOnnxEngine({ file, device }, whole, script);
+  onTestFinished(() => engine.close());
+  return engine;
+}
+
+const identity = (type: number) =>
+  writeModel({
+    nodes: [node('Identity', ['in'], ['out'])],
+    inputs: [value('in', type, ['N', 2])],
+    outputs: [value('out', type, ['N', 2])],
+  });
+
+function some(datatype: Datatype): Uint8Array {
+  if (datatype === 'BYTES') return encodeStrings(['a', '', 'äö😀', 'x'.repeat(70_000)]);
+  if (datatype === 'BOOL') return Uint8Array.of(1, 0, 0, 1);
+  return randomBytes(4 * (elementBytes[datatype] as number));
+}
+
+describe('the engine', () => {
+  test.each(datatypes)('takes and gives %s, bit by bit', async (datatype) => {
+    const engine = await open(identity(elementTypes[datatype]));
+    expect(engine.inputs).toMatchObject([{ name: 'in', datatype, shape: ['N', 2] }]);
+    expect(engine.outputs).toMatchObject([{ name: 'out', datatype, shape: ['N', 2] }]);
+    const data = some(datatype);
+    const sent = Buffer.from(data);
+    const { outputs, computeMs } = await engine.run([
+      { name: 'in', datatype, shape: [2, 2], data },
+    ]);
+    const [output] = outputs as [Tensor];
+    checkTensor(output);
+    expect(output).toMatchObject({ name: 'out', datatype, shape: [2, 2] });
+    expect(Buffer.compare(output.data, sent)).toBe(0);
+    expect(computeMs).toBeGreaterThan(0);
+  });
+
+  test('takes a batch without any row', async () => {
+    const engine = await open(identity(float));
+    const empty = { name: 'in', datatype: 'FP32', shape: [0, 2], data: new Uint8Array() } as const;
+    expect((await engine.run([empty])).outputs).toMatchObject([{ shape: [0, 2] }]);
+  });
+
+  test('leaves memory that others use to them', async () => {
+    const engine = await open(identity(float));
+    const pool = new Uint8Array(32).fill(7);
+    const data = pool.subarray(8, 24);
+    await engine.run([{ name: 'in', datatype: 'FP32', shape: [2, 2], data }]);
+    expect(pool).toEqual(new Uint8Array(32).fill(7));
+  });
+
+  test('has several inputs and outputs, by name, and gives those that are asked for', async () => {
+    const engine = await open(
+      writeModel({
+        nodes: [node('Add', ['a', 'b'], ['sum']), node('Sub', ['a', 'b'], ['difference'])],
+        inputs: [value('a', float, ['N']), value('b', float, ['N'])],
+        outputs: [value('sum', float, ['N']), value('difference', float, ['N'])],
+      }),
+    );
+    const floats = (name: string, ...numbers: number[]): Tensor => ({
+      name,
+      datatype: 'FP32',
+      shape: [numbers.length],
+      data: new Uint8Array(Float32Array.from(numbers).buffer),
+    });
+    const inputs = () => [floats('b', 1, 2), floats('a', 10, 20)];
+    const numbers = (outputs: readonly Tensor[]) =>
+      outputs.map((output) => [output.name, ...toFloats(output)]);
+    expect(numbers((await engine.run(inputs())).outputs)).toEqual([
+      ['sum', 11, 22],
+      ['difference', 9, 18],
+    ]);
+    expect(numbers((await engine.run(inputs(), ['difference'])).outputs)).toEqual([
+      ['difference', 9, 18],
+    ]);
+  });
+
+  test('says which outputs are no tensors, and gives the others', async () => {
+    const engine = await open(
+      writeModel({
+        nodes: [node('Identity', ['in'], ['out']), node('SequenceConstruct', ['in'], ['list'])],
+        inputs: [value('in', float, ['N'])],
+        outputs: [sequence('list', float), value('out', float, ['N'])],
+      }),
+    );
+    expect(engine.outputs.map(({ name, datatype }) => [name, datatype])).toEqual([
+      ['list', undefined],
+      ['out', 'FP32'],
+    ]);
+    const data = new Uint8Array(4);
+    const ran = await engine.run([{ name: 'in', datatype: 'FP32', shape: [1], data }]);
+    expect(ran.outputs.map(({ name }) => name)).toEqual(['out']);
+  });
+
+  test('fails on what the model does not take, and goes on', async () => {
+    const engine = await open(identity(float));
+    const run = (shape: number[], name = 'in') =>
+      engine.run([{ name, datatype: 'FP32', shape, data: new Uint8Array(16) }]);
+    await expect(run([4])).rejects.toMatchObject({ code: 'model_failed' });
+    await expect(run([2, 2], 'other')).rejects.toMatchObject({ code: 'model_failed' });
+    expect((await run([2, 2])).outputs).toHaveLength(1);
+  });
+
+  test('is not opened with a file that is no model', async () => {
+    const file = path.join(makeFolder({ 'model.onnx': 'no model' }), 'model.onnx');
+    await expect(open(file)).rejects.toMatchObject({ code: 'model_file_wrong' });
+  });
+});
+
+describe('an engine whose thread ends by itself', () => {
+  test('says so before any run is rejected, and never as a failure of the model', async () => {
+    const events: string[] = [];
+    // Stands for a thread that runs out of memory: it loads, and ends at its first run.
+    const script = new URL('./ending-thread.js', import.meta.url);
+    const onLost = (reason: string) => void events.push(`lost: ${reason}`);
+    const engine = await open('nowhere', { onLost }, script);
+    const runs = [1, 2].map((run) =>
+      engine.run([]).catch((error) => void events.push(`${run}: ${error.name}`)),
+    );
+    await Promise.all(runs);
+    expect(events).toEqual([
+      'lost: The engine thread has ended.',
+      '1: EngineEnded',
+      '2: EngineEnded',
+    ]);
+    await expect(engine.run([])).rejects.toMatchObject({ name: 'EngineEnded' });
+    await engine.close();
+    expect(events.filter((event) => event.startsWith('lost'))).toHaveLength(1);
+  });
+
+  test('is not lost when it was told to end', async () => {
+    const events: string[] = [];
+    const engine = await open(identity(float), { onLost: (reason) => void events.push(reason) });
+    await engine.close();
+    await engine.close();
+    expect(events).toEqual([]);
+  });
+});

@@ -1,0 +1,137 @@
+// The quarantine with real processes that cannot be started, do not load, or end.
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { makeLogger } from '../../shared/log.js';
+import { findModel, type Model, readModels } from '../../shared/models.js';
+import { mapScores } from '../../shared/scores.js';
+import { textInputs } from '../../worker/batch/sample.js';
+import { makeCells } from '../../worker/quarantine/cells.js';
+import { type Cell, loadLimit, makeQuarantine } from '../../worker/quarantine/quarantine.js';
+import { addCounter, counterName, hangsForever } from '../failures/counter.js';
+import { waitUntil } from '../harness.js';
+
+const log = makeLogger({ role: 'test', level: 'silent' });
+
+function counterModel(runMsMax = 60_000): Model {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-quarantine-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  addCounter(directory, { runMsMax });
+  return findModel(readModels({ directory, filesNeeded: true }), counterName);
+}
+
+/** A quarantine whose processes are those that `start` gives. */
+function open(options: { start?: () => ChildProcess; loadMsMax?: number; runMsMax?: number }) {
+  const { start, loadMsMax, runMsMax } = options;
+  const cells = makeCells({ log, ...(start && { start }) });
+  const quarantine = makeQuarantine({
+    model: counterModel(runMsMax),
+    cells,
+    log,
+    ...(loadMsMax !== undefined && { loadMsMax }),
+  });
+  onTestFinished(() => {
+    quarantine.close();
+    cells.close();
+  });
+  return { cells, quarantine };
+}
+
+const ask = (text: string) => ({ inputs: textInputs(text), top: 1 });
+const scoreOne = (cell: Cell, text: string) => cell.score([ask(text)]);
+const real = () =>
+  fork(new URL('../../worker/quarantine/main.js', import.meta.url), [], {
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+/** The system cannot start it, and says so later, as it does when there are no descriptors left. */
+const unstartable = () => fork('nothing.js', [], { cwd: '/nowhere' });
+const idle = () => fork(new URL('./idle-process.js', import.meta.url), [], { stdio: 'ignore' });
+const isRunning = ({ pid }: ChildProcess) => {
+  try {
+    process.kill(pid as number, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+describe('a quarantine', () => {
+  test('scores, and tells an input that ends its process from one that does not', async () => {
+    const { quarantine } = open({ runMsMax: 300 });
+    await quarantine.inTurn(async (cell) => {
+      await cell.open();
+      const [scored] = (await scoreOne(cell, '5')) ?? [];
+      if (!scored || 'error' in scored) throw new Error('It is scored.');
+      expect(mapScores(scored.outputs, (label) => label)).toEqual([5]);
+      expect(await scoreOne(cell, hangsForever)).toBeUndefined();
+      expect(await scoreOne(cell, '6')).toHaveLength(1);
+    });
+  });
+
+  test.each([
+    ['is refused later', unstartable],
+    [
+      'is refused at once',
+      () => {
+        throw Object.assign(new Error('spawn EMFILE'), { code: 'EMFILE' });
+      },
+    ],
+    ['ends before it has the model', () => fork('nothing.js', [], { stdio: 'ignore' })],
+  ])('whose process %s blames nobody, and tries again', async (_, fail) => {
+    let starts = 0;
+    const { quarantine } = open({ start: () => (++starts <= 3 ? fail() : real()) });
+    await quarantine.inTurn(async (cell) => {
+      await expect(cell.open()).rejects.toMatchObject({ name: 'NoCell' });
+      await expect(scoreOne(cell, '5')).rejects.toMatchObject({ name: 'NoCell' });
+    });
+    await waitUntil('there is a process, and it scores', async () => {
+      const scored = await quarantine.inTurn((cell) => scoreOne(cell, '5').catch(() => undefined));
+      return scored?.length === 1;
+    });
+  });
+
+  test('ends a process that does not load the model in time, and blames nobody', async () => {
+    const processes: ChildProcess[] = [];
+    const start = () => {
+      const child = processes.length < 2 ? idle() : real();
+      processes.push(child);
+      return child;
+    };
+    const { quarantine } = open({ start, loadMsMax: 200 });
+    await quarantine.inTurn(async (cell) => {
+      await expect(cell.open()).rejects.toMatchObject({
+        name: 'NoCell',
+        message: expect.stringContaining('200 ms'),
+      });
+    });
+    const [first] = processes as [ChildProcess];
+    await waitUntil('it has ended', () => !isRunning(first));
+  });
+
+  test('that is closed while it loads ends its process', async () => {
+    const processes: ChildProcess[] = [];
+    const { quarantine, cells } = open({
+      start: () => {
+        processes.push(idle());
+        return processes.at(-1) as ChildProcess;
+      },
+    });
+    const opening = quarantine.inTurn((cell) => cell.open());
+    const isRejected = expect(opening).rejects.toMatchObject({ name: 'NoCell' });
+    await waitUntil('it loads', () => processes.length > 0);
+    await new Promise((resolve) => setImmediate(resolve));
+    quarantine.close();
+    cells.close();
+    await isRejected;
+    await waitUntil('all have ended', () => processes.every((child) => !isRunning(child)));
+  });
+
+  test('gives a model several times as long to load as the worker took, and never too little', () => {
+    expect(loadLimit(100)).toBe(15_000);
+    expect(loadLimit(20_000)).toBe(100_000);
+  });
+});

@@ -1,0 +1,342 @@
+// A worker as a process, with real models and a real Redis, and without an API.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { copyModels } from '../../chaos/models.js';
+import { poisonText } from '../../chaos/poison.js';
+import type { Child } from '../../cli/children.js';
+import { findModel, readModels } from '../../shared/models.js';
+import { mapScores } from '../../shared/scores.js';
+import { checkTensor, encodeStrings, type Tensor, toFloats } from '../../shared/tensors.js';
+import { encodeJob, type Reply, wireVersion } from '../../shared/wire.js';
+import { textInputs } from '../../worker/batch/sample.js';
+import { addCounter, counterName, countFor, hangsForever } from '../failures/counter.js';
+import {
+  type LogLine,
+  openRedis,
+  serviceEnvironment,
+  startProcess,
+  type TestRedis,
+  waitUntil,
+} from '../harness.js';
+import { keys, openWorkerClient, type WorkerClient } from '../worker-client.js';
+
+const faqName = 'faq-matcher';
+
+interface Stage {
+  readonly redis: TestRedis;
+  readonly log: LogLine[];
+  readonly faq: WorkerClient;
+  readonly counter: WorkerClient;
+  /** Resolves when the worker is ready. */
+  start(): Promise<Child>;
+  untilLogged(message: string): Promise<LogLine>;
+}
+
+/** Runs a test with a Redis and a models folder of its own, and ends what is still there. */
+async function withStage(
+  options: { environment?: NodeJS.ProcessEnv; preload?: string; runMsMax?: number },
+  act: (stage: Stage) => Promise<void>,
+): Promise<void> {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-worker-'));
+  copyModels(directory, [faqName]);
+  addCounter(directory, options.runMsMax === undefined ? {} : { runMsMax: options.runMsMax });
+  const redis = await openRedis();
+  const log: LogLine[] = [];
+  const workers: Child[] = [];
+  const models = readModels({ directory, filesNeeded: true });
+  const clients = await Promise.all(
+    [faqName, counterName].map((name) => openWorkerClient(redis.client, findModel(models, name))),
+  );
+  const preload = options.preload && new URL(options.preload, import.meta.url).href;
+  const environment = serviceEnvironment({
+    redisUrl: redis.url,
+    models: `${faqName},${counterName}`,
+    environment: {
+      MODELS_DIR: directory,
+      LOG_LEVEL: 'info',
+      ...(preload && { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --import ${preload}` }),
+      ...options.environment,
+    },
+  });
+  const find = (message: string) => log.find(({ msg }) => msg.startsWith(message));
+  try {
+    await act({
+      redis,
+      log,
+      faq: clients[0] as WorkerClient,
+      counter: clients[1] as WorkerClient,
+      start: async () => {
+        const worker = startProcess('worker', environment, log);
+        workers.push(worker);
+        await worker.ready;
+        return worker;
+      },
+      untilLogged: async (message) => {
+        await waitUntil(`"${message}" is logged`, () => find(message) !== undefined);
+        return find(message) as LogLine;
+      },
+    });
+  } finally {
+    for (const worker of workers) worker.kill('SIGKILL');
+    await Promise.all(workers.map((worker) => worker.exited));
+    for (const client of clients) await client.close().catch(() => {});
+    await redis.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+const ask = (text: string) => ({ inputs: textInputs(text), top: 1 });
+const outputsOf = (reply: Reply | undefined) => {
+  if (!reply || 'error' in reply) throw new Error(`No outputs: ${JSON.stringify(reply)}`);
+  return reply.outputs;
+};
+const classOf = (reply: Reply | undefined) => mapScores(outputsOf(reply), (label) => label)[0];
+const codesOf = (replies: readonly Reply[]) =>
+  replies.map((reply) => ('error' in reply ? reply.error.code : 'answered'));
+
+describe('a worker', () => {
+  test('answers ranked, or with the outputs as they are, or with those that are asked for', async () => {
+    await withStage({}, async ({ counter, start, redis }) => {
+      await start();
+      const rows = { name: 'input', datatype: 'BYTES', shape: [3] } as const;
+      const three = [{ ...rows, data: encodeStrings(['4', '15', '26']) }];
+      const ids = await counter.send([
+        ask('7'),
+        { inputs: three },
+        { inputs: three, top: 2 },
+        { inputs: textInputs('8'), outputs: ['output'] },
+        { inputs: textInputs('8'), outputs: ['other'] },
+        { inputs: [{ ...rows, shape: [1, 1], data: encodeStrings(['9']) }], top: 1 },
+      ]);
+      const [one, raw, ranked, named, unknown, column] = await counter.answers(ids);
+      expect(classOf(one)).toBe(7);
+      expect(classOf(column)).toBe(9);
+      const [scores] = outputsOf(raw) as [Tensor];
+      expect(scores).toMatchObject({ name: 'output', datatype: 'FP32', shape: [3, 10] });
+      checkTensor(scores);
+      const floats = toFloats(scores);
+      expect([0, 1, 2].map((row) => floats.subarray(row * 10, row * 10 + 10).indexOf(1))).toEqual([
+        4, 5, 6,
+      ]);
+      expect(outputsOf(ranked).map(({ name, shape }) => [name, shape])).toEqual([
+        ['classes', [3, 2]],
+        ['scores', [3, 2]],
+      ]);
+      expect(outputsOf(named)).toMatchObject([{ name: 'output', shape: [1, 10] }]);
+      expect(codesOf([unknown as Reply])).toEqual(['tensor_invalid']);
+      await waitUntil(
+        'nothing is unanswered',
+        async () => (await redis.client.exists(keys.unanswered(counter.queue))) === 0,
+      );
+    });
+  });
+
+  test('refuses an item that the model cannot take, and answers its neighbours', async () => {
+    await withStage({}, async ({ counter, start }) => {
+      await start();
+      const float = { name: 'input', datatype: 'FP32', shape: [1], data: Buffer.alloc(4) } as const;
+      const drafts = [ask('1'), { inputs: [float], top: 1 }, ask('2'), { ...ask('3'), top: 99 }];
+      const replies = await counter.answers(await counter.send(drafts));
+      expect(codesOf(replies)).toEqual(['answered', 'tensor_invalid', 'answered', 'answered']);
+      expect(replies[1]).toMatchObject({
+        error: { detail: 'Expected strings of shape [rows]; got "input" of FP32[1].' },
+      });
+    });
+  });
+
+  test('reads large inputs from beside the job, and drops them with it', async () => {
+    await withStage({}, async ({ faq, start, redis }) => {
+      await start();
+      const ids = await faq.send([ask('where is my card '.repeat(500)), ask('short')]);
+      expect(await redis.client.keys(keys.payload('*'))).toHaveLength(1);
+      expect(codesOf(await faq.answers(ids))).toEqual(['answered', 'answered']);
+      await waitUntil(
+        'the payload is gone',
+        async () => (await redis.client.keys(keys.payload('*'))).length === 0,
+      );
+    });
+  });
+
+  test('sweeps what is past its deadline out of the unanswered', async () => {
+    await withStage({}, async ({ counter, start, redis }) => {
+      const key = keys.unanswered(counter.queue);
+      await redis.client.zadd(key, 1, 'late', 9_000_000_000_000, 'waiting');
+      await start();
+      await waitUntil('it is swept', async () => (await redis.client.zcard(key)) === 1);
+      expect(await redis.client.zrange(key, '0', '-1')).toEqual(['waiting']);
+    });
+  });
+});
+
+describe('a job that cannot be read', () => {
+  const item = { id: 'x', submittedAt: 1, deadlineAt: 9e12 };
+  const whole = (changes: object) => ({ wire: wireVersion, replyTo: 'api', ...changes });
+
+  test.each([
+    ['is not JSON', () => '{"wire":'],
+    ['is no object', () => 'null'],
+    ['has no items', () => JSON.stringify(whole({ items: [] }))],
+    ['has items of another kind', () => JSON.stringify(whole({ items: 'all' }))],
+  ])('since it %s, leaves the queue, and the worker goes on', async (_, text) => {
+    await withStage({}, async ({ counter, log, start }) => {
+      await start();
+      await counter.sendRaw(text());
+      await expectLeft(counter, log);
+    });
+  });
+
+  test.each([
+    ['another version', (job: object) => ({ ...job, wire: 99 })],
+    ['no inputs', (job: { items: object[] }) => withItem(job, { inputs: undefined })],
+    [
+      'an unknown datatype',
+      (job: { items: object[] }) => withItem(job, { inputs: [{ datatype: 'X' }] }),
+    ],
+    ['no deadline', (job: { items: object[] }) => withItem(job, { deadlineAt: 'soon' })],
+  ])('since it has %s, is refused once to those it names', async (_, spoil) => {
+    await withStage({}, async ({ counter, log, start, redis }) => {
+      await start();
+      const items = ['a', 'b'].map((id) => ({ ...item, id, inputs: textInputs('1') }));
+      await redis.client.zadd(
+        keys.unanswered(counter.queue),
+        '9000000000000',
+        'a',
+        '9000000000000',
+        'b',
+      );
+      const { job } = encodeJob({ replyTo: counter.instance, items });
+      await counter.sendRaw(JSON.stringify(spoil(job)));
+      await expectLeft(counter, log);
+      const replies = await counter.replies();
+      for (const id of ['a', 'b']) {
+        expect(replies.get(id)).toMatchObject([{ error: { code: 'wire_mismatch' } }]);
+      }
+      expect(await redis.client.exists(keys.unanswered(counter.queue))).toBe(0);
+    });
+  });
+
+  test('fails only the item whose bytes are wrong', async () => {
+    await withStage({}, async ({ counter, log, start }) => {
+      await start();
+      const ids = await counter.send([
+        ask('1'),
+        { inputs: [{ name: 'input', datatype: 'BYTES', shape: [2], data: encodeStrings(['1']) }] },
+        { inputs: [{ name: 'input', datatype: 'FP64', shape: [2], data: Buffer.alloc(7) }] },
+        { inputs: [{ name: 'input', datatype: 'FP64', shape: [900], data: Buffer.alloc(7000) }] },
+        ask('2'),
+      ]);
+      expect(codesOf(await counter.answers(ids))).toEqual([
+        'answered',
+        ...['wire_mismatch', 'wire_mismatch', 'wire_mismatch'],
+        'answered',
+      ]);
+      expect(log.filter(({ msg }) => msg === 'a job is in quarantine')).toEqual([]);
+    });
+  });
+
+  function withItem(job: { items: object[] }, changes: object) {
+    return { ...job, items: job.items.map((one, at) => (at === 0 ? { ...one, ...changes } : one)) };
+  }
+
+  /** The job is done with once, and the worker answers what comes after it. */
+  async function expectLeft(counter: WorkerClient, log: readonly LogLine[]) {
+    await waitUntil('it is counted', async () => (await counter.countOf('unreadable')) > 0);
+    const replies = await counter.answers(await counter.send([ask('5')]));
+    expect(classOf(replies[0])).toBe(5);
+    await counter.untilEmpty();
+    expect(await counter.countOf('unreadable')).toBe(1);
+    const lines = log.filter(({ msg }) => msg === 'a job cannot be read');
+    expect(lines).toMatchObject([{ reason: expect.any(String) }]);
+  }
+});
+
+describe('a worker whose engine thread ends', () => {
+  test('leaves at once, and answers and keeps nothing of it', async () => {
+    await withStage({ preload: '../failures/ending.js' }, async (stage) => {
+      const { faq, start, redis, untilLogged } = stage;
+      const worker = await start();
+      const ids = await faq.send([
+        { ...ask(poisonText('crash', 'of the thread')), id: 'ends', keepMs: 60_000 },
+        { ...ask('where is my card'), id: 'sound', keepMs: 60_000 },
+      ]);
+      expect(await worker.exited).toBe('SIGKILL');
+      expect((await untilLogged('leaving at once')).reason).toContain('engine thread has ended');
+      expect((await faq.replies()).size).toBe(0);
+      expect(await redis.client.keys(keys.result('*'))).toEqual([]);
+
+      // In quarantine the thread takes its process along, and the culprit is found.
+      await start();
+      expect(codesOf(await faq.answers(ids))).toEqual(['model_crashed', 'answered']);
+    });
+  });
+});
+
+describe('a worker that gets SIGTERM while Redis is away', () => {
+  // The whole process, from the signal to its end. Slow machines are given some time more.
+  const endMsMax = 2000;
+
+  test.each(['stopped', 'frozen'])(
+    '(%s) ends within two seconds when it holds nothing',
+    async (how) => {
+      await withStage({}, async ({ counter, redis, start }) => {
+        const worker = await start();
+        await counter.answers(await counter.send([ask('5')]));
+        await counter.untilEmpty();
+        if (how === 'stopped') await redis.stop();
+        else await redis.client.client('PAUSE', 60_000, 'ALL');
+        const toldAt = performance.now();
+        worker.kill('SIGTERM');
+        expect(await worker.exited).toBe(0);
+        expect(performance.now() - toldAt).toBeLessThan(endMsMax);
+      });
+    },
+  );
+
+  test('ends in order by SHUTDOWN_MS when it holds something', async () => {
+    await withStage(
+      { environment: { SHUTDOWN_MS: '4000' } },
+      async ({ counter, redis, start, log }) => {
+        const worker = await start();
+        await counter.send([ask(countFor(300, 5))]);
+        await counter.untilActive(1);
+        await redis.stop();
+        const toldAt = performance.now();
+        worker.kill('SIGTERM');
+        expect(await worker.exited).toBe(0);
+        expect(performance.now() - toldAt).toBeLessThan(4500);
+        expect(log.map(({ msg }) => msg)).not.toContain('not done within SHUTDOWN_MS; leaving now');
+      },
+    );
+  });
+
+  test('has told its consumers first: what it holds is done, and nothing new begins', async () => {
+    await withStage({}, async ({ counter, redis, start }) => {
+      const worker = await start();
+      const held = await counter.send([ask(countFor(500, 5))]);
+      await counter.untilActive(1);
+      worker.kill('SIGTERM');
+      const later = await counter.send([ask('6')]);
+      expect(classOf((await counter.answers(held))[0])).toBe(5);
+      expect(await worker.exited).toBe(0);
+      expect((await counter.replies()).has(later[0] as string)).toBe(false);
+      expect(await redis.client.zcard(keys.workers(counter.queue))).toBe(0);
+    });
+  });
+});
+
+describe('a run that hangs', () => {
+  test('ends its worker, which has answered nothing of it', async () => {
+    await withStage({ runMsMax: 500 }, async ({ counter, start, untilLogged }) => {
+      const worker = await start();
+      const ids = await counter.send([ask(hangsForever), ask('4')]);
+      expect(await worker.exited).toBe('SIGKILL');
+      expect((await untilLogged('leaving at once')).reason).toContain('runMsMax, 500 ms');
+      expect((await counter.replies()).size).toBe(0);
+      await start();
+      expect(codesOf(await counter.answers(ids))).toEqual(['model_crashed', 'answered']);
+    });
+  });
+});

@@ -1,0 +1,103 @@
+// Small ONNX models for tests, written byte by byte in the protocol buffers of onnx.proto.
+
+import type { Datatype } from '../shared/tensors.js';
+
+/** The numbers of TensorProto.DataType. */
+export const elementTypes: Readonly<Record<Datatype, number>> = {
+  FP32: 1,
+  UINT8: 2,
+  INT8: 3,
+  UINT16: 4,
+  INT16: 5,
+  INT32: 6,
+  INT64: 7,
+  BYTES: 8,
+  BOOL: 9,
+  FP16: 10,
+  FP64: 11,
+  UINT32: 12,
+  UINT64: 13,
+};
+
+/** A whole file around a graph. */
+export function onnxModel(whole: Buffer): Buffer {
+  const opset = [field(1, ''), field(2, 13)];
+  return Buffer.concat([field(1, 8), field(7, whole), field(8, Buffer.concat(opset))]);
+}
+
+/** A value that is a list of tensors: no tensor itself. */
+export function sequence(name: string, type: number): Buffer {
+  const element = field(1, field(1, type));
+  return Buffer.concat([field(1, name), field(2, field(4, field(1, element)))]);
+}
+
+export function graph(parts: {
+  nodes: Buffer[];
+  constants?: Buffer[];
+  inputs: Buffer[];
+  outputs: Buffer[];
+}): Buffer {
+  return Buffer.concat([
+    ...parts.nodes.map((bytes) => field(1, bytes)),
+    field(2, 'graph'),
+    ...(parts.constants ?? []).map((bytes) => field(5, bytes)),
+    ...parts.inputs.map((bytes) => field(11, bytes)),
+    ...parts.outputs.map((bytes) => field(12, bytes)),
+  ]);
+}
+
+export function node(
+  operator: string,
+  inputs: string[],
+  outputs: string[],
+  attribute?: Buffer,
+): Buffer {
+  return Buffer.concat([
+    ...inputs.map((name) => field(1, name)),
+    ...outputs.map((name) => field(2, name)),
+    field(4, operator),
+    ...(attribute ? [field(5, attribute)] : []),
+  ]);
+}
+
+export function integer(name: string, number: number): Buffer {
+  return Buffer.concat([field(1, name), field(3, number), field(20, 2)]);
+}
+
+export function subgraph(name: string, bytes: Buffer): Buffer {
+  return Buffer.concat([field(1, name), field(6, bytes), field(20, 5)]);
+}
+
+export function value(name: string, type: number, dims: (number | string)[]): Buffer {
+  const shape = dims.map((dim) => field(1, field(typeof dim === 'number' ? 1 : 2, dim)));
+  const tensorType = Buffer.concat([field(1, type), field(2, Buffer.concat(shape))]);
+  return Buffer.concat([field(1, name), field(2, field(1, tensorType))]);
+}
+
+export function tensor(name: string, type: number, dims: number[], data: Buffer): Buffer {
+  return Buffer.concat([
+    ...dims.map((dim) => field(1, dim)),
+    field(2, type),
+    field(8, name),
+    field(9, data),
+  ]);
+}
+
+export function floats(numbers: number[]): Buffer {
+  return Buffer.from(new Float32Array(numbers).buffer);
+}
+
+export function bigints(numbers: bigint[]): Buffer {
+  return Buffer.from(new BigInt64Array(numbers).buffer);
+}
+
+/** A field of a message: a number, a text, or another message. */
+function field(key: number, content: number | string | Buffer): Buffer {
+  if (typeof content === 'number') return Buffer.from([...varint(key * 8), ...varint(content)]);
+  const bytes = Buffer.from(content);
+  return Buffer.concat([Buffer.from([...varint(key * 8 + 2), ...varint(bytes.length)]), bytes]);
+}
+
+function varint(number: number): number[] {
+  return number < 128 ? [number] : [(number % 128) + 128, ...varint(Math.floor(number / 128))];
+}

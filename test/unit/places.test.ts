@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import type { Model } from '../../shared/models.js';
+import { makeRegistry } from '../../shared/registry.js';
+import type { Place } from '../../worker/place.js';
+import { followRegistry } from '../../worker/start.js';
+import { makeSampleModel } from './sample-model.js';
+
+test('a place is opened for each model of the registry, and closed when the model goes', async () => {
+  const events: string[] = [];
+  const finish: (() => void)[] = [];
+  const open = (model: Model): Place => {
+    events.push(`open ${model.name}`);
+    return {
+      model,
+      warm: Promise.resolve(),
+      open: Promise.resolve(),
+      close: async (graceMs) => {
+        events.push(`close ${model.name} within ${graceMs}`);
+        await new Promise<void>((resolve) => finish.push(resolve));
+        events.push(`closed ${model.name}`);
+      },
+    };
+  };
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => makeSampleModel({ name })) as [
+    Model,
+    Model,
+    Model,
+  ];
+  const registry = makeRegistry([a, b]);
+  const places = followRegistry(registry, 500, open);
+  expect(events).toEqual(['open a', 'open b']);
+  registry.replace([b, c]);
+  expect(events.slice(2)).toEqual(['close a within 500', 'open c']);
+  expect(places.all().map(({ model }) => model.name)).toEqual(['b', 'c']);
+
+  const closed = places.close();
+  expect(events.slice(4)).toEqual(['close b within 500', 'close c within 500']);
+  registry.replace([a]);
+  for (const done of finish) done();
+  await closed;
+  // One that was on its way out is waited for too, and nothing is opened any more.
+  expect(events.slice(6).toSorted()).toEqual(['closed a', 'closed b', 'closed c']);
+});
