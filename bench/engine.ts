@@ -13,12 +13,13 @@ import { parseArgs } from 'node:util';
 import { makeDispatcher } from '../api/queue/dispatcher.js';
 import { makeQueue } from '../api/queue/queue.js';
 import { openReplyStream } from '../api/queue/reply-stream.js';
-import { makeReplies } from '../api/queue/waiters.js';
+import { makeWaiters } from '../api/queue/waiters.js';
 import { nowMs } from '../shared/clock.js';
 import { makeKeys } from '../shared/keys.js';
 import { makeLogger } from '../shared/log.js';
 import { type Model, readModels } from '../shared/models.js';
 import { connectConsumer, connectProducer, waitUntilReady } from '../shared/redis.js';
+import { makeRegistry } from '../shared/registry.js';
 import { sampleInputs } from '../worker/batch/sample.js';
 import { median } from './load.js';
 import { makeModelsDirectory } from './models.js';
@@ -85,23 +86,28 @@ async function makeFeeder(target: Model, redisUrl: string) {
   await Promise.all([waitUntilReady(producer, log), waitUntilReady(reader, log)]);
   const keys = makeKeys('scoreline');
   const instance = randomUUID();
-  const replies = makeReplies();
+  const waiters = makeWaiters();
   const stream = await openReplyStream({
     instance,
     keys,
     producer,
     reader,
-    onReply: replies.settle,
+    onReply: waiters.settle,
+    onUnreadable: (_ids, error) => waiters.failAll(error),
     onLost: () => {},
     log,
   });
-  const queue = makeQueue({ redis: producer, keys, queues: [target.queue], log });
-  const dispatcher = makeDispatcher({ instance, queue, replies });
+  const queue = makeQueue({ redis: producer, keys, registry: makeRegistry([target]), log });
+  const dispatcher = makeDispatcher({ instance, queue, waiters });
   const { input, example } = target.manifest;
   const inputs = sampleInputs(input, example.input);
 
-  const scoreOne = () =>
-    dispatcher.submit({ model: target, inputs, top: 3, deadlineAt: nowMs() + 120_000 }).reply;
+  const call = { reason: undefined, onAbort: () => () => {} };
+  const scoreOne = () => {
+    const items = [{ id: randomUUID(), inputs }];
+    const deadlineAt = nowMs() + 120_000;
+    return dispatcher.submit({ model: target, top: 3, deadlineAt, call, items })[0];
+  };
 
   return {
     /** Returns images per second. Counting starts after a second, when the queue is full. */

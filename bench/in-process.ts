@@ -18,12 +18,14 @@ const [directory, name, tuned] = process.argv.slice(2) as [string, string, 'tune
 const model = readModels({ directory, names: [name], filesNeeded: true })[0] as Model;
 const scorer = await openScorer(model, makeLogger({ role: 'bench', level: 'error' }));
 
+const unending = { signal: new AbortController().signal };
+
 const app = express();
 app.disable('x-powered-by');
 app.disable('etag');
 app.post('/score', express.json(), async (request, response) => {
   const [input] = text.fromJson(request.body.input);
-  const prepared = await text.prepare(input as NonNullable<typeof input>, model);
+  const prepared = await text.prepare(input as NonNullable<typeof input>, model, unending);
   const { results, computeMs } = await scorer.score([{ inputs: prepared, top: 3 }]);
   const result = results[0];
   if (!result || 'error' in result) throw new Error(result?.error.detail);

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { makeKeys } from '../../shared/keys.js';
-import { packScores } from '../../shared/scores.js';
+import { makeRankedOutputs } from '../../shared/scores.js';
 import { packReplies } from '../../shared/wire.js';
 import {
   type Answer,
@@ -385,7 +385,7 @@ describe('while the request is in flight', () => {
     const [member] = await redis.client.zrange(makeKeys(site.prefix).results, '0', '-1');
     const id = String(member);
     const timing = { queueMs: 1, batchMs: 2, computeMs: 3, batchSize: 4 };
-    const kept = packReplies([{ id, scores: packScores([5], { 5: 0.25 }), timing }]);
+    const kept = packReplies([{ id, outputs: makeRankedOutputs([5], { 5: 0.25 }), timing }]);
     await redis.client.set(makeKeys(site.prefix).result(id), kept);
     const own = await site.startWorker();
     const { body } = await first;

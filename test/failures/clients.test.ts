@@ -175,7 +175,7 @@ describe('an item whose caller is gone or out of time', () => {
       await waitUntil('all nine are counted as dropped', async () => {
         const { models } = (await ask(`${scene.service.url}/v1/models`)).body;
         const counter = models.find(({ name }: { name: string }) => name === 'counter');
-        return counter.dropped === 9 && counter.jobs === 0;
+        return counter.dropped === 9 && counter.unanswered === 0;
       });
     });
   });

@@ -1,7 +1,7 @@
 // Tests kept results against a real Redis: what the API claims, and what the workers keep.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Identity, identify } from '../../api/repeat/idempotency.js';
+import { type Identity, identify } from '../../api/repeat/identity.js';
 import { makeResults as makeApiResults } from '../../api/repeat/results.js';
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';

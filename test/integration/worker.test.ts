@@ -190,12 +190,12 @@ describe('a job that cannot be read', () => {
 
   test.each([
     ['another version', (job: object) => ({ ...job, wire: 99 })],
-    ['no inputs', (job: { items: object[] }) => withItem(job, { inputs: undefined })],
+    ['no inputs', (job: { items: readonly object[] }) => withItem(job, { inputs: undefined })],
     [
       'an unknown datatype',
-      (job: { items: object[] }) => withItem(job, { inputs: [{ datatype: 'X' }] }),
+      (job: { items: readonly object[] }) => withItem(job, { inputs: [{ datatype: 'X' }] }),
     ],
-    ['no deadline', (job: { items: object[] }) => withItem(job, { deadlineAt: 'soon' })],
+    ['no deadline', (job: { items: readonly object[] }) => withItem(job, { deadlineAt: 'soon' })],
   ])('since it has %s, is refused once to those it names', async (_, spoil) => {
     await withStage({}, async ({ counter, log, start, redis }) => {
       await start();
@@ -237,7 +237,7 @@ describe('a job that cannot be read', () => {
     });
   });
 
-  function withItem(job: { items: object[] }, changes: object) {
+  function withItem(job: { items: readonly object[] }, changes: object) {
     return { ...job, items: job.items.map((one, at) => (at === 0 ? { ...one, ...changes } : one)) };
   }
 
