@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { makeFlights } from '../../api/repeat/flights.js';
+import { clientClosed } from '../../api/call.js';
+import { makeFlights, type Waiting } from '../../api/repeat/flights.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
@@ -8,6 +9,24 @@ interface Started {
   land(value: string): Promise<void>;
   fail(error: Error): Promise<void>;
 }
+
+/** A call's part in a flight: it is aborted at its deadline, or when its client hangs up. */
+function makeWaiter(client: AbortController, withinMs: number): Waiting {
+  const deadlineAt = nowMs() + withinMs;
+  const timer = setTimeout(() => client.abort(late()), withinMs);
+  const { signal } = client;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+  });
+  aborted.catch(() => {});
+  return {
+    deadlineAt,
+    signal,
+    orAborted: (promise) => Promise.race([promise, aborted]).finally(() => clearTimeout(timer)),
+  };
+}
+
+const late = () => new ScorelineError('deadline_exceeded', 'Late.');
 
 /** Flights that the test lands itself. */
 function makeObserved() {
@@ -28,7 +47,7 @@ function makeObserved() {
 
   const join = (name = 'a', withinMs = 1000) => {
     const client = new AbortController();
-    const waiter = { deadlineAt: nowMs() + withinMs, left: client.signal };
+    const waiter = makeWaiter(client, withinMs);
     let outcome = 'waiting';
     flights.join(name, waiter, start).then(
       (value) => {
@@ -38,7 +57,7 @@ function makeObserved() {
         outcome = error.code;
       },
     );
-    return { hangUp: () => client.abort(), outcome: () => outcome };
+    return { hangUp: () => client.abort(clientClosed()), outcome: () => outcome };
   };
 
   return { flights, started, join };
@@ -115,7 +134,9 @@ describe('flights', () => {
 
   test('who has hung up before joining starts none', async () => {
     const { flights, started } = makeObserved();
-    const waiter = { deadlineAt: nowMs() + 1000, left: AbortSignal.abort() };
+    const client = new AbortController();
+    const waiter = makeWaiter(client, 1000);
+    client.abort(clientClosed());
     const joined = flights.join('a', waiter, async () => 'never');
     await expect(joined).rejects.toMatchObject({ code: 'client_closed' });
     expect(started).toHaveLength(0);
@@ -124,8 +145,6 @@ describe('flights', () => {
 });
 
 describe('deadlines', () => {
-  const late = () => new ScorelineError('deadline_exceeded', 'Late.');
-
   test('who joins with an earlier deadline than the flight has waits until that', async () => {
     const { started, join } = makeObserved();
     const first = join('a', 1000);

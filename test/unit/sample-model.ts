@@ -7,7 +7,7 @@ import { onTestFinished } from 'vitest';
 import { ScorelineError } from '../../shared/errors.js';
 import { manifestSchema } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
-import { queueName } from '../../shared/wire.js';
+import { queueName, wireVersion } from '../../shared/wire.js';
 
 /** Only what a manifest must say; JSON is YAML, so this is also a file's content. */
 export const sampleManifest = {
@@ -25,11 +25,14 @@ export const sampleLabels = 'n01 cat\nn02 dog, hound\nn03 owl\nn04 fox\nn05 hare
 /** A model with these keys of its manifest replaced; it has five labels. */
 export function makeSampleModel(changes: Record<string, unknown> = {}): Model {
   const manifest = manifestSchema.parse({ ...sampleManifest, ...changes });
+  const { name, version, source } = manifest;
+  const queue = queueName({ name, version, fileSha256: source.sha256, labels: sampleLabels });
   return {
-    name: manifest.name,
-    version: manifest.version,
+    name,
+    version,
     manifest,
-    queue: queueName(manifest),
+    queue,
+    queues: [{ wire: wireVersion, name: queue }],
     folder: `/nowhere/${manifest.name}`,
     file: `/nowhere/${manifest.name}/model.onnx`,
     labels: ['cat', 'dog', 'owl', 'fox', 'hare'].map((text, index) => ({ text, id: index })),
