@@ -77,6 +77,8 @@ interface Entry {
   readonly bytes: number;
   /** The job in which the item was sent; undefined until then. */
   job: { unanswered: number } | undefined;
+  /** Nobody waits any more. Its id may have been submitted again since then. */
+  isSettled: boolean;
 }
 
 export function makeDispatcher(options: {
@@ -111,7 +113,7 @@ export function makeDispatcher(options: {
     lane.sending = true;
     while (lane.waiting.length > 0) {
       if (isGathering(lane)) await linger(lane);
-      lane.waiting = lane.waiting.filter((entry) => waiters.isExpected(entry.item.id));
+      lane.waiting = lane.waiting.filter((entry) => !entry.isSettled);
       const entries = takeEntries(lane);
       if (entries.length > 0) await sendJob(lane, entries);
     }
@@ -154,16 +156,21 @@ export function makeDispatcher(options: {
   };
 
   const settle = (lane: Lane, entry: Entry) => {
+    entry.isSettled = true;
     if (entry.job && --entry.job.unanswered === 0) lane.unansweredJobs--;
     if (!isGathering(lane)) lane.hurry();
   };
 
   /** Nobody waits for this item any more. */
-  const abandon = (lane: Lane, { item, job }: Entry, reason: ScorelineError) => {
-    if (!waiters.fail(item.id, reason)) return;
-    // An item that is past its deadline is dropped by itself.
+  const abandon = (lane: Lane, entry: Entry, reason: ScorelineError) => {
+    const { item, job, isSettled } = entry;
+    if (isSettled || !waiters.fail(item.id, reason)) return;
+    entry.isSettled = true;
+    // An item that is past its deadline is dropped by itself. One that is kept may be submitted
+    // again under its id, and would be dropped as cancelled then.
     const isLate = nowMs() >= item.deadlineAt;
-    if (job && !isLate) queue.cancel(lane.model.queue, item.id, item.deadlineAt).catch(() => {});
+    if (job && !isLate && item.keepMs === undefined)
+      queue.cancel(lane.model.queue, item.id, item.deadlineAt).catch(() => {});
   };
 
   return {
@@ -179,7 +186,7 @@ export function makeDispatcher(options: {
       const replies = items.map(({ id, inputs }) => {
         const reply = waiters.expect(id);
         const item: Item = { id, submittedAt, deadlineAt, inputs, top, ...(keepMs && { keepMs }) };
-        const entry: Entry = { item, bytes: bytesOf(inputs), job: undefined };
+        const entry: Entry = { item, bytes: bytesOf(inputs), job: undefined, isSettled: false };
         entries.push(entry);
         lane.waiting.push(entry);
         const settled = () => {

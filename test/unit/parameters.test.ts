@@ -30,16 +30,13 @@ describe('top', () => {
   });
 
   const wrong = [0, -1, 6, 1.5, '0', '6', '1.5', '-1', '1e0', '0x2', 'all', '', ' ', null, true];
-  test.each([...wrong, Number.NaN])(
-    'may not be %j, and the refusal says what may',
-    (top) => {
-      const error = errorOf(() => readTop({ top }, model));
-      expect(error.code).toBe('parameter_invalid');
-      expect(error.message).toBe(
-        `Expected "top" to be a whole number from 1 to 5; got ${JSON.stringify(top)}.`,
-      );
-    },
-  );
+  test.each([...wrong, Number.NaN])('may not be %j, and the refusal says what may', (top) => {
+    const error = errorOf(() => readTop({ top }, model));
+    expect(error.code).toBe('parameter_invalid');
+    expect(error.message).toBe(
+      `Expected "top" to be a whole number from 1 to 5; got ${JSON.stringify(top)}.`,
+    );
+  });
 
   test.each([
     [['1', '2'], 'an array'],
@@ -58,7 +55,8 @@ describe('the deadline', () => {
   beforeEach(stopClock);
 
   const msUntil = (headers: Record<string, string>, given: Record<string, unknown>) =>
-    readDeadlineAt(requestWith(headers), given, { deadlineMs: 20_000, arrivedAt: nowMs() }) - nowMs();
+    readDeadlineAt(requestWith(headers), given, { deadlineMs: 20_000, arrivedAt: nowMs() }) -
+    nowMs();
 
   test('is the model’s where nothing is asked', () => {
     expect(msUntil({}, {})).toBe(20_000);
