@@ -35,8 +35,8 @@ export interface Calls {
    */
   open(options: CallOptions): Call;
   /**
-   * A call like another one, whose permit it takes over, but which goes on when that one's client
-   * hangs up.
+   * A call like another one, whose permit and body it takes over, but which goes on when that
+   * one's client hangs up.
    * @throws ScorelineError `overloaded` when the other one has no permit and there is no room
    */
   openFlight(call: Call): Call;
@@ -78,12 +78,14 @@ export function makeCalls(options: {
       } catch (refusal) {
         if (key === undefined) throw refusal;
       }
-      return start({ models, arrivedAt, deadlineAt, key, bodies, permit });
+      return start({ models, inputs: 1, arrivedAt, deadlineAt, key, bodies, permit });
     },
     openFlight(call) {
       const { models, inputs, arrivedAt, deadlineAt, key } = call;
       const permit = call.handOver() ?? admit(models, inputs, deadlineAt);
-      return start({ models, arrivedAt, deadlineAt, key, bodies, permit });
+      const flight = start({ models, inputs, arrivedAt, deadlineAt, key, bodies, permit });
+      flight.takeBody(call);
+      return flight;
     },
     shutDown() {
       isShuttingDown = true;
@@ -102,6 +104,7 @@ export function makeCalls(options: {
 
 interface CallParts {
   readonly models: readonly Model[];
+  readonly inputs: number;
   readonly arrivedAt: number;
   readonly deadlineAt: number;
   readonly key: string | undefined;
@@ -118,7 +121,7 @@ export class Call {
   readonly key: string | undefined;
 
   #models: readonly Model[];
-  #inputs = 1;
+  #inputs: number;
   #deadlineAt: number;
   #permit: Permit | undefined;
   /** Bytes of the body that are in memory, out of the budget of this process. */
@@ -137,6 +140,7 @@ export class Call {
     this.arrivedAt = parts.arrivedAt;
     this.key = parts.key;
     this.#models = parts.models;
+    this.#inputs = parts.inputs;
     this.#deadlineAt = parts.deadlineAt;
     this.#permit = parts.permit;
     this.#bodies = parts.bodies;
@@ -220,6 +224,12 @@ export class Call {
     this.#bodyBytes = 0;
   }
 
+  /** Takes over the body of another call, which is in memory until the inputs are prepared. */
+  takeBody(other: Call): void {
+    this.#bodyBytes += other.#bodyBytes;
+    other.#bodyBytes = 0;
+  }
+
   /** Runs a stage. The call keeps its permit until the stage has stopped. */
   async run<T>(stage: () => Promise<T>): Promise<T> {
     this.#stages++;
@@ -234,6 +244,8 @@ export class Call {
   /** What the promise resolves to; rejects with the signal's reason when that is aborted first. */
   async orAborted<T>(promise: Promise<T>): Promise<T> {
     const { signal } = this;
+    // Nobody waits for the promise when the signal is aborted; it may fail nevertheless.
+    promise.catch(() => {});
     if (signal.aborted) throw signal.reason;
     let onAbort = () => {};
     const aborted = new Promise<never>((_resolve, reject) => {
