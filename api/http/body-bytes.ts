@@ -57,7 +57,11 @@ function collect(
       stop();
       // Errors that follow from stopping are nobody's.
       body.on('error', () => {});
-      if (body !== request) request.unpipe();
+      if (body !== request) {
+        request.unpipe();
+        // Without listeners it would go on decompressing what it was given.
+        body.destroy();
+      }
       request.pause();
       reject(error);
     };

@@ -253,7 +253,11 @@ describe('an image that cannot be used', () => {
       .png()
       .toBuffer();
     const limited = (imagePixelsMax: number) =>
-      makeImageKind({ imagePixelsMax, imagesMax: 1 }).prepare({ name: undefined, value }, model, signal);
+      makeImageKind({ imagePixelsMax, imagesMax: 1 }).prepare(
+        { name: undefined, value },
+        model,
+        signal,
+      );
     await expect(limited(301 * 299)).resolves.toMatchObject([
       { datatype: 'UINT8', shape: [1, 224, 224, 3], data: { byteLength: 224 * 224 * 3 } },
     ]);
