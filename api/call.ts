@@ -10,6 +10,7 @@
 // What later parts need to know about a request (its caller, priority or trace) becomes a field.
 
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { nowMs } from '../shared/clock.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
@@ -147,6 +148,8 @@ export class Call {
     this.#whyLate = parts.whyLate;
     this.#onEnd = parts.onEnd;
     this.#timer = this.#startTimer();
+    // Each input may listen; Node would take more than ten for a leak, and warn.
+    setMaxListeners(0, this.signal);
   }
 
   /** Aborted with a ScorelineError when nobody waits for the answer any more. */

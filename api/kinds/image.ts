@@ -212,7 +212,7 @@ function decodeBase64(name: string, value: unknown): Buffer {
   if (typeof value !== 'string') {
     throw new ScorelineError(
       'input_invalid',
-      `Expected the image ${JSON.stringify(name)} as a base64 text; got ${value === null ? 'null' : `a ${typeof value}`}.`,
+      `Expected the image ${show(name)} as a base64 text; got ${value === null ? 'null' : `a ${typeof value}`}.`,
     );
   }
   const bare = value
@@ -224,7 +224,7 @@ function decodeBase64(name: string, value: unknown): Buffer {
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(bare) || bare.length % 4 === 1) {
     throw new ScorelineError(
       'base64_invalid',
-      `Expected the image ${JSON.stringify(name)} as base64; it holds characters that base64 does not have, or is cut off.`,
+      `Expected the image ${show(name)} as base64; it holds characters that base64 does not have, or is cut off.`,
     );
   }
   return Buffer.from(bare, 'base64');
@@ -259,5 +259,10 @@ function unreadable(input: RawInput, reason: string, cause?: Error): ScorelineEr
 }
 
 function named(input: RawInput): string {
-  return input.name === undefined ? '' : `${JSON.stringify(input.name)} to be `;
+  return input.name === undefined ? '' : `${show(input.name)} to be `;
+}
+
+/** A name as a client sent it, cut where it is long. */
+function show(name: string): string {
+  return JSON.stringify(name.slice(0, 60));
 }
