@@ -72,10 +72,11 @@ export function makeQueue(options: {
   });
 
   const look = async () => {
+    const names = [...queues.keys()];
     try {
-      const counts = await Promise.all([...queues.keys()].map(countUnanswered));
-      for (const [index, name] of [...queues.keys()].entries()) {
-        unanswered.set(name, counts[index] ?? 0);
+      const counts = await Promise.all(names.map(countUnanswered));
+      for (const [index, name] of names.entries()) {
+        if (queues.has(name)) unanswered.set(name, counts[index] ?? 0);
       }
       isSilent = false;
     } catch {
@@ -97,13 +98,15 @@ export function makeQueue(options: {
   const timer = setInterval(() => void look(), lookEveryMs);
 
   const send = async (name: string, batch: BatchJob): Promise<void> => {
+    const queue = queues.get(name);
+    if (!queue) throw new Error(`The queue ${name} is not served any more.`);
     const jobId = randomUUID();
     const { job, payload } = encodeJob(batch);
     const scores = batch.items.flatMap(({ id, deadlineAt }) => [deadlineAt, id]);
     await Promise.all([
       payload.size > 0 && store(jobId, payload, batch),
       redis.zadd(keys.unanswered(name), ...scores),
-      queues.get(name)?.add('score', job, { jobId }),
+      queue.add('score', job, { jobId }),
     ]);
   };
 
