@@ -2,7 +2,8 @@
 // the replies. A call that may be repeated takes the same way inside api/repeat/repeatable.ts.
 
 import type { Call } from './call.js';
-import type { InputKinds, RawInput } from './kinds/kinds.js';
+import type { RawInput } from './kinds/kind.js';
+import type { InputKinds } from './kinds/kinds.js';
 import type { DispatchedItem, Dispatcher } from './queue/dispatcher.js';
 import type { ScoredReply } from './queue/waiters.js';
 import { identify } from './repeat/identity.js';

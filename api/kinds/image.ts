@@ -9,7 +9,7 @@ import os from 'node:os';
 import sharp, { type Sharp } from 'sharp';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { ImageInput } from '../../shared/manifest.js';
-import type { InputKind, RawInput } from './kinds.js';
+import type { InputKind, RawInput } from './kind.js';
 import { makeTurns } from './turns.js';
 
 const formats = 'JPEG, PNG, WebP, GIF, TIFF or AVIF';

@@ -3,7 +3,7 @@
 
 import { EventEmitter } from 'node:events';
 import type { Response } from 'express';
-import type { RawInput } from '../../api/kinds/kinds.js';
+import type { RawInput } from '../../api/kinds/kind.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
