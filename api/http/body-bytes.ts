@@ -9,20 +9,18 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Call } from '../call.js';
 
-export interface ReadBytes {
-  /**
-   * The whole body, decompressed where it says that it is compressed.
-   * @param peek is given the first bytes; what it throws ends the reading
-   * @throws ScorelineError `body_too_large`, `overloaded`, `unsupported_media_type`,
-   * `request_invalid`, and the reason of the call's signal
-   */
-  (
-    call: Call,
-    request: IncomingMessage,
-    response: ServerResponse,
-    peek?: (first: Buffer) => void,
-  ): Promise<Buffer>;
-}
+/**
+ * Reads the whole body, decompressed where it says that it is compressed.
+ * @param peek is given the first bytes; what it throws ends the reading
+ * @throws ScorelineError `body_too_large`, `overloaded`, `unsupported_media_type`,
+ * `request_invalid`, and the reason of the call's signal
+ */
+export type ReadBytes = (
+  call: Call,
+  request: IncomingMessage,
+  response: ServerResponse,
+  peek?: (first: Buffer) => void,
+) => Promise<Buffer>;
 
 export function makeReadBytes(bytesMax: number): ReadBytes {
   return (call, request, response, peek) => {

@@ -33,6 +33,13 @@ describe('the configuration', () => {
     expect(readConfiguration('api', { ...bounds, RESULTS_MAX: '16' }).RESULTS_MAX).toBe(16);
   });
 
+  test('leaves room for the largest body', () => {
+    const bounds = { BODY_BYTES_MAX: '5000', BODIES_BYTES_MAX: '4999' };
+    const error = errorOf(() => readConfiguration('api', bounds));
+    expect(error.message).toMatch(/^BODY_BYTES_MAX: expected at most BODIES_BYTES_MAX.*"5000"$/);
+    expect(readConfiguration('api', { ...bounds, BODIES_BYTES_MAX: '5000' })).toBeDefined();
+  });
+
   test('has defaults for a worker, which leaves before the platform kills it', () => {
     expect(readConfiguration('worker', {})).toEqual({
       REDIS_URL: 'redis://127.0.0.1:6379',
