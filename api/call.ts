@@ -1,9 +1,9 @@
 // A call: one request, from its arrival to its answer.
 //
 // The HTTP edge opens it before the body is read, and everything below takes the call instead of
-// an HTTP request. It knows when to stop: its `signal` is aborted when the client hangs up, when the
-// deadline passes, or when this instance shuts down. It owns one permit, and holds it until the last
-// *stage* has stopped. A stage is work that cannot be cut
+// an HTTP request. It knows when to stop: its `ending` comes when the client hangs up, when the deadline
+// passes, or when this instance shuts down. It owns one permit, and holds it until the last *stage* has
+// stopped. A stage is work that cannot be cut
 // short, such as decoding a picture: its client may be answered before it stops.
 //
 // States: *open*, then *ended*, once. An ended call gives its permit back as soon as no stage runs.
@@ -15,6 +15,7 @@ import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
 import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';
 import type { ByteBudget } from './admission/byte-budget.js';
+import { Ending } from './ending.js';
 
 /** What the caller wants besides an answer. */
 export interface CallOptions {
@@ -35,8 +36,8 @@ export interface Calls {
    */
   open(options: CallOptions): Call;
   /**
-   * A call like another one, whose permit it takes over, but which goes on when that one's client
-   * hangs up.
+   * A call like another one, whose permit and body it takes over, but which goes on when that
+   * one's client hangs up.
    * @throws ScorelineError `overloaded` when the other one has no permit and there is no room
    */
   openFlight(call: Call): Call;
@@ -78,12 +79,14 @@ export function makeCalls(options: {
       } catch (refusal) {
         if (key === undefined) throw refusal;
       }
-      return start({ models, arrivedAt, deadlineAt, key, permit });
+      return start({ models, inputs: 1, arrivedAt, deadlineAt, key, permit });
     },
     openFlight(call) {
       const { models, inputs, arrivedAt, deadlineAt, key } = call;
       const permit = call.handOver() ?? admit(models, inputs, deadlineAt - nowMs());
-      return start({ models, arrivedAt, deadlineAt, key, permit });
+      const flight = start({ models, inputs, arrivedAt, deadlineAt, key, permit });
+      flight.takeBody(call);
+      return flight;
     },
     shutDown() {
       isShuttingDown = true;
@@ -102,6 +105,7 @@ export function makeCalls(options: {
 
 interface CallParts {
   readonly models: readonly Model[];
+  readonly inputs: number;
   readonly arrivedAt: number;
   readonly deadlineAt: number;
   readonly key: string | undefined;
@@ -120,17 +124,16 @@ export class Call {
   readonly id = randomUUID();
   readonly arrivedAt: number;
   readonly key: string | undefined;
+  /** Whether anybody waits for the answer, and why not. */
+  readonly ending = new Ending();
 
   #models: readonly Model[];
-  #inputs = 1;
+  #inputs: number;
   #deadlineAt: number;
   #permit: Permit | undefined;
   /** Bytes of the body that are in memory, out of the budget of this process. */
   #bodyBytes = 0;
   readonly #house: House;
-  readonly #onAbort: (() => void)[] = [];
-  #reason: ScorelineError | undefined;
-  #controller: AbortController | undefined;
   #timer: NodeJS.Timeout;
   /** Stages that have not stopped. */
   #stages = 0;
@@ -142,40 +145,10 @@ export class Call {
     this.arrivedAt = parts.arrivedAt;
     this.key = parts.key;
     this.#models = parts.models;
+    this.#inputs = parts.inputs;
     this.#deadlineAt = parts.deadlineAt;
     this.#permit = parts.permit;
     this.#timer = this.#startTimer();
-  }
-
-  /** Why nobody waits for the answer any more; undefined while somebody does. */
-  get reason(): ScorelineError | undefined {
-    return this.#reason;
-  }
-
-  /**
-   * The same as a signal, for those who need one: it is aborted with the reason. Made when first
-   * asked for, since an AbortSignal takes 3 % of the API's processor time (measured).
-   */
-  get signal(): AbortSignal {
-    if (!this.#controller) {
-      this.#controller = new AbortController();
-      if (this.#reason) this.#controller.abort(this.#reason);
-    }
-    return this.#controller.signal;
-  }
-
-  /** Calls the listener when nobody waits any more. Returns what takes it off again. */
-  onAbort(listener: () => void): () => void {
-    this.#onAbort.push(listener);
-    return () => {
-      const at = this.#onAbort.indexOf(listener);
-      if (at >= 0) this.#onAbort.splice(at, 1);
-    };
-  }
-
-  /** How many listeners there are; none once the call has ended. */
-  get listeners(): number {
-    return this.#onAbort.length;
   }
 
   /** Milliseconds since the epoch. */
@@ -248,42 +221,28 @@ export class Call {
     this.#bodyBytes = 0;
   }
 
-  /** Resolves with a stage. The call keeps its permit until the stage has stopped. */
-  async run<T>(stage: T | Promise<T>): Promise<T> {
+  /** Takes over the body of another call, which is in memory until the inputs are prepared. */
+  takeBody(other: Call): void {
+    this.#bodyBytes += other.#bodyBytes;
+    other.#bodyBytes = 0;
+  }
+
+  /** Runs a stage. The call keeps its permit until the stage has stopped. */
+  async run<T>(stage: () => Promise<T>): Promise<T> {
     this.#stages++;
     try {
-      return await stage;
+      return await stage();
     } finally {
       this.#stages--;
       this.#releaseWhenDone();
     }
   }
 
-  /** What the promise resolves to; rejects with the reason when nobody waits any more. */
-  async orAborted<T>(promise: Promise<T>): Promise<T> {
-    if (this.#reason) throw this.#reason;
-    let takeOff = () => {};
-    const aborted = new Promise<never>((_resolve, reject) => {
-      takeOff = this.onAbort(() => reject(this.#reason));
-    });
-    try {
-      return await Promise.race([promise, aborted]);
-    } finally {
-      takeOff();
-    }
-  }
-
   /** Ends the call early. What still works on it stops as soon as it can. */
   abort(reason: ScorelineError): void {
     if (this.#isEnded) return;
-    this.#abortWith(reason);
+    this.ending.end(reason);
     this.end(false);
-  }
-
-  #abortWith(reason: ScorelineError): void {
-    this.#reason = reason;
-    for (const listener of [...this.#onAbort]) listener();
-    this.#controller?.abort(reason);
   }
 
   /**
@@ -296,7 +255,7 @@ export class Call {
     this.#isAnswered = isAnswered;
     clearTimeout(this.#timer);
     // What still works on the call works for nobody.
-    if (!isAnswered && !this.#reason) this.#abortWith(clientClosed());
+    if (!isAnswered) this.ending.end(clientClosed());
     this.#releaseWhenDone();
     this.#house.onEnd(this);
   }

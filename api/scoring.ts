@@ -3,7 +3,8 @@
 
 import type { Tensor } from '../shared/tensors.js';
 import type { Call } from './call.js';
-import type { InputKinds, RawInput } from './kinds/kinds.js';
+import type { RawInput } from './kinds/kind.js';
+import type { InputKinds } from './kinds/kinds.js';
 import type { DispatchedItem, Dispatcher } from './queue/dispatcher.js';
 import type { ScoredReply } from './queue/waiters.js';
 import { identify } from './repeat/identity.js';
@@ -42,14 +43,14 @@ export function makeScoring(options: {
   const prepare = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
     const { model } = call;
     const kind = kinds[model.manifest.input.kind];
-    const prepared = inputs.map((input) => kind.prepare(input, model, call));
+    const prepared = inputs.map((input) => kind.prepare(input, model, call.ending));
     inputs.length = 0;
     if (prepared.every(isThere)) {
       call.dropBody();
       return prepared;
     }
-    const stages = prepared.map((stage) => call.run(stage));
-    return call.orAborted(Promise.all(stages)).finally(() => call.dropBody());
+    const stages = prepared.map((stage) => call.run(async () => stage));
+    return call.ending.orEnd(Promise.all(stages)).finally(() => call.dropBody());
   };
 
   const submit = (
@@ -57,8 +58,8 @@ export function makeScoring(options: {
     items: readonly DispatchedItem[],
     { top, keepMs }: { top: number; keepMs?: number },
   ) => {
-    const { model, deadlineAt } = call;
-    return dispatcher.submit({ model, deadlineAt, call, items, top, keepMs });
+    const { model, deadlineAt, ending } = call;
+    return dispatcher.submit({ model, deadlineAt, ending, items, top, keepMs });
   };
 
   const scoreAlone = async (call: Call, inputs: RawInput[], top: number): Promise<Scored> => {

@@ -1,7 +1,6 @@
 // The API: a light HTTP service that never loads a model. Here its parts are put together.
 
 import { randomUUID } from 'node:crypto';
-import express, { type RequestHandler } from 'express';
 import type { Configurations } from '../shared/configuration.js';
 import { ScorelineError } from '../shared/errors.js';
 import { type Keys, makeKeys } from '../shared/keys.js';
@@ -10,17 +9,12 @@ import type { Logger } from '../shared/log.js';
 import { readModels } from '../shared/models.js';
 import { connectConsumer, connectProducer, type Redis, waitUntilReady } from '../shared/redis.js';
 import { makeRegistry, type Registry } from '../shared/registry.js';
-import { packageVersion } from '../shared/version.js';
 import { makeAdmission } from './admission/admission.js';
 import { makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
 import { type Calls, makeCalls } from './call.js';
-import { makeBodyReaders } from './http/body.js';
+import { makeApp } from './http/app.js';
 import { makeGate } from './http/gate.js';
-import { makeProblemHandler } from './http/problem.js';
-import { addHealthRoutes } from './http/routes/health.js';
-import { addModelRoutes } from './http/routes/models.js';
-import { addReferenceRoutes } from './http/routes/reference.js';
 import { startServer } from './http/server.js';
 import { makeInputKinds } from './kinds/kinds.js';
 import { makeDispatcher } from './queue/dispatcher.js';
@@ -79,19 +73,7 @@ export async function startApi(configuration: Configuration, log: Logger): Promi
     repeatable: makeRepeatable({ calls, results }),
   });
   const gate = makeGate({ registry, calls });
-  const { readJson, readAny } = makeBodyReaders(configuration.BODY_BYTES_MAX);
-
-  const app = express();
-  app.disable('x-powered-by');
-  // Nobody asks for the answer to a POST again by its tag, and computing a tag costs time.
-  app.disable('etag');
-  const version = packageVersion();
-  addModelRoutes(app, { registry, gate, kinds, scoring, readAny, queue });
-  addReferenceRoutes(app, { registry, gate, kinds, scoring, readJson, version });
-  addHealthRoutes(app, { registry, queue, calls });
-  app.use(notFound);
-  app.use(makeProblemHandler(log));
-
+  const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, log });
   const server = await startServer(app, configuration, gate);
   const { address, port } = server;
   const models = registry.models.map((model) => model.name);
@@ -161,11 +143,3 @@ function queueLost(): ScorelineError {
     { retryAfterSeconds: 1 },
   );
 }
-
-const notFound: RequestHandler = (request) => {
-  const addresses = 'POST /score, POST /v1/models/{model}/score, GET /v1/models';
-  throw new ScorelineError(
-    'not_found',
-    `There is nothing at ${request.method} ${request.path.slice(0, 200)}. Try ${addresses}.`,
-  );
-};

@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { Ending } from '../api/ending.js';
 import { makeDispatcher } from '../api/queue/dispatcher.js';
 import { makeQueue } from '../api/queue/queue.js';
 import { openReplyStream } from '../api/queue/reply-stream.js';
@@ -102,11 +103,11 @@ async function makeFeeder(target: Model, redisUrl: string) {
   const { input, example } = target.manifest;
   const inputs = sampleInputs(input, example.input);
 
-  const call = { reason: undefined, onAbort: () => () => {} };
+  const ending = new Ending();
   const scoreOne = () => {
     const items = [{ id: randomUUID(), inputs }];
     const deadlineAt = nowMs() + 120_000;
-    return dispatcher.submit({ model: target, top: 3, deadlineAt, call, items })[0];
+    return dispatcher.submit({ model: target, top: 3, deadlineAt, ending, items })[0];
   };
 
   return {

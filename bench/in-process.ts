@@ -7,6 +7,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import process from 'node:process';
 import express from 'express';
+import { Ending } from '../api/ending.js';
 import { makePrototypes } from '../api/http/server.js';
 import { outputKinds } from '../api/kinds/kinds.js';
 import { text } from '../api/kinds/text.js';
@@ -18,7 +19,7 @@ const [directory, name, tuned] = process.argv.slice(2) as [string, string, 'tune
 const model = readModels({ directory, names: [name], filesNeeded: true })[0] as Model;
 const scorer = await openScorer(model, makeLogger({ role: 'bench', level: 'error' }));
 
-const unending = { signal: new AbortController().signal };
+const unending = new Ending();
 
 const app = express();
 app.disable('x-powered-by');

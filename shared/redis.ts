@@ -77,7 +77,7 @@ export function explain(thrown: unknown): { reason: string; advice: string } {
 }
 
 const advices: ReadonlyArray<readonly [RegExp, string]> = [
-  [/\bOOM\b/, 'The memory of Redis is full: raise its maxmemory, or lower QUEUE_JOBS_MAX.'],
+  [/\bOOM\b/, 'The memory of Redis is full: raise its maxmemory, or lower QUEUE_ITEMS_MAX.'],
   [/\bREADONLY\b/, 'Redis is a read-only replica: promote it, or set REDIS_URL to the primary.'],
   [/\bMISCONF\b/, 'Redis cannot write to its disk: make room there.'],
 ];

@@ -13,10 +13,10 @@ export interface RegistryChange {
 }
 
 export interface Registry {
-  /** The models served now, in the order of their names. */
+  /** The models served now, in the order given. */
   readonly models: readonly Model[];
   /**
-   * The model of this name, in the version named or else the only one.
+   * The model of this name, in the version named or else the first.
    * @throws ScorelineError `model_not_found` with the list of those that exist
    */
   find(name: string, version?: string): Model;
@@ -31,7 +31,7 @@ export interface Registry {
 
 export function makeRegistry(initial: readonly Model[]): Registry {
   const listeners = new Set<(change: RegistryChange) => void>();
-  let models = initial;
+  let models = checked(initial);
 
   return {
     get models() {
@@ -45,11 +45,18 @@ export function makeRegistry(initial: readonly Model[]): Registry {
     },
     replace(next) {
       const before = models;
-      models = next;
+      models = checked(next);
       const added = next.filter(({ queue }) => !before.some((model) => model.queue === queue));
       const removed = before.filter(({ queue }) => !next.some((model) => model.queue === queue));
       if (added.length + removed.length === 0) return;
       for (const listener of [...listeners]) listener({ added, removed });
     },
   };
+}
+
+function checked(models: readonly Model[]): readonly Model[] {
+  const names = models.map(({ name, version }) => `${name}@${version}`);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new Error(`The model ${twice} is there twice. This is a bug.`);
+  return models;
 }

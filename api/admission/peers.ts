@@ -116,7 +116,8 @@ function nextRate(
   if (!last || Math.min(inFlightOf(last.seen), inFlightOf(seen)) < batchMax) return rate;
   let answered = 0;
   for (const [name, { heartbeat }] of seen) {
-    answered += heartbeat.answered - (last.seen.get(name) ?? { heartbeat }).heartbeat.answered;
+    const before = last.seen.get(name)?.heartbeat.answered ?? heartbeat.answered;
+    answered += Math.max(0, heartbeat.answered - before);
   }
   rate.add(answered, atMs - last.atMs);
   return rate;

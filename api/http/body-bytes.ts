@@ -55,7 +55,11 @@ function collect(
       stop();
       // Errors that follow from stopping are nobody's.
       body.on('error', () => {});
-      if (body !== request) request.unpipe();
+      if (body !== request) {
+        request.unpipe();
+        // Without listeners it would go on decompressing what it was given.
+        body.destroy();
+      }
       request.pause();
       reject(error);
     };
@@ -79,8 +83,9 @@ function collect(
     const onClose = () => {
       if (!request.complete) refuse(cutOff());
     };
-    if (call.reason) return reject(call.reason);
-    const takeOff = call.onAbort(() => refuse(call.reason));
+    const { ending } = call;
+    if (ending.reason) return reject(ending.reason);
+    const takeOff = ending.onEnd(() => refuse(ending.reason));
     body.on('data', onData).on('end', onEnd).on('error', onError);
     request.on('close', onClose);
     if (body !== request) request.on('error', onError);

@@ -1,5 +1,6 @@
 // The body of a request, by its content type.
 
+import type { Readable } from 'node:stream';
 import { Busboy, type BusboyHeaders } from '@fastify/busboy';
 import type { Request, Response } from 'express';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
@@ -125,13 +126,10 @@ function splitForm(request: Request, body: Buffer): Promise<Part[]> {
       limits: { parts: filesMax + fieldsMax + 1 },
     });
     parser.on('file', (name, stream, fileName: string | undefined) => {
-      parts.push(
-        (async () => {
-          const chunks: Buffer[] = [];
-          for await (const chunk of stream) chunks.push(chunk as Buffer);
-          return { name, fileName, bytes: Buffer.concat(chunks) };
-        })(),
-      );
+      const part = readPart(stream).then((bytes) => ({ name, fileName, bytes }));
+      // Of a form that is cut off the last part fails, before anybody looks at the parts.
+      part.catch(() => {});
+      parts.push(part);
     });
     parser.on('error', (error) => reject(formInvalid(error)));
     parser.on('finish', () => Promise.all(parts).then(resolve, reject));
@@ -139,6 +137,12 @@ function splitForm(request: Request, body: Buffer): Promise<Part[]> {
   }).catch((error) => {
     throw error instanceof ScorelineError ? error : formInvalid(error);
   }) as Promise<Part[]>;
+}
+
+async function readPart(stream: Readable): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
 }
 
 /** The declared type, also of a request without a body, for which `request.is` says nothing. */

@@ -24,8 +24,8 @@ export interface Gate {
   /**
    * The call of a request to one of these models. It is opened here when the gate did not recognise the
    * address, which Express reads less strictly.
-   * @throws ScorelineError `deadline_invalid`, `idempotency_key_invalid`, `overloaded`,
-   * `shutting_down`
+   * @throws ScorelineError `model_not_found` when there is none of them, `deadline_invalid`,
+   * `idempotency_key_invalid`, `overloaded`, `shutting_down`
    */
   callOf(
     request: ScoreRequest & { query: Given },
@@ -88,7 +88,13 @@ export function makeGate(options: { registry: Registry; calls: Calls }): Gate {
         return false;
       }
     },
-    callOf: (request, response, models) =>
-      request.call ?? open(request, response, { models, query: request.query }),
+    callOf(request, response, models) {
+      if (models.length === 0) throw noModels();
+      return request.call ?? open(request, response, { models, query: request.query });
+    },
   };
+}
+
+function noModels(): ScorelineError {
+  return new ScorelineError('model_not_found', 'No model is served here at the moment.');
 }

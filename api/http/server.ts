@@ -97,7 +97,9 @@ function trackUnused(server: Server): ReadonlySet<Socket> {
     unused.add(socket);
     socket.once('close', () => unused.delete(socket));
   });
-  server.on('request', (request) => unused.delete(request.socket));
+  for (const event of ['request', 'checkContinue']) {
+    server.on(event, (request: IncomingMessage) => unused.delete(request.socket));
+  }
   return unused;
 }
 

@@ -23,7 +23,8 @@ export function decodeText(bytes: Buffer, charset = 'utf-8'): string {
     );
   }
   try {
-    return decoder.decode(bytes);
+    const text = decoder.decode(bytes);
+    return decoder.encoding === 'windows-1252' ? withWindowsSigns(text) : text;
   } catch (thrown) {
     throw notIn(charset, thrown);
   }
@@ -35,6 +36,14 @@ function makeDecoder(charset: string) {
   } catch {
     return undefined;
   }
+}
+
+/** What windows-1252 has at the bytes 0x80 to 0x9f. */
+const windowsSigns = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ';
+
+/** Node 20 decodes windows-1252 as ISO 8859-1, which has control characters there. */
+function withWindowsSigns(text: string): string {
+  return text.replace(/[\u0080-\u009f]/g, (sign) => windowsSigns.charAt(sign.charCodeAt(0) - 0x80));
 }
 
 function isUtf8Label(charset: string): boolean {

@@ -1,5 +1,5 @@
 import { mapScores } from '../../shared/scores.js';
-import type { OutputKind } from './kinds.js';
+import type { OutputKind } from './kind.js';
 
 /** Classes, the likeliest first. */
 export const classification: OutputKind = {

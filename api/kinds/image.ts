@@ -6,10 +6,14 @@
 // animation. SVG and every other format that is not accepted is shut off in the library itself.
 
 import os from 'node:os';
+// biome-ignore lint/style/noRestrictedImports: this file is the door to sharp.
 import sharp, { type Sharp } from 'sharp';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { ImageInput } from '../../shared/manifest.js';
-import type { InputKind, RawInput } from './kinds.js';
+import type { Model } from '../../shared/models.js';
+import type { Tensor } from '../../shared/tensors.js';
+import type { Ending } from '../ending.js';
+import type { InputKind, RawInput } from './kind.js';
 import { makeTurns } from './turns.js';
 
 const formats = 'JPEG, PNG, WebP, GIF, TIFF or AVIF';
@@ -29,13 +33,13 @@ sharp.unblock({
 sharp.concurrency(1);
 sharp.cache(false);
 
-export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: number }): InputKind {
+export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: number }) {
   // As many decodes as cores: more would only slow each other, and everything else, down.
   const takeTurn = makeTurns(os.availableParallelism());
   return {
     jsonOpening: '{',
 
-    fromJson(input) {
+    fromJson(input: unknown): RawInput[] {
       const entries = imageEntries(input);
       if (entries.length === 0) {
         throw new ScorelineError(
@@ -52,9 +56,12 @@ export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: numbe
       return entries.map(([name, value]) => ({ name, value: decodeBase64(name, value) }));
     },
 
-    fromBytes: (bytes, { name } = {}) => ({ name, value: bytes }),
+    fromBytes: (bytes: Buffer, { name }: { name?: string } = {}): RawInput => ({
+      name,
+      value: bytes,
+    }),
 
-    async prepare(input, { manifest }, { signal }) {
+    async prepare(input: RawInput, { manifest }: Model, { signal }: Ending): Promise<Tensor[]> {
       if (manifest.input.kind !== 'image')
         throw new Error('An image for a text model. This is a bug.');
       const wanted = manifest.input;
@@ -74,7 +81,7 @@ export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: numbe
         { name: 'input', datatype: 'UINT8', shape: [1, wanted.height, wanted.width, 3], data },
       ];
     },
-  };
+  } satisfies InputKind;
 }
 
 /** @throws ScorelineError that says what is wrong with the image */
@@ -212,7 +219,7 @@ function decodeBase64(name: string, value: unknown): Buffer {
   if (typeof value !== 'string') {
     throw new ScorelineError(
       'input_invalid',
-      `Expected the image ${JSON.stringify(name)} as a base64 text; got ${value === null ? 'null' : `a ${typeof value}`}.`,
+      `Expected the image ${show(name)} as a base64 text; got ${value === null ? 'null' : `a ${typeof value}`}.`,
     );
   }
   const bare = value
@@ -224,7 +231,7 @@ function decodeBase64(name: string, value: unknown): Buffer {
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(bare) || bare.length % 4 === 1) {
     throw new ScorelineError(
       'base64_invalid',
-      `Expected the image ${JSON.stringify(name)} as base64; it holds characters that base64 does not have, or is cut off.`,
+      `Expected the image ${show(name)} as base64; it holds characters that base64 does not have, or is cut off.`,
     );
   }
   return Buffer.from(bare, 'base64');
@@ -259,5 +266,10 @@ function unreadable(input: RawInput, reason: string, cause?: Error): ScorelineEr
 }
 
 function named(input: RawInput): string {
-  return input.name === undefined ? '' : `${JSON.stringify(input.name)} to be `;
+  return input.name === undefined ? '' : `${show(input.name)} to be `;
+}
+
+/** A name as a client sent it, cut where it is long. */
+function show(name: string): string {
+  return JSON.stringify(name.slice(0, 60));
 }

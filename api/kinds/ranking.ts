@@ -1,7 +1,7 @@
 import type { Label } from '../../shared/models.js';
 import { eachScore, mapScores } from '../../shared/scores.js';
 import type { Tensor } from '../../shared/tensors.js';
-import type { OutputKind } from './kinds.js';
+import type { OutputKind } from './kind.js';
 
 /** Known questions with their answers, the best match first. */
 export const ranking: OutputKind = {

@@ -3,7 +3,7 @@
 import { ScorelineError } from '../../shared/errors.js';
 import { encodeStrings } from '../../shared/tensors.js';
 import { decodeText } from './charset.js';
-import type { InputKind } from './kinds.js';
+import type { InputKind } from './kind.js';
 
 export const text: InputKind = {
   jsonOpening: '"',

@@ -16,7 +16,7 @@ import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { BatchJob, Item } from '../../shared/wire.js';
-import type { Call } from '../call.js';
+import type { Ending } from '../ending.js';
 import type { Queue } from './queue.js';
 import type { ScoredReply, Waiters } from './waiters.js';
 
@@ -40,7 +40,7 @@ export interface Submission {
   /** Milliseconds since the epoch. */
   readonly deadlineAt: number;
   /** Ends the wait for all items, with its reason. */
-  readonly call: Pick<Call, 'reason' | 'onAbort'>;
+  readonly ending: Ending;
   readonly items: readonly DispatchedItem[];
   /** How long the replies are kept; only then may an id be submitted again. */
   readonly keepMs?: number | undefined;
@@ -78,6 +78,8 @@ interface Entry {
   readonly bytes: number;
   /** The job in which the item was sent; undefined until then. */
   job: { unanswered: number } | undefined;
+  /** Nobody waits any more. Its id may have been submitted again since then. */
+  isSettled: boolean;
 }
 
 export function makeDispatcher(options: {
@@ -112,7 +114,7 @@ export function makeDispatcher(options: {
     lane.sending = true;
     while (lane.waiting.length > 0) {
       if (isGathering(lane)) await linger(lane);
-      lane.waiting = lane.waiting.filter((entry) => waiters.isExpected(entry.item.id));
+      lane.waiting = lane.waiting.filter((entry) => !entry.isSettled);
       const entries = takeEntries(lane);
       if (entries.length > 0) await sendJob(lane, entries);
     }
@@ -155,33 +157,38 @@ export function makeDispatcher(options: {
   };
 
   const settle = (lane: Lane, entry: Entry) => {
+    entry.isSettled = true;
     if (entry.job && --entry.job.unanswered === 0) lane.unansweredJobs--;
     if (!isGathering(lane)) lane.hurry();
   };
 
   /** Nobody waits for this item any more. */
-  const abandon = (lane: Lane, { item, job }: Entry, reason: ScorelineError) => {
-    if (!waiters.fail(item.id, reason)) return;
-    // An item that is past its deadline is dropped by itself.
+  const abandon = (lane: Lane, entry: Entry, reason: ScorelineError) => {
+    const { item, job, isSettled } = entry;
+    if (isSettled || !waiters.fail(item.id, reason)) return;
+    entry.isSettled = true;
+    // An item that is past its deadline is dropped by itself. One that is kept may be submitted
+    // again under its id, and would be dropped as cancelled then.
     const isLate = nowMs() >= item.deadlineAt;
-    if (job && !isLate) queue.cancel(lane.model.queue, item.id, item.deadlineAt).catch(() => {});
+    if (job && !isLate && item.keepMs === undefined)
+      queue.cancel(lane.model.queue, item.id, item.deadlineAt).catch(() => {});
   };
 
   return {
-    submit({ model, top, deadlineAt, call, items, keepMs }) {
-      const { reason } = call;
+    submit({ model, top, deadlineAt, ending, items, keepMs }) {
+      const { reason } = ending;
       if (reason) return items.map(() => Promise.reject(reason));
       const lane = laneOf(model);
       const submittedAt = nowMs();
       const entries: Entry[] = [];
-      const takeOff = call.onAbort(() => {
-        for (const entry of entries) abandon(lane, entry, call.reason as ScorelineError);
+      const takeOff = ending.onEnd(() => {
+        for (const entry of entries) abandon(lane, entry, ending.reason as ScorelineError);
       });
       let unsettled = items.length;
       const replies = items.map(({ id, inputs }) => {
         const reply = waiters.expect(id);
         const item: Item = { id, submittedAt, deadlineAt, inputs, top, ...(keepMs && { keepMs }) };
-        const entry: Entry = { item, bytes: bytesOf(inputs), job: undefined };
+        const entry: Entry = { item, bytes: bytesOf(inputs), job: undefined, isSettled: false };
         entries.push(entry);
         lane.waiting.push(entry);
         const settled = () => {

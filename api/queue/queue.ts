@@ -5,6 +5,7 @@
 // deadline has passed. So its length is the work that waits, whichever process dies.
 
 import { randomUUID } from 'node:crypto';
+// biome-ignore lint/style/noRestrictedImports: this file is the door to BullMQ on this side.
 import { Queue as BullQueue } from 'bullmq';
 import { nowMs } from '../../shared/clock.js';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
@@ -72,10 +73,11 @@ export function makeQueue(options: {
   });
 
   const look = async () => {
+    const names = [...queues.keys()];
     try {
-      const counts = await Promise.all([...queues.keys()].map(countUnanswered));
-      for (const [index, name] of [...queues.keys()].entries()) {
-        unanswered.set(name, counts[index] ?? 0);
+      const counts = await Promise.all(names.map(countUnanswered));
+      for (const [index, name] of names.entries()) {
+        if (queues.has(name)) unanswered.set(name, counts[index] ?? 0);
       }
       isSilent = false;
     } catch {
@@ -97,6 +99,8 @@ export function makeQueue(options: {
   const timer = setInterval(() => void look(), lookEveryMs);
 
   const send = async (name: string, batch: BatchJob): Promise<void> => {
+    const queue = queues.get(name);
+    if (!queue) throw new Error(`The queue ${name} is not served any more.`);
     const jobId = randomUUID();
     const { job, payload } = encodeJob(batch);
     // Whole milliseconds: fractions take Redis 3.6 times as long (measured).
@@ -105,7 +109,7 @@ export function makeQueue(options: {
     await Promise.all([
       payload.size > 0 && store(jobId, payload, batch),
       redis.zadd(keys.unanswered(name), ...scores),
-      queues.get(name)?.add('score', job, { jobId }),
+      queue.add('score', job, { jobId }),
     ]);
   };
 

@@ -86,6 +86,7 @@ export async function openReplyStream(options: {
           lastId,
         );
         for (const [id, fields] of streams?.[0]?.[1] ?? []) {
+          if (closed) return;
           lastId = String(id);
           if (String(fields[0]) === 'replies') deliver(fields[1] as Buffer);
         }
@@ -111,7 +112,7 @@ export async function openReplyStream(options: {
   const keepUp = () => void upkeep().catch(() => {});
   const timer = setInterval(keepUp, upkeepEveryMs);
   producer.on('ready', keepUp);
-  const reading = read();
+  void read();
 
   return {
     close: async () => {
@@ -119,8 +120,8 @@ export async function openReplyStream(options: {
       closed = true;
       clearInterval(timer);
       producer.off('ready', keepUp);
+      // Not awaited: a read that was waiting for Redis to come back never ends (ioredis keeps it).
       reader.disconnect();
-      await reading;
       await producer.unlink(key).catch(() => {});
     },
   };

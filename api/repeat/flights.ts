@@ -13,7 +13,7 @@ import type { Call } from '../call.js';
 /** More requests at a time than a caller has reason to send with one key. */
 const waitersMax = 16;
 
-export type Waiting = Pick<Call, 'deadlineAt' | 'reason' | 'orAborted'>;
+export type Waiting = Pick<Call, 'deadlineAt' | 'ending'>;
 
 export interface Flights<T> {
   /**
@@ -45,7 +45,7 @@ export function makeFlights<T>(): Flights<T> {
   return {
     async join(name, call, start) {
       for (;;) {
-        if (call.reason) throw call.reason;
+        if (call.ending.reason) throw call.ending.reason;
         const flight = flights.get(name) ?? depart(name, call.deadlineAt, start);
         try {
           return await waitFor(flight, call);
@@ -63,14 +63,14 @@ export function makeFlights<T>(): Flights<T> {
 /** If a flight ended only because its initiator ran out of time, another waiter starts it again. */
 function hasTimeLeft<T>(error: unknown, flight: Flight<T>, call: Waiting): boolean {
   const isLate = error instanceof ScorelineError && error.code === 'deadline_exceeded';
-  return isLate && !call.reason && call.deadlineAt > Math.max(nowMs(), flight.deadlineAt);
+  return isLate && !call.ending.reason && call.deadlineAt > Math.max(nowMs(), flight.deadlineAt);
 }
 
 async function waitFor<T>(flight: Flight<T>, call: Waiting): Promise<T> {
   if (flight.waiters >= waitersMax) throw tooManyWaiters();
   flight.waiters++;
   try {
-    return await call.orAborted(flight.landing);
+    return await call.ending.orEnd(flight.landing);
   } finally {
     flight.waiters--;
   }

@@ -6,7 +6,7 @@
 // can never be taken for that of another request, even after the record of the first one has expired.
 
 import { createHash } from 'node:crypto';
-import type { RawInput } from '../kinds/kinds.js';
+import type { RawInput } from '../kinds/kind.js';
 
 export interface Identity {
   /** The key, within the model it belongs to. */

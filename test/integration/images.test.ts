@@ -1,6 +1,7 @@
 import { crc32, gzipSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { Ending } from '../../api/ending.js';
 import { makeImageKind, toPixels } from '../../api/kinds/image.js';
 import { ScorelineError } from '../../shared/errors.js';
 import {
@@ -15,6 +16,7 @@ const model = readEfficientNet();
 const { input } = model.manifest;
 const pixelsMax = 50_000_000;
 const kind = makeImageKind({ imagePixelsMax: pixelsMax, imagesMax: 3 });
+const ending = new Ending();
 
 /** sharp and Pillow round differently: measured by 0.10 to 0.24 on average, and by up to 7. */
 const closeMean = 0.6;
@@ -242,8 +244,8 @@ describe('an image that cannot be used', () => {
     ['a PNG that claims 60000 × 60000', pngHeader(60_000, 60_000), 'image_too_large'],
     ['a PNG that claims 7072 × 7071', pngHeader(7072, 7071), 'image_too_large'],
   ])('is refused: %s', async (_what, value, code) => {
-    await expectRefused(kind.prepare({ name: undefined, value }, model), code);
-    const error = await expectRefused(kind.prepare({ name: 'a cat', value }, model), code);
+    await expectRefused(kind.prepare({ name: undefined, value }, model, ending), code);
+    const error = await expectRefused(kind.prepare({ name: 'a cat', value }, model, ending), code);
     expect(error.message).toContain('"a cat"');
   });
 
@@ -252,8 +254,14 @@ describe('an image that cannot be used', () => {
       .png()
       .toBuffer();
     const limited = (imagePixelsMax: number) =>
-      makeImageKind({ imagePixelsMax, imagesMax: 1 }).prepare({ name: undefined, value }, model);
-    await expect(limited(301 * 299)).resolves.toHaveProperty('bytes.byteLength', 224 * 224 * 3);
+      makeImageKind({ imagePixelsMax, imagesMax: 1 }).prepare(
+        { name: undefined, value },
+        model,
+        ending,
+      );
+    await expect(limited(301 * 299)).resolves.toMatchObject([
+      { datatype: 'UINT8', shape: [1, 224, 224, 3], data: { byteLength: 224 * 224 * 3 } },
+    ]);
     const error = await expectRefused(limited(301 * 299 - 1), 'image_too_large');
     expect(error.message).toContain(String(301 * 299 - 1));
   });
@@ -305,7 +313,7 @@ describe('an image in JSON', () => {
   it('is refused when its base64 is valid but cut short', async () => {
     const [cut] = kind.fromJson({ cat: base64.slice(0, 20_000) });
     if (!cut) throw new Error('Expected one input.');
-    await expectRefused(kind.prepare(cut, model), 'image_unreadable');
+    await expectRefused(kind.prepare(cut, model, ending), 'image_unreadable');
   });
 
   it.each([

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openPeers, type Traffic } from '../../api/admission/peers.js';
 import { makeKeys } from '../../shared/keys.js';
+import { makeRegistry } from '../../shared/registry.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { makeSampleModel } from '../unit/sample-model.js';
 
-const queue = 'a@1';
+const model = makeSampleModel({ batch: { max: 4 } });
+const { queue } = model;
 
 let redis: TestRedis;
 beforeAll(async () => {
@@ -21,7 +24,7 @@ function open(prefix: string, instance: string, traffic: () => Traffic) {
     redis: redis.client,
     keys: makeKeys(prefix),
     instance,
-    queues: new Map([[queue, 4]]),
+    registry: makeRegistry([model]),
     traffic,
   });
   onTestFinished(() => peers.close());
@@ -59,4 +62,76 @@ test('an instance measures no rate while there is no backlog', async () => {
   });
   await waitUntil('the instance looked more often than it has to', () => looks > 6);
   expect(alone.msFor(queue, 1)).toBeUndefined();
+});
+
+/** Writes the heartbeats of an instance elsewhere, as the test makes them. */
+function beat(prefix: string, instance: string, next: (beats: number) => object) {
+  const key = makeKeys(prefix).instances(queue);
+  let beats = 0;
+  const timer = setInterval(() => {
+    beats++;
+    void redis.client.hset(key, instance, JSON.stringify(next(beats)));
+  }, 100);
+  onTestFinished(() => clearInterval(timer));
+  return { stop: () => clearInterval(timer) };
+}
+
+test.each([
+  ['ahead', 3_600_000],
+  ['behind', -3_600_000],
+])(
+  'an instance whose clock is an hour %s counts, and is gone when it stops',
+  async (_what, offMs) => {
+    const prefix = `clock${offMs}`;
+    const here = open(prefix, 'here', () => ({ inFlight: 8, answered: 0 }));
+    const started = Date.now();
+    const there = beat(prefix, 'there', () => ({
+      inFlight: 20,
+      answered: Math.round((Date.now() - started) / 50),
+      beat: Date.now() + offMs,
+    }));
+    await waitUntil('the rate is known', () => {
+      const ms = here.msFor(queue, 1);
+      return ms !== undefined && ms > 0;
+    });
+    expect(here.inFlight(queue)).toBe(20);
+    const perSecond = 1000 / Number(here.msFor(queue, 1));
+    expect(perSecond).toBeGreaterThan(10);
+    expect(perSecond).toBeLessThan(40);
+    there.stop();
+    await waitUntil('the other one is gone', () => here.inFlight(queue) === 0);
+    expect(await redis.client.hkeys(makeKeys(prefix).instances(queue))).toEqual(['here']);
+  },
+);
+
+test('an instance that is set back in its count of answers makes no rate negative', async () => {
+  const here = open('back', 'here', () => ({ inFlight: 8, answered: 0 }));
+  beat('back', 'there', (beats) => ({ inFlight: 20, answered: 1000 - 10 * beats, beat: beats }));
+  let looks = 0;
+  await waitUntil('it has looked for a while', () => {
+    looks++;
+    expect(here.msFor(queue, 5) ?? 0).toBeGreaterThanOrEqual(0);
+    return looks > 120;
+  });
+});
+
+test('what is known is forgotten while Redis is away', async () => {
+  const away = await openRedis();
+  onTestFinished(() => away.close());
+  const make = (instance: string) => {
+    const peers = openPeers({
+      redis: away.client,
+      keys: makeKeys('away'),
+      instance,
+      registry: makeRegistry([model]),
+      traffic: () => ({ inFlight: 7, answered: 0 }),
+    });
+    onTestFinished(() => peers.close());
+    return peers;
+  };
+  const [here] = [make('here'), make('there')];
+  await waitUntil('it knows of the other', () => here.inFlight(queue) === 7);
+  away.client.options.enableOfflineQueue = false;
+  await away.stop('SIGKILL');
+  await waitUntil('it knows nothing', () => here.inFlight(queue) === 0);
 });

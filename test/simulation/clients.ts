@@ -2,7 +2,7 @@
 // a reason.
 
 import { type Call, clientClosed } from '../../api/call.js';
-import type { RawInput } from '../../api/kinds/kinds.js';
+import type { RawInput } from '../../api/kinds/kind.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
@@ -126,7 +126,7 @@ export function makeClients(
       });
     }
     try {
-      await call.orAborted(network.stepOf(api.process, 'a body arrives'));
+      await call.ending.orEnd(network.stepOf(api.process, 'a body arrives'));
       request.isTooMuch ||= inputs.length > 1 && isTooMuchNow(request, inputs.length);
       call.assign(model, inputs.length);
       request.counted = inputs.length;
@@ -138,8 +138,8 @@ export function makeClients(
     }
   };
 
-  const checkLeftBehind = ({ listeners }: Call) => {
-    must(listeners === 0, 'a listener is left behind');
+  const checkLeftBehind = ({ ending }: Call) => {
+    must(ending.listeners === 0, 'a listener is left behind');
   };
 
   return {

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   type AdmissionRequest,
@@ -7,15 +8,18 @@ import {
 import { errorOf } from './sample-model.js';
 
 /** An admission whose clock and queue depths the test sets. */
-function makeObserved(options: { permitsMax?: number; jobsMax?: number } = {}) {
-  const { permitsMax = 1000, jobsMax = 1000 } = options;
+function makeObserved(
+  options: { permitsMax?: number; itemsMax?: number; countModels?: () => number } = {},
+) {
+  const { permitsMax = 1000, itemsMax = 1000, countModels = () => 1 } = options;
   const clock = { ms: 5000 };
   const depths = new Map<string, number>();
   const peers: { inFlight: number; perSecond?: number } = { inFlight: 0 };
   const admission = makeAdmission({
     permitsMax,
-    jobsMax,
-    jobsIn: (queue) => depths.get(queue),
+    itemsMax,
+    unansweredIn: (queue) => depths.get(queue),
+    countModels,
     peers: {
       inFlight: () => peers.inFlight,
       msFor: (_queue, count) =>
@@ -24,7 +28,7 @@ function makeObserved(options: { permitsMax?: number; jobsMax?: number } = {}) {
     now: () => clock.ms,
   });
   const admit = (count = 1, changes: Partial<AdmissionRequest> = {}) =>
-    admission.admit({ queue: 'a@1', batchMax: 4, count, deadlineMs: 30_000, ...changes });
+    admission.admit([request(count, changes)]);
   return {
     admission,
     clock,
@@ -34,6 +38,11 @@ function makeObserved(options: { permitsMax?: number; jobsMax?: number } = {}) {
     refusal: (count = 1, changes: Partial<AdmissionRequest> = {}) =>
       errorOf(() => admit(count, changes)),
   };
+}
+
+/** A request to the model `a`, unless the changes name another. */
+function request(count = 1, changes: Partial<AdmissionRequest> = {}): AdmissionRequest {
+  return { queue: 'a@1', batchMax: 4, count, deadlineMs: 30_000, ...changes };
 }
 
 /** Holds this many permits, and for some seconds gives back and takes as many as drain. */
@@ -106,19 +115,19 @@ describe('permits', () => {
 
 describe('the depth of the queue', () => {
   test('is bounded, for each model by itself', () => {
-    const { admit, refusal, depths, admission } = makeObserved({ jobsMax: 10 });
+    const { admit, refusal, depths, admission } = makeObserved({ itemsMax: 10 });
     depths.set('a@1', 9);
     admit(1).release(true);
     depths.set('a@1', 10);
     const error = refusal();
     expect(error.code).toBe('overloaded');
-    expect(error.message).toMatch(/at most 10 jobs.* 10\b/);
+    expect(error.message).toMatch(/at most 10 unanswered inputs.* 10\b/);
     expect(admission.inFlight).toBe(0);
     admit(1, { queue: 'b@1' });
   });
 
   test('refuses nobody while it is unknown', () => {
-    const { admit, admission } = makeObserved({ jobsMax: 1 });
+    const { admit, admission } = makeObserved({ itemsMax: 1 });
     admit(1);
     expect(admission.inFlight).toBe(1);
   });
@@ -214,15 +223,175 @@ describe('other instances', () => {
   });
 });
 
-describe('a check', () => {
-  test('refuses what would be refused, and takes nothing', () => {
-    const { admission, admit } = makeObserved({ permitsMax: 2 });
-    const check = () =>
-      admission.check({ queue: 'a@1', batchMax: 4, count: 1, deadlineMs: 30_000 });
-    for (let times = 0; times < 5; times++) check();
-    admit(2);
-    expect(errorOf(check).code).toBe('overloaded');
-    expect(admission.inFlight).toBe(2);
+const b = { queue: 'b@1' };
+
+describe('a request that several models could answer', () => {
+  const either = [request(1), request(1, b)];
+
+  test('takes one permit, which counts for no model until the model is known', () => {
+    const { admission } = makeObserved();
+    const permit = admission.admit(either);
+    expect(admission.inFlight).toBe(1);
+    expect([admission.traffic('a@1').inFlight, admission.traffic('b@1').inFlight]).toEqual([0, 0]);
+    permit.assign([request(1, b)]);
+    expect([admission.traffic('a@1').inFlight, admission.traffic('b@1').inFlight]).toEqual([0, 1]);
+    permit.release(true);
+    expect(admission.inFlight).toBe(0);
+    expect(admission.traffic('b@1')).toMatchObject({ inFlight: 0, answered: 1 });
+  });
+
+  test('is refused only when every one of them has no room', () => {
+    const { admission, depths } = makeObserved({ itemsMax: 10 });
+    depths.set('a@1', 10);
+    admission.admit(either);
+    depths.set('b@1', 10);
+    expect(errorOf(() => admission.admit(either)).code).toBe('overloaded');
+    expect(admission.inFlight).toBe(1);
+  });
+
+  test('is refused with the time after which the first of them has room', () => {
+    const { admission, clock, depths } = makeObserved({ itemsMax: 10 });
+    admission.admit([request(1)]);
+    clock.ms += 20_000;
+    admission.admit([request(1, b)]);
+    clock.ms += 7000;
+    for (const queue of ['a@1', 'b@1']) depths.set(queue, 10);
+    expect(errorOf(() => admission.admit(either)).retryAfterSeconds).toBe(7);
+  });
+
+  test('is refused when it turns out to be for the one without room, and keeps its permit', () => {
+    const { admission, depths } = makeObserved({ itemsMax: 10 });
+    depths.set('a@1', 10);
+    const permit = admission.admit(either);
+    expect(errorOf(() => permit.assign([request(1)])).code).toBe('overloaded');
+    expect(admission.inFlight).toBe(1);
+    expect(admission.traffic('a@1').inFlight).toBe(0);
+    permit.release(false);
+    expect(admission.inFlight).toBe(0);
+  });
+});
+
+describe('assigning a permit', () => {
+  test('takes as many permits as there are inputs, if there are', () => {
+    const { admission } = makeObserved({ permitsMax: 16 });
+    const permit = admission.admit([request()]);
+    permit.assign([request(16)]);
+    expect(admission.inFlight).toBe(16);
+    expect(admission.traffic('a@1').inFlight).toBe(16);
+    permit.release(true);
+    expect(admission.inFlight).toBe(0);
+  });
+
+  test('is refused with what was there before, and leaves that as it was', () => {
+    const { admission, admit } = makeObserved({ permitsMax: 16 });
+    admit(4);
+    const permit = admission.admit([request()]);
+    expect(errorOf(() => permit.assign([request(13)])).message).toMatch(/16 inputs.* 4 already/);
+    expect(admission.inFlight).toBe(5);
+    permit.release(false);
+    expect(admission.inFlight).toBe(4);
+  });
+
+  test('does nothing once the permit was released', () => {
+    const { admission } = makeObserved();
+    const permit = admission.admit([request()]);
+    permit.release(true);
+    permit.assign([request(5)]);
+    expect(admission.inFlight).toBe(0);
+  });
+});
+
+describe('a model without workers', () => {
+  test('takes half of the permits, and leaves the others for the other models', () => {
+    const { admission, admit, refusal } = makeObserved({ permitsMax: 100, countModels: () => 2 });
+    for (let count = 0; count < 50; count++) admit();
+    const error = refusal();
+    expect(error.code).toBe('overloaded');
+    expect(error.message).toMatch(/left for the others, 50; there are 50 already/);
+    for (let count = 0; count < 25; count++) admit(1, b);
+    expect(admission.inFlight).toBe(75);
+    expect(refusal(1, b).code).toBe('overloaded');
+    admit(1, { queue: 'c@1' });
+  });
+
+  test('takes all of them where there is no other model', () => {
+    const { admission, admit, refusal } = makeObserved({ permitsMax: 100 });
+    for (let count = 0; count < 100; count++) admit();
+    refusal();
+    expect(admission.inFlight).toBe(100);
+  });
+
+  test('may take the last permit when nothing else is in flight', () => {
+    const { admit } = makeObserved({ permitsMax: 1, countModels: () => 5 });
+    admit().release(true);
+    admit(1, b);
+  });
+});
+
+describe('the count of permits', () => {
+  type Step =
+    | { do: 'admit'; models: string[]; count: number }
+    | { do: 'assign'; at: number; model: string; count: number }
+    | { do: 'release'; at: number; isAnswered: boolean };
+  const name = fc.constantFrom('a@1', 'b@1', 'c@1');
+  const count = fc.integer({ min: 1, max: 4 });
+  const at = fc.nat(30);
+  const steps = fc.array(
+    fc.oneof(
+      fc.record({
+        do: fc.constant('admit' as const),
+        models: fc.uniqueArray(name, { minLength: 1 }),
+        count,
+      }),
+      fc.record({ do: fc.constant('assign' as const), at, model: name, count }),
+      fc.record({ do: fc.constant('release' as const), at, isAnswered: fc.boolean() }),
+    ),
+    { maxLength: 80 },
+  ) as fc.Arbitrary<Step[]>;
+
+  test('is exact after any requests, assignments, refusals and releases', () => {
+    fc.assert(
+      fc.property(steps, (taken) => {
+        const { admission } = makeObserved({ permitsMax: 12, countModels: () => 3 });
+        const held: { permit: Permit; model: string | undefined; count: number }[] = [];
+        const orRefused = (action: () => void) => {
+          try {
+            action();
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'overloaded' });
+          }
+        };
+        for (const step of taken) {
+          if (step.do === 'admit') {
+            const { models, count } = step;
+            orRefused(() => {
+              const permit = admission.admit(models.map((queue) => request(count, { queue })));
+              held.push({ permit, model: models.length === 1 ? models[0] : undefined, count });
+            });
+          } else if (held.length > 0) {
+            const one = held[step.at % held.length] as (typeof held)[number];
+            if (step.do === 'release') {
+              one.permit.release(step.isAnswered);
+              held.splice(held.indexOf(one), 1);
+            } else {
+              orRefused(() => {
+                one.permit.assign([request(step.count, { queue: step.model })]);
+                Object.assign(one, { model: step.model, count: step.count });
+              });
+            }
+          }
+          const sumOf = (queue?: string) =>
+            held
+              .filter(({ model }) => queue === undefined || model === queue)
+              .reduce((sum, { count }) => sum + count, 0);
+          expect(admission.inFlight).toBe(sumOf());
+          expect(admission.inFlight).toBeLessThanOrEqual(12);
+          for (const queue of ['a@1', 'b@1', 'c@1']) {
+            expect(admission.traffic(queue).inFlight).toBe(sumOf(queue));
+          }
+        }
+      }),
+    );
   });
 });
 

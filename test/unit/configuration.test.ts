@@ -15,7 +15,8 @@ describe('the configuration', () => {
       IMAGE_PIXELS_MAX: 50_000_000,
       IMAGES_PER_REQUEST_MAX: 16,
       PERMITS_MAX: 1024,
-      QUEUE_JOBS_MAX: 10_000,
+      BODIES_BYTES_MAX: 268_435_456,
+      QUEUE_ITEMS_MAX: 10_000,
       RESULT_MS: 600_000,
       RESULTS_MAX: 100_000,
       CONNECTIONS_MAX: 10_000,
@@ -30,6 +31,13 @@ describe('the configuration', () => {
     const error = errorOf(() => readConfiguration('api', bounds));
     expect(error.message).toMatch(/^RESULTS_MAX: expected at least IMAGES_PER_REQUEST_MAX.*"15"$/);
     expect(readConfiguration('api', { ...bounds, RESULTS_MAX: '16' }).RESULTS_MAX).toBe(16);
+  });
+
+  test('leaves room for the largest body', () => {
+    const bounds = { BODY_BYTES_MAX: '5000', BODIES_BYTES_MAX: '4999' };
+    const error = errorOf(() => readConfiguration('api', bounds));
+    expect(error.message).toMatch(/^BODY_BYTES_MAX: expected at most BODIES_BYTES_MAX.*"5000"$/);
+    expect(readConfiguration('api', { ...bounds, BODIES_BYTES_MAX: '5000' })).toBeDefined();
   });
 
   test('has defaults for a worker, which leaves before the platform kills it', () => {

@@ -1,64 +1,105 @@
+import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { makeDispatcher, type PreparedInput, type Submission } from '../../api/queue/dispatcher.js';
-import { makeReplies } from '../../api/queue/waiters.js';
+import { clientClosed } from '../../api/call.js';
+import { Ending } from '../../api/ending.js';
+import { makeDispatcher, type Submission } from '../../api/queue/dispatcher.js';
+import { makeWaiters } from '../../api/queue/waiters.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { BatchJob, Timing } from '../../shared/wire.js';
+import { decodeStrings, encodeStrings, type Tensor } from '../../shared/tensors.js';
+import type { BatchJob, Item, Timing } from '../../shared/wire.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
 import { makeSampleModel } from './sample-model.js';
 
 interface Added {
   readonly queue: string;
   readonly job: BatchJob;
-  readonly payload: ReadonlyMap<string, Buffer>;
   resolve(): void;
   reject(error: Error): void;
 }
 
-const ofA = Uint8Array.of(1);
 const timing: Timing = { queueMs: 1, batchMs: 0, computeMs: 100, batchSize: 1 };
 const unavailable = () => new ScorelineError('queue_unavailable', 'Redis is away.');
+
+/** An input of one text, which is also what the tests read of a job. */
+const textInput = (text: string): Tensor[] => [
+  { name: 'input', datatype: 'BYTES', shape: [1], data: encodeStrings([text]) },
+];
+const textOf = ({ inputs }: Item) => decodeStrings((inputs[0] as Tensor).data).join();
+
+function endedEnding(): Ending {
+  const ending = new Ending();
+  ending.end(clientClosed());
+  return ending;
+}
+
+interface Asked extends Partial<Omit<Submission, 'items'>> {
+  readonly id?: string;
+  readonly inputs?: readonly Tensor[];
+}
 
 /** A dispatcher before a queue whose every `add` the test ends. */
 function makeObserved({ lingerMs = 0 } = {}) {
   const added: Added[] = [];
   const cancelled: { queue: string; itemId: string; deadlineAt: number }[] = [];
-  const replies = makeReplies({ isQueueAway: () => false });
+  const waiters = makeWaiters();
   const dispatcher = makeDispatcher({
     lingerMs,
     instance: 'api-1',
-    replies,
+    waiters,
     queue: {
-      add: (queue, job, payload) =>
-        new Promise((resolve, reject) => added.push({ queue, job, payload, resolve, reject })),
+      add: (queue, job) =>
+        new Promise<void>((resolve, reject) => added.push({ queue, job, resolve, reject })),
       cancel: async (queue, itemId, deadlineAt) => {
         cancelled.push({ queue, itemId, deadlineAt });
       },
     },
   });
 
+  /** Sends items that share a signal; `abort` ends their wait. */
+  const submitAll = (texts: readonly string[], asked: Asked = {}) => {
+    const { id, inputs, ...changes } = asked;
+    const ending = new Ending();
+    const ids = texts.map((_, index) => (index === 0 && id ? id : randomUUID()));
+    const items = texts.map((text, index) => ({
+      id: ids[index] as string,
+      inputs: inputs ?? textInput(text),
+    }));
+    const outcomes = dispatcher
+      .submit({
+        model: small,
+        top: 2,
+        deadlineAt: nowMs() + 1000,
+        ending,
+        items,
+        ...changes,
+      })
+      .map((reply) => reply.then(({ timing }) => timing.batchSize, codeOf));
+    return {
+      ids,
+      outcomes,
+      abort: (reason = clientClosed()) => ending.end(reason),
+      ending,
+    };
+  };
+
   return {
     added,
     cancelled,
-    replies,
-    submit(
-      input: string | PreparedInput,
-      { model = small, deadlineAt = nowMs() + 1000, keep }: Partial<Submission> = {},
-    ) {
-      const prepared = typeof input === 'string' ? { text: input } : input;
-      const ticket = dispatcher.submit({ model, input: prepared, top: 2, deadlineAt, keep });
-      const outcome = ticket.reply.then(
-        (reply) => reply.scores,
-        (error: ScorelineError) => error.code,
-      );
-      return { ...ticket, outcome };
+    waiters,
+    submitAll,
+    submit(text: string, asked?: Asked) {
+      const { ids, outcomes, ...rest } = submitAll([text], asked);
+      return { id: ids[0] as string, outcome: outcomes[0] as Promise<unknown>, ...rest };
     },
     /** The texts of each job, in the order of the adds. */
-    jobs: () => added.map(({ job }) => job.items.map((item) => item.text).join('')),
+    jobs: () => added.map(({ job }) => job.items.map(textOf).join('')),
+    reply: (id: string, more: { isKept?: boolean; timing?: Partial<Timing> } = {}) =>
+      waiters.settle({ id, outputs: [], ...more, timing: { ...timing, ...more.timing } }),
     /** Answers every item of a job, which has taken so long. */
-    answer: async (index: number, taken: Partial<Timing> = {}) => {
+    answer: async (index: number, taken: Partial<Timing> = {}, isKept = false) => {
       for (const { id } of added[index]?.job.items ?? []) {
-        replies.settle({ id, scores: new Uint8Array(), timing: { ...timing, ...taken } });
+        waiters.settle({ id, outputs: [], timing: { ...timing, ...taken }, isKept });
       }
       await everythingDone();
     },
@@ -69,6 +110,8 @@ function makeObserved({ lingerMs = 0 } = {}) {
     },
   };
 }
+
+const codeOf = (error: ScorelineError) => error.code;
 
 const small = makeSampleModel({ batch: { max: 3 } });
 
@@ -121,18 +164,21 @@ describe('a lane', () => {
     expect(jobs()).toEqual(['a', 'A', 'B']);
     await end(0);
     expect(jobs()).toEqual(['a', 'A', 'B', 'b']);
-    expect(added.map(({ queue }) => queue)).toEqual(['sample@1', 'other@1', 'other@1', 'sample@1']);
+    const [ours, theirs] = [small.queue, other.queue];
+    expect(added.map(({ queue }) => queue)).toEqual([ours, theirs, theirs, ours]);
   });
 
   test('is no other version’s either', () => {
     const { submit, added } = makeObserved();
+    const other = makeSampleModel({ version: 2 });
     submit('a');
-    submit('b', { model: makeSampleModel({ version: 2 }) });
-    expect(added.map(({ queue }) => queue)).toEqual(['sample@1', 'sample@2']);
+    submit('b', { model: other });
+    expect(added.map(({ queue }) => queue)).toEqual([small.queue, other.queue]);
+    expect(other.queue).not.toBe(small.queue);
   });
 
   test('goes on after a failed add, which fails its own items and those that came meanwhile', async () => {
-    const { submit, jobs, end, replies } = makeObserved();
+    const { submit, jobs, end, waiters } = makeObserved();
     const [a, b, c] = [submit('a'), submit('b'), submit('c')];
     await end(0);
     const d = submit('d');
@@ -142,9 +188,9 @@ describe('a lane', () => {
     expect(await d.outcome).toBe('queue_unavailable');
     const e = submit('e');
     expect(jobs()).toEqual(['a', 'bc', 'e']);
-    expect(replies.isExpected(a.id)).toBe(true);
-    expect(replies.isExpected(e.id)).toBe(true);
-    expect(replies.size).toBe(2);
+    expect(waiters.isExpected(a.id)).toBe(true);
+    expect(waiters.isExpected(e.id)).toBe(true);
+    expect(waiters.size).toBe(2);
   });
 });
 
@@ -229,146 +275,237 @@ describe('a job', () => {
     expect(added[2]?.job.items).toHaveLength(batches * 3);
   });
 
-  test('says who is to be answered, and of each item its id, times, top and text', () => {
+  test('says who is to be answered, and of each item its id, times, top and tensors', () => {
     const { submit, added } = makeObserved();
     const submittedAt = nowMs();
     const { id } = submit('hello', { deadlineAt: submittedAt + 700 });
     expect(added[0]?.job).toEqual({
       replyTo: 'api-1',
-      items: [{ id, submittedAt, deadlineAt: submittedAt + 700, top: 2, text: 'hello' }],
+      items: [
+        { id, submittedAt, deadlineAt: submittedAt + 700, top: 2, inputs: textInput('hello') },
+      ],
     });
-    expect(added[0]?.payload.size).toBe(0);
   });
 
-  test('says of an item that is kept its given id, and for how long', async () => {
-    const { submit, added, replies } = makeObserved();
-    const { id, outcome } = submit('hello', { keep: { id: 'given', keepMs: 500 } });
-    expect(id).toBe('given');
-    expect(added[0]?.job.items[0]).toMatchObject({ id: 'given', keepMs: 500, text: 'hello' });
-    replies.settle({ id, scores: ofA, timing });
-    expect(await outcome).toBe(ofA);
+  test('says of an item that is kept for how long', () => {
+    const { submit, added } = makeObserved();
+    submit('hello', { id: 'given', keepMs: 500 });
+    expect(added[0]?.job.items[0]).toMatchObject({ id: 'given', keepMs: 500 });
   });
 
-  test('carries binary inputs beside it by item id, and not inside', async () => {
+  const zeros = (mebibytes: number): Tensor[] => {
+    const data = Buffer.allocUnsafe(mebibytes * 1024 * 1024);
+    return [{ name: 'input', datatype: 'UINT8', shape: [1, data.length], data }];
+  };
+
+  test('carries tensors without copying them', () => {
+    const { submit, added } = makeObserved();
+    const inputs = zeros(1);
+    submit('', { inputs });
+    expect(added[0]?.job.items[0]?.inputs[0]?.data).toBe(inputs[0]?.data);
+  });
+
+  test('holds at most 32 MiB of inputs, all tensors of an item together', async () => {
     const { submit, added, end } = makeObserved();
     submit('first');
-    const [one, two] = [Buffer.from([1, 2]), Buffer.from([3])];
-    const a = submit({ bytes: one });
-    const b = submit({ bytes: two });
-    await end(0);
-    expect([...(added[1]?.payload ?? [])]).toEqual([
-      [a.id, one],
-      [b.id, two],
-    ]);
-    for (const item of added[1]?.job.items ?? []) {
-      expect(Object.keys(item).toSorted()).toEqual(['deadlineAt', 'id', 'submittedAt', 'top']);
-    }
-  });
-
-  test('holds at most 32 MiB of binary input', async () => {
-    const { submit, added, end } = makeObserved();
-    const mebibytes = (count: number) => ({ bytes: Buffer.allocUnsafe(count * 1024 * 1024) });
-    submit('first');
-    const sizes = [16, 16, 20, 12.5, 1];
-    const tickets = sizes.map((size) => submit(mebibytes(size)));
+    const sizes = [[16], [8, 8], [20], [12, 0.5], [1]];
+    const ids = sizes.map((each) => submit('', { inputs: each.flatMap(zeros) }).id);
     for (let index = 0; index < 4; index++) await end(index);
     const sent = added.slice(1).map(({ job }) => job.items.map((item) => item.id));
-    const [a, b, c, d, e] = tickets.map((ticket) => ticket.id);
+    const [a, b, c, d, e] = ids;
     expect(sent).toEqual([[a, b], [c], [d, e]]);
   });
 
   test('holds an input alone that is larger than the limit by itself', async () => {
     const { submit, added, end } = makeObserved();
     submit('first');
-    submit({ bytes: Buffer.allocUnsafe(33 * 1024 * 1024) });
-    submit({ bytes: Buffer.allocUnsafe(1) });
+    submit('', { inputs: zeros(33) });
+    submit('b');
     await end(0);
     await end(1);
-    expect(added.slice(1).map(({ payload }) => payload.size)).toEqual([1, 1]);
+    expect(added.slice(1).map(({ job }) => job.items.length)).toEqual([1, 1]);
   });
 });
 
-describe('a ticket', () => {
+describe('an item', () => {
   test('gets a reply that comes before add resolves', async () => {
-    const { submit, replies, end } = makeObserved();
+    const { submit, reply, waiters, end } = makeObserved();
     const { id, outcome } = submit('a');
-    expect(replies.settle({ id, scores: ofA, timing })).toBe(true);
-    expect(await outcome).toBe(ofA);
+    expect(reply(id)).toBe(true);
+    expect(await outcome).toBe(1);
     await end(0);
-    expect(replies.size).toBe(0);
+    expect(waiters.size).toBe(0);
   });
 
   test('keeps the reply when add fails afterwards', async () => {
-    const { submit, replies, end } = makeObserved();
+    const { submit, reply, end } = makeObserved();
     const { id, outcome } = submit('a');
-    replies.settle({ id, scores: ofA, timing });
+    reply(id);
     await end(0, unavailable());
-    expect(await outcome).toBe(ofA);
+    expect(await outcome).toBe(1);
   });
 
-  test('ends at its deadline, and a late reply finds nobody', async () => {
-    const { submit, replies, end } = makeObserved();
-    const { id, outcome } = submit('a', { deadlineAt: nowMs() + 50 });
+  test('gets its own reply, in whatever order replies come', async () => {
+    const { submitAll, reply, end } = makeObserved();
+    const { ids, outcomes } = submitAll(['a', 'b', 'c']);
     await end(0);
-    await passMs(50);
-    expect(await outcome).toBe('deadline_exceeded');
-    expect(replies.settle({ id, scores: new Uint8Array(), timing })).toBe(false);
+    for (const [at, id] of [...ids.entries()].toReversed())
+      reply(id, { timing: { batchSize: at } });
+    expect(await Promise.all(outcomes)).toEqual([0, 1, 2]);
   });
 
-  test('whose deadline passes before it is sent is in no job', async () => {
-    const { submit, jobs, end } = makeObserved();
+  test('of a call that has ended already is not sent', async () => {
+    const { submit, added, waiters } = makeObserved();
+    const { outcome } = submit('a', { ending: endedEnding() });
+    expect(await outcome).toBe('client_closed');
+    expect(added).toEqual([]);
+    expect(waiters.size).toBe(0);
+  });
+});
+
+describe('a call that ends', () => {
+  const late = () => new ScorelineError('deadline_exceeded', 'Late.');
+
+  test('takes back what is not sent yet, and tells the queue nothing of it', async () => {
+    const { submit, jobs, end, cancelled } = makeObserved();
     submit('a');
-    const late = submit('b', { deadlineAt: nowMs() + 50 });
-    submit('c');
-    await passMs(50);
-    expect(await late.outcome).toBe('deadline_exceeded');
-    await end(0);
-    expect(jobs()).toEqual(['a', 'c']);
-  });
-
-  test('that is cancelled before it is sent is in no job', async () => {
-    const { submit, jobs, end } = makeObserved();
-    submit('a');
-    const [b, c] = [submit('b'), submit('c')];
-    b.cancel();
-    await end(0);
+    const [b] = [submit('b'), submit('c')];
+    b.abort();
     expect(await b.outcome).toBe('client_closed');
+    await end(0);
     expect(jobs()).toEqual(['a', 'c']);
-    c.cancel();
-    expect(await c.outcome).toBe('client_closed');
+    expect(cancelled).toEqual([]);
   });
 
-  test('makes no job when all that would be in it were cancelled', async () => {
+  test('makes no job when all that would be in it was taken back', async () => {
     const { submit, jobs, end } = makeObserved();
     submit('a');
-    for (const ticket of [submit('b'), submit('c')]) {
-      ticket.cancel();
-      await ticket.outcome;
-    }
+    for (const one of [submit('b'), submit('c')]) one.abort();
     await end(0);
     submit('d');
     expect(jobs()).toEqual(['a', 'd']);
   });
 
-  test('that is cancelled after it was sent is marked in the queue, once', async () => {
-    const { submit, cancelled, replies, end } = makeObserved();
+  test('cancels in the queue, once, each item that was sent and not answered', async () => {
+    const { submit, submitAll, cancelled, reply, waiters, end } = makeObserved();
+    submit('first');
     const deadlineAt = nowMs() + 500;
-    const { id, cancel, outcome } = submit('a', { deadlineAt });
+    const { ids, outcomes, abort } = submitAll(['a', 'b', 'c', 'd'], { deadlineAt });
     await end(0);
-    cancel();
-    cancel();
-    expect(await outcome).toBe('client_closed');
-    expect(cancelled).toEqual([{ queue: 'sample@1', itemId: id, deadlineAt }]);
-    expect(replies.size).toBe(0);
+    reply(ids[1] as string);
+    await everythingDone();
+    abort();
+    abort();
+    const [a, , c] = ids;
+    expect(await Promise.all(outcomes)).toEqual([
+      'client_closed',
+      1,
+      'client_closed',
+      'client_closed',
+    ]);
+    const queue = small.queue;
+    expect(cancelled).toEqual([a, c].map((itemId) => ({ queue, itemId, deadlineAt })));
+    expect(waiters.size).toBe(1);
   });
 
-  test('that is cancelled after its answer is not marked', async () => {
-    const { submit, cancelled, replies, end } = makeObserved();
-    const { id, cancel, outcome } = submit('a');
+  test('after the answer cancels nothing', async () => {
+    const { submit, cancelled, reply, end } = makeObserved();
+    const { id, abort, outcome } = submit('a');
     await end(0);
-    replies.settle({ id, scores: new Uint8Array(), timing });
-    cancel();
-    expect(await outcome).toEqual(new Uint8Array());
+    reply(id);
+    abort();
+    expect(await outcome).toBe(1);
     expect(cancelled).toEqual([]);
   });
+
+  test('at its deadline cancels nothing, since workers see the deadline, too', async () => {
+    const { submit, cancelled, waiters, reply, end } = makeObserved();
+    const { id, abort, outcome } = submit('a', { deadlineAt: nowMs() + 50 });
+    await end(0);
+    await passMs(50);
+    abort(late());
+    expect(await outcome).toBe('deadline_exceeded');
+    expect(cancelled).toEqual([]);
+    expect(waiters.size).toBe(0);
+    expect(reply(id)).toBe(false);
+  });
+
+  test('cancels nothing whose reply is kept for a caller that asks again', async () => {
+    const { submit, cancelled, end } = makeObserved();
+    const { abort, outcome } = submit('a', { keepMs: 1000 });
+    await end(0);
+    abort(new ScorelineError('shutting_down', 'Over.'));
+    expect(await outcome).toBe('shutting_down');
+    expect(cancelled).toEqual([]);
+  });
+
+  test('leaves no listener on its signal, however it ends', async () => {
+    const { submitAll, submit, reply, end } = makeObserved();
+    const answered = submitAll(['a', 'b']);
+    await end(0);
+    reply(answered.ids[0] as string);
+    await everythingDone();
+    expect(answered.ending.listeners).toBe(1);
+    reply(answered.ids[1] as string);
+    await everythingDone();
+    const failed = submit('c');
+    await end(1, unavailable());
+    await failed.outcome;
+    const aborted = submit('d');
+    aborted.abort();
+    await aborted.outcome;
+    for (const { ending } of [answered, failed, aborted]) {
+      expect(ending.listeners).toBe(0);
+    }
+  });
+
+  test('leaves the lane as it was: later items do not gather for it', async () => {
+    const { submit, jobs, end } = makeObserved({ lingerMs: 6 });
+    for (const index of [0, 1]) {
+      const one = submit('a');
+      await end(index);
+      one.abort();
+      await one.outcome;
+    }
+    await everythingDone();
+    submit('b');
+    await end(2);
+    submit('c');
+    expect(jobs()).toEqual(['a', 'a', 'b', 'c']);
+  });
+
+  test('before its item was sent leaves none behind that is sent with a repeat', async () => {
+    const { submit, jobs, end, answer } = makeObserved({ lingerMs: 6 });
+    submit('a');
+    const first = submit('x', { id: 'same', keepMs: 1000 });
+    first.abort(late());
+    await first.outcome;
+    const repeat = submit('x', { id: 'same', keepMs: 1000 });
+    await end(0);
+    expect(jobs()).toEqual(['a', 'x']);
+    await end(1);
+    await answer(0);
+    await answer(1);
+    expect(await repeat.outcome).toBe(1);
+    submit('b');
+    await end(2);
+    submit('c');
+    await end(3);
+    expect(jobs()).toEqual(['a', 'x', 'b', 'c']);
+  });
+});
+
+test('a reply that was kept from an earlier request does not steer the gathering', async () => {
+  const { submit, jobs, end, answer } = makeObserved({ lingerMs: 6 });
+  for (const index of [0, 1, 2]) {
+    submit('a');
+    await passMs(6);
+    await end(index);
+  }
+  await answer(0, { queueMs: 60_000, computeMs: 0.1 }, true);
+  submit('b');
+  await passMs(5);
+  expect(jobs()).toEqual(['a', 'a', 'a']);
+  await passMs(1);
+  expect(jobs()).toEqual(['a', 'a', 'a', 'b']);
 });

@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { makeFlights } from '../../api/repeat/flights.js';
+import { clientClosed } from '../../api/call.js';
+import { Ending } from '../../api/ending.js';
+import { makeFlights, type Waiting } from '../../api/repeat/flights.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
@@ -8,6 +10,17 @@ interface Started {
   land(value: string): Promise<void>;
   fail(error: Error): Promise<void>;
 }
+
+/** A call's part in a flight: it ends at its deadline, or when its client hangs up. */
+function makeWaiter(withinMs: number): Waiting & { leave(): void } {
+  const ending = new Ending();
+  const timer = setTimeout(() => ending.end(late()), withinMs);
+  const leave = () => clearTimeout(timer);
+  ending.onEnd(leave);
+  return { deadlineAt: nowMs() + withinMs, ending, leave };
+}
+
+const late = () => new ScorelineError('deadline_exceeded', 'Late.');
 
 /** Flights that the test lands itself. */
 function makeObserved() {
@@ -27,18 +40,20 @@ function makeObserved() {
     });
 
   const join = (name = 'a', withinMs = 1000) => {
-    const client = new AbortController();
-    const waiter = { deadlineAt: nowMs() + withinMs, left: client.signal };
+    const waiter = makeWaiter(withinMs);
     let outcome = 'waiting';
-    flights.join(name, waiter, start).then(
-      (value) => {
-        outcome = value;
-      },
-      (error: ScorelineError) => {
-        outcome = error.code;
-      },
-    );
-    return { hangUp: () => client.abort(), outcome: () => outcome };
+    flights
+      .join(name, waiter, start)
+      .then(
+        (value) => {
+          outcome = value;
+        },
+        (error: ScorelineError) => {
+          outcome = error.code;
+        },
+      )
+      .finally(waiter.leave);
+    return { hangUp: () => waiter.ending.end(clientClosed()), outcome: () => outcome };
   };
 
   return { flights, started, join };
@@ -115,7 +130,8 @@ describe('flights', () => {
 
   test('who has hung up before joining starts none', async () => {
     const { flights, started } = makeObserved();
-    const waiter = { deadlineAt: nowMs() + 1000, left: AbortSignal.abort() };
+    const waiter = makeWaiter(1000);
+    waiter.ending.end(clientClosed());
     const joined = flights.join('a', waiter, async () => 'never');
     await expect(joined).rejects.toMatchObject({ code: 'client_closed' });
     expect(started).toHaveLength(0);
@@ -124,8 +140,6 @@ describe('flights', () => {
 });
 
 describe('deadlines', () => {
-  const late = () => new ScorelineError('deadline_exceeded', 'Late.');
-
   test('who joins with an earlier deadline than the flight has waits until that', async () => {
     const { started, join } = makeObserved();
     const first = join('a', 1000);

@@ -83,7 +83,11 @@ describe('a model that cannot be served', () => {
 describe('a model that is served', () => {
   test('has its queue named after itself and its version', () => {
     const [model] = readModels({ directory: makeModels(), names: ['a'], filesNeeded: true });
-    expect(model).toMatchObject({ name: 'a', version: '1', queue: 'a@1' });
+    expect(model).toMatchObject({
+      name: 'a',
+      version: '1',
+      queue: expect.stringMatching(/^a@1~[0-9a-f]{8}$/),
+    });
   });
 
   test('has the classes of a text file: id, blank, label', () => {
@@ -149,7 +153,10 @@ describe('a label file that is not what it should be', () => {
 });
 
 test('findModel finds by name, among whatever has one', () => {
-  const models = [{ name: 'a' }, { name: 'b' }];
+  const models = [
+    { name: 'a', version: '1' },
+    { name: 'b', version: '1' },
+  ];
   expect(findModel(models, 'b')).toBe(models[1]);
   expect(errorOf(() => findModel(models, 'A')).code).toBe('model_not_found');
 });

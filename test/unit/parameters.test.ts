@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { readDeadlineAt, readTop } from '../../api/http/parameters.js';
+import { readDeadlineAt, readDeadlineMs, readTop } from '../../api/http/parameters.js';
 import { nowMs } from '../../shared/clock.js';
 import { stopClock } from './clock.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
@@ -30,16 +30,20 @@ describe('top', () => {
   });
 
   const wrong = [0, -1, 6, 1.5, '0', '6', '1.5', '-1', '1e0', '0x2', 'all', '', ' ', null, true];
-  test.each([...wrong, ['1', '2'], [1], {}, Number.NaN])(
-    'may not be %j, and the refusal says what may',
-    (top) => {
-      const error = errorOf(() => readTop({ top }, model));
-      expect(error.code).toBe('parameter_invalid');
-      expect(error.message).toBe(
-        `Expected "top" to be a whole number from 1 to 5; got ${JSON.stringify(top)}.`,
-      );
-    },
-  );
+  test.each([...wrong, Number.NaN])('may not be %j, and the refusal says what may', (top) => {
+    const error = errorOf(() => readTop({ top }, model));
+    expect(error.code).toBe('parameter_invalid');
+    expect(error.message).toBe(
+      `Expected "top" to be a whole number from 1 to 5; got ${JSON.stringify(top)}.`,
+    );
+  });
+
+  test.each([
+    [['1', '2'], 'an array'],
+    [{ a: 1 }, 'an object'],
+  ])('may not be %j, of which the refusal says only the kind', (top, kind) => {
+    expect(errorOf(() => readTop({ top }, model)).message).toContain(`got ${kind}.`);
+  });
 
   test('is quoted in part only when it is long', () => {
     const { message } = errorOf(() => readTop({ top: 'x'.repeat(10_000) }, model));
@@ -51,7 +55,8 @@ describe('the deadline', () => {
   beforeEach(stopClock);
 
   const msUntil = (headers: Record<string, string>, given: Record<string, unknown>) =>
-    readDeadlineAt(requestWith(headers), given, model, nowMs()) - nowMs();
+    readDeadlineAt(requestWith(headers), given, { deadlineMs: 20_000, arrivedAt: nowMs() }) -
+    nowMs();
 
   test('is the model’s where nothing is asked', () => {
     expect(msUntil({}, {})).toBe(20_000);
@@ -86,7 +91,7 @@ describe('the deadline', () => {
     );
   });
 
-  test.each([...wrong, 0, -5, null, false, [100], {}])(
+  test.each([...wrong, 0, -5, null, false])(
     'may not be %j in the parameter, and the refusal says what may',
     (value) => {
       const error = errorOf(() => msUntil({}, { deadlineMs: value }));
@@ -100,5 +105,18 @@ describe('the deadline', () => {
   test('that is wrong is refused even where another is right', () => {
     const error = errorOf(() => msUntil({ 'request-timeout': '2' }, { deadlineMs: 'x' }));
     expect(error.code).toBe('deadline_invalid');
+  });
+
+  test('counts from the arrival of the request, not from when its headers are read', () => {
+    const arrivedAt = nowMs() - 5000;
+    const limits = { deadlineMs: 20_000, arrivedAt };
+    expect(readDeadlineAt(requestWith(), {}, limits)).toBe(arrivedAt + 20_000);
+    expect(readDeadlineAt(requestWith(), { deadlineMs: 70 }, limits)).toBe(arrivedAt + 70);
+  });
+
+  test('may be in a body, which says nothing where it has none', () => {
+    expect(readDeadlineMs({ deadlineMs: 70 })).toBe(70);
+    expect(readDeadlineMs({})).toBeUndefined();
+    expect(errorOf(() => readDeadlineMs({ deadlineMs: [] })).code).toBe('deadline_invalid');
   });
 });

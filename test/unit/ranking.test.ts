@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ranking } from '../../api/kinds/ranking.js';
-import { mapScores, packScores } from '../../shared/scores.js';
+import { makeRankedOutputs, mapScores } from '../../shared/scores.js';
 
 const labels = Array.from({ length: 40 }, (_, index) => ({
   id: index % 2 === 0 ? 1000 + index : `Frage „${index}“ – 問`,
@@ -19,7 +19,10 @@ const results = fc.array(
       ),
       { minLength: 1, maxLength: labels.length },
     )
-    .map((values) => ({ name: '', scores: packScores([...values.keys()].toReversed(), values) })),
+    .map((values) => ({
+      name: '',
+      outputs: makeRankedOutputs([...values.keys()].toReversed(), values),
+    })),
   { minLength: 1, maxLength: 3 },
 );
 
@@ -28,8 +31,8 @@ describe('the questions in the answer of POST /score', () => {
     fc.assert(
       fc.property(results, (given) => {
         const text = ranking.referenceResult(given, labels);
-        const expected = given.map(({ scores }) =>
-          mapScores(scores, (index, score) => [labels[index]?.id, labels[index]?.answerId, score]),
+        const expected = given.map(({ outputs }) =>
+          mapScores(outputs, (index, score) => [labels[index]?.id, labels[index]?.answerId, score]),
         );
         expect(JSON.parse(`[${text}]`)).toEqual(JSON.parse(JSON.stringify(expected)));
       }),

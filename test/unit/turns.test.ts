@@ -1,6 +1,9 @@
+import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import { makeTurns } from '../../api/kinds/turns.js';
 import { everythingDone } from './clock.js';
+
+const { signal } = new AbortController();
 
 /** Work that is done when the test says so. */
 function makeWork() {
@@ -16,7 +19,7 @@ function makeWork() {
 test('as many run at a time as may, the others in the order they came', async () => {
   const { started, ends, work } = makeWork();
   const takeTurn = makeTurns(2);
-  const all = ['a', 'b', 'c', 'd'].map((name) => takeTurn(work(name)));
+  const all = ['a', 'b', 'c', 'd'].map((name) => takeTurn(work(name), signal));
   expect(started).toEqual(['a', 'b']);
   ends.get('b')?.resolve();
   await everythingDone();
@@ -31,15 +34,71 @@ test('as many run at a time as may, the others in the order they came', async ()
 test('work that fails fails for whoever asked, and makes room', async () => {
   const { started, ends, work } = makeWork();
   const takeTurn = makeTurns(1);
-  const first = takeTurn(work('a'));
-  const second = takeTurn(work('b'));
+  const first = takeTurn(work('a'), signal);
+  const second = takeTurn(work('b'), signal);
   ends.get('a')?.reject(new Error('no'));
   await expect(first).rejects.toThrow('no');
   await everythingDone();
   ends.get('b')?.resolve();
   await second;
-  const third = takeTurn(work('c'));
+  const third = takeTurn(work('c'), signal);
   expect(started).toEqual(['a', 'b', 'c']);
   ends.get('c')?.resolve();
   await third;
+});
+
+test('work whose signal is aborted while it waits is never started, and the rest goes on', async () => {
+  const { started, ends, work } = makeWork();
+  const takeTurn = makeTurns(1);
+  const controllers = [0, 1, 2].map(() => new AbortController());
+  const [a, b, c] = ['a', 'b', 'c'].map((name, index) =>
+    takeTurn(work(name), (controllers[index] as AbortController).signal),
+  );
+  controllers[1]?.abort(new Error('left'));
+  await expect(b).rejects.toThrow('left');
+  ends.get('a')?.resolve();
+  await a;
+  await everythingDone();
+  expect(started).toEqual(['a', 'c']);
+  ends.get('c')?.resolve();
+  await c;
+  for (const { signal } of controllers) expect(getEventListeners(signal, 'abort')).toEqual([]);
+});
+
+test('work whose signal is aborted already takes no turn', async () => {
+  const { started, work } = makeWork();
+  const takeTurn = makeTurns(1);
+  const left = AbortSignal.abort(new Error('left'));
+  await expect(takeTurn(work('a'), left)).rejects.toThrow('left');
+  expect(started).toEqual([]);
+  void takeTurn(work('b'), signal);
+  expect(started).toEqual(['b']);
+});
+
+test('work that has been started goes on to its end when its signal is aborted', async () => {
+  const { ends, work } = makeWork();
+  const takeTurn = makeTurns(1);
+  const client = new AbortController();
+  const done = takeTurn(work('a'), client.signal);
+  client.abort(new Error('left'));
+  ends.get('a')?.resolve();
+  await done;
+});
+
+test('a signal aborted at the moment a turn is free gives the turn to the next', async () => {
+  const { started, ends, work } = makeWork();
+  const takeTurn = makeTurns(1);
+  const client = new AbortController();
+  const first = takeTurn(work('a'), signal);
+  const left = takeTurn(work('b'), client.signal);
+  const next = takeTurn(work('c'), signal);
+  ends.get('a')?.resolve();
+  void first.then(() => client.abort(new Error('left')));
+  await Promise.allSettled([first, Promise.race([left, everythingDone()])]);
+  ends.get('b')?.resolve();
+  await Promise.allSettled([left]);
+  await everythingDone();
+  ends.get('c')?.resolve();
+  await next;
+  expect(started.at(-1)).toBe('c');
 });

@@ -3,6 +3,7 @@
 // probes and forms the next batch meanwhile.
 
 import { parentPort, workerData } from 'node:worker_threads';
+// biome-ignore lint/style/noRestrictedImports: this file is the door to ONNX Runtime.
 import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import { type FromThread, packUp, type ThreadOptions, type ToThread } from './messages.js';
 import { describeValue, fromRuntime, type RuntimeTensor, toRuntime } from './runtime-tensors.js';

@@ -14,6 +14,7 @@
 // 8. `close` ends the wait for a job, and waits for the jobs in process and for their end in Redis.
 //    Without Redis it never resolves.
 
+// biome-ignore lint/style/noRestrictedImports: this file is the door to BullMQ on this side.
 import { Worker as BullWorker, type Job, type JobJson, WaitingError } from 'bullmq';
 import { coerceError } from '../../shared/errors.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';

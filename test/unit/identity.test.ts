@@ -1,14 +1,15 @@
-import type { Request } from 'express';
+import type { IncomingMessage } from 'node:http';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { identify, readIdempotencyKey } from '../../api/repeat/idempotency.js';
+import { readIdempotencyKey } from '../../api/http/idempotency-key.js';
+import { identify } from '../../api/repeat/identity.js';
 import { errorOf } from './sample-model.js';
 
 /** A request with this header so many times. */
-function requestWith(...values: string[]): Request {
+function requestWith(...values: string[]): IncomingMessage {
   const headersDistinct = values.length > 0 ? { 'idempotency-key': values } : {};
-  const get = () => (values.length > 0 ? values.join(', ') : undefined);
-  return { get, headersDistinct } as unknown as Request;
+  const headers = values.length > 0 ? { 'idempotency-key': values.join(', ') } : {};
+  return { headers, headersDistinct } as unknown as IncomingMessage;
 }
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;

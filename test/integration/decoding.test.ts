@@ -1,0 +1,132 @@
+// Decoding cannot be cut short, so what waits for it must not start in vain, and what has started
+// keeps its permits until it has stopped.
+
+import os from 'node:os';
+import sharp from 'sharp';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { waitUntil } from '../harness.js';
+import { imageModel, openScene } from './http-scene.js';
+
+const decodesAtATime = os.availableParallelism();
+const images = Math.max(16, 4 * decodesAtATime);
+
+/** The base64 of a picture whose file is small, and which takes long to decode. */
+let slow: string;
+beforeAll(async () => {
+  const create = { width: 6900, height: 6900, channels: 3, background: '#336699' } as const;
+  slow = (await sharp({ create }).png().toBuffer()).toString('base64');
+});
+
+/** Counts the pictures whose decoding has begun. */
+function countDecodes(): () => number {
+  let begun = 0;
+  let running = 0;
+  const onChange = () => {
+    const { queue, process } = sharp.counters();
+    const now = queue + process;
+    if (now > running) begun += now - running;
+    running = now;
+  };
+  sharp.queue.on('change', onChange);
+  onTestFinished(() => {
+    sharp.queue.off('change', onChange);
+  });
+  return () => begun;
+}
+
+/** A body of slow pictures. */
+const bodyOf = (names: readonly string[]) =>
+  JSON.stringify({ input: Object.fromEntries(names.map((name) => [name, slow])) });
+const slowNames = Array.from({ length: images - 1 }, (_, index) => `slow ${index}`);
+
+async function send(body: string, headers: Record<string, string | number> = {}) {
+  const scene = await openScene({
+    models: [imageModel],
+    configuration: { BODY_BYTES_MAX: 256 * 1024 * 1024, IMAGES_PER_REQUEST_MAX: images },
+  });
+  const decodes = countDecodes();
+  const client = await scene.connect();
+  const length = Buffer.byteLength(body);
+  client.post('/score', {
+    'Content-Type': 'application/json',
+    'Content-Length': length,
+    ...headers,
+  });
+  client.write(body);
+  return { scene, client, decodes };
+}
+
+/** Waits until nothing of a request is left, and says how many of its pictures were decoded. */
+async function settled({ scene, decodes }: Awaited<ReturnType<typeof send>>): Promise<number> {
+  await waitUntil('the permits are given back', () => scene.admission.inFlight === 0);
+  const { queue, process } = sharp.counters();
+  expect([queue, process]).toEqual([0, 0]);
+  expect(scene.submissions).toEqual([]);
+  return decodes();
+}
+
+describe('one bad image of many', () => {
+  test('is answered at once; what is being decoded keeps the permits, and the rest never starts', async () => {
+    const input = { broken: '', ...Object.fromEntries(slowNames.map((name) => [name, slow])) };
+    const sent = await send(JSON.stringify({ input }));
+    const { status, body } = await sent.client.response();
+    expect([status, body.code]).toEqual([400, 'image_unreadable']);
+    expect(body.detail).toContain('"broken"');
+    expect(sent.scene.admission.inFlight).toBe(images);
+    expect(await settled(sent)).toBeLessThanOrEqual(decodesAtATime);
+  });
+});
+
+describe('a request whose images wait to be decoded', () => {
+  test('stops at its deadline', async () => {
+    const sent = await send(bodyOf(slowNames), { 'Request-Timeout': '0.3' });
+    const { status, body } = await sent.client.response();
+    expect([status, body.code]).toEqual([504, 'deadline_exceeded']);
+    expect(await settled(sent)).toBeLessThan(images - 1);
+  });
+
+  test('stops when its client hangs up', async () => {
+    const sent = await send(bodyOf(slowNames));
+    await waitUntil('some are being decoded', () => sent.decodes() > 0);
+    sent.client.hangUp();
+    await waitUntil('the call has ended', () => sent.scene.calls.size === 0);
+    expect(sent.scene.admission.inFlight).toBe(images - 1);
+    expect(await settled(sent)).toBeLessThan(images - 1);
+  });
+
+  test('stops when the time of a shutdown is up, with an answer', async () => {
+    const sent = await send(bodyOf(slowNames));
+    await waitUntil('some are being decoded', () => sent.decodes() > 0);
+    const closing = sent.scene.close(0);
+    const { status, body } = await sent.client.response();
+    expect([status, body.code]).toEqual([503, 'shutting_down']);
+    await closing;
+    expect(await settled(sent)).toBeLessThan(images - 1);
+  });
+
+  test('gives the memory of its body back when they are prepared, not when it is answered', async () => {
+    let answer = () => {};
+    const scene = await openScene({
+      models: [imageModel],
+      submit: ({ items }) =>
+        items.map(
+          () =>
+            new Promise((_, reject) => {
+              answer = () => reject(new Error('The test has seen enough.'));
+            }),
+        ),
+    });
+    const client = await scene.connect();
+    const small = await sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } })
+      .png()
+      .toBuffer();
+    const body = JSON.stringify({ input: { a: small.toString('base64') } });
+    client.post('/score', { 'Content-Type': 'application/json', 'Content-Length': body.length });
+    client.write(body);
+    await waitUntil('the item is sent', () => scene.submissions.length === 1);
+    expect([scene.bodies.taken, scene.admission.inFlight]).toEqual([0, 1]);
+    answer();
+    expect((await client.response()).status).toBe(500);
+    scene.logged.length = 0;
+  });
+});

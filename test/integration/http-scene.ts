@@ -1,0 +1,147 @@
+// The API's HTTP half, as it runs: server, gate, application, calls, kinds. Only what is behind the
+// dispatcher is the test's own, and answers at once unless the test says otherwise.
+
+import { channel } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
+import { pino } from 'pino';
+import { expect, onTestFinished } from 'vitest';
+import { makeAdmission } from '../../api/admission/admission.js';
+import { makeByteBudget } from '../../api/admission/byte-budget.js';
+import { makeCalls } from '../../api/call.js';
+import { makeApp } from '../../api/http/app.js';
+import { makeGate } from '../../api/http/gate.js';
+import { startServer } from '../../api/http/server.js';
+import { makeInputKinds } from '../../api/kinds/kinds.js';
+import type { Dispatcher, Submission } from '../../api/queue/dispatcher.js';
+import type { ScoredReply } from '../../api/queue/waiters.js';
+import { makeScoring } from '../../api/scoring.js';
+import { type Configurations, readConfiguration } from '../../shared/configuration.js';
+import { ScorelineError } from '../../shared/errors.js';
+import type { Model } from '../../shared/models.js';
+import { makeRegistry } from '../../shared/registry.js';
+import { makeRankedOutputs } from '../../shared/scores.js';
+import { waitUntil } from '../harness.js';
+import { makeSampleModel } from '../unit/sample-model.js';
+import { RawClient } from './raw-client.js';
+
+export const textModel = makeSampleModel({ name: 'text' });
+export const imageModel = makeSampleModel({
+  name: 'image',
+  input: { kind: 'image', width: 32, height: 32, tensor: 'uint8-nhwc' },
+});
+
+/** The reply that every item gets: the classes in their order. */
+export function makeReply(id: string, top = 3): ScoredReply {
+  const classes = Array.from({ length: top }, (_, index) => index);
+  const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
+  return {
+    id,
+    outputs: makeRankedOutputs(
+      classes,
+      classes.map((at) => 0.5 / (at + 1)),
+    ),
+    timing,
+  };
+}
+
+export type Scene = Awaited<ReturnType<typeof openScene>>;
+
+/** Starts an API without a queue; it is closed, and has to have nothing left, with the test. */
+export async function openScene(
+  options: {
+    models?: readonly Model[];
+    configuration?: Partial<Configurations['api']>;
+    submit?: Dispatcher['submit'];
+  } = {},
+) {
+  const { models = [textModel] } = options;
+  const configuration = { ...readConfiguration('api', { PORT: '0' }), ...options.configuration };
+  const registry = makeRegistry(models);
+  const unanswered = new Map<string, number>();
+  const submissions: Submission[] = [];
+  const logged: string[] = [];
+  const log = pino({ level: 'warn' }, { write: (line: string) => void logged.push(line) });
+
+  const admission = makeAdmission({
+    permitsMax: configuration.PERMITS_MAX,
+    itemsMax: configuration.QUEUE_ITEMS_MAX,
+    unansweredIn: (queue) => unanswered.get(queue),
+    countModels: () => registry.models.length,
+    peers: { inFlight: () => 0, msFor: () => undefined },
+    now: () => performance.now(),
+  });
+  const bodies = makeByteBudget(configuration.BODIES_BYTES_MAX);
+  const whyLate = () => new ScorelineError('deadline_exceeded', 'No answer came in time.');
+  const calls = makeCalls({ admission, bodies, whyLate });
+  const kinds = makeInputKinds({
+    imagePixelsMax: configuration.IMAGE_PIXELS_MAX,
+    imagesMax: configuration.IMAGES_PER_REQUEST_MAX,
+  });
+  const submit: Dispatcher['submit'] = (submission) => {
+    submissions.push(submission);
+    return options.submit
+      ? options.submit(submission)
+      : submission.items.map(async ({ id }) => makeReply(id, submission.top));
+  };
+  const scoring = makeScoring({
+    kinds,
+    dispatcher: { submit },
+    repeatable: {
+      score: () => Promise.reject(new Error('These tests send no Idempotency-Key.')),
+    },
+  });
+  const queue = {
+    countWorkers: async () => registry.models.map(() => 1),
+    readCounts: async () => registry.models.map(() => ({ dropped: 0, crashed: 0, unreadable: 0 })),
+    unansweredIn: (name: string) => unanswered.get(name),
+  };
+  const gate = makeGate({ registry, calls });
+  const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, log });
+  const sockets = watchServerSockets();
+  const server = await startServer(app, configuration, gate);
+  const clients: RawClient[] = [];
+
+  const close = async (withinMs = 0) => {
+    calls.shutDown();
+    await server.close(withinMs, () => calls.abortAll());
+  };
+  onTestFinished(async () => {
+    for (const client of clients) client.hangUp();
+    await close();
+    await waitUntil('the calls have given everything back', () => admission.inFlight === 0);
+    expect({ calls: calls.size, bytes: bodies.taken }).toEqual({ calls: 0, bytes: 0 });
+    expect(logged).toEqual([]);
+  });
+
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    port: server.port,
+    admission,
+    bodies,
+    calls,
+    registry,
+    /** Unanswered items by queue, as the queue would report them. */
+    unanswered,
+    submissions,
+    logged,
+    sockets,
+    close,
+    /** A client that writes bytes by itself. */
+    connect: async () => {
+      const client = await RawClient.connect(server.port);
+      clients.push(client);
+      return client;
+    },
+    bytesRead: () => sockets.reduce((sum, socket) => sum + socket.bytesRead, 0),
+  };
+}
+
+/** The sockets that servers of this process have accepted since now. */
+function watchServerSockets(): readonly Socket[] {
+  const sockets: Socket[] = [];
+  const accepted = channel('net.server.socket');
+  const listener = (message: unknown) => void sockets.push((message as { socket: Socket }).socket);
+  accepted.subscribe(listener);
+  onTestFinished(() => accepted.unsubscribe(listener));
+  return sockets;
+}

@@ -1,0 +1,154 @@
+import { pino } from 'pino';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { makeQueue } from '../../api/queue/queue.js';
+import { nowMs } from '../../shared/clock.js';
+import { makeKeys } from '../../shared/keys.js';
+import { connectProducer, waitUntilReady } from '../../shared/redis.js';
+import { makeRegistry } from '../../shared/registry.js';
+import { encodeStrings, type Tensor } from '../../shared/tensors.js';
+import { decodeJob, type Item, isUnreadable, joinItem } from '../../shared/wire.js';
+import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { makeSampleModel } from '../unit/sample-model.js';
+
+const keys = makeKeys('queue');
+const model = makeSampleModel();
+const name = model.queue;
+
+let redis: TestRedis;
+beforeAll(async () => {
+  redis = await openRedis();
+});
+afterAll(() => redis?.close());
+beforeEach(async () => {
+  await redis.client.flushall();
+});
+
+async function open() {
+  const log = pino({ level: 'silent' });
+  const producer = connectProducer({ url: redis.url, name: 'api', log });
+  await waitUntilReady(producer, log);
+  const registry = makeRegistry([model]);
+  const queue = makeQueue({ redis: producer, keys, registry, log });
+  onTestFinished(async () => {
+    await queue.close();
+    producer.disconnect();
+  });
+  return { queue, registry };
+}
+
+const text: Tensor = { name: 'text', datatype: 'BYTES', shape: [1], data: encodeStrings(['hi']) };
+const pixels: Tensor = {
+  name: 'pixels',
+  datatype: 'UINT8',
+  shape: [1, 9000],
+  data: Buffer.alloc(9000, 7),
+};
+const makeItem = (id: string, withinMs = 5000): Item => ({
+  id,
+  submittedAt: nowMs(),
+  deadlineAt: nowMs() + withinMs,
+  inputs: [text, pixels],
+  top: 3,
+});
+const unanswered = () => redis.client.zrange(keys.unanswered(name), '0', '-1');
+
+/** The keys of jobs and of what lies beside them. */
+async function jobsInRedis() {
+  const ids = await redis.client.lrange(`queue:${name}:wait`, 0, -1);
+  return Promise.all(
+    ids.map(async (id) => {
+      const data = JSON.parse((await redis.client.hget(`queue:${name}:${id}`, 'data')) ?? 'null');
+      const payload = await redis.client.hgetallBuffer(keys.payload(id));
+      return { data, payload: new Map(Object.entries(payload)), id };
+    }),
+  );
+}
+
+describe('a job that is added', () => {
+  test('can be read with its tensors, beside it, too, and its items count as unanswered', async () => {
+    const { queue } = await open();
+    const items = [makeItem('a', 9000), makeItem('b')];
+    await queue.add(name, { replyTo: 'api-1', items });
+    const [job] = await jobsInRedis();
+    if (!job) throw new Error('There is no job.');
+    const decoded = decodeJob(job.data);
+    if (isUnreadable(decoded)) throw new Error(decoded.reason);
+    expect(decoded.items.map((one) => joinItem(one, job.payload))).toEqual(items);
+    expect(await unanswered()).toEqual(['b', 'a']);
+    const timeToLiveMs = await redis.client.pttl(keys.payload(job.id));
+    expect(timeToLiveMs).toBeGreaterThan(9000);
+    expect(timeToLiveMs).toBeLessThanOrEqual(19_001);
+  });
+
+  test('for a model that is not served any more is refused, and leaves nothing', async () => {
+    const { queue, registry } = await open();
+    registry.replace([]);
+    const added = queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] });
+    await expect(added).rejects.toMatchObject({ code: 'queue_unavailable' });
+    expect(await unanswered()).toEqual([]);
+  });
+
+  test('while Redis is away is refused within a second', async () => {
+    const { queue } = await open();
+    await redis.stop('SIGKILL');
+    onTestFinished(() => redis.start());
+    const started = performance.now();
+    const added = queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] });
+    await expect(added).rejects.toMatchObject({ code: 'queue_unavailable', retryAfterSeconds: 1 });
+    expect(performance.now() - started).toBeLessThan(1000);
+  });
+});
+
+test('an item that is cancelled is unanswered no more, and is marked until its deadline', async () => {
+  const { queue } = await open();
+  const [a, b] = [makeItem('a'), makeItem('b')];
+  await queue.add(name, { replyTo: 'api-1', items: [a, b] });
+  await redis.client.zadd(keys.cancelled(name), nowMs() - 1, 'of yesterday');
+  await queue.cancel(name, 'a', a.deadlineAt);
+  expect(await unanswered()).toEqual(['b']);
+  expect(await redis.client.zrange(keys.cancelled(name), '0', '-1')).toEqual(['a']);
+  expect(Number(await redis.client.zscore(keys.cancelled(name), 'a'))).toBeCloseTo(a.deadlineAt, 3);
+});
+
+describe('the unanswered items', () => {
+  test('are unknown at first, then counted, without those that are late', async () => {
+    const { queue } = await open();
+    expect(queue.unansweredIn(name)).toBeUndefined();
+    await queue.add(name, { replyTo: 'x', items: [makeItem('late', 5), makeItem('a')] });
+    await waitUntil('they are counted', () => queue.unansweredIn(name) === 1);
+    expect(await unanswered()).toEqual(['a']);
+  });
+
+  test('are unknown while Redis is away, and known again afterwards', async () => {
+    const { queue } = await open();
+    await waitUntil('they are counted', () => queue.unansweredIn(name) === 0);
+    expect(queue.isAway).toBe(false);
+    await redis.stop();
+    await waitUntil('they are unknown', () => queue.unansweredIn(name) === undefined);
+    expect(queue.isAway).toBe(true);
+    await redis.start();
+    await waitUntil('they are known again', () => queue.unansweredIn(name) === 0 && !queue.isAway);
+  });
+
+  test('follow the models that are served', async () => {
+    const { queue, registry } = await open();
+    const other = makeSampleModel({ name: 'other' });
+    await redis.client.zadd(keys.unanswered(other.queue), nowMs() + 60_000, 'x');
+    registry.replace([other]);
+    await waitUntil('the new one is counted', () => queue.unansweredIn(other.queue) === 1);
+    expect(queue.unansweredIn(name)).toBeUndefined();
+    await queue.add(other.queue, { replyTo: 'x', items: [makeItem('y')] });
+  });
+});
+
+test('live workers and what they have counted are told for each queue, in order', async () => {
+  const { queue } = await open();
+  await redis.client.zadd(keys.workers('a'), nowMs() + 5000, 'w1', nowMs() + 5000, 'w2');
+  await redis.client.zadd(keys.workers('b'), nowMs() - 5000, 'gone');
+  await redis.client.hset(keys.counts('b'), 'dropped', 3);
+  expect(await queue.countWorkers(['b', 'a', 'c'])).toEqual([0, 2, 0]);
+  expect(await queue.readCounts(['a', 'b'])).toEqual([
+    { dropped: 0, crashed: 0, unreadable: 0 },
+    { dropped: 3, crashed: 0, unreadable: 0 },
+  ]);
+});

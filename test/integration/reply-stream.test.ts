@@ -1,0 +1,162 @@
+import { Packr } from 'msgpackr';
+import { pino } from 'pino';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { openReplyStream } from '../../api/queue/reply-stream.js';
+import type { ScorelineError } from '../../shared/errors.js';
+import { makeKeys } from '../../shared/keys.js';
+import { connectConsumer, connectProducer, waitUntilReady } from '../../shared/redis.js';
+import { packReplies, type Reply, wireVersion } from '../../shared/wire.js';
+import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+
+const keys = makeKeys('stream');
+const key = keys.replies('api-1');
+const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
+const replyTo = (id: string): Reply => ({ id, outputs: [], timing });
+
+let redis: TestRedis;
+beforeAll(async () => {
+  redis = await openRedis();
+});
+afterAll(() => redis?.close());
+beforeEach(async () => {
+  await redis.client.flushall();
+});
+
+/** A stream, with what was heard on it. */
+async function open() {
+  const log = pino({ level: 'silent' });
+  const producer = connectProducer({ url: redis.url, name: 'api', log });
+  const reader = connectConsumer({ url: redis.url, name: 'replies', log });
+  await Promise.all([waitUntilReady(producer, log), waitUntilReady(reader, log)]);
+  const heard: string[] = [];
+  const unreadable: { ids: readonly string[]; error: ScorelineError }[] = [];
+  let lost = 0;
+  const stream = await openReplyStream({
+    instance: 'api-1',
+    keys,
+    producer,
+    reader,
+    onReply: ({ id }) => heard.push(id),
+    onUnreadable: (ids, error) => unreadable.push({ ids, error }),
+    onLost: () => {
+      lost++;
+    },
+    log,
+  });
+  onTestFinished(async () => {
+    await stream.close();
+    producer.disconnect();
+  });
+  return { heard, unreadable, stream, lost: () => lost };
+}
+
+/** Replies as a worker does: it never creates the stream. */
+const reply = (packed: Buffer, id = '*') =>
+  redis.client.xadd(key, 'NOMKSTREAM', id, 'replies', packed);
+const replyWith = (id: string) => reply(packReplies([replyTo(id)]));
+const untilHeard = (heard: readonly string[], ...ids: string[]) =>
+  waitUntil(`${ids} are heard`, () => ids.every((id) => heard.includes(id)));
+
+describe('replies', () => {
+  test('are heard in their order, several of an entry, too', async () => {
+    const { heard } = await open();
+    await replyWith('a');
+    await reply(packReplies([replyTo('b'), replyTo('c')]));
+    await untilHeard(heard, 'c');
+    expect(heard).toEqual(['a', 'b', 'c']);
+  });
+
+  test('that come while the connection is lost are heard afterwards, once', async () => {
+    const { heard, lost } = await open();
+    await replyWith('a');
+    await untilHeard(heard, 'a');
+    await redis.stop();
+    await redis.start();
+    await replyWith('b');
+    await untilHeard(heard, 'b');
+    expect(heard).toEqual(['a', 'b']);
+    expect(lost()).toBe(0);
+  });
+
+  test('that were heard are dropped', async () => {
+    const { heard } = await open();
+    for (const id of ['a', 'b', 'c']) await replyWith(id);
+    await untilHeard(heard, 'c');
+    await waitUntil('they are dropped', async () => (await redis.client.xlen(key)) === 1);
+  });
+
+  test('go away with their reader', async () => {
+    const { stream } = await open();
+    expect(await redis.client.pttl(key)).toBeGreaterThan(60_000);
+    await stream.close();
+    await stream.close();
+    expect(await redis.client.exists(key)).toBe(0);
+    expect(await replyWith('late')).toBeNull();
+  });
+});
+
+describe('replies that cannot be read', () => {
+  const pack = (value: unknown) => new Packr({ useRecords: false }).pack(value);
+
+  test.each([
+    ['of another wire version', packReplies([replyTo('x'), replyTo('y')], wireVersion + 1)],
+    [
+      'of another form',
+      pack({ wire: wireVersion, replies: [{ id: 'x', scores: [] }, { id: 'y' }] }),
+    ],
+  ])('because they are %s are told to those they are for', async (_what, packed) => {
+    const { heard, unreadable } = await open();
+    await reply(packed);
+    await replyWith('a');
+    await untilHeard(heard, 'a');
+    expect(heard).toEqual(['a']);
+    expect(unreadable.map(({ ids }) => ids)).toEqual([['x', 'y']]);
+    expect(unreadable[0]?.error.code).toBe('wire_mismatch');
+  });
+
+  test('at all are passed over', async () => {
+    const { heard, unreadable } = await open();
+    await reply(Buffer.from('garbage'));
+    await redis.client.xadd(key, '*', 'other', 'field');
+    await replyWith('a');
+    await untilHeard(heard, 'a');
+    expect(unreadable.map(({ ids }) => ids)).toEqual([[]]);
+  });
+});
+
+describe('when Redis comes back without its data', () => {
+  test('that is said, once, and later replies are heard', async () => {
+    const { heard, lost } = await open();
+    await replyWith('a');
+    await untilHeard(heard, 'a');
+    await redis.client.flushall();
+    await waitUntil('the loss is noticed', () => lost() > 0);
+    await replyWith('b');
+    await untilHeard(heard, 'b');
+    expect(heard).toEqual(['a', 'b']);
+    expect(lost()).toBe(1);
+  });
+
+  test('and with its clock behind, later replies are heard nevertheless', async () => {
+    const { heard, lost } = await open();
+    await reply(packReplies([replyTo('of the future')]), '9999999999999-0');
+    await untilHeard(heard, 'of the future');
+    await redis.client.flushall();
+    await waitUntil('the loss is noticed', () => lost() > 0);
+    for (const id of ['a', 'b']) await replyWith(id);
+    await untilHeard(heard, 'b');
+    expect(heard).toEqual(['of the future', 'a', 'b']);
+  });
+
+  test('as another server, later replies are heard', async () => {
+    const { heard, lost } = await open();
+    await reply(packReplies([replyTo('of the future')]), '9999999999999-0');
+    await untilHeard(heard, 'of the future');
+    await redis.stop('SIGKILL');
+    await redis.startEmpty();
+    await waitUntil('the loss is noticed', () => lost() > 0);
+    await replyWith('a');
+    await untilHeard(heard, 'a');
+    expect(heard).toEqual(['of the future', 'a']);
+  });
+});

@@ -1,0 +1,310 @@
+// Which requests the API takes, and what it says to the others.
+
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { decodeStrings, type Tensor } from '../../shared/tensors.js';
+import { ask, post, root, waitUntil } from '../harness.js';
+import { imageModel, makeReply, openScene, type Scene, textModel } from './http-scene.js';
+
+const address = '/v1/models/text/score';
+const readCase = (name: string) =>
+  new Uint8Array(readFileSync(path.join(root, 'test/cases', name)));
+
+const send = (url: string, type: string, body: string | Uint8Array<ArrayBuffer>) =>
+  ask(url, { method: 'POST', headers: { 'content-type': type }, body });
+
+/** The texts that were sent to the model. */
+const textsOf = ({ submissions }: Scene) =>
+  submissions.flatMap(({ items }) =>
+    items.flatMap(({ inputs }) => decodeStrings((inputs[0] as Tensor).data)),
+  );
+
+describe('an address', () => {
+  test.each([
+    '/v1/models/text/score',
+    '/v1/models/text/versions/1/score',
+    '/v1/models/text/score/',
+    '/V1/Models/text/SCORE',
+    '/v1/models/te%78t/score',
+    '/v1/models/text/score?top=2',
+    '/score',
+    '/score/',
+    '/SCORE?model=text',
+  ])('that Express routes has a call: %s', async (route) => {
+    const inFlight: number[] = [];
+    const scene = await openScene({
+      submit: ({ items }) => {
+        inFlight.push(scene.admission.inFlight);
+        return items.map(async ({ id }) => makeReply(id));
+      },
+    });
+    expect((await post(`${scene.url}${route}`, { input: 'hello' })).status).toBe(200);
+    expect(inFlight).toEqual([1]);
+    await waitUntil('the permit is given back', () => scene.admission.inFlight === 0);
+  });
+
+  test.each([
+    ['/v1/models/nope/score', 'There is no model "nope". The models here: text.'],
+    ['/v1/models/text/versions/9/score', 'There is no version "9" of text. The versions here: 1.'],
+    ['/score?model=nope', 'There is no model "nope". The models here: text.'],
+    ['/score?model=text&model=nope', 'There is no model "text,nope". The models here: text.'],
+    ['/v1/models/__proto__/score', 'There is no model "__proto__". The models here: text.'],
+  ])('of an unknown model is 404: %s', async (route, detail) => {
+    const { url } = await openScene();
+    const { status, body } = await post(`${url}${route}`, { input: 'hello' });
+    expect([status, body.code, body.detail]).toEqual([404, 'model_not_found', detail]);
+  });
+
+  test.each([
+    ['GET', '/score', 'POST'],
+    ['PUT', address, 'POST'],
+    ['POST', '/v1/models', 'GET, HEAD'],
+    ['DELETE', '/v2/health/live', 'GET, HEAD'],
+    ['POST', '/', 'GET, HEAD'],
+  ])('takes its method only: %s %s', async (method, route, allowed) => {
+    const { url } = await openScene();
+    const { status, body, headers } = await ask(`${url}${route}`, { method });
+    expect([status, body.code]).toEqual([405, 'method_not_allowed']);
+    expect(headers.get('allow')).toBe(allowed);
+  });
+
+  test.each(['/nope', '/v1/models/text', '/v1/models/a/b/score', '/%', '/v1/models/%E0/score'])(
+    'that leads nowhere is no fault of ours: %s',
+    async (route) => {
+      const scene = await openScene();
+      const client = await scene.connect();
+      client.post(route, { 'Content-Length': 0 });
+      const { status, headers } = await client.response();
+      expect([400, 404]).toContain(status);
+      expect(headers['content-type']).toContain('application/problem+json');
+    },
+  );
+});
+
+describe('a body', () => {
+  test.each([
+    ['text/plain', 'Grüße', 'Grüße'],
+    ['text/plain; charset=utf-8', 'Grüße', 'Grüße'],
+    ['text/plain; charset="utf-16le"', readCase('text-utf16le.bin'), 'copy an object'],
+    ['text/plain;charset=ISO-8859-1', Buffer.from('Grüße', 'latin1'), 'Grüße'],
+    ['application/json; charset=utf-8', '{"input":"Grüße"}', 'Grüße'],
+    ['application/json; charset=utf-16le', Buffer.from('{"input":"é"}', 'utf16le'), 'é'],
+    ['Application/JSON', '\ufeff{"input":"marked"}', 'marked'],
+    ['application/octet-stream', 'bytes', 'bytes'],
+  ])('of the type %s is decoded as it says', async (type, body, text) => {
+    const scene = await openScene();
+    const sent = typeof body === 'string' ? body : new Uint8Array(body);
+    expect((await send(`${scene.url}${address}`, type, sent)).status).toBe(200);
+    expect(textsOf(scene)).toEqual([text]);
+  });
+
+  test.each([
+    ['JSON', 'application/json', 'latin1.json'],
+    ['a field of a form', 'multipart/form-data; boundary=xx', 'f-badutf8field.bin'],
+    ['a text', 'text/plain', 'latin1.json'],
+  ])('of %s that is not in UTF-8 is refused with 400', async (_what, type, name) => {
+    const { url } = await openScene();
+    const { status, body } = await send(`${url}${address}`, type, readCase(name));
+    expect([status, body.code]).toEqual([400, 'input_invalid']);
+    expect(body.detail).toContain('utf-8');
+  });
+
+  test.each(['text/plain; charset=ebcdic', 'application/json; charset=koi8-r'])(
+    'in an encoding that is not taken is refused with 415: %s',
+    async (type) => {
+      const { url } = await openScene();
+      const { status, body } = await send(`${url}${address}`, type, '{"input":"a"}');
+      expect([status, body.code]).toEqual([415, 'unsupported_media_type']);
+    },
+  );
+
+  const form = (...parts: [head: string, body: string][]) =>
+    `${parts.map(([head, body]) => `--x\r\nContent-Disposition: form-data; ${head}\r\n\r\n${body}\r\n`).join('')}--x--\r\n`;
+
+  test('that is a form has its input in a file or in a field', async () => {
+    const scene = await openScene();
+    const type = 'multipart/form-data; boundary=x';
+    const field = form(['name="input"', 'a field'], ['name="top"', '2']);
+    const answer = await send(`${scene.url}${address}`, type, field);
+    expect([answer.status, answer.body.predictions.length]).toEqual([200, 2]);
+    const file = form(['name="anything"; filename="q.txt"', 'a file']);
+    expect((await send(`${scene.url}${address}`, type, file)).status).toBe(200);
+    expect(textsOf(scene)).toEqual(['a field', 'a file']);
+    const both = form(['name="input"', 'a'], ['name="f"; filename="q"', 'b']);
+    const { status, body } = await send(`${scene.url}${address}`, type, both);
+    expect([status, body.code]).toEqual([400, 'too_many_inputs']);
+  });
+
+  const deep = `${'['.repeat(5000)}${']'.repeat(5000)}`;
+  test.each([
+    ['top', '/v1/models/text/score', readCase('deep-top.json')],
+    ['deadlineMs', '/v1/models/text/score', `{"input":"a","deadlineMs":${deep}}`],
+    ['input', '/v1/models/text/score', `{"input":${deep}}`],
+    ['input', '/v1/models/image/score', `{"input":${deep}}`],
+    ['an image', '/v1/models/image/score', `{"input":{"a":${deep}}}`],
+    ['an image', '/score', `{"input":{"a":${deep}}}`],
+    ['input', '/score', `{"input":${deep}}`],
+    ['deadlineMs', '/score', `{"input":"a","deadlineMs":${deep}}`],
+    ['everything', '/score', deep],
+  ])('nested five thousand deep in %s is refused with 400: %s', async (_field, route, body) => {
+    const { url } = await openScene({ models: [textModel, imageModel] });
+    const answer = await send(`${url}${route}`, 'application/json', body);
+    expect(answer.status).toBe(400);
+    expect(JSON.stringify(answer.body).length).toBeLessThan(2000);
+  });
+
+  test.each([
+    ['nothing', '', 'invalid_json'],
+    ['half of it', '{"input":"a', 'invalid_json'],
+    ['null', 'null', 'input_missing'],
+    ['a list', '[]', 'input_missing'],
+    ['no input', '{}', 'input_missing'],
+    ['an empty input', '{"input":"  "}', 'input_missing'],
+    ['an input of another form', '{"input":5}', 'input_invalid'],
+    ['a NUL instead of JSON', '\0', 'invalid_json'],
+  ])('of JSON that holds %s is refused with 400', async (_what, text, code) => {
+    const { url } = await openScene();
+    const { status, body } = await send(`${url}${address}`, 'application/json', text);
+    expect([status, body.code]).toEqual([400, code]);
+  });
+});
+
+describe('what a client sent is never echoed whole', () => {
+  const long = 'x'.repeat(8 * 1024 * 1024);
+  const part = (head: string, body = 'a') =>
+    `--x\r\nContent-Disposition: form-data; ${head}\r\n\r\n${body}\r\n--x--\r\n`;
+  const formType = 'multipart/form-data; boundary=x';
+  const markup = Buffer.from('<svg/>').toString('base64');
+
+  test.each([
+    ['top', address, 'application/json', JSON.stringify({ input: 'a', top: long })],
+    ['deadlineMs', address, 'application/json', JSON.stringify({ input: 'a', deadlineMs: long })],
+    ['the input', '/v1/models/image/score', 'application/json', JSON.stringify({ input: long })],
+    [
+      'the name of an image that is no text',
+      '/v1/models/image/score',
+      'application/json',
+      JSON.stringify({ input: { [long]: 5 } }),
+    ],
+    [
+      'the name of an image that is not base64',
+      '/v1/models/image/score',
+      'application/json',
+      JSON.stringify({ input: { [`${long}"`]: '*' } }),
+    ],
+    [
+      'the name of an image that cannot be decoded',
+      '/score?model=image',
+      'application/json',
+      JSON.stringify({ input: { [long]: 'aaaa' } }),
+    ],
+    [
+      'the name of an image that is markup',
+      '/v1/models/image/score',
+      'application/json',
+      JSON.stringify({ input: { [long]: markup } }),
+    ],
+    ['a field of a form', address, formType, part('name="top"', long)],
+    ['the charset', address, `text/plain; charset=${long.slice(0, 8000)}`, 'a'],
+    ['the type', address, `text/${long.slice(0, 8000)}`, 'a'],
+  ])('not %s', async (_what, route, type, body) => {
+    const { url } = await openScene({ models: [textModel, imageModel] });
+    const answer = await send(`${url}${route}`, type, body);
+    expect(answer.status).toBeGreaterThanOrEqual(400);
+    expect(answer.status).toBeLessThan(500);
+    expect(JSON.stringify(answer.body).length).toBeLessThan(2000);
+  });
+
+  test.each([
+    ['a model', `/v1/models/${long.slice(0, 14_000)}/score`, {}],
+    ['a version', `/v1/models/text/versions/${long.slice(0, 14_000)}/score`, {}],
+    ['the model of a query', `/score?model=${long.slice(0, 14_000)}`, {}],
+    ['a parameter of a query', `${address}?deadlineMs=${long.slice(0, 14_000)}`, {}],
+    ['an address', `/${long.slice(0, 14_000)}`, {}],
+    ['a deadline', address, { 'Request-Timeout': long.slice(0, 14_000) }],
+    ['a key', address, { 'Idempotency-Key': long.slice(0, 14_000) }],
+    ['an encoding', address, { 'Content-Encoding': long.slice(0, 14_000) }],
+    ['control characters', `/v1/models/${'%01'.repeat(4000)}/score`, {}],
+  ])('not %s', async (_what, route, headers) => {
+    const scene = await openScene();
+    const client = await scene.connect();
+    client.post(route, { 'Content-Type': 'application/json', ...headers, 'Content-Length': 13 });
+    client.write('{"input":"a"}');
+    const { status, bytes, body } = await client.response();
+    expect([400, 404, 415]).toContain(status);
+    expect(body.status).toBe(status);
+    expect(bytes).toBeLessThan(2000);
+  });
+
+  test('not a file name of a form', async () => {
+    const { url } = await openScene({ models: [textModel, imageModel] });
+    const name = long.slice(0, 60_000);
+    const body = part(`name="a"; filename="${name}"`, '<svg/>');
+    const answer = await send(`${url}/v1/models/image/score`, formType, body);
+    expect(answer.status).toBe(400);
+    expect(JSON.stringify(answer.body).length).toBeLessThan(2000);
+  });
+});
+
+describe('a request that names no model', () => {
+  const models = [textModel, imageModel];
+
+  test('goes to the first whose input has that form', async () => {
+    const scene = await openScene({ models });
+    expect((await post(`${scene.url}/score`, { input: 'hello' })).status).toBe(200);
+    expect(scene.submissions.map(({ model }) => model.name)).toEqual(['text']);
+  });
+
+  test.each([
+    ['an image', '{"input":{"cat":"', imageModel, '{"input":"hello"}'],
+    ['a text', ' {\n "input" : "', textModel, undefined],
+  ])(
+    'but holds %s is refused early when that model has no room',
+    async (_what, first, model, other) => {
+      const scene = await openScene({ models, configuration: { QUEUE_ITEMS_MAX: 10 } });
+      scene.unanswered.set(model.queue, 10);
+      const client = await scene.connect();
+      client.post('/score', { 'Content-Type': 'application/json', 'Content-Length': 100_000 });
+      client.write(first);
+      const refused = client.response();
+      if (other) {
+        const answer = await send(`${scene.url}/score`, 'application/json', other);
+        expect(answer.status).toBe(200);
+      }
+      const { status, body } = await refused;
+      expect([status, body.code]).toEqual([429, 'overloaded']);
+      expect(scene.bytesRead()).toBeLessThan(1000);
+      await waitUntil('everything is given back', () => scene.admission.inFlight === 0);
+    },
+  );
+
+  test('is refused at its headers when no model has room', async () => {
+    const scene = await openScene({ models, configuration: { QUEUE_ITEMS_MAX: 10 } });
+    for (const { queue } of models) scene.unanswered.set(queue, 10);
+    const client = await scene.connect();
+    client.post('/score', { 'Content-Type': 'application/json', 'Content-Length': 100_000 });
+    expect((await client.response()).status).toBe(429);
+  });
+
+  test('is refused after its body where the body says late what it is', async () => {
+    const scene = await openScene({ models, configuration: { QUEUE_ITEMS_MAX: 10 } });
+    scene.unanswered.set(textModel.queue, 10);
+    const body = JSON.stringify({ more: 'x'.repeat(500), input: 'hello' });
+    const answer = await send(`${scene.url}/score`, 'application/json', body);
+    expect([answer.status, answer.body.code]).toEqual([429, 'overloaded']);
+  });
+
+  test('and has the form of no model is refused', async () => {
+    const { url } = await openScene();
+    const { status, body } = await post(`${url}/score`, { input: { cat: 'aaaa' } });
+    expect([status, body.code]).toEqual([400, 'input_invalid']);
+  });
+
+  test('where no model is served at all is refused with 404', async () => {
+    const scene = await openScene();
+    scene.registry.replace([]);
+    const { status, body } = await post(`${scene.url}/score`, { input: 'hello' });
+    expect([status, body.code]).toEqual([404, 'model_not_found']);
+  });
+});

@@ -1,0 +1,167 @@
+// How the API ends: with an answer for everyone, and soon, whatever Redis does.
+
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startApi } from '../../api/start.js';
+import { readConfiguration } from '../../shared/configuration.js';
+import {
+  ask,
+  type LogLine,
+  openRedis,
+  post,
+  serviceEnvironment,
+  startProcess,
+  type TestRedis,
+  waitUntil,
+} from '../harness.js';
+import { makeReply, openScene } from './http-scene.js';
+
+const json = { 'Content-Type': 'application/json' };
+const address = '/v1/models/text/score';
+
+/** A scene whose items are answered when the test says so, or end with their call. */
+async function openWaiting() {
+  let answerAll = () => {};
+  const answered = new Promise<void>((resolve) => {
+    answerAll = resolve;
+  });
+  const scene = await openScene({
+    submit: ({ items, ending }) =>
+      items.map(({ id }) =>
+        Promise.race([
+          answered.then(() => makeReply(id)),
+          new Promise<never>((_, reject) => ending.onEnd(() => reject(ending.reason))),
+        ]),
+      ),
+  });
+  return { scene, answerAll: () => answerAll() };
+}
+
+describe('requests in flight', () => {
+  test('are answered before the API leaves', async () => {
+    const { scene, answerAll } = await openWaiting();
+    const answer = post(`${scene.url}${address}`, { input: 'hello' });
+    await waitUntil('the item is sent', () => scene.submissions.length === 1);
+    const closing = scene.close(30_000);
+    answerAll();
+    expect((await answer).status).toBe(200);
+    await closing;
+  });
+
+  test('get 503 and no reset when the time is up, during their upload, too', async () => {
+    const { scene } = await openWaiting();
+    const answer = post(`${scene.url}${address}`, { input: 'hello' });
+    await waitUntil('the item is sent', () => scene.submissions.length === 1);
+    const uploading = await scene.connect();
+    uploading.post(address, { ...json, 'Content-Length': 1000 });
+    uploading.write('{"input":"');
+    await waitUntil('the body is being read', () => scene.bodies.taken > 0);
+    const started = performance.now();
+    const closing = scene.close(100);
+    const { status, body, headers } = await answer;
+    expect([status, body.code, headers.get('retry-after')]).toEqual([503, 'shutting_down', '1']);
+    expect((await uploading.response()).body.code).toBe('shutting_down');
+    await closing;
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+
+  test('are answered also where the client has asked before it sent its body', async () => {
+    const { scene, answerAll } = await openWaiting();
+    const client = await scene.connect();
+    client.post(address, { ...json, Expect: '100-continue', 'Content-Length': 13 });
+    expect((await client.response()).status).toBe(100);
+    client.write('{"input":"a"}');
+    await waitUntil('the item is sent', () => scene.submissions.length === 1);
+    const closing = scene.close(30_000);
+    answerAll();
+    expect((await client.response()).status).toBe(200);
+    await closing;
+  });
+
+  test('on a connection that stays open are refused, and it is closed', async () => {
+    const { scene, answerAll } = await openWaiting();
+    const client = await scene.connect();
+    client.post(address, { ...json, 'Content-Length': 13 });
+    client.write('{"input":"a"}');
+    await waitUntil('the item is sent', () => scene.submissions.length === 1);
+    client.post(address, { ...json, 'Content-Length': 13 });
+    client.write('{"input":"b"}');
+    const closing = scene.close(30_000);
+    answerAll();
+    expect((await client.response()).status).toBe(200);
+    await closing;
+    expect(scene.submissions).toHaveLength(1);
+  });
+});
+
+describe('an API', () => {
+  let redis: TestRedis;
+  beforeAll(async () => {
+    redis = await openRedis();
+  });
+  afterAll(() => redis?.close());
+
+  const log = pino({ level: 'silent' });
+  const start = async () => {
+    const environment = serviceEnvironment({ redisUrl: redis.url });
+    const running = await startApi(readConfiguration('api', environment), log);
+    onTestFinished(() => running.close());
+    return { ...running, url: `http://127.0.0.1:${running.report.port}` };
+  };
+  const msUntilClosed = async ({ close }: { close(): Promise<void> }) => {
+    const started = performance.now();
+    await close();
+    return performance.now() - started;
+  };
+
+  test('leaves at once when nothing is in flight, and nothing of it in Redis', async () => {
+    const running = await start();
+    expect((await ask(`${running.url}/v1/models`)).status).toBe(200);
+    expect(await msUntilClosed(running)).toBeLessThan(2000);
+    expect(await redis.client.keys('scoreline:replies:*')).toEqual([]);
+  });
+
+  test('leaves within two seconds while Redis is away', async () => {
+    const running = await start();
+    await redis.stop('SIGKILL');
+    onTestFinished(() => redis.start());
+    await waitUntil('it has seen that Redis is away', async () => {
+      const { status } = await ask(`${running.url}/v2/health/ready`);
+      return status === 503;
+    });
+    expect(await msUntilClosed(running)).toBeLessThan(2000);
+  });
+
+  test('leaves within two seconds when Redis has just gone', async () => {
+    const running = await start();
+    await redis.stop('SIGKILL');
+    onTestFinished(() => redis.start());
+    expect(await msUntilClosed(running)).toBeLessThan(2000);
+  });
+
+  test('leaves within two seconds while Redis is silent', async () => {
+    const running = await start();
+    const { process_id: pid } = Object.fromEntries(
+      (await redis.client.info('server')).split('\r\n').map((line) => line.split(':')),
+    );
+    process.kill(Number(pid), 'SIGSTOP');
+    onTestFinished(() => {
+      process.kill(Number(pid), 'SIGCONT');
+    });
+    expect(await msUntilClosed(running)).toBeLessThan(2000);
+  });
+
+  test('as a process ends by itself while Redis is away', async () => {
+    const log: LogLine[] = [];
+    const child = startProcess('api', serviceEnvironment({ redisUrl: redis.url }), log);
+    onTestFinished(() => child.close());
+    await child.ready;
+    await redis.stop('SIGKILL');
+    onTestFinished(() => redis.start());
+    await waitUntil('it has seen that Redis is away', () => log.length > 0);
+    const started = performance.now();
+    await child.close();
+    expect(performance.now() - started).toBeLessThan(2000);
+    expect(await child.exited).toBe(0);
+  });
+});

@@ -1,0 +1,368 @@
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { makeAdmission } from '../../api/admission/admission.js';
+import { makeByteBudget } from '../../api/admission/byte-budget.js';
+import { type Call, clientClosed, makeCalls } from '../../api/call.js';
+import { nowMs } from '../../shared/clock.js';
+import { ScorelineError } from '../../shared/errors.js';
+import { everythingDone, passMs, stopClock } from './clock.js';
+import { errorOf, makeSampleModel } from './sample-model.js';
+
+const a = makeSampleModel({ name: 'a', deadlineMs: 1000 });
+const b = makeSampleModel({ name: 'b', deadlineMs: 300 });
+
+/** Calls with an admission and a budget that the test reads. */
+function makeObserved(options: { permitsMax?: number; bytesMax?: number } = {}) {
+  const { permitsMax = 4, bytesMax = 1000 } = options;
+  const admission = makeAdmission({
+    permitsMax,
+    itemsMax: 1000,
+    unansweredIn: () => undefined,
+    countModels: () => 1,
+    peers: { inFlight: () => 0, msFor: () => undefined },
+    now: () => performance.now(),
+  });
+  const bodies = makeByteBudget(bytesMax);
+  const calls = makeCalls({
+    admission,
+    bodies,
+    whyLate: () => new ScorelineError('deadline_exceeded', 'Late.'),
+  });
+  const open = (changes: { models?: (typeof a)[]; key?: string; withinMs?: number } = {}) => {
+    const { models = [a], key, withinMs = 1000 } = changes;
+    return calls.open({ models, key, arrivedAt: nowMs(), deadlineAt: nowMs() + withinMs });
+  };
+  /** Whether nothing of any call is left: no permit, no byte, no timer. */
+  const expectNothingLeft = () => {
+    expect(admission.inFlight).toBe(0);
+    expect(bodies.taken).toBe(0);
+    expect(calls.size).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+  };
+  return { admission, bodies, calls, open, expectNothingLeft };
+}
+
+/** A stage that stops when the test says so. */
+function makeStage() {
+  let stop = (_error?: Error) => {};
+  const run = () =>
+    new Promise<string>((resolve, reject) => {
+      stop = (error) => (error ? reject(error) : resolve('done'));
+    });
+  return { run, stop: (error?: Error) => stop(error) };
+}
+
+const reasonOf = (call: Call) => call.ending.reason?.code;
+
+beforeEach(stopClock);
+
+describe('a call', () => {
+  test('has a permit until it ends, once', () => {
+    const { admission, open, expectNothingLeft } = makeObserved();
+    const call = open();
+    expect(admission.inFlight).toBe(1);
+    call.end(true);
+    call.end(false);
+    call.abort(clientClosed());
+    expect(admission.traffic(a.queue)).toMatchObject({ inFlight: 0, answered: 1 });
+    expectNothingLeft();
+  });
+
+  test('has an id of its own', () => {
+    const { open } = makeObserved();
+    const [one, other] = [open(), open()];
+    expect(one.id).toMatch(/^[0-9a-f-]{36}$/);
+    expect(one.id).not.toBe(other.id);
+    for (const call of [one, other]) call.end(false);
+  });
+
+  test('is refused without a permit, and leaves nothing', () => {
+    const { open, calls } = makeObserved({ permitsMax: 1 });
+    const call = open();
+    expect(errorOf(() => open()).code).toBe('overloaded');
+    expect(calls.size).toBe(1);
+    call.end(true);
+    open().end(true);
+  });
+
+  test('with a key is opened without a permit, since its result may be there', () => {
+    const { open, admission, expectNothingLeft } = makeObserved({ permitsMax: 1 });
+    const first = open();
+    const repeat = open({ key: 'k' });
+    expect(admission.inFlight).toBe(1);
+    repeat.assign(a, 3);
+    repeat.end(false);
+    expect(admission.inFlight).toBe(1);
+    first.end(true);
+    expectNothingLeft();
+  });
+
+  test('has no model until it is known, which is a bug to ask for', () => {
+    const { open, admission } = makeObserved();
+    const call = open({ models: [a, b] });
+    expect(() => call.model).toThrow(/This is a bug/);
+    call.assign(b, 2);
+    expect(call.model).toBe(b);
+    expect(call.inputs).toBe(2);
+    expect(admission.traffic(b.queue).inFlight).toBe(2);
+    call.end(true);
+    expect(admission.inFlight).toBe(0);
+  });
+
+  test('that is refused more permits gives the one it has back when it ends', () => {
+    const { open, expectNothingLeft } = makeObserved({ permitsMax: 4 });
+    const call = open({ models: [a, b] });
+    expect(errorOf(() => call.assign(a, 5)).code).toBe('overloaded');
+    call.end(false);
+    expectNothingLeft();
+  });
+});
+
+describe('the signal', () => {
+  test('is aborted at the deadline, not before, with the reason of the day', async () => {
+    const { open, expectNothingLeft } = makeObserved();
+    const call = open({ withinMs: 100 });
+    await passMs(99);
+    expect(call.ending.reason).toBeUndefined();
+    await passMs(1);
+    expect(reasonOf(call)).toBe('deadline_exceeded');
+    expectNothingLeft();
+  });
+
+  test('is aborted at once by a deadline that has passed already', async () => {
+    const { open } = makeObserved();
+    const call = open({ withinMs: -5 });
+    await passMs(1);
+    expect(reasonOf(call)).toBe('deadline_exceeded');
+  });
+
+  test('keeps its first reason', () => {
+    const { open } = makeObserved();
+    const call = open();
+    call.abort(clientClosed());
+    call.abort(new ScorelineError('shutting_down', 'Over.'));
+    call.end(true);
+    expect(reasonOf(call)).toBe('client_closed');
+  });
+
+  test('is aborted when the call ends without an answer, and is left alone by one', () => {
+    const { open } = makeObserved();
+    const [answered, failed] = [open(), open()];
+    answered.end(true);
+    failed.end(false);
+    expect(answered.ending.reason).toBeUndefined();
+    expect(reasonOf(failed)).toBe('client_closed');
+  });
+});
+
+describe('the deadline', () => {
+  test('can be hastened, and not be put off', async () => {
+    const { open } = makeObserved();
+    const call = open({ withinMs: 500 });
+    const arrivedAt = nowMs();
+    call.hasten(arrivedAt + 900);
+    expect(call.deadlineAt).toBe(arrivedAt + 500);
+    call.hasten(arrivedAt + 200);
+    expect(call.deadlineAt).toBe(arrivedAt + 200);
+    expect(vi.getTimerCount()).toBe(1);
+    await passMs(199);
+    expect(call.ending.reason).toBeUndefined();
+    await passMs(1);
+    expect(reasonOf(call)).toBe('deadline_exceeded');
+  });
+
+  test('of an ended call cannot be hastened, and starts no timer', () => {
+    const { open, expectNothingLeft } = makeObserved();
+    const call = open();
+    call.end(true);
+    call.hasten(nowMs() + 1);
+    expectNothingLeft();
+  });
+
+  test('becomes that of the model when the model is known', () => {
+    const { open } = makeObserved();
+    const [narrowed, assigned, hurried] = [0, 1, 2].map(() => open({ models: [a, b] }));
+    const arrivedAt = nowMs();
+    narrowed?.narrow([b]);
+    assigned?.assign(b, 1);
+    hurried?.hasten(arrivedAt + 50);
+    hurried?.assign(b, 1);
+    expect(
+      [narrowed, assigned, hurried].map((call) => (call?.deadlineAt ?? 0) - arrivedAt),
+    ).toEqual([300, 300, 50]);
+    for (const call of [narrowed, assigned, hurried]) call?.end(false);
+  });
+
+  test('is left alone by narrowing to no model or to all of them', () => {
+    const { open, admission } = makeObserved();
+    const call = open({ models: [a, b] });
+    call.narrow([]);
+    call.narrow([a, b]);
+    expect(call.models).toEqual([a, b]);
+    expect(admission.traffic(a.queue).inFlight).toBe(0);
+    call.end(false);
+  });
+});
+
+describe('a stage', () => {
+  test('keeps the permit and the bytes of an ended call until it has stopped', async () => {
+    const { open, admission, bodies, calls, expectNothingLeft } = makeObserved();
+    const call = open();
+    call.addBodyBytes(10);
+    const stages = [makeStage(), makeStage()];
+    const running = stages.map((stage) => call.run(stage.run));
+    call.abort(clientClosed());
+    expect(calls.size).toBe(0);
+    stages[0]?.stop();
+    await expect(running[0]).resolves.toBe('done');
+    expect([admission.inFlight, bodies.taken]).toEqual([1, 10]);
+    stages[1]?.stop(new Error('broken'));
+    await expect(running[1]).rejects.toThrow('broken');
+    expectNothingLeft();
+  });
+
+  test('that stops before the call ends gives nothing back', async () => {
+    const { open, admission } = makeObserved();
+    const call = open();
+    await call.run(async () => {});
+    expect(admission.inFlight).toBe(1);
+    call.end(true);
+    expect(admission.traffic(a.queue).answered).toBe(1);
+  });
+
+  test('that throws at once is a stage that has stopped', async () => {
+    const { open, expectNothingLeft } = makeObserved();
+    const call = open();
+    const broken = call.run(() => {
+      throw new Error('broken');
+    });
+    await expect(broken).rejects.toThrow('broken');
+    call.end(false);
+    expectNothingLeft();
+  });
+});
+
+describe('waiting for a promise or the end of the call', () => {
+  test('gives what comes first, and leaves no listener', async () => {
+    const { open } = makeObserved();
+    const call = open();
+    await expect(call.ending.orEnd(Promise.resolve(5))).resolves.toBe(5);
+    await expect(call.ending.orEnd(Promise.reject(new Error('no')))).rejects.toThrow('no');
+    const stage = makeStage();
+    const waiting = call.ending.orEnd(stage.run());
+    expect(call.ending.listeners).toBe(1);
+    call.abort(clientClosed());
+    await expect(waiting).rejects.toMatchObject({ code: 'client_closed' });
+    expect(call.ending.listeners).toBe(0);
+  });
+
+  test.each(['before', 'after'])(
+    'disturbs nobody when the promise fails, and the call has ended %s',
+    async (when) => {
+      const unhandled: unknown[] = [];
+      const onUnhandled = (error: unknown) => unhandled.push(error);
+      const others = process.listeners('unhandledRejection');
+      process.removeAllListeners('unhandledRejection').on('unhandledRejection', onUnhandled);
+      onTestFinished(() => {
+        process.removeAllListeners('unhandledRejection');
+        for (const listener of others) process.on('unhandledRejection', listener);
+      });
+      const { open } = makeObserved();
+      const call = open();
+      const stage = makeStage();
+      if (when === 'before') call.abort(clientClosed());
+      const waiting = call.ending.orEnd(stage.run());
+      if (when === 'after') call.abort(clientClosed());
+      await expect(waiting).rejects.toMatchObject({ code: 'client_closed' });
+      stage.stop(new Error('nobody hears this'));
+      await everythingDone();
+      await everythingDone();
+      expect(unhandled).toEqual([]);
+    },
+  );
+});
+
+describe('the bytes of bodies', () => {
+  test('are given back when the body is dropped, once', () => {
+    const { open, bodies, expectNothingLeft } = makeObserved();
+    const [one, other] = [open(), open()];
+    one.addBodyBytes(300);
+    one.addBodyBytes(200);
+    other.addBodyBytes(400);
+    expect(errorOf(() => other.addBodyBytes(101)).code).toBe('overloaded');
+    expect(bodies.taken).toBe(900);
+    one.dropBody();
+    one.dropBody();
+    expect(bodies.taken).toBe(400);
+    one.end(true);
+    other.end(false);
+    expectNothingLeft();
+  });
+});
+
+describe('a flight', () => {
+  test('takes the permit and the body over, and goes on when the client hangs up', () => {
+    const { calls, open, admission, bodies, expectNothingLeft } = makeObserved();
+    const call = open({ models: [a, b], key: 'k' });
+    call.addBodyBytes(70);
+    call.assign(a, 3);
+    const flight = calls.openFlight(call);
+    expect([flight.model, flight.key, flight.inputs]).toEqual([a, 'k', 3]);
+    expect([flight.arrivedAt, flight.deadlineAt]).toEqual([call.arrivedAt, call.deadlineAt]);
+    expect(admission.inFlight).toBe(3);
+    call.abort(clientClosed());
+    expect(flight.ending.reason).toBeUndefined();
+    expect([admission.inFlight, bodies.taken]).toEqual([3, 70]);
+    flight.dropBody();
+    expect(bodies.taken).toBe(0);
+    flight.end(true);
+    expect(admission.traffic(a.queue)).toMatchObject({ inFlight: 0, answered: 3 });
+    expectNothingLeft();
+  });
+
+  test('ends at its deadline', async () => {
+    const { calls, open, expectNothingLeft } = makeObserved();
+    const call = open({ key: 'k', withinMs: 100 });
+    const flight = calls.openFlight(call);
+    call.abort(clientClosed());
+    await passMs(100);
+    expect(reasonOf(flight)).toBe('deadline_exceeded');
+    expectNothingLeft();
+  });
+
+  test('of a call without a permit takes one, where there is room again', () => {
+    const { calls, open, admission, expectNothingLeft } = makeObserved({ permitsMax: 2 });
+    const others = [open(), open()];
+    const call = open({ key: 'k' });
+    expect(errorOf(() => calls.openFlight(call)).code).toBe('overloaded');
+    for (const other of others) other.end(true);
+    const flight = calls.openFlight(call);
+    expect(admission.inFlight).toBe(1);
+    flight.end(false);
+    call.end(false);
+    expectNothingLeft();
+  });
+});
+
+describe('a shutdown', () => {
+  test('refuses new calls, and leaves those that are open', () => {
+    const { calls, open } = makeObserved();
+    const call = open();
+    calls.shutDown();
+    expect(calls.isShuttingDown).toBe(true);
+    for (const key of [undefined, 'k']) {
+      const error = errorOf(() => open(key === undefined ? {} : { key }));
+      expect(error).toMatchObject({ code: 'shutting_down', retryAfterSeconds: 1 });
+    }
+    expect(call.ending.reason).toBeUndefined();
+    call.end(true);
+  });
+
+  test('whose time is up ends all calls and flights', () => {
+    const { calls, open, expectNothingLeft } = makeObserved();
+    const call = open();
+    const flight = calls.openFlight(open({ key: 'k' }));
+    calls.abortAll();
+    expect([reasonOf(call), reasonOf(flight)]).toEqual(['shutting_down', 'shutting_down']);
+    expectNothingLeft();
+  });
+});

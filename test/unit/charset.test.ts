@@ -1,0 +1,66 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decodeText } from '../../api/kinds/charset.js';
+import { errorOf } from './sample-model.js';
+
+/** UTF-16 with the bytes of each unit swapped. */
+const utf16be = (text: string) => Buffer.from(text, 'utf16le').swap16();
+
+describe('a text', () => {
+  test('in UTF-8 is the same again, whatever it is', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+        fc.pre(!text.startsWith('\ufeff'));
+        expect(decodeText(Buffer.from(text))).toBe(text);
+      }),
+    );
+  });
+
+  test.each([
+    ['utf-8', Buffer.from('Grüße 😀')],
+    ['UTF-8', Buffer.from('Grüße 😀')],
+    ['utf8', Buffer.from('Grüße 😀')],
+    ['utf-16le', Buffer.from('Grüße 😀', 'utf16le')],
+    ['UTF-16LE', Buffer.from('\ufeffGrüße 😀', 'utf16le')],
+    ['utf-16be', utf16be('Grüße 😀')],
+  ])('is decoded from %s', (charset, bytes) => {
+    expect(decodeText(bytes, charset)).toBe('Grüße 😀');
+  });
+
+  test.each([
+    ['iso-8859-1', Buffer.from('Grüße', 'latin1'), 'Grüße'],
+    ['windows-1252', Buffer.from([0x80]), '€'],
+    ['us-ascii', Buffer.from('plain'), 'plain'],
+    ['shift_jis', Buffer.from([0x96, 0xe2]), '問'],
+  ])('is decoded from %s, too', (charset, bytes, expected) => {
+    expect(decodeText(bytes, charset)).toBe(expected);
+  });
+
+  test('loses its byte order mark, and only that', () => {
+    expect(decodeText(Buffer.from('\ufeffa\ufeff'))).toBe('a\ufeff');
+    expect(decodeText(Buffer.from('\ufeff'))).toBe('');
+    expect(decodeText(Buffer.alloc(0))).toBe('');
+  });
+
+  test.each([
+    ['utf-8', Buffer.from('Grüße', 'latin1')],
+    ['utf-8', Buffer.from([0xed, 0xa0, 0x80])],
+    ['utf-8', Buffer.from([0xc0, 0x80])],
+    ['utf-16le', Buffer.from([0x41, 0x00, 0x42])],
+    ['utf-16le', Buffer.from([0x00, 0xd8, 0x41, 0x00])],
+    ['us-ascii', Buffer.from([0xff])],
+  ])('whose bytes are not in %s is refused: %s', (charset, bytes) => {
+    const error = errorOf(() => decodeText(bytes, charset));
+    expect(error.code).toBe('input_invalid');
+    expect(error.message).toContain(charset);
+  });
+
+  test.each(['ebcdic', 'utf-7', '', 'x'.repeat(10_000), '\u0000'])(
+    'in an encoding that nobody here knows is refused: %j',
+    (charset) => {
+      const error = errorOf(() => decodeText(Buffer.from('a'), charset));
+      expect(error.code).toBe('unsupported_media_type');
+      expect(error.message.length).toBeLessThan(250);
+    },
+  );
+});

@@ -1,0 +1,114 @@
+import { describe, expect, test } from 'vitest';
+import { makeRegistry, type RegistryChange } from '../../shared/registry.js';
+import { errorOf, makeSampleModel } from './sample-model.js';
+
+const a1 = makeSampleModel({ name: 'a', version: '1' });
+const a2 = makeSampleModel({ name: 'a', version: '2' });
+const b = makeSampleModel({ name: 'b' });
+/** The same name and version with another file. */
+const otherA1 = makeSampleModel({
+  name: 'a',
+  version: '1',
+  source: { file: 'model.onnx', bytes: 4, sha256: 'b'.repeat(64) },
+});
+
+/** A registry, and what a listener hears of it. */
+function makeObserved(...models: (typeof a1)[]) {
+  const registry = makeRegistry(models);
+  const heard: RegistryChange[] = [];
+  const unsubscribe = registry.subscribe((change) => heard.push(change));
+  return { registry, heard, unsubscribe };
+}
+
+describe('a listener', () => {
+  test('hears the models that are there, and then what changes', () => {
+    const { registry, heard } = makeObserved(a1, b);
+    expect(heard).toEqual([{ added: [a1, b], removed: [] }]);
+    registry.replace([a2, b]);
+    expect(heard[1]).toEqual({ added: [a2], removed: [a1] });
+    registry.replace([]);
+    expect(heard[2]).toEqual({ added: [], removed: [a2, b] });
+  });
+
+  test('hears that a model whose file changed is another model', () => {
+    const { registry, heard } = makeObserved(a1);
+    registry.replace([otherA1]);
+    expect(heard[1]).toEqual({ added: [otherA1], removed: [a1] });
+  });
+
+  test('hears nothing when the same models come again, but they are the ones served', () => {
+    const { registry, heard } = makeObserved(a1, b);
+    const again = makeSampleModel({ name: 'a', version: '1', deadlineMs: 5 });
+    registry.replace([b, again]);
+    expect(heard).toHaveLength(1);
+    expect(registry.find('a')).toBe(again);
+  });
+
+  test('sees the new models when it asks the registry', () => {
+    const registry = makeRegistry([a1]);
+    const seen: number[] = [];
+    registry.subscribe(() => seen.push(registry.models.length));
+    registry.replace([a1, b]);
+    expect(seen).toEqual([1, 2]);
+  });
+
+  test('hears nothing after the end of its subscription, which others may outlast', () => {
+    const { registry, heard, unsubscribe } = makeObserved(a1);
+    const others: RegistryChange[] = [];
+    registry.subscribe((change) => others.push(change));
+    unsubscribe();
+    unsubscribe();
+    registry.replace([b]);
+    expect([heard.length, others.length]).toEqual([1, 2]);
+  });
+
+  test('may end its subscription when it is called', () => {
+    const registry = makeRegistry([a1]);
+    let calls = 0;
+    const unsubscribe = registry.subscribe(({ removed }) => {
+      calls++;
+      if (removed.length > 0) unsubscribe();
+    });
+    registry.replace([b]);
+    registry.replace([a1]);
+    expect(calls).toBe(2);
+  });
+});
+
+describe('finding', () => {
+  const { registry } = makeObserved(a1, a2, b);
+
+  test('is by name, in the version named or else the first', () => {
+    expect(registry.find('a')).toBe(a1);
+    expect(registry.find('a', '2')).toBe(a2);
+    expect(registry.find('b', '1')).toBe(b);
+  });
+
+  test('fails for an unknown name with the names there are, each once', () => {
+    const error = errorOf(() => registry.find('c'));
+    expect(error.code).toBe('model_not_found');
+    expect(error.message).toBe('There is no model "c". The models here: a, b.');
+  });
+
+  test('fails for an unknown version with the versions there are', () => {
+    const error = errorOf(() => registry.find('a', '3'));
+    expect(error.code).toBe('model_not_found');
+    expect(error.message).toBe('There is no version "3" of a. The versions here: 1, 2.');
+  });
+
+  test('says only the beginning of a name that is too long for one', () => {
+    for (const find of [
+      () => registry.find('x'.repeat(1e6)),
+      () => registry.find('a', '9'.repeat(1e6)),
+    ]) {
+      expect(errorOf(find).message.length).toBeLessThan(250);
+    }
+  });
+});
+
+test('two models of one name and version are a bug, which is said', () => {
+  expect(() => makeRegistry([a1, otherA1])).toThrow(/a@1 is there twice. This is a bug/);
+  const registry = makeRegistry([a1]);
+  expect(() => registry.replace([a1, otherA1])).toThrow(/This is a bug/);
+  expect(registry.models).toEqual([a1]);
+});

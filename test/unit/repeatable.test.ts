@@ -1,0 +1,250 @@
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { makeAdmission } from '../../api/admission/admission.js';
+import { makeByteBudget } from '../../api/admission/byte-budget.js';
+import { type Call, clientClosed, makeCalls } from '../../api/call.js';
+import type { ScoredReply } from '../../api/queue/waiters.js';
+import { identify } from '../../api/repeat/identity.js';
+import { makeRepeatable, type Work } from '../../api/repeat/repeatable.js';
+import type { Results } from '../../api/repeat/results.js';
+import { nowMs } from '../../shared/clock.js';
+import { ScorelineError } from '../../shared/errors.js';
+import type { Reply } from '../../shared/wire.js';
+import { everythingDone, passMs, stopClock } from './clock.js';
+import { makeSampleModel } from './sample-model.js';
+
+const model = makeSampleModel();
+const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
+const replyTo = (id: string): ScoredReply => ({ id, outputs: [], timing });
+const identity = identify('key', {
+  queue: model.queue,
+  top: 3,
+  inputs: [{ value: 'a' }, { value: 'b' }],
+});
+const [a, b] = identity.ids as [string, string];
+
+/** A promise that the test settles. */
+function makeWait() {
+  let resolve = (_reply: ScoredReply) => {};
+  let reject = (_error: Error) => {};
+  const promise = new Promise<ScoredReply>((...settle) => {
+    [resolve, reject] = settle;
+  });
+  return { promise, resolve, reject };
+}
+
+interface Sent {
+  readonly flight: Call;
+  readonly ids: readonly string[];
+  resolve(id: string): void;
+  reject(id: string, error: Error): void;
+}
+
+/** Repeatable work before results in memory, whose items the test answers. */
+function makeObserved({ permitsMax = 10 } = {}) {
+  const admission = makeAdmission({
+    permitsMax,
+    itemsMax: 1000,
+    unansweredIn: () => undefined,
+    countModels: () => 1,
+    peers: { inFlight: () => 0, msFor: () => undefined },
+    now: () => performance.now(),
+  });
+  const bodies = makeByteBudget(1000);
+  const whyLate = () => new ScorelineError('deadline_exceeded', 'Late.');
+  const calls = makeCalls({ admission, bodies, whyLate });
+  const kept = new Map<string, Reply>();
+  const released: string[] = [];
+  let isNew = true;
+  const know = async () => ({ replies: identity.ids.map((id) => kept.get(id)), isNew });
+  const results: Results = {
+    keepMs: 5000,
+    claim: async () => {
+      const known = await know();
+      isNew = false;
+      return known;
+    },
+    look: know,
+    release: ({ scope }) => released.push(scope),
+  };
+  const repeatable = makeRepeatable({ calls, results });
+  const sent: Sent[] = [];
+  const work: Work = {
+    prepare: async (flight) => {
+      flight.dropBody();
+      return identity.ids.map(() => []);
+    },
+    submit: (flight, items) => {
+      const waits = new Map(items.map(({ id }) => [id, makeWait()]));
+      sent.push({
+        flight,
+        ids: items.map(({ id }) => id),
+        resolve: (id) => waits.get(id)?.resolve(replyTo(id)),
+        reject: (id, error) => waits.get(id)?.reject(error),
+      });
+      flight.ending.onEnd(() => {
+        for (const wait of waits.values()) wait.reject(flight.ending.reason as ScorelineError);
+      });
+      return [...waits.values()].map(({ promise }) => promise);
+    },
+  };
+  /** What the scoring does: takes the call's way, and ends the call. */
+  const ask = (withinMs = 1000, changes: Partial<Work> = {}) => {
+    const deadlineAt = nowMs() + withinMs;
+    const call = calls.open({ models: [model], key: 'key', arrivedAt: nowMs(), deadlineAt });
+    call.addBodyBytes(10);
+    const outcome = repeatable
+      .score(call, identity, { ...work, ...changes })
+      .then(
+        ({ replies, isReplayed }) => ({ ids: replies.map(({ id }) => id), isReplayed }),
+        (error: ScorelineError) => error.code,
+      )
+      .finally(() => call.end(false));
+    return { call, outcome };
+  };
+  const expectNothingLeft = async () => {
+    await everythingDone();
+    expect([admission.inFlight, bodies.taken, calls.size]).toEqual([0, 0, 0]);
+    expect(vi.getTimerCount()).toBe(0);
+  };
+  return { admission, calls, kept, released, sent, ask, expectNothingLeft };
+}
+
+beforeEach(stopClock);
+
+describe('the first request with a key', () => {
+  test('has its items scored under the ids of its identity', async () => {
+    const { ask, sent, admission, expectNothingLeft } = makeObserved();
+    const { outcome } = ask();
+    await everythingDone();
+    expect(sent.map(({ ids }) => ids)).toEqual([[a, b]]);
+    expect(admission.inFlight).toBe(1);
+    sent[0]?.resolve(b);
+    sent[0]?.resolve(a);
+    expect(await outcome).toEqual({ ids: [a, b], isReplayed: false });
+    expect(admission.traffic(model.queue).answered).toBe(1);
+    await expectNothingLeft();
+  });
+
+  test('goes on when its client hangs up, and the repeat joins it', async () => {
+    const { ask, sent, admission, expectNothingLeft } = makeObserved();
+    const first = ask();
+    await everythingDone();
+    first.call.abort(clientClosed());
+    expect(await first.outcome).toBe('client_closed');
+    expect(admission.inFlight).toBe(1);
+    const repeat = ask();
+    await everythingDone();
+    expect(sent).toHaveLength(1);
+    for (const id of identity.ids) sent[0]?.resolve(id);
+    expect(await repeat.outcome).toEqual({ ids: [a, b], isReplayed: false });
+    await expectNothingLeft();
+  });
+
+  test('that is refused for its inputs leaves its key free', async () => {
+    const { ask, released, sent, expectNothingLeft } = makeObserved();
+    const prepare = () => Promise.reject(new ScorelineError('image_unreadable', 'Bad.'));
+    expect(await ask(1000, { prepare }).outcome).toBe('image_unreadable');
+    expect(released).toEqual([identity.scope]);
+    expect(sent).toEqual([]);
+    await expectNothingLeft();
+  });
+
+  test('fails as its first failed item does, once all of them have ended', async () => {
+    const { ask, sent, expectNothingLeft } = makeObserved();
+    const { outcome } = ask();
+    await everythingDone();
+    sent[0]?.reject(a, new ScorelineError('model_failed', 'No.'));
+    const repeat = ask();
+    await everythingDone();
+    expect(sent).toHaveLength(1);
+    sent[0]?.resolve(b);
+    expect(await outcome).toBe('model_failed');
+    expect(await repeat.outcome).toBe('model_failed');
+    await expectNothingLeft();
+  });
+
+  test('ends with all who wait when the time of a shutdown is up', async () => {
+    const { ask, calls, expectNothingLeft } = makeObserved();
+    const [first, repeat] = [ask(), ask()];
+    await everythingDone();
+    calls.abortAll();
+    expect(await first.outcome).toBe('shutting_down');
+    expect(await repeat.outcome).toBe('shutting_down');
+    await expectNothingLeft();
+  });
+});
+
+describe('a repeat', () => {
+  test('is answered with what is kept, and nothing is scored', async () => {
+    const { ask, kept, sent, expectNothingLeft } = makeObserved();
+    for (const id of identity.ids) kept.set(id, replyTo(id));
+    expect(await ask().outcome).toEqual({ ids: [a, b], isReplayed: true });
+    expect(sent).toEqual([]);
+    await expectNothingLeft();
+  });
+
+  test('has only those items scored that are missing', async () => {
+    const { ask, kept, sent, expectNothingLeft } = makeObserved();
+    kept.set(a, replyTo(a));
+    const { outcome } = ask();
+    await everythingDone();
+    expect(sent[0]?.ids).toEqual([b]);
+    sent[0]?.resolve(b);
+    expect(await outcome).toEqual({ ids: [a, b], isReplayed: false });
+    await expectNothingLeft();
+  });
+
+  test('is answered with a failure that is kept', async () => {
+    const { ask, kept, expectNothingLeft } = makeObserved();
+    kept.set(a, { id: a, error: { code: 'model_crashed', detail: 'It crashed.' } });
+    kept.set(b, replyTo(b));
+    expect(await ask().outcome).toBe('model_crashed');
+    await expectNothingLeft();
+  });
+
+  test('takes no permit while it waits for the first one', async () => {
+    const { ask, admission, sent, expectNothingLeft } = makeObserved({ permitsMax: 2 });
+    const asked = [ask(), ask(), ask(), ask()];
+    await everythingDone();
+    expect(admission.inFlight).toBe(1);
+    for (const id of identity.ids) sent[0]?.resolve(id);
+    for (const { outcome } of asked) expect(await outcome).toMatchObject({ ids: [a, b] });
+    await expectNothingLeft();
+  });
+
+  test('with more time starts anew when the first one is late, under the same ids', async () => {
+    const { ask, sent, expectNothingLeft } = makeObserved();
+    const first = ask(100);
+    const patient = ask(1000);
+    await passMs(100);
+    await everythingDone();
+    expect(await first.outcome).toBe('deadline_exceeded');
+    expect(sent.map(({ ids }) => ids)).toEqual([
+      [a, b],
+      [a, b],
+    ]);
+    for (const id of identity.ids) sent[1]?.resolve(id);
+    expect(await patient.outcome).toEqual({ ids: [a, b], isReplayed: false });
+    await expectNothingLeft();
+  });
+});
+
+describe('without room', () => {
+  test('a result that is kept is answered nevertheless', async () => {
+    const { ask, calls, kept } = makeObserved({ permitsMax: 1 });
+    const other = calls.open({ models: [model], arrivedAt: 0, deadlineAt: nowMs() + 1000 });
+    for (const id of identity.ids) kept.set(id, replyTo(id));
+    expect(await ask().outcome).toEqual({ ids: [a, b], isReplayed: true });
+    other.end(true);
+  });
+
+  test('a request whose result is missing is refused', async () => {
+    const { ask, calls, kept, sent, expectNothingLeft } = makeObserved({ permitsMax: 1 });
+    const other = calls.open({ models: [model], arrivedAt: 0, deadlineAt: nowMs() + 1000 });
+    kept.set(a, replyTo(a));
+    expect(await ask().outcome).toBe('overloaded');
+    expect(sent).toEqual([]);
+    other.end(true);
+    await expectNothingLeft();
+  });
+});
