@@ -313,11 +313,12 @@ describe('a worker that gets SIGTERM while Redis is away', () => {
   });
 
   test('has told its consumers first: what it holds is done, and nothing new begins', async () => {
-    await withStage({}, async ({ counter, redis, start }) => {
+    await withStage({}, async ({ counter, redis, start, untilLogged }) => {
       const worker = await start();
       const held = await counter.send([ask(countFor(500, 5))]);
       await counter.untilActive(1);
       worker.kill('SIGTERM');
+      await untilLogged('shutting down');
       const later = await counter.send([ask('6')]);
       expect(classOf((await counter.answers(held))[0])).toBe(5);
       expect(await worker.exited).toBe(0);
