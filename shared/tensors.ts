@@ -93,6 +93,11 @@ export function decodeStrings(data: Uint8Array): string[] {
  */
 export function checkTensor({ name, datatype, shape, data }: Tensor): void {
   const elements = countElements(shape);
+  if (!(Number.isSafeInteger(elements) && shape.every(isSize))) {
+    throw invalid(
+      `Expected the sizes of the tensor ${JSON.stringify(name)} to be whole numbers from 0; got [${shape}].`,
+    );
+  }
   const size = elementBytes[datatype];
   if (size !== undefined) {
     if (data.byteLength === elements * size) return;
@@ -105,6 +110,10 @@ export function checkTensor({ name, datatype, shape, data }: Tensor): void {
   throw invalid(
     `Expected ${elements} strings in the tensor ${JSON.stringify(name)}, ${datatype} of shape [${shape}]; got ${strings}.`,
   );
+}
+
+function isSize(size: number): boolean {
+  return Number.isSafeInteger(size) && size >= 0;
 }
 
 /** Where each of `rows` equal parts of a tensor's data begins, and where the last one ends. */

@@ -55,20 +55,21 @@ export interface BatchJob {
   readonly items: readonly Item[];
 }
 
-const shapeSchema = z.array(z.int().nonnegative());
+// `checkTensor` looks at the sizes and the bytes, for each item alone.
+const shapeSchema = z.array(z.number());
 
 const wireTensorSchema = z.object({
   name: z.string(),
   datatype: z.enum(datatypes),
   shape: shapeSchema,
-  data: z.base64().optional(),
+  data: z.string().optional(),
 });
 
 const wireItemSchema = z.object({
-  id: z.string().min(1),
+  id: z.string(),
   submittedAt: z.number(),
   deadlineAt: z.number(),
-  inputs: z.array(wireTensorSchema).min(1),
+  inputs: z.array(wireTensorSchema),
   top: z.int().positive().optional(),
   outputs: z.array(z.string()).optional(),
   keepMs: z.number().positive().optional(),

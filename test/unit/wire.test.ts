@@ -16,6 +16,7 @@ import {
   queueName,
   type Reply,
   unpackReplies,
+  type WireItem,
   type WireJob,
   wireVersion,
 } from '../../shared/wire.js';
@@ -166,10 +167,21 @@ describe('a job that cannot be read', () => {
   });
 
   test.each([
-    ['an unknown datatype', { datatype: 'FP8' }],
     ['a negative dimension', { shape: [-1] }],
     ['a broken dimension', { shape: [1.5] }],
     ['data that is not base64', { data: '*' }],
+  ])('whose tensor has %s fails in that item alone', (_what, changes) => {
+    const job = encoded();
+    Object.assign(job.items[1].inputs[0], changes);
+    const [whole, broken] = (decodeJob(job) as WireJob).items;
+    expect(joinItem(whole as WireItem, new Map())?.id).toBe('a');
+    expect(errorOf(() => joinItem(broken as WireItem, new Map())).code).toBe('wire_mismatch');
+  });
+
+  test.each([
+    ['an unknown datatype', { datatype: 'FP8' }],
+    ['a dimension that is no number', { shape: ['1'] }],
+    ['data that is no text', { data: 5 }],
   ])('for a tensor with %s still says who waits for what', (_what, changes) => {
     const job = encoded();
     Object.assign(job.items[1].inputs[0], changes);
