@@ -27,7 +27,8 @@ export function makeReadBytes(bytesMax: number): ReadBytes {
     const declared = Number(request.headers['content-length'] ?? 0);
     if (declared > bytesMax) throw tooLarge(bytesMax, `${declared}`);
     const body = decompress(request);
-    if (request.headers.expect !== undefined) response.writeContinue();
+    const asksFirst = request.headers.expect !== undefined && request.httpVersion !== '1.0';
+    if (asksFirst) response.writeContinue();
     return collect(body, { call, request, bytesMax, peek });
   };
 }

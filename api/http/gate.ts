@@ -6,6 +6,7 @@
 // Requests that the gate does not recognise go on to Express, which answers them without scoring.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
@@ -38,16 +39,32 @@ const address = /^\/v1\/models\/([^/]+)\/(?:versions\/([^/]+)\/)?score$/;
 
 export function makeGate(options: { registry: Registry; calls: Calls }): Gate {
   const { registry, calls } = options;
+  const connections = new WeakMap<Socket, Set<Call>>();
 
   /** The models that a request may be for; none where Express answers. */
   const modelsFor = (path: string, query: Given): readonly Model[] => {
     const isReference = path === '/score';
     if (isReference && query.model === undefined) return registry.models;
     const [, name, version] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);
-    if (name === undefined) return [];
-    return registry.models.filter(
+    const found = registry.models.find(
       (model) => model.name === name && (version ?? model.version) === model.version,
     );
+    return found ? [found] : [];
+  };
+
+  /**
+   * The calls of a connection. They end when it closes, for which Node tells only the response
+   * whose turn it is, and not those of requests that were sent after it.
+   */
+  const callsOn = (socket: Socket): Set<Call> => {
+    const known = connections.get(socket);
+    if (known) return known;
+    const open = new Set<Call>();
+    connections.set(socket, open);
+    socket.once('close', () => {
+      for (const call of open) call.abort(clientClosed());
+    });
+    return open;
   };
 
   const open = (
@@ -65,8 +82,10 @@ export function makeGate(options: { registry: Registry; calls: Calls }): Gate {
       key: readIdempotencyKey(request),
     });
     request.call = call;
+    const others = callsOn(request.socket);
+    others.add(call);
     response.once('close', () => {
-      if (!response.writableFinished) call.abort(clientClosed());
+      others.delete(call);
       call.end(false);
     });
     return call;

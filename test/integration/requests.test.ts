@@ -5,6 +5,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { decodeStrings, type Tensor } from '../../shared/tensors.js';
 import { ask, post, root, waitUntil } from '../harness.js';
+import { makeSampleModel } from '../unit/sample-model.js';
 import { imageModel, makeReply, openScene, type Scene, textModel } from './http-scene.js';
 
 const address = '/v1/models/text/score';
@@ -80,6 +81,67 @@ describe('an address', () => {
       expect(headers['content-type']).toContain('application/problem+json');
     },
   );
+});
+
+describe('a model of several versions', () => {
+  const second = makeSampleModel({ name: 'text', version: 2 });
+
+  test.each([
+    ['/v1/models/text/score', '1'],
+    ['/v1/models/text/versions/1/score', '1'],
+    ['/v1/models/text/versions/2/score', '2'],
+    ['/v1/models/text/versions/2/score/', '2'],
+    ['/score?model=text', '1'],
+    ['/score', '1'],
+  ])('is scored at %s in version %s', async (route, version) => {
+    const scene = await openScene({ models: [textModel, second] });
+    expect((await post(`${scene.url}${route}`, { input: 'hello' })).status).toBe(200);
+    expect(scene.submissions.map(({ model }) => model.version)).toEqual([version]);
+  });
+});
+
+describe('requests that are sent before the answer to the last one', () => {
+  test('are answered in their order', async () => {
+    const scene = await openScene();
+    const client = await scene.connect();
+    for (const input of ['a', 'b']) {
+      client.post(address, { 'Content-Type': 'application/json', 'Content-Length': 13 });
+      client.write(JSON.stringify({ input }));
+    }
+    const ids = [await client.response(), await client.response()].map(({ body }) => body.id);
+    expect(ids).toEqual(scene.submissions.map(({ items }) => items[0]?.id));
+  });
+
+  test('all end when the client hangs up', async () => {
+    const scene = await openScene({
+      submit: ({ items, signal }) =>
+        items.map(
+          () =>
+            new Promise((_, reject) =>
+              signal.addEventListener('abort', () => reject(signal.reason)),
+            ),
+        ),
+    });
+    const client = await scene.connect();
+    for (let times = 0; times < 2; times++) {
+      client.post(address, { 'Content-Type': 'application/json', 'Content-Length': 13 });
+      client.write('{"input":"a"}');
+    }
+    client.post(address, { 'Content-Type': 'application/json', 'Content-Length': 100 });
+    client.write('{"input":"');
+    await waitUntil('all of them are there', () => scene.calls.size === 3);
+    client.hangUp();
+    await waitUntil('they have ended', () => scene.calls.size === 0, 5000);
+  });
+});
+
+test('HTTP/1.0 knows no interim responses, and gets none', async () => {
+  const scene = await openScene();
+  const client = await scene.connect();
+  client.write(
+    `POST ${address} HTTP/1.0\r\nExpect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{"input":"a"}`,
+  );
+  expect((await client.response()).status).toBe(200);
 });
 
 describe('a body', () => {
