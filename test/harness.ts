@@ -12,6 +12,7 @@ import { Redis } from 'ioredis';
 import { waitUntil as holdsWithin } from '../chaos/wait.js';
 import { type Child, spawnChild } from '../cli/children.js';
 import { ensureRedisServer, findFreePort } from '../cli/redis.js';
+import { findModel, readModels } from '../shared/models.js';
 import { packageDirectory } from '../shared/version.js';
 
 export const root = packageDirectory();
@@ -148,6 +149,12 @@ export function startProcess(
 }
 
 /** Returns the environment of an API or a worker under test. */
+/** The BullMQ queue of a model of this repository. */
+export function queueOf(model: string): string {
+  const directory = path.join(root, 'models');
+  return findModel(readModels({ directory, filesNeeded: false }), model).queue;
+}
+
 export function serviceEnvironment(options: {
   redisUrl: string;
   models?: string;

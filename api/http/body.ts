@@ -45,6 +45,7 @@ export function makeBodyReaders(bytesMax: number): {
     if (!hasType(request, 'application/json')) throw unsupported(request, 'application/json');
     if (!hasBody(request)) throw inputMissing();
     const bytes = await readBytes(call, request, response, peek);
+    if (bytes.byteLength === 0) throw inputMissing();
     return { type: 'json', value: parseJson(bytes, charsetOf(request)) };
   };
 
@@ -96,10 +97,7 @@ async function parseForm(request: Request, body: Buffer): Promise<Extract<Body, 
     texts.set(name, [...(texts.get(name) ?? []), decodeText(bytes)]);
   }
   if (files.length > filesMax || fieldCount > fieldsMax) {
-    throw new ScorelineError(
-      'request_invalid',
-      `Expected a form of at most ${filesMax} files and ${fieldsMax} fields; got ${files.length} and ${fieldCount}.`,
-    );
+    throw tooManyParts(`${files.length} and ${fieldCount}`);
   }
   const fields = Object.fromEntries(
     [...texts].map(([name, [first = '', ...others]]) => [
@@ -132,6 +130,8 @@ function splitForm(request: Request, body: Buffer): Promise<Part[]> {
       parts.push(part);
     });
     parser.on('error', (error) => reject(formInvalid(error)));
+    // Beyond the limit the library may never finish.
+    parser.on('partsLimit', () => reject(tooManyParts('more')));
     parser.on('finish', () => Promise.all(parts).then(resolve, reject));
     parser.end(body);
   }).catch((error) => {
@@ -174,6 +174,13 @@ export function inputMissing(): ScorelineError {
   return new ScorelineError(
     'input_missing',
     'Expected a JSON object with the key "input", as in {"input": "…"}; there is none.',
+  );
+}
+
+function tooManyParts(came: string): ScorelineError {
+  return new ScorelineError(
+    'request_invalid',
+    `Expected a form of at most ${filesMax} files and ${fieldsMax} fields; got ${came}.`,
   );
 }
 

@@ -324,7 +324,7 @@ describe('a wrong address', () => {
     const path = '/v1/models/efficientnet-lite0/versions/99/score';
     const answer = await post(service.url + path, { input: catBase64 });
     expectProblem(answer, 404, 'model_not_found');
-    expect(answer.body.detail).toContain('The version here: 1');
+    expect(answer.body.detail).toContain('The versions here: 1');
   });
 
   it.each([

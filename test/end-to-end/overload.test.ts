@@ -5,6 +5,7 @@ import { makeKeys } from '../../shared/keys.js';
 import {
   openRedis,
   post,
+  queueOf,
   type Service,
   startService,
   type TestRedis,
@@ -36,7 +37,9 @@ beforeAll(async () => {
     signal: abort.signal,
   }).catch(() => {});
   await waitUntil('the permit is taken', async () => {
-    const jobs = await redis.client.keys(`${makeKeys('scoreline').prefix}:faq-matcher@1:*`);
+    const jobs = await redis.client.keys(
+      `${makeKeys('scoreline').prefix}:${queueOf('faq-matcher')}:*`,
+    );
     return jobs.some((key) => key.endsWith(':wait'));
   });
 });

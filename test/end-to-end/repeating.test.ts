@@ -15,6 +15,7 @@ import {
   ask,
   openRedis,
   post,
+  queueOf,
   root,
   serviceEnvironment,
   type TestRedis,
@@ -104,7 +105,7 @@ function openSite(models = 'faq-matcher'): Site {
       await ready;
       return { scored: () => scored, kill: () => kill(child) };
     },
-    jobsWaiting: (model = 'faq-matcher') => redis.client.llen(`${prefix}:${model}@1:wait`),
+    jobsWaiting: (model = 'faq-matcher') => redis.client.llen(`${prefix}:${queueOf(model)}:wait`),
     close: async () => {
       await Promise.all(processes.map(kill));
     },

@@ -114,13 +114,8 @@ describe('requests that are sent before the answer to the last one', () => {
 
   test('all end when the client hangs up', async () => {
     const scene = await openScene({
-      submit: ({ items, signal }) =>
-        items.map(
-          () =>
-            new Promise((_, reject) =>
-              signal.addEventListener('abort', () => reject(signal.reason)),
-            ),
-        ),
+      submit: ({ items, ending }) =>
+        items.map(() => new Promise((_, reject) => ending.onEnd(() => reject(ending.reason)))),
     });
     const client = await scene.connect();
     for (let times = 0; times < 2; times++) {
