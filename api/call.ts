@@ -124,6 +124,8 @@ export class Call {
   readonly id = randomUUID();
   readonly arrivedAt: number;
   readonly key: string | undefined;
+  /** The answer was kept from an earlier request with the same key. */
+  isReplayed = false;
   /** Whether anybody waits for the answer, and why not. */
   readonly ending = new Ending();
 

@@ -14,13 +14,6 @@ type MaybePromise<T> = T | Promise<T>;
 /** The tensors of each input. */
 type Prepared = readonly (readonly Tensor[])[];
 
-export interface Scored {
-  /** One for each input, in order. */
-  readonly replies: readonly ScoredReply[];
-  /** The replies were kept from an earlier request with the same key. */
-  readonly isReplayed: boolean;
-}
-
 export interface Scoring {
   /**
    * Scores the inputs of a call, and ends the call. The array is emptied as soon as the inputs are
@@ -29,7 +22,7 @@ export interface Scoring {
    * @throws ScorelineError what is wrong with an input, what a worker answered, or the reason of the
    * call's signal
    */
-  score(call: Call, inputs: RawInput[], top: number): Promise<Scored>;
+  score(call: Call, inputs: RawInput[], top: number): Promise<readonly ScoredReply[]>;
 }
 
 export function makeScoring(options: {
@@ -62,20 +55,24 @@ export function makeScoring(options: {
     return dispatcher.submit({ model, deadlineAt, ending, items, top, keepMs });
   };
 
-  const scoreAlone = async (call: Call, inputs: RawInput[], top: number): Promise<Scored> => {
+  const scoreAlone = async (
+    call: Call,
+    inputs: RawInput[],
+    top: number,
+  ): Promise<readonly ScoredReply[]> => {
     const making = prepare(call, inputs);
     const prepared = making instanceof Promise ? await making : making;
     const items = prepared.map((inputs, index) => ({ id: itemIdOf(call, index), inputs }));
     const replies = await Promise.all(submit(call, items, { top }));
     call.end(true);
-    return { replies, isReplayed: false };
+    return replies;
   };
 
   const scoreRepeatable = (
     call: Call,
     key: string,
     { inputs, top }: { inputs: RawInput[]; top: number },
-  ): Promise<Scored> => {
+  ): Promise<readonly ScoredReply[]> => {
     const identity = identify(key, { queue: call.model.queue, top, inputs });
     return repeatable.score(call, identity, {
       prepare: async (flight) => prepare(flight, inputs),

@@ -5,7 +5,7 @@
 //
 // Requests that the gate does not recognise go on to Express, which answers them without scoring.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
@@ -13,11 +13,9 @@ import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
 import { type Call, type Calls, clientClosed } from '../call.js';
 import { readIdempotencyKey } from './idempotency-key.js';
+import type { ScoreRequest } from './json.js';
 import { type Given, readDeadlineAt } from './parameters.js';
 import { sendProblem } from './problem.js';
-
-/** A request, with the call that was opened for it. */
-type ScoreRequest = IncomingMessage & { call?: Call };
 
 export interface Gate {
   /** Opens the request's call where it needs one. False when it has answered with a refusal. */

@@ -30,12 +30,12 @@ export interface Work {
 }
 
 export interface Repeatable {
-  /** One reply for each of the identity's ids, in order. */
-  score(call: Call, identity: Identity, work: Work): Promise<Outcome<ScoredReply>>;
+  /** One reply for each of the identity's ids, in order. Says to the call whether it is replayed. */
+  score(call: Call, identity: Identity, work: Work): Promise<readonly ScoredReply[]>;
 }
 
-interface Outcome<R = Reply> {
-  readonly replies: readonly R[];
+interface Outcome {
+  readonly replies: readonly Reply[];
   /** All of them were there before. */
   readonly isReplayed: boolean;
 }
@@ -107,7 +107,8 @@ export function makeRepeatable(options: {
       // Only a flight needs a permit, not those who wait for it.
       call.handOver()?.release(false);
       const { replies, isReplayed } = await joined;
-      return { replies: replies.map(scoredOrThrow), isReplayed };
+      call.isReplayed = isReplayed;
+      return replies.map(scoredOrThrow);
     },
   };
 }

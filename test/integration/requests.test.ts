@@ -212,7 +212,7 @@ describe('a body', () => {
   });
 
   test.each([
-    ['nothing', '', 'invalid_json'],
+    ['nothing', '', 'input_missing'],
     ['half of it', '{"input":"a', 'invalid_json'],
     ['null', 'null', 'input_missing'],
     ['a list', '[]', 'input_missing'],

@@ -131,7 +131,7 @@ export function makeClients(
       call.assign(model, inputs.length);
       request.counted = inputs.length;
       const raw = inputs.map(({ number }) => ({ value: number }) as unknown as RawInput);
-      return (await api.score(call, raw, 1)).replies;
+      return await api.score(call, raw, 1);
     } finally {
       call.end(false);
       checkLeftBehind(call);

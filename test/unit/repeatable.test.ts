@@ -95,7 +95,7 @@ function makeObserved({ permitsMax = 10 } = {}) {
     const outcome = repeatable
       .score(call, identity, { ...work, ...changes })
       .then(
-        ({ replies, isReplayed }) => ({ ids: replies.map(({ id }) => id), isReplayed }),
+        (replies) => ({ ids: replies.map(({ id }) => id), isReplayed: call.isReplayed }),
         (error: ScorelineError) => error.code,
       )
       .finally(() => call.end(false));

@@ -37,10 +37,8 @@ export function addModelRoutes(
     const top = readTop({ ...request.query, ...given }, model);
     const deadlineMs = readDeadlineMs(given);
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
-    const { replies, isReplayed } = await scoring.score(call, [input], top);
-    const [reply] = replies;
+    const [reply] = await scoring.score(call, [input], top);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
-    if (isReplayed) response.setHeader('Idempotency-Replayed', 'true');
     sendJson(response, {
       model: model.name,
       version: model.version,

@@ -48,8 +48,7 @@ export function addReferenceRoutes(
     call.assign(model, inputs.length);
     const names = inputs.map(({ name }) => name ?? '');
 
-    const { replies, isReplayed } = await scoring.score(call, inputs, output.referenceTop(model));
-    if (isReplayed) response.setHeader('Idempotency-Replayed', 'true');
+    const replies = await scoring.score(call, inputs, output.referenceTop(model));
     const results = replies.map(({ outputs }, index) => ({ name: names[index] ?? '', outputs }));
     const ms = (performance.now() - started).toFixed(2);
     const result = output.referenceResult(results, model.labels);
