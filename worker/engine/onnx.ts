@@ -60,8 +60,8 @@ class Runs {
   #nextId = 0;
   #ended: EngineEnded | undefined;
   #watchdog: NodeJS.Timeout | undefined;
-  /** Wakes the one who waits for all of them. */
-  #onEmpty = () => {};
+  /** Those who wait until all of them are done. */
+  readonly #onEmpty: (() => void)[] = [];
 
   constructor(thread: Worker, watch: Watch) {
     this.#thread = thread;
@@ -85,7 +85,7 @@ class Runs {
     this.#watchFirst();
     if (message.type === 'done') run?.resolve(message);
     else run?.reject(modelFailed(message.reason));
-    if (this.#underWay.size === 0) this.#onEmpty();
+    if (this.#underWay.size === 0) this.#wake();
   }
 
   /** The thread has ended. */
@@ -96,18 +96,20 @@ class Runs {
     this.#watch.onLost(reason);
     for (const run of this.#underWay.values()) run.reject(this.#ended);
     this.#underWay.clear();
-    this.#onEmpty();
+    this.#wake();
   }
 
   /** A thread that is ended inside a run aborts the process, so the runs are waited for. */
   async close(): Promise<void> {
     if (this.#underWay.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onEmpty = resolve;
-      });
+      await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
     }
     this.#ended ??= new EngineEnded('The engine was closed.');
     await this.#thread.terminate();
+  }
+
+  #wake(): void {
+    for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 
   #watchFirst(): void {

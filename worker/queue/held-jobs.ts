@@ -36,7 +36,8 @@ export class HeldJobs {
   readonly #held = new Map<string, HeldJob>();
   readonly #finished = new Set<string>();
   #isClosing = false;
-  #onEmpty = () => {};
+  /** Those who wait until nothing is held. */
+  readonly #onEmpty: (() => void)[] = [];
 
   constructor(options: {
     /** Room for further jobs ends with so many items. */
@@ -82,7 +83,7 @@ export class HeldJobs {
     } finally {
       this.#held.delete(id);
       this.#settleRoom();
-      if (this.#held.size === 0) this.#onEmpty();
+      if (this.#held.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
     }
   }
 
@@ -111,9 +112,7 @@ export class HeldJobs {
 
   async untilEmpty(): Promise<void> {
     if (this.#held.size === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#onEmpty = resolve;
-    });
+    await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
   }
 
   #settleRoom(): void {
