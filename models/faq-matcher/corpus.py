@@ -10,9 +10,10 @@ Text0 is "title. body as HTML". A duplicate belongs to the original that has the
 
 What the cleaning means at scoring time: the model gets a user's raw text, which nobody has
 cleaned. So cleaning only takes away what a user does not type (tags, entities, URLs) and
-shortens runs of white space, which the model does not see anyway. Lower-casing is not done here,
-although it is part of the method: it is the first step inside the model (terms.py), because raw
-text needs it too. The reference's method, which has no such step, lower-cases by itself.
+shortens runs of white space, which the model does not see anyway. Normalising (normalise.py) comes
+after it, since serving normalises, too. Lower-casing is not done here, although it is part of the
+method: it is the first step inside the model (terms.py), because raw text needs it too. The
+reference's method, which has no such step, lower-cases by itself.
 
 Rows are read as pandas reads them by default, which is how the reference reads: a field that
 begins with a double quote is a quoted field, any other quote is an ordinary character.
@@ -33,6 +34,8 @@ from pathlib import Path
 
 import numpy as np
 
+from normalise import normalise_text
+
 QUESTION_COLUMNS = ("Id", "AnswerId", "Text0", "CreationDate")
 ANSWER_COLUMNS = ("Id", "Text0")
 FIELD_CHARACTERS_MAX = 10_000_000
@@ -49,16 +52,16 @@ class CorpusError(Exception):
 class Original:
     id: int
     answer_id: int
-    text: str  # cleaned
+    text: str  # cleaned and normalised
     title: str  # for people: no tags, case kept
-    answer: str  # for people
+    answer: str  # for people; normalised before it is trained on
 
 
 @dataclass(frozen=True)
 class Duplicate:
     id: int
     original: int  # index into Corpus.originals; the class the model shall predict
-    text: str  # cleaned; exactly what goes into the model
+    text: str  # cleaned and normalised; exactly what goes into the model
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def read_corpus(orig_q, dup_q, ans, *, min_text, min_dupes, keep_code, cache):
     duplicates = [row for row in duplicates if row["id"] not in original_ids]
 
     for row in originals + duplicates:
-        row["clean"] = clean_text(row["text"], keep_code=keep_code)
+        row["clean"] = normalise_text(clean_text(row["text"], keep_code=keep_code))
     originals = [row for row in originals if len(row["clean"]) >= min_text and row["answer_id"] in answers]
     originals = _unique(originals, "answer_id")
     duplicates = [row for row in duplicates if len(row["clean"]) >= max(min_text, 1)]
@@ -343,4 +346,4 @@ def _read_labelled(path):
         reader = csv.DictReader(file)
         if reader.fieldnames != ["text", "category"]:
             raise CorpusError(f"{path}:1: expected the columns text, category, got {reader.fieldnames}")
-        return [(clean_text(row["text"], keep_code=True), row["category"]) for row in reader]
+        return [(normalise_text(clean_text(row["text"], keep_code=True)), row["category"]) for row in reader]

@@ -1,7 +1,13 @@
 """The trained pipeline as an ONNX graph that takes the text itself.
 
-    text           string [N]       raw, as a user typed it
+    text           string [N]       as a user typed it, normalised (normalise.py)
     probabilities  float32 [N, C]   class i is entry i of questions.json
+    known          float32 [N]      the summed weight of the text's known terms; 0: the probabilities say nothing
+
+`known` leaves out terms of lone characters: a comma, a dash or a digit is in the vocabulary, and in a
+text of another script it is no evidence. It is one more column of coefficients, 1 or 0, before the sum is
+divided by the text's length; a sum of its own would take 6 % of the time. It is the second output, since
+serving takes the first one of floats for the scores.
 
 Why not skl2onnx. It lower-cases by a locale that slim images lack, so its model does not load
 there; it warns that character runs may not convert; and it multiplies a dense [N, features] matrix
@@ -45,28 +51,35 @@ def make_model(pipeline):
     classifier = pipeline.named_steps["classifier"]
 
     coefficients, steps = quantize(classifier.coef_)
+    evidence = [terms.is_evidence(term) for term in words + characters]
     graph = _Graph()
     unknown = len(words) + len(characters)
     text = graph.add("StringNormalizer", ["text"], case_change_action="LOWER", is_case_sensitive=1, locale="C")
-    scores = _add_sparse_product(
+    sums, norm = _add_sparse_product(
         graph,
         [
             *_add_words(graph, text, words, unknown),
             _add_character_runs(graph, text, characters, len(words), unknown),
         ],
         inverse_document_frequency=weights.idf_.astype(np.float32),
-        coefficients=np.ascontiguousarray(coefficients.T).astype(np.int8),
+        coefficients=np.vstack([coefficients, evidence]).T.astype(np.int8, order="C"),
     )
+    scores, known = graph.split(sums, [len(coefficients), 1])
+    scores = graph.add("Div", [scores, norm])
     scores = graph.add("Mul", [scores, graph.constant(steps.astype(np.float32))])
     scores = graph.add("Add", [scores, graph.constant(classifier.intercept_.astype(np.float32))])
     graph.add("Softmax", [scores], output="probabilities", axis=-1)
+    graph.add("Squeeze", [known, graph.constant(np.array([1]))], output="known")
 
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "faq-matcher",
             [helper.make_tensor_value_info("text", TensorProto.STRING, ["N"])],
-            [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(classifier.classes_)])],
+            [
+                helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(classifier.classes_)]),
+                helper.make_tensor_value_info("known", TensorProto.FLOAT, ["N"]),
+            ],
             graph.initializers,
         ),
         opset_imports=[
@@ -101,6 +114,13 @@ class _Graph:
     def slice(self, data, start, end):
         """Columns of a [N, M] tensor."""
         return self.add("Slice", [data, *(self.constant(np.array([number])) for number in (start, end, 1))])
+
+    def split(self, data, sizes):
+        """A [N, M] tensor as tensors of these numbers of columns."""
+        outputs = [f"Split_{len(self.nodes)}_{number}" for number in range(len(sizes))]
+        name = f"Split_{len(self.nodes)}"
+        self.nodes.append(helper.make_node("Split", [data, self.constant(np.array(sizes))], outputs, name=name, axis=1))
+        return outputs
 
     def look_up(self, keys, numbers, default):
         """The numbers of keys, which are strings or whole numbers."""
@@ -183,8 +203,8 @@ def _add_character_runs(graph, text, runs, first, unknown):
 
 
 def _add_sparse_product(graph, found, *, inverse_document_frequency, coefficients):
-    """Terms [N, M], some of them unknown, to scores [N, C]: (1 + log count) * idf, scaled to length 1,
-    times the coefficients."""
+    """Terms [N, M], some of them unknown, to the sums [N, C] of their weights, (1 + log count) * idf, times
+    the coefficients, and the length [N, 1] of the weights."""
     first, second = graph.constant(np.array([0])), graph.constant(np.array([1]))
     zero, one = graph.constant(np.array(0)), graph.constant(np.array(1))
     unknown = graph.constant(np.array(len(coefficients)))
@@ -214,4 +234,4 @@ def _add_sparse_product(graph, found, *, inverse_document_frequency, coefficient
     squares = graph.add("ReduceSum", [graph.add("Mul", [shares, weight]), second], keepdims=1)
     norm = graph.add("Max", [graph.add("Sqrt", [squares]), graph.constant(np.float32(NORM_MIN))])
     gathered = graph.add("Cast", [graph.add("Gather", [graph.constant(coefficients), term])], to=TensorProto.FLOAT)
-    return graph.add("Div", [graph.add("MatMul", [shares, gathered]), norm])
+    return graph.add("MatMul", [shares, gathered]), norm

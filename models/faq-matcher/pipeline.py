@@ -14,7 +14,8 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.svm import LinearSVC
 
-from terms import character_terms, word_terms
+from normalise import normalise_text
+from terms import character_terms, choose_terms, word_terms
 
 
 @dataclass(frozen=True)
@@ -40,26 +41,32 @@ class SoftmaxSVC(LinearSVC):
         return softmax(self.decision_function(texts), axis=1)
 
 
-def make_pipeline(settings, *, seed):
+def make_pipeline(texts, settings, *, seed):
+    """A pipeline that is not fitted yet; `texts` are the training texts, from which its terms are chosen."""
     return Pipeline(
         [
             (
                 "counts",
                 FeatureUnion(
                     [
-                        ("words", _count(word_terms, settings.words_max, settings)),
-                        ("characters", _count(character_terms, settings.characters_max, settings)),
+                        ("words", _count(word_terms, texts, settings.words_max, settings)),
+                        ("characters", _count(character_terms, texts, settings.characters_max, settings)),
                     ]
                 ),
             ),
             ("weights", TfidfTransformer(sublinear_tf=True)),
-            ("classifier", SoftmaxSVC(C=settings.regularization, max_iter=5000, random_state=seed)),
+            # The tolerance leads to the optimum itself: no order of the solver's steps shows in the coefficients.
+            (
+                "classifier",
+                SoftmaxSVC(C=settings.regularization, dual=True, tol=1e-8, max_iter=5000, random_state=seed),
+            ),
         ]
     )
 
 
-def _count(terms_of, terms_max, settings):
-    return CountVectorizer(analyzer=terms_of, max_features=terms_max, max_df=settings.document_share_max)
+def _count(terms_of, texts, terms_max, settings):
+    chosen = choose_terms(map(terms_of, texts), terms_max, document_share_max=settings.document_share_max)
+    return CountVectorizer(analyzer=terms_of, vocabulary=chosen)
 
 
 def train_pipeline(corpus, split, settings, *, seed):
@@ -86,13 +93,13 @@ def train_pipeline(corpus, split, settings, *, seed):
 def _fit(corpus, duplicates, settings, seed):
     documents = [(original.text, index, 1.0) for index, original in enumerate(corpus.originals)]
     documents += [
-        (original.answer, index, settings.answer_weight)
+        (normalise_text(original.answer), index, settings.answer_weight)
         for index, original in enumerate(corpus.originals)
         if original.answer
     ]
     documents += [(duplicate.text, duplicate.original, 1.0) for duplicate in duplicates]
     texts, classes, weights = zip(*documents)
-    return make_pipeline(settings, seed=seed).fit(texts, classes, classifier__sample_weight=weights)
+    return make_pipeline(texts, settings, seed=seed).fit(texts, classes, classifier__sample_weight=weights)
 
 
 def _assign_folds(truth, folds, seed):

@@ -17,6 +17,8 @@ import numpy as np
 from scipy.sparse import hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from terms import choose_terms
+
 ROWS_PER_PREDICTION = 50_000
 
 
@@ -37,10 +39,10 @@ def reference_scores(corpus, split, settings, *, seed):
     train_texts = [_plain(duplicate.text) for duplicate in split.train]
     truth = np.array([duplicate.original for duplicate in split.train])
 
-    duplicate_vectorizer = _make_vectorizer(settings)
-    original_vectorizer = _make_vectorizer(settings)
-    train_features = duplicate_vectorizer.fit_transform(train_texts)
-    original_features = original_vectorizer.fit_transform(original_texts)
+    duplicate_vectorizer = _make_vectorizer(train_texts, settings)
+    original_vectorizer = _make_vectorizer(original_texts, settings)
+    train_features = duplicate_vectorizer.transform(train_texts)
+    original_features = original_vectorizer.transform(original_texts)
     test_features = duplicate_vectorizer.transform([_plain(duplicate.text) for duplicate in split.test])
 
     duplicates, originals, labels = _draw_pairs(truth, len(original_texts), settings.wrong_pairs, seed)
@@ -71,14 +73,19 @@ def _plain(text):
     return text.lower()
 
 
-def _make_vectorizer(settings):
-    return TfidfVectorizer(
-        tokenizer=re.compile(r"\S+").findall,
-        token_pattern=None,
-        lowercase=False,
-        ngram_range=(1, settings.words_per_term_max),
-        max_features=settings.terms_max,
-    )
+def _make_vectorizer(texts, settings):
+    def make(**options):
+        return TfidfVectorizer(
+            tokenizer=re.compile(r"\S+").findall,
+            token_pattern=None,
+            lowercase=False,
+            ngram_range=(1, settings.words_per_term_max),
+            **options,
+        )
+
+    # Not by `max_features`, which leaves the choice between equally frequent terms to the processor.
+    vocabulary = choose_terms(map(make().build_analyzer(), texts), settings.terms_max)
+    return make(vocabulary=vocabulary).fit(texts)
 
 
 def _pair_features(duplicates, originals):

@@ -17,6 +17,7 @@ equal. So they only use what both do alike:
 
 import re
 import string
+from collections import Counter
 
 LETTERS = string.ascii_lowercase + string.digits + "_$"
 SYMBOLS = "".join(sorted(set(string.punctuation) - set(LETTERS)))
@@ -51,3 +52,29 @@ def character_terms(text):
             edged[start : start + CHARACTERS_PER_TERM] for start in range(len(edged) - CHARACTERS_PER_TERM + 1)
         )
     return terms
+
+
+def is_evidence(term):
+    """Whether a term is more than lone characters: a comma or a digit alone says nothing about a text."""
+    return any(len(token) > 1 for token in term.split(EDGE))
+
+
+def choose_terms(documents, terms_max, *, document_share_max=1.0):
+    """Returns the `terms_max` most frequent terms of `documents`, which are lists of terms, in alphabetical order.
+
+    Terms in more than `document_share_max` of the documents are left out. Where several terms have the
+    last count that gets in, those in more documents go first, then the alphabet decides.
+
+    CountVectorizer's `max_features` goes by the count alone, with an unstable sort, whose order of equal
+    counts depends on the processor's vector instructions. Of our corpus some 1450 words and pairs share
+    the last count, and as many runs of characters: a processor without AVX-512 chose 383 other terms, and
+    held-out probabilities differed by 0.16.
+    """
+    counts, document_counts, documents_total = Counter(), Counter(), 0
+    for document in documents:
+        counts.update(document)
+        document_counts.update(set(document))
+        documents_total += 1
+    kept = [term for term in counts if document_counts[term] <= document_share_max * documents_total]
+    kept.sort(key=lambda term: (-counts[term], -document_counts[term], term))
+    return sorted(kept[:terms_max])

@@ -1,6 +1,7 @@
 """python -m unittest, in this folder. The corpora are tiny and made here; no network but 127.0.0.1."""
 
 import contextlib
+import functools
 import gzip
 import http.server
 import io
@@ -9,12 +10,14 @@ import tempfile
 import threading
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnxruntime
 
 import corpus
 import graph
+import normalise
 import terms
 import train
 from pipeline import Settings, train_pipeline
@@ -93,6 +96,22 @@ class CleaningTest(unittest.TestCase):
         self.assertEqual(corpus.readable_text("<p>Use <code>a &lt; b</code>.</p>"), "Use `a < b`.")
 
 
+class NormalisingTest(unittest.TestCase):
+    def test_the_cases_that_serving_tests_too(self):
+        cases = json.loads((train.HERE / "normalise-cases.json").read_text(encoding="utf-8"))
+        self.assertGreater(len(cases), 10)
+        for case in cases:
+            with self.subTest(case["name"]):
+                self.assertEqual(normalise.normalise_text(case["text"]), case["normalised"])
+                self.assertEqual(normalise.normalise_text(case["normalised"]), case["normalised"])
+
+    def test_every_character_that_is_named_becomes_the_ascii_it_is_named_for(self):
+        for ascii, characters in normalise.REPLACEMENTS.items():
+            for character in characters:
+                with self.subTest(f"U+{ord(character):04X}"):
+                    self.assertEqual(normalise.normalise_text(f"a{character}b"), f"a{ascii}b")
+
+
 class CorpusTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -126,6 +145,15 @@ class CorpusTest(unittest.TestCase):
         read = self.read(min_text=0, min_dupes=8)
         self.assertEqual(len(read.originals), 4)
         self.assertIn(9001, [duplicate.id for duplicate in read.duplicates])
+
+    def test_texts_are_normalised_for_the_model_but_not_for_people(self):
+        for name in ("orig-q", "dup-q", "ans"):
+            path = self.folder / f"{name}.tsv"
+            path.write_text(path.read_text().replace("so please", "so don\u2019t").replace("happy", "happy\u2026"))
+        read = self.read()
+        self.assertIn("so don't explain", read.originals[0].text)
+        self.assertIn("so don't explain", read.duplicates[0].text)
+        self.assertTrue(read.originals[0].answer.endswith("happy\u2026."))
 
     def test_the_split_takes_its_share_of_every_original_and_repeats(self):
         read = self.read()
@@ -238,6 +266,24 @@ class DownloadTest(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("differs: questions.json[0]: question", errors)
 
+    def test_check_fails_on_another_setting_and_on_another_training_text(self):
+        rows = make_rows()
+        _, answer_id, text, date = rows["dup-q"][0]
+        rows["dup-q"][0] = (1000, answer_id, text.replace("Trouble", "Bother"), date)
+        path = self.folder / "dup-q.tsv"
+        path.write_bytes(encode(rows["dup-q"]))
+        self.run_train()
+        code, errors, _ = self.run_train("--check", "--dup-q", str(path))
+        self.assertEqual(code, 1)
+        self.assertIn("differs: held-out.jsonl.gz", errors)
+
+        settings = functools.partial(Settings, regularization=0.501)
+        with mock.patch.object(train, "Settings", settings):
+            code, errors, _ = self.run_train("--check")
+        self.assertEqual(code, 1)
+        self.assertIn("differs: metrics.json: pipelineSettings: regularization", errors)
+        self.assertIn("differs: held-out.jsonl.gz: probabilities differ", errors)
+
     def test_failures_say_what_was_expected_and_write_nothing(self):
         cases = {
             "missing.tsv.gz": "/missing.tsv.gz: the server answered 404",
@@ -270,14 +316,29 @@ class GraphTest(unittest.TestCase):
         )
 
     def assert_agrees(self, texts):
-        (served,) = self.session.run(None, {"text": np.array(texts, dtype=object)})
+        served, known = self.session.run(None, {"text": np.array(texts, dtype=object)})
         self.assertEqual(served.shape, (len(texts), len(TOPICS)))
         self.assertTrue(np.isfinite(served).all())
         np.testing.assert_allclose(served, self.pipeline.predict_proba(texts), atol=1e-5, rtol=0)
+        np.testing.assert_allclose(known, self.known(texts), atol=1e-5, rtol=1e-5)
 
-    def test_the_graph_has_one_input_and_one_output(self):
+    def known(self, texts):
+        counts = self.pipeline.named_steps["counts"].transform(texts).toarray()
+        weights = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0) * self.pipeline.named_steps["weights"].idf_
+        words, characters = (v.get_feature_names_out() for _, v in self.pipeline.named_steps["counts"].transformer_list)
+        return weights @ [len(max(term.split(" "), key=len)) > 1 for term in [*words, *characters]]
+
+    def test_the_graph_has_one_input_and_the_probabilities_as_its_first_output(self):
         self.assertEqual([(i.name, i.type) for i in self.session.get_inputs()], [("text", "tensor(string)")])
-        self.assertEqual([(o.name, o.type) for o in self.session.get_outputs()], [("probabilities", "tensor(float)")])
+        self.assertEqual(
+            [(o.name, o.type) for o in self.session.get_outputs()],
+            [("probabilities", "tensor(float)"), ("known", "tensor(float)")],
+        )
+
+    def test_nothing_is_known_of_other_scripts_even_with_a_comma_and_a_digit(self):
+        texts = ["\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440 - 1!", "\N{GRINNING FACE}", "", "sort"]
+        _, known = self.session.run(None, {"text": np.array(texts, dtype=object)})
+        self.assertEqual((known == 0).tolist(), [True, True, True, False])
 
     def test_odd_texts_agree_one_by_one_and_in_batches(self):
         for text in EDGE_CASES:
@@ -293,6 +354,32 @@ class GraphTest(unittest.TestCase):
         self.assertEqual(len(terms.character_terms("a" * 30)), 30)
         self.assertEqual(terms.character_terms("a" * 9000), terms.character_terms("a" * terms.CHARACTERS_MAX))
         self.assertEqual(len(terms.tokens("a " * 1000)), terms.TOKENS_MAX)
+
+
+class VocabularyTest(unittest.TestCase):
+    def test_of_equally_frequent_terms_those_in_more_documents_go_first_then_the_alphabet(self):
+        documents = [["c", "c", "b"], ["b", "a", "d"], ["a", "often", "often", "often"]]
+        self.assertEqual(terms.choose_terms(documents, 1), ["often"])
+        self.assertEqual(terms.choose_terms(documents, 2), ["a", "often"])
+        self.assertEqual(terms.choose_terms(documents, 3), ["a", "b", "often"])
+        self.assertEqual(terms.choose_terms(documents, 9), ["a", "b", "c", "d", "often"])
+
+    def test_no_order_of_the_documents_changes_the_choice(self):
+        generator = np.random.default_rng(1)
+        documents = [[f"t{number}" for number in generator.integers(500, size=20)] for _ in range(100)]
+        chosen = terms.choose_terms(documents, 100)
+        for _ in range(5):
+            shuffled = [documents[index] for index in generator.permutation(len(documents))]
+            self.assertEqual(terms.choose_terms(shuffled, 100), chosen)
+
+    def test_terms_in_too_many_documents_are_left_out(self):
+        self.assertEqual(terms.choose_terms([["a", "b"], ["a"], ["c"]], 9, document_share_max=0.5), ["b", "c"])
+
+    def test_lone_characters_are_no_evidence(self):
+        for term in (",", " , ", "1 )", " a "):
+            self.assertFalse(terms.is_evidence(term), term)
+        for term in ("=>", " ab", "a to"):
+            self.assertTrue(terms.is_evidence(term), term)
 
 
 class RankingTest(unittest.TestCase):

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { normaliseText } from '../../api/kinds/normalise.js';
 import { makeLogger } from '../../shared/log.js';
 import { type Model, readModels } from '../../shared/models.js';
 import { mapScores } from '../../shared/scores.js';
@@ -56,6 +57,21 @@ async function scoreAll(texts: readonly string[]): Promise<number[][]> {
   return all;
 }
 
+/** A text as a phone sends it: quotes that open after a space or a bracket and close elsewhere. */
+function asPhonesType(text: string): string {
+  return text
+    .replace(/(?<=^|[\s([{])"/g, '“')
+    .replaceAll('"', '”')
+    .replace(/(?<=^|[\s([{“])'/g, '‘')
+    .replaceAll("'", '’')
+    .replaceAll('--', '—')
+    .replaceAll('...', '…');
+}
+
+function best(row: readonly number[]): number {
+  return row.indexOf(Math.max(...row));
+}
+
 describe('the FAQ matcher', () => {
   test('agrees with scikit-learn within 1e-5 on the whole held-out set', async () => {
     expect(heldOut.length).toBeGreaterThan(400);
@@ -77,6 +93,23 @@ describe('the FAQ matcher', () => {
       return row[item.class] === Math.max(...row);
     });
     expect(right.length / heldOut.length).toBeCloseTo(metrics.corpus.pipeline.accuracyAt1, 3);
+  });
+
+  test('answers what phones make of a text like the text that was typed', async () => {
+    const typed = heldOut.map((item) => item.text);
+    expect(typed.map(normaliseText)).toEqual(typed);
+    const arrived = typed.map(asPhonesType).filter((text, index) => text !== typed[index]);
+    expect(arrived.length).toBeGreaterThan(200);
+    const before = (await scoreAll(typed)).filter((_, index) => {
+      const text = typed[index] as string;
+      return asPhonesType(text) !== text;
+    });
+    const raw = await scoreAll(arrived);
+    const normalised = await scoreAll(arrived.map(normaliseText));
+    const differ = (rows: number[][]) =>
+      rows.filter((row, index) => best(row) !== best(before[index] as number[])).length;
+    expect(differ(raw)).toBeGreaterThan(5);
+    expect(differ(normalised)).toBe(0);
   });
 
   test('beats the reference on the same split, and reaches its goal on Banking77', () => {
