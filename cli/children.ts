@@ -32,7 +32,7 @@ export interface Child {
 
 /**
  * Sizes in megabytes: how much V8 allocates before it collects new objects, and before it collects
- * the whole heap. docs/design.md, decision 19, says why.
+ * the whole heap. docs/design.md, decision 18, says why.
  */
 export const v8Arguments = ['--max-semi-space-size=64', '--initial-old-space-size=256'];
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { ScorelineError } from './errors.js';
 import { type Manifest, readManifests } from './manifest.js';
-import { queueName, readableWireVersions, wireVersion } from './wire.js';
+import { queueName, readableWireVersions, wireVersion } from './wire-version.js';
 
 /** A class of a model: a known question with its answer, or a kind of thing in a picture. */
 export interface Label {

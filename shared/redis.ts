@@ -58,17 +58,6 @@ export async function waitUntilReady(redis: Redis, log: Logger): Promise<void> {
   await checkServer(redis, log);
 }
 
-/**
- * Sends the commands that are issued now and in the promises that follow as one write. Each write of
- * its own costs both sides a system call, more than a small command itself.
- */
-export function inOneWrite(redis: Redis): void {
-  const { stream } = redis;
-  if (!stream || stream.writableCorked > 0) return;
-  stream.cork();
-  setImmediate(() => stream.uncork());
-}
-
 /** Why Redis has refused a command, and what the operator can do about it, for the log. */
 export function explain(thrown: unknown): { reason: string; advice: string } {
   const reason = coerceError(thrown).message;

@@ -13,9 +13,9 @@
 
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
+import type { BatchJob, Item } from '../../shared/job.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
-import type { BatchJob, Item } from '../../shared/wire.js';
 import type { Ending } from '../ending.js';
 import type { Queue } from './queue.js';
 import type { ScoredReply, Waiters } from './waiters.js';

@@ -9,11 +9,11 @@ import { randomUUID } from 'node:crypto';
 import { Queue as BullQueue } from 'bullmq';
 import { nowMs } from '../../shared/clock.js';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { type BatchJob, encodeJob } from '../../shared/job.js';
 import { type Counts, countNames, type Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
-import { explain, inOneWrite, type Redis } from '../../shared/redis.js';
+import { explain, type Redis } from '../../shared/redis.js';
 import type { Registry } from '../../shared/registry.js';
-import { type BatchJob, encodeJob } from '../../shared/wire.js';
 
 const lookEveryMs = 1000;
 /** How long a payload outlives the last deadline of its job. */
@@ -105,7 +105,6 @@ export function makeQueue(options: {
     const { job, payload } = encodeJob(batch);
     // Whole milliseconds: fractions take Redis 3.6 times as long (measured).
     const scores = batch.items.flatMap(({ id, deadlineAt }) => [Math.ceil(deadlineAt), id]);
-    inOneWrite(redis);
     await Promise.all([
       payload.size > 0 && store(jobId, payload, batch),
       redis.zadd(keys.unanswered(name), ...scores),

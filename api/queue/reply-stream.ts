@@ -12,7 +12,7 @@ import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
 import type { Redis } from '../../shared/redis.js';
-import { idsOfReplies, type Reply, unpackReplies } from '../../shared/wire.js';
+import { idsOfReplies, type Reply, unpackReplies } from '../../shared/reply.js';
 
 const timeToLiveMs = 120_000;
 const upkeepEveryMs = 1000;

@@ -6,7 +6,7 @@
 // call's, which ends the waits of its items (api/queue/dispatcher.ts).
 
 import { errorTable, ScorelineError } from '../../shared/errors.js';
-import type { Reply } from '../../shared/wire.js';
+import type { Reply } from '../../shared/reply.js';
 
 export type ScoredReply = Extract<Reply, { outputs: unknown }>;
 type FailedReply = Extract<Reply, { error: unknown }>;

@@ -9,8 +9,8 @@
 // a call of its own, the *flight*. Failures that say nothing about the input (no room, no queue, no
 // time) are not results; a repeat starts anew.
 
+import type { Reply } from '../../shared/reply.js';
 import type { Tensor } from '../../shared/tensors.js';
-import type { Reply } from '../../shared/wire.js';
 import type { Call, Calls } from '../call.js';
 import { errorOfReply, type ScoredReply } from '../queue/waiters.js';
 import { makeFlights } from './flights.js';

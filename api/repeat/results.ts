@@ -9,7 +9,7 @@ import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
-import { type Reply, unpackReplies } from '../../shared/wire.js';
+import { type Reply, unpackReplies } from '../../shared/reply.js';
 import { queueUnavailable } from '../queue/queue.js';
 import type { Identity } from './identity.js';
 

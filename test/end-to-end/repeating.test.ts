@@ -8,8 +8,8 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { makeKeys } from '../../shared/keys.js';
+import { packReplies } from '../../shared/reply.js';
 import { makeRankedOutputs } from '../../shared/scores.js';
-import { packReplies } from '../../shared/wire.js';
 import {
   type Answer,
   ask,

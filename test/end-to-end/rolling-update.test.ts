@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Build, type Child, spawnChild, thisBuild } from '../../cli/children.js';
-import { readableWireVersions, wireVersion } from '../../shared/wire.js';
+import { readableWireVersions, wireVersion } from '../../shared/wire-version.js';
 import {
   type Answer,
   openRedis,

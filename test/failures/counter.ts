@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { queueName } from '../../shared/wire.js';
+import { queueName } from '../../shared/wire-version.js';
 import {
   bigints,
   elementTypes,

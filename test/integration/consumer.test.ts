@@ -5,8 +5,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { nowMs } from '../../shared/clock.js';
 import { makeLogger } from '../../shared/log.js';
 import { connectConsumer, type Redis } from '../../shared/redis.js';
+import type { Reply } from '../../shared/reply.js';
 import { encodeStrings, type Tensor } from '../../shared/tensors.js';
-import type { Reply } from '../../shared/wire.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import type { Scorer, ScorerItem } from '../../worker/batch/scorer.js';
 import { EngineEnded } from '../../worker/engine/engine.js';

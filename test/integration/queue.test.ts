@@ -2,11 +2,11 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { makeQueue } from '../../api/queue/queue.js';
 import { nowMs } from '../../shared/clock.js';
+import { decodeJob, type Item, isUnreadable, joinItem } from '../../shared/job.js';
 import { makeKeys } from '../../shared/keys.js';
 import { connectProducer, waitUntilReady } from '../../shared/redis.js';
 import { makeRegistry } from '../../shared/registry.js';
 import { encodeStrings, type Tensor } from '../../shared/tensors.js';
-import { decodeJob, type Item, isUnreadable, joinItem } from '../../shared/wire.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 

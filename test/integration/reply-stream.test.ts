@@ -5,7 +5,8 @@ import { openReplyStream } from '../../api/queue/reply-stream.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/keys.js';
 import { connectConsumer, connectProducer, waitUntilReady } from '../../shared/redis.js';
-import { packReplies, type Reply, wireVersion } from '../../shared/wire.js';
+import { packReplies, type Reply } from '../../shared/reply.js';
+import { wireVersion } from '../../shared/wire-version.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 
 const keys = makeKeys('stream');

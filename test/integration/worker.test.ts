@@ -7,10 +7,12 @@ import { describe, expect, test } from 'vitest';
 import { copyModels } from '../../chaos/models.js';
 import { poisonText } from '../../chaos/poison.js';
 import type { Child } from '../../cli/children.js';
+import { encodeJob } from '../../shared/job.js';
 import { findModel, readModels } from '../../shared/models.js';
+import type { Reply } from '../../shared/reply.js';
 import { mapScores } from '../../shared/scores.js';
 import { checkTensor, encodeStrings, type Tensor, toFloats } from '../../shared/tensors.js';
-import { encodeJob, type Reply, wireVersion } from '../../shared/wire.js';
+import { wireVersion } from '../../shared/wire-version.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { addCounter, counterName, countFor, hangsForever } from '../failures/counter.js';
 import {
@@ -190,10 +192,10 @@ describe('a job that cannot be read', () => {
 
   test.each([
     ['another version', (job: object) => ({ ...job, wire: 99 })],
-    ['no inputs', (job: { items: readonly object[] }) => withItem(job, { inputs: undefined })],
+    ['no layout', (job: { items: readonly object[] }) => withItem(job, { layout: undefined })],
     [
       'an unknown datatype',
-      (job: { items: readonly object[] }) => withItem(job, { inputs: [{ datatype: 'X' }] }),
+      (job: object) => ({ ...job, layouts: [[{ name: 'input', datatype: 'X', shape: [1] }]] }),
     ],
     ['no deadline', (job: { items: readonly object[] }) => withItem(job, { deadlineAt: 'soon' })],
   ])('since it has %s, is refused once to those it names', async (_, spoil) => {

@@ -3,7 +3,7 @@
 // command arrives, and whether its answer comes back.
 
 import { nowMs } from '../../shared/clock.js';
-import type { WireJob } from '../../shared/wire.js';
+import type { PackedJob } from '../../shared/job.js';
 
 export interface QueuedJob {
   readonly id: string;
@@ -35,7 +35,7 @@ export function makeRedis() {
   const payloads = new Map<string, ReadonlyMap<string, Uint8Array>>();
   /** Deadlines of unanswered items, by queue and item. */
   const unanswered = new Map<string, Map<string, number>>();
-  let garble: ((job: WireJob) => unknown) | undefined;
+  let garble: ((job: PackedJob) => unknown) | undefined;
   const strikes = new Map<string, number>();
   const cancelled = new Set<string>();
   const streams = new Map<string, StreamEntry[]>();
@@ -116,7 +116,7 @@ export function makeRedis() {
       queue: string,
       id: string,
       added: {
-        job: WireJob;
+        job: PackedJob;
         payload: ReadonlyMap<string, Uint8Array>;
         unanswered: readonly (readonly [id: string, deadlineAt: number])[];
       },
@@ -133,7 +133,7 @@ export function makeRedis() {
       notify();
     },
     /** Damages the next job that is added; none without an argument. */
-    garbleNext(how?: (job: WireJob) => unknown) {
+    garbleNext(how?: (job: PackedJob) => unknown) {
       garble = how;
     },
     countUnanswered(queue: string): number {

@@ -4,10 +4,10 @@
 import type { Scheduler } from 'fast-check';
 import { vi } from 'vitest';
 import { nowMs } from '../../shared/clock.js';
+import type { BatchJob, PackedJob } from '../../shared/job.js';
 import { makeKeys } from '../../shared/keys.js';
 import { makeLogger } from '../../shared/log.js';
 import type { Tensor } from '../../shared/tensors.js';
-import type { BatchJob, WireJob } from '../../shared/wire.js';
 import type { ScorerItem } from '../../worker/batch/scorer.js';
 import { shapeKey } from '../../worker/batch/stack.js';
 import { everythingDone, runTimers, setClockBack } from '../unit/clock.js';
@@ -310,7 +310,7 @@ function makeWorld(
 }
 
 /** A job in which not even the envelope can be read. */
-function garbage(job: WireJob): unknown {
+function garbage(job: PackedJob): unknown {
   return { wire: job.wire, items: 'gone' };
 }
 

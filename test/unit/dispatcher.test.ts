@@ -6,8 +6,9 @@ import { makeDispatcher, type Submission } from '../../api/queue/dispatcher.js';
 import { makeWaiters } from '../../api/queue/waiters.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
+import type { BatchJob, Item } from '../../shared/job.js';
+import type { Timing } from '../../shared/reply.js';
 import { decodeStrings, encodeStrings, type Tensor } from '../../shared/tensors.js';
-import type { BatchJob, Item, Timing } from '../../shared/wire.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
 import { makeSampleModel } from './sample-model.js';
 

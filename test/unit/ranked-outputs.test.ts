@@ -2,9 +2,9 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { packReplies, type Reply, unpackReplies } from '../../shared/reply.js';
 import { makeRankedOutputs, mapScores } from '../../shared/scores.js';
 import { checkTensor } from '../../shared/tensors.js';
-import { packReplies, type Reply, unpackReplies } from '../../shared/wire.js';
 
 type Outputs = ReturnType<typeof makeRankedOutputs>;
 

@@ -7,7 +7,7 @@ import { onTestFinished } from 'vitest';
 import { ScorelineError } from '../../shared/errors.js';
 import { manifestSchema } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
-import { queueName, wireVersion } from '../../shared/wire.js';
+import { queueName, wireVersion } from '../../shared/wire-version.js';
 
 /** Only what a manifest must say; JSON is YAML, so this is also a file's content. */
 export const sampleManifest = {

@@ -1,9 +1,9 @@
 // Which outputs a batch needs, and what each item gets of them.
 
 import { ScorelineError } from '../../shared/errors.js';
+import type { Item } from '../../shared/job.js';
 import type { Model } from '../../shared/models.js';
 import { type Tensor, toFloats } from '../../shared/tensors.js';
-import type { Item } from '../../shared/wire.js';
 import type { TensorValue } from '../engine/engine.js';
 import { checkScores, makeRank } from './rank.js';
 import { split, sum } from './split.js';

@@ -1,10 +1,10 @@
 // The scorer: engine, input stacking, output ranking.
 
 import { coerceError, type ErrorCode, ScorelineError } from '../../shared/errors.js';
+import type { Item } from '../../shared/job.js';
 import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
-import type { Item } from '../../shared/wire.js';
 import { type Engine, EngineEnded } from '../engine/engine.js';
 import { openOnnxEngine } from '../engine/onnx.js';
 import { makeAdapter } from './adapter.js';

@@ -1,10 +1,11 @@
 // Answering: drops items that nobody waits for, runs a batch of the others, and replies to each.
 
 import { nowMs } from '../../shared/clock.js';
+import type { Item } from '../../shared/job.js';
 import type { CountName } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
-import type { Item, Reply } from '../../shared/wire.js';
+import type { Reply } from '../../shared/reply.js';
 import type { Scored, Scorer } from '../batch/scorer.js';
 import type { Queue } from './queue.js';
 import type { SendReplies } from './replies.js';

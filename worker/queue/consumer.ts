@@ -6,7 +6,7 @@
 // Here is only what follows from that. BullMQ and Redis are behind the queue, processes and threads
 // behind the scorer and the quarantine, so a simulation can take their places.
 
-import { decodeJob, isUnreadable, type UnreadableJob, type WireJob } from '../../shared/wire.js';
+import { decodeJob, isUnreadable, type UnreadableJob, type WireJob } from '../../shared/job.js';
 import { type Batcher, makeBatcher } from '../batch/batcher.js';
 import { shapeKey } from '../batch/stack.js';
 import { NoCell, type Quarantine } from '../quarantine/quarantine.js';

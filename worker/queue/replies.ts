@@ -5,8 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
 import type { Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
-import { explain, inOneWrite, type Redis } from '../../shared/redis.js';
-import { packReplies, type Reply } from '../../shared/wire.js';
+import { explain, type Redis } from '../../shared/redis.js';
+import { packReplies, type Reply } from '../../shared/reply.js';
 
 /** More entries than an API instance can leave unread; the oldest go first. */
 const streamEntriesMax = 100_000;
@@ -32,7 +32,6 @@ export function makeSendReplies(options: {
   const tryUntil = makeTryUntil({ redis, log });
 
   const send = (instance: string, replies: readonly Reply[]) => {
-    inOneWrite(redis);
     const ids = replies.map(({ id }) => id);
     // An item that this misses leaves the set at its deadline.
     redis.zrem(keys.unanswered(queue.name), ...ids).catch(() => {});

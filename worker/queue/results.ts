@@ -7,10 +7,11 @@
 // of an earlier request is marked `isKept`, since its timing is of then.
 
 import type { ErrorCode } from '../../shared/errors.js';
+import type { Item } from '../../shared/job.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
 import type { Redis } from '../../shared/redis.js';
-import { type Item, packReplies, type Reply, unpackReplies } from '../../shared/wire.js';
+import { packReplies, type Reply, unpackReplies } from '../../shared/reply.js';
 import { makeTryUntil } from './replies.js';
 
 const resultErrors: ReadonlySet<ErrorCode> = new Set([

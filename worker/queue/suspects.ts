@@ -3,7 +3,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
-import type { WireJob } from '../../shared/wire.js';
+import type { WireJob } from '../../shared/job.js';
 import type { Scored } from '../batch/scorer.js';
 import { shapeKey } from '../batch/stack.js';
 import { type Cell, modelCrashed, type NoCell, type Quarantine } from '../quarantine/quarantine.js';

@@ -6,11 +6,11 @@ import { ScorelineError } from '../../shared/errors.js';
 import {
   joinItem,
   payloadFields,
-  type Reply,
   type UnreadableJob,
   type WireItem,
   type WireJob,
-} from '../../shared/wire.js';
+} from '../../shared/job.js';
+import type { Reply } from '../../shared/reply.js';
 import { type Answering, count, dropAbandoned, type HeldItem, lastDeadline } from './answering.js';
 import type { TakenJob } from './queue.js';
 
@@ -49,7 +49,7 @@ export async function unpackItems(
 
 /** Whether something lies beside the job that is of no use after it. */
 export function hasPayload({ items }: WireJob): boolean {
-  return items.some(({ inputs }) => inputs.some(({ data }) => data === undefined));
+  return items.some(({ inputs }) => inputs.some(({ data }) => data === null));
 }
 
 /** Answers those who wait for a job that cannot be read. The job is done with that. */

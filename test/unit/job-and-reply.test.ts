@@ -2,24 +2,21 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
-import { datatypes, elementBytes, encodeStrings, type Tensor } from '../../shared/tensors.js';
 import {
   type BatchJob,
   decodeJob,
   encodeJob,
   type Item,
-  idsOfReplies,
   isUnreadable,
   joinItem,
-  packReplies,
+  type PackedJob,
   payloadFields,
-  queueName,
-  type Reply,
-  unpackReplies,
   type WireItem,
   type WireJob,
-  wireVersion,
-} from '../../shared/wire.js';
+} from '../../shared/job.js';
+import { idsOfReplies, packReplies, type Reply, unpackReplies } from '../../shared/reply.js';
+import { datatypes, elementBytes, encodeStrings, type Tensor } from '../../shared/tensors.js';
+import { queueName, wireVersion } from '../../shared/wire-version.js';
 import { errorOf } from './sample-model.js';
 
 const dimensions = fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 3 });
@@ -68,7 +65,7 @@ const batch: fc.Arbitrary<BatchJob> = fc.record({
 });
 
 /** A job as it comes out of the queue, through JSON. */
-const throughQueue = (job: WireJob) => decodeJob(JSON.parse(JSON.stringify(job)));
+const throughQueue = (job: PackedJob) => decodeJob(JSON.parse(JSON.stringify(job)));
 
 /** Tensors with their data as a text, which is compared faster than byte by byte. */
 const plainTensors = (tensors: readonly Tensor[] = []) =>
@@ -121,7 +118,7 @@ describe('a job', () => {
     });
     expect([...payload]).toEqual([['a/t4097', inputs[1]?.data]]);
     expect(payload.get('a/t4097')).toBe(inputs[1]?.data);
-    expect(job.items[0]?.inputs.map(({ data }) => data !== undefined)).toEqual([true, false]);
+    expect(job.items[0]?.data.map((data) => data !== null)).toEqual([true, false]);
   });
 
   test('whose tensor beside it is gone has lost that item, and no other', () => {
@@ -154,6 +151,15 @@ describe('a job', () => {
 describe('a job that cannot be read', () => {
   const encoded = () => JSON.parse(JSON.stringify(encodeJob(sample).job));
 
+  /** The job with another second item: its layout and its data as these changes say. */
+  const encodedWith = ({ data, layout = 1, ...head }: Record<string, unknown>) => {
+    const job = encoded();
+    job.layouts.push([{ ...job.layouts[0][0], ...head }], []);
+    job.items[1].layout = layout;
+    if (data !== undefined) job.items[1].data = [data];
+    return job;
+  };
+
   test.each([
     ['another version', { wire: wireVersion + 1 }, /^wire: /],
     ['a version that is a text', { wire: String(wireVersion) }, /^wire: /],
@@ -171,8 +177,7 @@ describe('a job that cannot be read', () => {
     ['a broken dimension', { shape: [1.5] }],
     ['data that is not base64', { data: '*' }],
   ])('whose tensor has %s fails in that item alone', (_what, changes) => {
-    const job = encoded();
-    Object.assign(job.items[1].inputs[0], changes);
+    const job = encodedWith(changes);
     const [whole, broken] = (decodeJob(job) as WireJob).items;
     expect(joinItem(whole as WireItem, new Map())?.id).toBe('a');
     expect(errorOf(() => joinItem(broken as WireItem, new Map())).code).toBe('wire_mismatch');
@@ -182,13 +187,13 @@ describe('a job that cannot be read', () => {
     ['an unknown datatype', { datatype: 'FP8' }],
     ['a dimension that is no number', { shape: ['1'] }],
     ['data that is no text', { data: 5 }],
+    ['no layout', { layout: 7 }],
+    ['more data than its layout has tensors', { layout: 2 }],
   ])('for a tensor with %s still says who waits for what', (_what, changes) => {
-    const job = encoded();
-    Object.assign(job.items[1].inputs[0], changes);
-    expect(decodeJob(job)).toMatchObject({
+    expect(decodeJob(encodedWith(changes))).toMatchObject({
       replyTo: 'api-1',
       ids: ['a', 'b'],
-      reason: expect.stringMatching(/^items\.1\.inputs\.0\./),
+      reason: expect.stringMatching(/^(layouts|items)\.1\./),
     });
   });
 
@@ -219,7 +224,7 @@ describe('a job that cannot be read', () => {
 const timing = fc.record({ queueMs: time, batchMs: time, computeMs: time, batchSize: fc.nat() });
 const reply = fc.oneof(
   fc.record(
-    { id: fc.string(), outputs: tensors(0), timing, isKept: fc.boolean() },
+    { id: fc.string(), outputs: tensors(0), timing, isKept: fc.constant(true as const) },
     { requiredKeys: ['id', 'outputs', 'timing'] },
   ),
   fc.record({

@@ -1,0 +1,62 @@
+// Layouts: what the tensors of an item are like, without their data.
+//
+// The items of a job, and the replies to them, mostly have tensors of the same names, datatypes and shapes.
+// So a message says each layout once, and its items refer to it. Written out for each item, names
+// and shapes would be longer than a short text, and take longer to parse.
+
+import { z } from 'zod';
+import { datatypes, type Tensor } from './tensors.js';
+
+type Head = Pick<Tensor, 'name' | 'datatype' | 'shape'>;
+export type Layout = readonly Head[];
+
+/** `checkTensor` looks at the sizes of the shapes, for each item alone. */
+export const layoutsSchema = z.array(
+  z.array(z.object({ name: z.string(), datatype: z.enum(datatypes), shape: z.array(z.number()) })),
+);
+
+/** Collects the layouts of a message. */
+export class Layouts {
+  readonly list: Layout[] = [];
+  /** Most items are like the one before. */
+  #last = 0;
+
+  /** The index of the layout of these tensors in `list`. */
+  indexOf(tensors: readonly Tensor[]): number {
+    const last = this.list[this.#last];
+    if (last && isLike(last, tensors)) return this.#last;
+    const known = this.list.findIndex((layout) => isLike(layout, tensors));
+    this.#last = known >= 0 ? known : this.list.push(tensors.map(headOf)) - 1;
+    return this.#last;
+  }
+}
+
+/** The tensors of an item, made of its layout and its data; undefined where these do not fit. */
+export function layOut<D>(
+  layout: Layout | undefined,
+  data: readonly D[],
+): (Head & { readonly data: D })[] | undefined {
+  if (layout?.length !== data.length) return undefined;
+  return layout.map(({ name, datatype, shape }, index) => ({
+    name,
+    datatype,
+    shape,
+    data: data[index] as D,
+  }));
+}
+
+function headOf({ name, datatype, shape }: Tensor): Head {
+  return { name, datatype, shape };
+}
+
+function isLike(layout: Layout, tensors: readonly Tensor[]): boolean {
+  if (layout.length !== tensors.length) return false;
+  for (let index = 0; index < layout.length; index++) {
+    const head = layout[index] as Head;
+    const { name, datatype, shape } = tensors[index] as Tensor;
+    if (head.name !== name || head.datatype !== datatype) return false;
+    if (head.shape.length !== shape.length) return false;
+    for (let at = 0; at < shape.length; at++) if (head.shape[at] !== shape[at]) return false;
+  }
+  return true;
+}
