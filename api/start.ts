@@ -74,7 +74,7 @@ export async function startApi(configuration: Configuration, log: Logger): Promi
   });
   const gate = makeGate({ registry, calls });
   const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, log });
-  const server = await startServer(app, configuration, gate);
+  const server = await startServer(app, configuration);
   const { address, port } = server;
   const models = registry.models.map((model) => model.name);
   log.info({ address, port, models }, 'API is ready');

@@ -9,10 +9,10 @@ import process from 'node:process';
 import express from 'express';
 import { Ending } from '../api/ending.js';
 import { makePrototypes } from '../api/http/server.js';
-import { outputKinds } from '../api/kinds/kinds.js';
 import { text } from '../api/kinds/text.js';
 import { makeLogger } from '../shared/log.js';
-import { type Model, readModels } from '../shared/models.js';
+import { type Label, type Model, readModels } from '../shared/models.js';
+import { mapScores } from '../shared/scores.js';
 import { openScorer } from '../worker/batch/scorer.js';
 
 const [directory, name, tuned] = process.argv.slice(2) as [string, string, 'tuned' | undefined];
@@ -20,6 +20,12 @@ const model = readModels({ directory, names: [name], filesNeeded: true })[0] as 
 const scorer = await openScorer(model, makeLogger({ role: 'bench', level: 'error' }));
 
 const unending = new Ending();
+
+/** A prediction as people write it. */
+function predict(index: number, score: number) {
+  const { id, text, answer, answerId } = model.labels[index] as Label;
+  return { label: String(id), score, question: text, answer, questionId: id, answerId };
+}
 
 const app = express();
 app.disable('x-powered-by');
@@ -33,7 +39,7 @@ app.post('/score', express.json(), async (request, response) => {
   response.json({
     model: model.name,
     version: model.version,
-    predictions: outputKinds[model.manifest.output.kind].predictions(result.outputs, model.labels),
+    predictions: mapScores(result.outputs, predict),
     timing: { computeMs, batchSize: 1 },
   });
 });

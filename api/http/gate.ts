@@ -17,9 +17,15 @@ import type { ScoreRequest } from './json.js';
 import { type Given, readDeadlineAt } from './parameters.js';
 import { sendProblem } from './problem.js';
 
+/**
+ * Where a request goes on: at one of the two routes that score, at the router, or nowhere, since the gate
+ * has answered it with a refusal.
+ */
+export type Entry = 'native' | 'reference' | 'router' | 'refused';
+
 export interface Gate {
-  /** Opens the request's call where it needs one. False when it has answered with a refusal. */
-  letIn(request: ScoreRequest, response: ServerResponse): boolean;
+  /** Opens the request's call where it needs one, and says where the request goes on. */
+  letIn(request: ScoreRequest, response: ServerResponse): Entry;
   /**
    * The call of a request to one of these models. It is opened here when the gate did not recognise the
    * address, which Express reads less strictly.
@@ -33,15 +39,16 @@ export interface Gate {
   ): Call;
 }
 
+const referencePath = '/score';
 const address = /^\/v1\/models\/([^/]+)\/(?:versions\/([^/]+)\/)?score$/;
 
 export function makeGate(options: { registry: Registry; calls: Calls }): Gate {
   const { registry, calls } = options;
   const connections = new WeakMap<Socket, Set<Call>>();
 
-  /** The models that a request may be for; none where Express answers. */
+  /** The models that a request may be for; none where the router answers. */
   const modelsFor = (path: string, query: Given): readonly Model[] => {
-    const isReference = path === '/score';
+    const isReference = path === referencePath;
     if (isReference && query.model === undefined) return registry.models;
     const [, name, version] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);
     const found = registry.models.find(
@@ -91,18 +98,18 @@ export function makeGate(options: { registry: Registry; calls: Calls }): Gate {
 
   return {
     letIn(request, response) {
-      if (request.method !== 'POST') return true;
+      if (request.method !== 'POST') return 'router';
       const [path = '', text] = (request.url ?? '').split('?', 2);
       const query = Object.fromEntries(new URLSearchParams(text));
       const models = modelsFor(path, query);
-      if (models.length === 0) return true;
+      if (models.length === 0) return 'router';
       try {
         open(request, response, { models, query });
-        return true;
+        return path === referencePath ? 'reference' : 'native';
       } catch (error) {
         if (!(error instanceof ScorelineError)) throw error;
         sendProblem(response, error);
-        return false;
+        return 'refused';
       }
     },
     callOf(request, response, models) {

@@ -1,11 +1,19 @@
 // What a caller may ask for beside the answer itself: how many classes, and how long to wait.
 
 import type { IncomingMessage } from 'node:http';
+import type { Request } from 'express';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 
 /** Parameters by name, from the query string, the JSON body or the fields of a form. */
 export type Given = Readonly<Record<string, unknown>>;
+
+const noParameters: Given = {};
+
+/** The parameters of the query string; one that comes several times is an array. */
+export function queryOf(request: Request): Given {
+  return request.url.includes('?') ? request.query : noParameters;
+}
 
 /**
  * How many of the best classes are wanted.

@@ -1,22 +1,25 @@
 // Problem documents (RFC 9457): what a caller is told when something goes wrong.
 
 import type { ServerResponse } from 'node:http';
-import type { ErrorRequestHandler } from 'express';
 import { coerceError, errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
 import { sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
 
-/** The last handler of the application: every error becomes a problem document. */
-export function makeProblemHandler(log: Logger): ErrorRequestHandler {
-  return (thrown, request, response, next) => {
+/** Answers a request with what was thrown while it was worked on. */
+export type AnswerError = (thrown: unknown, response: ServerResponse) => void;
+
+/** Every error becomes a problem document; those that are our fault are logged. */
+export function makeAnswerError(log: Logger): AnswerError {
+  return (thrown, response) => {
     const error = toScorelineError(thrown);
     const { status } = errorTable[error.code];
     if (status === 500) {
-      log.error({ code: error.code, path: request.path, err: error.cause ?? error }, error.message);
+      const [path] = (response.req.url ?? '').split('?', 1);
+      log.error({ code: error.code, path, err: error.cause ?? error }, error.message);
     }
-    if (response.headersSent) return next(thrown);
-    sendProblem(response, error);
+    if (response.headersSent) response.destroy();
+    else sendProblem(response, error);
   };
 }
 

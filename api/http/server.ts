@@ -6,7 +6,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Express } from 'express';
 import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { Gate } from './gate.js';
+import type { App } from './app.js';
 
 /** How long requests that are ended at the shutdown have to send their answer. */
 const lastWordMs = 200;
@@ -23,19 +23,18 @@ export interface RunningServer {
 
 /** @throws ScorelineError `configuration_invalid` when the port cannot be used */
 export async function startServer(
-  app: Express,
+  app: App,
   configuration: Configurations['api'],
-  gate: Gate,
 ): Promise<RunningServer> {
   let closing = false;
   const serve = (request: IncomingMessage, response: ServerResponse) => {
     // A client of an instance that is leaving connects to another one next time.
     if (closing) response.setHeader('Connection', 'close');
-    if (gate.letIn(request, response)) app(request, response);
+    app.serve(request, response);
   };
   const server = createServer(
     {
-      ...makePrototypes(app),
+      ...makePrototypes(app.express),
       headersTimeout: configuration.HEADERS_MS_MAX,
       requestTimeout: configuration.REQUEST_MS_MAX,
       connectionsCheckingInterval: 1000,

@@ -1,14 +1,13 @@
 import { mapScores } from '../../shared/scores.js';
 import type { OutputKind } from './kind.js';
+import { makeWritePredictions } from './predictions.js';
 
 /** Classes, the likeliest first. */
 export const classification: OutputKind = {
-  predictions: (outputs, labels) =>
-    mapScores(outputs, (index, score) => ({
-      label: labels[index]?.text,
-      score,
-      id: labels[index]?.id,
-    })),
+  writePredictions: makeWritePredictions(({ text, id }) => ({
+    before: { label: text },
+    after: { id },
+  })),
 
   referenceTop: () => 3,
 

@@ -4,6 +4,7 @@
 import type { Label, Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { Ending } from '../ending.js';
+import type { WritePredictions } from './predictions.js';
 
 /** One input as it came: a text, or the bytes of a file. */
 export interface RawInput {
@@ -39,8 +40,8 @@ export interface InputKind {
 }
 
 export interface OutputKind {
-  /** The predictions of the native contract, best first. */
-  predictions(outputs: readonly Tensor[], labels: readonly Label[]): object[];
+  /** The predictions of the native contract, best first, as JSON. */
+  readonly writePredictions: WritePredictions;
   /** How many classes `POST /score` answers. */
   referenceTop(model: Model): number;
   /** The entries of the `result` of `POST /score`, without the time, as JSON. */

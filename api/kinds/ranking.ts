@@ -1,22 +1,15 @@
 import type { Label } from '../../shared/models.js';
-import { eachScore, mapScores } from '../../shared/scores.js';
+import { eachScore } from '../../shared/scores.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { OutputKind } from './kind.js';
+import { makeWritePredictions } from './predictions.js';
 
 /** Known questions with their answers, the best match first. */
 export const ranking: OutputKind = {
-  predictions: (outputs, labels) =>
-    mapScores(outputs, (index, score) => {
-      const label = labels[index];
-      return {
-        label: String(label?.id),
-        score,
-        question: label?.text,
-        answer: label?.answer,
-        questionId: label?.id,
-        answerId: label?.answerId,
-      };
-    }),
+  writePredictions: makeWritePredictions(({ id, text, answer, answerId }) => ({
+    before: { label: String(id) },
+    after: { question: text, answer, questionId: id, answerId },
+  })),
 
   referenceTop: (model) => model.labels.length,
 

@@ -98,7 +98,7 @@ export async function openScene(
   const gate = makeGate({ registry, calls });
   const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, log });
   const sockets = watchServerSockets();
-  const server = await startServer(app, configuration, gate);
+  const server = await startServer(app, configuration);
   const clients: RawClient[] = [];
 
   const close = async (withinMs = 0) => {

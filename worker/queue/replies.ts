@@ -32,11 +32,8 @@ export function makeSendReplies(options: {
   const tryUntil = makeTryUntil({ redis, log });
 
   const send = (instance: string, replies: readonly Reply[]) => {
-    const ids = replies.map(({ id }) => id);
-    // An item that this misses leaves the set at its deadline.
-    redis.zrem(keys.unanswered(queue.name), ...ids).catch(() => {});
     // NOMKSTREAM: the stream of an instance that is gone must not come back and stay for ever.
-    return redis.xadd(
+    const sent = redis.xadd(
       keys.replies(instance),
       'NOMKSTREAM',
       'MAXLEN',
@@ -46,6 +43,12 @@ export function makeSendReplies(options: {
       'replies',
       packReplies(replies, queue.wire),
     );
+    // Afterwards, when nobody waits for it any more; it goes with the end of the job. An item that this
+    // misses leaves the set at its deadline.
+    sent
+      .then(() => redis.zrem(keys.unanswered(queue.name), ...replies.map(({ id }) => id)))
+      .catch(() => {});
+    return sent;
   };
 
   return async (replies, deadlineAt) => {

@@ -10,43 +10,51 @@ import type { Queue } from '../../queue/queue.js';
 import type { Scoring } from '../../scoring.js';
 import { asObject, type Body, inputMissing, type ReadBody } from '../body.js';
 import type { Gate } from '../gate.js';
-import { sendJson } from '../json.js';
+import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
-import { type Given, readDeadlineMs, readTop } from '../parameters.js';
+import { type Given, queryOf, readDeadlineMs, readTop } from '../parameters.js';
+import type { ScoreRoute } from './score-route.js';
 
 const addresses = ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'];
+
+/** Scores the one input of a request for the model of its call. */
+export function makeScoreNative(options: {
+  kinds: InputKinds;
+  scoring: Scoring;
+  readAny: ReadBody;
+}): ScoreRoute {
+  const { kinds, scoring, readAny } = options;
+
+  return async (call, request, response) => {
+    const { model } = call;
+    const { input, given } = readInput(await readAny(call, request, response), kinds, model);
+    const top = readTop({ ...queryOf(request), ...given }, model);
+    const deadlineMs = readDeadlineMs(given);
+    if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
+    const [reply] = await scoring.score(call, [input], top);
+    if (!reply) throw new Error('One input has one reply. This is a bug.');
+    const head = JSON.stringify({ model: model.name, version: model.version, id: reply.id });
+    const output = outputKinds[model.manifest.output.kind];
+    const predictions = output.writePredictions(reply.outputs, model.labels);
+    const timing = JSON.stringify(reply.timing);
+    sendJsonText(response, `${head.slice(0, -1)},"predictions":${predictions},"timing":${timing}}`);
+  };
+}
 
 export function addModelRoutes(
   app: Express,
   options: {
     registry: Registry;
     gate: Gate;
-    kinds: InputKinds;
-    scoring: Scoring;
-    readAny: ReadBody;
+    score: ScoreRoute;
     queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'unansweredIn'>;
   },
 ): void {
-  const { registry, gate, kinds, scoring, readAny, queue } = options;
+  const { registry, gate, score, queue } = options;
 
-  // The most frequent route comes first, since the router tries them in order.
-  app.post(addresses, async (request, response) => {
-    const model = modelOf(request);
-    const call = gate.callOf(request, response, [model]);
-    const { input, given } = readInput(await readAny(call, request, response), model);
-    const top = readTop({ ...request.query, ...given }, model);
-    const deadlineMs = readDeadlineMs(given);
-    if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
-    const [reply] = await scoring.score(call, [input], top);
-    if (!reply) throw new Error('One input has one reply. This is a bug.');
-    sendJson(response, {
-      model: model.name,
-      version: model.version,
-      id: reply.id,
-      predictions: outputKinds[model.manifest.output.kind].predictions(reply.outputs, model.labels),
-      timing: reply.timing,
-    });
-  });
+  app.post(addresses, (request, response) =>
+    score(gate.callOf(request, response, [modelOf(request)]), request, response),
+  );
 
   app.get('/v1/models', async (_request, response) => {
     const { models } = registry;
@@ -70,25 +78,25 @@ export function addModelRoutes(
     const { model, version } = request.params;
     return registry.find(String(model), version === undefined ? undefined : String(version));
   }
+}
 
-  /** The input of a body, and what the body asks for beside it. */
-  function readInput(body: Body, model: Model): { input: RawInput; given: Given } {
-    const kind = kinds[model.manifest.input.kind];
-    if (body.type === 'bytes') {
-      return { input: kind.fromBytes(body.bytes, { charset: body.charset }), given: {} };
-    }
-    if (body.type === 'json') {
-      const value = asObject(body.value);
-      if (value.input === undefined) throw inputMissing();
-      return { input: onlyOne(kind.fromJson(value.input)), given: value };
-    }
-    const { input, ...fields } = body.fields;
-    const inputs = [
-      ...body.files.map(({ name, bytes }) => kind.fromBytes(bytes, { name })),
-      ...(input === undefined ? [] : kind.fromJson(input)),
-    ];
-    return { input: onlyOne(inputs), given: fields };
+/** The input of a body, and what the body asks for beside it. */
+function readInput(body: Body, kinds: InputKinds, model: Model): { input: RawInput; given: Given } {
+  const kind = kinds[model.manifest.input.kind];
+  if (body.type === 'bytes') {
+    return { input: kind.fromBytes(body.bytes, { charset: body.charset }), given: {} };
   }
+  if (body.type === 'json') {
+    const value = asObject(body.value);
+    if (value.input === undefined) throw inputMissing();
+    return { input: onlyOne(kind.fromJson(value.input)), given: value };
+  }
+  const { input, ...fields } = body.fields;
+  const inputs = [
+    ...body.files.map(({ name, bytes }) => kind.fromBytes(bytes, { name })),
+    ...(input === undefined ? [] : kind.fromJson(input)),
+  ];
+  return { input: onlyOne(inputs), given: fields };
 }
 
 function onlyOne(inputs: readonly RawInput[]): RawInput {

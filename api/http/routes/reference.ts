@@ -1,6 +1,6 @@
 // The reference contract: what clients of the architecture's first implementation speak.
 
-import type { Express, Request, Response } from 'express';
+import type { Express } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
@@ -11,33 +11,24 @@ import { asObject, inputMissing, type ReadBody } from '../body.js';
 import type { Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
-import { readDeadlineMs } from '../parameters.js';
+import { queryOf, readDeadlineMs } from '../parameters.js';
+import type { ScoreRoute } from './score-route.js';
 
 /** The beginning of a body whose input comes first, with the first character of the input. */
 const inputFirst = /^\s*\{\s*"input"\s*:\s*(["{])/;
 const peekBytes = 256;
 
-export function addReferenceRoutes(
-  app: Express,
-  options: {
-    registry: Registry;
-    gate: Gate;
-    kinds: InputKinds;
-    scoring: Scoring;
-    readJson: ReadBody<{ type: 'json'; value: unknown }>;
-    version: string;
-  },
-): void {
-  const { registry, gate, kinds, scoring, readJson, version } = options;
+/** Scores the inputs of a request for the model that it names, or that the form of its input means. */
+export function makeScoreReference(options: {
+  kinds: InputKinds;
+  scoring: Scoring;
+  readJson: ReadBody<{ type: 'json'; value: unknown }>;
+}): ScoreRoute {
+  const { kinds, scoring, readJson } = options;
 
-  app.post('/score', async (request: Request, response: Response) => {
+  return async (call, request, response) => {
     const started = performance.now();
-    const { model: name } = request.query;
-    const call = gate.callOf(
-      request,
-      response,
-      name === undefined ? registry.models : [registry.find(String(name))],
-    );
+    const { model: name } = queryOf(request);
     const { value } = await readJson(call, request, response, (first) => narrow(call, first));
     const given = asObject(value);
     if (given.input === undefined) throw inputMissing();
@@ -53,18 +44,7 @@ export function addReferenceRoutes(
     const ms = (performance.now() - started).toFixed(2);
     const result = output.referenceResult(results, model.labels);
     sendJsonText(response, `{"result":[${result},"Computed in ${ms} ms"]}`);
-  });
-
-  app.get('/', (_request, response) => {
-    response.type('text/plain').send('Healthy');
-  });
-
-  app.get('/version', (_request, response) => {
-    response.type('text/plain').send(version);
-  });
-
-  app.all('/score', allow('POST'));
-  app.all(['/', '/version'], allow('GET', 'HEAD'));
+  };
 
   /** Refuses a request whose model has no room, before the rest of its body is read. */
   function narrow(call: Call, first: Buffer): void {
@@ -85,6 +65,30 @@ export function addReferenceRoutes(
       'Expected "input" to be a text, or {"<name>": "<base64 of an image>"}, for a model that is served here; got something else. See GET /v1/models.',
     );
   }
+}
+
+export function addReferenceRoutes(
+  app: Express,
+  options: { registry: Registry; gate: Gate; score: ScoreRoute; version: string },
+): void {
+  const { registry, gate, score, version } = options;
+
+  app.post('/score', (request, response) => {
+    const { model } = request.query;
+    const models = model === undefined ? registry.models : [registry.find(String(model))];
+    return score(gate.callOf(request, response, models), request, response);
+  });
+
+  app.get('/', (_request, response) => {
+    response.type('text/plain').send('Healthy');
+  });
+
+  app.get('/version', (_request, response) => {
+    response.type('text/plain').send(version);
+  });
+
+  app.all('/score', allow('POST'));
+  app.all(['/', '/version'], allow('GET', 'HEAD'));
 }
 
 /** The first character of a value's JSON, where the value is a text or an object. */
