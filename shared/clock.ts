@@ -1,11 +1,11 @@
-// The time that travels between machines: deadlines and submissions are times of day, since each
-// process has a monotonic clock of its own.
+// The clock for times that travel between machines. Deadlines and submission times are times of
+// day, because monotonic clocks differ from process to process.
 
 let clockOriginMs = performance.timeOrigin;
 
 /**
- * The time now in milliseconds since the epoch, with fractions. It follows the machine's clock when
- * somebody sets that clock, which the process's own monotonic clock does not.
+ * Returns the time now, in milliseconds since the epoch, with fractions. If somebody sets the
+ * machine's clock, it follows within 2 ms; the process's monotonic clock would not.
  */
 export function nowMs(): number {
   const wallMs = Date.now();

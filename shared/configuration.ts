@@ -1,6 +1,6 @@
-// Configuration: one zod schema a role over the environment, parsed once, frozen. All faults are
-// reported together. The text of each key says what raising or lowering it does; `.env.example`
-// and docs/configuration.md are generated from here.
+// Configuration. Each role has one zod schema over the environment, which is parsed once and then
+// frozen. All faults are reported together. Each key's description says what raising or lowering it
+// does. `.env.example` and docs/configuration.md are generated from this file.
 
 import { z } from 'zod';
 import { ScorelineError } from './errors.js';
@@ -10,32 +10,32 @@ const common = {
     .url({ protocol: /^rediss?$/ })
     .default('redis://127.0.0.1:6379')
     .describe(
-      'The Redis (6.2 or later) that API and workers meet at. `rediss://` for TLS. `npm start` starts a private one when this is not set.',
+      'The Redis (6.2 or later) that API and workers share. Use `rediss://` for TLS. If unset, `npm start` starts a private one.',
     ),
   QUEUE_PREFIX: z
     .string()
     .regex(/^[^\s]+$/, 'expected a text without blanks')
     .default('scoreline')
     .describe(
-      'The beginning of every key in Redis. Two services with different prefixes can share a Redis. On Redis Cluster it needs a hash tag: `{scoreline}`.',
+      'The prefix of every key in Redis. Two services with different prefixes can share a Redis. On Redis Cluster it must be a hash tag: `{scoreline}`.',
     ),
   MODELS_DIR: z
     .string()
     .min(1)
     .default('models')
-    .describe('The folder that holds one folder with a `model.yaml` for each model.'),
+    .describe('The folder of models. Each model is a subfolder with a `model.yaml`.'),
   MODELS: z
     .string()
     .optional()
     .transform(toNames)
     .describe(
-      'The models to serve, by name, separated by commas. Unset: every model whose file is there. A named model whose file is missing stops the start of a worker.',
+      'The names of the models to serve, separated by commas. If unset, every model whose ONNX file exists is served. A worker refuses to start if the file of a named model is missing.',
     ),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
     .describe(
-      'How much is logged. `debug` adds a line for each batch, which costs throughput under load.',
+      'The lowest level that is logged. `debug` adds a line for each batch, which costs throughput under load.',
     ),
 };
 
@@ -53,51 +53,53 @@ const api = {
     .min(1)
     .default('127.0.0.1')
     .describe(
-      'The address the API listens on. The default is reachable from this machine only; `0.0.0.0` opens it to the network, without authentication.',
+      'The address the API listens on. The default is reachable from this machine only. `0.0.0.0` opens the API to the network, without authentication.',
     ),
-  PORT: integer(0, 65535).default(8080).describe('The port of the API. 0 takes any free port.'),
+  PORT: integer(0, 65535)
+    .default(8080)
+    .describe('The port the API listens on. 0 picks a free port.'),
   BODY_BYTES_MAX: integer(1024, 1_073_741_824)
     .default(16_777_216)
     .describe(
-      'The largest request body. Raising it lets clients send larger images and costs memory for each request in flight; beyond it they get 413.',
+      'The largest request body, in bytes. Larger ones get 413. Raising it lets clients send larger images, and costs memory for each request in flight.',
     ),
   IMAGE_PIXELS_MAX: integer(1, 268_402_689)
     .default(50_000_000)
     .describe(
-      'The largest image by width × height. Decoding takes 3 to 8 bytes of memory a pixel, so raising it lets one small file cost much memory.',
+      'The most pixels of an image (width × height). Decoding takes 3 to 8 bytes of memory a pixel, so raising it lets a small file use much memory.',
     ),
   IMAGES_PER_REQUEST_MAX: integer(1, 1024)
     .default(16)
-    .describe('The most images in one `POST /score`. More are refused with 400.'),
+    .describe('The most images in one `POST /score`. Requests with more get 400.'),
   PERMITS_MAX: integer(1, 1_000_000)
     .default(1024)
     .describe(
-      'The most inputs in flight in one API process. Where it serves several models, each may have at most as many as are left free, so a model without workers leaves room for the others. Lowering it refuses clients with 429 earlier instead of having them wait; raising it costs memory and lets requests wait longer.',
+      'The most inputs in flight in one API process. With several models, no model may hold more permits than are free, so a model without workers leaves room for the others. Lowering it refuses clients with 429 earlier instead of letting them wait. Raising it costs memory and lets requests wait longer.',
     ),
   BODIES_BYTES_MAX: integer(1024, 1_099_511_627_776)
     .default(268_435_456)
     .describe(
-      'The most bytes of request bodies in one API process at a time, from their arrival until their inputs are prepared. Beyond it clients get 429. Raising it costs memory: plan for up to twice as much.',
+      'The most bytes of request bodies that one API process holds at a time, from arrival until their inputs are prepared. Beyond it, clients get 429. Raising it costs memory: plan for up to twice this number.',
     ),
   QUEUE_ITEMS_MAX: integer(1, 10_000_000)
     .default(10_000)
     .describe(
-      'The most unanswered inputs of a model, from all API processes. Beyond it clients get 429. Raising it costs memory in Redis: 150 kB for a picture of 224 × 224.',
+      'The most unanswered inputs of a model, over all API processes. Beyond it, clients get 429. Raising it costs memory in Redis: 150 kB for an image of 224 × 224.',
     ),
   RESULT_MS: integer(100, 86_400_000)
     .default(600_000)
     .describe(
-      'How long the result of a request with an `Idempotency-Key` is kept for a repeat. Lowering it lets a late repeat cost model time again; raising it costs memory in Redis.',
+      'How long the result of a request with an `Idempotency-Key` is kept for repeats. Lowering it means that a late repeat is scored again. Raising it costs memory in Redis.',
     ),
   RESULTS_MAX: integer(1, 10_000_000)
     .default(100_000)
     .describe(
-      'The most results that are kept in Redis at a time, for all API processes and models; each takes 0.6 kB for a few classes, 30 kB for a thousand. Beyond it requests with an `Idempotency-Key` get 429; those without one go on.',
+      'The most results kept in Redis at a time, over all API processes and models. Each takes 0.6 kB for a few classes, 30 kB for a thousand. Beyond it, requests with an `Idempotency-Key` get 429; requests without one are still served.',
     ),
   CONNECTIONS_MAX: integer(1, 1_000_000)
     .default(10_000)
     .describe(
-      'The most open connections of one API process. Further ones are closed at once. Raising it costs memory and file descriptors.',
+      'The most open connections of one API process. Further connections are closed at once. Raising it costs memory and file descriptors.',
     ),
   HEADERS_MS_MAX: integer(100, 600_000)
     .default(10_000)
@@ -107,12 +109,12 @@ const api = {
   REQUEST_MS_MAX: integer(100, 3_600_000)
     .default(60_000)
     .describe(
-      'How long a client may take to send a whole request. Lowering it drops slow uploads with 408.',
+      'How long a client may take to send a whole request. Slower ones get 408. Lowering it drops slow uploads earlier.',
     ),
   SHUTDOWN_MS: integer(0, 3_600_000)
     .default(35_000)
     .describe(
-      'How long the API waits for requests in flight after SIGTERM. Lowering it below the longest deadline cuts requests off.',
+      'How long the API waits for requests in flight after SIGTERM. If it is shorter than the longest deadline, some requests are cut off.',
     ),
 };
 
@@ -121,7 +123,7 @@ const worker = {
   SHUTDOWN_MS: integer(0, 3_600_000)
     .default(25_000)
     .describe(
-      'How long a worker finishes what it holds after SIGTERM. Keep it below the grace period of the platform (30 s on Kubernetes), or the work starts again elsewhere.',
+      'How long a worker may take to finish the jobs it holds after SIGTERM. Keep it below the grace period of the platform (30 s on Kubernetes); otherwise the worker is killed and its jobs start again elsewhere.',
     ),
 };
 
@@ -130,16 +132,16 @@ const schemas = {
     .object(api)
     .refine((given) => given.IMAGES_PER_REQUEST_MAX <= given.PERMITS_MAX, {
       path: ['IMAGES_PER_REQUEST_MAX'],
-      message: 'expected at most PERMITS_MAX, or such a request never gets its permits',
+      message: 'expected at most PERMITS_MAX, or the largest request never gets its permits',
     })
     .refine((given) => given.BODY_BYTES_MAX <= given.BODIES_BYTES_MAX, {
       path: ['BODY_BYTES_MAX'],
-      message: 'expected at most BODIES_BYTES_MAX, or such a body never gets in',
+      message: 'expected at most BODIES_BYTES_MAX, or the largest body is never admitted',
     })
     .refine((given) => given.IMAGES_PER_REQUEST_MAX <= given.RESULTS_MAX, {
       path: ['RESULTS_MAX'],
       message:
-        'expected at least IMAGES_PER_REQUEST_MAX, or such a request never fits with an Idempotency-Key',
+        'expected at least IMAGES_PER_REQUEST_MAX, or the largest request with an Idempotency-Key is never admitted',
     })
     .refine((given) => given.HEADERS_MS_MAX <= given.REQUEST_MS_MAX, {
       path: ['HEADERS_MS_MAX'],
@@ -153,7 +155,7 @@ export type Configurations = { [R in Role]: Readonly<z.output<(typeof schemas)[R
 
 /**
  * Parses the environment for a role.
- * @throws ScorelineError `configuration_invalid`, naming every wrong key with what came.
+ * @throws ScorelineError `configuration_invalid`, with every wrong key and its value
  */
 export function readConfiguration<R extends Role>(
   role: R,
@@ -168,18 +170,18 @@ export function readConfiguration<R extends Role>(
   if (parsed.success) return Object.freeze(parsed.data) as Configurations[R];
   const faults = parsed.error.issues.map((issue) => {
     const key = String(issue.path[0]);
-    const came = given[key] === undefined ? 'the default' : JSON.stringify(given[key]);
-    return `${key}: ${issue.message}; got ${key === 'REDIS_URL' ? '(not shown)' : came}`;
+    const got = given[key] === undefined ? 'the default' : JSON.stringify(given[key]);
+    return `${key}: ${issue.message}; got ${key === 'REDIS_URL' ? '(not shown)' : got}`;
   });
   throw new ScorelineError('configuration_invalid', faults.join('\n'));
 }
 
-/** The configuration as it may be logged. */
+/** Returns the configuration without secrets, for the log. */
 export function redact(configuration: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return { ...configuration, REDIS_URL: redactUrl(String(configuration.REDIS_URL)) };
 }
 
-/** One row a key, for the generated pages. */
+/** Returns one row for each key of a role, for the generated pages. */
 export function describeConfiguration(role: Role) {
   return Object.entries(schemas[role].shape).map(([key, schema]) => ({
     key,
@@ -189,7 +191,7 @@ export function describeConfiguration(role: Role) {
   }));
 }
 
-/** The address without user, password and options, each of which may be secret. */
+/** Removes user, password and options from a URL, since each of them may be secret. */
 function redactUrl(text: string): string {
   const { protocol, host, pathname } = new URL(text);
   return `${protocol}//${host}${pathname}`;

@@ -1,8 +1,8 @@
-// Every error a caller or an operator can meet: code, HTTP status, whether the same request may
-// succeed later, and a title. `docs/errors.md` is generated from this table.
+// Every error that a caller or an operator can meet: code, HTTP status, whether the same request
+// may succeed later, and a title. docs/errors.md is generated from this table.
 //
-// The detail of an error says what was expected, what came, and what to do. It is written for the
-// caller: it never holds a stack, a path or a library's own message.
+// An error's detail says what was expected, what was given, and what to do. Callers see it, so the
+// detail of an error that answers a request never holds a stack, a path or a library's message.
 
 export const errorTable = {
   invalid_json: { status: 400, retry: false, title: 'The body is not valid JSON' },
@@ -14,20 +14,24 @@ export const errorTable = {
   image_unsupported: { status: 400, retry: false, title: 'The image format is not accepted' },
   image_too_large: { status: 413, retry: false, title: 'The image has too many pixels' },
   too_many_inputs: { status: 400, retry: false, title: 'The request holds too many inputs' },
-  tensor_invalid: { status: 400, retry: false, title: 'A tensor is not what its shape says' },
+  tensor_invalid: { status: 400, retry: false, title: 'A tensor does not match its shape' },
   parameter_invalid: { status: 400, retry: false, title: 'A parameter has a wrong value' },
   idempotency_key_invalid: { status: 400, retry: false, title: 'The Idempotency-Key is malformed' },
   idempotency_key_reused: {
     status: 422,
     retry: false,
-    title: 'The Idempotency-Key stands for another request',
+    title: 'The Idempotency-Key was used for another request',
   },
   deadline_invalid: { status: 400, retry: false, title: 'The deadline is not a valid number' },
   body_too_large: { status: 413, retry: false, title: 'The body is too large' },
   unsupported_media_type: { status: 415, retry: false, title: 'The content type is not accepted' },
   request_invalid: { status: 400, retry: false, title: 'The request could not be read' },
   not_found: { status: 404, retry: false, title: 'There is no such address' },
-  method_not_allowed: { status: 405, retry: false, title: 'This address takes another method' },
+  method_not_allowed: {
+    status: 405,
+    retry: false,
+    title: 'This address does not accept the method',
+  },
   model_not_found: { status: 404, retry: false, title: 'There is no such model' },
   overloaded: { status: 429, retry: true, title: 'Too many requests are in flight' },
   queue_unavailable: { status: 503, retry: true, title: 'The queue cannot be reached' },
@@ -35,12 +39,12 @@ export const errorTable = {
   shutting_down: { status: 503, retry: true, title: 'This instance is shutting down' },
   client_closed: { status: 499, retry: false, title: 'The client hung up' },
   deadline_exceeded: { status: 504, retry: true, title: 'No answer before the deadline' },
-  model_crashed: { status: 500, retry: false, title: 'The input takes the model down' },
+  model_crashed: { status: 500, retry: false, title: 'The input crashes the model' },
   model_failed: { status: 500, retry: false, title: 'The model failed on this input' },
   model_output_mismatch: {
     status: 500,
     retry: false,
-    title: 'The model answered with another number of outputs than it got inputs',
+    title: 'The model returned a different number of outputs than it got inputs',
   },
   wire_mismatch: {
     status: 500,
@@ -49,27 +53,28 @@ export const errorTable = {
   },
   internal_error: { status: 500, retry: true, title: 'Something went wrong on our side' },
   configuration_invalid: { status: 500, retry: false, title: 'The configuration is wrong' },
-  redis_unusable: { status: 500, retry: false, title: 'Redis cannot be used as it is' },
+  redis_unusable: { status: 500, retry: false, title: 'Redis cannot be used as it is configured' },
   manifest_invalid: { status: 500, retry: false, title: 'A model manifest is wrong' },
   model_file_missing: { status: 500, retry: false, title: 'A model file is missing' },
   model_file_wrong: {
     status: 500,
     retry: false,
-    title: 'A model file is not what the manifest says',
+    title: 'A model file does not match its manifest',
   },
   provider_unavailable: {
     status: 500,
     retry: false,
-    title: 'The device is not available to ONNX Runtime',
+    title: 'ONNX Runtime cannot use the device',
   },
   download_failed: { status: 500, retry: true, title: 'A download failed' },
 } as const satisfies Record<string, { status: number; retry: boolean; title: string }>;
 
 export type ErrorCode = keyof typeof errorTable;
 
+/** An operating error with a code of `errorTable`. Its message is the detail. */
 export class ScorelineError extends Error {
   readonly code: ErrorCode;
-  /** When to ask again, where that can be told: whole seconds, from 1 to 60. */
+  /** When to ask again, if that can be estimated: whole seconds, from 1 to 60. */
   readonly retryAfterSeconds: number | undefined;
 
   constructor(
@@ -77,8 +82,8 @@ export class ScorelineError extends Error {
     detail: string,
     options: { cause?: unknown; retryAfterSeconds?: number } = {},
   ) {
-    // Nobody reads the stack of what a caller did wrong, and to take it was 7 % of the API's time
-    // under overload.
+    // Nobody reads the stack of a caller's mistake. Capturing it took 7 % of the API's time under
+    // overload.
     const { stackTraceLimit } = Error;
     if (errorTable[code].status < 500) Error.stackTraceLimit = 0;
     super(detail, { cause: options.cause });
@@ -92,7 +97,7 @@ export class ScorelineError extends Error {
   }
 }
 
-/** Whatever was thrown, as an Error. */
+/** Returns a thrown value as an Error. */
 export function coerceError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

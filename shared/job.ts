@@ -1,17 +1,18 @@
-// Jobs: what the API tells the workers, by the queue. The replies are in reply.ts.
+// Jobs: the messages that the API sends to the workers through the queue. For replies see reply.ts.
 //
-// A job is a batch of items from one API instance for one model and version. The item is the unit
-// of deadline, cancellation, failure and reply. Its inputs are named tensors. Times are milliseconds since the epoch by the sender's clock, with fractions; the clocks
-// of the machines must agree to well below the deadlines in use.
+// A job is a batch of items from one API instance for one model and version. Each item has its own
+// deadline, cancellation, failure and reply. Its inputs are named tensors. Times are milliseconds
+// since the epoch by the sender's clock, with fractions. The machines' clocks must agree to well
+// below the deadlines in use.
 //
-// A job travels as JSON, which BullMQ stores. Small tensors lie in it as base64, since reading them
-// from elsewhere would cost a round trip; large ones lie beside it as binary, in one hash a job.
-// Items of one layout share it (layouts.ts).
+// A job travels as JSON, which BullMQ stores. Small tensors lie in it as base64, because reading
+// them from elsewhere would cost a round trip. Large tensors lie beside it as binary, in one hash
+// for each job. Items of the same layout share it (layouts.ts).
 //
-// Everything is parsed by a schema on arrival. A queue's name holds a digest of what both sides
-// must agree on (`queueName`), so during a rolling update each job reaches a worker that can read it. The
-// `envelope` of a job is the part that every version of this file can read: with it, a job that
-// cannot be understood is still refused to those who wait for it.
+// A schema parses everything on arrival. A queue's name holds a digest of everything that both
+// sides must agree on (`queueName`), so during a rolling update each job reaches a worker that can
+// read it. Every version of this file can read a job's envelope. It tells a worker which items to
+// fail when it cannot read the rest.
 
 import { z } from 'zod';
 import { coerceError, ScorelineError } from './errors.js';
@@ -19,23 +20,24 @@ import { Layouts, layOut, layoutsSchema } from './layouts.js';
 import { checkTensor, type Tensor, toBuffer } from './tensors.js';
 import { readableWireVersions, wireVersion } from './wire-version.js';
 
-/** Tensors up to this size lie in the job itself. A larger one costs more there than a round trip. */
+/** Tensors up to this size lie in the job. A larger one would cost more there than a round trip. */
 const inlineBytesMax = 4096;
 
-/** One input to be scored. */
+/** One input to score. Times are milliseconds since the epoch. */
 export interface Item {
   readonly id: string;
   readonly submittedAt: number;
   readonly deadlineAt: number;
   readonly inputs: readonly Tensor[];
   /**
-   * The caller wants the best `top` classes of the scores, as the outputs `classes` (UINT32) and
-   * `scores` (FP32), each of shape [rows, top], best first. Undefined: the outputs as they are.
+   * How many of the best classes the caller wants. They are the outputs `classes` (UINT32) and
+   * `scores` (FP32), each of shape [rows, top], best first. If undefined, the caller gets the
+   * model's own outputs.
    */
   readonly top?: number | undefined;
-  /** The outputs that the caller wants, where not all of them. */
+  /** The names of the outputs that the caller wants; all if undefined. */
   readonly outputs?: readonly string[] | undefined;
-  /** How long the reply is kept for a caller that asks again; the first reply kept counts. */
+  /** How long the reply is kept for a repeat. The first reply kept is the item's result. */
   readonly keepMs?: number | undefined;
 }
 
@@ -56,7 +58,7 @@ const packedJobSchema = z.object({
         submittedAt: z.number(),
         deadlineAt: z.number(),
         layout: z.number(),
-        /** Base64; a tensor lies beside the job where this is null. */
+        /** Each tensor's data in base64, or null if it lies beside the job. */
         data: z.array(z.string().nullable()),
         top: z.int().positive().optional(),
         outputs: z.array(z.string()).optional(),
@@ -66,37 +68,37 @@ const packedJobSchema = z.object({
     .min(1),
 });
 
-/** What every version of a job has. */
+/** The part of a job that every wire version has. */
 const envelopeSchema = z.object({
   wire: z.unknown(),
   replyTo: z.string().min(1),
   items: z.array(z.object({ id: z.string().min(1) })),
 });
 
-/** A job as it lies in the queue, in JSON. */
+/** A job as the queue stores it, in JSON. */
 export type PackedJob = z.output<typeof packedJobSchema>;
 
 /** An item whose large tensors still lie beside the job. */
 export interface WireItem extends Omit<Item, 'inputs'> {
-  /** The data is base64, or null where the tensor lies beside the job. */
+  /** The data is base64, or null if the tensor lies beside the job. */
   readonly inputs: readonly (Omit<Tensor, 'data'> & { readonly data: string | null })[];
 }
 
-/** A job as it was read. */
+/** A decoded job. */
 export interface WireJob {
   readonly wire: number;
   readonly replyTo: string;
   readonly items: readonly WireItem[];
 }
 
-/** A job that cannot be understood, with those who wait for it as far as that can be told. */
+/** A job that cannot be read, with as much of its envelope as could be. */
 export interface UnreadableJob {
   readonly replyTo: string | undefined;
   readonly ids: readonly string[];
   readonly reason: string;
 }
 
-/** The job for the queue, and the tensors that lie beside it, by field of the payload's hash. */
+/** Encodes a job for the queue. `payload` has its large tensors, by field of the payload's hash. */
 export function encodeJob({ replyTo, items }: BatchJob): {
   job: PackedJob;
   payload: ReadonlyMap<string, Uint8Array>;
@@ -108,7 +110,7 @@ export function encodeJob({ replyTo, items }: BatchJob): {
     payload.set(payloadField(itemId, name), data);
     return null;
   };
-  // Built key by key, here and in `joinItem`: V8 is slow at the rest of an object.
+  // Built key by key, here and in `joinItem`, because V8 is slow at object rest and spread.
   const encodeItem = (item: Item) => ({
     id: item.id,
     submittedAt: item.submittedAt,
@@ -124,7 +126,7 @@ export function encodeJob({ replyTo, items }: BatchJob): {
   return { job: job as unknown as PackedJob, payload };
 }
 
-/** Parses what came out of the queue. */
+/** Parses a job's data from the queue. Never throws. */
 export function decodeJob(data: unknown): WireJob | UnreadableJob {
   const parsed = packedJobSchema.safeParse(data);
   if (!parsed.success) {
@@ -146,7 +148,7 @@ export function isUnreadable(job: WireJob | UnreadableJob): job is UnreadableJob
   return 'reason' in job;
 }
 
-/** The fields of the payload's hash that hold the tensors of these items, in order. */
+/** Returns the fields of the payload's hash that hold these items' large tensors, in order. */
 export function payloadFields(items: readonly WireItem[]): string[] {
   return items.flatMap(({ id, inputs }) =>
     inputs.filter(({ data }) => data === null).map(({ name }) => payloadField(id, name)),
@@ -154,9 +156,9 @@ export function payloadFields(items: readonly WireItem[]): string[] {
 }
 
 /**
- * An item with its tensors; undefined when one that lay beside the job is gone, which means that
- * the item has outlived its deadline.
- * @throws ScorelineError `wire_mismatch` when a tensor is not what its shape says
+ * Joins an item with its tensors. Returns undefined if a tensor beside the job is gone: the payload
+ * has expired, so the item is past its deadline.
+ * @throws ScorelineError `wire_mismatch` if a tensor does not match its shape
  */
 export function joinItem(
   item: WireItem,
@@ -172,7 +174,7 @@ export function joinItem(
   return { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs };
 }
 
-/** @throws ScorelineError `wire_mismatch` when a tensor is not what its shape says */
+/** @throws ScorelineError `wire_mismatch` if the tensor does not match its shape */
 export function checkWireTensor(tensor: Tensor): Tensor {
   try {
     checkTensor(tensor);

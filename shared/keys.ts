@@ -1,30 +1,34 @@
-// The names of a service's keys in Redis. Everything of ours there begins with the prefix.
+// The names of a service's keys in Redis. Every key begins with the prefix.
 
 export function makeKeys(prefix: string) {
   return {
     prefix,
-    /** Stream of the replies to one API instance; each entry's field `replies` has some, packed. */
+    /**
+     * Stream of replies to one API instance. The field `replies` of each entry has some, packed.
+     */
     replies: (instance: string) => `${prefix}:replies:${instance}`,
     /** Hash of the large input tensors of one job, by `payloadField`. */
     payload: (job: string) => `${prefix}:payload:${job}`,
     /**
-     * Sorted set of the items of a queue that wait for an answer, by deadline (milliseconds since
-     * the epoch). Its length is the work that waits, which admission and autoscaling read.
+     * Sorted set of the unanswered items of a queue, by deadline (milliseconds since the epoch).
+     * Admission and autoscaling read its length as the backlog.
      */
     unanswered: (queue: string) => `${prefix}:unanswered:${queue}`,
-    /** Sorted set of the ids of items whose callers have left, by deadline. */
+    /** Sorted set of the ids of cancelled items, whose callers have left, by deadline. */
     cancelled: (queue: string) => `${prefix}:cancelled:${queue}`,
-    /** Hash of how often items of a job were tried in quarantine without coming back, by item id. */
+    /**
+     * Hash of how often each item of a job was tried in quarantine without an answer, by item id.
+     */
     strikes: (job: string) => `${prefix}:strikes:${job}`,
     /** Hash of a queue's counts, by `CountName`. */
     counts: (queue: string) => `${prefix}:counts:${queue}`,
-    /** The fingerprint of the request that a caller's key stands for. */
+    /** The fingerprint of the request that an `Idempotency-Key` was first used for. */
     fingerprint: (scope: string) => `${prefix}:fingerprint:${scope}`,
-    /** The reply to one item, packed as an array of one, kept for a caller that asks again. */
+    /** The kept reply to one item, for repeats; packed as an array of one. */
     result: (item: string) => `${prefix}:result:${item}`,
-    /** Sorted set of the items whose replies are or will be kept, by the time they are gone. */
+    /** Sorted set of the items whose replies are or will be kept, by the time these expire. */
     results: `${prefix}:results`,
-    /** Hash of the heartbeats of the API instances about a queue, by instance. */
+    /** Hash of the API instances' heartbeats about a queue, by instance. */
     instances: (queue: string) => `${prefix}:instances:${queue}`,
     /** Sorted set of the live workers of a queue, by the time their presence expires. */
     workers: (queue: string) => `${prefix}:workers:${queue}`,
@@ -34,8 +38,8 @@ export function makeKeys(prefix: string) {
 export type Keys = ReturnType<typeof makeKeys>;
 
 /**
- * What workers count: items dropped because their caller had left or their deadline had passed,
- * items failed with `model_crashed`, and jobs that could not be read.
+ * What workers count: `dropped` items, whose caller had left or whose deadline had passed;
+ * `crashed` items, which failed with `model_crashed`; and `unreadable` jobs.
  */
 export const countNames = ['dropped', 'crashed', 'unreadable'] as const;
 export type CountName = (typeof countNames)[number];

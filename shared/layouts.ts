@@ -1,8 +1,8 @@
-// Layouts: what the tensors of an item are like, without their data.
+// Layouts: the names, datatypes and shapes of an item's tensors, without their data.
 //
-// The items of a job, and the replies to them, mostly have tensors of the same names, datatypes and shapes.
-// So a message says each layout once, and its items refer to it. Written out for each item, names
-// and shapes would be longer than a short text, and take longer to parse.
+// Most items of a job have the same layout, and so do most replies. So a message holds each layout
+// once, and its items refer to it by index. Repeated for each item, names and shapes would be
+// longer than a short text, and would take longer to parse.
 
 import { z } from 'zod';
 import { datatypes, type Tensor } from './tensors.js';
@@ -10,18 +10,20 @@ import { datatypes, type Tensor } from './tensors.js';
 type Head = Pick<Tensor, 'name' | 'datatype' | 'shape'>;
 export type Layout = readonly Head[];
 
-/** `checkTensor` looks at the sizes of the shapes, for each item alone. */
+/** Does not check the sizes in shapes: `checkTensor` does, item by item. */
 export const layoutsSchema = z.array(
   z.array(z.object({ name: z.string(), datatype: z.enum(datatypes), shape: z.array(z.number()) })),
 );
 
-/** Collects the layouts of a message. */
+/** Collects the distinct layouts of a message. */
 export class Layouts {
   readonly list: Layout[] = [];
-  /** Most items are like the one before. */
+  /**
+   * The index of the layout found last, which is tried first: most items are like the one before.
+   */
   #last = 0;
 
-  /** The index of the layout of these tensors in `list`. */
+  /** Returns the index in `list` of these tensors' layout, which is added if it is new. */
   indexOf(tensors: readonly Tensor[]): number {
     const last = this.list[this.#last];
     if (last && isLike(last, tensors)) return this.#last;
@@ -31,7 +33,7 @@ export class Layouts {
   }
 }
 
-/** The tensors of an item, made of its layout and its data; undefined where these do not fit. */
+/** Joins a layout and data into an item's tensors. Returns undefined if their lengths differ. */
 export function layOut<D>(
   layout: Layout | undefined,
   data: readonly D[],

@@ -1,5 +1,6 @@
-// The life of a process: started from a main.ts, ended by a signal, by its parent's end, or by an
-// error it cannot handle. Whatever the reason, `close` runs once, within its time.
+// The life of a process. A main.ts starts it. A signal, the end of its parent, or an unexpected
+// error ends it. Whatever the reason, `close` runs once, and the process is killed if `close` takes
+// more than a second longer than SHUTDOWN_MS.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Configurations, type Role, readConfiguration, redact } from './configuration.js';
@@ -9,12 +10,12 @@ import { type Logger, makeLogger } from './log.js';
 const startFinishesMsMax = 3000;
 
 export interface Running {
-  /** What a parent process is told once everything is up. */
+  /** Sent to the parent process once everything is up. */
   readonly report: Record<string, unknown>;
   close(): Promise<void>;
 }
 
-/** What a child tells its parent over the IPC channel. */
+/** A message from a child to its parent, over the IPC channel. */
 export type ChildMessage =
   | ({ readonly event: 'ready' } & Record<string, unknown>)
   | { readonly event: 'failed'; readonly detail: string };
@@ -22,11 +23,11 @@ export type ChildMessage =
 type Start<R extends Role> = (
   configuration: Configurations[R],
   log: Logger,
-  /** Ends the process at once, for when it cannot even end in order. */
+  /** Kills the process at once, when it cannot shut down in order. */
   abandon: (reason: string) => void,
 ) => Promise<Running>;
 
-/** Runs a role until it is ended. The process is passed in by main.ts, which alone touches it. */
+/** Runs a role until it ends. Only main.ts touches the global process, so it passes it in. */
 export async function live<R extends Role>(
   process: NodeJS.Process,
   role: R,
@@ -76,12 +77,12 @@ function handleEnd(
     log.info({ reason }, 'shutting down');
     setTimeout(() => {
       log.error({ shutdownMs }, 'not done within SHUTDOWN_MS; leaving now');
-      // Not `exit`, which would wait for an engine thread that is inside a run.
+      // `exit` would wait for an engine thread that is inside a run.
       process.kill(process.pid, 'SIGKILL');
     }, shutdownMs + 1000).unref();
     try {
-      // A start that is under way is finished first, since a model cannot stop loading half way;
-      // one that waits for Redis would take for ever.
+      // Let a start under way finish, because a model cannot stop loading halfway. The time limit
+      // is for a start that waits for Redis, which could take forever.
       const running = await Promise.race([starting, delay(startFinishesMsMax, undefined)]);
       await running?.close();
       process.exit(exitCode);
@@ -93,7 +94,7 @@ function handleEnd(
 
   process.on('SIGTERM', () => void end('SIGTERM', 0));
   process.on('SIGINT', () => void end('SIGINT', 0));
-  // A child of `npm start` must not outlive it, even when that was killed outright.
+  // A child of `npm start` must not outlive it, even if `npm start` is killed outright.
   process.on('disconnect', () => void end('the parent is gone', 0));
   for (const event of ['uncaughtException', 'unhandledRejection']) {
     process.on(event, (error: unknown) => {

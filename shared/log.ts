@@ -5,8 +5,8 @@ export type { Logger };
 const seldomMs = 1000;
 
 /**
- * Logs as JSON lines on standard output: `error` is for the operator, `debug` for developers. A line
- * is written before the call returns, since the last one of a process says why it has ended.
+ * Logs JSON lines to standard output: `error` is for the operator, `debug` for developers. Each
+ * line is written before the call returns, because a process's last line says why it ended.
  */
 export function makeLogger(options: { role: string; level: string }): Logger {
   const base = { role: options.role, pid: process.pid };
@@ -14,8 +14,8 @@ export function makeLogger(options: { role: string; level: string }): Logger {
 }
 
 /**
- * Keeps one fault from filling the log: passes a line on, and then none for a second. The next one
- * says how many were left out.
+ * Keeps one fault from filling the log: writes at most one line a second. `leftOut` in the next
+ * line counts the suppressed ones.
  */
 export function makeSeldom(write: (fields: object, message: string) => void): typeof write {
   let lastAt = Number.NEGATIVE_INFINITY;

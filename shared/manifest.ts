@@ -1,5 +1,5 @@
 // The manifest of a model, `models/<name>/model.yaml`. Everything that differs from model to model
-// is said there and nowhere else; a new model is a new folder.
+// is in there and nowhere else, so adding a model means adding a folder.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -38,12 +38,12 @@ const imageInputSchema = z
       .max(1)
       .optional()
       .describe(
-        'Cut the centred square of this share of the shorter side before resizing. Unset: the whole image is stretched.',
+        'Before resizing, cut out the centred square whose side is this share of the shorter side. If unset, the whole image is stretched.',
       ),
     tensor: z
       .enum(['uint8-nhwc', 'float32-nchw'])
       .describe(
-        'What the network takes: the pixels as they are, or floats, channel by channel, as (pixel / 255 - mean) / std.',
+        'What the network takes: raw pixels, or floats, channel by channel, computed as (pixel / 255 - mean) / std.',
       ),
     mean: channels.optional(),
     std: channels
@@ -63,24 +63,28 @@ const outputSchema = z.strictObject({
   activation: z
     .enum(['none', 'softmax'])
     .default('none')
-    .describe('`softmax` where the network answers with logits.'),
-  top: positive.default(3).describe('How many of the best classes are answered by default.'),
+    .describe('`softmax` if the network outputs logits.'),
+  top: positive.default(3).describe('How many of the best classes an answer has by default.'),
 });
 
 const deviceSchema = z.strictObject({
   type: z.enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml']),
-  id: z.number().int().nonnegative().default(0).describe('Which of several GPUs.'),
-  memoryBytesMax: positive.optional().describe('The most GPU memory ONNX Runtime may take (cuda).'),
+  id: z.number().int().nonnegative().default(0).describe('The index of the GPU.'),
+  memoryBytesMax: positive
+    .optional()
+    .describe('The most GPU memory that ONNX Runtime may take, in bytes (cuda only).'),
   threads: z
     .number()
     .int()
     .nonnegative()
     .default(0)
-    .describe('CPU threads of one run. 0: one for each core.'),
+    .describe('CPU threads for one run. 0 means one for each core.'),
   memoryArena: z
     .boolean()
     .default(true)
-    .describe('Keep CPU memory between runs: faster; false gives it back after peaks.'),
+    .describe(
+      'Whether ONNX Runtime keeps CPU memory between runs. `true` is faster; `false` releases memory after peaks.',
+    ),
 });
 
 export const manifestSchema = z
@@ -104,7 +108,9 @@ export const manifestSchema = z
           .nonnegative()
           .max(10_000)
           .default(0)
-          .describe('How long an idle engine waits for a batch to fill. Trades latency for size.'),
+          .describe(
+            'How long an idle engine waits for a batch to fill. Raising it makes batches larger and answers later.',
+          ),
       })
       .prefault({ max: 32 }),
     device: z
@@ -119,21 +125,35 @@ export const manifestSchema = z
       ),
     scaling: z
       .strictObject({
-        min: z.number().int().nonnegative().default(0).describe('0: may scale from zero.'),
+        min: z
+          .number()
+          .int()
+          .nonnegative()
+          .default(0)
+          .describe('The fewest workers. 0 lets the model scale to zero.'),
         max: positive.default(10),
-        itemsPerWorker: positive.default(64).describe('Queue depth at which a worker is added.'),
+        itemsPerWorker: positive
+          .default(64)
+          .describe('How many unanswered items each worker may have before another is added.'),
       })
       .prefault({}),
     example: z
       .strictObject({
-        input: z.string().describe('The text, or the image file relative to the manifest.'),
+        input: z
+          .string()
+          .describe('The text, or the path of the image file relative to the manifest.'),
         expected: z.strictObject({
-          label: z.string().describe('The best class: the question, or the label.'),
-          score: z.number().min(0).max(1).optional().describe('Unset: only the label counts.'),
+          label: z.string().describe('The expected best class: the question, or the label.'),
+          score: z
+            .number()
+            .min(0)
+            .max(1)
+            .optional()
+            .describe('Its expected score. If unset, only the label is checked.'),
           tolerance: z.number().positive().default(0.001),
         }),
       })
-      .describe('Used to warm the model up, to check it, and in the curl lines.'),
+      .describe('Used to warm the model up, to check it, and in the curl examples.'),
   })
   .refine((manifest) => manifest.scaling.min <= manifest.scaling.max, {
     path: ['scaling'],
@@ -146,7 +166,7 @@ export type Device = z.output<typeof deviceSchema>;
 
 /**
  * Reads one manifest.
- * @throws ScorelineError `manifest_invalid` with file, key, what was expected and what came.
+ * @throws ScorelineError `manifest_invalid`, with file, key, what was expected and what was given
  */
 export function readManifest(file: string): Manifest {
   const raw = parse(file);
@@ -169,7 +189,10 @@ export function readManifest(file: string): Manifest {
   return parsed.data;
 }
 
-/** All manifests below a folder, by name. */
+/**
+ * Reads the manifests of all models in a folder, in the order of their names.
+ * @throws ScorelineError `configuration_invalid` if the folder cannot be read, `manifest_invalid`
+ */
 export function readManifests(modelsDirectory: string): Manifest[] {
   let entries: string[];
   try {

@@ -1,4 +1,4 @@
-// The models of a service: manifests joined with what lies beside them.
+// The models of a service: each manifest with its labels, its queues and the path of its file.
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -7,7 +7,7 @@ import { ScorelineError } from './errors.js';
 import { type Manifest, readManifests } from './manifest.js';
 import { queueName, readableWireVersions, wireVersion } from './wire-version.js';
 
-/** A class of a model: a known question with its answer, or a kind of thing in a picture. */
+/** A class of a model: a known question with its answer, or the name of a thing in an image. */
 export interface Label {
   /** The text that names the class: the question, or the label. */
   readonly text: string;
@@ -20,24 +20,24 @@ export interface Model {
   readonly name: string;
   readonly version: string;
   readonly manifest: Manifest;
-  /** The BullMQ queue in which the API puts its jobs. */
+  /** The BullMQ queue to which the API adds jobs. */
   readonly queue: string;
-  /** The queue of each wire version that this build reads, which workers serve. */
+  /** The queue of each wire version that this build reads. Workers serve all of them. */
   readonly queues: readonly { readonly wire: number; readonly name: string }[];
   readonly folder: string;
-  /** The ONNX file, which an API without models does not have. */
+  /** The path of the ONNX file. On a machine that only runs the API, the file may be missing. */
   readonly file: string;
   readonly labels: readonly Label[];
 }
 
 /**
- * The models to serve: those named, or every one whose file is there.
+ * Reads the models to serve: the named ones, or every model whose file exists.
  * @throws ScorelineError `manifest_invalid`, `model_not_found`, `model_file_missing`
  */
 export function readModels(options: {
   directory: string;
   names?: readonly string[] | undefined;
-  /** Whether a named model must have its file: true for those who load it. */
+  /** Whether a named model must have its file: true for workers, which load it. */
   filesNeeded: boolean;
 }): Model[] {
   const manifests = readManifests(options.directory);
@@ -52,15 +52,15 @@ export function readModels(options: {
   if (chosen.length === 0) {
     throw new ScorelineError(
       'model_file_missing',
-      `${options.directory}: expected at least one model with its ONNX file; got none. See which there are: npm run models -- list`,
+      `${options.directory}: expected at least one model with its ONNX file; got none. List the models: npm run models -- list`,
     );
   }
   return chosen;
 }
 
 /**
- * The model of this name among those given, in the version named or else the first.
- * @throws ScorelineError `model_not_found` with the list of those that exist
+ * Finds a model by name: the given version, or else the first in the list.
+ * @throws ScorelineError `model_not_found`, with the models or versions that exist
  */
 export function findModel<M extends { name: string; version: string }>(
   models: readonly M[],
@@ -72,8 +72,8 @@ export function findModel<M extends { name: string; version: string }>(
     (candidate) => version === undefined || candidate.version === version,
   );
   if (model) return model;
-  const [some] = versions;
-  if (some) {
+  const [anyVersion] = versions;
+  if (anyVersion) {
     const known = versions.map((candidate) => candidate.version).join(', ');
     throw new ScorelineError(
       'model_not_found',
@@ -87,7 +87,7 @@ export function findModel<M extends { name: string; version: string }>(
   );
 }
 
-/** A name as a client sent it, cut where it is longer than any name may be. */
+/** Quotes a name that a client sent, cut to 100 characters; valid names are shorter. */
 function show(name: string | undefined): string {
   return JSON.stringify(name?.slice(0, 100));
 }
@@ -154,12 +154,14 @@ function labelsInvalid(file: string, manifest: Manifest, cause: unknown): Scorel
       : 'a text file with one line a class, `id label`';
   return new ScorelineError(
     'manifest_invalid',
-    `${manifest.name}: output.labels: expected ${expected}; ${file} is not that or cannot be read`,
+    `${manifest.name}: output.labels: expected ${expected}; ${file} has another form or cannot be read`,
     { cause },
   );
 }
 
-/** "n02127052 lynx, catamount": the class's id up to the first blank, then its name. */
+/**
+ * Parses a line such as "n02127052 lynx, catamount": the id up to the first blank, then the name.
+ */
 function classLabel(line: string): Label {
   const [, id, text] = /^(\S+) (.*\S)\s*$/.exec(line) ?? [];
   if (id === undefined || text === undefined) throw new Error(`not an id and a label: ${line}`);

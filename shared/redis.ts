@@ -1,8 +1,8 @@
 // Connections to Redis.
 //
-// A producer fails fast: a request that cannot be queued is refused at once rather than kept. A
-// consumer waits for Redis for as long as it takes, and what it was sending is sent again. Both
-// give up a connection that has gone silent, since a cut network does not close it.
+// A producer fails fast: a request that cannot be queued is refused at once, not kept. A consumer
+// waits for Redis for as long as it takes, and sends unanswered commands again. Both drop a silent
+// connection, because a cut network does not close it.
 
 import { Redis, type RedisOptions } from 'ioredis';
 import { coerceError, ScorelineError } from './errors.js';
@@ -22,7 +22,7 @@ export interface ConnectionOptions {
 
 type Behaviour = Omit<RedisOptions, 'replyMapping'>;
 
-/** For commands on the way of a request: they fail when Redis does not answer within a second. */
+/** Connects for commands that a request waits for. They fail if Redis takes more than 0.8 s. */
 export function connectProducer(options: ConnectionOptions): Redis {
   return connect(options, {
     enableOfflineQueue: false,
@@ -33,18 +33,18 @@ export function connectProducer(options: ConnectionOptions): Redis {
   });
 }
 
-/** For work that must get through: commands wait until Redis is back. */
+/** Connects for work that must get through. Its commands wait until Redis is back. */
 export function connectConsumer(options: ConnectionOptions): Redis {
   return connect(options, {
     maxRetriesPerRequest: null,
-    // Longer than the longest blocking command, BullMQ's wait for a job.
+    // Longer than the longest blocking command, which is BullMQ's wait for a job.
     socketTimeout: 12_000,
   });
 }
 
 /**
- * Resolves when the connection is ready for commands, however long that takes.
- * @throws ScorelineError `redis_unusable` when Redis answers, but waiting will not help
+ * Waits until the connection is ready for commands, however long that takes.
+ * @throws ScorelineError `redis_unusable` if Redis answers but is not fit for use
  */
 export async function waitUntilReady(redis: Redis, log: Logger): Promise<void> {
   if (redis.status !== 'ready') {
@@ -58,7 +58,7 @@ export async function waitUntilReady(redis: Redis, log: Logger): Promise<void> {
   await checkServer(redis, log);
 }
 
-/** Why Redis has refused a command, and what the operator can do about it, for the log. */
+/** Returns, for the log, why Redis refused a command and what the operator can do about it. */
 export function explain(thrown: unknown): { reason: string; advice: string } {
   const reason = coerceError(thrown).message;
   const [, advice] = advices.find(([pattern]) => pattern.test(reason)) ?? [];
@@ -71,7 +71,7 @@ const advices: ReadonlyArray<readonly [RegExp, string]> = [
   [/\bMISCONF\b/, 'Redis cannot write to its disk: make room there.'],
 ];
 
-/** Redis away is one thing; a Redis that must not be used is said at the start. */
+/** We wait for an unreachable Redis, but refuse to start on a misconfigured one. */
 async function checkServer(redis: Redis, log: Logger): Promise<void> {
   const info = parseInfo(String(await redis.info()));
   const [major = 0, minor = 0] = (info.redis_version ?? '').split('.').map(Number);
@@ -120,8 +120,9 @@ function connect(options: ConnectionOptions, behaviour: Behaviour): Redis {
     reconnectOnError: (error: Error) => {
       if (!error.message.startsWith('READONLY')) return false;
       warn({ connection: options.name, ...explain(error) }, 'Redis takes no writes');
-      // After a failover the old primary is a replica: connect again, to where the address now
-      // leads, and send the command again. Where it still leads to the replica, not at once again.
+      // After a failover the old primary is a replica. Connect again, since the address may lead to
+      // the new primary by now, and send the command again. If the address still leads to the
+      // replica, this happens at most once a second.
       const at = performance.now();
       if (at - reconnectedAt < reconnectEveryMs) return false;
       reconnectedAt = at;

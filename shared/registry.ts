@@ -1,7 +1,8 @@
 // The registry: which models and versions this process serves.
 //
-// It is the only owner of that list. Others ask it when they need a model, and those that hold
-// something for each model (a queue, a session) subscribe and hear what was added and removed.
+// It is the only owner of that list. Other parts ask it when they need a model. Parts that hold
+// something for each model (a queue, a session) subscribe, and are told which models were added and
+// removed.
 //
 // Invariant: no two models of a registry have the same name and version.
 
@@ -13,19 +14,19 @@ export interface RegistryChange {
 }
 
 export interface Registry {
-  /** The models served now, in the order given. */
+  /** The models served now, in the order in which they were given. */
   readonly models: readonly Model[];
   /**
-   * The model of this name, in the version named or else the first.
-   * @throws ScorelineError `model_not_found` with the list of those that exist
+   * Finds a model by name: the given version, or else the first in the list.
+   * @throws ScorelineError `model_not_found`, with the models or versions that exist
    */
   find(name: string, version?: string): Model;
   /**
-   * Calls the listener with the models that are there, and again with each change. Returns what
-   * ends the subscription.
+   * Calls the listener with the present models at once, and again with each change. Returns a
+   * function that ends the subscription.
    */
   subscribe(listener: (change: RegistryChange) => void): () => void;
-  /** Serves these models from now on. A model whose file or labels changed is another model. */
+  /** Replaces the list. A model whose file or labels changed is removed and added again. */
   replace(models: readonly Model[]): void;
 }
 
@@ -56,7 +57,8 @@ export function makeRegistry(initial: readonly Model[]): Registry {
 
 function checked(models: readonly Model[]): readonly Model[] {
   const names = models.map(({ name, version }) => `${name}@${version}`);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new Error(`The model ${twice} is there twice. This is a bug.`);
+  const duplicate = names.find((name, index) => names.indexOf(name) !== index);
+  if (duplicate !== undefined)
+    throw new Error(`The model ${duplicate} is there twice. This is a bug.`);
   return models;
 }

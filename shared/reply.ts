@@ -1,5 +1,6 @@
-// Replies: what workers tell the API, by its stream. They travel, and are kept, in MessagePack, where
-// bytes stay bytes. Replies of one layout share it (layouts.ts).
+// Replies: the messages that workers send to an API instance through its stream. They travel and
+// are kept in MessagePack, which holds bytes as bytes. Replies of the same layout share it
+// (layouts.ts).
 
 import { Packr } from 'msgpackr';
 import { z } from 'zod';
@@ -9,29 +10,29 @@ import { Layouts, layOut, layoutsSchema } from './layouts.js';
 import type { Tensor } from './tensors.js';
 import { readableWireVersions, wireVersion } from './wire-version.js';
 
-/** Milliseconds, but for the batch size. */
+/** Where an item's time went, in milliseconds, and the size of its batch. */
 export interface Timing {
-  /** From the submission to the moment a worker took the item. */
+  /** From the item's submission until a worker took it. */
   readonly queueMs: number;
-  /** From there to the start of the batch. */
+  /** From then until its batch started. */
   readonly batchMs: number;
-  /** The model's run, for the whole batch. */
+  /** The model's run of the whole batch. */
   readonly computeMs: number;
   readonly batchSize: number;
 }
 
-/** What comes of an item: named tensors, or an error. */
+/** The reply to one item: named output tensors, or an error. */
 export type Reply =
   | {
       readonly id: string;
       readonly outputs: readonly Tensor[];
       readonly timing: Timing;
-      /** The reply was kept from an earlier request, and its timing is of then. */
+      /** Whether the reply was kept from an earlier request. Its timing is that request's. */
       readonly isKept?: boolean | undefined;
     }
   | { readonly id: string; readonly error: { readonly code: ErrorCode; readonly detail: string } };
 
-// One object with optional parts rather than a union, which takes twice as long to parse.
+// One object with optional parts, because a union takes twice as long to parse.
 const packedSchema = z.object({
   wire: z.literal(readableWireVersions),
   layouts: layoutsSchema,
@@ -56,12 +57,12 @@ const packedSchema = z.object({
 
 type PackedReply = z.output<typeof packedSchema>['replies'][number];
 
-/** What every version of packed replies has. */
+/** The part of packed replies that every wire version has. */
 const packedIdsSchema = z.object({ replies: z.array(z.object({ id: z.string() })) });
 
 const packr = new Packr({ useRecords: false });
 
-/** Replies as they travel and are kept. `wire` is the version of the job they answer. */
+/** Packs replies, to be sent or kept. `wire` is the version of the job that they answer. */
 export function packReplies(replies: readonly Reply[], wire = wireVersion): Buffer {
   const layouts = new Layouts();
   const packed = replies.map((reply) => {
@@ -74,7 +75,7 @@ export function packReplies(replies: readonly Reply[], wire = wireVersion): Buff
   return packr.pack({ wire, layouts: layouts.list, replies: packed });
 }
 
-/** @throws ScorelineError `wire_mismatch` */
+/** @throws ScorelineError `wire_mismatch` if the bytes are not replies of a readable version */
 export function unpackReplies(bytes: Uint8Array): readonly Reply[] {
   let packed: unknown;
   try {
@@ -91,7 +92,9 @@ export function unpackReplies(bytes: Uint8Array): readonly Reply[] {
   return replies.map((reply) => unpackReply(reply, layouts));
 }
 
-/** The items that unreadable replies are for, as far as can be told. */
+/**
+ * Returns the ids of the items that unreadable replies answer, or none if they are unreadable too.
+ */
 export function idsOfReplies(bytes: Uint8Array): string[] {
   try {
     const { replies } = packedIdsSchema.parse(packr.unpack(bytes));
@@ -106,7 +109,7 @@ function unpackReply(reply: PackedReply, layouts: z.output<typeof layoutsSchema>
   // A worker of a later release may send codes that this release does not know; see `errorOfReply`.
   if (error) return { id, error: error as { code: ErrorCode; detail: string } };
   const outputs = layOut(layouts[layout ?? -1], data ?? []);
-  if (!outputs || !timing) throw wireMismatch(`the reply to ${id} is no reply`);
+  if (!outputs || !timing) throw wireMismatch(`the reply to ${id} lacks outputs or timing`);
   for (const tensor of outputs) checkWireTensor(tensor);
   return isKept ? { id, outputs, timing, isKept } : { id, outputs, timing };
 }

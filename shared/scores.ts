@@ -1,15 +1,15 @@
-// Scores over a list of classes, and how they travel: the best classes of an item as two tensors.
-// As JSON, an answer with all classes of a model costs more than anything but the model's run.
+// Scores of classes, as they travel: an item's best classes and their scores, as two tensors. As
+// JSON, an answer with all classes of a model costs more than anything but the model's run.
 
 import type { Tensor } from './tensors.js';
 
-/** The names of the outputs that a ranked reply has. */
+/** The names of the two outputs of a ranked reply. */
 const classesName = 'classes';
 const scoresName = 'scores';
 
 /**
- * The outputs of one item of one row: the classes in the order given, as UINT32, and the score of
- * each, as FP32. The score of a class stands at its index in `scores`.
+ * Makes the outputs of an item of one row: the classes in the given order as UINT32, and their
+ * scores as FP32, both of shape [1, classes]. `scores` is indexed by class.
  */
 export function makeRankedOutputs(
   classes: ArrayLike<number>,
@@ -31,7 +31,7 @@ export function makeRankedOutputs(
   ];
 }
 
-/** Calls `visit` for each class with its score, best first. */
+/** Calls `visit` with each class and its score, in the order of the outputs: best first. */
 export function eachScore(
   outputs: readonly Tensor[],
   visit: (classIndex: number, score: number) => void,
@@ -43,26 +43,26 @@ export function eachScore(
   }
 }
 
-/** What `word` makes of each class and its score, best first. */
+/** Maps each class and its score with `map`, best first. */
 export function mapScores<T>(
   outputs: readonly Tensor[],
-  word: (classIndex: number, score: number) => T,
+  map: (classIndex: number, score: number) => T,
 ): T[] {
-  const words: T[] = [];
+  const mapped: T[] = [];
   eachScore(outputs, (classIndex, score) => {
-    words.push(word(classIndex, score));
+    mapped.push(map(classIndex, score));
   });
-  return words;
+  return mapped;
 }
 
-/** Unaligned memory, as it comes out of a packed reply, has no typed arrays. */
+/** A DataView, because a packed reply's memory may be unaligned, which typed arrays refuse. */
 function viewOf(outputs: readonly Tensor[], name: string): DataView {
   const tensor = outputs.find((output) => output.name === name);
-  if (!tensor) throw new Error(`A ranked reply has the output "${name}". This is a bug.`);
+  if (!tensor) throw new Error(`A ranked reply lacks the output "${name}". This is a bug.`);
   return new DataView(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
 }
 
-/** Seven decimals: as many as a float32 near 1 has, and short to read. */
+/** Rounds to seven decimals, as many as a float32 near 1 holds, to keep answers short. */
 function roundScore(score: number): number {
   return Math.round(score * 1e7) / 1e7;
 }

@@ -1,9 +1,9 @@
 // Tensors as they travel between API and worker, and between the worker and its engine.
 //
 // The datatypes are those of the Open Inference Protocol that ONNX Runtime for Node can feed and
-// read. The elements lie in row-major order, little-endian, without padding. Strings (BYTES) are
-// each preceded by their length in bytes as a little-endian uint32, as in the protocol's binary
-// tensor extension.
+// read. Elements are in row-major order, little-endian, without padding. Each string (BYTES) is
+// preceded by its length in bytes as a little-endian uint32, as in the protocol's binary tensor
+// extension.
 
 import { ScorelineError } from './errors.js';
 
@@ -27,12 +27,12 @@ export type Datatype = (typeof datatypes)[number];
 export interface Tensor {
   readonly name: string;
   readonly datatype: Datatype;
-  /** The first dimension counts rows: inputs that the model scores independently of each other. */
+  /** The first dimension counts rows, which the model scores independently of each other. */
   readonly shape: readonly number[];
   readonly data: Uint8Array;
 }
 
-/** Bytes of one element; undefined for strings, which vary. */
+/** Bytes of one element; undefined for strings, whose lengths vary. */
 export const elementBytes: Readonly<Record<Datatype, number | undefined>> = {
   BOOL: 1,
   UINT8: 1,
@@ -51,14 +51,14 @@ export const elementBytes: Readonly<Record<Datatype, number | undefined>> = {
 
 const lengthBytes = 4;
 
-/** The number of elements of a shape; 1 for a scalar, which has no dimensions. */
+/** Counts the elements of a shape; 1 for a scalar, which has no dimensions. */
 export function countElements(shape: readonly number[]): number {
   let count = 1;
   for (const size of shape) count *= size;
   return count;
 }
 
-/** Strings as the data of a BYTES tensor. */
+/** Encodes strings as the data of a BYTES tensor. */
 export function encodeStrings(strings: readonly string[]): Buffer {
   const bytes = Buffer.allocUnsafe(
     strings.reduce((sum, text) => sum + lengthBytes + Buffer.byteLength(text), 0),
@@ -73,8 +73,8 @@ export function encodeStrings(strings: readonly string[]): Buffer {
 }
 
 /**
- * The strings of a BYTES tensor's data.
- * @throws ScorelineError `tensor_invalid` when a length leads beyond the end
+ * Decodes the data of a BYTES tensor.
+ * @throws ScorelineError `tensor_invalid` if a string's length leads beyond the end
  */
 export function decodeStrings(data: Uint8Array): string[] {
   const bytes = toBuffer(data);
@@ -89,13 +89,13 @@ export function decodeStrings(data: Uint8Array): string[] {
 
 /**
  * Checks that a tensor's data has as many elements as its shape says.
- * @throws ScorelineError `tensor_invalid` with both numbers
+ * @throws ScorelineError `tensor_invalid`, with both numbers
  */
 export function checkTensor({ name, datatype, shape, data }: Tensor): void {
   const elements = countElements(shape);
   if (!(Number.isSafeInteger(elements) && shape.every(isSize))) {
     throw invalid(
-      `Expected the sizes of the tensor ${JSON.stringify(name)} to be whole numbers from 0; got [${shape}].`,
+      `Expected the sizes of the tensor ${JSON.stringify(name)} to be whole numbers, 0 or more; got [${shape}].`,
     );
   }
   const size = elementBytes[datatype];
@@ -116,7 +116,7 @@ function isSize(size: number): boolean {
   return Number.isSafeInteger(size) && size >= 0;
 }
 
-/** Where each of `rows` equal parts of a tensor's data begins, and where the last one ends. */
+/** Returns the byte offset of each of `rows` rows of a tensor's data, and the end of the last. */
 export function rowOffsets({ datatype, shape, data }: Tensor, rows: number): number[] {
   if (datatype !== 'BYTES') {
     return Array.from({ length: rows + 1 }, (_, row) => (row * data.byteLength) / rows);
@@ -132,12 +132,12 @@ export function rowOffsets({ datatype, shape, data }: Tensor, rows: number): num
   return offsets;
 }
 
-/** The same memory as a Buffer. */
+/** Returns the same memory as a Buffer. */
 export function toBuffer(data: Uint8Array): Buffer {
   return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** The numbers of an FP32 tensor, in its own memory where that is aligned. */
+/** Returns the numbers of an FP32 tensor. They share its memory if that is aligned. */
 export function toFloats({ data }: Tensor): Float32Array {
   if (data.byteOffset % 4 === 0) {
     return new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4);
@@ -152,7 +152,7 @@ function countStrings(data: Uint8Array): number {
   return strings;
 }
 
-/** @throws ScorelineError `tensor_invalid` when the string ends beyond the data */
+/** @throws ScorelineError `tensor_invalid` if the string ends beyond the data */
 function endOfString(bytes: Buffer, start: number): number {
   const end =
     start + lengthBytes <= bytes.length

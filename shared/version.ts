@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** The folder of the package, found from this file, whether built or not. */
+/** Returns the package's folder. Works from the sources and from the build. */
 export function packageDirectory(): string {
   let directory = import.meta.dirname;
   while (!existsSync(path.join(directory, 'package.json'))) directory = path.dirname(directory);

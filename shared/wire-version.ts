@@ -1,20 +1,20 @@
-// The version of what API and worker tell each other, and the name of the queue on which they meet.
+// The version of the wire format between API and worker, and the name of the queue they share.
 
 import { createHash } from 'node:crypto';
 
-/** The version of this format. Raise it with every change that an older build cannot read. */
+/** The version that this build writes. Raise it with every change that older builds cannot read. */
 export const wireVersion = 2;
 
 /**
- * The versions that this build reads and answers in. A worker serves a queue of each, so that
- * workers may be updated before the API.
+ * The versions that this build reads and answers in. A worker serves one queue for each, so workers
+ * can be updated before the API.
  */
 export const readableWireVersions: readonly number[] = [wireVersion];
 
 /**
- * The BullMQ queue of a model and version: its name, and a digest of what API and worker must agree
- * on. So a worker never gets items that it would read or label differently. Everything comes from
- * the model's folder, since Kubernetes manifests name the queue too.
+ * Returns the name of a model's BullMQ queue: model, version, and a digest of everything that API
+ * and worker must agree on. So a worker never gets items that it would read or label differently.
+ * The digest depends on the model's folder only, because Kubernetes manifests name the queue too.
  */
 export function queueName(
   model: { name: string; version: string; fileSha256: string; labels: string | Uint8Array },

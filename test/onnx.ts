@@ -2,7 +2,7 @@
 
 import type { Datatype } from '../shared/tensors.js';
 
-/** The numbers of TensorProto.DataType. */
+/** The values of TensorProto.DataType. */
 export const elementTypes: Readonly<Record<Datatype, number>> = {
   FP32: 1,
   UINT8: 2,
@@ -19,13 +19,13 @@ export const elementTypes: Readonly<Record<Datatype, number>> = {
   UINT64: 13,
 };
 
-/** A whole file around a graph. */
+/** Encodes a whole model file around a graph. */
 export function onnxModel(whole: Buffer): Buffer {
   const opset = [field(1, ''), field(2, 13)];
   return Buffer.concat([field(1, 8), field(7, whole), field(8, Buffer.concat(opset))]);
 }
 
-/** A value that is a list of tensors: no tensor itself. */
+/** Describes a value that is a sequence of tensors, and so not a tensor. */
 export function sequence(name: string, type: number): Buffer {
   const element = field(1, field(1, type));
   return Buffer.concat([field(1, name), field(2, field(4, field(1, element)))]);
@@ -91,7 +91,7 @@ export function bigints(numbers: bigint[]): Buffer {
   return Buffer.from(new BigInt64Array(numbers).buffer);
 }
 
-/** A field of a message: a number, a text, or another message. */
+/** Encodes a field of a message: a number, a text, or another message. */
 function field(key: number, content: number | string | Buffer): Buffer {
   if (typeof content === 'number') return Buffer.from([...varint(key * 8), ...varint(content)]);
   const bytes = Buffer.from(content);

@@ -1,5 +1,5 @@
-// Jobs for workers without an API: put into the queue as an API does, and answered on a stream that
-// is read here.
+// A client for workers without an API. It adds jobs to the queue as an API does, and reads the
+// replies from its own stream.
 
 import { randomUUID } from 'node:crypto';
 import { Queue as BullQueue } from 'bullmq';
@@ -19,13 +19,13 @@ export type Draft = Partial<Item> & { readonly inputs: readonly Tensor[] };
 export interface WorkerClient {
   readonly instance: string;
   readonly queue: string;
-  /** Adds a job; resolves to the ids of its items, which are unanswered from then on. */
+  /** Adds a job, and returns the ids of its items, which count as unanswered from then on. */
   send(drafts: readonly Draft[]): Promise<string[]>;
-  /** Adds a job whose data is this text. */
+  /** Adds a job with this text as its data. */
   sendRaw(text: string): Promise<string>;
-  /** The replies that came, in order, by item. */
+  /** Returns all replies so far, in order, by item id. */
   replies(): Promise<ReadonlyMap<string, Reply[]>>;
-  /** Resolves to the replies to these items, one each. */
+  /** Waits for the replies to these items, and returns the first one to each. */
   answers(ids: readonly string[], withinMs?: number): Promise<Reply[]>;
   /** Resolves when the queue has no jobs. */
   untilEmpty(): Promise<void>;
@@ -38,7 +38,7 @@ export async function openWorkerClient(redis: Redis, model: Model): Promise<Work
   const instance = randomUUID();
   const name = model.queue;
   const queue = new BullQueue(name, { connection: redis, prefix: keys.prefix });
-  // A Redis that is away is part of some tests.
+  // Some tests take Redis away, which is no error here.
   queue.on('error', () => {});
   const key = (part: string) => `${keys.prefix}:${name}:${part}`;
   await redis.xadd(keys.replies(instance), '*', 'hello', '');

@@ -1,5 +1,5 @@
-// A model's place in the worker: its scorer, its quarantine, a consumer for each of its queues, and
-// its presence.
+// A model's place in the worker: everything that serves one model. That is its scorer, its
+// quarantine, its presence, and a consumer for each of its queues.
 
 import { coerceError } from '../shared/errors.js';
 import type { Keys } from '../shared/keys.js';
@@ -15,6 +15,7 @@ import { makeQueue } from './queue/redis-queue.js';
 import { makeSendReplies } from './queue/replies.js';
 import { makeResults } from './queue/results.js';
 
+/** What all places share. */
 export interface Connections {
   readonly redis: Redis;
   readonly keys: Keys;
@@ -24,20 +25,23 @@ export interface Connections {
 
 export interface Place {
   readonly model: Model;
-  /** Resolves when the model is warm. */
+  /** Resolves when the model is warm. Rejects if it cannot be loaded. */
   readonly warm: Promise<unknown>;
-  /** Resolves when it takes jobs. */
+  /** Resolves when the place takes jobs and Redis lists its worker. */
   readonly open: Promise<unknown>;
-  /** Takes no more, finishes what it holds or hands it back after `graceMs`, and lets the model go. */
+  /**
+   * Takes no more jobs, finishes the held ones or hands them back after `graceMs`, and unloads the
+   * model.
+   */
   close(graceMs: number): Promise<void>;
 }
 
-/** Loads a model, and takes its jobs as soon as it is warm and there are connections. */
+/** Loads a model, and takes its jobs once it is warm and `connections` has resolved. */
 export function openPlace(options: {
   model: Model;
   connections: Promise<Connections>;
   log: Logger;
-  /** Ends the process at once. */
+  /** Kills the process at once. */
   abandon: (reason: string) => void;
 }): Place {
   const { model, log, abandon } = options;
@@ -47,7 +51,7 @@ export function openPlace(options: {
     isClosed ? undefined : takeJobs(model, scorer, connections, log),
   );
   const open = taking.then((taken) => taken?.announced);
-  // The start waits for its models; for one that is added later, nobody does.
+  // Startup awaits the first models. Nobody awaits a model that is added later.
   open.catch(() => {});
   return {
     model,
@@ -106,7 +110,7 @@ function takeJobs(
   return {
     announced: presence.announced,
     close: async (graceMs: number) => {
-      // Told at the same time: without Redis, presence takes its time, and the consumers need theirs.
+      // Closed together: without Redis, presence takes up to 0.5 s, which the consumers need.
       await Promise.all([
         ...consumers.map((consumer) => consumer.close(graceMs)),
         presence.close(),

@@ -1,4 +1,4 @@
-// The worker: loads its models, warms them up, and only then takes jobs.
+// The worker's start: it loads its models, warms them up, and only then takes jobs.
 
 import { randomUUID } from 'node:crypto';
 import type { Configurations } from '../shared/configuration.js';
@@ -11,13 +11,12 @@ import { makeRegistry, type Registry, type RegistryChange } from '../shared/regi
 import { type Connections, openPlace, type Place } from './place.js';
 import { makeCells } from './quarantine/cells.js';
 
-/** What of SHUTDOWN_MS is kept for handing back what is not done by then. */
+/** The last part of SHUTDOWN_MS, reserved for handing back unfinished jobs. */
 const handBackMs = 2000;
 
 /**
- * Starts a worker. `abandon` ends the process at once; it is called when nothing can be scored any
- * more.
- * @throws ScorelineError when a model cannot be loaded or Redis cannot be used
+ * Starts a worker. It calls `abandon`, which kills the process at once, when an engine is lost.
+ * @throws ScorelineError if a model cannot be loaded or Redis cannot be used
  */
 export async function startWorker(
   configuration: Configurations['worker'],
@@ -60,7 +59,7 @@ export async function startWorker(
   };
 }
 
-/** A place for each model of the registry, for as long as it is there. */
+/** Opens a place for each model that the registry adds, and closes it when the model is removed. */
 export function followRegistry(
   registry: Registry,
   graceMs: number,

@@ -1,5 +1,5 @@
-// What worker/queue/bullmq.ts leans on inside BullMQ, one test for each, against a real Redis. When
-// one fails after an update of BullMQ, its number in that file says what has changed.
+// Tests BullMQ's undocumented behaviour that worker/queue/bullmq.ts relies on, against a real
+// Redis. If a test fails after an update of BullMQ, look up its number in that file.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Queue as BullQueue } from 'bullmq';
@@ -42,7 +42,7 @@ afterAll(async () => {
   await redis?.close();
 });
 
-/** A worker that hands each job to the test. */
+/** Starts a worker that hands each job to the test. */
 function take(
   process: (job: TakenJob, taking: Taking) => Promise<void>,
   beforeTake: TakeOptions['beforeTake'] = async () => {},
@@ -63,7 +63,7 @@ const untilGone = () =>
     return keys.every((found) => !/:(wait|active|failed|completed|[0-9]+)(:lock)?$/.test(found));
   });
 
-test('1. it looks for a job by `moveToActive`, which waits for `beforeTake`', async () => {
+test('1. the worker looks for a job by `moveToActive`, which waits for `beforeTake`', async () => {
   let allow = () => {};
   const allowed = new Promise<void>((resolve) => {
     allow = resolve;
@@ -78,7 +78,7 @@ test('1. it looks for a job by `moveToActive`, which waits for `beforeTake`', as
     },
   );
   const { id } = await add({});
-  await waitUntil('it is asked', () => asked > 0);
+  await waitUntil('`beforeTake` is called', () => asked > 0);
   expect(await lengthOf('wait')).toBe(1);
   allow();
   await untilGone();
@@ -87,7 +87,7 @@ test('1. it looks for a job by `moveToActive`, which waits for `beforeTake`', as
 
 describe('2. `createJob` parses the data', () => {
   test.each(['{"half', '', 'nan', '\u0000'])(
-    '%j, which is not JSON, comes all the same, once',
+    '%j, which is not JSON, is still delivered, once',
     async (text) => {
       const taken: TakenJob[] = [];
       await redis.client.hset(key('7'), { name: 'batch', data: text, opts: '{}', timestamp: '1' });
@@ -95,12 +95,12 @@ describe('2. `createJob` parses the data', () => {
       take(async (job) => void taken.push(job));
       await untilGone();
       expect(taken).toHaveLength(1);
-      // BullMQ takes no data for an empty object.
+      // BullMQ reads missing data as an empty object.
       if (text !== '') expect(taken[0]?.data).toBeInstanceOf(Unparsed);
     },
   );
 
-  test('what is not JSON can come with the end of the job before it', async () => {
+  test('a job that is not JSON can be fetched when the job before it ends', async () => {
     const taken: unknown[] = [];
     await add({ first: true });
     await redis.client.hset(key('7'), { name: 'batch', data: '{', opts: '{}', timestamp: '1' });
@@ -111,12 +111,12 @@ describe('2. `createJob` parses the data', () => {
     expect(taken).toEqual([{ first: true }, expect.any(Unparsed), { last: true }]);
   });
 
-  test('a job without a hash comes too', async () => {
+  test('a job without a hash is delivered too', async () => {
     const taken: unknown[] = [];
     await redis.client.lpush(key('wait'), 'nothing');
     take(async ({ data }) => void taken.push(data));
-    await waitUntil('it has come', () => taken.length > 0);
-    await waitUntil('it has left', async () => (await lengthOf('active')) === 0);
+    await waitUntil('the job was taken', () => taken.length > 0);
+    await waitUntil('the job is done', async () => (await lengthOf('active')) === 0);
     expect(taken).toEqual([{}]);
   });
 });
@@ -134,7 +134,7 @@ test('3. and 4. `concurrency`, set before the first `await`, holds for the next 
   });
   for (let job = 0; job < 5; job++) await add({});
   await waitUntil('three are taken', () => taken.length === 3);
-  // Long enough for another look, if there were one.
+  // Long enough for another look.
   await delay(1200);
   expect(taken).toHaveLength(3);
   expect(await lengthOf('wait')).toBe(2);
@@ -161,7 +161,7 @@ test('4. `concurrency` can be lowered again', async () => {
 });
 
 describe('5. and 6. a job that rejects', () => {
-  test('comes again when its lock has run out, and counts as stalled', async () => {
+  test('is delivered again once its lock has run out, and counts as stalled', async () => {
     const taken: boolean[] = [];
     take(async ({ isSuspect }) => {
       taken.push(isSuspect);
@@ -174,7 +174,7 @@ describe('5. and 6. a job that rejects', () => {
     expect(taken).toEqual([false, true]);
   });
 
-  test('keeps its worker from nothing', async () => {
+  test('does not keep its worker from other jobs', async () => {
     const taken: unknown[] = [];
     take(async ({ data, isSuspect }) => {
       taken.push(data);
@@ -188,7 +188,7 @@ describe('5. and 6. a job that rejects', () => {
   });
 });
 
-test('7. `moveToWait` gives a job back at once, and is no stall', async () => {
+test('7. `moveToWait` gives a job back at once, and does not count as a stall', async () => {
   const taken: boolean[] = [];
   take(async (job) => {
     taken.push(job.isSuspect);
@@ -201,7 +201,7 @@ test('7. `moveToWait` gives a job back at once, and is no stall', async () => {
   expect(taken).toEqual([false, false]);
 });
 
-test('a job in process is locked for as long as that takes', async () => {
+test('a job stays locked while it is in process', async () => {
   let taken = 0;
   for (let worker = 0; worker < 2; worker++) {
     take(async () => {
@@ -215,15 +215,15 @@ test('a job in process is locked for as long as that takes', async () => {
 });
 
 describe('8. `close`', () => {
-  test('ends the wait for a job at once', async () => {
+  test('stops waiting for a job at once', async () => {
     const taking = take(async () => {});
-    await waitUntil('it waits', async () =>
+    await waitUntil('the worker waits for a job', async () =>
       String(await redis.client.client('LIST')).includes('cmd=bzpopmin'),
     );
     await taking.close();
   });
 
-  test('waits for what is in process, and takes no more', async () => {
+  test('waits for jobs in process, and takes no more', async () => {
     const taken: string[] = [];
     let finish = () => {};
     const taking = take(async ({ id }) => {

@@ -1,4 +1,4 @@
-// The consumer and BullMQ against a real Redis; the engine and the quarantine are replaced.
+// Tests the consumer and BullMQ against a real Redis, with a fake engine and a fake quarantine.
 
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -69,7 +69,7 @@ const codesOf = (replies: readonly Reply[]) =>
   replies.map((reply) => ('error' in reply ? reply.error.code : 'answered'));
 const item = (text: string) => ({ inputs: textInputs(text) });
 
-/** A job that a worker had and did not finish. */
+/** Sends a job that looks as if its worker had not finished it. */
 async function sendSuspect(...texts: string[]): Promise<string[]> {
   const dying = start({ score: () => new Promise(() => {}) });
   const ids = await client.send(texts.map(item));
@@ -96,7 +96,7 @@ test('items of different shapes are scored in different batches, and all are ans
   await client.untilEmpty();
 });
 
-test('a batch that cannot be scored here is answered by nobody, and comes again as a suspect', async () => {
+test('a batch whose engine is lost is not answered, and its job returns as a suspect', async () => {
   start({
     score: () => Promise.reject(new EngineEnded('The engine thread has ended.')),
     quarantine: cellOf({}),
@@ -108,7 +108,7 @@ test('a batch that cannot be scored here is answered by nobody, and comes again 
 });
 
 describe('a suspect', () => {
-  test('for which there is no process is not to blame, and waits until there is one', async () => {
+  test('waits, without blame, until there is a process for it', async () => {
     const ids = await sendSuspect('a', 'b');
     let opens = 0;
     start({
@@ -124,7 +124,7 @@ describe('a suspect', () => {
     await client.untilEmpty();
   });
 
-  test('for which there never is one ends at its deadline, and keeps nobody waiting', async () => {
+  test('that never gets a process keeps no other job waiting', async () => {
     const ids = await sendSuspect('a');
     const job = (await redis.client.lrange(`${keys.prefix}:${queue.name}:wait`, 0, -1))[0];
     expect(job).toBeDefined();
@@ -141,7 +141,7 @@ describe('a suspect', () => {
     expect(await client.countOf('crashed')).toBe(0);
   });
 
-  test('is tried with those that can share its run, and alone when that ends the process', async () => {
+  test('is tried together, and then item by item if that ends the process', async () => {
     const tried: string[] = [];
     const isFatal = ({ inputs }: ScorerItem) => String(inputs[0]?.data).includes('kills');
     const ids = await sendSuspect('a', 'kills', 'b');
@@ -160,7 +160,7 @@ describe('a suspect', () => {
 });
 
 describe('a kept result', () => {
-  test('is answered with the mark that its timing is of then', async () => {
+  test('is marked as kept when it is sent again', async () => {
     start();
     const id = randomUUID();
     const draft = { ...item('a'), id, keepMs: 60_000 };
@@ -169,7 +169,7 @@ describe('a kept result', () => {
     expect(first).not.toHaveProperty('isKept', true);
     await client.send([draft]);
     await waitUntil(
-      'it is answered again',
+      'the repeat is answered',
       async () => ((await client.replies()).get(id)?.length ?? 0) === 2,
     );
     expect((await client.replies()).get(id)?.[1]).toMatchObject({ isKept: true });

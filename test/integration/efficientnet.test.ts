@@ -71,7 +71,7 @@ describe('EfficientNet-lite0 on the photograph files', () => {
     found = await probabilities(await Promise.all(pixels));
   });
 
-  it('ranks a right class first for 8 of 9, and among the best three for all', () => {
+  it('ranks a right class first for 8 of 9 photographs, and among the best three for all', () => {
     const best = photographs.map((name, index) => {
       const row = found[index] as number[];
       const order = [...row.keys()].sort((a, b) => (row[b] as number) - (row[a] as number));

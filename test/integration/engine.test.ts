@@ -1,5 +1,5 @@
-// The engine with real ONNX models: every datatype there and back, several inputs and outputs by
-// name, and its end.
+// Tests the engine with real ONNX models: every datatype in both directions, several inputs and
+// outputs by name, and the ways in which it ends.
 
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
@@ -47,7 +47,7 @@ function some(datatype: Datatype): Uint8Array {
 }
 
 describe('the engine', () => {
-  test.each(datatypes)('takes and gives %s, bit by bit', async (datatype) => {
+  test.each(datatypes)('takes and returns %s, bit by bit', async (datatype) => {
     const engine = await open(identity(elementTypes[datatype]));
     expect(engine.inputs).toMatchObject([{ name: 'in', datatype, shape: ['N', 2] }]);
     expect(engine.outputs).toMatchObject([{ name: 'out', datatype, shape: ['N', 2] }]);
@@ -63,13 +63,13 @@ describe('the engine', () => {
     expect(computeMs).toBeGreaterThan(0);
   });
 
-  test('takes a batch without any row', async () => {
+  test('takes a batch without rows', async () => {
     const engine = await open(identity(float));
     const empty = { name: 'in', datatype: 'FP32', shape: [0, 2], data: new Uint8Array() } as const;
     expect((await engine.run([empty])).outputs).toMatchObject([{ shape: [0, 2] }]);
   });
 
-  test('leaves memory that others use to them', async () => {
+  test('does not take over memory that others use', async () => {
     const engine = await open(identity(float));
     const pool = new Uint8Array(32).fill(7);
     const data = pool.subarray(8, 24);
@@ -77,7 +77,7 @@ describe('the engine', () => {
     expect(pool).toEqual(new Uint8Array(32).fill(7));
   });
 
-  test('has several inputs and outputs, by name, and gives those that are asked for', async () => {
+  test('takes several inputs by name, and returns the outputs asked for', async () => {
     const engine = await open(
       writeModel({
         nodes: [node('Add', ['a', 'b'], ['sum']), node('Sub', ['a', 'b'], ['difference'])],
@@ -103,7 +103,7 @@ describe('the engine', () => {
     ]);
   });
 
-  test('says which outputs are no tensors, and gives the others', async () => {
+  test('says which outputs are not tensors, and returns the others', async () => {
     const engine = await open(
       writeModel({
         nodes: [node('Identity', ['in'], ['out']), node('SequenceConstruct', ['in'], ['list'])],
@@ -120,7 +120,7 @@ describe('the engine', () => {
     expect(ran.outputs.map(({ name }) => name)).toEqual(['out']);
   });
 
-  test('fails on what the model does not take, and goes on', async () => {
+  test('fails on inputs that the model does not take, and goes on', async () => {
     const engine = await open(identity(float));
     const run = (shape: number[], name = 'in') =>
       engine.run([{ name, datatype: 'FP32', shape, data: new Uint8Array(16) }]);
@@ -129,16 +129,16 @@ describe('the engine', () => {
     expect((await run([2, 2])).outputs).toHaveLength(1);
   });
 
-  test('is not opened with a file that is no model', async () => {
+  test('refuses a file that is not a model', async () => {
     const file = path.join(makeFolder({ 'model.onnx': 'no model' }), 'model.onnx');
     await expect(open(file)).rejects.toMatchObject({ code: 'model_file_wrong' });
   });
 });
 
 describe('an engine whose thread ends by itself', () => {
-  test('says so before any run is rejected, and never as a failure of the model', async () => {
+  test('reports it before any run is rejected, and never as a failure of the model', async () => {
     const events: string[] = [];
-    // Stands for a thread that runs out of memory: it loads, and ends at its first run.
+    // Like a thread that runs out of memory, it loads and then ends at its first run.
     const script = new URL('./ending-thread.js', import.meta.url);
     const onLost = (reason: string) => void events.push(`lost: ${reason}`);
     const engine = await open('nowhere', { onLost }, script);
@@ -156,7 +156,7 @@ describe('an engine whose thread ends by itself', () => {
     expect(events.filter((event) => event.startsWith('lost'))).toHaveLength(1);
   });
 
-  test('is not lost when it was told to end', async () => {
+  test('is not reported as lost after `close`', async () => {
     const events: string[] = [];
     const engine = await open(identity(float), { onLost: (reason) => void events.push(reason) });
     await engine.close();

@@ -57,7 +57,7 @@ async function scoreAll(texts: readonly string[]): Promise<number[][]> {
   return all;
 }
 
-/** A text as a phone sends it: quotes that open after a space or a bracket and close elsewhere. */
+/** Rewrites a text as phones do: quotes open after a space or a bracket, and close elsewhere. */
 function asPhonesType(text: string): string {
   return text
     .replace(/(?<=^|[\s([{])"/g, '“')
@@ -95,7 +95,7 @@ describe('the FAQ matcher', () => {
     expect(right.length / heldOut.length).toBeCloseTo(metrics.corpus.pipeline.accuracyAt1, 3);
   });
 
-  test('answers what phones make of a text like the text that was typed', async () => {
+  test('answers a text with typographic punctuation like the text as typed', async () => {
     const typed = heldOut.map((item) => item.text);
     expect(typed.map(normaliseText)).toEqual(typed);
     const arrived = typed.map(asPhonesType).filter((text, index) => text !== typed[index]);
@@ -134,7 +134,7 @@ describe('the FAQ matcher', () => {
     for (const [index, text] of texts.entries()) {
       const [alone] = await scoreAll([text]);
       for (const [label, score] of (alone as number[]).entries()) {
-        // The two sum some hundred float32 terms in different orders.
+        // The two runs sum some hundred float32 terms in different orders.
         expect(Math.abs(score - (together[index]?.[label] as number))).toBeLessThan(1e-5);
       }
     }

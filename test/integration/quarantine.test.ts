@@ -1,4 +1,4 @@
-// The quarantine with real processes that cannot be started, do not load, or end.
+// Tests the quarantine with real processes that cannot be started, do not load, or end.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -23,7 +23,7 @@ function counterModel(runMsMax = 60_000): Model {
   return findModel(readModels({ directory, filesNeeded: true }), counterName);
 }
 
-/** A quarantine whose processes are those that `start` gives. */
+/** Opens a quarantine whose processes come from `start`. */
 function open(options: { start?: () => ChildProcess; loadMsMax?: number; runMsMax?: number }) {
   const { start, loadMsMax, runMsMax } = options;
   const cells = makeCells({ log, ...(start && { start }) });
@@ -47,7 +47,7 @@ const real = () =>
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
-/** The system cannot start it, and says so later, as it does when there are no descriptors left. */
+/** The system reports later that it cannot start this one, as without free file descriptors. */
 const unstartable = () => fork('nothing.js', [], { cwd: '/nowhere' });
 const idle = () => fork(new URL('./idle-process.js', import.meta.url), [], { stdio: 'ignore' });
 const isRunning = ({ pid }: ChildProcess) => {
@@ -60,12 +60,12 @@ const isRunning = ({ pid }: ChildProcess) => {
 };
 
 describe('a quarantine', () => {
-  test('scores, and tells an input that ends its process from one that does not', async () => {
+  test('scores, and identifies an input that ends its process', async () => {
     const { quarantine } = open({ runMsMax: 300 });
     await quarantine.inTurn(async (cell) => {
       await cell.open();
       const [scored] = (await scoreOne(cell, '5')) ?? [];
-      if (!scored || 'error' in scored) throw new Error('It is scored.');
+      if (!scored || 'error' in scored) throw new Error('Expected an answer.');
       expect(mapScores(scored.outputs, (label) => label)).toEqual([5]);
       expect(await scoreOne(cell, hangsForever)).toBeUndefined();
       expect(await scoreOne(cell, '6')).toHaveLength(1);
@@ -73,28 +73,28 @@ describe('a quarantine', () => {
   });
 
   test.each([
-    ['is refused later', unstartable],
+    ['fails to start later', unstartable],
     [
-      'is refused at once',
+      'fails to start at once',
       () => {
         throw Object.assign(new Error('spawn EMFILE'), { code: 'EMFILE' });
       },
     ],
-    ['ends before it has the model', () => fork('nothing.js', [], { stdio: 'ignore' })],
-  ])('whose process %s blames nobody, and tries again', async (_, fail) => {
+    ['ends before it has loaded the model', () => fork('nothing.js', [], { stdio: 'ignore' })],
+  ])('whose process %s blames no input, and tries again', async (_, fail) => {
     let starts = 0;
     const { quarantine } = open({ start: () => (++starts <= 3 ? fail() : real()) });
     await quarantine.inTurn(async (cell) => {
       await expect(cell.open()).rejects.toMatchObject({ name: 'NoCell' });
       await expect(scoreOne(cell, '5')).rejects.toMatchObject({ name: 'NoCell' });
     });
-    await waitUntil('there is a process, and it scores', async () => {
+    await waitUntil('a process scores', async () => {
       const scored = await quarantine.inTurn((cell) => scoreOne(cell, '5').catch(() => undefined));
       return scored?.length === 1;
     });
   });
 
-  test('ends a process that does not load the model in time, and blames nobody', async () => {
+  test('kills a process that does not load the model in time, and blames no input', async () => {
     const processes: ChildProcess[] = [];
     const start = () => {
       const child = processes.length < 2 ? idle() : real();
@@ -109,10 +109,10 @@ describe('a quarantine', () => {
       });
     });
     const [first] = processes as [ChildProcess];
-    await waitUntil('it has ended', () => !isRunning(first));
+    await waitUntil('the process has ended', () => !isRunning(first));
   });
 
-  test('that is closed while it loads ends its process', async () => {
+  test('kills its process if it is closed during the load', async () => {
     const processes: ChildProcess[] = [];
     const { quarantine, cells } = open({
       start: () => {
@@ -122,15 +122,17 @@ describe('a quarantine', () => {
     });
     const opening = quarantine.inTurn((cell) => cell.open());
     const isRejected = expect(opening).rejects.toMatchObject({ name: 'NoCell' });
-    await waitUntil('it loads', () => processes.length > 0);
+    await waitUntil('a process was started', () => processes.length > 0);
     await new Promise((resolve) => setImmediate(resolve));
     quarantine.close();
     cells.close();
     await isRejected;
-    await waitUntil('all have ended', () => processes.every((child) => !isRunning(child)));
+    await waitUntil('all processes have ended', () =>
+      processes.every((child) => !isRunning(child)),
+    );
   });
 
-  test('gives a model several times as long to load as the worker took, and never too little', () => {
+  test('allows five times the worker’s load time, and at least 15 s', () => {
     expect(loadLimit(100)).toBe(15_000);
     expect(loadLimit(20_000)).toBe(100_000);
   });

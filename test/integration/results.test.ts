@@ -158,7 +158,7 @@ describe('the limit on results', () => {
     expect(await redis.client.zcard(keys.results)).toBe(2);
   });
 
-  test('has room again once results have expired', async () => {
+  test('admits claims again once results have expired', async () => {
     const results = inApi({ keepMs: 100, resultsMax: 1 });
     await results.claim(identityOf('one', 'a'), nowMs());
     const second = () => results.claim(identityOf('two', 'a'), nowMs());
@@ -193,7 +193,7 @@ describe('a worker', () => {
     expect(replies).toEqual([kept, kept]);
   });
 
-  test('counts what it cannot read as missing, and answers with its own', async () => {
+  test('treats an unreadable result as missing, and answers with its own reply', async () => {
     await redis.client.set(keys.result('a'), 'of another version');
     await redis.client.set(keys.result('b'), packReplies([scoresOf('b', 0.5)]));
     expect([...(await inWorker().find([itemOf('a'), itemOf('b')]))]).toEqual([
@@ -221,13 +221,13 @@ describe('a worker', () => {
     ['deadline_exceeded', false],
     ['overloaded', false],
     ['internal_error', false],
-  ] as const)('keeps only errors that are due to the input: %s %s', async (code, isKept) => {
+  ] as const)('keeps only errors that the input causes: %s %s', async (code, isKept) => {
     const reply: Reply = { id: 'a', error: { code, detail: 'It is so.' } };
     expect(await inWorker().keep([itemOf('a')], [reply])).toEqual([reply]);
     expect(await redis.client.exists(keys.result('a'))).toBe(isKept ? 1 : 0);
   });
 
-  test('finds the kept replies to some items', async () => {
+  test('finds kept replies by item', async () => {
     await inWorker().keep([itemOf('a')], [scoresOf('a', 0.5)]);
     const found = await inWorker().find([itemOf('b'), itemOf('a')]);
     expect([...found]).toEqual([['a', { ...scoresOf('a', 0.5), isKept: true }]]);

@@ -1,4 +1,4 @@
-// The scorer with small ONNX models: what a bad answer of the model, or a bad input, does to whom.
+// Tests the scorer with small ONNX models: which items a bad input, or a bad output, fails.
 
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -23,7 +23,7 @@ import { makeFolder, makeSampleModel } from '../unit/sample-model.js';
 const log = makeLogger({ role: 'test', level: 'silent' });
 const { FP32: float, BYTES: string, INT64: int64 } = elementTypes;
 
-/** A scorer of texts that are numbers: five scores a text, which are the number. */
+/** Opens a scorer of texts that are numbers. A text's five scores are its number times 1 to 5. */
 async function open(parts: Partial<Parameters<typeof graph>[0]> = {}) {
   const bytes = onnxModel(
     graph({
@@ -50,7 +50,7 @@ const outcome = (scored: Scored) =>
   'error' in scored ? scored.error.code : mapScores(scored.outputs, (label) => label);
 
 describe('a scorer', () => {
-  test('ranks some of a batch, and gives others the outputs as they are', async () => {
+  test('ranks some items of a batch, and returns unchanged outputs for others', async () => {
     const scorer = await open();
     const two = [{ ...textInputs('')[0], shape: [2], data: encodeStrings(['2', '-3']) } as Tensor];
     const { results, computeMs } = await scorer.score([
@@ -69,7 +69,7 @@ describe('a scorer', () => {
     expect(numbers(named)).toEqual([[1, 2, 3, 4, 5]]);
   });
 
-  test('fails what is no number, what throws and what does not fit, each alone', async () => {
+  test('fails only the items that do not fit, throw, or score no number', async () => {
     const scorer = await open();
     const wrong: Tensor = {
       name: 'input',
@@ -93,7 +93,7 @@ describe('a scorer', () => {
     ]);
   });
 
-  test('scores nothing where nothing fits', async () => {
+  test('scores nothing if no item fits', async () => {
     const scorer = await open();
     const { results, computeMs } = await scorer.score([{ inputs: [], top: 1 }]);
     expect(results.map(outcome)).toEqual(['tensor_invalid']);
@@ -102,7 +102,7 @@ describe('a scorer', () => {
 });
 
 describe('a model is refused', () => {
-  test('when its scores are no tensor, with what to do about it', async () => {
+  test('if its scores are not a tensor, with advice', async () => {
     const opening = open({
       nodes: [
         node('Cast', ['text'], ['number'], integer('to', float)),
@@ -118,7 +118,7 @@ describe('a model is refused', () => {
     });
   });
 
-  test('when it does not have a score for each label', async () => {
+  test('if it does not have a score for each label', async () => {
     const opening = open({
       constants: [tensor('ones', float, [4], floats([1, 2, 3, 4]))],
       outputs: [value('scores', float, ['N', 4])],
@@ -129,7 +129,7 @@ describe('a model is refused', () => {
     });
   });
 
-  test('when it takes something else than the manifest says', async () => {
+  test('if its inputs do not match the manifest', async () => {
     const opening = open({
       nodes: [node('Mul', ['text', 'ones'], ['scores'])],
       inputs: [value('text', float, ['N', 1])],

@@ -1,4 +1,4 @@
-// A worker as a process, with real models and a real Redis, and without an API.
+// Tests a worker process with real models and a real Redis, but without an API.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -37,7 +37,7 @@ interface Stage {
   untilLogged(message: string): Promise<LogLine>;
 }
 
-/** Runs a test with a Redis and a models folder of its own, and ends what is still there. */
+/** Runs a test with its own Redis and models folder, and ends everything afterwards. */
 async function withStage(
   options: { environment?: NodeJS.ProcessEnv; preload?: string; runMsMax?: number },
   act: (stage: Stage) => Promise<void>,
@@ -100,7 +100,7 @@ const codesOf = (replies: readonly Reply[]) =>
   replies.map((reply) => ('error' in reply ? reply.error.code : 'answered'));
 
 describe('a worker', () => {
-  test('answers ranked, or with the outputs as they are, or with those that are asked for', async () => {
+  test('answers with a ranking, with all outputs, or with the outputs asked for', async () => {
     await withStage({}, async ({ counter, start, redis }) => {
       await start();
       const rows = { name: 'input', datatype: 'BYTES', shape: [3] } as const;
@@ -136,7 +136,7 @@ describe('a worker', () => {
     });
   });
 
-  test('refuses an item that the model cannot take, and answers its neighbours', async () => {
+  test('fails an item that the model cannot take, and answers its neighbours', async () => {
     await withStage({}, async ({ counter, start }) => {
       await start();
       const float = { name: 'input', datatype: 'FP32', shape: [1], data: Buffer.alloc(4) } as const;
@@ -149,7 +149,7 @@ describe('a worker', () => {
     });
   });
 
-  test('reads large inputs from beside the job, and drops them with it', async () => {
+  test('reads large inputs from beside the job, and deletes them with it', async () => {
     await withStage({}, async ({ faq, start, redis }) => {
       await start();
       const ids = await faq.send([ask('where is my card '.repeat(500)), ask('short')]);
@@ -162,12 +162,15 @@ describe('a worker', () => {
     });
   });
 
-  test('sweeps what is past its deadline out of the unanswered', async () => {
+  test('removes items past their deadlines from the unanswered set', async () => {
     await withStage({}, async ({ counter, start, redis }) => {
       const key = keys.unanswered(counter.queue);
       await redis.client.zadd(key, 1, 'late', 9_000_000_000_000, 'waiting');
       await start();
-      await waitUntil('it is swept', async () => (await redis.client.zcard(key)) === 1);
+      await waitUntil(
+        'the late item is removed',
+        async () => (await redis.client.zcard(key)) === 1,
+      );
       expect(await redis.client.zrange(key, '0', '-1')).toEqual(['waiting']);
     });
   });
@@ -179,10 +182,10 @@ describe('a job that cannot be read', () => {
 
   test.each([
     ['is not JSON', () => '{"wire":'],
-    ['is no object', () => 'null'],
+    ['is not an object', () => 'null'],
     ['has no items', () => JSON.stringify(whole({ items: [] }))],
-    ['has items of another kind', () => JSON.stringify(whole({ items: 'all' }))],
-  ])('since it %s, leaves the queue, and the worker goes on', async (_, text) => {
+    ['has items of another type', () => JSON.stringify(whole({ items: 'all' }))],
+  ])('because it %s leaves the queue, and the worker goes on', async (_, text) => {
     await withStage({}, async ({ counter, log, start }) => {
       await start();
       await counter.sendRaw(text());
@@ -198,7 +201,7 @@ describe('a job that cannot be read', () => {
       (job: object) => ({ ...job, layouts: [[{ name: 'input', datatype: 'X', shape: [1] }]] }),
     ],
     ['no deadline', (job: { items: readonly object[] }) => withItem(job, { deadlineAt: 'soon' })],
-  ])('since it has %s, is refused once to those it names', async (_, spoil) => {
+  ])('because it has %s fails once, for each item it names', async (_, spoil) => {
     await withStage({}, async ({ counter, log, start, redis }) => {
       await start();
       const items = ['a', 'b'].map((id) => ({ ...item, id, inputs: textInputs('1') }));
@@ -243,9 +246,9 @@ describe('a job that cannot be read', () => {
     return { ...job, items: job.items.map((one, at) => (at === 0 ? { ...one, ...changes } : one)) };
   }
 
-  /** The job is done with once, and the worker answers what comes after it. */
+  /** Expects that the job failed once, and that the worker answers the next job. */
   async function expectLeft(counter: WorkerClient, log: readonly LogLine[]) {
-    await waitUntil('it is counted', async () => (await counter.countOf('unreadable')) > 0);
+    await waitUntil('the job is counted', async () => (await counter.countOf('unreadable')) > 0);
     const replies = await counter.answers(await counter.send([ask('5')]));
     expect(classOf(replies[0])).toBe(5);
     await counter.untilEmpty();
@@ -256,7 +259,7 @@ describe('a job that cannot be read', () => {
 });
 
 describe('a worker whose engine thread ends', () => {
-  test('leaves at once, and answers and keeps nothing of it', async () => {
+  test('leaves at once, and neither answers nor keeps anything of the batch', async () => {
     await withStage({ preload: '../failures/ending.js' }, async (stage) => {
       const { faq, start, redis, untilLogged } = stage;
       const worker = await start();
@@ -269,7 +272,7 @@ describe('a worker whose engine thread ends', () => {
       expect((await faq.replies()).size).toBe(0);
       expect(await redis.client.keys(keys.result('*'))).toEqual([]);
 
-      // In quarantine the thread takes its process along, and the culprit is found.
+      // In quarantine, the end of the thread ends its process, which identifies the culprit.
       await start();
       expect(codesOf(await faq.answers(ids))).toEqual(['model_crashed', 'answered']);
     });
@@ -277,11 +280,11 @@ describe('a worker whose engine thread ends', () => {
 });
 
 describe('a worker that gets SIGTERM while Redis is away', () => {
-  // The whole process, from the signal to its end. Slow machines are given some time more.
+  // From the signal to the end of the process, with some time to spare for slow machines.
   const endMsMax = 2000;
 
   test.each(['stopped', 'frozen'])(
-    '(%s) ends within two seconds when it holds nothing',
+    '(%s) ends within two seconds when it holds no job',
     async (how) => {
       await withStage({}, async ({ counter, redis, start }) => {
         const worker = await start();
@@ -297,7 +300,7 @@ describe('a worker that gets SIGTERM while Redis is away', () => {
     },
   );
 
-  test('ends in order by SHUTDOWN_MS when it holds something', async () => {
+  test('shuts down in order by SHUTDOWN_MS when it holds a job', async () => {
     await withStage(
       { environment: { SHUTDOWN_MS: '4000' } },
       async ({ counter, redis, start, log }) => {
@@ -314,7 +317,7 @@ describe('a worker that gets SIGTERM while Redis is away', () => {
     );
   });
 
-  test('has told its consumers first: what it holds is done, and nothing new begins', async () => {
+  test('closes its consumers first: it finishes held jobs and starts no new ones', async () => {
     await withStage({}, async ({ counter, redis, start, untilLogged }) => {
       const worker = await start();
       const held = await counter.send([ask(countFor(500, 5))]);
@@ -331,7 +334,7 @@ describe('a worker that gets SIGTERM while Redis is away', () => {
 });
 
 describe('a run that hangs', () => {
-  test('ends its worker, which has answered nothing of it', async () => {
+  test('ends its worker, which answers nothing of the batch', async () => {
     await withStage({ runMsMax: 500 }, async ({ counter, start, untilLogged }) => {
       const worker = await start();
       const ids = await counter.send([ask(hangsForever), ask('4')]);

@@ -27,7 +27,7 @@ const imageInput = (size: { width: number; height: number }, tensor: string) =>
     ...(tensor === 'float32-nchw' && { mean, std }),
   });
 
-/** An input of a network. */
+/** Makes an input of a network. */
 const value = (name: string, datatype: Datatype, shape: (number | string)[]): TensorValue => ({
   name,
   datatype,
@@ -68,7 +68,7 @@ describe('texts', () => {
       ['', ''],
       [3, 1],
     ],
-  ])('go to a network that takes %j as %j, under its name', (shape, stacked) => {
+  ])('are stacked for a network of shape %j as %j, under its input name', (shape, stacked) => {
     const adapter = adapt(text, value('words', 'BYTES', shape));
     const items = [[texts(['a', 'ü'])], [texts(['b'], [1, 1])]];
     expect(items.map(adapter.countRows)).toEqual([2, 1]);
@@ -78,7 +78,7 @@ describe('texts', () => {
     expect(decodeStrings(batch.data)).toEqual(['a', 'ü', 'b']);
   });
 
-  test('are refused where they are something else', () => {
+  test('are refused unless they are one column of strings with at least one row', () => {
     const adapter = adapt(text, value('words', 'BYTES', ['N']));
     for (const [inputs, came] of [
       [[zeros('input', [1])], '"input" of FP32[1]'],
@@ -95,7 +95,7 @@ describe('texts', () => {
     }
   });
 
-  test('need a network with one input of strings', () => {
+  test('require a network with one input of strings', () => {
     for (const inputs of [
       [value('a', 'FP32', ['N'])],
       [value('a', 'BYTES', ['N', 2])],
@@ -106,7 +106,7 @@ describe('texts', () => {
     }
   });
 
-  test('are tried with the example', () => {
+  test('have the example as their sample', () => {
     const [sample] = sampleInputs(text, 'hello') as [Tensor];
     expect(adapt(text, value('words', 'BYTES', ['N'])).countRows([sample])).toBe(1);
     expect(decodeStrings(sample.data)).toEqual(['hello']);
@@ -128,8 +128,8 @@ const pictures = fc
     });
   });
 
-describe('pictures', () => {
-  test('for uint8-nhwc are the pixels as they came', () => {
+describe('images', () => {
+  test('for uint8-nhwc are stacked unchanged', () => {
     fc.assert(
       fc.property(pictures, ({ size, items }) => {
         const shape = ['N', size.height, size.width, 3];
@@ -148,7 +148,7 @@ describe('pictures', () => {
     );
   });
 
-  test('for float32-nchw are (pixel / 255 - mean) / std, channel by channel', () => {
+  test('for float32-nchw become (pixel / 255 - mean) / std, channel by channel', () => {
     fc.assert(
       fc.property(pictures, ({ size: { width, height }, items }) => {
         const network = value('image', 'FP32', ['N', 3, height, width]);
@@ -174,7 +174,7 @@ describe('pictures', () => {
     );
   });
 
-  test('for float32-nchw may come as floats of that shape, and are taken as they are', () => {
+  test('for float32-nchw may be sent as floats of that shape, and are then unchanged', () => {
     const input = imageInput({ width: 2, height: 1 }, 'float32-nchw');
     const adapter = adapt(input, value('image', 'FP32', ['N', 3, 1, 2]));
     const data = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
@@ -184,7 +184,7 @@ describe('pictures', () => {
     expect([...toFloats(batch)]).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  test('are refused in another size, type or order', () => {
+  test('are refused if size, type or order is wrong', () => {
     const uint8 = adapt(
       imageInput({ width: 2, height: 1 }, 'uint8-nhwc'),
       value('image', 'UINT8', ['N', 1, 2, 3]),
@@ -201,7 +201,7 @@ describe('pictures', () => {
     }
   });
 
-  test('need a network of their size and type', () => {
+  test('require a network of their size and type', () => {
     const input = imageInput({ width: 2, height: 1 }, 'uint8-nhwc');
     for (const network of [
       value('image', 'UINT8', ['N', 2, 1, 3]),
@@ -214,7 +214,7 @@ describe('pictures', () => {
     }
   });
 
-  test('are tried with noise of the right size', () => {
+  test('have noise of the right size as their sample', () => {
     const input = imageInput({ width: 5, height: 7 }, 'uint8-nhwc');
     const [sample] = sampleInputs(input, 'a.jpg') as [Tensor];
     checkTensor(sample);
@@ -230,7 +230,7 @@ describe('tensors by name', () => {
   const a = zeros('a', [2, 2]);
   const b = zeros('b', [2, 5, 1]);
 
-  test('go to the inputs of their names, in whatever order they come', () => {
+  test('go to the inputs of the same names, in any order', () => {
     expect(adapter.countRows([b, a])).toBe(2);
     const batch = adapter.stack([
       [b, a],
@@ -244,13 +244,17 @@ describe('tensors by name', () => {
 
   test.each([
     ['a name that the network does not know', [a, zeros('c', [2, 5, 1])], '"c" of FP32[2,5,1]'],
-    ['an input less', [a], 'got "a" of FP32[2,2].'],
-    ['an input more', [a, b, zeros('c', [2])], '"c" of FP32[2]'],
+    ['a missing input', [a], 'got "a" of FP32[2,2].'],
+    ['an extra input', [a, b, zeros('c', [2])], '"c" of FP32[2]'],
     ['an input twice', [a, a], '"a" of FP32[2,2], "a" of FP32[2,2]'],
-    ['another datatype', [{ ...a, datatype: 'INT32' as const }, b], '"a" of INT32[2,2]'],
-    ['another fixed dimension', [zeros('a', [2, 3]), b], 'Expected "a" of FP32[N,2]; got "a"'],
-    ['a dimension less', [zeros('a', [2]), b], '"a" of FP32[2]'],
-    ['other rows in one input', [a, zeros('b', [1, 5, 1])], 'Expected as many rows in each input'],
+    ['a wrong datatype', [{ ...a, datatype: 'INT32' as const }, b], '"a" of INT32[2,2]'],
+    ['a wrong fixed dimension', [zeros('a', [2, 3]), b], 'Expected "a" of FP32[N,2]; got "a"'],
+    ['a missing dimension', [zeros('a', [2]), b], '"a" of FP32[2]'],
+    [
+      'different numbers of rows',
+      [a, zeros('b', [1, 5, 1])],
+      'Expected the same number of rows in each input',
+    ],
     ['no rows', [zeros('a', [0, 2]), zeros('b', [0, 5, 1])], 'at least one row'],
   ])('are refused with %s', (_, inputs, words) => {
     const error = errorOf(() => adapter.countRows(inputs));
@@ -259,14 +263,14 @@ describe('tensors by name', () => {
     expect(error.message).toContain(words);
   });
 
-  test('need a network whose inputs are tensors that have rows', () => {
+  test('require a network whose inputs are tensors with rows', () => {
     const noTensor = { name: 'map', datatype: undefined, type: 'no tensor', shape: [] };
     for (const input of [noTensor, value('scalar', 'FP32', [])]) {
       expect(errorOf(() => adapt(kind, input)).code).toBe('model_file_wrong');
     }
   });
 
-  test('are tried with one row of zeros', () => {
+  test('have one row of zeros as their sample', () => {
     const sample = sampleInputs(kind, '', network);
     expect(adapter.countRows(sample)).toBe(1);
     for (const tensor of sample) checkTensor(tensor);

@@ -3,14 +3,14 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { makeBatcher } from '../../worker/batch/batcher.js';
 import { everythingDone, passMs, runTimers, stopClock } from './clock.js';
 
-/** A batcher whose runs end when the test says so. */
+/** Makes a batcher whose runs end when the test says so. */
 function makeObserved(options: { max: number; waitMs?: number }) {
   const runs: { items: string[]; end: () => void }[] = [];
   const answered: string[] = [];
   const batcher = makeBatcher<string>({
     max: options.max,
     waitMs: options.waitMs ?? 0,
-    // A letter's key is whether it is a capital.
+    // Capital and small letters have different keys.
     keyOf: (item) => String(item === item.toUpperCase()),
     run: (items) => new Promise((resolve) => runs.push({ items, end: resolve })),
   });
@@ -31,14 +31,14 @@ function makeObserved(options: { max: number; waitMs?: number }) {
 beforeEach(stopClock);
 
 describe('an idle batcher', () => {
-  test('starts with what came, without waiting', async () => {
+  test('starts the first item without waiting', async () => {
     const { submit, batches } = makeObserved({ max: 8 });
     submit('a');
     await everythingDone();
     expect(batches()).toEqual(['a']);
   });
 
-  test('starts items that were submitted in one go as one batch', async () => {
+  test('starts items submitted in the same tick as one batch', async () => {
     const { submit, batches } = makeObserved({ max: 8 });
     submit('abc');
     await everythingDone();
@@ -47,7 +47,7 @@ describe('an idle batcher', () => {
 });
 
 describe('a busy batcher', () => {
-  test('gathers what comes, and starts it as one batch when the run is done', async () => {
+  test('gathers items, and starts them as one batch when the run is done', async () => {
     const { submit, batches, end } = makeObserved({ max: 8 });
     submit('a');
     await everythingDone();
@@ -60,7 +60,7 @@ describe('a busy batcher', () => {
     expect(batches()).toEqual(['a', 'bcd']);
   });
 
-  test('hands a full batch over ahead, and a part of one only when the engine is idle', async () => {
+  test('hands over a full batch ahead, but a smaller one only when the engine is idle', async () => {
     const { submit, batches, end } = makeObserved({ max: 3 });
     submit('a');
     await everythingDone();
@@ -74,7 +74,7 @@ describe('a busy batcher', () => {
     expect(batches()).toEqual(['a', 'bcd', 'e']);
   });
 
-  test('hands a batch over behind a long run only when that is about to end', async () => {
+  test('holds the next batch until a long run is about to end', async () => {
     const { submit, batches, end } = makeObserved({ max: 2 });
     submit('a');
     await everythingDone();
@@ -99,7 +99,7 @@ describe('a busy batcher', () => {
     expect(batches()).toEqual(['ab', 'cd', 'ef', 'gh']);
   });
 
-  test('cuts what has gathered into batches of at most max, in the order it came', async () => {
+  test('cuts gathered items into batches of at most max, in the order of submission', async () => {
     const { submit, batches, end } = makeObserved({ max: 3 });
     submit('abcdefg');
     await everythingDone();
@@ -130,7 +130,7 @@ describe('with waitMs', () => {
     expect(batches()).toEqual(['ab']);
   });
 
-  test('the wait that a full batch cut short does not start the next one', async () => {
+  test('a timer that a full batch made needless does not start the next batch', async () => {
     const { submit, batches } = makeObserved({ max: 2, waitMs: 10 });
     submit('a');
     await everythingDone();
@@ -141,7 +141,7 @@ describe('with waitMs', () => {
 });
 
 describe('items of different keys', () => {
-  test('are in different batches, each in the order it came', async () => {
+  test('go into different batches, each in the order of submission', async () => {
     const { submit, batches, end } = makeObserved({ max: 4 });
     submit('aBcDe');
     await everythingDone();
@@ -150,20 +150,20 @@ describe('items of different keys', () => {
     expect(batches()).toEqual(['ace', 'BD']);
   });
 
-  test('do not wait behind a key that always has a full batch', async () => {
+  test('are not kept waiting by a key whose batches are always full', async () => {
     const { submit, batches, end } = makeObserved({ max: 2 });
     submit('abXcdef');
     await everythingDone();
     expect(batches()).toEqual(['ab']);
     submit('gh');
     await end(0);
-    // The one that is alone is next, as soon as the engine is idle; a full batch follows ahead.
+    // The single item is next when the engine is idle. A full batch follows it ahead.
     expect(batches()).toEqual(['ab', 'X', 'cd']);
     await end(1);
     expect(batches()).toEqual(['ab', 'X', 'cd', 'ef']);
   });
 
-  test('that fill a batch start before one that waits for waitMs', async () => {
+  test('start first if they fill a batch while another key waits for waitMs', async () => {
     const { submit, batches, end } = makeObserved({ max: 2, waitMs: 10 });
     submit('A');
     await passMs(5);
@@ -176,7 +176,7 @@ describe('items of different keys', () => {
   });
 });
 
-test('a run that fails fails the items of its batch, and the next one starts', async () => {
+test('a failing run fails the items of its batch, and the next batch starts', async () => {
   const failed: string[] = [];
   let runs = 0;
   const batcher = makeBatcher<string>({
@@ -194,7 +194,7 @@ test('a run that fails fails the items of its batch, and the next one starts', a
   expect(batcher.size).toBe(0);
 });
 
-test('each item is answered after its own batch, not after another', async () => {
+test('each item is done after its own batch', async () => {
   const { submit, answered, end } = makeObserved({ max: 2 });
   submit('abcd');
   await everythingDone();
@@ -205,7 +205,7 @@ test('each item is answered after its own batch, not after another', async () =>
   expect(answered).toEqual(['c', 'd', 'a', 'b']);
 });
 
-test('size counts the items that wait or run', async () => {
+test('size counts waiting and running items', async () => {
   const { batcher, submit, end } = makeObserved({ max: 2 });
   submit('abcde');
   await everythingDone();
@@ -235,7 +235,7 @@ interface Submitted {
   readonly key: string;
 }
 
-test('whatever comes when, no batch is too large, mixed, too early, out of order or forgotten', async () => {
+test('for any load, no batch is too large, mixed, too early, out of order or forgotten', async () => {
   await fc.assert(
     fc.asyncProperty(load, async ({ max, waitMs, arrivals, durationsMs }) => {
       const started: Submitted[] = [];
@@ -253,7 +253,7 @@ test('whatever comes when, no batch is too large, mixed, too early, out of order
           expect(items.length).toBeGreaterThan(0);
           expect(items.length).toBeLessThanOrEqual(max);
           expect(new Set(items.map(({ key }) => key)).size).toBe(1);
-          // Behind a running batch only a full one is handed over, and only one.
+          // Only one batch may be handed over behind a running one, and it must be full.
           if (running > 0) expect(items.length).toBe(max);
           expect(++running).toBeLessThanOrEqual(2);
           started.push(...items);
@@ -294,7 +294,7 @@ test('whatever comes when, no batch is too large, mixed, too early, out of order
   );
 });
 
-test('a key has its turn after at most one batch of each other key that was there before', async () => {
+test('a key waits for at most one batch of each other key', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1, maxLength: 40 }),
@@ -314,7 +314,7 @@ test('a key has its turn after at most one batch of each other key that was ther
         await runTimers();
         const left = new Map<string, number>();
         for (const key of turns) left.set(key, (left.get(key) ?? 0) + 1);
-        // Round by round, each key that still has items has one batch.
+        // In each round, each key that still has items gets one batch.
         for (let at = 0; at < turns.length; ) {
           const round = [...left].filter(([, batches]) => batches > 0).map(([key]) => key);
           expect(new Set(turns.slice(at, at + round.length))).toEqual(new Set(round));

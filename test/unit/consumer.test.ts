@@ -13,10 +13,10 @@ import {
 } from '../../worker/queue/queue.js';
 import { makeSampleModel } from './sample-model.js';
 
-test('a suspect job whose lock was lost is not done when it cannot be given back', async () => {
+test('a suspect job that lost its lock is not completed if it cannot be given back', async () => {
   let release = () => {};
   const quarantine: Quarantine = {
-    // Another job has it.
+    // The quarantine is busy with another job until `release` is called.
     inTurn: (work) =>
       new Promise<void>((resolve) => {
         release = resolve;
@@ -32,7 +32,7 @@ test('a suspect job whose lock was lost is not done when it cannot be given back
   } as unknown as Queue;
   const consumer = makeConsumer({
     model: makeSampleModel(),
-    scorer: { score: () => Promise.reject(new Error('It is not asked.')) },
+    scorer: { score: () => Promise.reject(new Error('The scorer must not be called.')) },
     queue,
     quarantine,
     kept: { find: async () => new Map(), keep: async (_items, replies) => replies },
@@ -58,7 +58,7 @@ test('a suspect job whose lock was lost is not done when it cannot be given back
     giveBack: () => Promise.reject(new Error('Missing lock for job job.')),
   };
   const first = expect(taker?.process(job)).rejects.toThrow(GivenBack);
-  // It comes again under a new lock.
+  // The job is delivered again, with a new lock.
   const second = expect(taker?.process(job)).rejects.toThrow(GivenBack);
   const closed = consumer.close(60_000);
   release();

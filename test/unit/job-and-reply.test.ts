@@ -22,7 +22,7 @@ import { errorOf } from './sample-model.js';
 const dimensions = fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 3 });
 const countOf = (shape: readonly number[]) => shape.reduce((count, size) => count * size, 1);
 
-/** A tensor that is small, or too large to lie in the job. */
+/** Tensors that fit into the job, and tensors too large for it. */
 const tensorNamed = (name: string) =>
   fc
     .record({
@@ -64,10 +64,10 @@ const batch: fc.Arbitrary<BatchJob> = fc.record({
   items: fc.uniqueArray(item, { selector: ({ id }) => id, minLength: 1, maxLength: 4 }),
 });
 
-/** A job as it comes out of the queue, through JSON. */
+/** Encodes a job and sends it through JSON, as the queue does. */
 const throughQueue = (job: PackedJob) => decodeJob(JSON.parse(JSON.stringify(job)));
 
-/** Tensors with their data as a text, which is compared faster than byte by byte. */
+/** Turns tensors' data into texts, which compare faster than bytes. */
 const plainTensors = (tensors: readonly Tensor[] = []) =>
   tensors.map(({ data, ...head }) => ({ ...head, data: Buffer.from(data).toString('latin1') }));
 const plain = (one: Item | undefined) => ({ ...one, inputs: plainTensors(one?.inputs) });
@@ -91,7 +91,7 @@ const sample: BatchJob = {
 };
 
 describe('a job', () => {
-  test('gives its items back, with the tensors that lie in it and beside it', () => {
+  test('decodes to its items, with the tensors inside and beside it', () => {
     fc.assert(
       fc.property(batch, ({ replyTo, items }) => {
         const { job, payload } = encodeJob({ replyTo, items });
@@ -104,7 +104,7 @@ describe('a job', () => {
     );
   });
 
-  test('holds tensors of up to 4 KiB itself, and larger ones lie beside it, not copied', () => {
+  test('holds tensors of up to 4 KiB; larger ones lie beside it, uncopied', () => {
     const bytes = (length: number): Item['inputs'][number] => ({
       name: `t${length}`,
       datatype: 'UINT8',
@@ -121,7 +121,7 @@ describe('a job', () => {
     expect(job.items[0]?.data.map((data) => data !== null)).toEqual([true, false]);
   });
 
-  test('whose tensor beside it is gone has lost that item, and no other', () => {
+  test('loses only the item whose tensor beside it is gone', () => {
     const large = {
       name: 'big',
       datatype: 'UINT8' as const,
@@ -137,7 +137,7 @@ describe('a job', () => {
     expect(items.map((one) => joinItem(one, new Map()))).toEqual([undefined, b]);
   });
 
-  test('with a tensor that is not what its shape says is a wire_mismatch', () => {
+  test('with a tensor that does not match its shape fails with wire_mismatch', () => {
     const { job } = encodeJob(sample);
     const { items } = readable(throughQueue(job));
     const [first] = items as [WireJob['items'][number]];
@@ -151,7 +151,7 @@ describe('a job', () => {
 describe('a job that cannot be read', () => {
   const encoded = () => JSON.parse(JSON.stringify(encodeJob(sample).job));
 
-  /** The job with another second item: its layout and its data as these changes say. */
+  /** Encodes the job with changes to the layout and the data of its second item. */
   const encodedWith = ({ data, layout = 1, ...head }: Record<string, unknown>) => {
     const job = encoded();
     job.layouts.push([{ ...job.layouts[0][0], ...head }], []);
@@ -166,7 +166,7 @@ describe('a job that cannot be read', () => {
     ['no version', { wire: undefined }, /^wire: /],
     ['a field that is missing from an item', { items: [{ id: 'a' }, { id: 'b' }] }, /^items\.0\./],
     ['items of another form', { wire: 3, items: [{ id: 'a', text: 'x' }, { id: 'b' }] }, /^wire: /],
-  ])('for %s still says who waits for what', (_what, changes, reason) => {
+  ])('because of %s still names its API instance and items', (_what, changes, reason) => {
     const decoded = decodeJob({ ...encoded(), ...changes });
     expect(decoded).toMatchObject({ replyTo: 'api-1', ids: ['a', 'b'] });
     expect((decoded as { reason: string }).reason).toMatch(reason);
@@ -176,7 +176,7 @@ describe('a job that cannot be read', () => {
     ['a negative dimension', { shape: [-1] }],
     ['a broken dimension', { shape: [1.5] }],
     ['data that is not base64', { data: '*' }],
-  ])('whose tensor has %s fails in that item alone', (_what, changes) => {
+  ])('fails only one item if its tensor has %s', (_what, changes) => {
     const job = encodedWith(changes);
     const [whole, broken] = (decodeJob(job) as WireJob).items;
     expect(joinItem(whole as WireItem, new Map())?.id).toBe('a');
@@ -185,11 +185,11 @@ describe('a job that cannot be read', () => {
 
   test.each([
     ['an unknown datatype', { datatype: 'FP8' }],
-    ['a dimension that is no number', { shape: ['1'] }],
-    ['data that is no text', { data: 5 }],
+    ['a dimension that is not a number', { shape: ['1'] }],
+    ['data that is not a text', { data: 5 }],
     ['no layout', { layout: 7 }],
     ['more data than its layout has tensors', { layout: 2 }],
-  ])('for a tensor with %s still says who waits for what', (_what, changes) => {
+  ])('because a tensor has %s still names its API instance and items', (_what, changes) => {
     expect(decodeJob(encodedWith(changes))).toMatchObject({
       replyTo: 'api-1',
       ids: ['a', 'b'],
@@ -203,16 +203,16 @@ describe('a job that cannot be read', () => {
     ['a text', 'job'],
     ['an array', []],
     ['an empty object', {}],
-    ['items that are no list', { wire: wireVersion, replyTo: 'x', items: {} }],
-    ['no items', { wire: wireVersion, replyTo: 'x', items: [] }],
-    ['nobody to reply to', { wire: wireVersion, items: [{ id: 'a' }] }],
-  ])('and is %s, is for nobody who can be told', (_what, data) => {
+    ['without a list of items', { wire: wireVersion, replyTo: 'x', items: {} }],
+    ['without items', { wire: wireVersion, replyTo: 'x', items: [] }],
+    ['without an API instance', { wire: wireVersion, items: [{ id: 'a' }] }],
+  ])('because it is %s names nobody to tell', (_what, data) => {
     const decoded = decodeJob(data);
     expect(isUnreadable(decoded) && decoded.reason.length > 0).toBe(true);
     expect(isUnreadable(decoded) && (decoded.replyTo === undefined || !decoded.ids[0])).toBe(true);
   });
 
-  test('never throws, whatever it is', () => {
+  test('never throws, for any JSON', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (data) => {
         expect(isUnreadable(decodeJob(data))).toBe(true);
@@ -250,7 +250,7 @@ describe('replies', () => {
     );
   });
 
-  test('do not copy the outputs they hold', () => {
+  test('are unpacked without copying their outputs', () => {
     const packed = packReplies([answered]);
     const [unpacked] = unpackReplies(packed) as [Extract<Reply, { outputs: unknown }>];
     expect(unpacked.outputs[0]?.data.buffer).toBe(packed.buffer);
@@ -263,7 +263,7 @@ describe('replies', () => {
     ['no version', pack({ replies: [answered] })],
     ['a reply of another form', pack({ wire: wireVersion, replies: [{ id: 'a', scores: [1] }] })],
     [
-      'an output that is not what its shape says',
+      'an output that does not match its shape',
       packReplies([
         {
           ...answered,
@@ -271,7 +271,7 @@ describe('replies', () => {
         },
       ]),
     ],
-  ])('with %s are a wire_mismatch, and their ids can be told', (_what, packed) => {
+  ])('with %s fail with wire_mismatch, and their ids are readable', (_what, packed) => {
     const error = errorOf(() => unpackReplies(packed));
     expect(error.code).toBe('wire_mismatch');
     expect(error.message).toMatch(/^API and worker do not understand each other: /);
@@ -283,12 +283,12 @@ describe('replies', () => {
     ['a text', Buffer.from('hello')],
     ['cut off', packReplies([answered]).subarray(0, 20)],
     ['a number', pack(5)],
-  ])('that are %s are a wire_mismatch, of nobody', (_what, bytes) => {
+  ])('that are %s fail with wire_mismatch, without ids', (_what, bytes) => {
     expect(errorOf(() => unpackReplies(bytes)).code).toBe('wire_mismatch');
     expect(idsOfReplies(bytes)).toEqual([]);
   });
 
-  test('are read or refused, whatever the bytes', () => {
+  test('are read or refused, for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
         expect(errorOf(() => unpackReplies(bytes)).code).toBe('wire_mismatch');
@@ -302,7 +302,7 @@ describe('the name of a queue', () => {
   const model = { name: 'a', version: '1', fileSha256: '0'.repeat(64), labels: 'cat\ndog\n' };
   const name = queueName(model);
 
-  test('has the model, its version and a digest', () => {
+  test('consists of the model, its version and a digest', () => {
     expect(name).toMatch(/^a@1~[0-9a-f]{8}$/);
   });
 

@@ -58,7 +58,9 @@ describe('ranked outputs', () => {
 
   test('without one of the two are a bug, which is said', () => {
     const [classes, scores] = makeRankedOutputs([0], [1]) as [Outputs[0], Outputs[0]];
-    expect(() => mapScores([classes], () => {})).toThrow(/has the output "scores". This is a bug/);
-    expect(() => mapScores([scores], () => {})).toThrow(/has the output "classes"/);
+    expect(() => mapScores([classes], () => {})).toThrow(
+      /lacks the output "scores". This is a bug/,
+    );
+    expect(() => mapScores([scores], () => {})).toThrow(/lacks the output "classes"/);
   });
 });

@@ -22,17 +22,17 @@ describe('the scores of a batch', () => {
     { what: 'more rows than came in', shape: [3, 3] },
     { what: 'fewer scores than classes', shape: [2, 2] },
     { what: 'more scores than classes', shape: [2, 4] },
-    { what: 'as many scores in all, but in other rows', shape: [3, 2] },
+    { what: 'the right number of scores in the wrong number of rows', shape: [3, 2] },
     { what: 'no rows', shape: [0, 3] },
     { what: 'no dimensions', shape: [] },
-  ])('are refused with model_output_mismatch when they have $what', ({ shape }) => {
+  ])('are refused with model_output_mismatch if they have $what', ({ shape }) => {
     const error = errorOf(() => checkScores(scoresOf(shape), { rows: 2, classes: 3 }));
     expect(error.code).toBe('model_output_mismatch');
     expect(error.message).toBe(`Expected 2 × 3 scores from the model; got ${shape.join(' × ')}.`);
   });
 });
 
-/** Rows with many equal scores, and with scores of every size. */
+/** Rows with many equal scores, and rows with scores of any magnitude. */
 const row = fc
   .array(
     fc.oneof(
@@ -44,7 +44,7 @@ const row = fc
   .map((values) => Float32Array.from(values));
 const top = fc.integer({ min: 1, max: 70 });
 
-/** What ranking means, without regard to speed: a stable sort, cut off. */
+/** Ranks by definition, without regard to speed: a stable sort, cut off. */
 function sortThenCut(scores: Float32Array, count: number): number[] {
   return [...scores.keys()]
     .toSorted((a, b) => (scores[b] as number) - (scores[a] as number))
@@ -67,7 +67,7 @@ function unpack(outputs: readonly Tensor[]) {
 }
 
 describe('the best classes', () => {
-  test('are those of a sort, for any row and any number of them', () => {
+  test('are those of a stable sort, for any row and any number of classes', () => {
     fc.assert(
       fc.property(row, top, (scores, count) => {
         const { classes, values } = rank(scores, count, 'none');
@@ -84,7 +84,7 @@ describe('the best classes', () => {
   });
 
   test.each([2, 5, 15, 16, 40])(
-    'are in the order of the classes where scores tie, of top %i',
+    'keep the order of the classes if scores tie, for top %i',
     (count) => {
       const scores = new Float32Array(40).fill(0.5);
       scores[7] = 0.9;
@@ -96,7 +96,7 @@ describe('the best classes', () => {
     },
   );
 
-  test('are right row after row, and where a row is part of a larger memory', () => {
+  test('are right for each row, also if it is part of a larger buffer', () => {
     const rank = makeRank({ classes: 20, activation: 'none' });
     const rows = Float32Array.from({ length: 60 }, (_, index) => Math.sin(index));
     for (const from of [0, 20, 40]) {
@@ -105,14 +105,14 @@ describe('the best classes', () => {
     }
   });
 
-  test('leave the row as it was', () => {
+  test('do not change the row', () => {
     const scores = Float32Array.of(0.1, 0.7, 0.2);
     rank(scores, 3, 'none');
     rank(scores, 3, 'softmax');
     expect(scores).toEqual(Float32Array.of(0.1, 0.7, 0.2));
   });
 
-  test.each([3, 20])('of an item with several rows are those of each row, of top %i', (top) => {
+  test.each([3, 20])('are ranked row by row for an item with several rows, for top %i', (top) => {
     const rank = makeRank({ classes: 20, activation: 'softmax' });
     const rows = Float32Array.from({ length: 60 }, (_, index) => Math.cos(index));
     const each = [0, 20, 40].map((from) => rank(rows.subarray(from, from + 20), top));
@@ -127,12 +127,12 @@ describe('the best classes', () => {
     }
   });
 
-  test.each([Number.NaN, Number.POSITIVE_INFINITY])('are none where a score is %d', (score) => {
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])('are undefined if a score is %d', (score) => {
     const rank = makeRank({ classes: 2, activation: 'none' });
     expect(rank(Float32Array.of(0.5, 0.5, score, 0.5), 1)).toBeUndefined();
   });
 
-  test('are given without the digits that a float does not hold', () => {
+  test('have no digits beyond the precision of a float', () => {
     expect(rank(Float32Array.of(0.1), 1, 'none').values).toEqual([0.1]);
   });
 });
@@ -154,7 +154,7 @@ describe('softmax', () => {
     );
   });
 
-  test('is right for logits whose exponentials are no numbers any more', () => {
+  test('is right for logits whose exponentials overflow', () => {
     const scores = rank(Float32Array.of(10_000, 10_000 + Math.LN2, -10_000), 3, 'softmax');
     expect(scores.classes).toEqual([1, 0, 2]);
     expect(scores.values[0]).toBeCloseTo(2 / 3, 3);
@@ -174,7 +174,7 @@ describe('softmax', () => {
 describe('ranked outputs', () => {
   const values = fc.array(fc.float({ min: -1e6, max: 1e6, noNaN: true }), { maxLength: 200 });
 
-  test('are the same when they are unpacked, to seven decimals', () => {
+  test('survive packing and unpacking, to seven decimals', () => {
     fc.assert(
       fc.property(values, fc.integer({ min: 0, max: 2 ** 32 - 201 }), (scores, first) => {
         const classes = scores.map((_, at) => first + at);

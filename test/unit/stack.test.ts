@@ -27,7 +27,7 @@ function tensorOf(datatype: Datatype, shape: number[]): fc.Arbitrary<Tensor> {
   return data.map((bytes) => ({ name: 'input', datatype, shape, data: bytes }));
 }
 
-/** Tensors of one datatype and inner shape, as items of one batch have them. */
+/** Tensors of the same datatype and inner shape, such as the items of one batch have. */
 const batches = fc
   .record({
     datatype: fc.constantFrom(...datatypes),
@@ -39,7 +39,7 @@ const batches = fc
   );
 
 describe('a stack', () => {
-  test('is one tensor with the rows of all, whatever the datatype and the shape', () => {
+  test('is one tensor with all rows, for any datatype and shape', () => {
     fc.assert(
       fc.property(batches, (tensors) => {
         const stacked = stack(tensors);
@@ -53,7 +53,7 @@ describe('a stack', () => {
     );
   });
 
-  test('splits into what it was made of', () => {
+  test('splits into the tensors it was made of', () => {
     fc.assert(
       fc.property(batches, (tensors) => {
         const parts = split(
@@ -66,7 +66,7 @@ describe('a stack', () => {
     );
   });
 
-  test('owns its memory, to be given away', () => {
+  test('shares its memory with nothing, so it can be transferred', () => {
     const data = Buffer.from([1, 2, 3]);
     const stacked = stack([{ name: 'input', datatype: 'UINT8', shape: [1, 3], data }]);
     expect(stacked.data.buffer).not.toBe(data.buffer);
@@ -84,7 +84,7 @@ describe('an output', () => {
     data: Uint8Array.from({ length: countElements(shape) }, (_, at) => at),
   });
 
-  test('is cut into the rows of each item, in the same memory', () => {
+  test('is cut into the rows of each item, without copying', () => {
     const whole = output([3, 2]);
     const [first, second] = split(whole, [1, 2]) as [Tensor, Tensor];
     expect(first).toMatchObject({ shape: [1, 2], data: Uint8Array.of(0, 1) });
@@ -97,11 +97,11 @@ describe('an output', () => {
     [[4, 2], '4'],
     [[0, 2], '0'],
     [[], 'a tensor without rows'],
-  ])('of shape %j is no answer to three rows', (shape, came) => {
+  ])('of shape %j is refused for three rows', (shape, came) => {
     const error = errorOf(() => split(output(shape), [1, 2]));
     expect(error.code).toBe('model_output_mismatch');
     expect(error.message).toBe(
-      `Expected 3 rows in the output "scores", one for each that came in; got ${came}.`,
+      `Expected 3 rows in the output "scores", one for each row of the inputs; got ${came}.`,
     );
   });
 });
@@ -116,7 +116,7 @@ describe('inputs can share a run', () => {
   });
   const key = shapeKey([tensor()]);
 
-  test('whatever the number of their rows', () => {
+  test('with any number of rows', () => {
     expect(shapeKey([tensor({ shape: [7, 2, 3] })])).toBe(key);
   });
 
@@ -131,7 +131,7 @@ describe('inputs can share a run', () => {
     expect(shapeKey([tensor(changes)])).not.toBe(key);
   });
 
-  test('whatever the order in which they are sent', () => {
+  test('in any order of their names', () => {
     const b = tensor({ name: 'b', shape: [1] });
     expect(shapeKey([tensor(), b])).toBe(shapeKey([b, tensor()]));
     expect(shapeKey([tensor(), b])).not.toBe(key);

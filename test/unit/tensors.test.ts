@@ -22,7 +22,7 @@ function makeTensor(datatype: Datatype, shape: number[], data: Uint8Array): Tens
   return { name: 'x', datatype, shape, data };
 }
 
-/** The same bytes at an odd place of a larger memory, as they come out of a packed reply. */
+/** Copies bytes to an odd offset of a larger buffer, as in a packed reply. */
 function unaligned(data: Uint8Array): Uint8Array {
   const memory = new Uint8Array(data.length + 9);
   memory.set(data, 3);
@@ -30,7 +30,7 @@ function unaligned(data: Uint8Array): Uint8Array {
 }
 
 describe('strings', () => {
-  test('are the same after encoding and decoding, wherever their bytes lie', () => {
+  test('survive encoding and decoding, at any offset in memory', () => {
     fc.assert(
       fc.property(strings, (texts) => {
         const data = encodeStrings(texts);
@@ -47,7 +47,7 @@ describe('strings', () => {
     expect([...encodeStrings(['é'])]).toEqual([2, 0, 0, 0, 0xc3, 0xa9]);
   });
 
-  test('with half of a surrogate pair become valid UTF-8', () => {
+  test('with half a surrogate pair become valid UTF-8', () => {
     expect(decodeStrings(encodeStrings(['a\ud800b']))).toEqual(['a\ufffdb']);
   });
 
@@ -62,7 +62,7 @@ describe('strings', () => {
     expect(error.message).toMatch(/the length at byte \d leads beyond the end, at byte \d/);
   });
 
-  test('are decoded or refused, whatever the bytes', () => {
+  test('are decoded or refused, for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
         try {
@@ -78,7 +78,7 @@ describe('strings', () => {
 describe('a tensor', () => {
   const shape = fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 4 });
 
-  test('of every datatype is good with the bytes of its shape, and with no others', () => {
+  test('of every datatype is valid only with exactly the bytes of its shape', () => {
     fc.assert(
       fc.property(fc.constantFrom(...fixedSizes), shape, fc.integer(), (datatype, sizes, off) => {
         const bytes = countElements(sizes) * (elementBytes[datatype] as number);
@@ -95,7 +95,7 @@ describe('a tensor', () => {
     );
   });
 
-  test('of strings is good with as many as its shape says', () => {
+  test('of strings is valid only with as many strings as its shape says', () => {
     fc.assert(
       fc.property(strings, (texts) => {
         const data = encodeStrings(texts);
@@ -115,13 +115,13 @@ describe('a tensor', () => {
     checkTensor(makeTensor('BYTES', [], encodeStrings(['a'])));
   });
 
-  test('of more elements than any memory holds is refused', () => {
+  test('of more elements than fit into memory is refused', () => {
     const shape = [2 ** 31, 2 ** 31, 2 ** 31];
     const error = errorOf(() => checkTensor(makeTensor('FP64', shape, new Uint8Array(8))));
     expect(error.code).toBe('tensor_invalid');
   });
 
-  test('has a known size of its elements, but for strings', () => {
+  test('has a known element size, except for strings', () => {
     expect(datatypes.filter((datatype) => elementBytes[datatype] === undefined)).toEqual(['BYTES']);
     expect(Object.keys(elementBytes).toSorted()).toEqual([...datatypes].toSorted());
   });
@@ -144,7 +144,7 @@ describe('the offsets of rows', () => {
     );
   });
 
-  test('cut a tensor of strings so that the parts hold its strings in order', () => {
+  test('cut a tensor of strings into parts that hold its strings in order', () => {
     const matrix = fc
       .tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 0, max: 4 }))
       .chain(([rows, width]) =>
@@ -168,7 +168,7 @@ describe('the offsets of rows', () => {
   });
 });
 
-test('floats are the same in aligned and in unaligned memory', () => {
+test('floats are the same from aligned and unaligned memory', () => {
   const floats = Float32Array.of(1.5, -0, 3e38, Number.NaN);
   const data = new Uint8Array(floats.buffer);
   expect(toFloats(makeTensor('FP32', [4], data))).toEqual(floats);
@@ -176,7 +176,7 @@ test('floats are the same in aligned and in unaligned memory', () => {
   expect(toFloats(makeTensor('FP32', [4], unaligned(data)))).toEqual(floats);
 });
 
-test('a Buffer of a tensor’s data is the same memory', () => {
+test('a Buffer of a tensor’s data shares its memory', () => {
   const data = unaligned(Uint8Array.of(1, 2, 3));
   const buffer = toBuffer(data);
   buffer[1] = 9;

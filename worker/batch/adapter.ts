@@ -1,4 +1,5 @@
-// The adapter of a model: how the inputs of items become what the network takes. One file a kind.
+// The adapter of a model turns the inputs of items into the network's inputs. One file for each
+// kind.
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Manifest } from '../../shared/manifest.js';
@@ -8,12 +9,12 @@ import { makeTensorsAdapter } from './named.js';
 import { type Adapter, UnfitNetwork } from './network.js';
 import { makeTextAdapter } from './texts.js';
 
-/** What models take; `tensors` are the inputs that the network itself names. */
+/** The kind of input that a model takes. With `tensors`, callers use the network's own inputs. */
 export type InputKind = Manifest['input'] | { readonly kind: 'tensors' };
 
 /**
- * @throws ScorelineError `model_file_wrong` when the network's inputs are not those that the
- * manifest leads to
+ * Makes the adapter for a kind of input.
+ * @throws ScorelineError `model_file_wrong` if the network's inputs do not match the manifest
  */
 export function makeAdapter(
   kind: InputKind,

@@ -1,28 +1,32 @@
-// The batcher. Gathers items while the engine is busy and hands them over as batches.
+// The batcher gathers items while the engine is busy, and hands them over as batches.
 //
-// States: *idle* (nothing runs: a batch starts at once, or after `waitMs`, counted from its first
-// item), *busy* (one batch runs: items gather), *ahead* (one runs and a full one is handed over
-// behind it, so the engine never waits for the main thread). A batch is handed over ahead
-// only when it is full: until then it can still grow; and only when the run before it is about to end,
-// as long as the last one took: otherwise its items could be past their deadlines, or abandoned, by
-// the time they are scored.
+// States:
+// - *idle*: nothing runs. A batch starts at once, or `waitMs` after its first item.
+// - *busy*: one batch runs. Items gather.
+// - *ahead*: one batch runs, and a full one is handed over behind it. So the engine never waits for
+//   the main thread.
 //
-// Items gather in groups of one key, since only they can share a run. The group that has waited
-// longest is next; what a batch leaves of its group goes to the end of the line. So a key whose
-// batches are always full cannot keep the others waiting. Only a group that waits for `waitMs` lets
-// a full one go first.
+// A batch is handed over ahead only if it is full, because a smaller one can still grow. Even a
+// full one is held until the run before it is about to end; the run is expected to take as long as
+// the last one. Otherwise its items could be abandoned or past their deadlines once they are
+// scored.
 //
-// Invariants: every item is in at most one batch; a batch has items of one key, and no more than
-// `max`; at most two batches are handed over at a time; items of one key keep their order.
+// Items gather in groups by key, because only items of the same key can share a run. The group that
+// has waited longest is next. If a batch does not take all of its group, the rest goes to the end
+// of the line, so a key whose batches are always full cannot keep the others waiting. While the
+// first group waits for `waitMs`, a full group may overtake it.
+//
+// Invariants: every item is in at most one batch. A batch has at most `max` items, all of one key.
+// At most two batches are handed over at a time. Items of one key keep their order.
 
 export interface Batcher<T> {
-  /** Resolves when the batch that held the item is done; rejects with what its run rejects with. */
+  /** Resolves when the item's batch is done. Rejects with the error of the batch's run. */
   submit(item: T): Promise<void>;
-  /** Items that wait or run. */
+  /** The number of items that wait or run. */
   readonly size: number;
 }
 
-/** How long before the expected end of a run the next batch is handed over. */
+/** A full batch is handed over this long before the expected end of the run before it. */
 const aheadMs = 50;
 
 interface Entry<T> {
@@ -34,10 +38,11 @@ interface Entry<T> {
 interface Group<T> {
   readonly key: string;
   readonly entries: Entry<T>[];
-  /** When the first of them came, or the batch before them left. */
+  /** When its first entry came, or when the last batch of this group left. */
   since: number;
 }
 
+/** Makes a batcher. `max` is in items. */
 export function makeBatcher<T>(options: {
   max: number;
   waitMs: number;
@@ -57,12 +62,12 @@ export function makeBatcher<T>(options: {
 
 class KeyedBatcher<T> {
   readonly #options: Parameters<typeof makeBatcher<T>>[0];
-  /** Those that wait, by key, in the order in which they are next. */
+  /** Waiting items by key. The first group is next. */
   readonly #groups = new Map<string, Group<T>>();
   #waiting = 0;
   #runningBatches = 0;
   #runningItems = 0;
-  /** Since when the engine has been at the batch it is at, and how long it was at the last one. */
+  /** When the engine started its present run, and how long its last run took. */
   #runningSince = 0;
   #ranMs = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -86,7 +91,7 @@ class KeyedBatcher<T> {
       }
       group.entries.push({ item, done: resolve, fail: reject });
       this.#waiting++;
-      // Items of one job are submitted in one go; they start together rather than the first alone.
+      // Items of one job are submitted in the same tick. Let them start together.
       if (this.#isScheduled) return;
       this.#isScheduled = true;
       queueMicrotask(() => {
@@ -110,14 +115,14 @@ class KeyedBatcher<T> {
     }
   }
 
-  /** When the group that is next may be handed over, as things stand. */
+  /** Returns when the next group may be handed over, unless something changes before. */
   #dueAt({ entries, since }: Group<T>): number {
     const isFull = entries.length >= this.#options.max;
     if (this.#runningBatches === 0) return isFull ? 0 : since + this.#options.waitMs;
     return isFull ? this.#runningSince + this.#ranMs - aheadMs : Number.POSITIVE_INFINITY;
   }
 
-  /** The group that can start while the first one waits for `waitMs`. */
+  /** Returns a full group that can start while the first one waits for `waitMs`. */
   #fullWhileIdle(): Group<T> | undefined {
     if (this.#runningBatches > 0) return undefined;
     for (const group of this.#groups.values()) {
@@ -147,7 +152,7 @@ class KeyedBatcher<T> {
     );
   }
 
-  /** Takes a batch out of its group; what is left goes to the end of the line. */
+  /** Takes a batch out of a group. The rest of the group goes to the end of the line. */
   #cut(group: Group<T>, now: number): Entry<T>[] {
     this.#groups.delete(group.key);
     if (group.entries.length <= this.#options.max) return group.entries;

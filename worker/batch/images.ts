@@ -1,6 +1,7 @@
-// Images: one tensor of pixels, UINT8 [rows, height, width, 3], an item. The API has decoded and
-// resized them; here bytes are only stacked, and turned into floats where the network was not
-// exported to do that itself. Who sends floats of the network's own shape has done so already.
+// Images. Each item has one tensor of pixels, UINT8 [rows, height, width, 3], which the API has
+// decoded and resized. The worker stacks the bytes, and converts them to floats if the network does
+// not do so itself. A caller may also send floats of the network's own shape, which are only
+// stacked.
 
 import type { ImageInput } from '../../shared/manifest.js';
 import type { Tensor } from '../../shared/tensors.js';
@@ -16,7 +17,7 @@ import {
 } from './network.js';
 import { stack } from './stack.js';
 
-/** @throws UnfitNetwork */
+/** @throws UnfitNetwork if the network does not take one image tensor as the manifest says */
 export function makeImageAdapter(input: ImageInput, values: readonly TensorValue[]): Adapter {
   const { height, width } = input;
   const isFloats = input.tensor === 'float32-nchw';
@@ -54,7 +55,10 @@ function isOf(tensor: Tensor, datatype: Tensor['datatype'], inner: readonly numb
   return inner.every((size, at) => size === shape[at + 1]);
 }
 
-/** [N, 3, height, width] of floats, (pixel / 255 - mean) / std; each of 256 values is looked up. */
+/**
+ * Makes a function that stacks pixels as FP32 [N, 3, height, width], (pixel / 255 - mean) / std. It
+ * looks each of the 256 pixel values up in a table.
+ */
 function makeStackChannels(input: ImageInput): (tensors: readonly Tensor[]) => Tensor {
   const mean = input.mean ?? [0, 0, 0];
   const std = input.std ?? [1, 1, 1];

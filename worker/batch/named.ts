@@ -1,11 +1,11 @@
-// Tensors by the names that the network has for its inputs.
+// Tensors that callers send under the network's own input names.
 
 import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { type Adapter, describe, invalid, rowsOf, takesSize, UnfitNetwork } from './network.js';
 import { stack } from './stack.js';
 
-/** @throws UnfitNetwork when an input is no tensor, or has no first dimension for the rows */
+/** @throws UnfitNetwork if an input is not a tensor, or has no first dimension for the rows */
 export function makeTensorsAdapter(values: readonly TensorValue[]): Adapter {
   const isFit = values.every(({ datatype, shape }) => datatype !== undefined && shape.length > 0);
   if (!isFit || values.length === 0) {
@@ -21,7 +21,7 @@ export function makeTensorsAdapter(values: readonly TensorValue[]): Adapter {
       const rows = new Set(inputs.map((tensor) => countRowsOf(tensor, byName)));
       const [count, ...others] = rows;
       if (count !== undefined && others.length === 0) return count;
-      throw invalid('as many rows in each input', list(inputs));
+      throw invalid('the same number of rows in each input', list(inputs));
     },
     stack: (items) =>
       values.map(({ name }) => stack(items.map((inputs) => named(inputs, name) as Tensor))),
@@ -46,7 +46,7 @@ function list(inputs: readonly Tensor[]): string {
   return inputs.map(describe).join(', ') || 'none';
 }
 
-/** An input as the network wants it; dimensions that vary have their names, or are -1. */
+/** Describes an input of the network. Open dimensions are shown by name, or as -1. */
 function wish({ name, datatype, shape }: TensorValue): string {
   return `${JSON.stringify(name)} of ${datatype}[${shape.map((size) => (size === '' ? -1 : size))}]`;
 }

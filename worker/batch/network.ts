@@ -1,36 +1,37 @@
-// What a network says of its inputs, and whether tensors fit them.
+// A network's declared inputs, and checks whether tensors fit them.
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 
+/** Turns items of one kind of input into batches for the network. */
 export interface Adapter {
   /**
-   * The number of rows of an item, at least 1.
-   * @throws ScorelineError `tensor_invalid` with what was expected and what came
+   * Checks an item's inputs and counts its rows, at least 1.
+   * @throws ScorelineError `tensor_invalid`, with what was expected and what was given
    */
   countRows(inputs: readonly Tensor[]): number;
   /**
-   * One batch of items that were counted and have the same `shapeKey`: a tensor for each input of
-   * the network, in memory of its own.
+   * Stacks items that passed `countRows` and have the same `shapeKey` into one batch. Returns a
+   * tensor for each input of the network. No tensor shares its memory with another.
    */
   stack(items: ReadonlyArray<readonly Tensor[]>): Tensor[];
 }
 
-/** The network does not take what the manifest says; the message says what it takes. */
+/** The network's inputs do not match the manifest. The message says what the network takes. */
 export class UnfitNetwork extends Error {
   constructor(expected: string, inputs: readonly TensorValue[]) {
-    const came = inputs.map(({ name, type, shape }) => `${name}: ${type}[${shape}]`).join(', ');
-    super(`expected a model with ${expected}, as the manifest's input says; got ${came}`);
+    const got = inputs.map(({ name, type, shape }) => `${name}: ${type}[${shape}]`).join(', ');
+    super(`expected a model with ${expected}, as the manifest's input says; got ${got}`);
   }
 }
 
-/** Whether a dimension of the network is open, or is this size. */
+/** Whether a dimension of the network is open, or has this size. */
 export function takesSize(dimension: number | string | undefined, size: number): boolean {
   return typeof dimension !== 'number' || dimension < 1 || dimension === size;
 }
 
-/** Whether these sizes beyond the first dimension fit the network's input. */
+/** Whether `inner`, the sizes after the first dimension, fit the network's input. */
 export function takesInner(value: TensorValue, inner: readonly number[]): boolean {
   return (
     value.shape.length === inner.length + 1 &&
@@ -39,8 +40,8 @@ export function takesInner(value: TensorValue, inner: readonly number[]): boolea
 }
 
 /**
- * The sole tensor of an item.
- * @throws ScorelineError `tensor_invalid`
+ * Returns the only tensor of an item.
+ * @throws ScorelineError `tensor_invalid` if there is not exactly one
  */
 export function soleTensor(inputs: readonly Tensor[]): Tensor {
   const [only] = inputs;
@@ -49,8 +50,8 @@ export function soleTensor(inputs: readonly Tensor[]): Tensor {
 }
 
 /**
- * The number of rows.
- * @throws ScorelineError `tensor_invalid` when there are none
+ * Returns a tensor's number of rows.
+ * @throws ScorelineError `tensor_invalid` if there are none
  */
 export function rowsOf(tensor: Tensor): number {
   const [rows] = tensor.shape;
@@ -58,10 +59,11 @@ export function rowsOf(tensor: Tensor): number {
   throw invalid('at least one row, counted by the first dimension', describe(tensor));
 }
 
+/** Describes a tensor for an error's detail. */
 export function describe({ name, datatype, shape }: Tensor): string {
   return `${JSON.stringify(name)} of ${datatype}[${shape}]`;
 }
 
-export function invalid(expected: string, came: string): ScorelineError {
-  return new ScorelineError('tensor_invalid', `Expected ${expected}; got ${came}.`);
+export function invalid(expected: string, got: string): ScorelineError {
+  return new ScorelineError('tensor_invalid', `Expected ${expected}; got ${got}.`);
 }

@@ -1,4 +1,4 @@
-// Which outputs a batch needs, and what each item gets of them.
+// Chooses the outputs that a batch must compute, and gives each item its share of them.
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Item } from '../../shared/job.js';
@@ -8,20 +8,22 @@ import type { TensorValue } from '../engine/engine.js';
 import { checkScores, makeRank } from './rank.js';
 import { split, sum } from './split.js';
 
+/** What an item's caller wants: the best classes, or certain outputs. */
 export type OutputWish = Pick<Item, 'top' | 'outputs'>;
 
 export interface Outputs {
   /**
-   * Checks what an item wants.
-   * @throws ScorelineError `tensor_invalid` when the model has no such output
+   * Checks that the model has the outputs that an item wants.
+   * @throws ScorelineError `tensor_invalid` if it lacks one
    */
   check(wish: OutputWish): void;
-  /** The names of the outputs that these items need. */
+  /** Returns the names of the model's outputs that these items need. */
   needed(wishes: readonly OutputWish[]): string[];
   /**
-   * What each item gets, in order; undefined where a score is no number. `rows` says how many rows
-   * each item has.
-   * @throws ScorelineError `model_output_mismatch`
+   * Divides the outputs of a batch among its items, in order. An item's share is undefined if it
+   * wants a ranking and one of its scores is not a finite number. `rows` has each item's row count.
+   * @throws ScorelineError `model_output_mismatch` if the outputs have another number of rows or
+   * scores
    */
   share(
     outputs: readonly Tensor[],
@@ -30,11 +32,11 @@ export interface Outputs {
   ): (readonly Tensor[] | undefined)[];
 }
 
-/** @throws ScorelineError `model_file_wrong` when no output can be used */
+/** @throws ScorelineError `model_file_wrong` if the model has no output of float32 scores */
 export function makeOutputs(model: Model, values: readonly TensorValue[]): Outputs {
   const classes = model.labels.length;
   const tensorNames = values.filter(({ datatype }) => datatype).map(({ name }) => name);
-  // A classifier of skl2onnx has the label as its first output; the scores are the floats.
+  // A classifier of skl2onnx outputs the label first, so take the first float output as the scores.
   const scoresName = values.find(({ datatype }) => datatype === 'FP32')?.name;
   if (scoresName === undefined) throw noScores(model, values);
   const rank = makeRank({ classes, activation: model.manifest.output.activation });
@@ -100,10 +102,10 @@ function list(values: readonly TensorValue[]): string {
   return values.map(({ name, type, shape }) => `${name}: ${type}[${shape}]`).join(', ');
 }
 
-/** skl2onnx wraps a classifier's probabilities in a sequence of maps unless it is told not to. */
+/** By default, skl2onnx wraps a classifier's probabilities in a sequence of maps. */
 function remedy(values: readonly TensorValue[]): string {
   const isWrapped = values.some(({ type }) => type === 'no tensor');
   return isWrapped
-    ? ' An output that is no tensor cannot be used: export the model with the option zipmap: False.'
+    ? ' An output that is not a tensor cannot be used: export the model with the option zipmap: False.'
     : '';
 }

@@ -1,5 +1,5 @@
-// Scores over a list of classes, which rankings and classifications both are; the API words them.
-// Only the best classes travel.
+// Ranks the scores of a batch. Rankings and classifications are both scores over a list of classes.
+// Only the best classes travel; the API turns them into an answer.
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Manifest } from '../../shared/manifest.js';
@@ -7,7 +7,7 @@ import { makeRankedOutputs } from '../../shared/scores.js';
 import { countElements, type Tensor } from '../../shared/tensors.js';
 import { stack } from './stack.js';
 
-/** A loop: `every` takes ten times as long, 2 µs for the classes of the FAQ matcher. */
+/** A loop, because `every` takes ten times as long: 2 µs for the classes of the FAQ matcher. */
 function areNumbers(row: Float32Array): boolean {
   for (let index = 0; index < row.length; index++) {
     if (!Number.isFinite(row[index])) return false;
@@ -16,13 +16,13 @@ function areNumbers(row: Float32Array): boolean {
 }
 
 /**
- * The best `top` classes of each row of an item, best first, equal scores in the order of their
- * classes: `classes` and `scores` of shape [rows, top], or fewer where there are fewer classes.
- * Undefined where a score is no number.
+ * Ranks each row of an item. Returns the best `top` classes of each row, or all if there are fewer,
+ * as `classes` and `scores` of shape [rows, top]. The best class is first; equal scores are in the
+ * order of their classes. Returns undefined if a score is not a finite number.
  */
 export type Rank = (rows: Float32Array, top: number) => readonly Tensor[] | undefined;
 
-/** For rows of one length. */
+/** Makes a ranking function for rows of `classes` scores. */
 export function makeRank(options: {
   classes: number;
   activation: Manifest['output']['activation'];
@@ -46,8 +46,8 @@ export function makeRank(options: {
 }
 
 /**
- * Checks that there is a score for each class in each row.
- * @throws ScorelineError `model_output_mismatch` with both shapes
+ * Checks that each row has a score for each class.
+ * @throws ScorelineError `model_output_mismatch`, with both shapes
  */
 export function checkScores({ shape }: Tensor, expected: { rows: number; classes: number }): void {
   const [rows, ...rest] = shape;
@@ -59,13 +59,16 @@ export function checkScores({ shape }: Tensor, expected: { rows: number; classes
 }
 
 /**
- * Sorts numbers instead of calling a function for each comparison, in memory that is used again. In a
- * key, the bits of the score, which are in the order of the scores once those of negative ones are
- * turned round, stand above the class. What it gives holds until it is called again.
+ * Makes a function that sorts all classes by score. It sorts 64-bit keys, to avoid calling a
+ * function for each comparison, and reuses its memory: the result is valid until the next call.
+ *
+ * A key's high word is the score's bits, which sort like the scores once those of negative scores
+ * are inverted. Its low word is the inverted class, so equal scores keep the order of their
+ * classes.
  */
 function makeSortAll(classes: number): (scores: Float32Array) => Uint32Array {
   const keys = new BigUint64Array(classes);
-  // Each key as its low and its high word: ONNX Runtime is there for little-endian machines only.
+  // Each key is a low word and then a high one, since ONNX Runtime exists for little-endian only.
   const words = new Uint32Array(keys.buffer);
   const order = new Uint32Array(classes);
   return (scores) => {
@@ -81,7 +84,7 @@ function makeSortAll(classes: number): (scores: Float32Array) => Uint32Array {
   };
 }
 
-/** One pass, for a few out of many: most scores are below the worst that is kept. */
+/** Selects a few of many classes in one pass, since most scores are below the worst one kept. */
 function selectBest(scores: Float32Array, count: number): number[] {
   const best: number[] = [];
   for (let index = 0; index < scores.length; index++) {

@@ -1,11 +1,11 @@
-// Inputs for those that score without an API: to warm a model up, to check and to measure it.
+// Sample inputs, to warm up, check and measure a model without an API.
 
 import type { ImageInput } from '../../shared/manifest.js';
 import { countElements, elementBytes, encodeStrings, type Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import type { InputKind } from './adapter.js';
 
-/** One row for a model: the example's text, noise for a picture, or zeros for named tensors. */
+/** Makes one row for a model: the example's text, an image of noise, or zeros for named tensors. */
 export function sampleInputs(
   input: InputKind,
   example: string,
@@ -20,20 +20,20 @@ export function sampleInputs(
   );
 }
 
-/** The inputs of an item of one text. */
+/** Makes the inputs of an item of one text. */
 export function textInputs(text: string): Tensor[] {
   return [{ name: 'input', datatype: 'BYTES', shape: [1], data: encodeStrings([text]) }];
 }
 
-/** The inputs of an item of one picture: its pixels, row by row, red, green and blue. */
+/** Makes the inputs of an item of one image. `data` is its pixels as RGB bytes, row by row. */
 export function pixelInputs({ height, width }: ImageInput, data: Uint8Array): Tensor[] {
   return [{ name: 'input', datatype: 'UINT8', shape: [1, height, width, 3], data }];
 }
 
-/** A row of zeros, or of empty texts; 1 for each dimension that varies. */
+/** Makes a row of zeros, or of empty texts. Open dimensions get the size 1. */
 function makeZeros({ name, datatype = 'FP32', shape }: TensorValue): Tensor {
   const sizes = shape.map((size) => (typeof size === 'number' && size > 0 ? size : 1));
-  // An empty text is its length, four bytes of zero.
+  // An empty text consists of its length alone: four bytes of zero.
   const bytes = countElements(sizes) * (elementBytes[datatype] ?? 4);
   return { name, datatype, shape: sizes, data: new Uint8Array(bytes) };
 }

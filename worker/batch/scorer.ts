@@ -14,38 +14,38 @@ import { sampleInputs } from './sample.js';
 
 export type ScorerItem = Pick<Item, 'inputs' | 'top' | 'outputs'>;
 
-/** What an item is answered: the wire's outputs or error. */
+/** The result of one item, as its reply will have it: outputs or an error. */
 export type Scored =
   | { readonly outputs: readonly Tensor[] }
   | { readonly error: { readonly code: ErrorCode; readonly detail: string } };
 
 export interface ScoredBatch {
-  /** One for each item, in order. */
+  /** One result for each item, in order. */
   readonly results: Scored[];
-  /** Milliseconds of the model's runs. */
+  /** How long the model's runs took. */
   readonly computeMs: number;
 }
 
 export interface Scorer {
   /**
-   * Scores a batch of items with the same `shapeKey`. An item that the model cannot take, or fails
-   * on, gets an error; the others are scored.
-   * @throws EngineEnded when the engine is lost, which says nothing about the items
+   * Scores a batch of items with the same `shapeKey`. If the model cannot take an item, or fails on
+   * it, that item gets an error and the others are scored.
+   * @throws EngineEnded if the engine is lost; no item is to blame for that
    */
   score(items: readonly ScorerItem[]): Promise<ScoredBatch>;
   close(): Promise<void>;
 }
 
 export interface LoadedScorer extends Scorer {
-  /** How long the model took to load. */
+  /** How long the model took to load, without warm-up. */
   readonly loadMs: number;
 }
 
-/** Called when nothing can be scored any more: a run hangs, or the engine has ended. */
+/** Called when the scorer can score nothing more: a run hangs, or the engine has ended. */
 export type OnLost = (reason: string) => void;
 
 /**
- * Loads a model and warms it up, with one item and with a full batch.
+ * Loads a model, and warms it up with one item and with a full batch.
  * @throws ScorelineError `provider_unavailable`, `model_file_wrong`, `model_output_mismatch`
  */
 export async function openScorer(
@@ -64,7 +64,7 @@ export async function openScorer(
 }
 
 /**
- * Loads a model.
+ * Loads a model without warming it up.
  * @throws ScorelineError `provider_unavailable`, `model_file_wrong`
  */
 export async function loadScorer(
@@ -76,7 +76,6 @@ export async function loadScorer(
   return scorer;
 }
 
-/** What a scorer is made of. */
 interface Parts {
   readonly model: Model;
   readonly engine: Engine;
@@ -130,7 +129,7 @@ async function score(parts: Parts, items: readonly ScorerItem[]): Promise<Scored
   return { results: errors.map((error) => error ?? (inOrder.next().value as Scored)), computeMs };
 }
 
-/** Scores items that the model can take. A batch that fails is run item by item. */
+/** Scores items that passed the checks. If their batch fails, they are run one by one. */
 async function scoreSound(
   parts: Parts,
   items: readonly ScorerItem[],
@@ -189,7 +188,7 @@ async function warmUp(parts: Parts): Promise<void> {
 }
 
 const notNumbers: Scored = {
-  error: { code: 'model_failed', detail: 'The model answered with scores that are no numbers.' },
+  error: { code: 'model_failed', detail: 'The model returned scores that are not finite numbers.' },
 };
 
 function failed(error: Error): Scored {

@@ -1,12 +1,12 @@
-// The outputs of a batch, cut into what belongs to each item.
+// Cuts the outputs of a batch into the parts of each item.
 
 import { ScorelineError } from '../../shared/errors.js';
 import { rowOffsets, type Tensor } from '../../shared/tensors.js';
 
 /**
- * Cuts an output of a batch into one tensor an item, in order. `rows` says how many rows each item
- * has. The parts share the memory of the whole.
- * @throws ScorelineError `model_output_mismatch` when the first dimension is not the sum of the rows
+ * Cuts an output of a batch into one tensor for each item, in order. `rows` has each item's row
+ * count. The parts share the memory of the whole.
+ * @throws ScorelineError `model_output_mismatch` if the first dimension is not the sum of the rows
  */
 export function split(output: Tensor, rows: readonly number[]): Tensor[] {
   const { name, datatype, shape, data } = output;
@@ -14,7 +14,7 @@ export function split(output: Tensor, rows: readonly number[]): Tensor[] {
   if (shape[0] !== total) {
     throw new ScorelineError(
       'model_output_mismatch',
-      `Expected ${total} rows in the output ${JSON.stringify(name)}, one for each that came in; got ${shape[0] ?? 'a tensor without rows'}.`,
+      `Expected ${total} rows in the output ${JSON.stringify(name)}, one for each row of the inputs; got ${shape[0] ?? 'a tensor without rows'}.`,
     );
   }
   const offsets = rowOffsets(output, total);

@@ -1,10 +1,10 @@
-// Several items as one batch: their tensors one after the other along the first dimension.
+// Joins the tensors of several items into one batch, along the first dimension.
 
 import type { Tensor } from '../../shared/tensors.js';
 
 /**
- * Stacks tensors of one datatype and inner shape. The result is called and shaped like the first,
- * with the rows of all, in memory of its own.
+ * Stacks tensors of the same datatype and inner shape. The result has the first one's name and
+ * inner shape, and the rows of all. Its memory is not shared, so it can be transferred.
  */
 export function stack(tensors: readonly Tensor[]): Tensor {
   const [first] = tensors;
@@ -25,8 +25,8 @@ export function stack(tensors: readonly Tensor[]): Tensor {
 }
 
 /**
- * The same text for inputs that can share a run: those of the same names and datatypes, and of the
- * same shapes beyond the first dimension.
+ * Returns a key that is equal for inputs that can share a run: inputs with the same names and
+ * datatypes, and the same shapes after the first dimension.
  */
 export function shapeKey(inputs: readonly Tensor[]): string {
   const [only] = inputs;
@@ -36,7 +36,7 @@ export function shapeKey(inputs: readonly Tensor[]): string {
 
 function keyOf({ name, datatype, shape }: Tensor): string {
   let key = `${name}:${datatype}`;
-  // The number of dimensions is in the key too: [2] and [2, 1] hold as much, and are not the same.
+  // The key separates the number of dimensions too: [2] and [2, 1] are different shapes.
   for (let at = 1; at < shape.length; at++) key += `,${shape[at]}`;
   return shape.length === 0 ? `${key},no rows` : key;
 }

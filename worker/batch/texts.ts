@@ -1,5 +1,5 @@
-// Text: one tensor of strings [rows] an item. The network takes them as [N], or as [N, 1], the
-// shape that skl2onnx gives a pipeline.
+// Texts. Each item has one tensor of strings, of shape [rows] or [rows, 1]. The network takes [N],
+// or [N, 1], which is the shape that skl2onnx gives a pipeline.
 
 import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
@@ -14,7 +14,7 @@ import {
 } from './network.js';
 import { stack } from './stack.js';
 
-/** @throws UnfitNetwork */
+/** @throws UnfitNetwork if the network does not take one column of strings */
 export function makeTextAdapter(values: readonly TensorValue[]): Adapter {
   const [value] = values;
   const isFit = values.length === 1 && value?.datatype === 'BYTES' && takesColumn(value.shape);
@@ -35,7 +35,7 @@ export function makeTextAdapter(values: readonly TensorValue[]): Adapter {
   };
 }
 
-/** [N] or [N, 1]. */
+/** Whether a shape is [N] or [N, 1]. */
 function takesColumn([, width = 1, ...others]: ReadonlyArray<number | string>): boolean {
   return others.length === 0 && takesSize(width, 1);
 }

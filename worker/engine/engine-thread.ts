@@ -1,6 +1,6 @@
-// The thread that runs a model. `InferenceSession.run` blocks its thread whatever its promise says
-// (microsoft/onnxruntime#19611), so it has one to itself: the main thread renews locks, answers
-// probes and forms the next batch meanwhile.
+// The thread that runs a model. `InferenceSession.run` returns a promise but blocks its thread
+// (microsoft/onnxruntime#19611). In a separate thread it leaves the main thread free to renew
+// locks, answer probes and form the next batch.
 
 import { parentPort, workerData } from 'node:worker_threads';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to ONNX Runtime.
@@ -40,7 +40,7 @@ function openSession() {
     enableCpuMemArena: device.memoryArena,
     graphOptimizationLevel: 'all',
     logSeverityLevel: 3,
-    // A thread that waits for work by spinning takes the core that Redis and the API need.
+    // Threads that spin while they wait take processor time that Redis and the API need.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   });
 }
@@ -78,8 +78,8 @@ async function run(
 }
 
 /**
- * Where Node has a Float16Array, `Tensor` makes one of the bits of halves, which ONNX Runtime 1.30
- * then reads as no bytes at all. It reads the bits where it finds them in a plain object.
+ * Makes a tensor for ONNX Runtime. If Node has Float16Array, `Tensor` converts float16 data to one,
+ * which ONNX Runtime 1.30 reads as empty. So float16 goes as a plain object, whose bits it reads.
  */
 function makeTensor({ type, dims, data }: RuntimeTensor): Tensor {
   if (type === 'float16') return { type, dims, data, location: 'cpu' } as unknown as Tensor;

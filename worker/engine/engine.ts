@@ -1,22 +1,22 @@
-// The engine: what runs a model, seen from the scorer. Today that is ONNX Runtime in a thread
-// (onnx.ts); whatever else runs models takes the same place.
+// The engine runs a model for the scorer. The only one today is ONNX Runtime in a thread (onnx.ts);
+// another runtime would implement the same interface.
 
 import type { Datatype, Tensor } from '../../shared/tensors.js';
 
 /** An input or output of a model. */
 export interface TensorValue {
   readonly name: string;
-  /** Undefined where the value is no tensor, or one of a type that cannot travel. */
+  /** Undefined if the value is not a tensor, or its type has no datatype on the wire. */
   readonly datatype: Datatype | undefined;
-  /** What the engine itself calls the type. */
+  /** The engine's own name of the type. */
   readonly type: string;
-  /** A dimension that varies is a name, or an empty text. */
+  /** An open dimension is a name, or an empty text. */
   readonly shape: ReadonlyArray<number | string>;
 }
 
 export interface RunResult {
   readonly outputs: readonly Tensor[];
-  /** How long the model took, without what lies around it. */
+  /** How long the model's run took, without conversions and messages. */
   readonly computeMs: number;
 }
 
@@ -24,27 +24,28 @@ export interface Engine {
   readonly inputs: readonly TensorValue[];
   readonly outputs: readonly TensorValue[];
   /**
-   * Runs one batch; runs are done in the order of the calls. The memory of the inputs is given
-   * away. `outputNames` are the outputs wanted, all that are tensors when it is left out.
-   * @throws ScorelineError `model_failed` when the model fails on this batch
-   * @throws EngineEnded when the engine is no more
+   * Runs one batch. Runs keep the order of the calls. The engine takes over the memory of the
+   * inputs. It returns the outputs in `outputNames`, or by default all that are tensors.
+   * @throws ScorelineError `model_failed` if the model fails on this batch
+   * @throws EngineEnded if the engine has ended
    */
   run(inputs: readonly Tensor[], outputNames?: readonly string[]): Promise<RunResult>;
-  /** Waits for the runs that were handed over, and ends the engine. */
+  /** Waits for the runs under way, and then ends the engine. */
   close(): Promise<void>;
 }
 
+/** How an engine is watched, and who is told when it is lost. */
 export interface Watch {
-  /** A run that takes longer counts as hung; it cannot be ended without its process. */
+  /** A run that takes longer, in milliseconds, counts as hung. Only killing its process ends it. */
   readonly runMsMax: number;
   /**
-   * Called once, when a run hangs or the engine has ended by itself, before any run is rejected.
-   * Nothing can be scored from then on, and nothing that follows says anything about an input.
+   * Called when a run hangs or the engine has ended by itself, before any run is rejected. Nothing
+   * can be scored from then on, and no later error may be blamed on an input.
    */
   readonly onLost: (reason: string) => void;
 }
 
-/** The engine has ended. Not a failure of the model on an input, and never to be told as one. */
+/** The engine has ended. It must never be reported as a failure of the model on an input. */
 export class EngineEnded extends Error {
   override readonly name = 'EngineEnded';
 }

@@ -1,11 +1,11 @@
-// What the main thread and the engine thread tell each other. Tensors travel without being copied.
+// Messages between the main thread and the engine thread. Tensors are transferred, not copied.
 
 import type { Device } from '../../shared/manifest.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { RunResult, TensorValue } from './engine.js';
 
 export interface ThreadOptions {
-  /** The ONNX file. */
+  /** The path of the ONNX file. */
   readonly file: string;
   readonly device: Device;
 }
@@ -22,7 +22,7 @@ export type FromThread =
   | ({ type: 'done'; id: number } & RunResult)
   | { type: 'error'; id: number; reason: string };
 
-/** The tensors in memory of their own, which can be given away, and that memory. */
+/** Prepares tensors for a transfer, and returns them with the memory to transfer. */
 export function packUp(tensors: readonly Tensor[]): { tensors: Tensor[]; transfer: ArrayBuffer[] } {
   const transfer: ArrayBuffer[] = [];
   const packed = tensors.map((tensor) => {
@@ -33,7 +33,10 @@ export function packUp(tensors: readonly Tensor[]): { tensors: Tensor[]; transfe
   return { tensors: packed, transfer };
 }
 
-/** Memory that is shared, like that of a small Buffer, would be lost to the others who use it. */
+/**
+ * Copies shared memory, such as a small Buffer's, since a transfer would take it from its other
+ * users.
+ */
 function ownMemory(data: Uint8Array): Uint8Array<ArrayBuffer> {
   const isOwn = data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength;
   return isOwn ? (data as Uint8Array<ArrayBuffer>) : new Uint8Array(data);

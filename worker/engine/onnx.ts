@@ -1,9 +1,9 @@
-// The engine of ONNX models: one ONNX Runtime session in a thread of its own, seen from the main
-// thread.
+// The engine of ONNX models, seen from the main thread. Each engine is one ONNX Runtime session in
+// a separate thread.
 //
-// Invariant: after `ready`, a thread that ends without having been told to, and a run that takes
-// longer than it may, are reported once, and before any of the runs that were under way is rejected.
-// So an owner that ends its process then has answered nothing.
+// Invariant: after `ready`, `onLost` is called if the thread ends unasked or a run hangs, before
+// any of the runs under way is rejected. So an owner that kills its process in `onLost` has
+// answered none of them.
 
 import { Worker } from 'node:worker_threads';
 import { ScorelineError } from '../../shared/errors.js';
@@ -19,7 +19,7 @@ interface Run {
 }
 
 /**
- * Loads an ONNX model. `script` is what the thread runs.
+ * Loads an ONNX model in a new thread, which runs `script`.
  * @throws ScorelineError `provider_unavailable` or `model_file_wrong`
  */
 export function openOnnxEngine(
@@ -52,7 +52,7 @@ export function openOnnxEngine(
   });
 }
 
-/** The runs that were handed over to the thread. The first of them is under way. */
+/** The runs handed to the thread. The thread is working on the first. */
 class Runs {
   readonly #thread: Worker;
   readonly #watch: Watch;
@@ -60,7 +60,7 @@ class Runs {
   #nextId = 0;
   #ended: EngineEnded | undefined;
   #watchdog: NodeJS.Timeout | undefined;
-  /** Those who wait until all of them are done. */
+  /** Called when no run is left. */
   readonly #onEmpty: (() => void)[] = [];
 
   constructor(thread: Worker, watch: Watch) {
@@ -88,7 +88,7 @@ class Runs {
     if (this.#underWay.size === 0) this.#wake();
   }
 
-  /** The thread has ended. */
+  /** Called when the thread has ended. */
   lose(reason: string): void {
     if (this.#ended) return;
     clearTimeout(this.#watchdog);
@@ -99,7 +99,7 @@ class Runs {
     this.#wake();
   }
 
-  /** A thread that is ended inside a run aborts the process, so the runs are waited for. */
+  /** Waits for all runs, because ending a thread inside a run aborts the process. */
   async close(): Promise<void> {
     if (this.#underWay.size > 0) {
       await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
@@ -117,7 +117,8 @@ class Runs {
     if (this.#underWay.size === 0 || this.#ended) return;
     const { runMsMax, onLost } = this.#watch;
     this.#watchdog = setTimeout(() => {
-      // A process that was frozen wakes up to a timer that is due, and to a run that is nearly done.
+      // A frozen process wakes up to an overdue timer while its run may be nearly done. Allow it 1
+      // s.
       this.#watchdog = setTimeout(
         () => onLost(`a run takes longer than runMsMax, ${runMsMax} ms`),
         hungGraceMs,

@@ -1,6 +1,6 @@
-// Tensors as ONNX Runtime for Node takes and gives them, and as they travel. Numbers lie in the same
-// bytes on both sides; strings are encoded and decoded. Machines are little-endian: there is no
-// ONNX Runtime for Node for others.
+// Converts between tensors on the wire and tensors of ONNX Runtime for Node. Numbers have the same
+// bytes in both; strings are encoded and decoded. Machines are little-endian, because ONNX Runtime
+// for Node exists for no others.
 
 import {
   type Datatype,
@@ -57,7 +57,7 @@ const arrays = {
   INT16: Int16Array,
   INT32: Int32Array,
   INT64: BigInt64Array,
-  // ONNX Runtime takes the bits of halves where Node has a Float16Array, and where it has none.
+  // ONNX Runtime takes float16 as its bits, whether or not Node has Float16Array.
   FP16: Uint16Array,
   FP32: Float32Array,
   FP64: Float64Array,
@@ -67,7 +67,7 @@ const datatypes = new Map(
   Object.entries(types).map(([datatype, type]) => [type as string, datatype as Datatype]),
 );
 
-/** What ONNX Runtime says of an input or output. */
+/** Converts ONNX Runtime's description of an input or output. */
 export function describeValue(
   value:
     | { readonly name: string; readonly isTensor: false }
@@ -79,7 +79,7 @@ export function describeValue(
   return { name, datatype: datatypes.get(type), type, shape };
 }
 
-/** `data` of numbers must begin at a multiple of 8 bytes, as memory of its own does. */
+/** Converts for ONNX Runtime. Numbers must begin at a multiple of 8 bytes; unshared memory does. */
 export function toRuntime({ datatype, shape, data }: WireTensor): RuntimeTensor {
   const type = types[datatype];
   if (datatype === 'BYTES') return { type, dims: shape, data: decodeStrings(data) };
@@ -89,7 +89,9 @@ export function toRuntime({ datatype, shape, data }: WireTensor): RuntimeTensor 
   return { type, dims: shape, data: new view(buffer, data.byteOffset, length) };
 }
 
-/** In memory of its own: the memory behind an output belongs to ONNX Runtime. */
+/**
+ * Converts from ONNX Runtime. Copies the data, because an output's memory belongs to ONNX Runtime.
+ */
 export function fromRuntime(name: string, { type, dims, data }: RuntimeTensor): WireTensor {
   const datatype = datatypes.get(type);
   if (!datatype) throw new Error(`the output ${name} is of the type ${type}, which cannot travel`);

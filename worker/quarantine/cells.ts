@@ -1,9 +1,9 @@
 // The processes of a worker's quarantines.
 //
 // Callers whose job is in quarantine already lost time to the crash, so a worker keeps a process
-// ready: the *spare*, Node with our code, about 40 MB, without a model. It becomes the *cell* of the
-// first model that needs one. The next spare is started once the work that waited has had the
-// processor. A machine that cannot start a process now may be able to later, so that is tried again.
+// ready: the *spare*, which is Node with our code but without a model, about 40 MB. It becomes the
+// *cell* of the first model that needs one. The next spare starts 5 s later, to leave the processor
+// to the waiting work first. If a spare cannot be started, another attempt follows after 5 s.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { coerceError } from '../../shared/errors.js';
@@ -13,9 +13,9 @@ const nextSpareAfterMs = 5000;
 
 export interface Cells {
   /**
-   * A process without a model. One that cannot be started says so by the event `error`, as every
+   * Returns a process without a model. If the process fails to start, it emits `error`, as every
    * child process does.
-   * @throws Error when not even that can be tried
+   * @throws Error if Node cannot even try to start one
    */
   take(): ChildProcess;
   close(): void;
@@ -50,7 +50,7 @@ export function makeCells(options: {
       };
       spare = child;
       child.once('exit', forget);
-      // The listener stays, since an error without one would end the worker.
+      // Never removed, because an `error` without a listener would end the worker.
       child.on('error', (error) => {
         if (spare !== child) return;
         forget();
@@ -79,7 +79,7 @@ export function makeCells(options: {
 
 function startCell(): ChildProcess {
   return fork(new URL('./main.js', import.meta.url), [], {
-    // Tensors keep their types, and errors their codes.
+    // Keeps the typed arrays of tensors, which JSON would not.
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });

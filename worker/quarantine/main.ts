@@ -1,5 +1,5 @@
-// The process of the quarantine: loads the model it is told to, scores what it is sent, and dies if
-// it must, or when its worker does.
+// The process of a quarantine. It loads the model that its worker names and scores the batches that
+// its worker sends. It ends when its worker ends, or when its engine is lost.
 
 import path from 'node:path';
 import process from 'node:process';
@@ -32,7 +32,7 @@ function load(folder: string): Promise<Scorer> {
   const directory = path.dirname(folder);
   const names = [path.basename(folder)];
   const [model] = readModels({ directory, names, filesNeeded: true });
-  // Not warmed up: the callers wait already. When the engine is lost, the worker learns it from the
-  // end of this process.
+  // No warm-up, because callers are waiting. If the engine is lost, this process ends, and the end
+  // tells the worker.
   return loadScorer(model as Model, log, die);
 }

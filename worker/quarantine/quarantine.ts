@@ -1,15 +1,17 @@
-// The quarantine. A job that was started before and did not finish may hold an item that takes its
-// worker down. Such a job is scored here, in a process of its own: what dies is that process, and
-// the worker and its other batches go on. Most such jobs are innocent, so their items are tried
-// together first; when that ends the process, one by one, and then it is certain which item it was.
+// The quarantine. If a job was started before and did not finish, one of its items may have crashed
+// the worker. The quarantine scores such a job in a separate process. If an item crashes that
+// process, the worker and its other batches go on.
 //
-// An item that ends the process also alone has been tried three times, in its first batch, here
-// with its neighbours, and alone. It fails with `model_crashed`; its neighbours are answered.
+// Most such jobs are innocent, so a batch's items are tried together first. If that ends the
+// process, they are tried one by one, which identifies the culprit. A culprit has then been tried
+// three times: in the worker, in quarantine with its neighbours, and alone. It fails with
+// `model_crashed`. Its neighbours are answered.
 //
-// An item is to blame only for what happens once the process has it. A process that cannot be
-// started, or that does not load the model, or not in time, is `NoCell`: the job goes back.
+// An item is blamed only for what happens once the process has it. If the process cannot be
+// started, or does not load the model in time, `NoCell` is thrown and the job goes back to the
+// queue.
 //
-// The process holds a second copy of the model, so it ends when it was not needed for a while.
+// The process holds a second copy of the model, so it is ended after 30 s without work.
 
 import type { ChildProcess } from 'node:child_process';
 import { coerceError } from '../../shared/errors.js';
@@ -20,49 +22,54 @@ import type { Cells } from './cells.js';
 import type { FromQuarantine, ToQuarantine } from './messages.js';
 
 const idleMs = 30_000;
-/** The machine may be short of everything just when it has a suspect. */
+/** Generous, because the machine may be overloaded just when a suspect comes. */
 const loadMsMin = 15_000;
 const loadTimes = 5;
 
 export interface Quarantine {
-  /** Does something with the quarantine when it is free; one job has it at a time. */
+  /** Runs `work` when the quarantine is free. Only one job has it at a time. */
   inTurn<T>(work: (cell: Cell) => Promise<T>): Promise<T>;
+  /** Kills the process. */
   close(): void;
 }
 
-/** The process that has the model, seen by the job whose turn it is. */
+/** The process with the model, as the job whose turn it is sees it. */
 export interface Cell {
   /**
-   * Resolves when the process has loaded the model, so what is scored next starts at once.
-   * @throws NoCell
+   * Resolves when the process has loaded the model, so the next batch starts at once.
+   * @throws NoCell if there is no process with the model
    */
   open(): Promise<void>;
   /**
-   * Scores a batch of items with the same `shapeKey`; undefined when that ended the process.
-   * @throws NoCell when there is no process that could be given the batch
+   * Scores a batch of items with the same `shapeKey`. Resolves to undefined if the batch ended the
+   * process.
+   * @throws NoCell if no process could be given the batch
    */
   score(items: readonly ScorerItem[]): Promise<Scored[] | undefined>;
 }
 
-/** There is no process with the model, for no fault of an item. */
+/** There is no process with the model, and no item is to blame. */
 export class NoCell extends Error {
   override readonly name = 'NoCell';
 }
 
+/** The result of an item that ended the process each time. */
 export const modelCrashed: Scored = {
   error: {
     code: 'model_crashed',
     detail:
-      'This input has ended the process of the model each time it was tried. It is not tried again.',
+      'This input ended the process of the model each time it was tried. It is not tried again.',
   },
 };
 
-/** How long a process may take to load a model that took the worker `loadMs`. */
+/**
+ * Returns how many milliseconds a process may take to load a model that took the worker `loadMs`.
+ */
 export function loadLimit(loadMs: number): number {
   return Math.max(loadMsMin, loadTimes * loadMs);
 }
 
-/** `loadMsMax`: how long the process may take to load the model. */
+/** Makes a model's quarantine. Its process is killed if loading takes longer than `loadMsMax`. */
 export function makeQuarantine(options: {
   model: Model;
   cells: Cells;
@@ -72,7 +79,7 @@ export function makeQuarantine(options: {
   const room = new Room(options);
   const cell: Cell = { open: () => room.open(), score: (items) => room.score(items) };
   let last: Promise<unknown> = Promise.resolve();
-  /** Jobs that have the process or wait for it. */
+  /** The number of jobs that have the process or wait for it. */
   let turns = 0;
   let idle: NodeJS.Timeout | undefined;
 
@@ -97,13 +104,13 @@ export function makeQuarantine(options: {
   };
 }
 
-/** The one process of a quarantine, when it has one. */
+/** Holds the process of a quarantine, which has at most one. */
 class Room {
   readonly #model: Model;
   readonly #cells: Cells;
   readonly #log: Logger;
   readonly #loadMsMax: number;
-  /** The process, and what resolves to it once it has the model. */
+  /** The process, and a promise of it that resolves once it has the model. */
   #child: ChildProcess | undefined;
   #loaded: Promise<ChildProcess> | undefined;
 
@@ -140,7 +147,7 @@ class Room {
     }
   }
 
-  /** Ends the process. The next job gets another one. */
+  /** Kills the process. The next job gets another one. */
   empty(): void {
     this.#child?.kill('SIGKILL');
     this.#child = undefined;
@@ -151,7 +158,7 @@ class Room {
     if (this.#loaded) return this.#loaded;
     const loading = this.#startLoad();
     this.#loaded = loading;
-    // The next job tries again.
+    // Forget a failed load, so the next job tries again.
     loading.catch(() => {
       if (this.#loaded === loading) this.#loaded = undefined;
     });
@@ -166,8 +173,8 @@ class Room {
       child.once('exit', () => {
         if (this.#child === child) this.empty();
       });
-      // A process that cannot be sent something has ended, or never began; an error without a
-      // listener would end the worker.
+      // An `error` without a listener would end the worker. It comes when the process could not be
+      // started or sent a message, and `answerOf` reports it while there is something to wait for.
       child.on('error', () => {});
       timer = setTimeout(() => child.kill('SIGKILL'), this.#loadMsMax);
       const ready = answerOf(child);
@@ -185,19 +192,18 @@ class Room {
   #noCell(thrown: unknown): NoCell {
     const { name } = this.#model;
     const reason = coerceError(thrown).message;
-    return new NoCell(
-      `No process with the model ${name} could be had within ${this.#loadMsMax} ms: ${reason}`,
-      { cause: thrown },
-    );
+    return new NoCell(`No process had the model ${name} within ${this.#loadMsMax} ms: ${reason}`, {
+      cause: thrown,
+    });
   }
 }
 
-/** The process ended while it had something to do. */
+/** The process ended while it had work to do. */
 class ProcessEnded extends Error {}
 
 /**
- * The next message of a child.
- * @throws ProcessEnded when it ends before that; Error when it cannot be reached
+ * Waits for the next message of a child.
+ * @throws ProcessEnded if the child ends first; Error if it cannot be started or reached
  */
 function answerOf(child: ChildProcess): Promise<FromQuarantine> {
   const answer = new Promise<FromQuarantine>((resolve, reject) => {
@@ -211,7 +217,7 @@ function answerOf(child: ChildProcess): Promise<FromQuarantine> {
     const onError = (error: Error) => settle(() => reject(error));
     child.on('message', onMessage).on('exit', onExit).on('error', onError);
   });
-  // What is thrown before it is awaited is thrown instead of it.
+  // If the caller throws before it awaits this promise, a rejection must not count as unhandled.
   answer.catch(() => {});
   return answer;
 }

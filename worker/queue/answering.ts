@@ -1,4 +1,5 @@
-// Answering: drops items that nobody waits for, runs a batch of the others, and replies to each.
+// Answering: drops items that nobody waits for, scores the others as one batch, and replies to
+// each.
 
 import { nowMs } from '../../shared/clock.js';
 import type { Item } from '../../shared/job.js';
@@ -11,16 +12,19 @@ import type { Queue } from './queue.js';
 import type { SendReplies } from './replies.js';
 import type { Results } from './results.js';
 
-/** Items that waited longer than this may have been cancelled meanwhile; asking costs a round trip. */
+/**
+ * Only items that waited longer are checked for cancellation, because asking costs a round trip.
+ */
 const cancellationCheckAfterMs = 50;
 
-/** An item that a worker has, with the API instance that waits for its reply. */
+/** An item that a worker holds, with the API instance that waits for its reply. */
 export interface HeldItem extends Item {
   readonly replyTo: string;
+  /** When the worker took it, in milliseconds since the epoch. */
   readonly takenAt: number;
 }
 
-/** What answering needs: ports that a simulation can take the places of. */
+/** What answering needs. A simulation can replace each port. */
 export interface Answering {
   readonly model: Model;
   readonly scorer: Pick<Scorer, 'score'>;
@@ -30,7 +34,7 @@ export interface Answering {
   readonly log: Logger;
 }
 
-/** What is told of a run in the replies. Times are of the day, in milliseconds. */
+/** The run of a batch, as its replies report it. `startedAt` is in milliseconds since the epoch. */
 export interface Run {
   readonly startedAt: number;
   readonly computeMs: number;
@@ -41,7 +45,7 @@ type Due = Pick<Item, 'id' | 'deadlineAt'>;
 
 /**
  * Scores one batch and answers each of its items.
- * @throws EngineEnded when the items cannot be scored here
+ * @throws EngineEnded if the engine is lost; then no item is answered
  */
 export async function runBatch(answering: Answering, gathered: readonly HeldItem[]): Promise<void> {
   const { model, scorer, log } = answering;
@@ -56,7 +60,7 @@ export async function runBatch(answering: Answering, gathered: readonly HeldItem
   await answer(answering, items, results, { startedAt, computeMs, batchSize: items.length });
 }
 
-/** Keeps the replies that are to be kept, and sends what is to be answered then. */
+/** Keeps the replies of keyed items, and then sends each item its reply or the kept result. */
 export async function answer(
   { kept, sendReplies }: Answering,
   items: readonly HeldItem[],
@@ -75,7 +79,10 @@ export async function answer(
   await sendReplies(replies, lastDeadline(items));
 }
 
-/** Those that somebody waits for, as of now; `lookedAt` is when that was last certain. */
+/**
+ * Drops items that are late or cancelled, and returns the others. `lookedAt` is when all of them
+ * were last known to be wanted.
+ */
 export async function dropAbandoned<T extends Due>(
   answering: Answering,
   items: readonly T[],
@@ -83,14 +90,14 @@ export async function dropAbandoned<T extends Due>(
 ): Promise<readonly T[]> {
   const inTime = dropLate(answering, items, now);
   if (inTime.length === 0 || now - lookedAt < cancellationCheckAfterMs) return inTime;
-  // Where that cannot be told, somebody may wait.
+  // If Redis cannot tell, assume that the callers still wait.
   const cancelled = await answering.queue.readCancelled(inTime.map(({ id }) => id)).catch(() => []);
   const live = inTime.filter((_, index) => cancelled[index] !== true);
   count(answering, 'dropped', inTime.length - live.length);
   return live;
 }
 
-/** The items that can still be answered in time. */
+/** Drops items that are past their deadlines, and returns the others. */
 export function dropLate<T extends Due>(
   answering: Answering,
   items: readonly T[],
@@ -101,12 +108,14 @@ export function dropLate<T extends Due>(
   return inTime;
 }
 
+/** Counts items or jobs, in Redis and in the debug log. */
 export function count({ model, queue, log }: Answering, what: CountName, amount: number): void {
   if (amount === 0) return;
   log.debug({ model: model.name, amount }, what);
   queue.count(what, amount);
 }
 
+/** Returns the latest of the items' deadlines, in milliseconds since the epoch. */
 export function lastDeadline(items: readonly Due[]): number {
   let last = 0;
   for (const { deadlineAt } of items) last = Math.max(last, deadlineAt);

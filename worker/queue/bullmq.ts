@@ -1,18 +1,18 @@
-// BullMQ, seen from a worker. This is the one place that leans on what BullMQ does inside, beyond
-// its documentation; test/integration/bullmq.test.ts has a test for each of these:
+// BullMQ, seen from a worker. Only this file relies on BullMQ's undocumented behaviour.
+// test/integration/bullmq.test.ts has a test for each of these facts:
 //
-// 1. `moveToActive` is called whenever the worker looks for a job by itself.
-// 2. `createJob` is where the data of a job is parsed, and an error there leaves the job locked to
-//    nobody: it stalls, and goes through the workers one after the other.
-// 3. The processor is called in the same tick in which the worker goes on looking for jobs. So a
-//    `concurrency` that the processor sets before its first `await` already holds.
-// 4. `concurrency` can be set at any time, and counts from the next look for a job.
-// 5. A `WaitingError` leaves the job as it is, active and locked, until its lock runs out. Any
-//    other error takes the job out of the queue.
+// 1. The worker calls `moveToActive` each time it looks for a job by itself.
+// 2. `createJob` parses the data of a job. If it throws, no worker holds the job's lock: the job
+//    stalls, and goes from one worker to the next.
+// 3. The worker calls the processor in the tick in which it decides whether to look for more jobs.
+//    So if the processor sets `concurrency` before its first `await`, it already holds.
+// 4. `concurrency` can be set at any time, and holds from the next look for a job.
+// 5. A `WaitingError` leaves the job active and locked until its lock runs out. Any other error
+//    removes the job from the queue.
 // 6. `stalledCounter` counts how often the job was taken from a worker that had lost its lock.
-// 7. `moveToWait` with the token of the lock gives the job back, and is no stall.
-// 8. `close` ends the wait for a job, and waits for the jobs in process and for their end in Redis.
-//    Without Redis it never resolves.
+// 7. `moveToWait` with the lock's token gives the job back, and does not count as a stall.
+// 8. `close` stops waiting for a job. It resolves when the jobs in process are done and Redis has
+//    recorded that. Without Redis it never resolves.
 
 // biome-ignore lint/style/noRestrictedImports: this file is the door to BullMQ on this side.
 import { Worker as BullWorker, type Job, type JobJson, WaitingError } from 'bullmq';
@@ -21,6 +21,7 @@ import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
 import { GivenBack, type TakenJob, type TakeOptions, type Taking, Unparsed } from './queue.js';
 
+/** How to take jobs from the queue `name`, through BullMQ. */
 export interface TakingOptions extends TakeOptions {
   readonly name: string;
   readonly redis: Redis;
@@ -43,7 +44,7 @@ export function takeJobs(options: TakingOptions): Taking {
   };
 }
 
-/** Does something before it looks for a job, and takes jobs that cannot be parsed too. */
+/** Calls `beforeTake` before it looks for a job, and also takes jobs that cannot be parsed. */
 class PatientWorker extends BullWorker<unknown, void> {
   readonly #beforeTake: () => Promise<void>;
 
@@ -62,13 +63,13 @@ class PatientWorker extends BullWorker<unknown, void> {
       connection: redis,
       prefix,
       concurrency: 1,
-      // The batch of a worker that was killed starts elsewhere after 0.8 to 1.6 s (measured).
+      // With these, a killed worker's batch starts elsewhere after 0.8 to 1.6 s (measured).
       lockDuration: 1000,
       stalledInterval: 250,
-      // A job is announced to one waiting worker. When that one dies just then, or stands still,
-      // the others find the job when they look again by themselves.
+      // In seconds. BullMQ announces a job to only one waiting worker. If that worker dies or hangs
+      // just then, the others find the job when they look by themselves.
       drainDelay: 1,
-      // Deadlines and strikes end a job, not the number of workers that died around it.
+      // Never reached: deadlines and strikes end a job, however many of its workers have died.
       maxStalledCount: 1_000_000,
       runRetryDelay: 200,
       removeOnComplete: { count: 0 },

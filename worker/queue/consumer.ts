@@ -1,10 +1,11 @@
-// The consumer of one queue: takes jobs, and sees to it that each of their items is answered.
+// The consumer of one queue takes jobs and gets each of their items answered.
 //
-// The rooms: held-jobs.ts (which jobs it has, and whether it takes more), unpacking.ts (from a job
-// to its items), answering.ts (drop, run, reply), suspects.ts (what goes to the quarantine).
+// It joins four parts: held-jobs.ts (which jobs it has, and whether it takes more), unpacking.ts
+// (from a job to its items), answering.ts (drop, run, reply) and suspects.ts (jobs for the
+// quarantine).
 //
-// Here is only what follows from that. BullMQ and Redis are behind the queue, processes and threads
-// behind the scorer and the quarantine, so a simulation can take their places.
+// BullMQ and Redis are behind the queue. Processes and threads are behind the scorer and the
+// quarantine. So a simulation can replace them all.
 
 import { decodeJob, isUnreadable, type UnreadableJob, type WireJob } from '../../shared/job.js';
 import { type Batcher, makeBatcher } from '../batch/batcher.js';
@@ -17,18 +18,18 @@ import { scoreSuspect, waitForCell } from './suspects.js';
 import { hasPayload, refuseJob, unpackItems } from './unpacking.js';
 import { within } from './within.js';
 
-/** How long the end of taking may take once nothing is held: without Redis, it never comes. */
+/** How long to wait for the end of taking once nothing is held. Without Redis it never comes. */
 const endMsMax = 800;
 
 export interface Consumer {
   /**
-   * Takes no more, and resolves when everything that was held is answered; what is not by
-   * `graceMs` is handed back to the queue. Resolves at most 1.6 s after that, with or without Redis.
+   * Takes no more jobs, and resolves when all held jobs are done. After `graceMs`, unfinished jobs
+   * are handed back to the queue. Resolves at most 1.6 s after that, with or without Redis.
    */
   close(graceMs: number): Promise<void>;
 }
 
-/** The quarantine stays open: consumers of one model share it. */
+/** Makes a consumer. `close` leaves the quarantine open, because a model's consumers share it. */
 export function makeConsumer(options: Answering & { quarantine: Quarantine }): Consumer {
   const { quarantine, ...answering } = options;
   const { model, queue, log } = answering;
@@ -42,10 +43,10 @@ export function makeConsumer(options: Answering & { quarantine: Quarantine }): C
     itemsMax: 2 * batch.max,
     setJobsMax: (jobs) => taking.setJobsMax(jobs),
   });
-  const desk: Desk = { answering, quarantine, batcher, held };
+  const parts: ConsumerParts = { answering, quarantine, batcher, held };
   const taking = queue.take({
     beforeTake: () => held.beforeTake(),
-    process: (job) => processJob(desk, job),
+    process: (job) => processJob(parts, job),
   });
 
   return {
@@ -64,22 +65,22 @@ export function makeConsumer(options: Answering & { quarantine: Quarantine }): C
   };
 }
 
-/** What a consumer works with. */
-interface Desk {
+/** The parts that work on a consumer's jobs. */
+interface ConsumerParts {
   readonly answering: Answering;
   readonly quarantine: Quarantine;
   readonly batcher: Batcher<HeldItem>;
   readonly held: HeldJobs;
 }
 
-async function processJob(desk: Desk, job: TakenJob): Promise<void> {
-  const { answering, held } = desk;
+async function processJob(parts: ConsumerParts, job: TakenJob): Promise<void> {
+  const { answering, held } = parts;
   const decoded = decode(job);
   if (isUnreadable(decoded)) {
     return held.hold(job, decoded.ids.length, () => refuseJob(answering, job, decoded));
   }
   await held.hold(job, decoded.items.length, (isGivenBack) =>
-    job.isSuspect ? trySuspect(desk, job, decoded, isGivenBack) : work(desk, job, decoded),
+    job.isSuspect ? trySuspect(parts, job, decoded, isGivenBack) : work(parts, job, decoded),
   );
   if (hasPayload(decoded)) answering.queue.dropPayload(job.id);
 }
@@ -89,13 +90,17 @@ function decode({ data }: TakenJob): WireJob | UnreadableJob {
   return { replyTo: undefined, ids: [], reason: `the job is not JSON: ${data.reason}` };
 }
 
-async function work({ answering, batcher }: Desk, job: TakenJob, wireJob: WireJob): Promise<void> {
+async function work(
+  { answering, batcher }: ConsumerParts,
+  job: TakenJob,
+  wireJob: WireJob,
+): Promise<void> {
   const items = await unpackItems(answering, job, wireJob);
   await Promise.all(items.map((item) => batcher.submit(item)));
 }
 
 async function trySuspect(
-  { answering, quarantine }: Desk,
+  { answering, quarantine }: ConsumerParts,
   job: TakenJob,
   wireJob: WireJob,
   isGivenBack: () => boolean,
@@ -106,7 +111,7 @@ async function trySuspect(
     if (!(error instanceof NoCell)) throw error;
     if (isGivenBack()) return;
     await waitForCell(answering, job, error);
-    // Where the lock was lost meanwhile, somebody else has the job, or will.
+    // If this fails, the lock was lost, and another worker has the job or will get it.
     if (!isGivenBack()) await job.giveBack().catch(() => {});
     throw new GivenBack();
   }

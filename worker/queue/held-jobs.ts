@@ -1,48 +1,51 @@
 // The jobs that a consumer holds.
 //
-// A job is *held* from the moment it was taken until every item of it was answered or dropped; only
-// then is it completed. So a worker that dies leaves its jobs in the queue, and BullMQ gives
-// them to another one. Two jobs are held, or, where they are small, as many as have the items of two
-// batches: one is worked on and one is next, and other workers find work too.
+// A job is *held* from the moment it is taken until each of its items has been answered or dropped.
+// Only then is it completed. So a worker that dies leaves its jobs in the queue, and BullMQ gives
+// them to another worker.
 //
-// A held job can come back: while Redis was away its lock ran out. Then the work goes on once. A
-// job that was held by a worker that died is *suspect*; suspects wait for the quarantine, not for
-// the engine, so they have their own share of the room.
+// A consumer holds two jobs, or more small ones until they have the items of two batches. So one is
+// worked on, one is next, and other workers find work too.
+//
+// A held job can be delivered again, if its lock ran out while Redis was away. A redelivered job
+// joins the work already running. A job whose worker died is *suspect*. Suspects wait for the
+// quarantine and not for the engine, so they have their own share of the room.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { GivenBack, type TakenJob } from './queue.js';
 import { within } from './within.js';
 
-/** How long a worker with one job waits for it to be done before it looks for another. */
+/** How long a worker with one job of one item waits for it before it looks for another. */
 const firstJobMsMax = 2;
-/** Jobs that are held however many items they have. */
+/** This many jobs may be held whatever their size. */
 const jobsMin = 2;
-/** How many finished jobs are remembered, in case one comes back. */
+/** How many finished jobs are remembered, in case one is delivered again. */
 const finishedJobsMax = 1000;
-/** How long Redis has to take a job back. Without it, the lock runs out instead. */
+/** How long to wait for Redis to take a job back. If it does not, the lock runs out. */
 const giveBackMsMax = 800;
 
 interface HeldJob {
   readonly isSuspect: boolean;
   readonly items: number;
-  /** Rejects with `GivenBack` when the job was given back. */
+  /** Resolves when the work is done. Rejects with `GivenBack` if the job is given back first. */
   readonly done: Promise<void>;
   giveBack(): Promise<void>;
 }
 
+/** The jobs that a consumer holds, and the limit on them. */
 export class HeldJobs {
   readonly #itemsMax: number;
   readonly #setJobsMax: (jobs: number) => void;
   readonly #held = new Map<string, HeldJob>();
   readonly #finished = new Set<string>();
   #isClosing = false;
-  /** Those who wait until nothing is held. */
+  /** Called when nothing is held. */
   readonly #onEmpty: (() => void)[] = [];
 
   constructor(options: {
-    /** Room for further jobs ends with so many items. */
+    /** With this many items held, only the first two jobs are taken. */
     itemsMax: number;
-    /** Told how many jobs may be in process from now on. */
+    /** Called with the number of jobs that may be in process from now on. */
     setJobsMax: (jobs: number) => void;
   }) {
     this.#itemsMax = options.itemsMax;
@@ -54,9 +57,9 @@ export class HeldJobs {
   }
 
   /**
-   * Holds a job of so many items while it is worked on. Resolves when the work is done, or was done
-   * before. `isGivenBack` tells whether the work is any use still.
-   * @throws GivenBack when the job was given back meanwhile, or is not taken any more
+   * Holds a job of `items` items while `work` runs. Resolves when the work is done, or at once if
+   * it was done before. Once `isGivenBack` returns true, the work is of no use.
+   * @throws GivenBack if the job was given back meanwhile, or came after closing began
    */
   async hold(
     job: TakenJob,
@@ -65,7 +68,7 @@ export class HeldJobs {
   ): Promise<void> {
     const { id } = job;
     if (this.#finished.has(id)) return;
-    // It was on its way here when taking ended.
+    // The job was on its way when taking ended.
     if (this.#isClosing) {
       await job.giveBack();
       throw new GivenBack();
@@ -73,7 +76,7 @@ export class HeldJobs {
     const known = this.#held.get(id);
     if (known) return known.done;
 
-    // The room must be settled before the first `await`: BullMQ looks for the next job in this tick.
+    // Settle the room before the first `await`, because BullMQ looks for the next job in this tick.
     const held = startWork(job, items, work);
     this.#held.set(id, held);
     this.#settleRoom();
@@ -88,9 +91,9 @@ export class HeldJobs {
   }
 
   /**
-   * After an idle worker has taken a job, looking for the next one costs it the time in which it
-   * could answer the first: measured as 0.5 ms of the median at one client. So it looks when that
-   * job is done, or when it takes so long that more work can gather.
+   * Delays the look for the next job. For an idle worker, that look delays the answer to its first
+   * job: measured as 0.5 ms of the median at one client. So it looks once that job is done, or
+   * after 2 ms, when more work may have gathered.
    */
   async beforeTake(): Promise<void> {
     const [only, ...others] = this.#held.values();
@@ -98,18 +101,19 @@ export class HeldJobs {
     if (isIdle) await Promise.race([only.done, delay(firstJobMsMax)]);
   }
 
-  /** From now on, jobs that are still on their way are given back; so are the suspects. */
+  /** Gives back the suspects now, and from now on every job that still arrives. */
   async startClosing(): Promise<void> {
     this.#isClosing = true;
     const suspects = [...this.#held.values()].filter(({ isSuspect }) => isSuspect);
     await Promise.all(suspects.map((held) => held.giveBack()));
   }
 
-  /** Gives everything back that is not done. */
+  /** Gives back all unfinished jobs. */
   async giveBackAll(): Promise<void> {
     await Promise.all([...this.#held.values()].map((held) => held.giveBack()));
   }
 
+  /** Resolves when nothing is held. */
   async untilEmpty(): Promise<void> {
     if (this.#held.size === 0) return;
     await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
@@ -155,7 +159,7 @@ function startWork(
     giveBack: async () => {
       isGivenBack = true;
       await within(job.giveBack(), giveBackMsMax);
-      // Where the lock was lost meanwhile, somebody else has the job, or will.
+      // If Redis did not take it, another worker has the job, or will once the lock runs out.
       release();
     },
   };

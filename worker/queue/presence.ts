@@ -1,7 +1,8 @@
-// Presence: a live worker says so in Redis, for each of its queues, as long as it lives. At the same
-// time it sweeps the sets of unanswered items: what is past its deadline waits no more.
+// Presence: a worker announces itself in Redis, for each of its queues, every 2 s while it lives.
+// In the same round trip it removes items that are past their deadlines from the unanswered sets.
 //
-// Presence is best effort. It expires by itself, so nothing waits long for it to be taken back.
+// Presence is best effort. It expires by itself, so a leaving worker waits only briefly to remove
+// it.
 
 import { nowMs } from '../../shared/clock.js';
 import type { Keys } from '../../shared/keys.js';
@@ -9,17 +10,18 @@ import type { Redis } from '../../shared/redis.js';
 import { within } from './within.js';
 
 const renewEveryMs = 2000;
-/** A worker that has not said so for this long counts as gone. */
+/** A worker that has not renewed its presence for this long counts as gone. */
 const expiresMs = 10_000;
-/** How long a worker that leaves waits until Redis knows. */
+/** How long a leaving worker waits for Redis to remove its presence. */
 const leaveMsMax = 500;
 
 export interface Presence {
-  /** Resolves when Redis knows that the worker is there. */
+  /** Resolves when Redis lists the worker. */
   readonly announced: Promise<void>;
   close(): Promise<void>;
 }
 
+/** Announces a worker for its queues until `close`. */
 export function announce(options: {
   redis: Redis;
   keys: Keys;
@@ -30,7 +32,7 @@ export function announce(options: {
   let isRenewing = false;
 
   const renew = async () => {
-    // While Redis is away, one renewal waits for it; more would only pile up.
+    // While Redis is away, one renewal waits for it. More would pile up.
     if (isRenewing) return;
     isRenewing = true;
     const commands = redis.pipeline();

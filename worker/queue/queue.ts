@@ -1,18 +1,19 @@
-// The queue of one model, seen from a worker: what the consumer needs of BullMQ and Redis.
+// The queue of one model: the interface through which a consumer uses BullMQ and Redis.
 
 import type { CountName } from '../../shared/keys.js';
 
+/** A job that a worker has taken and locked. */
 export interface TakenJob {
   readonly id: string;
-  /** What came out of the queue, to be decoded; `Unparsed` where it is not even JSON. */
+  /** The job's data, not decoded yet; `Unparsed` if it is not JSON. */
   readonly data: unknown;
-  /** It was taken before, and its worker did not finish it. */
+  /** Whether the job was taken before by a worker that did not finish it. */
   readonly isSuspect: boolean;
-  /** Gives the job back, for another worker; `process` is then to reject with `GivenBack`. */
+  /** Returns the job to the queue. After that, `process` must reject with `GivenBack`. */
   giveBack(): Promise<void>;
 }
 
-/** The data of a job that is not JSON. */
+/** Stands for the data of a job that is not JSON. */
 export class Unparsed {
   readonly reason: string;
 
@@ -21,36 +22,41 @@ export class Unparsed {
   }
 }
 
+/** The job was given back to the queue, so it must not be completed here. */
 export class GivenBack extends Error {
   override readonly name = 'GivenBack';
 }
 
 export interface TakeOptions {
-  /** Called before the queue is asked for a job; it is asked when this resolves. */
+  /** Called before each look for a job, which waits until this resolves. */
   beforeTake(): Promise<void>;
   /**
-   * A job is locked until this resolves, and then done. When this rejects, the job is tried again
-   * once its lock has run out. The same job can come again.
+   * Works on a job, which is locked meanwhile and done once this resolves. If this rejects, the job
+   * is tried again once its lock has run out. The same job can be delivered more than once.
    */
   process(job: TakenJob): Promise<void>;
 }
 
 export interface Taking {
-  /** How many jobs may be in process at a time; 1 at first. */
+  /** Sets how many jobs may be in process at a time. It is 1 at first. */
   setJobsMax(jobs: number): void;
-  /** Takes no more, and resolves when nothing is in process. */
+  /** Takes no more jobs, and resolves when none is in process. */
   close(): Promise<void>;
 }
 
 export interface Queue {
+  /** Takes jobs until it is closed. */
   take(options: TakeOptions): Taking;
-  /** What lies beside a job in these fields; those that are gone are left out. */
+  /** Reads these fields of a job's payload. Fields that have expired are left out. */
   readPayload(jobId: string, fields: readonly string[]): Promise<ReadonlyMap<string, Uint8Array>>;
+  /** Deletes a job's payload, without waiting for it. */
   dropPayload(jobId: string): void;
-  /** Whether nobody waits for these items any more. */
+  /** Returns for each item whether it was cancelled. */
   readCancelled(itemIds: readonly string[]): Promise<readonly boolean[]>;
+  /** Adds to the queue's counts, without waiting for it. */
   count(what: CountName, items: number): void;
-  /** How often this item was about to be tried alone, with this time. */
+  /** Counts a try of an item alone, before it starts, and returns the number of tries so far. */
   addStrike(jobId: string, itemId: string): Promise<number>;
+  /** Forgets an item's tries. */
   clearStrikes(jobId: string, itemId: string): Promise<void>;
 }

@@ -1,4 +1,4 @@
-// The queue of one model in Redis: BullMQ's jobs, and what lies beside them.
+// The queue of one model in Redis: BullMQ's jobs, and our own keys beside them (shared/keys.ts).
 
 import type { Keys } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
@@ -22,7 +22,7 @@ export function makeQueue(options: { name: string; redis: Redis; keys: Keys; log
       return payload;
     },
     dropPayload(jobId) {
-      // Not awaited: a payload that stays behind goes away by its time to live.
+      // Not awaited, because a payload that stays behind expires.
       redis.unlink(keys.payload(jobId)).catch(() => {});
     },
     async readCancelled(itemIds) {

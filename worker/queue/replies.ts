@@ -1,5 +1,5 @@
-// Replies go to the stream of the API instance that asked. With them, their items leave the set of
-// those that wait for an answer.
+// Sends replies to the stream of the API instance that asked, and removes their items from the
+// queue's unanswered set.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
@@ -8,20 +8,21 @@ import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
 import { packReplies, type Reply } from '../../shared/reply.js';
 
-/** More entries than an API instance can leave unread; the oldest go first. */
+/** More entries than an API instance can leave unread. Beyond it, the oldest are trimmed. */
 const streamEntriesMax = 100_000;
 const retryAfterMs = 200;
 
 /**
- * Sends replies, by API instance. Resolves when Redis has them, or when the deadline of all of
- * them has passed: a connection that is lost is waited for, and so is a Redis that takes no writes.
+ * Sends replies, by API instance. Resolves when Redis has them, or after `deadlineAt`, the latest
+ * of their deadlines in milliseconds since the epoch. Until then it tries again while Redis is away
+ * or takes no writes.
  */
 export type SendReplies = (
   replies: ReadonlyMap<string, readonly Reply[]>,
   deadlineAt: number,
 ) => Promise<void>;
 
-/** For the replies to the items of one queue, in the version of its jobs. */
+/** Makes the sender for the items of one queue. It packs replies in the queue's wire version. */
 export function makeSendReplies(options: {
   queue: { readonly name: string; readonly wire: number };
   redis: Redis;
@@ -32,7 +33,7 @@ export function makeSendReplies(options: {
   const tryUntil = makeTryUntil({ redis, log });
 
   const send = (instance: string, replies: readonly Reply[]) => {
-    // NOMKSTREAM: the stream of an instance that is gone must not come back and stay for ever.
+    // NOMKSTREAM, because otherwise the stream of an instance that is gone would stay forever.
     const sent = redis.xadd(
       keys.replies(instance),
       'NOMKSTREAM',
@@ -43,8 +44,7 @@ export function makeSendReplies(options: {
       'replies',
       packReplies(replies, queue.wire),
     );
-    // Afterwards, when nobody waits for it any more; it goes with the end of the job. An item that this
-    // misses leaves the set at its deadline.
+    // The caller does not wait for this. If it fails, the items leave the set at their deadlines.
     sent
       .then(() => redis.zrem(keys.unanswered(queue.name), ...replies.map(({ id }) => id)))
       .catch(() => {});
@@ -60,13 +60,16 @@ export function makeSendReplies(options: {
   };
 }
 
-/** Tries until it works. Undefined when the deadline of the replies has passed before that. */
+/** Calls `send` until it succeeds. Resolves to undefined if `deadlineAt` passes first. */
 type TryUntil = <T>(
   deadlineAt: number,
   replies: number,
   send: () => Promise<T>,
 ) => Promise<T | undefined>;
 
+/**
+ * Makes a `TryUntil` that waits 0.2 s between attempts and gives up if the connection has ended.
+ */
 export function makeTryUntil({ redis, log }: { redis: Redis; log: Logger }): TryUntil {
   const warn = makeSeldom((fields, message) => log.warn(fields, message));
 

@@ -1,10 +1,9 @@
-// Results: replies that are kept in Redis for callers that ask again; seen from the worker, which
-// writes them.
+// Results: replies that a worker keeps in Redis for repeats of a request.
 //
-// The same item can be in two jobs, of two API instances that were asked with the same key. Of two
-// replies to it the first that is kept is its result, and everybody is answered with that one; so
-// a reply is kept first and sent then. Only what the model says of the input is a result. A result
-// of an earlier request is marked `isKept`, since its timing is of then.
+// If two API instances get requests with the same key, the same item can be in two jobs. The first
+// reply kept is the item's result, and every caller gets that one. So a reply is kept first and
+// sent afterwards. Only outputs, and errors that the input causes, are results. A result of an
+// earlier request is marked `isKept`, because its timing is that request's.
 
 import type { ErrorCode } from '../../shared/errors.js';
 import type { Item } from '../../shared/job.js';
@@ -24,13 +23,13 @@ type Keepable = Pick<Item, 'id' | 'keepMs'>;
 type KeepableUntil = Pick<Item, 'id' | 'keepMs' | 'deadlineAt'>;
 
 export interface Results {
-  /** The results that are there already, of those items that are kept, by item id. */
+  /** Finds the kept results of these items, by item id. Items without `keepMs` have none. */
   find(items: readonly Keepable[]): Promise<ReadonlyMap<string, Reply>>;
-  /** Keeps the replies to such items. Gives what is to be answered, in the same order. */
+  /** Keeps the replies to items with `keepMs`. Returns the replies to send, in the same order. */
   keep(items: readonly KeepableUntil[], replies: readonly Reply[]): Promise<readonly Reply[]>;
 }
 
-/** Results are kept in the version of the jobs that they come from. */
+/** Makes the results of a queue, packed in the wire version of its jobs. */
 export function makeResults(options: {
   wire?: number;
   redis: Redis;
@@ -40,7 +39,7 @@ export function makeResults(options: {
   const { wire, redis, keys, log } = options;
   const tryUntil = makeTryUntil({ redis, log });
 
-  /** Keeps each reply unless there is one already; gives what is kept. */
+  /** Keeps each reply unless the item has one already. Returns the kept replies. */
   const keepFirst = async (replies: readonly Reply[], keepMs: ReadonlyMap<string, number>) => {
     const commands = redis.multi();
     for (const reply of replies) {
@@ -81,7 +80,7 @@ export function makeResults(options: {
 
 const none: ReadonlyMap<string, Reply> = new Map();
 
-/** A result as it was kept. One that cannot be read, as of another version, counts as missing. */
+/** Reads a kept result. One that cannot be read, such as of another version, counts as missing. */
 function readKept(bytes: unknown): Reply | undefined {
   if (!Buffer.isBuffer(bytes)) return undefined;
   try {

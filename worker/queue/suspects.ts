@@ -1,5 +1,5 @@
-// Suspects: jobs that a worker had and did not finish. They are scored in quarantine, batch by
-// batch, and where one ends the process item by item.
+// Suspects: jobs that a worker took and did not finish. They are scored in quarantine, batch by
+// batch. If a batch ends the process, its items are scored one by one.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
@@ -11,20 +11,20 @@ import { type Answering, answer, count, dropLate, type HeldItem } from './answer
 import type { TakenJob } from './queue.js';
 import { unpackItems } from './unpacking.js';
 
-/** How often an item may be in quarantine when its whole worker dies, before it counts as the cause. */
+/** How often a worker may die while an item is tried alone, before the item is blamed. */
 const strikesMax = 3;
-/** A worker that could not have a process for a suspect keeps it so long before others may try. */
+/** How long a worker without a process for a suspect keeps it before it gives it back. */
 const noCellDelayMs = 1000;
 
-/** A suspect job in the quarantine's cell. */
+/** The trial of a suspect job in the quarantine's cell. */
 interface Trial extends Answering {
   readonly job: TakenJob;
   readonly cell: Cell;
 }
 
 /**
- * Scores a suspect job.
- * @throws NoCell when there is no process for it: nothing is known of its items then
+ * Scores a suspect job in quarantine, when the quarantine is free.
+ * @throws NoCell if there is no process for it; then no item is to blame
  */
 export async function scoreSuspect(
   answering: Answering,
@@ -44,8 +44,9 @@ export async function scoreSuspect(
 }
 
 /**
- * What becomes of a suspect that could not be tried: it goes back to the queue after a while. It is
- * not to blame, and another worker may have the room. Its items end at their deadlines at the latest.
+ * Logs that a suspect could not be tried, and waits 1 s before the caller gives it back. The job is
+ * not to blame, and another worker may have a process for it. Its items end at their deadlines at
+ * the latest.
  */
 export async function waitForCell(answering: Answering, job: TakenJob, error: NoCell) {
   const { model, log } = answering;
@@ -53,7 +54,7 @@ export async function waitForCell(answering: Answering, job: TakenJob, error: No
   await delay(noCellDelayMs);
 }
 
-/** Batches of items that can share a run, in order. */
+/** Divides items into batches that can share a run, and keeps their order. */
 function batchesOf(items: readonly HeldItem[], max: number): HeldItem[][] {
   const groups = new Map<string, HeldItem[]>();
   for (const item of items) {

@@ -1,4 +1,4 @@
-/** Resolves when the promise settles either way, or when the time is over. */
+/** Resolves when the promise resolves or rejects, or after `ms` milliseconds. */
 export async function within(promise: Promise<unknown>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<void>((resolve) => {
