@@ -1,4 +1,4 @@
-// The application under the server: what is answered at which address.
+// The Express application: which route answers which address.
 
 import express, { type Express, type RequestHandler } from 'express';
 import type { Configurations } from '../../shared/configuration.js';
@@ -30,7 +30,7 @@ export function makeApp(parts: {
   const { readJson, readAny } = makeBodyReaders(parts.configuration.BODY_BYTES_MAX);
   const app = express();
   app.disable('x-powered-by');
-  // Nobody asks for the answer to a POST again by its tag, and computing a tag costs time.
+  // No client revalidates the answer to a POST, and computing an ETag costs time.
   app.disable('etag');
   addModelRoutes(app, { ...parts, readAny });
   addReferenceRoutes(app, { ...parts, readJson, version: packageVersion() });

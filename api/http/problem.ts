@@ -1,4 +1,4 @@
-// Problem documents (RFC 9457): what a caller is told when something goes wrong.
+// Answers errors with problem documents (RFC 9457).
 
 import type { ServerResponse } from 'node:http';
 import type { ErrorRequestHandler } from 'express';
@@ -7,7 +7,7 @@ import type { Logger } from '../../shared/log.js';
 import { sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
 
-/** The last handler of the application: every error becomes a problem document. */
+/** Makes the application's last handler. It answers every error with a problem document. */
 export function makeProblemHandler(log: Logger): ErrorRequestHandler {
   return (thrown, request, response, next) => {
     const error = toScorelineError(thrown);
@@ -20,6 +20,7 @@ export function makeProblemHandler(log: Logger): ErrorRequestHandler {
   };
 }
 
+/** Sends the problem document of an error, and handles the unread body of its request. */
 export function sendProblem(response: ServerResponse, error: ScorelineError): void {
   const { status, title } = errorTable[error.code];
   const problem = {
@@ -39,15 +40,15 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
 function toScorelineError(thrown: unknown): ScorelineError {
   if (thrown instanceof ScorelineError) return thrown;
   const error = coerceError(thrown) as Error & { status?: number };
-  // Express' own errors, such as a path that is badly encoded.
+  // Express throws errors with a status of its own, such as for a badly encoded path.
   if (error.status !== undefined && error.status < 500) {
     return new ScorelineError(
       'request_invalid',
-      'The request could not be read to its end, or is not formed as its headers say.',
+      'Expected a well-formed request; its address or its body could not be decoded.',
       { cause: error },
     );
   }
-  return new ScorelineError('internal_error', 'An unexpected error; it has been logged.', {
+  return new ScorelineError('internal_error', 'An unexpected error occurred; it has been logged.', {
     cause: error,
   });
 }

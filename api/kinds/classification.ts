@@ -1,7 +1,7 @@
 import { mapScores } from '../../shared/scores.js';
 import type { OutputKind } from './kind.js';
 
-/** Classes, the likeliest first. */
+/** Answers with classes, the likeliest first. */
 export const classification: OutputKind = {
   predictions: (outputs, labels) =>
     mapScores(outputs, (index, score) => ({

@@ -307,7 +307,7 @@ describe('a model without workers', () => {
     for (let count = 0; count < 50; count++) admit();
     const error = refusal();
     expect(error.code).toBe('overloaded');
-    expect(error.message).toMatch(/left for the others, 50; there are 50 already/);
+    expect(error.message).toMatch(/leaves to the others, 50; it has 50 already/);
     for (let count = 0; count < 25; count++) admit(1, b);
     expect(admission.inFlight).toBe(75);
     expect(refusal(1, b).code).toBe('overloaded');
