@@ -1,13 +1,13 @@
 // A call: one request, from its arrival to its answer.
 //
-// The HTTP edge opens it before the body is read, and everything below takes the call instead of
-// an HTTP request. It knows when to stop: its `ending` comes when the client hangs up, when the deadline
-// passes, or when this instance shuts down. It owns one permit, and holds it until the last *stage* has
-// stopped. A stage is work that cannot be cut
-// short, such as decoding a picture: its client may be answered before it stops.
+// The HTTP edge opens the call before it reads the body. All other code takes the call and never sees
+// the HTTP request. The call's `ending` comes when the client hangs up, when the deadline passes, or
+// when this instance shuts down. The call owns one permit and holds it until its last *stage* has
+// stopped. A stage is work that cannot be cut short, such as decoding a picture, so the client may get
+// its answer before the stage stops.
 //
 // States: *open*, then *ended*, once. An ended call gives its permit back as soon as no stage runs.
-// What later parts need to know about a request (its caller, priority or trace) becomes a field.
+// A property of the request that later code needs, such as a priority or a trace, becomes a field here.
 
 import { randomUUID } from 'node:crypto';
 import { nowMs } from '../shared/clock.js';
@@ -17,31 +17,30 @@ import type { Admission, AdmissionRequest, Permit } from './admission/admission.
 import type { ByteBudget } from './admission/byte-budget.js';
 import { Ending } from './ending.js';
 
-/** What the caller wants besides an answer. */
 export interface CallOptions {
-  /** The models that the request may be for; one, where its address names it. */
+  /** The models that the request may be for: exactly one if its address names the model. */
   readonly models: readonly Model[];
   /** Milliseconds since the epoch. */
   readonly arrivedAt: number;
   readonly deadlineAt: number;
-  /** The caller's `Idempotency-Key`: the reply is kept for a repeat. */
+  /** The caller's `Idempotency-Key`. With a key, the reply is kept for repeats. */
   readonly key?: string | undefined;
 }
 
 export interface Calls {
   /**
-   * Opens a call and takes its permit. Where there is no room, a call with a key is opened without
-   * one, since its result may be there already.
+   * Opens a call and takes its permit. If there is no room, a call with a key opens without a permit,
+   * because its result may be there already.
    * @throws ScorelineError `overloaded`, `shutting_down`
    */
   open(options: CallOptions): Call;
   /**
-   * A call like another one, whose permit and body it takes over, but which goes on when that
-   * one's client hangs up.
-   * @throws ScorelineError `overloaded` when the other one has no permit and there is no room
+   * Opens a flight: a copy of a call that goes on when the call's client hangs up. The flight takes over
+   * the call's permit and body.
+   * @throws ScorelineError `overloaded` when the call has no permit and there is no room
    */
   openFlight(call: Call): Call;
-  /** Refuses new calls from now on. */
+  /** Makes `open` refuse all calls from now on. */
   shutDown(): void;
   readonly isShuttingDown: boolean;
   /** Ends all calls with `shutting_down`. */
@@ -52,16 +51,16 @@ export interface Calls {
 export function makeCalls(options: {
   admission: Admission;
   bodies: ByteBudget;
-  /** Why no answer came before the deadline, as far as can be told at the deadline. */
+  /** The error for a call whose deadline passes now. */
   whyLate: () => ScorelineError;
 }): Calls {
   const { admission, bodies, whyLate } = options;
   const calls = new Set<Call>();
   let isShuttingDown = false;
 
-  const house: House = { bodies, whyLate, onEnd: (call) => calls.delete(call) };
+  const context: CallContext = { bodies, whyLate, onEnd: (call) => calls.delete(call) };
   const start = (parts: CallParts): Call => {
-    const call = new Call(parts, house);
+    const call = new Call(parts, context);
     calls.add(call);
     return call;
   };
@@ -113,37 +112,37 @@ interface CallParts {
 }
 
 /** What all calls of an instance share. */
-interface House {
+interface CallContext {
   readonly bodies: ByteBudget;
   readonly whyLate: () => ScorelineError;
   readonly onEnd: (call: Call) => void;
 }
 
 export class Call {
-  /** A UUID; also the id of the call's first item. */
+  /** A UUID. The call's first item has the same id, unless the request has a key. */
   readonly id = randomUUID();
   readonly arrivedAt: number;
   readonly key: string | undefined;
-  /** The answer was kept from an earlier request with the same key. */
+  /** Whether the answer was kept from an earlier request with the same key. */
   isReplayed = false;
-  /** Whether anybody waits for the answer, and why not. */
+  /** Tells whether the client still waits. */
   readonly ending = new Ending();
 
   #models: readonly Model[];
   #inputs: number;
   #deadlineAt: number;
   #permit: Permit | undefined;
-  /** Bytes of the body that are in memory, out of the budget of this process. */
+  /** Bytes of the body in memory, which this call has taken from the budget of the process. */
   #bodyBytes = 0;
-  readonly #house: House;
+  readonly #context: CallContext;
   #timer: NodeJS.Timeout;
-  /** Stages that have not stopped. */
+  /** How many stages have not stopped. */
   #stages = 0;
   #isEnded = false;
   #isAnswered = false;
 
-  constructor(parts: CallParts, house: House) {
-    this.#house = house;
+  constructor(parts: CallParts, context: CallContext) {
+    this.#context = context;
     this.arrivedAt = parts.arrivedAt;
     this.key = parts.key;
     this.#models = parts.models;
@@ -158,23 +157,24 @@ export class Call {
     return this.#deadlineAt;
   }
 
-  /** The models that the call may be for. */
+  /** The models that the call may still be for. */
   get models(): readonly Model[] {
     return this.#models;
   }
 
+  /** The only model that the call may be for. Read it only once that is settled. */
   get model(): Model {
     const [model, ...others] = this.#models;
     if (!model || others.length > 0) throw new Error('The call has no model yet. This is a bug.');
     return model;
   }
 
-  /** How many inputs the call has; 1 until that is known. */
+  /** How many inputs the call has; 1 until the body is read. */
   get inputs(): number {
     return this.#inputs;
   }
 
-  /** Moves the deadline to an earlier time, which the body asked for. */
+  /** Moves the deadline to an earlier time. A later time changes nothing. */
   hasten(deadlineAt: number): void {
     if (deadlineAt >= this.#deadlineAt || this.#isEnded) return;
     this.#deadlineAt = deadlineAt;
@@ -183,7 +183,7 @@ export class Call {
   }
 
   /**
-   * Says that the call is for one of these models only.
+   * Limits the call to these models.
    * @throws ScorelineError `overloaded` when none of them has room
    */
   narrow(models: readonly Model[]): void {
@@ -192,8 +192,8 @@ export class Call {
   }
 
   /**
-   * Says for which model the call is, and how many inputs it has.
-   * @throws ScorelineError `overloaded` when there is no room for them
+   * Sets the model of the call and its number of inputs.
+   * @throws ScorelineError `overloaded` when there is no room for the inputs
    */
   assign(model: Model, inputs: number): void {
     if (this.#models.length === 1 && inputs === 1) return;
@@ -209,21 +209,21 @@ export class Call {
   }
 
   /**
-   * Counts bytes of the body that arrive.
-   * @throws ScorelineError `overloaded` when the bodies of all calls take too much memory
+   * Counts bytes of the body as they arrive.
+   * @throws ScorelineError `overloaded` when the bodies of all calls would take too much memory
    */
   addBodyBytes(bytes: number): void {
-    this.#house.bodies.take(bytes);
+    this.#context.bodies.take(bytes);
     this.#bodyBytes += bytes;
   }
 
-  /** The body is not needed any more. */
+  /** Gives the bytes of the body back to the budget, because nothing needs the body any more. */
   dropBody(): void {
-    this.#house.bodies.giveBack(this.#bodyBytes);
+    this.#context.bodies.giveBack(this.#bodyBytes);
     this.#bodyBytes = 0;
   }
 
-  /** Takes over the body of another call, which is in memory until the inputs are prepared. */
+  /** Takes over the count of another call's body, which stays in memory until the inputs are prepared. */
   takeBody(other: Call): void {
     this.#bodyBytes += other.#bodyBytes;
     other.#bodyBytes = 0;
@@ -240,7 +240,7 @@ export class Call {
     }
   }
 
-  /** Ends the call early. What still works on it stops as soon as it can. */
+  /** Ends the call early with a reason, which everyone who listens to its ending gets. */
   abort(reason: ScorelineError): void {
     if (this.#isEnded) return;
     this.ending.end(reason);
@@ -248,21 +248,21 @@ export class Call {
   }
 
   /**
-   * Ends the call. Does nothing when it has ended already.
-   * @param isAnswered whether workers have answered all of its inputs
+   * Ends the call. Does nothing if it has ended already.
+   * @param isAnswered whether workers have answered all of its inputs. If not, its ending comes now.
    */
   end(isAnswered: boolean): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#isAnswered = isAnswered;
     clearTimeout(this.#timer);
-    // What still works on the call works for nobody.
+    // Remaining work on the call has no client, so stop it.
     if (!isAnswered) this.ending.end(clientClosed());
     this.#releaseWhenDone();
-    this.#house.onEnd(this);
+    this.#context.onEnd(this);
   }
 
-  /** Gives the permit away. The call goes on without one. */
+  /** Hands the permit to the caller of this method. The call goes on without one. */
   handOver(): Permit | undefined {
     const permit = this.#permit;
     this.#permit = undefined;
@@ -277,7 +277,7 @@ export class Call {
 
   #startTimer(): NodeJS.Timeout {
     const waitMs = Math.max(0, Math.ceil(this.#deadlineAt - nowMs()));
-    return setTimeout(() => this.abort(this.#house.whyLate()), waitMs);
+    return setTimeout(() => this.abort(this.#context.whyLate()), waitMs);
   }
 }
 
@@ -295,7 +295,7 @@ export function clientClosed(): ScorelineError {
 function shuttingDown(): ScorelineError {
   return new ScorelineError(
     'shutting_down',
-    'This instance is shutting down. Ask again: another one will answer.',
+    'This instance is shutting down. Ask again: another instance will answer.',
     { retryAfterSeconds: 1 },
   );
 }

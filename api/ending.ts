@@ -1,7 +1,7 @@
-// The end of the wait for an answer: whether anybody still waits, and why not.
+// The ending of a call: whether the client still waits for an answer, and if not, why.
 //
-// It is what an AbortSignal is, without its price: a signal for each request takes 3 % of the API's
-// processor time (measured). Those who need a real signal get one.
+// It does the work of an AbortSignal at a lower price: a signal for each request took 3 % of the API's
+// processor time (measured). A real signal is made only when somebody reads `signal`.
 
 import { setMaxListeners } from 'node:events';
 import type { ScorelineError } from '../shared/errors.js';
@@ -11,12 +11,12 @@ export class Ending {
   readonly #onEnd: (() => void)[] = [];
   #controller: AbortController | undefined;
 
-  /** Why nobody waits any more; undefined while somebody does. */
+  /** Why the wait has ended; undefined while the client waits. */
   get reason(): ScorelineError | undefined {
     return this.#reason;
   }
 
-  /** Calls the listener when nobody waits any more. Returns what takes it off again. */
+  /** Calls the listener when the wait ends. Returns a function that removes the listener. */
   onEnd(listener: () => void): () => void {
     this.#onEnd.push(listener);
     return () => {
@@ -29,18 +29,18 @@ export class Ending {
     return this.#onEnd.length;
   }
 
-  /** A signal that is aborted with the reason. */
+  /** Is aborted with the reason when the wait ends. */
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
-      // Each input may listen. Node would take more than ten listeners for a leak, and warn.
+      // Each input may add a listener. With more than ten, Node would warn of a leak.
       setMaxListeners(0, this.#controller.signal);
       if (this.#reason) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
   }
 
-  /** Says that nobody waits any more. Only the first reason counts. */
+  /** Ends the wait. The first reason counts; later ones are ignored. */
   end(reason: ScorelineError): void {
     if (this.#reason) return;
     this.#reason = reason;
@@ -49,21 +49,21 @@ export class Ending {
   }
 
   /**
-   * What the promise resolves to.
-   * @throws the reason when nobody waits any more before that
+   * Waits for the promise or for the ending, whichever is first.
+   * @throws the reason of the ending, or the promise's own error
    */
   async orEnd<T>(promise: Promise<T>): Promise<T> {
-    // The promise may fail after its end, when nobody hears it.
+    // The promise may reject after the ending, when nobody handles it any more.
     promise.catch(() => {});
     if (this.#reason) throw this.#reason;
-    let takeOff = () => {};
+    let removeListener = () => {};
     const ended = new Promise<never>((_resolve, reject) => {
-      takeOff = this.onEnd(() => reject(this.#reason));
+      removeListener = this.onEnd(() => reject(this.#reason));
     });
     try {
       return await Promise.race([promise, ended]);
     } finally {
-      takeOff();
+      removeListener();
     }
   }
 }

@@ -1,5 +1,5 @@
-// The way of a call through the API: prepare the inputs, send them to the model's queue, wait for
-// the replies. A call that may be repeated takes the same way inside api/repeat/repeatable.ts.
+// Scores a call: prepares its inputs, sends them to the model's queue, and waits for the replies. A call
+// with an `Idempotency-Key` takes these steps inside api/repeat/repeatable.ts.
 
 import type { Tensor } from '../shared/tensors.js';
 import type { Call } from './call.js';
@@ -16,11 +16,10 @@ type Prepared = readonly (readonly Tensor[])[];
 
 export interface Scoring {
   /**
-   * Scores the inputs of a call, and ends the call. The array is emptied as soon as the inputs are
-   * prepared, so their memory can be used again.
-   * @param top how many of the best classes are wanted
-   * @throws ScorelineError what is wrong with an input, what a worker answered, or the reason of the
-   * call's signal
+   * Scores the inputs of a call, then ends the call. Empties the array once preparation has begun, so
+   * the raw inputs can be collected.
+   * @param top how many of the best classes to answer with
+   * @throws ScorelineError of an invalid input, of a worker's reply, or the reason of the call's ending
    */
   score(call: Call, inputs: RawInput[], top: number): Promise<readonly ScoredReply[]>;
 }
@@ -32,7 +31,6 @@ export function makeScoring(options: {
 }): Scoring {
   const { kinds, dispatcher, repeatable } = options;
 
-  /** Validates the inputs of a call and makes tensors of them. */
   const prepare = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
     const { model } = call;
     const kind = kinds[model.manifest.input.kind];
@@ -87,7 +85,7 @@ export function makeScoring(options: {
           ? scoreAlone(call, inputs, top)
           : scoreRepeatable(call, call.key, { inputs, top }));
       } finally {
-        // When one input of several has failed, nobody waits for the others.
+        // If one of several inputs has failed, this ends the wait for the others.
         call.end(false);
       }
     },
@@ -98,7 +96,7 @@ function isThere<T>(value: MaybePromise<T>): value is T {
   return !(value instanceof Promise);
 }
 
-/** The id of one of a call's items; the first has the call's own. */
+/** The first item has the id of the call. */
 function itemIdOf({ id }: Call, index: number): string {
   return index === 0 ? id : `${id}.${index}`;
 }

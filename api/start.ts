@@ -1,4 +1,4 @@
-// The API: a light HTTP service that never loads a model. Here its parts are put together.
+// Assembles the API: a light HTTP service that never loads a model.
 
 import { randomUUID } from 'node:crypto';
 import type { Configurations } from '../shared/configuration.js';
@@ -27,6 +27,10 @@ import { makeScoring } from './scoring.js';
 
 type Configuration = Configurations['api'];
 
+/**
+ * Starts the API. Waits for an unreachable Redis, but refuses to start on a misconfigured one.
+ * @throws ScorelineError `configuration_invalid`, `manifest_invalid`, `redis_unusable`
+ */
 export async function startApi(configuration: Configuration, log: Logger): Promise<Running> {
   const registry = makeRegistry(
     readModels({
@@ -90,7 +94,7 @@ export async function startApi(configuration: Configuration, log: Logger): Promi
   };
 }
 
-/** The calls, with the admission that lets them in and what it asks. */
+/** Makes the calls, their admission, and the exchange with other instances that admission needs. */
 function openCalls(options: {
   configuration: Configuration;
   instance: string;
@@ -118,7 +122,7 @@ function openCalls(options: {
   return { calls, peers };
 }
 
-/** Redis may be away: then what is left there goes away by its time to live. */
+/** If Redis is unreachable, the keys of this instance stay there until their time to live ends. */
 async function leaveRedis(open: {
   replyStream: ReplyStream;
   queue: Queue;
@@ -132,14 +136,14 @@ async function leaveRedis(open: {
 function deadlineExceeded(): ScorelineError {
   return new ScorelineError(
     'deadline_exceeded',
-    'Expected an answer before the deadline; none came. The workers are busy or not there yet: ask again, or allow more time.',
+    'Expected an answer before the deadline; none came. The workers are busy or have not started: ask again, or allow more time.',
   );
 }
 
 function queueLost(): ScorelineError {
   return new ScorelineError(
     'queue_lost',
-    'The queue has lost its contents, and this request with them. Ask again.',
+    'The queue has lost its contents, including this request. Ask again.',
     { retryAfterSeconds: 1 },
   );
 }

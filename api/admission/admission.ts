@@ -1,24 +1,25 @@
-// Admission: a permit before any work. A request is refused at once, rather than left to wait in
-// vain, when as many inputs are in flight as there are permits; when its model has as many
-// unanswered inputs as it may; or when, at the rate at which the model's workers have been
-// answering, it would not be answered before its deadline.
+// Admission: no work without a permit. A request is refused at once if waiting would be in vain:
 //
-// A permit is taken before the body is read. Where the address does not name the model, the permit
-// counts for none until the model is known, and it is refused only when every model it could be for
-// has no room.
+// - all permits are taken by inputs in flight,
+// - its model has as many unanswered inputs as it may have, or
+// - its model's workers, at their measured rate, would not answer it before its deadline.
 //
-// One model leaves room for the others: it may have at most as many inputs in flight as are still
-// free. So a model whose workers are away takes half of the permits, and not all of them.
+// The gate takes the permit before the body is read. If the address does not name the model, the permit
+// counts for no model until the model is known. Such a request is refused only if none of its possible
+// models has room.
 //
-// How long a request would wait follows from how many inputs of this instance are in flight and the
-// rate at which the workers answer them. This holds with several instances too: of a queue that all
-// share, each instance is answered in proportion to what it has put in. The rate is measured only
-// while a model has a backlog: a model that is asked once a minute answers once a minute, and can do
-// more. The heartbeats of the other instances give a second estimate, and the longer wait counts.
-// The first estimate never lags; the second is known to an instance that has just been started.
+// One model leaves room for the others: it may hold at most as many permits as are still free. So a
+// model without workers takes half of the permits instead of all.
 //
-// Two batches are always let in. So there is something to measure, and a rate that was low once
-// cannot keep requests out for ever.
+// The expected wait is the number of this instance's inputs in flight, divided by the rate at which
+// workers answer them. This holds for several instances too, because a shared queue serves each in
+// proportion to its inputs. The rate is measured only while a model has a backlog: a model that gets one
+// request a minute answers one a minute, but could do more. The heartbeats of the other instances give a
+// second estimate, and the longer wait counts. The first estimate never lags. The second is known even
+// to an instance that has just started.
+//
+// Two batches are always admitted. They give the rate something to measure, so one slow minute cannot
+// keep requests out for ever.
 //
 // Retry-After estimates when the backlog drains. Advertising the next free slot would bring
 // everyone back at once.
@@ -27,35 +28,40 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { Peers, Traffic } from './peers.js';
 import { makeRate } from './rate.js';
 
-/** A longer time without an answer means that workers were away, not that they are slow. */
+/** Longer gaps between answers are cut to this, because they mean missing workers, not slow ones. */
 const gapMsMax = 5000;
-/** The share of its deadline that a request may be expected to wait; the rest is for a rate that falls. */
+/** The share of its deadline that a request may be expected to wait. The rest allows for a falling rate. */
 const waitShareMax = 0.6;
 
 export interface AdmissionRequest {
   /** The model's queue. */
   readonly queue: string;
-  /** The batch size of the model; less in flight than this is no backlog. */
+  /** The batch size of the model. Fewer inputs in flight than this are no backlog. */
   readonly batchMax: number;
+  /** How many inputs the request has. */
   readonly count: number;
+  /** Milliseconds from now. */
   readonly deadlineMs: number;
 }
 
 export interface Permit {
   /**
-   * Says which of these models the request is for, and how many inputs it has.
-   * @throws ScorelineError `overloaded` when none of them has room; the permit stays as it was
+   * Replaces the models that the request may be for, and its number of inputs.
+   * @throws ScorelineError `overloaded` when none of the models has room; the permit stays as it was
    */
   assign(requests: readonly AdmissionRequest[]): void;
-  /** Gives the permit back, saying whether the workers have answered; a second call does nothing. */
+  /**
+   * Gives the permit back. A second call does nothing.
+   * @param isAnswered whether workers have answered, which the rate counts
+   */
   release(isAnswered: boolean): void;
 }
 
 export interface Admission {
   /**
-   * Takes a permit for a request to one of several models, which counts for a model once there is
-   * only one.
-   * @throws ScorelineError `overloaded` with the time after which asking again makes sense
+   * Takes a permit for a request to one of several models. The permit counts for a model only if there
+   * is just one.
+   * @throws ScorelineError `overloaded`, with `retryAfterSeconds`
    */
   admit(requests: readonly AdmissionRequest[]): Permit;
   readonly inFlight: number;
@@ -64,9 +70,9 @@ export interface Admission {
 
 export function makeAdmission(options: {
   permitsMax: number;
-  /** The most unanswered items of a model, from every API instance. */
+  /** The most unanswered items of a model, from all API instances. */
   itemsMax: number;
-  /** Unanswered items of a queue, from every API instance; undefined while unknown. */
+  /** Unanswered items of a queue, from all API instances; undefined while unknown. */
   unansweredIn: (queue: string) => number | undefined;
   /** How many models share the permits. */
   countModels: () => number;
@@ -92,7 +98,7 @@ export function makeAdmission(options: {
       return `Expected at most ${permitsMax} inputs in flight; there are ${inFlight} already.`;
     }
     if (countModels() > 1 && backlog.inFlight + request.count > free) {
-      return `Expected at most as many inputs of one model in flight as are left for the others, ${free}; there are ${backlog.inFlight} already.`;
+      return `Expected one model to have at most as many inputs in flight as it leaves to the others, ${free}; it has ${backlog.inFlight} already.`;
     }
     const unanswered = unansweredIn(request.queue) ?? 0;
     if (unanswered >= itemsMax) {
@@ -103,7 +109,10 @@ export function makeAdmission(options: {
     return `Expected an answer within ${Math.round(request.deadlineMs)} ms; the queue is ${Math.round(waitMs)} ms long.`;
   };
 
-  /** Until everything is answered that is in flight, where that is as many as this. */
+  /**
+   * How long until everything in flight is answered. Undefined if fewer than `atLeast` inputs are in
+   * flight, or the rate is unknown.
+   */
   const knownWaitMs = (queue: string, backlog: Backlog, atLeast: number): number | undefined => {
     const own = backlog.inFlight;
     const elsewhere = peers.inFlight(queue);
@@ -115,7 +124,7 @@ export function makeAdmission(options: {
   };
 
   const retryAfterSeconds = (queue: string, backlog: Backlog): number => {
-    // A wait that has already lasted this long is likely to last as long again.
+    // While the rate is unknown, expect the wait to last as long again as it has lasted so far.
     const ms = knownWaitMs(queue, backlog, 1) ?? backlog.quietMs();
     return ms / 1000;
   };
@@ -129,7 +138,7 @@ export function makeAdmission(options: {
     });
   };
 
-  /** Throws the refusal that ends soonest, where none of the models has room. */
+  /** If none of the models has room, throws the refusal with the shortest `retryAfterSeconds`. */
   const check = (requests: readonly AdmissionRequest[]) => {
     let soonest: ScorelineError | undefined;
     for (const request of requests) {
@@ -140,7 +149,7 @@ export function makeAdmission(options: {
     if (soonest) throw soonest;
   };
 
-  /** Counts a request; it counts for a model once it can be for that one only. */
+  /** Counts a request, and for its model if only one is possible. Returns a function that undoes it. */
   const hold = (requests: readonly AdmissionRequest[]) => {
     const [{ count } = { count: 1 }] = requests;
     const [only] = requests.length === 1 ? requests : [];
@@ -157,21 +166,21 @@ export function makeAdmission(options: {
     admit(requests) {
       check(requests);
       let held = requests;
-      let letGo: ((isAnswered: boolean) => void) | undefined = hold(requests);
+      let releaseHeld: ((isAnswered: boolean) => void) | undefined = hold(requests);
       return {
         assign(others) {
-          if (!letGo) return;
-          letGo(false);
+          if (!releaseHeld) return;
+          releaseHeld(false);
           try {
             check(others);
             held = others;
           } finally {
-            letGo = hold(held);
+            releaseHeld = hold(held);
           }
         },
         release(isAnswered) {
-          letGo?.(isAnswered);
-          letGo = undefined;
+          releaseHeld?.(isAnswered);
+          releaseHeld = undefined;
         },
       };
     },
@@ -189,9 +198,9 @@ function secondsOf({ retryAfterSeconds = 0 }: ScorelineError): number {
 interface Backlog extends Traffic {
   admit(count: number): void;
   release(count: number, isAnswered: boolean): void;
-  /** How long what is in flight will take; undefined until the rate is known. */
+  /** How long the workers need for everything in flight; undefined until the rate is known. */
   waitMs(): number | undefined;
-  /** For how long what is in flight has seen no answer. */
+  /** How long the inputs in flight have waited without any answer; 0 if there are none. */
   quietMs(): number;
 }
 
@@ -199,7 +208,7 @@ function makeBacklog(batchMax: number, now: () => number): Backlog {
   const rate = makeRate();
   let inFlight = 0;
   let answered = 0;
-  /** The last answer while there was a backlog; the time to the next one is time at work. */
+  /** When the last answer came during this backlog. From then to the next answer, workers are busy. */
   let answeredAt: number | undefined;
   let quietSince = now();
 

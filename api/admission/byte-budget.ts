@@ -1,10 +1,10 @@
-// The bytes of request bodies that one process holds at a time. Bodies are read before their inputs
-// are known to be good, so without this bound many large ones would fill the memory.
+// Limits the bytes of request bodies that one process holds at a time. The API reads a body before it
+// can validate the inputs, so without a limit many large bodies would fill the memory.
 
 import { ScorelineError } from '../../shared/errors.js';
 
 export interface ByteBudget {
-  /** @throws ScorelineError `overloaded` when that many are not left; then none are taken */
+  /** @throws ScorelineError `overloaded` when fewer bytes are left; then it takes none */
   take(bytes: number): void;
   giveBack(bytes: number): void;
   readonly taken: number;
@@ -17,7 +17,7 @@ export function makeByteBudget(bytesMax: number): ByteBudget {
       if (taken + bytes > bytesMax) {
         throw new ScorelineError(
           'overloaded',
-          `Expected at most ${bytesMax} bytes of request bodies at a time; there are ${taken} already. Ask again after the time in Retry-After.`,
+          `Expected at most ${bytesMax} bytes of request bodies in memory; there are ${taken} already. Ask again after the time in Retry-After.`,
           { retryAfterSeconds: 1 },
         );
       }

@@ -1,10 +1,10 @@
-// Peers: what API instances tell each other about a model, as a heartbeat each half second: how many
-// inputs each has in flight, and how many were answered so far. An instance that has just been
-// started during an overload learns from it how long the queue is and how fast it drains, before it has
-// waited through that queue itself.
+// Peers: every half second, each API instance writes a heartbeat for each model to Redis. It says how
+// many inputs the instance has in flight, and how many were answered so far. From the heartbeats, an
+// instance that starts during an overload learns how long the queue is and how fast it drains, before
+// it has waited through that queue itself.
 //
-// The machines' clocks need not agree: an instance compares heartbeats by their change, and measures
-// time by its own clock.
+// The machines' clocks need not agree: an instance only checks whether a heartbeat has changed, and
+// measures time by its own clock.
 
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
@@ -15,32 +15,37 @@ const everyMs = 500;
 /** An instance whose heartbeat has not changed for this long is gone. */
 const goneAfterMs = 3000;
 
-/** One instance and one model. */
+/** What one instance counts for one model. */
 export interface Traffic {
+  /** Inputs in flight. */
   readonly inFlight: number;
+  /** Inputs that workers have answered since the instance started. */
   readonly answered: number;
 }
 
 export interface Peers {
-  /** Inputs that the other instances have in flight. */
+  /** How many inputs the other instances have in flight. */
   inFlight(queue: string): number;
-  /** How long the workers will take to answer this many inputs, whoever asked; in milliseconds. */
+  /**
+   * How many milliseconds the workers need for this many inputs of any instance; undefined while the
+   * rate is unknown.
+   */
   msFor(queue: string, count: number): number | undefined;
   close(): void;
 }
 
 interface Heartbeat extends Traffic {
-  /** Differs from that of the heartbeat before. */
+  /** Changes with every heartbeat, so a reader sees that the instance lives. */
   readonly beat: number;
 }
 
-/** A heartbeat, and when this instance first saw it, by its own clock. */
+/** A heartbeat, and when this instance first saw it by its own clock. */
 interface Seen {
   readonly heartbeat: Heartbeat;
   readonly sinceMs: number;
 }
 
-/** What is known about one queue. */
+/** What this instance knows about one queue. */
 interface Knowledge {
   /** By instance, this one included. */
   readonly seen: ReadonlyMap<string, Seen>;
@@ -49,6 +54,7 @@ interface Knowledge {
   readonly atMs: number;
 }
 
+/** Starts the exchange of heartbeats. */
 export function openPeers(options: {
   redis: Redis;
   keys: Keys;
@@ -82,7 +88,7 @@ export function openPeers(options: {
   const exchangeAll = () => {
     beat++;
     for (const { queue, manifest } of registry.models) {
-      // While Redis is away nothing is known; adding to the queue reports the fault.
+      // While Redis is unreachable, nothing is known. Adding to the queue reports the fault.
       exchange(queue, manifest.batch.max).catch(() => knowledge.delete(queue));
     }
   };
@@ -106,7 +112,7 @@ function see(heartbeat: Heartbeat, last: Seen | undefined, atMs: number): Seen {
   return last && last.heartbeat.beat === heartbeat.beat ? last : { heartbeat, sinceMs: atMs };
 }
 
-/** Adds what was answered since the last exchange, if there was a backlog all the time. */
+/** Adds the answers since the last exchange to the rate, if there was a backlog at both exchanges. */
 function nextRate(
   last: Knowledge | undefined,
   { seen, atMs }: Pick<Knowledge, 'seen' | 'atMs'>,

@@ -1,14 +1,15 @@
-// The recent rate of something. Both the amount done and the time it took decay with the same half-life,
-// so their ratio follows a change, and one batch alone does not move it.
+// A recent rate. Both the amount done and the time it took decay with the same half-life, so their ratio
+// follows a change, but a single batch hardly moves it.
 
-/** The half-life of a measurement. It is shorter than the deadlines that depend on the rate. */
+/** The half-life of a measurement; shorter than the deadlines that depend on the rate. */
 const halfLifeMs = 3000;
-/** The rate is unknown until this much time was measured. */
+/** The rate counts as unknown until this much time is measured. */
 const measuredMsMin = 1000;
 
 export interface Rate {
+  /** Adds a measurement: `count` were done in `elapsedMs`. */
   add(count: number, elapsedMs: number): void;
-  /** How long this many will take; undefined until the rate is known. */
+  /** How many milliseconds this many will take; undefined until the rate is known. */
   msFor(count: number): number | undefined;
 }
 

@@ -1,4 +1,4 @@
-// The application under the server: what is answered at which address.
+// The Express application: which route answers which address.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, {
@@ -52,7 +52,7 @@ export function makeApp(parts: {
 
   const app = express();
   app.disable('x-powered-by');
-  // Nobody asks for the answer to a POST again by its tag, and computing a tag costs time.
+  // No client revalidates the answer to a POST, and computing an ETag costs time.
   app.disable('etag');
   addModelRoutes(app, { ...parts, score: scores.native });
   addReferenceRoutes(app, { ...parts, score: scores.reference, version: packageVersion() });

@@ -1,7 +1,7 @@
-// The bytes of a body: read within a limit, counted for the call, and given up when the call ends.
+// Reads the bytes of a body up to a limit, counts them for the call, and stops when the call ends.
 //
-// The reader stops at the first byte over the limit and keeps nothing. `express.raw` offers neither
-// the count nor the end; so this is our own.
+// The reader stops at the first byte over the limit and keeps nothing. `express.raw` can neither count
+// for a call nor stop at its end, so this is our own reader.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
@@ -10,10 +10,11 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { Call } from '../call.js';
 
 /**
- * Reads the whole body, decompressed where it says that it is compressed.
- * @param peek is given the first bytes; what it throws ends the reading
+ * Reads the whole body, and decompresses it if the Content-Encoding says so. The limit holds for the
+ * decompressed bytes.
+ * @param peek gets the first chunk; if it throws, reading ends with its error
  * @throws ScorelineError `body_too_large`, `overloaded`, `unsupported_media_type`,
- * `request_invalid`, and the reason why nobody waits for the call any more
+ * `request_invalid`, or the reason of the call's ending
  */
 export type ReadBytes = (
   call: Call,
@@ -25,10 +26,10 @@ export type ReadBytes = (
 export function makeReadBytes(bytesMax: number): ReadBytes {
   return (call, request, response, peek) => {
     const declared = Number(request.headers['content-length'] ?? 0);
-    if (declared > bytesMax) throw tooLarge(bytesMax, `${declared}`);
+    if (declared > bytesMax) throw tooLarge(bytesMax, String(declared));
     const body = decompress(request);
-    const asksFirst = request.headers.expect !== undefined && request.httpVersion !== '1.0';
-    if (asksFirst) response.writeContinue();
+    const expectsContinue = request.headers.expect !== undefined && request.httpVersion !== '1.0';
+    if (expectsContinue) response.writeContinue();
     return collect(body, { call, request, bytesMax, peek });
   };
 }
@@ -50,15 +51,15 @@ function collect(
     const stop = () => {
       body.off('data', onData).off('end', onEnd).off('error', onError);
       request.off('close', onClose).off('error', onError);
-      takeOff();
+      stopListening();
     };
     const refuse = (error: unknown) => {
       stop();
-      // Errors that follow from stopping are nobody's.
+      // Stopping can cause further errors, which nobody needs to hear.
       body.on('error', () => {});
       if (body !== request) {
         request.unpipe();
-        // Without listeners it would go on decompressing what it was given.
+        // Without listeners, the stream would go on decompressing the bytes it already has.
         body.destroy();
       }
       request.pause();
@@ -76,8 +77,8 @@ function collect(
       }
     };
     const onEnd = () => {
-      // The other listeners go with the stream.
-      takeOff();
+      // The listeners on the streams are garbage with their streams.
+      stopListening();
       resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes));
     };
     const onError = (cause: Error) => refuse(cutOff(cause));
@@ -86,7 +87,7 @@ function collect(
     };
     const { ending } = call;
     if (ending.reason) return reject(ending.reason);
-    const takeOff = ending.onEnd(() => refuse(ending.reason));
+    const stopListening = ending.onEnd(() => refuse(ending.reason));
     body.on('data', onData).on('end', onEnd).on('error', onError);
     request.on('close', onClose);
     if (body !== request) request.on('error', onError);
@@ -109,22 +110,22 @@ function decompress(request: IncomingMessage): Readable {
     default:
       throw new ScorelineError(
         'unsupported_media_type',
-        `Expected a body that is plain or compressed with gzip, deflate or br; got the Content-Encoding ${JSON.stringify(encoding.slice(0, 60))}.`,
+        `Expected a plain body, or one compressed with gzip, deflate or br; got the Content-Encoding ${JSON.stringify(encoding.slice(0, 60))}.`,
       );
   }
 }
 
-function tooLarge(bytesMax: number, came: string): ScorelineError {
+function tooLarge(bytesMax: number, got: string): ScorelineError {
   return new ScorelineError(
     'body_too_large',
-    `Expected a body of at most ${bytesMax} bytes; got ${came}. Send a smaller input.`,
+    `Expected a body of at most ${bytesMax} bytes; got ${got}. Send a smaller input.`,
   );
 }
 
 function cutOff(cause?: Error): ScorelineError {
   return new ScorelineError(
     'request_invalid',
-    'Expected the whole body, formed as the headers say; it ended early or could not be decompressed.',
+    'Expected a whole body in the form that its headers declare; it ended early or could not be decompressed.',
     { cause },
   );
 }

@@ -1,4 +1,4 @@
-// The body of a request, by its content type.
+// Reads the body of a request according to its content type.
 
 import type { Readable } from 'node:stream';
 import { Busboy, type BusboyHeaders } from '@fastify/busboy';
@@ -14,14 +14,15 @@ export type Body =
   | {
       readonly type: 'form';
       readonly files: readonly { name: string; bytes: Buffer }[];
-      /** A field that came several times has all its values. */
+      /** A field that occurs several times has all its values, in order. */
       readonly fields: Readonly<Record<string, string | readonly string[]>>;
     };
 
 /**
- * Reads the body that belongs to a call.
- * @throws ScorelineError `unsupported_media_type`, `input_missing`, `invalid_json`,
- * `request_invalid`, and what reading its bytes throws (http/body-bytes.ts)
+ * Reads the body of a call's request.
+ * @param peek gets the first chunk of a JSON body; if it throws, reading ends with its error
+ * @throws ScorelineError `unsupported_media_type`, `input_missing`, `input_invalid`, `invalid_json`,
+ * `request_invalid`, and the errors of `ReadBytes` (body-bytes.ts)
  */
 export type ReadBody<B extends Body = Body> = (
   call: Call,
@@ -35,6 +36,7 @@ type JsonBody = Extract<Body, { type: 'json' }>;
 const filesMax = 16;
 const fieldsMax = 20;
 
+/** @param bytesMax the most bytes of a body, decompressed */
 export function makeBodyReaders(bytesMax: number): {
   readJson: ReadBody<JsonBody>;
   readAny: ReadBody;
@@ -77,13 +79,13 @@ function parseJson(bytes: Buffer, charset = 'utf-8'): unknown {
   } catch (cause) {
     throw new ScorelineError(
       'invalid_json',
-      'Expected a JSON body; it could not be parsed. Check quotes and commas, and that the whole body was sent.',
+      'Expected a JSON body; it could not be parsed. Check the quotes and commas, and send the whole body.',
       { cause },
     );
   }
 }
 
-/** The parts of a form: those with a file name are files, the others are fields of text. */
+/** Reads a form. Parts with a file name are files; the others are text fields in UTF-8. */
 async function parseForm(request: Request, body: Buffer): Promise<Extract<Body, { type: 'form' }>> {
   const files: { name: string; bytes: Buffer }[] = [];
   const texts = new Map<string, string[]>();
@@ -119,18 +121,18 @@ function splitForm(request: Request, body: Buffer): Promise<Part[]> {
     const parts: Promise<Part>[] = [];
     const parser = new Busboy({
       headers: request.headers as BusboyHeaders,
-      // Each part as its bytes: the library would replace what is not UTF-8 in a field.
+      // Take every part as bytes, because the library would replace invalid UTF-8 in fields.
       isPartAFile: () => true,
       limits: { parts: filesMax + fieldsMax + 1 },
     });
     parser.on('file', (name, stream, fileName: string | undefined) => {
       const part = readPart(stream).then((bytes) => ({ name, fileName, bytes }));
-      // Of a form that is cut off the last part fails, before anybody looks at the parts.
+      // If the form is cut off, its last part rejects before `Promise.all` handles it.
       part.catch(() => {});
       parts.push(part);
     });
     parser.on('error', (error) => reject(formInvalid(error)));
-    // Beyond the limit the library may never finish.
+    // The library may never emit `finish` once a form exceeds the limit.
     parser.on('partsLimit', () => reject(tooManyParts('more')));
     parser.on('finish', () => Promise.all(parts).then(resolve, reject));
     parser.end(body);
@@ -145,7 +147,7 @@ async function readPart(stream: Readable): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** The declared type, also of a request without a body, for which `request.is` says nothing. */
+/** Compares the declared type. Unlike `request.is`, this works for a request without a body. */
 function hasType(request: Request, type: string): boolean {
   const given = request.headers['content-type'];
   return given === type || given?.split(';')[0]?.trim().toLowerCase() === type;
@@ -162,7 +164,7 @@ function hasBody({ headers }: Request): boolean {
   return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }
 
-/** The JSON object that a body is expected to be. */
+/** @throws ScorelineError `input_missing` when the value of a JSON body is not an object */
 export function asObject(value: unknown): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
@@ -173,29 +175,29 @@ export function asObject(value: unknown): Record<string, unknown> {
 export function inputMissing(): ScorelineError {
   return new ScorelineError(
     'input_missing',
-    'Expected a JSON object with the key "input", as in {"input": "…"}; there is none.',
+    'Expected a JSON object with the key "input", as in {"input": "…"}; got none.',
   );
 }
 
-function tooManyParts(came: string): ScorelineError {
+function tooManyParts(got: string): ScorelineError {
   return new ScorelineError(
     'request_invalid',
-    `Expected a form of at most ${filesMax} files and ${fieldsMax} fields; got ${came}.`,
+    `Expected a form of at most ${filesMax} files and ${fieldsMax} fields; got ${got}.`,
   );
 }
 
 function formInvalid(thrown: unknown): ScorelineError {
   return new ScorelineError(
     'request_invalid',
-    'Expected a form as multipart/form-data, with the boundary its Content-Type names; it could not be read to its end.',
+    'Expected a whole multipart/form-data body with the boundary that its Content-Type names; it could not be parsed.',
     { cause: coerceError(thrown) },
   );
 }
 
 function unsupported(request: Request, expected: string): ScorelineError {
-  const came = request.get('content-type')?.slice(0, 100) ?? 'none';
+  const got = request.get('content-type')?.slice(0, 100) ?? 'none';
   return new ScorelineError(
     'unsupported_media_type',
-    `Expected the content type ${expected}; got ${came}. Set the Content-Type header.`,
+    `Expected the content type ${expected}; got ${got}. Set the Content-Type header.`,
   );
 }

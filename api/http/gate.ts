@@ -1,9 +1,8 @@
-// The gate: opens a call for each request that is to be scored, before Express sees the request and
-// before its body is read. Where there is no room the gate refuses it. When much more comes than
-// can be scored, refusing is most of what an API does, and the way through the router and the parsers
-// takes longer than all the rest of it.
+// The gate: opens a call for each scoring request before Express sees it and before its body is read.
+// If there is no room, the gate refuses the request. Under overload the API mostly refuses, and the
+// router and the parsers would take longer than everything else about a refusal.
 //
-// Requests that the gate does not recognise go on to Express, which answers them without scoring.
+// Express gets all other requests, and those whose address the gate does not recognise.
 
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -18,18 +17,18 @@ import { type Given, readDeadlineAt } from './parameters.js';
 import { sendProblem } from './problem.js';
 
 /**
- * Where a request goes on: at one of the two routes that score, at the router, or nowhere, since the gate
- * has answered it with a refusal.
+ * Where a request goes on: at one of the two routes that score, at the router, or nowhere because the
+ * gate has answered it with a refusal.
  */
 export type Entry = 'native' | 'reference' | 'router' | 'refused';
 
 export interface Gate {
-  /** Opens the request's call where it needs one, and says where the request goes on. */
+  /** Opens a call if the request needs one, and says where the request goes on. */
   letIn(request: ScoreRequest, response: ServerResponse): Entry;
   /**
-   * The call of a request to one of these models. It is opened here when the gate did not recognise the
-   * address, which Express reads less strictly.
-   * @throws ScorelineError `model_not_found` when there is none of them, `deadline_invalid`,
+   * Returns the call of a request to one of these models. Opens it if `letIn` did not recognise the
+   * address, because Express matches addresses less strictly.
+   * @throws ScorelineError `model_not_found` when `models` is empty; `deadline_invalid`,
    * `idempotency_key_invalid`, `overloaded`, `shutting_down`
    */
   callOf(
@@ -46,7 +45,7 @@ export function makeGate(options: { registry: Registry; calls: Calls }): Gate {
   const { registry, calls } = options;
   const connections = new WeakMap<Socket, Set<Call>>();
 
-  /** The models that a request may be for; none where the router answers. */
+  /** Returns the models that a request may be for; none if the router should answer. */
   const modelsFor = (path: string, query: Given): readonly Model[] => {
     const isReference = path === referencePath;
     if (isReference && query.model === undefined) return registry.models;
@@ -58,8 +57,8 @@ export function makeGate(options: { registry: Registry; calls: Calls }): Gate {
   };
 
   /**
-   * The calls of a connection. They end when it closes, for which Node tells only the response
-   * whose turn it is, and not those of requests that were sent after it.
+   * Returns the open calls of a connection, and ends them when it closes. Node emits `close` only on the
+   * response whose turn it is, not on those of pipelined requests behind it.
    */
   const callsOn = (socket: Socket): Set<Call> => {
     const known = connections.get(socket);
@@ -78,7 +77,7 @@ export function makeGate(options: { registry: Registry; calls: Calls }): Gate {
     { models, query }: { models: readonly Model[]; query: Given },
   ): Call => {
     const arrivedAt = nowMs();
-    // Models have different deadlines; until the model is known the longest counts.
+    // Models have different deadlines. Until the model is known, the longest one counts.
     const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.deadlineMs));
     const call = calls.open({
       models,
@@ -87,10 +86,10 @@ export function makeGate(options: { registry: Registry; calls: Calls }): Gate {
       key: readIdempotencyKey(request),
     });
     request.call = call;
-    const others = callsOn(request.socket);
-    others.add(call);
+    const openCalls = callsOn(request.socket);
+    openCalls.add(call);
     response.once('close', () => {
-      others.delete(call);
+      openCalls.delete(call);
       call.end(false);
     });
     return call;

@@ -4,8 +4,8 @@ import type { IncomingMessage } from 'node:http';
 import { ScorelineError } from '../../shared/errors.js';
 
 /**
- * The key that a caller has set: 1 to 255 printable ASCII characters, bare or, as the standard's
- * draft has it, in double quotes. Undefined without the header.
+ * Reads a key of 1 to 255 printable ASCII characters, bare or in double quotes as in the IETF draft.
+ * Returns undefined without the header.
  * @throws ScorelineError `idempotency_key_invalid`
  */
 export function readIdempotencyKey(request: IncomingMessage): string | undefined {
@@ -15,9 +15,9 @@ export function readIdempotencyKey(request: IncomingMessage): string | undefined
   const [, quoted, bare] = /^(?:"([ -~]{1,255})"|(?!")([ -~]{1,255})(?<!"))$/.exec(given) ?? [];
   const key = quoted ?? bare;
   if (key !== undefined && times === 1) return key;
-  const came = times > 1 ? `${times} of them` : JSON.stringify(given.slice(0, 60));
+  const got = times > 1 ? `${times} of them` : JSON.stringify(given.slice(0, 60));
   throw new ScorelineError(
     'idempotency_key_invalid',
-    `Expected one Idempotency-Key of 1 to 255 printable ASCII characters, as in Idempotency-Key: 8e03978e-40d5-43e8-bc93-6894a57f9324; got ${came}.`,
+    `Expected one Idempotency-Key of 1 to 255 printable ASCII characters, as in Idempotency-Key: 8e03978e-40d5-43e8-bc93-6894a57f9324; got ${got}.`,
   );
 }

@@ -1,4 +1,4 @@
-// What a caller may ask for beside the answer itself: how many classes, and how long to wait.
+// The parameters of a scoring request: how many classes to answer with, and how long to wait.
 
 import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
@@ -16,7 +16,7 @@ export function queryOf(request: Request): Given {
 }
 
 /**
- * How many of the best classes are wanted.
+ * Reads how many of the best classes to answer with. Without `top`, the manifest decides.
  * @throws ScorelineError `parameter_invalid`
  */
 export function readTop(given: Given, model: Model): number {
@@ -32,9 +32,11 @@ export function readTop(given: Given, model: Model): number {
 }
 
 /**
- * When the answer is wanted, at the latest: the model's deadline, or an earlier one by the header
- * `Request-Timeout` (seconds) or the parameter `deadlineMs` of the query. It counts from the arrival
- * of the request, since the client waits while its body is read, too.
+ * Reads the deadline: the earliest of the model's own, the header `Request-Timeout` (seconds) and the
+ * query parameter `deadlineMs`. It counts from the arrival of the request, because the client waits
+ * while its body is read, too.
+ * @param deadlineMs the model's deadline
+ * @param arrivedAt milliseconds since the epoch
  * @returns milliseconds since the epoch
  * @throws ScorelineError `deadline_invalid`
  */
@@ -50,7 +52,7 @@ export function readDeadlineAt(
 }
 
 /**
- * The parameter `deadlineMs`, which a body may hold as well.
+ * Reads the parameter `deadlineMs` of a query or a body; undefined if there is none.
  * @throws ScorelineError `deadline_invalid`
  */
 export function readDeadlineMs(given: Given): number | undefined {
@@ -71,7 +73,7 @@ function toMilliseconds(name: string, value: unknown, unitMs: number): number {
   return number * unitMs;
 }
 
-/** A number, or the text of one as in a header or a query string; NaN for anything else. */
+/** Accepts a number, or its text from a header or a query string. Returns NaN for anything else. */
 function toNumber(value: unknown): number {
   if (typeof value === 'number') return value;
   return typeof value === 'string' && /^\d+(\.\d+)?$/.test(value.trim())
@@ -79,7 +81,7 @@ function toNumber(value: unknown): number {
     : Number.NaN;
 }
 
-/** A value as it came, cut where it is long; only the kind of what could be nested. */
+/** Quotes a value, cut to 60 characters. Names only the type of arrays and objects. */
 function show(value: unknown): string {
   if (typeof value === 'object' && value !== null) {
     return Array.isArray(value) ? 'an array' : 'an object';

@@ -1,4 +1,4 @@
-// Problem documents (RFC 9457): what a caller is told when something goes wrong.
+// Answers errors with problem documents (RFC 9457).
 
 import type { ServerResponse } from 'node:http';
 import { coerceError, errorTable, ScorelineError } from '../../shared/errors.js';
@@ -6,10 +6,10 @@ import type { Logger } from '../../shared/log.js';
 import { sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
 
-/** Answers a request with what was thrown while it was worked on. */
+/** Answers a request with the error that was thrown while it was being handled. */
 export type AnswerError = (thrown: unknown, response: ServerResponse) => void;
 
-/** Every error becomes a problem document; those that are our fault are logged. */
+/** Answers every error with a problem document, and logs those with status 500. */
 export function makeAnswerError(log: Logger): AnswerError {
   return (thrown, response) => {
     const error = toScorelineError(thrown);
@@ -23,6 +23,7 @@ export function makeAnswerError(log: Logger): AnswerError {
   };
 }
 
+/** Sends the problem document of an error, and handles the unread body of its request. */
 export function sendProblem(response: ServerResponse, error: ScorelineError): void {
   const { status, title } = errorTable[error.code];
   const problem = {
@@ -42,15 +43,15 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
 function toScorelineError(thrown: unknown): ScorelineError {
   if (thrown instanceof ScorelineError) return thrown;
   const error = coerceError(thrown) as Error & { status?: number };
-  // Express' own errors, such as a path that is badly encoded.
+  // Express throws errors with a status of its own, such as for a badly encoded path.
   if (error.status !== undefined && error.status < 500) {
     return new ScorelineError(
       'request_invalid',
-      'The request could not be read to its end, or is not formed as its headers say.',
+      'Expected a well-formed request; its address or its body could not be decoded.',
       { cause: error },
     );
   }
-  return new ScorelineError('internal_error', 'An unexpected error; it has been logged.', {
+  return new ScorelineError('internal_error', 'An unexpected error occurred; it has been logged.', {
     cause: error,
   });
 }

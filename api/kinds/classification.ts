@@ -2,7 +2,7 @@ import { mapScores } from '../../shared/scores.js';
 import type { OutputKind } from './kind.js';
 import { makeWritePredictions } from './predictions.js';
 
-/** Classes, the likeliest first. */
+/** Answers with classes, the likeliest first. */
 export const classification: OutputKind = {
   writePredictions: makeWritePredictions(({ text, id }) => ({
     before: { label: text },

@@ -1,9 +1,9 @@
-// Images: from the bytes of a file to the pixels that a network was trained on, as a UINT8 tensor
-// of shape [1, height, width, 3].
+// Image inputs. Decodes a file to the pixels that the network was trained on: a UINT8 tensor of shape
+// [1, height, width, 3].
 //
-// The decoder handles everything a file may hold: it applies the EXIF orientation, puts transparent
-// parts on white, turns grey, CMYK and 16-bit images into 8-bit sRGB, and takes the first picture of an
-// animation. SVG and every other format that is not accepted is shut off in the library itself.
+// Decoding applies the EXIF orientation, puts transparent parts on white, converts grey, CMYK and
+// 16-bit images to 8-bit sRGB, and takes the first frame of an animation. The decoders of all other
+// formats, SVG included, are blocked in the library itself.
 
 import os from 'node:os';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to sharp.
@@ -29,12 +29,12 @@ sharp.unblock({
     'VipsForeignLoadHeif',
   ],
 });
-// One thread an image. Other requests use the other cores.
+// One thread an image, because other requests use the other cores.
 sharp.concurrency(1);
 sharp.cache(false);
 
 export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: number }) {
-  // As many decodes as cores: more would only slow each other, and everything else, down.
+  // At most one decode a core. More would slow down each other and everything else.
   const takeTurn = makeTurns(os.availableParallelism());
   return {
     jsonOpening: '{',
@@ -44,13 +44,13 @@ export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: numbe
       if (entries.length === 0) {
         throw new ScorelineError(
           'input_missing',
-          'Expected at least one image in "input"; it is empty.',
+          'Expected at least one image in "input"; got none.',
         );
       }
       if (entries.length > limits.imagesMax) {
         throw new ScorelineError(
           'too_many_inputs',
-          `Expected at most ${limits.imagesMax} images in a request; got ${entries.length}. Send more requests: they are batched by themselves.`,
+          `Expected at most ${limits.imagesMax} images in a request; got ${entries.length}. Send several requests: the service batches them.`,
         );
       }
       return entries.map(([name, value]) => ({ name, value: decodeBase64(name, value) }));
@@ -84,7 +84,7 @@ export function makeImageKind(limits: { imagePixelsMax: number; imagesMax: numbe
   } satisfies InputKind;
 }
 
-/** @throws ScorelineError that says what is wrong with the image */
+/** @throws ScorelineError `image_too_large`, `image_unreadable` */
 async function decode(
   input: RawInput,
   bytes: Buffer,
@@ -99,10 +99,13 @@ async function decode(
 }
 
 /**
- * The pixels of an image as the network takes them: height × width × 3, RGB, 8 bits. Cuts the
- * centred square where the manifest says so, and resizes with a bicubic kernel.
+ * Returns the pixels that the network takes: height × width × 3, RGB, 8 bits. Crops the centred
+ * square if the manifest sets `cropFraction`, then resizes with a bicubic kernel.
  *
- * Colour profiles are ignored, as they were in training; CMYK has no other way to RGB than one.
+ * Embedded colour profiles are ignored, as they were in training. CMYK is the exception, because only
+ * a profile defines how it maps to RGB.
+ * @param pixelsMax the most pixels that the file may have
+ * @throws Error of sharp when the file cannot be decoded or has more pixels
  */
 export async function toPixels(
   bytes: Buffer,
@@ -129,7 +132,7 @@ interface Region {
   height: number;
 }
 
-/** The square of the original EfficientNet evaluation, rounded as there. */
+/** The crop of the original EfficientNet evaluation, with the same rounding. */
 function centredSquare(
   { width, height }: { width: number; height: number },
   fraction: number,
@@ -160,13 +163,13 @@ function resize(image: Sharp, { width, height }: ImageInput): Promise<Buffer> {
     .toBuffer();
 }
 
-/** How many pixels the kernel reaches beyond the edges; the edge pixels are repeated that often. */
+/** Pixels by which the image is padded on each side, because the kernel reaches beyond the edges. */
 const reach = 4;
 
 /**
- * Enlarges by an affine transformation between the centres of the pixels, since libvips' resize
- * shifts an image that it enlarges by half a pixel (libvips/libvips#4841). This is a second pipeline, since
- * within one sharp would transform before it repeats the edges.
+ * Enlarges by an affine transformation that maps pixel centres to pixel centres. The resize of libvips
+ * shifts an enlarged image by half a pixel (libvips/libvips#4841). The transformation needs a second
+ * pipeline: within one pipeline, sharp would transform before it repeats the edge pixels.
  */
 async function enlarge(image: Sharp, region: Region, input: ImageInput): Promise<Buffer> {
   const [x, y] = [input.width / region.width, input.height / region.height];
@@ -187,7 +190,6 @@ async function enlarge(image: Sharp, region: Region, input: ImageInput): Promise
   return cutOut(large.data, large.info, { left, top, width: input.width, height: input.height });
 }
 
-/** The pixels of a region. */
 function cutOut(
   pixels: Buffer,
   { width, channels }: { width: number; channels: number },
@@ -202,24 +204,31 @@ function cutOut(
   return cut;
 }
 
-/** `{"name": "<base64>", …}`, or the base64 alone. */
+/**
+ * Accepts `{"<name>": "<base64>", …}` or the base64 alone.
+ * @throws ScorelineError `input_invalid`
+ */
 function imageEntries(input: unknown): [name: string, value: unknown][] {
   if (typeof input === 'string') return [['image', input]];
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
     throw new ScorelineError(
       'input_invalid',
-      'Expected "input" to be {"<name>": "<base64 of an image>"}; got something else.',
+      'Expected "input" to be {"<name>": "<base64 of an image>"}; got another type.',
     );
   }
   return Object.entries(input);
 }
 
-/** Base64 as clients send it: bare, in literal quotes, as Python prints it, or as a data URL. */
+/**
+ * Accepts base64 in the forms that clients send: bare, in literal quotes, as Python prints bytes, or
+ * as a data URL.
+ * @throws ScorelineError `input_invalid`, `base64_invalid`
+ */
 function decodeBase64(name: string, value: unknown): Buffer {
   if (typeof value !== 'string') {
     throw new ScorelineError(
       'input_invalid',
-      `Expected the image ${show(name)} as a base64 text; got ${value === null ? 'null' : `a ${typeof value}`}.`,
+      `Expected the image ${show(name)} to be a string of base64; got ${value === null ? 'null' : `a ${typeof value}`}.`,
     );
   }
   const bare = value
@@ -231,7 +240,7 @@ function decodeBase64(name: string, value: unknown): Buffer {
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(bare) || bare.length % 4 === 1) {
     throw new ScorelineError(
       'base64_invalid',
-      `Expected the image ${show(name)} as base64; it holds characters that base64 does not have, or is cut off.`,
+      `Expected the image ${show(name)} to be base64; it contains other characters or is cut off.`,
     );
   }
   return Buffer.from(bare, 'base64');
@@ -247,12 +256,12 @@ function imageError(input: RawInput, error: Error, pixelsMax: number): Scoreline
   if (/pixel limit/i.test(error.message)) {
     return new ScorelineError(
       'image_too_large',
-      `Expected ${named(input)}an image of at most ${pixelsMax} pixels; it has more. Scale it down: the network sees a small picture anyway.`,
+      `Expected ${named(input)}an image of at most ${pixelsMax} pixels; it has more. Scale it down: the network sees a small version anyway.`,
       { cause: error },
     );
   }
   if (/unsupported image format/i.test(error.message)) {
-    return unreadable(input, 'it is none of these, or damaged at its beginning', error);
+    return unreadable(input, 'it has another format, or its beginning is damaged', error);
   }
   return unreadable(input, 'it is damaged or cut off', error);
 }
@@ -269,7 +278,7 @@ function named(input: RawInput): string {
   return input.name === undefined ? '' : `${show(input.name)} to be `;
 }
 
-/** A name as a client sent it, cut where it is long. */
+/** Quotes a client's name for an input, cut to 60 characters. */
 function show(name: string): string {
   return JSON.stringify(name.slice(0, 60));
 }

@@ -1,36 +1,37 @@
-// What a kind of input and a kind of output is: adapters from a request to named tensors, and from
-// outputs to an answer.
+// The interfaces of the kinds. An input kind turns a request into named tensors. An output kind turns
+// the model's outputs into an answer.
 
 import type { Label, Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { Ending } from '../ending.js';
 import type { WritePredictions } from './predictions.js';
 
-/** One input as it came: a text, or the bytes of a file. */
+/** One input as the client sent it: a text, or the bytes of a file. */
 export interface RawInput {
-  /** The caller's name for it, where inputs have names. */
+  /** The client's name for the input; undefined if it gave none. */
   readonly name: string | undefined;
   readonly value: string | Buffer;
 }
 
 export interface InputKind {
-  /** The first character of this kind's JSON form; decides which model `/score` means. */
+  /** The first character of this kind's JSON form. It decides which model `/score` chooses. */
   readonly jsonOpening: '"' | '{';
   /**
-   * The inputs in the `input` of a JSON body.
-   * @throws ScorelineError when the value has another form
+   * Reads the inputs from the `input` of a JSON body.
+   * @throws ScorelineError `input_invalid`, `input_missing`, `too_many_inputs`, `base64_invalid`
    */
   fromJson(input: unknown): RawInput[];
   /**
-   * The input in a raw body or in a part of a form.
-   * @param charset the encoding that the part declares
-   * @throws ScorelineError when the bytes are not what they are declared to be
+   * Reads the input from a raw body or from a part of a form.
+   * @param part the client's name for the input, and the charset that the Content-Type declares
+   * @throws ScorelineError `unsupported_media_type`, `input_invalid`
    */
   fromBytes(bytes: Buffer, part?: { name?: string; charset?: string | undefined }): RawInput;
   /**
-   * Validates an input and makes the tensors that the worker gets, at once where that takes no time.
-   * @param ending gives up an input that still waits for its turn
-   * @throws ScorelineError when the input cannot be used
+   * Validates an input and makes the tensors for the worker. Returns a promise only if that takes long.
+   * @param ending stops the input from being prepared if it still waits for its turn
+   * @throws ScorelineError `input_missing`, `text_too_long` or one of the `image_…` codes; or the
+   * reason of the ending
    */
   prepare(
     input: RawInput,
@@ -40,11 +41,11 @@ export interface InputKind {
 }
 
 export interface OutputKind {
-  /** The predictions of the native contract, best first, as JSON. */
+  /** Writes the `predictions` of the native contract as JSON, best first. */
   readonly writePredictions: WritePredictions;
-  /** How many classes `POST /score` answers. */
+  /** How many classes an answer of `POST /score` holds. */
   referenceTop(model: Model): number;
-  /** The entries of the `result` of `POST /score`, without the time, as JSON. */
+  /** The entries of `result` in an answer of `POST /score`, as JSON. The caller appends the time. */
   referenceResult(
     results: ReadonlyArray<{ name: string; outputs: readonly Tensor[] }>,
     labels: readonly Label[],

@@ -1,4 +1,4 @@
-// The kinds there are, seen from the API. One file a kind.
+// The table of input kinds and output kinds. Each kind has its own file.
 
 import type { Manifest } from '../../shared/manifest.js';
 import { classification } from './classification.js';

@@ -4,7 +4,7 @@ import type { Tensor } from '../../shared/tensors.js';
 import type { OutputKind } from './kind.js';
 import { makeWritePredictions } from './predictions.js';
 
-/** Known questions with their answers, the best match first. */
+/** Answers with known questions and their answers, the best match first. */
 export const ranking: OutputKind = {
   writePredictions: makeWritePredictions(({ id, text, answer, answerId }) => ({
     before: { label: String(id) },
@@ -17,15 +17,15 @@ export const ranking: OutputKind = {
     results.map(({ outputs }) => writeEntries(outputs, labels)).join(),
 };
 
-/** Room for the digits of a score, its comma and its brackets; `String` of a number has at most 25. */
+/** Room for a score, its comma and its brackets. `String` of a number has at most 25 characters. */
 const scoreBytesMax = 32;
 
-/** The memory in which answers are written, one at a time. */
+/** The memory in which answers are written, one after the other. */
 let page = Buffer.alloc(0);
 
 /**
- * Writes `[[<question id>,<answer id>,<score>],…]` byte by byte from prepared parts. Every answer of
- * `POST /score` holds all questions, and JSON.stringify takes three times as long.
+ * Writes `[[<question id>,<answer id>,<score>],…]` byte by byte from prepared parts. An answer of
+ * `POST /score` holds all questions, and JSON.stringify would take three times as long.
  */
 function writeEntries(outputs: readonly Tensor[], labels: readonly Label[]): string {
   const { openings, bytesMax } = partsOf(labels);
@@ -43,7 +43,10 @@ const decimals = Buffer.from(
   Array.from({ length: 1e4 }, (_, number) => String(number).padStart(4, '0')).join(''),
 );
 
-/** Writes a probability with its seven decimals, any other number as it is; returns where it ends. */
+/**
+ * Writes a probability with seven decimals, and any other number as `String` does.
+ * @returns the position after the number
+ */
 function writeScore(score: number, start: number): number {
   if (!(score >= 0 && score <= 1)) return start + page.write(String(score), start, 'latin1');
   let at = start;
@@ -65,7 +68,10 @@ interface Parts {
 }
 const partsOfLabels = new WeakMap<readonly Label[], Parts>();
 
-/** `],[<question id>,<answer id>,` of each label: the end of the entry before it, and its beginning. */
+/**
+ * Prepares `],[<question id>,<answer id>,` for each label: the end of the previous entry, and the
+ * beginning of its own.
+ */
 function partsOf(labels: readonly Label[]): Parts {
   const known = partsOfLabels.get(labels);
   if (known) return known;
@@ -78,7 +84,7 @@ function partsOf(labels: readonly Label[]): Parts {
   return parts;
 }
 
-/** JSON with a byte for each character. */
+/** Writes JSON in ASCII, so each character is one byte. */
 function writeAscii(value: unknown): string {
   return JSON.stringify(value).replace(
     /[^ -~]/g,

@@ -1,4 +1,4 @@
-// Text: one string, as a BYTES tensor of shape [1].
+// Text inputs: one string, as a BYTES tensor of shape [1].
 
 import { ScorelineError } from '../../shared/errors.js';
 import { encodeStrings } from '../../shared/tensors.js';
@@ -12,7 +12,7 @@ export const text: InputKind = {
     if (typeof input !== 'string') {
       throw new ScorelineError(
         'input_invalid',
-        `Expected "input" to be a text, as in {"input": "How do I …?"}; got ${nameOf(input)}.`,
+        `Expected "input" to be a string, as in {"input": "How do I …?"}; got ${nameOf(input)}.`,
       );
     }
     return [{ name: undefined, value: input }];
@@ -24,7 +24,7 @@ export const text: InputKind = {
     const max = manifest.input.kind === 'text' ? manifest.input.charactersMax : 0;
     const written = String(value);
     if (written.trim() === '') {
-      throw new ScorelineError('input_missing', 'Expected a text; it is empty.');
+      throw new ScorelineError('input_missing', 'Expected a text; got an empty one.');
     }
     if (written.length > max) {
       throw new ScorelineError(
@@ -32,7 +32,7 @@ export const text: InputKind = {
         `Expected a text of at most ${max} characters; got ${written.length}. Shorten it.`,
       );
     }
-    // ONNX Runtime ends a string at a NUL.
+    // ONNX Runtime ends a string at the first NUL.
     const data = encodeStrings([written.replaceAll('\0', ' ')]);
     return [{ name: 'input', datatype: 'BYTES', shape: [1], data }];
   },

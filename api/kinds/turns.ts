@@ -1,7 +1,10 @@
-/** Runs work in the order asked for, with at most a fixed number running at a time. */
+/**
+ * Starts work in the order of the calls, as soon as fewer than the maximum is running.
+ * @throws the reason of the signal, when it is aborted before the work starts
+ */
 export type TakeTurn = <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
 
-/** Work that is still waiting when its signal is aborted rejects with the signal's reason. */
+/** @param max how much work may run at a time */
 export function makeTurns(max: number): TakeTurn {
   const waiting = new Set<() => void>();
   let running = 0;
@@ -28,7 +31,7 @@ export function makeTurns(max: number): TakeTurn {
     try {
       return await work();
     } finally {
-      // The next one runs in the place of this one.
+      // Hand the slot over, so `running` stays as it is.
       const [next] = waiting;
       if (next) next();
       else running--;

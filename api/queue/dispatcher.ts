@@ -1,15 +1,14 @@
-// The dispatcher: from items to jobs.
+// The dispatcher packs items into jobs.
 //
-// A *lane* is a model's way to the queue. It has at most one `add` in flight; the items that come
-// meanwhile share the next job. A lane with fewer than two unanswered jobs sends at once, so a system
-// that is not busy adds no delay. With two, one is being worked on and the other is next. The items that
-// come then gather until one of the two is answered, a job is full, or `lingerMs` has passed,
-// which is far less than they will wait anyway. If the last answered item had waited for long, items
-// gather for a tenth of that time: under overload they are admitted one by one, and each would
-// otherwise be a job of its own.
+// Each model has a *lane* to its queue. A lane has at most one `add` in flight, and items that arrive
+// meanwhile share the next job. With fewer than two unanswered jobs, a lane sends at once, so an idle
+// system adds no delay. With two, workers run one and have the other ready. Further items then gather
+// until one of the two is answered, until a job is full, or for `lingerMs`, which is far less than they
+// will wait anyway. If the last answered item had waited long, items gather for a tenth of that wait:
+// under overload items are admitted one by one, and each would otherwise become its own job.
 //
-// A job costs API, Redis and worker about 1 ms of processor time together, however many items it
-// holds. So where a model's batches take a few milliseconds, a job holds several of them.
+// A job costs API, Redis and worker about 1 ms of processor time together, no matter how many items it
+// holds. So if a model's batches take a few milliseconds, a job holds several batches.
 
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
@@ -21,28 +20,28 @@ import type { Queue } from './queue.js';
 import type { ScoredReply, Waiters } from './waiters.js';
 
 const lingerMsDefault = 6;
-/** Items that wait in the queue for long gather for this share of that time, up to a limit. */
+/** Items gather for this share of the last wait in the queue, up to `lingerMsMax`. */
 const lingerShare = 0.1;
 const lingerMsMax = 250;
-/** Unanswered jobs from which on the next items gather. */
+/** Items gather while at least this many jobs are unanswered. */
 const jobsAhead = 2;
-/** The model time that one job may take. With more, work would not spread over workers. */
+/** The most model time in one job. Longer jobs would not spread evenly over workers. */
 const jobComputeMsMax = 20;
 const jobBatchesMax = 8;
 /** The most bytes of inputs in one job. */
 const jobBytesMax = 32 * 1024 * 1024;
 
-/** What one call sends: items for one model, which share a deadline. */
+/** The items of one call, for one model, with one deadline. */
 export interface Submission {
   readonly model: Model;
-  /** How many of the best classes are wanted. */
+  /** How many of the best classes to answer with. */
   readonly top: number;
   /** Milliseconds since the epoch. */
   readonly deadlineAt: number;
-  /** Ends the wait for all items, with its reason. */
+  /** When it comes, the wait for all items ends with its reason. */
   readonly ending: Ending;
   readonly items: readonly DispatchedItem[];
-  /** How long the replies are kept; only then may an id be submitted again. */
+  /** How long workers keep the replies. Only an id with `keepMs` may be submitted again. */
   readonly keepMs?: number | undefined;
 }
 
@@ -53,8 +52,8 @@ export interface DispatchedItem {
 
 export interface Dispatcher {
   /**
-   * Sends items to the model's queue. The promises are in the order of the items; each rejects with
-   * the error that ends its wait.
+   * Sends items to the model's queue. Returns a promise for each item, in order. Each rejects with the
+   * error of the reply, `queue_unavailable`, or the reason of the ending.
    */
   submit(submission: Submission): Promise<ScoredReply>[];
 }
@@ -63,31 +62,31 @@ interface Lane {
   readonly model: Model;
   waiting: Entry[];
   sending: boolean;
-  /** Jobs that have unsettled items. */
+  /** How many jobs have unsettled items. */
   unansweredJobs: number;
-  /** The model's time for the last batch that was answered. */
+  /** The model time of the last answered batch. */
   batchMs: number;
-  /** How long the last item that was answered had waited for a worker. */
+  /** How long the last answered item had waited for a worker. */
   queueMs: number;
-  /** Ends the gathering. */
+  /** Ends the gathering now. */
   hurry: () => void;
 }
 
 interface Entry {
   readonly item: Item;
   readonly bytes: number;
-  /** The job in which the item was sent; undefined until then. */
+  /** The item's job; undefined until it is sent. */
   job: { unanswered: number } | undefined;
-  /** Nobody waits any more. Its id may have been submitted again since then. */
+  /** Whether the wait has ended. After that, the id may have been submitted again. */
   isSettled: boolean;
 }
 
 export function makeDispatcher(options: {
-  /** The stream on which this API instance is answered. */
+  /** Names the stream for replies to this API instance. */
   instance: string;
   queue: Pick<Queue, 'add' | 'cancel'>;
   waiters: Waiters;
-  /** How long items gather while earlier ones are unanswered. */
+  /** How long items gather at least while `jobsAhead` jobs are unanswered; 0 turns gathering off. */
   lingerMs?: number;
 }): Dispatcher {
   const { instance, queue, waiters, lingerMs = lingerMsDefault } = options;
@@ -143,13 +142,14 @@ export function makeDispatcher(options: {
     try {
       await queue.add(model.queue, job);
     } catch (error) {
-      // Items that came meanwhile would wait for the same: a cut network is noticed late.
+      // Also refuse the items that arrived meanwhile. A cut connection is noticed late, and they would
+      // only wait for the same error.
       const refused = [...entries, ...lane.waiting.splice(0)];
       for (const { item } of refused) waiters.fail(item.id, error as ScorelineError);
     }
   };
 
-  /** The lane learns from a reply, unless the reply was kept from an earlier request. */
+  /** Learns the times of a reply, unless it was kept from an earlier request. */
   const learn = (lane: Lane, { timing, isKept }: ScoredReply) => {
     if (isKept) return;
     lane.batchMs = timing.computeMs;
@@ -162,13 +162,13 @@ export function makeDispatcher(options: {
     if (!isGathering(lane)) lane.hurry();
   };
 
-  /** Nobody waits for this item any more. */
+  /** Ends the wait for an item because its client no longer waits. */
   const abandon = (lane: Lane, entry: Entry, reason: ScorelineError) => {
     const { item, job, isSettled } = entry;
     if (isSettled || !waiters.fail(item.id, reason)) return;
     entry.isSettled = true;
-    // An item that is past its deadline is dropped by itself. One that is kept may be submitted
-    // again under its id, and would be dropped as cancelled then.
+    // Workers drop an item past its deadline anyway. An item with `keepMs` may be submitted again under
+    // the same id, and a cancellation would then drop it.
     const isLate = nowMs() >= item.deadlineAt;
     if (job && !isLate && item.keepMs === undefined)
       queue.cancel(lane.model.queue, item.id, item.deadlineAt).catch(() => {});
@@ -181,7 +181,7 @@ export function makeDispatcher(options: {
       const lane = laneOf(model);
       const submittedAt = nowMs();
       const entries: Entry[] = [];
-      const takeOff = ending.onEnd(() => {
+      const removeListener = ending.onEnd(() => {
         for (const entry of entries) abandon(lane, entry, ending.reason as ScorelineError);
       });
       let unsettled = items.length;
@@ -193,7 +193,7 @@ export function makeDispatcher(options: {
         lane.waiting.push(entry);
         const settled = () => {
           settle(lane, entry);
-          if (--unsettled === 0) takeOff();
+          if (--unsettled === 0) removeListener();
         };
         reply.then((scored) => {
           learn(lane, scored);
@@ -214,13 +214,13 @@ function bytesOf(inputs: readonly Tensor[]): number {
   return bytes;
 }
 
-/** How many items the next job may hold: whole batches. */
+/** Returns the most items of the next job: a whole number of full batches. */
 function jobItemsMax({ model, batchMs }: Lane): number {
   const batches = Math.floor(jobComputeMsMax / batchMs);
   return model.manifest.batch.max * Math.min(Math.max(batches, 1), jobBatchesMax);
 }
 
-/** Takes the entries of the next job off the lane. */
+/** Removes the entries of the next job from the lane. */
 function takeEntries(lane: Lane): Entry[] {
   const max = jobItemsMax(lane);
   let bytes = 0;

@@ -1,8 +1,8 @@
-// The queues, seen from the API: adds jobs, remembers cancellations, counts unanswered items.
+// The API's side of the queues: adds jobs, records cancellations, counts unanswered items.
 //
 // The unanswered items of a queue are a sorted set by deadline. The API adds an item in the round trip of
-// its job, the worker removes it in the round trip of its reply, and whoever looks removes those whose
-// deadline has passed. So its length is the work that waits, whichever process dies.
+// its job. The worker removes it in the round trip of its reply. Each reader removes items past their
+// deadline. So the size of the set stays right, whichever process dies.
 
 import { randomUUID } from 'node:crypto';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to BullMQ on this side.
@@ -15,10 +15,11 @@ import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
 import type { Registry } from '../../shared/registry.js';
 
+/** How often the unanswered items are counted. */
 const lookEveryMs = 1000;
 /** How long a payload outlives the last deadline of its job. */
 const payloadSpareMs = 10_000;
-/** How long what belongs to a queue outlives the last process that looks after it. */
+/** How long the keys of a queue outlive the last process that uses them. */
 const queueTimeToLiveMs = 86_400_000;
 
 export interface Queue {
@@ -27,15 +28,24 @@ export interface Queue {
    * @throws ScorelineError `queue_unavailable`
    */
   add(queue: string, job: BatchJob): Promise<void>;
-  /** Says that nobody waits for an item any more. */
+  /**
+   * Marks an item as cancelled until its deadline, so workers drop it.
+   * @param deadlineAt milliseconds since the epoch
+   */
   cancel(queue: string, itemId: string, deadlineAt: number): Promise<void>;
-  /** Whether Redis cannot be reached, as far as is known. */
+  /** Whether Redis was unreachable at the last attempt. */
   readonly isAway: boolean;
-  /** Items that wait for an answer, as of the last look; undefined while unknown. */
+  /** How many items were unanswered at the last count, at most a second ago; undefined if unknown. */
   unansweredIn(queue: string): number | undefined;
-  /** What the workers of each queue have counted. */
+  /**
+   * Reads the counts that the workers of each queue keep.
+   * @throws ScorelineError `queue_unavailable`
+   */
   readCounts(queues: readonly string[]): Promise<Counts[]>;
-  /** How many workers of each queue are alive. */
+  /**
+   * Counts the live workers of each queue.
+   * @throws ScorelineError `queue_unavailable`
+   */
   countWorkers(queues: readonly string[]): Promise<number[]>;
   close(): Promise<void>;
 }
@@ -57,7 +67,7 @@ export function makeQueue(options: {
       connection: redis,
       prefix: keys.prefix,
       defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
-      // Nobody reads BullMQ's own events; replies have their stream.
+      // Nobody reads BullMQ's own events. Replies have their own stream.
       streams: { events: { maxLen: 100 } },
     });
     queue.on('error', (error) => warn({ queue: name, ...explain(error) }, 'queue error'));
@@ -81,7 +91,7 @@ export function makeQueue(options: {
       }
       isSilent = false;
     } catch {
-      // While Redis is away the number is unknown; adding reports the fault.
+      // While Redis is unreachable, the count is unknown. Adding a job reports the fault.
       unanswered.clear();
       isSilent = true;
     }
@@ -103,7 +113,7 @@ export function makeQueue(options: {
     if (!queue) throw new Error(`The queue ${name} is not served any more.`);
     const jobId = randomUUID();
     const { job, payload } = encodeJob(batch);
-    // Whole milliseconds: fractions take Redis 3.6 times as long (measured).
+    // Whole milliseconds, because Redis takes 3.6 times as long for fractions (measured).
     const scores = batch.items.flatMap(({ id, deadlineAt }) => [Math.ceil(deadlineAt), id]);
     await Promise.all([
       payload.size > 0 && store(jobId, payload, batch),
@@ -180,27 +190,27 @@ async function orUnavailable<T>(answer: Promise<T>): Promise<T> {
   }
 }
 
-/** The error for a caller whose request could not be queued, or may not have been. */
+/** The error for a request that was not queued, or whose command got no answer. */
 export function queueUnavailable(cause: unknown): ScorelineError {
   return new ScorelineError(
     'queue_unavailable',
     isRefused(coerceError(cause))
-      ? 'The queue cannot be reached at the moment. Nothing of this request was kept: ask again shortly.'
-      : 'The queue did not answer in time, so it may or may not have kept this request. Ask again shortly: scoring changes nothing.',
+      ? 'The queue cannot be reached at the moment. Nothing of this request was kept. Ask again shortly.'
+      : 'The queue did not answer in time, so it may or may not have kept this request. Ask again shortly: scoring twice does no harm.',
     { cause, retryAfterSeconds: 1 },
   );
 }
 
-/** Whether a command was certainly not carried out: Redis refused it, or it was never sent. */
+/** Whether a command certainly did not run, because Redis refused it or it was never sent. */
 function isRefused({ name, message }: Error): boolean {
   return name === 'ReplyError' || /enableOfflineQueue/.test(message);
 }
 
-/** The error for a caller whose deadline passed while Redis was away. */
+/** The error for a request whose deadline passed while Redis was unreachable. */
 export function queueAway(): ScorelineError {
   return new ScorelineError(
     'queue_unavailable',
-    'The queue could not be reached until the deadline. Ask again shortly.',
+    'The queue could not be reached before the deadline. Ask again shortly.',
     { retryAfterSeconds: 1 },
   );
 }

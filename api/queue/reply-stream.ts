@@ -1,12 +1,11 @@
-// The stream on which workers answer this API instance, and its reader.
+// The stream of replies to this API instance, and its reader.
 //
-// The reader goes on from the last entry it has read, so a reply that comes while the connection
-// is lost is read afterwards. The stream goes away by itself when its reader is gone: only the
-// reader renews its time to live, and workers never create it (worker/queue/replies.ts).
+// The reader continues after the last entry it has read, so it also gets replies that arrive while its
+// connection is lost. Only the reader renews the stream's time to live, and workers never create the
+// stream (worker/queue/replies.ts). So a stream without a reader expires.
 //
-// Entries have the time by Redis' clock as their ids. When Redis comes back empty, that clock may
-// be behind what it was, and the last id read may be ahead of all that follow. So the reader reads
-// the new stream from its beginning.
+// Entry ids are times by Redis' clock. If Redis comes back empty, its clock may be behind, and the last
+// id read may be ahead of all new ids. So the reader reads a new stream from its beginning.
 
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/keys.js';
@@ -14,29 +13,34 @@ import { type Logger, makeSeldom } from '../../shared/log.js';
 import type { Redis } from '../../shared/redis.js';
 import { idsOfReplies, type Reply, unpackReplies } from '../../shared/reply.js';
 
+/** How long the stream outlives its reader. */
 const timeToLiveMs = 120_000;
 const upkeepEveryMs = 1000;
 const blockMs = 1000;
 const entriesPerRead = 1000;
-/** Before the first entry of a stream. */
+/** The id before the first entry of a stream. */
 const beginning = '0';
 
 export interface ReplyStream {
+  /** Stops reading and deletes the stream. Can be called twice. */
   close(): Promise<void>;
 }
 
-/** Creates the stream and starts reading it. */
+/**
+ * Creates the stream and starts to read it.
+ * @throws Error of ioredis when the stream cannot be created
+ */
 export async function openReplyStream(options: {
   instance: string;
   keys: Keys;
   /** For short commands. */
   producer: Redis;
-  /** For the blocking read; nothing else may use it. */
+  /** For the blocking read. Nothing else may use this connection. */
   reader: Redis;
   onReply: (reply: Reply) => void;
-  /** Replies came that cannot be understood; these are the items as far as can be told. */
+  /** Is called for replies that cannot be parsed, with those item ids that can be read. */
   onUnreadable: (ids: readonly string[], error: ScorelineError) => void;
-  /** Redis has come back without its data: what was sent before will not be answered. */
+  /** Is called when Redis has lost its data, so earlier requests will get no answer. */
   onLost: () => void;
   log: Logger;
 }): Promise<ReplyStream> {
@@ -53,7 +57,7 @@ export async function openReplyStream(options: {
 
   let lastId = await create();
 
-  /** Drops what was read, renews the stream, and makes it again when Redis came back empty. */
+  /** Drops read entries and renews the stream, or creates it again if Redis has lost its data. */
   const upkeep = async () => {
     const result = await producer
       .multi()
@@ -68,7 +72,7 @@ export async function openReplyStream(options: {
       lastId = beginning;
       await create();
     } finally {
-      // Also when the answer is lost: the stream may exist then, and nothing would look missing.
+      // Even if `create` fails: the command may have run, and then nothing would look missing later.
       onLost();
     }
   };
@@ -120,7 +124,7 @@ export async function openReplyStream(options: {
       closed = true;
       clearInterval(timer);
       producer.off('ready', keepUp);
-      // Not awaited: a read that was waiting for Redis to come back never ends (ioredis keeps it).
+      // Do not wait for `read`: ioredis never settles a read that waits for a lost connection.
       reader.disconnect();
       await producer.unlink(key).catch(() => {});
     },

@@ -1,9 +1,9 @@
-// Waiters: one entry for each item that waits for a reply from a worker.
+// Waiters: one entry for each item that waits for a worker's reply.
 //
-// Invariant: an entry leaves the map exactly once, by a reply, by a failure, or because nobody waits
-// any more, whichever is first; the others find nothing to do. The entry is made before the job is
-// added, since a warm worker can answer before `add` resolves. Deadlines and hang-ups are the
-// call's, which ends the waits of its items (api/queue/dispatcher.ts).
+// Invariant: an entry leaves the map exactly once, by a reply or by a failure, whichever is first. Later
+// ones find no entry and do nothing. The dispatcher makes the entry before it adds the job, because a
+// warm worker can answer before `add` resolves. Deadlines and hang-ups end the call, and the dispatcher
+// then fails the entries of its items.
 
 import { errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Reply } from '../../shared/reply.js';
@@ -17,12 +17,12 @@ interface Waiter {
 }
 
 export interface Waiters {
-  /** Resolves with the reply to an item; rejects with the error that ends the wait. */
+  /** Resolves with the reply to an item, or rejects with the error that ends the wait. */
   expect(id: string): Promise<ScoredReply>;
   isExpected(id: string): boolean;
-  /** Hands a reply to its waiter. False when nobody waits (any more). */
+  /** Hands a reply to its waiter. Returns false if the item has no waiter. */
   settle(reply: Reply): boolean;
-  /** Ends the wait with an error. False when nobody waits (any more). */
+  /** Ends the wait with an error. Returns false if the item has no waiter. */
   fail(id: string, error: ScorelineError): boolean;
   failAll(error: ScorelineError): void;
   readonly size: number;
@@ -65,8 +65,9 @@ export function makeWaiters(): Waiters {
   };
 }
 
+/** Returns the error that a worker replied with. An unknown code becomes `internal_error`. */
 export function errorOfReply({ error }: FailedReply): ScorelineError {
-  // A worker of a later release may send codes that this release does not know.
+  // Workers of a later release may send codes that this release does not know.
   const isKnown = Object.hasOwn(errorTable, error.code);
   return new ScorelineError(isKnown ? error.code : 'internal_error', error.detail);
 }

@@ -1,24 +1,25 @@
-// Flights: work that several calls wait for together.
+// Flights: shared work that several calls wait for.
 //
-// The first call starts a flight, and calls of the same name that come meanwhile join it. A flight
-// belongs to none of them: it goes on when they leave. Each waits until the flight lands or until
-// its own signal is aborted, whichever is first.
+// The first call with a name starts a flight, and calls with the same name join it until it lands. A
+// flight belongs to none of its calls, so it goes on when they leave. Each call waits until the flight
+// lands or its own ending comes, whichever is first.
 //
-// Invariant: there is one flight of a name at a time.
+// Invariant: each name has at most one flight at a time.
 
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Call } from '../call.js';
 
-/** More requests at a time than a caller has reason to send with one key. */
+/** How many requests with one key may wait at a time. No caller has reason to send more. */
 const waitersMax = 16;
 
 export type Waiting = Pick<Call, 'deadlineAt' | 'ending'>;
 
 export interface Flights<T> {
   /**
-   * Resolves with the outcome of the flight of this name, which is started if there is none.
-   * @throws ScorelineError `overloaded`, the reason of the call's signal, and the flight's own error
+   * Resolves with the outcome of the flight with this name. Starts the flight if there is none.
+   * @throws ScorelineError `overloaded` when too many calls wait; the reason of the call's ending; the
+   * flight's own error
    */
   join(name: string, call: Waiting, start: () => Promise<T>): Promise<T>;
   readonly size: number;
@@ -35,7 +36,7 @@ export function makeFlights<T>(): Flights<T> {
 
   const depart = (name: string, deadlineAt: number, start: () => Promise<T>): Flight<T> => {
     const landing = start().finally(() => flights.delete(name));
-    // All of its waiters may have left.
+    // All waiters may have left, so nobody might handle a rejection.
     landing.catch(() => {});
     const flight = { landing, deadlineAt, waiters: 0 };
     flights.set(name, flight);
@@ -79,7 +80,7 @@ async function waitFor<T>(flight: Flight<T>, call: Waiting): Promise<T> {
 function tooManyWaiters(): ScorelineError {
   return new ScorelineError(
     'overloaded',
-    `Expected at most ${waitersMax} requests at a time with one Idempotency-Key; there are as many. Ask again after the time in Retry-After.`,
+    `Expected at most ${waitersMax} requests at a time with one Idempotency-Key; there are as many already. Ask again after the time in Retry-After.`,
     { retryAfterSeconds: 1 },
   );
 }

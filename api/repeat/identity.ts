@@ -1,22 +1,26 @@
-// What is derived from the `Idempotency-Key` of a request.
+// The identity of a request with an `Idempotency-Key`.
 //
 // A key belongs to one model and version, and stands for one request. The *fingerprint* of a request
-// holds everything that determines its answer. The ids of its items are made from key and
-// fingerprint, so a repeat asks for the same items at whichever API instance it arrives. A result
-// can never be taken for that of another request, even after the record of the first one has expired.
+// covers everything that determines its answer. Key and fingerprint determine the ids of the items, so a
+// repeat asks for the same items at any API instance. A result can never be mistaken for that of another
+// request, even after the record of the first request has expired.
 
 import { createHash } from 'node:crypto';
 import type { RawInput } from '../kinds/kind.js';
 
 export interface Identity {
-  /** The key, within the model it belongs to. */
+  /** A hash of the model's queue and the key. */
   readonly scope: string;
+  /** A hash of everything that determines the answer. */
   readonly fingerprint: string;
   /** The ids of the request's items, in the order of its inputs. */
   readonly ids: readonly string[];
 }
 
-/** The identity of a request with a key. `queue` is the model's. */
+/**
+ * Derives the identity of a request from its key, its model and its inputs.
+ * @param request the model's queue, the number of classes, and the raw inputs
+ */
 export function identify(
   key: string,
   request: { queue: string; top: number; inputs: readonly Pick<RawInput, 'value'>[] },
@@ -35,7 +39,7 @@ function hash(parts: readonly (string | Buffer)[]): string {
   return sha256.digest('hex');
 }
 
-/** A UUID of version 8 (RFC 9562), whose bits may be chosen freely. */
+/** Formats a hash as a UUID of version 8 (RFC 9562), which leaves the bits to the application. */
 function toId(digest: string): string {
   const variant = ((Number.parseInt(digest.charAt(16), 16) & 0x3) | 0x8).toString(16);
   return [

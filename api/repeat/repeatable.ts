@@ -1,13 +1,13 @@
-// The way of a call with an `Idempotency-Key`: it may be sent again, to this API instance or to
-// another one, and has one result.
+// Scores a call with an `Idempotency-Key`. Clients may send such a request again, to any API instance,
+// and get the same result.
 //
-// In this process the repeats of a request in flight join it (flights.ts). Between processes the
-// results in Redis decide (results.ts): a result that is there is answered at once, missing items are
-// sent under the same ids, and of two replies to an item the first that a worker keeps is the result.
+// Within a process, repeats of a request in flight join its flight (flights.ts). Between processes, the
+// results in Redis decide (results.ts). A kept result is the answer. Missing items are sent under the
+// same ids. If an item gets two replies, the one that a worker keeps first is the result.
 //
-// A client that hangs up cancels nothing, since it is expected to ask again. So the work belongs to
-// a call of its own, the *flight*. Failures that say nothing about the input (no room, no queue, no
-// time) are not results; a repeat starts anew.
+// A client that hangs up cancels nothing, because it is expected to ask again. So the work belongs to a
+// call of its own, the *flight*. Failures that say nothing about the input (no room, no queue, no time)
+// are not kept as results, so a repeat starts again.
 
 import type { Reply } from '../../shared/reply.js';
 import type { Tensor } from '../../shared/tensors.js';
@@ -17,11 +17,11 @@ import { makeFlights } from './flights.js';
 import type { Identity } from './identity.js';
 import type { KeptReplies, Results } from './results.js';
 
-/** What is done once for all who wait with a key. */
+/** The steps of scoring, done once for all calls that wait with the same key. */
 export interface Work {
-  /** Validates the inputs; one list of tensors for each. */
+  /** Validates the inputs and makes a list of tensors for each. */
   prepare(flight: Call): Promise<readonly (readonly Tensor[])[]>;
-  /** Sends items whose replies are kept for so long. */
+  /** Sends items whose replies are kept for `keepMs`. */
   submit(
     flight: Call,
     items: readonly { readonly id: string; readonly inputs: readonly Tensor[] }[],
@@ -30,13 +30,17 @@ export interface Work {
 }
 
 export interface Repeatable {
-  /** One reply for each of the identity's ids, in order. Says to the call whether it is replayed. */
+  /**
+   * Resolves with one reply for each id of the identity, in order. Sets `isReplayed` of the call.
+   * @throws ScorelineError of an invalid input or a failed item, of results.ts and flights.ts, or the
+   * reason of the call's ending
+   */
   score(call: Call, identity: Identity, work: Work): Promise<readonly ScoredReply[]>;
 }
 
 interface Outcome {
   readonly replies: readonly Reply[];
-  /** All of them were there before. */
+  /** Whether all replies were kept from earlier. */
   readonly isReplayed: boolean;
 }
 
@@ -52,7 +56,7 @@ export function makeRepeatable(options: {
     try {
       flight = calls.openFlight(call);
     } catch (refusal) {
-      // There is no room for work, but a result that is there needs none.
+      // There is no room for work, but a kept result needs none.
       const { replies } = await results.look(identity);
       if (replies.every(isThere)) return { replies, isReplayed: true };
       throw refusal;
@@ -77,7 +81,7 @@ export function makeRepeatable(options: {
     const missing = identity.ids
       .map((id, index) => ({ id, index, inputs: prepared[index] ?? [] }))
       .filter(({ index }) => !isThere(kept.replies[index]));
-    // All of them, also when one has failed: until then a repeat would wait for the same ids.
+    // Wait for all of them even if one has failed, because a repeat would wait for the same ids.
     const settled = await Promise.allSettled(work.submit(flight, missing, results.keepMs));
     const replies = [...kept.replies];
     for (const [at, each] of settled.entries()) {
@@ -87,7 +91,7 @@ export function makeRepeatable(options: {
     return replies as Reply[];
   };
 
-  /** A request that is refused for its inputs leaves its key free for the corrected one. */
+  /** If the inputs are refused, releases the key, so the client can use it for a corrected request. */
   const prepareOrRelease = async (
     flight: Call,
     { identity, kept, work }: { identity: Identity; kept: KeptReplies; work: Work },
@@ -104,7 +108,7 @@ export function makeRepeatable(options: {
     async score(call, identity, work) {
       const name = `${identity.scope} ${identity.fingerprint}`;
       const joined = flights.join(name, call, () => fly(call, identity, work));
-      // Only a flight needs a permit, not those who wait for it.
+      // Only the flight needs a permit. The calls that wait for it do not.
       call.handOver()?.release(false);
       const { replies, isReplayed } = await joined;
       call.isReplayed = isReplayed;

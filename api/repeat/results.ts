@@ -1,9 +1,9 @@
-// Results: replies that are kept in Redis for callers that ask again, seen from the API, which makes
-// room for them and reads them. Workers write them (worker/queue/results.ts).
+// Results: replies kept in Redis for repeats. The API makes room for them and reads them. Workers write
+// them (worker/queue/results.ts).
 //
-// The first request that brings a key *claims* it: its fingerprint is stored, and its items are entered
-// among the results, each with the time by which it is gone at the latest. Both last as long as a
-// result can come and be kept. So the number of entries bounds everything that keys cost.
+// The first request with a key *claims* it. The claim stores the request's fingerprint, and adds its
+// items to the set of results, each with its latest time of expiry. Both last as long as a result can
+// still come and be kept. So the size of the set limits everything that keys cost.
 
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
@@ -13,24 +13,29 @@ import { type Reply, unpackReplies } from '../../shared/reply.js';
 import { queueUnavailable } from '../queue/queue.js';
 import type { Identity } from './identity.js';
 
-/** The replies that are kept for a request with a key. */
+/** The kept replies to a request with a key. */
 export interface KeptReplies {
-  /** In the order of the request's items; undefined where there is none yet. */
+  /** In the order of the request's items; undefined for an item without a reply. */
   readonly replies: readonly (Reply | undefined)[];
-  /** The key was claimed for this request just now. */
+  /** Whether this request has just claimed the key. */
   readonly isNew: boolean;
 }
 
 export interface Results {
+  /** How long results are kept. */
   readonly keepMs: number;
   /**
-   * Claims a key for a request, unless all its results are there. One round trip.
+   * Claims a key for a request, unless all its results are there. Takes one round trip.
+   * @param deadlineAt milliseconds since the epoch
    * @throws ScorelineError `idempotency_key_reused`, `overloaded`, `queue_unavailable`
    */
   claim(identity: Identity, deadlineAt: number): Promise<KeptReplies>;
-  /** The same without claiming anything. */
+  /**
+   * Reads the replies without claiming the key.
+   * @throws ScorelineError `idempotency_key_reused`, `queue_unavailable`
+   */
   look(identity: Identity): Promise<KeptReplies>;
-  /** Takes a claim back, of a request that was not accepted. */
+  /** Undoes the claim of a request that was refused. */
   release(identity: Identity): void;
 }
 
@@ -42,7 +47,7 @@ export function makeResults(options: {
 }): Results {
   const { redis, keys, keepMs, resultsMax } = options;
 
-  const ask = async (identity: Identity, mode: 'claim' | 'look', deadlineAt: number) => {
+  const runScript = async (identity: Identity, mode: 'claim' | 'look', deadlineAt: number) => {
     const now = nowMs();
     const goneAt = Math.ceil(Math.max(deadlineAt, now)) + keepMs;
     const names = [
@@ -67,8 +72,8 @@ export function makeResults(options: {
     }
   };
 
-  const know = async (identity: Identity, mode: 'claim' | 'look', deadlineAt: number) => {
-    const [outcome, detail] = await ask(identity, mode, deadlineAt);
+  const readKept = async (identity: Identity, mode: 'claim' | 'look', deadlineAt: number) => {
+    const [outcome, detail] = await runScript(identity, mode, deadlineAt);
     if (outcome === 'reused') throw reused();
     if (outcome === 'full') throw full(resultsMax, Number(String(detail)));
     const kept = detail as (Buffer | null)[];
@@ -78,10 +83,10 @@ export function makeResults(options: {
 
   return {
     keepMs,
-    claim: (identity, deadlineAt) => know(identity, 'claim', deadlineAt),
-    look: (identity) => know(identity, 'look', 0),
+    claim: (identity, deadlineAt) => readKept(identity, 'claim', deadlineAt),
+    look: (identity) => readKept(identity, 'look', 0),
     release({ scope, ids }) {
-      // Not awaited: a claim that stays behind goes away by its time to live.
+      // Not awaited, because a claim that stays behind expires by itself.
       redis
         .multi()
         .unlink(keys.fingerprint(scope))
@@ -92,7 +97,7 @@ export function makeResults(options: {
   };
 }
 
-/** A reply that this build cannot read counts as none; its item is scored again. */
+/** A reply that this build cannot read counts as missing, so its item is scored again. */
 function readReply(bytes: Buffer | null): Reply | undefined {
   if (bytes === null) return undefined;
   try {
@@ -104,11 +109,11 @@ function readReply(bytes: Buffer | null): Reply | undefined {
 
 type Outcome = 'reused' | 'full' | 'seen' | 'new' | 'again';
 
-// One script, since looking and claiming must be one step, in one round trip. It removes more expired
-// entries than it adds, but not all at once: to remove 100,000 took 63 ms (measured), and everybody
-// would wait for that.
+// One script, because checking and claiming must be atomic, and take one round trip. It removes at most
+// 1024 expired entries a call, more than it adds: removing 100,000 took 63 ms (measured), and would block
+// every other client.
 // KEYS: the fingerprint, the sorted set of results, the result of each item.
-// ARGV: claim or look, the fingerprint, now, when results are gone, how many may be, the item ids.
+// ARGV: claim or look, the fingerprint, now, when the results expire, the most results, the item ids.
 const script = `
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[2] then return {'reused', ''} end
@@ -136,14 +141,14 @@ return {held and 'again' or 'new', replies}
 function reused(): ScorelineError {
   return new ScorelineError(
     'idempotency_key_reused',
-    'Expected the request that this Idempotency-Key was used for before: the same input and the same "top"; got another one. Take a new key for each new request.',
+    'Expected the request that first used this Idempotency-Key: the same input and the same "top"; got another one. Use a new key for each new request.',
   );
 }
 
 function full(resultsMax: number, nextMs: number): ScorelineError {
   return new ScorelineError(
     'overloaded',
-    `Expected at most ${resultsMax} results that are kept for repeats; there is no room for more. Ask again after the time in Retry-After, or without an Idempotency-Key.`,
+    `Expected at most ${resultsMax} results kept for repeats; there is no room for more. Ask again after the time in Retry-After, or without an Idempotency-Key.`,
     { retryAfterSeconds: Math.ceil(nextMs / 1000) },
   );
 }

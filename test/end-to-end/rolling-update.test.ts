@@ -1,5 +1,5 @@
-// A rolling update from one wire version to the next, with processes of both builds side by side.
-// The next build is a copy of this one that writes a later version and reads both.
+// Tests rolling updates from one wire version to the next, while processes of both builds run side by
+// side. The next build is a copy of this one that writes a later version and reads both.
 
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -39,7 +39,7 @@ afterEach(async () => {
   await redis.close();
 });
 
-test('that begins with the workers answers every request, and answers it right', async () => {
+test('a rolling update that begins with the workers answers every request correctly', async () => {
   const { api, worker } = await startBefore();
   const load = startLoad(() => api.url);
   await load.untilAnswered(20);
@@ -56,13 +56,13 @@ test('that begins with the workers answers every request, and answers it right',
   await newWorker.child.close();
 });
 
-test('that begins with the API answers every request, and answers it right', async () => {
+test('a rolling update that begins with the API answers every request correctly', async () => {
   const { api, worker } = await startBefore();
   const load = startLoad(() => api.url);
   await load.untilAnswered(20);
 
   const newApi = await start('api', next);
-  // These wait for a worker that can read them.
+  // These requests wait for a worker that can read their jobs.
   const early = inputs.map((input) => ask(newApi.url, input));
   await load.untilAnswered(20);
   const newWorker = await start('worker', next);
@@ -100,7 +100,7 @@ async function start(role: 'api' | 'worker', build: Build): Promise<Running> {
   return { child, url: `http://127.0.0.1:${port}` };
 }
 
-/** Clients that ask one request after the other, of the API that `moveTo` named last. */
+/** Starts clients that send one request after the other to the API that `moveTo` named last. */
 function startLoad(first: () => string) {
   let url = first();
   let isOver = false;
@@ -143,7 +143,7 @@ function labelOf(answer: Answer): string {
   return answer.body.predictions[0].label;
 }
 
-/** This build with a later wire version, which it writes; it reads that of this build, too. */
+/** Copies this build and gives the copy a later wire version. The copy writes only that, but reads both. */
 function buildNextVersion(): Build {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-next-'));
   for (const name of ['api', 'worker', 'shared']) {

@@ -1,5 +1,5 @@
-// Loaded into the workers before anything else, as chaos/fault.ts is: a model that is run with a
-// poisonous text ends its thread, and only that, as one does that is out of memory.
+// Workers load this file before anything else, as they do with chaos/fault.ts. It makes a run with a
+// poisonous text end the engine's thread and nothing else, as an out-of-memory error does.
 
 import { createRequire } from 'node:module';
 import process from 'node:process';
@@ -13,7 +13,7 @@ const { InferenceSession } = createRequire(runtime)('onnxruntime-common') as {
 
 const { run } = InferenceSession.prototype;
 InferenceSession.prototype.run = async function (this: Session, ...given: Parameters<typeof run>) {
-  // In a thread, this ends the thread.
+  // In a worker thread, `process.exit` ends only the thread.
   if (Object.values(given[0]).some((tensor) => findPoison(tensor as Tensor))) process.exit(1);
   return run.apply(this, given);
 } as typeof run;

@@ -1,4 +1,4 @@
-// What the API does with bodies that are too large, too slow, too many, or end too early.
+// Tests bodies that are too large, too slow or too many, or that end too early.
 
 import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -23,7 +23,7 @@ describe('a body that is too large', () => {
     ['a form', form, fileHead],
     ['JSON', json, '{"input":"'],
     ['a raw body', raw, ''],
-  ])('is read no further, where it is %s of unknown length', async (_what, headers, beginning) => {
+  ])('is not read to its end if it is %s of unknown length', async (_what, headers, beginning) => {
     const scene = await open();
     const client = await scene.connect();
     client.post(path, { ...headers, 'Transfer-Encoding': 'chunked' });
@@ -44,7 +44,7 @@ describe('a body that is too large', () => {
     ['JSON', json],
     ['a raw body', raw],
   ])(
-    'is refused after its headers, where it is %s that declares its length',
+    'is refused after its headers if it is %s that declares its length',
     async (_what, headers) => {
       const scene = await open();
       const client = await scene.connect();
@@ -59,7 +59,7 @@ describe('a body that is too large', () => {
     },
   );
 
-  test('reaches a client as an answer that only listens after it has sent everything', async () => {
+  test('is answered even if the client reads only after it has sent everything', async () => {
     const scene = await open();
     const client = await scene.connect();
     client.post(path, { ...json, 'Content-Length': limit + 1 });
@@ -85,7 +85,7 @@ describe('a body that is too large', () => {
     await waitUntil('nothing of it is kept', () => isDone(scene));
   });
 
-  test('at the limit is taken', async () => {
+  test('is accepted if it is exactly at the limit', async () => {
     const scene = await open({ BODY_BYTES_MAX: 2000 });
     const input = 'x'.repeat(2000 - '{"input":""}'.length);
     expect((await post(`${scene.url}${path}`, { input })).status).toBe(200);
@@ -122,7 +122,7 @@ describe('a compressed body', () => {
 describe('a client that asks before it sends its body', () => {
   const expectContinue = { Expect: '100-continue' };
 
-  test('is told to go on, and gets its answer', async () => {
+  test('gets 100 Continue, and then its answer', async () => {
     const scene = await open();
     const client = await scene.connect();
     const body = '{"input":"hello"}';
@@ -145,7 +145,7 @@ describe('a client that asks before it sends its body', () => {
     expect(scene.bytesRead()).toBeLessThan(1000);
   });
 
-  test('is refused without sending it where there is no room', async () => {
+  test('is refused without sending it if there is no room', async () => {
     const scene = await open({ PERMITS_MAX: 1 });
     const other = await scene.connect();
     other.post(path, { ...json, 'Content-Length': 100 });
@@ -156,8 +156,8 @@ describe('a client that asks before it sends its body', () => {
   });
 });
 
-describe('a body that comes slowly', () => {
-  /** A request whose body is read but not there yet. */
+describe('a body that arrives slowly', () => {
+  /** Opens a request whose body is being read and has not arrived in full. */
   async function upload(scene: Scene, headers: Record<string, string | number> = {}) {
     const client = await scene.connect();
     client.post(path, { ...json, 'Content-Length': 1000, ...headers });
@@ -183,7 +183,7 @@ describe('a body that comes slowly', () => {
     expect(scene.submissions).toEqual([]);
   });
 
-  test('is left at the deadline with 504, and the connection is closed soon', async () => {
+  test('gets 504 at the deadline, and its connection is closed soon after', async () => {
     const scene = await open();
     const started = performance.now();
     const client = await upload(scene, { 'Request-Timeout': '0.3' });
@@ -195,7 +195,7 @@ describe('a body that comes slowly', () => {
     expect(performance.now() - started).toBeLessThan(8000);
   });
 
-  test('is left at the deadline although bytes go on coming', async () => {
+  test('gets 504 at the deadline even if bytes keep arriving', async () => {
     const scene = await open();
     const client = await upload(scene, { 'Request-Timeout': '0.3' });
     const drip = setInterval(() => client.write('a'), 20);
@@ -205,31 +205,31 @@ describe('a body that comes slowly', () => {
     clearInterval(drip);
   });
 
-  test('that is bad gives its permit back', async () => {
+  test('gives its permit back if it is invalid', async () => {
     const scene = await open();
     const client = await upload(scene, { 'Content-Length': 17 });
     client.write('hello"]');
     const { status, body } = await client.response();
     expect([status, body.code]).toEqual([400, 'invalid_json']);
     await waitUntil('everything is given back', () => isDone(scene));
-    // The connection goes on, since the body was read to its end.
+    // The connection stays open, because the body was read to its end.
     client.post(path, { ...json, 'Content-Length': 13 });
     client.write('{"input":"a"}');
     expect((await client.response()).status).toBe(200);
   });
 });
 
-describe('a form that is broken', () => {
+describe('a broken form', () => {
   const part = '--x\r\nContent-Disposition: form-data; name="input"\r\n\r\nhello';
   test.each([
-    ['ends inside of a field', part],
-    ['ends inside of a file', `${fileHead}hello`],
-    ['ends inside of its second part', `${part}\r\n${part}`],
-    ['ends inside of the head of a part', '--x\r\nContent-Disposition: form-'],
+    ['ends inside a field', part],
+    ['ends inside a file', `${fileHead}hello`],
+    ['ends inside its second part', `${part}\r\n${part}`],
+    ['ends inside the head of a part', '--x\r\nContent-Disposition: form-'],
     ['has another boundary', part.replaceAll('--x', '--y')],
     ['is empty', ''],
     ['is garbage', 'hello'],
-  ])('because it %s is refused, and the process goes on', async (_what, text) => {
+  ])('that %s is refused, and the process goes on', async (_what, text) => {
     const scene = await open();
     const client = await scene.connect();
     client.post(path, { ...form, 'Content-Length': text.length });
@@ -239,7 +239,7 @@ describe('a form that is broken', () => {
     expect((await post(`${scene.url}${path}`, { input: 'hello' })).status).toBe(200);
   });
 
-  test('because it has no boundary is refused', async () => {
+  test('that has no boundary is refused', async () => {
     const scene = await open();
     const client = await scene.connect();
     client.post(path, { 'Content-Type': 'multipart/form-data', 'Content-Length': part.length });
@@ -251,7 +251,7 @@ describe('a form that is broken', () => {
     ['files', 17, `${fileHead}a\r\n`],
     ['fields', 21, '--x\r\nContent-Disposition: form-data; name="f"\r\n\r\na\r\n'],
     ['files by far', 200, `${fileHead}a\r\n`],
-  ])('because it has too many %s is refused', async (_what, count, one) => {
+  ])('that has too many %s is refused', async (_what, count, one) => {
     const scene = await open();
     const client = await scene.connect();
     const text = `${one.repeat(count)}--x--\r\n`;
@@ -264,7 +264,7 @@ describe('a form that is broken', () => {
 
 describe('many bodies at a time', () => {
   test.each([true, false])(
-    'are bounded by their bytes, and all of them come back (chunked: %s)',
+    'are limited by their bytes, and give all of them back (chunked: %s)',
     async (chunked) => {
       const scene = await open({ BODIES_BYTES_MAX: 10 * mebibyte });
       const clients = await Promise.all(Array.from({ length: 8 }, () => scene.connect()));
@@ -276,7 +276,7 @@ describe('many bodies at a time', () => {
         client.post(path, { ...json, ...length });
         void client.offer(bytes, { chunked });
       }
-      // Three of them fit; the others are refused while those are read.
+      // Three of them fit. The others are refused while the three are read.
       const refused: (typeof clients)[number][] = [];
       for (const client of clients) {
         void client.response().then(

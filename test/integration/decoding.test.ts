@@ -1,5 +1,5 @@
-// Decoding cannot be cut short, so what waits for it must not start in vain, and what has started
-// keeps its permits until it has stopped.
+// Decoding cannot be cut short. So images that wait must not be decoded in vain, and a request keeps
+// its permits until its running decodes have stopped.
 
 import os from 'node:os';
 import sharp from 'sharp';
@@ -10,14 +10,14 @@ import { imageModel, openScene } from './http-scene.js';
 const decodesAtATime = os.availableParallelism();
 const images = Math.max(16, 4 * decodesAtATime);
 
-/** The base64 of a picture whose file is small, and which takes long to decode. */
+/** A small file, in base64, of a picture that takes long to decode. */
 let slow: string;
 beforeAll(async () => {
   const create = { width: 6900, height: 6900, channels: 3, background: '#336699' } as const;
   slow = (await sharp({ create }).png().toBuffer()).toString('base64');
 });
 
-/** Counts the pictures whose decoding has begun. */
+/** Counts the pictures that begin to be decoded. */
 function countDecodes(): () => number {
   let begun = 0;
   let running = 0;
@@ -34,7 +34,7 @@ function countDecodes(): () => number {
   return () => begun;
 }
 
-/** A body of slow pictures. */
+/** Makes a body of slow pictures. */
 const bodyOf = (names: readonly string[]) =>
   JSON.stringify({ input: Object.fromEntries(names.map((name) => [name, slow])) });
 const slowNames = Array.from({ length: images - 1 }, (_, index) => `slow ${index}`);
@@ -56,7 +56,7 @@ async function send(body: string, headers: Record<string, string | number> = {})
   return { scene, client, decodes };
 }
 
-/** Waits until nothing of a request is left, and says how many of its pictures were decoded. */
+/** Waits until nothing of the request is left, and returns how many of its pictures were decoded. */
 async function settled({ scene, decodes }: Awaited<ReturnType<typeof send>>): Promise<number> {
   await waitUntil('the permits are given back', () => scene.admission.inFlight === 0);
   const { queue, process } = sharp.counters();
@@ -66,7 +66,7 @@ async function settled({ scene, decodes }: Awaited<ReturnType<typeof send>>): Pr
 }
 
 describe('one bad image of many', () => {
-  test('is answered at once; what is being decoded keeps the permits, and the rest never starts', async () => {
+  test('is answered at once; running decodes keep the permits, and the rest never starts', async () => {
     const input = { broken: '', ...Object.fromEntries(slowNames.map((name) => [name, slow])) };
     const sent = await send(JSON.stringify({ input }));
     const { status, body } = await sent.client.response();
@@ -94,7 +94,7 @@ describe('a request whose images wait to be decoded', () => {
     expect(await settled(sent)).toBeLessThan(images - 1);
   });
 
-  test('stops when the time of a shutdown is up, with an answer', async () => {
+  test('stops with an answer when a shutdown runs out of time', async () => {
     const sent = await send(bodyOf(slowNames));
     await waitUntil('some are being decoded', () => sent.decodes() > 0);
     const closing = sent.scene.close(0);
@@ -104,7 +104,7 @@ describe('a request whose images wait to be decoded', () => {
     expect(await settled(sent)).toBeLessThan(images - 1);
   });
 
-  test('gives the memory of its body back when they are prepared, not when it is answered', async () => {
+  test('gives the bytes of its body back once they are decoded, before it is answered', async () => {
     let answer = () => {};
     const scene = await openScene({
       models: [imageModel],

@@ -1,5 +1,5 @@
-// The API's HTTP half, as it runs: server, gate, application, calls, kinds. Only what is behind the
-// dispatcher is the test's own, and answers at once unless the test says otherwise.
+// The HTTP half of the API: the real server, gate, application, calls and kinds. The dispatcher is a
+// fake that answers at once, unless the test says otherwise.
 
 import { channel } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
@@ -30,7 +30,7 @@ export const imageModel = makeSampleModel({
   input: { kind: 'image', width: 32, height: 32, tensor: 'uint8-nhwc' },
 });
 
-/** The reply that every item gets: the classes in their order. */
+/** Makes the reply that every item gets: the first classes, in order. */
 export function makeReply(id: string, top = 3): ScoredReply {
   const classes = Array.from({ length: top }, (_, index) => index);
   const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
@@ -46,7 +46,7 @@ export function makeReply(id: string, top = 3): ScoredReply {
 
 export type Scene = Awaited<ReturnType<typeof openScene>>;
 
-/** Starts an API without a queue; it is closed, and has to have nothing left, with the test. */
+/** Starts an API without a queue. After the test, closes it and expects that nothing is left. */
 export async function openScene(
   options: {
     models?: readonly Model[];
@@ -120,13 +120,13 @@ export async function openScene(
     bodies,
     calls,
     registry,
-    /** Unanswered items by queue, as the queue would report them. */
+    /** The numbers of unanswered items that the fake queue reports. */
     unanswered,
     submissions,
     logged,
     sockets,
     close,
-    /** A client that writes bytes by itself. */
+    /** Connects a client that writes raw bytes. */
     connect: async () => {
       const client = await RawClient.connect(server.port);
       clients.push(client);
@@ -136,7 +136,7 @@ export async function openScene(
   };
 }
 
-/** The sockets that servers of this process have accepted since now. */
+/** Collects the sockets that servers of this process accept from now on. */
 function watchServerSockets(): readonly Socket[] {
   const sockets: Socket[] = [];
   const accepted = channel('net.server.socket');

@@ -31,11 +31,11 @@ function open(prefix: string, instance: string, traffic: () => Traffic) {
   return peers;
 }
 
-test('an instance knows what the others have in flight, until they leave', async () => {
+test('an instance knows how much the others have in flight, until they leave', async () => {
   const idle = open('flight', 'idle', () => ({ inFlight: 3, answered: 0 }));
   const busy = open('flight', 'busy', () => ({ inFlight: 40, answered: 0 }));
   await waitUntil(
-    'each knows of the other',
+    'both know each other',
     () => idle.inFlight(queue) > 0 && busy.inFlight(queue) > 0,
   );
   expect([idle.inFlight(queue), busy.inFlight(queue)]).toEqual([40, 3]);
@@ -44,7 +44,7 @@ test('an instance knows what the others have in flight, until they leave', async
   expect(await redis.client.hkeys(makeKeys('flight').instances(queue))).toEqual(['idle']);
 });
 
-test('an instance without answers of its own knows the rate of all together', async () => {
+test('an instance without answers of its own knows the common rate', async () => {
   open('rate', 'a', answering(30, 20));
   open('rate', 'b', answering(10, 20));
   const fresh = open('rate', 'c', () => ({ inFlight: 0, answered: 0 }));
@@ -64,7 +64,7 @@ test('an instance measures no rate while there is no backlog', async () => {
   expect(alone.msFor(queue, 1)).toBeUndefined();
 });
 
-/** Writes the heartbeats of an instance elsewhere, as the test makes them. */
+/** Writes the heartbeats of another instance, which the test makes. */
 function beat(prefix: string, instance: string, next: (beats: number) => object) {
   const key = makeKeys(prefix).instances(queue);
   let beats = 0;
@@ -80,7 +80,7 @@ test.each([
   ['ahead', 3_600_000],
   ['behind', -3_600_000],
 ])(
-  'an instance whose clock is an hour %s counts, and is gone when it stops',
+  'an instance whose clock is an hour %s counts until its heartbeats stop',
   async (_what, offMs) => {
     const prefix = `clock${offMs}`;
     const here = open(prefix, 'here', () => ({ inFlight: 8, answered: 0 }));
@@ -104,7 +104,7 @@ test.each([
   },
 );
 
-test('an instance that is set back in its count of answers makes no rate negative', async () => {
+test('an instance whose count of answers decreases does not make the rate negative', async () => {
   const here = open('back', 'here', () => ({ inFlight: 8, answered: 0 }));
   beat('back', 'there', (beats) => ({ inFlight: 20, answered: 1000 - 10 * beats, beat: beats }));
   let looks = 0;
@@ -115,7 +115,7 @@ test('an instance that is set back in its count of answers makes no rate negativ
   });
 });
 
-test('what is known is forgotten while Redis is away', async () => {
+test('nothing is known while Redis is unreachable', async () => {
   const away = await openRedis();
   onTestFinished(() => away.close());
   const make = (instance: string) => {

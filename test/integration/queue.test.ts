@@ -52,7 +52,7 @@ const makeItem = (id: string, withinMs = 5000): Item => ({
 });
 const unanswered = () => redis.client.zrange(keys.unanswered(name), '0', '-1');
 
-/** The keys of jobs and of what lies beside them. */
+/** Reads the waiting jobs from Redis, with their payloads. */
 async function jobsInRedis() {
   const ids = await redis.client.lrange(`queue:${name}:wait`, 0, -1);
   return Promise.all(
@@ -65,7 +65,7 @@ async function jobsInRedis() {
 }
 
 describe('a job that is added', () => {
-  test('can be read with its tensors, beside it, too, and its items count as unanswered', async () => {
+  test('can be read with all its tensors, and its items count as unanswered', async () => {
     const { queue } = await open();
     const items = [makeItem('a', 9000), makeItem('b')];
     await queue.add(name, { replyTo: 'api-1', items });
@@ -80,7 +80,7 @@ describe('a job that is added', () => {
     expect(timeToLiveMs).toBeLessThanOrEqual(19_001);
   });
 
-  test('for a model that is not served any more is refused, and leaves nothing', async () => {
+  test('is refused if its model is no longer served, and leaves nothing behind', async () => {
     const { queue, registry } = await open();
     registry.replace([]);
     const added = queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] });
@@ -88,7 +88,7 @@ describe('a job that is added', () => {
     expect(await unanswered()).toEqual([]);
   });
 
-  test('while Redis is away is refused within a second', async () => {
+  test('is refused within a second while Redis is unreachable', async () => {
     const { queue } = await open();
     await redis.stop('SIGKILL');
     onTestFinished(() => redis.start());
@@ -99,7 +99,7 @@ describe('a job that is added', () => {
   });
 });
 
-test('an item that is cancelled is unanswered no more, and is marked until its deadline', async () => {
+test('a cancelled item no longer counts as unanswered, and stays marked until its deadline', async () => {
   const { queue } = await open();
   const [a, b] = [makeItem('a'), makeItem('b')];
   await queue.add(name, { replyTo: 'api-1', items: [a, b] });
@@ -111,7 +111,7 @@ test('an item that is cancelled is unanswered no more, and is marked until its d
 });
 
 describe('the unanswered items', () => {
-  test('are unknown at first, then counted, without those that are late', async () => {
+  test('are unknown at first, then counted without those past their deadline', async () => {
     const { queue } = await open();
     expect(queue.unansweredIn(name)).toBeUndefined();
     await queue.add(name, { replyTo: 'x', items: [makeItem('late', 5), makeItem('a')] });
@@ -119,7 +119,7 @@ describe('the unanswered items', () => {
     expect(await unanswered()).toEqual(['a']);
   });
 
-  test('are unknown while Redis is away, and known again afterwards', async () => {
+  test('are unknown while Redis is unreachable, and known again afterwards', async () => {
     const { queue } = await open();
     await waitUntil('they are counted', () => queue.unansweredIn(name) === 0);
     expect(queue.isAway).toBe(false);
@@ -130,7 +130,7 @@ describe('the unanswered items', () => {
     await waitUntil('they are known again', () => queue.unansweredIn(name) === 0 && !queue.isAway);
   });
 
-  test('follow the models that are served', async () => {
+  test('are counted for the models that are served', async () => {
     const { queue, registry } = await open();
     const other = makeSampleModel({ name: 'other' });
     await redis.client.zadd(keys.unanswered(other.queue), nowMs() + 60_000, 'x');
@@ -141,7 +141,7 @@ describe('the unanswered items', () => {
   });
 });
 
-test('live workers and what they have counted are told for each queue, in order', async () => {
+test('live workers and their counts are read for each queue, in order', async () => {
   const { queue } = await open();
   await redis.client.zadd(keys.workers('a'), nowMs() + 5000, 'w1', nowMs() + 5000, 'w2');
   await redis.client.zadd(keys.workers('b'), nowMs() - 5000, 'gone');

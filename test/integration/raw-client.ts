@@ -1,4 +1,4 @@
-// A client that writes HTTP as bytes: slowly, too much, or not to the end.
+// A client that writes HTTP as raw bytes, so it can send too slowly, too much or too little.
 
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net';
 export interface RawResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every form.
+  // biome-ignore lint/suspicious/noExplicitAny: tests read answers of any form.
   readonly body: any;
   /** The length of the body. */
   readonly bytes: number;
@@ -34,7 +34,7 @@ export class RawClient {
     });
   }
 
-  /** The server has closed the connection, or this client has. */
+  /** Whether the server or this client has closed the connection. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -57,7 +57,7 @@ export class RawClient {
     this.write('\r\n');
   }
 
-  /** Offers this many bytes, as fast as the server takes them, until the connection closes. */
+  /** Writes this many bytes as fast as the server reads them, or until the connection closes. */
   async offer(bytes: number, { chunked = false } = {}): Promise<void> {
     const chunk = Buffer.alloc(65_536, 'a');
     for (let sent = 0; sent < bytes && !this.#isClosed; sent += chunk.length) {
@@ -69,7 +69,10 @@ export class RawClient {
     }
   }
 
-  /** The next response, or the interim one. Rejects when the connection closes before it is there. */
+  /**
+   * Reads the next response, interim or final. Rejects if the connection closes before the response
+   * is complete.
+   */
   async response(): Promise<RawResponse> {
     for (;;) {
       const response = this.#take();
@@ -87,7 +90,7 @@ export class RawClient {
     if (!this.#isClosed) await this.#next('close');
   }
 
-  /** Resolves with the next event, or when the connection closes. */
+  /** Resolves at the next such event, or when the connection closes. */
   #next(event: 'data' | 'drain' | 'close'): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {

@@ -23,7 +23,7 @@ beforeEach(async () => {
   await redis.client.flushall();
 });
 
-/** A stream, with what was heard on it. */
+/** Opens a stream, and records its events. */
 async function open() {
   const log = pino({ level: 'silent' });
   const producer = connectProducer({ url: redis.url, name: 'api', log });
@@ -51,7 +51,7 @@ async function open() {
   return { heard, unreadable, stream, lost: () => lost };
 }
 
-/** Replies as a worker does: it never creates the stream. */
+/** Replies as a worker does, without creating the stream. */
 const reply = (packed: Buffer, id = '*') =>
   redis.client.xadd(key, 'NOMKSTREAM', id, 'replies', packed);
 const replyWith = (id: string) => reply(packReplies([replyTo(id)]));
@@ -59,7 +59,7 @@ const untilHeard = (heard: readonly string[], ...ids: string[]) =>
   waitUntil(`${ids} are heard`, () => ids.every((id) => heard.includes(id)));
 
 describe('replies', () => {
-  test('are heard in their order, several of an entry, too', async () => {
+  test('arrive in order, even several in one entry', async () => {
     const { heard } = await open();
     await replyWith('a');
     await reply(packReplies([replyTo('b'), replyTo('c')]));
@@ -67,7 +67,7 @@ describe('replies', () => {
     expect(heard).toEqual(['a', 'b', 'c']);
   });
 
-  test('that come while the connection is lost are heard afterwards, once', async () => {
+  test('that are sent while the connection is lost arrive once, afterwards', async () => {
     const { heard, lost } = await open();
     await replyWith('a');
     await untilHeard(heard, 'a');
@@ -79,14 +79,14 @@ describe('replies', () => {
     expect(lost()).toBe(0);
   });
 
-  test('that were heard are dropped', async () => {
+  test('are removed from the stream once they are read', async () => {
     const { heard } = await open();
     for (const id of ['a', 'b', 'c']) await replyWith(id);
     await untilHeard(heard, 'c');
     await waitUntil('they are dropped', async () => (await redis.client.xlen(key)) === 1);
   });
 
-  test('go away with their reader', async () => {
+  test('are deleted when their reader closes', async () => {
     const { stream } = await open();
     expect(await redis.client.pttl(key)).toBeGreaterThan(60_000);
     await stream.close();
@@ -105,7 +105,7 @@ describe('replies that cannot be read', () => {
       'of another form',
       pack({ wire: wireVersion, replies: [{ id: 'x', scores: [] }, { id: 'y' }] }),
     ],
-  ])('because they are %s are told to those they are for', async (_what, packed) => {
+  ])('because they are %s are reported with the ids of their items', async (_what, packed) => {
     const { heard, unreadable } = await open();
     await reply(packed);
     await replyWith('a');
@@ -115,7 +115,7 @@ describe('replies that cannot be read', () => {
     expect(unreadable[0]?.error.code).toBe('wire_mismatch');
   });
 
-  test('at all are passed over', async () => {
+  test('because they are garbage are skipped', async () => {
     const { heard, unreadable } = await open();
     await reply(Buffer.from('garbage'));
     await redis.client.xadd(key, '*', 'other', 'field');
@@ -126,7 +126,7 @@ describe('replies that cannot be read', () => {
 });
 
 describe('when Redis comes back without its data', () => {
-  test('that is said, once, and later replies are heard', async () => {
+  test('the loss is reported once, and later replies arrive', async () => {
     const { heard, lost } = await open();
     await replyWith('a');
     await untilHeard(heard, 'a');
@@ -138,7 +138,7 @@ describe('when Redis comes back without its data', () => {
     expect(lost()).toBe(1);
   });
 
-  test('and with its clock behind, later replies are heard nevertheless', async () => {
+  test('and with an earlier clock, later replies still arrive', async () => {
     const { heard, lost } = await open();
     await reply(packReplies([replyTo('of the future')]), '9999999999999-0');
     await untilHeard(heard, 'of the future');
@@ -149,7 +149,7 @@ describe('when Redis comes back without its data', () => {
     expect(heard).toEqual(['of the future', 'a', 'b']);
   });
 
-  test('as another server, later replies are heard', async () => {
+  test('as another server, later replies still arrive', async () => {
     const { heard, lost } = await open();
     await reply(packReplies([replyTo('of the future')]), '9999999999999-0');
     await untilHeard(heard, 'of the future');

@@ -1,4 +1,4 @@
-// Which requests the API takes, and what it says to the others.
+// Tests which requests the API accepts, and how it refuses the others.
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -15,7 +15,7 @@ const readCase = (name: string) =>
 const send = (url: string, type: string, body: string | Uint8Array<ArrayBuffer>) =>
   ask(url, { method: 'POST', headers: { 'content-type': type }, body });
 
-/** The texts that were sent to the model. */
+/** Returns the texts that were sent to the model. */
 const textsOf = ({ submissions }: Scene) =>
   submissions.flatMap(({ items }) =>
     items.flatMap(({ inputs }) => decodeStrings((inputs[0] as Tensor).data)),
@@ -32,7 +32,7 @@ describe('an address', () => {
     '/score',
     '/score/',
     '/SCORE?model=text',
-  ])('that Express routes has a call: %s', async (route) => {
+  ])('that Express accepts gets a call: %s', async (route) => {
     const inFlight: number[] = [];
     const scene = await openScene({
       submit: ({ items }) => {
@@ -51,7 +51,7 @@ describe('an address', () => {
     ['/score?model=nope', 'There is no model "nope". The models here: text.'],
     ['/score?model=text&model=nope', 'There is no model "text,nope". The models here: text.'],
     ['/v1/models/__proto__/score', 'There is no model "__proto__". The models here: text.'],
-  ])('of an unknown model is 404: %s', async (route, detail) => {
+  ])('of an unknown model gets 404: %s', async (route, detail) => {
     const { url } = await openScene();
     const { status, body } = await post(`${url}${route}`, { input: 'hello' });
     expect([status, body.code, body.detail]).toEqual([404, 'model_not_found', detail]);
@@ -63,7 +63,7 @@ describe('an address', () => {
     ['POST', '/v1/models', 'GET, HEAD'],
     ['DELETE', '/v2/health/live', 'GET, HEAD'],
     ['POST', '/', 'GET, HEAD'],
-  ])('takes its method only: %s %s', async (method, route, allowed) => {
+  ])('accepts only its own methods: %s %s', async (method, route, allowed) => {
     const { url } = await openScene();
     const { status, body, headers } = await ask(`${url}${route}`, { method });
     expect([status, body.code]).toEqual([405, 'method_not_allowed']);
@@ -71,7 +71,7 @@ describe('an address', () => {
   });
 
   test.each(['/nope', '/v1/models/text', '/v1/models/a/b/score', '/%', '/v1/models/%E0/score'])(
-    'that leads nowhere is no fault of ours: %s',
+    'that does not exist gets a 4xx: %s',
     async (route) => {
       const scene = await openScene();
       const client = await scene.connect();
@@ -100,8 +100,8 @@ describe('a model of several versions', () => {
   });
 });
 
-describe('requests that are sent before the answer to the last one', () => {
-  test('are answered in their order', async () => {
+describe('requests on one connection that do not wait for answers', () => {
+  test('are answered in order', async () => {
     const scene = await openScene();
     const client = await scene.connect();
     for (const input of ['a', 'b']) {
@@ -130,7 +130,7 @@ describe('requests that are sent before the answer to the last one', () => {
   });
 });
 
-test('HTTP/1.0 knows no interim responses, and gets none', async () => {
+test('an HTTP/1.0 client gets no interim response, because its protocol has none', async () => {
   const scene = await openScene();
   const client = await scene.connect();
   client.write(
@@ -168,7 +168,7 @@ describe('a body', () => {
   });
 
   test.each(['text/plain; charset=ebcdic', 'application/json; charset=koi8-r'])(
-    'in an encoding that is not taken is refused with 415: %s',
+    'in an encoding that is not accepted gets 415: %s',
     async (type) => {
       const { url } = await openScene();
       const { status, body } = await send(`${url}${address}`, type, '{"input":"a"}');
@@ -179,7 +179,7 @@ describe('a body', () => {
   const form = (...parts: [head: string, body: string][]) =>
     `${parts.map(([head, body]) => `--x\r\nContent-Disposition: form-data; ${head}\r\n\r\n${body}\r\n`).join('')}--x--\r\n`;
 
-  test('that is a form has its input in a file or in a field', async () => {
+  test('that is a form can have its input in a file or in a field', async () => {
     const scene = await openScene();
     const type = 'multipart/form-data; boundary=x';
     const field = form(['name="input"', 'a field'], ['name="top"', '2']);
@@ -227,7 +227,7 @@ describe('a body', () => {
   });
 });
 
-describe('what a client sent is never echoed whole', () => {
+describe('an error never repeats the whole of', () => {
   const long = 'x'.repeat(8 * 1024 * 1024);
   const part = (head: string, body = 'a') =>
     `--x\r\nContent-Disposition: form-data; ${head}\r\n\r\n${body}\r\n--x--\r\n`;
@@ -239,7 +239,7 @@ describe('what a client sent is never echoed whole', () => {
     ['deadlineMs', address, 'application/json', JSON.stringify({ input: 'a', deadlineMs: long })],
     ['the input', '/v1/models/image/score', 'application/json', JSON.stringify({ input: long })],
     [
-      'the name of an image that is no text',
+      'the name of an image that is not a string',
       '/v1/models/image/score',
       'application/json',
       JSON.stringify({ input: { [long]: 5 } }),
@@ -265,7 +265,7 @@ describe('what a client sent is never echoed whole', () => {
     ['a field of a form', address, formType, part('name="top"', long)],
     ['the charset', address, `text/plain; charset=${long.slice(0, 8000)}`, 'a'],
     ['the type', address, `text/${long.slice(0, 8000)}`, 'a'],
-  ])('not %s', async (_what, route, type, body) => {
+  ])('%s', async (_what, route, type, body) => {
     const { url } = await openScene({ models: [textModel, imageModel] });
     const answer = await send(`${url}${route}`, type, body);
     expect(answer.status).toBeGreaterThanOrEqual(400);
@@ -283,7 +283,7 @@ describe('what a client sent is never echoed whole', () => {
     ['a key', address, { 'Idempotency-Key': long.slice(0, 14_000) }],
     ['an encoding', address, { 'Content-Encoding': long.slice(0, 14_000) }],
     ['control characters', `/v1/models/${'%01'.repeat(4000)}/score`, {}],
-  ])('not %s', async (_what, route, headers) => {
+  ])('%s', async (_what, route, headers) => {
     const scene = await openScene();
     const client = await scene.connect();
     client.post(route, { 'Content-Type': 'application/json', ...headers, 'Content-Length': 13 });
@@ -294,7 +294,7 @@ describe('what a client sent is never echoed whole', () => {
     expect(bytes).toBeLessThan(2000);
   });
 
-  test('not a file name of a form', async () => {
+  test('a file name of a form', async () => {
     const { url } = await openScene({ models: [textModel, imageModel] });
     const name = long.slice(0, 60_000);
     const body = part(`name="a"; filename="${name}"`, '<svg/>');
@@ -307,7 +307,7 @@ describe('what a client sent is never echoed whole', () => {
 describe('a request that names no model', () => {
   const models = [textModel, imageModel];
 
-  test('goes to the first whose input has that form', async () => {
+  test('goes to the first model whose input has this form', async () => {
     const scene = await openScene({ models });
     expect((await post(`${scene.url}/score`, { input: 'hello' })).status).toBe(200);
     expect(scene.submissions.map(({ model }) => model.name)).toEqual(['text']);
@@ -317,7 +317,7 @@ describe('a request that names no model', () => {
     ['an image', '{"input":{"cat":"', imageModel, '{"input":"hello"}'],
     ['a text', ' {\n "input" : "', textModel, undefined],
   ])(
-    'but holds %s is refused early when that model has no room',
+    'is refused early if it holds %s and the model for that has no room',
     async (_what, first, model, other) => {
       const scene = await openScene({ models, configuration: { QUEUE_ITEMS_MAX: 10 } });
       scene.unanswered.set(model.queue, 10);
@@ -336,7 +336,7 @@ describe('a request that names no model', () => {
     },
   );
 
-  test('is refused at its headers when no model has room', async () => {
+  test('is refused after its headers if no model has room', async () => {
     const scene = await openScene({ models, configuration: { QUEUE_ITEMS_MAX: 10 } });
     for (const { queue } of models) scene.unanswered.set(queue, 10);
     const client = await scene.connect();
@@ -344,7 +344,7 @@ describe('a request that names no model', () => {
     expect((await client.response()).status).toBe(429);
   });
 
-  test('is refused after its body where the body says late what it is', async () => {
+  test('is refused after its body if the input comes late in the body', async () => {
     const scene = await openScene({ models, configuration: { QUEUE_ITEMS_MAX: 10 } });
     scene.unanswered.set(textModel.queue, 10);
     const body = JSON.stringify({ more: 'x'.repeat(500), input: 'hello' });
@@ -352,13 +352,13 @@ describe('a request that names no model', () => {
     expect([answer.status, answer.body.code]).toEqual([429, 'overloaded']);
   });
 
-  test('and has the form of no model is refused', async () => {
+  test('is refused if no model takes its form', async () => {
     const { url } = await openScene();
     const { status, body } = await post(`${url}/score`, { input: { cat: 'aaaa' } });
     expect([status, body.code]).toEqual([400, 'input_invalid']);
   });
 
-  test('where no model is served at all is refused with 404', async () => {
+  test('gets 404 if no model is served', async () => {
     const scene = await openScene();
     scene.registry.replace([]);
     const { status, body } = await post(`${scene.url}/score`, { input: 'hello' });

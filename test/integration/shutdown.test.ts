@@ -1,4 +1,5 @@
-// How the API ends: with an answer for everyone, and soon, whatever Redis does.
+// Tests the shutdown of the API. Every request gets an answer, and the API ends soon, whatever Redis
+// does.
 
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -19,7 +20,7 @@ import { makeReply, openScene } from './http-scene.js';
 const json = { 'Content-Type': 'application/json' };
 const address = '/v1/models/text/score';
 
-/** A scene whose items are answered when the test says so, or end with their call. */
+/** Opens a scene whose items wait until the test answers them or their call ends. */
 async function openWaiting() {
   let answerAll = () => {};
   const answered = new Promise<void>((resolve) => {
@@ -48,7 +49,7 @@ describe('requests in flight', () => {
     await closing;
   });
 
-  test('get 503 and no reset when the time is up, during their upload, too', async () => {
+  test('get 503 without a connection reset when time is up, even during their upload', async () => {
     const { scene } = await openWaiting();
     const answer = post(`${scene.url}${address}`, { input: 'hello' });
     await waitUntil('the item is sent', () => scene.submissions.length === 1);
@@ -65,7 +66,7 @@ describe('requests in flight', () => {
     expect(performance.now() - started).toBeLessThan(2000);
   });
 
-  test('are answered also where the client has asked before it sent its body', async () => {
+  test('are answered even if they sent Expect: 100-continue', async () => {
     const { scene, answerAll } = await openWaiting();
     const client = await scene.connect();
     client.post(address, { ...json, Expect: '100-continue', 'Content-Length': 13 });
@@ -78,7 +79,7 @@ describe('requests in flight', () => {
     await closing;
   });
 
-  test('on a connection that stays open are refused, and it is closed', async () => {
+  test('that arrive later on an open connection get 503, and the connection is closed', async () => {
     const { scene, answerAll } = await openWaiting();
     const client = await scene.connect();
     client.post(address, { ...json, 'Content-Length': 13 });
@@ -114,14 +115,14 @@ describe('an API', () => {
     return performance.now() - started;
   };
 
-  test('leaves at once when nothing is in flight, and nothing of it in Redis', async () => {
+  test('ends at once if nothing is in flight, and leaves nothing in Redis', async () => {
     const running = await start();
     expect((await ask(`${running.url}/v1/models`)).status).toBe(200);
     expect(await msUntilClosed(running)).toBeLessThan(2000);
     expect(await redis.client.keys('scoreline:replies:*')).toEqual([]);
   });
 
-  test('leaves within two seconds while Redis is away', async () => {
+  test('ends within two seconds while Redis is unreachable', async () => {
     const running = await start();
     await redis.stop('SIGKILL');
     onTestFinished(() => redis.start());
@@ -132,14 +133,14 @@ describe('an API', () => {
     expect(await msUntilClosed(running)).toBeLessThan(2000);
   });
 
-  test('leaves within two seconds when Redis has just gone', async () => {
+  test('ends within two seconds if Redis has just become unreachable', async () => {
     const running = await start();
     await redis.stop('SIGKILL');
     onTestFinished(() => redis.start());
     expect(await msUntilClosed(running)).toBeLessThan(2000);
   });
 
-  test('leaves within two seconds while Redis is silent', async () => {
+  test('ends within two seconds while Redis does not answer', async () => {
     const running = await start();
     const { process_id: pid } = Object.fromEntries(
       (await redis.client.info('server')).split('\r\n').map((line) => line.split(':')),
@@ -151,7 +152,7 @@ describe('an API', () => {
     expect(await msUntilClosed(running)).toBeLessThan(2000);
   });
 
-  test('as a process ends by itself while Redis is away', async () => {
+  test('exits as a process while Redis is unreachable', async () => {
     const log: LogLine[] = [];
     const child = startProcess('api', serviceEnvironment({ redisUrl: redis.url }), log);
     onTestFinished(() => child.close());

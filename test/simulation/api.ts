@@ -1,5 +1,5 @@
-// An API instance of the simulation: the real calls, admission, scoring, dispatcher, waiters and stream
-// reader between a modelled Redis and modelled clients.
+// An API instance of the simulation. The calls, admission, scoring, dispatcher, waiters and stream reader
+// are real. Redis and the clients are models.
 
 import { EventEmitter } from 'node:events';
 import { makeAdmission } from '../../api/admission/admission.js';
@@ -22,18 +22,18 @@ import type { World } from './world.js';
 
 export interface Api {
   readonly process: Process;
-  /** Resolves when it is no more. */
+  /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
   readonly calls: Calls;
   readonly score: Scoring['score'];
   readonly permits: number;
   permitsOf(queue: string): number;
   readonly waiters: number;
-  /** Jobs that could not be added. */
+  /** How many jobs could not be added. */
   readonly refusedAdds: number;
   isExpected(id: string): boolean;
   crash(): void;
-  /** As on SIGTERM: answers what is in flight, then ends. */
+  /** Answers the requests in flight and then ends, as on SIGTERM. */
   close(): Promise<void>;
 }
 
@@ -70,7 +70,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
       new ScorelineError(redis.isUp ? 'deadline_exceeded' : 'queue_unavailable', 'It is late.'),
   });
   const dispatcher = makeDispatcher({ instance: name, queue, waiters });
-  // No request of the simulation has a key.
+  // The simulation sends no requests with a key.
   const results = makeResults({ redis: producer, keys: world.keys, keepMs: 1, resultsMax: 1 });
   const { score } = makeScoring({
     kinds: makeModelledKinds(world, process),
@@ -107,7 +107,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
       if (!process.isAlive) return;
       world.onCutOff();
       end();
-      // Its timers and listeners go with it.
+      // A crash also ends its timers and listeners.
       fail('internal_error');
       void stream.close();
     },
@@ -121,7 +121,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
   return api;
 }
 
-/** The queue that the dispatcher writes to, by way of the real wire format. */
+/** Makes the queue for the dispatcher. It encodes jobs in the real wire format. */
 function makeModelledQueue(
   { redis, network, onAdd }: World,
   { process, isExpected }: { process: Process; isExpected: Waiters['isExpected'] },
@@ -149,7 +149,7 @@ function makeModelledQueue(
   return queue;
 }
 
-/** Inputs are numbers; to prepare one takes a step, and cannot be cut short. */
+/** Makes kinds whose inputs are numbers. Preparing one takes a step that cannot be cut short. */
 function makeModelledKinds({ network, clients, isReadable }: World, process: Process): InputKinds {
   const kind = (isBinary: boolean) => ({
     prepare: async ({ value }: { value: number }) => {
@@ -172,7 +172,7 @@ function observeDispatcher(world: World, dispatcher: Dispatcher): Dispatcher {
   };
 }
 
-/** Counts how often a waiter is found, so that one that is found twice is noticed. */
+/** Reports every settled waiter to the world, which notices one that is settled twice. */
 function observeWaiters(world: World, waiters: Waiters): Waiters {
   return {
     ...waiters,
@@ -192,7 +192,7 @@ function observeWaiters(world: World, waiters: Waiters): Waiters {
   };
 }
 
-/** The two connections of an API: for short commands, and for the blocking read. */
+/** Makes the two connections of an API: for short commands, and for the blocking read. */
 function connect({ redis, network }: World, process: Process) {
   const events = new EventEmitter();
   let isConnected = true;
@@ -260,7 +260,7 @@ function connect({ redis, network }: World, process: Process) {
       }
     },
   };
-  /** Waits as XREAD BLOCK does; undefined when the connection is closed meanwhile. */
+  /** Waits as XREAD BLOCK does. Returns undefined if the connection is closed meanwhile. */
   const nextEntries = async (
     key: string,
     lastId: string,

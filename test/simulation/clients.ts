@@ -1,5 +1,5 @@
-// The clients of a simulation. Each request ends once, with its own answer or with an error that had
-// a reason.
+// The clients of a simulation. They check that each request ends once, with its own answer or with an
+// error that has a reason.
 
 import { type Call, clientClosed } from '../../api/call.js';
 import type { RawInput } from '../../api/kinds/kind.js';
@@ -13,7 +13,7 @@ import { type Input, isFatal, type Nature } from './inputs.js';
 import { type Ask, longMs } from './scenario.js';
 import type { World } from './world.js';
 
-/** An item that was alone in quarantine this often when its worker died is blamed for it. */
+/** An item that is alone in quarantine at this many deaths is blamed for them. */
 const strikesMax = 3;
 
 interface Request {
@@ -21,15 +21,15 @@ interface Request {
   readonly api: Api;
   readonly inputs: readonly Input[];
   readonly deadlineAt: number;
-  /** The API was leaving when it was asked. */
+  /** Whether the API was shutting down when the request was sent. */
   readonly isLate: boolean;
   readonly refusedAddsBefore: number;
-  /** Inputs that the API counts for it: one until it knows how many there are. */
+  /** How many inputs the API counts for the request: 1 until it knows their number. */
   counted: number;
-  /** Inputs that are being prepared, which its permit waits for. */
+  /** How many inputs are being prepared. The permit is kept until they are done. */
   preparing: number;
   hasHungUp: boolean;
-  /** At some time there was no permit for it, or no room in the queue. */
+  /** Whether admission had to refuse it at some time. */
   isTooMuch: boolean;
 }
 
@@ -55,7 +55,7 @@ export function makeClients(
     return input;
   };
 
-  /** Whether admission has to refuse so many inputs now, beside `counted` that it has. */
+  /** Whether admission must refuse a request for `count` inputs that already holds `counted` permits. */
   const isTooMuchNow = ({ ask, api, counted }: Request, count: number): boolean => {
     const { queue } = models[ask.model] as Model;
     const free = limits.permitsMax - (api.permits - counted);
@@ -72,12 +72,12 @@ export function makeClients(
   const checkAnswer = ({ inputs, isTooMuch }: Request, replies: readonly ScoredReply[]) => {
     must(replies.length === inputs.length, 'a request has a wrong number of replies');
     for (const [at, input] of inputs.entries()) {
-      must(replies[at]?.id === input.id, 'an item has the reply to another');
+      must(replies[at]?.id === input.id, 'an item has the reply to another item');
       const [scored] = mapScores((replies[at] as ScoredReply).outputs, (number) => number);
-      must(scored === input.number, 'an item has the scores of another');
-      must(input.nature === 'good', 'an item is answered that cannot be');
+      must(scored === input.number, 'an item has the scores of another item');
+      must(input.nature === 'good', 'an item is answered that must fail');
     }
-    must(!isTooMuch, 'a request is let in beyond the limits');
+    must(!isTooMuch, 'a request is admitted beyond the limits');
   };
 
   const mayFail = (request: Request, { code, message }: ScorelineError): boolean => {
@@ -99,7 +99,7 @@ export function makeClients(
       case 'deadline_exceeded':
         return isOver;
       case 'queue_unavailable':
-        // With a job that is not added, what waits behind it is refused.
+        // If a job cannot be added, the items that wait behind it are refused, too.
         return isOver || request.api.refusedAdds > request.refusedAddsBefore;
       case 'queue_lost':
         return redis.losses > 0;
@@ -145,7 +145,7 @@ export function makeClients(
   return {
     inputs,
     open: open as ReadonlySet<Request>,
-    /** Inputs that the API has to count: of requests in flight, or whose inputs it still prepares. */
+    /** How many inputs the API must count: those of open requests, and those still being prepared. */
     itemsAt: (api: Api) =>
       requests.reduce((sum, request) => {
         const isCounted = request.api === api && (open.has(request) || request.preparing > 0);
@@ -176,7 +176,7 @@ export function makeClients(
       } catch (error) {
         failure = error as ScorelineError;
       }
-      // Nobody hears an instance that has died meanwhile.
+      // An instance that has died meanwhile answers nobody.
       if (!api.process.isAlive) return 'unanswered';
       end(request);
       for (const { id } of request.inputs) {
@@ -187,12 +187,12 @@ export function makeClients(
       return failure ? 'unanswered' : 'answered';
     },
 
-    /** An instance has ended, and with it its connections. */
+    /** Ends the requests to an instance that has ended. */
     disconnect(api: Api) {
       for (const request of open) if (request.api === api) end(request);
     },
 
-    /** Every request ends at its deadline. */
+    /** Checks that no request outlives its deadline. */
     checkDeadlines() {
       for (const { deadlineAt } of open) {
         must(nowMs() < deadlineAt + 2, 'a request outlives its deadline');

@@ -1,35 +1,35 @@
-// The inputs of a simulation. Each is a number, and its score is that number, so that an answer
-// shows to which input it belongs.
+// The inputs of a simulation. Each input is a number and gets that number as its score. So an answer
+// shows which input it belongs to.
 
 import { makeRankedOutputs } from '../../shared/scores.js';
 import { decodeStrings, encodeStrings, type Tensor, toBuffer } from '../../shared/tensors.js';
 import type { Scored } from '../../worker/batch/scorer.js';
 
-/** What a model does at an input. */
+/** How a model behaves when it runs the input. */
 export type Nature = 'good' | 'unreadable' | 'throws' | 'kills' | 'hangs';
 
 export interface Input {
   readonly number: number;
-  /** Bytes, where it is binary; those of one size can share a run. */
+  /** The bytes of a binary input. Inputs of the same size can share a run. */
   readonly size: number;
   readonly nature: Nature;
   readonly deadlineAt: number;
-  /** Under which id it travels. */
+  /** The id of its item. */
   id: string | undefined;
-  /** When it was submitted to the dispatcher; never, so far. */
+  /** When it was submitted to the dispatcher; infinite until then. */
   submittedAt: number;
-  /** How often its waiter was found. */
+  /** How often its waiter was settled. */
   settled: number;
-  /** The workers that were told that nobody waits for it any more. */
+  /** The workers that know that it was cancelled. */
   readonly abandonedAt: Set<string>;
-  /** How often a process died of it, and how often it had to be expected to. */
+  /** How many processes it has killed, and how many it may kill at most. */
   deaths: number;
   deathsMax: number;
-  /** How often it was about to be tried alone. */
+  /** How often it was to be tried alone. */
   strikes: number;
-  /** It was at work alone for longer than its model may take. */
+  /** Whether it ran alone for longer than its model may take. */
   isTooSlow: boolean;
-  /** Its job was damaged on its way. */
+  /** Whether its job was damaged on the way. */
   isGarbled: boolean;
 }
 
@@ -40,7 +40,7 @@ export function numberOf([tensor]: readonly Tensor[]): number {
     : toBuffer(tensor.data).readUInt32BE();
 }
 
-/** Binary inputs have different sizes, so that not all of them can share a run. */
+/** Encodes an input. Binary inputs have different sizes, so not all of them can share a run. */
 export function encodeNumber(
   number: number,
   { isBinary, size }: { isBinary: boolean; size: number },

@@ -1,5 +1,5 @@
-// Between processes and Redis: a command takes a step to get there and one to come back, and in
-// which order steps happen is the scheduler's choice. A process that has died hears nothing.
+// The network between processes and Redis. A command takes one step to Redis, and its answer takes one
+// step back. The scheduler chooses the order of steps. A dead process gets no answers.
 
 import type { Scheduler } from 'fast-check';
 import type { Redis } from './redis.js';
@@ -10,10 +10,10 @@ export interface Process {
 }
 
 export function makeNetwork(scheduler: Scheduler, redis: Redis) {
-  /** Something that happens some time. */
+  /** Waits for the scheduler to choose this step. */
   const step = (what: string): Promise<void> => scheduler.schedule(Promise.resolve(), what);
 
-  /** As `step`, for a process; one that has died never gets there. */
+  /** Waits for a step of a process. Never resolves if the process dies. */
   const stepOf = async (process: Process, what: string): Promise<void> => {
     if (process.isAlive) await step(`${process.name}: ${what}`);
     if (!process.isAlive) await neverAgain();
@@ -23,7 +23,7 @@ export function makeNetwork(scheduler: Scheduler, redis: Redis) {
     step,
     stepOf,
 
-    /** A command that fails when Redis is away, or its answer is lost. */
+    /** Runs a command that fails if Redis is unreachable or the answer is lost. */
     async produce<T>(process: Process, what: string, execute: () => T): Promise<T> {
       await stepOf(process, what);
       if (!redis.isUp) throw new Error('Redis is away.');
@@ -34,7 +34,7 @@ export function makeNetwork(scheduler: Scheduler, redis: Redis) {
       return answer();
     },
 
-    /** A command that waits for Redis, and is sent again when its answer is lost. */
+    /** Runs a command that waits for Redis, and is sent again if its answer is lost. */
     async consume<T>(
       process: Process,
       what: string,
@@ -52,7 +52,7 @@ export function makeNetwork(scheduler: Scheduler, redis: Redis) {
         try {
           onLost(answer());
         } catch {
-          // Sent again all the same.
+          // The connection sends it again even if it may have run.
         }
       }
     },

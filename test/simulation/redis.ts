@@ -1,18 +1,18 @@
-// A model of Redis as far as we use it: BullMQ's queue, the streams of replies, and the few keys
-// beside them. Every method is one command, done at once; the network (network.ts) decides when a
-// command arrives, and whether its answer comes back.
+// A model of the parts of Redis that we use: BullMQ's queues, the reply streams, and a few other keys.
+// Each method is one command and runs at once. The network (network.ts) decides when a command arrives,
+// and whether its answer comes back.
 
 import { nowMs } from '../../shared/clock.js';
 import type { PackedJob } from '../../shared/job.js';
 
 export interface QueuedJob {
   readonly id: string;
-  /** As it was parsed from its JSON. */
+  /** The job, parsed from its JSON. */
   readonly data: unknown;
   readonly itemIds: readonly string[];
-  /** How often a worker took it and did not finish it. */
+  /** How often a worker took the job and did not finish it. */
   stalls: number;
-  /** The lock of the worker that has it; undefined while it waits. */
+  /** The lock of the worker that holds the job; undefined while it waits. */
   token: string | undefined;
 }
 
@@ -26,14 +26,14 @@ export type Redis = ReturnType<typeof makeRedis>;
 export function makeRedis() {
   let isUp = true;
   let isFull = false;
-  /** Counts how often connections were lost. */
+  /** Increases each time that connections are lost. */
   let connection = 0;
   let losses = 0;
   let entries = 0;
   const jobs = new Map<string, QueuedJob>();
   const waiting = new Map<string, string[]>();
   const payloads = new Map<string, ReadonlyMap<string, Uint8Array>>();
-  /** Deadlines of unanswered items, by queue and item. */
+  /** The deadlines of unanswered items, by queue and item id. */
   const unanswered = new Map<string, Map<string, number>>();
   let garble: ((job: PackedJob) => unknown) | undefined;
   const strikes = new Map<string, number>();
@@ -41,7 +41,7 @@ export function makeRedis() {
   const streams = new Map<string, StreamEntry[]>();
   const watchers = new Set<() => void>();
 
-  /** Wakes whoever waits for a job, a reply, or Redis itself. */
+  /** Wakes everyone who waits for a job, a reply, or Redis itself. */
   const notify = () => {
     const woken = [...watchers];
     watchers.clear();
@@ -88,7 +88,7 @@ export function makeRedis() {
     get jobs(): ReadonlyMap<string, QueuedJob> {
       return jobs;
     },
-    /** Resolves when something has changed for those who wait. */
+    /** Resolves at the next change that someone may wait for. */
     change: () =>
       new Promise<void>((resolve) => {
         watchers.add(resolve);
@@ -132,7 +132,7 @@ export function makeRedis() {
       lineOf(queue).push(id);
       notify();
     },
-    /** Damages the next job that is added; none without an argument. */
+    /** Damages the next job that is added. Without an argument, no job is damaged. */
     garbleNext(how?: (job: PackedJob) => unknown) {
       garble = how;
     },
@@ -160,7 +160,7 @@ export function makeRedis() {
     giveBack(queue: string, id: string, token: string) {
       putBack(queue, locked(id, token));
     },
-    /** The lock has run out, and somebody has noticed. */
+    /** Moves a job with an expired lock back to the queue. */
     stall(queue: string, id: string, token: string) {
       const job = jobs.get(id);
       if (job?.token !== token) return;
@@ -168,7 +168,7 @@ export function makeRedis() {
       putBack(queue, job);
     },
 
-    // Beside the jobs.
+    // Payloads and other keys.
     readPayload(id: string, fields: readonly string[]): ReadonlyMap<string, Uint8Array> {
       const payload = payloads.get(id);
       return new Map([...(payload ?? [])].filter(([field]) => fields.includes(field)));
@@ -187,7 +187,7 @@ export function makeRedis() {
     },
     clearStrikes: (itemId: string) => void strikes.delete(itemId),
 
-    // The streams of replies.
+    // Reply streams.
     xadd(key: string, options: { creates: boolean }, fields: StreamEntry['fields']): string | null {
       mustHaveMemory();
       return streams.has(key) || options.creates ? append(key, fields) : null;

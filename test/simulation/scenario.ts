@@ -1,9 +1,9 @@
-// What happens in a simulation. The scheduler chooses the order in time.
+// Generates the events of a simulation. The scheduler chooses how they interleave.
 
 import fc from 'fast-check';
 import type { Nature } from './inputs.js';
 
-/** A deadline that no run reaches: a request with it must be answered. */
+/** A deadline that no run reaches, so a request with it must be answered. */
 export const longMs = 90_000;
 
 const is = <K extends string>(kind: K) => ({ kind: fc.constant(kind) });
@@ -22,7 +22,7 @@ const ask = fc.record({
     fc.tuple(nature),
     fc.array(nature, { minLength: 2, maxLength: 3 }),
   ),
-  /** Bytes of binary inputs; a large one lies beside its job. */
+  /** The bytes of a binary input. A large one lies beside its job. */
   size: fc.constantFrom(4, 4, 8, 5000),
   deadlineMs: fc.constantFrom(5, 40, 400, longMs, longMs, longMs),
   hangsUp: fc.constantFrom(false, false, false, true),

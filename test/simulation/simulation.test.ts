@@ -1,9 +1,8 @@
-// Everything that decides about requests, from admission to reply, under orders of events that
-// fast-check chooses, on a clock that only the simulation moves: real admission, scoring,
-// dispatcher, replies, reply stream, consumer, batcher and quarantine; modelled Redis, network,
-// engine and clients.
+// Runs all code that decides about requests, from admission to reply, while fast-check chooses the order
+// of events and the simulation moves the clock. Admission, scoring, dispatcher, replies, reply stream,
+// consumer, batcher and quarantine are real. Redis, network, engine and clients are models.
 //
-// A failure prints its seed and path. To see it again, or to look for longer:
+// A failure prints its seed and path. To repeat it, or to search for longer:
 //   SIMULATION_SEED=1 SIMULATION_PATH=12:0:3 npm test -- simulation
 //   SIMULATION_RUNS=100000 npm test -- simulation
 
@@ -17,7 +16,7 @@ import { simulate } from './world.js';
 const { SIMULATION_RUNS, SIMULATION_SEED, SIMULATION_PATH } = process.env;
 
 test(
-  'in every order of events, each request ends once, with its own answer or a good reason',
+  'in every order of events, each request ends once, with its own answer or a valid error',
   async () => {
     stopClock();
     await fc.assert(

@@ -1,5 +1,6 @@
-// BullMQ's worker, as far as it matters to the consumer. It takes one job after the other as long as it
-// may, and the next one with each that it finishes. It loses locks, and can get the same job twice.
+// A model of BullMQ's worker, as far as it matters to the consumer. It takes jobs one after the other
+// while it may, and takes the next job with the command that finishes one. It can lose locks, and can
+// get the same job twice.
 
 import type { Model } from '../../shared/models.js';
 import {
@@ -21,7 +22,7 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
   const { queue } = model;
   const inProcess = new Map<string, JobInProcess>();
   let jobsMax = 1;
-  /** Jobs in process and on their way here. */
+  /** How many jobs are in process or on their way here. */
   let total = 0;
   let isLooking = false;
   let isClosing = false;
@@ -41,7 +42,7 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
 
   const takeNext = async (token: string) => {
     await options.beforeTake().catch(() => {});
-    // When the answer is lost, the job is locked, and nobody has it.
+    // If the answer is lost, the job is locked but no worker has it.
     return network.consume(
       process,
       'take',
@@ -92,7 +93,7 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
     }
   };
 
-  /** Finishes a job, and takes the next with the same command. */
+  /** Finishes a job and takes the next one with the same command. */
   const finish = async (job: QueuedJob, token: string): Promise<QueuedJob | undefined> => {
     const takesNext = mayTakeNext();
     const command = () => {
@@ -110,7 +111,7 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
     }
   };
 
-  /** A job that could not be finished is failed; one that cannot be failed either stalls. */
+  /** Fails a job that could not be finished. If that fails as well, the job stalls. */
   const fail = async (job: QueuedJob, token: string) => {
     try {
       await network.consume(process, `fail ${job.id}`, () => redis.finish(job.id, token));
@@ -120,7 +121,7 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
     }
   };
 
-  /** A job that was given back, or is to be tried again: nothing keeps its lock. */
+  /** Stops renewing the lock of a job that was given back or will be tried again. */
   const leave = async (job: QueuedJob, token: string): Promise<QueuedJob | undefined> => {
     if (redis.jobs.get(job.id)?.token === token) void stallLater(token);
     return mayTakeNext() ? takeNext(token) : undefined;
@@ -131,7 +132,7 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
     data: job.data,
     isSuspect: job.stalls > 0,
     giveBack: async () => {
-      // What is under way goes on, and may outlive its worker's end.
+      // Running commands go on, and may outlive their worker.
       world.onCutOff();
       await network.consume(process, `give ${job.id} back`, () =>
         redis.giveBack(queue, job.id, token),

@@ -1,5 +1,5 @@
-// A worker of the simulation: the real consumer, batcher, quarantine and sender of replies between
-// modelled ports: BullMQ's worker, the engine, the process of the quarantine.
+// A worker of the simulation. The consumer, batcher, quarantine and sender of replies are real. BullMQ's
+// worker, the engine and the quarantine's process are models.
 
 import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
@@ -19,34 +19,34 @@ import { neverAgain, type Process } from './network.js';
 import { type JobInProcess, makeTaking } from './taking.js';
 import type { World } from './world.js';
 
-/** One model of a worker, as it is seen from outside. */
+/** What the simulation sees of one model of a worker. */
 interface Place {
   readonly consumer: Consumer;
   readonly closeQuarantine: () => void;
   /** The jobs in process, by id. */
   readonly inProcess: ReadonlyMap<string, JobInProcess>;
   readonly jobsMax: number;
-  /** Batches that were handed to the engine and have not come back. */
+  /** How many batches the engine has and has not returned. */
   readonly batches: number;
 }
 
 export interface Worker {
   readonly process: Process;
-  /** Resolves when it is no more. */
+  /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
   readonly places: readonly Place[];
-  /** Ends at once. What it held stalls. */
+  /** Ends at once. The jobs that it held stall. */
   crash(): void;
-  /** Its locks run out though it lives, as after a long pause. */
+  /** Lets its locks expire while it lives, as after a long pause. */
   loseLocks(): void;
-  /** As on SIGTERM. */
+  /** Shuts down, as on SIGTERM. */
   close(graceMs: number): Promise<void>;
 }
 
 export function startWorker(world: World, name: string): Worker {
   const process: Process = { name, isAlive: true };
   const children = new Set<ModelledChild>();
-  /** The tokens of this worker's locks: token → job. */
+  /** The locks of this worker: token → job. */
   const locks = new Map<string, { queue: string; id: string }>();
 
   let markEnded = () => {};
@@ -178,7 +178,7 @@ function makeQueue({ world, process }: WorkerContext, model: Model, take: Queue[
   };
 }
 
-/** The engine: runs batches one after the other, and takes its process along when it has to. */
+/** Makes the engine. It runs batches one after the other, and crashes the worker if an input says so. */
 function makeScorer({ world, process, crash }: WorkerContext, model: Model) {
   let batches = 0;
   let last: Promise<void> = Promise.resolve();
@@ -211,12 +211,12 @@ function endBy(inputs: readonly Input[], end: () => void) {
   end();
 }
 
-/** The process of the quarantine. */
+/** A model of the quarantine's process. */
 class ModelledChild extends EventEmitter {
   readonly #context: WorkerContext;
   readonly #runMsMax: number;
   #isOver = false;
-  /** What it runs, for which it is to blame when it is killed. */
+  /** The inputs that it runs, which are blamed if it is killed. */
   #inputs: readonly Input[] = [];
   #startedAt = 0;
 
@@ -257,7 +257,7 @@ class ModelledChild extends EventEmitter {
     });
   }
 
-  /** Its worker has died. */
+  /** Ends the process without an event, because its worker has died. */
   vanish(): void {
     this.#isOver = true;
   }

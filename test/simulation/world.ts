@@ -1,5 +1,5 @@
-// The world of a simulation: API instances, workers, clients and Redis; what happens to them, and
-// what must hold all the time.
+// The world of a simulation: API instances, workers, clients and Redis. Lets events happen to them, and
+// checks the invariants after every step.
 
 import type { Scheduler } from 'fast-check';
 import { vi } from 'vitest';
@@ -20,14 +20,14 @@ import { makeRedis, type QueuedJob } from './redis.js';
 import { type Ask, type Event, longMs, type Scenario } from './scenario.js';
 import { startWorker, type Worker } from './worker.js';
 
-/** More steps than any run needs that comes to an end. */
+/** More steps than any run needs, so a run that takes more will never end. */
 const stepsMax = 5000;
-/** The grace of the workers at the end, which they must not need. */
+/** The grace period of workers at the end of a run. They must end without using it up. */
 const graceMs = 31_000;
-/** More timers than follow from what a process had begun when it died. */
+/** More timers than dead processes can leave behind. */
 const deadTimersMax = 1000;
 
-/** How long a worker waits before it looks for a second job, and for the end of taking. */
+/** The interval at which a worker looks for a second job, and for the end of taking. */
 const lookMs = 2;
 
 const keys = makeKeys('simulation');
@@ -35,7 +35,7 @@ const log = makeLogger({ role: 'simulation', level: 'silent' });
 
 export type World = ReturnType<typeof makeWorld>;
 
-/** Lets a scenario happen; returns the rules that were broken. */
+/** Runs a scenario. Returns the invariants that were broken. */
 export async function simulate(scheduler: Scheduler, scenario: Scenario): Promise<string[]> {
   setClockBack();
   const faults = new Set<string>();
@@ -47,12 +47,12 @@ export async function simulate(scheduler: Scheduler, scenario: Scenario): Promis
   let steps = 0;
   let isOver = false;
 
-  /** Goes on step by step until this holds; moves the clock when nothing else is left to do. */
+  /** Runs step by step until the condition holds. Moves the clock when no step is left. */
   const goOnUntil = async (what: string, holds: () => boolean) => {
     await everythingDone();
     while (!holds() || scheduler.count() > 0) {
       if (++steps > stepsMax || (scheduler.count() === 0 && vi.getTimerCount() === 0)) {
-        return must(false, `it never comes about that ${what}`);
+        return must(false, `this never happens: ${what}`);
       }
       if (scheduler.count() > 0) void scheduler.waitOne();
       else vi.advanceTimersToNextTimer();
@@ -74,7 +74,7 @@ export async function simulate(scheduler: Scheduler, scenario: Scenario): Promis
   await goOnUntil('everything has started', () => apis.length === scenario.apis);
   void script();
   await goOnUntil(
-    'everybody is answered and everything is at rest',
+    'everyone is answered and everything is at rest',
     () => isOver && clients.open.size === 0 && redis.countJobs() === 0 && world.isAtRest(),
   );
   if (faults.size > 0) return [...faults];
@@ -82,7 +82,10 @@ export async function simulate(scheduler: Scheduler, scenario: Scenario): Promis
   const outcomes = apis.flatMap((_, api) =>
     [0, 1].map((model) => clients.ask({ ...sureAsk, api, model }, apis[api] as Api)),
   );
-  await goOnUntil('the last are answered', () => clients.open.size === 0 && world.isAtRest());
+  await goOnUntil(
+    'the last requests are answered',
+    () => clients.open.size === 0 && world.isAtRest(),
+  );
   if (faults.size > 0) return [...faults];
   must(
     (await Promise.all(outcomes)).every((outcome) => outcome === 'answered'),
@@ -120,7 +123,7 @@ function makeWorld(
     makeSampleModel({ ...shared, name: 'bytes', input: pixel }),
   ];
   const limits = { permitsMax, itemsMax };
-  // A batch takes a millisecond, so that a job holds eight of them.
+  // A batch takes a millisecond, so a job holds eight of them.
   const jobItemsMax = 8 * batchMax;
   const clients = makeClients({ must, network, redis, models, limits });
   const apis: Api[] = [];
@@ -136,7 +139,7 @@ function makeWorld(
     ...{ must, redis, network, models, limits, keys, log, clients, apis, workers },
     isReadable: (number: number) => clients.inputs[number]?.nature !== 'unreadable',
 
-    // What API instances and workers do.
+    // API instances and workers report what they do.
     onSubmit(inputs: readonly Tensor[], id: string) {
       const input = clients.inputs[numberOf(inputs)] as Input;
       must(input.id === undefined, 'an input is submitted twice');
@@ -154,7 +157,7 @@ function makeWorld(
       must(items.length > 0 && items.length <= jobItemsMax, 'a job has a wrong size');
       must(
         items.every(({ id }) => isExpected(id)),
-        'an item is sent that nobody waits for',
+        'an item without a waiter is sent',
       );
       must(
         items.every(({ inputs }) => (inputs[0]?.datatype === 'BYTES') === isText),
@@ -162,7 +165,7 @@ function makeWorld(
       );
     },
     onTake({ itemIds, stalls }: QueuedJob) {
-      // An input is tried in its batch; or in quarantine, with its neighbours and alone.
+      // An input is tried in its batch, or in quarantine: once with its neighbours and once alone.
       for (const id of itemIds) inputOf(id).deathsMax += stalls > 0 ? 2 : 1;
     },
     onAbandoned(process: Process, id: string) {
@@ -171,11 +174,11 @@ function makeWorld(
     onStrike(id: string) {
       inputOf(id).strikes++;
     },
-    /** Only a Redis that refuses commands is a reason not to get done with a job. */
+    /** Checks that a job failed only because Redis refused a command. */
     onRejected({ message }: Error) {
       must(/OOM|Missing/.test(message), `a job is not done: ${message}`);
     },
-    /** The inputs of a batch that is about to be run. */
+    /** Checks a batch that is about to run, and returns its inputs. */
     startBatch(process: Process, items: readonly ScorerItem[]): Input[] {
       const batch = items.map(({ inputs }) => clients.inputs[numberOf(inputs)] as Input);
       must(batch.length > 0 && batch.length <= batchMax, 'a batch has a wrong size');
@@ -188,7 +191,7 @@ function makeWorld(
       }
       return batch;
     },
-    /** A process has ended; another one takes its place. */
+    /** Replaces a process that has ended. */
     onEnd(ended: Api | Worker) {
       if ('places' in ended) {
         workers.splice(workers.indexOf(ended), 1);
@@ -199,12 +202,12 @@ function makeWorld(
         if (!isClosing) void network.step('an API is started').then(openApi);
       }
     },
-    /** A process may end in the middle of something, and leave timers behind. */
+    /** Notes that a process ended in the middle of its work and may leave timers behind. */
     onCutOff() {
       isSomethingCutOff = true;
     },
 
-    // What happens to them.
+    // The scenario's events.
     open() {
       for (let count = 0; count < scenario.apis; count++) void openApi();
       for (let count = 0; count < scenario.workers; count++) openWorker();
@@ -235,19 +238,19 @@ function makeWorld(
       }
     },
 
-    /** What must hold after every step. */
+    /** Checks the invariants, after every step. */
     check() {
       clients.checkDeadlines();
       for (const api of apis) {
-        must(api.permits === clients.itemsAt(api), 'a permit is not that of a request');
-        must(api.permits <= permitsMax, 'there are more permits than there may be');
-        must(api.waiters <= api.permits, 'somebody waits without a permit');
+        must(api.permits === clients.itemsAt(api), 'the permits do not match the requests');
+        must(api.permits <= permitsMax, 'there are more permits than allowed');
+        must(api.waiters <= api.permits, 'an item waits without a permit');
       }
       for (const place of workers.flatMap(({ places }) => places)) {
         for (const isSuspect of [true, false]) {
           const jobs = [...place.inProcess.values()].filter((job) => job.isSuspect === isSuspect);
           const items = jobs.reduce((sum, job) => sum + job.items, 0);
-          // Two jobs, or one more while there is room for an item.
+          // A worker may hold two jobs, or one more as long as it has fewer items than two batches.
           const isWithin = jobs.length <= 2 || items < 2 * batchMax + jobItemsMax;
           must(isWithin, 'a worker holds more items than it may');
         }
@@ -270,11 +273,11 @@ function makeWorld(
       for (const api of [...apis]) leave(api, () => api.close());
       const since = nowMs();
       await goOnUntil('everything has ended', () => leaving === 0);
-      must(nowMs() - since < graceMs, 'a worker waits for its grace to pass');
-      // A worker may just be about to look for its next job.
+      must(nowMs() - since < graceMs, 'a worker uses up its grace period');
+      // Let workers end that are just about to look for their next job.
       vi.advanceTimersByTime(lookMs);
       await everythingDone();
-      // What a dead process had begun goes on here; but not for ever.
+      // The work of dead processes goes on here, but it must come to an end.
       if (isSomethingCutOff) await runTimers(undefined, deadTimersMax);
       must(vi.getTimerCount() === 0, 'a timer is left behind');
     },
@@ -290,7 +293,7 @@ function makeWorld(
     }
   };
 
-  /** Ends in order, unless it dies meanwhile. */
+  /** Shuts a process down in order, unless it dies meanwhile. */
   const leave = <P extends Api | Worker>(one: P | undefined, close: (one: P) => Promise<void>) => {
     if (!one) return;
     leaving++;
@@ -309,7 +312,7 @@ function makeWorld(
   return world;
 }
 
-/** A job in which not even the envelope can be read. */
+/** Damages a job so badly that not even its envelope can be read. */
 function garbage(job: PackedJob): unknown {
   return { wire: job.wire, items: 'gone' };
 }

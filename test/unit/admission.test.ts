@@ -7,7 +7,7 @@ import {
 } from '../../api/admission/admission.js';
 import { errorOf } from './sample-model.js';
 
-/** An admission whose clock and queue depths the test sets. */
+/** Makes an admission whose clock and queue depths the test sets. */
 function makeObserved(
   options: { permitsMax?: number; itemsMax?: number; countModels?: () => number } = {},
 ) {
@@ -40,12 +40,12 @@ function makeObserved(
   };
 }
 
-/** A request to the model `a`, unless the changes name another. */
+/** Makes a request to the model `a`, unless the changes name another model. */
 function request(count = 1, changes: Partial<AdmissionRequest> = {}): AdmissionRequest {
   return { queue: 'a@1', batchMax: 4, count, deadlineMs: 30_000, ...changes };
 }
 
-/** Holds this many permits, and for some seconds gives back and takes as many as drain. */
+/** Keeps this many permits taken for some seconds, while workers answer at the given rate. */
 function makeLoaded(options: { inFlight: number; perSecond: number; seconds: number }) {
   const observed = makeObserved({ permitsMax: options.inFlight });
   const noHurry = { deadlineMs: 3_600_000 };
@@ -62,7 +62,7 @@ function makeLoaded(options: { inFlight: number; perSecond: number; seconds: num
 }
 
 describe('permits', () => {
-  test('as many inputs are admitted as there are permits, and no more', () => {
+  test('admit as many inputs as there are permits, and no more', () => {
     const { admission, admit, refusal } = makeObserved({ permitsMax: 3 });
     admit(1);
     admit(2);
@@ -71,14 +71,14 @@ describe('permits', () => {
     expect(admission.inFlight).toBe(3);
   });
 
-  test('bound the inputs of all models together', () => {
+  test('limit the inputs of all models together', () => {
     const { admit, refusal } = makeObserved({ permitsMax: 3 });
     admit(2, { queue: 'a@1' });
     expect(refusal(2, { queue: 'b@1' }).code).toBe('overloaded');
     admit(1, { queue: 'b@1' });
   });
 
-  test('are given to a request for all of its inputs or for none', () => {
+  test('are given for all inputs of a request or for none', () => {
     const { admission, admit, refusal } = makeObserved({ permitsMax: 3 });
     admit(2);
     expect(refusal(2).code).toBe('overloaded');
@@ -87,7 +87,7 @@ describe('permits', () => {
     expect(admission.inFlight).toBe(3);
   });
 
-  test('are free for the next once they are released', () => {
+  test('are free again once they are released', () => {
     const { admission, admit, refusal } = makeObserved({ permitsMax: 2 });
     const permit = admit(2);
     refusal();
@@ -97,7 +97,7 @@ describe('permits', () => {
     expect(admission.inFlight).toBe(2);
   });
 
-  test('are released once only, however often that is asked', () => {
+  test('are released once, even if release is called again', () => {
     const { admission, admit } = makeObserved({ permitsMax: 4 });
     const permit = admit(2);
     admit(1);
@@ -106,7 +106,7 @@ describe('permits', () => {
     expect(admission.inFlight).toBe(1);
   });
 
-  test('are refused with how many were expected and how many there are', () => {
+  test('are refused with an error that states the limit and the current number', () => {
     const { admit, refusal } = makeObserved({ permitsMax: 7 });
     admit(6);
     expect(refusal(2).message).toMatch(/at most 7 inputs.* 6 already/);
@@ -114,7 +114,7 @@ describe('permits', () => {
 });
 
 describe('the depth of the queue', () => {
-  test('is bounded, for each model by itself', () => {
+  test('is limited for each model separately', () => {
     const { admit, refusal, depths, admission } = makeObserved({ itemsMax: 10 });
     depths.set('a@1', 9);
     admit(1).release(true);
@@ -126,7 +126,7 @@ describe('the depth of the queue', () => {
     admit(1, { queue: 'b@1' });
   });
 
-  test('refuses nobody while it is unknown', () => {
+  test('refuses no request while it is unknown', () => {
     const { admit, admission } = makeObserved({ itemsMax: 1 });
     admit(1);
     expect(admission.inFlight).toBe(1);
@@ -134,7 +134,7 @@ describe('the depth of the queue', () => {
 });
 
 describe('a deadline', () => {
-  test('that the backlog leaves no time for is refused at once, with both times', () => {
+  test('that the backlog cannot meet is refused at once, with both times in the error', () => {
     const { admit, refusal } = makeLoaded({ inFlight: 100, perSecond: 20, seconds: 30 });
     const error = refusal(0, { deadlineMs: 2000 });
     expect(error.code).toBe('overloaded');
@@ -142,10 +142,10 @@ describe('a deadline', () => {
     admit(0, { deadlineMs: 30_000 });
   });
 
-  test('is believed in until the workers’ rate has been measured for a second', () => {
+  test('causes no refusal until the workers’ rate has been measured for a second', () => {
     const { admission, admit, clock, refusal } = makeObserved();
     const held = Array.from({ length: 40 }, () => admit(1));
-    // The time runs from the first answer, since workers may have had to start for it.
+    // Measuring starts at the first answer, because workers may have had to start before it.
     clock.ms += 60_000;
     for (const permit of held.splice(0, 9)) {
       clock.ms += 100;
@@ -158,7 +158,7 @@ describe('a deadline', () => {
     expect(refusal(1, { deadlineMs: 100 }).code).toBe('overloaded');
   });
 
-  test('does not keep requests out for ever after all of them have expired', () => {
+  test('does not keep later requests out after all requests have expired', () => {
     const { admit, clock } = makeObserved();
     const held = Array.from({ length: 40 }, () => admit(1));
     clock.ms += 30_000;
@@ -166,7 +166,7 @@ describe('a deadline', () => {
     for (let count = 0; count < 40; count++) admit(1, { deadlineMs: 1000 });
   });
 
-  test('is not judged by a model that had no backlog, however seldom it is asked', () => {
+  test('causes no refusal if the model never had a backlog, however rare its requests are', () => {
     const { admit, clock, admission } = makeObserved();
     for (let times = 0; times < 20; times++) {
       const permit = admit(1);
@@ -178,7 +178,7 @@ describe('a deadline', () => {
     expect(admission.inFlight).toBe(2);
   });
 
-  test('is judged by the backlog of its own model', () => {
+  test('is compared with the backlog of its own model', () => {
     const { admit, clock, refusal } = makeObserved();
     const held = Array.from({ length: 40 }, () => admit(1));
     for (const permit of held.splice(0, 10)) {
@@ -191,14 +191,14 @@ describe('a deadline', () => {
 });
 
 describe('other instances', () => {
-  test('count: what they have in flight is waited for, too', () => {
+  test('add their inputs in flight to the expected wait', () => {
     const { admit, peers, refusal } = makeObserved();
     Object.assign(peers, { inFlight: 100, perSecond: 20 });
     expect(refusal(1, { deadlineMs: 5000 }).message).toMatch(/the queue is 5000 ms long/);
     admit(1, { deadlineMs: 10_000 });
   });
 
-  test('do not keep requests out while less than two batches are in flight anywhere', () => {
+  test('cause no refusal while fewer than two batches are in flight in all', () => {
     const { admit, peers, refusal } = makeObserved();
     Object.assign(peers, { inFlight: 6, perSecond: 0.01 });
     admit(1);
@@ -206,14 +206,14 @@ describe('other instances', () => {
     expect(refusal().code).toBe('overloaded');
   });
 
-  test('say nothing of the rate before they know it', () => {
+  test('cause no refusal while their rate is unknown', () => {
     const { admit, peers, admission } = makeObserved();
     peers.inFlight = 500;
     admit(1, { deadlineMs: 10 });
     expect(admission.inFlight).toBe(1);
   });
 
-  test('are told what is in flight here, and what was answered', () => {
+  test('learn what is in flight here and what was answered', () => {
     const { admission, admit } = makeObserved();
     expect(admission.traffic('a@1')).toEqual({ inFlight: 0, answered: 0 });
     admit(3).release(true);
@@ -228,7 +228,7 @@ const b = { queue: 'b@1' };
 describe('a request that several models could answer', () => {
   const either = [request(1), request(1, b)];
 
-  test('takes one permit, which counts for no model until the model is known', () => {
+  test('takes one permit, which counts for no model until its model is known', () => {
     const { admission } = makeObserved();
     const permit = admission.admit(either);
     expect(admission.inFlight).toBe(1);
@@ -240,7 +240,7 @@ describe('a request that several models could answer', () => {
     expect(admission.traffic('b@1')).toMatchObject({ inFlight: 0, answered: 1 });
   });
 
-  test('is refused only when every one of them has no room', () => {
+  test('is refused only if none of them has room', () => {
     const { admission, depths } = makeObserved({ itemsMax: 10 });
     depths.set('a@1', 10);
     admission.admit(either);
@@ -249,7 +249,7 @@ describe('a request that several models could answer', () => {
     expect(admission.inFlight).toBe(1);
   });
 
-  test('is refused with the time after which the first of them has room', () => {
+  test('is refused with the shortest Retry-After of these models', () => {
     const { admission, clock, depths } = makeObserved({ itemsMax: 10 });
     admission.admit([request(1)]);
     clock.ms += 20_000;
@@ -259,7 +259,7 @@ describe('a request that several models could answer', () => {
     expect(errorOf(() => admission.admit(either)).retryAfterSeconds).toBe(7);
   });
 
-  test('is refused when it turns out to be for the one without room, and keeps its permit', () => {
+  test('is refused if it turns out to be for a full model, and keeps its permit until then', () => {
     const { admission, depths } = makeObserved({ itemsMax: 10 });
     depths.set('a@1', 10);
     const permit = admission.admit(either);
@@ -272,7 +272,7 @@ describe('a request that several models could answer', () => {
 });
 
 describe('assigning a permit', () => {
-  test('takes as many permits as there are inputs, if there are', () => {
+  test('takes a permit for each input if there are enough', () => {
     const { admission } = makeObserved({ permitsMax: 16 });
     const permit = admission.admit([request()]);
     permit.assign([request(16)]);
@@ -282,7 +282,7 @@ describe('assigning a permit', () => {
     expect(admission.inFlight).toBe(0);
   });
 
-  test('is refused with what was there before, and leaves that as it was', () => {
+  test('leaves the permit as it was if it is refused', () => {
     const { admission, admit } = makeObserved({ permitsMax: 16 });
     admit(4);
     const permit = admission.admit([request()]);
@@ -292,7 +292,7 @@ describe('assigning a permit', () => {
     expect(admission.inFlight).toBe(4);
   });
 
-  test('does nothing once the permit was released', () => {
+  test('does nothing after the permit is released', () => {
     const { admission } = makeObserved();
     const permit = admission.admit([request()]);
     permit.release(true);
@@ -302,26 +302,26 @@ describe('assigning a permit', () => {
 });
 
 describe('a model without workers', () => {
-  test('takes half of the permits, and leaves the others for the other models', () => {
+  test('takes half of the permits, and leaves the rest to other models', () => {
     const { admission, admit, refusal } = makeObserved({ permitsMax: 100, countModels: () => 2 });
     for (let count = 0; count < 50; count++) admit();
     const error = refusal();
     expect(error.code).toBe('overloaded');
-    expect(error.message).toMatch(/left for the others, 50; there are 50 already/);
+    expect(error.message).toMatch(/leaves to the others, 50; it has 50 already/);
     for (let count = 0; count < 25; count++) admit(1, b);
     expect(admission.inFlight).toBe(75);
     expect(refusal(1, b).code).toBe('overloaded');
     admit(1, { queue: 'c@1' });
   });
 
-  test('takes all of them where there is no other model', () => {
+  test('takes all permits if there is no other model', () => {
     const { admission, admit, refusal } = makeObserved({ permitsMax: 100 });
     for (let count = 0; count < 100; count++) admit();
     refusal();
     expect(admission.inFlight).toBe(100);
   });
 
-  test('may take the last permit when nothing else is in flight', () => {
+  test('can take the only permit when nothing else is in flight', () => {
     const { admit } = makeObserved({ permitsMax: 1, countModels: () => 5 });
     admit().release(true);
     admit(1, b);
@@ -349,7 +349,7 @@ describe('the count of permits', () => {
     { maxLength: 80 },
   ) as fc.Arbitrary<Step[]>;
 
-  test('is exact after any requests, assignments, refusals and releases', () => {
+  test('is exact after any sequence of requests, assignments, refusals and releases', () => {
     fc.assert(
       fc.property(steps, (taken) => {
         const { admission } = makeObserved({ permitsMax: 12, countModels: () => 3 });
@@ -396,7 +396,7 @@ describe('the count of permits', () => {
 });
 
 describe('Retry-After', () => {
-  test('is the time that what is in flight takes at the measured rate', () => {
+  test('is the time to answer everything in flight at the measured rate', () => {
     const { refusal } = makeLoaded({ inFlight: 400, perSecond: 20, seconds: 30 });
     const seconds = refusal().retryAfterSeconds ?? Number.NaN;
     expect(seconds).toBeGreaterThanOrEqual(0.9 * (400 / 20));
@@ -423,14 +423,14 @@ describe('Retry-After', () => {
     expect(refusal().retryAfterSeconds).toBe(1);
   });
 
-  test('is as long as nothing was answered, while the rate is unknown', () => {
+  test('is the time since the last answer, while the rate is unknown', () => {
     const { admit, clock, refusal } = makeObserved({ permitsMax: 5 });
     admit(5);
     clock.ms += 12_000;
     expect(refusal().retryAfterSeconds).toBe(12);
   });
 
-  test('counts what other instances have in flight', () => {
+  test('includes the inputs that other instances have in flight', () => {
     const { admit, peers, refusal } = makeObserved({ permitsMax: 1 });
     Object.assign(peers, { inFlight: 99, perSecond: 10 });
     admit(1);

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { errorOf } from './sample-model.js';
 
-test('as many bytes are given as there are, and no more', () => {
+test('bytes can be taken up to the limit, and no further', () => {
   const budget = makeByteBudget(100);
   budget.take(60);
   budget.take(40);
@@ -15,7 +15,7 @@ test('as many bytes are given as there are, and no more', () => {
   expect(budget.taken).toBe(99);
 });
 
-test('a refusal takes nothing', () => {
+test('a refused take takes nothing', () => {
   const budget = makeByteBudget(100);
   budget.take(50);
   errorOf(() => budget.take(51));
@@ -23,7 +23,7 @@ test('a refusal takes nothing', () => {
   expect(budget.taken).toBe(100);
 });
 
-test('the sum never exceeds the limit, and all comes back', () => {
+test('the sum never exceeds the limit, and returns to zero', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(60)), (wishes) => {
       const budget = makeByteBudget(100);

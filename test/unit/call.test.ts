@@ -10,7 +10,7 @@ import { errorOf, makeSampleModel } from './sample-model.js';
 const a = makeSampleModel({ name: 'a', deadlineMs: 1000 });
 const b = makeSampleModel({ name: 'b', deadlineMs: 300 });
 
-/** Calls with an admission and a budget that the test reads. */
+/** Opens calls with an admission and a byte budget that the test can read. */
 function makeObserved(options: { permitsMax?: number; bytesMax?: number } = {}) {
   const { permitsMax = 4, bytesMax = 1000 } = options;
   const admission = makeAdmission({
@@ -31,7 +31,7 @@ function makeObserved(options: { permitsMax?: number; bytesMax?: number } = {}) 
     const { models = [a], key, withinMs = 1000 } = changes;
     return calls.open({ models, key, arrivedAt: nowMs(), deadlineAt: nowMs() + withinMs });
   };
-  /** Whether nothing of any call is left: no permit, no byte, no timer. */
+  /** Whether no call has left a permit, a byte or a timer behind. */
   const expectNothingLeft = () => {
     expect(admission.inFlight).toBe(0);
     expect(bodies.taken).toBe(0);
@@ -41,7 +41,7 @@ function makeObserved(options: { permitsMax?: number; bytesMax?: number } = {}) 
   return { admission, bodies, calls, open, expectNothingLeft };
 }
 
-/** A stage that stops when the test says so. */
+/** Makes a stage that the test stops. */
 function makeStage() {
   let stop = (_error?: Error) => {};
   const run = () =>
@@ -56,7 +56,7 @@ const reasonOf = (call: Call) => call.ending.reason?.code;
 beforeEach(stopClock);
 
 describe('a call', () => {
-  test('has a permit until it ends, once', () => {
+  test('holds one permit until it ends', () => {
     const { admission, open, expectNothingLeft } = makeObserved();
     const call = open();
     expect(admission.inFlight).toBe(1);
@@ -75,7 +75,7 @@ describe('a call', () => {
     for (const call of [one, other]) call.end(false);
   });
 
-  test('is refused without a permit, and leaves nothing', () => {
+  test('is refused if there is no permit, and leaves nothing behind', () => {
     const { open, calls } = makeObserved({ permitsMax: 1 });
     const call = open();
     expect(errorOf(() => open()).code).toBe('overloaded');
@@ -84,7 +84,7 @@ describe('a call', () => {
     open().end(true);
   });
 
-  test('with a key is opened without a permit, since its result may be there', () => {
+  test('with a key opens even without a permit, because its result may be there', () => {
     const { open, admission, expectNothingLeft } = makeObserved({ permitsMax: 1 });
     const first = open();
     const repeat = open({ key: 'k' });
@@ -96,7 +96,7 @@ describe('a call', () => {
     expectNothingLeft();
   });
 
-  test('has no model until it is known, which is a bug to ask for', () => {
+  test('reports a bug if its model is read before it is known', () => {
     const { open, admission } = makeObserved();
     const call = open({ models: [a, b] });
     expect(() => call.model).toThrow(/This is a bug/);
@@ -108,7 +108,7 @@ describe('a call', () => {
     expect(admission.inFlight).toBe(0);
   });
 
-  test('that is refused more permits gives the one it has back when it ends', () => {
+  test('that is refused more permits gives its first one back when it ends', () => {
     const { open, expectNothingLeft } = makeObserved({ permitsMax: 4 });
     const call = open({ models: [a, b] });
     expect(errorOf(() => call.assign(a, 5)).code).toBe('overloaded');
@@ -118,7 +118,7 @@ describe('a call', () => {
 });
 
 describe('the signal', () => {
-  test('is aborted at the deadline, not before, with the reason of the day', async () => {
+  test('is aborted at the deadline and not before, with the reason of that moment', async () => {
     const { open, expectNothingLeft } = makeObserved();
     const call = open({ withinMs: 100 });
     await passMs(99);
@@ -128,7 +128,7 @@ describe('the signal', () => {
     expectNothingLeft();
   });
 
-  test('is aborted at once by a deadline that has passed already', async () => {
+  test('is aborted at once if the deadline has passed already', async () => {
     const { open } = makeObserved();
     const call = open({ withinMs: -5 });
     await passMs(1);
@@ -144,7 +144,7 @@ describe('the signal', () => {
     expect(reasonOf(call)).toBe('client_closed');
   });
 
-  test('is aborted when the call ends without an answer, and is left alone by one', () => {
+  test('is aborted if the call ends without an answer, but not if it was answered', () => {
     const { open } = makeObserved();
     const [answered, failed] = [open(), open()];
     answered.end(true);
@@ -155,7 +155,7 @@ describe('the signal', () => {
 });
 
 describe('the deadline', () => {
-  test('can be hastened, and not be put off', async () => {
+  test('can be moved forward, but not back', async () => {
     const { open } = makeObserved();
     const call = open({ withinMs: 500 });
     const arrivedAt = nowMs();
@@ -170,7 +170,7 @@ describe('the deadline', () => {
     expect(reasonOf(call)).toBe('deadline_exceeded');
   });
 
-  test('of an ended call cannot be hastened, and starts no timer', () => {
+  test('of an ended call cannot be moved, and starts no timer', () => {
     const { open, expectNothingLeft } = makeObserved();
     const call = open();
     call.end(true);
@@ -178,7 +178,7 @@ describe('the deadline', () => {
     expectNothingLeft();
   });
 
-  test('becomes that of the model when the model is known', () => {
+  test('becomes the model’s own once the model is known', () => {
     const { open } = makeObserved();
     const [narrowed, assigned, hurried] = [0, 1, 2].map(() => open({ models: [a, b] }));
     const arrivedAt = nowMs();
@@ -192,7 +192,7 @@ describe('the deadline', () => {
     for (const call of [narrowed, assigned, hurried]) call?.end(false);
   });
 
-  test('is left alone by narrowing to no model or to all of them', () => {
+  test('stays the same if the call is narrowed to no model or to all models', () => {
     const { open, admission } = makeObserved();
     const call = open({ models: [a, b] });
     call.narrow([]);
@@ -204,7 +204,7 @@ describe('the deadline', () => {
 });
 
 describe('a stage', () => {
-  test('keeps the permit and the bytes of an ended call until it has stopped', async () => {
+  test('keeps the permit and the bytes of an ended call until it stops', async () => {
     const { open, admission, bodies, calls, expectNothingLeft } = makeObserved();
     const call = open();
     call.addBodyBytes(10);
@@ -220,7 +220,7 @@ describe('a stage', () => {
     expectNothingLeft();
   });
 
-  test('that stops before the call ends gives nothing back', async () => {
+  test('that stops before the call ends releases nothing', async () => {
     const { open, admission } = makeObserved();
     const call = open();
     await call.run(async () => {});
@@ -229,7 +229,7 @@ describe('a stage', () => {
     expect(admission.traffic(a.queue).answered).toBe(1);
   });
 
-  test('that throws at once is a stage that has stopped', async () => {
+  test('that throws at once counts as stopped', async () => {
     const { open, expectNothingLeft } = makeObserved();
     const call = open();
     const broken = call.run(() => {
@@ -241,8 +241,8 @@ describe('a stage', () => {
   });
 });
 
-describe('waiting for a promise or the end of the call', () => {
-  test('gives what comes first, and leaves no listener', async () => {
+describe('waiting for a promise or the ending', () => {
+  test('settles with the first of the two, and leaves no listener behind', async () => {
     const { open } = makeObserved();
     const call = open();
     await expect(call.ending.orEnd(Promise.resolve(5))).resolves.toBe(5);
@@ -256,7 +256,7 @@ describe('waiting for a promise or the end of the call', () => {
   });
 
   test.each(['before', 'after'])(
-    'disturbs nobody when the promise fails, and the call has ended %s',
+    'causes no unhandled rejection if the promise fails and the call has ended %s',
     async (when) => {
       const unhandled: unknown[] = [];
       const onUnhandled = (error: unknown) => unhandled.push(error);
@@ -282,7 +282,7 @@ describe('waiting for a promise or the end of the call', () => {
 });
 
 describe('the bytes of bodies', () => {
-  test('are given back when the body is dropped, once', () => {
+  test('are given back once, when the body is dropped', () => {
     const { open, bodies, expectNothingLeft } = makeObserved();
     const [one, other] = [open(), open()];
     one.addBodyBytes(300);
@@ -300,7 +300,7 @@ describe('the bytes of bodies', () => {
 });
 
 describe('a flight', () => {
-  test('takes the permit and the body over, and goes on when the client hangs up', () => {
+  test('takes over the permit and the body, and goes on when the client hangs up', () => {
     const { calls, open, admission, bodies, expectNothingLeft } = makeObserved();
     const call = open({ models: [a, b], key: 'k' });
     call.addBodyBytes(70);
@@ -329,7 +329,7 @@ describe('a flight', () => {
     expectNothingLeft();
   });
 
-  test('of a call without a permit takes one, where there is room again', () => {
+  test('of a call without a permit takes one if there is room again', () => {
     const { calls, open, admission, expectNothingLeft } = makeObserved({ permitsMax: 2 });
     const others = [open(), open()];
     const call = open({ key: 'k' });
@@ -344,7 +344,7 @@ describe('a flight', () => {
 });
 
 describe('a shutdown', () => {
-  test('refuses new calls, and leaves those that are open', () => {
+  test('refuses new calls, and lets open ones go on', () => {
     const { calls, open } = makeObserved();
     const call = open();
     calls.shutDown();
@@ -357,7 +357,7 @@ describe('a shutdown', () => {
     call.end(true);
   });
 
-  test('whose time is up ends all calls and flights', () => {
+  test('that runs out of time ends all calls and flights', () => {
     const { calls, open, expectNothingLeft } = makeObserved();
     const call = open();
     const flight = calls.openFlight(open({ key: 'k' }));

@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { decodeText } from '../../api/kinds/charset.js';
 import { errorOf } from './sample-model.js';
 
-/** UTF-16 with the bytes of each unit swapped. */
+/** Encodes a text in UTF-16 with the high byte first. */
 const utf16be = (text: string) => Buffer.from(text, 'utf16le').swap16();
 
 describe('a text', () => {
-  test('in UTF-8 is the same again, whatever it is', () => {
+  test('survives encoding and decoding in UTF-8, whatever it contains', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (text) => {
         fc.pre(!text.startsWith('\ufeff'));
@@ -32,11 +32,11 @@ describe('a text', () => {
     ['windows-1252', Buffer.from([0x80]), '€'],
     ['us-ascii', Buffer.from('plain'), 'plain'],
     ['shift_jis', Buffer.from([0x96, 0xe2]), '問'],
-  ])('is decoded from %s, too', (charset, bytes, expected) => {
+  ])('is decoded from the legacy charset %s', (charset, bytes, expected) => {
     expect(decodeText(bytes, charset)).toBe(expected);
   });
 
-  test('loses its byte order mark, and only that', () => {
+  test('loses its byte order mark, and nothing else', () => {
     expect(decodeText(Buffer.from('\ufeffa\ufeff'))).toBe('a\ufeff');
     expect(decodeText(Buffer.from('\ufeff'))).toBe('');
     expect(decodeText(Buffer.alloc(0))).toBe('');
@@ -49,14 +49,14 @@ describe('a text', () => {
     ['utf-16le', Buffer.from([0x41, 0x00, 0x42])],
     ['utf-16le', Buffer.from([0x00, 0xd8, 0x41, 0x00])],
     ['us-ascii', Buffer.from([0xff])],
-  ])('whose bytes are not in %s is refused: %s', (charset, bytes) => {
+  ])('whose bytes are not valid in %s is refused: %s', (charset, bytes) => {
     const error = errorOf(() => decodeText(bytes, charset));
     expect(error.code).toBe('input_invalid');
     expect(error.message).toContain(charset);
   });
 
   test.each(['ebcdic', 'utf-7', '', 'x'.repeat(10_000), '\u0000'])(
-    'in an encoding that nobody here knows is refused: %j',
+    'in an unknown charset is refused: %j',
     (charset) => {
       const error = errorOf(() => decodeText(Buffer.from('a'), charset));
       expect(error.code).toBe('unsupported_media_type');

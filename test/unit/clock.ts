@@ -1,11 +1,11 @@
-// A clock that stands still until a test moves it. `setImmediate` stays real: it comes after all
-// microtasks, and so tells when everything that could happen without time has happened.
+// A clock that stands still until a test moves it. `setImmediate` stays real. It runs after all
+// microtasks, so it tells when everything has happened that needs no time.
 
 import { syncBuiltinESMExports } from 'node:module';
 import timersPromises from 'node:timers/promises';
 import { onTestFinished, vi } from 'vitest';
 
-/** Stops the clock until the test has ended. */
+/** Stops the clock until the test ends. */
 export function stopClock(): void {
   setClockBack();
   const stopDelays = replaceDelay((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
@@ -15,7 +15,7 @@ export function stopClock(): void {
   });
 }
 
-/** Puts the stopped clock back to where it was at first, without timers. */
+/** Resets the stopped clock to its first time, and removes all timers. */
 export function setClockBack(): void {
   vi.useRealTimers();
   vi.useFakeTimers({
@@ -24,7 +24,10 @@ export function setClockBack(): void {
   });
 }
 
-/** `setTimeout` of node:timers/promises, which vitest leaves alone; returns what undoes it. */
+/**
+ * Replaces `setTimeout` of node:timers/promises, which vitest's fake timers leave alone. Returns a
+ * function that restores it.
+ */
 function replaceDelay(delay: (ms?: number) => Promise<unknown>): () => void {
   const real = timersPromises.setTimeout;
   const replace = (by: unknown) => {
@@ -35,12 +38,12 @@ function replaceDelay(delay: (ms?: number) => Promise<unknown>): () => void {
   return () => replace(real);
 }
 
-/** Resolves when no promise has anything left to do at the present time. */
+/** Resolves when no promise can make progress without the clock. */
 export function everythingDone(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Moves the clock to each timer in turn, until there is none, or to `timersMax` of them. */
+/** Moves the clock from timer to timer until none is left, or for `timersMax` timers. */
 export async function runTimers(
   afterEach: () => void = () => {},
   timersMax = Number.POSITIVE_INFINITY,
@@ -53,7 +56,7 @@ export async function runTimers(
   }
 }
 
-/** Moves the clock on, timer by timer. */
+/** Moves the clock forward by `ms`, timer by timer. */
 export async function passMs(ms: number): Promise<void> {
   let reached = false;
   setTimeout(() => {

@@ -50,18 +50,18 @@ describe('the configuration', () => {
     });
   });
 
-  test('has numbers as numbers and lists as lists', () => {
+  test('parses numbers and lists', () => {
     const configuration = readConfiguration('api', { PORT: '0', MODELS: 'a, b ,c' });
     expect(configuration.PORT).toBe(0);
     expect(configuration.MODELS).toEqual(['a', 'b', 'c']);
   });
 
-  test('takes an empty variable as one that is not set', () => {
+  test('treats an empty variable as unset', () => {
     const configuration = readConfiguration('api', { PORT: '', MODELS: '', HOST: '' });
     expect(configuration).toEqual(readConfiguration('api', {}));
   });
 
-  test('ignores what is not its own', () => {
+  test('ignores the variables of other programs', () => {
     expect(readConfiguration('worker', { PORT: 'no port', HOME: '/root' })).toEqual(
       readConfiguration('worker', {}),
     );
@@ -73,7 +73,7 @@ describe('the configuration', () => {
     expect(configuration.PORT).toBe(8080);
   });
 
-  test('is described key by key, with its default', () => {
+  test('has a description and a default for every key', () => {
     const rows = describeConfiguration('api');
     expect(rows).toContainEqual(expect.objectContaining({ key: 'PORT', default: 8080 }));
     for (const { key, description } of rows) expect(description, key).not.toBe('');
@@ -81,7 +81,7 @@ describe('the configuration', () => {
 });
 
 describe('a wrong configuration', () => {
-  test('is refused with all of its faults: key, message and what came', () => {
+  test('is refused with all of its faults: key, message and value', () => {
     const error = errorOf(() =>
       readConfiguration('api', {
         PORT: '70000',
@@ -106,7 +106,7 @@ describe('a wrong configuration', () => {
     expect(error.message).toContain('QUEUE_PREFIX: expected a text without blanks');
   });
 
-  test.each(['-1', '65536', '80.5', 'http'])('does not take %s for a port', (PORT) => {
+  test.each(['-1', '65536', '80.5', 'http'])('may not have %s as a port', (PORT) => {
     const error = errorOf(() => readConfiguration('api', { PORT }));
     expect(error.message).toMatch(new RegExp(`^PORT: .*; got "${PORT}"$`));
   });
@@ -116,7 +116,7 @@ describe('the password in REDIS_URL', () => {
   const secret = 'hunter2';
 
   test.each([`redis://:${secret}@localhost:6379/1`, `rediss://user:${secret}@redis.example.org`])(
-    'is used, and is not in what is logged, for %s',
+    'is used but not logged, for %s',
     (url) => {
       const configuration = readConfiguration('api', { REDIS_URL: url });
       expect(configuration.REDIS_URL).toBe(url);

@@ -22,7 +22,7 @@ interface Added {
 const timing: Timing = { queueMs: 1, batchMs: 0, computeMs: 100, batchSize: 1 };
 const unavailable = () => new ScorelineError('queue_unavailable', 'Redis is away.');
 
-/** An input of one text, which is also what the tests read of a job. */
+/** Makes an input of one text. The tests recognise items in a job by their texts. */
 const textInput = (text: string): Tensor[] => [
   { name: 'input', datatype: 'BYTES', shape: [1], data: encodeStrings([text]) },
 ];
@@ -39,7 +39,7 @@ interface Asked extends Partial<Omit<Submission, 'items'>> {
   readonly inputs?: readonly Tensor[];
 }
 
-/** A dispatcher before a queue whose every `add` the test ends. */
+/** Opens a dispatcher with a queue whose `add` calls the test settles. */
 function makeObserved({ lingerMs = 0 } = {}) {
   const added: Added[] = [];
   const cancelled: { queue: string; itemId: string; deadlineAt: number }[] = [];
@@ -57,7 +57,7 @@ function makeObserved({ lingerMs = 0 } = {}) {
     },
   });
 
-  /** Sends items that share a signal; `abort` ends their wait. */
+  /** Submits items with a shared ending. `abort` ends their wait. */
   const submitAll = (texts: readonly string[], asked: Asked = {}) => {
     const { id, inputs, ...changes } = asked;
     const ending = new Ending();
@@ -93,11 +93,11 @@ function makeObserved({ lingerMs = 0 } = {}) {
       const { ids, outcomes, ...rest } = submitAll([text], asked);
       return { id: ids[0] as string, outcome: outcomes[0] as Promise<unknown>, ...rest };
     },
-    /** The texts of each job, in the order of the adds. */
+    /** The texts of each job, in the order of the `add` calls. */
     jobs: () => added.map(({ job }) => job.items.map(textOf).join('')),
     reply: (id: string, more: { isKept?: boolean; timing?: Partial<Timing> } = {}) =>
       waiters.settle({ id, outputs: [], ...more, timing: { ...timing, ...more.timing } }),
-    /** Answers every item of a job, which has taken so long. */
+    /** Answers every item of a job, with these times. */
     answer: async (index: number, taken: Partial<Timing> = {}, isKept = false) => {
       for (const { id } of added[index]?.job.items ?? []) {
         waiters.settle({ id, outputs: [], timing: { ...timing, ...taken }, isKept });
@@ -125,7 +125,7 @@ describe('a lane', () => {
     expect(jobs()).toEqual(['a']);
   });
 
-  test('gathers what comes while an add is in flight into the next job', async () => {
+  test('puts items that arrive during an add into the next job', async () => {
     const { submit, jobs, end } = makeObserved();
     for (const text of 'abc') submit(text);
     await everythingDone();
@@ -134,7 +134,7 @@ describe('a lane', () => {
     expect(jobs()).toEqual(['a', 'bc']);
   });
 
-  test('has one add in flight, and puts at most batch.max items into a job, in order', async () => {
+  test('has one add in flight at a time, and packs jobs of at most batch.max items in order', async () => {
     const { submit, jobs, end } = makeObserved();
     for (const text of 'abcdefgh') submit(text);
     await end(0);
@@ -145,7 +145,7 @@ describe('a lane', () => {
     expect(jobs()).toEqual(['a', 'bcd', 'efg', 'h']);
   });
 
-  test('is idle again when everything was sent', async () => {
+  test('is idle again once it has sent everything', async () => {
     const { submit, jobs, end } = makeObserved();
     submit('a');
     await end(0);
@@ -153,7 +153,7 @@ describe('a lane', () => {
     expect(jobs()).toEqual(['a', 'b']);
   });
 
-  test('is no other model’s: each has its own jobs and its own add in flight', async () => {
+  test('belongs to one model, which has its own jobs and its own add in flight', async () => {
     const { submit, added, end, jobs } = makeObserved();
     const other = makeSampleModel({ name: 'other' });
     submit('a');
@@ -169,7 +169,7 @@ describe('a lane', () => {
     expect(added.map(({ queue }) => queue)).toEqual([ours, theirs, theirs, ours]);
   });
 
-  test('is no other version’s either', () => {
+  test('belongs to one version of a model', () => {
     const { submit, added } = makeObserved();
     const other = makeSampleModel({ version: 2 });
     submit('a');
@@ -178,7 +178,7 @@ describe('a lane', () => {
     expect(other.queue).not.toBe(small.queue);
   });
 
-  test('goes on after a failed add, which fails its own items and those that came meanwhile', async () => {
+  test('goes on after a failed add, which fails its items and those that arrived meanwhile', async () => {
     const { submit, jobs, end, waiters } = makeObserved();
     const [a, b, c] = [submit('a'), submit('b'), submit('c')];
     await end(0);
@@ -196,7 +196,7 @@ describe('a lane', () => {
 });
 
 describe('a lane with two jobs unanswered', () => {
-  /** Two jobs, `a` and `b`, are in the queue. */
+  /** Opens a lane that has sent two jobs, `a` and `b`. */
   const makeBusy = async () => {
     const observed = makeObserved({ lingerMs: 6 });
     for (const [index, text] of ['a', 'b'].entries()) {
@@ -206,7 +206,7 @@ describe('a lane with two jobs unanswered', () => {
     return observed;
   };
 
-  test('gathers until one of them is answered', async () => {
+  test('gathers items until one of the jobs is answered', async () => {
     const { submit, jobs, answer } = await makeBusy();
     for (const text of 'cd') submit(text);
     await passMs(5);
@@ -215,7 +215,7 @@ describe('a lane with two jobs unanswered', () => {
     expect(jobs()).toEqual(['a', 'b', 'cd']);
   });
 
-  test('gathers no longer than it may', async () => {
+  test('gathers items for lingerMs at most', async () => {
     const { submit, jobs } = await makeBusy();
     submit('c');
     await passMs(6);
@@ -227,7 +227,7 @@ describe('a lane with two jobs unanswered', () => {
     { queueMs: 1000, gatheredMs: 100 },
     { queueMs: 60_000, gatheredMs: 250 },
   ])(
-    'gathers for $gatheredMs ms where items wait for $queueMs ms',
+    'gathers items for $gatheredMs ms if they wait $queueMs ms in the queue',
     async ({ queueMs, gatheredMs }) => {
       const { submit, jobs, end, answer } = await makeBusy();
       await answer(0, { queueMs });
@@ -242,14 +242,14 @@ describe('a lane with two jobs unanswered', () => {
     },
   );
 
-  test('gathers no more than a job holds', async () => {
+  test('gathers no more items than fit into a job', async () => {
     const { submit, jobs } = await makeBusy();
     for (const text of 'cde') submit(text);
     await everythingDone();
     expect(jobs()).toEqual(['a', 'b', 'cde']);
   });
 
-  test('sends at once when one of them has failed', async () => {
+  test('sends at once when one of the jobs has failed', async () => {
     const { submit, jobs, end } = makeObserved({ lingerMs: 6 });
     submit('a');
     await end(0, unavailable());
@@ -266,7 +266,7 @@ describe('a job', () => {
     { computeMs: 11, batches: 1 },
     { computeMs: 10, batches: 2 },
     { computeMs: 0.1, batches: 8 },
-  ])('holds $batches batches where one takes $computeMs ms', async ({ computeMs, batches }) => {
+  ])('holds $batches batches if one takes $computeMs ms', async ({ computeMs, batches }) => {
     const { submit, added, end, answer } = makeObserved();
     submit('a');
     await end(0);
@@ -276,7 +276,7 @@ describe('a job', () => {
     expect(added[2]?.job.items).toHaveLength(batches * 3);
   });
 
-  test('says who is to be answered, and of each item its id, times, top and tensors', () => {
+  test('names the instance to answer, and holds id, times, top and tensors of each item', () => {
     const { submit, added } = makeObserved();
     const submittedAt = nowMs();
     const { id } = submit('hello', { deadlineAt: submittedAt + 700 });
@@ -288,7 +288,7 @@ describe('a job', () => {
     });
   });
 
-  test('says of an item that is kept for how long', () => {
+  test('says how long the reply to an item is kept', () => {
     const { submit, added } = makeObserved();
     submit('hello', { id: 'given', keepMs: 500 });
     expect(added[0]?.job.items[0]).toMatchObject({ id: 'given', keepMs: 500 });
@@ -306,7 +306,7 @@ describe('a job', () => {
     expect(added[0]?.job.items[0]?.inputs[0]?.data).toBe(inputs[0]?.data);
   });
 
-  test('holds at most 32 MiB of inputs, all tensors of an item together', async () => {
+  test('holds at most 32 MiB of inputs, and keeps the tensors of an item together', async () => {
     const { submit, added, end } = makeObserved();
     submit('first');
     const sizes = [[16], [8, 8], [20], [12, 0.5], [1]];
@@ -317,7 +317,7 @@ describe('a job', () => {
     expect(sent).toEqual([[a, b], [c], [d, e]]);
   });
 
-  test('holds an input alone that is larger than the limit by itself', async () => {
+  test('holds a single item if that exceeds the limit by itself', async () => {
     const { submit, added, end } = makeObserved();
     submit('first');
     submit('', { inputs: zeros(33) });
@@ -329,7 +329,7 @@ describe('a job', () => {
 });
 
 describe('an item', () => {
-  test('gets a reply that comes before add resolves', async () => {
+  test('gets a reply that arrives before add resolves', async () => {
     const { submit, reply, waiters, end } = makeObserved();
     const { id, outcome } = submit('a');
     expect(reply(id)).toBe(true);
@@ -338,7 +338,7 @@ describe('an item', () => {
     expect(waiters.size).toBe(0);
   });
 
-  test('keeps the reply when add fails afterwards', async () => {
+  test('keeps its reply if add fails afterwards', async () => {
     const { submit, reply, end } = makeObserved();
     const { id, outcome } = submit('a');
     reply(id);
@@ -346,7 +346,7 @@ describe('an item', () => {
     expect(await outcome).toBe(1);
   });
 
-  test('gets its own reply, in whatever order replies come', async () => {
+  test('gets its own reply, in whatever order replies arrive', async () => {
     const { submitAll, reply, end } = makeObserved();
     const { ids, outcomes } = submitAll(['a', 'b', 'c']);
     await end(0);
@@ -367,7 +367,7 @@ describe('an item', () => {
 describe('a call that ends', () => {
   const late = () => new ScorelineError('deadline_exceeded', 'Late.');
 
-  test('takes back what is not sent yet, and tells the queue nothing of it', async () => {
+  test('withdraws its unsent items without a command to the queue', async () => {
     const { submit, jobs, end, cancelled } = makeObserved();
     submit('a');
     const [b] = [submit('b'), submit('c')];
@@ -378,7 +378,7 @@ describe('a call that ends', () => {
     expect(cancelled).toEqual([]);
   });
 
-  test('makes no job when all that would be in it was taken back', async () => {
+  test('causes no job if all its items are withdrawn', async () => {
     const { submit, jobs, end } = makeObserved();
     submit('a');
     for (const one of [submit('b'), submit('c')]) one.abort();
@@ -387,7 +387,7 @@ describe('a call that ends', () => {
     expect(jobs()).toEqual(['a', 'd']);
   });
 
-  test('cancels in the queue, once, each item that was sent and not answered', async () => {
+  test('cancels each sent and unanswered item in the queue once', async () => {
     const { submit, submitAll, cancelled, reply, waiters, end } = makeObserved();
     submit('first');
     const deadlineAt = nowMs() + 500;
@@ -409,7 +409,7 @@ describe('a call that ends', () => {
     expect(waiters.size).toBe(1);
   });
 
-  test('after the answer cancels nothing', async () => {
+  test('cancels nothing after the answer', async () => {
     const { submit, cancelled, reply, end } = makeObserved();
     const { id, abort, outcome } = submit('a');
     await end(0);
@@ -419,7 +419,7 @@ describe('a call that ends', () => {
     expect(cancelled).toEqual([]);
   });
 
-  test('at its deadline cancels nothing, since workers see the deadline, too', async () => {
+  test('cancels nothing at its deadline, because workers know the deadline', async () => {
     const { submit, cancelled, waiters, reply, end } = makeObserved();
     const { id, abort, outcome } = submit('a', { deadlineAt: nowMs() + 50 });
     await end(0);
@@ -431,7 +431,7 @@ describe('a call that ends', () => {
     expect(reply(id)).toBe(false);
   });
 
-  test('cancels nothing whose reply is kept for a caller that asks again', async () => {
+  test('cancels no item whose reply is kept for repeats', async () => {
     const { submit, cancelled, end } = makeObserved();
     const { abort, outcome } = submit('a', { keepMs: 1000 });
     await end(0);
@@ -440,7 +440,7 @@ describe('a call that ends', () => {
     expect(cancelled).toEqual([]);
   });
 
-  test('leaves no listener on its signal, however it ends', async () => {
+  test('leaves no listener behind, however it ends', async () => {
     const { submitAll, submit, reply, end } = makeObserved();
     const answered = submitAll(['a', 'b']);
     await end(0);
@@ -460,7 +460,7 @@ describe('a call that ends', () => {
     }
   });
 
-  test('leaves the lane as it was: later items do not gather for it', async () => {
+  test('leaves no trace in the lane, so later items do not gather because of it', async () => {
     const { submit, jobs, end } = makeObserved({ lingerMs: 6 });
     for (const index of [0, 1]) {
       const one = submit('a');
@@ -475,7 +475,7 @@ describe('a call that ends', () => {
     expect(jobs()).toEqual(['a', 'a', 'b', 'c']);
   });
 
-  test('before its item was sent leaves none behind that is sent with a repeat', async () => {
+  test('before its item is sent leaves no item behind for a repeat to send twice', async () => {
     const { submit, jobs, end, answer } = makeObserved({ lingerMs: 6 });
     submit('a');
     const first = submit('x', { id: 'same', keepMs: 1000 });
@@ -496,7 +496,7 @@ describe('a call that ends', () => {
   });
 });
 
-test('a reply that was kept from an earlier request does not steer the gathering', async () => {
+test('a reply that was kept from an earlier request does not change how items gather', async () => {
   const { submit, jobs, end, answer } = makeObserved({ lingerMs: 6 });
   for (const index of [0, 1, 2]) {
     submit('a');

@@ -1,4 +1,4 @@
-// The pages name files; a file that is moved or removed takes its name in them along.
+// The pages name files. This test fails if a file is moved or removed and a page still names it.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -18,9 +18,9 @@ const pages = [
 ];
 
 /**
- * The files and folders of ours that a page names: the targets of its links, relative to the page,
- * and what stands in code and begins with a folder of ours. A name with a gap, such as
- * `models/<name>/model.yaml`, names no file.
+ * Returns the repository's files and folders that a page names: the targets of its links, relative
+ * to the page, and code that begins with a folder of the repository. A name with a placeholder, such
+ * as `models/<name>/model.yaml`, is left out.
  */
 function pathsIn(page: string, text: string): string[] {
   const links = [...text.matchAll(/\]\(([^)\s#]+)(?:#[^)\s]*)?\)/g)]
@@ -37,7 +37,7 @@ function pathsIn(page: string, text: string): string[] {
 }
 
 describe('the reader of pages', () => {
-  test('finds links and code, and no names with gaps', () => {
+  test('finds names in links and in code, but none with placeholders', () => {
     const text = [
       'See [design](design.md#why), [home](https://example.org/api/x), and [up](../README.md).',
       'Run `node dist/api/main.js`, read `api/call.ts` and `models/<name>/model.yaml`.',
@@ -48,7 +48,7 @@ describe('the reader of pages', () => {
 });
 
 describe.each(pages)('%s', (page) => {
-  test('names files that exist', () => {
+  test('finds only files that exist', () => {
     const named = pathsIn(page, readFileSync(path.join(root, page), 'utf8'));
     expect(named.filter((name) => !existsSync(path.join(root, name)))).toEqual([]);
   });

@@ -4,7 +4,7 @@ import { readSources } from './sources.js';
 
 const codes = Object.keys(errorTable);
 
-/** Every `new ScorelineError('code'` in the source, wherever the line breaks. */
+/** Finds every `new ScorelineError('code'` in the source, even across line breaks. */
 const thrown = readSources('api', 'worker', 'shared', 'cli').flatMap(({ file, text }) =>
   [...text.matchAll(/new ScorelineError\(\s*(['"`])(\w+)\1/g)].map((match) => ({
     file,
@@ -21,25 +21,25 @@ describe('the table of errors', () => {
     expect(row.title).toMatch(/^[A-Z].*[^.!\s]$/);
   });
 
-  test('asks for another attempt only where one may help', () => {
+  test('recommends a retry only where one may help', () => {
     for (const { status, retry, title } of Object.values(errorTable)) {
       if (retry) expect([429, 500, 503, 504], title).toContain(status);
       if ([429, 503, 504].includes(status)) expect(retry, title).toBe(true);
     }
   });
 
-  test('has a title of its own for each code', () => {
+  test('has a different title for each code', () => {
     expect(new Set(Object.values(errorTable).map(({ title }) => title)).size).toBe(codes.length);
   });
 
-  test('has every code that is thrown', () => {
+  test('contains every code that is thrown', () => {
     expect(thrown.length).toBeGreaterThan(30);
     expect(thrown.filter(({ code }) => !codes.includes(code))).toEqual([]);
   });
 });
 
-describe('an error of ours', () => {
-  test('carries its code, its detail, its cause and when to ask again', () => {
+describe('a ScorelineError', () => {
+  test('carries its code, detail, cause and retry time', () => {
     const cause = new Error('inside');
     const error = new ScorelineError('overloaded', 'Full.', { cause, retryAfterSeconds: 3 });
     expect(error).toBeInstanceOf(Error);
@@ -53,7 +53,7 @@ describe('an error of ours', () => {
   });
 });
 
-test('whatever is thrown becomes an error, and an error stays itself', () => {
+test('any thrown value becomes an Error, and an Error stays as it is', () => {
   const error = new TypeError('x');
   expect(coerceError(error)).toBe(error);
   expect(coerceError('text').message).toBe('text');

@@ -33,7 +33,7 @@ describe('the page about failures', () => {
     for (const code of codes) expect(Object.keys(errorTable)).toContain(code);
   });
 
-  test('names the counts that there are', () => {
+  test('names every count', () => {
     for (const name of countNames) expect(page).toContain(`\`${name}\``);
   });
 });

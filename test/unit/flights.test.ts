@@ -11,7 +11,7 @@ interface Started {
   fail(error: Error): Promise<void>;
 }
 
-/** A call's part in a flight: it ends at its deadline, or when its client hangs up. */
+/** Makes a call that ends at its deadline or when its client hangs up. */
 function makeWaiter(withinMs: number): Waiting & { leave(): void } {
   const ending = new Ending();
   const timer = setTimeout(() => ending.end(late()), withinMs);
@@ -22,7 +22,7 @@ function makeWaiter(withinMs: number): Waiting & { leave(): void } {
 
 const late = () => new ScorelineError('deadline_exceeded', 'Late.');
 
-/** Flights that the test lands itself. */
+/** Makes flights that the test lands itself. */
 function makeObserved() {
   const flights = makeFlights<string>();
   const started: Started[] = [];
@@ -62,7 +62,7 @@ function makeObserved() {
 beforeEach(stopClock);
 
 describe('flights', () => {
-  test('those of one name share one', async () => {
+  test('are shared by calls with the same name', async () => {
     const { flights, started, join } = makeObserved();
     const waiters = [join(), join(), join()];
     expect(started).toHaveLength(1);
@@ -71,7 +71,7 @@ describe('flights', () => {
     expect(flights.size).toBe(0);
   });
 
-  test('those of other names have their own', async () => {
+  test('are separate for different names', async () => {
     const { started, join } = makeObserved();
     const [a, b] = [join('a'), join('b')];
     await started[1]?.land('landed');
@@ -79,7 +79,7 @@ describe('flights', () => {
     expect(started).toHaveLength(2);
   });
 
-  test('after one has landed or failed, the next request starts another', async () => {
+  test('are started anew after the last one has landed or failed', async () => {
     const { started, join } = makeObserved();
     join();
     await started[0]?.land('first');
@@ -91,7 +91,7 @@ describe('flights', () => {
     expect(third.outcome()).toBe('third');
   });
 
-  test('one that fails fails for all who wait', async () => {
+  test('fail for all calls that wait', async () => {
     const { started, join } = makeObserved();
     const waiters = [join(), join()];
     await started[0]?.fail(new ScorelineError('overloaded', 'Full.'));
@@ -99,7 +99,7 @@ describe('flights', () => {
     expect(started).toHaveLength(1);
   });
 
-  test('it goes on when a client hangs up, also the one that started it', async () => {
+  test('go on when a client hangs up, even the one that started it', async () => {
     const { started, join } = makeObserved();
     const [first, second, third] = [join(), join(), join()];
     first.hangUp();
@@ -110,7 +110,7 @@ describe('flights', () => {
     expect(second.outcome()).toBe('landed');
   });
 
-  test('it goes on when all have hung up, and who comes then joins it', async () => {
+  test('go on when all clients have hung up, and later calls join them', async () => {
     const { flights, started, join } = makeObserved();
     join().hangUp();
     await everythingDone();
@@ -121,14 +121,14 @@ describe('flights', () => {
     expect(started).toHaveLength(1);
   });
 
-  test('one that fails when all have hung up disturbs nobody', async () => {
+  test('may fail after all clients have hung up, without an unhandled rejection', async () => {
     const { flights, started, join } = makeObserved();
     join().hangUp();
     await started[0]?.fail(new Error('nobody hears this'));
     expect(flights.size).toBe(0);
   });
 
-  test('who has hung up before joining starts none', async () => {
+  test('are not started by a call that has ended already', async () => {
     const { flights, started } = makeObserved();
     const waiter = makeWaiter(1000);
     waiter.ending.end(clientClosed());
@@ -140,7 +140,7 @@ describe('flights', () => {
 });
 
 describe('deadlines', () => {
-  test('who joins with an earlier deadline than the flight has waits until that', async () => {
+  test('that are earlier than the flight’s end only the wait of their own call', async () => {
     const { started, join } = makeObserved();
     const first = join('a', 1000);
     const hurried = join('a', 100);
@@ -154,7 +154,7 @@ describe('deadlines', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('who joins with a later one starts anew when the flight has ended at its own', async () => {
+  test('that are later than the flight’s let a call start a new flight', async () => {
     const { started, join } = makeObserved();
     const first = join('a', 100);
     const patient = join('a', 1000);
@@ -167,7 +167,7 @@ describe('deadlines', () => {
     expect(patient.outcome()).toBe('landed');
   });
 
-  test('nobody starts anew after the own deadline', async () => {
+  test('that have passed let no call start a new flight', async () => {
     const { started, join } = makeObserved();
     const waiters = [join('a', 100), join('a', 100)];
     await passMs(100);
@@ -177,7 +177,7 @@ describe('deadlines', () => {
   });
 });
 
-test('so many wait for one flight and no more; who leaves makes room', async () => {
+test('a flight has a maximum of waiting calls, and a call that leaves makes room', async () => {
   const { started, join } = makeObserved();
   const waiters = Array.from({ length: 16 }, () => join());
   const refused = join();

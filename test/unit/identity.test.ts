@@ -5,7 +5,7 @@ import { readIdempotencyKey } from '../../api/http/idempotency-key.js';
 import { identify } from '../../api/repeat/identity.js';
 import { errorOf } from './sample-model.js';
 
-/** A request with this header so many times. */
+/** Makes a request that has the header once for each value. */
 function requestWith(...values: string[]): IncomingMessage {
   const headersDistinct = values.length > 0 ? { 'idempotency-key': values } : {};
   const headers = values.length > 0 ? { 'idempotency-key': values.join(', ') } : {};
@@ -27,12 +27,12 @@ describe('the Idempotency-Key', () => {
     ['in"side', 'in"side'],
     ['x'.repeat(255), 'x'.repeat(255)],
     [`"${'x'.repeat(255)}"`, 'x'.repeat(255)],
-  ])('%s is taken', (given, key) => {
+  ])('may be %s', (given, key) => {
     expect(readIdempotencyKey(requestWith(given))).toBe(key);
   });
 
   test.each(['', '""', '"', '"open', 'open"', 'schön', 'tab\there', '\u007f', 'x'.repeat(256)])(
-    '%j is refused',
+    'may not be %j',
     (given) => {
       const error = errorOf(() => readIdempotencyKey(requestWith(given)));
       expect(error.code).toBe('idempotency_key_invalid');
@@ -47,26 +47,26 @@ describe('the Idempotency-Key', () => {
   });
 });
 
-describe('what is derived from a key', () => {
+describe('the identity of a request', () => {
   const inputs = [{ value: 'hello' }, { value: Buffer.from([1, 2]) }];
   const request = { queue: 'sample@1', top: 3, inputs };
   const one = identify('key', request);
 
-  test('is the same for the same request, with an id of the usual form for each input', () => {
+  test('is the same for the same request, and has a UUID for each input', () => {
     expect(identify('key', { ...request, inputs: [...inputs] })).toEqual(one);
     expect(one.ids).toHaveLength(2);
     expect(new Set(one.ids).size).toBe(2);
     for (const id of one.ids) expect(id).toMatch(uuid);
   });
 
-  test('with another key, all of it but the fingerprint is another', () => {
+  test('differs in all but the fingerprint for another key', () => {
     const other = identify('kez', request);
     expect(other.fingerprint).toBe(one.fingerprint);
     expect(other.scope).not.toBe(one.scope);
     expect(other.ids.some((id) => one.ids.includes(id))).toBe(false);
   });
 
-  test('with another model or version, all of it is another', () => {
+  test('differs entirely for another model or version', () => {
     const other = identify('key', { ...request, queue: 'sample@2' });
     expect(other.scope).not.toBe(one.scope);
     expect(other.fingerprint).not.toBe(one.fingerprint);
@@ -79,14 +79,14 @@ describe('what is derived from a key', () => {
     ['other bytes', { ...request, inputs: [inputs[0], { value: Buffer.from([1, 3]) }] }],
     ['another order', { ...request, inputs: inputs.toReversed() }],
     ['fewer inputs', { ...request, inputs: [inputs[0]] }],
-  ])('with %s, fingerprint and ids are others, and the scope is the same', (_what, changed) => {
+  ])('differs in fingerprint and ids, but not in scope, for %s', (_what, changed) => {
     const other = identify('key', changed as typeof request);
     expect(other.scope).toBe(one.scope);
     expect(other.fingerprint).not.toBe(one.fingerprint);
     expect(other.ids.some((id) => one.ids.includes(id))).toBe(false);
   });
 
-  test('differs for inputs that differ only in where one ends', () => {
+  test('differs if the same bytes are divided into inputs differently', () => {
     const texts = fc.array(fc.string({ unit: fc.constantFrom('1', ':', 'a', 'ä') }), {
       minLength: 1,
       maxLength: 4,

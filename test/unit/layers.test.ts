@@ -1,5 +1,5 @@
-// The repository's own rules about who may use what, as far as the linter cannot say them. Who
-// imports whom, and which library has which doors, is in biome.json.
+// Tests the repository's rules about dependencies that the linter cannot express. The rules about layers,
+// and about which file may import which library, are in biome.json.
 
 import { describe, expect, test } from 'vitest';
 import { importsOf, readSources, type Source } from './sources.js';
@@ -11,7 +11,7 @@ const inFolder =
     file.startsWith(`${folder}/`);
 
 describe('imports', () => {
-  test('are found in every way they can be written', () => {
+  test('are found in every syntax', () => {
     const text = [
       "import a from 'a';",
       "import type { B } from './b.js';",
@@ -34,7 +34,7 @@ describe('imports', () => {
     );
   });
 
-  test('of heavy libraries are of the whole library, which the linter knows', () => {
+  test('of heavy libraries use the package name, which the linter checks', () => {
     const inner = /^(bullmq|express|onnxruntime-node|sharp)\//;
     const importers = sources.filter((source) =>
       importsOf(source).some((name) => inner.test(name)),
@@ -43,7 +43,7 @@ describe('imports', () => {
   });
 
   test.each(['api', 'worker', 'shared'])(
-    'in %s are not written inside of types, where the linter does not look',
+    'in %s are not written inside types, where the linter does not look',
     (folder) => {
       const hidden = sources
         .filter(inFolder(folder))
@@ -54,32 +54,29 @@ describe('imports', () => {
 });
 
 describe('the process', () => {
-  /** Reads the environment, listens to signals, or exits. */
+  /** Matches code that reads the environment, listens to signals, or exits. */
   const touchesProcess = ({ text }: Source) =>
     /\bprocess\s*\.\s*(env|on|once|addListener|exit|exitCode|abort|kill)\b/.test(text);
   const mayTouch = ({ file }: Source) =>
     /^\w+\/main\.ts$/.test(file) || file === 'shared/lifecycle.ts';
 
-  test('is touched where it is known to be', () => {
+  test('is found in a file that is known to use it', () => {
     const touching = sources.filter(touchesProcess).map(({ file }) => file);
     expect(touching).toEqual(expect.arrayContaining(['shared/lifecycle.ts', 'cli/start.ts']));
   });
 
-  test.each(['api', 'shared'])(
-    'is left alone in %s, but for main.ts and the lifecycle',
-    (folder) => {
-      const touching = sources.filter(
-        (source) => inFolder(folder)(source) && touchesProcess(source) && !mayTouch(source),
-      );
-      expect(touching.map(({ file }) => file)).toEqual([]);
-    },
-  );
+  test.each(['api', 'shared'])('is used in %s only by main.ts and the lifecycle', (folder) => {
+    const touching = sources.filter(
+      (source) => inFolder(folder)(source) && touchesProcess(source) && !mayTouch(source),
+    );
+    expect(touching.map(({ file }) => file)).toEqual([]);
+  });
 });
 
 describe('files of the worker', () => {
   const files = sources.filter(({ file }) => file.startsWith('worker/'));
 
-  test('import each other in one direction', () => {
+  test('import each other in one direction only', () => {
     const imports = new Map(
       files.map((source) => [
         source.file.replace(/\.ts$/, '.js'),

@@ -8,7 +8,7 @@ const imageInput = { kind: 'image', width: 2, height: 3, tensor: 'float32-nchw' 
 const mean = [0.5, 0.5, 0.5];
 const std = [0.2, 0.2, 0.2];
 
-/** The manifest's file in a folder of its own, with some keys replaced, or with this text. */
+/** Writes a manifest into its own folder, with some keys replaced, or with this text. */
 function fileWith(content: Record<string, unknown> | string): string {
   const whole = typeof content === 'string' ? content : { ...sampleManifest, ...content };
   return path.join(makeFolder({ 'sample/model.yaml': whole }), 'sample', 'model.yaml');
@@ -17,17 +17,17 @@ function fileWith(content: Record<string, unknown> | string): string {
 describe('the manifests of this repository', () => {
   const manifests = readManifests(path.join(packageDirectory(), 'models'));
 
-  test('are valid, each in the folder of its name', () => {
+  test('are valid, and each is in the folder of its name', () => {
     expect(manifests.map((manifest) => manifest.name)).toContain('efficientnet-lite0');
   });
 
-  test('have names and versions that BullMQ takes as a queue name', () => {
+  test('have names and versions that BullMQ accepts in a queue name', () => {
     for (const { name, version } of manifests) expect(`${name}@${version}`).not.toContain(':');
   });
 });
 
 describe('a valid manifest', () => {
-  test('gets the documented defaults where it says nothing', () => {
+  test('gets the documented defaults for missing keys', () => {
     expect(readManifest(fileWith({}))).toEqual({
       ...sampleManifest,
       version: '1',
@@ -43,30 +43,30 @@ describe('a valid manifest', () => {
     });
   });
 
-  test('names a device by its type alone', () => {
+  test('can name a device by its type alone', () => {
     const { device } = readManifest(fileWith({ device: 'cuda' }));
     expect(device).toEqual({ type: 'cuda', id: 0, threads: 0, memoryArena: true });
   });
 
-  test('names a device with its particulars', () => {
+  test('can name a device with its settings', () => {
     const { device } = readManifest(fileWith({ device: { type: 'cuda', id: 1 } }));
     expect(device).toEqual({ type: 'cuda', id: 1, threads: 0, memoryArena: true });
   });
 
-  test('says only some keys of a section, and gets the defaults for the others', () => {
+  test('gets the defaults for the missing keys of a section', () => {
     const { batch, scaling } = readManifest(fileWith({ batch: { max: 5 }, scaling: { min: 2 } }));
     expect(batch).toEqual({ max: 5, waitMs: 0 });
     expect(scaling).toEqual({ min: 2, max: 10, itemsPerWorker: 64 });
   });
 
-  test('has mean and std exactly where the network takes floats', () => {
+  test('has mean and std if, and only if, the network takes floats', () => {
     const floats = readManifest(fileWith({ input: { ...imageInput, mean, std } }));
     expect(floats.input).toEqual({ ...imageInput, mean, std });
     const pixels = { ...imageInput, tensor: 'uint8-nhwc' };
     expect(readManifest(fileWith({ input: pixels })).input).toEqual(pixels);
   });
 
-  test('may be as YAML as it likes', () => {
+  test('can use any syntax of YAML', () => {
     const yaml = `# A comment.\n${Object.entries(sampleManifest)
       .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
       .join('\n')}\ndevice:\n  type: cpu\n  threads: 2\n`;
@@ -242,7 +242,7 @@ describe('a wrong manifest', () => {
     },
   ];
 
-  test.each(wrong)('is refused with file, key, expected and got when $what', (fault) => {
+  test.each(wrong)('is refused with its file, key, expectation and value when $what', (fault) => {
     const file = fileWith(fault.content);
     const error = errorOf(() => readManifest(file));
     expect(error.code).toBe('manifest_invalid');
@@ -253,18 +253,18 @@ describe('a wrong manifest', () => {
     expect(error.message.split('\n')).toHaveLength(1);
   });
 
-  test('says all of its faults at once', () => {
+  test('is refused with all of its faults at once', () => {
     const { message } = errorOf(() => readManifest(fileWith({ description: 7, deadlineMs: -1 })));
     expect(message).toContain('description: ');
     expect(message).toContain('deadlineMs: ');
   });
 
-  test('never makes a message much longer than what is wrong', () => {
+  test('is refused with a message that cuts long values', () => {
     const { message } = errorOf(() => readManifest(fileWith({ deadlineMs: 'x'.repeat(5000) })));
     expect(message.length).toBeLessThan(500);
   });
 
-  test('that is not there is refused with its path', () => {
+  test('that does not exist is refused with its path', () => {
     const file = path.join(makeFolder({}), 'sample', 'model.yaml');
     expect(errorOf(() => readManifest(file)).message).toBe(
       `${file}: expected a manifest; there is no such file`,
@@ -273,7 +273,7 @@ describe('a wrong manifest', () => {
 });
 
 describe('a folder of models', () => {
-  test('is read by name, and a folder without a manifest is no model', () => {
+  test('is read in order of the names, without folders that have no manifest', () => {
     const folder = makeFolder({
       'b/model.yaml': { ...sampleManifest, name: 'b' },
       'a/model.yaml': { ...sampleManifest, name: 'a' },
@@ -283,7 +283,7 @@ describe('a folder of models', () => {
     expect(readManifests(folder).map((manifest) => manifest.name)).toEqual(['a', 'b']);
   });
 
-  test('that cannot be read is a fault of MODELS_DIR, with the path that came', () => {
+  test('that cannot be read is reported as a fault of MODELS_DIR, with its path', () => {
     const folder = path.join(makeFolder({}), 'gone');
     const error = errorOf(() => readManifests(folder));
     expect(error.code).toBe('configuration_invalid');

@@ -6,7 +6,7 @@ import { errorOf, makeFolder, sampleLabels, sampleManifest } from './sample-mode
 const urls = ['https://example.org/model.onnx'];
 const { source, output } = sampleManifest;
 
-/** A folder with the models a and b, whose files are there, and c, whose file is not. */
+/** Makes a folder with the models a and b, and with c, whose model file is missing. */
 function makeModels(): string {
   const withName = (name: string) => ({ ...sampleManifest, name });
   return makeFolder({
@@ -23,25 +23,25 @@ function makeModels(): string {
 
 const namesOf = (models: readonly { name: string }[]) => models.map(({ name }) => name);
 
-describe('which models are served', () => {
-  test('all whose file is there, when none is named', () => {
+describe('the models that are served', () => {
+  test('are all models with a file, if none is named', () => {
     const directory = makeModels();
     expect(namesOf(readModels({ directory, filesNeeded: true }))).toEqual(['a', 'b']);
     expect(namesOf(readModels({ directory, filesNeeded: false }))).toEqual(['a', 'b']);
   });
 
-  test('those that are named, in the order they are named in', () => {
+  test('are the named ones, in their order', () => {
     const directory = makeModels();
     const models = readModels({ directory, names: ['b', 'a'], filesNeeded: true });
     expect(namesOf(models)).toEqual(['b', 'a']);
   });
 
-  test('a named one without its file, for those who do not load it', () => {
+  test('include a named one without its file, for a process that does not load it', () => {
     const directory = makeModels();
     expect(namesOf(readModels({ directory, names: ['c'], filesNeeded: false }))).toEqual(['c']);
   });
 
-  test('none is an error that says how to see which there are', () => {
+  test('may not be none, and the error says how to list the models', () => {
     const directory = makeFolder({
       'a/model.yaml': { ...sampleManifest, name: 'a' },
       'a/labels.txt': sampleLabels,
@@ -54,14 +54,14 @@ describe('which models are served', () => {
 });
 
 describe('a model that cannot be served', () => {
-  test('an unknown name is refused with the names that exist', () => {
+  test('is refused with the existing names if its name is unknown', () => {
     const directory = makeModels();
     const error = errorOf(() => readModels({ directory, names: ['a', 'x'], filesNeeded: false }));
     expect(error.code).toBe('model_not_found');
     expect(error.message).toBe('There is no model "x". The models here: a, b, c.');
   });
 
-  test('a missing file is an error that says where it belongs and how to get it', () => {
+  test('is refused with the path of its missing file and the command that gets it', () => {
     const directory = makeModels();
     const error = errorOf(() => readModels({ directory, names: ['a', 'c'], filesNeeded: true }));
     expect(error.code).toBe('model_file_missing');
@@ -69,7 +69,7 @@ describe('a model that cannot be served', () => {
     expect(error.message).toContain('npm run models -- pull c');
   });
 
-  test('a missing file that can be got nowhere is to be put there', () => {
+  test('is refused with only the path of its missing file if no address is known', () => {
     const directory = makeFolder({
       'a/model.yaml': { ...sampleManifest, name: 'a' },
       'a/labels.txt': sampleLabels,
@@ -81,7 +81,7 @@ describe('a model that cannot be served', () => {
 });
 
 describe('a model that is served', () => {
-  test('has its queue named after itself and its version', () => {
+  test('has a queue that is named after it and its version', () => {
     const [model] = readModels({ directory: makeModels(), names: ['a'], filesNeeded: true });
     expect(model).toMatchObject({
       name: 'a',
@@ -90,7 +90,7 @@ describe('a model that is served', () => {
     });
   });
 
-  test('has the classes of a text file: id, blank, label', () => {
+  test('reads its classes from lines of id, blank and label', () => {
     const [model] = readModels({ directory: makeModels(), names: ['a'], filesNeeded: true });
     expect(model?.labels).toEqual([
       { id: 'n01', text: 'cat' },
@@ -101,7 +101,7 @@ describe('a model that is served', () => {
     ]);
   });
 
-  test('has the questions of a ranking with their answers', () => {
+  test('reads the questions of a ranking with their answers', () => {
     const question = { id: 11, answerId: 12, question: 'How?', answer: 'So.' };
     const [model] = readModels({
       directory: makeRanking([question]),
@@ -112,7 +112,7 @@ describe('a model that is served', () => {
   });
 });
 
-/** A folder with one ranking model and this file of questions. */
+/** Makes a folder with one ranking model and this file of questions. */
 function makeRanking(questions: unknown): string {
   return makeFolder({
     'sample/model.yaml': {
@@ -123,7 +123,7 @@ function makeRanking(questions: unknown): string {
   });
 }
 
-describe('a label file that is not what it should be', () => {
+describe('an invalid label file', () => {
   const cases: { what: string; questions: unknown }[] = [
     { what: 'not JSON', questions: 'id,answer\n' },
     { what: 'an empty list', questions: [] },
@@ -144,7 +144,7 @@ describe('a label file that is not what it should be', () => {
     expect(error.message).toContain(path.join(directory, 'sample', 'questions.json'));
   });
 
-  test('is refused, for a classification, when it is not there', () => {
+  test('is refused, for a classification, when it is missing', () => {
     const directory = makeFolder({ 'sample/model.yaml': sampleManifest });
     const error = errorOf(() => readModels({ directory, names: ['sample'], filesNeeded: false }));
     expect(error.code).toBe('manifest_invalid');
@@ -152,7 +152,7 @@ describe('a label file that is not what it should be', () => {
   });
 });
 
-test('findModel finds by name, among whatever has one', () => {
+test('findModel finds a model by name, in a list of anything with a name', () => {
   const models = [
     { name: 'a', version: '1' },
     { name: 'b', version: '1' },

@@ -11,13 +11,13 @@ interface Case {
   readonly normalised: string;
 }
 
-// The training tests normalise.py by the same file.
+// The training tests normalise.py with the same file.
 const cases: Case[] = JSON.parse(
   readFileSync(path.join(root, 'models/faq-matcher/normalise-cases.json'), 'utf8'),
 );
 
 describe('normalising a text', () => {
-  test.each(cases)('does what training does: $name', ({ text, normalised }) => {
+  test.each(cases)('gives the same result as in training: $name', ({ text, normalised }) => {
     expect(normaliseText(text)).toBe(normalised);
     expect(normaliseText(normalised)).toBe(normalised);
   });
@@ -30,7 +30,7 @@ describe('normalising a text', () => {
     );
   });
 
-  test('has nothing left to do the second time', () => {
+  test('changes nothing the second time', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(0xffff), { maxLength: 20 }), (units) => {
         const once = normaliseText(String.fromCharCode(...units));
@@ -39,7 +39,7 @@ describe('normalising a text', () => {
     );
   });
 
-  test('undoes what a phone makes of quotes, dashes and dots', () => {
+  test('undoes a phone’s changes to quotes, dashes and dots', () => {
     const typed = `what's "use strict", f(...args) and i--?`;
     const arrived = 'what’s “use strict”, f(…args) and i—?';
     expect(normaliseText(arrived)).toBe(typed);

@@ -7,15 +7,15 @@ import { errorOf, makeSampleModel } from './sample-model.js';
 
 const model = makeSampleModel({ deadlineMs: 20_000 });
 
-/** A request of which only the headers count. */
+/** Makes a request with these headers. */
 const requestWith = (headers: Record<string, string> = {}) => ({ headers }) as IncomingMessage;
 
 describe('top', () => {
-  test('is what the manifest says where nothing is asked', () => {
+  test('is the manifest’s number without a parameter', () => {
     expect(readTop({}, model)).toBe(3);
   });
 
-  test('is never more than there are classes, where nothing is asked', () => {
+  test('is never more than the number of classes, without a parameter', () => {
     const output = { kind: 'classification', labels: 'labels.txt', top: 50 };
     expect(readTop({}, makeSampleModel({ output }))).toBe(5);
   });
@@ -30,7 +30,7 @@ describe('top', () => {
   });
 
   const wrong = [0, -1, 6, 1.5, '0', '6', '1.5', '-1', '1e0', '0x2', 'all', '', ' ', null, true];
-  test.each([...wrong, Number.NaN])('may not be %j, and the refusal says what may', (top) => {
+  test.each([...wrong, Number.NaN])('may not be %j, and the error says what it may be', (top) => {
     const error = errorOf(() => readTop({ top }, model));
     expect(error.code).toBe('parameter_invalid');
     expect(error.message).toBe(
@@ -41,11 +41,11 @@ describe('top', () => {
   test.each([
     [['1', '2'], 'an array'],
     [{ a: 1 }, 'an object'],
-  ])('may not be %j, of which the refusal says only the kind', (top, kind) => {
+  ])('may not be %j, and the error names only its type', (top, kind) => {
     expect(errorOf(() => readTop({ top }, model)).message).toContain(`got ${kind}.`);
   });
 
-  test('is quoted in part only when it is long', () => {
+  test('is cut in the error if it is long', () => {
     const { message } = errorOf(() => readTop({ top: 'x'.repeat(10_000) }, model));
     expect(message.length).toBeLessThan(200);
   });
@@ -58,32 +58,32 @@ describe('the deadline', () => {
     readDeadlineAt(requestWith(headers), given, { deadlineMs: 20_000, arrivedAt: nowMs() }) -
     nowMs();
 
-  test('is the model’s where nothing is asked', () => {
+  test('is the model’s without a parameter', () => {
     expect(msUntil({}, {})).toBe(20_000);
   });
 
-  test('may be earlier, in seconds by the header', () => {
+  test('can be made earlier by the header, in seconds', () => {
     expect(msUntil({ 'request-timeout': '2' }, {})).toBe(2000);
     expect(msUntil({ 'request-timeout': '0.25' }, {})).toBe(250);
   });
 
-  test('may be earlier, in milliseconds by the parameter', () => {
+  test('can be made earlier by the parameter, in milliseconds', () => {
     expect(msUntil({}, { deadlineMs: 300 })).toBe(300);
     expect(msUntil({}, { deadlineMs: '300' })).toBe(300);
   });
 
-  test('is the earlier one where both are asked', () => {
+  test('is the earlier one if header and parameter differ', () => {
     expect(msUntil({ 'request-timeout': '2' }, { deadlineMs: 300 })).toBe(300);
     expect(msUntil({ 'request-timeout': '0.1' }, { deadlineMs: 300 })).toBe(100);
   });
 
-  test('is never later than the model’s', () => {
+  test('is never later than the model’s own', () => {
     expect(msUntil({ 'request-timeout': '3600' }, {})).toBe(20_000);
     expect(msUntil({}, { deadlineMs: 1e300 })).toBe(20_000);
   });
 
   const wrong = ['0', '-1', 'soon', '', '1e3', 'Infinity', '1,5', '5s'];
-  test.each(wrong)('may not be %j in the header, and the refusal says what may', (value) => {
+  test.each(wrong)('may not be %j in the header, and the error says what it may be', (value) => {
     const error = errorOf(() => msUntil({ 'request-timeout': value }, {}));
     expect(error.code).toBe('deadline_invalid');
     expect(error.message).toBe(
@@ -92,7 +92,7 @@ describe('the deadline', () => {
   });
 
   test.each([...wrong, 0, -5, null, false])(
-    'may not be %j in the parameter, and the refusal says what may',
+    'may not be %j in the parameter, and the error says what it may be',
     (value) => {
       const error = errorOf(() => msUntil({}, { deadlineMs: value }));
       expect(error.code).toBe('deadline_invalid');
@@ -102,19 +102,19 @@ describe('the deadline', () => {
     },
   );
 
-  test('that is wrong is refused even where another is right', () => {
+  test('is refused if it is invalid in one place and valid in another', () => {
     const error = errorOf(() => msUntil({ 'request-timeout': '2' }, { deadlineMs: 'x' }));
     expect(error.code).toBe('deadline_invalid');
   });
 
-  test('counts from the arrival of the request, not from when its headers are read', () => {
+  test('counts from the arrival of the request, not from reading its headers', () => {
     const arrivedAt = nowMs() - 5000;
     const limits = { deadlineMs: 20_000, arrivedAt };
     expect(readDeadlineAt(requestWith(), {}, limits)).toBe(arrivedAt + 20_000);
     expect(readDeadlineAt(requestWith(), { deadlineMs: 70 }, limits)).toBe(arrivedAt + 70);
   });
 
-  test('may be in a body, which says nothing where it has none', () => {
+  test('can be read from a body, and is undefined without one', () => {
     expect(readDeadlineMs({ deadlineMs: 70 })).toBe(70);
     expect(readDeadlineMs({})).toBeUndefined();
     expect(errorOf(() => readDeadlineMs({ deadlineMs: [] })).code).toBe('deadline_invalid');

@@ -5,7 +5,7 @@ import type { Place } from '../../worker/place.js';
 import { followRegistry } from '../../worker/start.js';
 import { makeSampleModel } from './sample-model.js';
 
-test('a place is opened for each model of the registry, and closed when the model goes', async () => {
+test('the worker opens a place for each model of the registry, and closes it when the model is removed', async () => {
   const events: string[] = [];
   const finish: (() => void)[] = [];
   const open = (model: Model): Place => {
@@ -38,6 +38,6 @@ test('a place is opened for each model of the registry, and closed when the mode
   registry.replace([a]);
   for (const done of finish) done();
   await closed;
-  // One that was on its way out is waited for too, and nothing is opened any more.
+  // Closing also waits for a place that was closing already, and opens no new one.
   expect(events.slice(6).toSorted()).toEqual(['closed a', 'closed b', 'closed c']);
 });

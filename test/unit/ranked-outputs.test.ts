@@ -1,4 +1,4 @@
-// The best classes of an item as they travel: shared/scores.ts.
+// Tests the ranked outputs of an item, as workers send them (shared/scores.ts).
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ const unpack = (outputs: Outputs) => ({
   values: mapScores(outputs, (_, score) => score),
 });
 
-/** The outputs as the API gets them, out of a packed reply. */
+/** Packs and unpacks the outputs, as they travel from worker to API. */
 function travelled(outputs: Outputs): Outputs {
   const timing = { queueMs: 0, batchMs: 0, computeMs: 0, batchSize: 1 };
   const [reply] = unpackReplies(packReplies([{ id: 'odd', outputs, timing }]));
@@ -21,7 +21,7 @@ function travelled(outputs: Outputs): Outputs {
 }
 
 describe('ranked outputs', () => {
-  test('give classes and scores back in their order, to seven decimals', () => {
+  test('keep classes and scores in order, to seven decimals', () => {
     const values = fc.array(fc.float({ min: -1e6, max: 1e6, noNaN: true }), { maxLength: 200 });
     fc.assert(
       fc.property(values, fc.integer({ min: 0, max: 2 ** 32 - 201 }), (scores, first) => {
@@ -39,7 +39,7 @@ describe('ranked outputs', () => {
     );
   });
 
-  test('are named tensors of one row', () => {
+  test('are named tensors with one row', () => {
     const heads = makeRankedOutputs([2, 0], [0.25, 0, 0.75]).map(({ data: _, ...head }) => head);
     expect(heads).toEqual([
       { name: 'classes', datatype: 'UINT32', shape: [1, 2] },
@@ -47,7 +47,7 @@ describe('ranked outputs', () => {
     ]);
   });
 
-  test('hold a probability of seven decimals as it was', () => {
+  test('keep a probability of seven decimals exactly', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 1e7 }), (score) => {
         const outputs = makeRankedOutputs([3], { 3: score / 1e7 });
@@ -56,7 +56,7 @@ describe('ranked outputs', () => {
     );
   });
 
-  test('without one of the two are a bug, which is said', () => {
+  test('without classes or scores are reported as a bug', () => {
     const [classes, scores] = makeRankedOutputs([0], [1]) as [Outputs[0], Outputs[0]];
     expect(() => mapScores([classes], () => {})).toThrow(
       /lacks the output "scores". This is a bug/,

@@ -27,7 +27,7 @@ const results = fc.array(
 );
 
 describe('the questions in the answer of POST /score', () => {
-  test('are what JSON.stringify would make of them, for any scores', () => {
+  test('are written as JSON.stringify would write them, for any scores', () => {
     fc.assert(
       fc.property(results, (given) => {
         const text = ranking.referenceResult(given, labels);

@@ -5,14 +5,14 @@ import { errorOf, makeSampleModel } from './sample-model.js';
 const a1 = makeSampleModel({ name: 'a', version: '1' });
 const a2 = makeSampleModel({ name: 'a', version: '2' });
 const b = makeSampleModel({ name: 'b' });
-/** The same name and version with another file. */
+/** A model with the same name and version, but another file. */
 const otherA1 = makeSampleModel({
   name: 'a',
   version: '1',
   source: { file: 'model.onnx', bytes: 4, sha256: 'b'.repeat(64) },
 });
 
-/** A registry, and what a listener hears of it. */
+/** Makes a registry, and records the events that a listener gets. */
 function makeObserved(...models: (typeof a1)[]) {
   const registry = makeRegistry(models);
   const heard: RegistryChange[] = [];
@@ -21,7 +21,7 @@ function makeObserved(...models: (typeof a1)[]) {
 }
 
 describe('a listener', () => {
-  test('hears the models that are there, and then what changes', () => {
+  test('gets the present models first, and changes later', () => {
     const { registry, heard } = makeObserved(a1, b);
     expect(heard).toEqual([{ added: [a1, b], removed: [] }]);
     registry.replace([a2, b]);
@@ -30,13 +30,13 @@ describe('a listener', () => {
     expect(heard[2]).toEqual({ added: [], removed: [a2, b] });
   });
 
-  test('hears that a model whose file changed is another model', () => {
+  test('gets a model with a changed file as another model', () => {
     const { registry, heard } = makeObserved(a1);
     registry.replace([otherA1]);
     expect(heard[1]).toEqual({ added: [otherA1], removed: [a1] });
   });
 
-  test('hears nothing when the same models come again, but they are the ones served', () => {
+  test('gets no event if equal models replace the present ones, which are then served', () => {
     const { registry, heard } = makeObserved(a1, b);
     const again = makeSampleModel({ name: 'a', version: '1', deadlineMs: 5 });
     registry.replace([b, again]);
@@ -44,7 +44,7 @@ describe('a listener', () => {
     expect(registry.find('a')).toBe(again);
   });
 
-  test('sees the new models when it asks the registry', () => {
+  test('finds the new models in the registry when it is called', () => {
     const registry = makeRegistry([a1]);
     const seen: number[] = [];
     registry.subscribe(() => seen.push(registry.models.length));
@@ -52,7 +52,7 @@ describe('a listener', () => {
     expect(seen).toEqual([1, 2]);
   });
 
-  test('hears nothing after the end of its subscription, which others may outlast', () => {
+  test('gets no event after it unsubscribes, while other listeners still do', () => {
     const { registry, heard, unsubscribe } = makeObserved(a1);
     const others: RegistryChange[] = [];
     registry.subscribe((change) => others.push(change));
@@ -62,7 +62,7 @@ describe('a listener', () => {
     expect([heard.length, others.length]).toEqual([1, 2]);
   });
 
-  test('may end its subscription when it is called', () => {
+  test('can unsubscribe while it is called', () => {
     const registry = makeRegistry([a1]);
     let calls = 0;
     const unsubscribe = registry.subscribe(({ removed }) => {
@@ -75,28 +75,28 @@ describe('a listener', () => {
   });
 });
 
-describe('finding', () => {
+describe('finding a model', () => {
   const { registry } = makeObserved(a1, a2, b);
 
-  test('is by name, in the version named or else the first', () => {
+  test('returns the named version, or the first one without a version', () => {
     expect(registry.find('a')).toBe(a1);
     expect(registry.find('a', '2')).toBe(a2);
     expect(registry.find('b', '1')).toBe(b);
   });
 
-  test('fails for an unknown name with the names there are, each once', () => {
+  test('fails for an unknown name with a list of the names, each once', () => {
     const error = errorOf(() => registry.find('c'));
     expect(error.code).toBe('model_not_found');
     expect(error.message).toBe('There is no model "c". The models here: a, b.');
   });
 
-  test('fails for an unknown version with the versions there are', () => {
+  test('fails for an unknown version with a list of the versions', () => {
     const error = errorOf(() => registry.find('a', '3'));
     expect(error.code).toBe('model_not_found');
     expect(error.message).toBe('There is no version "3" of a. The versions here: 1, 2.');
   });
 
-  test('says only the beginning of a name that is too long for one', () => {
+  test('fails with only the beginning of a very long name', () => {
     for (const find of [
       () => registry.find('x'.repeat(1e6)),
       () => registry.find('a', '9'.repeat(1e6)),
@@ -106,7 +106,7 @@ describe('finding', () => {
   });
 });
 
-test('two models of one name and version are a bug, which is said', () => {
+test('two models with the same name and version are reported as a bug', () => {
   expect(() => makeRegistry([a1, otherA1])).toThrow(/a@1 is there twice. This is a bug/);
   const registry = makeRegistry([a1]);
   expect(() => registry.replace([a1, otherA1])).toThrow(/This is a bug/);

@@ -22,7 +22,7 @@ const identity = identify('key', {
 });
 const [a, b] = identity.ids as [string, string];
 
-/** A promise that the test settles. */
+/** Makes a promise that the test settles. */
 function makeWait() {
   let resolve = (_reply: ScoredReply) => {};
   let reject = (_error: Error) => {};
@@ -39,7 +39,7 @@ interface Sent {
   reject(id: string, error: Error): void;
 }
 
-/** Repeatable work before results in memory, whose items the test answers. */
+/** Makes a `Repeatable` with results in memory. The test answers its items. */
 function makeObserved({ permitsMax = 10 } = {}) {
   const admission = makeAdmission({
     permitsMax,
@@ -87,7 +87,7 @@ function makeObserved({ permitsMax = 10 } = {}) {
       return [...waits.values()].map(({ promise }) => promise);
     },
   };
-  /** What the scoring does: takes the call's way, and ends the call. */
+  /** Scores and then ends the call, as api/scoring.ts does. */
   const ask = (withinMs = 1000, changes: Partial<Work> = {}) => {
     const deadlineAt = nowMs() + withinMs;
     const call = calls.open({ models: [model], key: 'key', arrivedAt: nowMs(), deadlineAt });
@@ -112,7 +112,7 @@ function makeObserved({ permitsMax = 10 } = {}) {
 beforeEach(stopClock);
 
 describe('the first request with a key', () => {
-  test('has its items scored under the ids of its identity', async () => {
+  test('sends its items under the ids of its identity', async () => {
     const { ask, sent, admission, expectNothingLeft } = makeObserved();
     const { outcome } = ask();
     await everythingDone();
@@ -125,7 +125,7 @@ describe('the first request with a key', () => {
     await expectNothingLeft();
   });
 
-  test('goes on when its client hangs up, and the repeat joins it', async () => {
+  test('goes on when its client hangs up, and a repeat joins it', async () => {
     const { ask, sent, admission, expectNothingLeft } = makeObserved();
     const first = ask();
     await everythingDone();
@@ -140,7 +140,7 @@ describe('the first request with a key', () => {
     await expectNothingLeft();
   });
 
-  test('that is refused for its inputs leaves its key free', async () => {
+  test('leaves its key free if its inputs are refused', async () => {
     const { ask, released, sent, expectNothingLeft } = makeObserved();
     const prepare = () => Promise.reject(new ScorelineError('image_unreadable', 'Bad.'));
     expect(await ask(1000, { prepare }).outcome).toBe('image_unreadable');
@@ -149,7 +149,7 @@ describe('the first request with a key', () => {
     await expectNothingLeft();
   });
 
-  test('fails as its first failed item does, once all of them have ended', async () => {
+  test('fails with the error of its first failed item, once all items have ended', async () => {
     const { ask, sent, expectNothingLeft } = makeObserved();
     const { outcome } = ask();
     await everythingDone();
@@ -163,7 +163,7 @@ describe('the first request with a key', () => {
     await expectNothingLeft();
   });
 
-  test('ends with all who wait when the time of a shutdown is up', async () => {
+  test('ends, with all repeats that wait, when a shutdown runs out of time', async () => {
     const { ask, calls, expectNothingLeft } = makeObserved();
     const [first, repeat] = [ask(), ask()];
     await everythingDone();
@@ -175,7 +175,7 @@ describe('the first request with a key', () => {
 });
 
 describe('a repeat', () => {
-  test('is answered with what is kept, and nothing is scored', async () => {
+  test('gets the kept result, and nothing is scored', async () => {
     const { ask, kept, sent, expectNothingLeft } = makeObserved();
     for (const id of identity.ids) kept.set(id, replyTo(id));
     expect(await ask().outcome).toEqual({ ids: [a, b], isReplayed: true });
@@ -183,7 +183,7 @@ describe('a repeat', () => {
     await expectNothingLeft();
   });
 
-  test('has only those items scored that are missing', async () => {
+  test('causes scoring only of missing items', async () => {
     const { ask, kept, sent, expectNothingLeft } = makeObserved();
     kept.set(a, replyTo(a));
     const { outcome } = ask();
@@ -194,7 +194,7 @@ describe('a repeat', () => {
     await expectNothingLeft();
   });
 
-  test('is answered with a failure that is kept', async () => {
+  test('gets a kept failure', async () => {
     const { ask, kept, expectNothingLeft } = makeObserved();
     kept.set(a, { id: a, error: { code: 'model_crashed', detail: 'It crashed.' } });
     kept.set(b, replyTo(b));
@@ -202,7 +202,7 @@ describe('a repeat', () => {
     await expectNothingLeft();
   });
 
-  test('takes no permit while it waits for the first one', async () => {
+  test('takes no permit while it waits for the first request', async () => {
     const { ask, admission, sent, expectNothingLeft } = makeObserved({ permitsMax: 2 });
     const asked = [ask(), ask(), ask(), ask()];
     await everythingDone();
@@ -212,7 +212,7 @@ describe('a repeat', () => {
     await expectNothingLeft();
   });
 
-  test('with more time starts anew when the first one is late, under the same ids', async () => {
+  test('with a later deadline starts again, with the same ids, when the first request is late', async () => {
     const { ask, sent, expectNothingLeft } = makeObserved();
     const first = ask(100);
     const patient = ask(1000);
@@ -229,8 +229,8 @@ describe('a repeat', () => {
   });
 });
 
-describe('without room', () => {
-  test('a result that is kept is answered nevertheless', async () => {
+describe('without a free permit', () => {
+  test('a kept result is still answered', async () => {
     const { ask, calls, kept } = makeObserved({ permitsMax: 1 });
     const other = calls.open({ models: [model], arrivedAt: 0, deadlineAt: nowMs() + 1000 });
     for (const id of identity.ids) kept.set(id, replyTo(id));
@@ -238,7 +238,7 @@ describe('without room', () => {
     other.end(true);
   });
 
-  test('a request whose result is missing is refused', async () => {
+  test('a request without a kept result is refused', async () => {
     const { ask, calls, kept, sent, expectNothingLeft } = makeObserved({ permitsMax: 1 });
     const other = calls.open({ models: [model], arrivedAt: 0, deadlineAt: nowMs() + 1000 });
     kept.set(a, replyTo(a));

@@ -1,4 +1,4 @@
-// A valid model to vary, and folders with models for the tests that read files.
+// A valid model for tests to vary, and folders of models for tests that read files.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -9,7 +9,7 @@ import { manifestSchema } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { queueName, wireVersion } from '../../shared/wire-version.js';
 
-/** Only what a manifest must say; JSON is YAML, so this is also a file's content. */
+/** A manifest with only the required keys. JSON is valid YAML, so it can also be written to a file. */
 export const sampleManifest = {
   name: 'sample',
   version: 1,
@@ -22,7 +22,7 @@ export const sampleManifest = {
 
 export const sampleLabels = 'n01 cat\nn02 dog, hound\nn03 owl\nn04 fox\nn05 hare\n';
 
-/** A model with these keys of its manifest replaced; it has five labels. */
+/** Makes a model with five labels, and with these keys of its manifest replaced. */
 export function makeSampleModel(changes: Record<string, unknown> = {}): Model {
   const manifest = manifestSchema.parse({ ...sampleManifest, ...changes });
   const { name, version, source } = manifest;
@@ -39,7 +39,7 @@ export function makeSampleModel(changes: Record<string, unknown> = {}): Model {
   };
 }
 
-/** A folder that goes away with the test, with these files: path below it → content. */
+/** Makes a folder with these files (path → content), and removes it when the test ends. */
 export function makeFolder(files: Record<string, unknown>): string {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-unit-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -52,7 +52,7 @@ export function makeFolder(files: Record<string, unknown>): string {
   return folder;
 }
 
-/** The error of ours that the action throws. Fails when it throws another, or none. */
+/** Returns the ScorelineError that the action throws. Fails if it throws anything else, or nothing. */
 export function errorOf(action: () => unknown): ScorelineError {
   try {
     action();

@@ -1,4 +1,4 @@
-// The repository as text, for the tests that read it.
+// Reads the repository's source text for tests.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,7 +10,7 @@ export interface Source {
   readonly text: string;
 }
 
-/** Every TypeScript file below these folders. */
+/** Reads every TypeScript file below these folders. */
 export function readSources(...folders: string[]): Source[] {
   const root = packageDirectory();
   return folders.flatMap((folder) =>
@@ -21,7 +21,7 @@ export function readSources(...folders: string[]): Source[] {
   );
 }
 
-/** What a file imports, or exports from elsewhere: modules by name, our own files by their path. */
+/** Lists the imports and re-exports of a file: packages by name, our own files by path. */
 export function importsOf({ file, text }: Source): string[] {
   const patterns = [
     /^(?:import|export)\b[^;'"]*?\bfrom\s+['"]([^'"]+)['"]/gm,

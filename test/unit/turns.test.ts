@@ -5,7 +5,7 @@ import { everythingDone } from './clock.js';
 
 const { signal } = new AbortController();
 
-/** Work that is done when the test says so. */
+/** Makes work that the test settles. */
 function makeWork() {
   const started: string[] = [];
   const ends = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
@@ -16,7 +16,7 @@ function makeWork() {
   return { started, ends, work };
 }
 
-test('as many run at a time as may, the others in the order they came', async () => {
+test('up to the maximum runs at a time, and the rest follows in order', async () => {
   const { started, ends, work } = makeWork();
   const takeTurn = makeTurns(2);
   const all = ['a', 'b', 'c', 'd'].map((name) => takeTurn(work(name), signal));
@@ -31,7 +31,7 @@ test('as many run at a time as may, the others in the order they came', async ()
   await Promise.all(all);
 });
 
-test('work that fails fails for whoever asked, and makes room', async () => {
+test('failed work rejects its own promise, and frees its slot', async () => {
   const { started, ends, work } = makeWork();
   const takeTurn = makeTurns(1);
   const first = takeTurn(work('a'), signal);
@@ -47,7 +47,7 @@ test('work that fails fails for whoever asked, and makes room', async () => {
   await third;
 });
 
-test('work whose signal is aborted while it waits is never started, and the rest goes on', async () => {
+test('waiting work whose signal is aborted never starts, and the rest goes on', async () => {
   const { started, ends, work } = makeWork();
   const takeTurn = makeTurns(1);
   const controllers = [0, 1, 2].map(() => new AbortController());
@@ -65,7 +65,7 @@ test('work whose signal is aborted while it waits is never started, and the rest
   for (const { signal } of controllers) expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
-test('work whose signal is aborted already takes no turn', async () => {
+test('work with an aborted signal takes no slot', async () => {
   const { started, work } = makeWork();
   const takeTurn = makeTurns(1);
   const left = AbortSignal.abort(new Error('left'));
@@ -75,7 +75,7 @@ test('work whose signal is aborted already takes no turn', async () => {
   expect(started).toEqual(['b']);
 });
 
-test('work that has been started goes on to its end when its signal is aborted', async () => {
+test('running work goes on to its end if its signal is aborted', async () => {
   const { ends, work } = makeWork();
   const takeTurn = makeTurns(1);
   const client = new AbortController();
@@ -85,7 +85,7 @@ test('work that has been started goes on to its end when its signal is aborted',
   await done;
 });
 
-test('a signal aborted at the moment a turn is free gives the turn to the next', async () => {
+test('if a signal is aborted just as a slot becomes free, the next work gets the slot', async () => {
   const { started, ends, work } = makeWork();
   const takeTurn = makeTurns(1);
   const client = new AbortController();

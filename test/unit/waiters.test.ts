@@ -11,7 +11,7 @@ const replyTo = (id: string, batchSize = 1): Reply => ({
   timing: { ...timing, batchSize },
 });
 
-/** What has become of a promise: its value, the code of its error, or that it still waits. */
+/** Reports the state of a promise: its value, the code of its error, or that it is pending. */
 async function outcomeOf(promise: Promise<unknown>): Promise<unknown> {
   return Promise.race([
     promise.catch((error: ScorelineError) => error.code),
@@ -19,7 +19,7 @@ async function outcomeOf(promise: Promise<unknown>): Promise<unknown> {
   ]);
 }
 
-test('a reply reaches the one who waits for it, and nobody else', async () => {
+test('a reply settles the waiter of its item, and no other', async () => {
   const waiters = makeWaiters();
   const [a, b] = [waiters.expect('a'), waiters.expect('b')];
   expect(waiters.settle(replyTo('b'))).toBe(true);
@@ -31,7 +31,7 @@ test('a reply reaches the one who waits for it, and nobody else', async () => {
   expect(await outcomeOf(a)).toEqual(replyTo('a'));
 });
 
-test('a reply that is an error rejects with its code and detail', async () => {
+test('an error reply rejects with its code and detail', async () => {
   const waiters = makeWaiters();
   const waiting = waiters.expect('a');
   const error = { code: 'model_failed', detail: 'It failed.' } as const;
@@ -41,14 +41,14 @@ test('a reply that is an error rejects with its code and detail', async () => {
 });
 
 test.each(['an_error_of_tomorrow', 'constructor', 'toString'])(
-  'the unknown code %s becomes internal_error, with its detail',
+  'the unknown code %s becomes internal_error with the same detail',
   (code) => {
     const error = errorOfReply({ id: 'a', error: { code: code as ErrorCode, detail: 'Odd.' } });
     expect(error).toMatchObject({ code: 'internal_error', message: 'Odd.' });
   },
 );
 
-test('of two replies the first counts', async () => {
+test('the first of two replies counts', async () => {
   const waiters = makeWaiters();
   const waiting = waiters.expect('a');
   expect(waiters.settle(replyTo('a'))).toBe(true);
@@ -57,7 +57,7 @@ test('of two replies the first counts', async () => {
   expect(await outcomeOf(waiting)).toEqual(replyTo('a'));
 });
 
-test('a failure ends the wait, and a reply that comes afterwards finds nobody', async () => {
+test('a failure ends the wait, and a later reply finds no waiter', async () => {
   const waiters = makeWaiters();
   const waiting = outcomeOf(waiters.expect('a'));
   expect(waiters.fail('a', new ScorelineError('deadline_exceeded', ''))).toBe(true);
@@ -66,7 +66,7 @@ test('a failure ends the wait, and a reply that comes afterwards finds nobody', 
   expect(waiters.size).toBe(0);
 });
 
-test('a reply that nobody waits for changes nothing', async () => {
+test('a reply without a waiter changes nothing', async () => {
   const waiters = makeWaiters();
   const waiting = waiters.expect('a');
   expect(waiters.settle(replyTo('unknown'))).toBe(false);

@@ -1,5 +1,5 @@
-// Probes. Live: the process answers. Ready: Redis can be reached, and every model has had a live
-// worker or is allowed to scale from zero.
+// Health probes. Live means that the process answers. Ready means that Redis can be reached, and that
+// every model has had a live worker or may scale from zero.
 
 import type { Express } from 'express';
 import type { Registry } from '../../../shared/registry.js';

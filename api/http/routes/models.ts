@@ -1,4 +1,4 @@
-// The native contract: scoring by model, and the list of models.
+// The routes of the native contract: scoring by model, and the list of models.
 
 import type { Express, Request } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
@@ -80,7 +80,7 @@ export function addModelRoutes(
   }
 }
 
-/** The input of a body, and what the body asks for beside it. */
+/** Reads the input of a body, and the parameters beside it. */
 function readInput(body: Body, kinds: InputKinds, model: Model): { input: RawInput; given: Given } {
   const kind = kinds[model.manifest.input.kind];
   if (body.type === 'bytes') {
@@ -104,13 +104,13 @@ function onlyOne(inputs: readonly RawInput[]): RawInput {
   if (!input) {
     throw new ScorelineError(
       'input_missing',
-      'Expected one file, or the field "input"; there is none.',
+      'Expected one file, or the field "input"; got neither.',
     );
   }
   if (others.length === 0) return input;
   throw new ScorelineError(
     'too_many_inputs',
-    `Expected one input in a request; got ${inputs.length}. Send one request for each: they are batched by themselves.`,
+    `Expected one input in a request; got ${inputs.length}. Send one request for each: the service batches them.`,
   );
 }
 

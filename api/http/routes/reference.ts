@@ -1,4 +1,4 @@
-// The reference contract: what clients of the architecture's first implementation speak.
+// The routes of the reference contract, for clients of the architecture's first implementation.
 
 import type { Express } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
@@ -14,7 +14,7 @@ import { allow } from '../methods.js';
 import { queryOf, readDeadlineMs } from '../parameters.js';
 import type { ScoreRoute } from './score-route.js';
 
-/** The beginning of a body whose input comes first, with the first character of the input. */
+/** Matches the beginning of a body whose input comes first, and captures the input's first character. */
 const inputFirst = /^\s*\{\s*"input"\s*:\s*(["{])/;
 const peekBytes = 256;
 
@@ -46,7 +46,7 @@ export function makeScoreReference(options: {
     sendJsonText(response, `{"result":[${result},"Computed in ${ms} ms"]}`);
   };
 
-  /** Refuses a request whose model has no room, before the rest of its body is read. */
+  /** Narrows the models by the first bytes of the body, so a request without room is refused early. */
   function narrow(call: Call, first: Buffer): void {
     const [, opening] = inputFirst.exec(first.toString('latin1', 0, peekBytes)) ?? [];
     if (opening !== undefined) call.narrow(withOpening(call.models, opening));
@@ -56,13 +56,13 @@ export function makeScoreReference(options: {
     return models.filter(({ manifest }) => kinds[manifest.input.kind].jsonOpening === opening);
   }
 
-  /** The first model whose kind of input has the form that came. */
+  /** Chooses the first model whose input kind has this form in JSON. */
   function chooseModel(models: readonly Model[], input: unknown): Model {
     const [model] = withOpening(models, openingOf(input));
     if (model) return model;
     throw new ScorelineError(
       'input_invalid',
-      'Expected "input" to be a text, or {"<name>": "<base64 of an image>"}, for a model that is served here; got something else. See GET /v1/models.',
+      'Expected "input" to be a string, or {"<name>": "<base64 of an image>"}, for a model that is served here; got another form. See GET /v1/models.',
     );
   }
 }
@@ -91,7 +91,7 @@ export function addReferenceRoutes(
   app.all(['/', '/version'], allow('GET', 'HEAD'));
 }
 
-/** The first character of a value's JSON, where the value is a text or an object. */
+/** Returns the first character of the value's JSON if it is a string or an object. */
 function openingOf(input: unknown): string | undefined {
   if (typeof input === 'string') return '"';
   return typeof input === 'object' && input !== null && !Array.isArray(input) ? '{' : undefined;
