@@ -10,5 +10,13 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     dangerouslyIgnoreUnhandledErrors: false,
+    // Of the tests' own process. Processes that tests start (end to end, failures) are not counted.
+    coverage: {
+      provider: 'v8',
+      include: ['dist/{api,worker,shared}/**/*.js'],
+      exclude: ['dist/*/main.js'],
+      reporter: ['text', 'html'],
+      reportsDirectory: 'coverage',
+    },
   },
 });

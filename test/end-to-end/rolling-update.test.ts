@@ -151,7 +151,7 @@ function buildNextVersion(): Build {
   }
   cpSync(path.join(root, 'package.json'), path.join(folder, 'package.json'));
   symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));
-  const file = path.join(folder, 'dist', 'shared', 'wire.js');
+  const file = path.join(folder, 'dist', 'shared', 'wire-version.js');
   const text = readFileSync(file, 'utf8');
   const changed = text
     .replace(`wireVersion = ${wireVersion};`, `wireVersion = ${wireVersion + 1};`)
