@@ -60,9 +60,9 @@ const packedJobSchema = z.object({
         layout: z.number(),
         /** Each tensor's data in base64, or null if it lies beside the job. */
         data: z.array(z.string().nullable()),
-        top: z.int().positive().optional(),
+        top: z.number().optional(),
         outputs: z.array(z.string()).optional(),
-        keepMs: z.number().positive().optional(),
+        keepMs: z.number().optional(),
       }),
     )
     .min(1),
@@ -139,9 +139,14 @@ export function decodeJob(data: unknown): WireJob | UnreadableJob {
     const inputs = layOut(layouts[item.layout], item.data);
     if (!inputs) return unreadable(data, `items.${index}.layout: there is no layout for its data`);
     const { id, submittedAt, deadlineAt, top, outputs, keepMs } = item;
+    if (!isCount(top)) return unreadable(data, `items.${index}.top: it is no count of classes`);
     wireItems.push({ id, submittedAt, deadlineAt, inputs, top, outputs, keepMs });
   }
   return { wire, replyTo, items: wireItems };
+}
+
+function isCount(top: number | undefined): boolean {
+  return top === undefined || (Number.isSafeInteger(top) && top > 0);
 }
 
 export function isUnreadable(job: WireJob | UnreadableJob): job is UnreadableJob {
@@ -176,6 +181,7 @@ export function joinItem(
 
 /** @throws ScorelineError `wire_mismatch` if the tensor does not match its shape */
 export function checkWireTensor(tensor: Tensor): Tensor {
+  if (!(tensor.data instanceof Uint8Array)) throw wireMismatch('the data of a tensor is no bytes');
   try {
     checkTensor(tensor);
     return tensor;

@@ -84,7 +84,7 @@ interface Entry {
 export function makeDispatcher(options: {
   /** Names the stream for replies to this API instance. */
   instance: string;
-  queue: Pick<Queue, 'add' | 'cancel'>;
+  queue: Pick<Queue, 'add' | 'cancel' | 'uncount'>;
   waiters: Waiters;
   /** How long items gather at least while `jobsAhead` jobs are unanswered; 0 turns gathering off. */
   lingerMs?: number;
@@ -141,12 +141,19 @@ export function makeDispatcher(options: {
     for (const entry of entries) entry.job = progress;
     try {
       await queue.add(model.queue, job);
+      // Redis may have counted items only after their answers had come, which are read by then.
+      setImmediate(uncountAnswered, model.queue, entries);
     } catch (error) {
       // Also refuse the items that arrived meanwhile. A cut connection is noticed late, and they would
       // only wait for the same error.
       const refused = [...entries, ...lane.waiting.splice(0)];
       for (const { item } of refused) waiters.fail(item.id, error as ScorelineError);
     }
+  };
+
+  const uncountAnswered = (queueName: string, entries: readonly Entry[]) => {
+    const ids = entries.map(({ item }) => item.id).filter((id) => !waiters.isExpected(id));
+    if (ids.length > 0) queue.uncount(queueName, ids);
   };
 
   /** Learns the times of a reply, unless it was kept from an earlier request. */

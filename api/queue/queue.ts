@@ -28,6 +28,8 @@ export interface Queue {
    * @throws ScorelineError `queue_unavailable`
    */
   add(queue: string, job: BatchJob): Promise<void>;
+  /** Takes items out of the count of unanswered ones. They leave it at their deadlines otherwise. */
+  uncount(queue: string, itemIds: readonly string[]): void;
   /**
    * Marks an item as cancelled until its deadline, so workers drop it.
    * @param deadlineAt milliseconds since the epoch
@@ -113,13 +115,20 @@ export function makeQueue(options: {
     if (!queue) throw new Error(`The queue ${name} is not served any more.`);
     const jobId = randomUUID();
     const { job, payload } = encodeJob(batch);
-    // Whole milliseconds, because Redis takes 3.6 times as long for fractions (measured).
-    const scores = batch.items.flatMap(({ id, deadlineAt }) => [Math.ceil(deadlineAt), id]);
-    await Promise.all([
+    const sent = await Promise.allSettled([
       payload.size > 0 && store(jobId, payload, batch),
-      redis.zadd(keys.unanswered(name), ...scores),
       queue.add('score', job, { jobId }),
+      count(name, batch),
     ]);
+    for (const each of sent) if (each.status === 'rejected') throw each.reason;
+  };
+
+  /** Counts the items of a job, right behind the job: the worker need not wait for this. */
+  const count = async (name: string, { items }: BatchJob): Promise<void> => {
+    // Whole milliseconds, because Redis takes 3.6 times as long for fractions (measured).
+    const scores = items.flatMap(({ id, deadlineAt }) => [Math.ceil(deadlineAt), id]);
+    await new Promise(setImmediate);
+    await redis.zadd(keys.unanswered(name), ...scores);
   };
 
   const store = (jobId: string, payload: ReadonlyMap<string, Uint8Array>, { items }: BatchJob) => {
@@ -133,13 +142,18 @@ export function makeQueue(options: {
       .exec();
   };
 
+  const uncount = (name: string, itemIds: readonly string[]) => {
+    redis.zrem(keys.unanswered(name), ...itemIds).catch(() => {});
+  };
+
   return {
+    uncount,
     async add(name, job) {
       try {
         await send(name, job);
       } catch (cause) {
         const ids = job.items.map(({ id }) => id);
-        redis.zrem(keys.unanswered(name), ...ids).catch(() => {});
+        uncount(name, ids);
         warn(
           { queue: name, items: ids.length, ...explain(cause) },
           'a job cannot be added; its requests are refused',

@@ -94,6 +94,8 @@ export async function openReplyStream(options: {
           lastId = String(id);
           if (String(fields[0]) === 'replies') deliver(fields[1] as Buffer);
         }
+        // The answers are written before the next command, which takes a tenth of a millisecond.
+        await new Promise(setImmediate);
       } catch (thrown) {
         if (closed) return;
         warn({ reason: coerceError(thrown).message }, 'reading replies failed; trying again');

@@ -135,13 +135,22 @@ function makeModelledQueue(
       const { job, payload } = encodeJob(batch);
       const unanswered = batch.items.map((item) => [item.id, item.deadlineAt] as const);
       try {
-        await network.produce(process, `add ${id}`, () =>
-          redis.add(name, id, { job, payload, unanswered }),
-        );
+        await Promise.all([
+          network.produce(process, `add ${id}`, () => redis.add(name, id, { job, payload })),
+          network.produce(process, `count ${id}`, () => redis.count(name, unanswered)),
+        ]);
       } catch (cause) {
         queue.refusedAdds++;
+        queue.uncount(
+          name,
+          unanswered.map(([id]) => id),
+        );
         throw new ScorelineError('queue_unavailable', 'The queue is away.', { cause });
       }
+    },
+    uncount: (name: string, itemIds: readonly string[]) => {
+      const answered = () => redis.answer(name, itemIds);
+      network.produce(process, 'uncount', answered).catch(() => {});
     },
     cancel: (name: string, itemId: string) =>
       network.produce(process, 'cancel', () => redis.cancel(name, itemId)),

@@ -118,13 +118,11 @@ export function makeRedis() {
       added: {
         job: PackedJob;
         payload: ReadonlyMap<string, Uint8Array>;
-        unanswered: readonly (readonly [id: string, deadlineAt: number])[];
       },
     ) {
       mustHaveMemory();
       const { job, payload } = added;
       payloads.set(id, payload);
-      unanswered.set(queue, new Map([...(unanswered.get(queue) ?? []), ...added.unanswered]));
       const data = JSON.parse(JSON.stringify(garble ? garble(job) : job));
       garble = undefined;
       const itemIds = job.items.map((item) => item.id);
@@ -135,6 +133,10 @@ export function makeRedis() {
     /** Damages the next job that is added. Without an argument, no job is damaged. */
     garbleNext(how?: (job: PackedJob) => unknown) {
       garble = how;
+    },
+    count(queue: string, items: readonly (readonly [id: string, deadlineAt: number])[]) {
+      mustHaveMemory();
+      unanswered.set(queue, new Map([...(unanswered.get(queue) ?? []), ...items]));
     },
     countUnanswered(queue: string): number {
       const items = unanswered.get(queue) ?? new Map<string, number>();
