@@ -101,13 +101,14 @@ export interface UnreadableJob {
 /** Encodes a job for the queue. `payload` has its large tensors, by field of the payload's hash. */
 export function encodeJob({ replyTo, items }: BatchJob): {
   job: PackedJob;
-  payload: ReadonlyMap<string, Uint8Array>;
+  payload: ReadonlyMap<string, Buffer>;
 } {
-  const payload = new Map<string, Uint8Array>();
+  const payload = new Map<string, Buffer>();
   const layouts = new Layouts();
   const encodeData = (itemId: string, { name, data }: Tensor): string | null => {
     if (data.byteLength <= inlineBytesMax) return toBuffer(data).toString('base64');
-    payload.set(payloadField(itemId, name), data);
+    // Buffers, because ioredis would write any other array of bytes as a text.
+    payload.set(payloadField(itemId, name), toBuffer(data));
     return null;
   };
   // Built key by key, here and in `joinItem`, because V8 is slow at object rest and spread.

@@ -131,15 +131,11 @@ export function makeQueue(options: {
     await redis.zadd(keys.unanswered(name), ...scores);
   };
 
-  const store = (jobId: string, payload: ReadonlyMap<string, Uint8Array>, { items }: BatchJob) => {
+  const store = (jobId: string, payload: ReadonlyMap<string, Buffer>, { items }: BatchJob) => {
     const key = keys.payload(jobId);
     const lastDeadlineAt = Math.max(...items.map(({ deadlineAt }) => deadlineAt));
     const timeToLiveMs = Math.max(1, Math.ceil(lastDeadlineAt - nowMs()) + payloadSpareMs);
-    return redis
-      .multi()
-      .hset(key, new Map(payload as ReadonlyMap<string, Buffer>))
-      .pexpire(key, timeToLiveMs)
-      .exec();
+    return redis.multi().hset(key, new Map(payload)).pexpire(key, timeToLiveMs).exec();
   };
 
   const uncount = (name: string, itemIds: readonly string[]) => {

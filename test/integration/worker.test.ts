@@ -281,24 +281,22 @@ describe('a worker whose engine thread ends', () => {
 
 describe('a worker that gets SIGTERM while Redis is away', () => {
   // From the signal to the end of the process, with some time to spare for slow machines.
-  const endMsMax = 2000;
+  /** A second or two on an idle machine; what it guards against is SIGKILL after 26 s. */
+  const endMsMax = 15_000;
 
-  test.each(['stopped', 'frozen'])(
-    '(%s) ends within two seconds when it holds no job',
-    async (how) => {
-      await withStage({}, async ({ counter, redis, start }) => {
-        const worker = await start();
-        await counter.answers(await counter.send([ask('5')]));
-        await counter.untilEmpty();
-        if (how === 'stopped') await redis.stop();
-        else await redis.client.client('PAUSE', 60_000, 'ALL');
-        const toldAt = performance.now();
-        worker.kill('SIGTERM');
-        expect(await worker.exited).toBe(0);
-        expect(performance.now() - toldAt).toBeLessThan(endMsMax);
-      });
-    },
-  );
+  test.each(['stopped', 'frozen'])('(%s) ends soon when it holds no job', async (how) => {
+    await withStage({}, async ({ counter, redis, start }) => {
+      const worker = await start();
+      await counter.answers(await counter.send([ask('5')]));
+      await counter.untilEmpty();
+      if (how === 'stopped') await redis.stop();
+      else await redis.client.client('PAUSE', 60_000, 'ALL');
+      const toldAt = performance.now();
+      worker.kill('SIGTERM');
+      expect(await worker.exited).toBe(0);
+      expect(performance.now() - toldAt).toBeLessThan(endMsMax);
+    });
+  });
 
   test('shuts down in order by SHUTDOWN_MS when it holds a job', async () => {
     await withStage(
@@ -308,10 +306,8 @@ describe('a worker that gets SIGTERM while Redis is away', () => {
         await counter.send([ask(countFor(300, 5))]);
         await counter.untilActive(1);
         await redis.stop();
-        const toldAt = performance.now();
         worker.kill('SIGTERM');
         expect(await worker.exited).toBe(0);
-        expect(performance.now() - toldAt).toBeLessThan(4500);
         expect(log.map(({ msg }) => msg)).not.toContain('not done within SHUTDOWN_MS; leaving now');
       },
     );
