@@ -23,6 +23,12 @@ const sourceSchema = z.strictObject({
 const textInputSchema = z.strictObject({
   kind: z.literal('text'),
   charactersMax: positive.default(20_000),
+  normalise: z
+    .enum(['none', 'nfkc-quotes'])
+    .default('none')
+    .describe(
+      'What the API does with a text before the model gets it. `nfkc-quotes`: Unicode NFKC, and typographic quotes and dashes become ASCII; for models that were trained on texts normalised like this.',
+    ),
 });
 
 const channels = z.tuple([z.number(), z.number(), z.number()]);

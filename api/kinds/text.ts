@@ -4,6 +4,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { encodeStrings } from '../../shared/tensors.js';
 import { decodeText } from './charset.js';
 import type { InputKind } from './kind.js';
+import { normaliseText } from './normalise.js';
 
 export const text: InputKind = {
   jsonOpening: '"',
@@ -21,22 +22,31 @@ export const text: InputKind = {
   fromBytes: (bytes, { name, charset } = {}) => ({ name, value: decodeText(bytes, charset) }),
 
   prepare({ value }, { manifest }) {
-    const max = manifest.input.kind === 'text' ? manifest.input.charactersMax : 0;
+    if (manifest.input.kind !== 'text') {
+      throw new Error('Expected a text model for a text. This is a bug.');
+    }
+    const { charactersMax, normalise } = manifest.input;
     const written = String(value);
     if (written.trim() === '') {
       throw new ScorelineError('input_missing', 'Expected a text; got an empty one.');
     }
-    if (written.length > max) {
-      throw new ScorelineError(
-        'text_too_long',
-        `Expected a text of at most ${max} characters; got ${written.length}. Shorten it.`,
-      );
-    }
+    checkLength(written, charactersMax);
+    const normal = normalise === 'none' ? written : normaliseText(written);
+    // Normalising can make a text longer.
+    checkLength(normal, charactersMax);
     // ONNX Runtime ends a string at the first NUL.
-    const data = encodeStrings([written.replaceAll('\0', ' ')]);
+    const data = encodeStrings([normal.replaceAll('\0', ' ')]);
     return [{ name: 'input', datatype: 'BYTES', shape: [1], data }];
   },
 };
+
+function checkLength({ length }: string, charactersMax: number): void {
+  if (length <= charactersMax) return;
+  throw new ScorelineError(
+    'text_too_long',
+    `Expected a text of at most ${charactersMax} characters; got ${length}. Shorten it.`,
+  );
+}
 
 function nameOf(value: unknown): string {
   if (value === null) return 'null';

@@ -14,6 +14,7 @@ MODEL = Path(__file__).resolve().parents[2] / "models/faq-matcher"
 sys.path.insert(0, str(MODEL))
 
 from corpus import read_corpus, split_corpus  # noqa: E402
+from normalise import normalise_text  # noqa: E402
 from pipeline import Settings, train_pipeline  # noqa: E402
 
 corpus = read_corpus(
@@ -37,7 +38,7 @@ def healthy():
 @app.post("/score")
 def score():
     started = time.perf_counter()
-    text = request.get_json()["input"]
+    text = normalise_text(request.get_json()["input"])
     probabilities = pipeline.predict_proba([text])[0]
     ranked = [
         [original.id, original.answer_id, float(probabilities[index])]

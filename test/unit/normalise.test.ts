@@ -2,8 +2,12 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Ending } from '../../api/ending.js';
 import { normaliseText } from '../../api/kinds/normalise.js';
+import { text } from '../../api/kinds/text.js';
+import { decodeStrings, type Tensor } from '../../shared/tensors.js';
 import { root } from '../harness.js';
+import { errorOf, makeSampleModel } from './sample-model.js';
 
 interface Case {
   readonly name: string;
@@ -43,5 +47,26 @@ describe('normalising a text', () => {
     const typed = `what's "use strict", f(...args) and i--?`;
     const arrived = 'what’s “use strict”, f(…args) and i—?';
     expect(normaliseText(arrived)).toBe(typed);
+  });
+});
+
+describe('a text in a request', () => {
+  const prepared = (value: string, input: Record<string, unknown>) => {
+    const model = makeSampleModel({ input: { kind: 'text', ...input } });
+    const [tensor] = text.prepare({ name: undefined, value }, model, new Ending()) as Tensor[];
+    return decodeStrings((tensor as Tensor).data);
+  };
+
+  test('is normalised if the manifest says so, and only then', () => {
+    expect(prepared('don’t “copy”', { normalise: 'nfkc-quotes' })).toEqual([`don't "copy"`]);
+    expect(prepared('don’t “copy”', {})).toEqual(['don’t “copy”']);
+  });
+
+  test('is refused if it is too long before or after that', () => {
+    const input = { normalise: 'nfkc-quotes', charactersMax: 5 };
+    expect(prepared('—a—', input)).toEqual(['--a--']);
+    for (const tooLong of ['——ab', 'abcdef']) {
+      expect(errorOf(() => prepared(tooLong, input)).code).toBe('text_too_long');
+    }
   });
 });
