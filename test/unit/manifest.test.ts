@@ -32,7 +32,7 @@ describe('a valid manifest', () => {
       ...sampleManifest,
       version: '1',
       source: { ...sampleManifest.source, urls: [] },
-      input: { kind: 'text', charactersMax: 20_000 },
+      input: { kind: 'text', charactersMax: 20_000, normalise: 'none' },
       output: { ...sampleManifest.output, activation: 'none', top: 3 },
       batch: { max: 32, waitMs: 0 },
       device: { type: 'cpu', id: 0, threads: 0, memoryArena: true },
