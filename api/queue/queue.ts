@@ -115,12 +115,15 @@ export function makeQueue(options: {
     if (!queue) throw new Error(`The queue ${name} is not served any more.`);
     const jobId = randomUUID();
     const { job, payload } = encodeJob(batch);
-    const sent = await Promise.allSettled([
+    const [stored, added, counted] = await Promise.allSettled([
       payload.size > 0 && store(jobId, payload, batch),
       queue.add('score', job, { jobId }),
       count(name, batch),
     ]);
-    for (const each of sent) if (each.status === 'rejected') throw each.reason;
+    // The error of the job says most: a transaction only says that it was aborted.
+    for (const each of [added, stored, counted]) {
+      if (each.status === 'rejected') throw each.reason;
+    }
   };
 
   /** Counts the items of a job, right behind the job: the worker need not wait for this. */
