@@ -236,7 +236,8 @@ function decodeBase64(name: string, value: unknown): Buffer {
     .replace(/^b(?=['"])/, '')
     .replace(/^(['"])([\s\S]*)\1$/, '$2')
     .replace(/^data:[^,]{0,200};base64,/, '')
-    .replace(/\s+/g, '');
+    // Only line breaks: a blank inside a line was a plus sign before a form or an address decoded it.
+    .replace(/[ \t]*\r?\n[ \t]*/g, '');
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(bare) || bare.length % 4 === 1) {
     throw new ScorelineError(
       'base64_invalid',

@@ -298,6 +298,7 @@ describe('an image in JSON', () => {
   it.each([
     ['holds other characters', `${base64.slice(0, 40)}*${base64.slice(41)}`],
     ['holds padding in the middle', `${base64.slice(0, 40)}==${base64.slice(42)}`],
+    ['has blanks where it had plus signs', base64.replaceAll('+', ' ')],
     ['uses the alphabet for URLs', `-_-_${base64.slice(4)}`],
     ['is cut off inside a byte', base64.slice(0, 4 * 1000 + 1)],
     ['opens a quote and never closes it', `"${base64}`],
