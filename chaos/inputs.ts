@@ -2,14 +2,14 @@
 // process scores them directly, before the service starts.
 
 import sharp from 'sharp';
-import { toPixels } from '../api/kinds/image.js';
+import { Ending } from '../api/ending.js';
+import { makeInputKinds } from '../api/kinds/kinds.js';
 import { encodeRequest } from '../bench/client.js';
 import { readPhotographs } from '../bench/photographs.js';
 import { readQuestions } from '../bench/questions.js';
 import { makeLogger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
-import { pixelInputs, textInputs } from '../worker/batch/sample.js';
 import { openScorer, type ScorerItem } from '../worker/batch/scorer.js';
 import { answeredCount, keepDistinct, type Ranked } from './expected.js';
 import { type PoisonKind, poisonColour, poisonText } from './poison.js';
@@ -20,7 +20,7 @@ export const scoreTolerance = 1e-4;
 /** Workers try a poison several times, so it gets the longest deadline that the service allows. */
 const poisonDeadlineMs = 30_000;
 const questionsMax = 400;
-const pixelsMax = 50_000_000;
+const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1 });
 
 export type Encode = (model: Model, body: string | Buffer, withinMs: number) => Buffer;
 
@@ -85,15 +85,13 @@ function readTexts(): string[] {
   return questions.filter((_, index) => index % step === 0).slice(0, questionsMax);
 }
 
-async function toItem({ manifest, labels }: Model, body: string | Buffer): Promise<ScorerItem> {
+/** Prepares an input as the API does. */
+async function toItem(model: Model, body: string | Buffer): Promise<ScorerItem> {
   // findDifference needs more labels than an answer holds.
-  const top = Math.min(labels.length, 2 * answeredCount);
-  if (typeof body === 'string') return { inputs: textInputs(body), top };
-  if (manifest.input.kind !== 'image') {
-    throw new Error('Expected an image model for a photograph. This is a bug.');
-  }
-  const pixels = await toPixels(body, manifest.input, pixelsMax);
-  return { inputs: pixelInputs(manifest.input, pixels), top };
+  const top = Math.min(model.labels.length, 2 * answeredCount);
+  const kind = kinds[model.manifest.input.kind];
+  const inputs = await kind.prepare({ name: undefined, value: body }, model, new Ending());
+  return { inputs, top };
 }
 
 /** Returns a class as the native route names it in `label`. */

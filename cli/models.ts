@@ -4,14 +4,14 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { Presets, SingleBar } from 'cli-progress';
-import { toPixels } from '../api/kinds/image.js';
+import { Ending } from '../api/ending.js';
+import { makeInputKinds } from '../api/kinds/kinds.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
 import { makeLogger } from '../shared/log.js';
 import { readManifests } from '../shared/manifest.js';
 import { fileMissing, findModel, type Model, readModels } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
 import { packageDirectory } from '../shared/version.js';
-import { pixelInputs, textInputs } from '../worker/batch/sample.js';
 import { openScorer, type ScorerItem } from '../worker/batch/scorer.js';
 import { download, sha256Of } from './download.js';
 
@@ -144,8 +144,10 @@ async function check(model: Model): Promise<void> {
 
 async function exampleItem(model: Model): Promise<ScorerItem> {
   const { input, example } = model.manifest;
-  if (input.kind === 'text') return { inputs: textInputs(example.input), top: 1 };
-  const bytes = readFileSync(path.join(model.folder, example.input));
-  const pixels = await toPixels(bytes, input, 50_000_000);
-  return { inputs: pixelInputs(input, pixels), top: 1 };
+  const value =
+    input.kind === 'text' ? example.input : readFileSync(path.join(model.folder, example.input));
+  // Prepared as the API does it.
+  const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1 });
+  const inputs = await kinds[input.kind].prepare({ name: undefined, value }, model, new Ending());
+  return { inputs, top: 1 };
 }
