@@ -48,7 +48,7 @@ test('a rolling update that begins with the workers answers every request correc
   await worker.child.close();
   await load.untilAnswered(20);
   const newApi = await start('api', next);
-  load.moveTo(newApi.url);
+  await load.moveTo(newApi.url);
   await api.child.close();
   await load.untilAnswered(20);
 
@@ -66,7 +66,7 @@ test('a rolling update that begins with the API answers every request correctly'
   const early = inputs.map((input) => ask(newApi.url, input));
   await load.untilAnswered(20);
   const newWorker = await start('worker', next);
-  load.moveTo(newApi.url);
+  await load.moveTo(newApi.url);
   await api.child.close();
   await worker.child.close();
   await load.untilAnswered(20);
@@ -105,16 +105,21 @@ function startLoad(first: () => string) {
   let url = first();
   let isOver = false;
   const answers: { index: number; answer: Answer }[] = [];
+  /** The API that each client asks at the moment. */
+  const asking: string[] = [];
   const client = async (seed: number) => {
     for (let count = seed; !isOver; count++) {
       const index = count % inputs.length;
+      asking[seed] = url;
       answers.push({ index, answer: await ask(url, inputs[index] as string) });
     }
   };
   const all = Promise.all(Array.from({ length: clients }, (_, seed) => client(seed)));
   return {
-    moveTo(other: string) {
+    /** Resolves when no client waits for the API before any more: it may then close connections. */
+    async moveTo(other: string) {
       url = other;
+      await waitUntil('every client has moved', () => asking.every((one) => one === other));
     },
     async untilAnswered(count: number) {
       const before = answers.length;
