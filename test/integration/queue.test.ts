@@ -100,6 +100,22 @@ describe('a job that is added', () => {
     expect(await unanswered()).toEqual([]);
   });
 
+  test('is said to be lost only if that is certain', async () => {
+    const { queue } = await open();
+    const detailOf = () =>
+      queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] }).then(
+        () => 'added',
+        (error: Error) => error.message,
+      );
+    await redis.client.config('SET', 'maxmemory', '1');
+    expect(await detailOf()).toContain('Nothing of this request was kept');
+    await redis.client.config('SET', 'maxmemory', '0');
+    // Redis holds the commands back for longer than the API waits, and carries them out then.
+    await redis.client.client('PAUSE', 2000, 'ALL');
+    expect(await detailOf()).toContain('may or may not');
+    await waitUntil('the job is there', async () => (await jobsInRedis()).length === 1);
+  });
+
   test('is refused while Redis is unreachable', async () => {
     const { queue } = await open();
     await redis.stop('SIGKILL');
