@@ -26,7 +26,7 @@ export interface Scoring {
 
 export function makeScoring(options: {
   kinds: InputKinds;
-  dispatcher: Dispatcher;
+  dispatcher: Pick<Dispatcher, 'submit'>;
   repeatable: Repeatable;
 }): Scoring {
   const { kinds, dispatcher, repeatable } = options;

@@ -9,7 +9,7 @@ import type { Logger } from '../shared/log.js';
 import { readModels } from '../shared/models.js';
 import { connectConsumer, connectProducer, type Redis, waitUntilReady } from '../shared/redis.js';
 import { makeRegistry, type Registry } from '../shared/registry.js';
-import { makeAdmission } from './admission/admission.js';
+import { Admission } from './admission/admission.js';
 import { makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
 import { type Calls, makeCalls } from './call.js';
@@ -17,9 +17,9 @@ import { makeApp } from './http/app.js';
 import { makeGate } from './http/gate.js';
 import { startServer } from './http/server.js';
 import { makeInputKinds } from './kinds/kinds.js';
-import { makeDispatcher } from './queue/dispatcher.js';
-import { makeQueue, type Queue, queueAway } from './queue/queue.js';
-import { openReplyStream, type ReplyStream } from './queue/reply-stream.js';
+import { Dispatcher } from './queue/dispatcher.js';
+import { Queue, queueAway } from './queue/queue.js';
+import { ReplyStream } from './queue/reply-stream.js';
 import { makeWaiters } from './queue/waiters.js';
 import { makeRepeatable } from './repeat/repeatable.js';
 import { makeResults } from './repeat/results.js';
@@ -47,7 +47,7 @@ export async function startApi(configuration: Configuration, log: Logger): Promi
   const keys = makeKeys(configuration.QUEUE_PREFIX);
   const instance = randomUUID();
   const waiters = makeWaiters();
-  const replyStream = await openReplyStream({
+  const replyStream = await ReplyStream.open({
     instance,
     keys,
     producer,
@@ -59,7 +59,7 @@ export async function startApi(configuration: Configuration, log: Logger): Promi
     onLost: () => waiters.failAll(queueLost()),
     log,
   });
-  const queue = makeQueue({ redis: producer, keys, registry, log });
+  const queue = new Queue({ redis: producer, keys, registry, log });
   const { calls, peers } = openCalls({ configuration, instance, producer, keys, registry, queue });
   const kinds = makeInputKinds({
     imagePixelsMax: configuration.IMAGE_PIXELS_MAX,
@@ -73,7 +73,7 @@ export async function startApi(configuration: Configuration, log: Logger): Promi
   });
   const scoring = makeScoring({
     kinds,
-    dispatcher: makeDispatcher({ instance, queue, waiters }),
+    dispatcher: new Dispatcher({ instance, queue, waiters }),
     repeatable: makeRepeatable({ calls, results }),
   });
   const gate = makeGate({ registry, calls });
@@ -104,16 +104,21 @@ function openCalls(options: {
   queue: Queue;
 }): { calls: Calls; peers: Peers } {
   const { configuration, instance, producer, keys, registry, queue } = options;
-  const admission = makeAdmission({
+  const admission = new Admission({
     permitsMax: configuration.PERMITS_MAX,
     itemsMax: configuration.QUEUE_ITEMS_MAX,
-    unansweredIn: queue.unansweredIn,
+    unansweredIn: (name) => queue.unansweredIn(name),
     countModels: () => registry.models.length,
     peers: { inFlight: (name) => peers.inFlight(name), msFor: (...of) => peers.msFor(...of) },
     now: () => performance.now(),
   });
-  const { traffic } = admission;
-  const peers = openPeers({ redis: producer, keys, instance, registry, traffic });
+  const peers = openPeers({
+    redis: producer,
+    keys,
+    instance,
+    registry,
+    traffic: (name) => admission.traffic(name),
+  });
   const calls = makeCalls({
     admission,
     bodies: makeByteBudget(configuration.BODIES_BYTES_MAX),

@@ -11,9 +11,9 @@ import { once } from 'node:events';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { Ending } from '../api/ending.js';
-import { makeDispatcher } from '../api/queue/dispatcher.js';
-import { makeQueue } from '../api/queue/queue.js';
-import { openReplyStream } from '../api/queue/reply-stream.js';
+import { Dispatcher } from '../api/queue/dispatcher.js';
+import { Queue } from '../api/queue/queue.js';
+import { ReplyStream } from '../api/queue/reply-stream.js';
 import { makeWaiters } from '../api/queue/waiters.js';
 import { nowMs } from '../shared/clock.js';
 import { makeKeys } from '../shared/keys.js';
@@ -88,7 +88,7 @@ async function makeFeeder(target: Model, redisUrl: string) {
   const keys = makeKeys('scoreline');
   const instance = randomUUID();
   const waiters = makeWaiters();
-  const stream = await openReplyStream({
+  const stream = await ReplyStream.open({
     instance,
     keys,
     producer,
@@ -98,8 +98,8 @@ async function makeFeeder(target: Model, redisUrl: string) {
     onLost: () => {},
     log,
   });
-  const queue = makeQueue({ redis: producer, keys, registry: makeRegistry([target]), log });
-  const dispatcher = makeDispatcher({ instance, queue, waiters });
+  const queue = new Queue({ redis: producer, keys, registry: makeRegistry([target]), log });
+  const dispatcher = new Dispatcher({ instance, queue, waiters });
   const { input, example } = target.manifest;
   const inputs = sampleInputs(input, example.input);
 

@@ -1,8 +1,4 @@
-// The API's side of the queues: adds jobs, records cancellations, counts unanswered items.
-//
-// The unanswered items of a queue are a sorted set by deadline. The API adds an item in the round trip of
-// its job. The worker removes it in the round trip of its reply. Each reader removes items past their
-// deadline. So the size of the set stays right, whichever process dies.
+// The API's side of the queues: adds jobs, records cancellations, reads what workers report.
 
 import { randomUUID } from 'node:crypto';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to BullMQ on this side.
@@ -14,185 +10,148 @@ import { type Counts, countNames, type Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
 import type { Registry } from '../../shared/registry.js';
+import { Unanswered } from './unanswered.js';
 
-/** How often the unanswered items are counted. */
-const lookEveryMs = 1000;
 /** How long a payload outlives the last deadline of its job. */
 const payloadSpareMs = 10_000;
-/** How long the keys of a queue outlive the last process that uses them. */
-const queueTimeToLiveMs = 86_400_000;
+/** How long the cancellations of a queue outlive the last process that uses them. */
+const cancelledTimeToLiveMs = 86_400_000;
 
-export interface Queue {
+export class Queue {
+  readonly #redis: Redis;
+  readonly #keys: Keys;
+  readonly #warn: ReturnType<typeof makeSeldom>;
+  readonly #queues = new Map<string, BullQueue>();
+  readonly #unanswered: Unanswered;
+  readonly #unsubscribe: () => void;
+
+  /** @param options.registry the queue of each of its models can be used */
+  constructor(options: { redis: Redis; keys: Keys; registry: Registry; log: Logger }) {
+    const { redis, keys, registry, log } = options;
+    this.#redis = redis;
+    this.#keys = keys;
+    this.#warn = makeSeldom((fields, message) => log.warn(fields, message));
+    this.#unanswered = new Unanswered({ redis, keys, queues: () => this.#queues.keys() });
+    this.#unsubscribe = registry.subscribe(({ added, removed }) => {
+      for (const model of added) this.#open(model.queue);
+      for (const model of removed) {
+        void this.#queues.get(model.queue)?.close();
+        this.#queues.delete(model.queue);
+      }
+    });
+  }
+
+  /** Whether Redis was unreachable at the last attempt. */
+  get isAway(): boolean {
+    return this.#unanswered.isSilent || this.#redis.status !== 'ready';
+  }
+
+  /** How many items were unanswered at the last count, at most a second ago; undefined if unknown. */
+  unansweredIn(queue: string): number | undefined {
+    return this.#unanswered.in(queue);
+  }
+
   /**
    * Adds one job.
    * @throws ScorelineError `queue_unavailable`
    */
-  add(queue: string, job: BatchJob): Promise<void>;
+  async add(name: string, job: BatchJob): Promise<void> {
+    try {
+      await this.#send(name, job);
+    } catch (cause) {
+      const ids = job.items.map(({ id }) => id);
+      this.uncount(name, ids);
+      this.#warn(
+        { queue: name, items: ids.length, ...explain(cause) },
+        'a job cannot be added; its requests are refused',
+      );
+      throw queueUnavailable(cause);
+    }
+  }
+
   /** Takes items out of the count of unanswered ones. They leave it at their deadlines otherwise. */
-  uncount(queue: string, itemIds: readonly string[]): void;
+  uncount(queue: string, itemIds: readonly string[]): void {
+    this.#unanswered.remove(queue, itemIds);
+  }
+
   /**
    * Marks an item as cancelled until its deadline, so workers drop it.
    * @param deadlineAt milliseconds since the epoch
    */
-  cancel(queue: string, itemId: string, deadlineAt: number): Promise<void>;
-  /** Whether Redis was unreachable at the last attempt. */
-  readonly isAway: boolean;
-  /** How many items were unanswered at the last count, at most a second ago; undefined if unknown. */
-  unansweredIn(queue: string): number | undefined;
+  async cancel(queue: string, itemId: string, deadlineAt: number): Promise<void> {
+    const key = this.#keys.cancelled(queue);
+    await this.#redis
+      .multi()
+      .zrem(this.#keys.unanswered(queue), itemId)
+      .zadd(key, deadlineAt, itemId)
+      .zremrangebyscore(key, '-inf', nowMs())
+      .pexpire(key, cancelledTimeToLiveMs)
+      .exec();
+  }
+
   /**
    * Reads the counts that the workers of each queue keep.
    * @throws ScorelineError `queue_unavailable`
    */
-  readCounts(queues: readonly string[]): Promise<Counts[]>;
+  readCounts(queues: readonly string[]): Promise<Counts[]> {
+    const read = async (name: string) => {
+      const counts = await this.#redis.hmget(this.#keys.counts(name), ...countNames);
+      return Object.fromEntries(
+        countNames.map((count, index) => [count, Number(counts[index] ?? 0)]),
+      ) as Counts;
+    };
+    return orUnavailable(Promise.all(queues.map(read)));
+  }
+
   /**
    * Counts the live workers of each queue.
    * @throws ScorelineError `queue_unavailable`
    */
-  countWorkers(queues: readonly string[]): Promise<number[]>;
-  close(): Promise<void>;
-}
+  countWorkers(queues: readonly string[]): Promise<number[]> {
+    const count = (name: string) => this.#redis.zcount(this.#keys.workers(name), nowMs(), '+inf');
+    return orUnavailable(Promise.all(queues.map(count)));
+  }
 
-export function makeQueue(options: {
-  redis: Redis;
-  keys: Keys;
-  registry: Registry;
-  log: Logger;
-}): Queue {
-  const { redis, keys, registry, log } = options;
-  const warn = makeSeldom((fields, message) => log.warn(fields, message));
-  const queues = new Map<string, BullQueue>();
-  const unanswered = new Map<string, number>();
-  let isSilent = false;
+  async close(): Promise<void> {
+    this.#unanswered.close();
+    this.#unsubscribe();
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+  }
 
-  const open = (name: string) => {
+  #open(name: string): void {
     const queue = new BullQueue(name, {
-      connection: redis,
-      prefix: keys.prefix,
+      connection: this.#redis,
+      prefix: this.#keys.prefix,
       defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
       // Nobody reads BullMQ's own events. Replies have their own stream.
       streams: { events: { maxLen: 100 } },
     });
-    queue.on('error', (error) => warn({ queue: name, ...explain(error) }, 'queue error'));
-    queues.set(name, queue);
-  };
-  const unsubscribe = registry.subscribe(({ added, removed }) => {
-    for (const model of added) open(model.queue);
-    for (const model of removed) {
-      void queues.get(model.queue)?.close();
-      queues.delete(model.queue);
-      unanswered.delete(model.queue);
-    }
-  });
+    queue.on('error', (error) => this.#warn({ queue: name, ...explain(error) }, 'queue error'));
+    this.#queues.set(name, queue);
+  }
 
-  const look = async () => {
-    const names = [...queues.keys()];
-    try {
-      const counts = await Promise.all(names.map(countUnanswered));
-      for (const [index, name] of names.entries()) {
-        if (queues.has(name)) unanswered.set(name, counts[index] ?? 0);
-      }
-      isSilent = false;
-    } catch {
-      // While Redis is unreachable, the count is unknown. Adding a job reports the fault.
-      unanswered.clear();
-      isSilent = true;
-    }
-  };
-
-  const countUnanswered = async (name: string): Promise<number> => {
-    const key = keys.unanswered(name);
-    const [, , count] = await Promise.all([
-      redis.zremrangebyscore(key, '-inf', Math.floor(nowMs())),
-      redis.pexpire(key, queueTimeToLiveMs),
-      redis.zcard(key),
-    ]);
-    return count;
-  };
-  const timer = setInterval(() => void look(), lookEveryMs);
-
-  const send = async (name: string, batch: BatchJob): Promise<void> => {
-    const queue = queues.get(name);
+  async #send(name: string, batch: BatchJob): Promise<void> {
+    const queue = this.#queues.get(name);
     if (!queue) throw new Error(`The queue ${name} is not served any more.`);
     const jobId = randomUUID();
     const { job, payload } = encodeJob(batch);
     const [stored, added, counted] = await Promise.allSettled([
-      payload.size > 0 && store(jobId, payload, batch),
+      payload.size > 0 && this.#store(jobId, payload, batch),
       queue.add('score', job, { jobId }),
-      count(name, batch),
+      this.#unanswered.add(name, batch),
     ]);
     // The error of the job says most: a transaction only says that it was aborted.
     for (const each of [added, stored, counted]) {
       if (each.status === 'rejected') throw each.reason;
     }
-  };
+  }
 
-  /** Counts the items of a job, right behind the job: the worker need not wait for this. */
-  const count = async (name: string, { items }: BatchJob): Promise<void> => {
-    // Whole milliseconds, because Redis takes 3.6 times as long for fractions (measured).
-    const scores = items.flatMap(({ id, deadlineAt }) => [Math.ceil(deadlineAt), id]);
-    await new Promise(setImmediate);
-    await redis.zadd(keys.unanswered(name), ...scores);
-  };
-
-  const store = (jobId: string, payload: ReadonlyMap<string, Buffer>, { items }: BatchJob) => {
-    const key = keys.payload(jobId);
+  #store(jobId: string, payload: ReadonlyMap<string, Buffer>, { items }: BatchJob) {
+    const key = this.#keys.payload(jobId);
     const lastDeadlineAt = Math.max(...items.map(({ deadlineAt }) => deadlineAt));
     const timeToLiveMs = Math.max(1, Math.ceil(lastDeadlineAt - nowMs()) + payloadSpareMs);
-    return redis.multi().hset(key, new Map(payload)).pexpire(key, timeToLiveMs).exec();
-  };
-
-  const uncount = (name: string, itemIds: readonly string[]) => {
-    redis.zrem(keys.unanswered(name), ...itemIds).catch(() => {});
-  };
-
-  return {
-    uncount,
-    async add(name, job) {
-      try {
-        await send(name, job);
-      } catch (cause) {
-        const ids = job.items.map(({ id }) => id);
-        uncount(name, ids);
-        warn(
-          { queue: name, items: ids.length, ...explain(cause) },
-          'a job cannot be added; its requests are refused',
-        );
-        throw queueUnavailable(cause);
-      }
-    },
-    async cancel(name, itemId, deadlineAt) {
-      const key = keys.cancelled(name);
-      await redis
-        .multi()
-        .zrem(keys.unanswered(name), itemId)
-        .zadd(key, deadlineAt, itemId)
-        .zremrangebyscore(key, '-inf', nowMs())
-        .pexpire(key, queueTimeToLiveMs)
-        .exec();
-    },
-    get isAway() {
-      return isSilent || redis.status !== 'ready';
-    },
-    unansweredIn: (name) => unanswered.get(name),
-    readCounts(names) {
-      const read = async (name: string) => {
-        const counts = await redis.hmget(keys.counts(name), ...countNames);
-        return Object.fromEntries(
-          countNames.map((count, index) => [count, Number(counts[index] ?? 0)]),
-        ) as Counts;
-      };
-      return orUnavailable(Promise.all(names.map(read)));
-    },
-    countWorkers(names) {
-      const count = (name: string) => redis.zcount(keys.workers(name), nowMs(), '+inf');
-      return orUnavailable(Promise.all(names.map(count)));
-    },
-    async close() {
-      clearInterval(timer);
-      unsubscribe();
-      await Promise.all([...queues.values()].map((queue) => queue.close()));
-    },
-  };
+    return this.#redis.multi().hset(key, new Map(payload)).pexpire(key, timeToLiveMs).exec();
+  }
 }
 
 async function orUnavailable<T>(answer: Promise<T>): Promise<T> {

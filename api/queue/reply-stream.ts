@@ -21,114 +21,132 @@ const entriesPerRead = 1000;
 /** The id before the first entry of a stream. */
 const beginning = '0';
 
-export interface ReplyStream {
-  /** Stops reading and deletes the stream. Can be called twice. */
-  close(): Promise<void>;
+export interface ReplyStreamOptions {
+  /** Names the stream. */
+  readonly instance: string;
+  readonly keys: Keys;
+  /** For short commands. */
+  readonly producer: Redis;
+  /** For the blocking read. Nothing else may use this connection. */
+  readonly reader: Redis;
+  readonly onReply: (reply: Reply) => void;
+  /** Is called for replies that cannot be parsed, with those item ids that can be read. */
+  readonly onUnreadable: (ids: readonly string[], error: ScorelineError) => void;
+  /** Is called when Redis has lost its data, so earlier requests will get no answer. */
+  readonly onLost: () => void;
+  readonly log: Logger;
 }
 
-/**
- * Creates the stream and starts to read it.
- * @throws Error of ioredis when the stream cannot be created
- */
-export async function openReplyStream(options: {
-  instance: string;
-  keys: Keys;
-  /** For short commands. */
-  producer: Redis;
-  /** For the blocking read. Nothing else may use this connection. */
-  reader: Redis;
-  onReply: (reply: Reply) => void;
-  /** Is called for replies that cannot be parsed, with those item ids that can be read. */
-  onUnreadable: (ids: readonly string[], error: ScorelineError) => void;
-  /** Is called when Redis has lost its data, so earlier requests will get no answer. */
-  onLost: () => void;
-  log: Logger;
-}): Promise<ReplyStream> {
-  const { producer, reader, onReply, onUnreadable, onLost, log } = options;
-  const warn = makeSeldom((fields, message) => log.warn(fields, message));
-  const key = options.keys.replies(options.instance);
-  let closed = false;
+export class ReplyStream {
+  readonly #options: ReplyStreamOptions;
+  readonly #key: string;
+  readonly #warn: ReturnType<typeof makeSeldom>;
+  readonly #keepUp = () => void this.#upkeep().catch(() => {});
+  #timer: NodeJS.Timeout | undefined;
+  #lastId = beginning;
+  #isClosed = false;
 
-  const create = async (): Promise<string> => {
-    const id = (await producer.xadd(key, '*', 'created', '1')) as string;
-    await producer.pexpire(key, timeToLiveMs);
+  private constructor(options: ReplyStreamOptions) {
+    this.#options = options;
+    this.#key = options.keys.replies(options.instance);
+    this.#warn = makeSeldom((fields, message) => options.log.warn(fields, message));
+  }
+
+  /**
+   * Creates the stream and starts to read it.
+   * @throws Error of ioredis when the stream cannot be created
+   */
+  static async open(options: ReplyStreamOptions): Promise<ReplyStream> {
+    const stream = new ReplyStream(options);
+    stream.#lastId = await stream.#create();
+    stream.#timer = setInterval(stream.#keepUp, upkeepEveryMs);
+    options.producer.on('ready', stream.#keepUp);
+    void stream.#read();
+    return stream;
+  }
+
+  /** Stops reading and deletes the stream. Can be called twice. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const { producer, reader } = this.#options;
+    clearInterval(this.#timer);
+    producer.off('ready', this.#keepUp);
+    // Do not wait for `#read`: ioredis never settles a read that waits for a lost connection.
+    reader.disconnect();
+    await producer.unlink(this.#key).catch(() => {});
+  }
+
+  /** Returns the id of the first entry. */
+  async #create(): Promise<string> {
+    const { producer } = this.#options;
+    const id = (await producer.xadd(this.#key, '*', 'created', '1')) as string;
+    await producer.pexpire(this.#key, timeToLiveMs);
     return id;
-  };
-
-  let lastId = await create();
+  }
 
   /** Drops read entries and renews the stream, or creates it again if Redis has lost its data. */
-  const upkeep = async () => {
+  async #upkeep(): Promise<void> {
+    const { producer, log, onLost } = this.#options;
     const result = await producer
       .multi()
-      .xtrim(key, 'MINID', lastId)
-      .pexpire(key, timeToLiveMs)
+      .xtrim(this.#key, 'MINID', this.#lastId)
+      .pexpire(this.#key, timeToLiveMs)
       .exec();
     if (result?.[1]?.[1] !== 0) return;
     log.error(
       'Redis has lost its data; the requests that waited are refused. Keep an append-only file',
     );
     try {
-      lastId = beginning;
-      await create();
+      this.#lastId = beginning;
+      await this.#create();
     } finally {
       // Even if `create` fails: the command may have run, and then nothing would look missing later.
       onLost();
     }
-  };
+  }
 
-  const read = async () => {
-    while (!closed) {
+  async #read(): Promise<void> {
+    while (!this.#isClosed) {
       try {
-        const streams = await reader.xreadBuffer(
-          'COUNT',
-          entriesPerRead,
-          'BLOCK',
-          blockMs,
-          'STREAMS',
-          key,
-          lastId,
-        );
-        for (const [id, fields] of streams?.[0]?.[1] ?? []) {
-          if (closed) return;
-          lastId = String(id);
-          if (String(fields[0]) === 'replies') deliver(fields[1] as Buffer);
-        }
+        await this.#readOnce();
         // The answers are written before the next command, which takes a tenth of a millisecond.
         await new Promise(setImmediate);
       } catch (thrown) {
-        if (closed) return;
-        warn({ reason: coerceError(thrown).message }, 'reading replies failed; trying again');
+        if (this.#isClosed) return;
+        const reason = coerceError(thrown).message;
+        this.#warn({ reason }, 'reading replies failed; trying again');
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
     }
-  };
+  }
 
-  const deliver = (packed: Buffer) => {
+  async #readOnce(): Promise<void> {
+    const streams = await this.#options.reader.xreadBuffer(
+      'COUNT',
+      entriesPerRead,
+      'BLOCK',
+      blockMs,
+      'STREAMS',
+      this.#key,
+      this.#lastId,
+    );
+    for (const [id, fields] of streams?.[0]?.[1] ?? []) {
+      if (this.#isClosed) return;
+      this.#lastId = String(id);
+      if (String(fields[0]) === 'replies') this.#deliver(fields[1] as Buffer);
+    }
+  }
+
+  #deliver(packed: Buffer): void {
+    const { onReply, onUnreadable } = this.#options;
     try {
       for (const reply of unpackReplies(packed)) onReply(reply);
     } catch (thrown) {
       const ids = idsOfReplies(packed);
       const { message } = coerceError(thrown);
-      warn({ replies: ids.length, reason: message }, 'replies cannot be read');
+      this.#warn({ replies: ids.length, reason: message }, 'replies cannot be read');
       onUnreadable(ids, new ScorelineError('wire_mismatch', message));
     }
-  };
-
-  const keepUp = () => void upkeep().catch(() => {});
-  const timer = setInterval(keepUp, upkeepEveryMs);
-  producer.on('ready', keepUp);
-  void read();
-
-  return {
-    close: async () => {
-      if (closed) return;
-      closed = true;
-      clearInterval(timer);
-      producer.off('ready', keepUp);
-      // Do not wait for `read`: ioredis never settles a read that waits for a lost connection.
-      reader.disconnect();
-      await producer.unlink(key).catch(() => {});
-    },
-  };
+  }
 }

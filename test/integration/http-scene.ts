@@ -5,7 +5,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, onTestFinished } from 'vitest';
-import { makeAdmission } from '../../api/admission/admission.js';
+import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { makeCalls } from '../../api/call.js';
 import { makeApp } from '../../api/http/app.js';
@@ -62,7 +62,7 @@ export async function openScene(
   const logged: string[] = [];
   const log = pino({ level: 'warn' }, { write: (line: string) => void logged.push(line) });
 
-  const admission = makeAdmission({
+  const admission = new Admission({
     permitsMax: configuration.PERMITS_MAX,
     itemsMax: configuration.QUEUE_ITEMS_MAX,
     unansweredIn: (queue) => unanswered.get(queue),

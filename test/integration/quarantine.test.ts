@@ -4,6 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { makeLogger } from '../../shared/log.js';
 import { findModel, type Model, readModels } from '../../shared/models.js';
@@ -92,6 +93,26 @@ describe('a quarantine', () => {
       const scored = await quarantine.inTurn((cell) => scoreOne(cell, '5').catch(() => undefined));
       return scored?.length === 1;
     });
+  });
+
+  test.each([
+    ['later', unstartable],
+    [
+      'at once',
+      () => {
+        throw Object.assign(new Error('spawn EMFILE'), { code: 'EMFILE' });
+      },
+    ],
+  ])('says so if its spare process fails to start %s, and the worker goes on', async (_, fail) => {
+    const logged: string[] = [];
+    const cells = makeCells({
+      log: pino({ level: 'warn' }, { write: (line: string) => void logged.push(line) }),
+      start: fail,
+    });
+    onTestFinished(() => cells.close());
+    // An error without a listener would be an uncaught exception, which fails the test run.
+    await waitUntil('it is logged', () => logged.length > 0);
+    expect(logged.join('')).toContain('no process for the quarantine can be started');
   });
 
   test('kills a process that does not load the model in time, and blames no input', async () => {

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { makeQueue } from '../../api/queue/queue.js';
+import { Queue } from '../../api/queue/queue.js';
 import { nowMs } from '../../shared/clock.js';
 import { decodeJob, type Item, isUnreadable, joinItem } from '../../shared/job.js';
 import { makeKeys } from '../../shared/keys.js';
@@ -28,7 +28,7 @@ async function open() {
   const producer = connectProducer({ url: redis.url, name: 'api', log });
   await waitUntilReady(producer, log);
   const registry = makeRegistry([model]);
-  const queue = makeQueue({ redis: producer, keys, registry, log });
+  const queue = new Queue({ redis: producer, keys, registry, log });
   onTestFinished(async () => {
     await queue.close();
     producer.disconnect();

@@ -1,7 +1,7 @@
 import { Packr } from 'msgpackr';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { openReplyStream } from '../../api/queue/reply-stream.js';
+import { ReplyStream } from '../../api/queue/reply-stream.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/keys.js';
 import { connectConsumer, connectProducer, waitUntilReady } from '../../shared/redis.js';
@@ -32,7 +32,7 @@ async function open() {
   const heard: string[] = [];
   const unreadable: { ids: readonly string[]; error: ScorelineError }[] = [];
   let lost = 0;
-  const stream = await openReplyStream({
+  const stream = await ReplyStream.open({
     instance: 'api-1',
     keys,
     producer,

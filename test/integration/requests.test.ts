@@ -2,7 +2,10 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
+import type { Ending } from '../../api/ending.js';
 import { decodeStrings, type Tensor } from '../../shared/tensors.js';
 import { ask, post, root, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
@@ -14,6 +17,9 @@ const readCase = (name: string) =>
 
 const send = (url: string, type: string, body: string | Uint8Array<ArrayBuffer>) =>
   ask(url, { method: 'POST', headers: { 'content-type': type }, body });
+
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
 
 /** Returns the texts that were sent to the model. */
 const textsOf = ({ submissions }: Scene) =>
@@ -110,6 +116,30 @@ describe('requests on one connection that do not wait for answers', () => {
     }
     const ids = [await client.response(), await client.response()].map(({ body }) => body.id);
     expect(ids).toEqual(scene.submissions.map(({ items }) => items[0]?.id));
+  });
+
+  test('leave nothing on the connection once they are answered', async () => {
+    const endings: WeakRef<Ending>[] = [];
+    const scene = await openScene({
+      submit: ({ items, ending, top }) => {
+        endings.push(new WeakRef(ending));
+        return items.map(async ({ id }) => makeReply(id, top));
+      },
+    });
+    const client = await scene.connect();
+    for (let times = 0; times < 3; times++) {
+      client.post(address, { 'Content-Type': 'application/json', 'Content-Length': 13 });
+      client.write('{"input":"a"}');
+      expect((await client.response()).status).toBe(200);
+      await waitUntil('its permit is given back', () => scene.admission.inFlight === 0);
+    }
+    scene.submissions.length = 0;
+    // The connection may hold its last request, but none before it.
+    await waitUntil('the calls are garbage', () => {
+      collectGarbage();
+      return endings.slice(0, -1).every((ending) => ending.deref() === undefined);
+    });
+    expect(client.isClosed).toBe(false);
   });
 
   test('all end when the client hangs up', async () => {

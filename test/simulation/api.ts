@@ -2,12 +2,12 @@
 // are real. Redis and the clients are models.
 
 import { EventEmitter } from 'node:events';
-import { makeAdmission } from '../../api/admission/admission.js';
+import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { type Calls, makeCalls } from '../../api/call.js';
 import type { InputKinds } from '../../api/kinds/kinds.js';
-import { type Dispatcher, makeDispatcher } from '../../api/queue/dispatcher.js';
-import { openReplyStream } from '../../api/queue/reply-stream.js';
+import { Dispatcher } from '../../api/queue/dispatcher.js';
+import { ReplyStream } from '../../api/queue/reply-stream.js';
 import { makeWaiters, type Waiters } from '../../api/queue/waiters.js';
 import { makeRepeatable } from '../../api/repeat/repeatable.js';
 import { makeResults } from '../../api/repeat/results.js';
@@ -45,7 +45,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
     waiters.failAll(new ScorelineError(code, 'It is over.'));
 
   const { producer, reader } = connect(world, process);
-  const stream = await openReplyStream({
+  const stream = await ReplyStream.open({
     instance: name,
     keys: world.keys,
     producer,
@@ -56,7 +56,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
     log: world.log,
   });
   const queue = makeModelledQueue(world, { process, isExpected: waiters.isExpected });
-  const admission = makeAdmission({
+  const admission = new Admission({
     ...limits,
     unansweredIn: (name) => (redis.isUp ? redis.countUnanswered(name) : undefined),
     countModels: () => world.models.length,
@@ -69,7 +69,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
     whyLate: () =>
       new ScorelineError(redis.isUp ? 'deadline_exceeded' : 'queue_unavailable', 'It is late.'),
   });
-  const dispatcher = makeDispatcher({ instance: name, queue, waiters });
+  const dispatcher = new Dispatcher({ instance: name, queue, waiters });
   // The simulation sends no requests with a key.
   const results = makeResults({ redis: producer, keys: world.keys, keepMs: 1, resultsMax: 1 });
   const { score } = makeScoring({
@@ -172,7 +172,7 @@ function makeModelledKinds({ network, clients, isReadable }: World, process: Pro
   return { text: kind(false), image: kind(true) } as unknown as InputKinds;
 }
 
-function observeDispatcher(world: World, dispatcher: Dispatcher): Dispatcher {
+function observeDispatcher(world: World, dispatcher: Dispatcher): Pick<Dispatcher, 'submit'> {
   return {
     submit(submission) {
       for (const { id, inputs } of submission.items) world.onSubmit(inputs, id);

@@ -1,10 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type AdmissionRequest,
-  makeAdmission,
-  type Permit,
-} from '../../api/admission/admission.js';
+import { Admission, type AdmissionRequest, type Permit } from '../../api/admission/admission.js';
 import { errorOf } from './sample-model.js';
 
 /** Makes an admission whose clock and queue depths the test sets. */
@@ -15,7 +11,7 @@ function makeObserved(
   const clock = { ms: 5000 };
   const depths = new Map<string, number>();
   const peers: { inFlight: number; perSecond?: number } = { inFlight: 0 };
-  const admission = makeAdmission({
+  const admission = new Admission({
     permitsMax,
     itemsMax,
     unansweredIn: (queue) => depths.get(queue),

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { makeAdmission } from '../../api/admission/admission.js';
+import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { type Call, clientClosed, makeCalls } from '../../api/call.js';
 import { nowMs } from '../../shared/clock.js';
@@ -13,7 +13,7 @@ const b = makeSampleModel({ name: 'b', deadlineMs: 300 });
 /** Opens calls with an admission and a byte budget that the test can read. */
 function makeObserved(options: { permitsMax?: number; bytesMax?: number } = {}) {
   const { permitsMax = 4, bytesMax = 1000 } = options;
-  const admission = makeAdmission({
+  const admission = new Admission({
     permitsMax,
     itemsMax: 1000,
     unansweredIn: () => undefined,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { clientClosed } from '../../api/call.js';
 import { Ending } from '../../api/ending.js';
-import { makeDispatcher, type Submission } from '../../api/queue/dispatcher.js';
+import { Dispatcher, type Submission } from '../../api/queue/dispatcher.js';
 import { makeWaiters } from '../../api/queue/waiters.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
@@ -45,7 +45,7 @@ function makeObserved({ lingerMs = 0 } = {}) {
   const cancelled: { queue: string; itemId: string; deadlineAt: number }[] = [];
   const uncounted: string[] = [];
   const waiters = makeWaiters();
-  const dispatcher = makeDispatcher({
+  const dispatcher = new Dispatcher({
     lingerMs,
     instance: 'api-1',
     waiters,

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { makeAdmission } from '../../api/admission/admission.js';
+import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { type Call, clientClosed, makeCalls } from '../../api/call.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
@@ -41,7 +41,7 @@ interface Sent {
 
 /** Makes a `Repeatable` with results in memory. The test answers its items. */
 function makeObserved({ permitsMax = 10 } = {}) {
-  const admission = makeAdmission({
+  const admission = new Admission({
     permitsMax,
     itemsMax: 1000,
     unansweredIn: () => undefined,

@@ -1,0 +1,72 @@
+// The backlog of one model: its inputs in flight at this instance, and the rate at which workers answer
+// them. The rate is measured only while there is a backlog. A model that gets one request a minute
+// answers one a minute, but could do more.
+
+import type { Traffic } from './peers.js';
+import { makeRate } from './rate.js';
+
+/** Longer gaps between answers are cut to this, because they mean missing workers, not slow ones. */
+const gapMsMax = 5000;
+
+export class Backlog implements Traffic {
+  readonly #batchMax: number;
+  readonly #now: () => number;
+  readonly #rate = makeRate();
+  #inFlight = 0;
+  #answered = 0;
+  /** When the last answer came during this backlog. From then to the next answer, workers are busy. */
+  #answeredAt: number | undefined;
+  #quietSince: number;
+
+  /**
+   * @param batchMax the batch size of the model; fewer inputs in flight than this are no backlog
+   * @param now milliseconds from any origin
+   */
+  constructor(batchMax: number, now: () => number) {
+    this.#batchMax = batchMax;
+    this.#now = now;
+    this.#quietSince = now();
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get answered(): number {
+    return this.#answered;
+  }
+
+  admit(count: number): void {
+    if (this.#inFlight === 0) this.#quietSince = this.#now();
+    this.#inFlight += count;
+  }
+
+  release(count: number, isAnswered: boolean): void {
+    const hadBacklog = this.#inFlight >= this.#batchMax;
+    this.#inFlight -= count;
+    if (isAnswered) {
+      this.#answered += count;
+      this.#quietSince = this.#now();
+    }
+    if (!hadBacklog) this.#answeredAt = undefined;
+    else if (isAnswered) this.#measure(count);
+  }
+
+  #measure(count: number): void {
+    const at = this.#now();
+    if (this.#answeredAt !== undefined) {
+      this.#rate.add(count, Math.min(at - this.#answeredAt, gapMsMax));
+    }
+    this.#answeredAt = at;
+  }
+
+  /** How long the workers need for everything in flight; undefined until the rate is known. */
+  waitMs(): number | undefined {
+    return this.#rate.msFor(this.#inFlight);
+  }
+
+  /** How long the inputs in flight have waited without any answer; 0 if there are none. */
+  quietMs(): number {
+    return this.#inFlight === 0 ? 0 : this.#now() - this.#quietSince;
+  }
+}
