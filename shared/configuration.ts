@@ -120,6 +120,11 @@ const api = {
 
 const worker = {
   ...common,
+  PROBE_PORT: integer(0, 65535)
+    .optional()
+    .describe(
+      'The port of the health probes: `/startupz`, `/readyz` and `/livez`. They listen on all addresses of the machine. If unset, there are no probes. 0 picks a free port.',
+    ),
   SHUTDOWN_MS: integer(0, 3_600_000)
     .default(25_000)
     .describe(

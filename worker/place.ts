@@ -15,6 +15,9 @@ import { makeQueue } from './queue/redis-queue.js';
 import { makeSendReplies } from './queue/replies.js';
 import { makeResults } from './queue/results.js';
 
+/** A busy machine may hold a job for longer than expected by this much. */
+const heldSpareMs = 30_000;
+
 /** What all places share. */
 export interface Connections {
   readonly redis: Redis;
@@ -34,6 +37,10 @@ export interface Place {
    * model.
    */
   close(graceMs: number): Promise<void>;
+  /** How long the oldest held job has been held; 0 if none is held. */
+  readonly heldMs: () => number;
+  /** How long a job may be held. */
+  readonly heldMsMax: () => number;
 }
 
 /** Loads a model, and takes its jobs once it is warm and `connections` has resolved. */
@@ -46,11 +53,15 @@ export function openPlace(options: {
 }): Place {
   const { model, log, abandon } = options;
   let isClosed = false;
+  let taken: Taken | undefined;
   const warm = warmUp(model, log, abandon);
   const taking = Promise.all([warm, options.connections]).then(([scorer, connections]) =>
     isClosed ? undefined : takeJobs(model, scorer, connections, log),
   );
-  const open = taking.then((taken) => taken?.announced);
+  const open = taking.then((opened) => {
+    taken = opened;
+    return opened?.announced;
+  });
   // Startup awaits the first models. Nobody awaits a model that is added later.
   open.catch(() => {});
   return {
@@ -62,6 +73,8 @@ export function openPlace(options: {
       await (await taking.catch(() => undefined))?.close(graceMs);
       await warm.then((scorer) => scorer.close()).catch(() => {});
     },
+    heldMs: () => taken?.heldMs() ?? 0,
+    heldMsMax: () => heldMsMax(model, taken?.loadMsMax ?? 0),
   };
 }
 
@@ -86,6 +99,16 @@ async function warmUp(
   }
 }
 
+/**
+ * Returns how long a job may be held. Items past their deadlines are dropped before a run. One run may
+ * be under way by then, and the quarantine may be loading the model.
+ */
+function heldMsMax({ manifest }: Model, loadMsMax: number): number {
+  return manifest.deadlineMs + manifest.runMsMax + loadMsMax + heldSpareMs;
+}
+
+type Taken = ReturnType<typeof takeJobs>;
+
 function takeJobs(
   model: Model,
   scorer: LoadedScorer,
@@ -109,6 +132,8 @@ function takeJobs(
   const presence = announce({ redis, keys, queues, workerId });
   return {
     announced: presence.announced,
+    loadMsMax,
+    heldMs: () => Math.max(...consumers.map((consumer) => consumer.heldMs())),
     close: async (graceMs: number) => {
       // Closed together: without Redis, presence takes up to 0.5 s, which the consumers need.
       await Promise.all([

@@ -8,7 +8,9 @@ import type { Logger } from '../shared/log.js';
 import { readModels } from '../shared/models.js';
 import { connectConsumer, waitUntilReady } from '../shared/redis.js';
 import { makeRegistry, type Registry, type RegistryChange } from '../shared/registry.js';
+import { WorkerHealth } from './health.js';
 import { type Connections, openPlace, type Place } from './place.js';
+import { openProbes } from './probes.js';
 import { makeCells } from './quarantine/cells.js';
 
 /** The last part of SHUTDOWN_MS, reserved for handing back unfinished jobs. */
@@ -23,6 +25,10 @@ export async function startWorker(
   log: Logger,
   abandon: (reason: string) => void,
 ): Promise<Running> {
+  const health = new WorkerHealth();
+  const { PROBE_PORT } = configuration;
+  const probes =
+    PROBE_PORT === undefined ? undefined : await openProbes(PROBE_PORT, () => health.read());
   const registry = makeRegistry(
     readModels({
       directory: configuration.MODELS_DIR,
@@ -38,23 +44,28 @@ export async function startWorker(
   const places = followRegistry(registry, graceMs, (model) =>
     openPlace({ model, connections, log, abandon }),
   );
+  health.watchPlaces(places.all);
   await Promise.all(places.all().map(({ warm }) => warm));
 
   const redis = connectConsumer({ url: configuration.REDIS_URL, name: 'worker', log });
+  health.watchRedis(redis);
   await waitUntilReady(redis, log);
   const keys = makeKeys(configuration.QUEUE_PREFIX);
   const cells = makeCells({ log });
   connect({ redis, keys, cells, workerId: randomUUID() });
   await Promise.all(places.all().map(({ open }) => open));
+  health.open();
   const models = registry.models.map(({ name }) => name);
-  log.info({ models }, 'worker is ready');
+  log.info({ models, probePort: probes?.port }, 'worker is ready');
 
   return {
-    report: { models },
+    report: { models, probePort: probes?.port },
     close: async () => {
+      health.drain();
       await places.close();
       cells.close();
       redis.disconnect();
+      probes?.close();
     },
   };
 }

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { copyModels } from '../../chaos/models.js';
 import { poisonText } from '../../chaos/poison.js';
 import type { Child } from '../../cli/children.js';
+import { findFreePort } from '../../cli/redis.js';
 import { encodeJob } from '../../shared/job.js';
 import { findModel, readModels } from '../../shared/models.js';
 import type { Reply } from '../../shared/reply.js';
@@ -16,6 +17,7 @@ import { wireVersion } from '../../shared/wire-version.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { addCounter, counterName, countFor, hangsForever } from '../failures/counter.js';
 import {
+  ask as askHttp,
   type LogLine,
   openRedis,
   serviceEnvironment,
@@ -98,6 +100,48 @@ const outputsOf = (reply: Reply | undefined) => {
 const classOf = (reply: Reply | undefined) => mapScores(outputsOf(reply), (label) => label)[0];
 const codesOf = (replies: readonly Reply[]) =>
   replies.map((reply) => ('error' in reply ? reply.error.code : 'answered'));
+
+describe('the probes of a worker', () => {
+  test('tell whether it loads, is ready, has lost Redis, or drains', async () => {
+    const port = await findFreePort();
+    const environment = { PROBE_PORT: String(port) };
+    await withStage({ environment }, async ({ counter, start, redis, untilLogged }) => {
+      const probe = async (name: string) => {
+        const { status, body } = await askHttp(`http://127.0.0.1:${port}/${name}`);
+        return [status, body.status];
+      };
+      const untilProbed = (name: string, status: number, health: string) =>
+        waitUntil(`${name} says ${health}`, async () => {
+          const got = await probe(name).catch(() => []);
+          return got[0] === status && got[1] === health;
+        });
+      await redis.stop();
+      const starting = start();
+      await untilProbed('startupz', 503, 'away');
+      expect(await probe('livez')).toEqual([200, 'away']);
+      await redis.start();
+      const worker = await starting;
+      expect(await probe('readyz')).toEqual([200, 'ready']);
+      expect(await probe('startupz')).toEqual([200, 'ready']);
+      expect((await askHttp(`http://127.0.0.1:${port}/nothing`)).status).toBe(404);
+
+      await redis.stop();
+      await untilProbed('readyz', 503, 'away');
+      // A restart would not bring Redis back.
+      expect(await probe('startupz')).toEqual([200, 'away']);
+      expect(await probe('livez')).toEqual([200, 'away']);
+      await redis.start();
+      await untilProbed('readyz', 200, 'ready');
+
+      await counter.send([ask(hangsForever)]);
+      await counter.untilActive(1);
+      worker.kill('SIGTERM');
+      await untilLogged('shutting down');
+      expect(await probe('readyz')).toEqual([503, 'draining']);
+      expect(await probe('livez')).toEqual([200, 'draining']);
+    });
+  });
+});
 
 describe('a worker', () => {
   test('answers with a ranking, with all outputs, or with the outputs asked for', async () => {

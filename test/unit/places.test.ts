@@ -14,6 +14,8 @@ test('the worker opens a place for each model of the registry, and closes it whe
       model,
       warm: Promise.resolve(),
       open: Promise.resolve(),
+      heldMs: () => 0,
+      heldMsMax: () => 0,
       close: async (graceMs) => {
         events.push(`close ${model.name} within ${graceMs}`);
         await new Promise<void>((resolve) => finish.push(resolve));

@@ -27,6 +27,8 @@ export interface Consumer {
    * are handed back to the queue. Resolves at most 1.6 s after that, with or without Redis.
    */
   close(graceMs: number): Promise<void>;
+  /** How long the oldest held job has been held; 0 if none is held. */
+  heldMs(): number;
 }
 
 /** Makes a consumer. `close` leaves the quarantine open, because a model's consumers share it. */
@@ -50,6 +52,7 @@ export function makeConsumer(options: Answering & { quarantine: Quarantine }): C
   });
 
   return {
+    heldMs: () => held.oldestMs(),
     close: async (graceMs) => {
       const suspectsBack = held.startClosing();
       const closed = taking.close();

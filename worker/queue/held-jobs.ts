@@ -27,6 +27,8 @@ const giveBackMsMax = 800;
 interface HeldJob {
   readonly isSuspect: boolean;
   readonly items: number;
+  /** By the clock of `performance`. */
+  readonly since: number;
   /** Resolves when the work is done. Rejects with `GivenBack` if the job is given back first. */
   readonly done: Promise<void>;
   giveBack(): Promise<void>;
@@ -54,6 +56,13 @@ export class HeldJobs {
 
   get size(): number {
     return this.#held.size;
+  }
+
+  /** How long the oldest job has been held; 0 if none is held. */
+  oldestMs(): number {
+    // A map keeps the order in which jobs came.
+    const [oldest] = this.#held.values();
+    return oldest ? performance.now() - oldest.since : 0;
   }
 
   /**
@@ -155,6 +164,7 @@ function startWork(
   return {
     isSuspect: job.isSuspect,
     items,
+    since: performance.now(),
     done: Promise.race([work(() => isGivenBack), givenBack]),
     giveBack: async () => {
       isGivenBack = true;

@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest';
+import { WorkerHealth } from '../../worker/health.js';
+import { HeldJobs } from '../../worker/queue/held-jobs.js';
+import { makeSampleModel } from './sample-model.js';
+
+/** A connection whose status the test sets. */
+function makeConnection(status: 'ready' | 'reconnecting') {
+  const listeners: (() => void)[] = [];
+  const connection = {
+    status,
+    on: (_event: string, listener: () => void) => {
+      listeners.push(listener);
+      return connection;
+    },
+  };
+  return {
+    connection: connection as unknown as Parameters<WorkerHealth['watchRedis']>[0],
+    change: (next: 'ready' | 'reconnecting') => {
+      connection.status = next;
+      for (const listener of listeners) listener();
+    },
+  };
+}
+
+/** The health of a worker whose oldest job has been held for `heldMs`. */
+function makeWorker(heldMs: number, status: 'ready' | 'reconnecting' = 'ready') {
+  const health = new WorkerHealth();
+  const redis = makeConnection(status);
+  health.watchPlaces(() => [
+    { model: makeSampleModel({ name: 'faq' }), heldMs: () => heldMs, heldMsMax: () => 1 },
+  ]);
+  health.watchRedis(redis.connection);
+  return { health, redis };
+}
+
+test('a worker is loading, then ready, then draining', () => {
+  const health = new WorkerHealth();
+  expect(health.read().status).toBe('loading');
+  health.watchRedis(makeConnection('ready').connection);
+  expect(health.read().status).toBe('loading');
+  health.open();
+  expect(health.read()).toEqual({ status: 'ready', models: [] });
+  health.drain();
+  expect(health.read().status).toBe('draining');
+});
+
+test('a worker is away while Redis cannot be reached', () => {
+  const { health, redis } = makeWorker(0, 'reconnecting');
+  expect(health.read()).toMatchObject({
+    status: 'away',
+    reason: expect.stringContaining('REDIS_URL'),
+    models: [{ name: 'faq', version: '1' }],
+  });
+  health.open();
+  redis.change('ready');
+  expect(health.read().status).toBe('ready');
+  redis.change('reconnecting');
+  expect(health.read().status).toBe('away');
+});
+
+test('a worker that holds a job for too long is stuck, unless Redis was away meanwhile', async () => {
+  const { health, redis } = makeWorker(Number.POSITIVE_INFINITY);
+  health.open();
+  await expect.poll(() => health.read().status).toBe('stuck');
+  expect(health.read().reason).toContain('A job of faq');
+  redis.change('reconnecting');
+  expect(health.read().status).toBe('away');
+});
+
+test('the held jobs know how long the oldest has been held', async () => {
+  const held = new HeldJobs({ itemsMax: 1, setJobsMax: () => {} });
+  expect(held.oldestMs()).toBe(0);
+  const finish: (() => void)[] = [];
+  const hold = (id: string) =>
+    held.hold({ id, data: undefined, isSuspect: false, giveBack: async () => {} }, 1, () => {
+      return new Promise((resolve) => finish.push(resolve));
+    });
+  const first = hold('first');
+  await expect.poll(() => held.oldestMs()).toBeGreaterThan(5);
+  const second = hold('second');
+  const before = held.oldestMs();
+  finish[0]?.();
+  await first;
+  expect(held.oldestMs()).toBeLessThan(before);
+  finish[1]?.();
+  await second;
+  expect(held.oldestMs()).toBe(0);
+});

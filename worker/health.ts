@@ -1,0 +1,83 @@
+// The health of a worker, which its probes answer with (probes.ts).
+//
+// A worker is *loading* until its models are warm and it takes jobs, then *ready*. It is *away* while
+// Redis cannot be reached, *draining* after SIGTERM, and *stuck* if it holds a job for longer than
+// deadline, run and load allow. Only a stuck worker should be killed from outside. All other faults
+// either pass or end the process.
+
+import type { Redis } from '../shared/redis.js';
+import type { Place } from './place.js';
+
+export type Status = 'loading' | 'ready' | 'away' | 'draining' | 'stuck';
+
+export interface Health {
+  readonly status: Status;
+  /** Why the worker is not ready, and what to do about it. */
+  readonly reason?: string;
+  readonly models: readonly { readonly name: string; readonly version: string }[];
+}
+
+type Places = () => readonly Pick<Place, 'model' | 'heldMs' | 'heldMsMax'>[];
+
+export class WorkerHealth {
+  #phase: 'loading' | 'open' | 'draining' = 'loading';
+  #places: Places = () => [];
+  #redis: Pick<Redis, 'status'> | undefined;
+  /** By the clock of `performance`; undefined while there is no connection. */
+  #connectedAt: number | undefined;
+
+  /** Includes the models. */
+  watchPlaces(places: Places): void {
+    this.#places = places;
+  }
+
+  /** Includes the connection to Redis. */
+  watchRedis(redis: Pick<Redis, 'status' | 'on'>): void {
+    this.#redis = redis;
+    const note = () => {
+      this.#connectedAt = redis.status === 'ready' ? performance.now() : undefined;
+    };
+    note();
+    redis.on('ready', note).on('close', note);
+  }
+
+  /** Notes that all queues are open. */
+  open(): void {
+    this.#phase = 'open';
+  }
+
+  /** Notes that the worker takes no more jobs. */
+  drain(): void {
+    this.#phase = 'draining';
+  }
+
+  read(): Health {
+    const models = this.#places().map(({ model: { name, version } }) => ({ name, version }));
+    const stuck = this.#whyStuck();
+    if (stuck !== undefined) return { status: 'stuck', reason: stuck, models };
+    if (this.#phase === 'draining') {
+      return { status: 'draining', reason: 'The worker finishes the jobs it holds.', models };
+    }
+    if (this.#redis && this.#connectedAt === undefined) {
+      const reason = 'Redis cannot be reached. Check that it runs, the network, and REDIS_URL.';
+      return { status: 'away', reason, models };
+    }
+    if (this.#phase === 'loading') {
+      return { status: 'loading', reason: 'The worker loads its models.', models };
+    }
+    return { status: 'ready', models };
+  }
+
+  /** Replies cannot be sent without Redis, so only the time with a connection counts. */
+  #whyStuck(): string | undefined {
+    if (this.#connectedAt === undefined) return undefined;
+    const connectedMs = performance.now() - this.#connectedAt;
+    for (const { model, heldMs, heldMsMax } of this.#places()) {
+      const ms = Math.min(heldMs(), connectedMs);
+      if (ms > heldMsMax()) {
+        return `A job of ${model.name} has been held for ${Math.round(ms)} ms; expected at most ${heldMsMax()} ms. Restart this worker.`;
+      }
+    }
+    return undefined;
+  }
+}
