@@ -2,12 +2,7 @@ import { spawnSync } from 'node:child_process';
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
 import { root } from '../harness.js';
-
-const requirements = 'models/faq-matcher/requirements.txt';
-const hasPython = ['python3.11', 'python3'].some((name) => {
-  const { stdout } = spawnSync(name, ['-c', 'import sys, ensurepip; print(sys.version_info[:2])']);
-  return stdout?.toString().trim() === '(3, 11)';
-});
+import { hasPython, requirements } from '../python.js';
 
 /** What numpy uses of a processor beyond the oldest that it runs on. A name it does not know does no harm. */
 const vectorInstructions = 'AVX512_SPR AVX512_ICL X86_V4 X86_V3';
