@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { ScorelineError } from '../shared/errors.js';
 import type { ChildMessage } from '../shared/lifecycle.js';
 import { packageDirectory } from '../shared/version.js';
+import { availableMemory, heapArguments, setsHeapSizes } from './heap.js';
 
 /** A built checkout whose roles can be started: this one, or that of another commit. */
 export interface Build {
@@ -30,11 +31,8 @@ export interface Child {
   close(): Promise<void>;
 }
 
-/**
- * Sizes in megabytes: how much V8 allocates before it collects new objects, and before it collects
- * the whole heap. docs/design.md, decision 18, says why.
- */
-export const v8Arguments = ['--max-semi-space-size=64', '--initial-old-space-size=256'];
+/** Of this build, for this machine. Builds of other commits are asked for theirs by this name. */
+export const v8Arguments = heapArguments(availableMemory());
 
 export const thisBuild: Build = { root: packageDirectory(), v8Arguments };
 
@@ -46,7 +44,7 @@ export function forkRole(
 ): ChildProcess {
   return fork(path.join(build.root, 'dist', role, 'main.js'), [], {
     ...options,
-    execArgv: /-space-size/.test(options.env.NODE_OPTIONS ?? '') ? [] : [...build.v8Arguments],
+    execArgv: setsHeapSizes(options.env) ? [] : [...build.v8Arguments],
     // The child gets its own process group, so Ctrl-C reaches only the parent. The parent then ends
     // its children in order: the API first, Redis last.
     detached: true,

@@ -1,6 +1,6 @@
 // `npm run models -- list | pull NAME | check [NAME]`
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { Presets, SingleBar } from 'cli-progress';
@@ -13,7 +13,8 @@ import { fileMissing, findModel, type Model, readModels } from '../shared/models
 import { mapScores } from '../shared/scores.js';
 import { packageDirectory } from '../shared/version.js';
 import { openScorer, type ScorerItem } from '../worker/batch/scorer.js';
-import { download, sha256Of } from './download.js';
+import { download, sha256Of } from '../worker/download.js';
+import { checkModelFile } from '../worker/model-file.js';
 
 const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');
 const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -103,15 +104,8 @@ async function check(model: Model): Promise<void> {
   say(`  manifest   valid, ${model.labels.length} classes`);
 
   if (!existsSync(model.file)) throw fileMissing(model);
-  const { size } = statSync(model.file);
-  const sha256 = await sha256Of(model.file);
-  if (size !== source.bytes || sha256 !== source.sha256) {
-    throw new ScorelineError(
-      'model_file_wrong',
-      `${model.file}: expected ${source.bytes} bytes with SHA-256 ${source.sha256}; got ${size} bytes with ${sha256}`,
-    );
-  }
-  say(`  file       ${size} bytes, SHA-256 matches`);
+  await checkModelFile(model);
+  say(`  file       ${source.bytes} bytes, SHA-256 matches`);
 
   const scorer = await openScorer(model, makeLogger({ role: 'check', level: 'silent' }));
   try {

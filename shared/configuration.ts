@@ -125,6 +125,13 @@ const worker = {
     .describe(
       'The port of the health probes: `/startupz`, `/readyz` and `/livez`. They listen on all addresses of the machine. If unset, there are no probes. 0 picks a free port.',
     ),
+  MODEL_CACHE_DIR: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'The folder where a worker keeps the model files that it downloads: those of models named in `MODELS` whose file is missing and whose manifest has `source.urls`. Workers can share it. If unset, nothing is downloaded.',
+    ),
   SHUTDOWN_MS: integer(0, 3_600_000)
     .default(25_000)
     .describe(

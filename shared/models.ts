@@ -25,7 +25,10 @@ export interface Model {
   /** The queue of each wire version that this build reads. Workers serve all of them. */
   readonly queues: readonly { readonly wire: number; readonly name: string }[];
   readonly folder: string;
-  /** The path of the ONNX file. On a machine that only runs the API, the file may be missing. */
+  /**
+   * The path of the ONNX file, in the model's folder or in the cache of downloads. On a machine that
+   * only runs the API, the file may be missing.
+   */
   readonly file: string;
   readonly labels: readonly Label[];
 }
@@ -39,20 +42,24 @@ export function readModels(options: {
   names?: readonly string[] | undefined;
   /** Whether a named model must have its file: true for workers, which load it. */
   filesNeeded: boolean;
+  /** Where the caller keeps files that it downloads. Without it, a model's folder has the file. */
+  cache?: string | undefined;
 }): Model[] {
-  const manifests = readManifests(options.directory);
-  const fileOf = ({ name, source }: Manifest) => path.join(options.directory, name, source.file);
+  const { directory, cache } = options;
+  const manifests = readManifests(directory);
+  const fileOf = (manifest: Manifest) => placeOf(directory, manifest, cache);
   const chosen = (
     options.names
       ? options.names.map((name) => findModel(manifests, name))
       : manifests.filter((manifest) => existsSync(fileOf(manifest)))
-  ).map((manifest) => makeModel(options.directory, manifest));
-  const missing = chosen.find((model) => options.filesNeeded && !existsSync(model.file));
+  ).map((manifest) => makeModel(directory, manifest, fileOf(manifest)));
+  const isMissing = (model: Model) => !isInCache(model) && !existsSync(model.file);
+  const missing = options.filesNeeded ? chosen.find(isMissing) : undefined;
   if (missing) throw fileMissing(missing);
   if (chosen.length === 0) {
     throw new ScorelineError(
       'model_file_missing',
-      `${options.directory}: expected at least one model with its ONNX file; got none. List the models: npm run models -- list`,
+      `${directory}: expected at least one model with its ONNX file; got none. List the models: npm run models -- list`,
     );
   }
   return chosen;
@@ -103,7 +110,19 @@ export function fileMissing(model: Model): ScorelineError {
   );
 }
 
-function makeModel(directory: string, manifest: Manifest): Model {
+/** Whether a model's file has its place in the cache of downloads, and not in the model's folder. */
+export function isInCache({ file, folder, manifest }: Model): boolean {
+  return file !== path.join(folder, manifest.source.file);
+}
+
+/** A file that can be downloaded has its place in the cache, named by its checksum. */
+function placeOf(directory: string, { name, source }: Manifest, cache: string | undefined): string {
+  const own = path.join(directory, name, source.file);
+  if (cache === undefined || source.urls.length === 0 || existsSync(own)) return own;
+  return path.join(cache, `${source.sha256}${path.extname(source.file)}`);
+}
+
+function makeModel(directory: string, manifest: Manifest, file: string): Model {
   const { name, version, source } = manifest;
   const folder = path.join(directory, name);
   const labelsFile = path.join(folder, manifest.output.labels);
@@ -116,7 +135,7 @@ function makeModel(directory: string, manifest: Manifest): Model {
     queue: queueName(agreed, wireVersion),
     queues: readableWireVersions.map((wire) => ({ wire, name: queueName(agreed, wire) })),
     folder,
-    file: path.join(folder, source.file),
+    file,
     labels: parseLabels(labelsText, labelsFile, manifest),
   };
 }

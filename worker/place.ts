@@ -7,6 +7,7 @@ import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import type { Redis } from '../shared/redis.js';
 import { type LoadedScorer, openScorer } from './batch/scorer.js';
+import { ensureModelFile } from './model-file.js';
 import type { Cells } from './quarantine/cells.js';
 import { loadLimit, makeQuarantine } from './quarantine/quarantine.js';
 import { makeConsumer } from './queue/consumer.js';
@@ -84,8 +85,9 @@ async function warmUp(
   abandon: (reason: string) => void,
 ): Promise<LoadedScorer> {
   const { name, version } = model;
-  const startedAt = performance.now();
   try {
+    await ensureModelFile(model, log);
+    const startedAt = performance.now();
     const scorer = await openScorer(model, log, (reason) => abandon(`${name}: ${reason}`));
     const warmUpMs = Math.round(performance.now() - startedAt);
     log.info({ model: name, version, warmUpMs }, 'model is warm');

@@ -34,6 +34,7 @@ export async function startWorker(
       directory: configuration.MODELS_DIR,
       names: configuration.MODELS,
       filesNeeded: true,
+      cache: configuration.MODEL_CACHE_DIR,
     }),
   );
   const graceMs = Math.max(0, configuration.SHUTDOWN_MS - handBackMs);

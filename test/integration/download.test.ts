@@ -17,9 +17,9 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { afterAll, describe, expect, it } from 'vitest';
-import { download } from '../../cli/download.js';
 import { findFreePort } from '../../cli/redis.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { download } from '../../worker/download.js';
 import { root, waitUntil } from '../harness.js';
 
 const file = randomBytes(1_000_000);

@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest';
 import { importsOf, readSources, type Source } from './sources.js';
 
-const sources = readSources('api', 'worker', 'shared', 'cli', 'bench', 'chaos', 'test');
+const sources = readSources('api', 'worker', 'shared', 'cli', 'images', 'bench', 'chaos', 'test');
 const inFolder =
   (folder: string) =>
   ({ file }: Source) =>

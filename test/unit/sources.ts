@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { specifiersIn } from '../../images/reach.js';
 import { packageDirectory } from '../../shared/version.js';
 
 export interface Source {
@@ -23,13 +24,7 @@ export function readSources(...folders: string[]): Source[] {
 
 /** Lists the imports and re-exports of a file: packages by name, our own files by path. */
 export function importsOf({ file, text }: Source): string[] {
-  const patterns = [
-    /^(?:import|export)\b[^;'"]*?\bfrom\s+['"]([^'"]+)['"]/gm,
-    /^import\s+['"]([^'"]+)['"]/gm,
-    /\bimport\(\s*['"]([^'"]+)['"]\s*\)/g,
-    /\brequire\(\s*['"]([^'"]+)['"]\s*\)/g,
-  ];
-  return patterns
-    .flatMap((pattern) => [...text.matchAll(pattern)].map((match) => match[1] as string))
-    .map((name) => (name.startsWith('.') ? path.join(path.dirname(file), name) : name));
+  return specifiersIn(text).map((name) =>
+    name.startsWith('.') ? path.join(path.dirname(file), name) : name,
+  );
 }

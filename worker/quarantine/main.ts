@@ -16,7 +16,7 @@ const die = () => process.kill(process.pid, 'SIGKILL');
 
 process.on('disconnect', die);
 process.on('message', async (message: ToQuarantine) => {
-  if (typeof message === 'string') {
+  if ('folder' in message) {
     loading = load(message);
     await loading;
     send({ event: 'ready' });
@@ -28,11 +28,11 @@ process.on('message', async (message: ToQuarantine) => {
   send({ event: 'scored', results });
 });
 
-function load(folder: string): Promise<Scorer> {
+function load({ folder, file }: { folder: string; file: string }): Promise<Scorer> {
   const directory = path.dirname(folder);
   const names = [path.basename(folder)];
-  const [model] = readModels({ directory, names, filesNeeded: true });
+  const [model] = readModels({ directory, names, filesNeeded: false });
   // No warm-up, because callers are waiting. If the engine is lost, this process ends, and the end
   // tells the worker.
-  return loadScorer(model as Model, log, die);
+  return loadScorer({ ...(model as Model), file }, log, die);
 }

@@ -2,8 +2,10 @@
 
 import type { Scored, ScorerItem } from '../batch/scorer.js';
 
-/** First the model's folder, then batches to score, one at a time. */
-export type ToQuarantine = string | readonly ScorerItem[];
+/** First the model: its folder, and its file, which may be elsewhere. Then batches, one at a time. */
+export type ToQuarantine =
+  | { readonly folder: string; readonly file: string }
+  | readonly ScorerItem[];
 
 /** `ready` once the model is loaded, then `scored` for each batch. */
 export type FromQuarantine =

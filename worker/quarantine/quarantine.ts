@@ -178,7 +178,8 @@ class Room {
       child.on('error', () => {});
       timer = setTimeout(() => child.kill('SIGKILL'), this.#loadMsMax);
       const ready = answerOf(child);
-      child.send(this.#model.folder satisfies ToQuarantine);
+      const { folder, file } = this.#model;
+      child.send({ folder, file } satisfies ToQuarantine);
       await ready;
       return child;
     } catch (thrown) {

@@ -1,0 +1,42 @@
+// `npm run image -- report IMAGE …` says what is in an image. The Dockerfile uses the others:
+// `assemble ROLE INSTALLED TARGET` and `bake ROLE MODELS TARGET`.
+
+import path from 'node:path';
+import process from 'node:process';
+import { assemble, type ImageRole, imageRoles } from '../images/assemble.js';
+import { bake } from '../images/bake.js';
+import { report } from '../images/report.js';
+import { coerceError } from '../shared/errors.js';
+import { packageDirectory } from '../shared/version.js';
+
+const usage = `Usage: npm run image -- report IMAGE …
+       node dist/cli/image.js assemble ROLE INSTALLED TARGET
+       node dist/cli/image.js bake ROLE NAME,NAME,… TARGET
+ROLE is one of ${imageRoles.join(', ')}.`;
+
+try {
+  const [command, ...parameters] = process.argv.slice(2);
+  const [role, second, target] = parameters;
+  if (command === 'report' && parameters.length > 0) {
+    for (const image of parameters) process.stdout.write(`${report(image)}\n`);
+  } else if (command === 'assemble' && second !== undefined && target !== undefined) {
+    assemble({ role: toRole(role), built: packageDirectory(), installed: second, target });
+  } else if (command === 'bake' && second !== undefined && target !== undefined) {
+    await bake({
+      role: toRole(role),
+      directory: path.join(packageDirectory(), 'models'),
+      names: second.split(',').filter((name) => name !== ''),
+      target,
+      cache: path.join(packageDirectory(), 'data', 'cache'),
+    });
+  } else throw new Error(usage);
+} catch (error) {
+  process.stderr.write(`${coerceError(error).message}\n`);
+  process.exitCode = 1;
+}
+
+function toRole(text: string | undefined): ImageRole {
+  const role = imageRoles.find((candidate) => candidate === text);
+  if (role) return role;
+  throw new Error(usage);
+}

@@ -1,0 +1,26 @@
+// The health check of the images: `node dist/cli/probe.js api | worker`. It asks the process whether
+// it is ready, prints the answer, and exits with 0 if it is.
+
+import process from 'node:process';
+
+const { PORT = '8080', PROBE_PORT = '8081' } = process.env;
+const addresses: Readonly<Record<string, string>> = {
+  api: `http://127.0.0.1:${PORT}/v2/health/ready`,
+  worker: `http://127.0.0.1:${PROBE_PORT}/readyz`,
+};
+const withinMs = 2000;
+
+const role = process.argv[2] ?? '';
+process.exitCode = (await isReady(addresses[role])) ? 0 : 1;
+
+async function isReady(address: string | undefined): Promise<boolean> {
+  try {
+    if (address === undefined) throw new Error(`Usage: probe.js api | worker; got ${role}.`);
+    const response = await fetch(address, { signal: AbortSignal.timeout(withinMs) });
+    process.stdout.write(`${response.status} ${(await response.text()).trim()}\n`);
+    return response.ok;
+  } catch (error) {
+    process.stdout.write(`${address}: ${String((error as Error).cause ?? error)}\n`);
+    return false;
+  }
+}

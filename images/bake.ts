@@ -1,0 +1,49 @@
+// Bakes models into an image. A worker gets each manifest with its labels and its network. An API
+// gets no networks, since it loads none.
+
+import { cpSync, existsSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { ScorelineError } from '../shared/errors.js';
+import { makeLogger } from '../shared/log.js';
+import { type Model, readModels } from '../shared/models.js';
+import { ensureModelFile } from '../worker/model-file.js';
+import type { ImageRole } from './assemble.js';
+
+/**
+ * Copies the named models from the folder `directory` to `target`. A worker's networks that are not
+ * there are downloaded.
+ * @throws ScorelineError `model_not_found`, `manifest_invalid`, `model_file_missing`,
+ *   `model_file_wrong`, `download_failed`
+ */
+export async function bake(options: {
+  role: ImageRole;
+  directory: string;
+  names: readonly string[];
+  target: string;
+  /** A folder for downloads. */
+  cache: string;
+}): Promise<void> {
+  const { role, directory, names, target, cache } = options;
+  mkdirSync(target, { recursive: true });
+  if (names.length === 0) return;
+  const needsFiles = role === 'worker';
+  for (const model of readModels({ directory, names, filesNeeded: needsFiles, cache })) {
+    const { source, output } = model.manifest;
+    for (const file of ['model.yaml', output.labels]) copy(model, directory, target, file);
+    if (!needsFiles) continue;
+    await ensureModelFile(model, makeLogger({ role: 'bake', level: 'info' }));
+    cpSync(model.file, path.join(target, model.name, source.file));
+  }
+}
+
+/** Copies a file, named relative to the model's folder, and keeps its place among the models. */
+function copy({ name }: Model, directory: string, target: string, file: string): void {
+  const relative = path.normalize(path.join(name, file));
+  if (relative.startsWith('..') || !existsSync(path.join(directory, relative))) {
+    throw new ScorelineError(
+      'manifest_invalid',
+      `${name}: expected ${file} inside ${directory}, the folder of models; it is elsewhere, so an image cannot have it`,
+    );
+  }
+  cpSync(path.join(directory, relative), path.join(target, relative));
+}
