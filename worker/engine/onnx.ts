@@ -5,6 +5,7 @@
 // any of the runs under way is rejected. So an owner that kills its process in `onLost` has
 // answered none of them.
 
+import process from 'node:process';
 import { Worker } from 'node:worker_threads';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Tensor } from '../../shared/tensors.js';
@@ -27,6 +28,9 @@ export function openOnnxEngine(
   watch: Watch,
   script = new URL('./engine-thread.js', import.meta.url),
 ): Promise<Engine> {
+  // ONNX Runtime would send reports to its maker, and keep an identifier of the machine in the home
+  // directory. It looks at the environment of the process once, when it is loaded.
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
   const thread = new Worker(script, { workerData: options, name: 'engine' });
   const runs = new Runs(thread, watch);
   return new Promise((resolve, reject) => {
