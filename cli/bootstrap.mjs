@@ -14,9 +14,7 @@ const [command = 'start'] = process.argv.slice(2);
 checkNode();
 if (dependenciesAreOld()) {
   say('Installing the npm packages (once) …');
-  // `npm ci` refuses a lock file that lacks the optional packages of some platform. `npm install`
-  // accepts it, and still takes the versions from the lock file.
-  run('npm', ['install', '--no-save']);
+  run('npm', ['ci']);
 }
 removeLeftovers(path.join(root, 'dist'));
 run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc')]);

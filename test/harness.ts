@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { Redis } from 'ioredis';
 import { waitUntil as holdsWithin } from '../chaos/wait.js';
-import { type Child, spawnChild } from '../cli/children.js';
+import { type Build, type Child, spawnChild } from '../cli/children.js';
 import { ensureRedisServer, findFreePort } from '../cli/redis.js';
 import { findModel, readModels } from '../shared/models.js';
 import { packageDirectory } from '../shared/version.js';
@@ -139,8 +139,9 @@ export function startProcess(
   role: 'api' | 'worker',
   environment: NodeJS.ProcessEnv,
   log: LogLine[],
+  build?: Build,
 ): Child {
-  const child = spawnChild(role, environment, 'pipe');
+  const child = spawnChild(role, environment, 'pipe', build);
   createInterface({ input: child.output as Readable }).on('line', (line) => {
     if (line.startsWith('{')) log.push(JSON.parse(line));
     else process.stdout.write(`${line}\n`);

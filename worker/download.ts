@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { ReadableStream } from 'node:stream/web';
 import { coerceError, ScorelineError } from '../shared/errors.js';
 
 export interface Download {
@@ -105,7 +106,7 @@ async function append(url: string, part: string, options: Download): Promise<voi
       throw new RefusedError(`expected a file of ${options.bytes} bytes; got one of ${total}`);
     }
     let done = resumed ? from : 0;
-    const body = Readable.fromWeb(response.body as import('node:stream/web').ReadableStream);
+    const body = Readable.fromWeb(response.body as ReadableStream);
     body.on('data', (chunk: Buffer) => {
       clearTimeout(stalled);
       stalled = setTimeout(() => abort.abort(), stallMs);

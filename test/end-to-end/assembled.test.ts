@@ -1,0 +1,63 @@
+// The folders that become the images, without a Docker engine: a program that lacks a file or a
+// package there fails here. They are outside the repository, so its packages are out of reach.
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Child } from '../../cli/children.js';
+import { assemble } from '../../images/assemble.js';
+import {
+  ask,
+  type LogLine,
+  openRedis,
+  post,
+  root,
+  serviceEnvironment,
+  startProcess,
+  type TestRedis,
+} from '../harness.js';
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-assembled-'));
+const log: LogLine[] = [];
+const children: Child[] = [];
+let redis: TestRedis;
+let url: string;
+
+beforeAll(async () => {
+  redis = await openRedis();
+  const environment = serviceEnvironment({
+    redisUrl: redis.url,
+    environment: { LOG_LEVEL: 'warn' },
+  });
+  const start = (role: 'api' | 'worker') => {
+    const target = path.join(folder, role);
+    assemble({ role, built: root, installed: root, target });
+    const child = startProcess(role, environment, log, { root: target, v8Arguments: [] });
+    children.push(child);
+    return child.ready;
+  };
+  const [{ port }] = await Promise.all([start('api'), start('worker')]);
+  url = `http://127.0.0.1:${port}`;
+});
+
+afterAll(async () => {
+  for (const child of children) await child.close();
+  await redis?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('both scenarios are answered', async () => {
+  const text = await post(`${url}/score`, { input: 'copy an object' });
+  expect(text.body.result[0][0]).toEqual([1041, 2041, expect.any(Number)]);
+
+  const body = readFileSync(path.join(root, 'test/photographs/siamese-cat.jpg'));
+  const headers = { 'content-type': 'image/jpeg' };
+  const model = 'efficientnet-lite0';
+  const image = await ask(`${url}/v1/models/${model}/score`, { method: 'POST', headers, body });
+  expect(image.body.predictions[0].label).toBe('Siamese cat, Siamese');
+});
+
+test('nothing is missing: no process warns of anything', () => {
+  expect(log).toEqual([]);
+});

@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { makeLogger } from '../../shared/log.js';
+import { type Model, readModels } from '../../shared/models.js';
+import { ensureModelFile } from '../../worker/model-file.js';
+import { errorOf, makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
+
+const content = 'the network';
+const log = makeLogger({ role: 'test', level: 'silent' });
+
+/** Serves the file, and counts how often it was asked for. */
+async function serve(answer = content, status = 200) {
+  let asked = 0;
+  const server = createServer((_request, response) => {
+    asked++;
+    response.writeHead(status).end(answer);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}/model.onnx`, asked: () => asked };
+}
+
+function read(options: { urls?: string[]; file?: string; cache?: string }): Model {
+  const { urls = [], file, cache } = options;
+  const source = {
+    file: 'model.onnx',
+    bytes: content.length,
+    sha256: createHash('sha256').update(content).digest('hex'),
+    urls,
+  };
+  const directory = makeFolder({
+    'sample/model.yaml': { ...sampleManifest, source },
+    'sample/labels.txt': sampleLabels,
+    ...(file !== undefined && { 'sample/model.onnx': file }),
+  });
+  const [model] = readModels({ directory, names: ['sample'], filesNeeded: true, cache });
+  return model as Model;
+}
+
+describe('the file of a model', () => {
+  test('in its folder is used as it is', async () => {
+    const mirror = await serve();
+    const model = read({ file: content, urls: [mirror.url], cache: makeFolder({}) });
+    await ensureModelFile(model, log);
+    expect(path.dirname(model.file)).toBe(model.folder);
+    expect(mirror.asked()).toBe(0);
+  });
+
+  test.each([
+    ['has another content', 'the NETWORK'],
+    ['was cut off', 'the net'],
+  ])('in its folder is refused if it %s, with both checksums', async (_what, file) => {
+    const refused = ensureModelFile(read({ file }), log);
+    await expect(refused).rejects.toMatchObject({ code: 'model_file_wrong' });
+    await expect(refused).rejects.toThrow(/expected 11 bytes with SHA-256 \w+; got \d+ bytes/);
+  });
+
+  test('is missing without a cache, or without an address', () => {
+    const urls = ['http://127.0.0.1:9/model.onnx'];
+    expect(errorOf(() => read({ urls })).code).toBe('model_file_missing');
+    expect(errorOf(() => read({ cache: makeFolder({}) })).code).toBe('model_file_missing');
+  });
+
+  test('is downloaded once, whichever workers share the cache, and found there later', async () => {
+    const mirror = await serve();
+    const cache = path.join(makeFolder({}), 'made', 'when', 'needed');
+    const models = [1, 2, 3].map(() => read({ urls: [mirror.url], cache }));
+    await Promise.all(models.map((model) => ensureModelFile(model, log)));
+    await ensureModelFile(read({ urls: [mirror.url], cache }), log);
+    expect(mirror.asked()).toBe(1);
+    for (const { file } of models) expect(readFileSync(file, 'utf8')).toBe(content);
+  });
+
+  test('is downloaded again if the cache has another content', async () => {
+    const mirror = await serve();
+    const model = read({ urls: [mirror.url], cache: makeFolder({}) });
+    writeFileSync(model.file, 'half a network that a full disk left');
+    await ensureModelFile(model, log);
+    expect(readFileSync(model.file, 'utf8')).toBe(content);
+  });
+
+  test('is downloaded although a worker died with the lock', async () => {
+    const mirror = await serve();
+    const model = read({ urls: [mirror.url], cache: makeFolder({}) });
+    const lock = `${model.file}.lock`;
+    mkdirSync(lock);
+    const longAgo = new Date(Date.now() - 3_600_000);
+    utimesSync(lock, longAgo, longAgo);
+    await ensureModelFile(model, log);
+    expect(readFileSync(model.file, 'utf8')).toBe(content);
+    expect(existsSync(lock)).toBe(false);
+  });
+
+  test('that no address delivers leaves no lock behind', async () => {
+    const mirror = await serve('', 404);
+    const model = read({ urls: [mirror.url], cache: makeFolder({}) });
+    const failing = ensureModelFile(model, log);
+    await expect(failing).rejects.toMatchObject({ code: 'download_failed' });
+    expect(existsSync(`${model.file}.lock`)).toBe(false);
+  });
+});

@@ -1,0 +1,72 @@
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import process from 'node:process';
+import { describe, expect, test } from 'vitest';
+import { availableMemory, heapArguments, setsHeapSizes } from '../../cli/heap.js';
+import { packageDirectory } from '../../shared/version.js';
+
+const gibibyte = 1024 ** 3;
+
+describe("the sizes of V8's heap", () => {
+  test.each([
+    [gibibyte / 4, [8, 32, 128]],
+    [gibibyte, [32, 128, 512]],
+    [2 * gibibyte, [64, 256, 1024]],
+    [24 * gibibyte, [64, 256, 4096]],
+    [1, [1, 1, 1]],
+  ])(
+    'for %d bytes of memory are a share of it, up to what is useful',
+    (bytes, [semi, old, max]) => {
+      expect(heapArguments(bytes)).toEqual([
+        `--max-semi-space-size=${semi}`,
+        `--initial-old-space-size=${old}`,
+        `--max-old-space-size=${max}`,
+      ]);
+    },
+  );
+
+  test('are arguments that Node takes', () => {
+    const { status, stderr } = spawnSync(process.execPath, [...heapArguments(gibibyte), '-e', '']);
+    expect({ status, stderr: String(stderr) }).toEqual({ status: 0, stderr: '' });
+  });
+
+  test('follow the memory of the machine or of its limit', () => {
+    expect(availableMemory()).toBeGreaterThan(gibibyte / 8);
+    expect(availableMemory()).toBeLessThan(Number.MAX_SAFE_INTEGER);
+  });
+
+  test('give way to sizes in NODE_OPTIONS', () => {
+    expect(setsHeapSizes({})).toBe(false);
+    expect(setsHeapSizes({ NODE_OPTIONS: '--import ./x.js' })).toBe(false);
+    expect(setsHeapSizes({ NODE_OPTIONS: '--max-old-space-size=100' })).toBe(true);
+    expect(setsHeapSizes({ NODE_OPTIONS: '--max-semi-space-size=1' })).toBe(true);
+  });
+});
+
+describe('the launcher of the images', () => {
+  const launch = (parameters: string[], environment: NodeJS.ProcessEnv = {}) => {
+    const launcher = path.join(packageDirectory(), 'dist/cli/launch.js');
+    return spawnSync(process.execPath, [launcher, ...parameters], {
+      env: { PATH: process.env.PATH, ...environment },
+      encoding: 'utf8',
+    });
+  };
+
+  test('says which roles there are', () => {
+    const { status, stderr } = launch(['workers']);
+    expect(status).toBe(1);
+    expect(stderr).toContain('api | worker; got workers');
+  });
+
+  test.runIf('execve' in process).each(['api', 'worker'])('becomes the %s', (role) => {
+    const { status, stderr } = launch([role], { REDIS_URL: 'http://x' });
+    expect(status).toBe(1);
+    expect(stderr).toBe('REDIS_URL: Invalid URL; got (not shown)\n');
+  });
+
+  test.runIf(!('execve' in process))('says which Node it needs', () => {
+    const { status, stderr } = launch(['api']);
+    expect(status).toBe(1);
+    expect(stderr).toContain(`Node 22.15 or later; this is ${process.version}`);
+  });
+});
