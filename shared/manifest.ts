@@ -73,8 +73,14 @@ const outputSchema = z.strictObject({
   top: positive.default(3).describe('How many of the best classes an answer has by default.'),
 });
 
-const deviceSchema = z.strictObject({
+const wholeDeviceSchema = z.strictObject({
   type: z.enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml']),
+  fallback: z
+    .enum(['cpu'])
+    .optional()
+    .describe(
+      'The device to use where ONNX Runtime cannot use `type`. If unset, the worker stops there.',
+    ),
   id: z.number().int().nonnegative().default(0).describe('The index of the GPU.'),
   memoryBytesMax: positive
     .optional()
@@ -91,6 +97,11 @@ const deviceSchema = z.strictObject({
     .describe(
       'Whether ONNX Runtime keeps CPU memory between runs. `true` is faster; `false` releases memory after peaks.',
     ),
+});
+
+const deviceSchema = wholeDeviceSchema.refine(({ type, fallback }) => type !== fallback, {
+  path: ['fallback'],
+  message: 'expected another device than type',
 });
 
 export const manifestSchema = z

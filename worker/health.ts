@@ -6,6 +6,7 @@
 // either pass or end the process.
 
 import type { Redis } from '../shared/redis.js';
+import type { EngineDevice } from './engine/engine.js';
 import type { Place } from './place.js';
 
 export type Status = 'loading' | 'ready' | 'away' | 'draining' | 'stuck';
@@ -14,10 +15,19 @@ export interface Health {
   readonly status: Status;
   /** Why the worker is not ready, and what to do about it. */
   readonly reason?: string;
-  readonly models: readonly { readonly name: string; readonly version: string }[];
+  readonly models: readonly ModelHealth[];
 }
 
-type Places = () => readonly Pick<Place, 'model' | 'heldMs' | 'heldMsMax'>[];
+export interface ModelHealth {
+  readonly name: string;
+  readonly version: string;
+  /** The device that the model runs on, once it is loaded. */
+  readonly device?: EngineDevice['type'];
+  /** Why that is its fallback, and what to do about it. */
+  readonly reason?: string;
+}
+
+type Places = () => readonly Pick<Place, 'model' | 'device' | 'heldMs' | 'heldMsMax'>[];
 
 export class WorkerHealth {
   #phase: 'loading' | 'open' | 'draining' = 'loading';
@@ -52,7 +62,10 @@ export class WorkerHealth {
   }
 
   read(): Health {
-    const models = this.#places().map(({ model: { name, version } }) => ({ name, version }));
+    const models = this.#places().map(({ model: { name, version }, device }) => {
+      const { type, reason } = device() ?? {};
+      return { name, version, ...(type && { device: type }), ...(reason && { reason }) };
+    });
     const stuck = this.#whyStuck();
     if (stuck !== undefined) return { status: 'stuck', reason: stuck, models };
     if (this.#phase === 'draining') {

@@ -7,6 +7,7 @@ import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import type { Redis } from '../shared/redis.js';
 import { type LoadedScorer, openScorer } from './batch/scorer.js';
+import type { EngineDevice } from './engine/engine.js';
 import { ensureModelFile } from './model-file.js';
 import type { Cells } from './quarantine/cells.js';
 import { loadLimit, makeQuarantine } from './quarantine/quarantine.js';
@@ -38,6 +39,8 @@ export interface Place {
    * model.
    */
   close(graceMs: number): Promise<void>;
+  /** The device that the model runs on, once it is loaded. */
+  readonly device: () => EngineDevice | undefined;
   /** How long the oldest held job has been held; 0 if none is held. */
   readonly heldMs: () => number;
   /** How long a job may be held. */
@@ -55,7 +58,11 @@ export function openPlace(options: {
   const { model, log, abandon } = options;
   let isClosed = false;
   let taken: Taken | undefined;
-  const warm = warmUp(model, log, abandon);
+  let device: EngineDevice | undefined;
+  const warm = warmUp(model, log, abandon).then((scorer) => {
+    device = scorer.device;
+    return scorer;
+  });
   const taking = Promise.all([warm, options.connections]).then(([scorer, connections]) =>
     isClosed ? undefined : takeJobs(model, scorer, connections, log),
   );
@@ -74,6 +81,7 @@ export function openPlace(options: {
       await (await taking.catch(() => undefined))?.close(graceMs);
       await warm.then((scorer) => scorer.close()).catch(() => {});
     },
+    device: () => device,
     heldMs: () => taken?.heldMs() ?? 0,
     heldMsMax: () => heldMsMax(model, taken?.loadMsMax ?? 0),
   };
@@ -90,7 +98,11 @@ async function warmUp(
     const startedAt = performance.now();
     const scorer = await openScorer(model, log, (reason) => abandon(`${name}: ${reason}`));
     const warmUpMs = Math.round(performance.now() - startedAt);
-    log.info({ model: name, version, warmUpMs }, 'model is warm');
+    const { type: device, reason } = scorer.device;
+    log.info({ model: name, version, device, warmUpMs }, 'model is warm');
+    if (reason !== undefined) {
+      log.warn({ model: name, version, device, reason }, 'model runs on its fallback device');
+    }
     return scorer;
   } catch (thrown) {
     log.error(

@@ -138,6 +138,48 @@ describe('the engine', () => {
   });
 });
 
+describe('a device that ONNX Runtime cannot use here', () => {
+  // Scoreline runs on Linux and macOS, where there is no DirectML.
+  const dml = { ...device, type: 'dml' } as const;
+  const watch = { runMsMax: 60_000, onLost: () => {} };
+
+  test('is refused, with what to do', async () => {
+    const opening = openOnnxEngine({ file: identity(float), device: dml }, watch);
+    await expect(opening).rejects.toMatchObject({ code: 'provider_unavailable' });
+    await expect(opening).rejects.toThrow('{ type: dml, fallback: cpu }');
+  });
+
+  test('gives way to the fallback that the manifest allows, which the engine says', async () => {
+    const whole = { file: identity(float), device: { ...dml, fallback: 'cpu' as const } };
+    const engine = await openOnnxEngine(whole, watch);
+    onTestFinished(() => engine.close());
+    expect(engine.device.type).toBe('cpu');
+    expect(engine.device.reason).toMatch(/cannot use dml here.* ONNX Runtime says: ./);
+    const data = new Uint8Array(8);
+    const { outputs } = await engine.run([{ name: 'in', datatype: 'FP32', shape: [1, 2], data }]);
+    expect(outputs).toHaveLength(1);
+  });
+
+  test('does not hide a file that is no model', async () => {
+    const file = path.join(makeFolder({ 'model.onnx': 'no network' }), 'model.onnx');
+    const opening = openOnnxEngine({ file, device: { ...dml, fallback: 'cpu' } }, watch);
+    await expect(opening).rejects.toMatchObject({ code: 'model_file_wrong' });
+  });
+
+  test.each(['webgpu', 'coreml', 'cuda', 'tensorrt'] as const)(
+    'is never %s because of an option that it does not know',
+    async (type) => {
+      const reason = await openOnnxEngine(
+        { file: identity(float), device: { ...device, type } },
+        watch,
+      )
+        .then((engine) => engine.close())
+        .catch((error) => error.message);
+      expect(reason ?? '').not.toContain('unrecognized option');
+    },
+  );
+});
+
 describe('an engine whose thread ends by itself', () => {
   test('reports it before any run is rejected, and never as a failure of the model', async () => {
     const events: string[] = [];

@@ -27,7 +27,12 @@ function makeWorker(heldMs: number, status: 'ready' | 'reconnecting' = 'ready') 
   const health = new WorkerHealth();
   const redis = makeConnection(status);
   health.watchPlaces(() => [
-    { model: makeSampleModel({ name: 'faq' }), heldMs: () => heldMs, heldMsMax: () => 1 },
+    {
+      model: makeSampleModel({ name: 'faq' }),
+      device: () => ({ type: 'cpu' }),
+      heldMs: () => heldMs,
+      heldMsMax: () => 1,
+    },
   ]);
   health.watchRedis(redis.connection);
   return { health, redis };
@@ -85,4 +90,20 @@ test('the held jobs know how long the oldest has been held', async () => {
   finish[1]?.();
   await second;
   expect(held.oldestMs()).toBe(0);
+});
+
+test('a worker says on which device its models run, and why where that is the fallback', () => {
+  const health = new WorkerHealth();
+  const place = { heldMs: () => 0, heldMsMax: () => 1 };
+  const reason = 'ONNX Runtime cannot use cuda here.';
+  health.watchPlaces(() => [
+    { ...place, model: makeSampleModel({ name: 'a' }), device: () => undefined },
+    { ...place, model: makeSampleModel({ name: 'b' }), device: () => ({ type: 'cuda' }) },
+    { ...place, model: makeSampleModel({ name: 'c' }), device: () => ({ type: 'cpu', reason }) },
+  ]);
+  expect(health.read().models).toEqual([
+    { name: 'a', version: '1' },
+    { name: 'b', version: '1', device: 'cuda' },
+    { name: 'c', version: '1', device: 'cpu', reason },
+  ]);
 });

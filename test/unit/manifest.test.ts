@@ -199,6 +199,20 @@ describe('a wrong manifest', () => {
       got: '[',
     },
     {
+      what: 'the device is its own fallback',
+      content: { device: { type: 'cpu', fallback: 'cpu' } },
+      key: 'device.fallback',
+      expected: 'expected another device than type',
+      got: '"cpu"',
+    },
+    {
+      what: 'the fallback is no CPU',
+      content: { device: { type: 'cuda', fallback: 'webgpu' } },
+      key: 'device.fallback',
+      expected: 'expected "cpu"',
+      got: '"webgpu"',
+    },
+    {
       what: 'the device is unknown',
       content: { device: { type: 'tpu' } },
       key: 'device.type',

@@ -14,6 +14,7 @@ test('the worker opens a place for each model of the registry, and closes it whe
       model,
       warm: Promise.resolve(),
       open: Promise.resolve(),
+      device: () => undefined,
       heldMs: () => 0,
       heldMsMax: () => 0,
       close: async (graceMs) => {

@@ -5,7 +5,7 @@ import type { Item } from '../../shared/job.js';
 import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
-import { type Engine, EngineEnded } from '../engine/engine.js';
+import { type Engine, type EngineDevice, EngineEnded } from '../engine/engine.js';
 import { openOnnxEngine } from '../engine/onnx.js';
 import { makeAdapter } from './adapter.js';
 import type { Adapter } from './network.js';
@@ -39,6 +39,7 @@ export interface Scorer {
 export interface LoadedScorer extends Scorer {
   /** How long the model took to load, without warm-up. */
   readonly loadMs: number;
+  readonly device: EngineDevice;
 }
 
 /** Called when the scorer can score nothing more: a run hangs, or the engine has ended. */
@@ -102,6 +103,7 @@ async function load(
     return {
       parts,
       loadMs: performance.now() - startedAt,
+      device: engine.device,
       score: (items) => score(parts, items),
       close: () => engine.close(),
     };

@@ -5,7 +5,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to ONNX Runtime.
 import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
-import { type FromThread, packUp, type ThreadOptions, type ToThread } from './messages.js';
+import type { Device } from '../../shared/manifest.js';
+import {
+  type FromThread,
+  packUp,
+  type Refusal,
+  type ThreadOptions,
+  type ToThread,
+} from './messages.js';
 import { describeValue, fromRuntime, type RuntimeTensor, toRuntime } from './runtime-tensors.js';
 
 const port = parentPort;
@@ -16,24 +23,40 @@ const send = (message: FromThread, transfer: ArrayBuffer[] = []) =>
   port.postMessage(message, transfer);
 
 try {
-  const session = await openSession();
+  const { session, refusal } = await openSession();
   const outputs = session.outputMetadata.map(describeValue);
   const tensorNames = outputs.filter(({ datatype }) => datatype).map(({ name }) => name);
   port.on('message', (message: ToThread) => void run(session, tensorNames, message));
-  send({ type: 'ready', inputs: session.inputMetadata.map(describeValue), outputs });
-} catch (error) {
-  send({
-    type: 'failed',
-    reason: (error as Error).message,
-    devices: listSupportedBackends().map((backend) => backend.name),
-  });
+  send({ type: 'ready', inputs: session.inputMetadata.map(describeValue), outputs, refusal });
+} catch (thrown) {
+  const { type, fallback } = options.device;
+  send({ type: 'failed', ...refusalOf(fallback ?? type, thrown) });
   port.close();
 }
 
-function openSession() {
+/** Opens a session on the device, or on its fallback if the device cannot be used. */
+async function openSession(): Promise<{
+  session: InferenceSession;
+  refusal: Refusal | undefined;
+}> {
+  const { type, fallback } = options.device;
+  try {
+    return { session: await openOn(type), refusal: undefined };
+  } catch (thrown) {
+    if (fallback === undefined) throw thrown;
+    return { session: await openOn(fallback), refusal: refusalOf(type, thrown) };
+  }
+}
+
+function refusalOf(device: Device['type'], thrown: unknown): Refusal {
+  const known = listSupportedBackends().map((backend) => backend.name);
+  return { device, reason: (thrown as Error).message, known };
+}
+
+function openOn(type: Device['type']): Promise<InferenceSession> {
   const { device } = options;
   return InferenceSession.create(options.file, {
-    executionProviders: [provider()],
+    executionProviders: [provider(type)],
     intraOpNumThreads: device.threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
@@ -45,15 +68,18 @@ function openSession() {
   });
 }
 
-function provider() {
-  const { device } = options;
-  if (device.type === 'cpu') return 'cpu';
-  if (device.type !== 'cuda') return { name: device.type, deviceId: device.id };
-  return {
-    name: 'cuda' as const,
-    deviceId: device.id,
-    ...(device.memoryBytesMax && { gpuMemLimit: device.memoryBytesMax }),
-  };
+function provider(name: Device['type']) {
+  const { id: deviceId, memoryBytesMax } = options.device;
+  switch (name) {
+    case 'cuda':
+      return { name, deviceId, ...(memoryBytesMax && { gpuMemLimit: memoryBytesMax }) };
+    case 'tensorrt':
+    case 'dml':
+      return { name, deviceId };
+    // The others know no index of a device, and refuse one.
+    default:
+      return name;
+  }
 }
 
 async function run(

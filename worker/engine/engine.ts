@@ -1,6 +1,7 @@
 // The engine runs a model for the scorer. The only one today is ONNX Runtime in a thread (onnx.ts);
 // another runtime would implement the same interface.
 
+import type { Device } from '../../shared/manifest.js';
 import type { Datatype, Tensor } from '../../shared/tensors.js';
 
 /** An input or output of a model. */
@@ -20,7 +21,15 @@ export interface RunResult {
   readonly computeMs: number;
 }
 
+/** The device that an engine runs on. */
+export interface EngineDevice {
+  readonly type: Device['type'];
+  /** Why it is not the one that the manifest wants, if it is its fallback. */
+  readonly reason?: string;
+}
+
 export interface Engine {
+  readonly device: EngineDevice;
   readonly inputs: readonly TensorValue[];
   readonly outputs: readonly TensorValue[];
   /**

@@ -10,6 +10,14 @@ export interface ThreadOptions {
   readonly device: Device;
 }
 
+/** Why no session could be opened on a device. */
+export interface Refusal {
+  readonly device: Device['type'];
+  readonly reason: string;
+  /** The devices that this build of ONNX Runtime knows. */
+  readonly known: readonly string[];
+}
+
 export interface ToThread {
   readonly id: number;
   readonly inputs: readonly Tensor[];
@@ -17,8 +25,14 @@ export interface ToThread {
 }
 
 export type FromThread =
-  | { type: 'ready'; inputs: TensorValue[]; outputs: TensorValue[] }
-  | { type: 'failed'; reason: string; devices: string[] }
+  | {
+      type: 'ready';
+      inputs: TensorValue[];
+      outputs: TensorValue[];
+      /** Why the session runs on its fallback, if it does. */
+      refusal: Refusal | undefined;
+    }
+  | ({ type: 'failed' } & Refusal)
   | ({ type: 'done'; id: number } & RunResult)
   | { type: 'error'; id: number; reason: string };
 

@@ -9,8 +9,20 @@ import process from 'node:process';
 import { Worker } from 'node:worker_threads';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Tensor } from '../../shared/tensors.js';
-import { type Engine, EngineEnded, type RunResult, type Watch } from './engine.js';
-import { type FromThread, packUp, type ThreadOptions, type ToThread } from './messages.js';
+import {
+  type Engine,
+  type EngineDevice,
+  EngineEnded,
+  type RunResult,
+  type Watch,
+} from './engine.js';
+import {
+  type FromThread,
+  packUp,
+  type Refusal,
+  type ThreadOptions,
+  type ToThread,
+} from './messages.js';
 
 const hungGraceMs = 1000;
 
@@ -45,8 +57,9 @@ export function openOnnxEngine(
       if (message.type === 'failed') return reject(loadError(options, message));
       if (message.type !== 'ready') return runs.settle(message);
       isReady = true;
-      const { inputs, outputs } = message;
+      const { inputs, outputs, refusal } = message;
       resolve({
+        device: deviceOf(options, refusal),
         inputs,
         outputs,
         run: (batch, outputNames) => runs.start(batch, outputNames),
@@ -135,22 +148,24 @@ function modelFailed(reason: string): ScorelineError {
   return new ScorelineError('model_failed', 'The model failed on this input.', { cause: reason });
 }
 
-function loadError(
-  { file, device }: ThreadOptions,
-  failure: { reason: string; devices: string[] },
-): ScorelineError {
-  const named = failure.devices.includes(device.type);
-  if (
-    device.type !== 'cpu' &&
-    (!named || /provider|cuda|tensorrt|webgpu|library/i.test(failure.reason))
-  ) {
-    return new ScorelineError(
-      'provider_unavailable',
-      `device: expected one that ONNX Runtime can use on this machine; got ${device.type}. Known to this build: ${failure.devices.join(', ')}. Install the driver and the libraries of ${device.type}, or set device: cpu. ONNX Runtime says: ${failure.reason}`,
-    );
-  }
+function deviceOf({ device }: ThreadOptions, refusal: Refusal | undefined): EngineDevice {
+  if (refusal === undefined || device.fallback === undefined) return { type: device.type };
+  const reason = `ONNX Runtime cannot use ${refusal.device} here. Install its driver and its libraries if the machine has one. ONNX Runtime says: ${refusal.reason}`;
+  return { type: device.fallback, reason };
+}
+
+function loadError({ file }: ThreadOptions, refusal: Refusal): ScorelineError {
+  const { device, reason, known } = refusal;
+  const isDevice =
+    device !== 'cpu' &&
+    (!known.includes(device) || /provider|cuda|tensorrt|webgpu|library/i.test(reason));
+  if (isDevice) return new ScorelineError('provider_unavailable', unusable(refusal));
   return new ScorelineError(
     'model_file_wrong',
-    `${file}: expected an ONNX model that ONNX Runtime can load. It says: ${failure.reason}`,
+    `${file}: expected an ONNX model that ONNX Runtime can load. It says: ${reason}`,
   );
+}
+
+function unusable({ device, reason, known }: Refusal): string {
+  return `device: expected one that ONNX Runtime can use on this machine; got ${device}. Known to this build: ${known.join(', ')}. Install the driver and the libraries of ${device}, set device: cpu, or allow it where there is no ${device}: device: { type: ${device}, fallback: cpu }. ONNX Runtime says: ${reason}`;
 }
