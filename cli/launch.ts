@@ -1,6 +1,9 @@
 // The entry point of the images: `node dist/cli/launch.js api | worker`. It sizes V8's heap to the
 // container's memory limit, and turns into the role: the process stays the same one, so signals
 // reach it and no second Node takes memory.
+//
+// A container that exceeds its limit is killed without a word (status 137), so a limit that is too
+// low is reported here.
 
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +11,9 @@ import { availableMemory, heapArguments, setsHeapSizes } from './heap.js';
 
 /** Node has it since 22.15; the types are of the oldest Node that we support. */
 type Execve = (file: string, parameters: readonly string[], environment: NodeJS.ProcessEnv) => void;
+
+/** With the included models, a worker took 350 MB and an API 85 MB, before any load. */
+const megabytesMin = { api: 256, worker: 512 };
 
 const role = process.argv[2];
 const { execve } = process as unknown as { execve?: Execve };
@@ -19,6 +25,13 @@ if (role !== 'api' && role !== 'worker') {
   process.exitCode = 1;
 } else {
   const main = fileURLToPath(new URL(`../${role}/main.js`, import.meta.url));
-  const sizes = setsHeapSizes(process.env) ? [] : heapArguments(availableMemory());
+  const memoryBytes = availableMemory();
+  const megabytes = Math.floor(memoryBytes / 1024 ** 2);
+  if (megabytes < megabytesMin[role]) {
+    process.stderr.write(
+      `Memory: expected at least ${megabytesMin[role]} MB for the ${role}; got ${megabytes} MB. It may be killed with status 137; raise the memory limit.\n`,
+    );
+  }
+  const sizes = setsHeapSizes(process.env) ? [] : heapArguments(memoryBytes);
   execve(process.execPath, [process.execPath, ...sizes, main], process.env);
 }

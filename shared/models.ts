@@ -59,7 +59,7 @@ export function readModels(options: {
   if (chosen.length === 0) {
     throw new ScorelineError(
       'model_file_missing',
-      `${directory}: expected at least one model with its ONNX file; got none. List the models: npm run models -- list`,
+      `${directory}: expected at least one model with its ONNX file; got none. Put one there, or set MODELS_DIR; in a container, mount a folder of models there. List the models: npm run models -- list`,
     );
   }
   return chosen;
