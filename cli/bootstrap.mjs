@@ -3,7 +3,7 @@
 // command from dist/cli/.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -29,10 +29,20 @@ function checkNode() {
   );
 }
 
+/** Whether a package is missing or has another version than the lock file names. */
 function dependenciesAreOld() {
-  const installed = path.join(root, 'node_modules/.package-lock.json');
-  if (!existsSync(installed)) return true;
-  return statSync(path.join(root, 'package-lock.json')).mtimeMs > statSync(installed).mtimeMs;
+  const installed = readPackages('node_modules/.package-lock.json');
+  const wanted = readPackages('package-lock.json');
+  // Optional packages are for some platforms only.
+  return Object.entries(wanted).some(
+    ([folder, { version, optional }]) =>
+      folder !== '' && installed[folder]?.version !== version && !(optional && !installed[folder]),
+  );
+}
+
+function readPackages(file) {
+  const name = path.join(root, file);
+  return existsSync(name) ? JSON.parse(readFileSync(name, 'utf8')).packages : {};
 }
 
 /** Deletes build output whose source file is gone. */
