@@ -6,7 +6,8 @@
 // stopped. A stage is work that cannot be cut short, such as decoding a picture, so the client may get
 // its answer before the stage stops.
 //
-// States: *open*, then *ended*, once. An ended call gives its permit back as soon as no stage runs.
+// States: *open*, then *ended*, once. An ended call gives its permit back as soon as no stage runs. An open
+// call is in one *phase* after the other, and an answer that is late names the phase that took the time.
 // A property of the request that later code needs, such as a priority or a trace, becomes a field here.
 
 import { randomUUID } from 'node:crypto';
@@ -15,6 +16,7 @@ import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
 import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';
 import type { ByteBudget } from './admission/byte-budget.js';
+import type { Phase } from './deadline.js';
 import { Ending } from './ending.js';
 
 export interface CallOptions {
@@ -51,8 +53,8 @@ export interface Calls {
 export function makeCalls(options: {
   admission: Admission;
   bodies: ByteBudget;
-  /** The error for a call whose deadline passes now. */
-  whyLate: () => ScorelineError;
+  /** The error for a call whose deadline passes in this phase. */
+  whyLate: (phase: Phase) => ScorelineError;
 }): Calls {
   const { admission, bodies, whyLate } = options;
   const calls = new Set<Call>();
@@ -83,7 +85,7 @@ export function makeCalls(options: {
     openFlight(call) {
       const { models, inputs, arrivedAt, deadlineAt, key } = call;
       const permit = call.handOver() ?? admit(models, inputs, deadlineAt - nowMs());
-      const flight = start({ models, inputs, arrivedAt, deadlineAt, key, permit });
+      const flight = start({ models, inputs, arrivedAt, deadlineAt, key, permit, leader: call });
       flight.takeBody(call);
       return flight;
     },
@@ -109,12 +111,14 @@ interface CallParts {
   readonly deadlineAt: number;
   readonly key: string | undefined;
   readonly permit: Permit | undefined;
+  /** The call that a flight works for. It is in the phase that the flight is in. */
+  readonly leader?: Call;
 }
 
 /** What all calls of an instance share. */
 interface CallContext {
   readonly bodies: ByteBudget;
-  readonly whyLate: () => ScorelineError;
+  readonly whyLate: (phase: Phase) => ScorelineError;
   readonly onEnd: (call: Call) => void;
 }
 
@@ -135,6 +139,8 @@ export class Call {
   /** Bytes of the body in memory, which this call has taken from the budget of the process. */
   #bodyBytes = 0;
   readonly #context: CallContext;
+  readonly #leader: Call | undefined;
+  #phase: Phase = 'receiving';
   #timer: NodeJS.Timeout;
   /** How many stages have not stopped. */
   #stages = 0;
@@ -149,6 +155,7 @@ export class Call {
     this.#inputs = parts.inputs;
     this.#deadlineAt = parts.deadlineAt;
     this.#permit = parts.permit;
+    this.#leader = parts.leader;
     this.#timer = this.#startTimer();
   }
 
@@ -172,6 +179,12 @@ export class Call {
   /** How many inputs the call has; 1 until the body is read. */
   get inputs(): number {
     return this.#inputs;
+  }
+
+  /** Says what the call waits for from now on. */
+  enter(phase: Phase): void {
+    this.#phase = phase;
+    this.#leader?.enter(phase);
   }
 
   /** Moves the deadline to an earlier time. A later time changes nothing. */
@@ -277,7 +290,7 @@ export class Call {
 
   #startTimer(): NodeJS.Timeout {
     const waitMs = Math.max(0, Math.ceil(this.#deadlineAt - nowMs()));
-    return setTimeout(() => this.abort(this.#context.whyLate()), waitMs);
+    return setTimeout(() => this.abort(this.#context.whyLate(this.#phase)), waitMs);
   }
 }
 

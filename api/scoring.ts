@@ -33,6 +33,7 @@ export function makeScoring(options: {
 
   const prepare = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
     const { model } = call;
+    call.enter('preparing');
     const kind = kinds[model.manifest.input.kind];
     const prepared = inputs.map((input) => kind.prepare(input, model, call.ending));
     inputs.length = 0;
@@ -50,6 +51,7 @@ export function makeScoring(options: {
     { top, keepMs }: { top: number; keepMs?: number },
   ) => {
     const { model, deadlineAt, ending } = call;
+    call.enter('scoring');
     return dispatcher.submit({ model, deadlineAt, ending, items, top, keepMs });
   };
 
@@ -71,6 +73,8 @@ export function makeScoring(options: {
     key: string,
     { inputs, top }: { inputs: RawInput[]; top: number },
   ): Promise<readonly ScoredReply[]> => {
+    // A repeat waits for the flight of another call, which knows its own phase.
+    call.enter('scoring');
     const identity = identify(key, { queue: call.model.queue, top, inputs });
     return repeatable.score(call, identity, {
       prepare: async (flight) => prepare(flight, inputs),

@@ -13,6 +13,7 @@ import { Admission } from './admission/admission.js';
 import { makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
 import { type Calls, makeCalls } from './call.js';
+import { deadlineExceeded } from './deadline.js';
 import { makeApp } from './http/app.js';
 import { makeGate } from './http/gate.js';
 import { startServer } from './http/server.js';
@@ -64,6 +65,7 @@ export async function startApi(configuration: Configuration, log: Logger): Promi
   const kinds = makeInputKinds({
     imagePixelsMax: configuration.IMAGE_PIXELS_MAX,
     imagesMax: configuration.IMAGES_PER_REQUEST_MAX,
+    threads: configuration.UV_THREADPOOL_SIZE,
   });
   const results = makeResults({
     redis: producer,
@@ -122,7 +124,7 @@ function openCalls(options: {
   const calls = makeCalls({
     admission,
     bodies: makeByteBudget(configuration.BODIES_BYTES_MAX),
-    whyLate: () => (queue.isAway ? queueAway() : deadlineExceeded()),
+    whyLate: (phase) => (queue.isAway ? queueAway() : deadlineExceeded(phase)),
   });
   return { calls, peers };
 }
@@ -136,13 +138,6 @@ async function leaveRedis(open: {
   await open.replyStream.close();
   await open.queue.close();
   open.producer.disconnect();
-}
-
-function deadlineExceeded(): ScorelineError {
-  return new ScorelineError(
-    'deadline_exceeded',
-    'Expected an answer before the deadline; none came. The workers are busy or have not started: ask again, or allow more time.',
-  );
 }
 
 function queueLost(): ScorelineError {

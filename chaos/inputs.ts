@@ -20,7 +20,7 @@ export const scoreTolerance = 1e-4;
 /** Workers try a poison several times, so it gets the longest deadline that the service allows. */
 const poisonDeadlineMs = 30_000;
 const questionsMax = 400;
-const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1 });
+const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1, threads: 4 });
 
 export type Encode = (model: Model, body: string | Buffer, withinMs: number) => Buffer;
 

@@ -7,6 +7,7 @@ import { ScorelineError } from '../shared/errors.js';
 import type { ChildMessage } from '../shared/lifecycle.js';
 import { packageDirectory } from '../shared/version.js';
 import { availableMemory, heapArguments, setsHeapSizes } from './heap.js';
+import { withThreads } from './threads.js';
 
 /** A built checkout whose roles can be started: this one, or that of another commit. */
 export interface Build {
@@ -44,6 +45,7 @@ export function forkRole(
 ): ChildProcess {
   return fork(path.join(build.root, 'dist', role, 'main.js'), [], {
     ...options,
+    env: withThreads(options.env),
     execArgv: setsHeapSizes(options.env) ? [] : [...build.v8Arguments],
     // The child gets its own process group, so Ctrl-C reaches only the parent. The parent then ends
     // its children in order: the API first, Redis last.

@@ -1,6 +1,6 @@
 // The entry point of the images: `node dist/cli/launch.js api | worker`. It sizes V8's heap to the
-// container's memory limit, and turns into the role: the process stays the same one, so signals
-// reach it and no second Node takes memory.
+// container's memory limit and Node's thread pool to the cores, and turns into the role: the process
+// stays the same one, so signals reach it and no second Node takes memory.
 //
 // A container that exceeds its limit is killed without a word (status 137), so a limit that is too
 // low is reported here.
@@ -8,6 +8,7 @@
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { availableMemory, heapArguments, setsHeapSizes } from './heap.js';
+import { withThreads } from './threads.js';
 
 /** Node has it since 22.15; the types are of the oldest Node that we support. */
 type Execve = (file: string, parameters: readonly string[], environment: NodeJS.ProcessEnv) => void;
@@ -33,5 +34,5 @@ if (role !== 'api' && role !== 'worker') {
     );
   }
   const sizes = setsHeapSizes(process.env) ? [] : heapArguments(memoryBytes);
-  execve(process.execPath, [process.execPath, ...sizes, main], process.env);
+  execve(process.execPath, [process.execPath, ...sizes, main], withThreads(process.env));
 }

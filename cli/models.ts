@@ -141,7 +141,7 @@ async function exampleItem(model: Model): Promise<ScorerItem> {
   const value =
     input.kind === 'text' ? example.input : readFileSync(path.join(model.folder, example.input));
   // Prepared as the API does it.
-  const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1 });
+  const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1, threads: 4 });
   const inputs = await kinds[input.kind].prepare({ name: undefined, value }, model, new Ending());
   return { inputs, top: 1 };
 }

@@ -66,11 +66,16 @@ const api = {
   IMAGE_PIXELS_MAX: integer(1, 268_402_689)
     .default(50_000_000)
     .describe(
-      'The most pixels of an image (width × height). Decoding takes 3 to 8 bytes of memory a pixel, so raising it lets a small file use much memory.',
+      'The most pixels of an image (width × height). Decoding takes up to 8 bytes of memory a pixel, and up to 20 for AVIF, so raising it lets a small file use much memory.',
     ),
   IMAGES_PER_REQUEST_MAX: integer(1, 1024)
     .default(16)
     .describe('The most images in one `POST /score`. Requests with more get 400.'),
+  UV_THREADPOOL_SIZE: integer(4, 1024)
+    .default(4)
+    .describe(
+      'The number of threads that Node.js has for work outside its main thread, such as decoding images. The API decodes one image for each core at a time, and leaves at least one of these threads free. On machines of four cores and more, set it to the number of cores and two; otherwise cores stay idle while images are decoded. `npm start` and the container images do that themselves.',
+    ),
   PERMITS_MAX: integer(1, 1_000_000)
     .default(1024)
     .describe(

@@ -2,14 +2,14 @@
 
 import type { Manifest } from '../../shared/manifest.js';
 import { classification } from './classification.js';
-import { makeImageKind } from './image.js';
+import { type ImageLimits, makeImageKind } from './image.js';
 import type { InputKind, OutputKind } from './kind.js';
 import { ranking } from './ranking.js';
 import { text } from './text.js';
 
 export type InputKinds = Record<Manifest['input']['kind'], InputKind>;
 
-export function makeInputKinds(limits: { imagePixelsMax: number; imagesMax: number }): InputKinds {
+export function makeInputKinds(limits: ImageLimits): InputKinds {
   return { text, image: makeImageKind(limits) };
 }
 

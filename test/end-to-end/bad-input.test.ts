@@ -180,7 +180,7 @@ describe('an image that cannot be used', () => {
     ['is a text', Buffer.from('This is no image, but a text.'), 400, 'image_unreadable'],
     ['is cut off', cat.subarray(0, cat.length / 2), 400, 'image_unreadable'],
     ['is an SVG', svg, 400, 'image_unsupported'],
-    ['is a compressed SVG', gzipSync(svg), 400, 'image_unreadable'],
+    ['is a compressed SVG', gzipSync(svg), 400, 'image_unsupported'],
     ['claims to have 60000 × 60000 pixels', claim(60_000), 413, 'image_too_large'],
     ['has more pixels than are allowed', overPixels, 413, 'image_too_large'],
   ])('is refused however it is sent when it %s', async (_what, bytes, status, code) => {

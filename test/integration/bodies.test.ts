@@ -189,6 +189,7 @@ describe('a body that arrives slowly', () => {
     const client = await upload(scene, { 'Request-Timeout': '0.3' });
     const { status, body } = await client.response();
     expect([status, body.code]).toEqual([504, 'deadline_exceeded']);
+    expect(body.detail).toContain('its body had not arrived');
     expect(performance.now() - started).toBeGreaterThan(290);
     await waitUntil('everything is given back', () => isDone(scene));
     await client.closed();

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { toPixels } from '../../api/kinds/image.js';
 import { makeLogger } from '../../shared/log.js';
 import { mapScores } from '../../shared/scores.js';
 import { pixelInputs } from '../../worker/batch/sample.js';
@@ -13,6 +12,7 @@ import {
   photographs,
   preprocessedPixels,
   readEfficientNet,
+  toPixels,
 } from './photographs.js';
 
 interface Check {
@@ -65,9 +65,7 @@ describe('EfficientNet-lite0 on the photograph files', () => {
   let found: number[][];
 
   beforeAll(async () => {
-    const pixels = photographs.map((name) =>
-      toPixels(photograph(name), model.manifest.input, 50_000_000),
-    );
+    const pixels = photographs.map((name) => toPixels(photograph(name), model.manifest.input));
     found = await probabilities(await Promise.all(pixels));
   });
 

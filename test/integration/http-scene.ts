@@ -8,6 +8,7 @@ import { expect, onTestFinished } from 'vitest';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { makeCalls } from '../../api/call.js';
+import { deadlineExceeded } from '../../api/deadline.js';
 import { makeApp } from '../../api/http/app.js';
 import { makeGate } from '../../api/http/gate.js';
 import { startServer } from '../../api/http/server.js';
@@ -16,7 +17,6 @@ import type { Dispatcher, Submission } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { makeScoring } from '../../api/scoring.js';
 import { type Configurations, readConfiguration } from '../../shared/configuration.js';
-import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import { makeRegistry } from '../../shared/registry.js';
 import { makeRankedOutputs } from '../../shared/scores.js';
@@ -71,11 +71,11 @@ export async function openScene(
     now: () => performance.now(),
   });
   const bodies = makeByteBudget(configuration.BODIES_BYTES_MAX);
-  const whyLate = () => new ScorelineError('deadline_exceeded', 'No answer came in time.');
-  const calls = makeCalls({ admission, bodies, whyLate });
+  const calls = makeCalls({ admission, bodies, whyLate: deadlineExceeded });
   const kinds = makeInputKinds({
     imagePixelsMax: configuration.IMAGE_PIXELS_MAX,
     imagesMax: configuration.IMAGES_PER_REQUEST_MAX,
+    threads: configuration.UV_THREADPOOL_SIZE,
   });
   const submit: Dispatcher['submit'] = (submission) => {
     submissions.push(submission);

@@ -1,21 +1,25 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { crc32, gzipSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { Ending } from '../../api/ending.js';
-import { makeImageKind, toPixels } from '../../api/kinds/image.js';
+import { decodesAtATime, makeImageKind } from '../../api/kinds/image.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { root } from '../harness.js';
 import {
   difference,
   photograph,
   photographs,
   preprocessedPixels,
   readEfficientNet,
+  toPixels,
 } from './photographs.js';
 
 const model = readEfficientNet();
 const { input } = model.manifest;
 const pixelsMax = 50_000_000;
-const kind = makeImageKind({ imagePixelsMax: pixelsMax, imagesMax: 3 });
+const kind = makeImageKind({ imagePixelsMax: pixelsMax, imagesMax: 3, threads: 4 });
 const ending = new Ending();
 
 /** sharp and Pillow round differently: measured by 0.10 to 0.24 on average, and by up to 7. */
@@ -69,7 +73,7 @@ describe('the pixels of an image', () => {
     ],
   ];
   it.each(pictures)('of %s have the right colours in place', async (_what, make, expected) => {
-    const pixels = await toPixels(await make(), input, pixelsMax);
+    const pixels = await toPixels(await make(), input);
     expectQuarters(pixels, expected, 3);
   });
 
@@ -80,7 +84,7 @@ describe('the pixels of an image', () => {
     const file = await jpeg(finish(quarters(inks).toColourspace('cmyk')));
     const { space, channels } = await sharp(file).metadata();
     expect({ space, channels }).toEqual({ space: 'cmyk', channels: 4 });
-    expectQuarters(await toPixels(file, input, pixelsMax), inks, 30);
+    expectQuarters(await toPixels(file, input), inks, 30);
   });
 
   it('show transparent parts on white, and mix in white where half transparent', async () => {
@@ -95,7 +99,7 @@ describe('the pixels of an image', () => {
       quarters(half).tiff({ compression: 'none' }).toBuffer(),
     ]);
     for (const file of files) {
-      expectQuarters(await toPixels(file, input, pixelsMax), expected, 3);
+      expectQuarters(await toPixels(file, input), expected, 3);
     }
   });
 
@@ -104,7 +108,7 @@ describe('the pixels of an image', () => {
     const file = await quarters(half).toColourspace('b-w').png().toBuffer();
     expect((await sharp(file).metadata()).channels).toBe(2);
     const expected = half.map(([grey, alpha]) => [over(grey as number, alpha as number)]);
-    expectQuarters(await toPixels(file, input, pixelsMax), spread(expected), 3);
+    expectQuarters(await toPixels(file, input), spread(expected), 3);
   });
 
   it.each(['gif', 'webp'] as const)(
@@ -119,21 +123,21 @@ describe('the pixels of an image', () => {
           ? await animation.gif().toBuffer()
           : await animation.webp({ lossless: true }).toBuffer();
       expect((await sharp(file).metadata()).pages).toBe(2);
-      expectQuarters(await toPixels(file, input, pixelsMax), colours, 3);
+      expectQuarters(await toPixels(file, input), colours, 3);
     },
   );
 
   it('are the same in all eight EXIF orientations', async () => {
     const upright = await rawPhotograph('chelsea.png', { width: 301, height: 270 });
-    const expected = await toPixels(await encode(upright).png().toBuffer(), input, pixelsMax);
+    const expected = await toPixels(await encode(upright).png().toBuffer(), input);
     for (const orientation of [1, 2, 3, 4, 5, 6, 7, 8]) {
       const stored = storeWithOrientation(upright, orientation);
       const picture = encode(stored).withMetadata({ orientation });
       const lossless = await picture.clone().webp({ lossless: true }).toBuffer();
       expect((await sharp(lossless).metadata()).orientation).toBe(orientation);
-      const same = (await toPixels(lossless, input, pixelsMax)).equals(expected);
+      const same = (await toPixels(lossless, input)).equals(expected);
       expect(same, `the same with orientation ${orientation}`).toBe(true);
-      const apart = difference(await toPixels(await jpeg(picture), input, pixelsMax), expected);
+      const apart = difference(await toPixels(await jpeg(picture), input), expected);
       expect(apart.mean, `JPEG with orientation ${orientation}`).toBeLessThan(1);
     }
   });
@@ -151,7 +155,7 @@ describe('the pixels of an image', () => {
     for (const [width, height] of sizes) {
       const picture = await rawPhotograph('chelsea.png', { width, height });
       const file = await encode(picture).png().toBuffer();
-      const pixels = await toPixels(file, input, pixelsMax);
+      const pixels = await toPixels(file, input);
       const apart = difference(pixels, resample(cropSquare(picture)));
       expect(apart.mean, `${width} × ${height}`).toBeLessThan(closeMean);
       expect(apart.max, `${width} × ${height}`).toBeLessThan(closeMax);
@@ -168,7 +172,7 @@ describe('the pixels of an image', () => {
       { width: 230, height: 600 },
     ]) {
       const picture = await rawPhotograph('chelsea.png', size);
-      const pixels = await toPixels(await encode(picture).png().toBuffer(), whole, pixelsMax);
+      const pixels = await toPixels(await encode(picture).png().toBuffer(), whole);
       const apart = difference(pixels, resample(picture));
       expect(apart.mean).toBeLessThan(closeMean);
       expect(apart.max).toBeLessThan(closeMax);
@@ -176,7 +180,7 @@ describe('the pixels of an image', () => {
   });
 
   it.each(photographs)('of %s are close to those made by Pillow', async (name) => {
-    const pixels = await toPixels(photograph(name), input, pixelsMax);
+    const pixels = await toPixels(photograph(name), input);
     const apart = difference(pixels, await preprocessedPixels(name));
     expect(apart.mean).toBeLessThan(closeMean);
     expect(apart.max).toBeLessThan(closeMax);
@@ -195,7 +199,7 @@ describe('the pixels of an image', () => {
     const file = await sharp({ create: { width, height, channels: 3, background } })
       .png()
       .toBuffer();
-    const pixels = await toPixels(file, input, pixelsMax);
+    const pixels = await toPixels(file, input);
     const expected = Buffer.alloc(224 * 224 * 3, Buffer.from([200, 40, 90]));
     expect(difference(pixels, expected).max).toBeLessThanOrEqual(1);
   });
@@ -203,7 +207,7 @@ describe('the pixels of an image', () => {
   it('of an enlarged picture are not shifted', async () => {
     for (const side of [100, 180, 255]) {
       const picture = await rawPhotograph('chelsea.png', { width: side, height: side });
-      const pixels = await toPixels(await encode(picture).png().toBuffer(), input, pixelsMax);
+      const pixels = await toPixels(await encode(picture).png().toBuffer(), input);
       const apart = difference(pixels, resample(cropSquare(picture)));
       expect(apart.mean, `${side} × ${side}`).toBeLessThan(1);
     }
@@ -220,8 +224,6 @@ describe('an image that cannot be used', () => {
   it.each([
     ['an empty file', Buffer.alloc(0), 'image_unreadable'],
     ['a text', Buffer.from('This is a text and no image.'), 'image_unreadable'],
-    ['a PDF', Buffer.from('%PDF-1.7\n1 0 obj\n<<>>\nendobj\n'), 'image_unreadable'],
-    ['a PPM', Buffer.from(`P6 2 2 255\n${'x'.repeat(12)}`), 'image_unreadable'],
     ['a JPEG of its first 20 bytes', jpegFile.subarray(0, 20), 'image_unreadable'],
     ['a JPEG cut off in its header', jpegFile.subarray(0, 300), 'image_unreadable'],
     ['a JPEG cut off in the middle', jpegFile.subarray(0, 100_000), 'image_unreadable'],
@@ -239,7 +241,7 @@ describe('an image that cannot be used', () => {
     ['an SVG after many blanks', Buffer.from(`${' '.repeat(2000)}${svg}`), 'image_unreadable'],
     ['an SVG with a namespace', Buffer.from(namespaced), 'image_unreadable'],
     ['an SVG in UTF-16', Buffer.from(`\uFEFF${svg}`, 'utf16le'), 'image_unreadable'],
-    ['a compressed SVG', gzipSync(svg), 'image_unreadable'],
+    ['a compressed SVG', gzipSync(svg), 'image_unsupported'],
     ['an HTML page', Buffer.from('<!DOCTYPE html><p>Not found'), 'image_unsupported'],
     ['a PNG that claims 60000 × 60000', pngHeader(60_000, 60_000), 'image_too_large'],
     ['a PNG that claims 7072 × 7071', pngHeader(7072, 7071), 'image_too_large'],
@@ -254,7 +256,7 @@ describe('an image that cannot be used', () => {
       .png()
       .toBuffer();
     const limited = (imagePixelsMax: number) =>
-      makeImageKind({ imagePixelsMax, imagesMax: 1 }).prepare(
+      makeImageKind({ imagePixelsMax, imagesMax: 1, threads: 4 }).prepare(
         { name: undefined, value },
         model,
         ending,
@@ -264,6 +266,171 @@ describe('an image that cannot be used', () => {
     ]);
     const error = await expectRefused(limited(301 * 299 - 1), 'image_too_large');
     expect(error.message).toContain(String(301 * 299 - 1));
+  });
+});
+
+describe('an intact image in a format that is not accepted', () => {
+  const expectNamed = async (value: Buffer, name: string) => {
+    const refused = kind.prepare({ name: 'a cat', value }, model, ending);
+    const error = await expectRefused(refused, 'image_unsupported');
+    expect(error.message).toContain(`"a cat"`);
+    expect(error.message).toContain(`got ${name}.`);
+  };
+
+  it.each([
+    ['a PDF', Buffer.from('%PDF-1.7\n1 0 obj\n<<>>\nendobj\n'), 'a PDF'],
+    ['a PPM', Buffer.from(`P6 2 2 255\n${'x'.repeat(12)}`), 'a Netpbm image'],
+    ['a video', Buffer.from('\x1a\x45\xdf\xa3', 'latin1'), 'a Matroska or WebM video'],
+  ])('is named: %s', async (_what, value, name) => {
+    const refused = kind.prepare({ name: undefined, value }, model, ending);
+    const error = await expectRefused(refused, 'image_unsupported');
+    expect(error.message).toContain(`got ${name}`);
+  });
+
+  it('is named when it is HEIC', async () => {
+    const avif = await quarters(colours).avif({ effort: 0 }).toBuffer();
+    // The same container, with the names of the other codec.
+    const heic = avif.toString('latin1').replaceAll('avif', 'heic').replaceAll('av01', 'hvc1');
+    await expectNamed(Buffer.from(heic, 'latin1'), 'HEIC');
+  });
+
+  const phoneFile = path.join(root, '../shared/cases/exif6.heic');
+  it.skipIf(!existsSync(phoneFile))('is named when it is a HEIC of a phone', async () => {
+    await expectNamed(readFileSync(phoneFile), 'HEIC');
+  });
+
+  it.each([
+    [6, 'a TIFF with old-style JPEG compression'],
+    [34712, 'a TIFF with JPEG 2000 compression'],
+    [34925, 'a TIFF with LZMA compression'],
+    [50000, 'a TIFF with Zstandard compression'],
+  ])('is named when it is a TIFF with compression %i', async (compression, name) => {
+    const file = await quarters(colours).tiff({ compression: 'lzw' }).toBuffer();
+    setTiffTag(file, 259, compression);
+    await expectNamed(file, name);
+  });
+
+  it.each([
+    ['lossless', { at: 1, value: 0xc3 }, 'a lossless JPEG'],
+    ['of 12 bits', { at: 4, value: 12 }, 'a JPEG of 12 bits'],
+  ])('is named when it is a JPEG that is %s', async (_what, { at, value }, name) => {
+    const file = photograph('china.jpg');
+    file[file.indexOf(Buffer.from([0xff, 0xc0])) + at] = value;
+    await expectNamed(file, name);
+  });
+});
+
+describe('the images that are decoded at a time', () => {
+  it.each([
+    [1, 4],
+    [2, 4],
+    [8, 4],
+    [8, 10],
+    [64, 66],
+  ])('leave room on %i cores with %i threads', (cores, threads) => {
+    const { max, slowMax } = decodesAtATime(cores, threads);
+    expect(max).toBeLessThan(threads);
+    expect(max).toBeLessThanOrEqual(Math.max(2, cores));
+    expect(slowMax).toBeGreaterThan(0);
+    expect(slowMax).toBeLessThan(max);
+  });
+});
+
+describe('a damaged image', () => {
+  const overwrite = (file: Buffer, byte: number) => {
+    const damaged = Buffer.from(file);
+    const middle = Math.floor(file.length / 2);
+    return damaged.fill(byte, middle, middle + 512);
+  };
+  const losePlusSigns = (file: Buffer) =>
+    Buffer.from(file.toString('base64').replaceAll('+', ''), 'base64');
+  const chelsea = () => sharp(photograph('chelsea.png'));
+
+  const damaged: [what: string, make: () => Promise<Buffer>][] = [
+    ['JPEG', async () => overwrite(photograph('china.jpg'), 0xff)],
+    [
+      'JPEG that lost the plus signs of its base64',
+      async () => losePlusSigns(photograph('siamese-cat.jpg')),
+    ],
+    [
+      'progressive JPEG',
+      async () => overwrite(await chelsea().jpeg({ progressive: true }).toBuffer(), 0),
+    ],
+    ['PNG', async () => overwrite(photograph('chelsea.png'), 0)],
+    ['GIF', async () => overwrite(await chelsea().gif().toBuffer(), 0)],
+    ['WebP', async () => overwrite(await chelsea().webp({ lossless: true }).toBuffer(), 0)],
+    ['TIFF', async () => overwrite(await chelsea().tiff({ compression: 'lzw' }).toBuffer(), 0xff)],
+    ['AVIF', async () => overwrite(await chelsea().avif({ effort: 0 }).toBuffer(), 0xff)],
+  ];
+
+  it.each(damaged)('is refused when the decoder notices: %s', async (_what, make) => {
+    const value = await make();
+    const error = await expectRefused(
+      kind.prepare({ name: undefined, value }, model, ending),
+      'image_unreadable',
+    );
+    expect(error.message).toContain('damaged');
+  });
+
+  it('is told from an intact one while others are decoded', async () => {
+    const files = {
+      intact: withStrayBytes(photograph('siamese-cat.jpg')),
+      damaged: overwrite(photograph('siamese-cat.jpg'), 0xff),
+      unsupported: Buffer.from('BM'.padEnd(14, '\0').concat('\x28').padEnd(40, '\0'), 'latin1'),
+    };
+    const expected = {
+      intact: 'accepted',
+      damaged: 'image_unreadable',
+      unsupported: 'image_unsupported',
+    };
+    const names = Array.from(
+      { length: 60 },
+      (_, at) => Object.keys(files)[at % 3] as keyof typeof files,
+    );
+    const found = names.map((name) =>
+      kind.prepare({ name, value: files[name] }, model, ending).then(
+        () => 'accepted',
+        (error: ScorelineError) => error.code,
+      ),
+    );
+    expect(await Promise.all(found)).toEqual(names.map((name) => expected[name]));
+  });
+});
+
+describe('an intact image in an unusual file', () => {
+  const cat = photograph('siamese-cat.jpg');
+  const changed = (find: readonly number[] | string, at: number, values: readonly number[]) => {
+    const file = Buffer.from(cat);
+    const found = file.indexOf(typeof find === 'string' ? find : Buffer.from(find));
+    expect(found).toBeGreaterThan(0);
+    file.set(values, found + at);
+    return file;
+  };
+  const scanParameters = 4 + 1 + 3 * 2;
+
+  it.each([
+    ['stray bytes before a segment', withStrayBytes(cat)],
+    ['bytes of filling before a segment', insertBefore(cat, [0xff, 0xdb], [0xff, 0xff, 0xff])],
+    ['an unknown version', changed('JFIF\0', 5, [0, 0])],
+    ['a scan with the parameters of some phones', changed([0xff, 0xda], scanParameters, [0, 0, 0])],
+    ['bytes after its end', Buffer.concat([cat, Buffer.from('<html>')])],
+    ['a comment', insertBefore(cat, [0xff, 0xdb], [0xff, 0xfe, 0, 4, 65, 66])],
+  ])('is the same image: a JPEG with %s', async (_what, file) => {
+    expect((await toPixels(file, input)).equals(await toPixels(cat, input))).toBe(true);
+  });
+
+  it('is the same image: a TIFF with a tag of a wrong form', async () => {
+    const file = await quarters(colours).tiff({ compression: 'lzw' }).toBuffer();
+    // The tag "PageNumber" has two values. This one replaces the orientation, which is as by default.
+    const unusual = Buffer.from(file);
+    renameTiffTag(unusual, 274, 297);
+    expect((await toPixels(unusual, input)).equals(await toPixels(file, input))).toBe(true);
+  });
+
+  it('is the same image: a GIF with bytes after its end', async () => {
+    const file = await quarters(colours).gif().toBuffer();
+    const unusual = Buffer.concat([file, Buffer.from('<html>')]);
+    expect((await toPixels(unusual, input)).equals(await toPixels(file, input))).toBe(true);
   });
 });
 
@@ -496,6 +663,36 @@ function cubic(distance: number): number {
   const t = Math.abs(distance);
   if (t < 1) return 1.5 * t ** 3 - 2.5 * t ** 2 + 1;
   return t < 2 ? -0.5 * t ** 3 + 2.5 * t ** 2 - 4 * t + 2 : 0;
+}
+
+/** Inserts bytes before the first place where a file has these bytes. */
+function insertBefore(file: Buffer, find: readonly number[], bytes: readonly number[]): Buffer {
+  const at = file.indexOf(Buffer.from(find));
+  expect(at).toBeGreaterThan(0);
+  return Buffer.concat([file.subarray(0, at), Buffer.from(bytes), file.subarray(at)]);
+}
+
+/** Returns a JPEG with a few bytes before its first table, as some cameras leave there. */
+function withStrayBytes(file: Buffer): Buffer {
+  return insertBefore(file, [0xff, 0xdb], [1, 2, 3, 4, 5]);
+}
+
+/** Returns where a TIFF has the entry of a tag. Its bytes are in the order of Intel. */
+function findTiffTag(file: Buffer, tag: number): number {
+  const directory = file.readUInt32LE(4);
+  for (let index = 0; index < file.readUInt16LE(directory); index++) {
+    const at = directory + 2 + index * 12;
+    if (file.readUInt16LE(at) === tag) return at;
+  }
+  throw new Error(`The TIFF has no tag ${tag}.`);
+}
+
+function setTiffTag(file: Buffer, tag: number, value: number): void {
+  file.writeUInt16LE(value, findTiffTag(file, tag) + 8);
+}
+
+function renameTiffTag(file: Buffer, from: number, to: number): void {
+  file.writeUInt16LE(to, findTiffTag(file, from));
 }
 
 /** Returns a PNG of a few bytes whose header claims this size. */

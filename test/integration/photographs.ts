@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
+import { Picture } from '../../api/kinds/picture.js';
 import type { ImageInput } from '../../shared/manifest.js';
 import { type Model, readModels } from '../../shared/models.js';
 import { root } from '../harness.js';
@@ -20,6 +21,12 @@ export const expectedClasses: Readonly<Record<string, readonly string[]>> = JSON
 
 export function photograph(name: string): Buffer {
   return readFileSync(path.join(folder, name));
+}
+
+/** Returns the pixels that the network gets. */
+export async function toPixels(bytes: Buffer, input: ImageInput): Promise<Buffer> {
+  const picture = await Picture.open(bytes);
+  return picture.toPixels(input);
 }
 
 /** Returns the 224 × 224 RGB pixels that the network should see. Pillow made them beforehand. */

@@ -25,7 +25,7 @@ function makeObserved(options: { permitsMax?: number; bytesMax?: number } = {}) 
   const calls = makeCalls({
     admission,
     bodies,
-    whyLate: () => new ScorelineError('deadline_exceeded', 'Late.'),
+    whyLate: (phase) => new ScorelineError('deadline_exceeded', phase),
   });
   const open = (changes: { models?: (typeof a)[]; key?: string; withinMs?: number } = {}) => {
     const { models = [a], key, withinMs = 1000 } = changes;
@@ -114,6 +114,27 @@ describe('a call', () => {
     expect(errorOf(() => call.assign(a, 5)).code).toBe('overloaded');
     call.end(false);
     expectNothingLeft();
+  });
+});
+
+describe('a late call', () => {
+  test('names the phase that it was in', async () => {
+    const { open } = makeObserved();
+    const calls = [open(), open(), open()];
+    calls[1]?.enter('preparing');
+    calls[2]?.enter('preparing');
+    calls[2]?.enter('scoring');
+    await passMs(1000);
+    const details = calls.map((call) => call.ending.reason?.message);
+    expect(details).toEqual(['receiving', 'preparing', 'scoring']);
+  });
+
+  test('names the phase of its flight', async () => {
+    const { open, calls } = makeObserved();
+    const call = open({ key: 'k' });
+    calls.openFlight(call).enter('preparing');
+    await passMs(1000);
+    expect(call.ending.reason?.message).toBe('preparing');
   });
 });
 

@@ -14,6 +14,7 @@ describe('the configuration', () => {
       BODY_BYTES_MAX: 16_777_216,
       IMAGE_PIXELS_MAX: 50_000_000,
       IMAGES_PER_REQUEST_MAX: 16,
+      UV_THREADPOOL_SIZE: 4,
       PERMITS_MAX: 1024,
       BODIES_BYTES_MAX: 268_435_456,
       QUEUE_ITEMS_MAX: 10_000,

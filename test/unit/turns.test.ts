@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
-import { expect, test } from 'vitest';
-import { makeTurns } from '../../api/kinds/turns.js';
+import { describe, expect, test } from 'vitest';
+import { Turns } from '../../api/kinds/turns.js';
 import { everythingDone } from './clock.js';
 
 const { signal } = new AbortController();
@@ -18,8 +18,8 @@ function makeWork() {
 
 test('up to the maximum runs at a time, and the rest follows in order', async () => {
   const { started, ends, work } = makeWork();
-  const takeTurn = makeTurns(2);
-  const all = ['a', 'b', 'c', 'd'].map((name) => takeTurn(work(name), signal));
+  const turns = new Turns({ max: 2 });
+  const all = ['a', 'b', 'c', 'd'].map((name) => turns.take(work(name), { signal }));
   expect(started).toEqual(['a', 'b']);
   ends.get('b')?.resolve();
   await everythingDone();
@@ -33,15 +33,15 @@ test('up to the maximum runs at a time, and the rest follows in order', async ()
 
 test('failed work rejects its own promise, and frees its slot', async () => {
   const { started, ends, work } = makeWork();
-  const takeTurn = makeTurns(1);
-  const first = takeTurn(work('a'), signal);
-  const second = takeTurn(work('b'), signal);
+  const turns = new Turns({ max: 1 });
+  const first = turns.take(work('a'), { signal });
+  const second = turns.take(work('b'), { signal });
   ends.get('a')?.reject(new Error('no'));
   await expect(first).rejects.toThrow('no');
   await everythingDone();
   ends.get('b')?.resolve();
   await second;
-  const third = takeTurn(work('c'), signal);
+  const third = turns.take(work('c'), { signal });
   expect(started).toEqual(['a', 'b', 'c']);
   ends.get('c')?.resolve();
   await third;
@@ -49,10 +49,10 @@ test('failed work rejects its own promise, and frees its slot', async () => {
 
 test('waiting work whose signal is aborted never starts, and the rest goes on', async () => {
   const { started, ends, work } = makeWork();
-  const takeTurn = makeTurns(1);
+  const turns = new Turns({ max: 1 });
   const controllers = [0, 1, 2].map(() => new AbortController());
   const [a, b, c] = ['a', 'b', 'c'].map((name, index) =>
-    takeTurn(work(name), (controllers[index] as AbortController).signal),
+    turns.take(work(name), { signal: (controllers[index] as AbortController).signal }),
   );
   controllers[1]?.abort(new Error('left'));
   await expect(b).rejects.toThrow('left');
@@ -67,19 +67,19 @@ test('waiting work whose signal is aborted never starts, and the rest goes on', 
 
 test('work with an aborted signal takes no slot', async () => {
   const { started, work } = makeWork();
-  const takeTurn = makeTurns(1);
+  const turns = new Turns({ max: 1 });
   const left = AbortSignal.abort(new Error('left'));
-  await expect(takeTurn(work('a'), left)).rejects.toThrow('left');
+  await expect(turns.take(work('a'), { signal: left })).rejects.toThrow('left');
   expect(started).toEqual([]);
-  void takeTurn(work('b'), signal);
+  void turns.take(work('b'), { signal });
   expect(started).toEqual(['b']);
 });
 
 test('running work goes on to its end if its signal is aborted', async () => {
   const { ends, work } = makeWork();
-  const takeTurn = makeTurns(1);
+  const turns = new Turns({ max: 1 });
   const client = new AbortController();
-  const done = takeTurn(work('a'), client.signal);
+  const done = turns.take(work('a'), { signal: client.signal });
   client.abort(new Error('left'));
   ends.get('a')?.resolve();
   await done;
@@ -87,11 +87,11 @@ test('running work goes on to its end if its signal is aborted', async () => {
 
 test('if a signal is aborted just as a slot becomes free, the next work gets the slot', async () => {
   const { started, ends, work } = makeWork();
-  const takeTurn = makeTurns(1);
+  const turns = new Turns({ max: 1 });
   const client = new AbortController();
-  const first = takeTurn(work('a'), signal);
-  const left = takeTurn(work('b'), client.signal);
-  const next = takeTurn(work('c'), signal);
+  const first = turns.take(work('a'), { signal });
+  const left = turns.take(work('b'), { signal: client.signal });
+  const next = turns.take(work('c'), { signal });
   ends.get('a')?.resolve();
   void first.then(() => client.abort(new Error('left')));
   await Promise.allSettled([first, Promise.race([left, everythingDone()])]);
@@ -101,4 +101,71 @@ test('if a signal is aborted just as a slot becomes free, the next work gets the
   ends.get('c')?.resolve();
   await next;
   expect(started.at(-1)).toBe('c');
+});
+
+describe('slow work', () => {
+  const slow = { signal, isSlow: true };
+
+  test('leaves turns to quick work, which passes the slow work that waits', async () => {
+    const { started, ends, work } = makeWork();
+    const turns = new Turns({ max: 3, slowMax: 2 });
+    const all = ['slow 1', 'slow 2', 'slow 3'].map((name) => turns.take(work(name), slow));
+    all.push(turns.take(work('quick 1'), { signal }), turns.take(work('quick 2'), { signal }));
+    expect(started).toEqual(['slow 1', 'slow 2', 'quick 1']);
+    ends.get('quick 1')?.resolve();
+    await everythingDone();
+    expect(started.slice(3)).toEqual(['quick 2']);
+    ends.get('slow 2')?.resolve();
+    await everythingDone();
+    expect(started.slice(4)).toEqual(['slow 3']);
+    for (const { resolve } of ends.values()) resolve();
+    await Promise.all(all);
+  });
+
+  test('is not passed by quick work that came later, when it may have the turn', async () => {
+    const { started, ends, work } = makeWork();
+    const turns = new Turns({ max: 2, slowMax: 1 });
+    const all = ['quick 1', 'quick 2'].map((name) => turns.take(work(name), { signal }));
+    all.push(turns.take(work('slow'), slow), turns.take(work('quick 3'), { signal }));
+    ends.get('quick 1')?.resolve();
+    await everythingDone();
+    expect(started.at(-1)).toBe('slow');
+    ends.get('quick 2')?.resolve();
+    await everythingDone();
+    for (const { resolve } of ends.values()) resolve();
+    await Promise.all(all);
+  });
+
+  test('keeps its turn until it has ended, also when its signal is aborted', async () => {
+    const { started, ends, work } = makeWork();
+    const turns = new Turns({ max: 2, slowMax: 1 });
+    const client = new AbortController();
+    const abandoned = turns.take(work('abandoned'), { signal: client.signal, isSlow: true });
+    const next = turns.take(work('next'), slow);
+    client.abort(new Error('left'));
+    await everythingDone();
+    expect(started).toEqual(['abandoned']);
+    ends.get('abandoned')?.reject(new Error('no'));
+    await expect(abandoned).rejects.toThrow('no');
+    await everythingDone();
+    expect(started).toEqual(['abandoned', 'next']);
+    ends.get('next')?.resolve();
+    await next;
+  });
+
+  test('gives up its wait when its signal is aborted', async () => {
+    const { started, ends, work } = makeWork();
+    const turns = new Turns({ max: 2, slowMax: 1 });
+    const clients = [0, 1, 2, 3].map(() => new AbortController());
+    const running = turns.take(work('running'), slow);
+    const waiting = clients.map((client) =>
+      turns.take(work('late'), { signal: client.signal, isSlow: true }),
+    );
+    for (const client of clients) client.abort(new Error('late'));
+    for (const work of waiting) await expect(work).rejects.toThrow('late');
+    ends.get('running')?.resolve();
+    await running;
+    await everythingDone();
+    expect(started).toEqual(['running']);
+  });
 });
