@@ -40,7 +40,8 @@ export async function startApi(configuration: Configuration, log: Logger): Promi
       filesNeeded: false,
     }),
   );
-  const connect = { url: configuration.REDIS_URL, log };
+  const { REDIS_URL: url, REDIS_PASSWORD: password } = configuration;
+  const connect = { url, password, log };
   const producer = connectProducer({ ...connect, name: 'api' });
   const reader = connectConsumer({ ...connect, name: 'replies' });
   await Promise.all([waitUntilReady(producer, log), waitUntilReady(reader, log)]);

@@ -56,6 +56,7 @@ async function start(): Promise<void> {
     const redis = await startRedis({ server: ensureRedisServer(say), directory });
     started.redis.add(redis);
     environment.REDIS_URL = redis.url;
+    environment.REDIS_PASSWORD = '';
     say(`  Redis   ${redis.url} (data in ${directory})`);
   }
   environment.MODELS = models.map((model) => model.name).join(',');

@@ -12,6 +12,12 @@ const common = {
     .describe(
       'The Redis (6.2 or later) that API and workers share. Use `rediss://` for TLS. If unset, `npm start` starts a private one.',
     ),
+  REDIS_PASSWORD: z
+    .string()
+    .optional()
+    .describe(
+      'The password of Redis, if it is not in `REDIS_URL`. It may hold any characters, so it can come from a secret store as it is.',
+    ),
   QUEUE_PREFIX: z
     .string()
     .regex(/^[^\s]+$/, 'expected a text without blanks')
@@ -168,6 +174,8 @@ const schemas = {
 };
 
 export type Role = keyof typeof schemas;
+/** Settings whose values are never shown. */
+const secretKeys: ReadonlySet<string> = new Set(['REDIS_URL', 'REDIS_PASSWORD']);
 export type Configurations = { [R in Role]: Readonly<z.output<(typeof schemas)[R]>> };
 
 /**
@@ -178,24 +186,39 @@ export function readConfiguration<R extends Role>(
   role: R,
   environment: NodeJS.ProcessEnv,
 ): Configurations[R] {
-  const given = Object.fromEntries(
-    Object.keys(schemas[role].shape)
-      .filter((key) => environment[key] !== undefined && environment[key] !== '')
-      .map((key) => [key, environment[key]]),
-  );
+  const given = settingsOf(role, environment);
   const parsed = schemas[role].safeParse(given);
   if (parsed.success) return Object.freeze(parsed.data) as Configurations[R];
-  const faults = parsed.error.issues.map((issue) => {
-    const key = String(issue.path[0]);
+  const faults = findFaults(role, environment).map(({ key, message }) => {
     const got = given[key] === undefined ? 'the default' : JSON.stringify(given[key]);
-    return `${key}: ${issue.message}; got ${key === 'REDIS_URL' ? '(not shown)' : got}`;
+    return `${key}: ${message}; got ${secretKeys.has(key) ? '(not shown)' : got}`;
   });
   throw new ScorelineError('configuration_invalid', faults.join('\n'));
 }
 
+/** Returns what is wrong with the settings of a role, in an environment or elsewhere. */
+export function findFaults(
+  role: Role,
+  environment: NodeJS.ProcessEnv,
+): { key: string; message: string }[] {
+  const parsed = schemas[role].safeParse(settingsOf(role, environment));
+  const issues = parsed.error?.issues ?? [];
+  return issues.map(({ path, message }) => ({ key: String(path[0]), message }));
+}
+
+/** An empty setting counts as unset. */
+function settingsOf(role: Role, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.keys(schemas[role].shape)
+      .filter((key) => environment[key] !== undefined && environment[key] !== '')
+      .map((key) => [key, environment[key]]),
+  );
+}
+
 /** Returns the configuration without secrets, for the log. */
 export function redact(configuration: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return { ...configuration, REDIS_URL: redactUrl(String(configuration.REDIS_URL)) };
+  const { REDIS_PASSWORD: _, ...shown } = configuration;
+  return { ...shown, REDIS_URL: redactUrl(String(configuration.REDIS_URL)) };
 }
 
 /** Returns one row for each key of a role, for the generated pages. */

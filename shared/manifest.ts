@@ -1,11 +1,12 @@
 // The manifest of a model, `models/<name>/model.yaml`. Everything that differs from model to model
 // is in there and nowhere else, so adding a model means adding a folder.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { load as parseYaml, YAMLException } from 'js-yaml';
 import { z } from 'zod';
 import { ScorelineError } from './errors.js';
+import { scalingSchema } from './scaling.js';
+import { readTextIfAny, readYamlFile } from './yaml-file.js';
 
 const positive = z.number().int().positive();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
@@ -104,78 +105,58 @@ const deviceSchema = wholeDeviceSchema.refine(({ type, fallback }) => type !== f
   message: 'expected another device than type',
 });
 
-export const manifestSchema = z
-  .strictObject({
-    name: z
-      .string()
-      .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'expected lower-case letters, digits, . and -'),
-    version: z
-      .union([z.string(), z.number().int()], 'expected a text (in quotes) or a whole number')
-      .transform(String)
-      .pipe(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)),
-    description: z.string(),
-    source: sourceSchema,
-    input: z.discriminatedUnion('kind', [textInputSchema, imageInputSchema]),
-    output: outputSchema,
-    batch: z
-      .strictObject({
-        max: positive.max(1024).describe('The most items in one run of the model.'),
-        waitMs: z
+export const manifestSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'expected lower-case letters, digits, . and -'),
+  version: z
+    .union([z.string(), z.number().int()], 'expected a text (in quotes) or a whole number')
+    .transform(String)
+    .pipe(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)),
+  description: z.string(),
+  source: sourceSchema,
+  input: z.discriminatedUnion('kind', [textInputSchema, imageInputSchema]),
+  output: outputSchema,
+  batch: z
+    .strictObject({
+      max: positive.max(1024).describe('The most items in one run of the model.'),
+      waitMs: z
+        .number()
+        .nonnegative()
+        .max(10_000)
+        .default(0)
+        .describe(
+          'How long an idle engine waits for a batch to fill. Raising it makes batches larger and answers later.',
+        ),
+    })
+    .prefault({ max: 32 }),
+  device: z
+    .preprocess((value) => (typeof value === 'string' ? { type: value } : value), deviceSchema)
+    .prefault('cpu'),
+  deadlineMs: positive.max(86_400_000).default(30_000),
+  runMsMax: positive
+    .max(3_600_000)
+    .default(60_000)
+    .describe('A run of the model that takes longer counts as hung, and its process is replaced.'),
+  scaling: scalingSchema.prefault({}),
+  example: z
+    .strictObject({
+      input: z
+        .string()
+        .describe('The text, or the path of the image file relative to the manifest.'),
+      expected: z.strictObject({
+        label: z.string().describe('The expected best class: the question, or the label.'),
+        score: z
           .number()
-          .nonnegative()
-          .max(10_000)
-          .default(0)
-          .describe(
-            'How long an idle engine waits for a batch to fill. Raising it makes batches larger and answers later.',
-          ),
-      })
-      .prefault({ max: 32 }),
-    device: z
-      .preprocess((value) => (typeof value === 'string' ? { type: value } : value), deviceSchema)
-      .prefault('cpu'),
-    deadlineMs: positive.max(86_400_000).default(30_000),
-    runMsMax: positive
-      .max(3_600_000)
-      .default(60_000)
-      .describe(
-        'A run of the model that takes longer counts as hung, and its process is replaced.',
-      ),
-    scaling: z
-      .strictObject({
-        min: z
-          .number()
-          .int()
-          .nonnegative()
-          .default(0)
-          .describe('The fewest workers. 0 lets the model scale to zero.'),
-        max: positive.default(10),
-        itemsPerWorker: positive
-          .default(64)
-          .describe('How many unanswered items each worker may have before another is added.'),
-      })
-      .prefault({}),
-    example: z
-      .strictObject({
-        input: z
-          .string()
-          .describe('The text, or the path of the image file relative to the manifest.'),
-        expected: z.strictObject({
-          label: z.string().describe('The expected best class: the question, or the label.'),
-          score: z
-            .number()
-            .min(0)
-            .max(1)
-            .optional()
-            .describe('Its expected score. If unset, only the label is checked.'),
-          tolerance: z.number().positive().default(0.001),
-        }),
-      })
-      .describe('Used to warm the model up, to check it, and in the curl examples.'),
-  })
-  .refine((manifest) => manifest.scaling.min <= manifest.scaling.max, {
-    path: ['scaling'],
-    message: 'expected min <= max',
-  });
+          .min(0)
+          .max(1)
+          .optional()
+          .describe('Its expected score. If unset, only the label is checked.'),
+        tolerance: z.number().positive().default(0.001),
+      }),
+    })
+    .describe('Used to warm the model up, to check it, and in the curl examples.'),
+});
 
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
 export type ImageInput = z.output<typeof imageInputSchema>;
@@ -186,24 +167,18 @@ export type Device = z.output<typeof deviceSchema>;
  * @throws ScorelineError `manifest_invalid`, with file, key, what was expected and what was given
  */
 export function readManifest(file: string): Manifest {
-  const raw = parse(file);
-  const parsed = manifestSchema.safeParse(raw);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => {
-      const keys = issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys] : issue.path;
-      const key = keys.join('.') || '(the whole file)';
-      return `${file}: ${key}: ${issue.message}; got ${show(valueAt(raw, keys))}`;
-    });
-    throw new ScorelineError('manifest_invalid', faults.join('\n'));
-  }
+  const manifest = readYamlFile(file, manifestSchema, {
+    what: 'a manifest',
+    code: 'manifest_invalid',
+  });
   const folder = path.basename(path.dirname(path.resolve(file)));
-  if (parsed.data.name !== folder) {
+  if (manifest.name !== folder) {
     throw new ScorelineError(
       'manifest_invalid',
-      `${file}: name: expected the name of its folder, ${folder}; got ${parsed.data.name}`,
+      `${file}: name: expected the name of its folder, ${folder}; got ${manifest.name}`,
     );
   }
-  return parsed.data;
+  return manifest;
 }
 
 /**
@@ -223,52 +198,7 @@ export function readManifests(modelsDirectory: string): Manifest[] {
     );
   }
   return entries
-    .filter((file) => readableOrUndefined(file) !== undefined)
+    .filter((file) => readTextIfAny(file) !== undefined)
     .sort()
     .map(readManifest);
-}
-
-function parse(file: string): unknown {
-  const text = readableOrUndefined(file);
-  if (text === undefined) {
-    throw new ScorelineError(
-      'manifest_invalid',
-      `${file}: expected a manifest; there is no such file`,
-    );
-  }
-  try {
-    return parseYaml(text);
-  } catch (error) {
-    const reason = error instanceof YAMLException ? error.reason : 'unreadable';
-    const line = error instanceof YAMLException ? (error.mark?.line ?? 0) + 1 : 1;
-    throw new ScorelineError(
-      'manifest_invalid',
-      `${file}: line ${line}: expected valid YAML; got: ${reason}`,
-      { cause: error },
-    );
-  }
-}
-
-function readableOrUndefined(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-function valueAt(value: unknown, keys: PropertyKey[]): unknown {
-  let found = value;
-  for (const key of keys) {
-    // `device: tpu` is short for `device: {type: tpu}`.
-    if (typeof found !== 'object' || found === null) return found;
-    found = (found as Record<PropertyKey, unknown>)[key];
-  }
-  return found;
-}
-
-function show(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

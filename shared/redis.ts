@@ -16,6 +16,8 @@ const reconnectEveryMs = 1000;
 
 export interface ConnectionOptions {
   readonly url: string;
+  /** Used if the URL has none. */
+  readonly password?: string | undefined;
   readonly name: string;
   readonly log: Logger;
 }
@@ -115,6 +117,7 @@ function connect(options: ConnectionOptions, behaviour: Behaviour): Redis {
   let reconnectedAt = Number.NEGATIVE_INFINITY;
   const redis = new Redis(options.url, {
     connectionName: `scoreline-${options.name}`,
+    ...(options.password !== undefined && { password: options.password }),
     connectTimeout: 2000,
     retryStrategy: (times: number) => Math.min(25 * 2 ** Math.min(times, 5), 500),
     reconnectOnError: (error: Error) => {
@@ -154,7 +157,7 @@ function isRefusal(error: Error): boolean {
 function refused(cause: Error): ScorelineError {
   return new ScorelineError(
     'redis_unusable',
-    'REDIS_URL: expected a user and password that Redis accepts; it refused these. Check both.',
+    'REDIS_URL: expected a user and password that Redis accepts; it refused these. Check both, and REDIS_PASSWORD.',
     { cause },
   );
 }

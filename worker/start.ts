@@ -48,7 +48,8 @@ export async function startWorker(
   health.watchPlaces(places.all);
   await Promise.all(places.all().map(({ warm }) => warm));
 
-  const redis = connectConsumer({ url: configuration.REDIS_URL, name: 'worker', log });
+  const { REDIS_URL: url, REDIS_PASSWORD: password } = configuration;
+  const redis = connectConsumer({ url, password, name: 'worker', log });
   health.watchRedis(redis);
   await waitUntilReady(redis, log);
   const keys = makeKeys(configuration.QUEUE_PREFIX);

@@ -1,0 +1,67 @@
+// The environments of API and workers: what follows from the values and the models, then the settings that
+// the values add.
+
+import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
+import type { Plan, PlannedModel } from './plan.js';
+import { redisEnvironment } from './redis-place.js';
+
+export const apiPort = 8080;
+export const probePort = 8081;
+/** The prefix of every key in Redis. KEDA reads one of these keys, so both must know it. */
+export const queuePrefix = 'scoreline';
+
+/** How long a worker hands back jobs at the end, and how long a hung run is watched beyond `runMsMax`. */
+const workerEndMs = 5000;
+/** How long after the longest deadline the API still answers. */
+const apiEndMs = 5000;
+
+/** Settings that follow from the values and the models. The values cannot set them. */
+export const ownSettings: ReadonlySet<string> = new Set([
+  'HOST',
+  'MODELS',
+  'MODELS_DIR',
+  'PORT',
+  'PROBE_PORT',
+  'QUEUE_PREFIX',
+  'REDIS_PASSWORD',
+  'REDIS_URL',
+  'SHUTDOWN_MS',
+]);
+
+/** Long enough for the longest request that may be in flight. */
+export function apiShutdownMs({ models }: Plan): number {
+  return Math.max(...models.map(({ model }) => model.manifest.deadlineMs)) + apiEndMs;
+}
+
+/** Long enough for the longest run of the model that does not count as hung. */
+export function workerShutdownMs({ model }: PlannedModel): number {
+  return model.manifest.runMsMax + workerEndMs;
+}
+
+export function apiEnvironment(plan: Plan): IEnvVar[] {
+  const { values, models } = plan;
+  return [
+    { name: 'MODELS', value: models.map(({ model }) => model.name).join(',') },
+    { name: 'HOST', value: '0.0.0.0' },
+    { name: 'PORT', value: `${apiPort}` },
+    { name: 'SHUTDOWN_MS', value: `${apiShutdownMs(plan)}` },
+    { name: 'QUEUE_PREFIX', value: queuePrefix },
+    ...redisEnvironment(values),
+    ...fromSettings(values.api.settings),
+  ];
+}
+
+export function workerEnvironment({ values }: Plan, planned: PlannedModel): IEnvVar[] {
+  return [
+    { name: 'MODELS', value: planned.model.name },
+    { name: 'PROBE_PORT', value: `${probePort}` },
+    { name: 'SHUTDOWN_MS', value: `${workerShutdownMs(planned)}` },
+    { name: 'QUEUE_PREFIX', value: queuePrefix },
+    ...redisEnvironment(values),
+    ...fromSettings(values.workers.settings),
+  ];
+}
+
+function fromSettings(settings: Readonly<Record<string, string>>): IEnvVar[] {
+  return Object.entries(settings).map(([name, value]) => ({ name, value }));
+}

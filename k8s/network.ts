@@ -1,0 +1,132 @@
+// Who may talk to whom. Everything is denied first. Then: the entrance reaches the API; API, workers and
+// KEDA reach Redis; all find names; workers that download reach the web; with Azure, API and workers reach
+// Azure Monitor.
+//
+// Probes come from the machine of a pod, which network policies do not concern.
+
+import type { INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy';
+import type { INetworkPolicyEgressRule } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicyEgressRule';
+import type { INetworkPolicyIngressRule } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicyIngressRule';
+import { entrancePeer } from './entrance.js';
+import { apiPort } from './environment.js';
+import { type Component, selectorOf, workerSelector } from './names.js';
+import { namespaceNameLabel } from './namespace.js';
+import type { Plan } from './plan.js';
+import { redisPlace, redisPort } from './redis-place.js';
+import type { Values } from './values.js';
+
+export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] {
+  const downloading = models.filter(({ mayDownload }) => mayDownload);
+  return [
+    denyAll(values),
+    allowNames(values),
+    policy(values, 'api', {
+      ingress: [{ from: [entrancePeer(values)], ports: [tcp(apiPort)] }],
+      egress: [toRedis(values), ...toAzure(values)],
+    }),
+    policy(values, 'worker', { egress: [toRedis(values), ...toAzure(values)] }),
+    ...(values.redis.kind === 'in-cluster' ? [allowToRedis(values)] : []),
+    ...downloading.map(({ name }) => allowDownloads(values, name)),
+  ];
+}
+
+function denyAll({ namespace }: Values): INetworkPolicy {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: 'deny-all', namespace },
+    spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] },
+  };
+}
+
+function allowNames({ namespace }: Values): INetworkPolicy {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: 'names', namespace },
+    spec: {
+      podSelector: {},
+      policyTypes: ['Egress'],
+      egress: [
+        {
+          to: [
+            {
+              ...inNamespace('kube-system'),
+              podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } },
+            },
+            // Caches of names on the machines themselves have link-local addresses.
+            { ipBlock: { cidr: '169.254.0.0/16' } },
+          ],
+          ports: [
+            { protocol: 'UDP', port: 53 },
+            { protocol: 'TCP', port: 53 },
+          ],
+        },
+      ],
+    },
+  };
+}
+
+function policy(
+  { namespace }: Values,
+  component: Component,
+  rules: { ingress?: INetworkPolicyIngressRule[]; egress?: INetworkPolicyEgressRule[] },
+): INetworkPolicy {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: component, namespace },
+    spec: {
+      podSelector: { matchLabels: selectorOf(component) },
+      policyTypes: [
+        ...(rules.ingress ? (['Ingress'] as const) : []),
+        ...(rules.egress ? (['Egress'] as const) : []),
+      ],
+      ...rules,
+    },
+  };
+}
+
+function allowToRedis(values: Values): INetworkPolicy {
+  const own = (component: Component) => ({ podSelector: { matchLabels: selectorOf(component) } });
+  const keda = {
+    ...inNamespace(values.keda.namespace),
+    podSelector: { matchLabels: { app: 'keda-operator' } },
+  };
+  return policy(values, 'redis', {
+    ingress: [{ from: [own('api'), own('worker'), keda], ports: [tcp(redisPort)] }],
+  });
+}
+
+function allowDownloads({ namespace }: Values, workers: string): INetworkPolicy {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: `${workers}-downloads`, namespace },
+    spec: {
+      podSelector: { matchLabels: workerSelector(workers) },
+      policyTypes: ['Egress'],
+      egress: [{ ports: [tcp(443), tcp(80)] }],
+    },
+  };
+}
+
+/** Redis of Azure has changing addresses, so the port alone says where it is. */
+function toRedis(values: Values): INetworkPolicyEgressRule {
+  const ports = [tcp(redisPlace(values).port)];
+  if (values.redis.kind === 'azure') return { ports };
+  return { to: [{ podSelector: { matchLabels: selectorOf('redis') } }], ports };
+}
+
+/** Azure Monitor has changing addresses too. */
+function toAzure({ azure }: Values): INetworkPolicyEgressRule[] {
+  return azure ? [{ ports: [tcp(443)] }] : [];
+}
+
+function inNamespace(name: string) {
+  return { namespaceSelector: { matchLabels: { [namespaceNameLabel]: name } } };
+}
+
+function tcp(port: number) {
+  return { protocol: 'TCP' as const, port };
+}

@@ -1,0 +1,72 @@
+// What every pod has in common: it may do as little as possible.
+
+import type { IContainer } from 'kubernetes-models/v1/Container';
+import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
+import type { IPodTemplateSpec } from 'kubernetes-models/v1/PodTemplateSpec';
+import type { IVolume } from 'kubernetes-models/v1/Volume';
+import { vaultVolume } from './key-vault.js';
+import type { Component } from './names.js';
+import type { Values } from './values.js';
+
+export interface PodOptions {
+  readonly values: Values;
+  readonly component: Component;
+  readonly labels: Record<string, string>;
+  readonly container: IContainer;
+  readonly volumes?: IVolume[];
+  /** The user that owns the processes and the volumes. */
+  readonly user: number;
+  /** How long the pod may take to end. */
+  readonly graceSeconds: number;
+  /** Placement and the like. */
+  readonly spec: Partial<IPodSpec>;
+}
+
+/** The user `node` of Node's images. */
+export const nodeUser = 1000;
+
+export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
+  const { values, component, labels, container, volumes = [], user, graceSeconds, spec } = options;
+  const { pullSecret } = values.images;
+  const vault = vaultVolume(values);
+  return {
+    metadata: {
+      labels: { ...labels, ...(values.azure && { 'azure.workload.identity/use': 'true' }) },
+    },
+    spec: {
+      serviceAccountName: component,
+      // Nothing in a pod talks to Kubernetes.
+      automountServiceAccountToken: false,
+      // Addresses come from the environment of the values, not of every Service that happens to exist.
+      enableServiceLinks: false,
+      terminationGracePeriodSeconds: graceSeconds,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: user,
+        runAsGroup: user,
+        fsGroup: user,
+        // Otherwise the owner of every file of a volume is changed at each start.
+        fsGroupChangePolicy: 'OnRootMismatch',
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+      ...(pullSecret !== undefined && { imagePullSecrets: [{ name: pullSecret }] }),
+      ...spec,
+      containers: [
+        {
+          ...container,
+          volumeMounts: [
+            ...(container.volumeMounts ?? []),
+            { name: 'tmp', mountPath: '/tmp' },
+            ...vault.mounts,
+          ],
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
+        },
+      ],
+      volumes: [...volumes, { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } }, ...vault.volumes],
+    },
+  };
+}

@@ -1,0 +1,162 @@
+// Reads the plan of a cluster. Whatever the generator refuses is refused here, with file, key, what was
+// expected and what was given.
+
+import { describeConfiguration, findFaults, type Role } from '../shared/configuration.js';
+import { readManifests } from '../shared/manifest.js';
+import { type Model, readModels } from '../shared/models.js';
+import { scalingSchema } from '../shared/scaling.js';
+import { readYamlFile } from '../shared/yaml-file.js';
+import { ownSettings } from './environment.js';
+import { nameLengthMax, workerName } from './names.js';
+import type { Plan, PlannedModel } from './plan.js';
+import { parseMemory } from './quantity.js';
+import { type ModelValues, type Values, valuesSchema } from './values.js';
+
+/**
+ * Reads the values and the models that they name.
+ * @throws ScorelineError `configuration_invalid`, with all faults of the values, or `manifest_invalid`
+ */
+export function readPlan(options: { file: string; modelsDirectory: string }): Plan {
+  const known = knownModels(options.modelsDirectory);
+  const schema = valuesSchema.transform((values, context) => {
+    const refuse: Refuse = (keys, message) =>
+      context.addIssue({ code: 'custom', path: [...keys], message });
+    const models = values.models.flatMap((entry, index) => planModel(entry, index, known, refuse));
+    checkNames(models, refuse);
+    checkGpu(values, models, refuse);
+    checkSettings(values, refuse);
+    checkAzure(values, refuse);
+    return { values, models };
+  });
+  return readYamlFile(options.file, schema, {
+    what: 'a file of values',
+    code: 'configuration_invalid',
+  });
+}
+
+type Refuse = (keys: readonly (string | number)[], message: string) => void;
+
+function knownModels(directory: string): Model[] {
+  const names = readManifests(directory).map(({ name }) => name);
+  // Whoever writes manifests need not have the networks: images or volumes carry them.
+  return readModels({ directory, names, filesNeeded: false });
+}
+
+function planModel(
+  entry: ModelValues,
+  index: number,
+  known: readonly Model[],
+  refuse: Refuse,
+): PlannedModel[] {
+  const model = known.find(({ name }) => name === entry.name);
+  if (!model) {
+    const names = known.map(({ name }) => name).join(', ');
+    refuse(['models', index, 'name'], `expected the name of a model: ${names}`);
+    return [];
+  }
+  const { manifest } = model;
+  if (entry.download && manifest.source.urls.length === 0) {
+    refuse(
+      ['models', index, 'download'],
+      `expected addresses in source.urls of ${model.name}'s manifest; there are none`,
+    );
+  }
+  const isOnGpu = runsOnGpu(entry, model);
+  if (isOnGpu === undefined) {
+    refuse(
+      ['models', index, 'name'],
+      `expected a model for a device that Linux containers have, cpu, cuda or tensorrt; its manifest says ${manifest.device.type}`,
+    );
+  }
+  const scaling = scalingSchema.safeParse({ ...manifest.scaling, ...entry.scaling });
+  for (const issue of scaling.error?.issues ?? []) {
+    const together = JSON.stringify({ ...manifest.scaling, ...entry.scaling });
+    refuse(
+      ['models', index, 'scaling', ...issue.path.map(String)],
+      `${issue.message}; with its manifest this is ${together}`,
+    );
+  }
+  return [
+    {
+      model,
+      name: workerName(model),
+      scaling: scaling.data ?? manifest.scaling,
+      isOnGpu: isOnGpu ?? false,
+      cpu: entry.cpu,
+      memoryMi: entry.memory === undefined ? memoryFor(model) : parseMemory(entry.memory),
+      mayDownload: entry.download,
+    },
+  ];
+}
+
+/** Undefined if no container has the device. */
+function runsOnGpu({ device }: ModelValues, { manifest }: Model): boolean | undefined {
+  if (device !== undefined) return device === 'gpu';
+  if (manifest.device.type === 'cpu') return false;
+  return ['cuda', 'tensorrt'].includes(manifest.device.type) ? true : undefined;
+}
+
+/**
+ * A worker takes 400 MB with a small model (measured). While it scores a suspect job it has the model
+ * twice, and what a run needs beside the weights grows with them.
+ */
+function memoryFor({ manifest }: Model): number {
+  const modelMi = manifest.source.bytes / 1024 ** 2;
+  return Math.ceil((768 + 4 * modelMi) / 128) * 128;
+}
+
+function checkNames(models: readonly PlannedModel[], refuse: Refuse): void {
+  for (const [index, { name, model }] of models.entries()) {
+    if (name.length > nameLengthMax) {
+      refuse(
+        ['models', index, 'name'],
+        `expected a name and version that make a name of at most ${nameLengthMax} characters in Kubernetes; ${name} has ${name.length}`,
+      );
+    }
+    const first = models.findIndex((other) => other.name === name);
+    if (first < index) {
+      refuse(
+        ['models', index, 'name'],
+        `expected each name once; ${models[first]?.model.name} and ${model.name} are both ${name} in Kubernetes`,
+      );
+    }
+  }
+}
+
+function checkGpu(values: Values, models: readonly PlannedModel[], refuse: Refuse): void {
+  const [model] = models.filter(({ isOnGpu }) => isOnGpu);
+  if (!model) return;
+  const why = `because ${model.model.name} runs on a GPU`;
+  if (!values.nodes.gpu) refuse(['nodes', 'gpu'], `expected the machines with GPUs, ${why}`);
+  if (!values.images.workerGpu) refuse(['images', 'workerGpu'], `expected an image, ${why}`);
+}
+
+function checkSettings(values: Values, refuse: Refuse): void {
+  const given: [Role, Record<string, string>, string][] = [
+    ['api', values.api.settings, 'api'],
+    ['worker', values.workers.settings, 'workers'],
+  ];
+  for (const [role, settings, section] of given) {
+    const known = describeConfiguration(role).map(({ key }) => key);
+    for (const key of Object.keys(settings)) {
+      if (!known.includes(key)) {
+        refuse([section, 'settings', key], 'expected a key of docs/configuration.md');
+      } else if (ownSettings.has(key)) {
+        refuse(
+          [section, 'settings', key],
+          'expected a key that the manifests do not set themselves',
+        );
+      }
+    }
+    for (const { key, message } of findFaults(role, settings)) {
+      refuse([section, 'settings', key], message);
+    }
+  }
+}
+
+function checkAzure(values: Values, refuse: Refuse): void {
+  const { entrance, azure } = values;
+  if (entrance.kind === 'gateway' && 'keyVaultUri' in entrance.certificate && !azure) {
+    refuse(['azure'], 'expected the identity that reads entrance.certificate from the Key Vault');
+  }
+}

@@ -1,0 +1,181 @@
+// The values: what a person decides about a cluster. k8s/values.yaml is the file of this repository, and
+// docs/kubernetes.md explains each key. Nobody needs to know Kubernetes to change one.
+
+import { z } from 'zod';
+import { scalingFields } from '../shared/scaling.js';
+import { isDnsLabel, namespaceLengthMax } from './names.js';
+
+const positive = z.number().int().positive();
+const dnsLabel = z
+  .string()
+  .refine(isDnsLabel, 'expected lower-case letters, digits and -, 63 characters at most');
+const hostName = z.hostname('expected a host name').regex(/\./, 'expected a full host name');
+const uuid = z.guid('expected a UUID');
+const memory = z.string().regex(/^[1-9]\d*(Mi|Gi)$/, 'expected a size such as 512Mi or 2Gi');
+const cpu = z.number().min(0.01, 'expected at least 0.01 processors').max(256);
+const image = z
+  .string()
+  .regex(
+    /^[^\s@:]+(:\d+\/[^\s@:]+)?(:[\w][\w.-]{0,127}(@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$/,
+    'expected an image with a tag or digest, such as registry.example.com/api:1.2.3',
+  )
+  .refine((name) => !name.endsWith(':latest'), 'expected a tag that does not move');
+const labels = z.record(z.string().min(1), z.string());
+const settings = z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.coerce.string()).default({});
+
+const imagesSchema = z.strictObject({
+  api: image,
+  worker: image,
+  workerGpu: image.optional().describe('Needed if a model runs on a GPU.'),
+  redis: image.default('redis:7.4-bookworm'),
+  pullSecret: dnsLabel
+    .optional()
+    .describe('The Secret with the password of a private registry. AKS needs none for its own.'),
+});
+
+const nodesSchema = z.strictObject({
+  machine: z.string().min(1).optional().describe('The machine type, such as Standard_NC4as_T4_v3.'),
+  labels: labels.default({}).describe('Further labels that the machines must have.'),
+  taints: z
+    .array(z.string().regex(/^[^\s=]+(=[^\s=]+)?$/, 'expected key or key=value'))
+    .default([])
+    .describe('What keeps other pods away from these machines.'),
+  spot: z
+    .enum(['never', 'prefer', 'only'])
+    .default('never')
+    .describe('Whether workers run on machines that the cloud may take away at any time.'),
+});
+
+const modelSchema = z.strictObject({
+  name: z.string().min(1).describe('The folder in models/.'),
+  device: z
+    .enum(['cpu', 'gpu'])
+    .optional()
+    .describe('Where it runs. If unset, the manifest of the model says it.'),
+  download: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether workers may get the ONNX file from the addresses in the manifest if it is missing.',
+    ),
+  cpu: cpu.default(1),
+  memory: memory.optional().describe('If unset, it follows from the size of the ONNX file.'),
+  scaling: z
+    .strictObject({
+      min: scalingFields.min.optional(),
+      max: scalingFields.max.optional(),
+      itemsPerWorker: scalingFields.itemsPerWorker.optional(),
+      coolDownSeconds: scalingFields.coolDownSeconds.optional(),
+      schedule: scalingFields.schedule.optional(),
+    })
+    .prefault({})
+    .describe('Overrides `scaling` of the manifest, key by key.'),
+});
+
+const certificateSchema = z.union(
+  [
+    z.strictObject({ secret: dnsLabel }),
+    z.strictObject({ keyVaultUri: z.url({ protocol: /^https$/ }) }),
+  ],
+  'expected either secret: the name of a TLS Secret, or keyVaultUri: the address of a certificate',
+);
+
+const entranceSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('gateway'),
+    class: dnsLabel.default('approuting-istio'),
+    certificate: certificateSchema,
+    proxyNamespace: dnsLabel
+      .optional()
+      .describe('Where the pods of the gateway run, if not in the namespace of the Gateway.'),
+  }),
+  z.strictObject({
+    kind: z.literal('ingress'),
+    class: dnsLabel,
+    controllerNamespace: dnsLabel.describe('Where the pods of the ingress controller run.'),
+    certificate: z.strictObject({ secret: dnsLabel }),
+    annotations: labels.default({}),
+  }),
+  z.strictObject({ kind: z.literal('none') }),
+]);
+
+const redisSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('in-cluster'),
+    cpu: cpu.default(0.5),
+    memory: memory.default('2Gi'),
+    disk: z
+      .union([memory, z.literal('none')])
+      .default('8Gi')
+      .describe('`none` loses what waits whenever the pod of Redis moves.'),
+    storageClass: dnsLabel.optional(),
+  }),
+  z.strictObject({
+    kind: z.literal('azure'),
+    host: hostName.describe('Such as NAME.REGION.redis.azure.net.'),
+  }),
+]);
+
+export const valuesSchema = z.strictObject({
+  namespace: dnsLabel
+    .max(namespaceLengthMax, `expected at most ${namespaceLengthMax} characters`)
+    .default('scoreline'),
+  host: hostName.describe('The name by which clients reach the service.'),
+  images: imagesSchema,
+  models: z.array(modelSchema).min(1),
+  modelFolder: z
+    .discriminatedUnion('from', [
+      z.strictObject({ from: z.literal('image') }),
+      z.strictObject({ from: z.literal('volume'), claim: dnsLabel }),
+    ])
+    .prefault({ from: 'image' })
+    .describe('Where manifests, labels and ONNX files come from.'),
+  downloadCache: z
+    .strictObject({ claim: dnsLabel })
+    .optional()
+    .describe('A volume that workers share for downloads. If unset, each downloads for itself.'),
+  api: z
+    .strictObject({
+      replicas: z
+        .strictObject({ min: positive, max: positive })
+        .refine(({ min, max }) => min <= max, { message: 'expected min <= max' })
+        .prefault({ min: 2, max: 10 }),
+      cpu: cpu.default(1),
+      memory: memory.default('2Gi'),
+      settings,
+    })
+    .prefault({}),
+  workers: z.strictObject({ settings }).prefault({}),
+  nodes: z
+    .strictObject({ cpu: nodesSchema.prefault({}), gpu: nodesSchema.optional() })
+    .prefault({}),
+  entrance: entranceSchema,
+  redis: redisSchema.prefault({ kind: 'in-cluster' }),
+  keda: z
+    .strictObject({
+      namespace: dnsLabel.default('kube-system').describe('Where KEDA runs.'),
+      pollSeconds: positive
+        .max(300)
+        .default(1)
+        .describe('How often KEDA looks for requests. It is what a model at zero waits at most.'),
+    })
+    .prefault({}),
+  access: z
+    .strictObject({
+      operators: z.array(z.string().min(1)).default([]),
+      viewers: z.array(z.string().min(1)).default([]),
+    })
+    .prefault({})
+    .describe('Groups; in Entra ID, their object ids.'),
+  azure: z
+    .strictObject({
+      tenantId: uuid,
+      clientId: uuid.describe('Of the managed identity that may read the Key Vault.'),
+      keyVault: z.string().regex(/^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$/, 'expected its name'),
+    })
+    .optional(),
+});
+
+export type Values = z.output<typeof valuesSchema>;
+export type ModelValues = Values['models'][number];
+export type Nodes = z.output<typeof nodesSchema>;

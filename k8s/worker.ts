@@ -1,0 +1,136 @@
+// The workers of one model: a Deployment and its disruption budget. They serve nobody over the network;
+// they take jobs from Redis. KEDA decides how many there are (scaling.ts).
+
+import type { IDeployment } from 'kubernetes-models/apps/v1/Deployment';
+import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
+import type { IContainer } from 'kubernetes-models/v1/Container';
+import type { IVolume } from 'kubernetes-models/v1/Volume';
+import { probePort, workerEnvironment, workerShutdownMs } from './environment.js';
+import { modelFolder } from './model-folder.js';
+import { modelLabels, workerSelector } from './names.js';
+import { placeWorker, spread } from './placement.js';
+import type { Plan, PlannedModel } from './plan.js';
+import { makePodTemplate, nodeUser } from './pod.js';
+import { resources } from './quantity.js';
+import type { Values } from './values.js';
+
+/** Where the images keep downloads. */
+const cacheFolder = '/var/cache/scoreline';
+/** What a process may take beyond SHUTDOWN_MS before the kubelet kills it. */
+const graceSpareSeconds = 5;
+/** A machine with a GPU may have to be started, and a model be downloaded and warmed up. */
+const startSecondsMax = 1800;
+
+/**
+ * Has no `replicas`. KEDA sets them, and applying a number again would start or stop workers each time.
+ */
+export function makeWorkerDeployment(plan: Plan, planned: PlannedModel): IDeployment {
+  const { values } = plan;
+  const { name, model, isOnGpu } = planned;
+  const selector = workerSelector(name);
+  const labels = { ...selector, ...modelLabels(model) };
+  const folder = modelFolder(values);
+  const nodes = isOnGpu ? values.nodes.gpu : undefined;
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name, namespace: values.namespace, labels },
+    spec: {
+      revisionHistoryLimit: 3,
+      progressDeadlineSeconds: startSecondsMax,
+      selector: { matchLabels: selector },
+      strategy: { type: 'RollingUpdate', rollingUpdate: rolling(isOnGpu) },
+      template: makePodTemplate({
+        values,
+        component: 'worker',
+        labels,
+        user: nodeUser,
+        // Longer than the longest run of the model, so what a worker holds is answered before it ends.
+        graceSeconds: Math.ceil(workerShutdownMs(planned) / 1000) + graceSpareSeconds,
+        container: makeContainer(plan, planned),
+        volumes: [...folder.volumes, cacheVolume(values, planned)],
+        spec: {
+          ...placeWorker(nodes ?? values.nodes.cpu, isOnGpu),
+          topologySpreadConstraints: spread(selector),
+        },
+      }),
+    },
+  };
+}
+
+/** A drained machine gives its workers up one by one. What they hold is answered or handed back. */
+export function makeWorkerBudget(plan: Plan, { name, model }: PlannedModel): IPodDisruptionBudget {
+  const selector = workerSelector(name);
+  return {
+    apiVersion: 'policy/v1',
+    kind: 'PodDisruptionBudget',
+    metadata: {
+      name,
+      namespace: plan.values.namespace,
+      labels: { ...selector, ...modelLabels(model) },
+    },
+    spec: {
+      maxUnavailable: 1,
+      selector: { matchLabels: selector },
+      // A worker that does not become ready must not keep a machine from being drained.
+      unhealthyPodEvictionPolicy: 'AlwaysAllow',
+    },
+  };
+}
+
+/** A GPU is seldom free for one more worker, so a GPU's worker leaves before its successor comes. */
+function rolling(isOnGpu: boolean) {
+  return isOnGpu ? { maxSurge: 0, maxUnavailable: 1 } : { maxSurge: 1, maxUnavailable: 0 };
+}
+
+/**
+ * There is no preStop hook. Nobody sends requests to a worker, so nobody must learn first that it ends:
+ * SIGTERM itself is what makes it take no more jobs.
+ */
+function makeContainer(plan: Plan, planned: PlannedModel): IContainer {
+  const { images } = plan.values;
+  const { isOnGpu, cpu, memoryMi } = planned;
+  const ofModel = resources(cpu, memoryMi);
+  const gpu = isOnGpu ? { 'nvidia.com/gpu': 1 } : {};
+  return {
+    name: 'worker',
+    image: (isOnGpu ? images.workerGpu : undefined) ?? images.worker,
+    env: workerEnvironment(plan, planned),
+    ports: [{ name: 'probes', containerPort: probePort }],
+    resources: {
+      requests: { ...ofModel.requests, ...gpu },
+      limits: { ...ofModel.limits, ...gpu },
+    },
+    startupProbe: {
+      httpGet: { path: '/startupz', port: 'probes' },
+      periodSeconds: 1,
+      timeoutSeconds: 2,
+      failureThreshold: startSecondsMax,
+    },
+    readinessProbe: {
+      httpGet: { path: '/readyz', port: 'probes' },
+      periodSeconds: 5,
+      timeoutSeconds: 2,
+    },
+    // Says whether the process is stuck. A worker that cannot reach Redis is not: a restart would not help.
+    livenessProbe: {
+      httpGet: { path: '/livez', port: 'probes' },
+      periodSeconds: 10,
+      timeoutSeconds: 5,
+      failureThreshold: 3,
+    },
+    volumeMounts: [
+      ...modelFolder(plan.values).mounts,
+      { name: 'model-cache', mountPath: cacheFolder },
+    ],
+  };
+}
+
+function cacheVolume({ downloadCache }: Values, { model }: PlannedModel): IVolume {
+  if (downloadCache) {
+    return { name: 'model-cache', persistentVolumeClaim: { claimName: downloadCache.claim } };
+  }
+  const mebibytes = Math.ceil(model.manifest.source.bytes / 1024 ** 2);
+  // Room for one file and for what an interrupted download left.
+  return { name: 'model-cache', emptyDir: { sizeLimit: `${2 * mebibytes + 64}Mi` } };
+}

@@ -1,0 +1,73 @@
+// Reads a YAML file that a person wrote, and says what is wrong with it: the file, the key, what was
+// expected and what was given, for all faults together.
+
+import { readFileSync } from 'node:fs';
+import { load as parseYaml, YAMLException } from 'js-yaml';
+import type { z } from 'zod';
+import { type ErrorCode, ScorelineError } from './errors.js';
+
+/**
+ * Reads and validates a file.
+ * @param options.what what the file should be, for the error when it is missing
+ * @param options.code the code of the errors
+ * @throws ScorelineError with that code
+ */
+export function readYamlFile<Schema extends z.ZodType>(
+  file: string,
+  schema: Schema,
+  options: { what: string; code: ErrorCode },
+): z.output<Schema> {
+  const raw = parse(file, options);
+  const parsed = schema.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  throw new ScorelineError(options.code, describeFaults(file, raw, parsed.error).join('\n'));
+}
+
+/** Returns the text of a file, or undefined if it cannot be read. */
+export function readTextIfAny(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function parse(file: string, { what, code }: { what: string; code: ErrorCode }): unknown {
+  const text = readTextIfAny(file);
+  if (text === undefined) {
+    throw new ScorelineError(code, `${file}: expected ${what}; there is no such file`);
+  }
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    const reason = error instanceof YAMLException ? error.reason : 'unreadable';
+    const line = error instanceof YAMLException ? (error.mark?.line ?? 0) + 1 : 1;
+    throw new ScorelineError(code, `${file}: line ${line}: expected valid YAML; got: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+function describeFaults(file: string, raw: unknown, error: z.ZodError): string[] {
+  return error.issues.map((issue) => {
+    const keys = issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys] : issue.path;
+    const key = keys.join('.') || '(the whole file)';
+    return `${file}: ${key}: ${issue.message}; got ${show(valueAt(raw, keys))}`;
+  });
+}
+
+function valueAt(value: unknown, keys: PropertyKey[]): unknown {
+  let found = value;
+  for (const key of keys) {
+    // `device: tpu` is short for `device: {type: tpu}`.
+    if (typeof found !== 'object' || found === null) return found;
+    found = (found as Record<PropertyKey, unknown>)[key];
+  }
+  return found;
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
