@@ -1,27 +1,46 @@
-// Writes the files that are generated from code: docs/errors.md, docs/configuration.md and
-// .env.example. With `--check` it writes nothing, and fails if one of them is out of date.
+// Writes the files that are generated from code: docs/errors.md, docs/configuration.md, .env.example and
+// k8s/generated. With `--check` it writes nothing, and fails if one of them is out of date.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { makeManifests, writeManifests } from '../k8s/manifests.js';
+import { readPlan } from '../k8s/read-plan.js';
 import { describeConfiguration, type Role } from '../shared/configuration.js';
-import { errorTable } from '../shared/errors.js';
+import { coerceError, errorTable } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
 
 const header = '`npm run fix` generates this page from the code. Change the code instead.';
-const files: Record<string, string> = {
-  'docs/errors.md': errorsPage(),
-  'docs/configuration.md': configurationPage(),
-  '.env.example': environmentExample(),
-};
+const manifestsFolder = 'k8s/generated';
 
-const outdated = Object.entries(files).filter(([name, text]) => read(name) !== text);
-if (!process.argv.includes('--check')) {
-  for (const [name, text] of outdated) writeFileSync(absolute(name), text);
-} else if (outdated.length > 0) {
-  const names = outdated.map(([name]) => name).join(', ');
-  process.stderr.write(`Out of date: ${names}. Run: npm run fix\n`);
+try {
+  const outdated = [...generate()].filter(([name, text]) => read(name) !== text);
+  if (!process.argv.includes('--check')) {
+    for (const [name, text] of outdated) write(name, text);
+  } else if (outdated.length > 0) {
+    const names = outdated.map(([name]) => name).join(', ');
+    process.stderr.write(`Out of date: ${names}. Run: npm run fix\n`);
+    process.exitCode = 1;
+  }
+} catch (error) {
+  process.stderr.write(`${coerceError(error).message}\n`);
   process.exitCode = 1;
+}
+
+/** Yields each file with its text; undefined if there must be no such file. */
+function* generate(): Generator<[name: string, text: string | undefined]> {
+  yield ['docs/errors.md', errorsPage()];
+  yield ['docs/configuration.md', configurationPage()];
+  yield ['.env.example', environmentExample()];
+  const plan = readPlan({
+    file: absolute('k8s/values.yaml'),
+    modelsDirectory: absolute('models'),
+  });
+  const manifests = writeManifests(makeManifests(plan));
+  for (const [name, text] of Object.entries(manifests)) yield [`${manifestsFolder}/${name}`, text];
+  for (const name of readdirSync(absolute(manifestsFolder))) {
+    if (!(name in manifests)) yield [`${manifestsFolder}/${name}`, undefined];
+  }
 }
 
 function errorsPage(): string {
@@ -85,6 +104,11 @@ function environmentExample(): string {
 
 function code(value: unknown): string {
   return value === undefined ? 'none' : `\`${value}\``;
+}
+
+function write(name: string, text: string | undefined): void {
+  if (text === undefined) rmSync(absolute(name));
+  else writeFileSync(absolute(name), text);
 }
 
 function read(name: string): string | undefined {

@@ -41,6 +41,7 @@ export function makeApiDeployment(plan: Plan): IDeployment {
         component: 'api',
         labels: selector,
         user: nodeUser,
+        isMovable: true,
         graceSeconds: leaveSeconds + Math.ceil(apiShutdownMs(plan) / 1000) + graceSpareSeconds,
         container: makeContainer(plan),
         volumes: modelFolder(values).volumes,
@@ -125,9 +126,10 @@ function makeContainer(plan: Plan): IContainer {
       timeoutSeconds: 2,
       failureThreshold: startSecondsMax,
     },
-    // Not ready while Redis is away or the pod ends, so the gateway asks another one.
+    // An API that has once reached Redis is not taken out when Redis is away: all would be, and clients
+    // would get a gateway's error instead of an answer that says when to ask again.
     readinessProbe: {
-      httpGet: { path: '/v2/health/ready', port: 'http' },
+      httpGet: { path: '/v2/health/live', port: 'http' },
       periodSeconds: 5,
       timeoutSeconds: 2,
       failureThreshold: 2,

@@ -5,7 +5,7 @@
 import type { ILimitRange } from 'kubernetes-models/v1/LimitRange';
 import type { IResourceQuota } from 'kubernetes-models/v1/ResourceQuota';
 import type { Plan } from './plan.js';
-import { formatCpu, formatMemory, parseMemory } from './quantity.js';
+import { parseMemory } from './quantity.js';
 import type { Values } from './values.js';
 
 const roomFactor = 2;
@@ -21,7 +21,7 @@ export function makeQuota(plan: Plan): IResourceQuota {
   const demands = [...demandsOf(plan)];
   const total = (of: (demand: Demand) => number) =>
     roomFactor * demands.reduce((sum, demand) => sum + demand.pods * of(demand), 0);
-  const memory = formatMemory(total(({ memoryMi }) => memoryMi));
+  const memory = `${Math.ceil(total(({ memoryMi }) => memoryMi) / 1024)}Gi`;
   const gpus = total((demand) => demand.gpus);
   return {
     apiVersion: 'v1',
@@ -30,7 +30,7 @@ export function makeQuota(plan: Plan): IResourceQuota {
     spec: {
       hard: {
         pods: `${total(() => 1)}`,
-        'requests.cpu': formatCpu(Math.ceil(total(({ cpu }) => cpu))),
+        'requests.cpu': `${Math.ceil(total(({ cpu }) => cpu))}`,
         'requests.memory': memory,
         'limits.memory': memory,
         'requests.nvidia.com/gpu': `${gpus}`,

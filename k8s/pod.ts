@@ -16,6 +16,8 @@ export interface PodOptions {
   readonly volumes?: IVolume[];
   /** The user that owns the processes and the volumes. */
   readonly user: number;
+  /** Whether ending the pod costs nothing but time. */
+  readonly isMovable: boolean;
   /** How long the pod may take to end. */
   readonly graceSeconds: number;
   /** Placement and the like. */
@@ -27,11 +29,16 @@ export const nodeUser = 1000;
 
 export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
   const { values, component, labels, container, volumes = [], user, graceSeconds, spec } = options;
+  const { isMovable } = options;
   const { pullSecret } = values.images;
   const vault = vaultVolume(values);
   return {
     metadata: {
       labels: { ...labels, ...(values.azure && { 'azure.workload.identity/use': 'true' }) },
+      ...(isMovable && {
+        // Otherwise the volume for /tmp keeps the cluster autoscaler from removing an idle machine.
+        annotations: { 'cluster-autoscaler.kubernetes.io/safe-to-evict': 'true' },
+      }),
     },
     spec: {
       serviceAccountName: component,

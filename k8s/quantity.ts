@@ -6,14 +6,6 @@ export function parseMemory(size: string): number {
   return size.endsWith('Gi') ? amount * 1024 : amount;
 }
 
-export function formatMemory(mebibytes: number): string {
-  return mebibytes % 1024 === 0 ? `${mebibytes / 1024}Gi` : `${mebibytes}Mi`;
-}
-
-export function formatCpu(processors: number): string {
-  return Number.isInteger(processors) ? `${processors}` : `${Math.round(processors * 1000)}m`;
-}
-
 /**
  * What a container asks for. Memory is limited to what is asked for, so a process that grows is ended
  * instead of its neighbours. Processors are not limited: work may use what is idle, and a process that is
@@ -22,4 +14,12 @@ export function formatCpu(processors: number): string {
 export function resources(cpu: number, memoryMi: number) {
   const memory = formatMemory(memoryMi);
   return { requests: { cpu: formatCpu(cpu), memory }, limits: { memory } };
+}
+
+function formatMemory(mebibytes: number): string {
+  return mebibytes % 1024 === 0 ? `${mebibytes / 1024}Gi` : `${mebibytes}Mi`;
+}
+
+function formatCpu(processors: number): string {
+  return Number.isInteger(processors) ? `${processors}` : `${Math.round(processors * 1000)}m`;
 }

@@ -61,7 +61,7 @@ function planModel(
       `expected addresses in source.urls of ${model.name}'s manifest; there are none`,
     );
   }
-  const isOnGpu = runsOnGpu(entry, model);
+  const isOnGpu = runsOnGpu(model);
   if (isOnGpu === undefined) {
     refuse(
       ['models', index, 'name'],
@@ -90,8 +90,7 @@ function planModel(
 }
 
 /** Undefined if no container has the device. */
-function runsOnGpu({ device }: ModelValues, { manifest }: Model): boolean | undefined {
-  if (device !== undefined) return device === 'gpu';
+function runsOnGpu({ manifest }: Model): boolean | undefined {
   if (manifest.device.type === 'cpu') return false;
   return ['cuda', 'tensorrt'].includes(manifest.device.type) ? true : undefined;
 }

@@ -53,6 +53,7 @@ function makeStatefulSet(values: Values, redis: InCluster): IStatefulSet {
         component: 'redis',
         labels: selector,
         user: redisUser,
+        isMovable: false,
         graceSeconds: 60,
         container: makeContainer(values, redis),
         volumes: hasDisk ? [] : [{ name: 'data', emptyDir: {} }],

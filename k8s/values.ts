@@ -48,10 +48,6 @@ const nodesSchema = z.strictObject({
 
 const modelSchema = z.strictObject({
   name: z.string().min(1).describe('The folder in models/.'),
-  device: z
-    .enum(['cpu', 'gpu'])
-    .optional()
-    .describe('Where it runs. If unset, the manifest of the model says it.'),
   download: z
     .boolean()
     .default(false)

@@ -45,6 +45,7 @@ export function makeWorkerDeployment(plan: Plan, planned: PlannedModel): IDeploy
         component: 'worker',
         labels,
         user: nodeUser,
+        isMovable: true,
         // Longer than the longest run of the model, so what a worker holds is answered before it ends.
         graceSeconds: Math.ceil(workerShutdownMs(planned) / 1000) + graceSpareSeconds,
         container: makeContainer(plan, planned),
