@@ -38,7 +38,7 @@ describe('a valid manifest', () => {
       device: { type: 'cpu', id: 0, threads: 0, memoryArena: true },
       deadlineMs: 30_000,
       runMsMax: 60_000,
-      scaling: { min: 0, max: 10, itemsPerWorker: 64 },
+      scaling: { min: 0, max: 10, itemsPerWorker: 64, coolDownSeconds: 300, schedule: [] },
       example: { input: 'hello', expected: { label: 'cat', tolerance: 0.001 } },
     });
   });
@@ -56,7 +56,7 @@ describe('a valid manifest', () => {
   test('gets the defaults for the missing keys of a section', () => {
     const { batch, scaling } = readManifest(fileWith({ batch: { max: 5 }, scaling: { min: 2 } }));
     expect(batch).toEqual({ max: 5, waitMs: 0 });
-    expect(scaling).toEqual({ min: 2, max: 10, itemsPerWorker: 64 });
+    expect(scaling).toMatchObject({ min: 2, max: 10, itemsPerWorker: 64 });
   });
 
   test('has mean and std if, and only if, the network takes floats', () => {
@@ -113,6 +113,27 @@ describe('a wrong manifest', () => {
       key: 'batch.size',
       expected: 'Unrecognized key: "size"',
       got: '3',
+    },
+    {
+      what: 'a warm time has more workers than there may be',
+      content: {
+        scaling: {
+          max: 2,
+          schedule: [{ from: '08:00', to: '18:00', timezone: 'UTC', workers: 3 }],
+        },
+      },
+      key: 'scaling.schedule',
+      expected: 'expected workers <= max',
+      got: '[{"from":"08:00"',
+    },
+    {
+      what: 'a warm time is in no time zone',
+      content: {
+        scaling: { schedule: [{ from: '08:00', to: '18:00', timezone: '+01:00', workers: 1 }] },
+      },
+      key: 'scaling.schedule.0.timezone',
+      expected: 'expected the name of a time zone',
+      got: '"+01:00"',
     },
     {
       what: 'a text is a number',

@@ -41,8 +41,14 @@ export function makeSampleModel(changes: Record<string, unknown> = {}): Model {
 
 /** Makes a folder with these files (path → content), and removes it when the test ends. */
 export function makeFolder(files: Record<string, unknown>): string {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-unit-'));
+  const folder = writeFolder(files);
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Makes a folder with these files, which the caller removes. */
+export function writeFolder(files: Record<string, unknown>): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-unit-'));
   for (const [name, content] of Object.entries(files)) {
     const file = path.join(folder, name);
     mkdirSync(path.dirname(file), { recursive: true });

@@ -1,0 +1,398 @@
+// Tests what the manifests make a cluster do.
+
+import { describe, expect, test } from 'vitest';
+import { readConfiguration } from '../../shared/configuration.js';
+import { makeKeys } from '../../shared/keys.js';
+import { azure, type Cluster, generate, gpuNodes, type Loaded, variants } from './cluster.js';
+
+const small = 'worker-small-1';
+const large = 'worker-large-2-1-rc';
+const container = (cluster: Cluster, name: string) => templateOf(cluster, name).spec.containers[0];
+
+function templateOf({ templates }: Cluster, name: string) {
+  const found = templates.find((template) => template.name === name);
+  if (!found) throw new Error(`There are no pods of ${name}.`);
+  return found;
+}
+
+/** The environment of a container, with something in place of each secret. */
+function environmentOf(cluster: Cluster, name: string): Record<string, string> {
+  const { env } = container(cluster, name);
+  return Object.fromEntries(env.map((each: Loaded) => [each.name, each.value ?? 'secret']));
+}
+
+describe.each(Object.entries(variants))('with %s', (_, changes) => {
+  const cluster = generate(changes);
+  const { templates, of } = cluster;
+  const workers = templates.filter(({ name }) => name.startsWith('worker-'));
+
+  test('API and workers accept their environments, and mean the same queues', () => {
+    const api = readConfiguration('api', environmentOf(cluster, 'api'));
+    for (const { name } of workers) {
+      const worker = readConfiguration('worker', environmentOf(cluster, name));
+      expect(worker.REDIS_URL).toBe(api.REDIS_URL);
+      expect(worker.QUEUE_PREFIX).toBe(api.QUEUE_PREFIX);
+      expect(api.MODELS).toEqual(expect.arrayContaining([...(worker.MODELS ?? [])]));
+    }
+    expect(api.MODELS).toHaveLength(workers.length);
+  });
+
+  test('KEDA reads the set in which the API counts, on the same Redis', () => {
+    const api = readConfiguration('api', environmentOf(cluster, 'api'));
+    for (const { name, model } of cluster.plan.models) {
+      const { triggers } = cluster.get('ScaledObject', name).spec;
+      const [queue] = triggers.filter(({ type }: Loaded) => type === 'redis');
+      expect(queue.metadata.listName).toBe(makeKeys(api.QUEUE_PREFIX).unanswered(model.queue));
+      const { host, protocol } = new URL(api.REDIS_URL);
+      expect(queue.metadata.address).toBe(host);
+      expect(queue.metadata.enableTLS).toBe(String(protocol === 'rediss:'));
+    }
+  });
+
+  test('every value of a trigger is a text, as KEDA wants it', () => {
+    for (const { metadata } of of('ScaledObject').flatMap(({ spec }) => spec.triggers)) {
+      for (const value of Object.values(metadata)) expect(value).toBeTypeOf('string');
+    }
+  });
+
+  test('nothing but the work decides about workers: there is no fallback', () => {
+    for (const { spec } of of('ScaledObject')) {
+      expect(spec.fallback).toBeUndefined();
+      expect(spec.minReplicaCount).toBeLessThanOrEqual(spec.maxReplicaCount);
+    }
+  });
+
+  test('a pod has more time to end than its process takes, and a process more than a run', () => {
+    for (const { name, model } of cluster.plan.models) {
+      const shutdownMs = Number(environmentOf(cluster, name).SHUTDOWN_MS);
+      expect(shutdownMs).toBeGreaterThan(model.manifest.runMsMax);
+      const { terminationGracePeriodSeconds } = templateOf(cluster, name).spec;
+      // The process ends itself a second after SHUTDOWN_MS.
+      expect(terminationGracePeriodSeconds * 1000).toBeGreaterThan(shutdownMs + 1000);
+    }
+    const { lifecycle } = container(cluster, 'api');
+    const shutdownMs = Number(environmentOf(cluster, 'api').SHUTDOWN_MS);
+    for (const { model } of cluster.plan.models) {
+      expect(shutdownMs).toBeGreaterThan(model.manifest.deadlineMs);
+    }
+    expect(templateOf(cluster, 'api').spec.terminationGracePeriodSeconds * 1000).toBeGreaterThan(
+      lifecycle.preStop.sleep.seconds * 1000 + shutdownMs + 1000,
+    );
+  });
+
+  test('no pod may do more than the restricted standard allows', () => {
+    const [namespace] = of('Namespace');
+    expect(namespace.metadata.labels['pod-security.kubernetes.io/enforce']).toBe('restricted');
+    for (const { spec } of templates) {
+      expect(spec).toMatchObject({
+        automountServiceAccountToken: false,
+        securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+      });
+      expect(spec.securityContext.runAsUser).toBeGreaterThan(0);
+      expect(spec.hostNetwork ?? spec.hostPID ?? spec.hostIPC).toBeUndefined();
+      for (const each of spec.containers) {
+        expect(each.securityContext).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+      }
+      for (const volume of spec.volumes) {
+        const [kind] = Object.keys(volume).filter((key) => key !== 'name');
+        expect(['emptyDir', 'persistentVolumeClaim', 'csi']).toContain(kind);
+      }
+    }
+  });
+
+  test('every container asks for processors and memory, and is limited in memory', () => {
+    for (const { spec } of templates) {
+      for (const { resources } of spec.containers) {
+        expect(resources.requests.cpu).toBeDefined();
+        expect(resources.limits.memory).toBe(resources.requests.memory);
+        expect(resources.limits.cpu).toBeUndefined();
+      }
+    }
+  });
+
+  test('the quota leaves room for all pods twice', () => {
+    const [quota] = of('ResourceQuota');
+    const most = [...of('ScaledObject'), ...of('HorizontalPodAutoscaler')].map(
+      ({ spec }) => spec.maxReplicaCount ?? spec.maxReplicas,
+    );
+    const pods = most.reduce((sum, count) => sum + count, 0) + of('StatefulSet').length;
+    expect(Number(quota.spec.hard.pods)).toBe(2 * pods);
+  });
+
+  test('everything is denied on the network first', () => {
+    const denies = of('NetworkPolicy').find(({ metadata }) => metadata.name === 'deny-all');
+    expect(denies.spec).toEqual({ podSelector: {}, policyTypes: ['Ingress', 'Egress'] });
+    // Only the API listens to others.
+    const listening = of('NetworkPolicy').filter(({ spec }) => spec.ingress);
+    expect(listening.map(({ metadata }) => metadata.name)).toEqual(
+      of('StatefulSet').length > 0 ? ['api', 'redis'] : ['api'],
+    );
+  });
+
+  test('no secret is in the manifests', () => {
+    expect(of('Secret')).toEqual([]);
+    for (const { spec } of templates) {
+      const secrets = spec.containers[0].env.filter(({ name }: Loaded) =>
+        /PASS|AUTH|KEY|TOKEN/.test(name),
+      );
+      for (const { value, valueFrom } of secrets) {
+        expect(value).toBeUndefined();
+        expect(valueFrom.secretKeyRef).toBeDefined();
+      }
+    }
+  });
+});
+
+describe('a model on a GPU', () => {
+  test('gets one GPU a pod, on the machines with GPUs and with the image for them', () => {
+    const cluster = generate();
+    const { spec } = templateOf(cluster, large);
+    const { image, resources } = spec.containers[0];
+    expect(image).toBe('registry.example.com/worker-gpu:1.2.3');
+    expect(resources.requests['nvidia.com/gpu']).toBe(1);
+    expect(resources.limits['nvidia.com/gpu']).toBe(1);
+    expect(spec.nodeSelector).toEqual({
+      'node.kubernetes.io/instance-type': gpuNodes.gpu.machine,
+      pool: 'gpus',
+    });
+    expect(spec.tolerations).toEqual([
+      { key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' },
+    ]);
+    // There may be no GPU left for one more.
+    const { strategy } = cluster.get('Deployment', large).spec;
+    expect(strategy.rollingUpdate).toEqual({ maxSurge: 0, maxUnavailable: 1 });
+  });
+
+  test('leaves the other pods alone', () => {
+    const cluster = generate();
+    for (const name of ['api', 'redis', small]) {
+      const { spec } = templateOf(cluster, name);
+      expect(spec.nodeSelector ?? spec.tolerations ?? spec.affinity).toBeUndefined();
+      expect(spec.containers[0].resources.limits['nvidia.com/gpu']).toBeUndefined();
+    }
+    expect(cluster.get('ResourceQuota', 'scoreline').spec.hard['requests.nvidia.com/gpu']).toBe(
+      '8',
+    );
+  });
+});
+
+describe('spot machines', () => {
+  const spot = { key: 'kubernetes.azure.com/scalesetpriority', value: 'spot' };
+  const tolerated = { ...spot, operator: 'Equal', effect: 'NoSchedule' };
+
+  test('are preferred by workers that may use them', () => {
+    const { spec } = templateOf(generate(variants['spot machines preferred']), large);
+    expect(spec.tolerations).toContainEqual(tolerated);
+    const { nodeAffinity } = spec.affinity;
+    expect(nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution).toHaveLength(1);
+    expect(nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution).toBeUndefined();
+  });
+
+  test('can be the only ones, for workers but not for API and Redis', () => {
+    const cluster = generate(variants['spot machines only']);
+    for (const name of [small, large]) {
+      const { nodeAffinity } = templateOf(cluster, name).spec.affinity;
+      const { nodeSelectorTerms } = nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution;
+      expect(nodeSelectorTerms[0].matchExpressions).toEqual([
+        { key: spot.key, operator: 'In', values: [spot.value] },
+      ]);
+    }
+    for (const name of ['api', 'redis']) {
+      const { spec } = templateOf(cluster, name);
+      expect(spec.affinity).toBeUndefined();
+      expect(spec.tolerations).toEqual([
+        { key: 'batch', operator: 'Exists', effect: 'NoSchedule' },
+      ]);
+    }
+  });
+});
+
+describe('scaling', () => {
+  test('follows the manifest, key by key unless the values say otherwise', () => {
+    const cluster = generate({
+      models: [{ name: 'large', scaling: { min: 1, itemsPerWorker: 8 } }],
+    });
+    const { spec } = cluster.get('ScaledObject', large);
+    expect(spec).toMatchObject({ minReplicaCount: 1, maxReplicaCount: 4, cooldownPeriod: 600 });
+    expect(spec.triggers[0].metadata.listLength).toBe('8');
+  });
+
+  test('asks for all workers at once, and lets them go in halves after the cool-down', () => {
+    const { spec } = generate().get('ScaledObject', large);
+    const { scaleUp, scaleDown } = spec.advanced.horizontalPodAutoscalerConfig.behavior;
+    expect(scaleUp.stabilizationWindowSeconds).toBe(0);
+    expect(scaleUp.policies).toEqual([{ type: 'Pods', value: 4, periodSeconds: 15 }]);
+    expect(scaleDown.stabilizationWindowSeconds).toBe(600);
+    expect(scaleDown.policies).toEqual([{ type: 'Percent', value: 50, periodSeconds: 60 }]);
+  });
+
+  test('keeps workers warm at the times of the schedule', () => {
+    const { spec } = generate(variants['times with warm workers']).get('ScaledObject', small);
+    const [, office, nights] = spec.triggers;
+    expect(spec.pollingInterval).toBe(5);
+    expect(office).toEqual({
+      type: 'cron',
+      metadata: {
+        timezone: 'Europe/Berlin',
+        start: '0 8 * * 1,2,3,4,5',
+        end: '30 18 * * 1,2,3,4,5',
+        desiredReplicas: '2',
+      },
+    });
+    // From Friday to Saturday, and from Saturday to Sunday.
+    expect(nights.metadata).toMatchObject({ start: '15 22 * * 5,6', end: '0 6 * * 0,6' });
+  });
+});
+
+describe('Redis', () => {
+  test('in the cluster keeps what it holds, and drops nothing when its memory is full', () => {
+    const { args, env, resources } = container(generate(), 'redis');
+    const settings = Object.fromEntries(
+      (args as string[]).flatMap((name, index) =>
+        index % 2 === 0 ? [[name, args[index + 1]]] : [],
+      ),
+    );
+    expect(settings).toMatchObject({
+      '--appendonly': 'yes',
+      '--maxmemory-policy': 'noeviction',
+      '--requirepass': `$(${env[0].name})`,
+    });
+    expect(Number.parseInt(settings['--maxmemory'], 10)).toBeLessThan(0.7 * 2048);
+    expect(resources.limits.memory).toBe('2Gi');
+  });
+
+  test('of Azure is reached with TLS, and nothing of it runs in the cluster', () => {
+    const cluster = generate(variants['Redis of Azure and its Key Vault']);
+    const host = 'scoreline.westeurope.redis.azure.net:10000';
+    expect(environmentOf(cluster, 'api').REDIS_URL).toBe(`rediss://${host}`);
+    expect(cluster.of('StatefulSet')).toEqual([]);
+    expect(cluster.get('ScaledObject', small).spec.triggers[0].metadata).toMatchObject({
+      address: host,
+      enableTLS: 'true',
+    });
+  });
+
+  test('has its password from the Key Vault, read by the identity of the pods', () => {
+    const cluster = generate(variants['Redis in the cluster with a Key Vault']);
+    const [{ spec }] = cluster.of('SecretProviderClass');
+    expect(spec.parameters).toMatchObject({
+      clientID: azure.clientId,
+      tenantId: azure.tenantId,
+      keyvaultName: azure.keyVault,
+    });
+    for (const { metadata } of cluster.of('ServiceAccount')) {
+      expect(metadata.annotations['azure.workload.identity/client-id']).toBe(azure.clientId);
+    }
+  });
+});
+
+describe('the entrance', () => {
+  test('ends TLS and redirects HTTP to it', () => {
+    const cluster = generate();
+    const { listeners } = cluster.get('Gateway', 'scoreline').spec;
+    expect(listeners.map(({ protocol, port }: Loaded) => [protocol, port])).toEqual([
+      ['HTTP', 80],
+      ['HTTPS', 443],
+    ]);
+    expect(listeners[1].tls.certificateRefs).toEqual([{ kind: 'Secret', name: 'tls' }]);
+    const redirect = cluster.get('HTTPRoute', 'api-to-https').spec;
+    expect(redirect.parentRefs[0].sectionName).toBe('http');
+    expect(redirect.rules[0].filters[0].requestRedirect.scheme).toBe('https');
+    expect(cluster.get('HTTPRoute', 'api').spec.parentRefs[0].sectionName).toBe('https');
+  });
+
+  test('waits for longer than the longest deadline', () => {
+    const { rules } = generate().get('HTTPRoute', 'api').spec;
+    expect(Number.parseInt(rules[0].timeouts.request, 10) * 1000).toBeGreaterThan(90_000);
+  });
+
+  test('takes its certificate from the Key Vault, by an account beside the Gateway', () => {
+    const cluster = generate(variants['Redis of Azure and its Key Vault']);
+    const { metadata, spec } = cluster.get('Gateway', 'scoreline');
+    const { options } = spec.listeners[1].tls;
+    expect(options['kubernetes.azure.com/tls-cert-keyvault-uri']).toMatch(/^https:/);
+    const account = cluster.get(
+      'ServiceAccount',
+      options['kubernetes.azure.com/tls-cert-service-account'],
+    );
+    expect(account.metadata.namespace).toBe(metadata.namespace);
+  });
+
+  test('is the only one that reaches the API', () => {
+    const from = (changes?: Record<string, unknown>) =>
+      generate(changes).get('NetworkPolicy', 'api').spec.ingress[0].from[0].namespaceSelector;
+    const named = (name: string) => ({ matchLabels: { 'kubernetes.io/metadata.name': name } });
+    expect(from()).toEqual(named('scoreline-gateway'));
+    expect(from(variants['an ingress'])).toEqual(named('traefik'));
+    const proxyNamespace = 'envoy-gateway-system';
+    const certificate = { secret: 'tls' };
+    expect(from({ entrance: { kind: 'gateway', certificate, proxyNamespace } })).toEqual(
+      named(proxyNamespace),
+    );
+    expect(from(variants['no entrance'])).toEqual({});
+  });
+});
+
+describe('access', () => {
+  const { of, get } = generate(variants['Redis of Azure and its Key Vault']);
+
+  test('is given to the groups of the values, and to nobody by default', () => {
+    expect(get('RoleBinding', 'scoreline-operator').subjects).toEqual([
+      {
+        apiGroup: 'rbac.authorization.k8s.io',
+        kind: 'Group',
+        name: '00000000-0000-4000-8000-00000000000a',
+      },
+    ]);
+    expect(get('RoleBinding', 'scoreline-viewer').subjects[0].name).toBe('readers');
+    expect(generate().of('RoleBinding')).toEqual([]);
+  });
+
+  test('does not include Secrets, a shell in a pod, or everything', () => {
+    for (const { rules } of of('Role')) {
+      const resources = rules.flatMap((rule: Loaded) => rule.resources);
+      expect(resources).not.toContain('secrets');
+      expect(resources).not.toContain('pods/exec');
+      expect(JSON.stringify(rules)).not.toContain('*');
+    }
+  });
+
+  test('lets viewers change nothing', () => {
+    const verbs = get('Role', 'scoreline-viewer').rules.flatMap((rule: Loaded) => rule.verbs);
+    expect([...new Set(verbs)].toSorted()).toEqual(['get', 'list', 'watch']);
+  });
+});
+
+describe('models', () => {
+  test('may be downloaded where the values say so, and only by those workers', () => {
+    const { of } = generate(variants['models from a volume, with downloads']);
+    const web = of('NetworkPolicy').filter(({ spec }) =>
+      JSON.stringify(spec.egress ?? []).includes('"port":443'),
+    );
+    expect(web.map(({ spec }) => spec.podSelector.matchLabels['scoreline/workers'])).toEqual([
+      large,
+    ]);
+  });
+
+  test('come to API and workers from the same volume', () => {
+    const cluster = generate(variants['models from a volume, with downloads']);
+    for (const name of ['api', small, large]) {
+      const { spec } = templateOf(cluster, name);
+      expect(spec.volumes).toContainEqual({
+        name: 'models',
+        persistentVolumeClaim: { claimName: 'models', readOnly: true },
+      });
+      expect(spec.imagePullSecrets).toEqual([{ name: 'registry' }]);
+    }
+  });
+
+  test('get memory by the size of their files, unless the values say otherwise', () => {
+    const cluster = generate({ models: [{ name: 'small', memory: '3Gi' }, { name: 'large' }] });
+    expect(container(cluster, small).resources.limits.memory).toBe('3Gi');
+    expect(container(cluster, large).resources.limits.memory).toBe('1792Mi');
+  });
+});

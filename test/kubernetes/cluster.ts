@@ -1,0 +1,164 @@
+// Shared by the tests of the manifests: a folder of models, values to vary, and the generated objects as a
+// cluster would read them.
+
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { loadAll } from 'js-yaml';
+import { makeManifests, writeManifests } from '../../k8s/manifests.js';
+import type { Plan } from '../../k8s/plan.js';
+import { readPlan } from '../../k8s/read-plan.js';
+import { sampleLabels, sampleManifest, writeFolder } from '../unit/sample-model.js';
+
+const longName = 'a-model-whose-name-is-longer-than-kubernetes-can-take';
+const urls = ['https://example.com/model.onnx'];
+
+/** By folder: changes of the sample manifest. */
+const modelChanges: Record<string, Record<string, unknown>> = {
+  small: { description: 'Runs on CPUs.' },
+  large: {
+    version: '2.1_RC',
+    device: 'cuda',
+    runMsMax: 120_000,
+    deadlineMs: 90_000,
+    source: { file: 'model.onnx', bytes: 242_000_000, sha256: 'b'.repeat(64), urls },
+    scaling: { max: 4, itemsPerWorker: 32, coolDownSeconds: 600 },
+  },
+  apple: { device: 'coreml' },
+  [longName]: {},
+};
+
+export const gpuNodes = { gpu: { machine: 'Standard_NC4as_T4_v3', labels: { pool: 'gpus' } } };
+export const azure = {
+  tenantId: '00000000-0000-4000-8000-000000000001',
+  clientId: '00000000-0000-4000-8000-000000000002',
+  keyVault: 'scoreline-vault',
+};
+
+/** Values with one model on CPUs and one on GPUs. */
+export const sampleValues = {
+  host: 'scoreline.example.com',
+  images: {
+    api: 'registry.example.com/api:1.2.3',
+    worker: 'registry.example.com/worker:1.2.3',
+    workerGpu: 'registry.example.com/worker-gpu:1.2.3',
+  },
+  models: [{ name: 'small' }, { name: 'large' }],
+  nodes: gpuNodes,
+  entrance: { kind: 'gateway', certificate: { secret: 'tls' } },
+};
+
+/** What the manifests differ in: each way in, each Redis, each kind of machine. */
+export const variants: Record<string, Record<string, unknown>> = {
+  'a gateway and GPUs': {},
+  'an ingress': {
+    entrance: {
+      kind: 'ingress',
+      class: 'traefik',
+      controllerNamespace: 'traefik',
+      certificate: { secret: 'tls' },
+      annotations: { 'traefik.ingress.kubernetes.io/router.entrypoints': 'websecure' },
+    },
+  },
+  'no entrance': { entrance: { kind: 'none' } },
+  'CPUs only': { models: [{ name: 'small' }], nodes: {} },
+  'spot machines preferred': { nodes: { gpu: { ...gpuNodes.gpu, spot: 'prefer' } } },
+  'spot machines only': {
+    nodes: { cpu: { spot: 'only', taints: ['batch'] }, gpu: { spot: 'only', taints: ['sku=gpu'] } },
+  },
+  'Redis without a disk': { redis: { kind: 'in-cluster', disk: 'none' } },
+  'Redis on a named class of disks': {
+    redis: { kind: 'in-cluster', storageClass: 'managed-csi', disk: '32Gi' },
+  },
+  'Redis of Azure and its Key Vault': {
+    azure,
+    redis: { kind: 'azure', host: 'scoreline.westeurope.redis.azure.net' },
+    entrance: {
+      kind: 'gateway',
+      certificate: { keyVaultUri: 'https://scoreline-vault.vault.azure.net/certificates/tls' },
+    },
+    access: { operators: ['00000000-0000-4000-8000-00000000000a'], viewers: ['readers'] },
+  },
+  'Redis in the cluster with a Key Vault': { azure },
+  'models from a volume, with downloads': {
+    models: [{ name: 'small' }, { name: 'large', download: true }],
+    modelFolder: { from: 'volume', claim: 'models' },
+    downloadCache: { claim: 'downloads' },
+    images: { ...sampleValues.images, pullSecret: 'registry' },
+  },
+  'times with warm workers': {
+    models: [
+      {
+        name: 'small',
+        scaling: {
+          schedule: [
+            { from: '08:00', to: '18:30', timezone: 'Europe/Berlin', workers: 2 },
+            { days: ['fri', 'sat'], from: '22:15', to: '06:00', timezone: 'UTC', workers: 1 },
+          ],
+        },
+      },
+    ],
+    keda: { namespace: 'keda', pollSeconds: 5 },
+    api: { settings: { QUEUE_ITEMS_MAX: 500, LOG_LEVEL: 'warn' } },
+    workers: { settings: { LOG_LEVEL: 'debug' } },
+  },
+};
+
+/** The files of values with these changes, and of the models. */
+export function filesWith(changes: Record<string, unknown> = {}): Record<string, unknown> {
+  const models = Object.entries(modelChanges).flatMap(([name, manifest]) => [
+    [`models/${name}/model.yaml`, { ...sampleManifest, name, ...manifest }],
+    [`models/${name}/labels.txt`, sampleLabels],
+  ]);
+  return { ...Object.fromEntries(models), 'values.yaml': { ...sampleValues, ...changes } };
+}
+
+/** Reads the plan from a folder with such files. */
+export function planIn(folder: string): Plan {
+  return readPlan({
+    file: path.join(folder, 'values.yaml'),
+    modelsDirectory: path.join(folder, 'models'),
+  });
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: tests look into objects of every kind.
+export type Loaded = any;
+
+export interface Cluster {
+  readonly plan: Plan;
+  readonly files: Readonly<Record<string, string>>;
+  /** What is in the files, without the kustomization. */
+  readonly objects: readonly Loaded[];
+  of(kind: string): Loaded[];
+  /** Fails if there is no such object. */
+  get(kind: string, name: string): Loaded;
+  /** The templates of all pods, with the name of what makes the pods. */
+  readonly templates: readonly { name: string; labels: Record<string, string>; spec: Loaded }[];
+}
+
+/** Generates the manifests for these values, and reads them back. */
+export function generate(changes: Record<string, unknown> = {}): Cluster {
+  const folder = writeFolder(filesWith(changes));
+  const plan = planIn(folder);
+  rmSync(folder, { recursive: true });
+  const files = writeManifests(makeManifests(plan));
+  const objects = Object.entries(files)
+    .filter(([name]) => name !== 'kustomization.yaml')
+    .flatMap(([, text]) => loadAll(text) as Loaded[]);
+  const of = (kind: string) => objects.filter((object) => object.kind === kind);
+  return {
+    plan,
+    files,
+    objects,
+    of,
+    get: (kind, name) => {
+      const found = of(kind).find(({ metadata }) => metadata.name === name);
+      if (!found) throw new Error(`There is no ${kind} ${name}.`);
+      return found;
+    },
+    templates: [...of('Deployment'), ...of('StatefulSet')].map(({ metadata, spec }) => ({
+      name: metadata.name,
+      labels: spec.template.metadata.labels,
+      spec: spec.template.spec,
+    })),
+  };
+}

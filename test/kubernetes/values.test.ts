@@ -1,0 +1,277 @@
+// Tests that wrong values stop the generator, which says file, key, what was expected and what it got.
+
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { nameLengthMax } from '../../k8s/names.js';
+import { readPlan } from '../../k8s/read-plan.js';
+import { packageDirectory } from '../../shared/version.js';
+import { errorOf, makeFolder } from '../unit/sample-model.js';
+import { filesWith, gpuNodes, planIn, sampleValues } from './cluster.js';
+
+const { images } = sampleValues;
+const longName = 'a-model-whose-name-is-longer-than-kubernetes-can-take';
+const schedule = { from: '08:00', to: '18:00', timezone: 'UTC', workers: 1 };
+const one = (model: object) => ({ models: [{ name: 'small', ...model }] });
+const twice = (model: object) => one({ scaling: model });
+
+describe('wrong values', () => {
+  const wrong: [what: string, changes: Record<string, unknown>, key: string, message: RegExp][] = [
+    ['a wrong key', { hots: 'x.example.com' }, 'hots', /Unrecognized key.*got "x\.example\.com"/],
+    [
+      'a wrong key inside',
+      { redis: { kind: 'in-cluster', discs: 2 } },
+      'redis.discs',
+      /Unrecognized key.*got 2/,
+    ],
+    ['a missing key', { host: undefined }, 'host', /expected.*got nothing/],
+    [
+      'a host that is no name',
+      { host: 'https://x' },
+      'host',
+      /expected a .*host name.*got "https:\/\/x"/,
+    ],
+    [
+      'a model that does not exist',
+      { models: [{ name: 'larg' }] },
+      'models.0.name',
+      /expected the name of a model: .*large.*got "larg"/,
+    ],
+    ['no models', { models: [] }, 'models', /got \[\]/],
+    [
+      'a model twice',
+      { models: [{ name: 'small' }, { name: 'small' }] },
+      'models.1.name',
+      /expected each name once.*got "small"/,
+    ],
+    [
+      'min above max',
+      twice({ min: 11 }),
+      'models.0.scaling',
+      /expected min <= max.*got {"min":11}/,
+    ],
+    [
+      'a schedule above max',
+      twice({ max: 2, schedule: [{ ...schedule, workers: 3 }] }),
+      'models.0.scaling.schedule',
+      /expected workers <= max/,
+    ],
+    [
+      'a time that is none',
+      twice({ schedule: [{ ...schedule, from: '8:00' }] }),
+      'models.0.scaling.schedule.0.from',
+      /expected a time.*got "8:00"/,
+    ],
+    [
+      'a time without length',
+      twice({ schedule: [{ ...schedule, to: '08:00' }] }),
+      'models.0.scaling.schedule.0.to',
+      /expected another time.*got "08:00"/,
+    ],
+    [
+      'an unknown time zone',
+      twice({ schedule: [{ ...schedule, timezone: 'Europe/Colonia' }] }),
+      'models.0.scaling.schedule.0.timezone',
+      /time zone.*got "Europe\/Colonia"/,
+    ],
+    [
+      'a time zone in the wrong case',
+      twice({ schedule: [{ ...schedule, timezone: 'europe/berlin' }] }),
+      'models.0.scaling.schedule.0.timezone',
+      /time zone/,
+    ],
+    [
+      'replicas of the API upside down',
+      { api: { replicas: { min: 3, max: 2 } } },
+      'api.replicas',
+      /expected min <= max; got {"min":3,"max":2}/,
+    ],
+    [
+      'a GPU model without machines for it',
+      { nodes: {} },
+      'nodes.gpu',
+      /expected the machines with GPUs.*large.*got nothing/,
+    ],
+    [
+      'a GPU model without an image for it',
+      { images: { ...images, workerGpu: undefined } },
+      'images.workerGpu',
+      /expected an image.*large.*got nothing/,
+    ],
+    [
+      'a model for a device that containers lack',
+      { models: [{ name: 'apple' }] },
+      'models.0.name',
+      /expected a model for a device.*coreml.*got "apple"/,
+    ],
+    [
+      'a name that is too long',
+      { models: [{ name: longName }] },
+      'models.0.name',
+      new RegExp(`at most ${nameLengthMax} characters.*got "${longName}"`),
+    ],
+    [
+      'a namespace that is too long',
+      { namespace: 'n'.repeat(60) },
+      'namespace',
+      /expected at most 55 characters/,
+    ],
+    [
+      'a namespace in capitals',
+      { namespace: 'Scoreline' },
+      'namespace',
+      /lower-case.*got "Scoreline"/,
+    ],
+    [
+      'an image without a tag',
+      { images: { ...images, api: 'example.com/api' } },
+      'images.api',
+      /expected an image with a tag.*got "example\.com\/api"/,
+    ],
+    [
+      'an image on a port without a tag',
+      { images: { ...images, api: 'example.com:5000/api' } },
+      'images.api',
+      /expected an image with a tag/,
+    ],
+    [
+      'an image whose tag moves',
+      { images: { ...images, worker: 'worker:latest' } },
+      'images.worker',
+      /does not move.*got "worker:latest"/,
+    ],
+    [
+      'a size without a unit',
+      { redis: { kind: 'in-cluster', memory: 2 } },
+      'redis.memory',
+      /got 2/,
+    ],
+    [
+      'a size in other units',
+      one({ memory: '2GB' }),
+      'models.0.memory',
+      /expected a size.*got "2GB"/,
+    ],
+    ['no processors', one({ cpu: 0 }), 'models.0.cpu', /expected at least 0\.01 processors; got 0/],
+    [
+      'a download from nowhere',
+      one({ download: true }),
+      'models.0.download',
+      /expected addresses.*got true/,
+    ],
+    ['an unknown way in', { entrance: { kind: 'nginx' } }, 'entrance.kind', /got "nginx"/],
+    [
+      'two certificates',
+      { entrance: { kind: 'gateway', certificate: { secret: 'a', keyVaultUri: 'https://x' } } },
+      'entrance.certificate',
+      /expected either/,
+    ],
+    [
+      'a certificate in a Key Vault without an identity',
+      {
+        entrance: {
+          kind: 'gateway',
+          certificate: { keyVaultUri: 'https://v.vault.azure.net/certificates/c' },
+        },
+      },
+      'azure',
+      /expected the identity.*got nothing/,
+    ],
+    [
+      'an address instead of a host for Redis',
+      { redis: { kind: 'azure', host: 'rediss://x.redis.azure.net:10000' } },
+      'redis.host',
+      /expected a .*host name/,
+    ],
+    [
+      'an unknown setting',
+      { api: { settings: { QUEUE_ITEM_MAX: 5 } } },
+      'api.settings.QUEUE_ITEM_MAX',
+      /expected a key of docs\/configuration\.md; got 5/,
+    ],
+    [
+      'a setting of the other role',
+      { workers: { settings: { BODY_BYTES_MAX: 5 } } },
+      'workers.settings.BODY_BYTES_MAX',
+      /expected a key/,
+    ],
+    [
+      'a setting with a wrong value',
+      { api: { settings: { LOG_LEVEL: 'loud' } } },
+      'api.settings.LOG_LEVEL',
+      /got "loud"/,
+    ],
+    [
+      'settings that contradict each other',
+      { api: { settings: { BODY_BYTES_MAX: 300_000_000 } } },
+      'api.settings.BODY_BYTES_MAX',
+      /expected at most BODIES_BYTES_MAX/,
+    ],
+    [
+      'a setting that follows from the values',
+      { api: { settings: { REDIS_URL: 'redis://x' } } },
+      'api.settings.REDIS_URL',
+      /expected a key that the manifests do not set/,
+    ],
+    [
+      'an identity that is none',
+      { azure: { tenantId: 'me', clientId: 'you', keyVault: 'vault' } },
+      'azure.tenantId',
+      /expected a UUID; got "me"/,
+    ],
+  ];
+
+  test.each(wrong)('with %s', (_, changes, key, message) => {
+    const folder = makeFolder(filesWith(changes));
+    const error = errorOf(() => planIn(folder));
+    expect(error.code).toBe('configuration_invalid');
+    const file = path.join(folder, 'values.yaml');
+    const lines = error.message.split('\n').filter((line) => line.startsWith(`${file}: ${key}: `));
+    expect(lines.join('\n'), error.message).toMatch(message);
+  });
+
+  test('are all reported together', () => {
+    const folder = makeFolder(filesWith({ models: [{ name: 'x' }, { name: 'y' }] }));
+    expect(errorOf(() => planIn(folder)).message.split('\n')).toHaveLength(2);
+  });
+
+  test('that are no YAML, or not there, are reported with their file', () => {
+    const folder = makeFolder({ ...filesWith(), 'values.yaml': 'host: [' });
+    expect(errorOf(() => planIn(folder)).message).toMatch(
+      /values\.yaml: line \d+: expected valid YAML/,
+    );
+    const { 'values.yaml': _, ...models } = filesWith();
+    const empty = makeFolder(models);
+    expect(errorOf(() => planIn(empty)).message).toMatch(/values\.yaml: expected a file of values/);
+  });
+});
+
+describe('right values', () => {
+  test.each([
+    'registry.example.com:5000/a/b/worker:1.2.3',
+    'worker:1.2.3-rc.1',
+    `worker@sha256:${'a'.repeat(64)}`,
+    `worker:1.2.3@sha256:${'a'.repeat(64)}`,
+  ])('include the image %s', (worker) => {
+    const { values } = planIn(makeFolder(filesWith({ images: { ...images, worker } })));
+    expect(values.images.worker).toBe(worker);
+  });
+
+  test('need no machines with GPUs if no model uses one', () => {
+    const { models } = planIn(makeFolder(filesWith({ models: [{ name: 'small' }], nodes: {} })));
+    expect(models.map(({ isOnGpu }) => isOnGpu)).toEqual([false]);
+    const both = planIn(makeFolder(filesWith({ nodes: gpuNodes })));
+    expect(both.models.map(({ isOnGpu }) => isOnGpu)).toEqual([false, true]);
+  });
+
+  test('are those of this repository', () => {
+    const root = packageDirectory();
+    const plan = readPlan({
+      file: path.join(root, 'k8s/values.yaml'),
+      modelsDirectory: path.join(root, 'models'),
+    });
+    expect(plan.models.map(({ model }) => model.name)).toEqual([
+      'faq-matcher',
+      'efficientnet-lite0',
+    ]);
+  });
+});
