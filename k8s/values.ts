@@ -27,7 +27,7 @@ const imagesSchema = z.strictObject({
   api: image,
   worker: image,
   workerGpu: image.optional().describe('Needed if a model runs on a GPU.'),
-  redis: image.default('redis:7.4-bookworm'),
+  redis: image.default('redis:7-bookworm'),
   pullSecret: dnsLabel
     .optional()
     .describe('The Secret with the password of a private registry. AKS needs none for its own.'),

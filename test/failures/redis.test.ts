@@ -3,9 +3,11 @@ import { connect, createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CuttableProxy, openProxy } from '../../chaos/proxy.js';
 import { cuts } from '../../chaos/schedule.js';
+import type { Child } from '../../cli/children.js';
 import {
   type LogLine,
   openRedis,
+  post,
   serviceEnvironment,
   startProcess,
   type TestRedis,
@@ -18,6 +20,7 @@ import {
   expectCounted,
   expectRefused,
   faqName,
+  type Question,
   questions,
   type Scene,
   withScene,
@@ -37,6 +40,9 @@ describe('API and worker refuse to start', () => {
     for (const told of [url, redis.url]) {
       await expectRefusedStart(told, /user and password that Redis accepts.*Check both/, 'right');
     }
+    await expectRefusedStart(redis.url, /password that Redis accepts.*REDIS_PASSWORD/, 'right', {
+      REDIS_PASSWORD: 'wrong',
+    });
     await redis.client.config('SET', 'requirepass', '');
   });
 
@@ -152,6 +158,33 @@ describe('a Redis that is cut off for five seconds', () => {
   );
 });
 
+describe('a password of Redis', () => {
+  test('may stand in REDIS_PASSWORD, with any characters, and is not logged', async () => {
+    const REDIS_PASSWORD = 'a/b+c=:@#%20 "$x"';
+    const redis = await openRedis();
+    await redis.client.config('SET', 'requirepass', REDIS_PASSWORD);
+    const environment = serviceEnvironment({
+      redisUrl: redis.url,
+      models: faqName,
+      environment: { REDIS_PASSWORD, LOG_LEVEL: 'debug' },
+    });
+    const log: LogLine[] = [];
+    const [api, worker] = (['api', 'worker'] as const).map((role) =>
+      startProcess(role, environment, log),
+    ) as [Child, Child];
+    try {
+      const [{ port }] = await Promise.all([api.ready, worker.ready]);
+      const [question] = questions as [Question];
+      const url = `http://127.0.0.1:${port}/v1/models/${faqName}/score`;
+      expectAnswered(await post(url, { input: question.text }), question);
+      expect(JSON.stringify(log)).not.toContain('a/b+c');
+    } finally {
+      await Promise.all([api.close(), worker.close()]);
+      await redis.close();
+    }
+  });
+});
+
 describe('a Redis that restarts', () => {
   test('with its append-only file loses no waiting or running request', async () => {
     await withScene({}, async (scene) => {
@@ -187,11 +220,20 @@ describe('a Redis that restarts', () => {
   });
 });
 
-async function expectRefusedStart(redisUrl: string, reason: RegExp, secret?: string) {
+async function expectRefusedStart(
+  redisUrl: string,
+  reason: RegExp,
+  secret?: string,
+  settings: NodeJS.ProcessEnv = {},
+) {
   await Promise.all(
     (['api', 'worker'] as const).map(async (role) => {
       const log: LogLine[] = [];
-      const environment = serviceEnvironment({ redisUrl, models: faqName });
+      const environment = serviceEnvironment({
+        redisUrl,
+        models: faqName,
+        environment: settings,
+      });
       const child = startProcess(role, environment, log);
       await expect(child.ready).rejects.toThrow(reason);
       expect(await child.exited).toBe(1);

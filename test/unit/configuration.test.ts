@@ -127,6 +127,12 @@ describe('the password in REDIS_URL', () => {
     },
   );
 
+  test('is not logged either if it stands in REDIS_PASSWORD', () => {
+    const configuration = readConfiguration('worker', { REDIS_PASSWORD: secret });
+    expect(configuration.REDIS_PASSWORD).toBe(secret);
+    expect(JSON.stringify(redact(configuration))).not.toContain(secret);
+  });
+
   test.each([
     `http://user:${secret}@localhost:6379`,
     `redis://user:${secret}@local host:6379`,
