@@ -89,12 +89,12 @@ function policy(
 
 function allowToRedis(values: Values): INetworkPolicy {
   const own = (component: Component) => ({ podSelector: { matchLabels: selectorOf(component) } });
-  const keda = {
-    ...inNamespace(values.keda.namespace),
+  const keda = values.keda.namespaces.map((namespace) => ({
+    ...inNamespace(namespace),
     podSelector: { matchLabels: { app: 'keda-operator' } },
-  };
+  }));
   return policy(values, 'redis', {
-    ingress: [{ from: [own('api'), own('worker'), keda], ports: [tcp(redisPort)] }],
+    ingress: [{ from: [own('api'), own('worker'), ...keda], ports: [tcp(redisPort)] }],
   });
 }
 

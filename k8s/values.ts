@@ -149,7 +149,11 @@ export const valuesSchema = z.strictObject({
   redis: redisSchema.prefault({ kind: 'in-cluster' }),
   keda: z
     .strictObject({
-      namespace: dnsLabel.default('kube-system').describe('Where KEDA runs.'),
+      namespaces: z
+        .array(dnsLabel)
+        .min(1)
+        .default(['kube-system', 'keda'])
+        .describe('Where KEDA may run: as an add-on of AKS, or from its own manifests or chart.'),
       pollSeconds: positive
         .max(300)
         .default(1)

@@ -265,6 +265,21 @@ describe('Redis', () => {
     expect(resources.limits.memory).toBe('2Gi');
   });
 
+  test('in the cluster can be reached by the API, the workers and KEDA only', () => {
+    const { from } = generate(variants['times with warm workers']).get('NetworkPolicy', 'redis')
+      .spec.ingress[0];
+    const component = 'app.kubernetes.io/component';
+    expect(from.map((peer: Loaded) => peer.podSelector.matchLabels[component])).toEqual([
+      'api',
+      'worker',
+      undefined,
+    ]);
+    expect(from[2]).toEqual({
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'my-keda' } },
+      podSelector: { matchLabels: { app: 'keda-operator' } },
+    });
+  });
+
   test('of Azure is reached with TLS, and nothing of it runs in the cluster', () => {
     const cluster = generate(variants['Redis of Azure and its Key Vault']);
     const host = 'scoreline.westeurope.redis.azure.net:10000';

@@ -97,7 +97,7 @@ export const variants: Record<string, Record<string, unknown>> = {
         },
       },
     ],
-    keda: { namespace: 'keda', pollSeconds: 5 },
+    keda: { namespaces: ['my-keda'], pollSeconds: 5 },
     api: { settings: { QUEUE_ITEMS_MAX: 500, LOG_LEVEL: 'warn' } },
     workers: { settings: { LOG_LEVEL: 'debug' } },
   },
