@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest';
 import { importsOf, readSources, type Source } from './sources.js';
 
-const sources = readSources('api', 'worker', 'shared', 'cli', 'images', 'bench', 'chaos', 'test');
+const sources = readSources('api', 'worker', 'shared', 'cli', 'k8s', 'images', 'bench', 'chaos', 'test');
 const inFolder =
   (folder: string) =>
   ({ file }: Source) =>
@@ -42,7 +42,7 @@ describe('imports', () => {
     expect(importers.map(({ file }) => file)).toEqual([]);
   });
 
-  test.each(['api', 'worker', 'shared'])(
+  test.each(['api', 'worker', 'shared', 'k8s'])(
     'in %s are not written inside types, where the linter does not look',
     (folder) => {
       const hidden = sources
@@ -65,7 +65,7 @@ describe('the process', () => {
     expect(touching).toEqual(expect.arrayContaining(['shared/lifecycle.ts', 'cli/start.ts']));
   });
 
-  test.each(['api', 'shared'])('is used in %s only by main.ts and the lifecycle', (folder) => {
+  test.each(['api', 'shared', 'k8s'])('is used in %s only by main.ts and the lifecycle', (folder) => {
     const touching = sources.filter(
       (source) => inFolder(folder)(source) && touchesProcess(source) && !mayTouch(source),
     );
