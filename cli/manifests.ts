@@ -4,10 +4,11 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { makeManifests, writeManifests } from '../k8s/manifests.js';
+import { isGenerated, makeManifests, writeManifests } from '../k8s/manifests.js';
 import { readPlan } from '../k8s/read-plan.js';
 import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
+import { readTextIfAny } from '../shared/yaml-file.js';
 
 const root = packageDirectory();
 
@@ -22,8 +23,8 @@ try {
   const plan = readPlan({ file: options.values, modelsDirectory: options.models });
   const files = writeManifests(makeManifests(plan));
   mkdirSync(options.out, { recursive: true });
-  for (const old of readdirSync(options.out).filter((name) => name.endsWith('.yaml'))) {
-    if (!(old in files)) rmSync(path.join(options.out, old));
+  for (const name of readdirSync(options.out)) {
+    if (!(name in files)) removeLeftover(path.join(options.out, name));
   }
   for (const [name, text] of Object.entries(files)) {
     writeFileSync(path.join(options.out, name), text);
@@ -34,4 +35,10 @@ try {
 } catch (error) {
   process.stderr.write(`${coerceError(error).message}\n`);
   process.exitCode = 1;
+}
+
+/** Removes what was generated for other values, and nothing else that lies in the folder. */
+function removeLeftover(file: string): void {
+  const text = readTextIfAny(file);
+  if (text !== undefined && isGenerated(text)) rmSync(file);
 }

@@ -65,12 +65,15 @@ describe('the process', () => {
     expect(touching).toEqual(expect.arrayContaining(['shared/lifecycle.ts', 'cli/start.ts']));
   });
 
-  test.each(['api', 'shared', 'k8s'])('is used in %s only by main.ts and the lifecycle', (folder) => {
-    const touching = sources.filter(
-      (source) => inFolder(folder)(source) && touchesProcess(source) && !mayTouch(source),
-    );
-    expect(touching.map(({ file }) => file)).toEqual([]);
-  });
+  test.each(['api', 'shared', 'k8s'])(
+    'is used in %s only by main.ts and the lifecycle',
+    (folder) => {
+      const touching = sources.filter(
+        (source) => inFolder(folder)(source) && touchesProcess(source) && !mayTouch(source),
+      );
+      expect(touching.map(({ file }) => file)).toEqual([]);
+    },
+  );
 });
 
 describe('files of the worker', () => {

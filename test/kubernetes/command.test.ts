@@ -1,0 +1,46 @@
+// Tests `npm run manifests`.
+
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { expect, test } from 'vitest';
+import { packageDirectory } from '../../shared/version.js';
+import { makeFolder } from '../unit/sample-model.js';
+import { filesWith } from './cluster.js';
+
+const script = path.join(packageDirectory(), 'dist/cli/manifests.js');
+
+/** Runs the command in a folder with values and models. */
+function run(folder: string, values: string) {
+  const options = ['--values', values, '--models', 'models', '--out', 'out'];
+  return spawnSync(process.execPath, [script, ...options], { cwd: folder, encoding: 'utf8' });
+}
+
+test('writes the files of the values, and removes those of earlier values only', () => {
+  const models = [{ name: 'small' }];
+  const folder = makeFolder({
+    ...filesWith(),
+    'fewer.yaml': { ...(filesWith({ models }) as { 'values.yaml': object })['values.yaml'] },
+    'out/mine.yaml': '# Not generated.',
+  });
+  const list = () => readdirSync(path.join(folder, 'out'));
+  expect(run(folder, 'values.yaml')).toMatchObject({ status: 0, stderr: '' });
+  expect(list()).toEqual(
+    expect.arrayContaining(['kustomization.yaml', 'worker-large-2-1-rc.yaml', 'mine.yaml']),
+  );
+  const { stdout } = run(folder, 'fewer.yaml');
+  expect(stdout).toContain('kubectl apply -k out');
+  expect(list()).toEqual(expect.arrayContaining(['worker-small-1.yaml', 'mine.yaml']));
+  expect(list()).not.toContain('worker-large-2-1-rc.yaml');
+});
+
+test('writes nothing if the values are wrong', () => {
+  const folder = makeFolder(filesWith({ models: [{ name: 'nobody' }] }));
+  const { status, stderr } = run(folder, 'values.yaml');
+  expect(status).toBe(1);
+  expect(stderr).toMatch(
+    /^values\.yaml: models\.0\.name: expected the name of a model: .*; got "nobody"\n$/,
+  );
+  expect(readdirSync(folder)).not.toContain('out');
+});
