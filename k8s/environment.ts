@@ -41,7 +41,8 @@ export function workerShutdownMs({ model }: PlannedModel): number {
 export function apiEnvironment(plan: Plan): IEnvVar[] {
   const { values, models } = plan;
   return [
-    { name: 'MODELS', value: models.map(({ model }) => model.name).join(',') },
+    // Queues instead of names: an image with other models would fill queues that KEDA does not look at.
+    { name: 'MODELS', value: models.map(({ model }) => model.queue).join(',') },
     { name: 'HOST', value: '0.0.0.0' },
     { name: 'PORT', value: `${apiPort}` },
     { name: 'SHUTDOWN_MS', value: `${apiShutdownMs(plan)}` },
@@ -53,7 +54,7 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
 
 export function workerEnvironment({ values }: Plan, planned: PlannedModel): IEnvVar[] {
   return [
-    { name: 'MODELS', value: planned.model.name },
+    { name: 'MODELS', value: planned.model.queue },
     { name: 'PROBE_PORT', value: `${probePort}` },
     { name: 'SHUTDOWN_MS', value: `${workerShutdownMs(planned)}` },
     { name: 'QUEUE_PREFIX', value: queuePrefix },

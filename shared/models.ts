@@ -34,8 +34,11 @@ export interface Model {
 }
 
 /**
- * Reads the models to serve: the named ones, or every model whose file exists.
- * @throws ScorelineError `manifest_invalid`, `model_not_found`, `model_file_missing`
+ * Reads the models to serve: the named ones, or every model whose file exists. A name may be that of the
+ * model's queue, `name@version~digest`. Then the model in the folder must have this queue: whoever named it
+ * so, such as the manifests of a cluster, will look at this queue and no other.
+ * @throws ScorelineError `manifest_invalid`, `model_not_found`, `model_file_missing`, and
+ *   `configuration_invalid` if a model has another queue
  */
 export function readModels(options: {
   directory: string;
@@ -50,12 +53,15 @@ export function readModels(options: {
   const fileOf = (manifest: Manifest) => placeOf(directory, manifest, cache);
   const chosen = (
     options.names
-      ? options.names.map((name) => findModel(manifests, name))
+      ? options.names.map((name) => findModel(manifests, modelOf(name)))
       : manifests.filter((manifest) => existsSync(fileOf(manifest)))
   ).map((manifest) => makeModel(directory, manifest, fileOf(manifest)));
   const isMissing = (model: Model) => !isInCache(model) && !existsSync(model.file);
   const missing = options.filesNeeded ? chosen.find(isMissing) : undefined;
   if (missing) throw fileMissing(missing);
+  for (const [index, name] of options.names?.entries() ?? []) {
+    checkQueue(name, chosen[index] as Model, options.directory);
+  }
   if (chosen.length === 0) {
     throw new ScorelineError(
       'model_file_missing',
@@ -63,6 +69,19 @@ export function readModels(options: {
     );
   }
   return chosen;
+}
+
+/** The model's name in that of its queue. */
+function modelOf(name: string): string {
+  return name.split('@', 1)[0] as string;
+}
+
+function checkQueue(name: string, model: Model, directory: string): void {
+  if (!name.includes('@') || name === model.queue) return;
+  throw new ScorelineError(
+    'configuration_invalid',
+    `MODELS: expected the model whose queue is ${name}; ${directory} has ${model.queue}. Manifests of a cluster and images belong together: make both from the same checkout.`,
+  );
 }
 
 /**

@@ -34,6 +34,8 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
       expect(worker.QUEUE_PREFIX).toBe(api.QUEUE_PREFIX);
       expect(api.MODELS).toEqual(expect.arrayContaining([...(worker.MODELS ?? [])]));
     }
+    // A process that starts with other models would use queues that KEDA does not look at.
+    expect(api.MODELS).toEqual(cluster.plan.models.map(({ model }) => model.queue));
     expect(api.MODELS).toHaveLength(workers.length);
   });
 

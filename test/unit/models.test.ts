@@ -36,6 +36,14 @@ describe('the models that are served', () => {
     expect(namesOf(models)).toEqual(['b', 'a']);
   });
 
+  test('may be named by their queues', () => {
+    const directory = makeModels();
+    const [a, b] = readModels({ directory, filesNeeded: true });
+    const names = [b?.queue as string, 'a'];
+    const models = readModels({ directory, names, filesNeeded: true });
+    expect(models.map(({ queue }) => queue)).toEqual([b?.queue, a?.queue]);
+  });
+
   test('include a named one without its file, for a process that does not load it', () => {
     const directory = makeModels();
     expect(namesOf(readModels({ directory, names: ['c'], filesNeeded: false }))).toEqual(['c']);
@@ -54,6 +62,20 @@ describe('the models that are served', () => {
 });
 
 describe('a model that cannot be served', () => {
+  test.each(['a@1~00000000', 'a@2~00000000', 'a@1'])(
+    'is refused if its queue is expected to be %s, with both queues and what to do',
+    (name) => {
+      const directory = makeModels();
+      const [a] = readModels({ directory, filesNeeded: true });
+      const error = errorOf(() => readModels({ directory, names: [name], filesNeeded: false }));
+      expect(error.code).toBe('configuration_invalid');
+      expect(error.message).toContain(
+        `expected the model whose queue is ${name}; ${directory} has ${a?.queue}`,
+      );
+      expect(error.message).toContain('same checkout');
+    },
+  );
+
   test('is refused with the existing names if its name is unknown', () => {
     const directory = makeModels();
     const error = errorOf(() => readModels({ directory, names: ['a', 'x'], filesNeeded: false }));
