@@ -21,7 +21,9 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
   const schema = valuesSchema.transform((values, context) => {
     const refuse: Refuse = (keys, message) =>
       context.addIssue({ code: 'custom', path: [...keys], message });
-    const models = values.models.flatMap((entry, index) => planModel(entry, index, known, refuse));
+    const models = values.models.flatMap((entry, index) =>
+      planModel({ values, entry, index, known, refuse }),
+    );
     checkNames(models, refuse);
     checkGpu(values, models, refuse);
     checkSettings(values, refuse);
@@ -42,12 +44,14 @@ function knownModels(directory: string): Model[] {
   return readModels({ directory, names, filesNeeded: false });
 }
 
-function planModel(
-  entry: ModelValues,
-  index: number,
-  known: readonly Model[],
-  refuse: Refuse,
-): PlannedModel[] {
+function planModel(options: {
+  values: Values;
+  entry: ModelValues;
+  index: number;
+  known: readonly Model[];
+  refuse: Refuse;
+}): PlannedModel[] {
+  const { values, entry, index, known, refuse } = options;
   const model = known.find(({ name }) => name === entry.name);
   if (!model) {
     const names = known.map(({ name }) => name).join(', ');
@@ -61,7 +65,7 @@ function planModel(
       `expected addresses in source.urls of ${model.name}'s manifest; there are none`,
     );
   }
-  const isOnGpu = runsOnGpu(model);
+  const isOnGpu = runsOnGpu(model, values);
   if (isOnGpu === undefined) {
     refuse(
       ['models', index, 'name'],
@@ -89,10 +93,15 @@ function planModel(
   ];
 }
 
-/** Undefined if no container has the device. */
-function runsOnGpu({ manifest }: Model): boolean | undefined {
-  if (manifest.device.type === 'cpu') return false;
-  return ['cuda', 'tensorrt'].includes(manifest.device.type) ? true : undefined;
+/**
+ * Whether a model runs on a GPU: if its manifest says so, unless there are no machines with GPUs and it may
+ * fall back to the CPU. Undefined if no container has its device.
+ */
+function runsOnGpu({ manifest }: Model, { nodes }: Values): boolean | undefined {
+  const { type, fallback } = manifest.device;
+  if (type === 'cpu') return false;
+  if (type !== 'cuda' && type !== 'tensorrt') return undefined;
+  return nodes.gpu !== undefined || fallback === undefined;
 }
 
 /**

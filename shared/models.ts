@@ -56,12 +56,12 @@ export function readModels(options: {
       ? options.names.map((name) => findModel(manifests, modelOf(name)))
       : manifests.filter((manifest) => existsSync(fileOf(manifest)))
   ).map((manifest) => makeModel(directory, manifest, fileOf(manifest)));
+  for (const [index, name] of options.names?.entries() ?? []) {
+    checkQueue(name, chosen[index] as Model, directory);
+  }
   const isMissing = (model: Model) => !isInCache(model) && !existsSync(model.file);
   const missing = options.filesNeeded ? chosen.find(isMissing) : undefined;
   if (missing) throw fileMissing(missing);
-  for (const [index, name] of options.names?.entries() ?? []) {
-    checkQueue(name, chosen[index] as Model, options.directory);
-  }
   if (chosen.length === 0) {
     throw new ScorelineError(
       'model_file_missing',

@@ -169,6 +169,17 @@ describe('a model on a GPU', () => {
     expect(strategy.rollingUpdate).toEqual({ maxSurge: 0, maxUnavailable: 1 });
   });
 
+  test('may run on a CPU, if its manifest allows it and there are no GPUs', () => {
+    const models = [{ name: 'either' }];
+    const workers = 'worker-either-1';
+    const gpu = 'nvidia.com/gpu';
+    const limitsOf = (cluster: Cluster) => container(cluster, workers).resources.limits;
+    expect(limitsOf(generate({ models }))[gpu]).toBe(1);
+    const without = generate({ models, nodes: {} });
+    expect(limitsOf(without)[gpu]).toBeUndefined();
+    expect(container(without, workers).image).toBe('registry.example.com/worker:1.2.3');
+  });
+
   test('leaves the other pods alone', () => {
     const cluster = generate();
     for (const name of ['api', 'redis', small]) {

@@ -4,7 +4,17 @@
 import { describe, expect, test } from 'vitest';
 import { importsOf, readSources, type Source } from './sources.js';
 
-const sources = readSources('api', 'worker', 'shared', 'cli', 'k8s', 'images', 'bench', 'chaos', 'test');
+const sources = readSources(
+  'api',
+  'worker',
+  'shared',
+  'cli',
+  'k8s',
+  'images',
+  'bench',
+  'chaos',
+  'test',
+);
 const inFolder =
   (folder: string) =>
   ({ file }: Source) =>
