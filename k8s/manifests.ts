@@ -9,7 +9,7 @@ import { makeLimitRange, makeQuota } from './limits.js';
 import { makeNamespace } from './namespace.js';
 import { makeNetworkPolicies } from './network.js';
 import type { KubernetesObject } from './objects.js';
-import type { Plan } from './plan.js';
+import type { Plan, PlannedModel } from './plan.js';
 import { makeRedis } from './redis.js';
 import { makeScaledObject, makeTriggerAuthentication } from './scaling.js';
 import { makeWorkerBudget, makeWorkerDeployment } from './worker.js';
@@ -80,17 +80,21 @@ export function makeManifests(plan: Plan): ManifestFile[] {
       about: 'How clients reach the API (k8s/entrance.ts).',
       objects: makeEntrance(plan),
     },
-    ...plan.models.map((planned) => ({
-      name: `${planned.name}.yaml`,
-      about: `The workers of ${planned.model.name} (k8s/worker.ts), and how they come and go (k8s/scaling.ts).`,
-      objects: [
-        makeWorkerDeployment(plan, planned),
-        makeWorkerBudget(plan, planned),
-        makeScaledObject(plan, planned),
-      ],
-    })),
+    ...plan.models.map((planned) => makeWorkerFile(plan, planned)),
   ];
   return files.filter(({ objects }) => objects.length > 0);
+}
+
+function makeWorkerFile(plan: Plan, planned: PlannedModel): ManifestFile {
+  return {
+    name: `${planned.name}.yaml`,
+    about: `The workers of ${planned.model.name} (k8s/worker.ts), and how they come and go (k8s/scaling.ts).`,
+    objects: [
+      makeWorkerDeployment(plan, planned),
+      makeWorkerBudget(plan, planned),
+      makeScaledObject(plan, planned),
+    ],
+  };
 }
 
 /** Returns the text of each file, by name. */
