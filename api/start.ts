@@ -4,9 +4,10 @@ import { randomUUID } from 'node:crypto';
 import type { Configurations } from '../shared/configuration.js';
 import { ScorelineError } from '../shared/errors.js';
 import { type Keys, makeKeys } from '../shared/keys.js';
+import { logLeftOut } from '../shared/left-out.js';
 import type { Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
-import { readModels } from '../shared/models.js';
+import { collectModels } from '../shared/models.js';
 import { connectConsumer, connectProducer, type Redis, waitUntilReady } from '../shared/redis.js';
 import { makeRegistry, type Registry } from '../shared/registry.js';
 import { Admission } from './admission/admission.js';
@@ -33,13 +34,13 @@ type Configuration = Configurations['api'];
  * @throws ScorelineError `configuration_invalid`, `manifest_invalid`, `redis_unusable`
  */
 export async function startApi(configuration: Configuration, log: Logger): Promise<Running> {
-  const registry = makeRegistry(
-    readModels({
-      directory: configuration.MODELS_DIR,
-      names: configuration.MODELS,
-      filesNeeded: false,
-    }),
-  );
+  const { models: served, leftOut } = collectModels({
+    directory: configuration.MODELS_DIR,
+    names: configuration.MODELS,
+    filesNeeded: false,
+  });
+  logLeftOut(log, leftOut);
+  const registry = makeRegistry(served, leftOut);
   const { REDIS_URL: url, REDIS_PASSWORD: password } = configuration;
   const connect = { url, password, log };
   const producer = connectProducer({ ...connect, name: 'api' });

@@ -5,7 +5,7 @@ import process from 'node:process';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { readModels } from '../shared/models.js';
 import { makeAdapter } from '../worker/batch/adapter.js';
-import { sampleInputs } from '../worker/batch/sample.js';
+import { sampleInputs, sampleText } from '../worker/batch/sample.js';
 import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';
 
 const [directory, name] = process.argv.slice(2) as [string, string];
@@ -20,8 +20,12 @@ const session = await InferenceSession.create(model.file, {
   logSeverityLevel: 3,
 });
 const inputs = session.inputMetadata.map(describeValue);
-const adapter = makeAdapter(manifest.input, { name: model.name, inputs });
-const sample = sampleInputs(manifest.input, manifest.example.input, inputs);
+const adapter = makeAdapter(manifest.input, {
+  name: model.name,
+  inputs,
+  batchMax: manifest.batch.max,
+});
+const sample = sampleInputs(manifest.input, sampleText(manifest), inputs);
 const batch = adapter.stack(Array.from({ length: manifest.batch.max }, () => sample));
 const feeds: Record<string, Tensor> = {};
 for (const tensor of batch) {

@@ -21,7 +21,7 @@ import { makeLogger } from '../shared/log.js';
 import { type Model, readModels } from '../shared/models.js';
 import { connectConsumer, connectProducer, waitUntilReady } from '../shared/redis.js';
 import { makeRegistry } from '../shared/registry.js';
-import { sampleInputs } from '../worker/batch/sample.js';
+import { sampleInputs, sampleText } from '../worker/batch/sample.js';
 import { median } from './load.js';
 import { makeModelsDirectory } from './models.js';
 import { report } from './report.js';
@@ -100,8 +100,7 @@ async function makeFeeder(target: Model, redisUrl: string) {
   });
   const queue = new Queue({ redis: producer, keys, registry: makeRegistry([target]), log });
   const dispatcher = new Dispatcher({ instance, queue, waiters });
-  const { input, example } = target.manifest;
-  const inputs = sampleInputs(input, example.input);
+  const inputs = sampleInputs(target.manifest.input, sampleText(target.manifest));
 
   const ending = new Ending();
   const scoreOne = () => {

@@ -10,8 +10,9 @@ import express from 'express';
 import { Ending } from '../api/ending.js';
 import { makePrototypes } from '../api/http/server.js';
 import { text } from '../api/kinds/text.js';
+import type { Label } from '../shared/labels.js';
 import { makeLogger } from '../shared/log.js';
-import { type Label, type Model, readModels } from '../shared/models.js';
+import { type Model, readModels } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
 import { openScorer } from '../worker/batch/scorer.js';
 

@@ -1,6 +1,7 @@
 // Makes a models folder for one benchmark: the original model with some settings changed.
 
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -36,7 +37,7 @@ export function makeModelsDirectory(
   const changed = {
     ...manifest,
     ...changes,
-    source: { ...manifest.source, file: 'model.onnx' },
+    source: { ...manifest.source, ...describeFile(file), file: 'model.onnx' },
     output: {
       ...manifest.output,
       labels: path.relative(folder, path.join(original, manifest.output.labels)),
@@ -44,6 +45,15 @@ export function makeModelsDirectory(
   };
   writeFileSync(path.join(folder, 'model.yaml'), dump(changed));
   return { path: directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
+}
+
+/** The random weights are not those of the manifest, and workers verify their files. */
+function describeFile(file: string): { bytes: number; sha256: string } {
+  const content = readFileSync(file);
+  return {
+    bytes: content.length,
+    sha256: createHash('sha256').update(content).digest('hex'),
+  };
 }
 
 /**

@@ -5,7 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { readConfiguration } from '../shared/configuration.js';
 import { coerceError } from '../shared/errors.js';
-import { type Model, readModels } from '../shared/models.js';
+import { collectModels, type Model } from '../shared/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
 import { type Child, spawnChild } from './children.js';
 import { ensureRedisServer, startRedis } from './redis.js';
@@ -25,6 +25,7 @@ const started = {
 let ending = false;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
+const complain = (line: string) => process.stderr.write(`${line}\n`);
 
 process.chdir(root);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -43,11 +44,12 @@ async function start(): Promise<void> {
   const environment: NodeJS.ProcessEnv = { LOG_LEVEL: 'warn', ...process.env };
   const configuration = readConfiguration('api', environment);
   readConfiguration('worker', environment);
-  const models = readModels({
+  const { models, leftOut } = collectModels({
     directory: configuration.MODELS_DIR,
     names: configuration.MODELS,
     filesNeeded: true,
   });
+  for (const { name, error } of leftOut) complain(`  left out: ${name}: ${error.message}`);
 
   if (process.env.REDIS_URL) {
     say('  Redis   from REDIS_URL');
@@ -65,14 +67,22 @@ async function start(): Promise<void> {
   say(`  models  loading and warming up ${environment.MODELS} …`);
   const workers = Array.from({ length: readWorkerCount() }, () => supervise('worker', environment));
   const [api] = await Promise.all([supervise('api', environment), ...workers]);
+  const served = await namesOf(workers);
   const report = await api?.ready;
   say(`  models  warm after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
 
   const host = configuration.HOST === '0.0.0.0' ? '127.0.0.1' : configuration.HOST;
   const address = `http://${host}:${report?.port}`;
   say(`  API     ${address}\n\nTry it, in another terminal:\n`);
-  for (const model of models) say(`${curlLine(address, model)}\n`);
+  for (const model of models) if (served.has(model.name)) say(`${curlLine(address, model)}\n`);
   say('Press Ctrl-C to stop everything.');
+}
+
+/** Returns the names of the models that these workers serve. Each has logged what it left out. */
+async function namesOf(workers: readonly Promise<Child>[]): Promise<ReadonlySet<unknown>> {
+  const children = await Promise.all(workers);
+  const reports = await Promise.all(children.map(({ ready }) => ready));
+  return new Set(reports.flatMap(({ models }) => models));
 }
 
 /** Starts a role. If the process later exits on its own, starts it again after a second. */
@@ -120,10 +130,10 @@ function readWorkerCount(): number {
 function curlLine(address: string, model: Model): string {
   const { input, example } = model.manifest;
   if (input.kind === 'text') {
-    const body = JSON.stringify({ input: example.input }).replaceAll("'", "'\\''");
+    const body = JSON.stringify({ input: example?.input ?? 'your text' }).replaceAll("'", "'\\''");
     return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: application/json' -d '${body}'`;
   }
-  const file = path.resolve(model.folder, example.input);
+  const file = example ? path.resolve(model.folder, example.input) : 'picture.jpeg';
   const type = path.extname(file).slice(1).replace('jpg', 'jpeg');
   return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: image/${type}' --data-binary '@${file}'`;
 }

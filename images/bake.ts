@@ -5,8 +5,9 @@ import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../shared/errors.js';
 import { makeLogger } from '../shared/log.js';
+import { filesOf } from '../shared/model-files.js';
 import { type Model, readModels } from '../shared/models.js';
-import { ensureModelFile } from '../worker/model-file.js';
+import { ensureModelFiles } from '../worker/files/model-files.js';
 import type { ImageRole } from './assemble.js';
 
 /**
@@ -28,11 +29,13 @@ export async function bake(options: {
   if (names.length === 0) return;
   const needsFiles = role === 'worker';
   for (const model of readModels({ directory, names, filesNeeded: needsFiles, cache })) {
-    const { source, output } = model.manifest;
+    const { output } = model.manifest;
     for (const file of ['model.yaml', output.labels]) copy(model, directory, target, file);
     if (!needsFiles) continue;
-    await ensureModelFile(model, makeLogger({ role: 'bake', level: 'info' }));
-    cpSync(model.file, path.join(target, model.name, source.file));
+    await ensureModelFiles(model, makeLogger({ role: 'bake', level: 'info' }));
+    for (const { path: from, file } of filesOf(model)) {
+      cpSync(from, path.join(target, model.name, file));
+    }
   }
 }
 

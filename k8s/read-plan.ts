@@ -2,8 +2,8 @@
 // expected and what was given.
 
 import { describeConfiguration, findFaults, type Role } from '../shared/configuration.js';
-import { readManifests } from '../shared/manifest.js';
-import { type Model, readModels } from '../shared/models.js';
+import { listModels } from '../shared/manifest-file.js';
+import { collectModels, type Model } from '../shared/models.js';
 import { scalingSchema } from '../shared/scaling.js';
 import { readYamlFile } from '../shared/yaml-file.js';
 import { ownSettings } from './environment.js';
@@ -38,24 +38,28 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
 
 type Refuse = (keys: readonly (string | number)[], message: string) => void;
 
-function knownModels(directory: string): Model[] {
-  const names = readManifests(directory).map(({ name }) => name);
+type Known = ReturnType<typeof collectModels>;
+
+function knownModels(directory: string): Known {
+  const names = listModels(directory);
   // Whoever writes manifests need not have the networks: images or volumes carry them.
-  return readModels({ directory, names, filesNeeded: false });
+  return collectModels({ directory, names, filesNeeded: false });
 }
 
 function planModel(options: {
   values: Values;
   entry: ModelValues;
   index: number;
-  known: readonly Model[];
+  known: Known;
   refuse: Refuse;
 }): PlannedModel[] {
   const { values, entry, index, known, refuse } = options;
-  const model = known.find(({ name }) => name === entry.name);
+  const model = known.models.find(({ name }) => name === entry.name);
   if (!model) {
-    const names = known.map(({ name }) => name).join(', ');
-    refuse(['models', index, 'name'], `expected the name of a model: ${names}`);
+    const leftOut = known.leftOut.find(({ name }) => name === entry.name);
+    const names = known.models.map(({ name }) => name).join(', ');
+    const reason = leftOut ? `; ${leftOut.error.message}` : '';
+    refuse(['models', index, 'name'], `expected the name of a model: ${names}${reason}`);
     return [];
   }
   const { manifest } = model;

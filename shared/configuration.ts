@@ -35,7 +35,7 @@ const common = {
     .optional()
     .transform(toNames)
     .describe(
-      'The names of the models to serve, separated by commas. If unset, every model whose ONNX file exists is served. A worker refuses to start if the file of a named model is missing. Instead of a name, `name@version~digest` names the queue of a model, and a process refuses to start if its model has another.',
+      'The names of the models to serve, separated by commas. If unset, every model whose ONNX file exists is served. A model that cannot be served, for example because its manifest is wrong, is left out with a line in the log. The process stops if no model is left. Instead of a name, `name@version~digest` names the queue of a model, and a process refuses to start if its model has another.',
     ),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])

@@ -1,24 +1,28 @@
 // The manifest of a model, `models/<name>/model.yaml`. Everything that differs from model to model
 // is in there and nowhere else, so adding a model means adding a folder.
 
-import { readdirSync } from 'node:fs';
-import path from 'node:path';
 import { z } from 'zod';
-import { ScorelineError } from './errors.js';
 import { scalingSchema } from './scaling.js';
-import { readTextIfAny, readYamlFile } from './yaml-file.js';
 
 const positive = z.number().int().positive();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
 
-const sourceSchema = z.strictObject({
-  file: z.string().min(1).describe('The ONNX file, in the folder of the manifest.'),
+const fileSchema = z.strictObject({
+  file: z.string().min(1).describe('The file, in the folder of the manifest.'),
   sha256,
   bytes: positive.describe('The size of the file.'),
   urls: z
     .array(z.url({ protocol: /^https?$/ }))
     .default([])
     .describe('Where `npm run models -- pull NAME` gets the file, tried in this order.'),
+});
+
+/** The ONNX file, and beside it the files to which it has moved its weights. */
+const sourceSchema = fileSchema.extend({
+  externalData: z
+    .array(fileSchema)
+    .default([])
+    .describe('The files with the weights that the ONNX file keeps outside of itself.'),
 });
 
 const textInputSchema = z.strictObject({
@@ -71,6 +75,13 @@ const outputSchema = z.strictObject({
     .enum(['none', 'softmax'])
     .default('none')
     .describe('`softmax` if the network outputs logits.'),
+  known: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'The output of the network that says whether it knows anything of its input: a number for each row, 0 if it knows nothing. Answers then have the field `known`.',
+    ),
   top: positive.default(3).describe('How many of the best classes an answer has by default.'),
 });
 
@@ -80,7 +91,7 @@ const wholeDeviceSchema = z.strictObject({
     .enum(['cpu'])
     .optional()
     .describe(
-      'The device to use where ONNX Runtime cannot use `type`. If unset, the worker stops there.',
+      'The device to use where ONNX Runtime cannot use `type`. If unset, the worker leaves the model out.',
     ),
   id: z.number().int().nonnegative().default(0).describe('The index of the GPU.'),
   memoryBytesMax: positive
@@ -155,50 +166,12 @@ export const manifestSchema = z.strictObject({
         tolerance: z.number().positive().default(0.001),
       }),
     })
+    .optional()
     .describe('Used to warm the model up, to check it, and in the curl examples.'),
 });
 
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
 export type ImageInput = z.output<typeof imageInputSchema>;
 export type Device = z.output<typeof deviceSchema>;
-
-/**
- * Reads one manifest.
- * @throws ScorelineError `manifest_invalid`, with file, key, what was expected and what was given
- */
-export function readManifest(file: string): Manifest {
-  const manifest = readYamlFile(file, manifestSchema, {
-    what: 'a manifest',
-    code: 'manifest_invalid',
-  });
-  const folder = path.basename(path.dirname(path.resolve(file)));
-  if (manifest.name !== folder) {
-    throw new ScorelineError(
-      'manifest_invalid',
-      `${file}: name: expected the name of its folder, ${folder}; got ${manifest.name}`,
-    );
-  }
-  return manifest;
-}
-
-/**
- * Reads the manifests of all models in a folder, in the order of their names.
- * @throws ScorelineError `configuration_invalid` if the folder cannot be read, `manifest_invalid`
- */
-export function readManifests(modelsDirectory: string): Manifest[] {
-  let entries: string[];
-  try {
-    entries = readdirSync(modelsDirectory, { recursive: false, withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => path.join(modelsDirectory, entry.name, 'model.yaml'));
-  } catch {
-    throw new ScorelineError(
-      'configuration_invalid',
-      `MODELS_DIR: expected a folder with one folder a model; got ${modelsDirectory}, which cannot be read`,
-    );
-  }
-  return entries
-    .filter((file) => readTextIfAny(file) !== undefined)
-    .sort()
-    .map(readManifest);
-}
+/** A file of a model, with what it must be. */
+export type SourceFile = Readonly<z.output<typeof fileSchema>>;

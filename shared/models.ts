@@ -1,22 +1,15 @@
-// The models of a service: each manifest with its labels, its queues and the path of its file.
+// The models of a service: each manifest with its labels, its queues and the paths of its files.
 
-import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
 import { ScorelineError } from './errors.js';
-import { type Manifest, readManifests } from './manifest.js';
+import { type Label, readLabels } from './labels.js';
+import { allLeftOut, type LeftOut } from './left-out.js';
+import type { Manifest } from './manifest.js';
+import { listModels, readManifest } from './manifest-file.js';
+import { fileMissing, isInCache, type Located, missingFile, placeOf } from './model-files.js';
 import { queueName, readableWireVersions, wireVersion } from './wire-version.js';
 
-/** A class of a model: a known question with its answer, or the name of a thing in an image. */
-export interface Label {
-  /** The text that names the class: the question, or the label. */
-  readonly text: string;
-  readonly id: string | number;
-  readonly answerId?: number;
-  readonly answer?: string;
-}
-
-export interface Model {
+export interface Model extends Located {
   readonly name: string;
   readonly version: string;
   readonly manifest: Manifest;
@@ -33,42 +26,64 @@ export interface Model {
   readonly labels: readonly Label[];
 }
 
+export interface ModelChoice {
+  readonly directory: string;
+  /**
+   * The models to serve. If undefined, every model whose files exist. A name may be that of the model's
+   * queue, `name@version~digest`. Then the model in the folder must have this queue: whoever named it so,
+   * such as the manifests of a cluster, will look at this queue and no other.
+   */
+  readonly names?: readonly string[] | undefined;
+  /** Whether a named model must have its files: true for workers, which load them. */
+  readonly filesNeeded: boolean;
+  /** Where the caller keeps files that it downloads. Without it, a model's folder has the files. */
+  readonly cache?: string | undefined;
+}
+
 /**
- * Reads the models to serve: the named ones, or every model whose file exists. A name may be that of the
- * model's queue, `name@version~digest`. Then the model in the folder must have this queue: whoever named it
- * so, such as the manifests of a cluster, will look at this queue and no other.
- * @throws ScorelineError `manifest_invalid`, `model_not_found`, `model_file_missing`, and
- *   `configuration_invalid` if a model has another queue
+ * Reads the models to serve. One that cannot be served is left out. A model that was not named and
+ * could be pulled is not left out: nobody asked for it.
+ * @throws ScorelineError `configuration_invalid` if the folder cannot be read or a model has another
+ * queue than the named one; the reasons if no model is left
  */
-export function readModels(options: {
-  directory: string;
-  names?: readonly string[] | undefined;
-  /** Whether a named model must have its file: true for workers, which load it. */
-  filesNeeded: boolean;
-  /** Where the caller keeps files that it downloads. Without it, a model's folder has the file. */
-  cache?: string | undefined;
-}): Model[] {
-  const { directory, cache } = options;
-  const manifests = readManifests(directory);
-  const fileOf = (manifest: Manifest) => placeOf(directory, manifest, cache);
-  const chosen = (
-    options.names
-      ? options.names.map((name) => findModel(manifests, modelOf(name)))
-      : manifests.filter((manifest) => existsSync(fileOf(manifest)))
-  ).map((manifest) => makeModel(directory, manifest, fileOf(manifest)));
-  for (const [index, name] of options.names?.entries() ?? []) {
-    checkQueue(name, chosen[index] as Model, directory);
+export function collectModels(choice: ModelChoice): {
+  models: readonly Model[];
+  leftOut: readonly LeftOut[];
+} {
+  const { directory, names, filesNeeded, cache } = choice;
+  const here = listModels(directory);
+  const models: Model[] = [];
+  const leftOut: LeftOut[] = [];
+  for (const asked of names ?? here) {
+    const name = modelOf(asked);
+    try {
+      if (!here.includes(name)) throw noModel(name, here);
+      const model = readModel(path.join(directory, name), cache);
+      checkQueue(asked, model, directory);
+      const needsFiles = names ? filesNeeded && !isInCache(model) : true;
+      const missing = needsFiles ? missingFile(model) : undefined;
+      if (!missing) models.push(model);
+      else if (names || missing.urls.length === 0) throw fileMissing(model, missing);
+    } catch (thrown) {
+      const isOfModel = thrown instanceof ScorelineError && thrown.code !== 'configuration_invalid';
+      if (!isOfModel) throw thrown;
+      leftOut.push({ name, error: thrown });
+    }
   }
-  const isMissing = (model: Model) => !isInCache(model) && !existsSync(model.file);
-  const missing = options.filesNeeded ? chosen.find(isMissing) : undefined;
-  if (missing) throw fileMissing(missing);
-  if (chosen.length === 0) {
-    throw new ScorelineError(
-      'model_file_missing',
-      `${directory}: expected at least one model with its ONNX file; got none. Put one there, or set MODELS_DIR; in a container, mount a folder of models there. List the models: npm run models -- list`,
-    );
-  }
-  return chosen;
+  if (models.length > 0) return { models, leftOut };
+  throw leftOut.length > 0 ? allLeftOut(leftOut) : nothingToServe(directory);
+}
+
+/**
+ * Reads the models like `collectModels`, and leaves none out.
+ * @throws ScorelineError `manifest_invalid`, `model_not_found`, `model_file_missing`,
+ * `configuration_invalid`
+ */
+export function readModels(choice: ModelChoice): Model[] {
+  const { models, leftOut } = collectModels(choice);
+  const [first] = leftOut;
+  if (first) throw first.error;
+  return [...models];
 }
 
 /** The model's name in that of its queue. */
@@ -106,10 +121,16 @@ export function findModel<M extends { name: string; version: string }>(
       `There is no version ${show(version)} of ${name}. The versions here: ${known}.`,
     );
   }
-  const known = [...new Set(models.map((candidate) => candidate.name))].join(', ');
-  throw new ScorelineError(
+  throw noModel(
+    name,
+    models.map((candidate) => candidate.name),
+  );
+}
+
+function noModel(name: string, here: readonly string[]): ScorelineError {
+  return new ScorelineError(
     'model_not_found',
-    `There is no model ${show(name)}. The models here: ${known}.`,
+    `There is no model ${show(name)}. The models here: ${[...new Set(here)].join(', ')}.`,
   );
 }
 
@@ -118,35 +139,19 @@ function show(name: string | undefined): string {
   return JSON.stringify(name?.slice(0, 100));
 }
 
-export function fileMissing(model: Model): ScorelineError {
-  const remedy =
-    model.manifest.source.urls.length > 0
-      ? `Get it with: npm run models -- pull ${model.name}`
-      : 'Put it there.';
+function nothingToServe(directory: string): ScorelineError {
   return new ScorelineError(
     'model_file_missing',
-    `${model.name}: expected the file ${model.file}; there is none. ${remedy}`,
+    `${directory}: expected at least one model with its ONNX file; got none. Put one there, or set MODELS_DIR; in a container, mount a folder of models there. List the models: npm run models -- list`,
   );
 }
 
-/** Whether a model's file has its place in the cache of downloads, and not in the model's folder. */
-export function isInCache({ file, folder, manifest }: Model): boolean {
-  return file !== path.join(folder, manifest.source.file);
-}
-
-/** A file that can be downloaded has its place in the cache, named by its checksum. */
-function placeOf(directory: string, { name, source }: Manifest, cache: string | undefined): string {
-  const own = path.join(directory, name, source.file);
-  if (cache === undefined || source.urls.length === 0 || existsSync(own)) return own;
-  return path.join(cache, `${source.sha256}${path.extname(source.file)}`);
-}
-
-function makeModel(directory: string, manifest: Manifest, file: string): Model {
+function readModel(folder: string, cache: string | undefined): Model {
+  const manifest = readManifest(folder);
   const { name, version, source } = manifest;
-  const folder = path.join(directory, name);
-  const labelsFile = path.join(folder, manifest.output.labels);
-  const labelsText = readLabels(labelsFile, manifest);
-  const agreed = { name, version, fileSha256: source.sha256, labels: labelsText };
+  const { text, labels } = readLabels(folder, manifest);
+  const fileSha256 = [source, ...source.externalData].map(({ sha256 }) => sha256).join(' ');
+  const agreed = { name, version, fileSha256, labels: text };
   return {
     name,
     version,
@@ -154,54 +159,7 @@ function makeModel(directory: string, manifest: Manifest, file: string): Model {
     queue: queueName(agreed, wireVersion),
     queues: readableWireVersions.map((wire) => ({ wire, name: queueName(agreed, wire) })),
     folder,
-    file,
-    labels: parseLabels(labelsText, labelsFile, manifest),
+    file: placeOf(folder, manifest, cache),
+    labels,
   };
-}
-
-const questionsSchema = z
-  .array(
-    z
-      .object({ id: z.number(), answerId: z.number(), question: z.string(), answer: z.string() })
-      .transform(({ question, ...rest }): Label => ({ ...rest, text: question })),
-  )
-  .min(1);
-
-function readLabels(file: string, manifest: Manifest): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw labelsInvalid(file, manifest, cause);
-  }
-}
-
-function parseLabels(text: string, file: string, manifest: Manifest): Label[] {
-  try {
-    return manifest.output.kind === 'ranking'
-      ? questionsSchema.parse(JSON.parse(text))
-      : text.trim().split('\n').map(classLabel);
-  } catch (cause) {
-    throw labelsInvalid(file, manifest, cause);
-  }
-}
-
-function labelsInvalid(file: string, manifest: Manifest, cause: unknown): ScorelineError {
-  const expected =
-    manifest.output.kind === 'ranking'
-      ? 'a JSON array of {id, answerId, question, answer}'
-      : 'a text file with one line a class, `id label`';
-  return new ScorelineError(
-    'manifest_invalid',
-    `${manifest.name}: output.labels: expected ${expected}; ${file} has another form or cannot be read`,
-    { cause },
-  );
-}
-
-/**
- * Parses a line such as "n02127052 lynx, catamount": the id up to the first blank, then the name.
- */
-function classLabel(line: string): Label {
-  const [, id, text] = /^(\S+) (.*\S)\s*$/.exec(line) ?? [];
-  if (id === undefined || text === undefined) throw new Error(`not an id and a label: ${line}`);
-  return { id, text };
 }

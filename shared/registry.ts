@@ -6,6 +6,8 @@
 //
 // Invariant: no two models of a registry have the same name and version.
 
+import { ScorelineError } from './errors.js';
+import type { LeftOut } from './left-out.js';
 import { findModel, type Model } from './models.js';
 
 export interface RegistryChange {
@@ -16,6 +18,8 @@ export interface RegistryChange {
 export interface Registry {
   /** The models served now, in the order in which they were given. */
   readonly models: readonly Model[];
+  /** The models that were to be served and cannot be. */
+  readonly leftOut: readonly LeftOut[];
   /**
    * Finds a model by name: the given version, or else the first in the list.
    * @throws ScorelineError `model_not_found`, with the models or versions that exist
@@ -30,7 +34,10 @@ export interface Registry {
   replace(models: readonly Model[]): void;
 }
 
-export function makeRegistry(initial: readonly Model[]): Registry {
+export function makeRegistry(
+  initial: readonly Model[],
+  leftOut: readonly LeftOut[] = [],
+): Registry {
   const listeners = new Set<(change: RegistryChange) => void>();
   let models = checked(initial);
 
@@ -38,7 +45,12 @@ export function makeRegistry(initial: readonly Model[]): Registry {
     get models() {
       return models;
     },
-    find: (name, version) => findModel(models, name, version),
+    leftOut,
+    find(name, version) {
+      const without = leftOut.find((model) => model.name === name);
+      if (without && !models.some((model) => model.name === name)) throw notServed(without);
+      return findModel(models, name, version);
+    },
     subscribe(listener) {
       listeners.add(listener);
       listener({ added: models, removed: [] });
@@ -53,6 +65,13 @@ export function makeRegistry(initial: readonly Model[]): Registry {
       for (const listener of [...listeners]) listener({ added, removed });
     },
   };
+}
+
+function notServed({ name, error }: LeftOut): ScorelineError {
+  return new ScorelineError(
+    'model_not_found',
+    `The model "${name}" is not served, because of an error at the start (${error.code}). The log of the API says what is wrong.`,
+  );
 }
 
 function checked(models: readonly Model[]): readonly Model[] {

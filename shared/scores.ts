@@ -3,9 +3,13 @@
 
 import type { Tensor } from './tensors.js';
 
-/** The names of the two outputs of a ranked reply. */
+/**
+ * The names of the outputs of a ranked reply. A reply has the last one only if the model says
+ * whether it knows anything of the input.
+ */
 const classesName = 'classes';
 const scoresName = 'scores';
+const knownName = 'known';
 
 /**
  * Makes the outputs of an item of one row: the classes in the given order as UINT32, and their
@@ -29,6 +33,21 @@ export function makeRankedOutputs(
     { name: classesName, datatype: 'UINT32', shape, data: Buffer.from(memory, 0, count * 4) },
     { name: scoresName, datatype: 'FP32', shape, data: Buffer.from(memory, count * 4) },
   ];
+}
+
+/** Makes the output that says of each row whether the model knows anything of it. */
+export function makeKnownOutput(rows: readonly boolean[]): Tensor {
+  const data = Uint8Array.from(rows, Number);
+  return { name: knownName, datatype: 'BOOL', shape: [rows.length], data };
+}
+
+/**
+ * Tells whether the model knows anything of an item of one row. Returns undefined if the reply does
+ * not say.
+ */
+export function readKnown(outputs: readonly Tensor[]): boolean | undefined {
+  const known = outputs.find(({ name }) => name === knownName)?.data[0];
+  return known === undefined ? undefined : known !== 0;
 }
 
 /** Calls `visit` with each class and its score, in the order of the outputs: best first. */

@@ -137,12 +137,28 @@ export function toBuffer(data: Uint8Array): Buffer {
   return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** Returns the numbers of an FP32 tensor. They share its memory if that is aligned. */
-export function toFloats({ data }: Tensor): Float32Array {
-  if (data.byteOffset % 4 === 0) {
+/**
+ * Returns the numbers of a tensor of floats in single precision. Those of an FP32 tensor share its
+ * memory if that is aligned.
+ */
+export function toFloats({ datatype, data }: Tensor): Float32Array {
+  if (datatype === 'FP32' && data.byteOffset % 4 === 0) {
     return new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4);
   }
-  return new Float32Array(Uint8Array.from(data).buffer);
+  const { buffer } = Uint8Array.from(data);
+  if (datatype === 'FP64') return Float32Array.from(new Float64Array(buffer));
+  if (datatype === 'FP16') return Float32Array.from(new Uint16Array(buffer), halfToNumber);
+  return new Float32Array(buffer);
+}
+
+/** Converts the bits of a half-precision number. Node 20 has no Float16Array. */
+function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 function countStrings(data: Uint8Array): number {

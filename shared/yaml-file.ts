@@ -32,11 +32,19 @@ export function readTextIfAny(file: string): string | undefined {
   }
 }
 
-function parse(file: string, { what, code }: { what: string; code: ErrorCode }): unknown {
-  const text = readTextIfAny(file);
-  if (text === undefined) {
-    throw new ScorelineError(code, `${file}: expected ${what}; there is no such file`);
+function readText(file: string, { what, code }: { what: string; code: ErrorCode }): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    const { code: fault } = cause as NodeJS.ErrnoException;
+    const reason = fault === 'ENOENT' ? 'there is no such file' : `it cannot be read (${fault})`;
+    throw new ScorelineError(code, `${file}: expected ${what}; ${reason}`, { cause });
   }
+}
+
+function parse(file: string, options: { what: string; code: ErrorCode }): unknown {
+  const { code } = options;
+  const text = readText(file, options);
   try {
     return parseYaml(text);
   } catch (error) {

@@ -68,6 +68,10 @@ export function subgraph(name: string, bytes: Buffer): Buffer {
   return Buffer.concat([field(1, name), field(6, bytes), field(20, 5)]);
 }
 
+export function tensorAttribute(name: string, bytes: Buffer): Buffer {
+  return Buffer.concat([field(1, name), field(5, bytes), field(20, 4)]);
+}
+
 export function value(name: string, type: number, dims: (number | string)[]): Buffer {
   const shape = dims.map((dim) => field(1, field(typeof dim === 'number' ? 1 : 2, dim)));
   const tensorType = Buffer.concat([field(1, type), field(2, Buffer.concat(shape))]);
@@ -80,6 +84,25 @@ export function tensor(name: string, type: number, dims: number[], data: Buffer)
     field(2, type),
     field(8, name),
     field(9, data),
+  ]);
+}
+
+/** Describes a tensor whose data is in another file. */
+export function externalTensor(
+  name: string,
+  type: number,
+  dims: number[],
+  external: Record<string, string>,
+): Buffer {
+  const entries = Object.entries(external).map(([key, value]) =>
+    field(13, Buffer.concat([field(1, key), field(2, value)])),
+  );
+  return Buffer.concat([
+    ...dims.map((dim) => field(1, dim)),
+    field(2, type),
+    field(8, name),
+    ...entries,
+    field(14, 1),
   ]);
 }
 

@@ -1,14 +1,13 @@
 // A model's place in the worker: everything that serves one model. That is its scorer, its
 // quarantine, its presence, and a consumer for each of its queues.
 
-import { coerceError } from '../shared/errors.js';
 import type { Keys } from '../shared/keys.js';
 import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import type { Redis } from '../shared/redis.js';
 import { type LoadedScorer, openScorer } from './batch/scorer.js';
 import type { EngineDevice } from './engine/engine.js';
-import { ensureModelFile } from './model-file.js';
+import { ensureModelFiles } from './files/model-files.js';
 import type { Cells } from './quarantine/cells.js';
 import { loadLimit, makeQuarantine } from './quarantine/quarantine.js';
 import { makeConsumer } from './queue/consumer.js';
@@ -30,7 +29,7 @@ export interface Connections {
 
 export interface Place {
   readonly model: Model;
-  /** Resolves when the model is warm. Rejects if it cannot be loaded. */
+  /** Resolves when the model is warm. Rejects if its files are wrong or it cannot be loaded. */
   readonly warm: Promise<unknown>;
   /** Resolves when the place takes jobs and Redis lists its worker. */
   readonly open: Promise<unknown>;
@@ -93,24 +92,19 @@ async function warmUp(
   abandon: (reason: string) => void,
 ): Promise<LoadedScorer> {
   const { name, version } = model;
-  try {
-    await ensureModelFile(model, log);
-    const startedAt = performance.now();
-    const scorer = await openScorer(model, log, (reason) => abandon(`${name}: ${reason}`));
-    const warmUpMs = Math.round(performance.now() - startedAt);
-    const { type: device, reason } = scorer.device;
-    log.info({ model: name, version, device, warmUpMs }, 'model is warm');
-    if (reason !== undefined) {
-      log.warn({ model: name, version, device, reason }, 'model runs on its fallback device');
-    }
-    return scorer;
-  } catch (thrown) {
-    log.error(
-      { model: name, version, reason: coerceError(thrown).message },
-      'model cannot be used',
-    );
-    throw thrown;
+  await ensureModelFiles(model, log);
+  const startedAt = performance.now();
+  const scorer = await openScorer(model, log, {
+    onLost: (reason) => abandon(`${name}: ${reason}`),
+  });
+  const warmUpMs = Math.round(performance.now() - startedAt);
+  const { type: device, reason } = scorer.device;
+  log.info({ model: name, version, device, warmUpMs }, 'model is warm');
+  if (reason !== undefined) {
+    log.warn({ model: name, version, device, reason }, 'model runs on its fallback device');
   }
+  if (scorer.warning !== undefined) log.warn({ model: name, version }, scorer.warning);
+  return scorer;
 }
 
 /**

@@ -1,11 +1,14 @@
-// The worker's start: it loads its models, warms them up, and only then takes jobs.
+// The worker's start: it loads its models, warms them up, and only then takes jobs. A model that
+// cannot be used is left out.
 
 import { randomUUID } from 'node:crypto';
 import type { Configurations } from '../shared/configuration.js';
+import { coerceError, ScorelineError } from '../shared/errors.js';
 import { makeKeys } from '../shared/keys.js';
+import { allLeftOut, type LeftOut, logLeftOut } from '../shared/left-out.js';
 import type { Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
-import { readModels } from '../shared/models.js';
+import { collectModels, type Model } from '../shared/models.js';
 import { connectConsumer, waitUntilReady } from '../shared/redis.js';
 import { makeRegistry, type Registry, type RegistryChange } from '../shared/registry.js';
 import { WorkerHealth } from './health.js';
@@ -18,7 +21,7 @@ const handBackMs = 2000;
 
 /**
  * Starts a worker. It calls `abandon`, which kills the process at once, when an engine is lost.
- * @throws ScorelineError if a model cannot be loaded or Redis cannot be used
+ * @throws ScorelineError if no model can be used or Redis cannot be used
  */
 export async function startWorker(
   configuration: Configurations['worker'],
@@ -29,14 +32,13 @@ export async function startWorker(
   const { PROBE_PORT } = configuration;
   const probes =
     PROBE_PORT === undefined ? undefined : await openProbes(PROBE_PORT, () => health.read());
-  const registry = makeRegistry(
-    readModels({
-      directory: configuration.MODELS_DIR,
-      names: configuration.MODELS,
-      filesNeeded: true,
-      cache: configuration.MODEL_CACHE_DIR,
-    }),
-  );
+  const collected = collectModels({
+    directory: configuration.MODELS_DIR,
+    names: configuration.MODELS,
+    filesNeeded: true,
+    cache: configuration.MODEL_CACHE_DIR,
+  });
+  const registry = makeRegistry(collected.models);
   const graceMs = Math.max(0, configuration.SHUTDOWN_MS - handBackMs);
   let connect: (connections: Connections) => void = () => {};
   const connections = new Promise<Connections>((resolve) => {
@@ -46,7 +48,7 @@ export async function startWorker(
     openPlace({ model, connections, log, abandon }),
   );
   health.watchPlaces(places.all);
-  await Promise.all(places.all().map(({ warm }) => warm));
+  logLeftOut(log, [...collected.leftOut, ...(await leaveOutFailed(registry, places.all()))]);
 
   const { REDIS_URL: url, REDIS_PASSWORD: password } = configuration;
   const redis = connectConsumer({ url, password, name: 'worker', log });
@@ -70,6 +72,30 @@ export async function startWorker(
       probes?.close();
     },
   };
+}
+
+/**
+ * Waits until each model is warm or has failed, and removes those that have failed from the registry.
+ * @throws ScorelineError if all have failed
+ */
+async function leaveOutFailed(registry: Registry, places: readonly Place[]): Promise<LeftOut[]> {
+  // All must have settled: a process that exits while a model loads is aborted by ONNX Runtime.
+  const outcomes = await Promise.allSettled(places.map(({ warm }) => warm));
+  const failed = new Map<Model, ScorelineError>();
+  for (const [index, { model }] of places.entries()) {
+    const outcome = outcomes[index];
+    if (outcome?.status === 'rejected') failed.set(model, asLeftOut(model, outcome.reason));
+  }
+  const leftOut = [...failed].map(([{ name }, error]) => ({ name, error }));
+  if (leftOut.length === places.length) throw allLeftOut(leftOut);
+  registry.replace(registry.models.filter((model) => !failed.has(model)));
+  return leftOut;
+}
+
+function asLeftOut({ name }: Model, thrown: unknown): ScorelineError {
+  if (thrown instanceof ScorelineError) return thrown;
+  const cause = coerceError(thrown);
+  return new ScorelineError('internal_error', `${name}: unexpected: ${cause.message}`, { cause });
 }
 
 /** Opens a place for each model that the registry adds, and closes it when the model is removed. */

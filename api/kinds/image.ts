@@ -24,6 +24,8 @@ export interface ImageLimits {
 export function makeImageKind(limits: ImageLimits) {
   const turns = new Turns(decodesAtATime(os.availableParallelism(), limits.threads));
   return {
+    noun: 'images',
+    mediaTypes: 'image/*',
     jsonOpening: '{',
 
     fromJson(input: unknown): RawInput[] {

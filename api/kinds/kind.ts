@@ -1,7 +1,8 @@
 // The interfaces of the kinds. An input kind turns a request into named tensors. An output kind turns
 // the model's outputs into an answer.
 
-import type { Label, Model } from '../../shared/models.js';
+import type { Label } from '../../shared/labels.js';
+import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { Ending } from '../ending.js';
 import type { WritePredictions } from './predictions.js';
@@ -14,6 +15,10 @@ export interface RawInput {
 }
 
 export interface InputKind {
+  /** What a model of this kind takes, for error messages. */
+  readonly noun: string;
+  /** The content types of a raw body, as a pattern of `request.is`. */
+  readonly mediaTypes: 'text/*' | 'image/*';
   /** The first character of this kind's JSON form. It decides which model `/score` chooses. */
   readonly jsonOpening: '"' | '{';
   /**

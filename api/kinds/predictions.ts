@@ -2,7 +2,7 @@
 // the score, and what stands behind it. With answers of a few hundred characters that takes a tenth of the time
 // of JSON.stringify.
 
-import type { Label } from '../../shared/models.js';
+import type { Label } from '../../shared/labels.js';
 import { mapScores } from '../../shared/scores.js';
 import type { Tensor } from '../../shared/tensors.js';
 

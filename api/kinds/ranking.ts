@@ -1,4 +1,4 @@
-import type { Label } from '../../shared/models.js';
+import type { Label } from '../../shared/labels.js';
 import { eachScore } from '../../shared/scores.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { OutputKind } from './kind.js';

@@ -7,13 +7,15 @@ import type { InputKind } from './kind.js';
 import { normaliseText } from './normalise.js';
 
 export const text: InputKind = {
+  noun: 'a text',
+  mediaTypes: 'text/*',
   jsonOpening: '"',
 
   fromJson(input) {
     if (typeof input !== 'string') {
       throw new ScorelineError(
         'input_invalid',
-        `Expected "input" to be a string, as in {"input": "How do I …?"}; got ${nameOf(input)}.`,
+        `Expected "input" to be a string, as in {"input": "How do I …?"}; got ${nameOf(input)}.${remedyFor(input)}`,
       );
     }
     return [{ name: undefined, value: input }];
@@ -46,6 +48,13 @@ function checkLength({ length }: string, charactersMax: number): void {
     'text_too_long',
     `Expected a text of at most ${charactersMax} characters; got ${length}. Shorten it.`,
   );
+}
+
+function remedyFor(input: unknown): string {
+  if (!Array.isArray(input)) return '';
+  return input.every((entry) => typeof entry === 'string')
+    ? ' Send one request for each text: the service batches them.'
+    : ' Rows of numbers are not served yet.';
 }
 
 function nameOf(value: unknown): string {

@@ -217,7 +217,8 @@ describe('POST /v1/models/{model}/score with a text', () => {
   it.each(ways)('answers the best known questions with their answers: %s', async (_what, send) => {
     const { status, body } = await send(`${service.url}${text}/score`);
     expect(status).toBe(200);
-    expectNativeAnswer(body, 'faq-matcher');
+    expectNativeAnswer(body, 'faq-matcher', ['known']);
+    expect(body.known).toBe(true);
     expect(body.predictions).toHaveLength(3);
     expect(body.predictions[0]).toMatchObject({
       score: expect.any(Number),
@@ -235,6 +236,19 @@ describe('POST /v1/models/{model}/score with a text', () => {
       expect(body.predictions).toHaveLength(3);
     }
   });
+
+  it.each(['😀', '🦊🦊', 'Как сравнить объекты?', '日本語の文字列', '?', 'zzzz qqqq'])(
+    'says that the model knows nothing of %j',
+    async (input) => {
+      const { status, body } = await post(`${service.url}${text}/score`, { input });
+      expect(status).toBe(200);
+      expect(body.known).toBe(false);
+      expect(body.predictions).toHaveLength(3);
+      const reference = await post(`${service.url}/score`, { input });
+      expect(reference.body).toEqual({ result: expect.any(Array), known: false });
+      expect(reference.body.result[0]).toHaveLength(questions.length);
+    },
+  );
 });
 
 describe('the service', () => {
@@ -388,8 +402,9 @@ describe('a service whose processes come and go', () => {
   });
 });
 
-function expectNativeAnswer(body: Answer['body'], model: string): void {
-  expect(Object.keys(body).sort()).toEqual(['id', 'model', 'predictions', 'timing', 'version']);
+function expectNativeAnswer(body: Answer['body'], model: string, keys: string[] = []): void {
+  const common = ['id', 'model', 'predictions', 'timing', 'version'];
+  expect(Object.keys(body).toSorted()).toEqual([...common, ...keys].toSorted());
   expect(body).toMatchObject({ model, version: '1' });
   expect(body.id).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
   const { queueMs, batchMs, computeMs, batchSize, ...others } = body.timing;

@@ -27,7 +27,7 @@ import process from 'node:process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findFreePort } from '../../cli/redis.js';
-import { readManifest } from '../../shared/manifest.js';
+import { readManifest } from '../../shared/manifest-file.js';
 import { root, waitUntil } from '../harness.js';
 import { findPython, hasPython, requirements } from '../python.js';
 import { readSnippets, type Snippet } from '../snippets.js';
@@ -179,7 +179,7 @@ async function tryManifest({ code }: Snippet, { directory, clone, environment }:
   const alone = path.join(directory, 'manifests', name, 'model.yaml');
   mkdirSync(path.dirname(alone), { recursive: true });
   writeFileSync(alone, code.replace(/(?<=sha256: )\w+…/, 'f'.repeat(64)));
-  expect(readManifest(alone)).toMatchObject({ name });
+  expect(readManifest(path.dirname(alone))).toMatchObject({ name });
 
   const folder = path.join(clone, 'models', name);
   if (!existsSync(path.join(folder, 'model.onnx'))) return;

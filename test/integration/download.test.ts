@@ -19,7 +19,7 @@ import process from 'node:process';
 import { afterAll, describe, expect, it } from 'vitest';
 import { findFreePort } from '../../cli/redis.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { download } from '../../worker/download.js';
+import { download } from '../../worker/files/download.js';
 import { root, waitUntil } from '../harness.js';
 
 const file = randomBytes(1_000_000);
@@ -229,10 +229,15 @@ describe.concurrent('npm run models -- pull', () => {
 
 describe.concurrent('npm run models -- list', () => {
   it('says how large each model is and whether its file is here', async () => {
-    const absent = await runModels(temporaryModels({ urls: [] }), 'list');
+    const absent = await runModels(temporaryModels({ urls: ['http://127.0.0.1:9/'] }), 'list');
     expect(absent).toMatchObject({ code: 0, err: '' });
     expect(absent.out).toMatch(/^small +1\.0 MB +not here; npm run models -- pull small$/m);
     expect(absent.out).toContain('A model for this test.');
+
+    const models = temporaryModels({ urls: [] });
+    const alone = await runModels(models, 'list');
+    expect(alone.out).toMatch(/^small +1\.0 MB +not here; put it at /m);
+    expect(alone.out).toContain(models.file);
 
     const present = await runModels(temporaryModels({ urls: [], content: file }), 'list');
     expect(present).toMatchObject({ code: 0, err: '' });
@@ -313,7 +318,8 @@ describe.concurrent('npm run models -- check', () => {
     const models = copyOfEfficientNet(undefined, (labels) => `${labels.trimEnd()}\nn1 one more\n`);
     const run = await runModels(models, 'check', 'efficientnet-lite0');
     expect(run.code).toBe(1);
-    expect(run.err).toContain('Expected 1 × 1001 scores from the model; got 1 × 1000');
+    expect(run.err).toContain('expected a score for each of the 1001 labels in ../imagenet-1k.txt');
+    expect(run.err).toContain('probabilities: float32[batch,1000], which has 1000');
   });
 });
 

@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import type { Ending } from '../../api/ending.js';
+import { makeKnownOutput } from '../../shared/scores.js';
 import { decodeStrings, type Tensor } from '../../shared/tensors.js';
 import { ask, post, root, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
@@ -167,6 +168,83 @@ test('an HTTP/1.0 client gets no interim response, because its protocol has none
     `POST ${address} HTTP/1.0\r\nExpect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{"input":"a"}`,
   );
   expect((await client.response()).status).toBe(200);
+});
+
+describe('an answer', () => {
+  const reply = (id: string, known?: boolean) => {
+    const { outputs, ...others } = makeReply(id);
+    return {
+      ...others,
+      outputs: known === undefined ? outputs : [...outputs, makeKnownOutput([known])],
+    };
+  };
+
+  test.each([true, false, undefined])(
+    'says whether the model knows its input: %s',
+    async (known) => {
+      const { url } = await openScene({
+        submit: ({ items }) => items.map(async ({ id }) => reply(id, known)),
+      });
+      const { body } = await send(`${url}${address}`, 'text/plain', 'a');
+      expect(body.known).toBe(known);
+      expect(body.predictions).toHaveLength(3);
+      const reference = await send(`${url}/score`, 'application/json', '{"input":"a"}');
+      // Clients of the reference get the key only if there is something to say.
+      expect(reference.body.known).toBe(known === false ? false : undefined);
+    },
+  );
+});
+
+describe('an input of another kind than the model takes', () => {
+  const models = [textModel, imageModel];
+  const [toText, toImage] = ['/v1/models/text/score', '/v1/models/image/score'];
+
+  test.each([
+    [
+      toText,
+      { input: [1, 2, 3] },
+      'text takes a text. Expected "input" to be a string, as in {"input": "How do I …?"}; got an array. Rows of numbers are not served yet.',
+    ],
+    [
+      toText,
+      { input: ['a', 'b'] },
+      'text takes a text. Expected "input" to be a string, as in {"input": "How do I …?"}; got an array. Send one request for each text: the service batches them.',
+    ],
+    [toText, { input: { cat: 'aaaa' } }, 'text takes a text. Expected "input" to be a string'],
+    [
+      toImage,
+      { input: 'What is this?' },
+      'image takes images. Expected the image "image" to be base64',
+    ],
+    [
+      toImage,
+      { input: [0.5, 0.5] },
+      'image takes images. Expected "input" to be {"<name>": "<base64 of an image>"}',
+    ],
+    ['/score?model=image', { input: 'What is this?' }, 'image takes images. Expected '],
+  ])('in JSON is refused, and the error names the model: %s %j', async (route, body, detail) => {
+    const { url } = await openScene({ models });
+    const answer = await send(`${url}${route}`, 'application/json', JSON.stringify(body));
+    expect(answer.status).toBe(400);
+    expect(answer.body.detail).toContain(`The model ${detail}`);
+  });
+
+  test.each([
+    [
+      toImage,
+      'text/plain; charset=utf-8',
+      'image takes images. Expected the content type image/*; got text/plain.',
+    ],
+    [toText, 'image/jpeg', 'text takes a text. Expected the content type text/*; got image/jpeg.'],
+  ])(
+    'in a body of its type is refused, and the error names the model: %s %s',
+    async (route, type, detail) => {
+      const { url } = await openScene({ models });
+      const { status, body } = await send(`${url}${route}`, type, 'a');
+      expect([status, body.code]).toEqual([415, 'unsupported_media_type']);
+      expect(body.detail).toBe(`The model ${detail}`);
+    },
+  );
 });
 
 describe('a body', () => {

@@ -1,13 +1,15 @@
 // Tests the scorer with small ONNX models: which items a bad input, or a bad output, fails.
 
 import path from 'node:path';
+import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { makeLogger } from '../../shared/log.js';
-import { mapScores } from '../../shared/scores.js';
+import { type Logger, makeLogger } from '../../shared/log.js';
+import { mapScores, readKnown } from '../../shared/scores.js';
 import { elementBytes, encodeStrings, type Tensor, toFloats } from '../../shared/tensors.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer, type Scored } from '../../worker/batch/scorer.js';
 import {
+  bigints,
   elementTypes,
   floats,
   graph,
@@ -21,10 +23,17 @@ import {
 import { makeFolder, makeSampleModel } from '../unit/sample-model.js';
 
 const log = makeLogger({ role: 'test', level: 'silent' });
-const { FP32: float, BYTES: string, INT64: int64 } = elementTypes;
+const { FP32: float, BYTES: string, INT64: int64, BOOL: bool } = elementTypes;
 
-/** Opens a scorer of texts that are numbers. A text's five scores are its number times 1 to 5. */
-async function open(parts: Partial<Parameters<typeof graph>[0]> = {}) {
+/**
+ * Opens a scorer of texts that are numbers. A text's five scores are its number times 1 to 5. Some
+ * parts of the network and some keys of the manifest can be others.
+ */
+async function open(
+  parts: Partial<Parameters<typeof graph>[0]> = {},
+  changes: Record<string, unknown> = {},
+  openLog: Logger = log,
+) {
   const bytes = onnxModel(
     graph({
       nodes: [
@@ -39,11 +48,19 @@ async function open(parts: Partial<Parameters<typeof graph>[0]> = {}) {
   );
   const folder = makeFolder({ 'model.onnx': bytes });
   const example = { input: '1', expected: { label: 'hare' } };
-  const model = makeSampleModel({ example, batch: { max: 4 } });
-  const scorer = await openScorer({ ...model, file: path.join(folder, 'model.onnx') }, log);
+  const model = makeSampleModel({ example, batch: { max: 4 }, ...changes });
+  const scorer = await openScorer({ ...model, file: path.join(folder, 'model.onnx') }, openLog);
   onTestFinished(() => scorer.close());
   return scorer;
 }
+
+const toNumber = node('Cast', ['text'], ['number'], integer('to', float));
+const times = (weights: number[]) => ({
+  constants: [tensor('ones', float, [weights.length], floats(weights))],
+});
+const withOutput = (keys: Record<string, unknown>) => ({
+  output: { kind: 'classification', labels: 'labels.txt', ...keys },
+});
 
 const ask = (text: string, top: number | undefined = 1) => ({ inputs: textInputs(text), top });
 const outcome = (scored: Scored) =>
@@ -101,6 +118,187 @@ describe('a scorer', () => {
   });
 });
 
+describe('a failure inside the model', () => {
+  test('is logged once, with the reason of ONNX Runtime, which the caller does not see', async () => {
+    const lines: string[] = [];
+    const scorer = await open(
+      {},
+      {},
+      pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) }),
+    );
+    const { results } = await scorer.score([ask('1'), ask('no number'), ask('2')]);
+    expect(results[1]).toEqual({
+      error: { code: 'model_failed', detail: 'The model failed on this input.' },
+    });
+    const [line, ...others] = lines.map((line) => JSON.parse(line));
+    expect(others).toEqual([]);
+    expect(line).toMatchObject({ level: 50, model: 'sample', msg: 'an item failed' });
+    expect(line.err.message).toMatch(/The model failed on this input.: .*Cast/);
+  });
+});
+
+describe('scores', () => {
+  test.each(['FP16', 'FP64'] as const)('can be %s', async (datatype) => {
+    const type = elementTypes[datatype];
+    const scorer = await open({
+      nodes: [
+        toNumber,
+        node('Mul', ['number', 'ones'], ['scores32']),
+        node('Cast', ['scores32'], ['scores'], integer('to', type)),
+      ],
+      outputs: [value('scores', type, ['N', 5])],
+    });
+    const { results } = await scorer.score([ask('0.25', 5), ask('-0.5', 5)]);
+    const scores = results.map((scored) =>
+      'outputs' in scored ? mapScores(scored.outputs, (_, score) => score) : [],
+    );
+    expect(scores).toEqual([
+      [1.25, 1, 0.75, 0.5, 0.25],
+      [-0.5, -1, -1.5, -2, -2.5],
+    ]);
+  });
+
+  test.each([
+    ['above 1, with none', [1, 2, 3, 4, 5], 'none', 'from 1 to 5. If they are logits, set'],
+    ['below 0, with none', [0.5, -2, 0.1, 0.1, 0.1], 'none', 'go from -2 to 0.5'],
+    ['probabilities, with softmax', [0.1, 0.2, 0.4, 0.2, 0.1], 'softmax', 'with the sum 1. Set'],
+    ['no numbers', [Number.NaN, 1, 1, 1, 1], 'softmax', 'expected scores that are finite numbers'],
+  ])('that are %s, are warned of', async (_what, weights, activation, warning) => {
+    const scorer = await open(times(weights), withOutput({ activation }));
+    expect(scorer.warning).toMatch(/^sample: /);
+    expect(scorer.warning).toContain(warning);
+  });
+
+  test.each([
+    ['probabilities, with none', [0.1, 0.2, 0.4, 0.2, 0.1], 'none'],
+    ['each from 0 to 1, with none', [1, 1, 0, 0.9, 1], 'none'],
+    ['logits, with softmax', [-7, 12, 3, 0.5, 1], 'softmax'],
+    ['small logits, with softmax', [0.9, 0.1, 0.2, 0.3, 0.4], 'softmax'],
+  ])('that are %s, are not warned of', async (_what, weights, activation) => {
+    const scorer = await open(times(weights), withOutput({ activation }));
+    expect(scorer.warning).toBeUndefined();
+  });
+});
+
+describe('the output that says whether the model knows its input', () => {
+  /** A network whose first output has this value as another type. */
+  const knowing = (type: number, shape: (number | string)[], source = 'number') => ({
+    nodes: [
+      toNumber,
+      node('Mul', ['number', 'ones'], ['scores']),
+      node('Cast', [source], ['some'], integer('to', type)),
+    ],
+    outputs: [value('some', type, shape), value('scores', float, ['N', 5])],
+  });
+  const known = withOutput({ known: 'some' });
+
+  test.each(['FP32', 'FP64', 'FP16', 'INT64', 'UINT8', 'BOOL'] as const)(
+    'is read for each item, as %s',
+    async (datatype) => {
+      const scorer = await open(knowing(elementTypes[datatype], ['N', 1]), known);
+      const { results } = await scorer.score([ask('7'), ask('0'), ask('-0'), ask('1', 5)]);
+      expect(results.map(outcome)).toEqual([[4], [0], [0], [4, 3, 2, 1, 0]]);
+      const replies = results.map((scored) => 'outputs' in scored && readKnown(scored.outputs));
+      expect(replies).toEqual([true, false, false, true]);
+    },
+  );
+
+  test('is not read if the manifest does not name it', async () => {
+    const scorer = await open(knowing(elementTypes.INT64, ['N', 1]));
+    const [scored] = (await scorer.score([ask('7')])).results as [Scored];
+    expect('outputs' in scored && readKnown(scored.outputs)).toBeUndefined();
+  });
+
+  test.each([
+    ['does not exist', knowing(float, ['N', 1]), { known: 'other' }],
+    ['has several numbers for a row', knowing(float, ['N', 5], 'scores'), { known: 'some' }],
+    ['has no numbers', knowing(string, ['N', 1]), { known: 'some' }],
+  ])('is refused if it %s', async (_what, parts, keys) => {
+    const opening = open(parts, withOutput(keys));
+    await expect(opening).rejects.toMatchObject({
+      code: 'model_file_wrong',
+      message: expect.stringMatching(
+        /^sample: output.known: expected an output of the network with one number for each row; got "(some|other)". The outputs: some: /,
+      ),
+    });
+  });
+});
+
+describe('a model without an example', () => {
+  test('is warmed up with its description', async () => {
+    const scorer = await open({}, { example: undefined, description: '1' });
+    expect((await scorer.score([ask('2')])).results.map(outcome)).toEqual([[4]]);
+  });
+});
+
+describe('a network that takes one input at a time', () => {
+  const fixed = {
+    inputs: [value('text', string, [1, 1])],
+    outputs: [value('scores', float, [1, 5])],
+  };
+  const shaped = {
+    nodes: [
+      toNumber,
+      node('Mul', ['number', 'ones'], ['any']),
+      node('Reshape', ['any', 'shape'], ['scores']),
+    ],
+    constants: [
+      tensor('ones', float, [5], floats([1, 2, 3, 4, 5])),
+      tensor('shape', elementTypes.INT64, [2], bigints([1n, 5n])),
+    ],
+  };
+  const reducing = {
+    nodes: [
+      toNumber,
+      node('Mul', ['number', 'ones'], ['any']),
+      node('ReduceMax', ['any'], ['most']),
+      node('Mul', ['most', 'row'], ['scores']),
+    ],
+    constants: [
+      tensor('ones', float, [5], floats([1, 2, 3, 4, 5])),
+      tensor('row', float, [1, 5], floats([1, 2, 3, 4, 5])),
+    ],
+  };
+
+  test.each([
+    ['declares it', fixed],
+    ['has it inside', shaped],
+    ['answers only one', reducing],
+  ])('is served with batch.max 1, if it %s', async (_what, parts) => {
+    const scorer = await open(parts, { batch: { max: 1 } });
+    expect((await scorer.score([ask('2')])).results.map(outcome)).toEqual([[4]]);
+  });
+
+  test.each([
+    [
+      'declares it',
+      fixed,
+      'a dynamic batch dimension, since batch.max is 4; got text: string[1,1]',
+    ],
+    ['has it inside', shaped, 'expected the model to score 4 inputs at once, as batch.max says.'],
+    [
+      'answers only one',
+      reducing,
+      'Expected 4 rows of scores, one for each input; the model returned 1.',
+    ],
+  ])('is refused with larger batches and the remedy, if it %s', async (_what, parts, reason) => {
+    const opening = open(parts);
+    await expect(opening).rejects.toThrow(/^sample: /);
+    await expect(opening).rejects.toThrow(reason);
+    await expect(opening).rejects.toThrow(/set batch: { max: 1 } in the manifest, or export/i);
+  });
+
+  test('is refused if it takes several only', async () => {
+    const opening = open(
+      { inputs: [value('text', string, [2, 1])], outputs: [value('scores', float, [2, 5])] },
+      { batch: { max: 2 } },
+    );
+    await expect(opening).rejects.toThrow(
+      'sample: expected a model with a dynamic batch dimension, since batch.max is 2; got text: string[2,1]. Export the model with a dynamic batch dimension.',
+    );
+  });
+});
+
 describe('a model is refused', () => {
   test('if its scores are not a tensor, with advice', async () => {
     const opening = open({
@@ -118,26 +316,59 @@ describe('a model is refused', () => {
     });
   });
 
-  test('if it does not have a score for each label', async () => {
+  test('if it declares another number of scores than there are labels', async () => {
+    const opening = open({ ...times([1, 2, 3, 4]), outputs: [value('scores', float, ['N', 4])] });
+    await expect(opening).rejects.toThrow(
+      'sample: expected a score for each of the 5 labels in labels.txt; got scores: float32[N,4], which has 4. Give labels.txt a label for each score, in the same order.',
+    );
+  });
+
+  test('if it returns another number of scores than there are labels', async () => {
+    const chosen = Buffer.from([1, 1, 0, 1, 1]);
     const opening = open({
-      constants: [tensor('ones', float, [4], floats([1, 2, 3, 4]))],
-      outputs: [value('scores', float, ['N', 4])],
+      nodes: [
+        toNumber,
+        node('Mul', ['number', 'ones'], ['all']),
+        node('Compress', ['all', 'chosen'], ['scores'], integer('axis', 1)),
+      ],
+      constants: [...times([1, 2, 3, 4, 5]).constants, tensor('chosen', bool, [5], chosen)],
+      outputs: [value('scores', float, ['N', 'C'])],
     });
+    await expect(opening).rejects.toThrow(
+      'sample: expected the model to score one input. Expected 5 scores for each input, one for each label; the model returned 4. Each score needs a label.',
+    );
+  });
+
+  test('if ONNX Runtime cannot use its device', async () => {
+    // There is no such device on Linux and macOS.
+    const opening = open({}, { device: 'dml' });
     await expect(opening).rejects.toMatchObject({
-      code: 'model_output_mismatch',
-      message: 'Expected 1 × 5 scores from the model; got 1 × 4.',
+      code: 'provider_unavailable',
+      message: expect.stringMatching(/^sample: device: expected one that ONNX Runtime can use/),
     });
   });
 
-  test('if its inputs do not match the manifest', async () => {
+  test('if it has no scores at all', async () => {
+    const opening = open({
+      nodes: [node('Cast', ['text'], ['label'], integer('to', int64))],
+      constants: [],
+      outputs: [value('label', int64, ['N', 1])],
+    });
+    await expect(opening).rejects.toThrow(
+      'sample: expected an output of scores, float32, float64 or float16; got label: int64[N,1].',
+    );
+  });
+
+  test('if it takes rows of numbers, and the manifest says texts', async () => {
     const opening = open({
       nodes: [node('Mul', ['text', 'ones'], ['scores'])],
-      inputs: [value('text', float, ['N', 1])],
+      inputs: [value('text', float, ['N', 4])],
+      ...times([1, 2, 3, 4]),
     });
     await expect(opening).rejects.toMatchObject({
       code: 'model_file_wrong',
       message:
-        "sample: expected a model with one input of string[N] or string[N,1], as the manifest's input says; got text: float32[N,1]",
+        'sample: expected a model with one input of string[N] or string[N,1], since its input is a text; got text: float32[N,4]. Export the whole pipeline, from the texts on. Rows of numbers are not served yet.',
     });
   });
 });

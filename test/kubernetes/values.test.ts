@@ -245,6 +245,23 @@ describe('wrong values', () => {
   });
 });
 
+describe('a model whose manifest is wrong', () => {
+  const half = { 'models/half/model.yaml': 'name: half\n' };
+
+  test('does not matter if the values do not name it', () => {
+    const { models } = planIn(makeFolder({ ...filesWith(), ...half }));
+    expect(models.length).toBeGreaterThan(0);
+  });
+
+  test('is refused with its own reason if the values name it', () => {
+    const folder = makeFolder({
+      ...filesWith({ models: [{ name: 'half' }] }),
+      ...half,
+    });
+    expect(errorOf(() => planIn(folder)).message).toMatch(/half\/model.yaml: source: /);
+  });
+});
+
 describe('right values', () => {
   test.each([
     'registry.example.com:5000/a/b/worker:1.2.3',

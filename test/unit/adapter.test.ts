@@ -35,7 +35,7 @@ const value = (name: string, datatype: Datatype, shape: (number | string)[]): Te
   shape,
 });
 const adapt = (kind: InputKind, ...inputs: TensorValue[]) =>
-  makeAdapter(kind, { name: 'sample', inputs });
+  makeAdapter(kind, { name: 'sample', inputs, batchMax: 4 });
 const texts = (strings: string[], shape = [strings.length]): Tensor => ({
   name: 'input',
   datatype: 'BYTES',

@@ -1,6 +1,7 @@
+import { symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readManifest, readManifests } from '../../shared/manifest.js';
+import { listModels, readManifest } from '../../shared/manifest-file.js';
 import { packageDirectory } from '../../shared/version.js';
 import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
 
@@ -9,13 +10,14 @@ const mean = [0.5, 0.5, 0.5];
 const std = [0.2, 0.2, 0.2];
 
 /** Writes a manifest into its own folder, with some keys replaced, or with this text. */
-function fileWith(content: Record<string, unknown> | string): string {
+function folderWith(content: Record<string, unknown> | string): string {
   const whole = typeof content === 'string' ? content : { ...sampleManifest, ...content };
-  return path.join(makeFolder({ 'sample/model.yaml': whole }), 'sample', 'model.yaml');
+  return path.join(makeFolder({ 'sample/model.yaml': whole }), 'sample');
 }
 
 describe('the manifests of this repository', () => {
-  const manifests = readManifests(path.join(packageDirectory(), 'models'));
+  const directory = path.join(packageDirectory(), 'models');
+  const manifests = listModels(directory).map((name) => readManifest(path.join(directory, name)));
 
   test('are valid, and each is in the folder of its name', () => {
     expect(manifests.map((manifest) => manifest.name)).toContain('efficientnet-lite0');
@@ -28,10 +30,10 @@ describe('the manifests of this repository', () => {
 
 describe('a valid manifest', () => {
   test('gets the documented defaults for missing keys', () => {
-    expect(readManifest(fileWith({}))).toEqual({
+    expect(readManifest(folderWith({}))).toEqual({
       ...sampleManifest,
       version: '1',
-      source: { ...sampleManifest.source, urls: [] },
+      source: { ...sampleManifest.source, urls: [], externalData: [] },
       input: { kind: 'text', charactersMax: 20_000, normalise: 'none' },
       output: { ...sampleManifest.output, activation: 'none', top: 3 },
       batch: { max: 32, waitMs: 0 },
@@ -44,33 +46,33 @@ describe('a valid manifest', () => {
   });
 
   test('can name a device by its type alone', () => {
-    const { device } = readManifest(fileWith({ device: 'cuda' }));
+    const { device } = readManifest(folderWith({ device: 'cuda' }));
     expect(device).toEqual({ type: 'cuda', id: 0, threads: 0, memoryArena: true });
   });
 
   test('can name a device with its settings', () => {
-    const { device } = readManifest(fileWith({ device: { type: 'cuda', id: 1 } }));
+    const { device } = readManifest(folderWith({ device: { type: 'cuda', id: 1 } }));
     expect(device).toEqual({ type: 'cuda', id: 1, threads: 0, memoryArena: true });
   });
 
   test('gets the defaults for the missing keys of a section', () => {
-    const { batch, scaling } = readManifest(fileWith({ batch: { max: 5 }, scaling: { min: 2 } }));
+    const { batch, scaling } = readManifest(folderWith({ batch: { max: 5 }, scaling: { min: 2 } }));
     expect(batch).toEqual({ max: 5, waitMs: 0 });
     expect(scaling).toMatchObject({ min: 2, max: 10, itemsPerWorker: 64 });
   });
 
   test('has mean and std if, and only if, the network takes floats', () => {
-    const floats = readManifest(fileWith({ input: { ...imageInput, mean, std } }));
+    const floats = readManifest(folderWith({ input: { ...imageInput, mean, std } }));
     expect(floats.input).toEqual({ ...imageInput, mean, std });
     const pixels = { ...imageInput, tensor: 'uint8-nhwc' };
-    expect(readManifest(fileWith({ input: pixels })).input).toEqual(pixels);
+    expect(readManifest(folderWith({ input: pixels })).input).toEqual(pixels);
   });
 
   test('can use any syntax of YAML', () => {
     const yaml = `# A comment.\n${Object.entries(sampleManifest)
       .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
       .join('\n')}\ndevice:\n  type: cpu\n  threads: 2\n`;
-    expect(readManifest(fileWith(yaml)).device.threads).toBe(2);
+    expect(readManifest(folderWith(yaml)).device.threads).toBe(2);
   });
 });
 
@@ -278,8 +280,9 @@ describe('a wrong manifest', () => {
   ];
 
   test.each(wrong)('is refused with its file, key, expectation and value when $what', (fault) => {
-    const file = fileWith(fault.content);
-    const error = errorOf(() => readManifest(file));
+    const folder = folderWith(fault.content);
+    const file = path.join(folder, 'model.yaml');
+    const error = errorOf(() => readManifest(folder));
     expect(error.code).toBe('manifest_invalid');
     expect(error.message.startsWith(`${file}: ${fault.key}: `)).toBe(true);
     expect(error.message).toContain(fault.expected);
@@ -289,38 +292,61 @@ describe('a wrong manifest', () => {
   });
 
   test('is refused with all of its faults at once', () => {
-    const { message } = errorOf(() => readManifest(fileWith({ description: 7, deadlineMs: -1 })));
+    const { message } = errorOf(() => readManifest(folderWith({ description: 7, deadlineMs: -1 })));
     expect(message).toContain('description: ');
     expect(message).toContain('deadlineMs: ');
   });
 
   test('is refused with a message that cuts long values', () => {
-    const { message } = errorOf(() => readManifest(fileWith({ deadlineMs: 'x'.repeat(5000) })));
+    const { message } = errorOf(() => readManifest(folderWith({ deadlineMs: 'x'.repeat(5000) })));
     expect(message.length).toBeLessThan(500);
   });
 
   test('that does not exist is refused with its path', () => {
-    const file = path.join(makeFolder({}), 'sample', 'model.yaml');
-    expect(errorOf(() => readManifest(file)).message).toBe(
-      `${file}: expected a manifest; there is no such file`,
+    const folder = path.join(makeFolder({}), 'sample');
+    expect(errorOf(() => readManifest(folder)).message).toBe(
+      `${path.join(folder, 'model.yaml')}: expected a manifest; there is no such file`,
     );
   });
 });
 
 describe('a folder of models', () => {
-  test('is read in order of the names, without folders that have no manifest', () => {
+  test('is listed in order of the names, without folders that have no manifest', () => {
     const folder = makeFolder({
       'b/model.yaml': { ...sampleManifest, name: 'b' },
       'a/model.yaml': { ...sampleManifest, name: 'a' },
       'notes/README.md': 'No model.',
+      'notes/other.yaml': 'No manifest.',
+      '.hidden/model.yaml': 'No model.',
       'labels.txt': 'No model either.',
     });
-    expect(readManifests(folder).map((manifest) => manifest.name)).toEqual(['a', 'b']);
+    symlinkSync(path.join(folder, 'a'), path.join(folder, 'c'));
+    expect(listModels(folder)).toEqual(['a', 'b', 'c']);
+  });
+
+  test.each(['model.yml', 'Model.yaml', 'manifest.yaml', 'model.json'])(
+    'lists a model whose manifest is named %s, and says what it should be named',
+    (name) => {
+      const folder = makeFolder({ [`sample/${name}`]: sampleManifest });
+      expect(listModels(folder)).toEqual(['sample']);
+      const error = errorOf(() => readManifest(path.join(folder, 'sample')));
+      expect(error.code).toBe('manifest_invalid');
+      expect(error.message).toBe(
+        `${path.join(folder, 'sample/model.yaml')}: expected a manifest; got ${name} instead. Rename it`,
+      );
+    },
+  );
+
+  test('lists a model whose manifest cannot be read, and says why', () => {
+    const folder = makeFolder({ 'sample/model.yaml/file': 'The manifest is a folder.' });
+    expect(listModels(folder)).toEqual(['sample']);
+    const error = errorOf(() => readManifest(path.join(folder, 'sample')));
+    expect(error.message).toContain('expected a manifest; it cannot be read (EISDIR)');
   });
 
   test('that cannot be read is reported as a fault of MODELS_DIR, with its path', () => {
     const folder = path.join(makeFolder({}), 'gone');
-    const error = errorOf(() => readManifests(folder));
+    const error = errorOf(() => listModels(folder));
     expect(error.code).toBe('configuration_invalid');
     expect(error.message).toContain('MODELS_DIR: expected a folder');
     expect(error.message).toContain(folder);

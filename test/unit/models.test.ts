@@ -1,10 +1,12 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { findModel, readModels } from '../../shared/models.js';
+import { collectModels, findModel, readModels } from '../../shared/models.js';
+import { packageDirectory } from '../../shared/version.js';
 import { errorOf, makeFolder, sampleLabels, sampleManifest } from './sample-model.js';
 
 const urls = ['https://example.org/model.onnx'];
-const { source, output } = sampleManifest;
+const { source } = sampleManifest;
 
 /** Makes a folder with the models a and b, and with c, whose model file is missing. */
 function makeModels(): string {
@@ -51,10 +53,10 @@ describe('the models that are served', () => {
 
   test('may not be none, and the error says how to list the models', () => {
     const directory = makeFolder({
-      'a/model.yaml': { ...sampleManifest, name: 'a' },
+      'a/model.yaml': { ...sampleManifest, name: 'a', source: { ...source, urls } },
       'a/labels.txt': sampleLabels,
     });
-    const error = errorOf(() => readModels({ directory, filesNeeded: false }));
+    const error = errorOf(() => collectModels({ directory, filesNeeded: false }));
     expect(error.code).toBe('model_file_missing');
     expect(error.message).toContain(directory);
     expect(error.message).toContain('npm run models -- list');
@@ -75,6 +77,81 @@ describe('a model that cannot be served', () => {
       expect(error.message).toContain('same checkout');
     },
   );
+
+  /** Makes the models a, b and c, and more that are wrong, each in another way. */
+  function addWrong(directory: string): void {
+    const add = (name: string, file: string, content: string) => {
+      mkdirSync(path.join(directory, name), { recursive: true });
+      writeFileSync(path.join(directory, name, file), content);
+    };
+    const manifest = (name: string) => JSON.stringify({ ...sampleManifest, name });
+    const half = path.join(packageDirectory(), 'test/cases/half-model.yaml');
+    add('half', 'model.yaml', readFileSync(half, 'utf8'));
+    add('cut', 'model.yaml', manifest('cut').slice(0, 100));
+    add('empty', 'model.yaml', '');
+    add('misnamed', 'model.yml', manifest('misnamed'));
+    add('unlabelled', 'model.yaml', manifest('unlabelled'));
+    add('fileless', 'model.yaml', manifest('fileless'));
+    add('fileless', 'labels.txt', sampleLabels);
+  }
+  const codes = {
+    cut: 'manifest_invalid',
+    empty: 'manifest_invalid',
+    fileless: 'model_file_missing',
+    half: 'manifest_invalid',
+    misnamed: 'manifest_invalid',
+    unlabelled: 'manifest_invalid',
+  };
+
+  test.each([true, false])(
+    'is left out with its reason, and the others are served (files needed: %s)',
+    (filesNeeded) => {
+      const directory = makeModels();
+      addWrong(directory);
+      const { models, leftOut } = collectModels({ directory, filesNeeded });
+      expect(namesOf(models)).toEqual(['a', 'b']);
+      expect(Object.fromEntries(leftOut.map(({ name, error }) => [name, error.code]))).toEqual(
+        codes,
+      );
+      for (const { name, error } of leftOut) expect(error.message).toContain(name);
+    },
+  );
+
+  test('is left out only if it is named, where others are named', () => {
+    const directory = makeModels();
+    addWrong(directory);
+    const choose = (...names: string[]) => collectModels({ directory, names, filesNeeded: true });
+    expect(choose('b')).toMatchObject({ models: [{ name: 'b' }], leftOut: [] });
+    const { models, leftOut } = choose('half', 'c', 'a', 'gone');
+    expect(namesOf(models)).toEqual(['a']);
+    expect(leftOut.map(({ name, error }) => [name, error.code])).toEqual([
+      ['half', 'manifest_invalid'],
+      ['c', 'model_file_missing'],
+      ['gone', 'model_not_found'],
+    ]);
+  });
+
+  test('stops the service if no other is left, with the reasons of all', () => {
+    const directory = makeModels();
+    addWrong(directory);
+    const choose = (...names: string[]) =>
+      errorOf(() => collectModels({ directory, names, filesNeeded: true }));
+    expect(choose('half').message).toMatch(/^\S*half\/model\.yaml: source: /);
+    const both = choose('half', 'fileless');
+    expect(both.code).toBe('manifest_invalid');
+    expect(both.message).toContain('half/model.yaml: source: ');
+    expect(both.message).toContain('fileless: expected the file ');
+  });
+
+  test('is left out if its external data is missing', () => {
+    const externalData = [{ file: 'weights.bin', bytes: 4, sha256: 'b'.repeat(64) }];
+    const directory = makeModels();
+    const manifest = { ...sampleManifest, name: 'a', source: { ...source, externalData } };
+    writeFileSync(path.join(directory, 'a', 'model.yaml'), JSON.stringify(manifest));
+    const { models, leftOut } = collectModels({ directory, filesNeeded: true });
+    expect(namesOf(models)).toEqual(['b']);
+    expect(leftOut[0]?.error.message).toContain(path.join(directory, 'a', 'weights.bin'));
+  });
 
   test('is refused with the existing names if its name is unknown', () => {
     const directory = makeModels();
@@ -110,67 +187,6 @@ describe('a model that is served', () => {
       version: '1',
       queue: expect.stringMatching(/^a@1~[0-9a-f]{8}$/),
     });
-  });
-
-  test('reads its classes from lines of id, blank and label', () => {
-    const [model] = readModels({ directory: makeModels(), names: ['a'], filesNeeded: true });
-    expect(model?.labels).toEqual([
-      { id: 'n01', text: 'cat' },
-      { id: 'n02', text: 'dog, hound' },
-      { id: 'n03', text: 'owl' },
-      { id: 'n04', text: 'fox' },
-      { id: 'n05', text: 'hare' },
-    ]);
-  });
-
-  test('reads the questions of a ranking with their answers', () => {
-    const question = { id: 11, answerId: 12, question: 'How?', answer: 'So.' };
-    const [model] = readModels({
-      directory: makeRanking([question]),
-      names: ['sample'],
-      filesNeeded: false,
-    });
-    expect(model?.labels).toEqual([{ id: 11, answerId: 12, text: 'How?', answer: 'So.' }]);
-  });
-});
-
-/** Makes a folder with one ranking model and this file of questions. */
-function makeRanking(questions: unknown): string {
-  return makeFolder({
-    'sample/model.yaml': {
-      ...sampleManifest,
-      output: { ...output, kind: 'ranking', labels: 'questions.json' },
-    },
-    'sample/questions.json': questions,
-  });
-}
-
-describe('an invalid label file', () => {
-  const cases: { what: string; questions: unknown }[] = [
-    { what: 'not JSON', questions: 'id,answer\n' },
-    { what: 'an empty list', questions: [] },
-    { what: 'an object', questions: {} },
-    { what: 'without answers', questions: [{ id: 1, answerId: 2, question: 'How?' }] },
-    {
-      what: 'with ids that are texts',
-      questions: [{ id: '1', answerId: 2, question: 'How?', answer: 'So.' }],
-    },
-  ];
-  test.each(cases)('is refused, for a ranking, when it is $what', ({ questions }) => {
-    const directory = makeRanking(questions);
-    const error = errorOf(() => readModels({ directory, names: ['sample'], filesNeeded: false }));
-    expect(error.code).toBe('manifest_invalid');
-    expect(error.message).toContain(
-      'sample: output.labels: expected a JSON array of {id, answerId',
-    );
-    expect(error.message).toContain(path.join(directory, 'sample', 'questions.json'));
-  });
-
-  test('is refused, for a classification, when it is missing', () => {
-    const directory = makeFolder({ 'sample/model.yaml': sampleManifest });
-    const error = errorOf(() => readModels({ directory, names: ['sample'], filesNeeded: false }));
-    expect(error.code).toBe('manifest_invalid');
-    expect(error.message).toContain('sample: output.labels: expected a text file with one line');
   });
 });
 

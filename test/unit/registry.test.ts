@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { ScorelineError } from '../../shared/errors.js';
 import { makeRegistry, type RegistryChange } from '../../shared/registry.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
 
@@ -111,4 +112,15 @@ test('two models with the same name and version are reported as a bug', () => {
   const registry = makeRegistry([a1]);
   expect(() => registry.replace([a1, otherA1])).toThrow(/This is a bug/);
   expect(registry.models).toEqual([a1]);
+});
+
+test('a model that is left out is not found, and the error says why without its reason', () => {
+  const error = new ScorelineError('manifest_invalid', '/secret/half/model.yaml: source: …');
+  const registry = makeRegistry([b], [{ name: 'half', error }]);
+  const { code, message } = errorOf(() => registry.find('half'));
+  expect(code).toBe('model_not_found');
+  expect(message).toBe(
+    'The model "half" is not served, because of an error at the start (manifest_invalid). The log of the API says what is wrong.',
+  );
+  expect(registry.find('b')).toBe(b);
 });

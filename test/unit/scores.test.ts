@@ -13,22 +13,31 @@ describe('the scores of a batch', () => {
     data: new Uint8Array(4 * shape.reduce((a, b) => a * b, 1)),
   });
 
+  const rowsGot = (rows: string) =>
+    `Expected 2 rows of scores, one for each input; the model returned ${rows}.`;
+  const scoresGot = (scores: number) =>
+    `Expected 3 scores for each input, one for each label; the model returned ${scores}. Each score needs a label.`;
+
   test.each([[[2, 3]], [[2, 3, 1, 1]]])('may have the shape %j', (shape) => {
     checkScores(scoresOf(shape), { rows: 2, classes: 3 });
   });
 
   test.each([
-    { what: 'fewer rows than came in', shape: [1, 3] },
-    { what: 'more rows than came in', shape: [3, 3] },
-    { what: 'fewer scores than classes', shape: [2, 2] },
-    { what: 'more scores than classes', shape: [2, 4] },
-    { what: 'the right number of scores in the wrong number of rows', shape: [3, 2] },
-    { what: 'no rows', shape: [0, 3] },
-    { what: 'no dimensions', shape: [] },
-  ])('are refused with model_output_mismatch if they have $what', ({ shape }) => {
+    { what: 'fewer rows than came in', shape: [1, 3], detail: rowsGot('1') },
+    { what: 'more rows than came in', shape: [3, 3], detail: rowsGot('3') },
+    { what: 'fewer scores than classes', shape: [2, 2], detail: scoresGot(2) },
+    { what: 'more scores than classes', shape: [2, 4], detail: scoresGot(4) },
+    {
+      what: 'the right number of scores in the wrong number of rows',
+      shape: [3, 2],
+      detail: rowsGot('3'),
+    },
+    { what: 'no rows', shape: [0, 3], detail: rowsGot('0') },
+    { what: 'no dimensions', shape: [], detail: rowsGot('none') },
+  ])('are refused with model_output_mismatch if they have $what', ({ shape, detail }) => {
     const error = errorOf(() => checkScores(scoresOf(shape), { rows: 2, classes: 3 }));
     expect(error.code).toBe('model_output_mismatch');
-    expect(error.message).toBe(`Expected 2 × 3 scores from the model; got ${shape.join(' × ')}.`);
+    expect(error.message).toBe(detail);
   });
 });
 

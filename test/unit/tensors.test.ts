@@ -176,6 +176,22 @@ test('floats are the same from aligned and unaligned memory', () => {
   expect(toFloats(makeTensor('FP32', [4], unaligned(data)))).toEqual(floats);
 });
 
+test('floats of half and double precision are converted to single precision', () => {
+  const halves = Uint16Array.of(0, 0x8000, 0x3c00, 0xc000, 0x3555, 0x7bff, 0x0001, 0x83ff, 0x0400);
+  const numbers = [0, -0, 1, -2, 0.333251953125, 65504, 2 ** -24, -1023 * 2 ** -24, 2 ** -14];
+  const half = (bits: Uint16Array) =>
+    toFloats(makeTensor('FP16', [bits.length], unaligned(new Uint8Array(bits.buffer))));
+  expect([...half(halves)]).toEqual(numbers);
+  expect([...half(Uint16Array.of(0x7c00, 0xfc00, 0x7e00))]).toEqual([
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY,
+    Number.NaN,
+  ]);
+  const doubles = Float64Array.of(1.5, -0, 1e300, Number.NaN);
+  const data = unaligned(new Uint8Array(doubles.buffer));
+  expect(toFloats(makeTensor('FP64', [4], data))).toEqual(Float32Array.from(doubles));
+});
+
 test('a Buffer of a tensor’s data shares its memory', () => {
   const data = unaligned(Uint8Array.of(1, 2, 3));
   const buffer = toBuffer(data);

@@ -26,7 +26,10 @@ export function makeImageAdapter(input: ImageInput, values: readonly TensorValue
   const [value] = values;
   const isFit = values.length === 1 && value?.datatype === datatype && takesInner(value, inner);
   if (!value || !isFit) {
-    throw new UnfitNetwork(`one input of ${isFloats ? 'float32' : 'uint8'}[N,${inner}]`, values);
+    throw new UnfitNetwork(
+      `one input of ${isFloats ? 'float32' : 'uint8'}[N,${inner}], since its input is an image of ${width} × ${height} as ${input.tensor}`,
+      values,
+    );
   }
   const { name } = value;
   const stackPixels = isFloats ? makeStackChannels(input) : stack;

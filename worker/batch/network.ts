@@ -20,10 +20,14 @@ export interface Adapter {
 
 /** The network's inputs do not match the manifest. The message says what the network takes. */
 export class UnfitNetwork extends Error {
-  constructor(expected: string, inputs: readonly TensorValue[]) {
-    const got = inputs.map(({ name, type, shape }) => `${name}: ${type}[${shape}]`).join(', ');
-    super(`expected a model with ${expected}, as the manifest's input says; got ${got}`);
+  constructor(expected: string, inputs: readonly TensorValue[], remedy = '') {
+    super(`expected a model with ${expected}; got ${listValues(inputs)}${remedy && `. ${remedy}`}`);
   }
+}
+
+/** Lists inputs or outputs of a network for an error's detail. */
+export function listValues(values: readonly TensorValue[]): string {
+  return values.map(({ name, type, shape }) => `${name}: ${type}[${shape}]`).join(', ');
 }
 
 /** Whether a dimension of the network is open, or has this size. */

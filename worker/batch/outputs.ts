@@ -5,7 +5,10 @@ import type { Item } from '../../shared/job.js';
 import type { Model } from '../../shared/models.js';
 import { type Tensor, toFloats } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
+import { makeKnown } from './known.js';
+import { listValues } from './network.js';
 import { checkScores, makeRank } from './rank.js';
+import { findScores, remedyFor } from './score-output.js';
 import { split, sum } from './split.js';
 
 /** What an item's caller wants: the best classes, or certain outputs. */
@@ -30,39 +33,54 @@ export interface Outputs {
     wishes: readonly OutputWish[],
     rows: readonly number[],
   ): (readonly Tensor[] | undefined)[];
+  /** Returns the network's scores in a batch that `needed` a ranking, before the activation. */
+  scoresOf(outputs: readonly Tensor[]): Float32Array;
 }
 
-/** @throws ScorelineError `model_file_wrong` if the model has no output of float32 scores */
+/**
+ * @throws ScorelineError `model_file_wrong` if the model has no output of scores for its labels, or
+ * lacks another output that its manifest names
+ */
 export function makeOutputs(model: Model, values: readonly TensorValue[]): Outputs {
   const classes = model.labels.length;
   const tensorNames = values.filter(({ datatype }) => datatype).map(({ name }) => name);
-  // A classifier of skl2onnx outputs the label first, so take the first float output as the scores.
-  const scoresName = values.find(({ datatype }) => datatype === 'FP32')?.name;
-  if (scoresName === undefined) throw noScores(model, values);
+  const known = makeKnown(model, values);
+  const scoresName = findScores(model, values);
   const rank = makeRank({ classes, activation: model.manifest.output.activation });
 
-  const rankAll = (scores: Tensor, wishes: readonly OutputWish[], rows: readonly number[]) => {
+  const rankAll = (
+    byName: ReadonlyMap<string, Tensor>,
+    wishes: readonly OutputWish[],
+    rows: readonly number[],
+  ) => {
+    const scores = byName.get(scoresName) as Tensor;
     checkScores(scores, { rows: sum(rows), classes });
     const floats = toFloats(scores);
+    const knownParts = known?.share(byName.get(known.name) as Tensor, rows);
     let at = 0;
     return wishes.map(({ top }, index) => {
       const from = at;
       at += (rows[index] as number) * classes;
-      return top === undefined ? undefined : rank(floats.subarray(from, at), top);
+      if (top === undefined) return undefined;
+      const ranked = rank(floats.subarray(from, at), top);
+      return ranked && knownParts ? [...ranked, knownParts[index] as Tensor] : ranked;
     });
   };
 
   const needed = (wishes: readonly OutputWish[]) => {
     const names = new Set<string>();
     for (const { top, outputs } of wishes) {
-      if (top !== undefined) names.add(scoresName);
-      else for (const name of outputs ?? tensorNames) names.add(name);
+      if (top !== undefined) {
+        names.add(scoresName);
+        if (known) names.add(known.name);
+      } else for (const name of outputs ?? tensorNames) names.add(name);
     }
     return [...names];
   };
 
   return {
     needed,
+    scoresOf: (outputs) => toFloats(outputs.find(({ name }) => name === scoresName) as Tensor),
     check({ top, outputs }) {
       if (top !== undefined || outputs === undefined) return;
       const unknown = outputs.find((name) => !tensorNames.includes(name));
@@ -71,7 +89,7 @@ export function makeOutputs(model: Model, values: readonly TensorValue[]): Outpu
     share(outputs, wishes, rows) {
       const byName = new Map(outputs.map((output) => [output.name, output]));
       const isRanked = wishes.some(({ top }) => top !== undefined);
-      const ranked = isRanked ? rankAll(byName.get(scoresName) as Tensor, wishes, rows) : [];
+      const ranked = isRanked ? rankAll(byName, wishes, rows) : [];
       if (wishes.every(({ top }) => top !== undefined)) return ranked;
       const wanted = needed(wishes.filter(({ top }) => top === undefined));
       const parts = new Map(
@@ -84,28 +102,9 @@ export function makeOutputs(model: Model, values: readonly TensorValue[]): Outpu
   };
 }
 
-function noScores(model: Model, values: readonly TensorValue[]): ScorelineError {
-  return new ScorelineError(
-    'model_file_wrong',
-    `${model.name}: expected an output of float32 scores; got ${list(values)}.${remedy(values)}`,
-  );
-}
-
 function noOutput(name: string, values: readonly TensorValue[]): ScorelineError {
   return new ScorelineError(
     'tensor_invalid',
-    `Expected an output that the model has as a tensor; got ${JSON.stringify(name)}. The outputs: ${list(values)}.${remedy(values.filter((value) => value.name === name))}`,
+    `Expected an output that the model has as a tensor; got ${JSON.stringify(name)}. The outputs: ${listValues(values)}.${remedyFor(values.filter((value) => value.name === name))}`,
   );
-}
-
-function list(values: readonly TensorValue[]): string {
-  return values.map(({ name, type, shape }) => `${name}: ${type}[${shape}]`).join(', ');
-}
-
-/** By default, skl2onnx wraps a classifier's probabilities in a sequence of maps. */
-function remedy(values: readonly TensorValue[]): string {
-  const isWrapped = values.some(({ type }) => type === 'no tensor');
-  return isWrapped
-    ? ' An output that is not a tensor cannot be used: export the model with the option zipmap: False.'
-    : '';
 }

@@ -47,15 +47,17 @@ export function makeRank(options: {
 
 /**
  * Checks that each row has a score for each class.
- * @throws ScorelineError `model_output_mismatch`, with both shapes
+ * @throws ScorelineError `model_output_mismatch`, with both numbers
  */
 export function checkScores({ shape }: Tensor, expected: { rows: number; classes: number }): void {
   const [rows, ...rest] = shape;
-  if (rows === expected.rows && countElements(rest) === expected.classes) return;
-  throw new ScorelineError(
-    'model_output_mismatch',
-    `Expected ${expected.rows} × ${expected.classes} scores from the model; got ${shape.join(' × ')}.`,
-  );
+  const scores = countElements(rest);
+  if (rows === expected.rows && scores === expected.classes) return;
+  const detail =
+    rows === expected.rows
+      ? `Expected ${expected.classes} scores for each input, one for each label; the model returned ${scores}. Each score needs a label.`
+      : `Expected ${expected.rows} rows of scores, one for each input; the model returned ${rows ?? 'none'}.`;
+  throw new ScorelineError('model_output_mismatch', detail);
 }
 
 /**

@@ -1,23 +1,28 @@
 // Sample inputs, to warm up, check and measure a model without an API.
 
-import type { ImageInput } from '../../shared/manifest.js';
+import type { ImageInput, Manifest } from '../../shared/manifest.js';
 import { countElements, elementBytes, encodeStrings, type Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import type { InputKind } from './adapter.js';
 
-/** Makes one row for a model: the example's text, an image of noise, or zeros for named tensors. */
+/** Makes one row for a model: its sample text, an image of noise, or zeros for named tensors. */
 export function sampleInputs(
   input: InputKind,
-  example: string,
+  text: string,
   values: readonly TensorValue[] = [],
 ): Tensor[] {
   if (input.kind === 'tensors') return values.map(makeZeros);
-  if (input.kind === 'text') return textInputs(example);
+  if (input.kind === 'text') return textInputs(text);
   const noise = { length: input.height * input.width * 3 };
   return pixelInputs(
     input,
     Uint8Array.from(noise, (_, at) => (at * 2654435761) >>> 24),
   );
+}
+
+/** Returns the text of a model's example, or another if it has none. */
+export function sampleText({ example, description }: Manifest): string {
+  return example?.input ?? description;
 }
 
 /** Makes the inputs of an item of one text. */

@@ -7,10 +7,11 @@ import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import { type Engine, type EngineDevice, EngineEnded } from '../engine/engine.js';
 import { openOnnxEngine } from '../engine/onnx.js';
+import { judgeScores } from './activation.js';
 import { makeAdapter } from './adapter.js';
 import type { Adapter } from './network.js';
 import { makeOutputs, type Outputs } from './outputs.js';
-import { sampleInputs } from './sample.js';
+import { sampleInputs, sampleText } from './sample.js';
 
 export type ScorerItem = Pick<Item, 'inputs' | 'top' | 'outputs'>;
 
@@ -45,22 +46,28 @@ export interface LoadedScorer extends Scorer {
 /** Called when the scorer can score nothing more: a run hangs, or the engine has ended. */
 export type OnLost = (reason: string) => void;
 
+export interface WarmScorer extends LoadedScorer {
+  /** What seems wrong with the model, judged by its scores of the sample. */
+  readonly warning: string | undefined;
+}
+
 /**
  * Loads a model, and warms it up with one item and with a full batch.
+ * @param sample the inputs of one item, by default the example's text or an image of noise
  * @throws ScorelineError `provider_unavailable`, `model_file_wrong`, `model_output_mismatch`
  */
 export async function openScorer(
   model: Model,
   log: Logger,
-  onLost: OnLost = () => {},
-): Promise<LoadedScorer> {
+  { onLost = () => {}, sample }: { onLost?: OnLost; sample?: readonly Tensor[] } = {},
+): Promise<WarmScorer> {
   const { parts, ...scorer } = await load(model, log, onLost);
   try {
-    await warmUp(parts);
-    return scorer;
+    const warning = await warmUp(parts, sample ?? makeSample(parts));
+    return { ...scorer, warning };
   } catch (thrown) {
     await scorer.close();
-    throw warmUpError(model, coerceError(thrown));
+    throw thrown;
   }
 }
 
@@ -92,12 +99,13 @@ async function load(
 ): Promise<LoadedScorer & { parts: Parts }> {
   const { manifest } = model;
   const startedAt = performance.now();
-  const engine = await openOnnxEngine(
-    { file: model.file, device: manifest.device },
-    { runMsMax: manifest.runMsMax, onLost },
-  );
+  const engine = await openEngine(model, onLost);
   try {
-    const adapter = makeAdapter(manifest.input, { name: model.name, inputs: engine.inputs });
+    const adapter = makeAdapter(manifest.input, {
+      name: model.name,
+      inputs: engine.inputs,
+      batchMax: manifest.batch.max,
+    });
     const outputs = makeOutputs(model, engine.outputs);
     const parts = { model, engine, adapter, outputs, log };
     return {
@@ -110,6 +118,17 @@ async function load(
   } catch (thrown) {
     await engine.close();
     throw thrown;
+  }
+}
+
+/** Loads the model into an engine. Its errors name the model. */
+async function openEngine({ name, file, manifest }: Model, onLost: OnLost): Promise<Engine> {
+  const { device, runMsMax } = manifest;
+  try {
+    return await openOnnxEngine({ file, device }, { runMsMax, onLost });
+  } catch (thrown) {
+    if (!(thrown instanceof ScorelineError)) throw thrown;
+    throw new ScorelineError(thrown.code, `${name}: ${thrown.message}`);
   }
 }
 
@@ -143,10 +162,14 @@ async function scoreSound(
   } catch (thrown) {
     if (thrown instanceof EngineEnded) throw thrown;
     const error = coerceError(thrown);
-    const { model, log } = parts;
-    log.error({ model: model.name, batchSize: items.length, err: error }, 'a batch failed');
-    if (items.length === 1) return { results: [failed(error)], computeMs: 0 };
-    return scoreSingly(parts, items, rows);
+    const fields = { model: parts.model.name, batchSize: items.length, err: error };
+    if (items.length > 1) {
+      // The reason is logged with the item that fails.
+      parts.log.debug(fields, 'a batch failed; scoring its items one by one');
+      return scoreSingly(parts, items, rows);
+    }
+    parts.log.error(fields, 'an item failed');
+    return { results: [failed(error)], computeMs: 0 };
   }
 }
 
@@ -179,14 +202,51 @@ async function run(
   };
 }
 
-async function warmUp(parts: Parts): Promise<void> {
-  const { model, engine, adapter } = parts;
-  const { input, example, batch } = model.manifest;
-  const sample = { inputs: sampleInputs(input, example.input, engine.inputs), top: 1 };
-  const rows = adapter.countRows(sample.inputs);
-  await run(parts, [sample], [rows]);
-  const items = Array.from({ length: batch.max }, () => sample);
-  await run(parts, items, new Array<number>(batch.max).fill(rows));
+function makeSample({ model, engine }: Parts): readonly Tensor[] {
+  return sampleInputs(model.manifest.input, sampleText(model.manifest), engine.inputs);
+}
+
+/** Scores the sample alone and in a full batch. Returns a warning if its scores look wrong. */
+async function warmUp(parts: Parts, sample: readonly Tensor[]): Promise<string | undefined> {
+  const { model, adapter, engine, outputs } = parts;
+  const item = { inputs: sample, top: 1 };
+  const rows = adapter.countRows(sample);
+  const { max } = model.manifest.batch;
+  const scores = await naming(model, 'one input', async () => {
+    const ran = await engine.run(adapter.stack([sample]), outputs.needed([item]));
+    outputs.share(ran.outputs, [item], [rows]);
+    return outputs.scoresOf(ran.outputs);
+  });
+  await naming(
+    model,
+    `${max} inputs at once, as batch.max says`,
+    () => run(parts, new Array(max).fill(item), new Array<number>(max).fill(rows)),
+    'It can score one: set batch: { max: 1 } in the manifest, or export the model with a dynamic batch dimension. ',
+  );
+  return judgeScores(model, scores);
+}
+
+/** Runs a part of the warm-up. If it fails, its error names the model and what it should do. */
+async function naming<T>(
+  model: Model,
+  what: string,
+  act: () => Promise<T>,
+  remedy = '',
+): Promise<T> {
+  try {
+    return await act();
+  } catch (thrown) {
+    const error = coerceError(thrown);
+    const reason =
+      error.cause === undefined
+        ? error.message
+        : `ONNX Runtime says: ${coerceError(error.cause).message}`;
+    const isMismatch = error instanceof ScorelineError && error.code === 'model_output_mismatch';
+    throw new ScorelineError(
+      isMismatch ? error.code : 'model_file_wrong',
+      `${model.name}: expected the model to score ${what}. ${remedy}${reason}`,
+    );
+  }
 }
 
 const notNumbers: Scored = {
@@ -197,14 +257,4 @@ function failed(error: Error): Scored {
   if (error instanceof ScorelineError)
     return { error: { code: error.code, detail: error.message } };
   return { error: { code: 'model_failed', detail: 'The model failed on this input.' } };
-}
-
-function warmUpError(model: Model, error: Error): ScorelineError {
-  if (error instanceof ScorelineError && error.code !== 'model_failed') return error;
-  const reason = error.cause ?? error.message;
-  return new ScorelineError(
-    'model_file_wrong',
-    `${model.name}: expected the model to score its own example in batches of 1 and ${model.manifest.batch.max}. ONNX Runtime says: ${reason}`,
-    { cause: error },
-  );
 }

@@ -18,7 +18,13 @@ import { stack } from './stack.js';
 export function makeTextAdapter(values: readonly TensorValue[]): Adapter {
   const [value] = values;
   const isFit = values.length === 1 && value?.datatype === 'BYTES' && takesColumn(value.shape);
-  if (!value || !isFit) throw new UnfitNetwork('one input of string[N] or string[N,1]', values);
+  if (!value || !isFit) {
+    throw new UnfitNetwork(
+      'one input of string[N] or string[N,1], since its input is a text',
+      values,
+      'Export the whole pipeline, from the texts on. Rows of numbers are not served yet.',
+    );
+  }
   const { name, shape } = value;
 
   return {

@@ -4,7 +4,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to ONNX Runtime.
-import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
+import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import type { Device } from '../../shared/manifest.js';
 import {
   type FromThread,
@@ -21,6 +21,10 @@ const options = workerData as ThreadOptions;
 
 const send = (message: FromThread, transfer: ArrayBuffer[] = []) =>
   port.postMessage(message, transfer);
+
+// ONNX Runtime throws its errors. With a lower level here and in the session's options, it would write
+// them to standard error as well, in colour. But only its log names the library that a GPU lacks.
+env.logLevel = options.device.type === 'cpu' ? 'fatal' : 'error';
 
 try {
   const { session, refusal } = await openSession();
@@ -50,7 +54,7 @@ async function openSession(): Promise<{
 
 function refusalOf(device: Device['type'], thrown: unknown): Refusal {
   const known = listSupportedBackends().map((backend) => backend.name);
-  return { device, reason: (thrown as Error).message, known };
+  return { device, reason: (thrown as Error).message.trim(), known };
 }
 
 function openOn(type: Device['type']): Promise<InferenceSession> {
@@ -62,7 +66,7 @@ function openOn(type: Device['type']): Promise<InferenceSession> {
     executionMode: 'sequential',
     enableCpuMemArena: device.memoryArena,
     graphOptimizationLevel: 'all',
-    logSeverityLevel: 3,
+    logSeverityLevel: 4,
     // Threads that spin while they wait take processor time that Redis and the API need.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   });

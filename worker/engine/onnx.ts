@@ -145,7 +145,9 @@ class Runs {
 }
 
 function modelFailed(reason: string): ScorelineError {
-  return new ScorelineError('model_failed', 'The model failed on this input.', { cause: reason });
+  // The reason is for the log. Clients get the message alone.
+  const cause = new Error(reason.trim());
+  return new ScorelineError('model_failed', 'The model failed on this input.', { cause });
 }
 
 function deviceOf({ device }: ThreadOptions, refusal: Refusal | undefined): EngineDevice {

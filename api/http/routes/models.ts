@@ -4,8 +4,9 @@ import type { Express, Request } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
+import { readKnown } from '../../../shared/scores.js';
 import type { RawInput } from '../../kinds/kind.js';
-import { type InputKinds, outputKinds } from '../../kinds/kinds.js';
+import { type InputKinds, outputKinds, readInputs } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
 import type { Scoring } from '../../scoring.js';
 import { asObject, type Body, inputMissing, type ReadBody } from '../body.js';
@@ -27,13 +28,20 @@ export function makeScoreNative(options: {
 
   return async (call, request, response) => {
     const { model } = call;
-    const { input, given } = readInput(await readAny(call, request, response), kinds, model);
+    const body = await readAny(call, request, response);
+    if (body.type === 'bytes') checkMediaType(request, kinds, model);
+    const { input, given } = readInput(body, kinds, model);
     const top = readTop({ ...queryOf(request), ...given }, model);
     const deadlineMs = readDeadlineMs(given);
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
     const [reply] = await scoring.score(call, [input], top);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
-    const head = JSON.stringify({ model: model.name, version: model.version, id: reply.id });
+    const head = JSON.stringify({
+      model: model.name,
+      version: model.version,
+      id: reply.id,
+      known: readKnown(reply.outputs),
+    });
     const output = outputKinds[model.manifest.output.kind];
     const predictions = output.writePredictions(reply.outputs, model.labels);
     const timing = JSON.stringify(reply.timing);
@@ -68,6 +76,8 @@ export function addModelRoutes(
         unanswered: queue.unansweredIn(model.queue) ?? null,
         ...counts[index],
       })),
+      // The reasons hold paths, so they are only in the log.
+      leftOut: registry.leftOut.map(({ name, error }) => ({ name, code: error.code })),
     });
   });
 
@@ -80,6 +90,17 @@ export function addModelRoutes(
   }
 }
 
+/** @throws ScorelineError `unsupported_media_type` if the model takes inputs of another kind */
+function checkMediaType(request: Request, kinds: InputKinds, { name, manifest }: Model): void {
+  const { mediaTypes, noun } = kinds[manifest.input.kind];
+  const type = request.is(['text/*', 'image/*']);
+  if (type === false || request.is(mediaTypes)) return;
+  throw new ScorelineError(
+    'unsupported_media_type',
+    `The model ${name} takes ${noun}. Expected the content type ${mediaTypes}; got ${type}.`,
+  );
+}
+
 /** Reads the input of a body, and the parameters beside it. */
 function readInput(body: Body, kinds: InputKinds, model: Model): { input: RawInput; given: Given } {
   const kind = kinds[model.manifest.input.kind];
@@ -89,12 +110,12 @@ function readInput(body: Body, kinds: InputKinds, model: Model): { input: RawInp
   if (body.type === 'json') {
     const value = asObject(body.value);
     if (value.input === undefined) throw inputMissing();
-    return { input: onlyOne(kind.fromJson(value.input)), given: value };
+    return { input: onlyOne(readInputs(kinds, model, value.input)), given: value };
   }
   const { input, ...fields } = body.fields;
   const inputs = [
     ...body.files.map(({ name, bytes }) => kind.fromBytes(bytes, { name })),
-    ...(input === undefined ? [] : kind.fromJson(input)),
+    ...(input === undefined ? [] : readInputs(kinds, model, input)),
   ];
   return { input: onlyOne(inputs), given: fields };
 }

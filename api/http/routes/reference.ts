@@ -4,8 +4,9 @@ import type { Express } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
+import { readKnown } from '../../../shared/scores.js';
 import type { Call } from '../../call.js';
-import { type InputKinds, outputKinds } from '../../kinds/kinds.js';
+import { type InputKinds, outputKinds, readInputs } from '../../kinds/kinds.js';
 import type { Scoring } from '../../scoring.js';
 import { asObject, inputMissing, type ReadBody } from '../body.js';
 import type { Gate } from '../gate.js';
@@ -34,7 +35,7 @@ export function makeScoreReference(options: {
     if (given.input === undefined) throw inputMissing();
     const model = name === undefined ? chooseModel(call.models, given.input) : call.model;
     const output = outputKinds[model.manifest.output.kind];
-    const inputs = kinds[model.manifest.input.kind].fromJson(given.input);
+    const inputs = readInputs(kinds, model, given.input);
     call.hasten(call.arrivedAt + (readDeadlineMs(given) ?? model.manifest.deadlineMs));
     call.assign(model, inputs.length);
     const names = inputs.map(({ name }) => name ?? '');
@@ -43,7 +44,11 @@ export function makeScoreReference(options: {
     const results = replies.map(({ outputs }, index) => ({ name: names[index] ?? '', outputs }));
     const ms = (performance.now() - started).toFixed(2);
     const result = output.referenceResult(results, model.labels);
-    sendJsonText(response, `{"result":[${result},"Computed in ${ms} ms"]}`);
+    // The reference has no such key, so its clients get it only when there is something to say.
+    const known = replies.some(({ outputs }) => readKnown(outputs) === false)
+      ? ',"known":false'
+      : '';
+    sendJsonText(response, `{"result":[${result},"Computed in ${ms} ms"]${known}}`);
   };
 
   /** Narrows the models by the first bytes of the body, so a request without room is refused early. */

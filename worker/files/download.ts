@@ -1,12 +1,12 @@
 // Downloads a file whose size and SHA-256 are known. It resumes interrupted downloads, tries the
 // mirrors in order, and puts the file in place only after checking it.
 
-import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
+import { createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
-import { coerceError, ScorelineError } from '../shared/errors.js';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { sha256Of } from '../../shared/sha256.js';
 
 export interface Download {
   /** The mirrors, in the order to try them. */
@@ -131,13 +131,6 @@ function totalOf(response: Response): number | undefined {
       : response.headers.get('content-length');
   const isEncoded = response.headers.get('content-encoding') !== null;
   return text && !isEncoded ? Number(text) : undefined;
-}
-
-/** Returns the SHA-256 of a file in hexadecimal. Reads it as a stream. */
-export async function sha256Of(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
 }
 
 function sizeOf(file: string): number {

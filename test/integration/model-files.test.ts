@@ -5,11 +5,13 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { makeLogger } from '../../shared/log.js';
+import { filesOf } from '../../shared/model-files.js';
 import { type Model, readModels } from '../../shared/models.js';
-import { ensureModelFile } from '../../worker/model-file.js';
+import { ensureModelFiles } from '../../worker/files/model-files.js';
 import { errorOf, makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
 
 const content = 'the network';
+const sha256 = createHash('sha256').update(content).digest('hex');
 const log = makeLogger({ role: 'test', level: 'silent' });
 
 /** Serves the file, and counts how often it was asked for. */
@@ -30,7 +32,7 @@ function read(options: { urls?: string[]; file?: string; cache?: string }): Mode
   const source = {
     file: 'model.onnx',
     bytes: content.length,
-    sha256: createHash('sha256').update(content).digest('hex'),
+    sha256,
     urls,
   };
   const directory = makeFolder({
@@ -46,7 +48,7 @@ describe('the file of a model', () => {
   test('in its folder is used as it is', async () => {
     const mirror = await serve();
     const model = read({ file: content, urls: [mirror.url], cache: makeFolder({}) });
-    await ensureModelFile(model, log);
+    await ensureModelFiles(model, log);
     expect(path.dirname(model.file)).toBe(model.folder);
     expect(mirror.asked()).toBe(0);
   });
@@ -55,7 +57,7 @@ describe('the file of a model', () => {
     ['has another content', 'the NETWORK'],
     ['was cut off', 'the net'],
   ])('in its folder is refused if it %s, with both checksums', async (_what, file) => {
-    const refused = ensureModelFile(read({ file }), log);
+    const refused = ensureModelFiles(read({ file }), log);
     await expect(refused).rejects.toMatchObject({ code: 'model_file_wrong' });
     await expect(refused).rejects.toThrow(/expected 11 bytes with SHA-256 \w+; got \d+ bytes/);
   });
@@ -70,8 +72,8 @@ describe('the file of a model', () => {
     const mirror = await serve();
     const cache = path.join(makeFolder({}), 'made', 'when', 'needed');
     const models = [1, 2, 3].map(() => read({ urls: [mirror.url], cache }));
-    await Promise.all(models.map((model) => ensureModelFile(model, log)));
-    await ensureModelFile(read({ urls: [mirror.url], cache }), log);
+    await Promise.all(models.map((model) => ensureModelFiles(model, log)));
+    await ensureModelFiles(read({ urls: [mirror.url], cache }), log);
     expect(mirror.asked()).toBe(1);
     for (const { file } of models) expect(readFileSync(file, 'utf8')).toBe(content);
   });
@@ -80,7 +82,7 @@ describe('the file of a model', () => {
     const mirror = await serve();
     const model = read({ urls: [mirror.url], cache: makeFolder({}) });
     writeFileSync(model.file, 'half a network that a full disk left');
-    await ensureModelFile(model, log);
+    await ensureModelFiles(model, log);
     expect(readFileSync(model.file, 'utf8')).toBe(content);
   });
 
@@ -91,15 +93,41 @@ describe('the file of a model', () => {
     mkdirSync(lock);
     const longAgo = new Date(Date.now() - 3_600_000);
     utimesSync(lock, longAgo, longAgo);
-    await ensureModelFile(model, log);
+    await ensureModelFiles(model, log);
     expect(readFileSync(model.file, 'utf8')).toBe(content);
     expect(existsSync(lock)).toBe(false);
+  });
+
+  test('is downloaded with its external data, each beside the other', async () => {
+    const mirror = await serve();
+    const hashed = { bytes: content.length, sha256, urls: [mirror.url] };
+    const source = {
+      ...hashed,
+      file: 'onnx/model.onnx',
+      externalData: [{ ...hashed, file: 'onnx/data/weights.bin' }],
+    };
+    const directory = makeFolder({
+      'sample/model.yaml': { ...sampleManifest, source },
+      'sample/labels.txt': sampleLabels,
+    });
+    const cache = makeFolder({});
+    const [model] = readModels({ directory, names: ['sample'], filesNeeded: true, cache });
+    await ensureModelFiles(model as Model, log);
+    expect(mirror.asked()).toBe(2);
+    const [onnx, weights] = filesOf(model as Model).map((file) => path.relative(cache, file.path));
+    expect(onnx).toMatch(/^[0-9a-f]{64}\/onnx\/model.onnx$/);
+    expect(weights).toBe(path.join(path.dirname(onnx as string), 'data/weights.bin'));
+    await ensureModelFiles(model as Model, log);
+    expect(mirror.asked()).toBe(2);
+    writeFileSync(path.join(cache, weights as string), 'half');
+    await ensureModelFiles(model as Model, log);
+    expect(mirror.asked()).toBe(3);
   });
 
   test('that no address delivers leaves no lock behind', async () => {
     const mirror = await serve('', 404);
     const model = read({ urls: [mirror.url], cache: makeFolder({}) });
-    const failing = ensureModelFile(model, log);
+    const failing = ensureModelFiles(model, log);
     await expect(failing).rejects.toMatchObject({ code: 'download_failed' });
     expect(existsSync(`${model.file}.lock`)).toBe(false);
   });

@@ -1,0 +1,93 @@
+// Checks a model as far as that is possible without a service: its manifest, its files, the shapes of
+// its network, and the answer to its example.
+
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Ending } from '../api/ending.js';
+import { makeInputKinds } from '../api/kinds/kinds.js';
+import { ScorelineError } from '../shared/errors.js';
+import { makeLogger } from '../shared/log.js';
+import type { Manifest } from '../shared/manifest.js';
+import { filesOf } from '../shared/model-files.js';
+import type { Model } from '../shared/models.js';
+import { mapScores } from '../shared/scores.js';
+import { openScorer, type Scorer, type ScorerItem } from '../worker/batch/scorer.js';
+import { verifyFiles } from '../worker/files/verification.js';
+
+type Example = NonNullable<Manifest['example']>;
+
+/**
+ * Says a line for each step.
+ * @throws ScorelineError of the first step that fails
+ */
+export async function checkModel(model: Model, say: (line: string) => void): Promise<void> {
+  const { example } = model.manifest;
+  say(`${model.name}@${model.version}`);
+  say(`  manifest   valid, ${model.labels.length} classes`);
+
+  await verifyFiles(model);
+  for (const { file, bytes } of filesOf(model)) {
+    say(`  file       ${file}: ${bytes} bytes, SHA-256 matches`);
+  }
+
+  const item = example && (await exampleItem(model, example));
+  const log = makeLogger({ role: 'check', level: 'silent' });
+  const scorer = await openScorer(model, log, item && { sample: item.inputs });
+  try {
+    say('  shapes     inputs and outputs fit, at the smallest and the largest batch');
+    if (scorer.warning !== undefined) say(`  warning    ${scorer.warning}`);
+    if (item) say(`  example    ${await checkExample(model, scorer, { item, ...example })}`);
+    else say('  example    none in the manifest, so no answer was compared');
+  } finally {
+    await scorer.close();
+  }
+}
+
+/** Prepares the example's input as the API does it. */
+async function exampleItem(model: Model, example: Example): Promise<ScorerItem> {
+  const { input } = model.manifest;
+  const value = input.kind === 'text' ? example.input : readExample(model, example.input);
+  const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1, threads: 4 });
+  const inputs = await kinds[input.kind].prepare({ name: undefined, value }, model, new Ending());
+  return { inputs, top: 1 };
+}
+
+function readExample({ name, folder }: Model, input: string): Buffer {
+  const file = path.join(folder, input);
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new ScorelineError(
+      'manifest_invalid',
+      `${name}: example.input: expected the path of a picture, relative to the manifest; got ${file}, which cannot be read (${code})`,
+      { cause },
+    );
+  }
+}
+
+/** Compares the answer to the example with the expected one, and describes it. */
+async function checkExample(
+  model: Model,
+  scorer: Scorer,
+  { item, expected }: { item: ScorerItem; expected: Example['expected'] },
+): Promise<string> {
+  const [result] = (await scorer.score([item])).results;
+  if (!result) throw new Error('No result. This is a bug.');
+  if ('error' in result) {
+    throw new ScorelineError(result.error.code, `${model.name}: example: ${result.error.detail}`);
+  }
+  const [best] = mapScores(result.outputs, (index, score) => ({ index, score }));
+  if (!best) throw new Error('No scores. This is a bug.');
+  const got = `${JSON.stringify(model.labels[best.index]?.text)} at ${best.score}`;
+  const { label, score = best.score, tolerance } = expected;
+  const isRight = model.labels[best.index]?.text === label;
+  if (isRight && Math.abs(best.score - score) <= tolerance) return `${got}, as expected`;
+  const at = expected.score === undefined ? '' : ` at ${score} ± ${tolerance}`;
+  const isLabel = model.labels.some(({ text }) => text === label);
+  const remark = isLabel ? '' : `, which is not in ${model.manifest.output.labels}`;
+  throw new ScorelineError(
+    'model_file_wrong',
+    `${model.name}: example: expected ${JSON.stringify(label)}${at}${remark}; got ${got}`,
+  );
+}

@@ -1,0 +1,124 @@
+// The labels of a model: what the scores of its network mean, in the order of the scores.
+//
+// The labels of a classification are a text file with a line for each class: `id label`, or only the
+// label, whose id is then its index. The labels of a ranking are a JSON array of questions.
+
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { coerceError, ScorelineError } from './errors.js';
+import type { Manifest } from './manifest.js';
+
+/** A class of a model: a known question with its answer, or the name of a thing in an image. */
+export interface Label {
+  /** The text that names the class: the question, or the label. */
+  readonly text: string;
+  readonly id: string | number;
+  readonly answerId?: number;
+  readonly answer?: string;
+}
+
+export interface Labels {
+  /** The content of the file. */
+  readonly text: string;
+  readonly labels: readonly Label[];
+}
+
+/**
+ * Reads the labels of the model in a folder.
+ * @throws ScorelineError `manifest_invalid`, with the file, and the line or the entry
+ */
+export function readLabels(folder: string, manifest: Manifest): Labels {
+  const { name, output, example } = manifest;
+  const file = path.join(folder, output.labels);
+  const isRanking = output.kind === 'ranking';
+  try {
+    const text = readText(file);
+    const labels = isRanking ? parseQuestions(text) : parseLines(text, example?.expected.label);
+    return { text, labels };
+  } catch (thrown) {
+    if (!(thrown instanceof Unfit)) throw thrown;
+    const form = isRanking
+      ? 'a JSON array of {id, answerId, question, answer}'
+      : 'a text file with a line for each class, `id label` or `label`, in the order of the scores';
+    throw new ScorelineError(
+      'manifest_invalid',
+      `${name}: output.labels: expected ${form}; ${file}${thrown.message}`,
+      { cause: thrown.cause },
+    );
+  }
+}
+
+/** The labels have another form. The message goes on after the name of their file. */
+class Unfit extends Error {}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const reason = code === 'ENOENT' ? ' does not exist' : ` cannot be read (${code})`;
+    throw new Unfit(reason, { cause });
+  }
+}
+
+const questionsSchema = z
+  .array(
+    z
+      .object({ id: z.number(), answerId: z.number(), question: z.string(), answer: z.string() })
+      .transform(({ question, ...rest }): Label => ({ ...rest, text: question })),
+  )
+  .min(1);
+
+function parseQuestions(text: string): Label[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (thrown) {
+    throw new Unfit(` is not valid JSON: ${coerceError(thrown).message}`, { cause: thrown });
+  }
+  const parsed = questionsSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const [entry, ...keys] = issue?.path ?? [];
+  const place = entry === undefined ? '' : `, entry ${Number(entry) + 1}, ${keys.join('.')}`;
+  throw new Unfit(`${place}: ${issue?.message}`);
+}
+
+/** A line that begins with what looks like an id, such as `n02127052 lynx` or `7 hare`. */
+const withLikelyId = /^\s*[A-Za-z]?\d+\s+\S/;
+
+/**
+ * Parses lines. If each has several words, the first could be an id or a part of the label: `en
+ * English`, `tiger cat`. The label that the example expects decides. Otherwise the first words are
+ * ids if each has a digit and no two are equal.
+ */
+function parseLines(text: string, expected: string | undefined): Label[] {
+  const lines = text.trimEnd().split(/\r?\n/);
+  const bare = lines.map((line, index): Label => ({ id: index, text: line.trim() }));
+  const blank = bare.findIndex((label) => label.text === '');
+  if (text.trim() === '') throw new Unfit(' is empty');
+  if (blank >= 0) throw new Unfit(`, line ${blank + 1}, is blank. Remove it`);
+
+  const pairs = lines.map(splitId);
+  const labels = pairs.filter((label) => label !== undefined);
+  if (labels.length < lines.length) {
+    const likely = lines.filter((line) => withLikelyId.test(line)).length;
+    if (likely <= lines.length / 2) return bare;
+    const without = pairs.indexOf(undefined);
+    throw new Unfit(
+      `, line ${without + 1}, has no id, unlike most lines; got ${JSON.stringify(lines[without]?.slice(0, 100))}. Give every line an id, or none`,
+    );
+  }
+  const isAmong = (list: readonly Label[]) => list.some((label) => label.text === expected);
+  if (isAmong(labels)) return labels;
+  const ids = labels.map(({ id }) => String(id));
+  const areLikelyIds = new Set(ids).size === ids.length && ids.every((id) => /\d/.test(id));
+  return isAmong(bare) || !areLikelyIds ? bare : labels;
+}
+
+/** Splits a line such as "n02127052 lynx, catamount" at its first blanks. */
+function splitId(line: string): Label | undefined {
+  const [, id, text] = /^\s*(\S+)\s+(.*\S)\s*$/.exec(line) ?? [];
+  return id === undefined || text === undefined ? undefined : { id, text };
+}

@@ -1,0 +1,64 @@
+// Tests `npm run models -- check NAME` with a small ONNX model.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { checkModel } from '../../cli/check.js';
+import { readModels } from '../../shared/models.js';
+import { addCounter, counterName } from '../failures/counter.js';
+import { makeFolder } from '../unit/sample-model.js';
+
+/** Checks the counter with some keys of its manifest replaced, and returns the lines. */
+async function check(changes: Record<string, unknown>): Promise<string[]> {
+  const directory = makeFolder({});
+  addCounter(directory);
+  const file = path.join(directory, counterName, 'model.yaml');
+  const manifest = { ...JSON.parse(readFileSync(file, 'utf8')), ...changes };
+  writeFileSync(file, JSON.stringify(manifest));
+  const [model] = readModels({ directory, filesNeeded: true });
+  if (!model) throw new Error('There is no model.');
+  const lines: string[] = [];
+  await checkModel(model, (line) => lines.push(line));
+  return lines;
+}
+
+const exampleOf = (label: string, score?: number) => ({
+  example: { input: '1', expected: { label, ...(score !== undefined && { score }) } },
+});
+
+test('the check of a model says what fits', async () => {
+  expect(await check({})).toEqual([
+    'counter@1',
+    '  manifest   valid, 10 classes',
+    expect.stringMatching(/^ {2}file {7}model.onnx: \d+ bytes, SHA-256 matches$/),
+    '  shapes     inputs and outputs fit, at the smallest and the largest batch',
+    '  example    "digit 1" at 1, as expected',
+  ]);
+});
+
+test('the check warns of an activation that does not fit', async () => {
+  const output = { kind: 'classification', labels: 'labels.txt', activation: 'softmax' };
+  const lines = await check({ output });
+  expect(lines.find((line) => line.startsWith('  warning '))).toContain(
+    'counter: output.activation: expected logits with "softmax"; the scores of a sample are probabilities already',
+  );
+});
+
+test('the check of a model without an example says so', async () => {
+  const lines = await check({ example: undefined, description: '3' });
+  expect(lines.at(-1)).toBe('  example    none in the manifest, so no answer was compared');
+});
+
+test.each([
+  [exampleOf('digit 2'), 'counter: example: expected "digit 2"; got "digit 1" at 1'],
+  [
+    exampleOf('digit 1', 0.5),
+    'counter: example: expected "digit 1" at 0.5 ± 0.001; got "digit 1" at 1',
+  ],
+  [
+    exampleOf('one'),
+    'counter: example: expected "one", which is not in labels.txt; got "digit 1" at 1',
+  ],
+])('the check fails if the answer is another than expected: %j', async (changes, message) => {
+  await expect(check(changes)).rejects.toMatchObject({ code: 'model_file_wrong', message });
+});

@@ -1,0 +1,221 @@
+// Tests that a model which cannot be served stops neither the others nor the process: with the real
+// API, workers and commands.
+
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { text as readAll } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { findFreePort } from '../../cli/redis.js';
+import { addCounter, counterName } from '../failures/counter.js';
+import {
+  ask,
+  type LogLine,
+  openRedis,
+  post,
+  root,
+  serviceEnvironment,
+  startProcess,
+  startService,
+  type TestRedis,
+  waitUntil,
+} from '../harness.js';
+import { makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
+
+let redis: TestRedis;
+
+beforeAll(async () => {
+  redis = await openRedis();
+});
+afterAll(() => redis.close());
+
+/** The models that only a worker can tell to be wrong, by the content of their ONNX files. */
+const unusable = { 'cut-off': 'no ONNX', empty: '' };
+
+function addModel(directory: string, name: string, onnx: string): void {
+  const folder = path.join(directory, name);
+  mkdirSync(folder);
+  const sha256 = createHash('sha256').update(onnx).digest('hex');
+  const source = { file: 'model.onnx', bytes: Math.max(1, onnx.length), sha256 };
+  writeFileSync(
+    path.join(folder, 'model.yaml'),
+    JSON.stringify({ ...sampleManifest, name, source }),
+  );
+  writeFileSync(path.join(folder, 'labels.txt'), sampleLabels);
+  writeFileSync(path.join(folder, 'model.onnx'), onnx);
+}
+
+/** Adds a copy of the counter that fails on its own example. */
+function addFailing(directory: string): void {
+  const [from, to] = [path.join(directory, counterName), path.join(directory, 'failing')];
+  cpSync(from, to, { recursive: true });
+  const file = path.join(to, 'model.yaml');
+  const manifest = JSON.parse(readFileSync(file, 'utf8'));
+  const example = { input: 'no number', expected: { label: 'digit 1' } };
+  writeFileSync(file, JSON.stringify({ ...manifest, name: 'failing', example }));
+}
+
+/** Makes a models folder with a good model and several that cannot be served. */
+function makeModels({ withGood = true } = {}): string {
+  const half = readFileSync(path.join(root, 'test/cases/half-model.yaml'), 'utf8');
+  const directory = makeFolder({
+    'half/model.yaml': half,
+    'fileless/model.yaml': { ...sampleManifest, name: 'fileless' },
+    'fileless/labels.txt': sampleLabels,
+  });
+  for (const [name, onnx] of Object.entries(unusable)) addModel(directory, name, onnx);
+  addCounter(directory);
+  addFailing(directory);
+  if (!withGood) rmSync(path.join(directory, counterName), { recursive: true });
+  return directory;
+}
+
+const leftOutIn = (log: readonly LogLine[], pid: number) =>
+  log
+    .filter((line) => line.pid === pid && line.msg === 'a model is left out')
+    .map(({ level, model, code }) => `${level} ${model}: ${code}`)
+    .toSorted();
+
+describe('with some models that cannot be served', () => {
+  test('the API and a worker, also a later one, serve the others and log what is left out', async () => {
+    const service = await startService({
+      redisUrl: redis.url,
+      environment: { MODELS_DIR: makeModels(), MODELS: '' },
+    });
+    onTestFinished(() => service.close());
+    const worker = await service.addWorker();
+    const answer = await post(`${service.url}/v1/models/${counterName}/score`, { input: '7' });
+    expect(answer.body.predictions[0]).toMatchObject({ label: 'digit 7', score: 1 });
+
+    const unread = ['50 fileless: model_file_missing', '50 half: manifest_invalid'];
+    expect(leftOutIn(service.log, service.api.pid)).toEqual(unread);
+    expect(leftOutIn(service.log, worker.pid)).toEqual(
+      [
+        ...unread,
+        '50 cut-off: model_file_wrong',
+        '50 empty: model_file_wrong',
+        '50 failing: model_file_wrong',
+      ].toSorted(),
+    );
+    const reasons = service.log
+      .filter(({ pid }) => pid === worker.pid)
+      .map((line) => (line.err as { message: string }).message);
+    expect(reasons.find((reason) => reason.includes('cut-off'))).toContain('Protobuf');
+    expect(reasons.find((reason) => reason.includes('failing'))).toMatch(
+      /^failing: expected the model to score one input. ONNX Runtime says: .*Cast/,
+    );
+    expect(reasons.find((reason) => reason.includes('empty'))).toContain('The file is empty');
+
+    const list = await ask(`${service.url}/v1/models`);
+    expect(list.body.leftOut).toEqual([
+      { name: 'fileless', code: 'model_file_missing' },
+      { name: 'half', code: 'manifest_invalid' },
+    ]);
+    const half = await post(`${service.url}/v1/models/half/score`, { input: '7' });
+    expect(half).toMatchObject({ status: 404, body: { code: 'model_not_found' } });
+    expect(half.body.detail).toContain('The model "half" is not served');
+    expect(half.body.detail).toContain('manifest_invalid');
+  });
+
+  test('npm start serves the others, and says once what is left out', async () => {
+    const child = spawn(process.execPath, ['dist/cli/start.js'], {
+      cwd: root,
+      env: {
+        ...process.env,
+        REDIS_URL: redis.url,
+        MODELS_DIR: makeModels(),
+        PORT: String(await findFreePort()),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        output += chunk;
+      });
+    }
+    await waitUntil('npm start is ready', () => output.includes('Press Ctrl-C'), 60_000);
+    expect(output.match(/left out: half: .*half\/model.yaml: source: /g)).toHaveLength(1);
+    expect(output.match(/left out: fileless: /g)).toHaveLength(1);
+    expect(output.match(/cut-off: \S+model.onnx: expected an ONNX model/g)).toHaveLength(1);
+    expect(output.match(/^ {2}curl .*\/models\/\S+\/score/gm)).toEqual([
+      expect.stringContaining(`/v1/models/${counterName}/score`),
+    ]);
+    child.kill('SIGINT');
+    expect(await exited).toBe(0);
+  });
+
+  test('the commands go on with the others', async () => {
+    const directory = makeModels();
+    const list = await runModels(directory, 'list');
+    expect(list.code).toBe(0);
+    expect(list.out).toContain(counterName);
+    expect(list.errors).toMatch(/^half is left out: .*half\/model.yaml: source: /);
+    const one = await runModels(directory, 'check', counterName);
+    expect(one).toMatchObject({ code: 0, errors: '' });
+
+    const all = await runModels(directory, 'check');
+    expect(all.code).toBe(1);
+    expect(all.out).toContain('"digit 1" at 1, as expected');
+    for (const name of ['half', 'fileless', 'failing', ...Object.keys(unusable)]) {
+      expect(all.errors).toContain(name);
+    }
+    // ONNX Runtime itself would write in colour.
+    expect(all.errors).not.toContain('\u001b');
+    expect(all.errors.match(/Protobuf parsing failed/g)).toHaveLength(1);
+    expect(all.errors.match(/Cast/g)).toHaveLength(1);
+  });
+});
+
+describe('with no model that can be served', () => {
+  test.each(['api', 'worker'] as const)('the %s stops, with the reasons', async (role) => {
+    const environment = serviceEnvironment({
+      redisUrl: redis.url,
+      environment: { MODELS_DIR: makeModels({ withGood: false }), MODELS: 'half,fileless' },
+    });
+    const log: LogLine[] = [];
+    // An API without files serves a model, whose worker has them.
+    if (role === 'api') environment.MODELS = 'half';
+    const child = startProcess(role, environment, log);
+    await expect(child.ready).rejects.toThrow(/half\/model.yaml: source: /);
+    if (role === 'worker') await expect(child.ready).rejects.toThrow(/fileless: expected the file/);
+    expect(await child.exited).toBe(1);
+  });
+
+  test('a worker stops once all of them have been tried', async () => {
+    const environment = serviceEnvironment({
+      redisUrl: redis.url,
+      environment: { MODELS_DIR: makeModels({ withGood: false }), MODELS: 'cut-off,empty' },
+    });
+    const child = startProcess('worker', environment, []);
+    await expect(child.ready).rejects.toThrow(/cut-off[\s\S]*empty/);
+    expect(await child.exited).toBe(1);
+  });
+
+  test.each(['list', 'check'])('the command `%s` fails with the reasons', async (command) => {
+    const directory = makeFolder({ 'half/model.yaml': 'name: half\n' });
+    const { code, errors } = await runModels(directory, command);
+    expect(code).toBe(1);
+    expect(errors).toContain('half/model.yaml: source: ');
+  });
+});
+
+/** Runs a command of `npm run models`. */
+async function runModels(directory: string, ...parameters: string[]) {
+  const child = spawn(process.execPath, ['dist/cli/models.js', ...parameters], {
+    cwd: root,
+    env: { ...process.env, MODELS_DIR: directory },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const [out, errors, code] = await Promise.all([
+    readAll(child.stdout),
+    readAll(child.stderr),
+    exited,
+  ]);
+  return { code, out, errors };
+}

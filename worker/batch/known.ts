@@ -1,0 +1,53 @@
+// Reads the output of a network that says whether it knows anything of its input, such as whether a
+// text has a word that was in the training. The scores of an unknown input mean nothing.
+
+import { ScorelineError } from '../../shared/errors.js';
+import type { Model } from '../../shared/models.js';
+import { makeKnownOutput } from '../../shared/scores.js';
+import type { Tensor } from '../../shared/tensors.js';
+import type { TensorValue } from '../engine/engine.js';
+import { listValues, takesInner } from './network.js';
+import { split } from './split.js';
+
+export interface Known {
+  /** The name of the network's output. */
+  readonly name: string;
+  /**
+   * Returns what the reply to each item says of it.
+   * @throws ScorelineError `model_output_mismatch` if the output has another number of rows
+   */
+  share(output: Tensor, rows: readonly number[]): Tensor[];
+}
+
+/**
+ * Makes the reader of the output that the manifest names, or returns undefined if it names none.
+ * @throws ScorelineError `model_file_wrong` if there is no such output of a number for each row
+ */
+export function makeKnown(model: Model, values: readonly TensorValue[]): Known | undefined {
+  const { known: name } = model.manifest.output;
+  if (name === undefined) return undefined;
+  const value = values.find((candidate) => candidate.name === name);
+  const isColumn = value && (takesInner(value, []) || takesInner(value, [1]));
+  if (!isColumn || value.datatype === undefined || value.datatype === 'BYTES') {
+    throw new ScorelineError(
+      'model_file_wrong',
+      `${model.name}: output.known: expected an output of the network with one number for each row; got ${JSON.stringify(name)}. The outputs: ${listValues(values)}.`,
+    );
+  }
+  return {
+    name,
+    share: (output, rows) => split(output, rows).map((part) => makeKnownOutput(areKnown(part))),
+  };
+}
+
+/** Tells of each row whether its number is not zero. */
+function areKnown({ datatype, shape, data }: Tensor): boolean[] {
+  const rows = shape[0] as number;
+  const size = data.byteLength / rows;
+  // The sign of a float, which zero can have too.
+  const sign = datatype.startsWith('FP') ? 0x80 : 0;
+  return Array.from({ length: rows }, (_, row) => {
+    const number = data.subarray(row * size, (row + 1) * size);
+    return number.some((byte, at) => byte !== 0 && !(byte === sign && at === size - 1));
+  });
+}

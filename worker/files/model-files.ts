@@ -1,0 +1,102 @@
+// The files of a model on the worker's disk. They are verified before they are used: scores of another
+// network than the manifest names would be wrong answers that nobody notices.
+//
+// Files that are missing come from the addresses in the manifest, if the worker has a cache
+// (MODEL_CACHE_DIR). Workers may share a cache. The first to need a model makes a folder beside its
+// ONNX file, the lock, and touches it while it downloads; the others wait. A lock that nobody touches
+// was left by a worker that died.
+
+import { mkdirSync, rmSync, statSync, utimesSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from '../../shared/log.js';
+import { filesOf, isInCache, type ModelFile } from '../../shared/model-files.js';
+import type { Model } from '../../shared/models.js';
+import { packageDirectory } from '../../shared/version.js';
+import { download } from './download.js';
+import { differenceOf, verifyFiles } from './verification.js';
+
+const lockTouchedEveryMs = 2000;
+const lockLastsMs = 30_000;
+const lookAgainMs = 250;
+const progressEveryMs = 5000;
+
+/**
+ * Downloads the files of a model that are missing, and verifies all of them.
+ * @throws ScorelineError `model_file_wrong`, `manifest_invalid`, `download_failed`
+ */
+export async function ensureModelFiles(model: Model, log: Logger): Promise<void> {
+  const hashes = isInCache(model) ? path.dirname(model.file) : ownHashes;
+  if (isInCache(model) && (await wrongFiles(model, hashes)).length > 0) {
+    await fetchOnce(model, hashes, log);
+  }
+  await verifyFiles(model, hashes);
+}
+
+/** Where the hashes of files outside the cache are kept. */
+const ownHashes = path.join(packageDirectory(), 'node_modules', '.cache', 'scoreline');
+
+async function wrongFiles(model: Model, hashes: string): Promise<ModelFile[]> {
+  const wrong: ModelFile[] = [];
+  for (const file of filesOf(model)) {
+    if ((await differenceOf(file, hashes)) !== undefined) wrong.push(file);
+  }
+  return wrong;
+}
+
+async function fetchOnce(model: Model, hashes: string, log: Logger): Promise<void> {
+  mkdirSync(path.dirname(model.file), { recursive: true });
+  const lock = `${model.file}.lock`;
+  while (!takeLock(lock)) await delay(lookAgainMs);
+  const touching = setInterval(() => touch(lock), lockTouchedEveryMs);
+  try {
+    // Another worker may have fetched them while this one waited for the lock.
+    for (const file of await wrongFiles(model, hashes)) {
+      rmSync(file.path, { force: true });
+      await fetchFile(model, file, log);
+    }
+  } finally {
+    clearInterval(touching);
+    rmSync(lock, { recursive: true, force: true });
+  }
+}
+
+async function fetchFile({ name }: Model, wanted: ModelFile, log: Logger): Promise<void> {
+  const { urls, bytes, sha256, path: file } = wanted;
+  mkdirSync(path.dirname(file), { recursive: true });
+  log.info({ model: name, bytes, urls }, 'model file is missing; downloading it');
+  let saidAt = performance.now();
+  await download({
+    urls,
+    file,
+    bytes,
+    sha256,
+    onProgress: (bytesDone) => {
+      if (performance.now() - saidAt < progressEveryMs) return;
+      saidAt = performance.now();
+      log.info({ model: name, bytesDone, bytes }, 'downloading');
+    },
+    onRetry: (reason) => log.warn({ model: name, reason }, 'the download is tried again'),
+  });
+  log.info({ model: name, file }, 'model file is in place');
+}
+
+function takeLock(lock: string): boolean {
+  try {
+    mkdirSync(lock);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const touchedAt = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
+    const isLeft = touchedAt !== undefined && Date.now() - touchedAt > lockLastsMs;
+    if (isLeft) rmSync(lock, { recursive: true, force: true });
+    return false;
+  }
+}
+
+function touch(lock: string): void {
+  const now = new Date();
+  try {
+    utimesSync(lock, now, now);
+  } catch {}
+}

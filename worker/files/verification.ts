@@ -1,0 +1,137 @@
+// Verifies that a model's files are those that its manifest describes: the ONNX file and its
+// external data, by size and SHA-256.
+//
+// Hashing takes a second for each gigabyte or two, so a file's hash is kept beside its size and its
+// times, and a later start does not read the file again. The time of change counts too, because
+// copying can preserve the time of modification.
+
+import { createHash } from 'node:crypto';
+import {
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  type Stats,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { ScorelineError } from '../../shared/errors.js';
+import { fileMissing, filesOf, type ModelFile, missingFile } from '../../shared/model-files.js';
+import type { Model } from '../../shared/models.js';
+import { sha256Of } from '../../shared/sha256.js';
+import { findExternalData } from './external-data.js';
+
+/** Smaller files are read each time, which takes milliseconds. */
+const keptBytesMin = 1_000_000;
+
+/**
+ * Verifies the files of a model.
+ * @param hashes the folder where hashes are kept; undefined to read every file
+ * @throws ScorelineError `model_file_missing`; `model_file_wrong` with both sizes and hashes;
+ * `manifest_invalid` if the ONNX file has external data that the manifest does not name
+ */
+export async function verifyFiles(model: Model, hashes?: string): Promise<void> {
+  const missing = missingFile(model);
+  if (missing) throw fileMissing(model, missing);
+  const files = filesOf(model);
+  for (const file of files) {
+    const difference = await differenceOf(file, hashes);
+    if (difference === undefined) continue;
+    throw new ScorelineError(
+      'model_file_wrong',
+      `${model.name}: ${file.path}: ${difference}. ${remedyFor(model, file)}`,
+    );
+  }
+  const [onnx, ...data] = files;
+  const named = new Set(data.map((file) => path.normalize(file.path)));
+  for (const location of findExternalData(onnx.path)) {
+    const file = path.join(path.dirname(onnx.path), location);
+    if (!named.has(file)) throw await notNamed(model, location, file);
+  }
+}
+
+/** Says how a file differs from what the manifest describes, or returns undefined if it does not. */
+export async function differenceOf(
+  { path: file, bytes, sha256 }: ModelFile,
+  hashes?: string,
+): Promise<string | undefined> {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  if (!stats?.isFile()) return 'expected a file; there is none';
+  const isKept = hashes !== undefined && stats.size >= keptBytesMin;
+  const got = isKept ? await knownSha256(file, stats, hashes) : await sha256Of(file);
+  if (stats.size === bytes && got === sha256) return undefined;
+  return `expected ${bytes} bytes with SHA-256 ${sha256}; got ${stats.size} bytes with ${got}`;
+}
+
+function remedyFor({ name }: Model, { path: file, urls }: ModelFile): string {
+  const { size } = statSync(file);
+  if (size < 1024 && readFileSync(file, 'utf8').startsWith('version https://git-lfs')) {
+    return 'It is a pointer of Git LFS. Get the file with: git lfs pull';
+  }
+  if (urls.length > 0) return `Get it again with: npm run models -- pull ${name}`;
+  if (size === 0) return 'The file is empty. Export the model again.';
+  return 'Put the right file there, or correct source in the manifest and give it a new version.';
+}
+
+async function notNamed(model: Model, location: string, file: string): Promise<ScorelineError> {
+  const source = model.manifest.source.file;
+  const name = path.join(path.dirname(source), location);
+  const stats = statSync(file, { throwIfNoEntry: false });
+  const remedy = stats?.isFile()
+    ? `Add it to the manifest, within source: externalData: [{ file: ${name}, bytes: ${stats.size}, sha256: ${await sha256Of(file)} }]`
+    : `There is no file ${file}: put it there, and add it to the manifest`;
+  return new ScorelineError(
+    'manifest_invalid',
+    `${model.name}: source.externalData: expected every file in which ${source} keeps weights; it also keeps some in ${name}. ${remedy}`,
+  );
+}
+
+/** Returns the SHA-256 of a file, which is only read if it has changed since it was read last. */
+async function knownSha256(file: string, stats: Stats, directory: string): Promise<string> {
+  const name = createHash('sha256').update(realpathSync(file)).digest('hex').slice(0, 32);
+  const kept = path.join(directory, `${name}.json`);
+  const known = readKept(kept);
+  if (known && isUnchanged(known, stats)) return known.sha256;
+  const sha256 = await sha256Of(file);
+  // A file that was written while it was read must be read again.
+  if (isUnchanged(stampOf(stats), statSync(file))) keep(kept, { ...stampOf(stats), sha256 });
+  return sha256;
+}
+
+/** What tells that a file is unchanged. */
+interface Stamp {
+  readonly bytes: number;
+  readonly modifiedMs: number;
+  readonly changedMs: number;
+}
+
+function stampOf({ size, mtimeMs, ctimeMs }: Stats): Stamp {
+  return { bytes: size, modifiedMs: mtimeMs, changedMs: ctimeMs };
+}
+
+function isUnchanged(stamp: Stamp, stats: Stats): boolean {
+  const { bytes, modifiedMs, changedMs } = stampOf(stats);
+  return stamp.bytes === bytes && stamp.modifiedMs === modifiedMs && stamp.changedMs === changedMs;
+}
+
+type Kept = Stamp & { readonly sha256: string };
+
+function readKept(file: string): Kept | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keeps a hash if that is possible: a container's file system may be read-only. */
+function keep(file: string, kept: Kept): void {
+  try {
+    mkdirSync(path.dirname(file), { recursive: true });
+    // Renamed into place, because other workers may read it meanwhile.
+    const part = `${file}.${process.pid}`;
+    writeFileSync(part, JSON.stringify(kept));
+    renameSync(part, file);
+  } catch {}
+}
