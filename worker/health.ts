@@ -21,6 +21,8 @@ export interface Health {
 export interface ModelHealth {
   readonly name: string;
   readonly version: string;
+  /** How long the oldest job of the model has been held; 0 if none is held. */
+  readonly heldMs: number;
   /** The device that the model runs on, once it is loaded. */
   readonly device?: EngineDevice['type'];
   /** Why that is its fallback, and what to do about it. */
@@ -62,9 +64,16 @@ export class WorkerHealth {
   }
 
   read(): Health {
-    const models = this.#places().map(({ model: { name, version }, device }) => {
+    const models = this.#places().map(({ model, device, heldMs }) => {
+      const { name, version } = model;
       const { type, reason } = device() ?? {};
-      return { name, version, ...(type && { device: type }), ...(reason && { reason }) };
+      return {
+        name,
+        version,
+        heldMs: Math.round(heldMs()),
+        ...(type && { device: type }),
+        ...(reason && { reason }),
+      };
     });
     const stuck = this.#whyStuck();
     if (stuck !== undefined) return { status: 'stuck', reason: stuck, models };

@@ -134,7 +134,10 @@ describe('the probes of a worker', () => {
       await untilProbed('readyz', 200, 'ready');
 
       await counter.send([ask(hangsForever)]);
-      await counter.untilActive(1);
+      await waitUntil('the job is held', async () => {
+        const { body } = await askHttp(`http://127.0.0.1:${port}/readyz`);
+        return body.models.some(({ heldMs }: { heldMs: number }) => heldMs > 0);
+      });
       worker.kill('SIGTERM');
       await untilLogged('shutting down');
       expect(await probe('readyz')).toEqual([503, 'draining']);

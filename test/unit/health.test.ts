@@ -54,7 +54,7 @@ test('a worker is away while Redis cannot be reached', () => {
   expect(health.read()).toMatchObject({
     status: 'away',
     reason: expect.stringContaining('REDIS_URL'),
-    models: [{ name: 'faq', version: '1' }],
+    models: [{ name: 'faq', version: '1', heldMs: 0 }],
   });
   health.open();
   redis.change('ready');
@@ -102,8 +102,8 @@ test('a worker says on which device its models run, and why where that is the fa
     { ...place, model: makeSampleModel({ name: 'c' }), device: () => ({ type: 'cpu', reason }) },
   ]);
   expect(health.read().models).toEqual([
-    { name: 'a', version: '1' },
-    { name: 'b', version: '1', device: 'cuda' },
-    { name: 'c', version: '1', device: 'cpu', reason },
+    { name: 'a', version: '1', heldMs: 0 },
+    { name: 'b', version: '1', heldMs: 0, device: 'cuda' },
+    { name: 'c', version: '1', heldMs: 0, device: 'cpu', reason },
   ]);
 });
