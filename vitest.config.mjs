@@ -5,8 +5,8 @@ export default defineConfig({
   test: {
     include: ['dist/test/**/*.test.js'],
     exclude: ['node_modules/**'],
-    // Many tests start processes of their own; two at a time would wait for each other.
-    fileParallelism: false,
+    // Many tests start processes of their own. More than two files at a time would only wait for each other.
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 120_000,
     dangerouslyIgnoreUnhandledErrors: false,
