@@ -1,14 +1,24 @@
 // Assembles the API: a light HTTP service that never loads a model.
 
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Configurations } from '../shared/configuration.js';
-import { ScorelineError } from '../shared/errors.js';
+import type { ScorelineError } from '../shared/errors.js';
 import { type Keys, makeKeys } from '../shared/keys.js';
 import { logLeftOut } from '../shared/left-out.js';
-import type { Running } from '../shared/lifecycle.js';
-import type { Logger } from '../shared/log.js';
+import type { Ending, Running } from '../shared/lifecycle.js';
+import { type Logger, makeSeldom } from '../shared/log.js';
 import { collectModels } from '../shared/models.js';
-import { connectConsumer, connectProducer, type Redis, waitUntilReady } from '../shared/redis.js';
+import {
+  connectConsumer,
+  connectProducer,
+  explain,
+  Outage,
+  type Redis,
+  waitUntilReady,
+} from '../shared/redis.js';
+import { checkRedis } from '../shared/redis-check.js';
+import { RedisClock } from '../shared/redis-clock.js';
 import { makeRegistry, type Registry } from '../shared/registry.js';
 import { Admission } from './admission/admission.js';
 import { makeByteBudget } from './admission/byte-budget.js';
@@ -21,7 +31,7 @@ import { startServer } from './http/server.js';
 import { makeInputKinds } from './kinds/kinds.js';
 import { Dispatcher } from './queue/dispatcher.js';
 import { Queue, queueAway } from './queue/queue.js';
-import { ReplyStream } from './queue/reply-stream.js';
+import { ReplyStream, type ReplyStreamOptions } from './queue/reply-stream.js';
 import { makeWaiters } from './queue/waiters.js';
 import { makeRepeatable } from './repeat/repeatable.js';
 import { makeResults } from './repeat/results.js';
@@ -29,11 +39,17 @@ import { makeScoring } from './scoring.js';
 
 type Configuration = Configurations['api'];
 
+const createAgainAfterMs = 200;
+
 /**
  * Starts the API. Waits for an unreachable Redis, but refuses to start on a misconfigured one.
  * @throws ScorelineError `configuration_invalid`, `manifest_invalid`, `redis_unusable`
  */
-export async function startApi(configuration: Configuration, log: Logger): Promise<Running> {
+export async function startApi(
+  configuration: Configuration,
+  log: Logger,
+  { signal }: Partial<Pick<Ending, 'signal'>> = {},
+): Promise<Running> {
   const { models: served, leftOut } = collectModels({
     directory: configuration.MODELS_DIR,
     names: configuration.MODELS,
@@ -41,27 +57,30 @@ export async function startApi(configuration: Configuration, log: Logger): Promi
   });
   logLeftOut(log, leftOut);
   const registry = makeRegistry(served, leftOut);
-  const { REDIS_URL: url, REDIS_PASSWORD: password } = configuration;
-  const connect = { url, password, log };
+  const { REDIS_URL: url, REDIS_PASSWORD: password, QUEUE_PREFIX: prefix } = configuration;
+  await checkRedis({ url, password, prefix, log, signal });
+  const connect = { url, password, log, outage: new Outage(log) };
   const producer = connectProducer({ ...connect, name: 'api' });
   const reader = connectConsumer({ ...connect, name: 'replies' });
-  await Promise.all([waitUntilReady(producer, log), waitUntilReady(reader, log)]);
+  await Promise.all([waitUntilReady(producer, signal), waitUntilReady(reader, signal)]);
 
-  const keys = makeKeys(configuration.QUEUE_PREFIX);
+  const keys = makeKeys(prefix);
+  const clock = await RedisClock.open({ redis: producer, keys, role: 'api', log });
   const instance = randomUUID();
   const waiters = makeWaiters();
-  const replyStream = await ReplyStream.open({
+  const streamOptions = {
     instance,
     keys,
     producer,
     reader,
     onReply: waiters.settle,
-    onUnreadable: (ids, error) => {
+    onUnreadable: (ids: readonly string[], error: ScorelineError) => {
       for (const id of ids) waiters.fail(id, error);
     },
-    onLost: () => waiters.failAll(queueLost()),
+    onLost: waiters.failAll,
     log,
-  });
+  };
+  const replyStream = await openReplyStream(streamOptions, signal);
   const queue = new Queue({ redis: producer, keys, registry, log });
   const { calls, peers } = openCalls({ configuration, instance, producer, keys, registry, queue });
   const kinds = makeInputKinds({
@@ -81,21 +100,39 @@ export async function startApi(configuration: Configuration, log: Logger): Promi
     repeatable: makeRepeatable({ calls, results }),
   });
   const gate = makeGate({ registry, calls });
-  const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, log });
+  const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, clock, log });
   const server = await startServer(app, configuration);
   const { address, port } = server;
   const models = registry.models.map((model) => model.name);
   log.info({ address, port, models }, 'API is ready');
 
   return {
-    report: { port, models },
+    report: { address, port, models },
     close: async () => {
       calls.shutDown();
       await server.close(configuration.SHUTDOWN_MS, () => calls.abortAll());
       peers.close();
+      clock.close();
       await leaveRedis({ replyStream, queue, producer });
     },
   };
+}
+
+/** Opens the stream as soon as Redis takes it. A Redis that is full does not. */
+async function openReplyStream(
+  options: ReplyStreamOptions,
+  signal: AbortSignal | undefined,
+): Promise<ReplyStream> {
+  const warn = makeSeldom(options.log);
+  for (;;) {
+    try {
+      return await ReplyStream.open(options);
+    } catch (thrown) {
+      warn(explain(thrown), 'the stream of replies cannot be created; trying again');
+      await delay(createAgainAfterMs);
+      signal?.throwIfAborted();
+    }
+  }
 }
 
 /** Makes the calls, their admission, and the exchange with other instances that admission needs. */
@@ -140,12 +177,4 @@ async function leaveRedis(open: {
   await open.replyStream.close();
   await open.queue.close();
   open.producer.disconnect();
-}
-
-function queueLost(): ScorelineError {
-  return new ScorelineError(
-    'queue_lost',
-    'The queue has lost its contents, including this request. Ask again.',
-    { retryAfterSeconds: 1 },
-  );
 }

@@ -84,7 +84,7 @@ async function makeFeeder(target: Model, redisUrl: string) {
   const log = makeLogger({ role: 'bench', level: 'error' });
   const producer = connectProducer({ url: redisUrl, name: 'bench', log });
   const reader = connectConsumer({ url: redisUrl, name: 'bench-replies', log });
-  await Promise.all([waitUntilReady(producer, log), waitUntilReady(reader, log)]);
+  await Promise.all([waitUntilReady(producer), waitUntilReady(reader)]);
   const keys = makeKeys('scoreline');
   const instance = randomUUID();
   const waiters = makeWaiters();

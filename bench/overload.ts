@@ -62,7 +62,7 @@ const service = await startBenchService({
 for (const pid of [process.pid, ...service.apis.map((api) => api.pid)]) os.setPriority(pid, 5);
 const log = makeLogger({ role: 'bench', level: 'error' });
 const redis = connectProducer({ url: service.redisUrl, name: 'bench', log });
-await waitUntilReady(redis, log);
+await waitUntilReady(redis);
 const ports = service.apis.map(({ url }) => Number(new URL(url).port));
 const requests = bodies.map((body) =>
   encodeRequest({ pathname, body, headers: { ...headers, 'Request-Timeout': values.deadline } }),

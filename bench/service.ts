@@ -5,7 +5,8 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { type Build, spawnChild, thisBuild } from '../cli/children.js';
-import { ensureRedisServer, startRedis } from '../cli/redis.js';
+import { startRedis } from '../cli/private-redis.js';
+import { ensureRedisServer } from '../cli/redis.js';
 
 export type BenchService = Awaited<ReturnType<typeof startBenchService>>;
 
@@ -20,7 +21,8 @@ export async function startBenchService(options: {
   build?: Build;
 }) {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-'));
-  const redis = await startRedis({ server: ensureRedisServer(console.error), directory });
+  const say = console.error;
+  const redis = await startRedis({ server: ensureRedisServer(say), directory, say });
   const environment = {
     ...process.env,
     REDIS_URL: redis.url,

@@ -3,19 +3,17 @@
 // command from dist/cli/.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { areCurrent } from './packages.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const [command = 'start'] = process.argv.slice(2);
 
 checkNode();
-if (dependenciesAreOld()) {
-  say('Installing the npm packages (once) …');
-  run('npm', ['ci']);
-}
+if (!areCurrent(root)) install();
 removeLeftovers(path.join(root, 'dist'));
 run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc')]);
 process.argv.splice(1, 2, path.join(root, `dist/cli/${command}.js`));
@@ -29,20 +27,23 @@ function checkNode() {
   );
 }
 
-/** Whether a package is missing or has another version than the lock file names. */
-function dependenciesAreOld() {
-  const installed = readPackages('node_modules/.package-lock.json');
-  const wanted = readPackages('package-lock.json');
-  // Optional packages are for some platforms only.
-  return Object.entries(wanted).some(
-    ([folder, { version, optional }]) =>
-      folder !== '' && installed[folder]?.version !== version && !(optional && !installed[folder]),
-  );
-}
-
-function readPackages(file) {
-  const name = path.join(root, file);
-  return existsSync(name) ? JSON.parse(readFileSync(name, 'utf8')).packages : {};
+/** Installs what package-lock.json says, and nothing else. */
+function install() {
+  say('Installing the npm packages (once) …');
+  const command = existsSync(path.join(root, 'package-lock.json')) ? 'ci' : 'install';
+  const { status, stderr, error } = spawnSync('npm', [command, '--prefer-offline'], {
+    cwd: root,
+    stdio: ['inherit', 'inherit', 'pipe'],
+    encoding: 'utf8',
+  });
+  process.stderr.write(stderr ?? '');
+  if (status === 0) return;
+  if (/E(NOTFOUND|AI_AGAIN|CONNREFUSED|CONNRESET|TIMEDOUT|NETUNREACH|HOSTUNREACH)/.test(stderr)) {
+    fail(
+      `The npm packages cannot be downloaded: npm does not reach its registry. Check the network and, behind a proxy, npm's settings (npm config get registry, npm config get proxy). Then try again.`,
+    );
+  }
+  fail(`npm ${command} failed${error ? `: ${error.message}` : ''}.`);
 }
 
 /** Deletes build output whose source file is gone. */

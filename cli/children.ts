@@ -3,8 +3,8 @@
 import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import { ScorelineError } from '../shared/errors.js';
-import type { ChildMessage } from '../shared/lifecycle.js';
+import { type ErrorCode, ScorelineError } from '../shared/errors.js';
+import { type ChildMessage, parentReports } from '../shared/lifecycle.js';
 import { packageDirectory } from '../shared/version.js';
 import { availableMemory, heapArguments, setsHeapSizes } from './heap.js';
 import { withThreads } from './threads.js';
@@ -20,7 +20,7 @@ export interface Child {
   readonly pid: number;
   /**
    * Resolves to the report of the child once it is ready; the API's holds its `port`. Rejects with
-   * the ScorelineError `configuration_invalid` when the child reports a failure or exits first.
+   * the ScorelineError that the child reports, or `configuration_invalid` if it exits first.
    */
   readonly ready: Promise<Readonly<Record<string, unknown>>>;
   /** The exit code, or the signal that ended the process. */
@@ -40,11 +40,12 @@ export const thisBuild: Build = { root: packageDirectory(), v8Arguments };
 /** Forks a role. Leaves V8's sizes alone if NODE_OPTIONS sets some: the machine may be small. */
 export function forkRole(
   role: 'api' | 'worker',
-  options: { env: NodeJS.ProcessEnv; stdio: StdioOptions },
+  options: { env: NodeJS.ProcessEnv; stdio: StdioOptions; parameters?: readonly string[] },
   build = thisBuild,
 ): ChildProcess {
-  return fork(path.join(build.root, 'dist', role, 'main.js'), [], {
-    ...options,
+  const { parameters = [], ...given } = options;
+  return fork(path.join(build.root, 'dist', role, 'main.js'), parameters, {
+    ...given,
     env: withThreads(options.env),
     execArgv: setsHeapSizes(options.env) ? [] : [...build.v8Arguments],
     // The child gets its own process group, so Ctrl-C reaches only the parent. The parent then ends
@@ -53,7 +54,10 @@ export function forkRole(
   });
 }
 
-/** Starts a role as a child process. Its standard error goes to ours. */
+/**
+ * Starts a role as a child process. Its standard error goes to ours. With its output piped, it also
+ * logs why it could not start.
+ */
 export function spawnChild(
   role: 'api' | 'worker',
   environment: NodeJS.ProcessEnv,
@@ -62,7 +66,11 @@ export function spawnChild(
 ): Child {
   const child = forkRole(
     role,
-    { env: environment, stdio: ['ignore', output, 'inherit', 'ipc'] },
+    {
+      env: environment,
+      stdio: ['ignore', output, 'inherit', 'ipc'],
+      parameters: output === 'inherit' ? [parentReports] : [],
+    },
     build,
   );
   const exited = new Promise<number | NodeJS.Signals>((resolve) =>
@@ -85,10 +93,11 @@ export function spawnChild(
 
 function waitUntilReady(child: ChildProcess, role: string): Promise<Record<string, unknown>> {
   return new Promise((resolve, reject) => {
-    const fail = (detail: string) => reject(new ScorelineError('configuration_invalid', detail));
+    const fail = (detail: string, code: ErrorCode = 'configuration_invalid') =>
+      reject(new ScorelineError(code, detail));
     child.on('message', (message: ChildMessage) => {
       if (message.event === 'ready') resolve(message);
-      else fail(message.detail);
+      else fail(message.detail, message.code);
     });
     child.once('exit', (code, signal) =>
       fail(`The ${role} exited before it was ready (${signal ?? code}).`),

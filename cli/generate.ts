@@ -8,6 +8,7 @@ import { makeManifests, writeManifests } from '../k8s/manifests.js';
 import { readPlan } from '../k8s/read-plan.js';
 import { describeConfiguration, type Role } from '../shared/configuration.js';
 import { coerceError, errorTable } from '../shared/errors.js';
+import { aclRules } from '../shared/redis-commands.js';
 import { packageDirectory } from '../shared/version.js';
 
 const header = '`npm run fix` generates this page from the code. Change the code instead.';
@@ -87,7 +88,27 @@ and \`DATA_DIR\`, the folder for the data of its Redis (\`data\`).
 
 ${section('Both', 'api', true)}
 ${section('API', 'api', false)}
-${section('Worker', 'worker', false)}`;
+${section('Worker', 'worker', false)}
+## A user of Redis with few rights
+
+A Redis of several services should have a user for this one. It needs these rights, and \`+select\` as well if
+\`REDIS_URL\` names a database. API and worker look at them when they start, and say which are missing.
+
+\`\`\`
+${wrap(['ACL SETUSER scoreline on >PASSWORD', ...aclRules('scoreline')], 100)}
+\`\`\`
+`;
+}
+
+/** Joins words with blanks into lines that a shell reads as one. */
+function wrap(words: readonly string[], width: number): string {
+  const lines = [''];
+  for (const word of words) {
+    const line = `${lines.at(-1)} ${word}`.trim();
+    if (line.length <= width) lines[lines.length - 1] = line;
+    else lines.push(word);
+  }
+  return lines.join(' \\\n  ');
 }
 
 function environmentExample(): string {

@@ -7,6 +7,7 @@ import { Redis } from 'ioredis';
 
 const [server, directory, port] = process.argv.slice(2) as [string, string, string];
 const clientsLeaveMsMax = 40_000;
+const stopsWithinMs = 300;
 
 const redis = spawn(
   server,
@@ -17,20 +18,33 @@ const redis = spawn(
   ].flat(),
   { stdio: 'ignore' },
 );
-redis.once('exit', (code) => process.exit(code ?? 1));
+redis.once('error', ({ message }) => leave(message));
+redis.once('exit', (code, signal) => leave(signal ? `by ${signal}` : `with exit code ${code}`));
 process.on('SIGINT', () => {});
-process.on('SIGTERM', () => redis.kill('SIGTERM'));
-process.on('message', () => redis.kill('SIGTERM'));
+process.on('SIGTERM', stop);
+process.on('message', (how) => (how === 'kill' ? redis.kill('SIGKILL') : stop()));
 process.on('disconnect', () => void endAfterClients());
 
+function stop(): void {
+  redis.kill('SIGTERM');
+  // A Redis that hangs can be killed: the system has all that it wrote to its append-only file.
+  setTimeout(() => redis.kill('SIGKILL'), stopsWithinMs);
+}
+
+/** Exits, after it has told the parent how Redis ended. */
+function leave(how: string): void {
+  if (process.connected) process.send?.(how, undefined, undefined, () => process.exit(1));
+  else process.exit(1);
+}
+
 async function endAfterClients(): Promise<void> {
-  const connection = new Redis(Number(port), { maxRetriesPerRequest: 1 });
-  connection.on('error', () => {});
   const until = Date.now() + clientsLeaveMsMax;
+  const connection = new Redis(Number(port), { maxRetriesPerRequest: 1, commandTimeout: 5000 });
+  connection.on('error', () => {});
   while (Date.now() < until) {
     const clients = await connection.client('LIST').catch(() => '');
     if (String(clients).trim().split('\n').length <= 1) break;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  redis.kill('SIGTERM');
+  stop();
 }

@@ -1,42 +1,41 @@
 // `npm start`: starts Redis (unless REDIS_URL names one), the API and the workers with one command.
-// Ctrl-C stops all of them.
+// Ctrl-C stops all of them, in order. A second Ctrl-C kills them.
 
+import { isIPv6 } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
 import { readConfiguration } from '../shared/configuration.js';
 import { coerceError } from '../shared/errors.js';
+import { sameSignalMs } from '../shared/lifecycle.js';
 import { collectModels, type Model } from '../shared/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
 import { type Child, spawnChild } from './children.js';
-import { ensureRedisServer, startRedis } from './redis.js';
-
-interface Closable {
-  close(): Promise<void>;
-}
+import { type PrivateRedis, startRedis } from './private-redis.js';
+import { ensureRedisServer } from './redis.js';
 
 const root = packageDirectory();
 const restartDelayMs = 1000;
+const killsWithinMs = 1000;
 /** In the order of shutdown. The API goes first: it still answers the requests it has accepted. */
-const started = {
-  api: new Set<Closable>(),
-  worker: new Set<Closable>(),
-  redis: new Set<Closable>(),
-};
-let ending = false;
+const started = { api: new Set<Child>(), worker: new Set<Child>() };
+let redis: PrivateRedis | undefined;
+let endingSinceMs: number | undefined;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const complain = (line: string) => process.stderr.write(`${line}\n`);
 
 process.chdir(root);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => void end(0));
+  process.on(signal, () => {
+    if (endingSinceMs === undefined) void end(0);
+    else if (performance.now() - endingSinceMs > sameSignalMs) void endAtOnce();
+  });
 }
 watchParent();
 try {
   await start();
 } catch (error) {
-  process.stderr.write(`\n${coerceError(error).message}\n`);
-  await end(1);
+  await fail(error);
 }
 
 async function start(): Promise<void> {
@@ -54,12 +53,8 @@ async function start(): Promise<void> {
   if (process.env.REDIS_URL) {
     say('  Redis   from REDIS_URL');
   } else {
-    const directory = path.resolve(root, process.env.DATA_DIR ?? 'data', 'redis');
-    const redis = await startRedis({ server: ensureRedisServer(say), directory });
-    started.redis.add(redis);
-    environment.REDIS_URL = redis.url;
+    environment.REDIS_URL = await startPrivateRedis();
     environment.REDIS_PASSWORD = '';
-    say(`  Redis   ${redis.url} (data in ${directory})`);
   }
   environment.MODELS = models.map((model) => model.name).join(',');
 
@@ -71,8 +66,7 @@ async function start(): Promise<void> {
   const report = await api?.ready;
   say(`  models  warm after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
 
-  const host = configuration.HOST === '0.0.0.0' ? '127.0.0.1' : configuration.HOST;
-  const address = `http://${host}:${report?.port}`;
+  const address = `http://${reachable(String(report?.address))}:${report?.port}`;
   say(`  API     ${address}\n\nTry it, in another terminal:\n`);
   for (const model of models) if (served.has(model.name)) say(`${curlLine(address, model)}\n`);
   say('Press Ctrl-C to stop everything.');
@@ -85,31 +79,62 @@ async function namesOf(workers: readonly Promise<Child>[]): Promise<ReadonlySet<
   return new Set(reports.flatMap(({ models }) => models));
 }
 
+/** Starts the Redis of this clone, and returns its URL. */
+async function startPrivateRedis(): Promise<string> {
+  const directory = path.resolve(root, process.env.DATA_DIR || 'data', 'redis');
+  redis = await startRedis({ server: ensureRedisServer(say), directory, say });
+  void redis.failed.then(fail);
+  say(`  Redis   ${redis.url} (data in ${directory})`);
+  return redis.url;
+}
+
 /** Starts a role. If the process later exits on its own, starts it again after a second. */
 async function supervise(role: 'api' | 'worker', environment: NodeJS.ProcessEnv): Promise<Child> {
   const child = spawnChild(role, environment);
   started[role].add(child);
   void child.exited.then(() => started[role].delete(child));
   await child.ready;
-  void child.exited.then(async () => {
+  void child.exited.then(async (how) => {
+    let reason = `exited unexpectedly (${how})`;
     let again: Child | undefined;
-    while (!ending && !again) {
-      say(`The ${role} exited unexpectedly. Restarting it.`);
+    while (endingSinceMs === undefined && !again) {
+      say(`The ${role} ${reason}. Restarting it.`);
       await new Promise((resolve) => setTimeout(resolve, restartDelayMs));
-      if (!ending) again = await supervise(role, environment).catch(() => undefined);
+      if (endingSinceMs !== undefined) return;
+      again = await supervise(role, environment).catch((error) => {
+        reason = `could not start: ${error.message}`;
+        return undefined;
+      });
     }
   });
   return child;
 }
 
+/** Says why we cannot go on, and ends. What fails because we are ending is of no interest. */
+async function fail(error: unknown): Promise<void> {
+  if (endingSinceMs === undefined) process.stderr.write(`\n${coerceError(error).message}\n`);
+  await end(1);
+}
+
 async function end(exitCode: number): Promise<void> {
-  if (ending) return;
-  ending = true;
-  say('\nStopping …');
-  for (const closables of Object.values(started)) {
-    await Promise.allSettled([...closables].map((closable) => closable.close()));
+  if (endingSinceMs !== undefined) return;
+  endingSinceMs = performance.now();
+  if (exitCode === 0) say('\nStopping … (Ctrl-C again stops at once)');
+  for (const children of Object.values(started)) {
+    await Promise.all([...children].map((child) => child.close()));
   }
+  await redis?.close();
   process.exit(exitCode);
+}
+
+async function endAtOnce(): Promise<void> {
+  say('Stopping at once.');
+  const children = [...started.api, ...started.worker];
+  for (const child of children) child.kill('SIGKILL');
+  const ended = Promise.all([redis?.kill(), ...children.map(({ exited }) => exited)]);
+  // The guard of Redis may hang, too. When it goes on, it ends Redis.
+  await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, killsWithinMs))]);
+  process.exit(1);
 }
 
 /** No signal arrives if npm or the shell above us is killed, but our parent process changes. */
@@ -124,6 +149,13 @@ function readWorkerCount(): number {
   const count = Number(process.env.WORKERS ?? 1);
   if (Number.isInteger(count) && count >= 0 && count <= 64) return count;
   throw new Error(`WORKERS: expected a whole number from 0 to 64; got ${process.env.WORKERS}`);
+}
+
+/** Returns the host of a URL that leads to a listener on this address, from this machine. */
+function reachable(address: string): string {
+  if (address === '0.0.0.0') return '127.0.0.1';
+  if (address === '::') return '[::1]';
+  return isIPv6(address) ? `[${address}]` : address;
 }
 
 /** Returns a command to paste into a shell. It works from any folder. */

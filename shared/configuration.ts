@@ -4,13 +4,18 @@
 
 import { z } from 'zod';
 import { ScorelineError } from './errors.js';
+import { findUrlFault, redactUrl, redisUrlForm } from './redis-url.js';
 
 const common = {
   REDIS_URL: z
-    .url({ protocol: /^rediss?$/ })
+    .string()
+    .superRefine((text, context) => {
+      const fault = findUrlFault(text);
+      if (fault) context.addIssue(`expected ${redisUrlForm}; ${fault}`);
+    })
     .default('redis://127.0.0.1:6379')
     .describe(
-      'The Redis (6.2 or later) that API and workers share. Use `rediss://` for TLS. If unset, `npm start` starts a private one.',
+      `The Redis (6.2 or later) that API and workers share: \`${redisUrlForm}\`. If unset, \`npm start\` starts a private one.`,
     ),
   REDIS_PASSWORD: z
     .string()
@@ -174,8 +179,6 @@ const schemas = {
 };
 
 export type Role = keyof typeof schemas;
-/** Settings whose values are never shown. */
-const secretKeys: ReadonlySet<string> = new Set(['REDIS_URL', 'REDIS_PASSWORD']);
 export type Configurations = { [R in Role]: Readonly<z.output<(typeof schemas)[R]>> };
 
 /**
@@ -190,10 +193,15 @@ export function readConfiguration<R extends Role>(
   const parsed = schemas[role].safeParse(given);
   if (parsed.success) return Object.freeze(parsed.data) as Configurations[R];
   const faults = findFaults(role, environment).map(({ key, message }) => {
-    const got = given[key] === undefined ? 'the default' : JSON.stringify(given[key]);
-    return `${key}: ${message}; got ${secretKeys.has(key) ? '(not shown)' : got}`;
+    return `${key}: ${message}; got ${describeValue(key, given[key])}`;
   });
   throw new ScorelineError('configuration_invalid', faults.join('\n'));
+}
+
+function describeValue(key: string, value: string | undefined): string {
+  if (value === undefined) return 'the default';
+  const isSecret = key === 'REDIS_PASSWORD' || (key === 'REDIS_URL' && /[@?]/.test(value));
+  return isSecret ? 'one that is not shown, since it may hold a password' : JSON.stringify(value);
 }
 
 /** Returns what is wrong with the settings of a role, in an environment or elsewhere. */
@@ -229,12 +237,6 @@ export function describeConfiguration(role: Role) {
     default: schema.safeParse(undefined).data,
     common: key in common,
   }));
-}
-
-/** Removes user, password and options from a URL, since each of them may be secret. */
-function redactUrl(text: string): string {
-  const { protocol, host, pathname } = new URL(text);
-  return `${protocol}//${host}${pathname}`;
 }
 
 function toNames(list: string | undefined): readonly string[] | undefined {

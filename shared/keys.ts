@@ -4,6 +4,11 @@ export function makeKeys(prefix: string) {
   return {
     prefix,
     /**
+     * A random text that the first API instance writes, and that stays. While it is the same, Redis has
+     * not lost its data.
+     */
+    dataId: `${prefix}:data-id`,
+    /**
      * Stream of replies to one API instance. The field `replies` of each entry has some, packed.
      */
     replies: (instance: string) => `${prefix}:replies:${instance}`,
@@ -30,6 +35,8 @@ export function makeKeys(prefix: string) {
     results: `${prefix}:results`,
     /** Hash of the API instances' heartbeats about a queue, by instance. */
     instances: (queue: string) => `${prefix}:instances:${queue}`,
+    /** Sorted set of warnings about clocks that differ from that of Redis, by when they expire. */
+    clocks: `${prefix}:clocks`,
     /** Sorted set of the live workers of a queue, by the time their presence expires. */
     workers: (queue: string) => `${prefix}:workers:${queue}`,
   };

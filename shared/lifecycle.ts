@@ -1,13 +1,21 @@
 // The life of a process. A main.ts starts it. A signal, the end of its parent, or an unexpected
 // error ends it. Whatever the reason, `close` runs once, and the process is killed if `close` takes
-// more than a second longer than SHUTDOWN_MS.
+// more than a second longer than SHUTDOWN_MS. A second signal kills it at once.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Configurations, type Role, readConfiguration, redact } from './configuration.js';
-import { coerceError, ScorelineError } from './errors.js';
+import { coerceError, type ErrorCode, ScorelineError } from './errors.js';
 import { type Logger, makeLogger } from './log.js';
 
-const startFinishesMsMax = 3000;
+/** How long a start under way may take to end. A model cannot stop loading halfway. */
+const startEndsMsMax = 1000;
+/**
+ * A signal that repeats the first one sooner than this is the same one: npm passes SIGINT on to a
+ * process that already has it from the terminal.
+ */
+export const sameSignalMs = 500;
+/** Tells a process that its parent prints why it could not start, so the process need not. */
+export const parentReports = '--parent-reports';
 
 export interface Running {
   /** Sent to the parent process once everything is up. */
@@ -15,16 +23,23 @@ export interface Running {
   close(): Promise<void>;
 }
 
+/** What a start needs to know about the end of its process. */
+export interface Ending {
+  /** Is aborted when the process must end. A start that waits for something should then reject. */
+  readonly signal: AbortSignal;
+  /** Kills the process at once, when it cannot shut down in order. */
+  abandon(reason: string): void;
+}
+
 /** A message from a child to its parent, over the IPC channel. */
 export type ChildMessage =
   | ({ readonly event: 'ready' } & Record<string, unknown>)
-  | { readonly event: 'failed'; readonly detail: string };
+  | { readonly event: 'failed'; readonly code: ErrorCode | undefined; readonly detail: string };
 
 type Start<R extends Role> = (
   configuration: Configurations[R],
   log: Logger,
-  /** Kills the process at once, when it cannot shut down in order. */
-  abandon: (reason: string) => void,
+  ending: Ending,
 ) => Promise<Running>;
 
 /** Runs a role until it ends. Only main.ts touches the global process, so it passes it in. */
@@ -33,57 +48,87 @@ export async function live<R extends Role>(
   role: R,
   start: Start<R>,
 ): Promise<void> {
-  const tellParent = (message: ChildMessage) => process.send?.(message);
   let configuration: Configurations[R];
   let log: Logger;
   try {
     configuration = readConfiguration(role, process.env);
     log = makeLogger({ role, level: configuration.LOG_LEVEL });
   } catch (thrown) {
-    const { message } = coerceError(thrown);
-    if (!tellParent({ event: 'failed', detail: message })) process.stderr.write(`${message}\n`);
+    await reportFailure(process, thrown, (detail) => process.stderr.write(`${detail}\n`));
     process.exit(1);
   }
 
   log.info({ configuration: redact(configuration) }, 'starting');
-  const starting = start(configuration, log, (reason) => {
+  const ended = new AbortController();
+  const abandon = (reason: string) => {
     log.fatal({ reason }, 'leaving at once');
-    process.kill(process.pid, 'SIGKILL');
-  });
-  handleEnd(process, log, configuration.SHUTDOWN_MS, starting);
+    kill(process);
+  };
+  const starting = start(configuration, log, { signal: ended.signal, abandon });
+  handleEnd(process, { log, shutdownMs: configuration.SHUTDOWN_MS, starting, ended });
   try {
     const running = await starting;
-    tellParent({ event: 'ready', ...running.report });
+    const message: ChildMessage = { event: 'ready', ...running.report };
+    process.send?.(message);
   } catch (thrown) {
-    const error = coerceError(thrown);
-    const detail = error instanceof ScorelineError ? error.message : `unexpected: ${error.message}`;
-    log.fatal(error instanceof ScorelineError ? { code: error.code } : { err: error }, detail);
-    tellParent({ event: 'failed', detail });
+    if (ended.signal.aborted) return;
+    await reportFailure(process, thrown, (detail, { code, err }) =>
+      log.fatal(code ? { code } : { err }, detail),
+    );
     process.exit(1);
   }
 }
 
+/** Tells the parent why the start failed. Prints it unless the parent does that. */
+async function reportFailure(
+  process: NodeJS.Process,
+  thrown: unknown,
+  print: (detail: string, error: { code: ErrorCode | undefined; err: Error }) => void,
+): Promise<void> {
+  const err = coerceError(thrown);
+  const code = err instanceof ScorelineError ? err.code : undefined;
+  const detail = code ? err.message : `unexpected: ${err.message}`;
+  if (!process.argv.includes(parentReports)) print(detail, { code, err });
+  const message: ChildMessage = { event: 'failed', code, detail };
+  // `exit` does not wait for a message on its way.
+  await new Promise<void>((resolve) => {
+    if (process.send) process.send(message, undefined, undefined, () => resolve());
+    else resolve();
+  });
+}
+
+/** Ends the process now. `exit` would wait for an engine thread that is inside a run. */
+function kill(process: NodeJS.Process): void {
+  process.kill(process.pid, 'SIGKILL');
+}
+
 function handleEnd(
   process: NodeJS.Process,
-  log: Logger,
-  shutdownMs: number,
-  starting: Promise<Running>,
+  life: {
+    log: Logger;
+    shutdownMs: number;
+    starting: Promise<Running>;
+    ended: AbortController;
+  },
 ): void {
-  let ending = false;
+  const { log, shutdownMs, starting, ended } = life;
+  let endingSinceMs: number | undefined;
 
   const end = async (reason: string, exitCode: number) => {
-    if (ending) return;
-    ending = true;
+    if (endingSinceMs !== undefined) return;
+    endingSinceMs = performance.now();
     log.info({ reason }, 'shutting down');
+    ended.abort(new Error('The process is shutting down.'));
     setTimeout(() => {
       log.error({ shutdownMs }, 'not done within SHUTDOWN_MS; leaving now');
-      // `exit` would wait for an engine thread that is inside a run.
-      process.kill(process.pid, 'SIGKILL');
+      kill(process);
     }, shutdownMs + 1000).unref();
     try {
-      // Let a start under way finish, because a model cannot stop loading halfway. The time limit
-      // is for a start that waits for Redis, which could take forever.
-      const running = await Promise.race([starting, delay(startFinishesMsMax, undefined)]);
+      const running = await Promise.race([
+        starting.catch(() => undefined),
+        delay(startEndsMsMax, 'still starting' as const),
+      ]);
+      if (running === 'still starting') return kill(process);
       await running?.close();
       process.exit(exitCode);
     } catch (error) {
@@ -92,8 +137,14 @@ function handleEnd(
     }
   };
 
-  process.on('SIGTERM', () => void end('SIGTERM', 0));
-  process.on('SIGINT', () => void end('SIGINT', 0));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (endingSinceMs === undefined) return void end(signal, 0);
+      if (performance.now() - endingSinceMs < sameSignalMs) return;
+      log.warn({ reason: `a second ${signal}` }, 'leaving at once');
+      kill(process);
+    });
+  }
   // A child of `npm start` must not outlive it, even if `npm start` is killed outright.
   process.on('disconnect', () => void end('the parent is gone', 0));
   for (const event of ['uncaughtException', 'unhandledRejection']) {

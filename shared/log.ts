@@ -2,7 +2,8 @@ import { type Logger, pino } from 'pino';
 
 export type { Logger };
 
-const seldomMs = 1000;
+const pauseMsMin = 1000;
+const pauseMsMax = 60_000;
 
 /**
  * Logs JSON lines to standard output: `error` is for the operator, `debug` for developers. Each
@@ -13,21 +14,46 @@ export function makeLogger(options: { role: string; level: string }): Logger {
   return pino({ level: options.level, base }, pino.destination({ fd: 1, sync: true }));
 }
 
+export type Seldom = (fields: object, message: string) => void;
+
+interface Pause {
+  ms: number;
+  endsAtMs: number;
+  leftOut: number;
+}
+
 /**
- * Keeps one fault from filling the log: writes at most one line a second. `leftOut` in the next
- * line counts the suppressed ones.
+ * Keeps one fault from filling the log, however long it lasts and however many parts of the process
+ * meet it. After a line, others with the same message are suppressed for a second. If they keep
+ * coming, each pause is twice as long as the one before, up to a minute. `leftOut` in the next line
+ * counts the suppressed ones.
  */
-export function makeSeldom(write: (fields: object, message: string) => void): typeof write {
-  let lastAt = Number.NEGATIVE_INFINITY;
-  let leftOut = 0;
+export function makeSeldom(
+  log: Logger,
+  level: 'warn' | 'error' = 'warn',
+  now = () => performance.now(),
+): Seldom {
+  const pauses = pausesOf(log);
   return (fields, message) => {
-    const at = performance.now();
-    if (at - lastAt < seldomMs) {
-      leftOut++;
+    const atMs = now();
+    const last = pauses.get(message) ?? { ms: 0, endsAtMs: Number.NEGATIVE_INFINITY, leftOut: 0 };
+    if (atMs < last.endsAtMs) {
+      last.leftOut++;
       return;
     }
-    write(leftOut === 0 ? fields : { ...fields, leftOut }, message);
-    lastAt = at;
-    leftOut = 0;
+    const { leftOut } = last;
+    log[level](leftOut === 0 ? fields : { ...fields, leftOut }, message);
+    const keepsComing = atMs - last.endsAtMs < last.ms;
+    const ms = keepsComing ? Math.min(2 * last.ms, pauseMsMax) : pauseMsMin;
+    pauses.set(message, { ms, endsAtMs: atMs + ms, leftOut: 0 });
   };
+}
+
+/** The pauses of a process, by message. The text of a message is never made up at run time. */
+const allPauses = new WeakMap<Logger, Map<string, Pause>>();
+
+function pausesOf(log: Logger): Map<string, Pause> {
+  const known = allPauses.get(log) ?? new Map<string, Pause>();
+  allPauses.set(log, known);
+  return known;
 }

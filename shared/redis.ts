@@ -4,14 +4,14 @@
 // waits for Redis for as long as it takes, and sends unanswered commands again. Both drop a silent
 // connection, because a cut network does not close it.
 
+import { once } from 'node:events';
 import { Redis, type RedisOptions } from 'ioredis';
-import { coerceError, ScorelineError } from './errors.js';
+import { coerceError } from './errors.js';
 import { type Logger, makeSeldom } from './log.js';
+import { parseRedisUrl } from './redis-url.js';
 
 export type { Redis };
 
-/** BullMQ's and our commands (`XADD NOMKSTREAM`, `XTRIM MINID`, `ZMSCORE`) need this version. */
-const versionMin = [6, 2];
 const reconnectEveryMs = 1000;
 
 export interface ConnectionOptions {
@@ -20,6 +20,10 @@ export interface ConnectionOptions {
   readonly password?: string | undefined;
   readonly name: string;
   readonly log: Logger;
+  /** Shared by the connections of a process, so the log says once that Redis is away. */
+  readonly outage?: Outage;
+  /** Whether to connect only when `connect` is called. */
+  readonly isLazy?: boolean;
 }
 
 type Behaviour = Omit<RedisOptions, 'replyMapping'>;
@@ -44,20 +48,55 @@ export function connectConsumer(options: ConnectionOptions): Redis {
   });
 }
 
+/** Connects once, when `connect` is called. Nothing is tried again. */
+export function connectOnce(options: Pick<ConnectionOptions, 'url' | 'password' | 'name'>): Redis {
+  return new Redis({
+    ...addressOptions(options),
+    connectionName: `scoreline-${options.name}`,
+    connectTimeout: 2000,
+    commandTimeout: 2000,
+    lazyConnect: true,
+    enableReadyCheck: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
+}
+
 /**
  * Waits until the connection is ready for commands, however long that takes.
- * @throws ScorelineError `redis_unusable` if Redis answers but is not fit for use
+ * @throws the reason of the signal
  */
-export async function waitUntilReady(redis: Redis, log: Logger): Promise<void> {
-  if (redis.status !== 'ready') {
-    await new Promise<void>((resolve, reject) => {
-      redis.once('ready', () => resolve());
-      redis.on('error', (error: Error) => {
-        if (isRefusal(error)) reject(refused(error));
-      });
-    });
+export async function waitUntilReady(redis: Redis, signal?: AbortSignal): Promise<void> {
+  if (redis.status === 'ready') return;
+  await once(redis, 'ready', { signal }).catch((error) => {
+    throw signal?.reason ?? error;
+  });
+}
+
+/** The times when Redis is away, as the connections of one process see them. */
+export class Outage {
+  readonly #log: Logger;
+  readonly #away = new Set<string>();
+
+  constructor(log: Logger) {
+    this.#log = log;
   }
-  await checkServer(redis, log);
+
+  begin(connection: string, error: Error): void {
+    if (this.#away.size === 0) {
+      this.#log.error(
+        { connection, reason: error.message },
+        'Redis cannot be used; trying again until it can. Check REDIS_URL and that Redis runs',
+      );
+    }
+    this.#away.add(connection);
+  }
+
+  end(connection: string): void {
+    if (this.#away.delete(connection) && this.#away.size === 0) {
+      this.#log.info({ connection }, 'Redis is back');
+    }
+  }
 }
 
 /** Returns, for the log, why Redis refused a command and what the operator can do about it. */
@@ -71,58 +110,26 @@ const advices: ReadonlyArray<readonly [RegExp, string]> = [
   [/\bOOM\b/, 'The memory of Redis is full: raise its maxmemory, or lower QUEUE_ITEMS_MAX.'],
   [/\bREADONLY\b/, 'Redis is a read-only replica: promote it, or set REDIS_URL to the primary.'],
   [/\bMISCONF\b/, 'Redis cannot write to its disk: make room there.'],
+  [
+    /\bNOPERM\b|can't run this command|can't access at least one of the keys/,
+    'The rights of the user in REDIS_URL have changed: docs/configuration.md says which it needs.',
+  ],
+  [/\b(WRONGPASS|NOAUTH)\b/, 'Redis has another password now: correct REDIS_URL.'],
 ];
 
-/** We wait for an unreachable Redis, but refuse to start on a misconfigured one. */
-async function checkServer(redis: Redis, log: Logger): Promise<void> {
-  const info = parseInfo(String(await redis.info()));
-  const [major = 0, minor = 0] = (info.redis_version ?? '').split('.').map(Number);
-  if (
-    major < (versionMin[0] as number) ||
-    (major === versionMin[0] && minor < (versionMin[1] as number))
-  ) {
-    throw unusable(
-      `Redis ${versionMin.join('.')} or later`,
-      `Redis ${info.redis_version}. Upgrade it.`,
-    );
-  }
-  if (info.role === 'slave') {
-    throw unusable(
-      'a Redis that takes writes',
-      'a read-only replica. Set REDIS_URL to the primary.',
-    );
-  }
-  const policy = info.maxmemory_policy ?? 'noeviction';
-  if (policy !== 'noeviction' && Number(info.maxmemory) > 0) {
-    throw unusable(
-      'the eviction policy noeviction',
-      `${policy}, which drops requests when memory is full. Set maxmemory-policy noeviction.`,
-    );
-  }
-  if (policy !== 'noeviction') {
-    log.warn(
-      { policy },
-      'Redis would drop requests if its memory were limited: set maxmemory-policy noeviction',
-    );
-  }
-  if (info.aof_enabled === '0') {
-    log.warn(
-      'Redis keeps no append-only file: requests that wait are lost when it restarts. Set appendonly yes',
-    );
-  }
-}
-
 function connect(options: ConnectionOptions, behaviour: Behaviour): Redis {
-  const warn = makeSeldom((fields, message) => options.log.error(fields, message));
+  const { name, log, outage = new Outage(log), isLazy = false } = options;
+  const warn = makeSeldom(log, 'error');
   let reconnectedAt = Number.NEGATIVE_INFINITY;
-  const redis = new Redis(options.url, {
-    connectionName: `scoreline-${options.name}`,
-    ...(options.password !== undefined && { password: options.password }),
+  const redis = new Redis({
+    ...addressOptions(options),
+    connectionName: `scoreline-${name}`,
     connectTimeout: 2000,
+    lazyConnect: isLazy,
     retryStrategy: (times: number) => Math.min(25 * 2 ** Math.min(times, 5), 500),
     reconnectOnError: (error: Error) => {
       if (!error.message.startsWith('READONLY')) return false;
-      warn({ connection: options.name, ...explain(error) }, 'Redis takes no writes');
+      warn({ connection: name, ...explain(error) }, 'Redis takes no writes');
       // After a failover the old primary is a replica. Connect again, since the address may lead to
       // the new primary by now, and send the command again. If the address still leads to the
       // replica, this happens at most once a second.
@@ -133,44 +140,30 @@ function connect(options: ConnectionOptions, behaviour: Behaviour): Redis {
     },
     ...behaviour,
   });
-  let away = false;
   redis.on('error', (error: Error) => {
-    if (!away) {
-      options.log.error(
-        { connection: options.name, reason: error.message },
-        'Redis cannot be used; trying again until it can. Check REDIS_URL and that Redis runs',
-      );
-    }
-    away = true;
+    outage.begin(name, error);
+    // ioredis would go on with database 0.
+    if (isWrongDatabase(error)) redis.disconnect(true);
   });
-  redis.on('ready', () => {
-    if (away) options.log.info({ connection: options.name }, 'Redis is back');
-    away = false;
-  });
+  redis.on('ready', () => outage.end(name));
   return redis;
 }
 
-function isRefusal(error: Error): boolean {
-  return /WRONGPASS|NOAUTH|NOPERM|invalid password|invalid username-password/i.test(error.message);
-}
-
-function refused(cause: Error): ScorelineError {
-  return new ScorelineError(
-    'redis_unusable',
-    'REDIS_URL: expected a user and password that Redis accepts; it refused these. Check both, and REDIS_PASSWORD.',
-    { cause },
+/** Whether Redis refused to select the database of the URL. */
+export function isWrongDatabase({ message }: Error): boolean {
+  return /DB index is out of range|invalid DB index|SELECT is not allowed|'select' command/i.test(
+    message,
   );
 }
 
-function unusable(expected: string, got: string): ScorelineError {
-  return new ScorelineError('redis_unusable', `REDIS_URL: expected ${expected}; got ${got}`);
-}
-
-function parseInfo(text: string): Record<string, string> {
-  return Object.fromEntries(
-    text
-      .split('\r\n')
-      .filter((line) => line.includes(':'))
-      .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
-  );
+function addressOptions(given: Pick<ConnectionOptions, 'url' | 'password'>): Behaviour {
+  const { isTls, username, password, ...address } = parseRedisUrl(given.url, given.password);
+  return {
+    ...address,
+    // Saves two commands, which the user would need rights for.
+    disableClientInfo: true,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(isTls && { tls: {} }),
+  };
 }

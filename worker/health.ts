@@ -6,6 +6,7 @@
 // either pass or end the process.
 
 import type { Redis } from '../shared/redis.js';
+import type { RedisClock } from '../shared/redis-clock.js';
 import type { EngineDevice } from './engine/engine.js';
 import type { Place } from './place.js';
 
@@ -15,6 +16,8 @@ export interface Health {
   readonly status: Status;
   /** Why the worker is not ready, and what to do about it. */
   readonly reason?: string;
+  /** What does not keep the worker from its work, and should be mended. */
+  readonly warning?: string;
   readonly models: readonly ModelHealth[];
 }
 
@@ -35,6 +38,7 @@ export class WorkerHealth {
   #phase: 'loading' | 'open' | 'draining' = 'loading';
   #places: Places = () => [];
   #redis: Pick<Redis, 'status'> | undefined;
+  #clock: Pick<RedisClock, 'warning'> | undefined;
   /** By the clock of `performance`; undefined while there is no connection. */
   #connectedAt: number | undefined;
 
@@ -51,6 +55,11 @@ export class WorkerHealth {
     };
     note();
     redis.on('ready', note).on('close', note);
+  }
+
+  /** Includes the clock of the machine. */
+  watchClock(clock: Pick<RedisClock, 'warning'>): void {
+    this.#clock = clock;
   }
 
   /** Notes that all queues are open. */
@@ -87,7 +96,8 @@ export class WorkerHealth {
     if (this.#phase === 'loading') {
       return { status: 'loading', reason: 'The worker loads its models.', models };
     }
-    return { status: 'ready', models };
+    const warning = this.#clock?.warning;
+    return { status: 'ready', ...(warning !== undefined && { warning }), models };
   }
 
   /** Replies cannot be sent without Redis, so only the time with a connection counts. */

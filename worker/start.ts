@@ -6,10 +6,12 @@ import type { Configurations } from '../shared/configuration.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
 import { makeKeys } from '../shared/keys.js';
 import { allLeftOut, type LeftOut, logLeftOut } from '../shared/left-out.js';
-import type { Running } from '../shared/lifecycle.js';
+import type { Ending, Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
 import { collectModels, type Model } from '../shared/models.js';
 import { connectConsumer, waitUntilReady } from '../shared/redis.js';
+import { checkRedis } from '../shared/redis-check.js';
+import { RedisClock } from '../shared/redis-clock.js';
 import { makeRegistry, type Registry, type RegistryChange } from '../shared/registry.js';
 import { WorkerHealth } from './health.js';
 import { type Connections, openPlace, type Place } from './place.js';
@@ -26,7 +28,7 @@ const handBackMs = 2000;
 export async function startWorker(
   configuration: Configurations['worker'],
   log: Logger,
-  abandon: (reason: string) => void,
+  { signal, abandon }: Ending,
 ): Promise<Running> {
   const health = new WorkerHealth();
   const { PROBE_PORT } = configuration;
@@ -48,13 +50,25 @@ export async function startWorker(
     openPlace({ model, connections, log, abandon }),
   );
   health.watchPlaces(places.all);
-  logLeftOut(log, [...collected.leftOut, ...(await leaveOutFailed(registry, places.all()))]);
-
-  const { REDIS_URL: url, REDIS_PASSWORD: password } = configuration;
-  const redis = connectConsumer({ url, password, name: 'worker', log });
-  health.watchRedis(redis);
-  await waitUntilReady(redis, log);
-  const keys = makeKeys(configuration.QUEUE_PREFIX);
+  const { REDIS_URL: url, REDIS_PASSWORD: password, QUEUE_PREFIX: prefix } = configuration;
+  const redis = connectConsumer({ url, password, name: 'worker', log, isLazy: true });
+  const loaded = leaveOutFailed(registry, places.all()).then((failed) => {
+    logLeftOut(log, [...collected.leftOut, ...failed]);
+    // From now on a probe finds what is missing: Redis.
+    health.watchRedis(redis);
+  });
+  try {
+    await Promise.all([checkRedis({ url, password, prefix, log, signal }), loaded]);
+  } catch (error) {
+    // A process that exits while a model loads is aborted by ONNX Runtime.
+    await loaded.catch(() => {});
+    throw error;
+  }
+  void redis.connect().catch(() => {});
+  await waitUntilReady(redis, signal);
+  const keys = makeKeys(prefix);
+  const clock = await RedisClock.open({ redis, keys, role: 'worker', log });
+  health.watchClock(clock);
   const cells = makeCells({ log });
   connect({ redis, keys, cells, workerId: randomUUID() });
   await Promise.all(places.all().map(({ open }) => open));
@@ -68,6 +82,7 @@ export async function startWorker(
       health.drain();
       await places.close();
       cells.close();
+      clock.close();
       redis.disconnect();
       probes?.close();
     },

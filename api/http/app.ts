@@ -11,6 +11,7 @@ import express, {
 import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
+import type { RedisClock } from '../../shared/redis-clock.js';
 import type { Registry } from '../../shared/registry.js';
 import { packageVersion } from '../../shared/version.js';
 import type { Call, Calls } from '../call.js';
@@ -38,6 +39,7 @@ export function makeApp(parts: {
   kinds: InputKinds;
   scoring: Scoring;
   queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'unansweredIn'>;
+  clock: Pick<RedisClock, 'readWarnings'>;
   log: Logger;
 }): App {
   const { gate } = parts;

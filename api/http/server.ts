@@ -87,11 +87,20 @@ async function listen(server: Server, { PORT, HOST }: Configurations['api']): Pr
   try {
     await once(server, 'listening');
   } catch (error) {
-    throw new ScorelineError(
-      'configuration_invalid',
-      `PORT: expected a port that this process can listen on at ${HOST}; got ${PORT} (${(error as NodeJS.ErrnoException).code}). Choose another, as in PORT=8081.`,
-    );
+    throw cannotListen(error as NodeJS.ErrnoException, { PORT, HOST });
   }
+}
+
+function cannotListen(
+  { code }: NodeJS.ErrnoException,
+  { PORT, HOST }: Pick<Configurations['api'], 'PORT' | 'HOST'>,
+): ScorelineError {
+  const isTaken = code === 'EADDRINUSE';
+  const detail =
+    isTaken || code === 'EACCES'
+      ? `PORT: expected a port that this process can listen on at ${HOST}; got ${PORT} (${code}). ${isTaken ? 'Another process has it' : 'Ports below 1024 are for root'}. Choose another, as in PORT=8081.`
+      : `HOST: expected an address of this machine; got ${HOST} (${code}). Choose 127.0.0.1, or 0.0.0.0 for all of them.`;
+  return new ScorelineError('configuration_invalid', detail);
 }
 
 /** Tracks connections that have had no request yet. Node does not count them as idle. */

@@ -7,7 +7,7 @@ import { nowMs } from '../../shared/clock.js';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type BatchJob, encodeJob } from '../../shared/job.js';
 import { type Counts, countNames, type Keys } from '../../shared/keys.js';
-import { type Logger, makeSeldom } from '../../shared/log.js';
+import { type Logger, makeSeldom, type Seldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
 import type { Registry } from '../../shared/registry.js';
 import { Unanswered } from './unanswered.js';
@@ -20,7 +20,7 @@ const cancelledTimeToLiveMs = 86_400_000;
 export class Queue {
   readonly #redis: Redis;
   readonly #keys: Keys;
-  readonly #warn: ReturnType<typeof makeSeldom>;
+  readonly #warn: Seldom;
   readonly #queues = new Map<string, BullQueue>();
   readonly #unanswered: Unanswered;
   readonly #unsubscribe: () => void;
@@ -30,7 +30,7 @@ export class Queue {
     const { redis, keys, registry, log } = options;
     this.#redis = redis;
     this.#keys = keys;
-    this.#warn = makeSeldom((fields, message) => log.warn(fields, message));
+    this.#warn = makeSeldom(log);
     this.#unanswered = new Unanswered({ redis, keys, queues: () => this.#queues.keys() });
     this.#unsubscribe = registry.subscribe(({ added, removed }) => {
       for (const model of added) this.#open(model.queue);
@@ -126,7 +126,12 @@ export class Queue {
       // Nobody reads BullMQ's own events. Replies have their own stream.
       streams: { events: { maxLen: 100 } },
     });
-    queue.on('error', (error) => this.#warn({ queue: name, ...explain(error) }, 'queue error'));
+    queue.on('error', (error) => {
+      // While Redis is away, its connection says so.
+      if (this.#redis.status === 'ready') {
+        this.#warn({ queue: name, ...explain(error) }, 'queue error');
+      }
+    });
     this.#queues.set(name, queue);
   }
 

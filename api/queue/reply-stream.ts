@@ -4,12 +4,17 @@
 // connection is lost. Only the reader renews the stream's time to live, and workers never create the
 // stream (worker/queue/replies.ts). So a stream without a reader expires.
 //
+// If the stream is gone, replies may be gone with it, so the requests that wait are refused. It is gone
+// either because Redis has lost its data, or because this process did not renew it in time: it was
+// stopped, or cut off from Redis. The data id in Redis tells which.
+//
 // Entry ids are times by Redis' clock. If Redis comes back empty, its clock may be behind, and the last
 // id read may be ahead of all new ids. So the reader reads a new stream from its beginning.
 
+import { randomUUID } from 'node:crypto';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/keys.js';
-import { type Logger, makeSeldom } from '../../shared/log.js';
+import { type Logger, makeSeldom, type Seldom } from '../../shared/log.js';
 import type { Redis } from '../../shared/redis.js';
 import { idsOfReplies, type Reply, unpackReplies } from '../../shared/reply.js';
 
@@ -32,24 +37,25 @@ export interface ReplyStreamOptions {
   readonly onReply: (reply: Reply) => void;
   /** Is called for replies that cannot be parsed, with those item ids that can be read. */
   readonly onUnreadable: (ids: readonly string[], error: ScorelineError) => void;
-  /** Is called when Redis has lost its data, so earlier requests will get no answer. */
-  readonly onLost: () => void;
+  /** Is called when earlier requests may get no answer, with the reason. */
+  readonly onLost: (reason: ScorelineError) => void;
   readonly log: Logger;
 }
 
 export class ReplyStream {
   readonly #options: ReplyStreamOptions;
   readonly #key: string;
-  readonly #warn: ReturnType<typeof makeSeldom>;
+  readonly #warn: Seldom;
   readonly #keepUp = () => void this.#upkeep().catch(() => {});
   #timer: NodeJS.Timeout | undefined;
   #lastId = beginning;
+  #dataId: string | null = null;
   #isClosed = false;
 
   private constructor(options: ReplyStreamOptions) {
     this.#options = options;
     this.#key = options.keys.replies(options.instance);
-    this.#warn = makeSeldom((fields, message) => options.log.warn(fields, message));
+    this.#warn = makeSeldom(options.log);
   }
 
   /**
@@ -79,31 +85,54 @@ export class ReplyStream {
 
   /** Returns the id of the first entry. */
   async #create(): Promise<string> {
-    const { producer } = this.#options;
+    const { producer, keys } = this.#options;
+    await producer.set(keys.dataId, randomUUID(), 'NX');
+    this.#dataId = await producer.get(keys.dataId);
     const id = (await producer.xadd(this.#key, '*', 'created', '1')) as string;
     await producer.pexpire(this.#key, timeToLiveMs);
     return id;
   }
 
-  /** Drops read entries and renews the stream, or creates it again if Redis has lost its data. */
+  /** Drops read entries and renews the stream, or creates it again if it is gone. */
   async #upkeep(): Promise<void> {
-    const { producer, log, onLost } = this.#options;
+    const { producer, keys, onLost } = this.#options;
     const result = await producer
       .multi()
       .xtrim(this.#key, 'MINID', this.#lastId)
       .pexpire(this.#key, timeToLiveMs)
       .exec();
     if (result?.[1]?.[1] !== 0) return;
-    log.error(
-      'Redis has lost its data; the requests that waited are refused. Keep an append-only file',
-    );
+    const hasLostData = (await producer.get(keys.dataId)) !== this.#dataId;
     try {
       this.#lastId = beginning;
       await this.#create();
     } finally {
       // Even if `create` fails: the command may have run, and then nothing would look missing later.
-      onLost();
+      onLost(hasLostData ? this.#lost() : this.#expired());
     }
+  }
+
+  #lost(): ScorelineError {
+    this.#options.log.error(
+      'Redis has lost its data; the requests that waited are refused. Keep an append-only file',
+    );
+    return new ScorelineError(
+      'queue_lost',
+      'The queue has lost its contents, including this request. Ask again.',
+      { retryAfterSeconds: 1 },
+    );
+  }
+
+  #expired(): ScorelineError {
+    this.#options.log.error(
+      { timeToLiveMs },
+      'the stream of replies has expired, because this process was stopped or cut off from Redis for long; the requests that waited are refused',
+    );
+    return new ScorelineError(
+      'queue_unavailable',
+      'This instance was cut off from the queue for long, and may have missed the answer. Ask again: scoring twice does no harm.',
+      { retryAfterSeconds: 1 },
+    );
   }
 
   async #read(): Promise<void> {

@@ -1,20 +1,26 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis.js';
-import { ask, root, waitUntil } from '../harness.js';
+import { ask, openRedis, post, root, waitUntil } from '../harness.js';
 
+/** What redis-server calls itself. The command of its guard holds its path only. */
+const redisServer = 'redis-server 127.0.0.1:';
 const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-start-'));
 afterEach(async () => {
   for (const pid of ourProcesses()) process.kill(pid, 'SIGKILL');
   await waitUntil('all processes are gone', () => ourProcesses().length === 0);
   rmSync(directory, { recursive: true, force: true });
 });
+
+const hasIPv6 = Object.values(os.networkInterfaces())
+  .flat()
+  .some((found) => found?.address === '::1');
 
 describe.skipIf(process.platform !== 'linux')('npm start', () => {
   test('prints curl lines that work, and Ctrl-C leaves nothing running', async () => {
@@ -27,9 +33,71 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     }
     expect(ourProcesses().length).toBeGreaterThanOrEqual(5);
 
+    // The terminal signals npm and its child, and npm passes the signal on, which makes two.
+    started.child.kill('SIGINT');
+    await waitUntil('it stops', () => started.output().includes('Stopping …'));
     started.child.kill('SIGINT');
     expect(await started.exited).toBe(0);
     expect(ourProcesses()).toEqual([]);
+    expect(started.output()).not.toContain('at once.');
+  });
+
+  test('ends at once at the second Ctrl-C, even when a process hangs', async () => {
+    const started = await start();
+    for (const part of ['worker/main.js', redisServer]) process.kill(processOf(part), 'SIGSTOP');
+    started.child.kill('SIGINT');
+    await waitUntil('it stops', () => started.output().includes('Stopping …'));
+    const again = setInterval(() => started.child.kill('SIGINT'), 100);
+    await started.exited;
+    clearInterval(again);
+    expect(started.output()).toContain('Stopping at once.');
+    expect(ourProcesses()).toEqual([]);
+  });
+
+  test('starts Redis again when it dies, with the same data', async () => {
+    const started = await start({ MODELS: 'faq-matcher' });
+    const score = () =>
+      post(
+        `${started.url}/v1/models/faq-matcher/score`,
+        { input: 'kept' },
+        { 'idempotency-key': '"9b0c5d4e-0d0a-4a55-8b9e-5d5f1c1f3a11"' },
+      );
+    const kept = await score();
+    expect(kept.status).toBe(200);
+    process.kill(processOf(redisServer), 'SIGKILL');
+    await waitUntil('it runs again', () => started.output().includes('Redis runs again.'));
+    expect(started.output()).toContain('Redis has died (by SIGKILL). It is started again now');
+    await waitUntil('it answers', async () => (await score()).status === 200);
+    const again = await score();
+    expect(again.headers.get('idempotency-replayed')).toBe('true');
+    expect(again.body.predictions).toEqual(kept.body.predictions);
+
+    process.kill(processOf('redis-guard.js'), 'SIGKILL');
+    await waitUntil(
+      'it runs again',
+      () => started.output().split('Redis runs again.').length === 3,
+    );
+    await waitUntil('it answers', async () => (await score()).status === 200);
+    expect(ourProcesses().filter((pid) => commandOf(pid).includes(redisServer))).toHaveLength(1);
+  });
+
+  test('prints an address that works where HOST stands for all addresses', async () => {
+    const started = await start({ HOST: hasIPv6 ? '::' : '0.0.0.0', MODELS: 'faq-matcher' });
+    const address = / API +(http\S+)/.exec(started.output())?.[1];
+    expect((await ask(`${address}/v2/health/ready`)).status).toBe(200);
+  });
+
+  test('says once that Redis is unusable, and nothing else', async () => {
+    const redis = await openRedis();
+    onTestFinished(() => redis.close());
+    await redis.client.acl('SETUSER', 'default', 'resetpass', '>right');
+    const started = spawnStart({ REDIS_URL: redis.url.replace('//', '//:wrong@') });
+    expect(await started.exited).toBe(1);
+    const lines = started.output().split('\n');
+    expect(lines.filter((line) => line.includes('REDIS_URL: '))).toEqual([
+      expect.stringContaining('a user and password that Redis accepts'),
+    ]);
+    expect(started.output()).not.toContain('{');
   });
 
   test('leaves nothing running when it is killed outright', async () => {
@@ -43,6 +111,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     const second = spawnStart({ PORT: String(await findFreePort()) });
     expect(await second.exited).toBe(1);
     expect(second.output()).toContain('already running here');
+    expect(second.output()).toMatch(/a Redis on port \d+ uses .*DATA_DIR=\S+ PORT=\d+ npm start/);
     expect((await ask(`${first.url}/v2/health/ready`)).status).toBe(200);
   });
 
@@ -52,7 +121,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     const { port } = taken.address() as { port: number };
     const started = spawnStart({ PORT: String(port) });
     expect(await started.exited).toBe(1);
-    expect(started.output()).toContain(`got ${port} (EADDRINUSE)`);
+    expect(started.output().split(`got ${port} (EADDRINUSE)`)).toHaveLength(2);
     expect(ourProcesses()).toEqual([]);
     taken.close();
   });
@@ -66,8 +135,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
 
   test('restarts a worker that died, and a request waits for it', async () => {
     const started = await start();
-    const worker = ourProcesses().find((pid) => commandOf(pid).includes('worker/main.js'));
-    process.kill(worker as number, 'SIGKILL');
+    process.kill(processOf('worker/main.js'), 'SIGKILL');
     const answer = await ask(`${started.url}/v1/models/efficientnet-lite0/score`, {
       method: 'POST',
       headers: { 'content-type': 'image/png' },
@@ -93,24 +161,46 @@ function spawnStart(environment: NodeJS.ProcessEnv) {
   return { child, exited, output: () => text };
 }
 
-async function start() {
+async function start(environment: NodeJS.ProcessEnv = {}) {
   const port = await findFreePort();
-  const started = spawnStart({ PORT: String(port) });
+  const started = spawnStart({ PORT: String(port), ...environment });
   await waitUntil('npm start is ready', () => started.output().includes('Press Ctrl-C'), 60_000);
   return { ...started, url: `http://127.0.0.1:${port}` };
 }
 
-/** Finds the processes that this test started by the data folder in their environment. */
+/**
+ * Finds the processes that this test started by the data folder in their environment. Redis writes its
+ * name over its environment, but works in that folder.
+ */
 function ourProcesses(): number[] {
   return readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && pid !== process.pid)
-    .filter((pid) => environmentOf(pid).includes(`DATA_DIR=${directory}`));
+    .filter(
+      (pid) =>
+        environmentOf(pid).includes(`DATA_DIR=${directory}`) ||
+        workingFolderOf(pid).startsWith(directory),
+    );
+}
+
+/** Finds one of them by a part of its command. */
+function processOf(part: string): number {
+  const found = ourProcesses().find((pid) => commandOf(pid).includes(part));
+  if (found === undefined) throw new Error(`No process of this test runs ${part}.`);
+  return found;
 }
 
 function environmentOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/environ`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function workingFolderOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
   } catch {
     return '';
   }

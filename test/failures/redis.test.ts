@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type CuttableProxy, openProxy } from '../../chaos/proxy.js';
 import { cuts } from '../../chaos/schedule.js';
 import type { Child } from '../../cli/children.js';
@@ -20,6 +20,7 @@ import {
   expectCounted,
   expectRefused,
   faqName,
+  keys,
   type Question,
   questions,
   type Scene,
@@ -119,6 +120,27 @@ describe('a Redis that is full', () => {
   });
 });
 
+describe('a Redis that is full when API and worker start', () => {
+  test('is waited for, with advice in the log', async () => {
+    const redis = await openRedis();
+    onTestFinished(() => redis.close());
+    await redis.client.config('SET', 'maxmemory', '1');
+    const log: LogLine[] = [];
+    const environment = serviceEnvironment({ redisUrl: redis.url, models: faqName });
+    const start = (role: 'api' | 'worker') => {
+      const child = startProcess(role, { ...environment, LOG_LEVEL: 'info' }, log);
+      onTestFinished(() => child.kill('SIGKILL'));
+      return child;
+    };
+    const children = [start('api'), start('worker')];
+    const isLogged = (message: string) => log.some(({ msg }) => msg.startsWith(message));
+    await waitUntil('it is logged', () => isLogged('the stream of replies cannot be created'));
+    expect(log.find(({ level }) => level === 40)?.advice).toMatch(/^The memory of Redis is full/);
+    await redis.client.config('SET', 'maxmemory', '0');
+    await Promise.all(children.map((child) => child.ready));
+  });
+});
+
 describe('a Redis that is cut off for five seconds', () => {
   test.each(cuts)(
     '(%s) delays the running request, causes 503 for new ones, and ends no process',
@@ -151,6 +173,7 @@ describe('a Redis that is cut off for five seconds', () => {
         await untilAnswered(scene);
         await expectAllAnswered(scene, questions.slice(0, 50));
         expectStillThere(scene);
+        expectSeldom(scene, performance.now() - cutAt);
         expect(memoryOf(scene) - bytesBefore).toBeLessThan(60_000_000);
         await proxy?.close();
       });
@@ -215,6 +238,27 @@ describe('a Redis that restarts', () => {
       await untilAnswered(scene);
       await expectAllAnswered(scene, questions.slice(0, 20));
       expectCounted(await scene.count('7'), '7');
+      expectStillThere(scene);
+    });
+  });
+});
+
+describe('an API that is frozen for longer than its stream lives', () => {
+  test('refuses what it may have missed, does not accuse Redis, and goes on', async () => {
+    await withScene({}, async (scene) => {
+      const { redis, service } = scene;
+      const waiting = scene.count(countFor(600, 4));
+      await scene.untilHeld(1);
+      const [stream] = await redis.client.keys(keys.replies('*'));
+      service.api.kill('SIGSTOP');
+      // The time to live runs out as it would after two minutes.
+      await redis.client.pexpire(stream as string, 1);
+      await waitUntil('it is gone', async () => !(await redis.client.exists(stream as string)));
+      service.api.kill('SIGCONT');
+      expectRefused(await waiting, 503, 'queue_unavailable');
+      await scene.untilLogged('the stream of replies has expired');
+      expect(service.log.map(({ msg }) => msg).join()).not.toContain('lost its data');
+      await expectAllAnswered(scene, questions.slice(0, 10));
       expectStillThere(scene);
     });
   });
@@ -296,6 +340,17 @@ async function untilAnswered(scene: Scene): Promise<void> {
 async function countConnections({ redis }: Scene): Promise<number> {
   const info = await redis.client.info('stats');
   return Number(/total_connections_received:(\d+)/.exec(info)?.[1]);
+}
+
+/** Expects that no process logged a warning or an error much more often than after 1, 2, 4 … s. */
+function expectSeldom({ service }: Scene, duringMs: number): void {
+  const times = new Map<string, number>();
+  for (const { pid, level, msg } of service.log.filter((line) => line.level >= 40)) {
+    times.set(`${pid} ${level} ${msg}`, (times.get(`${pid} ${level} ${msg}`) ?? 0) + 1);
+  }
+  for (const [line, count] of times) {
+    expect(count, line).toBeLessThanOrEqual(3 + Math.log2(1 + duringMs / 1000));
+  }
 }
 
 /** Expects every process of the service to be running still. Throws if one is gone. */

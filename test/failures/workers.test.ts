@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { poisonText } from '../../chaos/poison.js';
 import type { Child } from '../../cli/children.js';
-import { post } from '../harness.js';
+import { post, waitUntil } from '../harness.js';
 import { countFor, hangsForever } from './counter.js';
 import {
   expectAllAnswered,
@@ -14,7 +14,6 @@ import {
   withScene,
 } from './scene.js';
 
-/** Within this time, another worker must have finished the work of a killed one. */
 /** Without a takeover, the work would wait for its deadline of 30 s. */
 const recoveryMsMax = 15_000;
 
@@ -78,6 +77,29 @@ describe('a worker that gets SIGTERM', () => {
       await expectAllAnswered(scene, questions.slice(0, 10));
       expect(logOf(scene, leaving)).toContain('handing back what is not done');
       expect(logOf(scene, other)).not.toContain('a job is in quarantine');
+    });
+  });
+
+  test('and then another one ends at once, whatever it holds', async () => {
+    await withScene({}, async (scene) => {
+      const { service } = scene;
+      const held = await holdWork(scene);
+      const waiting = scene.ask(questions[0] as never).catch(() => undefined);
+      const [leaving] = service.workers as [Child];
+      for (const child of [leaving, service.api]) {
+        child.kill('SIGTERM');
+        await waitUntil('it shuts down', () => logOf(scene, child).includes('shutting down'));
+        // The same signal again within a moment, as npm sends it, changes nothing.
+        child.kill('SIGTERM');
+      }
+      expect(logOf(scene, leaving)).not.toContain('leaving at once');
+      for (const child of [leaving, service.api]) {
+        const again = setInterval(() => child.kill('SIGTERM'), 100);
+        expect(await child.exited).toBe('SIGKILL');
+        clearInterval(again);
+        expect(logOf(scene, child)).toContain('leaving at once');
+      }
+      await Promise.allSettled([held.answered(), waiting]);
     });
   });
 
@@ -174,6 +196,7 @@ async function holdWork(scene: Scene): Promise<{ answered(): Promise<void> }> {
   await scene.untilHeld(1);
   const inputs = ['3', '4', '5'];
   const answers = inputs.map((input) => scene.count(input));
+  for (const answer of answers) answer.catch(() => {});
   await scene.untilHeld(2);
   hangUp.abort();
   return {

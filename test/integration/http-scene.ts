@@ -96,7 +96,8 @@ export async function openScene(
     unansweredIn: (name: string) => unanswered.get(name),
   };
   const gate = makeGate({ registry, calls });
-  const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, log });
+  const clock = { readWarnings: async () => [] };
+  const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, clock, log });
   const sockets = watchServerSockets();
   const server = await startServer(app, configuration);
   const clients: RawClient[] = [];

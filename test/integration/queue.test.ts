@@ -26,7 +26,7 @@ beforeEach(async () => {
 async function open() {
   const log = pino({ level: 'silent' });
   const producer = connectProducer({ url: redis.url, name: 'api', log });
-  await waitUntilReady(producer, log);
+  await waitUntilReady(producer);
   const registry = makeRegistry([model]);
   const queue = new Queue({ redis: producer, keys, registry, log });
   onTestFinished(async () => {

@@ -28,10 +28,10 @@ async function open() {
   const log = pino({ level: 'silent' });
   const producer = connectProducer({ url: redis.url, name: 'api', log });
   const reader = connectConsumer({ url: redis.url, name: 'replies', log });
-  await Promise.all([waitUntilReady(producer, log), waitUntilReady(reader, log)]);
+  await Promise.all([waitUntilReady(producer), waitUntilReady(reader)]);
   const heard: string[] = [];
   const unreadable: { ids: readonly string[]; error: ScorelineError }[] = [];
-  let lost = 0;
+  const losses: string[] = [];
   const stream = await ReplyStream.open({
     instance: 'api-1',
     keys,
@@ -39,16 +39,14 @@ async function open() {
     reader,
     onReply: ({ id }) => heard.push(id),
     onUnreadable: (ids, error) => unreadable.push({ ids, error }),
-    onLost: () => {
-      lost++;
-    },
+    onLost: ({ code }) => losses.push(code),
     log,
   });
   onTestFinished(async () => {
     await stream.close();
     producer.disconnect();
   });
-  return { heard, unreadable, stream, lost: () => lost };
+  return { heard, unreadable, stream, losses };
 }
 
 /** Replies as a worker does, without creating the stream. */
@@ -68,7 +66,7 @@ describe('replies', () => {
   });
 
   test('that are sent while the connection is lost arrive once, afterwards', async () => {
-    const { heard, lost } = await open();
+    const { heard, losses } = await open();
     await replyWith('a');
     await untilHeard(heard, 'a');
     await redis.stop();
@@ -76,7 +74,7 @@ describe('replies', () => {
     await replyWith('b');
     await untilHeard(heard, 'b');
     expect(heard).toEqual(['a', 'b']);
-    expect(lost()).toBe(0);
+    expect(losses).toEqual([]);
   });
 
   test('are removed from the stream once they are read', async () => {
@@ -125,37 +123,58 @@ describe('replies that cannot be read', () => {
   });
 });
 
+describe('a stream that is gone while Redis has kept its data', () => {
+  test('is created again, and no loss of data is claimed', async () => {
+    const { heard, losses } = await open();
+    await replyWith('a');
+    await untilHeard(heard, 'a');
+    await redis.client.pexpire(key, 1);
+    await waitUntil('it is noticed', () => losses.length > 0);
+    await replyWith('b');
+    await untilHeard(heard, 'b');
+    expect(losses).toEqual(['queue_unavailable']);
+  });
+});
+
 describe('when Redis comes back without its data', () => {
   test('the loss is reported once, and later replies arrive', async () => {
-    const { heard, lost } = await open();
+    const { heard, losses } = await open();
     await replyWith('a');
     await untilHeard(heard, 'a');
     await redis.client.flushall();
-    await waitUntil('the loss is noticed', () => lost() > 0);
+    await waitUntil('the loss is noticed', () => losses.length > 0);
     await replyWith('b');
     await untilHeard(heard, 'b');
     expect(heard).toEqual(['a', 'b']);
-    expect(lost()).toBe(1);
+    expect(losses).toEqual(['queue_lost']);
+  });
+
+  test('and another instance was first to notice, the loss is reported all the same', async () => {
+    const { losses } = await open();
+    await redis.client.multi().flushall().set(keys.dataId, 'another').exec();
+    await waitUntil('the loss is noticed', () => losses.length > 0);
+    expect(losses).toEqual(['queue_lost']);
+    expect(await redis.client.get(keys.dataId)).toBe('another');
   });
 
   test('and with an earlier clock, later replies still arrive', async () => {
-    const { heard, lost } = await open();
+    const { heard, losses } = await open();
     await reply(packReplies([replyTo('of the future')]), '9999999999999-0');
     await untilHeard(heard, 'of the future');
     await redis.client.flushall();
-    await waitUntil('the loss is noticed', () => lost() > 0);
+    await waitUntil('the loss is noticed', () => losses.length > 0);
     for (const id of ['a', 'b']) await replyWith(id);
     await untilHeard(heard, 'b');
     expect(heard).toEqual(['of the future', 'a', 'b']);
   });
 
   test('as another server, later replies still arrive', async () => {
-    const { heard, lost } = await open();
+    const { heard, losses } = await open();
     await reply(packReplies([replyTo('of the future')]), '9999999999999-0');
     await untilHeard(heard, 'of the future');
     await redis.stop('SIGKILL');
     await redis.startEmpty();
-    await waitUntil('the loss is noticed', () => lost() > 0);
+    await waitUntil('the loss is noticed', () => losses.length > 0);
     await replyWith('a');
     await untilHeard(heard, 'a');
     expect(heard).toEqual(['of the future', 'a']);

@@ -152,6 +152,21 @@ describe('an API', () => {
     expect(await msUntilClosed(running)).toBeLessThan(15_000);
   });
 
+  test.each(['api', 'worker'] as const)('ends its start while Redis is away (%s)', async (role) => {
+    await redis.stop('SIGKILL');
+    onTestFinished(() => redis.start());
+    const log: LogLine[] = [];
+    const options = { models: 'faq-matcher', environment: { LOG_LEVEL: 'info' } };
+    const child = startProcess(role, serviceEnvironment({ redisUrl: redis.url, ...options }), log);
+    onTestFinished(() => child.close());
+    await waitUntil('it waits for Redis', () => log.some(({ level }) => level === 50));
+    const isWarm = () => role === 'api' || log.some(({ msg }) => msg === 'model is warm');
+    await waitUntil('its model is warm', isWarm);
+    child.kill('SIGTERM');
+    expect(await child.exited).toBe(0);
+    expect(log.filter(({ level }) => level === 50)).toHaveLength(1);
+  });
+
   test('exits as a process while Redis is unreachable', async () => {
     const log: LogLine[] = [];
     const child = startProcess('api', serviceEnvironment({ redisUrl: redis.url }), log);

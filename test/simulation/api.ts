@@ -225,6 +225,9 @@ function connect({ redis, network }: World, process: Process) {
         redis.xadd(key, { creates: true }, fields),
       ),
     pexpire: async () => 1,
+    get: (key: string) => network.produce(process, 'get', () => redis.get(key)),
+    set: (key: string, text: string) =>
+      network.produce(process, 'set', () => redis.setIfAbsent(key, text)),
     unlink: (key: string) => network.produce(process, 'unlink', () => redis.unlink(key)),
     multi: () => {
       let trim = () => {};

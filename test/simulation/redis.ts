@@ -39,6 +39,7 @@ export function makeRedis() {
   const strikes = new Map<string, number>();
   const cancelled = new Set<string>();
   const streams = new Map<string, StreamEntry[]>();
+  const texts = new Map<string, string>();
   const watchers = new Set<() => void>();
 
   /** Wakes everyone who waits for a job, a reply, or Redis itself. */
@@ -104,6 +105,7 @@ export function makeRedis() {
         losses++;
         for (const store of [jobs, waiting, payloads, strikes, cancelled, streams, unanswered])
           store.clear();
+        texts.clear();
       }
       notify();
     },
@@ -188,6 +190,12 @@ export function makeRedis() {
       return count;
     },
     clearStrikes: (itemId: string) => void strikes.delete(itemId),
+
+    get: (key: string) => texts.get(key) ?? null,
+    setIfAbsent(key: string, text: string) {
+      mustHaveMemory();
+      if (!texts.has(key)) texts.set(key, text);
+    },
 
     // Reply streams.
     xadd(key: string, options: { creates: boolean }, fields: StreamEntry['fields']): string | null {

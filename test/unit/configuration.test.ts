@@ -101,10 +101,40 @@ describe('a wrong configuration', () => {
       'PERMITS_MAX ← "many"',
       'PORT ← "70000"',
       'QUEUE_PREFIX ← "two words"',
-      'REDIS_URL ← (not shown)',
+      'REDIS_URL ← "http://localhost:6379"',
     ]);
     expect(error.message).toContain('PORT: Too big: expected number to be <=65535');
     expect(error.message).toContain('QUEUE_PREFIX: expected a text without blanks');
+  });
+
+  test.each([
+    ['localhost:6379', 'it does not begin with redis:// or rediss://'],
+    ['redis://', 'it has no host'],
+    ['redis://:6379', 'it cannot be read'],
+    ['redis:///tmp/redis.sock', 'it has no host'],
+    ['redis://localhost:port', 'it cannot be read'],
+    ['redis://localhost/queue', 'its database is not a number'],
+    ['redis://localhost/1/2', 'its database is not a number'],
+    ['redis://:pass#word@localhost', 'write %23 for #'],
+    ['redis://:pass/word@localhost', '%2F for /'],
+    ['redis://:100%@localhost', 'it has a % that stands for nothing'],
+    ['redis://localhost#1', 'it has a #'],
+  ])('may not have %s as REDIS_URL, and says what form it has', (REDIS_URL, fault) => {
+    const { message } = errorOf(() => readConfiguration('worker', { REDIS_URL }));
+    const form = 'redis://[user:password@]host[:port][/database], or rediss:// in front for TLS';
+    expect(message).toContain(`REDIS_URL: expected ${form}; `);
+    expect(message).toContain(fault);
+    if (REDIS_URL.includes('@')) expect(message).toContain('not shown');
+    else expect(message).toContain(`got "${REDIS_URL}"`);
+  });
+
+  test.each([
+    'redis://localhost',
+    'redis://localhost/',
+    'rediss://user:pass%23word@redis.example.org:6380/15',
+    'redis://[::1]:6379?family=6',
+  ])('may have %s as REDIS_URL', (REDIS_URL) => {
+    expect(readConfiguration('worker', { REDIS_URL }).REDIS_URL).toBe(REDIS_URL);
   });
 
   test.each(['-1', '65536', '80.5', 'http'])('may not have %s as a port', (PORT) => {

@@ -49,6 +49,13 @@ test('a worker is loading, then ready, then draining', () => {
   expect(health.read().status).toBe('draining');
 });
 
+test('a ready worker warns of its clock', () => {
+  const { health } = makeWorker(0);
+  health.watchClock({ warning: 'The clock is slow.' });
+  health.open();
+  expect(health.read()).toMatchObject({ status: 'ready', warning: 'The clock is slow.' });
+});
+
 test('a worker is away while Redis cannot be reached', () => {
   const { health, redis } = makeWorker(0, 'reconnecting');
   expect(health.read()).toMatchObject({

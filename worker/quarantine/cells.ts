@@ -27,7 +27,7 @@ export function makeCells(options: {
   start?: () => ChildProcess;
 }): Cells {
   const { log, start = startCell } = options;
-  const warn = makeSeldom((fields, message) => log.warn(fields, message));
+  const warn = makeSeldom(log);
   let spare: ChildProcess | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isClosed = false;

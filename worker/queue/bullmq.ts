@@ -33,8 +33,11 @@ export interface TakingOptions extends TakeOptions {
 export function takeJobs(options: TakingOptions): Taking {
   const { name, log } = options;
   const bull = new PatientWorker(options);
-  const warn = makeSeldom((fields, message) => log.warn(fields, message));
-  bull.on('error', (error) => warn({ queue: name, ...explain(error) }, 'queue error'));
+  const warn = makeSeldom(log);
+  bull.on('error', (error) => {
+    // While Redis is away, its connection says so.
+    if (options.redis.status === 'ready') warn({ queue: name, ...explain(error) }, 'queue error');
+  });
   bull.on('failed', (job, error) => log.error({ job: job?.id, err: error }, 'a job failed'));
   return {
     setJobsMax: (jobs) => {
@@ -49,12 +52,13 @@ class PatientWorker extends BullWorker<unknown, void> {
   readonly #beforeTake: () => Promise<void>;
 
   constructor({ name, redis, prefix, log, process, beforeTake }: TakingOptions) {
+    const complain = makeSeldom(log, 'error');
     const work = async (job: Job<unknown>, token?: string) => {
       try {
         await process(taken(job, token));
       } catch (error) {
         if (!(error instanceof GivenBack)) {
-          log.error({ job: job.id, err: error }, 'a job was not done; it is tried again');
+          complain({ job: job.id, err: error }, 'a job was not done; it is tried again');
         }
         throw new WaitingError();
       }

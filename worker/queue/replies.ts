@@ -71,7 +71,8 @@ type TryUntil = <T>(
  * Makes a `TryUntil` that waits 0.2 s between attempts and gives up if the connection has ended.
  */
 export function makeTryUntil({ redis, log }: { redis: Redis; log: Logger }): TryUntil {
-  const warn = makeSeldom((fields, message) => log.warn(fields, message));
+  const warn = makeSeldom(log);
+  const giveUp = makeSeldom(log, 'error');
 
   return async (deadlineAt, replies, send) => {
     for (;;) {
@@ -80,7 +81,7 @@ export function makeTryUntil({ redis, log }: { redis: Redis; log: Logger }): Try
       } catch (thrown) {
         const explained = explain(thrown);
         if (nowMs() > deadlineAt || redis.status === 'end') {
-          log.error({ replies, ...explained }, 'replies could not be sent in time');
+          giveUp({ replies, ...explained }, 'replies could not be sent in time');
           return undefined;
         }
         warn({ replies, ...explained }, 'replies cannot be sent; trying again');

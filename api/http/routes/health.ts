@@ -1,7 +1,9 @@
 // Health probes. Live means that the process answers. Ready means that Redis can be reached, and that
-// every model has had a live worker or may scale from zero.
+// every model has had a live worker or may scale from zero. An instance that is ready may add warnings
+// about clocks, its own and those of other processes.
 
 import type { Express } from 'express';
+import type { RedisClock } from '../../../shared/redis-clock.js';
 import type { Registry } from '../../../shared/registry.js';
 import type { Calls } from '../../call.js';
 import type { Queue } from '../../queue/queue.js';
@@ -12,10 +14,11 @@ export function addHealthRoutes(
   options: {
     registry: Registry;
     queue: Pick<Queue, 'countWorkers'>;
+    clock: Pick<RedisClock, 'readWarnings'>;
     calls: Pick<Calls, 'isShuttingDown'>;
   },
 ): void {
-  const { registry, queue, calls } = options;
+  const { registry, queue, clock, calls } = options;
   const seen = new Set<string>();
 
   app.all(['/v2/health/live', '/v2/health/ready'], allow('GET', 'HEAD'));
@@ -26,8 +29,9 @@ export function addHealthRoutes(
 
   app.get('/v2/health/ready', async (_request, response) => {
     const reason = await whyNotReady();
-    if (reason === undefined) response.json({ ready: true });
-    else response.status(503).json({ ready: false, reason });
+    if (reason !== undefined) return void response.status(503).json({ ready: false, reason });
+    const warnings = await clock.readWarnings().catch(() => []);
+    response.json({ ready: true, ...(warnings.length > 0 && { warnings }) });
   });
 
   async function whyNotReady(): Promise<string | undefined> {

@@ -1,0 +1,231 @@
+// A private Redis for local runs: a redis-server as a child process, which ends with ours.
+//
+// Between us and the server stands a guard (redis-guard.ts), which ends the server when we are
+// killed. When the server or the guard dies, both start again on the same port and data, at once or
+// after a pause that grows while they keep dying. If they cannot start, `failed` resolves, and this
+// file has given up.
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { ScorelineError } from '../shared/errors.js';
+import { findFreePort } from './redis.js';
+
+/** The pauses before the starts that follow each other. The last one repeats. */
+const pausesMs = [0, 500, 1000, 2000, 5000, 10_000];
+/** After this many starts in a row that fail, there is no other. */
+const failuresMax = 4;
+/** A server that lived this long does not keep dying. */
+const soundAfterMs = 60_000;
+
+export interface PrivateRedis {
+  readonly url: string;
+  /** Resolves with the reason when the server has died and cannot be started again. */
+  readonly failed: Promise<ScorelineError>;
+  /** Stops the server and waits until it has exited. Its data stays. */
+  close(): Promise<void>;
+  /** Kills the server at once. Its data stays. */
+  kill(): Promise<void>;
+}
+
+export interface PrivateRedisOptions {
+  /** The path of redis-server. */
+  readonly server: string;
+  /** Where the server keeps its data, with an append-only file. */
+  readonly directory: string;
+  /** Tells the user that the server has died or runs again. */
+  readonly say: (line: string) => void;
+}
+
+interface Guard {
+  readonly process: ChildProcess;
+  /** Resolves with how the server ended. */
+  readonly exited: Promise<string>;
+}
+
+/**
+ * Starts a Redis on a free port of 127.0.0.1.
+ * @throws ScorelineError `configuration_invalid` if a Redis already runs on this folder, or if the
+ *   server does not start
+ */
+export async function startRedis(options: PrivateRedisOptions): Promise<PrivateRedis> {
+  const directory = path.resolve(options.directory);
+  mkdirSync(directory, { recursive: true });
+  const portFile = path.join(directory, 'port');
+  await refuseSecondStart(portFile, directory);
+  const redis = new Supervised({ ...options, directory }, await findFreePort(), portFile);
+  await redis.start();
+  return redis;
+}
+
+class Supervised implements PrivateRedis {
+  readonly url: string;
+  readonly failed: Promise<ScorelineError>;
+  readonly #options: PrivateRedisOptions;
+  readonly #port: number;
+  readonly #portFile: string;
+  #guard: Guard | undefined;
+  #isClosing = false;
+  #fail: (error: ScorelineError) => void = () => {};
+
+  constructor(options: PrivateRedisOptions, port: number, portFile: string) {
+    this.#options = options;
+    this.#port = port;
+    this.#portFile = portFile;
+    this.url = `redis://127.0.0.1:${port}`;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  /** Starts the server, and again whenever it dies. */
+  async start(): Promise<void> {
+    await this.#startOnce();
+    writeFileSync(this.#portFile, String(this.#port));
+    void this.#keepRunning();
+  }
+
+  async close(): Promise<void> {
+    await this.#end('stop');
+  }
+
+  async kill(): Promise<void> {
+    await this.#end('kill');
+  }
+
+  async #end(how: 'stop' | 'kill'): Promise<void> {
+    this.#isClosing = true;
+    if (this.#guard?.process.connected) this.#guard.process.send(how);
+    await this.#guard?.exited;
+    rmSync(this.#portFile, { force: true });
+  }
+
+  /** Starts the guard and the server, and waits until the server answers. */
+  async #startOnce(): Promise<void> {
+    const { server, directory } = this.#options;
+    const guard = startGuard([server, directory, String(this.#port)]);
+    this.#guard = guard;
+    if (await answersBefore(guard.exited, this.url)) return;
+    guard.process.kill('SIGKILL');
+    throw new ScorelineError(
+      'configuration_invalid',
+      `redis-server did not start (${await guard.exited}). ${path.join(directory, 'redis.log')} says why.`,
+    );
+  }
+
+  async #keepRunning(): Promise<void> {
+    let deaths = 0;
+    for (;;) {
+      const startedMs = performance.now();
+      const how = await this.#guard?.exited;
+      if (this.#isClosing) return;
+      if (performance.now() - startedMs > soundAfterMs) deaths = 0;
+      const pauseMs = pauseAfter(deaths++);
+      const when = pauseMs === 0 ? 'now' : `in ${pauseMs / 1000} s`;
+      this.#options.say(`Redis has died (${how}). It is started again ${when}, on the same data.`);
+      await delay(pauseMs);
+      const failure = await this.#startAgain();
+      if (this.#isClosing) return;
+      if (failure) return this.#fail(failure);
+      this.#options.say('Redis runs again.');
+    }
+  }
+
+  /** Returns the last failure, after several. */
+  async #startAgain(): Promise<ScorelineError | undefined> {
+    for (let failures = 1; !this.#isClosing; failures++) {
+      try {
+        await endLeftover(this.#port, this.#options.directory);
+        if (this.#isClosing) return undefined;
+        await this.#startOnce();
+        return undefined;
+      } catch (error) {
+        if (!(error instanceof ScorelineError) || failures === failuresMax) {
+          return new ScorelineError(
+            'configuration_invalid',
+            `Redis has died and could not be started again in ${failures} attempts: ${(error as Error).message}`,
+          );
+        }
+        await delay(pauseAfter(failures));
+      }
+    }
+    return undefined;
+  }
+}
+
+function pauseAfter(failures: number): number {
+  return pausesMs[Math.min(failures, pausesMs.length - 1)] as number;
+}
+
+function startGuard(parameters: string[]): Guard {
+  const guard = fork(new URL('./redis-guard.js', import.meta.url), parameters, {
+    detached: true,
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  let how = '';
+  guard.on('message', (message) => {
+    how = String(message);
+  });
+  return {
+    process: guard,
+    exited: new Promise((resolve) =>
+      guard.once('exit', (code, signal) => resolve(how || `its guard ended: ${signal ?? code}`)),
+    ),
+  };
+}
+
+/** Resolves to whether the server answers before it exits, however long it loads its data. */
+async function answersBefore(exited: Promise<unknown>, url: string): Promise<boolean> {
+  const redis = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
+  redis.on('error', () => {});
+  try {
+    return await Promise.race([redis.ping().then(() => true), exited.then(() => false)]);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** Two servers that append to the same file would corrupt it. */
+async function refuseSecondStart(portFile: string, directory: string): Promise<void> {
+  if (!existsSync(portFile)) return;
+  const port = Number(readFileSync(portFile, 'utf8'));
+  const running = await findServer(port, directory);
+  running?.disconnect();
+  if (!running) return;
+  throw new ScorelineError(
+    'configuration_invalid',
+    `Scoreline is already running here: a Redis on port ${port} uses ${directory}. Stop it first, or give this one data and a port of its own, for example: DATA_DIR=data2 PORT=8081 npm start`,
+  );
+}
+
+/** Ends a server whose guard was killed. */
+async function endLeftover(port: number, directory: string): Promise<void> {
+  const running = await findServer(port, directory);
+  if (!running) return;
+  const ended = new Promise((resolve) => running.once('end', resolve));
+  running.shutdown('NOSAVE').catch(() => {});
+  await ended;
+}
+
+/** Connects to the Redis on a port if it keeps its data in this folder. */
+async function findServer(port: number, directory: string): Promise<Redis | undefined> {
+  const redis = new Redis({
+    port,
+    host: '127.0.0.1',
+    lazyConnect: true,
+    commandTimeout: 2000,
+    retryStrategy: () => null,
+  });
+  redis.on('error', () => {});
+  try {
+    await redis.connect();
+    const [, running] = (await redis.config('GET', 'dir')) as string[];
+    if (running === directory) return redis;
+  } catch {
+    // Nothing there, or something else.
+  }
+  redis.disconnect();
+  return undefined;
+}

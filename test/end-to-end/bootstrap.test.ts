@@ -1,0 +1,95 @@
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { expect, onTestFinished, test } from 'vitest';
+import { root } from '../harness.js';
+
+/** Makes a small project that is started as ours is. Its TypeScript is in a folder beside it. */
+function makeProject() {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bootstrap-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const write = (name: string, content: string | object) => {
+    const file = path.join(directory, name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+    return file;
+  };
+  for (const name of ['bootstrap.mjs', 'packages.mjs']) {
+    cpSync(path.join(root, 'cli', name), path.join(directory, 'cli', name));
+  }
+  const dependencies = { typescript: 'file:compiler' };
+  const manifest = { name: 'small', version: '1.0.0', type: 'module', dependencies };
+  write('package.json', manifest);
+  write('compiler/package.json', { name: 'typescript', version: '1.0.0' });
+  write('compiler/bin/tsc', '');
+  write('cli/hello.ts', '');
+  write('dist/cli/hello.js', "console.log('hello', process.argv[2]);");
+  const packages = {
+    '': manifest,
+    compiler: { name: 'typescript', version: '1.0.0' },
+    'node_modules/typescript': { resolved: 'compiler', link: true },
+  };
+  const lock = (more: object = {}) =>
+    write('package-lock.json', {
+      ...{ name: 'small', version: '1.0.0', lockfileVersion: 3 },
+      packages: { ...packages, ...more },
+    });
+  lock();
+  const run = () => {
+    const { stdout, stderr, status } = spawnSync(
+      process.execPath,
+      ['cli/bootstrap.mjs', 'hello', 'you'],
+      {
+        cwd: directory,
+        env: { ...process.env, npm_config_fetch_retries: '0', npm_config_audit: 'false' },
+        encoding: 'utf8',
+      },
+    );
+    return { stdout, stderr, status, installs: stderr.includes('Installing the npm packages') };
+  };
+  return { directory, write, lock, run };
+}
+
+test('the first start installs what the lock file says, and later ones do not', () => {
+  const { directory, run } = makeProject();
+  const first = run();
+  expect(first).toMatchObject({ status: 0, installs: true });
+  expect(first.stdout).toContain('hello you');
+  expect(run()).toMatchObject({ status: 0, installs: false });
+
+  // As Git leaves it after a change of branches.
+  const file = path.join(directory, 'package-lock.json');
+  const before = readFileSync(file, 'utf8');
+  utimesSync(file, new Date(), new Date(Date.now() + 10_000));
+  expect(run()).toMatchObject({ status: 0, installs: false });
+  expect(readFileSync(file, 'utf8')).toBe(before);
+});
+
+test('a lock file with other packages is followed, and a missing network is named', () => {
+  const { directory, write, lock, run } = makeProject();
+  expect(run().status).toBe(0);
+  write('package.json', {
+    ...JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8')),
+    dependencies: { typescript: 'file:compiler', missing: '1.0.0' },
+  });
+  const resolved = 'http://127.0.0.1:1/missing.tgz';
+  const dependencies = { typescript: 'file:compiler', missing: '1.0.0' };
+  const file = lock({
+    '': { name: 'small', version: '1.0.0', dependencies },
+    'node_modules/missing': { version: '1.0.0', resolved },
+  });
+  utimesSync(file, new Date(), new Date(Date.now() + 10_000));
+  const { status, stderr, installs } = run();
+  expect([status, installs]).toEqual([1, true]);
+  expect(stderr).toContain('npm does not reach its registry. Check the network');
+});

@@ -1,0 +1,65 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Redis } from 'ioredis';
+import { expect, onTestFinished, test } from 'vitest';
+import { startRedis } from '../../cli/private-redis.js';
+import { ensureRedisServer } from '../../cli/redis.js';
+import { waitUntil } from '../harness.js';
+
+async function start() {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-private-'));
+  const said: string[] = [];
+  const options = { directory, say: (line: string) => said.push(line) };
+  const redis = await startRedis({ server: ensureRedisServer(() => {}), ...options });
+  const client = new Redis(redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
+  client.on('error', () => {});
+  onTestFinished(async () => {
+    client.disconnect();
+    await redis.kill();
+    rmSync(directory, { recursive: true });
+  });
+  /** The process of redis-server. */
+  const pid = async () => Number(/process_id:(\d+)/.exec(await client.info('server'))?.[1]);
+  return { directory, said, redis, client, pid };
+}
+
+test('a private Redis that dies is started again on its data, after pauses that grow', async () => {
+  const { said, client, pid } = await start();
+  await client.set('kept', 'yes');
+  for (const deaths of [1, 2]) {
+    process.kill(await pid(), 'SIGKILL');
+    const runs = () => said.filter((line) => line === 'Redis runs again.').length;
+    await waitUntil('it runs again', () => runs() === deaths);
+    expect(await client.get('kept')).toBe('yes');
+  }
+  expect(said).toEqual([
+    'Redis has died (by SIGKILL). It is started again now, on the same data.',
+    'Redis runs again.',
+    'Redis has died (by SIGKILL). It is started again in 0.5 s, on the same data.',
+    'Redis runs again.',
+  ]);
+});
+
+test('a private Redis that cannot be started again is given up, with the reason', async () => {
+  const { directory, redis, pid } = await start();
+  writeFileSync(path.join(directory, 'appendonlydir/appendonly.aof.manifest'), 'damaged');
+  process.kill(await pid(), 'SIGKILL');
+  const { message } = await redis.failed;
+  expect(message).toMatch(/could not be started again in 4 attempts: .*with exit code 1/);
+  const [, file] = /(\S*redis\.log) says why/.exec(message) ?? [];
+  expect(readFileSync(file as string, 'utf8')).toMatch(/manifest/);
+});
+
+test('a private Redis that hangs is stopped all the same, and keeps its data', async () => {
+  const { directory, redis, client, pid } = await start();
+  await client.set('kept', 'yes');
+  process.kill(await pid(), 'SIGSTOP');
+  await redis.close();
+  const server = ensureRedisServer(() => {});
+  const again = await startRedis({ server, directory, say: () => {} });
+  onTestFinished(() => again.kill());
+  const reader = new Redis(again.url);
+  expect(await reader.get('kept')).toBe('yes');
+  reader.disconnect();
+});

@@ -1,0 +1,240 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { findFreePort } from '../../cli/redis.js';
+import { checkRedis } from '../../shared/redis-check.js';
+import { aclRules, neededCommands } from '../../shared/redis-commands.js';
+import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+
+/** An address of this machine that is not the loopback's. */
+const outerAddress = Object.values(os.networkInterfaces())
+  .flat()
+  .find((found) => found && !found.internal && !found.address.startsWith('fe80'))?.address;
+
+let redis: TestRedis;
+let address: string;
+beforeAll(async () => {
+  redis = await openRedis({ parameters: ['--databases', '4'] });
+  address = redis.url.replace('redis://', '');
+});
+afterAll(() => redis?.close());
+
+/** Checks a URL. Resolves to the lines that were logged. */
+async function check(url: string, signal?: AbortSignal): Promise<string[]> {
+  const lines: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line).msg) });
+  await checkRedis({ url, prefix: 'scoreline', log, signal });
+  return lines;
+}
+
+const expectRefused = (url: string, detail: RegExp) =>
+  expect(check(url)).rejects.toMatchObject({
+    code: 'redis_unusable',
+    message: expect.stringMatching(detail),
+  });
+
+const addUser = (name: string, ...rules: string[]) =>
+  redis.client.acl('SETUSER', name, 'reset', 'on', '>pass%word', ...rules);
+const urlOf = (name: string) => `redis://${name}:pass%25word@${address}`;
+
+const allRules = aclRules('scoreline');
+
+describe('a user of Redis', () => {
+  test('with the documented rights is accepted', async () => {
+    await addUser('whole', ...allRules);
+    expect(await check(urlOf('whole'))).toEqual([]);
+    expect(await redis.client.keys('*')).toEqual([]);
+  });
+
+  test.each(neededCommands.map((name) => [name]))('without %s is told of it', async (name) => {
+    await addUser('part', ...allRules, `-${name}`);
+    const detail = new RegExp(`may not run ${name}. Allow them: ACL SETUSER part \\+${name}$`);
+    await expectRefused(urlOf('part'), detail);
+    expect(await redis.client.keys('*')).toEqual([]);
+  });
+
+  test('without several commands is told of all', async () => {
+    await addUser('part', ...allRules, '-info', '-xadd');
+    await expectRefused(urlOf('part'), /info, xadd. Allow them: ACL SETUSER part \+info \+xadd$/);
+  });
+
+  test('without our keys is told of their prefix', async () => {
+    await addUser('elsewhere', ...allRules, 'resetkeys', '~other:*');
+    await expectRefused(urlOf('elsewhere'), /Allow them: ACL SETUSER elsewhere ~scoreline:\*$/);
+  });
+
+  test('whose name or password is wrong is refused', async () => {
+    const detail = /user and password that Redis accepts; got ones that it refuses. Check both/;
+    await addUser('whole', ...allRules);
+    for (const user of ['whole:wrong', 'nobody:x', 'whole', ':x']) {
+      if (user === ':x') await redis.client.acl('SETUSER', 'default', 'resetpass', '>secret');
+      await expectRefused(`redis://${user}@${address}`, detail);
+    }
+    await expectRefused(redis.url, detail);
+    await redis.client.acl('SETUSER', 'default', 'nopass');
+  });
+
+  test('that may not select the database of the URL is refused', async () => {
+    await addUser('whole', ...allRules);
+    await expectRefused(`${urlOf('whole')}/1`, /expected a database 1 that this user may use/);
+    await addUser('whole', ...allRules, '+select');
+    await check(`${urlOf('whole')}/1`);
+  });
+});
+
+describe('REDIS_URL', () => {
+  test('with a database that does not exist is refused', async () => {
+    await check(`${redis.url}/3`);
+    await expectRefused(`${redis.url}/4`, /expected a database 4.*out of range.*another number/);
+  });
+
+  test.each([
+    ['tls=yes', /no option but family; got "tls". Write rediss:\/\//],
+    ['db=1', /got "db".*redis:\/\/host:6379\/1/],
+    ['password=x', /got "password". Write it before the host/],
+    ['keyPrefix=x', /QUEUE_PREFIX/],
+    ['sentinels=a', /got "sentinels". Remove it/],
+    ['family=5', /expected family=4 or family=6/],
+  ])('with the option %s is refused', async (option, detail) => {
+    await expectRefused(`${redis.url}?${option}`, detail);
+  });
+
+  test('with family=4 is accepted', async () => {
+    await check(`redis://localhost:${new URL(redis.url).port}?family=4`);
+  });
+
+  test('with an unknown host is refused after a while', async () => {
+    await expectRefused('redis://redis.invalid:6379', /name of a host; got redis.invalid/);
+  });
+
+  test('to a server of another kind is refused', async () => {
+    const port = await listen(createHttpServer((_request, response) => response.end()));
+    await expectRefused(`redis://127.0.0.1:${port}`, /expected a Redis at 127.0.0.1:\d+; got a se/);
+  });
+
+  test.skipIf(!outerAddress)('to a Redis in protected mode is refused', async () => {
+    const closed = await openRedis({ parameters: ['--bind', '127.0.0.1', outerAddress ?? ''] });
+    onTestFinished(() => closed.close());
+    const host = outerAddress?.includes(':') ? `[${outerAddress}]` : outerAddress;
+    await expectRefused(
+      `redis://${host}:${new URL(closed.url).port}`,
+      /one in protected mode. Give its default user a password/,
+    );
+  });
+
+  test('to a cluster is refused, unless it is the part that has all keys', async () => {
+    const [part, other] = await Promise.all([openCluster(), openCluster()]);
+    await other.client.cluster('ADDSLOTS', ...Array.from({ length: 16384 }, (_, slot) => slot));
+    await part.client.cluster('MEET', '127.0.0.1', Number(new URL(other.url).port));
+    for (const { client } of [other, part]) {
+      await waitUntil('the cluster is up', async () =>
+        /cluster_state:ok/.test(await client.cluster('INFO')),
+      );
+    }
+    await expectRefused(other.url, /Set QUEUE_PREFIX to a hash tag: {scoreline}/);
+    await expectRefused(part.url, /"MOVED \d+ .*Set REDIS_URL to the part that it names/);
+    await checkRedis({ url: other.url, prefix: '{scoreline}', log: pino({ level: 'silent' }) });
+  });
+});
+
+describe('TLS', () => {
+  test('is refused where Redis does not speak it', async () => {
+    await expectRefused(`rediss://${address}`, /takes TLS; got one that does not. Set redis:\/\//);
+  });
+
+  describe.skipIf(!hasOpenSsl())('with a Redis that speaks it', () => {
+    const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-tls-'));
+    let port: number;
+    let secure: TestRedis;
+    beforeAll(async () => {
+      port = await findFreePort();
+      secure = await openRedis({ parameters: tlsParameters(port, directory) });
+    });
+    afterAll(async () => {
+      await secure?.close();
+      rmSync(directory, { recursive: true });
+    });
+
+    test('has to be asked for', async () => {
+      await expectRefused(`redis://127.0.0.1:${port}`, /no TLS; got one that does. Set rediss:/);
+    });
+
+    test('is refused with a certificate that nobody vouches for', async () => {
+      const detail = /expected a certificate for localhost that.*NODE_EXTRA_CA_CERTS/;
+      await expectRefused(`rediss://localhost:${port}`, detail);
+    });
+  });
+});
+
+describe('a Redis that is away', () => {
+  test('is waited for, with one line in the log', async () => {
+    const port = new URL(redis.url).port;
+    await redis.stop();
+    let done = false;
+    const checking = check(`redis://127.0.0.1:${port}`).finally(() => {
+      done = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(done).toBe(false);
+    await redis.start();
+    expect(await checking).toEqual([
+      'Redis cannot be used; trying again until it can. Check REDIS_URL and that Redis runs',
+      'Redis is back',
+    ]);
+  });
+
+  test('ends the wait when the process must end', async () => {
+    const silent = createServer();
+    const port = await listen(silent);
+    let connections = 0;
+    silent.on('connection', () => connections++);
+    const ended = new AbortController();
+    const checking = check(`redis://127.0.0.1:${port}`, ended.signal);
+    await waitUntil('it connects', () => connections > 0);
+    ended.abort(new Error('enough'));
+    await expect(checking).rejects.toThrow('enough');
+  });
+});
+
+/** Opens a Redis that is a cluster, so far without keys. */
+async function openCluster(): Promise<TestRedis> {
+  const cluster = await openRedis({
+    parameters: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000'],
+  });
+  onTestFinished(() => cluster.close());
+  return cluster;
+}
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+function hasOpenSsl(): boolean {
+  try {
+    execFileSync('openssl', ['version']);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes a certificate, and returns what makes Redis speak TLS on a port. */
+function tlsParameters(port: number, directory: string): string[] {
+  const [key, certificate] = ['key.pem', 'certificate.pem'].map((name) =>
+    path.join(directory, name),
+  ) as [string, string];
+  const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2'];
+  const names = ['-subj', '/CN=localhost', '-keyout', key, '-out', certificate];
+  execFileSync('openssl', [...request, ...names], { stdio: 'ignore' });
+  return [
+    ['--tls-port', String(port), '--tls-auth-clients', 'no', '--tls-ca-cert-file', certificate],
+    ['--tls-cert-file', certificate, '--tls-key-file', key],
+  ].flat();
+}
