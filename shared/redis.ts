@@ -22,7 +22,7 @@ export interface ConnectionOptions {
   readonly log: Logger;
   /** Shared by the connections of a process, so the log says once that Redis is away. */
   readonly outage?: Outage;
-  /** Whether to connect only when `connect` is called. */
+  /** Whether to connect only when told to by `startConnecting`. */
   readonly isLazy?: boolean;
 }
 
@@ -60,6 +60,12 @@ export function connectOnce(options: Pick<ConnectionOptions, 'url' | 'password' 
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
   });
+}
+
+/** Starts to connect a lazy connection. Its duplicates, such as BullMQ's, connect by themselves. */
+export function startConnecting(redis: Redis): void {
+  redis.options.lazyConnect = false;
+  redis.connect().catch(() => {});
 }
 
 /**

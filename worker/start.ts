@@ -9,7 +9,7 @@ import { allLeftOut, type LeftOut, logLeftOut } from '../shared/left-out.js';
 import type { Ending, Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
 import { collectModels, type Model } from '../shared/models.js';
-import { connectConsumer, waitUntilReady } from '../shared/redis.js';
+import { connectConsumer, startConnecting, waitUntilReady } from '../shared/redis.js';
 import { checkRedis } from '../shared/redis-check.js';
 import { RedisClock } from '../shared/redis-clock.js';
 import { makeRegistry, type Registry, type RegistryChange } from '../shared/registry.js';
@@ -64,7 +64,7 @@ export async function startWorker(
     await loaded.catch(() => {});
     throw error;
   }
-  void redis.connect().catch(() => {});
+  startConnecting(redis);
   await waitUntilReady(redis, signal);
   const keys = makeKeys(prefix);
   const clock = await RedisClock.open({ redis, keys, role: 'worker', log });

@@ -4,7 +4,14 @@ import { poisonText } from '../../chaos/poison.js';
 import { aclRules } from '../../shared/redis-commands.js';
 import { post, waitUntil } from '../harness.js';
 import { countFor } from './counter.js';
-import { expectAllAnswered, expectCounted, faqName, questions, withScene } from './scene.js';
+import {
+  expectAllAnswered,
+  expectCounted,
+  faqName,
+  type Question,
+  questions,
+  withScene,
+} from './scene.js';
 
 /** Makes a user with the documented rights, and returns its URL. */
 async function asUser(url: string): Promise<string> {
@@ -46,6 +53,25 @@ describe('a user of Redis with the documented rights', () => {
       await service.close();
       const denied = (await redis.client.acl('LOG')) as unknown[];
       expect(denied).toEqual([]);
+    });
+  });
+
+  test('that loses some while all runs gets 503 and advice, until it has them again', async () => {
+    await withScene({ redisUrl: asUser }, async (scene) => {
+      await expectAllAnswered(scene, questions.slice(0, 3));
+      await scene.redis.client.acl('SETUSER', 'scoreline', '-evalsha', '-eval');
+      await waitUntil('requests are refused', async () => {
+        const { status } = await scene.ask(questions[0] as Question, { deadlineMs: 1000 });
+        return status === 503;
+      });
+      const { advice } = await scene.untilLogged('a job cannot be added');
+      expect(advice).toMatch(/^The rights of the user in REDIS_URL have changed/);
+      await scene.redis.client.acl('SETUSER', 'scoreline', '+evalsha', '+eval');
+      await waitUntil('requests are answered', async () => {
+        const { status } = await scene.ask(questions[0] as Question, { deadlineMs: 2000 });
+        return status === 200;
+      });
+      await expectAllAnswered(scene, questions.slice(0, 20));
     });
   });
 });
