@@ -201,6 +201,19 @@ test('7. `moveToWait` gives a job back at once, and does not count as a stall', 
   expect(taken).toEqual([false, false]);
 });
 
+test('8. a worker that Redis refuses a job waits before it looks again', async () => {
+  await redis.client.config('SET', 'maxmemory', '1');
+  let asked = 0;
+  const startedAt = performance.now();
+  take(
+    async () => {},
+    async () => void asked++,
+  );
+  await waitUntil('it has looked three times', () => asked >= 3);
+  await redis.client.config('SET', 'maxmemory', '0');
+  expect(performance.now() - startedAt).toBeGreaterThan(390);
+});
+
 test('a job stays locked while it is in process', async () => {
   let taken = 0;
   for (let worker = 0; worker < 2; worker++) {
@@ -214,7 +227,7 @@ test('a job stays locked while it is in process', async () => {
   expect(taken).toBe(1);
 });
 
-describe('8. `close`', () => {
+describe('9. `close`', () => {
   test('stops waiting for a job at once', async () => {
     const taking = take(async () => {});
     await waitUntil('the worker waits for a job', async () =>

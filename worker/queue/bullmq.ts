@@ -11,15 +11,19 @@
 //    removes the job from the queue.
 // 6. `stalledCounter` counts how often the job was taken from a worker that had lost its lock.
 // 7. `moveToWait` with the lock's token gives the job back, and does not count as a stall.
-// 8. `close` stops waiting for a job. It resolves when the jobs in process are done and Redis has
+// 8. If Redis refuses `moveToActive`, the worker calls it again at once, and again.
+// 9. `close` stops waiting for a job. It resolves when the jobs in process are done and Redis has
 //    recorded that. Without Redis it never resolves.
 
+import { setTimeout as delay } from 'node:timers/promises';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to BullMQ on this side.
 import { Worker as BullWorker, type Job, type JobJson, WaitingError } from 'bullmq';
 import { coerceError } from '../../shared/errors.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
 import { GivenBack, type TakenJob, type TakeOptions, type Taking, Unparsed } from './queue.js';
+
+const retryAfterMs = 200;
 
 /** How to take jobs from the queue `name`, through BullMQ. */
 export interface TakingOptions extends TakeOptions {
@@ -75,7 +79,7 @@ class PatientWorker extends BullWorker<unknown, void> {
       drainDelay: 1,
       // Never reached: deadlines and strikes end a job, however many of its workers have died.
       maxStalledCount: 1_000_000,
-      runRetryDelay: 200,
+      runRetryDelay: retryAfterMs,
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
     });
@@ -84,7 +88,12 @@ class PatientWorker extends BullWorker<unknown, void> {
 
   protected override async moveToActive(token: string, name?: string) {
     await this.#beforeTake().catch(() => {});
-    return super.moveToActive(token, name);
+    try {
+      return await super.moveToActive(token, name);
+    } catch (error) {
+      await delay(retryAfterMs);
+      throw error;
+    }
   }
 
   protected override createJob(json: JobJson, jobId: string): Job<unknown> {
