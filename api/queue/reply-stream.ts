@@ -8,8 +8,10 @@
 // either because Redis has lost its data, or because this process did not renew it in time: it was
 // stopped, or cut off from Redis. The data id in Redis tells which.
 //
-// Entry ids are times by Redis' clock. If Redis comes back empty, its clock may be behind, and the last
-// id read may be ahead of all new ids. So the reader reads a new stream from its beginning.
+// Entry ids are times by Redis' clock. If Redis comes back empty, or as another server after a fail-over,
+// its clock may be behind, and the last id read may be ahead of all new ids. So after a new connection the
+// reader begins at the stream's beginning. It may then read some entries again. Their items have no waiters
+// any more, so that does no harm.
 
 import { randomUUID } from 'node:crypto';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
@@ -47,8 +49,14 @@ export class ReplyStream {
   readonly #key: string;
   readonly #warn: Seldom;
   readonly #keepUp = () => void this.#upkeep().catch(() => {});
+  readonly #beginAgain = () => {
+    this.#lastId = beginning;
+    this.#beginnings++;
+  };
   #timer: NodeJS.Timeout | undefined;
   #lastId = beginning;
+  /** How often the reader had to begin again. */
+  #beginnings = 0;
   #dataId: string | null = null;
   #isClosed = false;
 
@@ -66,6 +74,8 @@ export class ReplyStream {
     const stream = new ReplyStream(options);
     stream.#lastId = await stream.#create();
     stream.#timer = setInterval(stream.#keepUp, upkeepEveryMs);
+    // First, so upkeep drops nothing that has to be read again.
+    for (const redis of [options.producer, options.reader]) redis.on('ready', stream.#beginAgain);
     options.producer.on('ready', stream.#keepUp);
     void stream.#read();
     return stream;
@@ -77,6 +87,7 @@ export class ReplyStream {
     this.#isClosed = true;
     const { producer, reader } = this.#options;
     clearInterval(this.#timer);
+    for (const redis of [producer, reader]) redis.off('ready', this.#beginAgain);
     producer.off('ready', this.#keepUp);
     // Do not wait for `#read`: ioredis never settles a read that waits for a lost connection.
     reader.disconnect();
@@ -104,7 +115,7 @@ export class ReplyStream {
     if (result?.[1]?.[1] !== 0) return;
     const hasLostData = (await producer.get(keys.dataId)) !== this.#dataId;
     try {
-      this.#lastId = beginning;
+      this.#beginAgain();
       await this.#create();
     } finally {
       // Even if `create` fails: the command may have run, and then nothing would look missing later.
@@ -151,6 +162,7 @@ export class ReplyStream {
   }
 
   async #readOnce(): Promise<void> {
+    const beginnings = this.#beginnings;
     const streams = await this.#options.reader.xreadBuffer(
       'COUNT',
       entriesPerRead,
@@ -162,7 +174,7 @@ export class ReplyStream {
     );
     for (const [id, fields] of streams?.[0]?.[1] ?? []) {
       if (this.#isClosed) return;
-      this.#lastId = String(id);
+      if (this.#beginnings === beginnings) this.#lastId = String(id);
       if (String(fields[0]) === 'replies') this.#deliver(fields[1] as Buffer);
     }
   }

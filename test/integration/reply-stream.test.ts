@@ -73,7 +73,23 @@ describe('replies', () => {
     await redis.start();
     await replyWith('b');
     await untilHeard(heard, 'b');
-    expect(heard).toEqual(['a', 'b']);
+    // What was read shortly before may come again. Nobody waits for it any more.
+    expect([...new Set(heard)]).toEqual(['a', 'b']);
+    expect(losses).toEqual([]);
+  });
+
+  test('arrive after a fail-over to a Redis with an earlier clock and without the last replies', async () => {
+    const { heard, losses } = await open();
+    const copied = await redis.client.dumpBuffer(key);
+    await reply(packReplies([replyTo('a')]), `${Date.now() + 3_600_000}-0`);
+    await untilHeard(heard, 'a');
+    await redis.client
+      .multi()
+      .restore(key, 60_000, copied as Buffer, 'REPLACE')
+      .call('CLIENT', 'KILL', 'TYPE', 'normal')
+      .exec();
+    await replyWith('b');
+    await untilHeard(heard, 'b');
     expect(losses).toEqual([]);
   });
 

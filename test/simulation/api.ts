@@ -217,9 +217,12 @@ function connect({ redis, network }: World, process: Process) {
   };
   void readyWhenBack();
 
-  const producer = {
+  const listening = {
     on: (name: string, listener: () => void) => events.on(name, listener),
     off: (name: string, listener: () => void) => events.off(name, listener),
+  };
+  const producer = {
+    ...listening,
     xadd: (key: string, _id: string, ...fields: string[]) =>
       network.produce(process, 'create the stream', () =>
         redis.xadd(key, { creates: true }, fields),
@@ -255,6 +258,7 @@ function connect({ redis, network }: World, process: Process) {
   };
 
   const reader = {
+    ...listening,
     disconnect: () => {
       isConnected = false;
       redis.notify();
