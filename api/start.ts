@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Configurations } from '../shared/configuration.js';
+import { type Configurations, redisSettings } from '../shared/configuration.js';
 import type { ScorelineError } from '../shared/errors.js';
 import { type Keys, makeKeys } from '../shared/keys.js';
 import { logLeftOut } from '../shared/left-out.js';
@@ -57,14 +57,14 @@ export async function startApi(
   });
   logLeftOut(log, leftOut);
   const registry = makeRegistry(served, leftOut);
-  const { REDIS_URL: url, REDIS_PASSWORD: password, QUEUE_PREFIX: prefix } = configuration;
-  await checkRedis({ url, password, prefix, log, signal });
-  const connect = { url, password, log, outage: new Outage(log) };
+  const settings = redisSettings(configuration);
+  await checkRedis({ ...settings, log, signal });
+  const connect = { ...settings, log, outage: new Outage(log) };
   const producer = connectProducer({ ...connect, name: 'api' });
   const reader = connectConsumer({ ...connect, name: 'replies' });
   await Promise.all([waitUntilReady(producer, signal), waitUntilReady(reader, signal)]);
 
-  const keys = makeKeys(prefix);
+  const keys = makeKeys(settings.prefix);
   const clock = await RedisClock.open({ redis: producer, keys, role: 'api', log });
   const instance = randomUUID();
   const waiters = makeWaiters();

@@ -92,7 +92,8 @@ ${section('Worker', 'worker', false)}
 ## A user of Redis with few rights
 
 A Redis of several services should have a user for this one. It needs these rights, and \`+select\` as well if
-\`REDIS_URL\` names a database. API and worker look at them when they start, and say which are missing.
+\`REDIS_URL\` names a database. In a cluster the keys are \`~{scoreline}:*\`. API and worker look at the rights when
+they start, and say which are missing.
 
 \`\`\`
 ${wrap(['ACL SETUSER scoreline on >PASSWORD', ...aclRules('scoreline')], 100)}

@@ -4,18 +4,27 @@
 
 import { z } from 'zod';
 import { ScorelineError } from './errors.js';
-import { findUrlFault, redactUrl, redisUrlForm } from './redis-url.js';
+import {
+  defaultPrefix,
+  findUrlFault,
+  formOf,
+  hasHashTag,
+  isClusterUrl,
+  type RedisSettings,
+  redactUrl,
+  redisUrlForms,
+} from './redis-url.js';
 
 const common = {
   REDIS_URL: z
     .string()
     .superRefine((text, context) => {
       const fault = findUrlFault(text);
-      if (fault) context.addIssue(`expected ${redisUrlForm}; ${fault}`);
+      if (fault) context.addIssue(`expected ${formOf(text)}; ${fault}`);
     })
     .default('redis://127.0.0.1:6379')
     .describe(
-      `The Redis (6.2 or later) that API and workers share: \`${redisUrlForm}\`. If unset, \`npm start\` starts a private one.`,
+      `The Redis (6.2 or later) that API and workers share: ${redisUrlForms.map((form) => `\`${form}\``).join(', ')}. \`rediss\` instead of \`redis\` asks for TLS. For Sentinel and Cluster, name several servers: one that runs is enough. If unset, \`npm start\` starts a private one.`,
     ),
   REDIS_PASSWORD: z
     .string()
@@ -23,12 +32,18 @@ const common = {
     .describe(
       'The password of Redis, if it is not in `REDIS_URL`. It may hold any characters, so it can come from a secret store as it is.',
     ),
+  REDIS_SENTINEL_PASSWORD: z
+    .string()
+    .optional()
+    .describe(
+      'The password of the Sentinels, if they have one. They are asked without a user name.',
+    ),
   QUEUE_PREFIX: z
     .string()
     .regex(/^[^\s]+$/, 'expected a text without blanks')
-    .default('scoreline')
+    .default(defaultPrefix(''))
     .describe(
-      'The prefix of every key in Redis. Two services with different prefixes can share a Redis. On Redis Cluster it must be a hash tag: `{scoreline}`.',
+      'The prefix of every key in Redis. Two services with different prefixes can share a Redis. In a cluster it has a hash tag, and the default is `{scoreline}`: all keys lie on one node.',
     ),
   MODELS_DIR: z
     .string()
@@ -155,9 +170,17 @@ const worker = {
     ),
 };
 
+const onePlace = {
+  path: ['QUEUE_PREFIX'],
+  message: 'expected a hash tag in it, such as {scoreline}, because REDIS_URL names a cluster',
+};
+const isInOnePlace = (given: { REDIS_URL: string; QUEUE_PREFIX: string }) =>
+  !isClusterUrl(given.REDIS_URL) || hasHashTag(given.QUEUE_PREFIX);
+
 const schemas = {
   api: z
     .object(api)
+    .refine(isInOnePlace, onePlace)
     .refine((given) => given.IMAGES_PER_REQUEST_MAX <= given.PERMITS_MAX, {
       path: ['IMAGES_PER_REQUEST_MAX'],
       message: 'expected at most PERMITS_MAX, or the largest request never gets its permits',
@@ -175,7 +198,7 @@ const schemas = {
       path: ['HEADERS_MS_MAX'],
       message: 'expected at most REQUEST_MS_MAX',
     }),
-  worker: z.object(worker),
+  worker: z.object(worker).refine(isInOnePlace, onePlace),
 };
 
 export type Role = keyof typeof schemas;
@@ -198,9 +221,11 @@ export function readConfiguration<R extends Role>(
   throw new ScorelineError('configuration_invalid', faults.join('\n'));
 }
 
+const secrets: ReadonlySet<string> = new Set(['REDIS_PASSWORD', 'REDIS_SENTINEL_PASSWORD']);
+
 function describeValue(key: string, value: string | undefined): string {
   if (value === undefined) return 'the default';
-  const isSecret = key === 'REDIS_PASSWORD' || (key === 'REDIS_URL' && /[@?]/.test(value));
+  const isSecret = secrets.has(key) || (key === 'REDIS_URL' && /[@?]/.test(value));
   return isSecret ? 'one that is not shown, since it may hold a password' : JSON.stringify(value);
 }
 
@@ -216,17 +241,29 @@ export function findFaults(
 
 /** An empty setting counts as unset. */
 function settingsOf(role: Role, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(
+  const given = Object.fromEntries(
     Object.keys(schemas[role].shape)
       .filter((key) => environment[key] !== undefined && environment[key] !== '')
       .map((key) => [key, environment[key]]),
   );
+  given.QUEUE_PREFIX ??= defaultPrefix(given.REDIS_URL ?? '');
+  return given;
 }
 
 /** Returns the configuration without secrets, for the log. */
 export function redact(configuration: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const { REDIS_PASSWORD: _, ...shown } = configuration;
-  return { ...shown, REDIS_URL: redactUrl(String(configuration.REDIS_URL)) };
+  const shown = Object.entries(configuration).filter(([key]) => !secrets.has(key));
+  return { ...Object.fromEntries(shown), REDIS_URL: redactUrl(String(configuration.REDIS_URL)) };
+}
+
+/** Returns what a configuration says about Redis. */
+export function redisSettings(configuration: Configurations[Role]): RedisSettings {
+  return {
+    url: configuration.REDIS_URL,
+    password: configuration.REDIS_PASSWORD,
+    sentinelPassword: configuration.REDIS_SENTINEL_PASSWORD,
+    prefix: configuration.QUEUE_PREFIX,
+  };
 }
 
 /** Returns one row for each key of a role, for the generated pages. */

@@ -6,10 +6,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError, ScorelineError } from './errors.js';
 import type { Logger } from './log.js';
-import { connectOnce, Outage, type Redis } from './redis.js';
+import { Outage, type Redis } from './redis.js';
 import { findMissing, type Missing } from './redis-commands.js';
+import { findNode, nodeOptions, probeKey, useNode } from './redis-node.js';
 import { findRefusal } from './redis-refusals.js';
-import { parseRedisUrl, type RedisAddress, unusable } from './redis-url.js';
+import {
+  parseRedisUrl,
+  type RedisAddress,
+  type RedisNode,
+  type RedisSettings,
+  unusable,
+} from './redis-url.js';
 
 /** BullMQ's and our commands (`XADD NOMKSTREAM`, `XTRIM MINID`, `ZMSCORE`) need this version. */
 const versionMin = [6, 2] as const;
@@ -21,32 +28,26 @@ const unknownHostMsMax = 3000;
  * Waits until Redis can be used.
  * @throws ScorelineError `redis_unusable`; the reason of the signal
  */
-export async function checkRedis(options: {
-  url: string;
-  /** Used if the URL has none. */
-  password?: string | undefined;
-  /** What our keys begin with. */
-  prefix: string;
-  log: Logger;
-  signal?: AbortSignal | undefined;
-}): Promise<void> {
-  const { url, password, log, signal } = options;
-  const address = parseRedisUrl(url, password);
+export async function checkRedis(
+  options: RedisSettings & { log: Logger; signal?: AbortSignal | undefined },
+): Promise<void> {
+  const { log, signal } = options;
+  const address = parseRedisUrl(options.url, options);
   const outage = new Outage(log);
   const ended = whenAborted(signal);
   let unknownSinceMs = Number.POSITIVE_INFINITY;
   for (;;) {
-    const failure = await Promise.race([tryOnce(options, address), ended]);
+    const { failure, node } = await Promise.race([tryOnce(options, address), ended]);
     if (failure === undefined) return outage.end('check');
     if (failure instanceof ScorelineError) throw failure;
-    const refusal = await Promise.race([findRefusal(failure, address), ended]);
+    const refusal = await Promise.race([findRefusal(failure, address, node), ended]);
     if (refusal) throw refusal;
     outage.begin('check', failure);
     if ((failure as NodeJS.ErrnoException).code !== 'ENOTFOUND') {
       unknownSinceMs = Number.POSITIVE_INFINITY;
     } else {
       unknownSinceMs = Math.min(unknownSinceMs, performance.now());
-      if (performance.now() - unknownSinceMs > unknownHostMsMax) throw unknownHost(address);
+      if (performance.now() - unknownSinceMs > unknownHostMsMax) throw unknownHost(failure, node);
     }
     await Promise.race([delay(againAfterMs), ended]);
   }
@@ -62,47 +63,43 @@ function whenAborted(signal: AbortSignal | undefined): Promise<never> {
   return aborted;
 }
 
-/** Returns why Redis cannot be used; a ScorelineError if it answered and does not suit us. */
+/**
+ * Returns why Redis cannot be used, and the server that was tried. The reason is a ScorelineError if
+ * a server answered and does not suit us.
+ */
 async function tryOnce(
-  { url, password, prefix, log }: Parameters<typeof checkRedis>[0],
+  { prefix, log }: Pick<Parameters<typeof checkRedis>[0], 'prefix' | 'log'>,
   address: RedisAddress,
-): Promise<Error | undefined> {
-  const redis = connectOnce({ url, password, name: 'check' });
-  // The promise of `connect` says only that the connection is closed; the event says why.
-  let reason: Error | undefined;
-  redis.on('error', (error: Error) => {
-    reason ??= error;
-  });
+): Promise<{ failure: Error | undefined; node: RedisNode }> {
+  let [node] = address.nodes;
   try {
-    await redis.connect();
-    if (reason) return reason;
-    if (address.db > 0) await redis.select(address.db);
-    // First, because an older Redis lacks commands, too.
-    const info = await readInfo(redis);
-    if (info) checkServer(info, log);
-    checkRights(await findMissing(redis, prefix), prefix, address);
-    return undefined;
+    node = await findNode(address, probeKey(prefix));
+    await useNode(node, nodeOptions(address, node), async (redis) => {
+      if (address.db > 0) await redis.select(address.db);
+      // First, because an older Redis lacks commands, too.
+      const info = await readInfo(redis);
+      if (info) checkServer(info, address, log);
+      checkRights(await findMissing(redis, prefix), prefix, address);
+    });
+    return { failure: undefined, node };
   } catch (thrown) {
-    return thrown instanceof ScorelineError ? thrown : (reason ?? coerceError(thrown));
-  } finally {
-    redis.disconnect();
+    return { failure: coerceError(thrown), node };
   }
 }
 
 function checkRights(
   { commands, keys }: Missing,
   prefix: string,
-  { username = 'default' }: RedisAddress,
+  { kind, username = 'default' }: RedisAddress,
 ): void {
-  if (keys !== undefined) {
+  const isElsewhere = kind === 'cluster' && keys !== undefined && keys.startsWith('MOVED');
+  if (keys !== undefined && !isElsewhere) {
     throw unusable(
       `a Redis where the user ${username} may use all keys that begin with ${prefix}:`,
       `the answer "${keys}"`,
-      /^CROSSSLOT/.test(keys)
-        ? `It is a cluster. Set QUEUE_PREFIX to a hash tag: {${prefix}}`
-        : /^MOVED/.test(keys)
-          ? 'It is a part of a cluster. Set REDIS_URL to the part that it names.'
-          : `Allow them: ACL SETUSER ${username} ~${prefix}:*`,
+      /^(CROSSSLOT|MOVED)/.test(keys)
+        ? 'It is a node of a cluster: write redis+cluster:// instead of redis://.'
+        : `Allow them: ACL SETUSER ${username} ~${prefix}:*`,
     );
   }
   if (commands.length > 0) {
@@ -112,6 +109,8 @@ function checkRights(
       `Allow them: ACL SETUSER ${username} ${commands.map((name) => `+${name}`).join(' ')}`,
     );
   }
+  // The keys have moved since we asked where they are.
+  if (isElsewhere) throw new Error(keys);
 }
 
 /** Reads what Redis says about itself; undefined if it says nothing to this user. */
@@ -124,8 +123,19 @@ async function readInfo(redis: Redis): Promise<Record<string, string> | undefine
   }
 }
 
-function checkServer(info: Readonly<Record<string, string>>, log: Logger): void {
+function checkServer(
+  info: Readonly<Record<string, string>>,
+  { kind }: RedisAddress,
+  log: Logger,
+): void {
   if (info.loading === '1') throw new Error('Redis is loading its data.');
+  if (info.redis_mode === 'sentinel') {
+    throw unusable(
+      'a Redis',
+      'a Sentinel',
+      'Write redis+sentinel:// instead of redis://, and /NAME-OF-THE-PRIMARY behind the hosts.',
+    );
+  }
   const [major = 0, minor = 0] = (info.redis_version ?? '').split('.').map(Number);
   if (major < versionMin[0] || (major === versionMin[0] && minor < versionMin[1])) {
     throw unusable(
@@ -135,6 +145,8 @@ function checkServer(info: Readonly<Record<string, string>>, log: Logger): void 
     );
   }
   if (info.role === 'slave') {
+    // A fail-over is under way.
+    if (kind !== 'single') throw new Error('The primary of Redis has just become a replica.');
     throw unusable(
       'a Redis that takes writes',
       'a read-only replica',
@@ -162,8 +174,9 @@ function checkServer(info: Readonly<Record<string, string>>, log: Logger): void 
   }
 }
 
-function unknownHost({ host }: RedisAddress): ScorelineError {
-  return unusable('the name of a host', `${host}, which is unknown here`, 'Check the name.');
+function unknownHost(failure: NodeJS.ErrnoException & { hostname?: string }, node: RedisNode) {
+  const { hostname = node.host } = failure;
+  return unusable('the name of a host', `${hostname}, which is unknown here`, 'Check the name.');
 }
 
 function parseInfo(text: string): Record<string, string> {

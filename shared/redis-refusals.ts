@@ -5,20 +5,25 @@ import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ScorelineError } from './errors.js';
 import { isWrongDatabase } from './redis.js';
-import { type RedisAddress, unusable } from './redis-url.js';
+import { describeNode, type RedisAddress, type RedisNode, unusable } from './redis-url.js';
 
 const answersWithinMs = 1500;
 
-/** Returns why Redis cannot be used with this URL; undefined if it may be just away. */
+/**
+ * Returns why Redis cannot be used with this URL; undefined if it may be just away.
+ * @param node the server that was tried
+ */
 export async function findRefusal(
   thrown: Error,
   address: RedisAddress,
+  node: RedisNode,
 ): Promise<ScorelineError | undefined> {
-  const advice = adviceFor(thrown, address);
+  const target: Target = { ...node, family: address.family };
+  const advice = adviceFor(thrown, address, node);
   if (advice) return unusable(...advice, thrown);
   // What follows asks the server, so it is left out if none answered.
   if (/^E(CONNREFUSED|NOTFOUND|AI_AGAIN|HOSTUNREACH|NETUNREACH)$/.test(codeOf(thrown))) return;
-  const answer = await askPlainly(address);
+  const answer = await askPlainly(target);
   if (/^-DENIED/.test(answer)) {
     return unusable(
       'a Redis that takes connections from here',
@@ -29,17 +34,22 @@ export async function findRefusal(
   }
   const isPlain = /^(\+PONG|-[A-Z]+ )/.test(answer);
   if (address.isTls && isPlain) {
-    return unusable('a Redis that takes TLS', 'one that does not', 'Set redis:// there.', thrown);
+    const advice = 'Write redis instead of rediss.';
+    return unusable('a Redis that takes TLS', 'one that does not', advice, thrown);
   }
-  if (!address.isTls && !isPlain && (await answersTls(address))) {
-    return unusable('a Redis that takes no TLS', 'one that does', 'Set rediss:// there.', thrown);
+  if (!address.isTls && !isPlain && (await answersTls(target))) {
+    const advice = 'Write rediss instead of redis.';
+    return unusable('a Redis that takes no TLS', 'one that does', advice, thrown);
   }
   return undefined;
 }
 
+type Target = RedisNode & Pick<RedisAddress, 'family'>;
+
 function adviceFor(
   thrown: Error,
-  { host, port, db }: RedisAddress,
+  { db }: RedisAddress,
+  node: RedisNode,
 ): [string, string, string] | undefined {
   const { message } = thrown;
   if (/WRONGPASS|NOAUTH|invalid password|invalid username-password/i.test(message)) {
@@ -57,11 +67,11 @@ function adviceFor(
     ];
   }
   if (/Unknown RESP type/.test(message)) {
-    return [`a Redis at ${host}:${port}`, 'a server of another kind', 'Check host and port.'];
+    return [`a Redis at ${describeNode(node)}`, 'a server of another kind', 'Check host and port.'];
   }
   if (/CERT|SIGNED|ISSUER|ALTNAME/.test(codeOf(thrown))) {
     return [
-      `a certificate for ${host} that this machine trusts`,
+      `a certificate for ${node.host} that this machine trusts`,
       `one that it does not (${message})`,
       'Put the file of its authority into NODE_EXTRA_CA_CERTS, and use the name in the certificate.',
     ];
@@ -74,9 +84,9 @@ function codeOf(error: Error): string {
 }
 
 /** Returns what a server answers to a PING without TLS; nothing if it does not. */
-function askPlainly({ host, port, family }: RedisAddress): Promise<string> {
+function askPlainly(target: Target): Promise<string> {
   return new Promise((resolve) => {
-    const socket = connectPlain({ host, port, family });
+    const socket = connectPlain(target);
     socket.once('data', (data) => endWith(socket, resolve, String(data)));
     socket.write('PING\r\n');
     onceSilent(socket, () => endWith(socket, resolve, ''));
@@ -84,7 +94,7 @@ function askPlainly({ host, port, family }: RedisAddress): Promise<string> {
 }
 
 /** Whether a server agrees to TLS, whatever its certificate. */
-function answersTls({ host, port }: RedisAddress): Promise<boolean> {
+function answersTls({ host, port }: Target): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connectTls({ host, port, rejectUnauthorized: false });
     socket.once('secureConnect', () => endWith(socket, resolve, true));

@@ -1,62 +1,198 @@
-// REDIS_URL: its form, and the connection that it asks for. We read it ourselves, because ioredis
-// takes whatever options a URL has, and goes on with others when it cannot have those.
+// REDIS_URL: its forms, and the Redis that it asks for. We read it ourselves, because ioredis takes
+// whatever options a URL has, and goes on with others when it cannot have those.
+//
+// A URL names one Redis, the Sentinels that know where a primary is, or nodes of a cluster. The form
+// for Sentinel is the one of other clients (redis-sentinel-url on PyPI).
 
+import { isIPv6 } from 'node:net';
 import { ScorelineError } from './errors.js';
 
-export interface RedisAddress {
+export type RedisKind = 'single' | 'sentinel' | 'cluster';
+
+/** A server: a Redis or a Sentinel. */
+export interface RedisNode {
   readonly host: string;
   readonly port: number;
+}
+
+export interface RedisAddress {
+  readonly kind: RedisKind;
+  /** The servers of the URL: the Redis, the Sentinels, or nodes of the cluster. */
+  readonly nodes: readonly [RedisNode, ...RedisNode[]];
+  /** The name by which the Sentinels know the primary; empty unless there are Sentinels. */
+  readonly primary: string;
   readonly username: string | undefined;
   readonly password: string | undefined;
+  readonly sentinelPassword: string | undefined;
   readonly db: number;
   readonly isTls: boolean;
   /** 4 or 6 for addresses of this version of IP only, 0 for any. */
   readonly family: number;
 }
 
-export const redisUrlForm =
-  'redis://[user:password@]host[:port][/database], or rediss:// in front for TLS';
+/** What REDIS_URL does not hold of its passwords. */
+export interface RedisPasswords {
+  /** Used if the URL has none. */
+  readonly password?: string | undefined;
+  readonly sentinelPassword?: string | undefined;
+}
+
+/** What the configuration says about Redis. */
+export interface RedisSettings extends RedisPasswords {
+  readonly url: string;
+  /** What our keys begin with. In a cluster it says which node has them. */
+  readonly prefix: string;
+}
+
+const forms: Readonly<Record<RedisKind, string>> = {
+  single: 'redis://[user:password@]host[:port][/database]',
+  sentinel:
+    'redis+sentinel://[user:password@]host[:port][,host[:port]…]/name-of-the-primary[/database]',
+  cluster: 'redis+cluster://[user:password@]host[:port][,host[:port]…]',
+};
+
+export const redisUrlForms: readonly string[] = Object.values(forms);
+
+/** Returns the form that a URL should have, to judge by its beginning. */
+export function formOf(text: string): string {
+  return `${forms[kindOf(text)]}, or rediss instead of redis for TLS`;
+}
+
+/** Returns the prefix of our keys with this URL: in a cluster a hash tag, which keeps them together. */
+export function defaultPrefix(text: string): string {
+  return isClusterUrl(text) ? '{scoreline}' : 'scoreline';
+}
+
+/** Whether a URL asks for a cluster. */
+export function isClusterUrl(text: string): boolean {
+  return kindOf(text) === 'cluster';
+}
+
+/** Whether all keys that begin with the prefix lie in one slot of a cluster. */
+export function hasHashTag(prefix: string): boolean {
+  return /^[^{]*\{[^}]+\}/.test(prefix);
+}
 
 /** Returns what is wrong with the form of a URL; undefined if it is right. */
 export function findUrlFault(text: string): string | undefined {
-  if (!/^rediss?:\/\//i.test(text)) return 'it does not begin with redis:// or rediss://';
-  if (!URL.canParse(text)) {
+  if (!/^rediss?(\+sentinel|\+cluster)?:\/\//i.test(text)) {
+    return 'it does not begin with redis://, redis+sentinel:// or redis+cluster://';
+  }
+  const parts = split(text);
+  if (!parts || !isReadable(parts)) {
     return 'it cannot be read. In a password, write %23 for #, %25 for %, %2F for /, %3F for ? and %40 for @';
   }
-  const { hostname, pathname, hash, username, password } = new URL(text);
-  if (hostname === '') return 'it has no host';
-  if (!/^\/?(\d{1,9})?$/.test(pathname)) return 'its database is not a number';
+  const { hosts, path, withHost } = parts;
+  if (hosts.some((host) => new URL(withHost(host)).hostname === '')) return 'it has no host';
+  const kind = kindOf(text);
+  if (kind === 'single' && hosts.length > 1) {
+    return 'it has several hosts. Write redis+sentinel:// or redis+cluster:// in front of them';
+  }
+  const pathFault = findPathFault(kind, path);
+  if (pathFault !== undefined) return pathFault;
+  const { hash, username, password } = new URL(withHost(hosts[0]));
   if (hash !== '') return 'it has a #. In a password, write %23';
-  try {
-    decodeURIComponent(username + password);
-  } catch {
+  if (!canDecode(username + password)) {
     return 'it has a % that stands for nothing. In a password, write %25';
   }
   return undefined;
 }
 
+/** A password with a / in it would end up in the path. */
+function isReadable({ hosts, path, withHost }: Parts): boolean {
+  return !path.includes('@') && hosts.every((host) => URL.canParse(withHost(host)));
+}
+
+function findPathFault(kind: RedisKind, path: string): string | undefined {
+  const [, name = '', database = ''] = /^\/?([^/]*)\/?(.*)$/.exec(path) ?? [];
+  if (kind === 'cluster') {
+    return path.length > 1
+      ? 'a cluster has no databases. Remove what follows the hosts'
+      : undefined;
+  }
+  if (kind === 'sentinel') {
+    if (name === '' || !canDecode(name)) {
+      return 'it has no name of a primary. Write it behind the hosts, such as /mymaster';
+    }
+    return /^(\d{1,9})?$/.test(database) ? undefined : 'its database is not a number';
+  }
+  return /^\/?(\d{1,9})?$/.test(path) ? undefined : 'its database is not a number';
+}
+
 /**
  * Reads a URL of the right form.
- * @param password used if the URL has none
  * @throws ScorelineError `redis_unusable` if it has an option that we cannot follow
  */
-export function parseRedisUrl(text: string, password?: string): RedisAddress {
-  const url = new URL(text);
+export function parseRedisUrl(text: string, passwords: RedisPasswords = {}): RedisAddress {
+  const kind = kindOf(text);
+  const { hosts, path, withHost } = split(text) as Parts;
+  const url = new URL(withHost(hosts[0]));
+  const [name = '', database = ''] =
+    kind === 'sentinel' ? path.slice(1).split('/') : ['', path.slice(1)];
+  const [first, ...rest] = hosts.map((host) => readNode(withHost(host), kind));
   return {
-    host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(url.port || 6379),
+    kind,
+    nodes: [first as RedisNode, ...rest],
+    primary: decodeURIComponent(name),
     username: decodeURIComponent(url.username) || undefined,
-    password: decodeURIComponent(url.password) || password,
-    db: Number(url.pathname.slice(1)),
-    isTls: url.protocol === 'rediss:',
+    password: decodeURIComponent(url.password) || passwords.password,
+    sentinelPassword: passwords.sentinelPassword,
+    db: Number(database),
+    isTls: /^rediss/i.test(text),
     family: readFamily(url.searchParams),
   };
 }
 
 /** Returns a URL without its password and options, for the log. */
 export function redactUrl(text: string): string {
-  const { protocol, host, pathname } = new URL(text);
-  return `${protocol}//${host}${pathname}`;
+  const { scheme, hosts, path } = split(text) as Parts;
+  return `${scheme}://${hosts.join(',')}${path}`;
+}
+
+/** Returns a server as a URL has it. */
+export function describeNode({ host, port }: RedisNode): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+interface Parts {
+  readonly scheme: string;
+  readonly hosts: readonly [string, ...string[]];
+  readonly path: string;
+  /** Returns the URL with one of its hosts only, which `URL` can read. */
+  withHost(host: string): string;
+}
+
+function split(text: string): Parts | undefined {
+  const found = /^([a-z+]+):\/\/([^/?#]*@)?([^/?#]*)([^?#]*)(.*)$/i.exec(text);
+  if (!found) return undefined;
+  const [, scheme = '', login = '', hosts = '', path = '', rest = ''] = found;
+  const [first = '', ...others] = hosts.split(',');
+  return {
+    scheme: scheme.toLowerCase(),
+    hosts: [first, ...others],
+    path,
+    withHost: (host) => `redis://${login}${host}${path}${rest}`,
+  };
+}
+
+function kindOf(text: string): RedisKind {
+  const [, kind] = /^rediss?\+(sentinel|cluster):/i.exec(text) ?? [];
+  return (kind?.toLowerCase() as RedisKind | undefined) ?? 'single';
+}
+
+function readNode(text: string, kind: RedisKind): RedisNode {
+  const { hostname, port } = new URL(text);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return { host, port: Number(port || (kind === 'sentinel' ? 26379 : 6379)) };
+}
+
+function canDecode(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function readFamily(options: URLSearchParams): number {

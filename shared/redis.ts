@@ -1,23 +1,29 @@
-// Connections to Redis.
+// Connections to Redis: to a single one, to the primary that Sentinels watch, or to the node of a
+// cluster that has our keys (redis-node.ts). All three behave alike.
 //
 // A producer fails fast: a request that cannot be queued is refused at once, not kept. A consumer
 // waits for Redis for as long as it takes, and sends unanswered commands again. Both drop a silent
 // connection, because a cut network does not close it.
 
 import { once } from 'node:events';
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis } from 'ioredis';
 import { coerceError } from './errors.js';
 import { type Logger, makeSeldom } from './log.js';
-import { parseRedisUrl } from './redis-url.js';
+import { connectionTo, probeKey, type RedisOptions } from './redis-node.js';
+import { parseRedisUrl, type RedisPasswords } from './redis-url.js';
 
 export type { Redis };
 
 const reconnectEveryMs = 1000;
+/**
+ * When a connection was last made again because of an error, by its options: BullMQ copies
+ * connections, and each copy has to be made again.
+ */
+const reconnectedAt = new WeakMap<object, number>();
 
-export interface ConnectionOptions {
+export interface ConnectionOptions extends RedisPasswords {
   readonly url: string;
-  /** Used if the URL has none. */
-  readonly password?: string | undefined;
+  readonly prefix?: string;
   readonly name: string;
   readonly log: Logger;
   /** Shared by the connections of a process, so the log says once that Redis is away. */
@@ -25,8 +31,6 @@ export interface ConnectionOptions {
   /** Whether to connect only when told to by `startConnecting`. */
   readonly isLazy?: boolean;
 }
-
-type Behaviour = Omit<RedisOptions, 'replyMapping'>;
 
 /** Connects for commands that a request waits for. They fail if Redis takes more than 0.8 s. */
 export function connectProducer(options: ConnectionOptions): Redis {
@@ -45,20 +49,6 @@ export function connectConsumer(options: ConnectionOptions): Redis {
     maxRetriesPerRequest: null,
     // Longer than the longest blocking command, which is BullMQ's wait for a job.
     socketTimeout: 12_000,
-  });
-}
-
-/** Connects once, when `connect` is called. Nothing is tried again. */
-export function connectOnce(options: Pick<ConnectionOptions, 'url' | 'password' | 'name'>): Redis {
-  return new Redis({
-    ...addressOptions(options),
-    connectionName: `scoreline-${options.name}`,
-    connectTimeout: 2000,
-    commandTimeout: 2000,
-    lazyConnect: true,
-    enableReadyCheck: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
   });
 }
 
@@ -115,6 +105,19 @@ export function explain(thrown: unknown): { reason: string; advice: string } {
 const advices: ReadonlyArray<readonly [RegExp, string]> = [
   [/\bOOM\b/, 'The memory of Redis is full: raise its maxmemory, or lower QUEUE_ITEMS_MAX.'],
   [/\bREADONLY\b/, 'Redis is a read-only replica: promote it, or set REDIS_URL to the primary.'],
+  [
+    /\bNOREPLICAS\b/,
+    'Too few replicas follow the primary: look at them, or lower its min-replicas-to-write.',
+  ],
+  [
+    /^MOVED\b/,
+    'Another node of the cluster has our keys. If this lasts, write redis+cluster:// in REDIS_URL.',
+  ],
+  [/^(ASK|TRYAGAIN)\b/, 'The cluster moves our keys to another node: wait until it has.'],
+  [
+    /^CLUSTERDOWN\b/,
+    'The cluster does not serve our keys: look at CLUSTER INFO and CLUSTER NODES.',
+  ],
   [/\bMISCONF\b/, 'Redis cannot write to its disk: make room there.'],
   [
     /\bNOPERM\b|can't run this command|can't access at least one of the keys/,
@@ -123,25 +126,25 @@ const advices: ReadonlyArray<readonly [RegExp, string]> = [
   [/\b(WRONGPASS|NOAUTH)\b/, 'Redis has another password now: correct REDIS_URL.'],
 ];
 
-function connect(options: ConnectionOptions, behaviour: Behaviour): Redis {
+function connect(options: ConnectionOptions, behaviour: RedisOptions): Redis {
   const { name, log, outage = new Outage(log), isLazy = false } = options;
   const warn = makeSeldom(log, 'error');
-  let reconnectedAt = Number.NEGATIVE_INFINITY;
   const redis = new Redis({
-    ...addressOptions(options),
+    ...connectionTo(parseRedisUrl(options.url, options), probeKey(options.prefix ?? '')),
     connectionName: `scoreline-${name}`,
     connectTimeout: 2000,
     lazyConnect: isLazy,
     retryStrategy: (times: number) => Math.min(25 * 2 ** Math.min(times, 5), 500),
-    reconnectOnError: (error: Error) => {
-      if (!error.message.startsWith('READONLY')) return false;
+    reconnectOnError(error: Error) {
+      if (!/^(READONLY|MOVED|CLUSTERDOWN)\b/.test(error.message)) return false;
       warn({ connection: name, ...explain(error) }, 'Redis takes no writes');
-      // After a failover the old primary is a replica. Connect again, since the address may lead to
-      // the new primary by now, and send the command again. If the address still leads to the
-      // replica, this happens at most once a second.
+      // After a fail-over the old primary is a replica, or another node has our keys. Connect again,
+      // since the address may lead to the new primary by now, and send the command again. If the
+      // address still leads to the replica, this happens at most once a second.
       const at = performance.now();
-      if (at - reconnectedAt < reconnectEveryMs) return false;
-      reconnectedAt = at;
+      if (at - (reconnectedAt.get(this) ?? Number.NEGATIVE_INFINITY) < reconnectEveryMs)
+        return false;
+      reconnectedAt.set(this, at);
       return 2;
     },
     ...behaviour,
@@ -160,16 +163,4 @@ export function isWrongDatabase({ message }: Error): boolean {
   return /DB index is out of range|invalid DB index|SELECT is not allowed|'select' command/i.test(
     message,
   );
-}
-
-function addressOptions(given: Pick<ConnectionOptions, 'url' | 'password'>): Behaviour {
-  const { isTls, username, password, ...address } = parseRedisUrl(given.url, given.password);
-  return {
-    ...address,
-    // Saves two commands, which the user would need rights for.
-    disableClientInfo: true,
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-    ...(isTls && { tls: {} }),
-  };
 }

@@ -2,7 +2,7 @@
 // cannot be used is left out.
 
 import { randomUUID } from 'node:crypto';
-import type { Configurations } from '../shared/configuration.js';
+import { type Configurations, redisSettings } from '../shared/configuration.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
 import { makeKeys } from '../shared/keys.js';
 import { allLeftOut, type LeftOut, logLeftOut } from '../shared/left-out.js';
@@ -50,15 +50,15 @@ export async function startWorker(
     openPlace({ model, connections, log, abandon }),
   );
   health.watchPlaces(places.all);
-  const { REDIS_URL: url, REDIS_PASSWORD: password, QUEUE_PREFIX: prefix } = configuration;
-  const redis = connectConsumer({ url, password, name: 'worker', log, isLazy: true });
+  const settings = redisSettings(configuration);
+  const redis = connectConsumer({ ...settings, name: 'worker', log, isLazy: true });
   const loaded = leaveOutFailed(registry, places.all()).then((failed) => {
     logLeftOut(log, [...collected.leftOut, ...failed]);
     // From now on a probe finds what is missing: Redis.
     health.watchRedis(redis);
   });
   try {
-    await Promise.all([checkRedis({ url, password, prefix, log, signal }), loaded]);
+    await Promise.all([checkRedis({ ...settings, log, signal }), loaded]);
   } catch (error) {
     // A process that exits while a model loads is aborted by ONNX Runtime.
     await loaded.catch(() => {});
@@ -66,7 +66,7 @@ export async function startWorker(
   }
   startConnecting(redis);
   await waitUntilReady(redis, signal);
-  const keys = makeKeys(prefix);
+  const keys = makeKeys(settings.prefix);
   const clock = await RedisClock.open({ redis, keys, role: 'worker', log });
   health.watchClock(clock);
   const cells = makeCells({ log });

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server } from 'node:net';
@@ -9,7 +8,14 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { findFreePort } from '../../cli/redis.js';
 import { checkRedis } from '../../shared/redis-check.js';
 import { aclRules, neededCommands } from '../../shared/redis-commands.js';
+import { hasOpenSsl, makeCertificate } from '../certificate.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import {
+  openMachine,
+  openSentinels,
+  type RedisServer,
+  type SentinelGroup,
+} from '../redis-groups.js';
 
 /** An address of this machine that is not the loopback's. */
 const outerAddress = Object.values(os.networkInterfaces())
@@ -25,15 +31,18 @@ beforeAll(async () => {
 afterAll(() => redis?.close());
 
 /** Checks a URL. Resolves to the lines that were logged. */
-async function check(url: string, signal?: AbortSignal): Promise<string[]> {
+async function check(
+  url: string,
+  settings: Partial<Parameters<typeof checkRedis>[0]> = {},
+): Promise<string[]> {
   const lines: string[] = [];
   const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line).msg) });
-  await checkRedis({ url, prefix: 'scoreline', log, signal });
+  await checkRedis({ url, prefix: 'scoreline', log, ...settings });
   return lines;
 }
 
-const expectRefused = (url: string, detail: RegExp) =>
-  expect(check(url)).rejects.toMatchObject({
+const expectRefused = (url: string, detail: RegExp, settings?: Parameters<typeof check>[1]) =>
+  expect(check(url, settings)).rejects.toMatchObject({
     code: 'redis_unusable',
     message: expect.stringMatching(detail),
   });
@@ -127,24 +136,95 @@ describe('REDIS_URL', () => {
     );
   });
 
-  test('to a cluster is refused, unless it is the part that has all keys', async () => {
-    const [part, other] = await Promise.all([openCluster(), openCluster()]);
-    await other.client.cluster('ADDSLOTS', ...Array.from({ length: 16384 }, (_, slot) => slot));
-    await part.client.cluster('MEET', '127.0.0.1', Number(new URL(other.url).port));
-    for (const { client } of [other, part]) {
-      await waitUntil('the cluster is up', async () =>
-        /cluster_state:ok/.test(await client.cluster('INFO')),
-      );
+  test('to a node of a cluster is refused, unless it has all keys', async () => {
+    const { part, whole } = await openTwoNodes();
+    const url = ({ port }: RedisServer) => `redis://127.0.0.1:${port}`;
+    await expectRefused(
+      url(whole),
+      /a node of a cluster: write redis\+cluster:\/\/ instead of redis/,
+    );
+    await expectRefused(url(part), /"MOVED \d+ .*write redis\+cluster:\/\/ instead of redis/);
+    await check(url(whole), { prefix: '{scoreline}' });
+  });
+});
+
+describe('a cluster', () => {
+  test('is found by any of its nodes, though others are away', async () => {
+    const { part, whole } = await openTwoNodes();
+    const gone = await findFreePort();
+    for (const { port } of [part, whole]) {
+      const url = `redis+cluster://127.0.0.1:${gone},127.0.0.1:${port}`;
+      expect(await check(url, { prefix: '{scoreline}' })).toEqual([]);
     }
-    await expectRefused(other.url, /Set QUEUE_PREFIX to a hash tag: {scoreline}/);
-    await expectRefused(part.url, /"MOVED \d+ .*Set REDIS_URL to the part that it names/);
-    await checkRedis({ url: other.url, prefix: '{scoreline}', log: pino({ level: 'silent' }) });
+  });
+
+  test('needs no further rights of its user', async () => {
+    const { part, whole } = await openTwoNodes();
+    for (const { client } of [part, whole]) {
+      await client.acl('SETUSER', 'few', 'on', '>pass', ...aclRules('{scoreline}'));
+    }
+    const url = `redis+cluster://few:pass@127.0.0.1:${part.port}`;
+    expect(await check(url, { prefix: '{scoreline}' })).toEqual([]);
+    const detail = /user and password that Redis accepts/;
+    await expectRefused(url.replace('pass', 'wrong'), detail, { prefix: '{scoreline}' });
+    const lacking = async (rule: string, remedy: RegExp) => {
+      for (const { client } of [part, whole]) await client.acl('SETUSER', 'few', rule);
+      await expectRefused(url, remedy, { prefix: '{scoreline}' });
+    };
+    await lacking('-exists', /Allow them: ACL SETUSER few \+exists$/);
+    await lacking('resetkeys', /Allow them: ACL SETUSER few ~{scoreline}:\*$/);
+  });
+});
+
+describe('Sentinels', () => {
+  const sentinelPassword = 'known-to-sentinels';
+  let group: SentinelGroup;
+  let sentinels: string;
+  beforeAll(async () => {
+    group = await openSentinels({ sentinelPassword });
+    sentinels = group.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',');
+  });
+  afterAll(() => group?.close());
+
+  test('lead to the primary, though some are away', async () => {
+    const url = group.url.replace('://', `://127.0.0.1:${await findFreePort()},`);
+    expect(await check(url, { sentinelPassword })).toEqual([]);
+  });
+
+  test.each([[undefined], ['wrong']])('with the password %s are refused', async (password) => {
+    const detail = /password that the Sentinels accept.*Set REDIS_SENTINEL_PASSWORD/;
+    await expectRefused(group.url, detail, { sentinelPassword: password });
+  });
+
+  test('that do not know the primary say which they know', async () => {
+    const url = `redis+sentinel://${sentinels}/mymaster`;
+    const detail = /primary that the Sentinels know; got "mymaster". Write one of theirs.*: main\./;
+    await expectRefused(url, detail, { sentinelPassword });
+  });
+
+  test('are told from a Redis', async () => {
+    const url = `redis+sentinel://127.0.0.1:${group.primary.port}/main`;
+    await expectRefused(url, /a Sentinel at 127.0.0.1:\d+; got a Redis. Write redis:\/\/ instead/);
+    const port = group.sentinels[0]?.port;
+    const detail = /expected a Redis; got a Sentinel. Write redis\+sentinel:\/\/ instead/;
+    await expectRefused(`redis://127.0.0.1:${port}`, detail, { password: sentinelPassword });
+  });
+
+  test('that are away are waited for', async () => {
+    const ended = new AbortController();
+    const log = pino({ level: 'info' }, { write: () => ended.abort(new Error('enough')) });
+    const url = `redis+sentinel://127.0.0.1:${await findFreePort()}/main`;
+    const checking = checkRedis({ url, prefix: 'scoreline', log, signal: ended.signal });
+    await expect(checking).rejects.toThrow('enough');
   });
 });
 
 describe('TLS', () => {
   test('is refused where Redis does not speak it', async () => {
-    await expectRefused(`rediss://${address}`, /takes TLS; got one that does not. Set redis:\/\//);
+    await expectRefused(
+      `rediss://${address}`,
+      /takes TLS; got one that does not. Write redis instead of rediss/,
+    );
   });
 
   describe.skipIf(!hasOpenSsl())('with a Redis that speaks it', () => {
@@ -161,7 +241,10 @@ describe('TLS', () => {
     });
 
     test('has to be asked for', async () => {
-      await expectRefused(`redis://127.0.0.1:${port}`, /no TLS; got one that does. Set rediss:/);
+      await expectRefused(
+        `redis://127.0.0.1:${port}`,
+        /no TLS; got one that does. Write rediss instead of redis/,
+      );
     });
 
     test('is refused with a certificate that nobody vouches for', async () => {
@@ -194,20 +277,27 @@ describe('a Redis that is away', () => {
     let connections = 0;
     silent.on('connection', () => connections++);
     const ended = new AbortController();
-    const checking = check(`redis://127.0.0.1:${port}`, ended.signal);
+    const checking = check(`redis://127.0.0.1:${port}`, { signal: ended.signal });
     await waitUntil('it connects', () => connections > 0);
     ended.abort(new Error('enough'));
     await expect(checking).rejects.toThrow('enough');
   });
 });
 
-/** Opens a Redis that is a cluster, so far without keys. */
-async function openCluster(): Promise<TestRedis> {
-  const cluster = await openRedis({
-    parameters: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000'],
-  });
-  onTestFinished(() => cluster.close());
-  return cluster;
+/** Opens a cluster of two nodes, of which one has all slots. */
+async function openTwoNodes() {
+  const machine = openMachine();
+  onTestFinished(machine.close);
+  const start = () => machine.start([], ['cluster-enabled yes', 'cluster-node-timeout 1000']);
+  const [part, whole] = await Promise.all([start(), start()]);
+  await whole.client.cluster('ADDSLOTS', ...Array.from({ length: 16384 }, (_, slot) => slot));
+  await part.client.cluster('MEET', '127.0.0.1', whole.port);
+  for (const { client } of [whole, part]) {
+    await waitUntil('the cluster is up', async () =>
+      /cluster_state:ok/.test(String(await client.cluster('INFO'))),
+    );
+  }
+  return { part, whole };
 }
 
 async function listen(server: Server): Promise<number> {
@@ -216,23 +306,9 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-function hasOpenSsl(): boolean {
-  try {
-    execFileSync('openssl', ['version']);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Makes a certificate, and returns what makes Redis speak TLS on a port. */
+/** Returns what makes Redis speak TLS on a port. */
 function tlsParameters(port: number, directory: string): string[] {
-  const [key, certificate] = ['key.pem', 'certificate.pem'].map((name) =>
-    path.join(directory, name),
-  ) as [string, string];
-  const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2'];
-  const names = ['-subj', '/CN=localhost', '-keyout', key, '-out', certificate];
-  execFileSync('openssl', [...request, ...names], { stdio: 'ignore' });
+  const { key, certificate } = makeCertificate(directory);
   return [
     ['--tls-port', String(port), '--tls-auth-clients', 'no', '--tls-ca-cert-file', certificate],
     ['--tls-cert-file', certificate, '--tls-key-file', key],

@@ -108,7 +108,8 @@ describe('a wrong configuration', () => {
   });
 
   test.each([
-    ['localhost:6379', 'it does not begin with redis:// or rediss://'],
+    ['localhost:6379', 'it does not begin with redis://, redis+sentinel:// or redis+cluster://'],
+    ['redis+socket://localhost', 'it does not begin with redis://'],
     ['redis://', 'it has no host'],
     ['redis://:6379', 'it cannot be read'],
     ['redis:///tmp/redis.sock', 'it has no host'],
@@ -119,10 +120,34 @@ describe('a wrong configuration', () => {
     ['redis://:pass/word@localhost', '%2F for /'],
     ['redis://:100%@localhost', 'it has a % that stands for nothing'],
     ['redis://localhost#1', 'it has a #'],
+    [
+      'redis://one:6379,two:6379',
+      'it has several hosts. Write redis+sentinel:// or redis+cluster:',
+    ],
+    ['redis+sentinel://one,two', 'it has no name of a primary. Write it behind the hosts'],
+    ['redis+sentinel://one,two/', 'it has no name of a primary'],
+    ['redis+sentinel://one,,two/main', 'it has no host'],
+    ['redis+sentinel:///main', 'it has no host'],
+    ['redis+sentinel://one:port,two/main', 'it cannot be read'],
+    ['redis+sentinel://one,two:port/main', 'it cannot be read'],
+    ['redis+sentinel://one/main/x', 'its database is not a number'],
+    ['redis+sentinel://one/main/1/2', 'its database is not a number'],
+    ['redis+sentinel://user:12/secret@one/main', '%2F for /'],
+    ['rediss+sentinel://:pass#word@one/main', '%23 for #'],
+    ['redis+sentinel://:pass%word@one/main', 'it has a % that stands for nothing'],
+    ['redis+cluster://one,two/0', 'a cluster has no databases. Remove what follows the hosts'],
+    ['redis+cluster://:pass/word@one', '%2F for /'],
+    ['redis+cluster://', 'it has no host'],
+    ['rediss+cluster://one:6379,two:70000', 'it cannot be read'],
   ])('may not have %s as REDIS_URL, and says what form it has', (REDIS_URL, fault) => {
     const { message } = errorOf(() => readConfiguration('worker', { REDIS_URL }));
-    const form = 'redis://[user:password@]host[:port][/database], or rediss:// in front for TLS';
-    expect(message).toContain(`REDIS_URL: expected ${form}; `);
+    const login = '[user:password@]host[:port]';
+    const form = REDIS_URL.includes('+sentinel')
+      ? `redis+sentinel://${login}[,host[:port]…]/name-of-the-primary[/database]`
+      : REDIS_URL.includes('+cluster')
+        ? `redis+cluster://${login}[,host[:port]…]`
+        : `redis://${login}[/database]`;
+    expect(message).toContain(`expected ${form}, or rediss instead of redis for TLS; `);
     expect(message).toContain(fault);
     if (REDIS_URL.includes('@')) expect(message).toContain('not shown');
     else expect(message).toContain(`got "${REDIS_URL}"`);
@@ -133,6 +158,10 @@ describe('a wrong configuration', () => {
     'redis://localhost/',
     'rediss://user:pass%23word@redis.example.org:6380/15',
     'redis://[::1]:6379?family=6',
+    'redis+sentinel://one/main',
+    'REDISS+Sentinel://:pass%2Fword@one:26379,[::1],two:26380/main/3?family=4',
+    'redis+cluster://one',
+    'rediss+cluster://user:pass@one:7000,10.0.0.2:7001/',
   ])('may have %s as REDIS_URL', (REDIS_URL) => {
     expect(readConfiguration('worker', { REDIS_URL }).REDIS_URL).toBe(REDIS_URL);
   });
@@ -143,30 +172,66 @@ describe('a wrong configuration', () => {
   });
 });
 
+describe('the prefix of keys', () => {
+  const cluster = 'redis+cluster://localhost';
+  const read = (environment: NodeJS.ProcessEnv) => readConfiguration('worker', environment);
+
+  test('is a hash tag on a cluster, unless told otherwise', () => {
+    expect(read({ REDIS_URL: 'redis://localhost' }).QUEUE_PREFIX).toBe('scoreline');
+    expect(read({ REDIS_URL: 'redis+sentinel://one/main' }).QUEUE_PREFIX).toBe('scoreline');
+    for (const REDIS_URL of [cluster, 'rediss+cluster://localhost']) {
+      expect(read({ REDIS_URL }).QUEUE_PREFIX).toBe('{scoreline}');
+      expect(read({ REDIS_URL, QUEUE_PREFIX: '' }).QUEUE_PREFIX).toBe('{scoreline}');
+    }
+  });
+
+  test.each(['{team}', '{team}:scoreline', 'scoreline:{team}'])('may be %s there', (prefix) => {
+    expect(read({ REDIS_URL: cluster, QUEUE_PREFIX: prefix }).QUEUE_PREFIX).toBe(prefix);
+  });
+
+  test.each(['scoreline', '{}', '{}{team}', '{team', 'team}'])('may not be %s there', (prefix) => {
+    for (const role of ['api', 'worker'] as const) {
+      const environment = { REDIS_URL: cluster, QUEUE_PREFIX: prefix };
+      const { message } = errorOf(() => readConfiguration(role, environment));
+      expect(message).toBe(
+        `QUEUE_PREFIX: expected a hash tag in it, such as {scoreline}, because REDIS_URL names a cluster; got "${prefix}"`,
+      );
+    }
+  });
+});
+
 describe('the password in REDIS_URL', () => {
   const secret = 'hunter2';
 
-  test.each([`redis://:${secret}@localhost:6379/1`, `rediss://user:${secret}@redis.example.org`])(
-    'is used but not logged, for %s',
-    (url) => {
-      const configuration = readConfiguration('api', { REDIS_URL: url });
-      expect(configuration.REDIS_URL).toBe(url);
-      const logged = redact(configuration);
-      expect(logged.REDIS_URL).toBe(url.replace(/\/\/.*@/, '//'));
-      expect(logged.PORT).toBe(8080);
+  test.each([
+    `redis://:${secret}@localhost:6379/1`,
+    `rediss://user:${secret}@redis.example.org`,
+    `redis+sentinel://:${secret}@one:26379,two/main/1`,
+    `rediss+cluster://user:${secret}@one:7000,two:7001`,
+  ])('is used but not logged, for %s', (url) => {
+    const configuration = readConfiguration('api', { REDIS_URL: url });
+    expect(configuration.REDIS_URL).toBe(url);
+    const logged = redact(configuration);
+    expect(logged.REDIS_URL).toBe(url.replace(/\/\/.*@/, '//'));
+    expect(logged.PORT).toBe(8080);
+  });
+
+  test.each(['REDIS_PASSWORD', 'REDIS_SENTINEL_PASSWORD'] as const)(
+    'is not logged either if it stands in %s',
+    (key) => {
+      const configuration = readConfiguration('worker', { [key]: secret });
+      expect(configuration[key]).toBe(secret);
+      expect(JSON.stringify(redact(configuration))).not.toContain(secret);
     },
   );
-
-  test('is not logged either if it stands in REDIS_PASSWORD', () => {
-    const configuration = readConfiguration('worker', { REDIS_PASSWORD: secret });
-    expect(configuration.REDIS_PASSWORD).toBe(secret);
-    expect(JSON.stringify(redact(configuration))).not.toContain(secret);
-  });
 
   test.each([
     `http://user:${secret}@localhost:6379`,
     `redis://user:${secret}@local host:6379`,
     `redis://user:${secret}@localhost:port`,
+    `redis+sentinel://user:${secret}@localhost`,
+    `redis+sentinel://user:12/${secret}@localhost/main`,
+    `redis+cluster://user:12/${secret}@localhost`,
     `${secret}@localhost`,
   ])('is not in the error for %s', (url) => {
     const error = errorOf(() => readConfiguration('api', { REDIS_URL: url }));
