@@ -7,8 +7,6 @@ import { redisEnvironment } from './redis-place.js';
 
 export const apiPort = 8080;
 export const probePort = 8081;
-/** The prefix of every key in Redis. KEDA reads one of these keys, so both must know it. */
-export const queuePrefix = 'scoreline';
 
 /** How long a worker hands back jobs at the end, and how long a hung run is watched beyond `runMsMax`. */
 const workerEndMs = 5000;
@@ -24,6 +22,7 @@ export const ownSettings: ReadonlySet<string> = new Set([
   'PROBE_PORT',
   'QUEUE_PREFIX',
   'REDIS_PASSWORD',
+  'REDIS_SENTINEL_PASSWORD',
   'REDIS_URL',
   'SHUTDOWN_MS',
 ]);
@@ -46,7 +45,6 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
     { name: 'HOST', value: '0.0.0.0' },
     { name: 'PORT', value: `${apiPort}` },
     { name: 'SHUTDOWN_MS', value: `${apiShutdownMs(plan)}` },
-    { name: 'QUEUE_PREFIX', value: queuePrefix },
     ...redisEnvironment(values),
     ...fromSettings(values.api.settings),
   ];
@@ -57,7 +55,6 @@ export function workerEnvironment({ values }: Plan, planned: PlannedModel): IEnv
     { name: 'MODELS', value: planned.model.queue },
     { name: 'PROBE_PORT', value: `${probePort}` },
     { name: 'SHUTDOWN_MS', value: `${workerShutdownMs(planned)}` },
-    { name: 'QUEUE_PREFIX', value: queuePrefix },
     ...redisEnvironment(values),
     ...fromSettings(values.workers.settings),
   ];

@@ -111,10 +111,10 @@ function allowDownloads({ namespace }: Values, workers: string): INetworkPolicy 
   };
 }
 
-/** Redis of Azure has changing addresses, so the port alone says where it is. */
+/** Redis elsewhere may have changing addresses, so the ports alone say where it is. */
 function toRedis(values: Values): INetworkPolicyEgressRule {
-  const ports = [tcp(redisPlace(values).port)];
-  if (values.redis.kind === 'azure') return { ports };
+  const ports = redisPlace(values).ports.map(tcp);
+  if (values.redis.kind !== 'in-cluster') return { ports };
   return { to: [{ podSelector: { matchLabels: selectorOf('redis') } }], ports };
 }
 

@@ -11,7 +11,6 @@ import type { IScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1/Sca
 import type { ITriggerAuthentication } from '@kubernetes-models/keda/keda.sh/v1alpha1/TriggerAuthentication';
 import { makeKeys } from '../shared/keys.js';
 import { type DayName, dayNames, type WarmTime } from '../shared/scaling.js';
-import { queuePrefix } from './environment.js';
 import { modelLabels, workerSelector } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { redisPlace, redisSecret } from './redis-place.js';
@@ -85,18 +84,23 @@ function makeBehavior({ scaling }: PlannedModel): Behavior {
   };
 }
 
+/** By kind of Redis, the scaler of KEDA that reads it. */
+const scalers = { single: 'redis', sentinel: 'redis-sentinel', cluster: 'redis-cluster' } as const;
+
 function makeQueueTrigger(values: Values, { scaling }: PlannedModel, queue: string): Trigger {
-  const { host, port, isEncrypted } = redisPlace(values);
+  const { kind, servers, primary, db, isTls, prefix } = redisPlace(values);
   return {
-    type: 'redis',
-    // KEDA's redis scaler wants texts. It reads the length of lists and of sorted sets alike.
+    type: scalers[kind],
+    // These scalers want texts. They read the length of lists and of sorted sets alike.
     metadata: {
-      address: `${host}:${port}`,
-      listName: makeKeys(queuePrefix).unanswered(queue),
+      [kind === 'single' ? 'address' : 'addresses']: servers.join(','),
+      ...(kind === 'sentinel' && { sentinelMaster: primary }),
+      ...(db > 0 && { databaseIndex: `${db}` }),
+      listName: makeKeys(prefix).unanswered(queue),
       listLength: `${scaling.itemsPerWorker}`,
       activationListLength: '0',
       // Said here or in the TriggerAuthentication; in both it is an error.
-      enableTLS: `${isEncrypted}`,
+      enableTLS: `${isTls}`,
     },
     authenticationRef: { name: authenticationName },
   };

@@ -2,6 +2,7 @@
 // docs/kubernetes.md explains each key. Nobody needs to know Kubernetes to change one.
 
 import { z } from 'zod';
+import { findUrlFault } from '../shared/redis-url.js';
 import { scalingFields } from '../shared/scaling.js';
 import { isDnsLabel, namespaceLengthMax } from './names.js';
 
@@ -109,6 +110,22 @@ const redisSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('azure'),
     host: hostName.describe('Such as NAME.REGION.redis.azure.net.'),
+  }),
+  z.strictObject({
+    kind: z.literal('external'),
+    url: z
+      .string()
+      .superRefine((text, context) => {
+        const fault = /[@?]/.test(text)
+          ? 'it has a user, a password or an option. The password is in the Secret redis'
+          : findUrlFault(text);
+        if (fault) context.addIssue(`expected a URL as for REDIS_URL; ${fault}`);
+      })
+      .describe('As REDIS_URL, for a single Redis, Sentinels or a cluster.'),
+    ports: z
+      .array(positive.max(65_535))
+      .default([6379])
+      .describe('Further ports: of the servers that Sentinels or a cluster name.'),
   }),
 ]);
 

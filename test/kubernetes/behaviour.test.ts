@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { readConfiguration } from '../../shared/configuration.js';
 import { makeKeys } from '../../shared/keys.js';
+import { parseRedisUrl } from '../../shared/redis-url.js';
 import { azure, type Cluster, generate, gpuNodes, type Loaded, variants } from './cluster.js';
 
 const small = 'worker-small-1';
@@ -43,11 +44,15 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     const api = readConfiguration('api', environmentOf(cluster, 'api'));
     for (const { name, model } of cluster.plan.models) {
       const { triggers } = cluster.get('ScaledObject', name).spec;
-      const [queue] = triggers.filter(({ type }: Loaded) => type === 'redis');
-      expect(queue.metadata.listName).toBe(makeKeys(api.QUEUE_PREFIX).unanswered(model.queue));
-      const { host, protocol } = new URL(api.REDIS_URL);
-      expect(queue.metadata.address).toBe(host);
-      expect(queue.metadata.enableTLS).toBe(String(protocol === 'rediss:'));
+      const [{ type, metadata }] = triggers.filter(({ type }: Loaded) => type !== 'cron');
+      expect(metadata.listName).toBe(makeKeys(api.QUEUE_PREFIX).unanswered(model.queue));
+      const { kind, nodes, primary, db, isTls } = parseRedisUrl(api.REDIS_URL);
+      expect(type).toBe(kind === 'single' ? 'redis' : `redis-${kind}`);
+      const servers = nodes.map(({ host, port }) => `${host}:${port}`).join(',');
+      expect(kind === 'single' ? metadata.address : metadata.addresses).toBe(servers);
+      expect(metadata.sentinelMaster ?? '').toBe(primary);
+      expect(Number(metadata.databaseIndex ?? 0)).toBe(db);
+      expect(metadata.enableTLS).toBe(String(isTls));
     }
   });
 
@@ -302,6 +307,17 @@ describe('Redis', () => {
       address: host,
       enableTLS: 'true',
     });
+  });
+
+  test('elsewhere is reached at all of its ports', () => {
+    const portsOf = (variant: string) =>
+      generate(variants[variant])
+        .get('NetworkPolicy', 'worker')
+        .spec.egress[0].ports.map(({ port }: Loaded) => port);
+    expect(portsOf('a Redis elsewhere')).toEqual([6390]);
+    expect(portsOf('Redis behind Sentinels')).toEqual([26379, 26380, 6379]);
+    expect(portsOf('a cluster of Redis')).toEqual([7000, 7001, 7002]);
+    expect(generate(variants['a cluster of Redis']).of('StatefulSet')).toEqual([]);
   });
 
   test('has its password from the Key Vault, read by the identity of the pods', () => {

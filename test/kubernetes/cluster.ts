@@ -80,6 +80,18 @@ export const variants: Record<string, Record<string, unknown>> = {
     access: { operators: ['00000000-0000-4000-8000-00000000000a'], viewers: ['readers'] },
   },
   'Redis in the cluster with a Key Vault': { azure },
+  'a Redis elsewhere': {
+    redis: { kind: 'external', url: 'redis://redis.example.com:6390/2', ports: [] },
+  },
+  'Redis behind Sentinels': {
+    redis: {
+      kind: 'external',
+      url: 'rediss+sentinel://one.example.com,two.example.com:26380/main/1',
+    },
+  },
+  'a cluster of Redis': {
+    redis: { kind: 'external', url: 'redis+cluster://one:7000,two:7001', ports: [7002] },
+  },
   'models from a volume, with downloads': {
     models: [{ name: 'small' }, { name: 'large', download: true }],
     modelFolder: { from: 'volume', claim: 'models' },

@@ -183,6 +183,18 @@ describe('wrong values', () => {
       /expected a .*host name/,
     ],
     [
+      'a password in the address of Redis',
+      { redis: { kind: 'external', url: 'redis+cluster://:secret@one,two' } },
+      'redis.url',
+      /expected a URL as for REDIS_URL; .*The password is in the Secret redis/,
+    ],
+    [
+      'Sentinels without the name of the primary',
+      { redis: { kind: 'external', url: 'redis+sentinel://one,two' } },
+      'redis.url',
+      /it has no name of a primary/,
+    ],
+    [
       'an unknown setting',
       { api: { settings: { QUEUE_ITEM_MAX: 5 } } },
       'api.settings.QUEUE_ITEM_MAX',
