@@ -3,6 +3,7 @@
 // does. `.env.example` and docs/configuration.md are generated from this file.
 
 import { z } from 'zod';
+import { accessShape, checkAccess } from './access-configuration.js';
 import { ScorelineError } from './errors.js';
 import { findUrlFault, redactUrl, redisUrlForm } from './redis-url.js';
 
@@ -64,11 +65,12 @@ const api = {
     .min(1)
     .default('127.0.0.1')
     .describe(
-      'The address the API listens on. The default is reachable from this machine only. `0.0.0.0` opens the API to the network, without authentication.',
+      'The address the API listens on. The default is reachable from this machine only. `0.0.0.0` opens the API to the network; then AUTH must say who gets in.',
     ),
   PORT: integer(0, 65535)
     .default(8080)
     .describe('The port the API listens on. 0 picks a free port.'),
+  ...accessShape,
   BODY_BYTES_MAX: integer(1024, 1_073_741_824)
     .default(16_777_216)
     .describe(
@@ -174,7 +176,8 @@ const schemas = {
     .refine((given) => given.HEADERS_MS_MAX <= given.REQUEST_MS_MAX, {
       path: ['HEADERS_MS_MAX'],
       message: 'expected at most REQUEST_MS_MAX',
-    }),
+    })
+    .superRefine(checkAccess),
   worker: z.object(worker),
 };
 

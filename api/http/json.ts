@@ -2,10 +2,11 @@
 // request's processor time.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Caller } from '../access/caller.js';
 import type { Call } from '../call.js';
 
-/** A request with the call that the gate has opened for it. */
-export type ScoreRequest = IncomingMessage & { call?: Call };
+/** A request with what the gate has found out: who sends it, and its call if it is to be scored. */
+export type GatedRequest = IncomingMessage & { caller?: Caller; call?: Call };
 
 /** Sends a value as JSON, with status 200 unless another is given. */
 export function sendJson(
@@ -22,7 +23,7 @@ export function sendJsonText(
   text: string,
   { status = 200, type = 'application/json' } = {},
 ): void {
-  const { call }: ScoreRequest = response.req;
+  const { call }: GatedRequest = response.req;
   if (call?.isReplayed) response.setHeader('Idempotency-Replayed', 'true');
   response.writeHead(status, {
     'Content-Type': `${type}; charset=utf-8`,

@@ -5,6 +5,8 @@ import { channel } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, onTestFinished } from 'vitest';
+import type { Access } from '../../api/access/access.js';
+import { anyone } from '../../api/access/caller.js';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { makeCalls } from '../../api/call.js';
@@ -52,6 +54,8 @@ export async function openScene(
     models?: readonly Model[];
     configuration?: Partial<Configurations['api']>;
     submit?: Dispatcher['submit'];
+    /** Who gets in; everyone unless the test says otherwise. */
+    access?: Pick<Access, 'identify' | 'limits'>;
   } = {},
 ) {
   const { models = [textModel] } = options;
@@ -95,7 +99,7 @@ export async function openScene(
     readCounts: async () => registry.models.map(() => ({ dropped: 0, crashed: 0, unreadable: 0 })),
     unansweredIn: (name: string) => unanswered.get(name),
   };
-  const gate = makeGate({ registry, calls });
+  const gate = makeGate({ registry, calls, access: options.access ?? openToAnyone });
   const clock = { readWarnings: async () => [] };
   const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, clock, log });
   const sockets = watchServerSockets();
@@ -136,6 +140,11 @@ export async function openScene(
     bytesRead: () => sockets.reduce((sum, socket) => sum + socket.bytesRead, 0),
   };
 }
+
+const openToAnyone: Pick<Access, 'identify' | 'limits'> = {
+  identify: () => anyone,
+  limits: { admit: () => undefined, fieldsOf: () => ({ policy: '', state: '' }) },
+};
 
 /** Collects the sockets that servers of this process accept from now on. */
 function watchServerSockets(): readonly Socket[] {

@@ -2,17 +2,19 @@
 
 import type { Express, Request } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
-import type { Model } from '../../../shared/models.js';
+import { findModel, type Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
 import { readKnown } from '../../../shared/scores.js';
+import { modelsFor } from '../../access/caller.js';
 import type { RawInput } from '../../kinds/kind.js';
 import { type InputKinds, outputKinds, readInputs } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
 import type { Scoring } from '../../scoring.js';
 import { asObject, type Body, inputMissing, type ReadBody } from '../body.js';
-import type { Gate } from '../gate.js';
+import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
+import { needs } from '../needs.js';
 import { type Given, queryOf, readDeadlineMs, readTop } from '../parameters.js';
 import type { ScoreRoute } from './score-route.js';
 
@@ -64,8 +66,8 @@ export function addModelRoutes(
     score(gate.callOf(request, response, [modelOf(request)]), request, response),
   );
 
-  app.get('/v1/models', async (_request, response) => {
-    const { models } = registry;
+  app.get('/v1/models', needs('score', 'jobs'), async (request, response) => {
+    const models = modelsFor(callerOf(request), registry.models);
     const queues = models.map((model) => model.queue);
     const workers = await queue.countWorkers(queues);
     const counts = await queue.readCounts(queues);
@@ -86,7 +88,8 @@ export function addModelRoutes(
 
   function modelOf(request: Request): Model {
     const { model, version } = request.params;
-    return registry.find(String(model), version === undefined ? undefined : String(version));
+    const models = modelsFor(callerOf(request), registry.models);
+    return findModel(models, String(model), version === undefined ? undefined : String(version));
   }
 }
 
