@@ -4,7 +4,7 @@
 // costs a request any time.
 
 import type { AccessConfiguration } from '../../shared/access-configuration.js';
-import { ScorelineError } from '../../shared/errors.js';
+import { type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
 import type { Redis } from '../../shared/redis.js';
@@ -15,6 +15,7 @@ import { anyone, type Caller, type Limits as CallerLimits } from './caller.js';
 import { type CredentialHeaders, readCredential } from './credential.js';
 import { openIssuer } from './issuer.js';
 import { type Limits, makeLimits } from './limits.js';
+import { Pace } from './pace.js';
 import { makeTokens } from './tokens.js';
 import { makeUsage } from './usage.js';
 
@@ -26,6 +27,12 @@ export interface Access {
    */
   identify(headers: CredentialHeaders): Caller | Promise<Caller>;
   readonly limits: Pick<Limits, 'admit' | 'fieldsOf'>;
+  /**
+   * Returns how many milliseconds a refusal should wait, so that callers who go on in spite of refusals do
+   * not slow the others down.
+   * @param caller undefined if it is not known
+   */
+  delayMs(code: ErrorCode, caller: Caller | undefined): number;
   close(): Promise<void>;
 }
 
@@ -48,6 +55,7 @@ export async function openAccess(options: Options): Promise<Access> {
   const keys = AUTH.includes('keys') ? await openKeys(options) : undefined;
   const tokens = AUTH.includes('oidc') ? await openTokens(options) : undefined;
   const limits = makeLimits(makeUsage(options));
+  const strangers = new Pace();
   log.info('addresses open to all without a key or token: /, /v2/health/live, /v2/health/ready');
 
   return {
@@ -61,6 +69,11 @@ export async function openAccess(options: Options): Promise<Access> {
       throw notAccepted('an API key', 'something else');
     },
     limits,
+    delayMs(code, caller) {
+      if (errorTable[code].status === 401) return strangers.next();
+      const isLimited = code === 'rate_limited' || code === 'concurrency_limited';
+      return caller && isLimited ? limits.delayMs(caller) : 0;
+    },
     close: async () => {
       limits.close();
       tokens?.close();
@@ -75,6 +88,7 @@ function openToAnyone({ configuration: { AUTH }, log }: Options): Access {
   return {
     identify: () => anyone,
     limits: { admit: () => undefined, fieldsOf: () => ({ policy: '', state: '' }) },
+    delayMs: () => 0,
     close: async () => {},
   };
 }

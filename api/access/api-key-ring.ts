@@ -3,31 +3,40 @@
 // A look at the ring needs no Redis, so a request with a key costs a hash. The sources of keys replace
 // the ring's content when it changes.
 //
-// Timing tells nothing about the known keys: a key with an unknown id takes the same steps as one with
-// a known id and a wrong secret, and gets the same answer.
+// Timing tells nothing about the known keys. They are found by their hash, so a key with an unknown id and
+// one with a known id and a wrong secret both miss, take the same steps, and get the same answer. Nobody
+// can choose a key's hash, and hashes are compared in constant time all the same.
 
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { ScorelineError } from '../../shared/errors.js';
-import { hashApiKey, readApiKeyId } from './api-key.js';
+import { checkApiKeyForm, hashApiKey } from './api-key.js';
 import { type ApiKeyRecord, callerOf } from './api-key-record.js';
 import type { Caller, Limits } from './caller.js';
 
 interface Entry {
   readonly hash: Buffer;
-  /** The hash before the last rotation. Random where there is none, so comparing takes the same time. */
-  readonly previousHash: Buffer;
-  readonly previousUntil: number;
-  readonly expiresAt: number;
+  /** Milliseconds since the epoch. */
+  readonly validUntil: number;
   readonly caller: Caller;
-  /** Milliseconds since the epoch; 0 if this process has not seen the key yet. */
-  usedAt: number;
+  readonly use: Use;
+}
+
+/** The last use of the keys of one record. */
+interface Use {
+  /** Milliseconds since the epoch; 0 if this process has not seen a key yet. */
+  at: number;
 }
 
 export class ApiKeyRing {
   readonly #defaults: Limits | undefined;
   readonly #now: () => number;
+  /** Is compared with keys that are not known. No key has this hash. */
   readonly #unknown = makeUnknownEntry();
+  /** By the hash of the key in hexadecimal digits. */
   #entries: ReadonlyMap<string, Entry> = new Map();
+  /** By the id of the record. */
+  #uses: ReadonlyMap<string, Use> = new Map();
+  #callers: readonly Caller[] = [];
 
   /**
    * @param defaults the limits of keys that have none of their own
@@ -39,17 +48,18 @@ export class ApiKeyRing {
   }
 
   get callers(): readonly Caller[] {
-    return [...this.#entries.values()].map(({ caller }) => caller);
+    return this.#callers;
   }
 
   replace(records: readonly ApiKeyRecord[]): void {
-    const before = this.#entries;
-    this.#entries = new Map(
-      records.map((record) => [
-        record.id,
-        makeEntry(record, this.#defaults, before.get(record.id)?.usedAt ?? 0),
-      ]),
+    const before = this.#uses;
+    const uses = new Map(records.map(({ id }) => [id, before.get(id) ?? { at: 0 }]));
+    const entries = records.flatMap((record) =>
+      makeEntries(record, callerOf(record, this.#defaults), uses.get(record.id) as Use),
     );
+    this.#callers = [...new Set(entries.map(({ caller }) => caller))];
+    this.#uses = uses;
+    this.#entries = new Map(entries.map((entry) => [entry.hash.toString('hex'), entry]));
   }
 
   /**
@@ -57,46 +67,37 @@ export class ApiKeyRing {
    * @throws ScorelineError `key_malformed`, `key_unknown`, `key_expired`
    */
   find(key: string): Caller {
-    const entry = this.#entries.get(readApiKeyId(key)) ?? this.#unknown;
-    const given = hashApiKey(key);
+    checkApiKeyForm(key);
+    const hash = hashApiKey(key);
+    const entry = this.#entries.get(hash.toString('hex')) ?? this.#unknown;
+    if (!timingSafeEqual(hash, entry.hash)) throw unknownKey();
     const now = this.#now();
-    const isCurrent = timingSafeEqual(given, entry.hash);
-    const isPrevious = timingSafeEqual(given, entry.previousHash) && now < entry.previousUntil;
-    if (!isCurrent && !isPrevious) throw unknownKey();
-    if (now >= entry.expiresAt) throw expired(entry);
-    entry.usedAt = now;
+    if (now >= entry.validUntil) throw expired(entry);
+    entry.use.at = now;
     return entry.caller;
   }
 
-  /** Returns when each key was used, for those used at this time or later. */
+  /** Returns when the keys of each record were used, for those used at this time or later. */
   usedSince(time: number): ReadonlyMap<string, number> {
-    const used = [...this.#entries].filter(([, { usedAt }]) => usedAt > 0 && usedAt >= time);
-    return new Map(used.map(([id, { usedAt }]) => [id, usedAt]));
+    const used = [...this.#uses].filter(([, { at }]) => at > 0 && at >= time);
+    return new Map(used.map(([id, { at }]) => [id, at]));
   }
 }
 
-function makeEntry(record: ApiKeyRecord, defaults: Limits | undefined, usedAt: number): Entry {
+/** A record has an entry for its key, and after a rotation one for the key before. */
+function makeEntries(record: ApiKeyRecord, caller: Caller, use: Use): Entry[] {
   const { sha256, previous, expiresAt } = record;
-  return {
-    hash: Buffer.from(sha256, 'hex'),
-    previousHash: previous ? Buffer.from(previous.sha256, 'hex') : randomBytes(32),
-    previousUntil: previous ? Date.parse(previous.until) : 0,
-    expiresAt: expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(expiresAt),
-    caller: callerOf(record, defaults),
-    usedAt,
-  };
+  const validUntil = expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(expiresAt);
+  const current = { hash: Buffer.from(sha256, 'hex'), validUntil, caller, use };
+  if (!previous) return [current];
+  const until = Math.min(validUntil, Date.parse(previous.until));
+  const old = { hash: Buffer.from(previous.sha256, 'hex'), validUntil: until, caller, use };
+  return [old, current];
 }
 
-/** No key has these hashes: they are random, and no key is known that hashes to them. */
 function makeUnknownEntry(): Entry {
-  return {
-    hash: randomBytes(32),
-    previousHash: randomBytes(32),
-    previousUntil: 0,
-    expiresAt: Number.POSITIVE_INFINITY,
-    caller: { id: 'unknown', name: 'unknown', scopes: [], models: [] },
-    usedAt: 0,
-  };
+  const caller = { id: 'unknown', name: 'unknown', scopes: [], models: [] };
+  return { hash: randomBytes(32), validUntil: 0, caller, use: { at: 0 } };
 }
 
 function unknownKey(): ScorelineError {
@@ -106,10 +107,10 @@ function unknownKey(): ScorelineError {
   );
 }
 
-function expired({ expiresAt }: Entry): ScorelineError {
-  const day = new Date(expiresAt).toISOString();
+function expired({ validUntil }: Entry): ScorelineError {
+  const time = new Date(validUntil).toISOString();
   return new ScorelineError(
     'key_expired',
-    `Expected a key that has not expired; this one has, at ${day}. Ask the operator to extend it or for a new one.`,
+    `Expected a key that has not expired; this one has, at ${time}. Ask the operator for a new one.`,
   );
 }

@@ -15,7 +15,7 @@ const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 const idLength = 10;
 const secretLength = 30;
 const checksumLength = 6;
-const form = /^scl_([0-9A-Za-z]{10})_[0-9A-Za-z]{36}$/;
+const form = /^scl_[0-9A-Za-z]{10}_[0-9A-Za-z]{36}$/;
 
 export const apiKeyIdForm = new RegExp(`^[0-9A-Za-z]{${idLength}}$`);
 
@@ -35,13 +35,12 @@ export function hashApiKey(key: string): Buffer {
 }
 
 /**
- * Returns the id of a key whose form and checksum are right.
+ * Checks the form and the checksum of a key.
  * @throws ScorelineError `key_malformed`
  */
-export function readApiKeyId(key: string): string {
-  const [, id] = form.exec(key) ?? [];
+export function checkApiKeyForm(key: string): void {
   const end = key.length - checksumLength;
-  if (id !== undefined && checksumOf(key.slice(0, end)) === key.slice(end)) return id;
+  if (form.test(key) && checksumOf(key.slice(0, end)) === key.slice(end)) return;
   throw new ScorelineError(
     'key_malformed',
     `Expected a key as it was shown when it was made, ${apiKeyPrefix} and 47 more characters; got one that is cut off or mistyped. Copy the whole key again.`,

@@ -1,7 +1,8 @@
 // The limiter of one caller at one API instance.
 //
-// Redis decides for all instances (usage.ts). Requests that come while Redis is being asked share the
-// next question, so under load a round trip serves many of them. Once Redis has said no, the limiter
+// Redis decides for all instances (usage.ts). Requests that come while Redis is being asked, or less than
+// two milliseconds after it was, share the next question, so under load a round trip serves many of them:
+// a question for each took 1.21 times the processor time of the API. Once Redis has said no, the limiter
 // refuses at once and without a question, until the time that Redis named.
 //
 // Modes:
@@ -12,8 +13,10 @@
 // Invariant: every slot that is given out counts in `#inFlight` until it is released.
 
 import type { Limits } from './caller.js';
+import { Pace } from './pace.js';
 import { burstOf, type Grant, type Usage } from './usage.js';
 
+const askEveryMs = 2;
 /** How long requests wait for Redis before the limiter decides alone. */
 const answerMsMax = 100;
 const aloneMs = 1000;
@@ -43,12 +46,16 @@ export interface Left {
 type Decision = Slot | Refusal;
 
 export class Limiter {
+  /** Of the caller's refusals. */
+  readonly pace = new Pace();
   readonly #caller: string;
   readonly #usage: Usage;
   #limits: Limits;
   #inFlight = 0;
   #waiting: ((decision: Decision) => void)[] = [];
   #isAsking = false;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #nextQuestion: NodeJS.Timeout | undefined;
   /** Whether requests have ended since Redis was told how many are in flight. */
   #hasNews = false;
   #block: { readonly by: Refusal['limitedBy']; readonly until: number } | undefined;
@@ -68,7 +75,7 @@ export class Limiter {
 
   /** Whether nothing is lost when the limiter is forgotten. */
   get isIdle(): boolean {
-    return this.#inFlight === 0 && !this.#isAsking && !this.#refusal();
+    return this.#inFlight === 0 && !this.#isAsking && !this.#nextQuestion && !this.#refusal();
   }
 
   get left(): Left {
@@ -89,7 +96,7 @@ export class Limiter {
     if (this.#isAlone()) return this.#decideAlone();
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
-      void this.#ask();
+      this.#askSoon();
     });
   }
 
@@ -97,25 +104,33 @@ export class Limiter {
   report(): void {
     if (this.#limits.concurrent === undefined || this.#isAlone()) return;
     this.#hasNews = true;
-    void this.#ask();
+    this.#askSoon();
+  }
+
+  #askSoon(): void {
+    if (this.#isAsking || this.#nextQuestion) return;
+    const waitMs = this.#askedAt + askEveryMs - performance.now();
+    if (waitMs <= 0) void this.#ask();
+    else this.#nextQuestion = setTimeout(() => void this.#ask(), waitMs);
   }
 
   async #ask(): Promise<void> {
-    if (this.#isAsking) return;
+    clearTimeout(this.#nextQuestion);
+    this.#nextQuestion = undefined;
     this.#isAsking = true;
-    while (this.#waiting.length > 0 || (this.#hasNews && !this.#isAlone())) {
-      this.#hasNews = false;
-      const asked = this.#waiting.splice(0);
-      const grant = await this.#take(asked.length);
-      if (grant) {
-        this.#learn(grant);
-        for (const [index, answer] of asked.entries()) answer(this.#decide(grant, index));
-      } else {
-        this.#aloneUntil = performance.now() + aloneMs;
-        for (const answer of [...asked, ...this.#waiting.splice(0)]) answer(this.#decideAlone());
-      }
-    }
+    this.#askedAt = performance.now();
+    this.#hasNews = false;
+    const asked = this.#waiting.splice(0);
+    const grant = await this.#take(asked.length);
     this.#isAsking = false;
+    if (grant) {
+      this.#learn(grant);
+      for (const [index, answer] of asked.entries()) answer(this.#decide(grant, index));
+    } else {
+      this.#aloneUntil = performance.now() + aloneMs;
+      for (const answer of [...asked, ...this.#waiting.splice(0)]) answer(this.#decideAlone());
+    }
+    if (this.#waiting.length > 0 || (this.#hasNews && !this.#isAlone())) this.#askSoon();
   }
 
   /** Resolves to undefined when Redis does not answer in time. */
@@ -178,8 +193,11 @@ export class Limiter {
       release: () => {
         if (!isOpen) return;
         isOpen = false;
+        const wasFull = this.left.slots === 0;
         this.#inFlight--;
         if (this.#block?.by === 'concurrency') this.#block = undefined;
+        // The caller's next request may come to another instance, which would refuse it.
+        if (wasFull) this.#askedAt = Number.NEGATIVE_INFINITY;
         this.report();
       },
     };

@@ -13,6 +13,8 @@ export interface Limits {
   admit(caller: Caller): Slot | undefined | Promise<Slot>;
   /** Returns what a caller with limits is told about them in each answer. */
   fieldsOf(caller: Caller): LimitFields;
+  /** Counts a refusal of a caller, and returns how many milliseconds it should wait. */
+  delayMs(caller: Caller): number;
   close(): void;
 }
 
@@ -64,6 +66,7 @@ export function makeLimits(usage: Usage): Limits {
       }
       return { policy: policies.join(', '), state: states.join(', ') };
     },
+    delayMs: ({ id, limits = {} }) => limiterOf(id, limits).pace.next(),
     close: () => clearInterval(timer),
   };
 }

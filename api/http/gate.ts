@@ -63,7 +63,7 @@ interface Arrival {
 export function makeGate(options: {
   registry: Registry;
   calls: Calls;
-  access: Pick<Access, 'identify' | 'limits'>;
+  access: Omit<Access, 'close'>;
 }): Gate {
   const { registry, calls, access } = options;
 
@@ -151,6 +151,17 @@ export function makeGate(options: {
     return isGone(arrival.response) ? 'refused' : admit(arrival, caller);
   };
 
+  const refuse = ({ request, response }: Arrival, error: unknown): Entry => {
+    if (!(error instanceof ScorelineError)) throw error;
+    const send = () => {
+      if (!isGone(response)) sendProblem(response, error);
+    };
+    const delayMs = access.delayMs(error.code, request.caller);
+    if (delayMs > 0) setTimeout(send, delayMs);
+    else send();
+    return 'refused';
+  };
+
   return {
     letIn(request, response) {
       const [path = '', query] = (request.url ?? '').split('?', 2);
@@ -163,9 +174,9 @@ export function makeGate(options: {
         const caller = access.identify(request.headers);
         const entry =
           caller instanceof Promise ? admitLate(arrival, caller) : admit(arrival, caller);
-        return entry instanceof Promise ? entry.catch((error) => refuse(response, error)) : entry;
+        return entry instanceof Promise ? entry.catch((error) => refuse(arrival, error)) : entry;
       } catch (error) {
-        return refuse(response, error);
+        return refuse(arrival, error);
       }
     },
     callOf(request, response, models) {
@@ -182,12 +193,6 @@ export function makeGate(options: {
 export function callerOf({ caller }: GatedRequest): Caller {
   if (caller) return caller;
   throw new Error('The gate finds the caller of each request. This is a bug.');
-}
-
-function refuse(response: ServerResponse, error: unknown): Entry {
-  if (!(error instanceof ScorelineError)) throw error;
-  if (!isGone(response)) sendProblem(response, error);
-  return 'refused';
 }
 
 function noModels(): ScorelineError {

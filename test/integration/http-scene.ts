@@ -55,7 +55,7 @@ export async function openScene(
     configuration?: Partial<Configurations['api']>;
     submit?: Dispatcher['submit'];
     /** Who gets in; everyone unless the test says otherwise. */
-    access?: Pick<Access, 'identify' | 'limits'>;
+    access?: Omit<Access, 'close'>;
   } = {},
 ) {
   const { models = [textModel] } = options;
@@ -141,9 +141,10 @@ export async function openScene(
   };
 }
 
-const openToAnyone: Pick<Access, 'identify' | 'limits'> = {
+const openToAnyone: Omit<Access, 'close'> = {
   identify: () => anyone,
   limits: { admit: () => undefined, fieldsOf: () => ({ policy: '', state: '' }) },
+  delayMs: () => 0,
 };
 
 /** Collects the sockets that servers of this process accept from now on. */
