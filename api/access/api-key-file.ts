@@ -1,7 +1,7 @@
 // API keys in a file, which somebody else writes: a mounted Secret, or a file under version control.
 
 import { readFileSync, statSync } from 'node:fs';
-import { load as parseYaml } from 'js-yaml';
+import { load as parseYaml, YAMLException } from 'js-yaml';
 import { ScorelineError } from '../../shared/errors.js';
 import { type ApiKeyRecord, describeFault, parseApiKeyRecord } from './api-key-record.js';
 
@@ -36,10 +36,12 @@ export function readFileVersion(file: string): string | undefined {
 
 function parse(file: string): unknown {
   try {
-    return parseYaml(readFileSync(file, 'utf8')) ?? [];
+    return parseYaml(readFileSync(file, 'utf8'));
   } catch (thrown) {
-    const { code, name } = thrown as NodeJS.ErrnoException;
-    throw invalid('a file in YAML that can be read', code ?? name);
+    // The message of a YAMLException would show the text around the fault.
+    const got =
+      thrown instanceof YAMLException ? thrown.reason : (thrown as NodeJS.ErrnoException).code;
+    throw invalid('a file in YAML that can be read, [] for no keys', String(got));
   }
 }
 

@@ -45,6 +45,13 @@ export interface Left {
 
 type Decision = Slot | Refusal;
 
+/** A request that waits for Redis. */
+interface Waiter {
+  readonly answer: (decision: Decision) => void;
+  /** Whether Redis has refused it once, for want of a slot. */
+  wasRefused: boolean;
+}
+
 export class Limiter {
   /** Of the caller's refusals. */
   readonly pace = new Pace();
@@ -52,7 +59,7 @@ export class Limiter {
   readonly #usage: Usage;
   #limits: Limits;
   #inFlight = 0;
-  #waiting: ((decision: Decision) => void)[] = [];
+  #waiting: Waiter[] = [];
   #isAsking = false;
   #askedAt = Number.NEGATIVE_INFINITY;
   #nextQuestion: NodeJS.Timeout | undefined;
@@ -79,11 +86,11 @@ export class Limiter {
   }
 
   get left(): Left {
-    const { concurrent = 0 } = this.#limits;
-    const refusal = this.#refusal();
+    const { concurrent = 0, perSecond = 1 } = this.#limits;
+    const nextAt = this.#tokensAt + ((1 - this.#tokens) * 1000) / perSecond;
     return {
-      requests: refusal?.limitedBy === 'rate' ? 0 : Math.floor(this.#tokens),
-      waitMs: refusal?.limitedBy === 'rate' ? refusal.retryAfterMs : 0,
+      requests: Math.floor(this.#tokens),
+      waitMs: this.#tokens >= 1 ? 0 : Math.max(0, nextAt - performance.now()),
       slots: Math.max(0, concurrent - this.#inFlight - this.#elsewhere),
     };
   }
@@ -95,7 +102,7 @@ export class Limiter {
     if (refusal) return refusal;
     if (this.#isAlone()) return this.#decideAlone();
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
+      this.#waiting.push({ answer: resolve, wasRefused: false });
       this.#askSoon();
     });
   }
@@ -123,12 +130,10 @@ export class Limiter {
     const asked = this.#waiting.splice(0);
     const grant = await this.#take(asked.length);
     this.#isAsking = false;
-    if (grant) {
-      this.#learn(grant);
-      for (const [index, answer] of asked.entries()) answer(this.#decide(grant, index));
-    } else {
+    if (grant) this.#settle(asked, grant);
+    else {
       this.#aloneUntil = performance.now() + aloneMs;
-      for (const answer of [...asked, ...this.#waiting.splice(0)]) answer(this.#decideAlone());
+      for (const { answer } of [...asked, ...this.#waiting.splice(0)]) answer(this.#decideAlone());
     }
     if (this.#waiting.length > 0 || (this.#hasNews && !this.#isAlone())) this.#askSoon();
   }
@@ -148,20 +153,28 @@ export class Limiter {
     }
   }
 
-  #learn({ tokens, elsewhere, instances, limitedBy, waitMs }: Grant): void {
+  #settle(asked: readonly Waiter[], grant: Grant): void {
+    const { granted, limitedBy, tokens, elsewhere, instances } = grant;
     const now = performance.now();
     this.#tokens = tokens;
     this.#tokensAt = now;
     this.#elsewhere = elsewhere;
     this.#instances = instances;
-    if (limitedBy) {
-      this.#block = { by: limitedBy, until: now + (limitedBy === 'rate' ? waitMs : fullMs) };
-    }
-  }
+    for (const { answer } of asked.slice(0, granted)) answer(this.#openSlot());
+    if (!limitedBy) return;
 
-  #decide({ granted, limitedBy = 'rate', waitMs }: Grant, index: number): Decision {
-    if (index < granted) return this.#openSlot();
-    return { limitedBy, retryAfterMs: limitedBy === 'rate' ? waitMs : fullMs };
+    // A request that ended at another instance a moment ago may be on its way to Redis, so ask again.
+    const isWorthwhile = limitedBy === 'concurrency' && elsewhere > 0;
+    const retryAfterMs = limitedBy === 'rate' ? grant.waitMs : fullMs;
+    for (const waiter of asked.slice(granted)) {
+      if (isWorthwhile && !waiter.wasRefused) {
+        waiter.wasRefused = true;
+        this.#waiting.push(waiter);
+      } else {
+        waiter.answer({ limitedBy, retryAfterMs });
+        this.#block = { by: limitedBy, until: now + retryAfterMs };
+      }
+    }
   }
 
   /** Decides by this instance's share of the limits. */

@@ -26,7 +26,7 @@ export interface Grant {
   readonly granted: number;
   /** Which limit stopped the others. */
   readonly limitedBy: 'rate' | 'concurrency' | undefined;
-  /** Requests that may still come at once. */
+  /** What is left in the caller's token bucket: requests that may still come at once, with fractions. */
   readonly tokens: number;
   /** How long until the next request may come, by the rate. */
   readonly waitMs: number;
@@ -110,5 +110,5 @@ end
 
 redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', now, me, (here + granted) .. ' ' .. now)
 redis.call('PEXPIRE', KEYS[1], math.max(2 * tonumber(ARGV[7]), rate > 0 and math.ceil(burst * 1000 / rate) or 0))
-return {granted, limitedBy, math.floor(tokens), waitMs, elsewhere, instances}
+return {granted, limitedBy, tostring(tokens), waitMs, elsewhere, instances}
 `;

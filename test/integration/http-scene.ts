@@ -54,6 +54,8 @@ export async function openScene(
     models?: readonly Model[];
     configuration?: Partial<Configurations['api']>;
     submit?: Dispatcher['submit'];
+    /** How many workers each model has; 1 unless the test says otherwise. */
+    workers?: number;
     /** Who gets in; everyone unless the test says otherwise. */
     access?: Omit<Access, 'close'>;
   } = {},
@@ -95,7 +97,7 @@ export async function openScene(
     },
   });
   const queue = {
-    countWorkers: async () => registry.models.map(() => 1),
+    countWorkers: async () => registry.models.map(() => options.workers ?? 1),
     readCounts: async () => registry.models.map(() => ({ dropped: 0, crashed: 0, unreadable: 0 })),
     unansweredIn: (name: string) => unanswered.get(name),
   };
