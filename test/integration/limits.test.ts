@@ -153,6 +153,35 @@ describe('a number of requests in flight', () => {
     }
   });
 
+  test('is asked about again before a refusal, since a request may just have ended elsewhere', async () => {
+    const caller = makeCaller({ concurrent: 1 });
+    const connection = connectProducer({ url: redis.url, name: 'test', log });
+    await waitUntilReady(connection, log);
+    const usage = makeUsage({ redis: connection, keys, instance: 'one' });
+    const other = await openInstance();
+    const { slots } = await ask(other, caller, 1);
+    let questions = 0;
+    const one = makeLimits({
+      take: async (id, wish) => {
+        const grant = await usage.take(id, wish);
+        if (++questions > 1) return grant;
+        expect(grant.granted).toBe(0);
+        // The request at the other instance ends after Redis has answered, and before that is known.
+        slots[0]?.release();
+        await waitUntil('Redis knows', async () => {
+          const counts = Object.entries(await redis.client.hgetall(keys.usage(id)));
+          return counts.every(([name, count]) => !name.startsWith('in:') || /^0 /.test(count));
+        });
+        return grant;
+      },
+    });
+    onTestFinished(() => {
+      one.close();
+      connection.disconnect();
+    });
+    expect((await ask(one, caller, 1)).slots).toHaveLength(1);
+  });
+
   test('counts each slot once, however often it is released', async () => {
     const limits = await openInstance();
     const caller = makeCaller({ concurrent: 2 });
@@ -231,6 +260,9 @@ describe('when Redis is slow', () => {
       expect(first.slots).toHaveLength(5);
       expect(first.refusals[0]?.code).toBe('concurrency_limited');
       for (const slot of first.slots) slot.release();
+      const next = one.admit(caller);
+      expect(next).not.toBeInstanceOf(Promise);
+      (next as Slot).release();
       const second = await ask(one, caller, 5);
       for (const slot of second.slots) slot.release();
       const third = await ask(one, caller, 5);

@@ -92,8 +92,10 @@ function makeObserved({ permitsMax = 10 } = {}) {
   /** Scores and then ends the call, as api/scoring.ts does. */
   const ask = (withinMs = 1000, changes: Partial<Work> = {}) => {
     const deadlineAt = nowMs() + withinMs;
+    const slot = { isHeld: true, release: () => Object.assign(slot, { isHeld: false }) };
     const call = calls.open({
       caller: anyone,
+      slot,
       models: [model],
       key: 'key',
       arrivedAt: nowMs(),
@@ -107,7 +109,7 @@ function makeObserved({ permitsMax = 10 } = {}) {
         (error: ScorelineError) => error.code,
       )
       .finally(() => call.end(false));
-    return { call, outcome };
+    return { call, slot, outcome };
   };
   const expectNothingLeft = async () => {
     await everythingDone();
@@ -146,6 +148,20 @@ describe('the first request with a key', () => {
     for (const id of identity.ids) sent[0]?.resolve(id);
     expect(await repeat.outcome).toEqual({ ids: [a, b], isReplayed: false });
     await expectNothingLeft();
+  });
+
+  test('keeps its place among those of its caller until it is scored, whoever hangs up', async () => {
+    const { ask, sent } = makeObserved();
+    const first = ask();
+    await everythingDone();
+    const second = ask();
+    await everythingDone();
+    for (const { call } of [first, second]) call.abort(clientClosed());
+    await everythingDone();
+    expect([first.slot.isHeld, second.slot.isHeld]).toEqual([true, false]);
+    for (const id of [a, b]) sent[0]?.resolve(id);
+    await everythingDone();
+    expect(first.slot.isHeld).toBe(false);
   });
 
   test('leaves its key free if its inputs are refused', async () => {
