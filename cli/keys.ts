@@ -148,9 +148,10 @@ function show(key: string, about: string): void {
 }
 
 async function withStore<T>(use: (store: ApiKeyStore) => Promise<T>): Promise<T> {
-  const { REDIS_URL, QUEUE_PREFIX } = readConfiguration('worker', process.env);
+  const configuration = readConfiguration('worker', process.env);
+  const { REDIS_URL: url, REDIS_PASSWORD: password, QUEUE_PREFIX } = configuration;
   const log = makeLogger({ role: 'keys', level: 'silent' });
-  const redis = connectProducer({ url: REDIS_URL, name: 'keys', log });
+  const redis = connectProducer({ url, password, name: 'keys', log });
   try {
     const waiting = new AbortController();
     const tooLate = delay(redisMsMax, undefined, { signal: waiting.signal }).then(() => {
