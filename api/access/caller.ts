@@ -2,7 +2,6 @@
 
 import type { Scope } from '../../shared/access-configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { Model } from '../../shared/models.js';
 
 /** What one caller may use of the service, over all API instances. */
 export interface Limits {
@@ -46,6 +45,9 @@ export function requireScope({ name, scopes }: Caller, ...wanted: readonly Scope
 }
 
 /** Returns the models that exist for a caller. */
-export function modelsFor({ models: names }: Caller, models: readonly Model[]): readonly Model[] {
+export function modelsFor<M extends { readonly name: string }>(
+  { models: names }: Caller,
+  models: readonly M[],
+): readonly M[] {
   return names === undefined ? models : models.filter(({ name }) => names.includes(name));
 }

@@ -185,6 +185,20 @@ describe('a model that a caller may not use', () => {
     expect((await asked(hidden)).body.detail).toContain('The models here: image.');
   });
 
+  test('is not among those that are left out either', async () => {
+    const error = new ScorelineError('model_file_missing', 'It is gone.');
+    const { url, keys } = await openGuarded(
+      { both: { models: ['text', 'lost'] }, one: { models: ['text'] }, all: {} },
+      { leftOut: [{ name: 'lost', error }] },
+    );
+    const leftOut = async (key: string) =>
+      (await ask(`${url}/v1/models`, { headers: bearer(key) })).body.leftOut;
+    const lost = [{ name: 'lost', code: 'model_file_missing' }];
+    expect(await leftOut(keys.both)).toEqual(lost);
+    expect(await leftOut(keys.all)).toEqual(lost);
+    expect(await leftOut(keys.one)).toEqual([]);
+  });
+
   test('is not in the list, and not chosen for a request that names none', async () => {
     const { url, keys } = await openGuarded({
       images: { models: ['image'] },

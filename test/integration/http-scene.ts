@@ -19,7 +19,7 @@ import type { Dispatcher, Submission } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { makeScoring } from '../../api/scoring.js';
 import { type Configurations, readConfiguration } from '../../shared/configuration.js';
-import type { Model } from '../../shared/models.js';
+import type { LeftOut, Model } from '../../shared/models.js';
 import { makeRegistry } from '../../shared/registry.js';
 import { makeRankedOutputs } from '../../shared/scores.js';
 import { waitUntil } from '../harness.js';
@@ -52,6 +52,8 @@ export type Scene = Awaited<ReturnType<typeof openScene>>;
 export async function openScene(
   options: {
     models?: readonly Model[];
+    /** Models that could not be served. */
+    leftOut?: readonly LeftOut[];
     configuration?: Partial<Configurations['api']>;
     submit?: Dispatcher['submit'];
     /** How many workers each model has; 1 unless the test says otherwise. */
@@ -62,7 +64,7 @@ export async function openScene(
 ) {
   const { models = [textModel] } = options;
   const configuration = { ...readConfiguration('api', { PORT: '0' }), ...options.configuration };
-  const registry = makeRegistry(models);
+  const registry = makeRegistry(models, options.leftOut);
   const unanswered = new Map<string, number>();
   const submissions: Submission[] = [];
   const logged: string[] = [];

@@ -67,7 +67,9 @@ export function addModelRoutes(
   );
 
   app.get('/v1/models', needs('score', 'jobs'), async (request, response) => {
-    const models = modelsFor(callerOf(request), registry.models);
+    const caller = callerOf(request);
+    const models = modelsFor(caller, registry.models);
+    const leftOut = modelsFor(caller, registry.leftOut);
     const queues = models.map((model) => model.queue);
     const workers = await queue.countWorkers(queues);
     const counts = await queue.readCounts(queues);
@@ -79,7 +81,7 @@ export function addModelRoutes(
         ...counts[index],
       })),
       // The reasons hold paths, so they are only in the log.
-      leftOut: registry.leftOut.map(({ name, error }) => ({ name, code: error.code })),
+      leftOut: leftOut.map(({ name, error }) => ({ name, code: error.code })),
     });
   });
 
