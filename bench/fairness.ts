@@ -39,7 +39,7 @@ const modelsDirectory = path.join(packageDirectory(), 'models');
 const service = await startBenchService({ models: model, modelsDirectory, roles: ['worker'] });
 const log = makeLogger({ role: 'bench', level: 'error' });
 const redis = connectProducer({ url: service.redisUrl, name: 'bench', log });
-await waitUntilReady(redis, log);
+await waitUntilReady(redis);
 const steady = await makeBenchKey(redis, 'steady');
 const flooding = await makeBenchKey(redis, 'flooding', { perSecond: 100, concurrent: 4 });
 const api = await startBenchApi({

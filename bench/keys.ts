@@ -31,7 +31,7 @@ const modelsDirectory = path.join(packageDirectory(), 'models');
 const service = await startBenchService({ models: model, modelsDirectory, roles: ['worker'] });
 const log = makeLogger({ role: 'bench', level: 'error' });
 const redis = connectProducer({ url: service.redisUrl, name: 'bench', log });
-await waitUntilReady(redis, log);
+await waitUntilReady(redis);
 const redisPid = Number(/process_id:(\d+)/.exec(await redis.info('server'))?.[1]);
 
 const environment = { REDIS_URL: service.redisUrl, MODELS: model, MODELS_DIR: modelsDirectory };

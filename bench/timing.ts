@@ -103,7 +103,7 @@ async function askOverHttp(): Promise<Times> {
   });
   const log = makeLogger({ role: 'bench', level: 'error' });
   const redis = connectProducer({ url: service.redisUrl, name: 'bench', log });
-  await waitUntilReady(redis, log);
+  await waitUntilReady(redis);
   await new ApiKeyStore(redis, makeKeys('scoreline')).write(record);
   const api = await startBenchApi({
     REDIS_URL: service.redisUrl,

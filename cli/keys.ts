@@ -5,7 +5,6 @@
 // record to put there is printed instead.
 
 import process from 'node:process';
-import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { dump as toYaml } from 'js-yaml';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../api/access/api-key.js';
@@ -19,8 +18,7 @@ import { ApiKeyStore, noSuchKey } from '../api/access/api-key-store.js';
 import { readConfiguration } from '../shared/configuration.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
 import { makeKeys } from '../shared/keys.js';
-import { makeLogger } from '../shared/log.js';
-import { connectProducer, waitUntilReady } from '../shared/redis.js';
+import { connectOnce, explain } from '../shared/redis.js';
 
 const usage = `Usage: npm run keys -- COMMAND
 
@@ -33,7 +31,6 @@ const usage = `Usage: npm run keys -- COMMAND
 Scopes: score (if none is given), jobs, admin. Durations: 90d, 24h, 30m, 0m.
 The keys are in the Redis of REDIS_URL, or in KEYS_FILE.`;
 
-const redisMsMax = 5000;
 const units: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000 };
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
@@ -149,21 +146,20 @@ function show(key: string, about: string): void {
 
 async function withStore<T>(use: (store: ApiKeyStore) => Promise<T>): Promise<T> {
   const configuration = readConfiguration('worker', process.env);
-  const { REDIS_URL: url, REDIS_PASSWORD: password, QUEUE_PREFIX } = configuration;
-  const log = makeLogger({ role: 'keys', level: 'silent' });
-  const redis = connectProducer({ url, password, name: 'keys', log });
+  const { REDIS_URL: url, REDIS_PASSWORD: password, QUEUE_PREFIX: prefix } = configuration;
+  const redis = connectOnce({ url, password, name: 'keys' });
+  // Each command fails by itself.
+  redis.on('error', () => {});
   try {
-    const waiting = new AbortController();
-    const tooLate = delay(redisMsMax, undefined, { signal: waiting.signal }).then(() => {
-      throw new ScorelineError(
-        'redis_unusable',
-        `REDIS_URL: expected a Redis that answers; got none within ${redisMsMax / 1000} s. "npm start" prints the address of its own.`,
-      );
-    });
-    await Promise.race([waitUntilReady(redis, log), tooLate]);
-    waiting.abort();
-    tooLate.catch(() => {});
-    return await use(new ApiKeyStore(redis, makeKeys(QUEUE_PREFIX)));
+    await redis.connect();
+    return await use(new ApiKeyStore(redis, makeKeys(prefix)));
+  } catch (thrown) {
+    if (thrown instanceof ScorelineError) throw thrown;
+    const { reason, advice } = explain(thrown);
+    throw new ScorelineError(
+      'redis_unusable',
+      `REDIS_URL: expected a Redis that keeps the keys; got ${reason}. ${advice} "npm start" prints the address of its own Redis.`,
+    );
   } finally {
     redis.disconnect();
   }

@@ -203,7 +203,8 @@ export function readConfiguration<R extends Role>(
 
 function describeValue(key: string, value: string | undefined): string {
   if (value === undefined) return 'the default';
-  const isSecret = key === 'REDIS_PASSWORD' || (key === 'REDIS_URL' && /[@?]/.test(value));
+  const isSecret =
+    key === 'REDIS_PASSWORD' || (/^(REDIS_URL|OIDC_ISSUER)$/.test(key) && /[@?]/.test(value));
   return isSecret ? 'one that is not shown, since it may hold a password' : JSON.stringify(value);
 }
 

@@ -2,6 +2,7 @@
 
 import type { Scope } from '../../shared/access-configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { type Catalogue, only } from '../../shared/registry.js';
 
 /** What one caller may use of the service, over all API instances. */
 export interface Limits {
@@ -44,10 +45,7 @@ export function requireScope({ name, scopes }: Caller, ...wanted: readonly Scope
   );
 }
 
-/** Returns the models that exist for a caller. */
-export function modelsFor<M extends { readonly name: string }>(
-  { models: names }: Caller,
-  models: readonly M[],
-): readonly M[] {
-  return names === undefined ? models : models.filter(({ name }) => names.includes(name));
+/** Returns what exists for a caller. */
+export function catalogueOf({ models }: Caller, registry: Catalogue): Catalogue {
+  return models === undefined ? registry : only(models, registry);
 }

@@ -12,7 +12,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
 import type { Access } from '../access/access.js';
-import { type Caller, modelsFor, nobody, requireScope } from '../access/caller.js';
+import { type Caller, catalogueOf, nobody, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { Call, Calls } from '../call.js';
 import { isGone, onDeparture } from './departure.js';
@@ -69,7 +69,7 @@ export function makeGate(options: {
 
   /** Returns the models that a request may be for; none if the router should answer. */
   const modelsAt = (path: string, query: Given, caller: Caller): readonly Model[] => {
-    const models = modelsFor(caller, registry.models);
+    const { models } = catalogueOf(caller, registry);
     const isReference = path === referencePath;
     if (isReference && query.model === undefined) return models;
     const [, name, version] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);

@@ -39,7 +39,7 @@ async function openGuarded<Name extends string>(
     await store.write({ id, name, sha256, scopes: ['score'], ...record });
   }
   const connection = connectProducer({ url: redis.url, name: 'test', log });
-  await waitUntilReady(connection, log);
+  await waitUntilReady(connection);
   const access = await openAccess({
     configuration: readConfiguration('api', { AUTH: 'keys' }),
     redis: connection,

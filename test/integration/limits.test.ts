@@ -25,7 +25,7 @@ afterAll(() => redis?.close());
 /** Opens the limits of one API instance, which have a connection of their own. */
 async function openInstance(): Promise<Limits> {
   const connection = connectProducer({ url: redis.url, name: 'test', log });
-  await waitUntilReady(connection, log);
+  await waitUntilReady(connection);
   const limits = makeLimits(makeUsage({ redis: connection, keys, instance: randomUUID() }));
   onTestFinished(() => {
     limits.close();
@@ -156,7 +156,7 @@ describe('a number of requests in flight', () => {
   test('is asked about again before a refusal, since a request may just have ended elsewhere', async () => {
     const caller = makeCaller({ concurrent: 1 });
     const connection = connectProducer({ url: redis.url, name: 'test', log });
-    await waitUntilReady(connection, log);
+    await waitUntilReady(connection);
     const usage = makeUsage({ redis: connection, keys, instance: 'one' });
     const other = await openInstance();
     const { slots } = await ask(other, caller, 1);
@@ -241,7 +241,7 @@ describe('when Redis is slow', () => {
     onTestFinished(() => own.close());
     const open = async () => {
       const connection = connectProducer({ url: own.url, name: 'test', log });
-      await waitUntilReady(connection, log);
+      await waitUntilReady(connection);
       onTestFinished(() => connection.disconnect());
       const limits = makeLimits(makeUsage({ redis: connection, keys, instance: randomUUID() }));
       onTestFinished(() => limits.close());

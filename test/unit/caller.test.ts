@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { anyone, type Caller, modelsFor, nobody, requireScope } from '../../api/access/caller.js';
+import { anyone, type Caller, catalogueOf, nobody, requireScope } from '../../api/access/caller.js';
 import { type CredentialHeaders, readCredential } from '../../api/access/credential.js';
 import { Pace } from '../../api/access/pace.js';
+import { ScorelineError } from '../../shared/errors.js';
+import { makeRegistry } from '../../shared/registry.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
 
 const caller = (changes: Partial<Caller>): Caller => ({
@@ -34,12 +36,26 @@ describe('a scope', () => {
 });
 
 test('only the models that a caller may use exist for it', () => {
-  const models = ['a', 'b', 'c'].map((name) => makeSampleModel({ name }));
-  const names = (who: Caller) => modelsFor(who, models).map(({ name }) => name);
-  expect(names(caller({}))).toEqual(['a', 'b', 'c']);
-  expect(names(caller({ models: ['c', 'a'] }))).toEqual(['a', 'c']);
-  expect(names(caller({ models: ['z'] }))).toEqual([]);
-  expect(names(nobody)).toEqual([]);
+  const error = new ScorelineError('model_file_missing', 'It is gone.');
+  const registry = makeRegistry(
+    ['a', 'b', 'c'].map((name) => makeSampleModel({ name })),
+    ['lost', 'gone'].map((name) => ({ name, error })),
+  );
+  const known = (who: Caller) => {
+    const { models, leftOut } = catalogueOf(who, registry);
+    return [...models, ...leftOut].map(({ name }) => name);
+  };
+  const some = caller({ models: ['lost', 'c', 'a'] });
+  expect(known(caller({}))).toEqual(['a', 'b', 'c', 'lost', 'gone']);
+  expect(known(some)).toEqual(['a', 'c', 'lost']);
+  expect(known(caller({ models: ['z'] }))).toEqual([]);
+  expect(known(nobody)).toEqual([]);
+
+  const { find } = catalogueOf(some, registry);
+  const reasonOf = (name: string) => errorOf(() => find(name)).message.replace(name, 'MODEL');
+  expect(find('a').name).toBe('a');
+  expect(reasonOf('lost')).toContain('is not served');
+  for (const hidden of ['b', 'gone']) expect(reasonOf(hidden)).toBe(reasonOf('none'));
 });
 
 describe('a credential', () => {

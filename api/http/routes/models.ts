@@ -2,10 +2,10 @@
 
 import type { Express, Request } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
-import { findModel, type Model } from '../../../shared/models.js';
+import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
 import { readKnown } from '../../../shared/scores.js';
-import { modelsFor } from '../../access/caller.js';
+import { catalogueOf } from '../../access/caller.js';
 import type { RawInput } from '../../kinds/kind.js';
 import { type InputKinds, outputKinds, readInputs } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
@@ -67,9 +67,7 @@ export function addModelRoutes(
   );
 
   app.get('/v1/models', needs('score', 'jobs'), async (request, response) => {
-    const caller = callerOf(request);
-    const models = modelsFor(caller, registry.models);
-    const leftOut = modelsFor(caller, registry.leftOut);
+    const { models, leftOut } = catalogueOf(callerOf(request), registry);
     const queues = models.map((model) => model.queue);
     const workers = await queue.countWorkers(queues);
     const counts = await queue.readCounts(queues);
@@ -90,8 +88,8 @@ export function addModelRoutes(
 
   function modelOf(request: Request): Model {
     const { model, version } = request.params;
-    const models = modelsFor(callerOf(request), registry.models);
-    return findModel(models, String(model), version === undefined ? undefined : String(version));
+    const known = catalogueOf(callerOf(request), registry);
+    return known.find(String(model), version === undefined ? undefined : String(version));
   }
 }
 

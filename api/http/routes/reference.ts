@@ -2,10 +2,10 @@
 
 import type { Express } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
-import { findModel, type Model } from '../../../shared/models.js';
+import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
 import { readKnown } from '../../../shared/scores.js';
-import { modelsFor } from '../../access/caller.js';
+import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call.js';
 import { type InputKinds, outputKinds, readInputs } from '../../kinds/kinds.js';
 import type { Scoring } from '../../scoring.js';
@@ -81,8 +81,8 @@ export function addReferenceRoutes(
 
   app.post('/score', (request, response) => {
     const { model } = request.query;
-    const known = modelsFor(callerOf(request), registry.models);
-    const models = model === undefined ? known : [findModel(known, String(model))];
+    const known = catalogueOf(callerOf(request), registry);
+    const models = model === undefined ? known.models : [known.find(String(model))];
     return score(gate.callOf(request, response, models), request, response);
   });
 
