@@ -1,8 +1,8 @@
 // `npm run keys -- create NAME | list | rotate ID | revoke ID`
 //
 // A key is written to standard output, once and alone, so a script can take it from there. Everything
-// else goes to standard error. The keys are in Redis. With KEYS_FILE, which somebody else writes, the
-// record to put there is printed instead.
+// else goes to standard error. The keys are in the Redis of REDIS_URL, or in the private one of `npm start`.
+// With KEYS_FILE, which somebody else writes, the record to put there is printed instead.
 
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -19,6 +19,7 @@ import { readConfiguration } from '../shared/configuration.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
 import { makeKeys } from '../shared/keys.js';
 import { connectOnce, explain } from '../shared/redis.js';
+import { findPrivateRedis } from './redis-port.js';
 
 const usage = `Usage: npm run keys -- COMMAND
 
@@ -29,7 +30,7 @@ const usage = `Usage: npm run keys -- COMMAND
   revoke ID
 
 Scopes: score (if none is given), jobs, admin. Durations: 90d, 24h, 30m, 0m.
-The keys are in the Redis of REDIS_URL, or in KEYS_FILE.`;
+The keys are in the Redis of REDIS_URL, in that of "npm start", or in KEYS_FILE.`;
 
 const units: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000 };
 
@@ -145,20 +146,25 @@ function show(key: string, about: string): void {
 }
 
 async function withStore<T>(use: (store: ApiKeyStore) => Promise<T>): Promise<T> {
-  const configuration = readConfiguration('worker', process.env);
+  const environment = { ...process.env };
+  if (!environment.REDIS_URL) environment.REDIS_URL = findPrivateRedis();
+  const configuration = readConfiguration('worker', environment);
   const { REDIS_URL: url, REDIS_PASSWORD: password, QUEUE_PREFIX: prefix } = configuration;
   const redis = connectOnce({ url, password, name: 'keys' });
-  // Each command fails by itself.
-  redis.on('error', () => {});
+  // What `connect` throws says only that there is no connection.
+  let failure: unknown;
+  redis.on('error', (error) => {
+    failure = error;
+  });
   try {
     await redis.connect();
     return await use(new ApiKeyStore(redis, makeKeys(prefix)));
   } catch (thrown) {
     if (thrown instanceof ScorelineError) throw thrown;
-    const { reason, advice } = explain(thrown);
+    const { reason, advice } = explain(failure ?? thrown);
     throw new ScorelineError(
       'redis_unusable',
-      `REDIS_URL: expected a Redis that keeps the keys; got ${reason}. ${advice} "npm start" prints the address of its own Redis.`,
+      `REDIS_URL: expected a Redis that keeps the keys; got ${reason}. ${advice}`,
     );
   } finally {
     redis.disconnect();

@@ -67,10 +67,13 @@ export class ApiKeyRing {
    * @throws ScorelineError `key_malformed`, `key_unknown`, `key_expired`
    */
   find(key: string): Caller {
-    checkApiKeyForm(key);
     const hash = hashApiKey(key);
     const entry = this.#entries.get(hash.toString('hex')) ?? this.#unknown;
-    if (!timingSafeEqual(hash, entry.hash)) throw unknownKey();
+    if (!timingSafeEqual(hash, entry.hash)) {
+      // Known keys have the right form, so only others are looked at.
+      checkApiKeyForm(key);
+      throw unknownKey();
+    }
     const now = this.#now();
     if (now >= entry.validUntil) throw expired(entry);
     entry.use.at = now;

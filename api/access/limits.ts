@@ -2,7 +2,8 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Caller, Limits as CallerLimits } from './caller.js';
-import { Limiter, type Refusal, type Slot } from './limiter.js';
+import { Limiter, type Slot } from './limiter.js';
+import type { Refusal } from './share.js';
 import { burstOf, sayEveryMs, type Usage } from './usage.js';
 
 export interface Limits {
@@ -31,7 +32,7 @@ export function makeLimits(usage: Usage): Limits {
   const timer = setInterval(() => {
     for (const [id, limiter] of limiters) {
       if (limiter.isIdle) limiters.delete(id);
-      else limiter.report();
+      else limiter.renew();
     }
   }, sayEveryMs);
 

@@ -17,6 +17,8 @@ interface Wish {
   readonly limits: Limits;
   /** Requests that wait for permission. */
   readonly wanted: number;
+  /** Requests that were let in without permission. */
+  readonly spent: number;
   /** Requests in flight at this instance. */
   readonly inFlight: number;
 }
@@ -26,7 +28,7 @@ export interface Grant {
   readonly granted: number;
   /** Which limit stopped the others. */
   readonly limitedBy: 'rate' | 'concurrency' | undefined;
-  /** What is left in the caller's token bucket: requests that may still come at once, with fractions. */
+  /** What is left in the caller's token bucket, with fractions. Below 0 if too many were let in. */
   readonly tokens: number;
   /** How long until the next request may come, by the rate. */
   readonly waitMs: number;
@@ -44,9 +46,10 @@ export interface Usage {
 export function makeUsage(options: { redis: Redis; keys: Keys; instance: string }): Usage {
   const { redis, keys, instance } = options;
   return {
-    async take(caller, { limits, wanted, inFlight }) {
+    async take(caller, { limits, wanted, spent, inFlight }) {
       const { perSecond = 0, concurrent = 0 } = limits;
-      const values = [wanted, inFlight, perSecond, burstOf(limits), concurrent, forgottenAfterMs];
+      const burst = burstOf(limits);
+      const values = [wanted, spent, inFlight, perSecond, burst, concurrent, forgottenAfterMs];
       const answer = await redis.call(
         'EVAL',
         script,
@@ -75,14 +78,14 @@ export function burstOf({ perSecond = 0, burst }: Limits): number {
 
 // Fields of the hash: `tokens` and `at` are the bucket and when it was looked at; `in:<instance>` is the
 // instance's number of requests in flight and when it said so.
-// ARGV: the instance, wanted, in flight here, per second (0: no limit), burst, concurrent (0: no limit),
+// ARGV: the instance, wanted, spent, in flight here, per second (0: no limit), burst, concurrent (0: no limit),
 // after how many ms an instance is forgotten.
 const script = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local me, wanted, here = 'in:' .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local rate, burst, concurrent = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local forgotten = now - tonumber(ARGV[7])
+local me, wanted, spent, here = 'in:' .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local rate, burst, concurrent = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local forgotten = now - tonumber(ARGV[8])
 
 local tokens, at, elsewhere, instances = burst, now, 0, 1
 local fields = redis.call('HGETALL', KEYS[1])
@@ -102,13 +105,13 @@ if concurrent > 0 and granted > concurrent - elsewhere - here then
   granted, limitedBy = math.max(0, concurrent - elsewhere - here), 2
 end
 if rate > 0 then
-  tokens = math.min(burst, tokens + math.max(0, now - at) * rate / 1000)
-  if granted > math.floor(tokens) then granted, limitedBy = math.floor(tokens), 1 end
+  tokens = math.min(burst, tokens + math.max(0, now - at) * rate / 1000) - spent
+  if granted > math.floor(tokens) then granted, limitedBy = math.max(0, math.floor(tokens)), 1 end
   tokens = tokens - granted
   waitMs = math.max(0, math.ceil((1 - tokens) * 1000 / rate))
 end
 
 redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', now, me, (here + granted) .. ' ' .. now)
-redis.call('PEXPIRE', KEYS[1], math.max(2 * tonumber(ARGV[7]), rate > 0 and math.ceil(burst * 1000 / rate) or 0))
+redis.call('PEXPIRE', KEYS[1], math.max(2 * tonumber(ARGV[8]), rate > 0 and math.ceil((burst - tokens) * 1000 / rate) or 0))
 return {granted, limitedBy, tostring(tokens), waitMs, elsewhere, instances}
 `;

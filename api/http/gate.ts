@@ -12,13 +12,13 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
 import type { Access } from '../access/access.js';
-import { type Caller, catalogueOf, nobody, requireScope } from '../access/caller.js';
+import { type Caller, nobody } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { Call, Calls } from '../call.js';
 import { isGone, onDeparture } from './departure.js';
-import { readIdempotencyKey } from './idempotency-key.js';
 import type { GatedRequest } from './json.js';
-import { type Given, readDeadlineAt } from './parameters.js';
+import { modelsAt, openCall, referencePath } from './open-call.js';
+import type { Given } from './parameters.js';
 import { sendProblem } from './problem.js';
 
 /**
@@ -48,8 +48,6 @@ export interface Gate {
 
 /** Open to all: they say whether the service works, and nothing else. */
 const openPaths: ReadonlySet<string> = new Set(['/', '/v2/health/live', '/v2/health/ready']);
-const referencePath = '/score';
-const address = /^\/v1\/models\/([^/]+)\/(?:versions\/([^/]+)\/)?score$/;
 
 interface Arrival {
   readonly request: GatedRequest;
@@ -67,46 +65,6 @@ export function makeGate(options: {
 }): Gate {
   const { registry, calls, access } = options;
 
-  /** Returns the models that a request may be for; none if the router should answer. */
-  const modelsAt = (path: string, query: Given, caller: Caller): readonly Model[] => {
-    const { models } = catalogueOf(caller, registry);
-    const isReference = path === referencePath;
-    if (isReference && query.model === undefined) return models;
-    const [, name, version] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);
-    const found = models.find(
-      (model) => model.name === name && (version ?? model.version) === model.version,
-    );
-    return found ? [found] : [];
-  };
-
-  const open = (
-    request: GatedRequest,
-    response: ServerResponse,
-    about: {
-      caller: Caller;
-      slot?: Slot | undefined;
-      models: readonly Model[];
-      query: Given;
-      arrivedAt: number;
-    },
-  ): Call => {
-    const { caller, slot, models, query, arrivedAt } = about;
-    requireScope(caller, 'score');
-    // Models have different deadlines. Until the model is known, the longest one counts.
-    const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.deadlineMs));
-    const call = calls.open({
-      caller,
-      slot,
-      models,
-      arrivedAt,
-      deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
-      key: readIdempotencyKey(request),
-    });
-    request.call = call;
-    onDeparture(response, () => call.end(false));
-    return call;
-  };
-
   /** Lets a caller in whose slot, if there are limits, is taken. */
   const enter = (arrival: Arrival, caller: Caller, slot?: Slot): Entry => {
     const { request, response, path, arrivedAt } = arrival;
@@ -116,10 +74,10 @@ export function makeGate(options: {
     };
     if (request.method !== 'POST') return toRouter();
     const query = Object.fromEntries(new URLSearchParams(arrival.query));
-    const models = modelsAt(path, query, caller);
+    const models = modelsAt(path, query, { caller, registry });
     if (models.length === 0) return toRouter();
     try {
-      open(request, response, { caller, slot, models, query, arrivedAt });
+      openCall(calls, arrival, { caller, slot, models, query, arrivedAt });
       return path === referencePath ? 'reference' : 'native';
     } catch (error) {
       slot?.release();
@@ -183,8 +141,8 @@ export function makeGate(options: {
       if (request.call) return request.call;
       if (models.length === 0) throw noModels();
       const caller = callerOf(request);
-      const { query } = request;
-      return open(request, response, { caller, models, query, arrivedAt: nowMs() });
+      const opening = { caller, models, query: request.query, arrivedAt: nowMs() };
+      return openCall(calls, { request, response }, opening);
     },
   };
 }
