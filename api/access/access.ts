@@ -87,7 +87,7 @@ function openToAnyone({ configuration: { AUTH }, log }: Options): Access {
   log.info(`everyone who reaches this API may do everything: ${why}`);
   return {
     identify: () => anyone,
-    limits: { admit: () => undefined, fieldsOf: () => ({ policy: '', state: '' }) },
+    limits: { admit: () => undefined, fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }) },
     delayMs: () => 0,
     close: async () => {},
   };

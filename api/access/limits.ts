@@ -19,12 +19,10 @@ export interface Limits {
   close(): void;
 }
 
-/** Values of two header fields, after draft-ietf-httpapi-ratelimit-headers-11. */
+/** Two header fields, after draft-ietf-httpapi-ratelimit-headers-11. */
 export interface LimitFields {
-  /** Of `RateLimit-Policy`. */
-  readonly policy: string;
-  /** Of `RateLimit`. */
-  readonly state: string;
+  readonly 'RateLimit-Policy': string;
+  readonly RateLimit: string;
 }
 
 export function makeLimits(usage: Usage): Limits {
@@ -54,22 +52,30 @@ export function makeLimits(usage: Usage): Limits {
     },
     fieldsOf({ id, limits = {} }) {
       const { requests, waitMs, slots } = limiterOf(id, limits).left;
-      const policies: string[] = [];
-      const states: string[] = [];
-      if (limits.perSecond !== undefined) {
-        const burst = burstOf(limits);
-        policies.push(`"rate";q=${burst};w=${Math.max(1, Math.ceil(burst / limits.perSecond))}`);
-        states.push(`"rate";r=${requests};t=${Math.max(1, Math.ceil(waitMs / 1000))}`);
-      }
-      if (limits.concurrent !== undefined) {
-        policies.push(`"concurrency";q=${limits.concurrent};qu="concurrent-requests"`);
-        states.push(`"concurrency";r=${slots}`);
-      }
-      return { policy: policies.join(', '), state: states.join(', ') };
+      const rate = `"rate";r=${requests};t=${Math.max(1, Math.ceil(waitMs / 1000))}`;
+      const concurrency = `"concurrency";r=${slots}`;
+      return {
+        'RateLimit-Policy': policyOf(limits),
+        RateLimit: join(limits.perSecond && rate, limits.concurrent && concurrency),
+      };
     },
     delayMs: ({ id, limits = {} }) => limiterOf(id, limits).pace.next(),
     close: () => clearInterval(timer),
   };
+}
+
+function policyOf(limits: CallerLimits): string {
+  const { perSecond, concurrent } = limits;
+  const burst = burstOf(limits);
+  return join(
+    perSecond && `"rate";q=${burst};w=${Math.max(1, Math.ceil(burst / perSecond))}`,
+    concurrent && `"concurrency";q=${concurrent};qu="concurrent-requests"`,
+  );
+}
+
+/** Joins the members of a list that are there. */
+function join(...members: readonly (string | 0 | undefined)[]): string {
+  return members.filter((member) => member).join(', ');
 }
 
 function slotOrThrow(decision: Slot | Refusal, { name, limits = {} }: Caller): Slot {

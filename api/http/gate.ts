@@ -70,6 +70,8 @@ export function makeGate(options: {
     const { request, response, path, arrivedAt } = arrival;
     const toRouter = (): Entry => {
       if (slot) onDeparture(response, () => slot.release());
+      const fields = Object.entries(request.limitFields ?? {});
+      for (const [name, value] of fields) response.setHeader(name, value);
       return 'router';
     };
     if (request.method !== 'POST') return toRouter();
@@ -85,23 +87,30 @@ export function makeGate(options: {
     }
   };
 
-  const admitLimited = async (arrival: Arrival, caller: Caller): Promise<Entry> => {
-    const { response } = arrival;
-    try {
-      const slot = await access.limits.admit(caller);
-      if (!isGone(response)) return enter(arrival, caller, slot);
-      slot?.release();
-      return 'refused';
-    } finally {
-      const { policy, state } = access.limits.fieldsOf(caller);
-      response.setHeader('RateLimit-Policy', policy);
-      response.setHeader('RateLimit', state);
-    }
+  const enterLate = async (
+    arrival: Arrival,
+    caller: Caller,
+    deciding: Promise<Slot>,
+  ): Promise<Entry> => {
+    const slot = await deciding.finally(() => {
+      arrival.request.limitFields = access.limits.fieldsOf(caller);
+    });
+    if (!isGone(arrival.response)) return enter(arrival, caller, slot);
+    slot.release();
+    return 'refused';
   };
 
   const admit = (arrival: Arrival, caller: Caller): Entry | Promise<Entry> => {
     arrival.request.caller = caller;
-    return caller.limits ? admitLimited(arrival, caller) : enter(arrival, caller);
+    if (!caller.limits) return enter(arrival, caller);
+    let slot: Slot | undefined | Promise<Slot>;
+    try {
+      slot = access.limits.admit(caller);
+    } finally {
+      arrival.request.limitFields = access.limits.fieldsOf(caller);
+    }
+    if (slot instanceof Promise) return enterLate(arrival, caller, slot);
+    return enter(arrival, caller, slot);
   };
 
   const admitLate = async (arrival: Arrival, pending: Promise<Caller>): Promise<Entry> => {

@@ -316,7 +316,7 @@ describe('a caller that takes long to be found out', () => {
         }),
       limits: {
         admit: () => undefined,
-        fieldsOf: () => ({ policy: '', state: '' }),
+        fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }),
       },
       delayMs: () => 0,
     };

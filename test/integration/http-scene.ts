@@ -148,7 +148,7 @@ export async function openScene(
 
 const openToAnyone: Omit<Access, 'close'> = {
   identify: () => anyone,
-  limits: { admit: () => undefined, fieldsOf: () => ({ policy: '', state: '' }) },
+  limits: { admit: () => undefined, fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }) },
   delayMs: () => 0,
 };
 

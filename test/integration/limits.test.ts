@@ -92,8 +92,8 @@ describe('a rate', () => {
     expect(refusal.retryAfterSeconds).toBe(2);
     expect(refusal.message).toContain('0.5 requests a second from billing');
     expect(limits.fieldsOf(caller)).toEqual({
-      policy: '"rate";q=1;w=2',
-      state: '"rate";r=0;t=2',
+      'RateLimit-Policy': '"rate";q=1;w=2',
+      RateLimit: '"rate";r=0;t=2',
     });
     await delay(2000);
     expect((await ask(limits, caller, 2)).slots).toHaveLength(1);
@@ -134,8 +134,8 @@ describe('a number of requests in flight', () => {
       message: expect.stringContaining('at most 5 requests in flight from billing'),
     });
     expect(other.fieldsOf(caller)).toEqual({
-      policy: '"concurrency";q=5;qu="concurrent-requests"',
-      state: '"concurrency";r=0',
+      'RateLimit-Policy': '"concurrency";q=5;qu="concurrent-requests"',
+      RateLimit: '"concurrency";r=0',
     });
     for (const slot of first.slots) slot.release();
     await waitUntil('there is room again', async () => {
@@ -220,8 +220,8 @@ describe('both limits', () => {
     expect(again.slots).toHaveLength(1);
     expect(again.refusals[0]?.code).toBe('rate_limited');
     expect(limits.fieldsOf(caller)).toEqual({
-      policy: '"rate";q=3;w=30, "concurrency";q=2;qu="concurrent-requests"',
-      state: expect.stringMatching(/^"rate";r=0;t=(9|10), "concurrency";r=1$/),
+      'RateLimit-Policy': '"rate";q=3;w=30, "concurrency";q=2;qu="concurrent-requests"',
+      RateLimit: expect.stringMatching(/^"rate";r=0;t=(9|10), "concurrency";r=1$/),
     });
   });
 
