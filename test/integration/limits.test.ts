@@ -95,7 +95,7 @@ describe('a rate', () => {
       'RateLimit-Policy': '"rate";q=1;w=2',
       RateLimit: '"rate";r=0;t=2',
     });
-    await delay(2000);
+    await delay(2050);
     expect((await ask(limits, caller, 2)).slots).toHaveLength(1);
   });
 

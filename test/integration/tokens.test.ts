@@ -216,7 +216,7 @@ describe('what was found out about a token', () => {
 
   test('is not remembered past the end of the token', async () => {
     const { tokens } = await openTokens({ clockSkewMs: 0 });
-    const token = await makeToken({ exp: now() + 2 });
+    const token = await makeToken({ exp: now() + 3 });
     await tokens.find(token);
     await waitUntil('the token has expired', async () => {
       const finding = async () => tokens.find(token);
