@@ -14,12 +14,17 @@ import { randomUUID } from 'node:crypto';
 import { nowMs } from '../shared/clock.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
+import type { Caller } from './access/caller.js';
+import type { Slot } from './access/limiter.js';
 import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';
 import type { ByteBudget } from './admission/byte-budget.js';
 import type { Phase } from './deadline.js';
 import { Ending } from './ending.js';
 
 export interface CallOptions {
+  readonly caller: Caller;
+  /** The call's place among its caller's requests in flight, which it gives back with its permit. */
+  readonly slot?: Slot | undefined;
   /** The models that the request may be for: exactly one if its address names the model. */
   readonly models: readonly Model[];
   /** Milliseconds since the epoch. */
@@ -38,7 +43,7 @@ export interface Calls {
   open(options: CallOptions): Call;
   /**
    * Opens a flight: a copy of a call that goes on when the call's client hangs up. The flight takes over
-   * the call's permit and body.
+   * the call's permit, slot and body.
    * @throws ScorelineError `overloaded` when the call has no permit and there is no room
    */
   openFlight(call: Call): Call;
@@ -72,7 +77,7 @@ export function makeCalls(options: {
   };
 
   return {
-    open({ models, arrivedAt, deadlineAt, key }) {
+    open({ caller, slot, models, arrivedAt, deadlineAt, key }) {
       if (isShuttingDown) throw shuttingDown();
       let permit: Permit | undefined;
       try {
@@ -80,12 +85,16 @@ export function makeCalls(options: {
       } catch (refusal) {
         if (key === undefined) throw refusal;
       }
-      return start({ models, inputs: 1, arrivedAt, deadlineAt, key, permit });
+      return start({ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit });
     },
     openFlight(call) {
-      const { models, inputs, arrivedAt, deadlineAt, key } = call;
+      const { caller, models, inputs, arrivedAt, deadlineAt, key } = call;
       const permit = call.handOver() ?? admit(models, inputs, deadlineAt - nowMs());
-      const flight = start({ models, inputs, arrivedAt, deadlineAt, key, permit, leader: call });
+      const slot = call.handOverSlot();
+      const flight = start({
+        ...{ caller, slot, models, inputs, arrivedAt, deadlineAt, key, permit },
+        leader: call,
+      });
       flight.takeBody(call);
       return flight;
     },
@@ -105,6 +114,8 @@ export function makeCalls(options: {
 }
 
 interface CallParts {
+  readonly caller: Caller;
+  readonly slot: Slot | undefined;
   readonly models: readonly Model[];
   readonly inputs: number;
   readonly arrivedAt: number;
@@ -125,6 +136,7 @@ interface CallContext {
 export class Call {
   /** A UUID. The call's first item has the same id, unless the request has a key. */
   readonly id = randomUUID();
+  readonly caller: Caller;
   readonly arrivedAt: number;
   readonly key: string | undefined;
   /** Whether the answer was kept from an earlier request with the same key. */
@@ -136,6 +148,7 @@ export class Call {
   #inputs: number;
   #deadlineAt: number;
   #permit: Permit | undefined;
+  #slot: Slot | undefined;
   /** Bytes of the body in memory, which this call has taken from the budget of the process. */
   #bodyBytes = 0;
   readonly #context: CallContext;
@@ -149,6 +162,8 @@ export class Call {
 
   constructor(parts: CallParts, context: CallContext) {
     this.#context = context;
+    this.caller = parts.caller;
+    this.#slot = parts.slot;
     this.arrivedAt = parts.arrivedAt;
     this.key = parts.key;
     this.#models = parts.models;
@@ -282,10 +297,18 @@ export class Call {
     return permit;
   }
 
+  /** Hands the slot to the caller of this method. The call goes on without one. */
+  handOverSlot(): Slot | undefined {
+    const slot = this.#slot;
+    this.#slot = undefined;
+    return slot;
+  }
+
   #releaseWhenDone(): void {
     if (!this.#isEnded || this.#stages > 0) return;
     this.dropBody();
     this.#permit?.release(this.#isAnswered);
+    this.#slot?.release();
   }
 
   #startTimer(): NodeJS.Timeout {

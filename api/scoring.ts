@@ -75,7 +75,12 @@ export function makeScoring(options: {
   ): Promise<readonly ScoredReply[]> => {
     // A repeat waits for the flight of another call, which knows its own phase.
     call.enter('scoring');
-    const identity = identify(key, { queue: call.model.queue, top, inputs });
+    const identity = identify(key, {
+      caller: call.caller.id,
+      queue: call.model.queue,
+      top,
+      inputs,
+    });
     return repeatable.score(call, identity, {
       prepare: async (flight) => prepare(flight, inputs),
       submit: (flight, items, keepMs) => submit(flight, items, { top, keepMs }),

@@ -20,6 +20,7 @@ import {
 import { checkRedis } from '../shared/redis-check.js';
 import { RedisClock } from '../shared/redis-clock.js';
 import { makeRegistry, type Registry } from '../shared/registry.js';
+import { openAccess } from './access/access.js';
 import { Admission } from './admission/admission.js';
 import { makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
@@ -99,7 +100,8 @@ export async function startApi(
     dispatcher: new Dispatcher({ instance, queue, waiters }),
     repeatable: makeRepeatable({ calls, results }),
   });
-  const gate = makeGate({ registry, calls });
+  const access = await openAccess({ configuration, redis: producer, keys, instance, log });
+  const gate = makeGate({ registry, calls, access });
   const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, clock, log });
   const server = await startServer(app, configuration);
   const { address, port } = server;
@@ -113,6 +115,7 @@ export async function startApi(
       await server.close(configuration.SHUTDOWN_MS, () => calls.abortAll());
       peers.close();
       clock.close();
+      await access.close();
       await leaveRedis({ replyStream, queue, producer });
     },
   };

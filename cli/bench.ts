@@ -2,7 +2,16 @@
 
 import process from 'node:process';
 
-const benchmarks = ['queue', 'engine', 'flask', 'overload', 'compare'];
+const benchmarks = [
+  'queue',
+  'engine',
+  'flask',
+  'overload',
+  'compare',
+  'keys',
+  'fairness',
+  'timing',
+];
 const name = process.argv[2] ?? '';
 if (!benchmarks.includes(name)) {
   process.stderr.write(`Usage: npm run bench -- ${benchmarks.join(' | ')}\n`);

@@ -125,7 +125,7 @@ function environmentExample(): string {
 }
 
 function code(value: unknown): string {
-  return value === undefined ? 'none' : `\`${value}\``;
+  return value === undefined ? 'unset' : `\`${value}\``;
 }
 
 function write(name: string, text: string | undefined): void {

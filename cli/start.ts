@@ -67,8 +67,16 @@ async function start(): Promise<void> {
   say(`  models  warm after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
 
   const address = `http://${reachable(String(report?.address))}:${report?.port}`;
-  say(`  API     ${address}\n\nTry it, in another terminal:\n`);
-  for (const model of models) if (served.has(model.name)) say(`${curlLine(address, model)}\n`);
+  say(`  API     ${address}`);
+  const isGuarded = configuration.AUTH !== undefined && configuration.AUTH.length > 0;
+  if (isGuarded) say(`  access  by ${configuration.AUTH}; $KEY stands for a key or a token below`);
+  if (configuration.AUTH?.includes('keys'))
+    say('          Make a key: npm run keys -- create NAME');
+  say('\nTry it, in another terminal:\n');
+  const credential = isGuarded ? ' -H "Authorization: Bearer $KEY"' : '';
+  for (const model of models) {
+    if (served.has(model.name)) say(`${curlLine(address, model)}${credential}\n`);
+  }
   say('Press Ctrl-C to stop everything.');
 }
 

@@ -8,6 +8,9 @@ import { reach } from './reach.js';
 export const imageRoles = ['api', 'worker'] as const;
 export type ImageRole = (typeof imageRoles)[number];
 
+/** The command that makes API keys comes with the API, which knows the Redis that keeps them. */
+const extras: Readonly<Record<ImageRole, readonly string[]>> = { api: ['cli/keys.js'], worker: [] };
+
 /**
  * Writes the program of a role. `built` is a checkout with its `dist`, and `installed` a folder with
  * the production packages. Throws if the program imports what is not there.
@@ -19,7 +22,7 @@ export function assemble(options: {
   target: string;
 }): void {
   const { role, built, installed, target } = options;
-  const entries = [`${role}/main.js`, 'cli/launch.js', 'cli/probe.js'];
+  const entries = [`${role}/main.js`, 'cli/launch.js', 'cli/probe.js', ...extras[role]];
   const reached = reach(entries.map((entry) => path.join(built, 'dist', entry)));
   for (const file of reached.files) copy(built, target, path.relative(built, file));
   for (const folder of withDependencies(installed, reached.packages)) {

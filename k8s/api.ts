@@ -6,6 +6,7 @@ import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisrup
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IService } from 'kubernetes-models/v1/Service';
 import { apiEnvironment, apiPort, apiShutdownMs } from './environment.js';
+import { keysVolume } from './keys.js';
 import { modelFolder } from './model-folder.js';
 import { selectorOf } from './names.js';
 import { placeOnCpu, spread } from './placement.js';
@@ -44,7 +45,7 @@ export function makeApiDeployment(plan: Plan): IDeployment {
         isMovable: true,
         graceSeconds: leaveSeconds + Math.ceil(apiShutdownMs(plan) / 1000) + graceSpareSeconds,
         container: makeContainer(plan),
-        volumes: modelFolder(values).volumes,
+        volumes: [...modelFolder(values).volumes, ...keysVolume(values).volumes],
         spec: {
           ...placeOnCpu(values.nodes.cpu),
           topologySpreadConstraints: spread(selector),
@@ -142,6 +143,6 @@ function makeContainer(plan: Plan): IContainer {
     },
     // Before SIGTERM, the gateway learns that this pod ends and sends its requests elsewhere.
     lifecycle: { preStop: { sleep: { seconds: leaveSeconds } } },
-    volumeMounts: modelFolder(values).mounts,
+    volumeMounts: [...modelFolder(values).mounts, ...keysVolume(values).mounts],
   };
 }

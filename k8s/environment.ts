@@ -2,6 +2,7 @@
 // the values add.
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
+import { keysEnvironment } from './keys.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { redisEnvironment } from './redis-place.js';
 
@@ -16,6 +17,7 @@ const apiEndMs = 5000;
 /** Settings that follow from the values and the models. The values cannot set them. */
 export const ownSettings: ReadonlySet<string> = new Set([
   'HOST',
+  'KEYS_FILE',
   'MODELS',
   'MODELS_DIR',
   'PORT',
@@ -46,6 +48,7 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
     { name: 'PORT', value: `${apiPort}` },
     { name: 'SHUTDOWN_MS', value: `${apiShutdownMs(plan)}` },
     ...redisEnvironment(values),
+    ...keysEnvironment(values),
     ...fromSettings(values.api.settings),
   ];
 }

@@ -1,6 +1,6 @@
 // Who may talk to whom. Everything is denied first. Then: the entrance reaches the API; API, workers and
-// KEDA reach Redis; all find names; workers that download reach the web; with Azure, API and workers reach
-// Azure Monitor.
+// KEDA reach Redis; all find names; workers that download reach the web; with OIDC, the API reaches the issuer;
+// with Azure, API and workers reach Azure Monitor.
 //
 // Probes come from the machine of a pod, which network policies do not concern.
 
@@ -22,7 +22,7 @@ export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] 
     allowNames(values),
     policy(values, 'api', {
       ingress: [{ from: [entrancePeer(values)], ports: [tcp(apiPort)] }],
-      egress: [toRedis(values), ...toAzure(values)],
+      egress: [toRedis(values), ...toIssuer(values), ...toAzure(values)],
     }),
     policy(values, 'worker', { egress: [toRedis(values), ...toAzure(values)] }),
     ...(values.redis.kind === 'in-cluster' ? [allowToRedis(values)] : []),
@@ -116,6 +116,12 @@ function toRedis(values: Values): INetworkPolicyEgressRule {
   const ports = redisPlace(values).ports.map(tcp);
   if (values.redis.kind !== 'in-cluster') return { ports };
   return { to: [{ podSelector: { matchLabels: selectorOf('redis') } }], ports };
+}
+
+/** The keys of an OIDC issuer may come from anywhere. */
+function toIssuer({ api }: Values): INetworkPolicyEgressRule[] {
+  const isNeeded = api.settings.AUTH?.includes('oidc') ?? false;
+  return isNeeded ? [{ ports: [tcp(443)] }] : [];
 }
 
 /** Azure Monitor has changing addresses too. */

@@ -164,6 +164,10 @@ function checkSettings(values: Values, refuse: Refuse): void {
       refuse([section, 'settings', key], message);
     }
   }
+  const { settings, keysSecret } = values.api;
+  if (keysSecret !== undefined && !settings.AUTH?.includes('keys')) {
+    refuse(['api', 'keysSecret'], 'expected AUTH with keys in api.settings');
+  }
 }
 
 function checkAzure(values: Values, refuse: Refuse): void {

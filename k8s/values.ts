@@ -22,7 +22,7 @@ const image = z
   )
   .refine((name) => !name.endsWith(':latest'), 'expected a tag that does not move');
 const labels = z.record(z.string().min(1), z.string());
-const settings = z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.coerce.string()).default({});
+const settings = z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.coerce.string()).prefault({});
 
 const imagesSchema = z.strictObject({
   api: image,
@@ -155,7 +155,12 @@ export const valuesSchema = z.strictObject({
         .prefault({ min: 2, max: 10 }),
       cpu: cpu.default(1),
       memory: memory.default('2Gi'),
-      settings,
+      settings: settings.transform((given) => ({ AUTH: 'keys', ...given })),
+      keysSecret: dnsLabel
+        .optional()
+        .describe(
+          'A Secret with the records of the API keys under keys.yaml. If unset, they are in Redis.',
+        ),
     })
     .prefault({}),
   workers: z.strictObject({ settings }).prefault({}),

@@ -3,6 +3,7 @@
 // does. `.env.example` and docs/configuration.md are generated from this file.
 
 import { z } from 'zod';
+import { accessShape, checkAccess } from './access-configuration.js';
 import { ScorelineError } from './errors.js';
 import {
   defaultPrefix,
@@ -79,11 +80,12 @@ const api = {
     .min(1)
     .default('127.0.0.1')
     .describe(
-      'The address the API listens on. The default is reachable from this machine only. `0.0.0.0` opens the API to the network, without authentication.',
+      'The address the API listens on. The default is reachable from this machine only. `0.0.0.0` opens the API to the network; then AUTH must say who gets in.',
     ),
   PORT: integer(0, 65535)
     .default(8080)
     .describe('The port the API listens on. 0 picks a free port.'),
+  ...accessShape,
   BODY_BYTES_MAX: integer(1024, 1_073_741_824)
     .default(16_777_216)
     .describe(
@@ -197,7 +199,8 @@ const schemas = {
     .refine((given) => given.HEADERS_MS_MAX <= given.REQUEST_MS_MAX, {
       path: ['HEADERS_MS_MAX'],
       message: 'expected at most REQUEST_MS_MAX',
-    }),
+    })
+    .superRefine(checkAccess),
   worker: z.object(worker).refine(isInOnePlace, onePlace),
 };
 
@@ -225,7 +228,8 @@ const secrets: ReadonlySet<string> = new Set(['REDIS_PASSWORD', 'REDIS_SENTINEL_
 
 function describeValue(key: string, value: string | undefined): string {
   if (value === undefined) return 'the default';
-  const isSecret = secrets.has(key) || (key === 'REDIS_URL' && /[@?]/.test(value));
+  const isSecret =
+    secrets.has(key) || (/^(REDIS_URL|OIDC_ISSUER)$/.test(key) && /[@?]/.test(value));
   return isSecret ? 'one that is not shown, since it may hold a password' : JSON.stringify(value);
 }
 

@@ -39,6 +39,14 @@ export function makeKeys(prefix: string) {
     clocks: `${prefix}:clocks`,
     /** Sorted set of the live workers of a queue, by the time their presence expires. */
     workers: (queue: string) => `${prefix}:workers:${queue}`,
+    /** Hash of the API keys' records as JSON, by the id of the key. */
+    apiKeys: `${prefix}:api-keys`,
+    /** A number that each change of the API keys increments. */
+    apiKeysVersion: `${prefix}:api-keys-version`,
+    /** Hash of the times when API keys were last used (milliseconds since the epoch), by id. */
+    apiKeysUsed: `${prefix}:api-keys-used`,
+    /** Hash of what a caller uses of its limits, over all API instances (api/access/usage.ts). */
+    usage: (caller: string) => `${prefix}:usage:${caller}`,
   };
 }
 

@@ -14,7 +14,14 @@ import { createConnection, isIP, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { AbstractConnector, type RedisOptions as AnyOptions, Redis } from 'ioredis';
 import { coerceError, ScorelineError } from './errors.js';
-import { describeNode, type RedisAddress, type RedisNode, unusable } from './redis-url.js';
+import {
+  describeNode,
+  parseRedisUrl,
+  type RedisAddress,
+  type RedisNode,
+  type RedisSettings,
+  unusable,
+} from './redis-url.js';
 
 export type RedisOptions = Omit<AnyOptions, 'replyMapping'>;
 
@@ -101,6 +108,22 @@ export async function useNode<T>(
   } finally {
     redis.disconnect();
   }
+}
+
+/**
+ * Connects once to the Redis of the configuration, and disconnects after use.
+ * @throws what ended the connection, or what `use` throws
+ */
+export async function useRedis<T>(
+  settings: RedisSettings,
+  use: (redis: Redis) => Promise<T>,
+): Promise<T> {
+  const address = parseRedisUrl(settings.url, settings);
+  const node = await findNode(address, probeKey(settings.prefix));
+  return await useNode(node, nodeOptions(address, node), async (redis) => {
+    if (address.db > 0) await redis.select(address.db);
+    return await use(redis);
+  });
 }
 
 /** Returns the options with which `useNode` connects to a Redis of this address. */

@@ -34,6 +34,15 @@ export interface Registry {
   replace(models: readonly Model[]): void;
 }
 
+/** What somebody may know of a registry. */
+export type Catalogue = Pick<Registry, 'models' | 'leftOut' | 'find'>;
+
+/** Returns a catalogue in which only models with these names exist. */
+export function only(names: readonly string[], { models, leftOut }: Catalogue): Catalogue {
+  const isAmong = ({ name }: { name: string }) => names.includes(name);
+  return makeCatalogue(models.filter(isAmong), leftOut.filter(isAmong));
+}
+
 export function makeRegistry(
   initial: readonly Model[],
   leftOut: readonly LeftOut[] = [],
@@ -46,11 +55,7 @@ export function makeRegistry(
       return models;
     },
     leftOut,
-    find(name, version) {
-      const without = leftOut.find((model) => model.name === name);
-      if (without && !models.some((model) => model.name === name)) throw notServed(without);
-      return findModel(models, name, version);
-    },
+    find: (name, version) => makeCatalogue(models, leftOut).find(name, version),
     subscribe(listener) {
       listeners.add(listener);
       listener({ added: models, removed: [] });
@@ -63,6 +68,18 @@ export function makeRegistry(
       const removed = before.filter(({ queue }) => !next.some((model) => model.queue === queue));
       if (added.length + removed.length === 0) return;
       for (const listener of [...listeners]) listener({ added, removed });
+    },
+  };
+}
+
+function makeCatalogue(models: readonly Model[], leftOut: readonly LeftOut[]): Catalogue {
+  return {
+    models,
+    leftOut,
+    find(name, version) {
+      const without = leftOut.find((model) => model.name === name);
+      if (without && !models.some((model) => model.name === name)) throw notServed(without);
+      return findModel(models, name, version);
     },
   };
 }

@@ -19,7 +19,7 @@ import type { InputKinds } from '../kinds/kinds.js';
 import type { Queue } from '../queue/queue.js';
 import type { Scoring } from '../scoring.js';
 import { makeBodyReaders } from './body.js';
-import type { Gate } from './gate.js';
+import type { Entry, Gate } from './gate.js';
 import { makeAnswerError } from './problem.js';
 import { addHealthRoutes } from './routes/health.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
@@ -73,14 +73,23 @@ export function makeApp(parts: {
     scores[route](call, request, response).catch((thrown) => answerError(thrown, response));
   };
 
+  const goOn = (entry: Entry, request: IncomingMessage, response: ServerResponse): void => {
+    if (entry === 'router') app(request, response);
+    else if (entry !== 'refused') {
+      // The server makes requests and responses with the prototypes of Express.
+      score(entry, request as unknown as Request, response as unknown as Response);
+    }
+  };
+
   return {
     express: app,
     serve(request, response) {
       const entry = gate.letIn(request, response);
-      if (entry === 'refused') return;
-      if (entry === 'router') return app(request, response);
-      // The server makes requests and responses with the prototypes of Express.
-      score(entry, request as unknown as Request, response as unknown as Response);
+      if (entry instanceof Promise) {
+        entry
+          .then((later) => goOn(later, request, response))
+          .catch((thrown) => answerError(thrown, response));
+      } else goOn(entry, request, response);
     },
   };
 }

@@ -1,121 +1,165 @@
-// The gate: opens a call for each scoring request before Express sees it and before its body is read.
-// If there is no room, the gate refuses the request. Under overload the API mostly refuses, and the
-// router and the parsers would take longer than everything else about a refusal.
+// The gate: finds out who sends a request, and opens a call for each scoring request, before Express sees
+// it and before its body is read. It refuses who is unknown, who is over a limit, and what there is no
+// room for. Under overload the API mostly refuses, and the router and the parsers would take longer than
+// everything else about a refusal.
 //
-// Express gets all other requests, and those whose address the gate does not recognise.
+// Express gets all other requests, and those whose address the gate does not recognise. A route there
+// finds the caller on the request.
 
 import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
-import { type Call, type Calls, clientClosed } from '../call.js';
-import { readIdempotencyKey } from './idempotency-key.js';
-import type { ScoreRequest } from './json.js';
-import { type Given, readDeadlineAt } from './parameters.js';
+import type { Access } from '../access/access.js';
+import { type Caller, nobody } from '../access/caller.js';
+import type { Slot } from '../access/limiter.js';
+import type { Call, Calls } from '../call.js';
+import { isGone, onDeparture } from './departure.js';
+import type { GatedRequest } from './json.js';
+import { modelsAt, openCall, referencePath } from './open-call.js';
+import type { Given } from './parameters.js';
 import { sendProblem } from './problem.js';
 
 /**
  * Where a request goes on: at one of the two routes that score, at the router, or nowhere because the
- * gate has answered it with a refusal.
+ * gate has answered it with a refusal or its client is gone.
  */
 export type Entry = 'native' | 'reference' | 'router' | 'refused';
 
 export interface Gate {
-  /** Opens a call if the request needs one, and says where the request goes on. */
-  letIn(request: ScoreRequest, response: ServerResponse): Entry;
+  /**
+   * Finds out who sends the request, opens a call if the request needs one, and says where it goes on: at
+   * once, unless the issuer of a token or Redis has to be asked about the caller.
+   */
+  letIn(request: GatedRequest, response: ServerResponse): Entry | Promise<Entry>;
   /**
    * Returns the call of a request to one of these models. Opens it if `letIn` did not recognise the
    * address, because Express matches addresses less strictly.
-   * @throws ScorelineError `model_not_found` when `models` is empty; `deadline_invalid`,
+   * @throws ScorelineError `scope_missing`; `model_not_found` when `models` is empty; `deadline_invalid`,
    * `idempotency_key_invalid`, `overloaded`, `shutting_down`
    */
   callOf(
-    request: ScoreRequest & { query: Given },
+    request: GatedRequest & { query: Given },
     response: ServerResponse,
     models: readonly Model[],
   ): Call;
 }
 
-const referencePath = '/score';
-const address = /^\/v1\/models\/([^/]+)\/(?:versions\/([^/]+)\/)?score$/;
+/** Open to all: they say whether the service works, and nothing else. */
+const openPaths: ReadonlySet<string> = new Set(['/', '/v2/health/live', '/v2/health/ready']);
 
-export function makeGate(options: { registry: Registry; calls: Calls }): Gate {
-  const { registry, calls } = options;
-  const connections = new WeakMap<Socket, Set<Call>>();
+interface Arrival {
+  readonly request: GatedRequest;
+  readonly response: ServerResponse;
+  readonly path: string;
+  readonly query: string | undefined;
+  /** Milliseconds since the epoch. */
+  readonly arrivedAt: number;
+}
 
-  /** Returns the models that a request may be for; none if the router should answer. */
-  const modelsFor = (path: string, query: Given): readonly Model[] => {
-    const isReference = path === referencePath;
-    if (isReference && query.model === undefined) return registry.models;
-    const [, name, version] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);
-    const found = registry.models.find(
-      (model) => model.name === name && (version ?? model.version) === model.version,
-    );
-    return found ? [found] : [];
+export function makeGate(options: {
+  registry: Registry;
+  calls: Calls;
+  access: Omit<Access, 'close'>;
+}): Gate {
+  const { registry, calls, access } = options;
+
+  /** Lets a caller in whose slot, if there are limits, is taken. */
+  const enter = (arrival: Arrival, caller: Caller, slot?: Slot): Entry => {
+    const { request, response, path, arrivedAt } = arrival;
+    const toRouter = (): Entry => {
+      if (slot) onDeparture(response, () => slot.release());
+      const fields = Object.entries(request.limitFields ?? {});
+      for (const [name, value] of fields) response.setHeader(name, value);
+      return 'router';
+    };
+    if (request.method !== 'POST') return toRouter();
+    const query = Object.fromEntries(new URLSearchParams(arrival.query));
+    const models = modelsAt(path, query, { caller, registry });
+    if (models.length === 0) return toRouter();
+    try {
+      openCall(calls, arrival, { caller, slot, models, query, arrivedAt });
+      return path === referencePath ? 'reference' : 'native';
+    } catch (error) {
+      slot?.release();
+      throw error;
+    }
   };
 
-  /**
-   * Returns the open calls of a connection, and ends them when it closes. Node emits `close` only on the
-   * response whose turn it is, not on those of pipelined requests behind it.
-   */
-  const callsOn = (socket: Socket): Set<Call> => {
-    const known = connections.get(socket);
-    if (known) return known;
-    const open = new Set<Call>();
-    connections.set(socket, open);
-    socket.once('close', () => {
-      for (const call of open) call.abort(clientClosed());
+  const enterLate = async (
+    arrival: Arrival,
+    caller: Caller,
+    deciding: Promise<Slot>,
+  ): Promise<Entry> => {
+    const slot = await deciding.finally(() => {
+      arrival.request.limitFields = access.limits.fieldsOf(caller);
     });
-    return open;
+    if (!isGone(arrival.response)) return enter(arrival, caller, slot);
+    slot.release();
+    return 'refused';
   };
 
-  const open = (
-    request: ScoreRequest,
-    response: ServerResponse,
-    { models, query }: { models: readonly Model[]; query: Given },
-  ): Call => {
-    const arrivedAt = nowMs();
-    // Models have different deadlines. Until the model is known, the longest one counts.
-    const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.deadlineMs));
-    const call = calls.open({
-      models,
-      arrivedAt,
-      deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
-      key: readIdempotencyKey(request),
-    });
-    request.call = call;
-    const openCalls = callsOn(request.socket);
-    openCalls.add(call);
-    response.once('close', () => {
-      openCalls.delete(call);
-      call.end(false);
-    });
-    return call;
+  const admit = (arrival: Arrival, caller: Caller): Entry | Promise<Entry> => {
+    arrival.request.caller = caller;
+    if (!caller.limits) return enter(arrival, caller);
+    let slot: Slot | undefined | Promise<Slot>;
+    try {
+      slot = access.limits.admit(caller);
+    } finally {
+      arrival.request.limitFields = access.limits.fieldsOf(caller);
+    }
+    if (slot instanceof Promise) return enterLate(arrival, caller, slot);
+    return enter(arrival, caller, slot);
+  };
+
+  const admitLate = async (arrival: Arrival, pending: Promise<Caller>): Promise<Entry> => {
+    const caller = await pending;
+    return isGone(arrival.response) ? 'refused' : admit(arrival, caller);
+  };
+
+  const refuse = ({ request, response }: Arrival, error: unknown): Entry => {
+    if (!(error instanceof ScorelineError)) throw error;
+    const send = () => {
+      if (!isGone(response)) sendProblem(response, error);
+    };
+    const delayMs = access.delayMs(error.code, request.caller);
+    if (delayMs > 0) setTimeout(send, delayMs);
+    else send();
+    return 'refused';
   };
 
   return {
     letIn(request, response) {
-      if (request.method !== 'POST') return 'router';
-      const [path = '', text] = (request.url ?? '').split('?', 2);
-      const query = Object.fromEntries(new URLSearchParams(text));
-      const models = modelsFor(path, query);
-      if (models.length === 0) return 'router';
+      const [path = '', query] = (request.url ?? '').split('?', 2);
+      if (openPaths.has(path)) {
+        request.caller = nobody;
+        return 'router';
+      }
+      const arrival = { request, response, path, query, arrivedAt: nowMs() };
       try {
-        open(request, response, { models, query });
-        return path === referencePath ? 'reference' : 'native';
+        const caller = access.identify(request.headers);
+        const entry =
+          caller instanceof Promise ? admitLate(arrival, caller) : admit(arrival, caller);
+        return entry instanceof Promise ? entry.catch((error) => refuse(arrival, error)) : entry;
       } catch (error) {
-        if (!(error instanceof ScorelineError)) throw error;
-        sendProblem(response, error);
-        return 'refused';
+        return refuse(arrival, error);
       }
     },
     callOf(request, response, models) {
+      if (request.call) return request.call;
       if (models.length === 0) throw noModels();
-      return request.call ?? open(request, response, { models, query: request.query });
+      const caller = callerOf(request);
+      const opening = { caller, models, query: request.query, arrivedAt: nowMs() };
+      return openCall(calls, { request, response }, opening);
     },
   };
+}
+
+/** Returns who sends a request that the gate has let in. */
+export function callerOf({ caller }: GatedRequest): Caller {
+  if (caller) return caller;
+  throw new Error('The gate finds the caller of each request. This is a bug.');
 }
 
 function noModels(): ScorelineError {

@@ -1,11 +1,20 @@
 // Sends JSON answers with Node's own methods, because `response.json` of Express costs a tenth of a
 // request's processor time.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Caller } from '../access/caller.js';
+import type { LimitFields } from '../access/limits.js';
 import type { Call } from '../call.js';
 
-/** A request with the call that the gate has opened for it. */
-export type ScoreRequest = IncomingMessage & { call?: Call };
+/** A request with what the gate has found out about it. */
+export type GatedRequest = IncomingMessage & {
+  /** Who sends it. */
+  caller?: Caller;
+  /** What the caller is told about its limits, if it has any. */
+  limitFields?: LimitFields;
+  /** If it is to be scored. */
+  call?: Call;
+};
 
 /** Sends a value as JSON, with status 200 unless another is given. */
 export function sendJson(
@@ -16,17 +25,22 @@ export function sendJson(
   sendJsonText(response, JSON.stringify(body), head);
 }
 
-/** Sends JSON text. Adds `Idempotency-Replayed: true` if the answer was kept from an earlier request. */
+/**
+ * Sends JSON text. Adds `Idempotency-Replayed: true` if the answer was kept from an earlier request, and what
+ * a caller with limits is told about them.
+ */
 export function sendJsonText(
   response: ServerResponse,
   text: string,
   { status = 200, type = 'application/json' } = {},
 ): void {
-  const { call }: ScoreRequest = response.req;
-  if (call?.isReplayed) response.setHeader('Idempotency-Replayed', 'true');
-  response.writeHead(status, {
+  const { call, limitFields }: GatedRequest = response.req;
+  const headers: OutgoingHttpHeaders = {
     'Content-Type': `${type}; charset=utf-8`,
     'Content-Length': Buffer.byteLength(text),
-  });
+  };
+  if (call?.isReplayed) headers['Idempotency-Replayed'] = 'true';
+  if (limitFields) Object.assign(headers, limitFields);
+  response.writeHead(status, headers);
   response.end(text);
 }

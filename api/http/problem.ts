@@ -1,7 +1,7 @@
 // Answers errors with problem documents (RFC 9457).
 
 import type { ServerResponse } from 'node:http';
-import { coerceError, errorTable, ScorelineError } from '../../shared/errors.js';
+import { coerceError, type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
 import { sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
@@ -36,8 +36,19 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
   if (error.retryAfterSeconds !== undefined) {
     response.setHeader('Retry-After', String(error.retryAfterSeconds));
   }
+  const challenge = challengeOf(error.code);
+  if (challenge !== undefined) response.setHeader('WWW-Authenticate', challenge);
   leaveBody(response);
   sendJson(response, problem, { status, type: 'application/problem+json' });
+}
+
+/** How a client can get in, after RFC 6750. Without a key or token there is nothing wrong with one. */
+function challengeOf(code: ErrorCode): string | undefined {
+  const { status } = errorTable[code];
+  if (status !== 401 && status !== 403) return undefined;
+  const scheme = 'Bearer realm="scoreline"';
+  if (code === 'unauthenticated') return scheme;
+  return `${scheme}, error="${status === 401 ? 'invalid_token' : 'insufficient_scope'}"`;
 }
 
 function toScorelineError(thrown: unknown): ScorelineError {

@@ -1,6 +1,6 @@
 // The identity of a request with an `Idempotency-Key`.
 //
-// A key belongs to one model and version, and stands for one request. The *fingerprint* of a request
+// A key belongs to one caller and to one model and version, and stands for one request. The *fingerprint* of a request
 // covers everything that determines its answer. Key and fingerprint determine the ids of the items, so a
 // repeat asks for the same items at any API instance. A result can never be mistaken for that of another
 // request, even after the record of the first request has expired.
@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import type { RawInput } from '../kinds/kind.js';
 
 export interface Identity {
-  /** A hash of the model's queue and the key. */
+  /** A hash of the caller, the model's queue and the key. */
   readonly scope: string;
   /** A hash of everything that determines the answer. */
   readonly fingerprint: string;
@@ -18,15 +18,21 @@ export interface Identity {
 }
 
 /**
- * Derives the identity of a request from its key, its model and its inputs.
- * @param request the model's queue, the number of classes, and the raw inputs
+ * Derives the identity of a request from its key, its caller, its model and its inputs. No two callers
+ * share an identity, so nobody is answered with what another caller keeps.
+ * @param request the id of the caller, the model's queue, the number of classes, and the raw inputs
  */
 export function identify(
   key: string,
-  request: { queue: string; top: number; inputs: readonly Pick<RawInput, 'value'>[] },
+  request: {
+    caller: string;
+    queue: string;
+    top: number;
+    inputs: readonly Pick<RawInput, 'value'>[];
+  },
 ): Identity {
-  const { queue, top, inputs } = request;
-  const scope = hash([queue, key]);
+  const { caller, queue, top, inputs } = request;
+  const scope = hash([caller, queue, key]);
   const fingerprint = hash([queue, String(top), ...inputs.map((input) => input.value)]);
   const ids = inputs.map((_, index) => toId(hash([scope, fingerprint, String(index)])));
   return { scope, fingerprint, ids };

@@ -1,6 +1,7 @@
 // The folders that become the images, without a Docker engine: a program that lacks a file or a
 // package there fails here. They are outside the repository, so its packages are out of reach.
 
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -56,6 +57,13 @@ test('both scenarios are answered', async () => {
   const model = 'efficientnet-lite0';
   const image = await ask(`${url}/v1/models/${model}/score`, { method: 'POST', headers, body });
   expect(image.body.predictions[0].label).toBe('Siamese cat, Siamese');
+});
+
+test('the folder of the API can make keys', () => {
+  const command = path.join(folder, 'api/dist/cli/keys.js');
+  const env = { ...process.env, REDIS_URL: redis.url };
+  const key = execFileSync(process.execPath, [command, 'create', 'test'], { env, stdio: 'pipe' });
+  expect(String(key)).toMatch(/^scl_/);
 });
 
 test('nothing is missing: no process warns of anything', () => {

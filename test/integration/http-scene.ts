@@ -5,6 +5,8 @@ import { channel } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, onTestFinished } from 'vitest';
+import type { Access } from '../../api/access/access.js';
+import { anyone } from '../../api/access/caller.js';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { makeCalls } from '../../api/call.js';
@@ -17,6 +19,7 @@ import type { Dispatcher, Submission } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { makeScoring } from '../../api/scoring.js';
 import { type Configurations, readConfiguration } from '../../shared/configuration.js';
+import type { LeftOut } from '../../shared/left-out.js';
 import type { Model } from '../../shared/models.js';
 import { makeRegistry } from '../../shared/registry.js';
 import { makeRankedOutputs } from '../../shared/scores.js';
@@ -50,13 +53,19 @@ export type Scene = Awaited<ReturnType<typeof openScene>>;
 export async function openScene(
   options: {
     models?: readonly Model[];
+    /** Models that could not be served. */
+    leftOut?: readonly LeftOut[];
     configuration?: Partial<Configurations['api']>;
     submit?: Dispatcher['submit'];
+    /** How many workers each model has; 1 unless the test says otherwise. */
+    workers?: number;
+    /** Who gets in; everyone unless the test says otherwise. */
+    access?: Omit<Access, 'close'>;
   } = {},
 ) {
   const { models = [textModel] } = options;
   const configuration = { ...readConfiguration('api', { PORT: '0' }), ...options.configuration };
-  const registry = makeRegistry(models);
+  const registry = makeRegistry(models, options.leftOut);
   const unanswered = new Map<string, number>();
   const submissions: Submission[] = [];
   const logged: string[] = [];
@@ -91,11 +100,11 @@ export async function openScene(
     },
   });
   const queue = {
-    countWorkers: async () => registry.models.map(() => 1),
+    countWorkers: async () => registry.models.map(() => options.workers ?? 1),
     readCounts: async () => registry.models.map(() => ({ dropped: 0, crashed: 0, unreadable: 0 })),
     unansweredIn: (name: string) => unanswered.get(name),
   };
-  const gate = makeGate({ registry, calls });
+  const gate = makeGate({ registry, calls, access: options.access ?? openToAnyone });
   const clock = { readWarnings: async () => [] };
   const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, clock, log });
   const sockets = watchServerSockets();
@@ -136,6 +145,12 @@ export async function openScene(
     bytesRead: () => sockets.reduce((sum, socket) => sum + socket.bytesRead, 0),
   };
 }
+
+const openToAnyone: Omit<Access, 'close'> = {
+  identify: () => anyone,
+  limits: { admit: () => undefined, fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }) },
+  delayMs: () => 0,
+};
 
 /** Collects the sockets that servers of this process accept from now on. */
 function watchServerSockets(): readonly Socket[] {

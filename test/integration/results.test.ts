@@ -39,7 +39,12 @@ const inApi = (changes: { keepMs?: number; resultsMax?: number } = {}) =>
 const inWorker = () => makeWorkerResults({ redis: redis.client, keys, log });
 
 const identityOf = (key: string, ...texts: string[]): Identity =>
-  identify(key, { queue: 'sample@1', top: 1, inputs: texts.map((value) => ({ value })) });
+  identify(key, {
+    caller: 'anyone',
+    queue: 'sample@1',
+    top: 1,
+    inputs: texts.map((value) => ({ value })),
+  });
 
 const itemOf = (id: string, changes: Partial<Item> = {}): Item => ({
   id,

@@ -106,7 +106,7 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
       }
       for (const volume of spec.volumes) {
         const [kind] = Object.keys(volume).filter((key) => key !== 'name');
-        expect(['emptyDir', 'persistentVolumeClaim', 'csi']).toContain(kind);
+        expect(['emptyDir', 'persistentVolumeClaim', 'csi', 'secret']).toContain(kind);
       }
     }
   });
@@ -143,8 +143,8 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
   test('no secret is in the manifests', () => {
     expect(of('Secret')).toEqual([]);
     for (const { spec } of templates) {
-      const secrets = spec.containers[0].env.filter(({ name }: Loaded) =>
-        /PASS|AUTH|KEY|TOKEN/.test(name),
+      const secrets = spec.containers[0].env.filter(
+        ({ name }: Loaded) => /PASS|AUTH|KEY|TOKEN/.test(name) && !/^(AUTH|KEYS_FILE)$/.test(name),
       );
       for (const { value, valueFrom } of secrets) {
         expect(value).toBeUndefined();
@@ -378,6 +378,37 @@ describe('the entrance', () => {
       named(proxyNamespace),
     );
     expect(from(variants['no entrance'])).toEqual({});
+  });
+});
+
+describe('callers of the API', () => {
+  const tokens = generate(variants['keys from a Secret, and tokens']);
+
+  test('need keys unless the values say otherwise', () => {
+    expect(environmentOf(generate(), 'api').AUTH).toBe('keys');
+    expect(environmentOf(generate({ api: { settings: { AUTH: 'none' } } }), 'api').AUTH).toBe(
+      'none',
+    );
+  });
+
+  test('have keys in Redis, or in a Secret that is mounted as a file', () => {
+    expect(environmentOf(generate(), 'api').KEYS_FILE).toBeUndefined();
+    const { volumeMounts } = container(tokens, 'api');
+    const [{ name, mountPath, readOnly }] = volumeMounts;
+    expect(readOnly).toBe(true);
+    expect(environmentOf(tokens, 'api').KEYS_FILE).toBe(`${mountPath}/keys.yaml`);
+    expect(templateOf(tokens, 'api').spec.volumes).toContainEqual({
+      name,
+      secret: { secretName: 'api-keys' },
+    });
+  });
+
+  test('may have tokens, whose issuer the API then reaches, and the workers do not', () => {
+    const reachesWeb = (cluster: Cluster, name: string) =>
+      JSON.stringify(cluster.get('NetworkPolicy', name).spec.egress).includes('"port":443');
+    expect(reachesWeb(generate(), 'api')).toBe(false);
+    expect(reachesWeb(tokens, 'api')).toBe(true);
+    expect(reachesWeb(tokens, 'worker')).toBe(false);
   });
 });
 

@@ -98,6 +98,17 @@ export const variants: Record<string, Record<string, unknown>> = {
     downloadCache: { claim: 'downloads' },
     images: { ...sampleValues.images, pullSecret: 'registry' },
   },
+  'keys from a Secret, and tokens': {
+    api: {
+      keysSecret: 'api-keys',
+      settings: {
+        AUTH: 'keys,oidc',
+        OIDC_ISSUER: 'https://issuer.example.com',
+        OIDC_AUDIENCE: 'scoreline',
+        CALLER_CONCURRENT_MAX: 8,
+      },
+    },
+  },
   'times with warm workers': {
     models: [
       {

@@ -225,6 +225,18 @@ describe('wrong values', () => {
       /expected a key that the manifests do not set/,
     ],
     [
+      'keys in a Secret that are not asked for',
+      { api: { keysSecret: 'api-keys', settings: { AUTH: 'none' } } },
+      'api.keysSecret',
+      /expected AUTH with keys/,
+    ],
+    [
+      'tokens of an issuer that is not named',
+      { api: { settings: { AUTH: 'oidc' } } },
+      'api.settings.OIDC_ISSUER',
+      /expected a value, because AUTH has oidc/,
+    ],
+    [
       'an identity that is none',
       { azure: { tenantId: 'me', clientId: 'you', keyVault: 'vault' } },
       'azure.tenantId',

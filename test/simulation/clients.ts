@@ -1,6 +1,7 @@
 // The clients of a simulation. They check that each request ends once, with its own answer or with an
 // error that has a reason.
 
+import { anyone } from '../../api/access/caller.js';
 import { type Call, clientClosed } from '../../api/call.js';
 import type { RawInput } from '../../api/kinds/kind.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
@@ -117,7 +118,12 @@ export function makeClients(
     const { ask, api, inputs, deadlineAt } = request;
     const model = models[ask.model] as Model;
     request.isTooMuch ||= isTooMuchNow(request, 1);
-    const call = api.calls.open({ models: [model], arrivedAt: nowMs(), deadlineAt });
+    const call = api.calls.open({
+      caller: anyone,
+      models: [model],
+      arrivedAt: nowMs(),
+      deadlineAt,
+    });
     request.counted = 1;
     if (ask.hangsUp) {
       void network.step('a client hangs up').then(() => {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { anyone } from '../../api/access/caller.js';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { type Call, clientClosed, makeCalls } from '../../api/call.js';
@@ -29,7 +30,13 @@ function makeObserved(options: { permitsMax?: number; bytesMax?: number } = {}) 
   });
   const open = (changes: { models?: (typeof a)[]; key?: string; withinMs?: number } = {}) => {
     const { models = [a], key, withinMs = 1000 } = changes;
-    return calls.open({ models, key, arrivedAt: nowMs(), deadlineAt: nowMs() + withinMs });
+    return calls.open({
+      caller: anyone,
+      models,
+      key,
+      arrivedAt: nowMs(),
+      deadlineAt: nowMs() + withinMs,
+    });
   };
   /** Whether no call has left a permit, a byte or a timer behind. */
   const expectNothingLeft = () => {

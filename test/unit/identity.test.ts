@@ -49,7 +49,7 @@ describe('the Idempotency-Key', () => {
 
 describe('the identity of a request', () => {
   const inputs = [{ value: 'hello' }, { value: Buffer.from([1, 2]) }];
-  const request = { queue: 'sample@1', top: 3, inputs };
+  const request = { caller: 'key:one', queue: 'sample@1', top: 3, inputs };
   const one = identify('key', request);
 
   test('is the same for the same request, and has a UUID for each input', () => {
@@ -64,6 +64,18 @@ describe('the identity of a request', () => {
     expect(other.fingerprint).toBe(one.fingerprint);
     expect(other.scope).not.toBe(one.scope);
     expect(other.ids.some((id) => one.ids.includes(id))).toBe(false);
+  });
+
+  test('differs in all but the fingerprint for another caller', () => {
+    const other = identify('key', { ...request, caller: 'key:two' });
+    expect(other.fingerprint).toBe(one.fingerprint);
+    expect(other.scope).not.toBe(one.scope);
+    expect(other.ids.some((id) => one.ids.includes(id))).toBe(false);
+  });
+
+  test('differs if the same characters are divided into caller and key differently', () => {
+    const scopeOf = (caller: string, key: string) => identify(key, { ...request, caller }).scope;
+    expect(scopeOf('key:a', 'b')).not.toBe(scopeOf('key:', 'ab'));
   });
 
   test('differs entirely for another model or version', () => {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { anyone } from '../../api/access/caller.js';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { type Call, clientClosed, makeCalls } from '../../api/call.js';
@@ -16,6 +17,7 @@ const model = makeSampleModel();
 const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };
 const replyTo = (id: string): ScoredReply => ({ id, outputs: [], timing });
 const identity = identify('key', {
+  caller: anyone.id,
   queue: model.queue,
   top: 3,
   inputs: [{ value: 'a' }, { value: 'b' }],
@@ -90,7 +92,15 @@ function makeObserved({ permitsMax = 10 } = {}) {
   /** Scores and then ends the call, as api/scoring.ts does. */
   const ask = (withinMs = 1000, changes: Partial<Work> = {}) => {
     const deadlineAt = nowMs() + withinMs;
-    const call = calls.open({ models: [model], key: 'key', arrivedAt: nowMs(), deadlineAt });
+    const slot = { isHeld: true, release: () => Object.assign(slot, { isHeld: false }) };
+    const call = calls.open({
+      caller: anyone,
+      slot,
+      models: [model],
+      key: 'key',
+      arrivedAt: nowMs(),
+      deadlineAt,
+    });
     call.addBodyBytes(10);
     const outcome = repeatable
       .score(call, identity, { ...work, ...changes })
@@ -99,7 +109,7 @@ function makeObserved({ permitsMax = 10 } = {}) {
         (error: ScorelineError) => error.code,
       )
       .finally(() => call.end(false));
-    return { call, outcome };
+    return { call, slot, outcome };
   };
   const expectNothingLeft = async () => {
     await everythingDone();
@@ -138,6 +148,20 @@ describe('the first request with a key', () => {
     for (const id of identity.ids) sent[0]?.resolve(id);
     expect(await repeat.outcome).toEqual({ ids: [a, b], isReplayed: false });
     await expectNothingLeft();
+  });
+
+  test('keeps its place among those of its caller until it is scored, whoever hangs up', async () => {
+    const { ask, sent } = makeObserved();
+    const first = ask();
+    await everythingDone();
+    const second = ask();
+    await everythingDone();
+    for (const { call } of [first, second]) call.abort(clientClosed());
+    await everythingDone();
+    expect([first.slot.isHeld, second.slot.isHeld]).toEqual([true, false]);
+    for (const id of [a, b]) sent[0]?.resolve(id);
+    await everythingDone();
+    expect(first.slot.isHeld).toBe(false);
   });
 
   test('leaves its key free if its inputs are refused', async () => {
@@ -232,7 +256,12 @@ describe('a repeat', () => {
 describe('without a free permit', () => {
   test('a kept result is still answered', async () => {
     const { ask, calls, kept } = makeObserved({ permitsMax: 1 });
-    const other = calls.open({ models: [model], arrivedAt: 0, deadlineAt: nowMs() + 1000 });
+    const other = calls.open({
+      caller: anyone,
+      models: [model],
+      arrivedAt: 0,
+      deadlineAt: nowMs() + 1000,
+    });
     for (const id of identity.ids) kept.set(id, replyTo(id));
     expect(await ask().outcome).toEqual({ ids: [a, b], isReplayed: true });
     other.end(true);
@@ -240,7 +269,12 @@ describe('without a free permit', () => {
 
   test('a request without a kept result is refused', async () => {
     const { ask, calls, kept, sent, expectNothingLeft } = makeObserved({ permitsMax: 1 });
-    const other = calls.open({ models: [model], arrivedAt: 0, deadlineAt: nowMs() + 1000 });
+    const other = calls.open({
+      caller: anyone,
+      models: [model],
+      arrivedAt: 0,
+      deadlineAt: nowMs() + 1000,
+    });
     kept.set(a, replyTo(a));
     expect(await ask().outcome).toBe('overloaded');
     expect(sent).toEqual([]);

@@ -48,6 +48,7 @@ export function addHealthRoutes(
       (model) => model.manifest.scaling.min > 0 && !seen.has(model.queue),
     );
     if (missing.length === 0) return undefined;
-    return `no worker yet for ${missing.map((model) => model.name).join(', ')}`;
+    // Anyone may ask, so this names no models.
+    return `no worker yet for ${missing.length} of ${models.length} models; see GET /v1/models`;
   }
 }

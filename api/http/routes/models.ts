@@ -5,14 +5,16 @@ import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
 import { readKnown } from '../../../shared/scores.js';
+import { catalogueOf } from '../../access/caller.js';
 import type { RawInput } from '../../kinds/kind.js';
 import { type InputKinds, outputKinds, readInputs } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
 import type { Scoring } from '../../scoring.js';
 import { asObject, type Body, inputMissing, type ReadBody } from '../body.js';
-import type { Gate } from '../gate.js';
+import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
+import { needs } from '../needs.js';
 import { type Given, queryOf, readDeadlineMs, readTop } from '../parameters.js';
 import type { ScoreRoute } from './score-route.js';
 
@@ -64,8 +66,8 @@ export function addModelRoutes(
     score(gate.callOf(request, response, [modelOf(request)]), request, response),
   );
 
-  app.get('/v1/models', async (_request, response) => {
-    const { models } = registry;
+  app.get('/v1/models', needs('score', 'jobs'), async (request, response) => {
+    const { models, leftOut } = catalogueOf(callerOf(request), registry);
     const queues = models.map((model) => model.queue);
     const workers = await queue.countWorkers(queues);
     const counts = await queue.readCounts(queues);
@@ -77,7 +79,7 @@ export function addModelRoutes(
         ...counts[index],
       })),
       // The reasons hold paths, so they are only in the log.
-      leftOut: registry.leftOut.map(({ name, error }) => ({ name, code: error.code })),
+      leftOut: leftOut.map(({ name, error }) => ({ name, code: error.code })),
     });
   });
 
@@ -86,7 +88,8 @@ export function addModelRoutes(
 
   function modelOf(request: Request): Model {
     const { model, version } = request.params;
-    return registry.find(String(model), version === undefined ? undefined : String(version));
+    const known = catalogueOf(callerOf(request), registry);
+    return known.find(String(model), version === undefined ? undefined : String(version));
   }
 }
 

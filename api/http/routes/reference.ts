@@ -5,11 +5,12 @@ import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
 import { readKnown } from '../../../shared/scores.js';
+import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call.js';
 import { type InputKinds, outputKinds, readInputs } from '../../kinds/kinds.js';
 import type { Scoring } from '../../scoring.js';
 import { asObject, inputMissing, type ReadBody } from '../body.js';
-import type { Gate } from '../gate.js';
+import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
 import { queryOf, readDeadlineMs } from '../parameters.js';
@@ -80,7 +81,8 @@ export function addReferenceRoutes(
 
   app.post('/score', (request, response) => {
     const { model } = request.query;
-    const models = model === undefined ? registry.models : [registry.find(String(model))];
+    const known = catalogueOf(callerOf(request), registry);
+    const models = model === undefined ? known.models : [known.find(String(model))];
     return score(gate.callOf(request, response, models), request, response);
   });
 

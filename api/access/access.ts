@@ -1,0 +1,154 @@
+// Access: finds out who sends a request, and whether the caller has room within its limits.
+//
+// With AUTH=none there is one caller, anyone, who may do everything and has no limits. Then nothing here
+// costs a request any time.
+
+import type { AccessConfiguration } from '../../shared/access-configuration.js';
+import { type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
+import type { Keys } from '../../shared/keys.js';
+import type { Logger } from '../../shared/log.js';
+import type { Redis } from '../../shared/redis.js';
+import { ApiKeyRing } from './api-key-ring.js';
+import { openApiKeySource, originInFile, originInRedis } from './api-key-source.js';
+import { ApiKeyStore } from './api-key-store.js';
+import { anyone, type Caller, type Limits as CallerLimits } from './caller.js';
+import { type CredentialHeaders, readCredential } from './credential.js';
+import { openIssuer } from './issuer.js';
+import { type Limits, makeLimits } from './limits.js';
+import { Pace } from './pace.js';
+import { makeTokens } from './tokens.js';
+import { makeUsage } from './usage.js';
+
+export interface Access {
+  /**
+   * Finds out who sends a request with these headers: at once, except for a token that has to be checked.
+   * @throws ScorelineError `unauthenticated`, `key_malformed`, `key_unknown`, `key_expired`,
+   * `token_invalid`, `issuer_unavailable`, at once or as a rejection
+   */
+  identify(headers: CredentialHeaders): Caller | Promise<Caller>;
+  readonly limits: Pick<Limits, 'admit' | 'fieldsOf'>;
+  /**
+   * Returns how many milliseconds a refusal should wait, so that callers who go on in spite of refusals do
+   * not slow the others down.
+   * @param caller undefined if it is not known
+   */
+  delayMs(code: ErrorCode, caller: Caller | undefined): number;
+  close(): Promise<void>;
+}
+
+interface Options {
+  readonly configuration: AccessConfiguration;
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly instance: string;
+  readonly log: Logger;
+}
+
+/**
+ * Opens what AUTH names, and logs who may do what.
+ * @throws ScorelineError `configuration_invalid` for a faulty KEYS_FILE
+ */
+export async function openAccess(options: Options): Promise<Access> {
+  const { AUTH = [] } = options.configuration;
+  if (AUTH.length === 0) return openToAnyone(options);
+  const { log } = options;
+  const keys = AUTH.includes('keys') ? await openKeys(options) : undefined;
+  const tokens = AUTH.includes('oidc') ? await openTokens(options) : undefined;
+  const limits = makeLimits(makeUsage(options));
+  const strangers = new Pace();
+  log.info('addresses open to all without a key or token: /, /v2/health/live, /v2/health/ready');
+
+  return {
+    identify(headers) {
+      const { kind, text } = readCredential(headers);
+      if (kind === 'key') {
+        if (keys) return keys.find(text);
+        throw notAccepted('an access token', 'an API key');
+      }
+      if (tokens) return tokens.find(text);
+      throw notAccepted('an API key', 'something else');
+    },
+    limits,
+    delayMs(code, caller) {
+      if (errorTable[code].status === 401) return strangers.next();
+      const isLimited = code === 'rate_limited' || code === 'concurrency_limited';
+      return caller && isLimited ? limits.delayMs(caller) : 0;
+    },
+    close: async () => {
+      limits.close();
+      tokens?.close();
+      await keys?.close();
+    },
+  };
+}
+
+function openToAnyone({ configuration: { AUTH }, log }: Options): Access {
+  const why = AUTH === undefined ? 'AUTH is not set' : 'AUTH=none';
+  log.info(`everyone who reaches this API may do everything: ${why}`);
+  return {
+    identify: () => anyone,
+    limits: { admit: () => undefined, fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }) },
+    delayMs: () => 0,
+    close: async () => {},
+  };
+}
+
+async function openKeys({ configuration, redis, keys, log }: Options) {
+  const { KEYS_FILE } = configuration;
+  const store = new ApiKeyStore(redis, keys);
+  const ring = new ApiKeyRing(defaultLimits(configuration));
+  const origin = KEYS_FILE === undefined ? originInRedis(store, log) : originInFile(KEYS_FILE);
+  const source = await openApiKeySource({ ring, origin, store, log });
+  const { callers } = ring;
+  for (const { name, scopes, models, limits } of callers.slice(0, 100)) {
+    log.info(
+      { caller: name, scopes, models: models ?? 'all', limits },
+      'may get in with an API key',
+    );
+  }
+  if (callers.length > 100) log.info(`and ${callers.length - 100} more API keys`);
+  if (callers.length === 0) {
+    log.warn(
+      'there are no API keys, so nobody gets in with one. Make one: npm run keys -- create NAME',
+    );
+  }
+  return { find: (key: string) => ring.find(key), close: () => source.close() };
+}
+
+async function openTokens({ configuration, log }: Options) {
+  const { OIDC_ISSUER = '', OIDC_AUDIENCE = [], OIDC_ALGORITHMS } = configuration;
+  const roles = {
+    score: configuration.OIDC_SCORE_ROLES,
+    jobs: configuration.OIDC_JOBS_ROLES,
+    admin: configuration.OIDC_ADMIN_ROLES,
+  };
+  const issuer = await openIssuer({ url: OIDC_ISSUER, log });
+  const rules = {
+    issuer: OIDC_ISSUER,
+    audiences: OIDC_AUDIENCE,
+    algorithms: OIDC_ALGORITHMS,
+    clockSkewMs: configuration.OIDC_CLOCK_SKEW_MS,
+    roles,
+    limits: defaultLimits(configuration),
+  };
+  log.info({ issuer: OIDC_ISSUER, audiences: OIDC_AUDIENCE, roles }, 'may get in with a token');
+  return { ...makeTokens(rules, issuer), close: () => issuer.close() };
+}
+
+/** The limits of callers that have none of their own. */
+function defaultLimits(configuration: AccessConfiguration): CallerLimits | undefined {
+  const {
+    CALLER_PER_SECOND_MAX: perSecond,
+    CALLER_BURST_MAX: burst,
+    CALLER_CONCURRENT_MAX: concurrent,
+  } = configuration;
+  const areSet = perSecond !== undefined || concurrent !== undefined;
+  return areSet ? { perSecond, burst, concurrent } : undefined;
+}
+
+function notAccepted(expected: string, got: string): ScorelineError {
+  return new ScorelineError(
+    'unauthenticated',
+    `Expected ${expected}; got ${got}, which this service does not accept. Ask the operator how to get in.`,
+  );
+}

@@ -1,0 +1,94 @@
+// API keys in Redis: one hash of records, a version that each change increments, and the times of last
+// use. `npm run keys` writes the records, the API instances read them.
+
+import { ScorelineError } from '../../shared/errors.js';
+import type { Keys } from '../../shared/keys.js';
+import type { Redis } from '../../shared/redis.js';
+import { type ApiKeyRecord, describeFault, parseApiKeyRecord } from './api-key-record.js';
+
+interface StoredApiKeys {
+  /** Undefined until a key was made. */
+  readonly version: string | undefined;
+  readonly records: readonly ApiKeyRecord[];
+  /** For each record that cannot be read: its id and what is wrong with it. */
+  readonly faults: readonly { readonly id: string; readonly fault: string }[];
+}
+
+export class ApiKeyStore {
+  readonly #redis: Redis;
+  readonly #keys: Keys;
+
+  constructor(redis: Redis, keys: Keys) {
+    this.#redis = redis;
+    this.#keys = keys;
+  }
+
+  /** Resolves to the version of the records; undefined until a key was made. */
+  async readVersion(): Promise<string | undefined> {
+    return (await this.#redis.get(this.#keys.apiKeysVersion)) ?? undefined;
+  }
+
+  /** Reads version and records as they were at one time. */
+  async read(): Promise<StoredApiKeys> {
+    const { apiKeys, apiKeysVersion } = this.#keys;
+    const [version, texts] = (await all(
+      this.#redis.multi().get(apiKeysVersion).hgetall(apiKeys),
+    )) as [string | null, Record<string, string>];
+    const records: ApiKeyRecord[] = [];
+    const faults: { id: string; fault: string }[] = [];
+    for (const [id, text] of Object.entries(texts)) {
+      try {
+        records.push(parseApiKeyRecord(JSON.parse(text)));
+      } catch (thrown) {
+        faults.push({ id, fault: describeFault(thrown) });
+      }
+    }
+    return { version: version ?? undefined, records, faults };
+  }
+
+  /** Adds the record, or replaces the one with its id. */
+  async write(record: ApiKeyRecord): Promise<void> {
+    const { apiKeys, apiKeysVersion } = this.#keys;
+    await all(
+      this.#redis.multi().hset(apiKeys, record.id, JSON.stringify(record)).incr(apiKeysVersion),
+    );
+  }
+
+  /**
+   * Removes a record.
+   * @throws ScorelineError `key_unknown` when there is none with this id
+   */
+  async remove(id: string): Promise<void> {
+    const { apiKeys, apiKeysVersion, apiKeysUsed } = this.#keys;
+    const [removed] = await all(
+      this.#redis.multi().hdel(apiKeys, id).incr(apiKeysVersion).hdel(apiKeysUsed, id),
+    );
+    if (removed === 0) throw noSuchKey(id);
+  }
+
+  /** Keeps when keys were used, in milliseconds since the epoch, by id. */
+  async writeUses(uses: ReadonlyMap<string, number>): Promise<void> {
+    if (uses.size > 0) await this.#redis.hset(this.#keys.apiKeysUsed, new Map(uses));
+  }
+
+  async readUses(): Promise<ReadonlyMap<string, number>> {
+    const uses = await this.#redis.hgetall(this.#keys.apiKeysUsed);
+    return new Map(Object.entries(uses).map(([id, time]) => [id, Number(time)]));
+  }
+}
+
+export function noSuchKey(id: string): ScorelineError {
+  return new ScorelineError(
+    'key_unknown',
+    `Expected the id of a key, as "npm run keys -- list" shows it; there is none ${JSON.stringify(id.slice(0, 60))}.`,
+  );
+}
+
+/** Runs a transaction, and resolves to the replies of its commands. */
+async function all(transaction: ReturnType<Redis['multi']>): Promise<unknown[]> {
+  const results = (await transaction.exec()) ?? [];
+  return results.map(([error, value]) => {
+    if (error) throw error;
+    return value;
+  });
+}

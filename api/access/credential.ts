@@ -1,0 +1,45 @@
+// What a request shows to say who asks: an API key or an access token.
+
+import { ScorelineError } from '../../shared/errors.js';
+import { apiKeyPrefix } from './api-key.js';
+
+export interface Credential {
+  readonly kind: 'key' | 'token';
+  readonly text: string;
+}
+
+export interface CredentialHeaders {
+  readonly authorization?: string | undefined;
+  readonly 'x-api-key'?: string | string[] | undefined;
+}
+
+const bearer = /^Bearer +(\S+) *$/i;
+
+/**
+ * Reads `Authorization: Bearer …`, which holds a key or a token, or `X-API-Key`, which holds a key.
+ * Other schemes of Authorization may be there for a proxy.
+ * @throws ScorelineError `unauthenticated` when there is none, or both
+ */
+export function readCredential(headers: CredentialHeaders): Credential {
+  const { authorization, 'x-api-key': apiKey } = headers;
+  const [, shown] = (authorization !== undefined && bearer.exec(authorization)) || [];
+  if (apiKey === undefined) {
+    if (shown === undefined) throw unauthenticated(authorization);
+    return { kind: shown.startsWith(apiKeyPrefix) ? 'key' : 'token', text: shown };
+  }
+  if (shown !== undefined) {
+    throw new ScorelineError(
+      'unauthenticated',
+      'Expected a key or a token in one header; got both Authorization: Bearer and X-API-Key. Leave one out.',
+    );
+  }
+  return { kind: 'key', text: String(apiKey).trim() };
+}
+
+function unauthenticated(authorization: string | undefined): ScorelineError {
+  const got = authorization === undefined ? 'neither' : 'another form of Authorization';
+  return new ScorelineError(
+    'unauthenticated',
+    `Expected Authorization: Bearer with a key or a token, or X-API-Key with a key; got ${got}. Ask the operator for a key.`,
+  );
+}

@@ -1,0 +1,127 @@
+// The signature keys of an OIDC issuer.
+//
+// They are found by discovery, fetched again every five minutes, and at once when a token names a key
+// that is not among them, which is how a rotated key becomes known. While the issuer is away, the last
+// known keys count for an hour: tokens rarely live longer, and nobody gets a new one meanwhile.
+
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { z } from 'zod';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
+import type { Logger } from '../../shared/log.js';
+
+const refreshEveryMs = 300_000;
+const staleMsMax = 3_600_000;
+const answerMsMax = 2000;
+/** The issuer is asked at most this often, whatever tokens come. */
+const askEveryMsMin = 5000;
+
+export interface Issuer {
+  /**
+   * Finds the key that a token names.
+   * @throws ScorelineError `issuer_unavailable`
+   * @throws JOSEError when the issuer has no such key
+   */
+  readonly keyOf: JWTVerifyGetKey;
+  close(): void;
+}
+
+interface Known {
+  readonly find: ReturnType<typeof createLocalJWKSet>;
+  readonly atMs: number;
+}
+
+const metadataSchema = z.object({ issuer: z.string(), jwks_uri: z.url({ protocol: /^https?$/ }) });
+
+/** Asks the issuer for its keys once before it resolves, whether or not there is an answer. */
+export async function openIssuer(options: {
+  url: string;
+  log: Logger;
+  askEveryMs?: number;
+}): Promise<Issuer> {
+  const { url, log, askEveryMs = askEveryMsMin } = options;
+  let known: Known | undefined;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  let isAway = false;
+  let asking: Promise<void> | undefined;
+
+  const ask = async () => {
+    try {
+      const find = createLocalJWKSet(await fetchKeys(url));
+      known = { find, atMs: performance.now() };
+      if (isAway) log.info({ issuer: url }, 'the token issuer is back');
+      isAway = false;
+    } catch (thrown) {
+      const reason = reasonOf(thrown);
+      if (!isAway)
+        log.error({ issuer: url, reason }, 'the keys of the token issuer cannot be read');
+      isAway = true;
+    }
+    askedAt = performance.now();
+    asking = undefined;
+  };
+  const refresh = () => {
+    asking ??= ask();
+    return asking;
+  };
+  /** Asks the issuer, unless it was asked a moment ago. */
+  const refreshSoon = async () => {
+    if (asking || performance.now() - askedAt >= askEveryMs) await refresh();
+  };
+  const knownKeys = () => {
+    const isUsable = known && performance.now() - known.atMs < staleMsMax;
+    return isUsable ? known : undefined;
+  };
+  const timer = setInterval(() => void refresh(), refreshEveryMs);
+  await refresh();
+
+  return {
+    keyOf: async (header, token) => {
+      if (!knownKeys()) await refreshSoon();
+      const keys = knownKeys();
+      if (!keys) throw unavailable();
+      try {
+        return await keys.find(header, token);
+      } catch (thrown) {
+        if (!(thrown instanceof errors.JWKSNoMatchingKey)) throw thrown;
+        await refreshSoon();
+        if (isAway) throw unavailable();
+        return (knownKeys() ?? keys).find(header, token);
+      }
+    },
+    close: () => clearInterval(timer),
+  };
+}
+
+/** Discovers where the issuer publishes its keys, and fetches them. */
+async function fetchKeys(issuer: string): Promise<JSONWebKeySet> {
+  const place = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const metadata = metadataSchema.parse(await fetchJson(place));
+  if (metadata.issuer !== issuer) {
+    throw new Error(`OIDC_ISSUER: expected what ${place} says, ${metadata.issuer}; got ${issuer}`);
+  }
+  if (new URL(issuer).protocol === 'https:' && !metadata.jwks_uri.startsWith('https:')) {
+    throw new Error(`expected a jwks_uri with https; got ${metadata.jwks_uri}`);
+  }
+  return (await fetchJson(metadata.jwks_uri)) as JSONWebKeySet;
+}
+
+async function fetchJson(url: string): Promise<unknown> {
+  const signal = AbortSignal.timeout(answerMsMax);
+  const response = await fetch(url, { signal, redirect: 'error' });
+  if (response.ok) return await response.json();
+  throw new Error(`expected 200 from ${url}; got ${response.status}`);
+}
+
+/** `fetch` says only "fetch failed", and why in its cause. */
+function reasonOf(thrown: unknown): string {
+  const { message, cause } = coerceError(thrown);
+  return cause === undefined ? message : `${message}: ${coerceError(cause).message}`;
+}
+
+function unavailable(): ScorelineError {
+  return new ScorelineError(
+    'issuer_unavailable',
+    'Expected the signature keys of the token issuer, to check the token; it does not answer. Ask again.',
+    { retryAfterSeconds: askEveryMsMin / 1000 },
+  );
+}

@@ -1,0 +1,152 @@
+// Access tokens of an OIDC issuer, such as Entra ID: signed JWTs, for a caller whose roles or scopes the
+// issuer knows.
+//
+// Checking a signature takes the time of many requests, so what came out is remembered: for a minute, and
+// never past the token's own end. Tokens are remembered by their hash. Requests with a token that is
+// being checked wait for that check.
+
+import { hash } from 'node:crypto';
+import { errors, type JWTPayload, jwtVerify } from 'jose';
+import { scopes as allScopes, type Scope } from '../../shared/access-configuration.js';
+import { ScorelineError } from '../../shared/errors.js';
+import type { Caller, Limits } from './caller.js';
+import type { Issuer } from './issuer.js';
+
+const rememberedMsMax = 60_000;
+const rememberedMax = 10_000;
+/** The longest that OpenID Connect allows. */
+const subjectLengthMax = 255;
+
+export interface TokenRules {
+  readonly issuer: string;
+  readonly audiences: readonly string[];
+  readonly algorithms: readonly string[];
+  readonly clockSkewMs: number;
+  /** The roles or scopes of the issuer that give each of ours. */
+  readonly roles: Readonly<Record<Scope, readonly string[]>>;
+  readonly limits: Limits | undefined;
+}
+
+export interface Tokens {
+  /**
+   * Returns the caller of a token, at once if the token is remembered.
+   * @throws ScorelineError `token_invalid`, `issuer_unavailable`
+   */
+  find(token: string): Caller | Promise<Caller>;
+}
+
+interface Remembered {
+  readonly caller: Caller;
+  /** Milliseconds since the epoch. */
+  readonly until: number;
+}
+
+export function makeTokens(rules: TokenRules, issuer: Pick<Issuer, 'keyOf'>): Tokens {
+  const remembered = new Map<string, Remembered>();
+  const checking = new Map<string, Promise<Caller>>();
+
+  const remember = (name: string, entry: Remembered) => {
+    if (remembered.size >= rememberedMax) {
+      const [oldest = ''] = remembered.keys();
+      remembered.delete(oldest);
+    }
+    remembered.set(name, entry);
+  };
+
+  const check = async (name: string, token: string): Promise<Caller> => {
+    try {
+      const payload = await verify(token, rules, issuer);
+      const caller = callerOf(payload, rules);
+      const endsAt = Number(payload.exp) * 1000 + rules.clockSkewMs;
+      remember(name, { caller, until: Math.min(endsAt, Date.now() + rememberedMsMax) });
+      return caller;
+    } finally {
+      checking.delete(name);
+    }
+  };
+
+  return {
+    find(token) {
+      const name = hash('sha256', token, 'base64');
+      const known = remembered.get(name);
+      if (known && Date.now() < known.until) return known.caller;
+      remembered.delete(name);
+      const pending = checking.get(name) ?? check(name, token);
+      if (!checking.has(name)) checking.set(name, pending);
+      return pending;
+    },
+  };
+}
+
+async function verify(
+  token: string,
+  rules: TokenRules,
+  issuer: Pick<Issuer, 'keyOf'>,
+): Promise<JWTPayload> {
+  try {
+    const { payload } = await jwtVerify(token, issuer.keyOf, {
+      issuer: rules.issuer,
+      audience: [...rules.audiences],
+      algorithms: [...rules.algorithms],
+      clockTolerance: rules.clockSkewMs / 1000,
+      requiredClaims: ['exp', 'sub'],
+    });
+    return payload;
+  } catch (thrown) {
+    throw thrown instanceof errors.JOSEError ? invalid(thrown, rules) : thrown;
+  }
+}
+
+function callerOf({ sub, roles: given, scp, scope }: JWTPayload, rules: TokenRules): Caller {
+  const { roles, limits } = rules;
+  if (typeof sub !== 'string' || sub === '' || sub.length > subjectLengthMax) {
+    throw new ScorelineError(
+      'token_invalid',
+      `Expected a token with a "sub" of 1 to ${subjectLengthMax} characters; got another.`,
+    );
+  }
+  const has = new Set([given, scp, scope].flatMap(namesIn));
+  const scopes = allScopes.filter((each) => roles[each].some((name) => has.has(name)));
+  return { id: `oidc:${sub}`, name: `the subject ${sub}`, scopes, limits };
+}
+
+/** Roles are a list, scopes a text with blanks; issuers differ. */
+function namesIn(claim: unknown): string[] {
+  if (typeof claim === 'string') return claim.split(' ');
+  return Array.isArray(claim) ? claim.map(String) : [];
+}
+
+function invalid(error: InstanceType<typeof errors.JOSEError>, rules: TokenRules): ScorelineError {
+  const [expected, got] = explain(error, rules);
+  return new ScorelineError(
+    'token_invalid',
+    `Expected ${expected}; got ${got}. Ask the issuer for a new token for this service.`,
+  );
+}
+
+/** Says what was expected of a token and what came. Names claims, and never their values. */
+function explain(
+  error: InstanceType<typeof errors.JOSEError>,
+  { issuer, audiences, algorithms }: TokenRules,
+): [string, string] {
+  if (error instanceof errors.JWTExpired) {
+    return ['a token that has not expired', 'one that has'];
+  }
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    const { claim } = error;
+    if (claim === 'aud') return [`a token for the audience ${audiences.join(' or ')}`, 'another'];
+    if (claim === 'iss') return [`a token of the issuer ${issuer}`, 'one of another issuer'];
+    if (claim === 'nbf') return ['a token that is valid now', 'one that is not valid yet'];
+    return [`a token with the claim "${claim}"`, 'one without it, or with a wrong value'];
+  }
+  if (error instanceof errors.JOSEAlgNotAllowed) {
+    return [`a token signed with ${algorithms.join(' or ')}`, 'another algorithm'];
+  }
+  if (error instanceof errors.JWKSNoMatchingKey) {
+    return ['a token signed with a key that its issuer publishes', 'one signed with another'];
+  }
+  if (error instanceof errors.JWSSignatureVerificationFailed) {
+    return ['a token with a right signature', 'one with a wrong signature'];
+  }
+  return [`a signed access token (JWT) of ${issuer}`, 'something else'];
+}

@@ -1,0 +1,68 @@
+// Opens the call of a scoring request, before its body is read.
+
+import type { ServerResponse } from 'node:http';
+import type { Model } from '../../shared/models.js';
+import type { Registry } from '../../shared/registry.js';
+import { type Caller, catalogueOf, requireScope } from '../access/caller.js';
+import type { Slot } from '../access/limiter.js';
+import type { Call, Calls } from '../call.js';
+import { onDeparture } from './departure.js';
+import { readIdempotencyKey } from './idempotency-key.js';
+import type { GatedRequest } from './json.js';
+import { type Given, readDeadlineAt } from './parameters.js';
+
+export const referencePath = '/score';
+const address = /^\/v1\/models\/([^/]+)\/(?:versions\/([^/]+)\/)?score$/;
+
+/** What is known of a request when its call is opened. */
+export interface Opening {
+  readonly caller: Caller;
+  /** Taken over by the call. */
+  readonly slot?: Slot | undefined;
+  readonly models: readonly Model[];
+  readonly query: Given;
+  /** Milliseconds since the epoch. */
+  readonly arrivedAt: number;
+}
+
+/** Returns the models that a caller's request may be for; none if the path or its model is unknown. */
+export function modelsAt(
+  path: string,
+  query: Given,
+  { caller, registry }: { caller: Caller; registry: Registry },
+): readonly Model[] {
+  const { models } = catalogueOf(caller, registry);
+  const isReference = path === referencePath;
+  if (isReference && query.model === undefined) return models;
+  const [, name, version] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);
+  const found = models.find(
+    (model) => model.name === name && (version ?? model.version) === model.version,
+  );
+  return found ? [found] : [];
+}
+
+/**
+ * Opens a call, which ends at the latest when its request departs.
+ * @throws ScorelineError `scope_missing`, `deadline_invalid`, `idempotency_key_invalid`, `overloaded`,
+ * `shutting_down`
+ */
+export function openCall(
+  calls: Pick<Calls, 'open'>,
+  { request, response }: { request: GatedRequest; response: ServerResponse },
+  { caller, slot, models, query, arrivedAt }: Opening,
+): Call {
+  requireScope(caller, 'score');
+  // Models have different deadlines. Until the model is known, the longest one counts.
+  const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.deadlineMs));
+  const call = calls.open({
+    caller,
+    slot,
+    models,
+    arrivedAt,
+    deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
+    key: readIdempotencyKey(request),
+  });
+  request.call = call;
+  onDeparture(response, () => call.end(false));
+  return call;
+}

@@ -1,0 +1,226 @@
+// `npm run keys -- create NAME | list | rotate ID | revoke ID`
+//
+// A key is written to standard output, once and alone, so a script can take it from there. Everything
+// else goes to standard error. The keys are in the Redis of REDIS_URL, or in the private one of `npm start`.
+// With KEYS_FILE, which somebody else writes, the record to put there is printed instead.
+
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { dump as toYaml } from 'js-yaml';
+import { hashApiKey, makeApiKey, makeApiKeyId } from '../api/access/api-key.js';
+import { readApiKeyFile } from '../api/access/api-key-file.js';
+import {
+  type ApiKeyRecord,
+  describeFault,
+  parseApiKeyRecord,
+} from '../api/access/api-key-record.js';
+import { ApiKeyStore, noSuchKey } from '../api/access/api-key-store.js';
+import { readConfiguration, redisSettings } from '../shared/configuration.js';
+import { coerceError, ScorelineError } from '../shared/errors.js';
+import { makeKeys } from '../shared/keys.js';
+import { explain } from '../shared/redis.js';
+import { useRedis } from '../shared/redis-node.js';
+import { findPrivateRedis } from './redis-port.js';
+
+const usage = `Usage: npm run keys -- COMMAND
+
+  create NAME [--scopes SCOPE,…] [--models NAME,…] [--expires DURATION | TIME]
+              [--per-second N [--burst N]] [--concurrent N]
+  list
+  rotate ID   [--keep-old DURATION]
+  revoke ID
+
+Scopes: score (if none is given), jobs, admin. Durations: 90d, 24h, 30m, 0m.
+The keys are in the Redis of REDIS_URL, in that of "npm start", or in KEYS_FILE.`;
+
+const units: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000 };
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+const file = process.env.KEYS_FILE || undefined;
+
+try {
+  const { values, positionals } = readArguments();
+  const [command, subject, ...others] = positionals;
+  if (others.length > 0) throw wrongUsage();
+  if (command === 'create' && subject !== undefined) await create(subject, values);
+  else if (command === 'rotate' && subject !== undefined) await rotate(subject, values['keep-old']);
+  else if (command === 'revoke' && subject !== undefined) await revoke(subject);
+  else if (command === 'list' && subject === undefined) await list();
+  else throw wrongUsage();
+} catch (error) {
+  say(coerceError(error).message);
+  process.exitCode = 1;
+}
+
+type Values = ReturnType<typeof readArguments>['values'];
+
+async function create(name: string, values: Values): Promise<void> {
+  const key = makeApiKey(makeApiKeyId());
+  const record = parseRecord({
+    id: key.split('_')[1],
+    name,
+    sha256: hashApiKey(key).toString('hex'),
+    scopes: splitList(values.scopes ?? 'score'),
+    models: values.models === undefined ? undefined : splitList(values.models),
+    perSecond: toNumber(values['per-second']),
+    burst: toNumber(values.burst),
+    concurrent: toNumber(values.concurrent),
+    createdAt: new Date().toISOString(),
+    expiresAt: values.expires === undefined ? undefined : readFuture('expires', values.expires),
+  });
+  await keep(record);
+  show(key, `The key "${name}", with the id ${record.id}. It is shown this once:`);
+}
+
+async function rotate(id: string, keepOld = '24h'): Promise<void> {
+  const record = (await readRecords()).find((each) => each.id === id);
+  if (!record) throw noSuchKey(id);
+  const until = readTime('keep-old', keepOld);
+  const key = makeApiKey(id);
+  await keep({
+    ...record,
+    sha256: hashApiKey(key).toString('hex'),
+    previous: { sha256: record.sha256, until },
+  });
+  show(
+    key,
+    `The new key "${record.name}". The old one is valid until ${until}. It is shown this once:`,
+  );
+}
+
+async function revoke(id: string): Promise<void> {
+  if (file !== undefined) {
+    throw new ScorelineError(
+      'configuration_invalid',
+      `KEYS_FILE: expected keys in Redis, to revoke one here; got a file. Remove the record ${id} from ${file}.`,
+    );
+  }
+  await withStore((store) => store.remove(id));
+  say(`The key ${id} is revoked. It is refused within a second.`);
+}
+
+async function list(): Promise<void> {
+  const records = await readRecords();
+  // Those of a file are kept as well, by the API, where it has a Redis.
+  const uses = await withStore((store) => store.readUses()).catch((error) => {
+    say(`When the keys were used is not known: ${coerceError(error).message}`);
+    return new Map<string, number>();
+  });
+  if (records.length === 0) say('There are no keys. Make one: npm run keys -- create NAME');
+  for (const record of records) {
+    const { id, name, scopes, models, perSecond, burst, concurrent, expiresAt, previous } = record;
+    const used = uses.get(id);
+    const parts = [
+      `scopes ${scopes.join(',')}`,
+      `models ${models?.join(',') ?? 'all'}`,
+      perSecond === undefined
+        ? ''
+        : `${perSecond}/s${burst === undefined ? '' : `, ${burst} at once`}`,
+      concurrent === undefined ? '' : `${concurrent} in flight`,
+      expiresAt === undefined ? '' : `expires ${expiresAt}`,
+      previous && Date.parse(previous.until) > Date.now() ? `old key until ${previous.until}` : '',
+      used === undefined ? 'never used' : `used ${new Date(used).toISOString()}`,
+    ];
+    process.stdout.write(`${id}  ${name}\n    ${parts.filter((part) => part !== '').join('; ')}\n`);
+  }
+}
+
+async function readRecords(): Promise<readonly ApiKeyRecord[]> {
+  if (file !== undefined) return readApiKeyFile(file);
+  return await withStore(async (store) => {
+    const { records, faults } = await store.read();
+    for (const { id, fault } of faults) say(`The record ${id} cannot be read: ${fault}`);
+    return records;
+  });
+}
+
+async function keep(record: ApiKeyRecord): Promise<void> {
+  if (file === undefined) return await withStore((store) => store.write(record));
+  say(`Put this record into ${file}, instead of any other with this id:\n`);
+  say(toYaml([JSON.parse(JSON.stringify(record))]));
+}
+
+/** Writes the key. Where standard output is no terminal, a line break would become part of it. */
+function show(key: string, about: string): void {
+  say(about);
+  process.stdout.write(process.stdout.isTTY ? `${key}\n` : key);
+}
+
+async function withStore<T>(use: (store: ApiKeyStore) => Promise<T>): Promise<T> {
+  const environment = { ...process.env };
+  if (!environment.REDIS_URL) environment.REDIS_URL = findPrivateRedis();
+  const configuration = readConfiguration('worker', environment);
+  const settings = redisSettings(configuration);
+  try {
+    return await useRedis(settings, (redis) =>
+      use(new ApiKeyStore(redis, makeKeys(settings.prefix))),
+    );
+  } catch (thrown) {
+    if (thrown instanceof ScorelineError) throw thrown;
+    const { reason, advice } = explain(thrown);
+    throw new ScorelineError(
+      'redis_unusable',
+      `REDIS_URL: expected a Redis that keeps the keys; got ${reason}. ${advice}`,
+    );
+  }
+}
+
+function parseRecord(value: unknown): ApiKeyRecord {
+  try {
+    return parseApiKeyRecord(value);
+  } catch (thrown) {
+    throw new ScorelineError('configuration_invalid', `${describeFault(thrown)}\n\n${usage}`);
+  }
+}
+
+/** Reads a time, or a duration from now on. Returns it as RFC 3339 has it. */
+function readTime(option: string, text: string): string {
+  const [, amount, unit = ''] = /^(\d{1,6})([dhm])$/.exec(text) ?? [];
+  const time = amount ? Date.now() + Number(amount) * (units[unit] as number) : Date.parse(text);
+  if (Number.isFinite(time)) return new Date(time).toISOString();
+  throw new ScorelineError(
+    'configuration_invalid',
+    `--${option}: expected a duration such as 90d or 24h, or a time such as 2027-01-31T00:00:00Z; got ${text}`,
+  );
+}
+
+function readFuture(option: string, text: string): string {
+  const time = readTime(option, text);
+  if (Date.parse(time) > Date.now()) return time;
+  throw new ScorelineError(
+    'configuration_invalid',
+    `--${option}: expected a time that is still to come; got ${time}`,
+  );
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        scopes: { type: 'string' },
+        models: { type: 'string' },
+        expires: { type: 'string' },
+        'per-second': { type: 'string' },
+        burst: { type: 'string' },
+        concurrent: { type: 'string' },
+        'keep-old': { type: 'string' },
+      },
+    });
+  } catch (error) {
+    throw new ScorelineError('configuration_invalid', `${coerceError(error).message}\n\n${usage}`);
+  }
+}
+
+function wrongUsage(): ScorelineError {
+  return new ScorelineError('configuration_invalid', usage);
+}
+
+function splitList(text: string): string[] {
+  const parts = text.split(',').map((part) => part.trim());
+  return parts.filter((part) => part !== '');
+}
+
+function toNumber(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
+}

@@ -1,0 +1,332 @@
+// Access tokens of a real OIDC issuer, which runs in a process of its own.
+
+import { UnsecuredJWT } from 'jose';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { openIssuer } from '../../api/access/issuer.js';
+import { makeTokens, type TokenRules } from '../../api/access/tokens.js';
+import type { ScorelineError } from '../../shared/errors.js';
+import { waitUntil } from '../harness.js';
+import { makeSigningKey, openIssuerProcess, signToken, type TestIssuer } from '../issuer.js';
+
+const audience = 'urn:scoreline';
+/** In seconds, as tokens have their times. */
+const now = () => Math.floor(Date.now() / 1000);
+
+let issuer: TestIssuer;
+
+beforeAll(async () => {
+  issuer = await openIssuerProcess({
+    clients: { plain: {}, roles: { roles: ['Scoreline.Admin', 'Other.Role'] } },
+  });
+});
+afterAll(() => issuer?.stop());
+
+/** Opens what the API has of an issuer. It may ask the issuer again every 50 ms. */
+async function openTokens(changes: Partial<TokenRules> = {}, from: TestIssuer = issuer) {
+  const logged: string[] = [];
+  const log = pino({}, { write: (line: string) => void logged.push(JSON.parse(line).msg) });
+  const keys = await openIssuer({ url: from.url, log, askEveryMs: 50 });
+  onTestFinished(() => keys.close());
+  let looks = 0;
+  const keyOf: typeof keys.keyOf = (...parameters) => {
+    looks++;
+    return keys.keyOf(...parameters);
+  };
+  const rules: TokenRules = {
+    issuer: from.url,
+    audiences: [audience],
+    algorithms: ['RS256', 'ES256'],
+    clockSkewMs: 30_000,
+    roles: { score: ['score'], jobs: ['jobs'], admin: ['admin'] },
+    limits: undefined,
+    ...changes,
+  };
+  const tokens = makeTokens(rules, { keyOf });
+  return { tokens, logged, looks: () => looks };
+}
+
+/** Signs claims with the issuer's own key; those that are not given are right. */
+async function makeToken(claims: Record<string, unknown> = {}, from = issuer): Promise<string> {
+  const right = { iss: from.url, aud: audience, sub: 'plain', exp: now() + 600, iat: now() };
+  return signToken(from.keys[0] as NonNullable<(typeof from.keys)[0]>, {
+    ...right,
+    scope: 'score',
+    ...claims,
+  });
+}
+
+async function refusalOf(finding: () => unknown): Promise<ScorelineError> {
+  try {
+    await finding();
+  } catch (error) {
+    return error as ScorelineError;
+  }
+  throw new Error('The token was accepted.');
+}
+
+describe('a token that the issuer gave out', () => {
+  test('says who its caller is, with the scopes it was asked for', async () => {
+    const { tokens } = await openTokens({ limits: { perSecond: 5 } });
+    expect(await tokens.find(await issuer.fetchToken('plain'))).toEqual({
+      id: 'oidc:plain',
+      name: 'the subject plain',
+      scopes: ['score'],
+      limits: { perSecond: 5 },
+    });
+    const both = await issuer.fetchToken('plain', { scope: 'jobs score' });
+    expect((await tokens.find(both)).scopes).toEqual(['score', 'jobs']);
+  });
+
+  test('gets its scopes from roles, under the names that the configuration has', async () => {
+    const roles = { score: ['Scoreline.Score'], jobs: ['x'], admin: ['y', 'Scoreline.Admin'] };
+    const { tokens } = await openTokens({ roles });
+    const token = await issuer.fetchToken('roles', { scope: 'score Scoreline.Score' });
+    expect((await tokens.find(token)).scopes).toEqual(['score', 'admin']);
+  });
+
+  test('has no scopes if the issuer gave it none of ours', async () => {
+    const roles = { score: ['x'], jobs: ['y'], admin: ['z'] };
+    const { tokens } = await openTokens({ roles });
+    expect((await tokens.find(await issuer.fetchToken('roles'))).scopes).toEqual([]);
+  });
+
+  test('is refused if it is for another service', async () => {
+    const { tokens } = await openTokens();
+    const token = await issuer.fetchToken('plain', { audience: 'urn:other' });
+    const error = await refusalOf(() => tokens.find(token));
+    expect(error.code).toBe('token_invalid');
+    expect(error.message).toContain('audience urn:scoreline');
+  });
+});
+
+describe('a token with right claims', () => {
+  test.each([
+    ['a list of audiences', { aud: ['urn:other', audience] }],
+    ['scopes as Entra ID has them', { scope: undefined, scp: 'score' }],
+    ['scopes as a list', { scope: ['score'] }],
+    ['an end that the clocks may disagree on', { exp: now() - 10 }],
+    ['a beginning that the clocks may disagree on', { nbf: now() + 10 }],
+  ])('is accepted with %s', async (_what, claims) => {
+    const { tokens } = await openTokens();
+    expect((await tokens.find(await makeToken(claims))).scopes).toEqual(['score']);
+  });
+});
+
+describe('a token is refused', () => {
+  test.each([
+    ['that has expired', { exp: now() - 60 }, 'that has not expired'],
+    ['that is not valid yet', { nbf: now() + 60 }, 'that is valid now'],
+    ['of another issuer', { iss: 'https://other.example.org' }, 'of the issuer http://127'],
+    ['for another audience', { aud: 'other' }, 'for the audience urn:scoreline'],
+    ['without an audience', { aud: undefined }, 'audience'],
+    ['without an end', { exp: undefined }, '"exp"'],
+    ['without a subject', { sub: undefined }, '"sub"'],
+    ['with an empty subject', { sub: '' }, '"sub"'],
+    ['with a huge subject', { sub: 'x'.repeat(256) }, '"sub"'],
+  ])('%s', async (_what, claims, expected) => {
+    const { tokens } = await openTokens();
+    const error = await refusalOf(async () => tokens.find(await makeToken(claims)));
+    expect(error.code).toBe('token_invalid');
+    expect(error.message).toContain(expected);
+  });
+
+  test('that nobody signed', async () => {
+    const { tokens } = await openTokens();
+    const unsigned = new UnsecuredJWT({ sub: 'plain', scope: 'admin' })
+      .setIssuer(issuer.url)
+      .setAudience(audience)
+      .setExpirationTime('10m')
+      .encode();
+    expect((await refusalOf(() => tokens.find(unsigned))).code).toBe('token_invalid');
+  });
+
+  test('whose claims were changed', async () => {
+    const { tokens } = await openTokens();
+    const [head, claims = '', signature] = (await makeToken()).split('.');
+    const changed = JSON.parse(Buffer.from(claims, 'base64url').toString());
+    changed.scope = 'admin';
+    const forged = Buffer.from(JSON.stringify(changed)).toString('base64url');
+    const error = await refusalOf(() => tokens.find([head, forged, signature].join('.')));
+    expect(error.message).toContain('a right signature');
+  });
+
+  test('that another key of the same name signed', async () => {
+    const { tokens } = await openTokens();
+    const key = { ...(await makeSigningKey('RS256')), kid: String(issuer.keys[0]?.kid) };
+    const claims = { iss: issuer.url, aud: audience, sub: 'plain', exp: now() + 600 };
+    const error = await refusalOf(async () => tokens.find(await signToken(key, claims)));
+    expect(error.message).toContain('a right signature');
+  });
+
+  test('that is signed with the public key as a shared secret', async () => {
+    const { tokens } = await openTokens();
+    const { kid, n } = issuer.keys[0] ?? {};
+    const shared = { kty: 'oct', k: String(n), kid: String(kid), alg: 'HS256' };
+    const claims = { iss: issuer.url, aud: audience, sub: 'plain', exp: now() + 600 };
+    const error = await refusalOf(async () => tokens.find(await signToken(shared, claims)));
+    expect(error.message).toContain('signed with RS256 or ES256');
+  });
+
+  test('that is signed with an algorithm the configuration leaves out', async () => {
+    const { tokens } = await openTokens({ algorithms: ['ES256'] });
+    const error = await refusalOf(async () => tokens.find(await makeToken()));
+    expect(error.message).toContain('signed with ES256');
+  });
+
+  test.each(['', 'x', 'a.b.c', 'e30.e30.e30', '🙂', `${'a'.repeat(9000)}.b.c`])(
+    'that is none (%#)',
+    async (token) => {
+      const { tokens } = await openTokens();
+      const error = await refusalOf(() => tokens.find(token));
+      expect(error.code).toBe('token_invalid');
+      expect(error.message).toContain('something else');
+    },
+  );
+
+  test('and its content is not repeated', async () => {
+    const { tokens } = await openTokens();
+    const claims = { aud: 'planted-audience', sub: 'planted-subject', planted: 'planted-claim' };
+    const token = await makeToken(claims);
+    const { message, cause } = await refusalOf(() => tokens.find(token));
+    expect(message).not.toContain('planted');
+    expect(message).not.toContain(token.slice(-20));
+    expect(cause).toBeUndefined();
+  });
+});
+
+describe('what was found out about a token', () => {
+  test('is remembered, and then known at once', async () => {
+    const { tokens, looks } = await openTokens();
+    const token = await makeToken();
+    const caller = await tokens.find(token);
+    expect(tokens.find(token)).toBe(caller);
+    expect(looks()).toBe(1);
+  });
+
+  test('is found out once for all requests that come meanwhile', async () => {
+    const { tokens, looks } = await openTokens();
+    const token = await makeToken();
+    const [first, ...others] = await Promise.all(
+      Array.from({ length: 20 }, () => tokens.find(token)),
+    );
+    for (const other of others) expect(other).toBe(first);
+    expect(looks()).toBe(1);
+  });
+
+  test('is not remembered past the end of the token', async () => {
+    const { tokens } = await openTokens({ clockSkewMs: 0 });
+    const token = await makeToken({ exp: now() + 3 });
+    await tokens.find(token);
+    await waitUntil('the token has expired', async () => {
+      const finding = async () => tokens.find(token);
+      return await finding().then(
+        () => false,
+        (error) => error.code === 'token_invalid',
+      );
+    });
+    expect(now()).toBeGreaterThanOrEqual(Number(JSON.parse(atob(token.split('.')[1] ?? '')).exp));
+  });
+
+  test('is not remembered when it was refused', async () => {
+    const { tokens, looks } = await openTokens();
+    const token = await makeToken({ aud: 'other' });
+    for (let count = 0; count < 2; count++) await refusalOf(() => tokens.find(token));
+    expect(looks()).toBe(2);
+  });
+});
+
+describe('an issuer', () => {
+  const openOwn = async () => {
+    const own = await openIssuerProcess({ keys: [await makeSigningKey()] });
+    onTestFinished(() => own.stop());
+    return own;
+  };
+  const wait = () => new Promise((resolve) => setTimeout(resolve, 60));
+
+  test('may rotate its keys: tokens with the new one are accepted without a restart', async () => {
+    const own = await openOwn();
+    const { tokens } = await openTokens({}, own);
+    const old = await makeToken({}, own);
+    expect((await tokens.find(old)).id).toBe('oidc:plain');
+    const next = await makeSigningKey();
+    await own.restart([next, ...own.keys]);
+    await wait();
+    expect((await tokens.find(await own.fetchToken('client'))).id).toBe('oidc:client');
+    expect((await tokens.find(await makeToken({ sub: 'other' }, own))).id).toBe('oidc:other');
+  });
+
+  test('may withdraw a key: tokens with it are refused once the keys were read again', async () => {
+    const own = await openOwn();
+    const { tokens } = await openTokens({}, own);
+    await own.restart([await makeSigningKey()]);
+    await wait();
+    await tokens.find(await own.fetchToken('client'));
+    await wait();
+    const error = await refusalOf(async () => tokens.find(await makeToken({}, own)));
+    expect(error.code).toBe('token_invalid');
+    expect(error.message).toContain('a key that its issuer publishes');
+  });
+
+  test('may be away: its known keys count, and others get 503 until it is back', async () => {
+    const own = await openOwn();
+    const { tokens, logged } = await openTokens({}, own);
+    const next = await makeSigningKey();
+    await own.stop();
+    expect((await tokens.find(await makeToken({}, own))).id).toBe('oidc:plain');
+    const claims = { iss: own.url, aud: audience, sub: 'new', exp: now() + 600 };
+    const token = await signToken(next, claims);
+    await wait();
+    const error = await refusalOf(() => tokens.find(token));
+    expect(error.code).toBe('issuer_unavailable');
+    expect(error.retryAfterSeconds).toBeGreaterThan(0);
+    expect((await tokens.find(await makeToken({ sub: 'again' }, own))).id).toBe('oidc:again');
+    await own.restart([next]);
+    await wait();
+    expect((await tokens.find(token)).id).toBe('oidc:new');
+    expect(logged).toEqual([
+      'the keys of the token issuer cannot be read',
+      'the token issuer is back',
+    ]);
+  });
+
+  test('may be away at the start: tokens get 503, and are accepted when it is there', async () => {
+    const own = await openOwn();
+    await own.stop();
+    const { tokens, logged } = await openTokens({}, own);
+    const token = await makeToken({}, own);
+    expect((await refusalOf(() => tokens.find(token))).code).toBe('issuer_unavailable');
+    expect(logged).toEqual(['the keys of the token issuer cannot be read']);
+    await own.restart(own.keys);
+    await wait();
+    expect((await tokens.find(token)).id).toBe('oidc:plain');
+  });
+
+  test('is not asked for each token with an unknown key', async () => {
+    const own = await openOwn();
+    const log = pino({ level: 'silent' });
+    const keys = await openIssuer({ url: own.url, log, askEveryMs: 60_000 });
+    onTestFinished(() => keys.close());
+    await own.stop();
+    const stranger = await makeSigningKey();
+    const started = performance.now();
+    for (let count = 0; count < 100; count++) {
+      const header = { alg: 'ES256', kid: `${stranger.kid}-${count}` };
+      await expect(keys.keyOf(header, { payload: '', signature: '' })).rejects.toMatchObject({
+        code: 'ERR_JWKS_NO_MATCHING_KEY',
+      });
+    }
+    expect(performance.now() - started).toBeLessThan(60_000);
+  });
+
+  test('has to name itself as the configuration does', async () => {
+    const logged: { msg: string; reason: string }[] = [];
+    const log = pino({}, { write: (line: string) => void logged.push(JSON.parse(line)) });
+    const url = issuer.url.replace('127.0.0.1', 'localhost');
+    const keys = await openIssuer({ url, log });
+    onTestFinished(() => keys.close());
+    expect(logged[0]?.reason).toContain(`${issuer.url}; got ${url}`);
+    const found = keys.keyOf({ alg: 'RS256' }, { payload: '', signature: '' });
+    await expect(found).rejects.toMatchObject({ code: 'issuer_unavailable' });
+  });
+});
