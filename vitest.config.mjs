@@ -7,7 +7,7 @@ export default defineConfig({
     exclude: ['node_modules/**'],
     // Many tests start processes of their own. More than two files at a time would only wait for each other.
     maxWorkers: 2,
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     hookTimeout: 120_000,
     dangerouslyIgnoreUnhandledErrors: false,
     // Of the tests' own process. Processes that tests start (end to end, failures) are not counted.

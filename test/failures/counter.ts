@@ -36,7 +36,7 @@ export function addCounter(
   directory: string,
   options: { runMsMax?: number; deadlineMs?: number; batchMax?: number } = {},
 ): void {
-  const { runMsMax = 60_000, deadlineMs = 30_000, batchMax = 4 } = options;
+  const { runMsMax = 60_000, deadlineMs = 120_000, batchMax = 4 } = options;
   const folder = path.join(directory, counterName);
   mkdirSync(folder, { recursive: true });
   const manifest = {
