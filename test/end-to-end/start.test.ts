@@ -82,7 +82,11 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
   });
 
   test('prints an address that works where HOST stands for all addresses', async () => {
-    const started = await start({ HOST: hasIPv6 ? '::' : '0.0.0.0', MODELS: 'faq-matcher' });
+    const started = await start({
+      HOST: hasIPv6 ? '::' : '0.0.0.0',
+      AUTH: 'none',
+      MODELS: 'faq-matcher',
+    });
     const address = / API +(http\S+)/.exec(started.output())?.[1];
     expect((await ask(`${address}/v2/health/ready`)).status).toBe(200);
   });
