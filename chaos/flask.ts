@@ -73,7 +73,7 @@ export async function startFlask(options: {
     throw new Error(`Flask did not start; see ${options.directory}/flask.log.`);
   }
   return {
-    port,
+    address: { host: '127.0.0.1', port },
     models: [name],
     inputsOf: () => inputs,
     poison: () => Promise.reject(new Error('Flask takes no poison: it does not use ONNX Runtime.')),

@@ -56,7 +56,7 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
       ? now() - startedAt < options.seconds * 1000
       : sent < options.requests;
   const openClient = () =>
-    makeClient({ port: target.port, onAnsweredTwice: tally.recordAnsweredTwice });
+    makeClient({ address: target.address, onAnsweredTwice: tally.recordAnsweredTwice });
 
   const send = async (client: Client, input: Input, mayRefuse = true): Promise<Verdict> => {
     sent++;
