@@ -27,7 +27,8 @@ describe('chaos', () => {
       well: true,
     });
     expect(exitCode).toBe(0);
-    for (const kind of targets.scoreline?.defaultFaults ?? []) expect(summary.faults[kind], kind).toBeGreaterThan(0);
+    for (const kind of targets.scoreline?.defaultFaults ?? [])
+      expect(summary.faults[kind], kind).toBeGreaterThan(0);
     expect(summary.failed_by_design).toBeGreaterThan(0);
     expect(summary.hung_up).toBeGreaterThan(0);
     for (const count of Object.values(summary.right_by_model)) expect(count).toBeGreaterThan(0);
