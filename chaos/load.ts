@@ -28,6 +28,8 @@ export interface Load {
   choose(random: Random): Input;
   /** Starts this many clients, which ask until the load is closed. */
   start(clients: number): void;
+  /** Resolves once every request that is in flight now has ended. */
+  settled(): Promise<void>;
   /** Resolves once the last request has ended. */
   close(): Promise<void>;
 }
@@ -41,6 +43,7 @@ export function makeLoad(parts: {
 }): Load {
   const { target, judge, tally, seed, now } = parts;
   const asking: Promise<void>[] = [];
+  const inFlight = new Set<Promise<unknown>>();
   let sent = 0;
   let isClosed = false;
 
@@ -51,7 +54,10 @@ export function makeLoad(parts: {
     sent++;
     const { model, expectation, deadlineMs } = input;
     const sentAt = now();
-    const outcome = await client.ask(input.request, deadlineMs + graceMs);
+    const asked = client.ask(input.request, deadlineMs + graceMs);
+    inFlight.add(asked);
+    const outcome = await asked;
+    inFlight.delete(asked);
     const request = { model, expectation, sentAt, endedAt: now(), deadlineMs };
     const judged = judge(request, outcome);
     const verdict: Verdict =
@@ -97,6 +103,7 @@ export function makeLoad(parts: {
     start(clients) {
       for (let index = 0; index < clients; index++) asking.push(ask(asking.length));
     },
+    settled: async () => void (await Promise.all(inFlight)),
     async close() {
       isClosed = true;
       await Promise.all(asking);

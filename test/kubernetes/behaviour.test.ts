@@ -112,6 +112,14 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     }
   });
 
+  test('a container that fails leaves the end of its log where `kubectl describe` shows it', () => {
+    for (const { spec } of templates) {
+      for (const each of spec.containers) {
+        expect(each.terminationMessagePolicy).toBe('FallbackToLogsOnError');
+      }
+    }
+  });
+
   test('every container asks for processors and memory, and is limited in memory', () => {
     for (const { spec } of templates) {
       for (const { resources } of spec.containers) {
