@@ -20,7 +20,7 @@ export async function prepareCatalogue(options: {
   deadlineMs: number;
   contract?: Contract;
 }): Promise<Catalogue> {
-  const { modelsDirectory: directory, deadlineMs, contract = nativeContract } = options;
+  const { modelsDirectory: directory, deadlineMs, contract = nativeContract() } = options;
   const models = readModels({ directory, names: modelNames, filesNeeded: true });
   const inputs = new Map<string, readonly Input[]>();
   for (const model of models) {

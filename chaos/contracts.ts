@@ -14,7 +14,10 @@ export interface Contract {
 /** The rest of the batch may change the last digits of a score. */
 export const scoreTolerance = 1e-4;
 
-export const nativeContract: Contract = {
+type Headers = Readonly<Record<string, string>>;
+
+/** The headers are sent with each request. */
+export const nativeContract = (headers: Headers = {}): Contract => ({
   encode({ name }, body, withinMs) {
     const isText = typeof body === 'string';
     return encodeRequest({
@@ -22,6 +25,7 @@ export const nativeContract: Contract = {
       headers: {
         'Content-Type': isText ? 'application/json' : typeOf(body),
         'Request-Timeout': String(withinMs / 1000),
+        ...headers,
       },
       body: isText ? JSON.stringify({ input: body, top: answeredCount }) : body,
     });
@@ -43,15 +47,15 @@ export const nativeContract: Contract = {
       },
     };
   },
-};
+});
 
 /** That of the reference: the form of the input says which model is meant. */
-export const referenceContract: Contract = {
+export const referenceContract = (headers: Headers = {}): Contract => ({
   encode(_model, body, withinMs) {
     const input = typeof body === 'string' ? body : { [pictureName]: body.toString('base64') };
     return encodeRequest({
       pathname: '/score',
-      headers: { 'Request-Timeout': String(withinMs / 1000) },
+      headers: { 'Request-Timeout': String(withinMs / 1000), ...headers },
       body: JSON.stringify({ input }),
     });
   },
@@ -65,7 +69,7 @@ export const referenceContract: Contract = {
         : result[pictureName].map(readClass);
     },
   }),
-};
+});
 
 const pictureName = 'picture';
 

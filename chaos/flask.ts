@@ -100,7 +100,7 @@ export async function startFlask(options: {
 
 /** The pipeline computes in 64 bits, ours in 32. */
 const referenceForm: AnswerForm = {
-  ...referenceContract.makeForm(),
+  ...referenceContract().makeForm(),
   tolerance: 1e-3,
   connectionLossIsRefusal: false,
 };

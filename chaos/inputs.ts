@@ -70,7 +70,7 @@ export async function preparePoison(model: Model, kind: PoisonKind, tag: string)
   return {
     model: model.name,
     expectation: { poison: kind },
-    request: nativeContract.encode(model, body, poisonDeadlineMs),
+    request: nativeContract().encode(model, body, poisonDeadlineMs),
     deadlineMs: poisonDeadlineMs,
   };
 }

@@ -14,7 +14,13 @@ import { prepareCatalogue } from '../chaos/catalogue.js';
 import { referenceContract } from '../chaos/contracts.js';
 import { formatBadPods, tryBadPods } from '../chaos/kubernetes/bad-pods.js';
 import { disturbances } from '../chaos/kubernetes/disturbances.js';
-import { checkUnused, install, remove, removeAtExit } from '../chaos/kubernetes/installation.js';
+import {
+  checkUnused,
+  install,
+  makeKey,
+  remove,
+  removeAtExit,
+} from '../chaos/kubernetes/installation.js';
 import { findClusterProblem, makeKubectl } from '../chaos/kubernetes/kubectl.js';
 import { readTrialPlan } from '../chaos/kubernetes/plan.js';
 import { openRoute } from '../chaos/kubernetes/route.js';
@@ -54,11 +60,6 @@ async function prove(options: ReturnType<typeof readOptions>): Promise<boolean> 
   const plan = readTrialPlan({ ...options, modelsDirectory });
   const kubectl = makeKubectl(namespace);
   await checkUnused(kubectl);
-  const catalogue = await prepareCatalogue({
-    modelsDirectory,
-    deadlineMs,
-    contract: referenceContract,
-  });
   const atExit = () => {
     if (!keep) removeAtExit(namespace);
   };
@@ -70,6 +71,8 @@ async function prove(options: ReturnType<typeof readOptions>): Promise<boolean> 
     mustRelay: options.relay,
   });
   say(`The clients reach the Service ${route.description}.`);
+  const contract = referenceContract({ 'X-API-Key': await makeKey(kubectl) });
+  const catalogue = await prepareCatalogue({ modelsDirectory, deadlineMs, contract });
   const isGood = await run(options, { kubectl, plan, catalogue, address: route.address });
   if (keep) say(`Kept: kubectl delete namespace ${namespace} ${namespace}-relay`);
   else await remove(kubectl);

@@ -53,6 +53,12 @@ export async function install(options: {
   }
 }
 
+/** Makes an API key for the clients of the run. */
+export async function makeKey(kubectl: Kubectl): Promise<string> {
+  const command = ['node', '/app/dist/cli/keys.js', 'create', 'e2e'];
+  return (await kubectl.run('exec', `deployment/${apiName}`, '--', ...command)).trim();
+}
+
 /** @throws Error if the namespace exists: it may be somebody's */
 export async function checkUnused(kubectl: Kubectl): Promise<void> {
   for (const name of [kubectl.namespace, relayNamespace(kubectl.namespace)]) {

@@ -42,10 +42,21 @@ export function readTrialPlan(options: {
       images: withImages(values.images, options.images),
       entrance: { kind: 'none' },
       redis: values.redis.kind === 'in-cluster' ? values.redis : ownRedis,
-      // Two, so one can be updated or lost.
-      api: { ...values.api, replicas: { min: 2, max: 2 } },
+      api: withKeys(values.api),
     },
     models: modelNames.map(find),
+  };
+}
+
+/** Callers show keys of the run's own, which have no limits. */
+function withKeys({ keysSecret: _keysSecret, settings, ...others }: Values['api']): Values['api'] {
+  const isAboutCallers = /^(AUTH$|CALLER_|OIDC_)/;
+  const kept = Object.entries(settings).filter(([key]) => !isAboutCallers.test(key));
+  return {
+    ...others,
+    settings: { ...Object.fromEntries(kept), AUTH: 'keys' },
+    // Two, so one can be updated or lost.
+    replicas: { min: 2, max: 2 },
   };
 }
 

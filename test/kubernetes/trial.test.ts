@@ -83,7 +83,7 @@ describe('the plan of a trial', () => {
 });
 
 test('the answers of the reference contract are read as those of the native one', () => {
-  const { read } = referenceContract.makeForm();
+  const { read } = referenceContract().makeForm();
   const ranking = [
     [7, 70, 0.9],
     [8, 80, 0.05],
