@@ -47,6 +47,9 @@ export interface Calls {
    * @throws ScorelineError `overloaded` when the call has no permit and there is no room
    */
   openFlight(call: Call): Call;
+  /** Notes that this instance is about to end. Calls are still opened. */
+  leave(): void;
+  readonly isLeaving: boolean;
   /** Makes `open` refuse all calls from now on. */
   shutDown(): void;
   readonly isShuttingDown: boolean;
@@ -63,6 +66,7 @@ export function makeCalls(options: {
 }): Calls {
   const { admission, bodies, whyLate } = options;
   const calls = new Set<Call>();
+  let isLeaving = false;
   let isShuttingDown = false;
 
   const context: CallContext = { bodies, whyLate, onEnd: (call) => calls.delete(call) };
@@ -98,7 +102,14 @@ export function makeCalls(options: {
       flight.takeBody(call);
       return flight;
     },
+    leave() {
+      isLeaving = true;
+    },
+    get isLeaving() {
+      return isLeaving;
+    },
     shutDown() {
+      isLeaving = true;
       isShuttingDown = true;
     },
     get isShuttingDown() {

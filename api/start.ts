@@ -58,6 +58,7 @@ export async function startApi(
   });
   logLeftOut(log, leftOut);
   const registry = makeRegistry(served, leftOut);
+  const { LEAVE_MS, SHUTDOWN_MS } = configuration;
   const settings = redisSettings(configuration);
   await checkRedis({ ...settings, log, signal });
   const connect = { ...settings, log, outage: new Outage(log) };
@@ -110,9 +111,15 @@ export async function startApi(
 
   return {
     report: { address, port, models },
+    leave: async () => {
+      if (LEAVE_MS === 0) return;
+      calls.leave();
+      server.leave();
+      await delay(LEAVE_MS);
+    },
     close: async () => {
       calls.shutDown();
-      await server.close(configuration.SHUTDOWN_MS, () => calls.abortAll());
+      await server.close(SHUTDOWN_MS - LEAVE_MS, () => calls.abortAll());
       peers.close();
       clock.close();
       await access.close();

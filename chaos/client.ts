@@ -3,6 +3,12 @@
 
 import { connect, type Socket } from 'node:net';
 
+/** Where a service listens for HTTP. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface Response {
   readonly status: number;
   /** The names are in lower case. */
@@ -25,7 +31,7 @@ export interface Client {
   close(): void;
 }
 
-export function makeClient(options: { port: number; onAnsweredTwice: () => void }): Client {
+export function makeClient(options: { address: Address; onAnsweredTwice: () => void }): Client {
   let socket: Socket | undefined;
   let received: Buffer = Buffer.alloc(0);
   let settle: ((outcome: Outcome) => void) | undefined;
@@ -53,7 +59,7 @@ export function makeClient(options: { port: number; onAnsweredTwice: () => void 
 
   const open = (): Promise<Socket> =>
     new Promise((resolve, reject) => {
-      const opening = connect({ port: options.port, host: '127.0.0.1', noDelay: true });
+      const opening = connect({ ...options.address, noDelay: true });
       opening.once('connect', () => resolve(opening));
       opening.once('error', reject);
       opening.on('data', (chunk) => {

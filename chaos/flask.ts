@@ -7,11 +7,10 @@ import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { encodeRequest } from '../bench/client.js';
 import { findFreePort } from '../cli/redis.js';
 import { type Model, readModels } from '../shared/models.js';
 import { packageDirectory } from '../shared/version.js';
-import { answeredCount, type Ranked } from './expected.js';
+import { referenceContract } from './contracts.js';
 import { prepareInputs } from './inputs.js';
 import type { AnswerForm } from './judge.js';
 import { pick } from './random.js';
@@ -35,7 +34,7 @@ export async function startFlask(options: {
     names: [name],
     filesNeeded: true,
   });
-  const inputs = await prepareInputs(models[0] as Model, options.deadlineMs, encodeReference);
+  const inputs = await prepareInputs(models[0] as Model, options.deadlineMs, referenceContract);
   const port = await findFreePort();
   const log = openSync(path.join(options.directory, 'flask.log'), 'a');
   const wrapper = spawn(
@@ -73,7 +72,7 @@ export async function startFlask(options: {
     throw new Error(`Flask did not start; see ${options.directory}/flask.log.`);
   }
   return {
-    port,
+    address: { host: '127.0.0.1', port },
     models: [name],
     inputsOf: () => inputs,
     poison: () => Promise.reject(new Error('Flask takes no poison: it does not use ONNX Runtime.')),
@@ -99,19 +98,12 @@ export async function startFlask(options: {
   };
 }
 
-/** The answer holds all questions, best first. The pipeline computes in 64 bits, ours in 32. */
+/** The pipeline computes in 64 bits, ours in 32. */
 const referenceForm: AnswerForm = {
+  ...referenceContract().makeForm(),
   tolerance: 1e-3,
   connectionLossIsRefusal: false,
-  read: (body) =>
-    JSON.parse(body)
-      .result[0].slice(0, answeredCount)
-      .map(([id, , score]: [number, number, number]): Ranked => [String(id), score]),
 };
-
-function encodeReference(_model: Model, body: string | Buffer): Buffer {
-  return encodeRequest({ pathname: '/score', body: JSON.stringify({ input: body }) });
-}
 
 function childrenOf(pid: number): number[] {
   try {

@@ -4,25 +4,21 @@
 import sharp from 'sharp';
 import { Ending } from '../api/ending.js';
 import { makeInputKinds } from '../api/kinds/kinds.js';
-import { encodeRequest } from '../bench/client.js';
 import { readPhotographs } from '../bench/photographs.js';
 import { readQuestions } from '../bench/questions.js';
 import { makeLogger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
 import { openScorer, type ScorerItem } from '../worker/batch/scorer.js';
+import { type Contract, nativeContract, scoreTolerance } from './contracts.js';
 import { answeredCount, keepDistinct, type Ranked } from './expected.js';
 import { type PoisonKind, poisonColour, poisonText } from './poison.js';
 import type { Input } from './target.js';
 
-/** The rest of the batch may change the last digits of a score. */
-export const scoreTolerance = 1e-4;
 /** Workers try a poison several times, so it gets the longest deadline that the service allows. */
 const poisonDeadlineMs = 30_000;
 const questionsMax = 400;
 const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1, threads: 4 });
-
-export type Encode = (model: Model, body: string | Buffer, withinMs: number) => Buffer;
 
 /**
  * Returns inputs for a model, with their expected answers. The answers all differ, so a swapped one
@@ -31,7 +27,7 @@ export type Encode = (model: Model, body: string | Buffer, withinMs: number) => 
 export async function prepareInputs(
   model: Model,
   deadlineMs: number,
-  encode: Encode = encodeNative,
+  { encode }: Pick<Contract, 'encode'>,
 ): Promise<Input[]> {
   const bodies =
     model.manifest.input.kind === 'text'
@@ -74,7 +70,7 @@ export async function preparePoison(model: Model, kind: PoisonKind, tag: string)
   return {
     model: model.name,
     expectation: { poison: kind },
-    request: encodeNative(model, body, poisonDeadlineMs),
+    request: nativeContract().encode(model, body, poisonDeadlineMs),
     deadlineMs: poisonDeadlineMs,
   };
 }
@@ -98,20 +94,4 @@ async function toItem(model: Model, body: string | Buffer): Promise<ScorerItem> 
 function labelOf({ manifest, labels }: Model, index: number): string {
   const label = labels[index];
   return String(manifest.output.kind === 'ranking' ? label?.id : label?.text);
-}
-
-function encodeNative({ name }: Model, body: string | Buffer, withinMs: number): Buffer {
-  const isText = typeof body === 'string';
-  return encodeRequest({
-    pathname: `/v1/models/${name}/score`,
-    headers: {
-      'Content-Type': isText ? 'application/json' : typeOf(body),
-      'Request-Timeout': String(withinMs / 1000),
-    },
-    body: isText ? JSON.stringify({ input: body, top: answeredCount }) : body,
-  });
-}
-
-function typeOf(picture: Buffer): string {
-  return picture[0] === 0x89 ? 'image/png' : 'image/jpeg';
 }

@@ -9,24 +9,27 @@ import { packageDirectory } from '../shared/version.js';
 const runMsMax = 3000;
 
 /**
- * Writes a models folder with the named models. Everything but the manifests is a symbolic link.
+ * Writes a models folder with the named models. Everything but the manifests is a symbolic link,
+ * unless `place` copies it: a link would lead nowhere inside a container.
  */
-export function copyModels(directory: string, names: readonly string[]): void {
+export function copyModels(
+  directory: string,
+  names: readonly string[],
+  place: (from: string, to: string) => void = symlinkSync,
+): void {
   const original = path.join(packageDirectory(), 'models');
   mkdirSync(directory, { recursive: true });
   for (const entry of readdirSync(original, { withFileTypes: true })) {
-    if (entry.isFile()) link(original, directory, entry.name);
+    if (entry.isFile()) place(path.join(original, entry.name), path.join(directory, entry.name));
   }
   for (const name of names) {
     const from = path.join(original, name);
     const to = path.join(directory, name);
     mkdirSync(to);
-    for (const entry of readdirSync(from)) if (entry !== 'model.yaml') link(from, to, entry);
+    for (const entry of readdirSync(from)) {
+      if (entry !== 'model.yaml') place(path.join(from, entry), path.join(to, entry));
+    }
     const manifest = load(readFileSync(path.join(from, 'model.yaml'), 'utf8')) as object;
     writeFileSync(path.join(to, 'model.yaml'), dump({ ...manifest, runMsMax }));
   }
-}
-
-function link(from: string, to: string, name: string): void {
-  symlinkSync(path.join(from, name), path.join(to, name));
 }

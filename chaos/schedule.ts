@@ -15,18 +15,14 @@ export const faultKinds = [
   'redis-restart',
   'redis-kill',
   'redis-cut',
+  'worker-cut',
+  'no-workers',
   'api-restart',
+  'api-cut',
   'poison',
   'hang-up',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
-
-/**
- * All but `redis-kill`: killing Redis may lose the last second by design (appendfsync everysec).
- */
-export const defaultFaultKinds: readonly FaultKind[] = faultKinds.filter(
-  (kind) => kind !== 'redis-kill',
-);
 
 /** Ways to cut a connection; see `CuttableProxy.cut`. */
 export const cuts = ['refuse', 'freeze', 'freeze-and-drop'] as const;
@@ -38,7 +34,7 @@ export interface Fault {
   readonly atMs: number;
   /** Picks the process or the model, from 0 to 1. */
   readonly victim: number;
-  /** How long a `stop` or a `redis-cut` lasts. */
+  /** How long a `stop`, a cut or `no-workers` lasts. */
   readonly forMs: number;
   /** How a `redis-cut` cuts. */
   readonly cut: Cut;
@@ -53,7 +49,10 @@ const periodsMs: Record<Exclude<FaultKind, 'kill'>, number> = {
   'redis-restart': 11_000,
   'redis-kill': 11_000,
   'redis-cut': 11_000,
+  'worker-cut': 9000,
+  'no-workers': 20_000,
   'api-restart': 12_000,
+  'api-cut': 12_000,
   poison: 4000,
   'hang-up': 300,
 };
@@ -95,7 +94,7 @@ function* makeStream(
       kind,
       atMs: Math.round((period + (kind === 'kill' ? 1 : within)) * periodMs),
       victim: random(),
-      forMs: kind === 'redis-cut' ? Math.round(1000 + random() * 4000) : 3000,
+      forMs: kind.endsWith('-cut') ? Math.round(1000 + random() * 4000) : 3000,
       cut: pick(cuts, random()),
       poison: poisons.next().value,
     };

@@ -6,20 +6,18 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { findFreePort } from '../cli/redis.js';
-import { findModel, readModels } from '../shared/models.js';
-import { prepareInputs, preparePoison, scoreTolerance } from './inputs.js';
-import type { AnswerForm } from './judge.js';
+import { modelNames, prepareCatalogue } from './catalogue.js';
 import { copyModels } from './models.js';
 import { type CuttableProxy, openProxy } from './proxy.js';
 import { pick } from './random.js';
 import { openRedis, type RestartableRedis } from './redis.js';
 import { keepRunning, type Role } from './role.js';
 import type { Fault } from './schedule.js';
-import type { Input, Target } from './target.js';
+import { findLeftBehind, isHealthy } from './service.js';
+import type { Target } from './target.js';
+import { makeTurns } from './turns.js';
 import { delay, waitUntil } from './wait.js';
 
-const names = ['faq-matcher', 'efficientnet-lite0'];
-const emptyWithinMs = 10_000;
 /** The most memory an API process may use. It holds the bodies and pixels of requests in flight. */
 const apiBytesMax = 1_000_000_000;
 
@@ -35,38 +33,34 @@ export async function startScoreline(options: {
 }): Promise<Target> {
   const { directory, say } = options;
   const modelsDirectory = path.join(directory, 'models');
-  copyModels(modelsDirectory, names);
-  const models = readModels({ directory: modelsDirectory, names, filesNeeded: true });
-  const inputs = new Map<string, readonly Input[]>();
-  for (const model of models) {
-    inputs.set(model.name, await prepareInputs(model, options.deadlineMs));
-  }
+  copyModels(modelsDirectory, modelNames);
+  const { queues, ...catalogue } = await prepareCatalogue({ ...options, modelsDirectory });
 
   const redisDirectory = path.join(directory, 'redis');
   mkdirSync(redisDirectory);
   const redis = await openRedis(redisDirectory);
   const proxy = await openProxy(redis.port);
-  const port = await findFreePort();
-  const { api, workers } = startRoles({ ...options, modelsDirectory, proxy, port });
+  const address = { host: '127.0.0.1', port: await findFreePort() };
+  const { api, workers } = startRoles();
   const roles = [api, ...workers];
 
   const isReady = (withinMs: number) =>
-    waitUntil(async () => roles.every((role) => role.isReady) && (await isHealthy(port)), withinMs);
+    waitUntil(
+      async () => roles.every((role) => role.isReady) && (await isHealthy(address)),
+      withinMs,
+    );
   if (!(await isReady(60_000))) throw new Error(`Scoreline did not start; see ${directory}.`);
 
   const watch = watchMemory(api);
-  const nativeForm = makeNativeForm();
   return {
-    port,
-    models: names,
-    inputsOf: (model) => inputs.get(model) ?? [],
-    poison: (kind, model, tag) => preparePoison(findModel(models, model), kind, tag),
-    formOf: () => nativeForm,
+    ...catalogue,
+    address,
     faults: makeFaults({ api, workers, redis, proxy }),
     isReady,
     async findIllness() {
-      const queues = models.map((model) => model.queue);
-      const reasons = await findLeftBehind(redis, queues);
+      const reasons = await findLeftBehind(queues, async (command, key) =>
+        Number(await redis.client.call(command, key)),
+      );
       if (watch.mostBytes() > apiBytesMax) {
         reasons.push(`the API used ${Math.round(watch.mostBytes() / 1e6)} MB of memory`);
       }
@@ -81,14 +75,14 @@ export async function startScoreline(options: {
     },
   };
 
-  function startRoles(given: { modelsDirectory: string; proxy: CuttableProxy; port: number }) {
+  function startRoles() {
     const environment: NodeJS.ProcessEnv = {
       ...process.env,
-      REDIS_URL: `redis://127.0.0.1:${given.proxy.port}`,
-      MODELS: names.join(','),
-      MODELS_DIR: given.modelsDirectory,
+      REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
+      MODELS: modelNames.join(','),
+      MODELS_DIR: modelsDirectory,
       LOG_LEVEL: process.env.LOG_LEVEL ?? 'info',
-      PORT: String(given.port),
+      PORT: String(address.port),
     };
     const preload = `--import ${new URL('./fault.js', import.meta.url).href}`;
     const pipe = path.join(directory, 'pipe');
@@ -119,7 +113,7 @@ function makeFaults(parts: {
   proxy: CuttableProxy;
 }): Target['faults'] {
   const { api, workers, redis, proxy } = parts;
-  const oneAtATime = makeQueue();
+  const oneAtATime = makeTurns();
 
   const end = (signal: NodeJS.Signals) => async (fault: Fault) => {
     const worker = pick(workers, fault.victim);
@@ -145,67 +139,6 @@ function makeFaults(parts: {
       }),
     'api-restart': () => api.replace(),
   };
-}
-
-/** Runs the given functions one after the other. */
-function makeQueue(): (run: () => Promise<void>) => Promise<void> {
-  let last: Promise<void> = Promise.resolve();
-  return (run) => {
-    last = last.then(run);
-    return last;
-  };
-}
-
-/** Reads the answers of the native route, and checks that no two have the same id. */
-function makeNativeForm(): AnswerForm {
-  const ids = new Set<string>();
-  return {
-    tolerance: scoreTolerance,
-    connectionLossIsRefusal: true,
-    read(body) {
-      const { id, predictions } = JSON.parse(body);
-      if (typeof id !== 'string' || ids.has(id)) throw new Error(`the id ${id} came twice`);
-      ids.add(id);
-      return predictions.map(({ label, score }: { label: string; score: number }) => [
-        label,
-        score,
-      ]);
-    },
-  };
-}
-
-async function isHealthy(port: number): Promise<boolean> {
-  const answer = await fetch(`http://127.0.0.1:${port}/v2/health/ready`, {
-    headers: { connection: 'close' },
-    signal: AbortSignal.timeout(2000),
-  }).catch(() => undefined);
-  await answer?.arrayBuffer();
-  return answer?.status === 200;
-}
-
-/**
- * Waits up to 10 s for the queues to empty, and returns what is left. Jobs that stay in the queue
- * after the load would keep workers alive for ever.
- */
-async function findLeftBehind(redis: RestartableRedis, queues: readonly string[]) {
-  const keys = queues.flatMap((queue) =>
-    [
-      ['wait', 'llen'],
-      ['active', 'llen'],
-      ['prioritized', 'zcard'],
-      ['delayed', 'zcard'],
-    ].map(([list, command]) => ({ key: `scoreline:${queue}:${list}`, command })),
-  );
-  const count = async () => {
-    const counts = await Promise.all(
-      keys.map(({ key, command }) => redis.client.call(command as string, key)),
-    );
-    return keys
-      .map(({ key }, index) => `${counts[index]} jobs are left in ${key}`)
-      .filter((_, index) => counts[index] !== 0);
-  };
-  await waitUntil(async () => (await count()).length === 0, emptyWithinMs);
-  return count();
 }
 
 /** Samples the memory of the API every half second and keeps the maximum. Works on Linux only. */

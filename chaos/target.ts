@@ -1,5 +1,6 @@
 // The target of a run: a service with models, the requests to send to it, and the faults to inject.
 
+import type { Address } from './client.js';
 import type { AnswerForm, Expectation } from './judge.js';
 import type { PoisonKind } from './poison.js';
 import type { Fault, FaultKind } from './schedule.js';
@@ -13,7 +14,7 @@ export interface Input {
 }
 
 export interface Target {
-  readonly port: number;
+  readonly address: Address;
   readonly models: readonly string[];
   /** Returns the inputs of one model, each with its expected answer. */
   inputsOf(model: string): readonly Input[];

@@ -3,9 +3,13 @@
 
 import type { FaultKind } from './schedule.js';
 
+/** What an orchestrator does to a service, on purpose or by itself. */
+export type ClusterFault = 'worker-update' | 'api-update' | 'drain' | 'keda-restart';
+export type DisturbanceKind = FaultKind | ClusterFault;
+
 /** A fault that happened. Its times are in ms, on the clock of the run. */
 export interface Disturbance {
-  readonly kind: FaultKind;
+  readonly kind: DisturbanceKind;
   readonly from: number;
   /** Undefined as long as the fault lasts. */
   until: number | undefined;
@@ -14,13 +18,13 @@ export interface Disturbance {
 /** After a fault, clients reconnect and workers take jobs over. Both are done within this time. */
 const aftermathMs = 2000;
 
-type SlowestMs = Partial<Record<FaultKind, number>>;
+type SlowestMs = Partial<Record<DisturbanceKind, number>>;
 
 export interface Timeline {
   /** Notes that a fault begins. Call the returned function when it is over. */
-  begin(kind: FaultKind): () => void;
+  begin(kind: DisturbanceKind): () => void;
   /** Returns the faults that overlap a span of time, aftermath included. Hang-ups do not count. */
-  during(from: number, until: number, kinds?: readonly FaultKind[]): Disturbance[];
+  during(from: number, until: number, kinds?: readonly DisturbanceKind[]): Disturbance[];
   /** Notes that a request sent at `sentAt` has just got its right answer. */
   answered(model: string, sentAt: number): void;
   /**
@@ -31,7 +35,7 @@ export interface Timeline {
   /** Like `recoveries`, but only for faults that no other fault overlapped. */
   loneRecoveries(): SlowestMs;
   /** Returns how often each kind of fault happened. */
-  counts(): Partial<Record<FaultKind, number>>;
+  counts(): Partial<Record<DisturbanceKind, number>>;
   /** Whether each model has given a right answer to a request sent after the last fault. */
   isRecovered(): boolean;
 }
@@ -79,7 +83,7 @@ export function makeTimeline(models: readonly string[], now: () => number): Time
     recoveries: () => ({ ...slowest }),
     loneRecoveries: () => ({ ...slowestLone }),
     counts() {
-      const counts: Partial<Record<FaultKind, number>> = {};
+      const counts: Partial<Record<DisturbanceKind, number>> = {};
       for (const { kind } of disturbances) counts[kind] = (counts[kind] ?? 0) + 1;
       return counts;
     },

@@ -8,11 +8,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
   withinMs: number,
+  everyMs = 20,
 ): Promise<boolean> {
   const until = performance.now() + withinMs;
   while (!(await condition())) {
     if (performance.now() > until) return false;
-    await delay(20);
+    await delay(everyMs);
   }
   return true;
 }

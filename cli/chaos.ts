@@ -12,25 +12,23 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { startFlask } from '../chaos/flask.js';
 import { run } from '../chaos/run.js';
-import { defaultFaultKinds, type FaultKind, faultKinds } from '../chaos/schedule.js';
-import { startScoreline } from '../chaos/scoreline.js';
+import type { FaultKind } from '../chaos/schedule.js';
 import { formatSummary, isPassed } from '../chaos/tally.js';
+import { targets } from '../chaos/targets.js';
 import { coerceError } from '../shared/errors.js';
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-chaos-'));
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  // Exiting is enough: every child process dies with this one (see chaos/role.ts).
+  // Exiting is enough: every target stops what it has started when this process exits.
   process.on(signal, () => process.exit(1));
 }
 
 try {
   const options = readOptions();
   say(`Seed ${options.seed}, ${options.clients} clients, faults: ${options.kinds.join(', ')}.`);
-  const start = options.target === 'flask' ? startFlask : startScoreline;
-  const target = await start({ directory, ...options });
+  const target = await options.start({ directory, ...options });
   const summary = await run(target, options);
   process.stdout.write(`${formatSummary(summary)}\n${JSON.stringify(summary)}\n`);
   const passed = isPassed(summary);
@@ -58,18 +56,19 @@ function readOptions() {
       'keep-logs': { type: 'boolean', default: false },
     },
   });
-  const { target } = values;
-  if (target !== 'scoreline' && target !== 'flask') {
-    throw new Error(`--target: expected scoreline or flask; got ${target}`);
+  const target = targets[values.target];
+  if (!target) {
+    const names = Object.keys(targets).join(', ');
+    throw new Error(`--target: expected one of ${names}; got ${values.target}`);
   }
   return {
-    target,
+    start: target.start,
     seconds: readNumber('seconds', values.seconds),
     requests: values.requests === undefined ? undefined : readNumber('requests', values.requests),
     seed: readNumber('seed', values.seed),
     clients: readNumber('clients', values.clients),
     workers: readNumber('workers', values.workers),
-    kinds: readKinds(values.faults, target === 'flask' ? ['kill'] : defaultFaultKinds),
+    kinds: values.faults === undefined ? target.defaultFaults : readKinds(values.faults, target),
     killEveryMs: readNumber('kill-every-ms', values['kill-every-ms']),
     deadlineMs: readNumber('deadline-ms', values['deadline-ms']),
     keepLogs: values['keep-logs'],
@@ -83,11 +82,11 @@ function readNumber(name: string, value: string): number {
   throw new Error(`--${name}: expected a whole number above 0; got ${value}`);
 }
 
-function readKinds(value: string | undefined, defaults: readonly FaultKind[]) {
-  if (value === undefined) return defaults;
+/** Only kinds that the target can have, since others would be left out silently. */
+function readKinds(value: string, { faults }: { faults: readonly FaultKind[] }): FaultKind[] {
   return value.split(',').map((name) => {
-    const kind = faultKinds.find((candidate) => candidate === name.trim());
+    const kind = faults.find((candidate) => candidate === name.trim());
     if (kind) return kind;
-    throw new Error(`--faults: expected one or more of ${faultKinds.join(', ')}; got ${name}`);
+    throw new Error(`--faults: expected one or more of ${faults.join(', ')}; got ${name}`);
   });
 }

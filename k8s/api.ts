@@ -19,8 +19,6 @@ export const apiName = 'api';
 export const apiServicePort = 80;
 
 const selector = selectorOf('api');
-/** How long the addresses of an ending pod may still be in use. */
-const leaveSeconds = 10;
 const graceSpareSeconds = 5;
 /** Kubernetes starts the pods of Redis and API together, and the API waits for Redis. */
 const startSecondsMax = 300;
@@ -43,7 +41,7 @@ export function makeApiDeployment(plan: Plan): IDeployment {
         labels: selector,
         user: nodeUser,
         isMovable: true,
-        graceSeconds: leaveSeconds + Math.ceil(apiShutdownMs(plan) / 1000) + graceSpareSeconds,
+        graceSeconds: Math.ceil(apiShutdownMs(plan) / 1000) + graceSpareSeconds,
         container: makeContainer(plan),
         volumes: [...modelFolder(values).volumes, ...keysVolume(values).volumes],
         spec: {
@@ -141,8 +139,6 @@ function makeContainer(plan: Plan): IContainer {
       timeoutSeconds: 5,
       failureThreshold: 3,
     },
-    // Before SIGTERM, the gateway learns that this pod ends and sends its requests elsewhere.
-    lifecycle: { preStop: { sleep: { seconds: leaveSeconds } } },
     volumeMounts: [...modelFolder(values).mounts, ...keysVolume(values).mounts],
   };
 }

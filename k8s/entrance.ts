@@ -8,7 +8,7 @@ import type { INetworkPolicyPeer } from 'kubernetes-models/networking.k8s.io/v1/
 import type { INamespace } from 'kubernetes-models/v1/Namespace';
 import type { IServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import { apiName, apiServicePort } from './api.js';
-import { apiShutdownMs } from './environment.js';
+import { apiAnswerMs } from './environment.js';
 import { gatewayNamespace, selectorOf } from './names.js';
 import { namespaceNameLabel } from './namespace.js';
 import type { KubernetesObject } from './objects.js';
@@ -148,7 +148,7 @@ function makeRoute(plan: Plan, parent: ParentReference): IHTTPRoute {
         {
           backendRefs: [{ name: apiName, port: apiServicePort }],
           // The API answers by itself at the deadline of a request. The gateway must wait for longer.
-          timeouts: { request: `${Math.ceil(apiShutdownMs(plan) / 1000)}s` },
+          timeouts: { request: `${Math.ceil(apiAnswerMs(plan) / 1000)}s` },
         },
       ],
     },

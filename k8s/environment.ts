@@ -13,11 +13,14 @@ export const probePort = 8081;
 const workerEndMs = 5000;
 /** How long after the longest deadline the API still answers. */
 const apiEndMs = 5000;
+/** How long the addresses of an ending API may still be in use. */
+const apiLeaveMs = 10_000;
 
 /** Settings that follow from the values and the models. The values cannot set them. */
 export const ownSettings: ReadonlySet<string> = new Set([
   'HOST',
   'KEYS_FILE',
+  'LEAVE_MS',
   'MODELS',
   'MODELS_DIR',
   'PORT',
@@ -29,9 +32,13 @@ export const ownSettings: ReadonlySet<string> = new Set([
   'SHUTDOWN_MS',
 ]);
 
-/** Long enough for the longest request that may be in flight. */
-export function apiShutdownMs({ models }: Plan): number {
+/** How long the longest request takes to be answered. */
+export function apiAnswerMs({ models }: Plan): number {
   return Math.max(...models.map(({ model }) => model.manifest.deadlineMs)) + apiEndMs;
+}
+
+export function apiShutdownMs(plan: Plan): number {
+  return apiLeaveMs + apiAnswerMs(plan);
 }
 
 /** Long enough for the longest run of the model that does not count as hung. */
@@ -46,6 +53,7 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
     { name: 'MODELS', value: models.map(({ model }) => model.queue).join(',') },
     { name: 'HOST', value: '0.0.0.0' },
     { name: 'PORT', value: `${apiPort}` },
+    { name: 'LEAVE_MS', value: `${apiLeaveMs}` },
     { name: 'SHUTDOWN_MS', value: `${apiShutdownMs(plan)}` },
     ...redisEnvironment(values),
     ...keysEnvironment(values),

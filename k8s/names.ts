@@ -28,9 +28,12 @@ export function isDnsLabel(name: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name);
 }
 
+/** Says which part of the service a pod is. */
+export const componentLabel = 'app.kubernetes.io/component';
+
 /** The labels by which Services, policies and budgets find pods. They never change. */
 export function selectorOf(component: Component): Record<string, string> {
-  return { 'app.kubernetes.io/name': 'scoreline', 'app.kubernetes.io/component': component };
+  return { 'app.kubernetes.io/name': 'scoreline', [componentLabel]: component };
 }
 
 /** The labels of the workers of one model and version. */

@@ -61,6 +61,8 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
       containers: [
         {
           ...container,
+          // `kubectl describe pod` then shows the last lines of the log of a container that failed.
+          terminationMessagePolicy: 'FallbackToLogsOnError',
           volumeMounts: [
             ...(container.volumeMounts ?? []),
             { name: 'tmp', mountPath: '/tmp' },

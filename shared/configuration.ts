@@ -147,7 +147,12 @@ const api = {
   SHUTDOWN_MS: integer(0, 3_600_000)
     .default(35_000)
     .describe(
-      'How long the API waits for requests in flight after SIGTERM. If it is shorter than the longest deadline, some requests are cut off.',
+      'How long the API waits for requests in flight after SIGTERM, `LEAVE_MS` included. If it is shorter than that and the longest deadline together, some requests are cut off.',
+    ),
+  LEAVE_MS: integer(0, 600_000)
+    .default(0)
+    .describe(
+      'How long the API still takes requests after SIGTERM. It is not ready any more, and each answer asks its client to connect elsewhere. Set it where others learn late that an API ends, such as proxies that keep connections. With 0, a client may find its connection closed while it sends a request.',
     ),
 };
 
@@ -195,6 +200,10 @@ const schemas = {
       path: ['RESULTS_MAX'],
       message:
         'expected at least IMAGES_PER_REQUEST_MAX, or the largest request with an Idempotency-Key is never admitted',
+    })
+    .refine((given) => given.LEAVE_MS <= given.SHUTDOWN_MS, {
+      path: ['LEAVE_MS'],
+      message: 'expected at most SHUTDOWN_MS, which includes it',
     })
     .refine((given) => given.HEADERS_MS_MAX <= given.REQUEST_MS_MAX, {
       path: ['HEADERS_MS_MAX'],

@@ -1,5 +1,5 @@
 // The life of a process. A main.ts starts it. A signal, the end of its parent, or an unexpected
-// error ends it. Whatever the reason, `close` runs once, and the process is killed if `close` takes
+// error ends it. Whatever the reason, `close` runs once, and the process is killed if its end takes
 // more than a second longer than SHUTDOWN_MS. A second signal kills it at once.
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,6 +20,8 @@ export const parentReports = '--parent-reports';
 export interface Running {
   /** Sent to the parent process once everything is up. */
   readonly report: Record<string, unknown>;
+  /** Sends clients elsewhere while the service still serves them. Called before an orderly end. */
+  leave?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -129,6 +131,7 @@ function handleEnd(
         delay(startEndsMsMax, 'still starting' as const),
       ]);
       if (running === 'still starting') return kill(process);
+      if (exitCode === 0) await running?.leave?.();
       await running?.close();
       process.exit(exitCode);
     } catch (error) {

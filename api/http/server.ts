@@ -14,6 +14,8 @@ const finalAnswerMs = 200;
 export interface RunningServer {
   readonly address: string;
   readonly port: number;
+  /** Asks the client of each answer from now on to close its connection. */
+  leave(): void;
   /**
    * Stops listening, lets requests in flight finish, and closes each connection as soon as it is idle.
    * After `withinMs` it calls `onTimeUp`, which should end the remaining requests. A moment later it
@@ -30,10 +32,10 @@ export async function startServer(
   app: App,
   configuration: Configurations['api'],
 ): Promise<RunningServer> {
-  let closing = false;
+  let isLeaving = false;
   const serve = (request: IncomingMessage, response: ServerResponse) => {
     // A client should connect to another instance next time.
-    if (closing) response.setHeader('Connection', 'close');
+    if (isLeaving) response.setHeader('Connection', 'close');
     app.serve(request, response);
   };
   const server = createServer(
@@ -57,8 +59,11 @@ export async function startServer(
 
   return {
     ...(server.address() as AddressInfo),
+    leave: () => {
+      isLeaving = true;
+    },
     close: async (withinMs, onTimeUp) => {
-      closing = true;
+      isLeaving = true;
       for (const socket of unused) socket.destroy();
       await closeServer(server, withinMs, onTimeUp);
     },

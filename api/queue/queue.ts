@@ -140,10 +140,11 @@ export class Queue {
     if (!queue) throw new Error(`The queue ${name} is not served any more.`);
     const jobId = randomUUID();
     const { job, payload } = encodeJob(batch);
-    const [stored, added, counted] = await Promise.allSettled([
+    // Redis does these in this order.
+    const [counted, stored, added] = await Promise.allSettled([
+      this.#unanswered.add(name, batch),
       payload.size > 0 && this.#store(jobId, payload, batch),
       queue.add('score', job, { jobId }),
-      this.#unanswered.add(name, batch),
     ]);
     // The error of the job says most: a transaction only says that it was aborted.
     for (const each of [added, stored, counted]) {

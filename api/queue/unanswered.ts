@@ -1,7 +1,7 @@
 // The count of each queue's unanswered items, which admission, `/v1/models` and autoscaling read.
 //
-// The unanswered items of a queue are a sorted set by deadline. The API adds an item in the round trip of
-// its job. The worker removes it in the round trip of its reply. Each reader removes items past their
+// The unanswered items of a queue are a sorted set by deadline. The API adds an item right before
+// its job. The worker removes it right behind its reply. Each reader removes items past their
 // deadline. So the size of the set stays right, whichever process dies.
 
 import { nowMs } from '../../shared/clock.js';
@@ -41,11 +41,13 @@ export class Unanswered {
     return this.#counts.get(queue);
   }
 
-  /** Counts the items of a job, right behind the job: the worker need not wait for this. */
+  /**
+   * Counts the items of a job. Call it before the job is added: a worker may answer before this process has its
+   * next turn, and what it has removed must not be counted after that.
+   */
   async add(queue: string, { items }: BatchJob): Promise<void> {
     // Whole milliseconds, because Redis takes 3.6 times as long for fractions (measured).
     const scores = items.flatMap(({ id, deadlineAt }) => [Math.ceil(deadlineAt), id]);
-    await new Promise(setImmediate);
     await this.#redis.zadd(this.#keys.unanswered(queue), ...scores);
   }
 

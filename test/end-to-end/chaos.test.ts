@@ -7,8 +7,9 @@ import { describe, expect, test } from 'vitest';
 import { makeClient, type Outcome } from '../../chaos/client.js';
 import type { Ranked } from '../../chaos/expected.js';
 import { type Expectation, makeJudge, type Sent } from '../../chaos/judge.js';
-import { defaultFaultKinds, type Fault, makeSchedule } from '../../chaos/schedule.js';
+import { type Fault, faultKinds, makeSchedule } from '../../chaos/schedule.js';
 import { isPassed, makeTally, type Summary } from '../../chaos/tally.js';
+import { targets } from '../../chaos/targets.js';
 import { makeTimeline } from '../../chaos/timeline.js';
 import { root, waitUntil } from '../harness.js';
 
@@ -26,7 +27,8 @@ describe('chaos', () => {
       well: true,
     });
     expect(exitCode).toBe(0);
-    for (const kind of defaultFaultKinds) expect(summary.faults[kind], kind).toBeGreaterThan(0);
+    for (const kind of targets.scoreline?.defaultFaults ?? [])
+      expect(summary.faults[kind], kind).toBeGreaterThan(0);
     expect(summary.failed_by_design).toBeGreaterThan(0);
     expect(summary.hung_up).toBeGreaterThan(0);
     for (const count of Object.values(summary.right_by_model)) expect(count).toBeGreaterThan(0);
@@ -138,7 +140,8 @@ describe('the chaos harness', () => {
     await once(server, 'listening');
     const { tally, summarize } = makeBench();
     const { port } = server.address() as { port: number };
-    const client = makeClient({ port, onAnsweredTwice: tally.recordAnsweredTwice });
+    const address = { host: '127.0.0.1', port };
+    const client = makeClient({ address, onAnsweredTwice: tally.recordAnsweredTwice });
     expect(await client.ask(Buffer.from('GET / HTTP/1.1\r\n\r\n'), 5000)).toMatchObject({
       type: 'response',
       response: { status: 200, body: '{}' },
@@ -198,7 +201,7 @@ function respond(status: number, body: unknown, headers: Record<string, string>)
 }
 
 function takeFaults(seed: number): Fault[] {
-  const schedule = makeSchedule({ seed, kinds: defaultFaultKinds, killEveryMs: 2000 });
+  const schedule = makeSchedule({ seed, kinds: faultKinds, killEveryMs: 2000 });
   return Array.from({ length: 200 }, () => schedule.next().value);
 }
 

@@ -6,8 +6,9 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { expect } from 'vitest';
+import { scoreTolerance } from '../../chaos/contracts.js';
 import { findDifference, type Ranked } from '../../chaos/expected.js';
-import { prepareInputs, scoreTolerance } from '../../chaos/inputs.js';
+import { prepareInputs } from '../../chaos/inputs.js';
 import { copyModels } from '../../chaos/models.js';
 import { makeKeys } from '../../shared/keys.js';
 import { findModel, readModels } from '../../shared/models.js';
@@ -197,7 +198,7 @@ export function expectRefused(answer: Answer, status: number, code: string): voi
 async function scoreQuestions(): Promise<Question[]> {
   const names = [faqName];
   const models = readModels({ directory: path.join(root, 'models'), names, filesNeeded: true });
-  const asText = (_model: unknown, body: string | Buffer) => Buffer.from(body);
+  const asText = { encode: (_model: unknown, body: string | Buffer) => Buffer.from(body) };
   const inputs = await prepareInputs(findModel(models, faqName), 0, asText);
   return inputs.flatMap(({ request, expectation }) =>
     'expected' in expectation ? [{ text: request.toString(), expected: expectation.expected }] : [],

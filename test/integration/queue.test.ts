@@ -80,6 +80,21 @@ describe('a job that is added', () => {
     expect(timeToLiveMs).toBeLessThanOrEqual(19_001);
   });
 
+  test('is counted before a worker can take it, which may have answered before the next turn', async () => {
+    const { queue } = await open();
+    const monitor = await redis.client.monitor();
+    onTestFinished(() => monitor.disconnect());
+    const seen: string[] = [];
+    monitor.on('monitor', (_time: string, [command = '', key]: string[]) => {
+      if (/^zadd$/i.test(command) && key === keys.unanswered(name)) seen.push('counted');
+      // BullMQ adds a job by a script.
+      if (/^eval/i.test(command)) seen.push('added');
+    });
+    await queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] });
+    await waitUntil('two commands', () => seen.length >= 2);
+    expect(seen.slice(0, 2)).toEqual(['counted', 'added']);
+  });
+
   test('keeps the bytes of a large tensor, whatever array of bytes they are', async () => {
     const { queue } = await open();
     const data = Uint8Array.from({ length: 5000 }, (_, at) => at % 251);

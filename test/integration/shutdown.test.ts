@@ -103,8 +103,8 @@ describe('an API', () => {
   afterAll(() => redis?.close());
 
   const log = pino({ level: 'silent' });
-  const start = async () => {
-    const environment = serviceEnvironment({ redisUrl: redis.url });
+  const start = async (settings: Record<string, string> = {}) => {
+    const environment = { ...serviceEnvironment({ redisUrl: redis.url }), ...settings };
     const running = await startApi(readConfiguration('api', environment), log);
     onTestFinished(() => running.close());
     return { ...running, url: `http://127.0.0.1:${running.report.port}` };
@@ -114,6 +114,17 @@ describe('an API', () => {
     await close();
     return performance.now() - started;
   };
+
+  test('serves while it leaves, is not ready, and asks each client to connect elsewhere', async () => {
+    const { leave, url } = await start({ LEAVE_MS: '10' });
+    const before = await ask(`${url}/v1/models`);
+    expect([before.status, before.headers.get('connection')]).toEqual([200, 'keep-alive']);
+    await leave?.();
+    const after = await ask(`${url}/v1/models`);
+    expect([after.status, after.headers.get('connection')]).toEqual([200, 'close']);
+    const ready = await ask(`${url}/v2/health/ready`);
+    expect([ready.status, ready.body.reason]).toEqual([503, 'shutting down']);
+  });
 
   test('ends at once if nothing is in flight, and leaves nothing in Redis', async () => {
     const running = await start();

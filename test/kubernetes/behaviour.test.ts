@@ -77,13 +77,14 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
       // The process ends itself a second after SHUTDOWN_MS.
       expect(terminationGracePeriodSeconds * 1000).toBeGreaterThan(shutdownMs + 1000);
     }
-    const { lifecycle } = container(cluster, 'api');
     const shutdownMs = Number(environmentOf(cluster, 'api').SHUTDOWN_MS);
+    const leaveMs = Number(environmentOf(cluster, 'api').LEAVE_MS);
+    expect(leaveMs).toBeGreaterThan(0);
     for (const { model } of cluster.plan.models) {
-      expect(shutdownMs).toBeGreaterThan(model.manifest.deadlineMs);
+      expect(shutdownMs).toBeGreaterThan(leaveMs + model.manifest.deadlineMs);
     }
     expect(templateOf(cluster, 'api').spec.terminationGracePeriodSeconds * 1000).toBeGreaterThan(
-      lifecycle.preStop.sleep.seconds * 1000 + shutdownMs + 1000,
+      shutdownMs + 1000,
     );
   });
 
@@ -107,6 +108,14 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
       for (const volume of spec.volumes) {
         const [kind] = Object.keys(volume).filter((key) => key !== 'name');
         expect(['emptyDir', 'persistentVolumeClaim', 'csi', 'secret']).toContain(kind);
+      }
+    }
+  });
+
+  test('a container that fails leaves the end of its log where `kubectl describe` shows it', () => {
+    for (const { spec } of templates) {
+      for (const each of spec.containers) {
+        expect(each.terminationMessagePolicy).toBe('FallbackToLogsOnError');
       }
     }
   });

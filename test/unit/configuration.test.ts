@@ -28,6 +28,7 @@ describe('the configuration', () => {
       CONNECTIONS_MAX: 10_000,
       HEADERS_MS_MAX: 10_000,
       REQUEST_MS_MAX: 60_000,
+      LEAVE_MS: 0,
       SHUTDOWN_MS: 35_000,
     });
   });

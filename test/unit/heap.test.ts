@@ -61,7 +61,7 @@ describe('the launcher of the images', () => {
   test.runIf('execve' in process).each(['api', 'worker'])('becomes the %s', (role) => {
     const { status, stderr } = launch([role], { REDIS_URL: 'http://x' });
     expect(status).toBe(1);
-    expect(stderr).toBe('REDIS_URL: Invalid URL; got (not shown)\n');
+    expect(stderr).toMatch(/^REDIS_URL: expected /);
   });
 
   test.runIf(!('execve' in process))('says which Node it needs', () => {

@@ -15,7 +15,7 @@ export function addHealthRoutes(
     registry: Registry;
     queue: Pick<Queue, 'countWorkers'>;
     clock: Pick<RedisClock, 'readWarnings'>;
-    calls: Pick<Calls, 'isShuttingDown'>;
+    calls: Pick<Calls, 'isLeaving'>;
   },
 ): void {
   const { registry, queue, clock, calls } = options;
@@ -35,7 +35,7 @@ export function addHealthRoutes(
   });
 
   async function whyNotReady(): Promise<string | undefined> {
-    if (calls.isShuttingDown) return 'shutting down';
+    if (calls.isLeaving) return 'shutting down';
     const { models } = registry;
     const counts = await queue
       .countWorkers(models.map((model) => model.queue))

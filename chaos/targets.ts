@@ -1,0 +1,38 @@
+// What a run can put under load, and which faults each of these can have.
+
+import { startFlask } from './flask.js';
+import type { FaultKind } from './schedule.js';
+import { startScoreline } from './scoreline.js';
+import type { Target } from './target.js';
+
+interface TargetChoice {
+  /** Rejects if the target cannot be started, or is not ready in time. */
+  start(options: {
+    /** For logs, and for what the target needs. */
+    directory: string;
+    workers: number;
+    deadlineMs: number;
+    say: (line: string) => void;
+  }): Promise<Target>;
+  readonly faults: readonly FaultKind[];
+  /** Without `redis-kill`: it may lose the last second by design (appendfsync everysec). */
+  readonly defaultFaults: readonly FaultKind[];
+}
+
+const everywhere = [
+  ...['kill', 'term', 'stop'],
+  ...['redis-restart', 'redis-cut', 'api-restart', 'poison', 'hang-up'],
+] as FaultKind[];
+
+export const targets: Readonly<Record<string, TargetChoice>> = {
+  scoreline: {
+    start: startScoreline,
+    faults: [...everywhere, 'redis-kill'],
+    defaultFaults: everywhere,
+  },
+  flask: {
+    start: startFlask,
+    faults: ['kill', 'term', 'stop', 'hang-up'],
+    defaultFaults: ['kill'],
+  },
+};

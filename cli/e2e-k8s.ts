@@ -1,0 +1,159 @@
+// `npm run e2e:k8s -- [--values FILE] [--api-image IMAGE] [--worker-image IMAGE] [--redis-image IMAGE]
+//                     [--namespace NAME] [--only NAME,NAME,…] [--clients N] [--seed N] [--relay] [--keep]`
+//
+// Proves the service on the cluster that KUBECONFIG names, in a namespace of its own: workers from zero and back,
+// and no request lost while pods end in every way. Prints how long things took. Exits with 1 if anything is wrong,
+// and with 0 if there is no cluster, after saying so.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { prepareCatalogue } from '../chaos/catalogue.js';
+import { referenceContract } from '../chaos/contracts.js';
+import { formatBadPods, tryBadPods } from '../chaos/kubernetes/bad-pods.js';
+import { disturbances } from '../chaos/kubernetes/disturbances.js';
+import {
+  checkUnused,
+  install,
+  makeKey,
+  remove,
+  removeAtExit,
+} from '../chaos/kubernetes/installation.js';
+import { findClusterProblem, makeKubectl } from '../chaos/kubernetes/kubectl.js';
+import { readTrialPlan } from '../chaos/kubernetes/plan.js';
+import { openRoute } from '../chaos/kubernetes/route.js';
+import type { StageOptions } from '../chaos/kubernetes/stage.js';
+import { formatTimes } from '../chaos/kubernetes/times.js';
+import { runTrial } from '../chaos/kubernetes/trial.js';
+import { formatSummary, isPassed } from '../chaos/tally.js';
+import { isDnsLabel, namespaceLengthMax } from '../k8s/names.js';
+import { coerceError } from '../shared/errors.js';
+import { packageDirectory } from '../shared/version.js';
+
+/** Long enough for a worker to come back after anything that the run does. */
+const deadlineMs = 30_000;
+
+/** The parts of a run. Every disturbance comes with scaling. */
+const partNames = ['scaling', ...disturbances.map(({ name }) => name), 'bad-pods'];
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-e2e-'));
+process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(signal, () => process.exit(1));
+
+try {
+  const options = readOptions();
+  const problem = await findClusterProblem();
+  if (problem === undefined) process.exitCode = (await prove(options)) ? 0 : 1;
+  else say(`Skipped: ${problem}`);
+} catch (error) {
+  say(coerceError(error).message);
+  process.exitCode = 1;
+}
+
+async function prove(options: ReturnType<typeof readOptions>): Promise<boolean> {
+  const { namespace, keep } = options;
+  const modelsDirectory = path.join(packageDirectory(), 'models');
+  const plan = readTrialPlan({ ...options, modelsDirectory });
+  const kubectl = makeKubectl(namespace);
+  await checkUnused(kubectl);
+  const atExit = () => {
+    if (!keep) removeAtExit(namespace);
+  };
+  process.once('exit', atExit);
+  await install({ kubectl, plan, folder: path.join(directory, 'manifests'), say });
+  const route = await openRoute({
+    kubectl,
+    image: plan.values.images.worker,
+    mustRelay: options.relay,
+  });
+  say(`The clients reach the Service ${route.description}.`);
+  const contract = referenceContract({ 'X-API-Key': await makeKey(kubectl) });
+  const catalogue = await prepareCatalogue({ modelsDirectory, deadlineMs, contract });
+  const isGood = await run(options, { kubectl, plan, catalogue, address: route.address });
+  if (keep) say(`Kept: kubectl delete namespace ${namespace} ${namespace}-relay`);
+  else await remove(kubectl);
+  process.off('exit', atExit);
+  return isGood;
+}
+
+async function run(
+  options: ReturnType<typeof readOptions>,
+  service: Pick<StageOptions, 'kubectl' | 'plan' | 'catalogue' | 'address'>,
+): Promise<boolean> {
+  const { clients, parts, seed } = options;
+  const chosen = disturbances.filter(({ name }) => parts.includes(name));
+  let isGood = true;
+  if (parts.includes('scaling') || chosen.length > 0) {
+    const trial = await runTrial({ ...service, clients, seed, disturbances: chosen, say });
+    const { summary, times } = trial;
+    process.stdout.write(`${formatSummary(summary)}\n\n${formatTimes(times)}\n`);
+    process.stdout.write(`${JSON.stringify({ ...summary, times: times.rows })}\n`);
+    isGood = isPassed(summary);
+  }
+  if (parts.includes('bad-pods')) {
+    say('Pods that cannot work are watched for a minute.');
+    const reports = await tryBadPods(service.kubectl, service.plan);
+    process.stdout.write(`${formatBadPods(reports)}\n`);
+    isGood &&= reports.every(({ faults }) => faults.length === 0);
+  }
+  return isGood;
+}
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      values: {
+        type: 'string',
+        default: path.join(packageDirectory(), 'chaos/kubernetes/values.yaml'),
+      },
+      'api-image': { type: 'string' },
+      'worker-image': { type: 'string' },
+      'redis-image': { type: 'string' },
+      namespace: { type: 'string', default: 'scoreline-e2e' },
+      only: { type: 'string' },
+      clients: { type: 'string', default: '48' },
+      seed: { type: 'string', default: '7' },
+      relay: { type: 'boolean', default: false },
+      keep: { type: 'boolean', default: false },
+    },
+  });
+  return {
+    file: values.values,
+    images: {
+      api: values['api-image'],
+      worker: values['worker-image'],
+      redis: values['redis-image'],
+    },
+    namespace: readNamespace(values.namespace),
+    parts: choose(values.only),
+    clients: readNumber('clients', values.clients),
+    seed: readNumber('seed', values.seed),
+    relay: values.relay,
+    keep: values.keep,
+  };
+}
+
+function choose(only: string | undefined): readonly string[] {
+  if (only === undefined) return partNames;
+  const names = only.split(',').map((name) => name.trim());
+  const unknown = names.find((name) => !partNames.includes(name));
+  if (unknown === undefined) return names;
+  throw new Error(`--only: expected one or more of ${partNames.join(', ')}; got ${unknown}`);
+}
+
+function readNamespace(name: string): string {
+  if (isDnsLabel(name) && name.length <= namespaceLengthMax) return name;
+  throw new Error(
+    `--namespace: expected lower-case letters, digits and -, at most ${namespaceLengthMax} characters; got ${name}`,
+  );
+}
+
+function readNumber(name: string, value: string): number {
+  const number = Number(value);
+  if (Number.isInteger(number) && number > 0) return number;
+  throw new Error(`--${name}: expected a whole number above 0; got ${value}`);
+}

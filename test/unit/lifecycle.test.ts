@@ -1,0 +1,40 @@
+// Tests the life of a process, on a process that only notes what happens to it.
+
+import { EventEmitter, once } from 'node:events';
+import { describe, expect, test } from 'vitest';
+import { live } from '../../shared/lifecycle.js';
+
+/** Lets a process live, and ends it. Returns what happened until it exited. */
+async function endBy(event: string, ...parameters: unknown[]): Promise<string[]> {
+  const happened: string[] = [];
+  const process = Object.assign(new EventEmitter(), {
+    env: { LOG_LEVEL: 'silent' },
+    exit(code: number) {
+      happened.push(`exit ${code}`);
+      process.emit('exited');
+    },
+  });
+  const note = (what: string) => async () => void happened.push(what);
+  await live(process as unknown as NodeJS.Process, 'api', async () => ({
+    report: {},
+    leave: note('leave'),
+    close: note('close'),
+  }));
+  const exited = once(process, 'exited');
+  process.emit(event, ...parameters);
+  await exited;
+  return happened;
+}
+
+describe('a process', () => {
+  test.each(['SIGTERM', 'SIGINT'])(
+    'sends its clients elsewhere before it ends by %s',
+    async (signal) => {
+      expect(await endBy(signal)).toEqual(['leave', 'close', 'exit 0']);
+    },
+  );
+
+  test('ends without delay after an unexpected error', async () => {
+    expect(await endBy('uncaughtException', new Error('broken'))).toEqual(['close', 'exit 1']);
+  });
+});
