@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['dist/test/**/*.test.js'],
+    globalSetup: ['dist/test/redis/choice.js'],
     exclude: ['node_modules/**'],
     // Many tests start processes of their own. More than two files at a time would only wait for each other.
     maxWorkers: 2,

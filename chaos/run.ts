@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly clients: number;
   readonly kinds: readonly FaultKind[];
   readonly killEveryMs: number;
+  /** Makes all other faults this many times rarer. */
+  readonly stretch: number;
   readonly say: (line: string) => void;
 }
 

@@ -69,6 +69,8 @@ export function* makeSchedule(options: {
   seed: number;
   kinds: readonly FaultKind[];
   killEveryMs: number;
+  /** Multiplies all periods but that of kills. */
+  stretch: number;
 }): Generator<Fault, never> {
   const streams = options.kinds.map((kind) => makeStream(kind, options));
   if (streams.length === 0) throw new Error('Expected at least one kind of fault.');
@@ -83,11 +85,11 @@ export function* makeSchedule(options: {
 
 function* makeStream(
   kind: FaultKind,
-  { seed, killEveryMs }: { seed: number; killEveryMs: number },
+  { seed, killEveryMs, stretch }: { seed: number; killEveryMs: number; stretch: number },
 ): Generator<Fault, never> {
   const random = makeRandom(seed, kind);
   const poisons = drawPoisons(makeRandom(seed, `${kind} deck`));
-  const periodMs = kind === 'kill' ? killEveryMs : periodsMs[kind];
+  const periodMs = kind === 'kill' ? killEveryMs : periodsMs[kind] * stretch;
   for (let period = 0; ; period++) {
     const within = random();
     yield {

@@ -1,13 +1,13 @@
 // `npm run chaos -- [--seconds S | --requests N] [--seed N] [--clients N] [--workers N]
 //                   [--faults KIND,KIND,…] [--kill-every-ms MS] [--deadline-ms MS]
-//                   [--target scoreline|flask] [--keep-logs]`
+//                   [--target scoreline|compose|flask] [--keep-logs]`
 //
 // Puts a service under load while it kills, stops, cuts off and poisons parts of it. At the end it
 // prints a table, and the same figures as one line of JSON. It exits with 1 if any request was
 // lost, answered wrongly, answered twice or never answered, or if the service is not well
 // afterwards.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -18,6 +18,7 @@ import { formatSummary, isPassed } from '../chaos/tally.js';
 import { targets } from '../chaos/targets.js';
 import { coerceError } from '../shared/errors.js';
 
+const killEveryMs = 2000;
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-chaos-'));
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -37,7 +38,9 @@ try {
   else say(`The logs are in ${directory}.`);
   process.exit(passed ? 0 : 1);
 } catch (error) {
-  say(`${coerceError(error).message}\nThe logs are in ${directory}.`);
+  say(coerceError(error).message);
+  if (readdirSync(directory).length > 0) say(`The logs are in ${directory}.`);
+  else rmSync(directory, { recursive: true });
   process.exit(1);
 }
 
@@ -50,7 +53,7 @@ function readOptions() {
       clients: { type: 'string', default: '32' },
       workers: { type: 'string', default: '2' },
       faults: { type: 'string' },
-      'kill-every-ms': { type: 'string', default: '2000' },
+      'kill-every-ms': { type: 'string' },
       'deadline-ms': { type: 'string', default: '15000' },
       target: { type: 'string', default: 'scoreline' },
       'keep-logs': { type: 'boolean', default: false },
@@ -69,7 +72,11 @@ function readOptions() {
     clients: readNumber('clients', values.clients),
     workers: readNumber('workers', values.workers),
     kinds: values.faults === undefined ? target.defaultFaults : readKinds(values.faults, target),
-    killEveryMs: readNumber('kill-every-ms', values['kill-every-ms']),
+    killEveryMs: readNumber(
+      'kill-every-ms',
+      values['kill-every-ms'] ?? String(killEveryMs * target.stretch),
+    ),
+    stretch: target.stretch,
     deadlineMs: readNumber('deadline-ms', values['deadline-ms']),
     keepLogs: values['keep-logs'],
     say,

@@ -5,7 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { assemble, type ImageRole, imageRoles } from '../images/assemble.js';
 import { bake } from '../images/bake.js';
-import { report } from '../images/report.js';
+import { formatContents, measureImage } from '../images/report.js';
 import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
 
@@ -18,7 +18,9 @@ try {
   const [command, ...parameters] = process.argv.slice(2);
   const [role, second, target] = parameters;
   if (command === 'report' && parameters.length > 0) {
-    for (const image of parameters) process.stdout.write(`${report(image)}\n`);
+    for (const image of parameters) {
+      process.stdout.write(`${formatContents(image, await measureImage(image))}\n`);
+    }
   } else if (command === 'assemble' && second !== undefined && target !== undefined) {
     assemble({ role: toRole(role), built: packageDirectory(), installed: second, target });
   } else if (command === 'bake' && second !== undefined && target !== undefined) {

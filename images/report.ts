@@ -1,52 +1,69 @@
 // Says what is in an image: how much it adds to its base image, and what fills that.
 
-import { execFileSync } from 'node:child_process';
+import { docker } from '../cli/docker.js';
 
 /** Folders and packages below this are summed up in one line. */
 const listedBytesMin = 300_000;
+
+export interface ImageContents {
+  readonly bytes: number;
+  /** The image that its labels name as its base, and its size if it is on this machine. */
+  readonly base: string | undefined;
+  readonly baseBytes: number | undefined;
+  /** Each package, the program, and baked models; the largest first. */
+  readonly parts: readonly { readonly name: string; readonly bytes: number }[];
+}
 
 interface Inspected {
   readonly Size: number;
   readonly Config: { readonly Labels: Readonly<Record<string, string>> | null };
 }
 
-/** Returns a table. Throws if there is no Docker engine, or no such image. */
-export function report(image: string): string {
-  const { Size: size, Config: config } = inspect(image);
+/** Rejects if there is no Docker engine, or no such image. */
+export async function measureImage(image: string): Promise<ImageContents> {
+  const { Size: bytes, Config: config } = await inspect(image);
   const base = config.Labels?.['org.opencontainers.image.base.name'];
-  const baseBytes = base === undefined ? undefined : sizeOf(base);
-  const filled = contentsOf(image);
-  const listed = filled.filter(({ bytes }) => bytes >= listedBytesMin);
-  const rest = filled.filter(({ bytes }) => bytes < listedBytesMin);
+  return {
+    bytes,
+    base,
+    baseBytes: base === undefined ? undefined : await sizeOf(base),
+    parts: await partsOf(image),
+  };
+}
+
+/** Returns a table. */
+export function formatContents(image: string, contents: ImageContents): string {
+  const { bytes, base, baseBytes, parts } = contents;
+  const listed = parts.filter((part) => part.bytes >= listedBytesMin);
+  const rest = parts.filter((part) => part.bytes < listedBytesMin);
   const above =
     baseBytes === undefined
       ? `base image ${base ?? 'unknown'}, which is not here`
-      : `${megabytes(size - baseBytes)} above ${base} (${megabytes(baseBytes)})`;
+      : `${megabytes(bytes - baseBytes)} above ${base} (${megabytes(baseBytes)})`;
   const lines = [
-    `${image}: ${megabytes(size)}, ${above}`,
-    ...listed.map(({ name, bytes }) => `  ${megabytes(bytes).padStart(9)}  ${name}`),
+    `${image}: ${megabytes(bytes)}, ${above}`,
+    ...listed.map((part) => `  ${megabytes(part.bytes).padStart(9)}  ${part.name}`),
     `  ${megabytes(sum(rest)).padStart(9)}  ${rest.length} others`,
   ];
   return lines.join('\n');
 }
 
-function sizeOf(image: string): number | undefined {
-  try {
-    return inspect(image).Size;
-  } catch {
-    return undefined;
-  }
+function sizeOf(image: string): Promise<number | undefined> {
+  return inspect(image).then(
+    ({ Size }) => Size,
+    () => undefined,
+  );
 }
 
-function inspect(image: string): Inspected {
-  const text = docker('image', 'inspect', image);
+async function inspect(image: string): Promise<Inspected> {
+  const text = await docker('image', 'inspect', image);
   return (JSON.parse(text) as Inspected[])[0] as Inspected;
 }
 
-/** Measures the files that our stages added: each package, the program, and baked models. */
-function contentsOf(image: string): { name: string; bytes: number }[] {
-  const text = docker('run', '--rm', '--network=none', '--entrypoint=node', image, '-e', measure);
-  const found = JSON.parse(text) as Record<string, number>;
+/** Measures the files that our stages added. */
+async function partsOf(image: string): Promise<ImageContents['parts']> {
+  const command = ['run', '--rm', '--network=none', '--entrypoint=node', image, '-e', measure];
+  const found = JSON.parse(await docker(...command)) as Record<string, number>;
   return Object.entries(found)
     .map(([name, bytes]) => ({ name, bytes }))
     .sort((one, other) => other.bytes - one.bytes);
@@ -70,19 +87,6 @@ add('/app/dist', () => 'dist');
 add('/models', (file) => 'models/' + file.split('/')[0]);
 process.stdout.write(JSON.stringify(found));
 `;
-
-function docker(...parameters: string[]): string {
-  try {
-    return execFileSync('docker', parameters, {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-  } catch (error) {
-    const { code, stderr } = error as { code?: string; stderr?: string };
-    if (code === 'ENOENT') throw new Error('Expected Docker; there is no command docker here.');
-    throw new Error(`docker ${parameters.slice(0, 2).join(' ')} failed: ${stderr?.trim()}`);
-  }
-}
 
 function sum(parts: readonly { bytes: number }[]): number {
   return parts.reduce((total, { bytes }) => total + bytes, 0);

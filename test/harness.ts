@@ -1,88 +1,18 @@
 // Shared by the tests: a real Redis, a real API and real workers. A test ends everything it starts,
 // and waits for conditions instead of times.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { Redis } from 'ioredis';
 import { waitUntil as holdsWithin } from '../chaos/wait.js';
 import { type Build, type Child, spawnChild } from '../cli/children.js';
-import { ensureRedisServer, findFreePort } from '../cli/redis.js';
 import { findModel, readModels } from '../shared/models.js';
 import { packageDirectory } from '../shared/version.js';
 
 export const root = packageDirectory();
 
-export interface TestRedis {
-  readonly url: string;
-  readonly client: Redis;
-  /** Ends the server, with SIGTERM unless told otherwise. Its data stays. */
-  stop(signal?: NodeJS.Signals): Promise<void>;
-  /** Starts the server again with its data. */
-  start(): Promise<void>;
-  /** Starts the server again without its data. */
-  startEmpty(): Promise<void>;
-  /** Kills the server and deletes its data. */
-  close(): Promise<void>;
-}
-
-/** Starts a private redis-server with an append-only file in a temporary folder. */
-export async function openRedis(options: { parameters?: string[] } = {}): Promise<TestRedis> {
-  const server = ensureRedisServer(() => {});
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-redis-'));
-  const port = await findFreePort();
-  const url = `redis://127.0.0.1:${port}`;
-  let running: ChildProcess | undefined;
-
-  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => 50 });
-  client.on('error', () => {});
-
-  const start = async () => {
-    running = spawn(
-      server,
-      [
-        ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory],
-        ['--appendonly', 'yes', '--save', '', '--loglevel', 'warning'],
-        options.parameters ?? [],
-      ].flat(),
-      { stdio: 'ignore' },
-    );
-    const probe = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
-    probe.on('error', () => {});
-    await probe.ping();
-    probe.disconnect();
-  };
-  const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
-    const server = running;
-    if (!server || server.exitCode !== null || server.signalCode !== null) return;
-    const exited = new Promise((resolve) => server.once('exit', resolve));
-    server.kill(signal);
-    await exited;
-  };
-
-  await start();
-  await client.connect();
-  return {
-    url,
-    client,
-    start,
-    startEmpty: async () => {
-      rmSync(directory, { recursive: true });
-      mkdirSync(directory);
-      await start();
-    },
-    stop,
-    close: async () => {
-      client.disconnect();
-      await stop('SIGKILL');
-      rmSync(directory, { recursive: true, force: true });
-    },
-  };
-}
+export { openRedis, type TestRedis } from './redis/redis.js';
 
 /** One line in the log of a process. */
 export interface LogLine {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import path from 'node:path';
@@ -7,11 +7,13 @@ import { describe, expect, test } from 'vitest';
 import { makeClient, type Outcome } from '../../chaos/client.js';
 import type { Ranked } from '../../chaos/expected.js';
 import { type Expectation, makeJudge, type Sent } from '../../chaos/judge.js';
-import { type Fault, faultKinds, makeSchedule } from '../../chaos/schedule.js';
+import { type Fault, type FaultKind, faultKinds, makeSchedule } from '../../chaos/schedule.js';
 import { isPassed, makeTally, type Summary } from '../../chaos/tally.js';
 import { targets } from '../../chaos/targets.js';
 import { makeTimeline } from '../../chaos/timeline.js';
 import { root, waitUntil } from '../harness.js';
+
+const program = path.join(root, 'dist/cli/chaos.js');
 
 describe('chaos', () => {
   test('loses no request, and answers none wrongly, twice or never', async () => {
@@ -44,6 +46,35 @@ describe('the chaos harness', () => {
     expect(takeFaults(7)).not.toEqual(takeFaults(8));
     const times = takeFaults(7).map((fault) => fault.atMs);
     expect(times).toEqual([...times].sort((a, b) => a - b));
+  });
+
+  test('draws them three times rarer where things take longer, but kills as often as told', () => {
+    const once = takeFaults(7, { kinds: ['term'] });
+    const thrice = takeFaults(7, { kinds: ['term'], stretch: 3 });
+    for (const [index, { atMs }] of thrice.entries()) {
+      // Each time is rounded to a millisecond.
+      expect(Math.abs(atMs - 3 * (once[index] as Fault).atMs)).toBeLessThan(3);
+    }
+    expect(takeFaults(7, { kinds: ['kill'], stretch: 3 })).toEqual(
+      takeFaults(7, { kinds: ['kill'] }),
+    );
+  });
+
+  test.each([
+    [
+      ['--target', 'flask', '--faults', 'redis-cut'],
+      /--faults: expected one or more of kill, .*; got redis-cut/,
+    ],
+    [['--target', 'cloud'], /--target: expected one of scoreline, .*; got cloud/],
+    [['--target', 'compose'], /Expected a Docker engine; got/],
+  ])('says why it cannot start with %j', (parameters, reason) => {
+    const { status, stderr } = spawnSync(process.execPath, [program, ...parameters], {
+      env: { ...process.env, DOCKER_HOST: 'tcp://127.0.0.1:1' },
+      encoding: 'utf8',
+    });
+    expect(stderr).toMatch(reason);
+    expect(stderr).not.toMatch(/logs are in/);
+    expect(status).toBe(1);
   });
 
   test('counts an answer to another request as wrong', () => {
@@ -200,13 +231,16 @@ function respond(status: number, body: unknown, headers: Record<string, string>)
   return { type: 'response', response };
 }
 
-function takeFaults(seed: number): Fault[] {
-  const schedule = makeSchedule({ seed, kinds: faultKinds, killEveryMs: 2000 });
+function takeFaults(
+  seed: number,
+  { kinds = faultKinds, stretch = 1 }: { kinds?: readonly FaultKind[]; stretch?: number } = {},
+): Fault[] {
+  const schedule = makeSchedule({ seed, kinds, killEveryMs: 2000, stretch });
   return Array.from({ length: 200 }, () => schedule.next().value);
 }
 
 async function runChaos(...parameters: string[]) {
-  const child = spawn(process.execPath, [path.join(root, 'dist/cli/chaos.js'), ...parameters], {
+  const child = spawn(process.execPath, [program, ...parameters], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

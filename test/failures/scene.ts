@@ -23,6 +23,7 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
+import type { MakeRedisServer } from '../redis/server.js';
 import { addCounter, counterName, counterQueue, countFor } from './counter.js';
 
 export const faqName = 'faq-matcher';
@@ -71,13 +72,15 @@ export async function withScene(
     environment?: NodeJS.ProcessEnv;
     /** Puts something between the service and Redis. Maps the real address to the one to use. */
     redisUrl?: (url: string) => Promise<string>;
+    /** For tests that need a certain Redis. */
+    makeRedis?: MakeRedisServer;
   },
   test: (scene: Scene) => Promise<void>,
 ): Promise<void> {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-failures-'));
   copyModels(directory, [faqName]);
   addCounter(directory, options.counter);
-  const redis = await openRedis();
+  const redis = await openRedis({ make: options.makeRedis });
   const preload = new URL('../../chaos/fault.js', import.meta.url).href;
   let service: Service | undefined;
   try {

@@ -1,0 +1,71 @@
+// The Redis of a test: a container where there is a Docker engine, and a local redis-server where
+// there is none. TEST_REDIS=docker or TEST_REDIS=local says which; test/redis/choice.ts decides
+// otherwise, once for all tests.
+
+import { Redis } from 'ioredis';
+import { inject } from 'vitest';
+import { findFreePort } from '../../cli/redis.js';
+import { makeProcess } from './process.js';
+import type { MakeRedisServer } from './server.js';
+
+export interface TestRedis {
+  readonly url: string;
+  readonly client: Redis;
+  /** Ends the server, with SIGTERM unless told otherwise. Its data stays. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts the server again with its data. */
+  start(): Promise<void>;
+  /** Starts the server again without its data. */
+  startEmpty(): Promise<void>;
+  /** Kills the server and deletes its data. */
+  close(): Promise<void>;
+}
+
+/** Starts a private Redis with an append-only file. `make` is for tests that need a certain one. */
+export async function openRedis(
+  options: { parameters?: string[]; make?: MakeRedisServer | undefined } = {},
+): Promise<TestRedis> {
+  const port = await findFreePort();
+  const server = (options.make ?? (await findMake()))({
+    port,
+    parameters: ['--appendonly', 'yes', '--save', '', ...(options.parameters ?? [])],
+  });
+  const url = `redis://127.0.0.1:${port}`;
+  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => 50 });
+  client.on('error', () => {});
+
+  const start = async () => {
+    await server.start();
+    await untilAnswering(url);
+  };
+  await start();
+  await client.connect();
+  return {
+    url,
+    client,
+    start,
+    async startEmpty() {
+      await server.empty();
+      await start();
+    },
+    stop: (signal = 'SIGTERM') => server.stop(signal),
+    async close() {
+      client.disconnect();
+      await server.stop('SIGKILL');
+      await server.empty();
+    },
+  };
+}
+
+/** Loads testcontainers, which takes most of a second, only where it is used. */
+async function findMake(): Promise<MakeRedisServer> {
+  if (inject('redis') === 'local') return makeProcess;
+  return (await import('./container.js')).makeContainer();
+}
+
+async function untilAnswering(url: string): Promise<void> {
+  const probe = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
+  probe.on('error', () => {});
+  await probe.ping();
+  probe.disconnect();
+}
