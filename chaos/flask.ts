@@ -34,7 +34,7 @@ export async function startFlask(options: {
     names: [name],
     filesNeeded: true,
   });
-  const inputs = await prepareInputs(models[0] as Model, options.deadlineMs, referenceContract);
+  const inputs = await prepareInputs(models[0] as Model, options.deadlineMs, referenceContract());
   const port = await findFreePort();
   const log = openSync(path.join(options.directory, 'flask.log'), 'a');
   const wrapper = spawn(
