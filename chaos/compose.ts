@@ -82,6 +82,7 @@ async function openProject(options: { directory: string; address: Address }) {
       CHAOS_DIRECTORY: directory,
       CHAOS_CODE: fileURLToPath(new URL('.', import.meta.url)),
       MODELS: modelNames.join(','),
+      AUTH: 'none',
       API_ADDRESS: address.host,
       API_PORTS: String(address.port),
     },

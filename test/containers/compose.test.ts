@@ -27,7 +27,7 @@ describe.skipIf(whySkipped)(title, { timeout: stepMsMax }, () => {
     compose = await openCompose({
       project: `scoreline-e2e-${process.pid}`,
       files: [`${root}/docker-compose.yml`],
-      environment: { ...process.env, API_PORTS: `${port}-${port + 9}` },
+      environment: { ...process.env, AUTH: 'none', API_PORTS: `${port}-${port + 9}` },
     });
     await compose.run('up', '--detach');
     await untilReady(1);

@@ -23,7 +23,7 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
-import type { MakeRedisServer } from '../redis/server.js';
+import type { MakeTestServer } from '../redis/server.js';
 import { addCounter, counterName, counterQueue, countFor } from './counter.js';
 
 export const faqName = 'faq-matcher';
@@ -73,7 +73,7 @@ export async function withScene(
     /** Puts something between the service and Redis. Maps the real address to the one to use. */
     redisUrl?: (url: string) => Promise<string>;
     /** For tests that need a certain Redis. */
-    makeRedis?: MakeRedisServer;
+    makeRedis?: MakeTestServer;
   },
   test: (scene: Scene) => Promise<void>,
 ): Promise<void> {

@@ -10,6 +10,7 @@ import { checkRedis } from '../../shared/redis-check.js';
 import { aclRules, neededCommands } from '../../shared/redis-commands.js';
 import { hasOpenSsl, makeCertificate } from '../certificate.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { makeProcess } from '../redis/process.js';
 import {
   openMachine,
   openSentinels,
@@ -127,7 +128,8 @@ describe('REDIS_URL', () => {
   });
 
   test.skipIf(!outerAddress)('to a Redis in protected mode is refused', async () => {
-    const closed = await openRedis({ parameters: ['--bind', '127.0.0.1', outerAddress ?? ''] });
+    const parameters = ['--bind', '127.0.0.1', outerAddress ?? ''];
+    const closed = await openRedis({ make: makeProcess, parameters });
     onTestFinished(() => closed.close());
     const host = outerAddress?.includes(':') ? `[${outerAddress}]` : outerAddress;
     await expectRefused(
@@ -233,7 +235,8 @@ describe('TLS', () => {
     let secure: TestRedis;
     beforeAll(async () => {
       port = await findFreePort();
-      secure = await openRedis({ parameters: tlsParameters(port, directory) });
+      const parameters = tlsParameters(port, directory);
+      secure = await openRedis({ make: makeProcess, parameters });
     });
     afterAll(async () => {
       await secure?.close();

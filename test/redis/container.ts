@@ -5,14 +5,14 @@ import process from 'node:process';
 import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers';
 import { inject } from 'vitest';
 import { redisImage, runLabel } from './choice.js';
-import type { MakeRedisServer } from './server.js';
+import type { MakeTestServer } from './server.js';
 
 // Tests remove their containers, and test/redis/choice.ts what they left. So no other container has
 // to watch over that, whose image would have to be fetched.
 process.env.TESTCONTAINERS_RYUK_DISABLED ??= 'true';
 
 export const makeContainer =
-  (image = redisImage): MakeRedisServer =>
+  (image = redisImage): MakeTestServer =>
   ({ port, parameters }) => {
     let id: string | undefined;
     // testcontainers ends a container only once, and never with SIGKILL at once.

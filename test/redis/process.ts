@@ -6,9 +6,9 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { ensureRedisServer } from '../../cli/redis.js';
-import type { MakeRedisServer } from './server.js';
+import type { MakeTestServer } from './server.js';
 
-export const makeProcess: MakeRedisServer = ({ port, parameters }) => {
+export const makeProcess: MakeTestServer = ({ port, parameters }) => {
   const program = ensureRedisServer(() => {});
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-redis-'));
   let running: ChildProcess | undefined;

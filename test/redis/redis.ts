@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { findFreePort } from '../../cli/redis.js';
 import { makeProcess } from './process.js';
-import type { MakeRedisServer } from './server.js';
+import type { MakeTestServer } from './server.js';
 
 export interface TestRedis {
   readonly url: string;
@@ -23,7 +23,7 @@ export interface TestRedis {
 
 /** Starts a private Redis with an append-only file. `make` is for tests that need a certain one. */
 export async function openRedis(
-  options: { parameters?: string[]; make?: MakeRedisServer | undefined } = {},
+  options: { parameters?: string[]; make?: MakeTestServer | undefined } = {},
 ): Promise<TestRedis> {
   const port = await findFreePort();
   const server = (options.make ?? (await findMake()))({
@@ -58,7 +58,7 @@ export async function openRedis(
 }
 
 /** Loads testcontainers, which takes most of a second, only where it is used. */
-async function findMake(): Promise<MakeRedisServer> {
+async function findMake(): Promise<MakeTestServer> {
   if (inject('redis') === 'local') return makeProcess;
   return (await import('./container.js')).makeContainer();
 }

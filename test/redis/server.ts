@@ -1,7 +1,7 @@
 // What a Redis for tests has to do, be it a process or a container.
 
 /** A server that always listens on the same port of 127.0.0.1. */
-export interface RedisServer {
+export interface TestServer {
   /** Starts it, with its data if it ran before. It may not be listening yet. */
   start(): Promise<void>;
   /** Does nothing if it does not run. */
@@ -10,8 +10,8 @@ export interface RedisServer {
   empty(): Promise<void>;
 }
 
-export type MakeRedisServer = (options: {
+export type MakeTestServer = (options: {
   port: number;
   /** Of redis-server, beside the port and the folder. */
   parameters: readonly string[];
-}) => RedisServer;
+}) => TestServer;
