@@ -106,7 +106,7 @@ export function serviceEnvironment(options: {
 export async function waitUntil(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  withinMs = 20_000,
+  withinMs = 60_000,
 ): Promise<void> {
   if (await holdsWithin(condition, withinMs)) return;
   throw new Error(`Timed out after ${withinMs} ms, waiting until ${what}.`);
