@@ -47,11 +47,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 try {
   const options = readOptions();
   const problem = await findClusterProblem();
-  if (problem === undefined) process.exitCode = (await prove(options)) ? 0 : 1;
-  else say(`Skipped: ${problem}`);
+  if (problem !== undefined) say(`Skipped: ${problem}`);
+  process.exit(problem !== undefined || (await prove(options)) ? 0 : 1);
 } catch (error) {
   say(coerceError(error).message);
-  process.exitCode = 1;
+  // Whatever still runs ends with this process, and the namespace is removed.
+  process.exit(1);
 }
 
 async function prove(options: ReturnType<typeof readOptions>): Promise<boolean> {
@@ -74,6 +75,7 @@ async function prove(options: ReturnType<typeof readOptions>): Promise<boolean> 
   const contract = referenceContract({ 'X-API-Key': await makeKey(kubectl) });
   const catalogue = await prepareCatalogue({ modelsDirectory, deadlineMs, contract });
   const isGood = await run(options, { kubectl, plan, catalogue, address: route.address });
+  route.close();
   if (keep) say(`Kept: kubectl delete namespace ${namespace} ${namespace}-relay`);
   else await remove(kubectl);
   process.off('exit', atExit);

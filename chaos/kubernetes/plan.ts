@@ -13,8 +13,8 @@ export interface TrialImages {
 
 /** Few enough for a small cluster, and enough to see the autoscaler at work. */
 const workersMax = 3;
-/** Most clients of the burst wait for pictures. Fewer than a third of them must do for the most workers. */
-const scaling = { min: 0, max: workersMax, itemsPerWorker: 8, coolDownSeconds: 15, schedule: [] };
+/** So few unanswered pictures are worth a worker that the burst keeps the most workers busy. */
+const scaling = { min: 0, max: workersMax, itemsPerWorker: 4, coolDownSeconds: 15, schedule: [] };
 
 /**
  * Reads the values and changes what a run must decide for itself.

@@ -13,6 +13,7 @@ import { type Kubectl, makeKubectl } from './kubectl.js';
 export interface Route {
   readonly address: Address;
   readonly description: string;
+  close(): void;
 }
 
 /** The relay needs a namespace of its own: in that of the service it could reach nothing. */
@@ -34,21 +35,21 @@ export async function openRoute(options: {
   const { spec } = await kubectl.read<IService>('get', 'service', apiName);
   const direct = { host: spec?.clusterIP ?? '', port: spec?.ports?.[0]?.port ?? 0 };
   if (!options.mustRelay && (await isHealthy(direct))) {
-    return { address: direct, description: `directly, at ${direct.host}` };
+    return { address: direct, description: `directly, at ${direct.host}`, close() {} };
   }
-  const address = await openRelay(kubectl.namespace, direct.port, options.image);
-  return { address, description: 'through a relay in a pod' };
+  return openRelay(kubectl.namespace, direct.port, options.image);
 }
 
-async function openRelay(serviceNamespace: string, port: number, image: string): Promise<Address> {
+async function openRelay(serviceNamespace: string, port: number, image: string): Promise<Route> {
   const namespace = relayNamespace(serviceNamespace);
   const kubectl = makeKubectl(namespace);
   await kubectl.run('create', 'namespace', namespace);
   const pod = makeRelay({ namespace, image, port, host: `${apiName}.${serviceNamespace}` });
   await kubectl.feed(JSON.stringify(pod), 'create', '--filename=-');
   await kubectl.run('wait', '--for=condition=Ready', 'pod/relay', `--timeout=${opensWithinMs}ms`);
+  let forwarding = { close() {} };
   const address = await new Promise<Address>((resolve) => {
-    kubectl.follow(['port-forward', 'pod/relay', `:${relayPort}`], (line) => {
+    forwarding = kubectl.follow(['port-forward', 'pod/relay', `:${relayPort}`], (line) => {
       const port = /127\.0\.0\.1:(\d+)/.exec(line)?.[1];
       if (port !== undefined) resolve({ host: '127.0.0.1', port: Number(port) });
     });
@@ -56,7 +57,7 @@ async function openRelay(serviceNamespace: string, port: number, image: string):
   if (!(await waitUntil(() => isHealthy(address), opensWithinMs))) {
     throw new Error('The relay does not reach the API.');
   }
-  return address;
+  return { address, description: 'through a relay in a pod', close: forwarding.close };
 }
 
 function makeRelay(parts: { namespace: string; image: string; host: string; port: number }): IPod {
