@@ -12,6 +12,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/keys.js';
 import { connectProducer, waitUntilReady } from '../../shared/redis.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { makeProcess } from '../redis/process.js';
 
 const keys = makeKeys('limits');
 const log = pino({ level: 'silent' });
@@ -284,7 +285,7 @@ describe('while less than half of the limits is used', () => {
 
 describe('when Redis is slow', () => {
   test('an instance decides alone, by its share of the limits, and asks again later', async () => {
-    const own = await openRedis();
+    const own = await openRedis({ make: makeProcess });
     onTestFinished(() => own.close());
     const open = async () => {
       const connection = connectProducer({ url: own.url, name: 'test', log });

@@ -15,6 +15,7 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
+import { makeProcess } from '../redis/process.js';
 import { makeReply, openScene } from './http-scene.js';
 
 const json = { 'Content-Type': 'application/json' };
@@ -98,7 +99,7 @@ describe('requests in flight', () => {
 describe('an API', () => {
   let redis: TestRedis;
   beforeAll(async () => {
-    redis = await openRedis();
+    redis = await openRedis({ make: makeProcess });
   });
   afterAll(() => redis?.close());
 
