@@ -12,7 +12,6 @@ import { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/keys.js';
 import { connectProducer, waitUntilReady } from '../../shared/redis.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
-import { makeProcess } from '../redis/process.js';
 
 const keys = makeKeys('limits');
 const log = pino({ level: 'silent' });
@@ -285,7 +284,7 @@ describe('while less than half of the limits is used', () => {
 
 describe('when Redis is slow', () => {
   test('an instance decides alone, by its share of the limits, and asks again later', async () => {
-    const own = await openRedis({ make: makeProcess });
+    const own = await openRedis();
     onTestFinished(() => own.close());
     const open = async () => {
       const connection = connectProducer({ url: own.url, name: 'test', log });
@@ -305,8 +304,7 @@ describe('when Redis is slow', () => {
     ] as const) {
       for (const slot of (await ask(each, caller, count)).slots) slot.release();
     }
-    const pid = Number(/process_id:(\d+)/.exec(await own.client.info('server'))?.[1]);
-    process.kill(pid, 'SIGSTOP');
+    const resume = await own.suspend();
     try {
       const first = await ask(one, caller, 30);
       expect(first.slots).toHaveLength(5);
@@ -321,7 +319,7 @@ describe('when Redis is slow', () => {
       expect(second.slots.length + third.slots.length).toBeLessThanOrEqual(6);
       expect(third.refusals.at(-1)?.code).toBe('rate_limited');
     } finally {
-      process.kill(pid, 'SIGCONT');
+      await resume();
     }
     await waitUntil('Redis decides again', async () => {
       const held = await own.client.hgetall(keys.usage(caller.id));

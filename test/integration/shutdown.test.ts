@@ -15,7 +15,6 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
-import { makeProcess } from '../redis/process.js';
 import { makeReply, openScene } from './http-scene.js';
 
 const json = { 'Content-Type': 'application/json' };
@@ -99,7 +98,7 @@ describe('requests in flight', () => {
 describe('an API', () => {
   let redis: TestRedis;
   beforeAll(async () => {
-    redis = await openRedis({ make: makeProcess });
+    redis = await openRedis();
   });
   afterAll(() => redis?.close());
 
@@ -154,13 +153,7 @@ describe('an API', () => {
 
   test('ends soon while Redis does not answer', async () => {
     const running = await start();
-    const { process_id: pid } = Object.fromEntries(
-      (await redis.client.info('server')).split('\r\n').map((line) => line.split(':')),
-    );
-    process.kill(Number(pid), 'SIGSTOP');
-    onTestFinished(() => {
-      process.kill(Number(pid), 'SIGCONT');
-    });
+    onTestFinished(await redis.suspend());
     expect(await msUntilClosed(running)).toBeLessThan(15_000);
   });
 

@@ -1,5 +1,6 @@
 // The Redis of the tests is the same to them, be it a process or a container.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { findDockerProblem, hasImage } from '../../cli/docker.js';
@@ -34,6 +35,11 @@ describe.each([
       await redis.stop('SIGKILL');
       await redis.start();
       expect(await client.get('kept')).toBe('yes');
+      const resume = await redis.suspend();
+      const slow = client.get('kept');
+      await expect(Promise.race([slow, delay(300, 'nothing')])).resolves.toBe('nothing');
+      await resume();
+      expect(await slow).toBe('yes');
       await redis.stop('SIGKILL');
       await redis.startEmpty();
       expect(await client.get('kept')).toBe(null);

@@ -1,12 +1,13 @@
-// Decides once, before all tests, which Redis they get. Afterwards it removes the containers of tests
-// that did not end in order.
+// Decides once, before all tests, which Redis they get. It also removes containers that are left: at the
+// end those of this run, and at the start those of earlier runs that were killed.
 
+import os from 'node:os';
 import process from 'node:process';
 import type { TestProject } from 'vitest/node';
 import { docker, findDockerProblem, hasImage } from '../../cli/docker.js';
 
 export const redisImage = process.env.REDIS_IMAGE ?? 'redis:7-bookworm';
-/** Its value tells the containers of one run of the tests from those of another. */
+/** The label of all containers of the tests. Its value is the machine and the process id of a run. */
 export const runLabel = 'scoreline.tests';
 
 declare module 'vitest' {
@@ -20,15 +21,30 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
   const problem = await findDockerProblem();
   const { choice, reason } = await choose(process.env.TEST_REDIS, problem);
   process.stderr.write(`Redis for the tests: ${choice} (${reason})\n`);
-  const run = `${process.pid}-${Date.now()}`;
   provide('redis', choice);
-  provide('run', run);
-  return async () => {
-    if (problem) return;
-    const left = await docker('ps', '--all', '--quiet', '--filter', `label=${runLabel}=${run}`);
-    const ids = left.split('\n').filter((id) => id !== '');
-    if (ids.length > 0) await docker('rm', '--force', '--volumes', ...ids);
-  };
+  provide('run', `${os.hostname()} ${process.pid}`);
+  if (problem) return async () => {};
+  await removeContainers((pid) => pid !== process.pid && !isRunning(pid));
+  return () => removeContainers((pid) => pid === process.pid);
+}
+
+/** Removes the containers of those runs on this machine. */
+async function removeContainers(isMeant: (pid: number) => boolean): Promise<void> {
+  const format = `{{.ID}} {{.Label "${runLabel}"}}`;
+  const list = await docker('ps', '--all', '--filter', `label=${runLabel}`, '--format', format);
+  const ids = list.split('\n').flatMap((line) => {
+    const [id, host, pid] = line.split(' ');
+    return id && host === os.hostname() && isMeant(Number(pid)) ? [id] : [];
+  });
+  if (ids.length > 0) await docker('rm', '--force', '--volumes', ...ids);
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 /**

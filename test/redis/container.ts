@@ -39,6 +39,9 @@ export const makeContainer =
         await container.kill({ signal });
         await ended;
       },
+      async signal(signal) {
+        if (id !== undefined) await (await find(id)).kill({ signal });
+      },
       async empty() {
         if (id === undefined) return;
         await (await find(id)).remove({ force: true, v: true });

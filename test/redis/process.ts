@@ -26,6 +26,9 @@ export const makeProcess: MakeTestServer = ({ port, parameters }) => {
       server.kill(signal);
       await exited;
     },
+    async signal(signal) {
+      running?.kill(signal);
+    },
     async empty() {
       rmSync(directory, { recursive: true, force: true });
     },

@@ -17,6 +17,11 @@ export interface TestRedis {
   start(): Promise<void>;
   /** Starts the server again without its data. */
   startEmpty(): Promise<void>;
+  /**
+   * Lets the server do nothing, with its connections open. Call the returned function to let it go on.
+   * Its process id would be of no use: in a container, it is that of another process here.
+   */
+  suspend(): Promise<() => Promise<void>>;
   /** Kills the server and deletes its data. */
   close(): Promise<void>;
 }
@@ -49,6 +54,10 @@ export async function openRedis(
       await start();
     },
     stop: (signal = 'SIGTERM') => server.stop(signal),
+    async suspend() {
+      await server.signal('SIGSTOP');
+      return () => server.signal('SIGCONT');
+    },
     async close() {
       client.disconnect();
       await server.stop('SIGKILL');

@@ -6,6 +6,8 @@ export interface TestServer {
   start(): Promise<void>;
   /** Does nothing if it does not run. */
   stop(signal: NodeJS.Signals): Promise<void>;
+  /** Sends a signal that does not end it. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void>;
   /** Deletes the data of a server that does not run. */
   empty(): Promise<void>;
 }
