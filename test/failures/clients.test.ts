@@ -106,8 +106,15 @@ describe('a wasteful client', () => {
 
   test('that closes its half of the connection counts as gone', async () => {
     const { socket, closed, received } = await open();
-    socket.end(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
-    await closed;
+    // While the worker is stopped, the answer cannot come before the API sees the end.
+    const worker = scene.service.workers[0];
+    worker?.kill('SIGSTOP');
+    try {
+      socket.end(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
+      await closed;
+    } finally {
+      worker?.kill('SIGCONT');
+    }
     expect(received()).toBe('');
   });
 
