@@ -32,7 +32,7 @@ const jobBytesMax = 32 * 1024 * 1024;
 export interface LaneContext {
   /** Names the stream for replies to this API instance. */
   readonly instance: string;
-  readonly queue: Pick<Queue, 'add' | 'cancel' | 'uncount'>;
+  readonly queue: Pick<Queue, 'add' | 'cancel'>;
   readonly waiters: Waiters;
   /** How long items gather at least while `jobsAhead` jobs are unanswered; 0 turns gathering off. */
   readonly lingerMs: number;
@@ -148,20 +148,12 @@ export class Lane {
     for (const entry of entries) entry.job = progress;
     try {
       await queue.add(this.#model.queue, job);
-      // Redis may have counted items only after their answers had come, which are read by then.
-      setImmediate(() => this.#uncountAnswered(entries));
     } catch (error) {
       // Also refuse the items that arrived meanwhile. A cut connection is noticed late, and they would
       // only wait for the same error.
       const refused = [...entries, ...this.#waiting.splice(0)];
       for (const { item } of refused) waiters.fail(item.id, error as ScorelineError);
     }
-  }
-
-  #uncountAnswered(entries: readonly Entry[]): void {
-    const { queue, waiters } = this.#context;
-    const ids = entries.map(({ item }) => item.id).filter((id) => !waiters.isExpected(id));
-    if (ids.length > 0) queue.uncount(this.#model.queue, ids);
   }
 
   /** Returns the most items of the next job: a whole number of full batches. */

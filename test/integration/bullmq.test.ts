@@ -45,7 +45,7 @@ afterAll(async () => {
 /** Starts a worker that hands each job to the test. */
 function take(
   process: (job: TakenJob, taking: Taking) => Promise<void>,
-  beforeTake: TakeOptions['beforeTake'] = async () => {},
+  beforeTake: TakeOptions['beforeTake'] = async () => true,
 ): Taking {
   const taking: Taking = takeJobs({
     ...{ name, prefix, log, redis: connection, beforeTake },
@@ -75,6 +75,7 @@ test('1. the worker looks for a job by `moveToActive`, which waits for `beforeTa
     async () => {
       asked++;
       await allowed;
+      return true;
     },
   );
   const { id } = await add({});
@@ -207,7 +208,10 @@ test('8. a worker that Redis refuses a job waits before it looks again', async (
   const startedAt = performance.now();
   take(
     async () => {},
-    async () => void asked++,
+    async () => {
+      asked++;
+      return true;
+    },
   );
   await waitUntil('it has looked three times', () => asked >= 3);
   await redis.client.config('SET', 'maxmemory', '0');
@@ -256,3 +260,56 @@ describe('9. `close`', () => {
     expect(await lengthOf('active')).toBe(0);
   });
 });
+
+test('10. a look that is left out makes no job wait for a marker', async () => {
+  const taken: string[] = [];
+  let end = () => {};
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  let isHeld = false;
+  let isAsked = false;
+  const { id: long } = await add({});
+  const { id: short } = await add({});
+  take(
+    async ({ id }, taking) => {
+      taken.push(id);
+      taking.setJobsMax(2);
+      if (id !== long) return;
+      await ended;
+      taking.setJobsMax(1);
+    },
+    async () => {
+      if (!isHeld) return true;
+      // A marker has ended the wait. The long job ends without asking for the next one, because this look runs.
+      isAsked = true;
+      isHeld = false;
+      end();
+      await untilGoneFrom('active', long as string);
+      return false;
+    },
+  );
+  await waitUntil('the short job has been taken', () => taken.length === 2);
+  await untilGoneFrom('active', short as string);
+  isHeld = true;
+  await waitUntil('the worker waits for a job', async () =>
+    String(await redis.client.client('LIST')).includes('cmd=bzpopmin'),
+  );
+  const commands: string[] = [];
+  const monitor = await redis.client.duplicate().monitor();
+  monitor.on('monitor', (_time: string, [command]: string[]) => {
+    if (isAsked && !isHeld) commands.push(String(command));
+  });
+  const { id: last } = await add({});
+  await waitUntil('the last job has been taken', () => taken.length === 3);
+  expect(taken).toEqual([long, short, last]);
+  await waitUntil('the take was seen', () => commands.includes('RPOPLPUSH'));
+  expect(commands.slice(0, commands.indexOf('RPOPLPUSH'))).not.toContain('bzpopmin');
+  monitor.disconnect();
+});
+
+async function untilGoneFrom(list: string, id: string): Promise<void> {
+  await waitUntil(`${id} is not in ${list}`, async () => {
+    return !(await redis.client.lrange(key(list), 0, -1)).includes(id);
+  });
+}

@@ -134,18 +134,19 @@ function makeModelledQueue(
       onAdd(name, batch, isExpected);
       const { job, payload } = encodeJob(batch);
       const unanswered = batch.items.map((item) => [item.id, item.deadlineAt] as const);
-      try {
-        await Promise.all([
-          network.produce(process, `add ${id}`, () => redis.add(name, id, { job, payload })),
-          network.produce(process, `count ${id}`, () => redis.count(name, unanswered)),
-        ]);
-      } catch (cause) {
+      // Redis does these in this order. Each may fail alone.
+      const [counted] = await Promise.allSettled([
+        network.produce(process, `count ${id}`, () => redis.count(name, unanswered)),
+      ]);
+      const [added] = await Promise.allSettled([
+        network.produce(process, `add ${id}`, () => redis.add(name, id, { job, payload })),
+      ]);
+      for (const each of [added, counted]) {
+        if (each.status === 'fulfilled') continue;
         queue.refusedAdds++;
-        queue.uncount(
-          name,
-          unanswered.map(([id]) => id),
-        );
-        throw new ScorelineError('queue_unavailable', 'The queue is away.', { cause });
+        const ids = unanswered.map(([itemId]) => itemId);
+        queue.uncount(name, ids);
+        throw new ScorelineError('queue_unavailable', 'The queue is away.', { cause: each.reason });
       }
     },
     uncount: (name: string, itemIds: readonly string[]) => {

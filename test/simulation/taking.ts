@@ -41,7 +41,7 @@ export function makeTaking({ world, process, locks, stallLater }: WorkerContext,
   };
 
   const takeNext = async (token: string) => {
-    await options.beforeTake().catch(() => {});
+    if (!(await options.beforeTake().catch(() => true))) return undefined;
     // If the answer is lost, the job is locked but no worker has it.
     return network.consume(
       process,

@@ -119,12 +119,13 @@ function startPlace(context: WorkerContext, model: Model): Place {
   };
   const redis = {
     status: 'ready',
-    xadd: (key: string, ...[, , , , , field, packed]: [...string[], Buffer]) =>
-      world.network.consume(process, 'reply', () =>
-        world.redis.xadd(key, { creates: false }, [field as string, packed as Buffer]),
-      ),
-    zrem: (_key: string, ...ids: string[]) =>
-      world.network.consume(process, 'answered', () => world.redis.answer(model.queue, ids)),
+    eval: (...parameters: [string, number, string, string, number, Buffer, ...string[]]) => {
+      const [, , stream, , , packed, ...ids] = parameters;
+      return world.network.consume(process, 'reply', () => {
+        world.redis.xadd(stream, { creates: false }, ['replies', packed]);
+        world.redis.answer(model.queue, ids);
+      });
+    },
   } as unknown as RealRedis;
   const [queue] = model.queues;
   if (!queue) throw new Error('A model has a queue.');

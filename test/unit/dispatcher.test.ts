@@ -43,7 +43,6 @@ interface Asked extends Partial<Omit<Submission, 'items'>> {
 function makeObserved({ lingerMs = 0 } = {}) {
   const added: Added[] = [];
   const cancelled: { queue: string; itemId: string; deadlineAt: number }[] = [];
-  const uncounted: string[] = [];
   const waiters = makeWaiters();
   const dispatcher = new Dispatcher({
     lingerMs,
@@ -52,7 +51,6 @@ function makeObserved({ lingerMs = 0 } = {}) {
     queue: {
       add: (queue, job) =>
         new Promise<void>((resolve, reject) => added.push({ queue, job, resolve, reject })),
-      uncount: (_queue, itemIds) => void uncounted.push(...itemIds),
       cancel: async (queue, itemId, deadlineAt) => {
         cancelled.push({ queue, itemId, deadlineAt });
       },
@@ -89,7 +87,6 @@ function makeObserved({ lingerMs = 0 } = {}) {
   return {
     added,
     cancelled,
-    uncounted,
     waiters,
     submitAll,
     submit(text: string, asked?: Asked) {
@@ -364,22 +361,6 @@ describe('an item', () => {
     expect(await outcome).toBe('client_closed');
     expect(added).toEqual([]);
     expect(waiters.size).toBe(0);
-  });
-});
-
-describe('an item that is answered before its job is counted', () => {
-  test('is taken out of the count, and no other', async () => {
-    const { submitAll, reply, end, added, uncounted } = makeObserved();
-    const { ids } = submitAll(['a', 'b']);
-    await everythingDone();
-    reply(ids[0] as string);
-    added[0]?.resolve();
-    await everythingDone();
-    await everythingDone();
-    expect(uncounted).toEqual([ids[0]]);
-    reply(ids[1] as string);
-    await end(0);
-    expect(uncounted).toEqual([ids[0]]);
   });
 });
 

@@ -14,6 +14,9 @@
 // 8. If Redis refuses `moveToActive`, the worker calls it again at once, and again.
 // 9. `close` stops waiting for a job. It resolves when the jobs in process are done and Redis has
 //    recorded that. Without Redis it never resolves.
+// 10. The end of a job asks for the next one in the same command, if no more jobs are in process or
+//    looked for than `concurrency` says. `drained` makes the worker wait for a marker before it
+//    looks, and the marker of a look that was left out is gone.
 
 import { setTimeout as delay } from 'node:timers/promises';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to BullMQ on this side.
@@ -24,6 +27,8 @@ import { explain, type Redis } from '../../shared/redis.js';
 import { GivenBack, type TakenJob, type TakeOptions, type Taking, Unparsed } from './queue.js';
 
 const retryAfterMs = 200;
+/** What `moveToActive` resolves to when there is no job. BullMQ's type does not know. */
+const noJob = undefined as never;
 
 /** How to take jobs from the queue `name`, through BullMQ. */
 export interface TakingOptions extends TakeOptions {
@@ -51,9 +56,9 @@ export function takeJobs(options: TakingOptions): Taking {
   };
 }
 
-/** Calls `beforeTake` before it looks for a job, and also takes jobs that cannot be parsed. */
+/** Calls `beforeTake` before it looks for a job, if it still should, and also takes jobs that cannot be parsed. */
 class PatientWorker extends BullWorker<unknown, void> {
-  readonly #beforeTake: () => Promise<void>;
+  readonly #beforeTake: () => Promise<boolean>;
 
   constructor({ name, redis, prefix, log, process, beforeTake }: TakingOptions) {
     const complain = makeSeldom(log, 'error');
@@ -87,7 +92,11 @@ class PatientWorker extends BullWorker<unknown, void> {
   }
 
   protected override async moveToActive(token: string, name?: string) {
-    await this.#beforeTake().catch(() => {});
+    if (!(await this.#beforeTake().catch(() => true))) {
+      // The next look must not wait for a marker, in case that the end of the job asks for none.
+      (this as unknown as { drained: boolean }).drained = false;
+      return noJob;
+    }
     try {
       return await super.moveToActive(token, name);
     } catch (error) {

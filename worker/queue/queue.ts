@@ -28,8 +28,11 @@ export class GivenBack extends Error {
 }
 
 export interface TakeOptions {
-  /** Called before each look for a job, which waits until this resolves. */
-  beforeTake(): Promise<void>;
+  /**
+   * Called before each look for a job, which waits until this resolves. Resolves to false if the look is of no use,
+   * because a job has ended meanwhile and its end brings the next one.
+   */
+  beforeTake(): Promise<boolean>;
   /**
    * Works on a job, which is locked meanwhile and done once this resolves. If this rejects, the job
    * is tried again once its lock has run out. The same job can be delivered more than once.

@@ -32,24 +32,16 @@ export function makeSendReplies(options: {
   const { queue, redis, keys, log } = options;
   const tryUntil = makeTryUntil({ redis, log });
 
-  const send = (instance: string, replies: readonly Reply[]) => {
-    // NOMKSTREAM, because otherwise the stream of an instance that is gone would stay forever.
-    const sent = redis.xadd(
+  const send = (instance: string, replies: readonly Reply[]) =>
+    redis.eval(
+      replyScript,
+      2,
       keys.replies(instance),
-      'NOMKSTREAM',
-      'MAXLEN',
-      '~',
+      keys.unanswered(queue.name),
       streamEntriesMax,
-      '*',
-      'replies',
       packReplies(replies, queue.wire),
+      ...replies.map(({ id }) => id),
     );
-    // The caller does not wait for this. If it fails, the items leave the set at their deadlines.
-    sent
-      .then(() => redis.zrem(keys.unanswered(queue.name), ...replies.map(({ id }) => id)))
-      .catch(() => {});
-    return sent;
-  };
 
   return async (replies, deadlineAt) => {
     await Promise.all(
@@ -59,6 +51,12 @@ export function makeSendReplies(options: {
     );
   };
 }
+
+// One step: if Redis refuses the reply, the items go on to count as unanswered.
+// NOMKSTREAM, because otherwise the stream of an instance that is gone would stay forever.
+const replyScript = `
+redis.call('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[1], '*', 'replies', ARGV[2])
+redis.call('ZREM', KEYS[2], unpack(ARGV, 3))`;
 
 /** Calls `send` until it succeeds. Resolves to undefined if `deadlineAt` passes first. */
 type TryUntil = <T>(
