@@ -2,6 +2,7 @@
 
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
+import { splitList } from './list.js';
 
 /**
  * What a caller may do: `score` inputs, use `jobs` that are answered later, and as `admin` everything,
@@ -164,9 +165,4 @@ function isSafeIssuer(text: string): boolean {
   const { protocol, hostname, username, password, search, hash } = new URL(text);
   if (username + password + search + hash !== '') return false;
   return protocol === 'https:' || isLoopback(hostname.replace(/^\[|\]$/g, ''));
-}
-
-function splitList(text: string): string[] {
-  const parts = text.split(',').map((part) => part.trim());
-  return [...new Set(parts.filter((part) => part !== ''))];
 }

@@ -15,6 +15,7 @@ import {
   redactUrl,
   redisUrlForms,
 } from './redis-url.js';
+import { checkWeb, webShape } from './web-configuration.js';
 
 const common = {
   REDIS_URL: z
@@ -86,6 +87,7 @@ const api = {
     .default(8080)
     .describe('The port the API listens on. 0 picks a free port.'),
   ...accessShape,
+  ...webShape,
   BODY_BYTES_MAX: integer(1024, 1_073_741_824)
     .default(16_777_216)
     .describe(
@@ -209,7 +211,8 @@ const schemas = {
       path: ['HEADERS_MS_MAX'],
       message: 'expected at most REQUEST_MS_MAX',
     })
-    .superRefine(checkAccess),
+    .superRefine(checkAccess)
+    .superRefine(checkWeb),
   worker: z.object(worker).refine(isInOnePlace, onePlace),
 };
 

@@ -32,6 +32,7 @@ export const errorTable = {
     retry: false,
     title: 'This address does not accept the method',
   },
+  https_required: { status: 403, retry: false, title: 'The request came by plain HTTP' },
   unauthenticated: { status: 401, retry: false, title: 'The request does not say who asks' },
   key_malformed: { status: 401, retry: false, title: 'The API key is cut off or mistyped' },
   key_unknown: { status: 401, retry: false, title: 'The API key is not valid here' },

@@ -19,8 +19,11 @@ import type { InputKinds } from '../kinds/kinds.js';
 import type { Queue } from '../queue/queue.js';
 import type { Scoring } from '../scoring.js';
 import { makeBodyReaders } from './body.js';
+import { makeEntrance } from './entrance.js';
 import type { Entry, Gate } from './gate.js';
+import type { GatedRequest } from './json.js';
 import { makeAnswerError } from './problem.js';
+import { requestIdOf } from './request-id.js';
 import { addHealthRoutes } from './routes/health.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
@@ -32,7 +35,10 @@ export interface App {
 }
 
 export function makeApp(parts: {
-  configuration: Pick<Configurations['api'], 'BODY_BYTES_MAX'>;
+  configuration: Pick<
+    Configurations['api'],
+    'BODY_BYTES_MAX' | 'CORS_ORIGINS' | 'HTTPS_ONLY' | 'TRUST_PROXY'
+  >;
   registry: Registry;
   calls: Calls;
   gate: Gate;
@@ -42,13 +48,13 @@ export function makeApp(parts: {
   clock: Pick<RedisClock, 'readWarnings'>;
   log: Logger;
 }): App {
-  const { gate } = parts;
-  const { readJson, readAny } = makeBodyReaders(parts.configuration.BODY_BYTES_MAX);
+  const { gate, configuration, log } = parts;
+  const { readJson, readAny } = makeBodyReaders(configuration.BODY_BYTES_MAX);
   const scores = {
     native: makeScoreNative({ ...parts, readAny }),
     reference: makeScoreReference({ ...parts, readJson }),
   };
-  const answerError = makeAnswerError(parts.log);
+  const answerError = makeAnswerError(log);
   const handleError: ErrorRequestHandler = (thrown, _request, response, _next) =>
     answerError(thrown, response);
 
@@ -56,11 +62,14 @@ export function makeApp(parts: {
   app.disable('x-powered-by');
   // No client revalidates the answer to a POST, and computing an ETag costs time.
   app.disable('etag');
+  app.set('trust proxy', configuration.TRUST_PROXY);
   addModelRoutes(app, { ...parts, score: scores.native });
   addReferenceRoutes(app, { ...parts, score: scores.reference, version: packageVersion() });
   addHealthRoutes(app, parts);
   app.use(notFound);
   app.use(handleError);
+
+  const entrance = makeEntrance(configuration);
 
   /** Skips the router, which would only find again what the gate knows. */
   const score = (
@@ -84,6 +93,12 @@ export function makeApp(parts: {
   return {
     express: app,
     serve(request, response) {
+      if (log.isLevelEnabled('debug')) logAnswer(log, request, response);
+      try {
+        if (!entrance.letIn(request, response)) return;
+      } catch (thrown) {
+        return answerError(thrown, response);
+      }
       const entry = gate.letIn(request, response);
       if (entry instanceof Promise) {
         entry
@@ -92,6 +107,19 @@ export function makeApp(parts: {
       } else goOn(entry, request, response);
     },
   };
+}
+
+/** Logs an answer once it is sent: nothing that the client sent but the path and the id of its request. */
+function logAnswer(log: Logger, request: GatedRequest, response: ServerResponse): void {
+  const startedAt = performance.now();
+  response.once('close', () => {
+    const [path] = (request.url ?? '').split('?', 1);
+    const { method, caller } = request;
+    const ms = Math.round(performance.now() - startedAt);
+    const status = response.writableFinished ? response.statusCode : undefined;
+    const requestId = requestIdOf(request);
+    log.debug({ requestId, caller: caller?.id, method, path, status, ms }, 'answered');
+  });
 }
 
 const notFound: RequestHandler = (request) => {

@@ -18,6 +18,7 @@ import type { Call, Calls } from '../call.js';
 import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './json.js';
 import { modelsAt, openCall, referencePath } from './open-call.js';
+import { openPaths } from './open-paths.js';
 import type { Given } from './parameters.js';
 import { sendProblem } from './problem.js';
 
@@ -45,9 +46,6 @@ export interface Gate {
     models: readonly Model[],
   ): Call;
 }
-
-/** Open to all: they say whether the service works, and nothing else. */
-const openPaths: ReadonlySet<string> = new Set(['/', '/v2/health/live', '/v2/health/ready']);
 
 interface Arrival {
   readonly request: GatedRequest;

@@ -8,6 +8,8 @@ import type { Call } from '../call.js';
 
 /** A request with what the gate has found out about it. */
 export type GatedRequest = IncomingMessage & {
+  /** Names it in its answer and in the log; see request-id.ts. */
+  id?: string;
   /** Who sends it. */
   caller?: Caller;
   /** What the caller is told about its limits, if it has any. */

@@ -5,6 +5,7 @@ import { coerceError, type ErrorCode, errorTable, ScorelineError } from '../../s
 import type { Logger } from '../../shared/log.js';
 import { sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
+import { requestIdOf } from './request-id.js';
 
 /** Answers a request with the error that was thrown while it was being handled. */
 export type AnswerError = (thrown: unknown, response: ServerResponse) => void;
@@ -16,7 +17,8 @@ export function makeAnswerError(log: Logger): AnswerError {
     const { status } = errorTable[error.code];
     if (status === 500) {
       const [path] = (response.req.url ?? '').split('?', 1);
-      log.error({ code: error.code, path, err: error.cause ?? error }, error.message);
+      const requestId = requestIdOf(response.req);
+      log.error({ requestId, code: error.code, path, err: error.cause ?? error }, error.message);
     }
     if (response.headersSent) response.destroy();
     else sendProblem(response, error);
@@ -45,7 +47,7 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
 /** How a client can get in, after RFC 6750. Without a key or token there is nothing wrong with one. */
 function challengeOf(code: ErrorCode): string | undefined {
   const { status } = errorTable[code];
-  if (status !== 401 && status !== 403) return undefined;
+  if (code === 'https_required' || (status !== 401 && status !== 403)) return undefined;
   const scheme = 'Bearer realm="scoreline"';
   if (code === 'unauthenticated') return scheme;
   return `${scheme}, error="${status === 401 ? 'invalid_token' : 'insufficient_scope'}"`;

@@ -1,0 +1,79 @@
+// What a request must pass before anybody asks who sends it: the count of its fields, plain HTTP, and the
+// preflights of browsers, which carry no key.
+
+import type { ServerResponse } from 'node:http';
+import cors from 'cors';
+import type { Request } from 'express';
+import type { Configurations } from '../../shared/configuration.js';
+import { ScorelineError } from '../../shared/errors.js';
+import type { GatedRequest } from './json.js';
+import { openPaths } from './open-paths.js';
+
+const fieldsMax = 100;
+const preflightSecondsMax = 600;
+
+export interface Entrance {
+  /**
+   * Returns whether the request may go on. If not, it has been answered.
+   * @throws ScorelineError `request_invalid`, `https_required`
+   */
+  letIn(request: GatedRequest, response: ServerResponse): boolean;
+}
+
+export function makeEntrance({
+  CORS_ORIGINS,
+  HTTPS_ONLY,
+}: Pick<Configurations['api'], 'CORS_ORIGINS' | 'HTTPS_ONLY'>): Entrance {
+  const crossOrigin = cors({
+    origin: [...CORS_ORIGINS],
+    methods: ['GET', 'HEAD', 'POST'],
+    exposedHeaders: [
+      ...['Idempotency-Replayed', 'RateLimit', 'RateLimit-Policy', 'Retry-After'],
+      ...['WWW-Authenticate', 'X-Request-Id'],
+    ],
+    maxAge: preflightSecondsMax,
+  });
+
+  return {
+    letIn(request, response) {
+      const fields = request.rawHeaders.length / 2;
+      if (fields > fieldsMax) throw tooManyFields(fields);
+      if (HTTPS_ONLY && !mayComePlainly(request)) return redirect(request, response);
+      if (CORS_ORIGINS.length === 0 || request.headers.origin === undefined) return true;
+      let goesOn = false;
+      crossOrigin(request as Request, response, () => {
+        goesOn = true;
+      });
+      return goesOn;
+    },
+  };
+}
+
+/** Probes come from the machine itself, and say nothing that is secret. */
+function mayComePlainly(request: GatedRequest): boolean {
+  const [path = ''] = (request.url ?? '').split('?', 1);
+  return (request as Request).secure || openPaths.has(path);
+}
+
+/** Sends a reader to HTTPS. Whoever sent something must learn that it travelled openly. */
+function redirect(request: GatedRequest, response: ServerResponse): false {
+  const { method = '', url = '/', headers } = request;
+  if (!/^(GET|HEAD)$/.test(method) || !headers.host || !url.startsWith('/')) throw httpsRequired();
+  response.writeHead(308, { Location: `https://${headers.host}${url}`, 'Content-Length': 0 });
+  response.end();
+  return false;
+}
+
+function httpsRequired(): ScorelineError {
+  return new ScorelineError(
+    'https_required',
+    'Expected HTTPS; the request came by plain HTTP, where others can read it. Ask with https:// instead, and replace the key or token that was sent.',
+  );
+}
+
+function tooManyFields(fields: number): ScorelineError {
+  return new ScorelineError(
+    'request_invalid',
+    `Expected at most ${fieldsMax} header fields; got ${fields}.`,
+  );
+}
