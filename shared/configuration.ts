@@ -16,6 +16,7 @@ import {
   redisUrlForms,
 } from './redis-url.js';
 import { checkWeb, webShape } from './web-configuration.js';
+import { messageOf } from './zod-issue.js';
 
 const common = {
   REDIS_URL: z
@@ -252,7 +253,7 @@ export function findFaults(
 ): { key: string; message: string }[] {
   const parsed = schemas[role].safeParse(settingsOf(role, environment));
   const issues = parsed.error?.issues ?? [];
-  return issues.map(({ path, message }) => ({ key: String(path[0]), message }));
+  return issues.map((issue) => ({ key: String(issue.path[0]), message: messageOf(issue) }));
 }
 
 /** An empty setting counts as unset. */

@@ -8,6 +8,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { coerceError, ScorelineError } from './errors.js';
 import type { Manifest } from './manifest.js';
+import { findLine } from './yaml-lines.js';
+import { messageOf } from './zod-issue.js';
 
 /** A class of a model: a known question with its answer, or the name of a thing in an image. */
 export interface Label {
@@ -80,9 +82,13 @@ function parseQuestions(text: string): Label[] {
   const parsed = questionsSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  const [entry, ...keys] = issue?.path ?? [];
-  const place = entry === undefined ? '' : `, entry ${Number(entry) + 1}, ${keys.join('.')}`;
-  throw new Unfit(`${place}: ${issue?.message}`);
+  if (!issue) throw new Error('What cannot be parsed has an issue. This is a bug.');
+  const [entry, ...keys] = issue.path;
+  // JSON is YAML.
+  const line = findLine(text, issue.path);
+  const place =
+    line === undefined ? '' : `, line ${line}, entry ${Number(entry) + 1}, ${keys.join('.')}`;
+  throw new Unfit(`${place}: ${messageOf(issue)}`);
 }
 
 /** A line that begins with what looks like an id, such as `n02127052 lynx` or `7 hare`. */

@@ -1,10 +1,12 @@
-// Reads a YAML file that a person wrote, and says what is wrong with it: the file, the key, what was
+// Reads a YAML file that a person wrote, and says what is wrong with it: the file, the line, the key, what was
 // expected and what was given, for all faults together.
 
 import { readFileSync } from 'node:fs';
 import { load as parseYaml, YAMLException } from 'js-yaml';
 import type { z } from 'zod';
 import { type ErrorCode, ScorelineError } from './errors.js';
+import { findLine } from './yaml-lines.js';
+import { messageOf } from './zod-issue.js';
 
 /**
  * Reads and validates a file.
@@ -17,10 +19,14 @@ export function readYamlFile<Schema extends z.ZodType>(
   schema: Schema,
   options: { what: string; code: ErrorCode },
 ): z.output<Schema> {
-  const raw = parse(file, options);
+  const text = readText(file, options);
+  const raw = parse(file, text, options);
   const parsed = schema.safeParse(raw);
   if (parsed.success) return parsed.data;
-  throw new ScorelineError(options.code, describeFaults(file, raw, parsed.error).join('\n'));
+  throw new ScorelineError(
+    options.code,
+    describeFaults({ file, text, raw }, parsed.error).join('\n'),
+  );
 }
 
 /** Returns the text of a file, or undefined if it cannot be read. */
@@ -42,9 +48,7 @@ function readText(file: string, { what, code }: { what: string; code: ErrorCode 
   }
 }
 
-function parse(file: string, options: { what: string; code: ErrorCode }): unknown {
-  const { code } = options;
-  const text = readText(file, options);
+function parse(file: string, text: string, { code }: { code: ErrorCode }): unknown {
   try {
     return parseYaml(text);
   } catch (error) {
@@ -56,11 +60,16 @@ function parse(file: string, options: { what: string; code: ErrorCode }): unknow
   }
 }
 
-function describeFaults(file: string, raw: unknown, error: z.ZodError): string[] {
+function describeFaults(
+  { file, text, raw }: { file: string; text: string; raw: unknown },
+  error: z.ZodError,
+): string[] {
   return error.issues.map((issue) => {
     const keys = issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys] : issue.path;
     const key = keys.join('.') || '(the whole file)';
-    return `${file}: ${key}: ${issue.message}; got ${show(valueAt(raw, keys))}`;
+    const line = findLine(text, keys);
+    const place = line === undefined ? file : `${file}: line ${line}`;
+    return `${place}: ${key}: ${messageOf(issue)}; got ${show(valueAt(raw, keys))}`;
   });
 }
 

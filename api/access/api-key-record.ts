@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { limitsShape, scopes } from '../../shared/access-configuration.js';
+import { messageOf } from '../../shared/zod-issue.js';
 import { apiKeyIdForm } from './api-key.js';
 import type { Caller, Limits } from './caller.js';
 
@@ -47,7 +48,7 @@ export function parseApiKeyRecord(value: unknown): ApiKeyRecord {
 /** Says in one line what is wrong with a record, without its values. */
 export function describeFault(thrown: unknown): string {
   if (!(thrown instanceof z.ZodError)) return String(thrown);
-  return thrown.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  return thrown.issues.map((issue) => `${issue.path.join('.')}: ${messageOf(issue)}`).join('; ');
 }
 
 /** Returns the caller that a key stands for. What the record does not limit has the default limits. */

@@ -249,7 +249,9 @@ describe('wrong values', () => {
     const error = errorOf(() => planIn(folder));
     expect(error.code).toBe('configuration_invalid');
     const file = path.join(folder, 'values.yaml');
-    const lines = error.message.split('\n').filter((line) => line.startsWith(`${file}: ${key}: `));
+    const lines = error.message
+      .split('\n')
+      .filter((line) => line.replace(/: line \d+/, '').startsWith(`${file}: ${key}: `));
     expect(lines.join('\n'), error.message).toMatch(message);
   });
 

@@ -279,12 +279,20 @@ describe('a wrong manifest', () => {
     },
   ];
 
+  test('names the lines of its faults', () => {
+    const { message } = errorOf(() => readManifest(folderWith(`name: 7\nbatch:\n  max: many\n`)));
+    expect(message).toMatch(/model\.yaml: line 1: name: expected/);
+    expect(message).toMatch(/model\.yaml: line 3: batch\.max: expected/);
+    expect(message).toMatch(/model\.yaml: version: expected/);
+  });
+
   test.each(wrong)('is refused with its file, key, expectation and value when $what', (fault) => {
     const folder = folderWith(fault.content);
     const file = path.join(folder, 'model.yaml');
     const error = errorOf(() => readManifest(folder));
     expect(error.code).toBe('manifest_invalid');
-    expect(error.message.startsWith(`${file}: ${fault.key}: `)).toBe(true);
+    const place = error.message.replace(/: line \d+: (?!expected)/, ': ');
+    expect(place.startsWith(`${file}: ${fault.key}: `), error.message).toBe(true);
     expect(error.message).toContain(fault.expected);
     expect(error.message).toMatch(/got:? /);
     expect(error.message.slice(error.message.indexOf('got') + 3)).toContain(fault.got);

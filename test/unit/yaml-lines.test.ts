@@ -1,0 +1,48 @@
+import { describe, expect, test } from 'vitest';
+import { findLine } from '../../shared/yaml-lines.js';
+
+const text = `# A comment
+name: a
+input:
+  kind: text
+
+  "charsMax": 100
+labels: [one, two,
+  three]
+urls:
+  - https://a
+  - at: https://b
+    sha256: c
+more: {x: 1, y: {z: 2}}
+anchor: &a
+  deep: 1
+same: *a
+text: |
+  two
+  lines
+last: 1
+`;
+
+describe('the line of a key', () => {
+  test.each([
+    [['name'], 2],
+    [['input'], 3],
+    [['input', 'kind'], 4],
+    [['input', 'charsMax'], 6],
+    [['labels', 1], 7],
+    [['labels', 2], 8],
+    [['urls', 0], 10],
+    [['urls', 1, 'sha256'], 12],
+    [['more', 'y', 'z'], 13],
+    [['anchor', 'deep'], 15],
+    [['same'], 16],
+    [['last'], 20],
+  ])('%j is %d', (keys, line) => expect(findLine(text, keys)).toBe(line));
+
+  test('that is missing is that of what is around it', () => {
+    expect(findLine(text, ['input', 'width'])).toBe(3);
+    expect(findLine(text, ['urls', 1, 'bytes'])).toBe(11);
+    expect(findLine(text, ['output', 'kind'])).toBeUndefined();
+    expect(findLine('[]', [])).toBeUndefined();
+  });
+});
