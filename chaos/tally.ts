@@ -13,6 +13,8 @@ export interface Summary {
   readonly right: number;
   readonly right_by_model: Readonly<Record<string, number>>;
   readonly refused: Readonly<Record<Refusal, number>>;
+  /** Refusals by the last fault that overlapped the request, aftermath included; `none` without one. */
+  readonly refused_by_fault: Readonly<Record<string, number>>;
   readonly failed_by_design: number;
   readonly hung_up: number;
   readonly lost: number;
@@ -57,6 +59,7 @@ export function makeTally(options: {
   const { timeline, say, now } = options;
   const right = new Map(options.models.map((model) => [model, 0]));
   const refused: Record<Refusal, number> = { '429': 0, '503': 0, '504': 0, connection: 0 };
+  const refusedByFault = new Map<string, number>();
   const counts = { failedByDesign: 0, hungUp: 0, lost: 0, wrong: 0, hung: 0, answeredTwice: 0 };
   const startedAt = now();
   const told = new Map<string, number>();
@@ -82,6 +85,11 @@ export function makeTally(options: {
     tell(sort, `${reason}; ${sent.model} ${input}, ended after ${elapsedMs} ms; ${during}`);
   };
 
+  const countRefusal = ({ sentAt, endedAt }: Sent) => {
+    const kind = timeline.during(sentAt, endedAt).at(-1)?.kind ?? 'none';
+    refusedByFault.set(kind, (refusedByFault.get(kind) ?? 0) + 1);
+  };
+
   return {
     record(sent, verdict) {
       switch (verdict.type) {
@@ -92,6 +100,7 @@ export function makeTally(options: {
           break;
         case 'refused':
           refused[verdict.by]++;
+          countRefusal(sent);
           if (verdict.by === '504') tellOfRequest(sent, 'refused', 'deadline exceeded');
           break;
         case 'failedByDesign':
@@ -125,6 +134,7 @@ export function makeTally(options: {
         right: rights,
         right_by_model: Object.fromEntries(right),
         refused,
+        refused_by_fault: Object.fromEntries(refusedByFault),
         failed_by_design: failedByDesign,
         hung_up: hungUp,
         lost,
@@ -159,6 +169,7 @@ export function formatSummary(summary: Summary): string {
     ['sent', summary.sent, `in ${summary.seconds} s, seed ${summary.seed}`],
     ['right', summary.right, list(summary.right_by_model)],
     ['refused', refusals, list(summary.refused)],
+    ['during the fault', '', list(summary.refused_by_fault)],
     ['failed by design', summary.failed_by_design],
     ['hung up by design', summary.hung_up],
     ['lost', summary.lost],

@@ -125,6 +125,7 @@ describe('the chaos harness', () => {
     record({ expected: cat }, problem(504, 'deadline_exceeded'));
     record({ expected: cat }, { type: 'unreachable', reason: 'ECONNREFUSED' });
     expect(summarize()).toMatchObject({ refused: { '504': 1, connection: 1 }, lost: 2 });
+    expect(summarize().refused_by_fault).toEqual({ none: 1, 'api-restart': 2 });
     // The API accepted this one well before the restart, so it had to answer.
     record({ expected: cat }, { type: 'closed', reason: 'ECONNRESET' });
     expect(summarize()).toMatchObject({ refused: { connection: 1 }, lost: 3 });

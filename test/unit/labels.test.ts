@@ -110,8 +110,16 @@ describe('the labels of a ranking', () => {
     ['not JSON', 'id,answer\n', 'questions.json is not valid JSON: '],
     ['an empty list', [], 'questions.json: expected array to have >=1 items'],
     ['an object', {}, 'questions.json: expected array'],
-    ['without answers', [question, unanswered], 'questions.json, line 1, entry 2, answer: expected string'],
-    ['with ids that are texts', [{ ...question, id: '1' }], 'questions.json, line 1, entry 1, id: '],
+    [
+      'without answers',
+      [question, unanswered],
+      'questions.json, line 1, entry 2, answer: expected string',
+    ],
+    [
+      'with ids that are texts',
+      [{ ...question, id: '1' }],
+      'questions.json, line 1, entry 1, id: ',
+    ],
   ])('are refused with the file and the entry when they are %s', (_what, questions, reason) => {
     const folder = makeFolder({ 'questions.json': questions });
     const error = errorOf(() => readLabels(folder, manifest));
