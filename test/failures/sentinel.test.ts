@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { waitUntil } from '../harness.js';
 import { openSentinels, type SentinelGroup, untilPrimary } from '../redis-groups.js';
 import {
   changeUnderLoad,
@@ -29,6 +30,8 @@ test('a primary that dies under load is replaced, and no accepted request is los
   });
   const processes = (message: string) =>
     new Set(service.log.filter(({ msg }) => msg.startsWith(message)).map(({ pid }) => pid)).size;
-  expect(processes('Redis cannot be used; trying again')).toBe(3);
-  expect(processes('Redis is back')).toBe(3);
+  // A slow process may connect to the new primary at once, and then has nothing to say.
+  const away = processes('Redis cannot be used; trying again');
+  expect(away).toBeGreaterThan(0);
+  await waitUntil('they say that Redis is back', () => processes('Redis is back') === away);
 });
