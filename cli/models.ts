@@ -11,6 +11,7 @@ import { filesOf, type ModelFile, missingFile } from '../shared/model-files.js';
 import { collectModels, type Model, readModels } from '../shared/models.js';
 import { sha256Of } from '../shared/sha256.js';
 import { packageDirectory } from '../shared/version.js';
+import { checkBounds } from '../worker/files/bounds.js';
 import { download } from '../worker/files/download.js';
 import { checkModel } from './check.js';
 
@@ -68,6 +69,7 @@ function complainOf(leftOut: readonly LeftOut[]): void {
 }
 
 async function pull(model: Model): Promise<void> {
+  checkBounds(model);
   for (const file of filesOf(model)) await pullFile(model, file);
 }
 

@@ -2,13 +2,17 @@
 // is in there and nowhere else, so adding a model means adding a folder.
 
 import { z } from 'zod';
+import { isInnerPath } from './inner-path.js';
 import { scalingSchema } from './scaling.js';
 
 const positive = z.number().int().positive();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
 
 const fileSchema = z.strictObject({
-  file: z.string().min(1).describe('The file, in the folder of the manifest.'),
+  file: z
+    .string()
+    .refine(isInnerPath, 'expected a path inside the folder of the manifest, without ..')
+    .describe('The file, in the folder of the manifest.'),
   sha256,
   bytes: positive.describe('The size of the file.'),
   urls: z

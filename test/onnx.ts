@@ -60,6 +60,26 @@ export function node(
   ]);
 }
 
+/** Puts a node's operator into another domain than that of ONNX. */
+export function inDomain(domain: string, bytes: Buffer): Buffer {
+  return Buffer.concat([bytes, field(7, domain)]);
+}
+
+/** Adds to a model an operator that is a function of another one, with one input and one output. */
+export function withFunction(model: Buffer, operator: [domain: string, name: string], of: string) {
+  const [domain, name] = operator;
+  const opset = (version: number, of: string) => Buffer.concat([field(1, of), field(2, version)]);
+  const parts = [
+    field(1, name),
+    field(4, 'in'),
+    field(5, 'out'),
+    field(7, node(of, ['in'], ['out'])),
+    field(9, opset(13, '')),
+    field(10, domain),
+  ];
+  return Buffer.concat([model, field(25, Buffer.concat(parts)), field(8, opset(1, domain))]);
+}
+
 export function integer(name: string, number: number): Buffer {
   return Buffer.concat([field(1, name), field(3, number), field(20, 2)]);
 }
@@ -87,16 +107,19 @@ export function tensor(name: string, type: number, dims: number[], data: Buffer)
   ]);
 }
 
-/** Describes a tensor whose data is in another file. */
+/**
+ * Describes a tensor whose data is in another file.
+ * @param writeEntry for tests that write the keys and values in an unusual way
+ */
 export function externalTensor(
   name: string,
   type: number,
   dims: number[],
   external: Record<string, string>,
+  writeEntry = (key: string, value: string): Buffer =>
+    Buffer.concat([field(1, key), field(2, value)]),
 ): Buffer {
-  const entries = Object.entries(external).map(([key, value]) =>
-    field(13, Buffer.concat([field(1, key), field(2, value)])),
-  );
+  const entries = Object.entries(external).map(([key, value]) => field(13, writeEntry(key, value)));
   return Buffer.concat([
     ...dims.map((dim) => field(1, dim)),
     field(2, type),
@@ -115,7 +138,7 @@ export function bigints(numbers: bigint[]): Buffer {
 }
 
 /** Encodes a field of a message: a number, a text, or another message. */
-function field(key: number, content: number | string | Buffer): Buffer {
+export function field(key: number, content: number | string | Buffer): Buffer {
   if (typeof content === 'number') return Buffer.from([...varint(key * 8), ...varint(content)]);
   const bytes = Buffer.from(content);
   return Buffer.concat([Buffer.from([...varint(key * 8 + 2), ...varint(bytes.length)]), bytes]);

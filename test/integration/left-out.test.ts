@@ -22,6 +22,7 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
+import { elementTypes, externalTensor, graph, inDomain, node, onnxModel, value } from '../onnx.js';
 import { makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
 
 let redis: TestRedis;
@@ -32,9 +33,20 @@ beforeAll(async () => {
 afterAll(() => redis.close());
 
 /** The models that only a worker can tell to be wrong, by the content of their ONNX files. */
-const unusable = { 'cut-off': 'no ONNX', empty: '' };
+const unusable = {
+  'cut-off': 'no ONNX',
+  empty: '',
+  custom: networkOf([inDomain('acme.vision', node('Rotate', ['text'], ['scores']))]),
+  outside: networkOf([], [externalTensor('w', 1, [5], { location: '../elsewhere.bin' })]),
+};
 
-function addModel(directory: string, name: string, onnx: string): void {
+function networkOf(nodes: Buffer[], constants: Buffer[] = []): Buffer {
+  const inputs = [value('text', elementTypes.BYTES, ['N'])];
+  const outputs = [value('scores', elementTypes.FP32, ['N', 5])];
+  return onnxModel(graph({ nodes, constants, inputs, outputs }));
+}
+
+function addModel(directory: string, name: string, onnx: string | Buffer): void {
   const folder = path.join(directory, name);
   mkdirSync(folder);
   const sha256 = createHash('sha256').update(onnx).digest('hex');
@@ -94,15 +106,16 @@ describe('with some models that cannot be served', () => {
     expect(leftOutIn(service.log, worker.pid)).toEqual(
       [
         ...unread,
-        '50 cut-off: model_file_wrong',
-        '50 empty: model_file_wrong',
+        ...Object.keys(unusable).map((name) => `50 ${name}: model_file_wrong`),
         '50 failing: model_file_wrong',
       ].toSorted(),
     );
     const reasons = service.log
       .filter(({ pid }) => pid === worker.pid)
       .map((line) => (line.err as { message: string }).message);
-    expect(reasons.find((reason) => reason.includes('cut-off'))).toContain('Protobuf');
+    expect(reasons.find((reason) => reason.includes('cut-off'))).toContain('at byte 0');
+    expect(reasons.find((reason) => reason.includes('custom:'))).toContain('"acme.vision.Rotate"');
+    expect(reasons.find((reason) => reason.includes('outside:'))).toContain('"../elsewhere.bin"');
     expect(reasons.find((reason) => reason.includes('failing'))).toMatch(
       /^failing: expected the model to score one input. ONNX Runtime says: .*Cast/,
     );
@@ -166,7 +179,9 @@ describe('with some models that cannot be served', () => {
     }
     // ONNX Runtime itself would write in colour.
     expect(all.errors).not.toContain('\u001b');
-    expect(all.errors.match(/Protobuf parsing failed/g)).toHaveLength(1);
+    expect(all.errors.match(/cannot be read at byte 0/g)).toHaveLength(1);
+    expect(all.errors.match(/"acme.vision.Rotate"/g)).toHaveLength(1);
+    expect(all.errors.match(/"..\/elsewhere.bin"/g)).toHaveLength(1);
     expect(all.errors.match(/Cast/g)).toHaveLength(1);
   });
 });

@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -10,7 +18,8 @@ import { type Model, readModels } from '../../shared/models.js';
 import { ensureModelFiles } from '../../worker/files/model-files.js';
 import { errorOf, makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
 
-const content = 'the network';
+/** The shortest of all ONNX files: the name of its maker. */
+const content = '\x12\x09a network';
 const sha256 = createHash('sha256').update(content).digest('hex');
 const log = makeLogger({ role: 'test', level: 'silent' });
 
@@ -54,8 +63,8 @@ describe('the file of a model', () => {
   });
 
   test.each([
-    ['has another content', 'the NETWORK'],
-    ['was cut off', 'the net'],
+    ['has another content', '\x12\x09A NETWORK'],
+    ['was cut off', '\x12\x09a net'],
   ])('in its folder is refused if it %s, with both checksums', async (_what, file) => {
     const refused = ensureModelFiles(read({ file }), log);
     await expect(refused).rejects.toMatchObject({ code: 'model_file_wrong' });
@@ -122,6 +131,24 @@ describe('the file of a model', () => {
     writeFileSync(path.join(cache, weights as string), 'half');
     await ensureModelFiles(model as Model, log);
     expect(mirror.asked()).toBe(3);
+  });
+
+  test('is not downloaded through a link that leads out of the cache', async () => {
+    const mirror = await serve();
+    const cache = makeFolder({});
+    const model = read({ urls: [mirror.url], cache });
+    const inOnnx = { ...model.manifest.source, file: 'onnx/model.onnx' };
+    const linked = {
+      ...model,
+      manifest: { ...model.manifest, source: inOnnx },
+      file: path.join(cache, 'onnx/model.onnx'),
+    };
+    const elsewhere = makeFolder({});
+    symlinkSync(elsewhere, path.join(cache, 'onnx'));
+    const refused = ensureModelFiles(linked, log);
+    await expect(refused).rejects.toMatchObject({ code: 'model_file_wrong' });
+    await expect(refused).rejects.toThrow(`a link leads to ${elsewhere}`);
+    expect([mirror.asked(), readdirSync(elsewhere)]).toEqual([0, []]);
   });
 
   test('that no address delivers leaves no lock behind', async () => {

@@ -1,18 +1,30 @@
 // Tests that a model's files are those of its manifest, with real ONNX files.
 
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { collectModels, type Model, readModels } from '../../shared/models.js';
 import { packageDirectory } from '../../shared/version.js';
-import { findExternalData } from '../../worker/files/external-data.js';
+import { readOutsideNeeds } from '../../worker/files/onnx-file.js';
+import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
 import { verifyFiles } from '../../worker/files/verification.js';
 import {
   elementTypes,
   externalTensor,
+  field,
   floats,
   graph,
+  inDomain,
   integer,
   node,
   onnxModel,
@@ -20,6 +32,7 @@ import {
   tensor,
   tensorAttribute,
   value,
+  withFunction,
 } from '../onnx.js';
 import { makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
 
@@ -47,8 +60,10 @@ const network = (constants: Buffer[], nodes: Buffer[] = []) =>
     }),
   );
 const whole = network([tensor('weights', float, [5], weights)]);
-const outside = (location: string) =>
-  network([externalTensor('weights', float, [5], { location, offset: '0', length: '20' })]);
+const outside = (location: string, writeEntry?: (key: string, value: string) => Buffer) =>
+  network([
+    externalTensor('weights', float, [5], { location, offset: '0', length: '20' }, writeEntry),
+  ]);
 
 /** Writes a model with these files. The manifest has the source given, or that of the ONNX file. */
 function makeModel(files: Record<string, Uint8Array>, source: Record<string, unknown> = {}): Model {
@@ -125,6 +140,165 @@ describe('the files of a model', () => {
   });
 });
 
+describe('an ONNX file with weights outside of its folder', () => {
+  const expectRefused = async (onnx: Buffer, message: string) => {
+    const files = { 'model.onnx': onnx, 'weights.bin': weights };
+    const model = makeModel(files, { externalData: [sourceOf('weights.bin', weights)] });
+    writeFileSync(path.join(model.folder, '../weights.bin'), weights);
+    const verifying = verifyFiles(model);
+    await expect(verifying).rejects.toMatchObject({ code: 'model_file_wrong' });
+    await expect(verifying).rejects.toThrow(message);
+  };
+
+  test.each([
+    '/etc/hostname',
+    '../weights.bin',
+    'data/../../weights.bin',
+    './../weights.bin',
+    '..\\weights.bin',
+    '',
+    // ONNX Runtime would take the offset for an address in its memory.
+    '*/_ORT_MEM_ADDR_/*',
+  ])('is refused: %s', async (location) => {
+    await expectRefused(outside(location), `it keeps weights in ${JSON.stringify(location)}`);
+  });
+
+  // A reader that expects the order of most files would not see the location.
+  test.each<[string, (key: string, value: string) => Buffer]>([
+    ['behind its value', (key, value) => Buffer.concat([field(2, value), field(1, key)])],
+    ['twice', (key, value) => Buffer.concat([field(1, 'x'), field(1, key), field(2, value)])],
+    [
+      'with two values',
+      (key, value) => Buffer.concat([field(1, key), field(2, 'weights.bin'), field(2, value)]),
+    ],
+  ])('is refused with the key %s', async (_what, writeEntry) => {
+    await expectRefused(outside('../weights.bin', writeEntry), 'it keeps weights in "../weights');
+  });
+
+  test.each([
+    // Field 3 as a group that ends at once.
+    ['a group', [3 * 8 + 3, 3 * 8 + 4]],
+    // Field 1 with bits that a parser of 32 bits drops.
+    ['a tag of more than 32 bits', [0x8a, 0x80, 0x80, 0x80, 0x10, 0]],
+    ['a tag of more than five bytes', [0x8a, 0x80, 0x80, 0x80, 0x80, 0, 0]],
+    ['a field without a number', [0, 0]],
+  ])('is refused where it hides behind %s', async (_what, bytes) => {
+    const hidden = Buffer.concat([Buffer.from(bytes), outside('../weights.bin')]);
+    await expectRefused(hidden, 'got a file that cannot be read at byte 0. Export the model again');
+  });
+
+  test('is refused where it hides in a function or a training graph', async () => {
+    const external = externalTensor('', float, [5], { location: '../weights.bin' });
+    const attribute = field(11, tensorAttribute('value', external));
+    const training = field(1, graph({ nodes: [], constants: [external], inputs: [], outputs: [] }));
+    for (const hidden of [field(25, attribute), field(20, training)]) {
+      await expectRefused(Buffer.concat([whole, hidden]), 'it keeps weights in "../weights.bin"');
+    }
+  });
+
+  test('is refused where graphs lie too deep in each other', async () => {
+    let inner = graph({ nodes: [], inputs: [], outputs: [] });
+    for (let depth = 0; depth < 60; depth++) {
+      const nodes = [node('Loop', [], [], subgraph('body', inner))];
+      inner = graph({ nodes, inputs: [], outputs: [] });
+    }
+    await expectRefused(onnxModel(inner), 'got a file that cannot be read at byte');
+  });
+});
+
+describe('a link', () => {
+  const externalData = [sourceOf('data/weights.bin', weights)];
+  const makeLinked = () =>
+    makeModel(
+      { 'model.onnx': outside('data/weights.bin'), 'data/weights.bin': weights },
+      { externalData },
+    );
+
+  test('that leads outside of the model is refused for external data', async () => {
+    for (const name of ['data', 'data/weights.bin']) {
+      const model = makeLinked();
+      await verifyFiles(model);
+      const [from, to] = [path.join(model.folder, name), path.join(makeFolder({}), 'elsewhere')];
+      renameSync(from, to);
+      symlinkSync(to, from);
+      const verifying = verifyFiles(model);
+      await expect(verifying).rejects.toMatchObject({ code: 'model_file_wrong' });
+      await expect(verifying).rejects.toThrow(
+        `${path.join(model.folder, 'data/weights.bin')}: expected a file inside ${model.folder}; a link leads to ${to}`,
+      );
+    }
+  });
+
+  test('inside of the model is followed, and so is one that is the ONNX file or the folder', async () => {
+    const model = makeLinked();
+    for (const name of ['data/weights.bin', 'model.onnx']) {
+      const [from, to] = [path.join(model.folder, name), path.join(model.folder, 'kept')];
+      mkdirSync(to, { recursive: true });
+      renameSync(from, path.join(to, path.basename(name)));
+      symlinkSync(path.join(to, path.basename(name)), from);
+    }
+    const onnx = path.join(makeFolder({}), 'elsewhere.onnx');
+    renameSync(path.join(model.folder, 'kept/model.onnx'), onnx);
+    rmSync(model.file);
+    symlinkSync(onnx, model.file);
+    const folder = path.join(makeFolder({}), 'sample');
+    symlinkSync(model.folder, folder);
+    await verifyFiles({ ...model, folder, file: path.join(folder, 'model.onnx') });
+  });
+});
+
+describe('an operator', () => {
+  const using = (domain: string, name: string) =>
+    network(
+      [tensor('weights', float, [5], weights)],
+      [inDomain(domain, node(name, ['weights'], ['unused']))],
+    );
+
+  test.each([
+    ['acme.vision', 'Rotate'],
+    ['ai.onnx.contrib', 'BertTokenizer'],
+    ['trt.plugins', 'EfficientNMS_TRT'],
+    ['org.pytorch.aten', 'ATen'],
+  ])('that is custom is refused by its name: %s.%s', async (domain, name) => {
+    const verifying = verifyFiles(makeModel({ 'model.onnx': using(domain, name) }));
+    await expect(verifying).rejects.toMatchObject({ code: 'model_file_wrong' });
+    await expect(verifying).rejects.toThrow(`got the custom operator "${domain}.${name}"`);
+  });
+
+  test('that is custom is found in graphs inside and in functions, and only a few are listed', async () => {
+    const custom = ['A', 'B', 'C', 'D', 'E'].map((name) => inDomain('acme', node(name, [], [])));
+    const inner = graph({ nodes: custom.slice(0, 4), inputs: [], outputs: [] });
+    const loop = network([], [node('Loop', [], [], subgraph('body', inner))]);
+    const onnx = Buffer.concat([loop, field(25, field(7, custom[4] as Buffer))]);
+    await expect(verifyFiles(makeModel({ 'model.onnx': onnx }))).rejects.toThrow(
+      'got the custom operators "acme.A", "acme.B", "acme.C" and 2 more.',
+    );
+  });
+
+  test('that the model defines as a function is none', async () => {
+    const onnx = withFunction(using('acme', 'Double'), ['acme', 'Double'], 'Abs');
+    await verifyFiles(makeModel({ 'model.onnx': onnx }));
+    const other = withFunction(using('acme', 'Double'), ['other', 'Double'], 'Abs');
+    await expect(verifyFiles(makeModel({ 'model.onnx': other }))).rejects.toThrow('"acme.Double"');
+  });
+
+  test.each(['', 'ai.onnx', 'ai.onnx.ml', 'com.microsoft'])('of "%s" is none', async (domain) => {
+    await verifyFiles(makeModel({ 'model.onnx': using(domain, 'Any') }));
+  });
+
+  test('that is a compiled program is refused', async () => {
+    const onnx = using('com.microsoft', 'EPContext');
+    await expect(verifyFiles(makeModel({ 'model.onnx': onnx }))).rejects.toThrow(
+      'got one that is compiled for a device (EPContext)',
+    );
+  });
+});
+
+test('a model in the ORT format is refused', async () => {
+  const model = makeModel({ 'model.ort': whole }, sourceOf('model.ort', whole));
+  await expect(verifyFiles(model)).rejects.toThrow('got one in the ORT format');
+});
+
 describe('a hash that is kept', () => {
   const large = network([
     tensor('weights', float, [5], weights),
@@ -170,7 +344,7 @@ describe('a hash that is kept', () => {
 describe('external data', () => {
   const locate = (onnx: Uint8Array, file = path.join(makeFolder({}), 'model.onnx')) => {
     writeFileSync(file, onnx);
-    return findExternalData(file);
+    return readOutsideNeeds(file).externalData;
   };
 
   test('is found in constants, in attributes of nodes and in graphs inside', () => {
@@ -189,17 +363,26 @@ describe('external data', () => {
     expect(locate(whole)).toEqual([]);
   });
 
-  test('is looked for in any bytes without a failure', () => {
+  test('is looked for in any bytes, and what is none is refused', () => {
     const onnx = outside('weights.bin');
     const file = path.join(makeFolder({}), 'model.onnx');
-    for (let length = 0; length < onnx.length; length++) locate(onnx.subarray(0, length), file);
+    const attempt = (bytes: Uint8Array) => {
+      try {
+        return locate(bytes, file);
+      } catch (error) {
+        if (error instanceof UnreadableBuffer) return undefined;
+        throw error;
+      }
+    };
+    for (let length = 0; length < onnx.length; length++) attempt(onnx.subarray(0, length));
     for (let at = 0; at < onnx.length; at++) {
       for (const byte of [0, 0x7f, 0xff]) {
         const damaged = Buffer.from(onnx);
         damaged[at] = byte;
-        locate(damaged, file);
+        attempt(damaged);
       }
     }
-    expect(locate(Buffer.alloc(300, 0xff))).toEqual([]);
+    expect(attempt(Buffer.alloc(300, 0xff))).toBeUndefined();
+    expect(attempt(onnx.subarray(0, onnx.length - 1))).toBeUndefined();
   });
 });

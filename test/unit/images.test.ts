@@ -119,13 +119,15 @@ test('an image has no packages but those that its program reaches', () => {
 });
 
 describe('models baked into an image', () => {
+  /** A field of an ONNX file, and one with another value. */
+  const [network, otherNetwork] = ['\x12\x02ab', '\x12\x02ac'];
   const files = {
     'sample/model.yaml': {
       ...sampleManifest,
-      source: { ...sampleManifest.source, sha256: sha256Of('abcd') },
+      source: { ...sampleManifest.source, sha256: sha256Of(network) },
       output: { kind: 'classification', labels: '../labels.txt' },
     },
-    'sample/model.onnx': 'abcd',
+    'sample/model.onnx': network,
     'sample/README.md': 'Not for serving.',
     'labels.txt': sampleLabels,
   };
@@ -148,7 +150,7 @@ describe('models baked into an image', () => {
   });
 
   test('are refused if their network is another one than the manifest names', async () => {
-    const folder = makeFolder({ ...files, 'sample/model.onnx': 'abce' });
+    const folder = makeFolder({ ...files, 'sample/model.onnx': otherNetwork });
     await expect(bakeFor('worker', folder)).rejects.toMatchObject({ code: 'model_file_wrong' });
   });
 

@@ -165,6 +165,20 @@ describe('a wrong manifest', () => {
       expected: 'expected 64 hexadecimal digits',
       got: '"abc"',
     },
+    ...['/etc/passwd', '../other/model.onnx', 'onnx/../../model.onnx', '..', ''].map((file) => ({
+      what: `the file is outside of the folder: ${file}`,
+      content: { source: { ...source, file } },
+      key: 'source.file',
+      expected: 'expected a path inside the folder of the manifest, without ..',
+      got: JSON.stringify(file),
+    })),
+    {
+      what: 'external data is outside of the folder',
+      content: { source: { ...source, externalData: [{ ...source, file: '../weights.bin' }] } },
+      key: 'source.externalData.0.file',
+      expected: 'expected a path inside the folder of the manifest, without ..',
+      got: '"../weights.bin"',
+    },
     {
       what: 'an address is not one of the web',
       content: { source: { ...source, urls: ['file:///etc/passwd'] } },

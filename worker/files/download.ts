@@ -1,7 +1,7 @@
 // Downloads a file whose size and SHA-256 are known. It resumes interrupted downloads, tries the
 // mirrors in order, and puts the file in place only after checking it.
 
-import { createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
+import { createWriteStream, lstatSync, renameSync, rmSync, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
@@ -30,6 +30,8 @@ const stallMs = 30_000;
 /** @throws ScorelineError `download_failed` if every mirror fails; it says how each one did */
 export async function download(options: Download): Promise<void> {
   const part = `${options.file}.part`;
+  // A link would make this write to another file.
+  if (lstatSync(part, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(part);
   const failures: string[] = [];
   for (const url of options.urls) {
     const failure = await downloadFrom(url, part, options);

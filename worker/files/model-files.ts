@@ -13,6 +13,7 @@ import type { Logger } from '../../shared/log.js';
 import { filesOf, isInCache, type ModelFile } from '../../shared/model-files.js';
 import type { Model } from '../../shared/models.js';
 import { packageDirectory } from '../../shared/version.js';
+import { checkBounds } from './bounds.js';
 import { download } from './download.js';
 import { differenceOf, verifyFiles } from './verification.js';
 
@@ -26,6 +27,7 @@ const progressEveryMs = 5000;
  * @throws ScorelineError `model_file_wrong`, `manifest_invalid`, `download_failed`
  */
 export async function ensureModelFiles(model: Model, log: Logger): Promise<void> {
+  checkBounds(model);
   const hashes = isInCache(model) ? path.dirname(model.file) : ownHashes;
   if (isInCache(model) && (await wrongFiles(model, hashes)).length > 0) {
     await fetchOnce(model, hashes, log);

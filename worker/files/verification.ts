@@ -1,5 +1,6 @@
 // Verifies that a model's files are those that its manifest describes: the ONNX file and its
-// external data, by size and SHA-256.
+// external data, by size and SHA-256. Then it verifies that the ONNX file needs nothing else: no other
+// file and no custom operator. ONNX Runtime gets a model only after that.
 //
 // Hashing takes a second for each gigabyte or two, so a file's hash is kept beside its size and its
 // times, and a later start does not read the file again. The time of change counts too, because
@@ -17,10 +18,14 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../../shared/errors.js';
+import { isInnerPath } from '../../shared/inner-path.js';
 import { fileMissing, filesOf, type ModelFile, missingFile } from '../../shared/model-files.js';
 import type { Model } from '../../shared/models.js';
 import { sha256Of } from '../../shared/sha256.js';
-import { findExternalData } from './external-data.js';
+import { checkBounds } from './bounds.js';
+import { readOutsideNeeds } from './onnx-file.js';
+import { findOperatorFault } from './operators.js';
+import { UnreadableBuffer } from './protocol-buffer.js';
 
 /** Smaller files are read each time, which takes milliseconds. */
 const keptBytesMin = 1_000_000;
@@ -28,27 +33,61 @@ const keptBytesMin = 1_000_000;
 /**
  * Verifies the files of a model.
  * @param hashes the folder where hashes are kept; undefined to read every file
- * @throws ScorelineError `model_file_missing`; `model_file_wrong` with both sizes and hashes;
- * `manifest_invalid` if the ONNX file has external data that the manifest does not name
+ * @throws ScorelineError `model_file_missing`; `model_file_wrong` with both sizes and hashes, or with what
+ * the ONNX file must not have; `manifest_invalid` if it has external data that the manifest does not name
  */
 export async function verifyFiles(model: Model, hashes?: string): Promise<void> {
+  checkBounds(model);
   const missing = missingFile(model);
   if (missing) throw fileMissing(model, missing);
   const files = filesOf(model);
   for (const file of files) {
     const difference = await differenceOf(file, hashes);
     if (difference === undefined) continue;
-    throw new ScorelineError(
-      'model_file_wrong',
-      `${model.name}: ${file.path}: ${difference}. ${remedyFor(model, file)}`,
-    );
+    throw wrong(model, file.path, `${difference}. ${remedyFor(model, file)}`);
   }
-  const [onnx, ...data] = files;
+  await verifyNeeds(model, files);
+}
+
+/** Verifies that the ONNX file needs nothing but the other files. */
+async function verifyNeeds(
+  model: Model,
+  [onnx, ...data]: readonly [ModelFile, ...ModelFile[]],
+): Promise<void> {
+  const { externalData, operators } = needsOf(model, onnx.path);
+  const fault = findLocationFault(externalData) ?? findOperatorFault(operators);
+  if (fault !== undefined) throw wrong(model, onnx.path, fault);
   const named = new Set(data.map((file) => path.normalize(file.path)));
-  for (const location of findExternalData(onnx.path)) {
+  for (const location of externalData) {
     const file = path.join(path.dirname(onnx.path), location);
     if (!named.has(file)) throw await notNamed(model, location, file);
   }
+}
+
+function needsOf(model: Model, file: string) {
+  if (/\.ort$/i.test(file)) {
+    const fault = 'expected an ONNX model; got one in the ORT format. Export the model to ONNX.';
+    throw wrong(model, file, fault);
+  }
+  try {
+    return readOutsideNeeds(file);
+  } catch (thrown) {
+    if (!(thrown instanceof UnreadableBuffer)) throw thrown;
+    const fault = `expected an ONNX model; got a file that cannot be read ${thrown.message}. Export the model again.`;
+    throw wrong(model, file, fault);
+  }
+}
+
+/** Says what is wrong with where weights are; undefined if nothing is. */
+function findLocationFault(locations: readonly string[]): string | undefined {
+  // ONNX Runtime takes locations like this one for addresses in its memory: */_ORT_MEM_ADDR_/*
+  const outer = locations.find((text) => !isInnerPath(text) || text.startsWith('*/'));
+  if (outer === undefined) return undefined;
+  return `expected external data in the folder of the ONNX file; it keeps weights in ${JSON.stringify(outer.slice(0, 200))}. A worker reads no other files. Export the model again, with its external data beside it.`;
+}
+
+function wrong({ name }: Model, file: string, fault: string): ScorelineError {
+  return new ScorelineError('model_file_wrong', `${name}: ${file}: ${fault}`);
 }
 
 /** Says how a file differs from what the manifest describes, or returns undefined if it does not. */
