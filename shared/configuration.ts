@@ -97,7 +97,7 @@ const api = {
   IMAGE_PIXELS_MAX: integer(1, 268_402_689)
     .default(50_000_000)
     .describe(
-      'The most pixels of an image (width × height). Decoding takes up to 8 bytes of memory a pixel, and up to 20 for AVIF, so raising it lets a small file use much memory.',
+      'The most pixels of an image (width × height). Decoding takes up to 9 bytes of memory a pixel, and up to 25 for AVIF, so raising it lets a small file use much memory. All decoding together takes up to 0.6 of the memory of the container or the machine; where that is too little for so many pixels, the limit is lower.',
     ),
   IMAGES_PER_REQUEST_MAX: integer(1, 1024)
     .default(16)

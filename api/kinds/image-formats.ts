@@ -4,7 +4,9 @@
 // A library would know more formats, but would parse files of any origin on the main thread, where a
 // file that keeps a parser busy stops everybody. This file compares a few bytes.
 
+import { hasOverlay } from './avif-overlay.js';
 import { readJpegHeader } from './jpeg-header.js';
+import { hasManyScans, scansMax } from './jpeg-scans.js';
 
 export interface ImageFormat {
   /** The name with its article, for messages. */
@@ -107,6 +109,9 @@ function isoMedia(bytes: Buffer): ImageFormat | undefined {
   const brands = [bytes.toString('latin1', 8, 12)];
   for (let at = 16; at + 4 <= end; at += 4) brands.push(bytes.toString('latin1', at, at + 4));
   const has = (...wanted: string[]) => wanted.some((brand) => brands.includes(brand));
+  if (has('avif', 'avis') && hasOverlay(bytes)) {
+    return { name: 'an AVIF of pictures that lie over each other', isAccepted: false };
+  }
   if (has('avif', 'avis')) return { name: 'an AVIF', isAccepted: true };
   const name = has('heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1')
     ? 'HEIC'
@@ -125,6 +130,7 @@ function unacceptedVariant(format: string, bytes: Buffer): string | undefined {
   if (format !== 'a JPEG') return undefined;
   const { coding = 0xc0, bitsPerSample = 8 } = readJpegHeader(bytes);
   if ([0xc3, 0xc7, 0xcb, 0xcf].includes(coding)) return 'a lossless JPEG';
+  if (hasManyScans(bytes)) return `a JPEG of more than ${scansMax} scans`;
   return bitsPerSample === 8 ? undefined : `a JPEG of ${bitsPerSample} bits`;
 }
 

@@ -2,6 +2,7 @@
 // [1, height, width, 3].
 
 import os from 'node:os';
+import process from 'node:process';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { ImageInput } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
@@ -19,10 +20,20 @@ export interface ImageLimits {
   readonly imagesMax: number;
   /** How many threads the process has for decoding and for other native work. */
   readonly threads: number;
+  /** How much memory all decoding may take at a time. By default, a share of what the process may have. */
+  readonly decodeBytesMax?: number;
 }
 
+/**
+ * The share of the memory that decoding may take. With 2 GiB, a single AVIF of 50 megapixels is just within
+ * it. The rest is for the process itself and the bodies of requests.
+ */
+const decodeShare = 0.6;
+
 export function makeImageKind(limits: ImageLimits) {
-  const turns = new Turns(decodesAtATime(os.availableParallelism(), limits.threads));
+  const bytesMax = limits.decodeBytesMax ?? Math.floor(memoryBytes() * decodeShare);
+  const atATime = decodesAtATime(os.availableParallelism(), limits.threads);
+  const turns = new Turns({ ...atATime, bytesMax });
   return {
     noun: 'images',
     mediaTypes: 'image/*',
@@ -56,7 +67,7 @@ export function makeImageKind(limits: ImageLimits) {
       const wanted = manifest.input;
       const bytes = input.value as Buffer;
       if (bytes.byteLength === 0) throw unreadable(input, 'it is empty');
-      const data = await decode(input, bytes, { wanted, limits, turns, signal });
+      const data = await decode(input, bytes, { wanted, limits, bytesMax, turns, signal });
       return [
         { name: 'input', datatype: 'UINT8', shape: [1, wanted.height, wanted.width, 3], data },
       ];
@@ -74,24 +85,37 @@ export function decodesAtATime(cores: number, threads: number): { max: number; s
   return { max, slowMax: Math.floor(max / 2) };
 }
 
+/** The memory of the container, or else of the machine. */
+function memoryBytes(): number {
+  const constrained = process.constrainedMemory() || Number.POSITIVE_INFINITY;
+  return Math.min(constrained, os.totalmem());
+}
+
 /** @throws ScorelineError `image_too_large`, `image_unreadable`, `image_unsupported`; the signal's reason */
 async function decode(
   input: RawInput,
   bytes: Buffer,
-  options: { wanted: ImageInput; limits: ImageLimits; turns: Turns; signal: AbortSignal },
+  options: {
+    wanted: ImageInput;
+    limits: ImageLimits;
+    bytesMax: number;
+    turns: Turns;
+    signal: AbortSignal;
+  },
 ): Promise<Buffer> {
-  const { wanted, limits, turns, signal } = options;
+  const { wanted, limits, bytesMax, turns, signal } = options;
   const open = async () => {
     const picture = await Picture.open(bytes);
     const { width, height } = picture;
-    if (width * height > limits.imagePixelsMax)
-      throw tooLarge(input, picture, limits.imagePixelsMax);
-    return picture.isSlow ? picture : picture.toPixels(wanted);
+    const pixelsMax = Math.min(limits.imagePixelsMax, picture.pixelsIn(bytesMax));
+    if (width * height > pixelsMax) throw tooLarge(input, picture, pixelsMax);
+    return picture.isSlow || picture.bytesMax > 0 ? picture : picture.toPixels(wanted);
   };
   try {
     const opened = await turns.take(open, { signal });
     if (!(opened instanceof Picture)) return opened;
-    return await turns.take(() => opened.toPixels(wanted), { signal, isSlow: true });
+    const { isSlow, bytesMax: bytes } = opened;
+    return await turns.take(() => opened.toPixels(wanted), { signal, isSlow, bytes });
   } catch (error) {
     if (error instanceof ScorelineError) throw error;
     throw undecodable(input, bytes, coerceError(error));

@@ -10,7 +10,9 @@
 // biome-ignore lint/style/noRestrictedImports: this file is the door to sharp.
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import type { ImageInput } from '../../shared/manifest.js';
+import { hasOverlay } from './avif-overlay.js';
 import { readJpegHeader } from './jpeg-header.js';
+import { hasManyScans } from './jpeg-scans.js';
 
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({
@@ -32,6 +34,15 @@ sharp.cache(false);
  * Measured at 12 megapixels: 4 ms a megapixel for JPEG, 11 to 17 for the others, and 64 for AVIF.
  */
 const slowPixels = { heif: 4_000_000, others: 16_000_000 };
+
+/**
+ * How much memory decoding takes at most, for each pixel. Measured at 50 megapixels: 8.5 bytes for a
+ * progressive CMYK JPEG, 8.4 for an interlaced PNG of 16 bits, 7.9 for WebP, 5.9 for a TIFF of large tiles, and
+ * 24.1 for an AVIF of 10 bits with transparency.
+ */
+const bytesPerPixel = { heif: 25, others: 9 };
+/** A picture that takes less is not counted. */
+const countedBytesMin = 32 * 1024 * 1024;
 
 export class Picture {
   readonly #bytes: Buffer;
@@ -62,8 +73,22 @@ export class Picture {
 
   /** Whether it may take long to decode. */
   get isSlow(): boolean {
-    const least = this.#header.format === 'heif' ? slowPixels.heif : slowPixels.others;
-    return this.width * this.height >= least;
+    return this.width * this.height >= slowPixels[this.#family];
+  }
+
+  /** How many pixels pictures of this format may have to be decoded in so much memory. */
+  pixelsIn(bytes: number): number {
+    return Math.floor(bytes / bytesPerPixel[this.#family]);
+  }
+
+  /** How much memory decoding may take, in bytes; 0 if it is little. */
+  get bytesMax(): number {
+    const bytes = this.width * this.height * bytesPerPixel[this.#family];
+    return bytes < countedBytesMin ? 0 : bytes;
+  }
+
+  get #family(): keyof typeof bytesPerPixel {
+    return this.#header.format === 'heif' ? 'heif' : 'others';
   }
 
   /**
@@ -74,7 +99,7 @@ export class Picture {
    * a profile defines how it maps to RGB.
    * @throws Error of sharp when the picture cannot be decoded, or when the decoder calls its data corrupt
    */
-  toPixels(input: ImageInput): Promise<Buffer> {
+  async toPixels(input: ImageInput): Promise<Buffer> {
     const { autoOrient, format, space } = this.#header;
     const { file, failOn } = strictness(this.#bytes, format);
     const region = input.cropFraction
@@ -99,6 +124,8 @@ export class Picture {
  * do with the picture.
  */
 function strictness(bytes: Buffer, format: Metadata['format']) {
+  if (format === 'heif' && hasOverlay(bytes)) throw new Error('The AVIF has layers.');
+  if (format === 'jpeg' && hasManyScans(bytes)) throw new Error('The JPEG has too many scans.');
   if (format === 'jpeg') return { file: readJpegHeader(bytes).inOrder, failOn: 'warning' } as const;
   return { file: bytes, failOn: format === 'gif' ? 'warning' : 'error' } as const;
 }

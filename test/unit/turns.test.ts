@@ -169,3 +169,59 @@ describe('slow work', () => {
     expect(started).toEqual(['running']);
   });
 });
+
+describe('work that takes memory', () => {
+  const taking = (bytes: number) => ({ signal, bytes });
+
+  test('runs together as far as the memory goes, and lets little work pass', async () => {
+    const { started, ends, work } = makeWork();
+    const turns = new Turns({ max: 5, bytesMax: 100 });
+    const all = [60, 40, 30].map((bytes) => turns.take(work(`of ${bytes}`), taking(bytes)));
+    all.push(turns.take(work('little'), { signal }));
+    expect(started).toEqual(['of 60', 'of 40', 'little']);
+    ends.get('of 40')?.resolve();
+    await everythingDone();
+    expect(started.slice(3)).toEqual(['of 30']);
+    for (const { resolve } of ends.values()) resolve();
+    await Promise.all(all);
+  });
+
+  test('is not passed by work that takes less, and several start when much is free', async () => {
+    const { started, ends, work } = makeWork();
+    const turns = new Turns({ max: 5, bytesMax: 100 });
+    const all = [90, 50, 10].map((bytes) => turns.take(work(`of ${bytes}`), taking(bytes)));
+    expect(started).toEqual(['of 90']);
+    ends.get('of 90')?.resolve();
+    await everythingDone();
+    expect(started).toEqual(['of 90', 'of 50', 'of 10']);
+    for (const { resolve } of ends.values()) resolve();
+    await Promise.all(all);
+  });
+
+  test('that is more than there is runs without other work of its kind', async () => {
+    const { started, ends, work } = makeWork();
+    const turns = new Turns({ max: 5, bytesMax: 100 });
+    const all = [1000, 1].map((bytes) => turns.take(work(`of ${bytes}`), taking(bytes)));
+    expect(started).toEqual(['of 1000']);
+    ends.get('of 1000')?.resolve();
+    await everythingDone();
+    expect(started).toEqual(['of 1000', 'of 1']);
+    ends.get('of 1')?.resolve();
+    await Promise.all(all);
+  });
+
+  test('goes on when work before it gives up its wait for memory', async () => {
+    const { started, ends, work } = makeWork();
+    const turns = new Turns({ max: 5, bytesMax: 100 });
+    const client = new AbortController();
+    const first = turns.take(work('first'), taking(50));
+    const left = turns.take(work('left'), { signal: client.signal, bytes: 60 });
+    const next = turns.take(work('next'), taking(50));
+    expect(started).toEqual(['first']);
+    client.abort(new Error('left'));
+    await expect(left).rejects.toThrow('left');
+    expect(started).toEqual(['first', 'next']);
+    for (const { resolve } of ends.values()) resolve();
+    await Promise.all([first, next]);
+  });
+});
