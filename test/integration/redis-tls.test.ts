@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { hasOpenSsl, makeCertificate } from '../certificate.js';
 import { serviceEnvironment, startProcess, waitUntil } from '../harness.js';
 import { findBusPort, openMachine } from '../redis-groups.js';
@@ -43,6 +43,18 @@ describe.skipIf(!hasOpenSsl())('an API', () => {
     await expectStart(`rediss+sentinel://localhost:${sentinel}/main`);
   });
 
+  test('refuses a Redis with the certificate of another host, whoever vouches for it', async () => {
+    const machine = openTestMachine();
+    const port = await findBusPort();
+    await machine.start([], tls(port));
+    await expectStart(`rediss://localhost:${port}`);
+    const api = startApi(`rediss://127.0.0.1:${port}`);
+    await expect(api.ready).rejects.toThrow(
+      /^REDIS_URL: expected a certificate for 127.0.0.1 that/,
+    );
+    expect(await api.exited).toBe(1);
+  });
+
   function openTestMachine() {
     const machine = openMachine();
     onTestFinished(machine.close);
@@ -61,13 +73,15 @@ describe.skipIf(!hasOpenSsl())('an API', () => {
 
   /** Expects an API to get ready, which it does with a connection to Redis only. */
   async function expectStart(redisUrl: string): Promise<void> {
+    await startApi(redisUrl).ready;
+  }
+
+  /** Starts an API that trusts the certificate. */
+  function startApi(redisUrl: string) {
     const environment = { NODE_EXTRA_CA_CERTS: certificate };
-    const api = startProcess(
-      'api',
-      serviceEnvironment({ redisUrl, models: 'faq-matcher', environment }),
-      [],
-    );
+    const options = { redisUrl, models: 'faq-matcher', environment };
+    const api = startProcess('api', serviceEnvironment(options), []);
     onTestFinished(() => api.kill('SIGKILL'));
-    await api.ready;
+    return api;
   }
 });
