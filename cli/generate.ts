@@ -1,5 +1,5 @@
-// Writes the files that are generated from code: docs/errors.md, docs/configuration.md, .env.example and
-// k8s/generated. With `--check` it writes nothing, and fails if one of them is out of date.
+// Writes the files that are generated: docs/errors.md, docs/configuration.md, .env.example and k8s/generated
+// from code, and docs/licences.md from package-lock.json. With `--check` it writes nothing, and fails if one of them is out of date.
 
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,8 +10,10 @@ import { describeConfiguration, type Role } from '../shared/configuration.js';
 import { coerceError, errorTable } from '../shared/errors.js';
 import { aclRules } from '../shared/redis-commands.js';
 import { packageDirectory } from '../shared/version.js';
+import { licencesPage, readRuntimePackages } from './licences.js';
 
 const header = '`npm run fix` generates this page from the code. Change the code instead.';
+const fromLockFile = '`npm run fix` generates this page from `package-lock.json`.';
 const manifestsFolder = 'k8s/generated';
 
 try {
@@ -33,6 +35,8 @@ function* generate(): Generator<[name: string, text: string | undefined]> {
   yield ['docs/errors.md', errorsPage()];
   yield ['docs/configuration.md', configurationPage()];
   yield ['.env.example', environmentExample()];
+  const packages = readRuntimePackages(readFileSync(absolute('package-lock.json'), 'utf8'));
+  yield ['docs/licences.md', licencesPage(packages, fromLockFile)];
   const plan = readPlan({
     file: absolute('k8s/values.yaml'),
     modelsDirectory: absolute('models'),

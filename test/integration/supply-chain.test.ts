@@ -1,0 +1,131 @@
+// `npm run audit` and `npm run sbom`, with the real npm. The audit service is one of this test.
+
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import process from 'node:process';
+import { json as readJson } from 'node:stream/consumers';
+import { createGunzip } from 'node:zlib';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { findFreePort } from '../../cli/redis.js';
+import { root } from '../harness.js';
+import { makeFolder } from '../unit/sample-model.js';
+
+interface Advisory {
+  readonly package: string;
+  readonly severity: string;
+}
+
+/** Starts a registry that knows these advisories. Resolves to its address and what it was asked. */
+async function openRegistry(advisories: readonly Advisory[], status = 200) {
+  const asked: string[][] = [];
+  const server = createServer(async (request, response) => {
+    const answer = (body: unknown) => response.writeHead(status).end(JSON.stringify(body));
+    // npm also asks which versions there are, to find one without the fault.
+    if (request.method !== 'POST') return answer({ name: request.url?.slice(1), versions: {} });
+    const isPacked = request.headers['content-encoding'] === 'gzip';
+    const body = await readJson(isPacked ? request.pipe(createGunzip()) : request);
+    asked.push(Object.keys(body as object));
+    answer(
+      Object.fromEntries(
+        advisories.map(({ package: name, severity }, index) => [
+          name,
+          [
+            {
+              ...{ id: 1000 + index, severity, title: `A fault in ${name}` },
+              ...{ url: `https://example.org/${name}`, vulnerable_versions: '*' },
+            },
+          ],
+        ]),
+      ),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return { asked, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+function run(program: string, parameters: readonly string[], environment: NodeJS.ProcessEnv = {}) {
+  return new Promise<{ code: number; out: string; errors: string }>((resolve) => {
+    const env = { ...process.env, ...environment };
+    const options = { cwd: root, env, maxBuffer: 64 * 1024 * 1024 };
+    const child = execFile(program, parameters, options, (_error, out, errors) =>
+      resolve({ code: child.exitCode ?? -1, out, errors }),
+    );
+  });
+}
+
+const audit = (registry: string, ...parameters: string[]) =>
+  run(process.execPath, ['dist/cli/audit.js', ...parameters], {
+    npm_config_registry: registry,
+    npm_config_fetch_retry_mintimeout: '10',
+    // npm keeps what it has made of an advisory.
+    npm_config_cache: makeFolder({}),
+  });
+
+describe('npm run audit', () => {
+  test('asks about the packages that run in production, and passes if none is known to be faulty', async () => {
+    const registry = await openRegistry([]);
+    const { code, out } = await audit(registry.url);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^\d+ packages: no known vulnera/)]);
+    expect(registry.asked[0]).toEqual(expect.arrayContaining(['bullmq', 'sharp', 'express']));
+    expect(registry.asked[0]).not.toContain('vitest');
+  });
+
+  test('fails if a fault is severe, and says what to do', async () => {
+    for (const severity of ['high', 'critical']) {
+      const registry = await openRegistry([{ package: 'jose', severity }]);
+      const { code, out } = await audit(registry.url);
+      expect([code, out]).toEqual([1, expect.stringContaining(`${severity}: jose\n`)]);
+      expect(out).toContain('A fault in jose: https://example.org/jose\n');
+      expect(out).toContain('No version mends it yet. Read the advisory');
+    }
+  });
+
+  test('passes if a fault is not severe, and names it', async () => {
+    const registry = await openRegistry([{ package: 'jose', severity: 'moderate' }]);
+    const { code, out } = await audit(registry.url);
+    expect([code, out]).toEqual([0, expect.stringContaining('moderate: jose\n')]);
+  });
+
+  test.each(['away', 'without an audit'])(
+    'says loudly that nothing was audited if the service is %s, and fails if told to',
+    async (how) => {
+      const url =
+        how === 'away'
+          ? `http://127.0.0.1:${await findFreePort()}`
+          : (await openRegistry([], 405)).url;
+      const passed = await audit(url);
+      expect(passed.code).toBe(0);
+      expect(passed.errors).toMatch(/^NOT AUDITED\./);
+      expect(passed.errors).toMatch(how === 'away' ? /ECONNREFUSED/ : /405 Method Not Allowed/);
+      const required = await audit(url, '--required');
+      expect([required.code, required.errors]).toEqual([
+        1,
+        expect.stringMatching(/^NOT AUDITED\./),
+      ]);
+    },
+  );
+
+  test('prints its usage if called with anything else', async () => {
+    const { code, errors } = await audit('http://127.0.0.1:9', '--fix');
+    expect([code, errors]).toEqual([1, 'Usage: npm run audit [-- --required]\n']);
+  });
+});
+
+test('npm run sbom writes a CycloneDX list of the packages without a network', async () => {
+  const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  const [program, ...parameters] = scripts.sbom.split(' ');
+  const { code, out } = await run(program, parameters, { npm_config_offline: 'true' });
+  expect(code).toBe(0);
+  const { bomFormat, metadata, components } = JSON.parse(out);
+  expect([bomFormat, metadata.component.purl]).toEqual([
+    'CycloneDX',
+    expect.stringMatching(/^pkg:npm\/scoreline@/),
+  ]);
+  const names = components.map(({ purl }: { purl: string }) => purl.split('@')[0]);
+  expect(names).toEqual(expect.arrayContaining(['pkg:npm/bullmq', 'pkg:npm/sharp']));
+  expect(names).not.toContain('pkg:npm/vitest');
+});
