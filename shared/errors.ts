@@ -73,7 +73,7 @@ export const errorTable = {
   model_file_wrong: {
     status: 500,
     retry: false,
-    title: 'A model file does not match its manifest',
+    title: 'A model file is wrong, or another one than its manifest names',
   },
   provider_unavailable: {
     status: 500,
