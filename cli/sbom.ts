@@ -1,0 +1,44 @@
+// `npm run --silent sbom > sbom.json`: a CycloneDX list of the packages that run in production, by npm, from
+// package-lock.json alone.
+//
+// `npm sbom --omit=dev` leaves out what development needs as well, such as jose and zod. So npm gets a
+// copy of the lock file in which nothing is for development only.
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { packageDirectory } from '../shared/version.js';
+
+interface LockFile {
+  readonly packages: Readonly<Record<string, { dev?: boolean; devDependencies?: unknown }>>;
+}
+
+const read = (name: string) =>
+  JSON.parse(readFileSync(path.join(packageDirectory(), name), 'utf8'));
+const { devDependencies: _, ...manifest } = read('package.json');
+const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-sbom-'));
+try {
+  // npm names the list by its folder.
+  const folder = path.join(directory, manifest.name);
+  mkdirSync(folder);
+  writeFileSync(path.join(folder, 'package.json'), JSON.stringify(manifest));
+  const lockFile = withoutDevelopment(read('package-lock.json'));
+  writeFileSync(path.join(folder, 'package-lock.json'), JSON.stringify(lockFile));
+  const { status } = spawnSync(
+    'npm',
+    ['sbom', '--package-lock-only', '--sbom-format=cyclonedx', '--sbom-type=application'],
+    { cwd: folder, stdio: 'inherit' },
+  );
+  process.exitCode = status ?? 1;
+} finally {
+  rmSync(directory, { recursive: true });
+}
+
+function withoutDevelopment(lockFile: LockFile): LockFile {
+  const packages = Object.entries(lockFile.packages)
+    .filter(([, { dev }]) => !dev)
+    .map(([place, { devDependencies: _, ...rest }]) => [place, rest]);
+  return { ...lockFile, packages: Object.fromEntries(packages) };
+}
