@@ -132,10 +132,13 @@ function splitForm(request: Request, body: Buffer): Promise<Part[]> {
       parts.push(part);
     });
     parser.on('error', (error) => reject(formInvalid(error)));
-    // The library may never emit `finish` once a form exceeds the limit.
     parser.on('partsLimit', () => reject(tooManyParts('more')));
     parser.on('finish', () => Promise.all(parts).then(resolve, reject));
     parser.end(body);
+    // The library emits neither `finish` nor `error` for some forms, such as one with a large part that it
+    // skips. The whole body is here and nothing in the library waits for a timer or a device, so a parser
+    // that is not done in this turn of the event loop never will be.
+    setImmediate(() => reject(formInvalid(new Error('The parser did not come to an end.'))));
   }).catch((error) => {
     throw error instanceof ScorelineError ? error : formInvalid(error);
   }) as Promise<Part[]>;

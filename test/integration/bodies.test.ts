@@ -222,6 +222,7 @@ describe('a body that arrives slowly', () => {
 
 describe('a broken form', () => {
   const part = '--x\r\nContent-Disposition: form-data; name="input"\r\n\r\nhello';
+  const large = `${'a'.repeat(100_000)}\r\n--x--\r\n`;
   test.each([
     ['ends inside a field', part],
     ['ends inside a file', `${fileHead}hello`],
@@ -230,6 +231,12 @@ describe('a broken form', () => {
     ['has another boundary', part.replaceAll('--x', '--y')],
     ['is empty', ''],
     ['is garbage', 'hello'],
+    ['has only an end', '--x--'],
+    ['has a part without anything', '--x\r\n--x--'],
+    ['has a large part whose boundary is broken', `${fileHead.replace('--x', '--x\f')}${large}`],
+    ['has a large part without a head', `--x\r\n\r\n${large}`],
+    ['has a large part that is no field', `--x\r\nContent-Disposition: inline\r\n\r\n${large}`],
+    ['has a large part without a disposition', `--x\r\nX: a\r\n\r\n${large}`],
   ])('that %s is refused, and the process goes on', async (_what, text) => {
     const scene = await open();
     const client = await scene.connect();
