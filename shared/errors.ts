@@ -26,6 +26,8 @@ export const errorTable = {
   body_too_large: { status: 413, retry: false, title: 'The body is too large' },
   unsupported_media_type: { status: 415, retry: false, title: 'The content type is not accepted' },
   request_invalid: { status: 400, retry: false, title: 'The request could not be read' },
+  request_timeout: { status: 408, retry: true, title: 'The request took too long to arrive' },
+  headers_too_large: { status: 431, retry: false, title: 'The address and headers are too long' },
   not_found: { status: 404, retry: false, title: 'There is no such address' },
   method_not_allowed: {
     status: 405,

@@ -1,5 +1,5 @@
-// What a request must pass before anybody asks who sends it: the count of its fields, plain HTTP, and the
-// preflights of browsers, which carry no key.
+// What a request must pass before anybody asks who sends it: rules of HTTP, the count of its fields, plain
+// HTTP, and the preflights of browsers, which carry no key.
 
 import type { ServerResponse } from 'node:http';
 import cors from 'cors';
@@ -38,6 +38,9 @@ export function makeEntrance({
     letIn(request, response) {
       const fields = request.rawHeaders.length / 2;
       if (fields > fieldsMax) throw tooManyFields(fields);
+      const { host, expect } = request.headers;
+      if (host === undefined && request.httpVersion === '1.1') throw hostMissing();
+      if (expect !== undefined && !/^100-continue$/i.test(expect)) throw otherExpectation(expect);
       if (HTTPS_ONLY && !mayComePlainly(request)) return redirect(request, response);
       if (CORS_ORIGINS.length === 0 || request.headers.origin === undefined) return true;
       let goesOn = false;
@@ -68,6 +71,17 @@ function httpsRequired(): ScorelineError {
   return new ScorelineError(
     'https_required',
     'Expected HTTPS; the request came by plain HTTP, where others can read it. Ask with https:// instead, and replace the key or token that was sent.',
+  );
+}
+
+function hostMissing(): ScorelineError {
+  return new ScorelineError('request_invalid', 'Expected a Host field; got none.');
+}
+
+function otherExpectation(got: string): ScorelineError {
+  return new ScorelineError(
+    'request_invalid',
+    `Expected no Expect field, or Expect: 100-continue; got ${JSON.stringify(got.slice(0, 60))}.`,
   );
 }
 

@@ -15,6 +15,7 @@ import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { makeAnswerHeaders } from './answer-headers.js';
 import type { App } from './app.js';
+import { answerBrokenRequests } from './broken-request.js';
 import { requestIdOf } from './request-id.js';
 
 /** How long requests that the shutdown ends have to send their answer. */
@@ -47,9 +48,13 @@ export async function startServer(
     if (isLeaving) response.setHeader('Connection', 'close');
     app.serve(request, response);
   };
+  const headers = makeAnswerHeaders({ httpsOnly: configuration.HTTPS_ONLY });
+  const prototypes = makePrototypes(app.express, headers);
   const server = createServer(
     {
-      ...makePrototypes(app.express, makeAnswerHeaders({ httpsOnly: configuration.HTTPS_ONLY })),
+      ...prototypes,
+      // The entrance refuses such requests with a reason, Node without one.
+      requireHostHeader: false,
       headersTimeout: configuration.HEADERS_MS_MAX,
       requestTimeout: configuration.REQUEST_MS_MAX,
       connectionsCheckingInterval: 1000,
@@ -59,6 +64,8 @@ export async function startServer(
   // A client that sends `Expect: 100-continue` gets its 100 only when we read its body. So a refused
   // client sends no body.
   server.on('checkContinue', serve);
+  server.on('checkExpectation', serve);
+  answerBrokenRequests(server, { prototypes, configuration });
   server.maxConnections = configuration.CONNECTIONS_MAX;
   // Longer than the idle time of common load balancers, which could otherwise write to a connection
   // just as we close it.

@@ -23,7 +23,7 @@ describe('the table of errors', () => {
 
   test('recommends a retry only where one may help', () => {
     for (const { status, retry, title } of Object.values(errorTable)) {
-      if (retry) expect([429, 500, 503, 504], title).toContain(status);
+      if (retry) expect([408, 429, 500, 503, 504], title).toContain(status);
       if ([429, 503, 504].includes(status)) expect(retry, title).toBe(true);
     }
   });
