@@ -22,6 +22,7 @@ import { makeBodyReaders } from './body.js';
 import { makeEntrance } from './entrance.js';
 import type { Entry, Gate } from './gate.js';
 import type { GatedRequest } from './json.js';
+import { loggedPath } from './logged-path.js';
 import { makeAnswerError } from './problem.js';
 import { requestIdOf } from './request-id.js';
 import { addHealthRoutes } from './routes/health.js';
@@ -113,7 +114,7 @@ export function makeApp(parts: {
 function logAnswer(log: Logger, request: GatedRequest, response: ServerResponse): void {
   const startedAt = performance.now();
   response.once('close', () => {
-    const [path] = (request.url ?? '').split('?', 1);
+    const path = loggedPath(request);
     const { method, caller } = request;
     const ms = Math.round(performance.now() - startedAt);
     const status = response.writableFinished ? response.statusCode : undefined;

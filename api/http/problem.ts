@@ -5,6 +5,7 @@ import { coerceError, type ErrorCode, errorTable, ScorelineError } from '../../s
 import type { Logger } from '../../shared/log.js';
 import { sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
+import { loggedPath } from './logged-path.js';
 import { requestIdOf } from './request-id.js';
 
 /** Answers a request with the error that was thrown while it was being handled. */
@@ -16,7 +17,7 @@ export function makeAnswerError(log: Logger): AnswerError {
     const error = toScorelineError(thrown);
     const { status } = errorTable[error.code];
     if (status === 500) {
-      const [path] = (response.req.url ?? '').split('?', 1);
+      const path = loggedPath(response.req);
       const requestId = requestIdOf(response.req);
       log.error({ requestId, code: error.code, path, err: error.cause ?? error }, error.message);
     }

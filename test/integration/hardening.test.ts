@@ -1,7 +1,10 @@
 // What every answer says to browsers and caches, and what a request must pass before anybody asks who
 // sends it. Over HTTP, with the real server.
 
+import type { IncomingMessage } from 'node:http';
 import { describe, expect, test } from 'vitest';
+import { makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
+import { loggedPath } from '../../api/http/logged-path.js';
 import { readConfiguration } from '../../shared/configuration.js';
 import { ask, post } from '../harness.js';
 import { openScene, type Scene } from './http-scene.js';
@@ -197,4 +200,10 @@ describe('configuration', () => {
   ])('%s=%s is refused', (key, value) => {
     expect(() => read({ [key]: value })).toThrow(new RegExp(`^${key}: .*xpected`));
   });
+});
+
+test('a key in a path is not in the log, nor is the query', () => {
+  const pathOf = (url: string) => loggedPath({ url } as IncomingMessage);
+  expect(pathOf(`/v1/${makeApiKey(makeApiKeyId())}/score?key=a`)).toBe('/v1/scl_…/score');
+  expect(pathOf('/score')).toBe('/score');
 });
