@@ -13,6 +13,7 @@ const sources = readSources(
   'images',
   'bench',
   'chaos',
+  'fuzz',
   'test',
 );
 const inFolder =

@@ -1,0 +1,69 @@
+// Reads the answers of a server from the bytes that came.
+
+export interface Answer {
+  readonly status: number;
+  /** The names are in lower case; the values of a field that came twice are joined. */
+  readonly fields: ReadonlyMap<string, string>;
+  readonly body: string;
+}
+
+interface Read {
+  readonly answer: Answer;
+  /** How many bytes it took. */
+  readonly length: number;
+}
+
+/**
+ * Reads the first answer, without those that only announce one (1xx). Returns undefined as long as it is
+ * not complete.
+ * @param options.toHead whether it answers HEAD, so that it has no body
+ * @throws Error if the bytes are no HTTP
+ */
+export function readAnswer(bytes: Buffer, options: { toHead: boolean }): Read | undefined {
+  const headEnd = bytes.indexOf('\r\n\r\n');
+  if (headEnd < 0) return undefined;
+  const [first = '', ...lines] = bytes.toString('latin1', 0, headEnd).split('\r\n');
+  const [, digits] = /^HTTP\/1\.1 (\d{3}) [ -~]*$/.exec(first) ?? [];
+  if (digits === undefined) throw new Error(`no HTTP: ${JSON.stringify(first.slice(0, 100))}`);
+  const status = Number(digits);
+  const bodyStart = headEnd + 4;
+  if (status < 200) {
+    const next = readAnswer(bytes.subarray(bodyStart), options);
+    return next && { ...next, length: next.length + bodyStart };
+  }
+  const fields = readFields(lines);
+  const rest = bytes.subarray(bodyStart);
+  // Behind a HEAD there may be a pipelined request of another method.
+  const hasBody =
+    (!options.toHead && status !== 304) ||
+    (rest.length > 0 && !rest.toString('latin1').startsWith('HTTP/'));
+  const body = hasBody ? readBody(rest, fields) : { text: '', length: 0 };
+  if (!body) return undefined;
+  return { answer: { status, fields, body: body.text }, length: bodyStart + body.length };
+}
+
+function readFields(lines: readonly string[]): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    const name = line.slice(0, colon).toLowerCase();
+    const value = line.slice(colon + 1).trim();
+    const known = fields.get(name);
+    fields.set(name, known === undefined ? value : `${known}, ${value}`);
+  }
+  return fields;
+}
+
+/** The API sends no answer in chunks, so there has to be a length. */
+function readBody(
+  bytes: Buffer,
+  fields: ReadonlyMap<string, string>,
+): { text: string; length: number } | undefined {
+  const given = fields.get('content-length');
+  if (given === undefined && fields.get('connection') === 'close') return { text: '', length: 0 };
+  const length = Number(given);
+  if (given === undefined || !/^\d+$/.test(given)) {
+    throw new Error(`expected one Content-Length; got ${given ?? 'none'}`);
+  }
+  return bytes.length < length ? undefined : { text: bytes.toString('utf8', 0, length), length };
+}

@@ -1,0 +1,195 @@
+// The judge says what is wrong with what a request got. Whatever was sent, each answer has
+//
+// - a status that docs/errors.md knows, and none of 5xx, except a 504 to a request with a deadline of its own;
+// - if it is a refusal, a problem document whose code, status, title and type belong together;
+// - nothing of the inside in it: no stack, path, version or library's message;
+// - no credential in it;
+// - nothing for whom it is not: without a valid key only probes are answered, and a key for one model is
+//   told of no other.
+
+import process from 'node:process';
+import { type ErrorCode, errorTable } from '../shared/errors.js';
+import type { Answer } from './answer.js';
+import type { Callers } from './callers.js';
+import type { Shot } from './draft.js';
+import type { Exchange } from './exchange.js';
+
+/** Returns what is wrong with an exchange; undefined if nothing is. */
+export type FindFault = (shot: Shot, exchange: Exchange) => string | undefined;
+
+const statuses = new Set([200, ...Object.values(errorTable).map(({ status }) => status)]);
+const problemKeys = ['code', 'detail', 'status', 'title', 'type'];
+const detailBytesMax = 2000;
+const inside = new RegExp(
+  [
+    ...[
+      '\\.[cm]?[jt]s\\b',
+      'node_modules',
+      'node:',
+      '\\[object',
+      'HPE_',
+      'ECONN',
+      'ENOENT',
+      'EPIPE',
+    ],
+    ...[
+      'vips',
+      'sharp',
+      'busboy',
+      'express',
+      'bullmq',
+      'ioredis',
+      'onnxruntime',
+      'llhttp',
+      'undefined',
+    ],
+    ...[
+      'Unexpected token',
+      '/(?:work|root|home|tmp|usr|app|var)/',
+      process.version.replaceAll('.', '\\.'),
+    ],
+  ].join('|'),
+  'gi',
+);
+
+export function makeFindFault(callers: Callers): FindFault {
+  const secrets = Object.values(callers).map((key) => key.slice(15));
+  const valid = Object.entries(callers).filter(([name]) => name !== 'expired');
+
+  return (shot, exchange) => {
+    const text = shot.bytes.toString('latin1');
+    const shown = valid.filter(([, key]) => text.includes(key)).map(([name]) => name);
+    for (const answer of exchange.answers) {
+      const fault = findAnswerFault(answer, { text, shown, toHead: text.startsWith('HEAD ') });
+      if (fault) return `${fault}: ${describe(answer)}`;
+    }
+    return findEndingFault(shot, exchange);
+  };
+
+  function findAnswerFault(answer: Answer, sent: Sent): string | undefined {
+    const { status } = answer;
+    if (status === 304 && /if-none-match/i.test(sent.text)) return undefined;
+    if (!statuses.has(status)) return 'a status that docs/errors.md does not know';
+    const whole = `${[...answer.fields].join('\n')}\n${answer.body}`;
+    const echoed = [...secrets, ...credentialsIn(sent.text)].find((text) => whole.includes(text));
+    if (echoed !== undefined) return 'a credential in the answer';
+    if (answer.fields.has('x-powered-by') || answer.fields.has('server'))
+      return 'a name of software';
+    const isTold =
+      sent.shown.some((name) => name !== 'oneModel') || mentions(sent.text, 'efficientnet');
+    if (!isTold && /efficientnet/i.test(whole)) return 'a model that the caller may not know';
+    return status === 200 ? findSuccessFault(answer, sent) : findRefusalFault(answer, sent);
+  }
+}
+
+interface Sent {
+  /** The bytes of the request as Latin-1. */
+  readonly text: string;
+  /** The callers whose valid keys are in it. */
+  readonly shown: readonly string[];
+  readonly toHead: boolean;
+}
+
+function findSuccessFault({ fields, body }: Answer, { shown, toHead }: Sent): string | undefined {
+  if (toHead) return undefined;
+  const type = fields.get('content-type') ?? 'none';
+  const isProbe = /^(Healthy$|\{"(live|ready)":true)/.test(body);
+  if (shown.length === 0 && !isProbe) return 'an answer without a valid key';
+  if (type === 'text/plain; charset=utf-8') return undefined;
+  if (type !== 'application/json; charset=utf-8') return `the content type ${type}`;
+  const value = parse(body);
+  if (value === undefined) return 'no JSON';
+  const { predictions } = value;
+  if (predictions === undefined) return undefined;
+  const isRight =
+    Array.isArray(predictions) &&
+    predictions.length > 0 &&
+    predictions.every(({ score }) => typeof score === 'number' && score >= 0 && score <= 1);
+  return isRight ? undefined : 'no scores from 0 to 1';
+}
+
+function findRefusalFault(answer: Answer, { text, shown, toHead }: Sent): string | undefined {
+  const { status, fields, body } = answer;
+  if (fields.get('content-type') !== 'application/problem+json; charset=utf-8') {
+    return 'no problem document';
+  }
+  if (status === 401 && !fields.get('www-authenticate')) return 'no WWW-Authenticate';
+  if (status === 405 && !fields.get('allow')) return 'no Allow';
+  if ((status === 429 || status === 503) && !/^\d+$/.test(fields.get('retry-after') ?? '')) {
+    return 'no Retry-After';
+  }
+  const hasDeadline = /deadline|request-timeout/i.test(text);
+  if (status >= 500 && !(status === 504 && hasDeadline)) return 'a failure of the service';
+  // An answer that cannot come before the request's own deadline is refused at once.
+  if (status === 429 && !shown.includes('limited') && !hasDeadline)
+    return 'no room under a load that is low';
+  return toHead ? undefined : findProblemFault(body, status, text);
+}
+
+function findProblemFault(body: string, status: number, text: string): string | undefined {
+  const problem = parse(body);
+  if (problem === undefined) return 'no JSON';
+  if (Object.keys(problem).toSorted().join() !== problemKeys.join()) return 'other members';
+  const { code, detail, title, type } = problem;
+  const row = errorTable[code as ErrorCode];
+  const isConsistent =
+    Object.hasOwn(errorTable, String(code)) &&
+    row.status === status &&
+    problem.status === status &&
+    row.title === title &&
+    type === `urn:scoreline:error:${code}`;
+  if (!isConsistent) return 'a code, status, title and type that do not belong together';
+  if (typeof detail !== 'string' || !/^\S.*[.)]$/su.test(detail))
+    return 'a detail that is no sentence';
+  if (Buffer.byteLength(detail) > detailBytesMax) return 'a detail that is too long';
+  const leaked = [...detail.matchAll(inside)].find(([word]) => !mentions(text, word));
+  return leaked && `something of the inside (${leaked[0]})`;
+}
+
+function findEndingFault(
+  shot: Shot,
+  { ending, answers, rest, reason }: Exchange,
+): string | undefined {
+  if (ending === 'garbled') return `an answer that is no HTTP (${reason})`;
+  if (ending === 'unreachable') return `no connection (${reason})`;
+  if (ending === 'silent') return 'no answer, and the connection stays open';
+  if (ending === 'left') return undefined;
+  if (shot.isWhole && answers.length > 1) return 'two answers to one request';
+  if (rest.length > 0) return 'bytes after the answer, or an answer that is cut off';
+  if (shot.isWhole && answers.length === 0) return `no answer (${reason ?? 'closed'})`;
+  return undefined;
+}
+
+/** The credentials that a request shows, right or wrong, if they are long enough to be told from words. */
+function credentialsIn(text: string): string[] {
+  const fields = text.matchAll(/^(?:x-api-key|authorization): *(.*)$/gim);
+  return [...fields]
+    .flatMap(([, value = '']) => value.trim().split(/\s+/))
+    .filter((word) => word.length >= 20);
+}
+
+/** Whether a request holds a word, so that an answer may quote it. */
+function mentions(text: string, word: string): boolean {
+  const has = (candidate: string) => candidate.toLowerCase().includes(word.toLowerCase());
+  return has(text) || has(Buffer.from(text, 'latin1').toString()) || has(decodePercents(text));
+}
+
+function decodePercents(text: string): string {
+  return text.replace(/%([0-9a-f]{2})/gi, (_, digits) =>
+    String.fromCharCode(Number(`0x${digits}`)),
+  );
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: answers are of any form.
+function parse(body: string): any {
+  try {
+    const value = JSON.parse(body);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function describe({ status, body }: Answer): string {
+  return `${status} ${body.slice(0, 300)}`;
+}
