@@ -12,6 +12,7 @@ const folders = readdirSync(root, { withFileTypes: true })
 
 const pages = [
   'README.md',
+  'SECURITY.md',
   ...readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => path.join('docs', name)),
