@@ -154,7 +154,7 @@ describe('a key', () => {
   test.each([
     [['create'], 'Usage: npm run keys'],
     [['create', 'a', 'b'], 'Usage: npm run keys'],
-    [['create', 'a', '--scopes', 'all'], 'scopes.0: Invalid option'],
+    [['create', 'a', '--scopes', 'all'], 'scopes.0: expected one of'],
     [['create', 'a', '--per-second', 'many'], 'perSecond: '],
     [['create', 'a', '--burst', '5'], 'burst: expected perSecond with it'],
     [['create', 'a', '--expires', 'soon'], '--expires: expected a duration such as 90d'],
