@@ -40,7 +40,7 @@ test('writes nothing if the values are wrong', () => {
   const { status, stderr } = run(folder, 'values.yaml');
   expect(status).toBe(1);
   expect(stderr).toMatch(
-    /^values\.yaml: models\.0\.name: expected the name of a model: .*; got "nobody"\n$/,
+    /^values\.yaml: line 1: models\.0\.name: expected the name of a model: .*; got "nobody"\n$/,
   );
   expect(readdirSync(folder)).not.toContain('out');
 });

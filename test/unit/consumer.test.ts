@@ -13,10 +13,10 @@ import {
 } from '../../worker/queue/queue.js';
 import { makeSampleModel } from './sample-model.js';
 
-test('a suspect job that lost its lock is not completed if it cannot be given back', async () => {
+/** Makes a consumer whose quarantine is busy with another job until `release` is called, and a suspect job. */
+function openBusyConsumer({ giveBack }: Pick<TakenJob, 'giveBack'>) {
   let release = () => {};
   const quarantine: Quarantine = {
-    // The quarantine is busy with another job until `release` is called.
     inTurn: (work) =>
       new Promise<void>((resolve) => {
         release = resolve;
@@ -55,12 +55,32 @@ test('a suspect job that lost its lock is not completed if it cannot be given ba
       ],
     }).job,
     isSuspect: true,
-    giveBack: () => Promise.reject(new Error('Missing lock for job job.')),
+    giveBack,
   };
-  const first = expect(taker?.process(job)).rejects.toThrow(GivenBack);
+  return { consumer, process: () => taker?.process(job), release: () => release() };
+}
+
+test('a suspect job that lost its lock is not completed if it cannot be given back', async () => {
+  const giveBack = () => Promise.reject(new Error('Missing lock for job job.'));
+  const { consumer, process, release } = openBusyConsumer({ giveBack });
+  const first = expect(process()).rejects.toThrow(GivenBack);
   // The job is delivered again, with a new lock.
-  const second = expect(taker?.process(job)).rejects.toThrow(GivenBack);
+  const second = expect(process()).rejects.toThrow(GivenBack);
   const closed = consumer.close(60_000);
   release();
   await Promise.all([first, second, closed]);
+});
+
+test('a suspect job whose turn comes while it is being given back is not completed', async () => {
+  let giveBack = () => {};
+  const givenBack = new Promise<void>((resolve) => {
+    giveBack = resolve;
+  });
+  const { consumer, process, release } = openBusyConsumer({ giveBack: () => givenBack });
+  const processed = expect(process()).rejects.toThrow(GivenBack);
+  const closed = consumer.close(60_000);
+  release();
+  await processed;
+  giveBack();
+  await closed;
 });

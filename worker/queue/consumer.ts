@@ -112,7 +112,7 @@ async function trySuspect(
     await scoreSuspect(answering, quarantine, job, { wireJob, isGivenBack });
   } catch (error) {
     if (!(error instanceof NoCell)) throw error;
-    if (isGivenBack()) return;
+    if (isGivenBack()) throw new GivenBack();
     await waitForCell(answering, job, error);
     // If this fails, the lock was lost, and another worker has the job or will get it.
     if (!isGivenBack()) await job.giveBack().catch(() => {});

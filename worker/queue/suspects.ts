@@ -8,7 +8,7 @@ import type { Scored } from '../batch/scorer.js';
 import { shapeKey } from '../batch/stack.js';
 import { type Cell, modelCrashed, type NoCell, type Quarantine } from '../quarantine/quarantine.js';
 import { type Answering, answer, count, dropLate, type HeldItem } from './answering.js';
-import type { TakenJob } from './queue.js';
+import { GivenBack, type TakenJob } from './queue.js';
 import { unpackItems } from './unpacking.js';
 
 /** How often a worker may die while an item is tried alone, before the item is blamed. */
@@ -25,6 +25,7 @@ interface Trial extends Answering {
 /**
  * Scores a suspect job in quarantine, when the quarantine is free.
  * @throws NoCell if there is no process for it; then no item is to blame
+ * @throws GivenBack if the job was given back before its turn came
  */
 export async function scoreSuspect(
   answering: Answering,
@@ -34,7 +35,7 @@ export async function scoreSuspect(
 ): Promise<void> {
   const { model, log } = answering;
   await quarantine.inTurn(async (cell) => {
-    if (isGivenBack()) return;
+    if (isGivenBack()) throw new GivenBack();
     const items = await unpackItems(answering, job, wireJob);
     if (items.length === 0) return;
     log.warn({ model: model.name, job: job.id, items: items.length }, 'a job is in quarantine');
