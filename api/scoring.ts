@@ -4,7 +4,7 @@
 import type { Tensor } from '../shared/tensors.js';
 import type { Call } from './call.js';
 import type { RawInput } from './kinds/kind.js';
-import type { InputKinds } from './kinds/kinds.js';
+import { type InputKinds, kindsOf } from './kinds/kinds.js';
 import type { DispatchedItem, Dispatcher } from './queue/dispatcher.js';
 import type { ScoredReply } from './queue/waiters.js';
 import { identify } from './repeat/identity.js';
@@ -34,7 +34,7 @@ export function makeScoring(options: {
   const prepare = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
     const { model } = call;
     call.enter('preparing');
-    const kind = kinds[model.manifest.input.kind];
+    const { input: kind } = kindsOf(kinds, model);
     const prepared = inputs.map((input) => kind.prepare(input, model, call.ending));
     inputs.length = 0;
     if (prepared.every(isThere)) {

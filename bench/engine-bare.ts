@@ -23,7 +23,7 @@ const inputs = session.inputMetadata.map(describeValue);
 const adapter = makeAdapter(manifest.input, {
   name: model.name,
   inputs,
-  batchMax: manifest.batch.max,
+  batch: manifest.batch,
 });
 const sample = sampleInputs(manifest.input, sampleText(manifest), inputs);
 const batch = adapter.stack(Array.from({ length: manifest.batch.max }, () => sample));

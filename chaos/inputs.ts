@@ -3,7 +3,7 @@
 
 import sharp from 'sharp';
 import { Ending } from '../api/ending.js';
-import { makeInputKinds } from '../api/kinds/kinds.js';
+import { kindsOf, makeInputKinds } from '../api/kinds/kinds.js';
 import { readPhotographs } from '../bench/photographs.js';
 import { readQuestions } from '../bench/questions.js';
 import { makeLogger } from '../shared/log.js';
@@ -85,7 +85,7 @@ function readTexts(): string[] {
 async function toItem(model: Model, body: string | Buffer): Promise<ScorerItem> {
   // findDifference needs more labels than an answer holds.
   const top = Math.min(model.labels.length, 2 * answeredCount);
-  const kind = kinds[model.manifest.input.kind];
+  const { input: kind } = kindsOf(kinds, model);
   const inputs = await kind.prepare({ name: undefined, value: body }, model, new Ending());
   return { inputs, top };
 }

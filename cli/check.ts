@@ -7,10 +7,11 @@ import { Ending } from '../api/ending.js';
 import { makeInputKinds } from '../api/kinds/kinds.js';
 import { ScorelineError } from '../shared/errors.js';
 import { makeLogger } from '../shared/log.js';
-import type { Manifest } from '../shared/manifest.js';
+import { type Manifest, scoresOf } from '../shared/manifest.js';
 import { filesOf } from '../shared/model-files.js';
 import type { Model } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
+import { declareNetwork } from '../worker/batch/declared.js';
 import { openScorer, type Scorer, type ScorerItem } from '../worker/batch/scorer.js';
 import { verifyFiles } from '../worker/files/verification.js';
 
@@ -21,9 +22,10 @@ type Example = NonNullable<Manifest['example']>;
  * @throws ScorelineError of the first step that fails
  */
 export async function checkModel(model: Model, say: (line: string) => void): Promise<void> {
-  const { example } = model.manifest;
+  const { example, network, output } = model.manifest;
   say(`${model.name}@${model.version}`);
-  say(`  manifest   valid, ${model.labels.length} classes`);
+  const classes = output.kind === 'tensors' ? 'tensors' : `${model.labels.length} classes`;
+  say(`  manifest   valid, ${classes}`);
 
   await verifyFiles(model);
   for (const { file, bytes } of filesOf(model)) {
@@ -35,6 +37,11 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
   const scorer = await openScorer(model, log, item && { sample: item.inputs });
   try {
     say('  shapes     inputs and outputs fit, at the smallest and the largest batch');
+    say(
+      network
+        ? '  network    as the manifest declares it'
+        : `  network    not declared; for the Open Inference Protocol, add this line to the manifest:\n${declareNetwork(scorer.values)}`,
+    );
     if (scorer.warning !== undefined) say(`  warning    ${scorer.warning}`);
     if (item) say(`  example    ${await checkExample(model, scorer, { item, ...example })}`);
     else say('  example    none in the manifest, so no answer was compared');
@@ -46,6 +53,7 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
 /** Prepares the example's input as the API does it. */
 async function exampleItem(model: Model, example: Example): Promise<ScorerItem> {
   const { input } = model.manifest;
+  if (input.kind === 'tensors') throw new Error('Tensors have no example. This is a bug.');
   const value = input.kind === 'text' ? example.input : readExample(model, example.input);
   const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1, threads: 4 });
   const inputs = await kinds[input.kind].prepare({ name: undefined, value }, model, new Ending());
@@ -85,7 +93,7 @@ async function checkExample(
   if (isRight && Math.abs(best.score - score) <= tolerance) return `${got}, as expected`;
   const at = expected.score === undefined ? '' : ` at ${score} ± ${tolerance}`;
   const isLabel = model.labels.some(({ text }) => text === label);
-  const remark = isLabel ? '' : `, which is not in ${model.manifest.output.labels}`;
+  const remark = isLabel ? '' : `, which is not in ${scoresOf(model.manifest).labels}`;
   throw new ScorelineError(
     'model_file_wrong',
     `${model.name}: example: expected ${JSON.stringify(label)}${at}${remark}; got ${got}`,

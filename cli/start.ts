@@ -169,6 +169,7 @@ function reachable(address: string): string {
 /** Returns a command to paste into a shell. It works from any folder. */
 function curlLine(address: string, model: Model): string {
   const { input, example } = model.manifest;
+  if (input.kind === 'tensors') return `  curl -s '${address}/v2/models/${model.name}'`;
   if (input.kind === 'text') {
     const body = JSON.stringify({ input: example?.input ?? 'your text' }).replaceAll("'", "'\\''");
     return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: application/json' -d '${body}'`;

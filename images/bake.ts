@@ -30,7 +30,8 @@ export async function bake(options: {
   const needsFiles = role === 'worker';
   for (const model of readModels({ directory, names, filesNeeded: needsFiles, cache })) {
     const { output } = model.manifest;
-    for (const file of ['model.yaml', output.labels]) copy(model, directory, target, file);
+    const labels = output.kind === 'tensors' ? [] : [output.labels];
+    for (const file of ['model.yaml', ...labels]) copy(model, directory, target, file);
     if (!needsFiles) continue;
     await ensureModelFiles(model, makeLogger({ role: 'bake', level: 'info' }));
     for (const { path: from, file } of filesOf(model)) {

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { isInnerPath } from './inner-path.js';
 import { scalingSchema } from './scaling.js';
+import { datatypes } from './tensors.js';
 
 const positive = z.number().int().positive();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
@@ -72,7 +73,9 @@ const imageInputSchema = z
     { path: ['mean'], message: 'expected mean and std with tensor float32-nchw, and only there' },
   );
 
-const outputSchema = z.strictObject({
+const tensorsSchema = z.strictObject({ kind: z.literal('tensors') });
+
+const scoresSchema = z.strictObject({
   kind: z.enum(['ranking', 'classification']),
   labels: z.string().describe('The file that names the classes, relative to the manifest.'),
   activation: z
@@ -88,6 +91,56 @@ const outputSchema = z.strictObject({
     ),
   top: positive.default(3).describe('How many of the best classes an answer has by default.'),
 });
+
+const declaredTensorsSchema = z
+  .array(
+    z.strictObject({
+      name: z.string().min(1),
+      datatype: z.enum(datatypes),
+      shape: z
+        .array(
+          z
+            .number()
+            .int()
+            .min(-1)
+            .max(2 ** 31 - 1),
+        )
+        .max(16)
+        .describe('The sizes; -1 for one that varies.'),
+    }),
+  )
+  .min(1)
+  .refine((tensors) => new Set(tensors.map(({ name }) => name)).size === tensors.length, {
+    message: 'expected each name once',
+  });
+
+const networkSchema = z.strictObject({
+  inputs: declaredTensorsSchema,
+  outputs: declaredTensorsSchema,
+});
+
+const batchSchema = z
+  .strictObject({
+    max: positive.max(1024).describe('The most items in one run of the model.'),
+    waitMs: z
+      .number()
+      .nonnegative()
+      .max(10_000)
+      .default(0)
+      .describe(
+        'How long an idle engine waits for a batch to fill. Raising it makes batches larger and answers later.',
+      ),
+    dimension: z
+      .enum(['first', 'none'])
+      .default('first')
+      .describe(
+        'Which dimension of inputs and outputs counts items. With `none`, each request is a run of its own.',
+      ),
+  })
+  .refine(({ max, dimension }) => max === 1 || dimension === 'first', {
+    path: ['max'],
+    message: 'expected 1, since a model without a batch dimension scores one item in a run',
+  });
 
 const wholeDeviceSchema = z.strictObject({
   type: z.enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml']),
@@ -120,7 +173,7 @@ const deviceSchema = wholeDeviceSchema.refine(({ type, fallback }) => type !== f
   message: 'expected another device than type',
 });
 
-export const manifestSchema = z.strictObject({
+const wholeManifestSchema = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'expected lower-case letters, digits, . and -'),
@@ -130,20 +183,15 @@ export const manifestSchema = z.strictObject({
     .pipe(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)),
   description: z.string(),
   source: sourceSchema,
-  input: z.discriminatedUnion('kind', [textInputSchema, imageInputSchema]),
-  output: outputSchema,
+  input: z.discriminatedUnion('kind', [textInputSchema, imageInputSchema, tensorsSchema]),
+  output: z.discriminatedUnion('kind', [scoresSchema, tensorsSchema]),
+  network: networkSchema
+    .optional()
+    .describe(
+      'The inputs and outputs of the network, as clients of the Open Inference Protocol see them. `npm run models -- check NAME` prints them.',
+    ),
   batch: z
-    .strictObject({
-      max: positive.max(1024).describe('The most items in one run of the model.'),
-      waitMs: z
-        .number()
-        .nonnegative()
-        .max(10_000)
-        .default(0)
-        .describe(
-          'How long an idle engine waits for a batch to fill. Raising it makes batches larger and answers later.',
-        ),
-    })
+    .preprocess((value) => (value === 'none' ? { max: 1, dimension: 'none' } : value), batchSchema)
     .prefault({ max: 32 }),
   device: z
     .preprocess((value) => (typeof value === 'string' ? { type: value } : value), deviceSchema)
@@ -174,8 +222,44 @@ export const manifestSchema = z.strictObject({
     .describe('Used to warm the model up, to check it, and in the curl examples.'),
 });
 
+export const manifestSchema = wholeManifestSchema
+  .refine(({ input, output }) => (input.kind === 'tensors') === (output.kind === 'tensors'), {
+    path: ['output', 'kind'],
+    message: 'expected tensors for an input of the kind tensors, and only there',
+  })
+  .refine(({ input, example }) => input.kind !== 'tensors' || example === undefined, {
+    path: ['example'],
+    message: 'expected none, since its input is of the kind tensors',
+  })
+  .refine(({ input, batch }) => input.kind === 'tensors' || batch.dimension === 'first', {
+    path: ['batch'],
+    message: 'expected a batch dimension, since its input is not of the kind tensors',
+  })
+  .refine(hasRows, {
+    path: ['network', 'inputs'],
+    message:
+      'expected a first dimension in each input, which counts items; without one, set batch: none',
+  });
+
+function hasRows({ network, batch }: z.output<typeof wholeManifestSchema>): boolean {
+  return (
+    batch.dimension === 'none' || (network?.inputs ?? []).every(({ shape }) => shape.length > 0)
+  );
+}
+
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
 export type ImageInput = z.output<typeof imageInputSchema>;
+/** The output of a model that scores labels. */
+export type ScoresOutput = z.output<typeof scoresSchema>;
+export type Network = z.output<typeof networkSchema>;
+/** An input or output of the network, as the manifest declares it. */
+export type DeclaredTensor = Network['inputs'][number];
 export type Device = z.output<typeof deviceSchema>;
 /** A file of a model, with what it must be. */
 export type SourceFile = Readonly<z.output<typeof fileSchema>>;
+
+/** Returns the output of a model that scores labels, where no other model can come. */
+export function scoresOf({ name, output }: Manifest): ScoresOutput {
+  if (output.kind !== 'tensors') return output;
+  throw new Error(`Expected a model that scores labels; got ${name}. This is a bug.`);
+}

@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
 import { ScorelineError } from '../../shared/errors.js';
+import { scoresOf } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 
 /** Parameters by name, from the query string, the JSON body or the fields of a form. */
@@ -20,7 +21,7 @@ export function queryOf(request: Request): Given {
  * @throws ScorelineError `parameter_invalid`
  */
 export function readTop(given: Given, model: Model): number {
-  if (given.top === undefined) return Math.min(model.manifest.output.top, model.labels.length);
+  if (given.top === undefined) return Math.min(scoresOf(model.manifest).top, model.labels.length);
   const top = toNumber(given.top);
   if (!Number.isInteger(top) || top < 1 || top > model.labels.length) {
     throw new ScorelineError(

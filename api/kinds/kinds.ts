@@ -1,7 +1,7 @@
 // The table of input kinds and output kinds. Each kind has its own file.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Manifest } from '../../shared/manifest.js';
+import type { Manifest, ScoresOutput } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { classification } from './classification.js';
 import { type ImageLimits, makeImageKind } from './image.js';
@@ -9,34 +9,48 @@ import type { InputKind, OutputKind, RawInput } from './kind.js';
 import { ranking } from './ranking.js';
 import { text } from './text.js';
 
-export type InputKinds = Record<Manifest['input']['kind'], InputKind>;
+/** The kinds of single inputs. Tensors have an interface of their own, the Open Inference Protocol. */
+export type InputKinds = Record<Exclude<Manifest['input']['kind'], 'tensors'>, InputKind>;
 
 export function makeInputKinds(limits: ImageLimits): InputKinds {
   return { text, image: makeImageKind(limits) };
 }
 
 /**
+ * Returns the kinds of a model that takes a text or an image.
+ * @throws ScorelineError `input_invalid` if it takes tensors
+ */
+export function kindsOf(
+  kinds: InputKinds,
+  { name, manifest: { input, output } }: Model,
+): { input: InputKind; output: OutputKind } {
+  if (input.kind !== 'tensors' && output.kind !== 'tensors') {
+    return { input: kinds[input.kind], output: outputKinds[output.kind] };
+  }
+  throw new ScorelineError(
+    'input_invalid',
+    `The model ${name} takes tensors. Send them to POST /v2/models/${name}/infer, as in the Open Inference Protocol.`,
+  );
+}
+
+/**
  * Reads the inputs for a model from the `input` of a JSON body.
  * @throws ScorelineError of `InputKind.fromJson`, which also says what the model takes
  */
-export function readInputs(
-  kinds: InputKinds,
-  { name, manifest }: Model,
-  input: unknown,
-): RawInput[] {
-  const kind = kinds[manifest.input.kind];
+export function readInputs(kinds: InputKinds, model: Model, input: unknown): RawInput[] {
+  const { input: kind } = kindsOf(kinds, model);
   try {
     return kind.fromJson(input);
   } catch (thrown) {
     if (!(thrown instanceof ScorelineError)) throw thrown;
     throw new ScorelineError(
       thrown.code,
-      `The model ${name} takes ${kind.noun}. ${thrown.message}`,
+      `The model ${model.name} takes ${kind.noun}. ${thrown.message}`,
     );
   }
 }
 
-export const outputKinds: Record<Manifest['output']['kind'], OutputKind> = {
+const outputKinds: Record<ScoresOutput['kind'], OutputKind> = {
   ranking,
   classification,
 };

@@ -9,7 +9,7 @@ import {
   type Tensor,
   toFloats,
 } from '../../shared/tensors.js';
-import { type InputKind, makeAdapter } from '../../worker/batch/adapter.js';
+import { makeAdapter } from '../../worker/batch/adapter.js';
 import { sampleInputs } from '../../worker/batch/sample.js';
 import type { TensorValue } from '../../worker/engine/engine.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
@@ -34,8 +34,8 @@ const value = (name: string, datatype: Datatype, shape: (number | string)[]): Te
   type: datatype.toLowerCase(),
   shape,
 });
-const adapt = (kind: InputKind, ...inputs: TensorValue[]) =>
-  makeAdapter(kind, { name: 'sample', inputs, batchMax: 4 });
+const adapt = (kind: Manifest['input'], ...inputs: TensorValue[]) =>
+  makeAdapter(kind, { name: 'sample', inputs, batch: { max: 4, dimension: 'first' } });
 const texts = (strings: string[], shape = [strings.length]): Tensor => ({
   name: 'input',
   datatype: 'BYTES',

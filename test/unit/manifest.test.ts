@@ -36,7 +36,7 @@ describe('a valid manifest', () => {
       source: { ...sampleManifest.source, urls: [], externalData: [] },
       input: { kind: 'text', charactersMax: 20_000, normalise: 'none' },
       output: { ...sampleManifest.output, activation: 'none', top: 3 },
-      batch: { max: 32, waitMs: 0 },
+      batch: { max: 32, waitMs: 0, dimension: 'first' },
       device: { type: 'cpu', id: 0, threads: 0, memoryArena: true },
       deadlineMs: 30_000,
       runMsMax: 60_000,
@@ -57,7 +57,7 @@ describe('a valid manifest', () => {
 
   test('gets the defaults for the missing keys of a section', () => {
     const { batch, scaling } = readManifest(folderWith({ batch: { max: 5 }, scaling: { min: 2 } }));
-    expect(batch).toEqual({ max: 5, waitMs: 0 });
+    expect(batch).toEqual({ max: 5, waitMs: 0, dimension: 'first' });
     expect(scaling).toMatchObject({ min: 2, max: 10, itemsPerWorker: 64 });
   });
 
@@ -80,6 +80,7 @@ describe('a wrong manifest', () => {
   const { description: _, ...withoutDescription } = sampleManifest;
   const { version: __, ...withoutVersion } = sampleManifest;
   const { source, output } = sampleManifest;
+  const declared = { name: 'in', datatype: 'FP32', shape: [-1] };
 
   const wrong: {
     what: string;
@@ -204,15 +205,50 @@ describe('a wrong manifest', () => {
       what: 'the kind of input is unknown',
       content: { input: { kind: 'sound' } },
       key: 'input.kind',
-      expected: "Expected 'text' | 'image'",
+      expected: 'expected "text" or "image" or "tensors"',
       got: '"sound"',
     },
     {
       what: 'the kind of output is unknown',
       content: { output: { ...output, kind: 'poem' } },
       key: 'output.kind',
-      expected: 'expected one of "ranking"|"classification"',
+      expected: 'expected "ranking" or "classification" or "tensors"',
       got: '"poem"',
+    },
+    {
+      what: 'tensors are answered with labels',
+      content: { input: { kind: 'tensors' }, example: undefined },
+      key: 'output.kind',
+      expected: 'expected tensors for an input of the kind tensors, and only there',
+      got: '"classification"',
+    },
+    {
+      what: 'a text has no batch dimension',
+      content: { batch: 'none' },
+      key: 'batch',
+      expected: 'expected a batch dimension, since its input is not of the kind tensors',
+      got: '"none"',
+    },
+    {
+      what: 'an input is declared twice',
+      content: { network: { inputs: [declared, declared], outputs: [declared] } },
+      key: 'network.inputs',
+      expected: 'expected each name once',
+      got: '"name":"in"',
+    },
+    {
+      what: 'a declared size is negative',
+      content: { network: { inputs: [{ ...declared, shape: [-2] }], outputs: [declared] } },
+      key: 'network.inputs.0.shape.0',
+      expected: 'expected number to be >=-1',
+      got: '-2',
+    },
+    {
+      what: 'a declared input has no rows',
+      content: { network: { inputs: [{ ...declared, shape: [] }], outputs: [declared] } },
+      key: 'network.inputs',
+      expected: 'expected a first dimension in each input, which counts items',
+      got: '"name":"in"',
     },
     {
       what: 'mean stands without std',

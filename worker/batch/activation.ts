@@ -1,6 +1,7 @@
 // Judges whether the activation in the manifest fits the network, by the scores of a sample. It can
 // only suspect: a network may mean scores above 1, and logits may happen to look like probabilities.
 
+import { scoresOf } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 
 /** Float16 scores are rounded to a thousandth. */
@@ -10,7 +11,7 @@ const tolerance = 0.01;
  * Returns a warning if the network's own scores of one row, before the activation, do not fit it.
  */
 export function judgeScores(model: Model, row: Float32Array): string | undefined {
-  const { activation } = model.manifest.output;
+  const { activation } = scoresOf(model.manifest);
   let [low, high, sum] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
   for (const score of row) {
     low = Math.min(low, score);

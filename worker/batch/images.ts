@@ -4,17 +4,10 @@
 // stacked.
 
 import type { ImageInput } from '../../shared/manifest.js';
+import { showTensor } from '../../shared/network.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
-import {
-  type Adapter,
-  describe,
-  invalid,
-  rowsOf,
-  soleTensor,
-  takesInner,
-  UnfitNetwork,
-} from './network.js';
+import { type Adapter, invalid, rowsOf, soleTensor, takesInner, UnfitNetwork } from './network.js';
 import { stack } from './stack.js';
 
 /** @throws UnfitNetwork if the network does not take one image tensor as the manifest says */
@@ -41,7 +34,7 @@ export function makeImageAdapter(input: ImageInput, values: readonly TensorValue
       if (isFloats && isOf(tensor, 'FP32', inner)) return rowsOf(tensor);
       throw invalid(
         `pixels, UINT8[rows,${height},${width},3]${isFloats ? `, or FP32[rows,${inner}]` : ''}`,
-        describe(tensor),
+        showTensor(tensor),
       );
     },
     stack(items) {

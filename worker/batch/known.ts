@@ -2,6 +2,7 @@
 // text has a word that was in the training. The scores of an unknown input mean nothing.
 
 import { ScorelineError } from '../../shared/errors.js';
+import { scoresOf } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { makeKnownOutput } from '../../shared/scores.js';
 import type { Tensor } from '../../shared/tensors.js';
@@ -24,7 +25,7 @@ export interface Known {
  * @throws ScorelineError `model_file_wrong` if there is no such output of a number for each row
  */
 export function makeKnown(model: Model, values: readonly TensorValue[]): Known | undefined {
-  const { known: name } = model.manifest.output;
+  const { known: name } = scoresOf(model.manifest);
   if (name === undefined) return undefined;
   const value = values.find((candidate) => candidate.name === name);
   const isColumn = value && (takesInner(value, []) || takesInner(value, [1]));

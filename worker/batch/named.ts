@@ -1,52 +1,84 @@
 // Tensors that callers send under the network's own input names.
 
+import { showTensor, showValue, takesTensor } from '../../shared/network.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
-import { type Adapter, describe, invalid, rowsOf, takesSize, UnfitNetwork } from './network.js';
+import { type Adapter, invalid, listTensors, rowsOf, UnfitNetwork } from './network.js';
 import { stack } from './stack.js';
 
 /** @throws UnfitNetwork if an input is not a tensor, or has no first dimension for the rows */
 export function makeTensorsAdapter(values: readonly TensorValue[]): Adapter {
   const isFit = values.every(({ datatype, shape }) => datatype !== undefined && shape.length > 0);
   if (!isFit || values.length === 0) {
-    throw new UnfitNetwork('inputs that are tensors whose first dimension counts rows', values);
+    throw new UnfitNetwork(
+      'inputs that are tensors whose first dimension counts rows',
+      values,
+      'If a request is to be a run of its own, set batch: none.',
+    );
   }
-  const byName = new Map(values.map((value) => [value.name, value]));
+  const pick = makePick(values);
 
   return {
     countRows(inputs) {
-      if (inputs.length !== values.length || !values.every(({ name }) => named(inputs, name))) {
-        throw invalid(`the inputs ${values.map(wish).join(', ')}`, list(inputs));
-      }
-      const rows = new Set(inputs.map((tensor) => countRowsOf(tensor, byName)));
+      const rows = new Set(pick(inputs).map(rowsOf));
       const [count, ...others] = rows;
       if (count !== undefined && others.length === 0) return count;
-      throw invalid('the same number of rows in each input', list(inputs));
+      throw invalid('the same number of rows in each input', listTensors(inputs));
     },
-    stack: (items) =>
-      values.map(({ name }) => stack(items.map((inputs) => named(inputs, name) as Tensor))),
+    stack(items) {
+      const inOrder = items.map(pick);
+      return values.map((_, at) => stack(inOrder.map((inputs) => inputs[at] as Tensor)));
+    },
   };
 }
 
-function countRowsOf(tensor: Tensor, byName: ReadonlyMap<string, TensorValue>): number {
-  const value = byName.get(tensor.name) as TensorValue;
-  const fits =
-    tensor.datatype === value.datatype &&
-    tensor.shape.length === value.shape.length &&
-    tensor.shape.every((size, at) => takesSize(value.shape[at], size));
-  if (fits) return rowsOf(tensor);
-  throw invalid(wish(value), describe(tensor));
+/**
+ * Makes the adapter of a network without a batch dimension. Each of its batches is one item.
+ * @throws UnfitNetwork if an input is not a tensor
+ */
+export function makeWholeTensorsAdapter(values: readonly TensorValue[]): Adapter {
+  if (values.length === 0 || values.some(({ datatype }) => datatype === undefined)) {
+    throw new UnfitNetwork('inputs that are tensors of a datatype that can travel', values);
+  }
+  const pick = makePick(values);
+
+  return {
+    countRows(inputs) {
+      pick(inputs);
+      return 1;
+    },
+    stack([inputs = [], ...others]) {
+      if (others.length > 0) throw new Error('One item is a batch here. This is a bug.');
+      return pick(inputs).map(withOwnMemory);
+    },
+  };
 }
 
-function named(inputs: readonly Tensor[], name: string): Tensor | undefined {
-  return inputs.find((tensor) => tensor.name === name);
+/** Returns an item's tensors in the order of the network's inputs. */
+type Pick = (inputs: readonly Tensor[]) => readonly Tensor[];
+
+/** Makes a function that throws `tensor_invalid` if an item's tensors do not fit the network. */
+function makePick(values: readonly TensorValue[]): Pick {
+  return (inputs) => {
+    const picked = values.map(({ name }) => inputs.find((tensor) => tensor.name === name));
+    if (inputs.length !== values.length || !picked.every(isThere)) {
+      throw invalid(`the inputs ${values.map(showValue).join(', ')}`, listTensors(inputs));
+    }
+    for (const [at, tensor] of picked.entries()) {
+      const value = values[at] as TensorValue;
+      if (!takesTensor(value, tensor)) throw invalid(showValue(value), showTensor(tensor));
+    }
+    return picked;
+  };
 }
 
-function list(inputs: readonly Tensor[]): string {
-  return inputs.map(describe).join(', ') || 'none';
+function isThere(tensor: Tensor | undefined): tensor is Tensor {
+  return tensor !== undefined;
 }
 
-/** Describes an input of the network. Open dimensions are shown by name, or as -1. */
-function wish({ name, datatype, shape }: TensorValue): string {
-  return `${JSON.stringify(name)} of ${datatype}[${shape.map((size) => (size === '' ? -1 : size))}]`;
+/** Copies a tensor, because the engine takes over the memory of its inputs. */
+function withOwnMemory(tensor: Tensor): Tensor {
+  const data = Buffer.allocUnsafeSlow(tensor.data.byteLength);
+  data.set(tensor.data);
+  return { ...tensor, data };
 }

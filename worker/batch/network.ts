@@ -1,6 +1,7 @@
 // A network's declared inputs, and checks whether tensors fit them.
 
 import { ScorelineError } from '../../shared/errors.js';
+import { showTensor, takesSize } from '../../shared/network.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 
@@ -30,11 +31,6 @@ export function listValues(values: readonly TensorValue[]): string {
   return values.map(({ name, type, shape }) => `${name}: ${type}[${shape}]`).join(', ');
 }
 
-/** Whether a dimension of the network is open, or has this size. */
-export function takesSize(dimension: number | string | undefined, size: number): boolean {
-  return typeof dimension !== 'number' || dimension < 1 || dimension === size;
-}
-
 /** Whether `inner`, the sizes after the first dimension, fit the network's input. */
 export function takesInner(value: TensorValue, inner: readonly number[]): boolean {
   return (
@@ -50,7 +46,7 @@ export function takesInner(value: TensorValue, inner: readonly number[]): boolea
 export function soleTensor(inputs: readonly Tensor[]): Tensor {
   const [only] = inputs;
   if (only && inputs.length === 1) return only;
-  throw invalid('one tensor', inputs.map(describe).join(', ') || 'none');
+  throw invalid('one tensor', listTensors(inputs));
 }
 
 /**
@@ -60,12 +56,12 @@ export function soleTensor(inputs: readonly Tensor[]): Tensor {
 export function rowsOf(tensor: Tensor): number {
   const [rows] = tensor.shape;
   if (rows !== undefined && rows > 0) return rows;
-  throw invalid('at least one row, counted by the first dimension', describe(tensor));
+  throw invalid('at least one row, counted by the first dimension', showTensor(tensor));
 }
 
-/** Describes a tensor for an error's detail. */
-export function describe({ name, datatype, shape }: Tensor): string {
-  return `${JSON.stringify(name)} of ${datatype}[${shape}]`;
+/** Lists an item's tensors for an error's detail. */
+export function listTensors(tensors: readonly Tensor[]): string {
+  return tensors.map(showTensor).join(', ') || 'none';
 }
 
 export function invalid(expected: string, got: string): ScorelineError {

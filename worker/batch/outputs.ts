@@ -3,13 +3,13 @@
 import { ScorelineError } from '../../shared/errors.js';
 import type { Item } from '../../shared/job.js';
 import type { Model } from '../../shared/models.js';
-import { type Tensor, toFloats } from '../../shared/tensors.js';
+import { showName } from '../../shared/network.js';
+import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
-import { makeKnown } from './known.js';
 import { listValues } from './network.js';
-import { checkScores, makeRank } from './rank.js';
-import { findScores, remedyFor } from './score-output.js';
-import { split, sum } from './split.js';
+import { makeRanking } from './ranking.js';
+import { remedyFor } from './score-output.js';
+import { split } from './split.js';
 
 /** What an item's caller wants: the best classes, or certain outputs. */
 export type OutputWish = Pick<Item, 'top' | 'outputs'>;
@@ -33,8 +33,11 @@ export interface Outputs {
     wishes: readonly OutputWish[],
     rows: readonly number[],
   ): (readonly Tensor[] | undefined)[];
-  /** Returns the network's scores in a batch that `needed` a ranking, before the activation. */
-  scoresOf(outputs: readonly Tensor[]): Float32Array;
+  /**
+   * Returns the network's scores in a batch that `needed` a ranking, before the activation; undefined
+   * if the model has no labels.
+   */
+  scoresOf(outputs: readonly Tensor[]): Float32Array | undefined;
 }
 
 /**
@@ -42,58 +45,42 @@ export interface Outputs {
  * lacks another output that its manifest names
  */
 export function makeOutputs(model: Model, values: readonly TensorValue[]): Outputs {
-  const classes = model.labels.length;
-  const tensorNames = values.filter(({ datatype }) => datatype).map(({ name }) => name);
-  const known = makeKnown(model, values);
-  const scoresName = findScores(model, values);
-  const rank = makeRank({ classes, activation: model.manifest.output.activation });
-
-  const rankAll = (
-    byName: ReadonlyMap<string, Tensor>,
-    wishes: readonly OutputWish[],
-    rows: readonly number[],
-  ) => {
-    const scores = byName.get(scoresName) as Tensor;
-    checkScores(scores, { rows: sum(rows), classes });
-    const floats = toFloats(scores);
-    const knownParts = known?.share(byName.get(known.name) as Tensor, rows);
-    let at = 0;
-    return wishes.map(({ top }, index) => {
-      const from = at;
-      at += (rows[index] as number) * classes;
-      if (top === undefined) return undefined;
-      const ranked = rank(floats.subarray(from, at), top);
-      return ranked && knownParts ? [...ranked, knownParts[index] as Tensor] : ranked;
-    });
-  };
+  const { network, output, batch } = model.manifest;
+  const tensors = network?.outputs ?? values.filter(({ datatype }) => datatype);
+  const tensorNames = tensors.map(({ name }) => name);
+  const ranking = output.kind === 'tensors' ? undefined : makeRanking(model, values);
 
   const needed = (wishes: readonly OutputWish[]) => {
     const names = new Set<string>();
     for (const { top, outputs } of wishes) {
-      if (top !== undefined) {
-        names.add(scoresName);
-        if (known) names.add(known.name);
-      } else for (const name of outputs ?? tensorNames) names.add(name);
+      const wanted = top === undefined ? (outputs ?? tensorNames) : (ranking?.names ?? []);
+      for (const name of wanted) names.add(name);
     }
     return [...names];
   };
 
+  const divide = (output: Tensor, rows: readonly number[]) =>
+    batch.dimension === 'none' ? [output] : split(output, rows);
+
   return {
     needed,
-    scoresOf: (outputs) => toFloats(outputs.find(({ name }) => name === scoresName) as Tensor),
+    scoresOf: (outputs) => ranking?.scoresOf(outputs),
     check({ top, outputs }) {
-      if (top !== undefined || outputs === undefined) return;
-      const unknown = outputs.find((name) => !tensorNames.includes(name));
-      if (unknown !== undefined) throw noOutput(unknown, values);
+      if (top !== undefined) {
+        if (!ranking) throw noRanking(model);
+      } else if (outputs !== undefined) {
+        const unknown = outputs.find((name) => !tensorNames.includes(name));
+        if (unknown !== undefined) throw noOutput(unknown, values);
+      }
     },
     share(outputs, wishes, rows) {
       const byName = new Map(outputs.map((output) => [output.name, output]));
       const isRanked = wishes.some(({ top }) => top !== undefined);
-      const ranked = isRanked ? rankAll(byName, wishes, rows) : [];
+      const ranked = (isRanked && ranking?.share(byName, wishes, rows)) || [];
       if (wishes.every(({ top }) => top !== undefined)) return ranked;
       const wanted = needed(wishes.filter(({ top }) => top === undefined));
       const parts = new Map(
-        wanted.map((name) => [name, split(byName.get(name) as Tensor, rows)] as const),
+        wanted.map((name) => [name, divide(byName.get(name) as Tensor, rows)] as const),
       );
       return wishes.map(({ top, outputs: names = tensorNames }, at) =>
         top === undefined ? names.map((name) => parts.get(name)?.[at] as Tensor) : ranked[at],
@@ -102,9 +89,16 @@ export function makeOutputs(model: Model, values: readonly TensorValue[]): Outpu
   };
 }
 
+function noRanking({ name }: Model): ScorelineError {
+  return new ScorelineError(
+    'tensor_invalid',
+    `Expected a wish for outputs of ${name}, which has no labels to rank; got one for the best classes.`,
+  );
+}
+
 function noOutput(name: string, values: readonly TensorValue[]): ScorelineError {
   return new ScorelineError(
     'tensor_invalid',
-    `Expected an output that the model has as a tensor; got ${JSON.stringify(name)}. The outputs: ${listValues(values)}.${remedyFor(values.filter((value) => value.name === name))}`,
+    `Expected an output that the model has as a tensor; got ${showName(name)}. The outputs: ${listValues(values)}.${remedyFor(values.filter((value) => value.name === name))}`,
   );
 }

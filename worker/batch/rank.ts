@@ -2,7 +2,7 @@
 // Only the best classes travel; the API turns them into an answer.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Manifest } from '../../shared/manifest.js';
+import type { ScoresOutput } from '../../shared/manifest.js';
 import { makeRankedOutputs } from '../../shared/scores.js';
 import { countElements, type Tensor } from '../../shared/tensors.js';
 import { stack } from './stack.js';
@@ -25,7 +25,7 @@ export type Rank = (rows: Float32Array, top: number) => readonly Tensor[] | unde
 /** Makes a ranking function for rows of `classes` scores. */
 export function makeRank(options: {
   classes: number;
-  activation: Manifest['output']['activation'];
+  activation: ScoresOutput['activation'];
 }): Rank {
   const { classes } = options;
   const sortAll = makeSortAll(classes);

@@ -1,15 +1,14 @@
 // Sample inputs, to warm up, check and measure a model without an API.
 
 import type { ImageInput, Manifest } from '../../shared/manifest.js';
+import { isOpen, type NetworkValue } from '../../shared/network.js';
 import { countElements, elementBytes, encodeStrings, type Tensor } from '../../shared/tensors.js';
-import type { TensorValue } from '../engine/engine.js';
-import type { InputKind } from './adapter.js';
 
 /** Makes one row for a model: its sample text, an image of noise, or zeros for named tensors. */
 export function sampleInputs(
-  input: InputKind,
+  input: Manifest['input'],
   text: string,
-  values: readonly TensorValue[] = [],
+  values: readonly NetworkValue[] = [],
 ): Tensor[] {
   if (input.kind === 'tensors') return values.map(makeZeros);
   if (input.kind === 'text') return textInputs(text);
@@ -36,8 +35,8 @@ export function pixelInputs({ height, width }: ImageInput, data: Uint8Array): Te
 }
 
 /** Makes a row of zeros, or of empty texts. Open dimensions get the size 1. */
-function makeZeros({ name, datatype = 'FP32', shape }: TensorValue): Tensor {
-  const sizes = shape.map((size) => (typeof size === 'number' && size > 0 ? size : 1));
+function makeZeros({ name, datatype = 'FP32', shape }: NetworkValue): Tensor {
+  const sizes = shape.map((size) => (isOpen(size) ? 1 : Number(size)));
   // An empty text consists of its length alone: four bytes of zero.
   const bytes = countElements(sizes) * (elementBytes[datatype] ?? 4);
   return { name, datatype, shape: sizes, data: new Uint8Array(bytes) };

@@ -1,6 +1,7 @@
 // Finds the output of a network that has the scores.
 
 import { ScorelineError } from '../../shared/errors.js';
+import { scoresOf } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { countElements } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
@@ -13,7 +14,7 @@ import { listValues } from './network.js';
  * than the model has labels
  */
 export function findScores(model: Model, values: readonly TensorValue[]): string {
-  const { known } = model.manifest.output;
+  const { known } = scoresOf(model.manifest);
   const scores = values.find(({ name, datatype }) => name !== known && /^FP/.test(datatype ?? ''));
   if (!scores) {
     throw new ScorelineError(
@@ -24,7 +25,7 @@ export function findScores(model: Model, values: readonly TensorValue[]): string
   const sizes = scores.shape.slice(1);
   const isDeclared = sizes.every((size): size is number => typeof size === 'number' && size > 0);
   if (!isDeclared || countElements(sizes) === model.labels.length) return scores.name;
-  const { labels } = model.manifest.output;
+  const { labels } = scoresOf(model.manifest);
   throw new ScorelineError(
     'model_file_wrong',
     `${model.name}: expected a score for each of the ${model.labels.length} labels in ${labels}; got ${listValues([scores])}, which has ${countElements(sizes)}. Give ${labels} a label for each score, in the same order.`,

@@ -9,6 +9,7 @@ import { type Engine, type EngineDevice, EngineEnded } from '../engine/engine.js
 import { openOnnxEngine } from '../engine/onnx.js';
 import { judgeScores } from './activation.js';
 import { makeAdapter } from './adapter.js';
+import { checkDeclared } from './declared.js';
 import type { Adapter } from './network.js';
 import { makeOutputs, type Outputs } from './outputs.js';
 import { sampleInputs, sampleText } from './sample.js';
@@ -38,6 +39,8 @@ export interface Scorer {
 }
 
 export interface LoadedScorer extends Scorer {
+  /** The inputs and outputs of the network, as the engine names them. */
+  readonly values: Pick<Engine, 'inputs' | 'outputs'>;
   /** How long the model took to load, without warm-up. */
   readonly loadMs: number;
   readonly device: EngineDevice;
@@ -104,14 +107,16 @@ async function load(
     const adapter = makeAdapter(manifest.input, {
       name: model.name,
       inputs: engine.inputs,
-      batchMax: manifest.batch.max,
+      batch: manifest.batch,
     });
+    checkDeclared(model, engine);
     const outputs = makeOutputs(model, engine.outputs);
     const parts = { model, engine, adapter, outputs, log };
     return {
       parts,
       loadMs: performance.now() - startedAt,
       device: engine.device,
+      values: engine,
       score: (items) => score(parts, items),
       close: () => engine.close(),
     };
@@ -203,27 +208,40 @@ async function run(
 }
 
 function makeSample({ model, engine }: Parts): readonly Tensor[] {
-  return sampleInputs(model.manifest.input, sampleText(model.manifest), engine.inputs);
+  const { input, network } = model.manifest;
+  return sampleInputs(input, sampleText(model.manifest), network?.inputs ?? engine.inputs);
 }
 
 /** Scores the sample alone and in a full batch. Returns a warning if its scores look wrong. */
 async function warmUp(parts: Parts, sample: readonly Tensor[]): Promise<string | undefined> {
   const { model, adapter, engine, outputs } = parts;
-  const item = { inputs: sample, top: 1 };
+  const hasLabels = model.labels.length > 0;
+  const item = { inputs: sample, top: hasLabels ? 1 : undefined };
   const rows = adapter.countRows(sample);
   const { max } = model.manifest.batch;
-  const scores = await naming(model, 'one input', async () => {
-    const ran = await engine.run(adapter.stack([sample]), outputs.needed([item]));
-    outputs.share(ran.outputs, [item], [rows]);
-    return outputs.scoresOf(ran.outputs);
-  });
+  let scores: Float32Array | undefined;
+  try {
+    scores = await naming(model, 'one input', async () => {
+      const ran = await engine.run(adapter.stack([sample]), outputs.needed([item]));
+      outputs.share(ran.outputs, [item], [rows]);
+      return outputs.scoresOf(ran.outputs);
+    });
+  } catch (thrown) {
+    const error = coerceError(thrown);
+    // Zeros need not make sense to a network of the kind tensors.
+    const isOfZeros = model.manifest.input.kind === 'tensors' && error.cause !== undefined;
+    if (!isOfZeros) throw thrown;
+    return `${error.message} Its sample is zeros, which it may not take, so it was not warmed up.`;
+  }
   await naming(
     model,
     `${max} inputs at once, as batch.max says`,
     () => run(parts, new Array(max).fill(item), new Array<number>(max).fill(rows)),
-    'It can score one: set batch: { max: 1 } in the manifest, or export the model with a dynamic batch dimension. ',
+    model.manifest.input.kind === 'tensors'
+      ? 'It can score one: set batch: none if the first dimension does not count items. '
+      : 'It can score one: set batch: { max: 1 } in the manifest, or export the model with a dynamic batch dimension. ',
   );
-  return judgeScores(model, scores);
+  return scores && judgeScores(model, scores);
 }
 
 /** Runs a part of the warm-up. If it fails, its error names the model and what it should do. */
@@ -245,6 +263,7 @@ async function naming<T>(
     throw new ScorelineError(
       isMismatch ? error.code : 'model_file_wrong',
       `${model.name}: expected the model to score ${what}. ${remedy}${reason}`,
+      { cause: error.cause },
     );
   }
 }

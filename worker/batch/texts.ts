@@ -1,17 +1,10 @@
 // Texts. Each item has one tensor of strings, of shape [rows] or [rows, 1]. The network takes [N],
 // or [N, 1], which is the shape that skl2onnx gives a pipeline.
 
+import { showTensor, takesSize } from '../../shared/network.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
-import {
-  type Adapter,
-  describe,
-  invalid,
-  rowsOf,
-  soleTensor,
-  takesSize,
-  UnfitNetwork,
-} from './network.js';
+import { type Adapter, invalid, rowsOf, soleTensor, UnfitNetwork } from './network.js';
 import { stack } from './stack.js';
 
 /** @throws UnfitNetwork if the network does not take one column of strings */
@@ -22,7 +15,7 @@ export function makeTextAdapter(values: readonly TensorValue[]): Adapter {
     throw new UnfitNetwork(
       'one input of string[N] or string[N,1], since its input is a text',
       values,
-      'Export the whole pipeline, from the texts on. Rows of numbers are not served yet.',
+      'Export the whole pipeline, from the texts on. Rows of numbers need input.kind: tensors.',
     );
   }
   const { name, shape } = value;
@@ -31,7 +24,7 @@ export function makeTextAdapter(values: readonly TensorValue[]): Adapter {
     countRows(inputs) {
       const tensor = soleTensor(inputs);
       if (tensor.datatype === 'BYTES' && takesColumn(tensor.shape)) return rowsOf(tensor);
-      throw invalid('strings of shape [rows]', describe(tensor));
+      throw invalid('strings of shape [rows]', showTensor(tensor));
     },
     stack(items) {
       const stacked = stack(items.map(([tensor]) => tensor as Tensor));

@@ -7,7 +7,7 @@ import type { Registry } from '../../../shared/registry.js';
 import { readKnown } from '../../../shared/scores.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { RawInput } from '../../kinds/kind.js';
-import { type InputKinds, outputKinds, readInputs } from '../../kinds/kinds.js';
+import { type InputKinds, kindsOf, readInputs } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
 import type { Scoring } from '../../scoring.js';
 import { asObject, type Body, inputMissing, type ReadBody } from '../body.js';
@@ -30,6 +30,7 @@ export function makeScoreNative(options: {
 
   return async (call, request, response) => {
     const { model } = call;
+    const { output } = kindsOf(kinds, model);
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
     const { input, given } = readInput(body, kinds, model);
@@ -44,7 +45,6 @@ export function makeScoreNative(options: {
       id: reply.id,
       known: readKnown(reply.outputs),
     });
-    const output = outputKinds[model.manifest.output.kind];
     const predictions = output.writePredictions(reply.outputs, model.labels);
     const timing = JSON.stringify(reply.timing);
     sendJsonText(response, `${head.slice(0, -1)},"predictions":${predictions},"timing":${timing}}`);
@@ -94,19 +94,19 @@ export function addModelRoutes(
 }
 
 /** @throws ScorelineError `unsupported_media_type` if the model takes inputs of another kind */
-function checkMediaType(request: Request, kinds: InputKinds, { name, manifest }: Model): void {
-  const { mediaTypes, noun } = kinds[manifest.input.kind];
+function checkMediaType(request: Request, kinds: InputKinds, model: Model): void {
+  const { mediaTypes, noun } = kindsOf(kinds, model).input;
   const type = request.is(['text/*', 'image/*']);
   if (type === false || request.is(mediaTypes)) return;
   throw new ScorelineError(
     'unsupported_media_type',
-    `The model ${name} takes ${noun}. Expected the content type ${mediaTypes}; got ${type}.`,
+    `The model ${model.name} takes ${noun}. Expected the content type ${mediaTypes}; got ${type}.`,
   );
 }
 
 /** Reads the input of a body, and the parameters beside it. */
 function readInput(body: Body, kinds: InputKinds, model: Model): { input: RawInput; given: Given } {
-  const kind = kinds[model.manifest.input.kind];
+  const { input: kind } = kindsOf(kinds, model);
   if (body.type === 'bytes') {
     return { input: kind.fromBytes(body.bytes, { charset: body.charset }), given: {} };
   }
@@ -139,14 +139,18 @@ function onlyOne(inputs: readonly RawInput[]): RawInput {
 }
 
 function describe(model: Model) {
-  const { description, input, output, batch, deadlineMs } = model.manifest;
+  const { description, input, output, network, batch, deadlineMs } = model.manifest;
   return {
     name: model.name,
     version: model.version,
     queue: model.queue,
     description,
     input,
-    output: { kind: output.kind, classes: model.labels.length, top: output.top },
+    output:
+      output.kind === 'tensors'
+        ? output
+        : { kind: output.kind, classes: model.labels.length, top: output.top },
+    ...(network && { network }),
     batchMax: batch.max,
     deadlineMs,
   };

@@ -7,7 +7,7 @@ import type { Registry } from '../../../shared/registry.js';
 import { readKnown } from '../../../shared/scores.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call.js';
-import { type InputKinds, outputKinds, readInputs } from '../../kinds/kinds.js';
+import { type InputKinds, kindsOf, readInputs } from '../../kinds/kinds.js';
 import type { Scoring } from '../../scoring.js';
 import { asObject, inputMissing, type ReadBody } from '../body.js';
 import { callerOf, type Gate } from '../gate.js';
@@ -35,7 +35,7 @@ export function makeScoreReference(options: {
     const given = asObject(value);
     if (given.input === undefined) throw inputMissing();
     const model = name === undefined ? chooseModel(call.models, given.input) : call.model;
-    const output = outputKinds[model.manifest.output.kind];
+    const { output } = kindsOf(kinds, model);
     const inputs = readInputs(kinds, model, given.input);
     call.hasten(call.arrivedAt + (readDeadlineMs(given) ?? model.manifest.deadlineMs));
     call.assign(model, inputs.length);
@@ -59,7 +59,10 @@ export function makeScoreReference(options: {
   }
 
   function withOpening(models: readonly Model[], opening: string | undefined): readonly Model[] {
-    return models.filter(({ manifest }) => kinds[manifest.input.kind].jsonOpening === opening);
+    return models.filter(
+      ({ manifest: { input } }) =>
+        input.kind !== 'tensors' && kinds[input.kind].jsonOpening === opening,
+    );
   }
 
   /** Chooses the first model whose input kind has this form in JSON. */

@@ -1,0 +1,205 @@
+// Tests models of the kind tensors in the worker: several inputs and outputs, every datatype, a
+// dimension that varies, no batch dimension, and what the manifest declares of the network.
+
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { checkModel } from '../../cli/check.js';
+import { makeLogger } from '../../shared/log.js';
+import { findModel, readModels } from '../../shared/models.js';
+import {
+  type Datatype,
+  datatypes,
+  elementBytes,
+  encodeStrings,
+  type Tensor,
+  toFloats,
+} from '../../shared/tensors.js';
+import { openScorer, type Scored } from '../../worker/batch/scorer.js';
+import { node } from '../onnx.js';
+import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';
+import { makeFolder } from '../unit/sample-model.js';
+
+const log = makeLogger({ role: 'test', level: 'silent' });
+
+async function open(directory: string, name: string) {
+  const model = findModel(readModels({ directory, filesNeeded: true }), name);
+  const scorer = await openScorer(model, log);
+  onTestFinished(() => scorer.close());
+  return scorer;
+}
+
+function floats(name: string, shape: number[], ...numbers: number[]): Tensor {
+  const data = new Uint8Array(Float32Array.from(numbers).buffer);
+  return { name, datatype: 'FP32', shape, data };
+}
+
+const outcome = (scored: Scored | undefined) => {
+  if (!scored) return undefined;
+  if ('error' in scored) return `${scored.error.code}: ${scored.error.detail}`;
+  return scored.outputs.map((output) => [output.name, output.shape, ...toFloats(output)]);
+};
+
+function some(datatype: Datatype): Uint8Array {
+  if (datatype === 'BYTES') return encodeStrings(['a', 'äö😀']);
+  const bytes = 2 * (elementBytes[datatype] as number);
+  return Uint8Array.from({ length: bytes }, (_, at) => (datatype === 'BOOL' ? at % 2 : 17 * at));
+}
+
+describe('a model of tensors', () => {
+  test('takes several inputs in any order, and answers with the outputs asked for', async () => {
+    const directory = makeFolder({});
+    addAdder(directory);
+    const scorer = await open(directory, 'adder');
+    const a = floats('a', [1, 2], 1, 2);
+    const { results } = await scorer.score([
+      { inputs: [a, floats('b', [1, 2], 10, 20)] },
+      {
+        inputs: [floats('b', [2, 2], 1, 1, 1, 1), floats('a', [2, 2], 1, 2, 3, 4)],
+        outputs: ['sum'],
+      },
+    ]);
+    expect(results.map(outcome)).toEqual([
+      [
+        ['sum', [1, 2], 11, 22],
+        ['negated', [1, 2], -1, -2],
+      ],
+      [['sum', [2, 2], 2, 3, 4, 5]],
+    ]);
+  });
+
+  test('takes any size where a dimension varies', async () => {
+    const directory = makeFolder({});
+    addAdder(directory);
+    const scorer = await open(directory, 'adder');
+    for (const size of [0, 1, 7]) {
+      const numbers = Array.from({ length: size }, (_, at) => at);
+      const inputs = [floats('a', [1, size], ...numbers), floats('b', [1, size], ...numbers)];
+      const { results } = await scorer.score([{ inputs, outputs: ['sum'] }]);
+      expect(results.map(outcome)).toEqual([
+        [['sum', [1, size], ...numbers.map((number) => 2 * number)]],
+      ]);
+    }
+  });
+
+  test.each([
+    ['another datatype', { datatype: 'INT32' as const }, 'Expected "a" of FP32[d0,d1]; got "a" of'],
+    ['another number of dimensions', { shape: [2] }, 'got "a" of FP32[2].'],
+    ['another name', { name: 'c' }, 'Expected the inputs "a" of FP32[d0,d1], "b" of FP32[d0,d1]'],
+  ])('refuses an item with %s, and scores its neighbour', async (_what, change, words) => {
+    const directory = makeFolder({});
+    addAdder(directory);
+    const scorer = await open(directory, 'adder');
+    const [a, b] = [floats('a', [1, 2], 1, 2), floats('b', [1, 2], 3, 4)];
+    const { results } = await scorer.score([
+      { inputs: [{ ...a, ...change }, b], outputs: ['sum'] },
+      { inputs: [a, b], outputs: ['sum'] },
+      { inputs: [a, b], outputs: ['product'] },
+    ]);
+    const [wrong, right, unknown] = results.map(outcome);
+    expect(wrong).toMatch(/^tensor_invalid: Expected /);
+    expect(wrong).toContain(words);
+    expect(right).toEqual([['sum', [1, 2], 4, 6]]);
+    expect(unknown).toMatch(/^tensor_invalid: Expected an output that the model has/);
+  });
+
+  test.each(datatypes)(
+    'takes and returns %s, with and without a batch dimension',
+    async (datatype) => {
+      for (const [shape, batch] of [
+        [[-1, 2], { max: 4 }],
+        [[-1], 'none'],
+      ] as const) {
+        const directory = makeFolder({});
+        const name = addEcho(directory, datatype, { shape: [...shape], changes: { batch } });
+        const scorer = await open(directory, name);
+        expect(scorer.warning).toBeUndefined();
+        const given = { datatype, shape: batch === 'none' ? [2] : [1, 2], data: some(datatype) };
+        const { results } = await scorer.score([{ inputs: [{ ...given, name: 'in' }] }]);
+        const [result] = results as [Extract<Scored, { outputs: unknown }>];
+        expect(result.outputs).toMatchObject([{ name: 'out', datatype, shape: given.shape }]);
+        expect(Buffer.compare(result.outputs[0]?.data as Uint8Array, given.data)).toBe(0);
+      }
+    },
+  );
+});
+
+describe('a model without a batch dimension', () => {
+  test('takes scalars and empty tensors, and scores each item alone', async () => {
+    const directory = makeFolder({});
+    const shapes = [[], [0, 3], [2]];
+    for (const [at, shape] of shapes.entries()) {
+      addTensorModel(directory, {
+        name: `model-${at}`,
+        nodes: [node('Neg', ['in'], ['out'])],
+        network: {
+          inputs: [declared('in', 'FP32', shape)],
+          outputs: [declared('out', 'FP32', shape)],
+        },
+        changes: { batch: 'none' },
+      });
+      const scorer = await open(directory, `model-${at}`);
+      const numbers = shape.length === 0 ? [5] : shape[0] === 0 ? [] : [5, 6];
+      const { results } = await scorer.score([{ inputs: [floats('in', shape, ...numbers)] }]);
+      expect(results.map(outcome)).toEqual([[['out', shape, ...numbers.map((number) => -number)]]]);
+    }
+  });
+
+  test('needs `batch: none`, or its first dimension would be taken for rows', async () => {
+    const directory = makeFolder({});
+    addTensorModel(directory, {
+      name: 'sum',
+      nodes: [node('ReduceSum', ['in'], ['out'])],
+      network: {
+        inputs: [declared('in', 'FP32', [-1, 2])],
+        outputs: [declared('out', 'FP32', [1, 1])],
+      },
+    });
+    await expect(open(directory, 'sum')).rejects.toThrow(/set batch: none .* Expected 4 rows in/);
+  });
+});
+
+describe('the network that a manifest declares', () => {
+  const inputs = [declared('in', 'FP32', [-1, 2])];
+  const outputs = [declared('out', 'FP32', [-1, 2])];
+  const file = { inputs, outputs };
+  const nodes = [node('Neg', ['in'], ['out'])];
+  const line = `network: { inputs: [{ name: "in", datatype: FP32, shape: [-1, 2] }], outputs: [{ name: "out", datatype: FP32, shape: [-1, 2] }] }`;
+
+  const openWith = (network: typeof file | undefined) => {
+    const directory = makeFolder({});
+    addTensorModel(directory, { name: 'neg', nodes, network: network as typeof file, file });
+    return open(directory, 'neg');
+  };
+
+  test.each([
+    ['no network', undefined, 'network: expected its inputs and outputs'],
+    ['another name', { inputs, outputs: [declared('no', 'FP32', [-1, 2])] }, 'network.outputs'],
+    ['another datatype', { inputs: [declared('in', 'INT8', [-1, 2])], outputs }, 'of INT8[-1,2]'],
+    ['another size', { inputs: [declared('in', 'FP32', [-1, 3])], outputs }, 'of FP32[-1,3]'],
+    [
+      'an open size that is fixed',
+      { inputs: [declared('in', 'FP32', [-1, -1])], outputs },
+      '-1,-1',
+    ],
+    ['another rank', { inputs: [declared('in', 'FP32', [-1])], outputs }, 'of FP32[-1].'],
+  ])('may not have %s, and the error has the right line', async (_what, network, words) => {
+    const error = await openWith(network).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: 'model_file_wrong' });
+    expect(error.message).toContain(words);
+    expect(error.message).toContain(line);
+  });
+
+  test('may fix a size that is open in the file', async () => {
+    await openWith({ inputs: [declared('in', 'FP32', [1, 2])], outputs });
+  });
+
+  test('is confirmed by the check', async () => {
+    const directory = makeFolder({});
+    addAdder(directory);
+    const lines: string[] = [];
+    const [model] = readModels({ directory, filesNeeded: true });
+    if (!model) throw new Error('There is no model.');
+    await checkModel(model, (said) => lines.push(said));
+    expect(lines).toContain('  manifest   valid, tensors');
+    expect(lines).toContain('  network    as the manifest declares it');
+  });
+});

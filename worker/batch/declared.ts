@@ -1,0 +1,73 @@
+// Compares the network that a manifest declares with the one in the file. The API goes by the
+// declaration, because it never loads a model and must answer before a worker has.
+
+import { ScorelineError } from '../../shared/errors.js';
+import type { DeclaredTensor } from '../../shared/manifest.js';
+import type { Model } from '../../shared/models.js';
+import { isOpen, showValue } from '../../shared/network.js';
+import type { TensorValue } from '../engine/engine.js';
+
+/**
+ * Checks the declaration, if there is one. It must name all inputs. It may leave out outputs, and may
+ * give a size to a dimension that is open in the file.
+ * @throws ScorelineError `model_file_wrong`, with what was declared and what is in the file
+ */
+export function checkDeclared(
+  { name, manifest }: Model,
+  actual: { inputs: readonly TensorValue[]; outputs: readonly TensorValue[] },
+): void {
+  const { network, input } = manifest;
+  const refuse = (place: string, expected: string): never => {
+    throw new ScorelineError(
+      'model_file_wrong',
+      `${name}: network${place}: expected ${expected}. For this file, the manifest should have the line ${declareNetwork(actual)}`,
+    );
+  };
+  if (!network) {
+    if (input.kind === 'tensors') refuse('', 'its inputs and outputs in the manifest; got none');
+    return;
+  }
+  for (const place of ['inputs', 'outputs'] as const) {
+    for (const declared of network[place]) {
+      const value = actual[place].find((candidate) => candidate.name === declared.name);
+      if (!value || !isLike(declared, value, place)) {
+        refuse(`.${place}`, `what the file has; got ${showValue(declared)}`);
+      }
+    }
+  }
+  if (network.inputs.length < actual.inputs.length) {
+    refuse('.inputs', `each of the file's ${actual.inputs.length}; got ${network.inputs.length}`);
+  }
+}
+
+/** Writes a network as the line of a manifest. What is not a tensor is left out. */
+export function declareNetwork(actual: {
+  inputs: readonly TensorValue[];
+  outputs: readonly TensorValue[];
+}): string {
+  return `network: { inputs: ${declare(actual.inputs)}, outputs: ${declare(actual.outputs)} }`;
+}
+
+function declare(values: readonly TensorValue[]): string {
+  const entries = values
+    .filter(({ datatype }) => datatype !== undefined)
+    .map(({ name, datatype, shape }) => {
+      const sizes = shape.map((size) => (isOpen(size) ? -1 : size)).join(', ');
+      return `{ name: ${JSON.stringify(name)}, datatype: ${datatype}, shape: [${sizes}] }`;
+    });
+  return `[${entries.join(', ')}]`;
+}
+
+function isLike(
+  declared: DeclaredTensor,
+  value: TensorValue,
+  place: 'inputs' | 'outputs',
+): boolean {
+  if (declared.datatype !== value.datatype) return false;
+  // ONNX Runtime says the same of a scalar and of an output whose shape it does not know.
+  if (place === 'outputs' && value.shape.length === 0) return true;
+  return (
+    declared.shape.length === value.shape.length &&
+    declared.shape.every((size, at) => isOpen(value.shape[at]) || size === value.shape[at])
+  );
+}

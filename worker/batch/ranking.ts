@@ -1,0 +1,55 @@
+// Ranks the outputs of a batch: finds the scores, and what the network says of unknown inputs.
+
+import type { Item } from '../../shared/job.js';
+import { scoresOf } from '../../shared/manifest.js';
+import type { Model } from '../../shared/models.js';
+import { type Tensor, toFloats } from '../../shared/tensors.js';
+import type { TensorValue } from '../engine/engine.js';
+import { makeKnown } from './known.js';
+import { checkScores, makeRank } from './rank.js';
+import { findScores } from './score-output.js';
+import { sum } from './split.js';
+
+export interface Ranking {
+  /** The names of the outputs that it needs. */
+  readonly names: readonly string[];
+  /**
+   * Ranks the items that want it. A share is undefined if the item does not, or if one of its scores
+   * is not a finite number.
+   * @throws ScorelineError `model_output_mismatch`
+   */
+  share(
+    outputs: ReadonlyMap<string, Tensor>,
+    wishes: readonly Pick<Item, 'top'>[],
+    rows: readonly number[],
+  ): (readonly Tensor[] | undefined)[];
+  /** Returns the network's scores of a batch, before the activation. */
+  scoresOf(outputs: readonly Tensor[]): Float32Array;
+}
+
+/** @throws ScorelineError `model_file_wrong` if the network lacks an output that it needs */
+export function makeRanking(model: Model, values: readonly TensorValue[]): Ranking {
+  const classes = model.labels.length;
+  const known = makeKnown(model, values);
+  const scoresName = findScores(model, values);
+  const rank = makeRank({ classes, activation: scoresOf(model.manifest).activation });
+
+  return {
+    names: known ? [scoresName, known.name] : [scoresName],
+    scoresOf: (outputs) => toFloats(outputs.find(({ name }) => name === scoresName) as Tensor),
+    share(outputs, wishes, rows) {
+      const scores = outputs.get(scoresName) as Tensor;
+      checkScores(scores, { rows: sum(rows), classes });
+      const floats = toFloats(scores);
+      const knownParts = known?.share(outputs.get(known.name) as Tensor, rows);
+      let at = 0;
+      return wishes.map(({ top }, index) => {
+        const from = at;
+        at += (rows[index] as number) * classes;
+        if (top === undefined) return undefined;
+        const ranked = rank(floats.subarray(from, at), top);
+        return ranked && knownParts ? [...ranked, knownParts[index] as Tensor] : ranked;
+      });
+    },
+  };
+}
