@@ -1,11 +1,11 @@
 // Scores a call: prepares its inputs, sends them to the model's queue, and waits for the replies. A call
 // with an `Idempotency-Key` takes these steps inside api/repeat/repeatable.ts.
 
-import type { Tensor } from '../shared/tensors.js';
+import { type Tensor, toBuffer } from '../shared/tensors.js';
 import type { Call } from './call.js';
 import type { RawInput } from './kinds/kind.js';
 import { type InputKinds, kindsOf } from './kinds/kinds.js';
-import type { DispatchedItem, Dispatcher } from './queue/dispatcher.js';
+import type { DispatchedItem, Dispatcher, OutputWish } from './queue/dispatcher.js';
 import type { ScoredReply } from './queue/waiters.js';
 import { identify } from './repeat/identity.js';
 import type { Repeatable } from './repeat/repeatable.js';
@@ -22,6 +22,24 @@ export interface Scoring {
    * @throws ScorelineError of an invalid input, of a worker's reply, or the reason of the call's ending
    */
   score(call: Call, inputs: RawInput[], top: number): Promise<readonly ScoredReply[]>;
+  /**
+   * Scores items that are tensors already, then ends the call.
+   * @param outputs the names of the outputs to answer with; all if undefined
+   * @throws ScorelineError of a worker's reply, or the reason of the call's ending
+   */
+  scoreTensors(
+    call: Call,
+    items: Prepared,
+    outputs: readonly string[] | undefined,
+  ): Promise<readonly ScoredReply[]>;
+}
+
+/** What a call has scored, before its inputs are prepared. */
+interface Work {
+  readonly prepare: (call: Call) => MaybePromise<Prepared>;
+  readonly wish: OutputWish;
+  /** What the answer to each item depends on, besides the wish. */
+  readonly contents: () => Parameters<typeof identify>[1]['inputs'];
 }
 
 export function makeScoring(options: {
@@ -31,7 +49,7 @@ export function makeScoring(options: {
 }): Scoring {
   const { kinds, dispatcher, repeatable } = options;
 
-  const prepare = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
+  const prepareRaw = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
     const { model } = call;
     call.enter('preparing');
     const { input: kind } = kindsOf(kinds, model);
@@ -48,22 +66,21 @@ export function makeScoring(options: {
   const submit = (
     call: Call,
     items: readonly DispatchedItem[],
-    { top, keepMs }: { top: number; keepMs?: number },
+    { wish, keepMs }: { wish: OutputWish; keepMs?: number },
   ) => {
     const { model, deadlineAt, ending } = call;
     call.enter('scoring');
-    return dispatcher.submit({ model, deadlineAt, ending, items, top, keepMs });
+    return dispatcher.submit({ model, ...wish, deadlineAt, ending, items, keepMs });
   };
 
   const scoreAlone = async (
     call: Call,
-    inputs: RawInput[],
-    top: number,
+    { prepare, wish }: Work,
   ): Promise<readonly ScoredReply[]> => {
-    const making = prepare(call, inputs);
+    const making = prepare(call);
     const prepared = making instanceof Promise ? await making : making;
     const items = prepared.map((inputs, index) => ({ id: itemIdOf(call, index), inputs }));
-    const replies = await Promise.all(submit(call, items, { top }));
+    const replies = await Promise.all(submit(call, items, { wish }));
     call.end(true);
     return replies;
   };
@@ -71,34 +88,54 @@ export function makeScoring(options: {
   const scoreRepeatable = (
     call: Call,
     key: string,
-    { inputs, top }: { inputs: RawInput[]; top: number },
+    { prepare, wish, contents }: Work,
   ): Promise<readonly ScoredReply[]> => {
     // A repeat waits for the flight of another call, which knows its own phase.
     call.enter('scoring');
     const identity = identify(key, {
       caller: call.caller.id,
       queue: call.model.queue,
-      top,
-      inputs,
+      ...wish,
+      inputs: contents(),
     });
     return repeatable.score(call, identity, {
-      prepare: async (flight) => prepare(flight, inputs),
-      submit: (flight, items, keepMs) => submit(flight, items, { top, keepMs }),
+      prepare: async (flight) => prepare(flight),
+      submit: (flight, items, keepMs) => submit(flight, items, { wish, keepMs }),
     });
   };
 
-  return {
-    async score(call, inputs, top) {
-      try {
-        return await (call.key === undefined
-          ? scoreAlone(call, inputs, top)
-          : scoreRepeatable(call, call.key, { inputs, top }));
-      } finally {
-        // If one of several inputs has failed, this ends the wait for the others.
-        call.end(false);
-      }
-    },
+  const scoreWork = async (call: Call, work: Work): Promise<readonly ScoredReply[]> => {
+    try {
+      return await (call.key === undefined
+        ? scoreAlone(call, work)
+        : scoreRepeatable(call, call.key, work));
+    } finally {
+      // If one of several inputs has failed, this ends the wait for the others.
+      call.end(false);
+    }
   };
+
+  return {
+    score: (call, inputs, top) =>
+      scoreWork(call, {
+        prepare: (worker) => prepareRaw(worker, inputs),
+        wish: { top },
+        contents: () => inputs,
+      }),
+    // The tensors are parts of the body, which is in memory until the call has ended.
+    scoreTensors: (call, items, outputs) =>
+      scoreWork(call, {
+        prepare: () => items,
+        wish: { outputs },
+        contents: () => items.map((tensors) => ({ value: contentsOf(tensors) })),
+      }),
+  };
+}
+
+function contentsOf(tensors: readonly Tensor[]): (string | Buffer)[] {
+  return tensors
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap(({ data, ...head }) => [JSON.stringify(head), toBuffer(data)]);
 }
 
 function isThere<T>(value: MaybePromise<T>): value is T {

@@ -60,7 +60,8 @@ ${header}
 Every error is a problem document (RFC 9457) with \`type\` (\`urn:scoreline:error:CODE\`), \`title\`,
 \`status\`, \`code\` and \`detail\`. The detail says what was expected, what came, and what to do.
 Programs should test \`code\`, which does not change. The column *retry* says whether the same request
-may succeed later. Answers with 429 or 503 carry a \`Retry-After\` in seconds. Startup errors
+may succeed later. Below \`/v2\`, an error is \`{"error": detail, "code": …, "status": …}\`, as clients of the
+[Open Inference Protocol](inference-protocol.md) expect it. Answers with 429 or 503 carry a \`Retry-After\` in seconds. Startup errors
 (configuration, manifests, model files, devices) are printed, not sent.
 
 | code | status | retry | meaning |

@@ -102,6 +102,11 @@ const api = {
   IMAGES_PER_REQUEST_MAX: integer(1, 1024)
     .default(16)
     .describe('The most images in one `POST /score`. Requests with more get 400.'),
+  ROWS_PER_REQUEST_MAX: integer(1, 4096)
+    .default(256)
+    .describe(
+      'The most rows in one `POST /v2/models/{model}/infer`. Requests with more get 400. Each row is an input of its own, so no more than `PERMITS_MAX` and `RESULTS_MAX` are possible either.',
+    ),
   UV_THREADPOOL_SIZE: integer(4, 1024)
     .default(4)
     .describe(

@@ -15,6 +15,11 @@ export const errorTable = {
   image_too_large: { status: 413, retry: false, title: 'The image has too many pixels' },
   too_many_inputs: { status: 400, retry: false, title: 'The request holds too many inputs' },
   tensor_invalid: { status: 400, retry: false, title: 'A tensor does not match its shape' },
+  network_undeclared: {
+    status: 404,
+    retry: false,
+    title: 'The manifest does not declare the network, which the Open Inference Protocol needs',
+  },
   parameter_invalid: { status: 400, retry: false, title: 'A parameter has a wrong value' },
   idempotency_key_invalid: { status: 400, retry: false, title: 'The Idempotency-Key is malformed' },
   idempotency_key_reused: {

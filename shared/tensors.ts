@@ -6,6 +6,7 @@
 // extension.
 
 import { ScorelineError } from './errors.js';
+import { halfToNumber } from './half.js';
 
 export const datatypes = [
   'BOOL',
@@ -48,6 +49,22 @@ export const elementBytes: Readonly<Record<Datatype, number | undefined>> = {
   FP64: 8,
   BYTES: undefined,
 };
+
+/** The arrays that hold the numbers of each datatype. FP16 is held as its bits. */
+export const numberArrays = {
+  BOOL: Uint8Array,
+  UINT8: Uint8Array,
+  UINT16: Uint16Array,
+  UINT32: Uint32Array,
+  UINT64: BigUint64Array,
+  INT8: Int8Array,
+  INT16: Int16Array,
+  INT32: Int32Array,
+  INT64: BigInt64Array,
+  FP16: Uint16Array,
+  FP32: Float32Array,
+  FP64: Float64Array,
+} as const;
 
 const lengthBytes = 4;
 
@@ -149,16 +166,6 @@ export function toFloats({ datatype, data }: Tensor): Float32Array {
   if (datatype === 'FP64') return Float32Array.from(new Float64Array(buffer));
   if (datatype === 'FP16') return Float32Array.from(new Uint16Array(buffer), halfToNumber);
   return new Float32Array(buffer);
-}
-
-/** Converts the bits of a half-precision number. Node 20 has no Float16Array. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 function countStrings(data: Uint8Array): number {

@@ -23,9 +23,13 @@ import { makeEntrance } from './entrance.js';
 import type { Entry, Gate } from './gate.js';
 import type { GatedRequest } from './json.js';
 import { loggedPath } from './logged-path.js';
+import type { ScoringRoute } from './open-call.js';
 import { makeAnswerError } from './problem.js';
+import { makeReadiness } from './readiness.js';
 import { requestIdOf } from './request-id.js';
 import { addHealthRoutes } from './routes/health.js';
+import { makeScoreInference } from './routes/infer.js';
+import { addInferenceRoutes } from './routes/inference.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
 
@@ -38,7 +42,13 @@ export interface App {
 export function makeApp(parts: {
   configuration: Pick<
     Configurations['api'],
-    'BODY_BYTES_MAX' | 'CORS_ORIGINS' | 'HTTPS_ONLY' | 'TRUST_PROXY'
+    | 'BODY_BYTES_MAX'
+    | 'CORS_ORIGINS'
+    | 'HTTPS_ONLY'
+    | 'PERMITS_MAX'
+    | 'RESULTS_MAX'
+    | 'ROWS_PER_REQUEST_MAX'
+    | 'TRUST_PROXY'
   >;
   registry: Registry;
   calls: Calls;
@@ -50,10 +60,16 @@ export function makeApp(parts: {
   log: Logger;
 }): App {
   const { gate, configuration, log } = parts;
-  const { readJson, readAny } = makeBodyReaders(configuration.BODY_BYTES_MAX);
+  const { ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX } = configuration;
+  const { readJson, readAny, readBytes } = makeBodyReaders(configuration.BODY_BYTES_MAX);
   const scores = {
     native: makeScoreNative({ ...parts, readAny }),
     reference: makeScoreReference({ ...parts, readJson }),
+    inference: makeScoreInference({
+      ...parts,
+      readBytes,
+      rowsMax: Math.min(ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX),
+    }),
   };
   const answerError = makeAnswerError(log);
   const handleError: ErrorRequestHandler = (thrown, _request, response, _next) =>
@@ -65,19 +81,18 @@ export function makeApp(parts: {
   app.disable('etag');
   app.set('trust proxy', configuration.TRUST_PROXY);
   addModelRoutes(app, { ...parts, score: scores.native });
-  addReferenceRoutes(app, { ...parts, score: scores.reference, version: packageVersion() });
-  addHealthRoutes(app, parts);
+  const version = packageVersion();
+  const readiness = makeReadiness(parts.queue);
+  addReferenceRoutes(app, { ...parts, score: scores.reference, version });
+  addHealthRoutes(app, { ...parts, readiness });
+  addInferenceRoutes(app, { ...parts, score: scores.inference, readiness, version });
   app.use(notFound);
   app.use(handleError);
 
   const entrance = makeEntrance(configuration);
 
   /** Skips the router, which would only find again what the gate knows. */
-  const score = (
-    route: keyof typeof scores,
-    request: Request & { call?: Call },
-    response: Response,
-  ) => {
+  const score = (route: ScoringRoute, request: Request & { call?: Call }, response: Response) => {
     const { call } = request;
     if (!call) throw new Error('The gate opens a call for each route that scores. This is a bug.');
     scores[route](call, request, response).catch((thrown) => answerError(thrown, response));
@@ -124,7 +139,8 @@ function logAnswer(log: Logger, request: GatedRequest, response: ServerResponse)
 }
 
 const notFound: RequestHandler = (request) => {
-  const addresses = 'POST /score, POST /v1/models/{model}/score, GET /v1/models';
+  const addresses =
+    'POST /score, POST /v1/models/{model}/score, POST /v2/models/{model}/infer, GET /v1/models';
   throw new ScorelineError(
     'not_found',
     `There is nothing at ${request.method} ${request.path.slice(0, 200)}. Try ${addresses}.`,

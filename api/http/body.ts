@@ -6,7 +6,7 @@ import type { Request, Response } from 'express';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { Call } from '../call.js';
 import { decodeText } from '../kinds/charset.js';
-import { makeReadBytes } from './body-bytes.js';
+import { makeReadBytes, type ReadBytes } from './body-bytes.js';
 
 export type Body =
   | { readonly type: 'json'; readonly value: unknown }
@@ -40,6 +40,7 @@ const fieldsMax = 20;
 export function makeBodyReaders(bytesMax: number): {
   readJson: ReadBody<JsonBody>;
   readAny: ReadBody;
+  readBytes: ReadBytes;
 } {
   const readBytes = makeReadBytes(bytesMax);
 
@@ -63,7 +64,7 @@ export function makeBodyReaders(bytesMax: number): {
     throw unsupported(request, 'application/json, multipart/form-data, image/* or text/plain');
   };
 
-  return { readJson, readAny };
+  return { readJson, readAny, readBytes };
 }
 
 function parseJson(bytes: Buffer, charset = 'utf-8'): unknown {

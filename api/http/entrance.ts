@@ -7,7 +7,7 @@ import type { Request } from 'express';
 import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { GatedRequest } from './json.js';
-import { openPaths } from './open-paths.js';
+import { openPaths } from './paths.js';
 
 const fieldsMax = 100;
 const preflightSecondsMax = 600;
@@ -28,7 +28,8 @@ export function makeEntrance({
     origin: [...CORS_ORIGINS],
     methods: ['GET', 'HEAD', 'POST'],
     exposedHeaders: [
-      ...['Idempotency-Replayed', 'RateLimit', 'RateLimit-Policy', 'Retry-After'],
+      ...['Idempotency-Replayed', 'Inference-Header-Content-Length'],
+      ...['RateLimit', 'RateLimit-Policy', 'Retry-After'],
       ...['WWW-Authenticate', 'X-Request-Id'],
     ],
     maxAge: preflightSecondsMax,

@@ -17,16 +17,16 @@ import type { Slot } from '../access/limiter.js';
 import type { Call, Calls } from '../call.js';
 import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './json.js';
-import { modelsAt, openCall, referencePath } from './open-call.js';
-import { openPaths } from './open-paths.js';
+import { modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
 import type { Given } from './parameters.js';
+import { openPaths } from './paths.js';
 import { sendProblem } from './problem.js';
 
 /**
- * Where a request goes on: at one of the two routes that score, at the router, or nowhere because the
+ * Where a request goes on: at one of the routes that score, at the router, or nowhere because the
  * gate has answered it with a refusal or its client is gone.
  */
-export type Entry = 'native' | 'reference' | 'router' | 'refused';
+export type Entry = ScoringRoute | 'router' | 'refused';
 
 export interface Gate {
   /**
@@ -78,7 +78,7 @@ export function makeGate(options: {
     if (models.length === 0) return toRouter();
     try {
       openCall(calls, arrival, { caller, slot, models, query, arrivedAt });
-      return path === referencePath ? 'reference' : 'native';
+      return routeOf(path);
     } catch (error) {
       slot?.release();
       throw error;

@@ -36,13 +36,33 @@ export function sendJsonText(
   text: string,
   { status = 200, type = 'application/json' } = {},
 ): void {
-  const { call, limitFields }: GatedRequest = response.req;
   const headers: OutgoingHttpHeaders = {
     'Content-Type': `${type}; charset=utf-8`,
     'Content-Length': Buffer.byteLength(text),
   };
-  if (call?.isReplayed) headers['Idempotency-Replayed'] = 'true';
-  if (limitFields) Object.assign(headers, limitFields);
+  addFields(headers, response);
   response.writeHead(status, headers);
   response.end(text);
+}
+
+/** Sends an answer of several parts, which are not copied, with the same fields as `sendJsonText`. */
+export function sendParts(
+  response: ServerResponse,
+  parts: readonly Uint8Array[],
+  headers: OutgoingHttpHeaders,
+): void {
+  const bytes = parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const all: OutgoingHttpHeaders = { ...headers, 'Content-Length': bytes };
+  addFields(all, response);
+  response.writeHead(200, all);
+  response.cork();
+  for (const part of parts) response.write(part);
+  response.end();
+  response.uncork();
+}
+
+function addFields(headers: OutgoingHttpHeaders, response: ServerResponse): void {
+  const { call, limitFields }: GatedRequest = response.req;
+  if (call?.isReplayed) headers['Idempotency-Replayed'] = 'true';
+  if (limitFields) Object.assign(headers, limitFields);
 }

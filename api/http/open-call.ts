@@ -10,9 +10,20 @@ import { onDeparture } from './departure.js';
 import { readIdempotencyKey } from './idempotency-key.js';
 import type { GatedRequest } from './json.js';
 import { type Given, readDeadlineAt } from './parameters.js';
+import { isInference } from './paths.js';
 
-export const referencePath = '/score';
-const address = /^\/v1\/models\/([^/]+)\/(?:versions\/([^/]+)\/)?score$/;
+const referencePath = '/score';
+const address =
+  /^\/(?:v1\/models\/([^/]+)\/(?:versions\/([^/]+)\/)?score|v2\/models\/([^/]+)\/(?:versions\/([^/]+)\/)?infer)$/;
+
+/** The routes that score. */
+export type ScoringRoute = 'native' | 'reference' | 'inference';
+
+/** Returns the route of a path at which `modelsAt` has found models. */
+export function routeOf(path: string): ScoringRoute {
+  if (path === referencePath) return 'reference';
+  return isInference(path) ? 'inference' : 'native';
+}
 
 /** What is known of a request when its call is opened. */
 export interface Opening {
@@ -34,7 +45,9 @@ export function modelsAt(
   const { models } = catalogueOf(caller, registry);
   const isReference = path === referencePath;
   if (isReference && query.model === undefined) return models;
-  const [, name, version] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);
+  const [, ...names] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);
+  const name = names[0] ?? names[2];
+  const version = names[1] ?? names[3];
   const found = models.find(
     (model) => model.name === name && (version ?? model.version) === model.version,
   );

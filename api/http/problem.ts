@@ -1,4 +1,4 @@
-// Answers errors with problem documents (RFC 9457).
+// Answers errors: with problem documents (RFC 9457), or in the form of the Open Inference Protocol.
 
 import type { ServerResponse } from 'node:http';
 import { coerceError, type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
@@ -6,12 +6,13 @@ import type { Logger } from '../../shared/log.js';
 import { sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
 import { loggedPath } from './logged-path.js';
+import { isInference } from './paths.js';
 import { requestIdOf } from './request-id.js';
 
 /** Answers a request with the error that was thrown while it was being handled. */
 export type AnswerError = (thrown: unknown, response: ServerResponse) => void;
 
-/** Answers every error with a problem document, and logs those with status 500. */
+/** Answers every error, and logs those with status 500. */
 export function makeAnswerError(log: Logger): AnswerError {
   return (thrown, response) => {
     const error = toScorelineError(thrown);
@@ -26,7 +27,10 @@ export function makeAnswerError(log: Logger): AnswerError {
   };
 }
 
-/** Sends the problem document of an error, and handles the unread body of its request. */
+/**
+ * Sends an error, and handles the unread body of its request. Clients of the Open Inference Protocol read
+ * the key `error` of JSON; our own keys stand beside it.
+ */
 export function sendProblem(response: ServerResponse, error: ScorelineError): void {
   const { status, title } = errorTable[error.code];
   const problem = {
@@ -42,7 +46,10 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
   const challenge = challengeOf(error.code);
   if (challenge !== undefined) response.setHeader('WWW-Authenticate', challenge);
   leaveBody(response);
-  sendJson(response, problem, { status, type: 'application/problem+json' });
+  const [path = ''] = (response.req.url ?? '').split('?', 1);
+  if (isInference(path)) {
+    sendJson(response, { error: error.message, code: error.code, status }, { status });
+  } else sendJson(response, problem, { status, type: 'application/problem+json' });
 }
 
 /** How a client can get in, after RFC 6750. Without a key or token there is nothing wrong with one. */

@@ -12,11 +12,12 @@ import type { ScoredReply } from './waiters.js';
 
 const lingerMsDefault = 6;
 
+/** How many of the best classes to answer with, or which outputs; all of them if neither is given. */
+export type OutputWish = Pick<Item, 'top' | 'outputs'>;
+
 /** The items of one call, for one model, with one deadline. */
-export interface Submission {
+export interface Submission extends OutputWish {
   readonly model: Model;
-  /** How many of the best classes to answer with. */
-  readonly top: number;
   /** Milliseconds since the epoch. */
   readonly deadlineAt: number;
   /** When it comes, the wait for all items ends with its reason. */
@@ -43,13 +44,14 @@ export class Dispatcher {
    * Sends items to the model's queue. Returns a promise for each item, in order. Each rejects with the
    * error of the reply, `queue_unavailable`, or the reason of the ending.
    */
-  submit({ model, top, deadlineAt, ending, items, keepMs }: Submission): Promise<ScoredReply>[] {
+  submit(submission: Submission): Promise<ScoredReply>[] {
+    const { model, top, outputs, deadlineAt, ending, items, keepMs } = submission;
     const { reason } = ending;
     if (reason) return items.map(() => Promise.reject(reason));
     const lane = this.#laneOf(model);
     const submittedAt = nowMs();
     const entries = items.map(({ id, inputs }): Entry => {
-      const item: Item = { id, submittedAt, deadlineAt, inputs, top, ...(keepMs && { keepMs }) };
+      const item: Item = { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs };
       return { item, bytes: bytesOf(inputs), job: undefined, isSettled: false };
     });
     const removeListener = ending.onEnd(() => {

@@ -6,7 +6,9 @@
 // request, even after the record of the first request has expired.
 
 import { createHash } from 'node:crypto';
-import type { RawInput } from '../kinds/kind.js';
+import type { OutputWish } from '../queue/dispatcher.js';
+
+type Content = string | Buffer;
 
 export interface Identity {
   /** A hash of the caller, the model's queue and the key. */
@@ -20,26 +22,27 @@ export interface Identity {
 /**
  * Derives the identity of a request from its key, its caller, its model and its inputs. No two callers
  * share an identity, so nobody is answered with what another caller keeps.
- * @param request the id of the caller, the model's queue, the number of classes, and the raw inputs
+ * @param request the id of the caller, the model's queue, the wanted classes or outputs, and the inputs; an
+ * input that consists of several parts has a list of them
  */
 export function identify(
   key: string,
   request: {
     caller: string;
     queue: string;
-    top: number;
-    inputs: readonly Pick<RawInput, 'value'>[];
-  },
+    inputs: readonly { readonly value: Content | readonly Content[] }[];
+  } & OutputWish,
 ): Identity {
-  const { caller, queue, top, inputs } = request;
+  const { caller, queue, top, outputs, inputs } = request;
   const scope = hash([caller, queue, key]);
-  const fingerprint = hash([queue, String(top), ...inputs.map((input) => input.value)]);
+  const wanted = top === undefined ? JSON.stringify(outputs ?? 'all') : String(top);
+  const fingerprint = hash([queue, wanted, ...inputs.flatMap(({ value }) => value)]);
   const ids = inputs.map((_, index) => toId(hash([scope, fingerprint, String(index)])));
   return { scope, fingerprint, ids };
 }
 
 /** SHA-256 in hexadecimal. The length precedes each part, so no two lists hash the same bytes. */
-function hash(parts: readonly (string | Buffer)[]): string {
+function hash(parts: readonly Content[]): string {
   const sha256 = createHash('sha256');
   for (const part of parts) sha256.update(`${Buffer.byteLength(part)}:`).update(part);
   return sha256.digest('hex');

@@ -21,6 +21,7 @@ describe('the configuration', () => {
       IMAGES_PER_REQUEST_MAX: 16,
       UV_THREADPOOL_SIZE: 4,
       PERMITS_MAX: 1024,
+      ROWS_PER_REQUEST_MAX: 256,
       BODIES_BYTES_MAX: 268_435_456,
       QUEUE_ITEMS_MAX: 10_000,
       RESULT_MS: 600_000,

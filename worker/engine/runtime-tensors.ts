@@ -6,6 +6,7 @@ import {
   type Datatype,
   decodeStrings,
   encodeStrings,
+  numberArrays,
   type Tensor as WireTensor,
 } from '../../shared/tensors.js';
 import type { TensorValue } from './engine.js';
@@ -47,22 +48,6 @@ const types: Readonly<Record<Datatype, RuntimeType>> = {
   BYTES: 'string',
 };
 
-const arrays = {
-  BOOL: Uint8Array,
-  UINT8: Uint8Array,
-  UINT16: Uint16Array,
-  UINT32: Uint32Array,
-  UINT64: BigUint64Array,
-  INT8: Int8Array,
-  INT16: Int16Array,
-  INT32: Int32Array,
-  INT64: BigInt64Array,
-  // ONNX Runtime takes float16 as its bits, whether or not Node has Float16Array.
-  FP16: Uint16Array,
-  FP32: Float32Array,
-  FP64: Float64Array,
-} as const;
-
 const datatypes = new Map(
   Object.entries(types).map(([datatype, type]) => [type as string, datatype as Datatype]),
 );
@@ -83,7 +68,8 @@ export function describeValue(
 export function toRuntime({ datatype, shape, data }: WireTensor): RuntimeTensor {
   const type = types[datatype];
   if (datatype === 'BYTES') return { type, dims: shape, data: decodeStrings(data) };
-  const view = arrays[datatype];
+  // ONNX Runtime takes float16 as its bits, whether or not Node has Float16Array.
+  const view = numberArrays[datatype];
   const length = data.byteLength / view.BYTES_PER_ELEMENT;
   const buffer = data.buffer as ArrayBuffer;
   return { type, dims: shape, data: new view(buffer, data.byteOffset, length) };

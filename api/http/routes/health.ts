@@ -6,20 +6,19 @@ import type { Express } from 'express';
 import type { RedisClock } from '../../../shared/redis-clock.js';
 import type { Registry } from '../../../shared/registry.js';
 import type { Calls } from '../../call.js';
-import type { Queue } from '../../queue/queue.js';
 import { allow } from '../methods.js';
+import type { Readiness } from '../readiness.js';
 
 export function addHealthRoutes(
   app: Express,
   options: {
     registry: Registry;
-    queue: Pick<Queue, 'countWorkers'>;
+    readiness: Readiness;
     clock: Pick<RedisClock, 'readWarnings'>;
     calls: Pick<Calls, 'isLeaving'>;
   },
 ): void {
-  const { registry, queue, clock, calls } = options;
-  const seen = new Set<string>();
+  const { registry, readiness, clock, calls } = options;
 
   app.all(['/v2/health/live', '/v2/health/ready'], allow('GET', 'HEAD'));
 
@@ -37,16 +36,8 @@ export function addHealthRoutes(
   async function whyNotReady(): Promise<string | undefined> {
     if (calls.isLeaving) return 'shutting down';
     const { models } = registry;
-    const counts = await queue
-      .countWorkers(models.map((model) => model.queue))
-      .catch(() => undefined);
-    if (counts === undefined) return 'Redis cannot be reached';
-    for (const [index, model] of models.entries()) {
-      if ((counts[index] ?? 0) > 0) seen.add(model.queue);
-    }
-    const missing = models.filter(
-      (model) => model.manifest.scaling.min > 0 && !seen.has(model.queue),
-    );
+    const missing = await readiness.missing(models);
+    if (missing === undefined) return 'Redis cannot be reached';
     if (missing.length === 0) return undefined;
     // Anyone may ask, so this names no models.
     return `no worker yet for ${missing.length} of ${models.length} models; see GET /v1/models`;

@@ -1,0 +1,31 @@
+// Compresses answers that are long and in JSON, where a client asks for that.
+
+import type { IncomingMessage } from 'node:http';
+import { promisify } from 'node:util';
+import { constants, deflate, gzip } from 'node:zlib';
+
+const compress = { gzip: promisify(gzip), deflate: promisify(deflate) };
+/** Shorter answers fit into few packets anyway. */
+const bytesMin = 4096;
+
+/**
+ * Compresses a text, in a thread of Node's pool. Returns undefined if the client asks for no compression
+ * that we know, or the text is short.
+ */
+export async function compressFor(
+  { headers }: IncomingMessage,
+  text: string,
+): Promise<{ encoding: string; bytes: Buffer } | undefined> {
+  const asked = headers['accept-encoding'];
+  if (asked === undefined || text.length < bytesMin) return undefined;
+  const accepted = String(asked).toLowerCase().split(',').map(readCoding);
+  const encoding = (['gzip', 'deflate'] as const).find((name) => accepted.includes(name));
+  if (!encoding) return undefined;
+  return { encoding, bytes: await compress[encoding](text, { level: constants.Z_BEST_SPEED }) };
+}
+
+/** Returns the name of a coding; none if its weight is 0. */
+function readCoding(coding: string): string {
+  const [name = '', weight = ''] = coding.split(';');
+  return /^\s*q\s*=\s*0(\.0*)?\s*$/.test(weight) ? '' : name.trim();
+}

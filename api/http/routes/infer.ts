@@ -1,0 +1,110 @@
+// Scores the tensors of a request of the Open Inference Protocol, in JSON or with its binary extension.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ScorelineError } from '../../../shared/errors.js';
+import { parseExactly } from '../../inference/exact-json.js';
+import { type InferRequest, readInferRequest } from '../../inference/infer-request.js';
+import { type InferResponse, writeInferResponse } from '../../inference/infer-response.js';
+import { splitRows } from '../../inference/rows.js';
+import { decodeText } from '../../kinds/charset.js';
+import type { Scoring } from '../../scoring.js';
+import type { ReadBytes } from '../body-bytes.js';
+import { compressFor } from '../compression.js';
+import { sendParts } from '../json.js';
+import { readDeadlineMs } from '../parameters.js';
+import type { ScoreRoute } from './score-route.js';
+
+/** Says how many bytes of a body are JSON. Binary tensors follow. */
+const jsonBytesHeader = 'Inference-Header-Content-Length';
+
+export function makeScoreInference(options: {
+  scoring: Pick<Scoring, 'scoreTensors'>;
+  readBytes: ReadBytes;
+  rowsMax: number;
+}): ScoreRoute {
+  const { scoring, readBytes, rowsMax } = options;
+
+  return async (call, request, response) => {
+    const { model } = call;
+    const body = await readBytes(call, request, response);
+    const jsonBytes = readJsonBytes(request, body.length);
+    const value = parseJson(body.subarray(0, jsonBytes));
+    const asked = readInferRequest(value, body.subarray(jsonBytes), { model, rowsMax });
+    const deadlineMs = deadlineOf(asked);
+    if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
+    call.assign(model, asked.rows);
+    const outputs = asked.isSelective ? asked.outputs.map(({ name }) => name) : undefined;
+    const items = splitRows(asked.inputs, asked.rows);
+    const replies = await scoring.scoreTensors(call, items, outputs);
+    const rows = replies.map((reply) => reply.outputs);
+    await send(response, writeInferResponse(model, asked, rows));
+  };
+}
+
+async function send(response: ServerResponse, { json, binary }: InferResponse): Promise<void> {
+  if (binary.length === 0) {
+    const compressed = await compressFor(response.req, json);
+    const headers = compressed && { 'Content-Encoding': compressed.encoding };
+    sendParts(response, [compressed?.bytes ?? Buffer.from(json)], {
+      'Content-Type': 'application/json; charset=utf-8',
+      ...headers,
+    });
+    return;
+  }
+  const head = Buffer.from(json);
+  sendParts(response, [head, ...binary], {
+    'Content-Type': 'application/octet-stream',
+    [jsonBytesHeader]: head.length,
+  });
+}
+
+/** @throws ScorelineError `request_invalid` if the header is no number of bytes of the body */
+function readJsonBytes({ headers }: IncomingMessage, bodyBytes: number): number {
+  const given = headers[jsonBytesHeader.toLowerCase()];
+  if (given === undefined) return bodyBytes;
+  const bytes = /^\d{1,15}$/.test(String(given)) ? Number(given) : Number.NaN;
+  if (bytes <= bodyBytes) return bytes;
+  throw new ScorelineError(
+    'request_invalid',
+    `Expected ${jsonBytesHeader} to be the number of bytes of the JSON, at most the ${bodyBytes} of the body; got ${JSON.stringify(String(given).slice(0, 60))}.`,
+  );
+}
+
+/** @throws ScorelineError `input_missing`, `input_invalid`, `invalid_json` */
+function parseJson(bytes: Buffer): unknown {
+  if (bytes.length === 0) {
+    throw new ScorelineError(
+      'input_missing',
+      'Expected a JSON object with the key "inputs"; got an empty body.',
+    );
+  }
+  const text = decodeText(bytes);
+  try {
+    return parseExactly(text);
+  } catch (cause) {
+    throw new ScorelineError(
+      'invalid_json',
+      `Expected JSON, and behind it the data of binary tensors if the header ${jsonBytesHeader} says where they begin; it could not be parsed. JSON has no NaN and no infinities: write "NaN", "Infinity" or "-Infinity" in quotes, or send binary tensors.`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Reads how long the caller waits: `deadlineMs`, or the `timeout` in microseconds that clients of Triton
+ * send, whichever is shorter.
+ * @throws ScorelineError `deadline_invalid`
+ */
+function deadlineOf({ parameters }: InferRequest): number | undefined {
+  const { timeout } = parameters;
+  const deadlineMs = readDeadlineMs(parameters);
+  // Clients of Triton send 0 for no limit.
+  if (timeout === undefined || timeout === 0) return deadlineMs;
+  if (!Number.isSafeInteger(timeout) || (timeout as number) < 0) {
+    throw new ScorelineError(
+      'deadline_invalid',
+      `Expected timeout to be a whole number of microseconds; got ${String(JSON.stringify(timeout)).slice(0, 60)}.`,
+    );
+  }
+  return Math.min((timeout as number) / 1000, deadlineMs ?? Number.POSITIVE_INFINITY);
+}

@@ -1,0 +1,94 @@
+// The routes of the Open Inference Protocol that describe the service and its models, and the route that
+// scores (infer.ts).
+
+import express, { type Express, type Request } from 'express';
+import type { Model } from '../../../shared/models.js';
+import type { Registry } from '../../../shared/registry.js';
+import { catalogueOf } from '../../access/caller.js';
+import { networkOf } from '../../inference/infer-request.js';
+import { callerOf, type Gate } from '../gate.js';
+import { allow } from '../methods.js';
+import { needs } from '../needs.js';
+import type { Readiness } from '../readiness.js';
+import type { ScoreRoute } from './score-route.js';
+
+/** Returns the addresses of a model, with and without its version. */
+const ofModel = (action = '') => [
+  `/v2/models/:model${action}`,
+  `/v2/models/:model/versions/:version${action}`,
+];
+
+export function addInferenceRoutes(
+  app: Express,
+  options: {
+    registry: Registry;
+    gate: Gate;
+    score: ScoreRoute;
+    readiness: Readiness;
+    version: string;
+  },
+): void {
+  const { registry, gate, score, readiness, version } = options;
+  const mayLook = needs('score', 'jobs');
+  const readJson = express.json({ type: () => true, limit: 4096 });
+
+  const modelOf = (request: Request): Model => {
+    const { model, version } = request.params;
+    const known = catalogueOf(callerOf(request), registry);
+    return known.find(String(model), version === undefined ? undefined : String(version));
+  };
+
+  app.post(ofModel('/infer'), (request, response) =>
+    score(gate.callOf(request, response, [modelOf(request)]), request, response),
+  );
+
+  app.get('/v2', mayLook, (_request, response) => {
+    const extensions = ['binary_tensor_data', 'classification', 'parameters'];
+    response.json({ name: 'scoreline', version, extensions });
+  });
+
+  app.get(ofModel(), mayLook, (request, response) => {
+    const model = modelOf(request);
+    const { models } = catalogueOf(callerOf(request), registry);
+    const versions = models.filter(({ name }) => name === model.name).map((each) => each.version);
+    const platform = 'onnxruntime_onnx';
+    response.json({ name: model.name, versions, platform, ...networkOf(model) });
+  });
+
+  app.get(ofModel('/ready'), mayLook, async (request, response) => {
+    const model = modelOf(request);
+    const missing = await readiness.missing([model]);
+    const ready = missing?.length === 0;
+    response.status(ready ? 200 : 503).json({ name: model.name, ready });
+  });
+
+  app.post('/v2/repository/index', mayLook, readJson, async (request, response) => {
+    const { models, leftOut } = catalogueOf(callerOf(request), registry);
+    const missing = await readiness.missing(models);
+    const entries = [
+      ...models.map((model) => ({
+        name: model.name,
+        version: model.version,
+        ...stateOf(missing?.includes(model)),
+      })),
+      // The reasons hold paths, so they are only in the log.
+      ...leftOut.map(({ name, error }) => ({
+        name,
+        state: 'UNAVAILABLE',
+        reason: error.code as string,
+      })),
+    ];
+    const isOnlyReady = (request.body as { ready?: unknown } | undefined)?.ready === true;
+    response.json(isOnlyReady ? entries.filter(({ state }) => state === 'READY') : entries);
+  });
+
+  app.all(ofModel('/infer'), allow('POST'));
+  app.all('/v2/repository/index', allow('POST'));
+  app.all(['/v2', ...ofModel(), ...ofModel('/ready')], allow('GET', 'HEAD'));
+}
+
+function stateOf(isMissing: boolean | undefined): { state: string; reason: string } {
+  if (isMissing === undefined) return { state: 'UNAVAILABLE', reason: 'Redis cannot be reached' };
+  if (isMissing) return { state: 'UNAVAILABLE', reason: 'no worker yet' };
+  return { state: 'READY', reason: '' };
+}

@@ -1,0 +1,280 @@
+// The request of the Open Inference Protocol: JSON, and behind it the data of binary tensors.
+//
+// Everything is checked before it is queued, by what the manifest declares of the network. Nothing is
+// allocated for a shape before as much data is known to be there. Binary data is not copied: the
+// tensors share the memory of the body.
+
+import { isUtf8 } from 'node:buffer';
+import { z } from 'zod';
+import { ScorelineError } from '../../shared/errors.js';
+import type { DeclaredTensor, Network } from '../../shared/manifest.js';
+import type { Model } from '../../shared/models.js';
+import { showName, showShape, showTensor, showValue, takesTensor } from '../../shared/network.js';
+import {
+  checkTensor,
+  countElements,
+  type Datatype,
+  datatypes,
+  rowOffsets,
+  type Tensor,
+  toBuffer,
+} from '../../shared/tensors.js';
+import { fromJson } from './json-tensor.js';
+
+/** How an output is answered. */
+export interface OutputForm {
+  readonly name: string;
+  readonly isBinary: boolean;
+  /** How many of the best classes to answer with instead of the numbers; 0 for the numbers. */
+  readonly classes: number;
+}
+
+export interface InferRequest {
+  readonly id: string | undefined;
+  readonly inputs: readonly Tensor[];
+  /** How many items the request is. */
+  readonly rows: number;
+  readonly outputs: readonly OutputForm[];
+  /** Whether `outputs` are fewer than the network has. */
+  readonly isSelective: boolean;
+  /** Parameters of the request, such as its deadline. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+const sizeMax = 2 ** 31 - 1;
+const parametersSchema = z.record(z.string(), z.unknown()).default({});
+
+const inputSchema = z.object({
+  name: z.string(),
+  datatype: z.string(),
+  shape: z.array(z.number()),
+  parameters: parametersSchema,
+  data: z.unknown().optional(),
+});
+
+const requestSchema = z.object({
+  id: z.string().optional(),
+  parameters: parametersSchema,
+  inputs: z.array(inputSchema).min(1),
+  outputs: z.array(z.object({ name: z.string(), parameters: parametersSchema })).default([]),
+});
+
+type GivenInput = z.output<typeof inputSchema>;
+
+/**
+ * Reads a request.
+ * @param value the parsed JSON
+ * @param binary the bytes behind the JSON
+ * @throws ScorelineError `input_invalid`, `tensor_invalid`, `parameter_invalid`, `text_too_long`,
+ * `network_undeclared`, `too_many_inputs`
+ */
+export function readInferRequest(
+  value: unknown,
+  binary: Buffer,
+  { model, rowsMax }: { model: Model; rowsMax: number },
+): InferRequest {
+  const network = networkOf(model);
+  const parsed = requestSchema.safeParse(value);
+  if (!parsed.success) throw malformed(parsed.error.issues[0]);
+  const { id, parameters, inputs: given, outputs } = parsed.data;
+  const inputs = readInputs(given, binary, network);
+  const { input, batch } = model.manifest;
+  for (const tensor of inputs) {
+    if (tensor.datatype === 'BOOL') checkBooleans(tensor);
+    if (tensor.datatype === 'BYTES') {
+      checkStrings(tensor, input.kind === 'text' ? input.charactersMax : undefined);
+    }
+  }
+  const rows = batch.dimension === 'none' ? 1 : countRows(inputs, rowsMax);
+  const isBinary = readFlag(parameters, 'binary_data_output') ?? false;
+  const asked =
+    outputs.length > 0 ? outputs : network.outputs.map(({ name }) => ({ name, parameters: {} }));
+  const forms = asked.map((output) => readForm(output, network, isBinary));
+  checkOnce('output', forms);
+  return { id, inputs, rows, outputs: forms, isSelective: outputs.length > 0, parameters };
+}
+
+/** @throws ScorelineError `network_undeclared` */
+export function networkOf({ name, manifest }: Model): Network {
+  if (manifest.network) return manifest.network;
+  throw new ScorelineError(
+    'network_undeclared',
+    `The manifest of ${name} does not declare the inputs and outputs of its network, so the Open Inference Protocol cannot serve it. \`npm run models -- check ${name}\` prints the line that it needs.`,
+  );
+}
+
+function readInputs(given: readonly GivenInput[], binary: Buffer, network: Network): Tensor[] {
+  checkOnce('input', given);
+  const missing = network.inputs.find(({ name }) => !given.some((input) => input.name === name));
+  if (missing || given.length > network.inputs.length) {
+    const names = given
+      .slice(0, 16)
+      .map(({ name }) => showName(name))
+      .join(', ');
+    throw invalid(`the inputs ${network.inputs.map(showValue).join(', ')}`, names);
+  }
+  let at = 0;
+  const inputs = given.map((input) => {
+    const { name, parameters, data } = input;
+    const declared = network.inputs.find((value) => value.name === name) as DeclaredTensor;
+    const head = readHead(input, declared);
+    if (parameters.shared_memory_region !== undefined) throw noSharedMemory();
+    const size = parameters.binary_data_size;
+    if (size === undefined) return { ...head, data: fromJson(head, data) };
+    if (data !== undefined) throw invalid(`data or binary_data_size in ${showName(name)}`, 'both');
+    const end = at + readSize(name, size, binary.length - at);
+    const bytes = binary.subarray(at, end);
+    at = end;
+    const tensor = { ...head, data: bytes };
+    checkTensor(tensor);
+    return tensor;
+  });
+  if (at === binary.length) return inputs;
+  throw new ScorelineError(
+    'tensor_invalid',
+    `Expected ${at} bytes behind the JSON, as the binary_data_size of the inputs say; got ${binary.length}.`,
+  );
+}
+
+/** Checks name, datatype and shape by what the network takes. */
+function readHead(
+  { name, datatype, shape }: GivenInput,
+  declared: DeclaredTensor,
+): Omit<Tensor, 'data'> {
+  if (!datatypes.includes(datatype as Datatype)) {
+    const got = JSON.stringify(datatype.slice(0, 60));
+    throw invalid(`the datatype ${declared.datatype} in ${showName(name)}`, got);
+  }
+  const head = { name, datatype: datatype as Datatype, shape };
+  const isSize = (size: number) => Number.isInteger(size) && size >= 0 && size <= sizeMax;
+  if (!shape.every(isSize) || !Number.isSafeInteger(countElements(shape))) {
+    throw invalid(
+      `whole numbers from 0 to ${sizeMax} as the shape of ${showName(name)}, and at most 2^53 elements`,
+      showShape(shape),
+    );
+  }
+  if (takesTensor(declared, head)) return head;
+  throw invalid(showValue(declared), showTensor(head));
+}
+
+function readSize(name: string, size: unknown, left: number): number {
+  if (Number.isInteger(size) && (size as number) >= 0 && (size as number) <= left) {
+    return size as number;
+  }
+  throw new ScorelineError(
+    'tensor_invalid',
+    `Expected the binary_data_size of ${showName(name)} to be a number of bytes, at most the ${left} that are left behind the JSON; got ${show(size)}.`,
+  );
+}
+
+function countRows(inputs: readonly Tensor[], rowsMax: number): number {
+  const [rows, ...others] = new Set(inputs.map(({ shape }) => shape[0] as number));
+  if (rows === undefined || others.length > 0) {
+    throw invalid('the same first dimension in each input', inputs.map(showTensor).join(', '));
+  }
+  if (rows === 0) throw invalid('at least one row, counted by the first dimension', 'none');
+  if (rows <= rowsMax) return rows;
+  throw new ScorelineError(
+    'too_many_inputs',
+    `Expected at most ${rowsMax} rows in a request, counted by the first dimension; got ${rows}. Send several requests: the service batches them.`,
+  );
+}
+
+function checkBooleans({ name, data }: Tensor): void {
+  const at = data.findIndex((byte) => byte > 1);
+  if (at >= 0) throw invalid(`bytes of 0 or 1 in ${showName(name)}`, `${data[at]} at index ${at}`);
+}
+
+/** ONNX Runtime ends a string at its first NUL, and Node replaces what is not UTF-8. */
+function checkStrings(tensor: Tensor, charactersMax = Number.POSITIVE_INFINITY): void {
+  const bytes = toBuffer(tensor.data);
+  const strings = countElements(tensor.shape);
+  const offsets = strings === 0 ? [] : rowOffsets({ ...tensor, shape: [strings] }, strings);
+  for (let at = 0; at < strings; at++) {
+    const text = bytes.subarray((offsets[at] as number) + 4, offsets[at + 1]);
+    if (!isUtf8(text) || text.includes(0)) {
+      throw invalid(
+        `strings in UTF-8 without NUL in ${showName(tensor.name)}, as ONNX Runtime takes no others`,
+        `another at index ${at}`,
+      );
+    }
+    if (text.length > charactersMax && text.toString().length > charactersMax) {
+      throw new ScorelineError(
+        'text_too_long',
+        `Expected texts of at most ${charactersMax} characters; got ${text.toString().length} at index ${at}. Shorten it.`,
+      );
+    }
+  }
+}
+
+function readForm(
+  { name, parameters }: { name: string; parameters: Readonly<Record<string, unknown>> },
+  { outputs }: Network,
+  isBinary: boolean,
+): OutputForm {
+  const declared = outputs.find((output) => output.name === name);
+  if (!declared) {
+    throw invalid(`an output of the network, ${outputs.map(showValue).join(', ')}`, showName(name));
+  }
+  if (parameters.shared_memory_region !== undefined) throw noSharedMemory();
+  return {
+    name,
+    isBinary: readFlag(parameters, 'binary_data') ?? isBinary,
+    classes: readClasses(parameters.classification, declared),
+  };
+}
+
+function readClasses(given: unknown = 0, { name, datatype }: DeclaredTensor): number {
+  if (!Number.isSafeInteger(given) || (given as number) < 0) {
+    throw parameterInvalid('"classification" to be a number of classes', show(given));
+  }
+  if (given !== 0 && (datatype === 'BYTES' || datatype === 'BOOL')) {
+    throw parameterInvalid(
+      `"classification" only for outputs of numbers`,
+      `it for ${showName(name)}, which is ${datatype}`,
+    );
+  }
+  return given as number;
+}
+
+function readFlag(
+  parameters: Readonly<Record<string, unknown>>,
+  name: string,
+): boolean | undefined {
+  const given = parameters[name];
+  if (given === undefined || typeof given === 'boolean') return given;
+  throw parameterInvalid(`"${name}" to be true or false`, show(given));
+}
+
+function checkOnce(what: string, named: readonly { name: string }[]): void {
+  const names = new Set<string>();
+  for (const { name } of named) {
+    if (names.has(name)) throw invalid(`each ${what} once`, `${showName(name)} twice`);
+    names.add(name);
+  }
+}
+
+function malformed(issue: z.core.$ZodIssue | undefined): ScorelineError {
+  const place = issue?.path.join('.') || 'the body';
+  return new ScorelineError(
+    'input_invalid',
+    `Expected a request of the Open Inference Protocol, as in {"inputs": [{"name": …, "datatype": …, "shape": […], "data": […]}]}; got something else at ${place.slice(0, 100)}: ${issue?.message}.`,
+  );
+}
+
+function noSharedMemory(): ScorelineError {
+  return parameterInvalid('data in the request', 'a region of shared memory');
+}
+
+function parameterInvalid(expected: string, got: string): ScorelineError {
+  return new ScorelineError('parameter_invalid', `Expected ${expected}; got ${got}.`);
+}
+
+function invalid(expected: string, got: string): ScorelineError {
+  return new ScorelineError('tensor_invalid', `Expected ${expected}; got ${got}.`);
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return (JSON.stringify(value) ?? 'nothing').slice(0, 60);
+}

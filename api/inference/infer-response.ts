@@ -1,0 +1,54 @@
+// The answer of the Open Inference Protocol: JSON, and behind it the data of binary outputs.
+
+import type { Model } from '../../shared/models.js';
+import type { Tensor } from '../../shared/tensors.js';
+import { classify } from './classes.js';
+import type { InferRequest, OutputForm } from './infer-request.js';
+import { toJson } from './json-tensor.js';
+import { type JoinedTensor, joinRows } from './rows.js';
+
+export interface InferResponse {
+  readonly json: string;
+  /** The data of binary outputs, in order. It shares the memory of the replies. */
+  readonly binary: readonly Uint8Array[];
+}
+
+/**
+ * Writes the answer to a request.
+ * @param rows the outputs of each item
+ * @throws ScorelineError `model_output_mismatch`
+ */
+export function writeInferResponse(
+  model: Model,
+  { id, outputs: forms }: InferRequest,
+  rows: readonly (readonly Tensor[])[],
+): InferResponse {
+  const formed = rows.map((outputs) => forms.map((form) => formOf(outputs, form, model)));
+  const binary: Uint8Array[] = [];
+  const outputs = joinRows(formed).map((output, at) =>
+    writeOutput(output, forms[at] as OutputForm, binary),
+  );
+  const head = JSON.stringify({ model_name: model.name, model_version: model.version, id });
+  return { json: `${head.slice(0, -1)},"outputs":[${outputs.join()}]}`, binary };
+}
+
+function formOf(outputs: readonly Tensor[], { name, classes }: OutputForm, model: Model): Tensor {
+  const output = outputs.find((tensor) => tensor.name === name);
+  if (!output) throw new Error(`A reply lacks the output ${name}. This is a bug.`);
+  return classes === 0 ? output : classify(output, classes, model);
+}
+
+function writeOutput(
+  { name, datatype, shape, parts }: JoinedTensor,
+  { isBinary }: OutputForm,
+  binary: Uint8Array[],
+): string {
+  const head = JSON.stringify({ name, datatype, shape }).slice(0, -1);
+  if (!isBinary) {
+    const elements = parts.filter(({ length }) => length > 0).map((part) => toJson(datatype, part));
+    return `${head},"data":[${elements.join()}]}`;
+  }
+  binary.push(...parts);
+  const size = parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return `${head},"parameters":{"binary_data_size":${size}}}`;
+}

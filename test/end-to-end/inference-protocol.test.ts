@@ -1,0 +1,310 @@
+// Tests the Open Inference Protocol through a real API, Redis and worker.
+
+import { cpSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { datatypes, encodeStrings } from '../../shared/tensors.js';
+import { packageVersion } from '../../shared/version.js';
+import {
+  ask,
+  openRedis,
+  post,
+  root,
+  type Service,
+  startService,
+  type TestRedis,
+} from '../harness.js';
+import { photograph, readEfficientNet, toPixels } from '../integration/photographs.js';
+import { node } from '../onnx.js';
+import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';
+import { writeFolder } from '../unit/sample-model.js';
+
+let redis: TestRedis;
+let service: Service;
+let models: string;
+
+beforeAll(async () => {
+  models = writeFolder({});
+  for (const name of ['faq-matcher', 'efficientnet-lite0']) {
+    cpSync(path.join(root, 'models', name), path.join(models, name), { recursive: true });
+  }
+  cpSync(path.join(root, 'models/imagenet-1k.txt'), path.join(models, 'imagenet-1k.txt'));
+  addAdder(models);
+  for (const datatype of datatypes) addEcho(models, datatype);
+  addTensorModel(models, {
+    name: 'whole',
+    nodes: [node('ReduceSum', ['in'], ['out'])],
+    network: {
+      inputs: [declared('in', 'FP32', [-1, -1])],
+      outputs: [declared('out', 'FP32', [1, 1])],
+    },
+    changes: { batch: 'none' },
+  });
+  redis = await openRedis();
+  const environment = { MODELS_DIR: models, SHUTDOWN_MS: '2000' };
+  const names = ['faq-matcher', 'efficientnet-lite0', 'adder', 'whole', ...datatypes.map(echo)];
+  service = await startService({ redisUrl: redis.url, models: names.join(), environment });
+});
+
+afterAll(async () => {
+  await service?.close();
+  await redis?.close();
+  rmSync(models, { recursive: true, force: true });
+});
+
+const echo = (datatype: string) => `echo-${datatype.toLowerCase()}`;
+
+const infer = (model: string, body: unknown, headers: Record<string, string> = {}) =>
+  post(`${service.url}/v2/models/${model}/infer`, body, headers);
+
+/** Sends JSON with bytes behind it, and returns the JSON and the bytes of the answer. */
+async function inferBinary(model: string, json: unknown, ...binary: Uint8Array[]) {
+  const head = Buffer.from(JSON.stringify(json));
+  const response = await fetch(`${service.url}/v2/models/${model}/infer`, {
+    method: 'POST',
+    headers: { 'Inference-Header-Content-Length': String(head.length) },
+    body: Buffer.concat([head, ...binary]),
+  });
+  const body = Buffer.from(await response.arrayBuffer());
+  const length = Number(response.headers.get('inference-header-content-length') ?? body.length);
+  return {
+    status: response.status,
+    type: response.headers.get('content-type'),
+    json: JSON.parse(body.toString('utf8', 0, length)),
+    binary: body.subarray(length),
+  };
+}
+
+const tensor = (name: string, datatype: string, shape: number[], data: unknown) => ({
+  name,
+  datatype,
+  shape,
+  data,
+});
+
+describe('a model of tensors', () => {
+  const a = tensor('a', 'FP32', [2, 2], [1, 2, 3, 4]);
+  const b = tensor(
+    'b',
+    'FP32',
+    [2, 2],
+    [
+      [10, 20],
+      [30, 40],
+    ],
+  );
+
+  test('answers each output, by rows, with the id of the request', async () => {
+    const { status, body, headers } = await infer('adder', { id: 'mine', inputs: [b, a] });
+    expect(status).toBe(200);
+    expect(headers.get('content-type')).toBe('application/json; charset=utf-8');
+    expect(body).toEqual({
+      model_name: 'adder',
+      model_version: '1',
+      id: 'mine',
+      outputs: [
+        { name: 'sum', datatype: 'FP32', shape: [2, 2], data: [11, 22, 33, 44] },
+        { name: 'negated', datatype: 'FP32', shape: [2, 2], data: [-1, -2, -3, -4] },
+      ],
+    });
+  });
+
+  test('answers only the outputs asked for, in their order', async () => {
+    const outputs = [{ name: 'negated' }, { name: 'sum' }];
+    const { body } = await infer('adder/versions/1', { inputs: [a, b], outputs });
+    expect(body.outputs.map(({ name }: { name: string }) => name)).toEqual(['negated', 'sum']);
+    const one = await infer('adder', { inputs: [a, b], outputs: [{ name: 'sum' }] });
+    expect(one.body.outputs).toHaveLength(1);
+    expect(one.body).not.toHaveProperty('id');
+  });
+
+  test('gives many rows the answer that each gets alone', async () => {
+    const rows = Array.from({ length: 100 }, (_, row) => [row, -row / 7]);
+    const inputs = [
+      tensor('a', 'FP32', [100, 2], rows),
+      tensor('b', 'FP32', [100, 2], rows.toReversed()),
+    ];
+    const { body } = await infer('adder', { inputs, outputs: [{ name: 'sum' }] });
+    const sums = rows.flatMap(([x = 0, y = 0], row) => [
+      Math.fround(Math.fround(x) + Math.fround(99 - row)),
+      Math.fround(Math.fround(y) + Math.fround(-(99 - row) / 7)),
+    ]);
+    expect(body.outputs).toEqual([{ name: 'sum', datatype: 'FP32', shape: [100, 2], data: sums }]);
+  });
+
+  test('without a batch dimension takes the tensor as it is', async () => {
+    const inputs = [tensor('in', 'FP32', [3, 2], [1, 2, 3, 4, 5, 6])];
+    const { body } = await infer('whole', { inputs });
+    expect(body.outputs).toEqual([{ name: 'out', datatype: 'FP32', shape: [1, 1], data: [21] }]);
+  });
+
+  test('classifies an output', async () => {
+    const outputs = [{ name: 'sum', parameters: { classification: 1 } }];
+    const { body } = await infer('adder', { inputs: [a, b], outputs });
+    expect(body.outputs).toEqual([
+      { name: 'sum', datatype: 'BYTES', shape: [2, 1], data: ['22.000000:1', '44.000000:1'] },
+    ]);
+  });
+
+  test('repeats the answer to a request with an Idempotency-Key, in another form too', async () => {
+    const headers = { 'Idempotency-Key': 'adder-1' };
+    const first = await infer('adder', { inputs: [a, b] }, headers);
+    const second = await infer('adder', { id: 'again', inputs: [b, a] }, headers);
+    expect(first.headers.get('idempotency-replayed')).toBeNull();
+    expect(second.headers.get('idempotency-replayed')).toBe('true');
+    expect(second.body).toEqual({ ...first.body, id: 'again' });
+    const other = await infer('adder', { inputs: [{ ...a, data: [0, 0, 0, 0] }, b] }, headers);
+    expect(other).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
+  });
+});
+
+describe('every datatype', () => {
+  const samples: Record<string, [json: unknown[], bytes: Uint8Array]> = {
+    BOOL: [[true, false], Uint8Array.of(1, 0)],
+    UINT8: [[0, 255], Uint8Array.of(0, 255)],
+    UINT16: [[0, 65535], new Uint8Array(Uint16Array.of(0, 65535).buffer)],
+    UINT32: [[0, 4294967295], new Uint8Array(Uint32Array.of(0, 4294967295).buffer)],
+    UINT64: [[0, 7], new Uint8Array(BigUint64Array.of(0n, 7n).buffer)],
+    INT8: [[-128, 127], Uint8Array.of(128, 127)],
+    INT16: [[-32768, 7], new Uint8Array(Int16Array.of(-32768, 7).buffer)],
+    INT32: [[-2147483648, 7], new Uint8Array(Int32Array.of(-2147483648, 7).buffer)],
+    INT64: [[-5, 7], new Uint8Array(BigInt64Array.of(-5n, 7n).buffer)],
+    FP16: [[-1.5, 65504], Uint8Array.of(0x00, 0xbe, 0xff, 0x7b)],
+    FP32: [[-1.5, 'Infinity'], new Uint8Array(Float32Array.of(-1.5, Infinity).buffer)],
+    FP64: [[0.1, 'NaN'], new Uint8Array(Float64Array.of(0.1, NaN).buffer)],
+    BYTES: [['äö😀', ''], encodeStrings(['äö😀', ''])],
+  };
+
+  test.each(datatypes)('comes back in JSON and in binary: %s', async (datatype) => {
+    const [json, bytes] = samples[datatype] as [unknown[], Uint8Array];
+    const head = { name: 'in', datatype, shape: [1, 2] };
+    const plain = await infer(echo(datatype), { inputs: [{ ...head, data: json }] });
+    expect(plain.body.outputs).toEqual([{ ...head, name: 'out', data: json }]);
+
+    const parameters = { binary_data_size: bytes.length };
+    const inputs = [{ ...head, parameters }];
+    const binary = await inferBinary(
+      echo(datatype),
+      { inputs, parameters: { binary_data_output: true } },
+      bytes,
+    );
+    expect(binary.type).toBe('application/octet-stream');
+    expect(binary.json.outputs).toEqual([{ ...head, name: 'out', parameters }]);
+    expect(Buffer.compare(binary.binary, bytes)).toBe(0);
+  });
+
+  test('can be mixed, some in JSON and some in binary', async () => {
+    const floats = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
+    const inputs = [
+      { name: 'b', datatype: 'FP32', shape: [3, 2], parameters: { binary_data_size: 24 } },
+      tensor('a', 'FP32', [3, 2], [1, 1, 1, 1, 1, 1]),
+    ];
+    const outputs = [{ name: 'negated' }, { name: 'sum', parameters: { binary_data: true } }];
+    const { json, binary } = await inferBinary('adder', { inputs, outputs }, floats);
+    expect(json.outputs).toEqual([
+      tensor('negated', 'FP32', [3, 2], [-1, -1, -1, -1, -1, -1]),
+      { name: 'sum', datatype: 'FP32', shape: [3, 2], parameters: { binary_data_size: 24 } },
+    ]);
+    expect(binary).toEqual(Buffer.from(Float32Array.of(2, 3, 4, 5, 6, 7).buffer));
+  });
+});
+
+describe('the included models', () => {
+  test('answer to texts as on their own route', async () => {
+    const question = 'How do I make a real deep copy of an object?';
+    const inputs = [tensor('text', 'BYTES', [2], [question, 'How do I sort an array?'])];
+    const outputs = [{ name: 'probabilities', parameters: { classification: 2 } }];
+    const { body } = await infer('faq-matcher', { inputs, outputs });
+    const native = await post(`${service.url}/v1/models/faq-matcher/score`, { input: question });
+    const [best] = native.body.predictions;
+    const [given] = body.outputs[0].data[0].split(':');
+    expect(body.outputs[0]).toMatchObject({ datatype: 'BYTES', shape: [2, 2] });
+    expect(body.outputs[0].data[0]).toContain(`:${best.question}`);
+    expect(Number(given)).toBeCloseTo(best.score, 5);
+  });
+
+  test('answer to pixels as on their own route', async () => {
+    const { name: model, manifest } = readEfficientNet();
+    const file = photograph('siamese-cat.jpg');
+    const pixels = await toPixels(file, manifest.input);
+    const { json, binary } = await inferBinary(
+      model,
+      {
+        inputs: [
+          {
+            name: 'image',
+            datatype: 'UINT8',
+            shape: [1, 224, 224, 3],
+            parameters: { binary_data_size: pixels.length },
+          },
+        ],
+        parameters: { binary_data_output: true },
+      },
+      pixels,
+    );
+    expect(json.outputs).toMatchObject([{ name: 'probabilities', shape: [1, 1000] }]);
+    const scores = new Float32Array(Uint8Array.from(binary).buffer);
+    const native = await ask(`${service.url}/v1/models/${model}/score`, {
+      method: 'POST',
+      headers: { 'content-type': 'image/jpeg' },
+      body: file,
+    });
+    const [best] = native.body.predictions;
+    expect(Math.max(...scores)).toBeCloseTo(best.score, 5);
+  });
+});
+
+describe('the description of service and models', () => {
+  test('names the service and its extensions', async () => {
+    const { body } = await ask(`${service.url}/v2`);
+    expect(body).toEqual({
+      name: 'scoreline',
+      version: packageVersion(),
+      extensions: ['binary_tensor_data', 'classification', 'parameters'],
+    });
+  });
+
+  test.each(['adder', 'adder/versions/1'])('says what %s takes and gives', async (name) => {
+    const { body } = await ask(`${service.url}/v2/models/${name}`);
+    const rows = { datatype: 'FP32', shape: [-1, -1] };
+    expect(body).toEqual({
+      name: 'adder',
+      versions: ['1'],
+      platform: 'onnxruntime_onnx',
+      inputs: ['a', 'b'].map((input) => ({ name: input, ...rows })),
+      outputs: ['sum', 'negated'].map((output) => ({ name: output, ...rows })),
+    });
+  });
+
+  test('says which models are ready', async () => {
+    const ready = await ask(`${service.url}/v2/models/adder/ready`);
+    expect(ready).toMatchObject({ status: 200, body: { name: 'adder', ready: true } });
+    for (const body of ['', '{}', '{"ready": true}']) {
+      const index = await ask(`${service.url}/v2/repository/index`, { method: 'POST', body });
+      expect(index.body).toContainEqual({
+        name: 'adder',
+        version: '1',
+        state: 'READY',
+        reason: '',
+      });
+      expect(index.body).toHaveLength(4 + datatypes.length);
+    }
+  });
+});
+
+test.each(['gzip', 'deflate', 'identity', 'gzip;q=0'])(
+  'a long answer in JSON is compressed as the client accepts it: %s',
+  async (accepted) => {
+    const data = Array.from({ length: 400 }, (_, at) => at / 7);
+    const init = (encoding: string) => ({
+      method: 'POST',
+      headers: { 'accept-encoding': encoding },
+      body: JSON.stringify({ inputs: [tensor('in', 'FP64', [200, 2], data)] }),
+    });
+    const response = await fetch(`${service.url}/v2/models/echo-fp64/infer`, init(accepted));
+    const isCompressed = accepted === 'gzip' || accepted === 'deflate';
+    expect(response.headers.get('content-encoding')).toBe(isCompressed ? accepted : null);
+    const { outputs } = (await response.json()) as { outputs: unknown[] };
+    expect(outputs).toEqual([tensor('out', 'FP64', [200, 2], data)]);
+  },
+);

@@ -1,0 +1,330 @@
+// Tests the routes of the Open Inference Protocol at the HTTP edge: the form of errors, the bounds of
+// the binary extension, deadlines, and the rules for callers, which are those of every route that scores.
+
+import { describe, expect, test } from 'vitest';
+import type { Access } from '../../api/access/access.js';
+import type { Caller } from '../../api/access/caller.js';
+import type { Submission } from '../../api/queue/dispatcher.js';
+import type { ScoredReply } from '../../api/queue/waiters.js';
+import { ScorelineError } from '../../shared/errors.js';
+import { type Datatype, encodeStrings, type Tensor } from '../../shared/tensors.js';
+import { ask, post } from '../harness.js';
+import { makeSampleModel } from '../unit/sample-model.js';
+import { openScene, textModel } from './http-scene.js';
+
+const shape = [-1, 2];
+const model = makeSampleModel({
+  name: 'tensors',
+  input: { kind: 'tensors' },
+  output: { kind: 'tensors' },
+  example: undefined,
+  network: {
+    inputs: [{ name: 'in', datatype: 'FP32', shape }],
+    outputs: [{ name: 'out', datatype: 'FP32', shape }],
+  },
+});
+const input = { name: 'in', datatype: 'FP32', shape: [1, 2], data: [1, 2] };
+const path = '/v2/models/tensors/infer';
+
+function output(datatype: Datatype, data: Uint8Array, sizes = [1, 2]): Tensor {
+  return { name: 'out', datatype, shape: sizes, data };
+}
+
+const reply = (id: string, ...outputs: Tensor[]): ScoredReply => ({
+  id,
+  outputs,
+  timing: { queueMs: 0, batchMs: 0, computeMs: 0, batchSize: 1 },
+});
+
+/** Answers each item with its input. */
+const submit = ({ items }: Submission) =>
+  items.map(async ({ id, inputs }) => reply(id, { ...(inputs[0] as Tensor), name: 'out' }));
+
+const open = (options: Parameters<typeof openScene>[0] = {}) =>
+  openScene({ models: [model, textModel], submit, ...options });
+
+describe('an error on a route of the protocol', () => {
+  test.each([
+    ['GET', '/v2/models/none', 'model_not_found', 404],
+    ['GET', '/v2/models/tensors/versions/7/ready', 'model_not_found', 404],
+    ['POST', '/v2/models/none/infer', 'model_not_found', 404],
+    ['GET', path, 'method_not_allowed', 405],
+    ['POST', '/v2/models/tensors', 'method_not_allowed', 405],
+    ['GET', '/v2/somewhere', 'not_found', 404],
+    ['GET', '/v2/models/text', 'network_undeclared', 404],
+    ['POST', path, 'input_missing', 400],
+    ['POST', `${path}?deadlineMs=soon`, 'deadline_invalid', 400],
+  ])('has its form: %s %s', async (method, address, code, status) => {
+    const scene = await open();
+    const answer = await ask(`${scene.url}${address}`, { method });
+    expect(answer).toMatchObject({ status, body: { code, status } });
+    expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8');
+    expect(answer.body.error).toMatch(/\.$/);
+  });
+
+  test('is a problem document elsewhere', async () => {
+    const scene = await open();
+    const answer = await post(`${scene.url}/v1/models/tensors/score`, { input: 'x' });
+    expect(answer).toMatchObject({ status: 400, body: { code: 'input_invalid' } });
+    expect(answer.body.detail).toContain('Send them to POST /v2/models/tensors/infer');
+    expect(await post(`${scene.url}/score?model=tensors`, { input: 'x' })).toMatchObject({
+      status: 400,
+      body: { code: 'input_invalid' },
+    });
+  });
+
+  test('is that of the worker, and does not fail other rows silently', async () => {
+    const error = new ScorelineError('tensor_invalid', 'Expected this; got that.');
+    const scene = await open({
+      submit: ({ items }) =>
+        items.map(({ id }, at) => (at === 1 ? Promise.reject(error) : Promise.resolve(reply(id)))),
+    });
+    const inputs = [{ ...input, shape: [2, 2], data: [1, 2, 3, 4] }];
+    const answer = await post(scene.url + path, { inputs });
+    expect(answer).toMatchObject({ status: 400, body: { error: 'Expected this; got that.' } });
+  });
+
+  test('says so if rows have outputs of different shapes', async () => {
+    const scene = await open({
+      submit: ({ items }) =>
+        items.map(async ({ id }, at) => reply(id, output('INT8', new Uint8Array(at), [1, at]))),
+    });
+    const inputs = [{ ...input, shape: [2, 2], data: [1, 2, 3, 4] }];
+    const answer = await post(scene.url + path, { inputs });
+    expect(answer).toMatchObject({ status: 500, body: { code: 'model_output_mismatch' } });
+    expect(scene.logged.splice(0)).toHaveLength(1);
+  });
+});
+
+describe('a body', () => {
+  const json = JSON.stringify({ inputs: [input] });
+  const send = async (headers: Record<string, string>, body: string | Uint8Array) => {
+    const scene = await open();
+    return ask(scene.url + path, { method: 'POST', headers, body });
+  };
+
+  test.each(['application/json', 'application/octet-stream', 'application/x-www-form-urlencoded'])(
+    'may have any content type, such as %s',
+    async (type) => {
+      const answer = await send({ 'content-type': type }, json);
+      expect(answer).toMatchObject({ status: 200, body: { outputs: [{ data: [1, 2] }] } });
+    },
+  );
+
+  test('may say that all of it is JSON', async () => {
+    const length = String(Buffer.byteLength(json));
+    const answer = await send({ 'inference-header-content-length': length }, json);
+    expect(answer).toMatchObject({ status: 200, body: { outputs: [{ data: [1, 2] }] } });
+  });
+
+  test.each([
+    ['a JSON length beyond its end', String(json.length + 1), json, 'request_invalid'],
+    ['a negative JSON length', '-1', json, 'request_invalid'],
+    ['a JSON length that is no number', '0x10', json, 'request_invalid'],
+    ['an endless JSON length', '9'.repeat(400), json, 'request_invalid'],
+    ['a JSON length of 0', '0', json, 'input_missing'],
+    ['JSON that is cut off', '10', json, 'invalid_json'],
+    ['bytes that are not UTF-8', '2', Buffer.from([0xff, 0xfe]), 'input_invalid'],
+    [
+      'NaN',
+      '',
+      '{"inputs":[{"name":"in","datatype":"FP32","shape":[1,2],"data":[NaN,1]}]}',
+      'invalid_json',
+    ],
+    [
+      'Infinity',
+      '',
+      '{"inputs":[{"name":"in","datatype":"FP32","shape":[1,2],"data":[-Infinity,1]}]}',
+      'invalid_json',
+    ],
+    [
+      'nothing but depth',
+      '',
+      `{"inputs":[{"name":"in","datatype":"FP32","shape":[1,2],"data":${'['.repeat(50_000)}${']'.repeat(50_000)}}]}`,
+      'tensor_invalid',
+    ],
+  ])('may not have %s', async (_what, length, body, code) => {
+    const headers: Record<string, string> = length
+      ? { 'inference-header-content-length': length }
+      : {};
+    const answer = await send(headers, body);
+    expect(answer).toMatchObject({ status: 400, body: { code } });
+    expect(answer.body.error).toMatch(/^(The .*)?Expected /);
+  });
+
+  test('may not be larger than the limit', async () => {
+    const scene = await open({ configuration: { BODY_BYTES_MAX: 1024 } });
+    const answer = await ask(scene.url + path, { method: 'POST', body: 'x'.repeat(2000) });
+    expect(answer).toMatchObject({ status: 413, body: { code: 'body_too_large' } });
+  });
+});
+
+describe('the parameters of a request', () => {
+  test.each([
+    [{ deadlineMs: 500 }, '', 500],
+    [{ timeout: 250_000 }, '', 250],
+    [{ timeout: 0 }, '', 30_000],
+    [{ deadlineMs: 700, timeout: 600_000 }, '', 600],
+    [{ deadlineMs: 700 }, '?deadlineMs=300', 300],
+    [{ deadlineMs: 1e9, sequence_id: 0, priority: 3 }, '', 30_000],
+  ])('%j%s give a deadline', async (parameters, query, ms) => {
+    const scene = await open();
+    const before = Date.now();
+    const answer = await post(scene.url + path + query, { inputs: [input], parameters });
+    expect(answer.status).toBe(200);
+    const [{ deadlineAt }] = scene.submissions as [Submission];
+    expect(deadlineAt).toBeGreaterThan(before + ms - 100);
+    expect(deadlineAt).toBeLessThan(Date.now() + ms + 100);
+  });
+
+  test.each([{ deadlineMs: -1 }, { timeout: 'soon' }, { timeout: -5 }, { timeout: 1.5 }])(
+    '%j are refused',
+    async (parameters) => {
+      const scene = await open();
+      const answer = await post(scene.url + path, { inputs: [input], parameters });
+      expect(answer).toMatchObject({ status: 400, body: { code: 'deadline_invalid' } });
+    },
+  );
+});
+
+describe('rows', () => {
+  const rows = (count: number) => ({
+    inputs: [{ ...input, shape: [count, 2], data: new Array(2 * count).fill(0) }],
+  });
+
+  test('are one item each', async () => {
+    const scene = await open();
+    expect((await post(scene.url + path, rows(5))).body.outputs[0].shape).toEqual([5, 2]);
+    const [{ items, top, outputs }] = scene.submissions as [Submission];
+    expect(items.map(({ inputs }) => inputs[0]?.shape)).toEqual(new Array(5).fill([1, 2]));
+    expect({ top, outputs }).toEqual({ top: undefined, outputs: undefined });
+  });
+
+  test('are admitted together or not at all', async () => {
+    const scene = await open({ configuration: { PERMITS_MAX: 8, ROWS_PER_REQUEST_MAX: 8 } });
+    scene.unanswered.set(model.queue, 1_000_000);
+    const answer = await post(scene.url + path, rows(8));
+    expect(answer).toMatchObject({ status: 429, body: { code: 'overloaded' } });
+    expect(answer.headers.get('retry-after')).toMatch(/^\d+$/);
+  });
+
+  test('may not be more than the service can ever admit', async () => {
+    const scene = await open({ configuration: { PERMITS_MAX: 4 } });
+    const answer = await post(scene.url + path, rows(5));
+    expect(answer).toMatchObject({ status: 400, body: { code: 'too_many_inputs' } });
+  });
+});
+
+describe('an output', () => {
+  test('in JSON has its numbers exactly, and NaN in quotes', async () => {
+    const floats = Float32Array.of(Number.NaN, -0);
+    const scene = await open({
+      submit: ({ items }) =>
+        items.map(async ({ id }) => reply(id, output('FP32', new Uint8Array(floats.buffer)))),
+    });
+    const init = { method: 'POST', body: JSON.stringify({ inputs: [input] }) };
+    const response = await fetch(scene.url + path, init);
+    expect(await response.text()).toContain('"data":["NaN",-0]');
+  });
+
+  test('can be classified, NaN last, with the labels of the model', async () => {
+    const labelled = makeSampleModel({
+      name: 'labelled',
+      network: {
+        inputs: [{ name: 'text', datatype: 'BYTES', shape: [-1] }],
+        outputs: [{ name: 'out', datatype: 'FP32', shape: [-1, 5] }],
+      },
+    });
+    const floats = Float32Array.of(0.1, Number.NaN, 0.5, 0.5, -1);
+    const scene = await open({
+      models: [labelled],
+      submit: ({ items }) =>
+        items.map(async ({ id }) =>
+          reply(id, output('FP32', new Uint8Array(floats.buffer), [1, 5])),
+        ),
+    });
+    const inputs = [{ name: 'text', datatype: 'BYTES', shape: [2], data: ['a', 'b'] }];
+    const outputs = [{ name: 'out', parameters: { classification: 9 } }];
+    const { body } = await post(`${scene.url}/v2/models/labelled/infer`, { inputs, outputs });
+    const best = [
+      '0.500000:2:owl',
+      '0.500000:3:fox',
+      '0.100000:0:cat',
+      '-1.000000:4:hare',
+      'NaN:1:dog',
+    ];
+    expect(body.outputs).toEqual([
+      { name: 'out', datatype: 'BYTES', shape: [2, 5], data: [...best, ...best] },
+    ]);
+    const [{ items }] = scene.submissions as [Submission];
+    expect(items.map(({ inputs }) => inputs[0]?.data)).toEqual([
+      Buffer.from(encodeStrings(['a'])),
+      Buffer.from(encodeStrings(['b'])),
+    ]);
+  });
+});
+
+describe('a caller', () => {
+  const caller: Caller = { id: 'c', name: 'carol', scopes: ['score'], models: ['text'] };
+  const accessOf = (
+    scopes: Caller['scopes'],
+    models: readonly string[],
+  ): Omit<Access, 'close'> => ({
+    identify: () => ({ ...caller, scopes, models }),
+    limits: {
+      admit: () => undefined,
+      fieldsOf: () => ({ 'RateLimit-Policy': 'p', RateLimit: 'r' }),
+    },
+    delayMs: () => 0,
+  });
+
+  test('knows only its own models', async () => {
+    const scene = await open({ access: accessOf(['score'], ['text']) });
+    for (const address of [path, '/v2/models/tensors/versions/1/infer']) {
+      const answer = await post(scene.url + address, { inputs: [input] });
+      expect(answer).toMatchObject({ status: 404, body: { code: 'model_not_found' } });
+    }
+    expect((await ask(`${scene.url}/v2/models/tensors`)).status).toBe(404);
+    expect((await post(`${scene.url}/v2/repository/index`, {})).body).toMatchObject([
+      { name: 'text' },
+    ]);
+  });
+
+  test('needs the scope to score', async () => {
+    const scene = await open({ access: accessOf(['jobs'], ['tensors']) });
+    const answer = await post(scene.url + path, { inputs: [input] });
+    expect(answer).toMatchObject({ status: 403, body: { code: 'scope_missing' } });
+  });
+});
+
+describe('readiness', () => {
+  test('of a model waits for its first worker, unless it scales from zero', async () => {
+    const patient = makeSampleModel({ name: 'patient', scaling: { min: 1 } });
+    const scene = await open({ models: [patient, model], workers: 0 });
+    expect(await ask(`${scene.url}/v2/models/patient/ready`)).toMatchObject({
+      status: 503,
+      body: { name: 'patient', ready: false },
+    });
+    expect((await ask(`${scene.url}/v2/models/tensors/ready`)).status).toBe(200);
+    const index = `${scene.url}/v2/repository/index`;
+    expect((await post(index, {})).body).toEqual([
+      { name: 'patient', version: '1', state: 'UNAVAILABLE', reason: 'no worker yet' },
+      { name: 'tensors', version: '1', state: 'READY', reason: '' },
+    ]);
+    expect((await post(index, { ready: true })).body).toMatchObject([{ name: 'tensors' }]);
+    for (const body of ['{"ready":', '[', 'x'.repeat(9000)]) {
+      expect((await ask(index, { method: 'POST', body })).body.code).toBe('request_invalid');
+    }
+  });
+
+  test('lists a model that could not be read, without the reason', async () => {
+    const error = new ScorelineError('manifest_invalid', '/secret/path');
+    const scene = await open({ leftOut: [{ name: 'broken', error }] });
+    const { body } = await post(`${scene.url}/v2/repository/index`, {});
+    expect(body.at(-1)).toEqual({
+      name: 'broken',
+      state: 'UNAVAILABLE',
+      reason: 'manifest_invalid',
+    });
+  });
+});

@@ -1,0 +1,332 @@
+import { describe, expect, test } from 'vitest';
+import { readInferRequest } from '../../api/inference/infer-request.js';
+import { encodeStrings } from '../../shared/tensors.js';
+import { errorOf, makeSampleModel } from './sample-model.js';
+
+const network = {
+  inputs: [
+    { name: 'a', datatype: 'FP32', shape: [-1, 2] },
+    { name: 'b', datatype: 'BYTES', shape: [-1] },
+  ],
+  outputs: [
+    { name: 'scores', datatype: 'FP32', shape: [-1, 5] },
+    { name: 'word', datatype: 'BYTES', shape: [-1] },
+  ],
+};
+const tensors = { input: { kind: 'tensors' }, output: { kind: 'tensors' }, example: undefined };
+const model = makeSampleModel({ ...tensors, network });
+const a = { name: 'a', datatype: 'FP32', shape: [1, 2], data: [1, 2] };
+const b = { name: 'b', datatype: 'BYTES', shape: [1], data: ['x'] };
+
+const read = (value: unknown, binary: Buffer = Buffer.alloc(0)) =>
+  readInferRequest(value, binary, { model, rowsMax: 8 });
+const binaryOf = (input: { data: unknown }, size: unknown) => {
+  const { data: _, ...head } = input;
+  return { ...head, parameters: { binary_data_size: size } };
+};
+
+describe('a request of the Open Inference Protocol', () => {
+  test('asks for all outputs unless it names some', () => {
+    expect(read({ inputs: [b, a] })).toMatchObject({
+      id: undefined,
+      rows: 1,
+      isSelective: false,
+      outputs: [
+        { name: 'scores', isBinary: false, classes: 0 },
+        { name: 'word', isBinary: false, classes: 0 },
+      ],
+    });
+    const some = [{ name: 'word', parameters: { binary_data: false } }, { name: 'scores' }];
+    const parameters = { binary_data_output: true };
+    expect(read({ inputs: [a, b], outputs: some, parameters })).toMatchObject({
+      isSelective: true,
+      outputs: [
+        { name: 'word', isBinary: false },
+        { name: 'scores', isBinary: true },
+      ],
+    });
+  });
+
+  test('has its binary tensors in the memory of its body', () => {
+    const body = Buffer.concat([encodeStrings(['xyz']), Buffer.from(Float32Array.of(1, 2).buffer)]);
+    const { inputs } = read({ inputs: [binaryOf(b, 7), binaryOf(a, 8)] }, body);
+    expect(inputs.map(({ data }) => data.buffer)).toEqual([body.buffer, body.buffer]);
+    expect(inputs.map(({ data }) => data.byteLength)).toEqual([7, 8]);
+  });
+
+  const bytes = (...numbers: number[]) => Buffer.from(numbers);
+  const lying = bytes(9, 0, 0, 0, 120);
+  const huge = 2 ** 31 - 1;
+
+  test.each<[what: string, code: string, words: string, value: unknown, binary?: Buffer]>([
+    ['a list', 'input_invalid', 'got something else at the body', []],
+    ['null', 'input_invalid', 'at the body', null],
+    ['no inputs', 'input_invalid', 'at inputs', {}],
+    ['an empty list of inputs', 'input_invalid', 'at inputs', { inputs: [] }],
+    ['an id that is a number', 'input_invalid', 'at id', { id: 5, inputs: [a, b] }],
+    [
+      'an input without a shape',
+      'input_invalid',
+      'at inputs.0.shape',
+      { inputs: [{ name: 'a', datatype: 'FP32' }] },
+    ],
+    [
+      'a shape of texts',
+      'input_invalid',
+      'inputs.0.shape.0',
+      { inputs: [{ ...a, shape: ['1', 2] }, b] },
+    ],
+    [
+      'an input too few',
+      'tensor_invalid',
+      'Expected the inputs "a" of FP32[-1,2], "b" of BYTES[-1]; got "a".',
+      { inputs: [a] },
+    ],
+    [
+      'an input too many',
+      'tensor_invalid',
+      'got "a", "b", "c"',
+      { inputs: [a, b, { ...a, name: 'c' }] },
+    ],
+    [
+      'an input twice',
+      'tensor_invalid',
+      'Expected each input once; got "a" twice',
+      { inputs: [a, a] },
+    ],
+    [
+      'an unknown datatype',
+      'tensor_invalid',
+      'the datatype FP32 in "a"; got "FLOAT"',
+      { inputs: [{ ...a, datatype: 'FLOAT' }, b] },
+    ],
+    [
+      'another datatype',
+      'tensor_invalid',
+      '"a" of FP32[-1,2]; got "a" of INT8[1,2]',
+      { inputs: [{ ...a, datatype: 'INT8' }, b] },
+    ],
+    [
+      'another size',
+      'tensor_invalid',
+      'got "a" of FP32[1,3]',
+      { inputs: [{ ...a, shape: [1, 3] }, b] },
+    ],
+    ['another rank', 'tensor_invalid', 'got "a" of FP32[2]', { inputs: [{ ...a, shape: [2] }, b] }],
+    [
+      'a very high rank',
+      'tensor_invalid',
+      ',…]',
+      { inputs: [{ ...a, shape: Array(9999).fill(1) }, b] },
+    ],
+    [
+      'a negative size',
+      'tensor_invalid',
+      'whole numbers from 0 to 2147483647 as the shape of "a"',
+      { inputs: [{ ...a, shape: [-1, 2] }, b] },
+    ],
+    ['a broken size', 'tensor_invalid', '[1.5,2]', { inputs: [{ ...a, shape: [1.5, 2] }, b] }],
+    ['a huge size', 'tensor_invalid', '[1e+300,2]', { inputs: [{ ...a, shape: [1e300, 2] }, b] }],
+    [
+      'sizes whose product is huge',
+      'tensor_invalid',
+      'at most 2^53 elements',
+      { inputs: [{ ...a, shape: [huge, huge, huge] }, b] },
+    ],
+    [
+      'more elements than data',
+      'tensor_invalid',
+      'Expected 4294967294 elements',
+      { inputs: [{ ...a, shape: [huge, 2] }, b] },
+    ],
+    [
+      'no rows',
+      'tensor_invalid',
+      'at least one row',
+      {
+        inputs: [
+          { ...a, shape: [0, 2], data: [] },
+          { ...b, shape: [0], data: [] },
+        ],
+      },
+    ],
+    [
+      'different rows',
+      'tensor_invalid',
+      'the same first dimension',
+      { inputs: [a, { ...b, shape: [2], data: ['x', 'y'] }] },
+    ],
+    [
+      'too many rows',
+      'too_many_inputs',
+      'at most 8 rows',
+      {
+        inputs: [
+          { ...a, shape: [9, 2], data: Array(18).fill(1) },
+          { ...b, shape: [9], data: Array(9).fill('') },
+        ],
+      },
+    ],
+    [
+      'neither data nor bytes',
+      'tensor_invalid',
+      'got nothing',
+      { inputs: [{ ...a, data: undefined }, b] },
+    ],
+    [
+      'both data and bytes',
+      'tensor_invalid',
+      'data or binary_data_size in "a"; got both',
+      { inputs: [{ ...a, parameters: { binary_data_size: 8 } }, b] },
+      Buffer.alloc(8),
+    ],
+    [
+      'more bytes than there are',
+      'tensor_invalid',
+      'at most the 4 that are left',
+      { inputs: [binaryOf(a, 8), b] },
+      Buffer.alloc(4),
+    ],
+    [
+      'a negative number of bytes',
+      'tensor_invalid',
+      'got -8',
+      { inputs: [binaryOf(a, -8), b] },
+      Buffer.alloc(8),
+    ],
+    [
+      'a number of bytes that is text',
+      'tensor_invalid',
+      'got "8"',
+      { inputs: [binaryOf(a, '8'), b] },
+      Buffer.alloc(8),
+    ],
+    [
+      'bytes that do not fit the shape',
+      'tensor_invalid',
+      'Expected 8 bytes in the tensor "a"',
+      { inputs: [binaryOf(a, 4), b] },
+      Buffer.alloc(4),
+    ],
+    [
+      'bytes that nobody claims',
+      'tensor_invalid',
+      'Expected 0 bytes behind the JSON',
+      { inputs: [a, b] },
+      Buffer.alloc(4),
+    ],
+    [
+      'strings whose lengths lie',
+      'tensor_invalid',
+      'leads beyond the end',
+      { inputs: [a, binaryOf(b, 5)] },
+      lying,
+    ],
+    [
+      'strings that are cut off',
+      'tensor_invalid',
+      'leads beyond the end',
+      { inputs: [a, binaryOf(b, 2)] },
+      bytes(0, 0),
+    ],
+    [
+      'strings too many',
+      'tensor_invalid',
+      'Expected 1 strings',
+      { inputs: [a, binaryOf(b, 8)] },
+      Buffer.alloc(8),
+    ],
+    [
+      'strings with NUL',
+      'tensor_invalid',
+      'without NUL in "b"',
+      { inputs: [a, { ...b, data: ['a\0b'] }] },
+    ],
+    [
+      'strings that are not UTF-8',
+      'tensor_invalid',
+      'in UTF-8',
+      { inputs: [a, binaryOf(b, 5)] },
+      bytes(1, 0, 0, 0, 255),
+    ],
+    [
+      'shared memory',
+      'parameter_invalid',
+      'a region of shared memory',
+      { inputs: [{ ...a, parameters: { shared_memory_region: 'r' } }, b] },
+    ],
+    [
+      'an output nobody has',
+      'tensor_invalid',
+      'Expected an output of the network, "scores" of FP32[-1,5], "word" of BYTES[-1]; got "x"',
+      { inputs: [a, b], outputs: [{ name: 'x' }] },
+    ],
+    [
+      'an output twice',
+      'tensor_invalid',
+      'each output once; got "word" twice',
+      { inputs: [a, b], outputs: [{ name: 'word' }, { name: 'word' }] },
+    ],
+    [
+      'classes of strings',
+      'parameter_invalid',
+      'only for outputs of numbers',
+      { inputs: [a, b], outputs: [{ name: 'word', parameters: { classification: 2 } }] },
+    ],
+    [
+      'a broken number of classes',
+      'parameter_invalid',
+      'got 1.5',
+      { inputs: [a, b], outputs: [{ name: 'scores', parameters: { classification: 1.5 } }] },
+    ],
+    [
+      'a flag that is no flag',
+      'parameter_invalid',
+      '"binary_data" to be true or false; got "yes"',
+      { inputs: [a, b], outputs: [{ name: 'scores', parameters: { binary_data: 'yes' } }] },
+    ],
+  ])('may not have %s', (_what, code, words, value, binary) => {
+    const error = errorOf(() => read(value, binary));
+    expect(error.code).toBe(code);
+    expect(error.message).toContain(words);
+    expect(error.message.length).toBeLessThan(500);
+  });
+
+  test('may not have a lone surrogate, which has no UTF-8', () => {
+    const value = JSON.parse(
+      String.raw`{"inputs": [null, {"name": "b", "datatype": "BYTES", "shape": [1], "data": ["\ud800"]}]}`,
+    );
+    value.inputs[0] = a;
+    expect(errorOf(() => read(value)).message).toContain('to be a string of Unicode characters');
+  });
+
+  test('may not have a BOOL that is neither 0 nor 1', () => {
+    const inputs = [{ name: 'a', datatype: 'BOOL', shape: [-1] }];
+    const flags = makeSampleModel({ ...tensors, network: { ...network, inputs } });
+    const value = { inputs: [binaryOf({ ...a, ...inputs[0], shape: [2] } as typeof a, 2)] };
+    const options = { model: flags, rowsMax: 8 };
+    const error = errorOf(() => readInferRequest(value, bytes(1, 2), options));
+    expect(error.message).toContain('bytes of 0 or 1 in "a"; got 2 at index 1');
+  });
+
+  test('may not have longer texts than the model takes', () => {
+    const inputs = [{ name: 'text', datatype: 'BYTES', shape: [-1] }];
+    const input = { kind: 'text', charactersMax: 3 };
+    const texts = makeSampleModel({ input, network: { ...network, inputs } });
+    const ask = (text: string) =>
+      readInferRequest(
+        { inputs: [{ name: 'text', datatype: 'BYTES', shape: [1], data: [text] }] },
+        Buffer.alloc(0),
+        { model: texts, rowsMax: 8 },
+      );
+    expect(ask('äöü').rows).toBe(1);
+    expect(errorOf(() => ask('abcd'))).toMatchObject({ code: 'text_too_long' });
+  });
+
+  test('needs a manifest that declares the network', () => {
+    const undeclared = makeSampleModel();
+    const options = { model: undeclared, rowsMax: 8 };
+    const error = errorOf(() => readInferRequest({ inputs: [a] }, Buffer.alloc(0), options));
+    expect(error.code).toBe('network_undeclared');
+  });
+});

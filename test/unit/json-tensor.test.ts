@@ -1,0 +1,152 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseExactly } from '../../api/inference/exact-json.js';
+import { fromJson, toJson } from '../../api/inference/json-tensor.js';
+import {
+  countElements,
+  type Datatype,
+  datatypes,
+  elementBytes,
+  encodeStrings,
+} from '../../shared/tensors.js';
+import { errorOf } from './sample-model.js';
+
+const head = (datatype: Datatype, shape: number[]) => ({ name: 'x', datatype, shape });
+const nest = (flat: readonly unknown[], [size = 0, ...inner]: readonly number[]): unknown => {
+  if (inner.length === 0) return flat;
+  const stride = countElements(inner);
+  return Array.from({ length: size }, (_, at) =>
+    nest(flat.slice(at * stride, (at + 1) * stride), inner),
+  );
+};
+
+describe('a tensor in JSON', () => {
+  test.each(datatypes)('comes back bit by bit, flat and nested: %s', (datatype) => {
+    const shapes = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(shapes, fc.infiniteStream(fc.integer({ min: 0, max: 255 })), (shape, stream) => {
+        const count = countElements(shape);
+        const random = () => stream.next().value;
+        const size = elementBytes[datatype];
+        const data =
+          size === undefined
+            ? encodeStrings(Array.from({ length: count }, () => '"\u00e4\n'.repeat(random() % 4)))
+            : Uint8Array.from({ length: count * size }, () =>
+                datatype === 'BOOL' ? random() % 2 : random(),
+              );
+        const flat = parseExactly(`[${toJson(datatype, data)}]`) as unknown[];
+        const canonical = Uint8Array.from(fromJson(head(datatype, shape), flat));
+        // All NaN become the same one.
+        expect(toJson(datatype, canonical)).toBe(toJson(datatype, data));
+        if (!toJson(datatype, data).includes('NaN'))
+          expect(canonical).toEqual(Uint8Array.from(data));
+        expect(Uint8Array.from(fromJson(head(datatype, shape), nest(flat, shape)))).toEqual(
+          canonical,
+        );
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('may be unaligned in memory when it is written', () => {
+    const memory = new Uint8Array(9);
+    memory.set(new Uint8Array(Float32Array.of(1, 2).buffer), 1);
+    expect(toJson('FP32', memory.subarray(1))).toBe('1,2');
+  });
+
+  test('can be a scalar, or have no elements', () => {
+    expect(fromJson(head('INT8', []), 5)).toEqual(Uint8Array.of(5));
+    expect(fromJson(head('INT8', []), [5])).toEqual(Uint8Array.of(5));
+    expect(fromJson(head('INT8', [2, 0]), [])).toEqual(new Uint8Array());
+    expect(fromJson(head('INT8', [2, 0]), [[], []])).toEqual(new Uint8Array());
+  });
+
+  test('has whole numbers beyond 2^53 in quotes, exactly', () => {
+    const data = fromJson(head('INT64', [2]), ['9007199254740993', '-9223372036854775808']);
+    expect(new BigInt64Array(data.buffer as ArrayBuffer)).toEqual(
+      BigInt64Array.of(9007199254740993n, -9223372036854775808n),
+    );
+    expect(toJson('INT64', data)).toBe('9007199254740993,-9223372036854775808');
+  });
+
+  test.each<[text: string, expected: unknown]>([
+    ['[1,2]', [1, 2]],
+    ['[9007199254740993, -9007199254740993]', ['9007199254740993', '-9007199254740993']],
+    ['{"a":9007199254740993}', { a: '9007199254740993' }],
+    ['[0.1234567890123456789,1e1234567890123456,5]', [0.12345678901234568, Infinity, 5]],
+    ['[9007199254740993,1.5,12345678901234567e-3]', ['9007199254740993', 1.5, 12345678901234.566]],
+    [
+      String.raw`["\\", 9007199254740993 ,"\"",9007199254740993]`,
+      ['\\', '9007199254740993', '"', '9007199254740993'],
+    ],
+    ['["a, 9007199254740993 ",9007199254740993]', ['a, 9007199254740993 ', '9007199254740993']],
+  ])('is parsed without rounding long whole numbers: %s', (text, expected) => {
+    expect(parseExactly(text)).toEqual(expected);
+  });
+
+  test('of floats may have long whole numbers', () => {
+    expect(fromJson(head('FP64', [1]), ['12345678901234567890'])).toEqual(
+      fromJson(head('FP64', [1]), [Number('12345678901234567890')]),
+    );
+    const error = errorOf(() => fromJson(head('FP16', [1]), ['12345678901234567890']));
+    expect(error.code).toBe('tensor_invalid');
+  });
+
+  test.each<[Datatype, unknown, string]>([
+    ['BOOL', 2, 'true or false; got 2'],
+    ['UINT8', 256, 'from 0 to 255; got 256'],
+    ['UINT8', -1, 'got -1'],
+    ['UINT8', 1.5, 'got 1.5'],
+    ['UINT8', '1', 'got "1"'],
+    ['UINT8', true, 'got true'],
+    ['UINT16', 65_536, 'got 65536'],
+    ['UINT32', 4_294_967_296, 'got 4294967296'],
+    ['UINT64', 2 ** 53, 'from 0 to 2^64 - 1; got 9007199254740992'],
+    ['UINT64', '18446744073709551616', 'got "18446744073709551616"'],
+    ['UINT64', -1, 'got -1'],
+    ['INT8', -129, 'got -129'],
+    ['INT16', 32_768, 'got 32768'],
+    ['INT32', 2_147_483_648, 'got 2147483648'],
+    ['INT64', '9223372036854775808', 'got "9223372036854775808"'],
+    ['INT64', '1e3', 'got "1e3"'],
+    ['INT64', '9'.repeat(1000), `got "${'9'.repeat(60)}"`],
+    ['FP16', 65_520, 'a number up to ±65504, or "NaN"'],
+    ['FP16', -1e9, 'got -1000000000'],
+    ['FP32', 3.5e38, 'got 3.5e+38'],
+    ['FP32', null, 'got null'],
+    ['FP32', 'nan', 'got "nan"'],
+    ['FP32', 'toString', 'got "toString"'],
+    ['FP64', {}, 'got an object'],
+    ['BYTES', 5, 'to be a string of Unicode characters; got 5'],
+    ['BYTES', null, 'got null'],
+  ])('of %s may not have the element %s', (datatype, value, words) => {
+    const right = datatype === 'BYTES' ? 'a' : 1;
+    const error = errorOf(() => fromJson(head(datatype, [2]), [right, value]));
+    expect(error.code).toBe('tensor_invalid');
+    expect(error.message).toContain(words);
+    expect(error.message).toContain(' at index 1.');
+  });
+
+  test.each<[number[], unknown, string]>([
+    [[2, 2], [1, 2, 3], 'Expected 4 elements in "x", INT8 of shape [2,2], flat or nested; got 3'],
+    [[2, 2], [[1, 2, 3], [4]], 'got a list of 3 at depth 1'],
+    [[2, 2], [[1, 2], 3], 'got 3 at depth 1'],
+    [
+      [4],
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      'got a list of 2 at depth 0',
+    ],
+    [[2], [[1], [2]], 'to be a whole number from -128 to 127; got a list at index 0'],
+    [[2], 'ab', 'Expected a list as the data of "x"; got "ab"'],
+    [[2], undefined, 'got nothing'],
+    [[], { a: 1 }, 'got an object'],
+    [[2 ** 31 - 1], [1], 'Expected 2147483647 elements'],
+  ])('of shape %j may not be %j', (shape, data, words) => {
+    const error = errorOf(() => fromJson(head('INT8', shape), data));
+    expect(error.code).toBe('tensor_invalid');
+    expect(error.message).toContain(words);
+  });
+});
