@@ -1,66 +1,36 @@
 // Tests the Open Inference Protocol through a real API, Redis and worker.
 
-import { cpSync, rmSync } from 'node:fs';
+import { execFile } from 'node:child_process';
 import path from 'node:path';
+import process from 'node:process';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { datatypes, encodeStrings } from '../../shared/tensors.js';
 import { packageVersion } from '../../shared/version.js';
-import {
-  ask,
-  openRedis,
-  post,
-  root,
-  type Service,
-  startService,
-  type TestRedis,
-} from '../harness.js';
+import { ask, post, root } from '../harness.js';
 import { photograph, readEfficientNet, toPixels } from '../integration/photographs.js';
-import { node } from '../onnx.js';
-import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';
-import { writeFolder } from '../unit/sample-model.js';
+import { hasPython, requirements } from '../python.js';
+import { type InferenceSite, openInferenceSite } from './inference-site.js';
 
-let redis: TestRedis;
-let service: Service;
-let models: string;
+let site: InferenceSite;
+let url: string;
 
 beforeAll(async () => {
-  models = writeFolder({});
-  for (const name of ['faq-matcher', 'efficientnet-lite0']) {
-    cpSync(path.join(root, 'models', name), path.join(models, name), { recursive: true });
-  }
-  cpSync(path.join(root, 'models/imagenet-1k.txt'), path.join(models, 'imagenet-1k.txt'));
-  addAdder(models);
-  for (const datatype of datatypes) addEcho(models, datatype);
-  addTensorModel(models, {
-    name: 'whole',
-    nodes: [node('ReduceSum', ['in'], ['out'])],
-    network: {
-      inputs: [declared('in', 'FP32', [-1, -1])],
-      outputs: [declared('out', 'FP32', [1, 1])],
-    },
-    changes: { batch: 'none' },
-  });
-  redis = await openRedis();
-  const environment = { MODELS_DIR: models, SHUTDOWN_MS: '2000' };
-  const names = ['faq-matcher', 'efficientnet-lite0', 'adder', 'whole', ...datatypes.map(echo)];
-  service = await startService({ redisUrl: redis.url, models: names.join(), environment });
+  site = await openInferenceSite();
+  url = site.service.url;
 });
 
-afterAll(async () => {
-  await service?.close();
-  await redis?.close();
-  rmSync(models, { recursive: true, force: true });
-});
+afterAll(() => site?.close());
 
 const echo = (datatype: string) => `echo-${datatype.toLowerCase()}`;
 
 const infer = (model: string, body: unknown, headers: Record<string, string> = {}) =>
-  post(`${service.url}/v2/models/${model}/infer`, body, headers);
+  post(`${url}/v2/models/${model}/infer`, body, headers);
 
 /** Sends JSON with bytes behind it, and returns the JSON and the bytes of the answer. */
 async function inferBinary(model: string, json: unknown, ...binary: Uint8Array[]) {
   const head = Buffer.from(JSON.stringify(json));
-  const response = await fetch(`${service.url}/v2/models/${model}/infer`, {
+  const response = await fetch(`${url}/v2/models/${model}/infer`, {
     method: 'POST',
     headers: { 'Inference-Header-Content-Length': String(head.length) },
     body: Buffer.concat([head, ...binary]),
@@ -215,7 +185,7 @@ describe('the included models', () => {
     const inputs = [tensor('text', 'BYTES', [2], [question, 'How do I sort an array?'])];
     const outputs = [{ name: 'probabilities', parameters: { classification: 2 } }];
     const { body } = await infer('faq-matcher', { inputs, outputs });
-    const native = await post(`${service.url}/v1/models/faq-matcher/score`, { input: question });
+    const native = await post(`${url}/v1/models/faq-matcher/score`, { input: question });
     const [best] = native.body.predictions;
     const [given] = body.outputs[0].data[0].split(':');
     expect(body.outputs[0]).toMatchObject({ datatype: 'BYTES', shape: [2, 2] });
@@ -244,7 +214,7 @@ describe('the included models', () => {
     );
     expect(json.outputs).toMatchObject([{ name: 'probabilities', shape: [1, 1000] }]);
     const scores = new Float32Array(Uint8Array.from(binary).buffer);
-    const native = await ask(`${service.url}/v1/models/${model}/score`, {
+    const native = await ask(`${url}/v1/models/${model}/score`, {
       method: 'POST',
       headers: { 'content-type': 'image/jpeg' },
       body: file,
@@ -256,7 +226,7 @@ describe('the included models', () => {
 
 describe('the description of service and models', () => {
   test('names the service and its extensions', async () => {
-    const { body } = await ask(`${service.url}/v2`);
+    const { body } = await ask(`${url}/v2`);
     expect(body).toEqual({
       name: 'scoreline',
       version: packageVersion(),
@@ -265,7 +235,7 @@ describe('the description of service and models', () => {
   });
 
   test.each(['adder', 'adder/versions/1'])('says what %s takes and gives', async (name) => {
-    const { body } = await ask(`${service.url}/v2/models/${name}`);
+    const { body } = await ask(`${url}/v2/models/${name}`);
     const rows = { datatype: 'FP32', shape: [-1, -1] };
     expect(body).toEqual({
       name: 'adder',
@@ -277,17 +247,17 @@ describe('the description of service and models', () => {
   });
 
   test('says which models are ready', async () => {
-    const ready = await ask(`${service.url}/v2/models/adder/ready`);
+    const ready = await ask(`${url}/v2/models/adder/ready`);
     expect(ready).toMatchObject({ status: 200, body: { name: 'adder', ready: true } });
     for (const body of ['', '{}', '{"ready": true}']) {
-      const index = await ask(`${service.url}/v2/repository/index`, { method: 'POST', body });
+      const index = await ask(`${url}/v2/repository/index`, { method: 'POST', body });
       expect(index.body).toContainEqual({
         name: 'adder',
         version: '1',
         state: 'READY',
         reason: '',
       });
-      expect(index.body).toHaveLength(4 + datatypes.length);
+      expect(index.body).toHaveLength(site.models.length);
     }
   });
 });
@@ -301,10 +271,22 @@ test.each(['gzip', 'deflate', 'identity', 'gzip;q=0'])(
       headers: { 'accept-encoding': encoding },
       body: JSON.stringify({ inputs: [tensor('in', 'FP64', [200, 2], data)] }),
     });
-    const response = await fetch(`${service.url}/v2/models/echo-fp64/infer`, init(accepted));
+    const response = await fetch(`${url}/v2/models/echo-fp64/infer`, init(accepted));
     const isCompressed = accepted === 'gzip' || accepted === 'deflate';
     expect(response.headers.get('content-encoding')).toBe(isCompressed ? accepted : null);
     const { outputs } = (await response.json()) as { outputs: unknown[] };
     expect(outputs).toEqual([tensor('out', 'FP64', [200, 2], data)]);
+  },
+);
+
+test.skipIf(!hasPython)(
+  "NVIDIA's client for Triton works unchanged (needs Python 3.11)",
+  { timeout: 600_000 },
+  async () => {
+    const script = path.join(root, 'test/end-to-end/triton_client.py');
+    const parameters = [path.join(root, 'cli/python.mjs'), requirements, script, new URL(url).host];
+    const environment = { ...process.env, NO_PROXY: '127.0.0.1,localhost' };
+    const run = promisify(execFile)(process.execPath, parameters, { env: environment });
+    expect((await run).stdout).toContain('all checks passed');
   },
 );

@@ -1,0 +1,51 @@
+// A service with the included models for CPUs and with small models of tensors.
+
+import { cpSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { datatypes } from '../../shared/tensors.js';
+import { openRedis, root, type Service, startService } from '../harness.js';
+import { node } from '../onnx.js';
+import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';
+import { writeFolder } from '../unit/sample-model.js';
+
+const included = ['faq-matcher', 'efficientnet-lite0'];
+
+export interface InferenceSite {
+  readonly service: Service;
+  readonly models: readonly string[];
+  close(): Promise<void>;
+}
+
+export async function openInferenceSite(): Promise<InferenceSite> {
+  const directory = writeFolder({});
+  for (const name of [...included, 'imagenet-1k.txt']) {
+    cpSync(path.join(root, 'models', name), path.join(directory, name), { recursive: true });
+  }
+  addAdder(directory);
+  const echoes = datatypes.map((datatype) => addEcho(directory, datatype));
+  addTensorModel(directory, {
+    name: 'whole',
+    nodes: [node('ReduceSum', ['in'], ['out'])],
+    network: {
+      inputs: [declared('in', 'FP32', [-1, -1])],
+      outputs: [declared('out', 'FP32', [1, 1])],
+    },
+    changes: { batch: 'none' },
+  });
+  const models = [...included, 'adder', 'whole', ...echoes];
+  const redis = await openRedis();
+  const service = await startService({
+    redisUrl: redis.url,
+    models: models.join(),
+    environment: { MODELS_DIR: directory, SHUTDOWN_MS: '2000' },
+  });
+  return {
+    service,
+    models,
+    close: async () => {
+      await service.close();
+      await redis.close();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
