@@ -1,10 +1,9 @@
 // Parses JSON without rounding long whole numbers, which `JSON.parse` of Node 20 does silently.
 
-/** A whole number of 16 digits and more, which may be beyond 2 ** 53. */
-const longNumber = /[[,:\s]-?\d{16,}[\],}\s]/;
-/** A string, or a number of any form. */
-const token = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-const longToken = /^-?\d{16,}$/;
+/** A whole number of 16 digits and more, which may be beyond 2 ** 53, with the sign before it. */
+const longNumber = /[[,:\s]-?\d{16,}(?=[\],}\s])/;
+/** The same, or a string, whose contents may look like one. */
+const token = /"[^"\\]*(?:\\.[^"\\]*)*"|[[,:\s]-?\d{16,}(?=[\],}\s])/g;
 
 /**
  * Parses JSON. Whole numbers of 16 digits and more become strings of their digits.
@@ -12,5 +11,7 @@ const longToken = /^-?\d{16,}$/;
  */
 export function parseExactly(text: string): unknown {
   if (!longNumber.test(text)) return JSON.parse(text);
-  return JSON.parse(text.replace(token, (found) => (longToken.test(found) ? `"${found}"` : found)));
+  const quote = (found: string) =>
+    found.startsWith('"') ? found : `${found.charAt(0)}"${found.slice(1)}"`;
+  return JSON.parse(text.replace(token, quote));
 }

@@ -157,6 +157,14 @@ describe('a model without a batch dimension', () => {
   });
 });
 
+test('a model of tensors whose first dimension is fixed needs `batch: none`', async () => {
+  const directory = makeFolder({});
+  const name = addEcho(directory, 'FP32', { shape: [4, 2] });
+  await expect(open(directory, name)).rejects.toThrow(
+    /dynamic batch dimension, or set batch: none\.$/,
+  );
+});
+
 describe('the network that a manifest declares', () => {
   const inputs = [declared('in', 'FP32', [-1, 2])];
   const outputs = [declared('out', 'FP32', [-1, 2])];

@@ -25,7 +25,7 @@ export function makeAdapter(kind: Manifest['input'], model: AdaptedModel): Adapt
   try {
     if (model.batch.dimension === 'none') return makeWholeTensorsAdapter(model.inputs);
     const adapter = makeForKind(kind, model.inputs);
-    checkBatch(model);
+    checkBatch(kind, model);
     return adapter;
   } catch (thrown) {
     if (!(thrown instanceof UnfitNetwork)) throw thrown;
@@ -40,13 +40,13 @@ function makeForKind(kind: Manifest['input'], inputs: readonly TensorValue[]): A
 }
 
 /** @throws UnfitNetwork if a network takes batches of one size only, and the manifest allows others */
-function checkBatch({ inputs, batch: { max } }: AdaptedModel): void {
+function checkBatch({ kind }: Manifest['input'], { inputs, batch: { max } }: AdaptedModel): void {
   const takesOne = inputs.every(({ shape }) => takesSize(shape[0], 1));
   const takesMore = inputs.every(({ shape }) => isOpen(shape[0]));
   if (takesMore || (takesOne && max === 1)) return;
   throw new UnfitNetwork(
     `a dynamic batch dimension, since batch.max is ${max}`,
     inputs,
-    `${takesOne ? 'Set batch: { max: 1 } in the manifest, or export' : 'Export'} the model with a dynamic batch dimension.`,
+    `${takesOne ? 'Set batch: { max: 1 } in the manifest, or export' : 'Export'} the model with a dynamic batch dimension${kind === 'tensors' ? ', or set batch: none' : ''}.`,
   );
 }
