@@ -12,15 +12,9 @@ export function classify(
   model: Model,
 ): Tensor {
   const numbers = numbersOf(datatype as Exclude<Datatype, 'BYTES'>, data);
-  const order = Array.from(numbers, (_, index) => index);
-  // Not by subtraction, because 64-bit numbers may be too far apart. NaN is no score, so it is last.
-  const isBelow = (a: number, b: number) => {
-    const [one, other] = [numbers[a] as number, numbers[b] as number];
-    return one < other || (Number.isNaN(one) && !Number.isNaN(other));
-  };
-  order.sort((a, b) => (isBelow(a, b) ? 1 : isBelow(b, a) ? -1 : a - b));
+  const order = selectBest(numbers, classes);
   const isLabelled = model.labels.length === numbers.length && datatype.startsWith('FP');
-  const best = order.slice(0, classes).map((index) => {
+  const best = order.map((index) => {
     const label = isLabelled ? `:${model.labels[index]?.text}` : '';
     return `${write(numbers[index] as number)}:${index}${label}`;
   });
@@ -30,4 +24,28 @@ export function classify(
   function write(number: number | bigint): string {
     return datatype.startsWith('FP') ? (number as number).toFixed(6) : String(number);
   }
+}
+
+/** Returns the indexes of the largest numbers in one pass, as most are below the least that is kept. */
+function selectBest(numbers: ArrayLike<number | bigint>, count: number): number[] {
+  const best: number[] = [];
+  for (let index = 0; index < numbers.length; index++) {
+    const number = numbers[index] as number;
+    const last = numbers[best.at(-1) ?? 0] as number;
+    if (best.length === count && !isBelow(last, number)) continue;
+    let [low, high] = [0, best.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (isBelow(numbers[best[middle] as number] as number, number)) high = middle;
+      else low = middle + 1;
+    }
+    best.splice(low, 0, index);
+    if (best.length > count) best.pop();
+  }
+  return best;
+}
+
+/** Not by subtraction, because 64-bit numbers may be too far apart. NaN is no score, so it is last. */
+function isBelow(one: number, other: number): boolean {
+  return one < other || (Number.isNaN(one) && !Number.isNaN(other));
 }

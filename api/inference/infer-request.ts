@@ -42,6 +42,7 @@ export interface InferRequest {
 }
 
 const sizeMax = 2 ** 31 - 1;
+const classesMax = 1024;
 const parametersSchema = z.record(z.string(), z.unknown()).default({});
 
 const inputSchema = z.object({
@@ -225,8 +226,11 @@ function readForm(
 }
 
 function readClasses(given: unknown = 0, { name, datatype }: DeclaredTensor): number {
-  if (!Number.isSafeInteger(given) || (given as number) < 0) {
-    throw parameterInvalid('"classification" to be a number of classes', show(given));
+  if (!Number.isInteger(given) || (given as number) < 0 || (given as number) > classesMax) {
+    throw parameterInvalid(
+      `"classification" to be a number of classes, at most ${classesMax}`,
+      show(given),
+    );
   }
   if (given !== 0 && (datatype === 'BYTES' || datatype === 'BOOL')) {
     throw parameterInvalid(

@@ -280,6 +280,12 @@ describe('a request of the Open Inference Protocol', () => {
       { inputs: [a, b], outputs: [{ name: 'scores', parameters: { classification: 1.5 } }] },
     ],
     [
+      'too high a number of classes',
+      'parameter_invalid',
+      'at most 1024; got 1025',
+      { inputs: [a, b], outputs: [{ name: 'scores', parameters: { classification: 1025 } }] },
+    ],
+    [
       'a flag that is no flag',
       'parameter_invalid',
       '"binary_data" to be true or false; got "yes"',
