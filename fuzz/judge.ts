@@ -1,7 +1,8 @@
 // The judge says what is wrong with what a request got. Whatever was sent, each answer has
 //
 // - a status that docs/errors.md knows, and none of 5xx, except a 504 to a request with a deadline of its own;
-// - if it is a refusal, a problem document whose code, status, title and type belong together;
+// - if it is a refusal, a problem document whose code, status, title and type belong together, or below /v2
+//   an error of the Open Inference Protocol with code and status;
 // - nothing of the inside in it: no stack, path, version or library's message;
 // - no credential in it;
 // - nothing for whom it is not: without a valid key only probes are answered, and a key for one model is
@@ -18,7 +19,21 @@ import type { Exchange } from './exchange.js';
 export type FindFault = (shot: Shot, exchange: Exchange) => string | undefined;
 
 const statuses = new Set([200, ...Object.values(errorTable).map(({ status }) => status)]);
-const problemKeys = ['code', 'detail', 'status', 'title', 'type'];
+interface ProblemForm {
+  /** The members, sorted. */
+  readonly keys: string;
+  /** The member that says what is wrong. */
+  readonly detail: string;
+}
+
+/** The forms of refusals by content type. */
+const forms: Readonly<Record<string, ProblemForm>> = {
+  'application/problem+json; charset=utf-8': {
+    keys: 'code,detail,status,title,type',
+    detail: 'detail',
+  },
+  'application/json; charset=utf-8': { keys: 'code,error,status', detail: 'error' },
+};
 const detailBytesMax = 2000;
 const inside = new RegExp(
   [
@@ -110,9 +125,8 @@ function findSuccessFault({ fields, body }: Answer, { shown, toHead }: Sent): st
 
 function findRefusalFault(answer: Answer, { text, shown, toHead }: Sent): string | undefined {
   const { status, fields, body } = answer;
-  if (fields.get('content-type') !== 'application/problem+json; charset=utf-8') {
-    return 'no problem document';
-  }
+  const form = forms[fields.get('content-type') ?? ''];
+  if (!form) return 'no problem document';
   if (status === 401 && !fields.get('www-authenticate')) return 'no WWW-Authenticate';
   if (status === 405 && !fields.get('allow')) return 'no Allow';
   if ((status === 429 || status === 503) && !/^\d+$/.test(fields.get('retry-after') ?? '')) {
@@ -123,21 +137,24 @@ function findRefusalFault(answer: Answer, { text, shown, toHead }: Sent): string
   // An answer that cannot come before the request's own deadline is refused at once.
   if (status === 429 && !shown.includes('limited') && !hasDeadline)
     return 'no room under a load that is low';
-  return toHead ? undefined : findProblemFault(body, status, text);
+  return toHead ? undefined : findProblemFault(body, { form, status, text });
 }
 
-function findProblemFault(body: string, status: number, text: string): string | undefined {
+function findProblemFault(
+  body: string,
+  { form, status, text }: { form: ProblemForm; status: number; text: string },
+): string | undefined {
   const problem = parse(body);
   if (problem === undefined) return 'no JSON';
-  if (Object.keys(problem).toSorted().join() !== problemKeys.join()) return 'other members';
-  const { code, detail, title, type } = problem;
+  if (Object.keys(problem).toSorted().join() !== form.keys) return 'other members';
+  const { code, title, type } = problem;
+  const detail = problem[form.detail];
   const row = errorTable[code as ErrorCode];
   const isConsistent =
     Object.hasOwn(errorTable, String(code)) &&
     row.status === status &&
     problem.status === status &&
-    row.title === title &&
-    type === `urn:scoreline:error:${code}`;
+    (form.detail === 'error' || (row.title === title && type === `urn:scoreline:error:${code}`));
   if (!isConsistent) return 'a code, status, title and type that do not belong together';
   if (typeof detail !== 'string' || !/^\S.*[.)]$/su.test(detail))
     return 'a detail that is no sentence';

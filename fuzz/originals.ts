@@ -27,7 +27,11 @@ export interface Picture {
 export const textRoute = '/v1/models/faq-matcher/score';
 export const imageRoute = '/v1/models/efficientnet-lite0/score';
 const withVersion = (route: string) => route.replace(/\/score$/, '/versions/1/score');
-const readRoutes = ['/', '/version', '/v1/models', '/v2/health/live', '/v2/health/ready'];
+const readRoutes = [
+  ...['/', '/version', '/v1/models', '/v2/health/live', '/v2/health/ready'],
+  ...['/v2', '/v2/models/faq-matcher', '/v2/models/faq-matcher/versions/1'],
+  ...['/v2/models/faq-matcher/ready', '/v2/models/faq-matcher/versions/1/ready'],
+];
 /** Small pictures: decoding large ones is most of what a run costs. */
 const sides = [48, 160] as const;
 const picturesMax = 3;
@@ -56,6 +60,9 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
     json(`/score?model=faq-matcher&deadlineMs=${20_000 + index}`, { input }),
     json(textRoute, { input, top: 1 + index, deadlineMs: 20_000 }),
     post(withVersion(textRoute), 'text', 'text/plain; charset=utf-8', input),
+    json('/v2/repository/index', { ready: true }),
+    json('/v2/models/faq-matcher/infer', writeTensors(input)),
+    json('/v2/models/faq-matcher/versions/1/infer', writeTensors(input, 2)),
     post(`${textRoute}?top=2`, 'form', formType, writeForm([{ name: 'input', bytes: input }])),
   ]);
   const shown = pictures.flatMap(({ mediaType, bytes }): Original[] => [
@@ -66,6 +73,13 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
     post(imageRoute, 'form', formType, writeForm([{ name: 'image', file: 'a', bytes }])),
   ]);
   return { all: [...reads, ...texts, ...shown], pictures };
+}
+
+/** Writes a text as a request of the Open Inference Protocol. */
+function writeTensors(text: string, classification = 0): object {
+  const inputs = [{ name: 'text', datatype: 'BYTES', shape: [1], data: [text] }];
+  const outputs = [{ name: 'probabilities', parameters: { classification } }];
+  return { id: 'fuzz', inputs, outputs, parameters: { deadlineMs: 20_000 } };
 }
 
 const boundary = 'fuzz-boundary';

@@ -42,7 +42,7 @@ export function showTensor({ name, datatype, shape }: Head): string {
 
 /** Callers choose names and shapes, so long ones are cut. */
 export function showName(name: string): string {
-  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
+  return JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name);
 }
 
 export function showShape(shape: ReadonlyArray<number | string>): string {

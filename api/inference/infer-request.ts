@@ -19,6 +19,7 @@ import {
   type Tensor,
   toBuffer,
 } from '../../shared/tensors.js';
+import { messageOf } from '../../shared/zod-issue.js';
 import { fromJson } from './json-tensor.js';
 
 /** How an output is answered. */
@@ -109,7 +110,7 @@ function readInputs(given: readonly GivenInput[], binary: Buffer, network: Netwo
   const missing = network.inputs.find(({ name }) => !given.some((input) => input.name === name));
   if (missing || given.length > network.inputs.length) {
     const names = given
-      .slice(0, 16)
+      .slice(0, 3)
       .map(({ name }) => showName(name))
       .join(', ');
     throw invalid(`the inputs ${network.inputs.map(showValue).join(', ')}`, names);
@@ -262,7 +263,7 @@ function malformed(issue: z.core.$ZodIssue | undefined): ScorelineError {
   const place = issue?.path.join('.') || 'the body';
   return new ScorelineError(
     'input_invalid',
-    `Expected a request of the Open Inference Protocol, as in {"inputs": [{"name": …, "datatype": …, "shape": […], "data": […]}]}; got something else at ${place.slice(0, 100)}: ${issue?.message}.`,
+    `Expected a request of the Open Inference Protocol, as in {"inputs": [{"name": …, "datatype": …, "shape": […], "data": […]}]}; got something else at ${place.slice(0, 100)}: ${issue ? messageOf(issue) : ''}.`,
   );
 }
 

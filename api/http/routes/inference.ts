@@ -12,11 +12,9 @@ import { needs } from '../needs.js';
 import type { Readiness } from '../readiness.js';
 import type { ScoreRoute } from './score-route.js';
 
-/** Returns the addresses of a model, with and without its version. */
-const ofModel = (action = '') => [
-  `/v2/models/:model${action}`,
-  `/v2/models/:model/versions/:version${action}`,
-];
+const metadata = ['/v2/models/:model', '/v2/models/:model/versions/:version'];
+const ready = ['/v2/models/:model/ready', '/v2/models/:model/versions/:version/ready'];
+const infer = ['/v2/models/:model/infer', '/v2/models/:model/versions/:version/infer'];
 
 export function addInferenceRoutes(
   app: Express,
@@ -38,7 +36,7 @@ export function addInferenceRoutes(
     return known.find(String(model), version === undefined ? undefined : String(version));
   };
 
-  app.post(ofModel('/infer'), (request, response) =>
+  app.post(infer, (request, response) =>
     score(gate.callOf(request, response, [modelOf(request)]), request, response),
   );
 
@@ -47,7 +45,7 @@ export function addInferenceRoutes(
     response.json({ name: 'scoreline', version, extensions });
   });
 
-  app.get(ofModel(), mayLook, (request, response) => {
+  app.get(metadata, mayLook, (request, response) => {
     const model = modelOf(request);
     const { models } = catalogueOf(callerOf(request), registry);
     const versions = models.filter(({ name }) => name === model.name).map((each) => each.version);
@@ -55,11 +53,11 @@ export function addInferenceRoutes(
     response.json({ name: model.name, versions, platform, ...networkOf(model) });
   });
 
-  app.get(ofModel('/ready'), mayLook, async (request, response) => {
+  app.get(ready, mayLook, async (request, response) => {
     const model = modelOf(request);
     const missing = await readiness.missing([model]);
-    const ready = missing?.length === 0;
-    response.status(ready ? 200 : 503).json({ name: model.name, ready });
+    const isReady = missing?.length === 0;
+    response.status(isReady ? 200 : 503).json({ name: model.name, ready: isReady });
   });
 
   app.post('/v2/repository/index', mayLook, readJson, async (request, response) => {
@@ -82,9 +80,9 @@ export function addInferenceRoutes(
     response.json(isOnlyReady ? entries.filter(({ state }) => state === 'READY') : entries);
   });
 
-  app.all(ofModel('/infer'), allow('POST'));
+  app.all(infer, allow('POST'));
   app.all('/v2/repository/index', allow('POST'));
-  app.all(['/v2', ...ofModel(), ...ofModel('/ready')], allow('GET', 'HEAD'));
+  app.all(['/v2', ...metadata, ...ready], allow('GET', 'HEAD'));
 }
 
 function stateOf(isMissing: boolean | undefined): { state: string; reason: string } {
