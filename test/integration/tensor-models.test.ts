@@ -122,6 +122,22 @@ describe('a model of tensors', () => {
   );
 });
 
+test.each(['INT32', 'UINT64'] as const)(
+  'a model that divides by its input, %s, is warmed up without a division by 0',
+  async (datatype) => {
+    const directory = makeFolder({});
+    addTensorModel(directory, {
+      name: 'quotient',
+      nodes: [node('Div', ['a', 'b'], ['c'])],
+      network: {
+        inputs: [declared('a', datatype, [-1]), declared('b', datatype, [-1])],
+        outputs: [declared('c', datatype, [-1])],
+      },
+    });
+    expect((await open(directory, 'quotient')).warning).toBeUndefined();
+  },
+);
+
 describe('a model without a batch dimension', () => {
   test('takes scalars and empty tensors, and scores each item alone', async () => {
     const directory = makeFolder({});

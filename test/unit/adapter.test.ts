@@ -270,7 +270,7 @@ describe('tensors by name', () => {
     }
   });
 
-  test('have one row of zeros as their sample', () => {
+  test('have one row of ones as their sample', () => {
     const sample = sampleInputs(kind, '', network);
     expect(adapter.countRows(sample)).toBe(1);
     for (const tensor of sample) checkTensor(tensor);

@@ -1,16 +1,23 @@
 // Sample inputs, to warm up, check and measure a model without an API.
 
+import { numberToHalf } from '../../shared/half.js';
 import type { ImageInput, Manifest } from '../../shared/manifest.js';
 import { isOpen, type NetworkValue } from '../../shared/network.js';
-import { countElements, elementBytes, encodeStrings, type Tensor } from '../../shared/tensors.js';
+import {
+  countElements,
+  type Datatype,
+  encodeStrings,
+  numberArrays,
+  type Tensor,
+} from '../../shared/tensors.js';
 
-/** Makes one row for a model: its sample text, an image of noise, or zeros for named tensors. */
+/** Makes one row for a model: its sample text, an image of noise, or ones for named tensors. */
 export function sampleInputs(
   input: Manifest['input'],
   text: string,
   values: readonly NetworkValue[] = [],
 ): Tensor[] {
-  if (input.kind === 'tensors') return values.map(makeZeros);
+  if (input.kind === 'tensors') return values.map(makeOnes);
   if (input.kind === 'text') return textInputs(text);
   const noise = { length: input.height * input.width * 3 };
   return pixelInputs(
@@ -34,10 +41,24 @@ export function pixelInputs({ height, width }: ImageInput, data: Uint8Array): Te
   return [{ name: 'input', datatype: 'UINT8', shape: [1, height, width, 3], data }];
 }
 
-/** Makes a row of zeros, or of empty texts. Open dimensions get the size 1. */
-function makeZeros({ name, datatype = 'FP32', shape }: NetworkValue): Tensor {
+/**
+ * Makes a row of ones; of false or of empty texts where there are no numbers. Open dimensions get the size
+ * 1. Zeros would be divisors and lengths as well, and ONNX Runtime never ends a Fourier transform of length
+ * 0.
+ */
+function makeOnes({ name, datatype = 'FP32', shape }: NetworkValue): Tensor {
   const sizes = shape.map((size) => (isOpen(size) ? 1 : Number(size)));
+  const count = countElements(sizes);
+  return { name, datatype, shape: sizes, data: onesOf(datatype, count) };
+}
+
+function onesOf(datatype: Datatype, count: number): Uint8Array {
   // An empty text consists of its length alone: four bytes of zero.
-  const bytes = countElements(sizes) * (elementBytes[datatype] ?? 4);
-  return { name, datatype, shape: sizes, data: new Uint8Array(bytes) };
+  if (datatype === 'BYTES') return new Uint8Array(4 * count);
+  const array: Pick<Uint8Array, 'buffer'> & { fill(number: number | bigint): unknown } =
+    new numberArrays[datatype](count);
+  if (datatype === 'FP16') array.fill(numberToHalf(1));
+  else if (datatype === 'INT64' || datatype === 'UINT64') array.fill(1n);
+  else if (datatype !== 'BOOL') array.fill(1);
+  return new Uint8Array(array.buffer);
 }

@@ -228,10 +228,10 @@ async function warmUp(parts: Parts, sample: readonly Tensor[]): Promise<string |
     });
   } catch (thrown) {
     const error = coerceError(thrown);
-    // Zeros need not make sense to a network of the kind tensors.
-    const isOfZeros = model.manifest.input.kind === 'tensors' && error.cause !== undefined;
-    if (!isOfZeros) throw thrown;
-    return `${error.message} Its sample is zeros, which it may not take, so it was not warmed up.`;
+    // Ones need not make sense to a network of the kind tensors.
+    const isOfOnes = model.manifest.input.kind === 'tensors' && error.cause !== undefined;
+    if (!isOfOnes) throw thrown;
+    return `${error.message} Its sample is ones, which it may not take, so it was not warmed up.`;
   }
   await naming(
     model,
