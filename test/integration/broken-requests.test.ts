@@ -7,7 +7,7 @@ import { openScene } from './http-scene.js';
 
 const host = 'Host: a\r\n';
 const post = `POST /v1/models/text/score HTTP/1.1\r\n${host}Content-Type: application/json\r\n`;
-const get = `GET /v2/health/ready HTTP/1.1\r\n${host}`;
+const get = `GET /v1/models HTTP/1.1\r\n${host}`;
 
 describe('the answer', () => {
   test.each<[what: string, bytes: string, status: number, code: string]>([
