@@ -17,6 +17,7 @@ import {
   keys,
   questions,
   type Scene,
+  untilTaken,
   withScene,
 } from './scene.js';
 
@@ -61,7 +62,8 @@ async function expectRestartSurvived(scene: Scene): Promise<void> {
 async function expectDeathsSurvived(scene: Scene): Promise<void> {
   const { service } = scene;
   const url = `${service.url}/v1/models/${faqName}/score`;
-  expectRefused(await post(url, { input: poisonText('crash', 'alone') }), 500, 'model_crashed');
+  const poison = { input: poisonText('crash', 'alone') };
+  expectRefused(await untilTaken(() => post(url, poison)), 500, 'model_crashed');
   const input = countFor(500, 7);
   const answer = scene.count(input);
   await scene.untilHeld(1);

@@ -179,26 +179,27 @@ export function expectAnswered(answer: Answer, question: Question): void {
   expect(findDifference(question.expected, ranked, scoreTolerance), question.text).toBeUndefined();
 }
 
-/**
- * Asks all the questions at the same time and expects the right answer to each. A busy machine may be told to ask
- * again, and does.
- */
+/** Asks, and asks again as long as the answer says so: a busy machine may be told to. */
+export async function untilTaken(ask: () => Promise<Answer>): Promise<Answer> {
+  let answer = await ask();
+  await waitUntil('the request is taken', async () => {
+    if (answer.status !== 429 && answer.status !== 503) return true;
+    answer = await ask();
+    return false;
+  });
+  return answer;
+}
+
+/** Asks all the questions at the same time and expects the right answer to each. */
 export async function expectAllAnswered(
   scene: Scene,
   asked: readonly Question[],
   options?: AskOptions,
 ): Promise<void> {
-  const answerTo = async (question: Question) => {
-    let answer = await scene.ask(question, options);
-    await waitUntil('a question is taken', async () => {
-      if (answer.status !== 429 && answer.status !== 503) return true;
-      answer = await scene.ask(question, options);
-      return false;
-    });
-    return answer;
-  };
   await Promise.all(
-    asked.map(async (question) => expectAnswered(await answerTo(question), question)),
+    asked.map(async (question) =>
+      expectAnswered(await untilTaken(() => scene.ask(question, options)), question),
+    ),
   );
 }
 
