@@ -54,8 +54,9 @@ export type Keys = ReturnType<typeof makeKeys>;
 
 /**
  * What workers count: `dropped` items, whose caller had left or whose deadline had passed;
- * `crashed` items, which failed with `model_crashed`; and `unreadable` jobs.
+ * `crashed` items, which failed with `model_crashed`; `unreadable` jobs; and `fallbacks`, how often the model was
+ * opened on its fallback device.
  */
-export const countNames = ['dropped', 'crashed', 'unreadable'] as const;
+export const countNames = ['dropped', 'crashed', 'unreadable', 'fallbacks'] as const;
 export type CountName = (typeof countNames)[number];
 export type Counts = Record<CountName, number>;

@@ -125,17 +125,19 @@ function takeJobs(
 ) {
   const loadMsMax = loadLimit(scorer.loadMs);
   const quarantine = makeQuarantine({ model, cells, log, loadMsMax });
-  const consumers = model.queues.map((queue) =>
-    makeConsumer({
+  const consumers = model.queues.map((wireQueue) => {
+    const queue = makeQueue({ name: wireQueue.name, redis, keys, log });
+    if (scorer.device.reason !== undefined) queue.count('fallbacks', 1);
+    return makeConsumer({
       model,
       scorer,
       quarantine,
-      queue: makeQueue({ name: queue.name, redis, keys, log }),
-      kept: makeResults({ wire: queue.wire, redis, keys, log }),
-      sendReplies: makeSendReplies({ queue, redis, keys, log }),
+      queue,
+      kept: makeResults({ wire: wireQueue.wire, redis, keys, log }),
+      sendReplies: makeSendReplies({ queue: wireQueue, redis, keys, log }),
       log,
-    }),
-  );
+    });
+  });
   const queues = model.queues.map(({ name }) => name);
   const presence = announce({ redis, keys, queues, workerId });
   return {

@@ -34,9 +34,9 @@ export function countFor(ms: number, digit: number): string {
 /** Adds the model to a models folder. */
 export function addCounter(
   directory: string,
-  options: { runMsMax?: number; deadlineMs?: number; batchMax?: number } = {},
+  options: { runMsMax?: number; deadlineMs?: number; batchMax?: number; device?: object } = {},
 ): void {
-  const { runMsMax = 60_000, deadlineMs = 120_000, batchMax = 4 } = options;
+  const { runMsMax = 60_000, deadlineMs = 120_000, batchMax = 4, device } = options;
   const folder = path.join(directory, counterName);
   mkdirSync(folder, { recursive: true });
   const manifest = {
@@ -51,7 +51,7 @@ export function addCounter(
     input: { kind: 'text' },
     output: { kind: 'classification', labels: 'labels.txt', top: 1 },
     batch: { max: batchMax },
-    device: { type: 'cpu', threads: 1 },
+    device: device ?? { type: 'cpu', threads: 1 },
     deadlineMs,
     runMsMax,
     example: { input: '1', expected: { label: 'digit 1' } },

@@ -101,7 +101,13 @@ export async function openScene(
   });
   const queue = {
     countWorkers: async () => registry.models.map(() => options.workers ?? 1),
-    readCounts: async () => registry.models.map(() => ({ dropped: 0, crashed: 0, unreadable: 0 })),
+    readCounts: async () =>
+      registry.models.map(() => ({
+        dropped: 0,
+        crashed: 0,
+        unreadable: 0,
+        fallbacks: 0,
+      })),
     unansweredIn: (name: string) => unanswered.get(name),
   };
   const gate = makeGate({ registry, calls, access: options.access ?? openToAnyone });

@@ -189,7 +189,7 @@ test('live workers and their counts are read for each queue, in order', async ()
   await redis.client.hset(keys.counts('b'), 'dropped', 3);
   expect(await queue.countWorkers(['b', 'a', 'c'])).toEqual([0, 2, 0]);
   expect(await queue.readCounts(['a', 'b'])).toEqual([
-    { dropped: 0, crashed: 0, unreadable: 0 },
-    { dropped: 3, crashed: 0, unreadable: 0 },
+    { dropped: 0, crashed: 0, unreadable: 0, fallbacks: 0 },
+    { dropped: 3, crashed: 0, unreadable: 0, fallbacks: 0 },
   ]);
 });

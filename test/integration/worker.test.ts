@@ -41,12 +41,19 @@ interface Stage {
 
 /** Runs a test with its own Redis and models folder, and ends everything afterwards. */
 async function withStage(
-  options: { environment?: NodeJS.ProcessEnv; preload?: string; runMsMax?: number },
+  options: {
+    environment?: NodeJS.ProcessEnv;
+    preload?: string;
+    /** Of the counter. */
+    runMsMax?: number;
+    device?: object;
+  },
   act: (stage: Stage) => Promise<void>,
 ): Promise<void> {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-worker-'));
   copyModels(directory, [faqName]);
-  addCounter(directory, options.runMsMax === undefined ? {} : { runMsMax: options.runMsMax });
+  const { runMsMax, device } = options;
+  addCounter(directory, { ...(runMsMax !== undefined && { runMsMax }), ...(device && { device }) });
   const redis = await openRedis();
   const log: LogLine[] = [];
   const workers: Child[] = [];
@@ -143,6 +150,26 @@ describe('the probes of a worker', () => {
       expect(await probe('readyz')).toEqual([503, 'draining']);
       expect(await probe('livez')).toEqual([200, 'draining']);
     });
+  });
+});
+
+test('a worker on a fallback device says so in its readiness and its log, and counts it', async () => {
+  const port = await findFreePort();
+  const environment = { PROBE_PORT: String(port) };
+  const device = { type: 'dml', fallback: 'cpu' };
+  await withStage({ environment, device }, async ({ counter, faq, start, log }) => {
+    await start();
+    const [reply] = await counter.answers(await counter.send([ask('7')]));
+    expect(classOf(reply)).toBe(7);
+    const { body } = await askHttp(`http://127.0.0.1:${port}/readyz`);
+    const reason = expect.stringContaining('cannot use dml here');
+    expect(body.models).toContainEqual(
+      expect.objectContaining({ name: counterName, device: 'cpu', reason }),
+    );
+    const lines = log.filter(({ msg }) => msg === 'model runs on its fallback device');
+    expect(lines).toEqual([expect.objectContaining({ model: counterName, reason })]);
+    await waitUntil('it is counted', async () => (await counter.countOf('fallbacks')) === 1);
+    expect(await faq.countOf('fallbacks')).toBe(0);
   });
 });
 

@@ -57,7 +57,7 @@ export interface Queue {
   /** Returns for each item whether it was cancelled. */
   readCancelled(itemIds: readonly string[]): Promise<readonly boolean[]>;
   /** Adds to the queue's counts, without waiting for it. */
-  count(what: CountName, items: number): void;
+  count(what: CountName, amount: number): void;
   /** Counts a try of an item alone, before it starts, and returns the number of tries so far. */
   addStrike(jobId: string, itemId: string): Promise<number>;
   /** Forgets an item's tries. */

@@ -29,8 +29,8 @@ export function makeQueue(options: { name: string; redis: Redis; keys: Keys; log
       const deadlines = await redis.zmscore(keys.cancelled(name), ...itemIds);
       return deadlines.map((deadline) => deadline !== null);
     },
-    count(what, items) {
-      redis.hincrby(keys.counts(name), what, items).catch(() => {});
+    count(what, amount) {
+      redis.hincrby(keys.counts(name), what, amount).catch(() => {});
     },
     async addStrike(jobId, itemId) {
       const strikes = await redis.hincrby(keys.strikes(jobId), itemId, 1);
