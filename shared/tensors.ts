@@ -33,23 +33,6 @@ export interface Tensor {
   readonly data: Uint8Array;
 }
 
-/** Bytes of one element; undefined for strings, whose lengths vary. */
-export const elementBytes: Readonly<Record<Datatype, number | undefined>> = {
-  BOOL: 1,
-  UINT8: 1,
-  UINT16: 2,
-  UINT32: 4,
-  UINT64: 8,
-  INT8: 1,
-  INT16: 2,
-  INT32: 4,
-  INT64: 8,
-  FP16: 2,
-  FP32: 4,
-  FP64: 8,
-  BYTES: undefined,
-};
-
 /** The arrays that hold the numbers of each datatype. FP16 is held as its bits. */
 export const numberArrays = {
   BOOL: Uint8Array,
@@ -65,6 +48,14 @@ export const numberArrays = {
   FP32: Float32Array,
   FP64: Float64Array,
 } as const;
+
+/** Bytes of one element; undefined for strings, whose lengths vary. */
+export const elementBytes = Object.fromEntries(
+  datatypes.map((datatype) => [
+    datatype,
+    datatype === 'BYTES' ? undefined : numberArrays[datatype].BYTES_PER_ELEMENT,
+  ]),
+) as Readonly<Record<Datatype, number | undefined>>;
 
 const lengthBytes = 4;
 

@@ -7,7 +7,7 @@ import type { Request } from 'express';
 import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { GatedRequest } from './json.js';
-import { openPaths } from './paths.js';
+import { openPaths, pathOf } from './paths.js';
 
 const fieldsMax = 100;
 const preflightSecondsMax = 600;
@@ -55,8 +55,7 @@ export function makeEntrance({
 
 /** Probes come from the machine itself, and say nothing that is secret. */
 function mayComePlainly(request: GatedRequest): boolean {
-  const [path = ''] = (request.url ?? '').split('?', 1);
-  return (request as Request).secure || openPaths.has(path);
+  return (request as Request).secure || openPaths.has(pathOf(request));
 }
 
 /** Sends a reader to HTTPS. Whoever sent something must learn that it travelled openly. */

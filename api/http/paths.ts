@@ -1,5 +1,13 @@
 // What paths say before a route is chosen.
 
+import type { IncomingMessage } from 'node:http';
+
+/** Returns the path of a request, without its query. */
+export function pathOf({ url = '' }: Pick<IncomingMessage, 'url'>): string {
+  const [path = ''] = url.split('?', 1);
+  return path;
+}
+
 /** Open to all: they say whether the service works, and nothing else. */
 export const openPaths: ReadonlySet<string> = new Set(['/', '/v2/health/live', '/v2/health/ready']);
 

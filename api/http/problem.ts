@@ -6,7 +6,7 @@ import type { Logger } from '../../shared/log.js';
 import { sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
 import { loggedPath } from './logged-path.js';
-import { isInference } from './paths.js';
+import { isInference, pathOf } from './paths.js';
 import { requestIdOf } from './request-id.js';
 
 /** Answers a request with the error that was thrown while it was being handled. */
@@ -46,8 +46,7 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
   const challenge = challengeOf(error.code);
   if (challenge !== undefined) response.setHeader('WWW-Authenticate', challenge);
   leaveBody(response);
-  const [path = ''] = (response.req.url ?? '').split('?', 1);
-  if (isInference(path)) {
+  if (isInference(pathOf(response.req))) {
     sendJson(response, { error: error.message, code: error.code, status }, { status });
   } else sendJson(response, problem, { status, type: 'application/problem+json' });
 }
