@@ -133,6 +133,10 @@ const advices: ReadonlyArray<readonly [RegExp, string]> = [
 class CorkedRedis extends Redis {
   #corked: Redis['stream'] | undefined;
 
+  override duplicate(override?: Parameters<Redis['duplicate']>[0]): Redis {
+    return new CorkedRedis({ ...this.options, ...override } as RedisOptions);
+  }
+
   override sendCommand(...parameters: Parameters<Redis['sendCommand']>): unknown {
     this.#cork();
     return super.sendCommand(...parameters);

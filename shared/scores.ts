@@ -4,8 +4,8 @@
 import type { Tensor } from './tensors.js';
 
 /**
- * The names of the outputs of a ranked reply. A reply has the last one only if the model says
- * whether it knows anything of the input.
+ * The names of the outputs of a ranked reply. A reply has the last one only if the model says that it
+ * knows nothing of an input, because it would make each reply longer by a third.
  */
 const classesName = 'classes';
 const scoresName = 'scores';
@@ -41,13 +41,9 @@ export function makeKnownOutput(rows: readonly boolean[]): Tensor {
   return { name: knownName, datatype: 'BOOL', shape: [rows.length], data };
 }
 
-/**
- * Tells whether the model knows anything of an item of one row. Returns undefined if the reply does
- * not say.
- */
-export function readKnown(outputs: readonly Tensor[]): boolean | undefined {
-  const known = outputs.find(({ name }) => name === knownName)?.data[0];
-  return known === undefined ? undefined : known !== 0;
+/** Tells whether the model knows anything of an item of one row, as far as it says so at all. */
+export function isKnown(outputs: readonly Tensor[]): boolean {
+  return outputs.find(({ name }) => name === knownName)?.data[0] !== 0;
 }
 
 /** Calls `visit` with each class and its score, in the order of the outputs: best first. */

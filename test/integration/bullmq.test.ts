@@ -261,51 +261,84 @@ describe('9. `close`', () => {
   });
 });
 
-test('10. a look that is left out makes no job wait for a marker', async () => {
+test('10. a look that is left out loses no job', async () => {
   const taken: string[] = [];
   let end = () => {};
   const ended = new Promise<void>((resolve) => {
     end = resolve;
   });
-  let isHeld = false;
-  let isAsked = false;
-  const { id: long } = await add({});
-  const { id: short } = await add({});
+  const { id: first } = await add({});
+  let last: string | undefined;
   take(
     async ({ id }, taking) => {
       taken.push(id);
+      if (id !== first) return;
       taking.setJobsMax(2);
-      if (id !== long) return;
       await ended;
+      // With this, the end of the job does not ask for the next one, because the look runs.
       taking.setJobsMax(1);
     },
     async () => {
-      if (!isHeld) return true;
-      // A marker has ended the wait. The long job ends without asking for the next one, because this look runs.
-      isAsked = true;
-      isHeld = false;
+      if (taken.length !== 1 || last !== undefined) return true;
+      ({ id: last } = await add({}));
       end();
-      await untilGoneFrom('active', long as string);
+      await untilGoneFrom('active', first as string);
       return false;
     },
   );
-  await waitUntil('the short job has been taken', () => taken.length === 2);
-  await untilGoneFrom('active', short as string);
-  isHeld = true;
-  await waitUntil('the worker waits for a job', async () =>
-    String(await redis.client.client('LIST')).includes('cmd=bzpopmin'),
-  );
-  const commands: string[] = [];
-  const monitor = await redis.client.duplicate().monitor();
-  monitor.on('monitor', (_time: string, [command]: string[]) => {
-    if (isAsked && !isHeld) commands.push(String(command));
+  await waitUntil('the last job has been taken', () => taken.length === 2);
+  expect(taken).toEqual([first, last]);
+});
+
+describe('11. a look behind the wait for a job', () => {
+  const isWaiting = async () => String(await redis.client.client('LIST')).includes('cmd=bzpopmin');
+
+  test('takes the job on the connection that waits, and nothing asks for it once more', async () => {
+    const taken: string[] = [];
+    take(async ({ id }) => void taken.push(id));
+    await waitUntil('the worker waits for a job', isWaiting);
+    const seen: { command: string; source: string }[] = [];
+    const monitor = await redis.client.duplicate().monitor();
+    monitor.on('monitor', (_time: string, [command]: string[], source: string) =>
+      seen.push({ command: String(command), source }),
+    );
+    const { id } = await add({});
+    await untilGone();
+    expect(taken).toEqual([id]);
+    await waitUntil('the worker waits again', () => seen.some((one) => one.command === 'bzpopmin'));
+    const wait = seen.find(({ command }) => command === 'bzpopmin');
+    const takenAt = seen.findIndex(({ command }) => command === 'RPOPLPUSH');
+    const scripts = seen.slice(0, takenAt).filter(({ command }) => /^eval/.test(command));
+    expect(scripts.at(-1)?.source).toBe(wait?.source);
+    monitor.disconnect();
   });
-  const { id: last } = await add({});
-  await waitUntil('the last job has been taken', () => taken.length === 3);
-  expect(taken).toEqual([long, short, last]);
-  await waitUntil('the take was seen', () => commands.includes('RPOPLPUSH'));
-  expect(commands.slice(0, commands.indexOf('RPOPLPUSH'))).not.toContain('bzpopmin');
-  monitor.disconnect();
+
+  test('finds nothing if the wait ends for nothing', async () => {
+    const taken: string[] = [];
+    take(async ({ id }) => void taken.push(id));
+    await waitUntil('the worker waits for a job', isWaiting);
+    await delay(1100);
+    const { id } = await add({});
+    await untilGone();
+    expect(taken).toEqual([id]);
+  });
+
+  test('locks the job with its own token, which is renewed', async () => {
+    const tokens: (string | null)[] = [];
+    const strikes: boolean[] = [];
+    take(async ({ id, isSuspect }) => {
+      strikes.push(isSuspect);
+      for (let at = 0; at < 3; at++) {
+        tokens.push(await redis.client.get(key(`${id}:lock`)));
+        await delay(700);
+      }
+    });
+    await waitUntil('the worker waits for a job', isWaiting);
+    await add({});
+    await untilGone();
+    expect(new Set(tokens)).toEqual(new Set([expect.any(String)]));
+    expect(strikes).toEqual([false]);
+  });
 });
 
 async function untilGoneFrom(list: string, id: string): Promise<void> {

@@ -173,17 +173,17 @@ test('an HTTP/1.0 client gets no interim response, because its protocol has none
 describe('an answer', () => {
   const reply = (id: string, known?: boolean) => {
     const { outputs, ...others } = makeReply(id);
-    return {
-      ...others,
-      outputs: known === undefined ? outputs : [...outputs, makeKnownOutput([known])],
-    };
+    return { ...others, outputs: known ? outputs : [...outputs, makeKnownOutput([false])] };
   };
+  const { output } = textModel.manifest;
+  const knowing = makeSampleModel({ name: 'text', output: { ...output, known: 'known' } });
 
   test.each([true, false, undefined])(
     'says whether the model knows its input: %s',
     async (known) => {
       const { url } = await openScene({
-        submit: ({ items }) => items.map(async ({ id }) => reply(id, known)),
+        models: [known === undefined ? textModel : knowing],
+        submit: ({ items }) => items.map(async ({ id }) => reply(id, known ?? true)),
       });
       const { body } = await send(`${url}${address}`, 'text/plain', 'a');
       expect(body.known).toBe(known);

@@ -14,10 +14,10 @@ export interface Known {
   /** The name of the network's output. */
   readonly name: string;
   /**
-   * Returns what the reply to each item says of it.
+   * Returns what the reply to each item says of it, or undefined if all of the item's rows are known.
    * @throws ScorelineError `model_output_mismatch` if the output has another number of rows
    */
-  share(output: Tensor, rows: readonly number[]): Tensor[];
+  share(output: Tensor, rows: readonly number[]): readonly (Tensor | undefined)[];
 }
 
 /**
@@ -37,7 +37,11 @@ export function makeKnown(model: Model, values: readonly TensorValue[]): Known |
   }
   return {
     name,
-    share: (output, rows) => split(output, rows).map((part) => makeKnownOutput(areKnown(part))),
+    share: (output, rows) =>
+      split(output, rows).map((part) => {
+        const known = areKnown(part);
+        return known.includes(false) ? makeKnownOutput(known) : undefined;
+      }),
   };
 }
 

@@ -48,7 +48,8 @@ export function makeRanking(model: Model, values: readonly TensorValue[]): Ranki
         at += (rows[index] as number) * classes;
         if (top === undefined) return undefined;
         const ranked = rank(floats.subarray(from, at), top);
-        return ranked && knownParts ? [...ranked, knownParts[index] as Tensor] : ranked;
+        const part = knownParts?.[index];
+        return ranked && part ? [...ranked, part] : ranked;
       });
     },
   };

@@ -18,9 +18,12 @@
 //    looked for than `concurrency` says. `drained` makes the worker wait for a marker before it
 //    looks, and the marker of a look that was left out is gone.
 
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to BullMQ on this side.
-import { Worker as BullWorker, type Job, type JobJson, WaitingError } from 'bullmq';
+import type { BackendFactory, Job, JobJson } from 'bullmq';
+// biome-ignore lint/style/noRestrictedImports: as above.
+import { Worker as BullWorker, createRedisBackend, RedisQueueBackend, WaitingError } from 'bullmq';
 import { coerceError } from '../../shared/errors.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
@@ -56,9 +59,13 @@ export function takeJobs(options: TakingOptions): Taking {
   };
 }
 
-/** Calls `beforeTake` before it looks for a job, if it still should, and also takes jobs that cannot be parsed. */
+/**
+ * Looks for a job behind each wait for one, calls `beforeTake` before every other look, and also takes jobs that
+ * cannot be parsed.
+ */
 class PatientWorker extends BullWorker<unknown, void> {
   readonly #beforeTake: () => Promise<boolean>;
+  readonly #looks: LooksBehind;
 
   constructor({ name, redis, prefix, log, process, beforeTake }: TakingOptions) {
     const complain = makeSeldom(log, 'error');
@@ -72,7 +79,8 @@ class PatientWorker extends BullWorker<unknown, void> {
         throw new WaitingError();
       }
     };
-    super(name, work, {
+    const looks = new LooksBehind();
+    const settings = {
       connection: redis,
       prefix,
       concurrency: 1,
@@ -87,16 +95,20 @@ class PatientWorker extends BullWorker<unknown, void> {
       runRetryDelay: retryAfterMs,
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
-    });
+    };
+    super(name, work, settings, looks.makeBackend);
+    this.#looks = looks;
     this.#beforeTake = beforeTake;
   }
 
   protected override async moveToActive(token: string, name?: string) {
-    if (!(await this.#beforeTake().catch(() => true))) {
-      // The next look must not wait for a marker, in case that the end of the job asks for none.
-      (this as unknown as { drained: boolean }).drained = false;
-      return noJob;
-    }
+    const { token: behind } = this.#looks;
+    if (behind !== undefined) return this.#move(behind, name);
+    if (!(await this.#beforeTake().catch(() => true))) return noJob;
+    return this.#move(token, name);
+  }
+
+  async #move(token: string, name: string | undefined) {
     try {
       return await super.moveToActive(token, name);
     } catch (error) {
@@ -114,6 +126,60 @@ class PatientWorker extends BullWorker<unknown, void> {
       return job;
     }
   }
+}
+
+/** A look for a job, and the token that locks the job it finds. */
+interface Look {
+  readonly token: string;
+  readonly found: ReturnType<RedisQueueBackend['moveToActive']>;
+}
+
+/**
+ * Sends a look for a job behind each wait for one, so Redis answers both at once. Otherwise the worker would
+ * look only when it has been told that there is a job, which takes another round trip.
+ *
+ * If the wait fails, its look is of no use. If that took a job, the job is found when its lock runs out.
+ */
+class LooksBehind {
+  readonly #id = randomUUID();
+  #looks = 0;
+  #last: Look | undefined;
+
+  /** The token of the look behind the last wait; undefined once its result was taken. */
+  get token(): string | undefined {
+    return this.#last?.token;
+  }
+
+  readonly makeBackend: BackendFactory<RedisQueueBackend> = (name, options, kind) => {
+    const backend = createRedisBackend(name, options, kind);
+    const { blockingConnection, keys } = backend;
+    if (!blockingConnection) throw new Error('BullMQ waits in another way. This is a bug.');
+    const toKey = (type: string) => backend.toKey(type);
+    const behind = new RedisQueueBackend(
+      blockingConnection,
+      ...([name, keys, toKey, options, undefined, false] as const),
+    );
+    const waitForJob = backend.waitForJob.bind(backend);
+    const moveToActive = backend.moveToActive.bind(backend);
+    backend.waitForJob = (seconds) => {
+      const waited = waitForJob(seconds);
+      const token = `${this.#id}:${this.#looks++}`;
+      const found = behind.moveToActive(token);
+      this.#last = { token, found };
+      found.catch(() => {});
+      waited.catch(() => {
+        this.#last = undefined;
+      });
+      return waited;
+    };
+    backend.moveToActive = (token, workerName) => {
+      const last = this.#last;
+      if (last?.token !== token) return moveToActive(token, workerName);
+      this.#last = undefined;
+      return last.found;
+    };
+    return backend;
+  };
 }
 
 function taken(job: Job<unknown>, token?: string): TakenJob {

@@ -29,8 +29,8 @@ export class GivenBack extends Error {
 
 export interface TakeOptions {
   /**
-   * Called before each look for a job, which waits until this resolves. Resolves to false if the look is of no use,
-   * because a job has ended meanwhile and its end brings the next one.
+   * Called before each look for a job that does not follow a wait for one. The look waits until this resolves. It
+   * resolves to false if the look is of no use, because a job has ended meanwhile and its end brings the next one.
    */
   beforeTake(): Promise<boolean>;
   /**

@@ -4,7 +4,7 @@ import type { Express, Request } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
-import { readKnown } from '../../../shared/scores.js';
+import { isKnown } from '../../../shared/scores.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { RawInput } from '../../kinds/kind.js';
 import { type InputKinds, kindsOf, readInputs } from '../../kinds/kinds.js';
@@ -39,11 +39,13 @@ export function makeScoreNative(options: {
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
     const [reply] = await scoring.score(call, [input], top);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
+    const { output: scores } = model.manifest;
+    const saysKnown = 'known' in scores && scores.known !== undefined;
     const head = JSON.stringify({
       model: model.name,
       version: model.version,
       id: reply.id,
-      known: readKnown(reply.outputs),
+      known: saysKnown ? isKnown(reply.outputs) : undefined,
     });
     const predictions = output.writePredictions(reply.outputs, model.labels);
     const timing = JSON.stringify(reply.timing);

@@ -4,7 +4,7 @@ import type { Express } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
-import { readKnown } from '../../../shared/scores.js';
+import { isKnown } from '../../../shared/scores.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call.js';
 import { type InputKinds, kindsOf, readInputs } from '../../kinds/kinds.js';
@@ -46,9 +46,7 @@ export function makeScoreReference(options: {
     const ms = (performance.now() - started).toFixed(2);
     const result = output.referenceResult(results, model.labels);
     // The reference has no such key, so its clients get it only when there is something to say.
-    const known = replies.some(({ outputs }) => readKnown(outputs) === false)
-      ? ',"known":false'
-      : '';
+    const known = replies.every(({ outputs }) => isKnown(outputs)) ? '' : ',"known":false';
     sendJsonText(response, `{"result":[${result},"Computed in ${ms} ms"]${known}}`);
   };
 
