@@ -44,6 +44,8 @@ export interface Client {
 /** A connection reuses one buffer of this size. A new buffer per read cost as much as the read. */
 const readBytes = 16_384;
 
+const lastChunk = Buffer.from('0\r\n\r\n');
+
 /** Makes a client that reuses its connection, and reconnects after the server has closed it. */
 export function makeClient(port: number): Client {
   let connection: Connection | undefined;
@@ -117,18 +119,36 @@ function connectTo(port: number): Promise<Connection> {
   });
 }
 
-/** Returns the answer if it is complete. Expects a Content-Length on every answer with a body. */
+/**
+ * Returns the answer if it is complete. Expects a Content-Length on every answer with a body, or chunks
+ * with nothing after the last.
+ */
 function decodeAnswer(bytes: Buffer): Answer | undefined {
   const headEnd = bytes.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;
   const head = bytes.toString('latin1', 0, headEnd);
-  const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
-  if (bytes.length < headEnd + 4 + length) return undefined;
+  const length = /content-length: (\d+)/i.exec(head)?.[1];
+  const isChunked = length === undefined && /^transfer-encoding: chunked/im.test(head);
+  const isComplete = isChunked
+    ? bytes.subarray(-lastChunk.length).equals(lastChunk)
+    : bytes.length >= headEnd + 4 + Number(length ?? 0);
+  if (!isComplete) return undefined;
   const retryAfter = /^retry-after: (\d+)/im.exec(head)?.[1];
   return {
     status: Number(head.slice(9, 12)),
     retryAfterSeconds: retryAfter === undefined ? undefined : Number(retryAfter),
-    body: bytes.toString('utf8', headEnd + 4),
+    body: isChunked ? joinChunks(bytes, headEnd + 4) : bytes.toString('utf8', headEnd + 4),
     isLast: /^connection: close/im.test(head),
   };
+}
+
+function joinChunks(bytes: Buffer, start: number): string {
+  const chunks: Buffer[] = [];
+  for (let at = start; ; ) {
+    const lineEnd = bytes.indexOf('\r\n', at);
+    const length = Number.parseInt(bytes.toString('latin1', at, lineEnd), 16);
+    if (!(length > 0)) return Buffer.concat(chunks).toString('utf8');
+    chunks.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + length));
+    at = lineEnd + 2 + length + 2;
+  }
 }

@@ -11,6 +11,7 @@ const benchmarks = [
   'keys',
   'fairness',
   'timing',
+  'peers',
 ];
 const name = process.argv[2] ?? '';
 if (!benchmarks.includes(name)) {
