@@ -4,7 +4,9 @@ Dynamic batching in Triton. The wheel has no backend for ONNX, so the model is a
 which Triton calls with each batch; each worker is one more instance of it.
 """
 
+import os
 import sys
+import sysconfig
 
 import numpy as np
 from pytriton.decorators import batch
@@ -31,6 +33,8 @@ def make_infer():
     return infer
 
 
+# Triton has to find the library of this Python, as PyTriton's documentation says.
+os.environ["LD_LIBRARY_PATH"] = sysconfig.get_config_var("LIBDIR")
 config = TritonConfig(http_address="127.0.0.1", http_port=port, grpc_port=port + 1, allow_metrics=False, log_verbose=0)
 with Triton(config=config) as triton:
     triton.bind(
