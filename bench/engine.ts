@@ -6,22 +6,12 @@
 // production they run on other machines.
 
 import { fork } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { Ending } from '../api/ending.js';
-import { Dispatcher } from '../api/queue/dispatcher.js';
-import { Queue } from '../api/queue/queue.js';
-import { ReplyStream } from '../api/queue/reply-stream.js';
-import { makeWaiters } from '../api/queue/waiters.js';
-import { nowMs } from '../shared/clock.js';
-import { makeKeys } from '../shared/keys.js';
-import { makeLogger } from '../shared/log.js';
 import { type Model, readModels } from '../shared/models.js';
-import { connectConsumer, connectProducer, waitUntilReady } from '../shared/redis.js';
-import { makeRegistry } from '../shared/registry.js';
 import { sampleInputs, sampleText } from '../worker/batch/sample.js';
+import { makeFeeder } from './feeder.js';
 import { median } from './load.js';
 import { makeModelsDirectory } from './models.js';
 import { report } from './report.js';
@@ -49,7 +39,12 @@ const service = await startBenchService({
   roles: ['worker'],
 });
 const [model] = readModels({ directory: directory.path, names: [values.model], filesNeeded: true });
-const feeder = await makeFeeder(model as Model, service.redisUrl);
+const feeder = await makeFeeder({
+  model: model as Model,
+  redisUrl: service.redisUrl,
+  inFlight: batchSize * 4,
+  inputs: sampleInputs((model as Model).manifest.input, sampleText((model as Model).manifest)),
+});
 const bare = fork(new URL('./engine-bare.js', import.meta.url), [directory.path, values.model]);
 await once(bare, 'message');
 
@@ -78,58 +73,3 @@ await feeder.close();
 await service.close();
 directory.remove();
 process.exit(0);
-
-/** Keeps the queue filled, as an API under load does. */
-async function makeFeeder(target: Model, redisUrl: string) {
-  const log = makeLogger({ role: 'bench', level: 'error' });
-  const producer = connectProducer({ url: redisUrl, name: 'bench', log });
-  const reader = connectConsumer({ url: redisUrl, name: 'bench-replies', log });
-  await Promise.all([waitUntilReady(producer), waitUntilReady(reader)]);
-  const keys = makeKeys('scoreline');
-  const instance = randomUUID();
-  const waiters = makeWaiters();
-  const stream = await ReplyStream.open({
-    instance,
-    keys,
-    producer,
-    reader,
-    onReply: waiters.settle,
-    onUnreadable: (_ids, error) => waiters.failAll(error),
-    onLost: () => {},
-    log,
-  });
-  const queue = new Queue({ redis: producer, keys, registry: makeRegistry([target]), log });
-  const dispatcher = new Dispatcher({ instance, queue, waiters });
-  const inputs = sampleInputs(target.manifest.input, sampleText(target.manifest));
-
-  const ending = new Ending();
-  const scoreOne = () => {
-    const items = [{ id: randomUUID(), inputs }];
-    const deadlineAt = nowMs() + 120_000;
-    return dispatcher.submit({ model: target, top: 3, deadlineAt, ending, items })[0];
-  };
-
-  return {
-    /** Returns images per second. Counting starts after a second, when the queue is full. */
-    run: async (runSeconds: number) => {
-      const from = performance.now() + 1000;
-      const until = from + runSeconds * 1000;
-      let done = 0;
-      await Promise.all(
-        Array.from({ length: batchSize * 4 }, async () => {
-          while (performance.now() < until) {
-            await scoreOne();
-            const now = performance.now();
-            if (now >= from && now < until) done++;
-          }
-        }),
-      );
-      return done / runSeconds;
-    },
-    close: async () => {
-      await stream.close();
-      await queue.close();
-      producer.disconnect();
-    },
-  };
-}

@@ -53,6 +53,7 @@ export async function startBenchService(options: {
   return {
     redisUrl: redis.url,
     apis,
+    workers: children.flatMap(({ pid }, index) => (roles[index] === 'worker' ? [{ pid }] : [])),
     url: apis[0]?.url ?? '',
     close,
   };

@@ -12,6 +12,9 @@ const benchmarks = [
   'fairness',
   'timing',
   'peers',
+  'redis',
+  'cost',
+  'start',
 ];
 const name = process.argv[2] ?? '';
 if (!benchmarks.includes(name)) {

@@ -1,0 +1,73 @@
+// A stand-in for an API or a worker, for `bench -- redis`. It is a process with Scoreline's own code on
+// both sides of the queue, without HTTP and without a model: the stand-in for a worker answers at once.
+//
+// The first argument is a StandIn as JSON. An API loads the queue for as many seconds as a message says, and
+// sends back how many items a second were answered.
+
+import process from 'node:process';
+import { makeKeys } from '../shared/keys.js';
+import { makeLogger } from '../shared/log.js';
+import { findModel, type Model, readModels } from '../shared/models.js';
+import { connectConsumer, waitUntilReady } from '../shared/redis.js';
+import { makeRankedOutputs } from '../shared/scores.js';
+import type { Scorer } from '../worker/batch/scorer.js';
+import type { Quarantine } from '../worker/quarantine/quarantine.js';
+import { makeConsumer } from '../worker/queue/consumer.js';
+import { makeQueue } from '../worker/queue/redis-queue.js';
+import { makeSendReplies } from '../worker/queue/replies.js';
+import { makeResults } from '../worker/queue/results.js';
+import { makeFeeder } from './feeder.js';
+
+export interface StandIn {
+  readonly role: 'api' | 'worker';
+  readonly redisUrl: string;
+  readonly modelsDirectory: string;
+  /** For an API: how many items are unanswered at any time, and how large each is. */
+  readonly inFlight: number;
+  readonly bytes: number;
+}
+
+const noQuarantine: Quarantine = {
+  inTurn: () => Promise.reject(new Error('Nothing is suspect here.')),
+  close: () => {},
+};
+
+const standIn = JSON.parse(process.argv[2] as string) as StandIn;
+const models = readModels({ directory: standIn.modelsDirectory, filesNeeded: false });
+const model = findModel(models, 'faq-matcher');
+process.on('disconnect', () => process.exit(0));
+if (standIn.role === 'api') await startApi(standIn, model);
+else await startWorker(standIn, model);
+process.send?.({ ready: true });
+
+async function startApi({ redisUrl, inFlight, bytes }: StandIn, target: Model): Promise<void> {
+  const data = new Uint8Array(bytes);
+  const inputs = [{ name: 'input', datatype: 'UINT8' as const, shape: [1, bytes], data }];
+  const feeder = await makeFeeder({ model: target, redisUrl, inFlight, inputs });
+  process.on('message', async (seconds: number) => {
+    process.send?.({ perSecond: await feeder.run(seconds) });
+  });
+}
+
+async function startWorker({ redisUrl }: StandIn, target: Model): Promise<void> {
+  const log = makeLogger({ role: 'bench', level: 'error' });
+  const redis = connectConsumer({ url: redisUrl, name: 'bench-worker', log });
+  await waitUntilReady(redis);
+  const keys = makeKeys('scoreline');
+  const wireQueue = target.queues[0] as Model['queues'][number];
+  const outputs = makeRankedOutputs([0, 1, 2], [0.9, 0.05, 0.01]);
+  // As long as the FAQ matcher's runs: the API packs its jobs by it.
+  const score: Scorer['score'] = async (items) => ({
+    results: items.map(() => ({ outputs })),
+    computeMs: 1,
+  });
+  makeConsumer({
+    model: target,
+    scorer: { score },
+    quarantine: noQuarantine,
+    queue: makeQueue({ name: wireQueue.name, redis, keys, log }),
+    kept: makeResults({ wire: wireQueue.wire, redis, keys, log }),
+    sendReplies: makeSendReplies({ queue: wireQueue, redis, keys, log }),
+    log,
+  });
+}

@@ -1,0 +1,148 @@
+// `npm run bench -- redis [--bytes N,…] [--clients N,…] [--seconds S] [--share SHARE]`
+//
+// How many items a second one Redis carries, by the size of their inputs. Stand-ins for an API and a
+// worker use Scoreline's own code on both sides of the queue, without HTTP and without a model
+// (bench/redis-stand-in.ts).
+//
+// Redis does its work in one thread, so a core of processor time is its limit. The stand-ins spend several
+// times as much, so on a machine of two cores they are busy long before Redis is. Therefore Redis gets a
+// core of its own and only a share of its time: it is stopped for the rest of every 10 ms. So it is what
+// everything waits for, as if it had a core and many more APIs and workers were there. What it carries in
+// that share, divided by the share, is what it carries in a core.
+
+import { type ChildProcess, fork, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { v8Arguments } from '../cli/children.js';
+import { startRedis } from '../cli/private-redis.js';
+import { ensureRedisServer } from '../cli/redis.js';
+import { makeLogger } from '../shared/log.js';
+import { connectProducer, waitUntilReady } from '../shared/redis.js';
+import { packageDirectory } from '../shared/version.js';
+import { readRedisAccount, subtract } from './accounting.js';
+import { readProcessorMs } from './api.js';
+import type { StandIn } from './redis-stand-in.js';
+import { report } from './report.js';
+
+const { values } = parseArgs({
+  options: {
+    bytes: { type: 'string', default: '256,4096,16384,150528' },
+    clients: { type: 'string', default: '1,64,512' },
+    seconds: { type: 'string', default: '4' },
+    share: { type: 'string', default: '0.15' },
+  },
+});
+const periodMs = 10;
+const seconds = Number(values.seconds);
+const share = Number(values.share);
+
+const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-'));
+const server = await startRedis({
+  server: ensureRedisServer(console.error),
+  directory,
+  say: console.error,
+});
+const log = makeLogger({ role: 'bench', level: 'error' });
+const redis = connectProducer({ url: server.url, name: 'bench', log });
+await waitUntilReady(redis);
+const redisPid = Number(/^process_id:(\d+)/m.exec(await redis.info('server'))?.[1]);
+pin(redisPid, '0');
+const worker = await startStandIn({ role: 'worker', inFlight: 0, bytes: 0 });
+
+const rows = [];
+for (const bytes of values.bytes.split(',').map(Number)) {
+  for (const inFlight of values.clients.split(',').map(Number)) {
+    rows.push(await measure(bytes, inFlight));
+  }
+}
+const capacities = rows.map((row) => [`${row.bytes}_${row.clients}`, row['items/s a core']]);
+report('redis', rows, { share, ...Object.fromEntries(capacities) });
+worker.disconnect();
+redis.disconnect();
+await server.close();
+rmSync(directory, { recursive: true, force: true });
+process.exit(0);
+
+async function measure(bytes: number, inFlight: number) {
+  const api = await startStandIn({ role: 'api', inFlight, bytes });
+  const pids = [api.pid as number, worker.pid as number];
+  const read = async () => ({
+    account: await readRedisAccount(redis),
+    standInsMs: pids.map(readProcessorMs),
+    at: performance.now(),
+  });
+  const endShare = holdToShare();
+  api.send(seconds);
+  // The stand-in counts from then on.
+  await delay(1000);
+  const before = await read();
+  const [{ perSecond }] = (await once(api, 'message')) as [{ perSecond: number }];
+  const after = await read();
+  endShare();
+  api.disconnect();
+
+  const items = perSecond * seconds;
+  const spent = subtract(after.account, before.account);
+  const each = (amount: number) => amount / items;
+  const [apiUs, workerUs] = pids.map((_, index) =>
+    each(1000 * ((after.standInsMs[index] as number) - (before.standInsMs[index] as number))),
+  ) as [number, number];
+  const ofCore = spent.processorUs / 1000 / (after.at - before.at);
+  return {
+    bytes,
+    clients: inFlight,
+    'items/s': Math.round(perSecond),
+    'of a core': ofCore.toFixed(2),
+    'items a job': Number((items / spent.jobs).toPrecision(3)),
+    'Redis µs': Number(each(spent.processorUs).toPrecision(3)),
+    'API µs': Math.round(apiUs),
+    'worker µs': Math.round(workerUs),
+    'kB in': Number((each(spent.bytesIn) / 1000).toPrecision(3)),
+    'kB out': Number((each(spent.bytesOut) / 1000).toPrecision(3)),
+    'items/s a core': Math.round(items / (spent.processorUs / 1e6)),
+  };
+}
+
+/** Lets Redis run for its share of each period, until the returned function is called. */
+function holdToShare(): () => void {
+  let isHeld = share < 1;
+  const hold = async () => {
+    while (isHeld) {
+      process.kill(redisPid, 'SIGSTOP');
+      await delay(periodMs * (1 - share));
+      process.kill(redisPid, 'SIGCONT');
+      await delay(periodMs * share);
+    }
+  };
+  void hold();
+  return () => {
+    isHeld = false;
+  };
+}
+
+async function startStandIn(options: Omit<StandIn, 'redisUrl' | 'modelsDirectory'>) {
+  const modelsDirectory = path.join(packageDirectory(), 'models');
+  const standIn: StandIn = { ...options, redisUrl: server.url, modelsDirectory };
+  const child: ChildProcess = fork(
+    new URL('./redis-stand-in.js', import.meta.url),
+    [JSON.stringify(standIn)],
+    { execArgv: v8Arguments },
+  );
+  const exited = once(child, 'exit').then(() => {
+    throw new Error(`The stand-in for the ${options.role} has exited.`);
+  });
+  exited.catch(() => {});
+  await Promise.race([once(child, 'message'), exited]);
+  pin(child.pid as number, `1-${os.availableParallelism() - 1}`);
+  return child;
+}
+
+/** Keeps all threads of a process on these cores. Does nothing without `taskset`, or with one core. */
+function pin(pid: number, cores: string): void {
+  if (os.availableParallelism() > 1) spawnSync('taskset', ['-acp', cores, String(pid)]);
+}
