@@ -1,5 +1,6 @@
 // A stand-in for an API or a worker, for `bench -- redis`. It is a process with Scoreline's own code on
-// both sides of the queue, without HTTP and without a model: the stand-in for a worker answers at once.
+// both sides of the queue, without HTTP and without a model: the stand-in for a worker answers at once. A process
+// stands for several APIs or workers, which share nothing.
 //
 // The first argument is a StandIn as JSON. An API loads the queue for as many seconds as a message says, and
 // sends back how many items a second were answered.
@@ -22,7 +23,9 @@ export interface StandIn {
   readonly role: 'api' | 'worker';
   readonly redisUrl: string;
   readonly modelsDirectory: string;
-  /** For an API: how many items are unanswered at any time, and how large each is. */
+  /** How many APIs or workers the process stands for, each with connections of its own. */
+  readonly count: number;
+  /** For each API: how many items are unanswered at any time, and how large each is. */
   readonly inFlight: number;
   readonly bytes: number;
 }
@@ -36,16 +39,20 @@ const standIn = JSON.parse(process.argv[2] as string) as StandIn;
 const models = readModels({ directory: standIn.modelsDirectory, filesNeeded: false });
 const model = findModel(models, 'faq-matcher');
 process.on('disconnect', () => process.exit(0));
-if (standIn.role === 'api') await startApi(standIn, model);
-else await startWorker(standIn, model);
+if (standIn.role === 'api') await startApis(standIn, model);
+else await Promise.all(Array.from({ length: standIn.count }, () => startWorker(standIn, model)));
 process.send?.({ ready: true });
 
-async function startApi({ redisUrl, inFlight, bytes }: StandIn, target: Model): Promise<void> {
+async function startApis(options: StandIn, target: Model): Promise<void> {
+  const { redisUrl, count, inFlight, bytes } = options;
   const data = new Uint8Array(bytes);
   const inputs = [{ name: 'input', datatype: 'UINT8' as const, shape: [1, bytes], data }];
-  const feeder = await makeFeeder({ model: target, redisUrl, inFlight, inputs });
+  const feeders = await Promise.all(
+    Array.from({ length: count }, () => makeFeeder({ model: target, redisUrl, inFlight, inputs })),
+  );
   process.on('message', async (seconds: number) => {
-    process.send?.({ perSecond: await feeder.run(seconds) });
+    const each = await Promise.all(feeders.map((feeder) => feeder.run(seconds)));
+    process.send?.({ perSecond: each.reduce((sum, perSecond) => sum + perSecond) });
   });
 }
 

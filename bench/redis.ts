@@ -1,8 +1,9 @@
-// `npm run bench -- redis [--bytes N,…] [--clients N,…] [--seconds S] [--share SHARE]`
+// `npm run bench -- redis [--bytes N,…] [--clients N,…] [--pods N] [--seconds S]
+// [--share SHARE]`
 //
-// How many items a second one Redis carries, by the size of their inputs. Stand-ins for an API and a
-// worker use Scoreline's own code on both sides of the queue, without HTTP and without a model
-// (bench/redis-stand-in.ts).
+// How many items a second one Redis carries, by the size of their inputs and by how many each API has
+// unanswered. Stand-ins for APIs and workers, as many as `--pods` says of either, use Scoreline's own code
+// on both sides of the queue, without HTTP and without a model (bench/redis-stand-in.ts).
 //
 // Redis does its work in one thread, so a core of processor time is its limit. The stand-ins spend several
 // times as much, so on a machine of two cores they are busy long before Redis is. Therefore Redis gets a
@@ -32,7 +33,8 @@ import { report } from './report.js';
 const { values } = parseArgs({
   options: {
     bytes: { type: 'string', default: '256,4096,16384,150528' },
-    clients: { type: 'string', default: '1,64,512' },
+    clients: { type: 'string', default: '1,8,64' },
+    pods: { type: 'string', default: '8' },
     seconds: { type: 'string', default: '4' },
     share: { type: 'string', default: '0.15' },
   },
@@ -40,6 +42,7 @@ const { values } = parseArgs({
 const periodMs = 10;
 const seconds = Number(values.seconds);
 const share = Number(values.share);
+const pods = Number(values.pods);
 
 const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-'));
 const server = await startRedis({
@@ -52,7 +55,7 @@ const redis = connectProducer({ url: server.url, name: 'bench', log });
 await waitUntilReady(redis);
 const redisPid = Number(/^process_id:(\d+)/m.exec(await redis.info('server'))?.[1]);
 pin(redisPid, '0');
-const worker = await startStandIn({ role: 'worker', inFlight: 0, bytes: 0 });
+const worker = await startStandIn({ role: 'worker', count: pods, inFlight: 0, bytes: 0 });
 
 const rows = [];
 for (const bytes of values.bytes.split(',').map(Number)) {
@@ -69,7 +72,7 @@ rmSync(directory, { recursive: true, force: true });
 process.exit(0);
 
 async function measure(bytes: number, inFlight: number) {
-  const api = await startStandIn({ role: 'api', inFlight, bytes });
+  const api = await startStandIn({ role: 'api', count: pods, inFlight, bytes });
   const pids = [api.pid as number, worker.pid as number];
   const read = async () => ({
     account: await readRedisAccount(redis),
