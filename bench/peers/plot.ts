@@ -32,10 +32,12 @@ export function keepResult(result: PeersResult): void {
 
 /** Writes the plot of all results that are kept. */
 export function drawPlot(file: string): void {
-  const kept = existsSync(folder) ? readdirSync(folder).toSorted().toReversed() : [];
-  const results = kept.map((name) => JSON.parse(readFileSync(path.join(folder, name), 'utf8')));
+  const kept = existsSync(folder) ? readdirSync(folder) : [];
+  const results = kept
+    .map((name): PeersResult => JSON.parse(readFileSync(path.join(folder, name), 'utf8')))
+    .toSorted((a, b) => b.scenario.localeCompare(a.scenario) || a.workers - b.workers);
   let top = 0;
-  const panels = results.map((result: PeersResult) => {
+  const panels = results.map((result) => {
     const panel = drawPanel(result, top);
     top += panel.height;
     return panel.svg;

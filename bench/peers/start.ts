@@ -95,7 +95,7 @@ export async function startPeer(
   const until = performance.now() + startMsMax;
   while (!(await isReady(url).catch(() => false))) {
     if (child.exitCode !== null || performance.now() > until) {
-      const reason = readFileSync(log, 'utf8').trim().split('\n').slice(-5).join('\n');
+      const reason = readFileSync(log, 'utf8').trim().split('\n').slice(-20).join('\n');
       await close();
       throw new Error(reason);
     }
