@@ -40,6 +40,8 @@ const { values } = parseArgs({
   },
 });
 const periodMs = 10;
+/** More than this in the queue takes longer than a command may, at a share of Redis' time. */
+const queuedBytesMax = 16 * 1024 * 1024;
 const seconds = Number(values.seconds);
 const share = Number(values.share);
 const pods = Number(values.pods);
@@ -60,6 +62,7 @@ const worker = await startStandIn({ role: 'worker', count: pods, inFlight: 0, by
 const rows = [];
 for (const bytes of values.bytes.split(',').map(Number)) {
   for (const inFlight of values.clients.split(',').map(Number)) {
+    if (bytes * inFlight * pods > queuedBytesMax) continue;
     rows.push(await measure(bytes, inFlight));
   }
 }
@@ -84,7 +87,9 @@ async function measure(bytes: number, inFlight: number) {
   // The stand-in counts from then on.
   await delay(1000);
   const before = await read();
-  const [{ perSecond }] = (await once(api, 'message')) as [{ perSecond: number }];
+  const [{ perSecond }] = (await Promise.race([once(api, 'message'), endOf(api)])) as [
+    { perSecond: number },
+  ];
   const after = await read();
   endShare();
   api.disconnect();
@@ -136,13 +141,15 @@ async function startStandIn(options: Omit<StandIn, 'redisUrl' | 'modelsDirectory
     [JSON.stringify(standIn)],
     { execArgv: v8Arguments },
   );
-  const exited = once(child, 'exit').then(() => {
-    throw new Error(`The stand-in for the ${options.role} has exited.`);
-  });
-  exited.catch(() => {});
-  await Promise.race([once(child, 'message'), exited]);
+  await Promise.race([once(child, 'message'), endOf(child)]);
   pin(child.pid as number, `1-${os.availableParallelism() - 1}`);
   return child;
+}
+
+/** Rejects when a stand-in ends, which it does only after a failure that it has printed. */
+async function endOf(child: ChildProcess): Promise<never> {
+  await once(child, 'exit');
+  throw new Error('A stand-in has ended.');
 }
 
 /** Keeps all threads of a process on these cores. Does nothing without `taskset`, or with one core. */
