@@ -45,6 +45,7 @@ export function drawPlot(file: string): void {
   writeFileSync(
     file,
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${top}" font-family="sans-serif" font-size="12">
+<title>Requests a second of each server</title>
 <rect width="${width}" height="${top}" fill="#ffffff"/>
 ${panels.join('\n')}
 </svg>
