@@ -1,6 +1,7 @@
 // Scores a call: prepares its inputs, sends them to the model's queue, and waits for the replies. A call
 // with an `Idempotency-Key` takes these steps inside api/repeat/repeatable.ts.
 
+import { makeItemId } from '../shared/item-id.js';
 import { type Tensor, toBuffer } from '../shared/tensors.js';
 import type { Call } from './call.js';
 import type { RawInput } from './kinds/kind.js';
@@ -79,7 +80,7 @@ export function makeScoring(options: {
   ): Promise<readonly ScoredReply[]> => {
     const making = prepare(call);
     const prepared = making instanceof Promise ? await making : making;
-    const items = prepared.map((inputs, index) => ({ id: itemIdOf(call, index), inputs }));
+    const items = prepared.map((inputs, index) => ({ id: itemIdOf(call, index, inputs), inputs }));
     const replies = await Promise.all(submit(call, items, { wish }));
     call.end(true);
     return replies;
@@ -127,7 +128,8 @@ export function makeScoring(options: {
       scoreWork(call, {
         prepare: () => items,
         wish: { outputs },
-        contents: () => items.map((tensors) => ({ value: contentsOf(tensors) })),
+        contents: () =>
+          items.map((tensors) => ({ value: contentsOf(tensors), rows: rowsIn(call, tensors) })),
       }),
   };
 }
@@ -142,7 +144,12 @@ function isThere<T>(value: MaybePromise<T>): value is T {
   return !(value instanceof Promise);
 }
 
-/** The first item has the id of the call. */
-function itemIdOf({ id }: Call, index: number): string {
-  return index === 0 ? id : `${id}.${index}`;
+/** An item of one row has the id of the call if it is the first. */
+function itemIdOf(call: Call, index: number, inputs: readonly Tensor[]): string {
+  const { id } = call;
+  return makeItemId(index === 0 ? id : `${id}.${index}`, rowsIn(call, inputs));
+}
+
+function rowsIn({ model }: Call, [tensor]: readonly Tensor[]): number {
+  return model.manifest.batch.dimension === 'none' ? 1 : (tensor?.shape[0] ?? 1);
 }

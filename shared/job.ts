@@ -23,8 +23,9 @@ import { readableWireVersions, wireVersion } from './wire-version.js';
 /** Tensors up to this size lie in the job. A larger one would cost more there than a round trip. */
 const inlineBytesMax = 4096;
 
-/** One input to score. Times are milliseconds since the epoch. */
+/** One input to score, or several rows of one request. Times are milliseconds since the epoch. */
 export interface Item {
+  /** Says how many rows the item has (item-id.ts). */
   readonly id: string;
   readonly submittedAt: number;
   readonly deadlineAt: number;

@@ -10,7 +10,7 @@ import { Layouts, layOut, layoutsSchema } from './layouts.js';
 import type { Tensor } from './tensors.js';
 import { readableWireVersions, wireVersion } from './wire-version.js';
 
-/** Where an item's time went, in milliseconds, and the size of its batch. */
+/** Where an item's time went, in milliseconds, and the size of its batch in rows. */
 export interface Timing {
   /** From the item's submission until a worker took it. */
   readonly queueMs: number;

@@ -5,21 +5,31 @@ import type { Model } from '../../shared/models.js';
 import { type Datatype, encodeStrings, type Tensor } from '../../shared/tensors.js';
 import { numbersOf } from './json-tensor.js';
 
-/** Returns the best classes of one row's output, best first, as an output of the same name. */
+/** Returns the best classes of each row of an output, best first, as an output of the same name. */
 export function classify(
   { name, datatype, shape, data }: Tensor,
   classes: number,
   model: Model,
 ): Tensor {
-  const numbers = numbersOf(datatype as Exclude<Datatype, 'BYTES'>, data);
-  const order = selectBest(numbers, classes);
-  const isLabelled = model.labels.length === numbers.length && datatype.startsWith('FP');
-  const best = order.map((index) => {
-    const label = isLabelled ? `:${model.labels[index]?.text}` : '';
-    return `${write(numbers[index] as number)}:${index}${label}`;
+  const all = numbersOf(datatype as Exclude<Datatype, 'BYTES'>, data);
+  const hasRows = model.manifest.batch.dimension === 'first';
+  const rows = hasRows ? (shape[0] as number) : 1;
+  const width = all.length / rows;
+  const isLabelled = model.labels.length === width && datatype.startsWith('FP');
+  const best = Array.from({ length: rows }, (_, row) => {
+    const numbers = all.subarray(row * width, (row + 1) * width);
+    return selectBest(numbers, classes).map((index) => {
+      const label = isLabelled ? `:${model.labels[index]?.text}` : '';
+      return `${write(numbers[index] as number)}:${index}${label}`;
+    });
   });
-  const rows = model.manifest.batch.dimension === 'none' ? [] : shape.slice(0, 1);
-  return { name, datatype: 'BYTES', shape: [...rows, best.length], data: encodeStrings(best) };
+  const kept = Math.min(classes, width);
+  return {
+    name,
+    datatype: 'BYTES',
+    shape: hasRows ? [rows, kept] : [kept],
+    data: encodeStrings(best.flat()),
+  };
 
   function write(number: number | bigint): string {
     return datatype.startsWith('FP') ? (number as number).toFixed(6) : String(number);

@@ -33,7 +33,7 @@ export interface OutputForm {
 export interface InferRequest {
   readonly id: string | undefined;
   readonly inputs: readonly Tensor[];
-  /** How many items the request is. */
+  /** How many inputs the request counts as: its rows, or 1 without a batch dimension. */
   readonly rows: number;
   readonly outputs: readonly OutputForm[];
   /** Whether `outputs` are fewer than the network has. */

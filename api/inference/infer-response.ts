@@ -15,15 +15,15 @@ export interface InferResponse {
 
 /**
  * Writes the answer to a request.
- * @param rows the outputs of each item
+ * @param items the outputs of each item
  * @throws ScorelineError `model_output_mismatch`
  */
 export function writeInferResponse(
   model: Model,
   { id, outputs: forms }: InferRequest,
-  rows: readonly (readonly Tensor[])[],
+  items: readonly (readonly Tensor[])[],
 ): InferResponse {
-  const formed = rows.map((outputs) => forms.map((form) => formOf(outputs, form, model)));
+  const formed = items.map((outputs) => forms.map((form) => formOf(outputs, form, model)));
   const binary: Uint8Array[] = [];
   const outputs = joinRows(formed).map((output, at) =>
     writeOutput(output, forms[at] as OutputForm, binary),

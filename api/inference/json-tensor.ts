@@ -51,15 +51,16 @@ export function toJson(datatype: Datatype, data: Uint8Array): string {
 }
 
 /** Returns the numbers of a tensor: of whole ones as they are, of FP16 as floats. */
-export function numbersOf(
-  datatype: Exclude<Datatype, 'BYTES'>,
-  data: Uint8Array,
-): ArrayLike<number | bigint> {
+export function numbersOf(datatype: Exclude<Datatype, 'BYTES'>, data: Uint8Array): Numbers {
   const view = viewOf(datatype, data);
   return datatype.startsWith('FP') ? floatsOf(datatype, view) : view;
 }
 
 type View = InstanceType<(typeof numberArrays)[keyof typeof numberArrays]>;
+/** What all arrays of numbers have in common. */
+interface Numbers extends ArrayLike<number | bigint> {
+  subarray(from: number, to: number): Numbers;
+}
 
 /** The bytes of replies may be unaligned, and are then copied. */
 function viewOf(datatype: Exclude<Datatype, 'BYTES'>, data: Uint8Array): View {

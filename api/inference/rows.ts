@@ -1,5 +1,6 @@
-// A request of N rows is N items, so its rows share runs with those of others, and each is counted,
-// scored and failed like any other input. Neither way copies data.
+// A request of rows is cut into items of up to `batch.max` rows. An item with so many fills a run of its
+// own, so cutting it further would share nothing and cost more. The rest shares a run with the items of
+// others. Each row counts as an input. Neither way copies data.
 
 import { ScorelineError } from '../../shared/errors.js';
 import { showName, showShape } from '../../shared/network.js';
@@ -10,30 +11,34 @@ export interface JoinedTensor extends Omit<Tensor, 'data'> {
   readonly parts: readonly Uint8Array[];
 }
 
-/** Cuts tensors of the same number of rows into the tensors of each row. */
-export function splitRows(tensors: readonly Tensor[], rows: number): (readonly Tensor[])[] {
-  if (rows === 1) return [tensors];
+/** Cuts tensors of the same number of rows into items of at most `max` rows. */
+export function splitRows(
+  tensors: readonly Tensor[],
+  { rows, max }: { rows: number; max: number },
+): (readonly Tensor[])[] {
+  if (rows <= max) return [tensors];
   const columns = tensors.map((tensor) => {
     const offsets = rowOffsets(tensor, rows);
-    const shape = [1, ...tensor.shape.slice(1)];
-    return Array.from({ length: rows }, (_, row) => ({
-      ...tensor,
-      shape,
-      data: tensor.data.subarray(offsets[row], offsets[row + 1]),
-    }));
+    return (from: number): Tensor => {
+      const to = Math.min(from + max, rows);
+      const shape = [to - from, ...tensor.shape.slice(1)];
+      return { ...tensor, shape, data: tensor.data.subarray(offsets[from], offsets[to]) };
+    };
   });
-  return Array.from({ length: rows }, (_, row) => columns.map((column) => column[row] as Tensor));
+  return Array.from({ length: Math.ceil(rows / max) }, (_, item) =>
+    columns.map((cut) => cut(item * max)),
+  );
 }
 
 /**
- * Joins the outputs of rows.
- * @throws ScorelineError `model_output_mismatch` if an output has another shape for another row
+ * Joins the outputs of items.
+ * @throws ScorelineError `model_output_mismatch` if an output has another shape for other rows
  */
-export function joinRows(rows: readonly (readonly Tensor[])[]): JoinedTensor[] {
-  const [first = []] = rows;
+export function joinRows(items: readonly (readonly Tensor[])[]): JoinedTensor[] {
+  const [first = []] = items;
   return first.map(({ name, datatype, shape }, at) => {
-    const column = rows.map((outputs) => outputs[at] as Tensor);
-    if (rows.length === 1) return { name, datatype, shape, parts: [(column[0] as Tensor).data] };
+    const column = items.map((outputs) => outputs[at] as Tensor);
+    if (items.length === 1) return { name, datatype, shape, parts: [(column[0] as Tensor).data] };
     const other = column.find((tensor) => !isLike(tensor.shape, shape));
     if (other) {
       throw new ScorelineError(

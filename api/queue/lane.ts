@@ -8,10 +8,12 @@
 // each would otherwise become its own job.
 //
 // A job costs API, Redis and worker about 1 ms of processor time together, no matter how many items it
-// holds. So if a model's batches take a few milliseconds, a job holds several batches.
+// holds. So if a model's batches take a few milliseconds, a job holds several batches. The size of a job
+// is the number of its rows.
 
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
+import { rowsOfItem } from '../../shared/item-id.js';
 import type { BatchJob, Item } from '../../shared/job.js';
 import type { Model } from '../../shared/models.js';
 import type { Queue } from './queue.js';
@@ -53,6 +55,7 @@ export class Lane {
   readonly #model: Model;
   readonly #context: LaneContext;
   #waiting: Entry[] = [];
+  #waitingRows = 0;
   #isSending = false;
   /** How many jobs have unsettled items. */
   #unansweredJobs = 0;
@@ -71,6 +74,7 @@ export class Lane {
   /** Queues an entry for the next job. Call `send` after the last entry. */
   push(entry: Entry): void {
     this.#waiting.push(entry);
+    this.#waitingRows += rowsOfItem(entry.item.id);
   }
 
   /** Sends what waits, or lets it gather. Errors go to the waiters of the items. */
@@ -112,6 +116,7 @@ export class Lane {
       if (this.#isGathering()) await this.#gather();
       this.#waiting = this.#waiting.filter((entry) => !entry.isSettled);
       const entries = this.#takeJob();
+      this.#waitingRows = sumRows(this.#waiting);
       if (entries.length > 0) await this.#sendJob(entries);
     }
     this.#isSending = false;
@@ -121,7 +126,7 @@ export class Lane {
     return (
       this.#context.lingerMs > 0 &&
       this.#unansweredJobs >= jobsAhead &&
-      this.#waiting.length < this.#jobItemsMax()
+      this.#waitingRows < this.#jobRowsMax()
     );
   }
 
@@ -152,26 +157,37 @@ export class Lane {
       // Also refuse the items that arrived meanwhile. A cut connection is noticed late, and they would
       // only wait for the same error.
       const refused = [...entries, ...this.#waiting.splice(0)];
+      this.#waitingRows = 0;
       for (const { item } of refused) waiters.fail(item.id, error as ScorelineError);
     }
   }
 
-  /** Returns the most items of the next job: a whole number of full batches. */
-  #jobItemsMax(): number {
+  /** Returns the most rows of the next job: a whole number of full batches. */
+  #jobRowsMax(): number {
     const batches = Math.floor(jobComputeMsMax / this.#batchMs);
     return this.#model.manifest.batch.max * Math.min(Math.max(batches, 1), jobBatchesMax);
   }
 
   /** Removes the entries of the next job from those that wait. */
   #takeJob(): Entry[] {
-    const max = this.#jobItemsMax();
+    const max = this.#jobRowsMax();
+    let rows = 0;
     let bytes = 0;
     let count = 0;
-    for (const entry of this.#waiting.slice(0, max)) {
+    for (const entry of this.#waiting) {
+      rows += rowsOfItem(entry.item.id);
       bytes += entry.bytes;
-      if (count > 0 && bytes > jobBytesMax) break;
+      if (rows > max || bytes > jobBytesMax) break;
       count++;
     }
+    // An item alone may be larger.
+    if (count === 0 && this.#waiting.length > 0) count = 1;
     return this.#waiting.splice(0, count);
   }
+}
+
+function sumRows(entries: readonly Entry[]): number {
+  let rows = 0;
+  for (const { item } of entries) rows += rowsOfItem(item.id);
+  return rows;
 }

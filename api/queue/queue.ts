@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { Queue as BullQueue } from 'bullmq';
 import { nowMs } from '../../shared/clock.js';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { membersOf } from '../../shared/item-id.js';
 import { type BatchJob, encodeJob } from '../../shared/job.js';
 import { type Counts, countNames, type Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom, type Seldom } from '../../shared/log.js';
@@ -46,7 +47,7 @@ export class Queue {
     return this.#unanswered.isSilent || this.#redis.status !== 'ready';
   }
 
-  /** How many items were unanswered at the last count, at most a second ago; undefined if unknown. */
+  /** How many rows were unanswered at the last count, at most a second ago; undefined if unknown. */
   unansweredIn(queue: string): number | undefined {
     return this.#unanswered.in(queue);
   }
@@ -82,7 +83,7 @@ export class Queue {
     const key = this.#keys.cancelled(queue);
     await this.#redis
       .multi()
-      .zrem(this.#keys.unanswered(queue), itemId)
+      .zrem(this.#keys.unanswered(queue), ...membersOf([itemId]))
       .zadd(key, deadlineAt, itemId)
       .zremrangebyscore(key, '-inf', nowMs())
       .pexpire(key, cancelledTimeToLiveMs)

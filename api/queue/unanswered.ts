@@ -1,10 +1,12 @@
 // The count of each queue's unanswered items, which admission, `/v1/models` and autoscaling read.
 //
-// The unanswered items of a queue are a sorted set by deadline. The API adds an item right before
-// its job. The worker removes it right behind its reply. Each reader removes items past their
-// deadline. So the size of the set stays right, whichever process dies.
+// The unanswered items of a queue are a sorted set by deadline, in which an item has a member for each
+// of its rows. The API adds an item right before its job. The worker removes it right behind its reply.
+// Each reader removes items past their deadline. So the size of the set stays right, whichever process
+// dies.
 
 import { nowMs } from '../../shared/clock.js';
+import { membersOf } from '../../shared/item-id.js';
 import type { BatchJob } from '../../shared/job.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
@@ -36,7 +38,7 @@ export class Unanswered {
     return this.#isSilent;
   }
 
-  /** How many items were unanswered at the last look, at most a second ago; undefined if unknown. */
+  /** How many rows were unanswered at the last look, at most a second ago; undefined if unknown. */
   in(queue: string): number | undefined {
     return this.#counts.get(queue);
   }
@@ -47,13 +49,15 @@ export class Unanswered {
    */
   async add(queue: string, { items }: BatchJob): Promise<void> {
     // Whole milliseconds, because Redis takes 3.6 times as long for fractions (measured).
-    const scores = items.flatMap(({ id, deadlineAt }) => [Math.ceil(deadlineAt), id]);
+    const scores = items.flatMap(({ id, deadlineAt }) =>
+      membersOf([id]).flatMap((member) => [Math.ceil(deadlineAt), member]),
+    );
     await this.#redis.zadd(this.#keys.unanswered(queue), ...scores);
   }
 
   /** Takes items out of the count. They leave it at their deadlines otherwise. */
   remove(queue: string, itemIds: readonly string[]): void {
-    this.#redis.zrem(this.#keys.unanswered(queue), ...itemIds).catch(() => {});
+    this.#redis.zrem(this.#keys.unanswered(queue), ...membersOf(itemIds)).catch(() => {});
   }
 
   close(): void {

@@ -6,6 +6,7 @@
 // request, even after the record of the first request has expired.
 
 import { createHash } from 'node:crypto';
+import { makeItemId } from '../../shared/item-id.js';
 import type { OutputWish } from '../queue/dispatcher.js';
 
 type Content = string | Buffer;
@@ -23,21 +24,23 @@ export interface Identity {
  * Derives the identity of a request from its key, its caller, its model and its inputs. No two callers
  * share an identity, so nobody is answered with what another caller keeps.
  * @param request the id of the caller, the model's queue, the wanted classes or outputs, and the inputs; an
- * input that consists of several parts has a list of them
+ * input that consists of several parts has a list of them, and an input of several rows their number
  */
 export function identify(
   key: string,
   request: {
     caller: string;
     queue: string;
-    inputs: readonly { readonly value: Content | readonly Content[] }[];
+    inputs: readonly { readonly value: Content | readonly Content[]; readonly rows?: number }[];
   } & OutputWish,
 ): Identity {
   const { caller, queue, top, outputs, inputs } = request;
   const scope = hash([caller, queue, key]);
   const wanted = top === undefined ? JSON.stringify(outputs ?? 'all') : String(top);
   const fingerprint = hash([queue, wanted, ...inputs.flatMap(({ value }) => value)]);
-  const ids = inputs.map((_, index) => toId(hash([scope, fingerprint, String(index)])));
+  const ids = inputs.map(({ rows = 1 }, index) =>
+    makeItemId(toId(hash([scope, fingerprint, String(index)])), rows),
+  );
   return { scope, fingerprint, ids };
 }
 

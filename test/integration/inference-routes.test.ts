@@ -7,6 +7,7 @@ import type { Caller } from '../../api/access/caller.js';
 import type { Submission } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { rowsOfItem } from '../../shared/item-id.js';
 import { type Datatype, encodeStrings, type Tensor } from '../../shared/tensors.js';
 import { ask, post } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
@@ -34,6 +35,10 @@ const reply = (id: string, ...outputs: Tensor[]): ScoredReply => ({
   id,
   outputs,
   timing: { queueMs: 0, batchMs: 0, computeMs: 0, batchSize: 1 },
+});
+
+const rows = (count: number) => ({
+  inputs: [{ ...input, shape: [count, 2], data: new Array(2 * count).fill(0) }],
 });
 
 /** Answers each item with its input. */
@@ -79,8 +84,7 @@ describe('an error on a route of the protocol', () => {
       submit: ({ items }) =>
         items.map(({ id }, at) => (at === 1 ? Promise.reject(error) : Promise.resolve(reply(id)))),
     });
-    const inputs = [{ ...input, shape: [2, 2], data: [1, 2, 3, 4] }];
-    const answer = await post(scene.url + path, { inputs });
+    const answer = await post(scene.url + path, rows(model.manifest.batch.max + 1));
     expect(answer).toMatchObject({ status: 400, body: { error: 'Expected this; got that.' } });
   });
 
@@ -89,8 +93,7 @@ describe('an error on a route of the protocol', () => {
       submit: ({ items }) =>
         items.map(async ({ id }, at) => reply(id, output('INT8', new Uint8Array(at), [1, at]))),
     });
-    const inputs = [{ ...input, shape: [2, 2], data: [1, 2, 3, 4] }];
-    const answer = await post(scene.url + path, { inputs });
+    const answer = await post(scene.url + path, rows(model.manifest.batch.max + 1));
     expect(answer).toMatchObject({ status: 500, body: { code: 'model_output_mismatch' } });
     expect(scene.logged.splice(0)).toHaveLength(1);
   });
@@ -188,15 +191,18 @@ describe('the parameters of a request', () => {
 });
 
 describe('rows', () => {
-  const rows = (count: number) => ({
-    inputs: [{ ...input, shape: [count, 2], data: new Array(2 * count).fill(0) }],
-  });
-
-  test('are one item each', async () => {
+  test('are items of as many rows as a run takes', async () => {
     const scene = await open();
-    expect((await post(scene.url + path, rows(5))).body.outputs[0].shape).toEqual([5, 2]);
+    const { max } = model.manifest.batch;
+    const { body } = await post(scene.url + path, rows(2 * max + 5));
+    expect(body.outputs[0].shape).toEqual([2 * max + 5, 2]);
     const [{ items, top, outputs }] = scene.submissions as [Submission];
-    expect(items.map(({ inputs }) => inputs[0]?.shape)).toEqual(new Array(5).fill([1, 2]));
+    expect(items.map(({ inputs }) => inputs[0]?.shape)).toEqual([
+      [max, 2],
+      [max, 2],
+      [5, 2],
+    ]);
+    expect(items.map(({ id }) => rowsOfItem(id))).toEqual([max, max, 5]);
     expect({ top, outputs }).toEqual({ top: undefined, outputs: undefined });
   });
 
@@ -240,7 +246,10 @@ describe('an output', () => {
       models: [labelled],
       submit: ({ items }) =>
         items.map(async ({ id }) =>
-          reply(id, output('FP32', new Uint8Array(floats.buffer), [1, 5])),
+          reply(
+            id,
+            output('FP32', new Uint8Array(Float32Array.of(...floats, ...floats).buffer), [2, 5]),
+          ),
         ),
     });
     const inputs = [{ name: 'text', datatype: 'BYTES', shape: [2], data: ['a', 'b'] }];
@@ -257,10 +266,7 @@ describe('an output', () => {
       { name: 'out', datatype: 'BYTES', shape: [2, 5], data: [...best, ...best] },
     ]);
     const [{ items }] = scene.submissions as [Submission];
-    expect(items.map(({ inputs }) => inputs[0]?.data)).toEqual([
-      Buffer.from(encodeStrings(['a'])),
-      Buffer.from(encodeStrings(['b'])),
-    ]);
+    expect(items.map(({ inputs }) => inputs[0]?.data)).toEqual([encodeStrings(['a', 'b'])]);
   });
 });
 

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Queue } from '../../api/queue/queue.js';
 import { nowMs } from '../../shared/clock.js';
+import { makeItemId } from '../../shared/item-id.js';
 import { decodeJob, type Item, isUnreadable, joinItem } from '../../shared/job.js';
 import { makeKeys } from '../../shared/keys.js';
 import { connectProducer, waitUntilReady } from '../../shared/redis.js';
@@ -78,6 +79,18 @@ describe('a job that is added', () => {
     const timeToLiveMs = await redis.client.pttl(keys.payload(job.id));
     expect(timeToLiveMs).toBeGreaterThan(9000);
     expect(timeToLiveMs).toBeLessThanOrEqual(19_001);
+  });
+
+  test('counts each row of its items as unanswered, until they are cancelled', async () => {
+    const { queue } = await open();
+    const item = makeItem(makeItemId('a', 3));
+    await queue.add(name, { replyTo: 'api-1', items: [item, makeItem('b')] });
+    expect(await unanswered()).toHaveLength(4);
+    await queue.cancel(name, item.id, item.deadlineAt);
+    expect(await unanswered()).toEqual(['b']);
+    await queue.add(name, { replyTo: 'api-1', items: [item] });
+    queue.uncount(name, [item.id]);
+    await waitUntil('they are not counted', async () => (await unanswered()).length === 1);
   });
 
   test('is counted before a worker can take it, which may have answered before the next turn', async () => {

@@ -1,5 +1,6 @@
 // Tests a worker process with real models and a real Redis, but without an API.
 
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,6 +9,7 @@ import { copyModels } from '../../chaos/models.js';
 import { poisonText } from '../../chaos/poison.js';
 import type { Child } from '../../cli/children.js';
 import { findFreePort } from '../../cli/redis.js';
+import { makeItemId, membersOf } from '../../shared/item-id.js';
 import { encodeJob } from '../../shared/job.js';
 import { findModel, readModels } from '../../shared/models.js';
 import type { Reply } from '../../shared/reply.js';
@@ -100,6 +102,12 @@ async function withStage(
 }
 
 const ask = (text: string) => ({ inputs: textInputs(text), top: 1 });
+const textTensor = (texts: string[]): Tensor => ({
+  name: 'input',
+  datatype: 'BYTES',
+  shape: [texts.length],
+  data: encodeStrings(texts),
+});
 const outputsOf = (reply: Reply | undefined) => {
   if (!reply || 'error' in reply) throw new Error(`No outputs: ${JSON.stringify(reply)}`);
   return reply.outputs;
@@ -233,6 +241,26 @@ describe('a worker', () => {
         'the payload is gone',
         async () => (await redis.client.keys(keys.payload('*'))).length === 0,
       );
+    });
+  });
+
+  test('batches the rows of items, answers each item, and counts all its rows as answered', async () => {
+    await withStage({}, async ({ faq, start, redis }) => {
+      const texts = ['How do I copy an object?', 'How do I sort an array?', 'What is a closure?'];
+      const together = { ...ask(''), inputs: [textTensor(texts)] };
+      const ids = await faq.send([
+        { ...together, id: makeItemId(randomUUID(), texts.length) },
+        ...texts.map(ask),
+      ]);
+      const key = keys.unanswered(faq.queue);
+      for (const member of membersOf(ids))
+        await redis.client.zadd(key, Date.now() + 30_000, member);
+      expect(await redis.client.zcard(key)).toBe(6);
+      await start();
+      const [whole, ...single] = await faq.answers(ids);
+      expect(mapScores(outputsOf(whole), (label) => label)).toEqual(single.map(classOf));
+      expect(whole).toMatchObject({ timing: { batchSize: 6 } });
+      await waitUntil('nothing is unanswered', async () => !(await redis.client.exists(key)));
     });
   });
 

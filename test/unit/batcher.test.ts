@@ -12,6 +12,8 @@ function makeObserved(options: { max: number; waitMs?: number }) {
     waitMs: options.waitMs ?? 0,
     // Capital and small letters have different keys.
     keyOf: (item) => String(item === item.toUpperCase()),
+    // A digit is an item of so many rows.
+    rowsOf: (item) => Number(item) || 1,
     run: (items) => new Promise((resolve) => runs.push({ items, end: resolve })),
   });
   return {
@@ -183,6 +185,7 @@ test('a failing run fails the items of its batch, and the next batch starts', as
     max: 2,
     waitMs: 0,
     keyOf: () => '',
+    rowsOf: () => 1,
     run: async () => {
       if (++runs === 1) throw new Error('The engine has ended.');
     },
@@ -192,6 +195,34 @@ test('a failing run fails the items of its batch, and the next batch starts', as
   expect(failed).toEqual(['a', 'b']);
   expect(runs).toBe(2);
   expect(batcher.size).toBe(0);
+});
+
+describe('items of several rows', () => {
+  test('fill a batch by their rows', async () => {
+    const { submit, batches } = makeObserved({ max: 8 });
+    submit('53');
+    await everythingDone();
+    submit('8');
+    await everythingDone();
+    expect(batches()).toEqual(['53', '8']);
+  });
+
+  test('that do not fit are overtaken by smaller ones, but go first in the next batch', async () => {
+    const { submit, batches, end } = makeObserved({ max: 8 });
+    submit('5412');
+    await everythingDone();
+    expect(batches()).toEqual(['512']);
+    submit('3');
+    await end(0);
+    expect(batches()).toEqual(['512', '43']);
+  });
+
+  test('that are more than a batch run alone', async () => {
+    const { submit, batches } = makeObserved({ max: 4 });
+    submit('192');
+    await everythingDone();
+    expect(batches()).toEqual(['12', '9']);
+  });
 });
 
 test('each item is done after its own batch', async () => {
@@ -223,7 +254,13 @@ const load = fc.record({
   arrivals: fc.array(
     fc.record({
       afterMs: fc.integer({ min: 0, max: 12 }),
-      keys: fc.array(fc.constantFrom('a', 'a', 'a', 'b', 'c'), { minLength: 1, maxLength: 7 }),
+      items: fc.array(
+        fc.record({
+          key: fc.constantFrom('a', 'a', 'a', 'b', 'c'),
+          rows: fc.constantFrom(1, 1, 1, 2, 3, 6),
+        }),
+        { minLength: 1, maxLength: 7 },
+      ),
     }),
     { minLength: 1, maxLength: 15 },
   ),
@@ -233,11 +270,13 @@ const load = fc.record({
 interface Submitted {
   readonly number: number;
   readonly key: string;
+  readonly rows: number;
 }
 
 test('for any load, no batch is too large, mixed, too early, out of order or forgotten', async () => {
   await fc.assert(
     fc.asyncProperty(load, async ({ max, waitMs, arrivals, durationsMs }) => {
+      const all: Submitted[] = [];
       const started: Submitted[] = [];
       const ended = new Set<Submitted>();
       const answers: number[] = [];
@@ -249,12 +288,19 @@ test('for any load, no batch is too large, mixed, too early, out of order or for
         max,
         waitMs,
         keyOf: ({ key }) => key,
+        rowsOf: ({ rows }) => rows,
         run: async (items) => {
           expect(items.length).toBeGreaterThan(0);
-          expect(items.length).toBeLessThanOrEqual(max);
+          const rows = items.reduce((sum, item) => sum + item.rows, 0);
+          if (items.length > 1) expect(rows).toBeLessThanOrEqual(max);
           expect(new Set(items.map(({ key }) => key)).size).toBe(1);
-          // Only one batch may be handed over behind a running one, and it must be full.
-          if (running > 0) expect(items.length).toBe(max);
+          // Only one batch may be handed over behind a running one, and it must be full: no item of its
+          // key that waits would fit.
+          const waits = all.filter((item) => item.key === items[0]?.key && !started.includes(item));
+          const others = waits.filter((item) => !items.includes(item));
+          const isFull =
+            rows >= max || (others.length > 0 && others.every((item) => rows + item.rows > max));
+          if (running > 0) expect(isFull).toBe(true);
           expect(++running).toBeLessThanOrEqual(2);
           started.push(...items);
           const durationMs = durationsMs[runs++ % durationsMs.length];
@@ -263,8 +309,9 @@ test('for any load, no batch is too large, mixed, too early, out of order or for
           for (const item of items) ended.add(item);
         },
       });
-      const submit = (key: string) => {
-        const item = { number: submitted++, key };
+      const submit = ({ key, rows }: { key: string; rows: number }) => {
+        const item = { number: submitted++, key, rows };
+        all.push(item);
         void batcher.submit(item).then(() => {
           expect(ended).toContain(item);
           answers.push(item.number);
@@ -272,9 +319,9 @@ test('for any load, no batch is too large, mixed, too early, out of order or for
       };
 
       let atMs = 0;
-      for (const { afterMs, keys } of arrivals) {
+      for (const { afterMs, items } of arrivals) {
         atMs += afterMs;
-        setTimeout(() => keys.forEach(submit), atMs);
+        setTimeout(() => items.forEach(submit), atMs);
       }
       await runTimers(() => {
         const waiting = submitted - started.length;
@@ -282,17 +329,25 @@ test('for any load, no batch is too large, mixed, too early, out of order or for
         if (waiting > 0 && waitMs === 0) expect(running).toBeGreaterThan(0);
       });
 
-      for (const key of ['a', 'b', 'c']) {
-        const numbers = started.filter((item) => item.key === key).map(({ number }) => number);
-        expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+      for (const group of Object.values(groupBySize(started))) {
+        expect(group).toEqual(group.toSorted((a, b) => a - b));
       }
-      const all = Array.from({ length: submitted }, (_, index) => index);
-      expect(answers.toSorted((a, b) => a - b)).toEqual(all);
+      expect(answers.toSorted((a, b) => a - b)).toEqual(all.map(({ number }) => number));
       expect(batcher.size).toBe(0);
     }),
     { numRuns: 200 },
   );
 });
+
+/** The numbers of items, by key and size. */
+function groupBySize(items: readonly Submitted[]): Record<string, number[]> {
+  const groups: Record<string, number[]> = {};
+  for (const { key, rows, number } of items) {
+    const name = `${key}${rows}`;
+    groups[name] = [...(groups[name] ?? []), number];
+  }
+  return groups;
+}
 
 test('a key waits for at most one batch of each other key', async () => {
   await fc.assert(
@@ -305,6 +360,7 @@ test('a key waits for at most one batch of each other key', async () => {
           max,
           waitMs: 0,
           keyOf: (key) => key,
+          rowsOf: () => 1,
           run: async ([key]) => {
             turns.push(key as string);
             await new Promise((resolve) => setTimeout(resolve, 5));

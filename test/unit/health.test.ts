@@ -80,7 +80,7 @@ test('a worker that holds a job for too long is stuck, unless Redis was away mea
 });
 
 test('the held jobs know how long the oldest has been held', async () => {
-  const held = new HeldJobs({ itemsMax: 1, setJobsMax: () => {} });
+  const held = new HeldJobs({ rowsMax: 1, setJobsMax: () => {} });
   expect(held.oldestMs()).toBe(0);
   const finish: (() => void)[] = [];
   const hold = (id: string) =>

@@ -16,8 +16,12 @@
 // of the line, so a key whose batches are always full cannot keep the others waiting. While the
 // first group waits for `waitMs`, a full group may overtake it.
 //
-// Invariants: every item is in at most one batch. A batch has at most `max` items, all of one key.
-// At most two batches are handed over at a time. Items of one key keep their order.
+// An item has one row or several, and a batch is full when it has `max` rows. An item that does not
+// fit into the rest of a batch stays, and smaller ones behind it may overtake it, but never the first.
+//
+// Invariants: every item is in at most one batch. A batch has items of one key and at most `max` rows,
+// or one item with more. At most two batches are handed over at a time. Items of one key and size keep
+// their order.
 
 export interface Batcher<T> {
   /** Resolves when the item's batch is done. Rejects with the error of the batch's run. */
@@ -31,23 +35,27 @@ const aheadMs = 50;
 
 interface Entry<T> {
   readonly item: T;
+  readonly rows: number;
   readonly done: () => void;
   readonly fail: (error: unknown) => void;
 }
 
 interface Group<T> {
   readonly key: string;
-  readonly entries: Entry<T>[];
+  entries: Entry<T>[];
+  rows: number;
   /** When its first entry came, or when the last batch of this group left. */
   since: number;
 }
 
-/** Makes a batcher. `max` is in items. */
+/** Makes a batcher. `max` is in rows. */
 export function makeBatcher<T>(options: {
   max: number;
   waitMs: number;
   /** Items of different keys cannot share a run. */
   keyOf: (item: T) => string;
+  /** How many rows an item has, at least 1. */
+  rowsOf: (item: T) => number;
   /** Scores a batch and answers every item of it. */
   run: (items: T[]) => Promise<void>;
 }): Batcher<T> {
@@ -86,10 +94,12 @@ class KeyedBatcher<T> {
       const key = this.#options.keyOf(item);
       let group = this.#groups.get(key);
       if (!group) {
-        group = { key, entries: [], since: performance.now() };
+        group = { key, entries: [], rows: 0, since: performance.now() };
         this.#groups.set(key, group);
       }
-      group.entries.push({ item, done: resolve, fail: reject });
+      const rows = this.#options.rowsOf(item);
+      group.entries.push({ item, rows, done: resolve, fail: reject });
+      group.rows += rows;
       this.#waiting++;
       // Items of one job are submitted in the same tick. Let them start together.
       if (this.#isScheduled) return;
@@ -116,8 +126,8 @@ class KeyedBatcher<T> {
   }
 
   /** Returns when the next group may be handed over, unless something changes before. */
-  #dueAt({ entries, since }: Group<T>): number {
-    const isFull = entries.length >= this.#options.max;
+  #dueAt({ rows, since }: Group<T>): number {
+    const isFull = rows >= this.#options.max;
     if (this.#runningBatches === 0) return isFull ? 0 : since + this.#options.waitMs;
     return isFull ? this.#runningSince + this.#ranMs - aheadMs : Number.POSITIVE_INFINITY;
   }
@@ -126,7 +136,7 @@ class KeyedBatcher<T> {
   #fullWhileIdle(): Group<T> | undefined {
     if (this.#runningBatches > 0) return undefined;
     for (const group of this.#groups.values()) {
-      if (group.entries.length >= this.#options.max) return group;
+      if (group.rows >= this.#options.max) return group;
     }
     return undefined;
   }
@@ -154,9 +164,20 @@ class KeyedBatcher<T> {
 
   /** Takes a batch out of a group. The rest of the group goes to the end of the line. */
   #cut(group: Group<T>, now: number): Entry<T>[] {
+    const { max } = this.#options;
     this.#groups.delete(group.key);
-    if (group.entries.length <= this.#options.max) return group.entries;
-    const batch = group.entries.splice(0, this.#options.max);
+    if (group.rows <= max) return group.entries;
+    const batch: Entry<T>[] = [];
+    const rest: Entry<T>[] = [];
+    let rows = 0;
+    for (const entry of group.entries) {
+      const fits = rows === 0 || rows + entry.rows <= max;
+      (fits ? batch : rest).push(entry);
+      if (fits) rows += entry.rows;
+    }
+    if (rest.length === 0) return batch;
+    group.entries = rest;
+    group.rows -= rows;
     group.since = now;
     this.#groups.set(group.key, group);
     return batch;

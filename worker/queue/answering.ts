@@ -2,6 +2,7 @@
 // each.
 
 import { nowMs } from '../../shared/clock.js';
+import { countRowsOf } from '../../shared/item-id.js';
 import type { Item } from '../../shared/job.js';
 import type { CountName } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
@@ -34,7 +35,10 @@ export interface Answering {
   readonly log: Logger;
 }
 
-/** The run of a batch, as its replies report it. `startedAt` is in milliseconds since the epoch. */
+/**
+ * The run of a batch, as its replies report it. `startedAt` is in milliseconds since the epoch, and
+ * `batchSize` in rows.
+ */
 export interface Run {
   readonly startedAt: number;
   readonly computeMs: number;
@@ -56,8 +60,9 @@ export async function runBatch(answering: Answering, gathered: readonly HeldItem
   const items = dropLate(answering, live, startedAt);
   if (items.length === 0) return;
   const { results, computeMs } = await scorer.score(items);
-  log.debug({ model: model.name, batchSize: items.length, computeMs }, 'scored');
-  await answer(answering, items, results, { startedAt, computeMs, batchSize: items.length });
+  const batchSize = countRowsOf(items);
+  log.debug({ model: model.name, batchSize, computeMs }, 'scored');
+  await answer(answering, items, results, { startedAt, computeMs, batchSize });
 }
 
 /** Keeps the replies of keyed items, and then sends each item its reply or the kept result. */

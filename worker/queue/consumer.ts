@@ -7,6 +7,7 @@
 // BullMQ and Redis are behind the queue. Processes and threads are behind the scorer and the
 // quarantine. So a simulation can replace them all.
 
+import { countRowsOf, rowsOfItem } from '../../shared/item-id.js';
 import { decodeJob, isUnreadable, type UnreadableJob, type WireJob } from '../../shared/job.js';
 import { type Batcher, makeBatcher } from '../batch/batcher.js';
 import { shapeKey } from '../batch/stack.js';
@@ -39,10 +40,11 @@ export function makeConsumer(options: Answering & { quarantine: Quarantine }): C
   const batcher = makeBatcher<HeldItem>({
     ...batch,
     keyOf: ({ inputs }) => shapeKey(inputs),
+    rowsOf: ({ id }) => rowsOfItem(id),
     run: (items) => runBatch(answering, items),
   });
   const held = new HeldJobs({
-    itemsMax: 2 * batch.max,
+    rowsMax: 2 * batch.max,
     setJobsMax: (jobs) => taking.setJobsMax(jobs),
   });
   const parts: ConsumerParts = { answering, quarantine, batcher, held };
@@ -82,7 +84,7 @@ async function processJob(parts: ConsumerParts, job: TakenJob): Promise<void> {
   if (isUnreadable(decoded)) {
     return held.hold(job, decoded.ids.length, () => refuseJob(answering, job, decoded));
   }
-  await held.hold(job, decoded.items.length, (isGivenBack) =>
+  await held.hold(job, countRowsOf(decoded.items), (isGivenBack) =>
     job.isSuspect ? trySuspect(parts, job, decoded, isGivenBack) : work(parts, job, decoded),
   );
   if (hasPayload(decoded)) answering.queue.dropPayload(job.id);

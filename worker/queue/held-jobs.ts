@@ -4,7 +4,7 @@
 // Only then is it completed. So a worker that dies leaves its jobs in the queue, and BullMQ gives
 // them to another worker.
 //
-// A consumer holds two jobs, or more small ones until they have the items of two batches. So one is
+// A consumer holds two jobs, or more small ones until they have the rows of two batches. So one is
 // worked on, one is next, and other workers find work too.
 //
 // A held job can be delivered again, if its lock ran out while Redis was away. A redelivered job
@@ -15,7 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { GivenBack, type TakenJob } from './queue.js';
 import { within } from './within.js';
 
-/** How long a worker with one job of one item waits for it before it looks for another. */
+/** How long a worker with one job of one row waits for it before it looks for another. */
 const firstJobMsMax = 2;
 /** This many jobs may be held whatever their size. */
 const jobsMin = 2;
@@ -26,7 +26,7 @@ const giveBackMsMax = 800;
 
 interface HeldJob {
   readonly isSuspect: boolean;
-  readonly items: number;
+  readonly rows: number;
   /** By the clock of `performance`. */
   readonly since: number;
   /** Resolves when the work is done. Rejects with `GivenBack` if the job is given back first. */
@@ -36,7 +36,7 @@ interface HeldJob {
 
 /** The jobs that a consumer holds, and the limit on them. */
 export class HeldJobs {
-  readonly #itemsMax: number;
+  readonly #rowsMax: number;
   readonly #setJobsMax: (jobs: number) => void;
   readonly #held = new Map<string, HeldJob>();
   readonly #finished = new Set<string>();
@@ -45,12 +45,12 @@ export class HeldJobs {
   readonly #onEmpty: (() => void)[] = [];
 
   constructor(options: {
-    /** With this many items held, only the first two jobs are taken. */
-    itemsMax: number;
+    /** With this many rows held, only the first two jobs are taken. */
+    rowsMax: number;
     /** Called with the number of jobs that may be in process from now on. */
     setJobsMax: (jobs: number) => void;
   }) {
-    this.#itemsMax = options.itemsMax;
+    this.#rowsMax = options.rowsMax;
     this.#setJobsMax = options.setJobsMax;
   }
 
@@ -66,13 +66,13 @@ export class HeldJobs {
   }
 
   /**
-   * Holds a job of `items` items while `work` runs. Resolves when the work is done, or at once if
+   * Holds a job of `rows` rows while `work` runs. Resolves when the work is done, or at once if
    * it was done before. Once `isGivenBack` returns true, the work is of no use.
    * @throws GivenBack if the job was given back meanwhile, or came after closing began
    */
   async hold(
     job: TakenJob,
-    items: number,
+    rows: number,
     work: (isGivenBack: () => boolean) => Promise<void>,
   ): Promise<void> {
     const { id } = job;
@@ -86,7 +86,7 @@ export class HeldJobs {
     if (known) return known.done;
 
     // Settle the room before the first `await`, because BullMQ looks for the next job in this tick.
-    const held = startWork(job, items, work);
+    const held = startWork(job, rows, work);
     this.#held.set(id, held);
     this.#settleRoom();
     try {
@@ -107,7 +107,7 @@ export class HeldJobs {
    */
   async beforeTake(): Promise<boolean> {
     const [only, ...others] = this.#held.values();
-    const isIdle = others.length === 0 && only?.items === 1;
+    const isIdle = others.length === 0 && only?.rows === 1;
     if (!isIdle) return true;
     return Promise.race([only.done.then(() => false), delay(firstJobMsMax, true)]);
   }
@@ -137,13 +137,13 @@ export class HeldJobs {
 
   #hasRoomFor(isSuspect: boolean): boolean {
     let jobs = 0;
-    let items = 0;
+    let rows = 0;
     for (const held of this.#held.values()) {
       if (held.isSuspect !== isSuspect) continue;
       jobs++;
-      items += held.items;
+      rows += held.rows;
     }
-    return jobs < jobsMin || items < this.#itemsMax;
+    return jobs < jobsMin || rows < this.#rowsMax;
   }
 
   #remember(jobId: string): void {
@@ -155,7 +155,7 @@ export class HeldJobs {
 
 function startWork(
   job: TakenJob,
-  items: number,
+  rows: number,
   work: (isGivenBack: () => boolean) => Promise<void>,
 ): HeldJob {
   let isGivenBack = false;
@@ -165,7 +165,7 @@ function startWork(
   });
   return {
     isSuspect: job.isSuspect,
-    items,
+    rows,
     since: performance.now(),
     done: Promise.race([work(() => isGivenBack), givenBack]),
     giveBack: async () => {

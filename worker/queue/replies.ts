@@ -3,6 +3,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
+import { membersOf } from '../../shared/item-id.js';
 import type { Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
@@ -40,7 +41,7 @@ export function makeSendReplies(options: {
       keys.unanswered(queue.name),
       streamEntriesMax,
       packReplies(replies, queue.wire),
-      ...replies.map(({ id }) => id),
+      ...membersOf(replies.map(({ id }) => id)),
     );
 
   return async (replies, deadlineAt) => {
@@ -54,9 +55,12 @@ export function makeSendReplies(options: {
 
 // One step: if Redis refuses the reply, the items go on to count as unanswered.
 // NOMKSTREAM, because otherwise the stream of an instance that is gone would stay forever.
+// A thousand at a time, because Lua cannot unpack more than 8000.
 const replyScript = `
 redis.call('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[1], '*', 'replies', ARGV[2])
-redis.call('ZREM', KEYS[2], unpack(ARGV, 3))`;
+for first = 3, #ARGV, 1000 do
+  redis.call('ZREM', KEYS[2], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+end`;
 
 /** Calls `send` until it succeeds. Resolves to undefined if `deadlineAt` passes first. */
 type TryUntil = <T>(

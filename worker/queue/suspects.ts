@@ -3,6 +3,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
+import { countRowsOf, rowsOfItem } from '../../shared/item-id.js';
 import type { WireJob } from '../../shared/job.js';
 import type { Scored } from '../batch/scorer.js';
 import { shapeKey } from '../batch/stack.js';
@@ -55,20 +56,22 @@ export async function waitForCell(answering: Answering, job: TakenJob, error: No
   await delay(noCellDelayMs);
 }
 
-/** Divides items into batches that can share a run, and keeps their order. */
+/** Divides items into batches of up to `max` rows that can share a run, and keeps their order. */
 function batchesOf(items: readonly HeldItem[], max: number): HeldItem[][] {
-  const groups = new Map<string, HeldItem[]>();
+  const batches: HeldItem[][] = [];
+  const open = new Map<string, HeldItem[]>();
   for (const item of items) {
     const key = shapeKey(item.inputs);
-    const group = groups.get(key);
-    if (group) group.push(item);
-    else groups.set(key, [item]);
+    const batch = open.get(key);
+    if (batch && countRowsOf(batch) + rowsOfItem(item.id) <= max) {
+      batch.push(item);
+    } else {
+      const next = [item];
+      open.set(key, next);
+      batches.push(next);
+    }
   }
-  return [...groups.values()].flatMap((group) =>
-    Array.from({ length: Math.ceil(group.length / max) }, (_, batch) =>
-      group.slice(batch * max, (batch + 1) * max),
-    ),
-  );
+  return batches;
 }
 
 async function tryTogether(trial: Trial, batch: readonly HeldItem[]): Promise<void> {
@@ -99,6 +102,6 @@ function answerSuspects(
   results: readonly Scored[],
   startedAt: number,
 ): Promise<void> {
-  const run = { startedAt, computeMs: nowMs() - startedAt, batchSize: items.length };
+  const run = { startedAt, computeMs: nowMs() - startedAt, batchSize: countRowsOf(items) };
   return answer(trial, items, results, run);
 }

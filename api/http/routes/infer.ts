@@ -34,10 +34,11 @@ export function makeScoreInference(options: {
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
     call.assign(model, asked.rows);
     const outputs = asked.isSelective ? asked.outputs.map(({ name }) => name) : undefined;
-    const items = splitRows(asked.inputs, asked.rows);
+    const { max } = model.manifest.batch;
+    const items = splitRows(asked.inputs, { rows: asked.rows, max });
     const replies = await scoring.scoreTensors(call, items, outputs);
-    const rows = replies.map((reply) => reply.outputs);
-    await send(response, writeInferResponse(model, asked, rows));
+    const answers = replies.map((reply) => reply.outputs);
+    await send(response, writeInferResponse(model, asked, answers));
   };
 }
 
