@@ -7,15 +7,15 @@ import { Ending } from '../api/ending.js';
 import { makeInputKinds } from '../api/kinds/kinds.js';
 import { ScorelineError } from '../shared/errors.js';
 import { makeLogger } from '../shared/log.js';
-import { type Manifest, scoresOf } from '../shared/manifest.js';
+import { type ScoresExample, scoresExampleOf, scoresOf } from '../shared/manifest.js';
 import { filesOf } from '../shared/model-files.js';
 import type { Model } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
 import { declareNetwork } from '../worker/batch/declared.js';
 import { openScorer, type Scorer, type ScorerItem } from '../worker/batch/scorer.js';
 import { verifyFiles } from '../worker/files/verification.js';
-
-type Example = NonNullable<Manifest['example']>;
+import { makeRehearse } from '../worker/quarantine/rehearsal.js';
+import { checkTensorsExample } from './check-tensors.js';
 
 /**
  * Says a line for each step.
@@ -23,6 +23,7 @@ type Example = NonNullable<Manifest['example']>;
  */
 export async function checkModel(model: Model, say: (line: string) => void): Promise<void> {
   const { example, network, output } = model.manifest;
+  const scores = scoresExampleOf(model.manifest);
   say(`${model.name}@${model.version}`);
   const classes = output.kind === 'tensors' ? 'tensors' : `${model.labels.length} classes`;
   say(`  manifest   valid, ${classes}`);
@@ -32,9 +33,12 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
     say(`  file       ${file}: ${bytes} bytes, SHA-256 matches`);
   }
 
-  const item = example && (await exampleItem(model, example));
+  const item = scores && (await exampleItem(model, scores));
   const log = makeLogger({ role: 'check', level: 'silent' });
-  const scorer = await openScorer(model, log, item && { sample: item.inputs });
+  const scorer = await openScorer(model, log, {
+    rehearse: makeRehearse(),
+    ...(item && { sample: item.inputs }),
+  });
   try {
     say('  shapes     inputs and outputs fit, at the smallest and the largest batch');
     say(
@@ -43,7 +47,8 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
         : `  network    not declared; for the Open Inference Protocol, add this line to the manifest:\n${declareNetwork(scorer.values)}`,
     );
     if (scorer.warning !== undefined) say(`  warning    ${scorer.warning}`);
-    if (item) say(`  example    ${await checkExample(model, scorer, { item, ...example })}`);
+    if (item) say(`  example    ${await checkExample(model, scorer, { item, ...scores })}`);
+    else if (example) say(`  example    ${await checkTensorsExample(model, scorer)}`);
     else say('  example    none in the manifest, so no answer was compared');
   } finally {
     await scorer.close();
@@ -51,9 +56,9 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
 }
 
 /** Prepares the example's input as the API does it. */
-async function exampleItem(model: Model, example: Example): Promise<ScorerItem> {
+async function exampleItem(model: Model, example: ScoresExample): Promise<ScorerItem> {
   const { input } = model.manifest;
-  if (input.kind === 'tensors') throw new Error('Tensors have no example. This is a bug.');
+  if (input.kind === 'tensors') throw new Error('Tensors have no such example. This is a bug.');
   const value = input.kind === 'text' ? example.input : readExample(model, example.input);
   const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1, threads: 4 });
   const inputs = await kinds[input.kind].prepare({ name: undefined, value }, model, new Ending());
@@ -78,7 +83,7 @@ function readExample({ name, folder }: Model, input: string): Buffer {
 async function checkExample(
   model: Model,
   scorer: Scorer,
-  { item, expected }: { item: ScorerItem; expected: Example['expected'] },
+  { item, expected }: { item: ScorerItem; expected: ScoresExample['expected'] },
 ): Promise<string> {
   const [result] = (await scorer.score([item])).results;
   if (!result) throw new Error('No result. This is a bug.');

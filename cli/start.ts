@@ -7,6 +7,7 @@ import process from 'node:process';
 import { readConfiguration } from '../shared/configuration.js';
 import { coerceError } from '../shared/errors.js';
 import { sameSignalMs } from '../shared/lifecycle.js';
+import { scoresExampleOf } from '../shared/manifest.js';
 import { collectModels, type Model } from '../shared/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
 import { type Child, spawnChild } from './children.js';
@@ -168,7 +169,8 @@ function reachable(address: string): string {
 
 /** Returns a command to paste into a shell. It works from any folder. */
 function curlLine(address: string, model: Model): string {
-  const { input, example } = model.manifest;
+  const { input } = model.manifest;
+  const example = scoresExampleOf(model.manifest);
   if (input.kind === 'tensors') return `  curl -s '${address}/v2/models/${model.name}'`;
   if (input.kind === 'text') {
     const body = JSON.stringify({ input: example?.input ?? 'your text' }).replaceAll("'", "'\\''");

@@ -15,6 +15,11 @@ export const errorTable = {
   image_too_large: { status: 413, retry: false, title: 'The image has too many pixels' },
   too_many_inputs: { status: 400, retry: false, title: 'The request holds too many inputs' },
   tensor_invalid: { status: 400, retry: false, title: 'A tensor does not match its shape' },
+  inputs_refused: {
+    status: 422,
+    retry: false,
+    title: 'The network cannot run with these inputs',
+  },
   network_undeclared: {
     status: 404,
     retry: false,

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { coerceError, ScorelineError } from './errors.js';
-import type { Manifest } from './manifest.js';
+import { type Manifest, scoresExampleOf } from './manifest.js';
 import { findLine } from './yaml-lines.js';
 import { messageOf } from './zod-issue.js';
 
@@ -31,13 +31,15 @@ export interface Labels {
  * @throws ScorelineError `manifest_invalid`, with the file, and the line or the entry
  */
 export function readLabels(folder: string, manifest: Manifest): Labels {
-  const { name, output, example } = manifest;
+  const { name, output } = manifest;
   if (output.kind === 'tensors') return { text: '', labels: [] };
   const file = path.join(folder, output.labels);
   const isRanking = output.kind === 'ranking';
   try {
     const text = readText(file);
-    const labels = isRanking ? parseQuestions(text) : parseLines(text, example?.expected.label);
+    const labels = isRanking
+      ? parseQuestions(text)
+      : parseLines(text, scoresExampleOf(manifest)?.expected.label);
     return { text, labels };
   } catch (thrown) {
     if (!(thrown instanceof Unfit)) throw thrown;

@@ -2,9 +2,12 @@
 // is in there and nowhere else, so adding a model means adding a folder.
 
 import { z } from 'zod';
+import { coerceError } from './errors.js';
 import { isInnerPath } from './inner-path.js';
+import { fromJson } from './json-elements.js';
+import { showValue, takesTensor } from './network.js';
 import { scalingSchema } from './scaling.js';
-import { datatypes } from './tensors.js';
+import { datatypes, type Tensor } from './tensors.js';
 
 const positive = z.number().int().positive();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
@@ -92,21 +95,23 @@ const scoresSchema = z.strictObject({
   top: positive.default(3).describe('How many of the best classes an answer has by default.'),
 });
 
+const size = z
+  .number()
+  .int()
+  .min(-1)
+  .max(2 ** 31 - 1);
+
 const declaredTensorsSchema = z
   .array(
     z.strictObject({
       name: z.string().min(1),
       datatype: z.enum(datatypes),
       shape: z
-        .array(
-          z
-            .number()
-            .int()
-            .min(-1)
-            .max(2 ** 31 - 1),
-        )
+        .array(z.union([size, z.string().min(1).max(100)], 'expected a size, -1, or a name'))
         .max(16)
-        .describe('The sizes; -1 for one that varies.'),
+        .describe(
+          'The sizes. One that varies is -1, or a name if it must be the same wherever the name is.',
+        ),
     }),
   )
   .min(1)
@@ -117,6 +122,55 @@ const declaredTensorsSchema = z
 const networkSchema = z.strictObject({
   inputs: declaredTensorsSchema,
   outputs: declaredTensorsSchema,
+});
+
+const scoresExampleSchema = z.strictObject({
+  input: z.string().describe('The text, or the path of the image file relative to the manifest.'),
+  expected: z.strictObject({
+    label: z.string().describe('The expected best class: the question, or the label.'),
+    score: z
+      .number()
+      .min(0)
+      .max(1)
+      .optional()
+      .describe('Its expected score. If unset, only the label is checked.'),
+    tolerance: z.number().positive().default(0.001),
+  }),
+});
+
+const elementsSchema = z
+  .array(
+    z.strictObject({
+      name: z.string(),
+      shape: z.array(size.nonnegative()).max(16),
+      data: z
+        .unknown()
+        .describe('The elements, flat or nested, as in a request of the Open Inference Protocol.'),
+    }),
+  )
+  .min(1);
+
+const tensorsExampleSchema = z.strictObject({
+  inputs: elementsSchema,
+  outputs: elementsSchema
+    .optional()
+    .describe('What the network should answer. If unset, only that it answers is checked.'),
+  tolerance: z
+    .number()
+    .nonnegative()
+    .default(0.001)
+    .describe('How far a number of an output may differ.'),
+});
+
+/** Each kind has a schema of its own, so faults are named and not those of the other kind. */
+const exampleSchema = z.unknown().transform((value, context) => {
+  const isOfTensors = typeof value === 'object' && value !== null && 'inputs' in value;
+  const parsed = (isOfTensors ? tensorsExampleSchema : scoresExampleSchema).safeParse(value);
+  if (parsed.success) return parsed.data;
+  for (const issue of parsed.error.issues) {
+    context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
+  }
+  return z.NEVER;
 });
 
 const batchSchema = z
@@ -202,22 +256,7 @@ const wholeManifestSchema = z.strictObject({
     .default(60_000)
     .describe('A run of the model that takes longer counts as hung, and its process is replaced.'),
   scaling: scalingSchema.prefault({}),
-  example: z
-    .strictObject({
-      input: z
-        .string()
-        .describe('The text, or the path of the image file relative to the manifest.'),
-      expected: z.strictObject({
-        label: z.string().describe('The expected best class: the question, or the label.'),
-        score: z
-          .number()
-          .min(0)
-          .max(1)
-          .optional()
-          .describe('Its expected score. If unset, only the label is checked.'),
-        tolerance: z.number().positive().default(0.001),
-      }),
-    })
+  example: exampleSchema
     .optional()
     .describe('Used to warm the model up, to check it, and in the curl examples.'),
 });
@@ -227,10 +266,6 @@ export const manifestSchema = wholeManifestSchema
     path: ['output', 'kind'],
     message: 'expected tensors for an input of the kind tensors, and only there',
   })
-  .refine(({ input, example }) => input.kind !== 'tensors' || example === undefined, {
-    path: ['example'],
-    message: 'expected none, since its input is of the kind tensors',
-  })
   .refine(({ input, batch }) => input.kind === 'tensors' || batch.dimension === 'first', {
     path: ['batch'],
     message: 'expected a batch dimension, since its input is not of the kind tensors',
@@ -239,9 +274,65 @@ export const manifestSchema = wholeManifestSchema
     path: ['network', 'inputs'],
     message:
       'expected a first dimension in each input, which counts items; without one, set batch: none',
-  });
+  })
+  .superRefine(checkExample);
 
-function hasRows({ network, batch }: z.output<typeof wholeManifestSchema>): boolean {
+type WholeManifest = z.output<typeof wholeManifestSchema>;
+
+/** Names what is wrong with the example, if it has another form than the input or does not fit the network. */
+function checkExample(
+  { input, network, batch, example }: WholeManifest,
+  context: z.core.$RefinementCtx,
+): void {
+  if (example === undefined || (network === undefined && input.kind === 'tensors')) return;
+  const complain = (message: string, ...place: (string | number)[]) =>
+    context.addIssue({ code: 'custom', path: ['example', ...place], message, input: undefined });
+  if ('input' in example) {
+    if (input.kind === 'tensors')
+      complain('expected inputs, since its input is of the kind tensors');
+    return;
+  }
+  if (input.kind !== 'tensors') {
+    complain('expected input and expected, since its input is not of the kind tensors');
+    return;
+  }
+  for (const place of ['inputs', 'outputs'] as const) {
+    for (const [at, given] of (example[place] ?? []).entries()) {
+      const fault = findFault(network?.[place] ?? [], given);
+      if (fault) complain(fault, place, at);
+    }
+  }
+  const names = new Set(example.inputs.map(({ name }) => name));
+  const missing = network?.inputs.find(({ name }) => !names.has(name));
+  if (missing) complain(`expected ${showValue(missing)}, too`, 'inputs');
+  if (names.size < example.inputs.length) complain('expected each name once', 'inputs');
+  const isRow = example.inputs.every(({ shape: [rows] }) => rows === 1);
+  if (batch.dimension === 'first' && !isRow) {
+    complain('expected one row: 1 as the first size of each shape', 'inputs');
+  }
+}
+
+function findFault(values: readonly DeclaredTensor[], given: ExampleTensor): string | undefined {
+  const value = values.find(({ name }) => name === given.name);
+  if (!value) return `expected one of ${values.map(showValue).join(', ')}`;
+  try {
+    const tensor = exampleTensor(value, given);
+    return takesTensor(value, tensor) ? undefined : `expected ${showValue(value)}`;
+  } catch (thrown) {
+    return coerceError(thrown).message;
+  }
+}
+
+/**
+ * Makes a tensor of an example.
+ * @throws ScorelineError `tensor_invalid`
+ */
+export function exampleTensor({ datatype }: DeclaredTensor, given: ExampleTensor): Tensor {
+  const head = { name: given.name, datatype, shape: given.shape };
+  return { ...head, data: fromJson(head, given.data) };
+}
+
+function hasRows({ network, batch }: WholeManifest): boolean {
   return (
     batch.dimension === 'none' || (network?.inputs ?? []).every(({ shape }) => shape.length > 0)
   );
@@ -254,9 +345,19 @@ export type ScoresOutput = z.output<typeof scoresSchema>;
 export type Network = z.output<typeof networkSchema>;
 /** An input or output of the network, as the manifest declares it. */
 export type DeclaredTensor = Network['inputs'][number];
+/** An example with the label that is expected. */
+export type ScoresExample = z.output<typeof scoresExampleSchema>;
+/** An example of the kind tensors. */
+export type TensorsExample = z.output<typeof tensorsExampleSchema>;
+type ExampleTensor = TensorsExample['inputs'][number];
 export type Device = z.output<typeof deviceSchema>;
 /** A file of a model, with what it must be. */
 export type SourceFile = Readonly<z.output<typeof fileSchema>>;
+
+/** Returns the example of a model that scores labels, if there is one. */
+export function scoresExampleOf({ example }: Pick<Manifest, 'example'>): ScoresExample | undefined {
+  return example && 'input' in example ? example : undefined;
+}
 
 /** Returns the output of a model that scores labels, where no other model can come. */
 export function scoresOf({ name, output }: Manifest): ScoresOutput {

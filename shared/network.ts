@@ -1,5 +1,6 @@
 // The inputs and outputs of a network: whether a tensor fits one, and how messages show them.
 
+import { ScorelineError } from './errors.js';
 import type { Datatype, Tensor } from './tensors.js';
 
 /** What a network says of an input or output. An open dimension is a name, an empty text, or -1. */
@@ -28,6 +29,35 @@ export function takesTensor(value: NetworkValue, { datatype, shape }: Head): boo
     shape.length === value.shape.length &&
     shape.every((size, at) => takesSize(value.shape[at], size))
   );
+}
+
+/**
+ * Checks that each dimension with a name has one size, wherever the network names it.
+ * @param tensors fit the values of their names
+ * @throws ScorelineError `tensor_invalid`
+ */
+export function checkNamedSizes(values: readonly NetworkValue[], tensors: readonly Head[]): void {
+  const sizes = new Map<string, { size: number; tensor: Head }>();
+  for (const tensor of tensors) {
+    const value = values.find(({ name }) => name === tensor.name);
+    for (const [at, dimension] of (value?.shape ?? []).entries()) {
+      if (typeof dimension !== 'string' || dimension === '') continue;
+      const size = tensor.shape[at] as number;
+      const known = sizes.get(dimension);
+      if (known && known.size !== size) {
+        throw new ScorelineError(
+          'tensor_invalid',
+          `Expected one size for the dimension ${showName(dimension)} of the network; got ${known.size} in ${showTensor(known.tensor)} and ${size} in ${showTensor(tensor)}.`,
+        );
+      }
+      sizes.set(dimension, { size, tensor });
+    }
+  }
+}
+
+/** Returns the shape of a value as clients of the Open Inference Protocol see it: open sizes are -1. */
+export function openShape({ shape }: Pick<NetworkValue, 'shape'>): number[] {
+  return shape.map((size) => (typeof size === 'string' || isOpen(size) ? -1 : size));
 }
 
 /** Shows a value of a network. Open dimensions are shown by name, or as -1. */

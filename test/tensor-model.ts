@@ -13,16 +13,22 @@ export function addTensorModel(
   model: {
     name: string;
     nodes: Buffer[];
+    constants?: Buffer[];
     network: Network;
     /** What the file has, if it is not what the manifest declares. */
     file?: Network;
     changes?: Record<string, unknown>;
   },
 ): void {
-  const { name, nodes, network, file = network, changes = {} } = model;
+  const { name, nodes, constants = [], network, file = network, changes = {} } = model;
   const folder = path.join(directory, name);
   const bytes = onnxModel(
-    graph({ nodes, inputs: file.inputs.map(toValue), outputs: file.outputs.map(toValue) }),
+    graph({
+      nodes,
+      constants,
+      inputs: file.inputs.map(toValue),
+      outputs: file.outputs.map(toValue),
+    }),
   );
   const manifest = {
     name,
@@ -45,14 +51,22 @@ export function addTensorModel(
   writeFileSync(path.join(folder, 'model.yaml'), JSON.stringify(manifest));
 }
 
-export const declared = (name: string, datatype: Datatype, shape: number[]): DeclaredTensor => ({
+export const declared = (
+  name: string,
+  datatype: Datatype,
+  shape: (number | string)[],
+): DeclaredTensor => ({
   name,
   datatype,
   shape,
 });
 
 /** Adds `a` and `b`, rows of numbers of any length, to `sum`; and negates `a` as `negated`. */
-export function addAdder(directory: string, name = 'adder'): void {
+export function addAdder(
+  directory: string,
+  name = 'adder',
+  changes: Record<string, unknown> = {},
+): void {
   addTensorModel(directory, {
     name,
     nodes: [node('Add', ['a', 'b'], ['sum']), node('Neg', ['a'], ['negated'])],
@@ -60,6 +74,7 @@ export function addAdder(directory: string, name = 'adder'): void {
       inputs: [declared('a', 'FP32', [-1, -1]), declared('b', 'FP32', [-1, -1])],
       outputs: [declared('sum', 'FP32', [-1, -1]), declared('negated', 'FP32', [-1, -1])],
     },
+    changes,
   });
 }
 

@@ -5,7 +5,7 @@ import type { Keys } from '../shared/keys.js';
 import type { Logger } from '../shared/log.js';
 import type { Model } from '../shared/models.js';
 import type { Redis } from '../shared/redis.js';
-import { type LoadedScorer, openScorer } from './batch/scorer.js';
+import { type LoadedScorer, openScorer, type Rehearse } from './batch/scorer.js';
 import type { EngineDevice } from './engine/engine.js';
 import { ensureModelFiles } from './files/model-files.js';
 import type { Cells } from './quarantine/cells.js';
@@ -53,12 +53,13 @@ export function openPlace(options: {
   log: Logger;
   /** Kills the process at once. */
   abandon: (reason: string) => void;
+  rehearse: Rehearse;
 }): Place {
-  const { model, log, abandon } = options;
+  const { model, log } = options;
   let isClosed = false;
   let taken: Taken | undefined;
   let device: EngineDevice | undefined;
-  const warm = warmUp(model, log, abandon).then((scorer) => {
+  const warm = warmUp(options).then((scorer) => {
     device = scorer.device;
     return scorer;
   });
@@ -86,16 +87,18 @@ export function openPlace(options: {
   };
 }
 
-async function warmUp(
-  model: Model,
-  log: Logger,
-  abandon: (reason: string) => void,
-): Promise<LoadedScorer> {
+async function warmUp({
+  model,
+  log,
+  abandon,
+  rehearse,
+}: Omit<Parameters<typeof openPlace>[0], 'connections'>): Promise<LoadedScorer> {
   const { name, version } = model;
   await ensureModelFiles(model, log);
   const startedAt = performance.now();
   const scorer = await openScorer(model, log, {
     onLost: (reason) => abandon(`${name}: ${reason}`),
+    rehearse,
   });
   const warmUpMs = Math.round(performance.now() - startedAt);
   const { type: device, reason } = scorer.device;

@@ -17,6 +17,7 @@ import { WorkerHealth } from './health.js';
 import { type Connections, openPlace, type Place } from './place.js';
 import { openProbes } from './probes.js';
 import { makeCells } from './quarantine/cells.js';
+import { makeRehearse } from './quarantine/rehearsal.js';
 
 /** The last part of SHUTDOWN_MS, reserved for handing back unfinished jobs. */
 const handBackMs = 2000;
@@ -46,8 +47,9 @@ export async function startWorker(
   const connections = new Promise<Connections>((resolve) => {
     connect = resolve;
   });
+  const rehearse = makeRehearse();
   const places = followRegistry(registry, graceMs, (model) =>
-    openPlace({ model, connections, log, abandon }),
+    openPlace({ model, connections, log, abandon, rehearse }),
   );
   health.watchPlaces(places.all);
   const settings = redisSettings(configuration);

@@ -7,9 +7,17 @@
 import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
+import { fromJson } from '../../shared/json-elements.js';
 import type { DeclaredTensor, Network } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
-import { showName, showShape, showTensor, showValue, takesTensor } from '../../shared/network.js';
+import {
+  checkNamedSizes,
+  showName,
+  showShape,
+  showTensor,
+  showValue,
+  takesTensor,
+} from '../../shared/network.js';
 import {
   checkTensor,
   countElements,
@@ -20,7 +28,6 @@ import {
   toBuffer,
 } from '../../shared/tensors.js';
 import { messageOf } from '../../shared/zod-issue.js';
-import { fromJson } from './json-tensor.js';
 
 /** How an output is answered. */
 export interface OutputForm {
@@ -80,6 +87,7 @@ export function readInferRequest(
   if (!parsed.success) throw malformed(parsed.error.issues[0]);
   const { id, parameters, inputs: given, outputs } = parsed.data;
   const inputs = readInputs(given, binary, network);
+  checkNamedSizes(network.inputs, inputs);
   const { input, batch } = model.manifest;
   for (const tensor of inputs) {
     if (tensor.datatype === 'BOOL') checkBooleans(tensor);

@@ -32,7 +32,7 @@ test('the check of a model says what fits', async () => {
     '  manifest   valid, 10 classes',
     expect.stringMatching(/^ {2}file {7}model.onnx: \d+ bytes, SHA-256 matches$/),
     '  shapes     inputs and outputs fit, at the smallest and the largest batch',
-    '  network    not declared; for the Open Inference Protocol, add this line to the manifest:\nnetwork: { inputs: [{ name: "text", datatype: BYTES, shape: [-1] }], outputs: [{ name: "output", datatype: FP32, shape: [-1, 10] }] }',
+    '  network    not declared; for the Open Inference Protocol, add this line to the manifest:\nnetwork: { inputs: [{ name: "text", datatype: BYTES, shape: [N] }], outputs: [{ name: "output", datatype: FP32, shape: [N, 10] }] }',
     '  example    "digit 1" at 1, as expected',
   ]);
 });

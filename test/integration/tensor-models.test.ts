@@ -138,6 +138,39 @@ test.each(['INT32', 'UINT64'] as const)(
   },
 );
 
+describe('a network that refuses what the manifest allows', () => {
+  const gather = (directory: string) =>
+    addTensorModel(directory, {
+      name: 'gather',
+      nodes: [node('Gather', ['table', 'at'], ['out'])],
+      network: {
+        inputs: [declared('table', 'FP32', [-1, 2]), declared('at', 'INT64', [-1])],
+        outputs: [declared('out', 'FP32', [-1, 2])],
+      },
+      changes: { batch: 'none' },
+    });
+  const adder = (directory: string) => addAdder(directory, 'adder', { batch: 'none' });
+  const at = (index: bigint): Tensor => {
+    const data = new Uint8Array(BigInt64Array.of(index).buffer);
+    return { name: 'at', datatype: 'INT64', shape: [1], data };
+  };
+
+  test.each([
+    ['adder', adder, [floats('a', [1, 2], 1, 2), floats('b', [1, 3], 1, 2, 3)], '2 by 3'],
+    ['gather', gather, [floats('table', [1, 2], 1, 2), at(9n)], 'idx=9'],
+  ] as const)('says why, with nothing of its source: %s', async (name, add, inputs, reason) => {
+    const directory = makeFolder({});
+    add(directory);
+    const scorer = await open(directory, name);
+    const [refused] = (await scorer.score([{ inputs }])).results.map(outcome);
+    expect(refused).toMatch(
+      /^inputs_refused: Expected inputs that the network can run with\. ONNX/,
+    );
+    expect(refused).toContain(reason);
+    expect(refused).not.toMatch(/\.(cc|h)\b|onnxruntime_src|::/);
+  });
+});
+
 describe('a model without a batch dimension', () => {
   test('takes scalars and empty tensors, and scores each item alone', async () => {
     const directory = makeFolder({});
@@ -186,7 +219,7 @@ describe('the network that a manifest declares', () => {
   const outputs = [declared('out', 'FP32', [-1, 2])];
   const file = { inputs, outputs };
   const nodes = [node('Neg', ['in'], ['out'])];
-  const line = `network: { inputs: [{ name: "in", datatype: FP32, shape: [-1, 2] }], outputs: [{ name: "out", datatype: FP32, shape: [-1, 2] }] }`;
+  const line = `network: { inputs: [{ name: "in", datatype: FP32, shape: [d0, 2] }], outputs: [{ name: "out", datatype: FP32, shape: [d0, 2] }] }`;
 
   const openWith = (network: typeof file | undefined) => {
     const directory = makeFolder({});
@@ -210,6 +243,15 @@ describe('the network that a manifest declares', () => {
     expect(error).toMatchObject({ code: 'model_file_wrong' });
     expect(error.message).toContain(words);
     expect(error.message).toContain(line);
+  });
+
+  test('may name a size that is open in the file, and no other', async () => {
+    const named = (shape: (number | string)[]) => ({
+      inputs: [declared('in', 'FP32', shape)],
+      outputs,
+    });
+    await openWith(named(['rows', 2]));
+    await expect(openWith(named(['rows', 'columns']))).rejects.toThrow('FP32[rows,columns]');
   });
 
   test('may fix a size that is open in the file', async () => {

@@ -54,6 +54,35 @@ describe('a request of the Open Inference Protocol', () => {
     expect(inputs.map(({ data }) => data.byteLength)).toEqual([7, 8]);
   });
 
+  test('gives each named dimension of the network one size', () => {
+    const named = makeSampleModel({
+      ...tensors,
+      network: {
+        inputs: ['a', 'b', 'c'].map((name) => ({
+          name,
+          datatype: 'UINT8',
+          shape: name === 'c' ? ['rows', -1] : ['rows', 'length'],
+        })),
+        outputs: network.outputs,
+      },
+    });
+    const ask = (...lengths: number[]) => {
+      const inputs = lengths.map((length, at) => ({
+        name: 'abc'[at],
+        datatype: 'UINT8',
+        shape: [1, length],
+        data: new Array(length).fill(0),
+      }));
+      return readInferRequest({ inputs }, Buffer.alloc(0), { model: named, rowsMax: 8 });
+    };
+    expect(ask(3, 3, 4).rows).toBe(1);
+    expect(errorOf(() => ask(3, 4, 3))).toMatchObject({
+      code: 'tensor_invalid',
+      message:
+        'Expected one size for the dimension "length" of the network; got 3 in "a" of UINT8[1,3] and 4 in "b" of UINT8[1,4].',
+    });
+  });
+
   const bytes = (...numbers: number[]) => Buffer.from(numbers);
   const lying = bytes(9, 0, 0, 0, 120);
   const huge = 2 ** 31 - 1;

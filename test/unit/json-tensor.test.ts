@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseExactly } from '../../api/inference/exact-json.js';
-import { fromJson, toJson } from '../../api/inference/json-tensor.js';
+import { toJson } from '../../api/inference/json-tensor.js';
+import { fromJson } from '../../shared/json-elements.js';
 import {
   countElements,
   type Datatype,

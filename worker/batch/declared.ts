@@ -52,10 +52,18 @@ function declare(values: readonly TensorValue[]): string {
   const entries = values
     .filter(({ datatype }) => datatype !== undefined)
     .map(({ name, datatype, shape }) => {
-      const sizes = shape.map((size) => (isOpen(size) ? -1 : size)).join(', ');
+      const sizes = shape.map(declareSize).join(', ');
       return `{ name: ${JSON.stringify(name)}, datatype: ${datatype}, shape: [${sizes}] }`;
     });
   return `[${entries.join(', ')}]`;
+}
+
+/** A name in the file says that its dimension has one size in all inputs, so it is declared, too. */
+function declareSize(size: number | string): string {
+  if (!isOpen(size)) return String(size);
+  if (typeof size !== 'string' || size === '') return '-1';
+  const isPlain = /^[a-z_]\w*$/i.test(size) && !/^(true|false|null)$/i.test(size);
+  return isPlain ? size : JSON.stringify(size);
 }
 
 function isLike(

@@ -1,7 +1,12 @@
 // Sample inputs, to warm up, check and measure a model without an API.
 
 import { numberToHalf } from '../../shared/half.js';
-import type { ImageInput, Manifest } from '../../shared/manifest.js';
+import {
+  exampleTensor,
+  type ImageInput,
+  type Manifest,
+  scoresExampleOf,
+} from '../../shared/manifest.js';
 import { isOpen, type NetworkValue } from '../../shared/network.js';
 import {
   countElements,
@@ -27,8 +32,18 @@ export function sampleInputs(
 }
 
 /** Returns the text of a model's example, or another if it has none. */
-export function sampleText({ example, description }: Manifest): string {
-  return example?.input ?? description;
+export function sampleText(manifest: Manifest): string {
+  return scoresExampleOf(manifest)?.input ?? manifest.description;
+}
+
+/** Returns the inputs of the example of a model of the kind tensors, if there is one. */
+export function exampleInputs({ network, example }: Manifest): Tensor[] | undefined {
+  if (!network || !example || 'input' in example) return undefined;
+  return network.inputs.map((value) => {
+    const given = example.inputs.find(({ name }) => name === value.name);
+    if (!given) throw new Error('An example without all inputs passed the schema. This is a bug.');
+    return exampleTensor(value, given);
+  });
 }
 
 /** Makes the inputs of an item of one text. */

@@ -12,7 +12,8 @@ import { makeAdapter } from './adapter.js';
 import { checkDeclared } from './declared.js';
 import type { Adapter } from './network.js';
 import { makeOutputs, type Outputs } from './outputs.js';
-import { sampleInputs, sampleText } from './sample.js';
+import { refusalOr } from './refusal.js';
+import { exampleInputs, sampleInputs, sampleText } from './sample.js';
 
 export type ScorerItem = Pick<Item, 'inputs' | 'top' | 'outputs'>;
 
@@ -55,18 +56,26 @@ export interface WarmScorer extends LoadedScorer {
 }
 
 /**
+ * Tries batches where nothing but the attempt is lost if a run hangs or ends its process. Resolves to
+ * whether none did.
+ */
+export type Rehearse = (model: Model, batches: readonly ScorerItem[][]) => Promise<boolean>;
+
+/**
  * Loads a model, and warms it up with one item and with a full batch.
- * @param sample the inputs of one item, by default the example's text or an image of noise
+ * @param sample the inputs of one item, by default the example's text or tensors, an image of noise, or ones
+ * @param rehearse is called before ones are tried, which a network of tensors may never have met
  * @throws ScorelineError `provider_unavailable`, `model_file_wrong`, `model_output_mismatch`
  */
 export async function openScorer(
   model: Model,
   log: Logger,
-  { onLost = () => {}, sample }: { onLost?: OnLost; sample?: readonly Tensor[] } = {},
+  options: { onLost?: OnLost; sample?: readonly Tensor[]; rehearse?: Rehearse } = {},
 ): Promise<WarmScorer> {
+  const { onLost = () => {}, sample, rehearse } = options;
   const { parts, ...scorer } = await load(model, log, onLost);
   try {
-    const warning = await warmUp(parts, sample ?? makeSample(parts));
+    const warning = await warmUp(parts, sample ?? makeSample(parts), rehearse);
     return { ...scorer, warning };
   } catch (thrown) {
     await scorer.close();
@@ -174,7 +183,7 @@ async function scoreSound(
       return scoreSingly(parts, items, rows);
     }
     parts.log.error(fields, 'an item failed');
-    return { results: [failed(error)], computeMs: 0 };
+    return { results: [failed(refusalOr(error, items[0] as ScorerItem))], computeMs: 0 };
   }
 }
 
@@ -209,16 +218,29 @@ async function run(
 
 function makeSample({ model, engine }: Parts): readonly Tensor[] {
   const { input, network } = model.manifest;
+  const example = exampleInputs(model.manifest);
+  if (example) return example;
   return sampleInputs(input, sampleText(model.manifest), network?.inputs ?? engine.inputs);
 }
 
 /** Scores the sample alone and in a full batch. Returns a warning if its scores look wrong. */
-async function warmUp(parts: Parts, sample: readonly Tensor[]): Promise<string | undefined> {
+async function warmUp(
+  parts: Parts,
+  sample: readonly Tensor[],
+  rehearse: Rehearse | undefined,
+): Promise<string | undefined> {
   const { model, adapter, engine, outputs } = parts;
   const hasLabels = model.labels.length > 0;
   const item = { inputs: sample, top: hasLabels ? 1 : undefined };
   const rows = adapter.countRows(sample);
-  const { max } = model.manifest.batch;
+  const { input, example, batch } = model.manifest;
+  const { max } = batch;
+  // Ones need not make sense to a network of the kind tensors.
+  const isOfOnes = input.kind === 'tensors' && example === undefined;
+  const full = new Array<ScorerItem>(max).fill(item);
+  if (isOfOnes && rehearse && !(await rehearse(model, [[item], full]))) {
+    return `${model.name}: expected the model to survive a run with ones; in a process of its own, it crashed or did not end. It was not warmed up. ${exampleRemedy}`;
+  }
   let scores: Float32Array | undefined;
   try {
     scores = await naming(model, 'one input', async () => {
@@ -228,21 +250,21 @@ async function warmUp(parts: Parts, sample: readonly Tensor[]): Promise<string |
     });
   } catch (thrown) {
     const error = coerceError(thrown);
-    // Ones need not make sense to a network of the kind tensors.
-    const isOfOnes = model.manifest.input.kind === 'tensors' && error.cause !== undefined;
-    if (!isOfOnes) throw thrown;
-    return `${error.message} Its sample is ones, which it may not take, so it was not warmed up.`;
+    if (!isOfOnes || error.cause === undefined) throw thrown;
+    return `${error.message} Its sample is ones, which it may not take, so it was not warmed up. ${exampleRemedy}`;
   }
   await naming(
     model,
     `${max} inputs at once, as batch.max says`,
-    () => run(parts, new Array(max).fill(item), new Array<number>(max).fill(rows)),
+    () => run(parts, full, new Array<number>(max).fill(rows)),
     model.manifest.input.kind === 'tensors'
       ? 'It can score one: set batch: none if the first dimension does not count items. '
       : 'It can score one: set batch: { max: 1 } in the manifest, or export the model with a dynamic batch dimension. ',
   );
   return scores && judgeScores(model, scores);
 }
+
+const exampleRemedy = 'Give its manifest an example.';
 
 /** Runs a part of the warm-up. If it fails, its error names the model and what it should do. */
 async function naming<T>(

@@ -26,7 +26,7 @@ export function makeCells(options: {
   /** Starts a process; replaced in tests. */
   start?: () => ChildProcess;
 }): Cells {
-  const { log, start = startCell } = options;
+  const { log, start = () => startCell() } = options;
   const warn = makeSeldom(log);
   let spare: ChildProcess | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -77,10 +77,11 @@ export function makeCells(options: {
   };
 }
 
-function startCell(): ChildProcess {
+/** Starts a process that can load a model. Its log is ours, unless it is ignored. */
+export function startCell(output: 'inherit' | 'ignore' = 'inherit'): ChildProcess {
   return fork(new URL('./main.js', import.meta.url), [], {
     // Keeps the typed arrays of tensors, which JSON would not.
     serialization: 'advanced',
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['ignore', output, output, 'ipc'],
   });
 }

@@ -16,6 +16,7 @@ import { makeTryUntil } from './replies.js';
 const resultErrors: ReadonlySet<ErrorCode> = new Set([
   'model_crashed',
   'model_failed',
+  'inputs_refused',
   'model_output_mismatch',
 ]);
 

@@ -2,7 +2,9 @@
 // scores (infer.ts).
 
 import express, { type Express, type Request } from 'express';
+import type { DeclaredTensor } from '../../../shared/manifest.js';
 import type { Model } from '../../../shared/models.js';
+import { openShape } from '../../../shared/network.js';
 import type { Registry } from '../../../shared/registry.js';
 import { catalogueOf } from '../../access/caller.js';
 import { networkOf } from '../../inference/infer-request.js';
@@ -50,7 +52,14 @@ export function addInferenceRoutes(
     const { models } = catalogueOf(callerOf(request), registry);
     const versions = models.filter(({ name }) => name === model.name).map((each) => each.version);
     const platform = 'onnxruntime_onnx';
-    response.json({ name: model.name, versions, platform, ...networkOf(model) });
+    const { inputs, outputs } = networkOf(model);
+    response.json({
+      name: model.name,
+      versions,
+      platform,
+      inputs: inputs.map(describe),
+      outputs: outputs.map(describe),
+    });
   });
 
   app.get(ready, mayLook, async (request, response) => {
@@ -83,6 +92,10 @@ export function addInferenceRoutes(
   app.all(infer, allow('POST'));
   app.all('/v2/repository/index', allow('POST'));
   app.all(['/v2', ...metadata, ...ready], allow('GET', 'HEAD'));
+}
+
+function describe(value: DeclaredTensor): DeclaredTensor {
+  return { ...value, shape: openShape(value) };
 }
 
 function stateOf(isMissing: boolean | undefined): { state: string; reason: string } {

@@ -1,0 +1,137 @@
+// Tests the examples of models of tensors: the warm-up and the check use them. Without one, the sample is ones, and
+// a network that crashes or never ends on those must not take its worker along.
+
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { checkModel } from '../../cli/check.js';
+import { makeLogger } from '../../shared/log.js';
+import { type Model, readModels } from '../../shared/models.js';
+import { openScorer } from '../../worker/batch/scorer.js';
+import { makeRehearse } from '../../worker/quarantine/rehearsal.js';
+import { bigints, elementTypes, graph, integer, node, subgraph, tensor, value } from '../onnx.js';
+import { addAdder, addTensorModel, declared } from '../tensor-model.js';
+import { makeFolder } from '../unit/sample-model.js';
+
+const log = makeLogger({ role: 'test', level: 'silent' });
+const { FP32: float, INT64: int64, BOOL: bool } = elementTypes;
+
+type Add = (directory: string, changes: Record<string, unknown>) => void;
+
+/** Divides the least number of 32 bits by -1 for a 1 in its input, which ends the process. */
+const addCrash: Add = (directory, changes) =>
+  addTensorModel(directory, {
+    name: 'model',
+    nodes: [node('Neg', ['in'], ['divisor']), node('Div', ['least', 'divisor'], ['out'])],
+    constants: [tensor('least', elementTypes.INT32, [1], Buffer.from([0, 0, 0, 0x80]))],
+    network: { inputs: [declared('in', 'INT32', [-1])], outputs: [declared('out', 'INT32', [-1])] },
+    changes,
+  });
+
+/** Runs 9,000,000,000,000,000 rounds for each 1 in its input. */
+const addHang: Add = (directory, changes) => {
+  const body = graph({
+    nodes: [node('Identity', ['go'], ['goOn']), node('Cos', ['value'], ['next'])],
+    inputs: [value('round', int64, []), value('go', bool, []), value('value', float, [])],
+    outputs: [value('goOn', bool, []), value('next', float, [])],
+  });
+  addTensorModel(directory, {
+    name: 'model',
+    nodes: [
+      node('Mul', ['in', 'many'], ['rounds']),
+      node('ReduceSum', ['rounds'], ['total'], integer('keepdims', 0)),
+      node('Cast', ['total'], ['start'], integer('to', float)),
+      node('Loop', ['total', '', 'start'], ['end'], subgraph('body', body)),
+      node('Cast', ['in'], ['floats'], integer('to', float)),
+      node('Mul', ['floats', 'end'], ['out']),
+    ],
+    constants: [tensor('many', int64, [], bigints([9_000_000_000_000_000n]))],
+    network: { inputs: [declared('in', 'INT64', [-1])], outputs: [declared('out', 'FP32', [-1])] },
+    changes,
+  });
+};
+
+function read(add: Add, changes: Record<string, unknown> = {}): Model {
+  const directory = makeFolder({});
+  add(directory, changes);
+  const [model] = readModels({ directory, filesNeeded: true });
+  return model as Model;
+}
+
+async function warningOf(model: Model) {
+  const scorer = await openScorer(model, log, { rehearse: makeRehearse() });
+  onTestFinished(() => scorer.close());
+  return scorer.warning;
+}
+
+const ints = (name: string, ...data: number[]) => ({ name, shape: [1], data });
+
+describe('a network that breaks on ones', () => {
+  test.each([
+    ['ends its process', addCrash, [ints('in', 3)]],
+    ['never ends', addHang, [ints('in', 0)]],
+  ] as const)('because it %s is not warmed up without an example', async (_how, add, inputs) => {
+    const warning = await warningOf(read(add, { runMsMax: 500 }));
+    expect(warning).toContain('it crashed or did not end. It was not warmed up.');
+    expect(warning).toContain('Give its manifest an example.');
+    expect(await warningOf(read(add, { example: { inputs } }))).toBeUndefined();
+  });
+
+  test('because it throws is not warmed up either', async () => {
+    const model = read((directory, changes) =>
+      addTensorModel(directory, {
+        name: 'model',
+        nodes: [node('Reshape', ['a', 'shape'], ['b'])],
+        constants: [tensor('shape', int64, [1], bigints([7n]))],
+        network: { inputs: [declared('a', 'FP32', [-1])], outputs: [declared('b', 'FP32', [7])] },
+        changes,
+      }),
+    );
+    expect(await warningOf(model)).toContain('which it may not take, so it was not warmed up');
+  });
+});
+
+describe('the check of an example of tensors', () => {
+  const row = (name: string, ...data: unknown[]) => ({ name, shape: [1, data.length], data });
+  const inputs = [row('a', 1, 2), row('b', 10, 'NaN')];
+  const check = async (example: Record<string, unknown>) => {
+    const lines: string[] = [];
+    const model = read((directory, changes) => addAdder(directory, 'adder', changes), { example });
+    await checkModel(model, (line) => lines.push(line));
+    return lines.at(-1);
+  };
+
+  test('compares the outputs that it names', async () => {
+    const outputs = [row('negated', -1, -2), row('sum', 11.0005, 'NaN')];
+    expect(await check({ inputs, outputs })).toBe('  example    negated, sum as expected');
+  });
+
+  test('says what is answered if it names none', async () => {
+    expect(await check({ inputs })).toMatch(
+      /^ {2}example {4}answered with "sum" of FP32\[1,2\], "negated" of FP32\[1,2\]; no outputs/,
+    );
+  });
+
+  test.each([
+    [row('negated', -1, -3), 'adder: example: negated: expected -3 ± 0.001 at index 1; got -2'],
+    [row('sum', 11, 0), 'adder: example: sum: expected 0 ± 0.001 at index 1; got NaN'],
+    [row('sum', 11), 'adder: example: sum: expected the shape [1,1]; got [1,2]'],
+  ])('fails for other outputs', async (output, message) => {
+    await expect(check({ inputs, outputs: [output] })).rejects.toMatchObject({
+      code: 'model_file_wrong',
+      message,
+    });
+  });
+
+  test.each([
+    [{ inputs: inputs.slice(1) }, 'example.inputs: expected "a" of FP32[-1,-1], too'],
+    [{ inputs: [...inputs, row('a', 1, 2)] }, 'example.inputs: expected each name once'],
+    [{ inputs: [row('a', 'x', 2), row('b', 1, 2)] }, 'example.inputs.0: Expected each element'],
+    [{ inputs: [row('c', 1, 2)] }, 'example.inputs.0: expected one of "a" of FP32[-1,-1]'],
+    [{ inputs: [{ ...row('a', 1, 2), shape: [2] }] }, 'example.inputs.0: expected "a" of FP32'],
+    [{ inputs: [{ ...row('a', 1, 2), shape: [2, 1] }] }, 'example.inputs: expected one row'],
+    [{ inputs: [{ ...row('a', 1), shape: [1, -1] }] }, 'example.inputs.0.shape.1'],
+    [{ inputs, outputs: [row('product', 1)] }, 'example.outputs.0: expected one of "sum"'],
+    [{ input: 'x', expected: { label: 'y' } }, 'example: expected inputs, since its input is'],
+  ])('needs an example that fits the network: %j', async (example, words) => {
+    await expect(check(example)).rejects.toThrow(words);
+  });
+});

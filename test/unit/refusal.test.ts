@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { ScorelineError } from '../../shared/errors.js';
+import { refusalOr } from '../../worker/batch/refusal.js';
+
+const failedFor = (reason: string) =>
+  new ScorelineError('model_failed', 'The model failed on this input.', {
+    cause: new Error(reason),
+  });
+
+test.each([
+  'Failed to allocate memory for requested buffer of size 4000000000000',
+  'CUDA failure 700: an illegal memory access was encountered',
+  'CUDNN_STATUS_EXECUTION_FAILED ; GPU=0',
+  'std::bad_alloc',
+])('a fault of the machine is none of the caller: %s', (reason) => {
+  const error = failedFor(reason);
+  expect(refusalOr(error, {})).toBe(error);
+});
+
+test('callers who did not choose the tensors are not told of them', () => {
+  const error = failedFor('2 by 3');
+  expect(refusalOr(error, { top: 1 })).toBe(error);
+  expect(refusalOr(error, {})).toMatchObject({ code: 'inputs_refused' });
+});
+
+test('an error without a reason of ONNX Runtime is no refusal', () => {
+  for (const error of [new ScorelineError('model_failed', 'No.'), new Error('No.')]) {
+    expect(refusalOr(error, {})).toBe(error);
+  }
+});

@@ -1,0 +1,44 @@
+// A rehearsal: a process of its own tries batches that may crash it or never end, before the worker does.
+
+import { makeLogger } from '../../shared/log.js';
+import type { Model } from '../../shared/models.js';
+import type { Rehearse } from '../batch/scorer.js';
+import { startCell } from './cells.js';
+import { makeQuarantine, NoCell } from './quarantine.js';
+
+/** Only a hint is lost if a run takes longer, so the model's own limit may be too patient. */
+const runMsMax = 10_000;
+
+/** Makes a `Rehearse` with one process at a time, as each has a second copy of its model. */
+export function makeRehearse(): Rehearse {
+  let last: Promise<unknown> = Promise.resolve();
+  return (model, batches) => {
+    const done = last.then(() => rehearse(model, batches));
+    last = done.catch(() => {});
+    return done;
+  };
+}
+
+const rehearse: Rehearse = async (model, batches) => {
+  const quarantine = makeQuarantine({
+    model: withRunMsMax(model),
+    cells: { take: () => startCell('ignore'), close: () => {} },
+    log: makeLogger({ role: 'rehearsal', level: 'silent' }),
+  });
+  try {
+    return await quarantine.inTurn(async (cell) => {
+      for (const batch of batches) if (!(await cell.score(batch))) return false;
+      return true;
+    });
+  } catch (thrown) {
+    if (thrown instanceof NoCell) return false;
+    throw thrown;
+  } finally {
+    quarantine.close();
+  }
+};
+
+function withRunMsMax(model: Model): Model {
+  const { manifest } = model;
+  return { ...model, manifest: { ...manifest, runMsMax: Math.min(manifest.runMsMax, runMsMax) } };
+}
