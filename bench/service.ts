@@ -19,6 +19,8 @@ export async function startBenchService(options: {
   roles?: readonly ('api' | 'worker')[];
   /** Whose processes they are: this checkout's where no other is named. */
   build?: Build;
+  /** More settings of the processes. */
+  environment?: NodeJS.ProcessEnv;
 }) {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-'));
   const say = console.error;
@@ -30,6 +32,7 @@ export async function startBenchService(options: {
     MODELS_DIR: options.modelsDirectory,
     PORT: '0',
     LOG_LEVEL: process.env.LOG_LEVEL ?? 'warn',
+    ...options.environment,
   };
   const roles = options.roles ?? (['api', 'worker'] as const);
   const build = options.build ?? thisBuild;

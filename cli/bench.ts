@@ -15,6 +15,7 @@ const benchmarks = [
   'redis',
   'cost',
   'start',
+  'tensors',
 ];
 const name = process.argv[2] ?? '';
 if (!benchmarks.includes(name)) {

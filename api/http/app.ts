@@ -48,6 +48,7 @@ export function makeApp(parts: {
     | 'PERMITS_MAX'
     | 'RESULTS_MAX'
     | 'ROWS_PER_REQUEST_MAX'
+    | 'TENSOR_JSON_BYTES_MAX'
     | 'TRUST_PROXY'
   >;
   registry: Registry;
@@ -69,6 +70,7 @@ export function makeApp(parts: {
       ...parts,
       readBytes,
       rowsMax: Math.min(ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX),
+      jsonBytesMax: configuration.TENSOR_JSON_BYTES_MAX,
     }),
   };
   const answerError = makeAnswerError(log);

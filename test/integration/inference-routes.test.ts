@@ -162,6 +162,26 @@ describe('a body', () => {
   });
 });
 
+test('large tensors must be binary, because parsing JSON holds up everyone else', async () => {
+  const scene = await open({ configuration: { TENSOR_JSON_BYTES_MAX: 1024 } });
+  const data = new Array(1000).fill(0);
+  const inputs = [{ ...input, shape: [500, 2] }];
+  const answer = await post(scene.url + path, { inputs: [{ ...inputs[0], data }] });
+  expect(answer).toMatchObject({ status: 413, body: { code: 'body_too_large' } });
+  expect(answer.body.error).toContain('as binary data behind the JSON');
+  const binary = { ...input, shape: [100, 2], data: undefined };
+  const json = JSON.stringify({
+    inputs: [{ ...binary, parameters: { binary_data_size: 800 } }],
+    outputs: [{ name: 'out', parameters: { binary_data: true } }],
+  });
+  const sent = await fetch(scene.url + path, {
+    method: 'POST',
+    headers: { 'inference-header-content-length': String(json.length) },
+    body: Buffer.concat([Buffer.from(json), Buffer.alloc(800)]),
+  });
+  expect(sent.status).toBe(200);
+});
+
 describe('the parameters of a request', () => {
   test.each([
     [{ deadlineMs: 500 }, '', 500],

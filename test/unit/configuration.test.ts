@@ -22,6 +22,7 @@ describe('the configuration', () => {
       UV_THREADPOOL_SIZE: 4,
       PERMITS_MAX: 1024,
       ROWS_PER_REQUEST_MAX: 256,
+      TENSOR_JSON_BYTES_MAX: 4_194_304,
       BODIES_BYTES_MAX: 268_435_456,
       QUEUE_ITEMS_MAX: 10_000,
       RESULT_MS: 600_000,
