@@ -3,29 +3,13 @@
 
 import process from 'node:process';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { type Datatype, numberArrays } from '../shared/tensors.js';
+import { numberArrays } from '../shared/tensors.js';
 import { describeValue } from '../worker/engine/runtime-tensors.js';
-import type { BareOutcome, BareOutput } from './bare.js';
+import { type BareOutcome, type BareOutput, typeOf } from './bare.js';
 import type { Case, CaseInput } from './cases.js';
 
 /** As often as it takes to notice that a network draws random numbers. */
 const repeats = 5;
-
-const types: Readonly<Record<Datatype, string>> = {
-  BOOL: 'bool',
-  UINT8: 'uint8',
-  UINT16: 'uint16',
-  UINT32: 'uint32',
-  UINT64: 'uint64',
-  INT8: 'int8',
-  INT16: 'int16',
-  INT32: 'int32',
-  INT64: 'int64',
-  FP16: 'float16',
-  FP32: 'float32',
-  FP64: 'float64',
-  BYTES: 'string',
-};
 
 process.on('message', async (given: Case) => {
   process.send?.(await runCase(given));
@@ -79,13 +63,12 @@ async function runOnce(session: InferenceSession, inputs: readonly CaseInput[]) 
 }
 
 function toTensor({ datatype, shape, data, json }: CaseInput): Tensor {
-  const type = types[datatype];
   if (datatype === 'BYTES') return new Tensor('string', JSON.parse(json), shape);
   const bytes = Uint8Array.from(Buffer.from(data, 'base64'));
   const array = new numberArrays[datatype](bytes.buffer);
   // As an object, because `Tensor` converts float16 where Node has Float16Array, which ONNX Runtime then reads as
   // empty.
-  return { type, dims: shape, data: array, location: 'cpu' } as unknown as Tensor;
+  return { type: typeOf(datatype), dims: shape, data: array, location: 'cpu' } as unknown as Tensor;
 }
 
 function contentOf({ data }: Tensor): Pick<BareOutput, 'bytes' | 'texts'> {

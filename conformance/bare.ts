@@ -2,6 +2,7 @@
 // others never end.
 
 import { type ChildProcess, fork } from 'node:child_process';
+import type { Datatype } from '../shared/tensors.js';
 import type { TensorValue } from '../worker/engine/engine.js';
 import type { Case } from './cases.js';
 
@@ -62,4 +63,16 @@ export class BareRuntime {
   close(): void {
     this.#child?.disconnect();
   }
+}
+
+const typesOf: Readonly<Partial<Record<Datatype, string>>> = {
+  BYTES: 'string',
+  FP16: 'float16',
+  FP32: 'float32',
+  FP64: 'float64',
+};
+
+/** Returns ONNX Runtime's name of a datatype. */
+export function typeOf(datatype: Datatype): string {
+  return typesOf[datatype] ?? datatype.toLowerCase();
 }

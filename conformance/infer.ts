@@ -3,7 +3,7 @@
 
 import { numberToHalf } from '../shared/half.js';
 import { type Datatype, decodeStrings, numberArrays } from '../shared/tensors.js';
-import type { BareOutput } from './bare.js';
+import { type BareOutput, typeOf } from './bare.js';
 import type { CaseInput } from './cases.js';
 
 export type Form = 'json' | 'binary';
@@ -65,13 +65,6 @@ function inBinary(inputs: readonly CaseInput[], binary: readonly Buffer[]): stri
   return JSON.stringify({ inputs: tensors, parameters: { binary_data_output: true } });
 }
 
-const typesOf: Readonly<Partial<Record<Datatype, string>>> = {
-  BYTES: 'string',
-  FP16: 'float16',
-  FP32: 'float32',
-  FP64: 'float64',
-};
-
 /** Says how an answer differs from the bare outputs, or returns undefined. */
 export function findDifference(
   answered: readonly Answered[],
@@ -84,8 +77,7 @@ export function findDifference(
     const { name, type, shape } = expected;
     const output = answered.find((each) => each.name === name);
     if (!output) return `no output ${name}`;
-    const gotType = typesOf[output.datatype] ?? output.datatype.toLowerCase();
-    const [wanted, got] = [`${type}[${shape}]`, `${gotType}[${output.shape}]`];
+    const [wanted, got] = [`${type}[${shape}]`, `${typeOf(output.datatype)}[${output.shape}]`];
     if (wanted !== got) return `${name} is ${got} instead of ${wanted}`;
     if (!isRandom && !hasElements(output, expected)) return `${name} has other elements`;
   }

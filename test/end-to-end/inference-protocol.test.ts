@@ -102,6 +102,13 @@ describe('a model of tensors', () => {
     expect(body.outputs).toEqual([{ name: 'sum', datatype: 'FP32', shape: [100, 2], data: sums }]);
   });
 
+  test('says why its network refuses sizes that the manifest leaves open', async () => {
+    const wide = tensor('b', 'FP32', [2, 3], [1, 2, 3, 4, 5, 6]);
+    const { status, body } = await infer('adder', { inputs: [a, wide] });
+    expect({ status, code: body.code }).toEqual({ status: 422, code: 'inputs_refused' });
+    expect(body.error).toContain('running Add node');
+  });
+
   test('without a batch dimension takes the tensor as it is', async () => {
     const inputs = [tensor('in', 'FP32', [3, 2], [1, 2, 3, 4, 5, 6])];
     const { body } = await infer('whole', { inputs });

@@ -14,6 +14,7 @@ const sources = readSources(
   'bench',
   'chaos',
   'fuzz',
+  'conformance',
   'test',
 );
 const inFolder =
