@@ -127,7 +127,7 @@ function decodeAnswer(bytes: Buffer): Answer | undefined {
   const headEnd = bytes.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;
   const head = bytes.toString('latin1', 0, headEnd);
-  const length = /content-length: (\d+)/i.exec(head)?.[1];
+  const length = /^content-length: (\d+)/im.exec(head)?.[1];
   const isChunked = length === undefined && /^transfer-encoding: chunked/im.test(head);
   const isComplete = isChunked
     ? bytes.subarray(-lastChunk.length).equals(lastChunk)
