@@ -2,7 +2,8 @@
 // may succeed later, and a title. docs/errors.md is generated from this table.
 //
 // An error's detail says what was expected, what was given, and what to do. Callers see it, so the
-// detail of an error that answers a request never holds a stack, a path or a library's message.
+// detail of an error that answers a request never holds a stack, a path or a library's message. Only
+// `inputs_refused` has the reason of ONNX Runtime, without the places in its source.
 
 export const errorTable = {
   invalid_json: { status: 400, retry: false, title: 'The body is not valid JSON' },
