@@ -4,6 +4,9 @@
 // (conformance/run.ts). At the end it prints the counts, and the same figures as one line of JSON. It exits
 // with 1 if any answer differs. The first run needs Python 3.11 to collect the tests.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { collectCases, readCases } from '../conformance/cases.js';
@@ -11,6 +14,8 @@ import { runConformance } from '../conformance/run.js';
 import { coerceError } from '../shared/errors.js';
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
+const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-conformance-'));
+process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   // Exiting is enough: what was started ends with this process.
   process.on(signal, () => process.exit(1));
@@ -19,7 +24,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 try {
   const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } });
   const cases = readCases(collectCases()).filter(({ name }) => name.includes(values.only));
-  const tally = await runConformance(cases, say);
+  const tally = await runConformance(cases, directory, say);
   for (const line of tally.details()) say(line);
   process.stdout.write(`${tally.summary()}\n${JSON.stringify(tally.figures)}\n`);
   process.exit(tally.isPassed ? 0 : 1);

@@ -24,6 +24,8 @@ process.on('SIGINT', () => {});
 process.on('SIGTERM', stop);
 process.on('message', (how) => (how === 'kill' ? redis.kill('SIGKILL') : stop()));
 process.on('disconnect', () => void endAfterClients());
+// The parent may have gone before there was a listener.
+if (!process.connected) void endAfterClients();
 
 function stop(): void {
   redis.kill('SIGTERM');

@@ -5,8 +5,7 @@
 // The models are served in groups, each by a service of its own, because a worker has a thread and an
 // arena of memory for each model.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { startBenchService } from '../bench/service.js';
 import { checkModel } from '../cli/check.js';
@@ -28,15 +27,15 @@ interface Candidate {
   readonly bare: BareOutcome;
 }
 
-/** Runs all cases. Says how far it is. */
+/** Runs all cases, with their models in a folder. Says how far it is. */
 export async function runConformance(
   cases: readonly Case[],
+  directory: string,
   say: (line: string) => void,
 ): Promise<Tally> {
   if (cases.length === 0) throw new Error('Expected at least one case; got none.');
   const tally = new Tally();
   const runtime = new BareRuntime();
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-conformance-'));
   try {
     for (let from = 0; from < cases.length; from += groupSize) {
       const group = cases.slice(from, from + groupSize);
@@ -55,7 +54,6 @@ export async function runConformance(
     }
   } finally {
     runtime.close();
-    rmSync(directory, { recursive: true, force: true });
   }
   return tally;
 }

@@ -1,10 +1,12 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
 import { startRedis } from '../../cli/private-redis.js';
-import { ensureRedisServer } from '../../cli/redis.js';
+import { ensureRedisServer, findFreePort } from '../../cli/redis.js';
 import { waitUntil } from '../harness.js';
 
 async function start() {
@@ -62,4 +64,13 @@ test('a private Redis that hangs is stopped all the same, and keeps its data', a
   const reader = new Redis(again.url);
   expect(await reader.get('kept')).toBe('yes');
   reader.disconnect();
+});
+
+test('a private Redis stops if the process that asked for it is gone before it listens', async () => {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-private-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const parameters = [ensureRedisServer(() => {}), directory, String(await findFreePort())];
+  const guard = fork(new URL('../../cli/redis-guard.js', import.meta.url), parameters);
+  guard.disconnect();
+  expect(await once(guard, 'exit')).toEqual([1, null]);
 });
