@@ -62,7 +62,8 @@ Every error is a problem document (RFC 9457) with \`type\` (\`urn:scoreline:erro
 Programs should test \`code\`, which does not change. The column *retry* says whether the same request
 may succeed later. Below \`/v2\`, an error is \`{"error": detail, "code": …, "status": …}\`, as clients of the
 [Open Inference Protocol](inference-protocol.md) expect it. Answers with 429 or 503 carry a \`Retry-After\` in seconds. Startup errors
-(configuration, manifests, model files, devices) are printed, not sent.
+(configuration, manifests, model files, devices) are printed, not sent. [The description of the
+API](openapi.md) says which address may answer with which code.
 
 | code | status | retry | meaning |
 |---|---|---|---|

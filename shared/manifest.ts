@@ -78,6 +78,12 @@ const imageInputSchema = z
 
 const tensorsSchema = z.strictObject({ kind: z.literal('tensors') });
 
+export const inputSchema = z.discriminatedUnion('kind', [
+  textInputSchema,
+  imageInputSchema,
+  tensorsSchema,
+]);
+
 const scoresSchema = z.strictObject({
   kind: z.enum(['ranking', 'classification']),
   labels: z.string().describe('The file that names the classes, relative to the manifest.'),
@@ -119,7 +125,7 @@ const declaredTensorsSchema = z
     message: 'expected each name once',
   });
 
-const networkSchema = z.strictObject({
+export const networkSchema = z.strictObject({
   inputs: declaredTensorsSchema,
   outputs: declaredTensorsSchema,
 });
@@ -237,7 +243,7 @@ const wholeManifestSchema = z.strictObject({
     .pipe(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)),
   description: z.string(),
   source: sourceSchema,
-  input: z.discriminatedUnion('kind', [textInputSchema, imageInputSchema, tensorsSchema]),
+  input: inputSchema,
   output: z.discriminatedUnion('kind', [scoresSchema, tensorsSchema]),
   network: networkSchema
     .optional()

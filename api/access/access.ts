@@ -12,7 +12,7 @@ import { ApiKeyRing } from './api-key-ring.js';
 import { openApiKeySource, originInFile, originInRedis } from './api-key-source.js';
 import { ApiKeyStore } from './api-key-store.js';
 import { anyone, type Caller, type Limits as CallerLimits } from './caller.js';
-import { type CredentialHeaders, readCredential } from './credential.js';
+import { type CredentialHeaders, readCredential, showsCredential } from './credential.js';
 import { openIssuer } from './issuer.js';
 import { type Limits, makeLimits } from './limits.js';
 import { Pace } from './pace.js';
@@ -26,6 +26,8 @@ export interface Access {
    * `token_invalid`, `issuer_unavailable`, at once or as a rejection
    */
   identify(headers: CredentialHeaders): Caller | Promise<Caller>;
+  /** Whether nobody says who sends a request, although callers here have something to show. */
+  isStranger(headers: CredentialHeaders): boolean;
   readonly limits: Pick<Limits, 'admit' | 'fieldsOf'>;
   /**
    * Returns how many milliseconds a refusal should wait, so that callers who go on in spite of refusals do
@@ -56,7 +58,9 @@ export async function openAccess(options: Options): Promise<Access> {
   const tokens = AUTH.includes('oidc') ? await openTokens(options) : undefined;
   const limits = makeLimits(makeUsage(options));
   const strangers = new Pace();
-  log.info('addresses open to all without a key or token: /, /v2/health/live, /v2/health/ready');
+  log.info(
+    'addresses open to all without a key or token: /, /v2/health/live, /v2/health/ready, and /openapi.json and /docs, which then name no models',
+  );
 
   return {
     identify(headers) {
@@ -68,6 +72,7 @@ export async function openAccess(options: Options): Promise<Access> {
       if (tokens) return tokens.find(text);
       throw notAccepted('an API key', 'something else');
     },
+    isStranger: (headers) => !showsCredential(headers),
     limits,
     delayMs(code, caller) {
       if (errorTable[code].status === 401) return strangers.next();
@@ -87,6 +92,7 @@ function openToAnyone({ configuration: { AUTH }, log }: Options): Access {
   log.info(`everyone who reaches this API may do everything: ${why}`);
   return {
     identify: () => anyone,
+    isStranger: () => false,
     limits: { admit: () => undefined, fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }) },
     delayMs: () => 0,
     close: async () => {},

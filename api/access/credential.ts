@@ -15,6 +15,12 @@ export interface CredentialHeaders {
 
 const bearer = /^Bearer +(\S+) *$/i;
 
+/** Whether a request shows something that `readCredential` reads, right or wrong. */
+export function showsCredential(headers: CredentialHeaders): boolean {
+  const { authorization, 'x-api-key': apiKey } = headers;
+  return apiKey !== undefined || (authorization !== undefined && bearer.test(authorization));
+}
+
 /**
  * Reads `Authorization: Bearer …`, which holds a key or a token, or `X-API-Key`, which holds a key.
  * Other schemes of Authorization may be there for a proxy.

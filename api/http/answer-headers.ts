@@ -5,8 +5,8 @@ import { Socket } from 'node:net';
 import helmet from 'helmet';
 
 /**
- * Returns the headers that keep browsers, and caches on the way, from misusing an answer. The API sends no
- * pages, so a browser that takes an answer for one may load and run nothing.
+ * Returns the headers that keep browsers, and caches on the way, from misusing an answer. A browser that
+ * takes an answer for a page may load and run nothing. The page of the description has a policy of its own.
  */
 export function makeAnswerHeaders({
   httpsOnly,

@@ -27,6 +27,7 @@ import type { ScoringRoute } from './open-call.js';
 import { makeAnswerError } from './problem.js';
 import { makeReadiness } from './readiness.js';
 import { requestIdOf } from './request-id.js';
+import { addDescriptionRoutes } from './routes/description.js';
 import { addHealthRoutes } from './routes/health.js';
 import { makeScoreInference } from './routes/infer.js';
 import { addInferenceRoutes } from './routes/inference.js';
@@ -42,6 +43,7 @@ export interface App {
 export function makeApp(parts: {
   configuration: Pick<
     Configurations['api'],
+    | 'AUTH'
     | 'BODY_BYTES_MAX'
     | 'CORS_ORIGINS'
     | 'HTTPS_ONLY'
@@ -62,6 +64,7 @@ export function makeApp(parts: {
 }): App {
   const { gate, configuration, log } = parts;
   const { ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX } = configuration;
+  const rowsMax = Math.min(ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX);
   const { readJson, readAny, readBytes } = makeBodyReaders(configuration.BODY_BYTES_MAX);
   const scores = {
     native: makeScoreNative({ ...parts, readAny }),
@@ -69,7 +72,7 @@ export function makeApp(parts: {
     inference: makeScoreInference({
       ...parts,
       readBytes,
-      rowsMax: Math.min(ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX),
+      rowsMax,
       jsonBytesMax: configuration.TENSOR_JSON_BYTES_MAX,
     }),
   };
@@ -88,6 +91,7 @@ export function makeApp(parts: {
   addReferenceRoutes(app, { ...parts, score: scores.reference, version });
   addHealthRoutes(app, { ...parts, readiness });
   addInferenceRoutes(app, { ...parts, score: scores.inference, readiness, version });
+  addDescriptionRoutes(app, { ...parts, service: { ...parts, rowsMax } });
   app.use(notFound);
   app.use(handleError);
 
@@ -142,7 +146,7 @@ function logAnswer(log: Logger, request: GatedRequest, response: ServerResponse)
 
 const notFound: RequestHandler = (request) => {
   const addresses =
-    'POST /score, POST /v1/models/{model}/score, POST /v2/models/{model}/infer, GET /v1/models';
+    'POST /score, POST /v1/models/{model}/score, POST /v2/models/{model}/infer, GET /v1/models, GET /docs';
   throw new ScorelineError(
     'not_found',
     `There is nothing at ${request.method} ${request.path.slice(0, 200)}. Try ${addresses}.`,

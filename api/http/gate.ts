@@ -19,7 +19,7 @@ import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './json.js';
 import { modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
 import type { Given } from './parameters.js';
-import { openPaths } from './paths.js';
+import { describingPaths, openPaths } from './paths.js';
 import { sendProblem } from './problem.js';
 
 /**
@@ -130,7 +130,10 @@ export function makeGate(options: {
   return {
     letIn(request, response) {
       const [path = '', query] = (request.url ?? '').split('?', 2);
-      if (openPaths.has(path)) {
+      if (
+        openPaths.has(path) ||
+        (describingPaths.has(path) && access.isStranger(request.headers))
+      ) {
         request.caller = nobody;
         return 'router';
       }

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
+import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
 import { scoresOf } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
@@ -10,6 +11,22 @@ import type { Model } from '../../shared/models.js';
 export type Given = Readonly<Record<string, unknown>>;
 
 const noParameters: Given = {};
+
+/** How `readTop` reads a number of classes. The text of a number is what queries and forms hold. */
+export function topSchema({ labels }: Pick<Model, 'labels'>): z.ZodType {
+  return z.int().min(1).max(labels.length).describe('How many of the best classes to answer with.');
+}
+
+/** How `readDeadlineMs` reads a deadline. */
+export const deadlineMsSchema = z
+  .number()
+  .positive()
+  .describe(
+    'How many milliseconds the caller waits, counted from the arrival of the request. More than the deadline of the model changes nothing.',
+  );
+
+/** How the header `Request-Timeout` is read. */
+export const requestTimeoutSchema = z.number().positive();
 
 /** The parameters of the query string; one that comes several times is an array. */
 export function queryOf(request: Request): Given {
@@ -63,7 +80,7 @@ export function readDeadlineMs(given: Given): number | undefined {
 }
 
 function toMilliseconds(name: string, value: unknown, unitMs: number): number {
-  const number = toNumber(value);
+  const number = toNumber(value, anyNumber);
   if (!(number > 0 && Number.isFinite(number))) {
     const unit = unitMs === 1000 ? 'seconds' : 'milliseconds';
     throw new ScorelineError(
@@ -74,12 +91,14 @@ function toMilliseconds(name: string, value: unknown, unitMs: number): number {
   return number * unitMs;
 }
 
+const plainNumber = /^\d+(\.\d+)?$/;
+/** Programs write very small and very large numbers with an exponent. */
+const anyNumber = /^\d+(\.\d+)?(e[+-]?\d+)?$/i;
+
 /** Accepts a number, or its text from a header or a query string. Returns NaN for anything else. */
-function toNumber(value: unknown): number {
+function toNumber(value: unknown, form = plainNumber): number {
   if (typeof value === 'number') return value;
-  return typeof value === 'string' && /^\d+(\.\d+)?$/.test(value.trim())
-    ? Number(value)
-    : Number.NaN;
+  return typeof value === 'string' && form.test(value.trim()) ? Number(value) : Number.NaN;
 }
 
 /** Quotes a value, cut to 60 characters. Names only the type of arrays and objects. */

@@ -11,6 +11,9 @@ export function pathOf({ url = '' }: Pick<IncomingMessage, 'url'>): string {
 /** Open to all: they say whether the service works, and nothing else. */
 export const openPaths: ReadonlySet<string> = new Set(['/', '/v2/health/live', '/v2/health/ready']);
 
+/** Open to all, too: they describe the service, and to callers who are known their models. */
+export const describingPaths: ReadonlySet<string> = new Set(['/openapi.json', '/docs']);
+
 /** Whether a path belongs to the Open Inference Protocol, which has a form of errors of its own. */
 export function isInference(path: string): boolean {
   return path === '/v2' || path.startsWith('/v2/');

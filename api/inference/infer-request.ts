@@ -49,8 +49,8 @@ export interface InferRequest {
   readonly parameters: Readonly<Record<string, unknown>>;
 }
 
-const sizeMax = 2 ** 31 - 1;
-const classesMax = 1024;
+export const sizeMax = 2 ** 31 - 1;
+export const classesMax = 1024;
 const parametersSchema = z.record(z.string(), z.unknown()).default({});
 
 const inputSchema = z.object({
@@ -61,7 +61,7 @@ const inputSchema = z.object({
   data: z.unknown().optional(),
 });
 
-const requestSchema = z.object({
+export const requestSchema = z.object({
   id: z.string().optional(),
   parameters: parametersSchema,
   inputs: z.array(inputSchema).min(1),

@@ -1,6 +1,7 @@
+import { z } from 'zod';
 import { mapScores } from '../../shared/scores.js';
 import type { OutputKind } from './kind.js';
-import { makeWritePredictions } from './predictions.js';
+import { makeWritePredictions, score } from './predictions.js';
 
 /** Answers with classes, the likeliest first. */
 export const classification: OutputKind = {
@@ -23,4 +24,19 @@ export const classification: OutputKind = {
         ]),
       ),
     ),
+
+  form: {
+    prediction: z
+      .object({
+        label: z.string().describe('The name of the class.'),
+        score,
+        id: z.union([z.string(), z.number()]).describe('The id of the class.'),
+      })
+      .describe('A class of the model.'),
+    reference: z
+      .record(z.string(), z.array(z.tuple([z.string(), score])))
+      .describe(
+        'By name of the input: its best classes as [id and name, score], the likeliest first.',
+      ),
+  },
 };

@@ -3,6 +3,7 @@
 
 import os from 'node:os';
 import process from 'node:process';
+import { z } from 'zod';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { ImageInput } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
@@ -14,6 +15,11 @@ import { Picture } from './picture.js';
 import { Turns } from './turns.js';
 
 const formats = 'JPEG, PNG, WebP, GIF, TIFF or AVIF';
+const mediaTypes = ['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'].map((type) => `image/${type}`);
+
+/** An orange PNG of one pixel, as an example that is short enough to read. */
+const tinyImage =
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP438MAAAQZAYzvQbwjAAAAAElFTkSuQmCC';
 
 export interface ImageLimits {
   readonly imagePixelsMax: number;
@@ -38,6 +44,7 @@ export function makeImageKind(limits: ImageLimits) {
     noun: 'images',
     mediaTypes: 'image/*',
     jsonOpening: '{',
+    codes: ['base64_invalid', 'image_unreadable', 'image_unsupported', 'image_too_large'],
 
     fromJson(input: unknown): RawInput[] {
       const entries = imageEntries(input);
@@ -72,6 +79,13 @@ export function makeImageKind(limits: ImageLimits) {
         { name: 'input', datatype: 'UINT8', shape: [1, wanted.height, wanted.width, 3], data },
       ];
     },
+
+    describe: () => ({
+      one: imageForm(1),
+      several: imageForm(limits.imagesMax),
+      example: { picture: tinyImage },
+      mediaTypes,
+    }),
   } satisfies InputKind;
 }
 
@@ -120,6 +134,22 @@ async function decode(
     if (error instanceof ScorelineError) throw error;
     throw undecodable(input, bytes, coerceError(error));
   }
+}
+
+/** Describes what `fromJson` accepts, of at most so many images. */
+function imageForm(imagesMax: number): z.ZodType {
+  const file = z
+    .string()
+    .min(1)
+    .describe(`A ${formats} file in base64. It may be a data URL.`)
+    .meta({ contentEncoding: 'base64' });
+  const count = z.number().min(1).max(imagesMax);
+  const named = z
+    .record(z.string(), file)
+    .refine((images) => count.safeParse(Object.keys(images).length).success)
+    .describe(`${imagesMax === 1 ? 'The image' : `Up to ${imagesMax} images`} by name.`)
+    .meta({ minProperties: 1, maxProperties: imagesMax });
+  return z.union([named, file]);
 }
 
 /**

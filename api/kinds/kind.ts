@@ -1,6 +1,8 @@
 // The interfaces of the kinds. An input kind turns a request into named tensors. An output kind turns
 // the model's outputs into an answer.
 
+import type { z } from 'zod';
+import type { ErrorCode } from '../../shared/errors.js';
 import type { Label } from '../../shared/labels.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
@@ -14,6 +16,20 @@ export interface RawInput {
   readonly value: string | Buffer;
 }
 
+/** How requests hold inputs of a kind, for the description of the service. */
+export interface InputForm {
+  /** The `input` of a JSON body with one input. */
+  readonly one: z.ZodType;
+  /** The `input` of `POST /score`, which may hold several. */
+  readonly several: z.ZodType;
+  /** The `input` of an example. */
+  readonly example: unknown;
+  /** The content types of a raw body, the most common one first. */
+  readonly mediaTypes: readonly string[];
+  /** A raw body as an example, if it is text. */
+  readonly rawExample?: string | undefined;
+}
+
 export interface InputKind {
   /** What a model of this kind takes, for error messages. */
   readonly noun: string;
@@ -21,6 +37,8 @@ export interface InputKind {
   readonly mediaTypes: 'text/*' | 'image/*';
   /** The first character of this kind's JSON form. It decides which model `/score` chooses. */
   readonly jsonOpening: '"' | '{';
+  /** The errors that only inputs of this kind can have, for the description of the service. */
+  readonly codes: readonly ErrorCode[];
   /**
    * Reads the inputs from the `input` of a JSON body.
    * @throws ScorelineError `input_invalid`, `input_missing`, `too_many_inputs`, `base64_invalid`
@@ -43,6 +61,16 @@ export interface InputKind {
     model: Model,
     ending: Ending,
   ): readonly Tensor[] | Promise<readonly Tensor[]>;
+  /** Describes what `fromJson`, `fromBytes` and `prepare` accept for a model. */
+  describe(model: Model): InputForm;
+}
+
+/** What answers hold, for the description of the service. */
+export interface OutputForm {
+  /** A member of the `predictions` of the native contract. */
+  readonly prediction: z.ZodType;
+  /** The entries of `result` before the time, in an answer of `POST /score`. */
+  readonly reference: z.ZodType;
 }
 
 export interface OutputKind {
@@ -55,4 +83,6 @@ export interface OutputKind {
     results: ReadonlyArray<{ name: string; outputs: readonly Tensor[] }>,
     labels: readonly Label[],
   ): string;
+  /** Describes what the writers above write. */
+  readonly form: OutputForm;
 }

@@ -1,8 +1,9 @@
+import { z } from 'zod';
 import type { Label } from '../../shared/labels.js';
 import { eachScore } from '../../shared/scores.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { OutputKind } from './kind.js';
-import { makeWritePredictions } from './predictions.js';
+import { makeWritePredictions, score } from './predictions.js';
 
 /** Answers with known questions and their answers, the best match first. */
 export const ranking: OutputKind = {
@@ -15,6 +16,22 @@ export const ranking: OutputKind = {
 
   referenceResult: (results, labels) =>
     results.map(({ outputs }) => writeEntries(outputs, labels)).join(),
+
+  form: {
+    prediction: z
+      .object({
+        label: z.string().describe('The id of the known question, as text.'),
+        score,
+        question: z.string().describe('The known question.'),
+        answer: z.string().describe('Its answer.'),
+        questionId: z.number(),
+        answerId: z.number(),
+      })
+      .describe('A known question that matches the text.'),
+    reference: z
+      .array(z.tuple([z.number(), z.number(), score]))
+      .describe('All known questions as [question id, answer id, score], the best match first.'),
+  },
 };
 
 /** Room for a score, its comma and its brackets. `String` of a number has at most 25 characters. */

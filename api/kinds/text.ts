@@ -1,5 +1,6 @@
 // Text inputs: one string, as a BYTES tensor of shape [1].
 
+import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
 import { encodeStrings } from '../../shared/tensors.js';
 import { decodeText } from './charset.js';
@@ -10,6 +11,7 @@ export const text: InputKind = {
   noun: 'a text',
   mediaTypes: 'text/*',
   jsonOpening: '"',
+  codes: ['text_too_long'],
 
   fromJson(input) {
     if (typeof input !== 'string') {
@@ -39,6 +41,20 @@ export const text: InputKind = {
     // ONNX Runtime ends a string at the first NUL.
     const data = encodeStrings([normal.replaceAll('\0', ' ')]);
     return [{ name: 'input', datatype: 'BYTES', shape: [1], data }];
+  },
+
+  describe({ manifest: { input, example } }) {
+    if (input.kind !== 'text') throw new Error('Expected a text model for a text. This is a bug.');
+    const written = z.string().max(input.charactersMax).regex(/\S/);
+    const one = written.describe('The text. It must not be blank.');
+    const shown = example?.input ?? 'How do I …?';
+    return {
+      one,
+      several: one,
+      example: shown,
+      mediaTypes: ['text/plain'],
+      rawExample: shown,
+    };
   },
 };
 

@@ -315,6 +315,7 @@ describe('a caller that takes long to be found out', () => {
         new Promise((resolve, reject) => {
           waiting.push((found) => (found instanceof Error ? reject(found) : resolve(found)));
         }),
+      isStranger: () => false,
       limits: {
         admit: () => undefined,
         fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }),

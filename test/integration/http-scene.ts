@@ -132,6 +132,7 @@ export async function openScene(
   return {
     url: `http://127.0.0.1:${server.port}`,
     port: server.port,
+    express: app.express,
     admission,
     bodies,
     calls,
@@ -154,6 +155,7 @@ export async function openScene(
 
 const openToAnyone: Omit<Access, 'close'> = {
   identify: () => anyone,
+  isStranger: () => false,
   limits: { admit: () => undefined, fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }) },
   delayMs: () => 0,
 };

@@ -297,6 +297,7 @@ describe('a caller', () => {
     models: readonly string[],
   ): Omit<Access, 'close'> => ({
     identify: () => ({ ...caller, scopes, models }),
+    isStranger: () => false,
     limits: {
       admit: () => undefined,
       fieldsOf: () => ({ 'RateLimit-Policy': 'p', RateLimit: 'r' }),

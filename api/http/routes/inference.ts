@@ -7,6 +7,7 @@ import type { Model } from '../../../shared/models.js';
 import { openShape } from '../../../shared/network.js';
 import type { Registry } from '../../../shared/registry.js';
 import { catalogueOf } from '../../access/caller.js';
+import { readIndexRequest } from '../../inference/index-request.js';
 import { networkOf } from '../../inference/infer-request.js';
 import { callerOf, type Gate } from '../gate.js';
 import { allow } from '../methods.js';
@@ -85,8 +86,8 @@ export function addInferenceRoutes(
         reason: error.code as string,
       })),
     ];
-    const isOnlyReady = (request.body as { ready?: unknown } | undefined)?.ready === true;
-    response.json(isOnlyReady ? entries.filter(({ state }) => state === 'READY') : entries);
+    const { ready } = readIndexRequest(request.body);
+    response.json(ready ? entries.filter(({ state }) => state === 'READY') : entries);
   });
 
   app.all(infer, allow('POST'));

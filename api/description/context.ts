@@ -1,0 +1,86 @@
+// What the operations of the description are made from.
+
+import type { AccessConfiguration } from '../../shared/access-configuration.js';
+import type { Configurations } from '../../shared/configuration.js';
+import type { ErrorCode } from '../../shared/errors.js';
+import type { Catalogue } from '../../shared/registry.js';
+import type { InputKinds } from '../kinds/kinds.js';
+import type { Header, Ref, Security } from './openapi.js';
+import { Parts } from './parts.js';
+import { Problems } from './problems.js';
+
+export interface DescribedService {
+  readonly configuration: Pick<AccessConfiguration, 'AUTH'> &
+    Pick<Configurations['api'], 'HTTPS_ONLY'>;
+  readonly kinds: InputKinds;
+  /** The most rows of a request of the Open Inference Protocol. */
+  readonly rowsMax: number;
+}
+
+export interface Context extends DescribedService {
+  readonly catalogue: Catalogue;
+  readonly parts: Parts;
+  readonly problems: Problems;
+  /** The headers of every answer that is no error. */
+  readonly headers: Readonly<Record<string, Ref>>;
+  /** What a caller may show where it need not show anything. */
+  readonly optionalSecurity: readonly Security[];
+}
+
+export function makeContext(service: DescribedService, catalogue: Catalogue): Context {
+  const parts = new Parts();
+  const { AUTH = [], HTTPS_ONLY } = service.configuration;
+  const header = (id: string, description: string, schema: Header['schema']) =>
+    parts.header(id, { description, schema });
+  const text = { type: 'string' };
+
+  const always = {
+    'X-Request-Id': header(
+      'RequestId',
+      'The id of the request: that of its own `X-Request-Id`, if it is well formed. The log names it.',
+      text,
+    ),
+  };
+  const isRestricted = AUTH.length > 0;
+  const limits = isRestricted && {
+    RateLimit: header('RateLimit', 'What is left to the caller, if it has limits.', text),
+    'RateLimit-Policy': header('RateLimitPolicy', 'The limits of the caller, if it has any.', text),
+  };
+  const challenge = isRestricted && {
+    'WWW-Authenticate': header('Challenge', 'How to get in, as RFC 6750 has it.', text),
+  };
+  const retryAfter = header('RetryAfter', 'After how many seconds to ask again.', {
+    type: 'integer',
+    minimum: 1,
+    maximum: 60,
+  });
+  const headers = { ...always, ...limits };
+  const headersOf = (status: number): Readonly<Record<string, Ref>> => ({
+    ...headers,
+    ...((status === 429 || status === 503) && { 'Retry-After': retryAfter }),
+    ...((status === 401 || status === 403) && challenge),
+  });
+  const everywhere: readonly ErrorCode[] = [
+    ...(['request_invalid', 'request_timeout', 'headers_too_large', 'internal_error'] as const),
+    ...(HTTPS_ONLY ? (['https_required'] as const) : []),
+  ];
+  const problems = new Problems(parts, everywhere, headersOf);
+  const optionalSecurity = isRestricted ? [{}, ...securityOf(AUTH)] : [];
+  return { ...service, catalogue, parts, problems, headers, optionalSecurity };
+}
+
+/** The ways in which callers may say who they are; none where nobody has to. */
+export function securityOf(AUTH: AccessConfiguration['AUTH'] = []): readonly Security[] {
+  if (AUTH.length === 0) return [];
+  return [...(AUTH.includes('keys') ? [{ apiKey: [] }] : []), { bearer: [] }];
+}
+
+/** The errors of addresses at which callers have to say who they are. */
+export function accessCodes({ configuration: { AUTH = [] } }: Context): readonly ErrorCode[] {
+  if (AUTH.length === 0) return [];
+  return [
+    ...(['unauthenticated', 'scope_missing', 'rate_limited', 'concurrency_limited'] as const),
+    ...(AUTH.includes('keys') ? (['key_malformed', 'key_unknown', 'key_expired'] as const) : []),
+    ...(AUTH.includes('oidc') ? (['token_invalid', 'issuer_unavailable'] as const) : []),
+  ];
+}

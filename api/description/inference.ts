@@ -1,0 +1,240 @@
+// The operations of the Open Inference Protocol.
+
+import { z } from 'zod';
+import { networkSchema } from '../../shared/manifest.js';
+import type { Model } from '../../shared/models.js';
+import { datatypes } from '../../shared/tensors.js';
+import { anyInferForms, dataSchemas, inferFormsOf } from '../inference/forms.js';
+import { indexRequestSchema } from '../inference/index-request.js';
+import { accessCodes, type Context } from './context.js';
+import type { Content, Header, Operation, Parameter, Paths, Ref } from './openapi.js';
+import { toSchema } from './parts.js';
+import { inferenceErrorSchema } from './problems.js';
+import {
+  inPath,
+  partName,
+  type ScoringAddress,
+  scoredHeaders,
+  scoringAddresses,
+  scoringCodes,
+  scoringParameters,
+} from './scoring.js';
+
+export const inferenceTag = {
+  name: 'Open Inference Protocol',
+  description: 'What clients of Triton and KServe speak: named tensors, in JSON or in binary.',
+};
+const tags = [inferenceTag.name];
+
+export function inferencePaths(context: Context): Paths {
+  const addresses = scoringAddresses(context, '/v2/models', '/infer').filter(
+    ({ model }) => !model || model.manifest.network,
+  );
+  const { models } = context.catalogue;
+  const model = inPath(
+    'model',
+    'The name of the model.',
+    models.map(({ name }) => name),
+  );
+  const version = inPath(
+    'version',
+    'The version of the model.',
+    models.map((each) => each.version),
+  );
+  const versioned = [model, version];
+  const path = '/v2/models/{model}';
+  const versionPath = `${path}/versions/{version}`;
+  return {
+    '/v2': { get: describeServer(context) },
+    '/v2/repository/index': { post: listRepository(context) },
+    [path]: { get: describeModel(context, 'modelMetadata', [model]) },
+    [versionPath]: { get: describeModel(context, 'modelVersionMetadata', versioned) },
+    [`${path}/ready`]: { get: isModelReady(context, 'isModelReady', [model]) },
+    [`${versionPath}/ready`]: { get: isModelReady(context, 'isModelVersionReady', versioned) },
+    ...Object.fromEntries(
+      addresses.map((address) => [address.path, { post: infer(context, address) }]),
+    ),
+  };
+}
+
+function infer(context: Context, address: ScoringAddress): Operation {
+  const { parts, problems } = context;
+  const { model, suffix, parameters } = address;
+  const forms = formsOf(context, model);
+  const jsonBytes = {
+    description: 'How many bytes of the body are JSON. The data of binary tensors follows.',
+    schema: { type: 'integer', minimum: 0 },
+  } satisfies Header;
+  const header: Parameter = { name: 'Inference-Header-Content-Length', in: 'header', ...jsonBytes };
+  const codes = [
+    ...scoringCodes(context),
+    ...(['tensor_invalid', 'parameter_invalid', 'text_too_long'] as const),
+    ...(model ? [] : (['network_undeclared'] as const)),
+  ];
+  return {
+    operationId: `infer${suffix}`,
+    summary: model ? `Infer with ${model.name}` : 'Infer',
+    description:
+      'The named tensors of the network in, and its outputs out. In a body of JSON the tensors have `data`. In a binary one they have `parameters.binary_data_size` instead, and their data follows the JSON.',
+    tags,
+    parameters: [
+      ...parameters,
+      parts.parameter('InferenceHeader', header),
+      ...scoringParameters(context),
+    ],
+    requestBody: { required: true, content: forms.request },
+    responses: {
+      200: {
+        description: 'The outputs. They are binary if the request asks for that.',
+        headers: {
+          ...scoredHeaders(context),
+          'Inference-Header-Content-Length': parts.header('InferenceHeader', jsonBytes),
+        },
+        content: forms.response,
+      },
+      ...problems.responses(model ? 'infer' : 'anyInfer', 'inference', codes),
+    },
+  };
+}
+
+function formsOf(
+  { parts, rowsMax }: Context,
+  model: Model | undefined,
+): { request: Content; response: Content } {
+  const forms = model ? inferFormsOf(model, rowsMax) : undefined;
+  const { request, response } = forms ?? anyInferForms;
+  const { inputs = [], outputs = [] } = model?.manifest.network ?? {};
+  const used = new Set([...inputs, ...outputs].map(({ datatype }) => datatype));
+  if (outputs.length > 0) used.add('BYTES');
+  for (const datatype of datatypes) {
+    if (used.has(datatype)) parts.schema(`${datatype}Data`, dataSchemas[datatype]);
+  }
+  const binary = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } };
+  return {
+    request: {
+      'application/json': {
+        schema: parts.schema(partName('InferRequest', model), request),
+        ...(forms?.example !== undefined && { example: forms.example }),
+      },
+      ...binary,
+    },
+    response: {
+      'application/json': { schema: parts.schema(partName('InferResponse', model), response) },
+      ...binary,
+    },
+  };
+}
+
+const serverSchema = z.object({
+  name: z.literal('scoreline'),
+  version: z.string(),
+  extensions: z.array(z.string()).describe('The extensions of the protocol that it knows.'),
+});
+
+function describeServer(context: Context): Operation {
+  return {
+    operationId: 'serverMetadata',
+    summary: 'Describe the service',
+    tags,
+    responses: {
+      ...answer(context, 'The service.', context.parts.schema('ServerMetadata', serverSchema)),
+      ...context.problems.responses('server', 'inference', accessCodes(context)),
+    },
+  };
+}
+
+const metadataSchema = z.object({
+  name: z.string(),
+  versions: z.array(z.string()),
+  platform: z.string(),
+  ...networkSchema.shape,
+});
+
+function describeModel(
+  context: Context,
+  operationId: string,
+  parameters: readonly Parameter[],
+): Operation {
+  const codes = [
+    ...accessCodes(context),
+    ...(['model_not_found', 'network_undeclared', 'not_found'] as const),
+  ];
+  return {
+    operationId,
+    summary: 'Describe a model',
+    description:
+      'Its versions, and the inputs and outputs of its network. -1 is a size that varies.',
+    tags,
+    parameters,
+    responses: {
+      ...answer(context, 'The model.', context.parts.schema('ModelMetadata', metadataSchema)),
+      ...context.problems.responses('metadata', 'inference', codes),
+    },
+  };
+}
+
+const modelReadySchema = z.object({ name: z.string(), ready: z.boolean() });
+
+function isModelReady(
+  context: Context,
+  operationId: string,
+  parameters: readonly Parameter[],
+): Operation {
+  const { parts, problems, headers } = context;
+  const access = accessCodes(context);
+  const ready = parts.schema('ModelReady', modelReadySchema);
+  // An issuer that cannot be reached has the same status as a model that is not ready.
+  const isIssuerAsked = access.includes('issuer_unavailable');
+  const codes = [
+    ...access.filter((code) => code !== 'issuer_unavailable'),
+    ...(['model_not_found', 'not_found'] as const),
+  ];
+  const error = () => parts.schema('InferenceError', inferenceErrorSchema);
+  return {
+    operationId,
+    summary: 'Whether a model can be scored',
+    tags,
+    parameters,
+    responses: {
+      ...answer(context, 'It has had a worker, or scales from zero.', ready),
+      ...problems.responses('modelReady', 'inference', codes),
+      503: {
+        description: 'It has no worker yet, or Redis cannot be reached.',
+        headers,
+        content: {
+          'application/json': { schema: isIssuerAsked ? { anyOf: [ready, error()] } : ready },
+        },
+      },
+    },
+  };
+}
+
+const indexSchema = z.array(
+  z.object({
+    name: z.string(),
+    version: z.string().optional(),
+    state: z.enum(['READY', 'UNAVAILABLE']),
+    reason: z.string(),
+  }),
+);
+
+function listRepository(context: Context): Operation {
+  const { parts, problems } = context;
+  return {
+    operationId: 'repositoryIndex',
+    summary: 'List the models, with their state',
+    tags,
+    requestBody: {
+      required: false,
+      content: { 'application/json': { schema: toSchema(indexRequestSchema), example: {} } },
+    },
+    responses: {
+      ...answer(context, 'The models.', parts.schema('RepositoryIndex', indexSchema)),
+      ...problems.responses('index', 'inference', [...accessCodes(context), 'input_invalid']),
+    },
+  };
+}
+
+function answer({ headers }: Context, description: string, schema: Ref) {
+  return { 200: { description, headers, content: { 'application/json': { schema } } } };
+}

@@ -1,0 +1,200 @@
+// The operations of the native contract: scoring by model, and the list of models.
+
+import { z } from 'zod';
+import type { ErrorCode } from '../../shared/errors.js';
+import { inputSchema, networkSchema } from '../../shared/manifest.js';
+import type { Model } from '../../shared/models.js';
+import { deadlineMsSchema, topSchema } from '../http/parameters.js';
+import { kindsOf } from '../kinds/kinds.js';
+import { accessCodes, type Context } from './context.js';
+import type { Content, Operation, Parameter, Paths, Schema } from './openapi.js';
+import { toSchema } from './parts.js';
+import {
+  partName,
+  type ScoringAddress,
+  scoredHeaders,
+  scoringAddresses,
+  scoringCodes,
+  scoringParameters,
+  timingSchema,
+} from './scoring.js';
+
+export const nativeTag = {
+  name: 'Models',
+  description:
+    'Each model at an address of its own: a request has one input, and the answer is in the terms of the model.',
+};
+const tags = [nativeTag.name];
+const binary: Schema = { type: 'string', format: 'binary' };
+
+export function nativePaths(context: Context): Paths {
+  const addresses = scoringAddresses(context, '/v1/models', '/score').filter(
+    ({ model }) => model?.manifest.input.kind !== 'tensors',
+  );
+  return {
+    '/v1/models': { get: listModels(context) },
+    ...Object.fromEntries(
+      addresses.map((address) => [address.path, { post: scoreNative(context, address) }]),
+    ),
+  };
+}
+
+interface NativeForms {
+  readonly codes: readonly ErrorCode[];
+  readonly content: Content;
+  readonly top: Schema;
+  readonly prediction: z.ZodType;
+}
+
+function scoreNative(context: Context, address: ScoringAddress): Operation {
+  const { parts, problems } = context;
+  const { model, suffix, parameters } = address;
+  const { codes, content, top, prediction } = model ? formsOf(context, model) : anyForms(context);
+  const answer = parts.schema(partName('ScoreResponse', model), responseOf(model, prediction));
+  const all = [...scoringCodes(context), 'parameter_invalid', ...codes] as const;
+  return {
+    operationId: `score${suffix}`,
+    summary: model ? `Score with ${model.name}` : 'Score an input',
+    ...(model && { description: model.manifest.description }),
+    tags,
+    parameters: [...parameters, topParameter(top), ...scoringParameters(context)],
+    requestBody: { required: true, content },
+    responses: {
+      200: {
+        description: 'The best classes for the input.',
+        headers: scoredHeaders(context),
+        content: { 'application/json': { schema: answer } },
+      },
+      ...problems.responses(`${model?.manifest.input.kind ?? 'any'}Score`, 'problem', all),
+    },
+  };
+}
+
+function topParameter(schema: Schema): Parameter {
+  const description =
+    'How many of the best classes to answer with. A body in JSON may say it, too.';
+  return { name: 'top', in: 'query', description, schema };
+}
+
+function formsOf({ kinds, parts }: Context, model: Model): NativeForms {
+  const { input, output } = kindsOf(kinds, model);
+  const form = input.describe(model);
+  const top = topSchema(model);
+  const body = z.object({
+    input: form.one,
+    top: top.optional(),
+    deadlineMs: deadlineMsSchema.optional(),
+  });
+  const [field] = form.mediaTypes;
+  const raw = field?.startsWith('text/') ? toSchema(form.one) : binary;
+  return {
+    codes: input.codes,
+    top: toSchema(top),
+    prediction: output.form.prediction,
+    content: {
+      'application/json': {
+        schema: parts.schema(partName('ScoreRequest', model), body),
+        example: { input: form.example },
+      },
+      ...Object.fromEntries(
+        form.mediaTypes.map((type) => [
+          type,
+          {
+            schema: raw,
+            ...(form.rawExample !== undefined && { example: form.rawExample }),
+          },
+        ]),
+      ),
+      ...(field !== undefined && { 'multipart/form-data': { schema: multipartOf(field, raw) } }),
+    },
+  };
+}
+
+/** A text is a field, and anything else is a file of any name. */
+function multipartOf(mediaType: string, raw: Schema): Schema {
+  const name = mediaType.startsWith('text/') ? 'input' : 'file';
+  return { type: 'object', properties: { [name]: raw }, required: [name] };
+}
+
+/** What requests for any model look like. */
+function anyForms({ kinds, parts }: Context): NativeForms {
+  const body = z.object({
+    input: z.unknown().describe('A text, or {name: base64 of an image}: what the model takes.'),
+    top: z.int().min(1).optional().describe('How many of the best classes to answer with.'),
+    deadlineMs: deadlineMsSchema.optional(),
+  });
+  return {
+    codes: Object.values(kinds).flatMap(({ codes }) => codes),
+    top: { type: 'integer', minimum: 1 },
+    prediction: z.looseObject({ label: z.string(), score: z.number() }),
+    content: {
+      'application/json': { schema: parts.schema('ScoreRequest', body) },
+      ...Object.fromEntries(
+        Object.values(kinds).map(({ mediaTypes }) => [mediaTypes, { schema: binary }]),
+      ),
+      'multipart/form-data': { schema: { type: 'object' } },
+    },
+  };
+}
+
+function responseOf(model: Model | undefined, prediction: z.ZodType): z.ZodType {
+  return z.object({
+    model: model ? z.literal(model.name) : z.string(),
+    version: model ? z.literal(model.version) : z.string(),
+    id: z.string().describe('The id of the input.'),
+    known: z
+      .boolean()
+      .optional()
+      .describe('If false, the model knows nothing of the input. Only some models say this.'),
+    predictions: z.array(prediction).describe('The best classes, best first.'),
+    timing: timingSchema,
+  });
+}
+
+const count = z.int().min(0);
+
+const modelsSchema = z.object({
+  models: z.array(
+    z.object({
+      name: z.string(),
+      version: z.string(),
+      queue: z.string().describe('The name of its queue.'),
+      description: z.string(),
+      input: inputSchema.describe('What it takes, as its manifest says.'),
+      output: z.union([
+        z.object({ kind: z.enum(['ranking', 'classification']), classes: count, top: count }),
+        z.object({ kind: z.literal('tensors') }),
+      ]),
+      network: networkSchema.optional().describe('The inputs and outputs of its network.'),
+      batchMax: count.describe('The most inputs in a run.'),
+      deadlineMs: z.number().describe('How long a request may take at most.'),
+      workers: count.describe('The live workers.'),
+      unanswered: count.nullable().describe('The inputs that wait for an answer; null if unknown.'),
+      dropped: count.describe('Inputs whose deadline or caller was gone before they were scored.'),
+      crashed: count.describe('Inputs that took their process down.'),
+      unreadable: count.describe('Inputs that a worker could not read.'),
+      fallbacks: count.describe('Starts of a worker on the fallback device.'),
+    }),
+  ),
+  leftOut: z
+    .array(z.object({ name: z.string(), code: z.string() }))
+    .describe('Models that cannot be served, each with the code of the reason.'),
+});
+
+function listModels(context: Context): Operation {
+  const { parts, problems, headers } = context;
+  return {
+    operationId: 'listModels',
+    summary: 'List the models',
+    description: 'The models that the caller may use, their live workers and their counts.',
+    tags,
+    responses: {
+      200: {
+        description: 'The models.',
+        headers,
+        content: { 'application/json': { schema: parts.schema('Models', modelsSchema) } },
+      },
+      ...problems.responses('models', 'problem', [...accessCodes(context), 'queue_unavailable']),
+    },
+  };
+}

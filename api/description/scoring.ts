@@ -1,0 +1,141 @@
+// What all operations that score have in common.
+
+import { z } from 'zod';
+import type { ErrorCode } from '../../shared/errors.js';
+import type { Model } from '../../shared/models.js';
+import { deadlineMsSchema, requestTimeoutSchema } from '../http/parameters.js';
+import { accessCodes, type Context } from './context.js';
+import type { Parameter, Ref } from './openapi.js';
+import { toSchema } from './parts.js';
+
+/** The errors of every operation that scores. */
+export function scoringCodes(context: Context): readonly ErrorCode[] {
+  return [
+    ...accessCodes(context),
+    ...(['model_not_found', 'deadline_invalid', 'body_too_large'] as const),
+    ...(['unsupported_media_type', 'invalid_json', 'input_missing', 'input_invalid'] as const),
+    ...(['too_many_inputs', 'idempotency_key_invalid', 'idempotency_key_reused'] as const),
+    ...(['overloaded', 'queue_unavailable', 'queue_lost', 'shutting_down'] as const),
+    ...(['deadline_exceeded', 'model_crashed', 'model_failed', 'model_output_mismatch'] as const),
+    'wire_mismatch',
+  ];
+}
+
+export function scoringParameters({ parts }: Context): readonly Ref[] {
+  return [
+    parts.parameter('DeadlineMs', {
+      name: 'deadlineMs',
+      in: 'query',
+      description: String(deadlineMsSchema.description),
+      schema: bareOf(deadlineMsSchema),
+    }),
+    parts.parameter('RequestTimeout', {
+      name: 'Request-Timeout',
+      in: 'header',
+      description: 'How many seconds the caller waits. The earliest deadline counts.',
+      schema: toSchema(requestTimeoutSchema),
+    }),
+    parts.parameter('IdempotencyKey', {
+      name: 'Idempotency-Key',
+      in: 'header',
+      description:
+        'A name for the request, such as a UUID. A repeat with the same key gets the result of the first one.',
+      schema: { type: 'string', pattern: '^[!#-~]([ -~]{0,253}[!#-~])?$' },
+      example: '8e03978e-40d5-43e8-bc93-6894a57f9324',
+    }),
+    requestIdParameter({ parts }),
+  ];
+}
+
+function requestIdParameter({ parts }: Pick<Context, 'parts'>): Ref {
+  return parts.parameter('RequestId', {
+    name: 'X-Request-Id',
+    in: 'header',
+    description:
+      'An id for the request, of up to 128 letters, digits and `_.:/+=@-`. The service replaces any other.',
+    schema: { type: 'string' },
+  });
+}
+
+/** The headers of an answer that was scored. */
+export function scoredHeaders({ parts, headers }: Context): Readonly<Record<string, Ref>> {
+  const replayed = parts.header('IdempotencyReplayed', {
+    description: 'Whether this is the result of an earlier request with the same key.',
+    schema: { type: 'string', enum: ['true'] },
+  });
+  return { ...headers, 'Idempotency-Replayed': replayed };
+}
+
+export function inPath(name: string, description: string, values: readonly string[]): Parameter {
+  const unique = [...new Set(values)];
+  const schema = unique.length === 0 ? { type: 'string' } : { type: 'string', enum: unique };
+  return { name, in: 'path', description, required: true, schema };
+}
+
+/** Leaves out the description, where something else has it. */
+function bareOf(schema: z.ZodType) {
+  const { description: _, ...rest } = toSchema(schema);
+  return rest;
+}
+
+/** An address at which something is scored, and the model that it is for. */
+export interface ScoringAddress {
+  readonly path: string;
+  /** Ends the names of operations and schemas. Names of models have no `_`, so it is unique. */
+  readonly suffix: string;
+  /** Undefined where the path has placeholders instead. */
+  readonly model: Model | undefined;
+  readonly parameters: readonly Parameter[];
+}
+
+/**
+ * Returns the addresses of models, each without and with its version. A caller for whom no models exist gets
+ * addresses with placeholders.
+ */
+export function scoringAddresses(
+  { catalogue: { models } }: Context,
+  prefix: string,
+  end: string,
+): ScoringAddress[] {
+  if (models.length === 0) {
+    const path = `${prefix}/{model}`;
+    const named = [inPath('model', 'The name of the model.', [])];
+    const versioned = [...named, inPath('version', 'The version of the model.', [])];
+    return [
+      { path: `${path}${end}`, suffix: '', model: undefined, parameters: named },
+      {
+        path: `${path}/versions/{version}${end}`,
+        suffix: '_version',
+        model: undefined,
+        parameters: versioned,
+      },
+    ];
+  }
+  return models.flatMap((model, at) => {
+    const { name, version } = model;
+    const path = `${prefix}/${name}`;
+    const isFirst = models.findIndex((other) => other.name === name) === at;
+    const latest = { path: `${path}${end}`, suffix: `_${name}`, model, parameters: [] };
+    const versioned = {
+      path: `${path}/versions/${version}${end}`,
+      suffix: `_${name}_${version}`,
+      model,
+      parameters: [],
+    };
+    return isFirst ? [latest, versioned] : [versioned];
+  });
+}
+
+/** Ends the names of the parts of a model. */
+export function partName(part: string, model: Model | undefined): string {
+  return model ? `${part}_${model.name}_${model.version}` : part;
+}
+
+export const timingSchema = z
+  .object({
+    queueMs: z.number().describe('How long the input waited in the queue.'),
+    batchMs: z.number().describe('How long it waited for its batch.'),
+    computeMs: z.number().describe('How long the run of the model took.'),
+    batchSize: z.int().describe('How many inputs the run had.'),
+  })
+  .describe('Where the time went.');

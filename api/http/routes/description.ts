@@ -1,0 +1,69 @@
+// The description of the service: as an OpenAPI document, and as a page.
+
+import type { Express, Request, Response } from 'express';
+import type { Catalogue, Registry } from '../../../shared/registry.js';
+import { catalogueOf } from '../../access/caller.js';
+import type { DescribedService } from '../../description/context.js';
+import { describe, writeDocument } from '../../description/document.js';
+import { pagePolicy, writePage } from '../../description/page/page.js';
+import { compressFor } from '../compression.js';
+import { callerOf } from '../gate.js';
+import { sendParts } from '../json.js';
+import { allow } from '../methods.js';
+
+/** How many different sets of models, each with its own description, are kept. */
+const keptMax = 16;
+
+interface Described {
+  readonly json: string;
+  readonly page: string;
+}
+
+export function addDescriptionRoutes(
+  app: Express,
+  { registry, service }: { registry: Registry; service: DescribedService },
+): void {
+  const kept = new Map<string, Described>();
+
+  /** Callers for whom the same models exist share a description. */
+  const describeTo = (catalogue: Catalogue): Described => {
+    const key = catalogue.models.map(({ queue }) => queue).join();
+    const known = kept.get(key);
+    if (known) return known;
+    const document = describe(service, catalogue);
+    const made = { json: writeDocument(document), page: writePage(document) };
+    const [oldest] = kept.keys();
+    if (kept.size >= keptMax && oldest !== undefined) kept.delete(oldest);
+    kept.set(key, made);
+    return made;
+  };
+
+  const describeFor = (request: Request) => describeTo(catalogueOf(callerOf(request), registry));
+
+  app.get('/openapi.json', (request, response) =>
+    send(response, describeFor(request).json, {
+      'Content-Type': 'application/json; charset=utf-8',
+    }),
+  );
+
+  app.get('/docs', (request, response) =>
+    send(response, describeFor(request).page, {
+      'Content-Type': 'text/html; charset=utf-8',
+      // In the case in which answer-headers.ts has it, since it takes the place of that one.
+      'content-security-policy': pagePolicy,
+    }),
+  );
+
+  app.all(['/openapi.json', '/docs'], allow('GET', 'HEAD'));
+}
+
+async function send(
+  response: Response,
+  text: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<void> {
+  const compressed = await compressFor(response.req, text);
+  const body = compressed?.bytes ?? Buffer.from(text);
+  const encoding = compressed && { 'Content-Encoding': compressed.encoding };
+  sendParts(response, [body], { ...headers, ...encoding });
+}

@@ -1,0 +1,30 @@
+// The elements of tensors in JSON, as json-tensor.ts reads and writes them, for the description of the service.
+
+import { z } from 'zod';
+import type { Datatype } from '../../shared/tensors.js';
+
+const special = z.enum(['NaN', 'Infinity', '-Infinity']);
+const whole = (low: number, high: number) => z.int().min(low).max(high);
+/** Numbers of 64 bits, whose limits are no safe integers. The upper one does not belong to them. */
+const large = (low: number, end: number) =>
+  z.number().min(low).lt(end).refine(Number.isInteger).meta({ type: 'integer' });
+/** Rounding turns numbers beyond the limit into infinities. */
+const float = (limit: number) => z.union([z.number().gt(-limit).lt(limit), special]);
+
+export const elementSchemas: Readonly<Record<Datatype, z.ZodType>> = {
+  BOOL: z.union([z.boolean(), z.literal([0, 1])]),
+  UINT8: whole(0, 255),
+  UINT16: whole(0, 65_535),
+  UINT32: whole(0, 2 ** 32 - 1),
+  UINT64: large(0, 2 ** 64),
+  INT8: whole(-128, 127),
+  INT16: whole(-32_768, 32_767),
+  INT32: whole(-(2 ** 31), 2 ** 31 - 1),
+  INT64: large(-(2 ** 63), 2 ** 63),
+  // Half of the way to the number that would come next.
+  FP16: float(65_520),
+  FP32: float(2 ** 128 - 2 ** 103),
+  FP64: z.union([z.number(), special]),
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: ONNX Runtime ends a string at its first NUL.
+  BYTES: z.string().regex(/^[^\u0000]*$/),
+};

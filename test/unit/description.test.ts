@@ -1,0 +1,163 @@
+// The description of the service as a document and as a page, made from models for tests.
+
+import { createHash } from 'node:crypto';
+import { expect, describe as group, test } from 'vitest';
+import { describe, writeDocument } from '../../api/description/document.js';
+import type { Document } from '../../api/description/openapi.js';
+import { pagePolicy, writePage } from '../../api/description/page/page.js';
+import { makeInputKinds } from '../../api/kinds/kinds.js';
+import { errorTable } from '../../shared/errors.js';
+import type { Model } from '../../shared/models.js';
+import { makeRegistry, only } from '../../shared/registry.js';
+import { makeSampleModel } from './sample-model.js';
+
+const network = {
+  inputs: [{ name: 'a', datatype: 'INT64', shape: [-1, 2] }],
+  outputs: [{ name: 'b', datatype: 'UINT64', shape: [-1, 2] }],
+};
+const tensors = { input: { kind: 'tensors' }, output: { kind: 'tensors' }, example: undefined };
+const models = [
+  makeSampleModel({ name: 'text', description: 'Says <script>alert(1)</script> & "more".' }),
+  makeSampleModel({
+    name: 'image',
+    input: { kind: 'image', width: 8, height: 8, tensor: 'uint8-nhwc' },
+  }),
+  makeSampleModel({ ...tensors, name: 'tensors', network }),
+];
+const kinds = makeInputKinds({ imagePixelsMax: 1e6, imagesMax: 16, threads: 4 });
+
+function make(
+  AUTH?: ('keys' | 'oidc')[],
+  { served = models, HTTPS_ONLY = false }: { served?: readonly Model[]; HTTPS_ONLY?: boolean } = {},
+): Document {
+  const service = { configuration: { AUTH, HTTPS_ONLY }, kinds, rowsMax: 256 };
+  return describe(service, makeRegistry(served));
+}
+
+/** Every code of every response of a document. */
+function codesOf(document: Document): Set<string> {
+  return new Set(
+    JSON.stringify(document)
+      .match(/(?<="code":\{"enum":\[)[^\]]*/g)
+      ?.flatMap((list) => JSON.parse(`[${list}]`)),
+  );
+}
+
+group('the document', () => {
+  test('has every error that a request can get', () => {
+    const others = [
+      // Their callers are gone, or they are about addresses and methods that it does not have.
+      ...['client_closed', 'method_not_allowed'],
+      // They end a start or a command.
+      ...['configuration_invalid', 'redis_unusable', 'manifest_invalid', 'model_file_missing'],
+      ...['model_file_wrong', 'provider_unavailable', 'download_failed'],
+    ];
+    const all = [
+      ...codesOf(make(['keys', 'oidc'], { HTTPS_ONLY: true })),
+      ...codesOf(make(undefined, { served: [] })),
+    ];
+    const wanted = Object.keys(errorTable).filter((code) => !others.includes(code));
+    expect([...new Set(all)].toSorted()).toEqual(wanted.toSorted());
+  });
+
+  test('has no error of access where everyone gets in', () => {
+    const codes = codesOf(make());
+    for (const code of ['unauthenticated', 'scope_missing', 'rate_limited', 'https_required']) {
+      expect(codes).not.toContain(code);
+    }
+  });
+
+  test('has the addresses of each model, and its own forms', () => {
+    const { paths, components } = make();
+    expect(Object.keys(paths)).toEqual(
+      expect.arrayContaining([
+        ...['/v1/models/text/score', '/v1/models/text/versions/1/score'],
+        ...['/v1/models/image/score', '/v2/models/tensors/infer'],
+      ]),
+    );
+    // They are neither text nor image, and declare no network.
+    expect(paths).not.toHaveProperty(['/v1/models/tensors/score']);
+    expect(paths).not.toHaveProperty(['/v2/models/text/infer']);
+    expect(components.schemas.ScoreRequest_text_1).toMatchObject({
+      properties: { input: { type: 'string', maxLength: 20_000 }, top: { maximum: 5 } },
+      required: ['input'],
+    });
+    expect(paths['/v1/models/text/score']?.post?.requestBody?.content).toHaveProperty(
+      ['application/json', 'example', 'input'],
+      'hello',
+    );
+  });
+
+  test('names no model that does not exist for the caller', () => {
+    const service = {
+      configuration: { AUTH: ['keys' as const], HTTPS_ONLY: false },
+      kinds,
+      rowsMax: 1,
+    };
+    const text = JSON.stringify(describe(service, only(['image'], makeRegistry(models))));
+    expect(text).toContain('/v1/models/image/score');
+    expect(text).not.toContain('tensors/infer');
+    const none = JSON.stringify(describe(service, only([], makeRegistry(models))));
+    expect(none).toContain('/v1/models/{model}/score');
+    expect(none).not.toMatch(/models\/(text|image|tensors)/);
+  });
+
+  test('describes two versions of a model at addresses of their own', () => {
+    const served = [makeSampleModel({ version: 1 }), makeSampleModel({ version: 2 })];
+    const { paths } = make(undefined, { served });
+    const ids = Object.values(paths).flatMap(({ post, get }) =>
+      [post, get].flatMap((one) => one?.operationId ?? []),
+    );
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(Object.keys(paths).filter((path) => path.includes('/sample'))).toEqual([
+      '/v1/models/sample/score',
+      '/v1/models/sample/versions/1/score',
+      '/v1/models/sample/versions/2/score',
+    ]);
+  });
+
+  test.each([
+    [undefined, []],
+    [['keys'], ['apiKey', 'bearer']],
+    [['oidc'], ['bearer']],
+  ] as const)('with AUTH=%j says how to get in', (AUTH, names) => {
+    const { security, components, paths } = make(AUTH && [...AUTH]);
+    expect(security.flatMap(Object.keys)).toEqual(names);
+    expect(Object.keys(components.securitySchemes ?? {})).toEqual(names);
+    expect(paths['/v2/health/ready']?.get?.security).toEqual([]);
+  });
+
+  test('writes the limits of 64 bits exactly', () => {
+    const text = writeDocument(make());
+    expect(text).toContain('"minimum":-9223372036854775808,');
+    expect(text).toContain('"exclusiveMaximum":18446744073709551616');
+  });
+});
+
+group('the page', () => {
+  const page = writePage(make(['keys']));
+
+  test('has its style inside, which its policy allows, and no script', () => {
+    const [, style = ''] = /<style>([\s\S]*?)<\/style>/.exec(page) ?? [];
+    const digest = createHash('sha256').update(style).digest('base64');
+    expect(pagePolicy).toContain(`style-src 'sha256-${digest}'`);
+    expect(pagePolicy).toContain("default-src 'none'");
+    expect(page).not.toMatch(/<script|\son\w+=|\sstyle=|<link|<img|https?:\/\//i);
+  });
+
+  test('shows what manifests say as text', () => {
+    expect(page).toContain('Says &lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;more&quot;.');
+  });
+
+  test('links to sections that are there, and to the document beside it', () => {
+    const links = [...page.matchAll(/href="([^"]*)"/g)].map(([, target]) => target as string);
+    expect(links.filter((target) => !target.startsWith('#'))).toEqual(['openapi.json']);
+    for (const target of links.filter((each) => each.startsWith('#'))) {
+      expect(page.split(`id="${target.slice(1)}"`), target).toHaveLength(2);
+    }
+  });
+
+  test('has every code', () => {
+    for (const code of Object.keys(errorTable)) expect(page).toContain(`<code>${code}</code>`);
+  });
+});
