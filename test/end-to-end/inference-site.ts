@@ -2,8 +2,8 @@
 
 import { cpSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { datatypes } from '../../shared/tensors.js';
-import { openRedis, root, type Service, startService } from '../harness.js';
+import { type Datatype, datatypes } from '../../shared/tensors.js';
+import { openRedis, root, type Service, startService, type TestRedis } from '../harness.js';
 import { node } from '../onnx.js';
 import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';
 import { writeFolder } from '../unit/sample-model.js';
@@ -12,17 +12,21 @@ const included = ['faq-matcher', 'efficientnet-lite0'];
 
 export interface InferenceSite {
   readonly service: Service;
+  readonly redis: TestRedis;
   readonly models: readonly string[];
   close(): Promise<void>;
 }
 
-export async function openInferenceSite(): Promise<InferenceSite> {
+/** @param options.echoes the datatypes for which there is a model that answers with its input */
+export async function openInferenceSite(
+  options: { echoes?: readonly Datatype[]; environment?: Readonly<Record<string, string>> } = {},
+): Promise<InferenceSite> {
   const directory = writeFolder({});
   for (const name of [...included, 'imagenet-1k.txt']) {
     cpSync(path.join(root, 'models', name), path.join(directory, name), { recursive: true });
   }
   addAdder(directory);
-  const echoes = datatypes.map((datatype) => addEcho(directory, datatype));
+  const echoes = (options.echoes ?? datatypes).map((datatype) => addEcho(directory, datatype));
   addTensorModel(directory, {
     name: 'whole',
     nodes: [node('ReduceSum', ['in'], ['out'])],
@@ -37,10 +41,11 @@ export async function openInferenceSite(): Promise<InferenceSite> {
   const service = await startService({
     redisUrl: redis.url,
     models: models.join(),
-    environment: { MODELS_DIR: directory, SHUTDOWN_MS: '2000' },
+    environment: { MODELS_DIR: directory, SHUTDOWN_MS: '2000', ...options.environment },
   });
   return {
     service,
+    redis,
     models,
     close: async () => {
       await service.close();
