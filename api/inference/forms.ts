@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { DeclaredTensor, Network } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
-import { isOpen } from '../../shared/network.js';
+import { isOpen, openShape } from '../../shared/network.js';
 import { countElements, type Datatype, datatypes } from '../../shared/tensors.js';
 import { elementSchemas } from './element-schema.js';
 import { classesMax, requestSchema, sizeMax } from './infer-request.js';
@@ -61,7 +61,7 @@ export function inferFormsOf(model: Model, rowsMax: number): InferForms | undefi
       .optional()
       .describe('The outputs to answer with, each once. All, if there are none.'),
   });
-  return { request, response: responseOf(model, network), example: exampleOf(network) };
+  return { request, response: responseOf(model, network), example: exampleOf(model, network) };
 }
 
 /** What a request to any model looks like. */
@@ -144,9 +144,13 @@ function responseOf({ name, version }: Model, { outputs }: Network) {
   });
 }
 
-function exampleOf({ inputs }: Network): unknown {
-  const tensors = inputs.map(({ name, datatype, shape }) => {
-    const sizes = shape.map((size) => (isOpen(size) ? 1 : size));
+function exampleOf({ manifest: { example } }: Model, { inputs }: Network): unknown {
+  const given = example && 'inputs' in example ? example.inputs : [];
+  const tensors = inputs.map((input) => {
+    const { name, datatype } = input;
+    const own = given.find((tensor) => tensor.name === name);
+    if (own) return { name, datatype, shape: own.shape, data: [own.data].flat(Infinity) };
+    const sizes = openShape(input).map((size) => (size < 0 ? 1 : size));
     const elements = Math.min(countElements(sizes), exampleElementsMax + 1);
     return { name, datatype, shape: sizes, data: Array(elements).fill(exampleElement(datatype)) };
   });

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
+import { scoresExampleOf } from '../../shared/manifest.js';
 import { encodeStrings } from '../../shared/tensors.js';
 import { decodeText } from './charset.js';
 import type { InputKind } from './kind.js';
@@ -43,11 +44,12 @@ export const text: InputKind = {
     return [{ name: 'input', datatype: 'BYTES', shape: [1], data }];
   },
 
-  describe({ manifest: { input, example } }) {
+  describe({ manifest }) {
+    const { input } = manifest;
     if (input.kind !== 'text') throw new Error('Expected a text model for a text. This is a bug.');
     const written = z.string().max(input.charactersMax).regex(/\S/);
     const one = written.describe('The text. It must not be blank.');
-    const shown = example?.input ?? 'How do I …?';
+    const shown = scoresExampleOf(manifest)?.input ?? 'How do I …?';
     return {
       one,
       several: one,

@@ -17,9 +17,9 @@ import { elementSchemas } from '../../api/inference/element-schema.js';
 import { parseExactly } from '../../api/inference/exact-json.js';
 import { inferFormsOf } from '../../api/inference/forms.js';
 import { readInferRequest } from '../../api/inference/infer-request.js';
-import { fromJson } from '../../api/inference/json-tensor.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
 import { type ErrorCode, ScorelineError } from '../../shared/errors.js';
+import { fromJson } from '../../shared/json-elements.js';
 import { datatypes } from '../../shared/tensors.js';
 import { makeSampleModel } from './sample-model.js';
 
