@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseExactly } from '../../api/inference/exact-json.js';
+import { parseExactly, parseInferJson } from '../../api/inference/exact-json.js';
 import { toJson } from '../../api/inference/json-tensor.js';
 import { fromJson } from '../../shared/json-elements.js';
 import {
@@ -85,6 +85,23 @@ describe('a tensor in JSON', () => {
   ])('is parsed without rounding long whole numbers: %s', (text, expected) => {
     expect(parseExactly(text)).toEqual(expected);
   });
+
+  test.each(['BYTES', 'FP64', 'INT32', 'UINT64'])(
+    'is text instead of a long number only in tensors of 64-bit whole numbers: %s',
+    (datatype) => {
+      const long = '12345678901234567890';
+      const other = `"id":${long},"parameters":{"timeout":${long}}`;
+      const text = `{${other},"inputs":[{"datatype":"${datatype}","data":[${long}]}]}`;
+      expect(parseInferJson(text)).toEqual({
+        ...{ id: Number(long), parameters: { timeout: Number(long) } },
+        inputs: [{ datatype, data: [datatype === 'UINT64' ? long : Number(long)] }],
+      });
+      expect(parseInferJson(`[${long}, {"inputs": ${long}}]`)).toEqual([
+        Number(long),
+        { inputs: Number(long) },
+      ]);
+    },
+  );
 
   test('of floats may have long whole numbers', () => {
     expect(fromJson(head('FP64', [1]), ['12345678901234567890'])).toEqual(

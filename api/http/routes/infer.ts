@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ScorelineError } from '../../../shared/errors.js';
-import { parseExactly } from '../../inference/exact-json.js';
+import { parseInferJson } from '../../inference/exact-json.js';
 import { type InferRequest, readInferRequest } from '../../inference/infer-request.js';
 import { type InferResponse, writeInferResponse } from '../../inference/infer-response.js';
 import { splitRows } from '../../inference/rows.js';
@@ -91,7 +91,7 @@ function parseJson(bytes: Buffer): unknown {
   }
   const text = decodeText(bytes);
   try {
-    return parseExactly(text);
+    return parseInferJson(text);
   } catch (cause) {
     throw new ScorelineError(
       'invalid_json',
