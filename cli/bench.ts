@@ -15,6 +15,7 @@ const benchmarks = [
   'redis',
   'cost',
   'start',
+  'workers',
   'tensors',
 ];
 const name = process.argv[2] ?? '';
