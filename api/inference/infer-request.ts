@@ -1,4 +1,5 @@
-// The request of the Open Inference Protocol: JSON, and behind it the data of binary tensors.
+// The request of the Open Inference Protocol: JSON, and behind it the data of binary tensors. What comes by
+// gRPC (api/grpc/infer-message.ts) is checked here too.
 //
 // Everything is checked before it is queued, by what the manifest declares of the network. Nothing is
 // allocated for a shape before as much data is known to be there. Binary data is not copied: the
@@ -37,6 +38,32 @@ export interface OutputForm {
   readonly classes: number;
 }
 
+type Parameters = Readonly<Record<string, unknown>>;
+type Head = Omit<Tensor, 'data'>;
+
+/** An input as it came. */
+export interface GivenInput {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly parameters: Parameters;
+  /**
+   * Reads its data, once its head is known to be what the network takes. Called for each input, in order.
+   * @throws ScorelineError `tensor_invalid`
+   */
+  read(head: Head): Uint8Array;
+}
+
+/** A request as it came, whatever its form. */
+export interface GivenRequest {
+  readonly id: string | undefined;
+  readonly parameters: Parameters;
+  readonly inputs: readonly GivenInput[];
+  readonly outputs: readonly { readonly name: string; readonly parameters: Parameters }[];
+  /** Whether outputs are binary unless the parameters say otherwise. */
+  readonly isBinary: boolean;
+}
+
 export interface InferRequest {
   readonly id: string | undefined;
   readonly inputs: readonly Tensor[];
@@ -46,7 +73,7 @@ export interface InferRequest {
   /** Whether `outputs` are fewer than the network has. */
   readonly isSelective: boolean;
   /** Parameters of the request, such as its deadline. */
-  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly parameters: Parameters;
 }
 
 export const sizeMax = 2 ** 31 - 1;
@@ -68,25 +95,56 @@ export const requestSchema = z.object({
   outputs: z.array(z.object({ name: z.string(), parameters: parametersSchema })).default([]),
 });
 
-type GivenInput = z.output<typeof inputSchema>;
+type JsonInput = z.output<typeof inputSchema>;
 
 /**
  * Reads a request.
  * @param value the parsed JSON
  * @param binary the bytes behind the JSON
- * @throws ScorelineError `input_invalid`, `tensor_invalid`, `parameter_invalid`, `text_too_long`,
- * `network_undeclared`, `too_many_inputs`
+ * @throws ScorelineError `input_invalid`, and the errors of `checkInferRequest`
  */
 export function readInferRequest(
   value: unknown,
   binary: Buffer,
+  limits: { model: Model; rowsMax: number },
+): InferRequest {
+  networkOf(limits.model);
+  const parsed = requestSchema.safeParse(value);
+  if (!parsed.success) throw malformed(parsed.error.issues[0]);
+  const { id, parameters, inputs, outputs } = parsed.data;
+  let at = 0;
+  const takeBytes = (name: string, size: unknown): Buffer => {
+    const end = at + readSize(name, size, binary.length - at);
+    const bytes = binary.subarray(at, end);
+    at = end;
+    return bytes;
+  };
+  const given = inputs.map((input) => ({
+    ...input,
+    read: (head: Head) => readData(input, head, takeBytes),
+  }));
+  const request = checkInferRequest(
+    { id, parameters, inputs: given, outputs, isBinary: false },
+    limits,
+  );
+  if (at === binary.length) return request;
+  throw new ScorelineError(
+    'tensor_invalid',
+    `Expected ${at} bytes behind the JSON, as the binary_data_size of the inputs say; got ${binary.length}.`,
+  );
+}
+
+/**
+ * Checks a request by what the model takes.
+ * @throws ScorelineError `tensor_invalid`, `parameter_invalid`, `text_too_long`, `network_undeclared`,
+ * `too_many_inputs`
+ */
+export function checkInferRequest(
+  { id, parameters, inputs: given, outputs, isBinary: isUsuallyBinary }: GivenRequest,
   { model, rowsMax }: { model: Model; rowsMax: number },
 ): InferRequest {
   const network = networkOf(model);
-  const parsed = requestSchema.safeParse(value);
-  if (!parsed.success) throw malformed(parsed.error.issues[0]);
-  const { id, parameters, inputs: given, outputs } = parsed.data;
-  const inputs = readInputs(given, binary, network);
+  const inputs = readInputs(given, network);
   checkNamedSizes(network.inputs, inputs);
   const { input, batch } = model.manifest;
   for (const tensor of inputs) {
@@ -96,7 +154,7 @@ export function readInferRequest(
     }
   }
   const rows = batch.dimension === 'none' ? 1 : countRows(inputs, rowsMax);
-  const isBinary = readFlag(parameters, 'binary_data_output') ?? false;
+  const isBinary = readFlag(parameters, 'binary_data_output') ?? isUsuallyBinary;
   const asked =
     outputs.length > 0 ? outputs : network.outputs.map(({ name }) => ({ name, parameters: {} }));
   const forms = asked.map((output) => readForm(output, network, isBinary));
@@ -113,7 +171,7 @@ export function networkOf({ name, manifest }: Model): Network {
   );
 }
 
-function readInputs(given: readonly GivenInput[], binary: Buffer, network: Network): Tensor[] {
+function readInputs(given: readonly GivenInput[], network: Network): Tensor[] {
   checkOnce('input', given);
   const missing = network.inputs.find(({ name }) => !given.some((input) => input.name === name));
   if (missing || given.length > network.inputs.length) {
@@ -121,36 +179,31 @@ function readInputs(given: readonly GivenInput[], binary: Buffer, network: Netwo
       .slice(0, 3)
       .map(({ name }) => showName(name))
       .join(', ');
-    throw invalid(`the inputs ${network.inputs.map(showValue).join(', ')}`, names);
+    throw invalid(`the inputs ${network.inputs.map(showValue).join(', ')}`, names || 'none');
   }
-  let at = 0;
-  const inputs = given.map((input) => {
-    const { name, parameters, data } = input;
-    const declared = network.inputs.find((value) => value.name === name) as DeclaredTensor;
+  return given.map((input) => {
+    const declared = network.inputs.find(({ name }) => name === input.name) as DeclaredTensor;
     const head = readHead(input, declared);
-    if (parameters.shared_memory_region !== undefined) throw noSharedMemory();
-    const size = parameters.binary_data_size;
-    if (size === undefined) return { ...head, data: fromJson(head, data) };
-    if (data !== undefined) throw invalid(`data or binary_data_size in ${showName(name)}`, 'both');
-    const end = at + readSize(name, size, binary.length - at);
-    const bytes = binary.subarray(at, end);
-    at = end;
-    const tensor = { ...head, data: bytes };
-    checkTensor(tensor);
-    return tensor;
+    if (input.parameters.shared_memory_region !== undefined) throw noSharedMemory();
+    return { ...head, data: input.read(head) };
   });
-  if (at === binary.length) return inputs;
-  throw new ScorelineError(
-    'tensor_invalid',
-    `Expected ${at} bytes behind the JSON, as the binary_data_size of the inputs say; got ${binary.length}.`,
-  );
+}
+
+function readData(
+  { name, parameters, data }: JsonInput,
+  head: Head,
+  takeBytes: (name: string, size: unknown) => Buffer,
+): Uint8Array {
+  const size = parameters.binary_data_size;
+  if (size === undefined) return fromJson(head, data);
+  if (data !== undefined) throw invalid(`data or binary_data_size in ${showName(name)}`, 'both');
+  const bytes = takeBytes(name, size);
+  checkTensor({ ...head, data: bytes });
+  return bytes;
 }
 
 /** Checks name, datatype and shape by what the network takes. */
-function readHead(
-  { name, datatype, shape }: GivenInput,
-  declared: DeclaredTensor,
-): Omit<Tensor, 'data'> {
+function readHead({ name, datatype, shape }: GivenInput, declared: DeclaredTensor): Head {
   if (!datatypes.includes(datatype as Datatype)) {
     const got = JSON.stringify(datatype.slice(0, 60));
     throw invalid(`the datatype ${declared.datatype} in ${showName(name)}`, got);
@@ -218,7 +271,7 @@ function checkStrings(tensor: Tensor, charactersMax = Number.POSITIVE_INFINITY):
 }
 
 function readForm(
-  { name, parameters }: { name: string; parameters: Readonly<Record<string, unknown>> },
+  { name, parameters }: GivenRequest['outputs'][number],
   { outputs }: Network,
   isBinary: boolean,
 ): OutputForm {
@@ -250,10 +303,7 @@ function readClasses(given: unknown = 0, { name, datatype }: DeclaredTensor): nu
   return given as number;
 }
 
-function readFlag(
-  parameters: Readonly<Record<string, unknown>>,
-  name: string,
-): boolean | undefined {
+function readFlag(parameters: Parameters, name: string): boolean | undefined {
   const given = parameters[name];
   if (given === undefined || typeof given === 'boolean') return given;
   throw parameterInvalid(`"${name}" to be true or false`, show(given));

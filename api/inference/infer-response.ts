@@ -20,16 +20,29 @@ export interface InferResponse {
  */
 export function writeInferResponse(
   model: Model,
-  { id, outputs: forms }: InferRequest,
+  asked: InferRequest,
   items: readonly (readonly Tensor[])[],
 ): InferResponse {
-  const formed = items.map((outputs) => forms.map((form) => formOf(outputs, form, model)));
+  const { id, outputs: forms } = asked;
   const binary: Uint8Array[] = [];
-  const outputs = joinRows(formed).map((output, at) =>
+  const outputs = formOutputs(model, asked, items).map((output, at) =>
     writeOutput(output, forms[at] as OutputForm, binary),
   );
   const head = JSON.stringify({ model_name: model.name, model_version: model.version, id });
   return { json: `${head.slice(0, -1)},"outputs":[${outputs.join()}]}`, binary };
+}
+
+/**
+ * Returns the outputs that a request asks for, in its order and as it wants them.
+ * @param items the outputs of each item
+ * @throws ScorelineError `model_output_mismatch`
+ */
+export function formOutputs(
+  model: Model,
+  { outputs: forms }: InferRequest,
+  items: readonly (readonly Tensor[])[],
+): JoinedTensor[] {
+  return joinRows(items.map((outputs) => forms.map((form) => formOf(outputs, form, model))));
 }
 
 function formOf(outputs: readonly Tensor[], { name, classes }: OutputForm, model: Model): Tensor {

@@ -3,15 +3,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ScorelineError } from '../../../shared/errors.js';
 import { parseInferJson } from '../../inference/exact-json.js';
-import { type InferRequest, readInferRequest } from '../../inference/infer-request.js';
+import { readInferRequest } from '../../inference/infer-request.js';
 import { type InferResponse, writeInferResponse } from '../../inference/infer-response.js';
-import { splitRows } from '../../inference/rows.js';
+import { scoreInference } from '../../inference/score.js';
 import { decodeText } from '../../kinds/charset.js';
 import type { Scoring } from '../../scoring.js';
 import type { ReadBytes } from '../body-bytes.js';
 import { compressFor } from '../compression.js';
 import { sendParts } from '../json.js';
-import { readDeadlineMs } from '../parameters.js';
 import type { ScoreRoute } from './score-route.js';
 
 /** Says how many bytes of a body are JSON. Binary tensors follow. */
@@ -32,15 +31,8 @@ export function makeScoreInference(options: {
     if (jsonBytes > jsonBytesMax) throw tooMuchJson(jsonBytes, jsonBytesMax);
     const value = parseJson(body.subarray(0, jsonBytes));
     const asked = readInferRequest(value, body.subarray(jsonBytes), { model, rowsMax });
-    const deadlineMs = deadlineOf(asked);
-    if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
-    call.assign(model, asked.rows);
-    const outputs = asked.isSelective ? asked.outputs.map(({ name }) => name) : undefined;
-    const { max } = model.manifest.batch;
-    const items = splitRows(asked.inputs, { rows: asked.rows, max });
-    const replies = await scoring.scoreTensors(call, items, outputs);
-    const answers = replies.map((reply) => reply.outputs);
-    await send(response, writeInferResponse(model, asked, answers));
+    const items = await scoreInference(scoring, call, asked);
+    await send(response, writeInferResponse(model, asked, items));
   };
 }
 
@@ -99,23 +91,4 @@ function parseJson(bytes: Buffer): unknown {
       { cause },
     );
   }
-}
-
-/**
- * Reads how long the caller waits: `deadlineMs`, or the `timeout` in microseconds that clients of Triton
- * send, whichever is shorter.
- * @throws ScorelineError `deadline_invalid`
- */
-function deadlineOf({ parameters }: InferRequest): number | undefined {
-  const { timeout } = parameters;
-  const deadlineMs = readDeadlineMs(parameters);
-  // Clients of Triton send 0 for no limit.
-  if (timeout === undefined || timeout === 0) return deadlineMs;
-  if (!Number.isSafeInteger(timeout) || (timeout as number) < 0) {
-    throw new ScorelineError(
-      'deadline_invalid',
-      `Expected timeout to be a whole number of microseconds; got ${String(JSON.stringify(timeout)).slice(0, 60)}.`,
-    );
-  }
-  return Math.min((timeout as number) / 1000, deadlineMs ?? Number.POSITIVE_INFINITY);
 }
