@@ -165,6 +165,7 @@ export class Call {
   readonly #context: CallContext;
   readonly #leader: Call | undefined;
   #phase: Phase = 'receiving';
+  #scoringSince = 0;
   #timer: NodeJS.Timeout;
   /** How many stages have not stopped. */
   #stages = 0;
@@ -207,9 +208,15 @@ export class Call {
     return this.#inputs;
   }
 
+  /** When the call began to wait for workers, in milliseconds since the epoch; 0 before that. */
+  get scoringSince(): number {
+    return this.#scoringSince;
+  }
+
   /** Says what the call waits for from now on. */
   enter(phase: Phase): void {
     this.#phase = phase;
+    if (phase === 'scoring') this.#scoringSince = nowMs();
     this.#leader?.enter(phase);
   }
 

@@ -10,6 +10,7 @@ import type { DispatchedItem, Dispatcher, OutputWish } from './queue/dispatcher.
 import type { ScoredReply } from './queue/waiters.js';
 import { identify } from './repeat/identity.js';
 import type { Repeatable } from './repeat/repeatable.js';
+import type { Statistics } from './statistics.js';
 
 type MaybePromise<T> = T | Promise<T>;
 /** The tensors of each input. */
@@ -47,8 +48,9 @@ export function makeScoring(options: {
   kinds: InputKinds;
   dispatcher: Pick<Dispatcher, 'submit'>;
   repeatable: Repeatable;
+  statistics: Pick<Statistics, 'succeed' | 'fail'>;
 }): Scoring {
-  const { kinds, dispatcher, repeatable } = options;
+  const { kinds, dispatcher, repeatable, statistics } = options;
 
   const prepareRaw = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
     const { model } = call;
@@ -107,9 +109,14 @@ export function makeScoring(options: {
 
   const scoreWork = async (call: Call, work: Work): Promise<readonly ScoredReply[]> => {
     try {
-      return await (call.key === undefined
+      const replies = await (call.key === undefined
         ? scoreAlone(call, work)
         : scoreRepeatable(call, call.key, work));
+      statistics.succeed(call, replies);
+      return replies;
+    } catch (error) {
+      statistics.fail(call);
+      throw error;
     } finally {
       // If one of several inputs has failed, this ends the wait for the others.
       call.end(false);

@@ -20,6 +20,7 @@ import {
 import { checkRedis } from '../shared/redis-check.js';
 import { RedisClock } from '../shared/redis-clock.js';
 import { makeRegistry, type Registry } from '../shared/registry.js';
+import { packageVersion } from '../shared/version.js';
 import { openAccess } from './access/access.js';
 import { Admission } from './admission/admission.js';
 import { makeByteBudget } from './admission/byte-budget.js';
@@ -29,14 +30,18 @@ import { deadlineExceeded } from './deadline.js';
 import { makeApp } from './http/app.js';
 import { makeGate } from './http/gate.js';
 import { startServer } from './http/server.js';
+import { makeDescription } from './inference/description.js';
+import { rowsMaxOf } from './inference/rows.js';
 import { makeInputKinds } from './kinds/kinds.js';
 import { Dispatcher } from './queue/dispatcher.js';
 import { Queue, queueAway } from './queue/queue.js';
 import { ReplyStream, type ReplyStreamOptions } from './queue/reply-stream.js';
 import { makeWaiters } from './queue/waiters.js';
+import { makeReadiness } from './readiness.js';
 import { makeRepeatable } from './repeat/repeatable.js';
 import { makeResults } from './repeat/results.js';
 import { makeScoring } from './scoring.js';
+import { Statistics } from './statistics.js';
 
 type Configuration = Configurations['api'];
 
@@ -96,14 +101,24 @@ export async function startApi(
     keepMs: configuration.RESULT_MS,
     resultsMax: configuration.RESULTS_MAX,
   });
+  const statistics = new Statistics();
   const scoring = makeScoring({
     kinds,
     dispatcher: new Dispatcher({ instance, queue, waiters }),
     repeatable: makeRepeatable({ calls, results }),
+    statistics,
   });
   const access = await openAccess({ configuration, redis: producer, keys, instance, log });
   const gate = makeGate({ registry, calls, access });
-  const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, clock, log });
+  const readiness = makeReadiness({ queue, registry, calls });
+  const rowsMax = rowsMaxOf(configuration);
+  const version = packageVersion();
+  const description = makeDescription({ registry, readiness, statistics, rowsMax, version });
+  const protocol = { readiness, description, rowsMax };
+  const app = makeApp({
+    ...{ configuration, registry, gate, kinds, scoring, queue, clock, log },
+    ...protocol,
+  });
   const server = await startServer(app, configuration);
   const { address, port } = server;
   const models = registry.models.map((model) => model.name);

@@ -5,7 +5,7 @@ import type { Configurations } from '../../shared/configuration.js';
 import type { ErrorCode } from '../../shared/errors.js';
 import type { Catalogue } from '../../shared/registry.js';
 import type { InputKinds } from '../kinds/kinds.js';
-import type { Header, Ref, Security } from './openapi.js';
+import type { Header, Ref, Response, Security } from './openapi.js';
 import { Parts } from './parts.js';
 import { Problems } from './problems.js';
 
@@ -23,6 +23,8 @@ export interface Context extends DescribedService {
   readonly problems: Problems;
   /** The headers of every answer that is no error. */
   readonly headers: Readonly<Record<string, Ref>>;
+  /** The answer with status 200 and this body. */
+  answer(description: string, schema: Ref): { readonly 200: Response };
   /** What a caller may show where it need not show anything. */
   readonly optionalSecurity: readonly Security[];
 }
@@ -66,7 +68,10 @@ export function makeContext(service: DescribedService, catalogue: Catalogue): Co
   ];
   const problems = new Problems(parts, everywhere, headersOf);
   const optionalSecurity = isRestricted ? [{}, ...securityOf(AUTH)] : [];
-  return { ...service, catalogue, parts, problems, headers, optionalSecurity };
+  const answer = (description: string, schema: Ref) => ({
+    200: { description, headers, content: { 'application/json': { schema } } },
+  });
+  return { ...service, catalogue, parts, problems, headers, answer, optionalSecurity };
 }
 
 /** The ways in which callers may say who they are; none where nobody has to. */

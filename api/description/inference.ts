@@ -7,7 +7,8 @@ import { datatypes } from '../../shared/tensors.js';
 import { anyInferForms, dataSchemas, inferFormsOf } from '../inference/forms.js';
 import { indexRequestSchema } from '../inference/index-request.js';
 import { accessCodes, type Context } from './context.js';
-import type { Content, Header, Operation, Parameter, Paths, Ref } from './openapi.js';
+import { extensionPaths } from './inference-extensions.js';
+import type { Content, Header, Operation, Parameter, Paths } from './openapi.js';
 import { toSchema } from './parts.js';
 import { inferenceErrorSchema } from './problems.js';
 import {
@@ -51,6 +52,7 @@ export function inferencePaths(context: Context): Paths {
     [versionPath]: { get: describeModel(context, 'modelVersionMetadata', versioned) },
     [`${path}/ready`]: { get: isModelReady(context, 'isModelReady', [model]) },
     [`${versionPath}/ready`]: { get: isModelReady(context, 'isModelVersionReady', versioned) },
+    ...extensionPaths(context, { tags, model: [model], versioned }),
     ...Object.fromEntries(
       addresses.map((address) => [address.path, { post: infer(context, address) }]),
     ),
@@ -137,7 +139,7 @@ function describeServer(context: Context): Operation {
     summary: 'Describe the service',
     tags,
     responses: {
-      ...answer(context, 'The service.', context.parts.schema('ServerMetadata', serverSchema)),
+      ...context.answer('The service.', context.parts.schema('ServerMetadata', serverSchema)),
       ...context.problems.responses('server', 'inference', accessCodes(context)),
     },
   };
@@ -167,7 +169,7 @@ function describeModel(
     tags,
     parameters,
     responses: {
-      ...answer(context, 'The model.', context.parts.schema('ModelMetadata', metadataSchema)),
+      ...context.answer('The model.', context.parts.schema('ModelMetadata', metadataSchema)),
       ...context.problems.responses('metadata', 'inference', codes),
     },
   };
@@ -196,7 +198,7 @@ function isModelReady(
     tags,
     parameters,
     responses: {
-      ...answer(context, 'It has had a worker, or scales from zero.', ready),
+      ...context.answer('It has had a worker, or scales from zero.', ready),
       ...problems.responses('modelReady', 'inference', codes),
       503: {
         description: 'It has no worker yet, or Redis cannot be reached.',
@@ -229,12 +231,8 @@ function listRepository(context: Context): Operation {
       content: { 'application/json': { schema: toSchema(indexRequestSchema), example: {} } },
     },
     responses: {
-      ...answer(context, 'The models.', parts.schema('RepositoryIndex', indexSchema)),
+      ...context.answer('The models.', parts.schema('RepositoryIndex', indexSchema)),
       ...problems.responses('index', 'inference', [...accessCodes(context), 'input_invalid']),
     },
   };
-}
-
-function answer({ headers }: Context, description: string, schema: Ref) {
-  return { 200: { description, headers, content: { 'application/json': { schema } } } };
 }

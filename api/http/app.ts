@@ -14,9 +14,11 @@ import type { Logger } from '../../shared/log.js';
 import type { RedisClock } from '../../shared/redis-clock.js';
 import type { Registry } from '../../shared/registry.js';
 import { packageVersion } from '../../shared/version.js';
-import type { Call, Calls } from '../call.js';
+import type { Call } from '../call.js';
+import type { Description } from '../inference/description.js';
 import type { InputKinds } from '../kinds/kinds.js';
 import type { Queue } from '../queue/queue.js';
+import type { Readiness } from '../readiness.js';
 import type { Scoring } from '../scoring.js';
 import { makeBodyReaders } from './body.js';
 import { makeEntrance } from './entrance.js';
@@ -25,7 +27,6 @@ import type { GatedRequest } from './json.js';
 import { loggedPath } from './logged-path.js';
 import type { ScoringRoute } from './open-call.js';
 import { makeAnswerError } from './problem.js';
-import { makeReadiness } from './readiness.js';
 import { requestIdOf } from './request-id.js';
 import { addDescriptionRoutes } from './routes/description.js';
 import { addHealthRoutes } from './routes/health.js';
@@ -47,24 +48,22 @@ export function makeApp(parts: {
     | 'BODY_BYTES_MAX'
     | 'CORS_ORIGINS'
     | 'HTTPS_ONLY'
-    | 'PERMITS_MAX'
-    | 'RESULTS_MAX'
-    | 'ROWS_PER_REQUEST_MAX'
     | 'TENSOR_JSON_BYTES_MAX'
     | 'TRUST_PROXY'
   >;
   registry: Registry;
-  calls: Calls;
   gate: Gate;
   kinds: InputKinds;
   scoring: Scoring;
   queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'unansweredIn'>;
+  readiness: Readiness;
+  description: Description;
+  /** The most rows of a request of the Open Inference Protocol. */
+  rowsMax: number;
   clock: Pick<RedisClock, 'readWarnings'>;
   log: Logger;
 }): App {
   const { gate, configuration, log } = parts;
-  const { ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX } = configuration;
-  const rowsMax = Math.min(ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX);
   const { readJson, readAny, readBytes } = makeBodyReaders(configuration.BODY_BYTES_MAX);
   const scores = {
     native: makeScoreNative({ ...parts, readAny }),
@@ -72,7 +71,6 @@ export function makeApp(parts: {
     inference: makeScoreInference({
       ...parts,
       readBytes,
-      rowsMax,
       jsonBytesMax: configuration.TENSOR_JSON_BYTES_MAX,
     }),
   };
@@ -86,12 +84,10 @@ export function makeApp(parts: {
   app.disable('etag');
   app.set('trust proxy', configuration.TRUST_PROXY);
   addModelRoutes(app, { ...parts, score: scores.native });
-  const version = packageVersion();
-  const readiness = makeReadiness(parts.queue);
-  addReferenceRoutes(app, { ...parts, score: scores.reference, version });
-  addHealthRoutes(app, { ...parts, readiness });
-  addInferenceRoutes(app, { ...parts, score: scores.inference, readiness, version });
-  addDescriptionRoutes(app, { ...parts, service: { ...parts, rowsMax } });
+  addReferenceRoutes(app, { ...parts, score: scores.reference, version: packageVersion() });
+  addHealthRoutes(app, parts);
+  addInferenceRoutes(app, { ...parts, score: scores.inference });
+  addDescriptionRoutes(app, { ...parts, service: parts });
   app.use(notFound);
   app.use(handleError);
 

@@ -2,6 +2,7 @@
 // own, so cutting it further would share nothing and cost more. The rest shares a run with the items of
 // others. Each row counts as an input. Neither way copies data.
 
+import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { showName, showShape } from '../../shared/network.js';
 import { rowOffsets, type Tensor } from '../../shared/tensors.js';
@@ -9,6 +10,17 @@ import { rowOffsets, type Tensor } from '../../shared/tensors.js';
 /** An output whose data lies in several places. */
 export interface JoinedTensor extends Omit<Tensor, 'data'> {
   readonly parts: readonly Uint8Array[];
+}
+
+/** The most rows of a request. Each is an input, so no more than the service can hold are possible. */
+export function rowsMaxOf(
+  configuration: Pick<
+    Configurations['api'],
+    'ROWS_PER_REQUEST_MAX' | 'PERMITS_MAX' | 'RESULTS_MAX'
+  >,
+): number {
+  const { ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX } = configuration;
+  return Math.min(ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX);
 }
 
 /** Cuts tensors of the same number of rows into items of at most `max` rows. */

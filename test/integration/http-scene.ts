@@ -14,10 +14,14 @@ import { deadlineExceeded } from '../../api/deadline.js';
 import { makeApp } from '../../api/http/app.js';
 import { makeGate } from '../../api/http/gate.js';
 import { startServer } from '../../api/http/server.js';
+import { makeDescription } from '../../api/inference/description.js';
+import { rowsMaxOf } from '../../api/inference/rows.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
 import type { Dispatcher, Submission } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
+import { makeReadiness } from '../../api/readiness.js';
 import { makeScoring } from '../../api/scoring.js';
+import { Statistics } from '../../api/statistics.js';
 import { type Configurations, readConfiguration } from '../../shared/configuration.js';
 import type { LeftOut } from '../../shared/left-out.js';
 import type { Model } from '../../shared/models.js';
@@ -92,12 +96,14 @@ export async function openScene(
       ? options.submit(submission)
       : submission.items.map(async ({ id }) => makeReply(id, submission.top));
   };
+  const statistics = new Statistics();
   const scoring = makeScoring({
     kinds,
     dispatcher: { submit },
     repeatable: {
       score: () => Promise.reject(new Error('These tests send no Idempotency-Key.')),
     },
+    statistics,
   });
   const queue = {
     countWorkers: async () => registry.models.map(() => options.workers ?? 1),
@@ -112,7 +118,17 @@ export async function openScene(
   };
   const gate = makeGate({ registry, calls, access: options.access ?? openToAnyone });
   const clock = { readWarnings: async () => [] };
-  const app = makeApp({ configuration, registry, calls, gate, kinds, scoring, queue, clock, log });
+  const readiness = makeReadiness({ queue, registry, calls });
+  const rowsMax = rowsMaxOf(configuration);
+  const protocol = {
+    readiness,
+    rowsMax,
+    description: makeDescription({ registry, readiness, statistics, rowsMax, version: '1.2.3' }),
+  };
+  const app = makeApp({
+    ...{ configuration, registry, gate, kinds, scoring, queue, clock, log },
+    ...protocol,
+  });
   const sockets = watchServerSockets();
   const server = await startServer(app, configuration);
   const clients: RawClient[] = [];

@@ -12,6 +12,7 @@ import { makeWaiters, type Waiters } from '../../api/queue/waiters.js';
 import { makeRepeatable } from '../../api/repeat/repeatable.js';
 import { makeResults } from '../../api/repeat/results.js';
 import { makeScoring, type Scoring } from '../../api/scoring.js';
+import { Statistics } from '../../api/statistics.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { type BatchJob, encodeJob } from '../../shared/job.js';
 import type { Redis as RealRedis } from '../../shared/redis.js';
@@ -76,6 +77,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
     kinds: makeModelledKinds(world, process),
     repeatable: makeRepeatable({ calls, results }),
     dispatcher: observeDispatcher(world, dispatcher),
+    statistics: new Statistics(),
   });
 
   let markEnded = () => {};

@@ -1,0 +1,47 @@
+// Which models can be scored: those that have had a live worker since this instance started, and those
+// that may scale from zero.
+
+import type { Model } from '../shared/models.js';
+import type { Registry } from '../shared/registry.js';
+import type { Calls } from './call.js';
+import type { Queue } from './queue/queue.js';
+
+export interface Readiness {
+  /** Returns those of the models that have no worker and need one; undefined without Redis. */
+  missing(models: readonly Model[]): Promise<readonly Model[] | undefined>;
+  /** Returns why this instance should get no requests; undefined if it should. */
+  whyNot(): Promise<string | undefined>;
+}
+
+export function makeReadiness(options: {
+  queue: Pick<Queue, 'countWorkers'>;
+  registry: Pick<Registry, 'models'>;
+  calls: Pick<Calls, 'isLeaving'>;
+}): Readiness {
+  const { queue, registry, calls } = options;
+  const seen = new Set<string>();
+
+  const missing: Readiness['missing'] = async (models) => {
+    const counts = await queue
+      .countWorkers(models.map((model) => model.queue))
+      .catch(() => undefined);
+    if (counts === undefined) return undefined;
+    for (const [index, model] of models.entries()) {
+      if ((counts[index] ?? 0) > 0) seen.add(model.queue);
+    }
+    return models.filter((model) => model.manifest.scaling.min > 0 && !seen.has(model.queue));
+  };
+
+  return {
+    missing,
+    async whyNot() {
+      if (calls.isLeaving) return 'shutting down';
+      const { models } = registry;
+      const without = await missing(models);
+      if (without === undefined) return 'Redis cannot be reached';
+      if (without.length === 0) return undefined;
+      // Anyone may ask, so this names no models.
+      return `no worker yet for ${without.length} of ${models.length} models; see GET /v1/models`;
+    },
+  };
+}
