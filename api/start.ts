@@ -27,9 +27,10 @@ import { makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
 import { type Calls, makeCalls } from './call.js';
 import { deadlineExceeded } from './deadline.js';
+import { type RunningGrpcServer, startGrpcServer } from './grpc/server.js';
 import { makeApp } from './http/app.js';
 import { makeGate } from './http/gate.js';
-import { startServer } from './http/server.js';
+import { type RunningServer, startServer } from './http/server.js';
 import { makeDescription } from './inference/description.js';
 import { rowsMaxOf } from './inference/rows.js';
 import { makeInputKinds } from './kinds/kinds.js';
@@ -120,27 +121,50 @@ export async function startApi(
     ...protocol,
   });
   const server = await startServer(app, configuration);
+  const grpc = await startGrpc(
+    { ...{ registry, calls, access, scoring, log }, ...protocol, isTrusted: app.isTrusted },
+    configuration,
+  );
   const { address, port } = server;
   const models = registry.models.map((model) => model.name);
-  log.info({ address, port, models }, 'API is ready');
+  const report = { address, port, ...(grpc && { grpcPort: grpc.port }), models };
+  log.info(report, 'API is ready');
 
   return {
-    report: { address, port, models },
+    report,
     leave: async () => {
       if (LEAVE_MS === 0) return;
       calls.leave();
       server.leave();
+      grpc?.leave();
       await delay(LEAVE_MS);
     },
     close: async () => {
       calls.shutDown();
-      await server.close(SHUTDOWN_MS - LEAVE_MS, () => calls.abortAll());
+      await closeServers([server, grpc], SHUTDOWN_MS - LEAVE_MS, calls);
       peers.close();
       clock.close();
       await access.close();
       await leaveRedis({ replyStream, queue, producer });
     },
   };
+}
+
+/** Starts gRPC, if there is a port for it. */
+async function startGrpc(
+  parts: Parameters<typeof startGrpcServer>[0],
+  configuration: Configuration,
+): Promise<RunningGrpcServer | undefined> {
+  const { GRPC_PORT } = configuration;
+  return GRPC_PORT === undefined ? undefined : startGrpcServer(parts, configuration, GRPC_PORT);
+}
+
+async function closeServers(
+  servers: readonly (Pick<RunningServer, 'close'> | undefined)[],
+  withinMs: number,
+  calls: Calls,
+): Promise<void> {
+  await Promise.all(servers.map((server) => server?.close(withinMs, () => calls.abortAll())));
 }
 
 /** Opens the stream as soon as Redis takes it. A Redis that is full does not. */

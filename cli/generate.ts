@@ -4,10 +4,11 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { statusNameOf } from '../api/grpc/status.js';
 import { makeManifests, writeManifests } from '../k8s/manifests.js';
 import { readPlan } from '../k8s/read-plan.js';
 import { describeConfiguration, type Role } from '../shared/configuration.js';
-import { coerceError, errorTable } from '../shared/errors.js';
+import { coerceError, type ErrorCode, errorTable } from '../shared/errors.js';
 import { aclRules } from '../shared/redis-commands.js';
 import { packageDirectory } from '../shared/version.js';
 import { licencesPage, readRuntimePackages } from './licences.js';
@@ -51,7 +52,7 @@ function* generate(): Generator<[name: string, text: string | undefined]> {
 function errorsPage(): string {
   const rows = Object.entries(errorTable).map(
     ([code, { status, retry, title }]) =>
-      `| <a id="${code}"></a>\`${code}\` | ${status} | ${retry ? 'yes' : 'no'} | ${title} |`,
+      `| <a id="${code}"></a>\`${code}\` | ${status} | ${statusNameOf(code as ErrorCode)} | ${retry ? 'yes' : 'no'} | ${title} |`,
   );
   return `# Errors
 
@@ -61,12 +62,13 @@ Every error is a problem document (RFC 9457) with \`type\` (\`urn:scoreline:erro
 \`status\`, \`code\` and \`detail\`. The detail says what was expected, what came, and what to do.
 Programs should test \`code\`, which does not change. The column *retry* says whether the same request
 may succeed later. Below \`/v2\`, an error is \`{"error": detail, "code": …, "status": …}\`, as clients of the
-[Open Inference Protocol](inference-protocol.md) expect it. Answers with 429 or 503 carry a \`Retry-After\` in seconds. Startup errors
+[Open Inference Protocol](inference-protocol.md) expect it. Answers with 429 or 503 carry a \`Retry-After\` in seconds. By gRPC,
+the detail is the message of the status, and the trailers hold \`error-code\` and \`retry-after\`. Startup errors
 (configuration, manifests, model files, devices) are printed, not sent. [The description of the
 API](openapi.md) says which address may answer with which code.
 
-| code | status | retry | meaning |
-|---|---|---|---|
+| code | status | gRPC | retry | meaning |
+|---|---|---|---|---|
 ${rows.join('\n')}
 `;
 }

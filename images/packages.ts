@@ -7,7 +7,7 @@ import process from 'node:process';
 
 /** What a package has that an image does not need, and why. Paths are relative to the package. */
 interface Trim {
-  /** Dependencies that only its install script uses. */
+  /** Dependencies that only its install script or the compiler uses. */
   readonly dependencies: readonly string[];
   readonly drops: (file: string) => boolean;
 }
@@ -21,6 +21,7 @@ const trims: Readonly<Record<string, Trim>> = {
       (file.startsWith(`bin${path.sep}`) &&
         !file.startsWith(path.join('bin', 'napi-v6', process.platform, process.arch))),
   },
+  protobufjs: { dependencies: ['@types/node'], drops: () => false },
 };
 
 interface PackageFile {

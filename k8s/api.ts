@@ -5,7 +5,7 @@ import type { IHorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/
 import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IService } from 'kubernetes-models/v1/Service';
-import { apiEnvironment, apiPort, apiShutdownMs } from './environment.js';
+import { apiEnvironment, apiPort, apiShutdownMs, grpcPortOf } from './environment.js';
 import { keysVolume } from './keys.js';
 import { modelFolder } from './model-folder.js';
 import { selectorOf } from './names.js';
@@ -53,14 +53,29 @@ export function makeApiDeployment(plan: Plan): IDeployment {
   };
 }
 
-export function makeApiService({ namespace }: Values): IService {
+export function makeApiService(values: Values): IService {
+  const { namespace } = values;
+  const grpcPort = grpcPortOf(values);
   return {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name: apiName, namespace, labels: selector },
     spec: {
       selector,
-      ports: [{ name: 'http', port: apiServicePort, targetPort: 'http', appProtocol: 'http' }],
+      ports: [
+        { name: 'http', port: apiServicePort, targetPort: 'http', appProtocol: 'http' },
+        // gRPC keeps to one connection, so something that balances requests belongs in front of it.
+        ...(grpcPort === undefined
+          ? []
+          : [
+              {
+                name: 'grpc',
+                port: grpcPort,
+                targetPort: 'grpc',
+                appProtocol: 'kubernetes.io/h2c',
+              },
+            ]),
+      ],
     },
   };
 }
@@ -113,11 +128,15 @@ export function makeApiBudget({ namespace }: Values): IPodDisruptionBudget {
 function makeContainer(plan: Plan): IContainer {
   const { values } = plan;
   const { api, images } = values;
+  const grpcPort = grpcPortOf(values);
   return {
     name: 'api',
     image: images.api,
     env: apiEnvironment(plan),
-    ports: [{ name: 'http', containerPort: apiPort }],
+    ports: [
+      { name: 'http', containerPort: apiPort },
+      ...(grpcPort === undefined ? [] : [{ name: 'grpc', containerPort: grpcPort }]),
+    ],
     resources: resources(api.cpu, parseMemory(api.memory)),
     startupProbe: {
       httpGet: { path: '/v2/health/live', port: 'http' },

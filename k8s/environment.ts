@@ -5,9 +5,16 @@ import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
 import { keysEnvironment } from './keys.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { redisEnvironment } from './redis-place.js';
+import type { Values } from './values.js';
 
 export const apiPort = 8080;
 export const probePort = 8081;
+
+/** The port of gRPC, if the settings of the API name one. */
+export function grpcPortOf({ api }: Values): number | undefined {
+  const { GRPC_PORT }: Readonly<Record<string, string>> = api.settings;
+  return GRPC_PORT ? Number(GRPC_PORT) : undefined;
+}
 
 /** How long a worker hands back jobs at the end, and how long a hung run is watched beyond `runMsMax`. */
 const workerEndMs = 5000;

@@ -8,7 +8,7 @@ import type { INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/Netw
 import type { INetworkPolicyEgressRule } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicyEgressRule';
 import type { INetworkPolicyIngressRule } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicyIngressRule';
 import { entrancePeer } from './entrance.js';
-import { apiPort } from './environment.js';
+import { apiPort, grpcPortOf } from './environment.js';
 import { type Component, selectorOf, workerSelector } from './names.js';
 import { namespaceNameLabel } from './namespace.js';
 import type { Plan } from './plan.js';
@@ -21,13 +21,18 @@ export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] 
     denyAll(values),
     allowNames(values),
     policy(values, 'api', {
-      ingress: [{ from: [entrancePeer(values)], ports: [tcp(apiPort)] }],
+      ingress: [{ from: [entrancePeer(values)], ports: apiPorts(values).map(tcp) }],
       egress: [toRedis(values), ...toIssuer(values), ...toAzure(values)],
     }),
     policy(values, 'worker', { egress: [toRedis(values), ...toAzure(values)] }),
     ...(values.redis.kind === 'in-cluster' ? [allowToRedis(values)] : []),
     ...downloading.map(({ name }) => allowDownloads(values, name)),
   ];
+}
+
+function apiPorts(values: Values): number[] {
+  const grpcPort = grpcPortOf(values);
+  return grpcPort === undefined ? [apiPort] : [apiPort, grpcPort];
 }
 
 function denyAll({ namespace }: Values): INetworkPolicy {

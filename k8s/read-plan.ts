@@ -6,7 +6,7 @@ import { listModels } from '../shared/manifest-file.js';
 import { collectModels, type Model } from '../shared/models.js';
 import { scalingSchema } from '../shared/scaling.js';
 import { readYamlFile } from '../shared/yaml-file.js';
-import { ownSettings } from './environment.js';
+import { grpcPortOf, ownSettings } from './environment.js';
 import { nameLengthMax, workerName } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { parseMemory } from './quantity.js';
@@ -35,6 +35,9 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
     code: 'configuration_invalid',
   });
 }
+
+/** Ports below are for root, and 0 would be another in each pod. */
+const portMin = 1024;
 
 type Refuse = (keys: readonly (string | number)[], message: string) => void;
 
@@ -163,6 +166,13 @@ function checkSettings(values: Values, refuse: Refuse): void {
     for (const { key, message } of findFaults(role, settings)) {
       refuse([section, 'settings', key], message);
     }
+  }
+  const grpcPort = grpcPortOf(values);
+  if (grpcPort !== undefined && grpcPort >= 0 && grpcPort < portMin) {
+    refuse(
+      ['api', 'settings', 'GRPC_PORT'],
+      `expected a port from ${portMin} to 65535, which pods, Service and network policy can name`,
+    );
   }
   const { settings, keysSecret } = values.api;
   if (keysSecret !== undefined && !settings.AUTH?.includes('keys')) {

@@ -87,6 +87,11 @@ const api = {
   PORT: integer(0, 65535)
     .default(8080)
     .describe('The port the API listens on. 0 picks a free port.'),
+  GRPC_PORT: integer(0, 65535)
+    .optional()
+    .describe(
+      'The port on which the API answers gRPC, without TLS, at the same address. If unset, there is no gRPC. 0 picks a free port.',
+    ),
   ...accessShape,
   ...webShape,
   BODY_BYTES_MAX: integer(1024, 1_073_741_824)
@@ -217,6 +222,10 @@ const schemas = {
     .refine((given) => given.LEAVE_MS <= given.SHUTDOWN_MS, {
       path: ['LEAVE_MS'],
       message: 'expected at most SHUTDOWN_MS, which includes it',
+    })
+    .refine(({ PORT, GRPC_PORT }) => GRPC_PORT !== PORT || PORT === 0, {
+      path: ['GRPC_PORT'],
+      message: 'expected another port than PORT',
     })
     .refine((given) => given.HEADERS_MS_MAX <= given.REQUEST_MS_MAX, {
       path: ['HEADERS_MS_MAX'],

@@ -24,6 +24,8 @@ export interface LogLine {
 
 export interface Service {
   readonly url: string;
+  /** The port of gRPC; 0 unless GRPC_PORT is set. */
+  readonly grpcPort: number;
   readonly api: Child;
   readonly workers: Child[];
   /** Starts one more worker. Resolves once it is ready. */
@@ -45,9 +47,13 @@ export async function startService(options: {
   const start = (role: 'api' | 'worker') => startProcess(role, environment, log);
   const workers = Array.from({ length: options.workers ?? 1 }, () => start('worker'));
   const api = start('api');
-  const [{ port }] = await Promise.all([api.ready, ...workers.map((worker) => worker.ready)]);
+  const [{ port, grpcPort }] = await Promise.all([
+    api.ready,
+    ...workers.map((worker) => worker.ready),
+  ]);
   return {
     url: `http://127.0.0.1:${port}`,
+    grpcPort: Number(grpcPort ?? 0),
     api,
     workers,
     log,

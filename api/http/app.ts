@@ -37,6 +37,8 @@ import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
 
 export interface App {
   readonly express: Express;
+  /** Whether what a proxy at this address says of its clients is believed. */
+  isTrusted(address: string): boolean;
   /** Answers a request. */
   serve(request: IncomingMessage, response: ServerResponse): void;
 }
@@ -108,8 +110,11 @@ export function makeApp(parts: {
     }
   };
 
+  const trusts = app.get('trust proxy fn') as (address: string, hop: number) => boolean;
+
   return {
     express: app,
+    isTrusted: (address) => trusts(address, 0),
     serve(request, response) {
       if (log.isLevelEnabled('debug')) logAnswer(log, request, response);
       try {

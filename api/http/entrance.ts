@@ -67,7 +67,7 @@ function redirect(request: GatedRequest, response: ServerResponse): false {
   return false;
 }
 
-function httpsRequired(): ScorelineError {
+export function httpsRequired(): ScorelineError {
   return new ScorelineError(
     'https_required',
     'Expected HTTPS; the request came by plain HTTP, where others can read it. Ask with https:// instead, and replace the key or token that was sent.',

@@ -11,7 +11,14 @@ import { ScorelineError } from '../../shared/errors.js';
 export function readIdempotencyKey(request: IncomingMessage): string | undefined {
   const given = request.headers['idempotency-key']?.toString();
   if (given === undefined) return undefined;
-  const times = request.headersDistinct['idempotency-key']?.length ?? 1;
+  return parseIdempotencyKey(given, request.headersDistinct['idempotency-key']?.length ?? 1);
+}
+
+/**
+ * Parses a key that was given so many times.
+ * @throws ScorelineError `idempotency_key_invalid`
+ */
+export function parseIdempotencyKey(given: string, times: number): string {
   const [, quoted, bare] = /^(?:"([ -~]{1,255})"|(?!")([ -~]{1,255})(?<!"))$/.exec(given) ?? [];
   const key = quoted ?? bare;
   if (key !== undefined && times === 1) return key;

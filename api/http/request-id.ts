@@ -10,11 +10,11 @@ const wellFormed = /^[\w.:/+=@-]{1,128}$/;
  * something else in a log.
  */
 export function requestIdOf(request: GatedRequest): string {
-  request.id ??= readRequestId(request);
+  request.id ??= makeRequestId(request.headers['x-request-id']);
   return request.id;
 }
 
-function readRequestId({ headers }: GatedRequest): string {
-  const given = headers['x-request-id'];
+/** Returns the id that a client gave if it is well-formed, and a new one otherwise. */
+export function makeRequestId(given: unknown): string {
   return typeof given === 'string' && wellFormed.test(given) ? given : randomUUID();
 }

@@ -12,14 +12,11 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { Express } from 'express';
 import type { Configurations } from '../../shared/configuration.js';
-import { ScorelineError } from '../../shared/errors.js';
+import { finalAnswerMs, listen } from '../listening.js';
 import { makeAnswerHeaders } from './answer-headers.js';
 import type { App } from './app.js';
 import { answerBrokenRequests } from './broken-request.js';
 import { requestIdOf } from './request-id.js';
-
-/** How long requests that the shutdown ends have to send their answer. */
-const finalAnswerMs = 200;
 
 export interface RunningServer {
   readonly address: string;
@@ -71,7 +68,7 @@ export async function startServer(
   // just as we close it.
   server.keepAliveTimeout = 75_000;
   const unused = trackUnused(server);
-  await listen(server, configuration);
+  await listen(server, { host: configuration.HOST, port: configuration.PORT, key: 'PORT' });
 
   return {
     ...(server.address() as AddressInfo),
@@ -108,29 +105,6 @@ export function makePrototypes(app: Express, headers: Readonly<Record<string, st
   Object.setPrototypeOf(ApiResponse.prototype, app.response);
   Object.assign(app, { request: ApiRequest.prototype, response: ApiResponse.prototype });
   return { IncomingMessage: ApiRequest, ServerResponse: ApiResponse };
-}
-
-async function listen(server: Server, { PORT, HOST }: Configurations['api']): Promise<void> {
-  // Node accepts one connection per turn of its loop. In a busy moment, the default backlog of 511 fills
-  // and Linux drops connections. Their clients try again only after one second, then three.
-  server.listen({ port: PORT, host: HOST, backlog: 4096 });
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    throw cannotListen(error as NodeJS.ErrnoException, { PORT, HOST });
-  }
-}
-
-function cannotListen(
-  { code }: NodeJS.ErrnoException,
-  { PORT, HOST }: Pick<Configurations['api'], 'PORT' | 'HOST'>,
-): ScorelineError {
-  const isTaken = code === 'EADDRINUSE';
-  const detail =
-    isTaken || code === 'EACCES'
-      ? `PORT: expected a port that this process can listen on at ${HOST}; got ${PORT} (${code}). ${isTaken ? 'Another process has it' : 'Ports below 1024 are for root'}. Choose another, as in PORT=8081.`
-      : `HOST: expected an address of this machine; got ${HOST} (${code}). Choose 127.0.0.1, or 0.0.0.0 for all of them.`;
-  return new ScorelineError('configuration_invalid', detail);
 }
 
 /** Tracks connections that have had no request yet. Node does not count them as idle. */

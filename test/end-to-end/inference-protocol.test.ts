@@ -4,10 +4,12 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
+import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { datatypes, encodeStrings } from '../../shared/tensors.js';
 import { packageVersion } from '../../shared/version.js';
 import { ask, post, root } from '../harness.js';
+import { askGrpc, encodeInfer } from '../integration/grpc-client.js';
 import { photograph, readEfficientNet, toPixels } from '../integration/photographs.js';
 import { hasPython, requirements } from '../python.js';
 import { type InferenceSite, openInferenceSite } from './inference-site.js';
@@ -44,6 +46,8 @@ async function inferBinary(model: string, json: unknown, ...binary: Uint8Array[]
     binary: body.subarray(length),
   };
 }
+
+const toBytes = ({ buffer }: Float32Array<ArrayBuffer>) => new Uint8Array(buffer);
 
 const tensor = (name: string, datatype: string, shape: number[], data: unknown) => ({
   name,
@@ -132,6 +136,45 @@ describe('a model of tensors', () => {
     expect(second.body).toEqual({ ...first.body, id: 'again' });
     const other = await infer('adder', { inputs: [{ ...a, data: [0, 0, 0, 0] }, b] }, headers);
     expect(other).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
+  });
+
+  test('repeats the answer by gRPC too, whichever way the first request came', async () => {
+    const ask = (key: string, ...raw: Uint8Array[]) => {
+      const inputs = [a, b].map(({ name, datatype, shape }) => ({ name, datatype, shape }));
+      const fields = { model: 'adder', inputs, raw };
+      const asked = { metadata: { 'idempotency-key': key } };
+      return askGrpc(site.service.grpcPort, 'ModelInfer', encodeInfer(fields), asked);
+    };
+    const bytes = [Float32Array.of(1, 2, 3, 4), Float32Array.of(10, 20, 30, 40)].map(toBytes);
+    const sums = Buffer.from(toBytes(Float32Array.of(11, 22, 33, 44)));
+    const first = await ask('grpc-1', ...bytes);
+    expect(first.bytes?.includes(sums)).toBe(true);
+    expect(first.metadata).not.toHaveProperty('idempotency-replayed');
+    const again = await ask('grpc-1', ...bytes);
+    expect(again).toMatchObject({ code: 0, metadata: { 'idempotency-replayed': 'true' } });
+    expect(again.bytes).toEqual(first.bytes);
+    const byRest = await infer('adder', { inputs: [a, b] }, { 'Idempotency-Key': 'grpc-1' });
+    expect(byRest.headers.get('idempotency-replayed')).toBe('true');
+    expect(byRest.body.outputs[0].data).toEqual([11, 22, 33, 44]);
+    const other = await ask('grpc-1', ...bytes.toReversed());
+    expect(other).toMatchObject({
+      code: status.FAILED_PRECONDITION,
+      metadata: { 'error-code': 'idempotency_key_reused' },
+    });
+  });
+
+  test('says by gRPC why its network refuses sizes that the manifest leaves open', async () => {
+    const inputs = [a, { ...b, shape: [2, 3] }].map(({ name, datatype, shape }) => ({
+      ...{ name, datatype, shape },
+    }));
+    const raw = [new Float32Array(4), new Float32Array(6)].map(toBytes);
+    const message = encodeInfer({ model: 'adder', inputs, raw });
+    const answer = await askGrpc(site.service.grpcPort, 'ModelInfer', message);
+    expect(answer).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      metadata: { 'error-code': 'inputs_refused' },
+    });
+    expect(answer.details).toContain('running Add node');
   });
 });
 
@@ -237,7 +280,10 @@ describe('the description of service and models', () => {
     expect(body).toEqual({
       name: 'scoreline',
       version: packageVersion(),
-      extensions: ['binary_tensor_data', 'classification', 'parameters'],
+      extensions: [
+        ...['binary_tensor_data', 'classification', 'parameters'],
+        ...['model_configuration', 'model_repository', 'statistics'],
+      ],
     });
   });
 
@@ -251,6 +297,33 @@ describe('the description of service and models', () => {
       inputs: ['a', 'b'].map((input) => ({ name: input, ...rows })),
       outputs: ['sum', 'negated'].map((output) => ({ name: output, ...rows })),
     });
+  });
+
+  test('says how many rows a request may have, and what a row is', async () => {
+    const { body } = await ask(`${url}/v2/models/adder/config`);
+    expect(body).toMatchObject({
+      name: 'adder',
+      max_batch_size: 256,
+      input: ['a', 'b'].map((name) => ({ name, data_type: 'TYPE_FP32', dims: [-1] })),
+    });
+    const whole = await ask(`${url}/v2/models/whole/versions/1/config`);
+    expect(whole.body).toMatchObject({ max_batch_size: 0, input: [{ dims: [-1, -1] }] });
+  });
+
+  test('counts what was scored', async () => {
+    const read = async () => (await ask(`${url}/v2/models/adder/stats`)).body.model_stats[0];
+    const before = await read();
+    const rows = tensor('a', 'FP32', [5, 1], [1, 2, 3, 4, 5]);
+    await infer('adder', { inputs: [rows, { ...rows, name: 'b' }] });
+    const after = await read();
+    expect(after.inference_count - before.inference_count).toBe(5);
+    expect(after.execution_count).toBeGreaterThan(before.execution_count);
+    for (const part of ['success', 'queue', 'compute_input', 'compute_infer', 'compute_output']) {
+      expect(after.inference_stats[part].count - before.inference_stats[part].count).toBe(1);
+      expect(Number.isInteger(after.inference_stats[part].ns)).toBe(true);
+    }
+    const all = await ask(`${url}/v2/models/stats`);
+    expect(all.body.model_stats).toHaveLength(site.models.length);
   });
 
   test('says which models are ready', async () => {
@@ -286,14 +359,35 @@ test.each(['gzip', 'deflate', 'identity', 'gzip;q=0'])(
   },
 );
 
-test.skipIf(!hasPython)(
-  "NVIDIA's client for Triton works unchanged (needs Python 3.11)",
+/** Runs a script of Python with the packages of a file, and expects that all of its checks pass. */
+async function runChecks(packages: string, script: string, ...parameters: string[]): Promise<void> {
+  const environment = { ...process.env, NO_PROXY: '127.0.0.1,localhost' };
+  const file = path.join(root, 'test/end-to-end', script);
+  const run = [path.join(root, 'cli/python.mjs'), packages, file, ...parameters];
+  const { stdout } = await promisify(execFile)(process.execPath, run, { env: environment });
+  expect(stdout).toContain('all checks passed');
+}
+
+describe.skipIf(!hasPython)("NVIDIA's client for Triton (needs Python 3.11)", () => {
+  const timeout = 600_000;
+
+  test('works unchanged by REST', { timeout }, () =>
+    runChecks(requirements, 'triton_client.py', new URL(url).host),
+  );
+
+  test('works unchanged by gRPC', { timeout }, () =>
+    runChecks(requirements, 'triton_grpc_client.py', `127.0.0.1:${site.service.grpcPort}`),
+  );
+});
+
+test.skipIf(!hasPython || process.env.KSERVE === undefined)(
+  "KServe's client works unchanged (needs Python 3.11 and 0.5 GB; asked for by KSERVE=1)",
   { timeout: 600_000 },
-  async () => {
-    const script = path.join(root, 'test/end-to-end/triton_client.py');
-    const parameters = [path.join(root, 'cli/python.mjs'), requirements, script, new URL(url).host];
-    const environment = { ...process.env, NO_PROXY: '127.0.0.1,localhost' };
-    const run = promisify(execFile)(process.execPath, parameters, { env: environment });
-    expect((await run).stdout).toContain('all checks passed');
-  },
+  () =>
+    runChecks(
+      'test/kserve-requirements.txt',
+      'kserve_client.py',
+      url,
+      `127.0.0.1:${site.service.grpcPort}`,
+    ),
 );

@@ -41,7 +41,12 @@ export async function openInferenceSite(
   const service = await startService({
     redisUrl: redis.url,
     models: models.join(),
-    environment: { MODELS_DIR: directory, SHUTDOWN_MS: '2000', ...options.environment },
+    environment: {
+      MODELS_DIR: directory,
+      GRPC_PORT: '0',
+      SHUTDOWN_MS: '2000',
+      ...options.environment,
+    },
   });
   return {
     service,

@@ -51,6 +51,18 @@ def check_health_and_metadata():
     assert "adder" in names and "faq-matcher" in names, names
 
 
+def check_statistics():
+    def read():
+        [found] = client.get_inference_statistics("adder")["model_stats"]
+        return found["inference_count"], found["inference_stats"]["success"]["count"]
+
+    (inferences, successes), (_, _, inputs) = read(), adder_inputs(7, True)
+    client.infer("adder", inputs)
+    assert read() == (inferences + 7, successes + 1), read()
+    assert len(client.get_inference_statistics()["model_stats"]) > 1
+    assert client.get_model_config("adder")["max_batch_size"] > 0
+
+
 def check_forms():
     for binary_in in (False, True):
         for binary_out in (False, True, None):
@@ -167,6 +179,7 @@ def check_errors():
 
 
 check_health_and_metadata()
+check_statistics()
 check_forms()
 check_compression()
 check_datatypes()

@@ -11,6 +11,7 @@ import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { makeCalls } from '../../api/call.js';
 import { deadlineExceeded } from '../../api/deadline.js';
+import { startGrpcServer } from '../../api/grpc/server.js';
 import { makeApp } from '../../api/http/app.js';
 import { makeGate } from '../../api/http/gate.js';
 import { startServer } from '../../api/http/server.js';
@@ -65,6 +66,8 @@ export async function openScene(
     workers?: number;
     /** Who gets in; everyone unless the test says otherwise. */
     access?: Omit<Access, 'close'>;
+    /** Whether gRPC is answered too. */
+    grpc?: boolean;
   } = {},
 ) {
   const { models = [textModel] } = options;
@@ -116,7 +119,8 @@ export async function openScene(
       })),
     unansweredIn: (name: string) => unanswered.get(name),
   };
-  const gate = makeGate({ registry, calls, access: options.access ?? openToAnyone });
+  const access = options.access ?? openToAnyone;
+  const gate = makeGate({ registry, calls, access });
   const clock = { readWarnings: async () => [] };
   const readiness = makeReadiness({ queue, registry, calls });
   const rowsMax = rowsMaxOf(configuration);
@@ -131,11 +135,18 @@ export async function openScene(
   });
   const sockets = watchServerSockets();
   const server = await startServer(app, configuration);
+  const grpc = options.grpc
+    ? await startGrpcServer(
+        { ...{ registry, calls, access, scoring, log }, ...protocol, isTrusted: app.isTrusted },
+        configuration,
+        0,
+      )
+    : undefined;
   const clients: RawClient[] = [];
 
   const close = async (withinMs = 0) => {
     calls.shutDown();
-    await server.close(withinMs, () => calls.abortAll());
+    await Promise.all([server, grpc].map((each) => each?.close(withinMs, () => calls.abortAll())));
   };
   onTestFinished(async () => {
     for (const client of clients) client.hangUp();
@@ -149,6 +160,7 @@ export async function openScene(
     url: `http://127.0.0.1:${server.port}`,
     port: server.port,
     express: app.express,
+    grpcPort: grpc?.port ?? 0,
     admission,
     bodies,
     calls,

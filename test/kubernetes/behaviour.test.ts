@@ -375,6 +375,35 @@ describe('the entrance', () => {
     expect(account.metadata.namespace).toBe(metadata.namespace);
   });
 
+  test('reaches gRPC at its port, if the API has one', () => {
+    const portsOf = (settings: object) => {
+      const { get, templates } = generate({ api: { settings } });
+      const api = templates.find(({ name }) => name === 'api');
+      return {
+        container: api?.spec.containers[0].ports,
+        service: get('Service', 'api').spec.ports.map(({ name, port, targetPort }: Loaded) => ({
+          ...{ name, port, targetPort },
+        })),
+        policy: get('NetworkPolicy', 'api').spec.ingress[0].ports.map(({ port }: Loaded) => port),
+      };
+    };
+    const http = {
+      container: { name: 'http', containerPort: 8080 },
+      service: { name: 'http', port: 80, targetPort: 'http' },
+    };
+    for (const settings of [{}, { GRPC_PORT: '' }]) {
+      expect(portsOf(settings)).toEqual({
+        ...{ container: [http.container], service: [http.service] },
+        policy: [8080],
+      });
+    }
+    expect(portsOf({ GRPC_PORT: 8001 })).toEqual({
+      container: [http.container, { name: 'grpc', containerPort: 8001 }],
+      service: [http.service, { name: 'grpc', port: 8001, targetPort: 'grpc' }],
+      policy: [8080, 8001],
+    });
+  });
+
   test('is the only one that reaches the API', () => {
     const from = (changes?: Record<string, unknown>) =>
       generate(changes).get('NetworkPolicy', 'api').spec.ingress[0].from[0].namespaceSelector;

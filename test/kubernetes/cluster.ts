@@ -109,6 +109,7 @@ export const variants: Record<string, Record<string, unknown>> = {
       },
     },
   },
+  gRPC: { api: { settings: { GRPC_PORT: 8001 } } },
   'times with warm workers': {
     models: [
       {

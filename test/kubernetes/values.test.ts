@@ -219,6 +219,30 @@ describe('wrong values', () => {
       /expected at most BODIES_BYTES_MAX/,
     ],
     [
+      'a port of gRPC that is another in each pod',
+      { api: { settings: { GRPC_PORT: 0 } } },
+      'api.settings.GRPC_PORT',
+      /expected a port from 1024 to 65535.*got 0/,
+    ],
+    [
+      'a port of gRPC that pods cannot have',
+      { api: { settings: { GRPC_PORT: 443 } } },
+      'api.settings.GRPC_PORT',
+      /expected a port from 1024 to 65535.*got 443/,
+    ],
+    [
+      'the port of HTTP for gRPC',
+      { api: { settings: { GRPC_PORT: 8080 } } },
+      'api.settings.GRPC_PORT',
+      /expected another port than PORT.*got 8080/,
+    ],
+    [
+      'a port of gRPC that is none',
+      { api: { settings: { GRPC_PORT: 'grpc' } } },
+      'api.settings.GRPC_PORT',
+      /got "grpc"/,
+    ],
+    [
       'a setting that follows from the values',
       { api: { settings: { REDIS_URL: 'redis://x' } } },
       'api.settings.REDIS_URL',

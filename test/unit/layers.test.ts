@@ -47,7 +47,7 @@ describe('imports', () => {
   });
 
   test('of heavy libraries use the package name, which the linter checks', () => {
-    const inner = /^(bullmq|express|onnxruntime-node|sharp)\//;
+    const inner = /^(@grpc\/grpc-js|bullmq|express|onnxruntime-node|protobufjs|sharp)\//;
     const importers = sources.filter((source) =>
       importsOf(source).some((name) => inner.test(name)),
     );

@@ -1,0 +1,112 @@
+// A request by gRPC, from its metadata to its departure.
+//
+// States: *arriving* until its message is there, then *begun*; *departed* when its answer is sent or its
+// client is gone. What the request holds is given back when it departs.
+
+import { Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js';
+import { type Caller, nobody } from '../access/caller.js';
+import type { Slot } from '../access/limiter.js';
+import type { LimitFields } from '../access/limits.js';
+import type { Call } from '../call.js';
+import { makeRequestId } from '../http/request-id.js';
+import type { MethodName } from './protocol.js';
+
+export class Arrival {
+  readonly method: MethodName;
+  readonly requestId: string;
+  caller: Caller = nobody;
+  /** If it is to be scored. */
+  call: Call | undefined;
+  slot: Slot | undefined;
+  limitFields: LimitFields | undefined;
+  readonly #given: Metadata;
+  readonly #onBegin: (() => void)[] = [];
+  #isBegun = false;
+  #hasDeparted = false;
+
+  constructor(method: MethodName, given: Metadata) {
+    this.method = method;
+    this.#given = given;
+    this.requestId = makeRequestId(this.read('x-request-id'));
+  }
+
+  get isBegun(): boolean {
+    return this.#isBegun;
+  }
+
+  get hasDeparted(): boolean {
+    return this.#hasDeparted;
+  }
+
+  /** Returns a field of the metadata; values that came several times are joined, as in HTTP. */
+  read(name: string): string | undefined {
+    const values = this.#given.get(name);
+    return values.length === 0 ? undefined : values.join(', ');
+  }
+
+  /** What every answer says besides its message. */
+  makeMetadata(): Metadata {
+    const metadata = new Metadata();
+    metadata.set('x-request-id', this.requestId);
+    for (const [name, value] of Object.entries(this.limitFields ?? {})) metadata.set(name, value);
+    if (this.call?.isReplayed) metadata.set('idempotency-replayed', 'true');
+    return metadata;
+  }
+
+  /** Calls the listener when the message is there or the request departs. */
+  onBegin(listener: () => void): void {
+    this.#onBegin.push(listener);
+  }
+
+  begin(): void {
+    this.#isBegun = true;
+    for (const listener of this.#onBegin.splice(0)) listener();
+  }
+
+  depart(): void {
+    this.#hasDeparted = true;
+    this.begin();
+    this.call?.end(false);
+    this.slot?.release();
+  }
+}
+
+/**
+ * Counts the bytes of the message for the call, as they arrive. Calls `refuse` when they are too many.
+ *
+ * grpc-js hands a message over as a whole. Its stream is the only place to count the bytes before that, so
+ * that large messages of many requests cannot fill the memory.
+ */
+export function countBytes(
+  intercepted: ServerInterceptingCallInterface,
+  { call, bytesMax, refuse }: { call: Call; bytesMax: number; refuse: (error: unknown) => void },
+): { settle(bytes: number): void } {
+  const { stream, incomingEncoding } = intercepted as unknown as {
+    stream: NodeJS.EventEmitter;
+    incomingEncoding: string;
+  };
+  // A compressed message may become so many times larger, at once and unseen.
+  const growthMax = incomingEncoding === 'identity' ? 1 : compressionMax;
+  let counted = 0;
+  let arrived = 0;
+  stream.on('data', (chunk: Buffer) => {
+    arrived += chunk.length;
+    const more = Math.min(arrived * growthMax, bytesMax) - counted;
+    if (more <= 0) return;
+    try {
+      call.addBodyBytes(more);
+      counted += more;
+    } catch (error) {
+      refuse(error);
+    }
+  });
+  return {
+    settle(bytes) {
+      call.dropBody();
+      call.addBodyBytes(bytes);
+    },
+  };
+}
+
+/** The most that gzip and deflate can make of a byte. */
+const compressionMax = 1032;

@@ -1,0 +1,121 @@
+// The gRPC server: its limits, its methods and its shutdown. It speaks plain HTTP/2; a proxy before it ends
+// TLS, as for HTTP.
+
+import { once } from 'node:events';
+import { createServer, type Server as NetServer, type Socket } from 'node:net';
+import {
+  type ConnectionInjector,
+  type handleUnaryCall,
+  Server,
+  ServerCredentials,
+} from '@grpc/grpc-js';
+import type { Configurations } from '../../shared/configuration.js';
+import { errorTable } from '../../shared/errors.js';
+import type { Logger } from '../../shared/log.js';
+import type { Access } from '../access/access.js';
+import type { Calls } from '../call.js';
+import { finalAnswerMs, listen } from '../listening.js';
+import { type AnswerOptions, makeAnswer } from './answers.js';
+import type { Arrival } from './arrival.js';
+import { type GateOptions, makeGate } from './gate.js';
+import { methodNames, pathOf } from './protocol.js';
+import { statusOf, toScorelineError } from './status.js';
+
+/** How often a connection is asked whether it still lives, and how long it may take to say so. */
+const pingEveryMs = 60_000;
+const pongMsMax = 20_000;
+
+export interface RunningGrpcServer {
+  readonly port: number;
+  /** Asks the clients of all connections to connect elsewhere. */
+  leave(): void;
+  /** As `close` of the HTTP server. */
+  close(withinMs: number, onTimeUp: () => void): Promise<void>;
+}
+
+/** @throws ScorelineError `configuration_invalid` when the port cannot be used */
+export async function startGrpcServer(
+  parts: Omit<GateOptions, 'configuration' | 'onRefusal'> &
+    AnswerOptions & { access: Omit<Access, 'close'>; calls: Calls; log: Logger },
+  configuration: Configurations['api'],
+  port: number,
+): Promise<RunningGrpcServer> {
+  const { HOST, BODY_BYTES_MAX, CONNECTIONS_MAX, PERMITS_MAX, SHUTDOWN_MS } = configuration;
+  const answer = makeAnswer(parts);
+  const logError = makeLogError(parts.log);
+  const gate = makeGate({ ...parts, configuration, onRefusal: logError });
+
+  const handle: handleUnaryCall<Buffer, Buffer> = (unary, callback) => {
+    const arrival = gate.arrivalOf(unary.metadata);
+    arrival.begin();
+    answer(arrival, unary.request).then(
+      (response) => {
+        unary.sendMetadata(arrival.makeMetadata());
+        callback(null, response);
+      },
+      (thrown) => {
+        const error = toScorelineError(thrown);
+        logError(arrival, error);
+        callback(statusOf(error, arrival.makeMetadata()));
+      },
+    );
+  };
+
+  const server = new Server({
+    'grpc.max_receive_message_length': BODY_BYTES_MAX,
+    'grpc.max_send_message_length': -1,
+    // A client holds further requests back itself. Some more than there are permits get a refusal.
+    'grpc.max_concurrent_streams': PERMITS_MAX + 100,
+    'grpc.keepalive_time_ms': pingEveryMs,
+    'grpc.keepalive_timeout_ms': pongMsMax,
+    'grpc.enable_channelz': 0,
+    interceptors: [gate.interceptor],
+  });
+  // The messages are decoded and encoded by what answers.
+  const asIs = (bytes: Buffer) => bytes;
+  for (const method of methodNames) server.register(pathOf(method), handle, asIs, asIs, 'unary');
+
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const sockets = new Set<Socket>();
+  const listener = createServer((socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    injector.injectConnection(socket);
+  });
+  listener.maxConnections = CONNECTIONS_MAX;
+  await listen(listener, { host: HOST, port, key: 'GRPC_PORT' });
+  const address = listener.address();
+
+  return {
+    port: typeof address === 'object' && address ? address.port : port,
+    leave: () => injector.drain(SHUTDOWN_MS),
+    close: (withinMs, onTimeUp) => closeServer({ listener, injector, sockets }, withinMs, onTimeUp),
+  };
+}
+
+async function closeServer(
+  open: { listener: NetServer; injector: ConnectionInjector; sockets: ReadonlySet<Socket> },
+  withinMs: number,
+  onTimeUp: () => void,
+): Promise<void> {
+  const { listener, injector, sockets } = open;
+  const closed = once(listener, 'close');
+  listener.close();
+  injector.drain(withinMs + finalAnswerMs);
+  const timeUp = setTimeout(onTimeUp, withinMs);
+  const cutOff = setTimeout(() => {
+    for (const socket of sockets) socket.destroy();
+  }, withinMs + finalAnswerMs);
+  await closed;
+  clearTimeout(timeUp);
+  clearTimeout(cutOff);
+}
+
+/** Logs errors with status 500, as the HTTP side does. */
+function makeLogError(log: Logger): GateOptions['onRefusal'] {
+  return ({ requestId, method }: Arrival, error) => {
+    if (errorTable[error.code].status !== 500) return;
+    const { code, message } = error;
+    log.error({ requestId, code, method, err: error.cause ?? error }, message);
+  };
+}

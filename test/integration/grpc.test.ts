@@ -1,0 +1,380 @@
+// Tests gRPC at its edge: who gets in, what is refused and when, and that a broken or oversized message costs
+// nobody else anything. The clients of others are in test/end-to-end.
+
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { status } from '@grpc/grpc-js';
+import protobuf from 'protobufjs';
+import { describe, expect, test } from 'vitest';
+import type { Access } from '../../api/access/access.js';
+import type { Submission } from '../../api/queue/dispatcher.js';
+import type { ScoredReply } from '../../api/queue/waiters.js';
+import { ScorelineError } from '../../shared/errors.js';
+import { waitUntil } from '../harness.js';
+import { makeSampleModel } from '../unit/sample-model.js';
+import { type Asked, askGrpc, encodeInfer, type InferFields } from './grpc-client.js';
+import { openScene, textModel } from './http-scene.js';
+
+const tensors = (datatype: 'FP32' | 'INT8' | 'FP16' | 'BYTES' | 'BOOL') =>
+  makeSampleModel({
+    name: datatype.toLowerCase(),
+    input: { kind: 'tensors' },
+    output: { kind: 'tensors' },
+    example: undefined,
+    network: {
+      inputs: [{ name: 'in', datatype, shape: [-1, 2] }],
+      outputs: [{ name: 'out', datatype, shape: [-1, 2] }],
+    },
+  });
+const models = [...(['FP32', 'INT8', 'FP16', 'BYTES', 'BOOL'] as const).map(tensors), textModel];
+
+/** Answers each item with its input. */
+const echo = ({ items }: Submission) =>
+  items.map(async ({ id, inputs }): Promise<ScoredReply> => {
+    const [input] = inputs;
+    if (!input) throw new Error('Each item has an input.');
+    const timing = { queueMs: 0, batchMs: 0, computeMs: 0, batchSize: 1 };
+    return { id, outputs: [{ ...input, name: 'out' }], timing };
+  });
+
+async function open(options: Parameters<typeof openScene>[0] = {}) {
+  const scene = await openScene({ models, submit: echo, grpc: true, ...options });
+  const infer = (fields: InferFields, asked?: Asked) =>
+    askGrpc(scene.grpcPort, 'ModelInfer', encodeInfer({ model: 'fp32', ...fields }), asked);
+  /** Sends a good request. */
+  const inferWell = (asked?: Asked) => infer({ inputs: [input], raw: [floats] }, asked);
+  return { ...scene, infer, inferWell };
+}
+
+const input = { name: 'in', datatype: 'FP32', shape: [1, 2] };
+const floats = new Uint8Array(Float32Array.of(1, 2).buffer);
+
+/** Encodes a list of contents: packed, or one by one. */
+function contents(field: number, write: (writer: protobuf.Writer) => protobuf.Writer) {
+  return write(
+    protobuf.Writer.create()
+      .uint32((field << 3) | 2)
+      .fork(),
+  )
+    .ldelim()
+    .finish();
+}
+
+test('answers with the id of the request, and the bytes of its tensors', async () => {
+  const scene = await open();
+  const answer = await scene.inferWell({ metadata: { 'x-request-id': 'mine' } });
+  expect(answer).toMatchObject({ code: status.OK, metadata: { 'x-request-id': 'mine' } });
+  expect(answer.bytes?.includes(Buffer.from(floats))).toBe(true);
+});
+
+const { INVALID_ARGUMENT, NOT_FOUND } = status;
+const good = { inputs: [input], raw: [floats] };
+const int8 = { name: 'in', datatype: 'INT8', shape: [1, 2] };
+
+test.each<[string, InferFields, number, string]>([
+  ['an unknown model', { ...good, model: 'none' }, NOT_FOUND, 'model_not_found'],
+  ['a model without a network', { ...good, model: 'text' }, NOT_FOUND, 'network_undeclared'],
+  ['no inputs', {}, INVALID_ARGUMENT, 'tensor_invalid'],
+  [
+    'an input twice',
+    { inputs: [input, input], raw: [floats, floats] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  ['too many inputs', { inputs: Array(5000).fill(input) }, INVALID_ARGUMENT, 'input_invalid'],
+  [
+    'too many dimensions',
+    { inputs: [{ ...input, shape: Array(99).fill(1) }] },
+    INVALID_ARGUMENT,
+    'input_invalid',
+  ],
+  [
+    'fewer raw contents than inputs',
+    { inputs: [input], raw: [floats, floats] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'raw contents of another length',
+    { inputs: [input], raw: [floats.subarray(1)] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'raw and typed contents',
+    { inputs: [{ ...input, contents: contents(6, (w) => w.float(1)) }], raw: [floats] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  ['no contents', { inputs: [input] }, INVALID_ARGUMENT, 'tensor_invalid'],
+  [
+    'a negative dimension',
+    { inputs: [{ ...input, shape: [-1, 2] }], raw: [floats] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'a huge shape',
+    { inputs: [{ ...input, shape: [2 ** 31 - 1, 2] }] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'another datatype',
+    { inputs: [{ ...input, datatype: 'FP99' }], raw: [floats] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  ['an output nobody has', { ...good, outputs: ['other'] }, INVALID_ARGUMENT, 'tensor_invalid'],
+  [
+    'contents of another kind',
+    { inputs: [{ ...input, contents: contents(2, (w) => w.int32(1).int32(2)) }] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'fewer elements',
+    { inputs: [{ ...input, contents: contents(6, (w) => w.float(1)) }] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'more elements',
+    { inputs: [{ ...input, contents: contents(6, (w) => w.float(1).float(1).float(1)) }] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'an element that is cut off',
+    { inputs: [{ ...input, contents: contents(6, (w) => w.float(1).uint32(1)) }] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'a number that does not fit',
+    { model: 'int8', inputs: [{ ...int8, contents: contents(2, (w) => w.int32(1).int32(300)) }] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'FP16 that is not raw',
+    {
+      model: 'fp16',
+      inputs: [{ ...input, datatype: 'FP16', contents: contents(6, (w) => w.float(1).float(2)) }],
+    },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'strings that are no UTF-8',
+    {
+      model: 'bytes',
+      inputs: [{ ...input, datatype: 'BYTES', contents: Uint8Array.of(0x42, 1, 0xff, 0x42, 0) }],
+    },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'strings whose lengths lie',
+    {
+      model: 'bytes',
+      inputs: [{ ...input, datatype: 'BYTES' }],
+      raw: [Uint8Array.of(9, 0, 0, 0, 1)],
+    },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'booleans that are neither',
+    { model: 'bool', inputs: [{ ...input, datatype: 'BOOL' }], raw: [Uint8Array.of(1, 2)] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+  [
+    'names of half a character',
+    { ...good, outputs: [`${'x'.repeat(59)}😀`] },
+    INVALID_ARGUMENT,
+    'tensor_invalid',
+  ],
+])('refuses %s', async (_what, fields, code, ownCode) => {
+  const scene = await open();
+  const answer = await scene.infer(fields);
+  expect(answer).toMatchObject({ code, metadata: { 'error-code': ownCode } });
+  expect(answer.details).toMatch(/Expected|There is no|does not declare/);
+  expect((await scene.inferWell()).code).toBe(status.OK);
+});
+
+test('takes lists whose elements come one by one', async () => {
+  const scene = await open();
+  const single = protobuf.Writer.create().uint32(53).float(1).uint32(53).float(2).finish();
+  const answer = await scene.infer({ inputs: [{ ...input, contents: single }] });
+  expect(answer.code).toBe(status.OK);
+});
+
+test('refuses bytes that are no message, to each method', async () => {
+  const scene = await open();
+  for (const method of ['ModelInfer', 'ModelReady', 'ModelStatistics', 'RepositoryIndex']) {
+    const answer = await askGrpc(scene.grpcPort, method, Buffer.from([10, 200, 1, 2]));
+    expect(answer).toMatchObject({
+      code: INVALID_ARGUMENT,
+      metadata: { 'error-code': 'request_invalid' },
+    });
+  }
+  const unknown = await askGrpc(scene.grpcPort, 'ModelStreamInfer', Buffer.alloc(0));
+  expect(unknown.code).toBe(status.UNIMPLEMENTED);
+});
+
+test('refuses a message that is too large, also one that grows when it is decompressed', async () => {
+  const scene = await open({ configuration: { BODY_BYTES_MAX: 4096 } });
+  const large = { inputs: [input], raw: [Buffer.alloc(100_000)] };
+  for (const asked of [{}, { compression: 'gzip' } as const]) {
+    expect((await scene.infer(large, asked)).code).toBe(status.RESOURCE_EXHAUSTED);
+  }
+  expect((await scene.inferWell({ compression: 'gzip' })).code).toBe(status.OK);
+});
+
+test('counts the bytes of messages as those of bodies', async () => {
+  const scene = await open({ configuration: { BODY_BYTES_MAX: 4096, BODIES_BYTES_MAX: 4096 } });
+  scene.bodies.take(4000);
+  const answer = await scene.infer({ inputs: [input], raw: [Buffer.alloc(500)] });
+  expect(answer).toMatchObject({
+    code: status.RESOURCE_EXHAUSTED,
+    metadata: { 'error-code': 'overloaded', 'retry-after': '1' },
+  });
+  scene.bodies.giveBack(4000);
+});
+
+test('refuses a request for which there is no permit, and says when to ask again', async () => {
+  const scene = await open({
+    configuration: { PERMITS_MAX: 1 },
+    submit: ({ ending }) => [
+      new Promise((_resolve, reject) => ending.onEnd(() => reject(ending.reason))),
+    ],
+  });
+  const cancel = new AbortController();
+  const first = scene.inferWell({ signal: cancel.signal });
+  await waitUntil('the first request waits', () => scene.submissions.length === 1);
+  const answer = await scene.inferWell();
+  expect(answer).toMatchObject({
+    code: status.RESOURCE_EXHAUSTED,
+    metadata: { 'error-code': 'overloaded' },
+  });
+  cancel.abort();
+  expect((await first).code).toBe(status.CANCELLED);
+  await waitUntil('the permit is back', () => scene.admission.inFlight === 0);
+});
+
+test('keeps the deadline of the client', async () => {
+  const scene = await open({
+    submit: ({ ending }) => [
+      new Promise((_resolve, reject) => ending.onEnd(() => reject(ending.reason))),
+    ],
+  });
+  const before = Date.now();
+  const answer = await scene.inferWell({ deadlineMs: 300 });
+  expect(answer.code).toBe(status.DEADLINE_EXCEEDED);
+  const [submission] = scene.submissions;
+  expect((submission?.deadlineAt ?? 0) - before).toBeLessThan(5000);
+});
+
+test('answers what is in flight when the instance ends', async () => {
+  const scene = await open({
+    submit: ({ ending }) => [
+      new Promise((_resolve, reject) => ending.onEnd(() => reject(ending.reason))),
+    ],
+  });
+  const waiting = scene.inferWell();
+  await waitUntil('the request waits', () => scene.submissions.length === 1);
+  await scene.close(50);
+  expect(await waiting).toMatchObject({
+    code: status.UNAVAILABLE,
+    metadata: { 'error-code': 'shutting_down' },
+  });
+});
+
+test('lets in whoever shows a key, and anyone ask whether it is ready', async () => {
+  const access: Omit<Access, 'close'> = {
+    identify: (headers) => {
+      if (headers['x-api-key'] === 'right' || headers.authorization === 'Bearer right') {
+        return { id: 'me', name: 'me', scopes: ['score'], models: ['fp32'] };
+      }
+      throw new ScorelineError('unauthenticated', 'Expected a key; got none.');
+    },
+    isStranger: () => false,
+    limits: { admit: () => undefined, fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }) },
+    delayMs: () => 1,
+  };
+  const scene = await open({ access });
+  for (const method of ['ServerLive', 'ServerReady']) {
+    expect((await askGrpc(scene.grpcPort, method, Buffer.alloc(0))).code).toBe(status.OK);
+  }
+  const none = await askGrpc(scene.grpcPort, 'ServerMetadata', Buffer.alloc(0));
+  expect(none.code).toBe(status.UNAUTHENTICATED);
+  expect((await scene.inferWell()).code).toBe(status.UNAUTHENTICATED);
+  for (const metadata of [{ 'x-api-key': 'right' }, { authorization: 'Bearer right' }]) {
+    expect((await scene.inferWell({ metadata })).code).toBe(status.OK);
+  }
+  const other = await scene.infer(
+    { ...good, model: 'int8' },
+    { metadata: { 'x-api-key': 'right' } },
+  );
+  expect(other.code).toBe(NOT_FOUND);
+});
+
+describe('HTTPS_ONLY', () => {
+  const byHttps = { metadata: { 'x-forwarded-proto': 'https' } };
+  const refusal = {
+    code: status.PERMISSION_DENIED,
+    metadata: { 'error-code': 'https_required' },
+  };
+
+  test('lets in what came to a proxy by HTTPS, and whoever asks for readiness', async () => {
+    const scene = await open({ configuration: { HTTPS_ONLY: true, TRUST_PROXY: ['loopback'] } });
+    expect((await scene.inferWell(byHttps)).code).toBe(status.OK);
+    for (const metadata of [{}, { 'x-forwarded-proto': 'http' }]) {
+      expect(await scene.inferWell({ metadata })).toMatchObject(refusal);
+    }
+    const metadata = await askGrpc(scene.grpcPort, 'ServerMetadata', Buffer.alloc(0));
+    expect(metadata).toMatchObject(refusal);
+    expect(scene.submissions).toHaveLength(1);
+    for (const method of ['ServerLive', 'ServerReady']) {
+      expect((await askGrpc(scene.grpcPort, method, Buffer.alloc(0))).code).toBe(status.OK);
+    }
+  });
+
+  test('does not believe a proxy that is not named', async () => {
+    const scene = await open({ configuration: { HTTPS_ONLY: true, TRUST_PROXY: ['10.0.0.0/8'] } });
+    expect(await scene.inferWell(byHttps)).toMatchObject(refusal);
+    expect(scene.submissions).toEqual([]);
+  });
+});
+
+test.each([[''], ['"open'], ['x'.repeat(300)], [['one', 'two']], [['"one"', '"two"']]])(
+  'refuses the idempotency-key %j before it reads the message',
+  async (key) => {
+    const scene = await open();
+    const answer = await scene.inferWell({ metadata: { 'idempotency-key': key } });
+    expect(answer).toMatchObject({
+      code: INVALID_ARGUMENT,
+      metadata: { 'error-code': 'idempotency_key_invalid' },
+    });
+    expect(scene.submissions).toEqual([]);
+  },
+);
+
+test.each([
+  ['HTTP/1.1', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'],
+  ['noise', Buffer.alloc(4096, 0xfe)],
+  [
+    'frames after the preface',
+    Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.alloc(512, 0xee)]),
+  ],
+])('hangs up on a client that sends %s, and answers the others', async (_what, bytes) => {
+  const scene = await open();
+  const socket = connect({ port: scene.grpcPort, host: '127.0.0.1' });
+  socket.on('error', () => {});
+  socket.resume();
+  socket.write(bytes);
+  await once(socket, 'close');
+  expect((await scene.inferWell()).code).toBe(status.OK);
+});
