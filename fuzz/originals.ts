@@ -28,9 +28,13 @@ export const textRoute = '/v1/models/faq-matcher/score';
 export const imageRoute = '/v1/models/efficientnet-lite0/score';
 const withVersion = (route: string) => route.replace(/\/score$/, '/versions/1/score');
 const readRoutes = [
-  ...['/', '/version', '/v1/models', '/v2/health/live', '/v2/health/ready'],
+  ...['/', '/version', '/openapi.json', '/docs', '/v1/models'],
+  ...['/v2/health/live', '/v2/health/ready'],
   ...['/v2', '/v2/models/faq-matcher', '/v2/models/faq-matcher/versions/1'],
-  ...['/v2/models/faq-matcher/ready', '/v2/models/faq-matcher/versions/1/ready'],
+  ...['ready', 'stats', 'config'].flatMap((last) =>
+    ['', '/versions/1'].map((version) => `/v2/models/faq-matcher${version}/${last}`),
+  ),
+  '/v2/models/stats',
 ];
 /** Small pictures: decoding large ones is most of what a run costs. */
 const sides = [48, 160] as const;

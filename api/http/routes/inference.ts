@@ -11,12 +11,11 @@ import { allow } from '../methods.js';
 import { needs } from '../needs.js';
 import type { ScoreRoute } from './score-route.js';
 
-const [metadata, ready, configuration, statistics, infer] = [
-  ...['', '/ready', '/config', '/stats', '/infer'].map((end) => [
-    `/v2/models/:model${end}`,
-    `/v2/models/:model/versions/:version${end}`,
-  ]),
-] as [string[], string[], string[], string[], string[]];
+const metadata = ['/v2/models/:model', '/v2/models/:model/versions/:version'];
+const ready = ['/v2/models/:model/ready', '/v2/models/:model/versions/:version/ready'];
+const configuration = ['/v2/models/:model/config', '/v2/models/:model/versions/:version/config'];
+const statistics = ['/v2/models/:model/stats', '/v2/models/:model/versions/:version/stats'];
+const infer = ['/v2/models/:model/infer', '/v2/models/:model/versions/:version/infer'];
 const allStatistics = '/v2/models/stats';
 
 export function addInferenceRoutes(
