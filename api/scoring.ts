@@ -4,7 +4,7 @@
 import { makeItemId } from '../shared/item-id.js';
 import { type Tensor, toBuffer } from '../shared/tensors.js';
 import type { Call } from './call.js';
-import type { RawInput } from './kinds/kind.js';
+import type { RawInput, Row } from './kinds/kind.js';
 import { type InputKinds, kindsOf } from './kinds/kinds.js';
 import type { DispatchedItem, Dispatcher, OutputWish } from './queue/dispatcher.js';
 import type { ScoredReply } from './queue/waiters.js';
@@ -20,10 +20,10 @@ export interface Scoring {
   /**
    * Scores the inputs of a call, then ends the call. Empties the array once preparation has begun, so
    * the raw inputs can be collected.
-   * @param top how many of the best classes to answer with
+   * @param wish how many of the best classes to answer with, or which outputs
    * @throws ScorelineError of an invalid input, of a worker's reply, or the reason of the call's ending
    */
-  score(call: Call, inputs: RawInput[], top: number): Promise<readonly ScoredReply[]>;
+  score(call: Call, inputs: RawInput[], wish: OutputWish): Promise<readonly ScoredReply[]>;
   /**
    * Scores items that are tensors already, then ends the call.
    * @param outputs the names of the outputs to answer with; all if undefined
@@ -124,11 +124,11 @@ export function makeScoring(options: {
   };
 
   return {
-    score: (call, inputs, top) =>
+    score: (call, inputs, wish) =>
       scoreWork(call, {
         prepare: (worker) => prepareRaw(worker, inputs),
-        wish: { top },
-        contents: () => inputs,
+        wish,
+        contents: () => inputs.map(({ value }) => ({ value: contentOf(value) })),
       }),
     // The tensors are parts of the body, which is in memory until the call has ended.
     scoreTensors: (call, items, outputs) =>
@@ -139,6 +139,12 @@ export function makeScoring(options: {
           items.map((tensors) => ({ value: contentsOf(tensors), rows: rowsIn(call, tensors) })),
       }),
   };
+}
+
+/** The order of a row's columns does not matter to its answer. */
+function contentOf(value: string | Buffer | Row): string | Buffer {
+  if (typeof value === 'string' || Buffer.isBuffer(value)) return value;
+  return JSON.stringify(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function contentsOf(tensors: readonly Tensor[]): (string | Buffer)[] {

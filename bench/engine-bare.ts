@@ -7,7 +7,7 @@ import process from 'node:process';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { readModels } from '../shared/models.js';
 import { makeAdapter } from '../worker/batch/adapter.js';
-import { sampleInputs, sampleText, textInputs } from '../worker/batch/sample.js';
+import { sampleInputs, textInputs } from '../worker/batch/sample.js';
 import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';
 import { readQuestions } from './questions.js';
 
@@ -64,7 +64,7 @@ function processorUs(): number {
 /** The inputs of some batches: questions of the corpus for a model of texts, else samples. */
 function makeItems() {
   if (manifest.input.kind !== 'text') {
-    const sample = sampleInputs(manifest.input, sampleText(manifest), inputs);
+    const sample = sampleInputs(manifest, inputs);
     return [Array.from({ length: batchSize }, () => sample)];
   }
   const questions = readQuestions().map(textInputs);

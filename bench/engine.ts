@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { type Model, readModels } from '../shared/models.js';
-import { sampleInputs, sampleText } from '../worker/batch/sample.js';
+import { sampleInputs } from '../worker/batch/sample.js';
 import { makeFeeder } from './feeder.js';
 import { median } from './load.js';
 import { makeModelsDirectory } from './models.js';
@@ -43,7 +43,7 @@ const feeder = await makeFeeder({
   model: model as Model,
   redisUrl: service.redisUrl,
   inFlight: batchSize * 4,
-  inputs: sampleInputs((model as Model).manifest.input, sampleText((model as Model).manifest)),
+  inputs: sampleInputs((model as Model).manifest, (model as Model).manifest.network?.inputs),
 });
 const bare = fork(new URL('./engine-bare.js', import.meta.url), [directory.path, values.model]);
 await once(bare, 'message');

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Ending } from '../api/ending.js';
 import { makeInputKinds } from '../api/kinds/kinds.js';
+import { readValue } from '../api/kinds/regression.js';
 import { ScorelineError } from '../shared/errors.js';
 import { makeLogger } from '../shared/log.js';
 import { type ScoresExample, scoresExampleOf, scoresOf } from '../shared/manifest.js';
@@ -25,7 +26,7 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
   const { example, network, output } = model.manifest;
   const scores = scoresExampleOf(model.manifest);
   say(`${model.name}@${model.version}`);
-  const classes = output.kind === 'tensors' ? 'tensors' : `${model.labels.length} classes`;
+  const classes = 'labels' in output ? `${model.labels.length} classes` : output.kind;
   say(`  manifest   valid, ${classes}`);
 
   await verifyFiles(model);
@@ -59,10 +60,20 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
 async function exampleItem(model: Model, example: ScoresExample): Promise<ScorerItem> {
   const { input } = model.manifest;
   if (input.kind === 'tensors') throw new Error('Tensors have no such example. This is a bug.');
-  const value = input.kind === 'text' ? example.input : readExample(model, example.input);
+  const isPicture = input.kind === 'image';
+  const value = isPicture ? readExample(model, String(example.input)) : example.input;
   const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1, threads: 4 });
-  const inputs = await kinds[input.kind].prepare({ name: undefined, value }, model, new Ending());
-  return { inputs, top: 1 };
+  try {
+    const inputs = await kinds[input.kind].prepare({ name: undefined, value }, model, new Ending());
+    return { inputs, top: model.labels.length > 0 ? 1 : undefined };
+  } catch (thrown) {
+    if (!(thrown instanceof ScorelineError)) throw thrown;
+    throw new ScorelineError(
+      'manifest_invalid',
+      `${model.name}: example.input: ${thrown.message}`,
+      { cause: thrown },
+    );
+  }
 }
 
 function readExample({ name, folder }: Model, input: string): Buffer {
@@ -90,6 +101,9 @@ async function checkExample(
   if ('error' in result) {
     throw new ScorelineError(result.error.code, `${model.name}: example: ${result.error.detail}`);
   }
+  if (expected.value !== undefined) {
+    return compareValue(model, readValue(result.outputs), { ...expected, value: expected.value });
+  }
   const [best] = mapScores(result.outputs, (index, score) => ({ index, score }));
   if (!best) throw new Error('No scores. This is a bug.');
   const got = `${JSON.stringify(model.labels[best.index]?.text)} at ${best.score}`;
@@ -102,5 +116,17 @@ async function checkExample(
   throw new ScorelineError(
     'model_file_wrong',
     `${model.name}: example: expected ${JSON.stringify(label)}${at}${remark}; got ${got}`,
+  );
+}
+
+function compareValue(
+  { name }: Model,
+  got: number,
+  { value, tolerance }: { value: number; tolerance: number },
+): string {
+  if (Math.abs(got - value) <= tolerance) return `${got}, as expected`;
+  throw new ScorelineError(
+    'model_file_wrong',
+    `${name}: example: expected ${value} ± ${tolerance}; got ${got}`,
   );
 }

@@ -30,7 +30,7 @@ export async function bake(options: {
   const needsFiles = role === 'worker';
   for (const model of readModels({ directory, names, filesNeeded: needsFiles, cache })) {
     const { output } = model.manifest;
-    const labels = output.kind === 'tensors' ? [] : [output.labels];
+    const labels = 'labels' in output ? [output.labels] : [];
     for (const file of ['model.yaml', ...labels]) copy(model, directory, target, file);
     if (!needsFiles) continue;
     await ensureModelFiles(model, makeLogger({ role: 'bake', level: 'info' }));

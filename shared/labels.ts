@@ -27,12 +27,12 @@ export interface Labels {
 }
 
 /**
- * Reads the labels of the model in a folder. A model that answers with tensors has none.
+ * Reads the labels of the model in a folder. A model that answers with a number or with tensors has none.
  * @throws ScorelineError `manifest_invalid`, with the file, and the line or the entry
  */
 export function readLabels(folder: string, manifest: Manifest): Labels {
   const { name, output } = manifest;
-  if (output.kind === 'tensors') return { text: '', labels: [] };
+  if (!('labels' in output)) return { text: '', labels: [] };
   const file = path.join(folder, output.labels);
   const isRanking = output.kind === 'ranking';
   try {

@@ -7,6 +7,7 @@ import { isInnerPath } from './inner-path.js';
 import { fromJson } from './json-elements.js';
 import { showValue, takesTensor } from './network.js';
 import { scalingSchema } from './scaling.js';
+import { placeColumns, tableInputSchema, UnfitColumns } from './table.js';
 import { datatypes, type Tensor } from './tensors.js';
 
 const positive = z.number().int().positive();
@@ -81,6 +82,7 @@ const tensorsSchema = z.strictObject({ kind: z.literal('tensors') });
 export const inputSchema = z.discriminatedUnion('kind', [
   textInputSchema,
   imageInputSchema,
+  tableInputSchema,
   tensorsSchema,
 ]);
 
@@ -100,6 +102,8 @@ const scoresSchema = z.strictObject({
     ),
   top: positive.default(3).describe('How many of the best classes an answer has by default.'),
 });
+
+const regressionSchema = z.strictObject({ kind: z.literal('regression') });
 
 const size = z
   .number()
@@ -131,9 +135,20 @@ export const networkSchema = z.strictObject({
 });
 
 const scoresExampleSchema = z.strictObject({
-  input: z.string().describe('The text, or the path of the image file relative to the manifest.'),
+  input: z
+    .union(
+      [z.string(), z.record(z.string(), z.union([z.number(), z.string(), z.null()]))],
+      'expected a text, the path of a picture, or a row of a table',
+    )
+    .describe(
+      'The text, the path of the image file relative to the manifest, or the row of a table.',
+    ),
   expected: z.strictObject({
-    label: z.string().describe('The expected best class: the question, or the label.'),
+    label: z
+      .string()
+      .optional()
+      .describe('The expected best class: the question, or the label. Not with a regression.'),
+    value: z.number().optional().describe('The expected number of a regression.'),
     score: z
       .number()
       .min(0)
@@ -244,7 +259,7 @@ const wholeManifestSchema = z.strictObject({
   description: z.string(),
   source: sourceSchema,
   input: inputSchema,
-  output: z.discriminatedUnion('kind', [scoresSchema, tensorsSchema]),
+  output: z.discriminatedUnion('kind', [scoresSchema, regressionSchema, tensorsSchema]),
   network: networkSchema
     .optional()
     .describe(
@@ -276,6 +291,13 @@ export const manifestSchema = wholeManifestSchema
     path: ['batch'],
     message: 'expected a batch dimension, since its input is not of the kind tensors',
   })
+  .superRefine((manifest, context) => {
+    const fault = faultOfColumns(manifest);
+    if (fault) {
+      const path = ['input', 'columns', ...fault.path];
+      context.addIssue({ code: 'custom', path, message: fault.message });
+    }
+  })
   .refine(hasRows, {
     path: ['network', 'inputs'],
     message:
@@ -285,19 +307,52 @@ export const manifestSchema = wholeManifestSchema
 
 type WholeManifest = z.output<typeof wholeManifestSchema>;
 
+type Complain = (message: string, ...place: (string | number)[]) => void;
+
 /** Names what is wrong with the example, if it has another form than the input or does not fit the network. */
-function checkExample(
-  { input, network, batch, example }: WholeManifest,
-  context: z.core.$RefinementCtx,
-): void {
+function checkExample(manifest: WholeManifest, context: z.core.$RefinementCtx): void {
+  const { input, network, example } = manifest;
   if (example === undefined || (network === undefined && input.kind === 'tensors')) return;
-  const complain = (message: string, ...place: (string | number)[]) =>
+  const complain: Complain = (message, ...place) =>
     context.addIssue({ code: 'custom', path: ['example', ...place], message, input: undefined });
-  if ('input' in example) {
-    if (input.kind === 'tensors')
-      complain('expected inputs, since its input is of the kind tensors');
+  if ('input' in example) checkScoresExample(manifest, example, complain);
+  else checkTensorsExample(manifest, example, complain);
+}
+
+function checkScoresExample(
+  { input, output }: WholeManifest,
+  example: ScoresExample,
+  complain: Complain,
+): void {
+  if (input.kind === 'tensors') {
+    complain('expected inputs, since its input is of the kind tensors');
     return;
   }
+  if ((input.kind === 'table') !== (typeof example.input === 'object')) {
+    complain(
+      'expected a value for each column if its input is a table, and a text otherwise',
+      'input',
+    );
+  }
+  const { label, value } = example.expected;
+  const isRegression = output.kind === 'regression';
+  if (isRegression !== (label === undefined)) {
+    complain(
+      'expected the label of the best class, unless its output is a regression',
+      'expected',
+      'label',
+    );
+  }
+  if (isRegression !== (value !== undefined)) {
+    complain('expected a number if its output is a regression, and only then', 'expected', 'value');
+  }
+}
+
+function checkTensorsExample(
+  { input, network, batch }: WholeManifest,
+  example: TensorsExample,
+  complain: Complain,
+): void {
   if (input.kind !== 'tensors') {
     complain('expected input and expected, since its input is not of the kind tensors');
     return;
@@ -344,6 +399,21 @@ function hasRows({ network, batch }: WholeManifest): boolean {
   );
 }
 
+/** Returns how the columns of a table do not fit the network that the manifest declares, if so. */
+function faultOfColumns({
+  input,
+  network,
+}: z.output<typeof wholeManifestSchema>): UnfitColumns | undefined {
+  if (input.kind !== 'table' || !network) return undefined;
+  try {
+    placeColumns(input.columns, network.inputs);
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof UnfitColumns) return thrown;
+    throw thrown;
+  }
+}
+
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
 export type ImageInput = z.output<typeof imageInputSchema>;
 /** The output of a model that scores labels. */
@@ -351,7 +421,7 @@ export type ScoresOutput = z.output<typeof scoresSchema>;
 export type Network = z.output<typeof networkSchema>;
 /** An input or output of the network, as the manifest declares it. */
 export type DeclaredTensor = Network['inputs'][number];
-/** An example with the label that is expected. */
+/** An example of one input, with the label or the number that is expected. */
 export type ScoresExample = z.output<typeof scoresExampleSchema>;
 /** An example of the kind tensors. */
 export type TensorsExample = z.output<typeof tensorsExampleSchema>;
@@ -360,13 +430,13 @@ export type Device = z.output<typeof deviceSchema>;
 /** A file of a model, with what it must be. */
 export type SourceFile = Readonly<z.output<typeof fileSchema>>;
 
-/** Returns the example of a model that scores labels, if there is one. */
+/** Returns the example of a model that takes one input, if there is one. */
 export function scoresExampleOf({ example }: Pick<Manifest, 'example'>): ScoresExample | undefined {
   return example && 'input' in example ? example : undefined;
 }
 
 /** Returns the output of a model that scores labels, where no other model can come. */
 export function scoresOf({ name, output }: Manifest): ScoresOutput {
-  if (output.kind !== 'tensors') return output;
+  if ('labels' in output) return output;
   throw new Error(`Expected a model that scores labels; got ${name}. This is a bug.`);
 }

@@ -152,7 +152,7 @@ function readModel(folder: string, cache: string | undefined): Model {
   const { text, labels } = readLabels(folder, manifest);
   const fileSha256 = [source, ...source.externalData].map(({ sha256 }) => sha256).join(' ');
   // Without labels, API and worker must agree on the tensors and on what a row is.
-  const isLabelled = manifest.output.kind !== 'tensors';
+  const isLabelled = 'labels' in manifest.output;
   const tensors = JSON.stringify([manifest.network, manifest.batch.dimension]);
   const agreed = { name, version, fileSha256, labels: isLabelled ? text : tensors };
   return {

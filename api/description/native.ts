@@ -42,26 +42,27 @@ export function nativePaths(context: Context): Paths {
 interface NativeForms {
   readonly codes: readonly ErrorCode[];
   readonly content: Content;
-  readonly top: Schema;
-  readonly prediction: z.ZodType;
+  /** Undefined if the model has no classes. */
+  readonly top: Schema | undefined;
+  readonly predictions: z.ZodType;
 }
 
 function scoreNative(context: Context, address: ScoringAddress): Operation {
   const { parts, problems } = context;
   const { model, suffix, parameters } = address;
-  const { codes, content, top, prediction } = model ? formsOf(context, model) : anyForms(context);
-  const answer = parts.schema(partName('ScoreResponse', model), responseOf(model, prediction));
+  const { codes, content, top, predictions } = model ? formsOf(context, model) : anyForms(context);
+  const answer = parts.schema(partName('ScoreResponse', model), responseOf(model, predictions));
   const all = [...scoringCodes(context), 'parameter_invalid', ...codes] as const;
   return {
     operationId: `score${suffix}`,
     summary: model ? `Score with ${model.name}` : 'Score an input',
     ...(model && { description: model.manifest.description }),
     tags,
-    parameters: [...parameters, topParameter(top), ...scoringParameters(context)],
+    parameters: [...parameters, ...topParameters(top), ...scoringParameters(context)],
     requestBody: { required: true, content },
     responses: {
       200: {
-        description: 'The best classes for the input.',
+        description: 'What the model answers to the input.',
         headers: scoredHeaders(context),
         content: { 'application/json': { schema: answer } },
       },
@@ -70,27 +71,28 @@ function scoreNative(context: Context, address: ScoringAddress): Operation {
   };
 }
 
-function topParameter(schema: Schema): Parameter {
+function topParameters(schema: Schema | undefined): readonly Parameter[] {
+  if (!schema) return [];
   const description =
     'How many of the best classes to answer with. A body in JSON may say it, too.';
-  return { name: 'top', in: 'query', description, schema };
+  return [{ name: 'top', in: 'query', description, schema }];
 }
 
 function formsOf({ kinds, parts }: Context, model: Model): NativeForms {
   const { input, output } = kindsOf(kinds, model);
   const form = input.describe(model);
-  const top = topSchema(model);
+  const top = 'labels' in model.manifest.output ? topSchema(model) : undefined;
   const body = z.object({
     input: form.one,
-    top: top.optional(),
+    ...(top && { top: top.optional() }),
     deadlineMs: deadlineMsSchema.optional(),
   });
   const [field] = form.mediaTypes;
   const raw = field?.startsWith('text/') ? toSchema(form.one) : binary;
   return {
-    codes: input.codes,
-    top: toSchema(top),
-    prediction: output.form.prediction,
+    codes: [...input.codes, ...output.form.codes],
+    top: top && toSchema(top),
+    predictions: output.form.predictions,
     content: {
       'application/json': {
         schema: parts.schema(partName('ScoreRequest', model), body),
@@ -119,25 +121,36 @@ function multipartOf(mediaType: string, raw: Schema): Schema {
 /** What requests for any model look like. */
 function anyForms({ kinds, parts }: Context): NativeForms {
   const body = z.object({
-    input: z.unknown().describe('A text, or {name: base64 of an image}: what the model takes.'),
+    input: z
+      .unknown()
+      .describe('A text, {name: base64 of an image}, or {column: value}: what the model takes.'),
     top: z.int().min(1).optional().describe('How many of the best classes to answer with.'),
     deadlineMs: deadlineMsSchema.optional(),
   });
   return {
     codes: Object.values(kinds).flatMap(({ codes }) => codes),
     top: { type: 'integer', minimum: 1 },
-    prediction: z.looseObject({ label: z.string(), score: z.number() }),
+    predictions: z
+      .array(
+        z.union([
+          z.looseObject({ label: z.string(), score: z.number() }),
+          z.object({ value: z.number() }),
+        ]),
+      )
+      .describe('The best classes, best first, or a number.'),
     content: {
       'application/json': { schema: parts.schema('ScoreRequest', body) },
       ...Object.fromEntries(
-        Object.values(kinds).map(({ mediaTypes }) => [mediaTypes, { schema: binary }]),
+        Object.values(kinds)
+          .filter(({ mediaTypes }) => mediaTypes !== 'application/json')
+          .map(({ mediaTypes }) => [mediaTypes, { schema: binary }]),
       ),
       'multipart/form-data': { schema: { type: 'object' } },
     },
   };
 }
 
-function responseOf(model: Model | undefined, prediction: z.ZodType): z.ZodType {
+function responseOf(model: Model | undefined, predictions: z.ZodType): z.ZodType {
   return z.object({
     model: model ? z.literal(model.name) : z.string(),
     version: model ? z.literal(model.version) : z.string(),
@@ -146,7 +159,7 @@ function responseOf(model: Model | undefined, prediction: z.ZodType): z.ZodType 
       .boolean()
       .optional()
       .describe('If false, the model knows nothing of the input. Only some models say this.'),
-    predictions: z.array(prediction).describe('The best classes, best first.'),
+    predictions,
     timing: timingSchema,
   });
 }
@@ -163,7 +176,7 @@ const modelsSchema = z.object({
       input: inputSchema.describe('What it takes, as its manifest says.'),
       output: z.union([
         z.object({ kind: z.enum(['ranking', 'classification']), classes: count, top: count }),
-        z.object({ kind: z.literal('tensors') }),
+        z.object({ kind: z.enum(['regression', 'tensors']) }),
       ]),
       network: networkSchema.optional().describe('The inputs and outputs of its network.'),
       batchMax: count.describe('The most inputs in a run.'),

@@ -49,13 +49,14 @@ function scoreReference(context: Context): Operation {
   const models = catalogue.models.filter(({ manifest }) => manifest.input.kind !== 'tensors');
   const forms = models.map((model) => {
     const { input, output } = kindsOf(kinds, model);
-    return { ...input.describe(model), codes: input.codes, reference: output.form.reference };
+    const { reference, codes } = output.form;
+    return { ...input.describe(model), codes: [...input.codes, ...codes], reference };
   });
   const body = z.object({
     input: z
       .union(forms.map(({ several }) => several))
       .describe(
-        'A text goes to the first model that takes texts, and pictures to the first that takes pictures.',
+        'A text goes to the first model that takes texts, and pictures to the first that takes pictures. A row of a table goes to the model that `model` names.',
       ),
     deadlineMs: deadlineMsSchema.optional(),
   });
@@ -72,7 +73,7 @@ function scoreReference(context: Context): Operation {
   const [first] = forms;
   return {
     operationId: 'scoreReference',
-    summary: 'Score a text, or pictures',
+    summary: 'Score a text, pictures, or a row of a table',
     tags,
     parameters: [modelParameter(models), ...scoringParameters(context)],
     requestBody: {
@@ -86,7 +87,7 @@ function scoreReference(context: Context): Operation {
     },
     responses: {
       200: {
-        description: 'The classes for each input.',
+        description: 'What the model answers to each input.',
         headers: scoredHeaders(context),
         content: { 'application/json': { schema: parts.schema('ReferenceResponse', answer) } },
       },

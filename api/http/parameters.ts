@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
 import { scoresOf } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
+import type { OutputWish } from '../queue/dispatcher.js';
 
 /** Parameters by name, from the query string, the JSON body or the fields of a form. */
 export type Given = Readonly<Record<string, unknown>>;
@@ -31,6 +32,19 @@ export const requestTimeoutSchema = z.number().positive();
 /** The parameters of the query string; one that comes several times is an array. */
 export function queryOf(request: Request): Given {
   return request.url.includes('?') ? request.query : noParameters;
+}
+
+/**
+ * Reads what the caller wants of the answer: how many classes, unless the model answers with a number.
+ * @throws ScorelineError `parameter_invalid`
+ */
+export function readWish(given: Given, model: Model): OutputWish {
+  if (model.manifest.output.kind !== 'regression') return { top: readTop(given, model) };
+  if (given.top === undefined) return {};
+  throw new ScorelineError(
+    'parameter_invalid',
+    `Expected no "top", since ${model.name} answers with one number; got ${show(given.top)}.`,
+  );
 }
 
 /**

@@ -9,7 +9,14 @@ const whole = (low: number, high: number) => z.int().min(low).max(high);
 const large = (low: number, end: number) =>
   z.number().min(low).lt(end).refine(Number.isInteger).meta({ type: 'integer' });
 /** Rounding turns numbers beyond the limit into infinities. */
-const float = (limit: number) => z.union([z.number().gt(-limit).lt(limit), special]);
+const finite = (limit: number) => z.number().gt(-limit).lt(limit);
+
+/** The floats that are numbers. The limits are half of the way to the number that would come next. */
+export const finiteSchemas = {
+  FP16: finite(65_520),
+  FP32: finite(2 ** 128 - 2 ** 103),
+  FP64: z.number(),
+};
 
 export const elementSchemas: Readonly<Record<Datatype, z.ZodType>> = {
   BOOL: z.union([z.boolean(), z.literal([0, 1])]),
@@ -21,10 +28,9 @@ export const elementSchemas: Readonly<Record<Datatype, z.ZodType>> = {
   INT16: whole(-32_768, 32_767),
   INT32: whole(-(2 ** 31), 2 ** 31 - 1),
   INT64: large(-(2 ** 63), 2 ** 63),
-  // Half of the way to the number that would come next.
-  FP16: float(65_520),
-  FP32: float(2 ** 128 - 2 ** 103),
-  FP64: z.union([z.number(), special]),
+  FP16: z.union([finiteSchemas.FP16, special]),
+  FP32: z.union([finiteSchemas.FP32, special]),
+  FP64: z.union([finiteSchemas.FP64, special]),
   // biome-ignore lint/suspicious/noControlCharactersInRegex: ONNX Runtime ends a string at its first NUL.
   BYTES: z.string().regex(/^[^\u0000]*$/),
 };

@@ -26,17 +26,20 @@ export const classification: OutputKind = {
     ),
 
   form: {
-    prediction: z
-      .object({
-        label: z.string().describe('The name of the class.'),
-        score,
-        id: z.union([z.string(), z.number()]).describe('The id of the class.'),
-      })
-      .describe('A class of the model.'),
+    predictions: z
+      .array(
+        z.object({
+          label: z.string().describe('The name of the class.'),
+          score,
+          id: z.union([z.string(), z.number()]).describe('The id of the class.'),
+        }),
+      )
+      .describe('The best classes, best first.'),
     reference: z
       .record(z.string(), z.array(z.tuple([z.string(), score])))
       .describe(
         'By name of the input: its best classes as [id and name, score], the likeliest first.',
       ),
+    codes: [],
   },
 };

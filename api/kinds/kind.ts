@@ -9,11 +9,14 @@ import type { Tensor } from '../../shared/tensors.js';
 import type { Ending } from '../ending.js';
 import type { WritePredictions } from './predictions.js';
 
-/** One input as the client sent it: a text, or the bytes of a file. */
+/** A row of a table as the client sent it: a value for each column. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** One input as the client sent it: a text, the bytes of a file, or a row. */
 export interface RawInput {
   /** The client's name for the input; undefined if it gave none. */
   readonly name: string | undefined;
-  readonly value: string | Buffer;
+  readonly value: string | Buffer | Row;
 }
 
 /** How requests hold inputs of a kind, for the description of the service. */
@@ -24,7 +27,7 @@ export interface InputForm {
   readonly several: z.ZodType;
   /** The `input` of an example. */
   readonly example: unknown;
-  /** The content types of a raw body, the most common one first. */
+  /** The content types of a raw body, the most common one first; none if it has to be JSON. */
   readonly mediaTypes: readonly string[];
   /** A raw body as an example, if it is text. */
   readonly rawExample?: string | undefined;
@@ -33,10 +36,13 @@ export interface InputForm {
 export interface InputKind {
   /** What a model of this kind takes, for error messages. */
   readonly noun: string;
-  /** The content types of a raw body, as a pattern of `request.is`. */
-  readonly mediaTypes: 'text/*' | 'image/*';
-  /** The first character of this kind's JSON form. It decides which model `/score` chooses. */
-  readonly jsonOpening: '"' | '{';
+  /** The content types of a raw body, as a pattern of `request.is`; of JSON if no raw body is taken. */
+  readonly mediaTypes: 'text/*' | 'image/*' | 'application/json';
+  /**
+   * The first character of this kind's JSON form. It decides which model `/score` chooses; null if that
+   * never chooses a model of this kind.
+   */
+  readonly jsonOpening: '"' | '{' | null;
   /** The errors that only inputs of this kind can have, for the description of the service. */
   readonly codes: readonly ErrorCode[];
   /**
@@ -53,8 +59,8 @@ export interface InputKind {
   /**
    * Validates an input and makes the tensors for the worker. Returns a promise only if that takes long.
    * @param ending stops the input from being prepared if it still waits for its turn
-   * @throws ScorelineError `input_missing`, `text_too_long` or one of the `image_…` codes; or the
-   * reason of the ending
+   * @throws ScorelineError `input_missing`, `input_invalid`, `text_too_long`, `network_undeclared` or
+   * one of the `image_…` codes; or the reason of the ending
    */
   prepare(
     input: RawInput,
@@ -67,17 +73,19 @@ export interface InputKind {
 
 /** What answers hold, for the description of the service. */
 export interface OutputForm {
-  /** A member of the `predictions` of the native contract. */
-  readonly prediction: z.ZodType;
+  /** The `predictions` of the native contract. */
+  readonly predictions: z.ZodType;
   /** The entries of `result` before the time, in an answer of `POST /score`. */
   readonly reference: z.ZodType;
+  /** The errors that only answers of this kind can have. */
+  readonly codes: readonly ErrorCode[];
 }
 
 export interface OutputKind {
   /** Writes the `predictions` of the native contract as JSON, best first. */
   readonly writePredictions: WritePredictions;
-  /** How many classes an answer of `POST /score` holds. */
-  referenceTop(model: Model): number;
+  /** How many classes an answer of `POST /score` holds; undefined if it holds none. */
+  referenceTop(model: Model): number | undefined;
   /** The entries of `result` in an answer of `POST /score`, as JSON. The caller appends the time. */
   referenceResult(
     results: ReadonlyArray<{ name: string; outputs: readonly Tensor[] }>,

@@ -1,23 +1,25 @@
 // The table of input kinds and output kinds. Each kind has its own file.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Manifest, ScoresOutput } from '../../shared/manifest.js';
+import type { Manifest } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { classification } from './classification.js';
 import { type ImageLimits, makeImageKind } from './image.js';
 import type { InputKind, OutputKind, RawInput } from './kind.js';
 import { ranking } from './ranking.js';
+import { regression } from './regression.js';
+import { table } from './table.js';
 import { text } from './text.js';
 
 /** The kinds of single inputs. Tensors have an interface of their own, the Open Inference Protocol. */
 export type InputKinds = Record<Exclude<Manifest['input']['kind'], 'tensors'>, InputKind>;
 
 export function makeInputKinds(limits: ImageLimits): InputKinds {
-  return { text, image: makeImageKind(limits) };
+  return { text, image: makeImageKind(limits), table };
 }
 
 /**
- * Returns the kinds of a model that takes a text or an image.
+ * Returns the kinds of a model that takes single inputs.
  * @throws ScorelineError `input_invalid` if it takes tensors
  */
 export function kindsOf(
@@ -50,7 +52,8 @@ export function readInputs(kinds: InputKinds, model: Model, input: unknown): Raw
   }
 }
 
-const outputKinds: Record<ScoresOutput['kind'], OutputKind> = {
+const outputKinds: Record<Exclude<Manifest['output']['kind'], 'tensors'>, OutputKind> = {
   ranking,
   classification,
+  regression,
 };

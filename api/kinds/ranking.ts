@@ -18,19 +18,22 @@ export const ranking: OutputKind = {
     results.map(({ outputs }) => writeEntries(outputs, labels)).join(),
 
   form: {
-    prediction: z
-      .object({
-        label: z.string().describe('The id of the known question, as text.'),
-        score,
-        question: z.string().describe('The known question.'),
-        answer: z.string().describe('Its answer.'),
-        questionId: z.number(),
-        answerId: z.number(),
-      })
-      .describe('A known question that matches the text.'),
+    predictions: z
+      .array(
+        z.object({
+          label: z.string().describe('The id of the known question, as text.'),
+          score,
+          question: z.string().describe('The known question.'),
+          answer: z.string().describe('Its answer.'),
+          questionId: z.number(),
+          answerId: z.number(),
+        }),
+      )
+      .describe('The known questions that match best, best first.'),
     reference: z
       .array(z.tuple([z.number(), z.number(), score]))
       .describe('All known questions as [question id, answer id, score], the best match first.'),
+    codes: [],
   },
 };
 

@@ -49,7 +49,7 @@ export const text: InputKind = {
     if (input.kind !== 'text') throw new Error('Expected a text model for a text. This is a bug.');
     const written = z.string().max(input.charactersMax).regex(/\S/);
     const one = written.describe('The text. It must not be blank.');
-    const shown = scoresExampleOf(manifest)?.input ?? 'How do I …?';
+    const shown = String(scoresExampleOf(manifest)?.input ?? 'How do I …?');
     return {
       one,
       several: one,
@@ -72,7 +72,7 @@ function remedyFor(input: unknown): string {
   if (!Array.isArray(input)) return '';
   return input.every((entry) => typeof entry === 'string')
     ? ' Send one request for each text: the service batches them.'
-    : ' Rows of numbers are not served yet.';
+    : ' Rows of a table are for models whose input.kind is table.';
 }
 
 function nameOf(value: unknown): string {

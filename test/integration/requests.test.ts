@@ -203,7 +203,7 @@ describe('an input of another kind than the model takes', () => {
     [
       toText,
       { input: [1, 2, 3] },
-      'text takes a text. Expected "input" to be a string, as in {"input": "How do I …?"}; got an array. Rows of numbers are not served yet.',
+      'text takes a text. Expected "input" to be a string, as in {"input": "How do I …?"}; got an array. Rows of a table are for models whose input.kind is table.',
     ],
     [
       toText,

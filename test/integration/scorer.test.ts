@@ -370,7 +370,7 @@ describe('a model is refused', () => {
     await expect(opening).rejects.toMatchObject({
       code: 'model_file_wrong',
       message:
-        'sample: expected a model with one input of string[N] or string[N,1], since its input is a text; got text: float32[N,4]. Export the whole pipeline, from the texts on. Rows of numbers need input.kind: tensors.',
+        'sample: expected a model with one input of string[N] or string[N,1], since its input is a text; got text: float32[N,4]. Export the whole pipeline, from the texts on. Rows of numbers need input.kind: table.',
     });
   });
 });

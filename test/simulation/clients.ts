@@ -137,7 +137,7 @@ export function makeClients(
       call.assign(model, inputs.length);
       request.counted = inputs.length;
       const raw = inputs.map(({ number }) => ({ value: number }) as unknown as RawInput);
-      return await api.score(call, raw, 1);
+      return await api.score(call, raw, { top: 1 });
     } finally {
       call.end(false);
       checkLeftBehind(call);

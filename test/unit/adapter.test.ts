@@ -107,7 +107,7 @@ describe('texts', () => {
   });
 
   test('have the example as their sample', () => {
-    const [sample] = sampleInputs(text, 'hello') as [Tensor];
+    const [sample] = sampleInputs({ input: text, description: 'hello' }) as [Tensor];
     expect(adapt(text, value('words', 'BYTES', ['N'])).countRows([sample])).toBe(1);
     expect(decodeStrings(sample.data)).toEqual(['hello']);
   });
@@ -216,7 +216,7 @@ describe('images', () => {
 
   test('have noise of the right size as their sample', () => {
     const input = imageInput({ width: 5, height: 7 }, 'uint8-nhwc');
-    const [sample] = sampleInputs(input, 'a.jpg') as [Tensor];
+    const [sample] = sampleInputs({ input, description: '' }) as [Tensor];
     checkTensor(sample);
     expect(sample.shape).toEqual([1, 7, 5, 3]);
     expect(new Set(sample.data).size).toBeGreaterThan(50);
@@ -271,10 +271,12 @@ describe('tensors by name', () => {
   });
 
   test('have one row of ones as their sample', () => {
-    const sample = sampleInputs(kind, '', network);
+    const sample = sampleInputs({ input: kind, description: '' }, network);
     expect(adapter.countRows(sample)).toBe(1);
     for (const tensor of sample) checkTensor(tensor);
-    const words = sampleInputs(kind, '', [value('words', 'BYTES', ['N', 2])]);
+    const words = sampleInputs({ input: kind, description: '' }, [
+      value('words', 'BYTES', ['N', 2]),
+    ]);
     expect(words.map(({ data }) => decodeStrings(data))).toEqual([['', '']]);
   });
 });

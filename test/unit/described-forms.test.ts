@@ -110,6 +110,80 @@ describe('the schema accepts what the reader does', () => {
   });
 });
 
+describe('rows of a table', () => {
+  const columns = [
+    { name: 'float', datatype: 'number', missing: 'NaN' },
+    { name: 'whole', datatype: 'number' },
+    { name: 'small', datatype: 'number' },
+    { name: 'class', datatype: 'number', categories: [1, 2.5], missing: -1 },
+    { name: 'word', datatype: 'category', missing: '' },
+    { name: 'harbour', datatype: 'category', categories: ['Cork', 'Kiel'], missing: '?' },
+    { name: 'colour', datatype: 'category', categories: ['red'] },
+  ];
+  const datatypeOf: Record<string, string> = { float: 'FP32', whole: 'INT64', small: 'UINT8' };
+  const inputOf = ({ name, datatype }: (typeof columns)[number]) => ({
+    name,
+    datatype: datatypeOf[name] ?? (datatype === 'number' ? 'FP64' : 'BYTES'),
+    shape: [-1, 1],
+  });
+  const make = (taken: typeof columns) =>
+    makeSampleModel({
+      input: { kind: 'table', columns: taken },
+      network: {
+        inputs: taken.map(inputOf),
+        outputs: [{ name: 'p', datatype: 'FP32', shape: [-1, 5] }],
+      },
+      example: undefined,
+    });
+  const tableModel = make(columns);
+  const { table } = kinds;
+  const right = { whole: 1, small: 2, colour: 'red' };
+  const read = (from: typeof tableModel, value: unknown) => {
+    const [row] = table.fromJson(value);
+    if (row) table.prepare(row, from, new Ending());
+  };
+  const values = [
+    ...[0, 1, 2.5, -1, 255, 256, 2 ** 53 - 1, 2 ** 53, -(2 ** 53), 3.4e38, 3.5e38, 1e308],
+    ...[null, true, [], {}, '', '?', 'NaN', '1', 'Cork', 'red', 'a\0', '\ud800', '\ud83d\ude00'],
+    ...['x'.repeat(1000), 'x'.repeat(1001)],
+  ];
+
+  test.each([...columns.map(({ name }) => name), 'unknown'])(
+    'have the same values in %s for their schema and for their reader',
+    (name) => {
+      const { one } = table.describe(tableModel);
+      const differing = [...values, undefined].filter((value) => {
+        const { [name]: _, ...others } = right as Record<string, unknown>;
+        const row = value === undefined ? others : { ...others, [name]: value };
+        return isRead(() => read(tableModel, row)) !== accepts(one, row);
+      });
+      expect(differing).toEqual([]);
+    },
+  );
+
+  test('are no other values, and not empty', () => {
+    const optional = make(columns.filter(({ missing }) => missing !== undefined));
+    for (const from of [tableModel, optional]) {
+      const { one } = table.describe(from);
+      for (const value of [{}, right, { word: 'a' }, [], [right], null, 'red', 3]) {
+        expect(accepts(one, value), JSON.stringify(value)).toBe(isRead(() => read(from, value)));
+      }
+    }
+  });
+
+  test('are what the example is', () => {
+    const { one, example } = table.describe(tableModel);
+    expect(accepts(one, example)).toBe(true);
+    expect(isRead(() => read(tableModel, example))).toBe(true);
+  });
+
+  test('are described without a network, too', () => {
+    const { input } = tableModel.manifest;
+    const undeclared = makeSampleModel({ input, example: undefined });
+    expect(accepts(table.describe(undeclared).one, right)).toBe(true);
+  });
+});
+
 describe('the elements of tensors', () => {
   const limits = [7, 8, 15, 16, 31, 32, 63, 64].flatMap((bits) => {
     const limit = 2n ** BigInt(bits);

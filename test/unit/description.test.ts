@@ -23,6 +23,25 @@ const models = [
     input: { kind: 'image', width: 8, height: 8, tensor: 'uint8-nhwc' },
   }),
   makeSampleModel({ ...tensors, name: 'tensors', network }),
+  makeSampleModel({
+    name: 'table',
+    input: {
+      kind: 'table',
+      columns: [
+        { name: 'age', datatype: 'number', missing: 'NaN' },
+        { name: 'harbour', datatype: 'category', categories: ['Cork', 'Kiel'] },
+      ],
+    },
+    output: { kind: 'regression' },
+    network: {
+      inputs: [
+        { name: 'age', datatype: 'FP32', shape: [-1, 1] },
+        { name: 'harbour', datatype: 'BYTES', shape: [-1, 1] },
+      ],
+      outputs: [{ name: 'price', datatype: 'FP32', shape: [-1, 1] }],
+    },
+    example: { input: { age: null, harbour: 'Kiel' }, expected: { value: 1 } },
+  }),
 ];
 const kinds = makeInputKinds({ imagePixelsMax: 1e6, imagesMax: 16, threads: 4 });
 
@@ -86,6 +105,36 @@ group('the document', () => {
       ['application/json', 'example', 'input'],
       'hello',
     );
+  });
+
+  test('has the columns of a table, and the number of a regression', () => {
+    const { paths, components } = make();
+    const { post: operation } = paths['/v1/models/table/score'] ?? {};
+    expect(components.schemas.ScoreRequest_table_1?.properties).toEqual({
+      input: {
+        type: 'object',
+        description: 'A value for each column of the table.',
+        minProperties: 1,
+        properties: {
+          age: {
+            anyOf: [expect.objectContaining({ type: 'number' }), { type: 'null' }],
+            description: 'If it is missing or null, the network gets `NaN`.',
+          },
+          harbour: { type: 'string', enum: ['Cork', 'Kiel'] },
+        },
+        required: ['harbour'],
+        additionalProperties: false,
+      },
+      deadlineMs: expect.any(Object),
+    });
+    expect(Object.keys(operation?.requestBody?.content ?? {})).toEqual(['application/json']);
+    expect(operation?.requestBody?.content['application/json']?.example).toEqual({
+      input: { age: null, harbour: 'Kiel' },
+    });
+    expect(JSON.stringify(operation?.parameters)).not.toContain('"top"');
+    expect(components.schemas.ScoreResponse_table_1).toMatchObject({
+      properties: { predictions: { maxItems: 1, items: { required: ['value'] } } },
+    });
   });
 
   test('names no model that does not exist for the caller', () => {
@@ -155,6 +204,12 @@ group('the page', () => {
     for (const target of links.filter((each) => each.startsWith('#'))) {
       expect(page.split(`id="${target.slice(1)}"`), target).toHaveLength(2);
     }
+  });
+
+  test('shows the columns of a table with what they may be', () => {
+    expect(page).toContain('<code class="name">harbour</code>');
+    expect(page).toContain('&quot;Cork&quot; or &quot;Kiel&quot;');
+    expect(page).toContain('the network gets <code>NaN</code>');
   });
 
   test('has every code', () => {

@@ -205,14 +205,14 @@ describe('a wrong manifest', () => {
       what: 'the kind of input is unknown',
       content: { input: { kind: 'sound' } },
       key: 'input.kind',
-      expected: 'expected "text" or "image" or "tensors"',
+      expected: 'expected "text" or "image" or "table" or "tensors"',
       got: '"sound"',
     },
     {
       what: 'the kind of output is unknown',
       content: { output: { ...output, kind: 'poem' } },
       key: 'output.kind',
-      expected: 'expected "ranking" or "classification" or "tensors"',
+      expected: 'expected "ranking" or "classification" or "regression" or "tensors"',
       got: '"poem"',
     },
     {

@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 import { ScorelineError } from '../../shared/errors.js';
-import { refusalOr } from '../../worker/batch/refusal.js';
+import { notFinite, refusalOr } from '../../worker/batch/refusal.js';
+import { makeSampleModel } from './sample-model.js';
+
+const text = makeSampleModel();
+const table = makeSampleModel({
+  input: { kind: 'table', columns: [{ name: 'a', datatype: 'number' }] },
+  example: undefined,
+});
 
 const failedFor = (reason: string) =>
   new ScorelineError('model_failed', 'The model failed on this input.', {
@@ -14,17 +21,25 @@ test.each([
   'std::bad_alloc',
 ])('a fault of the machine is none of the caller: %s', (reason) => {
   const error = failedFor(reason);
-  expect(refusalOr(error, {})).toBe(error);
+  expect(refusalOr(error, {}, text)).toBe(error);
 });
 
 test('callers who did not choose the tensors are not told of them', () => {
   const error = failedFor('2 by 3');
-  expect(refusalOr(error, { top: 1 })).toBe(error);
-  expect(refusalOr(error, {})).toMatchObject({ code: 'inputs_refused' });
+  expect(refusalOr(error, { top: 1 }, text)).toBe(error);
+  expect(refusalOr(error, {}, text)).toMatchObject({ code: 'inputs_refused' });
+});
+
+test('callers of a table chose its values, so they are told', () => {
+  expect(refusalOr(failedFor('2 by 3'), { top: 1 }, table)).toMatchObject({
+    code: 'inputs_refused',
+  });
+  expect(notFinite({ top: 1 }, table).code).toBe('inputs_refused');
+  expect(notFinite({ top: 1 }, text).code).toBe('model_failed');
 });
 
 test('an error without a reason of ONNX Runtime is no refusal', () => {
   for (const error of [new ScorelineError('model_failed', 'No.'), new Error('No.')]) {
-    expect(refusalOr(error, {})).toBe(error);
+    expect(refusalOr(error, {}, text)).toBe(error);
   }
 });

@@ -36,6 +36,7 @@ export function makeAdapter(kind: Manifest['input'], model: AdaptedModel): Adapt
 function makeForKind(kind: Manifest['input'], inputs: readonly TensorValue[]): Adapter {
   if (kind.kind === 'text') return makeTextAdapter(inputs);
   if (kind.kind === 'image') return makeImageAdapter(kind, inputs);
+  // The API has made the network's own tensors of the rows of a table.
   return makeTensorsAdapter(inputs);
 }
 

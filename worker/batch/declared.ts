@@ -24,7 +24,9 @@ export function checkDeclared(
     );
   };
   if (!network) {
-    if (input.kind === 'tensors') refuse('', 'its inputs and outputs in the manifest; got none');
+    if (input.kind === 'tensors' || input.kind === 'table') {
+      refuse('', 'its inputs and outputs in the manifest; got none');
+    }
     return;
   }
   for (const place of ['inputs', 'outputs'] as const) {

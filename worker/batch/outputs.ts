@@ -8,7 +8,7 @@ import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { listValues } from './network.js';
 import { makeRanking } from './ranking.js';
-import { remedyFor } from './score-output.js';
+import { checkNumber, remedyFor } from './score-output.js';
 import { split } from './split.js';
 
 /** What an item's caller wants: the best classes, or certain outputs. */
@@ -48,7 +48,8 @@ export function makeOutputs(model: Model, values: readonly TensorValue[]): Outpu
   const { network, output, batch } = model.manifest;
   const tensors = network?.outputs ?? values.filter(({ datatype }) => datatype);
   const tensorNames = tensors.map(({ name }) => name);
-  const ranking = output.kind === 'tensors' ? undefined : makeRanking(model, values);
+  const ranking = 'labels' in output ? makeRanking(model, values) : undefined;
+  if (output.kind === 'regression') checkNumber(model, values);
 
   const needed = (wishes: readonly OutputWish[]) => {
     const names = new Set<string>();

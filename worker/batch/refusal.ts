@@ -2,11 +2,13 @@
 //
 // A network can have rules for its inputs that its file does not declare, such as an index that must be
 // below a size. A caller who sends tensors for the network itself gets the reason of ONNX Runtime, as
-// nobody else can correct them. Callers of texts and pictures do not choose tensors, so to them a
-// failed run is a fault of the model.
+// nobody else can correct them. So does the caller of a table, whose values are those of the tensors.
+// Callers who get classes of a text or a picture do not choose tensors, so to them a failed run is a fault
+// of the model.
 
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { Item } from '../../shared/job.js';
+import type { Model } from '../../shared/models.js';
 
 /** Such a run may succeed at another time or on another machine. */
 const isOfMachine = /alloc|memory|cuda|cudnn|cublas|tensorrt|webgpu|device|driver/i;
@@ -15,9 +17,9 @@ const whereInSource = /\S+\.(?:cc|cpp|cu|h):\d+ (?:\S+ (?=[A-Z])|.*?\)(?: const)
 const reasonCharactersMax = 300;
 
 /** Returns `inputs_refused` if the network refused the tensors of an item, and the error itself if not. */
-export function refusalOr(error: Error, { top }: Pick<Item, 'top'>): Error {
+export function refusalOr(error: Error, item: Pick<Item, 'top'>, model: Model): Error {
   const isRun = error instanceof ScorelineError && error.code === 'model_failed';
-  if (!isRun || error.cause === undefined || top !== undefined) return error;
+  if (!isRun || error.cause === undefined || !isChosen(item, model)) return error;
   const { message } = coerceError(error.cause);
   if (isOfMachine.test(message)) return error;
   const reason = message.replaceAll(whereInSource, '').replaceAll(/\s+/g, ' ').trim();
@@ -25,4 +27,19 @@ export function refusalOr(error: Error, { top }: Pick<Item, 'top'>): Error {
     'inputs_refused',
     `Expected inputs that the network can run with. ONNX Runtime says: ${reason.slice(0, reasonCharactersMax)}`,
   );
+}
+
+/** Returns the error of an item whose scores are not finite numbers, such as those of a row of huge numbers. */
+export function notFinite(item: Pick<Item, 'top'>, model: Model): ScorelineError {
+  return isChosen(item, model)
+    ? new ScorelineError(
+        'inputs_refused',
+        'Expected inputs for which the model computes finite scores; got some for which it does not.',
+      )
+    : new ScorelineError('model_failed', 'The model returned scores that are not finite numbers.');
+}
+
+/** Whether the caller chose the values of the tensors. */
+function isChosen({ top }: Pick<Item, 'top'>, { manifest }: Model): boolean {
+  return top === undefined || manifest.input.kind === 'table';
 }

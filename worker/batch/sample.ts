@@ -9,6 +9,14 @@ import {
 } from '../../shared/manifest.js';
 import { isOpen, type NetworkValue } from '../../shared/network.js';
 import {
+  type Block,
+  type Cell,
+  encodeBlock,
+  holds,
+  placeColumns,
+  sampleRow,
+} from '../../shared/table.js';
+import {
   countElements,
   type Datatype,
   encodeStrings,
@@ -16,14 +24,27 @@ import {
   type Tensor,
 } from '../../shared/tensors.js';
 
-/** Makes one row for a model: its sample text, an image of noise, or ones for named tensors. */
+/**
+ * Makes one row for a model: its sample text, an image of noise, a row of its table, or ones for named
+ * tensors.
+ */
 export function sampleInputs(
-  input: Manifest['input'],
-  text: string,
+  manifest: Pick<Manifest, 'input' | 'example' | 'description'>,
   values: readonly NetworkValue[] = [],
 ): Tensor[] {
+  const { input, description } = manifest;
+  const given = scoresExampleOf(manifest)?.input;
   if (input.kind === 'tensors') return values.map(makeOnes);
-  if (input.kind === 'text') return textInputs(text);
+  if (input.kind === 'table') {
+    const row = sampleRow(input.columns, typeof given === 'object' ? given : {});
+    return placeColumns(input.columns, values).map((block) =>
+      encodeBlock(
+        block,
+        block.columns.map(({ name }) => toFit(row[name] as Cell, block)),
+      ),
+    );
+  }
+  if (input.kind === 'text') return textInputs(typeof given === 'string' ? given : description);
   const noise = { length: input.height * input.width * 3 };
   return pixelInputs(
     input,
@@ -31,9 +52,10 @@ export function sampleInputs(
   );
 }
 
-/** Returns the text of a model's example, or another if it has none. */
-export function sampleText(manifest: Manifest): string {
-  return scoresExampleOf(manifest)?.input ?? manifest.description;
+/** Returns the cell of a sample, or another if the example of the manifest is wrong. */
+function toFit(cell: Cell, { datatype }: Block): Cell {
+  if (datatype === 'BYTES') return String(cell);
+  return holds(datatype, Number(cell)) ? cell : 1;
 }
 
 /** Returns the inputs of the example of a model of the kind tensors, if there is one. */

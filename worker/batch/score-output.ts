@@ -5,7 +5,7 @@ import { scoresOf } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { countElements } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
-import { listValues } from './network.js';
+import { listValues, takesInner } from './network.js';
 
 /**
  * Returns the name of the output with the scores, the first of floats: a classifier of skl2onnx
@@ -29,6 +29,19 @@ export function findScores(model: Model, values: readonly TensorValue[]): string
   throw new ScorelineError(
     'model_file_wrong',
     `${model.name}: expected a score for each of the ${model.labels.length} labels in ${labels}; got ${listValues([scores])}, which has ${countElements(sizes)}. Give ${labels} a label for each score, in the same order.`,
+  );
+}
+
+/**
+ * Checks that the first output of floats, which a regression answers with, is one number for each row.
+ * @throws ScorelineError `model_file_wrong`
+ */
+export function checkNumber({ name }: Model, values: readonly TensorValue[]): void {
+  const number = values.find(({ datatype }) => datatype?.startsWith('FP'));
+  if (number && (takesInner(number, []) || takesInner(number, [1]))) return;
+  throw new ScorelineError(
+    'model_file_wrong',
+    `${name}: expected an output of floats with one number for each row, since its output is a regression; got ${listValues(values)}. Outputs of several numbers need input and output of the kind tensors.`,
   );
 }
 

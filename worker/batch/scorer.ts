@@ -12,8 +12,8 @@ import { makeAdapter } from './adapter.js';
 import { checkDeclared } from './declared.js';
 import type { Adapter } from './network.js';
 import { makeOutputs, type Outputs } from './outputs.js';
-import { refusalOr } from './refusal.js';
-import { exampleInputs, sampleInputs, sampleText } from './sample.js';
+import { notFinite, refusalOr } from './refusal.js';
+import { exampleInputs, sampleInputs } from './sample.js';
 
 export type ScorerItem = Pick<Item, 'inputs' | 'top' | 'outputs'>;
 
@@ -63,7 +63,7 @@ export type Rehearse = (model: Model, batches: readonly ScorerItem[][]) => Promi
 
 /**
  * Loads a model, and warms it up with one item and with a full batch.
- * @param sample the inputs of one item, by default the example's text or tensors, an image of noise, or ones
+ * @param sample the inputs of one item, by default those of the example, an image of noise, or ones
  * @param rehearse is called before ones are tried, which a network of tensors may never have met
  * @throws ScorelineError `provider_unavailable`, `model_file_wrong`, `model_output_mismatch`
  */
@@ -183,7 +183,10 @@ async function scoreSound(
       return scoreSingly(parts, items, rows);
     }
     parts.log.error(fields, 'an item failed');
-    return { results: [failed(refusalOr(error, items[0] as ScorerItem))], computeMs: 0 };
+    return {
+      results: [failed(refusalOr(error, items[0] as ScorerItem, parts.model))],
+      computeMs: 0,
+    };
   }
 }
 
@@ -203,7 +206,7 @@ async function scoreSingly(
 }
 
 async function run(
-  { engine, adapter, outputs }: Parts,
+  { model, engine, adapter, outputs }: Parts,
   items: readonly ScorerItem[],
   rows: readonly number[],
 ): Promise<ScoredBatch> {
@@ -211,16 +214,18 @@ async function run(
   const ran = await engine.run(batch, outputs.needed(items));
   const shares = outputs.share(ran.outputs, items, rows);
   return {
-    results: shares.map((share) => (share ? { outputs: share } : notNumbers)),
+    results: shares.map((share, at) =>
+      share ? { outputs: share } : failed(notFinite(items[at] as ScorerItem, model)),
+    ),
     computeMs: ran.computeMs,
   };
 }
 
 function makeSample({ model, engine }: Parts): readonly Tensor[] {
-  const { input, network } = model.manifest;
-  const example = exampleInputs(model.manifest);
-  if (example) return example;
-  return sampleInputs(input, sampleText(model.manifest), network?.inputs ?? engine.inputs);
+  const { manifest } = model;
+  return (
+    exampleInputs(manifest) ?? sampleInputs(manifest, manifest.network?.inputs ?? engine.inputs)
+  );
 }
 
 /** Scores the sample alone and in a full batch. Returns a warning if its scores look wrong. */
@@ -235,10 +240,10 @@ async function warmUp(
   const rows = adapter.countRows(sample);
   const { input, example, batch } = model.manifest;
   const { max } = batch;
-  // Ones need not make sense to a network of the kind tensors.
-  const isOfOnes = input.kind === 'tensors' && example === undefined;
+  // A made-up sample need not make sense to a network of tensors or of a table.
+  const isMadeUp = (input.kind === 'tensors' || input.kind === 'table') && example === undefined;
   const full = new Array<ScorerItem>(max).fill(item);
-  if (isOfOnes && rehearse && !(await rehearse(model, [[item], full]))) {
+  if (isMadeUp && rehearse && !(await rehearse(model, [[item], full]))) {
     return `${model.name}: expected the model to survive a run with ones; in a process of its own, it crashed or did not end. It was not warmed up. ${exampleRemedy}`;
   }
   let scores: Float32Array | undefined;
@@ -250,8 +255,8 @@ async function warmUp(
     });
   } catch (thrown) {
     const error = coerceError(thrown);
-    if (!isOfOnes || error.cause === undefined) throw thrown;
-    return `${error.message} Its sample is ones, which it may not take, so it was not warmed up. ${exampleRemedy}`;
+    if (!isMadeUp || error.cause === undefined) throw thrown;
+    return `${error.message} Its sample is ones and empty texts, which it may not take, so it was not warmed up. ${exampleRemedy}`;
   }
   await naming(
     model,
@@ -289,10 +294,6 @@ async function naming<T>(
     );
   }
 }
-
-const notNumbers: Scored = {
-  error: { code: 'model_failed', detail: 'The model returned scores that are not finite numbers.' },
-};
 
 function failed(error: Error): Scored {
   if (error instanceof ScorelineError)

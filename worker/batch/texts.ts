@@ -15,7 +15,7 @@ export function makeTextAdapter(values: readonly TensorValue[]): Adapter {
     throw new UnfitNetwork(
       'one input of string[N] or string[N,1], since its input is a text',
       values,
-      'Export the whole pipeline, from the texts on. Rows of numbers need input.kind: tensors.',
+      'Export the whole pipeline, from the texts on. Rows of numbers need input.kind: table.',
     );
   }
   const { name, shape } = value;

@@ -15,7 +15,7 @@ import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
-import { type Given, queryOf, readDeadlineMs, readTop } from '../parameters.js';
+import { type Given, queryOf, readDeadlineMs, readWish } from '../parameters.js';
 import type { ScoreRoute } from './score-route.js';
 
 const addresses = ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'];
@@ -34,10 +34,10 @@ export function makeScoreNative(options: {
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
     const { input, given } = readInput(body, kinds, model);
-    const top = readTop({ ...queryOf(request), ...given }, model);
+    const wish = readWish({ ...queryOf(request), ...given }, model);
     const deadlineMs = readDeadlineMs(given);
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
-    const [reply] = await scoring.score(call, [input], top);
+    const [reply] = await scoring.score(call, [input], wish);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
     const { output: scores } = model.manifest;
     const saysKnown = 'known' in scores && scores.known !== undefined;
@@ -149,9 +149,9 @@ function describe(model: Model) {
     description,
     input,
     output:
-      output.kind === 'tensors'
-        ? output
-        : { kind: output.kind, classes: model.labels.length, top: output.top },
+      'labels' in output
+        ? { kind: output.kind, classes: model.labels.length, top: output.top }
+        : output,
     ...(network && { network }),
     batchMax: batch.max,
     deadlineMs,

@@ -41,7 +41,7 @@ export function makeScoreReference(options: {
     call.assign(model, inputs.length);
     const names = inputs.map(({ name }) => name ?? '');
 
-    const replies = await scoring.score(call, inputs, output.referenceTop(model));
+    const replies = await scoring.score(call, inputs, { top: output.referenceTop(model) });
     const results = replies.map(({ outputs }, index) => ({ name: names[index] ?? '', outputs }));
     const ms = (performance.now() - started).toFixed(2);
     const result = output.referenceResult(results, model.labels);
@@ -69,7 +69,7 @@ export function makeScoreReference(options: {
     if (model) return model;
     throw new ScorelineError(
       'input_invalid',
-      'Expected "input" to be a string, or {"<name>": "<base64 of an image>"}, for a model that is served here; got another form. See GET /v1/models.',
+      'Expected "input" to be a string, or {"<name>": "<base64 of an image>"}, for a model that is served here; got another form. For a row of a table, name the model: /score?model=NAME. See GET /v1/models.',
     );
   }
 }

@@ -1,0 +1,205 @@
+// Rows of tables: an object with a value for each column. A row becomes the tensors of the network
+// itself, so the worker has nothing to convert.
+
+import { ScorelineError } from '../../shared/errors.js';
+import { scoresExampleOf } from '../../shared/manifest.js';
+import type { Model } from '../../shared/models.js';
+import { showName } from '../../shared/network.js';
+import {
+  type Block,
+  type Cell,
+  type Column,
+  describeNumbers,
+  encodeBlock,
+  holds,
+  placeColumns,
+  sampleRow,
+} from '../../shared/table.js';
+import type { Datatype } from '../../shared/tensors.js';
+import { networkOf } from '../inference/infer-request.js';
+import type { InputKind, Row } from './kind.js';
+import { categoryCharactersMax, rowSchema } from './table-form.js';
+
+/** How many columns or categories a message names. */
+const namesMax = 10;
+
+export const table: InputKind = {
+  noun: 'a row of a table',
+  mediaTypes: 'application/json',
+  jsonOpening: null,
+  codes: ['text_too_long', 'inputs_refused', 'network_undeclared'],
+
+  fromJson(input) {
+    if (Array.isArray(input)) throw severalRows(input);
+    if (typeof input !== 'object' || input === null) {
+      throw new ScorelineError(
+        'input_invalid',
+        `Expected "input" to be an object with a value for each column, as in {"input": {"age": 42, "colour": "red"}}; got ${show(input)}.`,
+      );
+    }
+    return [{ name: 'row', value: input as Row }];
+  },
+
+  fromBytes() {
+    throw new ScorelineError(
+      'unsupported_media_type',
+      'Expected a row of a table as JSON, as in {"input": {"age": 42, "colour": "red"}}, with the content type application/json; got bytes.',
+    );
+  },
+
+  prepare({ value }, model) {
+    const { columns, blocks } = layoutOf(model);
+    const row = value as Row;
+    checkNames(row, columns, model);
+    return blocks.map((block) =>
+      encodeBlock(
+        block,
+        block.columns.map((column) => readCell(row, column, block.datatype)),
+      ),
+    );
+  },
+
+  describe(model) {
+    const columns = columnsOf(model);
+    const { manifest } = model;
+    const one = rowSchema(columns, manifest.network ? layoutOf(model).blocks : []);
+    const example = scoresExampleOf(manifest)?.input ?? sampleRow(columns);
+    return { one, several: one, example, mediaTypes: [] };
+  },
+};
+
+interface TableLayout {
+  readonly columns: readonly Column[];
+  readonly blocks: readonly Block[];
+}
+const layouts = new WeakMap<Model, TableLayout>();
+
+function layoutOf(model: Model): TableLayout {
+  const known = layouts.get(model);
+  if (known) return known;
+  const columns = columnsOf(model);
+  const layout = { columns, blocks: placeColumns(columns, networkOf(model).inputs) };
+  layouts.set(model, layout);
+  return layout;
+}
+
+function columnsOf({ manifest: { input } }: Model): readonly Column[] {
+  if (input.kind !== 'table') throw new Error('Expected a table model for a row. This is a bug.');
+  return input.columns;
+}
+
+/** @throws ScorelineError `input_missing`, `input_invalid` */
+function checkNames(row: Row, columns: readonly Column[], { name }: Model): void {
+  const keys = Object.keys(row);
+  if (keys.length === 0) {
+    throw new ScorelineError(
+      'input_missing',
+      `Expected a value for each column of ${name}, which GET /v1/models lists; got an empty object.`,
+    );
+  }
+  let known = 0;
+  for (const column of columns) if (Object.hasOwn(row, column.name)) known++;
+  const lacking = columns.filter(
+    (column) => column.missing === undefined && givenIn(row, column) === undefined,
+  );
+  if (known < keys.length) {
+    const unknown = keys.filter((key) => !columns.some((column) => column.name === key));
+    const others = lacking.length > 0 ? ` No value came for ${listNames(lacking)}.` : '';
+    throw new ScorelineError(
+      'input_invalid',
+      `Expected only columns of ${name}, which GET /v1/models lists; got ${listNames(unknown.map((key) => ({ name: key })))}.${others} Correct the name, or leave the value out.`,
+    );
+  }
+  if (lacking.length === 0) return;
+  throw new ScorelineError(
+    'input_missing',
+    `Expected a value for each column, since ${name} takes no missing values here; got none for ${listNames(lacking)}.`,
+  );
+}
+
+/** Returns the value of a column; undefined if it is missing. */
+function givenIn(row: Row, { name }: Column): unknown {
+  return Object.hasOwn(row, name) ? (row[name] ?? undefined) : undefined;
+}
+
+/** @throws ScorelineError `input_invalid`, `text_too_long` */
+function readCell(row: Row, column: Column, datatype: Datatype): Cell {
+  const value = givenIn(row, column);
+  if (column.datatype === 'number') {
+    if (value === undefined) return Number(column.missing);
+    if (typeof value !== 'number' || !holds(datatype, value)) {
+      throw unfit(column, describeNumbers(datatype), value);
+    }
+    if (!isKnown(column, value)) throw unknownCategory(column, value);
+    return value;
+  }
+  if (value === undefined) return String(column.missing);
+  // ONNX Runtime ends a string at its first NUL, and a lone surrogate has no UTF-8.
+  if (typeof value !== 'string' || /\0|\p{Surrogate}/u.test(value)) {
+    throw unfit(column, 'a text without NUL', value);
+  }
+  if (value.length > categoryCharactersMax) {
+    throw new ScorelineError(
+      'text_too_long',
+      `Expected at most ${categoryCharactersMax} characters in the column ${showName(column.name)}; got ${value.length}. Shorten it.`,
+    );
+  }
+  if (!isKnown(column, value)) throw unknownCategory(column, value);
+  return value;
+}
+
+function isKnown({ categories, missing }: Column, value: Cell): boolean {
+  const known: readonly Cell[] | undefined = categories;
+  return known === undefined || known.includes(value) || value === missing;
+}
+
+function unfit(column: Column, expected: string, value: unknown): ScorelineError {
+  return new ScorelineError(
+    'input_invalid',
+    `Expected the column ${showName(column.name)} to be ${expected}; got ${show(value)}.${remedyFor(column, value)}`,
+  );
+}
+
+function unknownCategory({ name, categories = [] }: Column, value: Cell): ScorelineError {
+  const others = categories.length > namesMax ? ', …' : '';
+  const known = categories.slice(0, namesMax).map(show).join(', ');
+  return new ScorelineError(
+    'input_invalid',
+    `Expected the column ${showName(name)} to be one of the ${categories.length} categories that the model knows, ${known}${others}; got ${show(value)}.`,
+  );
+}
+
+/** What stands for a missing value in files and in other languages. */
+const missingWords = /^\s*(nan|na|n\/a|null|none|nil|)\s*$/i;
+
+function remedyFor({ datatype, missing }: Column, value: unknown): string {
+  if (datatype === 'category') return typeof value === 'number' ? ' Write it in quotes.' : '';
+  if (typeof value !== 'string') return '';
+  if (!missingWords.test(value)) {
+    return Number.isFinite(Number(value)) ? ' Write it without quotes.' : '';
+  }
+  return missing === undefined
+    ? ' The model takes no missing values in this column.'
+    : ' Send null for a missing value.';
+}
+
+function severalRows({ length }: readonly unknown[]): ScorelineError {
+  return new ScorelineError(
+    'too_many_inputs',
+    `Expected one row in a request, an object with a value for each column; got a list of ${length}. Send one request for each row: the service batches them. POST /v2/models/…/infer takes several rows of numbers as tensors.`,
+  );
+}
+
+function listNames(named: readonly { readonly name: string }[]): string {
+  const names = named.slice(0, namesMax).map(({ name }) => showName(name));
+  const more = named.length - names.length;
+  return names.join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+/** Quotes a value, cut to 60 characters. Names only the type of lists and objects. */
+function show(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'an object';
+  return typeof value === 'string' ? showName(value) : String(value);
+}
