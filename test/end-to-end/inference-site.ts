@@ -1,4 +1,4 @@
-// A service with the included models for CPUs and with small models of tensors.
+// A service with the included models for CPUs, and with small models of tensors and of a table.
 
 import { cpSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -8,7 +8,7 @@ import { node } from '../onnx.js';
 import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';
 import { writeFolder } from '../unit/sample-model.js';
 
-const included = ['faq-matcher', 'efficientnet-lite0'];
+const included = ['faq-matcher', 'efficientnet-lite0', 'breast-cancer'];
 
 export interface InferenceSite {
   readonly service: Service;
@@ -25,6 +25,9 @@ export async function openInferenceSite(
   for (const name of [...included, 'imagenet-1k.txt']) {
     cpSync(path.join(root, 'models', name), path.join(directory, name), { recursive: true });
   }
+  cpSync(path.join(root, 'test/tables/houses'), path.join(directory, 'houses'), {
+    recursive: true,
+  });
   addAdder(directory);
   const echoes = (options.echoes ?? datatypes).map((datatype) => addEcho(directory, datatype));
   addTensorModel(directory, {
@@ -36,7 +39,7 @@ export async function openInferenceSite(
     },
     changes: { batch: 'none' },
   });
-  const models = [...included, 'adder', 'whole', ...echoes];
+  const models = [...included, 'houses', 'adder', 'whole', ...echoes];
   const redis = await openRedis();
   const service = await startService({
     redisUrl: redis.url,

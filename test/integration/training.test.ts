@@ -17,11 +17,27 @@ function runPython(parameters: readonly string[], environment: Record<string, st
 }
 
 // Only training needs Python 3.11. Users of the trained model may not have it.
+const processors: [string, Record<string, string>][] = [
+  ['this processor', {}],
+  ['one without vector instructions', { NPY_DISABLE_CPU_FEATURES: vectorInstructions }],
+];
+
+describe.skipIf(!hasPython)('training the breast-cancer model (needs Python 3.11)', () => {
+  test.each(processors)(
+    'reproduces the committed files on %s',
+    { timeout: 600_000 },
+    (_, environment) => {
+      const check = ['models/breast-cancer/train.py', '--check'];
+      const { status, output } = runPython(check, environment);
+      expect(output).toContain('model.onnx: the same bytes');
+      expect(output).toContain('check passed');
+      expect(status).toBe(0);
+    },
+  );
+});
+
 describe.skipIf(!hasPython)('training the FAQ matcher (needs Python 3.11)', () => {
-  test.each([
-    ['this processor', {}],
-    ['one without vector instructions', { NPY_DISABLE_CPU_FEATURES: vectorInstructions }],
-  ])(
+  test.each(processors)(
     'reproduces the committed metrics and predictions on %s',
     { timeout: 600_000 },
     (_, environment) => {

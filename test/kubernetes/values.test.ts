@@ -338,6 +338,7 @@ describe('right values', () => {
     });
     expect(plan.models.map(({ model }) => model.name)).toEqual([
       'faq-matcher',
+      'breast-cancer',
       'efficientnet-lite0',
     ]);
   });

@@ -103,21 +103,45 @@ def tidy_body(case):
     elif media_type == "application/json" and path.endswith("score") and isinstance(body, dict):
         if "deadlineMs" in body:
             body = {**body, "deadlineMs": 20_000}
-        model = path.split("/")[3] if path != "/score" else ""
-        case.body = {**body, "input": tidy_input(body["input"], takes_images(model))}
+        model = path.split("/")[3] if path != "/score" else table_of(body["input"])
+        if path == "/score" and model and follows(case, ParameterLocation.QUERY):
+            case.query["model"] = model
+        case.body = {**body, "input": tidy_input(body["input"], kinds().get(model))}
 
 
-def tidy_input(given, is_image):
-    """Images must be images."""
+def tidy_input(given, kind):
+    """Images must be images, and the numbers of a table such that a network can compute with them."""
+    if kind == "table" and isinstance(given, dict):
+        return {name: math.remainder(value, 1000) if is_huge(value) else value for name, value in given.items()}
     if isinstance(given, dict):
         return {name: TINY_IMAGE_TEXT for name in given}
-    return TINY_IMAGE_TEXT if is_image else given
+    return TINY_IMAGE_TEXT if kind == "image" else given
+
+
+def is_huge(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) > 1e6
+
+
+def table_of(given):
+    """The table of which this is a row."""
+    if not isinstance(given, dict):
+        return None
+    return next((name for name, columns in tables().items() if given and columns >= given.keys()), None)
 
 
 @functools.cache
-def takes_images(model):
+def tables():
     models = ask("/v1/models")["models"]
-    return any(each["name"] == model and each["input"]["kind"] == "image" for each in models)
+    return {
+        each["name"]: {column["name"] for column in each["input"]["columns"]}
+        for each in models
+        if each["input"]["kind"] == "table"
+    }
+
+
+@functools.cache
+def kinds():
+    return {each["name"]: each["input"]["kind"] for each in ask("/v1/models")["models"]}
 
 
 @functools.cache

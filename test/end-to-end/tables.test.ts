@@ -1,0 +1,431 @@
+// Tests tables over HTTP: the answers of the native route, of POST /score and of the Open Inference
+// Protocol, and what a wrong row is told.
+
+import { cpSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { scoresExampleOf } from '../../shared/manifest.js';
+import { readManifest } from '../../shared/manifest-file.js';
+import {
+  ask,
+  openRedis,
+  post,
+  root,
+  type Service,
+  startService,
+  type TestRedis,
+} from '../harness.js';
+import { writeFolder } from '../unit/sample-model.js';
+
+const directory = writeFolder({});
+const tables = ['voyages', 'houses', 'orders'];
+const models = ['breast-cancer', 'faq-matcher', ...tables];
+const manifest = readManifest(path.join(root, 'models/breast-cancer'));
+const { input } = manifest;
+const cells = scoresExampleOf(manifest)?.input as Record<string, number>;
+const voyage = { 'age (years)': 30, class: 2, harbour: 'Kiel', fare: 25.5 };
+const house = { rooms: 4, area: 120, year: 1990 };
+
+let redis: TestRedis;
+let service: Service;
+
+beforeAll(async () => {
+  for (const name of models) {
+    const from = path.join(root, tables.includes(name) ? 'test/tables' : 'models', name);
+    cpSync(from, path.join(directory, name), { recursive: true });
+  }
+  redis = await openRedis();
+  service = await startService({
+    redisUrl: redis.url,
+    models: models.join(),
+    environment: { MODELS_DIR: directory, SHUTDOWN_MS: '2000' },
+  });
+});
+
+afterAll(async () => {
+  await service?.close();
+  await redis?.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const score = (model: string, body: unknown, headers = {}) =>
+  post(`${service.url}/v1/models/${model}/score`, body, headers);
+
+describe('a row', () => {
+  test('is answered with the classes and their probabilities', async () => {
+    const { status, body } = await score('breast-cancer', { input: cells });
+    expect(status).toBe(200);
+    expect(body).toEqual({
+      model: 'breast-cancer',
+      version: '1',
+      id: expect.any(String),
+      predictions: [
+        { label: 'benign', score: expect.closeTo(0.8826, 3), id: '1' },
+        { label: 'malignant', score: expect.closeTo(0.1174, 3), id: '0' },
+      ],
+      timing: expect.any(Object),
+    });
+    const top = await score('breast-cancer', { input: cells, top: 1 });
+    expect(top.body.predictions).toEqual(body.predictions.slice(0, 1));
+  });
+
+  test('is answered with a number by a regression, which has no top', async () => {
+    const { status, body } = await score('houses', { input: house });
+    expect(status).toBe(200);
+    expect(body.predictions).toEqual([{ value: expect.any(Number) }]);
+    const answer = await score('houses', { input: house, top: 1 });
+    expect(answer).toMatchObject({ status: 400, body: { code: 'parameter_invalid' } });
+    expect(answer.body.detail).toBe(
+      'Expected no "top", since houses answers with one number; got 1.',
+    );
+  });
+
+  test('is answered by the raw inputs of the network as by its columns', async () => {
+    const names = input.kind === 'table' ? input.columns.map(({ name }) => name) : [];
+    const data = names.map((name) => cells[name]);
+    const infer = (rows: number) =>
+      post(`${service.url}/v2/models/breast-cancer/infer`, {
+        inputs: [
+          {
+            name: 'row',
+            datatype: 'FP32',
+            shape: [rows, 30],
+            data: Array.from({ length: rows }, () => data),
+          },
+        ],
+        outputs: [{ name: 'label' }, { name: 'probabilities', parameters: { classification: 1 } }],
+      });
+    const { body } = await infer(2);
+    expect(body.outputs[0]).toMatchObject({ shape: [2], data: [1, 1] });
+    const native = await score('breast-cancer', { input: cells, top: 1 });
+    const [{ score: best }] = native.body.predictions;
+    for (const found of body.outputs[1].data) {
+      expect(found).toMatch(/^0\.88\d+:1:benign$/);
+      expect(Number.parseFloat(found)).toBeCloseTo(best, 5);
+    }
+    expect(await infer(257)).toMatchObject({ status: 400, body: { code: 'too_many_inputs' } });
+  });
+
+  test('is answered by POST /score if the address names the model, and only then', async () => {
+    const named = await post(`${service.url}/score?model=breast-cancer`, { input: cells });
+    expect(named.body.result[0].row).toEqual([
+      ['1 benign', expect.closeTo(0.8826, 3)],
+      ['0 malignant', expect.closeTo(0.1174, 3)],
+    ]);
+    const number = await post(`${service.url}/score?model=houses`, { input: house });
+    expect(number.body.result[0]).toEqual({ row: expect.any(Number) });
+    const unnamed = await post(`${service.url}/score`, { input: cells });
+    expect(unnamed).toMatchObject({ status: 400, body: { code: 'input_invalid' } });
+    expect(unnamed.body.detail).toContain('name the model: /score?model=NAME');
+  });
+
+  test('with an Idempotency-Key is the same row in any order of its columns', async () => {
+    const headers = { 'idempotency-key': '"5c4f5a5e-2b43-4a2e-9d39-f1ce5e0c9a01"' };
+    const first = await score('voyages', { input: voyage }, headers);
+    const turned = Object.fromEntries(Object.entries(voyage).reverse());
+    const again = await score('voyages', { input: turned }, headers);
+    expect(again.headers.get('idempotency-replayed')).toBe('true');
+    expect(again.body).toEqual(first.body);
+    const other = await score('voyages', { input: { ...voyage, class: 3 } }, headers);
+    expect(other).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
+  });
+
+  test('with a column twice has the last value, as JSON parsers read it', async () => {
+    const text = JSON.stringify({ input: voyage }).replace('{"age', '{"fare":1,"age');
+    const twice = await ask(`${service.url}/v1/models/voyages/score`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: text,
+    });
+    expect(twice.body.predictions).toEqual(
+      (await score('voyages', { input: voyage })).body.predictions,
+    );
+  });
+});
+
+test('the list of models names the columns', async () => {
+  const { body } = await ask(`${service.url}/v1/models`);
+  const found = body.models.find(({ name }: { name: string }) => name === 'voyages');
+  expect(found.input.columns).toEqual([
+    { name: 'age (years)', datatype: 'number', missing: 'NaN' },
+    { name: 'class', datatype: 'number', categories: [1, 2, 3] },
+    { name: 'harbour', datatype: 'category', categories: ['Brest', 'Cork', 'Kiel'], missing: '' },
+    { name: 'fare', datatype: 'number' },
+  ]);
+  expect(found.output).toEqual({ kind: 'classification', classes: 2, top: 3 });
+  const houses = body.models.find(({ name }: { name: string }) => name === 'houses');
+  expect(houses.output).toEqual({ kind: 'regression' });
+});
+
+describe('a wrong row is refused, and the error says what to do', () => {
+  // The service still answers after each of them.
+  afterEach(async () => {
+    expect(await score('voyages', { input: voyage })).toMatchObject({ status: 200 });
+  });
+
+  const without = (...names: string[]) =>
+    Object.fromEntries(Object.entries(voyage).filter(([name]) => !names.includes(name)));
+
+  test.each<[what: string, model: string, input: unknown, code: string, detail: string]>([
+    [
+      'an unknown column',
+      'voyages',
+      { ...voyage, age: 3 },
+      'input_invalid',
+      'Expected only columns of voyages, which GET /v1/models lists; got "age". Correct the name, or leave the value out.',
+    ],
+    [
+      'a misspelt column',
+      'voyages',
+      { ...without('fare'), Fare: 3 },
+      'input_invalid',
+      'got "Fare". No value came for "fare". Correct the name',
+    ],
+    [
+      'a name of every object',
+      'voyages',
+      { ...voyage, constructor: 1 },
+      'input_invalid',
+      'got "constructor"',
+    ],
+    [
+      'a column that is missing',
+      'voyages',
+      without('class', 'fare'),
+      'input_missing',
+      'Expected a value for each column, since voyages takes no missing values here; got none for "class", "fare".',
+    ],
+    [
+      'null where nothing may be missing',
+      'voyages',
+      { ...voyage, fare: null },
+      'input_missing',
+      'got none for "fare".',
+    ],
+    [
+      'all columns but one missing',
+      'breast-cancer',
+      { 'mean radius': 17.99 },
+      'input_missing',
+      'got none for "mean texture", "mean perimeter", "mean area", "mean smoothness", "mean compactness", "mean concavity", "mean concave points", "mean symmetry", "mean fractal dimension", "radius error" and 19 more.',
+    ],
+    [
+      'an empty object',
+      'voyages',
+      {},
+      'input_missing',
+      'Expected a value for each column of voyages, which GET /v1/models lists; got an empty object.',
+    ],
+    [
+      'a string of digits for a number',
+      'voyages',
+      { ...voyage, fare: '25.5' },
+      'input_invalid',
+      'Expected the column "fare" to be a number up to ±3.4e38; got "25.5". Write it without quotes.',
+    ],
+    [
+      'a text for a number',
+      'voyages',
+      { ...voyage, fare: 'cheap' },
+      'input_invalid',
+      'Expected the column "fare" to be a number up to ±3.4e38; got "cheap".',
+    ],
+    [
+      'NaN as a string where it may be missing',
+      'voyages',
+      { ...voyage, 'age (years)': 'NaN' },
+      'input_invalid',
+      'got "NaN". Send null for a missing value.',
+    ],
+    [
+      'NaN as a string where nothing may be missing',
+      'voyages',
+      { ...voyage, fare: 'nan' },
+      'input_invalid',
+      'got "nan". The model takes no missing values in this column.',
+    ],
+    ['true for a number', 'voyages', { ...voyage, fare: true }, 'input_invalid', '; got true.'],
+    [
+      'a number beyond float32',
+      'voyages',
+      { ...voyage, fare: 1e39 },
+      'input_invalid',
+      'Expected the column "fare" to be a number up to ±3.4e38; got 1e+39.',
+    ],
+    [
+      'a fraction for a whole number',
+      'voyages',
+      { ...voyage, class: 1.5 },
+      'input_invalid',
+      'Expected the column "class" to be a whole number from -9007199254740991 to 9007199254740991; got 1.5.',
+    ],
+    [
+      'a whole number that JSON rounds',
+      'voyages',
+      { ...voyage, class: 2 ** 53 },
+      'input_invalid',
+      'to be a whole number from -9007199254740991 to 9007199254740991; got 9007199254740992.',
+    ],
+    [
+      'a category of texts that nobody knows',
+      'voyages',
+      { ...voyage, harbour: 'Oslo' },
+      'input_invalid',
+      'Expected the column "harbour" to be one of the 3 categories that the model knows, "Brest", "Cork", "Kiel"; got "Oslo".',
+    ],
+    [
+      'a category of numbers that nobody knows',
+      'voyages',
+      { ...voyage, class: 4 },
+      'input_invalid',
+      'Expected the column "class" to be one of the 3 categories that the model knows, 1, 2, 3; got 4.',
+    ],
+    [
+      'a number for a text',
+      'voyages',
+      { ...voyage, harbour: 1 },
+      'input_invalid',
+      'Expected the column "harbour" to be a text without NUL; got 1. Write it in quotes.',
+    ],
+    [
+      'a text with NUL',
+      'voyages',
+      { ...voyage, harbour: 'Ki\0el' },
+      'input_invalid',
+      'a text without NUL',
+    ],
+    [
+      'half a character',
+      'orders',
+      { weight: 1, pieces: 1, country: '\ud800', carrier: 'road' },
+      'input_invalid',
+      'Expected the column "country" to be a text',
+    ],
+    [
+      'a long text',
+      'orders',
+      { weight: 1, pieces: 1, country: 'D'.repeat(1001), carrier: 'road' },
+      'text_too_long',
+      'Expected at most 1000 characters in the column "country"; got 1001. Shorten it.',
+    ],
+    ['a list as a value', 'voyages', { ...voyage, fare: [1] }, 'input_invalid', '; got a list.'],
+    [
+      'an object as a value',
+      'voyages',
+      { ...voyage, harbour: { a: 1 } },
+      'input_invalid',
+      '; got an object.',
+    ],
+    [
+      'several rows',
+      'voyages',
+      [voyage, voyage],
+      'too_many_inputs',
+      'The model voyages takes a row of a table. Expected one row in a request, an object with a value for each column; got a list of 2. Send one request for each row',
+    ],
+    [
+      'a list of numbers',
+      'breast-cancer',
+      Object.values(cells),
+      'too_many_inputs',
+      'got a list of 30.',
+    ],
+    [
+      'a text',
+      'breast-cancer',
+      'copy an object',
+      'input_invalid',
+      'The model breast-cancer takes a row of a table. Expected "input" to be an object with a value for each column, as in {"input": {"age": 42, "colour": "red"}}; got "copy an object".',
+    ],
+    ['null', 'voyages', null, 'input_invalid', 'for each column, as in'],
+    [
+      'a picture in JSON',
+      'breast-cancer',
+      { cat: 'aGVsbG8=' },
+      'input_invalid',
+      'Expected only columns of breast-cancer, which GET /v1/models lists; got "cat". No value came for "mean radius"',
+    ],
+  ])('%s', async (_what, model, row, code, detail) => {
+    const { status, body } = await score(model, { input: row });
+    expect([status, body.code]).toEqual([400, code]);
+    expect(body.detail).toContain(detail);
+  });
+
+  test('a number that is infinite, and __proto__', async () => {
+    for (const [text, detail] of [
+      ['"fare": 1e400', 'up to ±3.4e38; got Infinity.'],
+      ['"fare": 1, "__proto__": {"class": 1}', 'got "__proto__".'],
+    ]) {
+      const row = JSON.stringify(without('fare')).replace('}', `, ${text}}`);
+      const { status, body } = await ask(`${service.url}/v1/models/voyages/score`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: `{"input": ${row}}`,
+      });
+      expect([status, body.code]).toEqual([400, 'input_invalid']);
+      expect(body.detail).toContain(detail);
+    }
+  });
+
+  test.each([
+    [
+      'text/plain',
+      'The model voyages takes a row of a table. Expected the content type application/json; got text/plain.',
+    ],
+    [
+      'image/jpeg',
+      'The model voyages takes a row of a table. Expected the content type application/json; got image/jpeg.',
+    ],
+    ['application/octet-stream', 'Expected a row of a table as JSON, as in {"input": {'],
+    ['text/csv', 'got text/csv'],
+  ])('a raw body of the type %s', async (type, detail) => {
+    const { status, body } = await ask(`${service.url}/v1/models/voyages/score`, {
+      method: 'POST',
+      headers: { 'content-type': type },
+      body: 'fare\n3',
+    });
+    expect([status, body.code]).toEqual([415, 'unsupported_media_type']);
+    expect(body.detail).toContain(detail);
+  });
+
+  test('a form with a file, and one with a row as text', async () => {
+    const file = new FormData();
+    file.set('file', new Blob(['fare\n3']), 'rows.csv');
+    const field = new FormData();
+    field.set('input', JSON.stringify(voyage));
+    for (const [form, status, code] of [
+      [file, 415, 'unsupported_media_type'],
+      [field, 400, 'input_invalid'],
+    ] as const) {
+      const answer = await ask(`${service.url}/v1/models/voyages/score`, {
+        method: 'POST',
+        body: form,
+      });
+      expect([answer.status, answer.body.code]).toEqual([status, code]);
+    }
+  });
+
+  test('a row sent to a model of texts', async () => {
+    const { status, body } = await score('faq-matcher', { input: voyage });
+    expect([status, body.code]).toEqual([400, 'input_invalid']);
+    expect(body.detail).toContain('The model faq-matcher takes a text.');
+  });
+
+  test('numbers with which the network cannot compute', async () => {
+    const huge = Object.fromEntries(Object.keys(cells).map((name) => [name, 3e38]));
+    const { status, body } = await score('breast-cancer', { input: huge });
+    expect([status, body.code]).toEqual([422, 'inputs_refused']);
+    expect(body.detail).toContain('computes finite scores');
+  });
+
+  test('a category that the network refuses fails that row alone', async () => {
+    const order = { weight: 1, pieces: 1, country: 'PL', carrier: 'road' };
+    const [unknown, ...known] = await Promise.all([
+      score('orders', { input: { ...order, country: 'IT' } }),
+      ...Array.from({ length: 5 }, () => score('orders', { input: order })),
+    ]);
+    expect(unknown).toMatchObject({ status: 422, body: { code: 'inputs_refused' } });
+    expect(unknown.body.detail).toContain('Unknown Category');
+    for (const answer of known) expect(answer.status).toBe(200);
+  });
+});
