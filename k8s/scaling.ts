@@ -10,7 +10,7 @@
 import type { IScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject';
 import type { ITriggerAuthentication } from '@kubernetes-models/keda/keda.sh/v1alpha1/TriggerAuthentication';
 import { makeKeys } from '../shared/keys.js';
-import { type DayName, dayNames, type WarmTime } from '../shared/scaling.js';
+import { type DayName, dayNames, type Scaling, type WarmTime } from '../shared/scaling.js';
 import { modelLabels, workerSelector } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { redisPlace, redisSecret } from './redis-place.js';
@@ -42,7 +42,7 @@ export function makeScaledObject(plan: Plan, planned: PlannedModel): IScaledObje
       cooldownPeriod: scaling.coolDownSeconds,
       minReplicaCount: scaling.min,
       maxReplicaCount: scaling.max,
-      advanced: { horizontalPodAutoscalerConfig: { behavior: makeBehavior(planned) } },
+      advanced: { horizontalPodAutoscalerConfig: { behavior: makeBehavior(scaling) } },
       // The trigger that wants the most workers wins.
       triggers: [
         // During an update of the wire format, the old API still fills the old queue.
@@ -65,23 +65,24 @@ export function makeTriggerAuthentication({ namespace }: Values): ITriggerAuthen
   };
 }
 
-function makeBehavior({ scaling }: PlannedModel): Behavior {
+/** The rules of the autoscaler. The simulation follows the same ones. */
+export function makeBehavior(scaling: Scaling) {
   return {
     scaleUp: {
       // The length of the queue is what it is: there is no noise to wait out.
       stabilizationWindowSeconds: 0,
       // All workers that are needed are asked for at once. A machine with a GPU takes minutes to come, and
       // asking for one after the other would add these minutes up. `max` is the bound.
-      policies: [{ type: 'Pods', value: scaling.max, periodSeconds: 15 }],
+      policies: [{ type: 'Pods' as const, value: scaling.max, periodSeconds: 15 }],
     },
     scaleDown: {
       // The autoscaler takes any pod, busy or not. So it acts on the largest number of the window, and
       // not on a short gap between two bursts.
       stabilizationWindowSeconds: scaling.coolDownSeconds,
       // Workers leave in halves, so a burst that comes meanwhile still finds some that are warm.
-      policies: [{ type: 'Percent', value: 50, periodSeconds: 60 }],
+      policies: [{ type: 'Percent' as const, value: 50, periodSeconds: 60 }],
     },
-  };
+  } satisfies Behavior;
 }
 
 /** By kind of Redis, the scaler of KEDA that reads it. */

@@ -15,6 +15,7 @@ const sources = readSources(
   'chaos',
   'fuzz',
   'conformance',
+  'simulate',
   'test',
 );
 const inFolder =

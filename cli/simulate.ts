@@ -1,0 +1,88 @@
+// `npm run simulate -- [--values FILE] [--scenarios NAME,NAME,…] [--items-per-worker N,N,…]
+//                      [--cool-down-seconds N,N,…] [--seed N] [--plot FILE]`
+//
+// Simulates how a model's workers would come and go under loads, and what that would cost. Prints a table, and
+// the same figures as one line of JSON.
+
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { coerceError } from '../shared/errors.js';
+import { packageDirectory } from '../shared/version.js';
+import { drawPlot } from '../simulate/plot.js';
+import { formatJson, formatTable } from '../simulate/report.js';
+import { simulate } from '../simulate/simulation.js';
+import { readSimulationValues, type SimulationValues, vary } from '../simulate/values.js';
+
+try {
+  const { values, scenarios, variants, plot } = readOptions();
+  const runs = scenarios.flatMap((name) =>
+    variants.map((scaling) => simulate(vary(values, scaling), name)),
+  );
+  const { currency, seed } = values;
+  const outcomes = runs.map(({ outcome }) => outcome);
+  process.stdout.write(`${formatTable(outcomes, currency)}\n`);
+  process.stdout.write(`${formatJson(outcomes, { currency, seed })}\n`);
+  if (plot !== undefined) writeFileSync(plot, drawPlot(runs));
+} catch (error) {
+  process.stderr.write(`${coerceError(error).message}\n`);
+  process.exitCode = 1;
+}
+
+function readOptions() {
+  const { values: options } = parseArgs({
+    options: {
+      values: { type: 'string', default: path.join(packageDirectory(), 'simulate/values.yaml') },
+      scenarios: { type: 'string' },
+      'items-per-worker': { type: 'string' },
+      'cool-down-seconds': { type: 'string' },
+      seed: { type: 'string' },
+      plot: { type: 'string' },
+    },
+  });
+  const read = readSimulationValues(options.values);
+  const values = options.seed === undefined ? read : { ...read, seed: readSeed(options.seed) };
+  const targets = readNumbers('items-per-worker', options['items-per-worker'], 1_000_000);
+  const coolDowns = readNumbers('cool-down-seconds', options['cool-down-seconds'], 3600);
+  return {
+    values,
+    scenarios: choose(values, options.scenarios),
+    variants: targets.flatMap((itemsPerWorker) =>
+      coolDowns.map((coolDownSeconds) => ({ itemsPerWorker, coolDownSeconds })),
+    ),
+    plot: options.plot,
+  };
+}
+
+function choose({ scenarios }: SimulationValues, given: string | undefined): readonly string[] {
+  const known = Object.keys(scenarios);
+  if (given === undefined) return known;
+  const names = given.split(',').map((name) => name.trim());
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return names;
+  throw new Error(`--scenarios: expected one or more of ${known.join(', ')}; got ${unknown}`);
+}
+
+/** Returns the numbers of an option, or a single undefined if it was not given. */
+function readNumbers(
+  name: string,
+  given: string | undefined,
+  max: number,
+): readonly (number | undefined)[] {
+  return given === undefined ? [undefined] : given.split(',').map(readNumber);
+
+  function readNumber(text: string): number {
+    const number = Number(text);
+    if (Number.isInteger(number) && number > 0 && number <= max) return number;
+    throw new Error(
+      `--${name}: expected whole numbers from 1 to ${max}, with commas between; got ${text || 'nothing'}`,
+    );
+  }
+}
+
+function readSeed(text: string): number {
+  const number = Number(text);
+  if (text.trim() !== '' && Number.isSafeInteger(number) && number >= 0) return number;
+  throw new Error(`--seed: expected a whole number, 0 or more; got ${text || 'nothing'}`);
+}
