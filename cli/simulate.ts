@@ -22,8 +22,8 @@ try {
   );
   const { currency, seed } = values;
   const outcomes = runs.map(({ outcome }) => outcome);
-  process.stdout.write(`${formatTable(outcomes, currency)}\n`);
-  process.stdout.write(`${formatJson(outcomes, { currency, seed })}\n`);
+  const table = formatTable(outcomes, currency);
+  process.stdout.write(`${table}\n${formatJson(outcomes, { currency, seed })}\n`);
   if (plot !== undefined) writeFileSync(plot, drawPlot(runs));
 } catch (error) {
   process.stderr.write(`${coerceError(error).message}\n`);

@@ -108,7 +108,8 @@ export class Autoscaler {
 /** Returns how many replicas the metric wants, or the present ones within the tolerance. */
 export function replicasFor(metric: number, target: number, replicas: number): number {
   const ratio = metric / (target * replicas);
-  return Math.abs(ratio - 1) <= tolerance ? replicas : Math.ceil(metric / target);
+  const isNear = ratio >= 1 - tolerance && ratio <= 1 + tolerance;
+  return isNear ? replicas : Math.ceil(metric / target);
 }
 
 function highestBy({ type, value }: Policy, before: number): number {

@@ -33,11 +33,11 @@ export class Events {
     heap[at] = event;
   }
 
-  /** Adds an event that happens every `everyMs`, first after `everyMs`. */
-  every(everyMs: number, happen: () => void): void {
-    this.after(everyMs, () => {
+  /** Adds an event that happens after `firstAfterMs`, and then every `everyMs`. */
+  every(everyMs: number, firstAfterMs: number, happen: () => void): void {
+    this.after(firstAfterMs, () => {
       happen();
-      this.every(everyMs, happen);
+      this.every(everyMs, everyMs, happen);
     });
   }
 

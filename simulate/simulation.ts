@@ -47,7 +47,8 @@ export function simulate(values: Values, name: string): Run {
   for (const atSeconds of scenario.evictionsAtSeconds) {
     events.after(atSeconds * 1000, () => evict(world));
   }
-  events.every(endMs / samplesCount, () => recorder.sample(observe(world)));
+  const sampleMs = endMs / samplesCount;
+  events.every(sampleMs, sampleMs, () => recorder.sample(observe(world)));
   events.runUntil(endMs);
   const costs = { nodeHours: world.pool.paidMs / hourMs, pricePerHour: pool.pricePerHour };
   const { itemsPerWorker, coolDownSeconds } = model.scaling;
@@ -131,8 +132,8 @@ function startScaling({ keda, seed }: Values, { scaling }: ModelFigures, world: 
   workers.scaleTo(min);
   const random = makeRandom(seed, 'scaling');
   const pollMs = keda.pollSeconds * 1000;
-  events.after(random() * pollMs, () => events.every(pollMs, () => look(activation)));
-  events.after(random() * syncMs, () => events.every(syncMs, () => look(autoscaler)));
+  events.every(pollMs, random() * pollMs, () => look(activation));
+  events.every(syncMs, random() * syncMs, () => look(autoscaler));
 }
 
 function startLoad({ seed }: Values, load: Load, world: World): void {

@@ -13,16 +13,19 @@ const seconds = z.number().nonnegative();
 const itemsMax = 20_000_000;
 
 const batchMsSchema = z
-  .record(
-    z.string().regex(/^[1-9]\d{0,4}$/, 'expected a batch size, a whole number above 0'),
-    z.number({ error: 'expected milliseconds' }).positive(),
-    {
-      error:
-        'expected the time of a batch by its size, in milliseconds, such as { 1: 12, 16: 140 }',
-    },
-  )
-  .refine((given) => '1' in given, {
-    message: 'expected the time of a batch of 1 and of the largest batch, and of sizes between',
+  .record(z.string(), z.number({ error: 'expected milliseconds' }).positive(), {
+    error: 'expected the time of a batch by its size, in milliseconds, such as { 1: 12, 16: 140 }',
+  })
+  .superRefine((given, context) => {
+    for (const size of Object.keys(given)) {
+      if (/^[1-9]\d{0,4}$/.test(size)) continue;
+      const message = 'expected a batch size, a whole number from 1 to 99999';
+      context.addIssue({ code: 'custom', path: [size], message });
+    }
+    if (!('1' in given))
+      context.addIssue(
+        'expected the time of a batch of 1 and of the largest batch, and of sizes between',
+      );
   });
 
 const modelSchema = z.strictObject({
