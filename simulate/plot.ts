@@ -65,7 +65,12 @@ function drawChart(chart: {
   const most = Math.max(1, ...lines.flatMap(({ levelOf }) => samples.map(levelOf)));
   const bottom = top + gap - 8 + chartHeight;
   const curves = lines.map(({ colour, levelOf }) => {
-    const points = samples.map((sample) => {
+    // Along a straight level, its two ends are enough.
+    const level = (index: number) => samples[index] && levelOf(samples[index]);
+    const bends = samples.filter(
+      (_, index) => level(index - 1) !== level(index) || level(index) !== level(index + 1),
+    );
+    const points = bends.map((sample) => {
       const x = left + (sample.atSeconds / endSeconds) * chartWidth;
       const y = bottom - (levelOf(sample) / most) * chartHeight;
       return `${x.toFixed(1)},${y.toFixed(1)}`;
