@@ -47,16 +47,6 @@ export function pointsOf(shape: ShapeName, perSecond: number): Point[] {
   return shapes[shape].map(([atSeconds, share]) => ({ atSeconds, perSecond: share * perSecond }));
 }
 
-/** Returns the items a second at a time; at a step, those after it. */
-export function rateAt(points: readonly Point[], atSeconds: number): number {
-  const next = points.findIndex((point) => point.atSeconds > atSeconds);
-  const before = points[next - 1];
-  const after = points[next];
-  if (!before || !after) return 0;
-  const share = (atSeconds - before.atSeconds) / (after.atSeconds - before.atSeconds);
-  return before.perSecond + share * (after.perSecond - before.perSecond);
-}
-
 /**
  * Makes a source of arrivals, a Poisson process whose rate follows the points. Each call returns the time
  * of the next arrival in milliseconds, or undefined after the last one.
