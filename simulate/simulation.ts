@@ -14,7 +14,7 @@ import { Pool } from './pool.js';
 import { Queue } from './queue.js';
 import { Recorder } from './recorder.js';
 import { Service } from './service.js';
-import type { Load, ModelFigures, SimulationValues } from './values.js';
+import { type Load, type ModelFigures, type SimulationValues, secondsOf } from './values.js';
 import { Workers } from './workers.js';
 
 /** A client that was refused, or not answered in time, asks again after this time. */
@@ -196,9 +196,4 @@ function conclude(
     nodeHours,
     cost: nodeHours * pricePerHour,
   };
-}
-
-function secondsOf(load: Load): number {
-  if (load.kind === 'clients') return load.seconds + load.quietSeconds;
-  return load.points.at(-1)?.atSeconds ?? 0;
 }

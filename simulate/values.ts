@@ -9,8 +9,12 @@ import { type Point, pointsOf, type ShapeName, shapeNames } from './load.js';
 const positive = z.number().positive();
 const count = z.number().int().nonnegative();
 const seconds = z.number().nonnegative();
-/** More events than this take longer than anybody waits. */
+/** More than this takes longer than anybody waits. */
 const itemsMax = 20_000_000;
+const clientsMax = 10_000;
+const month = 31 * 86_400;
+/** Within a scenario. */
+const moment = seconds.max(month, `expected at most ${month} seconds, a month`);
 
 const batchMsSchema = z
   .record(z.string(), z.number({ error: 'expected milliseconds' }).positive(), {
@@ -33,7 +37,12 @@ const modelSchema = z.strictObject({
   batchMs: batchMsSchema.describe('The largest size is the most that a batch may have.'),
   startSeconds: seconds.describe('From the place on a machine until the worker takes jobs.'),
   deadlineSeconds: positive.default(30),
-  scaling: scalingSchema.prefault({}),
+  scaling: scalingSchema
+    .refine(({ schedule }) => schedule.length === 0, {
+      path: ['schedule'],
+      message: 'expected none, because schedules are not simulated',
+    })
+    .prefault({}),
 });
 
 const poolSchema = z
@@ -53,7 +62,7 @@ const poolSchema = z
   });
 
 const pointSchema = z.strictObject({
-  atSeconds: seconds,
+  atSeconds: moment,
   perSecond: z
     .number({ error: 'expected items a second' })
     .nonnegative('expected items a second, 0 or more'),
@@ -87,9 +96,9 @@ const loadSchema = z
       .positive('expected the peak of the shape, in items a second, above 0')
       .optional(),
     points: pointsSchema.optional(),
-    clients: z.number().int().positive().optional(),
-    seconds: positive.optional(),
-    quietSeconds: seconds.optional().describe('The time after the clients have stopped.'),
+    clients: z.number().int().positive().max(clientsMax).optional(),
+    seconds: moment.positive().optional(),
+    quietSeconds: moment.optional().describe('The time after the clients have stopped.'),
   })
   .superRefine((given, context) => {
     const keys = Object.keys(given).toSorted().join(' ');
@@ -116,7 +125,7 @@ export const valuesSchema = z
     seed: count.default(7),
     keda: z
       .strictObject({
-        pollSeconds: positive.max(300).default(1),
+        pollSeconds: z.number().int().positive().max(300).default(1),
         activationItems: count.default(0),
         initialCoolDownSeconds: seconds.default(0),
       })
@@ -141,13 +150,21 @@ export const valuesSchema = z
       if (!pools[device])
         refuse(['pools', device], `expected a pool, because ${name} needs a ${device}`);
     }
-    for (const [name, { model, load }] of Object.entries(scenarios)) {
+    for (const [name, { model, load, evictionsAtSeconds }] of Object.entries(scenarios)) {
       if (!Object.hasOwn(models, model)) {
         const names = Object.keys(models).join(', ');
         refuse(['scenarios', name, 'model'], `expected one of the models, ${names}`);
       }
+      // Zod calls this even if the load has faults of its own; then it is as it was given.
+      if (!('kind' in load)) continue;
       if (load.kind === 'points' && itemsOf(load.points) > itemsMax)
         refuse(['scenarios', name, 'load'], `expected at most ${itemsMax} items in all`);
+      const endSeconds = secondsOf(load);
+      if (evictionsAtSeconds.some((atSeconds) => atSeconds > endSeconds))
+        refuse(
+          ['scenarios', name, 'evictionsAtSeconds'],
+          `expected times before the end, ${endSeconds}`,
+        );
     }
   });
 
@@ -179,6 +196,12 @@ export function vary(
     return [name, { ...model, scaling: { ...model.scaling, itemsPerWorker, coolDownSeconds } }];
   });
   return { ...values, models: Object.fromEntries(models) };
+}
+
+/** How long a load is simulated. */
+export function secondsOf(load: Load): number {
+  if (load.kind === 'clients') return load.seconds + load.quietSeconds;
+  return load.points.at(-1)?.atSeconds ?? 0;
 }
 
 interface GivenLoad {

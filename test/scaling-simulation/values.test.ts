@@ -135,6 +135,33 @@ test.each([
     /scenarios\.only\.model: expected one of the models, small; got "nobody"/,
   ],
   ['there is no scenario', { scenarios: {} }, /scenarios: expected at least one scenario/],
+  [
+    'there is a schedule, which is not simulated',
+    {
+      models: {
+        small: {
+          ...models.small,
+          scaling: { schedule: [{ from: '08:00', to: '18:00', timezone: 'UTC', workers: 1 }] },
+        },
+      },
+    },
+    /models\.small\.scaling\.schedule: expected none/,
+  ],
+  [
+    'a load is longer than a month',
+    withPoints([0, 0], [1e10, 0]),
+    /load\.points\.1\.atSeconds: expected at most 2678400 seconds/,
+  ],
+  [
+    'clients are too many',
+    withLoad({ clients: 1_000_000_000, seconds: 5 }),
+    /load\.clients: .*got 1000000000/,
+  ],
+  [
+    'an eviction comes after the end',
+    { scenarios: { only: { ...scenarios.only, evictionsAtSeconds: [5000] } } },
+    /scenarios\.only\.evictionsAtSeconds: expected times before the end, 1200; got \[5000\]/,
+  ],
 ])('says what was expected if %s', (_name, change, expected) => {
   const error = errorOf(() => read({ ...goodValues, ...change }));
   expect(error.code).toBe('configuration_invalid');
