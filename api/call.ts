@@ -56,6 +56,8 @@ export interface Calls {
   /** Ends all calls with `shutting_down`. */
   abortAll(): void;
   readonly size: number;
+  /** How long the oldest call has been open that is for this model alone; 0 if there is none. */
+  oldestMs(model: Model): number;
 }
 
 export function makeCalls(options: {
@@ -121,6 +123,13 @@ export function makeCalls(options: {
     get size() {
       return calls.size;
     },
+    oldestMs(model) {
+      // A set keeps the order in which calls came.
+      for (const { models, arrivedAt } of calls) {
+        if (models.length === 1 && models[0] === model) return Math.max(0, nowMs() - arrivedAt);
+      }
+      return 0;
+    },
   };
 }
 
@@ -166,6 +175,8 @@ export class Call {
   readonly #leader: Call | undefined;
   #phase: Phase = 'receiving';
   #scoringSince = 0;
+  #preparingSince: number | undefined;
+  #preparingMs: number | undefined;
   #timer: NodeJS.Timeout;
   /** How many stages have not stopped. */
   #stages = 0;
@@ -213,8 +224,18 @@ export class Call {
     return this.#scoringSince;
   }
 
+  /** How long its inputs took to prepare; undefined if they are not prepared, or needed nothing. */
+  get preparingMs(): number | undefined {
+    return this.#preparingMs;
+  }
+
   /** Says what the call waits for from now on. */
   enter(phase: Phase): void {
+    if (phase === 'preparing') this.#preparingSince = performance.now();
+    else if (this.#preparingSince !== undefined) {
+      this.#preparingMs = performance.now() - this.#preparingSince;
+      this.#preparingSince = undefined;
+    }
     this.#phase = phase;
     if (phase === 'scoring') this.#scoringSince = nowMs();
     this.#leader?.enter(phase);

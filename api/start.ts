@@ -8,6 +8,7 @@ import { type Keys, makeKeys } from '../shared/keys.js';
 import { logLeftOut } from '../shared/left-out.js';
 import type { Ending, Running } from '../shared/lifecycle.js';
 import { type Logger, makeSeldom } from '../shared/log.js';
+import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
 import { collectModels } from '../shared/models.js';
 import {
   connectConsumer,
@@ -23,7 +24,7 @@ import { makeRegistry, type Registry } from '../shared/registry.js';
 import { packageVersion } from '../shared/version.js';
 import { openAccess } from './access/access.js';
 import { Admission } from './admission/admission.js';
-import { makeByteBudget } from './admission/byte-budget.js';
+import { type ByteBudget, makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
 import { type Calls, makeCalls } from './call.js';
 import { deadlineExceeded } from './deadline.js';
@@ -34,6 +35,9 @@ import { type RunningServer, startServer } from './http/server.js';
 import { makeDescription } from './inference/description.js';
 import { rowsMaxOf } from './inference/rows.js';
 import { makeInputKinds } from './kinds/kinds.js';
+import { openMetrics } from './metrics/port.js';
+import { makeRequestMetrics } from './metrics/requests.js';
+import { observeState } from './metrics/state.js';
 import { Dispatcher } from './queue/dispatcher.js';
 import { Queue, queueAway } from './queue/queue.js';
 import { ReplyStream, type ReplyStreamOptions } from './queue/reply-stream.js';
@@ -64,16 +68,24 @@ export async function startApi(
   });
   logLeftOut(log, leftOut);
   const registry = makeRegistry(served, leftOut);
-  const { LEAVE_MS, SHUTDOWN_MS } = configuration;
+  const { LEAVE_MS, SHUTDOWN_MS, METRICS_PORT, HOST } = configuration;
+  const metrics = METRICS_PORT === undefined ? undefined : await openMetrics(METRICS_PORT, HOST);
   const settings = redisSettings(configuration);
   await checkRedis({ ...settings, log, signal });
   const connect = { ...settings, log, outage: new Outage(log) };
   const producer = connectProducer({ ...connect, name: 'api' });
   const reader = connectConsumer({ ...connect, name: 'replies' });
+  if (metrics) observeRedis(metrics.instruments, [producer, reader]);
   await Promise.all([waitUntilReady(producer, signal), waitUntilReady(reader, signal)]);
 
   const keys = makeKeys(settings.prefix);
-  const clock = await RedisClock.open({ redis: producer, keys, role: 'api', log });
+  const clock = await RedisClock.open({
+    redis: producer,
+    keys,
+    role: 'api',
+    log,
+    onRoundTrip: metrics && timeRedis(metrics.instruments),
+  });
   const instance = randomUUID();
   const waiters = makeWaiters();
   const streamOptions = {
@@ -90,7 +102,14 @@ export async function startApi(
   };
   const replyStream = await openReplyStream(streamOptions, signal);
   const queue = new Queue({ redis: producer, keys, registry, log });
-  const { calls, peers } = openCalls({ configuration, instance, producer, keys, registry, queue });
+  const { calls, peers, admission, bodies } = openCalls({
+    configuration,
+    instance,
+    producer,
+    keys,
+    registry,
+    queue,
+  });
   const kinds = makeInputKinds({
     imagePixelsMax: configuration.IMAGE_PIXELS_MAX,
     imagesMax: configuration.IMAGES_PER_REQUEST_MAX,
@@ -111,6 +130,12 @@ export async function startApi(
   });
   const access = await openAccess({ configuration, redis: producer, keys, instance, log });
   const gate = makeGate({ registry, calls, access });
+  if (metrics) {
+    const decoding = () => kinds.image.load;
+    const permitsMax = configuration.PERMITS_MAX;
+    const state = { registry, permitsMax, calls, admission, bodies, queue, decoding };
+    observeState(metrics.instruments, state);
+  }
   const readiness = makeReadiness({ queue, registry, calls });
   const rowsMax = rowsMaxOf(configuration);
   const version = packageVersion();
@@ -119,6 +144,7 @@ export async function startApi(
   const app = makeApp({
     ...{ configuration, registry, gate, kinds, scoring, queue, clock, log },
     ...protocol,
+    metrics: metrics && makeRequestMetrics(metrics.instruments, registry),
   });
   const server = await startServer(app, configuration);
   const grpc = await startGrpc(
@@ -127,7 +153,11 @@ export async function startApi(
   );
   const { address, port } = server;
   const models = registry.models.map((model) => model.name);
-  const report = { address, port, ...(grpc && { grpcPort: grpc.port }), models };
+  const report = {
+    ...{ address, port, models },
+    ...(grpc && { grpcPort: grpc.port }),
+    ...(metrics && { metricsPort: metrics.port }),
+  };
   log.info(report, 'API is ready');
 
   return {
@@ -146,6 +176,7 @@ export async function startApi(
       clock.close();
       await access.close();
       await leaveRedis({ replyStream, queue, producer });
+      metrics?.close();
     },
   };
 }
@@ -192,7 +223,7 @@ function openCalls(options: {
   keys: Keys;
   registry: Registry;
   queue: Queue;
-}): { calls: Calls; peers: Peers } {
+}): { calls: Calls; peers: Peers; admission: Admission; bodies: ByteBudget } {
   const { configuration, instance, producer, keys, registry, queue } = options;
   const admission = new Admission({
     permitsMax: configuration.PERMITS_MAX,
@@ -209,12 +240,13 @@ function openCalls(options: {
     registry,
     traffic: (name) => admission.traffic(name),
   });
+  const bodies = makeByteBudget(configuration.BODIES_BYTES_MAX);
   const calls = makeCalls({
     admission,
-    bodies: makeByteBudget(configuration.BODIES_BYTES_MAX),
+    bodies,
     whyLate: (phase) => (queue.isAway ? queueAway() : deadlineExceeded(phase)),
   });
-  return { calls, peers };
+  return { calls, peers, admission, bodies };
 }
 
 /** If Redis is unreachable, the keys of this instance stay there until their time to live ends. */

@@ -87,6 +87,11 @@ const api = {
   PORT: integer(0, 65535)
     .default(8080)
     .describe('The port the API listens on. 0 picks a free port.'),
+  METRICS_PORT: integer(0, 65535)
+    .optional()
+    .describe(
+      'The port of `/metrics`, for Prometheus. It listens at `HOST`, and asks nobody for a key, so clients must not reach it. If unset, nothing is measured. 0 picks a free port.',
+    ),
   GRPC_PORT: integer(0, 65535)
     .optional()
     .describe(
@@ -179,7 +184,7 @@ const worker = {
   PROBE_PORT: integer(0, 65535)
     .optional()
     .describe(
-      'The port of the health probes: `/startupz`, `/readyz` and `/livez`. They listen on all addresses of the machine. If unset, there are no probes. 0 picks a free port.',
+      'The port of the health probes, `/startupz`, `/readyz` and `/livez`, and of `/metrics` for Prometheus. They listen on all addresses of the machine. If unset, there are no probes, and nothing is measured. 0 picks a free port.',
     ),
   MODEL_CACHE_DIR: z
     .string()

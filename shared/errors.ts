@@ -98,16 +98,30 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable;
 
+/** Why a request is refused with `overloaded`. The metrics count refusals by reason. */
+export const overloadReasons = {
+  permits: 'All permits are taken (`PERMITS_MAX`).',
+  model_share: 'The model would leave too few permits to the others.',
+  queue_full: 'The model has too many unanswered inputs (`QUEUE_ITEMS_MAX`).',
+  wait_too_long: 'The workers would not answer before the deadline.',
+  bodies: 'The bodies of requests take too much memory (`BODIES_BYTES_MAX`).',
+  results_full: 'Too many results are kept for repeats (`RESULTS_MAX`).',
+  repeats: 'Too many requests wait with one `Idempotency-Key`.',
+} as const;
+export type OverloadReason = keyof typeof overloadReasons;
+
 /** An operating error with a code of `errorTable`. Its message is the detail. */
 export class ScorelineError extends Error {
   readonly code: ErrorCode;
   /** When to ask again, if that can be estimated: whole seconds, from 1 to 60. */
   readonly retryAfterSeconds: number | undefined;
+  /** Says more about `overloaded`. */
+  readonly reason: OverloadReason | undefined;
 
   constructor(
     code: ErrorCode,
     detail: string,
-    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+    options: { cause?: unknown; retryAfterSeconds?: number; reason?: OverloadReason } = {},
   ) {
     // Nobody reads the stack of a caller's mistake. Capturing it took 7 % of the API's time under
     // overload.
@@ -117,6 +131,7 @@ export class ScorelineError extends Error {
     Error.stackTraceLimit = stackTraceLimit;
     this.name = 'ScorelineError';
     this.code = code;
+    this.reason = options.reason;
     this.retryAfterSeconds =
       options.retryAfterSeconds === undefined
         ? undefined

@@ -19,6 +19,8 @@ export interface RedisClockOptions {
   readonly keys: Keys;
   readonly role: 'api' | 'worker';
   readonly log: Logger;
+  /** Is told how long Redis took to answer. */
+  readonly onRoundTrip?: ((ms: number) => void) | undefined;
 }
 
 export class RedisClock {
@@ -66,7 +68,9 @@ export class RedisClock {
     this.#isAsking = true;
     try {
       const askedAtMs = machineNowMs();
+      const sentAtMs = performance.now();
       const [seconds, microseconds] = await this.#options.redis.time();
+      this.#options.onRoundTrip?.(performance.now() - sentAtMs);
       const otherMs = Number(seconds) * 1000 + Number(microseconds) / 1000;
       this.#estimate.add({ askedAtMs, otherMs, answeredAtMs: machineNowMs() });
       correctClock(this.#estimate.aheadMs);

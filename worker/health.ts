@@ -10,7 +10,8 @@ import type { RedisClock } from '../shared/redis-clock.js';
 import type { EngineDevice } from './engine/engine.js';
 import type { Place } from './place.js';
 
-export type Status = 'loading' | 'ready' | 'away' | 'draining' | 'stuck';
+export const statuses = ['loading', 'ready', 'away', 'draining', 'stuck'] as const;
+export type Status = (typeof statuses)[number];
 
 export interface Health {
   readonly status: Status;

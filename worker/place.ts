@@ -3,11 +3,13 @@
 
 import type { Keys } from '../shared/keys.js';
 import type { Logger } from '../shared/log.js';
+import type { Instruments } from '../shared/metrics/instruments.js';
 import type { Model } from '../shared/models.js';
 import type { Redis } from '../shared/redis.js';
 import { type LoadedScorer, openScorer, type Rehearse } from './batch/scorer.js';
 import type { EngineDevice } from './engine/engine.js';
 import { ensureModelFiles } from './files/model-files.js';
+import { ItemMetrics } from './metrics/items.js';
 import type { Cells } from './quarantine/cells.js';
 import { loadLimit, makeQuarantine } from './quarantine/quarantine.js';
 import { makeConsumer } from './queue/consumer.js';
@@ -25,6 +27,8 @@ export interface Connections {
   readonly keys: Keys;
   readonly cells: Cells;
   readonly workerId: string;
+  /** Undefined if nothing is measured. */
+  readonly instruments?: Instruments | undefined;
 }
 
 export interface Place {
@@ -40,6 +44,8 @@ export interface Place {
   close(graceMs: number): Promise<void>;
   /** The device that the model runs on, once it is loaded. */
   readonly device: () => EngineDevice | undefined;
+  /** How long the model took to load, without warm-up; undefined until it is loaded. */
+  readonly loadMs: () => number | undefined;
   /** How long the oldest held job has been held; 0 if none is held. */
   readonly heldMs: () => number;
   /** How long a job may be held. */
@@ -58,9 +64,9 @@ export function openPlace(options: {
   const { model, log } = options;
   let isClosed = false;
   let taken: Taken | undefined;
-  let device: EngineDevice | undefined;
+  let loaded: LoadedScorer | undefined;
   const warm = warmUp(options).then((scorer) => {
-    device = scorer.device;
+    loaded = scorer;
     return scorer;
   });
   const taking = Promise.all([warm, options.connections]).then(([scorer, connections]) =>
@@ -81,7 +87,8 @@ export function openPlace(options: {
       await (await taking.catch(() => undefined))?.close(graceMs);
       await warm.then((scorer) => scorer.close()).catch(() => {});
     },
-    device: () => device,
+    device: () => loaded?.device,
+    loadMs: () => loaded?.loadMs,
     heldMs: () => taken?.heldMs() ?? 0,
     heldMsMax: () => heldMsMax(model, taken?.loadMsMax ?? 0),
   };
@@ -123,11 +130,12 @@ type Taken = ReturnType<typeof takeJobs>;
 function takeJobs(
   model: Model,
   scorer: LoadedScorer,
-  { redis, keys, cells, workerId }: Connections,
+  { redis, keys, cells, workerId, instruments }: Connections,
   log: Logger,
 ) {
   const loadMsMax = loadLimit(scorer.loadMs);
   const quarantine = makeQuarantine({ model, cells, log, loadMsMax });
+  const metrics = instruments && new ItemMetrics(instruments, model);
   const consumers = model.queues.map((wireQueue) => {
     const queue = makeQueue({ name: wireQueue.name, redis, keys, log });
     if (scorer.device.reason !== undefined) queue.count('fallbacks', 1);
@@ -139,6 +147,7 @@ function takeJobs(
       kept: makeResults({ wire: wireQueue.wire, redis, keys, log }),
       sendReplies: makeSendReplies({ queue: wireQueue, redis, keys, log }),
       log,
+      metrics,
     });
   });
   const queues = model.queues.map(({ name }) => name);

@@ -8,12 +8,16 @@ import { makeKeys } from '../shared/keys.js';
 import { allLeftOut, type LeftOut, logLeftOut } from '../shared/left-out.js';
 import type { Ending, Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
+import { Instruments } from '../shared/metrics/instruments.js';
+import { observeProcess } from '../shared/metrics/process.js';
+import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
 import { collectModels, type Model } from '../shared/models.js';
 import { connectConsumer, startConnecting, waitUntilReady } from '../shared/redis.js';
 import { checkRedis } from '../shared/redis-check.js';
 import { RedisClock } from '../shared/redis-clock.js';
 import { makeRegistry, type Registry, type RegistryChange } from '../shared/registry.js';
 import { WorkerHealth } from './health.js';
+import { observeWorker } from './metrics/state.js';
 import { type Connections, openPlace, type Place } from './place.js';
 import { openProbes } from './probes.js';
 import { makeCells } from './quarantine/cells.js';
@@ -33,8 +37,8 @@ export async function startWorker(
 ): Promise<Running> {
   const health = new WorkerHealth();
   const { PROBE_PORT } = configuration;
-  const probes =
-    PROBE_PORT === undefined ? undefined : await openProbes(PROBE_PORT, () => health.read());
+  const watched = PROBE_PORT === undefined ? undefined : await openWatch(PROBE_PORT, health);
+  const instruments = watched?.instruments;
   const collected = collectModels({
     directory: configuration.MODELS_DIR,
     names: configuration.MODELS,
@@ -52,8 +56,10 @@ export async function startWorker(
     openPlace({ model, connections, log, abandon, rehearse }),
   );
   health.watchPlaces(places.all);
+  if (instruments) observeWorker(instruments, health, places.all);
   const settings = redisSettings(configuration);
   const redis = connectConsumer({ ...settings, name: 'worker', log, isLazy: true });
+  if (instruments) observeRedis(instruments, [redis]);
   const loaded = leaveOutFailed(registry, places.all()).then((failed) => {
     logLeftOut(log, [...collected.leftOut, ...failed]);
     // From now on a probe finds what is missing: Redis.
@@ -69,24 +75,40 @@ export async function startWorker(
   startConnecting(redis);
   await waitUntilReady(redis, signal);
   const keys = makeKeys(settings.prefix);
-  const clock = await RedisClock.open({ redis, keys, role: 'worker', log });
+  const onRoundTrip = instruments && timeRedis(instruments);
+  const clock = await RedisClock.open({ redis, keys, role: 'worker', log, onRoundTrip });
   health.watchClock(clock);
   const cells = makeCells({ log });
-  connect({ redis, keys, cells, workerId: randomUUID() });
+  connect({ redis, keys, cells, workerId: randomUUID(), instruments });
   await Promise.all(places.all().map(({ open }) => open));
   health.open();
   const models = registry.models.map(({ name }) => name);
-  log.info({ models, probePort: probes?.port }, 'worker is ready');
+  log.info({ models, probePort: watched?.port }, 'worker is ready');
 
   return {
-    report: { models, probePort: probes?.port },
+    report: { models, probePort: watched?.port },
     close: async () => {
       health.drain();
       await places.close();
       cells.close();
       clock.close();
       redis.disconnect();
-      probes?.close();
+      watched?.close();
+    },
+  };
+}
+
+/** Opens the port of the probes and metrics. */
+async function openWatch(port: number, health: WorkerHealth) {
+  const instruments = new Instruments('worker');
+  const probes = await openProbes(port, () => health.read(), instruments);
+  const endProcess = observeProcess(instruments, 'worker');
+  return {
+    instruments,
+    port: probes.port,
+    close: () => {
+      probes.close();
+      endProcess();
     },
   };
 }

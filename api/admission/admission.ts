@@ -23,7 +23,7 @@
 // Retry-After estimates when the backlog drains. Advertising the next free slot would bring
 // everyone back at once.
 
-import { ScorelineError } from '../../shared/errors.js';
+import { type OverloadReason, ScorelineError } from '../../shared/errors.js';
 import { Backlog } from './backlog.js';
 import type { Peers, Traffic } from './peers.js';
 
@@ -72,6 +72,17 @@ export class Admission {
   }
 
   /**
+   * How long the workers need for everything in flight; undefined while their rate is unknown.
+   */
+  drainMs(queue: string): number | undefined {
+    const backlog = this.#backlogs.get(queue);
+    const inFlight = (backlog?.inFlight ?? 0) + this.#options.peers.inFlight(queue);
+    if (inFlight === 0) return 0;
+    if (backlog) return this.#knownWaitMs(queue, backlog, 1);
+    return this.#options.peers.msFor(queue, inFlight);
+  }
+
+  /**
    * Takes a permit for a request to one of several models. The permit counts for a model only if there
    * is just one.
    * @throws ScorelineError `overloaded`, with `retryAfterSeconds`
@@ -115,29 +126,46 @@ export class Admission {
 
   #refuse(request: AdmissionRequest): ScorelineError | undefined {
     const backlog = this.#backlogOf(request);
-    const reason = this.#whyNot(request, backlog);
-    if (reason === undefined) return undefined;
-    return new ScorelineError('overloaded', `${reason} Ask again after the time in Retry-After.`, {
+    const why = this.#whyNot(request, backlog);
+    if (why === undefined) return undefined;
+    const [reason, detail] = why;
+    return new ScorelineError('overloaded', `${detail} Ask again after the time in Retry-After.`, {
       retryAfterSeconds: this.#retryAfterSeconds(request.queue, backlog),
+      reason,
     });
   }
 
-  #whyNot(request: AdmissionRequest, backlog: Backlog): string | undefined {
+  #whyNot(
+    request: AdmissionRequest,
+    backlog: Backlog,
+  ): readonly [reason: OverloadReason, detail: string] | undefined {
     const { permitsMax, itemsMax, unansweredIn, countModels } = this.#options;
     const free = permitsMax - this.#inFlight;
     if (request.count > free) {
-      return `Expected at most ${permitsMax} inputs in flight; there are ${this.#inFlight} already.`;
+      return [
+        'permits',
+        `Expected at most ${permitsMax} inputs in flight; there are ${this.#inFlight} already.`,
+      ];
     }
     if (countModels() > 1 && backlog.inFlight + request.count > free) {
-      return `Expected one model to have at most as many inputs in flight as it leaves to the others, ${free}; it has ${backlog.inFlight} already.`;
+      return [
+        'model_share',
+        `Expected one model to have at most as many inputs in flight as it leaves to the others, ${free}; it has ${backlog.inFlight} already.`,
+      ];
     }
     const unanswered = unansweredIn(request.queue) ?? 0;
     if (unanswered >= itemsMax) {
-      return `Expected at most ${itemsMax} unanswered inputs of this model; there are ${unanswered}.`;
+      return [
+        'queue_full',
+        `Expected at most ${itemsMax} unanswered inputs of this model; there are ${unanswered}.`,
+      ];
     }
     const waitMs = this.#knownWaitMs(request.queue, backlog, 2 * request.batchMax);
     if (waitMs === undefined || waitMs <= request.deadlineMs * waitShareMax) return undefined;
-    return `Expected an answer within ${Math.round(request.deadlineMs)} ms; the queue is ${Math.round(waitMs)} ms long.`;
+    return [
+      'wait_too_long',
+      `Expected an answer within ${Math.round(request.deadlineMs)} ms; the queue is ${Math.round(waitMs)} ms long.`,
+    ];
   }
 
   /**

@@ -18,7 +18,7 @@ export function makeByteBudget(bytesMax: number): ByteBudget {
         throw new ScorelineError(
           'overloaded',
           `Expected at most ${bytesMax} bytes of request bodies in memory; there are ${taken} already. Ask again after the time in Retry-After.`,
-          { retryAfterSeconds: 1 },
+          { retryAfterSeconds: 1, reason: 'bodies' },
         );
       }
       taken += bytes;

@@ -17,6 +17,7 @@ import { packageVersion } from '../../shared/version.js';
 import type { Call } from '../call.js';
 import type { Description } from '../inference/description.js';
 import type { InputKinds } from '../kinds/kinds.js';
+import type { RequestMetrics } from '../metrics/requests.js';
 import type { Queue } from '../queue/queue.js';
 import type { Readiness } from '../readiness.js';
 import type { Scoring } from '../scoring.js';
@@ -64,8 +65,9 @@ export function makeApp(parts: {
   rowsMax: number;
   clock: Pick<RedisClock, 'readWarnings'>;
   log: Logger;
+  metrics?: RequestMetrics | undefined;
 }): App {
-  const { gate, configuration, log } = parts;
+  const { gate, configuration, log, metrics } = parts;
   const { readJson, readAny, readBytes } = makeBodyReaders(configuration.BODY_BYTES_MAX);
   const scores = {
     native: makeScoreNative({ ...parts, readAny }),
@@ -117,6 +119,7 @@ export function makeApp(parts: {
     isTrusted: (address) => trusts(address, 0),
     serve(request, response) {
       if (log.isLevelEnabled('debug')) logAnswer(log, request, response);
+      metrics?.watch(request, response);
       try {
         if (!entrance.letIn(request, response)) return;
       } catch (thrown) {

@@ -2,6 +2,8 @@
 // request's processor time.
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { ScorelineError } from '../../shared/errors.js';
+import type { Model } from '../../shared/models.js';
 import type { Caller } from '../access/caller.js';
 import type { LimitFields } from '../access/limits.js';
 import type { Call } from '../call.js';
@@ -16,6 +18,10 @@ export type GatedRequest = IncomingMessage & {
   limitFields?: LimitFields;
   /** If it is to be scored. */
   call?: Call;
+  /** The models that it may be for, if it is to be scored. */
+  models?: readonly Model[];
+  /** The error that it was answered with. */
+  failure?: ScorelineError;
 };
 
 /** Sends a value as JSON, with status 200 unless another is given. */

@@ -64,6 +64,7 @@ export function openCall(
   { request, response }: { request: GatedRequest; response: ServerResponse },
   { caller, slot, models, query, arrivedAt }: Opening,
 ): Call {
+  request.models = models;
   requireScope(caller, 'score');
   // Models have different deadlines. Until the model is known, the longest one counts.
   const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.deadlineMs));

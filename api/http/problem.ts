@@ -3,7 +3,7 @@
 import type { ServerResponse } from 'node:http';
 import { coerceError, type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
-import { sendJson } from './json.js';
+import { type GatedRequest, sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
 import { loggedPath } from './logged-path.js';
 import { isInference, pathOf } from './paths.js';
@@ -32,6 +32,7 @@ export function makeAnswerError(log: Logger): AnswerError {
  * the key `error` of JSON; our own keys stand beside it.
  */
 export function sendProblem(response: ServerResponse, error: ScorelineError): void {
+  (response.req as GatedRequest).failure = error;
   const { status, title } = errorTable[error.code];
   const problem = {
     type: `urn:scoreline:error:${error.code}`,

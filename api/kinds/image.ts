@@ -12,7 +12,7 @@ import type { Ending } from '../ending.js';
 import { formatOf } from './image-formats.js';
 import type { InputKind, RawInput } from './kind.js';
 import { Picture } from './picture.js';
-import { Turns } from './turns.js';
+import { type Load, Turns } from './turns.js';
 
 const formats = 'JPEG, PNG, WebP, GIF, TIFF or AVIF';
 const mediaTypes = ['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'].map((type) => `image/${type}`);
@@ -44,6 +44,9 @@ export function makeImageKind(limits: ImageLimits) {
     noun: 'images',
     mediaTypes: 'image/*',
     jsonOpening: '{',
+    get load(): Load {
+      return turns.load;
+    },
     codes: ['base64_invalid', 'image_unreadable', 'image_unsupported', 'image_too_large'],
 
     fromJson(input: unknown): RawInput[] {
@@ -86,7 +89,7 @@ export function makeImageKind(limits: ImageLimits) {
       example: { picture: tinyImage },
       mediaTypes,
     }),
-  } satisfies InputKind;
+  } satisfies InputKind & { load: Load };
 }
 
 /**

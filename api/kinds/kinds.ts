@@ -13,8 +13,10 @@ import { text } from './text.js';
 
 /** The kinds of single inputs. Tensors have an interface of their own, the Open Inference Protocol. */
 export type InputKinds = Record<Exclude<Manifest['input']['kind'], 'tensors'>, InputKind>;
+/** Those of an API instance, whose decoding of images can be watched. */
+type WatchedKinds = InputKinds & { readonly image: ReturnType<typeof makeImageKind> };
 
-export function makeInputKinds(limits: ImageLimits): InputKinds {
+export function makeInputKinds(limits: ImageLimits): WatchedKinds {
   return { text, image: makeImageKind(limits), table };
 }
 

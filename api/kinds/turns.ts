@@ -14,6 +14,13 @@ export interface TurnOptions {
   readonly bytes?: number;
 }
 
+/** How much work there is. */
+export interface Load {
+  readonly running: number;
+  readonly waiting: number;
+  readonly max: number;
+}
+
 interface Work {
   readonly isSlow: boolean;
   readonly bytes: number;
@@ -49,6 +56,10 @@ export class Turns {
     this.#max = max;
     this.#slowMax = slowMax;
     this.#bytesMax = bytesMax;
+  }
+
+  get load(): Load {
+    return { running: this.#running, waiting: this.#waiting.size, max: this.#max };
   }
 
   /**

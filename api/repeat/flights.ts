@@ -81,6 +81,6 @@ function tooManyWaiters(): ScorelineError {
   return new ScorelineError(
     'overloaded',
     `Expected at most ${waitersMax} requests at a time with one Idempotency-Key; there are as many already. Ask again after the time in Retry-After.`,
-    { retryAfterSeconds: 1 },
+    { retryAfterSeconds: 1, reason: 'repeats' },
   );
 }

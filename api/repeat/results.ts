@@ -149,6 +149,6 @@ function full(resultsMax: number, nextMs: number): ScorelineError {
   return new ScorelineError(
     'overloaded',
     `Expected at most ${resultsMax} results kept for repeats; there is no room for more. Ask again after the time in Retry-After, or without an Idempotency-Key.`,
-    { retryAfterSeconds: Math.ceil(nextMs / 1000) },
+    { retryAfterSeconds: Math.ceil(nextMs / 1000), reason: 'results_full' },
   );
 }

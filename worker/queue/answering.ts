@@ -9,6 +9,7 @@ import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import type { Reply } from '../../shared/reply.js';
 import type { Scored, Scorer } from '../batch/scorer.js';
+import type { DropReason, ItemMetrics } from '../metrics/items.js';
 import type { Queue } from './queue.js';
 import type { SendReplies } from './replies.js';
 import type { Results } from './results.js';
@@ -33,6 +34,8 @@ export interface Answering {
   readonly kept: Results;
   readonly sendReplies: SendReplies;
   readonly log: Logger;
+  /** Undefined if nothing is measured. */
+  readonly metrics?: ItemMetrics | undefined;
 }
 
 /**
@@ -67,7 +70,7 @@ export async function runBatch(answering: Answering, gathered: readonly HeldItem
 
 /** Keeps the replies of keyed items, and then sends each item its reply or the kept result. */
 export async function answer(
-  { kept, sendReplies }: Answering,
+  { kept, sendReplies, metrics }: Answering,
   items: readonly HeldItem[],
   results: readonly Scored[],
   run: Run,
@@ -82,6 +85,8 @@ export async function answer(
     else replies.set(replyTo, [reply]);
   }
   await sendReplies(replies, lastDeadline(items));
+  metrics?.ran(items, run);
+  metrics?.answered(final);
 }
 
 /**
@@ -98,7 +103,7 @@ export async function dropAbandoned<T extends Due>(
   // If Redis cannot tell, assume that the callers still wait.
   const cancelled = await answering.queue.readCancelled(inTime.map(({ id }) => id)).catch(() => []);
   const live = inTime.filter((_, index) => cancelled[index] !== true);
-  count(answering, 'dropped', inTime.length - live.length);
+  drop(answering, 'cancelled', inTime.length - live.length);
   return live;
 }
 
@@ -109,8 +114,13 @@ export function dropLate<T extends Due>(
   now: number,
 ): readonly T[] {
   const inTime = items.filter((item) => item.deadlineAt > now);
-  count(answering, 'dropped', items.length - inTime.length);
+  drop(answering, 'late', items.length - inTime.length);
   return inTime;
+}
+
+function drop(answering: Answering, reason: DropReason, amount: number): void {
+  count(answering, 'dropped', amount);
+  if (amount > 0) answering.metrics?.dropped(reason, amount);
 }
 
 /** Counts items or jobs, in Redis and in the debug log. */

@@ -40,6 +40,7 @@ export async function scoreSuspect(
     const items = await unpackItems(answering, job, wireJob);
     if (items.length === 0) return;
     log.warn({ model: model.name, job: job.id, items: items.length }, 'a job is in quarantine');
+    answering.metrics?.happened('recovered');
     const trial: Trial = { ...answering, job, cell };
     for (const batch of batchesOf(items, model.manifest.batch.max)) await tryTogether(trial, batch);
   });
@@ -81,6 +82,7 @@ async function tryTogether(trial: Trial, batch: readonly HeldItem[]): Promise<vo
   if (items.length === 0) return;
   const results = await trial.cell.score(items);
   if (results) return answerSuspects(trial, items, results, startedAt);
+  trial.metrics?.happened('quarantineCrashes');
   for (const item of items) await tryAlone(trial, item);
 }
 
@@ -90,7 +92,9 @@ async function tryAlone(trial: Trial, item: HeldItem): Promise<void> {
   const strikes = await queue.addStrike(job.id, item.id);
   const startedAt = nowMs();
   if (dropLate(trial, [item], startedAt).length === 0) return;
-  const results = strikes > strikesMax ? undefined : await cell.score([item]);
+  const isTried = strikes <= strikesMax;
+  const results = isTried ? await cell.score([item]) : undefined;
+  if (isTried && !results) trial.metrics?.happened('quarantineCrashes');
   if (!results) count(trial, 'crashed', 1);
   await answerSuspects(trial, [item], results ?? [modelCrashed], startedAt);
   await queue.clearStrikes(job.id, item.id);

@@ -61,6 +61,7 @@ export async function refuseJob(
   const { model, sendReplies, log } = answering;
   log.error({ model: model.name, job: id, items: ids.length, reason }, 'a job cannot be read');
   count(answering, 'unreadable', 1);
+  answering.metrics?.happened('unreadable');
   if (replyTo === undefined || ids.length === 0) return;
   const detail = `API and worker do not understand each other: ${reason}`;
   const error = { code: 'wire_mismatch', detail } as const;
@@ -86,7 +87,7 @@ function join(item: WireItem, payload: ReadonlyMap<string, Uint8Array>, errors: 
 }
 
 async function answerAtOnce(
-  { model, sendReplies, log }: Answering,
+  { model, sendReplies, log, metrics }: Answering,
   replyTo: string,
   items: readonly WireItem[],
   replies: readonly Reply[],
@@ -94,4 +95,5 @@ async function answerAtOnce(
   if (replies.length === 0) return;
   log.debug({ model: model.name, items: replies.length }, 'answered without being scored');
   await sendReplies(new Map([[replyTo, replies]]), lastDeadline(items));
+  metrics?.answered(replies);
 }

@@ -1,0 +1,66 @@
+// The state of an API instance, read with each scrape.
+
+import type { Instruments, Labels } from '../../shared/metrics/instruments.js';
+import type { Model } from '../../shared/models.js';
+import type { Registry } from '../../shared/registry.js';
+import type { Admission } from '../admission/admission.js';
+import type { ByteBudget } from '../admission/byte-budget.js';
+import type { Calls } from '../call.js';
+import type { Load } from '../kinds/turns.js';
+import type { Queue } from '../queue/queue.js';
+
+export function observeState(
+  instruments: Instruments,
+  parts: {
+    registry: Registry;
+    permitsMax: number;
+    calls: Pick<Calls, 'size' | 'oldestMs'>;
+    admission: Pick<Admission, 'traffic' | 'drainMs'>;
+    bodies: Pick<ByteBudget, 'taken'>;
+    queue: Pick<Queue, 'unansweredIn' | 'countWorkers'>;
+    decoding: () => Load;
+  },
+): void {
+  const { registry, permitsMax, calls, admission, bodies, queue, decoding } = parts;
+  const each = (read: (model: Model) => number | undefined) => seriesOf(registry.models, read);
+
+  instruments.readOne('requestsInFlight', () => calls.size);
+  instruments.readOne('permitsMax', () => permitsMax);
+  instruments.readOne('bodyBytes', () => bodies.taken);
+  instruments.read('inputsInFlight', () =>
+    each((model) => admission.traffic(model.queue).inFlight),
+  );
+  instruments.read('oldestSeconds', () => each((model) => calls.oldestMs(model) / 1000));
+  instruments.read('deadlineSeconds', () => each(({ manifest }) => manifest.deadlineMs / 1000));
+  instruments.read('unanswered', () => each((model) => queue.unansweredIn(model.queue)));
+  instruments.read('drainSeconds', () =>
+    each((model) => {
+      const ms = admission.drainMs(model.queue);
+      return ms === undefined ? undefined : ms / 1000;
+    }),
+  );
+  instruments.read('workers', async () => {
+    const { models } = registry;
+    const counts = await queue.countWorkers(models.map((model) => model.queue)).catch(() => []);
+    return seriesOf(models, (model) => counts[models.indexOf(model)]);
+  });
+  instruments.read('decoding', () => {
+    const { running, waiting } = decoding();
+    return [
+      [{ state: 'running' }, running],
+      [{ state: 'waiting' }, waiting],
+    ];
+  });
+  instruments.readOne('decodingMax', () => decoding().max);
+}
+
+/** Returns a series for each model whose value is known. */
+function* seriesOf(
+  models: readonly Model[],
+  read: (model: Model) => number | undefined,
+): Generator<readonly [Labels<'unanswered'>, number]> {
+  for (const model of models) {
+    const value = read(model);
+    if (value !== undefined) yield [{ model: model.name, version: model.version }, value];
+  }
+}
