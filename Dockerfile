@@ -62,8 +62,8 @@ ENTRYPOINT ["tini", "--", "node", "/app/dist/cli/launch.js"]
 FROM runtime AS api
 COPY --from=build /out/api ./
 COPY --from=models /out/models/api /models
-ENV HOST=0.0.0.0 PORT=8080
-EXPOSE 8080
+ENV HOST=0.0.0.0 PORT=8080 METRICS_PORT=8081
+EXPOSE 8080 8081
 CMD ["api"]
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
   CMD ["node", "/app/dist/cli/probe.js", "api"]

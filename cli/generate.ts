@@ -1,4 +1,4 @@
-// Writes the files that are generated: docs/errors.md, docs/configuration.md, .env.example and k8s/generated
+// Writes the files that are generated: docs/errors.md, docs/configuration.md, docs/metrics.md, .env.example and k8s/generated
 // from code, and docs/licences.md from package-lock.json. With `--check` it writes nothing, and fails if one of them is out of date.
 
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { coerceError, type ErrorCode, errorTable } from '../shared/errors.js';
 import { aclRules } from '../shared/redis-commands.js';
 import { packageDirectory } from '../shared/version.js';
 import { licencesPage, readRuntimePackages } from './licences.js';
+import { metricsPage } from './metrics-page.js';
 
 const header = '`npm run fix` generates this page from the code. Change the code instead.';
 const fromLockFile = '`npm run fix` generates this page from `package-lock.json`.';
@@ -35,6 +36,7 @@ try {
 function* generate(): Generator<[name: string, text: string | undefined]> {
   yield ['docs/errors.md', errorsPage()];
   yield ['docs/configuration.md', configurationPage()];
+  yield ['docs/metrics.md', metricsPage(header)];
   yield ['.env.example', environmentExample()];
   const packages = readRuntimePackages(readFileSync(absolute('package-lock.json'), 'utf8'));
   yield ['docs/licences.md', licencesPage(packages, fromLockFile)];

@@ -9,6 +9,8 @@ import type { Values } from './values.js';
 
 export const apiPort = 8080;
 export const probePort = 8081;
+/** Where scrapers find the metrics: with a worker, beside its probes. */
+export const metricsPort = probePort;
 
 /** The port of gRPC, if the settings of the API name one. */
 export function grpcPortOf({ api }: Values): number | undefined {
@@ -28,6 +30,7 @@ export const ownSettings: ReadonlySet<string> = new Set([
   'HOST',
   'KEYS_FILE',
   'LEAVE_MS',
+  'METRICS_PORT',
   'MODELS',
   'MODELS_DIR',
   'PORT',
@@ -60,6 +63,7 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
     { name: 'MODELS', value: models.map(({ model }) => model.queue).join(',') },
     { name: 'HOST', value: '0.0.0.0' },
     { name: 'PORT', value: `${apiPort}` },
+    { name: 'METRICS_PORT', value: `${metricsPort}` },
     { name: 'LEAVE_MS', value: `${apiLeaveMs}` },
     { name: 'SHUTDOWN_MS', value: `${apiShutdownMs(plan)}` },
     ...redisEnvironment(values),

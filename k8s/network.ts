@@ -1,6 +1,6 @@
 // Who may talk to whom. Everything is denied first. Then: the entrance reaches the API; API, workers and
 // KEDA reach Redis; all find names; workers that download reach the web; with OIDC, the API reaches the issuer;
-// with Azure, API and workers reach Azure Monitor.
+// with Azure, API and workers reach Azure Monitor; scrapers reach the metrics.
 //
 // Probes come from the machine of a pod, which network policies do not concern.
 
@@ -8,7 +8,7 @@ import type { INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/Netw
 import type { INetworkPolicyEgressRule } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicyEgressRule';
 import type { INetworkPolicyIngressRule } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicyIngressRule';
 import { entrancePeer } from './entrance.js';
-import { apiPort, grpcPortOf } from './environment.js';
+import { apiPort, grpcPortOf, metricsPort } from './environment.js';
 import { type Component, selectorOf, workerSelector } from './names.js';
 import { namespaceNameLabel } from './namespace.js';
 import type { Plan } from './plan.js';
@@ -21,10 +21,16 @@ export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] 
     denyAll(values),
     allowNames(values),
     policy(values, 'api', {
-      ingress: [{ from: [entrancePeer(values)], ports: apiPorts(values).map(tcp) }],
+      ingress: [
+        { from: [entrancePeer(values)], ports: apiPorts(values).map(tcp) },
+        ...fromMonitoring(values),
+      ],
       egress: [toRedis(values), ...toIssuer(values), ...toAzure(values)],
     }),
-    policy(values, 'worker', { egress: [toRedis(values), ...toAzure(values)] }),
+    policy(values, 'worker', {
+      ingress: fromMonitoring(values),
+      egress: [toRedis(values), ...toAzure(values)],
+    }),
     ...(values.redis.kind === 'in-cluster' ? [allowToRedis(values)] : []),
     ...downloading.map(({ name }) => allowDownloads(values, name)),
   ];
@@ -114,6 +120,12 @@ function allowDownloads({ namespace }: Values, workers: string): INetworkPolicy 
       egress: [{ ports: [tcp(443), tcp(80)] }],
     },
   };
+}
+
+/** The metrics have a port of their own, so scrapers cannot reach the service, nor clients the metrics. */
+function fromMonitoring({ monitoring }: Values): INetworkPolicyIngressRule[] {
+  if (monitoring.namespaces.length === 0) return [];
+  return [{ from: monitoring.namespaces.map(inNamespace), ports: [tcp(metricsPort)] }];
 }
 
 /** Redis elsewhere may have changing addresses, so the ports alone say where it is. */

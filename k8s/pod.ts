@@ -4,6 +4,7 @@ import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
 import type { IPodTemplateSpec } from 'kubernetes-models/v1/PodTemplateSpec';
 import type { IVolume } from 'kubernetes-models/v1/Volume';
+import { metricsPort } from './environment.js';
 import { vaultVolume } from './key-vault.js';
 import type { Component } from './names.js';
 import type { Values } from './values.js';
@@ -24,20 +25,31 @@ export interface PodOptions {
   readonly spec: Partial<IPodSpec>;
 }
 
+/** What scrapers look for that follow annotations, such as Prometheus' chart and Azure's. */
+const scraped = {
+  'prometheus.io/scrape': 'true',
+  'prometheus.io/port': `${metricsPort}`,
+  'prometheus.io/path': '/metrics',
+};
+
 /** The user `node` of Node's images. */
 export const nodeUser = 1000;
 
 export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
   const { values, component, labels, container, volumes = [], user, graceSeconds, spec } = options;
   const { isMovable } = options;
+  const hasMetrics = component !== 'redis';
   const { pullSecret } = values.images;
   const vault = vaultVolume(values);
   return {
     metadata: {
       labels: { ...labels, ...(values.azure && { 'azure.workload.identity/use': 'true' }) },
-      ...(isMovable && {
-        // Otherwise the volume for /tmp keeps the cluster autoscaler from removing an idle machine.
-        annotations: { 'cluster-autoscaler.kubernetes.io/safe-to-evict': 'true' },
+      ...((isMovable || hasMetrics) && {
+        annotations: {
+          // Otherwise the volume for /tmp keeps the cluster autoscaler from removing an idle machine.
+          ...(isMovable && { 'cluster-autoscaler.kubernetes.io/safe-to-evict': 'true' }),
+          ...(hasMetrics && scraped),
+        },
       }),
     },
     spec: {

@@ -182,6 +182,14 @@ export const valuesSchema = z.strictObject({
         .describe('How often KEDA looks for requests. It is what a model at zero waits at most.'),
     })
     .prefault({}),
+  monitoring: z
+    .strictObject({
+      namespaces: z
+        .array(dnsLabel)
+        .default(['monitoring'])
+        .describe('Where Prometheus may run. With none, nobody reaches the metrics.'),
+    })
+    .prefault({}),
   access: z
     .strictObject({
       operators: z.array(z.string().min(1)).default([]),

@@ -15,7 +15,7 @@ test('the worker opens a place for each model of the registry, and closes it whe
       warm: Promise.resolve(),
       open: Promise.resolve(),
       device: () => undefined,
-    loadMs: () => undefined,
+      loadMs: () => undefined,
       heldMs: () => 0,
       heldMsMax: () => 0,
       close: async (graceMs) => {

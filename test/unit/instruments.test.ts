@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { Instruments } from '../../shared/metrics/instruments.js';
+import { parseMetrics } from '../prometheus.js';
+
+const name = 'scoreline_drain_seconds';
+const labels = { model: 'a', version: '1' };
+
+test('a gauge whose value becomes unknown disappears, and comes back', async () => {
+  const instruments = new Instruments('api');
+  let known: number | undefined;
+  instruments.read('drainSeconds', () => (known === undefined ? [] : [[labels, known]]));
+  const read = async () => parseMetrics((await instruments.expose()).text).get(name)?.samples;
+  expect(await read()).toEqual([]);
+  known = 0;
+  expect(await read()).toEqual([{ name, labels, value: 0 }]);
+  known = undefined;
+  expect(await read()).toEqual([]);
+  known = 2.5;
+  expect(await read()).toEqual([{ name, labels, value: 2.5 }]);
+});
+
+test('a role has no instruments of the other', async () => {
+  const families = parseMetrics((await new Instruments('worker').expose()).text);
+  expect(families.has('scoreline_items_total')).toBe(true);
+  expect(families.has('scoreline_requests_total')).toBe(false);
+});
+
+test('text from manifests cannot break the format', async () => {
+  const instruments = new Instruments('worker');
+  const text = 'a"b\\c\nd';
+  instruments.add('recovered', { model: text, version: '1' });
+  const { text: exposed } = await instruments.expose();
+  expect(exposed).toContain('{model="a\\"b\\\\c\\nd",version="1"} 1\n');
+});
