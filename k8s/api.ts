@@ -5,7 +5,7 @@ import type { IHorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/
 import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IService } from 'kubernetes-models/v1/Service';
-import { apiEnvironment, apiPort, apiShutdownMs, grpcPortOf, metricsPort } from './environment.js';
+import { apiEnvironment, apiPort, apiShutdownMs, grpcPortOf, sidePort } from './environment.js';
 import { keysVolume } from './keys.js';
 import { modelFolder } from './model-folder.js';
 import { selectorOf } from './names.js';
@@ -135,7 +135,7 @@ function makeContainer(plan: Plan): IContainer {
     env: apiEnvironment(plan),
     ports: [
       { name: 'http', containerPort: apiPort },
-      { name: 'metrics', containerPort: metricsPort },
+      { name: 'metrics', containerPort: sidePort },
       ...(grpcPort === undefined ? [] : [{ name: 'grpc', containerPort: grpcPort }]),
     ],
     resources: resources(api.cpu, parseMemory(api.memory)),

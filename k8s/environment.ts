@@ -8,9 +8,8 @@ import { redisEnvironment } from './redis-place.js';
 import type { Values } from './values.js';
 
 export const apiPort = 8080;
-export const probePort = 8081;
-/** Where scrapers find the metrics: with a worker, beside its probes. */
-export const metricsPort = probePort;
+/** For the metrics, and for the probes of workers. */
+export const sidePort = 8081;
 
 /** The port of gRPC, if the settings of the API name one. */
 export function grpcPortOf({ api }: Values): number | undefined {
@@ -63,7 +62,7 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
     { name: 'MODELS', value: models.map(({ model }) => model.queue).join(',') },
     { name: 'HOST', value: '0.0.0.0' },
     { name: 'PORT', value: `${apiPort}` },
-    { name: 'METRICS_PORT', value: `${metricsPort}` },
+    { name: 'METRICS_PORT', value: `${sidePort}` },
     { name: 'LEAVE_MS', value: `${apiLeaveMs}` },
     { name: 'SHUTDOWN_MS', value: `${apiShutdownMs(plan)}` },
     ...redisEnvironment(values),
@@ -75,7 +74,7 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
 export function workerEnvironment({ values }: Plan, planned: PlannedModel): IEnvVar[] {
   return [
     { name: 'MODELS', value: planned.model.queue },
-    { name: 'PROBE_PORT', value: `${probePort}` },
+    { name: 'PROBE_PORT', value: `${sidePort}` },
     { name: 'SHUTDOWN_MS', value: `${workerShutdownMs(planned)}` },
     ...redisEnvironment(values),
     ...fromSettings(values.workers.settings),

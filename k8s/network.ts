@@ -8,7 +8,7 @@ import type { INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/Netw
 import type { INetworkPolicyEgressRule } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicyEgressRule';
 import type { INetworkPolicyIngressRule } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicyIngressRule';
 import { entrancePeer } from './entrance.js';
-import { apiPort, grpcPortOf, metricsPort } from './environment.js';
+import { apiPort, grpcPortOf, sidePort } from './environment.js';
 import { type Component, selectorOf, workerSelector } from './names.js';
 import { namespaceNameLabel } from './namespace.js';
 import type { Plan } from './plan.js';
@@ -125,7 +125,7 @@ function allowDownloads({ namespace }: Values, workers: string): INetworkPolicy 
 /** The metrics have a port of their own, so scrapers cannot reach the service, nor clients the metrics. */
 function fromMonitoring({ monitoring }: Values): INetworkPolicyIngressRule[] {
   if (monitoring.namespaces.length === 0) return [];
-  return [{ from: monitoring.namespaces.map(inNamespace), ports: [tcp(metricsPort)] }];
+  return [{ from: monitoring.namespaces.map(inNamespace), ports: [tcp(sidePort)] }];
 }
 
 /** Redis elsewhere may have changing addresses, so the ports alone say where it is. */

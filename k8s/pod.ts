@@ -4,7 +4,7 @@ import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
 import type { IPodTemplateSpec } from 'kubernetes-models/v1/PodTemplateSpec';
 import type { IVolume } from 'kubernetes-models/v1/Volume';
-import { metricsPort } from './environment.js';
+import { sidePort } from './environment.js';
 import { vaultVolume } from './key-vault.js';
 import type { Component } from './names.js';
 import type { Values } from './values.js';
@@ -28,7 +28,7 @@ export interface PodOptions {
 /** What scrapers look for that follow annotations, such as Prometheus' chart and Azure's. */
 const scraped = {
   'prometheus.io/scrape': 'true',
-  'prometheus.io/port': `${metricsPort}`,
+  'prometheus.io/port': `${sidePort}`,
   'prometheus.io/path': '/metrics',
 };
 

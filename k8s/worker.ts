@@ -5,7 +5,7 @@ import type { IDeployment } from 'kubernetes-models/apps/v1/Deployment';
 import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IVolume } from 'kubernetes-models/v1/Volume';
-import { probePort, workerEnvironment, workerShutdownMs } from './environment.js';
+import { sidePort, workerEnvironment, workerShutdownMs } from './environment.js';
 import { modelFolder } from './model-folder.js';
 import { modelLabels, workerSelector } from './names.js';
 import { placeWorker, spread } from './placement.js';
@@ -97,7 +97,7 @@ function makeContainer(plan: Plan, planned: PlannedModel): IContainer {
     name: 'worker',
     image: (isOnGpu ? images.workerGpu : undefined) ?? images.worker,
     env: workerEnvironment(plan, planned),
-    ports: [{ name: 'probes', containerPort: probePort }],
+    ports: [{ name: 'probes', containerPort: sidePort }],
     resources: {
       requests: { ...ofModel.requests, ...gpu },
       limits: { ...ofModel.limits, ...gpu },

@@ -27,6 +27,7 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
+import { parseMetrics, type Sample } from '../prometheus.js';
 import { keys, openWorkerClient, type WorkerClient } from '../worker-client.js';
 
 const faqName = 'faq-matcher';
@@ -101,6 +102,14 @@ async function withStage(
   }
 }
 
+/** Returns the samples of our metrics by name, without `scoreline_`. */
+async function readMetrics(port: number): Promise<Record<string, readonly Sample[]>> {
+  const { body } = await askHttp(`http://127.0.0.1:${port}/metrics`);
+  return Object.fromEntries(
+    [...parseMetrics(body)].map(([name, { samples }]) => [name.replace('scoreline_', ''), samples]),
+  );
+}
+
 const ask = (text: string) => ({ inputs: textInputs(text), top: 1 });
 const textTensor = (texts: string[]): Tensor => ({
   name: 'input',
@@ -125,6 +134,7 @@ describe('the probes of a worker', () => {
         const { status, body } = await askHttp(`http://127.0.0.1:${port}/${name}`);
         return [status, body.status];
       };
+      const metrics = () => readMetrics(port);
       const untilProbed = (name: string, status: number, health: string) =>
         waitUntil(`${name} says ${health}`, async () => {
           const got = await probe(name).catch(() => []);
@@ -138,15 +148,21 @@ describe('the probes of a worker', () => {
       const worker = await starting;
       expect(await probe('readyz')).toEqual([200, 'ready']);
       expect(await probe('startupz')).toEqual([200, 'ready']);
+      expect((await metrics()).redis_reconnects_total).toMatchObject([{ value: 0 }]);
       expect((await askHttp(`http://127.0.0.1:${port}/nothing`)).status).toBe(404);
 
       await redis.stop();
       await untilProbed('readyz', 503, 'away');
+      expect((await metrics()).redis_up).toMatchObject([{ value: 0 }]);
+      const states = (await metrics()).worker_state?.filter(({ value }) => value === 1);
+      expect(states).toMatchObject([{ labels: { state: 'away' } }]);
       // A restart would not bring Redis back.
       expect(await probe('startupz')).toEqual([200, 'away']);
       expect(await probe('livez')).toEqual([200, 'away']);
       await redis.start();
       await untilProbed('readyz', 200, 'ready');
+      expect((await metrics()).redis_up).toMatchObject([{ value: 1 }]);
+      expect((await metrics()).redis_reconnects_total).toMatchObject([{ value: 1 }]);
 
       await counter.send([ask(hangsForever)]);
       await waitUntil('the job is held', async () => {
@@ -362,7 +378,8 @@ describe('a job that cannot be read', () => {
 
 describe('a worker whose engine thread ends', () => {
   test('leaves at once, and neither answers nor keeps anything of the batch', async () => {
-    await withStage({ preload: '../failures/ending.js' }, async (stage) => {
+    const environment = { PROBE_PORT: '0' };
+    await withStage({ environment, preload: '../failures/ending.js' }, async (stage) => {
       const { faq, start, redis, untilLogged } = stage;
       const worker = await start();
       const ids = await faq.send([
@@ -375,8 +392,20 @@ describe('a worker whose engine thread ends', () => {
       expect(await redis.client.keys(keys.result('*'))).toEqual([]);
 
       // In quarantine, the end of the thread ends its process, which identifies the culprit.
-      await start();
+      const { probePort } = await (await start()).ready;
       expect(codesOf(await faq.answers(ids))).toEqual(['model_crashed', 'answered']);
+      const metrics = () => readMetrics(Number(probePort));
+      await waitUntil('its metrics have both', async () => {
+        const { items_total: items = [] } = await metrics();
+        return ['ok', 'model_crashed'].every((code) =>
+          items.some(({ labels, value }) => labels.code === code && value === 1),
+        );
+      });
+      const { recovered_jobs_total: recovered, quarantine_crashes_total: crashes } =
+        await metrics();
+      expect(recovered?.find(({ labels }) => labels.model === faqName)?.value).toBe(1);
+      // Together with its neighbour, and alone.
+      expect(crashes?.find(({ labels }) => labels.model === faqName)?.value).toBe(2);
     });
   });
 });

@@ -142,11 +142,40 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
   test('everything is denied on the network first', () => {
     const denies = of('NetworkPolicy').find(({ metadata }) => metadata.name === 'deny-all');
     expect(denies.spec).toEqual({ podSelector: {}, policyTypes: ['Ingress', 'Egress'] });
-    // Only the API listens to others.
+    // Only the API serves others. Workers let scrapers read their metrics, and nobody else in.
     const listening = of('NetworkPolicy').filter(({ spec }) => spec.ingress);
     expect(listening.map(({ metadata }) => metadata.name)).toEqual(
-      of('StatefulSet').length > 0 ? ['api', 'redis'] : ['api'],
+      of('StatefulSet').length > 0 ? ['api', 'worker', 'redis'] : ['api', 'worker'],
     );
+  });
+
+  test('only scrapers reach the metrics, and they reach nothing else', () => {
+    const scraped = templates.filter(({ name }) => name !== 'redis');
+    const port = (template: Loaded, name: string) =>
+      template.spec.containers[0].ports.find((each: Loaded) => each.name === name)?.containerPort;
+    const [api] = scraped.filter(({ name }) => name === 'api');
+    expect(port(api, 'metrics')).not.toBe(port(api, 'http'));
+    const rules = of('NetworkPolicy')
+      .filter(({ metadata }) => ['api', 'worker'].includes(metadata.name))
+      .flatMap(({ spec }) => spec.ingress);
+    const toMetrics = rules.filter(({ ports }) => ports.some((each: Loaded) => each.port === 8081));
+    expect(toMetrics).toHaveLength(2);
+    for (const { from, ports } of toMetrics) {
+      expect(ports).toEqual([{ protocol: 'TCP', port: 8081 }]);
+      expect(from).toEqual([
+        { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
+      ]);
+    }
+    for (const { spec } of of('Service')) {
+      for (const { targetPort } of spec.ports) expect(targetPort).not.toBe('metrics');
+    }
+    for (const template of scraped) {
+      const { env, ports } = template.spec.containers[0];
+      const number = template.annotations['prometheus.io/port'];
+      expect(ports.some((each: Loaded) => `${each.containerPort}` === number)).toBe(true);
+      const setting = template.name === 'api' ? 'METRICS_PORT' : 'PROBE_PORT';
+      expect(env.find(({ name }: Loaded) => name === setting).value).toBe(number);
+    }
   });
 
   test('no secret is in the manifests', () => {

@@ -157,7 +157,12 @@ export interface Cluster {
   /** Fails if there is no such object. */
   get(kind: string, name: string): Loaded;
   /** The templates of all pods, with the name of what makes the pods. */
-  readonly templates: readonly { name: string; labels: Record<string, string>; spec: Loaded }[];
+  readonly templates: readonly {
+    name: string;
+    labels: Record<string, string>;
+    annotations: Record<string, string>;
+    spec: Loaded;
+  }[];
 }
 
 /** Generates the manifests for these values, and reads them back. */
@@ -183,6 +188,7 @@ export function generate(changes: Record<string, unknown> = {}): Cluster {
     templates: [...of('Deployment'), ...of('StatefulSet')].map(({ metadata, spec }) => ({
       name: metadata.name,
       labels: spec.template.metadata.labels,
+      annotations: spec.template.metadata.annotations ?? {},
       spec: spec.template.spec,
     })),
   };

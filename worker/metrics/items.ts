@@ -44,10 +44,12 @@ export class ItemMetrics {
 
   /** Items were answered, with a result or an error. */
   answered(replies: readonly Reply[]): void {
+    let good = 0;
     for (const reply of replies) {
-      const code = 'error' in reply ? reply.error.code : 'ok';
-      this.#instruments.add('items', { ...this.#labels, code });
+      if ('error' in reply) this.#count(reply.error.code, 1);
+      else good++;
     }
+    if (good > 0) this.#count('ok', good);
   }
 
   /** Items were not scored. */
@@ -60,14 +62,16 @@ export class ItemMetrics {
     this.#instruments.add(event, this.#labels, amount);
   }
 
+  #count(code: string, amount: number): void {
+    this.#instruments.add('items', { ...this.#labels, code }, amount);
+  }
+
   #beginSeries(): void {
     const instruments = this.#instruments;
     for (const key of ['queueSeconds', 'batchSeconds', 'runSeconds', 'batchRows'] as const) {
       instruments.begin(key, this.#labels);
     }
-    for (const code of ['ok', ...faultCodes]) {
-      instruments.add('items', { ...this.#labels, code }, 0);
-    }
+    for (const code of ['ok', ...faultCodes]) this.#count(code, 0);
     this.dropped('late', 0);
     this.dropped('cancelled', 0);
     for (const event of ['recovered', 'quarantineCrashes', 'handedBack', 'unreadable'] as const) {
