@@ -141,14 +141,19 @@ export async function startApi(
   const version = packageVersion();
   const description = makeDescription({ registry, readiness, statistics, rowsMax, version });
   const protocol = { readiness, description, rowsMax };
+  const requests = metrics && makeRequestMetrics(metrics.instruments, registry);
   const app = makeApp({
     ...{ configuration, registry, gate, kinds, scoring, queue, clock, log },
     ...protocol,
-    metrics: metrics && makeRequestMetrics(metrics.instruments, registry),
+    metrics: requests,
   });
   const server = await startServer(app, configuration);
   const grpc = await startGrpc(
-    { ...{ registry, calls, access, scoring, log }, ...protocol, isTrusted: app.isTrusted },
+    {
+      ...{ registry, calls, access, scoring, log, metrics: requests },
+      ...protocol,
+      isTrusted: app.isTrusted,
+    },
     configuration,
   );
   const { address, port } = server;

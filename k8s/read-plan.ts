@@ -6,7 +6,7 @@ import { listModels } from '../shared/manifest-file.js';
 import { collectModels, type Model } from '../shared/models.js';
 import { scalingSchema } from '../shared/scaling.js';
 import { readYamlFile } from '../shared/yaml-file.js';
-import { apiPort, grpcPortOf, ownSettings, sidePort } from './environment.js';
+import { grpcPortOf, ownSettings, sidePort } from './environment.js';
 import { nameLengthMax, workerName } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { parseMemory } from './quantity.js';
@@ -174,11 +174,8 @@ function checkSettings(values: Values, refuse: Refuse): void {
       `expected a port from ${portMin} to 65535, which pods, Service and network policy can name`,
     );
   }
-  if (grpcPort === apiPort || grpcPort === sidePort) {
-    refuse(
-      ['api', 'settings', 'GRPC_PORT'],
-      `expected another port than ${apiPort} (HTTP) and ${sidePort} (metrics)`,
-    );
+  if (grpcPort === sidePort) {
+    refuse(['api', 'settings', 'GRPC_PORT'], 'expected another port than that of the metrics');
   }
   const { settings, keysSecret } = values.api;
   if (keysSecret !== undefined && !settings.AUTH?.includes('keys')) {

@@ -232,6 +232,14 @@ const schemas = {
       path: ['GRPC_PORT'],
       message: 'expected another port than PORT',
     })
+    .refine(
+      ({ PORT, GRPC_PORT, METRICS_PORT }) =>
+        !METRICS_PORT || (METRICS_PORT !== PORT && METRICS_PORT !== GRPC_PORT),
+      {
+        path: ['METRICS_PORT'],
+        message: 'expected another port than PORT and GRPC_PORT, which clients reach',
+      },
+    )
     .refine((given) => given.HEADERS_MS_MAX <= given.REQUEST_MS_MAX, {
       path: ['HEADERS_MS_MAX'],
       message: 'expected at most REQUEST_MS_MAX',

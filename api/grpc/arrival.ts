@@ -4,6 +4,7 @@
 // client is gone. What the request holds is given back when it departs.
 
 import { Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js';
+import type { ScorelineError } from '../../shared/errors.js';
 import { type Caller, nobody } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { LimitFields } from '../access/limits.js';
@@ -19,6 +20,10 @@ export class Arrival {
   call: Call | undefined;
   slot: Slot | undefined;
   limitFields: LimitFields | undefined;
+  /** The error that it was answered with. */
+  failure: ScorelineError | undefined;
+  /** Whether it was answered without an error. */
+  isAnswered = false;
   readonly #given: Metadata;
   readonly #onBegin: (() => void)[] = [];
   #isBegun = false;

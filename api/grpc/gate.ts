@@ -21,6 +21,7 @@ import type { Slot } from '../access/limiter.js';
 import type { Call, Calls } from '../call.js';
 import { httpsRequired } from '../http/entrance.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
+import type { CountedRequest, RequestMetrics } from '../metrics/requests.js';
 import { Arrival, countBytes } from './arrival.js';
 import { type MethodName, methodNames, pathOf } from './protocol.js';
 import { statusOf, toScorelineError } from './status.js';
@@ -46,6 +47,8 @@ export interface GateOptions {
   readonly isTrusted: (address: string) => boolean;
   /** Gets every error that is answered. */
   readonly onRefusal: (arrival: Arrival, error: ScorelineError) => void;
+  /** Undefined if nothing is measured. */
+  readonly metrics?: Pick<RequestMetrics, 'count'> | undefined;
 }
 
 export function makeGate(options: GateOptions): Gate {
@@ -60,6 +63,7 @@ export function makeGate(options: GateOptions): Gate {
       if (!arrival) return;
       const at = arrival;
       const error = toScorelineError(thrown);
+      at.failure = error;
       options.onRefusal(at, error);
       const send = () => intercepted.sendStatus(statusOf(error, at.makeMetadata()));
       const delayMs = options.access.delayMs(error.code, at.caller);
@@ -90,7 +94,10 @@ export function makeGate(options: GateOptions): Gate {
           refuse(error);
         }
       })
-      .withOnCancel(() => arrival?.depart())
+      .withOnCancel(() => {
+        if (arrival && !arrival.hasDeparted) options.metrics?.count(countedOf(arrival));
+        arrival?.depart();
+      })
       .build();
     const responder = new ResponderBuilder().withStart((next) => next(listener)).build();
     return new ServerInterceptingCall(intercepted, responder);
@@ -104,6 +111,12 @@ export function makeGate(options: GateOptions): Gate {
       return arrival;
     },
   };
+}
+
+function countedOf({ method, call, failure, isAnswered }: Arrival): CountedRequest {
+  const route = method === 'ModelInfer' ? 'grpc' : openMethods.has(method) ? 'health' : 'other';
+  const code = failure?.code ?? (isAnswered ? 'ok' : 'client_closed');
+  return { route, code, call, failure };
 }
 
 /** Finds the caller of a request, and takes what the request needs. */

@@ -50,11 +50,13 @@ export async function startGrpcServer(
     arrival.begin();
     answer(arrival, unary.request).then(
       (response) => {
+        arrival.isAnswered = true;
         unary.sendMetadata(arrival.makeMetadata());
         callback(null, response);
       },
       (thrown) => {
         const error = toScorelineError(thrown);
+        arrival.failure = error;
         logError(arrival, error);
         callback(statusOf(error, arrival.makeMetadata()));
       },

@@ -2,18 +2,32 @@
 
 import type { ServerResponse } from 'node:http';
 import { nowMs } from '../../shared/clock.js';
-import { overloadReasons } from '../../shared/errors.js';
+import { overloadReasons, type ScorelineError } from '../../shared/errors.js';
 import type { Instruments, Labels } from '../../shared/metrics/instruments.js';
 import { faultCodes, refusalCodes } from '../../shared/metrics/table.js';
 import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
+import type { Call } from '../call.js';
 import { onDeparture } from '../http/departure.js';
 import type { GatedRequest } from '../http/json.js';
 import { routeOf } from '../http/open-call.js';
 import { openPaths, pathOf } from '../http/paths.js';
 
+/** A request that has departed. */
+export interface CountedRequest {
+  /** One of the routes that docs/metrics.md names. */
+  readonly route: string;
+  /** `ok`, the code of an error, or `not_ready`. */
+  readonly code: string;
+  readonly call?: Pick<Call, 'models' | 'arrivedAt' | 'preparingMs'> | undefined;
+  /** The models that it may have been for, if no call was opened. */
+  readonly models?: readonly Model[] | undefined;
+  readonly failure?: ScorelineError | undefined;
+}
+
 export interface RequestMetrics {
-  /** Counts the request when it departs. */
+  count(request: CountedRequest): void;
+  /** Counts a request by HTTP when it departs. */
   watch(request: GatedRequest, response: ServerResponse): void;
 }
 
@@ -34,20 +48,19 @@ export function makeRequestMetrics(
     for (const model of added) {
       const labels = { model: model.name, version: model.version };
       known.set(model, labels);
-      beginSeries(instruments, labels, ['reference', 'native', 'inference']);
+      beginSeries(instruments, labels, ['reference', 'native', 'inference', 'grpc']);
       instruments.begin('requestSeconds', labels);
       if (model.manifest.input.kind !== 'tensors') instruments.begin('preparationSeconds', labels);
     }
   });
 
-  const count = (request: GatedRequest, response: ServerResponse) => {
-    const { call } = request;
-    const [model, ...others] = call?.models ?? request.models ?? [];
+  const count = ({ route, code, call, models = [], failure }: CountedRequest) => {
+    // A call may be for any model until its message is read, even if that names another.
+    const isKnown = failure?.code !== 'model_not_found';
+    const [model, ...others] = isKnown ? (call?.models ?? models) : [];
     const labels = (model && others.length === 0 && known.get(model)) || noModel;
-    const code = codeOf(request, response);
     const { model: name, version } = labels;
-    instruments.add('requests', { route: labelOf(request), model: name, version, code });
-    const { failure } = request;
+    instruments.add('requests', { route, model: name, version, code });
     if (failure && (failure.reason !== undefined || refusals.has(failure.code))) {
       const reason = failure.reason ?? failure.code;
       instruments.add('refusals', { model: name, version, reason });
@@ -61,7 +74,13 @@ export function makeRequestMetrics(
   };
 
   return {
-    watch: (request, response) => onDeparture(response, () => count(request, response)),
+    count,
+    watch: (request, response) =>
+      onDeparture(response, () => {
+        const { call, models, failure } = request;
+        const code = codeOf(request, response);
+        count({ route: labelOf(request), code, call, models, failure });
+      }),
   };
 }
 

@@ -5,9 +5,11 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findFreePort } from '../../cli/redis.js';
 import { type MetricRow, metricTable } from '../../shared/metrics/table.js';
+import { encodeStrings } from '../../shared/tensors.js';
 import {
   ask,
   openRedis,
@@ -17,6 +19,7 @@ import {
   waitUntil,
 } from '../harness.js';
 import { isInstalled, needing, parseMetrics, promtool, type Sample } from '../prometheus.js';
+import { askGrpc, encodeInfer } from './grpc-client.js';
 
 /** One series of an answer of Prometheus. */
 interface Result {
@@ -34,7 +37,7 @@ beforeAll(async () => {
   service = await startService({
     redisUrl: redis.url,
     models: model,
-    environment: { METRICS_PORT: '0', PROBE_PORT: '0', PERMITS_MAX: '16' },
+    environment: { METRICS_PORT: '0', GRPC_PORT: '0', PROBE_PORT: '0', PERMITS_MAX: '16' },
   });
   const [api, worker] = await Promise.all([service.api.ready, service.workers[0]?.ready]);
   ports = { api: Number(api.metricsPort), worker: Number(worker?.probePort) };
@@ -163,12 +166,37 @@ describe('requests', () => {
     }
   });
 
+  test('by gRPC are counted once each, too', async () => {
+    const { grpcPort } = await service.api.ready;
+    const send = (method: string, message: Uint8Array) =>
+      askGrpc(Number(grpcPort), method, message, { deadlineMs: 60_000 });
+    const inputs = [{ name: 'text', datatype: 'BYTES', shape: [1] }];
+    const raw = [encodeStrings(['how do I join two arrays'])];
+    const codes = [
+      (await send('ModelInfer', encodeInfer({ model, inputs, raw }))).code,
+      (await send('ModelInfer', encodeInfer({ model: 'none', inputs, raw }))).code,
+      (await send('ServerLive', new Uint8Array())).code,
+    ];
+    expect(codes).toEqual([status.OK, status.NOT_FOUND, status.OK]);
+    const countOf = (labels: Record<string, string>) =>
+      total('api', 'scoreline_requests_total', labels);
+    await waitUntil('both are counted', async () => (await countOf({ route: 'grpc' })) === 2);
+    expect(await countOf({ route: 'grpc', model, code: 'ok' })).toBe(1);
+    expect(await countOf({ route: 'grpc', model: '', code: 'model_not_found' })).toBe(1);
+    await waitUntil('the probe is counted', async () => {
+      return (await countOf({ route: 'health', code: 'ok' })) === 2;
+    });
+  });
+
   test('for unknown models and addresses add no series', async () => {
     const seriesOf = async () => (await scrape('api')).split('\n').length;
     const isCounted = async (amount: number) =>
       (await total('api', 'scoreline_requests_total', { route: 'other', code: 'not_found' })) ===
         amount &&
-      (await total('api', 'scoreline_requests_total', { code: 'model_not_found' })) === amount;
+      (await total('api', 'scoreline_requests_total', {
+        route: 'other',
+        code: 'model_not_found',
+      })) === amount;
     const askBoth = async (name: string) => {
       await ask(`${service.url}/${name}`);
       await score(name);

@@ -420,14 +420,15 @@ describe('the entrance', () => {
       container: { name: 'http', containerPort: 8080 },
       service: { name: 'http', port: 80, targetPort: 'http' },
     };
+    const metrics = { name: 'metrics', containerPort: 8081 };
     for (const settings of [{}, { GRPC_PORT: '' }]) {
       expect(portsOf(settings)).toEqual({
-        ...{ container: [http.container], service: [http.service] },
+        ...{ container: [http.container, metrics], service: [http.service] },
         policy: [8080],
       });
     }
     expect(portsOf({ GRPC_PORT: 8001 })).toEqual({
-      container: [http.container, { name: 'grpc', containerPort: 8001 }],
+      container: [http.container, metrics, { name: 'grpc', containerPort: 8001 }],
       service: [http.service, { name: 'grpc', port: 8001, targetPort: 'grpc' }],
       policy: [8080, 8001],
     });

@@ -231,6 +231,12 @@ describe('wrong values', () => {
       /expected a port from 1024 to 65535.*got 443/,
     ],
     [
+      'the port of the metrics for gRPC',
+      { api: { settings: { GRPC_PORT: 8081 } } },
+      'api.settings.GRPC_PORT',
+      /expected another port than that of the metrics.*got 8081/,
+    ],
+    [
       'the port of HTTP for gRPC',
       { api: { settings: { GRPC_PORT: 8080 } } },
       'api.settings.GRPC_PORT',

@@ -38,6 +38,14 @@ describe('the configuration', () => {
     });
   });
 
+  test.each([{ PORT: '9000' }, { GRPC_PORT: '9000' }])(
+    'keeps the metrics away from the port of clients, %o',
+    (others) => {
+      const error = errorOf(() => readConfiguration('api', { ...others, METRICS_PORT: '9000' }));
+      expect(error.message).toMatch(/^METRICS_PORT: expected another port than PORT and GRPC_PORT/);
+    },
+  );
+
   test('leaves room for the results of the largest request', () => {
     const bounds = { RESULTS_MAX: '15', IMAGES_PER_REQUEST_MAX: '16' };
     const error = errorOf(() => readConfiguration('api', bounds));
