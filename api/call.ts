@@ -13,12 +13,14 @@
 import { randomUUID } from 'node:crypto';
 import { nowMs } from '../shared/clock.js';
 import { ScorelineError } from '../shared/errors.js';
+import type { Manifest } from '../shared/manifest.js';
 import type { Model } from '../shared/models.js';
 import type { Caller } from './access/caller.js';
 import type { Slot } from './access/limiter.js';
 import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';
 import type { ByteBudget } from './admission/byte-budget.js';
 import type { Phase } from './deadline.js';
+import { Deferral, type DeferralOptions } from './deferral.js';
 import { Ending } from './ending.js';
 
 export interface CallOptions {
@@ -32,6 +34,8 @@ export interface CallOptions {
   readonly deadlineAt: number;
   /** The caller's `Idempotency-Key`. With a key, the reply is kept for repeats. */
   readonly key?: string | undefined;
+  /** Set if the client takes the answer later. */
+  readonly deferral?: DeferralOptions | undefined;
 }
 
 export interface Calls {
@@ -83,15 +87,18 @@ export function makeCalls(options: {
   };
 
   return {
-    open({ caller, slot, models, arrivedAt, deadlineAt, key }) {
+    open({ caller, slot, models, arrivedAt, deadlineAt, key, deferral: asked }) {
       if (isShuttingDown) throw shuttingDown();
       let permit: Permit | undefined;
       try {
-        permit = admit(models, 1, deadlineAt - arrivedAt);
+        permit = admit(models, 1, asked ? Number.POSITIVE_INFINITY : deadlineAt - arrivedAt);
       } catch (refusal) {
-        if (key === undefined) throw refusal;
+        if (key === undefined || asked) throw refusal;
       }
-      return start({ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit });
+      const deferral = asked && new Deferral(asked);
+      return start({
+        ...{ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit, deferral },
+      });
     },
     openFlight(call) {
       const { caller, models, inputs, arrivedAt, deadlineAt, key } = call;
@@ -142,6 +149,7 @@ interface CallParts {
   readonly deadlineAt: number;
   readonly key: string | undefined;
   readonly permit: Permit | undefined;
+  readonly deferral?: Deferral | undefined;
   /** The call that a flight works for. It is in the phase that the flight is in. */
   readonly leader?: Call;
 }
@@ -159,6 +167,8 @@ export class Call {
   readonly caller: Caller;
   readonly arrivedAt: number;
   readonly key: string | undefined;
+  /** Set if the client takes the answer later. */
+  readonly deferral: Deferral | undefined;
   /** Whether the answer was kept from an earlier request with the same key. */
   isReplayed = false;
   /** Tells whether the client still waits. */
@@ -189,6 +199,7 @@ export class Call {
     this.#slot = parts.slot;
     this.arrivedAt = parts.arrivedAt;
     this.key = parts.key;
+    this.deferral = parts.deferral;
     this.#models = parts.models;
     this.#inputs = parts.inputs;
     this.#deadlineAt = parts.deadlineAt;
@@ -243,6 +254,11 @@ export class Call {
 
   /** Moves the deadline to an earlier time. A later time changes nothing. */
   hasten(deadlineAt: number): void {
+    this.deferral?.hasten(deadlineAt);
+    this.#shorten(deadlineAt);
+  }
+
+  #shorten(deadlineAt: number): void {
     if (deadlineAt >= this.#deadlineAt || this.#isEnded) return;
     this.#deadlineAt = deadlineAt;
     clearTimeout(this.#timer);
@@ -270,8 +286,12 @@ export class Call {
   #settleOn(models: readonly Model[], count: number): void {
     this.#models = models;
     this.#inputs = count;
-    this.hasten(this.arrivedAt + Math.max(...models.map((model) => model.manifest.deadlineMs)));
-    const deadlineMs = this.#deadlineAt - nowMs();
+    const longest = (of: (manifest: Manifest) => number) =>
+      this.arrivedAt + Math.max(...models.map(({ manifest }) => of(manifest)));
+    this.#shorten(longest((manifest) => manifest.deadlineMs));
+    this.deferral?.hasten(longest((manifest) => manifest.jobs.deadlineMs));
+    // A job waits for hours, so the rate at which workers answer says nothing about it.
+    const deadlineMs = this.deferral ? Number.POSITIVE_INFINITY : this.#deadlineAt - nowMs();
     this.#permit?.assign(models.map((model) => toAdmit(model, { count, deadlineMs })));
   }
 

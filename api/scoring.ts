@@ -1,14 +1,17 @@
 // Scores a call: prepares its inputs, sends them to the model's queue, and waits for the replies. A call
-// with an `Idempotency-Key` takes these steps inside api/repeat/repeatable.ts.
+// with an `Idempotency-Key` takes these steps inside api/repeat/repeatable.ts, and one that is answered later
+// inside api/jobs/deferring.ts.
 
 import { makeItemId } from '../shared/item-id.js';
 import { type Tensor, toBuffer } from '../shared/tensors.js';
 import type { Call } from './call.js';
+import { type Deferral, Deferred } from './deferral.js';
+import type { Deferring } from './jobs/deferring.js';
 import type { RawInput, Row } from './kinds/kind.js';
 import { type InputKinds, kindsOf } from './kinds/kinds.js';
 import type { DispatchedItem, Dispatcher, OutputWish } from './queue/dispatcher.js';
 import type { ScoredReply } from './queue/waiters.js';
-import { identify } from './repeat/identity.js';
+import { type Identity, identify } from './repeat/identity.js';
 import type { Repeatable } from './repeat/repeatable.js';
 import type { Statistics } from './statistics.js';
 
@@ -21,7 +24,8 @@ export interface Scoring {
    * Scores the inputs of a call, then ends the call. Empties the array once preparation has begun, so
    * the raw inputs can be collected.
    * @param wish how many of the best classes to answer with, or which outputs
-   * @throws ScorelineError of an invalid input, of a worker's reply, or the reason of the call's ending
+   * @throws ScorelineError of an invalid input, of a worker's reply, or the reason of the call's ending;
+   * Deferred if the answer comes later
    */
   score(call: Call, inputs: RawInput[], wish: OutputWish): Promise<readonly ScoredReply[]>;
   /**
@@ -48,9 +52,10 @@ export function makeScoring(options: {
   kinds: InputKinds;
   dispatcher: Pick<Dispatcher, 'submit'>;
   repeatable: Repeatable;
+  deferring: Deferring;
   statistics: Pick<Statistics, 'succeed' | 'fail'>;
 }): Scoring {
-  const { kinds, dispatcher, repeatable, statistics } = options;
+  const { kinds, dispatcher, repeatable, deferring, statistics } = options;
 
   const prepareRaw = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
     const { model } = call;
@@ -95,27 +100,35 @@ export function makeScoring(options: {
   ): Promise<readonly ScoredReply[]> => {
     // A repeat waits for the flight of another call, which knows its own phase.
     call.enter('scoring');
-    const identity = identify(key, {
-      caller: call.caller.id,
-      queue: call.model.queue,
-      ...wish,
-      inputs: contents(),
-    });
+    const identity = identifyCall(call, key, { wish, contents });
     return repeatable.score(call, identity, {
       prepare: async (flight) => prepare(flight),
       submit: (flight, items, keepMs) => submit(flight, items, { wish, keepMs }),
     });
   };
 
+  const scoreDeferred = async (
+    call: Call,
+    deferral: Deferral,
+    { prepare, wish, contents }: Work,
+  ): Promise<readonly ScoredReply[]> => {
+    const identity = identifyCall(call, call.key ?? call.id, { wish, contents });
+    const prepared = await prepare(call);
+    call.enter('scoring');
+    return deferring.score(call, { deferral, identity, prepared, wish });
+  };
+
   const scoreWork = async (call: Call, work: Work): Promise<readonly ScoredReply[]> => {
     try {
-      const replies = await (call.key === undefined
-        ? scoreAlone(call, work)
-        : scoreRepeatable(call, call.key, work));
+      const replies = await (call.deferral
+        ? scoreDeferred(call, call.deferral, work)
+        : call.key === undefined
+          ? scoreAlone(call, work)
+          : scoreRepeatable(call, call.key, work));
       statistics.succeed(call, replies);
       return replies;
     } catch (error) {
-      statistics.fail(call);
+      if (!(error instanceof Deferred)) statistics.fail(call);
       throw error;
     } finally {
       // If one of several inputs has failed, this ends the wait for the others.
@@ -145,6 +158,14 @@ export function makeScoring(options: {
 function contentOf(value: string | Buffer | Row): string | Buffer {
   if (typeof value === 'string' || Buffer.isBuffer(value)) return value;
   return JSON.stringify(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function identifyCall(
+  { caller, model }: Call,
+  key: string,
+  { wish, contents }: Pick<Work, 'wish' | 'contents'>,
+): Identity {
+  return identify(key, { caller: caller.id, queue: model.queue, ...wish, inputs: contents() });
 }
 
 function contentsOf(tensors: readonly Tensor[]): (string | Buffer)[] {

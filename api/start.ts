@@ -34,6 +34,10 @@ import { makeGate } from './http/gate.js';
 import { type RunningServer, startServer } from './http/server.js';
 import { makeDescription } from './inference/description.js';
 import { rowsMaxOf } from './inference/rows.js';
+import { makeDeferring } from './jobs/deferring.js';
+import { makeJobStates } from './jobs/job-states.js';
+import { makeJobStore } from './jobs/job-store.js';
+import { Jobs } from './jobs/jobs.js';
 import { makeInputKinds } from './kinds/kinds.js';
 import { openMetrics } from './metrics/port.js';
 import { makeRequestMetrics } from './metrics/requests.js';
@@ -122,10 +126,15 @@ export async function startApi(
     resultsMax: configuration.RESULTS_MAX,
   });
   const statistics = new Statistics();
+  const states = makeJobStates({ redis: producer, keys, queue });
+  const store = makeJobStore({ redis: producer, keys });
+  const jobs = new Jobs({ store, states });
+  const resultBytesMax = configuration.JOB_RESULT_BYTES_MAX;
   const scoring = makeScoring({
     kinds,
     dispatcher: new Dispatcher({ instance, queue, waiters }),
     repeatable: makeRepeatable({ calls, results }),
+    deferring: makeDeferring({ instance, calls, queue, results, store, jobs, resultBytesMax }),
     statistics,
   });
   const access = await openAccess({ configuration, redis: producer, keys, instance, log });
@@ -143,7 +152,7 @@ export async function startApi(
   const protocol = { readiness, description, rowsMax };
   const requests = metrics && makeRequestMetrics(metrics.instruments, registry);
   const app = makeApp({
-    ...{ configuration, registry, gate, kinds, scoring, queue, clock, log },
+    ...{ configuration, registry, calls, gate, kinds, scoring, jobs, queue, clock, log },
     ...protocol,
     metrics: requests,
   });

@@ -150,7 +150,12 @@ const api = {
   RESULTS_MAX: integer(1, 10_000_000)
     .default(100_000)
     .describe(
-      'The most results kept in Redis at a time, over all API processes and models. Each takes 0.6 kB for a few classes, 30 kB for a thousand. Beyond it, requests with an `Idempotency-Key` get 429; requests without one are still served.',
+      'The most results kept in Redis at a time, over all API processes and models. Each takes 0.6 kB for a few classes, 30 kB for a thousand. Beyond it, requests with an `Idempotency-Key` and those that are to be answered later get 429; others are still served.',
+    ),
+  JOB_RESULT_BYTES_MAX: integer(1024, 268_435_456)
+    .default(1_048_576)
+    .describe(
+      'The most bytes of the result of one input that is answered later, as a job. Beyond it, the job fails with `result_too_large`. Raising it lets `RESULTS_MAX` results take more memory in Redis.',
     ),
   CONNECTIONS_MAX: integer(1, 1_000_000)
     .default(10_000)

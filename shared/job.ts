@@ -40,6 +40,8 @@ export interface Item {
   readonly outputs?: readonly string[] | undefined;
   /** How long the reply is kept for a repeat. The first reply kept is the item's result. */
   readonly keepMs?: number | undefined;
+  /** The most bytes of a reply that is kept. A larger one becomes the error `result_too_large`. */
+  readonly keepBytesMax?: number | undefined;
 }
 
 export interface BatchJob {
@@ -64,6 +66,7 @@ const packedJobSchema = z.object({
         top: z.number().optional(),
         outputs: z.array(z.string()).optional(),
         keepMs: z.number().optional(),
+        keepBytesMax: z.number().optional(),
       }),
     )
     .min(1),
@@ -122,6 +125,7 @@ export function encodeJob({ replyTo, items }: BatchJob): {
     top: item.top,
     outputs: item.outputs && [...item.outputs],
     keepMs: item.keepMs,
+    keepBytesMax: item.keepBytesMax,
   });
   const packedItems = items.map(encodeItem);
   const job = { wire: wireVersion, replyTo, layouts: layouts.list, items: packedItems };
@@ -140,9 +144,9 @@ export function decodeJob(data: unknown): WireJob | UnreadableJob {
   for (const [index, item] of items.entries()) {
     const inputs = layOut(layouts[item.layout], item.data);
     if (!inputs) return unreadable(data, `items.${index}.layout: there is no layout for its data`);
-    const { id, submittedAt, deadlineAt, top, outputs, keepMs } = item;
+    const { id, submittedAt, deadlineAt, top, outputs, keepMs, keepBytesMax } = item;
     if (!isCount(top)) return unreadable(data, `items.${index}.top: it is no count of classes`);
-    wireItems.push({ id, submittedAt, deadlineAt, inputs, top, outputs, keepMs });
+    wireItems.push({ id, submittedAt, deadlineAt, inputs, top, outputs, keepMs, keepBytesMax });
   }
   return { wire, replyTo, items: wireItems };
 }
@@ -171,14 +175,14 @@ export function joinItem(
   item: WireItem,
   payload: ReadonlyMap<string, Uint8Array>,
 ): Item | undefined {
-  const { id, submittedAt, deadlineAt, top, outputs, keepMs } = item;
+  const { id, submittedAt, deadlineAt, top, outputs, keepMs, keepBytesMax } = item;
   const inputs: Tensor[] = [];
   for (const { name, datatype, shape, data: text } of item.inputs) {
     const data = text === null ? payload.get(payloadField(id, name)) : Buffer.from(text, 'base64');
     if (data === undefined) return undefined;
     inputs.push(checkWireTensor({ name, datatype, shape, data }));
   }
-  return { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs };
+  return { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs, keepBytesMax };
 }
 
 /** @throws ScorelineError `wire_mismatch` if the tensor does not match its shape */

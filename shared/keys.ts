@@ -33,6 +33,12 @@ export function makeKeys(prefix: string) {
     result: (item: string) => `${prefix}:result:${item}`,
     /** Sorted set of the items whose replies are or will be kept, by the time these expire. */
     results: `${prefix}:results`,
+    /** A caller's job as JSON (api/jobs/job-record.ts). */
+    job: (id: string) => `${prefix}:job:${id}`,
+    /** Sorted set of the ids of a caller's jobs, by when they were submitted. */
+    jobs: (caller: string) => `${prefix}:jobs:${caller}`,
+    /** The same set by when the jobs are forgotten. */
+    jobsEnd: (caller: string) => `${prefix}:jobs-end:${caller}`,
     /** Hash of the API instances' heartbeats about a queue, by instance. */
     instances: (queue: string) => `${prefix}:instances:${queue}`,
     /** Sorted set of warnings about clocks that differ from that of Redis, by when they expire. */

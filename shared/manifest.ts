@@ -276,6 +276,18 @@ const wholeManifestSchema = z.strictObject({
     .max(3_600_000)
     .default(60_000)
     .describe('A run of the model that takes longer counts as hung, and its process is replaced.'),
+  jobs: z
+    .strictObject({
+      deadlineMs: positive
+        .max(86_400_000)
+        .default(3_600_000)
+        .describe('How long an input may wait whose answer is fetched later.'),
+      keepMs: positive
+        .max(86_400_000)
+        .default(3_600_000)
+        .describe('How long the result of such an input is kept.'),
+    })
+    .prefault({}),
   scaling: scalingSchema.prefault({}),
   example: exampleSchema
     .optional()

@@ -51,11 +51,7 @@ export function makeContext(service: DescribedService, catalogue: Catalogue): Co
   const challenge = isRestricted && {
     'WWW-Authenticate': header('Challenge', 'How to get in, as RFC 6750 has it.', text),
   };
-  const retryAfter = header('RetryAfter', 'After how many seconds to ask again.', {
-    type: 'integer',
-    minimum: 1,
-    maximum: 60,
-  });
+  const retryAfter = retryAfterHeader({ parts });
   const headers = { ...always, ...limits };
   const headersOf = (status: number): Readonly<Record<string, Ref>> => ({
     ...headers,
@@ -72,6 +68,14 @@ export function makeContext(service: DescribedService, catalogue: Catalogue): Co
     200: { description, headers, content: { 'application/json': { schema } } },
   });
   return { ...service, catalogue, parts, problems, headers, answer, optionalSecurity };
+}
+
+export function retryAfterHeader({ parts }: Pick<Context, 'parts'>): Ref {
+  const schema = { type: 'integer', minimum: 1, maximum: 60 };
+  return parts.header('RetryAfter', {
+    description: 'After how many seconds to ask again.',
+    schema,
+  });
 }
 
 /** The ways in which callers may say who they are; none where nobody has to. */

@@ -8,6 +8,7 @@ import type { Catalogue } from '../../shared/registry.js';
 import { packageVersion } from '../../shared/version.js';
 import { type DescribedService, makeContext, securityOf } from './context.js';
 import { inferencePaths, inferenceTag } from './inference.js';
+import { jobPaths, jobsTag } from './jobs.js';
 import { nativePaths, nativeTag } from './native.js';
 import type { Document, SecurityScheme } from './openapi.js';
 import { referencePaths, referenceTag } from './reference.js';
@@ -22,6 +23,7 @@ export function describe(service: DescribedService, catalogue: Catalogue): Docum
     ...nativePaths(context),
     ...inferencePaths(context),
     ...referencePaths(context),
+    ...jobPaths(context),
     ...servicePaths(context),
   };
   const schemes = Object.fromEntries(
@@ -39,7 +41,7 @@ export function describe(service: DescribedService, catalogue: Catalogue): Docum
     // Relative to the address of the document, so it also holds behind the prefix of a proxy.
     servers: [{ url: '.', description: 'Where this description comes from.' }],
     security,
-    tags: [nativeTag, inferenceTag, referenceTag, serviceTag],
+    tags: [nativeTag, inferenceTag, referenceTag, jobsTag, serviceTag],
     paths,
     components: {
       ...context.parts.toComponents(),
@@ -66,6 +68,7 @@ requests by itself.
 
 - Every request may say how long its caller waits, and is answered with 504 when that is over.
 - With an \`Idempotency-Key\`, a request can be sent again and gets the same result.
+- With \`Prefer: respond-async\`, the answer is a job, whose result can be fetched later.
 - When there is no room, the answer is 429 with a \`Retry-After\`, before the body is read.
 - Bodies may be compressed with gzip, deflate or br.
 - An error is a problem document (RFC 9457). Programs should test its \`code\`.`;

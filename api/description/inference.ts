@@ -12,6 +12,7 @@ import type { Content, Header, Operation, Parameter, Paths } from './openapi.js'
 import { toSchema } from './parts.js';
 import { inferenceErrorSchema } from './problems.js';
 import {
+  accepted,
   inPath,
   partName,
   type ScoringAddress,
@@ -94,6 +95,7 @@ function infer(context: Context, address: ScoringAddress): Operation {
         },
         content: forms.response,
       },
+      ...accepted(context),
       ...problems.responses(model ? 'infer' : 'anyInfer', 'inference', codes),
     },
   };

@@ -10,6 +10,7 @@ import { accessCodes, type Context } from './context.js';
 import type { Content, Operation, Parameter, Paths, Schema } from './openapi.js';
 import { toSchema } from './parts.js';
 import {
+  accepted,
   partName,
   type ScoringAddress,
   scoredHeaders,
@@ -66,6 +67,7 @@ function scoreNative(context: Context, address: ScoringAddress): Operation {
         headers: scoredHeaders(context),
         content: { 'application/json': { schema: answer } },
       },
+      ...accepted(context),
       ...problems.responses(`${model?.manifest.input.kind ?? 'any'}Score`, 'problem', all),
     },
   };

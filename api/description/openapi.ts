@@ -48,7 +48,7 @@ export interface Operation {
 }
 export type Security = Readonly<Record<string, readonly string[]>>;
 
-export type PathItem = Readonly<Partial<Record<'get' | 'post', Operation>>>;
+export type PathItem = Readonly<Partial<Record<'get' | 'post' | 'delete', Operation>>>;
 export type Paths = Readonly<Record<string, PathItem>>;
 
 export interface SecurityScheme {

@@ -6,7 +6,7 @@ import { deadlineMsSchema } from '../http/parameters.js';
 import { kindsOf } from '../kinds/kinds.js';
 import { accessCodes, type Context } from './context.js';
 import type { Operation, Parameter, Paths, Response } from './openapi.js';
-import { scoredHeaders, scoringCodes, scoringParameters } from './scoring.js';
+import { accepted, scoredHeaders, scoringCodes, scoringParameters } from './scoring.js';
 
 export const referenceTag = {
   name: 'Reference',
@@ -91,6 +91,7 @@ function scoreReference(context: Context): Operation {
         headers: scoredHeaders(context),
         content: { 'application/json': { schema: parts.schema('ReferenceResponse', answer) } },
       },
+      ...accepted(context),
       ...problems.responses('reference', 'problem', [
         ...scoringCodes(context),
         ...forms.flatMap(({ codes }) => codes),

@@ -4,8 +4,10 @@ import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import { deadlineMsSchema, requestTimeoutSchema } from '../http/parameters.js';
-import { accessCodes, type Context } from './context.js';
-import type { Parameter, Ref } from './openapi.js';
+import { waitSecondsMax } from '../http/preferences.js';
+import { accessCodes, type Context, retryAfterHeader } from './context.js';
+import { jobSummarySchema } from './job-schemas.js';
+import type { Parameter, Ref, Response } from './openapi.js';
 import { toSchema } from './parts.js';
 
 /** The errors of every operation that scores. */
@@ -17,7 +19,7 @@ export function scoringCodes(context: Context): readonly ErrorCode[] {
     ...(['too_many_inputs', 'idempotency_key_invalid', 'idempotency_key_reused'] as const),
     ...(['overloaded', 'queue_unavailable', 'queue_lost', 'shutting_down'] as const),
     ...(['deadline_exceeded', 'model_crashed', 'model_failed', 'model_output_mismatch'] as const),
-    'wire_mismatch',
+    ...(['preference_invalid', 'job_cancelled', 'result_too_large', 'wire_mismatch'] as const),
   ];
 }
 
@@ -43,8 +45,26 @@ export function scoringParameters({ parts }: Context): readonly Ref[] {
       schema: { type: 'string', pattern: '^[!#-~]([ -~]{0,253}[!#-~])?$' },
       example: '8e03978e-40d5-43e8-bc93-6894a57f9324',
     }),
+    preferParameter({ parts }),
+    parts.parameter('Async', {
+      name: 'async',
+      in: 'query',
+      description: 'What `Prefer: respond-async` says, for clients that cannot set headers.',
+      schema: { type: 'string', enum: ['true', 'false', '1', '0', ''] },
+    }),
     requestIdParameter({ parts }),
   ];
+}
+
+export function preferParameter({ parts }: Pick<Context, 'parts'>): Ref {
+  return parts.parameter('Prefer', {
+    name: 'Prefer',
+    in: 'header',
+    description: `\`respond-async\`: answer with a job at once. \`wait=N\`: answer with a job if the answer takes more than N seconds, at most ${waitSecondsMax}.`,
+    // Preferences for something else may be there, too.
+    schema: { type: 'string' },
+    example: 'respond-async',
+  });
 }
 
 function requestIdParameter({ parts }: Pick<Context, 'parts'>): Ref {
@@ -63,7 +83,39 @@ export function scoredHeaders({ parts, headers }: Context): Readonly<Record<stri
     description: 'Whether this is the result of an earlier request with the same key.',
     schema: { type: 'string', enum: ['true'] },
   });
-  return { ...headers, 'Idempotency-Replayed': replayed };
+  return {
+    ...headers,
+    'Idempotency-Replayed': replayed,
+    'Preference-Applied': appliedHeader({ parts }),
+  };
+}
+
+export function appliedHeader({ parts }: Pick<Context, 'parts'>): Ref {
+  return parts.header('PreferenceApplied', {
+    description: 'What was followed of `Prefer`.',
+    schema: { type: 'string' },
+  });
+}
+
+/** The answer to a request that is answered later. */
+export function accepted(context: Context): { 202: Response } {
+  const { parts, headers } = context;
+  const location = parts.header('Location', {
+    description: 'The address of the job.',
+    schema: { type: 'string' },
+  });
+  return {
+    202: {
+      description: 'The answer comes later: the request is a job now.',
+      headers: {
+        ...headers,
+        Location: location,
+        'Retry-After': retryAfterHeader(context),
+        'Preference-Applied': appliedHeader(context),
+      },
+      content: { 'application/json': { schema: parts.schema('JobSummary', jobSummarySchema) } },
+    },
+  };
 }
 
 export function inPath(name: string, description: string, values: readonly string[]): Parameter {

@@ -14,8 +14,10 @@ import type { Logger } from '../../shared/log.js';
 import type { RedisClock } from '../../shared/redis-clock.js';
 import type { Registry } from '../../shared/registry.js';
 import { packageVersion } from '../../shared/version.js';
-import type { Call } from '../call.js';
+import type { Call, Calls } from '../call.js';
+import { Deferred } from '../deferral.js';
 import type { Description } from '../inference/description.js';
+import type { Jobs } from '../jobs/jobs.js';
 import type { InputKinds } from '../kinds/kinds.js';
 import type { RequestMetrics } from '../metrics/requests.js';
 import type { Queue } from '../queue/queue.js';
@@ -33,6 +35,7 @@ import { addDescriptionRoutes } from './routes/description.js';
 import { addHealthRoutes } from './routes/health.js';
 import { makeScoreInference } from './routes/infer.js';
 import { addInferenceRoutes } from './routes/inference.js';
+import { addJobRoutes, sendAccepted } from './routes/jobs.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
 
@@ -55,9 +58,11 @@ export function makeApp(parts: {
     | 'TRUST_PROXY'
   >;
   registry: Registry;
+  calls: Pick<Calls, 'isShuttingDown'>;
   gate: Gate;
   kinds: InputKinds;
   scoring: Scoring;
+  jobs: Pick<Jobs, 'find' | 'read' | 'list' | 'cancel'>;
   queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'unansweredIn'>;
   readiness: Readiness;
   description: Description;
@@ -79,8 +84,13 @@ export function makeApp(parts: {
     }),
   };
   const answerError = makeAnswerError(log);
+  /** Answers a request that has no answer yet: with its job, or with an error. */
+  const answerLate = (thrown: unknown, response: Response) => {
+    if (thrown instanceof Deferred && !response.headersSent) sendAccepted(response, thrown.job);
+    else answerError(thrown, response);
+  };
   const handleError: ErrorRequestHandler = (thrown, _request, response, _next) =>
-    answerError(thrown, response);
+    answerLate(thrown, response);
 
   const app = express();
   app.disable('x-powered-by');
@@ -88,6 +98,7 @@ export function makeApp(parts: {
   app.disable('etag');
   app.set('trust proxy', configuration.TRUST_PROXY);
   addModelRoutes(app, { ...parts, score: scores.native });
+  addJobRoutes(app, parts);
   addReferenceRoutes(app, { ...parts, score: scores.reference, version: packageVersion() });
   addHealthRoutes(app, parts);
   addInferenceRoutes(app, { ...parts, score: scores.inference });
@@ -101,7 +112,7 @@ export function makeApp(parts: {
   const score = (route: ScoringRoute, request: Request & { call?: Call }, response: Response) => {
     const { call } = request;
     if (!call) throw new Error('The gate opens a call for each route that scores. This is a bug.');
-    scores[route](call, request, response).catch((thrown) => answerError(thrown, response));
+    scores[route](call, request, response).catch((thrown) => answerLate(thrown, response));
   };
 
   const goOn = (entry: Entry, request: IncomingMessage, response: ServerResponse): void => {

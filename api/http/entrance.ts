@@ -26,9 +26,10 @@ export function makeEntrance({
 }: Pick<Configurations['api'], 'CORS_ORIGINS' | 'HTTPS_ONLY'>): Entrance {
   const crossOrigin = cors({
     origin: [...CORS_ORIGINS],
-    methods: ['GET', 'HEAD', 'POST'],
+    methods: ['GET', 'HEAD', 'POST', 'DELETE'],
     exposedHeaders: [
-      ...['Idempotency-Replayed', 'Inference-Header-Content-Length'],
+      ...['Idempotency-Replayed', 'Inference-Header-Content-Length', 'Location'],
+      'Preference-Applied',
       ...['RateLimit', 'RateLimit-Policy', 'Retry-After'],
       ...['WWW-Authenticate', 'X-Request-Id'],
     ],

@@ -69,6 +69,7 @@ export function sendParts(
 
 function addFields(headers: OutgoingHttpHeaders, response: ServerResponse): void {
   const { call, limitFields }: GatedRequest = response.req;
+  if (call?.deferral) headers['Preference-Applied'] = call.deferral.applied;
   if (call?.isReplayed) headers['Idempotency-Replayed'] = 'true';
   if (limitFields) Object.assign(headers, limitFields);
 }

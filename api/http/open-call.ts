@@ -6,11 +6,13 @@ import type { Registry } from '../../shared/registry.js';
 import { type Caller, catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { Call, Calls } from '../call.js';
+import type { DeferralOptions } from '../deferral.js';
 import { onDeparture } from './departure.js';
 import { readIdempotencyKey } from './idempotency-key.js';
 import type { GatedRequest } from './json.js';
 import { type Given, readDeadlineAt } from './parameters.js';
 import { isInference } from './paths.js';
+import { readPreferences } from './preferences.js';
 
 const referencePath = '/score';
 const address =
@@ -56,8 +58,8 @@ export function modelsAt(
 
 /**
  * Opens a call, which ends at the latest when its request departs.
- * @throws ScorelineError `scope_missing`, `deadline_invalid`, `idempotency_key_invalid`, `overloaded`,
- * `shutting_down`
+ * @throws ScorelineError `scope_missing`, `deadline_invalid`, `idempotency_key_invalid`, `preference_invalid`,
+ * `overloaded`, `shutting_down`
  */
 export function openCall(
   calls: Pick<Calls, 'open'>,
@@ -75,8 +77,20 @@ export function openCall(
     arrivedAt,
     deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
     key: readIdempotencyKey(request),
+    deferral: readDeferral(request, { models, query, arrivedAt }),
   });
   request.call = call;
   onDeparture(response, () => call.end(false));
   return call;
+}
+
+/** Returns undefined if the client takes no later answer. */
+function readDeferral(
+  request: GatedRequest,
+  { models, query, arrivedAt }: Pick<Opening, 'models' | 'query' | 'arrivedAt'>,
+): DeferralOptions | undefined {
+  const preferences = readPreferences(request, query);
+  if (!preferences) return undefined;
+  const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.jobs.deadlineMs));
+  return { ...preferences, deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }) };
 }

@@ -33,14 +33,7 @@ export function makeAnswerError(log: Logger): AnswerError {
  */
 export function sendProblem(response: ServerResponse, error: ScorelineError): void {
   (response.req as GatedRequest).failure = error;
-  const { status, title } = errorTable[error.code];
-  const problem = {
-    type: `urn:scoreline:error:${error.code}`,
-    title,
-    status,
-    code: error.code,
-    detail: error.message,
-  };
+  const { status } = errorTable[error.code];
   if (error.retryAfterSeconds !== undefined) {
     response.setHeader('Retry-After', String(error.retryAfterSeconds));
   }
@@ -49,7 +42,13 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
   leaveBody(response);
   if (isInference(pathOf(response.req))) {
     sendJson(response, { error: error.message, code: error.code, status }, { status });
-  } else sendJson(response, problem, { status, type: 'application/problem+json' });
+  } else sendJson(response, problemOf(error), { status, type: 'application/problem+json' });
+}
+
+/** Returns an error as a problem document. */
+export function problemOf({ code, message }: ScorelineError): object {
+  const { status, title } = errorTable[code];
+  return { type: `urn:scoreline:error:${code}`, title, status, code, detail: message };
 }
 
 /** How a client can get in, after RFC 6750. Without a key or token there is nothing wrong with one. */

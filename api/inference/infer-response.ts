@@ -20,7 +20,7 @@ export interface InferResponse {
  */
 export function writeInferResponse(
   model: Model,
-  asked: InferRequest,
+  asked: Pick<InferRequest, 'id' | 'outputs'>,
   items: readonly (readonly Tensor[])[],
 ): InferResponse {
   const { id, outputs: forms } = asked;
@@ -39,7 +39,7 @@ export function writeInferResponse(
  */
 export function formOutputs(
   model: Model,
-  { outputs: forms }: InferRequest,
+  { outputs: forms }: Pick<InferRequest, 'outputs'>,
   items: readonly (readonly Tensor[])[],
 ): JoinedTensor[] {
   return joinRows(items.map((outputs) => forms.map((form) => formOf(outputs, form, model))));

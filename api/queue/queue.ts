@@ -54,11 +54,12 @@ export class Queue {
 
   /**
    * Adds one job.
+   * @param id names the job, if somebody needs to know where it is
    * @throws ScorelineError `queue_unavailable`
    */
-  async add(name: string, job: BatchJob): Promise<void> {
+  async add(name: string, job: BatchJob, id: string = randomUUID()): Promise<void> {
     try {
-      await this.#send(name, job);
+      await this.#send(name, job, id);
     } catch (cause) {
       const ids = job.items.map(({ id }) => id);
       this.uncount(name, ids);
@@ -73,6 +74,12 @@ export class Queue {
   /** Takes items out of the count of unanswered ones. They leave it at their deadlines otherwise. */
   uncount(queue: string, itemIds: readonly string[]): void {
     this.#unanswered.remove(queue, itemIds);
+  }
+
+  /** The keys that tell where a job is: it is there until it is done, and among the active ones in between. */
+  keysOf(name: string, jobId: string): { job: string; active: string } {
+    const queue = `${this.#keys.prefix}:${name}`;
+    return { job: `${queue}:${jobId}`, active: `${queue}:active` };
   }
 
   /**
@@ -136,10 +143,9 @@ export class Queue {
     this.#queues.set(name, queue);
   }
 
-  async #send(name: string, batch: BatchJob): Promise<void> {
+  async #send(name: string, batch: BatchJob, jobId: string): Promise<void> {
     const queue = this.#queues.get(name);
     if (!queue) throw new Error(`The queue ${name} is not served any more.`);
-    const jobId = randomUUID();
     const { job, payload } = encodeJob(batch);
     // Redis does these in this order.
     const [counted, stored, added] = await Promise.allSettled([
@@ -161,7 +167,11 @@ export class Queue {
   }
 }
 
-async function orUnavailable<T>(answer: Promise<T>): Promise<T> {
+/**
+ * Waits for an answer of Redis.
+ * @throws ScorelineError `queue_unavailable`
+ */
+export async function orUnavailable<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (cause) {

@@ -27,9 +27,10 @@ export interface Results {
   /**
    * Claims a key for a request, unless all its results are there. Takes one round trip.
    * @param deadlineAt milliseconds since the epoch
+   * @param keepMs how long its results are kept; as long as those of all repeats if undefined
    * @throws ScorelineError `idempotency_key_reused`, `overloaded`, `queue_unavailable`
    */
-  claim(identity: Identity, deadlineAt: number): Promise<KeptReplies>;
+  claim(identity: Identity, deadlineAt: number, keepMs?: number): Promise<KeptReplies>;
   /**
    * Reads the replies without claiming the key.
    * @throws ScorelineError `idempotency_key_reused`, `queue_unavailable`
@@ -47,9 +48,9 @@ export function makeResults(options: {
 }): Results {
   const { redis, keys, keepMs, resultsMax } = options;
 
-  const runScript = async (identity: Identity, mode: 'claim' | 'look', deadlineAt: number) => {
+  const runScript = async (identity: Identity, mode: 'claim' | 'look', resultsAt: number) => {
     const now = nowMs();
-    const goneAt = Math.ceil(Math.max(deadlineAt, now)) + keepMs;
+    const goneAt = Math.ceil(Math.max(resultsAt, now + keepMs));
     const names = [
       keys.fingerprint(identity.scope),
       keys.results,
@@ -72,18 +73,18 @@ export function makeResults(options: {
     }
   };
 
-  const readKept = async (identity: Identity, mode: 'claim' | 'look', deadlineAt: number) => {
-    const [outcome, detail] = await runScript(identity, mode, deadlineAt);
+  const readKept = async (identity: Identity, mode: 'claim' | 'look', resultsAt: number) => {
+    const [outcome, detail] = await runScript(identity, mode, resultsAt);
     if (outcome === 'reused') throw reused();
     if (outcome === 'full') throw full(resultsMax, Number(String(detail)));
     const kept = detail as (Buffer | null)[];
-    const replies = kept.map(readReply);
+    const replies = kept.map(readKeptReply);
     return { replies, isNew: outcome === 'new' };
   };
 
   return {
     keepMs,
-    claim: (identity, deadlineAt) => readKept(identity, 'claim', deadlineAt),
+    claim: (identity, deadlineAt, ms = keepMs) => readKept(identity, 'claim', deadlineAt + ms),
     look: (identity) => readKept(identity, 'look', 0),
     release({ scope, ids }) {
       // Not awaited, because a claim that stays behind expires by itself.
@@ -98,7 +99,7 @@ export function makeResults(options: {
 }
 
 /** A reply that this build cannot read counts as missing, so its item is scored again. */
-function readReply(bytes: Buffer | null): Reply | undefined {
+export function readKeptReply(bytes: Buffer | null): Reply | undefined {
   if (bytes === null) return undefined;
   try {
     return unpackReplies(bytes)[0];
@@ -148,7 +149,7 @@ function reused(): ScorelineError {
 function full(resultsMax: number, nextMs: number): ScorelineError {
   return new ScorelineError(
     'overloaded',
-    `Expected at most ${resultsMax} results kept for repeats; there is no room for more. Ask again after the time in Retry-After, or without an Idempotency-Key.`,
+    `Expected at most ${resultsMax} kept results; there is no room for more. Ask again after the time in Retry-After, or without an Idempotency-Key and for an answer at once.`,
     { retryAfterSeconds: Math.ceil(nextMs / 1000), reason: 'results_full' },
   );
 }

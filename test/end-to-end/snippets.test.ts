@@ -39,8 +39,8 @@ const shellStart = `set -euo pipefail
 curl() { command curl --fail --show-error "$@" && echo; }
 `;
 
-describe('README.md and docs/repeating.md', () => {
-  walkThrough(['README.md', 'docs/repeating.md']);
+describe('README.md, docs/repeating.md and docs/jobs.md', () => {
+  walkThrough(['README.md', 'docs/repeating.md', 'docs/jobs.md']);
 });
 
 describe.skipIf(!hasPython)('docs/models.md (needs Python 3.11)', () => {

@@ -114,7 +114,7 @@ test.each([[{ ready: 'yes' }], [{ ready: null }], [[]]])(
 function routesOf({ stack }: Router): string[] {
   return stack.flatMap(({ route }) => {
     if (!route) return [];
-    const methods = ['get', 'post'].filter((method) => route.methods[method]);
+    const methods = ['get', 'post', 'delete'].filter((method) => route.methods[method]);
     if (methods.length !== 1) return [];
     const paths = [route.path].flat().map((path) => path.replace(/:(\w+)/g, '{$1}'));
     return paths.map((path) => `${methods[0]} ${path}`);

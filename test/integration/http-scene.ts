@@ -24,6 +24,7 @@ import { makeReadiness } from '../../api/readiness.js';
 import { makeScoring } from '../../api/scoring.js';
 import { Statistics } from '../../api/statistics.js';
 import { type Configurations, readConfiguration } from '../../shared/configuration.js';
+import { ScorelineError } from '../../shared/errors.js';
 import type { LeftOut } from '../../shared/left-out.js';
 import type { Model } from '../../shared/models.js';
 import { makeRegistry } from '../../shared/registry.js';
@@ -107,6 +108,9 @@ export async function openScene(
       score: () => Promise.reject(new Error('These tests send no Idempotency-Key.')),
     },
     statistics,
+    deferring: {
+      score: () => Promise.reject(new Error('These tests ask for no later answer.')),
+    },
   });
   const queue = {
     countWorkers: async () => registry.models.map(() => options.workers ?? 1),
@@ -122,6 +126,14 @@ export async function openScene(
   const access = options.access ?? openToAnyone;
   const gate = makeGate({ registry, calls, access });
   const clock = { readWarnings: async () => [] };
+  const noJob = () =>
+    Promise.reject(new ScorelineError('job_not_found', 'These tests have no jobs.'));
+  const jobs = {
+    find: noJob,
+    read: noJob,
+    cancel: noJob,
+    list: async () => ({ jobs: [], next: undefined }),
+  };
   const readiness = makeReadiness({ queue, registry, calls });
   const rowsMax = rowsMaxOf(configuration);
   const protocol = {
@@ -130,7 +142,7 @@ export async function openScene(
     description: makeDescription({ registry, readiness, statistics, rowsMax, version: '1.2.3' }),
   };
   const app = makeApp({
-    ...{ configuration, registry, gate, kinds, scoring, queue, clock, log },
+    ...{ configuration, registry, calls, gate, kinds, scoring, jobs, queue, clock, log },
     ...protocol,
   });
   const sockets = watchServerSockets();

@@ -76,6 +76,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
   const { score } = makeScoring({
     kinds: makeModelledKinds(world, process),
     repeatable: makeRepeatable({ calls, results }),
+    deferring: { score: () => Promise.reject(new Error('The simulation has no jobs.')) },
     dispatcher: observeDispatcher(world, dispatcher),
     statistics: new Statistics(),
   });

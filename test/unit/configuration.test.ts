@@ -27,6 +27,7 @@ describe('the configuration', () => {
       QUEUE_ITEMS_MAX: 10_000,
       RESULT_MS: 600_000,
       RESULTS_MAX: 100_000,
+      JOB_RESULT_BYTES_MAX: 1_048_576,
       CORS_ORIGINS: [],
       HTTPS_ONLY: false,
       TRUST_PROXY: [],

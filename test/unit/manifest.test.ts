@@ -40,6 +40,7 @@ describe('a valid manifest', () => {
       device: { type: 'cpu', id: 0, threads: 0, memoryArena: true },
       deadlineMs: 30_000,
       runMsMax: 60_000,
+      jobs: { deadlineMs: 3_600_000, keepMs: 3_600_000 },
       scaling: { min: 0, max: 10, itemsPerWorker: 64, coolDownSeconds: 300, schedule: [] },
       example: { input: 'hello', expected: { label: 'cat', tolerance: 0.001 } },
     });

@@ -4,6 +4,9 @@
 // reply kept is the item's result, and every caller gets that one. So a reply is kept first and
 // sent afterwards. Only outputs, and errors that the input causes, are results. A result of an
 // earlier request is marked `isKept`, because its timing is that request's.
+//
+// A job of a caller that is cancelled gets its result from the API: the error `job_cancelled`. A run that ends
+// after that finds this result kept already.
 
 import type { ErrorCode } from '../../shared/errors.js';
 import type { Item } from '../../shared/job.js';
@@ -18,10 +21,11 @@ const resultErrors: ReadonlySet<ErrorCode> = new Set([
   'model_failed',
   'inputs_refused',
   'model_output_mismatch',
+  'result_too_large',
 ]);
 
 type Keepable = Pick<Item, 'id' | 'keepMs'>;
-type KeepableUntil = Pick<Item, 'id' | 'keepMs' | 'deadlineAt'>;
+type KeepableUntil = Pick<Item, 'id' | 'keepMs' | 'keepBytesMax' | 'deadlineAt'>;
 
 export interface Results {
   /** Finds the kept results of these items, by item id. Items without `keepMs` have none. */
@@ -41,19 +45,26 @@ export function makeResults(options: {
   const tryUntil = makeTryUntil({ redis, log });
 
   /** Keeps each reply unless the item has one already. Returns the kept replies. */
-  const keepFirst = async (replies: readonly Reply[], keepMs: ReadonlyMap<string, number>) => {
+  const keepFirst = async (packed: readonly PackedResult[]) => {
     const commands = redis.multi();
-    for (const reply of replies) {
+    for (const { reply, bytes, keepMs } of packed) {
       const key = keys.result(reply.id);
-      const ms = keepMs.get(reply.id) as number;
-      commands.set(key, packReplies([reply], wire), 'PX', ms, 'NX');
+      commands.set(key, bytes, 'PX', keepMs, 'NX');
       commands.getBuffer(key);
     }
     const outcomes = await commands.exec();
-    return replies.map((reply, at) => {
+    return packed.map(({ reply }, at) => {
       const isFirst = outcomes?.[2 * at]?.[1] !== null;
       return isFirst ? reply : (readKept(outcomes?.[2 * at + 1]?.[1]) ?? reply);
     });
+  };
+
+  /** Packs a reply, or the error that stands for a reply that is too large. */
+  const pack = (reply: Reply, { keepMs = 0, keepBytesMax }: KeepableUntil): PackedResult => {
+    const bytes = packReplies([reply], wire);
+    if (keepBytesMax === undefined || bytes.length <= keepBytesMax) return { reply, bytes, keepMs };
+    const refusal = tooLarge(reply.id, bytes.length, keepBytesMax);
+    return { reply: refusal, bytes: packReplies([refusal], wire), keepMs };
   };
 
   return {
@@ -66,17 +77,29 @@ export function makeResults(options: {
     },
 
     async keep(items, replies) {
-      const kept = replies.filter(
-        (reply, at) => items[at]?.keepMs !== undefined && isResult(reply),
-      );
-      if (kept.length === 0) return replies;
-      const keepMs = new Map(items.map((item) => [item.id, item.keepMs ?? 0]));
+      const packed = replies.flatMap((reply, at) => {
+        const item = items[at];
+        return item?.keepMs !== undefined && isResult(reply) ? [pack(reply, item)] : [];
+      });
+      if (packed.length === 0) return replies;
       const deadlineAt = Math.max(...items.map((item) => item.deadlineAt));
-      const first = await tryUntil(deadlineAt, kept.length, () => keepFirst(kept, keepMs));
+      const first = await tryUntil(deadlineAt, packed.length, () => keepFirst(packed));
       const results = new Map(first?.map((reply) => [reply.id, reply]));
       return replies.map((reply) => results.get(reply.id) ?? reply);
     },
   };
+}
+
+/** A result on its way to Redis. */
+interface PackedResult {
+  readonly reply: Reply;
+  readonly bytes: Buffer;
+  readonly keepMs: number;
+}
+
+function tooLarge(id: string, bytes: number, bytesMax: number): Reply {
+  const detail = `Expected a result of at most ${bytesMax} bytes; got ${bytes}. Ask for fewer classes or outputs, or send the request without asking for a later answer.`;
+  return { id, error: { code: 'result_too_large', detail } };
 }
 
 const none: ReadonlyMap<string, Reply> = new Map();

@@ -31,6 +31,7 @@ export function makeScoreInference(options: {
     if (jsonBytes > jsonBytesMax) throw tooMuchJson(jsonBytes, jsonBytesMax);
     const value = parseJson(body.subarray(0, jsonBytes));
     const asked = readInferRequest(value, body.subarray(jsonBytes), { model, rowsMax });
+    call.deferral?.writeAs({ route: 'inference', id: asked.id, outputs: [...asked.outputs] });
     const items = await scoreInference(scoring, call, asked);
     await send(response, writeInferResponse(model, asked, items));
   };

@@ -4,8 +4,8 @@ import type { Express, Request } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
-import { isKnown } from '../../../shared/scores.js';
 import { catalogueOf } from '../../access/caller.js';
+import { writeNativeAnswer } from '../../kinds/answers.js';
 import type { RawInput } from '../../kinds/kind.js';
 import { type InputKinds, kindsOf, readInputs } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
@@ -30,26 +30,17 @@ export function makeScoreNative(options: {
 
   return async (call, request, response) => {
     const { model } = call;
-    const { output } = kindsOf(kinds, model);
+    kindsOf(kinds, model);
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
     const { input, given } = readInput(body, kinds, model);
     const wish = readWish({ ...queryOf(request), ...given }, model);
     const deadlineMs = readDeadlineMs(given);
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
+    call.deferral?.writeAs({ route: 'native' });
     const [reply] = await scoring.score(call, [input], wish);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
-    const { output: scores } = model.manifest;
-    const saysKnown = 'known' in scores && scores.known !== undefined;
-    const head = JSON.stringify({
-      model: model.name,
-      version: model.version,
-      id: reply.id,
-      known: saysKnown ? isKnown(reply.outputs) : undefined,
-    });
-    const predictions = output.writePredictions(reply.outputs, model.labels);
-    const timing = JSON.stringify(reply.timing);
-    sendJsonText(response, `${head.slice(0, -1)},"predictions":${predictions},"timing":${timing}}`);
+    sendJsonText(response, writeNativeAnswer(kinds, model, reply));
   };
 }
 

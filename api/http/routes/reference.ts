@@ -4,9 +4,9 @@ import type { Express } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
-import { isKnown } from '../../../shared/scores.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call.js';
+import { writeReferenceAnswer } from '../../kinds/answers.js';
 import { type InputKinds, kindsOf, readInputs } from '../../kinds/kinds.js';
 import type { Scoring } from '../../scoring.js';
 import { asObject, inputMissing, type ReadBody } from '../body.js';
@@ -37,17 +37,15 @@ export function makeScoreReference(options: {
     const model = name === undefined ? chooseModel(call.models, given.input) : call.model;
     const { output } = kindsOf(kinds, model);
     const inputs = readInputs(kinds, model, given.input);
-    call.hasten(call.arrivedAt + (readDeadlineMs(given) ?? model.manifest.deadlineMs));
+    const deadlineMs = readDeadlineMs(given);
+    if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
     call.assign(model, inputs.length);
     const names = inputs.map(({ name }) => name ?? '');
+    call.deferral?.writeAs({ route: 'reference', names });
 
     const replies = await scoring.score(call, inputs, { top: output.referenceTop(model) });
-    const results = replies.map(({ outputs }, index) => ({ name: names[index] ?? '', outputs }));
-    const ms = (performance.now() - started).toFixed(2);
-    const result = output.referenceResult(results, model.labels);
-    // The reference has no such key, so its clients get it only when there is something to say.
-    const known = replies.every(({ outputs }) => isKnown(outputs)) ? '' : ',"known":false';
-    sendJsonText(response, `{"result":[${result},"Computed in ${ms} ms"]${known}}`);
+    const ms = performance.now() - started;
+    sendJsonText(response, writeReferenceAnswer(kinds, model, { replies, names, ms }));
   };
 
   /** Narrows the models by the first bytes of the body, so a request without room is refused early. */

@@ -1,0 +1,112 @@
+// The operations of jobs: requests that are answered later.
+
+import { z } from 'zod';
+import type { ErrorCode } from '../../shared/errors.js';
+import { pageSizeMax } from '../http/routes/jobs.js';
+import { stateNames } from '../jobs/job-states.js';
+import { accessCodes, type Context, retryAfterHeader } from './context.js';
+import { jobSchema, jobSummarySchema } from './job-schemas.js';
+import type { Operation, Parameter, Paths, Responses } from './openapi.js';
+import { toSchema } from './parts.js';
+import { appliedHeader, inPath, preferParameter } from './scoring.js';
+
+export const jobsTag = {
+  name: 'Jobs',
+  description:
+    'Requests that are answered later. Ask for that by `Prefer: respond-async` or `Prefer: wait=N` at any address that scores. Each job belongs to the caller that made it.',
+};
+const tags = [jobsTag.name];
+const job = inPath(
+  'job',
+  'The id of the job, as in the `Location` of the answer that made it.',
+  [],
+);
+
+export function jobPaths(context: Context): Paths {
+  return {
+    '/v1/jobs': { get: listJobs(context) },
+    '/v1/jobs/{job}': { get: readJob(context), delete: cancelJob(context) },
+  };
+}
+
+function readJob(context: Context): Operation {
+  const headers = {
+    ...context.headers,
+    'Retry-After': retryAfterHeader(context),
+    'Preference-Applied': appliedHeader(context),
+  };
+  return {
+    operationId: 'readJob',
+    summary: 'Read a job, or wait for it',
+    description: 'With `Prefer: wait=N` it waits for up to N seconds until the job has ended.',
+    tags,
+    parameters: [job, preferParameter(context)],
+    responses: {
+      200: { ...oneJob(context, 'The job, with its result or its problem.'), headers },
+      ...context.problems.responses('job', 'problem', [
+        ...codesOf(context),
+        ...(['job_not_found', 'preference_invalid'] as const),
+      ]),
+    },
+  };
+}
+
+function cancelJob(context: Context): Operation {
+  return {
+    operationId: 'cancelJob',
+    summary: 'Cancel a job',
+    description:
+      'A job that is queued is not scored, and the result of one that is running is thrown away.',
+    tags,
+    parameters: [job],
+    responses: {
+      200: oneJob(context, 'The job is cancelled.'),
+      ...context.problems.responses('jobCancelled', 'problem', [
+        ...codesOf(context),
+        ...(['job_not_found', 'job_finished'] as const),
+      ]),
+    },
+  };
+}
+
+const pageSchema = z.object({
+  jobs: z.array(jobSummarySchema),
+  next: z.string().optional().describe('The `after` of the next page, if there is one.'),
+});
+
+function listJobs(context: Context): Operation {
+  const { parts, headers } = context;
+  return {
+    operationId: 'listJobs',
+    summary: "List the caller's jobs",
+    description: 'The last one first. With a filter, a page may be short although more follow.',
+    tags,
+    parameters: [
+      inQuery('limit', 'The most jobs on a page.', z.int().min(1).max(pageSizeMax)),
+      inQuery('after', 'The `next` of the page before.', z.string()),
+      inQuery('model', 'Only jobs of this model.', z.string()),
+      inQuery('state', 'Only jobs in this state.', z.enum(stateNames)),
+    ],
+    responses: {
+      200: {
+        description: 'The jobs.',
+        headers,
+        content: { 'application/json': { schema: parts.schema('Jobs', pageSchema) } },
+      },
+      ...context.problems.responses('jobs', 'problem', [...codesOf(context), 'parameter_invalid']),
+    },
+  };
+}
+
+function inQuery(name: string, description: string, schema: z.ZodType): Parameter {
+  return { name, in: 'query', description, schema: toSchema(schema) };
+}
+
+function oneJob({ parts, headers }: Context, description: string) {
+  const content = { 'application/json': { schema: parts.schema('Job', jobSchema) } };
+  return { description, headers, content } satisfies Responses[string];
+}
+
+function codesOf(context: Context): readonly ErrorCode[] {
+  return [...accessCodes(context), 'queue_unavailable'];
+}

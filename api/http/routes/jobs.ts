@@ -1,0 +1,126 @@
+// The routes of jobs: requests that are answered later. They belong to the caller that made them.
+
+import type { Express, Request, Response } from 'express';
+import { nowMs } from '../../../shared/clock.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import type { Registry } from '../../../shared/registry.js';
+import { catalogueOf } from '../../access/caller.js';
+import type { Calls } from '../../call.js';
+import { writeJob, writeSummary } from '../../jobs/job-document.js';
+import type { JobRecord } from '../../jobs/job-record.js';
+import { isPending, type JobState, stateNames } from '../../jobs/job-states.js';
+import type { Cursor } from '../../jobs/job-store.js';
+import type { Jobs } from '../../jobs/jobs.js';
+import type { InputKinds } from '../../kinds/kinds.js';
+import { isGone } from '../departure.js';
+import { callerOf } from '../gate.js';
+import { sendJsonText } from '../json.js';
+import { allow } from '../methods.js';
+import { needs } from '../needs.js';
+import { readPreferences } from '../preferences.js';
+import { problemOf } from '../problem.js';
+
+const list = '/v1/jobs';
+const one = '/v1/jobs/:job';
+export const pageSizeMax = 100;
+const retrySecondsMax = 60;
+
+export interface JobParts {
+  readonly registry: Registry;
+  readonly calls: Pick<Calls, 'isShuttingDown'>;
+  readonly kinds: InputKinds;
+  readonly jobs: Pick<Jobs, 'find' | 'read' | 'list' | 'cancel'>;
+}
+
+export function addJobRoutes(app: Express, parts: JobParts): void {
+  const { calls, jobs } = parts;
+  const mayUse = needs('score', 'jobs');
+
+  const findJob = (request: Request) => jobs.find(callerOf(request).id, String(request.params.job));
+
+  app.get(list, mayUse, async (request, response) => {
+    const { id } = callerOf(request);
+    const { jobs: found, next } = await jobs.list(id, readPage(request));
+    const summaries = found.map(writeSummary).join();
+    const cursor = next ? `,"next":${JSON.stringify(writeCursor(next))}` : '';
+    sendJsonText(response, `{"jobs":[${summaries}]${cursor}}`);
+  });
+
+  app.get(one, mayUse, async (request, response) => {
+    const preferences = readPreferences(request, {});
+    const record = await findJob(request);
+    const hasLeft = () => isGone(response) || calls.isShuttingDown;
+    const state = await jobs.read(record, preferences?.waitMs, hasLeft);
+    if (preferences) response.setHeader('Preference-Applied', preferences.applied);
+    if (!isGone(response)) sendJob(response, { record, state }, parts);
+  });
+
+  app.delete(one, mayUse, async (request, response) => {
+    const record = await findJob(request);
+    sendJob(response, { record, state: await jobs.cancel(record) }, parts);
+  });
+
+  app.all(list, allow('GET', 'HEAD'));
+  app.all(one, allow('GET', 'HEAD', 'DELETE'));
+}
+
+/** Answers a request with its job, because the answer itself comes later. */
+export function sendAccepted(response: Response, record: JobRecord): void {
+  response.setHeader('Location', `${list}/${record.id}`);
+  response.setHeader('Retry-After', '1');
+  const text = writeSummary({ record, state: { state: 'queued' } });
+  sendJsonText(response, text, { status: 202 });
+}
+
+function sendJob(
+  response: Response,
+  job: { record: JobRecord; state: JobState },
+  { registry, kinds }: JobParts,
+): void {
+  const { record, state } = job;
+  if (isPending(state)) response.setHeader('Retry-After', String(retrySecondsOf(record)));
+  const { models } = catalogueOf(callerOf(response.req), registry);
+  const model = models.find(({ queue }) => queue === record.queue);
+  sendJsonText(response, writeJob(job, { kinds, model, problemOf }));
+}
+
+/** A job that has waited for long will wait for a while. */
+function retrySecondsOf({ submittedAt }: JobRecord): number {
+  const seconds = Math.round((nowMs() - submittedAt) / 10_000);
+  return Math.min(Math.max(seconds, 1), retrySecondsMax);
+}
+
+function readPage({ query }: Request): Parameters<Jobs['list']>[1] {
+  const { limit, after, model, state } = query;
+  const count = limit === undefined ? pageSizeMax : Number(limit);
+  if (!Number.isInteger(count) || count < 1 || count > pageSizeMax) {
+    throw invalid(`"limit" to be a whole number from 1 to ${pageSizeMax}`, limit);
+  }
+  if (state !== undefined && !stateNames.some((name) => name === state)) {
+    throw invalid(`"state" to be one of ${stateNames.join(', ')}`, state);
+  }
+  if (model !== undefined && typeof model !== 'string') {
+    throw invalid('"model" to be the name of a model', model);
+  }
+  return { count, after: readCursor(after), filter: { model, state: state as JobState['state'] } };
+}
+
+function writeCursor({ submittedAt, id }: Cursor): string {
+  return `${submittedAt}_${id}`;
+}
+
+function readCursor(text: unknown): Cursor | undefined {
+  if (text === undefined) return undefined;
+  const [, time, id] = /^(\d{1,15}(?:\.\d{1,15})?)_([\w-]{1,100})$/.exec(String(text)) ?? [];
+  if (time === undefined || id === undefined) {
+    throw invalid('"after" to be the "next" of a page before', text);
+  }
+  return { submittedAt: Number(time), id };
+}
+
+function invalid(expected: string, got: unknown): ScorelineError {
+  return new ScorelineError(
+    'parameter_invalid',
+    `Expected ${expected}; got ${String(JSON.stringify(got)).slice(0, 60)}.`,
+  );
+}

@@ -1,0 +1,65 @@
+// Writes a job as JSON: what is known of it, its state, and then its result or its problem.
+//
+// The result is the answer that the client would have got at once, by the route that it asked. Tensors are
+// in JSON in it, also where the client asked for binary ones.
+
+import type { ScorelineError } from '../../shared/errors.js';
+import type { Model } from '../../shared/models.js';
+import { writeInferResponse } from '../inference/infer-response.js';
+import { writeNativeAnswer, writeReferenceAnswer } from '../kinds/answers.js';
+import type { InputKinds } from '../kinds/kinds.js';
+import type { ScoredReply } from '../queue/waiters.js';
+import type { JobRecord } from './job-record.js';
+import type { Job } from './jobs.js';
+
+/** Writes a job without its result. */
+export function writeSummary({ record, state }: Job): string {
+  const { id, model, version, submittedAt, deadlineAt } = record;
+  return JSON.stringify({
+    id,
+    state: state.state,
+    model,
+    version,
+    submittedAt: toText(submittedAt),
+    deadlineAt: toText(deadlineAt),
+  });
+}
+
+export function writeJob(job: Job, { kinds, model, problemOf }: Parts): string {
+  const { record, state } = job;
+  // Labels and names of outputs are those of the model, so its results end with it.
+  const isGone = 'replies' in state && !model;
+  const head = writeSummary(isGone ? { record, state: { state: 'expired' } } : job).slice(0, -1);
+  if ('error' in state) return `${head},"problem":${JSON.stringify(problemOf(state.error))}}`;
+  if (!('replies' in state) || !model) return `${head}}`;
+  return `${head},"result":${writeResult(kinds, model, { record, replies: state.replies })}}`;
+}
+
+interface Parts {
+  readonly kinds: InputKinds;
+  /** The model of the job; undefined if it is not served to the caller any more. */
+  readonly model: Model | undefined;
+  readonly problemOf: (error: ScorelineError) => object;
+}
+
+function writeResult(
+  kinds: InputKinds,
+  model: Model,
+  { record: { form }, replies }: { record: JobRecord; replies: readonly ScoredReply[] },
+): string {
+  if (form.route === 'native') {
+    return writeNativeAnswer(kinds, model, replies[0] as ScoredReply);
+  }
+  if (form.route === 'reference') {
+    const spans = replies.map(({ timing }) => timing.queueMs + timing.batchMs + timing.computeMs);
+    const ms = Math.max(...spans);
+    return writeReferenceAnswer(kinds, model, { replies, names: form.names, ms });
+  }
+  const outputs = form.outputs.map((output) => ({ ...output, isBinary: false }));
+  const items = replies.map((reply) => reply.outputs);
+  return writeInferResponse(model, { id: form.id, outputs }, items).json;
+}
+
+function toText(ms: number): string {
+  return new Date(ms).toISOString();
+}

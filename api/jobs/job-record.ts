@@ -1,0 +1,53 @@
+// The record of a job: what Redis keeps of a request that is answered later, besides its inputs and results.
+//
+// A record never changes, and says nothing about the state of its job: that follows from the results and
+// from the queue (job-states.ts).
+
+import { z } from 'zod';
+
+/** How the answer to the request is written: by the route that took it. */
+const formSchema = z.discriminatedUnion('route', [
+  z.object({ route: z.literal('native') }),
+  z.object({
+    route: z.literal('reference'),
+    /** What the caller calls its inputs. */
+    names: z.array(z.string()),
+  }),
+  z.object({
+    route: z.literal('inference'),
+    /** The caller's own id of the request. */
+    id: z.string().optional(),
+    outputs: z.array(z.object({ name: z.string(), classes: z.number() })),
+  }),
+]);
+
+const recordSchema = z.object({
+  id: z.string(),
+  caller: z.string(),
+  model: z.string(),
+  version: z.string(),
+  /** The model's queue. */
+  queue: z.string(),
+  /** The id of the job in that queue. */
+  queued: z.string(),
+  /** The ids of its items, in the order of the inputs. */
+  items: z.array(z.string()).min(1),
+  /** Milliseconds since the epoch. */
+  submittedAt: z.number(),
+  deadlineAt: z.number(),
+  keepMs: z.number(),
+  form: formSchema,
+});
+
+export type JobForm = z.output<typeof formSchema>;
+export type JobRecord = Readonly<z.output<typeof recordSchema>>;
+
+/** Reads a record. One that this build cannot read counts as missing. */
+export function readRecord(text: string | null): JobRecord | undefined {
+  if (text === null) return undefined;
+  try {
+    return recordSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}

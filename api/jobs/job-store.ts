@@ -1,0 +1,103 @@
+// The records of jobs in Redis, and for each caller the list of its jobs.
+//
+// A record outlives the results of its job, so for a while the job can be told to have expired. How many
+// records there are is bounded by the results that their requests have claimed (api/repeat/results.ts).
+
+import { nowMs } from '../../shared/clock.js';
+import type { Keys } from '../../shared/keys.js';
+import type { Redis } from '../../shared/redis.js';
+import { orUnavailable } from '../queue/queue.js';
+import { type JobRecord, readRecord } from './job-record.js';
+
+/** How long a record outlives the last time at which a result of its job can expire. */
+const spareMs = 600_000;
+
+/** Where a page of a caller's jobs begins: after this job, in the order of the list. */
+export interface Cursor {
+  /** Milliseconds since the epoch. */
+  readonly submittedAt: number;
+  readonly id: string;
+}
+
+export interface JobStore {
+  /** @throws ScorelineError `queue_unavailable` */
+  add(record: JobRecord): Promise<void>;
+  /**
+   * Returns undefined if the caller has no such job.
+   * @throws ScorelineError `queue_unavailable`
+   */
+  find(caller: string, id: string): Promise<JobRecord | undefined>;
+  /**
+   * Lists a caller's jobs, the last one first.
+   * @throws ScorelineError `queue_unavailable`
+   */
+  list(caller: string, count: number, after?: Cursor): Promise<Listed>;
+}
+
+export interface Listed {
+  readonly records: readonly JobRecord[];
+  /** The last job that was looked at; undefined at the end of the list. */
+  readonly next: Cursor | undefined;
+}
+
+export function makeJobStore({ redis, keys }: { redis: Redis; keys: Keys }): JobStore {
+  const readCursors = async (caller: string, count: number, after?: Cursor) => {
+    // Two jobs may have been submitted at the same time, so the range begins at the last one's time.
+    const from = after?.submittedAt ?? '+inf';
+    const range = [from, '-inf', 'WITHSCORES', 'LIMIT', 0, count + 1] as const;
+    const found = await redis.zrevrangebyscore(keys.jobs(caller), ...range);
+    const cursors: Cursor[] = [];
+    for (let at = 0; at < found.length; at += 2) {
+      cursors.push({ id: found[at] as string, submittedAt: Number(found[at + 1]) });
+    }
+    // Redis has ids of the same time in descending order here.
+    const isAfter = ({ id, submittedAt }: Cursor) =>
+      !after || submittedAt < after.submittedAt || id < after.id;
+    return { cursors: cursors.filter(isAfter).slice(0, count), isEnd: cursors.length <= count };
+  };
+
+  return {
+    async add(record) {
+      const { id, caller, submittedAt, deadlineAt, keepMs } = record;
+      const now = Math.floor(nowMs());
+      const goneAt = Math.ceil(deadlineAt + keepMs + spareMs);
+      await orUnavailable(
+        redis.eval(
+          addScript,
+          3,
+          keys.job(id),
+          keys.jobs(caller),
+          keys.jobsEnd(caller),
+          ...[JSON.stringify(record), id, submittedAt, now, goneAt],
+        ),
+      );
+    },
+    async find(caller, id) {
+      const record = readRecord(await orUnavailable(redis.get(keys.job(id))));
+      return record?.caller === caller ? record : undefined;
+    },
+    async list(caller, count, after) {
+      const { cursors, isEnd } = await orUnavailable(readCursors(caller, count, after));
+      const names = cursors.map(({ id }) => keys.job(id));
+      const texts = names.length === 0 ? [] : await orUnavailable(redis.mget(names));
+      // Some may be forgotten already.
+      const records = texts.map(readRecord).filter((record) => record?.caller === caller);
+      return { records: records as JobRecord[], next: isEnd ? undefined : cursors.at(-1) };
+    },
+  };
+}
+
+// KEYS: the record, the caller's jobs by submission, the same by their end.
+// ARGV: the record, the id, when it was submitted, now, when it is forgotten.
+// It removes at most 1024 forgotten jobs a call, more than it adds.
+const addScript = `
+local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[4], 'LIMIT', 0, 1024)
+if #gone > 0 then
+  redis.call('ZREM', KEYS[2], unpack(gone))
+  redis.call('ZREM', KEYS[3], unpack(gone))
+end
+local ms = ARGV[5] - ARGV[4]
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ms)
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
+redis.call('ZADD', KEYS[3], ARGV[5], ARGV[2])
+for at = 2, 3 do redis.call('PEXPIRE', KEYS[at], math.max(ms, redis.call('PTTL', KEYS[at]))) end`;

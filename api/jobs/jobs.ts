@@ -1,0 +1,121 @@
+// The jobs of callers: finding, waiting, listing, cancelling. Someone else's job does not exist.
+
+import { nowMs } from '../../shared/clock.js';
+import { ScorelineError } from '../../shared/errors.js';
+import type { JobRecord } from './job-record.js';
+import { isPending, type JobState, type JobStates } from './job-states.js';
+import type { Cursor, JobStore } from './job-store.js';
+
+/** How long to wait before a pending job is looked at again, at first and later. */
+const lookAgainMsMin = 5;
+const lookAgainMsMax = 250;
+/** The most jobs that one request for a list looks at, so a filter costs no more than that. */
+const lookedAtMax = 1000;
+const readAtOnce = 100;
+
+export interface Job {
+  readonly record: JobRecord;
+  readonly state: JobState;
+}
+
+export interface JobFilter {
+  readonly model?: string | undefined;
+  readonly state?: JobState['state'] | undefined;
+}
+
+export interface JobPage {
+  readonly jobs: readonly Job[];
+  /** Where the next page begins; undefined if there is none. */
+  readonly next: Cursor | undefined;
+}
+
+/** Says whether nobody waits any more. */
+type HasLeft = () => boolean;
+
+export class Jobs {
+  readonly #store: JobStore;
+  readonly #states: JobStates;
+
+  constructor({ store, states }: { store: JobStore; states: JobStates }) {
+    this.#store = store;
+    this.#states = states;
+  }
+
+  /** @throws ScorelineError `job_not_found`, `queue_unavailable` */
+  async find(caller: string, id: string): Promise<JobRecord> {
+    const record = await this.#store.find(caller, id);
+    if (record) return record;
+    throw new ScorelineError(
+      'job_not_found',
+      'Expected the id of a job of this caller, as in the Location of the answer that made it; there is none. Jobs are forgotten some time after their results.',
+    );
+  }
+
+  /**
+   * Reads the state of a job, and waits while it is pending.
+   * @throws ScorelineError `queue_unavailable`
+   */
+  async read(record: JobRecord, waitMs = 0, hasLeft: HasLeft = () => false): Promise<JobState> {
+    const until = nowMs() + waitMs;
+    let pauseMs = lookAgainMsMin;
+    for (;;) {
+      const [state] = await this.#states.read([record]);
+      if (!state) throw new Error('One job has one state. This is a bug.');
+      const leftMs = until - nowMs();
+      if (!isPending(state) || leftMs <= 0 || hasLeft()) return state;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs, Math.ceil(leftMs))));
+      pauseMs = Math.min(2 * pauseMs, lookAgainMsMax);
+    }
+  }
+
+  /**
+   * Lists a caller's jobs, the last one first. With a filter, a page may be short although more follow.
+   * @throws ScorelineError `queue_unavailable`
+   */
+  async list(
+    caller: string,
+    { count, after, filter }: { count: number; after?: Cursor | undefined; filter: JobFilter },
+  ): Promise<JobPage> {
+    const jobs: Job[] = [];
+    let last = after;
+    for (let lookedAt = 0; lookedAt < lookedAtMax; lookedAt += readAtOnce) {
+      const { records, next } = await this.#store.list(caller, readAtOnce, last);
+      const states = await this.#states.read(records);
+      for (const [at, record] of records.entries()) {
+        const job = { record, state: states[at] as JobState };
+        if (!isWanted(job, filter)) continue;
+        if (jobs.length === count) return { jobs, next: cursorOf(jobs.at(-1)) };
+        jobs.push(job);
+      }
+      if (!next) return { jobs, next };
+      last = next;
+    }
+    return { jobs, next: last };
+  }
+
+  /**
+   * Cancels a job that has not ended. A job that is cancelled already stays so.
+   * @throws ScorelineError `job_finished`, `queue_unavailable`
+   */
+  async cancel(record: JobRecord): Promise<JobState> {
+    const before = await this.read(record);
+    if (isPending(before)) await this.#states.cancel(record);
+    const state = await this.read(record);
+    if (state.state === 'cancelled') return state;
+    throw new ScorelineError(
+      'job_finished',
+      `Expected a job that is queued or running; this one has ${state.state}. GET its address for the result.`,
+    );
+  }
+}
+
+function cursorOf(job: Job | undefined): Cursor | undefined {
+  return job && { submittedAt: job.record.submittedAt, id: job.record.id };
+}
+
+function isWanted({ record, state }: Job, filter: JobFilter): boolean {
+  return (
+    (filter.model === undefined || filter.model === record.model) &&
+    (filter.state === undefined || filter.state === state.state)
+  );
+}

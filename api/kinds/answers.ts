@@ -1,0 +1,41 @@
+// Writes the answers for models that score labels, as JSON: of the native contract and of the reference
+// contract.
+
+import type { Model } from '../../shared/models.js';
+import { isKnown } from '../../shared/scores.js';
+import type { ScoredReply } from '../queue/waiters.js';
+import { type InputKinds, kindsOf } from './kinds.js';
+
+/** Writes the answer of the native contract to the one input of a request. */
+export function writeNativeAnswer(kinds: InputKinds, model: Model, reply: ScoredReply): string {
+  const { output } = kindsOf(kinds, model);
+  const { output: scores } = model.manifest;
+  const saysKnown = 'known' in scores && scores.known !== undefined;
+  const head = JSON.stringify({
+    model: model.name,
+    version: model.version,
+    id: reply.id,
+    known: saysKnown ? isKnown(reply.outputs) : undefined,
+  });
+  const predictions = output.writePredictions(reply.outputs, model.labels);
+  const timing = JSON.stringify(reply.timing);
+  return `${head.slice(0, -1)},"predictions":${predictions},"timing":${timing}}`;
+}
+
+/**
+ * Writes the answer of the reference contract.
+ * @param names what the caller calls its inputs
+ * @param ms how long the answer took
+ */
+export function writeReferenceAnswer(
+  kinds: InputKinds,
+  model: Model,
+  { replies, names, ms }: { replies: readonly ScoredReply[]; names: readonly string[]; ms: number },
+): string {
+  const { output } = kindsOf(kinds, model);
+  const results = replies.map(({ outputs }, index) => ({ name: names[index] ?? '', outputs }));
+  const result = output.referenceResult(results, model.labels);
+  // The reference has no such key, so its clients get it only when there is something to say.
+  const known = replies.every(({ outputs }) => isKnown(outputs)) ? '' : ',"known":false';
+  return `{"result":[${result},"Computed in ${ms.toFixed(2)} ms"]${known}}`;
+}
