@@ -217,6 +217,29 @@ describe('what is kept for an Idempotency-Key', () => {
   });
 });
 
+describe('a job', () => {
+  test('exists for the caller that made it, and for nobody else', async () => {
+    const owner = await createKey('submitter');
+    const stranger = await createKey('stranger');
+    const later = { ...bearer(owner), prefer: 'respond-async' };
+    const submitted = await post(service.url + score, { input }, later);
+    expect(submitted.status).toBe(202);
+    const job = other.url + String(submitted.headers.get('location'));
+    const never = `${other.url}/v1/jobs/00000000-0000-4000-8000-000000000000`;
+    for (const method of ['GET', 'DELETE']) {
+      const foreign = await ask(job, { method, headers: bearer(stranger) });
+      const none = await ask(never, { method, headers: bearer(stranger) });
+      expect([foreign.status, foreign.body]).toEqual([404, none.body]);
+    }
+    const list = (credential: string) =>
+      ask(`${other.url}/v1/jobs`, { headers: bearer(credential) });
+    expect((await list(stranger)).body).toEqual({ jobs: [] });
+    expect((await list(owner)).body.jobs).toMatchObject([{ id: submitted.body.id }]);
+    const ended = await ask(job, { headers: { ...bearer(owner), prefer: 'wait=60' } });
+    expect(ended).toMatchObject({ status: 200, body: { state: 'succeeded' } });
+  });
+});
+
 describe('a token of the issuer', () => {
   test('gets in beside the keys, with the scopes that it has', async () => {
     const token = await issuer.fetchToken('plain');

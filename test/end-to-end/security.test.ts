@@ -106,7 +106,6 @@ describe('what only the operator does, by commands', () => {
     ...[
       '/v2/repository/models/faq-matcher/load',
       '/v2/repository/models/faq-matcher/unload',
-      '/v1/jobs',
       '/metrics',
     ],
   ];

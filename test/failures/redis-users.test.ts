@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
@@ -88,6 +89,15 @@ describe('a user of Redis with the documented rights', () => {
       await waitUntil('it is answered', async () => {
         const { status } = await post(address, { input: 'once' }, repeated);
         return status === 200;
+      });
+      await waitUntil('a job of the caller is cancelled', async () => {
+        const later = { ...repeated, prefer: 'respond-async', 'idempotency-key': randomUUID() };
+        const { body } = await post(address, { input: 'later' }, later);
+        const job = `${service.url}/v1/jobs/${body.id}`;
+        await ask(`${service.url}/v1/jobs?state=queued`, { headers: bearer(key) });
+        await ask(job, { headers: bearer(key) });
+        const { status } = await ask(job, { method: 'DELETE', headers: bearer(key) });
+        return status === 200 || status === 409;
       });
       const many = Array.from({ length: 12 }, () => post(address, { input: 'x' }, bearer(key)));
       const codes = (await Promise.all(many)).map(({ body }) => body.code);

@@ -110,7 +110,7 @@ describe('a web page of another origin', () => {
     expect(asked.status).toBe(204);
     expect(Object.fromEntries(asked.headers)).toMatchObject({
       'access-control-allow-origin': app,
-      'access-control-allow-methods': 'GET,HEAD,POST',
+      'access-control-allow-methods': 'GET,HEAD,POST,DELETE',
       'access-control-allow-headers': 'x-api-key,content-type',
       vary: expect.stringContaining('Origin'),
     });
