@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
@@ -15,6 +14,7 @@ import {
   faqName,
   type Question,
   questions,
+  untilTaken,
   withScene,
 } from './scene.js';
 
@@ -90,15 +90,17 @@ describe('a user of Redis with the documented rights', () => {
         const { status } = await post(address, { input: 'once' }, repeated);
         return status === 200;
       });
-      await waitUntil('a job of the caller is cancelled', async () => {
-        const later = { ...repeated, prefer: 'respond-async', 'idempotency-key': randomUUID() };
-        const { body } = await post(address, { input: 'later' }, later);
-        const job = `${service.url}/v1/jobs/${body.id}`;
-        await ask(`${service.url}/v1/jobs?state=queued`, { headers: bearer(key) });
-        await ask(job, { headers: bearer(key) });
-        const { status } = await ask(job, { method: 'DELETE', headers: bearer(key) });
-        return status === 200 || status === 409;
-      });
+      const later = { ...bearer(key), prefer: 'respond-async' };
+      const { body } = await untilTaken(() => post(address, { input: 'later' }, later));
+      const job = `${service.url}/v1/jobs/${body.id}`;
+      for (const [url, method] of [
+        [`${service.url}/v1/jobs?state=queued`, 'GET'],
+        [job, 'GET'],
+        [job, 'DELETE'],
+      ] as const) {
+        const { status } = await untilTaken(() => ask(url, { method, headers: bearer(key) }));
+        expect(status === 200 || status === 409).toBe(true);
+      }
       const many = Array.from({ length: 12 }, () => post(address, { input: 'x' }, bearer(key)));
       const codes = (await Promise.all(many)).map(({ body }) => body.code);
       expect(codes).toContain('rate_limited');
