@@ -271,7 +271,7 @@ describe('a job', () => {
     expect(large.body.problem.detail).toMatch(/at most 1024 bytes; got \d+/);
   });
 
-  test('expires at its deadline, and later than a request would', async () => {
+  test('expires at its deadline, and stays so when a worker comes', async () => {
     const site = await openSite();
     const id = await submit(`${site.url}${text}?deadlineMs=1500`);
     expect((await read(site.url, id)).body.state).toBe('queued');

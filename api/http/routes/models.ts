@@ -30,6 +30,7 @@ export function makeScoreNative(options: {
 
   return async (call, request, response) => {
     const { model } = call;
+    // Refuses a request to a model of tensors before its body is read.
     kindsOf(kinds, model);
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
