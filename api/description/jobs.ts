@@ -83,7 +83,11 @@ function listJobs(context: Context): Operation {
     tags,
     parameters: [
       inQuery('limit', 'The most jobs on a page.', z.int().min(1).max(pageSizeMax)),
-      inQuery('after', 'The `next` of the page before.', z.string()),
+      inQuery(
+        'after',
+        'The `next` of the page before.',
+        z.string().regex(/^[0-9]{1,15}(?:\.[0-9]{1,15})?_[A-Za-z0-9_-]{1,100}$/),
+      ),
       inQuery('model', 'Only jobs of this model.', z.string()),
       inQuery('state', 'Only jobs in this state.', z.enum(stateNames)),
     ],
