@@ -15,8 +15,11 @@
 // 9. `close` stops waiting for a job. It resolves when the jobs in process are done and Redis has
 //    recorded that. Without Redis it never resolves.
 // 10. The end of a job asks for the next one in the same command, if no more jobs are in process or
-//    looked for than `concurrency` says. `drained` makes the worker wait for a marker before it
-//    looks, and the marker of a look that was left out is gone.
+//    looked for than `concurrency` says. A look may be left out: no marker was taken for
+//    it.
+// 11. The worker waits for a job by the backend's `waitForJob`, on a connection of its own, and then
+//    calls `moveToActive`. A look that was sent behind the wait on that connection is made when the
+//    wait ends. The token of `moveToActive` is the one that locks the job.
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
