@@ -143,7 +143,7 @@ async def check_asyncio():
             np.testing.assert_array_equal(answer.as_numpy("sum"), a + b)
 
 
-def check_models_of_texts_and_pictures():
+def check_the_included_models():
     texts = np.array(["How do I make a real deep copy of an object?"], dtype=object)
     outputs = [wanted("probabilities", True, classes=3)]
     answer = client.infer("faq-matcher", [tensor("text", texts, "BYTES", True)], outputs=outputs)
@@ -155,6 +155,11 @@ def check_models_of_texts_and_pictures():
     scores = answer.as_numpy("probabilities")
     assert scores.shape == (2, 1000)
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-4)
+
+    rows = np.stack([np.linspace(1, 30, 30), np.zeros(30)]).astype(np.float32)
+    answer = client.infer("breast-cancer", [tensor("row", rows, "FP32", True)])
+    assert answer.as_numpy("label").shape == (2,)
+    np.testing.assert_allclose(answer.as_numpy("probabilities").sum(axis=1), 1, atol=1e-4)
 
 
 def check_errors():
@@ -186,6 +191,6 @@ check_datatypes()
 check_numbers_that_json_lacks()
 check_many_at_once()
 asyncio.run(check_asyncio())
-check_models_of_texts_and_pictures()
+check_the_included_models()
 check_errors()
 print("all checks passed")
