@@ -296,10 +296,12 @@ export class Call {
   }
 
   /**
-   * Counts bytes of the body as they arrive.
+   * Counts bytes of the body as they arrive. Does nothing once the call has ended, since nobody would give them
+   * back.
    * @throws ScorelineError `overloaded` when the bodies of all calls would take too much memory
    */
   addBodyBytes(bytes: number): void {
+    if (this.#isEnded) return;
     this.#context.bodies.take(bytes);
     this.#bodyBytes += bytes;
   }

@@ -327,6 +327,15 @@ describe('the bytes of bodies', () => {
   });
 });
 
+test('bytes that arrive behind the end of a call are not counted', () => {
+  const { open, expectNothingLeft } = makeObserved();
+  const call = open();
+  call.addBodyBytes(300);
+  call.end(false);
+  call.addBodyBytes(200);
+  expectNothingLeft();
+});
+
 describe('a flight', () => {
   test('takes over the permit and the body, and goes on when the client hangs up', () => {
     const { calls, open, admission, bodies, expectNothingLeft } = makeObserved();
