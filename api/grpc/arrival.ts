@@ -71,8 +71,9 @@ export class Arrival {
   depart(): void {
     this.#hasDeparted = true;
     this.begin();
-    this.call?.end(false);
-    this.slot?.release();
+    // A call gives the slot back itself, and later than now if its work goes on for a repeat.
+    if (this.call) this.call.end(false);
+    else this.slot?.release();
   }
 }
 
