@@ -127,6 +127,7 @@ async function letIn(
 ): Promise<void> {
   const { access, configuration } = options;
   const arrivedAt = nowMs();
+  const deadlineMs = Number(intercepted.getDeadline()) - Date.now();
   if (openMethods.has(arrival.method)) return;
   if (configuration.HTTPS_ONLY && !cameByHttps(arrival, intercepted, options)) {
     throw httpsRequired();
@@ -147,7 +148,6 @@ async function letIn(
   arrival.slot = slot;
   if (arrival.hasDeparted) return slot?.release();
   if (arrival.method === 'ModelInfer') {
-    const deadlineMs = Number(intercepted.getDeadline()) - Date.now();
     arrival.call = openCall(arrival, { arrivedAt, deadlineMs }, options);
   } else requireScope(caller, 'score', 'jobs');
 }
