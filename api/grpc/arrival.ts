@@ -4,7 +4,7 @@
 // client is gone. What the request holds is given back when it departs.
 
 import { Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js';
-import type { ScorelineError } from '../../shared/errors.js';
+import { ScorelineError } from '../../shared/errors.js';
 import { type Caller, nobody } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { LimitFields } from '../access/limits.js';
@@ -77,34 +77,24 @@ export class Arrival {
   }
 }
 
-/**
- * Counts the bytes of the message for the call, as they arrive. Calls `refuse` when they are too many.
- *
- * grpc-js hands a message over as a whole. Its stream is the only place to count the bytes before that, so
- * that large messages of many requests cannot fill the memory.
- */
+/** What watches the bytes of a message, and what it does about them. */
+interface Watch {
+  readonly intercepted: ServerInterceptingCallInterface;
+  /** Refuses the request. Called with what `countBytes` or `limitBytes` does not accept. */
+  readonly refuse: (error: unknown) => void;
+}
+
+/** Counts the bytes of the message for the call, as they arrive. */
 export function countBytes(
-  intercepted: ServerInterceptingCallInterface,
-  { call, bytesMax, refuse }: { call: Call; bytesMax: number; refuse: (error: unknown) => void },
+  watch: Watch,
+  { call, bytesMax }: { call: Call; bytesMax: number },
 ): { settle(bytes: number): void } {
-  const { stream, incomingEncoding } = intercepted as unknown as {
-    stream: NodeJS.EventEmitter;
-    incomingEncoding: string;
-  };
-  // A compressed message may become so many times larger, at once and unseen.
-  const growthMax = incomingEncoding === 'identity' ? 1 : compressionMax;
   let counted = 0;
-  let arrived = 0;
-  stream.on('data', (chunk: Buffer) => {
-    arrived += chunk.length;
-    const more = Math.min(arrived * growthMax, bytesMax) - counted;
+  watchBytes(watch, (bytes) => {
+    const more = Math.min(bytes, bytesMax) - counted;
     if (more <= 0) return;
-    try {
-      call.addBodyBytes(more);
-      counted += more;
-    } catch (error) {
-      refuse(error);
-    }
+    call.addBodyBytes(more);
+    counted += more;
   });
   return {
     settle(bytes) {
@@ -114,5 +104,43 @@ export function countBytes(
   };
 }
 
+/** Refuses a message that is longer than names of models are. Nobody counts the bytes of such messages. */
+export function limitBytes(watch: Watch): void {
+  watchBytes(watch, (bytes) => {
+    if (bytes <= namesBytesMax) return;
+    throw new ScorelineError(
+      'body_too_large',
+      `Expected a message of at most ${namesBytesMax} bytes, since it holds no tensors; got more.`,
+    );
+  });
+}
+
+/**
+ * Calls `check` with the size that the message may have by what has arrived of it.
+ *
+ * grpc-js hands a message over as a whole. Its stream is the only place to count the bytes before that, so
+ * that large messages of many requests cannot fill the memory. The listener comes before the one of grpc-js,
+ * which decompresses nothing of a request that has been refused.
+ */
+function watchBytes({ intercepted, refuse }: Watch, check: (bytes: number) => void): void {
+  const { stream, incomingEncoding } = intercepted as unknown as {
+    stream: NodeJS.EventEmitter;
+    incomingEncoding: string;
+  };
+  // A compressed message may become so many times larger, at once and unseen.
+  const growthMax = incomingEncoding === 'identity' ? 1 : compressionMax;
+  let arrived = 0;
+  stream.prependListener('data', (chunk: Buffer) => {
+    arrived += chunk.length;
+    try {
+      check(arrived * growthMax);
+    } catch (error) {
+      refuse(error);
+    }
+  });
+}
+
 /** The most that gzip and deflate can make of a byte. */
 const compressionMax = 1032;
+/** Enough for names even if they are compressed, which counts as so many times more. */
+const namesBytesMax = 256 * 1024;

@@ -22,7 +22,7 @@ import type { Call, Calls } from '../call.js';
 import { httpsRequired } from '../http/entrance.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
 import type { CountedRequest, RequestMetrics } from '../metrics/requests.js';
-import { Arrival, countBytes } from './arrival.js';
+import { Arrival, countBytes, limitBytes } from './arrival.js';
 import { type MethodName, methodNames, pathOf } from './protocol.js';
 import { statusOf, toScorelineError } from './status.js';
 
@@ -79,10 +79,10 @@ export function makeGate(options: GateOptions): Gate {
         letIn(entering, intercepted, options).then(() => {
           if (entering.hasDeparted) return;
           expectMessage(entering, refuse, options.configuration.REQUEST_MS_MAX);
-          if (entering.call) {
-            const bytesMax = options.configuration.BODY_BYTES_MAX;
-            counting = countBytes(intercepted, { call: entering.call, bytesMax, refuse });
-          }
+          const { call } = entering;
+          const bytesMax = options.configuration.BODY_BYTES_MAX;
+          if (call) counting = countBytes({ intercepted, refuse }, { call, bytesMax });
+          else limitBytes({ intercepted, refuse });
           next(metadata);
         }, refuse);
       })

@@ -2,11 +2,15 @@
 // nobody else anything. The clients of others are in test/end-to-end.
 
 import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { status } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Access } from '../../api/access/access.js';
+import { anyone } from '../../api/access/caller.js';
 import type { Submission } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { ScorelineError } from '../../shared/errors.js';
@@ -244,6 +248,46 @@ test('counts the bytes of messages as those of bodies', async () => {
   scene.bodies.giveBack(4000);
 });
 
+test('counts no bytes that come behind the answer', async () => {
+  const scene = await open();
+  const session = connectHttp2(`http://127.0.0.1:${scene.grpcPort}`);
+  onTestFinished(() => session.destroy());
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/inference.GRPCInferenceService/ModelInfer',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    'grpc-timeout': '50m',
+  });
+  stream.on('error', () => {}).resume();
+  // The head of a message of 4096 bytes.
+  stream.write(Buffer.from([0, 0, 0, 16, 0]));
+  await once(stream, 'end');
+  await waitUntil('the call has ended', () => scene.calls.size === 0);
+  stream.write(Buffer.alloc(1000));
+  // The server has read what came before a ping once it answers.
+  await promisify<unknown>((done) => session.ping(done))();
+  expect(scene.bodies.taken).toBe(0);
+});
+
+test.each(['ServerLive', 'ServerMetadata', 'ModelMetadata'])(
+  'refuses a long message to %s, which takes no tensors',
+  async (method) => {
+    const scene = await open();
+    const ask = (bytes: number, asked?: Asked) => {
+      const name = protobuf.Writer.create().uint32(10).bytes(Buffer.alloc(bytes, 'x')).finish();
+      return askGrpc(scene.grpcPort, method, name, asked);
+    };
+    for (const asked of [{}, { compression: 'gzip' } as const]) {
+      expect(await ask(1_000_000, asked)).toMatchObject({
+        code: status.RESOURCE_EXHAUSTED,
+        metadata: { 'error-code': 'body_too_large' },
+      });
+      expect([status.OK, NOT_FOUND]).toContain((await ask(95, asked)).code);
+    }
+  },
+);
+
 test('refuses a request for which there is no permit, and says when to ask again', async () => {
   const scene = await open({
     configuration: { PERMITS_MAX: 1 },
@@ -275,6 +319,27 @@ test('keeps the deadline of the client', async () => {
   expect(answer.code).toBe(status.DEADLINE_EXCEEDED);
   const [submission] = scene.submissions;
   expect((submission?.deadlineAt ?? 0) - before).toBeLessThan(5000);
+});
+
+test('counts the deadline of the client from the arrival, not from when the caller is known', async () => {
+  const scene = await open({
+    access: {
+      identify: async () => {
+        await delay(500);
+        return anyone;
+      },
+      isStranger: () => false,
+      limits: {
+        admit: () => undefined,
+        fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }),
+      },
+      delayMs: () => 0,
+    },
+  });
+  const before = Date.now();
+  expect((await scene.inferWell({ deadlineMs: 20_000 })).code).toBe(status.OK);
+  const [submission] = scene.submissions;
+  expect((submission?.deadlineAt ?? 0) - before).toBeGreaterThan(19_750);
 });
 
 test('answers what is in flight when the instance ends', async () => {
