@@ -103,7 +103,8 @@ function checkNames(row: Row, columns: readonly Column[], { name }: Model): void
     (column) => column.missing === undefined && givenIn(row, column) === undefined,
   );
   if (known < keys.length) {
-    const unknown = keys.filter((key) => !columns.some((column) => column.name === key));
+    const names = new Set(columns.map((column) => column.name));
+    const unknown = keys.filter((key) => !names.has(key));
     const others = lacking.length > 0 ? ` No value came for ${listNames(lacking)}.` : '';
     throw new ScorelineError(
       'input_invalid',
