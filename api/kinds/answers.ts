@@ -1,4 +1,4 @@
-// Writes the answers for models that score labels, as JSON: of the native contract and of the reference
+// Writes the answers for models that take single inputs, as JSON: of the native contract and of the reference
 // contract.
 
 import type { Model } from '../../shared/models.js';
