@@ -87,10 +87,11 @@ export class Queue {
     this.#running -= batch.length;
     for (const { arrivedAtMs, permit } of batch) {
       const waitMs = this.#options.events.nowMs - arrivedAtMs;
+      const isInTime = waitMs <= this.#options.deadlineMs;
       permit.release(true);
-      if (waitMs <= this.#options.deadlineMs) this.waitsMs.push(waitMs);
+      if (isInTime) this.waitsMs.push(waitMs);
       else this.expired++;
-      this.#options.onSettled(true);
+      this.#options.onSettled(isInTime);
     }
   }
 

@@ -163,6 +163,15 @@ describe('a scenario', () => {
     expect(outcome.expired).toBe(outcome.items - outcome.refused);
   });
 
+  test('lets a client ask again a second after an answer that came too late', () => {
+    const model = { batchMs: { 1: 4000 }, deadlineSeconds: 3 };
+    const scaling = { min: 1, max: 1 };
+    const { outcome } = run({ load: { clients: 1, seconds: 102 } }, { model, scaling });
+    checkSum(outcome);
+    // The worker starts for 2 s, and each item takes 4 s and a pause of one.
+    expect(outcome).toMatchObject({ items: 20, answered: 0, expired: 20 });
+  });
+
   test('loses no item when the cloud takes a machine away', () => {
     const change = {
       model: { deadlineSeconds: 300 },
