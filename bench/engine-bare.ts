@@ -69,6 +69,9 @@ function makeItems() {
   }
   const questions = readQuestions().map(textInputs);
   return Array.from({ length: 50 }, (_, at) =>
-    questions.slice(at * batchSize, (at + 1) * batchSize),
+    Array.from({ length: batchSize }, (__, place) => {
+      const index = (at * batchSize + place) % questions.length;
+      return questions[index] as (typeof questions)[number];
+    }),
   );
 }
