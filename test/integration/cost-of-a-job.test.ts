@@ -9,14 +9,11 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Ending } from '../../api/ending.js';
-import { Dispatcher } from '../../api/queue/dispatcher.js';
-import { Queue } from '../../api/queue/queue.js';
-import { ReplyStream } from '../../api/queue/reply-stream.js';
-import { makeWaiters } from '../../api/queue/waiters.js';
+import type { Dispatcher } from '../../api/queue/dispatcher.js';
+import { openQueueClient } from '../../bench/queue-client.js';
 import { nowMs } from '../../shared/clock.js';
 import { makeLogger } from '../../shared/log.js';
-import { connectConsumer, connectProducer, waitUntilReady } from '../../shared/redis.js';
-import { makeRegistry } from '../../shared/registry.js';
+import { connectConsumer, waitUntilReady } from '../../shared/redis.js';
 import { makeRankedOutputs } from '../../shared/scores.js';
 import type { Tensor } from '../../shared/tensors.js';
 import { textInputs } from '../../worker/batch/sample.js';
@@ -55,24 +52,10 @@ const closers: (() => unknown)[] = [];
 
 beforeAll(async () => {
   redis = await openRedis();
-  const producer = connectProducer({ url: redis.url, name: 'api', log });
-  const reader = connectConsumer({ url: redis.url, name: 'replies', log });
+  const client = await openQueueClient(model, redis.url);
+  dispatcher = client.dispatcher;
   const taker = connectConsumer({ url: redis.url, name: 'worker', log });
-  await Promise.all([producer, reader, taker].map((connection) => waitUntilReady(connection)));
-  const instance = randomUUID();
-  const waiters = makeWaiters();
-  const stream = await ReplyStream.open({
-    instance,
-    keys,
-    producer,
-    reader,
-    onReply: waiters.settle,
-    onUnreadable: (_ids, error) => waiters.failAll(error),
-    onLost: () => {},
-    log,
-  });
-  const queue = new Queue({ redis: producer, keys, registry: makeRegistry([model]), log });
-  dispatcher = new Dispatcher({ instance, queue, waiters });
+  await waitUntilReady(taker);
   const outputs = makeRankedOutputs([0, 1, 2], [0.9, 0.05, 0.01]);
   const consumer = makeConsumer({
     model,
@@ -87,9 +70,7 @@ beforeAll(async () => {
   });
   closers.push(
     () => consumer.close(0),
-    () => stream.close(),
-    () => queue.close(),
-    () => producer.disconnect(),
+    () => client.close(),
     () => taker.disconnect(),
   );
 });
