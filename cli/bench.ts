@@ -17,6 +17,7 @@ const benchmarks = [
   'start',
   'workers',
   'tensors',
+  'json',
 ];
 const name = process.argv[2] ?? '';
 if (!benchmarks.includes(name)) {
