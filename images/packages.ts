@@ -22,6 +22,8 @@ const trims: Readonly<Record<string, Trim>> = {
         !file.startsWith(path.join('bin', 'napi-v6', process.platform, process.arch))),
   },
   protobufjs: { dependencies: ['@types/node'], drops: () => false },
+  // It comes with prom-client. Its tests have 2 MB of samples.
+  bintrees: { dependencies: [], drops: (file) => file.startsWith(`test${path.sep}`) },
 };
 
 interface PackageFile {
