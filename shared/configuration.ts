@@ -120,7 +120,7 @@ const api = {
   TENSOR_JSON_BYTES_MAX: integer(1024, 1_073_741_824)
     .default(4_194_304)
     .describe(
-      'The most bytes of JSON in one `POST /v2/models/{model}/infer`. Requests with more get 413; they can send binary tensors, up to `BODY_BYTES_MAX`. Raising it lets one request of numbers hold up all others for longer: 4 MiB take 0.15 to 0.8 s.',
+      'The most bytes of JSON in one `POST /v2/models/{model}/infer`. Requests with more get 413; they can send binary tensors, up to `BODY_BYTES_MAX`. Raising it lets one request of numbers hold up all others for longer: 4 MiB take 0.03 to 0.3 s, and several times as long where other work has the cores.',
     ),
   UV_THREADPOOL_SIZE: integer(4, 1024)
     .default(4)
