@@ -14,12 +14,12 @@ import { inferenceErrorSchema } from './problems.js';
 import {
   accepted,
   inPath,
+  type OperationOf,
   partName,
-  type ScoringAddress,
   scoredHeaders,
-  scoringAddresses,
   scoringCodes,
   scoringParameters,
+  scoringPaths,
 } from './scoring.js';
 
 export const inferenceTag = {
@@ -29,9 +29,6 @@ export const inferenceTag = {
 const tags = [inferenceTag.name];
 
 export function inferencePaths(context: Context): Paths {
-  const addresses = scoringAddresses(context, '/v2/models', '/infer').filter(
-    ({ model }) => !model || model.manifest.network,
-  );
   const { models } = context.catalogue;
   const model = inPath(
     'model',
@@ -54,15 +51,13 @@ export function inferencePaths(context: Context): Paths {
     [`${path}/ready`]: { get: isModelReady(context, 'isModelReady', [model]) },
     [`${versionPath}/ready`]: { get: isModelReady(context, 'isModelVersionReady', versioned) },
     ...extensionPaths(context, { tags, model: [model], versioned }),
-    ...Object.fromEntries(
-      addresses.map((address) => [address.path, { post: infer(context, address) }]),
-    ),
+    ...scoringPaths(context, ['/v2/models', '/infer'], (each) => infer(context, each)),
   };
 }
 
-function infer(context: Context, address: ScoringAddress): Operation {
+function infer(context: Context, model: Model | undefined): OperationOf | undefined {
+  if (model && !model.manifest.network) return undefined;
   const { parts, problems } = context;
-  const { model, suffix, parameters } = address;
   const forms = formsOf(context, model);
   const jsonBytes = {
     description: 'How many bytes of the body are JSON. The data of binary tensors follows.',
@@ -74,7 +69,7 @@ function infer(context: Context, address: ScoringAddress): Operation {
     ...(['tensor_invalid', 'inputs_refused', 'parameter_invalid', 'text_too_long'] as const),
     ...(model ? [] : (['network_undeclared'] as const)),
   ];
-  return {
+  return ({ suffix, parameters }) => ({
     operationId: `infer${suffix}`,
     summary: model ? `Infer with ${model.name}` : 'Infer',
     description:
@@ -98,7 +93,7 @@ function infer(context: Context, address: ScoringAddress): Operation {
       ...accepted(context),
       ...problems.responses(model ? 'infer' : 'anyInfer', 'inference', codes),
     },
-  };
+  });
 }
 
 function formsOf(

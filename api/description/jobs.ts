@@ -6,7 +6,7 @@ import { pageSizeMax } from '../http/routes/jobs.js';
 import { stateNames } from '../jobs/job-states.js';
 import { accessCodes, type Context, retryAfterHeader } from './context.js';
 import { jobSchema, jobSummarySchema } from './job-schemas.js';
-import type { Operation, Parameter, Paths, Responses } from './openapi.js';
+import type { Operation, Parameter, Paths } from './openapi.js';
 import { toSchema } from './parts.js';
 import { appliedHeader, inPath, preferParameter } from './scoring.js';
 
@@ -35,6 +35,7 @@ function readJob(context: Context): Operation {
     'Retry-After': retryAfterHeader(context),
     'Preference-Applied': appliedHeader(context),
   };
+  const { 200: answered } = oneJob(context, 'The job, with its result or its problem.');
   return {
     operationId: 'readJob',
     summary: 'Read a job, or wait for it',
@@ -42,7 +43,7 @@ function readJob(context: Context): Operation {
     tags,
     parameters: [job, preferParameter(context)],
     responses: {
-      200: { ...oneJob(context, 'The job, with its result or its problem.'), headers },
+      200: { ...answered, headers },
       ...context.problems.responses('job', 'problem', [
         ...codesOf(context),
         ...(['job_not_found', 'preference_invalid'] as const),
@@ -60,7 +61,7 @@ function cancelJob(context: Context): Operation {
     tags,
     parameters: [job],
     responses: {
-      200: oneJob(context, 'The job is cancelled.'),
+      ...oneJob(context, 'The job is cancelled.'),
       ...context.problems.responses('jobCancelled', 'problem', [
         ...codesOf(context),
         ...(['job_not_found', 'job_finished'] as const),
@@ -75,7 +76,7 @@ const pageSchema = z.object({
 });
 
 function listJobs(context: Context): Operation {
-  const { parts, headers } = context;
+  const { parts } = context;
   return {
     operationId: 'listJobs',
     summary: "List the caller's jobs",
@@ -92,11 +93,7 @@ function listJobs(context: Context): Operation {
       inQuery('state', 'Only jobs in this state.', z.enum(stateNames)),
     ],
     responses: {
-      200: {
-        description: 'The jobs.',
-        headers,
-        content: { 'application/json': { schema: parts.schema('Jobs', pageSchema) } },
-      },
+      ...context.answer('The jobs.', parts.schema('Jobs', pageSchema)),
       ...context.problems.responses('jobs', 'problem', [...codesOf(context), 'parameter_invalid']),
     },
   };
@@ -106,9 +103,8 @@ function inQuery(name: string, description: string, schema: z.ZodType): Paramete
   return { name, in: 'query', description, schema: toSchema(schema) };
 }
 
-function oneJob({ parts, headers }: Context, description: string) {
-  const content = { 'application/json': { schema: parts.schema('Job', jobSchema) } };
-  return { description, headers, content } satisfies Responses[string];
+function oneJob({ answer, parts }: Context, description: string) {
+  return answer(description, parts.schema('Job', jobSchema));
 }
 
 function codesOf(context: Context): readonly ErrorCode[] {

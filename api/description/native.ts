@@ -11,12 +11,12 @@ import type { Content, Operation, Parameter, Paths, Schema } from './openapi.js'
 import { toSchema } from './parts.js';
 import {
   accepted,
+  type OperationOf,
   partName,
-  type ScoringAddress,
   scoredHeaders,
-  scoringAddresses,
   scoringCodes,
   scoringParameters,
+  scoringPaths,
   timingSchema,
 } from './scoring.js';
 
@@ -29,14 +29,9 @@ const tags = [nativeTag.name];
 const binary: Schema = { type: 'string', format: 'binary' };
 
 export function nativePaths(context: Context): Paths {
-  const addresses = scoringAddresses(context, '/v1/models', '/score').filter(
-    ({ model }) => model?.manifest.input.kind !== 'tensors',
-  );
   return {
     '/v1/models': { get: listModels(context) },
-    ...Object.fromEntries(
-      addresses.map((address) => [address.path, { post: scoreNative(context, address) }]),
-    ),
+    ...scoringPaths(context, ['/v1/models', '/score'], (each) => scoreNative(context, each)),
   };
 }
 
@@ -48,13 +43,13 @@ interface NativeForms {
   readonly predictions: z.ZodType;
 }
 
-function scoreNative(context: Context, address: ScoringAddress): Operation {
+function scoreNative(context: Context, model: Model | undefined): OperationOf | undefined {
+  if (model?.manifest.input.kind === 'tensors') return undefined;
   const { parts, problems } = context;
-  const { model, suffix, parameters } = address;
   const { codes, content, top, predictions } = model ? formsOf(context, model) : anyForms(context);
   const answer = parts.schema(partName('ScoreResponse', model), responseOf(model, predictions));
   const all = [...scoringCodes(context), 'parameter_invalid', ...codes] as const;
-  return {
+  return ({ suffix, parameters }) => ({
     operationId: `score${suffix}`,
     summary: model ? `Score with ${model.name}` : 'Score an input',
     ...(model && { description: model.manifest.description }),
@@ -70,7 +65,7 @@ function scoreNative(context: Context, address: ScoringAddress): Operation {
       ...accepted(context),
       ...problems.responses(`${model?.manifest.input.kind ?? 'any'}Score`, 'problem', all),
     },
-  };
+  });
 }
 
 function topParameters(schema: Schema | undefined): readonly Parameter[] {
@@ -197,18 +192,14 @@ const modelsSchema = z.object({
 });
 
 function listModels(context: Context): Operation {
-  const { parts, problems, headers } = context;
+  const { parts, problems } = context;
   return {
     operationId: 'listModels',
     summary: 'List the models',
     description: 'The models that the caller may use, their live workers and their counts.',
     tags,
     responses: {
-      200: {
-        description: 'The models.',
-        headers,
-        content: { 'application/json': { schema: parts.schema('Models', modelsSchema) } },
-      },
+      ...context.answer('The models.', parts.schema('Models', modelsSchema)),
       ...problems.responses('models', 'problem', [...accessCodes(context), 'queue_unavailable']),
     },
   };

@@ -7,7 +7,7 @@ import { deadlineMsSchema, requestTimeoutSchema } from '../http/parameters.js';
 import { waitSecondsMax } from '../http/preferences.js';
 import { accessCodes, type Context, retryAfterHeader } from './context.js';
 import { jobSummarySchema } from './job-schemas.js';
-import type { Parameter, Ref, Response } from './openapi.js';
+import type { Operation, Parameter, Paths, Ref, Response } from './openapi.js';
 import { toSchema } from './parts.js';
 
 /** The errors of every operation that scores. */
@@ -23,19 +23,22 @@ export function scoringCodes(context: Context): readonly ErrorCode[] {
   ];
 }
 
+const { description: deadlineText, ...deadlineSchema } = toSchema(deadlineMsSchema);
+const timeoutSchema = toSchema(requestTimeoutSchema);
+
 export function scoringParameters({ parts }: Context): readonly Ref[] {
   return [
     parts.parameter('DeadlineMs', {
       name: 'deadlineMs',
       in: 'query',
-      description: String(deadlineMsSchema.description),
-      schema: bareOf(deadlineMsSchema),
+      description: String(deadlineText),
+      schema: deadlineSchema,
     }),
     parts.parameter('RequestTimeout', {
       name: 'Request-Timeout',
       in: 'header',
       description: 'How many seconds the caller waits. The earliest deadline counts.',
-      schema: toSchema(requestTimeoutSchema),
+      schema: timeoutSchema,
     }),
     parts.parameter('IdempotencyKey', {
       name: 'Idempotency-Key',
@@ -124,59 +127,61 @@ export function inPath(name: string, description: string, values: readonly strin
   return { name, in: 'path', description, required: true, schema };
 }
 
-/** Leaves out the description, where something else has it. */
-function bareOf(schema: z.ZodType) {
-  const { description: _, ...rest } = toSchema(schema);
-  return rest;
-}
-
-/** An address at which something is scored, and the model that it is for. */
-export interface ScoringAddress {
+/** An address at which something is scored. */
+interface ScoringAddress {
   readonly path: string;
-  /** Ends the names of operations and schemas. Names of models have no `_`, so it is unique. */
+  /** Ends the names of operations. Names of models have no `_`, so it is unique. */
   readonly suffix: string;
-  /** Undefined where the path has placeholders instead. */
-  readonly model: Model | undefined;
   readonly parameters: readonly Parameter[];
 }
 
+/** Describes what is scored at an address. */
+export type OperationOf = (address: ScoringAddress) => Operation;
+
 /**
- * Returns the addresses of models, each without and with its version. A caller for whom no models exist gets
- * addresses with placeholders.
+ * Returns the operations that score, for each model without and with its version. A caller for whom no models
+ * exist gets addresses with placeholders.
+ * @param describe is called once for each model, because describing its forms takes long; for undefined if
+ * there are placeholders. It returns undefined if the model is not scored there.
  */
-export function scoringAddresses(
+export function scoringPaths(
   { catalogue: { models } }: Context,
-  prefix: string,
-  end: string,
-): ScoringAddress[] {
-  if (models.length === 0) {
-    const path = `${prefix}/{model}`;
-    const named = [inPath('model', 'The name of the model.', [])];
-    const versioned = [...named, inPath('version', 'The version of the model.', [])];
-    return [
-      { path: `${path}${end}`, suffix: '', model: undefined, parameters: named },
-      {
-        path: `${path}/versions/{version}${end}`,
-        suffix: '_version',
-        model: undefined,
-        parameters: versioned,
-      },
-    ];
-  }
-  return models.flatMap((model, at) => {
-    const { name, version } = model;
-    const path = `${prefix}/${name}`;
-    const isFirst = models.findIndex((other) => other.name === name) === at;
-    const latest = { path: `${path}${end}`, suffix: `_${name}`, model, parameters: [] };
-    const versioned = {
-      path: `${path}/versions/${version}${end}`,
-      suffix: `_${name}_${version}`,
-      model,
-      parameters: [],
-    };
-    return isFirst ? [latest, versioned] : [versioned];
-  });
+  [prefix, end]: readonly [prefix: string, end: string],
+  describe: (model: Model | undefined) => OperationOf | undefined,
+): Paths {
+  const entries = (model: Model | undefined, addresses: readonly ScoringAddress[]) => {
+    const operationOf = describe(model);
+    if (!operationOf) return [];
+    return addresses.map((address) => [
+      `${prefix}${address.path}${end}`,
+      { post: operationOf(address) },
+    ]);
+  };
+  if (models.length === 0) return Object.fromEntries(entries(undefined, placeholders));
+  return Object.fromEntries(
+    models.flatMap((model, at) => {
+      const { name, version } = model;
+      const isFirst = models.findIndex((other) => other.name === name) === at;
+      const latest = { path: `/${name}`, suffix: `_${name}`, parameters: [] };
+      const versioned = {
+        path: `/${name}/versions/${version}`,
+        suffix: `_${name}_${version}`,
+        parameters: [],
+      };
+      return entries(model, isFirst ? [latest, versioned] : [versioned]);
+    }),
+  );
 }
+
+const named = inPath('model', 'The name of the model.', []);
+const placeholders: readonly ScoringAddress[] = [
+  { path: '/{model}', suffix: '', parameters: [named] },
+  {
+    path: '/{model}/versions/{version}',
+    suffix: '_version',
+    parameters: [named, inPath('version', 'The version of the model.', [])],
+  },
+];
 
 /** Ends the names of the parts of a model. */
 export function partName(part: string, model: Model | undefined): string {

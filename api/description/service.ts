@@ -54,15 +54,14 @@ function describing(
 
 const liveSchema = z.object({ live: z.literal(true) });
 
-function isLive({ headers, parts, problems }: Context): Operation {
-  const content = { 'application/json': { schema: parts.schema('Live', liveSchema) } };
+function isLive({ answer, parts, problems }: Context): Operation {
   return {
     operationId: 'isLive',
     summary: 'Whether the process answers',
     tags,
     security: [],
     responses: {
-      200: { description: 'It does.', headers, content },
+      ...answer('It does.', parts.schema('Live', liveSchema)),
       ...problems.responses('probe', 'inference', []),
     },
   };

@@ -46,7 +46,10 @@ const parametersSchema = z
 export function inferFormsOf(model: Model, rowsMax: number): InferForms | undefined {
   const { network } = model.manifest;
   if (!network) return undefined;
-  const rows = model.manifest.batch.dimension === 'none' ? undefined : rowsMax;
+  const rows =
+    model.manifest.batch.dimension === 'none'
+      ? undefined
+      : z.int().min(1).max(rowsMax).describe('The number of rows.');
   const inputs = network.inputs.map((declared) => inputOf(declared, rows));
   const request = requestSchema.extend({
     parameters: parametersSchema.optional(),
@@ -83,12 +86,16 @@ export const anyInferForms: Pick<InferForms, 'request' | 'response'> = {
   }),
 };
 
-function inputOf({ name, datatype, shape }: DeclaredTensor, rowsMax: number | undefined) {
+// A model may have many tensors, and making a schema takes as long as describing it. So tensors share theirs.
+const anySchema = z.record(z.string(), z.unknown()).optional();
+const openSize = z.int().min(0).max(sizeMax);
+const shapeSchema = z.array(z.int().min(0));
+const binarySchema = z.object({ binary_data_size: z.int().min(0) }).optional();
+
+function inputOf({ name, datatype, shape }: DeclaredTensor, rows: z.ZodType | undefined) {
   const sizes = shape.map((size, at): z.ZodType => {
     if (!isOpen(size)) return z.literal(size);
-    return at === 0 && rowsMax !== undefined
-      ? z.int().min(1).max(rowsMax).describe('The number of rows.')
-      : z.int().min(0).max(sizeMax);
+    return (at === 0 && rows) || openSize;
   });
   const data = dataSchemas[datatype];
   return z.object({
@@ -99,26 +106,33 @@ function inputOf({ name, datatype, shape }: DeclaredTensor, rowsMax: number | un
         ? z.array(z.number()).max(0)
         : z.tuple(sizes as [z.ZodType, ...z.ZodType[]]),
     data: shape.length === 0 ? z.union([elementSchemas[datatype], data]) : data,
-    parameters: z.record(z.string(), z.unknown()).optional(),
+    parameters: anySchema,
   });
 }
 
+const wishSchema = wishWith(classesMax);
+const wishWithoutClassesSchema = wishWith(0);
+
 function wishOf({ name, datatype }: DeclaredTensor) {
   const hasClasses = datatype !== 'BYTES' && datatype !== 'BOOL';
-  const classes = z
-    .int()
-    .min(0)
-    .max(hasClasses ? classesMax : 0)
-    .describe('Answers with this many of the best classes of each row; 0 for the numbers.');
   return z.object({
     name: z.literal(name),
-    parameters: z
-      .object({
-        binary_data: z.boolean().optional().describe('Whether the output is binary.'),
-        classification: classes.optional(),
-      })
-      .optional(),
+    parameters: hasClasses ? wishSchema : wishWithoutClassesSchema,
   });
+}
+
+function wishWith(classes: number) {
+  return z
+    .object({
+      binary_data: z.boolean().optional().describe('Whether the output is binary.'),
+      classification: z
+        .int()
+        .min(0)
+        .max(classes)
+        .describe('Answers with this many of the best classes of each row; 0 for the numbers.')
+        .optional(),
+    })
+    .optional();
 }
 
 function responseOf({ name, version }: Model, { outputs }: Network) {
@@ -128,12 +142,12 @@ function responseOf({ name, version }: Model, { outputs }: Network) {
       datatype: z
         .literal([...new Set([output.datatype, 'BYTES'])])
         .describe('BYTES if the classification of the output was asked for.'),
-      shape: z.array(z.int().min(0)),
+      shape: shapeSchema,
       data: z
         .union([...new Set([dataSchemas[output.datatype], dataSchemas.BYTES])])
         .optional()
         .describe('Missing if the output is binary.'),
-      parameters: z.object({ binary_data_size: z.int().min(0) }).optional(),
+      parameters: binarySchema,
     }),
   );
   return z.object({

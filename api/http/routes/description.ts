@@ -16,7 +16,8 @@ const keptMax = 16;
 
 interface Described {
   readonly json: string;
-  readonly page: string;
+  /** Made when somebody asks for it. */
+  page?: string;
 }
 
 export function addDescriptionRoutes(
@@ -30,8 +31,7 @@ export function addDescriptionRoutes(
     const key = catalogue.models.map(({ queue }) => queue).join();
     const known = kept.get(key);
     if (known) return known;
-    const document = describe(service, catalogue);
-    const made = { json: writeDocument(document), page: writePage(document) };
+    const made = { json: writeDocument(describe(service, catalogue)) };
     const [oldest] = kept.keys();
     if (kept.size >= keptMax && oldest !== undefined) kept.delete(oldest);
     kept.set(key, made);
@@ -46,13 +46,15 @@ export function addDescriptionRoutes(
     }),
   );
 
-  app.get('/docs', (request, response) =>
-    send(response, describeFor(request).page, {
+  app.get('/docs', (request, response) => {
+    const described = describeFor(request);
+    described.page ??= writePage(JSON.parse(described.json));
+    return send(response, described.page, {
       'Content-Type': 'text/html; charset=utf-8',
       // In the case in which answer-headers.ts has it, since it takes the place of that one.
       'content-security-policy': pagePolicy,
-    }),
-  );
+    });
+  });
 
   app.all(['/openapi.json', '/docs'], allow('GET', 'HEAD'));
 }
