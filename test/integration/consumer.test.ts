@@ -4,18 +4,21 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { nowMs } from '../../shared/clock.js';
 import { makeLogger } from '../../shared/log.js';
+import { Instruments } from '../../shared/metrics/instruments.js';
 import { connectConsumer, type Redis } from '../../shared/redis.js';
 import type { Reply } from '../../shared/reply.js';
 import { encodeStrings, type Tensor } from '../../shared/tensors.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import type { Scorer, ScorerItem } from '../../worker/batch/scorer.js';
 import { EngineEnded } from '../../worker/engine/engine.js';
+import { ItemMetrics } from '../../worker/metrics/items.js';
 import { type Cell, NoCell, type Quarantine } from '../../worker/quarantine/quarantine.js';
 import { makeConsumer } from '../../worker/queue/consumer.js';
 import { makeQueue } from '../../worker/queue/redis-queue.js';
 import { makeSendReplies } from '../../worker/queue/replies.js';
 import { makeResults } from '../../worker/queue/results.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
+import { parseMetrics } from '../prometheus.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { keys, openWorkerClient, type WorkerClient } from '../worker-client.js';
 
@@ -52,9 +55,16 @@ const cellOf = (cell: Partial<Cell>): Quarantine => ({
   close: () => {},
 });
 
-function start(parts: { score?: Scorer['score']; quarantine?: Quarantine } = {}) {
+interface StartParts {
+  readonly score?: Scorer['score'];
+  readonly quarantine?: Quarantine;
+  readonly metrics?: ItemMetrics;
+}
+
+function start(parts: StartParts = {}) {
   const consumer = makeConsumer({
     model,
+    metrics: parts.metrics,
     scorer: { score: parts.score ?? scoreAll },
     queue: makeQueue({ name: queue.name, redis: connection, keys, log }),
     quarantine: parts.quarantine ?? noQuarantine,
@@ -145,7 +155,14 @@ describe('a suspect', () => {
     const tried: string[] = [];
     const isFatal = ({ inputs }: ScorerItem) => String(inputs[0]?.data).includes('kills');
     const ids = await sendSuspect('a', 'kills', 'b');
+    const instruments = new Instruments('worker');
+    const readMetric = async (metric: string) => {
+      const families = parseMetrics((await instruments.expose()).text);
+      const samples = [...families.values()].flatMap((family) => family.samples);
+      return samples.find(({ name }) => name === `scoreline_${metric}`)?.value;
+    };
     start({
+      metrics: new ItemMetrics(instruments, model),
       quarantine: cellOf({
         score: async (items) => {
           tried.push(items.map(({ inputs }) => String(inputs[0]?.data).slice(4)).join());
@@ -156,6 +173,10 @@ describe('a suspect', () => {
     expect(codesOf(await client.answers(ids))).toEqual(['answered', 'model_crashed', 'answered']);
     expect(tried).toEqual(['a,kills,b', 'a', 'kills', 'b']);
     expect(await client.countOf('crashed')).toBe(1);
+    await client.untilEmpty();
+    expect(await readMetric('quarantine_crashes_total')).toBe(2);
+    expect(await readMetric('run_duration_seconds_count')).toBe(2);
+    expect(await readMetric('batch_size_rows_sum')).toBe(2);
   });
 });
 

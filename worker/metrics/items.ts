@@ -1,6 +1,5 @@
 // Counts what happens to the jobs and items of one model.
 
-import { countRowsOf } from '../../shared/item-id.js';
 import type { Instruments } from '../../shared/metrics/instruments.js';
 import { faultCodes } from '../../shared/metrics/table.js';
 import type { Model } from '../../shared/models.js';
@@ -8,7 +7,6 @@ import type { Reply } from '../../shared/reply.js';
 
 /** When an item was submitted and taken, in milliseconds since the epoch. */
 interface Timed {
-  readonly id: string;
   readonly submittedAt: number;
   readonly takenAt: number;
 }
@@ -16,6 +14,8 @@ interface Timed {
 interface BatchRun {
   readonly startedAt: number;
   readonly computeMs: number;
+  /** In rows. */
+  readonly batchSize: number;
 }
 
 export type DropReason = 'late' | 'cancelled';
@@ -31,11 +31,11 @@ export class ItemMetrics {
     this.#beginSeries();
   }
 
-  /** A batch was run. */
-  ran(items: readonly Timed[], { startedAt, computeMs }: BatchRun): void {
+  /** A run of these items has ended. */
+  ran(items: readonly Timed[], { startedAt, computeMs, batchSize }: BatchRun): void {
     const instruments = this.#instruments;
     instruments.observe('runSeconds', this.#labels, computeMs / 1000);
-    instruments.observe('batchRows', this.#labels, countRowsOf(items));
+    instruments.observe('batchRows', this.#labels, batchSize);
     for (const { submittedAt, takenAt } of items) {
       instruments.observe('queueSeconds', this.#labels, Math.max(0, takenAt - submittedAt) / 1000);
       instruments.observe('batchSeconds', this.#labels, Math.max(0, startedAt - takenAt) / 1000);

@@ -65,7 +65,9 @@ export async function runBatch(answering: Answering, gathered: readonly HeldItem
   const { results, computeMs } = await scorer.score(items);
   const batchSize = countRowsOf(items);
   log.debug({ model: model.name, batchSize, computeMs }, 'scored');
-  await answer(answering, items, results, { startedAt, computeMs, batchSize });
+  const run = { startedAt, computeMs, batchSize };
+  await answer(answering, items, results, run);
+  answering.metrics?.ran(items, run);
 }
 
 /** Keeps the replies of keyed items, and then sends each item its reply or the kept result. */
@@ -85,7 +87,6 @@ export async function answer(
     else replies.set(replyTo, [reply]);
   }
   await sendReplies(replies, lastDeadline(items));
-  metrics?.ran(items, run);
   metrics?.answered(final);
 }
 

@@ -96,16 +96,18 @@ async function tryAlone(trial: Trial, item: HeldItem): Promise<void> {
   const results = isTried ? await cell.score([item]) : undefined;
   if (isTried && !results) trial.metrics?.happened('quarantineCrashes');
   if (!results) count(trial, 'crashed', 1);
-  await answerSuspects(trial, [item], results ?? [modelCrashed], startedAt);
+  await answerSuspects(trial, [item], results, startedAt);
   await queue.clearStrikes(job.id, item.id);
 }
 
-function answerSuspects(
+/** Without results, the items have ended their process, and no run has ended. */
+async function answerSuspects(
   trial: Trial,
   items: readonly HeldItem[],
-  results: readonly Scored[],
+  results: readonly Scored[] | undefined,
   startedAt: number,
 ): Promise<void> {
   const run = { startedAt, computeMs: nowMs() - startedAt, batchSize: countRowsOf(items) };
-  return answer(trial, items, results, run);
+  if (results) trial.metrics?.ran(items, run);
+  await answer(trial, items, results ?? items.map(() => modelCrashed), run);
 }
