@@ -14,6 +14,7 @@ const calls = [
   'del KEY',
   'exists KEY',
   'get KEY',
+  'getrange KEY 0 1',
   'hdel KEY field',
   'hexists KEY field',
   'hget KEY field',

@@ -10,14 +10,14 @@ import { writeNativeAnswer, writeReferenceAnswer } from '../kinds/answers.js';
 import type { InputKinds } from '../kinds/kinds.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import type { JobRecord } from './job-record.js';
-import type { Job } from './jobs.js';
+import type { Job, ListedJob } from './jobs.js';
 
 /** Writes a job without its result. */
-export function writeSummary({ record, state }: Job): string {
+export function writeSummary({ record, state }: ListedJob): string {
   const { id, model, version, submittedAt, deadlineAt } = record;
   return JSON.stringify({
     id,
-    state: state.state,
+    state,
     model,
     version,
     submittedAt: toText(submittedAt),
@@ -25,11 +25,10 @@ export function writeSummary({ record, state }: Job): string {
   });
 }
 
-export function writeJob(job: Job, { kinds, model, problemOf }: Parts): string {
-  const { record, state } = job;
+export function writeJob({ record, state }: Job, { kinds, model, problemOf }: Parts): string {
   // Labels and names of outputs are those of the model, so its results end with it.
   const isGone = 'replies' in state && !model;
-  const head = writeSummary(isGone ? { record, state: { state: 'expired' } } : job).slice(0, -1);
+  const head = writeSummary({ record, state: isGone ? 'expired' : state.state }).slice(0, -1);
   if ('error' in state) return `${head},"problem":${JSON.stringify(problemOf(state.error))}}`;
   if (!('replies' in state) || !model) return `${head}}`;
   return `${head},"result":${writeResult(kinds, model, { record, replies: state.replies })}}`;

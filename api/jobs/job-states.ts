@@ -23,6 +23,8 @@ import type { JobRecord } from './job-record.js';
 
 /** How long after its deadline a job that is still in the queue counts as queued: clocks differ. */
 const lateMsMax = 1000;
+/** No result that is an error has as many bytes, so a list needs no more of each to tell the state of its job. */
+const errorBytesMax = 8192;
 
 export type JobState =
   | { readonly state: 'queued' | 'running' | 'expired' }
@@ -40,7 +42,12 @@ export const stateNames = [
 
 export interface JobStates {
   /** @throws ScorelineError `queue_unavailable` */
-  read(records: readonly JobRecord[]): Promise<readonly JobState[]>;
+  read(record: JobRecord): Promise<JobState>;
+  /**
+   * Tells only the names of the states, for which it need not read whole results.
+   * @throws ScorelineError `queue_unavailable`
+   */
+  list(records: readonly JobRecord[]): Promise<readonly JobState['state'][]>;
   /**
    * Cancels a job unless it has ended.
    * @throws ScorelineError `queue_unavailable`
@@ -55,36 +62,45 @@ export function makeJobStates(options: {
 }): JobStates {
   const { redis, keys, queue } = options;
 
-  /** Reads all at once: the results of the items, and where in the queue the job is. */
-  const readAll = async (records: readonly JobRecord[]) => {
+  /** Reads all at once: the results of the items, up to their byte `last`, and where in the queue the job is. */
+  const readAll = async (records: readonly JobRecord[], last: number): Promise<Found[]> => {
     const commands = redis.multi();
     for (const { items, queue: name, queued } of records) {
       const { job, active } = queue.keysOf(name, queued);
-      commands.mgetBuffer(...items.map((id) => keys.result(id)));
+      for (const id of items) commands.getrangeBuffer(keys.result(id), 0, last);
       commands.hmget(job, 'timestamp', 'processedOn');
       commands.lpos(active, queued);
     }
     const outcomes = (await commands.exec()) ?? [];
-    return outcomes.map(([error, value]) => {
+    const values = outcomes.map(([error, value]) => {
       if (error) throw error;
       return value;
+    });
+    return records.map(({ items }) => {
+      const kept = values.splice(0, items.length) as Buffer[];
+      const [times, place] = values.splice(0, 2) as [(string | null)[], number | null];
+      const [addedAt = null, takenAt = null] = times;
+      return { kept, addedAt, takenAt, place };
     });
   };
 
   return {
-    async read(records) {
+    async read(record) {
+      const [found] = (await orUnavailable(readAll([record], -1))) as [Found];
+      const replies = found.kept.map(readResult).filter((reply) => reply !== undefined);
+      if (replies.length < found.kept.length) return { state: stateWithout(record, found) };
+      return failureOf(replies) ?? { state: 'succeeded', replies: replies as ScoredReply[] };
+    },
+    async list(records) {
       if (records.length === 0) return [];
-      const values = await orUnavailable(readAll(records));
-      return records.map(({ deadlineAt }, index) => {
-        const [kept, times, place] = values.slice(3 * index, 3 * index + 3);
-        const replies = (kept as (Buffer | null)[]).map(readKeptReply);
-        const whole = replies.filter((reply) => reply !== undefined);
-        if (whole.length === replies.length) return endOf(whole);
-        const [addedAt, takenAt] = times as (string | null)[];
-        const lateAt = deadlineAt + lateMsMax;
-        // A worker takes a late job only to drop it.
-        if (place !== null) return { state: Number(takenAt) > lateAt ? 'expired' : 'running' };
-        return { state: addedAt !== null && nowMs() < lateAt ? 'queued' : 'expired' };
+      const all = await orUnavailable(readAll(records, errorBytesMax - 1));
+      return records.map((record, at) => {
+        const found = all[at] as Found;
+        const isLong = found.kept.map(({ length }) => length === errorBytesMax);
+        const short = found.kept.filter((_, index) => !isLong[index]);
+        const replies = short.map(readResult).filter((reply) => reply !== undefined);
+        if (replies.length < short.length) return stateWithout(record, found);
+        return failureOf(replies)?.state ?? 'succeeded';
       });
     },
     async cancel({ items, queue: name, queued, keepMs }) {
@@ -106,13 +122,37 @@ export function isPending({ state }: JobState): boolean {
 
 const cancelled = { code: 'job_cancelled', detail: 'The caller cancelled this job.' } as const;
 
-function endOf(replies: readonly Reply[]): JobState {
+/** What Redis has of a job. */
+interface Found {
+  /** The results of its items; empty without one. */
+  readonly kept: readonly Buffer[];
+  /** When the job was added to the queue, and last taken from it; null if it is not there or was not taken. */
+  readonly addedAt: string | null;
+  readonly takenAt: string | null;
+  /** Its place among the jobs that workers hold. */
+  readonly place: number | null;
+}
+
+function readResult(bytes: Buffer): Reply | undefined {
+  return readKeptReply(bytes.length === 0 ? null : bytes);
+}
+
+/** The state of a job that lacks a result. */
+function stateWithout({ deadlineAt }: JobRecord, { addedAt, takenAt, place }: Found) {
+  const lateAt = deadlineAt + lateMsMax;
+  // A worker takes a late job only to drop it.
+  if (place !== null) return Number(takenAt) > lateAt ? 'expired' : 'running';
+  return addedAt !== null && nowMs() < lateAt ? 'queued' : 'expired';
+}
+
+/** Returns undefined if none of the results is an error. */
+function failureOf(replies: readonly Reply[]) {
   const errors = replies.flatMap((reply) => ('error' in reply ? [reply] : []));
   const [first] = errors;
-  if (!first) return { state: 'succeeded', replies: replies as readonly ScoredReply[] };
+  if (!first) return undefined;
   const cancellation = errors.find(({ error }) => error.code === cancelled.code);
-  if (cancellation) return { state: 'cancelled', error: errorOfReply(cancellation) };
-  return { state: 'failed', error: errorOfReply(first) };
+  if (cancellation) return { state: 'cancelled', error: errorOfReply(cancellation) } as const;
+  return { state: 'failed', error: errorOfReply(first) } as const;
 }
 
 // KEYS: the job in its queue, the result of each item.

@@ -23,8 +23,14 @@ export interface JobFilter {
   readonly state?: JobState['state'] | undefined;
 }
 
+/** A job with the name of its state. */
+export interface ListedJob {
+  readonly record: JobRecord;
+  readonly state: JobState['state'];
+}
+
 export interface JobPage {
-  readonly jobs: readonly Job[];
+  readonly jobs: readonly ListedJob[];
   /** Where the next page begins; undefined if there is none. */
   readonly next: Cursor | undefined;
 }
@@ -59,8 +65,7 @@ export class Jobs {
     const until = nowMs() + waitMs;
     let pauseMs = lookAgainMsMin;
     for (;;) {
-      const [state] = await this.#states.read([record]);
-      if (!state) throw new Error('One job has one state. This is a bug.');
+      const state = await this.#states.read(record);
       const leftMs = until - nowMs();
       if (!isPending(state) || leftMs <= 0 || hasLeft()) return state;
       await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs, Math.ceil(leftMs))));
@@ -76,13 +81,13 @@ export class Jobs {
     caller: string,
     { count, after, filter }: { count: number; after?: Cursor | undefined; filter: JobFilter },
   ): Promise<JobPage> {
-    const jobs: Job[] = [];
+    const jobs: ListedJob[] = [];
     let last = after;
     for (let lookedAt = 0; lookedAt < lookedAtMax; lookedAt += readAtOnce) {
       const { records, next } = await this.#store.list(caller, readAtOnce, last);
-      const states = await this.#states.read(records);
+      const states = await this.#states.list(records);
       for (const [at, record] of records.entries()) {
-        const job = { record, state: states[at] as JobState };
+        const job = { record, state: states[at] as JobState['state'] };
         if (!isWanted(job, filter)) continue;
         if (jobs.length === count) return { jobs, next: cursorOf(jobs.at(-1)) };
         jobs.push(job);
@@ -109,13 +114,13 @@ export class Jobs {
   }
 }
 
-function cursorOf(job: Job | undefined): Cursor | undefined {
+function cursorOf(job: ListedJob | undefined): Cursor | undefined {
   return job && { submittedAt: job.record.submittedAt, id: job.record.id };
 }
 
-function isWanted({ record, state }: Job, filter: JobFilter): boolean {
+function isWanted({ record, state }: ListedJob, filter: JobFilter): boolean {
   return (
     (filter.model === undefined || filter.model === record.model) &&
-    (filter.state === undefined || filter.state === state.state)
+    (filter.state === undefined || filter.state === state)
   );
 }

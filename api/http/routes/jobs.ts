@@ -68,7 +68,7 @@ export function addJobRoutes(app: Express, parts: JobParts): void {
 export function sendAccepted(response: Response, record: JobRecord): void {
   response.setHeader('Location', `${list}/${record.id}`);
   response.setHeader('Retry-After', '1');
-  const text = writeSummary({ record, state: { state: 'queued' } });
+  const text = writeSummary({ record, state: 'queued' });
   sendJsonText(response, text, { status: 202 });
 }
 

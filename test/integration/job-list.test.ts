@@ -1,0 +1,98 @@
+// Tests the list of jobs against a real Redis, with records and results as API and workers write them.
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { JobRecord } from '../../api/jobs/job-record.js';
+import { makeJobStates } from '../../api/jobs/job-states.js';
+import { makeJobStore } from '../../api/jobs/job-store.js';
+import { Jobs } from '../../api/jobs/jobs.js';
+import type { ErrorCode } from '../../shared/errors.js';
+import { makeKeys } from '../../shared/keys.js';
+import { packReplies } from '../../shared/reply.js';
+import { openRedis, type TestRedis } from '../harness.js';
+
+const keys = makeKeys('job-list');
+const caller = 'caller';
+const bytes = 500_000;
+const timing = { queueMs: 1, batchMs: 1, computeMs: 1, batchSize: 1 };
+
+let redis: TestRedis;
+let jobs: Jobs;
+let records: JobRecord[];
+
+beforeAll(async () => {
+  redis = await openRedis();
+  const { client } = redis;
+  const store = makeJobStore({ redis: client, keys });
+  const queue = {
+    keysOf: (name: string, id: string) => ({ job: `${name}:${id}`, active: `${name}:active` }),
+    uncount: () => {},
+  };
+  jobs = new Jobs({ store, states: makeJobStates({ redis: client, keys, queue }) });
+  records = Array.from({ length: 5 }, (_, at) => makeRecord(at));
+  for (const record of records) await store.add(record);
+  const [long, failed, cancelled, queued] = records.map(({ items }) => items) as string[][];
+  await keepOutputs(long?.[0], bytes);
+  await keepOutputs(long?.[1], 1);
+  await keepOutputs(failed?.[0], bytes);
+  await keepError(failed?.[1], 'inputs_refused', '€'.repeat(1000));
+  await keepError(cancelled?.[0], 'model_failed', 'The model failed on this input.');
+  await keepError(cancelled?.[1], 'job_cancelled', 'The caller cancelled this job.');
+  await keepOutputs(queued?.[0], bytes);
+  await client.hset(`queue:${records[3]?.queued}`, 'timestamp', Date.now());
+});
+
+afterAll(() => redis?.close());
+
+function makeRecord(at: number): JobRecord {
+  const submittedAt = Date.now() + at;
+  return {
+    ...{
+      id: `job-${at}`,
+      caller,
+      model: 'model',
+      version: '1',
+      queue: 'queue',
+      queued: `in-${at}`,
+    },
+    ...{ items: [`item-${at}-a`, `item-${at}-b`], keepMs: 60_000, form: { route: 'native' } },
+    ...{ submittedAt, deadlineAt: submittedAt + 60_000 },
+  };
+}
+
+async function keepOutputs(id = '', size = 0): Promise<void> {
+  const output = {
+    name: 'output',
+    datatype: 'UINT8',
+    shape: [size],
+    data: Buffer.alloc(size),
+  } as const;
+  await redis.client.set(keys.result(id), packReplies([{ id, outputs: [output], timing }]));
+}
+
+async function keepError(id = '', code: ErrorCode, detail: string): Promise<void> {
+  await redis.client.set(keys.result(id), packReplies([{ id, error: { code, detail } }]));
+}
+
+test('says the same states as the jobs themselves', async () => {
+  const page = await jobs.list(caller, { count: 100, filter: {} });
+  expect(page.jobs.map(({ record, state }) => [record.id, state])).toEqual([
+    ['job-4', 'expired'],
+    ['job-3', 'queued'],
+    ['job-2', 'cancelled'],
+    ['job-1', 'failed'],
+    ['job-0', 'succeeded'],
+  ]);
+  for (const { record, state } of page.jobs) {
+    expect((await jobs.read(record)).state, record.id).toBe(state);
+  }
+});
+
+test('does not read whole results', async () => {
+  const sent = async () => {
+    const info = await redis.client.info('stats');
+    return Number(/total_net_output_bytes:(\d+)/.exec(info)?.[1]);
+  };
+  const before = await sent();
+  await jobs.list(caller, { count: 100, filter: { state: 'queued' } });
+  expect((await sent()) - before).toBeLessThan(bytes);
+});
