@@ -110,7 +110,7 @@ export const overloadReasons = {
   queue_full: 'The model has too many unanswered inputs (`QUEUE_ITEMS_MAX`).',
   wait_too_long: 'The workers would not answer before the deadline.',
   bodies: 'The bodies of requests take too much memory (`BODIES_BYTES_MAX`).',
-  results_full: 'Too many results are kept for repeats (`RESULTS_MAX`).',
+  results_full: 'Too many results are kept for repeats and jobs (`RESULTS_MAX`).',
   repeats: 'Too many requests wait with one `Idempotency-Key`.',
 } as const;
 export type OverloadReason = keyof typeof overloadReasons;
