@@ -2,6 +2,7 @@
 // expected and what was given.
 
 import { describeConfiguration, findFaults, type Role } from '../shared/configuration.js';
+import { describedBytes, describedFiles, isPython } from '../shared/manifest.js';
 import { listModels } from '../shared/manifest-file.js';
 import { collectModels, type Model } from '../shared/models.js';
 import { scalingSchema } from '../shared/scaling.js';
@@ -66,7 +67,13 @@ function planModel(options: {
     return [];
   }
   const { manifest } = model;
-  if (entry.download && manifest.source.urls.length === 0) {
+  const { source } = manifest;
+  if (entry.download && isPython(source)) {
+    refuse(
+      ['models', index, 'download'],
+      `expected none for ${model.name}, whose engine is Python: its files belong into the image`,
+    );
+  } else if (entry.download && describedFiles(source).some(({ urls }) => urls.length === 0)) {
     refuse(
       ['models', index, 'download'],
       `expected addresses in source.urls of ${model.name}'s manifest; there are none`,
@@ -116,7 +123,7 @@ function runsOnGpu({ manifest }: Model, { nodes }: Values): boolean | undefined 
  * twice, and what a run needs beside the weights grows with them.
  */
 function memoryFor({ manifest }: Model): number {
-  const modelMi = manifest.source.bytes / 1024 ** 2;
+  const modelMi = describedBytes(manifest.source) / 1024 ** 2;
   return Math.ceil((768 + 4 * modelMi) / 128) * 128;
 }
 

@@ -5,6 +5,7 @@ import type { IDeployment } from 'kubernetes-models/apps/v1/Deployment';
 import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IVolume } from 'kubernetes-models/v1/Volume';
+import { describedBytes } from '../shared/manifest.js';
 import { sidePort, workerEnvironment, workerShutdownMs } from './environment.js';
 import { modelFolder } from './model-folder.js';
 import { modelLabels, workerSelector } from './names.js';
@@ -131,7 +132,7 @@ function cacheVolume({ downloadCache }: Values, { model }: PlannedModel): IVolum
   if (downloadCache) {
     return { name: 'model-cache', persistentVolumeClaim: { claimName: downloadCache.claim } };
   }
-  const mebibytes = Math.ceil(model.manifest.source.bytes / 1024 ** 2);
-  // Room for one file and for what an interrupted download left.
+  const mebibytes = Math.ceil(describedBytes(model.manifest.source) / 1024 ** 2);
+  // Room for the files and for what an interrupted download left.
   return { name: 'model-cache', emptyDir: { sizeLimit: `${2 * mebibytes + 64}Mi` } };
 }

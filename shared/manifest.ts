@@ -13,11 +13,12 @@ import { datatypes, type Tensor } from './tensors.js';
 const positive = z.number().int().positive();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
 
+const innerFile = z
+  .string()
+  .refine(isInnerPath, 'expected a path inside the folder of the manifest, without ..');
+
 const fileSchema = z.strictObject({
-  file: z
-    .string()
-    .refine(isInnerPath, 'expected a path inside the folder of the manifest, without ..')
-    .describe('The file, in the folder of the manifest.'),
+  file: innerFile.describe('The file, in the folder of the manifest.'),
   sha256,
   bytes: positive.describe('The size of the file.'),
   urls: z
@@ -32,6 +33,18 @@ const sourceSchema = fileSchema.extend({
     .array(fileSchema)
     .default([])
     .describe('The files with the weights that the ONNX file keeps outside of itself.'),
+});
+
+/** A Python program, and the files that it reads. */
+const pythonSourceSchema = z.strictObject({
+  file: innerFile.default('predict.py').describe('The program, with the function predict.'),
+  requirements: innerFile
+    .default('requirements.txt')
+    .describe('The packages that the program needs, as pip reads them.'),
+  files: z
+    .array(fileSchema)
+    .default([])
+    .describe('The files that the program reads, such as its weights.'),
 });
 
 const textInputSchema = z.strictObject({
@@ -257,7 +270,11 @@ const wholeManifestSchema = z.strictObject({
     .transform(String)
     .pipe(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)),
   description: z.string(),
-  source: sourceSchema,
+  engine: z
+    .enum(['onnx', 'python'])
+    .default('onnx')
+    .describe('What runs the model: ONNX Runtime, or Python.'),
+  source: z.unknown().optional(),
   input: inputSchema,
   output: z.discriminatedUnion('kind', [scoresSchema, regressionSchema, tensorsSchema]),
   network: networkSchema
@@ -295,6 +312,15 @@ const wholeManifestSchema = z.strictObject({
 });
 
 export const manifestSchema = wholeManifestSchema
+  .transform(readSource)
+  .refine(({ engine, device }) => engine === 'onnx' || /^c/.test(device.type), {
+    path: ['device', 'type'],
+    message: 'expected cpu or cuda with engine: python, whose program uses the device by itself',
+  })
+  .refine(({ engine, device }) => engine === 'onnx' || device.fallback === undefined, {
+    path: ['device', 'fallback'],
+    message: 'expected none with engine: python, whose program chooses the device',
+  })
   .refine(({ input, output }) => (input.kind === 'tensors') === (output.kind === 'tensors'), {
     path: ['output', 'kind'],
     message: 'expected tensors for an input of the kind tensors, and only there',
@@ -318,6 +344,19 @@ export const manifestSchema = wholeManifestSchema
   .superRefine(checkExample);
 
 type WholeManifest = z.output<typeof wholeManifestSchema>;
+
+/** Reads the source, whose keys depend on the engine. */
+function readSource(manifest: WholeManifest, context: z.core.$RefinementCtx) {
+  const { engine, source } = manifest;
+  const schema = engine === 'python' ? pythonSourceSchema.prefault({}) : sourceSchema;
+  const parsed = schema.safeParse(source);
+  if (parsed.success) return { ...manifest, source: parsed.data };
+  for (const issue of parsed.error.issues) {
+    const path = ['source', ...issue.path];
+    context.issues.push({ ...issue, path, input: source } as z.core.$ZodRawIssue);
+  }
+  return z.NEVER;
+}
 
 type Complain = (message: string, ...place: (string | number)[]) => void;
 
@@ -441,6 +480,22 @@ type ExampleTensor = TensorsExample['inputs'][number];
 export type Device = z.output<typeof deviceSchema>;
 /** A file of a model, with what it must be. */
 export type SourceFile = Readonly<z.output<typeof fileSchema>>;
+export type OnnxSource = z.output<typeof sourceSchema>;
+export type PythonSource = z.output<typeof pythonSourceSchema>;
+
+/** Returns the files that a source describes by size and checksum, an ONNX file first. */
+export function describedFiles(source: OnnxSource | PythonSource): readonly SourceFile[] {
+  return isPython(source) ? source.files : [source, ...source.externalData];
+}
+
+/** The size of these files together, in bytes. */
+export function describedBytes(source: OnnxSource | PythonSource): number {
+  return describedFiles(source).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+export function isPython(source: OnnxSource | PythonSource): source is PythonSource {
+  return 'requirements' in source;
+}
 
 /** Returns the example of a model that takes one input, if there is one. */
 export function scoresExampleOf({ example }: Pick<Manifest, 'example'>): ScoresExample | undefined {

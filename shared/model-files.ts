@@ -1,17 +1,18 @@
 // The files of a model: the ONNX file and its external data. They are in the model's folder, or in a
-// cache of downloads. External data is always beside its ONNX file, as that file says.
+// cache of downloads. External data is always beside its ONNX file, as that file says. The files of a
+// Python program are always in its folder, where it looks for them.
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from './errors.js';
-import type { Manifest, SourceFile } from './manifest.js';
+import { describedFiles, isPython, type Manifest, type SourceFile } from './manifest.js';
 
 /** The part of a model that says where its files are. */
 export interface Located {
   readonly manifest: Manifest;
   readonly folder: string;
-  /** The path of the ONNX file. */
+  /** The path of the ONNX file, or of the Python program. */
   readonly file: string;
 }
 
@@ -19,13 +20,17 @@ export interface ModelFile extends SourceFile {
   readonly path: string;
 }
 
-/** Returns the files that a worker needs to load the model, the ONNX file first. */
-export function filesOf({ manifest, file }: Located): readonly [ModelFile, ...ModelFile[]] {
-  const { source } = manifest;
+/**
+ * Returns the files that a worker needs to load the model and whose checksums are known: the ONNX file
+ * first, or those that a Python program reads.
+ */
+export function filesOf({ manifest: { source }, file }: Located): readonly ModelFile[] {
   const beside = (other: string) =>
     path.join(path.dirname(file), path.relative(path.dirname(source.file), other));
-  const externalData = source.externalData.map((data) => ({ ...data, path: beside(data.file) }));
-  return [{ ...source, path: file }, ...externalData];
+  return describedFiles(source).map((described) => ({
+    ...described,
+    path: described === source ? file : beside(described.file),
+  }));
 }
 
 /** Returns the first of the model's files that does not exist. */
@@ -48,12 +53,13 @@ export function isInCache({ file, folder, manifest }: Located): boolean {
 }
 
 /**
- * Returns the path of the ONNX file of the model in a folder. Files that can be downloaded and are not
+ * Returns the path of the ONNX file of the model in a folder, or of its Python program. Files that can be downloaded and are not
  * in the folder have their place in the cache, if there is one, named by their checksums.
  */
 export function placeOf(folder: string, { source }: Manifest, cache: string | undefined): string {
   const own = path.join(folder, source.file);
-  const files = [source, ...source.externalData];
+  if (isPython(source)) return own;
+  const files = describedFiles(source);
   const areHere = files.every(({ file }) => existsSync(path.join(folder, file)));
   const canBeDownloaded = files.every(({ urls }) => urls.length > 0);
   if (cache === undefined || areHere || !canBeDownloaded) return own;

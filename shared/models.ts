@@ -4,9 +4,10 @@ import path from 'node:path';
 import { ScorelineError } from './errors.js';
 import { type Label, readLabels } from './labels.js';
 import { allLeftOut, type LeftOut } from './left-out.js';
-import type { Manifest } from './manifest.js';
+import { describedFiles, isPython, type Manifest } from './manifest.js';
 import { listModels, readManifest } from './manifest-file.js';
 import { fileMissing, isInCache, type Located, missingFile, placeOf } from './model-files.js';
+import { codeSha256 } from './python-code.js';
 import { queueName, readableWireVersions, wireVersion } from './wire-version.js';
 
 export interface Model extends Located {
@@ -19,7 +20,7 @@ export interface Model extends Located {
   readonly queues: readonly { readonly wire: number; readonly name: string }[];
   readonly folder: string;
   /**
-   * The path of the ONNX file, in the model's folder or in the cache of downloads. On a machine that
+   * The path of the ONNX file or Python program, in the model's folder or in the cache of downloads. On a machine that
    * only runs the API, the file may be missing.
    */
   readonly file: string;
@@ -150,7 +151,8 @@ function readModel(folder: string, cache: string | undefined): Model {
   const manifest = readManifest(folder);
   const { name, version, source } = manifest;
   const { text, labels } = readLabels(folder, manifest);
-  const fileSha256 = [source, ...source.externalData].map(({ sha256 }) => sha256).join(' ');
+  const code = isPython(source) ? [codeSha256(folder, name, source)] : [];
+  const fileSha256 = [...code, ...describedFiles(source).map(({ sha256 }) => sha256)].join(' ');
   // Without labels, API and worker must agree on the tensors and on what a row is.
   const isLabelled = 'labels' in manifest.output;
   const tensors = JSON.stringify([manifest.network, manifest.batch.dimension]);

@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { describedFiles, type SourceFile } from '../../shared/manifest.js';
 import { collectModels, type Model, readModels } from '../../shared/models.js';
 import { packageDirectory } from '../../shared/version.js';
 import { readOutsideNeeds } from '../../worker/files/onnx-file.js';
@@ -106,7 +107,7 @@ describe('the files of a model', () => {
     ['to be pulled again', whole, { bytes: 999, urls }, 'npm run models -- pull sample'],
   ])('are refused with both sizes and hashes if one is %s', async (_what, onnx, source, remedy) => {
     const model = makeModel({ 'model.onnx': onnx }, source);
-    const { bytes, sha256 } = model.manifest.source;
+    const [{ bytes, sha256 }] = describedFiles(model.manifest.source) as [SourceFile];
     const got = sourceOf('model.onnx', onnx);
     const verifying = verifyFiles(model);
     await expect(verifying).rejects.toMatchObject({ code: 'model_file_wrong' });

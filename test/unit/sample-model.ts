@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { ScorelineError } from '../../shared/errors.js';
-import { manifestSchema } from '../../shared/manifest.js';
+import { describedFiles, manifestSchema, type SourceFile } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { queueName, wireVersion } from '../../shared/wire-version.js';
 
@@ -25,8 +25,9 @@ export const sampleLabels = 'n01 cat\nn02 dog, hound\nn03 owl\nn04 fox\nn05 hare
 /** Makes a model with five labels, and with these keys of its manifest replaced. */
 export function makeSampleModel(changes: Record<string, unknown> = {}): Model {
   const manifest = manifestSchema.parse({ ...sampleManifest, ...changes });
-  const { name, version, source } = manifest;
-  const queue = queueName({ name, version, fileSha256: source.sha256, labels: sampleLabels });
+  const { name, version } = manifest;
+  const [{ sha256: fileSha256 }] = describedFiles(manifest.source) as [SourceFile];
+  const queue = queueName({ name, version, fileSha256, labels: sampleLabels });
   return {
     name,
     version,

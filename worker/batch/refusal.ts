@@ -1,14 +1,15 @@
 // Runs that fail because of what the caller sent.
 //
 // A network can have rules for its inputs that its file does not declare, such as an index that must be
-// below a size. A caller who sends tensors for the network itself gets the reason of ONNX Runtime, as
+// below a size. A caller who sends tensors for the network itself gets the reason of the engine, as
 // nobody else can correct them. So does the caller of a table, whose values are those of the tensors.
 // Callers who get classes of a text or a picture do not choose tensors, so to them a failed run is a fault
 // of the model.
 
-import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { ScorelineError } from '../../shared/errors.js';
 import type { Item } from '../../shared/job.js';
 import type { Model } from '../../shared/models.js';
+import { RunFailure } from '../engine/engine.js';
 
 /** Such a run may succeed at another time or on another machine. */
 const isOfMachine = /alloc|memory|cuda|cudnn|cublas|tensorrt|webgpu|device|driver/i;
@@ -19,13 +20,14 @@ const reasonCharactersMax = 300;
 /** Returns `inputs_refused` if the network refused the tensors of an item, and the error itself if not. */
 export function refusalOr(error: Error, item: Pick<Item, 'top'>, model: Model): Error {
   const isRun = error instanceof ScorelineError && error.code === 'model_failed';
-  if (!isRun || error.cause === undefined || !isChosen(item, model)) return error;
-  const { message } = coerceError(error.cause);
-  if (isOfMachine.test(message)) return error;
+  const { cause } = error;
+  if (!isRun || !(cause instanceof RunFailure) || !isChosen(item, model)) return error;
+  const { message, runtime, isForCaller } = cause;
+  if (!isForCaller || isOfMachine.test(message)) return error;
   const reason = message.replaceAll(whereInSource, '').replaceAll(/\s+/g, ' ').trim();
   return new ScorelineError(
     'inputs_refused',
-    `Expected inputs that the network can run with. ONNX Runtime says: ${reason.slice(0, reasonCharactersMax)}`,
+    `Expected inputs that the network can run with. ${runtime} says: ${reason.slice(0, reasonCharactersMax)}`,
   );
 }
 

@@ -5,13 +5,14 @@ import type { Item } from '../../shared/job.js';
 import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
-import { type Engine, type EngineDevice, EngineEnded } from '../engine/engine.js';
+import { type Engine, type EngineDevice, EngineEnded, RunFailure } from '../engine/engine.js';
 import { openOnnxEngine } from '../engine/onnx.js';
 import { judgeScores } from './activation.js';
 import { makeAdapter } from './adapter.js';
 import { checkDeclared } from './declared.js';
 import type { Adapter } from './network.js';
 import { makeOutputs, type Outputs } from './outputs.js';
+import { openPython } from './python.js';
 import { notFinite, refusalOr } from './refusal.js';
 import { exampleInputs, sampleInputs } from './sample.js';
 
@@ -111,7 +112,7 @@ async function load(
 ): Promise<LoadedScorer & { parts: Parts }> {
   const { manifest } = model;
   const startedAt = performance.now();
-  const engine = await openEngine(model, onLost);
+  const engine = await openEngine(model, log, onLost);
   try {
     const adapter = makeAdapter(manifest.input, {
       name: model.name,
@@ -136,9 +137,11 @@ async function load(
 }
 
 /** Loads the model into an engine. Its errors name the model. */
-async function openEngine({ name, file, manifest }: Model, onLost: OnLost): Promise<Engine> {
+async function openEngine(model: Model, log: Logger, onLost: OnLost): Promise<Engine> {
+  const { name, file, manifest } = model;
   const { device, runMsMax } = manifest;
   try {
+    if (manifest.engine === 'python') return await openPython(model, log, { runMsMax, onLost });
     return await openOnnxEngine({ file, device }, { runMsMax, onLost });
   } catch (thrown) {
     if (!(thrown instanceof ScorelineError)) throw thrown;
@@ -285,7 +288,7 @@ async function naming<T>(
     const reason =
       error.cause === undefined
         ? error.message
-        : `ONNX Runtime says: ${coerceError(error.cause).message}`;
+        : `${runtimeOf(error.cause)} says: ${coerceError(error.cause).message}`;
     const isMismatch = error instanceof ScorelineError && error.code === 'model_output_mismatch';
     throw new ScorelineError(
       isMismatch ? error.code : 'model_file_wrong',
@@ -293,6 +296,10 @@ async function naming<T>(
       { cause: error.cause },
     );
   }
+}
+
+function runtimeOf(cause: unknown): string {
+  return cause instanceof RunFailure ? cause.runtime : 'The engine';
 }
 
 function failed(error: Error): Scored {

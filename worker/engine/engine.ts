@@ -1,5 +1,5 @@
-// The engine runs a model for the scorer. The only one today is ONNX Runtime in a thread (onnx.ts);
-// another runtime would implement the same interface.
+// The engine runs a model for the scorer: ONNX Runtime in a thread (onnx.ts), or Python in a process
+// (python.ts).
 
 import type { Device } from '../../shared/manifest.js';
 import type { Datatype, Tensor } from '../../shared/tensors.js';
@@ -52,6 +52,21 @@ export interface Watch {
    * can be scored from then on, and no later error may be blamed on an input.
    */
   readonly onLost: (reason: string) => void;
+}
+
+/** Why a run failed, in the words of what ran the model. It is the cause of a `model_failed`. */
+export class RunFailure extends Error {
+  override readonly name = 'RunFailure';
+  /** Who says so, such as ONNX Runtime. */
+  readonly runtime: string;
+  /** Whether a caller who sent tensors may read the reason. */
+  readonly isForCaller: boolean;
+
+  constructor(reason: string, of: { runtime: string; isForCaller: boolean }) {
+    super(reason);
+    this.runtime = of.runtime;
+    this.isForCaller = of.isForCaller;
+  }
 }
 
 /** The engine has ended. It must never be reported as a failure of the model on an input. */

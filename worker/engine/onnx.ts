@@ -8,14 +8,7 @@
 import process from 'node:process';
 import { Worker } from 'node:worker_threads';
 import { ScorelineError } from '../../shared/errors.js';
-import type { Tensor } from '../../shared/tensors.js';
-import {
-  type Engine,
-  type EngineDevice,
-  EngineEnded,
-  type RunResult,
-  type Watch,
-} from './engine.js';
+import { type Engine, type EngineDevice, EngineEnded, type Watch } from './engine.js';
 import {
   type FromThread,
   packUp,
@@ -23,13 +16,7 @@ import {
   type ThreadOptions,
   type ToThread,
 } from './messages.js';
-
-const hungGraceMs = 1000;
-
-interface Run {
-  resolve(result: RunResult): void;
-  reject(error: Error): void;
-}
+import { Runs } from './runs.js';
 
 /**
  * Loads an ONNX model in a new thread, which runs `script`.
@@ -44,7 +31,14 @@ export function openOnnxEngine(
   // directory. It looks at the environment of the process once, when it is loaded.
   process.env.ORT_DISABLE_TELEMETRY ??= '1';
   const thread = new Worker(script, { workerData: options, name: 'engine' });
-  const runs = new Runs(thread, watch);
+  const runs = new Runs(watch, {
+    runtime: 'ONNX Runtime',
+    send: (id, batch, outputNames) => {
+      const { tensors: inputs, transfer } = packUp(batch);
+      thread.postMessage({ id, inputs, outputNames } satisfies ToThread, transfer);
+    },
+    end: async () => void (await thread.terminate()),
+  });
   return new Promise((resolve, reject) => {
     let isReady = false;
     const end = (error: Error) => {
@@ -55,7 +49,8 @@ export function openOnnxEngine(
     thread.on('exit', () => end(new EngineEnded('The engine thread has ended.')));
     thread.on('message', (message: FromThread) => {
       if (message.type === 'failed') return reject(loadError(options, message));
-      if (message.type !== 'ready') return runs.settle(message);
+      if (message.type === 'done') return runs.finish(message.id, message);
+      if (message.type === 'error') return runs.fail(message.id, { reason: message.reason });
       isReady = true;
       const { inputs, outputs, refusal } = message;
       resolve({
@@ -67,87 +62,6 @@ export function openOnnxEngine(
       });
     });
   });
-}
-
-/** The runs handed to the thread. The thread is working on the first. */
-class Runs {
-  readonly #thread: Worker;
-  readonly #watch: Watch;
-  readonly #underWay = new Map<number, Run>();
-  #nextId = 0;
-  #ended: EngineEnded | undefined;
-  #watchdog: NodeJS.Timeout | undefined;
-  /** Called when no run is left. */
-  readonly #onEmpty: (() => void)[] = [];
-
-  constructor(thread: Worker, watch: Watch) {
-    this.#thread = thread;
-    this.#watch = watch;
-  }
-
-  start(batch: readonly Tensor[], outputNames?: readonly string[]): Promise<RunResult> {
-    return new Promise((resolve, reject) => {
-      if (this.#ended) return reject(this.#ended);
-      const id = this.#nextId++;
-      const { tensors: inputs, transfer } = packUp(batch);
-      this.#underWay.set(id, { resolve, reject });
-      if (this.#underWay.size === 1) this.#watchFirst();
-      this.#thread.postMessage({ id, inputs, outputNames } satisfies ToThread, transfer);
-    });
-  }
-
-  settle(message: Extract<FromThread, { id: number }>): void {
-    const run = this.#underWay.get(message.id);
-    this.#underWay.delete(message.id);
-    this.#watchFirst();
-    if (message.type === 'done') run?.resolve(message);
-    else run?.reject(modelFailed(message.reason));
-    if (this.#underWay.size === 0) this.#wake();
-  }
-
-  /** Called when the thread has ended. */
-  lose(reason: string): void {
-    if (this.#ended) return;
-    clearTimeout(this.#watchdog);
-    this.#ended = new EngineEnded(reason);
-    this.#watch.onLost(reason);
-    for (const run of this.#underWay.values()) run.reject(this.#ended);
-    this.#underWay.clear();
-    this.#wake();
-  }
-
-  /** Waits for all runs, because ending a thread inside a run aborts the process. */
-  async close(): Promise<void> {
-    if (this.#underWay.size > 0) {
-      await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
-    }
-    this.#ended ??= new EngineEnded('The engine was closed.');
-    await this.#thread.terminate();
-  }
-
-  #wake(): void {
-    for (const resolve of this.#onEmpty.splice(0)) resolve();
-  }
-
-  #watchFirst(): void {
-    clearTimeout(this.#watchdog);
-    if (this.#underWay.size === 0 || this.#ended) return;
-    const { runMsMax, onLost } = this.#watch;
-    this.#watchdog = setTimeout(() => {
-      // A frozen process wakes up to an overdue timer while its run may be nearly done. Allow it 1
-      // s.
-      this.#watchdog = setTimeout(
-        () => onLost(`a run takes longer than runMsMax, ${runMsMax} ms`),
-        hungGraceMs,
-      );
-    }, runMsMax);
-  }
-}
-
-function modelFailed(reason: string): ScorelineError {
-  // The reason is for the log. Clients get the message alone.
-  const cause = new Error(reason.trim());
-  return new ScorelineError('model_failed', 'The model failed on this input.', { cause });
 }
 
 function deviceOf({ device }: ThreadOptions, refusal: Refusal | undefined): EngineDevice {

@@ -46,13 +46,15 @@ export async function verifyFiles(model: Model, hashes?: string): Promise<void> 
     if (difference === undefined) continue;
     throw wrong(model, file.path, `${difference}. ${remedyFor(model, file)}`);
   }
-  await verifyNeeds(model, files);
+  const [onnx, ...data] = files;
+  if (onnx && model.manifest.engine === 'onnx') await verifyNeeds(model, onnx, data);
 }
 
 /** Verifies that the ONNX file needs nothing but the other files. */
 async function verifyNeeds(
   model: Model,
-  [onnx, ...data]: readonly [ModelFile, ...ModelFile[]],
+  onnx: ModelFile,
+  data: readonly ModelFile[],
 ): Promise<void> {
   const { externalData, operators } = needsOf(model, onnx.path);
   const fault = findLocationFault(externalData) ?? findOperatorFault(operators);

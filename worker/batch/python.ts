@@ -1,0 +1,49 @@
+// Opens the engine of a model that is a Python program. A program has no file that names its inputs and
+// outputs. They are those that the manifest declares, or those that its kinds imply.
+
+import type { Logger } from '../../shared/log.js';
+import { isPython } from '../../shared/manifest.js';
+import type { Model } from '../../shared/models.js';
+import type { NetworkValue } from '../../shared/network.js';
+import type { Engine, TensorValue, Watch } from '../engine/engine.js';
+import { openPythonEngine } from '../engine/python/python.js';
+
+/** @throws ScorelineError `model_file_wrong` */
+export function openPython(model: Model, log: Logger, watch: Watch): Promise<Engine> {
+  const { folder, file, manifest } = model;
+  const { source, input, device, network } = manifest;
+  if (!isPython(source)) throw new Error('The engine of this model is not Python. This is a bug.');
+  const values = { inputs: inputsOf(model), outputs: outputsOf(model), ...network };
+  return openPythonEngine(
+    {
+      folder,
+      file,
+      requirements: source.requirements,
+      kind: input.kind,
+      inputs: values.inputs.map(named),
+      outputs: values.outputs.map(named),
+      device,
+    },
+    log.child({ model: model.name }),
+    watch,
+  );
+}
+
+function inputsOf({ manifest: { input } }: Model): NetworkValue[] {
+  if (input.kind === 'text') return [{ name: 'text', datatype: 'BYTES', shape: [-1] }];
+  if (input.kind !== 'image') return [];
+  const { height, width } = input;
+  return input.tensor === 'float32-nchw'
+    ? [{ name: 'image', datatype: 'FP32', shape: [-1, 3, height, width] }]
+    : [{ name: 'image', datatype: 'UINT8', shape: [-1, height, width, 3] }];
+}
+
+function outputsOf({ manifest: { output }, labels }: Model): NetworkValue[] {
+  if ('labels' in output) return [{ name: 'scores', datatype: 'FP32', shape: [-1, labels.length] }];
+  if (output.kind === 'regression') return [{ name: 'value', datatype: 'FP32', shape: [-1] }];
+  return [];
+}
+
+function named({ name, datatype, shape }: NetworkValue): TensorValue {
+  return { name, datatype, shape, type: String(datatype) };
+}

@@ -1,0 +1,129 @@
+// The environment of a Python program: a folder `.venv` beside it, with the packages that it needs. It is
+// made once, by uv if the machine has it, or else by Python's own venv and pip. One that somebody else has
+// made is used as it is.
+
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { ScorelineError } from '../../../shared/errors.js';
+import type { Logger } from '../../../shared/log.js';
+
+/** Names the packages of an environment that was made here. */
+const digestFile = 'scoreline-packages';
+const progressEveryMs = 5000;
+const shownCharactersMax = 2000;
+
+export interface Packages {
+  /** The folder of the model. */
+  readonly folder: string;
+  /** The list of packages, relative to the folder. */
+  readonly requirements: string;
+}
+
+/**
+ * Returns the Python of the model's environment, and makes the environment if it is not there or has
+ * other packages than the list says.
+ * @throws ScorelineError `model_file_wrong` if it cannot be made
+ */
+export async function ensureEnvironment(packages: Packages, log: Logger): Promise<string> {
+  const environment = path.join(packages.folder, '.venv');
+  const python = path.join(environment, 'bin', 'python');
+  const digest = digestOf(packages);
+  const known = readDigest(environment);
+  if (existsSync(python) && (known === undefined || known === digest)) return python;
+  // Made beside its place and moved there, since several workers may start at the same time.
+  const part = `${environment}.${process.pid}`;
+  try {
+    await make(part, packages, log);
+    writeFileSync(path.join(part, digestFile), digest);
+    if (readDigest(environment) !== digest) {
+      rmSync(environment, { recursive: true, force: true });
+      renameSync(part, environment);
+    }
+  } catch (thrown) {
+    if (readDigest(environment) === digest) return python;
+    throw unmakable(packages, thrown);
+  } finally {
+    rmSync(part, { recursive: true, force: true });
+  }
+  return python;
+}
+
+function digestOf({ folder, requirements }: Packages): string {
+  return createHash('sha256')
+    .update(readFileSync(path.join(folder, requirements)))
+    .digest('hex');
+}
+
+function readDigest(environment: string): string | undefined {
+  try {
+    return readFileSync(path.join(environment, digestFile), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+async function make(folder: string, { folder: model, requirements }: Packages, log: Logger) {
+  const startedAt = performance.now();
+  const say = (message: string) =>
+    log.info(
+      { requirements, seconds: Math.round((performance.now() - startedAt) / 1000) },
+      message,
+    );
+  say('making the Python environment of the model');
+  const progress = setInterval(() => say('installing Python packages'), progressEveryMs);
+  const list = path.join(model, requirements);
+  const python = path.join(folder, 'bin', 'python');
+  try {
+    if (await canRun('uv')) {
+      await run('uv', ['venv', '--quiet', '--relocatable', folder], model);
+      await run(
+        'uv',
+        ['pip', 'install', '--quiet', '--python', python, '-r', list, 'numpy'],
+        model,
+      );
+    } else {
+      await run('python3', ['-m', 'venv', folder], model);
+      const quiet = ['--quiet', '--disable-pip-version-check', '--no-input'];
+      await run(python, ['-m', 'pip', 'install', ...quiet, '-r', list, 'numpy'], model);
+    }
+  } finally {
+    clearInterval(progress);
+  }
+  say('made the Python environment of the model');
+}
+
+async function canRun(program: string): Promise<boolean> {
+  return run(program, ['--version'], '.').then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Runs a program to its end. Rejects with the end of what it wrote if it fails. */
+function run(program: string, parameters: readonly string[], cwd: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, parameters, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    const keep = (text: Buffer) => {
+      said = `${said}${text}`.slice(-shownCharactersMax);
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    child.on('error', reject);
+    child.on('close', (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`${program} ended with ${code}: ${said.trim()}`));
+    });
+  });
+}
+
+function unmakable({ folder, requirements }: Packages, thrown: unknown): ScorelineError {
+  return new ScorelineError(
+    'model_file_wrong',
+    `expected to make ${path.join(folder, '.venv')} with the packages in ${requirements}; ${(thrown as Error).message}. A machine that makes environments needs uv, or Python 3 with its package venv (python3-venv of Debian), and to write to this folder. Elsewhere, make it beforehand: npm run models -- check ${path.basename(folder)}`,
+    { cause: thrown },
+  );
+}

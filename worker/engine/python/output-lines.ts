@@ -1,0 +1,38 @@
+// What a program prints, as lines of the worker's log.
+
+import type { Readable } from 'node:stream';
+import type { Logger } from '../../../shared/log.js';
+
+const lineCharactersMax = 2000;
+const linesPerSecondMax = 50;
+
+/** Logs each line that comes from the stream. Long lines are cut, and those of a flood are counted. */
+export function logLines(stream: Readable, log: Logger, fields: object): void {
+  let rest = '';
+  let secondAt = 0;
+  let lines = 0;
+  let leftOut = 0;
+
+  const say = (line: string) => {
+    const now = performance.now();
+    if (now - secondAt > 1000) [secondAt, lines] = [now, 0];
+    if (++lines > linesPerSecondMax) {
+      leftOut++;
+      return;
+    }
+    const counted = leftOut > 0 ? { ...fields, leftOut } : fields;
+    leftOut = 0;
+    log.info({ ...counted, line: line.slice(0, lineCharactersMax) }, 'the program says');
+  };
+
+  stream.setEncoding('utf8');
+  stream.on('data', (text: string) => {
+    const parts = `${rest}${text}`.split('\n');
+    // The rest of a line without an end is not kept beyond what is shown.
+    rest = (parts.pop() as string).slice(0, lineCharactersMax);
+    for (const line of parts) if (line !== '') say(line);
+  });
+  stream.on('end', () => {
+    if (rest !== '') say(rest);
+  });
+}
