@@ -1,0 +1,125 @@
+// Faults of a Python program while others wait for answers: it is killed, ends by itself, hangs, or has no
+// memory left. Nothing is lost, and only the input at fault gets an error.
+
+import { execFileSync } from 'node:child_process';
+import { symlinkSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { describe, expect, test } from 'vitest';
+import type { Child } from '../../cli/children.js';
+import { type Answer, openRedis, post, type Service, startService } from '../harness.js';
+import { environmentOfTests, hasPython } from '../python.js';
+import { makeFolder } from '../unit/sample-model.js';
+
+const program = `
+import os, time
+
+def predict(texts):
+    for text in texts:
+        if text == "exit": os._exit(1)
+        if text == "hang": time.sleep(3600)
+        if text == "memory": bytearray(1 << 60)
+    time.sleep(0.01)
+    return [[float(text[-1] == digit) for digit in "0123456789"] for text in texts]
+`;
+
+const manifest = {
+  name: 'last-digit',
+  version: 1,
+  description: 'Says the last digit of a text.',
+  engine: 'python',
+  input: { kind: 'text' },
+  output: { kind: 'classification', labels: 'labels.txt', top: 1 },
+  batch: { max: 8 },
+  runMsMax: 1000,
+  example: { input: '7', expected: { label: 'seven' } },
+};
+const labels = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
+
+async function withProgram(act: (service: Service) => Promise<void>): Promise<void> {
+  const directory = makeFolder({
+    'last-digit/model.yaml': manifest,
+    'last-digit/labels.txt': labels.map((label, at) => `${at} ${label}`).join('\n'),
+    'last-digit/predict.py': program,
+    'last-digit/requirements.txt': '',
+  });
+  symlinkSync(environmentOfTests(), path.join(directory, 'last-digit', '.venv'));
+  const redis = await openRedis();
+  let service: Service | undefined;
+  try {
+    const environment = { MODELS_DIR: directory };
+    service = await startService({ redisUrl: redis.url, models: 'last-digit', environment });
+    await act(service);
+  } finally {
+    for (const child of [service?.api, ...(service?.workers ?? [])]) child?.kill('SIGKILL');
+    await redis.close();
+  }
+}
+
+function ask({ url }: Service, input: string): Promise<Answer> {
+  return post(`${url}/v1/models/last-digit/score`, { input });
+}
+
+/** Asks many at the same time and expects the right answer to each. */
+async function expectAllAnswered(service: Service): Promise<void> {
+  const inputs = Array.from({ length: 60 }, (_, at) => String(at));
+  const answers = await Promise.all(inputs.map((input) => ask(service, input)));
+  for (const [at, answer] of answers.entries()) {
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { predictions: [{ label: labels[at % 10], score: 1 }] },
+    });
+  }
+}
+
+/** Starts a worker for each one that ends, as an orchestrator does. */
+function replaceWorkers(service: Service): () => void {
+  let isOver = false;
+  const follow = async (worker: Child) => {
+    await worker.exited;
+    if (!isOver) await follow(await service.addWorker());
+  };
+  for (const worker of service.workers) follow(worker).catch(() => {});
+  return () => {
+    isOver = true;
+  };
+}
+
+/** The processes of the program that this worker has started. */
+function programsOf({ pid }: Child): number[] {
+  const listed = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' });
+  return listed.trim().split('\n').map(Number);
+}
+
+describe.skipIf(!hasPython)('a Python program (needs Python 3.11)', () => {
+  test('that is killed under load loses nothing', async () => {
+    await withProgram(async (service) => {
+      const stop = replaceWorkers(service);
+      const asked = expectAllAnswered(service);
+      const [pid] = programsOf(service.workers[0] as Child);
+      process.kill(pid as number, 'SIGKILL');
+      expect(await (service.workers[0] as Child).exited).toBe('SIGKILL');
+      await asked;
+      stop();
+    });
+  });
+
+  test.each(['exit', 'hang'])('that an input makes %s answers all others', async (poison) => {
+    await withProgram(async (service) => {
+      const stop = replaceWorkers(service);
+      const [bad] = await Promise.all([ask(service, poison), expectAllAnswered(service)]);
+      expect(bad).toMatchObject({ status: 500, body: { code: 'model_crashed' } });
+      stop();
+    });
+  });
+
+  test('that has no memory for an input goes on', async () => {
+    await withProgram(async (service) => {
+      const [bad] = await Promise.all([ask(service, 'memory'), expectAllAnswered(service)]);
+      expect(bad).toMatchObject({ status: 500, body: { code: 'model_failed' } });
+      expect(service.workers.length).toBe(1);
+      await service.close();
+      expect(await (service.workers[0] as Child).exited).toBe(0);
+    });
+  });
+});
