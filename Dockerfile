@@ -1,4 +1,4 @@
-# The images of Scoreline: api, worker, worker-gpu. docs/docker.md says how to build and run them.
+# The images of Scoreline: api, worker, worker-python, worker-gpu. docs/docker.md says how to build and run them.
 #
 #   docker build --target api    --tag scoreline-api .
 #   docker build --target worker --tag scoreline-worker --build-arg MODELS=faq-matcher .
@@ -107,6 +107,25 @@ LABEL org.opencontainers.image.title="scoreline-worker" \
   org.opencontainers.image.revision="${REVISION}" \
   org.opencontainers.image.created="${CREATED}" \
   org.opencontainers.image.source="${SOURCE}"
+
+
+# The environments of the Python programs among the models.
+FROM models AS environments
+RUN apt-get update \
+  && apt-get install --yes --no-install-recommends python3 python3-venv
+RUN node dist/cli/image.js environments /out/models/worker
+
+
+# A worker for models that are Python programs.
+FROM worker AS worker-python
+USER 0:0
+RUN apt-get update \
+  && apt-get install --yes --no-install-recommends python3 \
+  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/log/*
+COPY --from=environments /out/models/worker /models
+USER 1000:1000
+LABEL org.opencontainers.image.title="scoreline-worker-python" \
+  org.opencontainers.image.description="A worker of Scoreline with Python, for models that are Python programs."
 
 
 # ONNX Runtime's CUDA provider, which its own script downloads: 12.x is all it knows. `skip` builds

@@ -1,10 +1,10 @@
 // `npm run image -- report IMAGE …` says what is in an image. The Dockerfile uses the others:
-// `assemble ROLE INSTALLED TARGET` and `bake ROLE MODELS TARGET`.
+// `assemble ROLE INSTALLED TARGET`, `bake ROLE MODELS TARGET` and `environments MODELS_DIR`.
 
 import path from 'node:path';
 import process from 'node:process';
 import { assemble, type ImageRole, imageRoles } from '../images/assemble.js';
-import { bake } from '../images/bake.js';
+import { bake, makeEnvironments } from '../images/bake.js';
 import { formatContents, measureImage } from '../images/report.js';
 import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
@@ -12,6 +12,7 @@ import { packageDirectory } from '../shared/version.js';
 const usage = `Usage: npm run image -- report IMAGE …
        node dist/cli/image.js assemble ROLE INSTALLED TARGET
        node dist/cli/image.js bake ROLE NAME,NAME,… TARGET
+       node dist/cli/image.js environments MODELS_DIR
 ROLE is one of ${imageRoles.join(', ')}.`;
 
 try {
@@ -31,6 +32,8 @@ try {
       target,
       cache: path.join(packageDirectory(), 'data', 'cache'),
     });
+  } else if (command === 'environments' && role !== undefined) {
+    await makeEnvironments(role);
   } else throw new Error(usage);
 } catch (error) {
   process.stderr.write(`${coerceError(error).message}\n`);

@@ -11,6 +11,12 @@ export type ImageRole = (typeof imageRoles)[number];
 /** The command that makes API keys comes with the API, which knows the Redis that keeps them. */
 const extras: Readonly<Record<ImageRole, readonly string[]>> = { api: ['cli/keys.js'], worker: [] };
 
+/** What a role runs that no import leads to. */
+const programs: Readonly<Record<ImageRole, readonly string[]>> = {
+  api: [],
+  worker: ['worker/engine/python/host.py'],
+};
+
 /**
  * Writes the program of a role. `built` is a checkout with its `dist`, and `installed` a folder with
  * the production packages. Throws if the program imports what is not there.
@@ -30,7 +36,7 @@ export function assemble(options: {
       if (isNeededFile(folder, file)) copy(installed, target, path.join(folder, file));
     }
   }
-  for (const file of ['LICENSE', 'NOTICE']) copy(built, target, file);
+  for (const file of ['LICENSE', 'NOTICE', ...programs[role]]) copy(built, target, file);
   // Without the scripts and the development packages, none of which work in an image.
   const file = JSON.parse(readFileSync(path.join(built, 'package.json'), 'utf8'));
   const { name, version, license, type } = file;

@@ -1,12 +1,17 @@
 // Bakes models into an image. A worker gets each manifest with its labels and its network. An API
-// gets no networks, since it loads none.
+// gets no networks, since it loads none. Both get the code of Python programs, by which they know that they
+// have the same model.
 
 import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../shared/errors.js';
 import { makeLogger } from '../shared/log.js';
+import { isPython } from '../shared/manifest.js';
+import { listModels, readManifest } from '../shared/manifest-file.js';
 import { filesOf } from '../shared/model-files.js';
 import { type Model, readModels } from '../shared/models.js';
+import { codeFiles } from '../shared/python-code.js';
+import { ensureEnvironment } from '../worker/engine/python/environment.js';
 import { ensureModelFiles } from '../worker/files/model-files.js';
 import type { ImageRole } from './assemble.js';
 
@@ -31,12 +36,25 @@ export async function bake(options: {
   for (const model of readModels({ directory, names, filesNeeded: needsFiles, cache })) {
     const { output } = model.manifest;
     const labels = 'labels' in output ? [output.labels] : [];
-    for (const file of ['model.yaml', ...labels]) copy(model, directory, target, file);
+    const { source } = model.manifest;
+    const code = isPython(source) ? codeFiles(model.folder, model.name, source) : [];
+    for (const file of ['model.yaml', ...labels, ...code]) copy(model, directory, target, file);
     if (!needsFiles) continue;
     await ensureModelFiles(model, makeLogger({ role: 'bake', level: 'info' }));
     for (const { path: from, file } of filesOf(model)) {
       cpSync(from, path.join(target, model.name, file));
     }
+  }
+}
+
+/** Makes the environments of the Python programs among the models in a folder. */
+export async function makeEnvironments(directory: string): Promise<void> {
+  const log = makeLogger({ role: 'bake', level: 'info' });
+  for (const name of listModels(directory)) {
+    const folder = path.resolve(directory, name);
+    const { source } = readManifest(folder);
+    if (!isPython(source)) continue;
+    await ensureEnvironment({ folder, requirements: source.requirements }, log);
   }
 }
 
@@ -49,5 +67,6 @@ function copy({ name }: Model, directory: string, target: string, file: string):
       `${name}: expected ${file} inside ${directory}, the folder of models; it is elsewhere, so an image cannot have it`,
     );
   }
+  mkdirSync(path.dirname(path.join(target, relative)), { recursive: true });
   cpSync(path.join(directory, relative), path.join(target, relative));
 }

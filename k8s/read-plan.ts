@@ -27,6 +27,7 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
     );
     checkNames(models, refuse);
     checkGpu(values, models, refuse);
+    checkPython(values, models, refuse);
     checkSettings(values, refuse);
     checkAzure(values, refuse);
     return { values, models };
@@ -150,7 +151,21 @@ function checkGpu(values: Values, models: readonly PlannedModel[], refuse: Refus
   if (!model) return;
   const why = `because ${model.model.name} runs on a GPU`;
   if (!values.nodes.gpu) refuse(['nodes', 'gpu'], `expected the machines with GPUs, ${why}`);
-  if (!values.images.workerGpu) refuse(['images', 'workerGpu'], `expected an image, ${why}`);
+  const isPythonAlone = models.every(({ isOnGpu, model }) => !isOnGpu || isProgram(model));
+  if (!values.images.workerGpu && !isPythonAlone) {
+    refuse(['images', 'workerGpu'], `expected an image, ${why}`);
+  }
+}
+
+function checkPython(values: Values, models: readonly PlannedModel[], refuse: Refuse): void {
+  const program = models.find(({ model }) => isProgram(model));
+  if (!program || values.images.workerPython) return;
+  const why = `because ${program.model.name} is a Python program`;
+  refuse(['images', 'workerPython'], `expected an image, ${why}`);
+}
+
+function isProgram({ manifest }: Model): boolean {
+  return manifest.engine === 'python';
 }
 
 function checkSettings(values: Values, refuse: Refuse): void {

@@ -28,6 +28,7 @@ const imagesSchema = z.strictObject({
   api: image,
   worker: image,
   workerGpu: image.optional().describe('Needed if a model runs on a GPU.'),
+  workerPython: image.optional().describe('Needed if a model is a Python program.'),
   redis: image.default('redis:7-bookworm'),
   pullSecret: dnsLabel
     .optional()

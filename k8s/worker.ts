@@ -96,7 +96,7 @@ function makeContainer(plan: Plan, planned: PlannedModel): IContainer {
   const gpu = isOnGpu ? { 'nvidia.com/gpu': 1 } : {};
   return {
     name: 'worker',
-    image: (isOnGpu ? images.workerGpu : undefined) ?? images.worker,
+    image: imageOf(planned, images),
     env: workerEnvironment(plan, planned),
     ports: [{ name: 'probes', containerPort: sidePort }],
     resources: {
@@ -135,4 +135,10 @@ function cacheVolume({ downloadCache }: Values, { model }: PlannedModel): IVolum
   const mebibytes = Math.ceil(describedBytes(model.manifest.source) / 1024 ** 2);
   // Room for the files and for what an interrupted download left.
   return { name: 'model-cache', emptyDir: { sizeLimit: `${2 * mebibytes + 64}Mi` } };
+}
+
+/** read-plan.ts has refused a model whose image is not there. */
+function imageOf({ model, isOnGpu }: PlannedModel, images: Values['images']): string {
+  if (model.manifest.engine === 'python') return images.workerPython ?? images.worker;
+  return (isOnGpu ? images.workerGpu : undefined) ?? images.worker;
 }

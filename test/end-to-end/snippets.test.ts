@@ -47,6 +47,10 @@ describe.skipIf(!hasPython)('docs/models.md (needs Python 3.11)', () => {
   walkThrough(['docs/models.md']);
 });
 
+describe.skipIf(!hasPython)('docs/python.md (needs Python 3.11)', () => {
+  walkThrough(['docs/python.md']);
+});
+
 /** A clone in which a reader works, and the processes in it. */
 interface Walk {
   readonly directory: string;
