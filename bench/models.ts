@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -15,8 +16,10 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { dump, load } from 'js-yaml';
+import { makeLogger } from '../shared/log.js';
 import type { Manifest } from '../shared/manifest.js';
 import { packageDirectory } from '../shared/version.js';
+import { ensureEnvironment } from '../worker/engine/python/environment.js';
 
 /** Makes a temporary models folder with one model in it. resnet152 gets random weights. */
 export function makeModelsDirectory(
@@ -45,6 +48,51 @@ export function makeModelsDirectory(
   };
   writeFileSync(path.join(folder, 'model.yaml'), dump(changed));
   return { path: directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
+}
+
+/**
+ * Makes a temporary models folder with the FAQ matcher as a Python program, the one that the peers run, and
+ * its environment.
+ */
+export async function makeProgramDirectory() {
+  const root = packageDirectory();
+  const peers = path.join(root, 'bench/peers');
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-models-'));
+  const folder = path.join(directory, 'faq-matcher');
+  mkdirSync(folder);
+  const original = path.join(root, 'models/faq-matcher');
+  const {
+    source: _,
+    network: __,
+    ...manifest
+  } = load(readFileSync(path.join(original, 'model.yaml'), 'utf8')) as Record<string, unknown>;
+  const changes = {
+    engine: 'python',
+    input: { kind: 'text' },
+    output: programOutput(original, folder),
+  };
+  writeFileSync(path.join(folder, 'model.yaml'), dump({ ...manifest, ...changes }));
+  const program = readFileSync(path.join(peers, 'program.py'), 'utf8');
+  const search = `import sys\n\nsys.path.insert(0, ${JSON.stringify(peers)})\n`;
+  writeFileSync(path.join(folder, 'predict.py'), `${search}${program}`);
+  cpSync(path.join(peers, 'model.txt'), path.join(folder, 'requirements.txt'));
+  await keepEnvironment(folder);
+  return { path: directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
+}
+
+function programOutput(original: string, folder: string) {
+  const labels = path.relative(folder, path.join(original, 'questions.json'));
+  return { kind: 'ranking', labels, top: 3 };
+}
+
+/** Makes the environment once for all runs. */
+async function keepEnvironment(folder: string): Promise<void> {
+  const kept = path.join(packageDirectory(), 'data/bench/program');
+  mkdirSync(kept, { recursive: true });
+  cpSync(path.join(folder, 'requirements.txt'), path.join(kept, 'requirements.txt'));
+  const log = makeLogger({ role: 'bench', level: 'warn' });
+  await ensureEnvironment({ folder: kept, requirements: 'requirements.txt' }, log);
+  symlinkSync(path.join(kept, '.venv'), path.join(folder, '.venv'));
 }
 
 /** The random weights are not those of the manifest, and workers verify their files. */

@@ -1,4 +1,4 @@
-// `npm run bench -- peers [--scenario text|pictures] [--peers NAME,…] [--workers N] [--clients N,…]
+// `npm run bench -- peers [--scenario text|pictures] [--engine onnx|python] [--peers NAME,…] [--workers N] [--clients N,…]
 // [--rounds R] [--seconds S] [--plot FILE]`
 //
 // Compares Scoreline with the servers that its users would pick instead (bench/peers/servers.ts). All
@@ -35,6 +35,7 @@ interface Measured extends LoadResult {
 const { values } = parseArgs({
   options: {
     scenario: { type: 'string', default: 'text' },
+    engine: { type: 'string', default: 'onnx' },
     peers: { type: 'string', default: Object.keys(peers).join() },
     workers: { type: 'string', default: '1' },
     clients: { type: 'string', default: '1,64' },
@@ -50,6 +51,10 @@ const scoreTolerance = { text: 0.001, pictures: 0.05 };
 
 const scenario = values.scenario as Scenario;
 if (!(scenario in scoreline)) fail(`--scenario: expected text or pictures; got ${scenario}`);
+const engine = values.engine as 'onnx' | 'python';
+if (!['onnx', 'python'].includes(engine) || (engine === 'python' && scenario !== 'text')) {
+  fail(`--engine: expected onnx, or python with the scenario text; got ${engine}`);
+}
 const workers = Number(values.workers);
 const clients = values.clients.split(',').map(Number);
 const names = values.peers.split(',');
@@ -104,7 +109,7 @@ function bodiesOf(dialect: Dialect): (string | Buffer)[] {
 
 function start(name: string): Promise<StartedServer> {
   const options = { scenario, workers };
-  if (name === 'scoreline') return startScoreline(options);
+  if (name === 'scoreline') return startScoreline({ ...options, engine });
   const { pathname, headers } = dialectOf(name);
   const body = bodiesOf(dialectOf(name))[0] as string;
   return startPeer(name, options, async (url) => {
@@ -188,7 +193,7 @@ function print(): void {
       wrong: of(name, count, 'wrong'),
     })),
   );
-  const ratios: Record<string, number | string> = { scenario, workers };
+  const ratios: Record<string, number | string> = { scenario, engine, workers };
   const others = [...results.keys()].filter((name) => name !== 'scoreline');
   for (const count of clients) {
     const compare = (key: keyof Measured, name: string) =>

@@ -43,15 +43,18 @@ class Model:
 
     def score(self, inputs):
         """Scores texts, or the bytes of pictures."""
-        if self.scenario == "text":
-            feeds = {"text": np.array([normalise_text(text) for text in inputs], dtype=object)}
-        else:
-            feeds = {"image": np.stack(list(self.pool.map(decode, inputs)))}
-        probabilities = self.session.run(["probabilities"], feeds)[0]
+        probabilities = self.probabilities(inputs)
         best = np.argsort(-probabilities, axis=1)[:, :TOP]
         return [
             [[self.labels[index], float(row[index])] for index in order] for row, order in zip(probabilities, best)
         ]
+
+    def probabilities(self, inputs):
+        if self.scenario == "text":
+            feeds = {"text": np.array([normalise_text(text) for text in inputs], dtype=object)}
+        else:
+            feeds = {"image": np.stack(list(self.pool.map(decode, inputs)))}
+        return self.session.run(["probabilities"], feeds)[0]
 
     def sample(self):
         if self.scenario == "text":

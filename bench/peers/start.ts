@@ -8,7 +8,7 @@ import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findFreePort } from '../../cli/redis.js';
 import { packageDirectory } from '../../shared/version.js';
-import { makeModelsDirectory } from '../models.js';
+import { makeModelsDirectory, makeProgramDirectory } from '../models.js';
 import { startBenchService } from '../service.js';
 import { findMarked, markedEnvironment, signalMarked } from './processes.js';
 import type { Scenario } from './servers.js';
@@ -23,6 +23,11 @@ export interface ServerOptions {
   readonly scenario: Scenario;
   /** How many processes run the model. */
   readonly workers: number;
+}
+
+export interface ScorelineOptions extends ServerOptions {
+  /** With `python`, the questions go to the program that the peers run. */
+  readonly engine: 'onnx' | 'python';
 }
 
 /** Installing takes minutes; Ray Serve takes 20 s to start. */
@@ -40,13 +45,17 @@ function markOf(start: number): string {
 }
 
 /** One API process, and `workers` worker processes. */
-export async function startScoreline({ scenario, workers }: ServerOptions): Promise<StartedServer> {
+export async function startScoreline({
+  scenario,
+  workers,
+  engine,
+}: ScorelineOptions): Promise<StartedServer> {
   const name = scenario === 'text' ? 'faq-matcher' : 'efficientnet-lite0';
   // Several workers share the cores, as the peers' do; one has what its manifest says.
-  const models = makeModelsDirectory(
-    name,
-    workers > 1 ? { device: { type: 'cpu', threads: 1 } } : {},
-  );
+  const models =
+    engine === 'python'
+      ? await makeProgramDirectory()
+      : makeModelsDirectory(name, workers > 1 ? { device: { type: 'cpu', threads: 1 } } : {});
   const mark = markOf(++starts);
   Object.assign(process.env, markedEnvironment(mark));
   const service = await startBenchService({
