@@ -6,7 +6,6 @@ import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../shared/errors.js';
 import { makeLogger } from '../shared/log.js';
-import { isPython } from '../shared/manifest.js';
 import { listModels, readManifest } from '../shared/manifest-file.js';
 import { filesOf } from '../shared/model-files.js';
 import { type Model, readModels } from '../shared/models.js';
@@ -37,7 +36,7 @@ export async function bake(options: {
     const { output } = model.manifest;
     const labels = 'labels' in output ? [output.labels] : [];
     const { source } = model.manifest;
-    const code = isPython(source) ? codeFiles(model.folder, model.name, source) : [];
+    const code = source.engine === 'python' ? codeFiles(model.folder, model.name, source) : [];
     for (const file of ['model.yaml', ...labels, ...code]) copy(model, directory, target, file);
     if (!needsFiles) continue;
     await ensureModelFiles(model, makeLogger({ role: 'bake', level: 'info' }));
@@ -53,7 +52,7 @@ export async function makeEnvironments(directory: string): Promise<void> {
   for (const name of listModels(directory)) {
     const folder = path.resolve(directory, name);
     const { source } = readManifest(folder);
-    if (!isPython(source)) continue;
+    if (source.engine !== 'python') continue;
     await ensureEnvironment({ folder, requirements: source.requirements }, log);
   }
 }

@@ -2,7 +2,7 @@
 // expected and what was given.
 
 import { describeConfiguration, findFaults, type Role } from '../shared/configuration.js';
-import { describedBytes, describedFiles, isPython } from '../shared/manifest.js';
+import { describedBytes, describedFiles } from '../shared/manifest.js';
 import { listModels } from '../shared/manifest-file.js';
 import { collectModels, type Model } from '../shared/models.js';
 import { scalingSchema } from '../shared/scaling.js';
@@ -69,7 +69,7 @@ function planModel(options: {
   }
   const { manifest } = model;
   const { source } = manifest;
-  if (entry.download && isPython(source)) {
+  if (entry.download && source.engine === 'python') {
     refuse(
       ['models', index, 'download'],
       `expected none for ${model.name}, whose engine is Python: its files belong into the image`,

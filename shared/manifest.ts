@@ -29,6 +29,7 @@ const fileSchema = z.strictObject({
 
 /** The ONNX file, and beside it the files to which it has moved its weights. */
 const sourceSchema = fileSchema.extend({
+  engine: z.literal('onnx'),
   externalData: z
     .array(fileSchema)
     .default([])
@@ -37,6 +38,7 @@ const sourceSchema = fileSchema.extend({
 
 /** A Python program, and the files that it reads. */
 const pythonSourceSchema = z.strictObject({
+  engine: z.literal('python'),
   file: innerFile.default('predict.py').describe('The program, with the function predict.'),
   requirements: innerFile
     .default('requirements.txt')
@@ -274,7 +276,7 @@ const wholeManifestSchema = z.strictObject({
     .enum(['onnx', 'python'])
     .default('onnx')
     .describe('What runs the model: ONNX Runtime, or Python.'),
-  source: z.unknown().optional(),
+  source: z.discriminatedUnion('engine', [sourceSchema, pythonSourceSchema]),
   input: inputSchema,
   output: z.discriminatedUnion('kind', [scoresSchema, regressionSchema, tensorsSchema]),
   network: networkSchema
@@ -311,8 +313,8 @@ const wholeManifestSchema = z.strictObject({
     .describe('Used to warm the model up, to check it, and in the curl examples.'),
 });
 
-export const manifestSchema = wholeManifestSchema
-  .transform(readSource)
+export const manifestSchema = z
+  .preprocess(nameEngine, wholeManifestSchema)
   .refine(({ engine, device }) => engine === 'onnx' || /^c/.test(device.type), {
     path: ['device', 'type'],
     message: 'expected cpu or cuda with engine: python, whose program uses the device by itself',
@@ -345,17 +347,17 @@ export const manifestSchema = wholeManifestSchema
 
 type WholeManifest = z.output<typeof wholeManifestSchema>;
 
-/** Reads the source, whose keys depend on the engine. */
-function readSource(manifest: WholeManifest, context: z.core.$RefinementCtx) {
-  const { engine, source } = manifest;
-  const schema = engine === 'python' ? pythonSourceSchema.prefault({}) : sourceSchema;
-  const parsed = schema.safeParse(source);
-  if (parsed.success) return { ...manifest, source: parsed.data };
-  for (const issue of parsed.error.issues) {
-    const path = ['source', ...issue.path];
-    context.issues.push({ ...issue, path, input: source } as z.core.$ZodRawIssue);
-  }
-  return z.NEVER;
+/** Names the engine in the source, whose keys depend on it. */
+function nameEngine(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const { engine: given, source } = value as { engine?: unknown; source?: unknown };
+  const engine = given === 'python' ? given : 'onnx';
+  if (source === undefined ? engine !== 'python' : !isMapping(source)) return value;
+  return { ...value, source: { ...(source as object | undefined), engine } };
+}
+
+function isMapping(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 type Complain = (message: string, ...place: (string | number)[]) => void;
@@ -485,16 +487,12 @@ export type PythonSource = z.output<typeof pythonSourceSchema>;
 
 /** Returns the files that a source describes by size and checksum, an ONNX file first. */
 export function describedFiles(source: OnnxSource | PythonSource): readonly SourceFile[] {
-  return isPython(source) ? source.files : [source, ...source.externalData];
+  return source.engine === 'python' ? source.files : [source, ...source.externalData];
 }
 
 /** The size of these files together, in bytes. */
 export function describedBytes(source: OnnxSource | PythonSource): number {
   return describedFiles(source).reduce((sum, { bytes }) => sum + bytes, 0);
-}
-
-export function isPython(source: OnnxSource | PythonSource): source is PythonSource {
-  return 'requirements' in source;
 }
 
 /** Returns the example of a model that takes one input, if there is one. */

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from './errors.js';
-import { describedFiles, isPython, type Manifest, type SourceFile } from './manifest.js';
+import { describedFiles, type Manifest, type SourceFile } from './manifest.js';
 
 /** The part of a model that says where its files are. */
 export interface Located {
@@ -58,7 +58,7 @@ export function isInCache({ file, folder, manifest }: Located): boolean {
  */
 export function placeOf(folder: string, { source }: Manifest, cache: string | undefined): string {
   const own = path.join(folder, source.file);
-  if (isPython(source)) return own;
+  if (source.engine === 'python') return own;
   const files = describedFiles(source);
   const areHere = files.every(({ file }) => existsSync(path.join(folder, file)));
   const canBeDownloaded = files.every(({ urls }) => urls.length > 0);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { ScorelineError } from './errors.js';
 import { type Label, readLabels } from './labels.js';
 import { allLeftOut, type LeftOut } from './left-out.js';
-import { describedFiles, isPython, type Manifest } from './manifest.js';
+import { describedFiles, type Manifest } from './manifest.js';
 import { listModels, readManifest } from './manifest-file.js';
 import { fileMissing, isInCache, type Located, missingFile, placeOf } from './model-files.js';
 import { codeSha256 } from './python-code.js';
@@ -151,7 +151,7 @@ function readModel(folder: string, cache: string | undefined): Model {
   const manifest = readManifest(folder);
   const { name, version, source } = manifest;
   const { text, labels } = readLabels(folder, manifest);
-  const code = isPython(source) ? [codeSha256(folder, name, source)] : [];
+  const code = source.engine === 'python' ? [codeSha256(folder, name, source)] : [];
   const fileSha256 = [...code, ...describedFiles(source).map(({ sha256 }) => sha256)].join(' ');
   // Without labels, API and worker must agree on the tensors and on what a row is.
   const isLabelled = 'labels' in manifest.output;

@@ -26,6 +26,7 @@ const modelChanges: Record<string, Record<string, unknown>> = {
   either: { device: { type: 'cuda', fallback: 'cpu' } },
   apple: { device: 'coreml' },
   [longName]: {},
+  program: { engine: 'python', source: undefined },
 };
 
 export const gpuNodes = { gpu: { machine: 'Standard_NC4as_T4_v3', labels: { pool: 'gpus' } } };
@@ -134,7 +135,15 @@ export function filesWith(changes: Record<string, unknown> = {}): Record<string,
     [`models/${name}/model.yaml`, { ...sampleManifest, name, ...manifest }],
     [`models/${name}/labels.txt`, sampleLabels],
   ]);
-  return { ...Object.fromEntries(models), 'values.yaml': { ...sampleValues, ...changes } };
+  const program = {
+    'models/program/predict.py': 'def predict(texts): return [[1, 0, 0, 0, 0]] * len(texts)',
+    'models/program/requirements.txt': '',
+  };
+  return {
+    ...Object.fromEntries(models),
+    ...program,
+    'values.yaml': { ...sampleValues, ...changes },
+  };
 }
 
 /** Reads the plan from a folder with such files. */

@@ -98,6 +98,21 @@ describe('wrong values', () => {
       /expected an image.*large.*got nothing/,
     ],
     [
+      'a Python program without an image for it',
+      { models: [{ name: 'program' }] },
+      'images.workerPython',
+      /expected an image, because program is a Python program; got nothing/,
+    ],
+    [
+      'a Python program that is to be downloaded',
+      {
+        images: { ...images, workerPython: images.worker },
+        models: [{ name: 'program', download: true }],
+      },
+      'models.0.download',
+      /its files belong into the image/,
+    ],
+    [
       'a model for a device that containers lack',
       { models: [{ name: 'apple' }] },
       'models.0.name',

@@ -33,7 +33,8 @@ describe('a valid manifest', () => {
     expect(readManifest(folderWith({}))).toEqual({
       ...sampleManifest,
       version: '1',
-      source: { ...sampleManifest.source, urls: [], externalData: [] },
+      engine: 'onnx',
+      source: { ...sampleManifest.source, engine: 'onnx', urls: [], externalData: [] },
       input: { kind: 'text', charactersMax: 20_000, normalise: 'none' },
       output: { ...sampleManifest.output, activation: 'none', top: 3 },
       batch: { max: 32, waitMs: 0, dimension: 'first' },
@@ -60,6 +61,17 @@ describe('a valid manifest', () => {
     const { batch, scaling } = readManifest(folderWith({ batch: { max: 5 }, scaling: { min: 2 } }));
     expect(batch).toEqual({ max: 5, waitMs: 0, dimension: 'first' });
     expect(scaling).toMatchObject({ min: 2, max: 10, itemsPerWorker: 64 });
+  });
+
+  test('of a Python program needs no source', () => {
+    const { engine, source } = readManifest(folderWith({ engine: 'python', source: undefined }));
+    expect(engine).toBe('python');
+    expect(source).toEqual({
+      engine: 'python',
+      file: 'predict.py',
+      requirements: 'requirements.txt',
+      files: [],
+    });
   });
 
   test('has mean and std if, and only if, the network takes floats', () => {
@@ -152,6 +164,27 @@ describe('a wrong manifest', () => {
       key: 'source.bytes',
       expected: 'expected number',
       got: '"many"',
+    },
+    {
+      what: 'the engine is unknown',
+      content: { engine: 'pyhton' },
+      key: 'engine',
+      expected: 'expected one of "onnx"|"python"',
+      got: '"pyhton"',
+    },
+    {
+      what: 'a Python program has the keys of an ONNX file',
+      content: { engine: 'python', source: { externalData: [] } },
+      key: 'source.externalData',
+      expected: 'Unrecognized key',
+      got: '[]',
+    },
+    {
+      what: 'a Python program is to run on a device of ONNX Runtime',
+      content: { engine: 'python', source: undefined, device: 'webgpu' },
+      key: 'device.type',
+      expected: 'expected cpu or cuda with engine: python',
+      got: '"webgpu"',
     },
     {
       what: 'a number is out of range',

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { ScorelineError } from '../../shared/errors.js';
 import { notFinite, refusalOr } from '../../worker/batch/refusal.js';
+import { RunFailure } from '../../worker/engine/engine.js';
 import { makeSampleModel } from './sample-model.js';
 
 const text = makeSampleModel();
@@ -11,7 +12,7 @@ const table = makeSampleModel({
 
 const failedFor = (reason: string) =>
   new ScorelineError('model_failed', 'The model failed on this input.', {
-    cause: new Error(reason),
+    cause: new RunFailure(reason, { runtime: 'ONNX Runtime', isForCaller: true }),
   });
 
 test.each([

@@ -2,7 +2,6 @@
 // outputs. They are those that the manifest declares, or those that its kinds imply.
 
 import type { Logger } from '../../shared/log.js';
-import { isPython } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import type { NetworkValue } from '../../shared/network.js';
 import type { Engine, TensorValue, Watch } from '../engine/engine.js';
@@ -12,7 +11,8 @@ import { openPythonEngine } from '../engine/python/python.js';
 export function openPython(model: Model, log: Logger, watch: Watch): Promise<Engine> {
   const { folder, file, manifest } = model;
   const { source, input, device, network } = manifest;
-  if (!isPython(source)) throw new Error('The engine of this model is not Python. This is a bug.');
+  if (source.engine !== 'python')
+    throw new Error('The engine of this model is not Python. This is a bug.');
   const values = { inputs: inputsOf(model), outputs: outputsOf(model), ...network };
   return openPythonEngine(
     {
