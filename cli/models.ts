@@ -1,4 +1,4 @@
-// `npm run models -- list | pull NAME | check [NAME]`
+// `npm run models -- list | add FILE | pull NAME | check [NAME]`
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -13,6 +13,7 @@ import { sha256Of } from '../shared/sha256.js';
 import { packageDirectory } from '../shared/version.js';
 import { checkBounds } from '../worker/files/bounds.js';
 import { download } from '../worker/files/download.js';
+import { addModel, addUsage } from './add.js';
 import { checkModel } from './check.js';
 
 const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');
@@ -21,6 +22,7 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 try {
   const [command, name, ...others] = process.argv.slice(2);
   if (command === 'list' && name === undefined) list();
+  else if (command === 'add') await addModel(process.argv.slice(3), { directory, say });
   else if (command === 'pull' && name && others.length === 0) await pull(modelNamed(name));
   else if (command === 'check' && name === undefined) await checkAll();
   else if (command === 'check' && others.length === 0)
@@ -28,7 +30,7 @@ try {
   else {
     throw new ScorelineError(
       'configuration_invalid',
-      'Usage: npm run models -- list | pull NAME | check [NAME]',
+      `Usage: npm run models -- list | ${addUsage} | pull NAME | check [NAME]`,
     );
   }
 } catch (error) {

@@ -7,11 +7,10 @@ import process from 'node:process';
 import { readConfiguration } from '../shared/configuration.js';
 import { coerceError } from '../shared/errors.js';
 import { sameSignalMs } from '../shared/lifecycle.js';
-import { scoresExampleOf } from '../shared/manifest.js';
-import { collectModels, type Model } from '../shared/models.js';
-import { sampleRow } from '../shared/table.js';
+import { collectModels } from '../shared/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
 import { type Child, spawnChild } from './children.js';
+import { curlLine } from './curl-line.js';
 import { type PrivateRedis, startRedis } from './private-redis.js';
 import { ensureRedisServer } from './redis.js';
 
@@ -169,16 +168,3 @@ function reachable(address: string): string {
 }
 
 /** Returns a command to paste into a shell. It works from any folder. */
-function curlLine(address: string, model: Model): string {
-  const { input } = model.manifest;
-  const example = scoresExampleOf(model.manifest);
-  if (input.kind === 'tensors') return `  curl -s '${address}/v2/models/${model.name}'`;
-  if (input.kind === 'text' || input.kind === 'table') {
-    const other = input.kind === 'text' ? 'your text' : sampleRow(input.columns);
-    const body = JSON.stringify({ input: example?.input ?? other }).replaceAll("'", "'\\''");
-    return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: application/json' -d '${body}'`;
-  }
-  const file = example ? path.resolve(model.folder, String(example.input)) : 'picture.jpeg';
-  const type = path.extname(file).slice(1).replace('jpg', 'jpeg');
-  return `  curl -s '${address}/v1/models/${model.name}/score' -H 'Content-Type: image/${type}' --data-binary '@${file}'`;
-}

@@ -67,8 +67,8 @@ export class ProtocolBuffer {
   }
 
   /** @throws UnreadableBuffer if it is too long for a name or a path, or not in UTF-8 */
-  text({ from, to }: Span): string {
-    if (to - from > textBytesMax) throw new UnreadableBuffer(from);
+  text({ from, to }: Span, bytesMax = textBytesMax): string {
+    if (to - from > bytesMax) throw new UnreadableBuffer(from);
     const bytes = Buffer.alloc(to - from);
     readSync(this.#descriptor, bytes, 0, bytes.length, from);
     try {

@@ -1,0 +1,341 @@
+// `npm run models -- add FILE.onnx`: makes the folder of a model from its ONNX file. The file says which
+// inputs and outputs the network has, and often its labels. What it does not say, flags do, or the user,
+// who is asked only at a terminal.
+
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { createInterface } from 'node:readline/promises';
+import { parseArgs } from 'node:util';
+import { ScorelineError } from '../shared/errors.js';
+import { makeLogger } from '../shared/log.js';
+import type { Model } from '../shared/models.js';
+import { readModels } from '../shared/models.js';
+import { mapScores } from '../shared/scores.js';
+import { sha256Of } from '../shared/sha256.js';
+import { declareNetwork } from '../worker/batch/declared.js';
+import { sampleInputs } from '../worker/batch/sample.js';
+import { loadScorer } from '../worker/batch/scorer.js';
+import type { Engine, TensorValue } from '../worker/engine/engine.js';
+import { openOnnxEngine } from '../worker/engine/onnx.js';
+import { readOutsideNeeds } from '../worker/files/onnx-file.js';
+import { readOnnxLabels } from '../worker/files/onnx-labels.js';
+import { UnreadableBuffer } from '../worker/files/protocol-buffer.js';
+import { checkModel } from './check.js';
+import { curlLine } from './curl-line.js';
+import { type Guess, guess, type Kind, kinds } from './guess.js';
+
+export const addUsage =
+  'add FILE.onnx [--name NAME] [--kind text|image|table|tensors] [--labels FILE] [--description TEXT]';
+
+const device = { type: 'cpu', id: 0, threads: 0, memoryArena: true } as const;
+
+interface Wishes {
+  readonly file: string;
+  readonly name: string;
+  readonly kind: Kind | undefined;
+  readonly labels: string | undefined;
+  readonly description: string | undefined;
+}
+
+/** The parts from which the manifest is written. */
+interface Draft extends Wishes {
+  readonly folder: string;
+  readonly guess: Guess;
+  readonly values: Pick<Engine, 'inputs' | 'outputs'>;
+  readonly files: readonly { file: string; bytes: number; sha256: string }[];
+}
+
+/**
+ * Makes `models/NAME` with the manifest, the network and its labels, and checks it. Leaves nothing behind if
+ * the network cannot be served.
+ * @throws ScorelineError
+ */
+export async function addModel(
+  parameters: readonly string[],
+  { directory, say }: { directory: string; say: (line: string) => void },
+): Promise<void> {
+  const wishes = readWishes(parameters);
+  const folder = path.join(directory, wishes.name);
+  if (existsSync(folder)) {
+    throw wrong(`expected a new name; ${folder} is there already. Choose another: --name NAME`);
+  }
+  try {
+    mkdirSync(folder, { recursive: true });
+    const draft = await makeDraft(wishes, folder);
+    say(`${wishes.name}: ${draft.guess.kind}, because ${draft.guess.reason}`);
+    const labels = await findLabels(draft, say);
+    if (labels) writeFileSync(path.join(folder, 'labels.txt'), writeLabels(labels));
+    await writeManifest(draft, directory, say);
+    const model = modelIn(directory, wishes.name);
+    await checkModel(model, say);
+    say(`\n${path.join(folder, 'model.yaml')} is yours to edit. Serve it with npm start, and ask:`);
+    say(curlLine('http://localhost:8080', model));
+  } catch (thrown) {
+    rmSync(folder, { recursive: true, force: true });
+    throw thrown;
+  }
+}
+
+function modelIn(directory: string, name: string): Model {
+  const [model] = readModels({ directory, names: [name], filesNeeded: true });
+  return model as Model;
+}
+
+function readWishes(parameters: readonly string[]): Wishes {
+  const { values, positionals } = parseWishes(parameters);
+  const [file, ...others] = positionals;
+  if (file === undefined || others.length > 0) throw wrong(`Usage: npm run models -- ${addUsage}`);
+  if (!existsSync(file)) throw wrong(`expected a file; there is no ${file}`);
+  const { kind } = values;
+  if (kind !== undefined && !kinds.some((known) => known === kind)) {
+    throw wrong(`--kind: expected one of ${kinds.join(', ')}; got ${kind}`);
+  }
+  if (path.extname(file).toLowerCase() !== '.onnx') throw wrong(otherFormat(file));
+  const name = values.name ?? nameOf(file);
+  if (!/^[a-z0-9][a-z0-9.-]{0,62}$/.test(name)) {
+    throw wrong(`--name: expected lower-case letters, digits, . and -; got ${name}`);
+  }
+  const { labels, description } = values;
+  return { file, name, kind: kind as Kind | undefined, labels, description };
+}
+
+function parseWishes(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        name: { type: 'string' },
+        kind: { type: 'string' },
+        labels: { type: 'string' },
+        description: { type: 'string' },
+      },
+    });
+  } catch (thrown) {
+    throw wrong(`${(thrown as Error).message} Usage: npm run models -- ${addUsage}`);
+  }
+}
+
+/** A file named model.onnx is named by its folder. */
+function nameOf(file: string): string {
+  const stem = path.basename(file, path.extname(file));
+  const name = stem === 'model' ? path.basename(path.dirname(path.resolve(file))) : stem;
+  return name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9.]+/g, '-')
+    .replaceAll(/^[-.]+|-+$/g, '');
+}
+
+/** How files of other formats are served, by the ends of their names. */
+const otherFormats: readonly [ends: RegExp, what: string, exporter: string][] = [
+  [/\.(pkl|pickle|joblib)$/i, 'a pickle', 'skl2onnx exports pipelines of scikit-learn'],
+  [/\.(pt2?|pth)$/i, 'a network of PyTorch', 'torch.onnx.export exports it'],
+  [/\.(keras|h5)$/i, 'a network of Keras', 'model.export(format="onnx") exports it'],
+  [/\.(lgb|lightgbm|ubj|xgb|bst)$/i, 'a model of LightGBM or XGBoost', 'onnxmltools exports it'],
+];
+
+function otherFormat(file: string): string {
+  const isSavedModel = existsSync(path.join(file, 'saved_model.pb'));
+  const known = otherFormats.find(([ends]) => ends.test(file));
+  const [what, exporter] = isSavedModel
+    ? ['a SavedModel of TensorFlow', 'tf2onnx exports it']
+    : [known?.[1] ?? 'another file', known?.[2] ?? 'export it'];
+  return `expected an ONNX file; ${file} is ${what}. To make one: ${exporter}; docs/models.md has a script for each framework. Or serve it as it is, as a Python program: docs/python.md`;
+}
+
+async function makeDraft(wishes: Wishes, folder: string): Promise<Draft> {
+  const files = copyNetwork(wishes, folder);
+  const engine = await openOnnxEngine(
+    { file: path.join(folder, 'model.onnx'), device },
+    { runMsMax: 60_000, onLost: () => {} },
+  );
+  await engine.close();
+  const guessed = guess(engine, wishes.kind);
+  if ('fault' in guessed) throw wrong(guessed.fault);
+  const described = files.map(async (file) => {
+    const copy = path.join(folder, file);
+    return { file, bytes: statSync(copy).size, sha256: await sha256Of(copy) };
+  });
+  return { ...wishes, folder, guess: guessed, values: engine, files: await Promise.all(described) };
+}
+
+/** Copies the network and its external data. Returns their names in the folder, the network first. */
+function copyNetwork({ file }: Wishes, folder: string): string[] {
+  let external: readonly string[];
+  try {
+    external = readOutsideNeeds(file).externalData;
+  } catch (thrown) {
+    if (!(thrown instanceof UnreadableBuffer)) throw thrown;
+    throw wrong(`expected an ONNX file; ${file} cannot be read ${thrown.message}`);
+  }
+  const data = [...new Set(external)];
+  for (const name of data) {
+    const from = path.join(path.dirname(file), name);
+    if (path.basename(name) !== name || !existsSync(from)) {
+      throw wrong(`expected the weights of ${file} beside it, in ${from}`);
+    }
+    copyFileSync(from, path.join(folder, name));
+  }
+  copyFileSync(file, path.join(folder, 'model.onnx'));
+  return ['model.onnx', ...data];
+}
+
+/** Returns the labels of a classification; undefined for another output. */
+async function findLabels(
+  draft: Draft,
+  say: (line: string) => void,
+): Promise<string[] | undefined> {
+  const { guess: guessed, file, labels: wished } = draft;
+  if (guessed.output.kind !== 'classification') return undefined;
+  const count = guessed.classes ?? (await countScores(draft));
+  const given = wished ?? (await ask(`File with the ${count} labels, a line each (Enter: none): `));
+  const own = given ? readLines(given) : readOnnxLabels(file);
+  if (own && own.length !== count) {
+    throw wrong(
+      `expected ${count} labels, one for each score of the network; got ${own.length} from ${given ?? `the metadata of ${file}`}. Give a file with a line for each: --labels FILE`,
+    );
+  }
+  if (own) return own;
+  say(`  labels     none found; they are class 0 to class ${count - 1}. Put yours into labels.txt`);
+  return Array.from({ length: count }, (_, at) => `class ${at}`);
+}
+
+async function ask(question: string): Promise<string | undefined> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return undefined;
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = (await terminal.question(question)).trim();
+  terminal.close();
+  return answer === '' ? undefined : answer;
+}
+
+function readLines(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').trimEnd().split(/\r?\n/);
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    throw wrong(`--labels: expected a text file; got ${file}, which cannot be read (${code})`);
+  }
+}
+
+/** Each line gets an id, so that no first word of a label is taken for one. */
+function writeLabels(labels: readonly string[]): string {
+  const haveIds = labels.every((label) => /^\S*\d\S* \S/.test(label));
+  return labels.map((label, at) => `${haveIds ? label : `${at} ${label}`}\n`).join('');
+}
+
+/** Runs the network once, since its file leaves the number of scores open. */
+async function countScores({ folder, guess: guessed, values }: Draft): Promise<number> {
+  const engine = await openOnnxEngine(
+    { file: path.join(folder, 'model.onnx'), device },
+    { runMsMax: 60_000, onLost: () => {} },
+  );
+  try {
+    const inputs = namedAfter(values.inputs, sampleInputs(sampleOf(guessed), values.inputs));
+    const { outputs } = await engine.run(inputs);
+    const scores = outputs.find(({ datatype }) => datatype.startsWith('FP'));
+    return scores?.shape.at(-1) ?? 0;
+  } catch (thrown) {
+    throw wrong(
+      `expected the network to score a sample, since its file does not say how many classes it has; ${(thrown as Error).message}`,
+    );
+  } finally {
+    await engine.close();
+  }
+}
+
+function namedAfter(values: readonly TensorValue[], tensors: ReturnType<typeof sampleInputs>) {
+  return tensors.map((tensor, at) => {
+    const { name = tensor.name, shape = [] } = values[at] ?? {};
+    const isColumn = tensor.datatype === 'BYTES' && shape.length === 2;
+    return { ...tensor, name, shape: isColumn ? [1, 1] : tensor.shape };
+  });
+}
+
+function sampleOf({ input }: Guess) {
+  return { input, description: 'hello', example: undefined } as unknown as Model['manifest'];
+}
+
+/** Writes the manifest, and writes it again with softmax if the scores are no probabilities. */
+async function writeManifest(
+  draft: Draft,
+  directory: string,
+  say: (line: string) => void,
+): Promise<void> {
+  const file = path.join(draft.folder, 'model.yaml');
+  writeFileSync(file, formatManifest(draft, 'none'));
+  if (draft.guess.output.kind !== 'classification') return;
+  const model = modelIn(directory, draft.name);
+  const scorer = await loadScorer(model, makeLogger({ role: 'add', level: 'silent' }));
+  try {
+    const inputs = sampleInputs(model.manifest, scorer.values.inputs);
+    const [result] = (await scorer.score([{ inputs, top: model.labels.length }])).results;
+    if (!result || 'error' in result) return;
+    const scores = mapScores(result.outputs, (_, score) => score);
+    const sum = scores.reduce((total, score) => total + score, 0);
+    const areWithin = scores.every((score) => score >= 0 && score <= 1);
+    if (areWithin && (Math.abs(sum - 1) < 0.01 || model.labels.length === 1)) return;
+    if (areWithin) {
+      say(
+        `  scores     of a sample are within 0 and 1, and their sum is ${sum.toPrecision(3)}. If they are logits, set activation: softmax`,
+      );
+      return;
+    }
+    say('  scores     of a sample are no probabilities, so activation is softmax');
+    writeFileSync(file, formatManifest(draft, 'softmax'));
+  } finally {
+    await scorer.close();
+  }
+}
+
+function formatManifest(draft: Draft, activation: 'none' | 'softmax'): string {
+  const { name, description, guess: guessed, files, values, file } = draft;
+  const [network, ...data] = files;
+  const source = { ...network, ...(data.length > 0 && { externalData: data }) };
+  const { reason, input, batch } = guessed;
+  const output =
+    guessed.output.kind === 'classification' ? { ...guessed.output, activation } : guessed.output;
+  const lines = [
+    '# Every key is explained in docs/models.md.',
+    `name: ${name}`,
+    '# Give a changed model a new version.',
+    'version: 1',
+    `description: ${JSON.stringify(description ?? `Made from ${path.basename(file)}.`)}`,
+    `source: ${flow(source)}`,
+    `# ${guessed.kind}, because ${reason}.`,
+    ...(input.mean ? [pictureRemark] : []),
+    `input: ${flow(input)}`,
+    ...(activation === 'softmax' ? ['# Softmax makes probabilities of its scores.'] : []),
+    `output: ${flow(output)}`,
+    declareNetwork(values),
+    ...(batch ? ['# The file fixes the first dimension, so inputs are scored one by one.'] : []),
+    ...(batch ? [`batch: ${flow(batch)}`] : []),
+    '# An input and its right answer are checked by `npm run models -- check`, and warm the model up.',
+    '# example: { input: …, expected: { label: …, score: … } }',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+const pictureRemark =
+  "# The means and deviations are ImageNet's, in the order red, green, blue. Put those of your training here.";
+
+/** JSON is YAML, on one line. */
+function flow(value: unknown): string {
+  return JSON.stringify(value)
+    .replaceAll(/"([a-zA-Z]\w*)":/g, '$1: ')
+    .replaceAll(/,(?=\S)/g, ', ')
+    .replaceAll(/(?<=[{])(?=\w)/g, ' ')
+    .replaceAll(/(?<=\S)[}]/g, ' }');
+}
+
+function wrong(message: string): ScorelineError {
+  return new ScorelineError('model_file_wrong', message);
+}

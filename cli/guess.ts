@@ -1,0 +1,141 @@
+// Guesses the manifest of an ONNX file by the inputs and outputs of its network. What it cannot know it
+// leaves to flags, and each guess has its reason.
+
+import { isOpen } from '../shared/network.js';
+import type { TensorValue } from '../worker/engine/engine.js';
+
+export const kinds = ['text', 'image', 'table', 'tensors'] as const;
+export type Kind = (typeof kinds)[number];
+
+export interface Guess {
+  readonly kind: Kind;
+  /** Why it is this kind. */
+  readonly reason: string;
+  /** The sections of the manifest. */
+  readonly input: Record<string, unknown>;
+  readonly output: Record<string, unknown>;
+  /** The number of classes, if the output is a classification whose number is known. */
+  readonly classes: number | undefined;
+  /** Undefined for the default. */
+  readonly batch: { readonly max: number } | 'none' | undefined;
+}
+
+const imagenet = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
+/** Guesses by the values of a network. With `wanted`, the kind is that. */
+export function guess(
+  { inputs, outputs }: { inputs: readonly TensorValue[]; outputs: readonly TensorValue[] },
+  wanted?: Kind,
+): Guess | { readonly fault: string } {
+  const found = wanted ?? kindOf(inputs, outputs);
+  const kind = typeof found === 'string' ? found : found.kind;
+  const reason = typeof found === 'string' ? 'as --kind says' : found.reason;
+  const scores = outputs.find(({ datatype }) => datatype?.startsWith('FP'));
+  if (kind === 'tensors') {
+    return {
+      kind,
+      reason,
+      input: { kind },
+      output: { kind },
+      classes: undefined,
+      batch: batchOf(inputs, outputs),
+    };
+  }
+  const input = inputOf(kind, inputs);
+  if ('fault' in input) return input as { fault: string };
+  if (!scores) return { fault: `expected an output of floats for ${kind}; the network has none` };
+  const classes = scores.shape.length === 2 ? sizeOf(scores.shape[1]) : undefined;
+  const isNumber = scores.shape.length === 1 || classes === 1;
+  return {
+    kind,
+    reason,
+    input,
+    output: isNumber
+      ? { kind: 'regression' }
+      : { kind: 'classification', labels: 'labels.txt', activation: 'none' },
+    classes: isNumber ? undefined : classes,
+    batch: isOpen(inputs[0]?.shape[0]) ? undefined : { max: 1 },
+  };
+}
+
+function kindOf(
+  inputs: readonly TensorValue[],
+  outputs: readonly TensorValue[],
+): { kind: Kind; reason: string } {
+  const [only] = inputs;
+  const hasScores = outputs.some(
+    ({ datatype, shape }) => datatype?.startsWith('FP') && shape.length <= 2,
+  );
+  if (!hasScores || !only) {
+    return { kind: 'tensors', reason: 'no output of the network is a row of scores' };
+  }
+  if (inputs.length === 1 && only.datatype === 'BYTES' && isColumn(only)) {
+    return { kind: 'text', reason: 'its only input is a text' };
+  }
+  if (inputs.length === 1 && pictureOf(only)) {
+    return { kind: 'image', reason: `its only input is a picture, ${show(only)}` };
+  }
+  if (inputs.length > 1 && inputs.every((input) => input.shape.length === 2 && isColumn(input))) {
+    return { kind: 'table', reason: 'each of its inputs is a column' };
+  }
+  return { kind: 'tensors', reason: `its inputs are ${inputs.map(show).join(', ')}` };
+}
+
+function inputOf(kind: Kind, inputs: readonly TensorValue[]): Record<string, unknown> {
+  const [only] = inputs as [TensorValue];
+  if (kind === 'text') return { kind };
+  if (kind === 'image') {
+    const picture = inputs.length === 1 ? pictureOf(only) : undefined;
+    if (picture) return { kind, ...picture };
+    return {
+      fault: `expected one input of float32[N,3,height,width] or uint8[N,height,width,3] for pictures; got ${inputs.map(show).join(', ')}. Serve it with --kind tensors`,
+    };
+  }
+  return { kind, columns: inputs.flatMap(columnsOf) };
+}
+
+/** A matrix has a column for each of its numbers, which the file does not name. */
+function columnsOf(input: TensorValue): { name: string; datatype: string }[] {
+  const datatype = input.datatype === 'BYTES' ? 'category' : 'number';
+  const width = sizeOf(input.shape[1]) ?? 1;
+  if (width === 1) return [{ name: input.name, datatype }];
+  return Array.from({ length: width }, (_, at) => ({ name: `${input.name} ${at}`, datatype }));
+}
+
+function pictureOf({ datatype, shape }: TensorValue): Record<string, unknown> | undefined {
+  const [, first, second, third] = shape.map(sizeOf);
+  if (shape.length !== 4) return undefined;
+  if (datatype === 'FP32' && first === 3 && second && third) {
+    return { width: third, height: second, tensor: 'float32-nchw', ...imagenet };
+  }
+  if (datatype === 'UINT8' && first && second && third === 3) {
+    return { width: second, height: first, tensor: 'uint8-nhwc' };
+  }
+  return undefined;
+}
+
+/** Whether a value has one element in each row. */
+function isColumn({ shape }: TensorValue): boolean {
+  const [, width = 1, ...others] = shape;
+  return others.length === 0 && width === 1;
+}
+
+function batchOf(
+  inputs: readonly TensorValue[],
+  outputs: readonly TensorValue[],
+): { max: number } | 'none' | undefined {
+  const firsts = [...inputs, ...outputs].map(({ shape }) => shape[0]);
+  if (firsts.every((size) => size !== undefined && isOpen(size))) return undefined;
+  return firsts.every((size) => isOpen(size) || size === 1) &&
+    [...inputs, ...outputs].every(({ shape }) => shape.length > 0)
+    ? { max: 1 }
+    : 'none';
+}
+
+function sizeOf(size: number | string | undefined): number | undefined {
+  return typeof size === 'number' && size > 0 ? size : undefined;
+}
+
+function show({ name, type, shape }: TensorValue): string {
+  return `${name}: ${type}[${shape.map((size) => (isOpen(size) ? 'N' : size))}]`;
+}

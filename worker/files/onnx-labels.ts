@@ -1,0 +1,76 @@
+// Labels that an ONNX file carries: those of a classifier's operator, as skl2onnx writes them, or those in
+// the metadata of the model, as exporters of picture networks write them.
+
+import { ProtocolBuffer, type Span, UnreadableBuffer } from './protocol-buffer.js';
+
+/** The numbers of fields in onnx.proto. */
+const fields = {
+  model: { graph: 7, metadata: 14 },
+  graph: { node: 1 },
+  node: { attribute: 5 },
+  attribute: { name: 1, strings: 9 },
+  entry: { key: 1, value: 2 },
+};
+const metadataKey = /^(labels|label_names|class_names|classes|names)$/i;
+const metadataBytesMax = 4 * 1024 * 1024;
+
+/** Returns the labels in the order of the scores, or undefined if the file has none. */
+export function readOnnxLabels(file: string): string[] | undefined {
+  const buffer = new ProtocolBuffer(file);
+  try {
+    return labelsOfOperators(buffer) ?? labelsOfMetadata(buffer);
+  } catch (thrown) {
+    // The file itself is checked elsewhere. Names that are too long are none that we can read.
+    if (thrown instanceof UnreadableBuffer) return undefined;
+    throw thrown;
+  } finally {
+    buffer.close();
+  }
+}
+
+function labelsOfOperators(buffer: ProtocolBuffer): string[] | undefined {
+  for (const graph of inner(buffer, buffer.span, fields.model.graph)) {
+    for (const node of inner(buffer, graph, fields.graph.node)) {
+      for (const attribute of inner(buffer, node, fields.node.attribute)) {
+        const [name] = inner(buffer, attribute, fields.attribute.name);
+        if (!name || buffer.text(name) !== 'classlabels_strings') continue;
+        const texts = inner(buffer, attribute, fields.attribute.strings);
+        if (texts.length > 0) return texts.map((text) => buffer.text(text));
+      }
+    }
+  }
+  return undefined;
+}
+
+function labelsOfMetadata(buffer: ProtocolBuffer): string[] | undefined {
+  for (const entry of inner(buffer, buffer.span, fields.model.metadata)) {
+    const [key] = inner(buffer, entry, fields.entry.key);
+    const [value] = inner(buffer, entry, fields.entry.value);
+    if (!key || !value || !metadataKey.test(buffer.text(key))) continue;
+    return parseLabels(buffer.text(value, metadataBytesMax));
+  }
+  return undefined;
+}
+
+/** Reads a JSON array, a dict of Python from index to name, or a line for each label. */
+function parseLabels(text: string): string[] | undefined {
+  const trimmed = text.trim();
+  if (trimmed.startsWith('[')) {
+    try {
+      const parsed: unknown = JSON.parse(trimmed);
+      return Array.isArray(parsed) ? parsed.map(String) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+  if (trimmed.startsWith('{')) {
+    const pairs = [...trimmed.matchAll(/["']?(\d+)["']?\s*:\s*(?:"([^"]*)"|'([^']*)')/g)];
+    const labels = pairs.map(([, , double, single]) => double ?? single ?? '');
+    return pairs.every(([, index], at) => Number(index) === at) ? labels : undefined;
+  }
+  return trimmed === '' ? undefined : trimmed.split(/\r?\n/);
+}
+
+function inner(buffer: ProtocolBuffer, span: Span, number: number): Span[] {
+  return [...buffer.fields(span)].filter((field) => field.number === number);
+}
