@@ -389,7 +389,7 @@ export function clientClosed(): ScorelineError {
   return new ScorelineError('client_closed', 'The client hung up.');
 }
 
-function shuttingDown(): ScorelineError {
+export function shuttingDown(): ScorelineError {
   return new ScorelineError(
     'shutting_down',
     'This instance is shutting down. Ask again: another instance will answer.',

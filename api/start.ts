@@ -30,6 +30,7 @@ import { type Calls, makeCalls } from './call.js';
 import { deadlineExceeded } from './deadline.js';
 import { type RunningGrpcServer, startGrpcServer } from './grpc/server.js';
 import { makeApp } from './http/app.js';
+import { makeEventStreams } from './http/event-streams.js';
 import { makeGate } from './http/gate.js';
 import { type RunningServer, startServer } from './http/server.js';
 import { makeDescription } from './inference/description.js';
@@ -37,7 +38,9 @@ import { rowsMaxOf } from './inference/rows.js';
 import { makeDeferring } from './jobs/deferring.js';
 import { makeJobStates } from './jobs/job-states.js';
 import { makeJobStore } from './jobs/job-store.js';
+import { JobWatch } from './jobs/job-watch.js';
 import { Jobs } from './jobs/jobs.js';
+import { Places } from './jobs/places.js';
 import { makeInputKinds } from './kinds/kinds.js';
 import { openMetrics } from './metrics/port.js';
 import { makeRequestMetrics } from './metrics/requests.js';
@@ -128,7 +131,10 @@ export async function startApi(
   const statistics = new Statistics();
   const states = makeJobStates({ redis: producer, keys, queue });
   const store = makeJobStore({ redis: producer, keys });
-  const jobs = new Jobs({ store, states });
+  const jobs = new Jobs({
+    ...{ store, states, watch: new JobWatch(states) },
+    places: new Places(queue, () => performance.now()),
+  });
   const resultBytesMax = configuration.JOB_RESULT_BYTES_MAX;
   const scoring = makeScoring({
     kinds,
@@ -145,6 +151,10 @@ export async function startApi(
     const state = { registry, permitsMax, calls, admission, bodies, queue, decoding };
     observeState(metrics.instruments, state);
   }
+  const eventStreams = makeEventStreams({
+    streamsMax: configuration.EVENT_STREAMS_MAX,
+    callerStreamsMax: configuration.CALLER_EVENT_STREAMS_MAX,
+  });
   const readiness = makeReadiness({ queue, registry, calls });
   const rowsMax = rowsMaxOf(configuration);
   const version = packageVersion();
@@ -154,6 +164,7 @@ export async function startApi(
   const app = makeApp({
     ...{ configuration, registry, calls, gate, kinds, scoring, jobs, queue, clock, log },
     ...protocol,
+    eventStreams,
     metrics: requests,
   });
   const server = await startServer(app, configuration);
@@ -185,6 +196,7 @@ export async function startApi(
     },
     close: async () => {
       calls.shutDown();
+      eventStreams.close();
       await closeServers([server, grpc], SHUTDOWN_MS - LEAVE_MS, calls);
       peers.close();
       clock.close();

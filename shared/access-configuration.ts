@@ -108,6 +108,12 @@ export const accessShape = {
   CALLER_CONCURRENT_MAX: number(count).describe(
     'The most requests in flight of one caller over all API processes, unless its key says otherwise. Beyond it, the caller gets 429. Lowering it protects the answer times of the others. If unset, there is no such limit.',
   ),
+  CALLER_EVENT_STREAMS_MAX: number(count)
+    .unwrap()
+    .default(100)
+    .describe(
+      'The most event streams of jobs that one caller has open at one API process. Beyond it, the caller gets 429. With `AUTH=none`, only `EVENT_STREAMS_MAX` counts.',
+    ),
 };
 
 export type AccessConfiguration = z.output<z.ZodObject<typeof accessShape>>;

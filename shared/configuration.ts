@@ -157,6 +157,11 @@ const api = {
     .describe(
       'The most bytes of the result of one input that is answered later, as a job. Beyond it, the job fails with `result_too_large`. Raising it lets `RESULTS_MAX` results take more memory in Redis.',
     ),
+  EVENT_STREAMS_MAX: integer(1, 1_000_000)
+    .default(1000)
+    .describe(
+      'The most event streams of jobs that one API process has open. Beyond it, clients get 429. Raising it costs a connection for each, so keep it well below `CONNECTIONS_MAX`.',
+    ),
   CONNECTIONS_MAX: integer(1, 1_000_000)
     .default(10_000)
     .describe(

@@ -34,9 +34,12 @@ export const errorTable = {
     title: 'The Idempotency-Key was used for another request',
   },
   preference_invalid: { status: 400, retry: false, title: 'What the request prefers is malformed' },
+  not_acceptable: { status: 406, retry: false, title: 'The client accepts no form of the answer' },
   job_not_found: { status: 404, retry: false, title: 'The caller has no such job' },
   job_finished: { status: 409, retry: false, title: 'The job has ended and cannot be cancelled' },
   job_cancelled: { status: 409, retry: false, title: 'The job was cancelled' },
+  event_id_invalid: { status: 400, retry: false, title: 'The Last-Event-ID is malformed' },
+  event_gone: { status: 410, retry: false, title: 'The event of the Last-Event-ID is not kept' },
   result_too_large: { status: 422, retry: false, title: 'The result is too large to be kept' },
   deadline_invalid: { status: 400, retry: false, title: 'The deadline is not a valid number' },
   body_too_large: { status: 413, retry: false, title: 'The body is too large' },
@@ -111,6 +114,7 @@ export const overloadReasons = {
   wait_too_long: 'The workers would not answer before the deadline.',
   bodies: 'The bodies of requests take too much memory (`BODIES_BYTES_MAX`).',
   results_full: 'Too many results are kept for repeats and jobs (`RESULTS_MAX`).',
+  event_streams: 'Too many event streams are open (`EVENT_STREAMS_MAX`).',
   repeats: 'Too many requests wait with one `Idempotency-Key`.',
 } as const;
 export type OverloadReason = keyof typeof overloadReasons;

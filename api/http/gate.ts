@@ -67,7 +67,10 @@ export function makeGate(options: {
   const enter = (arrival: Arrival, caller: Caller, slot?: Slot): Entry => {
     const { request, response, path, arrivedAt } = arrival;
     const toRouter = (): Entry => {
-      if (slot) onDeparture(response, () => slot.release());
+      if (slot) {
+        request.slot = slot;
+        onDeparture(response, () => slot.release());
+      }
       const fields = Object.entries(request.limitFields ?? {});
       for (const [name, value] of fields) response.setHeader(name, value);
       return 'router';

@@ -5,6 +5,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import type { Caller } from '../access/caller.js';
+import type { Slot } from '../access/limiter.js';
 import type { LimitFields } from '../access/limits.js';
 import type { Call } from '../call.js';
 
@@ -16,6 +17,8 @@ export type GatedRequest = IncomingMessage & {
   caller?: Caller;
   /** What the caller is told about its limits, if it has any. */
   limitFields?: LimitFields;
+  /** Its place among the caller's requests in flight, if the caller has limits and it is not to be scored. */
+  slot?: Slot;
   /** If it is to be scored. */
   call?: Call;
   /** The models that it may be for, if it is to be scored. */

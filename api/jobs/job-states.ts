@@ -26,8 +26,11 @@ const lateMsMax = 1000;
 /** No result that is an error has as many bytes, so a list needs no more of each to tell the state of its job. */
 const errorBytesMax = 8192;
 
+/** The state of a job that lacks a result. */
+export type ResultlessState = 'queued' | 'running' | 'expired';
+
 export type JobState =
-  | { readonly state: 'queued' | 'running' | 'expired' }
+  | { readonly state: ResultlessState }
   | { readonly state: 'succeeded'; readonly replies: readonly ScoredReply[] }
   | { readonly state: 'failed' | 'cancelled'; readonly error: ScorelineError };
 
@@ -43,6 +46,12 @@ export const stateNames = [
 export interface JobStates {
   /** @throws ScorelineError `queue_unavailable` */
   read(record: JobRecord): Promise<JobState>;
+  /**
+   * Tells the states of jobs that are pending or have expired, in one command; undefined for a job that has all
+   * its results, of which `read` tells more.
+   * @throws ScorelineError `queue_unavailable`
+   */
+  look(records: readonly JobRecord[]): Promise<readonly (ResultlessState | undefined)[]>;
   /**
    * Tells only the names of the states, for which it need not read whole results.
    * @throws ScorelineError `queue_unavailable`
@@ -78,9 +87,9 @@ export function makeJobStates(options: {
     });
     return records.map(({ items }) => {
       const kept = values.splice(0, items.length) as Buffer[];
-      const [times, place] = values.splice(0, 2) as [(string | null)[], number | null];
+      const [times, active] = values.splice(0, 2) as [(string | null)[], number | null];
       const [addedAt = null, takenAt = null] = times;
-      return { kept, addedAt, takenAt, place };
+      return { kept, place: [addedAt, takenAt, active] };
     });
   };
 
@@ -88,8 +97,23 @@ export function makeJobStates(options: {
     async read(record) {
       const [found] = (await orUnavailable(readAll([record], -1))) as [Found];
       const replies = found.kept.map(readResult).filter((reply) => reply !== undefined);
-      if (replies.length < found.kept.length) return { state: stateWithout(record, found) };
+      if (replies.length < found.kept.length) return { state: stateWithout(record, found.place) };
       return failureOf(replies) ?? { state: 'succeeded', replies: replies as ScoredReply[] };
+    },
+    async look(records) {
+      const names: string[] = [];
+      const values: (string | number)[] = [];
+      for (const { items, queue: name, queued } of records) {
+        const { job, active } = queue.keysOf(name, queued);
+        names.push(...items.map((id) => keys.result(id)), job, active);
+        values.push(items.length, queued);
+      }
+      const answer = redis.eval(lookScript, names.length, ...names, ...values);
+      const found = (await orUnavailable(answer)) as (PlaceInQueue | null)[];
+      return records.map((record, at) => {
+        const place = found[at];
+        return place ? stateWithout(record, place) : undefined;
+      });
     },
     async list(records) {
       if (records.length === 0) return [];
@@ -99,7 +123,7 @@ export function makeJobStates(options: {
         const isLong = found.kept.map(({ length }) => length === errorBytesMax);
         const short = found.kept.filter((_, index) => !isLong[index]);
         const replies = short.map(readResult).filter((reply) => reply !== undefined);
-        if (replies.length < short.length) return stateWithout(record, found);
+        if (replies.length < short.length) return stateWithout(record, found.place);
         return failureOf(replies)?.state ?? 'succeeded';
       });
     },
@@ -126,22 +150,30 @@ const cancelled = { code: 'job_cancelled', detail: 'The caller cancelled this jo
 interface Found {
   /** The results of its items; empty without one. */
   readonly kept: readonly Buffer[];
-  /** When the job was added to the queue, and last taken from it; null if it is not there or was not taken. */
-  readonly addedAt: string | null;
-  readonly takenAt: string | null;
-  /** Its place among the jobs that workers hold. */
-  readonly place: number | null;
+  readonly place: PlaceInQueue;
 }
+
+/** Where in the queue a job is. All are null if it is not there. */
+type PlaceInQueue = readonly [
+  addedAt: string | null,
+  /** When a worker last took it. */
+  takenAt: string | null,
+  /** Its place among the jobs that workers hold. */
+  active: number | null,
+];
 
 function readResult(bytes: Buffer): Reply | undefined {
   return readKeptReply(bytes.length === 0 ? null : bytes);
 }
 
 /** The state of a job that lacks a result. */
-function stateWithout({ deadlineAt }: JobRecord, { addedAt, takenAt, place }: Found) {
+function stateWithout(
+  { deadlineAt }: JobRecord,
+  [addedAt, takenAt, active]: PlaceInQueue,
+): ResultlessState {
   const lateAt = deadlineAt + lateMsMax;
   // A worker takes a late job only to drop it.
-  if (place !== null) return Number(takenAt) > lateAt ? 'expired' : 'running';
+  if (active !== null) return Number(takenAt) > lateAt ? 'expired' : 'running';
   return addedAt !== null && nowMs() < lateAt ? 'queued' : 'expired';
 }
 
@@ -154,6 +186,25 @@ function failureOf(replies: readonly Reply[]) {
   if (cancellation) return { state: 'cancelled', error: errorOfReply(cancellation) } as const;
   return { state: 'failed', error: errorOfReply(first) } as const;
 }
+
+// KEYS: for each job, the result of each item, the job in its queue, the jobs that workers hold.
+// ARGV: for each job, how many items it has, and its id in the queue.
+// A null in Lua is false, which ends no list.
+const lookScript = `
+local places = {}
+local key = 0
+for at = 1, #ARGV, 2 do
+  local items = tonumber(ARGV[at])
+  if redis.call('EXISTS', unpack(KEYS, key + 1, key + items)) == items then
+    places[#places + 1] = false
+  else
+    local times = redis.call('HMGET', KEYS[key + items + 1], 'timestamp', 'processedOn')
+    times[3] = redis.call('LPOS', KEYS[key + items + 2], ARGV[at + 1])
+    places[#places + 1] = times
+  end
+  key = key + items + 2
+end
+return places`;
 
 // KEYS: the job in its queue, the result of each item.
 // ARGV: how long results are kept, the result of each item.

@@ -1,14 +1,12 @@
-// The jobs of callers: finding, waiting, listing, cancelling. Someone else's job does not exist.
+// The jobs of callers: finding, waiting, following, listing, cancelling. Someone else's job does not exist.
 
-import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { JobRecord } from './job-record.js';
 import { isPending, type JobState, type JobStates } from './job-states.js';
 import type { Cursor, JobStore } from './job-store.js';
+import type { Follower, JobWatch } from './job-watch.js';
+import type { Place, Places } from './places.js';
 
-/** How long to wait before a pending job is looked at again, at first and later. */
-const lookAgainMsMin = 5;
-const lookAgainMsMax = 250;
 /** The most jobs that one request for a list looks at, so a filter costs no more than that. */
 const lookedAtMax = 1000;
 const readAtOnce = 100;
@@ -41,10 +39,19 @@ type HasLeft = () => boolean;
 export class Jobs {
   readonly #store: JobStore;
   readonly #states: JobStates;
+  readonly #watch: Pick<JobWatch, 'follow'>;
+  readonly #places: Pick<Places, 'of'>;
 
-  constructor({ store, states }: { store: JobStore; states: JobStates }) {
-    this.#store = store;
-    this.#states = states;
+  constructor(parts: {
+    store: JobStore;
+    states: JobStates;
+    watch: Pick<JobWatch, 'follow'>;
+    places: Pick<Places, 'of'>;
+  }) {
+    this.#store = parts.store;
+    this.#states = parts.states;
+    this.#watch = parts.watch;
+    this.#places = parts.places;
   }
 
   /** @throws ScorelineError `job_not_found`, `queue_unavailable` */
@@ -62,15 +69,43 @@ export class Jobs {
    * @throws ScorelineError `queue_unavailable`
    */
   async read(record: JobRecord, waitMs = 0, hasLeft: HasLeft = () => false): Promise<JobState> {
-    const until = nowMs() + waitMs;
-    let pauseMs = lookAgainMsMin;
-    for (;;) {
-      const state = await this.#states.read(record);
-      const leftMs = until - nowMs();
-      if (!isPending(state) || leftMs <= 0 || hasLeft()) return state;
-      await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs, Math.ceil(leftMs))));
-      pauseMs = Math.min(2 * pauseMs, lookAgainMsMax);
-    }
+    const ended = waitMs > 0 ? await this.#waitForEnd(record, waitMs, hasLeft) : undefined;
+    return ended ?? this.#states.read(record);
+  }
+
+  /** Follows a job until it has ended. Returns a function that stops it before that. */
+  follow(record: JobRecord, follower: Follower): () => void {
+    return this.#watch.follow(record, follower);
+  }
+
+  /** Returns the place of a queued job in the line of its model; undefined if it is not known. */
+  placeOf({ queue, queued }: JobRecord): Promise<Place | undefined> {
+    return this.#places.of(queue, queued);
+  }
+
+  /** Returns how a job has ended; undefined if the time is over before, or nobody waits any more. */
+  #waitForEnd(record: JobRecord, waitMs: number, hasLeft: HasLeft): Promise<JobState | undefined> {
+    return new Promise((resolve, reject) => {
+      const stop = () => {
+        clearTimeout(timer);
+        stopFollowing();
+      };
+      const settle = (state?: JobState) => {
+        stop();
+        resolve(state);
+      };
+      const stopFollowing = this.#watch.follow(record, {
+        onState: (state) => {
+          if (!isPending(state)) settle(state);
+          else if (hasLeft()) settle();
+        },
+        onFault: (error) => {
+          stop();
+          reject(error);
+        },
+      });
+      const timer = setTimeout(settle, waitMs);
+    });
   }
 
   /**

@@ -76,6 +76,16 @@ export class Queue {
     this.#unanswered.remove(queue, itemIds);
   }
 
+  /**
+   * Reads the ids of the jobs that wait, the next one first.
+   * @throws ScorelineError `queue_unavailable`
+   */
+  async readWaiting(name: string, count: number): Promise<string[]> {
+    const list = `${this.#keys.prefix}:${name}:wait`;
+    const ids = await orUnavailable(this.#redis.lrange(list, -count, -1));
+    return ids.toReversed();
+  }
+
   /** The keys that tell where a job is: it is there until it is done, and among the active ones in between. */
   keysOf(name: string, jobId: string): { job: string; active: string } {
     const queue = `${this.#keys.prefix}:${name}`;

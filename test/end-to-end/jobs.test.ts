@@ -1,88 +1,37 @@
 // Tests requests that are answered later, as jobs.
 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { Child } from '../../cli/children.js';
 import { makeKeys } from '../../shared/keys.js';
 import { packReplies } from '../../shared/reply.js';
-import {
-  type Answer,
-  ask,
-  openRedis,
-  post,
-  queueOf,
-  serviceEnvironment,
-  startProcess,
-  type TestRedis,
-  waitUntil,
-} from '../harness.js';
+import { ask, post, queueOf, type TestRedis, waitUntil } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
+import {
+  cancel,
+  input,
+  later,
+  openSites,
+  read,
+  readEnded,
+  type Site,
+  type Sites,
+  submit,
+  text,
+} from './job-site.js';
 
-const text = '/v1/models/faq-matcher/score';
-const input = 'copy an object';
-const later = { prefer: 'respond-async' };
-
+let sites: Sites;
 let redis: TestRedis;
-let sites = 0;
 /** A service with a worker, which the tests share that need nothing else. */
 let shared: Site;
-
-interface Site {
-  readonly url: string;
-  readonly prefix: string;
-  readonly environment: NodeJS.ProcessEnv;
-  start(role: 'api' | 'worker', changes?: NodeJS.ProcessEnv): Promise<Child & { url: string }>;
-}
-
-const children: Child[] = [];
+const openSite = (changes?: NodeJS.ProcessEnv) => sites.open(changes);
 
 beforeAll(async () => {
-  redis = await openRedis();
+  sites = await openSites();
+  redis = sites.redis;
   shared = await openSite({ MODELS: 'faq-matcher,efficientnet-lite0' });
   await shared.start('worker');
 });
 
-afterAll(async () => {
-  for (const child of children) child.kill('SIGKILL');
-  await redis?.close();
-});
-
-/** Starts an API. Its queue is that of nobody else. */
-async function openSite(changes: NodeJS.ProcessEnv = {}): Promise<Site> {
-  const prefix = `jobs-${++sites}`;
-  const environment = serviceEnvironment({
-    redisUrl: redis.url,
-    models: 'faq-matcher',
-    environment: { QUEUE_PREFIX: prefix, ...changes },
-  });
-  const start: Site['start'] = async (role, more) => {
-    const child = startProcess(role, { ...environment, ...more }, []);
-    children.push(child);
-    const { port } = await child.ready;
-    return Object.assign(child, { url: `http://127.0.0.1:${port}` });
-  };
-  const { url } = await start('api');
-  return { url, prefix, environment, start };
-}
-
-const read = (url: string, id: string, headers = {}) => ask(`${url}/v1/jobs/${id}`, { headers });
-const cancel = (url: string, id: string) => ask(`${url}/v1/jobs/${id}`, { method: 'DELETE' });
-
-async function submit(url: string, body: object = { input }, headers = {}): Promise<string> {
-  const answer = await post(url, body, { ...later, ...headers });
-  expect(answer).toMatchObject({ status: 202, body: { state: 'queued' } });
-  expect(answer.headers.get('location')).toBe(`/v1/jobs/${answer.body.id}`);
-  expect(answer.headers.get('preference-applied')).toBe('respond-async');
-  expect(answer.headers.get('retry-after')).toBe('1');
-  return answer.body.id;
-}
-
-async function readEnded(url: string, id: string): Promise<Answer> {
-  const answer = await read(url, id, { prefer: 'wait=60' });
-  expect(answer.status).toBe(200);
-  expect(answer.headers.get('preference-applied')).toBe('wait=60');
-  expect(['queued', 'running']).not.toContain(answer.body.state);
-  return answer;
-}
+afterAll(() => sites?.close());
 
 describe('a request with Prefer: respond-async', () => {
   test('becomes a job, whose result is the answer that comes at once otherwise', async () => {

@@ -13,6 +13,7 @@ import { makeCalls } from '../../api/call.js';
 import { deadlineExceeded } from '../../api/deadline.js';
 import { startGrpcServer } from '../../api/grpc/server.js';
 import { makeApp } from '../../api/http/app.js';
+import { makeEventStreams } from '../../api/http/event-streams.js';
 import { makeGate } from '../../api/http/gate.js';
 import { startServer } from '../../api/http/server.js';
 import { makeDescription } from '../../api/inference/description.js';
@@ -131,6 +132,8 @@ export async function openScene(
   const jobs = {
     find: noJob,
     read: noJob,
+    follow: () => () => {},
+    placeOf: noJob,
     cancel: noJob,
     list: async () => ({ jobs: [], next: undefined }),
   };
@@ -141,8 +144,10 @@ export async function openScene(
     rowsMax,
     description: makeDescription({ registry, readiness, statistics, rowsMax, version: '1.2.3' }),
   };
+  const eventStreams = makeEventStreams({ streamsMax: 1, callerStreamsMax: 1 });
   const app = makeApp({
     ...{ configuration, registry, calls, gate, kinds, scoring, jobs, queue, clock, log },
+    eventStreams,
     ...protocol,
   });
   const sockets = watchServerSockets();
@@ -158,6 +163,7 @@ export async function openScene(
 
   const close = async (withinMs = 0) => {
     calls.shutDown();
+    eventStreams.close();
     await Promise.all([server, grpc].map((each) => each?.close(withinMs, () => calls.abortAll())));
   };
   onTestFinished(async () => {

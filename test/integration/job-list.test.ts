@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { JobRecord } from '../../api/jobs/job-record.js';
 import { makeJobStates } from '../../api/jobs/job-states.js';
 import { makeJobStore } from '../../api/jobs/job-store.js';
+import { JobWatch } from '../../api/jobs/job-watch.js';
 import { Jobs } from '../../api/jobs/jobs.js';
 import type { ErrorCode } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/keys.js';
@@ -27,7 +28,9 @@ beforeAll(async () => {
     keysOf: (name: string, id: string) => ({ job: `${name}:${id}`, active: `${name}:active` }),
     uncount: () => {},
   };
-  jobs = new Jobs({ store, states: makeJobStates({ redis: client, keys, queue }) });
+  const states = makeJobStates({ redis: client, keys, queue });
+  const places = { of: async () => undefined };
+  jobs = new Jobs({ store, states, watch: new JobWatch(states), places });
   records = Array.from({ length: 5 }, (_, at) => makeRecord(at));
   for (const record of records) await store.add(record);
   const [long, failed, cancelled, queued] = records.map(({ items }) => items) as string[][];

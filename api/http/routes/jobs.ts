@@ -3,33 +3,29 @@
 import type { Express, Request, Response } from 'express';
 import { nowMs } from '../../../shared/clock.js';
 import { ScorelineError } from '../../../shared/errors.js';
-import type { Registry } from '../../../shared/registry.js';
-import { catalogueOf } from '../../access/caller.js';
 import type { Calls } from '../../call.js';
-import { writeJob, writeSummary } from '../../jobs/job-document.js';
+import { writeSummary } from '../../jobs/job-document.js';
 import type { JobRecord } from '../../jobs/job-record.js';
 import { isPending, type JobState, stateNames } from '../../jobs/job-states.js';
 import type { Cursor } from '../../jobs/job-store.js';
 import type { Jobs } from '../../jobs/jobs.js';
-import type { InputKinds } from '../../kinds/kinds.js';
+import type { Place } from '../../jobs/places.js';
 import { isGone } from '../departure.js';
 import { callerOf } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
 import { readPreferences } from '../preferences.js';
-import { problemOf } from '../problem.js';
+import { type WriteJobFor, writeJobFor } from './job-answer.js';
 
 const list = '/v1/jobs';
 const one = '/v1/jobs/:job';
 export const pageSizeMax = 100;
 const retrySecondsMax = 60;
 
-export interface JobParts {
-  readonly registry: Registry;
+export interface JobParts extends WriteJobFor {
   readonly calls: Pick<Calls, 'isShuttingDown'>;
-  readonly kinds: InputKinds;
-  readonly jobs: Pick<Jobs, 'find' | 'read' | 'list' | 'cancel'>;
+  readonly jobs: Pick<Jobs, 'find' | 'read' | 'list' | 'cancel' | 'placeOf'>;
 }
 
 export function addJobRoutes(app: Express, parts: JobParts): void {
@@ -52,12 +48,12 @@ export function addJobRoutes(app: Express, parts: JobParts): void {
     const hasLeft = () => isGone(response) || calls.isShuttingDown;
     const state = await jobs.read(record, preferences?.waitMs, hasLeft);
     if (preferences) response.setHeader('Preference-Applied', preferences.applied);
-    if (!isGone(response)) sendJob(response, { record, state }, parts);
+    await sendJob(response, { record, state }, parts);
   });
 
   app.delete(one, mayUse, async (request, response) => {
     const record = await findJob(request);
-    sendJob(response, { record, state: await jobs.cancel(record) }, parts);
+    await sendJob(response, { record, state: await jobs.cancel(record) }, parts);
   });
 
   app.all(list, allow('GET', 'HEAD'));
@@ -72,22 +68,22 @@ export function sendAccepted(response: Response, record: JobRecord): void {
   sendJsonText(response, text, { status: 202 });
 }
 
-function sendJob(
+async function sendJob(
   response: Response,
-  job: { record: JobRecord; state: JobState },
-  { registry, kinds }: JobParts,
-): void {
-  const { record, state } = job;
-  if (isPending(state)) response.setHeader('Retry-After', String(retrySecondsOf(record)));
-  const { models } = catalogueOf(callerOf(response.req), registry);
-  const model = models.find(({ queue }) => queue === record.queue);
-  sendJsonText(response, writeJob(job, { kinds, model, problemOf }));
+  { record, state }: { record: JobRecord; state: JobState },
+  parts: JobParts,
+): Promise<void> {
+  const place = state.state === 'queued' ? await parts.jobs.placeOf(record) : undefined;
+  if (isGone(response)) return;
+  if (isPending(state)) response.setHeader('Retry-After', String(retrySecondsOf(record, place)));
+  const text = writeJobFor(callerOf(response.req), { record, state, place }, parts);
+  sendJsonText(response, text);
 }
 
-/** A job that has waited for long will wait for a while. */
-function retrySecondsOf({ submittedAt }: JobRecord): number {
-  const seconds = Math.round((nowMs() - submittedAt) / 10_000);
-  return Math.min(Math.max(seconds, 1), retrySecondsMax);
+/** While it is not known how long a job will wait: one that has waited for long will wait for a while. */
+function retrySecondsOf({ submittedAt }: JobRecord, place: Place | undefined): number {
+  const ms = place?.estimatedWaitMs ?? (nowMs() - submittedAt) / 10;
+  return Math.min(Math.max(Math.ceil(ms / 1000), 1), retrySecondsMax);
 }
 
 function readPage({ query }: Request): Parameters<Jobs['list']>[1] {

@@ -1,0 +1,100 @@
+// The open event streams of this API instance. They are bounded, because each holds a connection and has its job
+// looked at for as long as the job lasts.
+
+import type { ServerResponse } from 'node:http';
+import { ScorelineError } from '../../shared/errors.js';
+import { anyone, type Caller } from '../access/caller.js';
+import { shuttingDown } from '../call.js';
+import { onDeparture } from './departure.js';
+import { EventStream } from './event-stream.js';
+
+/** Proxies close connections that are silent for a minute, some for half of one. */
+const beatEveryMs = 15_000;
+
+export interface EventStreams {
+  /**
+   * Begins to answer a request with a stream of events.
+   * @param onClose is called when the stream is over, whoever ends it
+   * @throws ScorelineError `overloaded`, `concurrency_limited`, `shutting_down`
+   */
+  open(caller: Caller, response: ServerResponse, onClose: () => void): EventStream;
+  readonly size: number;
+  /** Ends all streams, so their clients connect to another instance. Can be called twice. */
+  close(): void;
+}
+
+export function makeEventStreams({
+  streamsMax,
+  callerStreamsMax,
+  beatMs = beatEveryMs,
+}: {
+  streamsMax: number;
+  callerStreamsMax: number;
+  beatMs?: number;
+}): EventStreams {
+  const streams = new Set<EventStream>();
+  /** By the id of the caller. */
+  const counts = new Map<string, number>();
+  let isClosed = false;
+  const timer = setInterval(() => {
+    for (const stream of streams) stream.beat();
+  }, beatMs);
+
+  const count = ({ id }: Caller, change: 1 | -1) => {
+    const open = (counts.get(id) ?? 0) + change;
+    if (open === 0) counts.delete(id);
+    else counts.set(id, open);
+  };
+
+  const check = (caller: Caller) => {
+    if (isClosed) throw shuttingDown();
+    if (streams.size >= streamsMax) throw full(streamsMax);
+    // Where nobody says who asks, there are no shares.
+    const isShare = caller.id !== anyone.id;
+    if (isShare && (counts.get(caller.id) ?? 0) >= callerStreamsMax) {
+      throw callerFull(caller, callerStreamsMax);
+    }
+  };
+
+  return {
+    open(caller, response, onClose) {
+      check(caller);
+      const stream = new EventStream(response);
+      streams.add(stream);
+      count(caller, 1);
+      onDeparture(response, () => {
+        streams.delete(stream);
+        count(caller, -1);
+        onClose();
+      });
+      return stream;
+    },
+    get size() {
+      return streams.size;
+    },
+    close() {
+      isClosed = true;
+      clearInterval(timer);
+      for (const stream of streams) stream.end();
+    },
+  };
+}
+
+const advice =
+  'Ask for the job instead, with Prefer: wait=60, or again after the time in Retry-After.';
+
+function full(streamsMax: number): ScorelineError {
+  return new ScorelineError(
+    'overloaded',
+    `Expected at most ${streamsMax} open event streams at this instance; there are as many already. ${advice}`,
+    { retryAfterSeconds: 5, reason: 'event_streams' },
+  );
+}
+
+function callerFull({ name }: Caller, callerStreamsMax: number): ScorelineError {
+  return new ScorelineError(
+    'concurrency_limited',
+    `Expected at most ${callerStreamsMax} open event streams of ${name} at this instance; there are as many already. Close one. ${advice}`,
+    { retryAfterSeconds: 5 },
+  );
+}

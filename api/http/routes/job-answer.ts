@@ -1,0 +1,23 @@
+// Writes jobs for the callers that they belong to.
+
+import type { Registry } from '../../../shared/registry.js';
+import { type Caller, catalogueOf } from '../../access/caller.js';
+import { type PlacedJob, writeJob } from '../../jobs/job-document.js';
+import type { InputKinds } from '../../kinds/kinds.js';
+import { problemOf } from '../problem.js';
+
+export interface WriteJobFor {
+  readonly registry: Registry;
+  readonly kinds: InputKinds;
+}
+
+/** Returns a job as JSON, on one line. Its result needs its model, if that still exists for the caller. */
+export function writeJobFor(
+  caller: Caller,
+  job: PlacedJob,
+  { registry, kinds }: WriteJobFor,
+): string {
+  const { models } = catalogueOf(caller, registry);
+  const model = models.find(({ queue }) => queue === job.record.queue);
+  return writeJob(job, { kinds, model, problemOf });
+}

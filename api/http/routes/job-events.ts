@@ -1,0 +1,90 @@
+// The route of a job's events: its states as they change, for as long as the client listens.
+
+import type { Express, Request, Response } from 'express';
+import { ScorelineError } from '../../../shared/errors.js';
+import { followEvents, isLast, readEventId } from '../../jobs/job-events.js';
+import type { JobRecord } from '../../jobs/job-record.js';
+import { isPending } from '../../jobs/job-states.js';
+import type { Jobs } from '../../jobs/jobs.js';
+import { isGone } from '../departure.js';
+import { type EventStream, eventStreamHeaders, eventStreamType } from '../event-stream.js';
+import type { EventStreams } from '../event-streams.js';
+import { callerOf } from '../gate.js';
+import type { GatedRequest } from '../json.js';
+import { allow } from '../methods.js';
+import { needs } from '../needs.js';
+import { type WriteJobFor, writeJobFor } from './job-answer.js';
+
+const events = '/v1/jobs/:job/events';
+
+export interface JobEventParts extends WriteJobFor {
+  readonly jobs: Pick<Jobs, 'find' | 'follow' | 'placeOf'>;
+  readonly eventStreams: Pick<EventStreams, 'open'>;
+}
+
+export function addJobEventRoutes(app: Express, parts: JobEventParts): void {
+  const { jobs, eventStreams } = parts;
+
+  app.get(events, needs('score', 'jobs'), async (request, response) => {
+    if (!request.accepts(eventStreamType)) throw notAcceptable(request);
+    const caller = callerOf(request);
+    const record = await jobs.find(caller.id, String(request.params.job));
+    const seen = readSeen(request, record);
+    if (seen !== undefined && isLast(seen)) {
+      // The HTML standard: at this, an EventSource does not connect again.
+      response.status(204).end();
+      return;
+    }
+    if (isGone(response)) return;
+    if (request.method === 'HEAD') {
+      response.writeHead(200, eventStreamHeaders).end();
+      return;
+    }
+    let stop = () => {};
+    const stream = eventStreams.open(caller, response, () => stop());
+    // A stream only waits, so it is none of the caller's requests in flight.
+    (request as GatedRequest).slot?.release();
+    stop = tell(parts, { record, seen, stream, response });
+  });
+
+  app.all(events, allow('GET', 'HEAD'));
+}
+
+function tell(
+  parts: JobEventParts,
+  options: {
+    record: JobRecord;
+    seen: ReturnType<typeof readSeen>;
+    stream: EventStream;
+    response: Response;
+  },
+): () => void {
+  const { record, seen, stream, response } = options;
+  return followEvents(
+    parts.jobs,
+    { record, seen },
+    {
+      onState(state, id, place) {
+        const caller = callerOf(response.req);
+        stream.send({ id, data: writeJobFor(caller, { record, state, place }, parts) });
+        if (!isPending(state)) stream.end();
+      },
+      onPlace(place) {
+        // A client that is behind needs no news that will be old when it reads them.
+        if (!stream.isBehind) stream.send({ type: 'position', data: JSON.stringify(place) });
+      },
+    },
+  );
+}
+
+function readSeen(request: Request, record: JobRecord) {
+  const id = request.headers['last-event-id'];
+  return id === undefined || id === '' ? undefined : readEventId(String(id), record);
+}
+
+function notAcceptable({ headers }: Request): ScorelineError {
+  return new ScorelineError(
+    'not_acceptable',
+    `Expected a client that accepts ${eventStreamType}; got Accept: ${String(headers.accept).slice(0, 60)}. For JSON, ask for the job itself, at the address without /events.`,
+  );
+}
