@@ -4,6 +4,7 @@
 
 import { makeItemId } from '../shared/item-id.js';
 import { type Tensor, toBuffer } from '../shared/tensors.js';
+import { shareOf } from './access/caller.js';
 import type { Call } from './call.js';
 import { type Deferral, Deferred } from './deferral.js';
 import type { Deferring } from './jobs/deferring.js';
@@ -78,7 +79,8 @@ export function makeScoring(options: {
   ) => {
     const { model, deadlineAt, ending } = call;
     call.enter('scoring');
-    return dispatcher.submit({ model, ...wish, deadlineAt, ending, items, keepMs });
+    const keepFor = keepMs === undefined ? undefined : shareOf(call.caller.id);
+    return dispatcher.submit({ model, ...wish, deadlineAt, ending, items, keepMs, keepFor });
   };
 
   const scoreAlone = async (

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Configurations, redisSettings } from '../shared/configuration.js';
+import { type Configurations, callerLimitsOf, redisSettings } from '../shared/configuration.js';
 import type { ScorelineError } from '../shared/errors.js';
 import { type Keys, makeKeys } from '../shared/keys.js';
 import { logLeftOut } from '../shared/left-out.js';
@@ -126,11 +126,15 @@ export async function startApi(
     redis: producer,
     keys,
     keepMs: configuration.RESULT_MS,
-    resultsMax: configuration.RESULTS_MAX,
+    limits: {
+      resultsMax: configuration.RESULTS_MAX,
+      bytesMax: configuration.RESULTS_BYTES_MAX,
+    },
+    callerLimits: callerLimitsOf(configuration),
   });
   const statistics = new Statistics();
   const states = makeJobStates({ redis: producer, keys, queue });
-  const store = makeJobStore({ redis: producer, keys });
+  const store = makeJobStore({ redis: producer, keys, jobsMax: configuration.CALLER_JOBS_MAX });
   const jobs = new Jobs({
     ...{ store, states, watch: new JobWatch(states) },
     places: new Places(queue, () => performance.now()),

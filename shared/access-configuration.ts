@@ -108,6 +108,18 @@ export const accessShape = {
   CALLER_CONCURRENT_MAX: number(count).describe(
     'The most requests in flight of one caller over all API processes, unless its key says otherwise. Beyond it, the caller gets 429. Lowering it protects the answer times of the others. If unset, there is no such limit.',
   ),
+  CALLER_RESULTS_PERCENT: number(z.number().int().min(1).max(100))
+    .unwrap()
+    .default(50)
+    .describe(
+      'How many percent of `RESULTS_MAX` and of `RESULTS_BYTES_MAX` one caller may take. Beyond it, the caller gets 429. Lowering it leaves more room to others. With `AUTH=none` there are no shares.',
+    ),
+  CALLER_JOBS_MAX: number(z.number().int().min(1).max(10_000_000))
+    .unwrap()
+    .default(100_000)
+    .describe(
+      'The most jobs of one caller, with those that have ended until they are forgotten. Beyond it, the caller gets 429. Raising it costs memory in Redis: 1.2 kB for each. With `AUTH=none` all callers are one.',
+    ),
   CALLER_EVENT_STREAMS_MAX: number(count)
     .unwrap()
     .default(100)

@@ -152,6 +152,11 @@ const api = {
     .describe(
       'The most results kept in Redis at a time, over all API processes and models. Each takes 0.6 kB for a few classes, 30 kB for a thousand. Beyond it, requests with an `Idempotency-Key` and those that are to be answered later get 429; others are still served.',
     ),
+  RESULTS_BYTES_MAX: integer(1024, 1_099_511_627_776)
+    .default(1_073_741_824)
+    .describe(
+      'The most bytes of all the results kept in Redis. Beyond it, the same requests get 429 as beyond `RESULTS_MAX`. What was let in before is still kept, so plan for more memory: for the results of `QUEUE_ITEMS_MAX` inputs. Raising it costs memory in Redis.',
+    ),
   JOB_RESULT_BYTES_MAX: integer(1024, 268_435_456)
     .default(1_048_576)
     .describe(
@@ -234,6 +239,11 @@ const schemas = {
       message:
         'expected at least IMAGES_PER_REQUEST_MAX, or the largest request with an Idempotency-Key is never admitted',
     })
+    .refine(hasShareForLargest, {
+      path: ['CALLER_RESULTS_PERCENT'],
+      message:
+        'expected a share of RESULTS_MAX of at least IMAGES_PER_REQUEST_MAX, or the largest request with an Idempotency-Key is never admitted',
+    })
     .refine((given) => given.LEAVE_MS <= given.SHUTDOWN_MS, {
       path: ['LEAVE_MS'],
       message: 'expected at most SHUTDOWN_MS, which includes it',
@@ -261,6 +271,32 @@ const schemas = {
 
 export type Role = keyof typeof schemas;
 export type Configurations = { [R in Role]: Readonly<z.output<(typeof schemas)[R]>> };
+
+/** What says how much one caller may have kept. */
+type CallerLimits = Pick<
+  z.output<z.ZodObject<typeof api>>,
+  'AUTH' | 'CALLER_RESULTS_PERCENT' | 'RESULTS_MAX' | 'RESULTS_BYTES_MAX'
+>;
+
+/** Returns how many of the kept results one caller may have, and how many bytes of them. */
+export function callerLimitsOf({
+  AUTH = [],
+  CALLER_RESULTS_PERCENT,
+  RESULTS_MAX,
+  RESULTS_BYTES_MAX,
+}: CallerLimits): { resultsMax: number; bytesMax: number } {
+  const share = AUTH.length === 0 ? 1 : CALLER_RESULTS_PERCENT / 100;
+  return {
+    resultsMax: Math.floor(RESULTS_MAX * share),
+    bytesMax: Math.floor(RESULTS_BYTES_MAX * share),
+  };
+}
+
+/** Whether a caller's share has room for the largest request, if the whole has. */
+function hasShareForLargest(given: CallerLimits & { IMAGES_PER_REQUEST_MAX: number }): boolean {
+  const largest = given.IMAGES_PER_REQUEST_MAX;
+  return largest > given.RESULTS_MAX || largest <= callerLimitsOf(given).resultsMax;
+}
 
 /**
  * Parses the environment for a role.

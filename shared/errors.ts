@@ -113,7 +113,11 @@ export const overloadReasons = {
   queue_full: 'The model has too many unanswered inputs (`QUEUE_ITEMS_MAX`).',
   wait_too_long: 'The workers would not answer before the deadline.',
   bodies: 'The bodies of requests take too much memory (`BODIES_BYTES_MAX`).',
-  results_full: 'Too many results are kept for repeats and jobs (`RESULTS_MAX`).',
+  results_full:
+    'Too many results, or too many bytes of them, are kept for repeats and jobs (`RESULTS_MAX`, `RESULTS_BYTES_MAX`).',
+  caller_results_full:
+    'The caller has used its share of the kept results (`CALLER_RESULTS_PERCENT`).',
+  caller_jobs_full: 'The caller has too many jobs (`CALLER_JOBS_MAX`).',
   event_streams: 'Too many event streams are open (`EVENT_STREAMS_MAX`).',
   repeats: 'Too many requests wait with one `Idempotency-Key`.',
 } as const;

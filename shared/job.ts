@@ -40,9 +40,17 @@ export interface Item {
   readonly outputs?: readonly string[] | undefined;
   /** How long the reply is kept for a repeat. The first reply kept is the item's result. */
   readonly keepMs?: number | undefined;
-  /** The most bytes of a reply that is kept. A larger one becomes the error `result_too_large`. */
+  /** The caller whose share of the kept results the reply counts for; undefined if there are no shares. */
+  readonly keepFor?: string | undefined;
+  /**
+   * The most bytes of a reply that is kept. A larger one becomes the error `result_too_large`. Set for the items of
+   * a caller's job. Nobody sends them again, so whatever their reply is, it is kept.
+   */
   readonly keepBytesMax?: number | undefined;
 }
+
+/** What of an item says how its reply is kept. */
+export type Keeping = Pick<Item, 'id' | 'keepMs' | 'keepFor' | 'keepBytesMax'>;
 
 export interface BatchJob {
   /** The API instance that waits for the replies. */
@@ -66,6 +74,7 @@ const packedJobSchema = z.object({
         top: z.number().optional(),
         outputs: z.array(z.string()).optional(),
         keepMs: z.number().optional(),
+        keepFor: z.string().optional(),
         keepBytesMax: z.number().optional(),
       }),
     )
@@ -76,7 +85,14 @@ const packedJobSchema = z.object({
 const envelopeSchema = z.object({
   wire: z.unknown(),
   replyTo: z.string().min(1),
-  items: z.array(z.object({ id: z.string().min(1) })),
+  items: z.array(
+    z.object({
+      id: z.string().min(1),
+      keepMs: z.int().positive().optional().catch(undefined),
+      keepFor: z.string().optional().catch(undefined),
+      keepBytesMax: z.number().optional().catch(undefined),
+    }),
+  ),
 });
 
 /** A job as the queue stores it, in JSON. */
@@ -98,7 +114,7 @@ export interface WireJob {
 /** A job that cannot be read, with as much of its envelope as could be. */
 export interface UnreadableJob {
   readonly replyTo: string | undefined;
-  readonly ids: readonly string[];
+  readonly items: readonly Keeping[];
   readonly reason: string;
 }
 
@@ -125,6 +141,7 @@ export function encodeJob({ replyTo, items }: BatchJob): {
     top: item.top,
     outputs: item.outputs && [...item.outputs],
     keepMs: item.keepMs,
+    keepFor: item.keepFor,
     keepBytesMax: item.keepBytesMax,
   });
   const packedItems = items.map(encodeItem);
@@ -144,9 +161,19 @@ export function decodeJob(data: unknown): WireJob | UnreadableJob {
   for (const [index, item] of items.entries()) {
     const inputs = layOut(layouts[item.layout], item.data);
     if (!inputs) return unreadable(data, `items.${index}.layout: there is no layout for its data`);
-    const { id, submittedAt, deadlineAt, top, outputs, keepMs, keepBytesMax } = item;
+    const { id, submittedAt, deadlineAt, top, outputs, keepMs, keepFor, keepBytesMax } = item;
     if (!isCount(top)) return unreadable(data, `items.${index}.top: it is no count of classes`);
-    wireItems.push({ id, submittedAt, deadlineAt, inputs, top, outputs, keepMs, keepBytesMax });
+    wireItems.push({
+      id,
+      submittedAt,
+      deadlineAt,
+      inputs,
+      top,
+      outputs,
+      keepMs,
+      keepFor,
+      keepBytesMax,
+    });
   }
   return { wire, replyTo, items: wireItems };
 }
@@ -175,14 +202,14 @@ export function joinItem(
   item: WireItem,
   payload: ReadonlyMap<string, Uint8Array>,
 ): Item | undefined {
-  const { id, submittedAt, deadlineAt, top, outputs, keepMs, keepBytesMax } = item;
+  const { id, submittedAt, deadlineAt, top, outputs, keepMs, keepFor, keepBytesMax } = item;
   const inputs: Tensor[] = [];
   for (const { name, datatype, shape, data: text } of item.inputs) {
     const data = text === null ? payload.get(payloadField(id, name)) : Buffer.from(text, 'base64');
     if (data === undefined) return undefined;
     inputs.push(checkWireTensor({ name, datatype, shape, data }));
   }
-  return { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs, keepBytesMax };
+  return { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs, keepFor, keepBytesMax };
 }
 
 /** @throws ScorelineError `wire_mismatch` if the tensor does not match its shape */
@@ -205,7 +232,7 @@ export function wireMismatch(reason: string): ScorelineError {
 
 function unreadable(data: unknown, reason: string): UnreadableJob {
   const { replyTo, items = [] } = envelopeSchema.safeParse(data).data ?? {};
-  return { replyTo, ids: items.map(({ id }) => id), reason };
+  return { replyTo, items, reason };
 }
 
 function payloadField(itemId: string, tensor: string): string {

@@ -31,8 +31,16 @@ export function makeKeys(prefix: string) {
     fingerprint: (scope: string) => `${prefix}:fingerprint:${scope}`,
     /** The kept reply to one item, for repeats; packed as an array of one. */
     result: (item: string) => `${prefix}:result:${item}`,
-    /** Sorted set of the items whose replies are or will be kept, by the time these expire. */
+    /**
+     * Sorted set of the items whose replies are or will be kept, by the time until which they count
+     * (shared/kept-results.ts).
+     */
     results: `${prefix}:results`,
+    /** How many bytes the kept replies of that set have. */
+    resultsBytes: `${prefix}:results-bytes`,
+    /** The same two for the items of one caller. */
+    resultsOf: (caller: string) => `${prefix}:results:${caller}`,
+    resultsBytesOf: (caller: string) => `${prefix}:results-bytes:${caller}`,
     /** A caller's job as JSON (api/jobs/job-record.ts). */
     job: (id: string) => `${prefix}:job:${id}`,
     /** Sorted set of the ids of a caller's jobs, by when they were submitted. */

@@ -29,6 +29,11 @@ export interface Caller {
 /** Everyone, where nobody needs to say who asks. */
 export const anyone: Caller = { id: 'anyone', name: 'anyone', scopes: ['admin'] };
 
+/** Returns whose share something counts for; undefined where nobody says who asks, so there are no shares. */
+export function shareOf(caller: string): string | undefined {
+  return caller === anyone.id ? undefined : caller;
+}
+
 /** Who sends a request to an address that is open to all. It may do nothing else. */
 export const nobody: Caller = { id: 'nobody', name: 'nobody', scopes: [], models: [] };
 

@@ -3,7 +3,7 @@
 
 import type { ServerResponse } from 'node:http';
 import { ScorelineError } from '../../shared/errors.js';
-import { anyone, type Caller } from '../access/caller.js';
+import { type Caller, shareOf } from '../access/caller.js';
 import { shuttingDown } from '../call.js';
 import { onDeparture } from './departure.js';
 import { EventStream } from './event-stream.js';
@@ -49,9 +49,8 @@ export function makeEventStreams({
   const check = (caller: Caller) => {
     if (isClosed) throw shuttingDown();
     if (streams.size >= streamsMax) throw full(streamsMax);
-    // Where nobody says who asks, there are no shares.
-    const isShare = caller.id !== anyone.id;
-    if (isShare && (counts.get(caller.id) ?? 0) >= callerStreamsMax) {
+    const share = shareOf(caller.id);
+    if (share !== undefined && (counts.get(share) ?? 0) >= callerStreamsMax) {
       throw callerFull(caller, callerStreamsMax);
     }
   };

@@ -2,7 +2,7 @@
 // own, so cutting it further would share nothing and cost more. The rest shares a run with the items of
 // others. Each row counts as an input. Neither way copies data.
 
-import type { Configurations } from '../../shared/configuration.js';
+import { type Configurations, callerLimitsOf } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { showName, showShape } from '../../shared/network.js';
 import { rowOffsets, type Tensor } from '../../shared/tensors.js';
@@ -16,11 +16,16 @@ export interface JoinedTensor extends Omit<Tensor, 'data'> {
 export function rowsMaxOf(
   configuration: Pick<
     Configurations['api'],
-    'ROWS_PER_REQUEST_MAX' | 'PERMITS_MAX' | 'RESULTS_MAX'
+    | 'AUTH'
+    | 'CALLER_RESULTS_PERCENT'
+    | 'ROWS_PER_REQUEST_MAX'
+    | 'PERMITS_MAX'
+    | 'RESULTS_MAX'
+    | 'RESULTS_BYTES_MAX'
   >,
 ): number {
-  const { ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX } = configuration;
-  return Math.min(ROWS_PER_REQUEST_MAX, PERMITS_MAX, RESULTS_MAX);
+  const { ROWS_PER_REQUEST_MAX, PERMITS_MAX } = configuration;
+  return Math.min(ROWS_PER_REQUEST_MAX, PERMITS_MAX, callerLimitsOf(configuration).resultsMax);
 }
 
 /** Cuts tensors of the same number of rows into items of at most `max` rows. */

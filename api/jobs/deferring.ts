@@ -11,6 +11,7 @@ import { randomUUID } from 'node:crypto';
 import { nowMs } from '../../shared/clock.js';
 import type { Item } from '../../shared/job.js';
 import type { Tensor } from '../../shared/tensors.js';
+import { shareOf } from '../access/caller.js';
 import type { Call, Calls } from '../call.js';
 import { deadlineExceeded } from '../deadline.js';
 import { type Deferral, Deferred } from '../deferral.js';
@@ -61,6 +62,7 @@ export function makeDeferring(options: {
     inputs: work.prepared[index] ?? [],
     ...work.wish,
     keepMs: record.keepMs,
+    keepFor: shareOf(record.caller),
     keepBytesMax: resultBytesMax,
   });
 
@@ -70,6 +72,7 @@ export function makeDeferring(options: {
       kept.replies[index] === undefined ? [makeItem(record, index, work)] : [],
     );
     try {
+      if (kept.isNew) await store.requireRoom(record.caller);
       if (missing.length > 0) {
         await queue.add(record.queue, { replyTo: instance, items: missing }, record.queued);
       }

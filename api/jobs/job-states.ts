@@ -13,9 +13,11 @@
 
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
+import { keepResults } from '../../shared/kept-results.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
 import { packReplies, type Reply } from '../../shared/reply.js';
+import { shareOf } from '../access/caller.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import { errorOfReply, type ScoredReply } from '../queue/waiters.js';
 import { readKeptReply } from '../repeat/results.js';
@@ -127,13 +129,16 @@ export function makeJobStates(options: {
         return failureOf(replies)?.state ?? 'succeeded';
       });
     },
-    async cancel({ items, queue: name, queued, keepMs }) {
-      const packed = items.map((id) => packReplies([{ id, error: cancelled }]));
-      const names = [queue.keysOf(name, queued).job, ...items.map((id) => keys.result(id))];
-      const hasCancelled = await orUnavailable(
-        redis.eval(cancelScript, names.length, ...names, keepMs, ...packed),
+    async cancel({ caller, items, queue: name, queued, keepMs }) {
+      const results = items.map((id) => {
+        const bytes = packReplies([{ id, error: cancelled }]);
+        return { id, bytes, keepMs, keepFor: shareOf(caller) };
+      });
+      const onlyWith = queue.keysOf(name, queued).job;
+      const earlier = await orUnavailable(
+        keepResults({ redis, keys }, results, { now: nowMs(), onlyWith }),
       );
-      if (hasCancelled !== 1) return;
+      if (!earlier?.includes(null)) return;
       queue.uncount(name, items);
       redis.unlink(keys.payload(queued)).catch(() => {});
     },
@@ -205,13 +210,3 @@ for at = 1, #ARGV, 2 do
   key = key + items + 2
 end
 return places`;
-
-// KEYS: the job in its queue, the result of each item.
-// ARGV: how long results are kept, the result of each item.
-const cancelScript = `
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-local hasCancelled = 0
-for at = 2, #KEYS do
-  if redis.call('SET', KEYS[at], ARGV[at], 'PX', ARGV[1], 'NX') then hasCancelled = 1 end
-end
-return hasCancelled`;

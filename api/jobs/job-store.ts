@@ -1,9 +1,10 @@
 // The records of jobs in Redis, and for each caller the list of its jobs.
 //
-// A record outlives the results of its job, so for a while the job can be told to have expired. How many
-// records there are is bounded by the results that their requests have claimed (api/repeat/results.ts).
+// A record outlives the results of its job, so for a while the job can be told to have expired. How many records a
+// caller has is bounded.
 
 import { nowMs } from '../../shared/clock.js';
+import { ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
 import { orUnavailable } from '../queue/queue.js';
@@ -23,6 +24,11 @@ export interface JobStore {
   /** @throws ScorelineError `queue_unavailable` */
   add(record: JobRecord): Promise<void>;
   /**
+   * Checks that the caller may have one more job.
+   * @throws ScorelineError `overloaded`, `queue_unavailable`
+   */
+  requireRoom(caller: string): Promise<void>;
+  /**
    * Returns undefined if the caller has no such job.
    * @throws ScorelineError `queue_unavailable`
    */
@@ -40,7 +46,14 @@ export interface Listed {
   readonly next: Cursor | undefined;
 }
 
-export function makeJobStore({ redis, keys }: { redis: Redis; keys: Keys }): JobStore {
+export function makeJobStore(options: {
+  redis: Redis;
+  keys: Keys;
+  /** The most jobs of one caller. */
+  jobsMax: number;
+}): JobStore {
+  const { redis, keys, jobsMax } = options;
+
   const readCursors = async (caller: string, count: number, after?: Cursor) => {
     // Two jobs may have been submitted at the same time, so the range begins at the last one's time.
     const from = after?.submittedAt ?? '+inf';
@@ -72,6 +85,14 @@ export function makeJobStore({ redis, keys }: { redis: Redis; keys: Keys }): Job
         ),
       );
     },
+    async requireRoom(caller) {
+      const name = keys.jobsEnd(caller);
+      const now = Math.floor(nowMs());
+      if ((await orUnavailable(redis.zcount(name, now, '+inf'))) < jobsMax) return;
+      const next = redis.zrangebyscore(name, now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1);
+      const [, goneAt = now] = await orUnavailable(next);
+      throw full(jobsMax, Number(goneAt) - now);
+    },
     async find(caller, id) {
       const record = readRecord(await orUnavailable(redis.get(keys.job(id))));
       return record?.caller === caller ? record : undefined;
@@ -85,6 +106,14 @@ export function makeJobStore({ redis, keys }: { redis: Redis; keys: Keys }): Job
       return { records: records as JobRecord[], next: isEnd ? undefined : cursors.at(-1) };
     },
   };
+}
+
+function full(jobsMax: number, nextMs: number): ScorelineError {
+  return new ScorelineError(
+    'overloaded',
+    `Expected at most ${jobsMax} jobs of one caller, with those that have ended until they are forgotten; there are as many. Ask again after the time in Retry-After, or for an answer at once.`,
+    { retryAfterSeconds: Math.ceil(nextMs / 1000), reason: 'caller_jobs_full' },
+  );
 }
 
 // KEYS: the record, the caller's jobs by submission, the same by their end.

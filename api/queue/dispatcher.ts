@@ -25,6 +25,8 @@ export interface Submission extends OutputWish {
   readonly items: readonly DispatchedItem[];
   /** How long workers keep the replies. Only an id with `keepMs` may be submitted again. */
   readonly keepMs?: number | undefined;
+  /** Whose share of the kept results the replies count for. */
+  readonly keepFor?: string | undefined;
 }
 
 export interface DispatchedItem {
@@ -45,13 +47,13 @@ export class Dispatcher {
    * error of the reply, `queue_unavailable`, or the reason of the ending.
    */
   submit(submission: Submission): Promise<ScoredReply>[] {
-    const { model, top, outputs, deadlineAt, ending, items, keepMs } = submission;
+    const { model, top, outputs, deadlineAt, ending, items, keepMs, keepFor } = submission;
     const { reason } = ending;
     if (reason) return items.map(() => Promise.reject(reason));
     const lane = this.#laneOf(model);
     const submittedAt = nowMs();
     const entries = items.map(({ id, inputs }): Entry => {
-      const item: Item = { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs };
+      const item: Item = { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs, keepFor };
       return { item, bytes: bytesOf(inputs), job: undefined, isSettled: false };
     });
     const removeListener = ending.onEnd(() => {

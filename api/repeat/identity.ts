@@ -12,6 +12,8 @@ import type { OutputWish } from '../queue/dispatcher.js';
 type Content = string | Buffer;
 
 export interface Identity {
+  /** The id of the caller. */
+  readonly caller: string;
   /** A hash of the caller, the model's queue and the key. */
   readonly scope: string;
   /** A hash of everything that determines the answer. */
@@ -41,7 +43,7 @@ export function identify(
   const ids = inputs.map(({ rows = 1 }, index) =>
     makeItemId(toId(hash([scope, fingerprint, String(index)])), rows),
   );
-  return { scope, fingerprint, ids };
+  return { caller, scope, fingerprint, ids };
 }
 
 /** SHA-256 in hexadecimal. The length precedes each part, so no two lists hash the same bytes. */

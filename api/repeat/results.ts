@@ -1,15 +1,18 @@
 // Results: replies kept in Redis for repeats. The API makes room for them and reads them. Workers write
 // them (worker/queue/results.ts).
 //
-// The first request with a key *claims* it. The claim stores the request's fingerprint, and adds its
-// items to the set of results, each with its latest time of expiry. Both last as long as a result can
-// still come and be kept. So the size of the set limits everything that keys cost.
+// The first request with a key *claims* it. The claim stores the request's fingerprint, and takes a place for each
+// of its items (shared/kept-results.ts), which counts until the latest time at which its result can expire. When the
+// result is kept earlier, the place counts until that expires. So the number of places limits the results, and the bytes in
+// them limit what results may take. A caller has a share of both.
 
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { placeKeys } from '../../shared/kept-results.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
 import { type Reply, unpackReplies } from '../../shared/reply.js';
+import { shareOf } from '../access/caller.js';
 import { queueUnavailable } from '../queue/queue.js';
 import type { Identity } from './identity.js';
 
@@ -40,23 +43,38 @@ export interface Results {
   release(identity: Identity): void;
 }
 
+/** The most results that are kept, and their most bytes. */
+export interface ResultLimits {
+  readonly resultsMax: number;
+  readonly bytesMax: number;
+}
+
 export function makeResults(options: {
   redis: Redis;
   keys: Keys;
   keepMs: number;
-  resultsMax: number;
+  limits: ResultLimits;
+  /** Those of one caller. */
+  callerLimits: ResultLimits;
 }): Results {
-  const { redis, keys, keepMs, resultsMax } = options;
+  const { redis, keys, keepMs, limits, callerLimits } = options;
 
   const runScript = async (identity: Identity, mode: 'claim' | 'look', resultsAt: number) => {
     const now = nowMs();
     const goneAt = Math.ceil(Math.max(resultsAt, now + keepMs));
+    const share = shareOf(identity.caller);
     const names = [
       keys.fingerprint(identity.scope),
-      keys.results,
+      ...placeKeys(keys, undefined),
+      // Without a share, the places of the service once more.
+      ...placeKeys(keys, share),
       ...identity.ids.map((id) => keys.result(id)),
     ];
-    const values = [mode, identity.fingerprint, Math.floor(now), goneAt, resultsMax];
+    const own = share === undefined ? limits : callerLimits;
+    const values = [
+      ...[mode, identity.fingerprint, Math.floor(now), goneAt],
+      ...[limits, own].flatMap(({ resultsMax, bytesMax }) => [resultsMax, bytesMax]),
+    ];
     try {
       const answer = await redis.callBuffer(
         'EVAL',
@@ -66,17 +84,32 @@ export function makeResults(options: {
         ...values,
         ...identity.ids,
       );
-      const [outcome, detail] = answer as [Buffer, unknown];
-      return [String(outcome) as Outcome, detail] as const;
+      const [outcome, ...details] = answer as [Buffer, ...unknown[]];
+      return [String(outcome) as Outcome, ...details] as const;
     } catch (cause) {
       throw queueUnavailable(cause);
     }
   };
 
-  const readKept = async (identity: Identity, mode: 'claim' | 'look', resultsAt: number) => {
-    const [outcome, detail] = await runScript(identity, mode, resultsAt);
+  const readKept = async (
+    identity: Identity,
+    mode: 'claim' | 'look',
+    resultsAt: number,
+  ): Promise<KeptReplies> => {
+    const [outcome, detail, ...more] = await runScript(identity, mode, resultsAt);
+    // There may be room once all that has expired is removed.
+    if (outcome === 'clean') return readKept(identity, mode, resultsAt);
     if (outcome === 'reused') throw reused();
-    if (outcome === 'full') throw full(resultsMax, Number(String(detail)));
+    if (outcome === 'full') {
+      const [isOfCaller, isOfBytes, nextMs] = [detail, ...more].map((value) =>
+        Number(String(value)),
+      );
+      throw full(isOfCaller ? callerLimits : limits, {
+        isOfCaller: isOfCaller === 1,
+        isOfBytes: isOfBytes === 1,
+        nextMs: nextMs ?? 0,
+      });
+    }
     const kept = detail as (Buffer | null)[];
     const replies = kept.map(readKeptReply);
     return { replies, isNew: outcome === 'new' };
@@ -86,12 +119,14 @@ export function makeResults(options: {
     keepMs,
     claim: (identity, deadlineAt, ms = keepMs) => readKept(identity, 'claim', deadlineAt + ms),
     look: (identity) => readKept(identity, 'look', 0),
-    release({ scope, ids }) {
+    release({ caller, scope, ids }) {
+      const [places] = placeKeys(keys, shareOf(caller));
       // Not awaited, because a claim that stays behind expires by itself.
       redis
         .multi()
         .unlink(keys.fingerprint(scope))
         .zrem(keys.results, ...ids)
+        .zrem(places, ...ids)
         .exec()
         .catch(() => {});
     },
@@ -108,34 +143,62 @@ export function readKeptReply(bytes: Buffer | null): Reply | undefined {
   }
 }
 
-type Outcome = 'reused' | 'full' | 'seen' | 'new' | 'again';
+type Outcome = 'reused' | 'clean' | 'full' | 'seen' | 'new' | 'again';
 
 // One script, because checking and claiming must be atomic, and take one round trip. It removes at most
-// 1024 expired entries a call, more than it adds: removing 100,000 took 63 ms (measured), and would block
-// every other client.
-// KEYS: the fingerprint, the sorted set of results, the result of each item.
-// ARGV: claim or look, the fingerprint, now, when the results expire, the most results, the item ids.
+// 1024 expired places of the service and of the caller a call, more than it adds: removing 100,000 took 63 ms
+// (measured), and would block every other client.
+// KEYS: the fingerprint, the places of the service and their bytes, those of the caller, the result of each item.
+// ARGV: claim or look, the fingerprint, now, when the results expire, the most results and bytes of the service,
+// those of the caller, the item ids.
 const script = `
 local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[2] then return {'reused', ''} end
+if held and held ~= ARGV[2] then return {'reused'} end
 
-local replies = redis.call('MGET', unpack(KEYS, 3))
+local replies = redis.call('MGET', unpack(KEYS, 6))
 local missing = 0
 for _, reply in ipairs(replies) do if not reply then missing = missing + 1 end end
 if missing == 0 or ARGV[1] == 'look' then return {'seen', replies} end
 
-local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[3], 'LIMIT', 0, 1024)
-if #gone > 0 then redis.call('ZREM', KEYS[2], unpack(gone)) end
-local after = '(' .. ARGV[3]
-if not held and redis.call('ZCOUNT', KEYS[2], after, '+inf') + #replies > tonumber(ARGV[5]) then
-  local soonest = redis.call('ZRANGEBYSCORE', KEYS[2], after, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  return {'full', tostring((tonumber(soonest[2]) or 0) - tonumber(ARGV[3]))}
+local now, after = ARGV[3], '(' .. ARGV[3]
+local function bytesOf(key) return tonumber(redis.call('GET', key) or 0) end
+local function clean(places, bytes)
+  local gone = redis.call('ZRANGEBYSCORE', places, '-inf', now, 'LIMIT', 0, 1024)
+  if #gone == 0 then return false end
+  redis.call('ZREM', places, unpack(gone))
+  local freed = 0
+  for _, place in ipairs(gone) do freed = freed + (tonumber(string.match(place, ':(%d+)$')) or 0) end
+  local left = bytesOf(bytes) - freed
+  if left > 0 then redis.call('SET', bytes, string.format('%.0f', left), 'KEEPTTL')
+  else redis.call('DEL', bytes) end
+  return #gone == 1024
 end
 
-local ms = ARGV[4] - ARGV[3]
+local last = KEYS[2] == KEYS[4] and 0 or 1
+for caller = 0, last do
+  local places, bytes = KEYS[2 + 2 * caller], KEYS[3 + 2 * caller]
+  local placesMax, bytesMax = tonumber(ARGV[5 + 2 * caller]), tonumber(ARGV[6 + 2 * caller])
+  local isMore = clean(places, bytes)
+  local isOver = redis.call('ZCOUNT', places, after, '+inf') + #replies > placesMax
+  local isHeavy = bytesOf(bytes) >= bytesMax
+  if not held and (isOver or isHeavy) then
+    if isMore and not isOver then return {'clean'} end
+    local soonest = redis.call('ZRANGEBYSCORE', places, after, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    local ms = (tonumber(soonest[2]) or 0) - tonumber(now)
+    return {'full', caller, isOver and 0 or 1, string.format('%.0f', ms)}
+  end
+end
+
+local ms = ARGV[4] - now
 redis.call('SET', KEYS[1], ARGV[2], 'PX', math.max(ms, redis.call('PTTL', KEYS[1])))
-for at = 6, #ARGV do redis.call('ZADD', KEYS[2], 'GT', ARGV[4], ARGV[at]) end
-redis.call('PEXPIRE', KEYS[2], math.max(ms, redis.call('PTTL', KEYS[2])))
+for caller = 0, last do
+  local places, bytes = KEYS[2 + 2 * caller], KEYS[3 + 2 * caller]
+  for at = 1, #replies do
+    if not replies[at] then redis.call('ZADD', places, 'GT', ARGV[4], ARGV[8 + at]) end
+  end
+  redis.call('PEXPIRE', places, math.max(ms, redis.call('PTTL', places)))
+  redis.call('PEXPIRE', bytes, redis.call('PTTL', places))
+end
 return {held and 'again' or 'new', replies}
 `;
 
@@ -146,10 +209,18 @@ function reused(): ScorelineError {
   );
 }
 
-function full(resultsMax: number, nextMs: number): ScorelineError {
+function full(
+  { resultsMax, bytesMax }: ResultLimits,
+  { isOfCaller, isOfBytes, nextMs }: { isOfCaller: boolean; isOfBytes: boolean; nextMs: number },
+): ScorelineError {
+  const what = `kept results${isOfCaller ? ' of one caller' : ''}`;
+  const expected = isOfBytes ? `${bytesMax} bytes of ${what}` : `${resultsMax} ${what}`;
   return new ScorelineError(
     'overloaded',
-    `Expected at most ${resultsMax} kept results; there is no room for more. Ask again after the time in Retry-After, or without an Idempotency-Key and for an answer at once.`,
-    { retryAfterSeconds: Math.ceil(nextMs / 1000), reason: 'results_full' },
+    `Expected at most ${expected}; there is no room for more. Ask again after the time in Retry-After, or without an Idempotency-Key and for an answer at once.`,
+    {
+      retryAfterSeconds: Math.ceil(nextMs / 1000),
+      reason: isOfCaller ? 'caller_results_full' : 'results_full',
+    },
   );
 }

@@ -1,6 +1,7 @@
 // Tests requests that are answered later, as jobs.
 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { PackedJob } from '../../shared/job.js';
 import { makeKeys } from '../../shared/keys.js';
 import { packReplies } from '../../shared/reply.js';
 import { ask, post, queueOf, type TestRedis, waitUntil } from '../harness.js';
@@ -204,6 +205,42 @@ describe('a job', () => {
     expect(body).toMatchObject({
       state: 'failed',
       problem: { code: 'model_failed', status: 500, detail: 'It cannot.' },
+    });
+  });
+
+  test.each([
+    ['that no worker here can read', (job: PackedJob) => ({ ...job, wire: 99 })],
+    [
+      'with a tensor that no worker here can read',
+      ({ items: [item], ...job }: PackedJob) => ({ ...job, items: [{ ...item, data: [''] }] }),
+    ],
+  ])('%s fails as what it is', async (_, change) => {
+    const site = await openSite();
+    const id = await submit(site.url + text);
+    const queue = `${site.prefix}:${queueOf('faq-matcher')}`;
+    const [queued] = await redis.client.lrange(`${queue}:wait`, 0, -1);
+    const data = JSON.parse((await redis.client.hget(`${queue}:${queued}`, 'data')) as string);
+    await redis.client.hset(`${queue}:${queued}`, 'data', JSON.stringify(change(data)));
+    await site.start('worker');
+    const { body } = await readEnded(site.url, id);
+    expect(body).toMatchObject({
+      state: 'failed',
+      problem: { status: 500, code: 'wire_mismatch' },
+    });
+    expect((await read(site.url, id)).body).toEqual(body);
+  });
+
+  test('is refused beyond the number that one caller may have', async () => {
+    const site = await openSite({ CALLER_JOBS_MAX: '1' });
+    const key = { 'idempotency-key': 'mine' };
+    const id = await submit(site.url + text, { input }, key);
+    const refused = await post(site.url + text, { input }, later);
+    expect(refused).toMatchObject({ status: 429, body: { code: 'overloaded' } });
+    expect(refused.body.detail).toMatch(/at most 1 jobs of one caller/);
+    expect(await submit(site.url + text, { input }, key)).toBe(id);
+    const results = makeKeys(site.prefix).results;
+    await waitUntil('nothing else is claimed', async () => {
+      return (await redis.client.zcard(results)) === 1;
     });
   });
 

@@ -23,7 +23,7 @@ let records: JobRecord[];
 beforeAll(async () => {
   redis = await openRedis();
   const { client } = redis;
-  const store = makeJobStore({ redis: client, keys });
+  const store = makeJobStore({ redis: client, keys, jobsMax: 100 });
   const queue = {
     keysOf: (name: string, id: string) => ({ job: `${name}:${id}`, active: `${name}:active` }),
     uncount: () => {},

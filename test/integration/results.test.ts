@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Identity, identify } from '../../api/repeat/identity.js';
-import { makeResults as makeApiResults } from '../../api/repeat/results.js';
+import { makeResults as makeApiResults, type ResultLimits } from '../../api/repeat/results.js';
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Item } from '../../shared/job.js';
@@ -34,13 +34,21 @@ beforeEach(async () => {
 });
 afterAll(() => redis?.close());
 
-const inApi = (changes: { keepMs?: number; resultsMax?: number } = {}) =>
-  makeApiResults({ redis: redis.client, keys, keepMs, resultsMax: 100, ...changes });
+const many = { resultsMax: 100, bytesMax: 1_000_000 };
+const inApi = (
+  changes: Partial<ResultLimits> & { keepMs?: number; callerLimits?: Partial<ResultLimits> } = {},
+) =>
+  makeApiResults({
+    ...{ redis: redis.client, keys, keepMs: changes.keepMs ?? keepMs },
+    limits: { ...many, ...changes },
+    callerLimits: { ...many, ...changes.callerLimits },
+  });
 const inWorker = () => makeWorkerResults({ redis: redis.client, keys, log });
 
-const identityOf = (key: string, ...texts: string[]): Identity =>
+const identityOf = (key: string, ...texts: string[]) => identityFor('anyone', key, ...texts);
+const identityFor = (caller: string, key: string, ...texts: string[]): Identity =>
   identify(key, {
-    caller: 'anyone',
+    caller,
     queue: 'sample@1',
     top: 1,
     inputs: texts.map((value) => ({ value })),
@@ -117,8 +125,8 @@ describe('a claim', () => {
     expect(await redis.client.pttl(keys.results)).toBeGreaterThan(keepMs + 40_000);
   });
 
-  test('leaves nothing behind when released', async () => {
-    const one = identityOf('key', 'a', 'b');
+  test.each(['anyone', 'ada'])('of %s leaves nothing behind when released', async (caller) => {
+    const one = identityFor(caller, 'key', 'a', 'b');
     await inApi().claim(one, nowMs() + 1000);
     inApi().release(one);
     await waitUntil('Redis is empty', async () => (await redis.client.dbsize()) === 0);
@@ -170,6 +178,88 @@ describe('the limit on results', () => {
     await expect(second()).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
     await waitUntil('there is room', async () => (await codeOf(second())) === 'none');
     expect(await redis.client.zcard(keys.results)).toBe(1);
+  });
+});
+
+describe('the share of a caller', () => {
+  const claim = (caller: string, key: string, callerLimits: Partial<ResultLimits>) =>
+    inApi({ callerLimits }).claim(identityFor(caller, key, 'a'), nowMs());
+
+  test('leaves room to others', async () => {
+    const two = { resultsMax: 2 };
+    await claim('ada', 'one', two);
+    await claim('ada', 'two', two);
+    await expect(claim('ada', 'three', two)).rejects.toMatchObject({
+      code: 'overloaded',
+      reason: 'caller_results_full',
+      message: expect.stringMatching(/at most 2 kept results of one caller/),
+    });
+    expect(await codeOf(claim('ada', 'two', two))).toBe('none');
+    expect(await codeOf(claim('bob', 'three', two))).toBe('none');
+    expect(await redis.client.zcard(keys.results)).toBe(3);
+  });
+
+  test('is all there is where nobody says who asks', async () => {
+    await claim('anyone', 'one', { resultsMax: 1 });
+    expect(await codeOf(claim('anyone', 'two', { resultsMax: 1 }))).toBe('none');
+    expect(await redis.client.exists(keys.resultsOf('anyone'))).toBe(0);
+  });
+
+  test('holds for the bytes of its results', async () => {
+    const few = { bytesMax: 10 };
+    const [id = ''] = identityFor('ada', 'one', 'a').ids;
+    await claim('ada', 'one', few);
+    await inWorker().keep([itemOf(id, { keepFor: 'ada' })], [scoresOf(id, 0.5)]);
+    await expect(claim('ada', 'two', few)).rejects.toMatchObject({ reason: 'caller_results_full' });
+    expect(await codeOf(claim('bob', 'two', few))).toBe('none');
+  });
+});
+
+describe('the limit on the bytes of results', () => {
+  const keepOne = async (key: string, changes: Partial<Item> = {}) => {
+    const [id = ''] = identityOf(key, 'a').ids;
+    await inWorker().keep([itemOf(id, changes)], [scoresOf(id, 0.5)]);
+    return Number(await redis.client.strlen(keys.result(id)));
+  };
+
+  test('counts what is kept, and nothing else', async () => {
+    const results = inApi();
+    await results.claim(identityOf('one', 'a'), nowMs());
+    await results.claim(identityOf('two', 'a'), nowMs());
+    const bytes = await keepOne('one');
+    await keepOne('one');
+    await keepOne('unclaimed');
+    expect(Number(await redis.client.get(keys.resultsBytes))).toBe(bytes);
+    expect(await redis.client.pttl(keys.resultsBytes)).toBeGreaterThan(keepMs - 5000);
+    expect(await redis.client.zcard(keys.results)).toBe(2);
+    const full = inApi({ bytesMax: bytes }).claim(identityOf('three', 'a'), nowMs());
+    await expect(full).rejects.toMatchObject({
+      code: 'overloaded',
+      reason: 'results_full',
+      message: expect.stringMatching(new RegExp(`at most ${bytes} bytes of kept results`)),
+    });
+    const roomy = inApi({ bytesMax: bytes + 1 }).claim(identityOf('three', 'a'), nowMs());
+    expect(await codeOf(roomy)).toBe('none');
+  });
+
+  test('makes room at once, however many results have expired', async () => {
+    const over = Array.from({ length: 3000 }, (_, at) => [at, `over-${at}:10`]).flat();
+    await redis.client.zadd(keys.results, ...over);
+    await redis.client.set(keys.resultsBytes, 30_000);
+    const results = inApi({ bytesMax: 1000 });
+    expect(await codeOf(results.claim(identityOf('one', 'a'), nowMs()))).toBe('none');
+    expect(await redis.client.get(keys.resultsBytes)).toBeNull();
+    expect(await redis.client.zcard(keys.results)).toBe(1);
+  });
+
+  test('a place counts as long as its result, and not until its deadline', async () => {
+    const results = inApi({ resultsMax: 1 });
+    await results.claim(identityOf('one', 'a'), nowMs() + 3_600_000, 100);
+    await keepOne('one', { keepMs: 100 });
+    const second = () => results.claim(identityOf('two', 'a'), nowMs());
+    await waitUntil('there is room', async () => (await codeOf(second())) === 'none');
+    expect(await redis.client.zcard(keys.results)).toBe(1);
+    expect(await redis.client.get(keys.resultsBytes)).toBeNull();
   });
 });
 
@@ -230,6 +320,13 @@ describe('a worker', () => {
     const reply: Reply = { id: 'a', error: { code, detail: 'It is so.' } };
     expect(await inWorker().keep([itemOf('a')], [reply])).toEqual([reply]);
     expect(await redis.client.exists(keys.result('a'))).toBe(isKept ? 1 : 0);
+  });
+
+  test('keeps every reply to an item of a job, which is not sent again', async () => {
+    const error = { code: 'wire_mismatch', detail: 'It is so.' } as const;
+    await inWorker().keep([itemOf('a', { keepBytesMax: 1024 })], [{ id: 'a', error }]);
+    const kept = (await redis.client.getBuffer(keys.result('a'))) as Buffer;
+    expect(unpackReplies(kept)).toEqual([{ id: 'a', error }]);
   });
 
   test('finds kept replies by item', async () => {

@@ -72,7 +72,14 @@ export async function startApi(world: World, name: string): Promise<Api> {
   });
   const dispatcher = new Dispatcher({ instance: name, queue, waiters });
   // The simulation sends no requests with a key.
-  const results = makeResults({ redis: producer, keys: world.keys, keepMs: 1, resultsMax: 1 });
+  const none = { resultsMax: 1, bytesMax: 1 };
+  const results = makeResults({
+    redis: producer,
+    keys: world.keys,
+    keepMs: 1,
+    limits: none,
+    callerLimits: none,
+  });
   const { score } = makeScoring({
     kinds: makeModelledKinds(world, process),
     repeatable: makeRepeatable({ calls, results }),

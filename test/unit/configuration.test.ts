@@ -16,6 +16,9 @@ describe('the configuration', () => {
       OIDC_SCORE_ROLES: ['score'],
       OIDC_JOBS_ROLES: ['jobs'],
       OIDC_ADMIN_ROLES: ['admin'],
+      CALLER_RESULTS_PERCENT: 50,
+      CALLER_JOBS_MAX: 100_000,
+      CALLER_EVENT_STREAMS_MAX: 100,
       BODY_BYTES_MAX: 16_777_216,
       IMAGE_PIXELS_MAX: 50_000_000,
       IMAGES_PER_REQUEST_MAX: 16,
@@ -27,7 +30,9 @@ describe('the configuration', () => {
       QUEUE_ITEMS_MAX: 10_000,
       RESULT_MS: 600_000,
       RESULTS_MAX: 100_000,
+      RESULTS_BYTES_MAX: 1_073_741_824,
       JOB_RESULT_BYTES_MAX: 1_048_576,
+      EVENT_STREAMS_MAX: 1000,
       CORS_ORIGINS: [],
       HTTPS_ONLY: false,
       TRUST_PROXY: [],
@@ -51,7 +56,12 @@ describe('the configuration', () => {
     const bounds = { RESULTS_MAX: '15', IMAGES_PER_REQUEST_MAX: '16' };
     const error = errorOf(() => readConfiguration('api', bounds));
     expect(error.message).toMatch(/^RESULTS_MAX: expected at least IMAGES_PER_REQUEST_MAX.*"15"$/);
-    expect(readConfiguration('api', { ...bounds, RESULTS_MAX: '16' }).RESULTS_MAX).toBe(16);
+    const enough = { ...bounds, RESULTS_MAX: '16' };
+    expect(readConfiguration('api', enough).RESULTS_MAX).toBe(16);
+    const shared = errorOf(() => readConfiguration('api', { ...enough, AUTH: 'keys' }));
+    expect(shared.message).toMatch(/^CALLER_RESULTS_PERCENT: expected a share of RESULTS_MAX/);
+    const whole = { ...enough, AUTH: 'keys', CALLER_RESULTS_PERCENT: '100' };
+    expect(readConfiguration('api', whole).CALLER_RESULTS_PERCENT).toBe(100);
   });
 
   test('leaves room for the largest body', () => {

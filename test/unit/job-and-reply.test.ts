@@ -168,7 +168,7 @@ describe('a job that cannot be read', () => {
     ['items of another form', { wire: 3, items: [{ id: 'a', text: 'x' }, { id: 'b' }] }, /^wire: /],
   ])('because of %s still names its API instance and items', (_what, changes, reason) => {
     const decoded = decodeJob({ ...encoded(), ...changes });
-    expect(decoded).toMatchObject({ replyTo: 'api-1', ids: ['a', 'b'] });
+    expect(decoded).toMatchObject({ replyTo: 'api-1', items: [{ id: 'a' }, { id: 'b' }] });
     expect((decoded as { reason: string }).reason).toMatch(reason);
   });
 
@@ -192,7 +192,7 @@ describe('a job that cannot be read', () => {
   ])('because a tensor has %s still names its API instance and items', (_what, changes) => {
     expect(decodeJob(encodedWith(changes))).toMatchObject({
       replyTo: 'api-1',
-      ids: ['a', 'b'],
+      items: [{ id: 'a' }, { id: 'b' }],
       reason: expect.stringMatching(/^(layouts|items)\.1\./),
     });
   });
@@ -209,7 +209,10 @@ describe('a job that cannot be read', () => {
   ])('because it is %s names nobody to tell', (_what, data) => {
     const decoded = decodeJob(data);
     expect(isUnreadable(decoded) && decoded.reason.length > 0).toBe(true);
-    expect(isUnreadable(decoded) && (decoded.replyTo === undefined || !decoded.ids[0])).toBe(true);
+    expect(
+      isUnreadable(decoded) &&
+        (decoded.replyTo === undefined || !decoded.items.map(({ id }) => id)[0]),
+    ).toBe(true);
   });
 
   test('never throws, for any JSON', () => {

@@ -83,7 +83,7 @@ async function processJob(parts: ConsumerParts, job: TakenJob): Promise<void> {
   const { answering, held } = parts;
   const decoded = decode(job);
   if (isUnreadable(decoded)) {
-    return held.hold(job, decoded.ids.length, () => refuseJob(answering, job, decoded));
+    return held.hold(job, decoded.items.length, () => refuseJob(answering, job, decoded));
   }
   await held.hold(job, countRowsOf(decoded.items), (isGivenBack) =>
     job.isSuspect ? trySuspect(parts, job, decoded, isGivenBack) : work(parts, job, decoded),
@@ -93,7 +93,7 @@ async function processJob(parts: ConsumerParts, job: TakenJob): Promise<void> {
 
 function decode({ data }: TakenJob): WireJob | UnreadableJob {
   if (!(data instanceof Unparsed)) return decodeJob(data);
-  return { replyTo: undefined, ids: [], reason: `the job is not JSON: ${data.reason}` };
+  return { replyTo: undefined, items: [], reason: `the job is not JSON: ${data.reason}` };
 }
 
 async function work(

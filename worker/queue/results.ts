@@ -5,11 +5,13 @@
 // sent afterwards. Only outputs, and errors that the input causes, are results. A result of an
 // earlier request is marked `isKept`, because its timing is that request's.
 //
-// A job of a caller that is cancelled gets its result from the API: the error `job_cancelled`. A run that ends
-// after that finds this result kept already.
+// The items of a caller's job are not sent again, so each reply to one of them is a result. A job that is cancelled
+// gets its result from the API: the error `job_cancelled`. A run that ends after that finds this result kept already.
 
+import { nowMs } from '../../shared/clock.js';
 import type { ErrorCode } from '../../shared/errors.js';
-import type { Item } from '../../shared/job.js';
+import type { Item, Keeping } from '../../shared/job.js';
+import { type Keepable, keepResults } from '../../shared/kept-results.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
 import type { Redis } from '../../shared/redis.js';
@@ -24,14 +26,13 @@ const resultErrors: ReadonlySet<ErrorCode> = new Set([
   'result_too_large',
 ]);
 
-type Keepable = Pick<Item, 'id' | 'keepMs'>;
-type KeepableUntil = Pick<Item, 'id' | 'keepMs' | 'keepBytesMax' | 'deadlineAt'>;
+type KeepingUntil = Keeping & Pick<Item, 'deadlineAt'>;
 
 export interface Results {
   /** Finds the kept results of these items, by item id. Items without `keepMs` have none. */
-  find(items: readonly Keepable[]): Promise<ReadonlyMap<string, Reply>>;
+  find(items: readonly Pick<Keeping, 'id' | 'keepMs'>[]): Promise<ReadonlyMap<string, Reply>>;
   /** Keeps the replies to items with `keepMs`. Returns the replies to send, in the same order. */
-  keep(items: readonly KeepableUntil[], replies: readonly Reply[]): Promise<readonly Reply[]>;
+  keep(items: readonly KeepingUntil[], replies: readonly Reply[]): Promise<readonly Reply[]>;
 }
 
 /** Makes the results of a queue, packed in the wire version of its jobs. */
@@ -46,25 +47,19 @@ export function makeResults(options: {
 
   /** Keeps each reply unless the item has one already. Returns the kept replies. */
   const keepFirst = async (packed: readonly PackedResult[]) => {
-    const commands = redis.multi();
-    for (const { reply, bytes, keepMs } of packed) {
-      const key = keys.result(reply.id);
-      commands.set(key, bytes, 'PX', keepMs, 'NX');
-      commands.getBuffer(key);
-    }
-    const outcomes = await commands.exec();
-    return packed.map(({ reply }, at) => {
-      const isFirst = outcomes?.[2 * at]?.[1] !== null;
-      return isFirst ? reply : (readKept(outcomes?.[2 * at + 1]?.[1]) ?? reply);
-    });
+    const earlier = await keepResults({ redis, keys }, packed, { now: nowMs() });
+    return packed.map(({ reply }, at) => readKept(earlier?.[at]) ?? reply);
   };
 
   /** Packs a reply, or the error that stands for a reply that is too large. */
-  const pack = (reply: Reply, { keepMs = 0, keepBytesMax }: KeepableUntil): PackedResult => {
+  const pack = (reply: Reply, { keepMs = 0, keepFor, keepBytesMax }: Keeping): PackedResult => {
+    const { id } = reply;
     const bytes = packReplies([reply], wire);
-    if (keepBytesMax === undefined || bytes.length <= keepBytesMax) return { reply, bytes, keepMs };
-    const refusal = tooLarge(reply.id, bytes.length, keepBytesMax);
-    return { reply: refusal, bytes: packReplies([refusal], wire), keepMs };
+    if (keepBytesMax === undefined || bytes.length <= keepBytesMax) {
+      return { id, reply, bytes, keepMs, keepFor };
+    }
+    const refusal = tooLarge(id, bytes.length, keepBytesMax);
+    return { id, reply: refusal, bytes: packReplies([refusal], wire), keepMs, keepFor };
   };
 
   return {
@@ -79,7 +74,7 @@ export function makeResults(options: {
     async keep(items, replies) {
       const packed = replies.flatMap((reply, at) => {
         const item = items[at];
-        return item?.keepMs !== undefined && isResult(reply) ? [pack(reply, item)] : [];
+        return item?.keepMs !== undefined && isResult(reply, item) ? [pack(reply, item)] : [];
       });
       if (packed.length === 0) return replies;
       const deadlineAt = Math.max(...items.map((item) => item.deadlineAt));
@@ -91,10 +86,8 @@ export function makeResults(options: {
 }
 
 /** A result on its way to Redis. */
-interface PackedResult {
+interface PackedResult extends Keepable {
   readonly reply: Reply;
-  readonly bytes: Buffer;
-  readonly keepMs: number;
 }
 
 function tooLarge(id: string, bytes: number, bytesMax: number): Reply {
@@ -115,6 +108,7 @@ function readKept(bytes: unknown): Reply | undefined {
   }
 }
 
-function isResult(reply: Reply): boolean {
-  return 'outputs' in reply || resultErrors.has(reply.error.code);
+function isResult(reply: Reply, { keepBytesMax }: Keeping): boolean {
+  const isOfJob = keepBytesMax !== undefined;
+  return isOfJob || 'outputs' in reply || resultErrors.has(reply.error.code);
 }
