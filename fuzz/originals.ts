@@ -29,7 +29,11 @@ export const imageRoute = '/v1/models/efficientnet-lite0/score';
 const withVersion = (route: string) => route.replace(/\/score$/, '/versions/1/score');
 const readRoutes = [
   ...['/', '/version', '/openapi.json', '/docs', '/v1/models'],
-  ...['/v1/jobs', '/v1/jobs/0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a'],
+  ...[
+    '',
+    '/0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a',
+    '/0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a/events',
+  ].map((rest) => `/v1/jobs${rest}`),
   ...['/v2/health/live', '/v2/health/ready'],
   ...['/v2', '/v2/models/faq-matcher', '/v2/models/faq-matcher/versions/1'],
   ...['ready', 'stats', 'config'].flatMap((last) =>

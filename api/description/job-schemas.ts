@@ -18,6 +18,20 @@ export const jobSummarySchema = z.object(known);
 
 export const jobSchema = z.object({
   ...known,
+  position: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      'While it is queued: its place in the line of the model, of which 1 is the next. Left out if it is not known.',
+    ),
+  estimatedWaitMs: z
+    .int()
+    .min(0)
+    .optional()
+    .describe(
+      'While it is queued: how long until a worker takes it, as fast as the line moves. Left out if that is not known.',
+    ),
   result: z
     .looseObject({})
     .optional()

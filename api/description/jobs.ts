@@ -2,7 +2,9 @@
 
 import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
+import { eventStreamType } from '../http/event-stream.js';
 import { pageSizeMax } from '../http/routes/jobs.js';
+import { eventIdForm } from '../jobs/job-events.js';
 import { stateNames } from '../jobs/job-states.js';
 import { accessCodes, type Context, retryAfterHeader } from './context.js';
 import { jobSchema, jobSummarySchema } from './job-schemas.js';
@@ -26,6 +28,7 @@ export function jobPaths(context: Context): Paths {
   return {
     '/v1/jobs': { get: listJobs(context) },
     '/v1/jobs/{job}': { get: readJob(context), delete: cancelJob(context) },
+    '/v1/jobs/{job}/events': { get: followJob(context) },
   };
 }
 
@@ -51,6 +54,43 @@ function readJob(context: Context): Operation {
     },
   };
 }
+
+function followJob(context: Context): Operation {
+  const { headers } = context;
+  const schema = { type: 'string' };
+  return {
+    operationId: 'followJob',
+    summary: 'Follow a job',
+    description:
+      'Server-sent events, as `EventSource` reads them: the job in each state that it reaches, as JSON on one line. While it is queued, events of the type `position` tell its place in the line. The answer ends when the job has ended.',
+    tags,
+    parameters: [
+      job,
+      {
+        name: 'Last-Event-ID',
+        in: 'header',
+        description: 'The `id` of the last event that was seen. Only later states are told.',
+        schema: { ...schema, pattern: eventIdForm.source },
+      },
+    ],
+    responses: {
+      200: {
+        description: 'The states of the job, from now until it has ended.',
+        headers,
+        content: { [eventStreamType]: { schema, example: eventExample } },
+      },
+      204: { description: 'The last event was the last one of the job.', headers },
+      ...context.problems.responses('jobEvents', 'problem', [
+        ...codesOf(context),
+        ...(['job_not_found', 'event_id_invalid', 'event_gone', 'not_acceptable'] as const),
+        ...(['overloaded', 'concurrency_limited', 'shutting_down'] as const),
+      ]),
+    },
+  };
+}
+
+const eventExample =
+  'retry: 1000\n\nid: 7f9c24e8-running\ndata: {"id":"0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a","state":"running","model":"faq-matcher","version":"1","submittedAt":"2026-01-01T12:00:00.000Z","deadlineAt":"2026-01-01T13:00:00.000Z"}\n\n';
 
 function cancelJob(context: Context): Operation {
   return {

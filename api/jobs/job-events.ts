@@ -13,6 +13,8 @@ import { isPending, type JobState, stateNames } from './job-states.js';
 import type { Jobs } from './jobs.js';
 import type { Place } from './places.js';
 
+export const eventIdForm = /^([0-9a-f]{8})-([a-z]+)$/;
+
 type StateName = JobState['state'];
 
 /** What is sent to a client that follows a job. */
@@ -34,7 +36,7 @@ export function eventIdOf(record: JobRecord, state: StateName): string {
  * @throws ScorelineError `event_id_invalid`, `event_gone`
  */
 export function readEventId(text: string, record: JobRecord): StateName {
-  const [, run, name] = /^([0-9a-f]{8})-([a-z]+)$/.exec(text) ?? [];
+  const [, run, name] = eventIdForm.exec(text) ?? [];
   const state = stateNames.find((each) => each === name);
   if (run === undefined || state === undefined) {
     throw new ScorelineError(

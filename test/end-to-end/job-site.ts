@@ -19,7 +19,7 @@ export const later = { prefer: 'respond-async' };
 
 export interface Site {
   readonly url: string;
-  readonly api: Child;
+  readonly api: Child & { readonly url: string };
   readonly prefix: string;
   start(role: 'api' | 'worker', changes?: NodeJS.ProcessEnv): Promise<Child & { url: string }>;
 }
