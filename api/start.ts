@@ -40,7 +40,7 @@ import { makeJobStates } from './jobs/job-states.js';
 import { makeJobStore } from './jobs/job-store.js';
 import { JobWatch } from './jobs/job-watch.js';
 import { Jobs } from './jobs/jobs.js';
-import { Places } from './jobs/places.js';
+import { WaitingLines } from './jobs/waiting-lines.js';
 import { makeInputKinds } from './kinds/kinds.js';
 import { openMetrics } from './metrics/port.js';
 import { makeRequestMetrics } from './metrics/requests.js';
@@ -137,7 +137,7 @@ export async function startApi(
   const store = makeJobStore({ redis: producer, keys, jobsMax: configuration.CALLER_JOBS_MAX });
   const jobs = new Jobs({
     ...{ store, states, watch: new JobWatch(states) },
-    places: new Places(queue, () => performance.now()),
+    lines: new WaitingLines(queue, () => performance.now()),
   });
   const resultBytesMax = configuration.JOB_RESULT_BYTES_MAX;
   const scoring = makeScoring({
@@ -149,16 +149,17 @@ export async function startApi(
   });
   const access = await openAccess({ configuration, redis: producer, keys, instance, log });
   const gate = makeGate({ registry, calls, access });
-  if (metrics) {
-    const decoding = () => kinds.image.load;
-    const permitsMax = configuration.PERMITS_MAX;
-    const state = { registry, permitsMax, calls, admission, bodies, queue, decoding };
-    observeState(metrics.instruments, state);
-  }
   const eventStreams = makeEventStreams({
     streamsMax: configuration.EVENT_STREAMS_MAX,
     callerStreamsMax: configuration.CALLER_EVENT_STREAMS_MAX,
   });
+  if (metrics) {
+    const decoding = () => kinds.image.load;
+    const permitsMax = configuration.PERMITS_MAX;
+    const load = { calls, admission, bodies, eventStreams, queue, decoding };
+    const state = { registry, permitsMax, ...load };
+    observeState(metrics.instruments, state);
+  }
   const readiness = makeReadiness({ queue, registry, calls });
   const rowsMax = rowsMaxOf(configuration);
   const version = packageVersion();

@@ -64,7 +64,7 @@ export function makeApp(parts: {
   gate: Gate;
   kinds: InputKinds;
   scoring: Scoring;
-  jobs: Pick<Jobs, 'find' | 'read' | 'follow' | 'placeOf' | 'list' | 'cancel'>;
+  jobs: Pick<Jobs, 'find' | 'read' | 'follow' | 'standingOf' | 'list' | 'cancel'>;
   eventStreams: Pick<EventStreams, 'open'>;
   queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'unansweredIn'>;
   readiness: Readiness;

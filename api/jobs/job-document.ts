@@ -11,7 +11,7 @@ import type { InputKinds } from '../kinds/kinds.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import type { JobRecord } from './job-record.js';
 import type { Job, ListedJob } from './jobs.js';
-import type { Place } from './places.js';
+import type { Standing } from './waiting-lines.js';
 
 /** Writes a job without its result. */
 export function writeSummary({ record, state }: ListedJob): string {
@@ -27,19 +27,19 @@ export function writeSummary({ record, state }: ListedJob): string {
 }
 
 /** A job with its place in the line, if that is known. */
-export interface PlacedJob extends Job {
-  readonly place?: Place | undefined;
+export interface StandingJob extends Job {
+  readonly standing?: Standing | undefined;
 }
 
 /** Writes a job, on one line. */
 export function writeJob(
-  { record, state, place }: PlacedJob,
+  { record, state, standing }: StandingJob,
   { kinds, model, problemOf }: Parts,
 ): string {
   // Labels and names of outputs are those of the model, so its results end with it.
   const isGone = 'replies' in state && !model;
   const head = writeSummary({ record, state: isGone ? 'expired' : state.state }).slice(0, -1);
-  if (place) return `${head},${JSON.stringify(place).slice(1)}`;
+  if (standing) return `${head},${JSON.stringify(standing).slice(1)}`;
   if ('error' in state) return `${head},"problem":${JSON.stringify(problemOf(state.error))}}`;
   if (!('replies' in state) || !model) return `${head}}`;
   return `${head},"result":${writeResult(kinds, model, { record, replies: state.replies })}}`;

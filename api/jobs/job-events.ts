@@ -11,7 +11,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { JobRecord } from './job-record.js';
 import { isPending, type JobState, stateNames } from './job-states.js';
 import type { Jobs } from './jobs.js';
-import type { Place } from './places.js';
+import type { Standing } from './waiting-lines.js';
 
 export const eventIdForm = /^([0-9a-f]{8})-([a-z]+)$/;
 
@@ -20,9 +20,9 @@ type StateName = JobState['state'];
 /** What is sent to a client that follows a job. */
 export interface JobAudience {
   /** The job has reached a state. The last call is for one that stays. */
-  onState(state: JobState, id: string, place: Place | undefined): void;
+  onState(state: JobState, id: string, standing: Standing | undefined): void;
   /** The job, which is still queued, has another place. */
-  onPlace(place: Place): void;
+  onStanding(standing: Standing): void;
 }
 
 /** Returns the id of the event that tells a state. */
@@ -61,7 +61,7 @@ export function isLast(state: StateName): boolean {
  * @returns a function that stops it
  */
 export function followEvents(
-  jobs: Pick<Jobs, 'follow' | 'placeOf'>,
+  jobs: Pick<Jobs, 'follow' | 'standingOf'>,
   { record, seen }: { record: JobRecord; seen: StateName | undefined },
   audience: JobAudience,
 ): () => void {
@@ -74,7 +74,7 @@ export function followEvents(
 }
 
 class Teller {
-  readonly #jobs: Pick<Jobs, 'placeOf'>;
+  readonly #jobs: Pick<Jobs, 'standingOf'>;
   readonly #record: JobRecord;
   readonly #audience: JobAudience;
   /** The last step that was told. */
@@ -85,7 +85,7 @@ class Teller {
   #isTelling = false;
 
   constructor(
-    jobs: Pick<Jobs, 'placeOf'>,
+    jobs: Pick<Jobs, 'standingOf'>,
     { record, seen }: { record: JobRecord; seen: StateName | undefined },
     audience: JobAudience,
   ) {
@@ -112,13 +112,14 @@ class Teller {
   async #tell(state: JobState): Promise<void> {
     const step = stepOf(state.state);
     if (step < this.#step) return;
-    const place = state.state === 'queued' ? await this.#jobs.placeOf(this.#record) : undefined;
-    const hasMoved = place !== undefined && place.position !== this.#position;
-    if (hasMoved) this.#position = place.position;
+    const standing =
+      state.state === 'queued' ? await this.#jobs.standingOf(this.#record) : undefined;
+    const hasMoved = standing !== undefined && standing.position !== this.#position;
+    if (hasMoved) this.#position = standing.position;
     if (step > this.#step) {
       this.#step = step;
-      this.#audience.onState(state, eventIdOf(this.#record, state.state), place);
-    } else if (hasMoved) this.#audience.onPlace(place);
+      this.#audience.onState(state, eventIdOf(this.#record, state.state), standing);
+    } else if (hasMoved) this.#audience.onStanding(standing);
   }
 }
 

@@ -5,7 +5,7 @@ import type { JobRecord } from './job-record.js';
 import { isPending, type JobState, type JobStates } from './job-states.js';
 import type { Cursor, JobStore } from './job-store.js';
 import type { Follower, JobWatch } from './job-watch.js';
-import type { Place, Places } from './places.js';
+import type { Standing, WaitingLines } from './waiting-lines.js';
 
 /** The most jobs that one request for a list looks at, so a filter costs no more than that. */
 const lookedAtMax = 1000;
@@ -40,18 +40,18 @@ export class Jobs {
   readonly #store: JobStore;
   readonly #states: JobStates;
   readonly #watch: Pick<JobWatch, 'follow'>;
-  readonly #places: Pick<Places, 'of'>;
+  readonly #lines: Pick<WaitingLines, 'of'>;
 
   constructor(parts: {
     store: JobStore;
     states: JobStates;
     watch: Pick<JobWatch, 'follow'>;
-    places: Pick<Places, 'of'>;
+    lines: Pick<WaitingLines, 'of'>;
   }) {
     this.#store = parts.store;
     this.#states = parts.states;
     this.#watch = parts.watch;
-    this.#places = parts.places;
+    this.#lines = parts.lines;
   }
 
   /** @throws ScorelineError `job_not_found`, `queue_unavailable` */
@@ -79,8 +79,8 @@ export class Jobs {
   }
 
   /** Returns the place of a queued job in the line of its model; undefined if it is not known. */
-  placeOf({ queue, queued }: JobRecord): Promise<Place | undefined> {
-    return this.#places.of(queue, queued);
+  standingOf({ queue, queued }: JobRecord): Promise<Standing | undefined> {
+    return this.#lines.of(queue, queued);
   }
 
   /** Returns how a job has ended; undefined if the time is over before, or nobody waits any more. */

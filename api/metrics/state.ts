@@ -6,6 +6,7 @@ import type { Registry } from '../../shared/registry.js';
 import type { Admission } from '../admission/admission.js';
 import type { ByteBudget } from '../admission/byte-budget.js';
 import type { Calls } from '../call.js';
+import type { EventStreams } from '../http/event-streams.js';
 import type { Load } from '../kinds/turns.js';
 import type { Queue } from '../queue/queue.js';
 
@@ -17,16 +18,18 @@ export function observeState(
     calls: Pick<Calls, 'size' | 'oldestMs'>;
     admission: Pick<Admission, 'traffic' | 'drainMs'>;
     bodies: Pick<ByteBudget, 'taken'>;
+    eventStreams: Pick<EventStreams, 'size'>;
     queue: Pick<Queue, 'unansweredIn' | 'countWorkers'>;
     decoding: () => Load;
   },
 ): void {
-  const { registry, permitsMax, calls, admission, bodies, queue, decoding } = parts;
+  const { registry, permitsMax, calls, admission, bodies, eventStreams, queue, decoding } = parts;
   const each = (read: (model: Model) => number | undefined) => seriesOf(registry.models, read);
 
   instruments.readOne('requestsInFlight', () => calls.size);
   instruments.readOne('permitsMax', () => permitsMax);
   instruments.readOne('bodyBytes', () => bodies.taken);
+  instruments.readOne('eventStreams', () => eventStreams.size);
   instruments.read('inputsInFlight', () =>
     each((model) => admission.traffic(model.queue).inFlight),
   );

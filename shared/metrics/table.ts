@@ -102,6 +102,14 @@ export const metricTable = {
     labels: [],
     meaning: 'Bytes of request bodies in memory, of which `BODIES_BYTES_MAX` allows so many.',
   },
+  eventStreams: {
+    name: 'scoreline_event_streams',
+    type: 'gauge',
+    unit: 'streams',
+    roles: api,
+    labels: [],
+    meaning: 'Event streams of jobs that are open, of which `EVENT_STREAMS_MAX` allows so many.',
+  },
   oldestSeconds: {
     name: 'scoreline_oldest_request_age_seconds',
     type: 'gauge',

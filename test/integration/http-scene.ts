@@ -133,7 +133,7 @@ export async function openScene(
     find: noJob,
     read: noJob,
     follow: () => () => {},
-    placeOf: noJob,
+    standingOf: noJob,
     cancel: noJob,
     list: async () => ({ jobs: [], next: undefined }),
   };

@@ -29,8 +29,8 @@ beforeAll(async () => {
     uncount: () => {},
   };
   const states = makeJobStates({ redis: client, keys, queue });
-  const places = { of: async () => undefined };
-  jobs = new Jobs({ store, states, watch: new JobWatch(states), places });
+  const lines = { of: async () => undefined };
+  jobs = new Jobs({ store, states, watch: new JobWatch(states), lines });
   records = Array.from({ length: 5 }, (_, at) => makeRecord(at));
   for (const record of records) await store.add(record);
   const [long, failed, cancelled, queued] = records.map(({ items }) => items) as string[][];

@@ -2,7 +2,7 @@
 
 import type { Registry } from '../../../shared/registry.js';
 import { type Caller, catalogueOf } from '../../access/caller.js';
-import { type PlacedJob, writeJob } from '../../jobs/job-document.js';
+import { type StandingJob, writeJob } from '../../jobs/job-document.js';
 import type { InputKinds } from '../../kinds/kinds.js';
 import { problemOf } from '../problem.js';
 
@@ -14,7 +14,7 @@ export interface WriteJobFor {
 /** Returns a job as JSON, on one line. Its result needs its model, if that still exists for the caller. */
 export function writeJobFor(
   caller: Caller,
-  job: PlacedJob,
+  job: StandingJob,
   { registry, kinds }: WriteJobFor,
 ): string {
   const { models } = catalogueOf(caller, registry);

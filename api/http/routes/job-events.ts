@@ -18,7 +18,7 @@ import { type WriteJobFor, writeJobFor } from './job-answer.js';
 const events = '/v1/jobs/:job/events';
 
 export interface JobEventParts extends WriteJobFor {
-  readonly jobs: Pick<Jobs, 'find' | 'follow' | 'placeOf'>;
+  readonly jobs: Pick<Jobs, 'find' | 'follow' | 'standingOf'>;
   readonly eventStreams: Pick<EventStreams, 'open'>;
 }
 
@@ -64,14 +64,14 @@ function tell(
     parts.jobs,
     { record, seen },
     {
-      onState(state, id, place) {
+      onState(state, id, standing) {
         const caller = callerOf(response.req);
-        stream.send({ id, data: writeJobFor(caller, { record, state, place }, parts) });
+        stream.send({ id, data: writeJobFor(caller, { record, state, standing }, parts) });
         if (!isPending(state)) stream.end();
       },
-      onPlace(place) {
+      onStanding(standing) {
         // A client that is behind needs no news that will be old when it reads them.
-        if (!stream.isBehind) stream.send({ type: 'position', data: JSON.stringify(place) });
+        if (!stream.isBehind) stream.send({ type: 'position', data: JSON.stringify(standing) });
       },
     },
   );

@@ -9,7 +9,7 @@ import type { JobRecord } from '../../jobs/job-record.js';
 import { isPending, type JobState, stateNames } from '../../jobs/job-states.js';
 import type { Cursor } from '../../jobs/job-store.js';
 import type { Jobs } from '../../jobs/jobs.js';
-import type { Place } from '../../jobs/places.js';
+import type { Standing } from '../../jobs/waiting-lines.js';
 import { isGone } from '../departure.js';
 import { callerOf } from '../gate.js';
 import { sendJsonText } from '../json.js';
@@ -25,7 +25,7 @@ const retrySecondsMax = 60;
 
 export interface JobParts extends WriteJobFor {
   readonly calls: Pick<Calls, 'isShuttingDown'>;
-  readonly jobs: Pick<Jobs, 'find' | 'read' | 'list' | 'cancel' | 'placeOf'>;
+  readonly jobs: Pick<Jobs, 'find' | 'read' | 'list' | 'cancel' | 'standingOf'>;
 }
 
 export function addJobRoutes(app: Express, parts: JobParts): void {
@@ -73,16 +73,16 @@ async function sendJob(
   { record, state }: { record: JobRecord; state: JobState },
   parts: JobParts,
 ): Promise<void> {
-  const place = state.state === 'queued' ? await parts.jobs.placeOf(record) : undefined;
+  const standing = state.state === 'queued' ? await parts.jobs.standingOf(record) : undefined;
   if (isGone(response)) return;
-  if (isPending(state)) response.setHeader('Retry-After', String(retrySecondsOf(record, place)));
-  const text = writeJobFor(callerOf(response.req), { record, state, place }, parts);
+  if (isPending(state)) response.setHeader('Retry-After', String(retrySecondsOf(record, standing)));
+  const text = writeJobFor(callerOf(response.req), { record, state, standing }, parts);
   sendJsonText(response, text);
 }
 
 /** While it is not known how long a job will wait: one that has waited for long will wait for a while. */
-function retrySecondsOf({ submittedAt }: JobRecord, place: Place | undefined): number {
-  const ms = place?.estimatedWaitMs ?? (nowMs() - submittedAt) / 10;
+function retrySecondsOf({ submittedAt }: JobRecord, standing: Standing | undefined): number {
+  const ms = standing?.estimatedWaitMs ?? (nowMs() - submittedAt) / 10;
   return Math.min(Math.max(Math.ceil(ms / 1000), 1), retrySecondsMax);
 }
 

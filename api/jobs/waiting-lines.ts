@@ -16,7 +16,7 @@ const missingAgainMs = 100;
 const forgottenMs = 60_000;
 
 /** The place of a job in the line of its model. */
-export interface Place {
+export interface Standing {
   /** 1 is the next that a worker takes. */
   readonly position: number;
   /** Until a worker takes it; undefined while it is not known how fast the line moves. */
@@ -32,7 +32,7 @@ interface Line {
   readonly rate: Rate;
 }
 
-export class Places {
+export class WaitingLines {
   readonly #queue: Pick<Queue, 'readWaiting'>;
   readonly #now: () => number;
   readonly #lines = new Map<string, Line>();
@@ -45,7 +45,7 @@ export class Places {
   }
 
   /** Returns the place of a job; undefined if it does not wait, if too many are before it, or if Redis cannot tell. */
-  async of(queue: string, job: string): Promise<Place | undefined> {
+  async of(queue: string, job: string): Promise<Standing | undefined> {
     const line = await this.#lineFor(queue, job).catch(() => undefined);
     const position = line?.positions.get(job);
     if (!line || position === undefined) return undefined;
