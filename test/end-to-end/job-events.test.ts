@@ -1,6 +1,9 @@
 // Tests the events of jobs, with a client that follows them as a browser does.
 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { hashApiKey, makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
+import type { ApiKeyRecord } from '../../api/access/api-key-record.js';
+import { ApiKeyStore } from '../../api/access/api-key-store.js';
 import { makeKeys } from '../../shared/keys.js';
 import { type Listener, listen } from '../event-source.js';
 import { ask, queueOf, waitUntil } from '../harness.js';
@@ -183,6 +186,58 @@ describe('a request for events', () => {
       await waitUntil('it is open or refused', () => again.connections > 0 || again.isClosed);
       return again.connections > 0;
     });
+  });
+});
+
+describe('a caller', () => {
+  let site: Site;
+
+  beforeAll(async () => {
+    site = await sites.open({ AUTH: 'keys', CALLER_EVENT_STREAMS_MAX: '1' });
+  });
+
+  /** Makes an API key. */
+  async function makeCaller(record: Partial<ApiKeyRecord>): Promise<{ 'x-api-key': string }> {
+    const store = new ApiKeyStore(sites.redis.client, makeKeys(site.prefix));
+    const id = makeApiKeyId();
+    const key = makeApiKey(id);
+    const sha256 = hashApiKey(key).toString('hex');
+    await store.write({ scopes: ['score'], ...record, id, name: id, sha256 });
+    const headers = { 'x-api-key': key };
+    await waitUntil('the key is known', async () => {
+      return (await ask(`${site.url}/v1/jobs`, { headers })).status !== 401;
+    });
+    return headers;
+  }
+
+  /** Opens a stream that stays open until the test ends. */
+  async function open(id: string, headers: Record<string, string>): Promise<number> {
+    const controller = new AbortController();
+    onTestFinished(() => controller.abort());
+    const { signal } = controller;
+    return (await fetch(eventsOf(site.url, id), { headers, signal })).status;
+  }
+
+  test('has its streams beside its requests in flight, and only so many', async () => {
+    const ada = await makeCaller({ concurrent: 1 });
+    const id = await submit(site.url + text, { input }, ada);
+    expect(await open(id, ada)).toBe(200);
+    // The only place for a request in flight is free again.
+    expect((await read(site.url, id, ada)).status).toBe(200);
+    const refused = await ask(eventsOf(site.url, id), { headers: ada });
+    expect(refused).toMatchObject({ status: 429, body: { code: 'concurrency_limited' } });
+    expect(refused.body.detail).toMatch(/at most 1 open event streams of/);
+    const bob = await makeCaller({});
+    expect(await open(await submit(site.url + text, { input }, bob), bob)).toBe(200);
+  });
+
+  test('follows its own jobs only', async () => {
+    const [ada, bob] = [await makeCaller({}), await makeCaller({})];
+    const id = await submit(site.url + text, { input }, ada);
+    const other = await ask(eventsOf(site.url, id), { headers: bob });
+    expect(other).toMatchObject({ status: 404, body: { code: 'job_not_found' } });
+    const nobody = await ask(eventsOf(site.url, id));
+    expect(nobody).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
   });
 });
 
