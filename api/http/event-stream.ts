@@ -9,6 +9,8 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 const retryMs = 1000;
 /** How many beats a client may need to read what was written. */
 const lateBeatsMax = 4;
+/** After so many beats a client has to connect again: its key may have been revoked, or another instance be free. */
+const beatsMax = 40;
 
 export const eventStreamType = 'text/event-stream';
 
@@ -31,6 +33,7 @@ export interface ServerSentEvent {
 
 export class EventStream {
   readonly #response: ServerResponse;
+  #beats = 0;
   #lateBeats = 0;
 
   constructor(response: ServerResponse) {
@@ -54,8 +57,11 @@ export class EventStream {
     this.#response.write(`${[...lines, `data: ${data}`].join('\n')}\n\n`);
   }
 
-  /** Shows that the connection lives, or cuts a client off that has not read for too long. */
+  /**
+   * Shows that the connection lives. Ends a stream that is old, and cuts a client off that has not read for too long.
+   */
   beat(): void {
+    if (++this.#beats >= beatsMax) this.end();
     this.#lateBeats = this.isBehind ? this.#lateBeats + 1 : 0;
     if (this.#lateBeats >= lateBeatsMax) this.#response.destroy();
     else if (!this.isBehind && !this.#response.writableEnded) this.#response.write(':\n\n');

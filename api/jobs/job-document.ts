@@ -3,7 +3,7 @@
 // The result is the answer that the client would have got at once, by the route that it asked. Tensors are
 // in JSON in it, also where the client asked for binary ones.
 
-import type { ScorelineError } from '../../shared/errors.js';
+import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import { writeInferResponse } from '../inference/infer-response.js';
 import { writeNativeAnswer, writeReferenceAnswer } from '../kinds/answers.js';
@@ -32,17 +32,21 @@ export interface StandingJob extends Job {
 }
 
 /** Writes a job, on one line. */
-export function writeJob(
-  { record, state, standing }: StandingJob,
-  { kinds, model, problemOf }: Parts,
-): string {
+export function writeJob({ record, state, standing }: StandingJob, parts: Parts): string {
+  const { kinds, model, problemOf } = parts;
   // Labels and names of outputs are those of the model, so its results end with it.
   const isGone = 'replies' in state && !model;
   const head = writeSummary({ record, state: isGone ? 'expired' : state.state }).slice(0, -1);
   if (standing) return `${head},${JSON.stringify(standing).slice(1)}`;
   if ('error' in state) return `${head},"problem":${JSON.stringify(problemOf(state.error))}}`;
   if (!('replies' in state) || !model) return `${head}}`;
-  return `${head},"result":${writeResult(kinds, model, { record, replies: state.replies })}}`;
+  try {
+    return `${head},"result":${writeResult(kinds, model, { record, replies: state.replies })}}`;
+  } catch (error) {
+    // Whether the outputs of several items belong together shows only here.
+    if (!(error instanceof ScorelineError)) throw error;
+    return writeJob({ record, state: { state: 'failed', error } }, parts);
+  }
 }
 
 interface Parts {

@@ -23,6 +23,8 @@ export interface JobAudience {
   onState(state: JobState, id: string, standing: Standing | undefined): void;
   /** The job, which is still queued, has another place. */
   onStanding(standing: Standing): void;
+  /** What the audience itself has thrown. It is told nothing more. */
+  onFault(error: unknown): void;
 }
 
 /** Returns the id of the event that tells a state. */
@@ -82,6 +84,7 @@ class Teller {
   #position: number | undefined;
   /** The last state that was heard while another was told. */
   #next: JobState | undefined;
+  /** Stays so after a fault. */
   #isTelling = false;
 
   constructor(
@@ -97,7 +100,7 @@ class Teller {
 
   hear(state: JobState): void {
     this.#next = state;
-    if (!this.#isTelling) void this.#tellAll();
+    if (!this.#isTelling) this.#tellAll().catch((error) => this.#audience.onFault(error));
   }
 
   async #tellAll(): Promise<void> {
@@ -124,7 +127,7 @@ class Teller {
 }
 
 function stepOf(state: StateName): number {
-  if (!isPending({ state } as JobState)) return 3;
+  if (!isPending({ state })) return 3;
   return state === 'queued' ? 1 : 2;
 }
 

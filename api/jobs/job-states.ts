@@ -145,7 +145,7 @@ export function makeJobStates(options: {
   };
 }
 
-export function isPending({ state }: JobState): boolean {
+export function isPending({ state }: Pick<JobState, 'state'>): boolean {
   return state === 'queued' || state === 'running';
 }
 

@@ -87,6 +87,16 @@ test('a client that does not read is cut off, before and after the last event', 
   expect(streams.size).toBe(0);
 });
 
+test('an old stream ends, so its client has to say again who it is', async () => {
+  const { open } = await openServer({ beatMs: 1 });
+  const { client, isClosed } = await open(ada);
+  let received = '';
+  client.on('data', (chunk) => {
+    received += chunk;
+  });
+  await waitUntil('the stream has ended', () => received.endsWith('\r\n0\r\n\r\n') && isClosed());
+});
+
 test('closing ends the streams, and lets nobody in any more', async () => {
   const { streams, open } = await openServer();
   const { client, isClosed } = await open(ada);

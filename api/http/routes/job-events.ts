@@ -25,7 +25,7 @@ export interface JobEventParts extends WriteJobFor {
 export function addJobEventRoutes(app: Express, parts: JobEventParts): void {
   const { jobs, eventStreams } = parts;
 
-  app.get(events, needs('score', 'jobs'), async (request, response) => {
+  app.get(events, needs('score', 'jobs'), async (request, response, next) => {
     if (!request.accepts(eventStreamType)) throw notAcceptable(request);
     const caller = callerOf(request);
     const record = await jobs.find(caller.id, String(request.params.job));
@@ -44,7 +44,7 @@ export function addJobEventRoutes(app: Express, parts: JobEventParts): void {
     const stream = eventStreams.open(caller, response, () => stop());
     // A stream only waits, so it is none of the caller's requests in flight.
     (request as GatedRequest).slot?.release();
-    stop = tell(parts, { record, seen, stream, response });
+    stop = tell(parts, { record, seen, stream, response, onFault: next });
   });
 
   app.all(events, allow('GET', 'HEAD'));
@@ -57,9 +57,10 @@ function tell(
     seen: ReturnType<typeof readSeen>;
     stream: EventStream;
     response: Response;
+    onFault: (error: unknown) => void;
   },
 ): () => void {
-  const { record, seen, stream, response } = options;
+  const { record, seen, stream, response, onFault } = options;
   return followEvents(
     parts.jobs,
     { record, seen },
@@ -73,6 +74,7 @@ function tell(
         // A client that is behind needs no news that will be old when it reads them.
         if (!stream.isBehind) stream.send({ type: 'position', data: JSON.stringify(standing) });
       },
+      onFault,
     },
   );
 }
