@@ -116,7 +116,7 @@ export const accessShape = {
     ),
   CALLER_JOBS_MAX: number(z.number().int().min(1).max(10_000_000))
     .unwrap()
-    .default(100_000)
+    .default(250_000)
     .describe(
       'The most jobs of one caller, with those that have ended until they are forgotten. Beyond it, the caller gets 429. Raising it costs memory in Redis: 1.2 kB for each. With `AUTH=none` all callers are one.',
     ),

@@ -17,7 +17,7 @@ describe('the configuration', () => {
       OIDC_JOBS_ROLES: ['jobs'],
       OIDC_ADMIN_ROLES: ['admin'],
       CALLER_RESULTS_PERCENT: 50,
-      CALLER_JOBS_MAX: 100_000,
+      CALLER_JOBS_MAX: 250_000,
       CALLER_EVENT_STREAMS_MAX: 100,
       BODY_BYTES_MAX: 16_777_216,
       IMAGE_PIXELS_MAX: 50_000_000,
