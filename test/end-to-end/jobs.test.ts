@@ -277,7 +277,7 @@ describe('a job', () => {
     await redis.client.rpoplpush(`${queue}:wait`, `${queue}:active`);
     const running = await read(other.url, id);
     expect(running.body.state).toBe('running');
-    expect(running.headers.get('retry-after')).toBe('1');
+    expect(running.headers.get('retry-after')).toMatch(/^[1-9]\d?$/);
   });
 });
 

@@ -82,8 +82,10 @@ async function sendJob(
 
 /** While it is not known how long a job will wait: one that has waited for long will wait for a while. */
 function retrySecondsOf({ submittedAt }: JobRecord, standing: Standing | undefined): number {
-  const ms = standing?.estimatedWaitMs ?? (nowMs() - submittedAt) / 10;
-  return Math.min(Math.max(Math.ceil(ms / 1000), 1), retrySecondsMax);
+  const waitMs = standing?.estimatedWaitMs;
+  const seconds =
+    waitMs === undefined ? Math.round((nowMs() - submittedAt) / 10_000) : Math.ceil(waitMs / 1000);
+  return Math.min(Math.max(seconds, 1), retrySecondsMax);
 }
 
 function readPage({ query }: Request): Parameters<Jobs['list']>[1] {
