@@ -15,6 +15,7 @@ import { nowMs } from '../shared/clock.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Manifest } from '../shared/manifest.js';
 import type { Model } from '../shared/models.js';
+import type { Timing } from '../shared/reply.js';
 import type { Caller } from './access/caller.js';
 import type { Slot } from './access/limiter.js';
 import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';
@@ -22,6 +23,7 @@ import type { ByteBudget } from './admission/byte-budget.js';
 import type { Phase } from './deadline.js';
 import { Deferral, type DeferralOptions } from './deferral.js';
 import { Ending } from './ending.js';
+import type { RequestTrace } from './traces/request-trace.js';
 
 export interface CallOptions {
   readonly caller: Caller;
@@ -36,6 +38,8 @@ export interface CallOptions {
   readonly key?: string | undefined;
   /** Set if the client takes the answer later. */
   readonly deferral?: DeferralOptions | undefined;
+  /** Set if the request is traced. */
+  readonly trace?: RequestTrace | undefined;
 }
 
 export interface Calls {
@@ -87,7 +91,7 @@ export function makeCalls(options: {
   };
 
   return {
-    open({ caller, slot, models, arrivedAt, deadlineAt, key, deferral: asked }) {
+    open({ caller, slot, models, arrivedAt, deadlineAt, key, deferral: asked, trace }) {
       if (isShuttingDown) throw shuttingDown();
       let permit: Permit | undefined;
       try {
@@ -98,6 +102,7 @@ export function makeCalls(options: {
       const deferral = asked && new Deferral(asked);
       return start({
         ...{ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit, deferral },
+        trace,
       });
     },
     openFlight(call) {
@@ -106,6 +111,7 @@ export function makeCalls(options: {
       const slot = call.handOverSlot();
       const flight = start({
         ...{ caller, slot, models, inputs, arrivedAt, deadlineAt, key, permit },
+        trace: call.trace,
         leader: call,
       });
       flight.takeBody(call);
@@ -150,6 +156,7 @@ interface CallParts {
   readonly key: string | undefined;
   readonly permit: Permit | undefined;
   readonly deferral?: Deferral | undefined;
+  readonly trace?: RequestTrace | undefined;
   /** The call that a flight works for. It is in the phase that the flight is in. */
   readonly leader?: Call;
 }
@@ -169,6 +176,10 @@ export class Call {
   readonly key: string | undefined;
   /** Set if the client takes the answer later. */
   readonly deferral: Deferral | undefined;
+  /** Set if the request is traced. */
+  readonly trace: RequestTrace | undefined;
+  /** Where the time of its slowest input went; undefined until all are scored. */
+  timing: Timing | undefined;
   /** Whether the answer was kept from an earlier request with the same key. */
   isReplayed = false;
   /** Tells whether the client still waits. */
@@ -200,6 +211,7 @@ export class Call {
     this.arrivedAt = parts.arrivedAt;
     this.key = parts.key;
     this.deferral = parts.deferral;
+    this.trace = parts.trace;
     this.#models = parts.models;
     this.#inputs = parts.inputs;
     this.#deadlineAt = parts.deadlineAt;
@@ -240,12 +252,17 @@ export class Call {
     return this.#preparingMs;
   }
 
+  /** When that began, in milliseconds since the epoch. */
+  get preparingSince(): number | undefined {
+    const since = this.#preparingSince;
+    return since === undefined ? undefined : nowMs() - (performance.now() - since);
+  }
+
   /** Says what the call waits for from now on. */
   enter(phase: Phase): void {
     if (phase === 'preparing') this.#preparingSince = performance.now();
-    else if (this.#preparingSince !== undefined) {
+    else if (this.#preparingSince !== undefined && this.#phase === 'preparing') {
       this.#preparingMs = performance.now() - this.#preparingSince;
-      this.#preparingSince = undefined;
     }
     this.#phase = phase;
     if (phase === 'scoring') this.#scoringSince = nowMs();

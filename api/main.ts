@@ -1,5 +1,4 @@
 import process from 'node:process';
 import { live } from '../shared/lifecycle.js';
-import { startApi } from './start.js';
 
-await live(process, 'api', startApi);
+await live(process, 'api', async (...given) => (await import('./start.js')).startApi(...given));

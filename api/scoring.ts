@@ -3,6 +3,7 @@
 // inside api/jobs/deferring.ts.
 
 import { makeItemId } from '../shared/item-id.js';
+import type { Timing } from '../shared/reply.js';
 import { type Tensor, toBuffer } from '../shared/tensors.js';
 import { shareOf } from './access/caller.js';
 import type { Call } from './call.js';
@@ -77,10 +78,11 @@ export function makeScoring(options: {
     items: readonly DispatchedItem[],
     { wish, keepMs }: { wish: OutputWish; keepMs?: number },
   ) => {
-    const { model, deadlineAt, ending } = call;
+    const { model, deadlineAt, ending, trace } = call;
     call.enter('scoring');
     const keepFor = keepMs === undefined ? undefined : shareOf(call.caller.id);
-    return dispatcher.submit({ model, ...wish, deadlineAt, ending, items, keepMs, keepFor });
+    const options = { deadlineAt, ending, items, keepMs, keepFor, trace };
+    return dispatcher.submit({ model, ...wish, ...options });
   };
 
   const scoreAlone = async (
@@ -128,6 +130,7 @@ export function makeScoring(options: {
           ? scoreAlone(call, work)
           : scoreRepeatable(call, call.key, work));
       statistics.succeed(call, replies);
+      call.timing = slowest(replies);
       return replies;
     } catch (error) {
       if (!(error instanceof Deferred)) statistics.fail(call);
@@ -154,6 +157,17 @@ export function makeScoring(options: {
           items.map((tensors) => ({ value: contentsOf(tensors), rows: rowsIn(call, tensors) })),
       }),
   };
+}
+
+/** Returns the timing of the input that took longest. */
+function slowest(replies: readonly ScoredReply[]): Timing | undefined {
+  let found: Timing | undefined;
+  for (const { timing } of replies) if (!found || msOf(timing) > msOf(found)) found = timing;
+  return found;
+}
+
+function msOf({ queueMs, batchMs, computeMs }: Timing): number {
+  return queueMs + batchMs + computeMs;
 }
 
 /** The order of a row's columns does not matter to its answer. */

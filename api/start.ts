@@ -21,6 +21,7 @@ import {
 import { checkRedis } from '../shared/redis-check.js';
 import { RedisClock } from '../shared/redis-clock.js';
 import { makeRegistry, type Registry } from '../shared/registry.js';
+import type { Telemetry } from '../shared/telemetry/telemetry.js';
 import { packageVersion } from '../shared/version.js';
 import { openAccess } from './access/access.js';
 import { Admission } from './admission/admission.js';
@@ -28,6 +29,7 @@ import { type ByteBudget, makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
 import { type Calls, makeCalls } from './call.js';
 import { deadlineExceeded } from './deadline.js';
+import { joinListeners, type RequestEvents } from './events.js';
 import { type RunningGrpcServer, startGrpcServer } from './grpc/server.js';
 import { makeApp } from './http/app.js';
 import { makeEventStreams } from './http/event-streams.js';
@@ -42,7 +44,8 @@ import { JobWatch } from './jobs/job-watch.js';
 import { Jobs } from './jobs/jobs.js';
 import { WaitingLines } from './jobs/waiting-lines.js';
 import { makeInputKinds } from './kinds/kinds.js';
-import { openMetrics } from './metrics/port.js';
+import { makeRequestLog } from './log/requests.js';
+import { type OpenMetrics, openMetrics } from './metrics/port.js';
 import { makeRequestMetrics } from './metrics/requests.js';
 import { observeState } from './metrics/state.js';
 import { Dispatcher } from './queue/dispatcher.js';
@@ -54,6 +57,7 @@ import { makeRepeatable } from './repeat/repeatable.js';
 import { makeResults } from './repeat/results.js';
 import { makeScoring } from './scoring.js';
 import { Statistics } from './statistics.js';
+import { makeRequestTraces } from './traces/requests.js';
 
 type Configuration = Configurations['api'];
 
@@ -66,7 +70,7 @@ const createAgainAfterMs = 200;
 export async function startApi(
   configuration: Configuration,
   log: Logger,
-  { signal }: Partial<Pick<Ending, 'signal'>> = {},
+  { signal, telemetry }: Partial<Pick<Ending, 'signal' | 'telemetry'>> = {},
 ): Promise<Running> {
   const { models: served, leftOut } = collectModels({
     directory: configuration.MODELS_DIR,
@@ -76,7 +80,7 @@ export async function startApi(
   logLeftOut(log, leftOut);
   const registry = makeRegistry(served, leftOut);
   const { LEAVE_MS, SHUTDOWN_MS, METRICS_PORT, HOST } = configuration;
-  const metrics = METRICS_PORT === undefined ? undefined : await openMetrics(METRICS_PORT, HOST);
+  const metrics = await openMetrics({ port: METRICS_PORT, host: HOST, telemetry });
   const settings = redisSettings(configuration);
   await checkRedis({ ...settings, log, signal });
   const connect = { ...settings, log, outage: new Outage(log) };
@@ -165,17 +169,17 @@ export async function startApi(
   const version = packageVersion();
   const description = makeDescription({ registry, readiness, statistics, rowsMax, version });
   const protocol = { readiness, description, rowsMax };
-  const requests = metrics && makeRequestMetrics(metrics.instruments, registry);
+  const events = listen({ configuration, registry, log, telemetry, metrics });
   const app = makeApp({
     ...{ configuration, registry, calls, gate, kinds, scoring, jobs, queue, clock, log },
     ...protocol,
     eventStreams,
-    metrics: requests,
+    events,
   });
   const server = await startServer(app, configuration);
   const grpc = await startGrpc(
     {
-      ...{ registry, calls, access, scoring, log, metrics: requests },
+      ...{ registry, calls, access, scoring, events },
       ...protocol,
       isTrusted: app.isTrusted,
     },
@@ -186,7 +190,7 @@ export async function startApi(
   const report = {
     ...{ address, port, models },
     ...(grpc && { grpcPort: grpc.port }),
-    ...(metrics && { metricsPort: metrics.port }),
+    ...(metrics?.port !== undefined && { metricsPort: metrics.port }),
   };
   log.info(report, 'API is ready');
 
@@ -210,6 +214,23 @@ export async function startApi(
       metrics?.close();
     },
   };
+}
+
+/** Joins who listens to requests: metrics and traces if they are on, and the log. */
+function listen(parts: {
+  configuration: Configuration;
+  registry: Registry;
+  log: Logger;
+  telemetry: Telemetry | undefined;
+  metrics: OpenMetrics | undefined;
+}): RequestEvents {
+  const { configuration, registry, log, telemetry, metrics } = parts;
+  const { TRACES_SLOW_MS: slowMs, ACCESS_LOG_RATIO: accessRatio } = configuration;
+  const tracer = telemetry?.tracer;
+  return joinListeners(tracer && makeRequestTraces(tracer, { slowMs }), [
+    metrics && makeRequestMetrics(metrics.instruments, registry),
+    makeRequestLog(log, { accessRatio }),
+  ]);
 }
 
 /** Starts gRPC, if there is a port for it. */

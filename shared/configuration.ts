@@ -15,6 +15,11 @@ import {
   redactUrl,
   redisUrlForms,
 } from './redis-url.js';
+import {
+  requestTelemetryShape,
+  telemetrySecrets,
+  telemetryShape,
+} from './telemetry-configuration.js';
 import { checkWeb, webShape } from './web-configuration.js';
 import { messageOf } from './zod-issue.js';
 
@@ -66,6 +71,7 @@ const common = {
     .describe(
       'The lowest level that is logged. `debug` adds a line for each batch, which costs throughput under load.',
     ),
+  ...telemetryShape,
 };
 
 const integer = (min: number, max: number) =>
@@ -99,6 +105,7 @@ const api = {
     ),
   ...accessShape,
   ...webShape,
+  ...requestTelemetryShape,
   BODY_BYTES_MAX: integer(1024, 1_073_741_824)
     .default(16_777_216)
     .describe(
@@ -315,13 +322,16 @@ export function readConfiguration<R extends Role>(
   throw new ScorelineError('configuration_invalid', faults.join('\n'));
 }
 
-const secrets: ReadonlySet<string> = new Set(['REDIS_PASSWORD', 'REDIS_SENTINEL_PASSWORD']);
+const secrets: ReadonlySet<string> = new Set([
+  ...['REDIS_PASSWORD', 'REDIS_SENTINEL_PASSWORD'],
+  ...telemetrySecrets,
+]);
 
 function describeValue(key: string, value: string | undefined): string {
   if (value === undefined) return 'the default';
   const isSecret =
-    secrets.has(key) || (/^(REDIS_URL|OIDC_ISSUER)$/.test(key) && /[@?]/.test(value));
-  return isSecret ? 'one that is not shown, since it may hold a password' : JSON.stringify(value);
+    secrets.has(key) || (/^(REDIS_URL|OIDC_ISSUER|.*_ENDPOINT)$/.test(key) && /[@?]/.test(value));
+  return isSecret ? 'one that is not shown, since it may hold a secret' : JSON.stringify(value);
 }
 
 /** Returns what is wrong with the settings of a role, in an environment or elsewhere. */

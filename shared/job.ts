@@ -17,6 +17,7 @@
 import { z } from 'zod';
 import { coerceError, ScorelineError } from './errors.js';
 import { Layouts, layOut, layoutsSchema } from './layouts.js';
+import type { TraceContext } from './telemetry/telemetry.js';
 import { checkTensor, type Tensor, toBuffer } from './tensors.js';
 import { readableWireVersions, wireVersion } from './wire-version.js';
 
@@ -47,6 +48,8 @@ export interface Item {
    * a caller's job. Nobody sends them again, so whatever their reply is, it is kept.
    */
   readonly keepBytesMax?: number | undefined;
+  /** The span that the item's own go below, if its request is traced. Older builds ignore it. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** What of an item says how its reply is kept. */
@@ -76,6 +79,8 @@ const packedJobSchema = z.object({
         keepMs: z.number().optional(),
         keepFor: z.string().optional(),
         keepBytesMax: z.number().optional(),
+        /** Whoever uses it checks it: a trace must not cost an item. */
+        trace: z.unknown().optional(),
       }),
     )
     .min(1),
@@ -143,6 +148,7 @@ export function encodeJob({ replyTo, items }: BatchJob): {
     keepMs: item.keepMs,
     keepFor: item.keepFor,
     keepBytesMax: item.keepBytesMax,
+    trace: item.trace,
   });
   const packedItems = items.map(encodeItem);
   const job = { wire: wireVersion, replyTo, layouts: layouts.list, items: packedItems };
@@ -162,6 +168,7 @@ export function decodeJob(data: unknown): WireJob | UnreadableJob {
     const inputs = layOut(layouts[item.layout], item.data);
     if (!inputs) return unreadable(data, `items.${index}.layout: there is no layout for its data`);
     const { id, submittedAt, deadlineAt, top, outputs, keepMs, keepFor, keepBytesMax } = item;
+    const trace = item.trace as TraceContext | undefined;
     if (!isCount(top)) return unreadable(data, `items.${index}.top: it is no count of classes`);
     wireItems.push({
       id,
@@ -173,6 +180,7 @@ export function decodeJob(data: unknown): WireJob | UnreadableJob {
       keepMs,
       keepFor,
       keepBytesMax,
+      trace,
     });
   }
   return { wire, replyTo, items: wireItems };
@@ -202,14 +210,14 @@ export function joinItem(
   item: WireItem,
   payload: ReadonlyMap<string, Uint8Array>,
 ): Item | undefined {
-  const { id, submittedAt, deadlineAt, top, outputs, keepMs, keepFor, keepBytesMax } = item;
+  const { id, submittedAt, deadlineAt, top, outputs, keepMs, keepFor, keepBytesMax, trace } = item;
   const inputs: Tensor[] = [];
   for (const { name, datatype, shape, data: text } of item.inputs) {
     const data = text === null ? payload.get(payloadField(id, name)) : Buffer.from(text, 'base64');
     if (data === undefined) return undefined;
     inputs.push(checkWireTensor({ name, datatype, shape, data }));
   }
-  return { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs, keepFor, keepBytesMax };
+  return { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs, keepFor, keepBytesMax, trace };
 }
 
 /** @throws ScorelineError `wire_mismatch` if the tensor does not match its shape */

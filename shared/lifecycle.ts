@@ -6,6 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Configurations, type Role, readConfiguration, redact } from './configuration.js';
 import { coerceError, type ErrorCode, ScorelineError } from './errors.js';
 import { type Logger, makeLogger } from './log.js';
+import { openTelemetry } from './telemetry/open.js';
+import type { Telemetry } from './telemetry/telemetry.js';
 
 /** How long a start under way may take to end. A model cannot stop loading halfway. */
 const startEndsMsMax = 1000;
@@ -31,6 +33,8 @@ export interface Ending {
   readonly signal: AbortSignal;
   /** Kills the process at once, when it cannot shut down in order. */
   abandon(reason: string): void;
+  /** Undefined if the configuration asks for none. */
+  readonly telemetry?: Telemetry | undefined;
 }
 
 /** A message from a child to its parent, over the IPC channel. */
@@ -44,17 +48,23 @@ type Start<R extends Role> = (
   ending: Ending,
 ) => Promise<Running>;
 
-/** Runs a role until it ends. Only main.ts touches the global process, so it passes it in. */
+/**
+ * Runs a role until it ends. Only main.ts touches the global process, so it passes it in. Telemetry is opened
+ * before `start` is called, which imports the rest of the role.
+ */
 export async function live<R extends Role>(
   process: NodeJS.Process,
   role: R,
   start: Start<R>,
 ): Promise<void> {
   let configuration: Configurations[R];
+  let telemetry: Telemetry | undefined;
   let log: Logger;
   try {
     configuration = readConfiguration(role, process.env);
-    log = makeLogger({ role, level: configuration.LOG_LEVEL });
+    telemetry = await openTelemetry(role, configuration, process.env);
+    log = makeLogger({ role, level: configuration.LOG_LEVEL, send: telemetry?.sendLine });
+    telemetry?.reportTo(log);
   } catch (thrown) {
     await reportFailure(process, thrown, (detail) => process.stderr.write(`${detail}\n`));
     process.exit(1);
@@ -66,8 +76,8 @@ export async function live<R extends Role>(
     log.fatal({ reason }, 'leaving at once');
     kill(process);
   };
-  const starting = start(configuration, log, { signal: ended.signal, abandon });
-  handleEnd(process, { log, shutdownMs: configuration.SHUTDOWN_MS, starting, ended });
+  const starting = start(configuration, log, { signal: ended.signal, abandon, telemetry });
+  handleEnd(process, { log, shutdownMs: configuration.SHUTDOWN_MS, starting, ended, telemetry });
   try {
     const running = await starting;
     const message: ChildMessage = { event: 'ready', ...running.report };
@@ -77,6 +87,7 @@ export async function live<R extends Role>(
     await reportFailure(process, thrown, (detail, { code, err }) =>
       log.fatal(code ? { code } : { err }, detail),
     );
+    await telemetry?.close();
     process.exit(1);
   }
 }
@@ -111,9 +122,10 @@ function handleEnd(
     shutdownMs: number;
     starting: Promise<Running>;
     ended: AbortController;
+    telemetry: Telemetry | undefined;
   },
 ): void {
-  const { log, shutdownMs, starting, ended } = life;
+  const { log, shutdownMs, starting, ended, telemetry } = life;
   let endingSinceMs: number | undefined;
 
   const end = async (reason: string, exitCode: number) => {
@@ -133,9 +145,11 @@ function handleEnd(
       if (running === 'still starting') return kill(process);
       if (exitCode === 0) await running?.leave?.();
       await running?.close();
+      await telemetry?.close();
       process.exit(exitCode);
     } catch (error) {
       log.error({ err: error }, 'shutting down failed');
+      await telemetry?.close();
       process.exit(1);
     }
   };

@@ -5,13 +5,26 @@ export type { Logger };
 const pauseMsMin = 1000;
 const pauseMsMax = 60_000;
 
+/** Sends a line of the log elsewhere as well. Must not throw. */
+export type SendLine = (line: string) => void;
+
 /**
  * Logs JSON lines to standard output: `error` is for the operator, `debug` for developers. Each
  * line is written before the call returns, because a process's last line says why it ended.
  */
-export function makeLogger(options: { role: string; level: string }): Logger {
-  const base = { role: options.role, pid: process.pid };
-  return pino({ level: options.level, base }, pino.destination({ fd: 1, sync: true }));
+export function makeLogger(options: {
+  role: string;
+  level: string;
+  send?: SendLine | undefined;
+}): Logger {
+  const { role, level, send } = options;
+  const base = { role, pid: process.pid };
+  const output = pino.destination({ fd: 1, sync: true });
+  const write = (line: string) => {
+    output.write(line);
+    send?.(line);
+  };
+  return pino({ level, base }, send ? { write } : output);
 }
 
 export type Seldom = (fields: object, message: string) => void;

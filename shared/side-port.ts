@@ -48,13 +48,15 @@ export function sendAside(response: ServerResponse, status: number, body: unknow
   send(response, status, 'application/json', `${JSON.stringify(body)}\n`);
 }
 
-/** Answers a scrape. */
+/** Answers a scrape, in the text format of OpenMetrics if it asks for that. */
 export async function sendMetrics(
+  request: IncomingMessage,
   response: ServerResponse,
   instruments: Instruments,
 ): Promise<void> {
+  const isOpen = request.headers.accept?.includes('application/openmetrics-text');
   try {
-    const { type, text } = await instruments.expose();
+    const { type, text } = await instruments.expose(isOpen ? 'openmetrics' : 'prometheus');
     send(response, 200, type, text);
   } catch {
     sendAside(response, 500, { detail: 'The metrics could not be read. This is a bug.' });

@@ -1,5 +1,6 @@
 import process from 'node:process';
 import { live } from '../shared/lifecycle.js';
-import { startWorker } from './start.js';
 
-await live(process, 'worker', startWorker);
+await live(process, 'worker', async (...given) =>
+  (await import('./start.js')).startWorker(...given),
+);

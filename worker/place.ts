@@ -6,8 +6,10 @@ import type { Logger } from '../shared/log.js';
 import type { Instruments } from '../shared/metrics/instruments.js';
 import type { Model } from '../shared/models.js';
 import type { Redis } from '../shared/redis.js';
+import type { Tracer } from '../shared/telemetry/telemetry.js';
 import { type LoadedScorer, openScorer, type Rehearse } from './batch/scorer.js';
 import type { EngineDevice } from './engine/engine.js';
+import { joinListeners } from './events.js';
 import { ensureModelFiles } from './files/model-files.js';
 import { ItemMetrics } from './metrics/items.js';
 import type { Cells } from './quarantine/cells.js';
@@ -17,6 +19,7 @@ import { announce } from './queue/presence.js';
 import { makeQueue } from './queue/redis-queue.js';
 import { makeSendReplies } from './queue/replies.js';
 import { makeResults } from './queue/results.js';
+import { ItemTraces } from './traces/items.js';
 
 /** A busy machine may hold a job for longer than expected by this much. */
 const heldSpareMs = 30_000;
@@ -29,6 +32,8 @@ export interface Connections {
   readonly workerId: string;
   /** Undefined if nothing is measured. */
   readonly instruments?: Instruments | undefined;
+  /** Undefined if nothing is traced. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export interface Place {
@@ -130,7 +135,7 @@ type Taken = ReturnType<typeof takeJobs>;
 function takeJobs(
   model: Model,
   scorer: LoadedScorer,
-  { redis, keys, cells, workerId, instruments }: Connections,
+  { redis, keys, cells, workerId, instruments, tracer }: Connections,
   log: Logger,
 ) {
   const loadMsMax = loadLimit(scorer.loadMs);
@@ -147,7 +152,7 @@ function takeJobs(
       kept: makeResults({ wire: wireQueue.wire, redis, keys, log }),
       sendReplies: makeSendReplies({ queue: wireQueue, redis, keys, log }),
       log,
-      metrics,
+      events: joinListeners([metrics, tracer && new ItemTraces(tracer, model, wireQueue.name)]),
     });
   });
   const queues = model.queues.map(({ name }) => name);

@@ -27,8 +27,8 @@ export async function openProbes(
     '/readyz': (status) => status === 'ready',
     '/livez': (status) => status !== 'stuck',
   };
-  return await openSidePort({ setting: 'PROBE_PORT', port }, (path, _request, response) => {
-    if (path === '/metrics') return void sendMetrics(response, instruments);
+  return await openSidePort({ setting: 'PROBE_PORT', port }, (path, request, response) => {
+    if (path === '/metrics') return void sendMetrics(request, response, instruments);
     const health = readHealth();
     hasBeenReady ||= health.status === 'ready';
     const judge = isGood[path];

@@ -16,6 +16,7 @@ import { connectConsumer, startConnecting, waitUntilReady } from '../shared/redi
 import { checkRedis } from '../shared/redis-check.js';
 import { RedisClock } from '../shared/redis-clock.js';
 import { makeRegistry, type Registry, type RegistryChange } from '../shared/registry.js';
+import type { Telemetry } from '../shared/telemetry/telemetry.js';
 import { WorkerHealth } from './health.js';
 import { observeWorker } from './metrics/state.js';
 import { type Connections, openPlace, type Place } from './place.js';
@@ -33,11 +34,11 @@ const handBackMs = 2000;
 export async function startWorker(
   configuration: Configurations['worker'],
   log: Logger,
-  { signal, abandon }: Ending,
+  { signal, abandon, telemetry }: Ending,
 ): Promise<Running> {
   const health = new WorkerHealth();
   const { PROBE_PORT } = configuration;
-  const watched = PROBE_PORT === undefined ? undefined : await openWatch(PROBE_PORT, health);
+  const watched = await openWatch(PROBE_PORT, health, telemetry);
   const instruments = watched?.instruments;
   const collected = collectModels({
     directory: configuration.MODELS_DIR,
@@ -79,7 +80,8 @@ export async function startWorker(
   const clock = await RedisClock.open({ redis, keys, role: 'worker', log, onRoundTrip });
   health.watchClock(clock);
   const cells = makeCells({ log });
-  connect({ redis, keys, cells, workerId: randomUUID(), instruments });
+  const tracer = telemetry?.tracer;
+  connect({ redis, keys, cells, workerId: randomUUID(), instruments, tracer });
   await Promise.all(places.all().map(({ open }) => open));
   health.open();
   const models = registry.models.map(({ name }) => name);
@@ -98,16 +100,23 @@ export async function startWorker(
   };
 }
 
-/** Opens the port of the probes and metrics. */
-async function openWatch(port: number, health: WorkerHealth) {
+/** Opens the port of the probes and metrics, and starts to measure if somebody wants to know. */
+async function openWatch(
+  port: number | undefined,
+  health: WorkerHealth,
+  telemetry: Telemetry | undefined,
+) {
+  if (port === undefined && !telemetry?.sendsMetrics) return undefined;
   const instruments = new Instruments('worker');
-  const probes = await openProbes(port, () => health.read(), instruments);
+  const probes =
+    port === undefined ? undefined : await openProbes(port, () => health.read(), instruments);
   const endProcess = observeProcess(instruments, 'worker');
+  telemetry?.sendMetrics(instruments);
   return {
     instruments,
-    port: probes.port,
+    port: probes?.port,
     close: () => {
-      probes.close();
+      probes?.close();
       endProcess();
     },
   };

@@ -4,12 +4,15 @@
 // client is gone. What the request holds is given back when it departs.
 
 import { Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js';
+import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
+import type { TraceContext } from '../../shared/telemetry/telemetry.js';
 import { type Caller, nobody } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { LimitFields } from '../access/limits.js';
 import type { Call } from '../call.js';
 import { makeRequestId } from '../http/request-id.js';
+import type { RequestTrace } from '../traces/request-trace.js';
 import type { MethodName } from './protocol.js';
 
 export class Arrival {
@@ -24,6 +27,10 @@ export class Arrival {
   failure: ScorelineError | undefined;
   /** Whether it was answered without an error. */
   isAnswered = false;
+  /** If it is traced. */
+  trace: RequestTrace | undefined;
+  /** Milliseconds since the epoch. */
+  readonly arrivedAt = nowMs();
   readonly #given: Metadata;
   readonly #onBegin: (() => void)[] = [];
   #isBegun = false;
@@ -49,10 +56,19 @@ export class Arrival {
     return values.length === 0 ? undefined : values.join(', ');
   }
 
+  /** The trace that the client says it belongs to. */
+  get context(): TraceContext | undefined {
+    const traceparent = this.read('traceparent');
+    return traceparent === undefined
+      ? undefined
+      : { traceparent, tracestate: this.read('tracestate') };
+  }
+
   /** What every answer says besides its message. */
   makeMetadata(): Metadata {
     const metadata = new Metadata();
     metadata.set('x-request-id', this.requestId);
+    if (this.trace) metadata.set('traceresponse', this.trace.response);
     for (const [name, value] of Object.entries(this.limitFields ?? {})) metadata.set(name, value);
     if (this.call?.isReplayed) metadata.set('idempotency-replayed', 'true');
     return metadata;

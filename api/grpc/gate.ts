@@ -19,12 +19,12 @@ import type { Access } from '../access/access.js';
 import { catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { Call, Calls } from '../call.js';
+import type { DepartedRequest, RequestEvents } from '../events.js';
 import { httpsRequired } from '../http/entrance.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
-import type { CountedRequest, RequestMetrics } from '../metrics/requests.js';
 import { Arrival, countBytes, limitBytes } from './arrival.js';
 import { type MethodName, methodNames, pathOf } from './protocol.js';
-import { statusOf, toScorelineError } from './status.js';
+import { statusCodeOf, statusOf, toScorelineError } from './status.js';
 
 /** Open to all: they say whether the service works, and nothing else. */
 const openMethods: ReadonlySet<MethodName> = new Set(['ServerLive', 'ServerReady']);
@@ -45,10 +45,8 @@ export interface GateOptions {
   readonly access: Omit<Access, 'close'>;
   /** Whether a proxy is believed that says how its client came. */
   readonly isTrusted: (address: string) => boolean;
-  /** Gets every error that is answered. */
-  readonly onRefusal: (arrival: Arrival, error: ScorelineError) => void;
-  /** Undefined if nothing is measured. */
-  readonly metrics?: Pick<RequestMetrics, 'count'> | undefined;
+  /** Is told of each request. */
+  readonly events: RequestEvents;
 }
 
 export function makeGate(options: GateOptions): Gate {
@@ -64,7 +62,6 @@ export function makeGate(options: GateOptions): Gate {
       const at = arrival;
       const error = toScorelineError(thrown);
       at.failure = error;
-      options.onRefusal(at, error);
       const send = () => intercepted.sendStatus(statusOf(error, at.makeMetadata()));
       const delayMs = options.access.delayMs(error.code, at.caller);
       if (delayMs > 0) setTimeout(send, delayMs);
@@ -76,6 +73,7 @@ export function makeGate(options: GateOptions): Gate {
         const entering = new Arrival(method, metadata);
         arrival = entering;
         arrivals.set(metadata, entering);
+        if (!openMethods.has(method)) entering.trace = options.events.arrived(arrivedOf(entering));
         letIn(entering, intercepted, options).then(() => {
           if (entering.hasDeparted) return;
           expectMessage(entering, refuse, options.configuration.REQUEST_MS_MAX);
@@ -95,7 +93,7 @@ export function makeGate(options: GateOptions): Gate {
         }
       })
       .withOnCancel(() => {
-        if (arrival && !arrival.hasDeparted) options.metrics?.count(countedOf(arrival));
+        if (arrival && !arrival.hasDeparted) options.events.departed(departedOf(arrival));
         arrival?.depart();
       })
       .build();
@@ -113,10 +111,24 @@ export function makeGate(options: GateOptions): Gate {
   };
 }
 
-function countedOf({ method, call, failure, isAnswered }: Arrival): CountedRequest {
+function arrivedOf({ method, arrivedAt, context }: Arrival) {
+  return { method, isGrpc: true, arrivedAt, context };
+}
+
+function departedOf(arrival: Arrival): DepartedRequest {
+  const { method, call, failure, isAnswered, caller, trace, requestId } = arrival;
   const route = method === 'ModelInfer' ? 'grpc' : openMethods.has(method) ? 'health' : 'other';
-  const code = failure?.code ?? (isAnswered ? 'ok' : 'client_closed');
-  return { route, code, call, failure };
+  return {
+    ...arrivedOf(arrival),
+    route,
+    path: () => pathOf(method),
+    pattern: undefined,
+    status: failure ? statusCodeOf(failure.code) : isAnswered ? 0 : undefined,
+    code: failure?.code ?? (isAnswered ? 'ok' : 'client_closed'),
+    requestId: () => requestId,
+    models: undefined,
+    ...{ caller, call, failure, trace },
+  };
 }
 
 /** Finds the caller of a request, and takes what the request needs. */
@@ -174,6 +186,7 @@ function openCall(
     deadlineAt: arrivedAt + Math.max(0, Math.min(longestMs, deadlineMs)),
     // Node joins fields of one name with this comma, so a key must not have one itself.
     key: key === undefined ? undefined : parseIdempotencyKey(key, key.split(', ').length),
+    trace: arrival.trace,
   });
 }
 

@@ -10,13 +10,10 @@ import {
   ServerCredentials,
 } from '@grpc/grpc-js';
 import type { Configurations } from '../../shared/configuration.js';
-import { errorTable } from '../../shared/errors.js';
-import type { Logger } from '../../shared/log.js';
 import type { Access } from '../access/access.js';
 import type { Calls } from '../call.js';
 import { finalAnswerMs, listen } from '../listening.js';
 import { type AnswerOptions, makeAnswer } from './answers.js';
-import type { Arrival } from './arrival.js';
 import { type GateOptions, makeGate } from './gate.js';
 import { methodNames, pathOf } from './protocol.js';
 import { statusOf, toScorelineError } from './status.js';
@@ -35,15 +32,14 @@ export interface RunningGrpcServer {
 
 /** @throws ScorelineError `configuration_invalid` when the port cannot be used */
 export async function startGrpcServer(
-  parts: Omit<GateOptions, 'configuration' | 'onRefusal'> &
-    AnswerOptions & { access: Omit<Access, 'close'>; calls: Calls; log: Logger },
+  parts: Omit<GateOptions, 'configuration'> &
+    AnswerOptions & { access: Omit<Access, 'close'>; calls: Calls },
   configuration: Configurations['api'],
   port: number,
 ): Promise<RunningGrpcServer> {
   const { HOST, BODY_BYTES_MAX, CONNECTIONS_MAX, PERMITS_MAX, SHUTDOWN_MS } = configuration;
   const answer = makeAnswer(parts);
-  const logError = makeLogError(parts.log);
-  const gate = makeGate({ ...parts, configuration, onRefusal: logError });
+  const gate = makeGate({ ...parts, configuration });
 
   const handle: handleUnaryCall<Buffer, Buffer> = (unary, callback) => {
     const arrival = gate.arrivalOf(unary.metadata);
@@ -57,7 +53,6 @@ export async function startGrpcServer(
       (thrown) => {
         const error = toScorelineError(thrown);
         arrival.failure = error;
-        logError(arrival, error);
         callback(statusOf(error, arrival.makeMetadata()));
       },
     );
@@ -111,13 +106,4 @@ async function closeServer(
   await closed;
   clearTimeout(timeUp);
   clearTimeout(cutOff);
-}
-
-/** Logs errors with status 500, as the HTTP side does. */
-function makeLogError(log: Logger): GateOptions['onRefusal'] {
-  return ({ requestId, method }: Arrival, error) => {
-    if (errorTable[error.code].status !== 500) return;
-    const { code, message } = error;
-    log.error({ requestId, code, method, err: error.cause ?? error }, message);
-  };
 }

@@ -39,6 +39,11 @@ export function statusNameOf(code: ErrorCode): keyof typeof statusCodes {
   return statuses[errorTable[code].status];
 }
 
+/** Returns the number of the gRPC status of an error. */
+export function statusCodeOf(code: ErrorCode): number {
+  return statusCodes[statusNameOf(code)];
+}
+
 /** Returns the status of an error, with the given metadata and our own. */
 export function statusOf(error: ScorelineError, metadata: Metadata): StatusObject {
   const trailers = metadata.clone();
@@ -47,7 +52,7 @@ export function statusOf(error: ScorelineError, metadata: Metadata): StatusObjec
     trailers.set('retry-after', String(error.retryAfterSeconds));
   }
   return {
-    code: statusCodes[statusNameOf(error.code)],
+    code: statusCodeOf(error.code),
     // A detail may quote what a client sent, cut anywhere. gRPC encodes well-formed text only.
     details: toUSVString(error.message.slice(0, detailCharactersMax)),
     metadata: trailers,

@@ -16,10 +16,10 @@ import type { Registry } from '../../shared/registry.js';
 import { packageVersion } from '../../shared/version.js';
 import type { Call, Calls } from '../call.js';
 import { Deferred } from '../deferral.js';
+import type { RequestEvents } from '../events.js';
 import type { Description } from '../inference/description.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { InputKinds } from '../kinds/kinds.js';
-import type { RequestMetrics } from '../metrics/requests.js';
 import type { Queue } from '../queue/queue.js';
 import type { Readiness } from '../readiness.js';
 import type { Scoring } from '../scoring.js';
@@ -27,11 +27,8 @@ import { makeBodyReaders } from './body.js';
 import { makeEntrance } from './entrance.js';
 import type { EventStreams } from './event-streams.js';
 import type { Entry, Gate } from './gate.js';
-import type { GatedRequest } from './json.js';
-import { loggedPath } from './logged-path.js';
 import type { ScoringRoute } from './open-call.js';
-import { makeAnswerError } from './problem.js';
-import { requestIdOf } from './request-id.js';
+import { answerError } from './problem.js';
 import { addDescriptionRoutes } from './routes/description.js';
 import { addHealthRoutes } from './routes/health.js';
 import { makeScoreInference } from './routes/infer.js';
@@ -40,6 +37,7 @@ import { addJobEventRoutes } from './routes/job-events.js';
 import { addJobRoutes, sendAccepted } from './routes/jobs.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
+import { watchRequest } from './watch.js';
 
 export interface App {
   readonly express: Express;
@@ -73,9 +71,10 @@ export function makeApp(parts: {
   rowsMax: number;
   clock: Pick<RedisClock, 'readWarnings'>;
   log: Logger;
-  metrics?: RequestMetrics | undefined;
+  /** Is told of each request. */
+  events: RequestEvents;
 }): App {
-  const { gate, configuration, log, metrics } = parts;
+  const { gate, configuration, events } = parts;
   const { readJson, readAny, readBytes } = makeBodyReaders(configuration.BODY_BYTES_MAX);
   const scores = {
     native: makeScoreNative({ ...parts, readAny }),
@@ -86,7 +85,6 @@ export function makeApp(parts: {
       jsonBytesMax: configuration.TENSOR_JSON_BYTES_MAX,
     }),
   };
-  const answerError = makeAnswerError(log);
   /** Answers a request that has no answer yet: with its job, or with an error. */
   const answerLate = (thrown: unknown, response: Response) => {
     if (thrown instanceof Deferred && !response.headersSent) sendAccepted(response, thrown.job);
@@ -133,8 +131,7 @@ export function makeApp(parts: {
     express: app,
     isTrusted: (address) => trusts(address, 0),
     serve(request, response) {
-      if (log.isLevelEnabled('debug')) logAnswer(log, request, response);
-      metrics?.watch(request, response);
+      watchRequest(request, response, events);
       try {
         if (!entrance.letIn(request, response)) return;
       } catch (thrown) {
@@ -148,19 +145,6 @@ export function makeApp(parts: {
       } else goOn(entry, request, response);
     },
   };
-}
-
-/** Logs an answer once it is sent: nothing that the client sent but the path and the id of its request. */
-function logAnswer(log: Logger, request: GatedRequest, response: ServerResponse): void {
-  const startedAt = performance.now();
-  response.once('close', () => {
-    const path = loggedPath(request);
-    const { method, caller } = request;
-    const ms = Math.round(performance.now() - startedAt);
-    const status = response.writableFinished ? response.statusCode : undefined;
-    const requestId = requestIdOf(request);
-    log.debug({ requestId, caller: caller?.id, method, path, status, ms }, 'answered');
-  });
 }
 
 const notFound: RequestHandler = (request) => {

@@ -31,7 +31,7 @@ export function makeEntrance({
       ...['Idempotency-Replayed', 'Inference-Header-Content-Length', 'Location'],
       'Preference-Applied',
       ...['RateLimit', 'RateLimit-Policy', 'Retry-After'],
-      ...['WWW-Authenticate', 'X-Request-Id'],
+      ...['traceresponse', 'WWW-Authenticate', 'X-Request-Id'],
     ],
     maxAge: preflightSecondsMax,
   });

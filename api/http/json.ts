@@ -8,6 +8,7 @@ import type { Caller } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { LimitFields } from '../access/limits.js';
 import type { Call } from '../call.js';
+import type { RequestTrace } from '../traces/request-trace.js';
 
 /** A request with what the gate has found out about it. */
 export type GatedRequest = IncomingMessage & {
@@ -25,6 +26,8 @@ export type GatedRequest = IncomingMessage & {
   models?: readonly Model[];
   /** The error that it was answered with. */
   failure?: ScorelineError;
+  /** If it is traced. */
+  trace?: RequestTrace | undefined;
 };
 
 /** Sends a value as JSON, with status 200 unless another is given. */

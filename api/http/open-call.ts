@@ -78,6 +78,7 @@ export function openCall(
     deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
     key: readIdempotencyKey(request),
     deferral: readDeferral(request, { models, query, arrivedAt }),
+    trace: request.trace,
   });
   request.call = call;
   onDeparture(response, () => call.end(false));

@@ -2,29 +2,16 @@
 
 import type { ServerResponse } from 'node:http';
 import { coerceError, type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
-import type { Logger } from '../../shared/log.js';
 import { type GatedRequest, sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
-import { loggedPath } from './logged-path.js';
 import { isInference, pathOf } from './paths.js';
-import { requestIdOf } from './request-id.js';
 
 /** Answers a request with the error that was thrown while it was being handled. */
-export type AnswerError = (thrown: unknown, response: ServerResponse) => void;
-
-/** Answers every error, and logs those with status 500. */
-export function makeAnswerError(log: Logger): AnswerError {
-  return (thrown, response) => {
-    const error = toScorelineError(thrown);
-    const { status } = errorTable[error.code];
-    if (status === 500) {
-      const path = loggedPath(response.req);
-      const requestId = requestIdOf(response.req);
-      log.error({ requestId, code: error.code, path, err: error.cause ?? error }, error.message);
-    }
-    if (response.headersSent) response.destroy();
-    else sendProblem(response, error);
-  };
+export function answerError(thrown: unknown, response: ServerResponse): void {
+  const error = toScorelineError(thrown);
+  (response.req as GatedRequest).failure = error;
+  if (response.headersSent) response.destroy();
+  else sendProblem(response, error);
 }
 
 /**

@@ -16,6 +16,7 @@ import { finalAnswerMs, listen } from '../listening.js';
 import { makeAnswerHeaders } from './answer-headers.js';
 import type { App } from './app.js';
 import { answerBrokenRequests } from './broken-request.js';
+import type { GatedRequest } from './json.js';
 import { requestIdOf } from './request-id.js';
 
 export interface RunningServer {
@@ -97,7 +98,9 @@ export function makePrototypes(app: Express, headers: Readonly<Record<string, st
     /** Adds the headers of every answer. Those of this one may be given as an object. */
     override writeHead(status: number, ...given: HeadParameters): this {
       const own = given.at(-1);
-      const all = { ...headers, 'X-Request-Id': requestIdOf(this.req) };
+      const all: OutgoingHttpHeaders = { ...headers, 'X-Request-Id': requestIdOf(this.req) };
+      const { trace }: GatedRequest = this.req;
+      if (trace) all.traceresponse = trace.response;
       return super.writeHead(status, typeof own === 'object' ? Object.assign(all, own) : all);
     }
   }

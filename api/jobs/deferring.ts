@@ -10,6 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import { nowMs } from '../../shared/clock.js';
 import type { Item } from '../../shared/job.js';
+import type { TraceContext } from '../../shared/telemetry/telemetry.js';
 import type { Tensor } from '../../shared/tensors.js';
 import { shareOf } from '../access/caller.js';
 import type { Call, Calls } from '../call.js';
@@ -55,7 +56,12 @@ export function makeDeferring(options: {
 }): Deferring {
   const { instance, calls, queue, results, store, jobs, resultBytesMax } = options;
 
-  const makeItem = (record: JobRecord, index: number, work: DeferredWork): Item => ({
+  const makeItem = (
+    record: JobRecord,
+    index: number,
+    work: DeferredWork,
+    trace: TraceContext | undefined,
+  ): Item => ({
     id: record.items[index] as string,
     submittedAt: nowMs(),
     deadlineAt: record.deadlineAt,
@@ -64,12 +70,18 @@ export function makeDeferring(options: {
     keepMs: record.keepMs,
     keepFor: shareOf(record.caller),
     keepBytesMax: resultBytesMax,
+    trace,
   });
 
   /** Queues the items without a result, and then records the job. */
-  const submit = async (record: JobRecord, work: DeferredWork, kept: KeptReplies) => {
+  const submit = async (
+    record: JobRecord,
+    work: DeferredWork,
+    kept: KeptReplies,
+    trace: TraceContext | undefined,
+  ) => {
     const missing = record.items.flatMap((_, index) =>
-      kept.replies[index] === undefined ? [makeItem(record, index, work)] : [],
+      kept.replies[index] === undefined ? [makeItem(record, index, work, trace)] : [],
     );
     try {
       if (kept.isNew) await store.requireRoom(record.caller);
@@ -98,7 +110,7 @@ export function makeDeferring(options: {
       const record = makeRecord(call, work);
       const kept = await results.claim(identity, record.deadlineAt, record.keepMs);
       const earlier = await findEarlier(record, kept);
-      if (!earlier) await submit(record, work, kept);
+      if (!earlier) await submit(record, work, kept, call.trace?.context);
       call.dropBody();
       const job = earlier ?? record;
       if (deferral.waitMs === 0) throw new Deferred(job);

@@ -1,33 +1,49 @@
-// The port of the metrics of an API instance. It is not that of the service, so no route leads there from
+// The metrics of an API instance, and their port. It is not that of the service, so no route leads there from
 // outside, and a scraper needs no key.
 
 import { Instruments } from '../../shared/metrics/instruments.js';
 import { observeProcess } from '../../shared/metrics/process.js';
 import { openSidePort, sendAside, sendMetrics } from '../../shared/side-port.js';
+import type { Telemetry } from '../../shared/telemetry/telemetry.js';
 
 export interface OpenMetrics {
   readonly instruments: Instruments;
-  readonly port: number;
+  /** Undefined if nobody scrapes. */
+  readonly port: number | undefined;
   close(): void;
 }
 
 /**
- * Starts to answer scrapes. Metrics that parts add later are there from then on.
+ * Starts to measure, if there is a port for scrapes or telemetry sends metrics. Metrics that parts add later are
+ * there from then on.
  * @throws ScorelineError `configuration_invalid` when the port cannot be used
  */
-export async function openMetrics(port: number, host: string): Promise<OpenMetrics> {
+export async function openMetrics({
+  port,
+  host,
+  telemetry,
+}: {
+  port: number | undefined;
+  host: string;
+  telemetry: Telemetry | undefined;
+}): Promise<OpenMetrics | undefined> {
+  if (port === undefined && !telemetry?.sendsMetrics) return undefined;
   const instruments = new Instruments('api');
-  const side = await openSidePort({ setting: 'METRICS_PORT', port, host }, (path, _, response) => {
-    if (path === '/metrics') void sendMetrics(response, instruments);
-    else sendAside(response, 404, { detail: 'Expected /metrics.' });
-  });
+  const side =
+    port === undefined
+      ? undefined
+      : await openSidePort({ setting: 'METRICS_PORT', port, host }, (path, request, response) => {
+          if (path === '/metrics') void sendMetrics(request, response, instruments);
+          else sendAside(response, 404, { detail: 'Expected /metrics.' });
+        });
   const endProcess = observeProcess(instruments, 'api');
+  telemetry?.sendMetrics(instruments);
   return {
     instruments,
-    port: side.port,
+    port: side?.port,
     close: () => {
       endProcess();
-      side.close();
+      side?.close();
     },
   };
 }

@@ -7,6 +7,7 @@ import type { Item } from '../../shared/job.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { Ending } from '../ending.js';
+import type { RequestTrace } from '../traces/request-trace.js';
 import { type Entry, Lane, type LaneContext } from './lane.js';
 import type { ScoredReply } from './waiters.js';
 
@@ -27,6 +28,8 @@ export interface Submission extends OutputWish {
   readonly keepMs?: number | undefined;
   /** Whose share of the kept results the replies count for. */
   readonly keepFor?: string | undefined;
+  /** Set if the request is traced. */
+  readonly trace?: Pick<RequestTrace, 'send'> | undefined;
 }
 
 export interface DispatchedItem {
@@ -47,14 +50,26 @@ export class Dispatcher {
    * error of the reply, `queue_unavailable`, or the reason of the ending.
    */
   submit(submission: Submission): Promise<ScoredReply>[] {
-    const { model, top, outputs, deadlineAt, ending, items, keepMs, keepFor } = submission;
+    const { model, top, outputs, deadlineAt, ending, items, keepMs, keepFor, trace } = submission;
     const { reason } = ending;
     if (reason) return items.map(() => Promise.reject(reason));
     const lane = this.#laneOf(model);
     const submittedAt = nowMs();
     const entries = items.map(({ id, inputs }): Entry => {
-      const item: Item = { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs, keepFor };
-      return { item, bytes: bytesOf(inputs), job: undefined, isSettled: false };
+      const sending = trace?.send(model, id);
+      const context = sending?.context;
+      const item: Item = {
+        id,
+        submittedAt,
+        deadlineAt,
+        inputs,
+        top,
+        outputs,
+        keepMs,
+        keepFor,
+        trace: context,
+      };
+      return { item, bytes: bytesOf(inputs), job: undefined, isSettled: false, sending };
     });
     const removeListener = ending.onEnd(() => {
       for (const entry of entries) lane.abandon(entry, ending.reason as ScorelineError);
@@ -74,6 +89,7 @@ export class Dispatcher {
     const reply = this.#context.waiters.expect(entry.item.id);
     const settle = () => {
       lane.settle(entry);
+      entry.sending?.end();
       onSettled();
     };
     reply.then((scored) => {

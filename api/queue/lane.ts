@@ -16,6 +16,7 @@ import type { ScorelineError } from '../../shared/errors.js';
 import { rowsOfItem } from '../../shared/item-id.js';
 import type { BatchJob, Item } from '../../shared/job.js';
 import type { Model } from '../../shared/models.js';
+import type { ItemTrace } from '../traces/request-trace.js';
 import type { Queue } from './queue.js';
 import type { ScoredReply, Waiters } from './waiters.js';
 
@@ -49,6 +50,8 @@ export interface Entry {
   job: { unanswered: number } | undefined;
   /** Whether the wait has ended. After that, the id may have been submitted again. */
   isSettled: boolean;
+  /** Set if the item is traced. */
+  readonly sending?: ItemTrace | undefined;
 }
 
 export class Lane {
@@ -153,12 +156,16 @@ export class Lane {
     for (const entry of entries) entry.job = progress;
     try {
       await queue.add(this.#model.queue, job);
+      for (const { sending } of entries) sending?.end();
     } catch (error) {
       // Also refuse the items that arrived meanwhile. A cut connection is noticed late, and they would
       // only wait for the same error.
       const refused = [...entries, ...this.#waiting.splice(0)];
       this.#waitingRows = 0;
-      for (const { item } of refused) waiters.fail(item.id, error as ScorelineError);
+      for (const { item, sending } of refused) {
+        sending?.fail(error as ScorelineError);
+        waiters.fail(item.id, error as ScorelineError);
+      }
     }
   }
 

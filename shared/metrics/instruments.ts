@@ -15,6 +15,29 @@ export type Labels<K extends MetricKey> = Readonly<Record<Table[K]['labels'][num
 /** One value for each series. A series that is not there is unknown. */
 export type Values<K extends MetricKey> = Iterable<readonly [labels: Labels<K>, value: number]>;
 
+/** The values of a metric, counted since the start. */
+export interface MetricValues extends Pick<MetricRow, 'name' | 'type' | 'unit' | 'meaning'> {
+  /** The upper bounds of a histogram, without infinity. */
+  readonly bounds: readonly number[];
+  readonly series: readonly Series[];
+}
+
+export interface Series {
+  readonly labels: Readonly<Record<string, string>>;
+  /** The sum of the values, if it is a histogram. */
+  readonly value: number;
+  /** How many values a histogram has; 0 for others. */
+  readonly count: number;
+  /** How many of them lie in each bucket and in none before it, infinity included. */
+  readonly counts: readonly number[];
+}
+
+/** The trace of one of the values. Scrapers that ask for OpenMetrics get it with the bucket. */
+export interface Exemplar {
+  readonly traceId: string;
+  readonly spanId: string;
+}
+
 /** What the process sends for a scrape. */
 export interface Exposition {
   readonly type: string;
@@ -23,6 +46,8 @@ export interface Exposition {
 
 export class Instruments {
   readonly #registry = new Registry();
+  /** The same metrics in the text format of OpenMetrics, which has exemplars. */
+  readonly #openRegistry = makeOpenRegistry();
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, Gauge>();
   readonly #histograms = new Map<string, Histogram>();
@@ -40,8 +65,18 @@ export class Instruments {
   }
 
   /** Adds a value to a histogram. */
-  observe<K extends KeysOf<'histogram'>>(key: K, labels: Labels<K>, value: number): void {
-    this.#histograms.get(key)?.observe(labels, value);
+  observe<K extends KeysOf<'histogram'>>(
+    key: K,
+    labels: Labels<K>,
+    value: number,
+    exemplar?: Exemplar,
+  ): void {
+    const histogram = this.#histograms.get(key);
+    if (!exemplar) histogram?.observe({ labels, value });
+    else {
+      const exemplarLabels = { trace_id: exemplar.traceId, span_id: exemplar.spanId };
+      histogram?.observe({ labels, value, exemplarLabels });
+    }
   }
 
   /** Creates the series of a histogram before its first value. */
@@ -72,21 +107,97 @@ export class Instruments {
     this.read(key, () => [[{} as Labels<K>, value()]]);
   }
 
-  /** Returns all values, in the text format of Prometheus. */
-  async expose(): Promise<Exposition> {
+  /** Returns all values, in the text format of Prometheus, or of OpenMetrics. */
+  async expose(format: 'prometheus' | 'openmetrics' = 'prometheus'): Promise<Exposition> {
+    await this.#fill();
+    const registry = format === 'prometheus' ? this.#registry : this.#openRegistry;
+    return { type: registry.contentType, text: await registry.metrics() };
+  }
+
+  /** Returns all values, for exporters. */
+  async values(): Promise<MetricValues[]> {
+    await this.#fill();
+    const rows = new Map<string, MetricRow>(
+      Object.values(metricTable).map((row) => [row.name, row]),
+    );
+    const metrics = (await this.#registry.getMetricsAsJSON()) as unknown as Dump[];
+    return metrics.map((metric) => valuesOf(metric, rows.get(metric.name) as MetricRow));
+  }
+
+  async #fill(): Promise<void> {
     await Promise.all(this.#fills.map((fill) => fill()));
-    return { type: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 
   #make(key: MetricKey, row: MetricRow): void {
     const { name, meaning, labels } = row;
     const help = meaning.replaceAll('`', '');
     const options = { name, help, labelNames: [...labels], registers: [this.#registry] };
-    if (row.type === 'counter') this.#counters.set(key, new Counter(options));
-    else if (row.type === 'gauge') this.#gauges.set(key, new Gauge(options));
+    if (row.type === 'counter') this.#show(this.#counters, key, new Counter(options));
+    else if (row.type === 'gauge') this.#show(this.#gauges, key, new Gauge(options));
     else {
       const buckets = [...(row.buckets ?? [])];
-      this.#histograms.set(key, new Histogram({ ...options, buckets }));
+      const histogram = new Histogram({ ...options, buckets, enableExemplars: true });
+      this.#show(this.#histograms, key, histogram);
     }
   }
+
+  /** The registry of OpenMetrics renames counters, so it gets an object with the same values. */
+  #show<M extends Counter | Gauge | Histogram>(kind: Map<string, M>, key: string, metric: M): void {
+    kind.set(key, metric);
+    this.#openRegistry.registerMetric(Object.create(metric) as Counter);
+  }
+}
+
+function makeOpenRegistry(): Registry {
+  const registry = new Registry();
+  registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE as never);
+  return registry;
+}
+
+/** A metric as prom-client dumps it. A histogram has values of three names for each series. */
+interface Dump {
+  readonly name: string;
+  readonly values: readonly {
+    readonly labels: Readonly<Record<string, string | number>>;
+    readonly value: number;
+    readonly metricName?: string;
+  }[];
+}
+
+function valuesOf(
+  { name, values }: Dump,
+  { type, unit, meaning, buckets = [] }: MetricRow,
+): MetricValues {
+  const head = { name, type, unit, meaning, bounds: buckets };
+  if (type !== 'histogram') {
+    const series = values.map(({ labels, value }) => ({
+      labels: labels as Series['labels'],
+      value,
+      count: 0,
+      counts: [],
+    }));
+    return { ...head, series };
+  }
+  const found = new Map<string, { -readonly [K in keyof Series]: Series[K] }>();
+  for (const { labels: all, value, metricName } of values) {
+    const { le: _, ...labels } = all;
+    const key = JSON.stringify(labels);
+    const series = found.get(key) ?? {
+      labels: labels as Series['labels'],
+      value: 0,
+      count: 0,
+      counts: [],
+    };
+    found.set(key, series);
+    if (metricName === `${name}_sum`) series.value = value;
+    else if (metricName === `${name}_count`) series.count = value;
+    else series.counts = [...series.counts, value];
+  }
+  for (const series of found.values()) series.counts = apart(series.counts);
+  return { ...head, series: [...found.values()] };
+}
+
+/** The count of each bucket alone, from those of all buckets up to it. */
+function apart(cumulative: readonly number[]): number[] {
+  return cumulative.map((count, at) => count - (cumulative[at - 1] ?? 0));
 }

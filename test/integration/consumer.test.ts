@@ -11,6 +11,7 @@ import { encodeStrings, type Tensor } from '../../shared/tensors.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import type { Scorer, ScorerItem } from '../../worker/batch/scorer.js';
 import { EngineEnded } from '../../worker/engine/engine.js';
+import type { ItemEvents } from '../../worker/events.js';
 import { ItemMetrics } from '../../worker/metrics/items.js';
 import { type Cell, NoCell, type Quarantine } from '../../worker/quarantine/quarantine.js';
 import { makeConsumer } from '../../worker/queue/consumer.js';
@@ -58,13 +59,13 @@ const cellOf = (cell: Partial<Cell>): Quarantine => ({
 interface StartParts {
   readonly score?: Scorer['score'];
   readonly quarantine?: Quarantine;
-  readonly metrics?: ItemMetrics;
+  readonly events?: ItemEvents;
 }
 
 function start(parts: StartParts = {}) {
   const consumer = makeConsumer({
     model,
-    metrics: parts.metrics,
+    events: parts.events,
     scorer: { score: parts.score ?? scoreAll },
     queue: makeQueue({ name: queue.name, redis: connection, keys, log }),
     quarantine: parts.quarantine ?? noQuarantine,
@@ -162,7 +163,7 @@ describe('a suspect', () => {
       return samples.find(({ name }) => name === `scoreline_${metric}`)?.value;
     };
     start({
-      metrics: new ItemMetrics(instruments, model),
+      events: new ItemMetrics(instruments, model),
       quarantine: cellOf({
         score: async (items) => {
           tried.push(items.map(({ inputs }) => String(inputs[0]?.data).slice(4)).join());

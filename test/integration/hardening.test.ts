@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
 import { loggedPath } from '../../api/http/logged-path.js';
 import { readConfiguration } from '../../shared/configuration.js';
-import { ask, post } from '../harness.js';
+import { ask, post, waitUntil } from '../harness.js';
 import { openScene, type Scene } from './http-scene.js';
 
 const score = '/v1/models/text/score';
@@ -66,6 +66,7 @@ describe('X-Request-Id', () => {
     const answer = await post(`${url}${score}`, { input: 'a' }, { 'X-Request-Id': 'order-17' });
     expect(answer.status).toBe(500);
     expect(JSON.stringify(answer.body)).not.toContain('out of order');
+    await waitUntil('the line is there', () => logged.length > 0);
     const [line] = logged.splice(0);
     expect(JSON.parse(line ?? '{}')).toMatchObject({ requestId: 'order-17', path: score });
   });

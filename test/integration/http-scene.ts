@@ -11,6 +11,7 @@ import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { makeCalls } from '../../api/call.js';
 import { deadlineExceeded } from '../../api/deadline.js';
+import { joinListeners, type RequestTraces } from '../../api/events.js';
 import { startGrpcServer } from '../../api/grpc/server.js';
 import { makeApp } from '../../api/http/app.js';
 import { makeEventStreams } from '../../api/http/event-streams.js';
@@ -19,6 +20,7 @@ import { startServer } from '../../api/http/server.js';
 import { makeDescription } from '../../api/inference/description.js';
 import { rowsMaxOf } from '../../api/inference/rows.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
+import { makeRequestLog } from '../../api/log/requests.js';
 import type { Dispatcher, Submission } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { makeReadiness } from '../../api/readiness.js';
@@ -68,6 +70,8 @@ export async function openScene(
     workers?: number;
     /** Who gets in; everyone unless the test says otherwise. */
     access?: Omit<Access, 'close'>;
+    /** Whoever traces the requests. */
+    traces?: RequestTraces;
     /** Whether gRPC is answered too. */
     grpc?: boolean;
   } = {},
@@ -145,16 +149,17 @@ export async function openScene(
     description: makeDescription({ registry, readiness, statistics, rowsMax, version: '1.2.3' }),
   };
   const eventStreams = makeEventStreams({ streamsMax: 1, callerStreamsMax: 1 });
+  const events = joinListeners(options.traces, [makeRequestLog(log, { accessRatio: 0 })]);
   const app = makeApp({
     ...{ configuration, registry, calls, gate, kinds, scoring, jobs, queue, clock, log },
     eventStreams,
-    ...protocol,
+    ...{ ...protocol, events },
   });
   const sockets = watchServerSockets();
   const server = await startServer(app, configuration);
   const grpc = options.grpc
     ? await startGrpcServer(
-        { ...{ registry, calls, access, scoring, log }, ...protocol, isTrusted: app.isTrusted },
+        { ...{ registry, calls, access, scoring, events }, ...protocol, isTrusted: app.isTrusted },
         configuration,
         0,
       )

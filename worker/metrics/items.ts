@@ -1,27 +1,19 @@
 // Counts what happens to the jobs and items of one model.
 
-import type { Instruments } from '../../shared/metrics/instruments.js';
+import type { Exemplar, Instruments } from '../../shared/metrics/instruments.js';
 import { faultCodes } from '../../shared/metrics/table.js';
 import type { Model } from '../../shared/models.js';
-import type { Reply } from '../../shared/reply.js';
+import type {
+  Answered,
+  DropReason,
+  ItemEvents,
+  JobEvent,
+  Run,
+  SeenItem,
+  TakenItem,
+} from '../events.js';
 
-/** When an item was submitted and taken, in milliseconds since the epoch. */
-interface Timed {
-  readonly submittedAt: number;
-  readonly takenAt: number;
-}
-
-interface BatchRun {
-  readonly startedAt: number;
-  readonly computeMs: number;
-  /** In rows. */
-  readonly batchSize: number;
-}
-
-export type DropReason = 'late' | 'cancelled';
-type JobEvent = 'recovered' | 'quarantineCrashes' | 'handedBack' | 'unreadable';
-
-export class ItemMetrics {
+export class ItemMetrics implements ItemEvents {
   readonly #instruments: Instruments;
   readonly #labels: { readonly model: string; readonly version: string };
 
@@ -31,19 +23,22 @@ export class ItemMetrics {
     this.#beginSeries();
   }
 
-  /** A run of these items has ended. */
-  ran(items: readonly Timed[], { startedAt, computeMs, batchSize }: BatchRun): void {
+  ran(items: readonly TakenItem[], { startedAt, computeMs, batchSize }: Run): void {
     const instruments = this.#instruments;
-    instruments.observe('runSeconds', this.#labels, computeMs / 1000);
+    const traced = items.find(({ trace }) => trace !== undefined);
+    instruments.observe('runSeconds', this.#labels, computeMs / 1000, exemplarOf(traced));
     instruments.observe('batchRows', this.#labels, batchSize);
-    for (const { submittedAt, takenAt } of items) {
-      instruments.observe('queueSeconds', this.#labels, Math.max(0, takenAt - submittedAt) / 1000);
-      instruments.observe('batchSeconds', this.#labels, Math.max(0, startedAt - takenAt) / 1000);
+    for (const item of items) {
+      const { submittedAt, takenAt } = item;
+      const queueSeconds = Math.max(0, takenAt - submittedAt) / 1000;
+      const batchSeconds = Math.max(0, startedAt - takenAt) / 1000;
+      const exemplar = exemplarOf(item);
+      instruments.observe('queueSeconds', this.#labels, queueSeconds, exemplar);
+      instruments.observe('batchSeconds', this.#labels, batchSeconds, exemplar);
     }
   }
 
-  /** Items were answered, with a result or an error. */
-  answered(replies: readonly Reply[]): void {
+  answered({ replies }: Pick<Answered, 'replies'>): void {
     let good = 0;
     for (const reply of replies) {
       if ('error' in reply) this.#count(reply.error.code, 1);
@@ -52,12 +47,14 @@ export class ItemMetrics {
     if (good > 0) this.#count('ok', good);
   }
 
-  /** Items were not scored. */
-  dropped(reason: DropReason, amount: number): void {
-    this.#instruments.add('dropped', { ...this.#labels, reason }, amount);
+  dropped(reason: DropReason, items: readonly SeenItem[]): void {
+    this.#instruments.add('dropped', { ...this.#labels, reason }, items.length);
   }
 
-  /** Something happened to jobs. */
+  crashed(items: readonly TakenItem[]): void {
+    this.#instruments.add('quarantineCrashes', this.#labels, items.length > 0 ? 1 : 0);
+  }
+
   happened(event: JobEvent, amount = 1): void {
     this.#instruments.add(event, this.#labels, amount);
   }
@@ -72,10 +69,17 @@ export class ItemMetrics {
       instruments.begin(key, this.#labels);
     }
     for (const code of ['ok', ...faultCodes]) this.#count(code, 0);
-    this.dropped('late', 0);
-    this.dropped('cancelled', 0);
-    for (const event of ['recovered', 'quarantineCrashes', 'handedBack', 'unreadable'] as const) {
+    this.dropped('late', []);
+    this.dropped('cancelled', []);
+    this.crashed([]);
+    for (const event of ['recovered', 'handedBack', 'unreadable'] as const) {
       this.happened(event, 0);
     }
   }
+}
+
+/** The trace and the span are the second and the third part of a traceparent. */
+function exemplarOf(item: SeenItem | undefined): Exemplar | undefined {
+  const [, traceId, spanId] = item?.trace?.traceparent.split('-') ?? [];
+  return traceId && spanId ? { traceId, spanId } : undefined;
 }

@@ -9,7 +9,7 @@ import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import type { Reply } from '../../shared/reply.js';
 import type { Scored, Scorer } from '../batch/scorer.js';
-import type { DropReason, ItemMetrics } from '../metrics/items.js';
+import type { DropReason, ItemEvents, Run, SeenItem, TakenItem } from '../events.js';
 import type { Queue } from './queue.js';
 import type { SendReplies } from './replies.js';
 import type { Results } from './results.js';
@@ -20,10 +20,8 @@ import type { Results } from './results.js';
 const cancellationCheckAfterMs = 50;
 
 /** An item that a worker holds, with the API instance that waits for its reply. */
-export interface HeldItem extends Item {
+export interface HeldItem extends Item, TakenItem {
   readonly replyTo: string;
-  /** When the worker took it, in milliseconds since the epoch. */
-  readonly takenAt: number;
 }
 
 /** What answering needs. A simulation can replace each port. */
@@ -34,21 +32,11 @@ export interface Answering {
   readonly kept: Results;
   readonly sendReplies: SendReplies;
   readonly log: Logger;
-  /** Undefined if nothing is measured. */
-  readonly metrics?: ItemMetrics | undefined;
+  /** Is told what happens to jobs and items. Undefined if nobody listens. */
+  readonly events?: ItemEvents | undefined;
 }
 
-/**
- * The run of a batch, as its replies report it. `startedAt` is in milliseconds since the epoch, and
- * `batchSize` in rows.
- */
-export interface Run {
-  readonly startedAt: number;
-  readonly computeMs: number;
-  readonly batchSize: number;
-}
-
-type Due = Pick<Item, 'id' | 'deadlineAt'>;
+type Due = SeenItem & Pick<Item, 'deadlineAt'>;
 
 /**
  * Scores one batch and answers each of its items.
@@ -67,12 +55,12 @@ export async function runBatch(answering: Answering, gathered: readonly HeldItem
   log.debug({ model: model.name, batchSize, computeMs }, 'scored');
   const run = { startedAt, computeMs, batchSize };
   await answer(answering, items, results, run);
-  answering.metrics?.ran(items, run);
+  answering.events?.ran(items, run);
 }
 
 /** Keeps the replies of keyed items, and then sends each item its reply or the kept result. */
 export async function answer(
-  { kept, sendReplies, metrics }: Answering,
+  { kept, sendReplies, events }: Answering,
   items: readonly HeldItem[],
   results: readonly Scored[],
   run: Run,
@@ -87,7 +75,7 @@ export async function answer(
     else replies.set(replyTo, [reply]);
   }
   await sendReplies(replies, lastDeadline(items));
-  metrics?.answered(final);
+  events?.answered({ items, replies: final, run });
 }
 
 /**
@@ -104,7 +92,13 @@ export async function dropAbandoned<T extends Due>(
   // If Redis cannot tell, assume that the callers still wait.
   const cancelled = await answering.queue.readCancelled(inTime.map(({ id }) => id)).catch(() => []);
   const live = inTime.filter((_, index) => cancelled[index] !== true);
-  drop(answering, 'cancelled', inTime.length - live.length);
+  if (live.length < inTime.length) {
+    drop(
+      answering,
+      'cancelled',
+      inTime.filter((_, index) => cancelled[index] === true),
+    );
+  }
   return live;
 }
 
@@ -115,13 +109,19 @@ export function dropLate<T extends Due>(
   now: number,
 ): readonly T[] {
   const inTime = items.filter((item) => item.deadlineAt > now);
-  drop(answering, 'late', items.length - inTime.length);
+  if (inTime.length < items.length) {
+    drop(
+      answering,
+      'late',
+      items.filter((item) => item.deadlineAt <= now),
+    );
+  }
   return inTime;
 }
 
-function drop(answering: Answering, reason: DropReason, amount: number): void {
-  count(answering, 'dropped', amount);
-  if (amount > 0) answering.metrics?.dropped(reason, amount);
+function drop(answering: Answering, reason: DropReason, items: readonly Due[]): void {
+  count(answering, 'dropped', items.length);
+  answering.events?.dropped(reason, items);
 }
 
 /** Counts items or jobs, in Redis and in the debug log. */

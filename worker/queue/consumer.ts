@@ -61,7 +61,7 @@ export function makeConsumer(options: Answering & { quarantine: Quarantine }): C
       await suspectsBack;
       const handBack = setTimeout(() => {
         log.warn({ model: model.name, jobs: held.size }, 'handing back what is not done');
-        answering.metrics?.happened('handedBack', held.size);
+        answering.events?.happened('handedBack', held.size);
         void held.giveBackAll();
       }, graceMs);
       await held.untilEmpty();

@@ -40,7 +40,7 @@ export async function scoreSuspect(
     const items = await unpackItems(answering, job, wireJob);
     if (items.length === 0) return;
     log.warn({ model: model.name, job: job.id, items: items.length }, 'a job is in quarantine');
-    answering.metrics?.happened('recovered');
+    answering.events?.happened('recovered');
     const trial: Trial = { ...answering, job, cell };
     for (const batch of batchesOf(items, model.manifest.batch.max)) await tryTogether(trial, batch);
   });
@@ -82,7 +82,7 @@ async function tryTogether(trial: Trial, batch: readonly HeldItem[]): Promise<vo
   if (items.length === 0) return;
   const results = await trial.cell.score(items);
   if (results) return answerSuspects(trial, items, results, startedAt);
-  trial.metrics?.happened('quarantineCrashes');
+  trial.events?.crashed(items);
   for (const item of items) await tryAlone(trial, item);
 }
 
@@ -94,7 +94,7 @@ async function tryAlone(trial: Trial, item: HeldItem): Promise<void> {
   if (dropLate(trial, [item], startedAt).length === 0) return;
   const isTried = strikes <= strikesMax;
   const results = isTried ? await cell.score([item]) : undefined;
-  if (isTried && !results) trial.metrics?.happened('quarantineCrashes');
+  if (isTried && !results) trial.events?.crashed([item]);
   if (!results) count(trial, 'crashed', 1);
   await answerSuspects(trial, [item], results, startedAt);
   await queue.clearStrikes(job.id, item.id);
@@ -108,6 +108,6 @@ async function answerSuspects(
   startedAt: number,
 ): Promise<void> {
   const run = { startedAt, computeMs: nowMs() - startedAt, batchSize: countRowsOf(items) };
-  if (results) trial.metrics?.ran(items, run);
+  if (results) trial.events?.ran(items, run);
   await answer(trial, items, results ?? items.map(() => modelCrashed), run);
 }

@@ -1,0 +1,79 @@
+// Tells listeners of each request by HTTP: when it arrives, and when it departs, so its client never waits for
+// them.
+
+import type { ServerResponse } from 'node:http';
+import { nowMs } from '../../shared/clock.js';
+import type { TraceContext } from '../../shared/telemetry/telemetry.js';
+import type { DepartedRequest, RequestEvents } from '../events.js';
+import { onDeparture } from './departure.js';
+import type { GatedRequest } from './json.js';
+import { loggedPath } from './logged-path.js';
+import { routeOf } from './open-call.js';
+import { openPaths, pathOf } from './paths.js';
+import { requestIdOf } from './request-id.js';
+
+export function watchRequest(
+  request: GatedRequest,
+  response: ServerResponse,
+  events: RequestEvents,
+): void {
+  const arrivedAt = nowMs();
+  const context = contextOf(request);
+  const { method = '' } = request;
+  // Probes come every few seconds and say nothing.
+  if (!openPaths.has(pathOf(request))) {
+    request.trace = events.arrived({ method, isGrpc: false, arrivedAt, context });
+  }
+  onDeparture(response, () => events.departed(departed(request, response, { arrivedAt, context })));
+}
+
+function departed(
+  request: GatedRequest,
+  response: ServerResponse,
+  { arrivedAt, context }: { arrivedAt: number; context: TraceContext | undefined },
+): DepartedRequest {
+  const { method = '', caller, call, models, failure, trace } = request;
+  return {
+    method,
+    isGrpc: false,
+    arrivedAt,
+    context,
+    route: labelOf(request),
+    path: () => loggedPath(request),
+    pattern: models && patternOf(pathOf(request)),
+    status: response.headersSent ? response.statusCode : undefined,
+    code: codeOf(request, response),
+    requestId: () => requestIdOf(request),
+    ...{ caller, call, models, failure, trace },
+  };
+}
+
+function contextOf({ headers }: GatedRequest): TraceContext | undefined {
+  const { traceparent, tracestate } = headers;
+  if (typeof traceparent !== 'string') return undefined;
+  return { traceparent, tracestate: typeof tracestate === 'string' ? tracestate : undefined };
+}
+
+function labelOf(request: GatedRequest): string {
+  const path = pathOf(request);
+  if (request.models) return routeOf(path);
+  return openPaths.has(path) ? 'health' : 'other';
+}
+
+function patternOf(path: string): string {
+  const route = routeOf(path);
+  if (route === 'reference') return '/score';
+  const version = path.includes('/versions/') ? '/versions/{version}' : '';
+  return route === 'inference'
+    ? `/v2/models/{model}${version}/infer`
+    : `/v1/models/{model}${version}/score`;
+}
+
+function codeOf(
+  { failure, call }: GatedRequest,
+  response: ServerResponse,
+): DepartedRequest['code'] {
+  if (failure) return failure.code;
+  if (!response.writableFinished && (call || !response.headersSent)) return 'client_closed';
+  return response.statusCode === 503 ? 'not_ready' : 'ok';
+}

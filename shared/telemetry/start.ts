@@ -1,0 +1,142 @@
+// Starts telemetry: the assembly of OpenTelemetry's SDK. Only openTelemetry (telemetry.ts) leads here, and only
+// if something is to be sent.
+//
+// Sampling is ours (tracer.ts), so the SDK records every span it is given. Each exporter has a queue of its own
+// that drops what does not fit, so an endpoint that is down costs neither memory nor requests.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { DiagLogLevel, diag } from '@opentelemetry/api';
+import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
+import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
+import {
+  AlwaysOnSampler,
+  BasicTracerProvider,
+  BatchSpanProcessor,
+} from '@opentelemetry/sdk-trace-base';
+import type { Role } from '../configuration.js';
+import { coerceError } from '../errors.js';
+import { makeSeldom } from '../log.js';
+import type { Instruments } from '../metrics/instruments.js';
+import { otlpSignals, type TelemetryConfiguration } from '../telemetry-configuration.js';
+import { openLogExporter, openMetricExporter, openSpanExporter } from './exporters.js';
+import { makeSendLine } from './log-records.js';
+import { makeMetricProducer } from './metric-producer.js';
+import type { Sdk, SdkParts } from './sdk.js';
+import { makeResource } from './service.js';
+import type { Telemetry } from './telemetry.js';
+import { makeTracer } from './tracer.js';
+
+/** How long the last export may take when the process ends. */
+const closeMsMax = 3000;
+
+export async function startTelemetry(
+  role: Role,
+  configuration: TelemetryConfiguration,
+  environment: NodeJS.ProcessEnv,
+): Promise<Telemetry> {
+  let instruments: Instruments | undefined;
+  const read = () => instruments;
+  const parts = await openOtlp(configuration, read);
+  const { APPLICATIONINSIGHTS_CONNECTION_STRING: connectionString } = configuration;
+  const resource = makeResource(role);
+  const sdk = connectionString
+    ? await startAzure(
+        { ...parts, resource },
+        { configuration, environment, connectionString, read },
+      )
+    : startSdk({ ...parts, resource });
+  const isAzure = connectionString !== undefined;
+  let closing: Promise<void> | undefined;
+
+  return {
+    tracer: sdk.tracer && makeTracer(sdk.tracer, { configuration, isAzure }),
+    sendLine: sdk.logger && makeSendLine(sdk.logger),
+    sendsMetrics: isAzure || parts.metricReaders.length > 0,
+    sendMetrics: (given) => {
+      instruments = given;
+    },
+    reportTo: (log) => {
+      const warn = makeSeldom(log);
+      const report = (text: string) => warn({ reason: text }, 'telemetry could not be sent');
+      const ignore = () => {};
+      const levels = { warn: ignore, info: ignore, debug: ignore, verbose: ignore };
+      diag.setLogger(
+        { ...levels, error: (text: unknown) => report(readable(text)) },
+        { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true },
+      );
+    },
+    close: () => {
+      closing ??= Promise.race([
+        sdk.close().catch(() => {}),
+        delay(closeMsMax, undefined, { ref: false }),
+      ]);
+      return closing;
+    },
+  };
+}
+
+/** Opens the exporters of the signals that are sent by OTLP. They read their endpoints and fields themselves. */
+async function openOtlp(
+  configuration: TelemetryConfiguration,
+  read: () => Instruments | undefined,
+): Promise<Omit<SdkParts, 'resource'>> {
+  const { traces, metrics, logs } = otlpSignals(configuration);
+  const {
+    OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: temporality,
+    OTEL_METRIC_EXPORT_INTERVAL: exportIntervalMillis,
+    OTEL_EXPORTER_OTLP_TIMEOUT: timeoutMs,
+  } = configuration;
+  return {
+    spanProcessors: traces ? [new BatchSpanProcessor(await openSpanExporter(traces))] : [],
+    logRecordProcessors: logs ? [new BatchLogRecordProcessor(await openLogExporter(logs))] : [],
+    metricReaders: metrics
+      ? [
+          new PeriodicExportingMetricReader({
+            exporter: await openMetricExporter(metrics),
+            exportIntervalMillis,
+            exportTimeoutMillis: Math.min(timeoutMs, exportIntervalMillis),
+            metricProducers: [makeMetricProducer(read, temporality)],
+          }),
+        ]
+      : [],
+  };
+}
+
+/** Azure's package builds the SDK itself, and takes ours for OTLP along. It is loaded only here. */
+async function startAzure(
+  parts: SdkParts,
+  options: {
+    configuration: TelemetryConfiguration;
+    environment: NodeJS.ProcessEnv;
+    connectionString: string;
+    read: () => Instruments | undefined;
+  },
+): Promise<Sdk> {
+  const { startAzureMonitor } = await import('./azure-monitor.js');
+  return startAzureMonitor(parts, options);
+}
+
+function startSdk({ resource, spanProcessors, logRecordProcessors, metricReaders }: SdkParts): Sdk {
+  const sampler = new AlwaysOnSampler();
+  const traces = new BasicTracerProvider({ resource, sampler, spanProcessors });
+  const metrics = new MeterProvider({ resource, readers: metricReaders });
+  const logs = new LoggerProvider({ resource, processors: logRecordProcessors });
+  return {
+    tracer: spanProcessors.length > 0 ? traces.getTracer('scoreline') : undefined,
+    logger: logRecordProcessors.length > 0 ? logs.getLogger('scoreline') : undefined,
+    close: async () => {
+      await Promise.allSettled([traces.shutdown(), metrics.shutdown(), logs.shutdown()]);
+    },
+  };
+}
+
+/** The libraries report errors as texts, as errors, or as errors in JSON with their stacks. */
+function readable(given: unknown): string {
+  if (typeof given !== 'string') return coerceError(given).message;
+  try {
+    const { message, code } = JSON.parse(given);
+    return [message, code].filter(Boolean).join(' ') || given;
+  } catch {
+    return given;
+  }
+}
