@@ -1,4 +1,4 @@
-// Writes the files that are generated: docs/errors.md, docs/configuration.md, docs/metrics.md, .env.example and k8s/generated
+// Writes the files that are generated: docs/errors.md, docs/configuration.md, docs/metrics.md, docs/telemetry.md, .env.example and k8s/generated
 // from code, and docs/licences.md from package-lock.json. With `--check` it writes nothing, and fails if one of them is out of date.
 
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { aclRules } from '../shared/redis-commands.js';
 import { packageDirectory } from '../shared/version.js';
 import { licencesPage, readRuntimePackages } from './licences.js';
 import { metricsPage } from './metrics-page.js';
+import { telemetryPage } from './telemetry-page.js';
 
 const header = '`npm run fix` generates this page from the code. Change the code instead.';
 const fromLockFile = '`npm run fix` generates this page from `package-lock.json`.';
@@ -37,6 +38,7 @@ function* generate(): Generator<[name: string, text: string | undefined]> {
   yield ['docs/errors.md', errorsPage()];
   yield ['docs/configuration.md', configurationPage()];
   yield ['docs/metrics.md', metricsPage(header)];
+  yield ['docs/telemetry.md', telemetryPage(header, read('docs/trace.txt') ?? '')];
   yield ['.env.example', environmentExample()];
   const packages = readRuntimePackages(readFileSync(absolute('package-lock.json'), 'utf8'));
   yield ['docs/licences.md', licencesPage(packages, fromLockFile)];

@@ -21,7 +21,6 @@ const trims: Readonly<Record<string, Trim>> = {
       (file.startsWith(`bin${path.sep}`) &&
         !file.startsWith(path.join('bin', 'napi-v6', process.platform, process.arch))),
   },
-  protobufjs: { dependencies: ['@types/node'], drops: () => false },
   // It comes with prom-client. Its tests have 2 MB of samples.
   bintrees: { dependencies: [], drops: (file) => file.startsWith(`test${path.sep}`) },
 };
@@ -52,6 +51,8 @@ export function withDependencies(root: string, names: readonly string[]): string
   for (const folder of folders) {
     const text = readFileSync(path.join(root, folder, 'package.json'), 'utf8');
     for (const { name, isNeeded } of dependenciesOf(JSON.parse(text) as PackageFile)) {
+      // Only the compiler reads types.
+      if (name.startsWith('@types/')) continue;
       if (!trims[nameOf(folder)]?.dependencies.includes(name)) add(name, folder, isNeeded);
     }
   }

@@ -5,6 +5,7 @@ import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
 import { keysEnvironment } from './keys.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { redisEnvironment } from './redis-place.js';
+import { telemetryEnvironment } from './telemetry.js';
 import type { Values } from './values.js';
 
 export const apiPort = 8080;
@@ -26,12 +27,19 @@ const apiLeaveMs = 10_000;
 
 /** Settings that follow from the values and the models. The values cannot set them. */
 export const ownSettings: ReadonlySet<string> = new Set([
+  'APPLICATIONINSIGHTS_CONNECTION_STRING',
   'HOST',
   'KEYS_FILE',
   'LEAVE_MS',
   'METRICS_PORT',
   'MODELS',
   'MODELS_DIR',
+  'OTEL_EXPORTER_OTLP_ENDPOINT',
+  'OTEL_EXPORTER_OTLP_HEADERS',
+  'OTEL_EXPORTER_OTLP_PROTOCOL',
+  'OTEL_RESOURCE_ATTRIBUTES',
+  'OTEL_TRACES_SAMPLER',
+  'OTEL_TRACES_SAMPLER_ARG',
   'PORT',
   'PROBE_PORT',
   'QUEUE_PREFIX',
@@ -67,6 +75,7 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
     { name: 'SHUTDOWN_MS', value: `${apiShutdownMs(plan)}` },
     ...redisEnvironment(values),
     ...keysEnvironment(values),
+    ...telemetryEnvironment(values),
     ...fromSettings(values.api.settings),
   ];
 }
@@ -77,6 +86,7 @@ export function workerEnvironment({ values }: Plan, planned: PlannedModel): IEnv
     { name: 'PROBE_PORT', value: `${sidePort}` },
     { name: 'SHUTDOWN_MS', value: `${workerShutdownMs(planned)}` },
     ...redisEnvironment(values),
+    ...telemetryEnvironment(values),
     ...fromSettings(values.workers.settings),
   ];
 }

@@ -1,6 +1,6 @@
 // Who may talk to whom. Everything is denied first. Then: the entrance reaches the API; API, workers and
 // KEDA reach Redis; all find names; workers that download reach the web; with OIDC, the API reaches the issuer;
-// with Azure, API and workers reach Azure Monitor; scrapers reach the metrics.
+// with Azure, API and workers reach its services; with telemetry, its receivers; scrapers reach the metrics.
 //
 // Probes come from the machine of a pod, which network policies do not concern.
 
@@ -13,6 +13,7 @@ import { type Component, selectorOf, workerSelector } from './names.js';
 import { namespaceNameLabel } from './namespace.js';
 import type { Plan } from './plan.js';
 import { redisPlace, redisPort } from './redis-place.js';
+import { telemetryPorts } from './telemetry.js';
 import type { Values } from './values.js';
 
 export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] {
@@ -25,11 +26,16 @@ export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] 
         { from: [entrancePeer(values)], ports: apiPorts(values).map(tcp) },
         ...fromMonitoring(values),
       ],
-      egress: [toRedis(values), ...toIssuer(values), ...toAzure(values)],
+      egress: [
+        toRedis(values),
+        ...toIssuer(values),
+        ...toAzure(values),
+        ...toTelemetry(values),
+      ],
     }),
     policy(values, 'worker', {
       ingress: fromMonitoring(values),
-      egress: [toRedis(values), ...toAzure(values)],
+      egress: [toRedis(values), ...toAzure(values), ...toTelemetry(values)],
     }),
     ...(values.redis.kind === 'in-cluster' ? [allowToRedis(values)] : []),
     ...downloading.map(({ name }) => allowDownloads(values, name)),
@@ -141,7 +147,13 @@ function toIssuer({ api }: Values): INetworkPolicyEgressRule[] {
   return isNeeded ? [{ ports: [tcp(443)] }] : [];
 }
 
-/** Azure Monitor has changing addresses too. */
+/** A collector, or Azure Monitor, which has changing addresses. */
+function toTelemetry(values: Values): INetworkPolicyEgressRule[] {
+  const ports = telemetryPorts(values);
+  return ports.length === 0 ? [] : [{ ports: ports.map(tcp) }];
+}
+
+/** The services of Azure have changing addresses too. */
 function toAzure({ azure }: Values): INetworkPolicyEgressRule[] {
   return azure ? [{ ports: [tcp(443)] }] : [];
 }

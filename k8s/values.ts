@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { findUrlFault } from '../shared/redis-url.js';
 import { scalingFields } from '../shared/scaling.js';
+import { protocols } from '../shared/telemetry-configuration.js';
 import { isDnsLabel, namespaceLengthMax } from './names.js';
 
 const positive = z.number().int().positive();
@@ -189,6 +190,32 @@ export const valuesSchema = z.strictObject({
         .array(dnsLabel)
         .default(['monitoring'])
         .describe('Where Prometheus may run. With none, nobody reaches the metrics.'),
+    })
+    .prefault({}),
+  telemetry: z
+    .strictObject({
+      connectionStringSecret: dnsLabel
+        .optional()
+        .describe(
+          'A Secret with the connection string of Application Insights under connection-string.',
+        ),
+      otlp: z
+        .strictObject({
+          endpoint: z
+            .url({ protocol: /^https?$/ })
+            .refine((text) => !text.includes('@'), 'expected no user or password in it'),
+          protocol: z.enum(protocols).default('http/protobuf'),
+          headersSecret: dnsLabel
+            .optional()
+            .describe('A Secret with OTEL_EXPORTER_OTLP_HEADERS under headers.'),
+        })
+        .optional(),
+      share: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.05)
+        .describe('The share of requests that are traced.'),
     })
     .prefault({}),
   access: z

@@ -5,7 +5,7 @@
 // line counts the others.
 
 import { nowMs } from '../../shared/clock.js';
-import { errorTable } from '../../shared/errors.js';
+import { type ErrorCode, errorTable } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
 import type { RequestFields } from '../../shared/log-fields.js';
 import type { DepartedRequest, RequestEvents } from '../events.js';
@@ -42,7 +42,7 @@ export function makeRequestLog(
         ...(leftOut > 0 && { leftOut }),
         ...(status === 500 && { err: failure?.cause ?? failure }),
       };
-      log[levelOf(status)](fields, status === 429 ? 'a request was refused' : 'a request failed');
+      log[levelOf(code)](fields, status === 429 ? 'a request was refused' : 'a request failed');
     },
   };
 }
@@ -72,9 +72,10 @@ function takeLine(budgets: Map<string, Budget>, code: string): number | undefine
   return leftOut;
 }
 
-function levelOf(status: number): 'info' | 'warn' | 'error' {
+function levelOf(code: ErrorCode): 'info' | 'warn' | 'error' {
+  const { status } = errorTable[code];
   if (status === 500) return 'error';
-  return status === 429 || status >= 503 ? 'warn' : 'info';
+  return (status === 429 || status >= 503) && code !== 'shutting_down' ? 'warn' : 'info';
 }
 
 function fieldsOf(request: DepartedRequest): RequestFields {

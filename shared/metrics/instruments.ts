@@ -131,7 +131,7 @@ export class Instruments {
   #make(key: MetricKey, row: MetricRow): void {
     const { name, meaning, labels } = row;
     const help = meaning.replaceAll('`', '');
-    const options = { name, help, labelNames: [...labels], registers: [this.#registry] };
+    const options = { name, help, labelNames: [...labels], registers: [] };
     if (row.type === 'counter') this.#show(this.#counters, key, new Counter(options));
     else if (row.type === 'gauge') this.#show(this.#gauges, key, new Gauge(options));
     else {
@@ -141,9 +141,13 @@ export class Instruments {
     }
   }
 
-  /** The registry of OpenMetrics renames counters, so it gets an object with the same values. */
+  /**
+   * Registers a metric in both formats. The registry of OpenMetrics renames counters, so it gets an object of its
+   * own with the same values.
+   */
   #show<M extends Counter | Gauge | Histogram>(kind: Map<string, M>, key: string, metric: M): void {
     kind.set(key, metric);
+    this.#registry.registerMetric(metric as Counter);
     this.#openRegistry.registerMetric(Object.create(metric) as Counter);
   }
 }

@@ -73,7 +73,10 @@ function toMetric(
       aggregationTemporality: AggregationTemporality.CUMULATIVE,
     };
   }
-  const changes = series.map((each) => subtract(name, each));
+  // What has not changed adds nothing, and Azure Monitor would charge for it.
+  const changes = series
+    .map((each) => subtract(name, each))
+    .filter(({ value, count }) => !isDelta || value !== 0 || count !== 0);
   if (type === 'counter') {
     const dataPoints = changes.map(({ labels, value }) => ({
       ...times,

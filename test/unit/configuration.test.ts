@@ -2,6 +2,17 @@ import { describe, expect, test } from 'vitest';
 import { describeConfiguration, readConfiguration, redact } from '../../shared/configuration.js';
 import { errorOf } from './sample-model.js';
 
+const telemetry = {
+  OTEL_SDK_DISABLED: false,
+  OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: 'cumulative',
+  OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+  OTEL_EXPORTER_OTLP_TIMEOUT: 10_000,
+  OTEL_METRIC_EXPORT_INTERVAL: 60_000,
+  OTEL_PROPAGATORS: 'tracecontext',
+  OTEL_TRACES_SAMPLER: 'parentbased_always_on',
+  OTEL_TRACES_SAMPLER_ARG: 1,
+};
+
 describe('the configuration', () => {
   test('has defaults for an API', () => {
     expect(readConfiguration('api', {})).toEqual({
@@ -9,6 +20,8 @@ describe('the configuration', () => {
       QUEUE_PREFIX: 'scoreline',
       MODELS_DIR: 'models',
       LOG_LEVEL: 'info',
+      ...telemetry,
+      ACCESS_LOG_RATIO: 0,
       HOST: '127.0.0.1',
       PORT: 8080,
       OIDC_ALGORITHMS: ['RS256', 'ES256'],
@@ -77,6 +90,7 @@ describe('the configuration', () => {
       QUEUE_PREFIX: 'scoreline',
       MODELS_DIR: 'models',
       LOG_LEVEL: 'info',
+      ...telemetry,
       SHUTDOWN_MS: 25_000,
     });
   });
