@@ -60,7 +60,10 @@ ${Object.entries(spanTable)
 | attribute | on | meaning |
 |---|---|---|
 ${Object.entries(attributeTable)
-  .map(([name, { on, meaning }]) => `| \`${name}\` | ${on.map((span) => `\`${span}\``).join(', ')} | ${meaning} |`)
+  .map(
+    ([name, { on, meaning }]) =>
+      `| \`${name}\` | ${on.map((span) => `\`${span}\``).join(', ')} | ${meaning} |`,
+  )
   .join('\n')}
 
 | event | meaning |

@@ -26,12 +26,7 @@ export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] 
         { from: [entrancePeer(values)], ports: apiPorts(values).map(tcp) },
         ...fromMonitoring(values),
       ],
-      egress: [
-        toRedis(values),
-        ...toIssuer(values),
-        ...toAzure(values),
-        ...toTelemetry(values),
-      ],
+      egress: [toRedis(values), ...toIssuer(values), ...toAzure(values), ...toTelemetry(values)],
     }),
     policy(values, 'worker', {
       ingress: fromMonitoring(values),

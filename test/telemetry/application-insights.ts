@@ -4,16 +4,19 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
-import { listening, readBody } from './server.js';
 import type { ReceivedLog, ReceivedMetric, ReceivedSpan, Receiver } from './received.js';
+import { listening, readBody } from './server.js';
 
+// biome-ignore lint/suspicious/noExplicitAny: messages of any form.
 type Json = Record<string, any>;
 
 /** Starts a receiver with TLS, since the exporter speaks nothing else. */
 export async function openApplicationInsights(certificate: {
   key: string;
   cert: string;
-}): Promise<Receiver & { readonly envelopes: readonly Json[]; readonly paths: ReadonlySet<string> }> {
+}): Promise<
+  Receiver & { readonly envelopes: readonly Json[]; readonly paths: ReadonlySet<string> }
+> {
   const envelopes: Json[] = [];
   const paths = new Set<string>();
   const spans: ReceivedSpan[] = [];
@@ -29,7 +32,8 @@ export async function openApplicationInsights(certificate: {
     for (const envelope of items) {
       envelopes.push(envelope);
       const { baseType } = envelope.data;
-      if (/^(Request|RemoteDependency)Data$/.test(baseType)) spans.push(spanIn(envelope, envelopes));
+      if (/^(Request|RemoteDependency)Data$/.test(baseType))
+        spans.push(spanIn(envelope, envelopes));
       else if (baseType === 'MetricData') metrics.push(...metricsIn(envelope));
       else if (baseType === 'MessageData') logs.push(logIn(envelope));
     }

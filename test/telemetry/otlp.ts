@@ -1,15 +1,16 @@
 // A receiver of OTLP over HTTP, in JSON or in protobuf.
 
-import { createServer, type IncomingMessage } from 'node:http';
 import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import protobuf from 'protobufjs';
 import { root } from '../harness.js';
-import { listening, readBody } from './server.js';
 import type { ReceivedLog, ReceivedMetric, ReceivedSpan, Receiver } from './received.js';
+import { listening, readBody } from './server.js';
 
+// biome-ignore lint/suspicious/noExplicitAny: messages of any form.
 type Json = Record<string, any>;
 
 /** Starts a receiver. It answers with this status, and takes nothing unless that is 200. */

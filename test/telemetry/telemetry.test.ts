@@ -4,12 +4,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { poisonText } from '../../chaos/poison.js';
 import type { Child } from '../../cli/children.js';
 import { hasOpenSsl, makeCertificate } from '../certificate.js';
 import { hangsForever } from '../failures/counter.js';
-import { withScene } from '../failures/scene.js';
+import { type Scene, withScene } from '../failures/scene.js';
 import { openRedis, post, root, type Service, startService, waitUntil } from '../harness.js';
 import { openApplicationInsights } from './application-insights.js';
 import { drawTrace, shapeOf } from './draw.js';
@@ -95,7 +95,9 @@ async function expectMetricsAndLogs(receiver: Receiver, failed: string): Promise
       ['scoreline_worker_state', 'worker'],
     ].every(([name, service]) => has(name as string, service as string)),
   );
-  await waitUntil('the line is there', () => receiver.logs.some(({ traceId }) => traceId === failed));
+  await waitUntil('the line is there', () =>
+    receiver.logs.some(({ traceId }) => traceId === failed),
+  );
   expect(receiver.logs.find(({ traceId }) => traceId === failed)).toMatchObject({
     text: 'a request failed',
     attributes: { code: 'input_missing', advice: expect.any(String) },
@@ -110,22 +112,6 @@ describe('one request', () => {
     return headers.get('traceresponse')?.split('-')[1] as string;
   };
 
-  test('is one trace by OTLP, and its metrics and logs come too', async () => {
-    const receiver = await openOtlpReceiver('http/protobuf');
-    await withService(receiver, {}, async (service) => {
-      const { status, headers } = await post(`${service.url}${score}`, text, {
-        traceparent,
-        tracestate: 'vendor=1',
-      });
-      expect(status).toBe(200);
-      expect(headers.get('traceresponse')).toMatch(new RegExp(`^00-${callerTrace}-`));
-      const spans = await untilTraced(receiver, callerTrace);
-      expectWhole(spans);
-      await expectMetricsAndLogs(receiver, await fail(service));
-      expectDrawn(spans);
-    });
-  });
-
   test.skipIf(!hasOpenSsl())(
     'is the same trace in Application Insights and by OTLP in JSON, when both are asked for',
     async () => {
@@ -135,7 +121,10 @@ describe('one request', () => {
       const otlp = await openOtlpReceiver('http/json');
       try {
         await withService(azure, otlp.environment, async (service) => {
-          await post(`${service.url}${score}`, text, { traceparent });
+          const { headers } = await post(`${service.url}${score}`, text, {
+            ...{ traceparent, tracestate: 'vendor=1' },
+          });
+          expect(headers.get('traceresponse')).toMatch(new RegExp(`^00-${callerTrace}-`));
           const failed = await fail(service);
           for (const receiver of [azure, otlp]) {
             expectWhole(await untilTraced(receiver, callerTrace));
@@ -146,6 +135,7 @@ describe('one request', () => {
               .map(({ spanId }) => spanId)
               .toSorted();
           expect(idsOf(azure)).toEqual(idsOf(otlp));
+          await expectSharedBatch(otlp, service.url);
           // Nothing but what we mean to send: no live metrics, no reports of its own use.
           expect([...azure.paths]).toEqual(['/v2.1/track']);
         });
@@ -157,37 +147,35 @@ describe('one request', () => {
   );
 });
 
-test('requests that share a batch are linked to it, and it to them', async () => {
-  const receiver = await openOtlpReceiver('http/json');
-  await withService(receiver, {}, async ({ url }) => {
-    const shares = () =>
-      receiver.spans.find(({ name, links }) => name.startsWith('batch ') && links.length > 1);
-    await waitUntil('a batch is shared', async () => {
-      await Promise.all(Array.from({ length: 32 }, () => post(`${url}${score}`, text)));
-      return shares() !== undefined;
-    });
-    const batch = shares() as ReceivedSpan;
-    await waitUntil('its items are there', () =>
-      batch.links.every((id) => receiver.spans.some(({ spanId }) => spanId === id)),
-    );
-    const items = receiver.spans.filter(({ spanId }) => batch.links.includes(spanId));
-    expect(new Set(items.map(({ traceId }) => traceId)).size).toBe(items.length);
-    for (const { links } of items) expect(links).toEqual([batch.spanId]);
-    expect(batch.attributes['scoreline.batch.items']).toBe(items.length);
+/** Asks until requests have shared a batch, which is then linked to their items and they to it. */
+async function expectSharedBatch(receiver: Receiver, url: string): Promise<void> {
+  const shares = () =>
+    receiver.spans.find(({ name, links }) => name.startsWith('batch ') && links.length > 1);
+  await waitUntil('a batch is shared', async () => {
+    await Promise.all(Array.from({ length: 32 }, () => post(`${url}${score}`, text)));
+    return shares() !== undefined;
   });
-});
+  const batch = shares() as ReceivedSpan;
+  await waitUntil('its items are there', () =>
+    batch.links.every((id) => receiver.spans.some(({ spanId }) => spanId === id)),
+  );
+  const items = receiver.spans.filter(({ spanId }) => batch.links.includes(spanId));
+  expect(new Set(items.map(({ traceId }) => traceId)).size).toBe(items.length);
+  for (const { links } of items) expect(links).toEqual([batch.spanId]);
+  expect(batch.attributes['scoreline.batch.items']).toBe(items.length);
+}
 
 describe('the trace of a request', () => {
   let receiver: Receiver;
-  beforeEach(async () => {
+  beforeAll(async () => {
     receiver = await openOtlpReceiver('http/json');
   });
-  afterEach(() => receiver.close());
+  afterAll(() => receiver.close());
   const spansOf = (name: string) =>
     receiver.spans.filter((span) => span.name.startsWith(`${name} counter@`));
 
-  test('shows that its worker was killed, and that a client hung up', async () => {
-    await withScene({ environment: receiver.environment }, async (scene) => {
+  test('shows a killed worker, a client that hung up, an input that crashes and a deadline', async () => {
+    await withScene({ poisonable: true, environment: receiver.environment }, async (scene) => {
       const hangUp = new AbortController();
       scene.count(hangsForever, { signal: hangUp.signal }).catch(() => {});
       await scene.untilHeld(1);
@@ -210,39 +198,41 @@ describe('the trace of a request', () => {
       const closed = () => receiver.spans.find(({ events }) => events.includes('cancelled'));
       await waitUntil('the hang-up is there', () => closed() !== undefined);
       await waitUntil('the dropped item is there', () =>
-        spansOf('process').some(({ attributes }) => attributes['scoreline.dropped'] === 'cancelled'),
+        spansOf('process').some(
+          ({ attributes }) => attributes['scoreline.dropped'] === 'cancelled',
+        ),
       );
+      await expectCrash(scene);
     });
   });
 
-  test('shows that its input crashed the quarantine, and a deadline that passed', async () => {
-    await withScene({ poisonable: true, environment: receiver.environment }, async (scene) => {
-      const poison = { text: poisonText('crash', 'a'), expected: [] };
-      const crash = scene.ask(poison);
-      const killed = (scene.service.workers[0] as Child).exited;
-      await killed;
-      const late = await scene.count('4', { deadlineMs: 300 });
-      expect(late.status).toBe(504);
-      await scene.service.addWorker();
-      expect((await crash).body.code).toBe('model_crashed');
-      const crashed = () => receiver.spans.find(({ events }) => events.includes('quarantine_crashed'));
-      await waitUntil('the crash is there', () => crashed() !== undefined);
-      expect(crashed()).toMatchObject({
-        isFailed: true,
-        attributes: { 'error.type': 'model_crashed', 'scoreline.recovered': true },
-      });
-      expect(crashed()?.events.filter((name) => name === 'quarantine_crashed')).toHaveLength(2);
-      const passed = () =>
-        receiver.spans.find(({ attributes }) => attributes['error.type'] === 'deadline_exceeded');
-      await waitUntil('the deadline is there', () => passed() !== undefined);
-      expect(passed()?.events).toContain('deadline_exceeded');
+  /** An input that crashes the only worker, a deadline that passes meanwhile, and another worker. */
+  async function expectCrash(scene: Scene): Promise<void> {
+    const survivor = scene.service.workers.at(-1) as Child;
+    const crash = scene.ask({ text: poisonText('crash', 'a'), expected: [] });
+    await survivor.exited;
+    const late = await scene.count('4', { deadlineMs: 300 });
+    expect(late.status).toBe(504);
+    await scene.service.addWorker();
+    expect((await crash).body.code).toBe('model_crashed');
+    const crashed = () =>
+      receiver.spans.find(({ events }) => events.includes('quarantine_crashed'));
+    await waitUntil('the crash is there', () => crashed() !== undefined);
+    expect(crashed()).toMatchObject({
+      isFailed: true,
+      attributes: { 'error.type': 'model_crashed', 'scoreline.recovered': true },
     });
-  });
+    expect(crashed()?.events.filter((name) => name === 'quarantine_crashed')).toHaveLength(2);
+    const passed = () =>
+      receiver.spans.find(({ attributes }) => attributes['error.type'] === 'deadline_exceeded');
+    await waitUntil('the deadline is there', () => passed() !== undefined);
+    expect(passed()?.events).toContain('deadline_exceeded');
+  }
 });
 
 describe('with a sampler that leaves all out', () => {
   test('only callers that are traced themselves are, and failures of the service', async () => {
-    const receiver = await openOtlpReceiver('http/json');
+    const receiver = await openOtlpReceiver('http/protobuf');
     const environment = {
       OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
       OTEL_TRACES_SAMPLER_ARG: '0',
@@ -251,14 +241,20 @@ describe('with a sampler that leaves all out', () => {
     await withService(receiver, environment, async (service) => {
       const { url } = service;
       const quiet = await post(`${url}${score}`, text);
+      for (let at = 0; at < 20; at++) await post(`${url}${score}`, text);
       expect(quiet.headers.get('traceresponse')).toBeNull();
       const mistake = await post(`${url}${score}`, { inputs: 1 });
       expect(mistake.status).toBe(400);
       const late = await post(`${url}${score}?deadlineMs=1`, text);
       expect(late.status).toBe(504);
       await post(`${url}${score}`, text, { traceparent });
-      await untilTraced(receiver, callerTrace);
-      const others = () => receiver.spans.filter(({ name, traceId }) => traceId !== callerTrace && !name.startsWith('batch'));
+      const spans = await untilTraced(receiver, callerTrace);
+      expectWhole(spans);
+      expectDrawn(spans);
+      const others = () =>
+        receiver.spans.filter(
+          ({ name, traceId }) => traceId !== callerTrace && !name.startsWith('batch'),
+        );
       await waitUntil('the failure is there', () => others().length > 0);
       expect(others()).toMatchObject([
         { isFailed: true, attributes: { 'scoreline.kept_for': 'error' } },
@@ -269,14 +265,15 @@ describe('with a sampler that leaves all out', () => {
   });
 });
 
-test.each(['refuses', 'is not there'])('an endpoint that %s harms nobody', async (how) => {
+test('an endpoint that refuses harms nobody', async () => {
   const receiver = await openOtlpReceiver('http/json', 503);
-  if (how === 'is not there') await receiver.close();
   await withService(receiver, {}, async (service) => {
     for (let at = 0; at < 20; at++) {
       expect((await post(`${service.url}${score}`, text)).status).toBe(200);
     }
-    if (how === 'refuses') await waitUntil('it is asked', () => receiver.requests > 0);
+    await waitUntil('it is asked', () => receiver.requests > 0);
+    await receiver.close();
+    expect((await post(`${service.url}${score}`, text)).status).toBe(200);
     const endedAt = performance.now();
     await service.close();
     // SHUTDOWN_MS would be 35 s. What cannot be sent costs 3 s for each role.

@@ -56,6 +56,10 @@ const item = fc.record(
     top: fc.integer({ min: 1 }),
     outputs: fc.array(fc.string(), { maxLength: 3 }),
     keepMs: fc.integer({ min: 1 }),
+    trace: fc.constant({
+      traceparent: '00-4bf92f3577b34da6-00f067aa0ba902b7-01',
+      tracestate: 'a=1',
+    }),
   },
   { requiredKeys: ['id', 'submittedAt', 'deadlineAt', 'inputs'] },
 );
@@ -325,4 +329,10 @@ describe('the name of a queue', () => {
     expect(queueName({ ...model, labels: Buffer.from(model.labels) })).toBe(name);
     expect(queueName(model, wireVersion)).toBe(name);
   });
+});
+
+test('a job whose requests are not traced says nothing about traces', () => {
+  const inputs = [{ name: 'a', datatype: 'UINT8' as const, shape: [1], data: Buffer.of(1) }];
+  const items = [{ id: randomUUID(), submittedAt: 1, deadlineAt: 2, inputs, trace: undefined }];
+  expect(JSON.stringify(encodeJob({ replyTo: 'a', items }).job)).not.toContain('trace');
 });

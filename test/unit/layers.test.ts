@@ -66,6 +66,30 @@ describe('imports', () => {
   );
 });
 
+test('the libraries of telemetry are loaded only when they are asked for', () => {
+  const isTelemetry = (name: string) => /^@(opentelemetry|azure)\//.test(name);
+  const byFile = new Map(sources.map((source) => [source.file.replace(/\.ts$/, '.js'), source]));
+  /** What a file imports as soon as it is loaded. */
+  const importsAtOnce = (source: Source) =>
+    importsOf({
+      ...source,
+      text: source.text
+        .replaceAll(/import\(/g, 'later(')
+        .replaceAll(/^(import|export) type [^;]*;/gm, ''),
+    });
+  for (const role of ['api', 'worker']) {
+    const reached = new Set([`${role}/main.js`, `${role}/start.js`]);
+    for (const file of reached) {
+      const source = byFile.get(file);
+      if (!source) continue;
+      const imports = importsAtOnce(source);
+      expect(imports.filter(isTelemetry), file).toEqual([]);
+      for (const name of imports) if (byFile.has(name)) reached.add(name);
+    }
+    expect(reached.size).toBeGreaterThan(50);
+  }
+});
+
 describe('the process', () => {
   /** Matches code that reads the environment, listens to signals, or exits. */
   const touchesProcess = ({ text }: Source) =>
