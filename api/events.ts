@@ -41,6 +41,8 @@ export interface DepartedRequest extends ArrivedRequest {
 }
 
 export interface RequestEvents {
+  /** Whether it has to be told of good requests too. */
+  readonly watchesAll: boolean;
   /** Starts the trace of a request, if it is traced. */
   arrived(request: ArrivedRequest): RequestTrace | undefined;
   departed(request: DepartedRequest): void;
@@ -55,10 +57,11 @@ export interface RequestTraces {
 /** Joins the traces with those who only need to know of departures. */
 export function joinListeners(
   traces: RequestTraces | undefined,
-  others: readonly (Pick<RequestEvents, 'departed'> | undefined)[],
+  others: readonly (Omit<RequestEvents, 'arrived'> | undefined)[],
 ): RequestEvents {
   const listeners = others.filter((listener) => listener !== undefined);
   return {
+    watchesAll: traces !== undefined || listeners.some(({ watchesAll }) => watchesAll),
     arrived: (request) => traces?.arrived(request),
     departed: (request) => {
       const trace = traces?.departed(request);

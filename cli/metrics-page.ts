@@ -20,7 +20,7 @@ export function metricsPage(header: string): string {
 ${header}
 
 API and workers answer \`GET /metrics\` in the text format of Prometheus: the API on \`METRICS_PORT\`, a worker on
-\`PROBE_PORT\`. Without the setting, nothing is measured and nothing listens. Neither port asks for a key, and
+\`PROBE_PORT\`. Without the setting nothing listens, and nothing is measured unless metrics are sent elsewhere. Neither port asks for a key, and
 neither is the port of the service: an entrance such as an Ingress leads to \`PORT\` only, so the metrics stay
 inside. The metrics name models and versions, and hold no input, no key and no caller.
 
@@ -30,6 +30,9 @@ scrape_configs:
     static_configs:
       - targets: [api:8081, worker:8081]
 \`\`\`
+
+A scraper that asks for OpenMetrics gets the trace of a recent request with each bucket ([exemplars](telemetry.md#metrics)).
+The same metrics can be sent by OTLP and to Azure Monitor ([telemetry.md](telemetry.md)).
 
 In Kubernetes, the pods carry the annotations that scrapers look for ([kubernetes.md](kubernetes.md#metrics)).
 The container images listen on 8081.

@@ -25,6 +25,12 @@ const trims: Readonly<Record<string, Trim>> = {
   bintrees: { dependencies: [], drops: (file) => file.startsWith(`test${path.sep}`) },
 };
 
+/** Builds for browsers, phones and bundlers, which these publishers put beside the one that Node.js loads. */
+const otherBuilds: readonly (readonly [publisher: RegExp, builds: RegExp])[] = [
+  [/^@opentelemetry\//, /^build\/(esm|esnext)\//],
+  [/^@(azure|azure-rest|typespec)\//, /^dist\/(browser|react-native|workerd)\//],
+];
+
 interface PackageFile {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
@@ -67,7 +73,12 @@ export function isNeededFile(folder: string, file: string): boolean {
   ) {
     return false;
   }
-  return !trims[nameOf(folder)]?.drops(file);
+  const name = nameOf(folder);
+  const unix = file.replaceAll(path.sep, '/');
+  if (otherBuilds.some(([publisher, builds]) => publisher.test(name) && builds.test(unix))) {
+    return false;
+  }
+  return !trims[name]?.drops(file);
 }
 
 /** Looks for a package as Node does: in the `node_modules` next to the importer, then further up. */

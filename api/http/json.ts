@@ -26,6 +26,8 @@ export type GatedRequest = IncomingMessage & {
   models?: readonly Model[];
   /** The error that it was answered with. */
   failure?: ScorelineError;
+  /** Tells who wants to know of failures only that there is one. */
+  reportFailure?: () => void;
   /** If it is traced. */
   trace?: RequestTrace | undefined;
 };

@@ -9,9 +9,16 @@ import { isInference, pathOf } from './paths.js';
 /** Answers a request with the error that was thrown while it was being handled. */
 export function answerError(thrown: unknown, response: ServerResponse): void {
   const error = toScorelineError(thrown);
-  (response.req as GatedRequest).failure = error;
-  if (response.headersSent) response.destroy();
-  else sendProblem(response, error);
+  if (!response.headersSent) sendProblem(response, error);
+  else {
+    noteFailure(response.req, error);
+    response.destroy();
+  }
+}
+
+function noteFailure(request: GatedRequest, error: ScorelineError): void {
+  request.failure = error;
+  request.reportFailure?.();
 }
 
 /**
@@ -19,7 +26,7 @@ export function answerError(thrown: unknown, response: ServerResponse): void {
  * the key `error` of JSON; our own keys stand beside it.
  */
 export function sendProblem(response: ServerResponse, error: ScorelineError): void {
-  (response.req as GatedRequest).failure = error;
+  noteFailure(response.req, error);
   const { status } = errorTable[error.code];
   if (error.retryAfterSeconds !== undefined) {
     response.setHeader('Retry-After', String(error.retryAfterSeconds));

@@ -1,11 +1,11 @@
 // Tells listeners of each request by HTTP: when it arrives, and when it departs, so its client never waits for
-// them.
+// them. If they only want to know of failures, a good request costs nothing.
 
 import type { ServerResponse } from 'node:http';
 import { nowMs } from '../../shared/clock.js';
 import type { TraceContext } from '../../shared/telemetry/telemetry.js';
 import type { DepartedRequest, RequestEvents } from '../events.js';
-import { onDeparture } from './departure.js';
+import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './json.js';
 import { loggedPath } from './logged-path.js';
 import { routeOf } from './open-call.js';
@@ -20,11 +20,16 @@ export function watchRequest(
   const arrivedAt = nowMs();
   const context = contextOf(request);
   const { method = '' } = request;
+  const report = () => events.departed(departed(request, response, { arrivedAt, context }));
+  if (!events.watchesAll) {
+    request.reportFailure = () => (isGone(response) ? report() : onDeparture(response, report));
+    return;
+  }
   // Probes come every few seconds and say nothing.
   if (!openPaths.has(pathOf(request))) {
     request.trace = events.arrived({ method, isGrpc: false, arrivedAt, context });
   }
-  onDeparture(response, () => events.departed(departed(request, response, { arrivedAt, context })));
+  onDeparture(response, report);
 }
 
 function departed(

@@ -17,11 +17,12 @@ const linesPerSecondMax = 10;
 export function makeRequestLog(
   log: Logger,
   { accessRatio, random = Math.random }: { accessRatio: number; random?: () => number },
-): Pick<RequestEvents, 'departed'> {
+): Omit<RequestEvents, 'arrived'> {
   const budgets = new Map<string, Budget>();
   const logsAll = log.isLevelEnabled('debug');
 
   return {
+    watchesAll: accessRatio > 0 || logsAll,
     departed(request) {
       const { code } = request;
       if (code === 'ok' || code === 'not_ready') {

@@ -17,7 +17,7 @@ const refusals: ReadonlySet<string> = new Set(refusalCodes);
 export function makeRequestMetrics(
   instruments: Instruments,
   registry: Pick<Registry, 'subscribe'>,
-): Pick<RequestEvents, 'departed'> {
+): Omit<RequestEvents, 'arrived'> {
   const known = new Map<Model, ModelLabels>();
   beginSeries(instruments, noModel, ['health', 'other']);
   registry.subscribe(({ added, removed }) => {
@@ -32,6 +32,7 @@ export function makeRequestMetrics(
   });
 
   return {
+    watchesAll: true,
     departed({ route, code, call, models = [], failure, trace }) {
       // A call may be for any model until its message is read, even if that names another.
       const isKnown = failure?.code !== 'model_not_found';

@@ -27,7 +27,7 @@ import type { Telemetry } from './telemetry.js';
 import { makeTracer } from './tracer.js';
 
 /** How long the last export may take when the process ends. */
-const closeMsMax = 3000;
+const closeMsMax = 2000;
 
 export async function startTelemetry(
   role: Role,

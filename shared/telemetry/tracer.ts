@@ -3,7 +3,6 @@
 // The decision is made once, where a request comes in. What was left out has no spans at all, so it costs nothing
 // further on, and its items carry no context. Whoever gets a context goes on with its trace.
 
-import { randomBytes } from 'node:crypto';
 import {
   createTraceState,
   type HrTime,
@@ -24,6 +23,7 @@ import {
   AlwaysOnSampler,
   type Sampler as OtelSampler,
   ParentBasedSampler,
+  RandomIdGenerator,
   SamplingDecision,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
@@ -48,6 +48,8 @@ export function makeTracer(
   { configuration, isAzure }: { configuration: TelemetryConfiguration; isAzure: boolean },
 ): Tracer {
   const sampler = makeSampler(configuration);
+  // By Math.random: the generator of node:crypto took a third more of the API's processor time under load.
+  const ids = new RandomIdGenerator();
   const { OTEL_TRACES_SAMPLER: name, OTEL_TRACES_SAMPLER_ARG: share } = configuration;
   const follows = configuration.OTEL_PROPAGATORS.includes('tracecontext');
   const isShare = isAzure && name.endsWith('traceidratio') && share < 1;
@@ -75,7 +77,7 @@ export function makeTracer(
     sample(span, caller) {
       const parent = follows && caller ? toContext(caller) : undefined;
       const context = parent ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT;
-      const traceId = parent?.traceId ?? randomBytes(16).toString('hex');
+      const traceId = parent?.traceId ?? ids.generateTraceId();
       const kind = kinds[spanTable[span.name].kind];
       const { decision } = sampler.shouldSample(context, traceId, span.name, kind, {}, []);
       if (decision !== SamplingDecision.RECORD_AND_SAMPLED) return undefined;

@@ -192,6 +192,51 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
   });
 });
 
+describe('telemetry', () => {
+  const telemetry = {
+    connectionStringSecret: 'application-insights',
+    otlp: { endpoint: 'http://collector.monitoring.svc.cluster.local:4317', protocol: 'grpc' },
+    share: 0.1,
+  };
+  const egressPorts = ({ of }: Cluster, policy: string) =>
+    of('NetworkPolicy')
+      .filter(({ metadata }) => metadata.name === policy)
+      .flatMap(({ spec }) => spec.egress)
+      .flatMap(({ ports }) => ports.map(({ port }: Loaded) => port));
+  const processes = ({ templates }: Cluster) => templates.filter(({ name }) => name !== 'redis');
+
+  test('reaches its receivers, and its secrets stay secret', () => {
+    const cluster = generate({ telemetry });
+    for (const { name } of processes(cluster)) {
+      const { env } = container(cluster, name);
+      const find = (key: string) => env.find((each: Loaded) => each.name === key);
+      expect(find('APPLICATIONINSIGHTS_CONNECTION_STRING')).toEqual({
+        name: 'APPLICATIONINSIGHTS_CONNECTION_STRING',
+        valueFrom: { secretKeyRef: { name: 'application-insights', key: 'connection-string' } },
+      });
+      expect(find('OTEL_EXPORTER_OTLP_PROTOCOL').value).toBe('grpc');
+      expect(find('OTEL_TRACES_SAMPLER_ARG').value).toBe('0.1');
+    }
+    const environment = {
+      ...environmentOf(cluster, 'api'),
+      APPLICATIONINSIGHTS_CONNECTION_STRING: '',
+    };
+    expect(readConfiguration('api', environment).OTEL_TRACES_SAMPLER_ARG).toBe(0.1);
+    for (const policy of ['api', 'worker']) {
+      expect(egressPorts(cluster, policy)).toEqual(expect.arrayContaining([443, 4317]));
+    }
+  });
+
+  test('is off by default', () => {
+    const cluster = generate();
+    for (const { name } of processes(cluster)) {
+      const names = container(cluster, name).env.map((each: Loaded) => each.name);
+      expect(names.filter((key: string) => /^(OTEL|APPLICATION)/.test(key))).toEqual([]);
+    }
+    expect(egressPorts(cluster, 'worker')).not.toContain(443);
+  });
+});
+
 describe('a model on a GPU', () => {
   test('gets one GPU a pod, on the machines with GPUs and with the image for them', () => {
     const cluster = generate();
