@@ -42,6 +42,11 @@ export function makeContext(service: DescribedService, catalogue: Catalogue): Co
       'The id of the request: that of its own `X-Request-Id`, if it is well formed. The log names it.',
       text,
     ),
+    traceresponse: header(
+      'TraceResponse',
+      'The trace of the request and its span in it, if it is traced (W3C Trace Context, level 2).',
+      text,
+    ),
   };
   const isRestricted = AUTH.length > 0;
   const limits = isRestricted && {

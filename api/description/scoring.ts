@@ -56,6 +56,7 @@ export function scoringParameters({ parts }: Context): readonly Ref[] {
       schema: { type: 'string', enum: ['true', 'false', '1', '0', ''] },
     }),
     requestIdParameter({ parts }),
+    traceParameter({ parts }),
   ];
 }
 
@@ -77,6 +78,17 @@ function requestIdParameter({ parts }: Pick<Context, 'parts'>): Ref {
     description:
       'An id for the request, of up to 128 letters, digits and `_.:/+=@-`. The service replaces any other.',
     schema: { type: 'string' },
+  });
+}
+
+function traceParameter({ parts }: Pick<Context, 'parts'>): Ref {
+  return parts.parameter('TraceParent', {
+    name: 'traceparent',
+    in: 'header',
+    description:
+      'The trace that the request belongs to (W3C Trace Context). The service goes on with it if it sends traces, and ignores any other text.',
+    schema: { type: 'string' },
+    example: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
   });
 }
 

@@ -41,7 +41,7 @@ export function makeRequestLog(
         advice: adviceFor(code, failure?.reason),
         ...(failure?.reason && { reason: failure.reason }),
         ...(leftOut > 0 && { leftOut }),
-        ...(status === 500 && { err: failure?.cause ?? failure }),
+        ...(status === 500 && failure?.cause !== undefined && { err: failure.cause }),
       };
       log[levelOf(code)](fields, status === 429 ? 'a request was refused' : 'a request failed');
     },

@@ -5,6 +5,7 @@
 // that drops what does not fit, so an endpoint that is down costs neither memory nor requests.
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { format } from 'node:util';
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
@@ -57,11 +58,12 @@ export async function startTelemetry(
     },
     reportTo: (log) => {
       const warn = makeSeldom(log);
-      const report = (text: string) => warn({ reason: text }, 'telemetry could not be sent');
+      const report = (...given: unknown[]) => {
+        warn({ reason: readable(given), advice }, 'telemetry could not be sent');
+      };
       const ignore = () => {};
-      const levels = { warn: ignore, info: ignore, debug: ignore, verbose: ignore };
       diag.setLogger(
-        { ...levels, error: (text: unknown) => report(readable(text)) },
+        { error: report, warn: ignore, info: ignore, debug: ignore, verbose: ignore },
         { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true },
       );
     },
@@ -130,13 +132,16 @@ function startSdk({ resource, spanProcessors, logRecordProcessors, metricReaders
   };
 }
 
-/** The libraries report errors as texts, as errors, or as errors in JSON with their stacks. */
-function readable(given: unknown): string {
-  if (typeof given !== 'string') return coerceError(given).message;
+const advice =
+  'Check the endpoint or the connection string, and that this process reaches it. Requests are served meanwhile.';
+
+/** The libraries report errors as texts with places, as errors, or as errors in JSON with their stacks. */
+function readable([first, ...others]: readonly unknown[]): string {
+  if (typeof first !== 'string') return coerceError(first).message;
   try {
-    const { message, code } = JSON.parse(given);
-    return [message, code].filter(Boolean).join(' ') || given;
+    const { message, code } = JSON.parse(first);
+    return [message, code].filter(Boolean).join(' ') || first;
   } catch {
-    return given;
+    return format(first, ...others);
   }
 }

@@ -274,6 +274,9 @@ test('an endpoint that refuses harms nobody', async () => {
       expect((await post(`${service.url}${score}`, text)).status).toBe(200);
     }
     await waitUntil('it is asked', () => receiver.requests > 0);
+    await waitUntil('the log says so', () =>
+      service.log.some(({ msg, advice }) => msg === 'telemetry could not be sent' && advice),
+    );
     await receiver.close();
     expect((await post(`${service.url}${score}`, text)).status).toBe(200);
     const endedAt = performance.now();
