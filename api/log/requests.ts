@@ -2,7 +2,7 @@
 // line holds what a client sent, but the path and the id of its request.
 //
 // A flood of failures must not become a flood of lines: each code has so many a second, and `leftOut` in the next
-// line counts the others.
+// line counts the others. At the level `debug`, every request has its line.
 
 import { nowMs } from '../../shared/clock.js';
 import { type ErrorCode, errorTable } from '../../shared/errors.js';
@@ -30,7 +30,7 @@ export function makeRequestLog(
         else if (logsAll) log.debug(fieldsOf(request), 'answered');
         return;
       }
-      const leftOut = takeLine(budgets, code);
+      const leftOut = logsAll ? 0 : takeLine(budgets, code);
       if (leftOut === undefined) return;
       const { status, title } = errorTable[code];
       const { failure } = request;

@@ -14,10 +14,13 @@ import {
   waitUntil,
 } from '../harness.js';
 import { makeProcess } from '../redis/process.js';
+import { openOtlpReceiver } from '../telemetry/otlp.js';
+import type { Receiver } from '../telemetry/received.js';
 
 /** Each is planted in one place. */
 const planted = {
   redisPassword: 'PLANTED-redis-password',
+  header: 'PLANTED-header',
   cookie: 'PLANTED-cookie',
   proxyPassword: 'PLANTED-proxy-password',
   token: 'eyJhbGciOiJub25lIn0.UExBTlRFRC10b2tlbg.UExBTlRFRC1zaWduYXR1cmU',
@@ -35,13 +38,19 @@ const planted = {
 const credentials = ['redisPassword', 'cookie', 'proxyPassword', 'token', 'wrongKey'] as const;
 
 let redis: TestRedis;
+let receiver: Receiver;
 let service: Service;
 let key: string;
 
 beforeAll(async () => {
   redis = await openRedis({ make: makeProcess });
   await redis.client.config('SET', 'requirepass', planted.redisPassword);
-  const environment = { AUTH: 'keys', LOG_LEVEL: 'trace', REDIS_PASSWORD: planted.redisPassword };
+  receiver = await openOtlpReceiver('http/json');
+  const environment = {
+    ...receiver.environment,
+    ...{ AUTH: 'keys', LOG_LEVEL: 'trace', REDIS_PASSWORD: planted.redisPassword },
+    OTEL_EXPORTER_OTLP_HEADERS: `authorization=${planted.header}`,
+  };
   service = await startService({ redisUrl: redis.url, environment });
   const command = path.join(root, 'dist/cli/keys.js');
   const env = { ...process.env, ...environment, REDIS_URL: redis.url };
@@ -51,6 +60,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await service?.close();
+  await receiver?.close();
   await redis?.close();
 });
 
@@ -69,7 +79,13 @@ test('no secret is in the log, and no credential in an answer', async () => {
   }
   await waitUntil('each answer is logged', () => countAnswered() >= answers.length);
 
-  const log = JSON.stringify(service.log);
+  await waitUntil(
+    'telemetry is there',
+    () => receiver.logs.length > 0 && receiver.spans.length > 0,
+  );
+
+  const { spans, logs, metrics } = receiver;
+  const log = JSON.stringify([service.log, spans, logs, metrics]);
   const leaked = Object.entries({ ...planted, key }).filter(([, secret]) => log.includes(secret));
   expect(leaked).toEqual([]);
   for (const secret of [key, ...credentials.map((name) => planted[name])]) {
@@ -77,7 +93,8 @@ test('no secret is in the log, and no credential in an answer', async () => {
   }
 });
 
-const countAnswered = () => service.log.filter(({ msg }) => msg === 'answered').length;
+const countAnswered = () =>
+  service.log.filter(({ msg }) => /^(answered|a request (failed|was refused))$/.test(msg)).length;
 
 /** Each body goes to each route with each way of saying who asks. */
 function* requests(): Generator<Request> {
