@@ -12,6 +12,8 @@ export interface ArrivedRequest {
   /** The method of HTTP, or that of gRPC. */
   readonly method: string;
   readonly isGrpc: boolean;
+  /** Whether it only asks whether the service works. Such requests come every few seconds. */
+  readonly isProbe: () => boolean;
   /** Milliseconds since the epoch. */
   readonly arrivedAt: number;
   /** The trace that its client says it belongs to. */

@@ -73,7 +73,7 @@ export function makeGate(options: GateOptions): Gate {
         const entering = new Arrival(method, metadata);
         arrival = entering;
         arrivals.set(metadata, entering);
-        if (!openMethods.has(method)) entering.trace = options.events.arrived(arrivedOf(entering));
+        entering.trace = options.events.arrived(arrivedOf(entering));
         letIn(entering, intercepted, options).then(() => {
           if (entering.hasDeparted) return;
           expectMessage(entering, refuse, options.configuration.REQUEST_MS_MAX);
@@ -112,7 +112,7 @@ export function makeGate(options: GateOptions): Gate {
 }
 
 function arrivedOf({ method, arrivedAt, context }: Arrival) {
-  return { method, isGrpc: true, arrivedAt, context };
+  return { method, isGrpc: true, isProbe: () => openMethods.has(method), arrivedAt, context };
 }
 
 function departedOf(arrival: Arrival): DepartedRequest {

@@ -25,10 +25,8 @@ export function watchRequest(
     request.reportFailure = () => (isGone(response) ? report() : onDeparture(response, report));
     return;
   }
-  // Probes come every few seconds and say nothing.
-  if (!openPaths.has(pathOf(request))) {
-    request.trace = events.arrived({ method, isGrpc: false, arrivedAt, context });
-  }
+  const isProbe = () => openPaths.has(pathOf(request));
+  request.trace = events.arrived({ method, isGrpc: false, isProbe, arrivedAt, context });
   onDeparture(response, report);
 }
 
@@ -41,6 +39,7 @@ function departed(
   return {
     method,
     isGrpc: false,
+    isProbe: () => openPaths.has(pathOf(request)),
     arrivedAt,
     context,
     route: labelOf(request),

@@ -32,8 +32,8 @@ export function makeRequestTraces(
 
   return {
     arrived(request) {
-      const span = tracer.sample(startOf(request), request.context);
-      return span && new RequestTrace(tracer, span);
+      if (!tracer.samples(request.context) || request.isProbe()) return undefined;
+      return new RequestTrace(tracer, tracer.begin(startOf(request), request.context));
     },
     departed(request) {
       const now = nowMs();
@@ -61,12 +61,13 @@ function httpNameOf(method: string): SpanName {
 }
 
 function whyKept(
-  { code, call }: DepartedRequest,
+  request: DepartedRequest,
   now: number,
   slowMs: number | undefined,
 ): 'error' | 'slow' | undefined {
+  const { code, call } = request;
   // A client's mistake says nothing about the service, and anyone can make as many as they like.
-  if (code === 'not_ready') return undefined;
+  if (code === 'not_ready' || request.isProbe()) return undefined;
   if (code !== 'ok') return errorTable[code].status >= 429 ? 'error' : undefined;
   if (!call || call.deferral) return undefined;
   const slowFromMs = slowMs ?? longestMs(call) / 2;

@@ -39,8 +39,10 @@ export interface Span {
 }
 
 export interface Tracer {
-  /** Starts the first span of a request here, unless the sampler leaves its trace out. */
-  sample(span: SpanStart, caller: TraceContext | undefined): Span | undefined;
+  /** Whether the trace of a request is kept. It is asked for each request, so it costs next to nothing. */
+  samples(caller: TraceContext | undefined): boolean;
+  /** Starts the first span here of a trace that is kept. */
+  begin(span: SpanStart, caller: TraceContext | undefined): Span;
   /** Starts a span below another, or in a trace of its own. */
   start(span: SpanStart, parent?: TraceContext): Span;
   /** Whether spans of traces that were left out may be sent after all, if their requests fail. */

@@ -23,7 +23,6 @@ import {
   AlwaysOnSampler,
   type Sampler as OtelSampler,
   ParentBasedSampler,
-  RandomIdGenerator,
   SamplingDecision,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
@@ -47,9 +46,7 @@ export function makeTracer(
   otel: OtelTracer,
   { configuration, isAzure }: { configuration: TelemetryConfiguration; isAzure: boolean },
 ): Tracer {
-  const sampler = makeSampler(configuration);
-  // By Math.random: the generator of node:crypto took a third more of the API's processor time under load.
-  const ids = new RandomIdGenerator();
+  const sampler = new HeadSampler(configuration);
   const { OTEL_TRACES_SAMPLER: name, OTEL_TRACES_SAMPLER_ARG: share } = configuration;
   const follows = configuration.OTEL_PROPAGATORS.includes('tracecontext');
   const isShare = isAzure && name.endsWith('traceidratio') && share < 1;
@@ -74,13 +71,10 @@ export function makeTracer(
 
   return {
     keepsFailures: !name.endsWith('always_off'),
-    sample(span, caller) {
+    samples: (caller) =>
+      caller && follows ? sampler.samplesBelow(caller) : sampler.samplesAlone(),
+    begin: (span, caller) => {
       const parent = follows && caller ? toContext(caller) : undefined;
-      const context = parent ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT;
-      const traceId = parent?.traceId ?? ids.generateTraceId();
-      const kind = kinds[spanTable[span.name].kind];
-      const { decision } = sampler.shouldSample(context, traceId, span.name, kind, {}, []);
-      if (decision !== SamplingDecision.RECORD_AND_SAMPLED) return undefined;
       return start(span, parent, isShare && !parent ? { [azureShareName]: share * 100 } : {});
     },
     start: (span, parent) => {
@@ -138,21 +132,54 @@ class OpenSpan implements Span {
   }
 }
 
-function makeSampler(configuration: TelemetryConfiguration): OtelSampler {
-  const share = new TraceIdRatioBasedSampler(configuration.OTEL_TRACES_SAMPLER_ARG);
-  switch (configuration.OTEL_TRACES_SAMPLER) {
+/**
+ * Decides by the samplers of the SDK. A request without a caller's trace has no id yet that a decision could be
+ * made by, so a random number makes it. Ids are made from such numbers as well.
+ */
+class HeadSampler {
+  readonly #below: OtelSampler;
+  readonly #share: number;
+
+  constructor({
+    OTEL_TRACES_SAMPLER: name,
+    OTEL_TRACES_SAMPLER_ARG: share,
+  }: TelemetryConfiguration) {
+    this.#below = makeSampler(name, share);
+    this.#share = name.endsWith('always_on') ? 1 : name.endsWith('always_off') ? 0 : share;
+  }
+
+  samplesAlone(): boolean {
+    return Math.random() < this.#share;
+  }
+
+  samplesBelow(caller: TraceContext): boolean {
+    const parent = toContext(caller);
+    if (!parent) return this.samplesAlone();
+    const context = trace.setSpanContext(ROOT_CONTEXT, parent);
+    const { decision } = this.#below.shouldSample(
+      context,
+      parent.traceId,
+      '',
+      SpanKind.SERVER,
+      {},
+      [],
+    );
+    return decision === SamplingDecision.RECORD_AND_SAMPLED;
+  }
+}
+
+function makeSampler(name: string, ratio: number): OtelSampler {
+  const share = new TraceIdRatioBasedSampler(ratio);
+  switch (name) {
     case 'always_on':
       return new AlwaysOnSampler();
     case 'always_off':
       return new AlwaysOffSampler();
     case 'traceidratio':
       return share;
-    case 'parentbased_always_off':
-      return new ParentBasedSampler({ root: new AlwaysOffSampler() });
-    case 'parentbased_traceidratio':
-      return new ParentBasedSampler({ root: share });
     default:
-      return new ParentBasedSampler({ root: new AlwaysOnSampler() });
+      // A caller's trace has a flag that decides.
+      return new ParentBasedSampler({ root: new AlwaysOffSampler() });
   }
 }
 

@@ -17,7 +17,14 @@ function makeScene(options: { accessRatio?: number; level?: string } = {}) {
   const { departed } = makeRequestLog(log, { accessRatio: options.accessRatio ?? 0, random });
   const depart = (code: DepartedRequest['code'], more: Partial<DepartedRequest> = {}) =>
     departed({
-      ...{ method: 'POST', isGrpc: false, arrivedAt: 0, context: undefined, route: 'native' },
+      ...{
+        method: 'POST',
+        isGrpc: false,
+        isProbe: () => false,
+        arrivedAt: 0,
+        context: undefined,
+        route: 'native',
+      },
       ...{ path: () => '/v1/models/a/score', pattern: undefined, status: 200, code },
       ...{ requestId: () => 'order-17', caller: undefined, call: undefined, models: undefined },
       ...{ failure: undefined, trace: undefined },
