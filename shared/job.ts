@@ -217,7 +217,18 @@ export function joinItem(
     if (data === undefined) return undefined;
     inputs.push(checkWireTensor({ name, datatype, shape, data }));
   }
-  return { id, submittedAt, deadlineAt, inputs, top, outputs, keepMs, keepFor, keepBytesMax, trace };
+  return {
+    id,
+    submittedAt,
+    deadlineAt,
+    inputs,
+    top,
+    outputs,
+    keepMs,
+    keepFor,
+    keepBytesMax,
+    trace,
+  };
 }
 
 /** @throws ScorelineError `wire_mismatch` if the tensor does not match its shape */

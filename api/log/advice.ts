@@ -9,8 +9,10 @@ const byReason: Readonly<Record<OverloadReason, string>> = {
   wait_too_long: 'Add workers of the model.',
   bodies: 'Add API instances, or raise BODIES_BYTES_MAX.',
   results_full: 'Raise RESULTS_MAX, or keep results for less long.',
-  caller_results_full: 'The caller has its share of the kept results. Raise CALLER_RESULTS_PERCENT if it may have more.',
-  caller_jobs_full: 'The caller has as many jobs as it may have. Raise CALLER_JOBS_MAX if it may have more.',
+  caller_results_full:
+    'The caller has its share of the kept results. Raise CALLER_RESULTS_PERCENT if it may have more.',
+  caller_jobs_full:
+    'The caller has as many jobs as it may have. Raise CALLER_JOBS_MAX if it may have more.',
   event_streams: 'Add API instances, or raise EVENT_STREAMS_MAX.',
   repeats: 'The client should send a repeat only when it has given up the request before.',
 };
