@@ -29,8 +29,8 @@ process when it starts, and the error says what was expected. For Kubernetes see
 [kubernetes.md](kubernetes.md#telemetry); \`docker-compose.yml\` passes the variables on.
 
 An endpoint that is down, slow or refusing costs no request anything. Spans and records wait in queues of 2048 each, and
-what does not fit is dropped. A line in the log says so, at most one a minute. When a process ends, the last export may take
-2 s, within \`SHUTDOWN_MS\` and the second that follows it.
+what does not fit is dropped. A line in the log says so, less and less often, down to one a minute. When a process ends,
+the last export may take 2 s, within \`SHUTDOWN_MS\` and the second that follows it.
 
 ## A trace
 
