@@ -1,5 +1,6 @@
-// Writes the files that are generated: docs/errors.md, docs/configuration.md, docs/metrics.md, .env.example and k8s/generated
-// from code, and docs/licences.md from package-lock.json. With `--check` it writes nothing, and fails if one of them is out of date.
+// Writes the files that are generated: docs/errors.md, docs/configuration.md, docs/metrics.md, .env.example,
+// client/answers.ts and k8s/generated from code, and docs/licences.md from package-lock.json. With `--check` it
+// writes nothing, and fails if one of them is out of date.
 
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,6 +12,7 @@ import { describeConfiguration, type Role } from '../shared/configuration.js';
 import { coerceError, type ErrorCode, errorTable } from '../shared/errors.js';
 import { aclRules } from '../shared/redis-commands.js';
 import { packageDirectory } from '../shared/version.js';
+import { answerTypes } from './answer-types.js';
 import { licencesPage, readRuntimePackages } from './licences.js';
 import { metricsPage } from './metrics-page.js';
 
@@ -38,6 +40,7 @@ function* generate(): Generator<[name: string, text: string | undefined]> {
   yield ['docs/configuration.md', configurationPage()];
   yield ['docs/metrics.md', metricsPage(header)];
   yield ['.env.example', environmentExample()];
+  yield ['client/answers.ts', answerTypes()];
   const packages = readRuntimePackages(readFileSync(absolute('package-lock.json'), 'utf8'));
   yield ['docs/licences.md', licencesPage(packages, fromLockFile)];
   const plan = readPlan({

@@ -7,6 +7,7 @@ import { importsOf, readSources, type Source } from './sources.js';
 const sources = readSources(
   'api',
   'worker',
+  'client',
   'shared',
   'cli',
   'k8s',
@@ -55,7 +56,7 @@ describe('imports', () => {
     expect(importers.map(({ file }) => file)).toEqual([]);
   });
 
-  test.each(['api', 'worker', 'shared', 'k8s'])(
+  test.each(['api', 'worker', 'client', 'shared', 'k8s'])(
     'in %s are not written inside types, where the linter does not look',
     (folder) => {
       const hidden = sources
