@@ -122,7 +122,10 @@ export class ScorelineClient {
   }
 
   /** Reads a job as it is now. */
-  async job<Result = Score | Inference>(job: JobRef<Result>, options: CallOptions = {}): Promise<Job<Result>> {
+  async job<Result = Score | Inference>(
+    job: JobRef<Result>,
+    options: CallOptions = {},
+  ): Promise<Job<Result>> {
     return this.#call(options, (call) => call.ask(askJob(job), readJobOf<Result>));
   }
 
@@ -172,7 +175,10 @@ export class ScorelineClient {
   }
 
   /** Cancels a job. One that has ended stays as it is, which is the error `job_finished`. */
-  async cancel<Result = Score | Inference>(job: JobRef<Result>, options: CallOptions = {}): Promise<Job<Result>> {
+  async cancel<Result = Score | Inference>(
+    job: JobRef<Result>,
+    options: CallOptions = {},
+  ): Promise<Job<Result>> {
     const asked: Asked = { ...askJob(job), method: 'DELETE' };
     return this.#call(options, (call) => call.ask(asked, readJobOf<Result>));
   }

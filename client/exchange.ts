@@ -41,7 +41,7 @@ export type Exchange = <T>(
 
 export function makeExchange({ url, key, fetch = globalThis.fetch }: SiteOptions): Exchange {
   const base = readBase(url);
-  if (typeof key === 'string') checkKey(key);
+  if (key !== undefined && typeof key !== 'function') checkKey(key);
 
   return async (asked, { signal, requestId }, read) => {
     const headers = makeFields({ ...asked.headers, 'X-Request-Id': requestId });
