@@ -1,12 +1,21 @@
 // The TypeScript client against a server that answers as each test says: late, wrongly, or not at all.
 
-import { getEventListeners, once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { getEventListeners } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type ClientOptions, ScorelineClient, ScorelineError } from '../../client/client.js';
 import { waitUntil } from '../harness.js';
+import {
+  type Answer,
+  cutOff,
+  events,
+  hangUp,
+  json,
+  nothing,
+  openPeer as openServer,
+  problem,
+} from '../peer.js';
 
 const key = 'scl_ogfBMf6UI0_secretsecretsecretsecretsecretsecre';
 const score = {
@@ -25,62 +34,13 @@ const job = {
   deadlineAt: '2026-01-01T01:00:00Z',
 };
 
-type Answer = (response: ServerResponse, request: IncomingMessage) => void;
-
-/** Starts a server that gives the answers in their order, and the last one from then on. */
+/** Starts a server, and opens clients of it. */
 async function openPeer(...answers: Answer[]) {
-  const requests: IncomingMessage[] = [];
-  const responses: ServerResponse[] = [];
-  const server = createServer((request, response) => {
-    const answer = answers[Math.min(requests.length, answers.length - 1)] as Answer;
-    requests.push(request);
-    responses.push(response);
-    request.resume();
-    answer(response, request);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
-  const url = `http://127.0.0.1:${port}`;
-  return {
-    url,
-    requests,
-    /** Whether every request was answered, or has ended with its connection. */
-    isOver: () => responses.every(({ writableFinished, closed }) => writableFinished || closed),
-    keys: () => requests.map(({ headers }) => headers['idempotency-key']),
-    open: (options: Partial<ClientOptions> = {}) => new ScorelineClient({ url, ...options }),
-  };
+  const peer = await openServer(...answers);
+  const { url } = peer;
+  const open = (options: Partial<ClientOptions> = {}) => new ScorelineClient({ url, ...options });
+  return { ...peer, open };
 }
-
-const json =
-  (body: unknown, status = 200, headers = {}): Answer =>
-  (response) => {
-    response.writeHead(status, { 'Content-Type': 'application/json', ...headers });
-    response.end(JSON.stringify(body));
-  };
-const problem = (status: number, code: string, headers = {}) =>
-  json(
-    { type: `urn:scoreline:error:${code}`, title: 'T', status, code, detail: 'Because.' },
-    status,
-    headers,
-  );
-const hangUp: Answer = (response) => response.socket?.destroy();
-const nothing: Answer = () => {};
-/** The head of an answer, and not all of its body. */
-const cutOff: Answer = (response) => {
-  response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': '1000' });
-  response.write('{"model":', () => response.socket?.destroy());
-};
-const events =
-  (...texts: string[]): Answer =>
-  (response) => {
-    response.writeHead(200, { 'Content-Type': 'text/event-stream' });
-    response.end(texts.join(''));
-  };
 
 async function failureOf(promise: Promise<unknown>): Promise<ScorelineError> {
   const thrown = await promise.then(
