@@ -479,6 +479,8 @@ class _Call:
             try:
                 return attempt()
             except requests.RequestException as thrown:
+                # The request holds the key.
+                thrown.request = None
                 if self.remaining_ms() == 0:
                     raise self._timed_out(last) from (last or thrown)
                 last = self._lost(thrown)

@@ -72,6 +72,7 @@ for line in sys.stdin:
         answer = call(**json.loads(line))
     except scoreline.ScorelineError as error:
         answer = {**vars(error), "message": str(error), "traceback": traceback.format_exc()}
+        answer["cause"] = repr(vars(getattr(error.__cause__, "request", None) or error.__cause__ or error))
     except (TypeError, ValueError) as error:
         answer = {"misuse": str(error), "traceback": traceback.format_exc()}
     print(json.dumps(answer), flush=True)
