@@ -8,16 +8,13 @@ export type ScoreResponse = {
   /** If false, the model knows nothing of the input. Only some models say this. */
   readonly known?: boolean;
   /** The best classes, best first, or a number. */
-  readonly predictions: ReadonlyArray<
-    | {
-        readonly label: string;
-        readonly score: number;
-        readonly [key: string]: unknown;
-      }
-    | {
-        readonly value: number;
-      }
-  >;
+  readonly predictions: ReadonlyArray<{
+    readonly label: string;
+    readonly score: number;
+    readonly [key: string]: unknown;
+  } | {
+    readonly value: number;
+  }>;
   /** Where the time went. */
   readonly timing: {
     /** How long the input waited in the queue. */
@@ -37,20 +34,7 @@ export type InferResponse = {
   readonly id?: string;
   readonly outputs: ReadonlyArray<{
     readonly name: string;
-    readonly datatype:
-      | 'BOOL'
-      | 'UINT8'
-      | 'UINT16'
-      | 'UINT32'
-      | 'UINT64'
-      | 'INT8'
-      | 'INT16'
-      | 'INT32'
-      | 'INT64'
-      | 'FP16'
-      | 'FP32'
-      | 'FP64'
-      | 'BYTES';
+    readonly datatype: 'BOOL' | 'UINT8' | 'UINT16' | 'UINT32' | 'UINT64' | 'INT8' | 'INT16' | 'INT32' | 'INT64' | 'FP16' | 'FP32' | 'FP64' | 'BYTES';
     readonly shape: ReadonlyArray<number>;
     readonly parameters?: {
       readonly binary_data_size: number;
@@ -106,96 +90,61 @@ export type Models = {
     readonly queue: string;
     readonly description: string;
     /** What it takes, as its manifest says. */
-    readonly input:
-      | {
-          readonly kind: 'text';
-          readonly charactersMax?: number;
-          /** What the API does with a text before the model gets it. `nfkc-quotes`: Unicode NFKC, and typographic quotes and dashes become ASCII; for models that were trained on texts normalised like this. */
-          readonly normalise?: 'none' | 'nfkc-quotes';
-        }
-      | {
-          readonly kind: 'image';
-          readonly width: number;
-          readonly height: number;
-          /** Before resizing, cut out the centred square whose side is this share of the shorter side. If unset, the whole image is stretched. */
-          readonly cropFraction?: number;
-          /** What the network takes: raw pixels, or floats, channel by channel, computed as (pixel / 255 - mean) / std. */
-          readonly tensor: 'uint8-nhwc' | 'float32-nchw';
-          readonly mean?: readonly [number, number, number];
-          readonly std?: readonly [number, number, number];
-        }
-      | {
-          readonly kind: 'table';
-          readonly columns: ReadonlyArray<
-            | {
-                /** The name that clients use. */
-                readonly name: string;
-                readonly datatype: 'number';
-                /** The values that the column may have. If unset, any. */
-                readonly categories?: ReadonlyArray<number>;
-                /** What the network gets for a missing value, such as `NaN` for a pipeline that imputes. If unset, a missing value is an error. */
-                readonly missing?: number | 'NaN';
-              }
-            | {
-                /** The name that clients use. */
-                readonly name: string;
-                readonly datatype: 'category';
-                /** The values that the column may have. If unset, any. */
-                readonly categories?: ReadonlyArray<string>;
-                /** What the network gets for a missing value, such as `NaN` for a pipeline that imputes. If unset, a missing value is an error. */
-                readonly missing?: string;
-              }
-          >;
-        }
-      | {
-          readonly kind: 'tensors';
-        };
-    readonly output:
-      | {
-          readonly kind: 'ranking' | 'classification';
-          readonly classes: number;
-          readonly top: number;
-        }
-      | {
-          readonly kind: 'regression' | 'tensors';
-        };
+    readonly input: {
+      readonly kind: 'text';
+      readonly charactersMax?: number;
+      /** What the API does with a text before the model gets it. `nfkc-quotes`: Unicode NFKC, and typographic quotes and dashes become ASCII; for models that were trained on texts normalised like this. */
+      readonly normalise?: 'none' | 'nfkc-quotes';
+    } | {
+      readonly kind: 'image';
+      readonly width: number;
+      readonly height: number;
+      /** Before resizing, cut out the centred square whose side is this share of the shorter side. If unset, the whole image is stretched. */
+      readonly cropFraction?: number;
+      /** What the network takes: raw pixels, or floats, channel by channel, computed as (pixel / 255 - mean) / std. */
+      readonly tensor: 'uint8-nhwc' | 'float32-nchw';
+      readonly mean?: readonly [number, number, number];
+      readonly std?: readonly [number, number, number];
+    } | {
+      readonly kind: 'table';
+      readonly columns: ReadonlyArray<{
+        /** The name that clients use. */
+        readonly name: string;
+        readonly datatype: 'number';
+        /** The values that the column may have. If unset, any. */
+        readonly categories?: ReadonlyArray<number>;
+        /** What the network gets for a missing value, such as `NaN` for a pipeline that imputes. If unset, a missing value is an error. */
+        readonly missing?: number | 'NaN';
+      } | {
+        /** The name that clients use. */
+        readonly name: string;
+        readonly datatype: 'category';
+        /** The values that the column may have. If unset, any. */
+        readonly categories?: ReadonlyArray<string>;
+        /** What the network gets for a missing value, such as `NaN` for a pipeline that imputes. If unset, a missing value is an error. */
+        readonly missing?: string;
+      }>;
+    } | {
+      readonly kind: 'tensors';
+    };
+    readonly output: {
+      readonly kind: 'ranking' | 'classification';
+      readonly classes: number;
+      readonly top: number;
+    } | {
+      readonly kind: 'regression' | 'tensors';
+    };
     /** The inputs and outputs of its network. */
     readonly network?: {
       readonly inputs: ReadonlyArray<{
         readonly name: string;
-        readonly datatype:
-          | 'BOOL'
-          | 'UINT8'
-          | 'UINT16'
-          | 'UINT32'
-          | 'UINT64'
-          | 'INT8'
-          | 'INT16'
-          | 'INT32'
-          | 'INT64'
-          | 'FP16'
-          | 'FP32'
-          | 'FP64'
-          | 'BYTES';
+        readonly datatype: 'BOOL' | 'UINT8' | 'UINT16' | 'UINT32' | 'UINT64' | 'INT8' | 'INT16' | 'INT32' | 'INT64' | 'FP16' | 'FP32' | 'FP64' | 'BYTES';
         /** The sizes. One that varies is -1, or a name if it must be the same wherever the name is. */
         readonly shape: ReadonlyArray<number | string>;
       }>;
       readonly outputs: ReadonlyArray<{
         readonly name: string;
-        readonly datatype:
-          | 'BOOL'
-          | 'UINT8'
-          | 'UINT16'
-          | 'UINT32'
-          | 'UINT64'
-          | 'INT8'
-          | 'INT16'
-          | 'INT32'
-          | 'INT64'
-          | 'FP16'
-          | 'FP32'
-          | 'FP64'
-          | 'BYTES';
+        readonly datatype: 'BOOL' | 'UINT8' | 'UINT16' | 'UINT32' | 'UINT64' | 'INT8' | 'INT16' | 'INT32' | 'INT64' | 'FP16' | 'FP32' | 'FP64' | 'BYTES';
         /** The sizes. One that varies is -1, or a name if it must be the same wherever the name is. */
         readonly shape: ReadonlyArray<number | string>;
       }>;
