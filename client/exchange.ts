@@ -207,6 +207,7 @@ function connectionFailed(base: URL, requestId: string, cause: unknown): Scoreli
 }
 
 function reasonOf(thrown: unknown): string {
-  const { cause } = (thrown ?? {}) as { cause?: { code?: unknown } };
-  return typeof cause?.code === 'string' ? ` (${cause.code})` : '';
+  const { cause } = (thrown ?? {}) as { cause?: { code?: unknown; message?: unknown } };
+  const reason = cause?.code ?? cause?.message;
+  return typeof reason === 'string' ? ` (${reason})` : '';
 }

@@ -2,7 +2,7 @@
 // repository. Its TypeScript is checked against the types of the package, and run.
 
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -16,6 +16,9 @@ const run = promisify(execFile);
  * packed, because the rest has megabytes of models.
  */
 export async function installClient(): Promise<string> {
+  if (!existsSync(path.join(root, 'dist/client/client.d.ts'))) {
+    throw new Error('Expected the types of the client in dist/client; run npm run build.');
+  }
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-project-'));
   const whole = path.join(directory, 'packed');
   for (const part of [

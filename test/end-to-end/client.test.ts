@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { openAsBlob } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import path from 'node:path';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, expectTypeOf, onTestFinished, test } from 'vitest';
 import {
   type ClassPrediction,
@@ -49,6 +50,9 @@ describe('score', () => {
       new Uint8Array(bytes),
       new Uint8Array(bytes).buffer,
       new DataView(new Uint8Array(bytes).buffer),
+      sharedCopy(bytes),
+      // Of another realm, as in a sandbox of tests.
+      runInNewContext('Uint8Array.from(bytes).buffer', { bytes }),
       blob,
       new Blob([blob], { type: 'image/jpeg' }),
       new Blob([blob], { type: 'application/x-anything' }),
@@ -208,6 +212,13 @@ describe('a job', () => {
     await expect(client.job('nobody')).rejects.toMatchObject({ code: 'job_not_found' });
   });
 });
+
+/** Copies bytes into memory that threads share. */
+function sharedCopy(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
+}
 
 /** Counts the rows of a model that were scored, and those whose result was kept from before. */
 async function countRows(model: string): Promise<{ scored: number; repeated: number }> {

@@ -242,6 +242,19 @@ describe('the address and the key', () => {
   });
 });
 
+/** Memory that was handed to another thread. */
+function detached(): ArrayBuffer {
+  const memory = new ArrayBuffer(8);
+  structuredClone(memory, { transfer: [memory] });
+  return memory;
+}
+
+function detachedView(): Uint8Array {
+  const view = new Uint8Array(8);
+  structuredClone(view.buffer, { transfer: [view.buffer] });
+  return view;
+}
+
 describe('bad input', () => {
   const client = new ScorelineClient({ url: 'http://localhost' });
 
@@ -249,6 +262,11 @@ describe('bad input', () => {
     [undefined, /one input: a text.*undefined/],
     [7, /one input: a text.*7/],
     [['a', 'b'], /one input: a text.*an array/],
+    [new Map([['age', 7]]), /one input: a text.*an object \(Map\)/],
+    [Promise.resolve('text'), /one input: a text.*an object \(Promise\)/],
+    [new Date(), /one input: a text.*an object \(Date\)/],
+    [detached(), /detached/],
+    [detachedView(), /detached/],
     [{ age: Number.NaN }, /"age" to be a finite number, or null.*NaN/],
     [{ age: Number.POSITIVE_INFINITY }, /"age" to be a finite number/],
   ])('is refused before it is sent: %j', async (input, expected) => {
