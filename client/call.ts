@@ -34,11 +34,27 @@ export function openCall(exchange: Exchange, options: CallOptions): Call {
     requestId,
     close: limit.close,
     ask: (asked, read) =>
-      tryRepeatedly({ limit, retries }, () => {
-        const terms = { signal: limit.signal, requestId };
-        return exchange(asked.isAwaited ? tellTime(asked, limit) : asked, terms, read);
-      }),
+      tryRepeatedly({ limit, retries }, () =>
+        within(asked.answerMsMax, limit, (signal) =>
+          exchange(asked.isAwaited ? tellTime(asked, limit) : asked, { signal, requestId }, read),
+        ),
+      ),
   };
+}
+
+/** Makes an attempt that has less time than its call. It fails like a lost connection. */
+async function within<T>(
+  timeoutMs: number | undefined,
+  { signal }: Limit,
+  attempt: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (timeoutMs === undefined) return attempt(signal);
+  const own = openLimit({ signal, timeoutMs });
+  try {
+    return await attempt(own.signal);
+  } finally {
+    own.close();
+  }
 }
 
 /** Tells the service how long the caller waits, so it need not work for longer. */

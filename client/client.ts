@@ -65,6 +65,8 @@ export interface JobsOptions extends CallOptions {
 const timeoutMsDefault = 60_000;
 /** How long one request waits for the end of a job. Many proxies end requests that are quiet for a minute. */
 const waitMsMax = 20_000;
+/** How late the answer of such a request may be. A machine that is gone never closes its connection. */
+const lateMsMax = 30_000;
 /** The pause before a job is asked for again when the service did not wait, as when it shuts down. */
 const askAgainMs = 1000;
 
@@ -142,7 +144,8 @@ export class ScorelineClient {
         const startedAt = performance.now();
         const waitMs = Math.min(waitMsMax, call.limit.remainingMs());
         const headers = { Prefer: `wait=${Math.ceil(waitMs / 1000)}` };
-        const found = await call.ask({ ...askJob(job), headers }, readJobOf<Result>);
+        const answerMsMax = waitMs + lateMsMax;
+        const found = await call.ask({ ...askJob(job), headers, answerMsMax }, readJobOf<Result>);
         if (!isPending(found)) return succeededOf(found, call.requestId);
         const hasWaited = performance.now() - startedAt > waitMs / 2;
         if (!hasWaited) await sleep(askAgainMs, call.limit.signal);

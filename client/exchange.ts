@@ -27,6 +27,8 @@ export interface Asked {
   readonly body?: string | Blob | ArrayBuffer | ArrayBufferView | undefined;
   /** Whether the caller waits for what the service does, so that is no use after the time limit of the call. */
   readonly isAwaited?: boolean;
+  /** How long an answer may take until its connection counts as lost. */
+  readonly answerMsMax?: number;
 }
 
 /**

@@ -187,8 +187,9 @@ _PAUSE_MS_MAX = 10_000
 _WAIT_MS_MAX = 20_000
 # The pause before a job is asked for again when the service did not wait, as when it shuts down.
 _ASK_AGAIN_MS = 1000
-# A connection is lost if it takes longer to be made, if an answer takes longer, or if a stream is silent for longer. The
-# service shows every 15 seconds that a stream lives, and answers at last when the deadline of the model passes.
+# A connection is lost if it takes longer to be made, if an answer is silent for longer, or if a stream or the answer to
+# a wait is. The service answers at last when the deadline of the model passes. It shows every 15 seconds that a stream
+# lives. A machine that is gone never closes its connection.
 _CONNECT_MS_MAX = 10_000
 _ANSWER_MS_MAX = 3_600_000
 _SILENCE_MS_MAX = 45_000
@@ -321,7 +322,7 @@ class ScorelineClient:
             wait_ms = min(_WAIT_MS_MAX, call.remaining_ms())
             started_at = time.monotonic()
             asked = _ask_job(job, headers={"Prefer": f"wait={math.ceil(wait_ms / 1000)}"})
-            found = call.ask(asked, _read_job)
+            found = call.ask(asked, _read_job, silence_ms_max=_SILENCE_MS_MAX)
             if not _is_pending(found):
                 return _succeeded(found, call.request_id)
             has_waited = (time.monotonic() - started_at) * 1000 > wait_ms / 2
@@ -451,6 +452,7 @@ class _Call:
         read: Callable[[requests.Response, bytes], T],
         *,
         is_awaited: bool = False,
+        silence_ms_max: float = _ANSWER_MS_MAX,
     ) -> T:
         """Sends a request until it is answered, as often as it may be, and reads the answer.
 
@@ -458,7 +460,7 @@ class _Call:
         """
 
         def attempt() -> T:
-            response = self._send(asked, is_awaited=is_awaited)
+            response = self._send(asked, is_awaited=is_awaited, silence_ms_max=silence_ms_max)
             try:
                 return read(response, self._read_body(response))
             finally:

@@ -4,7 +4,9 @@ import { getEventListeners } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { openCall } from '../../client/call.js';
 import { type ClientOptions, ScorelineClient, ScorelineError } from '../../client/client.js';
+import { makeExchange } from '../../client/exchange.js';
 import { waitUntil } from '../harness.js';
 import {
   type Answer,
@@ -419,6 +421,16 @@ describe('waiting for a job', () => {
     const peer = await openPeer(json({ ...job, ...ended }));
     expect(await failureOf(peer.open().wait('j'))).toMatchObject(expected);
     expect(await peer.open().job('j')).toMatchObject(ended);
+  });
+
+  test('does not hang on a machine that is gone', async () => {
+    const peer = await openPeer(nothing, json(job));
+    const call = openCall(makeExchange({ url: peer.url }), {});
+    const asked = { method: 'GET', path: ['v1', 'jobs', 'j'], answerMsMax: 200 } as const;
+    expect(await call.ask(asked, (response) => response.json())).toEqual(job);
+    expect(peer.requests).toHaveLength(2);
+    expect(getEventListeners(call.limit.signal, 'abort')).toEqual([]);
+    call.close();
   });
 
   test('ends with the time limit of the caller', async () => {
