@@ -52,6 +52,10 @@ export type Job = {
   readonly submittedAt: string;
   /** After this, the job is not begun any more. */
   readonly deadlineAt: string;
+  /** While it is queued: its place in the line of the model, of which 1 is the next. Left out if it is not known. */
+  readonly position?: number;
+  /** While it is queued: how long until a worker takes it, as fast as the line moves. Left out if that is not known. */
+  readonly estimatedWaitMs?: number;
   /** If it has succeeded: the answer that the request would have got at once. */
   readonly result?: {
     readonly [key: string]: unknown;

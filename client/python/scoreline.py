@@ -93,6 +93,9 @@ class JobSummary(TypedDict):
 
 
 class Job(JobSummary, total=False):
+    # While it is queued
+    position: int
+    estimatedWaitMs: float
     # A Score, or an Inference if tensors were submitted
     result: Any
     problem: dict[str, Any]

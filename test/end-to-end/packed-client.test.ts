@@ -63,6 +63,10 @@ export async function tryAll(url: string, key: string, picture: Blob): Promise<u
   });
   const { probabilities } = inference.outputs;
   const job = await client.submit('faq-matcher', 'copy an object', { top: 1 });
+  let last: string | undefined;
+  for await (const event of client.events(job)) {
+    if (event.type === 'state') last = event.job.state;
+  }
   const ended: SucceededJob<Score> = await client.wait(job, { timeoutMs: 60_000 });
   const { jobs } = await client.jobs({ state: 'succeeded' });
   const { models } = await client.models();
@@ -81,6 +85,7 @@ export async function tryAll(url: string, key: string, picture: Blob): Promise<u
   return {
     best: best?.label,
     floats: probabilities?.datatype === 'FP32' && probabilities.data instanceof Float32Array,
+    last,
     result: ended.result.predictions.length,
     listed: jobs.map(({ id }) => id).includes(job.id),
     models: models.map(({ name }) => name),
@@ -92,6 +97,7 @@ export async function tryAll(url: string, key: string, picture: Blob): Promise<u
 const expected = {
   best: 'Siamese cat, Siamese',
   floats: true,
+  last: 'succeeded',
   result: 1,
   listed: true,
   models: ['faq-matcher', 'efficientnet-lite0'],
