@@ -277,12 +277,12 @@ describe('scaling', () => {
     expect(spec.triggers[0].metadata.listLength).toBe('8');
   });
 
-  test('asks for all workers at once, and lets them go in halves after the cool-down', () => {
+  test('asks for all workers at once, and lets them go in halves after three cool-downs', () => {
     const { spec } = generate().get('ScaledObject', large);
     const { scaleUp, scaleDown } = spec.advanced.horizontalPodAutoscalerConfig.behavior;
     expect(scaleUp.stabilizationWindowSeconds).toBe(0);
     expect(scaleUp.policies).toEqual([{ type: 'Pods', value: 4, periodSeconds: 15 }]);
-    expect(scaleDown.stabilizationWindowSeconds).toBe(600);
+    expect(scaleDown.stabilizationWindowSeconds).toBe(3 * 600);
     expect(scaleDown.policies).toEqual([{ type: 'Percent', value: 50, periodSeconds: 60 }]);
   });
 
