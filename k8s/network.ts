@@ -130,7 +130,9 @@ function fromMonitoring({ monitoring }: Values): INetworkPolicyIngressRule[] {
 
 /** Redis elsewhere may have changing addresses, so the ports alone say where it is. */
 function toRedis(values: Values): INetworkPolicyEgressRule {
-  const ports = redisPlace(values).ports.map(tcp);
+  const { ports: single, portRange } = redisPlace(values);
+  const range = portRange && { ...tcp(portRange.first), endPort: portRange.last };
+  const ports = [...single.map(tcp), ...(range ? [range] : [])];
   if (values.redis.kind !== 'in-cluster') return { ports };
   return { to: [{ podSelector: { matchLabels: selectorOf('redis') } }], ports };
 }

@@ -7,10 +7,13 @@ import { listModels } from '../shared/manifest-file.js';
 import { collectModels, type Model } from '../shared/models.js';
 import { scalingSchema } from '../shared/scaling.js';
 import { readYamlFile } from '../shared/yaml-file.js';
+import { checkAks } from './aks/check.js';
 import { grpcPortOf, ownSettings, sidePort } from './environment.js';
 import { nameLengthMax, workerName } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { parseMemory } from './quantity.js';
+import { findPrefixFault } from './redis-place.js';
+import type { Refuse } from './refuse.js';
 import { type ModelValues, type Values, valuesSchema } from './values.js';
 
 /**
@@ -30,6 +33,9 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
     checkPython(values, models, refuse);
     checkSettings(values, refuse);
     checkAzure(values, refuse);
+    checkAks(values, refuse);
+    const prefixFault = findPrefixFault(values);
+    if (prefixFault !== undefined) refuse(['redis', 'prefix'], prefixFault);
     return { values, models };
   });
   return readYamlFile(options.file, schema, {
@@ -40,8 +46,6 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
 
 /** Ports below are for root, and 0 would be another in each pod. */
 const portMin = 1024;
-
-type Refuse = (keys: readonly (string | number)[], message: string) => void;
 
 type Known = ReturnType<typeof collectModels>;
 

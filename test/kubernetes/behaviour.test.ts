@@ -162,8 +162,9 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     expect(toMetrics).toHaveLength(2);
     for (const { from, ports } of toMetrics) {
       expect(ports).toEqual([{ protocol: 'TCP', port: 8081 }]);
+      const [namespace] = cluster.plan.values.monitoring.namespaces;
       expect(from).toEqual([
-        { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
+        { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } },
       ]);
     }
     for (const { spec } of of('Service')) {

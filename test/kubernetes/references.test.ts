@@ -166,7 +166,7 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
   });
 
   test('each namespace that is used is there', () => {
-    const names = of('Namespace').map(({ metadata }) => metadata.name);
+    const names = ['kube-system', ...of('Namespace').map(({ metadata }) => metadata.name)];
     for (const { kind, metadata } of cluster.objects) {
       if (kind !== 'Namespace') expect(names).toContain(metadata.namespace);
     }
