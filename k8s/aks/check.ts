@@ -35,6 +35,12 @@ function checkGpuPool({ nodes }: Values, { machines }: AksValues, refuse: Refuse
       'expected the type of the machines, because Azure makes them, such as Standard_NC4as_T4_v3',
     );
   }
+  if (!nodes.gpu && (machines.gpu.max !== undefined || machines.gpu.min > 0)) {
+    refuse(
+      ['nodes', 'gpu'],
+      'expected the machines with GPUs, because aks.machines.gpu counts them',
+    );
+  }
   if (nodes.gpu?.spot === 'only' && machines.gpu.min > 0) {
     refuse(
       ['aks', 'machines', 'gpu', 'min'],
@@ -43,8 +49,16 @@ function checkGpuPool({ nodes }: Values, { machines }: AksValues, refuse: Refuse
   }
 }
 
-function checkManagedRedis({ redis }: Values, { region }: AksValues, refuse: Refuse): void {
-  if (redis.kind !== 'azure') return;
+function checkManagedRedis(values: Values, { region, redisSku }: AksValues, refuse: Refuse): void {
+  const { redis } = values;
+  if (redis.kind !== 'azure') {
+    if (redisSku === undefined) return;
+    refuse(
+      ['redis', 'kind'],
+      'expected azure, because aks.redisSku is a size of Azure Managed Redis',
+    );
+    return;
+  }
   const place = managedRedisPlace(redis.host);
   if (!place) {
     refuse(['redis', 'host'], 'expected NAME.REGION.redis.azure.net, because Azure makes it');

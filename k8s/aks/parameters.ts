@@ -59,11 +59,14 @@ function podAccounts(values: Values): string[] {
   );
 }
 
+/** The smallest that Azure calls balanced. */
+const redisSkuDefault = 'Balanced_B1';
+
 function managedRedis({ redis }: Values, { redisSku }: AksValues) {
   if (redis.kind !== 'azure') return {};
   return {
     name: managedRedisPlace(redis.host)?.name ?? '',
-    sku: redisSku,
+    sku: redisSku ?? redisSkuDefault,
     clusteringPolicy: redis.clusteringPolicy,
   };
 }

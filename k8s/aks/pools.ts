@@ -4,7 +4,7 @@
 import { gpuTaintKey, spotLabel } from '../placement.js';
 import type { Plan } from '../plan.js';
 import type { Nodes } from '../values.js';
-import type { AksValues } from './values.js';
+import { type AksValues, machineDefault } from './values.js';
 
 /** A pool, as main.bicep takes it. */
 export interface Pool {
@@ -24,7 +24,7 @@ export const spotSuffix = 'spot';
 export function makePools({ values, models }: Plan, aks: AksValues): Pool[] {
   const { cpu, gpu } = values.nodes;
   const { machines } = aks;
-  const cpuMachine = cpu.machine ?? machines.cpu.machine;
+  const cpuMachine = cpu.machine ?? machineDefault;
   const system: Pool = {
     ...{ name: 'system', mode: 'System', ...machines.system, isSpot: false, labels: {} },
     // What runs neither in the system nor for us, such as the gateway, needs a pool that takes it.

@@ -16,7 +16,7 @@ const cidr = z.union(
 const atLeastMin = { message: 'expected min <= max' };
 
 /** The machine of pools for which the values name none. */
-const machineDefault = 'Standard_D4ds_v5';
+export const machineDefault = 'Standard_D4ds_v5';
 
 export const aksSchema = z.strictObject({
   name: z
@@ -40,7 +40,6 @@ export const aksSchema = z.strictObject({
         .prefault({}),
       cpu: z
         .strictObject({
-          machine: machineType.default(machineDefault).describe('If `nodes.cpu` names none.'),
           min: positive.default(2),
           max: positive.default(10),
         })
@@ -59,7 +58,7 @@ export const aksSchema = z.strictObject({
       /^[A-Z][A-Za-z]+_[A-Z]\d+$/,
       'expected a size of Azure Managed Redis, such as Balanced_B1',
     )
-    .default('Balanced_B1')
+    .optional()
     .describe('The size of Azure Managed Redis, if Redis is there.'),
   administrators: z.array(groupId).min(1, 'expected at least one group, or nobody gets in'),
   reachableFrom: z

@@ -56,6 +56,23 @@ describe('values', () => {
       /expected the type of the machines, because Azure makes them.*got nothing/,
     ],
     [
+      'machines with GPUs are counted that are of no type',
+      {
+        ...onAks,
+        models: [{ name: 'small' }],
+        nodes: {},
+        aks: { ...aks, machines: { gpu: { max: 4 } } },
+      },
+      'nodes.gpu',
+      /expected the machines with GPUs, because aks\.machines\.gpu counts them; got nothing/,
+    ],
+    [
+      'Redis in the cluster has a size of Azure',
+      { ...onAks, redis: { kind: 'in-cluster' }, aks: { ...aks, redisSku: 'Balanced_B5' } },
+      'redis.kind',
+      /expected azure, because aks\.redisSku is a size.*got "in-cluster"/,
+    ],
+    [
       'spot machines should always run',
       {
         ...onAks,

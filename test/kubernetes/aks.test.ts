@@ -48,6 +48,17 @@ test('each parameter is declared with its type, and none is missing', () => {
   }
 });
 
+test('each parameter and variable of main.bicep is used', () => {
+  const code = bicep.replace(
+    /\/\/.*|'[^'\n]*'/g,
+    (part) => part.match(/\$\{.*?\}/g)?.join(' ') ?? '',
+  );
+  const variables = [...bicep.matchAll(/^var (\w+)/gm)].map(([, name = '']) => name);
+  for (const name of [...declared.map((each) => each.name), ...variables]) {
+    expect(code.match(new RegExp(`\\b${name}\\b`, 'g'))?.length, name).toBeGreaterThan(1);
+  }
+});
+
 test('each property that main.bicep reads of a pool or of Redis is given', () => {
   const { pools, managedRedis } = parametersOf(generate({ ...onAks, redis: managed() }));
   const read = (object: string) =>
@@ -113,6 +124,16 @@ test('the names of machine groups match the priority of their pool', () => {
   expect('aks-gpuspot-12345678-vmss').toMatch(pattern(first));
   expect('aks-gpu-12345678-vmss').not.toMatch(pattern(first));
   expect('aks-gpu-12345678-vmss').toMatch(pattern(second));
+});
+
+test('labels and taints are those that AKS itself gives to spot and system machines', () => {
+  const poolsWith = (nodes: object) => parametersOf(generate({ ...onAks, nodes })).pools as Pool[];
+  const [system, , spot] = poolsWith({ cpu: { spot: 'prefer' }, ...gpuNodes });
+  expect(spot?.labels).toEqual({ 'kubernetes.azure.com/scalesetpriority': 'spot' });
+  expect(spot?.taints).toEqual(['kubernetes.azure.com/scalesetpriority=spot:NoSchedule']);
+  expect(system?.taints).toEqual(['CriticalAddonsOnly=true:NoSchedule']);
+  // The gateway tolerates no taint, so one pool must do without.
+  expect(poolsWith({ cpu: { taints: ['batch'] }, ...gpuNodes })[0]?.taints).toEqual([]);
 });
 
 test('there are as many machines with GPUs as workers may need, unless the values say so', () => {
