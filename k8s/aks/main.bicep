@@ -496,6 +496,7 @@ resource clusterRedisPassword 'Microsoft.KeyVault/vaults/secrets@2026-02-01' = i
   parent: vault
   name: 'redis-password'
   properties: {
+    contentType: 'text/plain'
     value: redisPassword
   }
 }
@@ -504,6 +505,7 @@ resource managedRedisPassword 'Microsoft.KeyVault/vaults/secrets@2026-02-01' = i
   parent: vault
   name: 'redis-password'
   properties: {
+    contentType: 'text/plain'
     value: hasManagedRedis ? database.listKeys().primaryKey : ''
   }
 }
@@ -512,6 +514,7 @@ resource connectionString 'Microsoft.KeyVault/vaults/secrets@2026-02-01' = {
   parent: vault
   name: 'applicationinsights-connection-string'
   properties: {
+    contentType: 'text/plain'
     value: applicationInsights.properties.ConnectionString
   }
 }
