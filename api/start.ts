@@ -42,7 +42,9 @@ import { JobWatch } from './jobs/job-watch.js';
 import { Jobs } from './jobs/jobs.js';
 import { WaitingLines } from './jobs/waiting-lines.js';
 import { makeInputKinds } from './kinds/kinds.js';
+import { observeIssuerCertificate } from './metrics/issuer-certificate.js';
 import { openMetrics } from './metrics/port.js';
+import { observeRedisMemory } from './metrics/redis-memory.js';
 import { makeRequestMetrics } from './metrics/requests.js';
 import { observeState } from './metrics/state.js';
 import { Dispatcher } from './queue/dispatcher.js';
@@ -159,7 +161,10 @@ export async function startApi(
     const load = { calls, admission, bodies, eventStreams, queue, decoding };
     const state = { registry, permitsMax, ...load };
     observeState(metrics.instruments, state);
+    observeRedisMemory(metrics.instruments, producer);
   }
+  const forgetCertificate =
+    metrics && observeIssuerCertificate(metrics.instruments, configuration.OIDC_ISSUER);
   const readiness = makeReadiness({ queue, registry, calls });
   const rowsMax = rowsMaxOf(configuration);
   const version = packageVersion();
@@ -205,6 +210,7 @@ export async function startApi(
       await closeServers([server, grpc], SHUTDOWN_MS - LEAVE_MS, calls);
       peers.close();
       clock.close();
+      forgetCertificate?.();
       await access.close();
       await leaveRedis({ replyStream, queue, producer });
       metrics?.close();

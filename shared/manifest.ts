@@ -7,6 +7,7 @@ import { isInnerPath } from './inner-path.js';
 import { fromJson } from './json-elements.js';
 import { showValue, takesTensor } from './network.js';
 import { scalingSchema } from './scaling.js';
+import { sloSchema } from './slo.js';
 import { placeColumns, tableInputSchema, UnfitColumns } from './table.js';
 import { datatypes, type Tensor } from './tensors.js';
 
@@ -308,6 +309,7 @@ const wholeManifestSchema = z.strictObject({
     })
     .prefault({}),
   scaling: scalingSchema.prefault({}),
+  slo: sloSchema.optional().describe('The goals of the model, from which alerts are made.'),
   example: exampleSchema
     .optional()
     .describe('Used to warm the model up, to check it, and in the curl examples.'),
@@ -337,6 +339,10 @@ export const manifestSchema = z
       const path = ['input', 'columns', ...fault.path];
       context.addIssue({ code: 'custom', path, message: fault.message });
     }
+  })
+  .refine(({ slo, deadlineMs }) => (slo?.latencyMs ?? 0) <= deadlineMs, {
+    path: ['slo', 'latencyMs'],
+    message: 'expected at most deadlineMs, at which a request ends',
   })
   .refine(hasRows, {
     path: ['network', 'inputs'],

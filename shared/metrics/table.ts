@@ -19,7 +19,7 @@ export interface MetricRow {
 }
 
 /** A model that runs in 1 ms and a deadline of a minute both find their place. */
-const latencies = [
+export const latencyBuckets = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const;
 const roundTrips = [
@@ -48,7 +48,7 @@ export const metricTable = {
     unit: 'seconds',
     roles: api,
     labels: model,
-    buckets: latencies,
+    buckets: latencyBuckets,
     meaning: 'From the arrival of a request that scores until its answer is sent.',
   },
   preparationSeconds: {
@@ -57,7 +57,7 @@ export const metricTable = {
     unit: 'seconds',
     roles: api,
     labels: model,
-    buckets: latencies,
+    buckets: latencyBuckets,
     meaning:
       'How long the inputs of a request took to prepare: normalising texts, decoding images and the wait for it. Tensors need none.',
   },
@@ -216,7 +216,7 @@ export const metricTable = {
     unit: 'seconds',
     roles: worker,
     labels: model,
-    buckets: latencies,
+    buckets: latencyBuckets,
     meaning: 'From the submission of an item to the queue until a worker took it.',
   },
   batchSeconds: {
@@ -225,7 +225,7 @@ export const metricTable = {
     unit: 'seconds',
     roles: worker,
     labels: model,
-    buckets: latencies,
+    buckets: latencyBuckets,
     meaning: 'From then until the batch of the item started.',
   },
   runSeconds: {
@@ -234,7 +234,7 @@ export const metricTable = {
     unit: 'seconds',
     roles: worker,
     labels: model,
-    buckets: latencies,
+    buckets: latencyBuckets,
     meaning: 'The run of the model, once for each batch.',
   },
   batchRows: {
@@ -312,6 +312,32 @@ export const metricTable = {
     labels: [],
     buckets: roundTrips,
     meaning: 'How long Redis takes to answer a small command, asked once a second.',
+  },
+  redisMemoryBytes: {
+    name: 'scoreline_redis_memory_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    roles: api,
+    labels: [],
+    meaning:
+      'Memory that Redis uses, as it says itself. Absent while Redis is away, or if it does not tell this user.',
+  },
+  redisMemoryMaxBytes: {
+    name: 'scoreline_redis_memory_max_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    roles: api,
+    labels: [],
+    meaning: 'The most memory that Redis may use (`maxmemory`). Absent if there is no such limit.',
+  },
+  issuerCertificateSeconds: {
+    name: 'scoreline_issuer_certificate_expiry_seconds',
+    type: 'gauge',
+    unit: 'seconds',
+    roles: api,
+    labels: [],
+    meaning:
+      'When the TLS certificate of `OIDC_ISSUER` expires, since the epoch. Looked at once an hour. Absent without an issuer, or if it cannot be reached.',
   },
   build: {
     name: 'scoreline_build_info',

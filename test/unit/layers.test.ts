@@ -11,6 +11,7 @@ const sources = readSources(
   'shared',
   'cli',
   'k8s',
+  'monitoring',
   'images',
   'bench',
   'chaos',
@@ -79,7 +80,7 @@ describe('the process', () => {
     expect(touching).toEqual(expect.arrayContaining(['shared/lifecycle.ts', 'cli/start.ts']));
   });
 
-  test.each(['api', 'shared', 'k8s'])(
+  test.each(['api', 'shared', 'k8s', 'monitoring'])(
     'is used in %s only by main.ts and the lifecycle',
     (folder) => {
       const touching = sources.filter(
