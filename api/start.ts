@@ -176,6 +176,7 @@ export async function startApi(
     ...protocol,
     eventStreams,
     metrics: requests,
+    instruments: metrics?.instruments,
   });
   const server = await startServer(app, configuration);
   const grpc = await startGrpc(

@@ -29,6 +29,7 @@ export const imageRoute = '/v1/models/efficientnet-lite0/score';
 const withVersion = (route: string) => route.replace(/\/score$/, '/versions/1/score');
 const readRoutes = [
   ...['/', '/version', '/openapi.json', '/docs', '/v1/models'],
+  ...['/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
   ...[
     '',
     '/0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a',

@@ -51,7 +51,7 @@ export function sendAside(response: ServerResponse, status: number, body: unknow
 /** Answers a scrape. */
 export async function sendMetrics(
   response: ServerResponse,
-  instruments: Instruments,
+  instruments: Pick<Instruments, 'expose'>,
 ): Promise<void> {
   try {
     const { type, text } = await instruments.expose();

@@ -11,6 +11,7 @@ import express, {
 import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
+import type { Instruments } from '../../shared/metrics/instruments.js';
 import type { RedisClock } from '../../shared/redis-clock.js';
 import type { Registry } from '../../shared/registry.js';
 import { packageVersion } from '../../shared/version.js';
@@ -32,6 +33,7 @@ import { loggedPath } from './logged-path.js';
 import type { ScoringRoute } from './open-call.js';
 import { makeAnswerError } from './problem.js';
 import { requestIdOf } from './request-id.js';
+import { addAdminRoutes } from './routes/admin.js';
 import { addDescriptionRoutes } from './routes/description.js';
 import { addHealthRoutes } from './routes/health.js';
 import { makeScoreInference } from './routes/infer.js';
@@ -66,7 +68,7 @@ export function makeApp(parts: {
   scoring: Scoring;
   jobs: Pick<Jobs, 'find' | 'read' | 'follow' | 'standingOf' | 'list' | 'cancel'>;
   eventStreams: Pick<EventStreams, 'open'>;
-  queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'unansweredIn'>;
+  queue: Pick<Queue, 'countWorkers' | 'opened' | 'readCounts' | 'unansweredIn'>;
   readiness: Readiness;
   description: Description;
   /** The most rows of a request of the Open Inference Protocol. */
@@ -74,6 +76,7 @@ export function makeApp(parts: {
   clock: Pick<RedisClock, 'readWarnings'>;
   log: Logger;
   metrics?: RequestMetrics | undefined;
+  instruments?: Pick<Instruments, 'expose'> | undefined;
 }): App {
   const { gate, configuration, log, metrics } = parts;
   const { readJson, readAny, readBytes } = makeBodyReaders(configuration.BODY_BYTES_MAX);
@@ -107,6 +110,7 @@ export function makeApp(parts: {
   addHealthRoutes(app, parts);
   addInferenceRoutes(app, { ...parts, score: scores.inference });
   addDescriptionRoutes(app, { ...parts, service: parts });
+  addAdminRoutes(app, { ...parts, instruments: parts.instruments });
   app.use(notFound);
   app.use(handleError);
 

@@ -13,13 +13,14 @@ import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
 import type { Access } from '../access/access.js';
 import { type Caller, nobody } from '../access/caller.js';
+import { withPassword } from '../access/credential.js';
 import type { Slot } from '../access/limiter.js';
 import type { Call, Calls } from '../call.js';
 import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './json.js';
 import { modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
 import type { Given } from './parameters.js';
-import { describingPaths, openPaths } from './paths.js';
+import { describingPaths, isForOperators, openPaths } from './paths.js';
 import { sendProblem } from './problem.js';
 
 /**
@@ -142,7 +143,9 @@ export function makeGate(options: {
       }
       const arrival = { request, response, path, query, arrivedAt: nowMs() };
       try {
-        const caller = access.identify(request.headers);
+        const { headers } = request;
+        const shown = isForOperators(path) ? withPassword(headers) : headers;
+        const caller = access.identify(shown);
         const entry =
           caller instanceof Promise ? admitLate(arrival, caller) : admit(arrival, caller);
         return entry instanceof Promise ? entry.catch((error) => refuse(arrival, error)) : entry;

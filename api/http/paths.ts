@@ -18,3 +18,8 @@ export const describingPaths: ReadonlySet<string> = new Set(['/openapi.json', '/
 export function isInference(path: string): boolean {
   return path === '/v2' || path.startsWith('/v2/');
 }
+
+/** Whether a path is for operators, who look at it in a browser. */
+export function isForOperators(path: string): boolean {
+  return path.startsWith('/admin/');
+}

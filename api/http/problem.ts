@@ -6,7 +6,7 @@ import type { Logger } from '../../shared/log.js';
 import { type GatedRequest, sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
 import { loggedPath } from './logged-path.js';
-import { isInference, pathOf } from './paths.js';
+import { isForOperators, isInference, pathOf } from './paths.js';
 import { requestIdOf } from './request-id.js';
 
 /** Answers a request with the error that was thrown while it was being handled. */
@@ -37,10 +37,15 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
   if (error.retryAfterSeconds !== undefined) {
     response.setHeader('Retry-After', String(error.retryAfterSeconds));
   }
+  const path = pathOf(response.req);
   const challenge = challengeOf(error.code);
-  if (challenge !== undefined) response.setHeader('WWW-Authenticate', challenge);
+  if (challenge !== undefined) {
+    // At a Basic one, a browser asks its user for the key. A client that knows Bearer takes the first.
+    const asks = status === 401 && isForOperators(path);
+    response.setHeader('WWW-Authenticate', asks ? [challenge, basicChallenge] : challenge);
+  }
   leaveBody(response);
-  if (isInference(pathOf(response.req))) {
+  if (isInference(path)) {
     sendJson(response, { error: error.message, code: error.code, status }, { status });
   } else sendJson(response, problemOf(error), { status, type: 'application/problem+json' });
 }
@@ -50,6 +55,8 @@ export function problemOf({ code, message }: ScorelineError): object {
   const { status, title } = errorTable[code];
   return { type: `urn:scoreline:error:${code}`, title, status, code, detail: message };
 }
+
+const basicChallenge = 'Basic realm="scoreline", charset="UTF-8"';
 
 /** How a client can get in, after RFC 6750. Without a key or token there is nothing wrong with one. */
 function challengeOf(code: ErrorCode): string | undefined {

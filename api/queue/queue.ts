@@ -47,6 +47,11 @@ export class Queue {
     return this.#unanswered.isSilent || this.#redis.status !== 'ready';
   }
 
+  /** The queues that are in use, as BullMQ has them. */
+  get opened(): ReadonlyMap<string, BullQueue> {
+    return this.#queues;
+  }
+
   /** How many rows were unanswered at the last count, at most a second ago; undefined if unknown. */
   unansweredIn(queue: string): number | undefined {
     return this.#unanswered.in(queue);

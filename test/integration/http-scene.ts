@@ -123,6 +123,7 @@ export async function openScene(
         fallbacks: 0,
       })),
     unansweredIn: (name: string) => unanswered.get(name),
+    opened: new Map(),
   };
   const access = options.access ?? openToAnyone;
   const gate = makeGate({ registry, calls, access });

@@ -81,7 +81,7 @@ group('the document', () => {
 
   test('has no error of access where everyone gets in', () => {
     const codes = codesOf(make());
-    for (const code of ['unauthenticated', 'scope_missing', 'rate_limited', 'https_required']) {
+    for (const code of ['unauthenticated', 'key_unknown', 'rate_limited', 'https_required']) {
       expect(codes).not.toContain(code);
     }
   });
