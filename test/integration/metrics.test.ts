@@ -4,6 +4,7 @@ import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type MetricRow, metricTable } from '../../shared/metrics/table.js';
 import { encodeStrings } from '../../shared/tensors.js';
+import { parseMetrics, type Sample } from '../../top/exposition.js';
 import {
   ask,
   openRedis,
@@ -12,14 +13,7 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
-import {
-  isInstalled,
-  needing,
-  parseMetrics,
-  promtool,
-  type Sample,
-  startPrometheus,
-} from '../prometheus.js';
+import { isInstalled, needing, promtool, startPrometheus } from '../prometheus.js';
 import { askGrpc, encodeInfer } from './grpc-client.js';
 
 const model = 'faq-matcher';

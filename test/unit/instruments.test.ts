@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Instruments } from '../../shared/metrics/instruments.js';
-import { parseMetrics } from '../prometheus.js';
+import { parseMetrics } from '../../top/exposition.js';
 
 const name = 'scoreline_drain_seconds';
 const labels = { model: 'a', version: '1' };

@@ -18,6 +18,7 @@ const sources = readSources(
   'fuzz',
   'conformance',
   'simulate',
+  'top',
   'test',
 );
 const inFolder =
