@@ -10,6 +10,7 @@ import { makeManifests, writeManifests } from '../k8s/manifests.js';
 import { readPlan } from '../k8s/read-plan.js';
 import { makeMonitoringFiles } from '../monitoring/files.js';
 import { parseRules } from '../monitoring/rules.js';
+import { queryNames } from '../monitoring/workbook.js';
 import { describeConfiguration, type Role } from '../shared/configuration.js';
 import { coerceError, type ErrorCode, errorTable } from '../shared/errors.js';
 import { listModels, readManifest } from '../shared/manifest-file.js';
@@ -72,6 +73,10 @@ function monitoringFiles(): Readonly<Record<string, string>> {
   return makeMonitoringFiles({
     models: listModels(models).map((name) => readManifest(path.join(models, name))),
     alerts: parseRules(readFileSync(absolute('monitoring/alerts.yaml'), 'utf8')),
+    queries: queryNames.map((name) => ({
+      name,
+      text: readFileSync(absolute(`monitoring/queries/${name}.kql`), 'utf8'),
+    })),
   });
 }
 

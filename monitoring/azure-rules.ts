@@ -7,7 +7,7 @@ import type { AlertRule, RecordingRule, RuleGroup } from './rules.js';
 
 /** Azure's limit for one group. */
 const rulesMax = 20;
-/** Of 0 (critical) to 4 (verbose). */
+/** Of 1 to 4, of which 1 is the worst. */
 const severities: Readonly<Record<string, number>> = { critical: 1, warning: 3 };
 
 /** Makes the template. Its parameters are the workspace, and optionally an action group to notify. */
@@ -66,12 +66,12 @@ function toResource({ name, rules }: RuleGroup): object {
   };
 }
 
-function toAlert({ alert, expr, for: duration = '0m', labels, annotations }: AlertRule): object {
+function toAlert({ alert, expr, for: duration, labels, annotations }: AlertRule): object {
   const { severity, ...others } = labels;
   return {
     alert,
     expression: plain(expr),
-    for: toIsoDuration(duration),
+    ...(duration !== undefined && { for: toIsoDuration(duration) }),
     severity: severities[severity ?? ''],
     enabled: true,
     labels: { severity, ...others },

@@ -6,6 +6,7 @@ import { makeAzureRules } from './azure-rules.js';
 import { makeDashboard } from './grafana.js';
 import type { RuleGroup } from './rules.js';
 import { makeSloGroups } from './slo.js';
+import { type KustoQuery, makeWorkbook } from './workbook.js';
 
 const header =
   '# Alerts for the goals (`slo`) in the manifests of models. Generated: npm run fix. docs/monitoring.md explains them.\n\n';
@@ -17,12 +18,14 @@ const header =
 export function makeMonitoringFiles(parts: {
   models: readonly { readonly name: string; readonly slo?: Slo | undefined }[];
   alerts: readonly RuleGroup[];
+  queries: readonly KustoQuery[];
 }): Readonly<Record<string, string>> {
-  const { models, alerts } = parts;
+  const { models, alerts, queries } = parts;
   const goals = makeSloGroups(models);
   return {
     'slo.yaml': header + dump({ groups: goals }, { lineWidth: -1, noRefs: true }),
     'azure-rules.json': toJson(makeAzureRules([...alerts, ...goals])),
+    'azure-workbook.json': toJson(makeWorkbook(queries)),
     'dashboard.json': toJson(makeDashboard()),
   };
 }
