@@ -58,7 +58,7 @@ export class Instruments {
       const now = [...(await values())];
       const gauge = this.#gauges.get(key);
       const counter = this.#counters.get(key);
-      gauge?.reset();
+      if (gauge) clear(gauge, key);
       counter?.reset();
       for (const [labels, value] of now) {
         gauge?.set(labels, value);
@@ -83,10 +83,19 @@ export class Instruments {
     const help = meaning.replaceAll('`', '');
     const options = { name, help, labelNames: [...labels], registers: [this.#registry] };
     if (row.type === 'counter') this.#counters.set(key, new Counter(options));
-    else if (row.type === 'gauge') this.#gauges.set(key, new Gauge(options));
-    else {
+    else if (row.type === 'gauge') {
+      const gauge = new Gauge(options);
+      clear(gauge, key);
+      this.#gauges.set(key, gauge);
+    } else {
       const buckets = [...(row.buckets ?? [])];
       this.#histograms.set(key, new Histogram({ ...options, buckets }));
     }
   }
+}
+
+/** Takes all series away. prom-client keeps that of a gauge without labels, at 0. */
+function clear(gauge: Gauge, key: MetricKey): void {
+  gauge.reset();
+  if (metricTable[key].labels.length === 0) gauge.remove();
 }

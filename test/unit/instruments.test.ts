@@ -19,6 +19,18 @@ test('a gauge whose value becomes unknown disappears, and comes back', async () 
   expect(await read()).toEqual([{ name, labels, value: 2.5 }]);
 });
 
+test('a gauge without labels is absent, too, until its value is known', async () => {
+  const instruments = new Instruments('api');
+  const gauge = 'scoreline_redis_memory_max_bytes';
+  const read = async () => parseMetrics((await instruments.expose()).text).get(gauge)?.samples;
+  expect(await read()).toEqual([]);
+  let known: number | undefined = 5;
+  instruments.read('redisMemoryMaxBytes', () => (known === undefined ? [] : [[{}, known]]));
+  expect(await read()).toMatchObject([{ labels: {}, value: 5 }]);
+  known = undefined;
+  expect(await read()).toEqual([]);
+});
+
 test('a role has no instruments of the other', async () => {
   const families = parseMetrics((await new Instruments('worker').expose()).text);
   expect(families.has('scoreline_items_total')).toBe(true);
