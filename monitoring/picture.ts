@@ -70,9 +70,11 @@ function drawPanel(panel: Panel, all: readonly Line[], { x, y }: Place, span: Sp
     const right = x + left + ((at - span.from) / (span.to - span.from)) * chartWidth;
     return `${right.toFixed(1)},${(bottom - (value / most) * chartHeight).toFixed(1)}`;
   };
-  const curves = lines.map(
-    ({ points }, index) =>
-      `<polyline fill="none" stroke="${colourOf(index)}" stroke-width="1.3" points="${points.map(toPoint).join(' ')}"/>`,
+  const curves = lines.flatMap(({ points }, index) =>
+    withoutGaps(points).map(
+      (part) =>
+        `<polyline fill="none" stroke="${colourOf(index)}" stroke-width="1.3" points="${part.map(toPoint).join(' ')}"/>`,
+    ),
   );
   const legend = shown.map(
     ({ legend: text }, index) =>
@@ -94,6 +96,19 @@ function busiest(lines: readonly Line[]): readonly Line[] {
   const busy = lines.filter((line) => peakOf(line) > 0);
   const kept = busy.length > 0 ? busy : lines.slice(0, 1);
   return kept.toSorted((a, b) => peakOf(b) - peakOf(a)).slice(0, linesMax);
+}
+
+/** Divides a line where values are missing. */
+function withoutGaps(points: Line['points']): Line['points'][] {
+  const steps = points.slice(1).map(([at], index) => at - (points[index]?.[0] ?? at));
+  const step = Math.min(...steps);
+  const parts: (readonly [number, number])[][] = [];
+  for (const [index, point] of points.entries()) {
+    const before = steps[index - 1];
+    if (before === undefined || before > 1.5 * step) parts.push([]);
+    parts.at(-1)?.push(point);
+  }
+  return parts;
 }
 
 /** Puts each line on top of those before it, at the times that it has. */

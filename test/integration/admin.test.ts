@@ -103,7 +103,8 @@ describe('the page of the queues', () => {
     const score = `${service.url}/v1/models/${model}/score`;
     const left = new AbortController();
     const answer = post(score, { input: secret }, {}, left.signal).catch(() => {});
-    const list = () => get(`/api/queues?activeQueue=${encodeURIComponent(queueOf(model))}`);
+    const page = { activeQueue: queueOf(model), status: 'latest', page: '1', jobsPerPage: '10' };
+    const list = () => get(`/api/queues?${new URLSearchParams(page)}`);
     await waitUntil('it is there', async () => {
       const { body } = await list();
       return body.queues[0]?.counts.waiting === 1;
