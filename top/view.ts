@@ -1,6 +1,7 @@
 // What `top` shows: lines of text, from readings.
 
 import { stripVTControlCharacters } from 'node:util';
+import { errorTable } from '../shared/errors.js';
 import type { History, Labels, Metrics } from './history.js';
 import type { ModelState, Process, Reading } from './service.js';
 
@@ -15,10 +16,6 @@ interface Cell {
 
 const unknown = '-';
 const scoring = new Set(['reference', 'native', 'inference', 'grpc']);
-/** Codes that say that a caller is wrong, or has left, or may not. */
-const serviceFaults =
-  /^(deadline_exceeded|internal_error|issuer_unavailable|model_\w+|queue_\w+|shutting_down|wire_mismatch)$/;
-
 /** Returns the lines, each as long as it needs to be. */
 export function drawLines(
   parts: { reading: Reading; history: History; url: string; events: readonly string[] },
@@ -82,7 +79,7 @@ function modelRows({ models }: Reading, history: History): Cell[][] {
     const percentile = (name: string, share: number) =>
       duration(history.percentile(`scoreline_${name}_seconds`, share, isOwn));
     const oldest = largest(history.apis, 'scoreline_oldest_request_age_seconds', isOwn);
-    const failed = ofCode((code) => serviceFaults.test(code));
+    const failed = ofCode(isFault);
     const refused = history.rate('scoreline_refusals_total', isOwn);
     return [
       { text: nameOf(model) },
@@ -104,6 +101,12 @@ function modelRows({ models }: Reading, history: History): Cell[][] {
       { text: number(history.mean('scoreline_batch_size_rows', isOwn)) },
     ];
   });
+}
+
+/** Whether the service is to blame. A newer one may have codes that are not known here. */
+function isFault(code: string): boolean {
+  const statuses: Readonly<Record<string, { readonly status: number }>> = errorTable;
+  return (statuses[code]?.status ?? 0) >= 500;
 }
 
 function colourOfWorkers({ workers, unanswered }: ModelState): Colour | undefined {
