@@ -29,6 +29,7 @@ export const imageRoute = '/v1/models/efficientnet-lite0/score';
 const withVersion = (route: string) => route.replace(/\/score$/, '/versions/1/score');
 const readRoutes = [
   ...['/', '/version', '/openapi.json', '/docs', '/v1/models'],
+  ...['/admin', '/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
   ...['/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
   ...[
     '',

@@ -2,9 +2,12 @@
 
 import type { IncomingMessage } from 'node:http';
 
-/** Returns the path of a request, without its query. */
-export function pathOf({ url = '' }: Pick<IncomingMessage, 'url'>): string {
-  const [path = ''] = url.split('?', 1);
+/**
+ * Returns the path of a request, without its query. Express changes `url` while it goes down to a part of the
+ * application, and keeps what came as `originalUrl`.
+ */
+export function pathOf(request: Pick<IncomingMessage, 'url'> & { originalUrl?: string }): string {
+  const [path = ''] = (request.originalUrl ?? request.url ?? '').split('?', 1);
   return path;
 }
 

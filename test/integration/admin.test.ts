@@ -135,6 +135,22 @@ describe('the page of the queues', () => {
     }
   });
 
+  test('counts as another address, and not as a probe', async () => {
+    const { metricsPort } = await service.api.ready;
+    const counted = async (route: string) => {
+      const { body } = await ask(`http://127.0.0.1:${metricsPort}/metrics`);
+      const start = `scoreline_requests_total{route="${route}",model="",version="",code="ok"} `;
+      const line = String(body)
+        .split('\n')
+        .find((each) => each.startsWith(start));
+      return Number(line?.slice(start.length) ?? 0);
+    };
+    const before = { other: await counted('other'), health: await counted('health') };
+    for (const path of ['', '/', '/api/queues']) await get(path);
+    await waitUntil('all are counted', async () => (await counted('other')) === before.other + 3);
+    expect(await counted('health')).toBe(before.health);
+  });
+
   test('the metrics are those of the other port', async () => {
     const { metricsPort } = await service.api.ready;
     const { status, body } = await ask(`${service.url}/admin/metrics`);
