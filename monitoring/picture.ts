@@ -64,7 +64,7 @@ function drawPanel(panel: Panel, all: readonly Line[], { x, y }: Place, span: Sp
   const shown = busiest(all);
   const lines = panel.isStacked ? stack(shown) : shown;
   const values = lines.flatMap(({ points }) => points.map(([, value]) => value));
-  const most = Math.max(...values, 1e-9);
+  const most = Math.max(...values, 0) || 1;
   const bottom = y + 30 + chartHeight;
   const toPoint = ([at, value]: readonly [number, number]) => {
     const right = x + left + ((at - span.from) / (span.to - span.from)) * chartWidth;
@@ -83,7 +83,11 @@ function drawPanel(panel: Panel, all: readonly Line[], { x, y }: Place, span: Sp
   return [
     `<text x="${x + 12}" y="${y + 16}" font-weight="bold">${escapeText(panel.title)}</text>`,
     `<line x1="${x + left}" y1="${bottom}" x2="${x + left + chartWidth}" y2="${bottom}" stroke="#d0d7dc"/>`,
-    `<text x="${x + left - 5}" y="${bottom - chartHeight + 9}" text-anchor="end">${showValue(most, panel.unit)}</text>`,
+    ...(values.length > 0
+      ? [
+          `<text x="${x + left - 5}" y="${bottom - chartHeight + 9}" text-anchor="end">${showValue(most, panel.unit)}</text>`,
+        ]
+      : []),
     `<text x="${x + left - 5}" y="${bottom}" text-anchor="end">0</text>`,
     ...curves,
     ...legend,
