@@ -30,7 +30,6 @@ const withVersion = (route: string) => route.replace(/\/score$/, '/versions/1/sc
 const readRoutes = [
   ...['/', '/version', '/openapi.json', '/docs', '/v1/models'],
   ...['/admin', '/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
-  ...['/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
   ...[
     '',
     '/0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a',
