@@ -36,7 +36,12 @@ export interface CallOptions {
   readonly key?: string | undefined;
   /** Set if the client takes the answer later. */
   readonly deferral?: DeferralOptions | undefined;
+  /** Whether the request goes on for as long as its client sends inputs. */
+  readonly isStream?: boolean;
 }
+
+/** What the call of one of several inputs has of its own. */
+export type PartOptions = Pick<CallOptions, 'slot' | 'arrivedAt' | 'deadlineAt' | 'key'>;
 
 export interface Calls {
   /**
@@ -51,6 +56,13 @@ export interface Calls {
    * @throws ScorelineError `overloaded` when the call has no permit and there is no room
    */
   openFlight(call: Call): Call;
+  /**
+   * Opens the call of one of a request's inputs. It ends when the request's own call ends early. The first one
+   * takes over the permit of the request; the others leave room for other requests.
+   * @throws ScorelineError `overloaded`; `shutting_down` if the request is a stream, which then takes no more;
+   * the reason of its ending
+   */
+  openPart(call: Call, options: PartOptions): Call;
   /** Notes that this instance is about to end. Calls are still opened. */
   leave(): void;
   readonly isLeaving: boolean;
@@ -60,7 +72,7 @@ export interface Calls {
   /** Ends all calls with `shutting_down`. */
   abortAll(): void;
   readonly size: number;
-  /** How long the oldest call has been open that is for this model alone; 0 if there is none. */
+  /** How long the oldest call has been open that is for this model alone, streams aside; 0 if there is none. */
   oldestMs(model: Model): number;
 }
 
@@ -82,27 +94,29 @@ export function makeCalls(options: {
     return call;
   };
 
-  const admit = (models: readonly Model[], count: number, deadlineMs: number): Permit => {
-    return admission.admit(models.map((model) => toAdmit(model, { count, deadlineMs })));
-  };
+  const admit = (models: readonly Model[], wanted: Wanted): Permit =>
+    admission.admit(models.map((model) => toAdmit(model, wanted)));
 
   return {
-    open({ caller, slot, models, arrivedAt, deadlineAt, key, deferral: asked }) {
+    open({ caller, slot, models, arrivedAt, deadlineAt, key, deferral: asked, isStream }) {
       if (isShuttingDown) throw shuttingDown();
       let permit: Permit | undefined;
       try {
-        permit = admit(models, 1, asked ? Number.POSITIVE_INFINITY : deadlineAt - arrivedAt);
+        const deadlineMs = asked ? Number.POSITIVE_INFINITY : deadlineAt - arrivedAt;
+        permit = admit(models, { count: 1, deadlineMs });
       } catch (refusal) {
         if (key === undefined || asked) throw refusal;
       }
       const deferral = asked && new Deferral(asked);
       return start({
         ...{ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit, deferral },
+        isStream,
       });
     },
     openFlight(call) {
       const { caller, models, inputs, arrivedAt, deadlineAt, key } = call;
-      const permit = call.handOver() ?? admit(models, inputs, deadlineAt - nowMs());
+      const permit =
+        call.handOver() ?? admit(models, { count: inputs, deadlineMs: deadlineAt - nowMs() });
       const slot = call.handOverSlot();
       const flight = start({
         ...{ caller, slot, models, inputs, arrivedAt, deadlineAt, key, permit },
@@ -110,6 +124,18 @@ export function makeCalls(options: {
       });
       flight.takeBody(call);
       return flight;
+    },
+    openPart(call, { slot, arrivedAt, deadlineAt, key }) {
+      const { reason } = call.ending;
+      if (reason) throw reason;
+      if (isShuttingDown && call.isStream) throw shuttingDown();
+      const { caller, models } = call;
+      const wanted = { count: 1, deadlineMs: deadlineAt - nowMs(), isPatient: true };
+      const permit = call.handOver() ?? admit(models, wanted);
+      return start({
+        ...{ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit },
+        request: call,
+      });
     },
     leave() {
       isLeaving = true;
@@ -132,8 +158,9 @@ export function makeCalls(options: {
     },
     oldestMs(model) {
       // A set keeps the order in which calls came.
-      for (const { models, arrivedAt } of calls) {
-        if (models.length === 1 && models[0] === model) return Math.max(0, nowMs() - arrivedAt);
+      for (const { models, arrivedAt, isStream } of calls) {
+        const isIts = models.length === 1 && models[0] === model && !isStream;
+        if (isIts) return Math.max(0, nowMs() - arrivedAt);
       }
       return 0;
     },
@@ -150,8 +177,11 @@ interface CallParts {
   readonly key: string | undefined;
   readonly permit: Permit | undefined;
   readonly deferral?: Deferral | undefined;
+  readonly isStream?: boolean | undefined;
   /** The call that a flight works for. It is in the phase that the flight is in. */
   readonly leader?: Call;
+  /** The call of the request that this one is a part of. */
+  readonly request?: Call;
 }
 
 /** What all calls of an instance share. */
@@ -169,6 +199,8 @@ export class Call {
   readonly key: string | undefined;
   /** Set if the client takes the answer later. */
   readonly deferral: Deferral | undefined;
+  /** Whether each of its inputs has a call with a deadline of its own. This one has none, and ends with its client. */
+  readonly isStream: boolean;
   /** Whether the answer was kept from an earlier request with the same key. */
   isReplayed = false;
   /** Tells whether the client still waits. */
@@ -187,7 +219,9 @@ export class Call {
   #scoringSince = 0;
   #preparingSince: number | undefined;
   #preparingMs: number | undefined;
-  #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
+  /** Ends the call with that of its request; undefined if it is no part of one. */
+  readonly #leaveRequest: (() => void) | undefined;
   /** How many stages have not stopped. */
   #stages = 0;
   #isEnded = false;
@@ -205,7 +239,12 @@ export class Call {
     this.#deadlineAt = parts.deadlineAt;
     this.#permit = parts.permit;
     this.#leader = parts.leader;
+    this.isStream = parts.isStream ?? false;
     this.#timer = this.#startTimer();
+    const { request } = parts;
+    this.#leaveRequest = request?.ending.onEnd(() =>
+      this.abort(request.ending.reason as ScorelineError),
+    );
   }
 
   /** Milliseconds since the epoch. */
@@ -345,6 +384,7 @@ export class Call {
     this.#isEnded = true;
     this.#isAnswered = isAnswered;
     clearTimeout(this.#timer);
+    this.#leaveRequest?.();
     // Remaining work on the call has no client, so stop it.
     if (!isAnswered) this.ending.end(clientClosed());
     this.#releaseWhenDone();
@@ -372,16 +412,16 @@ export class Call {
     this.#slot?.release();
   }
 
-  #startTimer(): NodeJS.Timeout {
+  #startTimer(): NodeJS.Timeout | undefined {
+    if (this.isStream) return undefined;
     const waitMs = Math.max(0, Math.ceil(this.#deadlineAt - nowMs()));
     return setTimeout(() => this.abort(this.#context.whyLate(this.#phase)), waitMs);
   }
 }
 
-function toAdmit(
-  { queue, manifest }: Model,
-  wanted: { count: number; deadlineMs: number },
-): AdmissionRequest {
+type Wanted = Pick<AdmissionRequest, 'count' | 'deadlineMs' | 'isPatient'>;
+
+function toAdmit({ queue, manifest }: Model, wanted: Wanted): AdmissionRequest {
   return { queue, batchMax: manifest.batch.max, ...wanted };
 }
 

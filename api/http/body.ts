@@ -33,11 +33,17 @@ export type ReadBody<B extends Body = Body> = (
 
 type JsonBody = Extract<Body, { type: 'json' }>;
 
-const filesMax = 16;
+/** The most fields of a form besides its inputs. */
 const fieldsMax = 20;
 
-/** @param bytesMax the most bytes of a body, decompressed */
-export function makeBodyReaders(bytesMax: number): {
+/**
+ * @param bytesMax the most bytes of a body, decompressed
+ * @param inputsMax the most inputs of a form
+ */
+export function makeBodyReaders(
+  bytesMax: number,
+  inputsMax: number,
+): {
   readJson: ReadBody<JsonBody>;
   readAny: ReadBody;
   readBytes: ReadBytes;
@@ -55,7 +61,7 @@ export function makeBodyReaders(bytesMax: number): {
   const readAny: ReadBody = async (call, request, response) => {
     if (hasType(request, 'application/json')) return readJson(call, request, response);
     if (request.is('multipart/form-data')) {
-      return parseForm(request, await readBytes(call, request, response));
+      return parseForm(request, await readBytes(call, request, response), inputsMax);
     }
     if (request.is(['image/*', 'text/plain', 'application/octet-stream'])) {
       const bytes = await readBytes(call, request, response);
@@ -87,20 +93,19 @@ function parseJson(bytes: Buffer, charset = 'utf-8'): unknown {
 }
 
 /** Reads a form. Parts with a file name are files; the others are text fields in UTF-8. */
-async function parseForm(request: Request, body: Buffer): Promise<Extract<Body, { type: 'form' }>> {
+async function parseForm(
+  request: Request,
+  body: Buffer,
+  inputsMax: number,
+): Promise<Extract<Body, { type: 'form' }>> {
   const files: { name: string; bytes: Buffer }[] = [];
   const texts = new Map<string, string[]>();
-  let fieldCount = 0;
-  for (const { name, fileName, bytes } of await splitForm(request, body)) {
+  for (const { name, fileName, bytes } of await splitForm(request, body, inputsMax + fieldsMax)) {
     if (fileName !== undefined) {
       files.push({ name: fileName, bytes });
       continue;
     }
-    fieldCount++;
     texts.set(name, [...(texts.get(name) ?? []), decodeText(bytes)]);
-  }
-  if (files.length > filesMax || fieldCount > fieldsMax) {
-    throw tooManyParts(`${files.length} and ${fieldCount}`);
   }
   const fields = Object.fromEntries(
     [...texts].map(([name, [first = '', ...others]]) => [
@@ -117,14 +122,14 @@ interface Part {
   readonly bytes: Buffer;
 }
 
-function splitForm(request: Request, body: Buffer): Promise<Part[]> {
+function splitForm(request: Request, body: Buffer, partsMax: number): Promise<Part[]> {
   return new Promise((resolve, reject) => {
     const parts: Promise<Part>[] = [];
     const parser = new Busboy({
       headers: request.headers as BusboyHeaders,
       // Take every part as bytes, because the library would replace invalid UTF-8 in fields.
       isPartAFile: () => true,
-      limits: { parts: filesMax + fieldsMax + 1 },
+      limits: { parts: partsMax + 1 },
     });
     parser.on('file', (name, stream, fileName: string | undefined) => {
       const part = readPart(stream).then((bytes) => ({ name, fileName, bytes }));
@@ -133,7 +138,7 @@ function splitForm(request: Request, body: Buffer): Promise<Part[]> {
       parts.push(part);
     });
     parser.on('error', (error) => reject(formInvalid(error)));
-    parser.on('partsLimit', () => reject(tooManyParts('more')));
+    parser.on('partsLimit', () => reject(tooManyParts(partsMax)));
     parser.on('finish', () => Promise.all(parts).then(resolve, reject));
     parser.end(body);
     // The library emits neither `finish` nor `error` for some forms, such as one with a large part that it
@@ -157,7 +162,8 @@ function hasType(request: Request, type: string): boolean {
   return given === type || given?.split(';')[0]?.trim().toLowerCase() === type;
 }
 
-function charsetOf(request: Request): string | undefined {
+/** Returns the charset that the Content-Type declares. */
+export function charsetOf(request: Request): string | undefined {
   const type = request.headers['content-type'];
   if (!type?.includes(';')) return undefined;
   const [, quoted, bare] = /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]+))/i.exec(type) ?? [];
@@ -183,10 +189,10 @@ export function inputMissing(): ScorelineError {
   );
 }
 
-function tooManyParts(got: string): ScorelineError {
+function tooManyParts(partsMax: number): ScorelineError {
   return new ScorelineError(
-    'request_invalid',
-    `Expected a form of at most ${filesMax} files and ${fieldsMax} fields; got ${got}.`,
+    'too_many_inputs',
+    `Expected a form of at most ${partsMax} files and fields; got more. Send several requests.`,
   );
 }
 

@@ -10,6 +10,7 @@ import type { DeferralOptions } from '../deferral.js';
 import { onDeparture } from './departure.js';
 import { readIdempotencyKey } from './idempotency-key.js';
 import type { GatedRequest } from './json.js';
+import { sendsLines } from './lines.js';
 import { type Given, readDeadlineAt } from './parameters.js';
 import { isInference } from './paths.js';
 import { readPreferences } from './preferences.js';
@@ -78,6 +79,7 @@ export function openCall(
     deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
     key: readIdempotencyKey(request),
     deferral: readDeferral(request, { models, query, arrivedAt }),
+    isStream: sendsLines(request),
   });
   request.call = call;
   onDeparture(response, () => call.end(false));
