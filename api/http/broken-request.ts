@@ -50,8 +50,12 @@ export function answerBrokenRequests(
   server.on('clientError', (thrown: NodeJS.ErrnoException, duplex: Duplex) => {
     const socket = duplex as Socket;
     if (ended.has(socket)) return;
-    // A stream may take as long as its client sends, and has a limit of its own for pauses (lines.ts).
-    if (isTimeout(thrown) && isStream(latest.get(socket))) return;
+    if (isStream(latest.get(socket))) {
+      // It may take as long as its client sends, and has a limit of its own for pauses (lines.ts). After anything
+      // else, nothing more can come, and its answer is not to be taken for a whole one.
+      if (!isTimeout(thrown)) socket.destroy();
+      return;
+    }
     if (!socket.writable) return void socket.destroy();
     ended.add(socket);
     const response = latest.get(socket);

@@ -175,6 +175,8 @@ class Run {
       const question = arrived.read();
       const options = this.#optionsOf(question, { slot, arrivedAt });
       const part = await this.#open(options);
+      // Of a stream, only this input has been read.
+      if (this.#call.isStream) part.takeBody(this.#call);
       scored = this.#scoreOne(part, question, options);
     } catch (error) {
       if (!(error instanceof ScorelineError) || this.#isStop(error)) throw error;
@@ -255,9 +257,7 @@ class Run {
     const call = this.#call;
     for (;;) {
       try {
-        const part = this.#parts.calls.openPart(call, options);
-        if (call.isStream) part.takeBody(call);
-        return part;
+        return this.#parts.calls.openPart(call, options);
       } catch (error) {
         if (!isFull(error) || nowMs() >= options.deadlineAt) throw error;
         await this.#pause();
