@@ -30,7 +30,7 @@ const usage = `Usage: npm run score -- MODEL FILE.ndjson | FOLDER [OPTION …]
   --out FILE       write the answers there, and go on where an earlier run stopped
   --resume FILE    leave out what has an answer in FILE; answers go to standard output
   --top N          how many of the best classes to answer with
-  --concurrency N  how many inputs are in flight; 16 if not given
+  --concurrency N  how many inputs are in flight, within the limits of the key; 16 if not given
   --tries N        how often an input is sent while the service is busy or away; 10 if not given`;
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
@@ -60,7 +60,7 @@ async function score(options: Options): Promise<void> {
   const { answers, done } = await openAnswers(options, inputs);
   const tally: Tally = { scored: 0, failed: 0, kept: 0, example: undefined };
   try {
-    await scoreAll(inputs, { service, answers, done, tally, options });
+    await scoreAll(inputs, { service, answers, done, tally });
   } finally {
     answers.close();
     say(summarise(tally, options, (performance.now() - startedAt) / 1000));
@@ -89,12 +89,11 @@ interface Run {
   readonly answers: Answers;
   readonly done: Done;
   readonly tally: Tally;
-  readonly options: Options;
 }
 
 /** @throws ScorelineError when it makes no sense to go on; what is in flight then has been written */
 async function scoreAll(inputs: Inputs, run: Run): Promise<void> {
-  const { done, tally, options } = run;
+  const { done, tally, service } = run;
   const bar = await startBar(inputs);
   const inFlight = new Set<Promise<void>>();
   let fault: { readonly thrown: unknown } | undefined;
@@ -115,7 +114,7 @@ async function scoreAll(inputs: Inputs, run: Run): Promise<void> {
           inFlight.delete(scoring);
         });
       inFlight.add(scoring);
-      if (inFlight.size >= options.concurrency) await Promise.race(inFlight);
+      if (inFlight.size >= service.concurrency) await Promise.race(inFlight);
     }
     await Promise.all(inFlight);
   } finally {

@@ -1,7 +1,7 @@
 // The service as `npm run score` sees it: which model it has, and what it answers to one input.
 //
 // A refusal for now, an overload or a restart, is met with patience: the input is sent again after the time that the
-// service names, or after a pause that doubles. While one input waits for that, no other is sent.
+// service names, or after a pause that doubles until something is scored. Meanwhile no other input is sent.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError, errorTable, ScorelineError } from '../../shared/errors.js';
@@ -20,6 +20,8 @@ export interface ServiceOptions {
   readonly model: string;
   /** How many of the best classes to answer with. */
   readonly top: string | undefined;
+  /** How many inputs may be in flight. */
+  readonly concurrency: number;
   /** How often an input is sent at most. */
   readonly triesMax: number;
 }
@@ -36,15 +38,21 @@ interface ServedModel {
 interface Exchange {
   readonly status: number;
   readonly retryAfterMs: number;
+  /** How many requests of this caller may be in flight. */
+  readonly concurrencyMax: number;
   readonly body: CommandAnswer;
 }
 
 export class Service {
+  /** How many inputs may be in flight: no more than the service allows this caller. */
+  readonly concurrency: number;
   readonly #options: ServiceOptions;
   readonly #address: URL;
   readonly #timeoutMs: number;
   /** When the next input may be sent, by `performance.now()`. */
   #readyAt = 0;
+  /** How many pauses there were since something was scored. */
+  #pauses = 0;
 
   /**
    * Asks the service for its model.
@@ -52,9 +60,11 @@ export class Service {
    * takes something else
    */
   static async open(options: ServiceOptions, kind: InputKind): Promise<Service> {
-    const { status, body } = await ask(urlOf(options, '/v1/models'), options).catch((thrown) => {
-      throw wrong(`Expected a service at ${options.url}; got: ${reasonOf(thrown)}. See --url.`);
-    });
+    const { status, body, concurrencyMax } = await ask(urlOf(options, '/v1/models'), options).catch(
+      (thrown) => {
+        throw wrong(`Expected a service at ${options.url}; got: ${reasonOf(thrown)}. See --url.`);
+      },
+    );
     if (status !== 200) throw refused(options, { status, body });
     const models = (body.models ?? []) as readonly ServedModel[];
     const model = models.find(({ name }) => name === options.model);
@@ -65,10 +75,15 @@ export class Service {
       );
     }
     checkKind(model, kind);
-    return new Service(options, model);
+    return new Service(options, model, concurrencyMax);
   }
 
-  private constructor(options: ServiceOptions, { deadlineMs }: ServedModel) {
+  private constructor(
+    options: ServiceOptions,
+    { deadlineMs }: ServedModel,
+    concurrencyMax: number,
+  ) {
+    this.concurrency = Math.min(options.concurrency, concurrencyMax);
     this.#options = options;
     this.#timeoutMs = deadlineMs + spareMs;
     this.#address = urlOf(options, `/v1/models/${encodeURIComponent(options.model)}/score`);
@@ -87,10 +102,13 @@ export class Service {
         if (isLast) throw unreachable(this.#options, thrown);
         return undefined;
       });
-      if (answer?.status === 200) return answer.body;
+      if (answer?.status === 200) {
+        this.#pauses = 0;
+        return answer.body;
+      }
       if (answer && isOver(answer)) throw refused(this.#options, answer);
       if (answer && (isLast || !mayBeTriedAgain(answer))) return { problem: problemOf(answer) };
-      this.#pause(Math.max(answer?.retryAfterMs ?? 0, pauseMsOf(tries)));
+      this.#pause(answer?.retryAfterMs ?? 0);
     }
   }
 
@@ -111,8 +129,11 @@ export class Service {
     }
   }
 
-  #pause(ms: number): void {
-    this.#readyAt = Math.max(this.#readyAt, performance.now() + ms);
+  /** Several inputs that are refused at the same time make one pause. */
+  #pause(leastMs: number): void {
+    const now = performance.now();
+    const ms = now < this.#readyAt ? leastMs : Math.max(leastMs, pauseMsOf(++this.#pauses));
+    this.#readyAt = Math.max(this.#readyAt, now + ms);
   }
 }
 
@@ -122,6 +143,7 @@ async function ask(url: URL, { key }: ServiceOptions, init: RequestInit = {}): P
   return {
     status: response.status,
     retryAfterMs: 1000 * Number(response.headers.get('retry-after') ?? 0) || 0,
+    concurrencyMax: concurrencyIn(response.headers.get('ratelimit-policy') ?? ''),
     body: parse(text),
   };
 }
@@ -180,9 +202,15 @@ function problemOf({ status, body }: Exchange): CommandAnswer {
   return body.code === undefined ? { status, title: 'Not an answer of Scoreline' } : body;
 }
 
-/** Doubles with each try. Half of it is random, so those who wait do not come back together. */
-function pauseMsOf(tries: number): number {
-  const ms = Math.min(pauseMsMin * 2 ** (tries - 1), pauseMsMax);
+/** Reads the limit of requests in flight, as in `"concurrency";q=8`. */
+function concurrencyIn(policy: string): number {
+  const [, count] = /"concurrency"[^,]*;q=(\d+)/.exec(policy) ?? [];
+  return count === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Number(count));
+}
+
+/** Doubles with each pause. Half of it is random, so several callers do not come back together. */
+function pauseMsOf(pauses: number): number {
+  const ms = Math.min(pauseMsMin * 2 ** (pauses - 1), pauseMsMax);
   return ms * (0.5 + Math.random() / 2);
 }
 
