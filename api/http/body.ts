@@ -33,6 +33,8 @@ export type ReadBody<B extends Body = Body> = (
 
 type JsonBody = Extract<Body, { type: 'json' }>;
 
+/** The field of a form that has an input. */
+const inputField = 'input';
 /** The most fields of a form besides its inputs. */
 const fieldsMax = 20;
 
@@ -67,7 +69,10 @@ export function makeBodyReaders(
       const bytes = await readBytes(call, request, response);
       return { type: 'bytes', bytes, charset: charsetOf(request) };
     }
-    throw unsupported(request, 'application/json, multipart/form-data, image/* or text/plain');
+    throw unsupported(
+      request,
+      'application/json, application/x-ndjson, multipart/form-data, image/* or text/plain',
+    );
   };
 
   return { readJson, readAny, readBytes };
@@ -100,17 +105,22 @@ async function parseForm(
 ): Promise<Extract<Body, { type: 'form' }>> {
   const files: { name: string; bytes: Buffer }[] = [];
   const texts = new Map<string, string[]>();
+  let others = 0;
   for (const { name, fileName, bytes } of await splitForm(request, body, inputsMax + fieldsMax)) {
     if (fileName !== undefined) {
       files.push({ name: fileName, bytes });
       continue;
     }
-    texts.set(name, [...(texts.get(name) ?? []), decodeText(bytes)]);
+    const same = texts.get(name) ?? [];
+    same.push(decodeText(bytes));
+    texts.set(name, same);
+    if (name !== inputField) others++;
   }
+  if (others > fieldsMax) throw tooManyFields(others);
   const fields = Object.fromEntries(
-    [...texts].map(([name, [first = '', ...others]]) => [
+    [...texts].map(([name, [first = '', ...more]]) => [
       name,
-      others.length === 0 ? first : [first, ...others],
+      more.length === 0 ? first : [first, ...more],
     ]),
   );
   return { type: 'form', files, fields };
@@ -186,6 +196,13 @@ export function inputMissing(): ScorelineError {
   return new ScorelineError(
     'input_missing',
     'Expected a JSON object with the key "input", as in {"input": "…"}; got none.',
+  );
+}
+
+function tooManyFields(got: number): ScorelineError {
+  return new ScorelineError(
+    'request_invalid',
+    `Expected a form of at most ${fieldsMax} fields besides its inputs; got ${got}.`,
   );
 }
 

@@ -11,6 +11,7 @@ import { cutOff, openBody } from './body-bytes.js';
 import { linesType } from './json.js';
 import { isInference, pathOf } from './paths.js';
 
+const isLines = /^application\/x-ndjson\s*(?:;|$)/i;
 /** How long a wait for bytes may last before it is looked whether it has an end. */
 const lookAgainMs = 500;
 const newline = 0x0a;
@@ -18,9 +19,8 @@ const blanks: ReadonlySet<number> = new Set([newline, 0x0d, 0x20, 0x09]);
 
 /** Whether the body of a request to be scored is a stream. */
 export function sendsLines(request: IncomingMessage): boolean {
-  const type = request.headers['content-type'];
-  if (!type?.startsWith(linesType)) return false;
-  return /^;|^$/.test(type.slice(linesType.length).trim()) && !isInference(pathOf(request));
+  const type = request.headers['content-type'] ?? '';
+  return isLines.test(type) && !isInference(pathOf(request));
 }
 
 /** Whether a client asks for an answer in lines. */

@@ -49,7 +49,8 @@ export const metricTable = {
     roles: api,
     labels: model,
     buckets: latencyBuckets,
-    meaning: 'From the arrival of a request that scores until its answer is sent.',
+    meaning:
+      'From the arrival of a request that scores until its answer is sent. Streams of lines are left out: they last as long as their clients send.',
   },
   preparationSeconds: {
     name: 'scoreline_preparation_duration_seconds',
@@ -116,7 +117,8 @@ export const metricTable = {
     unit: 'seconds',
     roles: api,
     labels: model,
-    meaning: 'How long the oldest unanswered request of this instance has waited; 0 if none waits.',
+    meaning:
+      'How long the oldest unanswered request of this instance has waited; 0 if none waits. Of a stream of lines, each input counts.',
   },
   deadlineSeconds: {
     name: 'scoreline_deadline_seconds',

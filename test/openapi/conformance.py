@@ -103,6 +103,10 @@ def tidy_body(case):
     elif media_type == "application/json" and path.endswith("score") and isinstance(body, dict):
         if "deadlineMs" in body:
             body = {**body, "deadlineMs": 20_000}
+        if "inputs" in body:
+            # An input that is wrong fails alone, so the description allows any.
+            case.body = body
+            return
         model = path.split("/")[3] if path != "/score" else table_of(body["input"])
         if path == "/score" and model and follows(case, ParameterLocation.QUERY):
             case.query["model"] = model
