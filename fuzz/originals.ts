@@ -74,7 +74,7 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
     json('/v2/models/faq-matcher/infer', writeTensors(input)),
     json('/v2/models/faq-matcher/versions/1/infer', writeTensors(input, 2)),
     json(textRoute, { inputs: [input, `${input} again`], top: 1 }),
-    post(textRoute, 'json', 'application/x-ndjson', writeLines([input, `${input} again`])),
+    post(textRoute, 'text', 'application/x-ndjson', writeLines([input, `${input} again`])),
     post(`${textRoute}?top=2`, 'form', formType, writeForm([{ name: 'input', bytes: input }])),
   ]);
   const shown = pictures.flatMap(({ mediaType, bytes }): Original[] => [
