@@ -36,7 +36,7 @@ interface LineOptions {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly lineBytesMax: number;
-  /** How long the client may send nothing while a line is expected. */
+  /** How long the client may take until the next line begins, and then until it ends. */
   readonly pauseMsMax: number;
   readonly isShuttingDown: () => boolean;
 }
@@ -85,13 +85,14 @@ export class LineReader {
    * @throws ScorelineError `request_timeout`, `request_invalid`, `shutting_down`, or the reason of the call's ending
    */
   async hasNext(): Promise<boolean> {
+    const since = performance.now();
     for (;;) {
       const at = this.#rest.findIndex((byte) => !blanks.has(byte));
       if (at >= 0) {
         this.#rest = this.#rest.subarray(at);
         return true;
       }
-      const chunk = await this.#read();
+      const chunk = await this.#read(since);
       if (!chunk) return false;
       this.#rest = chunk;
     }
@@ -103,6 +104,7 @@ export class LineReader {
    */
   async next(): Promise<Line> {
     const { call, lineBytesMax } = this.#options;
+    const since = performance.now();
     const pieces: Buffer[] = [];
     let bytes = 0;
     let error: ScorelineError | undefined;
@@ -118,7 +120,7 @@ export class LineReader {
         } else pieces.push(piece);
       }
       this.#rest = end < 0 ? Buffer.alloc(0) : this.#rest.subarray(end + 1);
-      const chunk = end < 0 ? await this.#read() : undefined;
+      const chunk = end < 0 ? await this.#read(since) : undefined;
       if (!chunk) return error ? { error } : { bytes: Buffer.concat(pieces, bytes) };
       this.#rest = chunk;
     }
@@ -133,10 +135,12 @@ export class LineReader {
     this.#body.destroy();
   }
 
-  /** Returns undefined at the end of the body. */
-  async #read(): Promise<Buffer | undefined> {
+  /**
+   * Returns undefined at the end of the body.
+   * @param since when the client began to be late, by `performance.now()`
+   */
+  async #read(since: number): Promise<Buffer | undefined> {
     const { call, pauseMsMax, isShuttingDown } = this.#options;
-    const startedAt = performance.now();
     for (;;) {
       if (call.ending.reason) throw call.ending.reason;
       const chunk = this.#body.read() as Buffer | null;
@@ -144,7 +148,7 @@ export class LineReader {
       if (this.#isEnded) return undefined;
       if (this.#failure) throw this.#failure;
       if (isShuttingDown()) throw shuttingDown();
-      if (performance.now() - startedAt > pauseMsMax) throw paused(pauseMsMax);
+      if (performance.now() - since > pauseMsMax) throw paused(pauseMsMax);
       await this.#change();
     }
   }
@@ -180,6 +184,6 @@ function tooLong(bytesMax: number): ScorelineError {
 function paused(pauseMsMax: number): ScorelineError {
   return new ScorelineError(
     'request_timeout',
-    `Expected the next line, or the end of the body, within ${pauseMsMax} ms; nothing came.`,
+    `Expected the next line to begin within ${pauseMsMax} ms, and to end as soon after that; it took longer.`,
   );
 }

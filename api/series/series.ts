@@ -181,6 +181,8 @@ class Run {
     } catch (error) {
       if (!(error instanceof ScorelineError) || this.#isStop(error)) throw error;
       if (this.#call.isStream) this.#call.dropBody();
+      // The first input has no use for the permit of the request. While the next one is read, it is for others.
+      this.#call.handOver()?.release(false);
       slot?.release();
       scored = Promise.reject(error);
     }

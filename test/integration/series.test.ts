@@ -277,6 +277,18 @@ describe('a stream of lines', () => {
     expect(last).toMatchObject({ nextIndex: sent, problem: { code: 'request_timeout' } });
   });
 
+  test('may not take longer for one line, and keeps no permit for lines that are malformed', async () => {
+    const scene = await openScene({ configuration: { REQUEST_MS_MAX: 700, HEADERS_MS_MAX: 700 } });
+    const client = openLines(scene.url);
+    client.send('malformed');
+    await waitUntil('the line is answered', () => client.lines.length === 1);
+    await waitUntil('its permit is free', () => scene.admission.inFlight === 0);
+    const trickle = setInterval(() => client.write('x'), 50);
+    onTestFinished(() => clearInterval(trickle));
+    await waitUntil('the answer ends', () => client.isEnded);
+    expect(client.lines[1]).toMatchObject({ nextIndex: 1, problem: { code: 'request_timeout' } });
+  });
+
   test('is read no further than its inputs are let in', async () => {
     const { scene, waiting, most, answer } = await openWaiting({
       configuration: { INPUTS_IN_FLIGHT_MAX: 4 },
