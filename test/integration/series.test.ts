@@ -342,11 +342,17 @@ describe('a stream of lines', () => {
     await waitUntil('its calls have ended', () => scene.calls.size === 0);
   }, 120_000);
 
-  test('takes back what is in flight when its client hangs up', async () => {
-    const { scene, waiting } = await openWaiting({ configuration: { INPUTS_IN_FLIGHT_MAX: 8 } });
+  test.each([
+    ['', 0],
+    [', long after other requests would have ended', 2500],
+  ])('takes back what is in flight when its client hangs up%s', async (_when, afterMs) => {
+    const { scene, waiting } = await openWaiting({
+      configuration: { INPUTS_IN_FLIGHT_MAX: 8, REQUEST_MS_MAX: 1000, HEADERS_MS_MAX: 1000 },
+    });
     const client = openLines(scene.url);
     client.send(...Array.from({ length: 100 }, () => ({ input: 'a' })));
     await waitUntil('eight wait', () => waiting() === 8);
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
     client.hangUp();
     await waitUntil('their permits are back', () => scene.admission.inFlight === 0);
     expect(waiting()).toBe(8);
