@@ -43,7 +43,7 @@ import { addJobEventRoutes } from './routes/job-events.js';
 import { addJobRoutes, sendAccepted } from './routes/jobs.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
-import { makeSeriesRoutes } from './routes/series.js';
+import { SeriesRoutes } from './routes/series.js';
 
 export interface App {
   readonly express: Express;
@@ -88,7 +88,7 @@ export function makeApp(parts: {
     configuration.BODY_BYTES_MAX,
     configuration.INPUTS_PER_REQUEST_MAX,
   );
-  const series = makeSeriesRoutes({
+  const series = new SeriesRoutes({
     ...parts,
     inputsMax: configuration.INPUTS_PER_REQUEST_MAX,
     lineBytesMax: configuration.BODY_BYTES_MAX,

@@ -9,7 +9,15 @@ import type { Call, Calls } from '../../call.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import { decodeText } from '../../kinds/charset.js';
 import { type InputKinds, readInput } from '../../kinds/kinds.js';
-import type { Arrived, InputName, Outcome, Question, Series, Source } from '../../series/series.js';
+import type {
+  Arrived,
+  InputName,
+  Outcome,
+  Question,
+  Series,
+  SeriesEnd,
+  Source,
+} from '../../series/series.js';
 import { asObject, charsetOf, inputMissing } from '../body.js';
 import { linesType, sendJsonText, sendLinesHead } from '../json.js';
 import { leaveBody } from '../leave-body.js';
@@ -20,11 +28,16 @@ import { logFault, problemOf } from '../problem.js';
 
 const nameCharactersMax = 200;
 
-export interface SeriesRoutes {
-  /** Scores the inputs of a body that is here as a whole. */
-  scoreList(call: Call, inputs: readonly Arrived[], exchange: Exchange): Promise<void>;
-  /** Scores the lines of a body as they arrive. */
-  scoreStream(call: Call, exchange: Exchange): Promise<void>;
+interface Options {
+  readonly kinds: InputKinds;
+  readonly series: Series;
+  readonly calls: Pick<Calls, 'isShuttingDown'>;
+  readonly log: Logger;
+  /** The most inputs of a request, unless it is a stream. */
+  readonly inputsMax: number;
+  readonly lineBytesMax: number;
+  /** How long a client may send nothing, or take nothing, before its stream ends. */
+  readonly pauseMsMax: number;
 }
 
 interface Exchange {
@@ -32,106 +45,118 @@ interface Exchange {
   readonly response: Response;
 }
 
-export function makeSeriesRoutes(options: {
-  kinds: InputKinds;
-  series: Series;
-  calls: Pick<Calls, 'isShuttingDown'>;
-  log: Logger;
-  /** The most inputs of a request, unless it is a stream. */
-  inputsMax: number;
-  lineBytesMax: number;
-  /** How long a client may send nothing, or take nothing, before its stream ends. */
-  pauseMsMax: number;
-}): SeriesRoutes {
-  const { kinds, series, calls, log, inputsMax, lineBytesMax, pauseMsMax } = options;
+export class SeriesRoutes {
+  readonly #options: Options;
 
-  const write = (call: Call, response: Response, outcome: Outcome): string => {
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** Scores the inputs of a body that is here as a whole. */
+  async scoreList(call: Call, inputs: readonly Arrived[], exchange: Exchange): Promise<void> {
+    const { inputsMax } = this.#options;
+    if (inputs.length > inputsMax) throw tooMany(inputs.length, inputsMax);
+    refuseDeferral(call);
+    call.enter('scoring');
+    if (wantsLines(exchange.request)) await this.#answerInLines(call, inputs, exchange);
+    else await this.#answerAtOnce(call, inputs, exchange);
+  }
+
+  /** Scores the lines of a body as they arrive. */
+  async scoreStream(call: Call, { request, response }: Exchange): Promise<void> {
+    const { calls, lineBytesMax, pauseMsMax } = this.#options;
+    refuseDeferral(call);
+    const query = queryOf(request);
+    readWish(query, call.model);
+    const charset = charsetOf(request);
+    if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw otherCharset(charset);
+    const lines = new LineReader({
+      ...{ call, request, response, lineBytesMax, pauseMsMax },
+      isShuttingDown: () => calls.isShuttingDown,
+    });
+    try {
+      call.enter('scoring');
+      const source = {
+        hasNext: () => lines.hasNext(),
+        next: async () => this.#arrivedOf(await lines.next(), query, call.model),
+      };
+      const { count, stop, sink } = await this.#sendLines(call, source, response);
+      if (stop) {
+        await sink.write(`${writeFailure(stop, { nextIndex: count })}\n`);
+        lines.close();
+        leaveBody(response);
+      }
+      response.end();
+    } finally {
+      lines.close();
+    }
+  }
+
+  async #answerAtOnce(
+    call: Call,
+    inputs: readonly Arrived[],
+    { response }: Exchange,
+  ): Promise<void> {
+    const results: string[] = [];
+    let failed = 0;
+    const deliver = (outcome: Outcome) => {
+      if ('error' in outcome) failed++;
+      results[outcome.index] = this.#write(call, response, outcome);
+    };
+    const { series } = this.#options;
+    const end = await series.score(call, {
+      source: sourceOf(inputs),
+      deadlineMs: call.deadlineAt - call.arrivedAt,
+      deliver,
+    });
+    for (const outcome of outcomesAfter(end, inputs)) deliver(outcome);
+    sendJsonText(response, `{"failed":${failed},"results":[${results.join()}]}`);
+  }
+
+  async #answerInLines(
+    call: Call,
+    inputs: readonly Arrived[],
+    { response }: Exchange,
+  ): Promise<void> {
+    const { sink, ...end } = await this.#sendLines(call, sourceOf(inputs), response);
+    for (const outcome of outcomesAfter(end, inputs)) {
+      await sink.write(`${this.#write(call, response, outcome)}\n`);
+    }
+    response.end();
+  }
+
+  /** Scores a series, and sends a line for each outcome. */
+  async #sendLines(call: Call, source: Source, response: Response) {
+    const { series, pauseMsMax } = this.#options;
+    sendLinesHead(response);
+    const sink = new LineSink(response, pauseMsMax);
+    const deliver = (outcome: Outcome) => sink.write(`${this.#write(call, response, outcome)}\n`);
+    const deadlineMs = call.deadlineAt - call.arrivedAt;
+    return { ...(await series.score(call, { source, deadlineMs, deliver })), sink };
+  }
+
+  #write(call: Call, response: Response, outcome: Outcome): string {
+    const { kinds, log } = this.#options;
     if ('error' in outcome) {
-      if (errorTable[outcome.error.code].status === 500) logFault(log, response, outcome.error);
-      return writeFailure(outcome.error, { index: outcome.index, id: outcome.name });
+      const { index, name, error } = outcome;
+      if (errorTable[error.code].status === 500) logFault(log, response, error);
+      return writeFailure(error, { index, id: name });
     }
     const { index, name, reply, isReplayed } = outcome;
     const answer = writeNativeAnswer(kinds, call.model, reply, name);
     const replayed = isReplayed ? ',"replayed":true' : '';
     return `{"index":${index}${replayed},${answer.slice(1)}`;
-  };
-
-  const answerLines = async (call: Call, source: Source, { response }: Exchange) => {
-    const sink = new LineSink(response, pauseMsMax);
-    const deliver = (outcome: Outcome) => sink.write(`${write(call, response, outcome)}\n`);
-    const deadlineMs = call.deadlineAt - call.arrivedAt;
-    const { count, stop } = await series.score(call, { source, deadlineMs, deliver });
-    return { count, stop, sink };
-  };
-
-  return {
-    async scoreList(call, inputs, { request, response }) {
-      if (inputs.length > inputsMax) throw tooMany(inputs.length, inputsMax);
-      refuseDeferral(call);
-      call.enter('scoring');
-      const source = sourceOf(inputs);
-      const nameAt = (index: number) => inputs[index]?.name;
-      if (wantsLines(request)) {
-        sendLinesHead(response);
-        const { count, stop, sink } = await answerLines(call, source, { request, response });
-        for (let index = count; stop && index < inputs.length; index++) {
-          await sink.write(`${writeFailure(stop, { index, id: nameAt(index) })}\n`);
-        }
-        response.end();
-        return;
-      }
-      const results: string[] = [];
-      let failed = 0;
-      const deliver = (outcome: Outcome) => {
-        if ('error' in outcome) failed++;
-        results[outcome.index] = write(call, response, outcome);
-      };
-      const deadlineMs = call.deadlineAt - call.arrivedAt;
-      const { count, stop } = await series.score(call, { source, deadlineMs, deliver });
-      for (let index = count; stop && index < inputs.length; index++) {
-        deliver({ index, name: nameAt(index), error: stop });
-      }
-      sendJsonText(response, `{"failed":${failed},"results":[${results.join()}]}`);
-    },
-
-    async scoreStream(call, { request, response }) {
-      refuseDeferral(call);
-      const charset = charsetOf(request);
-      if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw otherCharset(charset);
-      const lines = new LineReader({
-        ...{ call, request, response, lineBytesMax, pauseMsMax },
-        isShuttingDown: () => calls.isShuttingDown,
-      });
-      try {
-        call.enter('scoring');
-        sendLinesHead(response);
-        const query = queryOf(request);
-        const source = {
-          hasNext: () => lines.hasNext(),
-          next: async () => arrivedOf(await lines.next(), query, call.model),
-        };
-        const { count, stop, sink } = await answerLines(call, source, { request, response });
-        if (stop) {
-          await sink.write(`${writeFailure(stop, { nextIndex: count })}\n`);
-          lines.close();
-          leaveBody(response);
-        }
-        response.end();
-      } finally {
-        lines.close();
-      }
-    },
-  };
+  }
 
   /** Reads a line as the body of a request with one input, which may have a name of its own. */
-  function arrivedOf(line: Line, query: Given, model: Model): Arrived {
+  #arrivedOf(line: Line, query: Given, model: Model): Arrived {
     let name: InputName | undefined;
     try {
       if ('error' in line) throw line.error;
       const given = asObject(parseLine(line.bytes));
       name = readName(given.id);
       if (given.input === undefined) throw inputMissing();
-      return { name, read: () => toQuestion(given.input, { ...query, ...given }, model) };
+      return { name, read: () => this.#toQuestion(given.input, { ...query, ...given }, model) };
     } catch (thrown) {
       const read = () => {
         throw thrown;
@@ -141,12 +166,22 @@ export function makeSeriesRoutes(options: {
   }
 
   /** @throws ScorelineError of a malformed input or parameter */
-  function toQuestion(input: unknown, given: Given, model: Model): Question {
+  #toQuestion(input: unknown, given: Given, model: Model): Question {
     return {
-      input: readInput(kinds, model, input),
+      input: readInput(this.#options.kinds, model, input),
       wish: readWish(given, model),
       deadlineMs: readDeadlineMs(given),
     };
+  }
+}
+
+/** The outcomes of the inputs of a list that a series has not got to. */
+function* outcomesAfter(
+  { count, stop }: SeriesEnd,
+  inputs: readonly Arrived[],
+): Generator<Outcome> {
+  for (let index = count; stop && index < inputs.length; index++) {
+    yield { index, name: inputs[index]?.name, error: stop };
   }
 }
 
