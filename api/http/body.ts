@@ -105,7 +105,6 @@ async function parseForm(
 ): Promise<Extract<Body, { type: 'form' }>> {
   const files: { name: string; bytes: Buffer }[] = [];
   const texts = new Map<string, string[]>();
-  let others = 0;
   for (const { name, fileName, bytes } of await splitForm(request, body, inputsMax + fieldsMax)) {
     if (fileName !== undefined) {
       files.push({ name: fileName, bytes });
@@ -114,9 +113,7 @@ async function parseForm(
     const same = texts.get(name) ?? [];
     same.push(decodeText(bytes));
     texts.set(name, same);
-    if (name !== inputField) others++;
   }
-  if (others > fieldsMax) throw tooManyFields(others);
   const fields = Object.fromEntries(
     [...texts].map(([name, [first = '', ...more]]) => [
       name,
@@ -135,6 +132,8 @@ interface Part {
 function splitForm(request: Request, body: Buffer, partsMax: number): Promise<Part[]> {
   return new Promise((resolve, reject) => {
     const parts: Promise<Part>[] = [];
+    /** Fields besides inputs. */
+    let fields = 0;
     const parser = new Busboy({
       headers: request.headers as BusboyHeaders,
       // Take every part as bytes, because the library would replace invalid UTF-8 in fields.
@@ -142,6 +141,8 @@ function splitForm(request: Request, body: Buffer, partsMax: number): Promise<Pa
       limits: { parts: partsMax + 1 },
     });
     parser.on('file', (name, stream, fileName: string | undefined) => {
+      if (fileName === undefined && name !== inputField) fields++;
+      if (fields > fieldsMax) reject(tooManyFields());
       const part = readPart(stream).then((bytes) => ({ name, fileName, bytes }));
       // If the form is cut off, its last part rejects before `Promise.all` handles it.
       part.catch(() => {});
@@ -199,10 +200,10 @@ export function inputMissing(): ScorelineError {
   );
 }
 
-function tooManyFields(got: number): ScorelineError {
+function tooManyFields(): ScorelineError {
   return new ScorelineError(
     'request_invalid',
-    `Expected a form of at most ${fieldsMax} fields besides its inputs; got ${got}.`,
+    `Expected a form of at most ${fieldsMax} fields besides its inputs; got more.`,
   );
 }
 

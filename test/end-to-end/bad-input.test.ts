@@ -110,7 +110,7 @@ describe('a content type that is not accepted', () => {
 describe('an input of the wrong form', () => {
   it.each([
     {},
-    { inputs: 'How do I sort an array?' },
+    { texts: 'How do I sort an array?' },
     [],
     ['How do I sort an array?'],
     null,
