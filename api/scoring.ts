@@ -163,11 +163,14 @@ function contentOf(value: string | Buffer | Row): string | Buffer {
 }
 
 function identifyCall(
-  { caller, model }: Call,
+  { caller, model, deferral }: Call,
   key: string,
   { wish, contents }: Pick<Work, 'wish' | 'contents'>,
 ): Identity {
-  return identify(key, { caller: caller.id, queue: model.queue, ...wish, inputs: contents() });
+  return identify(key, {
+    ...{ caller: caller.id, queue: model.queue, inputs: contents(), webhook: deferral?.webhook },
+    ...wish,
+  });
 }
 
 function contentsOf(tensors: readonly Tensor[]): (string | Buffer)[] {

@@ -21,6 +21,7 @@ import {
 import { checkRedis } from '../shared/redis-check.js';
 import { RedisClock } from '../shared/redis-clock.js';
 import { makeRegistry, type Registry } from '../shared/registry.js';
+import type { Reply } from '../shared/reply.js';
 import { packageVersion } from '../shared/version.js';
 import { openAccess } from './access/access.js';
 import { Admission } from './admission/admission.js';
@@ -32,10 +33,12 @@ import { type RunningGrpcServer, startGrpcServer } from './grpc/server.js';
 import { makeApp } from './http/app.js';
 import { makeEventStreams } from './http/event-streams.js';
 import { makeGate } from './http/gate.js';
+import { problemOf } from './http/problem.js';
 import { type RunningServer, startServer } from './http/server.js';
 import { makeDescription } from './inference/description.js';
 import { rowsMaxOf } from './inference/rows.js';
 import { makeDeferring } from './jobs/deferring.js';
+import { JobEnds } from './jobs/job-ends.js';
 import { makeJobStates } from './jobs/job-states.js';
 import { makeJobStore } from './jobs/job-store.js';
 import { JobWatch } from './jobs/job-watch.js';
@@ -57,6 +60,9 @@ import { makeResults } from './repeat/results.js';
 import { makeScoring } from './scoring.js';
 import { makeSeries } from './series/series.js';
 import { Statistics } from './statistics.js';
+import { makeAllowList } from './webhooks/allow-list.js';
+import { PendingWebhooks } from './webhooks/pending-webhooks.js';
+import { openCourier } from './webhooks/webhooks.js';
 
 type Configuration = Configurations['api'];
 
@@ -98,12 +104,16 @@ export async function startApi(
   });
   const instance = randomUUID();
   const waiters = makeWaiters();
+  const ends = new JobEnds();
   const streamOptions = {
     instance,
     keys,
     producer,
     reader,
-    onReply: waiters.settle,
+    onReply: (reply: Reply) => {
+      waiters.settle(reply);
+      if (ends.size > 0) ends.answer(reply.id);
+    },
     onUnreadable: (ids: readonly string[], error: ScorelineError) => {
       for (const id of ids) waiters.fail(id, error);
     },
@@ -137,17 +147,26 @@ export async function startApi(
   });
   const statistics = new Statistics();
   const states = makeJobStates({ redis: producer, keys, queue });
-  const store = makeJobStore({ redis: producer, keys, jobsMax: configuration.CALLER_JOBS_MAX });
+  const webhooks = new PendingWebhooks({
+    ...{ redis: producer, keys },
+    pendingMax: configuration.WEBHOOK_PENDING_MAX,
+    deadMax: configuration.WEBHOOK_DEAD_MAX,
+  });
+  const jobsMax = configuration.CALLER_JOBS_MAX;
+  const store = makeJobStore({ redis: producer, keys, jobsMax, webhooks });
   const jobs = new Jobs({
     ...{ store, states, watch: new JobWatch(states) },
     lines: new WaitingLines(queue, () => performance.now()),
+    onCancelled: (record) => ends.end(record),
   });
   const resultBytesMax = configuration.JOB_RESULT_BYTES_MAX;
   const scoring = makeScoring({
     kinds,
     dispatcher: new Dispatcher({ instance, queue, waiters }),
     repeatable: makeRepeatable({ calls, results }),
-    deferring: makeDeferring({ instance, calls, queue, results, store, jobs, resultBytesMax }),
+    deferring: makeDeferring({
+      ...{ instance, calls, queue, results, store, jobs, ends, webhooks, resultBytesMax },
+    }),
     statistics,
   });
   const access = await openAccess({ configuration, redis: producer, keys, instance, log });
@@ -155,7 +174,8 @@ export async function startApi(
     ...{ calls, scoring, limits: access.limits },
     inFlightMax: configuration.INPUTS_IN_FLIGHT_MAX,
   });
-  const gate = makeGate({ registry, calls, access });
+  const allowList = makeAllowList(configuration.WEBHOOK_HOSTS);
+  const gate = makeGate({ registry, calls, access, webhooks: allowList });
   const eventStreams = makeEventStreams({
     streamsMax: configuration.EVENT_STREAMS_MAX,
     callerStreamsMax: configuration.CALLER_EVENT_STREAMS_MAX,
@@ -177,7 +197,7 @@ export async function startApi(
   const protocol = { readiness, description, rowsMax };
   const requests = metrics && makeRequestMetrics(metrics.instruments, registry);
   const app = makeApp({
-    ...{ configuration, registry, calls, gate, kinds, scoring, series, jobs, queue, clock, log },
+    ...{ configuration, registry, calls, gate, kinds, scoring, series, jobs, webhooks, queue, clock, log },
     ...protocol,
     eventStreams,
     metrics: requests,
@@ -192,6 +212,11 @@ export async function startApi(
     },
     configuration,
   );
+  const courier = openCourier({
+    ...{ configuration, registry, pending: webhooks, store, states, ends, log },
+    parts: { kinds, problemOf },
+    instruments: metrics?.instruments,
+  });
   const { address, port } = server;
   const models = registry.models.map((model) => model.name);
   const report = {
@@ -214,6 +239,7 @@ export async function startApi(
       calls.shutDown();
       eventStreams.close();
       await closeServers([server, grpc], SHUTDOWN_MS - LEAVE_MS, calls);
+      await courier?.close();
       peers.close();
       clock.close();
       forgetCertificate?.();

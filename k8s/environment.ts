@@ -6,6 +6,7 @@ import { keysEnvironment } from './keys.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { redisEnvironment } from './redis-place.js';
 import type { Values } from './values.js';
+import { webhookEnvironment } from './webhooks.js';
 
 export const apiPort = 8080;
 /** For the metrics, and for the probes of workers. */
@@ -39,6 +40,7 @@ export const ownSettings: ReadonlySet<string> = new Set([
   'REDIS_SENTINEL_PASSWORD',
   'REDIS_URL',
   'SHUTDOWN_MS',
+  'WEBHOOK_SECRETS',
 ]);
 
 /** How long the longest request takes to be answered. */
@@ -67,6 +69,7 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
     { name: 'SHUTDOWN_MS', value: `${apiShutdownMs(plan)}` },
     ...redisEnvironment(values),
     ...keysEnvironment(values),
+    ...webhookEnvironment(values),
     ...fromSettings(values.api.settings),
   ];
 }

@@ -1,6 +1,6 @@
 // Who may talk to whom. Everything is denied first. Then: the entrance reaches the API; API, workers and
 // KEDA reach Redis; all find names; workers that download reach the web; with OIDC, the API reaches the issuer;
-// with Azure, API and workers reach Azure Monitor; scrapers reach the metrics.
+// with webhooks, their receivers; with Azure, API and workers reach Azure Monitor; scrapers reach the metrics.
 //
 // Probes come from the machine of a pod, which network policies do not concern.
 
@@ -14,6 +14,7 @@ import { namespaceNameLabel } from './namespace.js';
 import type { Plan } from './plan.js';
 import { redisPlace, redisPort } from './redis-place.js';
 import type { Values } from './values.js';
+import { toWebhooks } from './webhooks.js';
 
 export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] {
   const downloading = models.filter(({ mayDownload }) => mayDownload);
@@ -25,7 +26,7 @@ export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] 
         { from: [entrancePeer(values)], ports: apiPorts(values).map(tcp) },
         ...fromMonitoring(values),
       ],
-      egress: [toRedis(values), ...toIssuer(values), ...toAzure(values)],
+      egress: [toRedis(values), ...toIssuer(values), ...toAzure(values), ...toWebhooks(values)],
     }),
     policy(values, 'worker', {
       ingress: fromMonitoring(values),

@@ -189,7 +189,7 @@ function checkSettings(values: Values, refuse: Refuse): void {
         );
       }
     }
-    for (const { key, message } of findFaults(role, settings)) {
+    for (const { key, message } of findFaults(role, { ...settings, ...standIns(settings) })) {
       refuse([section, 'settings', key], message);
     }
   }
@@ -203,10 +203,23 @@ function checkSettings(values: Values, refuse: Refuse): void {
   if (grpcPort === sidePort) {
     refuse(['api', 'settings', 'GRPC_PORT'], 'expected another port than that of the metrics');
   }
-  const { settings, keysSecret } = values.api;
+  const { keysSecret, webhookSecret } = values.api;
+  const settings: Readonly<Record<string, string>> = values.api.settings;
+  if ((webhookSecret === undefined) === Boolean(settings.WEBHOOK_HOSTS)) {
+    refuse(
+      ['api', 'webhookSecret'],
+      'expected the name of a Secret if, and only if, api.settings has WEBHOOK_HOSTS',
+    );
+  }
   if (keysSecret !== undefined && !settings.AUTH?.includes('keys')) {
     refuse(['api', 'keysSecret'], 'expected AUTH with keys in api.settings');
   }
+}
+
+/** Stands in for secrets that the manifests only refer to. */
+function standIns(settings: Readonly<Record<string, string>>): Record<string, string> {
+  if (!settings.WEBHOOK_HOSTS) return {};
+  return { WEBHOOK_SECRETS: `whsec_${Buffer.alloc(24).toString('base64')}` };
 }
 
 function checkAzure(values: Values, refuse: Refuse): void {

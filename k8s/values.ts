@@ -175,6 +175,9 @@ export const valuesSchema = z.strictObject({
         .describe(
           'A Secret with the records of the API keys under keys.yaml. If unset, they are in Redis.',
         ),
+      webhookSecret: dnsLabel
+        .optional()
+        .describe('A Secret with the secrets of webhooks under secrets, as in WEBHOOK_SECRETS.'),
     })
     .prefault({}),
   workers: z.strictObject({ settings }).prefault({}),

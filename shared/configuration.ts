@@ -16,6 +16,7 @@ import {
   redisUrlForms,
 } from './redis-url.js';
 import { checkWeb, webShape } from './web-configuration.js';
+import { checkWebhooks, webhookShape } from './webhook-configuration.js';
 import { messageOf } from './zod-issue.js';
 
 const common = {
@@ -99,6 +100,7 @@ const api = {
     ),
   ...accessShape,
   ...webShape,
+  ...webhookShape,
   BODY_BYTES_MAX: integer(1024, 1_073_741_824)
     .default(16_777_216)
     .describe(
@@ -275,7 +277,8 @@ const schemas = {
       message: 'expected at most REQUEST_MS_MAX',
     })
     .superRefine(checkAccess)
-    .superRefine(checkWeb),
+    .superRefine(checkWeb)
+    .superRefine(checkWebhooks),
   worker: z.object(worker).refine(isInOnePlace, onePlace),
 };
 
@@ -325,7 +328,11 @@ export function readConfiguration<R extends Role>(
   throw new ScorelineError('configuration_invalid', faults.join('\n'));
 }
 
-const secrets: ReadonlySet<string> = new Set(['REDIS_PASSWORD', 'REDIS_SENTINEL_PASSWORD']);
+const secrets: ReadonlySet<string> = new Set([
+  'REDIS_PASSWORD',
+  'REDIS_SENTINEL_PASSWORD',
+  'WEBHOOK_SECRETS',
+]);
 
 function describeValue(key: string, value: string | undefined): string {
   if (value === undefined) return 'the default';

@@ -47,6 +47,12 @@ export function makeKeys(prefix: string) {
     jobs: (caller: string) => `${prefix}:jobs:${caller}`,
     /** The same set by when the jobs are forgotten. */
     jobsEnd: (caller: string) => `${prefix}:jobs-end:${caller}`,
+    /** Sorted set of the jobs whose webhooks to one host are pending, by when to look at them next. */
+    webhooks: (origin: string) => `${prefix}:webhooks:${origin}`,
+    /** Hash of a job's webhook (api/webhooks/webhook.ts). */
+    webhook: (job: string) => `${prefix}:webhook:${job}`,
+    /** Sorted set of the jobs whose webhooks are dead letters, by when they died. */
+    deadWebhooks: `${prefix}:webhooks-dead`,
     /** Hash of the API instances' heartbeats about a queue, by instance. */
     instances: (queue: string) => `${prefix}:instances:${queue}`,
     /** Sorted set of warnings about clocks that differ from that of Redis, by when they expire. */

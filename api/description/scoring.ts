@@ -19,6 +19,7 @@ export function scoringCodes(context: Context): readonly ErrorCode[] {
     ...(['too_many_inputs', 'idempotency_key_invalid', 'idempotency_key_reused'] as const),
     ...(['overloaded', 'queue_unavailable', 'queue_lost', 'shutting_down'] as const),
     ...(['deadline_exceeded', 'model_crashed', 'model_failed', 'model_output_mismatch'] as const),
+    ...(['webhook_invalid', 'webhook_not_allowed'] as const),
     ...(['preference_invalid', 'job_cancelled', 'result_too_large', 'wire_mismatch'] as const),
   ];
 }
@@ -26,7 +27,8 @@ export function scoringCodes(context: Context): readonly ErrorCode[] {
 const { description: deadlineText, ...deadlineSchema } = toSchema(deadlineMsSchema);
 const timeoutSchema = toSchema(requestTimeoutSchema);
 
-export function scoringParameters({ parts }: Context): readonly Ref[] {
+export function scoringParameters({ parts, configuration }: Context): readonly Ref[] {
+  const takesWebhooks = configuration.WEBHOOK_HOSTS.length > 0;
   return [
     parts.parameter('DeadlineMs', {
       name: 'deadlineMs',
@@ -55,6 +57,7 @@ export function scoringParameters({ parts }: Context): readonly Ref[] {
       description: 'What `Prefer: respond-async` says, for clients that cannot set headers.',
       schema: { type: 'string', enum: ['true', 'false', '1', '0', ''] },
     }),
+    ...(takesWebhooks ? [webhookParameter({ parts })] : []),
     requestIdParameter({ parts }),
   ];
 }
@@ -67,6 +70,17 @@ export function preferParameter({ parts }: Pick<Context, 'parts'>): Ref {
     // Preferences for something else may be there, too.
     schema: { type: 'string' },
     example: 'respond-async',
+  });
+}
+
+function webhookParameter({ parts }: Pick<Context, 'parts'>): Ref {
+  return parts.parameter('WebhookUrl', {
+    name: 'Webhook-Url',
+    in: 'header',
+    description:
+      'With `Prefer` or `async`: the address to which the ended job is sent. The operator allows its host.',
+    schema: { type: 'string', maxLength: 2048 },
+    example: 'https://hooks.example.com/scored',
   });
 }
 

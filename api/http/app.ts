@@ -25,6 +25,7 @@ import type { Queue } from '../queue/queue.js';
 import type { Readiness } from '../readiness.js';
 import type { Scoring } from '../scoring.js';
 import type { Series } from '../series/series.js';
+import type { PendingWebhooks } from '../webhooks/pending-webhooks.js';
 import { makeBodyReaders } from './body.js';
 import { makeEntrance } from './entrance.js';
 import type { EventStreams } from './event-streams.js';
@@ -44,6 +45,7 @@ import { addJobRoutes, sendAccepted } from './routes/jobs.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
 import { SeriesRoutes } from './routes/series.js';
+import { addWebhookRoutes } from './routes/webhooks.js';
 
 export interface App {
   readonly express: Express;
@@ -64,6 +66,7 @@ export function makeApp(parts: {
     | 'REQUEST_MS_MAX'
     | 'TENSOR_JSON_BYTES_MAX'
     | 'TRUST_PROXY'
+    | 'WEBHOOK_HOSTS'
   >;
   registry: Registry;
   calls: Pick<Calls, 'isShuttingDown'>;
@@ -73,6 +76,7 @@ export function makeApp(parts: {
   series: Series;
   jobs: Pick<Jobs, 'find' | 'read' | 'follow' | 'standingOf' | 'list' | 'cancel'>;
   eventStreams: Pick<EventStreams, 'open'>;
+  webhooks: Pick<PendingWebhooks, 'read' | 'listDead' | 'count' | 'revive'>;
   queue: Pick<Queue, 'countWorkers' | 'opened' | 'readCounts' | 'unansweredIn'>;
   readiness: Readiness;
   description: Description;
@@ -120,6 +124,7 @@ export function makeApp(parts: {
   addModelRoutes(app, { ...parts, score: scores.native });
   addJobRoutes(app, parts);
   addJobEventRoutes(app, parts);
+  addWebhookRoutes(app, parts);
   addReferenceRoutes(app, { ...parts, score: scores.reference, version: packageVersion() });
   addHealthRoutes(app, parts);
   addInferenceRoutes(app, { ...parts, score: scores.inference });

@@ -16,6 +16,7 @@ import { type Caller, nobody } from '../access/caller.js';
 import { withPassword } from '../access/credential.js';
 import type { Slot } from '../access/limiter.js';
 import type { Call, Calls } from '../call.js';
+import type { AllowList } from '../webhooks/allow-list.js';
 import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './json.js';
 import { modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
@@ -61,8 +62,9 @@ export function makeGate(options: {
   registry: Registry;
   calls: Calls;
   access: Omit<Access, 'close'>;
+  webhooks: AllowList;
 }): Gate {
-  const { registry, calls, access } = options;
+  const { registry, calls, access, webhooks } = options;
 
   /** Lets a caller in whose slot, if there are limits, is taken. */
   const enter = (arrival: Arrival, caller: Caller, slot?: Slot): Entry => {
@@ -81,7 +83,7 @@ export function makeGate(options: {
     const models = modelsAt(path, query, { caller, registry });
     if (models.length === 0) return toRouter();
     try {
-      openCall(calls, arrival, { caller, slot, models, query, arrivedAt });
+      openCall({ calls, webhooks }, arrival, { caller, slot, models, query, arrivedAt });
       return routeOf(path);
     } catch (error) {
       slot?.release();
@@ -158,7 +160,7 @@ export function makeGate(options: {
       if (models.length === 0) throw noModels();
       const caller = callerOf(request);
       const opening = { caller, models, query: request.query, arrivedAt: nowMs() };
-      return openCall(calls, { request, response }, opening);
+      return openCall({ calls, webhooks }, { request, response }, opening);
     },
   };
 }

@@ -7,6 +7,7 @@ import { type Caller, catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { Call, Calls } from '../call.js';
 import type { DeferralOptions } from '../deferral.js';
+import type { AllowList } from '../webhooks/allow-list.js';
 import { onDeparture } from './departure.js';
 import { readIdempotencyKey } from './idempotency-key.js';
 import type { GatedRequest } from './json.js';
@@ -14,6 +15,7 @@ import { sendsLines } from './lines.js';
 import { type Given, readDeadlineAt } from './parameters.js';
 import { isInference } from './paths.js';
 import { readPreferences } from './preferences.js';
+import { readWebhookUrl } from './webhook-url.js';
 
 const referencePath = '/score';
 const address =
@@ -60,10 +62,10 @@ export function modelsAt(
 /**
  * Opens a call, which ends at the latest when its request departs.
  * @throws ScorelineError `scope_missing`, `deadline_invalid`, `idempotency_key_invalid`, `preference_invalid`,
- * `overloaded`, `shutting_down`
+ * `webhook_invalid`, `webhook_not_allowed`, `overloaded`, `shutting_down`
  */
 export function openCall(
-  calls: Pick<Calls, 'open'>,
+  { calls, webhooks }: { calls: Pick<Calls, 'open'>; webhooks: AllowList },
   { request, response }: { request: GatedRequest; response: ServerResponse },
   { caller, slot, models, query, arrivedAt }: Opening,
 ): Call {
@@ -78,7 +80,7 @@ export function openCall(
     arrivedAt,
     deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
     key: readIdempotencyKey(request),
-    deferral: readDeferral(request, { models, query, arrivedAt }),
+    deferral: readDeferral(request, { models, query, arrivedAt, webhooks }),
     isStream: sendsLines(request),
   });
   request.call = call;
@@ -89,10 +91,13 @@ export function openCall(
 /** Returns undefined if the client takes no later answer. */
 function readDeferral(
   request: GatedRequest,
-  { models, query, arrivedAt }: Pick<Opening, 'models' | 'query' | 'arrivedAt'>,
+  options: Pick<Opening, 'models' | 'query' | 'arrivedAt'> & { webhooks: AllowList },
 ): DeferralOptions | undefined {
+  const { models, query, arrivedAt, webhooks } = options;
   const preferences = readPreferences(request, query);
+  const webhook = readWebhookUrl(request, preferences, webhooks);
   if (!preferences) return undefined;
   const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.jobs.deadlineMs));
-  return { ...preferences, deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }) };
+  const deadlineAt = readDeadlineAt(request, query, { deadlineMs, arrivedAt });
+  return { ...preferences, deadlineAt, webhook };
 }

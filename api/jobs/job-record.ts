@@ -37,6 +37,8 @@ const recordSchema = z.object({
   deadlineAt: z.number(),
   keepMs: z.number(),
   form: formSchema,
+  /** The address that is told when the job has ended. */
+  webhook: z.string().optional(),
 });
 
 export type JobForm = z.output<typeof formSchema>;

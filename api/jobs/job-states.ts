@@ -24,7 +24,7 @@ import { readKeptReply } from '../repeat/results.js';
 import type { JobRecord } from './job-record.js';
 
 /** How long after its deadline a job that is still in the queue counts as queued: clocks differ. */
-const lateMsMax = 1000;
+export const lateMsMax = 1000;
 /** No result that is an error has as many bytes, so a list needs no more of each to tell the state of its job. */
 const errorBytesMax = 8192;
 

@@ -41,17 +41,20 @@ export class Jobs {
   readonly #states: JobStates;
   readonly #watch: Pick<JobWatch, 'follow'>;
   readonly #lines: Pick<WaitingLines, 'of'>;
+  readonly #onCancelled: (record: JobRecord) => void;
 
   constructor(parts: {
     store: JobStore;
     states: JobStates;
     watch: Pick<JobWatch, 'follow'>;
     lines: Pick<WaitingLines, 'of'>;
+    onCancelled?: (record: JobRecord) => void;
   }) {
     this.#store = parts.store;
     this.#states = parts.states;
     this.#watch = parts.watch;
     this.#lines = parts.lines;
+    this.#onCancelled = parts.onCancelled ?? (() => {});
   }
 
   /** @throws ScorelineError `job_not_found`, `queue_unavailable` */
@@ -139,7 +142,10 @@ export class Jobs {
    */
   async cancel(record: JobRecord): Promise<JobState> {
     const before = await this.read(record);
-    if (isPending(before)) await this.#states.cancel(record);
+    if (isPending(before)) {
+      await this.#states.cancel(record);
+      this.#onCancelled(record);
+    }
     const state = await this.read(record);
     if (state.state === 'cancelled') return state;
     throw new ScorelineError(

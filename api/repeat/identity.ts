@@ -34,12 +34,15 @@ export function identify(
     caller: string;
     queue: string;
     inputs: readonly { readonly value: Content | readonly Content[]; readonly rows?: number }[];
+    /** The address that is told of the answer, if any. */
+    webhook?: string | undefined;
   } & OutputWish,
 ): Identity {
-  const { caller, queue, top, outputs, inputs } = request;
+  const { caller, queue, top, outputs, inputs, webhook } = request;
   const scope = hash([caller, queue, key]);
   const wanted = top === undefined ? JSON.stringify(outputs ?? 'all') : String(top);
-  const fingerprint = hash([queue, wanted, ...inputs.flatMap(({ value }) => value)]);
+  const whole = webhook === undefined ? wanted : JSON.stringify([wanted, webhook]);
+  const fingerprint = hash([queue, whole, ...inputs.flatMap(({ value }) => value)]);
   const ids = inputs.map(({ rows = 1 }, index) =>
     makeItemId(toId(hash([scope, fingerprint, String(index)])), rows),
   );

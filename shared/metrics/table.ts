@@ -341,6 +341,32 @@ export const metricTable = {
     meaning:
       'When the TLS certificate of `OIDC_ISSUER` expires, since the epoch. Looked at once an hour. Absent without an issuer, or if it cannot be reached.',
   },
+  webhookAttempts: {
+    name: 'scoreline_webhook_attempts_total',
+    type: 'counter',
+    unit: 'attempts',
+    roles: api,
+    labels: ['host', 'outcome'],
+    meaning:
+      'Attempts to deliver a webhook. `host` is one of `WEBHOOK_HOSTS`. `outcome` is `delivered`, `refused` (another status than 2xx), `gone` (410), `timeout`, `unreachable`, or `forbidden` (the host leads to an address that is not allowed).',
+  },
+  webhooksPending: {
+    name: 'scoreline_webhooks_pending',
+    type: 'gauge',
+    unit: 'webhooks',
+    roles: api,
+    labels: ['host'],
+    meaning:
+      'Webhooks that are not delivered yet, over all API processes, those of unfinished jobs included.',
+  },
+  webhooksDead: {
+    name: 'scoreline_webhooks_dead',
+    type: 'gauge',
+    unit: 'webhooks',
+    roles: api,
+    labels: [],
+    meaning: 'Dead letters: webhooks that could not be delivered and are not tried again.',
+  },
   build: {
     name: 'scoreline_build_info',
     type: 'gauge',

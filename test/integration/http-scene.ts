@@ -25,6 +25,7 @@ import { makeReadiness } from '../../api/readiness.js';
 import { makeScoring } from '../../api/scoring.js';
 import { makeSeries } from '../../api/series/series.js';
 import { Statistics } from '../../api/statistics.js';
+import { makeAllowList } from '../../api/webhooks/allow-list.js';
 import { type Configurations, readConfiguration } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { LeftOut } from '../../shared/left-out.js';
@@ -131,7 +132,8 @@ export async function openScene(
     ...{ calls, scoring, limits: access.limits },
     inFlightMax: configuration.INPUTS_IN_FLIGHT_MAX,
   });
-  const gate = makeGate({ registry, calls, access });
+  const allowList = makeAllowList(configuration.WEBHOOK_HOSTS);
+  const gate = makeGate({ registry, calls, access, webhooks: allowList });
   const clock = { readWarnings: async () => [] };
   const noJob = () =>
     Promise.reject(new ScorelineError('job_not_found', 'These tests have no jobs.'));
@@ -143,6 +145,12 @@ export async function openScene(
     cancel: noJob,
     list: async () => ({ jobs: [], next: undefined }),
   };
+  const webhooks = {
+    read: async () => undefined,
+    listDead: async () => [],
+    count: async () => ({ pending: configuration.WEBHOOK_HOSTS.map(() => 0), dead: 0 }),
+    revive: noJob,
+  };
   const readiness = makeReadiness({ queue, registry, calls });
   const rowsMax = rowsMaxOf(configuration);
   const protocol = {
@@ -152,7 +160,7 @@ export async function openScene(
   };
   const eventStreams = makeEventStreams({ streamsMax: 1, callerStreamsMax: 1 });
   const app = makeApp({
-    ...{ configuration, registry, calls, gate, kinds, scoring, series, jobs, queue, clock, log },
+    ...{ configuration, registry, calls, gate, kinds, scoring, series, jobs, webhooks, queue, clock, log },
     eventStreams,
     ...protocol,
   });

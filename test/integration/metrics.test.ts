@@ -2,6 +2,7 @@
 
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { receiverSettings } from '../../chaos/receiver.js';
 import { type MetricRow, metricTable } from '../../shared/metrics/table.js';
 import { encodeStrings } from '../../shared/tensors.js';
 import { parseMetrics, type Sample } from '../../top/exposition.js';
@@ -27,7 +28,10 @@ beforeAll(async () => {
   service = await startService({
     redisUrl: redis.url,
     models: model,
-    environment: { METRICS_PORT: '0', GRPC_PORT: '0', PROBE_PORT: '0', PERMITS_MAX: '16' },
+    environment: {
+      ...{ METRICS_PORT: '0', GRPC_PORT: '0', PROBE_PORT: '0', PERMITS_MAX: '16' },
+      ...receiverSettings({ origin: 'http://127.0.0.1:9' }),
+    },
   });
   const [api, worker] = await Promise.all([service.api.ready, service.workers[0]?.ready]);
   ports = { api: Number(api.metricsPort), worker: Number(worker?.probePort) };

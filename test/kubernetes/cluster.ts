@@ -141,6 +141,15 @@ export const variants: Record<string, Record<string, unknown>> = {
       },
     },
   },
+  webhooks: {
+    api: {
+      webhookSecret: 'webhooks',
+      settings: {
+        WEBHOOK_HOSTS:
+          'hooks.example.com, http://receiver.shop.svc.cluster.local:8080=10.0.0.0/16=10.244.0.0/16',
+      },
+    },
+  },
   gRPC: { api: { settings: { GRPC_PORT: 8001 } } },
   'times with warm workers': {
     models: [
