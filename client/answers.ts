@@ -67,6 +67,16 @@ export type Job = {
     readonly detail: string;
     readonly [key: string]: unknown;
   };
+  /** If the request had a `Webhook-Url`. */
+  readonly webhook?: {
+    readonly url: string;
+    /** `delivered` and `dead` stay; after `dead`, only an operator has it sent again. */
+    readonly state: 'waiting' | 'retrying' | 'delivered' | 'dead';
+    readonly attempts: number;
+    /** Why the last attempt failed. */
+    readonly lastError?: string;
+    readonly nextAttemptAt?: string;
+  };
 };
 
 export type JobSummary = {
