@@ -99,6 +99,8 @@ class Job(JobSummary, total=False):
     # A Score, or an Inference if tensors were submitted
     result: Any
     problem: dict[str, Any]
+    # If the request had a Webhook-Url
+    webhook: dict[str, Any]
 
 
 class _Jobs(TypedDict):
