@@ -160,7 +160,8 @@ export class Courier {
 
   #begin(claim: Claim): void {
     const route = this.#routes.get(claim.origin) as Route;
-    const progress = { isHeardAgain: false };
+    // What was heard while the claim was on its way must not lead to a second one.
+    const progress = { isHeardAgain: this.#heard.delete(claim.job) };
     route.places--;
     this.#underWay.set(claim.job, progress);
     const working = this.#work(claim, route)
