@@ -197,7 +197,20 @@ export async function startApi(
   const protocol = { readiness, description, rowsMax };
   const requests = metrics && makeRequestMetrics(metrics.instruments, registry);
   const app = makeApp({
-    ...{ configuration, registry, calls, gate, kinds, scoring, series, jobs, webhooks, queue, clock, log },
+    ...{
+      configuration,
+      registry,
+      calls,
+      gate,
+      kinds,
+      scoring,
+      series,
+      jobs,
+      webhooks,
+      queue,
+      clock,
+      log,
+    },
     ...protocol,
     eventStreams,
     metrics: requests,

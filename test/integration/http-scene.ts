@@ -160,7 +160,20 @@ export async function openScene(
   };
   const eventStreams = makeEventStreams({ streamsMax: 1, callerStreamsMax: 1 });
   const app = makeApp({
-    ...{ configuration, registry, calls, gate, kinds, scoring, series, jobs, webhooks, queue, clock, log },
+    ...{
+      configuration,
+      registry,
+      calls,
+      gate,
+      kinds,
+      scoring,
+      series,
+      jobs,
+      webhooks,
+      queue,
+      clock,
+      log,
+    },
     eventStreams,
     ...protocol,
   });
