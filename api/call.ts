@@ -8,13 +8,14 @@
 //
 // States: *open*, then *ended*, once. An ended call gives its permit back as soon as no stage runs. An open
 // call is in one *phase* after the other, and an answer that is late names the phase that took the time.
-// A property of the request that later code needs, such as a priority or a trace, becomes a field here.
+// A property of the request that later code needs, such as its priority, is a field here.
 
 import { randomUUID } from 'node:crypto';
 import { nowMs } from '../shared/clock.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Manifest } from '../shared/manifest.js';
 import type { Model } from '../shared/models.js';
+import type { Priority } from '../shared/priority.js';
 import type { Caller } from './access/caller.js';
 import type { Slot } from './access/limiter.js';
 import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';
@@ -36,6 +37,8 @@ export interface CallOptions {
   readonly key?: string | undefined;
   /** Set if the client takes the answer later. */
   readonly deferral?: DeferralOptions | undefined;
+  /** The priority that the request asks for. Without one, it is bulk if its client does not wait. */
+  readonly priority?: Priority | undefined;
 }
 
 export interface Calls {
@@ -82,30 +85,43 @@ export function makeCalls(options: {
     return call;
   };
 
-  const admit = (models: readonly Model[], count: number, deadlineMs: number): Permit => {
-    return admission.admit(models.map((model) => toAdmit(model, { count, deadlineMs })));
-  };
+  const admit = (models: readonly Model[], wanted: Wanted): Permit =>
+    admission.admit(models.map((model) => toAdmit(model, wanted)));
 
   return {
-    open({ caller, slot, models, arrivedAt, deadlineAt, key, deferral: asked }) {
+    open({ caller, slot, models, arrivedAt, deadlineAt, key, deferral: asked, priority: wish }) {
       if (isShuttingDown) throw shuttingDown();
+      const priority = wish ?? (asked?.waitMs === 0 ? 'bulk' : 'interactive');
+      const deadlineMs = asked ? Number.POSITIVE_INFINITY : deadlineAt - arrivedAt;
       let permit: Permit | undefined;
       try {
-        permit = admit(models, 1, asked ? Number.POSITIVE_INFINITY : deadlineAt - arrivedAt);
+        permit = admit(models, { count: 1, deadlineMs, priority });
       } catch (refusal) {
         if (key === undefined || asked) throw refusal;
       }
       const deferral = asked && new Deferral(asked);
       return start({
-        ...{ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit, deferral },
+        ...{
+          caller,
+          slot,
+          models,
+          inputs: 1,
+          arrivedAt,
+          deadlineAt,
+          key,
+          permit,
+          deferral,
+          priority,
+        },
       });
     },
     openFlight(call) {
-      const { caller, models, inputs, arrivedAt, deadlineAt, key } = call;
-      const permit = call.handOver() ?? admit(models, inputs, deadlineAt - nowMs());
+      const { caller, models, inputs, arrivedAt, deadlineAt, key, priority } = call;
+      const wanted = { count: inputs, deadlineMs: deadlineAt - nowMs(), priority };
+      const permit = call.handOver() ?? admit(models, wanted);
       const slot = call.handOverSlot();
       const flight = start({
-        ...{ caller, slot, models, inputs, arrivedAt, deadlineAt, key, permit },
+        ...{ caller, slot, models, inputs, arrivedAt, deadlineAt, key, permit, priority },
         leader: call,
       });
       flight.takeBody(call);
@@ -150,6 +166,7 @@ interface CallParts {
   readonly key: string | undefined;
   readonly permit: Permit | undefined;
   readonly deferral?: Deferral | undefined;
+  readonly priority: Priority;
   /** The call that a flight works for. It is in the phase that the flight is in. */
   readonly leader?: Call;
 }
@@ -176,6 +193,7 @@ export class Call {
 
   #models: readonly Model[];
   #inputs: number;
+  #priority: Priority;
   #deadlineAt: number;
   #permit: Permit | undefined;
   #slot: Slot | undefined;
@@ -202,6 +220,7 @@ export class Call {
     this.deferral = parts.deferral;
     this.#models = parts.models;
     this.#inputs = parts.inputs;
+    this.#priority = parts.priority;
     this.#deadlineAt = parts.deadlineAt;
     this.#permit = parts.permit;
     this.#leader = parts.leader;
@@ -228,6 +247,10 @@ export class Call {
   /** How many inputs the call has; 1 until the body is read. */
   get inputs(): number {
     return this.#inputs;
+  }
+
+  get priority(): Priority {
+    return this.#priority;
   }
 
   /** When the call began to wait for workers, in milliseconds since the epoch; 0 before that. */
@@ -266,6 +289,16 @@ export class Call {
   }
 
   /**
+   * Changes the priority of the call.
+   * @throws ScorelineError `overloaded` when there is no room at that priority
+   */
+  prioritise(priority: Priority): void {
+    if (priority === this.#priority) return;
+    this.#priority = priority;
+    this.#settleOn(this.#models, this.#inputs);
+  }
+
+  /**
    * Limits the call to these models.
    * @throws ScorelineError `overloaded` when none of them has room
    */
@@ -292,7 +325,8 @@ export class Call {
     this.deferral?.hasten(longest((manifest) => manifest.jobs.deadlineMs));
     // A job waits for hours, so the rate at which workers answer says nothing about it.
     const deadlineMs = this.deferral ? Number.POSITIVE_INFINITY : this.#deadlineAt - nowMs();
-    this.#permit?.assign(models.map((model) => toAdmit(model, { count, deadlineMs })));
+    const wanted = { count, deadlineMs, priority: this.#priority };
+    this.#permit?.assign(models.map((model) => toAdmit(model, wanted)));
   }
 
   /**
@@ -378,10 +412,9 @@ export class Call {
   }
 }
 
-function toAdmit(
-  { queue, manifest }: Model,
-  wanted: { count: number; deadlineMs: number },
-): AdmissionRequest {
+type Wanted = Pick<AdmissionRequest, 'count' | 'deadlineMs' | 'priority'>;
+
+function toAdmit({ queue, manifest }: Model, wanted: Wanted): AdmissionRequest {
   return { queue, batchMax: manifest.batch.max, ...wanted };
 }
 

@@ -24,6 +24,7 @@
 // everyone back at once.
 
 import { type OverloadReason, ScorelineError } from '../../shared/errors.js';
+import type { Priority } from '../../shared/priority.js';
 import { Backlog } from './backlog.js';
 import type { Peers, Traffic } from './peers.js';
 
@@ -39,6 +40,8 @@ export interface AdmissionRequest {
   readonly count: number;
   /** Milliseconds from now. */
   readonly deadlineMs: number;
+  /** Interactive if undefined. */
+  readonly priority?: Priority | undefined;
 }
 
 export interface AdmissionOptions {

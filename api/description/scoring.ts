@@ -5,6 +5,7 @@ import type { ErrorCode } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import { deadlineMsSchema, requestTimeoutSchema } from '../http/parameters.js';
 import { waitSecondsMax } from '../http/preferences.js';
+import { prioritySchema } from '../http/priority.js';
 import { accessCodes, type Context, retryAfterHeader } from './context.js';
 import { jobSummarySchema } from './job-schemas.js';
 import type { Operation, Parameter, Paths, Ref, Response } from './openapi.js';
@@ -19,12 +20,19 @@ export function scoringCodes(context: Context): readonly ErrorCode[] {
     ...(['too_many_inputs', 'idempotency_key_invalid', 'idempotency_key_reused'] as const),
     ...(['overloaded', 'queue_unavailable', 'queue_lost', 'shutting_down'] as const),
     ...(['deadline_exceeded', 'model_crashed', 'model_failed', 'model_output_mismatch'] as const),
-    ...(['preference_invalid', 'job_cancelled', 'result_too_large', 'wire_mismatch'] as const),
+    ...([
+      'parameter_invalid',
+      'preference_invalid',
+      'job_cancelled',
+      'result_too_large',
+      'wire_mismatch',
+    ] as const),
   ];
 }
 
 const { description: deadlineText, ...deadlineSchema } = toSchema(deadlineMsSchema);
 const timeoutSchema = toSchema(requestTimeoutSchema);
+const { description: priorityText, ...urgencySchema } = toSchema(prioritySchema);
 
 export function scoringParameters({ parts }: Context): readonly Ref[] {
   return [
@@ -39,6 +47,18 @@ export function scoringParameters({ parts }: Context): readonly Ref[] {
       in: 'header',
       description: 'How many seconds the caller waits. The earliest deadline counts.',
       schema: timeoutSchema,
+    }),
+    parts.parameter('Priority', {
+      name: 'priority',
+      in: 'query',
+      description: String(priorityText),
+      schema: urgencySchema,
+    }),
+    parts.parameter('XPriority', {
+      name: 'X-Priority',
+      in: 'header',
+      description: 'What the parameter `priority` says.',
+      schema: urgencySchema,
     }),
     parts.parameter('IdempotencyKey', {
       name: 'Idempotency-Key',

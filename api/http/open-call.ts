@@ -13,6 +13,7 @@ import type { GatedRequest } from './json.js';
 import { type Given, readDeadlineAt } from './parameters.js';
 import { isInference } from './paths.js';
 import { readPreferences } from './preferences.js';
+import { readPriority } from './priority.js';
 
 const referencePath = '/score';
 const address =
@@ -59,7 +60,7 @@ export function modelsAt(
 /**
  * Opens a call, which ends at the latest when its request departs.
  * @throws ScorelineError `scope_missing`, `deadline_invalid`, `idempotency_key_invalid`, `preference_invalid`,
- * `overloaded`, `shutting_down`
+ * `parameter_invalid`, `overloaded`, `shutting_down`
  */
 export function openCall(
   calls: Pick<Calls, 'open'>,
@@ -78,6 +79,7 @@ export function openCall(
     deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
     key: readIdempotencyKey(request),
     deferral: readDeferral(request, { models, query, arrivedAt }),
+    priority: readPriority(request, query),
   });
   request.call = call;
   onDeparture(response, () => call.end(false));

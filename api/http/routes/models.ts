@@ -16,6 +16,7 @@ import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
 import { type Given, queryOf, readDeadlineMs, readWish } from '../parameters.js';
+import { parsePriority } from '../priority.js';
 import type { ScoreRoute } from './score-route.js';
 
 const addresses = ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'];
@@ -38,6 +39,8 @@ export function makeScoreNative(options: {
     const wish = readWish({ ...queryOf(request), ...given }, model);
     const deadlineMs = readDeadlineMs(given);
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
+    const priority = parsePriority(given.priority, 'priority');
+    if (priority) call.prioritise(priority);
     call.deferral?.writeAs({ route: 'native' });
     const [reply] = await scoring.score(call, [input], wish);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
