@@ -77,10 +77,10 @@ export function makeScoring(options: {
     items: readonly DispatchedItem[],
     { wish, keepMs }: { wish: OutputWish; keepMs?: number },
   ) => {
-    const { model, deadlineAt, ending } = call;
+    const { model, priority, deadlineAt, ending } = call;
     call.enter('scoring');
     const keepFor = keepMs === undefined ? undefined : shareOf(call.caller.id);
-    return dispatcher.submit({ model, ...wish, deadlineAt, ending, items, keepMs, keepFor });
+    return dispatcher.submit({ model, priority, ...wish, deadlineAt, ending, items, keepMs, keepFor });
   };
 
   const scoreAlone = async (

@@ -19,6 +19,8 @@ export function makeKeys(prefix: string) {
      * Admission and autoscaling read its length as the backlog.
      */
     unanswered: (queue: string) => `${prefix}:unanswered:${queue}`,
+    /** Those of them that are bulk, in the same form. */
+    unansweredBulk: (queue: string) => `${prefix}:unanswered-bulk:${queue}`,
     /** Sorted set of the ids of cancelled items, whose callers have left, by deadline. */
     cancelled: (queue: string) => `${prefix}:cancelled:${queue}`,
     /**

@@ -74,7 +74,8 @@ export function makeDeferring(options: {
     try {
       if (kept.isNew) await store.requireRoom(record.caller);
       if (missing.length > 0) {
-        await queue.add(record.queue, { replyTo: instance, items: missing }, record.queued);
+        const { queued: id, priority } = record;
+        await queue.add(record.queue, { replyTo: instance, items: missing }, { id, priority });
       }
       await store.add(record);
     } catch (error) {
@@ -112,7 +113,7 @@ export function makeDeferring(options: {
 }
 
 function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord {
-  const { model, caller } = call;
+  const { model, priority, caller } = call;
   const [first = ''] = identity.ids;
   return {
     // The id of the first item, without the number of its rows.
@@ -121,6 +122,7 @@ function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord
     model: model.name,
     version: model.version,
     queue: model.queue,
+    priority,
     queued: randomUUID(),
     items: [...identity.ids],
     submittedAt: nowMs(),
