@@ -266,9 +266,10 @@ function openCalls(options: {
   const admission = new Admission({
     permitsMax: configuration.PERMITS_MAX,
     itemsMax: configuration.QUEUE_ITEMS_MAX,
-    unansweredIn: (name) => queue.unansweredIn(name),
+    unansweredIn: (name, priority) =>
+      priority === 'bulk' ? queue.unansweredIn(name) : queue.interactiveIn(name),
     countModels: () => registry.models.length,
-    peers: { inFlight: (name) => peers.inFlight(name), msFor: (...of) => peers.msFor(...of) },
+    peers: { inFlight: (...of) => peers.inFlight(...of), msFor: (...of) => peers.msFor(...of) },
     now: () => performance.now(),
   });
   const peers = openPeers({
@@ -276,7 +277,7 @@ function openCalls(options: {
     keys,
     instance,
     registry,
-    traffic: (name) => admission.traffic(name),
+    traffic: (...of) => admission.traffic(...of),
   });
   const bodies = makeByteBudget(configuration.BODIES_BYTES_MAX);
   const calls = makeCalls({

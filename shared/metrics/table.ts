@@ -151,7 +151,7 @@ export const metricTable = {
     roles: api,
     labels: model,
     meaning:
-      'How long the workers need for everything in flight, at the rate of the last seconds. Absent until the rate is known.',
+      'How long the workers need for all interactive inputs in flight, at the rate of the last seconds. Absent until the rate is known.',
   },
   decoding: {
     name: 'scoreline_image_decodes',
