@@ -13,6 +13,7 @@ import type { Dispatcher } from '../../api/queue/dispatcher.js';
 import { openQueueClient } from '../../bench/queue-client.js';
 import { nowMs } from '../../shared/clock.js';
 import { makeLogger } from '../../shared/log.js';
+import type { Priority } from '../../shared/priority.js';
 import { connectConsumer, waitUntilReady } from '../../shared/redis.js';
 import { makeRankedOutputs } from '../../shared/scores.js';
 import type { Tensor } from '../../shared/tensors.js';
@@ -57,16 +58,19 @@ beforeAll(async () => {
   const taker = connectConsumer({ url: redis.url, name: 'worker', log });
   await waitUntilReady(taker);
   const outputs = makeRankedOutputs([0, 1, 2], [0.9, 0.05, 0.01]);
-  const priority = 'interactive';
+  const answering = (priority: Priority) => ({
+    queue: makeQueue({ name: wireQueue.name, priority, redis: taker, keys, log }),
+    sendReplies: makeSendReplies({ queue: wireQueue, priority, redis: taker, keys, log }),
+  });
   const consumer = makeConsumer({
     model,
     scorer: {
       score: async (items) => ({ results: items.map(() => ({ outputs })), computeMs: 1 }),
     },
     quarantine: { inTurn: () => Promise.reject(new Error('Nothing is suspect.')), close: () => {} },
-    queue: makeQueue({ name: wireQueue.name, priority, redis: taker, keys, log }),
+    ...answering('interactive'),
+    bulk: answering('bulk'),
     kept: makeResults({ wire: wireQueue.wire, redis: taker, keys, log }),
-    sendReplies: makeSendReplies({ queue: wireQueue, priority, redis: taker, keys, log }),
     log,
   });
   closers.push(
