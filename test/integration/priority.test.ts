@@ -124,20 +124,3 @@ test('an interactive item waits for one batch of bulk, however many wait', async
   expect(batches.flat()).toHaveLength(101);
   expect(await countUnanswered()).toEqual([0, 0]);
 });
-
-test('bulk is answered while interactive items never stop waiting', async () => {
-  let isDone = false;
-  // A run ends when the worker has taken another interactive job, so one always waits for the engine.
-  const { batches, submit } = await open(async () => {
-    while ((await countActive('interactive')) < 2 && !isDone) await delay(1);
-    await delay(20);
-  });
-  const clients = Array.from({ length: 32 }, async () => {
-    while (!isDone) await submit('interactive', ['interactive']);
-  });
-  await waitUntil('interactive items keep the engine busy', () => batches.length > 5);
-  await submit('bulk', bulkTexts.slice(0, 12));
-  isDone = true;
-  await Promise.all(clients);
-  expect(new Set(batches.flat()).size).toBe(13);
-});

@@ -454,3 +454,29 @@ describe('bulk', () => {
     expect(started.indexOf('A') - before).toBeGreaterThanOrEqual(9);
   });
 });
+
+test('bulk is answered however long interactive items go on', async () => {
+  let isAnswered = false;
+  let answered = 0;
+  const batcher = makeBatcher<string>({
+    max: 1,
+    waitMs: 0,
+    keyOf: () => '',
+    rowsOf: () => 1,
+    run: () => new Promise((resolve) => setTimeout(resolve, 5)),
+  });
+  // Each client sends its next item when it has its answer, so some always wait.
+  const client = async () => {
+    while (!isAnswered && answered < 1000) {
+      await batcher.submit('interactive');
+      answered++;
+    }
+  };
+  for (let each = 0; each < 4; each++) void client();
+  void batcher.submit('bulk', 'bulk').then(() => {
+    isAnswered = true;
+  });
+  await runTimers();
+  expect(isAnswered).toBe(true);
+  expect(answered).toBeLessThan(20);
+});
