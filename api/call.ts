@@ -20,6 +20,8 @@ import type { Caller } from './access/caller.js';
 import type { Slot } from './access/limiter.js';
 import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';
 import type { ByteBudget } from './admission/byte-budget.js';
+import type { CacheNote } from './cache/cache-note.js';
+import type { Freshness } from './cache/freshness.js';
 import type { Phase } from './deadline.js';
 import { Deferral, type DeferralOptions } from './deferral.js';
 import { Ending } from './ending.js';
@@ -39,6 +41,8 @@ export interface CallOptions {
   readonly deferral?: DeferralOptions | undefined;
   /** The priority that the request asks for. Without one, it is bulk if its client does not wait. */
   readonly priority?: Priority | undefined;
+  /** Set if the client does not take every cached answer. */
+  readonly freshness?: Freshness | undefined;
 }
 
 export interface Calls {
@@ -89,7 +93,9 @@ export function makeCalls(options: {
     admission.admit(models.map((model) => toAdmit(model, wanted)));
 
   return {
-    open({ caller, slot, models, arrivedAt, deadlineAt, key, deferral: asked, priority: wish }) {
+    open(options) {
+      const { caller, slot, models, arrivedAt, deadlineAt, key, freshness } = options;
+      const { deferral: asked, priority: wish } = options;
       if (isShuttingDown) throw shuttingDown();
       const priority = wish ?? (asked?.waitMs === 0 ? 'bulk' : 'interactive');
       const deadlineMs = asked ? Number.POSITIVE_INFINITY : deadlineAt - arrivedAt;
@@ -101,27 +107,18 @@ export function makeCalls(options: {
       }
       const deferral = asked && new Deferral(asked);
       return start({
-        ...{
-          caller,
-          slot,
-          models,
-          inputs: 1,
-          arrivedAt,
-          deadlineAt,
-          key,
-          permit,
-          deferral,
-          priority,
-        },
+        ...{ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit, deferral },
+        ...{ priority, freshness },
       });
     },
     openFlight(call) {
-      const { caller, models, inputs, arrivedAt, deadlineAt, key, priority } = call;
+      const { caller, models, inputs, arrivedAt, deadlineAt, key, priority, freshness } = call;
       const wanted = { count: inputs, deadlineMs: deadlineAt - nowMs(), priority };
       const permit = call.handOver() ?? admit(models, wanted);
       const slot = call.handOverSlot();
       const flight = start({
         ...{ caller, slot, models, inputs, arrivedAt, deadlineAt, key, permit, priority },
+        freshness,
         leader: call,
       });
       flight.takeBody(call);
@@ -156,14 +153,8 @@ export function makeCalls(options: {
   };
 }
 
-interface CallParts {
-  readonly caller: Caller;
-  readonly slot: Slot | undefined;
-  readonly models: readonly Model[];
+interface CallParts extends Omit<CallOptions, 'deferral' | 'priority'> {
   readonly inputs: number;
-  readonly arrivedAt: number;
-  readonly deadlineAt: number;
-  readonly key: string | undefined;
   readonly permit: Permit | undefined;
   readonly deferral?: Deferral | undefined;
   readonly priority: Priority;
@@ -186,8 +177,12 @@ export class Call {
   readonly key: string | undefined;
   /** Set if the client takes the answer later. */
   readonly deferral: Deferral | undefined;
+  /** Set if the client does not take every cached answer. */
+  readonly freshness: Freshness | undefined;
   /** Whether the answer was kept from an earlier request with the same key. */
   isReplayed = false;
+  /** How the response cache has served the call; undefined if it has not. */
+  cacheNote: CacheNote | undefined = undefined;
   /** Tells whether the client still waits. */
   readonly ending = new Ending();
 
@@ -218,6 +213,7 @@ export class Call {
     this.arrivedAt = parts.arrivedAt;
     this.key = parts.key;
     this.deferral = parts.deferral;
+    this.freshness = parts.freshness;
     this.#models = parts.models;
     this.#inputs = parts.inputs;
     this.#priority = parts.priority;

@@ -26,6 +26,8 @@ import { openAccess } from './access/access.js';
 import { Admission } from './admission/admission.js';
 import { type ByteBudget, makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
+import { makeCacheEntries } from './cache/entries.js';
+import { ResponseCache } from './cache/response-cache.js';
 import { type Calls, makeCalls } from './call.js';
 import { deadlineExceeded } from './deadline.js';
 import { type RunningGrpcServer, startGrpcServer } from './grpc/server.js';
@@ -43,6 +45,7 @@ import { Jobs } from './jobs/jobs.js';
 import { WaitingLines } from './jobs/waiting-lines.js';
 import { makeInputKinds } from './kinds/kinds.js';
 import { observeIssuerCertificate } from './metrics/issuer-certificate.js';
+import { makeCacheMetrics } from './metrics/cache.js';
 import { openMetrics } from './metrics/port.js';
 import { observeRedisMemory } from './metrics/redis-memory.js';
 import { makeRequestMetrics } from './metrics/requests.js';
@@ -147,6 +150,10 @@ export async function startApi(
     dispatcher: new Dispatcher({ instance, queue, waiters }),
     repeatable: makeRepeatable({ calls, results }),
     deferring: makeDeferring({ instance, calls, queue, results, store, jobs, resultBytesMax }),
+    cache: new ResponseCache({
+      entries: makeCacheEntries({ redis: producer, keys }),
+      onServed: metrics && makeCacheMetrics(metrics.instruments, registry),
+    }),
     statistics,
   });
   const access = await openAccess({ configuration, redis: producer, keys, instance, log });

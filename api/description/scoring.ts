@@ -60,6 +60,14 @@ export function scoringParameters({ parts }: Context): readonly Ref[] {
       description: 'What the parameter `priority` says.',
       schema: urgencySchema,
     }),
+    parts.parameter('CacheControl', {
+      name: 'Cache-Control',
+      in: 'header',
+      description:
+        '`no-cache` or `no-store`: score the input even if its answer is in the cache of the model. `max-age=N`: take no answer that is older than N seconds.',
+      schema: { type: 'string' },
+      example: 'no-cache',
+    }),
     parts.parameter('IdempotencyKey', {
       name: 'Idempotency-Key',
       in: 'header',
@@ -108,6 +116,15 @@ export function scoredHeaders({ parts, headers }: Context): Readonly<Record<stri
   });
   return {
     ...headers,
+    Age: parts.header('Age', {
+      description: 'How many seconds ago a cached answer was scored.',
+      schema: { type: 'string', pattern: '^\\d+$' },
+    }),
+    'Cache-Status': parts.header('CacheStatus', {
+      description:
+        'How the response cache has served the request, if its model has one (RFC 9211).',
+      schema: { type: 'string' },
+    }),
     'Idempotency-Replayed': replayed,
     'Preference-Applied': appliedHeader({ parts }),
   };

@@ -18,6 +18,7 @@ import type { Registry } from '../../shared/registry.js';
 import type { Access } from '../access/access.js';
 import { catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
+import { readFreshness } from '../cache/freshness.js';
 import type { Call, Calls } from '../call.js';
 import { httpsRequired } from '../http/entrance.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
@@ -178,6 +179,7 @@ function openCall(
     deadlineAt: arrivedAt + Math.max(0, Math.min(longestMs, deadlineMs)),
     // Node joins fields of one name with this comma, so a key must not have one itself.
     key: key === undefined ? undefined : parseIdempotencyKey(key, key.split(', ').length),
+    freshness: readFreshness(arrival.read('cache-control')),
     priority: parsePriority(arrival.read(priorityHeader), priorityHeader),
   });
 }

@@ -5,6 +5,7 @@ import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
 import { type Caller, catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
+import { readFreshness } from '../cache/freshness.js';
 import type { Call, Calls } from '../call.js';
 import type { DeferralOptions } from '../deferral.js';
 import { onDeparture } from './departure.js';
@@ -80,6 +81,7 @@ export function openCall(
     key: readIdempotencyKey(request),
     deferral: readDeferral(request, { models, query, arrivedAt }),
     priority: readPriority(request, query),
+    freshness: readFreshness(request.headers['cache-control']),
   });
   request.call = call;
   onDeparture(response, () => call.end(false));

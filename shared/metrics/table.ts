@@ -70,6 +70,15 @@ export const metricTable = {
     meaning:
       'Requests answered with 429 or 503, by reason (see below). They are also in `scoreline_requests_total`.',
   },
+  cacheRequests: {
+    name: 'scoreline_cache_requests_total',
+    type: 'counter',
+    unit: 'requests',
+    roles: api,
+    labels: [...model, 'outcome'],
+    meaning:
+      'Requests to a model with a response cache, by how it has served them: `hit`; `miss`; `collapsed`, which waited for an equal request in flight; `bypass`, which wanted no cached answer. Absent for models without a cache.',
+  },
   requestsInFlight: {
     name: 'scoreline_requests_in_flight',
     type: 'gauge',
