@@ -67,7 +67,7 @@ export interface Calls {
   /** Ends all calls with `shutting_down`. */
   abortAll(): void;
   readonly size: number;
-  /** How long the oldest call has been open that is for this model alone; 0 if there is none. */
+  /** How long the oldest interactive call has been open that is for this model alone; 0 if there is none. */
   oldestMs(model: Model): number;
 }
 
@@ -145,8 +145,9 @@ export function makeCalls(options: {
     },
     oldestMs(model) {
       // A set keeps the order in which calls came.
-      for (const { models, arrivedAt } of calls) {
-        if (models.length === 1 && models[0] === model) return Math.max(0, nowMs() - arrivedAt);
+      for (const { models, arrivedAt, priority } of calls) {
+        const isOnly = models.length === 1 && models[0] === model;
+        if (isOnly && priority === 'interactive') return Math.max(0, nowMs() - arrivedAt);
       }
       return 0;
     },

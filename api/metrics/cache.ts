@@ -14,9 +14,7 @@ export function makeCacheMetrics(
     instruments.add('cacheRequests', { model, version, outcome }, amount);
 
   registry.subscribe(({ added }) => {
-    for (const model of added) {
-      if (model.manifest.cache) for (const outcome of cacheOutcomes) count(model, outcome, 0);
-    }
+    for (const model of added) for (const outcome of cacheOutcomes) count(model, outcome, 0);
   });
   return (model, outcome) => count(model, outcome);
 }

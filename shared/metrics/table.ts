@@ -77,7 +77,7 @@ export const metricTable = {
     roles: api,
     labels: [...model, 'outcome'],
     meaning:
-      'Requests to a model with a response cache, by how it has served them: `hit`; `miss`; `collapsed`, which waited for an equal request in flight; `bypass`, which wanted no cached answer. Absent for models without a cache.',
+      'Requests to a model with a response cache, by how it has served them: `hit`; `miss`; `collapsed`, which waited for an equal request in flight; `bypass`, which wanted no cached answer.',
   },
   requestsInFlight: {
     name: 'scoreline_requests_in_flight',
@@ -125,7 +125,8 @@ export const metricTable = {
     unit: 'seconds',
     roles: api,
     labels: model,
-    meaning: 'How long the oldest unanswered request of this instance has waited; 0 if none waits.',
+    meaning:
+      'How long the oldest unanswered interactive request of this instance has waited; 0 if none waits.',
   },
   deadlineSeconds: {
     name: 'scoreline_deadline_seconds',
