@@ -107,8 +107,18 @@ export function makeCalls(options: {
       }
       const deferral = asked && new Deferral(asked);
       return start({
-        ...{ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit, deferral },
-        ...{ priority, freshness },
+        // Without spreads: two of them took 5 µs.
+        caller,
+        slot,
+        models,
+        inputs: 1,
+        arrivedAt,
+        deadlineAt,
+        key,
+        permit,
+        deferral,
+        priority,
+        freshness,
       });
     },
     openFlight(call) {

@@ -81,8 +81,10 @@ export function makeScoring(options: {
   ) => {
     const { model, priority, deadlineAt, ending } = call;
     call.enter('scoring');
+    const { top, outputs } = wish;
     const keepFor = keepMs === undefined ? undefined : shareOf(call.caller.id);
-    return dispatcher.submit({ model, priority, ...wish, deadlineAt, ending, items, keepMs, keepFor });
+    const how = { priority, top, outputs, deadlineAt, ending, keepMs, keepFor };
+    return dispatcher.submit({ ...how, model, items });
   };
 
   const scoreNow = async (call: Call, { prepare, wish }: Work): Promise<readonly ScoredReply[]> => {
@@ -93,7 +95,7 @@ export function makeScoring(options: {
   };
 
   const placeOf = (call: Call, { wish, contents }: Work) =>
-    cache.placeOf(call, () => ({ ...wish, inputs: contents() }));
+    call.model.manifest.cache && cache.placeOf(call, { ...wish, inputs: contents() });
 
   const scoreAlone = async (call: Call, work: Work): Promise<readonly ScoredReply[]> => {
     const place = placeOf(call, work);

@@ -50,11 +50,11 @@ export class ResponseCache {
   }
 
   /** Returns where the answer to a call is kept; undefined if its model has no cache. */
-  placeOf({ caller, model }: Call, asked: () => Omit<Asked, 'queue'>): CachePlace | undefined {
+  placeOf({ caller, model }: Call, asked: Omit<Asked, 'queue'>): CachePlace | undefined {
     const { cache: limits } = model.manifest;
     if (!limits) return undefined;
     const scope = limits.scope === 'caller' ? `caller ${caller.id}` : 'all';
-    const fingerprint = fingerprintOf({ queue: model.queue, ...asked() });
+    const fingerprint = fingerprintOf({ queue: model.queue, ...asked });
     return { limits, digest: hash([scope, settingsOf(model), fingerprint]) };
   }
 

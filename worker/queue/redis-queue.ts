@@ -9,6 +9,8 @@ import { takeJobs } from './bullmq.js';
 import type { Queue } from './queue.js';
 
 const strikesTimeToLiveMs = 3_600_000;
+/** Nobody waits for bulk, so its stalled jobs are looked for less often. */
+const bulkStalledEveryMs = 1000;
 
 export function makeQueue(options: {
   name: string;
@@ -21,7 +23,11 @@ export function makeQueue(options: {
   const jobQueue = jobQueueOf(name, priority);
 
   return {
-    take: (given) => takeJobs({ ...given, name: jobQueue, redis, prefix: keys.prefix, log }),
+    take: (given) =>
+      takeJobs({
+        ...{ ...given, name: jobQueue, redis, prefix: keys.prefix, log },
+        ...(priority === 'bulk' && { stalledEveryMs: bulkStalledEveryMs }),
+      }),
     async readPayload(jobId, fields) {
       const values = await redis.hmgetBuffer(keys.payload(jobId), ...fields);
       const payload = new Map<string, Uint8Array>();
