@@ -96,6 +96,7 @@ export class Queue {
 
   /**
    * Reads the ids of the jobs that wait, the next one first.
+   * @param name that of the queue of jobs (shared/priority.ts)
    * @throws ScorelineError `queue_unavailable`
    */
   async readWaiting(name: string, count: number): Promise<string[]> {
