@@ -25,9 +25,8 @@ export function readPriority(
   { headers }: Pick<IncomingMessage, 'headers'>,
   query: Given,
 ): Priority | undefined {
-  return query.priority === undefined
-    ? parsePriority(headers[priorityHeader], 'X-Priority')
-    : parsePriority(query.priority, 'priority');
+  const inHeader = parsePriority(headers[priorityHeader], 'X-Priority');
+  return parsePriority(query.priority, 'priority') ?? inHeader;
 }
 
 /**

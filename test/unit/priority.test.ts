@@ -30,6 +30,10 @@ describe('the priority of a request', () => {
     },
   );
 
+  test('is refused if that of the header is unknown, although the query has one', () => {
+    expect(() => read({ priority: 'bulk' }, 'high')).toThrow(/^Expected X-Priority/);
+  });
+
   test('of a header that is unknown is refused by the name of the header', () => {
     expect(() => read({}, 'high')).toThrow(
       'Expected X-Priority to be interactive or bulk; got "high".',
