@@ -53,7 +53,8 @@ export class Queue {
 
   /** The queues that are in use, as BullMQ has them. */
   get opened(): ReadonlyMap<string, BullQueue> {
-    return this.#queues;
+    const all = [...this.#queues.values()].flatMap((queues) => Object.values(queues));
+    return new Map(all.map((queue) => [queue.name, queue]));
   }
 
   /** How many rows were unanswered at the last count, at most a second ago; undefined if unknown. */

@@ -41,7 +41,13 @@ const shellStart = `set -euo pipefail
 curl() { command curl --fail --show-error "$@" && echo; }
 `;
 
-const shared = ['README.md', 'docs/repeating.md', 'docs/jobs.md', 'docs/priorities.md', 'docs/clients.md'];
+const shared = [
+  'README.md',
+  'docs/repeating.md',
+  'docs/jobs.md',
+  'docs/priorities.md',
+  'docs/clients.md',
+];
 
 describe(shared.join(', '), () => {
   walkThrough(shared);
