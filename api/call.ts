@@ -43,7 +43,12 @@ export interface CallOptions {
   readonly priority?: Priority | undefined;
   /** Set if the client does not take every cached answer. */
   readonly freshness?: Freshness | undefined;
+  /** Whether the request goes on for as long as its client sends inputs. */
+  readonly isStream?: boolean | undefined;
 }
+
+/** What the call of one of several inputs has of its own. */
+export type PartOptions = Pick<CallOptions, 'slot' | 'arrivedAt' | 'deadlineAt' | 'key'>;
 
 export interface Calls {
   /**
@@ -58,6 +63,13 @@ export interface Calls {
    * @throws ScorelineError `overloaded` when the call has no permit and there is no room
    */
   openFlight(call: Call): Call;
+  /**
+   * Opens the call of one of a request's inputs. It ends when the request's own call ends early. The first one
+   * takes over the permit of the request; the others leave room for other requests.
+   * @throws ScorelineError `overloaded`; `shutting_down` if the request is a stream, which then takes no more;
+   * the reason of its ending
+   */
+  openPart(call: Call, options: PartOptions): Call;
   /** Notes that this instance is about to end. Calls are still opened. */
   leave(): void;
   readonly isLeaving: boolean;
@@ -67,7 +79,10 @@ export interface Calls {
   /** Ends all calls with `shutting_down`. */
   abortAll(): void;
   readonly size: number;
-  /** How long the oldest interactive call has been open that is for this model alone; 0 if there is none. */
+  /**
+   * How long the oldest interactive call has been open that is for this model alone, streams aside; 0 if there
+   * is none.
+   */
   oldestMs(model: Model): number;
 }
 
@@ -94,7 +109,7 @@ export function makeCalls(options: {
 
   return {
     open(options) {
-      const { caller, slot, models, arrivedAt, deadlineAt, key, freshness } = options;
+      const { caller, slot, models, arrivedAt, deadlineAt, key, freshness, isStream } = options;
       const { deferral: asked, priority: wish } = options;
       if (isShuttingDown) throw shuttingDown();
       const priority = wish ?? (asked?.waitMs === 0 ? 'bulk' : 'interactive');
@@ -119,6 +134,7 @@ export function makeCalls(options: {
         deferral,
         priority,
         freshness,
+        isStream,
       });
     },
     openFlight(call) {
@@ -133,6 +149,19 @@ export function makeCalls(options: {
       });
       flight.takeBody(call);
       return flight;
+    },
+    openPart(call, { slot, arrivedAt, deadlineAt, key }) {
+      const { reason } = call.ending;
+      if (reason) throw reason;
+      if (isShuttingDown && call.isStream) throw shuttingDown();
+      const { caller, models, priority, freshness } = call;
+      const wanted = { count: 1, deadlineMs: deadlineAt - nowMs(), priority, isPatient: true };
+      const permit = call.handOver() ?? admit(models, wanted);
+      return start({
+        ...{ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit, priority },
+        freshness,
+        request: call,
+      });
     },
     leave() {
       isLeaving = true;
@@ -155,9 +184,10 @@ export function makeCalls(options: {
     },
     oldestMs(model) {
       // A set keeps the order in which calls came.
-      for (const { models, arrivedAt, priority } of calls) {
+      for (const { models, arrivedAt, priority, isStream } of calls) {
         const isOnly = models.length === 1 && models[0] === model;
-        if (isOnly && priority === 'interactive') return Math.max(0, nowMs() - arrivedAt);
+        const isWaiting = priority === 'interactive' && !isStream;
+        if (isOnly && isWaiting) return Math.max(0, nowMs() - arrivedAt);
       }
       return 0;
     },
@@ -171,6 +201,8 @@ interface CallParts extends Omit<CallOptions, 'deferral' | 'priority'> {
   readonly priority: Priority;
   /** The call that a flight works for. It is in the phase that the flight is in. */
   readonly leader?: Call;
+  /** The call of the request that this one is a part of. */
+  readonly request?: Call;
 }
 
 /** What all calls of an instance share. */
@@ -190,6 +222,8 @@ export class Call {
   readonly deferral: Deferral | undefined;
   /** Set if the client does not take every cached answer. */
   readonly freshness: Freshness | undefined;
+  /** Whether each of its inputs has a call with a deadline of its own. This one has none, and ends with its client. */
+  readonly isStream: boolean;
   /** Whether the answer was kept from an earlier request with the same key. */
   isReplayed = false;
   /** How the response cache has served the call; undefined if it has not. */
@@ -211,7 +245,9 @@ export class Call {
   #scoringSince = 0;
   #preparingSince: number | undefined;
   #preparingMs: number | undefined;
-  #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
+  /** Ends the call with that of its request; undefined if it is no part of one. */
+  readonly #leaveRequest: (() => void) | undefined;
   /** How many stages have not stopped. */
   #stages = 0;
   #isEnded = false;
@@ -231,7 +267,12 @@ export class Call {
     this.#deadlineAt = parts.deadlineAt;
     this.#permit = parts.permit;
     this.#leader = parts.leader;
+    this.isStream = parts.isStream ?? false;
     this.#timer = this.#startTimer();
+    const { request } = parts;
+    this.#leaveRequest = request?.ending.onEnd(() =>
+      this.abort(request.ending.reason as ScorelineError),
+    );
   }
 
   /** Milliseconds since the epoch. */
@@ -386,6 +427,7 @@ export class Call {
     this.#isEnded = true;
     this.#isAnswered = isAnswered;
     clearTimeout(this.#timer);
+    this.#leaveRequest?.();
     // Remaining work on the call has no client, so stop it.
     if (!isAnswered) this.ending.end(clientClosed());
     this.#releaseWhenDone();
@@ -413,13 +455,14 @@ export class Call {
     this.#slot?.release();
   }
 
-  #startTimer(): NodeJS.Timeout {
+  #startTimer(): NodeJS.Timeout | undefined {
+    if (this.isStream) return undefined;
     const waitMs = Math.max(0, Math.ceil(this.#deadlineAt - nowMs()));
     return setTimeout(() => this.abort(this.#context.whyLate(this.#phase)), waitMs);
   }
 }
 
-type Wanted = Pick<AdmissionRequest, 'count' | 'deadlineMs' | 'priority'>;
+type Wanted = Pick<AdmissionRequest, 'count' | 'deadlineMs' | 'priority' | 'isPatient'>;
 
 function toAdmit({ queue, manifest }: Model, wanted: Wanted): AdmissionRequest {
   return { queue, batchMax: manifest.batch.max, ...wanted };

@@ -58,6 +58,7 @@ import { makeReadiness } from './readiness.js';
 import { makeRepeatable } from './repeat/repeatable.js';
 import { makeResults } from './repeat/results.js';
 import { makeScoring } from './scoring.js';
+import { makeSeries } from './series/series.js';
 import { Statistics } from './statistics.js';
 
 type Configuration = Configurations['api'];
@@ -157,6 +158,10 @@ export async function startApi(
     statistics,
   });
   const access = await openAccess({ configuration, redis: producer, keys, instance, log });
+  const series = makeSeries({
+    ...{ calls, scoring, limits: access.limits },
+    inFlightMax: configuration.INPUTS_IN_FLIGHT_MAX,
+  });
   const gate = makeGate({ registry, calls, access });
   const eventStreams = makeEventStreams({
     streamsMax: configuration.EVENT_STREAMS_MAX,
@@ -179,7 +184,7 @@ export async function startApi(
   const protocol = { readiness, description, rowsMax };
   const requests = metrics && makeRequestMetrics(metrics.instruments, registry);
   const app = makeApp({
-    ...{ configuration, registry, calls, gate, kinds, scoring, jobs, queue, clock, log },
+    ...{ configuration, registry, calls, gate, kinds, scoring, series, jobs, queue, clock, log },
     ...protocol,
     eventStreams,
     metrics: requests,

@@ -24,7 +24,7 @@ export function answerTypes(): string {
 /** Returns the schemas of a service without models: the forms that hold for every model. */
 function describeAnything(): Readonly<Record<string, JsonSchema>> {
   const kinds = makeInputKinds({ imagePixelsMax: 1, imagesMax: 1, threads: 1 });
-  const configuration = { AUTH: undefined, HTTPS_ONLY: false };
+  const configuration = { AUTH: undefined, HTTPS_ONLY: false, INPUTS_PER_REQUEST_MAX: 256 };
   const document = describe({ configuration, kinds, rowsMax: 1 }, makeRegistry([]));
   return document.components.schemas;
 }

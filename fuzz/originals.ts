@@ -73,6 +73,8 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
     json('/v2/repository/index', { ready: true }),
     json('/v2/models/faq-matcher/infer', writeTensors(input)),
     json('/v2/models/faq-matcher/versions/1/infer', writeTensors(input, 2)),
+    json(textRoute, { inputs: [input, `${input} again`], top: 1 }),
+    post(textRoute, 'text', 'application/x-ndjson', writeLines([input, `${input} again`])),
     post(`${textRoute}?top=2`, 'form', formType, writeForm([{ name: 'input', bytes: input }])),
   ]);
   const shown = pictures.flatMap(({ mediaType, bytes }): Original[] => [
@@ -90,6 +92,10 @@ function writeTensors(text: string, classification = 0): object {
   const inputs = [{ name: 'text', datatype: 'BYTES', shape: [1], data: [text] }];
   const outputs = [{ name: 'probabilities', parameters: { classification } }];
   return { id: 'fuzz', inputs, outputs, parameters: { deadlineMs: 20_000 } };
+}
+
+function writeLines(texts: readonly string[]): string {
+  return texts.map((input, id) => `${JSON.stringify({ id, input, top: 1 })}\n`).join('');
 }
 
 const boundary = 'fuzz-boundary';

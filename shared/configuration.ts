@@ -109,6 +109,16 @@ const api = {
     .describe(
       'The most pixels of an image (width × height). Decoding takes up to 9 bytes of memory a pixel, and up to 25 for AVIF, so raising it lets a small file use much memory. All decoding together takes up to 0.6 of the memory of the container or the machine; where that is too little for so many pixels, the limit is lower.',
     ),
+  INPUTS_PER_REQUEST_MAX: integer(1, 100_000)
+    .default(256)
+    .describe(
+      'The most inputs in the list of one `POST /v1/models/{model}/score`, or in its form. Requests with more get 400; a stream of lines may have any number. Raising it costs memory: all of them are in it, and all answers.',
+    ),
+  INPUTS_IN_FLIGHT_MAX: integer(1, 100_000)
+    .default(64)
+    .describe(
+      'The most inputs of one request with several, or of one stream, that are in flight at a time. Raising it lets one request keep more workers busy, and its inputs stand before those of others.',
+    ),
   IMAGES_PER_REQUEST_MAX: integer(1, 1024)
     .default(16)
     .describe('The most images in one `POST /score`. Requests with more get 400.'),

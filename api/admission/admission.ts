@@ -25,6 +25,9 @@
 // Two batches are always admitted. They give the rate something to measure, so one slow minute cannot
 // keep requests out for ever.
 //
+// An input that can wait leaves half of the room: it is let in only while a half of each bound is free, so the
+// inputs of one long request never keep out those of others.
+//
 // Retry-After estimates when the backlog drains. Advertising the next free slot would bring
 // everyone back at once.
 
@@ -35,6 +38,8 @@ import type { Peers, Traffic } from './peers.js';
 
 /** The share of its deadline that a request may be expected to wait. The rest allows for a falling rate. */
 const waitShareMax = 0.6;
+/** The share of each bound that is open to inputs that can wait. */
+const patientShare = 0.5;
 
 export interface AdmissionRequest {
   /** The model's queue. */
@@ -47,6 +52,8 @@ export interface AdmissionRequest {
   readonly deadlineMs: number;
   /** Interactive if undefined. */
   readonly priority?: Priority | undefined;
+  /** Whether it asks again when it is refused, and leaves room for others until then. */
+  readonly isPatient?: boolean | undefined;
 }
 
 export interface AdmissionOptions {
@@ -157,8 +164,11 @@ export class Admission {
     request: AdmissionRequest,
     backlog: Backlog,
   ): readonly [reason: OverloadReason, detail: string] | undefined {
-    const { permitsMax, itemsMax, unansweredIn, countModels } = this.#options;
+    const { unansweredIn, countModels } = this.#options;
     const { queue, priority = 'interactive' } = request;
+    const share = request.isPatient ? patientShare : 1;
+    const permitsMax = Math.ceil(this.#options.permitsMax * share);
+    const itemsMax = Math.ceil(this.#options.itemsMax * share);
     const free = permitsMax - this.#inFlight;
     if (request.count > free) {
       return [
@@ -188,7 +198,8 @@ export class Admission {
       ];
     }
     const waitMs = this.#knownWaitMs(request, backlog, 2 * request.batchMax);
-    if (waitMs === undefined || waitMs <= request.deadlineMs * waitShareMax) return undefined;
+    if (waitMs === undefined || waitMs <= request.deadlineMs * waitShareMax * share)
+      return undefined;
     return [
       'wait_too_long',
       `Expected an answer within ${Math.round(request.deadlineMs)} ms; the queue is ${Math.round(waitMs)} ms long.`,

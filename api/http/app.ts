@@ -24,6 +24,7 @@ import type { RequestMetrics } from '../metrics/requests.js';
 import type { Queue } from '../queue/queue.js';
 import type { Readiness } from '../readiness.js';
 import type { Scoring } from '../scoring.js';
+import type { Series } from '../series/series.js';
 import { makeBodyReaders } from './body.js';
 import { makeEntrance } from './entrance.js';
 import type { EventStreams } from './event-streams.js';
@@ -42,6 +43,7 @@ import { addJobEventRoutes } from './routes/job-events.js';
 import { addJobRoutes, sendAccepted } from './routes/jobs.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
+import { SeriesRoutes } from './routes/series.js';
 
 export interface App {
   readonly express: Express;
@@ -58,6 +60,8 @@ export function makeApp(parts: {
     | 'BODY_BYTES_MAX'
     | 'CORS_ORIGINS'
     | 'HTTPS_ONLY'
+    | 'INPUTS_PER_REQUEST_MAX'
+    | 'REQUEST_MS_MAX'
     | 'TENSOR_JSON_BYTES_MAX'
     | 'TRUST_PROXY'
   >;
@@ -66,6 +70,7 @@ export function makeApp(parts: {
   gate: Gate;
   kinds: InputKinds;
   scoring: Scoring;
+  series: Series;
   jobs: Pick<Jobs, 'find' | 'read' | 'follow' | 'standingOf' | 'list' | 'cancel'>;
   eventStreams: Pick<EventStreams, 'open'>;
   queue: Pick<Queue, 'countWorkers' | 'opened' | 'readCounts' | 'unansweredIn'>;
@@ -79,9 +84,18 @@ export function makeApp(parts: {
   instruments?: Pick<Instruments, 'expose'> | undefined;
 }): App {
   const { gate, configuration, log, metrics } = parts;
-  const { readJson, readAny, readBytes } = makeBodyReaders(configuration.BODY_BYTES_MAX);
+  const { readJson, readAny, readBytes } = makeBodyReaders(
+    configuration.BODY_BYTES_MAX,
+    configuration.INPUTS_PER_REQUEST_MAX,
+  );
+  const series = new SeriesRoutes({
+    ...parts,
+    inputsMax: configuration.INPUTS_PER_REQUEST_MAX,
+    lineBytesMax: configuration.BODY_BYTES_MAX,
+    pauseMsMax: configuration.REQUEST_MS_MAX,
+  });
   const scores = {
-    native: makeScoreNative({ ...parts, readAny }),
+    native: makeScoreNative({ ...parts, series, readAny }),
     reference: makeScoreReference({ ...parts, readJson }),
     inference: makeScoreInference({
       ...parts,

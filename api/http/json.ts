@@ -10,6 +10,9 @@ import type { LimitFields } from '../access/limits.js';
 import { cacheFieldsOf } from '../cache/cache-note.js';
 import type { Call } from '../call.js';
 
+/** The type of a body that has a JSON value in each line. */
+export const linesType = 'application/x-ndjson';
+
 /** A request with what the gate has found out about it. */
 export type GatedRequest = IncomingMessage & {
   /** Names it in its answer and in the log; see request-id.ts. */
@@ -69,6 +72,18 @@ export function sendParts(
   for (const part of parts) response.write(part);
   response.end();
   response.uncork();
+}
+
+/** Sends the head of an answer that comes in lines, as they are ready. */
+export function sendLinesHead(response: ServerResponse): void {
+  const headers: OutgoingHttpHeaders = {
+    'Content-Type': linesType,
+    // Nginx would otherwise hold the lines back.
+    'X-Accel-Buffering': 'no',
+  };
+  addFields(headers, response);
+  response.writeHead(200, headers);
+  response.flushHeaders();
 }
 
 function addFields(headers: OutgoingHttpHeaders, response: ServerResponse): void {

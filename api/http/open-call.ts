@@ -11,6 +11,7 @@ import type { DeferralOptions } from '../deferral.js';
 import { onDeparture } from './departure.js';
 import { readIdempotencyKey } from './idempotency-key.js';
 import type { GatedRequest } from './json.js';
+import { sendsLines } from './lines.js';
 import { type Given, readDeadlineAt } from './parameters.js';
 import { isInference } from './paths.js';
 import { readPreferences } from './preferences.js';
@@ -82,6 +83,7 @@ export function openCall(
     deferral: readDeferral(request, { models, query, arrivedAt }),
     priority: readPriority(request, query),
     freshness: readFreshness(request.headers['cache-control']),
+    isStream: sendsLines(request),
   });
   request.call = call;
   onDeparture(response, () => call.end(false));

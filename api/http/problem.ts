@@ -16,15 +16,17 @@ export type AnswerError = (thrown: unknown, response: ServerResponse) => void;
 export function makeAnswerError(log: Logger): AnswerError {
   return (thrown, response) => {
     const error = toScorelineError(thrown);
-    const { status } = errorTable[error.code];
-    if (status === 500) {
-      const path = loggedPath(response.req);
-      const requestId = requestIdOf(response.req);
-      log.error({ requestId, code: error.code, path, err: error.cause ?? error }, error.message);
-    }
+    if (errorTable[error.code].status === 500) logFault(log, response, error);
     if (response.headersSent) response.destroy();
     else sendProblem(response, error);
   };
+}
+
+/** Logs an error that is no fault of the client. */
+export function logFault(log: Logger, { req }: ServerResponse, error: ScorelineError): void {
+  const path = loggedPath(req);
+  const requestId = requestIdOf(req);
+  log.error({ requestId, code: error.code, path, err: error.cause ?? error }, error.message);
 }
 
 /**

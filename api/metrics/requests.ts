@@ -19,7 +19,7 @@ export interface CountedRequest {
   readonly route: string;
   /** `ok`, the code of an error, or `not_ready`. */
   readonly code: string;
-  readonly call?: Pick<Call, 'models' | 'arrivedAt' | 'preparingMs'> | undefined;
+  readonly call?: Pick<Call, 'models' | 'arrivedAt' | 'preparingMs' | 'isStream'> | undefined;
   /** The models that it may have been for, if no call was opened. */
   readonly models?: readonly Model[] | undefined;
   readonly failure?: ScorelineError | undefined;
@@ -65,7 +65,8 @@ export function makeRequestMetrics(
       const reason = failure.reason ?? failure.code;
       instruments.add('refusals', { model: name, version, reason });
     }
-    if (!call || labels === noModel) return;
+    // A stream takes as long as its client sends.
+    if (!call || call.isStream || labels === noModel) return;
     instruments.observe('requestSeconds', labels, Math.max(0, nowMs() - call.arrivedAt) / 1000);
     const { preparingMs } = call;
     if (preparingMs !== undefined) {

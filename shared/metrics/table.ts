@@ -40,7 +40,7 @@ export const metricTable = {
     roles: api,
     labels: ['route', ...model, 'code'],
     meaning:
-      'Answered requests. `route` is `reference`, `native`, `inference` or `grpc` for those that score, `health`, or `other`. `code` is `ok`, or a code of docs/errors.md; `not_ready` is that of a readiness probe. `model` is empty if the request names none that is served.',
+      'Answered requests. `route` is `reference`, `native`, `inference` or `grpc` for those that score, `health`, or `other`. `code` is `ok`, or a code of docs/errors.md; `not_ready` is that of a readiness probe. `model` is empty if the request names none that is served. A request with several inputs counts once, as `ok` if it could be read.',
   },
   requestSeconds: {
     name: 'scoreline_request_duration_seconds',
@@ -49,7 +49,8 @@ export const metricTable = {
     roles: api,
     labels: model,
     buckets: latencyBuckets,
-    meaning: 'From the arrival of a request that scores until its answer is sent.',
+    meaning:
+      'From the arrival of a request that scores until its answer is sent. Streams of lines are left out: they last as long as their clients send.',
   },
   preparationSeconds: {
     name: 'scoreline_preparation_duration_seconds',
@@ -126,7 +127,7 @@ export const metricTable = {
     roles: api,
     labels: model,
     meaning:
-      'How long the oldest unanswered interactive request of this instance has waited; 0 if none waits.',
+      'How long the oldest unanswered interactive request of this instance has waited; 0 if none waits. Of a stream of lines, each input counts.',
   },
   deadlineSeconds: {
     name: 'scoreline_deadline_seconds',

@@ -26,7 +26,7 @@ type Outcome = any;
 /** The forms of answers of any model. */
 function describeAnything() {
   const kinds = makeInputKinds({ imagePixelsMax: 1, imagesMax: 1, threads: 1 });
-  const configuration = { AUTH: undefined, HTTPS_ONLY: false };
+  const configuration = { AUTH: undefined, HTTPS_ONLY: false, INPUTS_PER_REQUEST_MAX: 256 };
   return describeService({ configuration, kinds, rowsMax: 1 }, makeRegistry([])).components;
 }
 

@@ -47,6 +47,7 @@ const shared = [
   'docs/jobs.md',
   'docs/priorities.md',
   'docs/clients.md',
+  'docs/bulk.md',
 ];
 
 describe(shared.join(', '), () => {

@@ -25,6 +25,7 @@ import type { Dispatcher, Submission } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { makeReadiness } from '../../api/readiness.js';
 import { makeScoring } from '../../api/scoring.js';
+import { makeSeries } from '../../api/series/series.js';
 import { Statistics } from '../../api/statistics.js';
 import { type Configurations, readConfiguration } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
@@ -131,6 +132,10 @@ export async function openScene(
     opened: new Map(),
   };
   const access = options.access ?? openToAnyone;
+  const series = makeSeries({
+    ...{ calls, scoring, limits: access.limits },
+    inFlightMax: configuration.INPUTS_IN_FLIGHT_MAX,
+  });
   const gate = makeGate({ registry, calls, access });
   const clock = { readWarnings: async () => [] };
   const noJob = () =>
@@ -152,7 +157,7 @@ export async function openScene(
   };
   const eventStreams = makeEventStreams({ streamsMax: 1, callerStreamsMax: 1 });
   const app = makeApp({
-    ...{ configuration, registry, calls, gate, kinds, scoring, jobs, queue, clock, log },
+    ...{ configuration, registry, calls, gate, kinds, scoring, series, jobs, queue, clock, log },
     eventStreams,
     ...protocol,
   });

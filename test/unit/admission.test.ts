@@ -42,8 +42,13 @@ function request(count = 1, changes: Partial<AdmissionRequest> = {}): AdmissionR
 }
 
 /** Keeps this many permits taken for some seconds, while workers answer at the given rate. */
-function makeLoaded(options: { inFlight: number; perSecond: number; seconds: number }) {
-  const observed = makeObserved({ permitsMax: options.inFlight });
+function makeLoaded(options: {
+  inFlight: number;
+  perSecond: number;
+  seconds: number;
+  permitsMax?: number;
+}) {
+  const observed = makeObserved({ permitsMax: options.permitsMax ?? options.inFlight });
   const noHurry = { deadlineMs: 3_600_000 };
   const held: Permit[] = Array.from({ length: options.inFlight }, () => observed.admit(1, noHurry));
   const drain = (perSecond: number, seconds: number) => {
@@ -65,6 +70,24 @@ describe('permits', () => {
     expect(admission.inFlight).toBe(3);
     expect(refusal().code).toBe('overloaded');
     expect(admission.inFlight).toBe(3);
+  });
+
+  test('leave half of the room to others, if the input can wait', () => {
+    const patient = { isPatient: true };
+    const few = makeObserved({ permitsMax: 5 });
+    for (let count = 0; count < 3; count++) few.admit(1, patient);
+    expect(few.refusal(1, patient)).toMatchObject({ code: 'overloaded', reason: 'permits' });
+    few.admit(1);
+    const deep = makeObserved({ itemsMax: 9 });
+    deep.depths.set('a@1', 5);
+    expect(deep.refusal(1, patient)).toMatchObject({ reason: 'queue_full' });
+    deep.admit(1);
+    const slow = makeLoaded({ inFlight: 40, perSecond: 10, seconds: 30, permitsMax: 100 });
+    const hurry = { deadlineMs: 8000 };
+    expect(slow.refusal(0, { ...hurry, ...patient })).toMatchObject({ reason: 'wait_too_long' });
+    slow.admit(0, hurry);
+    // Where there is one permit, it is for everyone.
+    makeObserved({ permitsMax: 1 }).admit(1, patient);
   });
 
   test('limit the inputs of all models together', () => {

@@ -22,6 +22,8 @@ describe('the configuration', () => {
       BODY_BYTES_MAX: 16_777_216,
       IMAGE_PIXELS_MAX: 50_000_000,
       IMAGES_PER_REQUEST_MAX: 16,
+      INPUTS_IN_FLIGHT_MAX: 64,
+      INPUTS_PER_REQUEST_MAX: 256,
       UV_THREADPOOL_SIZE: 4,
       PERMITS_MAX: 1024,
       ROWS_PER_REQUEST_MAX: 256,

@@ -49,7 +49,8 @@ function make(
   AUTH?: ('keys' | 'oidc')[],
   { served = models, HTTPS_ONLY = false }: { served?: readonly Model[]; HTTPS_ONLY?: boolean } = {},
 ): Document {
-  const service = { configuration: { AUTH, HTTPS_ONLY }, kinds, rowsMax: 256 };
+  const configuration = { AUTH, HTTPS_ONLY, INPUTS_PER_REQUEST_MAX: 256 };
+  const service = { configuration, kinds, rowsMax: 256 };
   return describe(service, makeRegistry(served));
 }
 
@@ -128,7 +129,10 @@ group('the document', () => {
       priority: expect.anything(),
       deadlineMs: expect.any(Object),
     });
-    expect(Object.keys(operation?.requestBody?.content ?? {})).toEqual(['application/json']);
+    expect(Object.keys(operation?.requestBody?.content ?? {})).toEqual([
+      'application/json',
+      'application/x-ndjson',
+    ]);
     expect(operation?.requestBody?.content['application/json']?.example).toEqual({
       input: { age: null, harbour: 'Kiel' },
     });
@@ -140,7 +144,7 @@ group('the document', () => {
 
   test('names no model that does not exist for the caller', () => {
     const service = {
-      configuration: { AUTH: ['keys' as const], HTTPS_ONLY: false },
+      configuration: { AUTH: ['keys' as const], HTTPS_ONLY: false, INPUTS_PER_REQUEST_MAX: 256 },
       kinds,
       rowsMax: 1,
     };
