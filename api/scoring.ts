@@ -5,6 +5,7 @@
 import { makeItemId } from '../shared/item-id.js';
 import { type Tensor, toBuffer } from '../shared/tensors.js';
 import { shareOf } from './access/caller.js';
+import type { ResponseCache } from './cache/response-cache.js';
 import type { Call } from './call.js';
 import { type Deferral, Deferred } from './deferral.js';
 import type { Deferring } from './jobs/deferring.js';
@@ -54,9 +55,10 @@ export function makeScoring(options: {
   dispatcher: Pick<Dispatcher, 'submit'>;
   repeatable: Repeatable;
   deferring: Deferring;
+  cache: ResponseCache;
   statistics: Pick<Statistics, 'succeed' | 'fail'>;
 }): Scoring {
-  const { kinds, dispatcher, repeatable, deferring, statistics } = options;
+  const { kinds, dispatcher, repeatable, deferring, cache, statistics } = options;
 
   const prepareRaw = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
     const { model } = call;
@@ -77,33 +79,47 @@ export function makeScoring(options: {
     items: readonly DispatchedItem[],
     { wish, keepMs }: { wish: OutputWish; keepMs?: number },
   ) => {
-    const { model, deadlineAt, ending } = call;
+    const { model, priority, deadlineAt, ending } = call;
     call.enter('scoring');
+    const { top, outputs } = wish;
     const keepFor = keepMs === undefined ? undefined : shareOf(call.caller.id);
-    return dispatcher.submit({ model, ...wish, deadlineAt, ending, items, keepMs, keepFor });
+    const how = { priority, top, outputs, deadlineAt, ending, keepMs, keepFor };
+    return dispatcher.submit({ ...how, model, items });
   };
 
-  const scoreAlone = async (
-    call: Call,
-    { prepare, wish }: Work,
-  ): Promise<readonly ScoredReply[]> => {
+  const scoreNow = async (call: Call, { prepare, wish }: Work): Promise<readonly ScoredReply[]> => {
     const making = prepare(call);
     const prepared = making instanceof Promise ? await making : making;
     const items = prepared.map((inputs, index) => ({ id: itemIdOf(call, index, inputs), inputs }));
-    const replies = await Promise.all(submit(call, items, { wish }));
-    call.end(true);
+    return Promise.all(submit(call, items, { wish }));
+  };
+
+  const placeOf = (call: Call, { wish, contents }: Work) =>
+    call.model.manifest.cache && cache.placeOf(call, { ...wish, inputs: contents() });
+
+  const scoreAlone = async (call: Call, work: Work): Promise<readonly ScoredReply[]> => {
+    const place = placeOf(call, work);
+    const replies = place
+      ? await cache.serve(call, place, () => scoreNow(call, work))
+      : await scoreNow(call, work);
+    // Workers have not answered a call that was served by an entry, so it says nothing about their rate.
+    call.end(call.cacheNote?.outcome !== 'hit');
     return replies;
   };
 
   const scoreRepeatable = (
     call: Call,
     key: string,
-    { prepare, wish, contents }: Work,
+    work: Work,
   ): Promise<readonly ScoredReply[]> => {
+    const { prepare, wish } = work;
     // A repeat waits for the flight of another call, which knows its own phase.
     call.enter('scoring');
-    const identity = identifyCall(call, key, { wish, contents });
+    const identity = identifyCall(call, key, work);
+    const place = placeOf(call, work);
     return repeatable.score(call, identity, {
+      recall: place && ((flight) => cache.recall(flight, place)),
+      keep: place && ((flight, replies) => cache.keep(flight, place, replies)),
       prepare: async (flight) => prepare(flight),
       submit: (flight, items, keepMs) => submit(flight, items, { wish, keepMs }),
     });

@@ -27,6 +27,8 @@ import { openAccess } from './access/access.js';
 import { Admission } from './admission/admission.js';
 import { type ByteBudget, makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
+import { makeCacheEntries } from './cache/entries.js';
+import { ResponseCache } from './cache/response-cache.js';
 import { type Calls, makeCalls } from './call.js';
 import { deadlineExceeded } from './deadline.js';
 import { type RunningGrpcServer, startGrpcServer } from './grpc/server.js';
@@ -45,6 +47,7 @@ import { JobWatch } from './jobs/job-watch.js';
 import { Jobs } from './jobs/jobs.js';
 import { WaitingLines } from './jobs/waiting-lines.js';
 import { makeInputKinds } from './kinds/kinds.js';
+import { makeCacheMetrics } from './metrics/cache.js';
 import { observeIssuerCertificate } from './metrics/issuer-certificate.js';
 import { openMetrics } from './metrics/port.js';
 import { observeRedisMemory } from './metrics/redis-memory.js';
@@ -166,6 +169,10 @@ export async function startApi(
     repeatable: makeRepeatable({ calls, results }),
     deferring: makeDeferring({
       ...{ instance, calls, queue, results, store, jobs, ends, webhooks, resultBytesMax },
+    }),
+    cache: new ResponseCache({
+      entries: makeCacheEntries({ redis: producer, keys }),
+      onServed: metrics && makeCacheMetrics(metrics.instruments, registry),
     }),
     statistics,
   });
@@ -310,9 +317,10 @@ function openCalls(options: {
   const admission = new Admission({
     permitsMax: configuration.PERMITS_MAX,
     itemsMax: configuration.QUEUE_ITEMS_MAX,
-    unansweredIn: (name) => queue.unansweredIn(name),
+    unansweredIn: (name, priority) =>
+      priority === 'bulk' ? queue.unansweredIn(name) : queue.interactiveIn(name),
     countModels: () => registry.models.length,
-    peers: { inFlight: (name) => peers.inFlight(name), msFor: (...of) => peers.msFor(...of) },
+    peers: { inFlight: (...of) => peers.inFlight(...of), msFor: (...of) => peers.msFor(...of) },
     now: () => performance.now(),
   });
   const peers = openPeers({
@@ -320,7 +328,7 @@ function openCalls(options: {
     keys,
     instance,
     registry,
-    traffic: (name) => admission.traffic(name),
+    traffic: (...of) => admission.traffic(...of),
   });
   const bodies = makeByteBudget(configuration.BODIES_BYTES_MAX);
   const calls = makeCalls({

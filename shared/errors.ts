@@ -117,6 +117,7 @@ export type ErrorCode = keyof typeof errorTable;
 export const overloadReasons = {
   permits: 'All permits are taken (`PERMITS_MAX`).',
   model_share: 'The model would leave too few permits to the others.',
+  bulk_share: 'Bulk would leave too few permits to interactive requests.',
   queue_full: 'The model has too many unanswered inputs (`QUEUE_ITEMS_MAX`).',
   wait_too_long: 'The workers would not answer before the deadline.',
   bodies: 'The bodies of requests take too much memory (`BODIES_BYTES_MAX`).',

@@ -308,6 +308,27 @@ const wholeManifestSchema = z.strictObject({
         .describe('How long the result of such an input is kept.'),
     })
     .prefault({}),
+  cache: z
+    .strictObject({
+      keepMs: positive.max(86_400_000).default(3_600_000).describe('How long an answer is kept.'),
+      entriesMax: positive
+        .max(10_000_000)
+        .default(10_000)
+        .describe('The most answers that are kept. Beyond it, the oldest are dropped.'),
+      bytesMax: positive
+        .min(1024)
+        .max(1_099_511_627_776)
+        .default(67_108_864)
+        .describe('The most bytes of answers that are kept in Redis, in the same way.'),
+      scope: z
+        .enum(['caller', 'all'])
+        .default('caller')
+        .describe(
+          'Whose requests an answer is kept for: those of the caller who first asked, or those of all callers.',
+        ),
+    })
+    .optional()
+    .describe('Turns the response cache on for this model. If unset, each request is scored.'),
   scaling: scalingSchema.prefault({}),
   slo: sloSchema.optional().describe('The goals of the model, from which alerts are made.'),
   example: exampleSchema

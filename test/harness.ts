@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream';
 import { waitUntil as holdsWithin } from '../chaos/wait.js';
 import { type Build, type Child, spawnChild } from '../cli/children.js';
 import { findModel, readModels } from '../shared/models.js';
+import { jobQueueOf } from '../shared/priority.js';
 import { packageDirectory } from '../shared/version.js';
 
 export const root = packageDirectory();
@@ -90,6 +91,11 @@ export function startProcess(
 export function queueOf(model: string): string {
   const directory = path.join(root, 'models');
   return findModel(readModels({ directory, filesNeeded: false }), model).queue;
+}
+
+/** Returns the queue of a model's bulk jobs, such as those of requests with `Prefer: respond-async`. */
+export function bulkQueueOf(model: string): string {
+  return jobQueueOf(queueOf(model), 'bulk');
 }
 
 export function serviceEnvironment(options: {

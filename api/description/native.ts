@@ -5,6 +5,7 @@ import type { ErrorCode } from '../../shared/errors.js';
 import { inputSchema, networkSchema } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { deadlineMsSchema, topSchema } from '../http/parameters.js';
+import { prioritySchema } from '../http/priority.js';
 import { kindsOf } from '../kinds/kinds.js';
 import { accessCodes, type Context } from './context.js';
 import type { Content, Operation, Parameter, Paths, Schema } from './openapi.js';
@@ -51,7 +52,7 @@ function scoreNative(context: Context, model: Model | undefined): OperationOf | 
   const response = responseOf(model, predictions);
   const answer = parts.schema(partName('ScoreResponse', model), response);
   const answers = listResponse(context, model, response);
-  const all = [...scoringCodes(context), 'parameter_invalid', ...codes] as const;
+  const all = [...scoringCodes(context), ...codes] as const;
   return ({ suffix, parameters }) => ({
     operationId: `score${suffix}`,
     summary: model ? `Score with ${model.name}` : 'Score an input',
@@ -90,6 +91,7 @@ function formsOf(context: Context, model: Model): NativeForms {
     input: form.one,
     ...(top && { top: top.optional() }),
     deadlineMs: deadlineMsSchema.optional(),
+    priority: prioritySchema.optional(),
   });
   const [field] = form.mediaTypes;
   const raw = field?.startsWith('text/') ? toSchema(form.one) : binary;
@@ -138,6 +140,7 @@ function anyForms(context: Context): NativeForms {
       .describe('A text, {name: base64 of an image}, or {column: value}: what the model takes.'),
     top: top.optional(),
     deadlineMs: deadlineMsSchema.optional(),
+    priority: prioritySchema.optional(),
   });
   return {
     codes: Object.values(kinds).flatMap(({ codes }) => codes),

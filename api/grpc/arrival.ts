@@ -8,6 +8,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { type Caller, nobody } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { LimitFields } from '../access/limits.js';
+import { cacheFieldsOf } from '../cache/cache-note.js';
 import type { Call } from '../call.js';
 import { makeRequestId } from '../http/request-id.js';
 import type { MethodName } from './protocol.js';
@@ -53,8 +54,9 @@ export class Arrival {
   makeMetadata(): Metadata {
     const metadata = new Metadata();
     metadata.set('x-request-id', this.requestId);
-    for (const [name, value] of Object.entries(this.limitFields ?? {})) metadata.set(name, value);
+    setFields(metadata, this.limitFields ?? {});
     if (this.call?.isReplayed) metadata.set('idempotency-replayed', 'true');
+    if (this.call?.cacheNote) setFields(metadata, cacheFieldsOf(this.call.cacheNote));
     return metadata;
   }
 
@@ -75,6 +77,10 @@ export class Arrival {
     if (this.call) this.call.end(false);
     else this.slot?.release();
   }
+}
+
+function setFields(metadata: Metadata, fields: object): void {
+  for (const [name, value] of Object.entries(fields)) metadata.set(name, value);
 }
 
 /** What watches the bytes of a message, and what it does about them. */

@@ -18,9 +18,11 @@ import type { Registry } from '../../shared/registry.js';
 import type { Access } from '../access/access.js';
 import { catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
+import { readFreshness } from '../cache/freshness.js';
 import type { Call, Calls } from '../call.js';
 import { httpsRequired } from '../http/entrance.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
+import { parsePriority, priorityHeader } from '../http/priority.js';
 import type { CountedRequest, RequestMetrics } from '../metrics/requests.js';
 import { Arrival, countBytes, limitBytes } from './arrival.js';
 import { type MethodName, methodNames, pathOf } from './protocol.js';
@@ -152,7 +154,10 @@ async function letIn(
   } else requireScope(caller, 'score', 'jobs');
 }
 
-/** @throws ScorelineError `scope_missing`, `idempotency_key_invalid`, `overloaded`, `shutting_down` */
+/**
+ * @throws ScorelineError `scope_missing`, `idempotency_key_invalid`, `parameter_invalid`, `overloaded`,
+ * `shutting_down`
+ */
 function openCall(
   arrival: Arrival,
   { arrivedAt, deadlineMs }: { arrivedAt: number; deadlineMs: number },
@@ -174,6 +179,8 @@ function openCall(
     deadlineAt: arrivedAt + Math.max(0, Math.min(longestMs, deadlineMs)),
     // Node joins fields of one name with this comma, so a key must not have one itself.
     key: key === undefined ? undefined : parseIdempotencyKey(key, key.split(', ').length),
+    freshness: readFreshness(arrival.read('cache-control')),
+    priority: parsePriority(arrival.read(priorityHeader), priorityHeader),
   });
 }
 

@@ -7,6 +7,7 @@ import type { Model } from '../../shared/models.js';
 import type { Caller } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { LimitFields } from '../access/limits.js';
+import { cacheFieldsOf } from '../cache/cache-note.js';
 import type { Call } from '../call.js';
 
 /** The type of a body that has a JSON value in each line. */
@@ -89,5 +90,6 @@ function addFields(headers: OutgoingHttpHeaders, response: ServerResponse): void
   const { call, limitFields }: GatedRequest = response.req;
   if (call?.deferral) headers['Preference-Applied'] = call.deferral.applied;
   if (call?.isReplayed) headers['Idempotency-Replayed'] = 'true';
+  if (call?.cacheNote) Object.assign(headers, cacheFieldsOf(call.cacheNote));
   if (limitFields) Object.assign(headers, limitFields);
 }

@@ -5,6 +5,7 @@ import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
 import { type Caller, catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
+import { readFreshness } from '../cache/freshness.js';
 import type { Call, Calls } from '../call.js';
 import type { DeferralOptions } from '../deferral.js';
 import type { AllowList } from '../webhooks/allow-list.js';
@@ -15,6 +16,7 @@ import { sendsLines } from './lines.js';
 import { type Given, readDeadlineAt } from './parameters.js';
 import { isInference } from './paths.js';
 import { readPreferences } from './preferences.js';
+import { readPriority } from './priority.js';
 import { readWebhookUrl } from './webhook-url.js';
 
 const referencePath = '/score';
@@ -62,7 +64,7 @@ export function modelsAt(
 /**
  * Opens a call, which ends at the latest when its request departs.
  * @throws ScorelineError `scope_missing`, `deadline_invalid`, `idempotency_key_invalid`, `preference_invalid`,
- * `webhook_invalid`, `webhook_not_allowed`, `overloaded`, `shutting_down`
+ * `parameter_invalid`, `webhook_invalid`, `webhook_not_allowed`, `overloaded`, `shutting_down`
  */
 export function openCall(
   { calls, webhooks }: { calls: Pick<Calls, 'open'>; webhooks: AllowList },
@@ -81,6 +83,8 @@ export function openCall(
     deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
     key: readIdempotencyKey(request),
     deferral: readDeferral(request, { models, query, arrivedAt, webhooks }),
+    priority: readPriority(request, query),
+    freshness: readFreshness(request.headers['cache-control']),
     isStream: sendsLines(request),
   });
   request.call = call;

@@ -85,7 +85,8 @@ export function makeDeferring(options: {
         );
       }
       if (missing.length > 0) {
-        await queue.add(record.queue, { replyTo: instance, items: missing }, record.queued);
+        const { queued: id, priority } = record;
+        await queue.add(record.queue, { replyTo: instance, items: missing }, { id, priority });
       }
       await store.add(record);
       if (record.webhook !== undefined) ends.begin(record);
@@ -125,7 +126,7 @@ export function makeDeferring(options: {
 }
 
 function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord {
-  const { model, caller } = call;
+  const { model, priority, caller } = call;
   const [first = ''] = identity.ids;
   return {
     // The id of the first item, without the number of its rows.
@@ -134,6 +135,7 @@ function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord
     model: model.name,
     version: model.version,
     queue: model.queue,
+    priority,
     queued: randomUUID(),
     items: [...identity.ids],
     submittedAt: nowMs(),

@@ -1,6 +1,7 @@
 // The jobs of callers: finding, waiting, following, listing, cancelling. Someone else's job does not exist.
 
 import { ScorelineError } from '../../shared/errors.js';
+import { jobQueueOf } from '../../shared/priority.js';
 import type { JobRecord } from './job-record.js';
 import { isPending, type JobState, type JobStates } from './job-states.js';
 import type { Cursor, JobStore } from './job-store.js';
@@ -81,9 +82,9 @@ export class Jobs {
     return this.#watch.follow(record, follower);
   }
 
-  /** Returns the place of a queued job in the line of its model; undefined if it is not known. */
-  standingOf({ queue, queued }: JobRecord): Promise<Standing | undefined> {
-    return this.#lines.of(queue, queued);
+  /** Returns the place of a queued job in the line of its model and priority; undefined if it is not known. */
+  standingOf({ queue, priority, queued }: JobRecord): Promise<Standing | undefined> {
+    return this.#lines.of(jobQueueOf(queue, priority), queued);
   }
 
   /** Returns how a job has ended; undefined if the time is over before, or nobody waits any more. */

@@ -71,6 +71,15 @@ export const metricTable = {
     meaning:
       'Requests answered with 429 or 503, by reason (see below). They are also in `scoreline_requests_total`.',
   },
+  cacheRequests: {
+    name: 'scoreline_cache_requests_total',
+    type: 'counter',
+    unit: 'requests',
+    roles: api,
+    labels: [...model, 'outcome'],
+    meaning:
+      'Requests to a model with a response cache, by how it has served them: `hit`; `miss`; `collapsed`, which waited for an equal request in flight; `bypass`, which wanted no cached answer.',
+  },
   requestsInFlight: {
     name: 'scoreline_requests_in_flight',
     type: 'gauge',
@@ -118,7 +127,7 @@ export const metricTable = {
     roles: api,
     labels: model,
     meaning:
-      'How long the oldest unanswered request of this instance has waited; 0 if none waits. Of a stream of lines, each input counts.',
+      'How long the oldest unanswered interactive request of this instance has waited; 0 if none waits. Of a stream of lines, each input counts.',
   },
   deadlineSeconds: {
     name: 'scoreline_deadline_seconds',
@@ -153,7 +162,7 @@ export const metricTable = {
     roles: api,
     labels: model,
     meaning:
-      'How long the workers need for everything in flight, at the rate of the last seconds. Absent until the rate is known.',
+      'How long the workers need for all interactive inputs in flight, at the rate of the last seconds. Absent until the rate is known.',
   },
   decoding: {
     name: 'scoreline_image_decodes',

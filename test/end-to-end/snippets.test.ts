@@ -45,6 +45,7 @@ const shared = [
   'README.md',
   'docs/repeating.md',
   'docs/jobs.md',
+  'docs/priorities.md',
   'docs/clients.md',
   'docs/bulk.md',
 ];

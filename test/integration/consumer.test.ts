@@ -66,10 +66,10 @@ function start(parts: StartParts = {}) {
     model,
     metrics: parts.metrics,
     scorer: { score: parts.score ?? scoreAll },
-    queue: makeQueue({ name: queue.name, redis: connection, keys, log }),
+    queue: makeQueue({ name: queue.name, priority: 'interactive', redis: connection, keys, log }),
     quarantine: parts.quarantine ?? noQuarantine,
     kept: makeResults({ wire: queue.wire, redis: connection, keys, log }),
-    sendReplies: makeSendReplies({ queue, redis: connection, keys, log }),
+    sendReplies: makeSendReplies({ queue, priority: 'interactive', redis: connection, keys, log }),
     log,
   });
   onTestFinished(() => consumer.close(0));

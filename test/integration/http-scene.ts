@@ -9,6 +9,8 @@ import type { Access } from '../../api/access/access.js';
 import { anyone } from '../../api/access/caller.js';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
+import type { CacheEntries } from '../../api/cache/entries.js';
+import { ResponseCache } from '../../api/cache/response-cache.js';
 import { makeCalls } from '../../api/call.js';
 import { deadlineExceeded } from '../../api/deadline.js';
 import { startGrpcServer } from '../../api/grpc/server.js';
@@ -72,6 +74,8 @@ export async function openScene(
     access?: Omit<Access, 'close'>;
     /** Whether gRPC is answered too. */
     grpc?: boolean;
+    /** What models with a response cache keep; nothing unless the test says otherwise. */
+    cacheEntries?: CacheEntries;
   } = {},
 ) {
   const { models = [textModel] } = options;
@@ -111,6 +115,7 @@ export async function openScene(
       score: () => Promise.reject(new Error('These tests send no Idempotency-Key.')),
     },
     statistics,
+    cache: new ResponseCache({ entries: options.cacheEntries ?? noEntries }),
     deferring: {
       score: () => Promise.reject(new Error('These tests ask for no later answer.')),
     },
@@ -225,6 +230,8 @@ export async function openScene(
     bytesRead: () => sockets.reduce((sum, socket) => sum + socket.bytesRead, 0),
   };
 }
+
+const noEntries: CacheEntries = { read: async () => undefined, write: () => {} };
 
 const openToAnyone: Omit<Access, 'close'> = {
   identify: () => anyone,

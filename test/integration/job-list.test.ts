@@ -56,6 +56,7 @@ function makeRecord(at: number): JobRecord {
       model: 'model',
       version: '1',
       queue: 'queue',
+      priority: 'interactive',
       queued: `in-${at}`,
     },
     ...{ items: [`item-${at}-a`, `item-${at}-b`], keepMs: 60_000, form: { route: 'native' } },

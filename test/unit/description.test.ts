@@ -135,6 +135,7 @@ group('the document', () => {
         required: ['harbour'],
         additionalProperties: false,
       },
+      priority: expect.anything(),
       deadlineMs: expect.any(Object),
     });
     expect(Object.keys(operation?.requestBody?.content ?? {})).toEqual([

@@ -9,6 +9,7 @@ const model = makeSampleModel({ name: 'rows' });
 const record: JobRecord = {
   ...{ id: 'job', caller: 'ada', model: 'rows', version: '1', queue: model.queue, queued: 'x' },
   ...{ items: ['a', 'b'], submittedAt: 0, deadlineAt: 1000, keepMs: 1000 },
+  priority: 'interactive',
   form: { route: 'inference', outputs: [{ name: 'y', classes: 0 }] },
 };
 const replyOf = (id: string, width: number): ScoredReply => ({

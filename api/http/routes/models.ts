@@ -17,6 +17,7 @@ import { wantsLines } from '../lines.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
 import { type Given, queryOf, readDeadlineMs, readWish } from '../parameters.js';
+import { parsePriority } from '../priority.js';
 import type { ScoreRoute } from './score-route.js';
 import type { SeriesRoutes } from './series.js';
 
@@ -42,6 +43,8 @@ export function makeScoreNative(options: {
     const wish = readWish({ ...queryOf(request), ...given }, model);
     const deadlineMs = readDeadlineMs(given);
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
+    const priority = parsePriority(given.priority, 'priority');
+    if (priority) call.prioritise(priority);
     if (isList || wantsLines(request)) {
       const arrived = inputs.map(({ name, read }) => ({
         name,
