@@ -14,7 +14,7 @@ export default defineConfig({
     // Of the tests' own process. Processes that tests start (end to end, failures) are not counted.
     coverage: {
       provider: 'v8',
-      include: ['dist/{api,worker,shared}/**/*.js'],
+      include: ['dist/{api,worker,client,shared}/**/*.js'],
       exclude: ['dist/*/main.js'],
       reporter: ['text', 'html'],
       reportsDirectory: 'coverage',

@@ -12,17 +12,21 @@ export interface DeferralOptions {
   readonly deadlineAt: number;
   /** What the answer says was applied of the request's preferences. */
   readonly applied: string;
+  /** The address that is told when the job has ended. */
+  readonly webhook?: string | undefined;
 }
 
 export class Deferral {
   readonly waitMs: number;
   readonly applied: string;
+  readonly webhook: string | undefined;
   #form: JobForm | undefined;
   #deadlineAt: number;
 
-  constructor({ waitMs, deadlineAt, applied }: DeferralOptions) {
+  constructor({ waitMs, deadlineAt, applied, webhook }: DeferralOptions) {
     this.waitMs = waitMs;
     this.applied = applied;
+    this.webhook = webhook;
     this.#deadlineAt = deadlineAt;
   }
 

@@ -6,6 +6,7 @@ import { makeItemId } from '../shared/item-id.js';
 import type { Timing } from '../shared/reply.js';
 import { type Tensor, toBuffer } from '../shared/tensors.js';
 import { shareOf } from './access/caller.js';
+import type { ResponseCache } from './cache/response-cache.js';
 import type { Call } from './call.js';
 import { type Deferral, Deferred } from './deferral.js';
 import type { Deferring } from './jobs/deferring.js';
@@ -55,9 +56,10 @@ export function makeScoring(options: {
   dispatcher: Pick<Dispatcher, 'submit'>;
   repeatable: Repeatable;
   deferring: Deferring;
+  cache: ResponseCache;
   statistics: Pick<Statistics, 'succeed' | 'fail'>;
 }): Scoring {
-  const { kinds, dispatcher, repeatable, deferring, statistics } = options;
+  const { kinds, dispatcher, repeatable, deferring, cache, statistics } = options;
 
   const prepareRaw = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
     const { model } = call;
@@ -78,34 +80,47 @@ export function makeScoring(options: {
     items: readonly DispatchedItem[],
     { wish, keepMs }: { wish: OutputWish; keepMs?: number },
   ) => {
-    const { model, deadlineAt, ending, trace } = call;
+    const { model, priority, deadlineAt, ending, trace } = call;
     call.enter('scoring');
+    const { top, outputs } = wish;
     const keepFor = keepMs === undefined ? undefined : shareOf(call.caller.id);
-    const options = { deadlineAt, ending, items, keepMs, keepFor, trace };
-    return dispatcher.submit({ model, ...wish, ...options });
+    const how = { priority, top, outputs, deadlineAt, ending, keepMs, keepFor, trace };
+    return dispatcher.submit({ ...how, model, items });
   };
 
-  const scoreAlone = async (
-    call: Call,
-    { prepare, wish }: Work,
-  ): Promise<readonly ScoredReply[]> => {
+  const scoreNow = async (call: Call, { prepare, wish }: Work): Promise<readonly ScoredReply[]> => {
     const making = prepare(call);
     const prepared = making instanceof Promise ? await making : making;
     const items = prepared.map((inputs, index) => ({ id: itemIdOf(call, index, inputs), inputs }));
-    const replies = await Promise.all(submit(call, items, { wish }));
-    call.end(true);
+    return Promise.all(submit(call, items, { wish }));
+  };
+
+  const placeOf = (call: Call, { wish, contents }: Work) =>
+    call.model.manifest.cache && cache.placeOf(call, { ...wish, inputs: contents() });
+
+  const scoreAlone = async (call: Call, work: Work): Promise<readonly ScoredReply[]> => {
+    const place = placeOf(call, work);
+    const replies = place
+      ? await cache.serve(call, place, () => scoreNow(call, work))
+      : await scoreNow(call, work);
+    // Workers have not answered a call that was served by an entry, so it says nothing about their rate.
+    call.end(call.cacheNote?.outcome !== 'hit');
     return replies;
   };
 
   const scoreRepeatable = (
     call: Call,
     key: string,
-    { prepare, wish, contents }: Work,
+    work: Work,
   ): Promise<readonly ScoredReply[]> => {
+    const { prepare, wish } = work;
     // A repeat waits for the flight of another call, which knows its own phase.
     call.enter('scoring');
-    const identity = identifyCall(call, key, { wish, contents });
+    const identity = identifyCall(call, key, work);
+    const place = placeOf(call, work);
     return repeatable.score(call, identity, {
+      recall: place && ((flight) => cache.recall(flight, place)),
+      keep: place && ((flight, replies) => cache.keep(flight, place, replies)),
       prepare: async (flight) => prepare(flight),
       submit: (flight, items, keepMs) => submit(flight, items, { wish, keepMs }),
     });
@@ -177,11 +192,14 @@ function contentOf(value: string | Buffer | Row): string | Buffer {
 }
 
 function identifyCall(
-  { caller, model }: Call,
+  { caller, model, deferral }: Call,
   key: string,
   { wish, contents }: Pick<Work, 'wish' | 'contents'>,
 ): Identity {
-  return identify(key, { caller: caller.id, queue: model.queue, ...wish, inputs: contents() });
+  return identify(key, {
+    ...{ caller: caller.id, queue: model.queue, inputs: contents(), webhook: deferral?.webhook },
+    ...wish,
+  });
 }
 
 function contentsOf(tensors: readonly Tensor[]): (string | Buffer)[] {

@@ -21,12 +21,15 @@ import {
 import { checkRedis } from '../shared/redis-check.js';
 import { RedisClock } from '../shared/redis-clock.js';
 import { makeRegistry, type Registry } from '../shared/registry.js';
+import type { Reply } from '../shared/reply.js';
 import type { Telemetry } from '../shared/telemetry/telemetry.js';
 import { packageVersion } from '../shared/version.js';
 import { openAccess } from './access/access.js';
 import { Admission } from './admission/admission.js';
 import { type ByteBudget, makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
+import { makeCacheEntries } from './cache/entries.js';
+import { ResponseCache } from './cache/response-cache.js';
 import { type Calls, makeCalls } from './call.js';
 import { deadlineExceeded } from './deadline.js';
 import { joinListeners, type RequestEvents } from './events.js';
@@ -34,10 +37,12 @@ import { type RunningGrpcServer, startGrpcServer } from './grpc/server.js';
 import { makeApp } from './http/app.js';
 import { makeEventStreams } from './http/event-streams.js';
 import { makeGate } from './http/gate.js';
+import { problemOf } from './http/problem.js';
 import { type RunningServer, startServer } from './http/server.js';
 import { makeDescription } from './inference/description.js';
 import { rowsMaxOf } from './inference/rows.js';
 import { makeDeferring } from './jobs/deferring.js';
+import { JobEnds } from './jobs/job-ends.js';
 import { makeJobStates } from './jobs/job-states.js';
 import { makeJobStore } from './jobs/job-store.js';
 import { JobWatch } from './jobs/job-watch.js';
@@ -45,7 +50,10 @@ import { Jobs } from './jobs/jobs.js';
 import { WaitingLines } from './jobs/waiting-lines.js';
 import { makeInputKinds } from './kinds/kinds.js';
 import { makeRequestLog } from './log/requests.js';
+import { makeCacheMetrics } from './metrics/cache.js';
+import { observeIssuerCertificate } from './metrics/issuer-certificate.js';
 import { type OpenMetrics, openMetrics } from './metrics/port.js';
+import { observeRedisMemory } from './metrics/redis-memory.js';
 import { makeRequestMetrics } from './metrics/requests.js';
 import { observeState } from './metrics/state.js';
 import { Dispatcher } from './queue/dispatcher.js';
@@ -56,8 +64,12 @@ import { makeReadiness } from './readiness.js';
 import { makeRepeatable } from './repeat/repeatable.js';
 import { makeResults } from './repeat/results.js';
 import { makeScoring } from './scoring.js';
+import { makeSeries } from './series/series.js';
 import { Statistics } from './statistics.js';
 import { makeRequestTraces } from './traces/requests.js';
+import { makeAllowList } from './webhooks/allow-list.js';
+import { PendingWebhooks } from './webhooks/pending-webhooks.js';
+import { openCourier } from './webhooks/webhooks.js';
 
 type Configuration = Configurations['api'];
 
@@ -99,12 +111,16 @@ export async function startApi(
   });
   const instance = randomUUID();
   const waiters = makeWaiters();
+  const ends = new JobEnds();
   const streamOptions = {
     instance,
     keys,
     producer,
     reader,
-    onReply: waiters.settle,
+    onReply: (reply: Reply) => {
+      waiters.settle(reply);
+      if (ends.size > 0) ends.answer(reply.id);
+    },
     onUnreadable: (ids: readonly string[], error: ScorelineError) => {
       for (const id of ids) waiters.fail(id, error);
     },
@@ -138,21 +154,39 @@ export async function startApi(
   });
   const statistics = new Statistics();
   const states = makeJobStates({ redis: producer, keys, queue });
-  const store = makeJobStore({ redis: producer, keys, jobsMax: configuration.CALLER_JOBS_MAX });
+  const webhooks = new PendingWebhooks({
+    ...{ redis: producer, keys },
+    pendingMax: configuration.WEBHOOK_PENDING_MAX,
+    deadMax: configuration.WEBHOOK_DEAD_MAX,
+  });
+  const jobsMax = configuration.CALLER_JOBS_MAX;
+  const store = makeJobStore({ redis: producer, keys, jobsMax, webhooks });
   const jobs = new Jobs({
     ...{ store, states, watch: new JobWatch(states) },
     lines: new WaitingLines(queue, () => performance.now()),
+    onCancelled: (record) => ends.end(record),
   });
   const resultBytesMax = configuration.JOB_RESULT_BYTES_MAX;
   const scoring = makeScoring({
     kinds,
     dispatcher: new Dispatcher({ instance, queue, waiters }),
     repeatable: makeRepeatable({ calls, results }),
-    deferring: makeDeferring({ instance, calls, queue, results, store, jobs, resultBytesMax }),
+    deferring: makeDeferring({
+      ...{ instance, calls, queue, results, store, jobs, ends, webhooks, resultBytesMax },
+    }),
+    cache: new ResponseCache({
+      entries: makeCacheEntries({ redis: producer, keys }),
+      onServed: metrics && makeCacheMetrics(metrics.instruments, registry),
+    }),
     statistics,
   });
   const access = await openAccess({ configuration, redis: producer, keys, instance, log });
-  const gate = makeGate({ registry, calls, access });
+  const series = makeSeries({
+    ...{ calls, scoring, limits: access.limits },
+    inFlightMax: configuration.INPUTS_IN_FLIGHT_MAX,
+  });
+  const allowList = makeAllowList(configuration.WEBHOOK_HOSTS);
+  const gate = makeGate({ registry, calls, access, webhooks: allowList });
   const eventStreams = makeEventStreams({
     streamsMax: configuration.EVENT_STREAMS_MAX,
     callerStreamsMax: configuration.CALLER_EVENT_STREAMS_MAX,
@@ -163,7 +197,10 @@ export async function startApi(
     const load = { calls, admission, bodies, eventStreams, queue, decoding };
     const state = { registry, permitsMax, ...load };
     observeState(metrics.instruments, state);
+    observeRedisMemory(metrics.instruments, producer);
   }
+  const forgetCertificate =
+    metrics && observeIssuerCertificate(metrics.instruments, configuration.OIDC_ISSUER);
   const readiness = makeReadiness({ queue, registry, calls });
   const rowsMax = rowsMaxOf(configuration);
   const version = packageVersion();
@@ -171,10 +208,24 @@ export async function startApi(
   const protocol = { readiness, description, rowsMax };
   const events = listen({ configuration, registry, log, telemetry, metrics });
   const app = makeApp({
-    ...{ configuration, registry, calls, gate, kinds, scoring, jobs, queue, clock, log },
+    ...{
+      configuration,
+      registry,
+      calls,
+      gate,
+      kinds,
+      scoring,
+      series,
+      jobs,
+      webhooks,
+      queue,
+      clock,
+      log,
+    },
     ...protocol,
     eventStreams,
     events,
+    instruments: metrics?.instruments,
   });
   const server = await startServer(app, configuration);
   const grpc = await startGrpc(
@@ -185,6 +236,11 @@ export async function startApi(
     },
     configuration,
   );
+  const courier = openCourier({
+    ...{ configuration, registry, pending: webhooks, store, states, ends, log },
+    parts: { kinds, problemOf },
+    instruments: metrics?.instruments,
+  });
   const { address, port } = server;
   const models = registry.models.map((model) => model.name);
   const report = {
@@ -207,8 +263,10 @@ export async function startApi(
       calls.shutDown();
       eventStreams.close();
       await closeServers([server, grpc], SHUTDOWN_MS - LEAVE_MS, calls);
+      await courier?.close();
       peers.close();
       clock.close();
+      forgetCertificate?.();
       await access.close();
       await leaveRedis({ replyStream, queue, producer });
       metrics?.close();
@@ -280,9 +338,10 @@ function openCalls(options: {
   const admission = new Admission({
     permitsMax: configuration.PERMITS_MAX,
     itemsMax: configuration.QUEUE_ITEMS_MAX,
-    unansweredIn: (name) => queue.unansweredIn(name),
+    unansweredIn: (name, priority) =>
+      priority === 'bulk' ? queue.unansweredIn(name) : queue.interactiveIn(name),
     countModels: () => registry.models.length,
-    peers: { inFlight: (name) => peers.inFlight(name), msFor: (...of) => peers.msFor(...of) },
+    peers: { inFlight: (...of) => peers.inFlight(...of), msFor: (...of) => peers.msFor(...of) },
     now: () => performance.now(),
   });
   const peers = openPeers({
@@ -290,7 +349,7 @@ function openCalls(options: {
     keys,
     instance,
     registry,
-    traffic: (name) => admission.traffic(name),
+    traffic: (...of) => admission.traffic(...of),
   });
   const bodies = makeByteBudget(configuration.BODIES_BYTES_MAX);
   const calls = makeCalls({

@@ -24,7 +24,7 @@ export interface ModelStatistics {
   /** Requests, from their arrival to their answer. */
   readonly success: Duration;
   readonly fail: Duration;
-  /** Requests that were answered with a result kept from earlier. They are successes too. */
+  /** Requests that were answered with a result of another one, kept or in flight. They are successes too. */
   readonly replayed: Duration;
   /** Of scored requests, by their slowest input: until a worker took it, ... */
   readonly queue: Duration;
@@ -44,7 +44,9 @@ export class Statistics {
     const counters = this.#countersOf(call.model);
     const now = nowMs();
     add(counters.success, now - call.arrivedAt);
-    if (call.isReplayed) add(counters.replayed, now - call.arrivedAt);
+    const { outcome } = call.cacheNote ?? {};
+    const isKept = call.isReplayed || outcome === 'hit' || outcome === 'collapsed';
+    if (isKept) add(counters.replayed, now - call.arrivedAt);
     else countWork(counters, { call, replies, now });
   }
 

@@ -26,7 +26,14 @@ export async function makeFeeder(options: {
   const scoreOne = () => {
     const items = [{ id: randomUUID(), inputs }];
     const deadlineAt = nowMs() + 120_000;
-    return dispatcher.submit({ model, top: 3, deadlineAt, ending, items })[0];
+    return dispatcher.submit({
+      model,
+      priority: 'interactive',
+      top: 3,
+      deadlineAt,
+      ending,
+      items,
+    })[0];
   };
 
   return {

@@ -5,13 +5,21 @@
 import process from 'node:process';
 import { encodeRequest, makeClient } from './client.js';
 
-const [port = '', pathname = '', clients = '', key = '', body = ''] = process.argv.slice(2);
-const request = encodeRequest({ pathname, body, headers: { 'X-API-Key': key } });
+export interface FloodOptions {
+  readonly port: number;
+  readonly pathname: string;
+  readonly clients: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+const options: FloodOptions = JSON.parse(process.argv[2] as string);
+const request = encodeRequest(options);
 let statuses: Record<number, number> = {};
 let isFlooding = false;
 
 async function flood(): Promise<void> {
-  const client = makeClient(Number(port));
+  const client = makeClient(options.port);
   while (isFlooding) {
     const { status } = await client.ask(request);
     statuses[status] = (statuses[status] ?? 0) + 1;
@@ -23,7 +31,7 @@ process.on('message', async (message: 'start' | 'stop') => {
   isFlooding = message === 'start';
   if (!isFlooding) return;
   statuses = {};
-  await Promise.all(Array.from({ length: Number(clients) }, flood));
+  await Promise.all(Array.from({ length: options.clients }, flood));
   process.send?.(statuses);
 });
 process.on('disconnect', () => process.exit());

@@ -56,6 +56,7 @@ async function startWorker({ redisUrl }: StandIn, target: Model): Promise<void> 
   const redis = connectConsumer({ url: redisUrl, name: 'bench-worker', log });
   await waitUntilReady(redis);
   const keys = makeKeys('scoreline');
+  const priority = 'interactive';
   const wireQueue = target.queues[0] as Model['queues'][number];
   const outputs = makeRankedOutputs([0, 1, 2], [0.9, 0.05, 0.01]);
   const scoreAll = (items: readonly unknown[]) => items.map(() => ({ outputs }));
@@ -69,9 +70,9 @@ async function startWorker({ redisUrl }: StandIn, target: Model): Promise<void> 
     model: target,
     scorer: { score },
     quarantine,
-    queue: makeQueue({ name: wireQueue.name, redis, keys, log }),
+    queue: makeQueue({ name: wireQueue.name, priority, redis, keys, log }),
     kept: makeResults({ wire: wireQueue.wire, redis, keys, log }),
-    sendReplies: makeSendReplies({ queue: wireQueue, redis, keys, log }),
+    sendReplies: makeSendReplies({ queue: wireQueue, priority, redis, keys, log }),
     log,
   });
 }

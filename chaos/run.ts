@@ -5,6 +5,7 @@
 // - calm: no new faults. The load goes on until each model has answered after the last fault.
 // - afterwards: no load. The run asks each model once more, and the answer must be right at once.
 
+import { makeJobLoad } from './job-load.js';
 import { makeJudge } from './judge.js';
 import { graceMs, makeLoad } from './load.js';
 import { makeRandom, pick } from './random.js';
@@ -28,6 +29,8 @@ export interface RunOptions {
 }
 
 const readyWithinMs = 60_000;
+/** How many of the clients have their requests answered later, where the target can do that. */
+const asynchronousShare = 0.25;
 /** With this many poisons unanswered, no more are sent: they would only wait for each other. */
 const poisonsMax = 4;
 /** Counts from the end of the last fault. */
@@ -41,13 +44,17 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
   const tally = makeTally({ models: target.models, timeline, say: options.say, now });
   const judge = makeJudge(timeline, target.formOf);
   const load = makeLoad({ target, judge, tally, seed: options.seed, now });
+  const { receiver } = target;
+  const jobs = receiver && makeJobLoad({ ...{ load, receiver, judge, tally, now }, ...options });
+  const callers = jobs ? Math.floor(options.clients * asynchronousShare) : 0;
+  const countSent = () => load.sent + (jobs?.sent ?? 0);
   const startedAt = now();
   let poisons = 0;
 
   const isTrouble = () =>
     options.requests === undefined
       ? now() - startedAt < options.seconds * 1000
-      : load.sent < options.requests;
+      : countSent() < options.requests;
 
   const poison = async (fault: Fault) => {
     poisons++;
@@ -78,11 +85,12 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
   };
 
   const progress = setInterval(() => {
-    options.say(`${Math.round((now() - startedAt) / 1000)} s  ${load.sent} sent`);
+    options.say(`${Math.round((now() - startedAt) / 1000)} s  ${countSent()} sent`);
   }, progressEveryMs);
   progress.unref();
 
-  load.start(options.clients);
+  load.start(options.clients - callers);
+  jobs?.start(callers);
   const pending = new Set<Promise<void>>();
   for (const fault of makeSchedule(options)) {
     await waitUntil(() => !isTrouble() || now() - startedAt >= fault.atMs, Number.MAX_VALUE);
@@ -94,7 +102,7 @@ export async function run(target: Target, options: RunOptions): Promise<Summary>
   if (!(await target.isReady(readyWithinMs))) tally.recordIllness('not every process came back');
   const isRecovered = await waitUntil(timeline.isRecovered, recoversWithinMs);
   if (!isRecovered) tally.recordIllness('not every model answers again');
-  await load.close();
+  await Promise.all([load.close(), jobs?.close()]);
 
   for (const reason of await target.findIllness()) tally.recordIllness(reason);
   for (const model of target.models) {

@@ -10,6 +10,7 @@ import { modelNames, prepareCatalogue } from './catalogue.js';
 import { copyModels } from './models.js';
 import { type CuttableProxy, openProxy } from './proxy.js';
 import { pick } from './random.js';
+import { openReceiver, receiverSettings } from './receiver.js';
 import { openRedis, type RestartableRedis } from './redis.js';
 import { keepRunning, type Role } from './role.js';
 import type { Fault } from './schedule.js';
@@ -29,6 +30,8 @@ export async function startScoreline(options: {
   directory: string;
   workers: number;
   deadlineMs: number;
+  /** If set, there is room for so many jobs. */
+  jobs?: number | undefined;
   say: (line: string) => void;
 }): Promise<Target> {
   const { directory, say } = options;
@@ -41,6 +44,7 @@ export async function startScoreline(options: {
   const redis = await openRedis(redisDirectory);
   const proxy = await openProxy(redis.port);
   const address = { host: '127.0.0.1', port: await findFreePort() };
+  const receiver = await openReceiver();
   const { api, workers } = startRoles();
   const roles = [api, ...workers];
 
@@ -54,8 +58,14 @@ export async function startScoreline(options: {
   const watch = watchMemory(api);
   return {
     ...catalogue,
-    address,
+    ...{ address, receiver },
     faults: makeFaults({ api, workers, redis, proxy }),
+    pauseWorkers() {
+      const resumes = workers.map((worker) => worker.stop());
+      return () => {
+        for (const resume of resumes) resume();
+      };
+    },
     isReady,
     async findIllness() {
       const reasons = await findLeftBehind(queues, async (command, key) =>
@@ -70,6 +80,7 @@ export async function startScoreline(options: {
       watch.close();
       const inOrder = await Promise.all(roles.map((role) => role.close()));
       await proxy.close();
+      await receiver.close();
       await redis.close();
       return inOrder.every(Boolean) ? [] : ['an idle process did not exit after SIGTERM'];
     },
@@ -79,10 +90,13 @@ export async function startScoreline(options: {
     const environment: NodeJS.ProcessEnv = {
       ...process.env,
       REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
-      MODELS: modelNames.join(','),
+      // With jobs, only the one that they are for: then a killed worker is back soon.
+      MODELS: options.jobs === undefined ? modelNames.join(',') : modelNames[0],
       MODELS_DIR: modelsDirectory,
       LOG_LEVEL: process.env.LOG_LEVEL ?? 'info',
       PORT: String(address.port),
+      ...receiverSettings(receiver),
+      ...(options.jobs !== undefined && roomFor(options.jobs)),
     };
     const preload = `--import ${new URL('./fault.js', import.meta.url).href}`;
     const pipe = path.join(directory, 'pipe');
@@ -104,6 +118,11 @@ export async function startScoreline(options: {
       workers: Array.from({ length: options.workers }, (_, index) => start('worker', index + 1)),
     };
   }
+}
+
+function roomFor(jobs: number): Record<string, string> {
+  const max = String(2 * jobs);
+  return { QUEUE_ITEMS_MAX: max, RESULTS_MAX: max, WEBHOOK_PENDING_MAX: max };
 }
 
 function makeFaults(parts: {

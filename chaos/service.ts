@@ -1,5 +1,6 @@
 // What a run looks at from outside to tell whether Scoreline is well, wherever it runs.
 
+import { jobQueueOf, priorities } from '../shared/priority.js';
 import type { Address } from './client.js';
 import { waitUntil } from './wait.js';
 
@@ -25,7 +26,8 @@ export async function findLeftBehind(
   queues: readonly string[],
   count: (command: string, key: string) => Promise<number>,
 ): Promise<string[]> {
-  const lists = queues.flatMap((queue) =>
+  const names = queues.flatMap((queue) => priorities.map((each) => jobQueueOf(queue, each)));
+  const lists = names.flatMap((queue) =>
     [
       ['wait', 'llen'],
       ['active', 'llen'],

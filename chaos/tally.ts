@@ -3,6 +3,7 @@
 
 import type { Refusal, Sent, Verdict } from './judge.js';
 import type { Timeline } from './timeline.js';
+import type { WebhookCounts } from './told.js';
 
 /** The result of a run, as its last line of output says it in JSON. */
 export interface Summary {
@@ -21,6 +22,8 @@ export interface Summary {
   readonly wrong: number;
   readonly answered_twice: number;
   readonly hung: number;
+  /** Of the jobs of asynchronous callers. */
+  readonly webhooks: WebhookCounts;
   readonly faults: Readonly<Record<string, number>>;
   readonly slowest_recovery_ms: number;
   readonly slowest_recovery_ms_by_fault: Readonly<Record<string, number>>;
@@ -39,6 +42,8 @@ export interface Tally {
   recordHangUp(): void;
   /** Counts a second answer to a request that `record` has counted. */
   recordAnsweredTwice(): void;
+  /** Notes what became of the webhooks. */
+  recordWebhooks(counts: WebhookCounts): void;
   /** Notes that the service is not well, for a reason that no single request shows. */
   recordIllness(reason: string): void;
   summarize(run: { seed: number; seconds: number }): Summary;
@@ -65,6 +70,7 @@ export function makeTally(options: {
   const told = new Map<string, number>();
   let slowestAnswerMs = 0;
   let isIll = false;
+  let webhooks: WebhookCounts = { right: 0, repeated: 0, missing: 0, wrong: 0 };
 
   const tell = (sort: string, line: string) => {
     const times = (told.get(sort) ?? 0) + 1;
@@ -118,6 +124,9 @@ export function makeTally(options: {
       counts.answeredTwice++;
       tell('ANSWERED TWICE', 'bytes arrived after a complete response');
     },
+    recordWebhooks(counts) {
+      webhooks = counts;
+    },
     recordIllness(reason) {
       isIll = true;
       tell('NOT WELL', reason);
@@ -141,6 +150,7 @@ export function makeTally(options: {
         wrong,
         answered_twice: answeredTwice,
         hung,
+        webhooks,
         faults: timeline.counts(),
         slowest_recovery_ms: Math.max(0, ...Object.values(recoveries)),
         slowest_recovery_ms_by_fault: recoveries,
@@ -152,10 +162,14 @@ export function makeTally(options: {
   };
 }
 
-/** Whether the run passed: nothing lost, wrong, answered twice or hung, and the service is well. */
+/**
+ * Whether the run passed: nothing lost, wrong, answered twice or hung, no webhook missing or wrong, and the service
+ * is well.
+ */
 export function isPassed(summary: Summary): boolean {
-  const { lost, wrong, answered_twice, hung, well } = summary;
-  return lost + wrong + answered_twice + hung === 0 && well;
+  const { lost, wrong, answered_twice, hung, webhooks, well } = summary;
+  const untold = webhooks.missing + webhooks.wrong;
+  return lost + wrong + answered_twice + hung + untold === 0 && well;
 }
 
 /** Returns the summary as a table for people. */
@@ -176,6 +190,7 @@ export function formatSummary(summary: Summary): string {
     ['wrong', summary.wrong],
     ['answered twice', summary.answered_twice],
     ['hung', summary.hung],
+    ['webhooks', summary.webhooks.right, list({ ...summary.webhooks })],
     [
       'slowest recovery',
       `${summary.slowest_recovery_ms} ms`,

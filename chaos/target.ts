@@ -3,6 +3,7 @@
 import type { Address } from './client.js';
 import type { AnswerForm, Expectation } from './judge.js';
 import type { PoisonKind } from './poison.js';
+import type { Receiver } from './receiver.js';
 import type { Fault, FaultKind } from './schedule.js';
 
 export interface Input {
@@ -16,6 +17,8 @@ export interface Input {
 export interface Target {
   readonly address: Address;
   readonly models: readonly string[];
+  /** Where the target sends webhooks; undefined if it sends none. */
+  readonly receiver?: Receiver;
   /** Returns the inputs of one model, each with its expected answer. */
   inputsOf(model: string): readonly Input[];
   /** Returns a poison for a model. `tag` makes a poisonous text unique. */
@@ -23,6 +26,8 @@ export interface Target {
   formOf(model: string): AnswerForm;
   /** The faults that the target injects. `poison` and `hang-up` come from the clients instead. */
   readonly faults: Partial<Record<FaultKind, (fault: Fault) => Promise<void>>>;
+  /** Suspends all workers. Call the returned function to resume them. */
+  readonly pauseWorkers?: () => () => void;
   /** Waits until every process says it is ready. Resolves to false if the time runs out. */
   isReady(withinMs: number): Promise<boolean>;
   /** Checks the target after the load. Returns what is wrong with it, or an empty list. */

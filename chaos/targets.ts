@@ -13,6 +13,8 @@ interface TargetChoice {
     directory: string;
     workers: number;
     deadlineMs: number;
+    /** If set, there is room for so many jobs. */
+    jobs?: number | undefined;
     say: (line: string) => void;
   }): Promise<Target>;
   readonly faults: readonly FaultKind[];

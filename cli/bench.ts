@@ -10,6 +10,7 @@ const benchmarks = [
   'compare',
   'keys',
   'fairness',
+  'priority',
   'timing',
   'peers',
   'redis',

@@ -15,7 +15,7 @@ const [command = 'start'] = process.argv.slice(2);
 checkNode();
 if (!areCurrent(root)) install();
 removeLeftovers(path.join(root, 'dist'));
-run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc')]);
+build();
 process.argv.splice(1, 2, path.join(root, `dist/cli/${command}.js`));
 await import(path.join(root, `dist/cli/${command}.js`));
 
@@ -46,11 +46,19 @@ function install() {
   fail(`npm ${command} failed${error ? `: ${error.message}` : ''}.`);
 }
 
+/** Compiles everything, and the client once more by itself, with its types and without those of Node. */
+function build() {
+  const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
+  run(process.execPath, [compiler]);
+  run(process.execPath, [compiler, '-p', 'client']);
+}
+
 /** Deletes build output whose source file is gone. */
 function removeLeftovers(built) {
+  const output = /\.(js(\.map)?|d\.ts)$/;
   for (const entry of existsSync(built) ? readdirSync(built, { recursive: true }) : []) {
-    const source = path.join(root, entry.replace(/\.js(\.map)?$/, '.ts'));
-    if (/\.js(\.map)?$/.test(entry) && !existsSync(source)) rmSync(path.join(built, entry));
+    const source = path.join(root, entry.replace(output, '.ts'));
+    if (output.test(entry) && !existsSync(source)) rmSync(path.join(built, entry));
   }
 }
 

@@ -1,5 +1,6 @@
-// Writes the files that are generated: docs/errors.md, docs/configuration.md, docs/metrics.md, docs/telemetry.md, .env.example and k8s/generated
-// from code, and docs/licences.md from package-lock.json. With `--check` it writes nothing, and fails if one of them is out of date.
+// Writes the files that are generated: docs/errors.md, docs/configuration.md, docs/metrics.md, docs/telemetry.md,
+// .env.example, client/answers.ts, k8s/generated and monitoring/generated from code, and docs/licences.md from
+// package-lock.json. With `--check` it writes nothing, and fails if one of them is out of date.
 
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -7,10 +8,15 @@ import process from 'node:process';
 import { statusNameOf } from '../api/grpc/status.js';
 import { makeManifests, writeManifests } from '../k8s/manifests.js';
 import { readPlan } from '../k8s/read-plan.js';
+import { makeMonitoringFiles } from '../monitoring/files.js';
+import { parseRules } from '../monitoring/rules.js';
+import { queryNames } from '../monitoring/workbook.js';
 import { describeConfiguration, type Role } from '../shared/configuration.js';
 import { coerceError, type ErrorCode, errorTable } from '../shared/errors.js';
+import { listModels, readManifest } from '../shared/manifest-file.js';
 import { aclRules } from '../shared/redis-commands.js';
 import { packageDirectory } from '../shared/version.js';
+import { answerTypes } from './answer-types.js';
 import { licencesPage, readRuntimePackages } from './licences.js';
 import { metricsPage } from './metrics-page.js';
 import { telemetryPage } from './telemetry-page.js';
@@ -18,6 +24,7 @@ import { telemetryPage } from './telemetry-page.js';
 const header = '`npm run fix` generates this page from the code. Change the code instead.';
 const fromLockFile = '`npm run fix` generates this page from `package-lock.json`.';
 const manifestsFolder = 'k8s/generated';
+const monitoringFolder = 'monitoring/generated';
 
 try {
   const outdated = [...generate()].filter(([name, text]) => read(name) !== text);
@@ -40,6 +47,7 @@ function* generate(): Generator<[name: string, text: string | undefined]> {
   yield ['docs/metrics.md', metricsPage(header)];
   yield ['docs/telemetry.md', telemetryPage(header, read('docs/trace.txt') ?? '')];
   yield ['.env.example', environmentExample()];
+  yield ['client/answers.ts', answerTypes()];
   const packages = readRuntimePackages(readFileSync(absolute('package-lock.json'), 'utf8'));
   yield ['docs/licences.md', licencesPage(packages, fromLockFile)];
   const plan = readPlan({
@@ -47,10 +55,31 @@ function* generate(): Generator<[name: string, text: string | undefined]> {
     modelsDirectory: absolute('models'),
   });
   const manifests = writeManifests(makeManifests(plan));
-  for (const [name, text] of Object.entries(manifests)) yield [`${manifestsFolder}/${name}`, text];
-  for (const name of readdirSync(absolute(manifestsFolder))) {
-    if (!(name in manifests)) yield [`${manifestsFolder}/${name}`, undefined];
+  yield* folderOf(manifestsFolder, manifests);
+  yield* folderOf(monitoringFolder, monitoringFiles());
+}
+
+/** Yields the files of a folder that has nothing else. */
+function* folderOf(
+  folder: string,
+  files: Readonly<Record<string, string>>,
+): Generator<[name: string, text: string | undefined]> {
+  for (const [name, text] of Object.entries(files)) yield [`${folder}/${name}`, text];
+  for (const name of readdirSync(absolute(folder))) {
+    if (!(name in files)) yield [`${folder}/${name}`, undefined];
   }
+}
+
+function monitoringFiles(): Readonly<Record<string, string>> {
+  const models = absolute('models');
+  return makeMonitoringFiles({
+    models: listModels(models).map((name) => readManifest(path.join(models, name))),
+    alerts: parseRules(readFileSync(absolute('monitoring/alerts.yaml'), 'utf8')),
+    queries: queryNames.map((name) => ({
+      name,
+      text: readFileSync(absolute(`monitoring/queries/${name}.kql`), 'utf8'),
+    })),
+  });
 }
 
 function errorsPage(): string {

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { parametersFile, writeAksParameters } from '../k8s/aks/parameters.js';
 import { isGenerated, makeManifests, writeManifests } from '../k8s/manifests.js';
 import { readPlan } from '../k8s/read-plan.js';
 import { coerceError } from '../shared/errors.js';
@@ -21,7 +22,11 @@ try {
     },
   });
   const plan = readPlan({ file: options.values, modelsDirectory: options.models });
-  const files = writeManifests(makeManifests(plan));
+  const parameters = writeAksParameters(plan);
+  const files = {
+    ...writeManifests(makeManifests(plan)),
+    ...(parameters !== undefined && { [parametersFile]: parameters }),
+  };
   mkdirSync(options.out, { recursive: true });
   for (const name of readdirSync(options.out)) {
     if (!(name in files)) removeLeftover(path.join(options.out, name));
@@ -40,5 +45,7 @@ try {
 /** Removes what was generated for other values, and nothing else that lies in the folder. */
 function removeLeftover(file: string): void {
   const text = readTextIfAny(file);
-  if (text !== undefined && isGenerated(text)) rmSync(file);
+  const isOurs =
+    path.basename(file) === parametersFile || (text !== undefined && isGenerated(text));
+  if (isOurs) rmSync(file);
 }

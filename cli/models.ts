@@ -30,7 +30,7 @@ try {
   else {
     throw new ScorelineError(
       'configuration_invalid',
-      `Usage: npm run models -- list | ${addUsage} | pull NAME | check [NAME]`,
+      `Usage: npm run models -- list | pull NAME | check [NAME] | ${addUsage}`,
     );
   }
 } catch (error) {

@@ -27,6 +27,9 @@ function ensureEnvironment(file) {
   const environment = path.join(root, 'data/python', digest);
   const done = path.join(environment, 'done');
   const program = path.join(environment, 'bin/python');
+  mkdirSync(path.dirname(environment), { recursive: true });
+  // Several tests may need the same environment at the same time.
+  while (!existsSync(done) && !takeLock(`${environment}.lock`)) sleep(200);
   if (existsSync(done)) return program;
   const base = ['python3.11', 'python3'].find(isPython311);
   if (!base) {
@@ -36,11 +39,37 @@ function ensureEnvironment(file) {
     `Installing the Python packages from ${path.relative(root, file)} (once) …\n`,
   );
   rmSync(environment, { recursive: true, force: true });
-  mkdirSync(path.dirname(environment), { recursive: true });
   run(base, ['-m', 'venv', environment]);
   run(program, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', file]);
   writeFileSync(done, '');
   return program;
+}
+
+/** Makes a file with the number of this process. One that was left by a process that has ended is taken over. */
+function takeLock(file) {
+  try {
+    writeFileSync(file, String(process.pid), { flag: 'wx' });
+    process.on('exit', () => rmSync(file, { force: true }));
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+    if (!isRunning(file)) rmSync(file, { force: true });
+    return false;
+  }
+}
+
+function isRunning(file) {
+  try {
+    const pid = Number(readFileSync(file, 'utf8'));
+    // The number may not be written yet.
+    return pid === 0 || process.kill(pid, 0);
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+function sleep(milliseconds) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
 /** Returns the text of a requirements file and of the files it includes with `-r`. */

@@ -41,7 +41,12 @@ try {
 
 async function start(): Promise<void> {
   say(`Scoreline ${packageVersion()}`);
-  const environment: NodeJS.ProcessEnv = { LOG_LEVEL: 'warn', ...process.env };
+  const environment: NodeJS.ProcessEnv = {
+    LOG_LEVEL: 'warn',
+    // For `npm run top`. The port of the metrics is as open as HOST, whose default is this machine only.
+    ...(process.env.HOST ? {} : { METRICS_PORT: '0' }),
+    ...process.env,
+  };
   const configuration = readConfiguration('api', environment);
   readConfiguration('worker', environment);
   const { models, leftOut } = collectModels({

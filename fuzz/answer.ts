@@ -54,11 +54,12 @@ function readFields(lines: readonly string[]): ReadonlyMap<string, string> {
   return fields;
 }
 
-/** The API sends no answer in chunks, so there has to be a length. */
+/** Only answers in lines come in chunks. All others have a length. */
 function readBody(
   bytes: Buffer,
   fields: ReadonlyMap<string, string>,
 ): { text: string; length: number } | undefined {
+  if (fields.get('content-type') === 'application/x-ndjson') return readChunks(bytes);
   const given = fields.get('content-length');
   if (given === undefined && fields.get('connection') === 'close') return { text: '', length: 0 };
   const length = Number(given);
@@ -66,4 +67,21 @@ function readBody(
     throw new Error(`expected one Content-Length; got ${given ?? 'none'}`);
   }
   return bytes.length < length ? undefined : { text: bytes.toString('utf8', 0, length), length };
+}
+
+function readChunks(bytes: Buffer): { text: string; length: number } | undefined {
+  const chunks: Buffer[] = [];
+  for (let at = 0; ; ) {
+    const lineEnd = bytes.indexOf('\r\n', at);
+    if (lineEnd < 0) return undefined;
+    const size = bytes.toString('latin1', at, lineEnd);
+    if (!/^[\da-f]{1,8}$/i.test(size))
+      throw new Error(`expected a chunk; got ${size.slice(0, 60)}`);
+    const start = lineEnd + 2;
+    const end = start + Number.parseInt(size, 16);
+    if (bytes.length < end + 2) return undefined;
+    if (end === start) return { text: Buffer.concat(chunks).toString(), length: end + 2 };
+    chunks.push(bytes.subarray(start, end));
+    at = end + 2;
+  }
 }

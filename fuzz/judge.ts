@@ -105,16 +105,48 @@ interface Sent {
   readonly toHead: boolean;
 }
 
-function findSuccessFault({ fields, body }: Answer, { shown, toHead }: Sent): string | undefined {
+function findSuccessFault(
+  { fields, body }: Answer,
+  { text, shown, toHead }: Sent,
+): string | undefined {
   if (toHead) return undefined;
   const type = fields.get('content-type') ?? 'none';
   const isOpen = /^(Healthy$|\{"(live|ready)":true|\{"openapi":|<!doctype html>)/.test(body);
   if (shown.length === 0 && !isOpen) return 'an answer without a valid key';
   if (/^text\/(plain|html); charset=utf-8$/.test(type)) return undefined;
+  if (type === 'application/x-ndjson') return findLinesFault(body, text);
   if (type !== 'application/json; charset=utf-8') return `the content type ${type}`;
   const value = parse(body);
   if (value === undefined) return 'no JSON';
-  const { predictions } = value;
+  if (Array.isArray(value.results)) {
+    const faults = value.results.map((each: Record<string, unknown>) =>
+      findResultFault(each, text),
+    );
+    return faults.find((fault: string | undefined) => fault !== undefined);
+  }
+  return findPredictionsFault(value);
+}
+
+/** Looks at an answer that has a result in each line. */
+function findLinesFault(body: string, text: string): string | undefined {
+  const lines = body.split('\n');
+  if (lines.pop() !== '') return 'a line that is cut off';
+  for (const line of lines) {
+    const value = parse(line);
+    const fault = value ? findResultFault(value, text) : 'a line that is no JSON';
+    if (fault) return fault;
+  }
+  return undefined;
+}
+
+function findResultFault(result: Record<string, unknown>, text: string): string | undefined {
+  const { problem } = result as { problem?: { status: number } };
+  if (problem === undefined) return findPredictionsFault(result);
+  const [form] = Object.values(forms) as [ProblemForm];
+  return findProblemFault(JSON.stringify(problem), { form, status: problem.status, text });
+}
+
+function findPredictionsFault({ predictions }: Record<string, unknown>): string | undefined {
   if (predictions === undefined) return undefined;
   const isRight =
     Array.isArray(predictions) &&

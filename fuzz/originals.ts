@@ -27,13 +27,12 @@ export interface Picture {
 export const textRoute = '/v1/models/faq-matcher/score';
 export const imageRoute = '/v1/models/efficientnet-lite0/score';
 const withVersion = (route: string) => route.replace(/\/score$/, '/versions/1/score');
+const someJob = '0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a';
 const readRoutes = [
   ...['/', '/version', '/openapi.json', '/docs', '/v1/models'],
-  ...[
-    '',
-    '/0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a',
-    '/0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a/events',
-  ].map((rest) => `/v1/jobs${rest}`),
+  ...['/admin', '/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
+  '/v1/webhooks',
+  ...['', `/${someJob}`, `/${someJob}/events`].map((rest) => `/v1/jobs${rest}`),
   ...['/v2/health/live', '/v2/health/ready'],
   ...['/v2', '/v2/models/faq-matcher', '/v2/models/faq-matcher/versions/1'],
   ...['ready', 'stats', 'config'].flatMap((last) =>
@@ -58,10 +57,11 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
   const json = (target: string, value: object) =>
     post(target, 'json', 'application/json', JSON.stringify(value));
 
-  const reads = readRoutes.flatMap((target): Original[] =>
-    ['GET', 'HEAD'].map((method) => ({
-      ...{ method, target, bodyKind: 'none', fields: fields(), body: Buffer.alloc(0) },
-    })),
+  const bare = (method: string, target: string): Original => ({
+    ...{ method, target, bodyKind: 'none', fields: fields(), body: Buffer.alloc(0) },
+  });
+  const reads = readRoutes.flatMap((target) =>
+    ['GET', 'HEAD'].map((method) => bare(method, target)),
   );
   const questions = readQuestions().slice(0, 8);
   const texts = questions.flatMap((input, index): Original[] => [
@@ -72,6 +72,8 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
     json('/v2/repository/index', { ready: true }),
     json('/v2/models/faq-matcher/infer', writeTensors(input)),
     json('/v2/models/faq-matcher/versions/1/infer', writeTensors(input, 2)),
+    json(textRoute, { inputs: [input, `${input} again`], top: 1 }),
+    post(textRoute, 'text', 'application/x-ndjson', writeLines([input, `${input} again`])),
     post(`${textRoute}?top=2`, 'form', formType, writeForm([{ name: 'input', bytes: input }])),
   ]);
   const shown = pictures.flatMap(({ mediaType, bytes }): Original[] => [
@@ -81,7 +83,8 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
     json(imageRoute, { input: bytes.toString('base64'), top: 5 }),
     post(imageRoute, 'form', formType, writeForm([{ name: 'image', file: 'a', bytes }])),
   ]);
-  return { all: [...reads, ...texts, ...shown], pictures };
+  const redelivery = bare('POST', `/v1/webhooks/${someJob}/redeliver`);
+  return { all: [...reads, redelivery, ...texts, ...shown], pictures };
 }
 
 /** Writes a text as a request of the Open Inference Protocol. */
@@ -89,6 +92,10 @@ function writeTensors(text: string, classification = 0): object {
   const inputs = [{ name: 'text', datatype: 'BYTES', shape: [1], data: [text] }];
   const outputs = [{ name: 'probabilities', parameters: { classification } }];
   return { id: 'fuzz', inputs, outputs, parameters: { deadlineMs: 20_000 } };
+}
+
+function writeLines(texts: readonly string[]): string {
+  return texts.map((input, id) => `${JSON.stringify({ id, input, top: 1 })}\n`).join('');
 }
 
 const boundary = 'fuzz-boundary';

@@ -20,6 +20,8 @@ type IngressEntrance = Extract<Values['entrance'], { kind: 'ingress' }>;
 type ParentReference = NonNullable<IHTTPRoute['spec']['parentRefs']>[number];
 
 const gatewayName = 'scoreline';
+/** The account by which AKS reads the certificate. */
+export const gatewayAccount = gatewayName;
 const labels = selectorOf('api');
 
 export function makeEntrance(plan: Plan): KubernetesObject[] {
@@ -109,7 +111,7 @@ function certificate({ certificate: source }: GatewayEntrance) {
   return {
     options: {
       'kubernetes.azure.com/tls-cert-keyvault-uri': source.keyVaultUri,
-      'kubernetes.azure.com/tls-cert-service-account': gatewayName,
+      'kubernetes.azure.com/tls-cert-service-account': gatewayAccount,
     },
   };
 }
@@ -126,7 +128,7 @@ function makeCertificateReader(
       apiVersion: 'v1',
       kind: 'ServiceAccount',
       metadata: {
-        name: gatewayName,
+        name: gatewayAccount,
         namespace,
         annotations: { 'azure.workload.identity/client-id': azure.clientId },
       },

@@ -7,6 +7,7 @@ import type { Plan, PlannedModel } from './plan.js';
 import { redisEnvironment } from './redis-place.js';
 import { telemetryEnvironment } from './telemetry.js';
 import type { Values } from './values.js';
+import { webhookEnvironment } from './webhooks.js';
 
 export const apiPort = 8080;
 /** For the metrics, and for the probes of workers. */
@@ -47,6 +48,7 @@ export const ownSettings: ReadonlySet<string> = new Set([
   'REDIS_SENTINEL_PASSWORD',
   'REDIS_URL',
   'SHUTDOWN_MS',
+  'WEBHOOK_SECRETS',
 ]);
 
 /** How long the longest request takes to be answered. */
@@ -76,6 +78,7 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
     ...redisEnvironment(values),
     ...keysEnvironment(values),
     ...telemetryEnvironment(values),
+    ...webhookEnvironment(values),
     ...fromSettings(values.api.settings),
   ];
 }

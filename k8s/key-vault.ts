@@ -8,7 +8,7 @@ import { redisSecret } from './redis-place.js';
 import type { Values } from './values.js';
 
 /** The name of the secret in the Key Vault. */
-const vaultSecret = 'redis-password';
+export const vaultSecret = 'redis-password';
 const className = 'redis-password';
 
 /** The part of a SecretProviderClass that is used here; no package has its type. */

@@ -2,6 +2,7 @@
 
 import { dump } from 'js-yaml';
 import { makeRoles, makeServiceAccounts } from './access.js';
+import { makeAksObjects } from './aks/objects.js';
 import { makeApiAutoscaler, makeApiBudget, makeApiDeployment, makeApiService } from './api.js';
 import { makeEntrance } from './entrance.js';
 import { makeSecretProviderClass } from './key-vault.js';
@@ -54,6 +55,11 @@ export function makeManifests(plan: Plan): ManifestFile[] {
       name: 'key-vault.yaml',
       about: 'The password of Redis, from the Key Vault (k8s/key-vault.ts).',
       objects: vault ? [vault] : [],
+    },
+    {
+      name: 'aks.yaml',
+      about: 'What AKS needs beside the service (k8s/aks/objects.ts).',
+      objects: makeAksObjects(plan),
     },
     {
       name: 'redis.yaml',

@@ -1,6 +1,7 @@
 // Who may talk to whom. Everything is denied first. Then: the entrance reaches the API; API, workers and
 // KEDA reach Redis; all find names; workers that download reach the web; with OIDC, the API reaches the issuer;
-// with Azure, API and workers reach its services; with telemetry, its receivers; scrapers reach the metrics.
+// with webhooks, their receivers; with Azure, API and workers reach its services; with telemetry, its receivers;
+// scrapers reach the metrics.
 //
 // Probes come from the machine of a pod, which network policies do not concern.
 
@@ -15,6 +16,7 @@ import type { Plan } from './plan.js';
 import { redisPlace, redisPort } from './redis-place.js';
 import { telemetryPorts } from './telemetry.js';
 import type { Values } from './values.js';
+import { toWebhooks } from './webhooks.js';
 
 export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] {
   const downloading = models.filter(({ mayDownload }) => mayDownload);
@@ -26,7 +28,13 @@ export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] 
         { from: [entrancePeer(values)], ports: apiPorts(values).map(tcp) },
         ...fromMonitoring(values),
       ],
-      egress: [toRedis(values), ...toIssuer(values), ...toAzure(values), ...toTelemetry(values)],
+      egress: [
+        toRedis(values),
+        ...toIssuer(values),
+        ...toAzure(values),
+        ...toWebhooks(values),
+        ...toTelemetry(values),
+      ],
     }),
     policy(values, 'worker', {
       ingress: fromMonitoring(values),
@@ -131,7 +139,9 @@ function fromMonitoring({ monitoring }: Values): INetworkPolicyIngressRule[] {
 
 /** Redis elsewhere may have changing addresses, so the ports alone say where it is. */
 function toRedis(values: Values): INetworkPolicyEgressRule {
-  const ports = redisPlace(values).ports.map(tcp);
+  const { ports: single, portRange } = redisPlace(values);
+  const range = portRange && { ...tcp(portRange.first), endPort: portRange.last };
+  const ports = [...single.map(tcp), ...(range ? [range] : [])];
   if (values.redis.kind !== 'in-cluster') return { ports };
   return { to: [{ podSelector: { matchLabels: selectorOf('redis') } }], ports };
 }

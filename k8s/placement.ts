@@ -10,12 +10,12 @@ import type { Nodes } from './values.js';
 type Placement = Pick<IPodSpec, 'affinity' | 'nodeSelector' | 'tolerations'>;
 
 /** AKS labels and taints its spot machines with this. */
-const spotKey = 'kubernetes.azure.com/scalesetpriority';
-const spotValue = 'spot';
+export const spotLabel = { key: 'kubernetes.azure.com/scalesetpriority', value: 'spot' };
 
 /** Machines with GPUs keep other pods away by this taint. */
+export const gpuTaintKey = 'nvidia.com/gpu';
 const gpuToleration: IToleration = {
-  key: 'nvidia.com/gpu',
+  key: gpuTaintKey,
   operator: 'Exists',
   effect: 'NoSchedule',
 };
@@ -47,7 +47,7 @@ function place({ machine, labels, taints, spot }: Nodes, always: IToleration[]):
     ...labels,
   };
   const tolerations = [...always, ...taints.map(tolerate)];
-  if (spot !== 'never') tolerations.push(tolerate(`${spotKey}=${spotValue}`));
+  if (spot !== 'never') tolerations.push(tolerate(`${spotLabel.key}=${spotLabel.value}`));
   return {
     ...(Object.keys(nodeSelector).length > 0 && { nodeSelector }),
     ...(tolerations.length > 0 && { tolerations }),
@@ -57,7 +57,7 @@ function place({ machine, labels, taints, spot }: Nodes, always: IToleration[]):
 
 function spotAffinity(spot: 'prefer' | 'only'): INodeAffinity {
   const preference: INodeSelectorTerm = {
-    matchExpressions: [{ key: spotKey, operator: 'In', values: [spotValue] }],
+    matchExpressions: [{ key: spotLabel.key, operator: 'In', values: [spotLabel.value] }],
   };
   return spot === 'only'
     ? { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [preference] } }

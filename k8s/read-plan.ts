@@ -7,10 +7,13 @@ import { listModels } from '../shared/manifest-file.js';
 import { collectModels, type Model } from '../shared/models.js';
 import { scalingSchema } from '../shared/scaling.js';
 import { readYamlFile } from '../shared/yaml-file.js';
+import { checkAks } from './aks/check.js';
 import { grpcPortOf, ownSettings, sidePort } from './environment.js';
 import { nameLengthMax, workerName } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { parseMemory } from './quantity.js';
+import { findPrefixFault } from './redis-place.js';
+import type { Refuse } from './refuse.js';
 import { type ModelValues, type Values, valuesSchema } from './values.js';
 
 /**
@@ -30,6 +33,9 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
     checkPython(values, models, refuse);
     checkSettings(values, refuse);
     checkAzure(values, refuse);
+    checkAks(values, refuse);
+    const prefixFault = findPrefixFault(values);
+    if (prefixFault !== undefined) refuse(['redis', 'prefix'], prefixFault);
     return { values, models };
   });
   return readYamlFile(options.file, schema, {
@@ -40,8 +46,6 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
 
 /** Ports below are for root, and 0 would be another in each pod. */
 const portMin = 1024;
-
-type Refuse = (keys: readonly (string | number)[], message: string) => void;
 
 type Known = ReturnType<typeof collectModels>;
 
@@ -185,7 +189,7 @@ function checkSettings(values: Values, refuse: Refuse): void {
         );
       }
     }
-    for (const { key, message } of findFaults(role, settings)) {
+    for (const { key, message } of findFaults(role, { ...settings, ...standIns(settings) })) {
       refuse([section, 'settings', key], message);
     }
   }
@@ -199,10 +203,23 @@ function checkSettings(values: Values, refuse: Refuse): void {
   if (grpcPort === sidePort) {
     refuse(['api', 'settings', 'GRPC_PORT'], 'expected another port than that of the metrics');
   }
-  const { settings, keysSecret } = values.api;
+  const { keysSecret, webhookSecret } = values.api;
+  const settings: Readonly<Record<string, string>> = values.api.settings;
+  if ((webhookSecret === undefined) === Boolean(settings.WEBHOOK_HOSTS)) {
+    refuse(
+      ['api', 'webhookSecret'],
+      'expected the name of a Secret if, and only if, api.settings has WEBHOOK_HOSTS',
+    );
+  }
   if (keysSecret !== undefined && !settings.AUTH?.includes('keys')) {
     refuse(['api', 'keysSecret'], 'expected AUTH with keys in api.settings');
   }
+}
+
+/** Stands in for secrets that the manifests only refer to. */
+function standIns(settings: Readonly<Record<string, string>>): Record<string, string> {
+  if (!settings.WEBHOOK_HOSTS) return {};
+  return { WEBHOOK_SECRETS: `whsec_${Buffer.alloc(24).toString('base64')}` };
 }
 
 function checkAzure(values: Values, refuse: Refuse): void {

@@ -5,6 +5,7 @@ import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
 import {
   defaultPrefix,
   describeNode,
+  hasHashTag,
   parseRedisUrl,
   type RedisAddress,
 } from '../shared/redis-url.js';
@@ -15,6 +16,8 @@ export const redisServiceName = 'redis';
 export const redisPort = 6379;
 /** Azure Managed Redis listens with TLS only, and on this port only. */
 const azurePort = 10_000;
+/** With its policy OSSCluster, clients connect to the shards themselves, on these ports. */
+const azureShardPorts = { first: 8500, last: 8599 };
 
 export interface RedisPlace extends Pick<RedisAddress, 'kind' | 'primary' | 'db' | 'isTls'> {
   /** The URL, without a password. */
@@ -23,6 +26,8 @@ export interface RedisPlace extends Pick<RedisAddress, 'kind' | 'primary' | 'db'
   readonly servers: readonly string[];
   /** The ports that API and workers connect to. */
   readonly ports: readonly number[];
+  /** Further ports, from the first to the last one. */
+  readonly portRange: { readonly first: number; readonly last: number } | undefined;
   /** The prefix of every key. KEDA reads one of these keys, so it must know it, too. */
   readonly prefix: string;
 }
@@ -36,13 +41,40 @@ export function redisPlace(values: Values): RedisPlace {
     url,
     servers: nodes.map(describeNode),
     ports: [...new Set([...nodes.map(({ port }) => port), ...further])],
-    prefix: defaultPrefix(url),
+    portRange: isOssCluster(values) ? azureShardPorts : undefined,
+    prefix: prefixOf(values, url),
   };
 }
 
-function urlOf({ redis, namespace }: Values): string {
+/** Returns what was expected of the prefix; undefined if all keys that begin with it lie in one slot. */
+export function findPrefixFault(values: Values): string | undefined {
+  const { kind, prefix } = redisPlace(values);
+  const isSharded = kind === 'cluster' || isManagedCluster(values);
+  if (!isSharded || hasHashTag(prefix)) return undefined;
+  return 'expected a hash tag in it, such as {scoreline}, because a cluster keeps only such keys together';
+}
+
+function prefixOf(values: Values, url: string): string {
+  const { redis } = values;
+  const given = redis.kind === 'in-cluster' ? undefined : redis.prefix;
+  // EnterpriseCluster has one address, but its keys lie in many slots.
+  return given ?? (isManagedCluster(values) ? '{scoreline}' : defaultPrefix(url));
+}
+
+function isManagedCluster({ redis }: Values): boolean {
+  return redis.kind === 'azure' && redis.clusteringPolicy !== 'NoCluster';
+}
+
+function isOssCluster({ redis }: Values): boolean {
+  return redis.kind === 'azure' && redis.clusteringPolicy === 'OSSCluster';
+}
+
+function urlOf(values: Values): string {
+  const { redis, namespace } = values;
   if (redis.kind === 'external') return redis.url;
-  if (redis.kind === 'azure') return `rediss://${redis.host}:${azurePort}`;
+  if (redis.kind === 'azure') {
+    return `rediss${isOssCluster(values) ? '+cluster' : ''}://${redis.host}:${azurePort}`;
+  }
   // The full name, because KEDA looks it up from another namespace.
   return `redis://${redisServiceName}.${namespace}.svc.cluster.local:${redisPort}`;
 }

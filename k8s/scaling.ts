@@ -65,6 +65,16 @@ export function makeTriggerAuthentication({ namespace }: Values): ITriggerAuthen
   };
 }
 
+/**
+ * Workers that keep up have short queues, so the queue does not show that they are needed: each time the
+ * window is over, some are taken away, until the queue grows again. A longer window makes such waits rarer,
+ * and costs little, because KEDA takes all workers after the cool-down once no request comes
+ * (docs/simulation.md, "The defaults").
+ */
+const windowPerCoolDown = 3;
+/** The most that Kubernetes allows. */
+const windowSecondsMax = 3600;
+
 /** The rules of the autoscaler. The simulation follows the same ones. */
 export function makeBehavior(scaling: Scaling) {
   return {
@@ -78,7 +88,10 @@ export function makeBehavior(scaling: Scaling) {
     scaleDown: {
       // The autoscaler takes any pod, busy or not. So it acts on the largest number of the window, and
       // not on a short gap between two bursts.
-      stabilizationWindowSeconds: scaling.coolDownSeconds,
+      stabilizationWindowSeconds: Math.min(
+        windowPerCoolDown * scaling.coolDownSeconds,
+        windowSecondsMax,
+      ),
       // Workers leave in halves, so a burst that comes meanwhile still finds some that are warm.
       policies: [{ type: 'Percent' as const, value: 50, periodSeconds: 60 }],
     },

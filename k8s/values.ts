@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { findUrlFault } from '../shared/redis-url.js';
 import { scalingFields } from '../shared/scaling.js';
 import { protocols } from '../shared/telemetry-configuration.js';
+import { aksSchema } from './aks/values.js';
 import { isDnsLabel, namespaceLengthMax } from './names.js';
 
 const positive = z.number().int().positive();
@@ -98,6 +99,12 @@ const entranceSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('none') }),
 ]);
 
+const prefix = z
+  .string()
+  .regex(/^[^\s]+$/, 'expected a text without blanks')
+  .optional()
+  .describe('What all keys begin with, if several services share a Redis.');
+
 const redisSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('in-cluster'),
@@ -112,6 +119,11 @@ const redisSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('azure'),
     host: hostName.describe('Such as NAME.REGION.redis.azure.net.'),
+    clusteringPolicy: z
+      .enum(['NoCluster', 'EnterpriseCluster', 'OSSCluster'])
+      .default('NoCluster')
+      .describe('As it was made. All keys lie in one shard anyway, so more of them bring nothing.'),
+    prefix,
   }),
   z.strictObject({
     kind: z.literal('external'),
@@ -128,6 +140,7 @@ const redisSchema = z.discriminatedUnion('kind', [
       .array(positive.max(65_535))
       .default([6379])
       .describe('Further ports: of the servers that Sentinels or a cluster name.'),
+    prefix,
   }),
 ]);
 
@@ -163,6 +176,9 @@ export const valuesSchema = z.strictObject({
         .describe(
           'A Secret with the records of the API keys under keys.yaml. If unset, they are in Redis.',
         ),
+      webhookSecret: dnsLabel
+        .optional()
+        .describe('A Secret with the secrets of webhooks under secrets, as in WEBHOOK_SECRETS.'),
     })
     .prefault({}),
   workers: z.strictObject({ settings }).prefault({}),
@@ -225,6 +241,7 @@ export const valuesSchema = z.strictObject({
     })
     .prefault({})
     .describe('Groups; in Entra ID, their object ids.'),
+  aks: aksSchema.optional().describe('The cluster, if it is to be made on Azure.'),
   azure: z
     .strictObject({
       tenantId: uuid,

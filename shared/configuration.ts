@@ -21,6 +21,7 @@ import {
   telemetryShape,
 } from './telemetry-configuration.js';
 import { checkWeb, webShape } from './web-configuration.js';
+import { checkWebhooks, webhookShape } from './webhook-configuration.js';
 import { messageOf } from './zod-issue.js';
 
 const common = {
@@ -106,6 +107,7 @@ const api = {
   ...accessShape,
   ...webShape,
   ...requestTelemetryShape,
+  ...webhookShape,
   BODY_BYTES_MAX: integer(1024, 1_073_741_824)
     .default(16_777_216)
     .describe(
@@ -115,6 +117,16 @@ const api = {
     .default(50_000_000)
     .describe(
       'The most pixels of an image (width × height). Decoding takes up to 9 bytes of memory a pixel, and up to 25 for AVIF, so raising it lets a small file use much memory. All decoding together takes up to 0.6 of the memory of the container or the machine; where that is too little for so many pixels, the limit is lower.',
+    ),
+  INPUTS_PER_REQUEST_MAX: integer(1, 100_000)
+    .default(256)
+    .describe(
+      'The most inputs in the list of one `POST /v1/models/{model}/score`, or in its form. Requests with more get 400; a stream of lines may have any number. Raising it costs memory: all of them are in it, and all answers.',
+    ),
+  INPUTS_IN_FLIGHT_MAX: integer(1, 100_000)
+    .default(64)
+    .describe(
+      'The most inputs of one request with several, or of one stream, that are in flight at a time. Raising it lets one request keep more workers busy, and its inputs stand before those of others.',
     ),
   IMAGES_PER_REQUEST_MAX: integer(1, 1024)
     .default(16)
@@ -272,7 +284,8 @@ const schemas = {
       message: 'expected at most REQUEST_MS_MAX',
     })
     .superRefine(checkAccess)
-    .superRefine(checkWeb),
+    .superRefine(checkWeb)
+    .superRefine(checkWebhooks),
   worker: z.object(worker).refine(isInOnePlace, onePlace),
 };
 
@@ -323,7 +336,7 @@ export function readConfiguration<R extends Role>(
 }
 
 const secrets: ReadonlySet<string> = new Set([
-  ...['REDIS_PASSWORD', 'REDIS_SENTINEL_PASSWORD'],
+  ...['REDIS_PASSWORD', 'REDIS_SENTINEL_PASSWORD', 'WEBHOOK_SECRETS'],
   ...telemetrySecrets,
 ]);
 

@@ -35,6 +35,13 @@ export const errorTable = {
   },
   preference_invalid: { status: 400, retry: false, title: 'What the request prefers is malformed' },
   not_acceptable: { status: 406, retry: false, title: 'The client accepts no form of the answer' },
+  webhook_invalid: { status: 400, retry: false, title: 'The Webhook-Url cannot be used' },
+  webhook_not_allowed: {
+    status: 400,
+    retry: false,
+    title: 'The Webhook-Url names a host that is not allowed',
+  },
+  webhook_not_found: { status: 404, retry: false, title: 'There is no such dead letter' },
   job_not_found: { status: 404, retry: false, title: 'The caller has no such job' },
   job_finished: { status: 409, retry: false, title: 'The job has ended and cannot be cancelled' },
   job_cancelled: { status: 409, retry: false, title: 'The job was cancelled' },
@@ -110,6 +117,7 @@ export type ErrorCode = keyof typeof errorTable;
 export const overloadReasons = {
   permits: 'All permits are taken (`PERMITS_MAX`).',
   model_share: 'The model would leave too few permits to the others.',
+  bulk_share: 'Bulk would leave too few permits to interactive requests.',
   queue_full: 'The model has too many unanswered inputs (`QUEUE_ITEMS_MAX`).',
   wait_too_long: 'The workers would not answer before the deadline.',
   bodies: 'The bodies of requests take too much memory (`BODIES_BYTES_MAX`).',
@@ -120,6 +128,7 @@ export const overloadReasons = {
   caller_jobs_full: 'The caller has too many jobs (`CALLER_JOBS_MAX`).',
   event_streams: 'Too many event streams are open (`EVENT_STREAMS_MAX`).',
   repeats: 'Too many requests wait with one `Idempotency-Key`.',
+  webhooks_full: 'Too many webhooks to one host are pending (`WEBHOOK_PENDING_MAX`).',
 } as const;
 export type OverloadReason = keyof typeof overloadReasons;
 

@@ -19,6 +19,8 @@ export function makeKeys(prefix: string) {
      * Admission and autoscaling read its length as the backlog.
      */
     unanswered: (queue: string) => `${prefix}:unanswered:${queue}`,
+    /** Those of them that are bulk, in the same form. */
+    unansweredBulk: (queue: string) => `${prefix}:unanswered-bulk:${queue}`,
     /** Sorted set of the ids of cancelled items, whose callers have left, by deadline. */
     cancelled: (queue: string) => `${prefix}:cancelled:${queue}`,
     /**
@@ -41,12 +43,24 @@ export function makeKeys(prefix: string) {
     /** The same two for the items of one caller. */
     resultsOf: (caller: string) => `${prefix}:results:${caller}`,
     resultsBytesOf: (caller: string) => `${prefix}:results-bytes:${caller}`,
+    /** Hash of a queue's cached answers, by the digest of the request (api/cache/entries.ts). */
+    cache: (queue: string) => `${prefix}:cache:${queue}`,
+    /** Sorted set of the digests, by when their answers were scored (milliseconds since the epoch). */
+    cacheAges: (queue: string) => `${prefix}:cache-ages:${queue}`,
+    /** How many bytes the answers have together. */
+    cacheBytes: (queue: string) => `${prefix}:cache-bytes:${queue}`,
     /** A caller's job as JSON (api/jobs/job-record.ts). */
     job: (id: string) => `${prefix}:job:${id}`,
     /** Sorted set of the ids of a caller's jobs, by when they were submitted. */
     jobs: (caller: string) => `${prefix}:jobs:${caller}`,
     /** The same set by when the jobs are forgotten. */
     jobsEnd: (caller: string) => `${prefix}:jobs-end:${caller}`,
+    /** Sorted set of the jobs whose webhooks to one host are pending, by when to look at them next. */
+    webhooks: (origin: string) => `${prefix}:webhooks:${origin}`,
+    /** Hash of a job's webhook (api/webhooks/webhook.ts). */
+    webhook: (job: string) => `${prefix}:webhook:${job}`,
+    /** Sorted set of the jobs whose webhooks are dead letters, by when they died. */
+    deadWebhooks: `${prefix}:webhooks-dead`,
     /** Hash of the API instances' heartbeats about a queue, by instance. */
     instances: (queue: string) => `${prefix}:instances:${queue}`,
     /** Sorted set of warnings about clocks that differ from that of Redis, by when they expire. */

@@ -7,6 +7,7 @@ import { isInnerPath } from './inner-path.js';
 import { fromJson } from './json-elements.js';
 import { showValue, takesTensor } from './network.js';
 import { scalingSchema } from './scaling.js';
+import { sloSchema } from './slo.js';
 import { placeColumns, tableInputSchema, UnfitColumns } from './table.js';
 import { datatypes, type Tensor } from './tensors.js';
 
@@ -307,7 +308,29 @@ const wholeManifestSchema = z.strictObject({
         .describe('How long the result of such an input is kept.'),
     })
     .prefault({}),
+  cache: z
+    .strictObject({
+      keepMs: positive.max(86_400_000).default(3_600_000).describe('How long an answer is kept.'),
+      entriesMax: positive
+        .max(10_000_000)
+        .default(10_000)
+        .describe('The most answers that are kept. Beyond it, the oldest are dropped.'),
+      bytesMax: positive
+        .min(1024)
+        .max(1_099_511_627_776)
+        .default(67_108_864)
+        .describe('The most bytes of answers that are kept in Redis, in the same way.'),
+      scope: z
+        .enum(['caller', 'all'])
+        .default('caller')
+        .describe(
+          'Whose requests an answer is kept for: those of the caller who first asked, or those of all callers.',
+        ),
+    })
+    .optional()
+    .describe('Turns the response cache on for this model. If unset, each request is scored.'),
   scaling: scalingSchema.prefault({}),
+  slo: sloSchema.optional().describe('The goals of the model, from which alerts are made.'),
   example: exampleSchema
     .optional()
     .describe('Used to warm the model up, to check it, and in the curl examples.'),
@@ -337,6 +360,10 @@ export const manifestSchema = z
       const path = ['input', 'columns', ...fault.path];
       context.addIssue({ code: 'custom', path, message: fault.message });
     }
+  })
+  .refine(({ slo, deadlineMs }) => (slo?.latencyMs ?? 0) <= deadlineMs, {
+    path: ['slo', 'latencyMs'],
+    message: 'expected at most deadlineMs, at which a request ends',
   })
   .refine(hasRows, {
     path: ['network', 'inputs'],

@@ -179,7 +179,8 @@ function unknownHost(failure: NodeJS.ErrnoException & { hostname?: string }, nod
   return unusable('the name of a host', `${hostname}, which is unknown here`, 'Check the name.');
 }
 
-function parseInfo(text: string): Record<string, string> {
+/** Parses what INFO answers. */
+export function parseInfo(text: string): Record<string, string> {
   return Object.fromEntries(
     text
       .split('\r\n')

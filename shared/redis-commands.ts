@@ -24,6 +24,7 @@ const calls = [
   'hmset KEY field value',
   'hset KEY field value',
   'incr KEY',
+  'lindex KEY 0',
   'llen KEY',
   'lpos KEY element',
   'lpush KEY element',

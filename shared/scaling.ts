@@ -46,7 +46,7 @@ export const scalingFields = {
     .min(1)
     .max(3600)
     .describe(
-      'How long a worker that is not needed stays. Lowering it frees machines earlier, and makes the next request wait for a start more often.',
+      'How long the last workers stay without any request. While requests come, a worker that is not needed stays three times as long. Lowering it frees machines earlier, and makes the next request wait for a start more often.',
     ),
   schedule: z
     .array(warmTimeSchema)

@@ -52,7 +52,7 @@ export function sendAside(response: ServerResponse, status: number, body: unknow
 export async function sendMetrics(
   request: IncomingMessage,
   response: ServerResponse,
-  instruments: Instruments,
+  instruments: Pick<Instruments, 'expose'>,
 ): Promise<void> {
   const isOpen = request.headers.accept?.includes('application/openmetrics-text');
   try {

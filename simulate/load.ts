@@ -10,6 +10,7 @@ export interface Point {
 }
 
 const hour = 3600;
+const evenHours = Array.from({ length: 12 }, (_, index) => 2 * index);
 
 /** By name, the points of a shape whose peak is 1 item a second. */
 const shapes = {
@@ -17,14 +18,14 @@ const shapes = {
     [0, 1],
     [1800, 1],
   ],
-  /** A minute of nothing, five of everything, and time to go back to zero. */
+  /** A minute of nothing, five of everything, and time for workers and machines to go. */
   burst: [
     [0, 0],
     [60, 0],
     [60, 1],
     [360, 1],
     [360, 0],
-    [1200, 0],
+    [3600, 0],
   ],
   /** From midnight to midnight: quiet nights, two peaks with a dip at noon. */
   day: [
@@ -38,7 +39,20 @@ const shapes = {
     [19 * hour, 0.3],
     [24 * hour, 0.05],
   ],
-} as const;
+  /** Over a day, a minute of everything in every other hour. */
+  visits: [...evenHours.flatMap(visitAt), [24 * hour, 0]],
+} satisfies Record<string, [atSeconds: number, share: number][]>;
+
+function visitAt(hours: number): [atSeconds: number, share: number][] {
+  const [from, to] = [hours * hour + 600, hours * hour + 660];
+  return [
+    [hours * hour, 0],
+    [from, 0],
+    [from, 1],
+    [to, 1],
+    [to, 0],
+  ];
+}
 
 export type ShapeName = keyof typeof shapes;
 export const shapeNames = Object.keys(shapes) as ShapeName[];

@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream';
 import { waitUntil as holdsWithin } from '../chaos/wait.js';
 import { type Build, type Child, spawnChild } from '../cli/children.js';
 import { findModel, readModels } from '../shared/models.js';
+import { jobQueueOf } from '../shared/priority.js';
 import { packageDirectory } from '../shared/version.js';
 
 export const root = packageDirectory();
@@ -92,6 +93,11 @@ export function queueOf(model: string): string {
   return findModel(readModels({ directory, filesNeeded: false }), model).queue;
 }
 
+/** Returns the queue of a model's bulk jobs, such as those of requests with `Prefer: respond-async`. */
+export function bulkQueueOf(model: string): string {
+  return jobQueueOf(queueOf(model), 'bulk');
+}
+
 export function serviceEnvironment(options: {
   redisUrl: string;
   models?: string;
@@ -129,7 +135,8 @@ export interface Answer {
 export async function ask(url: string, init: RequestInit = {}): Promise<Answer> {
   const response = await fetch(url, init);
   const text = await response.text();
-  const isJson = response.headers.get('content-type')?.includes('json');
+  // Not JSON in lines
+  const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '');
   return {
     status: response.status,
     headers: response.headers,

@@ -1,6 +1,11 @@
 // Prometheus and its promtool, where they are installed (Debian: apt install prometheus).
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { findFreePort } from '../cli/redis.js';
 
 /** Whether the tests can run a program of Prometheus. Those that need it are skipped otherwise. */
 export function isInstalled(program: 'prometheus' | 'promtool'): boolean {
@@ -17,47 +22,64 @@ export function promtool(parameters: readonly string[], input = ''): string {
   return execFileSync('promtool', parameters, { input, encoding: 'utf8' });
 }
 
-interface Family {
-  type?: string;
-  help?: string;
-  samples: Sample[];
+/** One series of an answer of Prometheus. */
+export interface Series {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly value: readonly [at: number, value: string];
 }
 
-export interface Sample {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
+interface Answer {
+  readonly error?: string;
+  readonly data?: { readonly result: readonly Series[] };
 }
 
-/**
- * Parses the text format of Prometheus.
- * @throws Error for a line that is not of the format
- */
-export function parseMetrics(text: string): ReadonlyMap<string, Family> {
-  const families = new Map<string, Family>();
-  const familyOf = (name: string) => {
-    const family = families.get(name) ?? { samples: [] };
-    families.set(name, family);
-    return family;
+export interface Prometheus {
+  readonly url: string;
+  /** Returns the series of an expression; none while it has not started yet. */
+  query(expr: string): Promise<readonly Series[]>;
+  close(): Promise<void>;
+}
+
+/** Starts a Prometheus that scrapes these ports of this machine each second. */
+export async function startPrometheus(
+  ports: readonly number[],
+  ruleFiles: readonly string[] = [],
+): Promise<Prometheus> {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-prometheus-'));
+  const targets = ports.map((port) => `127.0.0.1:${port}`);
+  const configuration = {
+    global: { scrape_interval: '1s', evaluation_interval: '1s' },
+    rule_files: ruleFiles,
+    scrape_configs: [{ job_name: 'scoreline', static_configs: [{ targets }] }],
   };
-  for (const line of text.split('\n').filter((each) => each !== '')) {
-    const [, kind, named = '', rest] = /^# (HELP|TYPE) (\S+) (.*)$/.exec(line) ?? [];
-    if (kind === 'HELP') familyOf(named).help = rest ?? '';
-    else if (kind === 'TYPE') familyOf(named).type = rest ?? '';
-    else {
-      const sample = parseSample(line);
-      const name = sample.name.replace(/_(bucket|sum|count)$/, '');
-      familyOf(families.has(name) ? name : sample.name).samples.push(sample);
-    }
-  }
-  return families;
-}
-
-function parseSample(line: string): Sample {
-  const [, name, labels = '', value] = /^([a-z_0-9]+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
-  if (name === undefined) throw new Error(`Expected a sample; got ${line}`);
-  const pairs = [...labels.matchAll(/([a-z_]+)="([^"]*)"/g)].map(
-    ([, key, text]) => [key as string, text as string] as const,
+  // JSON is YAML.
+  writeFileSync(path.join(directory, 'prometheus.yml'), JSON.stringify(configuration));
+  const address = `127.0.0.1:${await findFreePort()}`;
+  const child = spawn(
+    'prometheus',
+    [
+      `--config.file=${directory}/prometheus.yml`,
+      `--storage.tsdb.path=${directory}/data`,
+      `--web.listen-address=${address}`,
+    ],
+    { stdio: 'ignore' },
   );
-  return { name, labels: Object.fromEntries(pairs), value: Number(value) };
+  const exited = once(child, 'exit');
+  return {
+    url: `http://${address}`,
+    query: async (expr) => {
+      const url = `http://${address}/api/v1/query?query=${encodeURIComponent(expr)}`;
+      const response = await fetch(url).catch(() => undefined);
+      // It says 503 until it has started.
+      if (!response || response.status === 503) return [];
+      const { error, data } = (await response.json()) as Answer;
+      if (error !== undefined) throw new Error(`${error}: ${expr}`);
+      return data?.result ?? [];
+    },
+    close: async () => {
+      child.kill();
+      await exited;
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
 }

@@ -5,6 +5,7 @@ import type { Keys } from '../shared/keys.js';
 import type { Logger } from '../shared/log.js';
 import type { Instruments } from '../shared/metrics/instruments.js';
 import type { Model } from '../shared/models.js';
+import type { Priority } from '../shared/priority.js';
 import type { Redis } from '../shared/redis.js';
 import type { Tracer } from '../shared/telemetry/telemetry.js';
 import { type LoadedScorer, openScorer, type Rehearse } from './batch/scorer.js';
@@ -142,15 +143,19 @@ function takeJobs(
   const quarantine = makeQuarantine({ model, cells, log, loadMsMax });
   const metrics = instruments && new ItemMetrics(instruments, model);
   const consumers = model.queues.map((wireQueue) => {
-    const queue = makeQueue({ name: wireQueue.name, redis, keys, log });
-    if (scorer.device.reason !== undefined) queue.count('fallbacks', 1);
+    const answer = (priority: Priority) => ({
+      queue: makeQueue({ name: wireQueue.name, priority, redis, keys, log }),
+      sendReplies: makeSendReplies({ queue: wireQueue, priority, redis, keys, log }),
+    });
+    const interactive = answer('interactive');
+    if (scorer.device.reason !== undefined) interactive.queue.count('fallbacks', 1);
     return makeConsumer({
       model,
       scorer,
       quarantine,
-      queue,
+      ...interactive,
+      bulk: answer('bulk'),
       kept: makeResults({ wire: wireQueue.wire, redis, keys, log }),
-      sendReplies: makeSendReplies({ queue: wireQueue, redis, keys, log }),
       log,
       events: joinListeners([metrics, tracer && new ItemTraces(tracer, model, wireQueue.name)]),
     });

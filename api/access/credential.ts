@@ -13,6 +13,7 @@ export interface CredentialHeaders {
   readonly 'x-api-key'?: string | string[] | undefined;
 }
 
+const basic = /^Basic +([A-Za-z0-9+/]+=*) *$/i;
 const bearer = /^Bearer +(\S+) *$/i;
 
 /** Whether a request shows something that `readCredential` reads, right or wrong. */
@@ -40,6 +41,17 @@ export function readCredential(headers: CredentialHeaders): Credential {
     );
   }
   return { kind: 'key', text: String(apiKey).trim() };
+}
+
+/**
+ * Reads the key or token that a browser has asked its user for, as a password. Returns the headers as if it
+ * had come in another way.
+ */
+export function withPassword(headers: CredentialHeaders): CredentialHeaders {
+  const [, encoded] = basic.exec(headers.authorization ?? '') ?? [];
+  if (encoded === undefined || headers['x-api-key'] !== undefined) return headers;
+  const [, password] = /^[^:]*:(.*)$/s.exec(Buffer.from(encoded, 'base64').toString()) ?? [];
+  return { authorization: `Bearer ${password?.trim()}` };
 }
 
 function unauthenticated(authorization: string | undefined): ScorelineError {

@@ -17,18 +17,29 @@
 // wait counts. The first estimate never lags. The second is known even to an instance that has just
 // started.
 //
+// Each priority has a backlog of its own, because workers take interactive items first: their wait does not depend
+// on bulk, and that of bulk shows in the rate at which bulk is answered. Interactive requests are not counted
+// behind unanswered bulk items either. And bulk leaves permits for them: together it holds at most as many as are
+// still free.
+//
 // Two batches are always admitted. They give the rate something to measure, so one slow minute cannot
 // keep requests out for ever.
+//
+// An input that can wait leaves half of the room: it is let in only while a half of each bound is free, so the
+// inputs of one long request never keep out those of others.
 //
 // Retry-After estimates when the backlog drains. Advertising the next free slot would bring
 // everyone back at once.
 
 import { type OverloadReason, ScorelineError } from '../../shared/errors.js';
+import { jobQueueOf, type Priority } from '../../shared/priority.js';
 import { Backlog } from './backlog.js';
 import type { Peers, Traffic } from './peers.js';
 
 /** The share of its deadline that a request may be expected to wait. The rest allows for a falling rate. */
 const waitShareMax = 0.6;
+/** The share of each bound that is open to inputs that can wait. */
+const patientShare = 0.5;
 
 export interface AdmissionRequest {
   /** The model's queue. */
@@ -39,14 +50,21 @@ export interface AdmissionRequest {
   readonly count: number;
   /** Milliseconds from now. */
   readonly deadlineMs: number;
+  /** Interactive if undefined. */
+  readonly priority?: Priority | undefined;
+  /** Whether it asks again when it is refused, and leaves room for others until then. */
+  readonly isPatient?: boolean | undefined;
 }
 
 export interface AdmissionOptions {
   readonly permitsMax: number;
   /** The most unanswered items of a model, from all API instances. */
   readonly itemsMax: number;
-  /** Unanswered items of a queue, from all API instances; undefined while unknown. */
-  readonly unansweredIn: (queue: string) => number | undefined;
+  /**
+   * Unanswered items of a queue that a request of this priority waits with, from all API instances: all of them
+   * for bulk, and those that are not bulk for an interactive one. Undefined while unknown.
+   */
+  readonly unansweredIn: (queue: string, priority: Priority) => number | undefined;
   /** How many models share the permits. */
   readonly countModels: () => number;
   readonly peers: Pick<Peers, 'inFlight' | 'msFor'>;
@@ -56,8 +74,10 @@ export interface AdmissionOptions {
 
 export class Admission {
   readonly #options: AdmissionOptions;
+  /** By the queue of the jobs. */
   readonly #backlogs = new Map<string, Backlog>();
   #inFlight = 0;
+  #bulkInFlight = 0;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -67,19 +87,20 @@ export class Admission {
     return this.#inFlight;
   }
 
-  traffic(queue: string): Traffic {
-    return this.#backlogs.get(queue) ?? { inFlight: 0, answered: 0 };
+  traffic(queue: string, priority: Priority = 'interactive'): Traffic {
+    return this.#backlogs.get(jobQueueOf(queue, priority)) ?? { inFlight: 0, answered: 0 };
   }
 
   /**
-   * How long the workers need for everything in flight; undefined while their rate is unknown.
+   * How long the workers need for everything interactive in flight; undefined while their rate is unknown.
    */
   drainMs(queue: string): number | undefined {
+    const { peers } = this.#options;
     const backlog = this.#backlogs.get(queue);
-    const inFlight = (backlog?.inFlight ?? 0) + this.#options.peers.inFlight(queue);
+    const inFlight = (backlog?.inFlight ?? 0) + peers.inFlight(queue);
     if (inFlight === 0) return 0;
-    if (backlog) return this.#knownWaitMs(queue, backlog, 1);
-    return this.#options.peers.msFor(queue, inFlight);
+    if (backlog) return this.#knownWaitMs({ queue }, backlog, 1);
+    return peers.msFor(queue, inFlight);
   }
 
   /**
@@ -105,22 +126,26 @@ export class Admission {
 
   /** Counts a request, and for its model if only one is possible. Returns a function that undoes it. */
   hold(requests: readonly AdmissionRequest[]): (isAnswered: boolean) => void {
-    const [{ count } = { count: 1 }] = requests;
+    const [{ count, priority } = { count: 1, priority: undefined }] = requests;
     const [only] = requests.length === 1 ? requests : [];
     const backlog = only && this.#backlogOf(only);
+    const bulkCount = priority === 'bulk' ? count : 0;
     this.#inFlight += count;
+    this.#bulkInFlight += bulkCount;
     backlog?.admit(count);
     return (isAnswered) => {
       this.#inFlight -= count;
+      this.#bulkInFlight -= bulkCount;
       backlog?.release(count, isAnswered);
     };
   }
 
-  #backlogOf({ queue, batchMax }: AdmissionRequest): Backlog {
-    const known = this.#backlogs.get(queue);
+  #backlogOf({ queue, priority = 'interactive', batchMax }: AdmissionRequest): Backlog {
+    const name = jobQueueOf(queue, priority);
+    const known = this.#backlogs.get(name);
     if (known) return known;
     const backlog = new Backlog(batchMax, this.#options.now);
-    this.#backlogs.set(queue, backlog);
+    this.#backlogs.set(name, backlog);
     return backlog;
   }
 
@@ -130,7 +155,7 @@ export class Admission {
     if (why === undefined) return undefined;
     const [reason, detail] = why;
     return new ScorelineError('overloaded', `${detail} Ask again after the time in Retry-After.`, {
-      retryAfterSeconds: this.#retryAfterSeconds(request.queue, backlog),
+      retryAfterSeconds: this.#retryAfterSeconds(request, backlog),
       reason,
     });
   }
@@ -139,7 +164,11 @@ export class Admission {
     request: AdmissionRequest,
     backlog: Backlog,
   ): readonly [reason: OverloadReason, detail: string] | undefined {
-    const { permitsMax, itemsMax, unansweredIn, countModels } = this.#options;
+    const { unansweredIn, countModels } = this.#options;
+    const { queue, priority = 'interactive' } = request;
+    const share = request.isPatient ? patientShare : 1;
+    const permitsMax = Math.ceil(this.#options.permitsMax * share);
+    const itemsMax = Math.ceil(this.#options.itemsMax * share);
     const free = permitsMax - this.#inFlight;
     if (request.count > free) {
       return [
@@ -153,15 +182,24 @@ export class Admission {
         `Expected one model to have at most as many inputs in flight as it leaves to the others, ${free}; it has ${backlog.inFlight} already.`,
       ];
     }
-    const unanswered = unansweredIn(request.queue) ?? 0;
+    const bulk = this.#bulkInFlight;
+    // One request of bulk may need more than half of the permits.
+    if (priority === 'bulk' && bulk > 0 && bulk + request.count > free) {
+      return [
+        'bulk_share',
+        `Expected bulk to have at most as many inputs in flight as it leaves to others, ${free}; it has ${bulk} already.`,
+      ];
+    }
+    const unanswered = unansweredIn(queue, priority) ?? 0;
     if (unanswered >= itemsMax) {
       return [
         'queue_full',
         `Expected at most ${itemsMax} unanswered inputs of this model; there are ${unanswered}.`,
       ];
     }
-    const waitMs = this.#knownWaitMs(request.queue, backlog, 2 * request.batchMax);
-    if (waitMs === undefined || waitMs <= request.deadlineMs * waitShareMax) return undefined;
+    const waitMs = this.#knownWaitMs(request, backlog, 2 * request.batchMax);
+    if (waitMs === undefined || waitMs <= request.deadlineMs * waitShareMax * share)
+      return undefined;
     return [
       'wait_too_long',
       `Expected an answer within ${Math.round(request.deadlineMs)} ms; the queue is ${Math.round(waitMs)} ms long.`,
@@ -172,20 +210,25 @@ export class Admission {
    * How long until everything in flight is answered. Undefined if fewer than `atLeast` inputs are in
    * flight, or the rate is unknown.
    */
-  #knownWaitMs(queue: string, backlog: Backlog, atLeast: number): number | undefined {
+  #knownWaitMs(
+    { queue, priority = 'interactive' }: Pick<AdmissionRequest, 'queue' | 'priority'>,
+    backlog: Backlog,
+    atLeast: number,
+  ): number | undefined {
     const { peers } = this.#options;
     const own = backlog.inFlight;
-    const elsewhere = peers.inFlight(queue);
+    const elsewhere = peers.inFlight(queue, priority);
+    const all = own + elsewhere;
     const known = [
       own >= atLeast ? backlog.waitMs() : undefined,
-      elsewhere > 0 && own + elsewhere >= atLeast ? peers.msFor(queue, own + elsewhere) : undefined,
+      elsewhere > 0 && all >= atLeast ? peers.msFor(queue, all, priority) : undefined,
     ].filter((ms) => ms !== undefined);
     return known.length > 0 ? Math.max(...known) : undefined;
   }
 
-  #retryAfterSeconds(queue: string, backlog: Backlog): number {
+  #retryAfterSeconds(request: AdmissionRequest, backlog: Backlog): number {
     // While the rate is unknown, expect the wait to last as long again as it has lasted so far.
-    const ms = this.#knownWaitMs(queue, backlog, 1) ?? backlog.quietMs();
+    const ms = this.#knownWaitMs(request, backlog, 1) ?? backlog.quietMs();
     return ms / 1000;
   }
 }

@@ -5,8 +5,11 @@
 //
 // The machines' clocks need not agree: an instance only checks whether a heartbeat has changed, and
 // measures time by its own clock.
+//
+// A heartbeat counts each priority by itself, as admission does.
 
 import type { Keys } from '../../shared/keys.js';
+import { type Priority, priorities } from '../../shared/priority.js';
 import type { Redis } from '../../shared/redis.js';
 import type { Registry } from '../../shared/registry.js';
 import { makeRate, type Rate } from './rate.js';
@@ -15,7 +18,7 @@ const everyMs = 500;
 /** An instance whose heartbeat has not changed for this long is gone. */
 const goneAfterMs = 3000;
 
-/** What one instance counts for one model. */
+/** What one instance counts for one model and priority. */
 export interface Traffic {
   /** Inputs in flight. */
   readonly inFlight: number;
@@ -23,20 +26,24 @@ export interface Traffic {
   readonly answered: number;
 }
 
+/** Both are about interactive inputs unless another priority is given. */
 export interface Peers {
   /** How many inputs the other instances have in flight. */
-  inFlight(queue: string): number;
+  inFlight(queue: string, priority?: Priority): number;
   /**
    * How many milliseconds the workers need for this many inputs of any instance; undefined while the
    * rate is unknown.
    */
-  msFor(queue: string, count: number): number | undefined;
+  msFor(queue: string, count: number, priority?: Priority): number | undefined;
   close(): void;
 }
 
+/** Its own counts are those of interactive inputs. */
 interface Heartbeat extends Traffic {
   /** Changes with every heartbeat, so a reader sees that the instance lives. */
   readonly beat: number;
+  /** Missing as long as there is no bulk. */
+  readonly bulk?: Traffic | undefined;
 }
 
 /** A heartbeat, and when this instance first saw it by its own clock. */
@@ -49,7 +56,7 @@ interface Seen {
 interface Knowledge {
   /** By instance, this one included. */
   readonly seen: ReadonlyMap<string, Seen>;
-  readonly rate: Rate;
+  readonly rates: Readonly<Record<Priority, Rate>>;
   /** When the heartbeats were read. */
   readonly atMs: number;
 }
@@ -60,7 +67,7 @@ export function openPeers(options: {
   keys: Keys;
   instance: string;
   registry: Registry;
-  traffic: (queue: string) => Traffic;
+  traffic: (queue: string, priority: Priority) => Traffic;
 }): Peers {
   const { redis, keys, instance, registry, traffic } = options;
   const knowledge = new Map<string, Knowledge>();
@@ -68,7 +75,13 @@ export function openPeers(options: {
 
   const exchange = async (queue: string, batchMax: number) => {
     const key = keys.instances(queue);
-    const own: Heartbeat = { ...traffic(queue), beat };
+    const { inFlight, answered } = traffic(queue, 'interactive');
+    const bulk = traffic(queue, 'bulk');
+    const hasBulk = bulk.inFlight + bulk.answered > 0;
+    const own: Heartbeat = {
+      ...{ inFlight, answered, beat },
+      bulk: hasBulk ? { inFlight: bulk.inFlight, answered: bulk.answered } : undefined,
+    };
     const results = await redis
       .multi()
       .hset(key, instance, JSON.stringify(own))
@@ -82,7 +95,10 @@ export function openPeers(options: {
     );
     const gone = all.filter(([, { sinceMs }]) => atMs - sinceMs > goneAfterMs);
     const seen = new Map(all.filter((entry) => !gone.includes(entry)));
-    knowledge.set(queue, { seen, rate: nextRate(last, { seen, atMs }, batchMax), atMs });
+    const [interactiveRate, bulkRate] = priorities.map((priority) =>
+      nextRate(last, { seen, atMs }, { priority, batchMax }),
+    ) as [Rate, Rate];
+    knowledge.set(queue, { seen, rates: { interactive: interactiveRate, bulk: bulkRate }, atMs });
     if (gone.length > 0) await redis.hdel(key, ...gone.map(([name]) => name));
   };
   const exchangeAll = () => {
@@ -96,14 +112,15 @@ export function openPeers(options: {
   exchangeAll();
 
   return {
-    inFlight(queue) {
+    inFlight(queue, priority = 'interactive') {
       let sum = 0;
       for (const [name, { heartbeat }] of knowledge.get(queue)?.seen ?? []) {
-        if (name !== instance) sum += heartbeat.inFlight;
+        if (name !== instance) sum += trafficOf(heartbeat, priority).inFlight;
       }
       return sum;
     },
-    msFor: (queue, count) => knowledge.get(queue)?.rate.msFor(count),
+    msFor: (queue, count, priority = 'interactive') =>
+      knowledge.get(queue)?.rates[priority].msFor(count),
     close: () => clearInterval(timer),
   };
 }
@@ -116,19 +133,29 @@ function see(heartbeat: Heartbeat, last: Seen | undefined, atMs: number): Seen {
 function nextRate(
   last: Knowledge | undefined,
   { seen, atMs }: Pick<Knowledge, 'seen' | 'atMs'>,
-  batchMax: number,
+  { priority, batchMax }: { priority: Priority; batchMax: number },
 ): Rate {
-  const rate = last?.rate ?? makeRate();
-  if (!last || Math.min(inFlightOf(last.seen), inFlightOf(seen)) < batchMax) return rate;
+  const rate = last?.rates[priority] ?? makeRate();
+  const inFlight = (all: Knowledge['seen']) => inFlightOf(all, priority);
+  if (!last || Math.min(inFlight(last.seen), inFlight(seen)) < batchMax) return rate;
   let answered = 0;
   for (const [name, { heartbeat }] of seen) {
-    const before = last.seen.get(name)?.heartbeat.answered ?? heartbeat.answered;
-    answered += Math.max(0, heartbeat.answered - before);
+    const now = trafficOf(heartbeat, priority).answered;
+    const earlier = last.seen.get(name)?.heartbeat;
+    answered += Math.max(0, now - (earlier ? trafficOf(earlier, priority).answered : now));
   }
   rate.add(answered, atMs - last.atMs);
   return rate;
 }
 
-function inFlightOf(seen: Knowledge['seen']): number {
-  return [...seen.values()].reduce((sum, { heartbeat }) => sum + heartbeat.inFlight, 0);
+function inFlightOf(seen: Knowledge['seen'], priority: Priority): number {
+  let sum = 0;
+  for (const { heartbeat } of seen.values()) sum += trafficOf(heartbeat, priority).inFlight;
+  return sum;
+}
+
+const noTraffic: Traffic = { inFlight: 0, answered: 0 };
+
+function trafficOf(heartbeat: Heartbeat, priority: Priority): Traffic {
+  return priority === 'interactive' ? heartbeat : (heartbeat.bulk ?? noTraffic);
 }

@@ -11,7 +11,7 @@ import { Problems } from './problems.js';
 
 export interface DescribedService {
   readonly configuration: Pick<AccessConfiguration, 'AUTH'> &
-    Pick<Configurations['api'], 'HTTPS_ONLY'>;
+    Pick<Configurations['api'], 'HTTPS_ONLY' | 'INPUTS_PER_REQUEST_MAX' | 'WEBHOOK_HOSTS'>;
   readonly kinds: InputKinds;
   /** The most rows of a request of the Open Inference Protocol. */
   readonly rowsMax: number;

@@ -13,17 +13,19 @@ import { nativePaths, nativeTag } from './native.js';
 import type { Document, SecurityScheme } from './openapi.js';
 import { referencePaths, referenceTag } from './reference.js';
 import { servicePaths, serviceTag } from './service.js';
+import { sentWebhooks, webhookPaths, webhooksTag } from './webhooks.js';
 
 /** Describes the service to a caller for whom these models exist. */
 export function describe(service: DescribedService, catalogue: Catalogue): Document {
   const context = makeContext(service, catalogue);
-  const { AUTH } = service.configuration;
+  const { AUTH, WEBHOOK_HOSTS } = service.configuration;
   const security = securityOf(AUTH);
   const paths = {
     ...nativePaths(context),
     ...inferencePaths(context),
     ...referencePaths(context),
     ...jobPaths(context),
+    ...webhookPaths(context),
     ...servicePaths(context),
   };
   const schemes = Object.fromEntries(
@@ -41,8 +43,9 @@ export function describe(service: DescribedService, catalogue: Catalogue): Docum
     // Relative to the address of the document, so it also holds behind the prefix of a proxy.
     servers: [{ url: '.', description: 'Where this description comes from.' }],
     security,
-    tags: [nativeTag, inferenceTag, referenceTag, jobsTag, serviceTag],
+    tags: [nativeTag, inferenceTag, referenceTag, jobsTag, webhooksTag, serviceTag],
     paths,
+    ...(WEBHOOK_HOSTS.length > 0 && { webhooks: sentWebhooks(context) }),
     components: {
       ...context.parts.toComponents(),
       ...(security.length > 0 && { securitySchemes: schemes }),

@@ -43,7 +43,9 @@ const statisticsSchema = z.object({
         compute_input: durationSchema.describe('From then until the run began.'),
         compute_infer: durationSchema.describe('The run of the whole batch.'),
         compute_output: durationSchema.describe('Until the reply had reached the API.'),
-        cache_hit: durationSchema.describe('Answered with a result kept under their key.'),
+        cache_hit: durationSchema.describe(
+          'Answered with a result of another request: kept under their key, in the cache, or in flight.',
+        ),
         cache_miss: durationSchema.describe('Always 0.'),
       }),
       batch_stats: z.array(z.unknown()).max(0),

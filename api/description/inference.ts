@@ -66,7 +66,7 @@ function infer(context: Context, model: Model | undefined): OperationOf | undefi
   const header: Parameter = { name: 'Inference-Header-Content-Length', in: 'header', ...jsonBytes };
   const codes = [
     ...scoringCodes(context),
-    ...(['tensor_invalid', 'inputs_refused', 'parameter_invalid', 'text_too_long'] as const),
+    ...(['tensor_invalid', 'inputs_refused', 'text_too_long'] as const),
     ...(model ? [] : (['network_undeclared'] as const)),
   ];
   return ({ suffix, parameters }) => ({

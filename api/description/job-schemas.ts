@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { stateNames } from '../jobs/job-states.js';
+import { webhookStates } from '../webhooks/webhook.js';
 
 const known = {
   id: z.string(),
@@ -15,6 +16,27 @@ const known = {
 };
 
 export const jobSummarySchema = z.object(known);
+
+export const webhookSchema = z.object({
+  url: z.string(),
+  state: z
+    .enum(webhookStates)
+    .describe('`delivered` and `dead` stay; after `dead`, only an operator has it sent again.'),
+  attempts: z.int().min(0),
+  lastError: z.string().optional().describe('Why the last attempt failed.'),
+  nextAttemptAt: z.iso.datetime().optional(),
+});
+
+const ended = {
+  result: z
+    .looseObject({})
+    .optional()
+    .describe('If it has succeeded: the answer that the request would have got at once.'),
+  problem: z
+    .looseObject({ status: z.int(), code: z.string(), detail: z.string() })
+    .optional()
+    .describe('If it has failed or was cancelled: the error that the request would have got.'),
+};
 
 export const jobSchema = z.object({
   ...known,
@@ -32,12 +54,18 @@ export const jobSchema = z.object({
     .describe(
       'While it is queued: how long until a worker takes it, as fast as the line moves. Left out if that is not known.',
     ),
-  result: z
-    .looseObject({})
-    .optional()
-    .describe('If it has succeeded: the answer that the request would have got at once.'),
-  problem: z
-    .looseObject({ status: z.int(), code: z.string(), detail: z.string() })
-    .optional()
-    .describe('If it has failed or was cancelled: the error that the request would have got.'),
+  ...ended,
+  webhook: webhookSchema.optional().describe('If the request had a `Webhook-Url`.'),
+});
+
+export const jobEventSchema = z.object({
+  type: z.string().describe('`job.` and the state of the job.'),
+  timestamp: z.iso.datetime().describe('When the end of the job was seen.'),
+  data: z.object({
+    ...known,
+    ...ended,
+    location: z
+      .string()
+      .describe('The path of the job, for a result that was too large for the message.'),
+  }),
 });

@@ -5,6 +5,7 @@ import type { ErrorCode } from '../../shared/errors.js';
 import { inputSchema, networkSchema } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { deadlineMsSchema, topSchema } from '../http/parameters.js';
+import { prioritySchema } from '../http/priority.js';
 import { kindsOf } from '../kinds/kinds.js';
 import { accessCodes, type Context } from './context.js';
 import type { Content, Operation, Parameter, Paths, Schema } from './openapi.js';
@@ -19,11 +20,12 @@ import {
   scoringPaths,
   timingSchema,
 } from './scoring.js';
+import { answerLines, listRequest, listResponse, requestLines } from './series.js';
 
 export const nativeTag = {
   name: 'Models',
   description:
-    'Each model at an address of its own: a request has one input, and the answer is in the terms of the model.',
+    'Each model at an address of its own: a request has one input or several, and the answer is in the terms of the model.',
 };
 const tags = [nativeTag.name];
 const binary: Schema = { type: 'string', format: 'binary' };
@@ -47,8 +49,10 @@ function scoreNative(context: Context, model: Model | undefined): OperationOf | 
   if (model?.manifest.input.kind === 'tensors') return undefined;
   const { parts, problems } = context;
   const { codes, content, top, predictions } = model ? formsOf(context, model) : anyForms(context);
-  const answer = parts.schema(partName('ScoreResponse', model), responseOf(model, predictions));
-  const all = [...scoringCodes(context), 'parameter_invalid', ...codes] as const;
+  const response = responseOf(model, predictions);
+  const answer = parts.schema(partName('ScoreResponse', model), response);
+  const answers = listResponse(context, model, response);
+  const all = [...scoringCodes(context), ...codes] as const;
   return ({ suffix, parameters }) => ({
     operationId: `score${suffix}`,
     summary: model ? `Score with ${model.name}` : 'Score an input',
@@ -58,9 +62,12 @@ function scoreNative(context: Context, model: Model | undefined): OperationOf | 
     requestBody: { required: true, content },
     responses: {
       200: {
-        description: 'What the model answers to the input.',
+        description: 'What the model answers to the input, or to each of several.',
         headers: scoredHeaders(context),
-        content: { 'application/json': { schema: answer } },
+        content: {
+          'application/json': { schema: { anyOf: [answer, answers] } },
+          'application/x-ndjson': answerLines,
+        },
       },
       ...accepted(context),
       ...problems.responses(`${model?.manifest.input.kind ?? 'any'}Score`, 'problem', all),
@@ -75,7 +82,8 @@ function topParameters(schema: Schema | undefined): readonly Parameter[] {
   return [{ name: 'top', in: 'query', description, schema }];
 }
 
-function formsOf({ kinds, parts }: Context, model: Model): NativeForms {
+function formsOf(context: Context, model: Model): NativeForms {
+  const { kinds, parts } = context;
   const { input, output } = kindsOf(kinds, model);
   const form = input.describe(model);
   const top = 'labels' in model.manifest.output ? topSchema(model) : undefined;
@@ -83,6 +91,7 @@ function formsOf({ kinds, parts }: Context, model: Model): NativeForms {
     input: form.one,
     ...(top && { top: top.optional() }),
     deadlineMs: deadlineMsSchema.optional(),
+    priority: prioritySchema.optional(),
   });
   const [field] = form.mediaTypes;
   const raw = field?.startsWith('text/') ? toSchema(form.one) : binary;
@@ -92,7 +101,12 @@ function formsOf({ kinds, parts }: Context, model: Model): NativeForms {
     predictions: output.form.predictions,
     content: {
       'application/json': {
-        schema: parts.schema(partName('ScoreRequest', model), body),
+        schema: {
+          anyOf: [
+            parts.schema(partName('ScoreRequest', model), body),
+            listRequest(context, model, top),
+          ],
+        },
         example: { input: form.example },
       },
       ...Object.fromEntries(
@@ -104,25 +118,29 @@ function formsOf({ kinds, parts }: Context, model: Model): NativeForms {
           },
         ]),
       ),
+      'application/x-ndjson': requestLines,
       ...(field !== undefined && { 'multipart/form-data': { schema: multipartOf(field, raw) } }),
     },
   };
 }
 
-/** A text is a field, and anything else is a file of any name. */
+/** A text is a field, and anything else is a file of any name. A form may have several of them. */
 function multipartOf(mediaType: string, raw: Schema): Schema {
   const name = mediaType.startsWith('text/') ? 'input' : 'file';
   return { type: 'object', properties: { [name]: raw }, required: [name] };
 }
 
 /** What requests for any model look like. */
-function anyForms({ kinds, parts }: Context): NativeForms {
+function anyForms(context: Context): NativeForms {
+  const { kinds, parts } = context;
+  const top = z.int().min(1).describe('How many of the best classes to answer with.');
   const body = z.object({
     input: z
       .unknown()
       .describe('A text, {name: base64 of an image}, or {column: value}: what the model takes.'),
-    top: z.int().min(1).optional().describe('How many of the best classes to answer with.'),
+    top: top.optional(),
     deadlineMs: deadlineMsSchema.optional(),
+    priority: prioritySchema.optional(),
   });
   return {
     codes: Object.values(kinds).flatMap(({ codes }) => codes),
@@ -136,7 +154,12 @@ function anyForms({ kinds, parts }: Context): NativeForms {
       )
       .describe('The best classes, best first, or a number.'),
     content: {
-      'application/json': { schema: parts.schema('ScoreRequest', body) },
+      'application/json': {
+        schema: {
+          anyOf: [parts.schema('ScoreRequest', body), listRequest(context, undefined, top)],
+        },
+      },
+      'application/x-ndjson': requestLines,
       ...Object.fromEntries(
         Object.values(kinds)
           .filter(({ mediaTypes }) => mediaTypes !== 'application/json')
@@ -147,7 +170,7 @@ function anyForms({ kinds, parts }: Context): NativeForms {
   };
 }
 
-function responseOf(model: Model | undefined, predictions: z.ZodType): z.ZodType {
+function responseOf(model: Model | undefined, predictions: z.ZodType): z.ZodObject {
   return z.object({
     model: model ? z.literal(model.name) : z.string(),
     version: model ? z.literal(model.version) : z.string(),

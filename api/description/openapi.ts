@@ -74,5 +74,7 @@ export interface Document {
   readonly security: readonly Security[];
   readonly tags: readonly { readonly name: string; readonly description: string }[];
   readonly paths: Paths;
+  /** What the service sends by itself. */
+  readonly webhooks?: Readonly<Record<string, PathItem>>;
   readonly components: Components;
 }

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import type { Model } from '../../shared/models.js';
 import { deadlineMsSchema } from '../http/parameters.js';
+import { prioritySchema } from '../http/priority.js';
 import { kindsOf } from '../kinds/kinds.js';
 import { accessCodes, type Context } from './context.js';
 import type { Operation, Parameter, Paths, Response } from './openapi.js';
@@ -59,6 +60,7 @@ function scoreReference(context: Context): Operation {
         'A text goes to the first model that takes texts, and pictures to the first that takes pictures. A row of a table goes to the model that `model` names.',
       ),
     deadlineMs: deadlineMsSchema.optional(),
+    priority: prioritySchema.optional(),
   });
   const answer = z.object({
     result: z

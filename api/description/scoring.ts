@@ -5,6 +5,7 @@ import type { ErrorCode } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import { deadlineMsSchema, requestTimeoutSchema } from '../http/parameters.js';
 import { waitSecondsMax } from '../http/preferences.js';
+import { prioritySchema } from '../http/priority.js';
 import { accessCodes, type Context, retryAfterHeader } from './context.js';
 import { jobSummarySchema } from './job-schemas.js';
 import type { Operation, Parameter, Paths, Ref, Response } from './openapi.js';
@@ -19,14 +20,23 @@ export function scoringCodes(context: Context): readonly ErrorCode[] {
     ...(['too_many_inputs', 'idempotency_key_invalid', 'idempotency_key_reused'] as const),
     ...(['overloaded', 'queue_unavailable', 'queue_lost', 'shutting_down'] as const),
     ...(['deadline_exceeded', 'model_crashed', 'model_failed', 'model_output_mismatch'] as const),
-    ...(['preference_invalid', 'job_cancelled', 'result_too_large', 'wire_mismatch'] as const),
+    ...(['webhook_invalid', 'webhook_not_allowed'] as const),
+    ...([
+      'parameter_invalid',
+      'preference_invalid',
+      'job_cancelled',
+      'result_too_large',
+      'wire_mismatch',
+    ] as const),
   ];
 }
 
 const { description: deadlineText, ...deadlineSchema } = toSchema(deadlineMsSchema);
 const timeoutSchema = toSchema(requestTimeoutSchema);
+const { description: priorityText, ...urgencySchema } = toSchema(prioritySchema);
 
-export function scoringParameters({ parts }: Context): readonly Ref[] {
+export function scoringParameters({ parts, configuration }: Context): readonly Ref[] {
+  const takesWebhooks = configuration.WEBHOOK_HOSTS.length > 0;
   return [
     parts.parameter('DeadlineMs', {
       name: 'deadlineMs',
@@ -39,6 +49,26 @@ export function scoringParameters({ parts }: Context): readonly Ref[] {
       in: 'header',
       description: 'How many seconds the caller waits. The earliest deadline counts.',
       schema: timeoutSchema,
+    }),
+    parts.parameter('Priority', {
+      name: 'priority',
+      in: 'query',
+      description: String(priorityText),
+      schema: urgencySchema,
+    }),
+    parts.parameter('XPriority', {
+      name: 'X-Priority',
+      in: 'header',
+      description: 'What the parameter `priority` says.',
+      schema: urgencySchema,
+    }),
+    parts.parameter('CacheControl', {
+      name: 'Cache-Control',
+      in: 'header',
+      description:
+        '`no-cache` or `no-store`: score the input even if its answer is in the cache of the model. `max-age=N`: take no answer that is older than N seconds.',
+      schema: { type: 'string' },
+      example: 'no-cache',
     }),
     parts.parameter('IdempotencyKey', {
       name: 'Idempotency-Key',
@@ -55,6 +85,7 @@ export function scoringParameters({ parts }: Context): readonly Ref[] {
       description: 'What `Prefer: respond-async` says, for clients that cannot set headers.',
       schema: { type: 'string', enum: ['true', 'false', '1', '0', ''] },
     }),
+    ...(takesWebhooks ? [webhookParameter({ parts })] : []),
     requestIdParameter({ parts }),
     traceParameter({ parts }),
   ];
@@ -68,6 +99,17 @@ export function preferParameter({ parts }: Pick<Context, 'parts'>): Ref {
     // Preferences for something else may be there, too.
     schema: { type: 'string' },
     example: 'respond-async',
+  });
+}
+
+function webhookParameter({ parts }: Pick<Context, 'parts'>): Ref {
+  return parts.parameter('WebhookUrl', {
+    name: 'Webhook-Url',
+    in: 'header',
+    description:
+      'With `Prefer` or `async`: the address to which the ended job is sent. The operator allows its host.',
+    schema: { type: 'string', maxLength: 2048 },
+    example: 'https://hooks.example.com/scored',
   });
 }
 
@@ -100,6 +142,15 @@ export function scoredHeaders({ parts, headers }: Context): Readonly<Record<stri
   });
   return {
     ...headers,
+    Age: parts.header('Age', {
+      description: 'How many seconds ago a cached answer was scored.',
+      schema: { type: 'string', pattern: '^\\d+$' },
+    }),
+    'Cache-Status': parts.header('CacheStatus', {
+      description:
+        'How the response cache has served the request, if its model has one (RFC 9211).',
+      schema: { type: 'string' },
+    }),
     'Idempotency-Replayed': replayed,
     'Preference-Applied': appliedHeader({ parts }),
   };

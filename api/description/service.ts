@@ -1,12 +1,13 @@
-// The operations about the service itself: probes, and this description.
+// The operations about the service itself: probes, this description, and what operators look at.
 
 import { z } from 'zod';
+import type { ErrorCode } from '../../shared/errors.js';
 import { accessCodes, type Context } from './context.js';
 import type { Content, Operation, Paths } from './openapi.js';
 
 export const serviceTag = {
   name: 'Service',
-  description: 'Probes, and this description.',
+  description: 'Probes, this description, and what operators look at.',
 };
 const tags = [serviceTag.name];
 
@@ -29,6 +30,48 @@ export function servicePaths(context: Context): Paths {
         summary: 'This description as a page',
         content: { 'text/html': { schema: { type: 'string' } } },
       }),
+    },
+    '/admin/queues': {
+      get: forOperators(context, {
+        operationId: 'queues',
+        summary: 'The queues as a page',
+        description:
+          'The jobs in the queues, without their inputs. A browser may send the key or token as the password of Basic.',
+        content: { 'text/html': { schema: { type: 'string' } } },
+      }),
+    },
+    '/admin/metrics': {
+      get: forOperators(context, {
+        operationId: 'metrics',
+        summary: 'The metrics of the API instance that answers',
+        description: 'In the text format of Prometheus. There are none without METRICS_PORT.',
+        content: { 'text/plain': { schema: { type: 'string' } } },
+        codes: ['not_found'],
+      }),
+    },
+  };
+}
+
+/** Needs the scope `admin`, and that callers say who they are, unless they ask on the same machine. */
+function forOperators(
+  context: Context,
+  {
+    content,
+    codes = [],
+    ...about
+  }: Pick<Operation, 'operationId' | 'summary' | 'description'> & {
+    content: Content;
+    codes?: readonly ErrorCode[];
+  },
+): Operation {
+  const { headers, problems } = context;
+  const all = new Set<ErrorCode>([...accessCodes(context), 'scope_missing', ...codes]);
+  return {
+    ...about,
+    tags,
+    responses: {
+      200: { description: 'What there is now.', headers, content },
+      ...problems.responses('operators', 'problem', [...all]),
     },
   };
 }

@@ -10,6 +10,7 @@ import type { TraceContext } from '../../shared/telemetry/telemetry.js';
 import { type Caller, nobody } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { LimitFields } from '../access/limits.js';
+import { cacheFieldsOf } from '../cache/cache-note.js';
 import type { Call } from '../call.js';
 import { makeRequestId } from '../http/request-id.js';
 import type { RequestTrace } from '../traces/request-trace.js';
@@ -69,8 +70,9 @@ export class Arrival {
     const metadata = new Metadata();
     metadata.set('x-request-id', this.requestId);
     if (this.trace) metadata.set('traceresponse', this.trace.response);
-    for (const [name, value] of Object.entries(this.limitFields ?? {})) metadata.set(name, value);
+    setFields(metadata, this.limitFields ?? {});
     if (this.call?.isReplayed) metadata.set('idempotency-replayed', 'true');
+    if (this.call?.cacheNote) setFields(metadata, cacheFieldsOf(this.call.cacheNote));
     return metadata;
   }
 
@@ -91,6 +93,10 @@ export class Arrival {
     if (this.call) this.call.end(false);
     else this.slot?.release();
   }
+}
+
+function setFields(metadata: Metadata, fields: object): void {
+  for (const [name, value] of Object.entries(fields)) metadata.set(name, value);
 }
 
 /** What watches the bytes of a message, and what it does about them. */

@@ -18,10 +18,12 @@ import type { Registry } from '../../shared/registry.js';
 import type { Access } from '../access/access.js';
 import { catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
+import { readFreshness } from '../cache/freshness.js';
 import type { Call, Calls } from '../call.js';
 import type { DepartedRequest, RequestEvents } from '../events.js';
 import { httpsRequired } from '../http/entrance.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
+import { parsePriority, priorityHeader } from '../http/priority.js';
 import { Arrival, countBytes, limitBytes } from './arrival.js';
 import { type MethodName, methodNames, pathOf } from './protocol.js';
 import { statusCodeOf, statusOf, toScorelineError } from './status.js';
@@ -164,7 +166,10 @@ async function letIn(
   } else requireScope(caller, 'score', 'jobs');
 }
 
-/** @throws ScorelineError `scope_missing`, `idempotency_key_invalid`, `overloaded`, `shutting_down` */
+/**
+ * @throws ScorelineError `scope_missing`, `idempotency_key_invalid`, `parameter_invalid`, `overloaded`,
+ * `shutting_down`
+ */
 function openCall(
   arrival: Arrival,
   { arrivedAt, deadlineMs }: { arrivedAt: number; deadlineMs: number },
@@ -187,6 +192,8 @@ function openCall(
     // Node joins fields of one name with this comma, so a key must not have one itself.
     key: key === undefined ? undefined : parseIdempotencyKey(key, key.split(', ').length),
     trace: arrival.trace,
+    freshness: readFreshness(arrival.read('cache-control')),
+    priority: parsePriority(arrival.read(priorityHeader), priorityHeader),
   });
 }
 

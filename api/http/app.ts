@@ -11,6 +11,7 @@ import express, {
 import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
+import type { Instruments } from '../../shared/metrics/instruments.js';
 import type { RedisClock } from '../../shared/redis-clock.js';
 import type { Registry } from '../../shared/registry.js';
 import { packageVersion } from '../../shared/version.js';
@@ -23,12 +24,15 @@ import type { InputKinds } from '../kinds/kinds.js';
 import type { Queue } from '../queue/queue.js';
 import type { Readiness } from '../readiness.js';
 import type { Scoring } from '../scoring.js';
+import type { Series } from '../series/series.js';
+import type { PendingWebhooks } from '../webhooks/pending-webhooks.js';
 import { makeBodyReaders } from './body.js';
 import { makeEntrance } from './entrance.js';
 import type { EventStreams } from './event-streams.js';
 import type { Entry, Gate } from './gate.js';
 import type { ScoringRoute } from './open-call.js';
 import { answerError } from './problem.js';
+import { addAdminRoutes } from './routes/admin.js';
 import { addDescriptionRoutes } from './routes/description.js';
 import { addHealthRoutes } from './routes/health.js';
 import { makeScoreInference } from './routes/infer.js';
@@ -37,6 +41,8 @@ import { addJobEventRoutes } from './routes/job-events.js';
 import { addJobRoutes, sendAccepted } from './routes/jobs.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
+import { SeriesRoutes } from './routes/series.js';
+import { addWebhookRoutes } from './routes/webhooks.js';
 import { watchRequest } from './watch.js';
 
 export interface App {
@@ -54,17 +60,22 @@ export function makeApp(parts: {
     | 'BODY_BYTES_MAX'
     | 'CORS_ORIGINS'
     | 'HTTPS_ONLY'
+    | 'INPUTS_PER_REQUEST_MAX'
+    | 'REQUEST_MS_MAX'
     | 'TENSOR_JSON_BYTES_MAX'
     | 'TRUST_PROXY'
+    | 'WEBHOOK_HOSTS'
   >;
   registry: Registry;
   calls: Pick<Calls, 'isShuttingDown'>;
   gate: Gate;
   kinds: InputKinds;
   scoring: Scoring;
+  series: Series;
   jobs: Pick<Jobs, 'find' | 'read' | 'follow' | 'standingOf' | 'list' | 'cancel'>;
   eventStreams: Pick<EventStreams, 'open'>;
-  queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'unansweredIn'>;
+  webhooks: Pick<PendingWebhooks, 'read' | 'listDead' | 'count' | 'revive'>;
+  queue: Pick<Queue, 'countWorkers' | 'opened' | 'readCounts' | 'unansweredIn'>;
   readiness: Readiness;
   description: Description;
   /** The most rows of a request of the Open Inference Protocol. */
@@ -73,11 +84,21 @@ export function makeApp(parts: {
   log: Logger;
   /** Is told of each request. */
   events: RequestEvents;
+  instruments?: Pick<Instruments, 'expose'> | undefined;
 }): App {
   const { gate, configuration, events } = parts;
-  const { readJson, readAny, readBytes } = makeBodyReaders(configuration.BODY_BYTES_MAX);
+  const { readJson, readAny, readBytes } = makeBodyReaders(
+    configuration.BODY_BYTES_MAX,
+    configuration.INPUTS_PER_REQUEST_MAX,
+  );
+  const series = new SeriesRoutes({
+    ...parts,
+    inputsMax: configuration.INPUTS_PER_REQUEST_MAX,
+    lineBytesMax: configuration.BODY_BYTES_MAX,
+    pauseMsMax: configuration.REQUEST_MS_MAX,
+  });
   const scores = {
-    native: makeScoreNative({ ...parts, readAny }),
+    native: makeScoreNative({ ...parts, series, readAny }),
     reference: makeScoreReference({ ...parts, readJson }),
     inference: makeScoreInference({
       ...parts,
@@ -101,10 +122,12 @@ export function makeApp(parts: {
   addModelRoutes(app, { ...parts, score: scores.native });
   addJobRoutes(app, parts);
   addJobEventRoutes(app, parts);
+  addWebhookRoutes(app, parts);
   addReferenceRoutes(app, { ...parts, score: scores.reference, version: packageVersion() });
   addHealthRoutes(app, parts);
   addInferenceRoutes(app, { ...parts, score: scores.inference });
   addDescriptionRoutes(app, { ...parts, service: parts });
+  addAdminRoutes(app, { ...parts, instruments: parts.instruments });
   app.use(notFound);
   app.use(handleError);
 

@@ -27,11 +27,20 @@ export function makeReadBytes(bytesMax: number): ReadBytes {
   return (call, request, response, peek) => {
     const declared = Number(request.headers['content-length'] ?? 0);
     if (declared > bytesMax) throw tooLarge(bytesMax, String(declared));
-    const body = decompress(request);
-    const expectsContinue = request.headers.expect !== undefined && request.httpVersion !== '1.0';
-    if (expectsContinue) response.writeContinue();
+    const body = openBody(request, response);
     return collect(body, { call, request, bytesMax, peek });
   };
+}
+
+/**
+ * Asks the client for the body if it waits for that, and decompresses it.
+ * @throws ScorelineError `unsupported_media_type`
+ */
+export function openBody(request: IncomingMessage, response: ServerResponse): Readable {
+  const body = decompress(request);
+  const expectsContinue = request.headers.expect !== undefined && request.httpVersion !== '1.0';
+  if (expectsContinue) response.writeContinue();
+  return body;
 }
 
 function collect(
@@ -122,7 +131,7 @@ function tooLarge(bytesMax: number, got: string): ScorelineError {
   );
 }
 
-function cutOff(cause?: Error): ScorelineError {
+export function cutOff(cause?: Error): ScorelineError {
   return new ScorelineError(
     'request_invalid',
     'Expected a whole body in the form that its headers declare; it ended early or could not be decompressed.',

@@ -33,11 +33,19 @@ export type ReadBody<B extends Body = Body> = (
 
 type JsonBody = Extract<Body, { type: 'json' }>;
 
-const filesMax = 16;
+/** The field of a form that has an input. */
+const inputField = 'input';
+/** The most fields of a form besides its inputs. */
 const fieldsMax = 20;
 
-/** @param bytesMax the most bytes of a body, decompressed */
-export function makeBodyReaders(bytesMax: number): {
+/**
+ * @param bytesMax the most bytes of a body, decompressed
+ * @param inputsMax the most inputs of a form
+ */
+export function makeBodyReaders(
+  bytesMax: number,
+  inputsMax: number,
+): {
   readJson: ReadBody<JsonBody>;
   readAny: ReadBody;
   readBytes: ReadBytes;
@@ -55,13 +63,16 @@ export function makeBodyReaders(bytesMax: number): {
   const readAny: ReadBody = async (call, request, response) => {
     if (hasType(request, 'application/json')) return readJson(call, request, response);
     if (request.is('multipart/form-data')) {
-      return parseForm(request, await readBytes(call, request, response));
+      return parseForm(request, await readBytes(call, request, response), inputsMax);
     }
     if (request.is(['image/*', 'text/plain', 'application/octet-stream'])) {
       const bytes = await readBytes(call, request, response);
       return { type: 'bytes', bytes, charset: charsetOf(request) };
     }
-    throw unsupported(request, 'application/json, multipart/form-data, image/* or text/plain');
+    throw unsupported(
+      request,
+      'application/json, application/x-ndjson, multipart/form-data, image/* or text/plain',
+    );
   };
 
   return { readJson, readAny, readBytes };
@@ -87,25 +98,26 @@ function parseJson(bytes: Buffer, charset = 'utf-8'): unknown {
 }
 
 /** Reads a form. Parts with a file name are files; the others are text fields in UTF-8. */
-async function parseForm(request: Request, body: Buffer): Promise<Extract<Body, { type: 'form' }>> {
+async function parseForm(
+  request: Request,
+  body: Buffer,
+  inputsMax: number,
+): Promise<Extract<Body, { type: 'form' }>> {
   const files: { name: string; bytes: Buffer }[] = [];
   const texts = new Map<string, string[]>();
-  let fieldCount = 0;
-  for (const { name, fileName, bytes } of await splitForm(request, body)) {
+  for (const { name, fileName, bytes } of await splitForm(request, body, inputsMax + fieldsMax)) {
     if (fileName !== undefined) {
       files.push({ name: fileName, bytes });
       continue;
     }
-    fieldCount++;
-    texts.set(name, [...(texts.get(name) ?? []), decodeText(bytes)]);
-  }
-  if (files.length > filesMax || fieldCount > fieldsMax) {
-    throw tooManyParts(`${files.length} and ${fieldCount}`);
+    const same = texts.get(name) ?? [];
+    same.push(decodeText(bytes));
+    texts.set(name, same);
   }
   const fields = Object.fromEntries(
-    [...texts].map(([name, [first = '', ...others]]) => [
+    [...texts].map(([name, [first = '', ...more]]) => [
       name,
-      others.length === 0 ? first : [first, ...others],
+      more.length === 0 ? first : [first, ...more],
     ]),
   );
   return { type: 'form', files, fields };
@@ -117,23 +129,27 @@ interface Part {
   readonly bytes: Buffer;
 }
 
-function splitForm(request: Request, body: Buffer): Promise<Part[]> {
+function splitForm(request: Request, body: Buffer, partsMax: number): Promise<Part[]> {
   return new Promise((resolve, reject) => {
     const parts: Promise<Part>[] = [];
+    /** Fields besides inputs. */
+    let fields = 0;
     const parser = new Busboy({
       headers: request.headers as BusboyHeaders,
       // Take every part as bytes, because the library would replace invalid UTF-8 in fields.
       isPartAFile: () => true,
-      limits: { parts: filesMax + fieldsMax + 1 },
+      limits: { parts: partsMax + 1 },
     });
     parser.on('file', (name, stream, fileName: string | undefined) => {
+      if (fileName === undefined && name !== inputField) fields++;
+      if (fields > fieldsMax) reject(tooManyFields());
       const part = readPart(stream).then((bytes) => ({ name, fileName, bytes }));
       // If the form is cut off, its last part rejects before `Promise.all` handles it.
       part.catch(() => {});
       parts.push(part);
     });
     parser.on('error', (error) => reject(formInvalid(error)));
-    parser.on('partsLimit', () => reject(tooManyParts('more')));
+    parser.on('partsLimit', () => reject(tooManyParts(partsMax)));
     parser.on('finish', () => Promise.all(parts).then(resolve, reject));
     parser.end(body);
     // The library emits neither `finish` nor `error` for some forms, such as one with a large part that it
@@ -157,7 +173,8 @@ function hasType(request: Request, type: string): boolean {
   return given === type || given?.split(';')[0]?.trim().toLowerCase() === type;
 }
 
-function charsetOf(request: Request): string | undefined {
+/** Returns the charset that the Content-Type declares. */
+export function charsetOf(request: Request): string | undefined {
   const type = request.headers['content-type'];
   if (!type?.includes(';')) return undefined;
   const [, quoted, bare] = /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]+))/i.exec(type) ?? [];
@@ -183,10 +200,17 @@ export function inputMissing(): ScorelineError {
   );
 }
 
-function tooManyParts(got: string): ScorelineError {
+function tooManyFields(): ScorelineError {
   return new ScorelineError(
     'request_invalid',
-    `Expected a form of at most ${filesMax} files and ${fieldsMax} fields; got ${got}.`,
+    `Expected a form of at most ${fieldsMax} fields besides its inputs; got more.`,
+  );
+}
+
+function tooManyParts(partsMax: number): ScorelineError {
+  return new ScorelineError(
+    'too_many_inputs',
+    `Expected a form of at most ${partsMax} files and fields; got more. Send several requests.`,
   );
 }
 

@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
+import type { GatedRequest } from './json.js';
 import { sendProblem } from './problem.js';
 
 /** The time that a client gets to read the answer before its connection is closed. */
@@ -49,6 +50,12 @@ export function answerBrokenRequests(
   server.on('clientError', (thrown: NodeJS.ErrnoException, duplex: Duplex) => {
     const socket = duplex as Socket;
     if (ended.has(socket)) return;
+    if (isStream(latest.get(socket))) {
+      // It may take as long as its client sends, and has a limit of its own for pauses (lines.ts). After anything
+      // else, nothing more can come, and its answer is not to be taken for a whole one.
+      if (!isTimeout(thrown)) socket.destroy();
+      return;
+    }
     if (!socket.writable) return void socket.destroy();
     ended.add(socket);
     const response = latest.get(socket);
@@ -85,6 +92,16 @@ function afterFinish(response: ServerResponse | undefined, goOn: () => void): vo
 function closeSoon(socket: Socket): void {
   socket.end();
   setTimeout(() => socket.destroy(), readAnswerMs).unref();
+}
+
+function isTimeout({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'ERR_HTTP_REQUEST_TIMEOUT';
+}
+
+function isStream(response: ServerResponse | undefined): boolean {
+  if (!response) return false;
+  const { call, complete }: GatedRequest = response.req;
+  return !complete && call?.isStream === true;
 }
 
 function explain(

@@ -28,7 +28,13 @@ export function makeEntrance({
     origin: [...CORS_ORIGINS],
     methods: ['GET', 'HEAD', 'POST', 'DELETE'],
     exposedHeaders: [
-      ...['Idempotency-Replayed', 'Inference-Header-Content-Length', 'Location'],
+      ...[
+        'Age',
+        'Cache-Status',
+        'Idempotency-Replayed',
+        'Inference-Header-Content-Length',
+        'Location',
+      ],
       'Preference-Applied',
       ...['RateLimit', 'RateLimit-Policy', 'Retry-After'],
       ...['traceresponse', 'WWW-Authenticate', 'X-Request-Id'],

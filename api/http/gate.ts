@@ -13,13 +13,15 @@ import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
 import type { Access } from '../access/access.js';
 import { type Caller, nobody } from '../access/caller.js';
+import { withPassword } from '../access/credential.js';
 import type { Slot } from '../access/limiter.js';
 import type { Call, Calls } from '../call.js';
+import type { AllowList } from '../webhooks/allow-list.js';
 import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './json.js';
 import { modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
 import type { Given } from './parameters.js';
-import { describingPaths, openPaths } from './paths.js';
+import { describingPaths, isForOperators, openPaths } from './paths.js';
 import { sendProblem } from './problem.js';
 
 /**
@@ -60,8 +62,9 @@ export function makeGate(options: {
   registry: Registry;
   calls: Calls;
   access: Omit<Access, 'close'>;
+  webhooks: AllowList;
 }): Gate {
-  const { registry, calls, access } = options;
+  const { registry, calls, access, webhooks } = options;
 
   /** Lets a caller in whose slot, if there are limits, is taken. */
   const enter = (arrival: Arrival, caller: Caller, slot?: Slot): Entry => {
@@ -80,7 +83,7 @@ export function makeGate(options: {
     const models = modelsAt(path, query, { caller, registry });
     if (models.length === 0) return toRouter();
     try {
-      openCall(calls, arrival, { caller, slot, models, query, arrivedAt });
+      openCall({ calls, webhooks }, arrival, { caller, slot, models, query, arrivedAt });
       return routeOf(path);
     } catch (error) {
       slot?.release();
@@ -142,7 +145,9 @@ export function makeGate(options: {
       }
       const arrival = { request, response, path, query, arrivedAt: nowMs() };
       try {
-        const caller = access.identify(request.headers);
+        const { headers } = request;
+        const shown = isForOperators(path) ? withPassword(headers) : headers;
+        const caller = access.identify(shown);
         const entry =
           caller instanceof Promise ? admitLate(arrival, caller) : admit(arrival, caller);
         return entry instanceof Promise ? entry.catch((error) => refuse(arrival, error)) : entry;
@@ -155,7 +160,7 @@ export function makeGate(options: {
       if (models.length === 0) throw noModels();
       const caller = callerOf(request);
       const opening = { caller, models, query: request.query, arrivedAt: nowMs() };
-      return openCall(calls, { request, response }, opening);
+      return openCall({ calls, webhooks }, { request, response }, opening);
     },
   };
 }

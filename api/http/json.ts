@@ -7,8 +7,12 @@ import type { Model } from '../../shared/models.js';
 import type { Caller } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { LimitFields } from '../access/limits.js';
+import { cacheFieldsOf } from '../cache/cache-note.js';
 import type { Call } from '../call.js';
 import type { RequestTrace } from '../traces/request-trace.js';
+
+/** The type of a body that has a JSON value in each line. */
+export const linesType = 'application/x-ndjson';
 
 /** A request with what the gate has found out about it. */
 export type GatedRequest = IncomingMessage & {
@@ -75,9 +79,22 @@ export function sendParts(
   response.uncork();
 }
 
+/** Sends the head of an answer that comes in lines, as they are ready. */
+export function sendLinesHead(response: ServerResponse): void {
+  const headers: OutgoingHttpHeaders = {
+    'Content-Type': linesType,
+    // Nginx would otherwise hold the lines back.
+    'X-Accel-Buffering': 'no',
+  };
+  addFields(headers, response);
+  response.writeHead(200, headers);
+  response.flushHeaders();
+}
+
 function addFields(headers: OutgoingHttpHeaders, response: ServerResponse): void {
   const { call, limitFields }: GatedRequest = response.req;
   if (call?.deferral) headers['Preference-Applied'] = call.deferral.applied;
   if (call?.isReplayed) headers['Idempotency-Replayed'] = 'true';
+  if (call?.cacheNote) Object.assign(headers, cacheFieldsOf(call.cacheNote));
   if (limitFields) Object.assign(headers, limitFields);
 }

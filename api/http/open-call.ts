@@ -5,14 +5,19 @@ import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
 import { type Caller, catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
+import { readFreshness } from '../cache/freshness.js';
 import type { Call, Calls } from '../call.js';
 import type { DeferralOptions } from '../deferral.js';
+import type { AllowList } from '../webhooks/allow-list.js';
 import { onDeparture } from './departure.js';
 import { readIdempotencyKey } from './idempotency-key.js';
 import type { GatedRequest } from './json.js';
+import { sendsLines } from './lines.js';
 import { type Given, readDeadlineAt } from './parameters.js';
 import { isInference } from './paths.js';
 import { readPreferences } from './preferences.js';
+import { readPriority } from './priority.js';
+import { readWebhookUrl } from './webhook-url.js';
 
 const referencePath = '/score';
 const address =
@@ -59,10 +64,10 @@ export function modelsAt(
 /**
  * Opens a call, which ends at the latest when its request departs.
  * @throws ScorelineError `scope_missing`, `deadline_invalid`, `idempotency_key_invalid`, `preference_invalid`,
- * `overloaded`, `shutting_down`
+ * `parameter_invalid`, `webhook_invalid`, `webhook_not_allowed`, `overloaded`, `shutting_down`
  */
 export function openCall(
-  calls: Pick<Calls, 'open'>,
+  { calls, webhooks }: { calls: Pick<Calls, 'open'>; webhooks: AllowList },
   { request, response }: { request: GatedRequest; response: ServerResponse },
   { caller, slot, models, query, arrivedAt }: Opening,
 ): Call {
@@ -77,7 +82,10 @@ export function openCall(
     arrivedAt,
     deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
     key: readIdempotencyKey(request),
-    deferral: readDeferral(request, { models, query, arrivedAt }),
+    deferral: readDeferral(request, { models, query, arrivedAt, webhooks }),
+    priority: readPriority(request, query),
+    freshness: readFreshness(request.headers['cache-control']),
+    isStream: sendsLines(request),
     trace: request.trace,
   });
   request.call = call;
@@ -88,10 +96,13 @@ export function openCall(
 /** Returns undefined if the client takes no later answer. */
 function readDeferral(
   request: GatedRequest,
-  { models, query, arrivedAt }: Pick<Opening, 'models' | 'query' | 'arrivedAt'>,
+  options: Pick<Opening, 'models' | 'query' | 'arrivedAt'> & { webhooks: AllowList },
 ): DeferralOptions | undefined {
+  const { models, query, arrivedAt, webhooks } = options;
   const preferences = readPreferences(request, query);
+  const webhook = readWebhookUrl(request, preferences, webhooks);
   if (!preferences) return undefined;
   const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.jobs.deadlineMs));
-  return { ...preferences, deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }) };
+  const deadlineAt = readDeadlineAt(request, query, { deadlineMs, arrivedAt });
+  return { ...preferences, deadlineAt, webhook };
 }

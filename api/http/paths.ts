@@ -2,9 +2,12 @@
 
 import type { IncomingMessage } from 'node:http';
 
-/** Returns the path of a request, without its query. */
-export function pathOf({ url = '' }: Pick<IncomingMessage, 'url'>): string {
-  const [path = ''] = url.split('?', 1);
+/**
+ * Returns the path of a request, without its query. Express changes `url` while it goes down to a part of the
+ * application, and keeps what came as `originalUrl`.
+ */
+export function pathOf(request: Pick<IncomingMessage, 'url'> & { originalUrl?: string }): string {
+  const [path = ''] = (request.originalUrl ?? request.url ?? '').split('?', 1);
   return path;
 }
 
@@ -17,4 +20,9 @@ export const describingPaths: ReadonlySet<string> = new Set(['/openapi.json', '/
 /** Whether a path belongs to the Open Inference Protocol, which has a form of errors of its own. */
 export function isInference(path: string): boolean {
   return path === '/v2' || path.startsWith('/v2/');
+}
+
+/** Whether a path is for operators, who look at it in a browser. */
+export function isForOperators(path: string): boolean {
+  return path.startsWith('/admin/');
 }

@@ -2,9 +2,12 @@
 
 import type { ServerResponse } from 'node:http';
 import { coerceError, type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
+import type { Logger } from '../../shared/log.js';
 import { type GatedRequest, sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
-import { isInference, pathOf } from './paths.js';
+import { loggedPath } from './logged-path.js';
+import { isForOperators, isInference, pathOf } from './paths.js';
+import { requestIdOf } from './request-id.js';
 
 /** Answers a request with the error that was thrown while it was being handled. */
 export function answerError(thrown: unknown, response: ServerResponse): void {
@@ -21,6 +24,13 @@ function noteFailure(request: GatedRequest, error: ScorelineError): void {
   request.reportFailure?.();
 }
 
+/** Logs an error that is no fault of the client. */
+export function logFault(log: Logger, { req }: ServerResponse, error: ScorelineError): void {
+  const path = loggedPath(req);
+  const requestId = requestIdOf(req);
+  log.error({ requestId, code: error.code, path, err: error.cause ?? error }, error.message);
+}
+
 /**
  * Sends an error, and handles the unread body of its request. Clients of the Open Inference Protocol read
  * the key `error` of JSON; our own keys stand beside it.
@@ -31,10 +41,15 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
   if (error.retryAfterSeconds !== undefined) {
     response.setHeader('Retry-After', String(error.retryAfterSeconds));
   }
+  const path = pathOf(response.req);
   const challenge = challengeOf(error.code);
-  if (challenge !== undefined) response.setHeader('WWW-Authenticate', challenge);
+  if (challenge !== undefined) {
+    // At a Basic one, a browser asks its user for the key. A client that knows Bearer takes the first.
+    const asks = status === 401 && isForOperators(path);
+    response.setHeader('WWW-Authenticate', asks ? [challenge, basicChallenge] : challenge);
+  }
   leaveBody(response);
-  if (isInference(pathOf(response.req))) {
+  if (isInference(path)) {
     sendJson(response, { error: error.message, code: error.code, status }, { status });
   } else sendJson(response, problemOf(error), { status, type: 'application/problem+json' });
 }
@@ -44,6 +59,8 @@ export function problemOf({ code, message }: ScorelineError): object {
   const { status, title } = errorTable[code];
   return { type: `urn:scoreline:error:${code}`, title, status, code, detail: message };
 }
+
+const basicChallenge = 'Basic realm="scoreline", charset="UTF-8"';
 
 /** How a client can get in, after RFC 6750. Without a key or token there is nothing wrong with one. */
 function challengeOf(code: ErrorCode): string | undefined {

@@ -1,9 +1,9 @@
-// Parses JSON without rounding long whole numbers, which `JSON.parse` of Node 20 does silently.
+// Parses the JSON of a request without rounding the long whole numbers of its tensors.
+
+import { parseExactly } from '../../shared/exact-json.js';
 
 /** A whole number of 16 digits and more, which may be beyond 2 ** 53, with the sign before it. */
 const longNumber = /[[,:\s]-?\d{16,}(?=[\],}\s])/;
-/** The same, or a string, whose contents may look like one. */
-const token = /"[^"\\]*(?:\\.[^"\\]*)*"|[[,:\s]-?\d{16,}(?=[\],}\s])/g;
 
 /**
  * Parses the JSON of a request of the Open Inference Protocol. In tensors of INT64 and UINT64, whole numbers of 16
@@ -23,14 +23,4 @@ export function parseInferJson(text: string): unknown {
 // biome-ignore lint/suspicious/noExplicitAny: nothing is known of the request yet.
 function inputsOf(request: any): any[] {
   return Array.isArray(request?.inputs) ? request.inputs : [];
-}
-
-/**
- * Parses JSON. Whole numbers of 16 digits and more become strings of their digits.
- * @throws SyntaxError
- */
-export function parseExactly(text: string): unknown {
-  const quote = (found: string) =>
-    found.startsWith('"') ? found : `${found.charAt(0)}"${found.slice(1)}"`;
-  return JSON.parse(text.replace(token, quote));
 }

@@ -21,6 +21,8 @@ import type { Queue } from '../queue/queue.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import type { Identity } from '../repeat/identity.js';
 import type { KeptReplies, Results } from '../repeat/results.js';
+import type { PendingWebhooks } from '../webhooks/pending-webhooks.js';
+import type { JobEnds } from './job-ends.js';
 import type { JobRecord } from './job-record.js';
 import { isPending, type JobState } from './job-states.js';
 import type { JobStore } from './job-store.js';
@@ -52,9 +54,11 @@ export function makeDeferring(options: {
   results: Pick<Results, 'claim' | 'release'>;
   store: JobStore;
   jobs: Jobs;
+  ends: Pick<JobEnds, 'expect' | 'begin'>;
+  webhooks: Pick<PendingWebhooks, 'requireRoom'>;
   resultBytesMax: number;
 }): Deferring {
-  const { instance, calls, queue, results, store, jobs, resultBytesMax } = options;
+  const { instance, calls, queue, results, store, jobs, ends, webhooks, resultBytesMax } = options;
 
   const makeItem = (
     record: JobRecord,
@@ -85,10 +89,19 @@ export function makeDeferring(options: {
     );
     try {
       if (kept.isNew) await store.requireRoom(record.caller);
+      if (record.webhook !== undefined) {
+        ends.expect(
+          record,
+          missing.map(({ id }) => id),
+          nowMs(),
+        );
+      }
       if (missing.length > 0) {
-        await queue.add(record.queue, { replyTo: instance, items: missing }, record.queued);
+        const { queued: id, priority } = record;
+        await queue.add(record.queue, { replyTo: instance, items: missing }, { id, priority });
       }
       await store.add(record);
+      if (record.webhook !== undefined) ends.begin(record);
     } catch (error) {
       if (kept.isNew) results.release(work.identity);
       throw error;
@@ -108,6 +121,7 @@ export function makeDeferring(options: {
     async score(call, work) {
       const { identity, deferral } = work;
       const record = makeRecord(call, work);
+      if (record.webhook !== undefined) await webhooks.requireRoom(record.webhook);
       const kept = await results.claim(identity, record.deadlineAt, record.keepMs);
       const earlier = await findEarlier(record, kept);
       if (!earlier) await submit(record, work, kept, call.trace?.context);
@@ -124,7 +138,7 @@ export function makeDeferring(options: {
 }
 
 function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord {
-  const { model, caller } = call;
+  const { model, priority, caller } = call;
   const [first = ''] = identity.ids;
   return {
     // The id of the first item, without the number of its rows.
@@ -133,12 +147,14 @@ function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord
     model: model.name,
     version: model.version,
     queue: model.queue,
+    priority,
     queued: randomUUID(),
     items: [...identity.ids],
     submittedAt: nowMs(),
     deadlineAt: deferral.deadlineAt,
     keepMs: model.manifest.jobs.keepMs,
     form: deferral.form,
+    ...(deferral.webhook !== undefined && { webhook: deferral.webhook }),
   };
 }
 

@@ -9,6 +9,7 @@ import { writeInferResponse } from '../inference/infer-response.js';
 import { writeNativeAnswer, writeReferenceAnswer } from '../kinds/answers.js';
 import type { InputKinds } from '../kinds/kinds.js';
 import type { ScoredReply } from '../queue/waiters.js';
+import { describeWebhook, type Webhook } from '../webhooks/webhook.js';
 import type { JobRecord } from './job-record.js';
 import type { Job, ListedJob } from './jobs.js';
 import type { Standing } from './waiting-lines.js';
@@ -26,37 +27,46 @@ export function writeSummary({ record, state }: ListedJob): string {
   });
 }
 
-/** A job with its place in the line, if that is known. */
+/** A job with its place in the line, if that is known, and with its webhook, if it has one. */
 export interface StandingJob extends Job {
   readonly standing?: Standing | undefined;
+  readonly webhook?: Webhook | undefined;
 }
 
 /** Writes a job, on one line. */
-export function writeJob({ record, state, standing }: StandingJob, parts: Parts): string {
+export function writeJob(job: StandingJob, parts: Parts): string {
+  const { record, state, standing, webhook } = job;
   const { kinds, model, problemOf } = parts;
   // Labels and names of outputs are those of the model, so its results end with it.
   const isGone = 'replies' in state && !model;
   const head = writeSummary({ record, state: isGone ? 'expired' : state.state }).slice(0, -1);
-  if (standing) return `${head},${JSON.stringify(standing).slice(1)}`;
-  if ('error' in state) return `${head},"problem":${JSON.stringify(problemOf(state.error))}}`;
-  if (!('replies' in state) || !model) return `${head}}`;
+  const end = webhook ? `,"webhook":${JSON.stringify(describeWebhook(webhook))}}` : '}';
+  if (standing) return `${head},${JSON.stringify(standing).slice(1, -1)}${end}`;
+  if ('error' in state) return `${head},"problem":${JSON.stringify(problemOf(state.error))}${end}`;
+  if (!('replies' in state) || !model) return `${head}${end}`;
   try {
-    return `${head},"result":${writeResult(kinds, model, { record, replies: state.replies })}}`;
+    return `${head},"result":${writeResult(kinds, model, { record, replies: state.replies })}${end}`;
   } catch (error) {
     // Whether the outputs of several items belong together shows only here.
     if (!(error instanceof ScorelineError)) throw error;
-    return writeJob({ record, state: { state: 'failed', error } }, parts);
+    return writeJob({ record, state: { state: 'failed', error }, webhook }, parts);
   }
 }
 
-interface Parts {
+/** Returns the path of a job. */
+export function addressOf({ id }: Pick<JobRecord, 'id'>): string {
+  return `/v1/jobs/${id}`;
+}
+
+export interface Parts {
   readonly kinds: InputKinds;
   /** The model of the job; undefined if it is not served to the caller any more. */
   readonly model: Model | undefined;
   readonly problemOf: (error: ScorelineError) => object;
 }
 
-function writeResult(
+/** Writes the answer that the client would have got at once. */
+export function writeResult(
   kinds: InputKinds,
   model: Model,
   { record: { form }, replies }: { record: JobRecord; replies: readonly ScoredReply[] },

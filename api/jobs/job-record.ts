@@ -4,6 +4,7 @@
 // from the queue (job-states.ts).
 
 import { z } from 'zod';
+import { priorities } from '../../shared/priority.js';
 
 /** How the answer to the request is written: by the route that took it. */
 const formSchema = z.discriminatedUnion('route', [
@@ -28,6 +29,8 @@ const recordSchema = z.object({
   version: z.string(),
   /** The model's queue. */
   queue: z.string(),
+  /** Missing in records of builds without priorities. */
+  priority: z.enum(priorities).default('interactive'),
   /** The id of the job in that queue. */
   queued: z.string(),
   /** The ids of its items, in the order of the inputs. */
@@ -37,6 +40,8 @@ const recordSchema = z.object({
   deadlineAt: z.number(),
   keepMs: z.number(),
   form: formSchema,
+  /** The address that is told when the job has ended. */
+  webhook: z.string().optional(),
 });
 
 export type JobForm = z.output<typeof formSchema>;

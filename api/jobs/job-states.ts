@@ -24,7 +24,7 @@ import { readKeptReply } from '../repeat/results.js';
 import type { JobRecord } from './job-record.js';
 
 /** How long after its deadline a job that is still in the queue counts as queued: clocks differ. */
-const lateMsMax = 1000;
+export const lateMsMax = 1000;
 /** No result that is an error has as many bytes, so a list needs no more of each to tell the state of its job. */
 const errorBytesMax = 8192;
 
@@ -76,8 +76,8 @@ export function makeJobStates(options: {
   /** Reads all at once: the results of the items, up to their byte `last`, and where in the queue the job is. */
   const readAll = async (records: readonly JobRecord[], last: number): Promise<Found[]> => {
     const commands = redis.multi();
-    for (const { items, queue: name, queued } of records) {
-      const { job, active } = queue.keysOf(name, queued);
+    for (const { items, queue: name, priority, queued } of records) {
+      const { job, active } = queue.keysOf(name, queued, priority);
       for (const id of items) commands.getrangeBuffer(keys.result(id), 0, last);
       commands.hmget(job, 'timestamp', 'processedOn');
       commands.lpos(active, queued);
@@ -105,8 +105,8 @@ export function makeJobStates(options: {
     async look(records) {
       const names: string[] = [];
       const values: (string | number)[] = [];
-      for (const { items, queue: name, queued } of records) {
-        const { job, active } = queue.keysOf(name, queued);
+      for (const { items, queue: name, priority, queued } of records) {
+        const { job, active } = queue.keysOf(name, queued, priority);
         names.push(...items.map((id) => keys.result(id)), job, active);
         values.push(items.length, queued);
       }
@@ -129,12 +129,12 @@ export function makeJobStates(options: {
         return failureOf(replies)?.state ?? 'succeeded';
       });
     },
-    async cancel({ caller, items, queue: name, queued, keepMs }) {
+    async cancel({ caller, items, queue: name, priority, queued, keepMs }) {
       const results = items.map((id) => {
         const bytes = packReplies([{ id, error: cancelled }]);
         return { id, bytes, keepMs, keepFor: shareOf(caller) };
       });
-      const onlyWith = queue.keysOf(name, queued).job;
+      const onlyWith = queue.keysOf(name, queued, priority).job;
       const earlier = await orUnavailable(
         keepResults({ redis, keys }, results, { now: nowMs(), onlyWith }),
       );

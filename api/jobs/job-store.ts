@@ -7,7 +7,8 @@ import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
-import { orUnavailable } from '../queue/queue.js';
+import { orUnavailable, queueUnavailable } from '../queue/queue.js';
+import type { PendingWebhooks } from '../webhooks/pending-webhooks.js';
 import { type JobRecord, readRecord } from './job-record.js';
 
 /** How long a record outlives the last time at which a result of its job can expire. */
@@ -21,13 +22,21 @@ export interface Cursor {
 }
 
 export interface JobStore {
-  /** @throws ScorelineError `queue_unavailable` */
+  /**
+   * Adds a job, and its webhook if it has one.
+   * @throws ScorelineError `queue_unavailable`
+   */
   add(record: JobRecord): Promise<void>;
   /**
    * Checks that the caller may have one more job.
    * @throws ScorelineError `overloaded`, `queue_unavailable`
    */
   requireRoom(caller: string): Promise<void>;
+  /**
+   * Returns a job of whichever caller.
+   * @throws ScorelineError `queue_unavailable`
+   */
+  read(id: string): Promise<JobRecord | undefined>;
   /**
    * Returns undefined if the caller has no such job.
    * @throws ScorelineError `queue_unavailable`
@@ -51,8 +60,11 @@ export function makeJobStore(options: {
   keys: Keys;
   /** The most jobs of one caller. */
   jobsMax: number;
+  webhooks: Pick<PendingWebhooks, 'add'>;
 }): JobStore {
-  const { redis, keys, jobsMax } = options;
+  const { redis, keys, jobsMax, webhooks } = options;
+
+  const read = async (id: string) => readRecord(await orUnavailable(redis.get(keys.job(id))));
 
   const readCursors = async (caller: string, count: number, after?: Cursor) => {
     // Two jobs may have been submitted at the same time, so the range begins at the last one's time.
@@ -71,19 +83,19 @@ export function makeJobStore(options: {
 
   return {
     async add(record) {
-      const { id, caller, submittedAt, deadlineAt, keepMs } = record;
+      const { id, caller, submittedAt, deadlineAt, keepMs, webhook } = record;
       const now = Math.floor(nowMs());
       const goneAt = Math.ceil(deadlineAt + keepMs + spareMs);
-      await orUnavailable(
-        redis.eval(
-          addScript,
-          3,
-          keys.job(id),
-          keys.jobs(caller),
-          keys.jobsEnd(caller),
-          ...[JSON.stringify(record), id, submittedAt, now, goneAt],
-        ),
-      );
+      const names = [keys.job(id), keys.jobs(caller), keys.jobsEnd(caller)];
+      const values = [JSON.stringify(record), id, submittedAt, now, goneAt];
+      if (webhook === undefined) {
+        await orUnavailable(redis.eval(addScript, names.length, ...names, ...values));
+        return;
+      }
+      const commands = redis.multi().eval(addScript, names.length, ...names, ...values);
+      webhooks.add(commands, record);
+      const outcomes = await orUnavailable(commands.exec());
+      for (const [error] of outcomes ?? []) if (error) throw queueUnavailable(error);
     },
     async requireRoom(caller) {
       const name = keys.jobsEnd(caller);
@@ -93,8 +105,9 @@ export function makeJobStore(options: {
       const [, goneAt = now] = await orUnavailable(next);
       throw full(jobsMax, Number(goneAt) - now);
     },
+    read,
     async find(caller, id) {
-      const record = readRecord(await orUnavailable(redis.get(keys.job(id))));
+      const record = await read(id);
       return record?.caller === caller ? record : undefined;
     },
     async list(caller, count, after) {

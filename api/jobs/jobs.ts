@@ -1,6 +1,7 @@
 // The jobs of callers: finding, waiting, following, listing, cancelling. Someone else's job does not exist.
 
 import { ScorelineError } from '../../shared/errors.js';
+import { jobQueueOf } from '../../shared/priority.js';
 import type { JobRecord } from './job-record.js';
 import { isPending, type JobState, type JobStates } from './job-states.js';
 import type { Cursor, JobStore } from './job-store.js';
@@ -41,17 +42,20 @@ export class Jobs {
   readonly #states: JobStates;
   readonly #watch: Pick<JobWatch, 'follow'>;
   readonly #lines: Pick<WaitingLines, 'of'>;
+  readonly #onCancelled: (record: JobRecord) => void;
 
   constructor(parts: {
     store: JobStore;
     states: JobStates;
     watch: Pick<JobWatch, 'follow'>;
     lines: Pick<WaitingLines, 'of'>;
+    onCancelled?: (record: JobRecord) => void;
   }) {
     this.#store = parts.store;
     this.#states = parts.states;
     this.#watch = parts.watch;
     this.#lines = parts.lines;
+    this.#onCancelled = parts.onCancelled ?? (() => {});
   }
 
   /** @throws ScorelineError `job_not_found`, `queue_unavailable` */
@@ -78,9 +82,9 @@ export class Jobs {
     return this.#watch.follow(record, follower);
   }
 
-  /** Returns the place of a queued job in the line of its model; undefined if it is not known. */
-  standingOf({ queue, queued }: JobRecord): Promise<Standing | undefined> {
-    return this.#lines.of(queue, queued);
+  /** Returns the place of a queued job in the line of its model and priority; undefined if it is not known. */
+  standingOf({ queue, priority, queued }: JobRecord): Promise<Standing | undefined> {
+    return this.#lines.of(jobQueueOf(queue, priority), queued);
   }
 
   /** Returns how a job has ended; undefined if the time is over before, or nobody waits any more. */
@@ -139,7 +143,10 @@ export class Jobs {
    */
   async cancel(record: JobRecord): Promise<JobState> {
     const before = await this.read(record);
-    if (isPending(before)) await this.#states.cancel(record);
+    if (isPending(before)) {
+      await this.#states.cancel(record);
+      this.#onCancelled(record);
+    }
     const state = await this.read(record);
     if (state.state === 'cancelled') return state;
     throw new ScorelineError(

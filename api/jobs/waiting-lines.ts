@@ -1,4 +1,4 @@
-// The places of queued jobs in the lines of their models, and how long they will wait.
+// The places of queued jobs in the lines of their models and priorities, and how long they will wait.
 //
 // A line is read as a whole, at most once a second while somebody asks. So it costs Redis the same however many ask.
 // What stands in line are the jobs of the queue: those of callers, and those of requests that wait, of which
@@ -44,7 +44,10 @@ export class WaitingLines {
     this.#now = now;
   }
 
-  /** Returns the place of a job; undefined if it does not wait, if too many are before it, or if Redis cannot tell. */
+  /**
+   * Returns the place of a job in the queue of this name (shared/priority.ts); undefined if it does not wait, if too many are before it, or if Redis
+   * cannot tell.
+   */
   async of(queue: string, job: string): Promise<Standing | undefined> {
     const line = await this.#lineFor(queue, job).catch(() => undefined);
     const position = line?.positions.get(job);

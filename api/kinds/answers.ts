@@ -6,15 +6,23 @@ import { isKnown } from '../../shared/scores.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import { type InputKinds, kindsOf } from './kinds.js';
 
-/** Writes the answer of the native contract to the one input of a request. */
-export function writeNativeAnswer(kinds: InputKinds, model: Model, reply: ScoredReply): string {
+/**
+ * Writes the answer of the native contract to one input.
+ * @param name what its client calls it; if it has a name, the answer has that as its id
+ */
+export function writeNativeAnswer(
+  kinds: InputKinds,
+  model: Model,
+  reply: ScoredReply,
+  name?: string | number,
+): string {
   const { output } = kindsOf(kinds, model);
   const { output: scores } = model.manifest;
   const saysKnown = 'known' in scores && scores.known !== undefined;
   const head = JSON.stringify({
     model: model.name,
     version: model.version,
-    id: reply.id,
+    id: name ?? reply.id,
     known: saysKnown ? isKnown(reply.outputs) : undefined,
   });
   const predictions = output.writePredictions(reply.outputs, model.labels);

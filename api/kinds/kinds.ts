@@ -54,6 +54,19 @@ export function readInputs(kinds: InputKinds, model: Model, input: unknown): Raw
   }
 }
 
+/**
+ * Reads one input for a model from a JSON value.
+ * @throws ScorelineError as `readInputs`
+ */
+export function readInput(kinds: InputKinds, model: Model, value: unknown): RawInput {
+  const [input, ...others] = readInputs(kinds, model, value);
+  if (input && others.length === 0) return input;
+  throw new ScorelineError(
+    'too_many_inputs',
+    `Expected one input; got ${others.length + 1}. Send several as a list, as in {"inputs": […, …]}.`,
+  );
+}
+
 const outputKinds: Record<Exclude<Manifest['output']['kind'], 'tensors'>, OutputKind> = {
   ranking,
   classification,

@@ -187,7 +187,7 @@ function remedyFor({ datatype, missing }: Column, value: unknown): string {
 function severalRows({ length }: readonly unknown[]): ScorelineError {
   return new ScorelineError(
     'too_many_inputs',
-    `Expected one row in a request, an object with a value for each column; got a list of ${length}. Send one request for each row: the service batches them. POST /v2/models/…/infer takes several rows of numbers as tensors.`,
+    `Expected one row in a request, an object with a value for each column; got a list of ${length}. Send several rows as {"inputs": [{…}, {…}]}.`,
   );
 }
 

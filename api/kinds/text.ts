@@ -71,7 +71,7 @@ function checkLength({ length }: string, charactersMax: number): void {
 function remedyFor(input: unknown): string {
   if (!Array.isArray(input)) return '';
   return input.every((entry) => typeof entry === 'string')
-    ? ' Send one request for each text: the service batches them.'
+    ? ' Send several texts as {"inputs": ["…", "…"]}.'
     : ' Rows of a table are for models whose input.kind is table.';
 }
 

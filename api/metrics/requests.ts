@@ -44,7 +44,8 @@ export function makeRequestMetrics(
         const reason = failure.reason ?? failure.code;
         instruments.add('refusals', { model: name, version, reason });
       }
-      if (!call || labels === noModel) return;
+      // A stream takes as long as its client sends.
+      if (!call || call.isStream || labels === noModel) return;
       const seconds = Math.max(0, nowMs() - call.arrivedAt) / 1000;
       instruments.observe('requestSeconds', labels, seconds, trace);
       const { preparingMs } = call;

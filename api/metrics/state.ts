@@ -2,6 +2,7 @@
 
 import type { Instruments, Labels } from '../../shared/metrics/instruments.js';
 import type { Model } from '../../shared/models.js';
+import { priorities } from '../../shared/priority.js';
 import type { Registry } from '../../shared/registry.js';
 import type { Admission } from '../admission/admission.js';
 import type { ByteBudget } from '../admission/byte-budget.js';
@@ -31,7 +32,9 @@ export function observeState(
   instruments.readOne('bodyBytes', () => bodies.taken);
   instruments.readOne('eventStreams', () => eventStreams.size);
   instruments.read('inputsInFlight', () =>
-    each((model) => admission.traffic(model.queue).inFlight),
+    each(({ queue: name }) =>
+      priorities.reduce((sum, priority) => sum + admission.traffic(name, priority).inFlight, 0),
+    ),
   );
   instruments.read('oldestSeconds', () => each((model) => calls.oldestMs(model) / 1000));
   instruments.read('deadlineSeconds', () => each(({ manifest }) => manifest.deadlineMs / 1000));

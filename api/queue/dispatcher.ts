@@ -1,10 +1,11 @@
-// The dispatcher hands the items of calls to the lanes of their models (lane.ts), which pack them into
-// jobs, and ends the wait for them when their call ends.
+// The dispatcher hands the items of calls to the lanes of their models and priorities (lane.ts), which pack
+// them into jobs, and ends the wait for them when their call ends.
 
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Item } from '../../shared/job.js';
 import type { Model } from '../../shared/models.js';
+import { jobQueueOf, type Priority } from '../../shared/priority.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { Ending } from '../ending.js';
 import type { RequestTrace } from '../traces/request-trace.js';
@@ -19,6 +20,7 @@ export type OutputWish = Pick<Item, 'top' | 'outputs'>;
 /** The items of one call, for one model, with one deadline. */
 export interface Submission extends OutputWish {
   readonly model: Model;
+  readonly priority: Priority;
   /** Milliseconds since the epoch. */
   readonly deadlineAt: number;
   /** When it comes, the wait for all items ends with its reason. */
@@ -50,10 +52,11 @@ export class Dispatcher {
    * error of the reply, `queue_unavailable`, or the reason of the ending.
    */
   submit(submission: Submission): Promise<ScoredReply>[] {
-    const { model, top, outputs, deadlineAt, ending, items, keepMs, keepFor, trace } = submission;
+    const { model, priority, top, outputs, deadlineAt, ending, items, keepMs, keepFor, trace } =
+      submission;
     const { reason } = ending;
     if (reason) return items.map(() => Promise.reject(reason));
-    const lane = this.#laneOf(model);
+    const lane = this.#laneOf(model, priority);
     const submittedAt = nowMs();
     const entries = items.map(({ id, inputs }): Entry => {
       const sending = trace?.send(model, id);
@@ -100,11 +103,12 @@ export class Dispatcher {
     return reply;
   }
 
-  #laneOf(model: Model): Lane {
-    const known = this.#lanes.get(model.queue);
+  #laneOf(model: Model, priority: Priority): Lane {
+    const name = jobQueueOf(model.queue, priority);
+    const known = this.#lanes.get(name);
     if (known) return known;
-    const lane = new Lane(model, this.#context);
-    this.#lanes.set(model.queue, lane);
+    const lane = new Lane(model, priority, this.#context);
+    this.#lanes.set(name, lane);
     return lane;
   }
 }

@@ -1,4 +1,4 @@
-// A lane: the way of one model's items from the API to the model's queue.
+// A lane: the way of one model's items of one priority from the API to the model's queue.
 //
 // A lane has at most one `add` in flight, and items that arrive meanwhile share the next job. With fewer
 // than two unanswered jobs, a lane sends at once, so an idle system adds no delay. With two, workers run
@@ -16,6 +16,7 @@ import type { ScorelineError } from '../../shared/errors.js';
 import { rowsOfItem } from '../../shared/item-id.js';
 import type { BatchJob, Item } from '../../shared/job.js';
 import type { Model } from '../../shared/models.js';
+import type { Priority } from '../../shared/priority.js';
 import type { ItemTrace } from '../traces/request-trace.js';
 import type { Queue } from './queue.js';
 import type { ScoredReply, Waiters } from './waiters.js';
@@ -56,6 +57,7 @@ export interface Entry {
 
 export class Lane {
   readonly #model: Model;
+  readonly #priority: Priority;
   readonly #context: LaneContext;
   #waiting: Entry[] = [];
   #waitingRows = 0;
@@ -69,8 +71,9 @@ export class Lane {
   /** Ends the gathering now. */
   #endGathering = () => {};
 
-  constructor(model: Model, context: LaneContext) {
+  constructor(model: Model, priority: Priority, context: LaneContext) {
     this.#model = model;
+    this.#priority = priority;
     this.#context = context;
   }
 
@@ -155,7 +158,7 @@ export class Lane {
     this.#unansweredJobs++;
     for (const entry of entries) entry.job = progress;
     try {
-      await queue.add(this.#model.queue, job);
+      await queue.add(this.#model.queue, job, { priority: this.#priority });
       for (const { sending } of entries) sending?.end();
     } catch (error) {
       // Also refuse the items that arrived meanwhile. A cut connection is noticed late, and they would

@@ -9,6 +9,7 @@ import { membersOf } from '../../shared/item-id.js';
 import { type BatchJob, encodeJob } from '../../shared/job.js';
 import { type Counts, countNames, type Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom, type Seldom } from '../../shared/log.js';
+import { jobQueueOf, type Priority, priorities } from '../../shared/priority.js';
 import { explain, type Redis } from '../../shared/redis.js';
 import type { Registry } from '../../shared/registry.js';
 import { Unanswered } from './unanswered.js';
@@ -18,11 +19,14 @@ const payloadSpareMs = 10_000;
 /** How long the cancellations of a queue outlive the last process that uses them. */
 const cancelledTimeToLiveMs = 86_400_000;
 
+/** The jobs of a model, by priority. */
+type JobQueues = Readonly<Record<Priority, BullQueue>>;
+
 export class Queue {
   readonly #redis: Redis;
   readonly #keys: Keys;
   readonly #warn: Seldom;
-  readonly #queues = new Map<string, BullQueue>();
+  readonly #queues = new Map<string, JobQueues>();
   readonly #unanswered: Unanswered;
   readonly #unsubscribe: () => void;
 
@@ -36,7 +40,7 @@ export class Queue {
     this.#unsubscribe = registry.subscribe(({ added, removed }) => {
       for (const model of added) this.#open(model.queue);
       for (const model of removed) {
-        void this.#queues.get(model.queue)?.close();
+        for (const queue of Object.values(this.#queues.get(model.queue) ?? {})) void queue.close();
         this.#queues.delete(model.queue);
       }
     });
@@ -47,19 +51,34 @@ export class Queue {
     return this.#unanswered.isSilent || this.#redis.status !== 'ready';
   }
 
+  /** The queues that are in use, as BullMQ has them. */
+  get opened(): ReadonlyMap<string, BullQueue> {
+    const all = [...this.#queues.values()].flatMap((queues) => Object.values(queues));
+    return new Map(all.map((queue) => [queue.name, queue]));
+  }
+
   /** How many rows were unanswered at the last count, at most a second ago; undefined if unknown. */
   unansweredIn(queue: string): number | undefined {
     return this.#unanswered.in(queue);
   }
 
+  /** How many of them were not bulk. */
+  interactiveIn(queue: string): number | undefined {
+    return this.#unanswered.interactiveIn(queue);
+  }
+
   /**
    * Adds one job.
-   * @param id names the job, if somebody needs to know where it is
+   * @param options.id names the job, if somebody needs to know where it is
    * @throws ScorelineError `queue_unavailable`
    */
-  async add(name: string, job: BatchJob, id: string = randomUUID()): Promise<void> {
+  async add(
+    name: string,
+    job: BatchJob,
+    { priority = 'interactive', id = randomUUID() }: { priority?: Priority; id?: string } = {},
+  ): Promise<void> {
     try {
-      await this.#send(name, job, id);
+      await this.#send(name, job, priority, id);
     } catch (cause) {
       const ids = job.items.map(({ id }) => id);
       this.uncount(name, ids);
@@ -78,6 +97,7 @@ export class Queue {
 
   /**
    * Reads the ids of the jobs that wait, the next one first.
+   * @param name that of the queue of jobs (shared/priority.ts)
    * @throws ScorelineError `queue_unavailable`
    */
   async readWaiting(name: string, count: number): Promise<string[]> {
@@ -87,8 +107,8 @@ export class Queue {
   }
 
   /** The keys that tell where a job is: it is there until it is done, and among the active ones in between. */
-  keysOf(name: string, jobId: string): { job: string; active: string } {
-    const queue = `${this.#keys.prefix}:${name}`;
+  keysOf(name: string, jobId: string, priority: Priority): { job: string; active: string } {
+    const queue = `${this.#keys.prefix}:${jobQueueOf(name, priority)}`;
     return { job: `${queue}:${jobId}`, active: `${queue}:active` };
   }
 
@@ -101,6 +121,7 @@ export class Queue {
     await this.#redis
       .multi()
       .zrem(this.#keys.unanswered(queue), ...membersOf([itemId]))
+      .zrem(this.#keys.unansweredBulk(queue), ...membersOf([itemId]))
       .zadd(key, deadlineAt, itemId)
       .zremrangebyscore(key, '-inf', nowMs())
       .pexpire(key, cancelledTimeToLiveMs)
@@ -133,10 +154,16 @@ export class Queue {
   async close(): Promise<void> {
     this.#unanswered.close();
     this.#unsubscribe();
-    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+    const open = [...this.#queues.values()].flatMap((queues) => Object.values(queues));
+    await Promise.all(open.map((queue) => queue.close()));
   }
 
   #open(name: string): void {
+    const [interactive, bulk] = priorities.map((each) => this.#openJobs(jobQueueOf(name, each)));
+    this.#queues.set(name, { interactive, bulk } as JobQueues);
+  }
+
+  #openJobs(name: string): BullQueue {
     const queue = new BullQueue(name, {
       connection: this.#redis,
       prefix: this.#keys.prefix,
@@ -150,16 +177,16 @@ export class Queue {
         this.#warn({ queue: name, ...explain(error) }, 'queue error');
       }
     });
-    this.#queues.set(name, queue);
+    return queue;
   }
 
-  async #send(name: string, batch: BatchJob, jobId: string): Promise<void> {
-    const queue = this.#queues.get(name);
+  async #send(name: string, batch: BatchJob, priority: Priority, jobId: string): Promise<void> {
+    const queue = this.#queues.get(name)?.[priority];
     if (!queue) throw new Error(`The queue ${name} is not served any more.`);
     const { job, payload } = encodeJob(batch);
     // Redis does these in this order.
     const [counted, stored, added] = await Promise.allSettled([
-      this.#unanswered.add(name, batch),
+      this.#unanswered.add(name, batch, priority),
       payload.size > 0 && this.#store(jobId, payload, batch),
       queue.add('score', job, { jobId }),
     ]);

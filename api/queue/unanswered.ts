@@ -4,11 +4,15 @@
 // of its rows. The API adds an item right before its job. The worker removes it right behind its reply.
 // Each reader removes items past their deadline. So the size of the set stays right, whichever process
 // dies.
+//
+// Bulk items are in a second set as well. Interactive requests are not refused for them, so admission has to know
+// how many of a queue's items are not bulk.
 
 import { nowMs } from '../../shared/clock.js';
 import { membersOf } from '../../shared/item-id.js';
 import type { BatchJob } from '../../shared/job.js';
 import type { Keys } from '../../shared/keys.js';
+import type { Priority } from '../../shared/priority.js';
 import type { Redis } from '../../shared/redis.js';
 
 /** How often the unanswered items are counted. */
@@ -20,7 +24,7 @@ export class Unanswered {
   readonly #redis: Redis;
   readonly #keys: Keys;
   /** By queue, at the last look. */
-  readonly #counts = new Map<string, number>();
+  readonly #counts = new Map<string, { readonly all: number; readonly bulk: number }>();
   readonly #queues: () => Iterable<string>;
   readonly #timer: NodeJS.Timeout;
   #isSilent = false;
@@ -40,24 +44,34 @@ export class Unanswered {
 
   /** How many rows were unanswered at the last look, at most a second ago; undefined if unknown. */
   in(queue: string): number | undefined {
-    return this.#counts.get(queue);
+    return this.#counts.get(queue)?.all;
+  }
+
+  /** How many of them were not bulk. */
+  interactiveIn(queue: string): number | undefined {
+    const counts = this.#counts.get(queue);
+    return counts && Math.max(0, counts.all - counts.bulk);
   }
 
   /**
    * Counts the items of a job. Call it before the job is added: a worker may answer before this process has its
    * next turn, and what it has removed must not be counted after that.
    */
-  async add(queue: string, { items }: BatchJob): Promise<void> {
+  async add(queue: string, { items }: BatchJob, priority: Priority): Promise<void> {
     // Whole milliseconds, because Redis takes 3.6 times as long for fractions (measured).
     const scores = items.flatMap(({ id, deadlineAt }) =>
       membersOf([id]).flatMap((member) => [Math.ceil(deadlineAt), member]),
     );
-    await this.#redis.zadd(this.#keys.unanswered(queue), ...scores);
+    const all = this.#redis.zadd(this.#keys.unanswered(queue), ...scores);
+    if (priority === 'bulk') await this.#redis.zadd(this.#keys.unansweredBulk(queue), ...scores);
+    await all;
   }
 
   /** Takes items out of the count. They leave it at their deadlines otherwise. */
   remove(queue: string, itemIds: readonly string[]): void {
-    this.#redis.zrem(this.#keys.unanswered(queue), ...membersOf(itemIds)).catch(() => {});
+    const members = membersOf(itemIds);
+    this.#redis.zrem(this.#keys.unanswered(queue), ...members).catch(() => {});
+    this.#redis.zrem(this.#keys.unansweredBulk(queue), ...members).catch(() => {});
   }
 
   close(): void {
@@ -67,9 +81,16 @@ export class Unanswered {
   async #look(): Promise<void> {
     try {
       const names = [...this.#queues()];
-      const counts = await Promise.all(names.map((name) => this.#count(name)));
+      const counts = await Promise.all(
+        names.map(async (name) => {
+          const { unanswered, unansweredBulk } = this.#keys;
+          const sizes = [unanswered(name), unansweredBulk(name)].map((key) => this.#count(key));
+          const [all = 0, bulk = 0] = await Promise.all(sizes);
+          return [name, { all, bulk }] as const;
+        }),
+      );
       this.#counts.clear();
-      for (const [index, name] of names.entries()) this.#counts.set(name, counts[index] ?? 0);
+      for (const [name, count] of counts) this.#counts.set(name, count);
       this.#isSilent = false;
     } catch {
       // While Redis is unreachable, the count is unknown. Adding a job reports the fault.
@@ -78,8 +99,7 @@ export class Unanswered {
     }
   }
 
-  async #count(queue: string): Promise<number> {
-    const key = this.#keys.unanswered(queue);
+  async #count(key: string): Promise<number> {
     const [, , count] = await Promise.all([
       this.#redis.zremrangebyscore(key, '-inf', Math.floor(nowMs())),
       this.#redis.pexpire(key, timeToLiveMs),

@@ -1,8 +1,8 @@
 // Flights: shared work that several calls wait for.
 //
-// The first call with a name starts a flight, and calls with the same name join it until it lands. A
-// flight belongs to none of its calls, so it goes on when they leave. Each call waits until the flight
-// lands or its own ending comes, whichever is first.
+// The first call with a name starts a flight, and calls with the same name join it until it lands. Each call
+// waits until the flight lands or its own ending comes, whichever is first. If a flight ends only because the call
+// that started it left or ran out of time, another one that waits starts it again.
 //
 // Invariant: each name has at most one flight at a time.
 
@@ -11,7 +11,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { Call } from '../call.js';
 
 /** How many requests with one key may wait at a time. No caller has reason to send more. */
-const waitersMax = 16;
+const keyWaitersMax = 16;
 
 export type Waiting = Pick<Call, 'deadlineAt' | 'ending'>;
 
@@ -31,7 +31,7 @@ interface Flight<T> {
   waiters: number;
 }
 
-export function makeFlights<T>(): Flights<T> {
+export function makeFlights<T>({ waitersMax = keyWaitersMax } = {}): Flights<T> {
   const flights = new Map<string, Flight<T>>();
 
   const depart = (name: string, deadlineAt: number, start: () => Promise<T>): Flight<T> => {
@@ -49,9 +49,9 @@ export function makeFlights<T>(): Flights<T> {
         if (call.ending.reason) throw call.ending.reason;
         const flight = flights.get(name) ?? depart(name, call.deadlineAt, start);
         try {
-          return await waitFor(flight, call);
+          return await waitFor(flight, call, waitersMax);
         } catch (error) {
-          if (!hasTimeLeft(error, flight, call)) throw error;
+          if (!isOfStarter(error, flight, call)) throw error;
         }
       }
     },
@@ -61,14 +61,16 @@ export function makeFlights<T>(): Flights<T> {
   };
 }
 
-/** If a flight ended only because its initiator ran out of time, another waiter starts it again. */
-function hasTimeLeft<T>(error: unknown, flight: Flight<T>, call: Waiting): boolean {
-  const isLate = error instanceof ScorelineError && error.code === 'deadline_exceeded';
-  return isLate && !call.ending.reason && call.deadlineAt > Math.max(nowMs(), flight.deadlineAt);
+/** Whether a flight ended only because of the call that started it, and this call has time left. */
+function isOfStarter<T>(error: unknown, flight: Flight<T>, call: Waiting): boolean {
+  if (!(error instanceof ScorelineError) || call.ending.reason) return false;
+  if (error.code === 'client_closed') return true;
+  const isLate = error.code === 'deadline_exceeded';
+  return isLate && call.deadlineAt > Math.max(nowMs(), flight.deadlineAt);
 }
 
-async function waitFor<T>(flight: Flight<T>, call: Waiting): Promise<T> {
-  if (flight.waiters >= waitersMax) throw tooManyWaiters();
+async function waitFor<T>(flight: Flight<T>, call: Waiting, waitersMax: number): Promise<T> {
+  if (flight.waiters >= waitersMax) throw tooManyWaiters(waitersMax);
   flight.waiters++;
   try {
     return await call.ending.orEnd(flight.landing);
@@ -77,7 +79,7 @@ async function waitFor<T>(flight: Flight<T>, call: Waiting): Promise<T> {
   }
 }
 
-function tooManyWaiters(): ScorelineError {
+function tooManyWaiters(waitersMax: number): ScorelineError {
   return new ScorelineError(
     'overloaded',
     `Expected at most ${waitersMax} requests at a time with one Idempotency-Key; there are as many already. Ask again after the time in Retry-After.`,

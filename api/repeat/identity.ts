@@ -22,32 +22,43 @@ export interface Identity {
   readonly ids: readonly string[];
 }
 
+/** What a request asks, which determines its answer. */
+export interface Asked extends OutputWish {
+  /** The model's queue. */
+  readonly queue: string;
+  /** An input that consists of several parts has a list of them, and an input of several rows their number. */
+  readonly inputs: readonly {
+    readonly value: Content | readonly Content[];
+    readonly rows?: number;
+  }[];
+  /** The address that is told of the answer, if any. */
+  readonly webhook?: string | undefined;
+}
+
 /**
  * Derives the identity of a request from its key, its caller, its model and its inputs. No two callers
  * share an identity, so nobody is answered with what another caller keeps.
- * @param request the id of the caller, the model's queue, the wanted classes or outputs, and the inputs; an
- * input that consists of several parts has a list of them, and an input of several rows their number
+ * @param request what is asked, and the id of the caller
  */
-export function identify(
-  key: string,
-  request: {
-    caller: string;
-    queue: string;
-    inputs: readonly { readonly value: Content | readonly Content[]; readonly rows?: number }[];
-  } & OutputWish,
-): Identity {
-  const { caller, queue, top, outputs, inputs } = request;
+export function identify(key: string, request: Asked & { readonly caller: string }): Identity {
+  const { caller, queue, inputs } = request;
   const scope = hash([caller, queue, key]);
-  const wanted = top === undefined ? JSON.stringify(outputs ?? 'all') : String(top);
-  const fingerprint = hash([queue, wanted, ...inputs.flatMap(({ value }) => value)]);
+  const fingerprint = fingerprintOf(request);
   const ids = inputs.map(({ rows = 1 }, index) =>
     makeItemId(toId(hash([scope, fingerprint, String(index)])), rows),
   );
   return { caller, scope, fingerprint, ids };
 }
 
+/** Returns a hash of everything that determines the answer to a request. */
+export function fingerprintOf({ queue, top, outputs, inputs, webhook }: Asked): string {
+  const wanted = top === undefined ? JSON.stringify(outputs ?? 'all') : String(top);
+  const whole = webhook === undefined ? wanted : JSON.stringify([wanted, webhook]);
+  return hash([queue, whole, ...inputs.flatMap(({ value }) => value)]);
+}
+
 /** SHA-256 in hexadecimal. The length precedes each part, so no two lists hash the same bytes. */
-function hash(parts: readonly Content[]): string {
+export function hash(parts: readonly Content[]): string {
   const sha256 = createHash('sha256');
   for (const part of parts) sha256.update(`${Buffer.byteLength(part)}:`).update(part);
   return sha256.digest('hex');

@@ -11,6 +11,7 @@
 
 import type { Reply } from '../../shared/reply.js';
 import type { Tensor } from '../../shared/tensors.js';
+import type { CacheNote } from '../cache/cache-note.js';
 import type { Call, Calls } from '../call.js';
 import { errorOfReply, type ScoredReply } from '../queue/waiters.js';
 import { makeFlights } from './flights.js';
@@ -19,6 +20,10 @@ import type { KeptReplies, Results } from './results.js';
 
 /** The steps of scoring, done once for all calls that wait with the same key. */
 export interface Work {
+  /** Finds the replies in the response cache, if the model has one. */
+  readonly recall?: ((flight: Call) => Promise<readonly ScoredReply[] | undefined>) | undefined;
+  /** Keeps the replies there. */
+  readonly keep?: ((flight: Call, replies: readonly ScoredReply[]) => void) | undefined;
   /** Validates the inputs and makes a list of tensors for each. */
   prepare(flight: Call): Promise<readonly (readonly Tensor[])[]>;
   /** Sends items whose replies are kept for `keepMs`. */
@@ -42,6 +47,8 @@ interface Outcome {
   readonly replies: readonly Reply[];
   /** Whether all replies were kept from earlier. */
   readonly isReplayed: boolean;
+  /** How the response cache has served the flight. */
+  readonly cacheNote?: CacheNote | undefined;
 }
 
 export function makeRepeatable(options: {
@@ -65,9 +72,16 @@ export function makeRepeatable(options: {
     try {
       const kept = await results.claim(identity, flight.deadlineAt);
       if (kept.replies.every(isThere)) return { replies: kept.replies, isReplayed: true };
+      const recalled = await work.recall?.(flight);
+      const { cacheNote } = flight;
+      if (recalled) {
+        const replies = recalled.map((reply, at) => ({ ...reply, id: identity.ids[at] as string }));
+        return { replies, isReplayed: false, cacheNote };
+      }
       const replies = await scoreMissing(flight, { identity, kept, work });
       isAnswered = true;
-      return { replies, isReplayed: false };
+      if (replies.every(isScored)) work.keep?.(flight, replies);
+      return { replies, isReplayed: false, cacheNote };
     } finally {
       flight.end(isAnswered);
     }
@@ -110,8 +124,9 @@ export function makeRepeatable(options: {
       const joined = flights.join(name, call, () => fly(call, identity, work));
       // Only the flight needs a permit. The calls that wait for it do not.
       call.handOver()?.release(false);
-      const { replies, isReplayed } = await joined;
+      const { replies, isReplayed, cacheNote } = await joined;
       call.isReplayed = isReplayed;
+      call.cacheNote = cacheNote;
       return replies.map(scoredOrThrow);
     },
   };
@@ -119,6 +134,10 @@ export function makeRepeatable(options: {
 
 function isThere(reply: Reply | undefined): reply is Reply {
   return reply !== undefined;
+}
+
+function isScored(reply: Reply): reply is ScoredReply {
+  return 'outputs' in reply;
 }
 
 function scoredOrThrow(reply: Reply): ScoredReply {

@@ -205,7 +205,7 @@ return {held and 'again' or 'new', replies}
 function reused(): ScorelineError {
   return new ScorelineError(
     'idempotency_key_reused',
-    'Expected the request that first used this Idempotency-Key: the same input and the same "top"; got another one. Use a new key for each new request.',
+    'Expected the request that first used this Idempotency-Key: the same input, the same "top" and the same Webhook-Url; got another one. Use a new key for each new request.',
   );
 }
 

@@ -34,7 +34,8 @@ export function readTrialPlan(options: {
       `${options.file}: models: expected ${modelNames.join(' and ')}; ${name} is missing`,
     );
   };
-  const { azure: _azure, ...others } = values;
+  // What AKS needs lies in a namespace that the whole cluster shares.
+  const { azure: _azure, aks: _aks, ...others } = values;
   return {
     values: {
       ...others,

@@ -93,7 +93,7 @@ export class Instruments {
       const now = [...(await values())];
       const gauge = this.#gauges.get(key);
       const counter = this.#counters.get(key);
-      gauge?.reset();
+      if (gauge) clear(gauge, key);
       counter?.reset();
       for (const [labels, value] of now) {
         gauge?.set(labels, value);
@@ -133,8 +133,11 @@ export class Instruments {
     const help = meaning.replaceAll('`', '');
     const options = { name, help, labelNames: [...labels], registers: [] };
     if (row.type === 'counter') this.#show(this.#counters, key, new Counter(options));
-    else if (row.type === 'gauge') this.#show(this.#gauges, key, new Gauge(options));
-    else {
+    else if (row.type === 'gauge') {
+      const gauge = new Gauge(options);
+      clear(gauge, key);
+      this.#show(this.#gauges, key, gauge);
+    } else {
       const buckets = [...(row.buckets ?? [])];
       const histogram = new Histogram({ ...options, buckets, enableExemplars: true });
       this.#show(this.#histograms, key, histogram);
@@ -204,4 +207,10 @@ function valuesOf(
 /** The count of each bucket alone, from those of all buckets up to it. */
 function apart(cumulative: readonly number[]): number[] {
   return cumulative.map((count, at) => count - (cumulative[at - 1] ?? 0));
+}
+
+/** Takes all series away. prom-client keeps that of a gauge without labels, at 0. */
+function clear(gauge: Gauge, key: MetricKey): void {
+  gauge.reset();
+  if (metricTable[key].labels.length === 0) gauge.remove();
 }

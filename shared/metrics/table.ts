@@ -19,7 +19,7 @@ export interface MetricRow {
 }
 
 /** A model that runs in 1 ms and a deadline of a minute both find their place. */
-const latencies = [
+export const latencyBuckets = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const;
 const roundTrips = [
@@ -40,7 +40,7 @@ export const metricTable = {
     roles: api,
     labels: ['route', ...model, 'code'],
     meaning:
-      'Answered requests. `route` is `reference`, `native`, `inference` or `grpc` for those that score, `health`, or `other`. `code` is `ok`, or a code of docs/errors.md; `not_ready` is that of a readiness probe. `model` is empty if the request names none that is served.',
+      'Answered requests. `route` is `reference`, `native`, `inference` or `grpc` for those that score, `health`, or `other`. `code` is `ok`, or a code of docs/errors.md; `not_ready` is that of a readiness probe. `model` is empty if the request names none that is served. A request with several inputs counts once, as `ok` if it could be read.',
   },
   requestSeconds: {
     name: 'scoreline_request_duration_seconds',
@@ -48,8 +48,9 @@ export const metricTable = {
     unit: 'seconds',
     roles: api,
     labels: model,
-    buckets: latencies,
-    meaning: 'From the arrival of a request that scores until its answer is sent.',
+    buckets: latencyBuckets,
+    meaning:
+      'From the arrival of a request that scores until its answer is sent. Streams of lines are left out: they last as long as their clients send.',
   },
   preparationSeconds: {
     name: 'scoreline_preparation_duration_seconds',
@@ -57,7 +58,7 @@ export const metricTable = {
     unit: 'seconds',
     roles: api,
     labels: model,
-    buckets: latencies,
+    buckets: latencyBuckets,
     meaning:
       'How long the inputs of a request took to prepare: normalising texts, decoding images and the wait for it. Tensors need none.',
   },
@@ -69,6 +70,15 @@ export const metricTable = {
     labels: [...model, 'reason'],
     meaning:
       'Requests answered with 429 or 503, by reason (see below). They are also in `scoreline_requests_total`.',
+  },
+  cacheRequests: {
+    name: 'scoreline_cache_requests_total',
+    type: 'counter',
+    unit: 'requests',
+    roles: api,
+    labels: [...model, 'outcome'],
+    meaning:
+      'Requests to a model with a response cache, by how it has served them: `hit`; `miss`; `collapsed`, which waited for an equal request in flight; `bypass`, which wanted no cached answer.',
   },
   requestsInFlight: {
     name: 'scoreline_requests_in_flight',
@@ -116,7 +126,8 @@ export const metricTable = {
     unit: 'seconds',
     roles: api,
     labels: model,
-    meaning: 'How long the oldest unanswered request of this instance has waited; 0 if none waits.',
+    meaning:
+      'How long the oldest unanswered interactive request of this instance has waited; 0 if none waits. Of a stream of lines, each input counts.',
   },
   deadlineSeconds: {
     name: 'scoreline_deadline_seconds',
@@ -151,7 +162,7 @@ export const metricTable = {
     roles: api,
     labels: model,
     meaning:
-      'How long the workers need for everything in flight, at the rate of the last seconds. Absent until the rate is known.',
+      'How long the workers need for all interactive inputs in flight, at the rate of the last seconds. Absent until the rate is known.',
   },
   decoding: {
     name: 'scoreline_image_decodes',
@@ -216,7 +227,7 @@ export const metricTable = {
     unit: 'seconds',
     roles: worker,
     labels: model,
-    buckets: latencies,
+    buckets: latencyBuckets,
     meaning: 'From the submission of an item to the queue until a worker took it.',
   },
   batchSeconds: {
@@ -225,7 +236,7 @@ export const metricTable = {
     unit: 'seconds',
     roles: worker,
     labels: model,
-    buckets: latencies,
+    buckets: latencyBuckets,
     meaning: 'From then until the batch of the item started.',
   },
   runSeconds: {
@@ -234,7 +245,7 @@ export const metricTable = {
     unit: 'seconds',
     roles: worker,
     labels: model,
-    buckets: latencies,
+    buckets: latencyBuckets,
     meaning: 'The run of the model, once for each batch.',
   },
   batchRows: {
@@ -312,6 +323,58 @@ export const metricTable = {
     labels: [],
     buckets: roundTrips,
     meaning: 'How long Redis takes to answer a small command, asked once a second.',
+  },
+  redisMemoryBytes: {
+    name: 'scoreline_redis_memory_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    roles: api,
+    labels: [],
+    meaning:
+      'Memory that Redis uses, as it says itself. Absent while Redis is away, or if it does not tell this user.',
+  },
+  redisMemoryMaxBytes: {
+    name: 'scoreline_redis_memory_max_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    roles: api,
+    labels: [],
+    meaning: 'The most memory that Redis may use (`maxmemory`). Absent if there is no such limit.',
+  },
+  issuerCertificateSeconds: {
+    name: 'scoreline_issuer_certificate_expiry_seconds',
+    type: 'gauge',
+    unit: 'seconds',
+    roles: api,
+    labels: [],
+    meaning:
+      'When the TLS certificate of `OIDC_ISSUER` expires, since the epoch. Looked at once an hour. Absent without an issuer, or if it cannot be reached.',
+  },
+  webhookAttempts: {
+    name: 'scoreline_webhook_attempts_total',
+    type: 'counter',
+    unit: 'attempts',
+    roles: api,
+    labels: ['host', 'outcome'],
+    meaning:
+      'Attempts to deliver a webhook. `host` is one of `WEBHOOK_HOSTS`. `outcome` is `delivered`, `refused` (another status than 2xx), `gone` (410), `timeout`, `unreachable`, or `forbidden` (the host leads to an address that is not allowed).',
+  },
+  webhooksPending: {
+    name: 'scoreline_webhooks_pending',
+    type: 'gauge',
+    unit: 'webhooks',
+    roles: api,
+    labels: ['host'],
+    meaning:
+      'Webhooks that are not delivered yet, over all API processes, those of unfinished jobs included.',
+  },
+  webhooksDead: {
+    name: 'scoreline_webhooks_dead',
+    type: 'gauge',
+    unit: 'webhooks',
+    roles: api,
+    labels: [],
+    meaning: 'Dead letters: webhooks that could not be delivered and are not tried again.',
   },
   build: {
     name: 'scoreline_build_info',

@@ -4,24 +4,32 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
+import { sign } from '../../api/webhooks/signature.js';
 import { makeClient, type Outcome } from '../../chaos/client.js';
 import type { Ranked } from '../../chaos/expected.js';
 import { type Expectation, makeJudge, type Sent } from '../../chaos/judge.js';
+import { openReceiver, receiverSecret } from '../../chaos/receiver.js';
+import type { JobsSummary } from '../../chaos/run-jobs.js';
 import { type Fault, type FaultKind, faultKinds, makeSchedule } from '../../chaos/schedule.js';
 import { isPassed, makeTally, type Summary } from '../../chaos/tally.js';
 import { targets } from '../../chaos/targets.js';
 import { makeTimeline } from '../../chaos/timeline.js';
+import { judgeWebhooks } from '../../chaos/told.js';
 import { root, waitUntil } from '../harness.js';
 
 const program = path.join(root, 'dist/cli/chaos.js');
+const secret = Buffer.from(receiverSecret.slice('whsec_'.length), 'base64');
 
 describe('chaos', () => {
   test('loses no request, and answers none wrongly, twice or never', async () => {
     const { exitCode, summary, said } = await runChaos(
       ...['--seconds', '20', '--seed', '7', '--clients', '8', '--kill-every-ms', '4000'],
     );
-    const { lost, wrong, answered_twice, hung, well } = summary;
-    expect({ lost, wrong, answered_twice, hung, well }, said).toEqual({
+    const { lost, wrong, answered_twice, hung, webhooks, well } = summary;
+    const told = { missing: webhooks.missing, wrongly: webhooks.wrong };
+    expect({ ...told, lost, wrong, answered_twice, hung, well }, said).toEqual({
+      missing: 0,
+      wrongly: 0,
       lost: 0,
       wrong: 0,
       answered_twice: 0,
@@ -33,6 +41,7 @@ describe('chaos', () => {
       expect(summary.faults[kind], kind).toBeGreaterThan(0);
     expect(summary.failed_by_design).toBeGreaterThan(0);
     expect(summary.hung_up).toBeGreaterThan(0);
+    expect(webhooks.right).toBeGreaterThan(0);
     for (const count of Object.values(summary.right_by_model)) expect(count).toBeGreaterThan(0);
     // The limit is longer than any fault plus the start of a worker. It is shorter than the API's
     // SHUTDOWN_MS.
@@ -40,7 +49,47 @@ describe('chaos', () => {
   }, 300_000);
 });
 
+describe('the chaos of jobs', () => {
+  test('ends each in one state, the right one, and tells of each', async () => {
+    const { exitCode, said, summary } = await runChaos<JobsSummary>(
+      ...['--jobs', '200', '--seed', '7', '--clients', '8', '--kill-every-ms', '3000'],
+    );
+    expect(summary, said).toMatchObject({
+      ...{ jobs: 200, wrong: 0, changed: 0, not_ended: 0, illness: [] },
+      webhooks: { right: 200, missing: 0, wrong: 0 },
+    });
+    expect(summary.succeeded + summary.cancelled).toBe(200);
+    expect(summary.cancelled).toBeGreaterThan(40);
+    expect(exitCode).toBe(0);
+  }, 300_000);
+});
+
 describe('the chaos harness', () => {
+  test('counts webhooks that are missing, wrong or repeated', async () => {
+    const receiver = await openReceiver();
+    const send = async (job: string, state: string, { id = job, key = secret } = {}) => {
+      const body = JSON.stringify({ type: `job.${state}`, data: { id: job } });
+      const headers = sign({ id, body }, [{ host: undefined, key }], new Date());
+      await fetch(receiver.origin, { method: 'POST', body, headers });
+    };
+    await send('right', 'succeeded');
+    await send('repeated', 'cancelled');
+    await send('repeated', 'cancelled');
+    await send('other state', 'succeeded');
+    await send('other id', 'succeeded');
+    await send('other id', 'succeeded', { id: 'another' });
+    await send('unsigned', 'succeeded', { key: Buffer.alloc(24) });
+    const states = new Map([
+      ...[['right', 'succeeded'] as const, ['repeated', 'cancelled'] as const],
+      ...[['other state', 'failed'] as const, ['other id', 'succeeded'] as const],
+      ['unsigned', 'succeeded'],
+    ]);
+    const counts = await judgeWebhooks(receiver, states, () => {}, 0);
+    // The one without a good signature also leaves its job without a webhook.
+    expect(counts).toEqual({ right: 2, repeated: 2, missing: 1, wrong: 3 });
+    await receiver.close();
+  });
+
   test('draws the same faults from the same seed', () => {
     expect(takeFaults(7)).toEqual(takeFaults(7));
     expect(takeFaults(7)).not.toEqual(takeFaults(8));
@@ -240,7 +289,7 @@ function takeFaults(
   return Array.from({ length: 200 }, () => schedule.next().value);
 }
 
-async function runChaos(...parameters: string[]) {
+async function runChaos<T = Summary>(...parameters: string[]) {
   const child = spawn(process.execPath, [program, ...parameters], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -256,5 +305,5 @@ async function runChaos(...parameters: string[]) {
   const [exitCode] = await once(child, 'close');
   const lastLine = printed.trim().split('\n').at(-1) ?? '';
   expect(lastLine, said).toMatch(/^\{/);
-  return { exitCode, said, summary: JSON.parse(lastLine) as Summary };
+  return { exitCode, said, summary: JSON.parse(lastLine) as T };
 }

@@ -6,7 +6,7 @@ import type { ApiKeyRecord } from '../../api/access/api-key-record.js';
 import { ApiKeyStore } from '../../api/access/api-key-store.js';
 import { makeKeys } from '../../shared/keys.js';
 import { type Listener, listen } from '../event-source.js';
-import { ask, queueOf, waitUntil } from '../harness.js';
+import { ask, bulkQueueOf, waitUntil } from '../harness.js';
 import { cancel, input, openSites, read, type Site, type Sites, submit, text } from './job-site.js';
 
 let sites: Sites;
@@ -54,7 +54,7 @@ describe('the events of a job', () => {
 
   test('begin with the state of now, and tell of running and of cancelling', async () => {
     const id = await submit(shared.url + text);
-    const queue = `${shared.prefix}:${queueOf('faq-matcher')}`;
+    const queue = `${shared.prefix}:${bulkQueueOf('faq-matcher')}`;
     const { client } = sites.redis;
     await client.rpoplpush(`${queue}:wait`, `${queue}:active`);
     const listener = follow(shared.url, id);
@@ -79,7 +79,7 @@ describe('the events of a job', () => {
     const site = await sites.open();
     const ids: string[] = [];
     for (let sent = 0; sent < 6; sent++) ids.push(await submit(site.url + text));
-    const queue = `${site.prefix}:${queueOf('faq-matcher')}:wait`;
+    const queue = `${site.prefix}:${bulkQueueOf('faq-matcher')}:wait`;
     const listener = follow(site.url, ids.at(-1) as string);
     await listener.untilTold('queued');
     expect(listener.events[0]?.data).toMatchObject({ position: 6 });

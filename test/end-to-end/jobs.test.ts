@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { PackedJob } from '../../shared/job.js';
 import { makeKeys } from '../../shared/keys.js';
 import { packReplies } from '../../shared/reply.js';
-import { ask, post, queueOf, type TestRedis, waitUntil } from '../harness.js';
+import { ask, bulkQueueOf, post, queueOf, type TestRedis, waitUntil } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
 import {
   cancel,
@@ -88,7 +88,7 @@ describe('a request with Prefer: respond-async', () => {
     const key = { 'idempotency-key': 'again' };
     const id = await submit(site.url + text, { input }, key);
     expect(await submit(site.url + text, { input }, key)).toBe(id);
-    const queue = `${site.prefix}:${queueOf('faq-matcher')}:wait`;
+    const queue = `${site.prefix}:${bulkQueueOf('faq-matcher')}:wait`;
     expect(await redis.client.llen(queue)).toBe(1);
     const other = await post(site.url + text, { input: 'else' }, { ...later, ...key });
     expect(other).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
@@ -217,7 +217,7 @@ describe('a job', () => {
   ])('%s fails as what it is', async (_, change) => {
     const site = await openSite();
     const id = await submit(site.url + text);
-    const queue = `${site.prefix}:${queueOf('faq-matcher')}`;
+    const queue = `${site.prefix}:${bulkQueueOf('faq-matcher')}`;
     const [queued] = await redis.client.lrange(`${queue}:wait`, 0, -1);
     const data = JSON.parse((await redis.client.hget(`${queue}:${queued}`, 'data')) as string);
     await redis.client.hset(`${queue}:${queued}`, 'data', JSON.stringify(change(data)));
@@ -273,7 +273,7 @@ describe('a job', () => {
     const id = await submit(site.url + text);
     const other = await site.start('api');
     expect((await read(other.url, id)).body.state).toBe('queued');
-    const queue = `${site.prefix}:${queueOf('faq-matcher')}`;
+    const queue = `${site.prefix}:${bulkQueueOf('faq-matcher')}`;
     await redis.client.rpoplpush(`${queue}:wait`, `${queue}:active`);
     const running = await read(other.url, id);
     expect(running.body.state).toBe('running');
@@ -314,8 +314,13 @@ test('an API that ends lets go of those who wait for a job', async () => {
   const leaving = await site.start('api');
   const waiting = read(leaving.url, id, { prefer: 'wait=60' });
   const deferred = post(leaving.url + text, { input }, { prefer: 'wait=60' });
-  const queue = `${site.prefix}:${queueOf('faq-matcher')}:wait`;
-  await waitUntil('both are queued', async () => (await redis.client.llen(queue)) === 2);
+  const lists = [bulkQueueOf('faq-matcher'), queueOf('faq-matcher')].map(
+    (queue) => `${site.prefix}:${queue}:wait`,
+  );
+  await waitUntil('both are queued', async () => {
+    const jobs = await Promise.all(lists.map((list) => redis.client.llen(list)));
+    return jobs.every((waiting) => waiting === 1);
+  });
   onTestFinished(() => leaving.kill('SIGKILL'));
   await leaving.close();
   expect((await waiting).body.state).toBe('queued');

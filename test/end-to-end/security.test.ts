@@ -185,6 +185,7 @@ describe('an address that a caller names', () => {
       'X-Original-URL',
     ];
     yield send(text, 'text/plain', input, Object.fromEntries(fields.map((name) => [name, url])));
+    yield send(text, 'text/plain', input, { prefer: 'respond-async', 'webhook-url': url });
     const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
     const head = part({ alg: 'RS256', kid: url, jku: url, x5u: url, typ: 'JWT' });
     const token = `${head}.${part({ iss: url, aud: 'urn:scoreline', sub: 'a', exp: 4e9 })}.AAAA`;

@@ -6,7 +6,8 @@
 //   needs=A,B    Python packages that are too large to install for a test. SNIPPET_PYTHONS lists the
 //                Pythons to look for them in, separated by colons. Without them the block is skipped.
 // A `yaml` block is a manifest. A `json` block is what the last command before it printed, and so is
-// a comment that begins with `# {`. An ellipsis stands for the rest.
+// a comment that begins with `# {`. A `ts` block is a program of somebody who has installed the package. What programs
+// print stands in comments that begin with `prints:`. An ellipsis stands for the rest.
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -29,6 +30,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findFreePort } from '../../cli/redis.js';
 import { readManifest } from '../../shared/manifest-file.js';
 import { root, waitUntil } from '../harness.js';
+import { compile, installClient } from '../packed-client.js';
 import { findPython, hasPython, requirements } from '../python.js';
 import { readSnippets, type Snippet } from '../snippets.js';
 
@@ -39,8 +41,17 @@ const shellStart = `set -euo pipefail
 curl() { command curl --fail --show-error "$@" && echo; }
 `;
 
-describe('README.md, docs/repeating.md and docs/jobs.md', () => {
-  walkThrough(['README.md', 'docs/repeating.md', 'docs/jobs.md']);
+const shared = [
+  'README.md',
+  'docs/repeating.md',
+  'docs/jobs.md',
+  'docs/priorities.md',
+  'docs/clients.md',
+  'docs/bulk.md',
+];
+
+describe(shared.join(', '), () => {
+  walkThrough(shared);
 });
 
 describe.skipIf(!hasPython)('docs/models.md (needs Python 3.11)', () => {
@@ -60,6 +71,8 @@ interface Walk {
   readonly services: ChildProcess[];
   /** What the last shell block printed. */
   printed: string;
+  /** The project of somebody who has installed the package, once it is needed. */
+  project?: Promise<string>;
 }
 
 function walkThrough(pages: readonly string[]): void {
@@ -72,8 +85,12 @@ function walkThrough(pages: readonly string[]): void {
   for (const snippet of pages.flatMap(readSnippets)) {
     const needs = snippet.options.needs?.split(',') ?? [];
     const python = needs.length > 0 ? findPython(pythons, needs) : undefined;
-    const isMissing = needs.length > 0 && !python;
-    const reason = isMissing ? ` (needs a Python with ${needs.join(', ')} in SNIPPET_PYTHONS)` : '';
+    const isPython = snippet.language === 'python' && needs.length === 0;
+    const isMissing = isPython ? !hasPython : needs.length > 0 && !python;
+    const missing = isPython
+      ? 'Python 3.11'
+      : `a Python with ${needs.join(', ')} in SNIPPET_PYTHONS`;
+    const reason = isMissing ? ` (needs ${missing})` : '';
     test.skipIf(isMissing)(
       `${snippet.place} ${snippet.language}${reason}`,
       { timeout: 600_000 },
@@ -107,7 +124,7 @@ async function beginWalk(): Promise<Walk> {
   return { directory, clone, port, environment, services: [], printed: '' };
 }
 
-async function endWalk({ services, directory }: Walk): Promise<void> {
+async function endWalk({ services, directory, project }: Walk): Promise<void> {
   for (const service of services) {
     const hasEnded = () => service.exitCode !== null || service.signalCode !== null;
     // Ctrl-C reaches every process of the group.
@@ -115,6 +132,7 @@ async function endWalk({ services, directory }: Walk): Promise<void> {
     await waitUntil('the service has stopped', hasEnded, 60_000);
   }
   rmSync(directory, { recursive: true, force: true });
+  if (project) rmSync(await project, { recursive: true, force: true });
 }
 
 async function runSnippet(snippet: Snippet, walk: Walk, python: string | undefined) {
@@ -122,6 +140,7 @@ async function runSnippet(snippet: Snippet, walk: Walk, python: string | undefin
   if (language === 'sh' && 'start' in options) await startService(snippet, walk);
   else if (language === 'sh') await runShell(snippet, walk);
   else if (language === 'python') await runPython(snippet, walk, python);
+  else if (language === 'ts') await runTypeScript(snippet, walk);
   else if (language === 'yaml') await tryManifest(snippet, walk);
   else if (language === 'json') compareAnswer(snippet, walk);
   // A drawing is no code. It says so, lest code without a language be left out by mistake.
@@ -174,7 +193,24 @@ async function runPython(snippet: Snippet, walk: Walk, python: string | undefine
   const [program, parameters] = python
     ? [python, [file]]
     : [process.execPath, [path.join(root, 'cli/python.mjs'), requirements, file]];
-  await run(program, parameters, { cwd: folder, env: walk.environment });
+  const env = { ...walk.environment, PYTHONPATH: path.join(root, 'client/python') };
+  const { stdout } = await run(program, parameters, { cwd: folder, env });
+  comparePrinted(snippet, stdout);
+}
+
+async function runTypeScript(snippet: Snippet, walk: Walk): Promise<void> {
+  walk.project ??= installClient();
+  const code = withPort(snippet.code, walk);
+  const name = snippet.place.replaceAll(/\W/g, '-');
+  const file = await compile(await walk.project, { name, code, resolution: 'nodenext' });
+  const { stdout } = await run(process.execPath, [file], { cwd: folderOf(snippet, walk) });
+  comparePrinted(snippet, stdout);
+}
+
+function comparePrinted({ code }: Snippet, stdout: string): void {
+  for (const [, line] of code.matchAll(/^(?:#|\/\/) prints: (.*)$/gm)) {
+    expect(withoutBlanks(stdout)).toMatch(patternOf(line as string));
+  }
 }
 
 /** Reads a manifest. If the reader has its model, puts it there, and checks the model by it. */

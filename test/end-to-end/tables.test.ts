@@ -321,7 +321,7 @@ describe('a wrong row is refused, and the error says what to do', () => {
       'voyages',
       [voyage, voyage],
       'too_many_inputs',
-      'The model voyages takes a row of a table. Expected one row in a request, an object with a value for each column; got a list of 2. Send one request for each row',
+      'The model voyages takes a row of a table. Expected one row in a request, an object with a value for each column; got a list of 2. Send several rows as {"inputs": [{…}, {…}]}.',
     ],
     [
       'a list of numbers',

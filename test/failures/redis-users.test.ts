@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { poisonText } from '../../chaos/poison.js';
+import { openReceiver, receiverSettings } from '../../chaos/receiver.js';
 import { aclRules } from '../../shared/redis-commands.js';
 import { ask, post, root, waitUntil } from '../harness.js';
 import { countFor } from './counter.js';
@@ -49,6 +50,8 @@ describe('a user of Redis with the documented rights', () => {
         const text = status === 422 ? 'another' : 'the same';
         expect((await post(address, { input: text }, key)).status).toBe(status);
       }
+      const board = await ask(`${service.url}/admin/queues/api/queues`);
+      expect([board.status, board.body.queues.length]).toEqual([200, 2]);
       await waitUntil('nothing is unanswered', async () => {
         const { models } = (await (await fetch(`${service.url}/v1/models`)).json()) as {
           models: { unanswered: number }[];
@@ -120,6 +123,30 @@ describe('a user of Redis with the documented rights', () => {
       user.disconnect();
       expect(await redis.client.acl('LOG')).toHaveLength(2);
     });
+  });
+
+  test('is refused nothing where webhooks are delivered, fail and are sent again', async () => {
+    let status = 500;
+    const receiver = await openReceiver(() => ({ status }));
+    const environment = { ...receiverSettings(receiver), WEBHOOK_ATTEMPTS_MAX: '2' };
+    await withScene({ redisUrl: asUser, environment }, async ({ redis, service }) => {
+      const address = `${service.url}/v1/models/${faqName}/score`;
+      const later = { prefer: 'respond-async', 'webhook-url': receiver.origin };
+      const { body } = await untilTaken(() => post(address, { input: 'later' }, later));
+      const untilState = (state: string) =>
+        waitUntil(`the webhook is ${state}`, async () => {
+          const job = await ask(`${service.url}/v1/jobs/${body.id}`);
+          return job.body.webhook?.state === state;
+        });
+      await untilState('dead');
+      status = 200;
+      expect((await ask(`${service.url}/v1/webhooks`)).body.dead).toHaveLength(1);
+      await post(`${service.url}/v1/webhooks/${body.id}/redeliver`, {});
+      await untilState('delivered');
+      await service.close();
+      expect(await redis.client.acl('LOG')).toEqual([]);
+    });
+    await receiver.close();
   });
 
   test('that loses some while all runs gets 503 and advice, until it has them again', async () => {

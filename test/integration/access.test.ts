@@ -371,3 +371,36 @@ test('refusals that come too fast wait for their turn, and good requests do not'
   // The 50 first wait for nothing, and the others are answered at a pace of 200 a second.
   expect(performance.now() - startedAt).toBeGreaterThan(900);
 });
+
+describe('the addresses of operators', () => {
+  const basic = (password: string, name = 'anyone') => ({
+    authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`,
+  });
+
+  test('let keys with the scope admin in, also as a password from a browser', async () => {
+    const { url, keys } = await openGuarded({
+      operator: { scopes: ['admin'] },
+      client: { scopes: ['score', 'jobs'] },
+    });
+    const statusOf = async (headers: Record<string, string>, path = '/admin/queues') =>
+      (await ask(url + path, { headers })).status;
+    expect(await statusOf(bearer(keys.operator))).toBe(200);
+    expect(await statusOf(basic(keys.operator))).toBe(200);
+    expect(await statusOf({ ...basic('of a proxy'), 'x-api-key': keys.operator })).toBe(200);
+    expect(await statusOf(basic(keys.client))).toBe(403);
+    expect(await statusOf(basic(''))).toBe(401);
+    expect(await statusOf(basic(makeApiKey(makeApiKeyId())))).toBe(401);
+    expect(await statusOf({ authorization: 'Basic !' })).toBe(401);
+    expect(await statusOf(basic(keys.operator), '/v1/models')).toBe(401);
+  });
+
+  test('make a browser ask for the key, and other addresses do not', async () => {
+    const { url } = await openGuarded({});
+    const challengeOf = async (path: string) =>
+      (await ask(url + path)).headers.get('www-authenticate');
+    expect(await challengeOf('/admin/queues')).toBe(
+      'Bearer realm="scoreline", Basic realm="scoreline", charset="UTF-8"',
+    );
+    expect(await challengeOf('/v1/models')).toBe('Bearer realm="scoreline"');
+  });
+});

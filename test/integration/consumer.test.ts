@@ -8,6 +8,7 @@ import { Instruments } from '../../shared/metrics/instruments.js';
 import { connectConsumer, type Redis } from '../../shared/redis.js';
 import type { Reply } from '../../shared/reply.js';
 import { encodeStrings, type Tensor } from '../../shared/tensors.js';
+import { parseMetrics } from '../../top/exposition.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import type { Scorer, ScorerItem } from '../../worker/batch/scorer.js';
 import { EngineEnded } from '../../worker/engine/engine.js';
@@ -19,7 +20,6 @@ import { makeQueue } from '../../worker/queue/redis-queue.js';
 import { makeSendReplies } from '../../worker/queue/replies.js';
 import { makeResults } from '../../worker/queue/results.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
-import { parseMetrics } from '../prometheus.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { keys, openWorkerClient, type WorkerClient } from '../worker-client.js';
 
@@ -67,10 +67,10 @@ function start(parts: StartParts = {}) {
     model,
     events: parts.events,
     scorer: { score: parts.score ?? scoreAll },
-    queue: makeQueue({ name: queue.name, redis: connection, keys, log }),
+    queue: makeQueue({ name: queue.name, priority: 'interactive', redis: connection, keys, log }),
     quarantine: parts.quarantine ?? noQuarantine,
     kept: makeResults({ wire: queue.wire, redis: connection, keys, log }),
-    sendReplies: makeSendReplies({ queue, redis: connection, keys, log }),
+    sendReplies: makeSendReplies({ queue, priority: 'interactive', redis: connection, keys, log }),
     log,
   });
   onTestFinished(() => consumer.close(0));

@@ -13,6 +13,7 @@ import type { Dispatcher } from '../../api/queue/dispatcher.js';
 import { openQueueClient } from '../../bench/queue-client.js';
 import { nowMs } from '../../shared/clock.js';
 import { makeLogger } from '../../shared/log.js';
+import type { Priority } from '../../shared/priority.js';
 import { connectConsumer, waitUntilReady } from '../../shared/redis.js';
 import { makeRankedOutputs } from '../../shared/scores.js';
 import type { Tensor } from '../../shared/tensors.js';
@@ -57,15 +58,19 @@ beforeAll(async () => {
   const taker = connectConsumer({ url: redis.url, name: 'worker', log });
   await waitUntilReady(taker);
   const outputs = makeRankedOutputs([0, 1, 2], [0.9, 0.05, 0.01]);
+  const answering = (priority: Priority) => ({
+    queue: makeQueue({ name: wireQueue.name, priority, redis: taker, keys, log }),
+    sendReplies: makeSendReplies({ queue: wireQueue, priority, redis: taker, keys, log }),
+  });
   const consumer = makeConsumer({
     model,
     scorer: {
       score: async (items) => ({ results: items.map(() => ({ outputs })), computeMs: 1 }),
     },
     quarantine: { inTurn: () => Promise.reject(new Error('Nothing is suspect.')), close: () => {} },
-    queue: makeQueue({ name: wireQueue.name, redis: taker, keys, log }),
+    ...answering('interactive'),
+    bulk: answering('bulk'),
     kept: makeResults({ wire: wireQueue.wire, redis: taker, keys, log }),
-    sendReplies: makeSendReplies({ queue: wireQueue, redis: taker, keys, log }),
     log,
   });
   closers.push(
@@ -105,7 +110,7 @@ async function score(count: number, inputs: readonly Tensor[]): Promise<void> {
   const items = Array.from({ length: count }, () => ({ id: randomUUID(), inputs }));
   const deadlineAt = nowMs() + 60_000;
   const submission = { model, top: 3, deadlineAt, ending: new Ending(), items };
-  await Promise.all(dispatcher.submit(submission));
+  await Promise.all(dispatcher.submit({ ...submission, priority: 'interactive' }));
 }
 
 /** Returns what Redis did while the action ran and until it had nothing more to do. */

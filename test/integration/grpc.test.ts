@@ -443,3 +443,22 @@ test.each([
   await once(socket, 'close');
   expect((await scene.inferWell()).code).toBe(status.OK);
 });
+
+describe('the metadata x-priority', () => {
+  test('says the priority of a request, which is interactive without it', async () => {
+    const scene = await open();
+    await scene.inferWell();
+    await scene.inferWell({ metadata: { 'x-priority': 'bulk' } });
+    expect(scene.submissions.map(({ priority }) => priority)).toEqual(['interactive', 'bulk']);
+  });
+
+  test.each([['high'], [['bulk', 'bulk']]])('is refused if it is %j', async (priority) => {
+    const scene = await open();
+    const answer = await scene.inferWell({ metadata: { 'x-priority': priority } });
+    expect(answer).toMatchObject({
+      code: INVALID_ARGUMENT,
+      metadata: { 'error-code': 'parameter_invalid' },
+    });
+    expect(scene.submissions).toEqual([]);
+  });
+});

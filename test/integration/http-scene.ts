@@ -9,6 +9,8 @@ import type { Access } from '../../api/access/access.js';
 import { anyone } from '../../api/access/caller.js';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
+import type { CacheEntries } from '../../api/cache/entries.js';
+import { ResponseCache } from '../../api/cache/response-cache.js';
 import { makeCalls } from '../../api/call.js';
 import { deadlineExceeded } from '../../api/deadline.js';
 import { joinListeners, type RequestTraces } from '../../api/events.js';
@@ -25,7 +27,9 @@ import type { Dispatcher, Submission } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { makeReadiness } from '../../api/readiness.js';
 import { makeScoring } from '../../api/scoring.js';
+import { makeSeries } from '../../api/series/series.js';
 import { Statistics } from '../../api/statistics.js';
+import { makeAllowList } from '../../api/webhooks/allow-list.js';
 import { type Configurations, readConfiguration } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { LeftOut } from '../../shared/left-out.js';
@@ -74,6 +78,8 @@ export async function openScene(
     traces?: RequestTraces;
     /** Whether gRPC is answered too. */
     grpc?: boolean;
+    /** What models with a response cache keep; nothing unless the test says otherwise. */
+    cacheEntries?: CacheEntries;
   } = {},
 ) {
   const { models = [textModel] } = options;
@@ -113,6 +119,7 @@ export async function openScene(
       score: () => Promise.reject(new Error('These tests send no Idempotency-Key.')),
     },
     statistics,
+    cache: new ResponseCache({ entries: options.cacheEntries ?? noEntries }),
     deferring: {
       score: () => Promise.reject(new Error('These tests ask for no later answer.')),
     },
@@ -127,9 +134,15 @@ export async function openScene(
         fallbacks: 0,
       })),
     unansweredIn: (name: string) => unanswered.get(name),
+    opened: new Map(),
   };
   const access = options.access ?? openToAnyone;
-  const gate = makeGate({ registry, calls, access });
+  const series = makeSeries({
+    ...{ calls, scoring, limits: access.limits },
+    inFlightMax: configuration.INPUTS_IN_FLIGHT_MAX,
+  });
+  const allowList = makeAllowList(configuration.WEBHOOK_HOSTS);
+  const gate = makeGate({ registry, calls, access, webhooks: allowList });
   const clock = { readWarnings: async () => [] };
   const noJob = () =>
     Promise.reject(new ScorelineError('job_not_found', 'These tests have no jobs.'));
@@ -141,6 +154,12 @@ export async function openScene(
     cancel: noJob,
     list: async () => ({ jobs: [], next: undefined }),
   };
+  const webhooks = {
+    read: async () => undefined,
+    listDead: async () => [],
+    count: async () => ({ pending: configuration.WEBHOOK_HOSTS.map(() => 0), dead: 0 }),
+    revive: noJob,
+  };
   const readiness = makeReadiness({ queue, registry, calls });
   const rowsMax = rowsMaxOf(configuration);
   const protocol = {
@@ -151,7 +170,20 @@ export async function openScene(
   const eventStreams = makeEventStreams({ streamsMax: 1, callerStreamsMax: 1 });
   const events = joinListeners(options.traces, [makeRequestLog(log, { accessRatio: 0 })]);
   const app = makeApp({
-    ...{ configuration, registry, calls, gate, kinds, scoring, jobs, queue, clock, log },
+    ...{
+      configuration,
+      registry,
+      calls,
+      gate,
+      kinds,
+      scoring,
+      series,
+      jobs,
+      webhooks,
+      queue,
+      clock,
+      log,
+    },
     eventStreams,
     ...{ ...protocol, events },
   });
@@ -203,6 +235,8 @@ export async function openScene(
     bytesRead: () => sockets.reduce((sum, socket) => sum + socket.bytesRead, 0),
   };
 }
+
+const noEntries: CacheEntries = { read: async () => undefined, write: () => {} };
 
 const openToAnyone: Omit<Access, 'close'> = {
   identify: () => anyone,

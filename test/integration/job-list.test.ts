@@ -23,7 +23,8 @@ let records: JobRecord[];
 beforeAll(async () => {
   redis = await openRedis();
   const { client } = redis;
-  const store = makeJobStore({ redis: client, keys, jobsMax: 100 });
+  const webhooks = { add: () => {} };
+  const store = makeJobStore({ redis: client, keys, jobsMax: 100, webhooks });
   const queue = {
     keysOf: (name: string, id: string) => ({ job: `${name}:${id}`, active: `${name}:active` }),
     uncount: () => {},
@@ -55,6 +56,7 @@ function makeRecord(at: number): JobRecord {
       model: 'model',
       version: '1',
       queue: 'queue',
+      priority: 'interactive',
       queued: `in-${at}`,
     },
     ...{ items: [`item-${at}-a`, `item-${at}-b`], keepMs: 60_000, form: { route: 'native' } },

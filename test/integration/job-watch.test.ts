@@ -33,6 +33,7 @@ async function add(id: string, items = 1): Promise<JobRecord> {
   await redis.client.hset(`queue:${id}`, 'timestamp', now);
   return {
     ...{ id, caller: 'ada', model: 'model', version: '1', queue: 'queue', queued: id },
+    priority: 'interactive',
     items: Array.from({ length: items }, (_, at) => `${id}-${at}`),
     ...{ submittedAt: now, deadlineAt: now + 60_000, keepMs: 60_000, form: { route: 'native' } },
   };

@@ -1,15 +1,11 @@
 // Tests the metrics of a real API and a real worker, against the table, promtool and Prometheus.
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findFreePort } from '../../cli/redis.js';
+import { receiverSettings } from '../../chaos/receiver.js';
 import { type MetricRow, metricTable } from '../../shared/metrics/table.js';
 import { encodeStrings } from '../../shared/tensors.js';
+import { parseMetrics, type Sample } from '../../top/exposition.js';
 import {
   ask,
   openRedis,
@@ -18,13 +14,8 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
-import { isInstalled, needing, parseMetrics, promtool, type Sample } from '../prometheus.js';
+import { isInstalled, needing, promtool, startPrometheus } from '../prometheus.js';
 import { askGrpc, encodeInfer } from './grpc-client.js';
-
-/** One series of an answer of Prometheus. */
-interface Result {
-  readonly value: readonly [at: number, value: string];
-}
 
 const model = 'faq-matcher';
 const rows: readonly MetricRow[] = Object.values(metricTable);
@@ -37,7 +28,10 @@ beforeAll(async () => {
   service = await startService({
     redisUrl: redis.url,
     models: model,
-    environment: { METRICS_PORT: '0', GRPC_PORT: '0', PROBE_PORT: '0', PERMITS_MAX: '16' },
+    environment: {
+      ...{ METRICS_PORT: '0', GRPC_PORT: '0', PROBE_PORT: '0', PERMITS_MAX: '16' },
+      ...receiverSettings({ origin: 'http://127.0.0.1:9' }),
+    },
   });
   const [api, worker] = await Promise.all([service.api.ready, service.workers[0]?.ready]);
   ports = { api: Number(api.metricsPort), worker: Number(worker?.probePort) };
@@ -127,6 +121,7 @@ describe('before the first request', () => {
     expect(await total('api', 'scoreline_permits_max')).toBe(16);
     expect(await total('api', 'scoreline_redis_up')).toBe(1);
     expect(await total('worker', 'scoreline_redis_up')).toBe(1);
+    expect(await total('api', 'scoreline_redis_memory_bytes')).toBeGreaterThan(100_000);
     expect(await total('worker', 'scoreline_worker_state', { state: 'ready' })).toBe(1);
     expect(await total('worker', 'scoreline_worker_state')).toBe(1);
     expect(await total('worker', 'scoreline_model_info', { model, device: 'cpu' })).toBe(1);
@@ -238,34 +233,8 @@ test.skipIf(!isInstalled('promtool')).each(['api', 'worker'] as const)(
 test.skipIf(!isInstalled('prometheus'))(
   `Prometheus scrapes API and worker${needing('prometheus')}`,
   async () => {
-    const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-prometheus-'));
-    const targets = Object.values(ports).map((port) => `127.0.0.1:${port}`);
-    const job = { job_name: 'scoreline', static_configs: [{ targets }] };
-    const configuration = { global: { scrape_interval: '1s' }, scrape_configs: [job] };
-    // JSON is YAML.
-    writeFileSync(path.join(directory, 'prometheus.yml'), JSON.stringify(configuration));
-    const address = `127.0.0.1:${await findFreePort()}`;
-    const prometheus = spawn(
-      'prometheus',
-      [
-        `--config.file=${directory}/prometheus.yml`,
-        `--storage.tsdb.path=${directory}/data`,
-        `--web.listen-address=${address}`,
-      ],
-      { stdio: 'ignore' },
-    );
-    const exited = once(prometheus, 'exit');
-    const query = async (text: string): Promise<Result[]> => {
-      const url = `http://${address}/api/v1/query?query=${encodeURIComponent(text)}`;
-      try {
-        const answer = (await (await fetch(url)).json()) as { data?: { result?: Result[] } };
-        return answer.data?.result ?? [];
-      } catch {
-        // It has not started yet.
-        return [];
-      }
-    };
-    const isOne = async (text: string) => (await query(text))[0]?.value[1] === '1';
+    const prometheus = await startPrometheus(Object.values(ports));
+    const isOne = async (text: string) => (await prometheus.query(text))[0]?.value[1] === '1';
     try {
       await waitUntil('both are scraped', () => isOne('sum(up) == bool 2'));
       await waitUntil('it has the items', () => isOne('sum(scoreline_items_total) > bool 0'));
@@ -273,9 +242,7 @@ test.skipIf(!isInstalled('prometheus'))(
         isOne('scoreline_oldest_request_age_seconds < bool 1'),
       );
     } finally {
-      prometheus.kill();
-      await exited;
-      rmSync(directory, { recursive: true, force: true });
+      await prometheus.close();
     }
   },
   90_000,

@@ -16,6 +16,7 @@ import type { Reply } from '../../shared/reply.js';
 import { mapScores } from '../../shared/scores.js';
 import { checkTensor, encodeStrings, type Tensor, toFloats } from '../../shared/tensors.js';
 import { wireVersion } from '../../shared/wire-version.js';
+import { parseMetrics, type Sample } from '../../top/exposition.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { addCounter, counterName, countFor, hangsForever } from '../failures/counter.js';
 import {
@@ -27,7 +28,6 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
-import { parseMetrics, type Sample } from '../prometheus.js';
 import { keys, openWorkerClient, type WorkerClient } from '../worker-client.js';
 
 const faqName = 'faq-matcher';

@@ -1,6 +1,7 @@
 // Tests what the manifests make a cluster do.
 
 import { describe, expect, test } from 'vitest';
+import { receiverSecret } from '../../chaos/receiver.js';
 import { readConfiguration } from '../../shared/configuration.js';
 import { makeKeys } from '../../shared/keys.js';
 import { parseRedisUrl } from '../../shared/redis-url.js';
@@ -17,9 +18,14 @@ function templateOf({ templates }: Cluster, name: string) {
 }
 
 /** The environment of a container, with something in place of each secret. */
+/** What Secrets hold that has a form. */
+const secrets: Readonly<Record<string, string>> = { WEBHOOK_SECRETS: receiverSecret };
+
 function environmentOf(cluster: Cluster, name: string): Record<string, string> {
   const { env } = container(cluster, name);
-  return Object.fromEntries(env.map((each: Loaded) => [each.name, each.value ?? 'secret']));
+  return Object.fromEntries(
+    env.map(({ name, value }: Loaded) => [name, value ?? secrets[name] ?? 'secret']),
+  );
 }
 
 describe.each(Object.entries(variants))('with %s', (_, changes) => {
@@ -162,8 +168,9 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     expect(toMetrics).toHaveLength(2);
     for (const { from, ports } of toMetrics) {
       expect(ports).toEqual([{ protocol: 'TCP', port: 8081 }]);
+      const [namespace] = cluster.plan.values.monitoring.namespaces;
       expect(from).toEqual([
-        { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
+        { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } },
       ]);
     }
     for (const { spec } of of('Service')) {
@@ -322,12 +329,12 @@ describe('scaling', () => {
     expect(spec.triggers[0].metadata.listLength).toBe('8');
   });
 
-  test('asks for all workers at once, and lets them go in halves after the cool-down', () => {
+  test('asks for all workers at once, and lets them go in halves after three cool-downs', () => {
     const { spec } = generate().get('ScaledObject', large);
     const { scaleUp, scaleDown } = spec.advanced.horizontalPodAutoscalerConfig.behavior;
     expect(scaleUp.stabilizationWindowSeconds).toBe(0);
     expect(scaleUp.policies).toEqual([{ type: 'Pods', value: 4, periodSeconds: 15 }]);
-    expect(scaleDown.stabilizationWindowSeconds).toBe(600);
+    expect(scaleDown.stabilizationWindowSeconds).toBe(3 * 600);
     expect(scaleDown.policies).toEqual([{ type: 'Percent', value: 50, periodSeconds: 60 }]);
   });
 
@@ -522,6 +529,32 @@ describe('callers of the API', () => {
     expect(reachesWeb(generate(), 'api')).toBe(false);
     expect(reachesWeb(tokens, 'api')).toBe(true);
     expect(reachesWeb(tokens, 'worker')).toBe(false);
+  });
+});
+
+describe('webhooks', () => {
+  const cluster = generate(variants.webhooks);
+
+  test('have their secrets from a Secret', () => {
+    expect(container(cluster, 'api').env).toContainEqual({
+      name: 'WEBHOOK_SECRETS',
+      valueFrom: { secretKeyRef: { name: 'webhooks', key: 'secrets' } },
+    });
+  });
+
+  test('go to public addresses, and to the networks that their hosts name', () => {
+    const rules = cluster.get('NetworkPolicy', 'api').spec.egress;
+    const blocks = ({ to = [] }: Loaded) => to.map(({ ipBlock }: Loaded) => ipBlock?.cidr);
+    const ports = (rule: Loaded) => rule.ports.map(({ port }: Loaded) => port);
+    const [open, inside] = rules.slice(-2);
+    expect([blocks(open), ports(open)]).toEqual([
+      ['0.0.0.0/0', '::/0'],
+      [443, 8080],
+    ]);
+    expect(open.to[0].ipBlock.except).toContain('169.254.0.0/16');
+    expect([blocks(inside), ports(inside)]).toEqual([['10.0.0.0/16', '10.244.0.0/16'], [8080]]);
+    expect(generate().get('NetworkPolicy', 'api').spec.egress).toHaveLength(rules.length - 2);
+    expect(cluster.get('NetworkPolicy', 'worker').spec.egress).not.toContainEqual(open);
   });
 });
 

@@ -36,6 +36,13 @@ export const azure = {
   keyVault: 'scoreline-vault',
 };
 
+/** A cluster to be made on AKS; it needs a place for Azure's Prometheus too. */
+export const aks = {
+  region: 'westeurope',
+  administrators: ['00000000-0000-4000-8000-00000000000a'],
+};
+export const onAks = { aks, monitoring: { namespaces: ['kube-system'] } };
+
 /** Values with one model on CPUs and one on GPUs. */
 export const sampleValues = {
   host: 'scoreline.example.com',
@@ -81,6 +88,30 @@ export const variants: Record<string, Record<string, unknown>> = {
     access: { operators: ['00000000-0000-4000-8000-00000000000a'], viewers: ['readers'] },
   },
   'Redis in the cluster with a Key Vault': { azure },
+  'Redis of Azure with shards': {
+    redis: {
+      kind: 'azure',
+      host: 'scoreline.westeurope.redis.azure.net',
+      clusteringPolicy: 'OSSCluster',
+      prefix: '{staging}',
+    },
+  },
+  'Redis of Azure with shards behind one address': {
+    redis: {
+      kind: 'azure',
+      host: 'scoreline.westeurope.redis.azure.net',
+      clusteringPolicy: 'EnterpriseCluster',
+    },
+  },
+  AKS: { ...onAks, azure },
+  'AKS with spot machines': {
+    ...onAks,
+    azure,
+    nodes: {
+      cpu: { spot: 'only', taints: ['batch', 'team=red'], labels: { team: 'red' } },
+      gpu: { ...gpuNodes.gpu, spot: 'prefer', taints: ['sku=gpu'] },
+    },
+  },
   'a Redis elsewhere': {
     redis: { kind: 'external', url: 'redis://redis.example.com:6390/2', ports: [] },
   },
@@ -107,6 +138,15 @@ export const variants: Record<string, Record<string, unknown>> = {
         OIDC_ISSUER: 'https://issuer.example.com',
         OIDC_AUDIENCE: 'scoreline',
         CALLER_CONCURRENT_MAX: 8,
+      },
+    },
+  },
+  webhooks: {
+    api: {
+      webhookSecret: 'webhooks',
+      settings: {
+        WEBHOOK_HOSTS:
+          'hooks.example.com, http://receiver.shop.svc.cluster.local:8080=10.0.0.0/16=10.244.0.0/16',
       },
     },
   },

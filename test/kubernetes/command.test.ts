@@ -7,7 +7,7 @@ import process from 'node:process';
 import { expect, test } from 'vitest';
 import { packageDirectory } from '../../shared/version.js';
 import { makeFolder } from '../unit/sample-model.js';
-import { filesWith } from './cluster.js';
+import { filesWith, onAks, sampleValues } from './cluster.js';
 
 const script = path.join(packageDirectory(), 'dist/cli/manifests.js');
 
@@ -33,6 +33,16 @@ test('writes the files of the values, and removes those of earlier values only',
   expect(stdout).toContain('kubectl apply -k out');
   expect(list()).toEqual(expect.arrayContaining(['worker-small-1.yaml', 'mine.yaml']));
   expect(list()).not.toContain('worker-large-2-1-rc.yaml');
+});
+
+test('writes the parameters of a cluster on Azure, and removes them if none is to be made', () => {
+  const folder = makeFolder({ ...filesWith(onAks), 'elsewhere.yaml': sampleValues });
+  const list = () => readdirSync(path.join(folder, 'out'));
+  expect(run(folder, 'values.yaml')).toMatchObject({ status: 0, stderr: '' });
+  expect(list()).toEqual(expect.arrayContaining(['aks.parameters.json', 'aks.yaml']));
+  expect(run(folder, 'elsewhere.yaml')).toMatchObject({ status: 0, stderr: '' });
+  expect(list()).not.toContain('aks.parameters.json');
+  expect(list()).not.toContain('aks.yaml');
 });
 
 test('writes nothing if the values are wrong', () => {

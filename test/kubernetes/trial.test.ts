@@ -17,7 +17,7 @@ import { findFreePort } from '../../cli/redis.js';
 import { makeManifests, writeManifests } from '../../k8s/manifests.js';
 import { root, waitUntil } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
-import { azure, filesWith, sampleValues } from './cluster.js';
+import { azure, filesWith, onAks, sampleValues } from './cluster.js';
 
 describe('the command', () => {
   const run = (...options: string[]) =>
@@ -62,6 +62,7 @@ describe('the plan of a trial', () => {
         ...sampleValues,
         models: [{ name: 'faq-matcher' }, { name: 'efficientnet-lite0', cpu: 4 }],
         azure,
+        ...onAks,
         redis: { kind: 'azure', host: 'scoreline.westeurope.redis.azure.net' },
       },
     });
@@ -71,6 +72,7 @@ describe('the plan of a trial', () => {
       redis: { kind: 'in-cluster' },
     });
     expect(plan.values.azure).toBeUndefined();
+    expect(plan.values.aks).toBeUndefined();
     expect(plan.models.map(({ cpu }) => cpu)).toEqual([1, 4]);
   });
 

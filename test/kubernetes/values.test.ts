@@ -276,6 +276,24 @@ describe('wrong values', () => {
       /expected AUTH with keys/,
     ],
     [
+      'webhooks without the Secret that signs them',
+      { api: { settings: { WEBHOOK_HOSTS: 'hooks.example.com' } } },
+      'api.webhookSecret',
+      /expected the name of a Secret if, and only if, api.settings has WEBHOOK_HOSTS/,
+    ],
+    [
+      'a Secret for webhooks to nobody',
+      { api: { webhookSecret: 'webhooks' } },
+      'api.webhookSecret',
+      /expected the name of a Secret if, and only if/,
+    ],
+    [
+      'secrets of webhooks for everyone to read',
+      { api: { settings: { WEBHOOK_SECRETS: 'whsec_c2NvcmVsaW5l' } } },
+      'api.settings.WEBHOOK_SECRETS',
+      /expected a key that the manifests do not set/,
+    ],
+    [
       'tokens of an issuer that is not named',
       { api: { settings: { AUTH: 'oidc' } } },
       'api.settings.OIDC_ISSUER',

@@ -124,12 +124,21 @@ describe('the stabilization windows', () => {
   });
 });
 
-test('with the behaviour of our manifests all come at once, and leave in halves after the cool-down', () => {
-  const scaling = scalingSchema.parse({ max: 20, itemsPerWorker: 10, coolDownSeconds: 60 });
+test('with the behaviour of our manifests all come at once, and leave in halves after three cool-downs', () => {
+  const scaling = scalingSchema.parse({ max: 20, itemsPerWorker: 10, coolDownSeconds: 20 });
   const autoscaler = makeAutoscaler(makeBehavior(scaling), { max: 20 });
   const wanted = [40, ...Array.from({ length: 20 }, () => 0)];
   const seen = follow(autoscaler, 1, wanted);
   const minutes = [0, 4, 8, 12, 16, 20].map((index) => seen[index]);
   expect(minutes).toEqual([20, 10, 5, 2, 1, 1]);
   expect(seen.slice(0, 9)).toEqual([20, 20, 20, 20, 10, 10, 10, 10, 5]);
+});
+
+test.each([
+  [300, 900],
+  [15, 45],
+  [3600, 3600],
+])('with a cool-down of %i s, the window of the autoscaler is %i s', (coolDownSeconds, window) => {
+  const { scaleDown } = makeBehavior(scalingSchema.parse({ coolDownSeconds }));
+  expect(scaleDown.stabilizationWindowSeconds).toBe(window);
 });

@@ -191,7 +191,7 @@ describe('a scenario', () => {
   });
 
   test('is drawn with its name, and every line inside of the picture', () => {
-    const svg = drawPlot([run({ load: { shape: 'burst', perSecond: 60 } })]);
+    const svg = drawPlot([run({ load: { clients: 64, seconds: 300, quietSeconds: 300 } })]);
     expect(svg).toContain('only: small, 8 items a worker');
     const points = [...svg.matchAll(/([\d.-]+),([\d.-]+)/g)].map(([, x, y]) => [
       Number(x),

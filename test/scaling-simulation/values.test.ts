@@ -160,7 +160,7 @@ test.each([
   [
     'an eviction comes after the end',
     { scenarios: { only: { ...scenarios.only, evictionsAtSeconds: [5000] } } },
-    /scenarios\.only\.evictionsAtSeconds: expected times before the end, 1200; got \[5000\]/,
+    /scenarios\.only\.evictionsAtSeconds: expected times before the end, 3600; got \[5000\]/,
   ],
 ])('says what was expected if %s', (_name, change, expected) => {
   const error = errorOf(() => read({ ...goodValues, ...change }));

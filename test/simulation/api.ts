@@ -4,6 +4,7 @@
 import { EventEmitter } from 'node:events';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
+import { ResponseCache } from '../../api/cache/response-cache.js';
 import { type Calls, makeCalls } from '../../api/call.js';
 import type { InputKinds } from '../../api/kinds/kinds.js';
 import { Dispatcher } from '../../api/queue/dispatcher.js';
@@ -83,6 +84,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
   const { score } = makeScoring({
     kinds: makeModelledKinds(world, process),
     repeatable: makeRepeatable({ calls, results }),
+    cache: new ResponseCache({ entries: { read: async () => undefined, write: () => {} } }),
     deferring: { score: () => Promise.reject(new Error('The simulation has no jobs.')) },
     dispatcher: observeDispatcher(world, dispatcher),
     statistics: new Statistics(),

@@ -137,7 +137,7 @@ function startPlace(context: WorkerContext, model: Model): Place {
     queue: makeQueue(context, model, taking.take),
     quarantine,
     kept: makeResults({ redis, keys: world.keys, log }),
-    sendReplies: makeSendReplies({ queue, redis, keys: world.keys, log }),
+    sendReplies: makeSendReplies({ queue, priority: 'interactive', redis, keys: world.keys, log }),
   });
   return {
     consumer,

@@ -42,8 +42,13 @@ function request(count = 1, changes: Partial<AdmissionRequest> = {}): AdmissionR
 }
 
 /** Keeps this many permits taken for some seconds, while workers answer at the given rate. */
-function makeLoaded(options: { inFlight: number; perSecond: number; seconds: number }) {
-  const observed = makeObserved({ permitsMax: options.inFlight });
+function makeLoaded(options: {
+  inFlight: number;
+  perSecond: number;
+  seconds: number;
+  permitsMax?: number;
+}) {
+  const observed = makeObserved({ permitsMax: options.permitsMax ?? options.inFlight });
   const noHurry = { deadlineMs: 3_600_000 };
   const held: Permit[] = Array.from({ length: options.inFlight }, () => observed.admit(1, noHurry));
   const drain = (perSecond: number, seconds: number) => {
@@ -65,6 +70,24 @@ describe('permits', () => {
     expect(admission.inFlight).toBe(3);
     expect(refusal().code).toBe('overloaded');
     expect(admission.inFlight).toBe(3);
+  });
+
+  test('leave half of the room to others, if the input can wait', () => {
+    const patient = { isPatient: true };
+    const few = makeObserved({ permitsMax: 5 });
+    for (let count = 0; count < 3; count++) few.admit(1, patient);
+    expect(few.refusal(1, patient)).toMatchObject({ code: 'overloaded', reason: 'permits' });
+    few.admit(1);
+    const deep = makeObserved({ itemsMax: 9 });
+    deep.depths.set('a@1', 5);
+    expect(deep.refusal(1, patient)).toMatchObject({ reason: 'queue_full' });
+    deep.admit(1);
+    const slow = makeLoaded({ inFlight: 40, perSecond: 10, seconds: 30, permitsMax: 100 });
+    const hurry = { deadlineMs: 8000 };
+    expect(slow.refusal(0, { ...hurry, ...patient })).toMatchObject({ reason: 'wait_too_long' });
+    slow.admit(0, hurry);
+    // Where there is one permit, it is for everyone.
+    makeObserved({ permitsMax: 1 }).admit(1, patient);
   });
 
   test('limit the inputs of all models together', () => {
@@ -436,5 +459,65 @@ describe('Retry-After', () => {
   test('is at most sixty seconds, however slow the workers are', () => {
     const { refusal } = makeLoaded({ inFlight: 1000, perSecond: 1, seconds: 30 });
     expect(refusal().retryAfterSeconds).toBe(60);
+  });
+});
+
+describe('bulk', () => {
+  const bulk = { priority: 'bulk' } as const;
+  const noHurry = { deadlineMs: 3_600_000 };
+
+  /** Holds bulk inputs and lets workers answer some of them, so bulk has to wait for long. */
+  function makeFlooded() {
+    const observed = makeObserved({ permitsMax: 1000 });
+    const { admit, clock } = observed;
+    const held = Array.from({ length: 400 }, () => admit(1, { ...bulk, ...noHurry }));
+    for (let count = 0; count < 20; count++) {
+      clock.ms += 100;
+      held.shift()?.release(true);
+      held.push(admit(1, { ...bulk, ...noHurry }));
+    }
+    return observed;
+  }
+
+  test('that has to wait for long is refused, and interactive requests are not', () => {
+    const { admit, refusal } = makeFlooded();
+    expect(refusal(1, { ...bulk, deadlineMs: 30_000 }).reason).toBe('wait_too_long');
+    admit(1, { deadlineMs: 30_000 });
+    admit(8, { deadlineMs: 100 });
+  });
+
+  test('does not make the wait of interactive inputs look longer', () => {
+    const { admission } = makeFlooded();
+    expect(admission.drainMs('a@1')).toBe(0);
+  });
+
+  test('that fills the queue refuses bulk only', () => {
+    const admission = new Admission({
+      permitsMax: 10,
+      itemsMax: 100,
+      unansweredIn: (_queue, priority) => (priority === 'bulk' ? 100 : 0),
+      countModels: () => 1,
+      peers: { inFlight: () => 0, msFor: () => undefined },
+      now: () => 0,
+    });
+    expect(errorOf(() => admission.admit([request(1, bulk)])).reason).toBe('queue_full');
+    admission.admit([request()]);
+  });
+
+  test('leaves as many permits free as it takes', () => {
+    const { admission, admit, refusal } = makeObserved({ permitsMax: 10 });
+    const held = Array.from({ length: 5 }, () => admit(1, bulk));
+    expect(refusal(1, bulk).reason).toBe('bulk_share');
+    expect(refusal(1, { ...bulk, queue: 'b@1' }).reason).toBe('bulk_share');
+    admit(5);
+    held[0]?.release(false);
+    expect(admission.inFlight).toBe(9);
+  });
+
+  test('may take more permits in one request, if there is no other bulk', () => {
+    const { admit, refusal } = makeObserved({ permitsMax: 10 });
+    admit(9, bulk);
+    expect(refusal(1, bulk).reason).toBe('bulk_share');
+    admit(1);
   });
 });

@@ -12,12 +12,17 @@ interface Rule {
   readonly annotations: { readonly runbook: string };
 }
 
-const file = path.join(root, 'monitoring', 'alerts.yaml');
-const { groups } = load(readFileSync(file, 'utf8')) as { groups: { rules: Rule[] }[] };
-const rules = groups.flatMap((group) => group.rules);
+const folder = path.join(root, 'monitoring');
+/** The files of rules, each with the file of its tests. */
+const files = { 'alerts.yaml': 'alerts.test.yaml', 'generated/slo.yaml': 'slo.test.yaml' };
+const read = (name: string) => readFileSync(path.join(folder, name), 'utf8');
+const rules = Object.keys(files).flatMap((name) => {
+  const { groups } = load(read(name)) as { groups: { rules: (Rule | { record: string })[] }[] };
+  return groups.flatMap((group) => group.rules.filter((rule) => 'alert' in rule));
+});
 
 test('each alert has a line in the docs that says what to do, and a test', () => {
-  const tests = readFileSync(path.join(root, 'monitoring', 'alerts.test.yaml'), 'utf8');
+  const tests = Object.values(files).map(read).join();
   for (const { alert, annotations } of rules) {
     const [page = '', anchor] = annotations.runbook.split('#');
     const text = readFileSync(path.join(root, page), 'utf8');
@@ -38,10 +43,17 @@ test('alerts name metrics and labels that exist', () => {
   }
 });
 
+test.skipIf(!isInstalled('promtool')).each(Object.entries(files))(
+  `promtool takes %s, and each alert fires on its fault only${needing('promtool')}`,
+  (name, tests) => {
+    promtool(['check', 'rules', path.join(folder, name)]);
+    promtool(['test', 'rules', path.join(folder, tests)]);
+  },
+);
+
 test.skipIf(!isInstalled('promtool'))(
-  `promtool takes the alerts, and each fires on its fault only${needing('promtool')}`,
+  `promtool takes the configuration of Prometheus beside docker-compose.yml${needing('promtool')}`,
   () => {
-    promtool(['check', 'rules', file]);
-    promtool(['test', 'rules', path.join(root, 'monitoring', 'alerts.test.yaml')]);
+    promtool(['check', 'config', path.join(folder, 'prometheus.yml')]);
   },
 );

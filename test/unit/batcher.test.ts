@@ -382,3 +382,101 @@ test('a key waits for at most one batch of each other key', async () => {
     { numRuns: 200 },
   );
 });
+
+describe('bulk', () => {
+  /** Makes a batcher of small letters, which are interactive, and capital ones, which are bulk. */
+  function makePrioritised({ max = 2, durationMs = 10 } = {}) {
+    const started: string[] = [];
+    let running = 0;
+    let most = 0;
+    const batcher = makeBatcher<string>({
+      max,
+      waitMs: 0,
+      keyOf: () => '',
+      rowsOf: () => 1,
+      run: async (items) => {
+        started.push(items.join(''));
+        most = Math.max(most, ++running);
+        await new Promise((resolve) => setTimeout(resolve, durationMs));
+        running--;
+      },
+    });
+    const submit = (items: string) => {
+      for (const item of items) {
+        void batcher.submit(item, item === item.toLowerCase() ? 'interactive' : 'bulk');
+      }
+    };
+    return { started, submit, mostRunning: () => most };
+  }
+
+  test('delays an interactive item by the run of one batch at most', async () => {
+    const { started, submit } = makePrioritised();
+    submit('ABCDEFGH');
+    await passMs(15);
+    submit('a');
+    await runTimers();
+    expect(started).toEqual(['AB', 'CD', 'a', 'EF', 'GH']);
+  });
+
+  test('is not handed over ahead, as a full interactive batch is', async () => {
+    const bulk = makePrioritised();
+    bulk.submit('ABCDEFGH');
+    const interactive = makePrioritised();
+    interactive.submit('abcdefgh');
+    await runTimers();
+    expect([bulk.mostRunning(), interactive.mostRunning()]).toEqual([1, 2]);
+  });
+
+  test('shares no batch with interactive items', async () => {
+    const { started, submit } = makePrioritised({ max: 8 });
+    submit('aBcD');
+    await runTimers();
+    expect(started).toEqual(['ac', 'BD']);
+  });
+
+  test('gets each tenth batch while both wait, so it is not starved', async () => {
+    const { started, submit } = makePrioritised({ max: 1 });
+    submit('ABC');
+    submit('x'.repeat(40));
+    await runTimers();
+    const turns = started.map((batch) => (batch === 'x' ? '.' : batch)).join('');
+    expect(turns).toBe('.........A.........B.........C.............');
+  });
+
+  test('that comes late does not get its turn for batches before it', async () => {
+    const { started, submit } = makePrioritised({ max: 1 });
+    submit('x'.repeat(60));
+    await passMs(155);
+    const before = started.length;
+    submit('A');
+    await runTimers();
+    // One batch is with the engine ahead.
+    expect(started.indexOf('A') - before).toBeGreaterThanOrEqual(9);
+  });
+});
+
+test('bulk is answered however long interactive items go on', async () => {
+  let isAnswered = false;
+  let answered = 0;
+  const batcher = makeBatcher<string>({
+    max: 1,
+    waitMs: 0,
+    keyOf: () => '',
+    rowsOf: () => 1,
+    run: () => new Promise((resolve) => setTimeout(resolve, 5)),
+  });
+  // Each client sends its next item when it has its answer, so some always wait.
+  const client = async () => {
+    while (!isAnswered && answered < 1000) {
+      await batcher.submit('interactive');
+      answered++;
+    }
+  };
+  for (let each = 0; each < 4; each++) void client();
+  void batcher.submit('bulk', 'bulk').then(() => {
+    isAnswered = true;
+  });
+  await runTimers();
+  expect(isAnswered).toBe(true);
+  expect(answered).toBeLessThan(20);
+});

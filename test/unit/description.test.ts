@@ -9,6 +9,7 @@ import { makeInputKinds } from '../../api/kinds/kinds.js';
 import { errorTable } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import { makeRegistry, only } from '../../shared/registry.js';
+import type { WebhookHost } from '../../shared/webhook-configuration.js';
 import { makeSampleModel } from './sample-model.js';
 
 const network = {
@@ -47,9 +48,18 @@ const kinds = makeInputKinds({ imagePixelsMax: 1e6, imagesMax: 16, threads: 4 })
 
 function make(
   AUTH?: ('keys' | 'oidc')[],
-  { served = models, HTTPS_ONLY = false }: { served?: readonly Model[]; HTTPS_ONLY?: boolean } = {},
+  {
+    served = models,
+    HTTPS_ONLY = false,
+    WEBHOOK_HOSTS = [],
+  }: {
+    served?: readonly Model[];
+    HTTPS_ONLY?: boolean;
+    WEBHOOK_HOSTS?: readonly WebhookHost[];
+  } = {},
 ): Document {
-  const service = { configuration: { AUTH, HTTPS_ONLY }, kinds, rowsMax: 256 };
+  const configuration = { AUTH, HTTPS_ONLY, INPUTS_PER_REQUEST_MAX: 256, WEBHOOK_HOSTS };
+  const service = { configuration, kinds, rowsMax: 256 };
   return describe(service, makeRegistry(served));
 }
 
@@ -81,7 +91,7 @@ group('the document', () => {
 
   test('has no error of access where everyone gets in', () => {
     const codes = codesOf(make());
-    for (const code of ['unauthenticated', 'scope_missing', 'rate_limited', 'https_required']) {
+    for (const code of ['unauthenticated', 'key_unknown', 'rate_limited', 'https_required']) {
       expect(codes).not.toContain(code);
     }
   });
@@ -125,9 +135,13 @@ group('the document', () => {
         required: ['harbour'],
         additionalProperties: false,
       },
+      priority: expect.anything(),
       deadlineMs: expect.any(Object),
     });
-    expect(Object.keys(operation?.requestBody?.content ?? {})).toEqual(['application/json']);
+    expect(Object.keys(operation?.requestBody?.content ?? {})).toEqual([
+      'application/json',
+      'application/x-ndjson',
+    ]);
     expect(operation?.requestBody?.content['application/json']?.example).toEqual({
       input: { age: null, harbour: 'Kiel' },
     });
@@ -139,7 +153,12 @@ group('the document', () => {
 
   test('names no model that does not exist for the caller', () => {
     const service = {
-      configuration: { AUTH: ['keys' as const], HTTPS_ONLY: false },
+      configuration: {
+        AUTH: ['keys' as const],
+        HTTPS_ONLY: false,
+        INPUTS_PER_REQUEST_MAX: 256,
+        WEBHOOK_HOSTS: [],
+      },
       kinds,
       rowsMax: 1,
     };
@@ -149,6 +168,20 @@ group('the document', () => {
     const none = JSON.stringify(describe(service, only([], makeRegistry(models))));
     expect(none).toContain('/v1/models/{model}/score');
     expect(none).not.toMatch(/models\/(text|image|tensors)/);
+  });
+
+  test('describes what a receiver gets, where hosts are allowed for webhooks', () => {
+    const off = make();
+    expect(off.webhooks).toBeUndefined();
+    expect(off.components.parameters).not.toHaveProperty('WebhookUrl');
+    const on = make(undefined, {
+      WEBHOOK_HOSTS: [{ origin: 'https://inner.example.com', networks: [] }],
+    });
+    expect(on.webhooks?.jobEnded?.post?.parameters).toMatchObject([
+      ...[{ name: 'webhook-id' }, { name: 'webhook-timestamp' }, { name: 'webhook-signature' }],
+    ]);
+    expect(on.components.parameters).toHaveProperty('WebhookUrl');
+    expect(JSON.stringify(on)).not.toContain('inner.example.com');
   });
 
   test('describes two versions of a model at addresses of their own', () => {

@@ -69,6 +69,7 @@ function makeObserved({ lingerMs = 0 } = {}) {
     const outcomes = dispatcher
       .submit({
         model: small,
+        priority: 'interactive',
         top: 2,
         deadlineAt: nowMs() + 1000,
         ending,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Instruments } from '../../shared/metrics/instruments.js';
-import { parseMetrics } from '../prometheus.js';
+import { parseMetrics } from '../../top/exposition.js';
 
 const name = 'scoreline_drain_seconds';
 const labels = { model: 'a', version: '1' };
@@ -17,6 +17,18 @@ test('a gauge whose value becomes unknown disappears, and comes back', async () 
   expect(await read()).toEqual([]);
   known = 2.5;
   expect(await read()).toEqual([{ name, labels, value: 2.5 }]);
+});
+
+test('a gauge without labels is absent, too, until its value is known', async () => {
+  const instruments = new Instruments('api');
+  const gauge = 'scoreline_redis_memory_max_bytes';
+  const read = async () => parseMetrics((await instruments.expose()).text).get(gauge)?.samples;
+  expect(await read()).toEqual([]);
+  let known: number | undefined = 5;
+  instruments.read('redisMemoryMaxBytes', () => (known === undefined ? [] : [[{}, known]]));
+  expect(await read()).toMatchObject([{ labels: {}, value: 5 }]);
+  known = undefined;
+  expect(await read()).toEqual([]);
 });
 
 test('a role has no instruments of the other', async () => {

@@ -2,12 +2,14 @@ import { expect, test } from 'vitest';
 import { writeJob } from '../../api/jobs/job-document.js';
 import type { JobRecord } from '../../api/jobs/job-record.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
+import { writeEvent } from '../../api/webhooks/event.js';
 import { makeSampleModel } from './sample-model.js';
 
 const model = makeSampleModel({ name: 'rows' });
 const record: JobRecord = {
   ...{ id: 'job', caller: 'ada', model: 'rows', version: '1', queue: model.queue, queued: 'x' },
   ...{ items: ['a', 'b'], submittedAt: 0, deadlineAt: 1000, keepMs: 1000 },
+  priority: 'interactive',
   form: { route: 'inference', outputs: [{ name: 'y', classes: 0 }] },
 };
 const replyOf = (id: string, width: number): ScoredReply => ({
@@ -15,12 +17,17 @@ const replyOf = (id: string, width: number): ScoredReply => ({
   outputs: [{ name: 'y', datatype: 'FP32', shape: [1, width], data: new Uint8Array(4 * width) }],
   timing: { queueMs: 1, batchMs: 1, computeMs: 1, batchSize: 1 },
 });
-const write = (...widths: number[]) => {
+const succeeded = (widths: readonly number[]) => {
   const replies = widths.map((width, at) => replyOf(`${at}`, width));
-  const problemOf = ({ code }: { code: string }) => ({ code });
-  const state = { state: 'succeeded', replies } as const;
-  return JSON.parse(writeJob({ record, state }, { kinds: {} as never, model, problemOf }));
+  return { record, state: { state: 'succeeded', replies } } as const;
 };
+const parts = {
+  ...{ kinds: {} as never, model },
+  problemOf: ({ code }: { code: string }) => ({ code }),
+};
+const write = (...widths: number[]) => JSON.parse(writeJob(succeeded(widths), parts));
+const tell = (widths: readonly number[], kept?: string, bytesMax = 10_000) =>
+  writeEvent(succeeded(widths), kept, { ...parts, bytesMax, now: new Date(2000) });
 
 test('a job whose outputs belong together has them as its result', () => {
   expect(write(2, 2)).toMatchObject({
@@ -35,4 +42,30 @@ test('a job whose outputs do not belong together has failed', () => {
     ...{ submittedAt: '1970-01-01T00:00:00.000Z', deadlineAt: '1970-01-01T00:00:01.000Z' },
     problem: { code: 'model_output_mismatch' },
   });
+});
+
+test('a webhook says the same of a job as its document, and where it is', () => {
+  for (const widths of [
+    [2, 2],
+    [2, 3],
+  ]) {
+    const document = write(...widths);
+    const { kept, body } = tell(widths);
+    expect(JSON.parse(body)).toEqual({
+      type: `job.${document.state}`,
+      timestamp: '1970-01-01T00:00:02.000Z',
+      data: { ...document, location: '/v1/jobs/job' },
+    });
+    expect(tell(widths, kept)).toEqual({ kept, body });
+  }
+});
+
+test('a webhook is without a result for which it has no room, or that is gone', () => {
+  const { kept, body } = tell([2, 2]);
+  expect(kept.length).toBeLessThan(body.length);
+  expect(tell([2, 2], undefined, Buffer.byteLength(body)).body).toBe(body);
+  expect(tell([2, 2], undefined, Buffer.byteLength(body) - 1).body).toBe(kept);
+  const expired = { record, state: { state: 'expired' } } as const;
+  const later = { ...parts, bytesMax: 10_000, now: new Date(9000) };
+  expect(writeEvent(expired, kept, later).body).toBe(kept);
 });

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseExactly, parseInferJson } from '../../api/inference/exact-json.js';
+import { parseInferJson } from '../../api/inference/exact-json.js';
 import { toJson } from '../../api/inference/json-tensor.js';
+import { parseExactly } from '../../shared/exact-json.js';
 import { fromJson } from '../../shared/json-elements.js';
 import {
   countElements,

@@ -7,15 +7,18 @@ import { importsOf, readSources, type Source } from './sources.js';
 const sources = readSources(
   'api',
   'worker',
+  'client',
   'shared',
   'cli',
   'k8s',
+  'monitoring',
   'images',
   'bench',
   'chaos',
   'fuzz',
   'conformance',
   'simulate',
+  'top',
   'test',
 );
 const inFolder =
@@ -55,7 +58,7 @@ describe('imports', () => {
     expect(importers.map(({ file }) => file)).toEqual([]);
   });
 
-  test.each(['api', 'worker', 'shared', 'k8s'])(
+  test.each(['api', 'worker', 'client', 'shared', 'k8s'])(
     'in %s are not written inside types, where the linter does not look',
     (folder) => {
       const hidden = sources
@@ -102,7 +105,7 @@ describe('the process', () => {
     expect(touching).toEqual(expect.arrayContaining(['shared/lifecycle.ts', 'cli/start.ts']));
   });
 
-  test.each(['api', 'shared', 'k8s'])(
+  test.each(['api', 'shared', 'k8s', 'monitoring'])(
     'is used in %s only by main.ts and the lifecycle',
     (folder) => {
       const touching = sources.filter(

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Instruments } from '../../shared/metrics/instruments.js';
 import { makeMetricProducer } from '../../shared/telemetry/metric-producer.js';
-import { parseMetrics } from '../prometheus.js';
+import { parseMetrics } from '../../top/exposition.js';
 
 const model = { model: 'a', version: '1' };
 const trace = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };

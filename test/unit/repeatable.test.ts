@@ -282,3 +282,31 @@ describe('without a free permit', () => {
     await expectNothingLeft();
   });
 });
+
+describe('a request with a key, to a model with a response cache', () => {
+  test('is answered from the cache, under the ids of its identity, and needs no worker', async () => {
+    const { ask, sent, expectNothingLeft } = makeObserved();
+    const recall = async (flight: Call) => {
+      flight.cacheNote = { outcome: 'hit', ageMs: 0, leftMs: 1 };
+      return [replyTo('x'), replyTo('y')];
+    };
+    const { call, outcome } = ask(1000, { recall });
+    expect(await outcome).toEqual({ ids: [a, b], isReplayed: false });
+    expect(call.cacheNote?.outcome).toBe('hit');
+    expect(sent).toEqual([]);
+    await expectNothingLeft();
+  });
+
+  test('leaves its replies there if the cache has none', async () => {
+    const { ask, sent } = makeObserved();
+    const kept: string[] = [];
+    const { outcome } = ask(1000, {
+      recall: async () => undefined,
+      keep: (_flight, replies) => kept.push(...replies.map(({ id }) => id)),
+    });
+    await everythingDone();
+    for (const id of [a, b]) sent[0]?.resolve(id);
+    await outcome;
+    expect(kept).toEqual([a, b]);
+  });
+});

@@ -19,13 +19,20 @@
 // An item has one row or several, and a batch is full when it has `max` rows. An item that does not
 // fit into the rest of a batch stays, and smaller ones behind it may overtake it, but never the first.
 //
+// Items of each priority stand in a line of their own, and share no batch. Whose turn it is, turns.ts says. A bulk
+// batch is never handed over ahead: an interactive item that comes just then would wait for two of them. So it
+// waits for the one that runs at most.
+//
 // Invariants: every item is in at most one batch. A batch has items of one key and at most `max` rows,
 // or one item with more. At most two batches are handed over at a time. Items of one key and size keep
 // their order.
 
+import type { Priority } from '../../shared/priority.js';
+import { Turns } from './turns.js';
+
 export interface Batcher<T> {
   /** Resolves when the item's batch is done. Rejects with the error of the batch's run. */
-  submit(item: T): Promise<void>;
+  submit(item: T, priority?: Priority): Promise<void>;
   /** The number of items that wait or run. */
   readonly size: number;
 }
@@ -42,6 +49,7 @@ interface Entry<T> {
 
 interface Group<T> {
   readonly key: string;
+  readonly priority: Priority;
   entries: Entry<T>[];
   rows: number;
   /** When its first entry came, or when the last batch of this group left. */
@@ -57,21 +65,27 @@ export function makeBatcher<T>(options: {
   /** How many rows an item has, at least 1. */
   rowsOf: (item: T) => number;
   /** Scores a batch and answers every item of it. */
-  run: (items: T[]) => Promise<void>;
+  run: (items: T[], priority: Priority) => Promise<void>;
 }): Batcher<T> {
   const batcher = new KeyedBatcher(options);
   return {
-    submit: (item) => batcher.submit(item),
+    submit: (item, priority = 'interactive') => batcher.submit(item, priority),
     get size() {
       return batcher.size;
     },
   };
 }
 
+/** Waiting items by key. The first group is next. */
+type Line<T> = Map<string, Group<T>>;
+
 class KeyedBatcher<T> {
   readonly #options: Parameters<typeof makeBatcher<T>>[0];
-  /** Waiting items by key. The first group is next. */
-  readonly #groups = new Map<string, Group<T>>();
+  readonly #lines: Readonly<Record<Priority, Line<T>>> = {
+    interactive: new Map(),
+    bulk: new Map(),
+  };
+  readonly #turns = new Turns();
   #waiting = 0;
   #runningBatches = 0;
   #runningItems = 0;
@@ -89,13 +103,14 @@ class KeyedBatcher<T> {
     return this.#waiting + this.#runningItems;
   }
 
-  submit(item: T): Promise<void> {
+  submit(item: T, priority: Priority): Promise<void> {
     return new Promise((resolve, reject) => {
       const key = this.#options.keyOf(item);
-      let group = this.#groups.get(key);
+      const line = this.#lines[priority];
+      let group = line.get(key);
       if (!group) {
-        group = { key, entries: [], rows: 0, since: performance.now() };
-        this.#groups.set(key, group);
+        group = { key, priority, entries: [], rows: 0, since: performance.now() };
+        line.set(key, group);
       }
       const rows = this.#options.rowsOf(item);
       group.entries.push({ item, rows, done: resolve, fail: reject });
@@ -114,9 +129,10 @@ class KeyedBatcher<T> {
   #advance(): void {
     while (this.#waiting > 0 && this.#runningBatches < 2) {
       const now = performance.now();
-      const [first] = this.#groups.values();
+      const line = this.#lines[this.#turns.next(this.#waits())];
+      const [first] = line.values();
       const leftMs = this.#dueAt(first as Group<T>) - now;
-      const next = leftMs <= 0 ? first : this.#fullWhileIdle();
+      const next = leftMs <= 0 ? first : this.#fullWhileIdle(line);
       if (!next) {
         if (Number.isFinite(leftMs)) this.#wakeIn(leftMs);
         return;
@@ -125,17 +141,23 @@ class KeyedBatcher<T> {
     }
   }
 
+  #waits(): Record<Priority, boolean> {
+    const { interactive, bulk } = this.#lines;
+    return { interactive: interactive.size > 0, bulk: bulk.size > 0 };
+  }
+
   /** Returns when the next group may be handed over, unless something changes before. */
-  #dueAt({ rows, since }: Group<T>): number {
+  #dueAt({ rows, since, priority }: Group<T>): number {
     const isFull = rows >= this.#options.max;
     if (this.#runningBatches === 0) return isFull ? 0 : since + this.#options.waitMs;
-    return isFull ? this.#runningSince + this.#ranMs - aheadMs : Number.POSITIVE_INFINITY;
+    const isAhead = isFull && priority === 'interactive';
+    return isAhead ? this.#runningSince + this.#ranMs - aheadMs : Number.POSITIVE_INFINITY;
   }
 
   /** Returns a full group that can start while the first one waits for `waitMs`. */
-  #fullWhileIdle(): Group<T> | undefined {
+  #fullWhileIdle(line: Line<T>): Group<T> | undefined {
     if (this.#runningBatches > 0) return undefined;
-    for (const group of this.#groups.values()) {
+    for (const group of line.values()) {
       if (group.rows >= this.#options.max) return group;
     }
     return undefined;
@@ -152,20 +174,27 @@ class KeyedBatcher<T> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const batch = this.#cut(group, now);
+    this.#turns.take(group.priority, this.#waits().bulk);
     this.#waiting -= batch.length;
     if (this.#runningBatches === 0) this.#runningSince = now;
     this.#runningBatches++;
     this.#runningItems += batch.length;
-    this.#options.run(batch.map((entry) => entry.item)).then(
-      () => this.#end(batch, (entry) => entry.done()),
-      (error) => this.#end(batch, (entry) => entry.fail(error)),
-    );
+    this.#options
+      .run(
+        batch.map((entry) => entry.item),
+        group.priority,
+      )
+      .then(
+        () => this.#end(batch, (entry) => entry.done()),
+        (error) => this.#end(batch, (entry) => entry.fail(error)),
+      );
   }
 
   /** Takes a batch out of a group. The rest of the group goes to the end of the line. */
   #cut(group: Group<T>, now: number): Entry<T>[] {
     const { max } = this.#options;
-    this.#groups.delete(group.key);
+    const line = this.#lines[group.priority];
+    line.delete(group.key);
     if (group.rows <= max) return group.entries;
     const batch: Entry<T>[] = [];
     const rest: Entry<T>[] = [];
@@ -179,7 +208,7 @@ class KeyedBatcher<T> {
     group.entries = rest;
     group.rows -= rows;
     group.since = now;
-    this.#groups.set(group.key, group);
+    line.set(group.key, group);
     return batch;
   }
 

@@ -41,6 +41,8 @@ export interface TakingOptions extends TakeOptions {
   readonly name: string;
   readonly redis: Redis;
   readonly prefix: string;
+  /** How often jobs are looked for whose worker has died. */
+  readonly stalledEveryMs?: number;
   readonly log: Logger;
 }
 
@@ -70,7 +72,8 @@ class PatientWorker extends BullWorker<unknown, void> {
   readonly #beforeTake: () => Promise<boolean>;
   readonly #looks: LooksBehind;
 
-  constructor({ name, redis, prefix, log, process, beforeTake }: TakingOptions) {
+  constructor(options: TakingOptions) {
+    const { name, redis, prefix, stalledEveryMs = 250, log, process, beforeTake } = options;
     const complain = makeSeldom(log, 'error');
     const work = async (job: Job<unknown>, token?: string) => {
       try {
@@ -89,7 +92,7 @@ class PatientWorker extends BullWorker<unknown, void> {
       concurrency: 1,
       // With these, a killed worker's batch starts elsewhere after 0.8 to 1.6 s (measured).
       lockDuration: 1000,
-      stalledInterval: 250,
+      stalledInterval: stalledEveryMs,
       // In seconds. BullMQ announces a job to only one waiting worker. If that worker dies or hangs
       // just then, the others find the job when they look by themselves.
       drainDelay: 1,

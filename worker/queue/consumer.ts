@@ -1,5 +1,8 @@
 // The consumer of one queue takes jobs and gets each of their items answered.
 //
+// The jobs of each priority come from a line of their own, and share the batcher. A line holds its own jobs, so
+// bulk jobs leave room for interactive ones, which wait in Redis no longer than without them.
+//
 // It joins four parts: held-jobs.ts (which jobs it has, and whether it takes more), unpacking.ts
 // (from a job to its items), answering.ts (drop, run, reply) and suspects.ts (jobs for the
 // quarantine).
@@ -9,12 +12,14 @@
 
 import { countRowsOf, rowsOfItem } from '../../shared/item-id.js';
 import { decodeJob, isUnreadable, type UnreadableJob, type WireJob } from '../../shared/job.js';
+import { type Priority, priorities } from '../../shared/priority.js';
 import { type Batcher, makeBatcher } from '../batch/batcher.js';
 import { shapeKey } from '../batch/stack.js';
+import { bulkEvery } from '../batch/turns.js';
 import { NoCell, type Quarantine } from '../quarantine/quarantine.js';
 import { type Answering, type HeldItem, runBatch } from './answering.js';
 import { HeldJobs } from './held-jobs.js';
-import { GivenBack, type TakenJob, Unparsed } from './queue.js';
+import { GivenBack, type TakenJob, type Taking, Unparsed } from './queue.js';
 import { scoreSuspect, waitForCell } from './suspects.js';
 import { hasPayload, refuseJob, unpackItems } from './unpacking.js';
 import { within } from './within.js';
@@ -28,65 +33,101 @@ export interface Consumer {
    * are handed back to the queue. Resolves at most 1.6 s after that, with or without Redis.
    */
   close(graceMs: number): Promise<void>;
-  /** How long the oldest held job has been held; 0 if none is held. */
+  /**
+   * How long the oldest held job has been held; 0 if none is held. A bulk job waits for many interactive batches, so
+   * it counts for the share of the time in which bulk has its turns.
+   */
   heldMs(): number;
 }
 
-/** Makes a consumer. `close` leaves the quarantine open, because a model's consumers share it. */
-export function makeConsumer(options: Answering & { quarantine: Quarantine }): Consumer {
-  const { quarantine, ...answering } = options;
-  const { model, queue, log } = answering;
-  const { batch } = model.manifest;
+/** What is different for bulk items. */
+export type BulkAnswering = Pick<Answering, 'queue' | 'sendReplies'>;
+
+/**
+ * Makes a consumer. `close` leaves the quarantine open, because a model's consumers share it.
+ * @param options.bulk if undefined, no bulk jobs are taken
+ */
+export function makeConsumer(
+  options: Answering & { quarantine: Quarantine; bulk?: BulkAnswering | undefined },
+): Consumer {
+  const { quarantine, bulk, ...interactive } = options;
+  const { batch } = interactive.model.manifest;
+  const answerings = { interactive, bulk: { ...interactive, ...bulk } };
   const batcher = makeBatcher<HeldItem>({
     ...batch,
     keyOf: ({ inputs }) => shapeKey(inputs),
     rowsOf: ({ id }) => rowsOfItem(id),
-    run: (items) => runBatch(answering, items),
+    run: (items, priority) => runBatch(answerings[priority], items),
   });
-  const held = new HeldJobs({
-    rowsMax: 2 * batch.max,
-    setJobsMax: (jobs) => taking.setJobsMax(jobs),
-  });
-  const parts: ConsumerParts = { answering, quarantine, batcher, held };
-  const taking = queue.take({
-    beforeTake: () => held.beforeTake(),
-    process: (job) => processJob(parts, job),
-  });
+  const lines = priorities
+    .filter((priority) => priority === 'interactive' || bulk)
+    .map((priority) =>
+      openLine({
+        priority,
+        answering: answerings[priority],
+        quarantine,
+        batcher,
+        rowsMax: 2 * batch.max,
+      }),
+    );
 
   return {
-    heldMs: () => held.oldestMs(),
+    heldMs: () =>
+      Math.max(
+        ...lines.map(({ held, priority }) =>
+          priority === 'bulk' ? held.oldestMs() / bulkEvery : held.oldestMs(),
+        ),
+      ),
     close: async (graceMs) => {
-      const suspectsBack = held.startClosing();
-      const closed = taking.close();
-      await suspectsBack;
-      const handBack = setTimeout(() => {
-        log.warn({ model: model.name, jobs: held.size }, 'handing back what is not done');
-        answering.events?.happened('handedBack', held.size);
-        void held.giveBackAll();
-      }, graceMs);
-      await held.untilEmpty();
-      clearTimeout(handBack);
-      await within(closed, endMsMax);
+      await Promise.all(lines.map((line) => closeLine(line, graceMs)));
     },
   };
 }
 
-/** The parts that work on a consumer's jobs. */
-interface ConsumerParts {
+/** The jobs of one priority, and the parts that work on them. */
+interface Line {
+  readonly priority: Priority;
   readonly answering: Answering;
   readonly quarantine: Quarantine;
   readonly batcher: Batcher<HeldItem>;
   readonly held: HeldJobs;
+  readonly taking: Taking;
 }
 
-async function processJob(parts: ConsumerParts, job: TakenJob): Promise<void> {
-  const { answering, held } = parts;
+function openLine(options: Omit<Line, 'held' | 'taking'> & { rowsMax: number }): Line {
+  const { rowsMax, ...parts } = options;
+  const held = new HeldJobs({ rowsMax, setJobsMax: (jobs) => line.taking.setJobsMax(jobs) });
+  const taking = parts.answering.queue.take({
+    beforeTake: () => held.beforeTake(),
+    process: (job) => processJob(line, job),
+  });
+  const line: Line = { ...parts, held, taking };
+  return line;
+}
+
+async function closeLine({ answering, held, taking }: Line, graceMs: number): Promise<void> {
+  const { model, log } = answering;
+  const suspectsBack = held.startClosing();
+  const closed = taking.close();
+  await suspectsBack;
+  const handBack = setTimeout(() => {
+    log.warn({ model: model.name, jobs: held.size }, 'handing back what is not done');
+    answering.events?.happened('handedBack', held.size);
+    void held.giveBackAll();
+  }, graceMs);
+  await held.untilEmpty();
+  clearTimeout(handBack);
+  await within(closed, endMsMax);
+}
+
+async function processJob(line: Line, job: TakenJob): Promise<void> {
+  const { answering, held } = line;
   const decoded = decode(job);
   if (isUnreadable(decoded)) {
     return held.hold(job, decoded.items.length, () => refuseJob(answering, job, decoded));
   }
   await held.hold(job, countRowsOf(decoded.items), (isGivenBack) =>
-    job.isSuspect ? trySuspect(parts, job, decoded, isGivenBack) : work(parts, job, decoded),
+    job.isSuspect ? trySuspect(line, job, decoded, isGivenBack) : work(line, job, decoded),
   );
   if (hasPayload(decoded)) answering.queue.dropPayload(job.id);
 }
@@ -97,16 +138,16 @@ function decode({ data }: TakenJob): WireJob | UnreadableJob {
 }
 
 async function work(
-  { answering, batcher }: ConsumerParts,
+  { answering, batcher, priority }: Line,
   job: TakenJob,
   wireJob: WireJob,
 ): Promise<void> {
   const items = await unpackItems(answering, job, wireJob);
-  await Promise.all(items.map((item) => batcher.submit(item)));
+  await Promise.all(items.map((item) => batcher.submit(item, priority)));
 }
 
 async function trySuspect(
-  { answering, quarantine }: ConsumerParts,
+  { answering, quarantine }: Line,
   job: TakenJob,
   wireJob: WireJob,
   isGivenBack: () => boolean,

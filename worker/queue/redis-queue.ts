@@ -1,18 +1,33 @@
-// The queue of one model in Redis: BullMQ's jobs, and our own keys beside them (shared/keys.ts).
+// The queue of one model in Redis: BullMQ's jobs of one priority, and our own keys beside them (shared/keys.ts),
+// which are for both.
 
 import type { Keys } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
+import { jobQueueOf, type Priority } from '../../shared/priority.js';
 import type { Redis } from '../../shared/redis.js';
 import { takeJobs } from './bullmq.js';
 import type { Queue } from './queue.js';
 
 const strikesTimeToLiveMs = 3_600_000;
+/** Nobody waits for bulk, so its stalled jobs are looked for less often. */
+const bulkStalledEveryMs = 1000;
 
-export function makeQueue(options: { name: string; redis: Redis; keys: Keys; log: Logger }): Queue {
-  const { name, redis, keys, log } = options;
+export function makeQueue(options: {
+  name: string;
+  priority: Priority;
+  redis: Redis;
+  keys: Keys;
+  log: Logger;
+}): Queue {
+  const { name, priority, redis, keys, log } = options;
+  const jobQueue = jobQueueOf(name, priority);
 
   return {
-    take: (given) => takeJobs({ ...given, name, redis, prefix: keys.prefix, log }),
+    take: (given) =>
+      takeJobs({
+        ...{ ...given, name: jobQueue, redis, prefix: keys.prefix, log },
+        ...(priority === 'bulk' && { stalledEveryMs: bulkStalledEveryMs }),
+      }),
     async readPayload(jobId, fields) {
       const values = await redis.hmgetBuffer(keys.payload(jobId), ...fields);
       const payload = new Map<string, Uint8Array>();

@@ -1,11 +1,12 @@
 // Sends replies to the stream of the API instance that asked, and removes their items from the
-// queue's unanswered set.
+// queue's unanswered sets.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
 import { membersOf } from '../../shared/item-id.js';
 import type { Keys } from '../../shared/keys.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
+import type { Priority } from '../../shared/priority.js';
 import { explain, type Redis } from '../../shared/redis.js';
 import { packReplies, type Reply } from '../../shared/reply.js';
 
@@ -23,22 +24,27 @@ export type SendReplies = (
   deadlineAt: number,
 ) => Promise<void>;
 
-/** Makes the sender for the items of one queue. It packs replies in the queue's wire version. */
+/** Makes the sender for the items of one queue and priority. It packs replies in the queue's wire version. */
 export function makeSendReplies(options: {
   queue: { readonly name: string; readonly wire: number };
+  priority: Priority;
   redis: Redis;
   keys: Keys;
   log: Logger;
 }): SendReplies {
-  const { queue, redis, keys, log } = options;
+  const { queue, priority, redis, keys, log } = options;
+  const sets = [
+    keys.unanswered(queue.name),
+    ...(priority === 'bulk' ? [keys.unansweredBulk(queue.name)] : []),
+  ];
   const tryUntil = makeTryUntil({ redis, log });
 
   const send = (instance: string, replies: readonly Reply[]) =>
     redis.eval(
       replyScript,
-      2,
+      1 + sets.length,
       keys.replies(instance),
-      keys.unanswered(queue.name),
+      ...sets,
       streamEntriesMax,
       packReplies(replies, queue.wire),
       ...membersOf(replies.map(({ id }) => id)),
@@ -59,7 +65,8 @@ export function makeSendReplies(options: {
 const replyScript = `
 redis.call('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[1], '*', 'replies', ARGV[2])
 for first = 3, #ARGV, 1000 do
-  redis.call('ZREM', KEYS[2], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+  local last = math.min(first + 999, #ARGV)
+  for set = 2, #KEYS do redis.call('ZREM', KEYS[set], unpack(ARGV, first, last)) end
 end`;
 
 /** Calls `send` until it succeeds. Resolves to undefined if `deadlineAt` passes first. */

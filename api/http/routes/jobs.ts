@@ -4,12 +4,13 @@ import type { Express, Request, Response } from 'express';
 import { nowMs } from '../../../shared/clock.js';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Calls } from '../../call.js';
-import { writeSummary } from '../../jobs/job-document.js';
+import { addressOf, writeSummary } from '../../jobs/job-document.js';
 import type { JobRecord } from '../../jobs/job-record.js';
 import { isPending, type JobState, stateNames } from '../../jobs/job-states.js';
 import type { Cursor } from '../../jobs/job-store.js';
 import type { Jobs } from '../../jobs/jobs.js';
 import type { Standing } from '../../jobs/waiting-lines.js';
+import type { PendingWebhooks } from '../../webhooks/pending-webhooks.js';
 import { isGone } from '../departure.js';
 import { callerOf } from '../gate.js';
 import { sendJsonText } from '../json.js';
@@ -26,6 +27,7 @@ const retrySecondsMax = 60;
 export interface JobParts extends WriteJobFor {
   readonly calls: Pick<Calls, 'isShuttingDown'>;
   readonly jobs: Pick<Jobs, 'find' | 'read' | 'list' | 'cancel' | 'standingOf'>;
+  readonly webhooks: Pick<PendingWebhooks, 'read'>;
 }
 
 export function addJobRoutes(app: Express, parts: JobParts): void {
@@ -62,7 +64,7 @@ export function addJobRoutes(app: Express, parts: JobParts): void {
 
 /** Answers a request with its job, because the answer itself comes later. */
 export function sendAccepted(response: Response, record: JobRecord): void {
-  response.setHeader('Location', `${list}/${record.id}`);
+  response.setHeader('Location', addressOf(record));
   response.setHeader('Retry-After', '1');
   const text = writeSummary({ record, state: 'queued' });
   sendJsonText(response, text, { status: 202 });
@@ -73,10 +75,13 @@ async function sendJob(
   { record, state }: { record: JobRecord; state: JobState },
   parts: JobParts,
 ): Promise<void> {
-  const standing = state.state === 'queued' ? await parts.jobs.standingOf(record) : undefined;
+  const [standing, webhook] = await Promise.all([
+    state.state === 'queued' ? parts.jobs.standingOf(record) : undefined,
+    record.webhook === undefined ? undefined : parts.webhooks.read(record.id),
+  ]);
   if (isGone(response)) return;
   if (isPending(state)) response.setHeader('Retry-After', String(retrySecondsOf(record, standing)));
-  const text = writeJobFor(callerOf(response.req), { record, state, standing }, parts);
+  const text = writeJobFor(callerOf(response.req), { record, state, standing, webhook }, parts);
   sendJsonText(response, text);
 }
 

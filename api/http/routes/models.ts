@@ -7,37 +7,52 @@ import type { Registry } from '../../../shared/registry.js';
 import { catalogueOf } from '../../access/caller.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import type { RawInput } from '../../kinds/kind.js';
-import { type InputKinds, kindsOf, readInputs } from '../../kinds/kinds.js';
+import { type InputKinds, kindsOf, readInput } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
 import type { Scoring } from '../../scoring.js';
 import { asObject, type Body, inputMissing, type ReadBody } from '../body.js';
 import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
+import { wantsLines } from '../lines.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
 import { type Given, queryOf, readDeadlineMs, readWish } from '../parameters.js';
+import { parsePriority } from '../priority.js';
 import type { ScoreRoute } from './score-route.js';
+import type { SeriesRoutes } from './series.js';
 
 const addresses = ['/v1/models/:model/score', '/v1/models/:model/versions/:version/score'];
 
-/** Scores the one input of a request for the model of its call. */
+/** Scores the inputs of a request for the model of its call: one, or several (series.ts). */
 export function makeScoreNative(options: {
   kinds: InputKinds;
   scoring: Scoring;
+  series: SeriesRoutes;
   readAny: ReadBody;
 }): ScoreRoute {
-  const { kinds, scoring, readAny } = options;
+  const { kinds, scoring, series, readAny } = options;
 
   return async (call, request, response) => {
     const { model } = call;
     // Refuses a request to a model of tensors before its body is read.
     kindsOf(kinds, model);
+    if (call.isStream) return series.scoreStream(call, { request, response });
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
-    const { input, given } = readInput(body, kinds, model);
+    const { inputs, isList, given } = readBodyInputs(body, kinds, model);
     const wish = readWish({ ...queryOf(request), ...given }, model);
     const deadlineMs = readDeadlineMs(given);
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
+    const priority = parsePriority(given.priority, 'priority');
+    if (priority) call.prioritise(priority);
+    if (isList || wantsLines(request)) {
+      const arrived = inputs.map(({ name, read }) => ({
+        name,
+        read: () => ({ input: read(), wish }),
+      }));
+      return series.scoreList(call, arrived, { request, response });
+    }
+    const input = (inputs[0] as BodyInput).read();
     call.deferral?.writeAs({ route: 'native' });
     const [reply] = await scoring.score(call, [input], wish);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
@@ -98,37 +113,64 @@ function checkMediaType(request: Request, kinds: InputKinds, model: Model): void
   );
 }
 
-/** Reads the input of a body, and the parameters beside it. */
-function readInput(body: Body, kinds: InputKinds, model: Model): { input: RawInput; given: Given } {
-  const { input: kind } = kindsOf(kinds, model);
-  if (body.type === 'bytes') {
-    return { input: kind.fromBytes(body.bytes, { charset: body.charset }), given: {} };
-  }
-  if (body.type === 'json') {
-    const value = asObject(body.value);
-    if (value.input === undefined) throw inputMissing();
-    return { input: onlyOne(readInputs(kinds, model, value.input)), given: value };
-  }
-  const { input, ...fields } = body.fields;
-  const inputs = [
-    ...body.files.map(({ name, bytes }) => kind.fromBytes(bytes, { name })),
-    ...(input === undefined ? [] : readInputs(kinds, model, input)),
-  ];
-  return { input: onlyOne(inputs), given: fields };
+/** An input of a body that has been read as a whole. */
+interface BodyInput {
+  /** The name of its file. */
+  readonly name?: string | undefined;
+  /** @throws ScorelineError if the input is malformed */
+  read(): RawInput;
 }
 
-function onlyOne(inputs: readonly RawInput[]): RawInput {
-  const [input, ...others] = inputs;
-  if (!input) {
+interface BodyInputs {
+  /** There is one at least. */
+  readonly inputs: readonly BodyInput[];
+  /** Whether the answer is a list. */
+  readonly isList: boolean;
+  /** The parameters beside the inputs. */
+  readonly given: Given;
+}
+
+/** @throws ScorelineError `input_missing`, `input_invalid` */
+function readBodyInputs(body: Body, kinds: InputKinds, model: Model): BodyInputs {
+  const { input: kind } = kindsOf(kinds, model);
+  const fromJson = (value: unknown): BodyInput => ({ read: () => readInput(kinds, model, value) });
+  if (body.type === 'bytes') {
+    const read = () => kind.fromBytes(body.bytes, { charset: body.charset });
+    return { inputs: [{ read }], isList: false, given: {} };
+  }
+  if (body.type === 'json') {
+    const given = asObject(body.value);
+    if (given.inputs !== undefined) {
+      return { inputs: readList(given).map(fromJson), isList: true, given };
+    }
+    if (given.input === undefined) throw inputMissing();
+    return { inputs: [fromJson(given.input)], isList: false, given };
+  }
+  const { input: texts = [], ...given } = body.fields;
+  const files = body.files.map(({ name, bytes }) => ({
+    name,
+    read: () => kind.fromBytes(bytes, { name }),
+  }));
+  const inputs = [...files, ...[texts].flat().map(fromJson)];
+  if (inputs.length > 0) return { inputs, isList: inputs.length > 1, given };
+  throw new ScorelineError(
+    'input_missing',
+    'Expected a file, or the field "input"; got neither. Several of them are scored one by one.',
+  );
+}
+
+/** @throws ScorelineError `input_missing`, `input_invalid` */
+function readList({ input, inputs }: Given): readonly unknown[] {
+  if (input !== undefined || !Array.isArray(inputs)) {
     throw new ScorelineError(
-      'input_missing',
-      'Expected one file, or the field "input"; got neither.',
+      'input_invalid',
+      'Expected "inputs" to be a list, without "input" beside it, as in {"inputs": ["…", "…"]}; got another form.',
     );
   }
-  if (others.length === 0) return input;
+  if (inputs.length > 0) return inputs;
   throw new ScorelineError(
-    'too_many_inputs',
-    `Expected one input in a request; got ${inputs.length}. Send one request for each: the service batches them.`,
+    'input_missing',
+    'Expected at least one input in "inputs"; got an empty list.',
   );
 }
 

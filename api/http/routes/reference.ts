@@ -14,6 +14,7 @@ import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
 import { queryOf, readDeadlineMs } from '../parameters.js';
+import { parsePriority } from '../priority.js';
 import type { ScoreRoute } from './score-route.js';
 
 /** Matches the beginning of a body whose input comes first, and captures the input's first character. */
@@ -39,6 +40,8 @@ export function makeScoreReference(options: {
     const inputs = readInputs(kinds, model, given.input);
     const deadlineMs = readDeadlineMs(given);
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
+    const priority = parsePriority(given.priority, 'priority');
+    if (priority) call.prioritise(priority);
     call.assign(model, inputs.length);
     const names = inputs.map(({ name }) => name ?? '');
     call.deferral?.writeAs({ route: 'reference', names });

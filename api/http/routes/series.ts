@@ -1,0 +1,249 @@
+// Scores requests with several inputs: in a list, in a form, or as a stream of lines. The answer is one document,
+// or a line for each input as soon as it has finished.
+
+import type { Request, Response } from 'express';
+import { errorTable, ScorelineError } from '../../../shared/errors.js';
+import type { Logger } from '../../../shared/log.js';
+import type { Model } from '../../../shared/models.js';
+import type { Call, Calls } from '../../call.js';
+import { writeNativeAnswer } from '../../kinds/answers.js';
+import { decodeText } from '../../kinds/charset.js';
+import { type InputKinds, readInput } from '../../kinds/kinds.js';
+import type {
+  Arrived,
+  InputName,
+  Outcome,
+  Question,
+  Series,
+  SeriesEnd,
+  Source,
+} from '../../series/series.js';
+import { asObject, charsetOf, inputMissing } from '../body.js';
+import { linesType, sendJsonText, sendLinesHead } from '../json.js';
+import { leaveBody } from '../leave-body.js';
+import { LineSink } from '../line-sink.js';
+import { type Line, LineReader, wantsLines } from '../lines.js';
+import { type Given, queryOf, readDeadlineMs, readWish } from '../parameters.js';
+import { logFault, problemOf } from '../problem.js';
+
+const nameCharactersMax = 200;
+
+interface Options {
+  readonly kinds: InputKinds;
+  readonly series: Series;
+  readonly calls: Pick<Calls, 'isShuttingDown'>;
+  readonly log: Logger;
+  /** The most inputs of a request, unless it is a stream. */
+  readonly inputsMax: number;
+  readonly lineBytesMax: number;
+  /** How long a client may send nothing, or take nothing, before its stream ends. */
+  readonly pauseMsMax: number;
+}
+
+interface Exchange {
+  readonly request: Request;
+  readonly response: Response;
+}
+
+export class SeriesRoutes {
+  readonly #options: Options;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** Scores the inputs of a body that is here as a whole. */
+  async scoreList(call: Call, inputs: readonly Arrived[], exchange: Exchange): Promise<void> {
+    const { inputsMax } = this.#options;
+    if (inputs.length > inputsMax) throw tooMany(inputs.length, inputsMax);
+    refuseDeferral(call);
+    call.enter('scoring');
+    if (wantsLines(exchange.request)) await this.#answerInLines(call, inputs, exchange);
+    else await this.#answerAtOnce(call, inputs, exchange);
+  }
+
+  /** Scores the lines of a body as they arrive. */
+  async scoreStream(call: Call, { request, response }: Exchange): Promise<void> {
+    const { calls, lineBytesMax, pauseMsMax } = this.#options;
+    refuseDeferral(call);
+    const query = queryOf(request);
+    readWish(query, call.model);
+    const charset = charsetOf(request);
+    if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw otherCharset(charset);
+    const lines = new LineReader({
+      ...{ call, request, response, lineBytesMax, pauseMsMax },
+      isShuttingDown: () => calls.isShuttingDown,
+    });
+    try {
+      call.enter('scoring');
+      const source = {
+        hasNext: () => lines.hasNext(),
+        next: async () => this.#arrivedOf(await lines.next(), query, call.model),
+      };
+      const { count, stop, sink } = await this.#sendLines(call, source, response);
+      if (stop) {
+        await sink.write(`${writeFailure(stop, { nextIndex: count })}\n`);
+        lines.close();
+        leaveBody(response);
+      }
+      response.end();
+    } finally {
+      lines.close();
+    }
+  }
+
+  async #answerAtOnce(
+    call: Call,
+    inputs: readonly Arrived[],
+    { response }: Exchange,
+  ): Promise<void> {
+    const results: string[] = [];
+    let failed = 0;
+    const deliver = (outcome: Outcome) => {
+      if ('error' in outcome) failed++;
+      results[outcome.index] = this.#write(call, response, outcome);
+    };
+    const { series } = this.#options;
+    const end = await series.score(call, {
+      source: sourceOf(inputs),
+      deadlineMs: call.deadlineAt - call.arrivedAt,
+      deliver,
+    });
+    for (const outcome of outcomesAfter(end, inputs)) deliver(outcome);
+    sendJsonText(response, `{"failed":${failed},"results":[${results.join()}]}`);
+  }
+
+  async #answerInLines(
+    call: Call,
+    inputs: readonly Arrived[],
+    { response }: Exchange,
+  ): Promise<void> {
+    const { sink, ...end } = await this.#sendLines(call, sourceOf(inputs), response);
+    for (const outcome of outcomesAfter(end, inputs)) {
+      await sink.write(`${this.#write(call, response, outcome)}\n`);
+    }
+    response.end();
+  }
+
+  /** Scores a series, and sends a line for each outcome. */
+  async #sendLines(call: Call, source: Source, response: Response) {
+    const { series, pauseMsMax } = this.#options;
+    sendLinesHead(response);
+    const sink = new LineSink(response, pauseMsMax);
+    const deliver = (outcome: Outcome) => sink.write(`${this.#write(call, response, outcome)}\n`);
+    const deadlineMs = call.deadlineAt - call.arrivedAt;
+    return { ...(await series.score(call, { source, deadlineMs, deliver })), sink };
+  }
+
+  #write(call: Call, response: Response, outcome: Outcome): string {
+    const { kinds, log } = this.#options;
+    if ('error' in outcome) {
+      const { index, name, error } = outcome;
+      if (errorTable[error.code].status === 500) logFault(log, response, error);
+      return writeFailure(error, { index, id: name });
+    }
+    const { index, name, reply, isReplayed } = outcome;
+    const answer = writeNativeAnswer(kinds, call.model, reply, name);
+    const replayed = isReplayed ? ',"replayed":true' : '';
+    return `{"index":${index}${replayed},${answer.slice(1)}`;
+  }
+
+  /** Reads a line as the body of a request with one input, which may have a name of its own. */
+  #arrivedOf(line: Line, query: Given, model: Model): Arrived {
+    let name: InputName | undefined;
+    try {
+      if ('error' in line) throw line.error;
+      const given = asObject(parseLine(line.bytes));
+      name = readName(given.id);
+      if (given.input === undefined) throw inputMissing();
+      return { name, read: () => this.#toQuestion(given.input, { ...query, ...given }, model) };
+    } catch (thrown) {
+      const read = () => {
+        throw thrown;
+      };
+      return { name, read };
+    }
+  }
+
+  /** @throws ScorelineError of a malformed input or parameter */
+  #toQuestion(input: unknown, given: Given, model: Model): Question {
+    return {
+      input: readInput(this.#options.kinds, model, input),
+      wish: readWish(given, model),
+      deadlineMs: readDeadlineMs(given),
+    };
+  }
+}
+
+/** The outcomes of the inputs of a list that a series has not got to. */
+function* outcomesAfter(
+  { count, stop }: SeriesEnd,
+  inputs: readonly Arrived[],
+): Generator<Outcome> {
+  for (let index = count; stop && index < inputs.length; index++) {
+    yield { index, name: inputs[index]?.name, error: stop };
+  }
+}
+
+function sourceOf(inputs: readonly Arrived[]): Source {
+  let at = 0;
+  return {
+    hasNext: () => at < inputs.length,
+    next: () => inputs[at++] as Arrived,
+  };
+}
+
+/** @throws ScorelineError `invalid_json`, `input_invalid` */
+function parseLine(bytes: Buffer): unknown {
+  const text = decodeText(bytes);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ScorelineError(
+      'invalid_json',
+      'Expected a JSON object in the line, as in {"input": "…"}; it could not be parsed. An object has to be in one line, and a line has one object.',
+      { cause },
+    );
+  }
+}
+
+/** @throws ScorelineError `input_invalid` */
+function readName(id: unknown): InputName | undefined {
+  if (id === undefined || id === null) return undefined;
+  if (typeof id === 'string' && id.length <= nameCharactersMax) return id;
+  if (Number.isSafeInteger(id)) return id as number;
+  throw new ScorelineError(
+    'input_invalid',
+    `Expected "id" to be a string of at most ${nameCharactersMax} characters or a whole number; got something else.`,
+  );
+}
+
+function writeFailure(
+  error: ScorelineError,
+  head: { index: number; id: InputName | undefined } | { nextIndex: number },
+): string {
+  return JSON.stringify({ ...head, problem: problemOf(error) });
+}
+
+/** @throws ScorelineError `preference_invalid` */
+function refuseDeferral({ deferral }: Call): void {
+  if (!deferral) return;
+  throw new ScorelineError(
+    'preference_invalid',
+    'Expected no respond-async and no wait with several inputs, which are answered in one answer. Send one request for each input to get jobs, or leave the preference out.',
+  );
+}
+
+function tooMany(got: number, inputsMax: number): ScorelineError {
+  return new ScorelineError(
+    'too_many_inputs',
+    `Expected at most ${inputsMax} inputs in a request; got ${got}. Send several requests, or any number of inputs in lines, with the content type ${linesType}.`,
+  );
+}
+
+function otherCharset(got: string): ScorelineError {
+  return new ScorelineError(
+    'unsupported_media_type',
+    `Expected lines in UTF-8; got the charset ${JSON.stringify(got.slice(0, 60))}.`,
+  );
+}

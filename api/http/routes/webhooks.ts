@@ -1,0 +1,44 @@
+// The routes of webhooks, for operators: the dead letters, which can be sent again.
+
+import type { Express } from 'express';
+import type { WebhookHost } from '../../../shared/webhook-configuration.js';
+import type { DeadLetter, PendingWebhooks } from '../../webhooks/pending-webhooks.js';
+import { describeWebhook } from '../../webhooks/webhook.js';
+import { allow } from '../methods.js';
+import { needs } from '../needs.js';
+
+const list = '/v1/webhooks';
+const again = '/v1/webhooks/:job/redeliver';
+
+export function addWebhookRoutes(
+  app: Express,
+  parts: {
+    configuration: { readonly WEBHOOK_HOSTS: readonly WebhookHost[] };
+    webhooks: Pick<PendingWebhooks, 'listDead' | 'count' | 'revive'>;
+  },
+): void {
+  const { webhooks, configuration } = parts;
+  const hosts = configuration.WEBHOOK_HOSTS.map(({ origin }) => origin);
+
+  app.get(list, needs('admin'), async (_request, response) => {
+    const [{ pending }, dead] = await Promise.all([webhooks.count(hosts), webhooks.listDead()]);
+    response.json({
+      hosts: hosts.map((host, at) => ({ host, pending: pending[at] })),
+      dead: dead.map(writeDeadLetter),
+    });
+  });
+
+  app.post(again, needs('admin'), async (request, response) => {
+    const job = String(request.params.job);
+    await webhooks.revive(job);
+    response.status(202).json({ job, state: 'waiting' });
+  });
+
+  app.all(list, allow('GET', 'HEAD'));
+  app.all(again, allow('POST'));
+}
+
+function writeDeadLetter({ job, diedAt, webhook }: DeadLetter): object {
+  const { caller } = webhook;
+  return { job, caller, diedAt: new Date(diedAt).toISOString(), ...describeWebhook(webhook) };
+}

@@ -1,0 +1,300 @@
+// A series: the inputs of one request, each of which is scored and fails on its own.
+//
+// Each input has a call, as the input of a request of its own would have. So it has its own permit, deadline,
+// item and error, and counts as a request for the limits of its caller. The call of the request gives its permit
+// and its slot to the first input, and ends all of them when its client hangs up.
+//
+// Inputs are let in one after the other. Nothing is read of an input before there is room for it:
+//
+// 1. fewer than `inFlightMax` inputs of the series are *in flight*: let in, and not yet taken by the client as an
+//    answer. So a client that reads slowly, or not at all, stops its series, and few answers wait in memory.
+// 2. its caller has a slot, which the input keeps until its answer is taken. While the limits of the caller are used
+//    up, the series waits.
+// 3. admission has a permit. While it has none, the input waits until its deadline, and then fails with the refusal.
+//
+// An input whose job is lost because Redis is away is sent again until its deadline, so a restart of Redis costs a
+// long stream none of its inputs. Nothing else is tried again.
+//
+// The series ends when all of its inputs have an outcome. It stops early, once those in flight have one, when its
+// source breaks, its client is gone, or this instance shuts down.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { nowMs } from '../../shared/clock.js';
+import { ScorelineError } from '../../shared/errors.js';
+import type { Caller } from '../access/caller.js';
+import type { Slot } from '../access/limiter.js';
+import type { Limits } from '../access/limits.js';
+import type { Call, Calls, PartOptions } from '../call.js';
+import type { RawInput } from '../kinds/kind.js';
+import type { OutputWish } from '../queue/dispatcher.js';
+import type { ScoredReply } from '../queue/waiters.js';
+import type { Scoring } from '../scoring.js';
+
+/** How long to wait for room before asking again. */
+const askAgainMs = 50;
+/** How long to wait before an input is sent again that the queue did not take. */
+const sendAgainMs = 500;
+
+type MaybePromise<T> = T | Promise<T>;
+
+/** What a client calls its input. */
+export type InputName = string | number;
+
+/** What is asked of one input. */
+export interface Question {
+  readonly input: RawInput;
+  readonly wish: OutputWish;
+  /** How long the input may take at most; as long as all others if undefined. */
+  readonly deadlineMs?: number | undefined;
+}
+
+/** An input that has arrived. */
+export interface Arrived {
+  /** What its client calls it. */
+  readonly name?: InputName | undefined;
+  /** @throws ScorelineError if the input is malformed */
+  read(): Question;
+}
+
+/** Where the inputs come from, in order. */
+export interface Source {
+  /**
+   * Waits until another input begins, or none is left.
+   * @throws ScorelineError if that will never be known
+   */
+  hasNext(): MaybePromise<boolean>;
+  /** @throws ScorelineError if the source ends within the input */
+  next(): MaybePromise<Arrived>;
+}
+
+/** What has become of an input. */
+export type Outcome = { readonly index: number; readonly name: InputName | undefined } & (
+  | Scored
+  | { readonly error: ScorelineError }
+);
+
+interface Scored {
+  readonly reply: ScoredReply;
+  /** Whether the reply was kept from an earlier request with the same key. */
+  readonly isReplayed: boolean;
+}
+
+export interface SeriesOptions {
+  readonly source: Source;
+  /** How long an input may take from its arrival. The deadline of the request holds, too, unless it is a stream. */
+  readonly deadlineMs: number;
+  /** Gets each outcome, in the order of finishing. Resolves once the client has taken it. */
+  readonly deliver: (outcome: Outcome) => MaybePromise<void>;
+}
+
+/** How a series has ended. */
+export interface SeriesEnd {
+  /** How many inputs have an outcome: the first ones. */
+  readonly count: number;
+  /** Why there are more inputs without one; undefined if there are none. */
+  readonly stop: ScorelineError | undefined;
+}
+
+export interface Series {
+  /** Scores the inputs of a request, and then ends its call. */
+  score(call: Call, options: SeriesOptions): Promise<SeriesEnd>;
+}
+
+interface Parts {
+  readonly calls: Pick<Calls, 'openPart'>;
+  readonly limits: Pick<Limits, 'admit'>;
+  readonly scoring: Pick<Scoring, 'score'>;
+  /** The most inputs of a series that are in flight. */
+  readonly inFlightMax: number;
+}
+
+export function makeSeries(parts: Parts): Series {
+  return {
+    async score(call, options) {
+      const run = new Run(parts, call, options);
+      try {
+        return await run.end();
+      } finally {
+        call.end(true);
+      }
+    },
+  };
+}
+
+class Run {
+  readonly #parts: Parts;
+  readonly #call: Call;
+  readonly #options: SeriesOptions;
+  #count = 0;
+  #inFlight = 0;
+  /** Wait until an input has been delivered. */
+  #waiting: (() => void)[] = [];
+  /** A fault of our own, in the scoring of one input. */
+  #fault: { readonly thrown: unknown } | undefined;
+
+  constructor(parts: Parts, call: Call, options: SeriesOptions) {
+    this.#parts = parts;
+    this.#call = call;
+    this.#options = options;
+  }
+
+  async end(): Promise<SeriesEnd> {
+    let stop: ScorelineError | undefined;
+    try {
+      await this.#letAllIn();
+    } catch (thrown) {
+      if (!(thrown instanceof ScorelineError)) throw thrown;
+      stop = thrown;
+    }
+    while (this.#inFlight > 0) await this.#nextDelivery();
+    if (this.#fault) throw this.#fault.thrown;
+    return { count: this.#count, stop };
+  }
+
+  /** @throws ScorelineError when no more inputs are let in */
+  async #letAllIn(): Promise<void> {
+    const { source } = this.#options;
+    for (;;) {
+      while (this.#inFlight >= this.#parts.inFlightMax) await this.#nextDelivery();
+      if (this.#fault || !(await source.hasNext())) return;
+      const slot = await this.#takeSlot();
+      try {
+        await this.#letIn(await source.next(), slot);
+      } catch (error) {
+        slot?.release();
+        throw error;
+      }
+    }
+  }
+
+  /** Lets an input in, and has it scored. Returns before it is. */
+  async #letIn(arrived: Arrived, slot: Slot | undefined): Promise<void> {
+    const arrivedAt = nowMs();
+    let scored: Promise<Scored>;
+    try {
+      const question = arrived.read();
+      const options = this.#optionsOf(question, { slot, arrivedAt });
+      const part = await this.#open(options);
+      // Of a stream, only this input has been read.
+      if (this.#call.isStream) part.takeBody(this.#call);
+      scored = this.#scoreOne(part, question, options);
+    } catch (error) {
+      if (!(error instanceof ScorelineError) || this.#isStop(error)) throw error;
+      if (this.#call.isStream) this.#call.dropBody();
+      // The first input has no use for the permit of the request. While the next one is read, it is for others.
+      this.#call.handOver()?.release(false);
+      slot?.release();
+      scored = Promise.reject(error);
+    }
+    const head = { index: this.#count++, name: arrived.name };
+    this.#inFlight++;
+    scored
+      .then(
+        (answer) => this.#options.deliver({ ...head, ...answer }),
+        (error) => {
+          if (!(error instanceof ScorelineError)) throw error;
+          return this.#options.deliver({ ...head, error });
+        },
+      )
+      .catch((thrown) => {
+        this.#fault = { thrown };
+      })
+      .finally(() => {
+        // The work of a key goes on when the client hangs up, and gives the slot back itself.
+        if (this.#call.key === undefined) slot?.release();
+        this.#inFlight--;
+        for (const wake of this.#waiting.splice(0)) wake();
+      });
+  }
+
+  /** Whether an error means that no further input is let in. */
+  #isStop(error: ScorelineError): boolean {
+    return error === this.#call.ending.reason || error.code === 'shutting_down';
+  }
+
+  async #scoreOne(first: Call, question: Question, options: PartOptions): Promise<Scored> {
+    let part = first;
+    for (;;) {
+      try {
+        const [reply] = await this.#parts.scoring.score(part, [question.input], question.wish);
+        if (!reply) throw new Error('One input has one reply. This is a bug.');
+        return { reply, isReplayed: part.isReplayed };
+      } catch (error) {
+        if (!isLost(error) || nowMs() + sendAgainMs >= options.deadlineAt) throw error;
+        await delay(sendAgainMs);
+        part = await this.#open({ ...options, slot: undefined });
+      }
+    }
+  }
+
+  /** Takes a slot for the next input: that of the request itself, or another one as soon as its caller has it. */
+  async #takeSlot(): Promise<Slot | undefined> {
+    const own = this.#call.handOverSlot();
+    if (own) return own;
+    const { caller }: { caller: Caller } = this.#call;
+    for (;;) {
+      try {
+        return await this.#parts.limits.admit(caller);
+      } catch (error) {
+        if (!isFull(error)) throw error;
+        await this.#pause();
+      }
+    }
+  }
+
+  #optionsOf(
+    { deadlineMs = this.#options.deadlineMs }: Question,
+    { slot, arrivedAt }: { slot: Slot | undefined; arrivedAt: number },
+  ): PartOptions {
+    const { key, isStream, deadlineAt } = this.#call;
+    const ownAt = arrivedAt + Math.min(this.#options.deadlineMs, deadlineMs);
+    const head = { arrivedAt, deadlineAt: isStream ? ownAt : Math.min(ownAt, deadlineAt) };
+    if (key === undefined) return head;
+    // No key of a client has a newline, so none is taken for this one.
+    return { ...head, slot, key: `${key}\n${this.#count}` };
+  }
+
+  /** Opens the call of an input as soon as there is a permit, and at the latest when its deadline has passed. */
+  async #open(options: PartOptions): Promise<Call> {
+    const call = this.#call;
+    for (;;) {
+      try {
+        return this.#parts.calls.openPart(call, options);
+      } catch (error) {
+        if (!isFull(error) || nowMs() >= options.deadlineAt) throw error;
+        await this.#pause();
+      }
+    }
+  }
+
+  /** Waits for a moment, or until an input has been delivered. */
+  async #pause(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const moment = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, askAgainMs);
+    });
+    await Promise.race([moment, this.#nextDelivery()]);
+    clearTimeout(timer);
+    const { reason } = this.#call.ending;
+    if (reason) throw reason;
+  }
+
+  #nextDelivery(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+}
+
+/** Whether an input did not reach a worker because of Redis. */
+function isLost(thrown: unknown): boolean {
+  if (!(thrown instanceof ScorelineError)) return false;
+  return thrown.code === 'queue_unavailable' || thrown.code === 'queue_lost';
+}
+
+/** Whether an input is refused only for now. */
+function isFull(thrown: unknown): boolean {
+  if (!(thrown instanceof ScorelineError)) return false;
+  const { code } = thrown;
+  return code === 'overloaded' || code === 'rate_limited' || code === 'concurrency_limited';
+}

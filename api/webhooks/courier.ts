@@ -1,0 +1,268 @@
+// The courier: delivers the webhooks that are due, as every API instance does.
+//
+// It claims as many as it has places for, of each host on its own: so a receiver that hangs takes the places of its
+// host, and nobody else's. Of a job that has not ended, it only plans the next look. That is a rare case: an
+// instance notices the ends of its own jobs (job-ends.ts), and another one looks only if that instance is gone.
+//
+// A claim lasts longer than an attempt. If this instance dies, another one makes the attempt again.
+
+import { nowMs } from '../../shared/clock.js';
+import { type Logger, makeSeldom } from '../../shared/log.js';
+import { explain } from '../../shared/redis.js';
+import type { WebhookHost, WebhookSecret } from '../../shared/webhook-configuration.js';
+import { secretsOf } from '../../shared/webhook-configuration.js';
+import type { JobEnds } from '../jobs/job-ends.js';
+import type { JobRecord } from '../jobs/job-record.js';
+import { isPending, type JobStates, lateMsMax } from '../jobs/job-states.js';
+import type { JobStore } from '../jobs/job-store.js';
+import type { Job } from '../jobs/jobs.js';
+import { pauseMs } from './backoff.js';
+import type { Resolve } from './checked-lookup.js';
+import type { Event } from './event.js';
+import type { Claim, PendingWebhooks, Settled } from './pending-webhooks.js';
+import { type Attempt, makePoster, type Poster } from './post.js';
+import { sign } from './signature.js';
+import type { Webhook } from './webhook.js';
+
+/** How often the courier looks for webhooks that are due, unless it has heard of one. */
+const lookEveryMs = 1000;
+/** A job is looked at again after as long as it has waited, within these bounds. */
+const lookAgainMsMin = 5000;
+const lookAgainMsMax = 60_000;
+/** How much longer than an attempt a claim lasts. */
+const claimSpareMs = 5000;
+/** How long attempts on their way may take when the process ends. */
+const closeMsMax = 1000;
+
+export interface CourierOptions {
+  readonly hosts: readonly WebhookHost[];
+  readonly secrets: readonly WebhookSecret[];
+  readonly attemptsMax: number;
+  readonly attemptMs: number;
+  readonly concurrentMax: number;
+  readonly pending: PendingWebhooks;
+  readonly store: Pick<JobStore, 'read'>;
+  readonly states: Pick<JobStates, 'read'>;
+  readonly ends: JobEnds;
+  /** Writes the message about a job that has ended. */
+  readonly write: (job: Job, kept: string | undefined) => Event;
+  readonly resolve: Resolve;
+  readonly log: Logger;
+  readonly onAttempt?: ((origin: string, outcome: Attempt['outcome']) => void) | undefined;
+}
+
+/** What the courier has for a host. */
+interface Route {
+  readonly poster: Poster;
+  readonly secrets: readonly WebhookSecret[];
+  places: number;
+}
+
+export class Courier {
+  readonly #options: CourierOptions;
+  readonly #routes: ReadonlyMap<string, Route>;
+  readonly #warn: ReturnType<typeof makeSeldom>;
+  readonly #heard = new Map<string, Pick<Claim, 'origin' | 'job'>>();
+  readonly #working = new Set<Promise<void>>();
+  /** The jobs that are worked on, and whether each was heard of meanwhile. */
+  readonly #underWay = new Map<string, { isHeardAgain: boolean }>();
+  readonly #running: Promise<void>;
+  #wake = () => {};
+  #isAwake = false;
+  #isClosed = false;
+
+  constructor(options: CourierOptions) {
+    const { hosts, secrets, concurrentMax, ends, log } = options;
+    this.#options = options;
+    this.#warn = makeSeldom(log);
+    this.#routes = new Map(
+      hosts.map((host) => [
+        host.origin,
+        {
+          poster: makePoster(host, options),
+          secrets: secretsOf(new URL(host.origin).host, secrets),
+          places: concurrentMax,
+        },
+      ]),
+    );
+    ends.listen((record) => this.#hear(record));
+    this.#running = this.#run();
+  }
+
+  /** Gives attempts on their way a second, and the others back. Can be called twice. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#stir();
+    await this.#running;
+    const timer = setTimeout(() => this.#breakOff(), closeMsMax);
+    await Promise.all(this.#working);
+    clearTimeout(timer);
+    this.#breakOff();
+  }
+
+  #breakOff(): void {
+    for (const { poster } of this.#routes.values()) poster.close();
+  }
+
+  #hear({ id, webhook }: JobRecord): void {
+    if (webhook === undefined) return;
+    const underWay = this.#underWay.get(id);
+    // Otherwise the webhook would be sent a second time, beside the attempt on its way.
+    if (underWay) underWay.isHeardAgain = true;
+    else {
+      this.#heard.set(id, { job: id, origin: new URL(webhook).origin });
+      this.#stir();
+    }
+  }
+
+  #stir(): void {
+    this.#isAwake = true;
+    this.#wake();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      this.#isAwake = false;
+      const claims = await this.#claim().catch((thrown) => {
+        this.#warn(explain(thrown), 'webhooks cannot be looked for; trying again');
+        return [];
+      });
+      for (const claim of claims) this.#begin(claim);
+      if (claims.length === 0) await this.#sleep();
+    }
+  }
+
+  async #sleep(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, lookEveryMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (this.#isAwake) this.#wake();
+    });
+  }
+
+  async #claim(): Promise<readonly Claim[]> {
+    const heard = [...this.#heard.values()];
+    this.#heard.clear();
+    const free = [...this.#routes].filter(([, { places }]) => places > 0);
+    const rooms = new Map(free.map(([origin, { places }]) => [origin, places]));
+    try {
+      if (heard.length > 0) await this.#options.pending.hurry(heard);
+    } catch (error) {
+      for (const each of heard) this.#heard.set(each.job, each);
+      throw error;
+    }
+    if (rooms.size === 0) return [];
+    return this.#options.pending.claim(rooms, this.#options.attemptMs + claimSpareMs);
+  }
+
+  #begin(claim: Claim): void {
+    const route = this.#routes.get(claim.origin) as Route;
+    // What was heard while the claim was on its way must not lead to a second one.
+    const progress = { isHeardAgain: this.#heard.delete(claim.job) };
+    route.places--;
+    this.#underWay.set(claim.job, progress);
+    const working = this.#work(claim, route)
+      .then((isOver) => {
+        if (!isOver && progress.isHeardAgain) this.#heard.set(claim.job, claim);
+      })
+      // The claim ends by itself, and then the webhook is due again.
+      .catch((thrown) => this.#warn(explain(thrown), 'a webhook has to wait; trying again'))
+      .finally(() => {
+        route.places++;
+        this.#working.delete(working);
+        this.#underWay.delete(claim.job);
+        this.#stir();
+      });
+    this.#working.add(working);
+  }
+
+  /** Resolves to whether the job has ended. */
+  async #work(claim: Claim, route: Route): Promise<boolean> {
+    const { pending, attemptsMax, onAttempt } = this.#options;
+    const webhook = await pending.read(claim.job);
+    if (!webhook || webhook.state === 'delivered' || webhook.state === 'dead') {
+      await pending.forget(claim);
+      return true;
+    }
+    const job = await this.#readJob(claim);
+    if (job && isPending(job.state) && webhook.event === undefined) {
+      await pending.postpone(claim, nextLookAt(job.record, nowMs()));
+      return false;
+    }
+    const body = await this.#write(claim, webhook, job);
+    if (body === undefined) {
+      const error = 'the job was forgotten before its end was seen';
+      await this.#settle(claim, webhook, { ...webhook, state: 'dead', at: nowMs(), error });
+      return true;
+    }
+    const attempt = await this.#attempt({ ...webhook, body }, route);
+    if (attempt) {
+      onAttempt?.(claim.origin, attempt.outcome);
+      await this.#settle(claim, webhook, follow(webhook, attempt, attemptsMax));
+    } else await pending.postpone(claim, nowMs());
+    return true;
+  }
+
+  /** Resolves to undefined if the job is not known any more. */
+  async #readJob({ job }: Claim): Promise<Job | undefined> {
+    const { store, states } = this.#options;
+    const record = await store.read(job);
+    return record && { record, state: await states.read(record) };
+  }
+
+  /** Writes the message, and keeps what it says of the end of the job before it is first sent. */
+  async #write(claim: Claim, webhook: Webhook, job: Job | undefined): Promise<string | undefined> {
+    const { pending, write } = this.#options;
+    if (!job) return webhook.event;
+    const { kept, body } = write(job, webhook.event);
+    if (webhook.event === undefined) await pending.keepEvent(claim, webhook, kept);
+    return body;
+  }
+
+  #attempt({ message, url, body }: Webhook & { body: string }, { poster, secrets }: Route) {
+    return poster.post({
+      ...{ url, body },
+      headers: sign({ id: `msg_${message}`, body }, secrets, new Date()),
+    });
+  }
+
+  async #settle(claim: Claim, webhook: Webhook, settled: Settled): Promise<void> {
+    if (settled.state === 'dead') {
+      const { attempts, error } = settled;
+      const { origin, job } = claim;
+      this.#warn({ host: origin, job, attempts, reason: error }, 'a webhook is a dead letter now');
+    }
+    await this.#options.pending.settle(claim, webhook, settled);
+  }
+}
+
+/** Decides what follows from an attempt. */
+export function follow(
+  webhook: Pick<Webhook, 'attempts'>,
+  { outcome, detail, retryAfterMs }: Attempt,
+  attemptsMax: number,
+): Settled {
+  const attempts = webhook.attempts + 1;
+  const now = nowMs();
+  if (outcome === 'delivered') return { state: 'delivered', at: now, attempts, error: undefined };
+  if (outcome === 'gone' || attempts >= attemptsMax) {
+    return { state: 'dead', at: now, attempts, error: detail };
+  }
+  return {
+    state: 'retrying',
+    at: now + pauseMs(attempts, retryAfterMs),
+    attempts,
+    error: detail,
+  };
+}
+
+/** When a job that has not ended is looked at again: at the latest when it has expired. */
+export function nextLookAt({ submittedAt, deadlineAt }: JobRecord, now: number): number {
+  const againMs = Math.min(Math.max(now - submittedAt, lookAgainMsMin), lookAgainMsMax);
+  const expiredAt = deadlineAt + lateMsMax + 1;
+  // A worker may still hold a job that is late.
+  return expiredAt > now ? Math.min(now + againMs, expiredAt) : now + lookAgainMsMin;
+}

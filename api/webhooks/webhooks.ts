@@ -1,0 +1,93 @@
+// Assembles the webhooks of an API instance.
+
+import type { Configurations } from '../../shared/configuration.js';
+import type { Logger } from '../../shared/log.js';
+import type { Instruments } from '../../shared/metrics/instruments.js';
+import type { Registry } from '../../shared/registry.js';
+import type { Parts } from '../jobs/job-document.js';
+import type { JobEnds } from '../jobs/job-ends.js';
+import type { JobStates } from '../jobs/job-states.js';
+import type { JobStore } from '../jobs/job-store.js';
+import { makeResolve } from './checked-lookup.js';
+import { Courier, type CourierOptions } from './courier.js';
+import { writeEvent } from './event.js';
+import type { PendingWebhooks } from './pending-webhooks.js';
+import { attemptOutcomes } from './post.js';
+
+type Configuration = Pick<
+  Configurations['api'],
+  | 'WEBHOOK_ATTEMPTS_MAX'
+  | 'WEBHOOK_ATTEMPT_MS'
+  | 'WEBHOOK_CONCURRENT_MAX'
+  | 'WEBHOOK_HOSTS'
+  | 'WEBHOOK_PAYLOAD_BYTES_MAX'
+  | 'WEBHOOK_SECRETS'
+>;
+
+/** Starts to deliver webhooks. Returns undefined if no host is allowed. */
+export function openCourier(options: {
+  configuration: Configuration;
+  registry: Registry;
+  pending: PendingWebhooks;
+  store: JobStore;
+  states: JobStates;
+  ends: JobEnds;
+  parts: Pick<Parts, 'kinds' | 'problemOf'>;
+  instruments: Instruments | undefined;
+  log: Logger;
+}): Courier | undefined {
+  const { configuration, instruments, pending } = options;
+  const hosts = configuration.WEBHOOK_HOSTS;
+  if (hosts.length === 0) return undefined;
+  if (instruments)
+    observe(
+      instruments,
+      pending,
+      hosts.map(({ origin }) => origin),
+    );
+  return new Courier({
+    ...options,
+    hosts,
+    secrets: configuration.WEBHOOK_SECRETS,
+    attemptsMax: configuration.WEBHOOK_ATTEMPTS_MAX,
+    attemptMs: configuration.WEBHOOK_ATTEMPT_MS,
+    concurrentMax: configuration.WEBHOOK_CONCURRENT_MAX,
+    write: makeWrite(options),
+    resolve: makeResolve(),
+    onAttempt: (host, outcome) => instruments?.add('webhookAttempts', { host, outcome }),
+  });
+}
+
+function makeWrite({
+  registry,
+  parts,
+  configuration,
+}: Pick<
+  Parameters<typeof openCourier>[0],
+  'registry' | 'parts' | 'configuration'
+>): CourierOptions['write'] {
+  const bytesMax = configuration.WEBHOOK_PAYLOAD_BYTES_MAX;
+  return (job, kept) => {
+    const model = registry.models.find(({ queue }) => queue === job.record.queue);
+    return writeEvent(job, kept, { ...parts, model, bytesMax, now: new Date() });
+  };
+}
+
+function observe(
+  instruments: Instruments,
+  pending: PendingWebhooks,
+  hosts: readonly string[],
+): void {
+  for (const host of hosts) {
+    for (const outcome of attemptOutcomes) instruments.add('webhookAttempts', { host, outcome }, 0);
+  }
+  const count = () => pending.count(hosts).catch(() => undefined);
+  instruments.read('webhooksPending', async () => {
+    const counts = await count();
+    return counts ? hosts.map((host, at) => [{ host }, counts.pending[at] ?? 0] as const) : [];
+  });
+  instruments.read('webhooksDead', async () => {
+    const counts = await count();
+    return counts ? [[{}, counts.dead] as const] : [];
+  });
+}

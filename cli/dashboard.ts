@@ -1,0 +1,85 @@
+// `npm run dashboard -- --out FILE [--prometheus URL] [--minutes N] [--title TEXT]` asks a Prometheus for the
+// panels of the dashboard, and draws them as an SVG. docs/dashboard.svg came from here.
+
+import { writeFileSync } from 'node:fs';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { type Panel, sections } from '../monitoring/panels.js';
+import { drawDashboard, type Line } from '../monitoring/picture.js';
+import { coerceError } from '../shared/errors.js';
+
+const pointsMax = 200;
+
+/** What Grafana would put in. */
+const variables: Readonly<Record<string, string>> = {
+  model: '.*',
+  api_price: '0.05',
+  worker_price: '0.10',
+};
+
+interface Answer {
+  readonly error?: string;
+  readonly data?: {
+    readonly result: {
+      readonly metric: Readonly<Record<string, string>>;
+      readonly values: readonly (readonly [number, string])[];
+    }[];
+  };
+}
+
+try {
+  const { values: options } = parseArgs({
+    options: {
+      out: { type: 'string' },
+      prometheus: { type: 'string', default: 'http://127.0.0.1:9090' },
+      minutes: { type: 'string', default: '30' },
+      title: { type: 'string', default: 'Scoreline' },
+    },
+  });
+  if (options.out === undefined) throw new Error('--out: expected the name of a file; got nothing');
+  const seconds = Number(options.minutes) * 60;
+  if (!(seconds >= 60)) throw new Error(`--minutes: expected 1 or more; got ${options.minutes}`);
+  const to = Math.floor(Date.now() / 1000);
+  const span = { from: to - seconds, to };
+  const lines = new Map<Panel, readonly Line[]>();
+  for (const panel of sections.flatMap((section) => section.panels)) {
+    lines.set(panel, await readPanel(options.prometheus, panel, span));
+  }
+  writeFileSync(
+    options.out,
+    drawDashboard(options.title, span, (panel) => lines.get(panel) ?? []),
+  );
+} catch (error) {
+  process.stderr.write(`${coerceError(error).message}\n`);
+  process.exitCode = 1;
+}
+
+async function readPanel(
+  prometheus: string,
+  { queries }: Panel,
+  span: { from: number; to: number },
+): Promise<Line[]> {
+  const step = Math.max(1, Math.ceil((span.to - span.from) / pointsMax));
+  const all = { ...variables, __rate_interval: `${Math.max(10, 2 * step)}s` };
+  const lines: Line[] = [];
+  for (const { expr, legend } of queries) {
+    const url = new URL('/api/v1/query_range', prometheus);
+    url.search = new URLSearchParams({
+      query: expr.replace(/\$(\w+)/g, (_, name) => all[name as keyof typeof all] ?? ''),
+      start: String(span.from),
+      end: String(span.to),
+      step: String(step),
+    }).toString();
+    const { error, data } = (await (await fetch(url)).json()) as Answer;
+    if (error !== undefined) throw new Error(`${error}: ${expr}`);
+    for (const { metric, values } of data?.result ?? []) {
+      lines.push({
+        legend: legend.replace(/\{\{(\w+)\}\}/g, (_, label) => metric[label] ?? ''),
+        points: values
+          .map(([at, value]) => [at, Number(value)] as const)
+          .filter(([, value]) => Number.isFinite(value)),
+      });
+    }
+  }
+  return lines;
+}

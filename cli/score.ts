@@ -1,0 +1,215 @@
+// `npm run score -- MODEL FILE.ndjson | FOLDER`: scores the lines of a file, or the pictures of a folder.
+//
+// The answers go to standard output or to a file, a line for each input, in the order of finishing. Everything else
+// goes to standard error. A run that is stopped goes on where it was, if it is told where its answers are.
+
+import path from 'node:path';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { Presets, SingleBar } from 'cli-progress';
+import { coerceError, ScorelineError } from '../shared/errors.js';
+import {
+  type Answers,
+  type Done,
+  keyOf,
+  openFile,
+  openOutput,
+  readDone,
+  writeLine,
+} from './scoring/answers.js';
+import { type CommandInput, describe, type Inputs, openInputs } from './scoring/inputs.js';
+import { type CommandAnswer, Service } from './scoring/service.js';
+
+const usage = `Usage: npm run score -- MODEL FILE.ndjson | FOLDER [OPTION …]
+
+  FILE.ndjson  a JSON object in each line: {"input": …}, and "id", "top", "deadlineMs" if you like
+  FOLDER       pictures, in folders within it too
+
+  --url URL        the service; http://localhost:8080 if not given
+  --key KEY        an API key or access token; better in the environment variable SCORELINE_KEY
+  --out FILE       write the answers there, and go on where an earlier run stopped
+  --resume FILE    leave out what has an answer in FILE; answers go to standard output
+  --top N          how many of the best classes to answer with
+  --concurrency N  how many inputs are in flight, within the limits of the key; 16 if not given
+  --tries N        how often an input is sent while the service is busy or away; 10 if not given`;
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+
+try {
+  await score(readOptions());
+} catch (error) {
+  say(coerceError(error).message);
+  process.exitCode = 1;
+}
+
+type Options = ReturnType<typeof readOptions>;
+
+interface Tally {
+  scored: number;
+  failed: number;
+  /** Inputs that an earlier run has scored. */
+  kept: number;
+  /** The first input that failed, for the summary. */
+  example: string | undefined;
+}
+
+async function score(options: Options): Promise<void> {
+  const startedAt = performance.now();
+  const inputs = await openInputs(options.place);
+  const service = await Service.open(options, inputs.kind);
+  const { answers, done } = await openAnswers(options, inputs);
+  const tally: Tally = { scored: 0, failed: 0, kept: 0, example: undefined };
+  try {
+    await scoreAll(inputs, { service, answers, done, tally });
+  } finally {
+    answers.close();
+    say(summarise(tally, options, (performance.now() - startedAt) / 1000));
+  }
+  if (tally.failed > 0) process.exitCode = 1;
+}
+
+async function openAnswers(
+  { out, resume, place }: Options,
+  inputs: Inputs,
+): Promise<{ answers: Answers; done: Done }> {
+  if (out === undefined) {
+    warnOfBanner();
+    const done = resume === undefined ? new Set<string>() : await readDone(resume, inputs);
+    return { answers: openOutput(), done };
+  }
+  if (path.resolve(out) === path.resolve(place)) {
+    throw wrong(`--out: expected another file than that of the inputs; got ${out}`);
+  }
+  const answers = await openFile(out, inputs);
+  return { answers, done: answers.done };
+}
+
+interface Run {
+  readonly service: Service;
+  readonly answers: Answers;
+  readonly done: Done;
+  readonly tally: Tally;
+}
+
+/** @throws ScorelineError when it makes no sense to go on; what is in flight then has been written */
+async function scoreAll(inputs: Inputs, run: Run): Promise<void> {
+  const { done, tally, service } = run;
+  const bar = await startBar(inputs);
+  const inFlight = new Set<Promise<void>>();
+  let fault: { readonly thrown: unknown } | undefined;
+  try {
+    for await (const input of inputs.read()) {
+      if (fault) break;
+      if (done.has(keyOf(input))) {
+        tally.kept++;
+        bar?.increment();
+        continue;
+      }
+      const scoring = scoreOne(input, run)
+        .catch((thrown) => {
+          fault ??= { thrown };
+        })
+        .finally(() => {
+          bar?.increment({ failed: tally.failed });
+          inFlight.delete(scoring);
+        });
+      inFlight.add(scoring);
+      if (inFlight.size >= service.concurrency) await Promise.race(inFlight);
+    }
+    await Promise.all(inFlight);
+  } finally {
+    bar?.stop();
+  }
+  if (fault) throw fault.thrown;
+}
+
+async function scoreOne(input: CommandInput, { service, answers, tally }: Run): Promise<void> {
+  const answer = await service.score(input);
+  await answers.write(writeLine(input, answer));
+  if (answer.problem === undefined) tally.scored++;
+  else {
+    tally.failed++;
+    tally.example ??= `${describe(input)}: ${detailOf(answer)}`;
+  }
+}
+
+/** Only a terminal can show a bar. */
+async function startBar(inputs: Inputs): Promise<SingleBar | undefined> {
+  if (!process.stderr.isTTY) return undefined;
+  const bar = new SingleBar(
+    {
+      format: '{bar} {percentage}% {value}/{total} inputs, {failed} failed, {eta_formatted} left',
+      stream: process.stderr,
+    },
+    Presets.shades_classic,
+  );
+  bar.start(await inputs.count(), 0, { failed: 0 });
+  return bar;
+}
+
+function summarise({ scored, failed, kept, example }: Tally, { out }: Options, seconds: number) {
+  const before = kept > 0 ? `, ${kept} had been before` : '';
+  const counts = `${scored} scored, ${failed} failed${before}, in ${seconds.toFixed(1)} s.`;
+  if (example === undefined) return counts;
+  const where = out === undefined ? 'the output' : out;
+  return `${counts} The lines with "problem" in ${where} say which and why. The first is ${example}`;
+}
+
+function detailOf({ problem }: CommandAnswer): string {
+  const { detail, title } = problem as { detail?: unknown; title?: unknown };
+  return String(detail ?? title);
+}
+
+/** npm prints the name of the command before its output. */
+function warnOfBanner(): void {
+  const isByNpm = process.env.npm_lifecycle_event !== undefined;
+  if (!isByNpm || process.stdout.isTTY || process.env.npm_config_loglevel === 'silent') return;
+  say(
+    'npm has written lines of its own into the output. Use --out FILE, or npm run --silent score.',
+  );
+}
+
+function readOptions() {
+  const { values, positionals } = readArguments();
+  const [model, place, ...others] = positionals;
+  if (model === undefined || place === undefined || others.length > 0) throw wrong(usage);
+  if (values.out !== undefined && values.resume !== undefined) {
+    throw wrong('Expected --out or --resume; got both. --out goes on where its file stops.');
+  }
+  return {
+    model,
+    place,
+    url: values.url ?? 'http://localhost:8080',
+    key: values.key ?? (process.env.SCORELINE_KEY || undefined),
+    out: values.out,
+    resume: values.resume,
+    top: values.top,
+    concurrency: toCount('concurrency', values.concurrency ?? '16', 1000),
+    triesMax: toCount('tries', values.tries ?? '10', 1000),
+  };
+}
+
+function readArguments() {
+  const text = { type: 'string' } as const;
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        ...{ url: text, key: text, out: text, resume: text, top: text },
+        ...{ concurrency: text, tries: text },
+      },
+    });
+  } catch (error) {
+    throw wrong(`${coerceError(error).message}\n\n${usage}`);
+  }
+}
+
+function toCount(option: string, text: string, max: number): number {
+  const count = /^\d+$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= max) return count;
+  throw wrong(`--${option}: expected a whole number from 1 to ${max}; got ${text}`);
+}
+
+function wrong(message: string): ScorelineError {
+  return new ScorelineError('configuration_invalid', message);
+}

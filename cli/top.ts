@@ -1,0 +1,143 @@
+// `npm run top [-- --url URL] [--metrics ADDRESS,…] [--every SECONDS] [--once]`
+//
+// Shows what a service does, in a terminal, as it changes: models, workers, what waits, rates, latencies. With
+// `--once`, or where standard output is no terminal, it prints that once.
+
+import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { coerceError } from '../shared/errors.js';
+import { History } from '../top/history.js';
+import { makePaint, openScreen, type Screen } from '../top/screen.js';
+import { type Reading, readService, type Source } from '../top/service.js';
+import { drawLines, findEvents } from '../top/view.js';
+
+const usage = `Usage: npm run top -- [--url URL] [--metrics ADDRESS,…] [--every SECONDS] [--once]
+
+  --url      The service; http://127.0.0.1:8080 if it is not given.
+  --metrics  The addresses of the metrics of workers, and of further API instances: 10.0.0.7:8081,…
+  --every    How often to look, in seconds; 1 if it is not given.
+  --once     Print what there is, as plain text, and end.
+
+SCORELINE_KEY has the API key or the access token. Rates and latencies need the scope admin.`;
+
+const eventsMax = 5;
+const { stdin, stdout } = process;
+
+try {
+  const { source, everyMs, isOnce } = readOptions();
+  await (isOnce ? printOnce(source, everyMs) : watch(source, everyMs));
+} catch (error) {
+  process.stderr.write(`${coerceError(error).message}\n`);
+  process.exitCode = 1;
+}
+
+/** Looks twice, since a rate needs two readings. */
+async function printOnce(source: Source, everyMs: number): Promise<void> {
+  const history = new History();
+  history.add(await readService(source));
+  await delay(everyMs);
+  const reading = await readService(source);
+  history.add(reading);
+  const paint = makePaint(false);
+  const lines = drawLines({ reading, history, url: source.url, events: [] }, paint);
+  stdout.write(`${lines.join('\n')}\n`);
+}
+
+async function watch(source: Source, everyMs: number): Promise<void> {
+  const history = new History();
+  const paint = makePaint(!process.env.NO_COLOR);
+  const ended = new AbortController();
+  let events: readonly string[] = [];
+  let reading: Reading | undefined;
+  let fault: string | undefined;
+  let screen: Screen | undefined;
+
+  const end = () => ended.abort();
+  const draw = () => {
+    const lines = reading ? drawLines({ reading, history, url: source.url, events }, paint) : [];
+    const head = fault === undefined ? [] : [paint(fault, 'red'), ''];
+    screen?.draw([...head, ...lines, '', paint('q ends', 'dim')]);
+  };
+  const look = async () => {
+    try {
+      const now = await readService(source);
+      history.add(now);
+      events = [...events, ...findEvents(reading, now)].slice(-eventsMax);
+      reading = now;
+      fault = undefined;
+    } catch (thrown) {
+      fault = coerceError(thrown).message;
+    }
+  };
+
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end);
+  // A first answer that is a fault ends the program, and can then be read.
+  reading = await readService(source);
+  history.add(reading);
+  screen = openScreen(
+    { input: stdin, output: stdout },
+    {
+      key: (key) => {
+        if (key === 'q' || key === '\u0003') end();
+      },
+      resize: draw,
+    },
+  );
+  try {
+    while (!ended.signal.aborted) {
+      draw();
+      await delay(everyMs, undefined, { signal: ended.signal }).catch(() => {});
+      if (!ended.signal.aborted) await look();
+    }
+  } finally {
+    screen.close();
+  }
+}
+
+function readOptions(): { source: Source; everyMs: number; isOnce: boolean } {
+  const { values } = parseOrExplain();
+  const everyMs = Number(values.every) * 1000;
+  if (!(everyMs >= 200 && everyMs <= 60_000)) {
+    throw new Error(`--every: expected 0.2 to 60 seconds; got ${values.every}`);
+  }
+  const addresses = (values.metrics ?? '').split(',').map((each) => each.trim());
+  return {
+    source: {
+      url: toUrl('url', values.url).replace(/\/$/, ''),
+      key: process.env.SCORELINE_KEY || undefined,
+      metrics: addresses.filter((each) => each !== '').map(toMetricsUrl),
+    },
+    everyMs,
+    isOnce: values.once || !stdout.isTTY,
+  };
+}
+
+function parseOrExplain() {
+  try {
+    return parseArgs({
+      options: {
+        url: { type: 'string', default: 'http://127.0.0.1:8080' },
+        metrics: { type: 'string' },
+        every: { type: 'string', default: '1' },
+        once: { type: 'boolean', default: false },
+      },
+    });
+  } catch (thrown) {
+    throw new Error(`${coerceError(thrown).message}\n\n${usage}`);
+  }
+}
+
+function toUrl(option: string, given: string): string {
+  const { protocol } = URL.canParse(given) ? new URL(given) : { protocol: '' };
+  if (/^https?:$/.test(protocol)) return given;
+  throw new Error(
+    `--${option}: expected an address such as https://scoreline.example.com; got ${given}`,
+  );
+}
+
+/** Takes `10.0.0.7:8081`, too. */
+function toMetricsUrl(given: string): string {
+  const url = toUrl('metrics', /^https?:/.test(given) ? given : `http://${given}`);
+  return new URL(url).pathname === '/' ? new URL('/metrics', url).href : url;
+}

@@ -1,0 +1,215 @@
+// One exchange with the service: a request and its answer, or the error that the answer is.
+//
+// The key of the caller goes into one header, and nowhere else: not into the address, and not into an error. It goes
+// as `Authorization`, which fetch takes off when it is led to another origin; redirects are not followed anyway.
+
+import type { Problem } from './answers.js';
+import { misuse, ScorelineError } from './errors.js';
+
+export interface SiteOptions {
+  /** Where the service is, such as `https://scoring.example.com`. It may have a path. */
+  readonly url: string | URL;
+  /** An API key or an access token, or a function that returns the one that is valid now. */
+  readonly key?: string | (() => string | Promise<string>) | undefined;
+  /** The fetch to use; that of the platform, if unset. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+export type Query = Readonly<Record<string, string | number | undefined>>;
+export type Fields = Readonly<Record<string, string | undefined>>;
+
+export interface Asked {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** The parts of the path, which need no encoding yet. */
+  readonly path: readonly string[];
+  readonly query?: Query;
+  readonly headers?: Fields;
+  readonly body?: string | Blob | ArrayBuffer | ArrayBufferView | undefined;
+  /** Whether the caller waits for what the service does, so that is no use after the time limit of the call. */
+  readonly isAwaited?: boolean;
+  /** How long an answer may take until its connection counts as lost. */
+  readonly answerMsMax?: number;
+}
+
+/**
+ * Sends a request, and reads its answer.
+ * @throws ScorelineError
+ */
+export type Exchange = <T>(
+  asked: Asked,
+  terms: { signal: AbortSignal; requestId: string },
+  read: (response: Response) => Promise<T>,
+) => Promise<T>;
+
+export function makeExchange({ url, key, fetch = globalThis.fetch }: SiteOptions): Exchange {
+  const base = readBase(url);
+  if (key !== undefined && typeof key !== 'function') checkKey(key);
+
+  return async (asked, { signal, requestId }, read) => {
+    const headers = makeFields({ ...asked.headers, 'X-Request-Id': requestId });
+    const shown = typeof key === 'function' ? checkKey(await key()) : key;
+    signal.throwIfAborted();
+    if (shown !== undefined) headers.set('Authorization', `Bearer ${shown}`);
+    const { method, body } = asked;
+    const lost = (cause: unknown): never => {
+      throw connectionFailed(base, requestId, cause);
+    };
+    const init = {
+      ...{ method, headers, signal, ...(body !== undefined && { body }) },
+      // The browser keeps nothing of the caller, and sends nothing of its own.
+      cache: 'no-store',
+      credentials: 'omit',
+      redirect: 'manual',
+    } as RequestInit;
+    const response = await fetch(addressOf(base, asked), init).catch(lost);
+    if (!response.ok) throw await errorOf(response, base, requestId).catch(lost);
+    try {
+      return await read(response);
+    } catch (thrown) {
+      throw thrown instanceof ScorelineError ? thrown : lost(thrown);
+    }
+  };
+}
+
+/**
+ * Parses the body of an answer.
+ * @throws ScorelineError `answer_unexpected`
+ */
+export function parseJson<T>(response: Response, text: string, parse: (text: string) => T): T {
+  try {
+    return parse(text);
+  } catch (cause) {
+    throw unexpected(response, 'Expected an answer in JSON; it could not be parsed.', cause);
+  }
+}
+
+/** The answer of something that is not the service, or not this version of it. */
+export function unexpected(response: Response, message: string, cause?: unknown): ScorelineError {
+  return new ScorelineError(`${message} Is the url of the client that of the service?`, {
+    code: 'answer_unexpected',
+    status: response.status,
+    requestId: response.headers.get('X-Request-Id') ?? undefined,
+    cause,
+  });
+}
+
+function makeFields(fields: Fields): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined) headers.set(name, value);
+  }
+  return headers;
+}
+
+function readBase(url: string | URL): URL {
+  // On a web page, the address may be relative to that of the page.
+  const page = (globalThis as { location?: { href?: string } }).location?.href;
+  let base: URL;
+  try {
+    base = new URL(url, page);
+  } catch {
+    throw misuse('url to be the address of the service, as https://scoring.example.com', url);
+  }
+  if (!/^https?:$/.test(base.protocol)) throw misuse('url to begin with http(s)://', base.protocol);
+  if (base.username !== '' || base.password !== '') {
+    throw new TypeError('Expected a url without a user and a password; give the client a key.');
+  }
+  if (base.search !== '' || base.hash !== '') {
+    throw new TypeError('Expected a url without ? and #; got one with them.');
+  }
+  base.pathname = base.pathname.replace(/\/+$/, '');
+  return base;
+}
+
+/** The text of the error leaves the key out. */
+function checkKey(key: string): string {
+  if (typeof key === 'string' && /^[!-~]+$/.test(key)) return key;
+  throw new TypeError(
+    'Expected key to be an API key or a token, of printable ASCII without blanks; got something else.',
+  );
+}
+
+function addressOf(base: URL, { path, query = {} }: Asked): URL {
+  const address = new URL(base);
+  address.pathname = [base.pathname.replace(/\/$/, ''), ...path.map(encodeSegment)].join('/');
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) address.searchParams.set(name, String(value));
+  }
+  return address;
+}
+
+function encodeSegment(text: string): string {
+  // The platform takes these for steps in the path.
+  if (typeof text === 'string' && !/^\.{0,2}$/.test(text)) return encodeURIComponent(text);
+  throw misuse('the name of a model, a version or a job', text);
+}
+
+async function errorOf(response: Response, base: URL, sentId: string): Promise<ScorelineError> {
+  const { status, headers } = response;
+  if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
+    const to = headers.get('Location') ?? 'another address';
+    await response.body?.cancel();
+    return unexpected(response, `Expected the service at ${base}; it redirects to ${to}.`);
+  }
+  const text = await response.text();
+  const requestId = headers.get('X-Request-Id') ?? sentId;
+  const retryAfterMs = readRetryAfter(headers.get('Retry-After'));
+  const problem = readProblem(text);
+  if (!problem) {
+    return new ScorelineError(
+      `Expected an answer of the service; got status ${status} from something else, such as a proxy: ${JSON.stringify(text.slice(0, 200))}.`,
+      {
+        ...{ code: 'answer_unexpected', status, requestId, retryAfterMs },
+        // A proxy that has lost its connection to the service says so in words of its own.
+        isRetryable: [429, 502, 503, 504].includes(status),
+      },
+    );
+  }
+  const { code, detail } = problem;
+  const isRetryable = status === 429 || status === 503;
+  return new ScorelineError(detail, {
+    ...{ code, status, problem, requestId, retryAfterMs, isRetryable },
+  });
+}
+
+/** Reads a problem document, or the error of the Open Inference Protocol. */
+function readProblem(text: string): Problem | undefined {
+  try {
+    const { type, title, status, code, detail, error } = JSON.parse(text);
+    const told = detail ?? error;
+    if (typeof code !== 'string' || typeof told !== 'string') return undefined;
+    return {
+      type: type ?? `urn:scoreline:error:${code}`,
+      title: title ?? code.replaceAll('_', ' '),
+      ...{ status, code, detail: told },
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads seconds or a date. */
+export function readRetryAfter(text: string | null): number | undefined {
+  if (text === null) return undefined;
+  const ms = /^\d+$/.test(text.trim()) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(ms, 0);
+}
+
+/** A browser does not say why. */
+const hint =
+  'location' in globalThis
+    ? ' If the page is of another origin, CORS_ORIGINS of the service must name that.'
+    : '';
+
+function connectionFailed(base: URL, requestId: string, cause: unknown): ScorelineError {
+  return new ScorelineError(
+    `Expected an answer from ${base}; the connection failed${reasonOf(cause)}.${hint}`,
+    { code: 'connection_failed', requestId, isRetryable: true, cause },
+  );
+}
+
+function reasonOf(thrown: unknown): string {
+  const { cause } = (thrown ?? {}) as { cause?: { code?: unknown; message?: unknown } };
+  const reason = cause?.code ?? cause?.message;
+  return typeof reason === 'string' ? ` (${reason})` : '';
+}

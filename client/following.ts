@@ -1,0 +1,83 @@
+// Follows a job through its states. Connections may break: the next one goes on behind the last event, at whichever
+// instance of the service.
+
+import { ScorelineError } from './errors.js';
+import { readEventStream, type ServerEvent } from './event-stream.js';
+import { isPending, type Job, readJob } from './job.js';
+import { type Limit, sleep } from './limit.js';
+import { pauseAfter } from './retries.js';
+
+/** What happened to a job: it has another state, or has moved in the line of its model. */
+export type JobEvent<Result> =
+  | {
+      readonly type: 'state';
+      /** Where to go on (`lastEventId`). */
+      readonly id: string;
+      readonly job: Job<Result>;
+    }
+  | {
+      readonly type: 'position';
+      readonly position?: number | undefined;
+      readonly estimatedWaitMs?: number | undefined;
+    };
+
+/**
+ * Yields events until the job has ended.
+ * @param connect opens the stream behind an event, and retries by itself
+ * @throws ScorelineError; the reason of the limit's signal
+ */
+export async function* followJob<Result>(
+  connect: (lastEventId: string | undefined) => Promise<Response>,
+  options: { limit: Limit; retries: number; lastEventId: string | undefined },
+): AsyncGenerator<JobEvent<Result>, void> {
+  const { limit, retries } = options;
+  let { lastEventId } = options;
+  let pauseMs = 1000;
+  const setPauseMs = (ms: number) => {
+    pauseMs = ms;
+  };
+  for (let fruitless = 0; fruitless <= retries; fruitless++) {
+    const response = await connect(lastEventId).catch((thrown) => {
+      // What the service no longer knows of the events before, this call has told already.
+      if (!isGone(thrown) || lastEventId === options.lastEventId) throw thrown;
+      return connect(undefined);
+    });
+    // The end was told before.
+    if (response.status === 204 || !response.body) return;
+    for await (const event of untilLost(readEventStream(response.body, setPauseMs), limit)) {
+      const told = readJobEvent<Result>(event);
+      if (!told) continue;
+      fruitless = 0;
+      if (told.type === 'state') lastEventId = told.id;
+      yield told;
+      if (told.type === 'state' && !isPending(told.job)) return;
+    }
+    await sleep(pauseAfter(fruitless, pauseMs), limit.signal);
+  }
+  throw new ScorelineError(
+    `Expected the events of the job; ${retries + 1} connections ended without any.`,
+    { code: 'connection_failed', isRetryable: true },
+  );
+}
+
+/** A lost connection is an end like any other. Only the limit of the call ends more. */
+async function* untilLost(
+  events: AsyncGenerator<ServerEvent, void>,
+  { signal }: Limit,
+): AsyncGenerator<ServerEvent, void> {
+  try {
+    yield* events;
+  } catch {
+    signal.throwIfAborted();
+  }
+}
+
+function readJobEvent<Result>({ id, type, data }: ServerEvent): JobEvent<Result> | undefined {
+  if (type === 'message' && id !== undefined) return { type: 'state', id, job: readJob(data) };
+  // A later version may tell more.
+  return type === 'position' ? { type, ...JSON.parse(data) } : undefined;
+}
+
+function isGone(thrown: unknown): boolean {
+  return thrown instanceof ScorelineError && thrown.code === 'event_gone';
+}

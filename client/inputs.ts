@@ -1,0 +1,55 @@
+// What a caller scores, as the body of a request.
+
+import { misuse } from './errors.js';
+import type { Asked } from './exchange.js';
+
+/** A row of a table: a value for each column. `null` is a missing value. */
+export type Row = Readonly<Record<string, string | number | boolean | null>>;
+
+/** The bytes of a file, such as a picture. A `File` is a Blob. */
+export type Bytes = Blob | ArrayBuffer | ArrayBufferView;
+
+/** One input: a text, the bytes of a picture, or a row of a table. */
+export type Input = string | Bytes | Row;
+
+/** Returns the body of a request with one input, and its type. */
+export function bodyOf(input: Input): Required<Pick<Asked, 'body' | 'headers'>> {
+  if (input instanceof Blob) return raw(input, input.type);
+  if (isBuffer(input)) return raw(toBytes(new Uint8Array(input)), '');
+  if (ArrayBuffer.isView(input)) {
+    return raw(toBytes(new Uint8Array(input.buffer, input.byteOffset, input.byteLength)), '');
+  }
+  if (typeof input !== 'string' && !isRow(input)) {
+    throw misuse('one input: a text, the bytes of a picture, or a row of a table', input);
+  }
+  const body = JSON.stringify({ input }, refuseNonFinite);
+  return { body, headers: { 'Content-Type': 'application/json' } };
+}
+
+/** The service finds out the format of a picture itself, so any other type that a platform guesses is left out. */
+function raw(body: Blob | Uint8Array, type: string): ReturnType<typeof bodyOf> {
+  const isKnown = /^(image\/|text\/plain\b)/.test(type);
+  return { body, headers: { 'Content-Type': isKnown ? type : 'application/octet-stream' } };
+}
+
+/** fetch refuses memory that threads share, so such bytes are copied. */
+function toBytes(bytes: Uint8Array): Uint8Array {
+  return isBuffer(bytes.buffer) ? bytes : bytes.slice();
+}
+
+// By their tags, because those of another window or of a test's sandbox are of other classes.
+
+function isBuffer(value: unknown): value is ArrayBuffer {
+  return Object.prototype.toString.call(value) === '[object ArrayBuffer]';
+}
+
+/** A Map, a Date or a Promise would be JSON without any columns. */
+function isRow(value: unknown): value is Row {
+  return Object.prototype.toString.call(value) === '[object Object]';
+}
+
+/** JSON has no such numbers, and `null` would mean something else. */
+function refuseNonFinite(name: string, value: unknown): unknown {
+  if (typeof value !== 'number' || Number.isFinite(value)) return value;
+  throw misuse(`${JSON.stringify(name)} to be a finite number, or null if it is missing`, value);
+}

@@ -1,0 +1,1046 @@
+"""The client of Scoreline for Python 3.9 and later: this one file, and the package `requests`.
+
+    client = ScorelineClient("https://scoring.example.com", key)
+    answer = client.score("faq-matcher", "copy an object")
+    print(answer["predictions"][0])
+
+Each call has one time limit. An answer of 429 or 503, and a connection that was lost, are tried again, with pauses that
+honour `Retry-After`. A call that scores sends an `Idempotency-Key` of its own, the same with each attempt, so no attempt
+is scored twice. With numpy installed, tensors are numpy arrays and travel in binary; without it, they are lists.
+
+Why requests: wherever Python does data, it is there already.
+"""
+
+from __future__ import annotations
+
+import codecs
+import email.utils
+import json
+import math
+import os
+import random
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Callable, TypedDict, TypeVar, Union
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+try:
+    import numpy
+except ImportError:  # The client works without it.
+    numpy = None  # type: ignore[assignment]
+
+__all__ = [
+    "Inference",
+    "Job",
+    "JobEvent",
+    "JobSummary",
+    "Jobs",
+    "Models",
+    "Problem",
+    "Score",
+    "ScorelineClient",
+    "ScorelineError",
+    "Tensor",
+]
+
+# What the service answers.
+
+
+class Problem(TypedDict):
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+
+
+class Timing(TypedDict):
+    queueMs: float
+    batchMs: float
+    computeMs: float
+    batchSize: int
+
+
+class _Score(TypedDict):
+    model: str
+    version: str
+    id: str
+    # The best classes ("label", "score" and more), best first, or a number ("value").
+    predictions: list[dict[str, Any]]
+    timing: Timing
+
+
+class Score(_Score, total=False):
+    known: bool
+
+
+class JobSummary(TypedDict):
+    id: str
+    # queued, running, succeeded, failed, cancelled or expired
+    state: str
+    model: str
+    version: str
+    submittedAt: str
+    deadlineAt: str
+
+
+class Job(JobSummary, total=False):
+    # While it is queued
+    position: int
+    estimatedWaitMs: float
+    # A Score, or an Inference if tensors were submitted
+    result: Any
+    problem: dict[str, Any]
+    # If the request had a Webhook-Url
+    webhook: dict[str, Any]
+
+
+class _Jobs(TypedDict):
+    jobs: list[JobSummary]
+
+
+class Jobs(_Jobs, total=False):
+    next: str
+
+
+class Models(TypedDict):
+    models: list[dict[str, Any]]
+    leftOut: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the Open Inference Protocol.
+
+    `data` is a numpy array, or a list, flat or nested. An array has a shape and a datatype of its own; a list of numbers
+    needs both here. Answers have arrays with numpy installed, and flat lists without it.
+    """
+
+    name: str
+    data: Any
+    shape: Sequence[int] | None = None
+    datatype: str | None = None
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What a model answered to tensors."""
+
+    model: str
+    version: str
+    id: str | None
+    # By name
+    outputs: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """A job has another state ("state": `id` and `job`), or has moved in the line of its model ("position")."""
+
+    type: str
+    # Where to go on (`last_event_id`)
+    id: str | None = None
+    job: Job | None = None
+    position: int | None = None
+    estimated_wait_ms: float | None = None
+
+
+class ScorelineError(Exception):
+    """A call that failed. Its text says what was expected, what came, and what to do.
+
+    `code` is one of docs/errors.md, or of this client: `connection_failed`, `timed_out`, `answer_unexpected` (it comes
+    from a proxy or something else) or `job_expired`. No error holds the key or the input of the call.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        status: int | None = None,
+        problem: Problem | None = None,
+        request_id: str | None = None,
+        retry_after_ms: float | None = None,
+        is_retryable: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+        self.problem = problem
+        self.request_id = request_id
+        self.retry_after_ms = retry_after_ms
+        self.is_retryable = is_retryable
+
+
+T = TypeVar("T")
+Key = Union[str, Callable[[], str]]
+# A text, the bytes of a picture, the path of its file, or a row of a table. None in a row is a missing value.
+Input = Union[str, bytes, bytearray, memoryview, "os.PathLike[str]", Mapping[str, Any]]
+JobRef = Union[str, JobSummary, Job]
+
+_FIRST_PAUSE_MS = 250
+_PAUSE_MS_MAX = 10_000
+# How long one request waits for the end of a job. Many proxies end requests that are quiet for a minute.
+_WAIT_MS_MAX = 20_000
+# The pause before a job is asked for again when the service did not wait, as when it shuts down.
+_ASK_AGAIN_MS = 1000
+# A connection is lost if it takes longer to be made, if an answer is silent for longer, or if a stream or the answer to
+# a wait is. The service answers at last when the deadline of the model passes. It shows every 15 seconds that a stream
+# lives. A machine that is gone never closes its connection.
+_CONNECT_MS_MAX = 10_000
+_ANSWER_MS_MAX = 3_600_000
+_SILENCE_MS_MAX = 45_000
+_JSON_BYTES = "Inference-Header-Content-Length"
+
+
+class ScorelineClient:
+    """The client of one service. Threads should have one each, since they cannot share connections safely."""
+
+    def __init__(
+        self,
+        url: str,
+        key: Key | None = None,
+        *,
+        timeout_ms: float = 60_000,
+        retries: int = 10,
+    ) -> None:
+        """`url` may have a path. `key` is an API key or an access token, or a function that returns the one valid now.
+
+        `timeout_ms` is the most time that a call may take, with all attempts.
+        """
+        self._url = _read_url(url)
+        if key is not None and not callable(key):
+            _check_key(key)
+        self._auth = _Bearer(key)
+        self._timeout_ms = timeout_ms
+        self._retries = retries
+        self._session = requests.Session()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._session.close()
+
+    def __enter__(self) -> ScorelineClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def score(
+        self,
+        model: str,
+        input: Input,
+        *,
+        version: str | None = None,
+        top: int | None = None,
+        deadline_ms: float | None = None,
+        idempotency_key: Union[str, None, bool] = None,
+        timeout_ms: float | None = None,
+        request_id: str | None = None,
+    ) -> Score:
+        """Scores one input: a text, the bytes of a picture or the path of its file, or a row of a table.
+
+        `deadline_ms` is how long the service may take. `idempotency_key=False` leaves the key out: then the service need
+        not keep the result, and an attempt whose connection was lost may be scored twice.
+        """
+        asked = _ask_score(
+            model, version, input, top=top, deadline_ms=deadline_ms, name=idempotency_key
+        )
+        call = self._open(timeout_ms, request_id)
+        answer: Score = call.ask(asked, _read_json, is_awaited=True)
+        return answer
+
+    def infer(
+        self,
+        model: str,
+        inputs: Sequence[Tensor],
+        *,
+        outputs: Sequence[Union[str, Mapping[str, Any]]] | None = None,
+        id: str | None = None,
+        version: str | None = None,
+        deadline_ms: float | None = None,
+        idempotency_key: Union[str, None, bool] = None,
+        timeout_ms: float | None = None,
+        request_id: str | None = None,
+    ) -> Inference:
+        """Sends tensors to the network of a model. An output is a name, or {"name": …, "classification": count}."""
+        body = _encode_tensors(inputs, outputs, id)
+        asked = _ask_infer(model, version, body, deadline_ms=deadline_ms, name=idempotency_key)
+        return self._open(timeout_ms, request_id).ask(asked, _read_tensors, is_awaited=True)
+
+    def submit(
+        self,
+        model: str,
+        input: Input,
+        *,
+        version: str | None = None,
+        top: int | None = None,
+        deadline_ms: float | None = None,
+        idempotency_key: Union[str, None, bool] = None,
+        timeout_ms: float | None = None,
+        request_id: str | None = None,
+    ) -> JobSummary:
+        """Submits an input that is scored later. It may have hours (`deadline_ms`)."""
+        asked = _ask_score(
+            model, version, input, top=top, deadline_ms=deadline_ms, name=idempotency_key
+        )
+        return self._submit(asked, timeout_ms, request_id)
+
+    def submit_tensors(
+        self,
+        model: str,
+        inputs: Sequence[Tensor],
+        *,
+        outputs: Sequence[Union[str, Mapping[str, Any]]] | None = None,
+        id: str | None = None,
+        version: str | None = None,
+        deadline_ms: float | None = None,
+        idempotency_key: Union[str, None, bool] = None,
+        timeout_ms: float | None = None,
+        request_id: str | None = None,
+    ) -> JobSummary:
+        """Submits tensors that are scored later."""
+        body = _encode_tensors(inputs, outputs, id)
+        asked = _ask_infer(model, version, body, deadline_ms=deadline_ms, name=idempotency_key)
+        return self._submit(asked, timeout_ms, request_id)
+
+    def job(
+        self, job: JobRef, *, timeout_ms: float | None = None, request_id: str | None = None
+    ) -> Job:
+        """Reads a job as it is now."""
+        return self._open(timeout_ms, request_id).ask(_ask_job(job), _read_job)
+
+    def wait(
+        self, job: JobRef, *, timeout_ms: float = math.inf, request_id: str | None = None
+    ) -> Job:
+        """Waits until a job has succeeded. Raises the problem of one that failed or was cancelled, or `job_expired`."""
+        call = self._open(timeout_ms, request_id)
+        while True:
+            wait_ms = min(_WAIT_MS_MAX, call.remaining_ms())
+            started_at = time.monotonic()
+            asked = _ask_job(job, headers={"Prefer": f"wait={math.ceil(wait_ms / 1000)}"})
+            found = call.ask(asked, _read_job, silence_ms_max=_SILENCE_MS_MAX)
+            if not _is_pending(found):
+                return _succeeded(found, call.request_id)
+            has_waited = (time.monotonic() - started_at) * 1000 > wait_ms / 2
+            if not has_waited:
+                call.sleep(_ASK_AGAIN_MS)
+
+    def events(
+        self,
+        job: JobRef,
+        *,
+        last_event_id: str | None = None,
+        timeout_ms: float = math.inf,
+        request_id: str | None = None,
+    ) -> Iterator[JobEvent]:
+        """Follows a job through its states until it has ended, also through lost connections."""
+        return _follow(self._open(timeout_ms, request_id), job, last_event_id)
+
+    def cancel(
+        self, job: JobRef, *, timeout_ms: float | None = None, request_id: str | None = None
+    ) -> Job:
+        """Cancels a job. One that has ended stays as it is, which is the error `job_finished`."""
+        return self._open(timeout_ms, request_id).ask(_ask_job(job, method="DELETE"), _read_job)
+
+    def jobs(
+        self,
+        *,
+        state: str | None = None,
+        model: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        timeout_ms: float | None = None,
+        request_id: str | None = None,
+    ) -> Jobs:
+        """Lists the caller's jobs, a page at a time, the last one first. `after` is the `next` of the page before."""
+        query = {"state": state, "model": model, "limit": limit, "after": after}
+        asked = _Asked("GET", ("v1", "jobs"), query=query)
+        page: Jobs = self._open(timeout_ms, request_id).ask(asked, _read_json)
+        return page
+
+    def models(self, *, timeout_ms: float | None = None, request_id: str | None = None) -> Models:
+        """Lists the models that the caller may use."""
+        asked = _Asked("GET", ("v1", "models"))
+        models: Models = self._open(timeout_ms, request_id).ask(asked, _read_json)
+        return models
+
+    def _submit(
+        self, asked: _Asked, timeout_ms: float | None, request_id: str | None
+    ) -> JobSummary:
+        later = asked.with_headers({"Prefer": "respond-async"})
+        job: JobSummary = self._open(timeout_ms, request_id).ask(later, _read_json)
+        return job
+
+    def _open(self, timeout_ms: float | None, request_id: str | None) -> _Call:
+        limit_ms = self._timeout_ms if timeout_ms is None else timeout_ms
+        if not limit_ms > 0:
+            raise ValueError(f"Expected timeout_ms to be a number above 0; got {limit_ms}.")
+        return _Call(
+            session=self._session,
+            url=self._url,
+            auth=self._auth,
+            retries=self._retries,
+            limit_ms=limit_ms,
+            request_id=request_id or uuid.uuid4().hex,
+        )
+
+
+class _Bearer(AuthBase):
+    """Shows the key. Even without one it is there, because requests would take credentials from ~/.netrc."""
+
+    def __init__(self, key: Key | None) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        key = self._key
+        shown = _check_key(key()) if callable(key) else key
+        if shown is not None:
+            request.headers["Authorization"] = f"Bearer {shown}"
+        return request
+
+
+@dataclass(frozen=True)
+class _Asked:
+    method: str
+    # The parts of the path, which need no encoding yet
+    path: tuple[str, ...]
+    query: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] | None = None
+    body: bytes | None = None
+
+    def with_headers(self, more: Mapping[str, str]) -> _Asked:
+        headers = {**(self.headers or {}), **more}
+        return _Asked(self.method, self.path, self.query, headers, self.body)
+
+
+class _Call:
+    """One call: one or several requests under one time limit, with one id in the log of the service."""
+
+    def __init__(
+        self,
+        *,
+        session: requests.Session,
+        url: str,
+        auth: AuthBase,
+        retries: int,
+        limit_ms: float,
+        request_id: str,
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._auth = auth
+        self._limit_ms = limit_ms
+        self._ends_at = time.monotonic() + limit_ms / 1000
+        self.retries = retries
+        self.request_id = request_id
+
+    def remaining_ms(self) -> float:
+        return max((self._ends_at - time.monotonic()) * 1000, 0)
+
+    def sleep(self, ms: float) -> None:
+        time.sleep(min(ms, self.remaining_ms()) / 1000)
+        if self.remaining_ms() == 0:
+            raise self._timed_out(None)
+
+    def ask(
+        self,
+        asked: _Asked,
+        read: Callable[[requests.Response, bytes], T],
+        *,
+        is_awaited: bool = False,
+        silence_ms_max: float = _ANSWER_MS_MAX,
+    ) -> T:
+        """Sends a request until it is answered, as often as it may be, and reads the answer.
+
+        With `is_awaited`, the service is told how long the caller waits, so it need not work for longer.
+        """
+
+        def attempt() -> T:
+            response = self._send(asked, is_awaited=is_awaited, silence_ms_max=silence_ms_max)
+            try:
+                return read(response, self._read_body(response))
+            finally:
+                response.close()
+
+        return self._try(attempt)
+
+    def open(self, asked: _Asked) -> requests.Response:
+        """Opens a stream that is never silent for long. The caller reads it, and closes it."""
+        return self._try(lambda: self._send(asked, silence_ms_max=_SILENCE_MS_MAX))
+
+    def _try(self, attempt: Callable[[], T]) -> T:
+        last: ScorelineError | None = None
+        failures = 0
+        while True:
+            if self.remaining_ms() == 0:
+                raise self._timed_out(last) from last
+            try:
+                return attempt()
+            except requests.RequestException as thrown:
+                # The request holds the key.
+                thrown.request = None
+                if self.remaining_ms() == 0:
+                    raise self._timed_out(last) from (last or thrown)
+                last = self._lost(thrown)
+                if not last.is_retryable or failures >= self.retries:
+                    raise last from thrown
+            except ScorelineError as thrown:
+                last = thrown
+                if not thrown.is_retryable or failures >= self.retries:
+                    raise
+            pause_ms = _pause_after(failures, last.retry_after_ms)
+            # There is no time for another attempt, so what is known is told now.
+            if pause_ms >= self.remaining_ms():
+                raise last
+            time.sleep(pause_ms / 1000)
+            failures += 1
+
+    def _send(
+        self, asked: _Asked, *, is_awaited: bool = False, silence_ms_max: float = _ANSWER_MS_MAX
+    ) -> requests.Response:
+        remaining_ms = self.remaining_ms()
+        headers = {"X-Request-Id": self.request_id, **(asked.headers or {})}
+        if is_awaited and math.isfinite(remaining_ms):
+            headers["Request-Timeout"] = f"{max(remaining_ms / 1000, 0.001):.3f}"
+        silence_ms = min(remaining_ms, silence_ms_max)
+        response = self._session.request(
+            asked.method,
+            "/".join([self._url, *map(_encode_segment, asked.path)]),
+            params={
+                name: value for name, value in (asked.query or {}).items() if value is not None
+            },
+            data=asked.body,
+            headers=headers,
+            auth=self._auth,
+            timeout=(min(remaining_ms, _CONNECT_MS_MAX) / 1000, silence_ms / 1000),
+            allow_redirects=False,
+            stream=True,
+        )
+        if response.ok and not response.is_redirect:
+            return response
+        try:
+            raise _error_of(response, self._read_body(response), self._url, self.request_id)
+        finally:
+            response.close()
+
+    def _read_body(self, response: requests.Response) -> bytes:
+        chunks: list[bytes] = []
+        for chunk in response.iter_content(65_536):
+            chunks.append(chunk)
+            if self.remaining_ms() == 0:
+                raise self._timed_out(None)
+        return b"".join(chunks)
+
+    def _lost(self, cause: requests.RequestException) -> ScorelineError:
+        # A certificate that is wrong stays wrong, and so does a request that cannot be sent.
+        lost = (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+        )
+        is_lost = isinstance(cause, lost) and not isinstance(cause, requests.exceptions.SSLError)
+        return ScorelineError(
+            f"Expected an answer from {self._url}; the connection failed ({type(cause).__name__}).",
+            code="connection_failed",
+            request_id=self.request_id,
+            is_retryable=is_lost,
+        )
+
+    def _timed_out(self, last: ScorelineError | None) -> ScorelineError:
+        before = f" The attempt before failed: {last}" if last else ""
+        return ScorelineError(
+            f"Expected an answer within {self._limit_ms:g} ms; got none. Raise timeout_ms, or submit a job and wait for it.{before}",
+            code="timed_out",
+            request_id=self.request_id,
+        )
+
+
+def _pause_after(failures: int, retry_after_ms: float | None) -> float:
+    """Returns at least the Retry-After of the answer, and a random time below a bound that doubles.
+
+    So clients that failed together do not come back together.
+    """
+    bound_ms: float = min(_FIRST_PAUSE_MS * 2 ** min(failures, 20), _PAUSE_MS_MAX)
+    return (retry_after_ms or 0) + random.random() * bound_ms
+
+
+# Requests
+
+
+def _ask_score(
+    model: str,
+    version: str | None,
+    input: Input,
+    *,
+    top: int | None,
+    deadline_ms: float | None,
+    name: Union[str, None, bool],
+) -> _Asked:
+    body, media_type = _encode_input(input)
+    return _Asked(
+        "POST",
+        ("v1", "models", *_model_path(model, version), "score"),
+        query={"top": top, "deadlineMs": deadline_ms},
+        headers={"Content-Type": media_type, **_name(name)},
+        body=body,
+    )
+
+
+def _ask_infer(
+    model: str,
+    version: str | None,
+    body: tuple[bytes, int],
+    *,
+    deadline_ms: float | None,
+    name: Union[str, None, bool],
+) -> _Asked:
+    data, json_bytes = body
+    return _Asked(
+        "POST",
+        ("v2", "models", *_model_path(model, version), "infer"),
+        query={"deadlineMs": deadline_ms},
+        headers={
+            "Content-Type": "application/octet-stream",
+            _JSON_BYTES: str(json_bytes),
+            **_name(name),
+        },
+        body=data,
+    )
+
+
+def _ask_job(
+    job: JobRef, *more: str, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> _Asked:
+    id = job if isinstance(job, str) else job["id"]
+    return _Asked(method, ("v1", "jobs", id, *more), headers=headers)
+
+
+def _model_path(model: str, version: str | None) -> tuple[str, ...]:
+    return (model,) if version is None else (model, "versions", version)
+
+
+def _name(given: Union[str, None, bool]) -> dict[str, str]:
+    if given is False:
+        return {}
+    return {"Idempotency-Key": given if isinstance(given, str) else uuid.uuid4().hex}
+
+
+def _encode_input(input: Input) -> tuple[bytes, str]:
+    if isinstance(input, os.PathLike):
+        with open(input, "rb") as file:
+            return file.read(), "application/octet-stream"
+    if isinstance(input, (bytes, bytearray, memoryview)):
+        return bytes(input), "application/octet-stream"
+    if isinstance(input, Mapping):
+        for name, value in input.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(
+                    f"Expected {name!r} to be a finite number, or None if it is missing; got {value}."
+                )
+    elif not isinstance(input, str):
+        raise TypeError(
+            f"Expected one input: a text, the bytes or the path of a picture, or a row of a table; got {type(input).__name__}."
+        )
+    return _to_json({"input": input}), "application/json"
+
+
+def _to_json(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False, default=_plain).encode()
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy, as rows of pandas have them."""
+    if hasattr(value, "item"):
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"Expected texts, numbers, True, False and None; got {type(value).__name__}.")
+
+
+def _encode_segment(text: str) -> str:
+    # Libraries take these for steps in the path.
+    if not isinstance(text, str) or text in ("", ".", ".."):
+        raise ValueError(f"Expected the name of a model, a version or a job; got {text!r}.")
+    return quote(text, safe="")
+
+
+def _read_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(
+            "Expected url to be the address of the service, as https://scoring.example.com."
+        )
+    if "@" in parts.netloc:
+        raise ValueError("Expected a url without a user and a password; give the client a key.")
+    if parts.query or parts.fragment:
+        raise ValueError("Expected a url without ? and #; got one with them.")
+    return url.rstrip("/")
+
+
+def _check_key(key: str) -> str:
+    """The text of the error leaves the key out."""
+    if isinstance(key, str) and re.fullmatch(r"[!-~]+", key):
+        return key
+    raise ValueError(
+        "Expected key to be an API key or a token, of printable ASCII without blanks; got something else."
+    )
+
+
+# Answers
+
+
+def _read_json(response: requests.Response, body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as cause:
+        raise _unexpected(
+            response, "Expected an answer in JSON; it could not be parsed."
+        ) from cause
+
+
+def _read_job(response: requests.Response, body: bytes) -> Job:
+    return _decode_job(_read_json(response, body))
+
+
+def _decode_job(job: Any) -> Job:
+    result = job.get("result")
+    if result is not None and "model_name" in result:
+        job["result"] = _decode_inference(result, b"")
+    decoded: Job = job
+    return decoded
+
+
+def _read_tensors(response: requests.Response, body: bytes) -> Inference:
+    json_bytes = int(response.headers.get(_JSON_BYTES, len(body)))
+    answer = _read_json(response, body[:json_bytes])
+    return _decode_inference(answer, body[json_bytes:])
+
+
+def _is_pending(job: Job) -> bool:
+    return job["state"] in ("queued", "running")
+
+
+def _succeeded(job: Job, request_id: str) -> Job:
+    if job["state"] == "succeeded":
+        return job
+    problem = job.get("problem")
+    if problem is None:
+        raise ScorelineError(
+            f"Expected the job {job['id']} to succeed; it has expired: no worker took it before its deadline, or its result is no longer kept. Submit it again, with a longer deadline_ms.",
+            code="job_expired",
+            request_id=request_id,
+        )
+    raise _problem_error(_problem_of(problem), request_id)
+
+
+def _error_of(response: requests.Response, body: bytes, url: str, sent_id: str) -> ScorelineError:
+    status = response.status_code
+    if 300 <= status < 400:
+        to = response.headers.get("Location", "another address")
+        return _unexpected(response, f"Expected the service at {url}; it redirects to {to}.")
+    request_id = response.headers.get("X-Request-Id", sent_id)
+    retry_after_ms = _read_retry_after(response.headers.get("Retry-After"))
+    try:
+        problem = _problem_of(json.loads(body))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        text = body[:200].decode(errors="replace")
+        return ScorelineError(
+            f"Expected an answer of the service; got status {status} from something else, such as a proxy: {text!r}.",
+            code="answer_unexpected",
+            status=status,
+            request_id=request_id,
+            retry_after_ms=retry_after_ms,
+            # A proxy that has lost its connection to the service says so in words of its own.
+            is_retryable=status in (429, 502, 503, 504),
+        )
+    return _problem_error(problem, request_id, retry_after_ms)
+
+
+def _problem_of(document: Mapping[str, Any]) -> Problem:
+    """Reads a problem document, or the error of the Open Inference Protocol."""
+    code: str = document["code"]
+    return {
+        "type": document.get("type", f"urn:scoreline:error:{code}"),
+        "title": document.get("title", code.replace("_", " ")),
+        "status": document["status"],
+        "code": code,
+        "detail": document["detail"] if "detail" in document else document["error"],
+    }
+
+
+def _problem_error(
+    problem: Problem, request_id: str, retry_after_ms: float | None = None
+) -> ScorelineError:
+    return ScorelineError(
+        problem["detail"],
+        code=problem["code"],
+        status=problem["status"],
+        problem=problem,
+        request_id=request_id,
+        retry_after_ms=retry_after_ms,
+        is_retryable=problem["status"] in (429, 503),
+    )
+
+
+def _unexpected(response: requests.Response, message: str) -> ScorelineError:
+    return ScorelineError(
+        f"{message} Is the url of the client that of the service?",
+        code="answer_unexpected",
+        status=response.status_code,
+        request_id=response.headers.get("X-Request-Id"),
+    )
+
+
+def _read_retry_after(text: str | None) -> float | None:
+    """Reads seconds or a date."""
+    if text is None:
+        return None
+    if re.fullmatch(r"\s*\d+\s*", text):
+        return int(text) * 1000
+    try:
+        until = email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError):
+        return None
+    return max((until - time.time()) * 1000, 0)
+
+
+# Events
+
+
+def _follow(call: _Call, job: JobRef, last_event_id: str | None) -> Iterator[JobEvent]:
+    first_id = last_event_id
+    fruitless = 0
+    while fruitless <= call.retries:
+        response = _connect(call, job, last_event_id, first_id)
+        pause_ms: float = 1000
+        try:
+            # The end was told before.
+            if response.status_code == 204:
+                return
+            for field in _read_events(call, response):
+                if "retry" in field:
+                    pause_ms = float(field["retry"])
+                event = _read_event(field)
+                if event is None:
+                    continue
+                fruitless = 0
+                last_event_id = event.id or last_event_id
+                yield event
+                if event.job is not None and not _is_pending(event.job):
+                    return
+        finally:
+            response.close()
+        call.sleep(_pause_after(fruitless, pause_ms))
+        fruitless += 1
+    raise ScorelineError(
+        f"Expected the events of the job; {fruitless} connections ended without any.",
+        code="connection_failed",
+        request_id=call.request_id,
+        is_retryable=True,
+    )
+
+
+def _connect(
+    call: _Call, job: JobRef, last_id: str | None, first_id: str | None
+) -> requests.Response:
+    def ask(id: str | None) -> requests.Response:
+        behind = {} if id is None else {"Last-Event-ID": id}
+        headers = {"Accept": "text/event-stream", **behind}
+        return call.open(_ask_job(job, "events", headers=headers))
+
+    try:
+        response = ask(last_id)
+    except ScorelineError as error:
+        # What the service no longer knows of the events before, this call has told already.
+        if error.code != "event_gone" or last_id == first_id:
+            raise
+        response = ask(None)
+    media_type = response.headers.get("Content-Type", "")
+    if response.status_code == 204 or media_type.startswith("text/event-stream"):
+        return response
+    response.close()
+    raise _unexpected(response, f"Expected server-sent events; got {media_type}.")
+
+
+def _read_events(call: _Call, response: requests.Response) -> Iterator[dict[str, str]]:
+    """Yields the fields of events until the body ends, or the connection is lost."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    rest = ""
+    chunks = response.iter_content(None)
+    while True:
+        try:
+            chunk = next(chunks, None)
+        except requests.RequestException:
+            return
+        if chunk is None:
+            return
+        if call.remaining_ms() == 0:
+            call.sleep(0)
+        *blocks, rest = re.split(r"\r?\n\r?\n", rest + decoder.decode(chunk))
+        for block in blocks:
+            fields: dict[str, str] = {}
+            for line in block.splitlines():
+                name, _, value = line.partition(":")
+                value = value[1:] if value.startswith(" ") else value
+                fields[name] = f"{fields[name]}\n{value}" if name in fields else value
+            yield fields
+
+
+def _read_event(fields: Mapping[str, str]) -> JobEvent | None:
+    if "data" not in fields:
+        return None
+    type = fields.get("event", "message")
+    told = json.loads(fields["data"])
+    if type == "message" and "id" in fields:
+        return JobEvent("state", id=fields["id"], job=_decode_job(told))
+    # A later version may tell more.
+    if type != "position":
+        return None
+    wait_ms = told.get("estimatedWaitMs")
+    return JobEvent("position", position=told.get("position"), estimated_wait_ms=wait_ms)
+
+
+# Tensors
+
+_DTYPES = {
+    "BOOL": "?",
+    "UINT8": "u1",
+    "UINT16": "<u2",
+    "UINT32": "<u4",
+    "UINT64": "<u8",
+    "INT8": "i1",
+    "INT16": "<i2",
+    "INT32": "<i4",
+    "INT64": "<i8",
+    "FP16": "<f2",
+    "FP32": "<f4",
+    "FP64": "<f8",
+}
+
+
+def _encode_tensors(
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Union[str, Mapping[str, Any]]] | None,
+    id: str | None,
+) -> tuple[bytes, int]:
+    """Returns the body of a request: JSON, and behind it the data of arrays. And how many bytes are JSON."""
+    encoded = [_encode_tensor(tensor) for tensor in inputs]
+    request: dict[str, Any] = {
+        "inputs": [head for head, _ in encoded],
+        "parameters": {"binary_data_output": numpy is not None},
+    }
+    if id is not None:
+        request["id"] = id
+    if outputs is not None:
+        request["outputs"] = [_wanted(output) for output in outputs]
+    head = _to_json(request)
+    return b"".join([head, *(data for _, data in encoded)]), len(head)
+
+
+def _wanted(output: Union[str, Mapping[str, Any]]) -> dict[str, Any]:
+    if isinstance(output, str):
+        return {"name": output}
+    parameters = {name: value for name, value in output.items() if name != "name"}
+    return {"name": output["name"], "parameters": parameters}
+
+
+def _encode_tensor(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
+    name, data, shape = tensor.name, tensor.data, tensor.shape
+    datatype = tensor.datatype
+    if numpy is not None and isinstance(data, numpy.ndarray):
+        shape = data.shape if shape is None else shape
+        if data.dtype.kind not in "OSU":
+            datatype = datatype or _datatype_of(name, data.dtype)
+            raw = data.astype(_DTYPES[datatype], casting="equiv").tobytes()
+            size = {"binary_data_size": len(raw)}
+            return {
+                "name": name,
+                "datatype": datatype,
+                "shape": list(shape),
+                "parameters": size,
+            }, raw
+        data = data.tolist()
+    if not isinstance(data, (list, tuple)):
+        raise TypeError(
+            f"Expected the data of {name!r} to be a numpy array or a list; got {type(data).__name__}."
+        )
+    first = _first(data)
+    if datatype is None:
+        datatype = "BYTES" if isinstance(first, (str, bytes)) else None
+        datatype = "BOOL" if isinstance(first, bool) else datatype
+    if datatype is None or shape is None:
+        raise ValueError(
+            f"Expected {name!r} to have a shape and, for numbers, a datatype; a list has none of its own."
+        )
+    return {"name": name, "datatype": datatype, "shape": list(shape), "data": _elements(data)}, b""
+
+
+def _datatype_of(name: str, dtype: Any) -> str:
+    for datatype, known in _DTYPES.items():
+        if dtype.kind + str(dtype.itemsize) == numpy.dtype(known).kind + str(
+            numpy.dtype(known).itemsize
+        ):
+            return datatype
+    raise TypeError(f"Expected {name!r} of one of {', '.join(_DTYPES)} or BYTES; got {dtype}.")
+
+
+def _first(data: Any) -> Any:
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return data
+
+
+def _elements(data: Any) -> Any:
+    """JSON has no NaN and no infinities, so the service takes their names."""
+    if isinstance(data, (list, tuple)):
+        return [_elements(each) for each in data]
+    if isinstance(data, bytes):
+        return data.decode()
+    if isinstance(data, float) and not math.isfinite(data):
+        return "NaN" if math.isnan(data) else "Infinity" if data > 0 else "-Infinity"
+    return data
+
+
+def _decode_inference(answer: Any, binary: bytes) -> Inference:
+    outputs: dict[str, Tensor] = {}
+    at = 0
+    for output in answer["outputs"]:
+        name, datatype, shape = output["name"], output["datatype"], tuple(output["shape"])
+        if "data" in output:
+            data = _from_json(datatype, shape, output["data"])
+        else:
+            end = at + output["parameters"]["binary_data_size"]
+            data = _from_bytes(datatype, shape, binary[at:end])
+            at = end
+        outputs[name] = Tensor(name, data, shape, datatype)
+    return Inference(answer["model_name"], answer["model_version"], answer.get("id"), outputs)
+
+
+def _from_json(datatype: str, shape: tuple[int, ...], data: list[Any]) -> Any:
+    if datatype in ("FP16", "FP32", "FP64"):
+        data = [float(element) for element in data]
+    if numpy is None:
+        return data
+    dtype = object if datatype == "BYTES" else numpy.dtype(_DTYPES[datatype])
+    return numpy.array(data, dtype=dtype).reshape(shape)
+
+
+def _from_bytes(datatype: str, shape: tuple[int, ...], data: bytes) -> Any:
+    if datatype != "BYTES":
+        return numpy.frombuffer(data, dtype=_DTYPES[datatype]).reshape(shape)
+    strings: list[str] = []
+    at = 0
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        strings.append(data[at + 4 : end].decode())
+        at = end
+    return numpy.array(strings, dtype=object).reshape(shape)

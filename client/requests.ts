@@ -1,0 +1,92 @@
+// The requests of the client, and how their answers are read.
+
+import type { InferResponse } from './answers.js';
+import { type Asked, parseJson, unexpected } from './exchange.js';
+import { bodyOf, type Input } from './inputs.js';
+import { type Inference, idOf, type Job, type JobRef, readInference, readJob } from './job.js';
+import { randomId } from './random-id.js';
+import { encodeRequest, type TensorRequest } from './tensors.js';
+
+export interface ScoringOptions {
+  /** The version of the model; the first that is served, if unset. */
+  readonly version?: string | undefined;
+  /** How long the service may take, in milliseconds. The deadline of the model counts, too. */
+  readonly deadlineMs?: number | undefined;
+  /**
+   * Names the request, so a repeat gets the same result. If unset, the client makes a random one. `false` leaves it
+   * out: then the service need not keep the result, and an attempt whose connection was lost may be scored twice.
+   */
+  readonly idempotencyKey?: string | false | undefined;
+}
+
+export interface ScoreOptions extends ScoringOptions {
+  /** How many of the best classes to answer with. If unset, the manifest of the model decides. */
+  readonly top?: number | undefined;
+}
+
+/** How many bytes of a body are JSON, before the data of tensors. */
+const jsonBytesHeader = 'Inference-Header-Content-Length';
+
+export function askScore(model: string, input: Input, options: ScoreOptions): Asked {
+  const { body, headers } = bodyOf(input);
+  const { deadlineMs, top } = options;
+  return {
+    method: 'POST',
+    path: ['v1', 'models', ...modelPath(model, options), 'score'],
+    query: { top, deadlineMs },
+    headers: { ...headers, ...nameOf(options) },
+    body,
+  };
+}
+
+export function askInfer(model: string, request: TensorRequest, options: ScoringOptions): Asked {
+  const { body, jsonBytes } = encodeRequest(request);
+  return {
+    method: 'POST',
+    path: ['v2', 'models', ...modelPath(model, options), 'infer'],
+    query: { deadlineMs: options.deadlineMs },
+    headers: {
+      'Content-Type': 'application/octet-stream',
+      [jsonBytesHeader]: String(jsonBytes),
+      ...nameOf(options),
+    },
+    body,
+  };
+}
+
+export function askJob(job: JobRef<unknown>, ...more: string[]): Asked {
+  return { method: 'GET', path: ['v1', 'jobs', idOf(job), ...more] };
+}
+
+function modelPath(model: string, { version }: ScoringOptions): string[] {
+  return version === undefined ? [model] : [model, 'versions', version];
+}
+
+function nameOf({ idempotencyKey = randomId() }: ScoringOptions): Asked['headers'] {
+  return idempotencyKey === false ? {} : { 'Idempotency-Key': idempotencyKey };
+}
+
+/** Reads an answer in JSON. */
+export async function readJson<T>(response: Response): Promise<T> {
+  return parseJson(response, await response.text(), JSON.parse);
+}
+
+export async function readJobOf<Result>(response: Response): Promise<Job<Result>> {
+  return parseJson(response, await response.text(), readJob<Result>);
+}
+
+/** Reads tensors in JSON, with the data of binary ones behind it. */
+export async function readTensors(response: Response): Promise<Inference> {
+  const body = new Uint8Array(await response.arrayBuffer());
+  const jsonBytes = Number(response.headers.get(jsonBytesHeader) ?? body.length);
+  const json = new TextDecoder().decode(body.subarray(0, jsonBytes));
+  const answer: InferResponse = parseJson(response, json, JSON.parse);
+  return readInference(answer, body.subarray(jsonBytes));
+}
+
+/** Returns the answer with its stream, which nobody has read yet. */
+export async function readStream(response: Response): Promise<Response> {
+  const type = response.headers.get('Content-Type') ?? '';
+  if (response.status === 204 || type.startsWith('text/event-stream')) return response;
+  throw unexpected(response, `Expected server-sent events; got ${type}.`);
+}

@@ -1,0 +1,224 @@
+// Tests `npm run score` with a real service that limits its callers, and that is restarted meanwhile.
+
+import { spawn } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Child } from '../../cli/children.js';
+import { findFreePort } from '../../cli/redis.js';
+import {
+  openRedis,
+  root,
+  serviceEnvironment,
+  startProcess,
+  type TestRedis,
+  waitUntil,
+} from '../harness.js';
+
+interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly said: string;
+}
+
+let redis: TestRedis;
+let environment: NodeJS.ProcessEnv;
+let api: Child;
+let worker: Child;
+let url: string;
+let key: string;
+let folder: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-score-'));
+  redis = await openRedis();
+  const port = await findFreePort();
+  url = `http://127.0.0.1:${port}`;
+  environment = serviceEnvironment({
+    redisUrl: redis.url,
+    environment: { AUTH: 'keys', PORT: String(port) },
+  });
+  const made = await run('keys', ['create', 'nightly', '--per-second', '40', '--concurrent', '4']);
+  key = made.out;
+  worker = startProcess('worker', environment, []);
+  api = startProcess('api', environment, []);
+  await Promise.all([worker.ready, api.ready]);
+});
+
+afterAll(async () => {
+  for (const child of [api, worker]) child?.kill('SIGKILL');
+  await redis?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('npm run score', () => {
+  test('scores a file within the limits of its caller, and says what has failed and why', async () => {
+    const file = writeLines('questions.ndjson', 60, ['{"id": "empty", "input": ""}', '{"cut off']);
+    const { code, out, said } = await score('faq-matcher', file, '--top', '1');
+    const answers = parseLines(out);
+    expect(code).toBe(1);
+    expect(answers.map(({ index }) => index).toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: 62 }, (_, index) => index),
+    );
+    expect(answers.find(({ id }) => id === 'question 7').predictions).toHaveLength(1);
+    const failed = answers.filter(({ problem }) => problem);
+    expect(failed.map(({ problem }) => problem.code).toSorted()).toEqual([
+      'input_missing',
+      'invalid_json',
+    ]);
+    expect(said).toContain('60 scored, 2 failed');
+    expect(said).toMatch(/The first is input 6[12]/);
+    // A bar is for terminals.
+    expect(said).not.toContain('%');
+  });
+
+  test('goes on where it was stopped, after a restart of the API too', async () => {
+    const file = writeLines('many.ndjson', 120);
+    const out = path.join(folder, 'many.out');
+    const stopped = start('score', ['faq-matcher', file, '--url', url, '--out', out]);
+    await waitUntil('some are scored', () => countLines(out) > 10);
+    stopped.child.kill('SIGKILL');
+    await stopped.outcome;
+    const before = countLines(out);
+    // An input that changes is scored again, and a line that was cut off does not count.
+    writeFileSync(out, `${readFileSync(out, 'utf8')}{"index":119,"digest":"`);
+
+    const second = start('score', ['faq-matcher', file, '--url', url, '--out', out]);
+    await waitUntil('more are scored', () => countLines(out) > before + 10);
+    api.kill('SIGKILL');
+    await api.exited;
+    api = startProcess('api', environment, []);
+    await api.ready;
+    const { code, said } = await second.outcome;
+    expect([code, said]).toEqual([0, expect.stringContaining(`${before} had been before`)]);
+    expect(new Set(parseLines(readFileSync(out, 'utf8')).map(({ index }) => index)).size).toBe(120);
+    expect(countLines(out)).toBe(120);
+
+    const changed = readFileSync(file, 'utf8').replace('number 5 ', 'number five ');
+    writeFileSync(file, changed);
+    const third = await score('faq-matcher', file, '--out', out);
+    expect(third.said).toContain('1 scored, 0 failed, 119 had been before');
+    expect(countLines(out)).toBe(120);
+    const resumed = await score('faq-matcher', file, '--resume', out);
+    expect([resumed.code, resumed.out]).toEqual([0, '']);
+  });
+
+  test('scores the pictures of a folder, whatever else is in it', async () => {
+    const pictures = path.join(folder, 'pictures');
+    mkdirSync(path.join(pictures, 'more'), { recursive: true });
+    const photographs = path.join(root, 'test/photographs');
+    copyFileSync(path.join(photographs, 'siamese-cat.jpg'), path.join(pictures, 'cat.jpg'));
+    copyFileSync(path.join(photographs, 'coffee.png'), path.join(pictures, 'more/coffee.png'));
+    writeFileSync(path.join(pictures, 'notes.txt'), 'no picture');
+    const good = await score('efficientnet-lite0', pictures, '--top', '1');
+    const labels = parseLines(good.out).map(({ id, predictions }) => [id, predictions[0].label]);
+    expect(good.code).toBe(0);
+    expect(new Map(labels as [string, string][])).toEqual(
+      new Map([
+        ['cat.jpg', 'Siamese cat, Siamese'],
+        ['more/coffee.png', 'espresso'],
+      ]),
+    );
+    writeFileSync(path.join(pictures, 'broken.jpg'), 'no picture either');
+    const { code, said } = await score('efficientnet-lite0', pictures);
+    expect(code).toBe(1);
+    expect(said).toContain('2 scored, 1 failed');
+    expect(said).toContain('The first is broken.jpg: Expected');
+  });
+
+  const lines = () => writeLines('few.ndjson', 2);
+  test.each([
+    [
+      'a model that is not served',
+      () => ['nothing', lines()],
+      'Expected a model that is served at',
+    ],
+    ['a file that is not there', () => ['faq-matcher', 'nowhere'], 'at nowhere; got none'],
+    ['a folder without pictures', () => ['faq-matcher', path.join(root, 'docs')], 'found none'],
+    [
+      'a folder for a model of texts',
+      () => ['faq-matcher', path.join(root, 'test/photographs')],
+      'faq-matcher takes no pictures',
+    ],
+    [
+      'a file of something else',
+      () => ['faq-matcher', path.join(root, 'package.json')],
+      'the first line is "{"',
+    ],
+    ['a wrong key', () => ['faq-matcher', lines(), '--key', 'nonsense'], 'SCORELINE_KEY'],
+    ['no service', () => ['faq-matcher', lines(), '--url', 'http://127.0.0.1:9'], '--url'],
+    ['a file of inputs for its answers', () => ['faq-matcher', lines(), '--out', lines()], '--out'],
+    [
+      'a file that has no answers',
+      () => ['faq-matcher', lines(), '--out', path.join(root, 'package.json')],
+      'Name another file',
+    ],
+    ['an option that there is not', () => ['faq-matcher', lines(), '--fast'], 'Usage:'],
+    ['a wrong number', () => ['faq-matcher', lines(), '--concurrency', '0'], 'from 1 to 1000'],
+    ['nothing', () => [], 'Usage:'],
+  ])('is told of %s', async (_what, parameters, expected) => {
+    const { code, out, said } = await score(...parameters());
+    expect(code).toBe(1);
+    expect(out).toBe('');
+    expect(said).toContain(expected);
+    expect(said).not.toMatch(/^\s+at /m);
+  });
+});
+
+function score(...parameters: string[]): Promise<Outcome> {
+  const at = parameters.includes('--url') ? [] : ['--url', url];
+  return run('score', [...parameters, ...at]);
+}
+
+function run(command: string, parameters: readonly string[]): Promise<Outcome> {
+  return start(command, parameters).outcome;
+}
+
+function start(command: string, parameters: readonly string[]) {
+  const child = spawn(
+    process.execPath,
+    [path.join(root, `dist/cli/${command}.js`), ...parameters],
+    {
+      env: { ...environment, SCORELINE_KEY: key },
+    },
+  );
+  let out = '';
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    out += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    said += text;
+  });
+  const outcome = new Promise<Outcome>((resolve) => {
+    child.once('close', (code) => resolve({ code, out, said }));
+  });
+  return { child, outcome };
+}
+
+function writeLines(name: string, count: number, more: readonly string[] = []): string {
+  const lines = Array.from({ length: count }, (_, at) =>
+    JSON.stringify({ id: `question ${at}`, input: `how do I copy an object, number ${at} or so` }),
+  );
+  const file = path.join(folder, name);
+  writeFileSync(file, [...lines, ...more].map((line) => `${line}\n`).join(''));
+  return file;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: tests look into lines of any form.
+function parseLines(text: string): any[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line));
+}
+
+function countLines(file: string): number {
+  try {
+    return readFileSync(file, 'utf8').split('\n').length - 1;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,441 @@
+// The TypeScript client against a server that answers as each test says: late, wrongly, or not at all.
+
+import { getEventListeners } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { inspect } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { openCall } from '../../client/call.js';
+import { type ClientOptions, ScorelineClient, ScorelineError } from '../../client/client.js';
+import { makeExchange } from '../../client/exchange.js';
+import { waitUntil } from '../harness.js';
+import {
+  type Answer,
+  cutOff,
+  events,
+  hangUp,
+  json,
+  nothing,
+  openPeer as openServer,
+  problem,
+} from '../peer.js';
+
+const key = 'scl_ogfBMf6UI0_secretsecretsecretsecretsecretsecre';
+const score = {
+  model: 'm',
+  version: '1',
+  id: 'x',
+  predictions: [{ label: 'a', score: 1 }],
+  timing: { queueMs: 0, batchMs: 0, computeMs: 0, batchSize: 1 },
+};
+const job = {
+  id: 'j',
+  state: 'queued',
+  model: 'm',
+  version: '1',
+  submittedAt: '2026-01-01T00:00:00Z',
+  deadlineAt: '2026-01-01T01:00:00Z',
+};
+
+/** Starts a server, and opens clients of it. */
+async function openPeer(...answers: Answer[]) {
+  const peer = await openServer(...answers);
+  const { url } = peer;
+  const open = (options: Partial<ClientOptions> = {}) => new ScorelineClient({ url, ...options });
+  return { ...peer, open };
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<ScorelineError> {
+  const thrown = await promise.then(
+    () => undefined,
+    (error) => error,
+  );
+  expect(thrown).toBeInstanceOf(ScorelineError);
+  return thrown;
+}
+
+describe('what may be tried again', () => {
+  test.each<[string, Answer]>([
+    ['429', problem(429, 'overloaded')],
+    ['503', problem(503, 'queue_unavailable')],
+    ['a connection that is lost before the answer', hangUp],
+    ['a connection that is lost within the answer', cutOff],
+    ['the 502 of a proxy', json('no such upstream', 502)],
+  ])('is, by the same key: %s', async (_, answer) => {
+    const peer = await openPeer(answer, answer, json(score));
+    expect(await peer.open().score('m', 'text')).toEqual(score);
+    expect(peer.requests).toHaveLength(3);
+    const [first, ...others] = peer.keys();
+    expect(first).toMatch(/^[0-9a-f]{32}$/);
+    expect(new Set(others)).toEqual(new Set([first]));
+    const ids = peer.requests.map(({ headers }) => headers['x-request-id']);
+    expect(new Set(ids).size).toBe(1);
+  });
+
+  test.each<[number, string]>([
+    [400, 'input_invalid'],
+    [401, 'key_unknown'],
+    [404, 'model_not_found'],
+    [422, 'idempotency_key_reused'],
+    [500, 'model_failed'],
+    [504, 'deadline_exceeded'],
+  ])('is not %i %s, which is told as it is', async (status, code) => {
+    const peer = await openPeer(problem(status, code, { 'X-Request-Id': 'theirs' }));
+    const error = await failureOf(peer.open().score('m', 'text'));
+    expect(error).toMatchObject({
+      ...{ name: 'ScorelineError', message: 'Because.', status, code, isRetryable: false },
+      ...{ requestId: 'theirs', problem: { status, code, detail: 'Because.' } },
+    });
+    expect(peer.requests).toHaveLength(1);
+  });
+
+  test('has another key in each call, that of its caller, or none', async () => {
+    const peer = await openPeer(json(score));
+    const client = peer.open();
+    await client.score('m', 'text');
+    await client.score('m', 'text');
+    await client.score('m', 'text', { idempotencyKey: 'mine' });
+    await client.score('m', 'text', { idempotencyKey: false });
+    const [first, second, ...others] = peer.keys();
+    expect(first).not.toBe(second);
+    expect(others).toEqual(['mine', undefined]);
+  });
+
+  test('waits for at least as long as Retry-After says, in seconds or as a date', async () => {
+    const date = new Date(Date.now() + 3000).toUTCString();
+    const peer = await openPeer(
+      problem(429, 'overloaded', { 'Retry-After': '1' }),
+      problem(503, 'shutting_down', { 'Retry-After': date }),
+      json(score),
+    );
+    const startedAt = Date.now();
+    await peer.open().score('m', 'text');
+    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(1000);
+    expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(date));
+  });
+
+  test('is not when there is no time left, or no retry', async () => {
+    const peer = await openPeer(problem(429, 'overloaded', { 'Retry-After': '30' }));
+    const error = await failureOf(peer.open({ timeoutMs: 20_000 }).score('m', 'text'));
+    expect(error).toMatchObject({ code: 'overloaded', retryAfterMs: 30_000, isRetryable: true });
+    await failureOf(peer.open({ retries: 0 }).score('m', 'text'));
+    expect(peer.requests).toHaveLength(2);
+  });
+});
+
+describe('the limits of a call', () => {
+  test('end it when its time is over, and say why the attempt before failed', async () => {
+    const peer = await openPeer(problem(503, 'queue_unavailable'), nothing);
+    const error = await failureOf(peer.open({ timeoutMs: 700 }).score('m', 'text'));
+    expect(error.code).toBe('timed_out');
+    expect(error.message).toMatch(/within 700 ms.*The attempt before failed: Because\./);
+    expect(error.cause).toMatchObject({ code: 'queue_unavailable' });
+  });
+
+  test('tell the service how long the caller waits', async () => {
+    const peer = await openPeer(json(score));
+    const client = peer.open({ timeoutMs: 5000 });
+    await client.score('m', 'text', { deadlineMs: 3000, top: 2, version: '7' });
+    await client.score('m', 'text', { timeoutMs: Number.POSITIVE_INFINITY });
+    const [first, second] = peer.requests;
+    expect(first?.url).toBe('/v1/models/m/versions/7/score?top=2&deadlineMs=3000');
+    const seconds = Number(first?.headers['request-timeout']);
+    expect(seconds).toBeGreaterThan(0);
+    expect(seconds).toBeLessThanOrEqual(5);
+    expect(second?.headers).not.toHaveProperty('request-timeout');
+  });
+
+  test.each<[string, Answer[]]>([
+    ['a request', [nothing]],
+    ['the body of an answer', [(response) => response.writeHead(200).write('{')]],
+    ['a pause between attempts', [problem(429, 'overloaded', { 'Retry-After': '30' })]],
+  ])('end %s when the signal of the caller aborts', async (_, answers) => {
+    const peer = await openPeer(...answers);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const call = peer.open().score('m', 'text', { signal });
+    await waitUntil('a request has come', () => peer.requests.length > 0);
+    const reason = new Error('changed my mind');
+    controller.abort(reason);
+    await expect(call).rejects.toBe(reason);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    await waitUntil('nothing is asked any more', peer.isOver);
+  });
+
+  test('are not begun if the signal has aborted', async () => {
+    const peer = await openPeer(json(score));
+    const signal = AbortSignal.abort(new Error('too late'));
+    await expect(peer.open().score('m', 'text', { signal })).rejects.toThrow('too late');
+    expect(peer.requests).toEqual([]);
+  });
+
+  test('leave no listener on the signal of the caller', async () => {
+    const peer = await openPeer(json(score));
+    const { signal } = new AbortController();
+    for (let call = 0; call < 20; call++) await peer.open().score('m', 'text', { signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+});
+
+describe('the address and the key', () => {
+  test('may have a path before that of the service', async () => {
+    const peer = await openPeer(json(score));
+    for (const path of ['/a/b', '/a/b/']) {
+      await peer.open({ url: peer.url + path }).score('a name', 'text');
+    }
+    await peer.open({ url: new URL(peer.url) }).models();
+    const urls = peer.requests.map(({ url }) => url);
+    const scoring = '/a/b/v1/models/a%20name/score';
+    expect(urls).toEqual([scoring, scoring, '/v1/models']);
+  });
+
+  test('go into one header, also as a function that is asked each time', async () => {
+    const peer = await openPeer(problem(503, 'queue_unavailable'), json(score));
+    const keys = ['first', 'second'];
+    await peer.open({ key: async () => keys.shift() as string }).score('m', 'text');
+    const shown = peer.requests.map(({ headers }) => headers.authorization);
+    expect(shown).toEqual(['Bearer first', 'Bearer second']);
+    const others = peer.requests.map(({ url, headers }) => [url, headers['x-api-key']]);
+    expect(others).toEqual([
+      ['/v1/models/m/score', undefined],
+      ['/v1/models/m/score', undefined],
+    ]);
+  });
+
+  test.each<[string, Answer]>([
+    ['an answer', problem(401, 'key_unknown')],
+    ['a lost connection', hangUp],
+    ['a redirect', (response) => response.writeHead(308, { Location: '/elsewhere' }).end()],
+    ['another body', (response) => response.end('<html>')],
+  ])('are in no error of %s', async (_, answer) => {
+    const peer = await openPeer(answer);
+    const client = peer.open({ key, retries: 1 });
+    const error = await failureOf(client.score('m', 'text'));
+    const seen = [error.stack, JSON.stringify(error), inspect(error, { depth: 10 })];
+    seen.push(inspect(client, { depth: 10, showHidden: true }), JSON.stringify(client));
+    expect(seen.join()).not.toContain('secretsecret');
+  });
+
+  test.each(['two words', 'line\nbreak', 'Ä', '', 7])('refuse the key %j, unseen', async (bad) => {
+    const options = { url: 'http://localhost', key: bad as string };
+    expect(() => new ScorelineClient(options)).toThrow(/key .* printable ASCII .*something else/);
+    const client = new ScorelineClient({ ...options, key: () => bad as string });
+    await expect(client.models()).rejects.toThrow(/something else/);
+  });
+
+  test.each([
+    ['no url', /url to be the address/],
+    ['ftp://host', /url to begin with http/],
+    ['http://me:secretsecret@host', /without a user and a password/],
+    ['http://host/?a=b', /without \? and #/],
+  ])('refuse %s', (url, expected) => {
+    const open = () => new ScorelineClient({ url });
+    expect(open).toThrow(expected);
+    expect(open).not.toThrow(/secretsecret/);
+  });
+
+  test('are not sent after a redirect', async () => {
+    const peer = await openPeer((response) =>
+      response.writeHead(308, { Location: 'https://elsewhere.example/' }).end(),
+    );
+    const error = await failureOf(peer.open({ key }).score('m', 'text'));
+    expect(error).toMatchObject({ code: 'answer_unexpected', status: 308 });
+    expect(error.message).toMatch(/redirects to https:\/\/elsewhere\.example/);
+    expect(peer.requests).toHaveLength(1);
+  });
+});
+
+/** Memory that was handed to another thread. */
+function detached(): ArrayBuffer {
+  const memory = new ArrayBuffer(8);
+  structuredClone(memory, { transfer: [memory] });
+  return memory;
+}
+
+function detachedView(): Uint8Array {
+  const view = new Uint8Array(8);
+  structuredClone(view.buffer, { transfer: [view.buffer] });
+  return view;
+}
+
+describe('bad input', () => {
+  const client = new ScorelineClient({ url: 'http://localhost' });
+
+  test.each<[unknown, RegExp]>([
+    [undefined, /one input: a text.*undefined/],
+    [7, /one input: a text.*7/],
+    [['a', 'b'], /one input: a text.*an array/],
+    [new Map([['age', 7]]), /one input: a text.*an object \(Map\)/],
+    [Promise.resolve('text'), /one input: a text.*an object \(Promise\)/],
+    [new Date(), /one input: a text.*an object \(Date\)/],
+    [detached(), /detached/],
+    [detachedView(), /detached/],
+    [{ age: Number.NaN }, /"age" to be a finite number, or null.*NaN/],
+    [{ age: Number.POSITIVE_INFINITY }, /"age" to be a finite number/],
+  ])('is refused before it is sent: %j', async (input, expected) => {
+    await expect(client.score('m', input as string)).rejects.toThrow(expected);
+    await expect(client.submit('m', input as string)).rejects.toThrow(expected);
+  });
+
+  test.each(['', '.', '..', undefined])('is refused as the name of a model: %j', async (name) => {
+    await expect(client.score(name as string, 'text')).rejects.toThrow(/name of a model/);
+  });
+
+  test.each([0, -1, Number.NaN])('is refused as a time limit: %d', async (timeoutMs) => {
+    await expect(client.models({ timeoutMs })).rejects.toThrow(/timeoutMs .* above 0/);
+  });
+
+  test.each<[object, RegExp]>([
+    [{ data: [1, 2] }, /"a" to have a datatype/],
+    [{ data: 7 }, /data of "a" to be an array/],
+    [{ data: new DataView(new ArrayBuffer(8)) }, /data of "a" to be numbers/],
+    [{ datatype: 'FP64', data: new Float32Array(2) }, /"a" of the datatype FP64.*Float32Array/],
+  ])('is refused as a tensor: %j', async (tensor, expected) => {
+    const inputs = [{ name: 'a', shape: [2], ...tensor }] as never;
+    await expect(client.infer('m', { inputs })).rejects.toThrow(expected);
+  });
+
+  test('in an answer is an error of its own', async () => {
+    const html: Answer = (response) => response.end('<html>');
+    const peer = await openPeer(html);
+    const error = await failureOf(peer.open().models());
+    expect(error).toMatchObject({ code: 'answer_unexpected', status: 200 });
+    const stream = await failureOf(peer.open().events('j').next());
+    expect(stream.message).toMatch(/Expected server-sent events/);
+  });
+});
+
+describe('the events of a job', () => {
+  const state = (name: string, more = {}) =>
+    `id: j-${name}\ndata: ${JSON.stringify({ ...job, state: name, ...more })}\n\n`;
+  const position = 'event: position\ndata: {"position":3,"estimatedWaitMs":1200}\n\n';
+  const done = state('succeeded', { result: score });
+
+  async function collect(client: ScorelineClient, lastEventId?: string) {
+    const told: string[] = [];
+    for await (const event of client.events('j', { lastEventId })) {
+      told.push(event.type === 'state' ? event.job.state : `position ${event.position}`);
+    }
+    return told;
+  }
+  const lastIds = ({ requests }: { requests: IncomingMessage[] }) =>
+    requests.map(({ headers }) => headers['last-event-id']);
+
+  test('go on behind the last one after a break, wherever that was', async () => {
+    const half = (response: ServerResponse) => {
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      response.write(`retry: 1\n\n: alive\n\n${state('queued')}${position}${done.slice(0, 40)}`);
+      setTimeout(() => response.socket?.destroy(), 50);
+    };
+    const peer = await openPeer(half, hangUp, events(state('running')), events(done));
+    expect(await collect(peer.open())).toEqual(['queued', 'position 3', 'running', 'succeeded']);
+    expect(lastIds(peer)).toEqual([undefined, 'j-queued', 'j-queued', 'j-running']);
+  });
+
+  test('begin behind that of the caller, and end with 204', async () => {
+    const peer = await openPeer((response) => response.writeHead(204).end());
+    expect(await collect(peer.open(), 'j-succeeded')).toEqual([]);
+    expect(lastIds(peer)).toEqual(['j-succeeded']);
+  });
+
+  test('begin anew if the service has forgotten those that were told', async () => {
+    const gone = problem(410, 'event_gone');
+    const peer = await openPeer(events('retry: 1\n\n', state('queued')), gone, events(done));
+    expect(await collect(peer.open())).toEqual(['queued', 'succeeded']);
+    expect(lastIds(peer)).toEqual([undefined, 'j-queued', undefined]);
+    const other = await openPeer(gone);
+    const error = await failureOf(collect(other.open(), 'other'));
+    expect(error).toMatchObject({ code: 'event_gone', status: 410 });
+  });
+
+  test('are given up when connection after connection brings nothing', async () => {
+    const peer = await openPeer(events('retry: 1\n\n'));
+    const error = await failureOf(collect(peer.open({ retries: 2 })));
+    expect(error.code).toBe('connection_failed');
+    expect(peer.requests).toHaveLength(3);
+  });
+
+  test('come in pieces of any size', async () => {
+    const text = Buffer.from(`retry: 1\r\n\r\n${state('queued', { model: 'äöü😀' })}${done}`);
+    const peer = await openPeer(async (response) => {
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      for (let at = 0; at < text.length; at += 7) {
+        response.write(text.subarray(at, at + 7));
+        await new Promise(setImmediate);
+      }
+      response.end();
+    });
+    const jobs = [];
+    for await (const event of peer.open().events('j')) {
+      if (event.type === 'state') jobs.push(event.job);
+    }
+    expect(jobs).toMatchObject([{ model: 'äöü😀' }, { state: 'succeeded', result: score }]);
+  });
+
+  const endless: Answer = (response) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    response.write(state('queued'));
+  };
+
+  test('end with their connection when the caller leaves the loop', async () => {
+    const peer = await openPeer(endless);
+    for await (const _ of peer.open().events('j')) break;
+    await waitUntil('the connection is over', peer.isOver);
+  });
+
+  test('end when the signal of the caller aborts', async () => {
+    const peer = await openPeer(endless);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const following = peer.open().events('j', { signal });
+    await following.next();
+    const next = following.next();
+    controller.abort(new Error('enough'));
+    await expect(next).rejects.toThrow('enough');
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    await waitUntil('the connection is over', peer.isOver);
+  });
+});
+
+describe('waiting for a job', () => {
+  test('asks again while it is pending, and does not hurry if the service does not wait', async () => {
+    const done = json({ ...job, state: 'succeeded', result: score });
+    const peer = await openPeer(json(job), json({ ...job, state: 'running' }), done);
+    const startedAt = performance.now();
+    const { result } = await peer.open().wait('j');
+    expect(result).toEqual(score);
+    expect(performance.now() - startedAt).toBeGreaterThan(1900);
+    expect(peer.requests.map(({ headers }) => headers.prefer)).toEqual(Array(3).fill('wait=20'));
+  });
+
+  test.each<[object, object]>([
+    [
+      { state: 'failed', problem: { status: 500, code: 'model_failed', detail: 'It cannot.' } },
+      { code: 'model_failed', status: 500, message: 'It cannot.' },
+    ],
+    [
+      { state: 'cancelled', problem: { status: 409, code: 'job_cancelled', detail: 'Cancelled.' } },
+      { code: 'job_cancelled', status: 409, message: 'Cancelled.' },
+    ],
+    [{ state: 'expired' }, { code: 'job_expired', status: undefined }],
+  ])('fails with a job that ended as %j', async (ended, expected) => {
+    const peer = await openPeer(json({ ...job, ...ended }));
+    expect(await failureOf(peer.open().wait('j'))).toMatchObject(expected);
+    expect(await peer.open().job('j')).toMatchObject(ended);
+  });
+
+  test('does not hang on a machine that is gone', async () => {
+    const peer = await openPeer(nothing, json(job));
+    const call = openCall(makeExchange({ url: peer.url }), {});
+    const asked = { method: 'GET', path: ['v1', 'jobs', 'j'], answerMsMax: 200 } as const;
+    expect(await call.ask(asked, (response) => response.json())).toEqual(job);
+    expect(peer.requests).toHaveLength(2);
+    expect(getEventListeners(call.limit.signal, 'abort')).toEqual([]);
+    call.close();
+  });
+
+  test('ends with the time limit of the caller', async () => {
+    const peer = await openPeer(json(job));
+    const error = await failureOf(peer.open().wait('j', { timeoutMs: 300 }));
+    expect(error.code).toBe('timed_out');
+  });
+});

@@ -1,0 +1,334 @@
+// Tests what stops a cluster on Azure before anything is made: values that contradict each other, and a region
+// or subscription without the machines.
+
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import process from 'node:process';
+import { describe, expect, test } from 'vitest';
+import { findMachineFaults, readLists } from '../../k8s/aks/machines.js';
+import { makePools } from '../../k8s/aks/pools.js';
+import { packageDirectory } from '../../shared/version.js';
+import { errorOf, makeFolder } from '../unit/sample-model.js';
+import { aks, azure, filesWith, generate, gpuNodes, onAks, planIn } from './cluster.js';
+
+const gpu = (changes: object) => ({ nodes: { gpu: { ...gpuNodes.gpu, ...changes } } });
+const redis = (changes: object) => ({
+  redis: { kind: 'azure', host: 'cache.westeurope.redis.azure.net', ...changes },
+});
+const other = 'https://other.vault.azure.net/certificates/tls';
+
+describe('values', () => {
+  const wrong: [what: string, changes: Record<string, unknown>, key: string, message: RegExp][] = [
+    [
+      'a GPU is asked for and no machine has one',
+      { ...onAks, nodes: {} },
+      'nodes.gpu',
+      /expected the machines with GPUs, because large runs on a GPU; got nothing/,
+    ],
+    [
+      'the machine for GPUs has none',
+      gpu({ machine: 'Standard_D4ds_v5' }),
+      'nodes.gpu.machine',
+      /expected a machine with a GPU.*such as Standard_NC4as_T4_v3; got "Standard_D4ds_v5"/,
+    ],
+    [
+      'the machine has an FPGA, not a GPU',
+      gpu({ machine: 'Standard_NP10s' }),
+      'nodes.gpu.machine',
+      /expected a machine with a GPU/,
+    ],
+    [
+      'the GPU is one of AMD',
+      gpu({ machine: 'Standard_NV16as_v4' }),
+      'nodes.gpu.machine',
+      /expected a machine with a GPU of NVIDIA; this has one of AMD; got/,
+    ],
+    [
+      'the GPU is a large one of AMD',
+      gpu({ machine: 'Standard_ND96isr_MI300X_v5' }),
+      'nodes.gpu.machine',
+      /this has one of AMD/,
+    ],
+    [
+      'Azure is to make machines of no type',
+      { ...onAks, nodes: { gpu: { labels: { pool: 'gpus' } } } },
+      'nodes.gpu.machine',
+      /expected the type of the machines, because Azure makes them.*got nothing/,
+    ],
+    [
+      'machines with GPUs are counted that are of no type',
+      {
+        ...onAks,
+        models: [{ name: 'small' }],
+        nodes: {},
+        aks: { ...aks, machines: { gpu: { max: 4 } } },
+      },
+      'nodes.gpu',
+      /expected the machines with GPUs, because aks\.machines\.gpu counts them; got nothing/,
+    ],
+    [
+      'Redis in the cluster has a size of Azure',
+      { ...onAks, redis: { kind: 'in-cluster' }, aks: { ...aks, redisSku: 'Balanced_B5' } },
+      'redis.kind',
+      /expected azure, because aks\.redisSku is a size.*got "in-cluster"/,
+    ],
+    [
+      'spot machines should always run',
+      {
+        ...onAks,
+        ...gpu({ spot: 'only' }),
+        aks: { ...aks, machines: { gpu: { min: 1, max: 2 } } },
+      },
+      'aks.machines.gpu.min',
+      /expected 0, because spot machines may be taken away; got 1/,
+    ],
+    [
+      'there are fewer machines at most than at least',
+      { ...onAks, aks: { ...aks, machines: { cpu: { min: 5, max: 2 } } } },
+      'aks.machines.cpu',
+      /expected min <= max/,
+    ],
+    [
+      'a region has its long name',
+      { ...onAks, aks: { ...aks, region: 'West Europe' } },
+      'aks.region',
+      /expected the name of a region without blanks, such as westeurope; got "West Europe"/,
+    ],
+    [
+      'nobody administers the cluster',
+      { ...onAks, aks: { ...aks, administrators: [] } },
+      'aks.administrators',
+      /expected at least one group, or nobody gets in/,
+    ],
+    [
+      'a group has its name',
+      { ...onAks, access: { operators: ['ops'] } },
+      'access.operators.0',
+      /expected the object id of a group in Entra ID; got "ops"/,
+    ],
+    [
+      'an address from which the cluster is reached is none',
+      { ...onAks, aks: { ...aks, reachableFrom: ['office'] } },
+      'aks.reachableFrom.0',
+      /expected an address or a range.*got "office"/,
+    ],
+    [
+      'Redis lies in another region',
+      { ...onAks, ...redis({ host: 'cache.northeurope.redis.azure.net' }) },
+      'redis.host',
+      /expected the region of the cluster, westeurope; got "cache\.northeurope/,
+    ],
+    [
+      'Redis has the host of the service that retires',
+      { ...onAks, ...redis({ host: 'cache.redis.cache.windows.net' }) },
+      'redis.host',
+      /expected NAME\.REGION\.redis\.azure\.net, because Azure makes it/,
+    ],
+    [
+      'the keys of Redis with shards have no hash tag',
+      redis({ clusteringPolicy: 'OSSCluster', prefix: 'scoreline' }),
+      'redis.prefix',
+      /expected a hash tag in it, such as {scoreline}.*got "scoreline"/,
+    ],
+    [
+      'the keys of Redis with shards behind one address have no hash tag',
+      redis({ clusteringPolicy: 'EnterpriseCluster', prefix: 'scoreline' }),
+      'redis.prefix',
+      /expected a hash tag/,
+    ],
+    [
+      'the hash tag is empty',
+      redis({ clusteringPolicy: 'OSSCluster', prefix: 'scoreline{}' }),
+      'redis.prefix',
+      /expected a hash tag/,
+    ],
+    [
+      'the keys of a cluster elsewhere have no hash tag',
+      { redis: { kind: 'external', url: 'redis+cluster://one,two', prefix: 'scoreline' } },
+      'redis.prefix',
+      /expected a hash tag/,
+    ],
+    [
+      'the clustering policy is unknown',
+      redis({ clusteringPolicy: 'oss' }),
+      'redis.clusteringPolicy',
+      /got "oss"/,
+    ],
+    [
+      "Azure's Prometheus is kept out",
+      { aks },
+      'monitoring.namespaces',
+      /expected kube-system among them; otherwise Azure's Prometheus cannot reach the metrics/,
+    ],
+    [
+      'KEDA is kept out',
+      { ...onAks, keda: { namespaces: ['keda'] } },
+      'keda.namespaces',
+      /expected kube-system among them; otherwise KEDA cannot ask Redis/,
+    ],
+    [
+      'the certificate is in another Key Vault',
+      { ...onAks, azure, entrance: { kind: 'gateway', certificate: { keyVaultUri: other } } },
+      'entrance.certificate.keyVaultUri',
+      /expected a certificate in the Key Vault scoreline-vault, which the identity may read/,
+    ],
+  ];
+
+  test.each(wrong)('are refused if %s', (_, changes, key, message) => {
+    const folder = makeFolder(filesWith(changes));
+    const error = errorOf(() => planIn(folder));
+    expect(error.code).toBe('configuration_invalid');
+    const lines = error.message.split('\n').filter((line) => line.includes(` ${key}: `));
+    expect(lines.join('\n'), error.message).toMatch(message);
+  });
+
+  test('with a prefix of their own, or machines elsewhere than on Azure, are fine', () => {
+    expect(() => generate(redis({ prefix: 'staging' }))).not.toThrow();
+    expect(() => generate(redis({ clusteringPolicy: 'OSSCluster' }))).not.toThrow();
+    expect(() => generate(gpu({ machine: 'g4dn.xlarge' }))).not.toThrow();
+    for (const machine of [
+      'Standard_ND96asr_v4',
+      'Standard_NV36ads_A10_v5',
+      'standard_nc24ads_a100_v4',
+    ]) {
+      expect(() => generate(gpu({ machine })), machine).not.toThrow();
+    }
+  });
+});
+
+/** Machines as `az vm list-skus` prints them. */
+function sku(name: string, family: string, capabilities: Record<string, string>, reason?: string) {
+  return {
+    name,
+    family,
+    resourceType: 'virtualMachines',
+    locations: ['westeurope'],
+    capabilities: Object.entries(capabilities).map(([key, value]) => ({ name: key, value })),
+    restrictions: reason ? [{ type: 'Location', reasonCode: reason, values: ['westeurope'] }] : [],
+  };
+}
+
+/** Quotas as `az vm list-usage` prints them. */
+const quota = (value: string, currentValue: number | string, limit: number | string) => ({
+  name: { value, localizedValue: value },
+  currentValue,
+  limit,
+});
+
+const cpuSku = sku('Standard_D4ds_v5', 'standardDDSv5Family', { vCPUs: '4' });
+const gpuCapabilities = { vCPUs: '4', GPUs: '1', LowPriorityCapable: 'True' };
+const gpuFamily = 'standardNCASv3_T4Family';
+const gpuSku = sku('Standard_NC4as_T4_v3', gpuFamily, gpuCapabilities);
+const lists = {
+  region: 'westeurope',
+  skus: [cpuSku, gpuSku],
+  usage: [
+    quota('standardDDSv5Family', 10, 100),
+    quota(gpuFamily, 0, 24),
+    quota('cores', 10, 100),
+  ].map((each) => ({
+    ...each,
+    currentValue: Number(each.currentValue),
+    limit: Number(each.limit),
+  })),
+};
+
+function faultsWith(changes: Partial<typeof lists>, spot: 'never' | 'only' = 'never'): string {
+  const { plan } = generate({ ...onAks, ...gpu({ spot }) });
+  if (!plan.values.aks) throw new Error('Expected values with aks.');
+  return findMachineFaults(makePools(plan, plan.values.aks), { ...lists, ...changes }).join('\n');
+}
+
+describe('machines', () => {
+  test('that the region has are fine', () => {
+    expect(faultsWith({})).toBe('');
+    expect(faultsWith({}, 'only')).toBe('');
+  });
+
+  test('that the region does not have are named', () => {
+    expect(faultsWith({ skus: [cpuSku] })).toBe(
+      'pool gpu: expected a machine that westeurope has; got Standard_NC4as_T4_v3. Choose another machine or region.',
+    );
+  });
+
+  test('that the subscription may not use are named, with the reason', () => {
+    const skus = [
+      cpuSku,
+      sku('Standard_NC4as_T4_v3', gpuFamily, gpuCapabilities, 'NotAvailableForSubscription'),
+    ];
+    expect(faultsWith({ skus })).toMatch(
+      /^pool gpu: expected a machine that your subscription may use.*\(NotAvailableForSubscription\)/,
+    );
+  });
+
+  test('that have no GPU, or do not come as spot machines, are named', () => {
+    const bare = sku('Standard_NC4as_T4_v3', gpuFamily, { vCPUs: '4' });
+    expect(faultsWith({ skus: [cpuSku, bare] }, 'only')).toMatch(
+      /pool gpuspot: expected a machine that there are as spot.*\npool gpuspot: expected a machine with a GPU/,
+    );
+  });
+
+  test('beyond a quota are named, with what is needed and what is left', () => {
+    const usage = [quota(gpuFamily, 12, 24), quota('cores', 10, 100)] as typeof lists.usage;
+    expect(faultsWith({ usage })).toBe(
+      `quota ${gpuFamily}: expected 16 processors, for 4 Standard_NC4as_T4_v3 for pool gpu; got 12, of 24. Ask for more in the portal under Quotas, or lower max in aks.machines.`,
+    );
+    const spots = [quota('lowPriorityCores', 0, 3)] as typeof lists.usage;
+    expect(faultsWith({ usage: spots }, 'only')).toMatch(/^quota lowPriorityCores: expected 16/);
+    const all = [quota('cores', 90, 100)] as typeof lists.usage;
+    // 3 and 10 machines for CPUs and 4 with GPUs.
+    expect(faultsWith({ usage: all })).toMatch(/^quota cores: expected 68 .*got 10, of 100/);
+  });
+});
+
+describe('npm run aks:machines', () => {
+  const script = path.join(packageDirectory(), 'dist/cli/aks-machines.js');
+  const files = (skus: unknown, usage: unknown) => ({
+    ...filesWith(onAks),
+    'skus.json': JSON.stringify(skus),
+    'usage.json': JSON.stringify(usage),
+  });
+  function run(given: Record<string, unknown>) {
+    const options = ['--values', 'values.yaml', '--models', 'models'];
+    const cwd = makeFolder(given);
+    return spawnSync(process.execPath, [script, ...options], { cwd, encoding: 'utf8' });
+  }
+
+  test('says that all is there, or what is missing', () => {
+    const usage = [quota(gpuFamily, '0', '24')];
+    expect(run(files(lists.skus, usage))).toMatchObject({
+      status: 0,
+      stderr: '',
+      stdout: expect.stringContaining('westeurope has the machines'),
+    });
+    expect(run(files([cpuSku], usage))).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^pool gpu: expected a machine that westeurope has/),
+    });
+  });
+
+  test('says what is missing in the values', () => {
+    expect(run({ ...files([], []), ...filesWith() }).stderr).toMatch(/values\.yaml: aks: expected/);
+  });
+});
+
+describe('a list that is none', () => {
+  const read = (given: Record<string, unknown>) => {
+    const folder = makeFolder(given);
+    const file = (name: string) => path.join(folder, name);
+    return errorOf(() => readLists({ skus: file('skus.json'), usage: file('usage.json') })).message;
+  };
+
+  test.each([
+    ['empty', { 'skus.json': [] }, /skus\.json: .*expected the machines of the region; there are/],
+    ['something else', { 'skus.json': { error: 'x' } }, /skus\.json: .*`az vm list-skus --all/],
+    ['missing', {}, /skus\.json: expected a list of machines; there is no such file/],
+    [
+      'one of quotas that is something else',
+      { 'skus.json': [cpuSku], 'usage.json': { value: [] } },
+      /usage\.json: .*`az vm list-usage/,
+    ],
+  ])('is refused if it is %s', (_, given, message) => {
+    expect(read(given)).toMatch(message);
+  });
+});

@@ -1,0 +1,70 @@
+// The profile `monitoring` of docker-compose.yml: what it mounts is there, and nothing of it is open to a network.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { load } from 'js-yaml';
+import { describe, expect, test } from 'vitest';
+import { root } from '../harness.js';
+
+interface ComposeService {
+  readonly image: string;
+  readonly profiles?: readonly string[];
+  readonly ports?: readonly string[];
+  readonly volumes: readonly string[];
+}
+
+const { services, volumes } = load(readFileSync(path.join(root, 'docker-compose.yml'), 'utf8')) as {
+  services: Record<string, ComposeService>;
+  volumes: Record<string, unknown>;
+};
+const monitoring = Object.entries(services).filter(([, { profiles }]) =>
+  profiles?.includes('monitoring'),
+);
+
+describe('the profile monitoring', () => {
+  test('has Prometheus and Grafana', () => {
+    expect(monitoring.map(([name]) => name).toSorted()).toEqual(['grafana', 'prometheus']);
+  });
+
+  test.each(monitoring)('%s has a tag, and listens on this machine only', (_, service) => {
+    expect(service.image).toMatch(/^\$\{\w+:-[\w./-]+:v?\d+\.\d+\.\d+\}$/);
+    expect(service.ports).toHaveLength(1);
+    for (const port of service.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/);
+  });
+
+  test.each(monitoring)('%s mounts what is there', (_, service) => {
+    for (const volume of service.volumes) {
+      const [from = ''] = volume.split(':');
+      if (!from.startsWith('.')) expect(Object.keys(volumes)).toContain(from);
+      else {
+        expect(existsSync(path.join(root, from)), from).toBe(true);
+        expect(volume).toMatch(/:ro$/);
+      }
+    }
+  });
+
+  test('scrapes the names and the port of the services', () => {
+    const file = readFileSync(path.join(root, 'monitoring/prometheus.yml'), 'utf8');
+    const { scrape_configs: jobs, rule_files: rules } = load(file) as {
+      scrape_configs: { dns_sd_configs: { names: string[]; port: number }[] }[];
+      rule_files: string[];
+    };
+    const [found] = jobs.flatMap((job) => job.dns_sd_configs);
+    expect(found?.port).toBe(8081);
+    for (const name of found?.names ?? []) expect(Object.keys(services)).toContain(name);
+    const mounted = services.prometheus?.volumes.join() ?? '';
+    for (const rule of rules) expect(mounted).toContain(`:/etc/prometheus/${rule}:ro`);
+  });
+
+  const hasCompose = spawnSync('docker-compose', ['version']).status === 0;
+  const skipped = hasCompose ? '' : ' (skipped: docker-compose is not installed)';
+  test.skipIf(!hasCompose)(`is taken by Compose${skipped}`, () => {
+    const { status, stderr } = spawnSync(
+      'docker-compose',
+      ['--profile', 'monitoring', 'config', '--quiet'],
+      { cwd: root, encoding: 'utf8' },
+    );
+    expect([status, stderr]).toEqual([0, '']);
+  });
+});
