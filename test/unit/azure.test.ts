@@ -8,6 +8,7 @@ import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { queryNames, questionOf } from '../../monitoring/workbook.js';
+import { attributeTable } from '../../shared/telemetry/attributes.js';
 import { root } from '../harness.js';
 
 const folder = path.join(root, 'monitoring');
@@ -61,6 +62,14 @@ describe('the Kusto queries', () => {
   test.each(queries)('$name has no fault, and says which question it answers', (query) => {
     expect(findFaults(query.text)).toEqual([]);
     expect(questionOf(query)).toMatch(/\?$/);
+  });
+
+  test('use the attributes that spans have', () => {
+    const used = queries.flatMap(({ text }) =>
+      [...text.matchAll(/Properties\["([^"]+)"\]/g)].map(([, name]) => name),
+    );
+    expect(used.length).toBeGreaterThan(0);
+    expect(used.filter((name) => !Object.keys(attributeTable).includes(String(name)))).toEqual([]);
   });
 
   test('are those of the folder', () => {
