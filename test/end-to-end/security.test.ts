@@ -59,7 +59,6 @@ describe('members of a body that are not for the caller to set', () => {
     version: '9',
     caller: 'key:other',
     scopes: ['admin'],
-    priority: 1,
     deadlineAt: 1,
     arrivedAt: 0,
     limits: { concurrent: 0 },

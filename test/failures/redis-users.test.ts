@@ -51,7 +51,8 @@ describe('a user of Redis with the documented rights', () => {
         expect((await post(address, { input: text }, key)).status).toBe(status);
       }
       const board = await ask(`${service.url}/admin/queues/api/queues`);
-      expect([board.status, board.body.queues.length]).toEqual([200, 2]);
+      // Two models, with a queue for each priority.
+      expect([board.status, board.body.queues.length]).toEqual([200, 4]);
       await waitUntil('nothing is unanswered', async () => {
         const { models } = (await (await fetch(`${service.url}/v1/models`)).json()) as {
           models: { unanswered: number }[];

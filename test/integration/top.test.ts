@@ -7,6 +7,7 @@ import process from 'node:process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
+  ask,
   openRedis,
   post,
   root,
@@ -73,6 +74,10 @@ describe('once', () => {
   test('says why there are no rates', async () => {
     const unmeasured = await startService({ redisUrl: redis.url, models: model, workers: 0 });
     try {
+      await waitUntil('what waits is counted', async () => {
+        const { body } = await ask(`${unmeasured.url}/v1/models`);
+        return body.models[0].unanswered === 0;
+      });
       const { stdout } = await top('--url', unmeasured.url, '--every', '0.2');
       expect(stdout).toMatch(/^faq-matcher@1 +2 +0 +- +- +- /m);
       expect(stdout).toMatch(/^No rates: .*METRICS_PORT is not set/m);

@@ -108,7 +108,7 @@ async function expectMetricsAndLogs(receiver: Receiver, failed: string): Promise
 
 describe('one request', () => {
   const fail = async ({ url }: Service) => {
-    const { headers } = await post(`${url}${score}`, { inputs: 1 });
+    const { headers } = await post(`${url}${score}`, { other: 1 });
     return headers.get('traceresponse')?.split('-')[1] as string;
   };
 
@@ -245,7 +245,7 @@ describe('with a sampler that leaves all out', () => {
       const quiet = await post(`${url}${score}`, text);
       for (let at = 0; at < 20; at++) await post(`${url}${score}`, text);
       expect(quiet.headers.get('traceresponse')).toBeNull();
-      const mistake = await post(`${url}${score}`, { inputs: 1 });
+      const mistake = await post(`${url}${score}`, { other: 1 });
       expect(mistake.status).toBe(400);
       const late = await post(`${url}${score}?deadlineMs=1`, text);
       expect(late.status).toBe(504);
