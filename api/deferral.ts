@@ -4,6 +4,7 @@
 // the deadline of its model: by then its body is read and its job is queued, or it fails.
 
 import type { JobForm, JobRecord } from './jobs/job-record.js';
+import type { JobState } from './jobs/job-states.js';
 
 export interface DeferralOptions {
   /** How long the client waits for the answer before it takes a job, in milliseconds; 0 for not at all. */
@@ -54,10 +55,12 @@ export class Deferral {
 /** Ends the way of a deferred call whose answer is not there yet: its client is told about the job instead. */
 export class Deferred extends Error {
   readonly job: JobRecord;
+  readonly state: JobState['state'];
 
-  constructor(job: JobRecord) {
+  constructor(job: JobRecord, state: JobState['state'] = 'queued') {
     super(`The answer is that of the job ${job.id}.`);
     this.name = 'Deferred';
     this.job = job;
+    this.state = state;
   }
 }

@@ -70,7 +70,8 @@ export class ResponseCache {
     }
     let isFirst = false;
     const { replies, entry } = await this.#flights.join(
-      `${model.queue} ${place.digest}`,
+      // An interactive request must not wait behind bulk for what is asked there, too.
+      `${model.queue} ${call.priority} ${place.digest}`,
       call,
       async () => {
         isFirst = true;

@@ -108,6 +108,7 @@ function redeliver(context: Context): Operation {
       ...context.problems.responses('redelivery', 'problem', [
         ...codesOf(context),
         'webhook_not_found',
+        'webhook_not_allowed',
       ]),
     },
   };

@@ -108,7 +108,7 @@ export function makeApp(parts: {
   };
   /** Answers a request that has no answer yet: with its job, or with an error. */
   const answerLate = (thrown: unknown, response: Response) => {
-    if (thrown instanceof Deferred && !response.headersSent) sendAccepted(response, thrown.job);
+    if (thrown instanceof Deferred && !response.headersSent) sendAccepted(response, thrown);
     else answerError(thrown, response);
   };
   const handleError: ErrorRequestHandler = (thrown, _request, response, _next) =>

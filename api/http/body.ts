@@ -16,6 +16,8 @@ export type Body =
       readonly files: readonly { name: string; bytes: Buffer }[];
       /** A field that occurs several times has all its values, in order. */
       readonly fields: Readonly<Record<string, string | readonly string[]>>;
+      /** Files and texts of the field `input`, in the order of the form. */
+      readonly inputs: readonly (string | { name: string; bytes: Buffer })[];
     };
 
 /**
@@ -105,14 +107,19 @@ async function parseForm(
 ): Promise<Extract<Body, { type: 'form' }>> {
   const files: { name: string; bytes: Buffer }[] = [];
   const texts = new Map<string, string[]>();
+  const inputs: (string | { name: string; bytes: Buffer })[] = [];
   for (const { name, fileName, bytes } of await splitForm(request, body, inputsMax + fieldsMax)) {
     if (fileName !== undefined) {
-      files.push({ name: fileName, bytes });
+      const file = { name: fileName, bytes };
+      files.push(file);
+      inputs.push(file);
       continue;
     }
     const same = texts.get(name) ?? [];
-    same.push(decodeText(bytes));
+    const text = decodeText(bytes);
+    same.push(text);
     texts.set(name, same);
+    if (name === inputField) inputs.push(text);
   }
   const fields = Object.fromEntries(
     [...texts].map(([name, [first = '', ...more]]) => [
@@ -120,7 +127,7 @@ async function parseForm(
       more.length === 0 ? first : [first, ...more],
     ]),
   );
-  return { type: 'form', files, fields };
+  return { type: 'form', files, fields, inputs };
 }
 
 interface Part {

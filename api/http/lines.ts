@@ -5,6 +5,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
+import type { Request } from 'express';
 import { ScorelineError } from '../../shared/errors.js';
 import { type Call, shuttingDown } from '../call.js';
 import { cutOff, openBody } from './body-bytes.js';
@@ -24,8 +25,8 @@ export function sendsLines(request: IncomingMessage): boolean {
 }
 
 /** Whether a client asks for an answer in lines. */
-export function wantsLines({ headers }: IncomingMessage): boolean {
-  return headers.accept?.includes(linesType) ?? false;
+export function wantsLines(request: Request): boolean {
+  return request.accepts(['application/json', linesType]) === linesType;
 }
 
 /** A line without its end, or why it is not kept. */

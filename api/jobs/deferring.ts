@@ -8,6 +8,7 @@
 // client knows of is in Redis as a whole.
 
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { nowMs } from '../../shared/clock.js';
 import type { Item } from '../../shared/job.js';
 import type { TraceContext } from '../../shared/telemetry/telemetry.js';
@@ -20,7 +21,7 @@ import type { OutputWish } from '../queue/dispatcher.js';
 import type { Queue } from '../queue/queue.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import type { Identity } from '../repeat/identity.js';
-import type { KeptReplies, Results } from '../repeat/results.js';
+import { type KeptReplies, keyReused, type Results } from '../repeat/results.js';
 import type { PendingWebhooks } from '../webhooks/pending-webhooks.js';
 import type { JobEnds } from './job-ends.js';
 import type { JobRecord } from './job-record.js';
@@ -81,14 +82,14 @@ export function makeDeferring(options: {
   const submit = async (
     record: JobRecord,
     work: DeferredWork,
-    kept: KeptReplies,
+    { kept, isListed }: { kept: KeptReplies; isListed: boolean },
     trace: TraceContext | undefined,
   ) => {
     const missing = record.items.flatMap((_, index) =>
       kept.replies[index] === undefined ? [makeItem(record, index, work, trace)] : [],
     );
     try {
-      if (kept.isNew) await store.requireRoom(record.caller);
+      if (!isListed) await store.requireRoom(record.caller);
       if (record.webhook !== undefined) {
         ends.expect(
           record,
@@ -108,13 +109,16 @@ export function makeDeferring(options: {
     }
   };
 
-  /** Returns the job of an earlier request with the same key, unless it has to be done again. */
+  /**
+   * Returns the job of an earlier request with the same key.
+   * @throws ScorelineError `idempotency_key_reused` if its answer has another form
+   */
   const findEarlier = async (record: JobRecord, kept: KeptReplies) => {
     if (kept.isNew) return undefined;
-    const earlier = await store.find(record.caller, record.id);
-    if (!earlier) return undefined;
-    const { state } = await jobs.read(earlier);
-    return state === 'expired' ? undefined : earlier;
+    const job = await store.find(record.caller, record.id);
+    if (!job) return undefined;
+    if (!isDeepStrictEqual(job.form, record.form)) throw keyReused();
+    return { job, state: await jobs.read(job) };
   };
 
   return {
@@ -123,14 +127,18 @@ export function makeDeferring(options: {
       const record = makeRecord(call, work);
       if (record.webhook !== undefined) await webhooks.requireRoom(record.webhook);
       const kept = await results.claim(identity, record.deadlineAt, record.keepMs);
-      const earlier = await findEarlier(record, kept);
-      if (!earlier) await submit(record, work, kept, call.trace?.context);
+      const listed = await findEarlier(record, kept);
+      const earlier = listed?.state.state === 'expired' ? undefined : listed;
+      if (!earlier) {
+        const isListed = listed !== undefined;
+        await submit(record, work, { kept, isListed }, call.trace?.context);
+      }
       call.dropBody();
-      const job = earlier ?? record;
-      if (deferral.waitMs === 0) throw new Deferred(job);
+      const job = earlier?.job ?? record;
+      if (deferral.waitMs === 0) throw new Deferred(job, earlier?.state.state);
       const hasLeft = () => call.ending.reason !== undefined || calls.isShuttingDown;
       const state = await jobs.read(job, deferral.waitMs, hasLeft);
-      if (isPending(state)) throw new Deferred(job);
+      if (isPending(state)) throw new Deferred(job, state.state);
       call.isReplayed = earlier !== undefined;
       return repliesOf(state);
     },

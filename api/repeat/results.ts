@@ -99,7 +99,7 @@ export function makeResults(options: {
     const [outcome, detail, ...more] = await runScript(identity, mode, resultsAt);
     // There may be room once all that has expired is removed.
     if (outcome === 'clean') return readKept(identity, mode, resultsAt);
-    if (outcome === 'reused') throw reused();
+    if (outcome === 'reused') throw keyReused();
     if (outcome === 'full') {
       const [isOfCaller, isOfBytes, nextMs] = [detail, ...more].map((value) =>
         Number(String(value)),
@@ -202,10 +202,11 @@ end
 return {held and 'again' or 'new', replies}
 `;
 
-function reused(): ScorelineError {
+/** The refusal of a key that stands for another request. */
+export function keyReused(): ScorelineError {
   return new ScorelineError(
     'idempotency_key_reused',
-    'Expected the request that first used this Idempotency-Key: the same input, the same "top" and the same Webhook-Url; got another one. Use a new key for each new request.',
+    'Expected the request that first used this Idempotency-Key: the same input, the same "top", outputs, id and address, and the same Webhook-Url; got another one. Use a new key for each new request.',
   );
 }
 

@@ -152,10 +152,18 @@ export class PendingWebhooks {
 
   /**
    * Makes a dead letter pending again, with all its attempts.
-   * @throws ScorelineError `webhook_not_found`, `queue_unavailable`
+   * @param origins the hosts that webhooks may go to
+   * @throws ScorelineError `webhook_not_found`, `webhook_not_allowed`, `queue_unavailable`
    */
-  async revive(job: string): Promise<void> {
+  async revive(job: string, origins: readonly string[]): Promise<void> {
     const webhook = await this.read(job);
+    const host = webhook && new URL(webhook.url).origin;
+    if (host !== undefined && !origins.includes(host)) {
+      throw new ScorelineError(
+        'webhook_not_allowed',
+        `Expected a webhook to a host of WEBHOOK_HOSTS; ${host} is not in it any more. Add it first.`,
+      );
+    }
     const { webhooks, deadWebhooks } = this.#keys;
     const names = webhook && [
       deadWebhooks,

@@ -99,6 +99,34 @@ describe('a request with Prefer: respond-async', () => {
     expect(atOnce.headers.get('idempotency-replayed')).toBe('true');
   });
 
+  test('with an Idempotency-Key is refused for an answer in another form', async () => {
+    const key = { ...later, 'idempotency-key': 'one form' };
+    expect((await post(shared.url + text, { input }, key)).status).toBe(202);
+    for (const address of ['/score?model=faq-matcher', `${text}?top=147`]) {
+      const other = await post(shared.url + address, { input }, key);
+      expect(other).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
+    }
+  });
+
+  test('that has ended is told with its state when it is sent again', async () => {
+    const site = await openSite();
+    const key = { ...later, 'idempotency-key': 'told' };
+    const { body } = await post(site.url + text, { input }, key);
+    await fetch(`${site.url}/v1/jobs/${body.id}`, { method: 'DELETE' });
+    const again = await post(site.url + text, { input }, key);
+    expect(again).toMatchObject({ status: 202, body: { id: body.id, state: 'cancelled' } });
+  });
+
+  test('counts among those that its caller may have, although its result is there', async () => {
+    const site = await openSite({ CALLER_JOBS_MAX: '1' });
+    await site.start('worker');
+    await submit(site.url + text);
+    const key = { 'idempotency-key': 'scored before' };
+    expect((await post(site.url + text, { input }, key)).status).toBe(200);
+    const another = await post(site.url + text, { input }, { ...later, ...key });
+    expect(another).toMatchObject({ status: 429, body: { code: 'overloaded' } });
+  });
+
   test('is refused by its input at once', async () => {
     const answer = await post(shared.url + text, { input: 7 }, later);
     expect(answer).toMatchObject({ status: 400, body: { code: 'input_invalid' } });

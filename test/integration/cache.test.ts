@@ -254,6 +254,20 @@ describe('equal requests in flight', () => {
     expect(new Set(all.map(({ body }) => body.id)).size).toBe(40);
   });
 
+  test('wait for those of their own priority alone', async () => {
+    const { held, submit } = makeHeld();
+    const { ask, submissions } = await open({ submit });
+    const bulk = ask('hello', { query: '?priority=bulk' });
+    await waitUntil('bulk is scored', () => held.length === 1);
+    const interactive = ask('hello');
+    await waitUntil('interactive is scored, too', () => held.length === 2);
+    held[1]?.answer();
+    expect((await interactive).status).toBe(200);
+    held[0]?.answer();
+    expect((await bulk).status).toBe(200);
+    expect(submissions).toHaveLength(2);
+  });
+
   test('are scored although the client of the first one has left', async () => {
     const { held, submit } = makeHeld();
     const { ask, calls, submissions } = await open({ submit });

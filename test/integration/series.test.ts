@@ -155,6 +155,10 @@ describe('a list of inputs', () => {
     expect(answer.headers.get('content-type')).toBe('application/x-ndjson');
     const single = await post(`${scene.url}${address}`, { input: 'a' }, accept);
     expect(single.body).toContain('"index":0');
+    for (const both of ['application/json, application/x-ndjson;q=0.1', '*/*']) {
+      const whole = await post(`${scene.url}${address}`, { inputs: ['a'] }, { accept: both });
+      expect(whole.headers.get('content-type')).toContain('application/json');
+    }
   });
 });
 
@@ -164,6 +168,18 @@ describe('a form with several inputs', () => {
   const type = { 'content-type': 'multipart/form-data; boundary=x' };
   const send = (url: string, parts: readonly string[]) =>
     ask(url, { method: 'POST', headers: type, body: `${parts.join('')}--x--\r\n` });
+
+  test('is answered in its order, whatever is a file', async () => {
+    const scene = await openScene();
+    const { body } = await send(`${scene.url}${address}`, [
+      part('name="input"', 'first'),
+      part('name="a"; filename="second.txt"', 'second'),
+      part('name="input"', 'third'),
+    ]);
+    const ids = body.results.map(({ id }: { id: string }) => id);
+    expect(ids[1]).toBe('second.txt');
+    expect(new Set(ids).size).toBe(3);
+  });
 
   test('is answered with the names of its files', async () => {
     const scene = await openScene();
@@ -206,6 +222,7 @@ describe('a stream of lines', () => {
       '{"id": "nothing"}',
       '{"id": {}, "input": "a"}',
       '{"id": "top", "input": "a", "top": 0}',
+      '{"id": "urgent", "input": "a", "priority": "bulk"}',
       '{"input": "last"}',
     ].join('\n');
     const answers = await postLines(scene.url, body);
@@ -221,6 +238,7 @@ describe('a stream of lines', () => {
       ['nothing', 'input_missing'],
       [undefined, 'input_invalid'],
       ['top', 'parameter_invalid'],
+      ['urgent', 'parameter_invalid'],
       [id, undefined],
     ]);
   });

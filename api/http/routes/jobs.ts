@@ -4,6 +4,7 @@ import type { Express, Request, Response } from 'express';
 import { nowMs } from '../../../shared/clock.js';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Calls } from '../../call.js';
+import type { Deferred } from '../../deferral.js';
 import { addressOf, writeSummary } from '../../jobs/job-document.js';
 import type { JobRecord } from '../../jobs/job-record.js';
 import { isPending, type JobState, stateNames } from '../../jobs/job-states.js';
@@ -63,10 +64,10 @@ export function addJobRoutes(app: Express, parts: JobParts): void {
 }
 
 /** Answers a request with its job, because the answer itself comes later. */
-export function sendAccepted(response: Response, record: JobRecord): void {
+export function sendAccepted(response: Response, { job: record, state }: Deferred): void {
   response.setHeader('Location', addressOf(record));
-  response.setHeader('Retry-After', '1');
-  const text = writeSummary({ record, state: 'queued' });
+  if (isPending({ state })) response.setHeader('Retry-After', '1');
+  const text = writeSummary({ record, state });
   sendJsonText(response, text, { status: 202 });
 }
 

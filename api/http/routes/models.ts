@@ -146,12 +146,12 @@ function readBodyInputs(body: Body, kinds: InputKinds, model: Model): BodyInputs
     if (given.input === undefined) throw inputMissing();
     return { inputs: [fromJson(given.input)], isList: false, given };
   }
-  const { input: texts = [], ...given } = body.fields;
-  const files = body.files.map(({ name, bytes }) => ({
-    name,
-    read: () => kind.fromBytes(bytes, { name }),
-  }));
-  const inputs = [...files, ...[texts].flat().map(fromJson)];
+  const { input: _, ...given } = body.fields;
+  const inputs = body.inputs.map((input) => {
+    if (typeof input === 'string') return fromJson(input);
+    const { name, bytes } = input;
+    return { name, read: () => kind.fromBytes(bytes, { name }) };
+  });
   if (inputs.length > 0) return { inputs, isList: inputs.length > 1, given };
   throw new ScorelineError(
     'input_missing',

@@ -156,6 +156,7 @@ export class SeriesRoutes {
       const given = asObject(parseLine(line.bytes));
       name = readName(given.id);
       if (given.input === undefined) throw inputMissing();
+      if (given.priority !== undefined) throw priorityOfLine();
       return { name, read: () => this.#toQuestion(given.input, { ...query, ...given }, model) };
     } catch (thrown) {
       const read = () => {
@@ -245,5 +246,12 @@ function otherCharset(got: string): ScorelineError {
   return new ScorelineError(
     'unsupported_media_type',
     `Expected lines in UTF-8; got the charset ${JSON.stringify(got.slice(0, 60))}.`,
+  );
+}
+
+function priorityOfLine(): ScorelineError {
+  return new ScorelineError(
+    'parameter_invalid',
+    'Expected no priority in a line: all inputs of a request have that of its query or its header X-Priority.',
   );
 }

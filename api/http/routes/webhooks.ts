@@ -30,7 +30,7 @@ export function addWebhookRoutes(
 
   app.post(again, needs('admin'), async (request, response) => {
     const job = String(request.params.job);
-    await webhooks.revive(job);
+    await webhooks.revive(job, hosts);
     response.status(202).json({ job, state: 'waiting' });
   });
 
