@@ -10,14 +10,25 @@ export interface ServerEvent {
 /** The service shows every 15 seconds that it is there. A connection that is quiet for longer is lost. */
 const silenceMsMax = 45_000;
 
+/** What the stream tells between events. */
+export interface StreamSigns {
+  /** How long to wait before the next connection. */
+  setPauseMs(ms: number): void;
+  /** A comment has come. The service sends them to show that it is there. */
+  onComment(): void;
+}
+
+const lineEnd = /\r\n|\n|\r/;
+/** The end of a line, and an empty line. */
+const blockEnd = /(?:\r\n|\n|\r(?!\n)){2}/;
+
 /**
  * Yields events until the body ends, the connection is lost, or nothing comes for long. Ends the connection when the
  * caller stops.
- * @param setPauseMs is told how long to wait before the next connection
  */
 export async function* readEventStream(
   body: ReadableStream<Uint8Array>,
-  setPauseMs: (ms: number) => void,
+  signs: StreamSigns,
 ): AsyncGenerator<ServerEvent, void> {
   const decoder = new TextDecoder();
   const reader = body.getReader();
@@ -26,10 +37,10 @@ export async function* readEventStream(
     for (;;) {
       const chunk = await readWithin(reader, silenceMsMax);
       if (!chunk) return;
-      const blocks = (rest + decoder.decode(chunk, { stream: true })).split(/\r?\n\r?\n/);
+      const blocks = (rest + decoder.decode(chunk, { stream: true })).split(blockEnd);
       rest = blocks.pop() ?? '';
       for (const block of blocks) {
-        const event = readEvent(block, setPauseMs);
+        const event = readEvent(block, signs);
         if (event) yield event;
       }
     }
@@ -52,16 +63,18 @@ async function readWithin(
   }
 }
 
-function readEvent(block: string, setPauseMs: (ms: number) => void): ServerEvent | undefined {
+function readEvent(block: string, signs: StreamSigns): ServerEvent | undefined {
   let id: string | undefined;
   let type = 'message';
   const data: string[] = [];
-  for (const line of block.split(/\r?\n/)) {
-    const [, name, value = ''] = /^([^:]*)(?:: ?(.*))?$/.exec(line) ?? [];
-    if (name === 'id') id = value;
+  for (const line of block.split(lineEnd)) {
+    // A value may hold what `.` takes for the end of a line, such as U+2028.
+    const [, name, value = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? [];
+    if (line.startsWith(':')) signs.onComment();
+    else if (name === 'id') id = value;
     else if (name === 'event') type = value;
     else if (name === 'data') data.push(value);
-    else if (name === 'retry' && /^\d{1,9}$/.test(value)) setPauseMs(Number(value));
+    else if (name === 'retry' && /^\d{1,9}$/.test(value)) signs.setPauseMs(Number(value));
   }
   return data.length === 0 ? undefined : { id, type, data: data.join('\n') };
 }

@@ -1,8 +1,11 @@
 // Follows a job through its states. Connections may break: the next one goes on behind the last event, at whichever
 // instance of the service.
+//
+// The service ends each connection after some minutes, also while nothing happens to the job. So the end of a connection
+// is no failure, unless the connection has brought neither an event nor a comment.
 
 import { ScorelineError } from './errors.js';
-import { readEventStream, type ServerEvent } from './event-stream.js';
+import { readEventStream, type ServerEvent, type StreamSigns } from './event-stream.js';
 import { isPending, type Job, readJob } from './job.js';
 import { type Limit, sleep } from './limit.js';
 import { pauseAfter } from './retries.js';
@@ -33,10 +36,17 @@ export async function* followJob<Result>(
   const { limit, retries } = options;
   let { lastEventId } = options;
   let pauseMs = 1000;
-  const setPauseMs = (ms: number) => {
-    pauseMs = ms;
+  let isFruitless = true;
+  const signs: StreamSigns = {
+    setPauseMs: (ms) => {
+      pauseMs = ms;
+    },
+    onComment: () => {
+      isFruitless = false;
+    },
   };
-  for (let fruitless = 0; fruitless <= retries; fruitless++) {
+  for (let failures = 0; failures <= retries; ) {
+    isFruitless = true;
     const response = await connect(lastEventId).catch((thrown) => {
       // What the service no longer knows of the events before, this call has told already.
       if (!isGone(thrown) || lastEventId === options.lastEventId) throw thrown;
@@ -44,18 +54,19 @@ export async function* followJob<Result>(
     });
     // The end was told before.
     if (response.status === 204 || !response.body) return;
-    for await (const event of untilLost(readEventStream(response.body, setPauseMs), limit)) {
+    for await (const event of untilLost(readEventStream(response.body, signs), limit)) {
+      isFruitless = false;
       const told = readJobEvent<Result>(event);
       if (!told) continue;
-      fruitless = 0;
       if (told.type === 'state') lastEventId = told.id;
       yield told;
       if (told.type === 'state' && !isPending(told.job)) return;
     }
-    await sleep(pauseAfter(fruitless, pauseMs), limit.signal);
+    await sleep(pauseAfter(isFruitless ? failures : 0, pauseMs), limit.signal);
+    failures = isFruitless ? failures + 1 : 0;
   }
   throw new ScorelineError(
-    `Expected the events of the job; ${retries + 1} connections ended without any.`,
+    `Expected the events of the job; ${retries + 1} connections in a row brought nothing.`,
     { code: 'connection_failed', isRetryable: true },
   );
 }

@@ -1,6 +1,6 @@
 // The fenced code blocks of a page.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { packageDirectory } from '../shared/version.js';
 
@@ -12,6 +12,16 @@ export interface Snippet {
   readonly code: string;
   /** The words after the language, such as `start` and `in=models/topics`. */
   readonly options: Readonly<Record<string, string>>;
+}
+
+/** Returns the pages for people, relative to the package. */
+export function listPages(): string[] {
+  const inDocs = readdirSync(path.join(packageDirectory(), 'docs'), {
+    recursive: true,
+    encoding: 'utf8',
+  });
+  const pages = inDocs.filter((name) => name.endsWith('.md'));
+  return ['README.md', 'SECURITY.md', ...pages.map((name) => path.join('docs', name))];
 }
 
 /** Reads the blocks in their order. */

@@ -818,10 +818,12 @@ def _read_retry_after(text: str | None) -> float | None:
 
 def _follow(call: _Call, job: JobRef, last_event_id: str | None) -> Iterator[JobEvent]:
     first_id = last_event_id
-    fruitless = 0
-    while fruitless <= call.retries:
+    failures = 0
+    while failures <= call.retries:
         response = _connect(call, job, last_event_id, first_id)
         pause_ms: float = 1000
+        # The service ends each connection after some minutes, also while nothing happens to the job.
+        is_fruitless = True
         try:
             # The end was told before.
             if response.status_code == 204:
@@ -829,20 +831,22 @@ def _follow(call: _Call, job: JobRef, last_event_id: str | None) -> Iterator[Job
             for field in _read_events(call, response):
                 if "retry" in field:
                     pause_ms = float(field["retry"])
+                # An event, or a comment, by which the service shows that it is there
+                if "data" in field or "" in field:
+                    is_fruitless = False
                 event = _read_event(field)
                 if event is None:
                     continue
-                fruitless = 0
                 last_event_id = event.id or last_event_id
                 yield event
                 if event.job is not None and not _is_pending(event.job):
                     return
         finally:
             response.close()
-        call.sleep(_pause_after(fruitless, pause_ms))
-        fruitless += 1
+        call.sleep(_pause_after(failures if is_fruitless else 0, pause_ms))
+        failures = failures + 1 if is_fruitless else 0
     raise ScorelineError(
-        f"Expected the events of the job; {fruitless} connections ended without any.",
+        f"Expected the events of the job; {failures} connections in a row brought nothing.",
         code="connection_failed",
         request_id=call.request_id,
         is_retryable=True,
@@ -872,7 +876,7 @@ def _connect(
 
 
 def _read_events(call: _Call, response: requests.Response) -> Iterator[dict[str, str]]:
-    """Yields the fields of events until the body ends, or the connection is lost."""
+    """Yields the fields of events until the body ends, or the connection is lost. A comment has the name ""."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     rest = ""
     chunks = response.iter_content(None)
@@ -885,10 +889,11 @@ def _read_events(call: _Call, response: requests.Response) -> Iterator[dict[str,
             return
         if call.remaining_ms() == 0:
             call.sleep(0)
-        *blocks, rest = re.split(r"\r?\n\r?\n", rest + decoder.decode(chunk))
+        *blocks, rest = re.split(r"(?:\r\n|\n|\r(?!\n)){2}", rest + decoder.decode(chunk))
         for block in blocks:
             fields: dict[str, str] = {}
-            for line in block.splitlines():
+            # A value may hold what splitlines() takes for the end of a line, such as U+2028.
+            for line in filter(None, re.split(r"\r\n|\n|\r", block)):
                 name, _, value = line.partition(":")
                 value = value[1:] if value.startswith(" ") else value
                 fields[name] = f"{fields[name]}\n{value}" if name in fields else value

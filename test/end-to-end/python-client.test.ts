@@ -10,6 +10,7 @@ import { describe as describeService } from '../../api/description/document.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
 import { makeRegistry } from '../../shared/registry.js';
 import { type Datatype, datatypes } from '../../shared/tensors.js';
+import { inPieces, separators } from '../event-pieces.js';
 import { root } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
 import { cutOff, events, hangUp, json, nothing, openPeer, problem } from '../peer.js';
@@ -298,6 +299,28 @@ describe.skipIf(!hasPython)('the Python client (needs Python 3.11)', { timeout: 
       ]);
       const lastIds = peer.requests.map(({ headers }) => headers['last-event-id']);
       expect(lastIds).toEqual([undefined, 'j-queued', 'j-queued', 'j-running']);
+    });
+
+    test('after each end of a connection that has brought an event or a comment', async () => {
+      const signs = [state('running'), ':\n\n', ': alive\n\n', 'event: mood\ndata: {}\n\n'];
+      for (const sign of signs) {
+        const ending = events(`retry: 1\n\n${sign}`);
+        const peer = await openPeer(ending, ending, ending, ending, events(state('failed')));
+        const { result } = await python.call({
+          ...{ url: peer.url, retries: 0, method: 'events', arguments: ['j'] },
+        });
+        expect(result?.at(-1)).toMatchObject({ job: { state: 'failed' } });
+        expect(peer.requests).toHaveLength(5);
+      }
+    });
+
+    test('whose document holds any character, with lines that end in any way', async () => {
+      const job = JSON.stringify({ id: 'j', state: 'failed', model: separators });
+      for (const end of ['\n', '\r\n', '\r']) {
+        const text = `retry: 1\n\n:\n\nid: j-failed\ndata: ${job}\n\n`;
+        const peer = await openPeer(inPieces(text.replaceAll('\n', end)));
+        expect((await follow(peer.url)).result).toMatchObject([{ job: { model: separators } }]);
+      }
     });
 
     test('anew if the service has forgotten the events before, and to a limit', async () => {

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { openCall } from '../../client/call.js';
 import { type ClientOptions, ScorelineClient, ScorelineError } from '../../client/client.js';
 import { makeExchange } from '../../client/exchange.js';
+import { inPieces, separators } from '../event-pieces.js';
 import { waitUntil } from '../harness.js';
 import {
   type Answer,
@@ -354,16 +355,35 @@ describe('the events of a job', () => {
     expect(peer.requests).toHaveLength(3);
   });
 
-  test('come in pieces of any size', async () => {
-    const text = Buffer.from(`retry: 1\r\n\r\n${state('queued', { model: 'äöü😀' })}${done}`);
-    const peer = await openPeer(async (response) => {
-      response.writeHead(200, { 'Content-Type': 'text/event-stream' });
-      for (let at = 0; at < text.length; at += 7) {
-        response.write(text.subarray(at, at + 7));
-        await new Promise(setImmediate);
+  test.each<[string, string]>([
+    ['events', 'id: j-running'],
+    ['comments', ':'],
+    ['comments with a text', ': alive'],
+    ['events of a later version', 'event: mood\ndata: {}'],
+  ])('go on after each end of a connection that has brought %s', async (_, brought) => {
+    const sign = brought.startsWith('id') ? state('running') : `${brought}\n\n`;
+    const ending = events(`retry: 1\n\n${sign}`);
+    const peer = await openPeer(ending, ending, ending, ending, events(done));
+    const told = await collect(peer.open({ retries: 0 }));
+    expect(told.filter((state) => state !== 'running')).toEqual(['succeeded']);
+    expect(peer.requests).toHaveLength(5);
+  });
+
+  test('may hold any character, and end their lines in any way', async () => {
+    for (const end of ['\n', '\r\n', '\r']) {
+      const text = `retry: 1\n\n:\n\n${state('queued', { model: separators })}${done}`;
+      const peer = await openPeer(inPieces(text.replaceAll('\n', end)));
+      const jobs = [];
+      for await (const event of peer.open({ retries: 0 }).events('j')) {
+        if (event.type === 'state') jobs.push(event.job);
       }
-      response.end();
-    });
+      expect(jobs).toMatchObject([{ model: separators }, { state: 'succeeded', result: score }]);
+    }
+  });
+
+  test('come in pieces of any size', async () => {
+    const text = `retry: 1\r\n\r\n${state('queued', { model: 'äöü😀' })}${done}`;
+    const peer = await openPeer(inPieces(text));
     const jobs = [];
     for await (const event of peer.open().events('j')) {
       if (event.type === 'state') jobs.push(event.job);

@@ -4,19 +4,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { packageDirectory } from '../../shared/version.js';
+import { listPages } from '../snippets.js';
 
 const root = packageDirectory();
 const folders = readdirSync(root, { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && !/^(\.|node_modules$|dist$)/.test(entry.name))
   .map(({ name }) => name);
-
-const pages = [
-  'README.md',
-  'SECURITY.md',
-  ...readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => path.join('docs', name)),
-];
 
 /**
  * Returns the repository's files and folders that a page names: the targets of its links, relative
@@ -48,7 +41,7 @@ describe('the reader of pages', () => {
   });
 });
 
-describe.each(pages)('%s', (page) => {
+describe.each(listPages())('%s', (page) => {
   test('finds only files that exist', () => {
     const named = pathsIn(page, readFileSync(path.join(root, page), 'utf8'));
     expect(named.filter((name) => !existsSync(path.join(root, name)))).toEqual([]);
