@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Configurations, callerLimitsOf, redisSettings } from '../shared/configuration.js';
-import type { ScorelineError } from '../shared/errors.js';
+import { problemOf, type ScorelineError } from '../shared/errors.js';
 import { type Keys, makeKeys } from '../shared/keys.js';
 import { logLeftOut } from '../shared/left-out.js';
 import type { Ending, Running } from '../shared/lifecycle.js';
@@ -37,7 +37,6 @@ import { type RunningGrpcServer, startGrpcServer } from './grpc/server.js';
 import { makeApp } from './http/app.js';
 import { makeEventStreams } from './http/event-streams.js';
 import { makeGate } from './http/gate.js';
-import { problemOf } from './http/problem.js';
 import { type RunningServer, startServer } from './http/server.js';
 import { makeDescription } from './inference/description.js';
 import { rowsMaxOf } from './inference/rows.js';

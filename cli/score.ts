@@ -7,8 +7,9 @@ import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
-import { coerceError, ScorelineError } from '../shared/errors.js';
+import { coerceError, problemOf, ScorelineError } from '../shared/errors.js';
 import {
+  type Answering,
   type Answers,
   type Done,
   keyOf,
@@ -55,9 +56,10 @@ interface Tally {
 
 async function score(options: Options): Promise<void> {
   const startedAt = performance.now();
-  const inputs = await openInputs(options.place);
+  const inputs = await openInputs(options.place, options.top);
+  warnOfLinks(inputs);
   const service = await Service.open(options, inputs.kind);
-  const { answers, done } = await openAnswers(options, inputs);
+  const { answers, done } = await openAnswers(options, { inputs, model: service.model });
   const tally: Tally = { scored: 0, failed: 0, kept: 0, example: undefined };
   try {
     await scoreAll(inputs, { service, answers, done, tally });
@@ -70,17 +72,22 @@ async function score(options: Options): Promise<void> {
 
 async function openAnswers(
   { out, resume, place }: Options,
-  inputs: Inputs,
+  { inputs, model }: { inputs: Inputs; model: Answering },
 ): Promise<{ answers: Answers; done: Done }> {
   if (out === undefined) {
     warnOfBanner();
     const done = resume === undefined ? new Set<string>() : await readDone(resume, inputs);
-    return { answers: openOutput(), done };
+    return { answers: openOutput(resume), done };
   }
   if (path.resolve(out) === path.resolve(place)) {
     throw wrong(`--out: expected another file than that of the inputs; got ${out}`);
   }
-  const answers = await openFile(out, inputs);
+  const answers = await openFile(out, { inputs, model });
+  if (answers.replaced > 0) {
+    say(
+      `${out}: ${answers.replaced} answers are to other inputs, or from another model, version or --top. They are replaced.`,
+    );
+  }
   return { answers, done: answers.done };
 }
 
@@ -100,7 +107,7 @@ async function scoreAll(inputs: Inputs, run: Run): Promise<void> {
   try {
     for await (const input of inputs.read()) {
       if (fault) break;
-      if (done.has(keyOf(input))) {
+      if (done.has(keyOf(input, service.model))) {
         tally.kept++;
         bar?.increment();
         continue;
@@ -124,7 +131,7 @@ async function scoreAll(inputs: Inputs, run: Run): Promise<void> {
 }
 
 async function scoreOne(input: CommandInput, { service, answers, tally }: Run): Promise<void> {
-  const answer = await service.score(input);
+  const answer = input.fault ? { problem: problemOf(input.fault) } : await service.score(input);
   await answers.write(writeLine(input, answer));
   if (answer.problem === undefined) tally.scored++;
   else {
@@ -167,6 +174,13 @@ function warnOfBanner(): void {
   say(
     'npm has written lines of its own into the output. Use --out FILE, or npm run --silent score.',
   );
+}
+
+function warnOfLinks({ brokenLinks }: Inputs): void {
+  if (brokenLinks.length === 0) return;
+  const shown = brokenLinks.slice(0, 5).join(', ');
+  const more = brokenLinks.length > 5 ? ` and ${brokenLinks.length - 5} more` : '';
+  say(`Left out, because these links lead nowhere: ${shown}${more}`);
 }
 
 function readOptions() {

@@ -165,3 +165,9 @@ export class ScorelineError extends Error {
 export function coerceError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
+
+/** Returns an error as a problem document (RFC 9457). */
+export function problemOf({ code, message }: ScorelineError): object {
+  const { status, title } = errorTable[code];
+  return { type: `urn:scoreline:error:${code}`, title, status, code, detail: message };
+}

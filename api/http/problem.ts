@@ -1,7 +1,13 @@
 // Answers errors: with problem documents (RFC 9457), or in the form of the Open Inference Protocol.
 
 import type { ServerResponse } from 'node:http';
-import { coerceError, type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
+import {
+  coerceError,
+  type ErrorCode,
+  errorTable,
+  problemOf,
+  ScorelineError,
+} from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
 import { type GatedRequest, sendJson } from './json.js';
 import { leaveBody } from './leave-body.js';
@@ -52,12 +58,6 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
   if (isInference(path)) {
     sendJson(response, { error: error.message, code: error.code, status }, { status });
   } else sendJson(response, problemOf(error), { status, type: 'application/problem+json' });
-}
-
-/** Returns an error as a problem document. */
-export function problemOf({ code, message }: ScorelineError): object {
-  const { status, title } = errorTable[code];
-  return { type: `urn:scoreline:error:${code}`, title, status, code, detail: message };
 }
 
 const basicChallenge = 'Basic realm="scoreline", charset="UTF-8"';

@@ -2,8 +2,7 @@
 
 import type { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import type { Express, RequestHandler, Response } from 'express';
-import { errorTable, ScorelineError } from '../../shared/errors.js';
-import { problemOf } from './problem.js';
+import { errorTable, problemOf, ScorelineError } from '../../shared/errors.js';
 
 type BullQueue = ConstructorParameters<typeof BullMQAdapter>[0];
 

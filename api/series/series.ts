@@ -21,6 +21,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
+import type { InputName } from '../../shared/input-name.js';
 import type { Caller } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { Limits } from '../access/limits.js';
@@ -36,9 +37,6 @@ const askAgainMs = 50;
 const sendAgainMs = 500;
 
 type MaybePromise<T> = T | Promise<T>;
-
-/** What a client calls its input. */
-export type InputName = string | number;
 
 /** What is asked of one input. */
 export interface Question {

@@ -1,13 +1,22 @@
 // The answers of `npm run score`, a line for each input, and what earlier runs have left of them.
 //
-// An answer has the digest of its input. An input is done if a line without a problem has its place or name, and
-// its digest.
+// An answer has the digest of its input, the model and its version. An input is done if a line without a problem has
+// all of these, and its place or name.
 
-import { closeSync, createReadStream, existsSync, openSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import process from 'node:process';
-import { createInterface } from 'node:readline';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { CommandInput, Inputs } from './inputs.js';
+import { readLines } from './lines.js';
 
 /** The keys of the inputs that are done. */
 export type Done = ReadonlySet<string>;
@@ -17,9 +26,20 @@ export interface Answers {
   close(): void;
 }
 
-export function keyOf({ index, name, contentType, digest }: CommandInput): string {
+/** The model that answers. */
+export interface Answering {
+  readonly name: string;
+  readonly version: string;
+}
+
+export function keyOf(input: CommandInput, { name: model, version }: Answering): string {
+  const { index, name, contentType, digest } = input;
   const place = contentType === 'application/json' ? index : name;
-  return `${digest} ${place}`;
+  return writeKey({ digest, model, version, place });
+}
+
+function writeKey({ digest, model, version, place }: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify([digest, model, version, place]);
 }
 
 /** Writes a line: the answer of the service or its problem, and which input it is of. */
@@ -40,19 +60,27 @@ export async function readDone(file: string, inputs: Inputs): Promise<Done> {
 }
 
 /**
- * Opens a file for answers. Of an earlier run, it keeps the answers to inputs that are still there, without
- * problems, so each input has one line in the end.
+ * Opens a file for answers. Of an earlier run, it keeps the answers of the same model to inputs that are still there,
+ * without problems, so each input has one line in the end. `replaced` counts the other answers, which are removed.
  */
-export async function openFile(file: string, inputs: Inputs): Promise<Answers & { done: Done }> {
+export async function openFile(
+  file: string,
+  { inputs, model }: { inputs: Inputs; model: Answering },
+): Promise<Answers & { done: Done; replaced: number }> {
   const done = new Set<string>();
+  let replaced = 0;
   if (existsSync(file)) {
     await readDone(file, inputs);
     const wanted = new Set<string>();
-    for await (const input of inputs.read()) wanted.add(keyOf(input));
+    for await (const input of inputs.read()) wanted.add(keyOf(input, model));
     const part = `${file}.part`;
     const kept = openSync(part, 'w');
     for await (const { key, line } of readAnswers(file, inputs)) {
-      if (key === undefined || !wanted.has(key) || done.has(key)) continue;
+      if (key === undefined || done.has(key)) continue;
+      if (!wanted.has(key)) {
+        replaced++;
+        continue;
+      }
       done.add(key);
       writeSync(kept, `${line}\n`);
     }
@@ -62,23 +90,48 @@ export async function openFile(file: string, inputs: Inputs): Promise<Answers & 
   const descriptor = open(file);
   return {
     done,
+    replaced,
     write: async (line) => void writeSync(descriptor, line),
     close: () => closeSync(descriptor),
   };
 }
 
-/** Answers on standard output. */
-export function openOutput(): Answers {
+/**
+ * Answers on standard output.
+ * @param resumed a file with answers of an earlier run, to which the output may be appended
+ */
+export function openOutput(resumed: string | undefined): Answers {
   const { stdout } = process;
+  let start = resumed !== undefined && isCutOff(resumed) && mayBeOutput(resumed) ? '\n' : '';
   // Whoever writes is told.
   stdout.on('error', () => {});
   return {
     write: (line) =>
       new Promise((resolve, reject) => {
-        stdout.write(line, (error) => (error ? reject(error) : resolve()));
+        stdout.write(`${start}${line}`, (error) => (error ? reject(error) : resolve()));
+        start = '';
       }),
     close: () => {},
   };
+}
+
+/** Whether a killed run has left a line without its end. */
+function isCutOff(file: string): boolean {
+  const descriptor = openSync(file, 'r');
+  try {
+    const { size } = fstatSync(descriptor);
+    const last = Buffer.alloc(1);
+    return size > 0 && readSync(descriptor, last, 0, 1, size - 1) === 1 && last.toString() !== '\n';
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Whether the output is appended to a file, by `>>` or by what reads a pipe. */
+function mayBeOutput(file: string): boolean {
+  const output = fstatSync(process.stdout.fd);
+  const { dev, ino } = statSync(file);
+  return !output.isFile() || (output.dev === dev && output.ino === ino);
 }
 
 /** How each line begins that `writeLine` writes. */
@@ -92,18 +145,22 @@ interface Answer {
 
 async function* readAnswers(file: string, { kind }: Inputs): AsyncGenerator<Answer> {
   let at = 0;
-  const input = createReadStream(file, 'utf8').on('error', () => {});
   try {
-    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+    for await (const bytes of readLines(file)) {
       at++;
+      const line = bytes.toString('utf8').trimEnd();
       // What npm prints about a command stands before its output.
       if (line === '' || line.startsWith('> ')) continue;
       const answer = parse(line);
       if (!answer) {
         // A run that was killed may have left a part of a line.
-        if (!line.startsWith(lineStart)) throw noAnswer(file, { line, at });
+        const isPart = line.startsWith(lineStart) || lineStart.startsWith(line);
+        if (!isPart) throw noAnswer(file, { line, at });
       } else if (answer.problem !== undefined) yield { line, key: undefined };
-      else yield { line, key: `${answer.digest} ${kind === 'lines' ? answer.index : answer.id}` };
+      else {
+        const place = kind === 'lines' ? answer.index : answer.id;
+        yield { line, key: writeKey({ ...answer, place }) };
+      }
     }
   } catch (thrown) {
     if (thrown instanceof ScorelineError) throw thrown;

@@ -1,52 +1,68 @@
 // The inputs of `npm run score`: the lines of a file, or the pictures of a folder.
+//
+// An input that cannot be read, or is no single input, has a fault. It fails alone, and is not sent.
 
 import { createHash } from 'node:crypto';
-import { createReadStream, type Dirent } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { type InputName, readInputName } from '../../shared/input-name.js';
+import { readLines } from './lines.js';
+import { findPictures } from './pictures.js';
 
 export interface CommandInput {
   /** Its place among the inputs, from 0. */
   readonly index: number;
   /** The `id` of a line, or the path of a picture within its folder; undefined for a line without one. */
-  readonly name: string | number | undefined;
+  readonly name: InputName | undefined;
   readonly contentType: 'application/json' | 'application/octet-stream';
   readonly body: string | Buffer;
-  /** Tells inputs apart, so that an answer is not taken for that of an input which has changed since. */
+  /** Tells inputs apart, so that an answer is not taken for that of an input or of options that have changed since. */
   readonly digest: string;
+  /** Why the input cannot be scored. */
+  readonly fault: ScorelineError | undefined;
 }
 
 export type InputKind = 'lines' | 'pictures';
 
 export interface Inputs {
   readonly kind: InputKind;
+  /** Links in the folder that lead nowhere, and so may hide pictures. */
+  readonly brokenLinks: readonly string[];
   count(): Promise<number>;
   /** Reads all of them, in order. May be called several times. */
   read(): AsyncIterable<CommandInput>;
 }
 
-const pictures = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
+/** How many of the best classes to answer with. An answer depends on it, so it is part of the digest. */
+type Top = string | undefined;
 
 /**
  * Opens a file of lines, or a folder of pictures.
  * @throws ScorelineError `configuration_invalid`
  */
-export async function openInputs(place: string): Promise<Inputs> {
+export async function openInputs(place: string, top: Top): Promise<Inputs> {
   const found = await stat(place).catch((thrown) => {
     throw wrong(`Expected a file or a folder at ${place}; got ${codeOf(thrown)}.`);
   });
-  if (!found.isDirectory()) {
-    await checkFirstLine(place);
-    return { kind: 'lines', count: () => countLines(place), read: () => readLines(place) };
+  if (found.isDirectory()) return openPictures(place, top);
+  await checkFirstLine(place);
+  const count = () => countInputs(place);
+  return { kind: 'lines', brokenLinks: [], count, read: () => readInputs(place, top) };
+}
+
+async function openPictures(folder: string, top: Top): Promise<Inputs> {
+  const { pictures, brokenLinks } = await findPictures(folder).catch((thrown) => {
+    throw wrong(`Expected a folder that can be read at ${folder}; got: ${thrown.message}`);
+  });
+  if (pictures.length === 0) {
+    const links = brokenLinks.length === 0 ? '' : `, and links that lead nowhere: ${brokenLinks}`;
+    throw wrong(
+      `Expected pictures in the folder ${folder}, with the ending jpg, png, webp, gif, tiff or avif; found none${links}.`,
+    );
   }
-  const files = await listPictures(place);
-  const count = async () => files.length;
-  if (files.length > 0) return { kind: 'pictures', count, read: () => readPictures(place, files) };
-  throw wrong(
-    `Expected pictures in the folder ${place}, with the ending jpg, png, webp, gif, tiff or avif; found none.`,
-  );
+  const read = () => readPictures(folder, { files: pictures, top });
+  return { kind: 'pictures', brokenLinks, count: async () => pictures.length, read };
 }
 
 /** Names an input for people. */
@@ -55,69 +71,93 @@ export function describe({ name, index, contentType }: CommandInput): string {
   return name === undefined ? `input ${index + 1}` : `input ${index + 1}, ${JSON.stringify(name)}`;
 }
 
-async function* readLines(file: string): AsyncGenerator<CommandInput> {
+async function* readInputs(file: string, top: Top): AsyncGenerator<CommandInput> {
   let index = 0;
-  for await (const line of linesOf(file)) {
-    if (line.trim() === '') continue;
-    yield {
-      index: index++,
-      name: nameIn(line),
-      contentType: 'application/json',
-      body: line,
-      digest: digestOf(line),
-    };
+  for await (const line of readLines(file)) {
+    if (isBlank(line)) continue;
+    const digest = digestOf(line, top);
+    yield { index: index++, contentType: 'application/json', digest, ...readInput(line) };
   }
 }
 
-async function countLines(file: string): Promise<number> {
+async function countInputs(file: string): Promise<number> {
   let count = 0;
-  for await (const line of linesOf(file)) if (line.trim() !== '') count++;
+  for await (const line of readLines(file)) if (!isBlank(line)) count++;
   return count;
 }
 
 async function* readPictures(
   folder: string,
-  files: readonly string[],
+  { files, top }: { files: readonly string[]; top: Top },
 ): AsyncGenerator<CommandInput> {
   for (const [index, name] of files.entries()) {
-    const body = await readFile(path.join(folder, name));
-    const digest = digestOf(body);
-    yield { index, name, contentType: 'application/octet-stream', body, digest };
-  }
-}
-
-async function* linesOf(file: string): AsyncGenerator<string> {
-  const input = createReadStream(file, 'utf8');
-  let isFirst = true;
-  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-    yield isFirst ? line.replace(/^\ufeff/, '') : line;
-    isFirst = false;
+    let body = Buffer.alloc(0);
+    let fault: ScorelineError | undefined;
+    try {
+      body = await readFile(path.join(folder, name));
+    } catch (thrown) {
+      fault = invalid(`Expected a picture that can be read; got ${codeOf(thrown)}.`);
+    }
+    const digest = digestOf(body, top);
+    yield { index, name, contentType: 'application/octet-stream', body, digest, fault };
   }
 }
 
 /** A file of another kind is refused before anything is sent. A broken line later on fails alone. */
 async function checkFirstLine(file: string): Promise<void> {
-  for await (const line of linesOf(file)) {
-    if (line.trim() === '') continue;
-    if (objectIn(line)?.input !== undefined) return;
+  for await (const line of readLines(file)) {
+    if (isBlank(line)) continue;
+    // Bytes that are not UTF-8 and a wrong "id" are faults of this line, not of the file.
+    const text = line.toString('utf8').replace(/^\ufeff/, '');
+    if (objectIn(text)?.input !== undefined) return;
     throw wrong(
-      `Expected a JSON object with the key "input" in each line of ${file}, as in {"input": "…"}; the first line is ${show(line)}.`,
+      `Expected a JSON object with the key "input" in each line of ${file}, as in {"input": "…"}; the first line is ${show(text)}.`,
     );
   }
   throw wrong(`Expected a JSON object in each line of ${file}; it is empty.`);
 }
 
-async function listPictures(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  const isPicture = (entry: Dirent) => entry.isFile() && pictures.test(entry.name);
-  const toName = ({ parentPath, name }: Dirent) =>
-    path.relative(folder, path.join(parentPath, name));
-  return entries.filter(isPicture).map(toName).toSorted();
+/** Reads a line as the service reads one of a stream. A list in a line would have several answers. */
+function readInput(line: Buffer): Pick<CommandInput, 'name' | 'body' | 'fault'> {
+  let name: InputName | undefined;
+  try {
+    const body = decode(line);
+    const { id, input } = parse(body);
+    name = readInputName(id);
+    if (input === undefined) {
+      throw new ScorelineError(
+        'input_missing',
+        'Expected the key "input" in the line, as in {"input": "…"}; got none. A line has one input.',
+      );
+    }
+    return { name, body, fault: undefined };
+  } catch (thrown) {
+    if (thrown instanceof ScorelineError) return { name, body: '', fault: thrown };
+    throw thrown;
+  }
 }
 
-function nameIn(line: string): string | number | undefined {
-  const id = objectIn(line)?.id;
-  return typeof id === 'string' || typeof id === 'number' ? id : undefined;
+/** Decodes a line and drops its byte order mark. A replacement character would change what is scored. */
+function decode(line: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(line);
+  } catch {
+    throw invalid('Expected a line in UTF-8; got bytes that are not valid in it.');
+  }
+}
+
+/** @throws ScorelineError `invalid_json` */
+function parse(line: string): Readonly<Record<string, unknown>> {
+  const object = objectIn(line);
+  if (object) return object;
+  throw new ScorelineError(
+    'invalid_json',
+    `Expected a JSON object in the line, as in {"input": "…"}; got ${show(line)}. An object has to be in one line, and a line has one object.`,
+  );
+}
+
+function isBlank(line: Buffer): boolean {
+  return line.toString('utf8').trim() === '';
 }
 
 function objectIn(line: string): Readonly<Record<string, unknown>> | undefined {
@@ -130,8 +170,9 @@ function objectIn(line: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-function digestOf(body: string | Buffer): string {
-  return createHash('sha256').update(body).digest('hex').slice(0, 16);
+function digestOf(body: Buffer, top: Top): string {
+  const hash = createHash('sha256').update(`${top ?? ''}\n`);
+  return hash.update(body).digest('hex').slice(0, 16);
 }
 
 function show(line: string): string {
@@ -145,4 +186,8 @@ function codeOf(thrown: unknown): string {
 
 function wrong(message: string): ScorelineError {
   return new ScorelineError('configuration_invalid', message);
+}
+
+function invalid(message: string): ScorelineError {
+  return new ScorelineError('input_invalid', message);
 }

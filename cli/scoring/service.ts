@@ -5,6 +5,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError, errorTable, ScorelineError } from '../../shared/errors.js';
+import type { Answering } from './answers.js';
 import type { CommandInput, InputKind } from './inputs.js';
 
 const pauseMsMin = 500;
@@ -29,8 +30,7 @@ export interface ServiceOptions {
 /** What an input is answered with: the answer of the native contract, or `{problem}`. */
 export type CommandAnswer = Readonly<Record<string, unknown>>;
 
-interface ServedModel {
-  readonly name: string;
+interface ServedModel extends Answering {
   readonly input: { readonly kind: string };
   readonly deadlineMs: number;
 }
@@ -46,6 +46,7 @@ interface Exchange {
 export class Service {
   /** How many inputs may be in flight: no more than the service allows this caller. */
   readonly concurrency: number;
+  readonly model: Answering;
   readonly #options: ServiceOptions;
   readonly #address: URL;
   readonly #timeoutMs: number;
@@ -65,8 +66,8 @@ export class Service {
         throw wrong(`Expected a service at ${options.url}; got: ${reasonOf(thrown)}. See --url.`);
       },
     );
-    if (status !== 200) throw refused(options, { status, body });
-    const models = (body.models ?? []) as readonly ServedModel[];
+    if (status !== 200 || !Array.isArray(body.models)) throw refused(options, { status, body });
+    const models = body.models as readonly ServedModel[];
     const model = models.find(({ name }) => name === options.model);
     if (!model) {
       const names = models.map(({ name }) => name).join(', ') || 'none';
@@ -78,14 +79,11 @@ export class Service {
     return new Service(options, model, concurrencyMax);
   }
 
-  private constructor(
-    options: ServiceOptions,
-    { deadlineMs }: ServedModel,
-    concurrencyMax: number,
-  ) {
+  private constructor(options: ServiceOptions, model: ServedModel, concurrencyMax: number) {
+    this.model = model;
     this.concurrency = Math.min(options.concurrency, concurrencyMax);
     this.#options = options;
-    this.#timeoutMs = deadlineMs + spareMs;
+    this.#timeoutMs = model.deadlineMs + spareMs;
     this.#address = urlOf(options, `/v1/models/${encodeURIComponent(options.model)}/score`);
     if (options.top !== undefined) this.#address.searchParams.set('top', options.top);
   }
@@ -216,9 +214,16 @@ function pauseMsOf(pauses: number): number {
 
 function refused({ url }: ServiceOptions, { status, body }: Pick<Exchange, 'status' | 'body'>) {
   const reason = typeof body.detail === 'string' ? body.detail : `the status ${status}`;
-  const remedy =
-    status === 401 ? ' Give a key with --key, or in the environment variable SCORELINE_KEY.' : '';
-  return wrong(`${url} lets nobody in with this: ${reason}${remedy}`);
+  const key = ' Give a key with --key, or in the environment variable SCORELINE_KEY.';
+  if (status === 401) return wrong(`${url} lets nobody in with this: ${reason}${key}`);
+  if (status === 403) return wrong(`${url} lets nobody in with this: ${reason}`);
+  if (body.code === 'model_not_found') return wrong(`${url} has the model no more: ${reason}`);
+  if (status === 200 || status === 404) {
+    return wrong(
+      `Expected the address of a Scoreline service, as in http://localhost:8080; got ${url}, where /v1/models answers with the status ${status} and no list of models. See --url.`,
+    );
+  }
+  return wrong(`Expected a service at ${url} that lists its models; got: ${reason}`);
 }
 
 function unreachable({ url, triesMax }: ServiceOptions, thrown: unknown): ScorelineError {

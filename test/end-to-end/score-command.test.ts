@@ -1,7 +1,17 @@
 // Tests `npm run score` with a real service that limits its callers, and that is restarted meanwhile.
 
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -128,6 +138,132 @@ describe('npm run score', () => {
     expect(said).toContain('The first is broken.jpg: Expected');
   });
 
+  test('does not take the answers of another model, version or number of classes', async () => {
+    const picture = readFileSync(path.join(root, 'test/photographs/siamese-cat.jpg'), 'base64');
+    const file = path.join(folder, 'both.ndjson');
+    writeFileSync(file, `${JSON.stringify({ input: picture })}\n`);
+    const out = path.join(folder, 'both.out');
+    const answer = () => {
+      const [{ model, predictions }, ...others] = parseLines(readFileSync(out, 'utf8'));
+      expect(others).toEqual([]);
+      return [model, predictions.length];
+    };
+    await score('efficientnet-lite0', file, '--out', out, '--top', '1');
+    expect(answer()).toEqual(['efficientnet-lite0', 1]);
+    const three = await score('efficientnet-lite0', file, '--out', out, '--top', '3');
+    expect(three.said).toContain('1 scored, 0 failed, in');
+    expect(three.said).toContain('1 answers are to other inputs, or from another model');
+    expect(answer()).toEqual(['efficientnet-lite0', 3]);
+    const same = await score('efficientnet-lite0', file, '--out', out, '--top', '3');
+    expect(same.said).toContain('0 scored, 0 failed, 1 had been before');
+
+    writeFileSync(out, readFileSync(out, 'utf8').replace('"version":"', '"version":"0.'));
+    const version = await score('efficientnet-lite0', file, '--out', out, '--top', '3');
+    expect(version.said).toContain('1 scored, 0 failed, in');
+
+    writeFileSync(file, '{"input": "copy an object"}\n');
+    await score('faq-matcher', file, '--out', out);
+    const [matched] = parseLines(readFileSync(out, 'utf8'));
+    const other = await score('efficientnet-lite0', file, '--resume', out);
+    expect(matched.model).toBe('faq-matcher');
+    expect([other.code, parseLines(other.out)[0].problem.code]).toEqual([1, 'base64_invalid']);
+  });
+
+  test('fails lines alone that are not one input in UTF-8 with an id that can be repeated', async () => {
+    const file = path.join(folder, 'wrong.ndjson');
+    const input = '"input": "copy an object"';
+    const lines: [line: string, expected: string | number | undefined][] = [
+      [`{${input}, "id": "caf\u00e9"}`, 'input_invalid'],
+      [`\ufeff{${input}, "id": "marked"}`, 'marked'],
+      ['{"inputs": ["", ""]}', 'input_missing'],
+      [`{${input}, "inputs": ["", ""]}`, 'input_invalid'],
+      ['{"text": "copy"}', 'input_missing'],
+      [`[{${input}}]`, 'invalid_json'],
+      [`{${input}, "id": 9007199254740991}`, 9007199254740991],
+      [`{${input}, "id": 9007199254740993}`, 'input_invalid'],
+      [`{${input}, "id": 1.5}`, 'input_invalid'],
+      [`{${input}, "id": {"a": 1}}`, 'input_invalid'],
+      [`{"input": "copy\u2028an object", "id": "two lines"}\r`, 'two lines'],
+    ];
+    const [[latin]] = lines as [[string, string]];
+    const others = lines.slice(1).map(([line]) => `${line}\n`);
+    const bytes = [Buffer.from(`${latin}\n`, 'latin1'), Buffer.from(others.join(''))];
+    writeFileSync(file, Buffer.concat(bytes));
+    const { code, out, said } = await score('faq-matcher', file, '--top', '1');
+    const answers = parseLines(out).toSorted((a, b) => a.index - b.index);
+    expect(answers.map(({ id, problem }) => problem?.code ?? id)).toEqual(
+      lines.map(([, expected]) => expected),
+    );
+    expect(answers.map(({ predictions }) => predictions?.length)).toEqual(
+      lines.map(([, expected]) => (/^in(put|valid)_/.test(String(expected)) ? undefined : 1)),
+    );
+    expect(code).toBe(1);
+    expect(said).toContain('3 scored, 8 failed');
+    expect(said).toContain('The first is input 1: Expected a line in UTF-8');
+  });
+
+  test('follows links to pictures and folders, and tells of those that lead nowhere', async () => {
+    const pictures = path.join(folder, 'linked/pictures');
+    const elsewhere = path.join(folder, 'linked/elsewhere');
+    for (const made of [pictures, elsewhere]) mkdirSync(made, { recursive: true });
+    const cat = path.join(root, 'test/photographs/siamese-cat.jpg');
+    copyFileSync(cat, path.join(elsewhere, 'cat.jpg'));
+    symlinkSync(cat, path.join(pictures, 'cat.jpg'));
+    symlinkSync(elsewhere, path.join(pictures, 'more'));
+    symlinkSync('..', path.join(elsewhere, 'around'));
+    symlinkSync('.', path.join(pictures, 'again'));
+    const whole = await score('efficientnet-lite0', pictures, '--top', '1');
+    const names = parseLines(whole.out).map(({ id }) => id);
+    expect(names.toSorted()).toEqual(['cat.jpg', 'more/cat.jpg']);
+    expect(whole.code).toBe(0);
+
+    rmSync(path.join(elsewhere, 'around'));
+    symlinkSync('nowhere', path.join(pictures, 'gone.jpg'));
+    symlinkSync('nowhere', path.join(pictures, 'gone'));
+    const { code, out, said } = await score('efficientnet-lite0', pictures, '--top', '1');
+    expect(parseLines(out).map(({ id, problem }) => [id, problem?.code])).toEqual(
+      expect.arrayContaining([
+        ['cat.jpg', undefined],
+        ['more/cat.jpg', undefined],
+        ['gone.jpg', 'input_invalid'],
+      ]),
+    );
+    expect(code).toBe(1);
+    expect(said).toContain('2 scored, 1 failed');
+    expect(said).toMatch(/lead nowhere: gone$/m);
+  });
+
+  test.each([
+    ['a part of a line', (line: string) => line.slice(0, 40)],
+    ['a few characters', () => '{"in'],
+    ['a line without its end', (line: string) => line],
+  ])('goes on after %s in the output that it is appended to', async (_what, cut) => {
+    const file = writeLines('appended.ndjson', 3);
+    const whole = await score('faq-matcher', file, '--top', '1');
+    const lines = whole.out.split('\n');
+    const part = path.join(folder, 'appended.out');
+    const rest = cut(lines[1] as string);
+    writeFileSync(part, `${lines[0]}\n${rest}`);
+    const appended = openSync(part, 'a');
+    const { code } = await start(
+      'score',
+      ['faq-matcher', file, '--top', '1', '--resume', part, '--url', url],
+      appended,
+    ).outcome;
+    closeSync(appended);
+    expect(code).toBe(0);
+    const after = readFileSync(part, 'utf8').split('\n');
+    expect(after.slice(0, 2)).toEqual([lines[0], rest]);
+    const answers = after.filter((line) => line.endsWith('}')).map((line) => JSON.parse(line));
+    expect(answers.map(({ index }) => index).toSorted()).toEqual([0, 1, 2]);
+
+    const resumed = await score('faq-matcher', file, '--top', '1', '--resume', part);
+    expect([resumed.code, resumed.out]).toEqual([0, '']);
+    const out = await score('faq-matcher', file, '--top', '1', '--out', part);
+    expect(out.said).toContain('3 had been before');
+    expect(parseLines(readFileSync(part, 'utf8'))).toHaveLength(3);
+  });
+
   const lines = () => writeLines('few.ndjson', 2);
   test.each([
     [
@@ -149,6 +285,11 @@ describe('npm run score', () => {
     ],
     ['a wrong key', () => ['faq-matcher', lines(), '--key', 'nonsense'], 'SCORELINE_KEY'],
     ['no service', () => ['faq-matcher', lines(), '--url', 'http://127.0.0.1:9'], '--url'],
+    [
+      'an address that has something else',
+      () => ['faq-matcher', lines(), '--url', `${url}/v1`],
+      'Expected the address of a Scoreline service',
+    ],
     ['a file of inputs for its answers', () => ['faq-matcher', lines(), '--out', lines()], '--out'],
     [
       'a file that has no answers',
@@ -176,20 +317,22 @@ function run(command: string, parameters: readonly string[]): Promise<Outcome> {
   return start(command, parameters).outcome;
 }
 
-function start(command: string, parameters: readonly string[]) {
+/** @param output a file descriptor for standard output, instead of reading it */
+function start(command: string, parameters: readonly string[], output?: number) {
   const child = spawn(
     process.execPath,
     [path.join(root, `dist/cli/${command}.js`), ...parameters],
     {
       env: { ...environment, SCORELINE_KEY: key },
+      stdio: ['ignore', output ?? 'pipe', 'pipe'],
     },
   );
   let out = '';
   let said = '';
-  child.stdout.setEncoding('utf8').on('data', (text) => {
+  child.stdout?.setEncoding('utf8').on('data', (text) => {
     out += text;
   });
-  child.stderr.setEncoding('utf8').on('data', (text) => {
+  child.stderr?.setEncoding('utf8').on('data', (text) => {
     said += text;
   });
   const outcome = new Promise<Outcome>((resolve) => {

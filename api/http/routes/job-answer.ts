@@ -1,10 +1,10 @@
 // Writes jobs for the callers that they belong to.
 
+import { problemOf } from '../../../shared/errors.js';
 import type { Registry } from '../../../shared/registry.js';
 import { type Caller, catalogueOf } from '../../access/caller.js';
 import { type StandingJob, writeJob } from '../../jobs/job-document.js';
 import type { InputKinds } from '../../kinds/kinds.js';
-import { problemOf } from '../problem.js';
 
 export interface WriteJobFor {
   readonly registry: Registry;

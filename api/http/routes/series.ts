@@ -2,31 +2,22 @@
 // or a line for each input as soon as it has finished.
 
 import type { Request, Response } from 'express';
-import { errorTable, ScorelineError } from '../../../shared/errors.js';
+import { errorTable, problemOf, ScorelineError } from '../../../shared/errors.js';
+import { type InputName, readInputName } from '../../../shared/input-name.js';
 import type { Logger } from '../../../shared/log.js';
 import type { Model } from '../../../shared/models.js';
 import type { Call, Calls } from '../../call.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import { decodeText } from '../../kinds/charset.js';
 import { type InputKinds, readInput } from '../../kinds/kinds.js';
-import type {
-  Arrived,
-  InputName,
-  Outcome,
-  Question,
-  Series,
-  SeriesEnd,
-  Source,
-} from '../../series/series.js';
+import type { Arrived, Outcome, Question, Series, SeriesEnd, Source } from '../../series/series.js';
 import { asObject, charsetOf, inputMissing } from '../body.js';
 import { linesType, sendJsonText, sendLinesHead } from '../json.js';
 import { leaveBody } from '../leave-body.js';
 import { LineSink } from '../line-sink.js';
 import { type Line, LineReader, wantsLines } from '../lines.js';
 import { type Given, queryOf, readDeadlineMs, readWish } from '../parameters.js';
-import { logFault, problemOf } from '../problem.js';
-
-const nameCharactersMax = 200;
+import { logFault } from '../problem.js';
 
 interface Options {
   readonly kinds: InputKinds;
@@ -154,7 +145,7 @@ export class SeriesRoutes {
     try {
       if ('error' in line) throw line.error;
       const given = asObject(parseLine(line.bytes));
-      name = readName(given.id);
+      name = readInputName(given.id);
       if (given.input === undefined) throw inputMissing();
       if (given.priority !== undefined) throw priorityOfLine();
       return { name, read: () => this.#toQuestion(given.input, { ...query, ...given }, model) };
@@ -206,17 +197,6 @@ function parseLine(bytes: Buffer): unknown {
       { cause },
     );
   }
-}
-
-/** @throws ScorelineError `input_invalid` */
-function readName(id: unknown): InputName | undefined {
-  if (id === undefined || id === null) return undefined;
-  if (typeof id === 'string' && id.length <= nameCharactersMax) return id;
-  if (Number.isSafeInteger(id)) return id as number;
-  throw new ScorelineError(
-    'input_invalid',
-    `Expected "id" to be a string of at most ${nameCharactersMax} characters or a whole number; got something else.`,
-  );
 }
 
 function writeFailure(
