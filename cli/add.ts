@@ -17,8 +17,8 @@ import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { ScorelineError } from '../shared/errors.js';
 import { makeLogger } from '../shared/log.js';
-import type { Model } from '../shared/models.js';
-import { readModels } from '../shared/models.js';
+import { inputSchema } from '../shared/manifest.js';
+import { type Model, readModels } from '../shared/models.js';
 import { mapScores } from '../shared/scores.js';
 import { sha256Of } from '../shared/sha256.js';
 import { declareNetwork } from '../worker/batch/declared.js';
@@ -158,14 +158,23 @@ async function makeDraft(wishes: Wishes, folder: string): Promise<Draft> {
     { file: path.join(folder, 'model.onnx'), device },
     { runMsMax: 60_000, onLost: () => {} },
   );
-  await engine.close();
-  const guessed = guess(engine, wishes.kind);
-  if ('fault' in guessed) throw wrong(guessed.fault);
-  const described = files.map(async (file) => {
-    const copy = path.join(folder, file);
-    return { file, bytes: statSync(copy).size, sha256: await sha256Of(copy) };
-  });
-  return { ...wishes, folder, guess: guessed, values: engine, files: await Promise.all(described) };
+  try {
+    const guessed = guess(engine, wishes.kind);
+    if ('fault' in guessed) throw wrong(guessed.fault);
+    const isOpen = guessed.output.kind === 'classification' && guessed.classes === undefined;
+    const classes = isOpen ? await countScores(guessed, engine) : guessed.classes;
+    const described = files.map(async (file) => {
+      const copy = path.join(folder, file);
+      return { file, bytes: statSync(copy).size, sha256: await sha256Of(copy) };
+    });
+    return {
+      ...{ ...wishes, folder, values: engine },
+      guess: { ...guessed, classes },
+      files: await Promise.all(described),
+    };
+  } finally {
+    await engine.close();
+  }
 }
 
 /** Copies the network and its external data. Returns their names in the folder, the network first. */
@@ -196,7 +205,7 @@ async function findLabels(
 ): Promise<string[] | undefined> {
   const { guess: guessed, file, labels: wished } = draft;
   if (guessed.output.kind !== 'classification') return undefined;
-  const count = guessed.classes ?? (await countScores(draft));
+  const count = guessed.classes ?? 0;
   const given = wished ?? (await ask(`File with the ${count} labels, a line each (Enter: none): `));
   const own = given ? readLines(given) : readOnnxLabels(file);
   if (own && own.length !== count) {
@@ -233,13 +242,10 @@ function writeLabels(labels: readonly string[]): string {
 }
 
 /** Runs the network once, since its file leaves the number of scores open. */
-async function countScores({ folder, guess: guessed, values }: Draft): Promise<number> {
-  const engine = await openOnnxEngine(
-    { file: path.join(folder, 'model.onnx'), device },
-    { runMsMax: 60_000, onLost: () => {} },
-  );
+async function countScores({ input }: Guess, engine: Engine): Promise<number> {
+  const sample = { input: inputSchema.parse(input), description: 'hello', example: undefined };
   try {
-    const inputs = namedAfter(values.inputs, sampleInputs(sampleOf(guessed), values.inputs));
+    const inputs = namedAfter(engine.inputs, sampleInputs(sample, engine.inputs));
     const { outputs } = await engine.run(inputs);
     const scores = outputs.find(({ datatype }) => datatype.startsWith('FP'));
     return scores?.shape.at(-1) ?? 0;
@@ -247,8 +253,6 @@ async function countScores({ folder, guess: guessed, values }: Draft): Promise<n
     throw wrong(
       `expected the network to score a sample, since its file does not say how many classes it has; ${(thrown as Error).message}`,
     );
-  } finally {
-    await engine.close();
   }
 }
 
@@ -258,10 +262,6 @@ function namedAfter(values: readonly TensorValue[], tensors: ReturnType<typeof s
     const isColumn = tensor.datatype === 'BYTES' && shape.length === 2;
     return { ...tensor, name, shape: isColumn ? [1, 1] : tensor.shape };
   });
-}
-
-function sampleOf({ input }: Guess) {
-  return { input, description: 'hello', example: undefined } as unknown as Model['manifest'];
 }
 
 /** Writes the manifest, and writes it again with softmax if the scores are no probabilities. */
