@@ -3,7 +3,8 @@
 // stays the same one, so signals reach it and no second Node takes memory.
 //
 // A container that exceeds its limit is killed without a word (status 137), so a limit that is too
-// low is reported here.
+// low is reported here. One in which the role cannot start at all is refused: V8's own report of its
+// end is so long that a cluster would cut off the line that says why.
 
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +16,9 @@ type Execve = (file: string, parameters: readonly string[], environment: NodeJS.
 
 /** With the included models, a worker took 350 MB and an API 85 MB, before any load. */
 const megabytesMin = { api: 256, worker: 512 };
+
+/** With less, neither finishes its start: an API takes 85 MB, a worker without models more. */
+const megabytesToStart = { api: 64, worker: 96 };
 
 const role = process.argv[2];
 const { execve } = process as unknown as { execve?: Execve };
@@ -29,9 +33,11 @@ if (role !== 'api' && role !== 'worker') {
   const memoryBytes = availableMemory();
   const megabytes = Math.floor(memoryBytes / 1024 ** 2);
   if (megabytes < megabytesMin[role]) {
+    const cannotStart = megabytes < megabytesToStart[role];
     process.stderr.write(
-      `Memory: expected at least ${megabytesMin[role]} MB for the ${role}; got ${megabytes} MB. It may be killed with status 137; raise the memory limit.\n`,
+      `Memory: expected at least ${megabytesMin[role]} MB for the ${role}; got ${megabytes} MB. ${cannotStart ? 'It cannot start' : 'It may be killed with status 137'}; raise the memory limit.\n`,
     );
+    if (cannotStart) process.exit(1);
   }
   const sizes = setsHeapSizes(process.env) ? [] : heapArguments(memoryBytes);
   execve(process.execPath, [process.execPath, ...sizes, main], withThreads(process.env));

@@ -76,8 +76,8 @@ const badPods: readonly BadPod[] = [
       component,
       spoil: (container) => limitMemory(container, component === 'api' ? '24Mi' : '48Mi'),
       told: [
-        ['describe', /expected at least \d+ MB for the \w+; got \d+ MB.*/],
-        ['describe', /OOMKilled|Exit Code: +(137|139)/],
+        ['describe', /expected at least \d+ MB for the \w+; got \d+ MB. It cannot start.*/],
+        ['describe', /Exit Code: +1\b/],
       ],
     },
   ]),

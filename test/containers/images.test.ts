@@ -60,6 +60,11 @@ describe.skipIf(whySkipped).each(limits)(title('the image $name'), (image) => {
     }
   });
 
+  test('refuses a memory limit in which it cannot start, and says why', async () => {
+    const run = docker('run', '--rm', '--memory', '48m', image.name);
+    await expect(run).rejects.toThrow(/got 48 MB\. It cannot start; raise the memory limit\./);
+  });
+
   test('has no secret in its layers or settings, and no history of a shell', async () => {
     const history = await docker('history', '--no-trunc', '--format', '{{.CreatedBy}}', image.name);
     const settings = await docker('image', 'inspect', '--format', '{{json .Config}}', image.name);
