@@ -189,6 +189,7 @@ export async function startApi(
   const eventStreams = makeEventStreams({
     streamsMax: configuration.EVENT_STREAMS_MAX,
     callerStreamsMax: configuration.CALLER_EVENT_STREAMS_MAX,
+    access,
   });
   if (metrics) {
     const decoding = () => kinds.image.load;

@@ -46,7 +46,7 @@ export function requireScope({ name, scopes }: Caller, ...wanted: readonly Scope
   const has = scopes.length === 0 ? 'none' : scopes.join(', ');
   throw new ScorelineError(
     'scope_missing',
-    `Expected a caller with the scope ${[...wanted, 'admin'].join(' or ')}; ${name} has ${has}. Ask the operator for it.`,
+    `Expected a caller with the scope ${[...new Set([...wanted, 'admin'])].join(' or ')}; ${name} has ${has}. Ask the operator for it.`,
   );
 }
 

@@ -3,13 +3,13 @@
 // It writes few and small events until the last one, so it does not wait for a slow client. A client that takes too
 // long to read what was written is cut off, and goes on from where it was on a new connection.
 
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 /** How long a client should wait before it connects again. */
 const retryMs = 1000;
 /** How many beats a client may need to read what was written. */
 const lateBeatsMax = 4;
-/** After so many beats a client has to connect again: its key may have been revoked, or another instance be free. */
+/** After so many beats a client has to connect again: another instance may be free. */
 const beatsMax = 40;
 
 export const eventStreamType = 'text/event-stream';
@@ -40,6 +40,11 @@ export class EventStream {
     this.#response = response;
     response.writeHead(200, eventStreamHeaders);
     response.write(`retry: ${retryMs}\n\n`);
+  }
+
+  /** Those of the request. */
+  get headers(): IncomingHttpHeaders {
+    return this.#response.req.headers;
   }
 
   /** Whether the client has not read all that was written. */

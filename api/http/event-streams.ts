@@ -2,7 +2,8 @@
 // looked at for as long as the job lasts.
 
 import type { ServerResponse } from 'node:http';
-import { ScorelineError } from '../../shared/errors.js';
+import { errorTable, ScorelineError } from '../../shared/errors.js';
+import type { Access } from '../access/access.js';
 import { type Caller, shareOf } from '../access/caller.js';
 import { shuttingDown } from '../call.js';
 import { onDeparture } from './departure.js';
@@ -23,13 +24,16 @@ export interface EventStreams {
   close(): void;
 }
 
+/** `access` is asked again at every beat, so a stream does not outlive the key or token that opened it. */
 export function makeEventStreams({
   streamsMax,
   callerStreamsMax,
+  access,
   beatMs = beatEveryMs,
 }: {
   streamsMax: number;
   callerStreamsMax: number;
+  access: Pick<Access, 'identify'>;
   beatMs?: number;
 }): EventStreams {
   const streams = new Set<EventStream>();
@@ -37,7 +41,10 @@ export function makeEventStreams({
   const counts = new Map<string, number>();
   let isClosed = false;
   const timer = setInterval(() => {
-    for (const stream of streams) stream.beat();
+    for (const stream of streams) {
+      stream.beat();
+      void endIfRefused(stream, access);
+    }
   }, beatMs);
 
   const count = ({ id }: Caller, change: 1 | -1) => {
@@ -77,6 +84,16 @@ export function makeEventStreams({
       for (const stream of streams) stream.end();
     },
   };
+}
+
+/** The client connects again, and is told why it is refused. */
+async function endIfRefused(stream: EventStream, { identify }: Pick<Access, 'identify'>) {
+  try {
+    await identify(stream.headers);
+  } catch (error) {
+    const isRefused = error instanceof ScorelineError && errorTable[error.code].status === 401;
+    if (isRefused) stream.end();
+  }
 }
 
 const advice =

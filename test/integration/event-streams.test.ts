@@ -6,6 +6,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { anyone, type Caller } from '../../api/access/caller.js';
 import { makeEventStreams } from '../../api/http/event-streams.js';
+import { ScorelineError } from '../../shared/errors.js';
 import { waitUntil } from '../harness.js';
 
 const ada: Caller = { id: 'ada', name: 'Ada', scopes: ['jobs'] };
@@ -13,7 +14,10 @@ const bob: Caller = { id: 'bob', name: 'Bob', scopes: ['jobs'] };
 
 /** A server whose requests the test answers. */
 async function openServer(options: Partial<Parameters<typeof makeEventStreams>[0]> = {}) {
-  const streams = makeEventStreams({ streamsMax: 4, callerStreamsMax: 2, ...options });
+  const streams = makeEventStreams({
+    ...{ streamsMax: 4, callerStreamsMax: 2, access: { identify: () => ada } },
+    ...options,
+  });
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => {
@@ -108,4 +112,22 @@ test('closing ends the streams, and lets nobody in any more', async () => {
   await waitUntil('the stream has ended', () => received.endsWith('\r\n0\r\n\r\n') && isClosed());
   expect(codeOf(await open(ada).catch((error) => error))).toBe('shutting_down');
   streams.close();
+});
+
+test('a stream ends when its key is revoked, and goes on when only the issuer of tokens is away', async () => {
+  let fault: ScorelineError | undefined;
+  const identify = async () => {
+    if (fault) throw fault;
+    return ada;
+  };
+  const { open } = await openServer({ beatMs: 20, access: { identify } });
+  const { client, isClosed } = await open(ada);
+  client.resume();
+  fault = new ScorelineError('issuer_unavailable', 'away');
+  await once(client, 'data');
+  await once(client, 'data');
+  await once(client, 'data');
+  expect(isClosed()).toBe(false);
+  fault = new ScorelineError('key_unknown', 'revoked');
+  await waitUntil('the stream is over', isClosed);
 });

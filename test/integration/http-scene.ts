@@ -167,7 +167,7 @@ export async function openScene(
     rowsMax,
     description: makeDescription({ registry, readiness, statistics, rowsMax, version: '1.2.3' }),
   };
-  const eventStreams = makeEventStreams({ streamsMax: 1, callerStreamsMax: 1 });
+  const eventStreams = makeEventStreams({ streamsMax: 1, callerStreamsMax: 1, access });
   const events = joinListeners(options.traces, [makeRequestLog(log, { accessRatio: 0 })]);
   const app = makeApp({
     ...{

@@ -30,7 +30,8 @@ describe('a scope', () => {
   ] as const)('that is missing is named (%#)', (who, scope, has) => {
     const error = errorOf(() => requireScope(who, scope));
     expect(error.code).toBe('scope_missing');
-    expect(error.message).toContain(`with the scope ${scope}`);
+    const wanted = scope === 'admin' ? 'admin' : `${scope} or admin`;
+    expect(error.message).toContain(`with the scope ${wanted};`);
     expect(error.message).toContain(has);
   });
 });
