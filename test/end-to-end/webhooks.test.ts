@@ -298,6 +298,23 @@ test.concurrent('a webhook that nobody takes is a dead letter, which an operator
   }
 });
 
+test.concurrent('a dead letter to a host that is no longer allowed is listed, and not sent again', async () => {
+  const queue = { QUEUE_PREFIX: 'webhooks-of-a-removed-host' };
+  const removed = await openOne(() => ({ status: 410 }));
+  const before = await openSite([removed], queue);
+  const job = await submit(before, removed.origin);
+  await ask(`${before.url}/v1/jobs/${job}`, { method: 'DELETE' });
+  await untilWebhook(before, job, 'dead');
+
+  const { url } = await openSite([await openOne()], queue);
+  expect((await ask(`${url}/v1/webhooks`)).body.dead).toMatchObject([{ job }]);
+  expect(await post(`${url}/v1/webhooks/${job}/redeliver`, {})).toMatchObject({
+    status: 400,
+    body: { code: 'webhook_not_allowed', detail: expect.stringContaining(removed.origin) },
+  });
+  expect(removed.of(job)).toHaveLength(1);
+});
+
 test.concurrent('a receiver that hangs holds up nobody else', async () => {
   const hanging = await openOne(() => 'hang');
   const well = await openOne();
