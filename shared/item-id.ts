@@ -27,10 +27,11 @@ export function countRowsOf(items: readonly { readonly id: string }[]): number {
 
 /** Returns the members that stand for items in a set whose size is the number of their rows. */
 export function membersOf(ids: readonly string[]): string[] {
-  return ids.flatMap((id) => {
+  const members: string[] = [];
+  for (const id of ids) {
     const rows = rowsOfItem(id);
-    return rows === 1
-      ? id
-      : Array.from({ length: rows }, (_, row) => (row === 0 ? id : `${id}+${row}`));
-  });
+    members.push(id);
+    for (let row = 1; row < rows; row++) members.push(`${id}+${row}`);
+  }
+  return members;
 }

@@ -79,7 +79,7 @@ export function makeGate(options: {
       return 'router';
     };
     if (request.method !== 'POST') return toRouter();
-    const query = Object.fromEntries(new URLSearchParams(arrival.query));
+    const query = arrival.query ? Object.fromEntries(new URLSearchParams(arrival.query)) : {};
     const models = modelsAt(path, query, { caller, registry });
     if (models.length === 0) return toRouter();
     try {

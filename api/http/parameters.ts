@@ -34,6 +34,12 @@ export function queryOf(request: Request): Given {
   return request.url.includes('?') ? request.query : noParameters;
 }
 
+/** Adds the parameters of the query string to those of the body, which count if both have one. */
+export function withQuery(given: Given, request: Request): Given {
+  const query = queryOf(request);
+  return query === noParameters ? given : { ...query, ...given };
+}
+
 /**
  * Reads what the caller wants of the answer: how many classes, unless the model answers with a number.
  * @throws ScorelineError `parameter_invalid`

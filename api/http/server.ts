@@ -93,15 +93,20 @@ type HeadParameters = (string | OutgoingHttpHeaders | OutgoingHttpHeader[] | und
  * and 42 µs with these classes (measured; on Node 24, 44 and 41).
  */
 export function makePrototypes(app: Express, headers: Readonly<Record<string, string>> = {}) {
+  const common = Object.entries(headers);
   class ApiRequest extends IncomingMessage {}
   class ApiResponse extends ServerResponse<ApiRequest> {
     /** Adds the headers of every answer. Those of this one may be given as an object. */
     override writeHead(status: number, ...given: HeadParameters): this {
-      const own = given.at(-1);
-      const all: OutgoingHttpHeaders = { ...headers, 'X-Request-Id': requestIdOf(this.req) };
+      const last = given.at(-1);
+      const own = typeof last === 'object' ? (last as OutgoingHttpHeaders) : {};
+      // A list, because an object of the names of each answer took 2 µs.
+      const fields: OutgoingHttpHeader[] = ['X-Request-Id', requestIdOf(this.req)];
       const { trace }: GatedRequest = this.req;
-      if (trace) all.traceresponse = trace.response;
-      return super.writeHead(status, typeof own === 'object' ? Object.assign(all, own) : all);
+      if (trace) fields.push('traceresponse', trace.response);
+      for (const [name, value] of common) if (!(name in own)) fields.push(name, value);
+      for (const name in own) fields.push(name, own[name] as OutgoingHttpHeader);
+      return super.writeHead(status, fields);
     }
   }
   Object.setPrototypeOf(ApiRequest.prototype, app.request);

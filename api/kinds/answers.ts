@@ -2,6 +2,7 @@
 // contract.
 
 import type { Model } from '../../shared/models.js';
+import type { Timing } from '../../shared/reply.js';
 import { isKnown } from '../../shared/scores.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import { type InputKinds, kindsOf } from './kinds.js';
@@ -19,15 +20,27 @@ export function writeNativeAnswer(
   const { output } = kindsOf(kinds, model);
   const { output: scores } = model.manifest;
   const saysKnown = 'known' in scores && scores.known !== undefined;
-  const head = JSON.stringify({
-    model: model.name,
-    version: model.version,
-    id: name ?? reply.id,
-    known: saysKnown ? isKnown(reply.outputs) : undefined,
-  });
+  const known = saysKnown ? `,"known":${isKnown(reply.outputs)}` : '';
+  const id = JSON.stringify(name ?? reply.id);
   const predictions = output.writePredictions(reply.outputs, model.labels);
-  const timing = JSON.stringify(reply.timing);
-  return `${head.slice(0, -1)},"predictions":${predictions},"timing":${timing}}`;
+  return `${beginningOf(model)}${id}${known},"predictions":${predictions},"timing":${writeTiming(reply.timing)}}`;
+}
+
+const beginnings = new WeakMap<Model, string>();
+
+/** Returns what all answers of a model begin with, up to the id. */
+function beginningOf(model: Model): string {
+  const known = beginnings.get(model);
+  if (known !== undefined) return known;
+  const { name, version } = model;
+  const beginning = `${JSON.stringify({ model: name, version }).slice(0, -1)},"id":`;
+  beginnings.set(model, beginning);
+  return beginning;
+}
+
+/** Writes JSON. The numbers are finite, since they were parsed by a schema. */
+function writeTiming({ queueMs, batchMs, computeMs, batchSize }: Timing): string {
+  return `{"queueMs":${queueMs},"batchMs":${batchMs},"computeMs":${computeMs},"batchSize":${batchSize}}`;
 }
 
 /**

@@ -117,13 +117,24 @@ function startPlace(context: WorkerContext, model: Model): Place {
     },
     close: () => {},
   };
+  // What is queued for the transaction with which a worker replies.
+  let queued: (() => void)[] = [];
+  const enqueue = async (command: () => void) => void queued.push(command);
   const redis = {
     status: 'ready',
-    eval: (...parameters: [string, number, string, string, number, Buffer, ...string[]]) => {
-      const [, , stream, , , packed, ...ids] = parameters;
+    multi: async () => {
+      queued = [];
+    },
+    xadd: (stream: string, ...[, , , , , , packed]: [...string[], Buffer]) =>
+      enqueue(
+        () => void world.redis.xadd(stream, { creates: false }, ['replies', packed as Buffer]),
+      ),
+    zrem: (_set: string, ...ids: string[]) => enqueue(() => world.redis.answer(model.queue, ids)),
+    exec: () => {
+      const commands = queued;
       return world.network.consume(process, 'reply', () => {
-        world.redis.xadd(stream, { creates: false }, ['replies', packed]);
-        world.redis.answer(model.queue, ids);
+        for (const command of commands) command();
+        return [];
       });
     },
   } as unknown as RealRedis;

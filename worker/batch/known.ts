@@ -51,8 +51,12 @@ function areKnown({ datatype, shape, data }: Tensor): boolean[] {
   const size = data.byteLength / rows;
   // The sign of a float, which zero can have too.
   const sign = datatype.startsWith('FP') ? 0x80 : 0;
-  return Array.from({ length: rows }, (_, row) => {
-    const number = data.subarray(row * size, (row + 1) * size);
-    return number.some((byte, at) => byte !== 0 && !(byte === sign && at === size - 1));
-  });
+  const known: boolean[] = [];
+  for (let row = 0; row < rows; row++) {
+    const last = (row + 1) * size - 1;
+    let isKnown = size > 0 && data[last] !== 0 && data[last] !== sign;
+    for (let at = row * size; at < last; at++) if (data[at] !== 0) isKnown = true;
+    known.push(isKnown);
+  }
+  return known;
 }

@@ -89,13 +89,17 @@ function makeSortAll(classes: number): (scores: Float32Array) => Uint32Array {
 /** Selects a few of many classes in one pass, since most scores are below the worst one kept. */
 function selectBest(scores: Float32Array, count: number): number[] {
   const best: number[] = [];
+  /** The worst score kept, once there are enough. */
+  let floor = Number.NEGATIVE_INFINITY;
   for (let index = 0; index < scores.length; index++) {
     const score = scores[index] as number;
-    if (best.length === count && score <= (scores[best[count - 1] as number] as number)) continue;
-    let at = best.length;
-    while (at > 0 && score > (scores[best[at - 1] as number] as number)) at--;
-    best.splice(at, 0, index);
-    if (best.length > count) best.pop();
+    if (score <= floor) continue;
+    let at = Math.min(best.length, count - 1);
+    for (; at > 0 && score > (scores[best[at - 1] as number] as number); at--) {
+      best[at] = best[at - 1] as number;
+    }
+    best[at] = index;
+    if (best.length === count) floor = scores[best[count - 1] as number] as number;
   }
   return best;
 }

@@ -39,16 +39,22 @@ export function makeSendReplies(options: {
   ];
   const tryUntil = makeTryUntil({ redis, log });
 
-  const send = (instance: string, replies: readonly Reply[]) =>
-    redis.eval(
-      replyScript,
-      1 + sets.length,
-      keys.replies(instance),
-      ...sets,
-      streamEntriesMax,
-      packReplies(replies, queue.wire),
-      ...membersOf(replies.map(({ id }) => id)),
-    );
+  // One transaction: if Redis refuses the reply, the items go on to count as unanswered. A script would
+  // cost more, because Redis copies everything that it hands to one.
+  // NOMKSTREAM, because otherwise the stream of an instance that is gone would stay forever.
+  const send = async (instance: string, replies: readonly Reply[]) => {
+    const members = membersOf(replies.map(({ id }) => id));
+    const limit = ['NOMKSTREAM', 'MAXLEN', '~', streamEntriesMax] as const;
+    const packed = packReplies(replies, queue.wire);
+    const queued = [
+      redis.multi({ pipeline: false }),
+      redis.xadd(keys.replies(instance), ...limit, '*', 'replies', packed),
+      ...sets.map((set) => redis.zrem(set, ...members)),
+    ];
+    // Who refused the first one of these says most. The transaction only says that it was aborted.
+    const [done] = await Promise.all([redis.exec(), ...queued]);
+    for (const [error] of done ?? []) if (error) throw error;
+  };
 
   return async (replies, deadlineAt) => {
     await Promise.all(
@@ -58,16 +64,6 @@ export function makeSendReplies(options: {
     );
   };
 }
-
-// One step: if Redis refuses the reply, the items go on to count as unanswered.
-// NOMKSTREAM, because otherwise the stream of an instance that is gone would stay forever.
-// A thousand at a time, because Lua cannot unpack more than 8000.
-const replyScript = `
-redis.call('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[1], '*', 'replies', ARGV[2])
-for first = 3, #ARGV, 1000 do
-  local last = math.min(first + 999, #ARGV)
-  for set = 2, #KEYS do redis.call('ZREM', KEYS[set], unpack(ARGV, first, last)) end
-end`;
 
 /** Calls `send` until it succeeds. Resolves to undefined if `deadlineAt` passes first. */
 type TryUntil = <T>(

@@ -16,7 +16,7 @@ import { sendJsonText } from '../json.js';
 import { wantsLines } from '../lines.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
-import { type Given, queryOf, readDeadlineMs, readWish } from '../parameters.js';
+import { type Given, readDeadlineMs, readWish, withQuery } from '../parameters.js';
 import { parsePriority } from '../priority.js';
 import type { ScoreRoute } from './score-route.js';
 import type { SeriesRoutes } from './series.js';
@@ -40,7 +40,7 @@ export function makeScoreNative(options: {
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
     const { inputs, isList, given } = readBodyInputs(body, kinds, model);
-    const wish = readWish({ ...queryOf(request), ...given }, model);
+    const wish = readWish(withQuery(given, request), model);
     const deadlineMs = readDeadlineMs(given);
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
     const priority = parsePriority(given.priority, 'priority');

@@ -53,6 +53,7 @@ export function makeScoreReference(options: {
 
   /** Narrows the models by the first bytes of the body, so a request without room is refused early. */
   function narrow(call: Call, first: Buffer): void {
+    if (call.models.length === 1) return;
     const [, opening] = inputFirst.exec(first.toString('latin1', 0, peekBytes)) ?? [];
     if (opening !== undefined) call.narrow(withOpening(call.models, opening));
   }
