@@ -39,6 +39,7 @@ import { makeScoreInference } from './routes/infer.js';
 import { addInferenceRoutes } from './routes/inference.js';
 import { addJobEventRoutes } from './routes/job-events.js';
 import { addJobRoutes, sendAccepted } from './routes/jobs.js';
+import { addLiveRoutes, type LiveParts } from './routes/live.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
 import { SeriesRoutes } from './routes/series.js';
@@ -85,6 +86,7 @@ export function makeApp(parts: {
   /** Is told of each request. */
   events: RequestEvents;
   instruments?: Pick<Instruments, 'expose'> | undefined;
+  live: Omit<LiveParts, 'registry'>;
 }): App {
   const { gate, configuration, events } = parts;
   const { readJson, readAny, readBytes } = makeBodyReaders(
@@ -123,6 +125,7 @@ export function makeApp(parts: {
   addJobRoutes(app, parts);
   addJobEventRoutes(app, parts);
   addWebhookRoutes(app, parts);
+  addLiveRoutes(app, { ...parts.live, registry: parts.registry });
   addReferenceRoutes(app, { ...parts, score: scores.reference, version: packageVersion() });
   addHealthRoutes(app, parts);
   addInferenceRoutes(app, { ...parts, score: scores.inference });

@@ -18,6 +18,7 @@ import { startGrpcServer } from '../../api/grpc/server.js';
 import { makeApp } from '../../api/http/app.js';
 import { makeEventStreams } from '../../api/http/event-streams.js';
 import { makeGate } from '../../api/http/gate.js';
+import type { LiveParts } from '../../api/http/routes/live.js';
 import { startServer } from '../../api/http/server.js';
 import { makeDescription } from '../../api/inference/description.js';
 import { rowsMaxOf } from '../../api/inference/rows.js';
@@ -80,6 +81,7 @@ export async function openScene(
     grpc?: boolean;
     /** What models with a response cache keep; nothing unless the test says otherwise. */
     cacheEntries?: CacheEntries;
+    live?: Partial<Omit<LiveParts, 'registry'>>;
   } = {},
 ) {
   const { models = [textModel] } = options;
@@ -186,6 +188,12 @@ export async function openScene(
     },
     eventStreams,
     ...{ ...protocol, events },
+    live: {
+      instance: 'scene',
+      liveSeries: undefined,
+      localWorkers: noLocalWorkers,
+      ...options.live,
+    },
   });
   const sockets = watchServerSockets();
   const server = await startServer(app, configuration);
@@ -235,6 +243,8 @@ export async function openScene(
     bytesRead: () => sockets.reduce((sum, socket) => sum + socket.bytesRead, 0),
   };
 }
+
+const noLocalWorkers = { all: undefined, kill: () => {} };
 
 const noEntries: CacheEntries = { read: async () => undefined, write: () => {} };
 
