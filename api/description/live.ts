@@ -22,7 +22,7 @@ const modelSchema = z.object({
     .describe('How long requests took, in milliseconds. Streams are left out.'),
   batchSize: column.describe('The mean rows of a run.'),
   unanswered: column.describe('Rows without an answer, from all API instances.'),
-  workers: column.describe('Live workers, while somebody watches.'),
+  workers: column.describe('Live workers.'),
 });
 const liveSchema = z.object({
   instance: z
@@ -59,7 +59,7 @@ function watch(context: Context): Operation {
   return {
     operationId: 'live',
     summary: 'What happened in the last minutes',
-    description: `The last ${samplesMax} seconds of the API instance that answers. There are none without METRICS_PORT.`,
+    description: `The last ${samplesMax} seconds of the API instance that answers. It begins to take samples when it is asked, and ends when it has not been asked for as long. There are none without METRICS_PORT.`,
     tags: [serviceTag.name],
     parameters: [after],
     responses: {

@@ -1,8 +1,11 @@
 // The last minutes of this process, second by second, for the live view.
 //
-// Once a second it looks at what the metrics and the statistics have counted, and keeps the difference. A
-// request pays nothing for it. A model of which nothing happened takes no room, so the memory goes with the
-// traffic. Redis is asked for the workers only while somebody watches.
+// Once a second it looks at what the metrics and the statistics have counted, and keeps the difference. So a
+// request pays nothing for it. A look takes 0.4 ms with 2 models and 5 ms with 100 (measured), which is too
+// long for a process that nobody watches: it begins with the first read, and ends when there was none for as
+// long as the samples reach back.
+//
+// A model of which nothing happened takes no room in a sample.
 
 import { nowMs } from '../../shared/clock.js';
 import type { Instruments } from '../../shared/metrics/instruments.js';
@@ -15,8 +18,6 @@ import { makeTotals, nameOf, readTotals, type Totals } from './totals.js';
 
 export const stepMs = 1000;
 export const samplesMax = 300;
-/** Somebody watches who has asked this lately. */
-const watchesForMs = 10_000;
 
 /** What happened in a second, by the names of models. */
 export interface Sample {
@@ -31,7 +32,7 @@ export interface Sample {
 }
 
 export interface LiveSeries {
-  /** Returns the samples of the last minutes, the oldest first, and notes that somebody watches. */
+  /** Returns the samples of the last minutes, the oldest first. The first read has none. */
   read(): readonly Sample[];
   close(): void;
 }
@@ -51,37 +52,47 @@ interface Look {
 
 export function openLiveSeries(parts: Parts): LiveSeries {
   const samples: Sample[] = [];
-  let watchedUntilMs = 0;
   let last: Look | undefined;
+  let lastReadMs = 0;
   let isLooking = false;
+  let timer: NodeJS.Timeout | undefined;
 
   const look = async () => {
-    const isWatched = performance.now() < watchedUntilMs;
     const now = { totals: await readTotals(parts), atMs: performance.now() };
-    const workers = isWatched ? await countWorkers(parts) : unknown;
+    const workers = await countWorkers(parts);
     if (last) samples.push({ ...findPoints(last, now), ...readUnanswered(parts), workers });
     last = now;
     if (samples.length > samplesMax) samples.shift();
   };
-  const timer = setInterval(() => {
-    // Redis may hang for longer than a second.
+  const close = () => {
+    clearInterval(timer);
+    timer = undefined;
+    last = undefined;
+    samples.length = 0;
+  };
+  const step = () => {
+    if (performance.now() - lastReadMs > samplesMax * stepMs) return close();
+    // Redis may take longer than a second.
     if (isLooking) return;
     isLooking = true;
     void look().finally(() => {
       isLooking = false;
     });
-  }, stepMs).unref();
+  };
 
   return {
     read() {
-      watchedUntilMs = performance.now() + watchesForMs;
+      lastReadMs = performance.now();
+      if (!timer) {
+        timer = setInterval(step, stepMs).unref();
+        step();
+      }
       return samples;
     },
-    close: () => clearInterval(timer),
+    close,
   };
 }
 
-const unknown: Sample['workers'] = new Map();
 const nothing = makeTotals();
 
 function findPoints(last: Look, now: Look): Pick<Sample, 'atMs' | 'points'> {
