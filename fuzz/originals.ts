@@ -29,7 +29,16 @@ export const imageRoute = '/v1/models/efficientnet-lite0/score';
 const withVersion = (route: string) => route.replace(/\/score$/, '/versions/1/score');
 const someJob = '0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a';
 const readRoutes = [
-  ...['/', '/version', '/openapi.json', '/docs', '/v1/models', '/v1/live'],
+  ...[
+    '/',
+    '/version',
+    '/openapi.json',
+    '/docs',
+    '/docs/access',
+    '/docs/api',
+    '/v1/models',
+    '/v1/live',
+  ],
   ...['/admin', '/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
   '/v1/webhooks',
   ...['', `/${someJob}`, `/${someJob}/events`].map((rest) => `/v1/jobs${rest}`),

@@ -59,7 +59,7 @@ export async function openAccess(options: Options): Promise<Access> {
   const limits = makeLimits(makeUsage(options));
   const strangers = new Pace();
   log.info(
-    'addresses open to all without a key or token: /, /v2/health/live, /v2/health/ready, and /openapi.json and /docs, which then name no models',
+    'addresses open to all without a key or token: /, /v2/health/live, /v2/health/ready, /docs and what is below it, and /openapi.json and /docs/api, which then name no models',
   );
 
   return {

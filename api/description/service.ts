@@ -24,13 +24,14 @@ export function servicePaths(context: Context): Paths {
         content: { 'application/json': { schema: { type: 'object' } } },
       }),
     },
-    '/docs': {
+    '/docs/api': {
       get: describing(context, {
-        operationId: 'docs',
+        operationId: 'apiPage',
         summary: 'This description as a page',
         content: { 'text/html': { schema: { type: 'string' } } },
       }),
     },
+    '/docs': { get: docs(context) },
     '/admin/queues': {
       get: forOperators(context, {
         operationId: 'queues',
@@ -91,6 +92,24 @@ function describing(
     responses: {
       200: { description: 'The description.', headers, content },
       ...problems.responses('description', 'problem', accessCodes(context)),
+    },
+  };
+}
+
+function docs({ headers, problems }: Context): Operation {
+  return {
+    operationId: 'docs',
+    summary: 'The docs',
+    description: 'A page that leads to the chapters, which are below this address. Open to all.',
+    tags,
+    security: [],
+    responses: {
+      200: {
+        description: 'The first chapter.',
+        headers,
+        content: { 'text/html': { schema: { type: 'string' } } },
+      },
+      ...problems.responses('docs', 'problem', ['not_found']),
     },
   };
 }

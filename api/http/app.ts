@@ -34,6 +34,7 @@ import type { ScoringRoute } from './open-call.js';
 import { answerError } from './problem.js';
 import { addAdminRoutes } from './routes/admin.js';
 import { addDescriptionRoutes } from './routes/description.js';
+import { addDocsRoutes } from './routes/docs.js';
 import { addHealthRoutes } from './routes/health.js';
 import { makeScoreInference } from './routes/infer.js';
 import { addInferenceRoutes } from './routes/inference.js';
@@ -130,6 +131,7 @@ export function makeApp(parts: {
   addHealthRoutes(app, parts);
   addInferenceRoutes(app, { ...parts, score: scores.inference });
   addDescriptionRoutes(app, { ...parts, service: parts });
+  addDocsRoutes(app);
   addAdminRoutes(app, { ...parts, instruments: parts.instruments });
   app.use(notFound);
   app.use(handleError);

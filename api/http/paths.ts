@@ -15,7 +15,12 @@ export function pathOf(request: Pick<IncomingMessage, 'url'> & { originalUrl?: s
 export const openPaths: ReadonlySet<string> = new Set(['/', '/v2/health/live', '/v2/health/ready']);
 
 /** Open to all, too: they describe the service, and to callers who are known their models. */
-export const describingPaths: ReadonlySet<string> = new Set(['/openapi.json', '/docs']);
+export const describingPaths: ReadonlySet<string> = new Set(['/openapi.json', '/docs/api']);
+
+/** Whether a path belongs to the docs, which are open to all. */
+export function isInDocs(path: string): boolean {
+  return (path === '/docs' || path.startsWith('/docs/')) && !describingPaths.has(path);
+}
 
 /** Whether a path belongs to the Open Inference Protocol, which has a form of errors of its own. */
 export function isInference(path: string): boolean {

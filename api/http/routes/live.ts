@@ -1,7 +1,7 @@
 // The live view: what the requests of this instance did in the last minutes. In a local run, a worker can be
 // killed as well, so one sees that no request is lost.
 
-import type { Express, RequestHandler } from 'express';
+import express, { type Express, type Router } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Registry } from '../../../shared/registry.js';
 import { catalogueOf } from '../../access/caller.js';
@@ -16,7 +16,6 @@ import { notMeasured } from '../not-measured.js';
 import { isLocal, requireSameOrigin } from '../same-origin.js';
 
 const live = '/v1/live';
-const killing = '/v1/live/workers/:pid/kill';
 
 export interface LiveParts {
   readonly instance: string;
@@ -47,11 +46,18 @@ export function addLiveRoutes(app: Express, parts: LiveParts): void {
   });
   app.all(live, allow('GET', 'HEAD'));
 
-  /** Elsewhere there is no such address. */
-  const inLocalRun: RequestHandler = (request, _response, next) =>
-    next(localWorkers.all && isLocal(request) ? undefined : 'route');
+  // Elsewhere there are no such addresses.
+  const workers = makeWorkerRoutes(localWorkers);
+  app.use(`${live}/workers`, (request, response, next) => {
+    if (localWorkers.all && isLocal(request)) workers(request, response, next);
+    else next();
+  });
+}
 
-  app.post(killing, inLocalRun, needs('admin'), (request, response) => {
+function makeWorkerRoutes(localWorkers: LocalWorkers): Router {
+  const router = express.Router();
+  const killing = '/:pid/kill';
+  router.post(killing, needs('admin'), (request, response) => {
     requireSameOrigin(request);
     const pid = Number(request.params.pid);
     const worker = localWorkers.all?.find((each) => each.pid === pid && each.isReady);
@@ -59,7 +65,8 @@ export function addLiveRoutes(app: Express, parts: LiveParts): void {
     localWorkers.kill(pid);
     sendJson(response, { pid, state: 'killed' }, { status: 202 });
   });
-  app.all(killing, inLocalRun, allow('POST'));
+  router.all(killing, allow('POST'));
+  return router;
 }
 
 /** Returns after which time samples are wanted. */

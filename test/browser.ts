@@ -1,0 +1,27 @@
+// A real browser for tests: Chromium, as Debian has it, steered by playwright-core.
+
+import { existsSync } from 'node:fs';
+import process from 'node:process';
+import { type Browser, chromium } from 'playwright-core';
+
+const places = [
+  process.env.CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+];
+const executablePath = places.find((place) => place !== undefined && existsSync(place));
+
+/** Says why tests with a browser are left out; undefined if there is one. */
+export const whyNoBrowser =
+  executablePath === undefined
+    ? 'no Chromium on this machine (apt-get install chromium, or CHROMIUM=path)'
+    : undefined;
+
+/** Starts the browser. Whoever starts it closes it. */
+export function openBrowser(): Promise<Browser> {
+  // In a container as root there is no other sandbox than the container, and /dev/shm is small.
+  const args = ['--no-sandbox', '--disable-dev-shm-usage'];
+  return chromium.launch({ ...(executablePath && { executablePath }), args });
+}
