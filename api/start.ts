@@ -232,6 +232,7 @@ export async function startApi(
     events,
     instruments: metrics?.instruments,
     live,
+    signIn: access.signIn,
   });
   const server = await startServer(app, configuration);
   const grpc = await startGrpc(

@@ -38,6 +38,7 @@ const readRoutes = [
     '/docs/api',
     '/v1/models',
     '/v1/live',
+    '/v1/sign-in',
   ],
   ...['/admin', '/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
   '/v1/webhooks',

@@ -36,8 +36,13 @@ export function renderChapter(text: string, resolve: (href: string) => Target): 
       code({ text: code }) {
         return `<pre tabindex="0"><code>${escapeText(code)}</code></pre>\n`;
       },
+      tablecell(token) {
+        const cell = Renderer.prototype.tablecell.call(this, token);
+        // A header says something.
+        return cell.replace(/^<th><\/th>/, '<td></td>');
+      },
       table(token) {
-        return `<div class="wide" tabindex="0" role="region" aria-label="Table">${Renderer.prototype.table.call(this, token)}</div>\n`;
+        return `<div class="wide" tabindex="0" role="group" aria-label="Table">${Renderer.prototype.table.call(this, token)}</div>\n`;
       },
     },
   });

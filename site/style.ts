@@ -23,7 +23,7 @@ search input { inline-size: 100%; font: inherit; color: inherit; background: var
 .hits a:hover, .hits a:focus-visible { background: var(--soft); }
 .hits strong { font-weight: 600; }
 .hits small { color: var(--muted); }
-.hits p { margin: .1rem 0 0; color: var(--muted); font-size: .86rem; }
+.hits p { margin: .1rem 0 0; color: var(--muted); font-size: .86rem; overflow-wrap: anywhere; }
 .frame { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1rem; max-inline-size: 80.5rem; margin: 0 auto;
   padding: 1.5rem 1.25rem 4rem; }
 .chapters { font-size: .93rem; }

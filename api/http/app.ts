@@ -15,6 +15,7 @@ import type { Instruments } from '../../shared/metrics/instruments.js';
 import type { RedisClock } from '../../shared/redis-clock.js';
 import type { Registry } from '../../shared/registry.js';
 import { packageVersion } from '../../shared/version.js';
+import type { SignIn } from '../access/access.js';
 import type { Call, Calls } from '../call.js';
 import { Deferred } from '../deferral.js';
 import type { RequestEvents } from '../events.js';
@@ -44,6 +45,7 @@ import { addLiveRoutes, type LiveParts } from './routes/live.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
 import { SeriesRoutes } from './routes/series.js';
+import { addSignInRoute } from './routes/sign-in.js';
 import { addWebhookRoutes } from './routes/webhooks.js';
 import { watchRequest } from './watch.js';
 
@@ -88,6 +90,8 @@ export function makeApp(parts: {
   events: RequestEvents;
   instruments?: Pick<Instruments, 'expose'> | undefined;
   live: Omit<LiveParts, 'registry'>;
+  /** Undefined where nobody can sign in. */
+  signIn?: SignIn | undefined;
 }): App {
   const { gate, configuration, events } = parts;
   const { readJson, readAny, readBytes } = makeBodyReaders(
@@ -132,6 +136,7 @@ export function makeApp(parts: {
   addInferenceRoutes(app, { ...parts, score: scores.inference });
   addDescriptionRoutes(app, { ...parts, service: parts });
   addDocsRoutes(app);
+  addSignInRoute(app, parts);
   addAdminRoutes(app, { ...parts, instruments: parts.instruments });
   app.use(notFound);
   app.use(handleError);

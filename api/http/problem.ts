@@ -67,7 +67,8 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
 /** Whether a person has opened the address in a browser. Scripts and clients ask for no page. */
 function prefersPage(request: IncomingMessage): boolean {
   const { method, headers } = request;
-  if ((method !== 'GET' && method !== 'HEAD') || !headers.accept?.includes('text/html')) return false;
+  if ((method !== 'GET' && method !== 'HEAD') || !headers.accept?.includes('text/html'))
+    return false;
   const types = ['application/problem+json', 'application/json', 'text/html'];
   return (request as Request).accepts(types) === 'text/html';
 }

@@ -31,8 +31,7 @@ export function writeProblemPage(
   const { status, title } = errorTable[code];
   const root = rootFrom(asked.path);
   const again =
-    retryAfterSeconds !== undefined &&
-    html`<dt>Ask again</dt><dd>in ${retryAfterSeconds} s</dd>`;
+    retryAfterSeconds !== undefined && html`<dt>Ask again</dt><dd>in ${retryAfterSeconds} s</dd>`;
   const page = html`<!doctype html>
 <html lang="en">
 <head>

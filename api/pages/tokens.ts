@@ -19,6 +19,7 @@ export const tokens = `
 body { margin: 0; }
 a { color: var(--accent); text-underline-offset: .18em; text-decoration-thickness: 1px; }
 code, pre { font-family: var(--mono); font-size: .86em; }
+pre code { font-size: inherit; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 main:focus { outline: none; }
 .skip { position: absolute; inset: .5rem auto auto .5rem; z-index: 2; padding: .5rem .9rem;

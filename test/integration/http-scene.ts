@@ -5,7 +5,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, onTestFinished } from 'vitest';
-import type { Access } from '../../api/access/access.js';
+import type { Access, SignIn } from '../../api/access/access.js';
 import { anyone } from '../../api/access/caller.js';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
@@ -82,6 +82,7 @@ export async function openScene(
     /** What models with a response cache keep; nothing unless the test says otherwise. */
     cacheEntries?: CacheEntries;
     live?: Partial<Omit<LiveParts, 'registry'>>;
+    signIn?: SignIn;
   } = {},
 ) {
   const { models = [textModel] } = options;
@@ -188,6 +189,7 @@ export async function openScene(
     },
     eventStreams,
     ...{ ...protocol, events },
+    signIn: options.signIn,
     live: {
       instance: 'scene',
       liveSeries: undefined,

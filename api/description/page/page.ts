@@ -74,7 +74,7 @@ function errors(): Html {
       html`<tr><td><code>${code}</code></td><td>${status}</td><td>${retry ? 'yes' : 'no'}</td><td>${title}</td></tr>`,
   );
   return html`${prose('Programs should test `code`, which does not change. The column `retry` says whether the same request may succeed later.')}
-<div class="wide"><table><thead><tr><th>code</th><th>status</th><th>retry</th><th>meaning</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+<div class="wide" tabindex="0" role="group" aria-label="Errors"><table><thead><tr><th>code</th><th>status</th><th>retry</th><th>meaning</th></tr></thead><tbody>${rows}</tbody></table></div>`;
 }
 
 function idOf(tag: string): string {

@@ -54,7 +54,7 @@ th { border-top: 0; color: var(--muted); font-weight: 500; }
   .operation > div { padding: .25rem .8rem .8rem; } summary { padding: .65rem .8rem; } }
 @media (min-width: 72rem) {
   .frame { display: grid; grid-template-columns: 17rem minmax(0, 1fr); max-width: 80.5rem; margin: 0 auto; }
-  .contents { display: block; position: sticky; top: 0; height: 100vh; overflow-y: auto;
+  nav.contents { display: block; position: sticky; top: 0; height: 100vh; overflow-y: auto;
     padding: 1.5rem 1rem 2rem 1.25rem; font-size: .9rem; }
   .contents ul { list-style: none; margin: 0; padding: 0; }
   .contents > ul > li { margin: 0 0 1rem; font-weight: 600; }
