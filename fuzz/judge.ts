@@ -84,6 +84,7 @@ export function makeFindFault(callers: Callers): FindFault {
   function findAnswerFault(answer: Answer, sent: Sent): string | undefined {
     const { status } = answer;
     if (status === 304 && /if-none-match/i.test(sent.text)) return undefined;
+    if (isChapter(answer)) return undefined;
     if (!statuses.has(status)) return 'a status that docs/errors.md does not know';
     const whole = `${[...answer.fields].join('\n')}\n${answer.body}`;
     const echoed = [...secrets, ...credentialsIn(sent.text)].find((text) => whole.includes(text));
@@ -95,6 +96,12 @@ export function makeFindFault(callers: Callers): FindFault {
     if (!isTold && /efficientnet/i.test(whole)) return 'a model that the caller may not know';
     return status === 200 ? findSuccessFault(answer, sent) : findRefusalFault(answer, sent);
   }
+}
+
+/** Whether the answer is a chapter of the docs, or leads there. They are the same for everyone. */
+function isChapter({ status, fields, body }: Answer): boolean {
+  if (status === 308) return fields.get('location') === '../docs';
+  return status === 200 && body.startsWith('<!doctype html>\n<html lang="en" data-docs=');
 }
 
 interface Sent {

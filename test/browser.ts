@@ -21,7 +21,11 @@ export const whyNoBrowser =
 
 /** Starts the browser. Whoever starts it closes it. */
 export function openBrowser(): Promise<Browser> {
-  // In a container as root there is no other sandbox than the container, and /dev/shm is small.
-  const args = ['--no-sandbox', '--disable-dev-shm-usage'];
+  const args = [
+    // In a container as root there is no other sandbox than the container, and /dev/shm is small.
+    ...['--no-sandbox', '--disable-dev-shm-usage'],
+    // Pages load nothing from elsewhere, and those of the test issuer must not wait for it.
+    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+  ];
   return chromium.launch({ ...(executablePath && { executablePath }), args });
 }
