@@ -94,7 +94,8 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
     post(imageRoute, 'form', formType, writeForm([{ name: 'image', file: 'a', bytes }])),
   ]);
   const redelivery = bare('POST', `/v1/webhooks/${someJob}/redeliver`);
-  return { all: [...reads, redelivery, ...texts, ...shown], pictures };
+  const killing = bare('POST', '/v1/live/workers/7/kill');
+  return { all: [...reads, redelivery, killing, ...texts, ...shown], pictures };
 }
 
 /** Writes a text as a request of the Open Inference Protocol. */

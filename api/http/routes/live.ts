@@ -16,6 +16,7 @@ import { notMeasured } from '../not-measured.js';
 import { isLocal, requireSameOrigin } from '../same-origin.js';
 
 const live = '/v1/live';
+const killing = '/v1/live/workers/:pid/kill';
 
 export interface LiveParts {
   readonly instance: string;
@@ -46,17 +47,16 @@ export function addLiveRoutes(app: Express, parts: LiveParts): void {
   });
   app.all(live, allow('GET', 'HEAD'));
 
-  // Elsewhere there are no such addresses.
-  const workers = makeWorkerRoutes(localWorkers);
-  app.use(`${live}/workers`, (request, response, next) => {
+  // Elsewhere there is no such address.
+  const workers = makeWorkerRoute(localWorkers);
+  app.use((request, response, next) => {
     if (localWorkers.all && isLocal(request)) workers(request, response, next);
     else next();
   });
 }
 
-function makeWorkerRoutes(localWorkers: LocalWorkers): Router {
+function makeWorkerRoute(localWorkers: LocalWorkers): Router {
   const router = express.Router();
-  const killing = '/:pid/kill';
   router.post(killing, needs('admin'), (request, response) => {
     requireSameOrigin(request);
     const pid = Number(request.params.pid);
