@@ -48,6 +48,8 @@ import { JobWatch } from './jobs/job-watch.js';
 import { Jobs } from './jobs/jobs.js';
 import { WaitingLines } from './jobs/waiting-lines.js';
 import { makeInputKinds } from './kinds/kinds.js';
+import { openLocalWorkers } from './live/local-workers.js';
+import { openLiveSeries } from './live/series.js';
 import { makeRequestLog } from './log/requests.js';
 import { makeCacheMetrics } from './metrics/cache.js';
 import { observeIssuerCertificate } from './metrics/issuer-certificate.js';
@@ -81,7 +83,7 @@ const createAgainAfterMs = 200;
 export async function startApi(
   configuration: Configuration,
   log: Logger,
-  { signal, telemetry }: Partial<Pick<Ending, 'signal' | 'telemetry'>> = {},
+  { signal, telemetry, parent }: Partial<Omit<Ending, 'abandon'>> = {},
 ): Promise<Running> {
   const { models: served, leftOut } = collectModels({
     directory: configuration.MODELS_DIR,
@@ -206,6 +208,9 @@ export async function startApi(
   const version = packageVersion();
   const description = makeDescription({ registry, readiness, statistics, rowsMax, version });
   const protocol = { readiness, description, rowsMax };
+  const measured = metrics && { instruments: metrics.instruments, registry, statistics, queue };
+  const liveSeries = measured && openLiveSeries(measured);
+  const live = { instance, liveSeries, localWorkers: openLocalWorkers(parent) };
   const events = listen({ configuration, registry, log, telemetry, metrics });
   const app = makeApp({
     ...{
@@ -226,6 +231,8 @@ export async function startApi(
     eventStreams,
     events,
     instruments: metrics?.instruments,
+    live,
+    signIn: access.signIn,
   });
   const server = await startServer(app, configuration);
   const grpc = await startGrpc(
@@ -267,6 +274,7 @@ export async function startApi(
       peers.close();
       clock.close();
       forgetCertificate?.();
+      liveSeries?.close();
       await access.close();
       await leaveRedis({ replyStream, queue, producer });
       metrics?.close();

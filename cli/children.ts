@@ -4,7 +4,7 @@ import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ErrorCode, ScorelineError } from '../shared/errors.js';
-import { type ChildMessage, parentReports } from '../shared/lifecycle.js';
+import { type ChildMessage, type ParentMessage, parentReports } from '../shared/lifecycle.js';
 import { packageDirectory } from '../shared/version.js';
 import { availableMemory, heapArguments, setsHeapSizes } from './heap.js';
 import { withThreads } from './threads.js';
@@ -28,6 +28,9 @@ export interface Child {
   /** Standard output, if `spawnChild` was asked to pipe it. */
   readonly output: Readable | null;
   kill(signal: NodeJS.Signals): void;
+  /** Sends a message, unless the child is gone. */
+  send(message: ParentMessage): void;
+  listen(listener: (message: ChildMessage) => void): void;
   /** Sends SIGTERM and waits until the process has exited. */
   close(): Promise<void>;
 }
@@ -84,6 +87,10 @@ export function spawnChild(
     exited,
     output: child.stdout,
     kill: (signal) => void child.kill(signal),
+    send: (message) => {
+      if (child.connected) child.send(message, () => {});
+    },
+    listen: (listener) => void child.on('message', listener),
     close: async () => {
       child.kill('SIGTERM');
       await exited;
@@ -97,7 +104,7 @@ function waitUntilReady(child: ChildProcess, role: string): Promise<Record<strin
       reject(new ScorelineError(code, detail));
     child.on('message', (message: ChildMessage) => {
       if (message.event === 'ready') resolve(message);
-      else fail(message.detail, message.code);
+      else if (message.event === 'failed') fail(message.detail, message.code);
     });
     child.once('exit', (code, signal) =>
       fail(`The ${role} exited before it was ready (${signal ?? code}).`),

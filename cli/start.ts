@@ -4,6 +4,7 @@
 import { isIPv6 } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
+import { isLoopback } from '../shared/access-configuration.js';
 import { readConfiguration } from '../shared/configuration.js';
 import { coerceError } from '../shared/errors.js';
 import { sameSignalMs } from '../shared/lifecycle.js';
@@ -11,6 +12,7 @@ import { collectModels } from '../shared/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
 import { type Child, spawnChild } from './children.js';
 import { curlLine } from './curl-line.js';
+import { makeLocalWorkers } from './local-workers.js';
 import { type PrivateRedis, startRedis } from './private-redis.js';
 import { ensureRedisServer } from './redis.js';
 
@@ -19,6 +21,7 @@ const restartDelayMs = 1000;
 const killsWithinMs = 1000;
 /** In the order of shutdown. The API goes first: it still answers the requests it has accepted. */
 const started = { api: new Set<Child>(), worker: new Set<Child>() };
+const localWorkers = makeLocalWorkers(started);
 let redis: PrivateRedis | undefined;
 let endingSinceMs: number | undefined;
 
@@ -54,6 +57,8 @@ async function start(): Promise<void> {
     names: configuration.MODELS,
     filesNeeded: true,
   });
+  // Whoever reaches the page may kill a worker there, so nobody else may reach it.
+  if (isLoopback(configuration.HOST)) localWorkers.open();
   for (const { name, error } of leftOut) complain(`  left out: ${name}: ${error.message}`);
 
   if (process.env.REDIS_URL) {
@@ -106,8 +111,14 @@ async function startPrivateRedis(): Promise<string> {
 async function supervise(role: 'api' | 'worker', environment: NodeJS.ProcessEnv): Promise<Child> {
   const child = spawnChild(role, environment);
   started[role].add(child);
-  void child.exited.then(() => started[role].delete(child));
+  void child.exited.then(() => {
+    started[role].delete(child);
+    localWorkers.announce();
+  });
   await child.ready;
+  if (role === 'api') child.listen(localWorkers.hear);
+  else localWorkers.addReady(child);
+  localWorkers.announce();
   void child.exited.then(async (how) => {
     let reason = `exited unexpectedly (${how})`;
     let again: Child | undefined;

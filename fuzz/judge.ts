@@ -2,7 +2,7 @@
 //
 // - a status that docs/errors.md knows, and none of 5xx, except a 504 to a request with a deadline of its own;
 // - if it is a refusal, a problem document whose code, status, title and type belong together, or below /v2
-//   an error of the Open Inference Protocol with code and status;
+//   an error of the Open Inference Protocol with code and status, or a page with the same if one was asked for;
 // - nothing of the inside in it: no stack, path, version or library's message;
 // - no credential in it;
 // - nothing for whom it is not: without a valid key only probes are answered, and a key for one model is
@@ -26,9 +26,14 @@ interface ProblemForm {
   readonly detail: string;
 }
 
+const problemType = 'application/problem+json; charset=utf-8';
+const pageType = 'text/html; charset=utf-8';
+/** A refusal is a page for whoever asks for one. */
+const mayBePage = /^(GET|HEAD) [\s\S]*\naccept: *text\/html/i;
+
 /** The forms of refusals by content type. */
 const forms: Readonly<Record<string, ProblemForm>> = {
-  'application/problem+json; charset=utf-8': {
+  [problemType]: {
     keys: 'code,detail,status,title,type',
     detail: 'detail',
   },
@@ -84,6 +89,7 @@ export function makeFindFault(callers: Callers): FindFault {
   function findAnswerFault(answer: Answer, sent: Sent): string | undefined {
     const { status } = answer;
     if (status === 304 && /if-none-match/i.test(sent.text)) return undefined;
+    if (isChapter(answer)) return undefined;
     if (!statuses.has(status)) return 'a status that docs/errors.md does not know';
     const whole = `${[...answer.fields].join('\n')}\n${answer.body}`;
     const echoed = [...secrets, ...credentialsIn(sent.text)].find((text) => whole.includes(text));
@@ -95,6 +101,12 @@ export function makeFindFault(callers: Callers): FindFault {
     if (!isTold && /efficientnet/i.test(whole)) return 'a model that the caller may not know';
     return status === 200 ? findSuccessFault(answer, sent) : findRefusalFault(answer, sent);
   }
+}
+
+/** Whether the answer is a chapter of the docs, or leads there. They are the same for everyone. */
+function isChapter({ status, fields, body }: Answer): boolean {
+  if (status === 308) return fields.get('location') === '../docs';
+  return status === 200 && body.startsWith('<!doctype html>\n<html lang="en" data-docs=');
 }
 
 interface Sent {
@@ -127,6 +139,25 @@ function findSuccessFault(
   return findPredictionsFault(value);
 }
 
+/** Returns the problem document that the page of an error shows. */
+function readPage(page: string): string {
+  const [, status, title = '', detail = '', code = ''] = pageForm.exec(page) ?? [];
+  const type = `urn:scoreline:error:${code}`;
+  const texts = { title: unescapeText(title), detail: unescapeText(detail) };
+  return JSON.stringify({ type, status: Number(status), code, ...texts });
+}
+
+const pageForm =
+  /<p class="status">(\d+)<\/p>\n<h1>(.*?)<\/h1>\n<p>([^<]*)<\/p>\n<dl>\n<dt>Code<\/dt><dd><a href="[^"]*#(\w+)">/;
+const characters: Readonly<Record<string, string>> = {
+  ...{ amp: '&', lt: '<', gt: '>', quot: '"' },
+  '#39': "'",
+};
+
+function unescapeText(text: string): string {
+  return text.replace(/&(#?\w+);/g, (_, name: string) => characters[name] ?? '');
+}
+
 /** Looks at an answer that has a result in each line. */
 function findLinesFault(body: string, text: string): string | undefined {
   const lines = body.split('\n');
@@ -156,8 +187,10 @@ function findPredictionsFault({ predictions }: Record<string, unknown>): string 
 }
 
 function findRefusalFault(answer: Answer, { text, shown, toHead }: Sent): string | undefined {
-  const { status, fields, body } = answer;
-  const form = forms[fields.get('content-type') ?? ''];
+  const { status, fields } = answer;
+  const isPage = fields.get('content-type') === pageType && mayBePage.test(text);
+  const form = forms[isPage ? problemType : (fields.get('content-type') ?? '')];
+  const body = isPage ? readPage(answer.body) : answer.body;
   if (!form) return 'no problem document';
   if (status === 401 && !fields.get('www-authenticate')) return 'no WWW-Authenticate';
   if (status === 405 && !fields.get('allow')) return 'no Allow';

@@ -29,7 +29,17 @@ export const imageRoute = '/v1/models/efficientnet-lite0/score';
 const withVersion = (route: string) => route.replace(/\/score$/, '/versions/1/score');
 const someJob = '0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a';
 const readRoutes = [
-  ...['/', '/version', '/openapi.json', '/docs', '/v1/models'],
+  ...[
+    '/',
+    '/version',
+    '/openapi.json',
+    '/docs',
+    '/docs/access',
+    '/docs/api',
+    '/v1/models',
+    '/v1/live',
+    '/v1/sign-in',
+  ],
   ...['/admin', '/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
   '/v1/webhooks',
   ...['', `/${someJob}`, `/${someJob}/events`].map((rest) => `/v1/jobs${rest}`),
@@ -84,7 +94,8 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
     post(imageRoute, 'form', formType, writeForm([{ name: 'image', file: 'a', bytes }])),
   ]);
   const redelivery = bare('POST', `/v1/webhooks/${someJob}/redeliver`);
-  return { all: [...reads, redelivery, ...texts, ...shown], pictures };
+  const killing = bare('POST', '/v1/live/workers/7/kill');
+  return { all: [...reads, redelivery, killing, ...texts, ...shown], pictures };
 }
 
 /** Writes a text as a request of the Open Inference Protocol. */

@@ -11,9 +11,9 @@ export type ImageRole = (typeof imageRoles)[number];
 /** The command that makes API keys comes with the API, which knows the Redis that keeps them. */
 const extras: Readonly<Record<ImageRole, readonly string[]>> = { api: ['cli/keys.js'], worker: [] };
 
-/** What a role runs that no import leads to. */
-const programs: Readonly<Record<ImageRole, readonly string[]>> = {
-  api: [],
+/** What a role runs or serves that no import leads to: files and folders. */
+const others: Readonly<Record<ImageRole, readonly string[]>> = {
+  api: ['dist/docs'],
   worker: ['worker/engine/python/host.py'],
 };
 
@@ -36,7 +36,7 @@ export function assemble(options: {
       if (isNeededFile(folder, file)) copy(installed, target, path.join(folder, file));
     }
   }
-  for (const file of ['LICENSE', 'NOTICE', ...programs[role]]) copy(built, target, file);
+  for (const file of ['LICENSE', 'NOTICE', ...others[role]]) copy(built, target, file);
   // Without the scripts and the development packages, none of which work in an image.
   const file = JSON.parse(readFileSync(path.join(built, 'package.json'), 'utf8'));
   const { name, version, license, type } = file;
@@ -46,7 +46,7 @@ export function assemble(options: {
 
 function copy(from: string, to: string, file: string): void {
   mkdirSync(path.dirname(path.join(to, file)), { recursive: true });
-  cpSync(path.join(from, file), path.join(to, file), { dereference: true });
+  cpSync(path.join(from, file), path.join(to, file), { dereference: true, recursive: true });
 }
 
 /** The files of a package, without those of packages installed inside it. */

@@ -96,6 +96,19 @@ export const accessShape = {
     .describe(
       'By how much the clocks of the issuer and of this machine may differ. Raising it accepts expired tokens for longer.',
     ),
+  OIDC_CLIENT_ID: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'The client at OIDC_ISSUER with which people sign in on the page at `/`: a public one that may use codes with PKCE and return to that page. If unset, the page only takes keys and tokens. See [access.md](access.md).',
+    ),
+  OIDC_CLIENT_SCOPES: list
+    .pipe(z.array(z.string()).min(1, 'expected at least one scope'))
+    .default(['openid'])
+    .describe(
+      'The scopes that the page asks for, separated by commas. The token must be one for OIDC_AUDIENCE, so for Entra ID: `api://APPLICATION_ID/.default`.',
+    ),
   OIDC_SCORE_ROLES: roles('score', 'score inputs and list the models'),
   OIDC_JOBS_ROLES: roles('jobs', 'use jobs'),
   OIDC_ADMIN_ROLES: roles('admin', 'do everything'),
@@ -150,8 +163,10 @@ export function checkAccess(
     for (const key of ['OIDC_ISSUER', 'OIDC_AUDIENCE'] as const) {
       if (given[key] === undefined) fault(key, 'expected a value, because AUTH has oidc');
     }
-  } else if (given.OIDC_ISSUER !== undefined) {
-    fault('OIDC_ISSUER', 'expected AUTH=oidc or AUTH=keys,oidc with it');
+  } else {
+    for (const key of ['OIDC_ISSUER', 'OIDC_CLIENT_ID'] as const) {
+      if (given[key] !== undefined) fault(key, 'expected AUTH=oidc or AUTH=keys,oidc with it');
+    }
   }
   if (given.KEYS_FILE !== undefined && !uses('keys')) {
     fault('KEYS_FILE', 'expected AUTH=keys or AUTH=keys,oidc with it');

@@ -35,10 +35,32 @@ export interface Ending {
   abandon(reason: string): void;
   /** Undefined if the configuration asks for none. */
   readonly telemetry?: Telemetry | undefined;
+  /** Undefined if the process was not forked, as in an image. */
+  readonly parent?: Parent | undefined;
+}
+
+/** The process that has forked this one, over the IPC channel. */
+export interface Parent {
+  send(message: ChildMessage): void;
+  listen(listener: (message: ParentMessage) => void): void;
+}
+
+/** A worker of a local run. */
+export interface LocalWorker {
+  readonly pid: number;
+  /** Whether its models are warm. */
+  readonly isReady: boolean;
+}
+
+/** A message from `npm start` to its API: all workers, whenever they change. */
+export interface ParentMessage {
+  readonly event: 'workers';
+  readonly workers: readonly LocalWorker[];
 }
 
 /** A message from a child to its parent, over the IPC channel. */
 export type ChildMessage =
+  | { readonly event: 'kill-worker'; readonly pid: number }
   | ({ readonly event: 'ready' } & Record<string, unknown>)
   | { readonly event: 'failed'; readonly code: ErrorCode | undefined; readonly detail: string };
 
@@ -76,7 +98,8 @@ export async function live<R extends Role>(
     log.fatal({ reason }, 'leaving at once');
     kill(process);
   };
-  const starting = start(configuration, log, { signal: ended.signal, abandon, telemetry });
+  const parent = parentOf(process);
+  const starting = start(configuration, log, { signal: ended.signal, abandon, telemetry, parent });
   handleEnd(process, { log, shutdownMs: configuration.SHUTDOWN_MS, starting, ended, telemetry });
   try {
     const running = await starting;
@@ -90,6 +113,14 @@ export async function live<R extends Role>(
     await telemetry?.close();
     process.exit(1);
   }
+}
+
+function parentOf(process: NodeJS.Process): Parent | undefined {
+  if (!process.send) return undefined;
+  return {
+    send: (message) => void process.send?.(message),
+    listen: (listener) => process.on('message', (message) => listener(message as ParentMessage)),
+  };
 }
 
 /** Tells the parent why the start failed. Prints it unless the parent does that. */

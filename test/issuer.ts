@@ -8,11 +8,17 @@ import { exportJWK, generateKeyPair, importJWK, type JWK, type JWTPayload, SignJ
 import { findFreePort } from '../cli/redis.js';
 import { root } from './harness.js';
 
+export interface TestClient {
+  readonly roles?: readonly string[];
+  /** The page on which people sign in, if the client is one. */
+  readonly page?: string;
+}
+
 export interface IssuerOptions {
   readonly port: number;
   /** With their private parts. */
   readonly keys: readonly JWK[];
-  readonly clients: Readonly<Record<string, { readonly roles?: readonly string[] }>>;
+  readonly clients: Readonly<Record<string, TestClient>>;
 }
 
 export interface TestIssuer {

@@ -3,6 +3,7 @@
 // Behind a load balancer, each reading may come from another instance. So the counters are kept by instance,
 // which the time of its start tells apart, and what happened is added up over all instances.
 
+import { percentileOf } from '../shared/metrics/percentile.js';
 import type { Family, Sample } from './exposition.js';
 import type { Process, Reading } from './service.js';
 
@@ -80,8 +81,7 @@ export class History {
       }
     }
     const buckets = [...bounds].toSorted(([a], [b]) => a - b);
-    const count = buckets.at(-1)?.[1] ?? 0;
-    return count > 0 ? interpolate(buckets, share * count) : undefined;
+    return percentileOf(buckets, share);
   }
 
   /** The oldest and the newest point of each instance that has two. */
@@ -140,17 +140,4 @@ function* grownBuckets(
 
 function keyOf(labels: Labels): string {
   return Object.entries(labels).join();
-}
-
-/** As Prometheus does: values are spread evenly in their bucket. */
-function interpolate(buckets: readonly [le: number, count: number][], rank: number): number {
-  let below: readonly [number, number] = [0, 0];
-  for (const [le, count] of buckets) {
-    if (count >= rank) {
-      if (!Number.isFinite(le) || count === below[1]) return below[0];
-      return below[0] + (le - below[0]) * ((rank - below[1]) / (count - below[1]));
-    }
-    below = [le, count];
-  }
-  return below[0];
 }

@@ -13,7 +13,7 @@ import { openApiKeySource, originInFile, originInRedis } from './api-key-source.
 import { ApiKeyStore } from './api-key-store.js';
 import { anyone, type Caller, type Limits as CallerLimits } from './caller.js';
 import { type CredentialHeaders, readCredential, showsCredential } from './credential.js';
-import { openIssuer } from './issuer.js';
+import { type Endpoints, type Issuer, openIssuer } from './issuer.js';
 import { type Limits, makeLimits } from './limits.js';
 import { Pace } from './pace.js';
 import { makeTokens } from './tokens.js';
@@ -29,6 +29,8 @@ export interface Access {
   /** Whether nobody says who sends a request, although callers here have something to show. */
   isStranger(headers: CredentialHeaders): boolean;
   readonly limits: Pick<Limits, 'admit' | 'fieldsOf'>;
+  /** How people sign in with a browser; undefined where they cannot. */
+  readonly signIn?: SignIn | undefined;
   /**
    * Returns how many milliseconds a refusal should wait, so that callers who go on in spite of refusals do
    * not slow the others down.
@@ -36,6 +38,15 @@ export interface Access {
    */
   delayMs(code: ErrorCode, caller: Caller | undefined): number;
   close(): Promise<void>;
+}
+
+/** What a page must know to sign a person in. */
+export interface SignIn {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly scopes: readonly string[];
+  /** Undefined while the issuer has not said where. */
+  readonly endpoints: Endpoints | undefined;
 }
 
 interface Options {
@@ -57,9 +68,10 @@ export async function openAccess(options: Options): Promise<Access> {
   const keys = AUTH.includes('keys') ? await openKeys(options) : undefined;
   const tokens = AUTH.includes('oidc') ? await openTokens(options) : undefined;
   const limits = makeLimits(makeUsage(options));
+  const signIn = tokens && offerSignIn(options.configuration, tokens.issuer);
   const strangers = new Pace();
   log.info(
-    'addresses open to all without a key or token: /, /v2/health/live, /v2/health/ready, and /openapi.json and /docs, which then name no models',
+    'addresses open to all without a key or token: /, /v2/health/live, /v2/health/ready, /v1/sign-in, /docs and what is below it, and /openapi.json and /docs/api, which then name no models',
   );
 
   return {
@@ -74,6 +86,7 @@ export async function openAccess(options: Options): Promise<Access> {
     },
     isStranger: (headers) => !showsCredential(headers),
     limits,
+    signIn,
     delayMs(code, caller) {
       if (errorTable[code].status === 401) return strangers.next();
       const isLimited = code === 'rate_limited' || code === 'concurrency_limited';
@@ -138,7 +151,20 @@ async function openTokens({ configuration, log }: Options) {
     limits: defaultLimits(configuration),
   };
   log.info({ issuer: OIDC_ISSUER, audiences: OIDC_AUDIENCE, roles }, 'may get in with a token');
-  return { ...makeTokens(rules, issuer), close: () => issuer.close() };
+  return { ...makeTokens(rules, issuer), issuer, close: () => issuer.close() };
+}
+
+function offerSignIn(
+  { OIDC_ISSUER = '', OIDC_CLIENT_ID: clientId, OIDC_CLIENT_SCOPES: scopes }: AccessConfiguration,
+  issuer: Issuer,
+): SignIn | undefined {
+  if (clientId === undefined) return undefined;
+  return {
+    ...{ issuer: OIDC_ISSUER, clientId, scopes },
+    get endpoints() {
+      return issuer.endpoints;
+    },
+  };
 }
 
 /** The limits of callers that have none of their own. */

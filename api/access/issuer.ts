@@ -15,6 +15,12 @@ const answerMsMax = 2000;
 /** The issuer is asked at most this often, whatever tokens come. */
 const askEveryMsMin = 5000;
 
+/** Where a browser asks a person to sign in, and where it gets a token for that. */
+export interface Endpoints {
+  readonly authorization: string;
+  readonly token: string;
+}
+
 export interface Issuer {
   /**
    * Finds the key that a token names.
@@ -22,6 +28,8 @@ export interface Issuer {
    * @throws JOSEError when the issuer has no such key
    */
   readonly keyOf: JWTVerifyGetKey;
+  /** Where browsers sign in, as last known; undefined if the issuer has not said so. */
+  readonly endpoints: Endpoints | undefined;
   close(): void;
 }
 
@@ -30,7 +38,13 @@ interface Known {
   readonly atMs: number;
 }
 
-const metadataSchema = z.object({ issuer: z.string(), jwks_uri: z.url({ protocol: /^https?$/ }) });
+const address = z.url({ protocol: /^https?$/ });
+const metadataSchema = z.object({
+  issuer: z.string(),
+  jwks_uri: address,
+  authorization_endpoint: address.optional().catch(undefined),
+  token_endpoint: address.optional().catch(undefined),
+});
 
 /** Asks the issuer for its keys once before it resolves, whether or not there is an answer. */
 export async function openIssuer(options: {
@@ -40,13 +54,16 @@ export async function openIssuer(options: {
 }): Promise<Issuer> {
   const { url, log, askEveryMs = askEveryMsMin } = options;
   let known: Known | undefined;
+  let endpoints: Endpoints | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
   let isAway = false;
   let asking: Promise<void> | undefined;
 
   const ask = async () => {
     try {
-      const find = createLocalJWKSet(await fetchKeys(url));
+      const metadata = await discover(url);
+      endpoints = endpointsOf(metadata);
+      const find = createLocalJWKSet((await fetchJson(metadata.jwks_uri)) as JSONWebKeySet);
       known = { find, atMs: performance.now() };
       if (isAway) log.info({ issuer: url }, 'the token issuer is back');
       isAway = false;
@@ -88,21 +105,38 @@ export async function openIssuer(options: {
         return (knownKeys() ?? keys).find(header, token);
       }
     },
+    get endpoints() {
+      return endpoints;
+    },
     close: () => clearInterval(timer),
   };
 }
 
-/** Discovers where the issuer publishes its keys, and fetches them. */
-async function fetchKeys(issuer: string): Promise<JSONWebKeySet> {
+type Metadata = z.output<typeof metadataSchema>;
+
+/** Discovers where the issuer publishes its keys, and where people sign in. */
+async function discover(issuer: string): Promise<Metadata> {
   const place = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const metadata = metadataSchema.parse(await fetchJson(place));
   if (metadata.issuer !== issuer) {
     throw new Error(`OIDC_ISSUER: expected what ${place} says, ${metadata.issuer}; got ${issuer}`);
   }
-  if (new URL(issuer).protocol === 'https:' && !metadata.jwks_uri.startsWith('https:')) {
+  if (!isAsSafe(metadata.jwks_uri, issuer)) {
     throw new Error(`expected a jwks_uri with https; got ${metadata.jwks_uri}`);
   }
-  return (await fetchJson(metadata.jwks_uri)) as JSONWebKeySet;
+  return metadata;
+}
+
+/** Returns undefined if people cannot sign in there, which keeps no token out. */
+function endpointsOf(metadata: Metadata): Endpoints | undefined {
+  const { issuer, authorization_endpoint: authorization, token_endpoint: token } = metadata;
+  if (authorization === undefined || token === undefined) return undefined;
+  if (!isAsSafe(authorization, issuer) || !isAsSafe(token, issuer)) return undefined;
+  return { authorization, token };
+}
+
+function isAsSafe(place: string, issuer: string): boolean {
+  return place.startsWith('https:') || !issuer.startsWith('https:');
 }
 
 async function fetchJson(url: string): Promise<unknown> {

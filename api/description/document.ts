@@ -9,6 +9,7 @@ import { packageVersion } from '../../shared/version.js';
 import { type DescribedService, makeContext, securityOf } from './context.js';
 import { inferencePaths, inferenceTag } from './inference.js';
 import { jobPaths, jobsTag } from './jobs.js';
+import { livePaths } from './live.js';
 import { nativePaths, nativeTag } from './native.js';
 import type { Document, SecurityScheme } from './openapi.js';
 import { referencePaths, referenceTag } from './reference.js';
@@ -26,6 +27,7 @@ export function describe(service: DescribedService, catalogue: Catalogue): Docum
     ...referencePaths(context),
     ...jobPaths(context),
     ...webhookPaths(context),
+    ...livePaths(context),
     ...servicePaths(context),
   };
   const schemes = Object.fromEntries(

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
+import { signInPath } from '../http/paths.js';
 import { accessCodes, type Context } from './context.js';
 import type { Content, Operation, Paths } from './openapi.js';
 
@@ -24,13 +25,15 @@ export function servicePaths(context: Context): Paths {
         content: { 'application/json': { schema: { type: 'object' } } },
       }),
     },
-    '/docs': {
+    '/docs/api': {
       get: describing(context, {
-        operationId: 'docs',
+        operationId: 'apiPage',
         summary: 'This description as a page',
         content: { 'text/html': { schema: { type: 'string' } } },
       }),
     },
+    '/docs': { get: docs(context) },
+    [signInPath]: { get: signIn(context) },
     '/admin/queues': {
       get: forOperators(context, {
         operationId: 'queues',
@@ -91,6 +94,46 @@ function describing(
     responses: {
       200: { description: 'The description.', headers, content },
       ...problems.responses('description', 'problem', accessCodes(context)),
+    },
+  };
+}
+
+const signInSchema = z.object({
+  issuer: z.string(),
+  clientId: z.string().describe('A public client, which uses codes with PKCE.'),
+  scopes: z.array(z.string()),
+  authorizationEndpoint: z.string(),
+  tokenEndpoint: z.string(),
+});
+
+function signIn({ answer, parts, problems }: Context): Operation {
+  return {
+    operationId: 'signIn',
+    summary: 'How people sign in with a browser',
+    description: 'There is nothing if no client is configured for that. Open to all.',
+    tags,
+    security: [],
+    responses: {
+      ...answer('At the issuer of access tokens.', parts.schema('SignIn', signInSchema)),
+      ...problems.responses('signIn', 'problem', ['not_found', 'issuer_unavailable']),
+    },
+  };
+}
+
+function docs({ headers, problems }: Context): Operation {
+  return {
+    operationId: 'docs',
+    summary: 'The docs',
+    description: 'A page that leads to the chapters, which are below this address. Open to all.',
+    tags,
+    security: [],
+    responses: {
+      200: {
+        description: 'The first chapter.',
+        headers,
+        content: { 'text/html': { schema: { type: 'string' } } },
+      },
+      ...problems.responses('docs', 'problem', ['not_found']),
     },
   };
 }

@@ -15,6 +15,7 @@ import type { Instruments } from '../../shared/metrics/instruments.js';
 import type { RedisClock } from '../../shared/redis-clock.js';
 import type { Registry } from '../../shared/registry.js';
 import { packageVersion } from '../../shared/version.js';
+import type { SignIn } from '../access/access.js';
 import type { Call, Calls } from '../call.js';
 import { Deferred } from '../deferral.js';
 import type { RequestEvents } from '../events.js';
@@ -34,14 +35,17 @@ import type { ScoringRoute } from './open-call.js';
 import { answerError } from './problem.js';
 import { addAdminRoutes } from './routes/admin.js';
 import { addDescriptionRoutes } from './routes/description.js';
+import { addDocsRoutes } from './routes/docs.js';
 import { addHealthRoutes } from './routes/health.js';
 import { makeScoreInference } from './routes/infer.js';
 import { addInferenceRoutes } from './routes/inference.js';
 import { addJobEventRoutes } from './routes/job-events.js';
 import { addJobRoutes, sendAccepted } from './routes/jobs.js';
+import { addLiveRoutes, type LiveParts } from './routes/live.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
 import { SeriesRoutes } from './routes/series.js';
+import { addSignInRoute } from './routes/sign-in.js';
 import { addWebhookRoutes } from './routes/webhooks.js';
 import { watchRequest } from './watch.js';
 
@@ -85,6 +89,9 @@ export function makeApp(parts: {
   /** Is told of each request. */
   events: RequestEvents;
   instruments?: Pick<Instruments, 'expose'> | undefined;
+  live: Omit<LiveParts, 'registry'>;
+  /** Undefined where nobody can sign in. */
+  signIn?: SignIn | undefined;
 }): App {
   const { gate, configuration, events } = parts;
   const { readJson, readAny, readBytes } = makeBodyReaders(
@@ -123,10 +130,13 @@ export function makeApp(parts: {
   addJobRoutes(app, parts);
   addJobEventRoutes(app, parts);
   addWebhookRoutes(app, parts);
+  addLiveRoutes(app, { ...parts.live, registry: parts.registry });
   addReferenceRoutes(app, { ...parts, score: scores.reference, version: packageVersion() });
   addHealthRoutes(app, parts);
   addInferenceRoutes(app, { ...parts, score: scores.inference });
   addDescriptionRoutes(app, { ...parts, service: parts });
+  addDocsRoutes(app);
+  addSignInRoute(app, parts);
   addAdminRoutes(app, { ...parts, instruments: parts.instruments });
   app.use(notFound);
   app.use(handleError);

@@ -21,7 +21,7 @@ import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './json.js';
 import { modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
 import type { Given } from './parameters.js';
-import { describingPaths, isForOperators, openPaths } from './paths.js';
+import { describingPaths, isForOperators, isForStrangers, openPaths } from './paths.js';
 import { sendProblem } from './problem.js';
 
 /**
@@ -138,6 +138,7 @@ export function makeGate(options: {
       const [path = '', query] = (request.url ?? '').split('?', 2);
       if (
         openPaths.has(path) ||
+        isForStrangers(path) ||
         (describingPaths.has(path) && access.isStranger(request.headers))
       ) {
         request.caller = nobody;

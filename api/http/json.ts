@@ -70,11 +70,12 @@ export function sendParts(
   response: ServerResponse,
   parts: readonly Uint8Array[],
   headers: OutgoingHttpHeaders,
+  status = 200,
 ): void {
   const bytes = parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const all: OutgoingHttpHeaders = { ...headers, 'Content-Length': bytes };
   addFields(all, response);
-  response.writeHead(200, all);
+  response.writeHead(status, all);
   response.cork();
   for (const part of parts) response.write(part);
   response.end();

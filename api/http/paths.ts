@@ -15,7 +15,16 @@ export function pathOf(request: Pick<IncomingMessage, 'url'> & { originalUrl?: s
 export const openPaths: ReadonlySet<string> = new Set(['/', '/v2/health/live', '/v2/health/ready']);
 
 /** Open to all, too: they describe the service, and to callers who are known their models. */
-export const describingPaths: ReadonlySet<string> = new Set(['/openapi.json', '/docs']);
+export const describingPaths: ReadonlySet<string> = new Set(['/openapi.json', '/docs/api']);
+
+/** The address that says how people sign in. */
+export const signInPath = '/v1/sign-in';
+
+/** Whether a path is for people who have not signed in: the docs, and how to do that. They are open to all. */
+export function isForStrangers(path: string): boolean {
+  if (path === '/docs' || path === signInPath) return true;
+  return path.startsWith('/docs/') && !describingPaths.has(path);
+}
 
 /** Whether a path belongs to the Open Inference Protocol, which has a form of errors of its own. */
 export function isInference(path: string): boolean {

@@ -1,6 +1,8 @@
-// Answers errors: with problem documents (RFC 9457), or in the form of the Open Inference Protocol.
+// Answers errors: with problem documents (RFC 9457), in the form of the Open Inference Protocol, or where a person
+// has opened an address in a browser, with a page.
 
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Request } from 'express';
 import {
   coerceError,
   type ErrorCode,
@@ -9,7 +11,8 @@ import {
   ScorelineError,
 } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
-import { type GatedRequest, sendJson } from './json.js';
+import { problemPagePolicy, writeProblemPage } from '../pages/problem-page.js';
+import { type GatedRequest, sendJson, sendParts } from './json.js';
 import { leaveBody } from './leave-body.js';
 import { loggedPath } from './logged-path.js';
 import { isForOperators, isInference, pathOf } from './paths.js';
@@ -55,9 +58,29 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
     response.setHeader('WWW-Authenticate', asks ? [challenge, basicChallenge] : challenge);
   }
   leaveBody(response);
-  if (isInference(path)) {
+  if (prefersPage(response.req)) sendPage(response, error, path);
+  else if (isInference(path)) {
     sendJson(response, { error: error.message, code: error.code, status }, { status });
   } else sendJson(response, problemOf(error), { status, type: 'application/problem+json' });
+}
+
+/** Whether a person has opened the address in a browser. Scripts and clients ask for no page. */
+function prefersPage(request: IncomingMessage): boolean {
+  const { method, headers } = request;
+  if ((method !== 'GET' && method !== 'HEAD') || !headers.accept?.includes('text/html'))
+    return false;
+  const types = ['application/problem+json', 'application/json', 'text/html'];
+  return (request as Request).accepts(types) === 'text/html';
+}
+
+function sendPage(response: ServerResponse, error: ScorelineError, path: string): void {
+  const page = writeProblemPage(error, { path, requestId: requestIdOf(response.req) });
+  const headers = {
+    'Content-Type': 'text/html; charset=utf-8',
+    // In the case in which answer-headers.ts has it, since it takes the place of that one.
+    'content-security-policy': problemPagePolicy,
+  };
+  sendParts(response, [Buffer.from(page)], headers, errorTable[error.code].status);
 }
 
 const basicChallenge = 'Basic realm="scoreline", charset="UTF-8"';

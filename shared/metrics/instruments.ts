@@ -124,6 +124,13 @@ export class Instruments {
     return metrics.map((metric) => valuesOf(metric, rows.get(metric.name) as MetricRow));
   }
 
+  /** Returns the series of one metric that is added to. Nobody is asked for a state, as with a scrape. */
+  async seriesOf(key: KeysOf<'counter' | 'histogram'>): Promise<readonly Series[]> {
+    const metric = this.#counters.get(key) ?? this.#histograms.get(key);
+    if (!metric) return [];
+    return valuesOf((await metric.get()) as unknown as Dump, metricTable[key]).series;
+  }
+
   async #fill(): Promise<void> {
     await Promise.all(this.#fills.map((fill) => fill()));
   }

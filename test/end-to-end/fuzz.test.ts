@@ -5,6 +5,7 @@ import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { writeProblemPage } from '../../api/pages/problem-page.js';
 import { type Answer, readAnswer } from '../../fuzz/answer.js';
 import type { Callers } from '../../fuzz/callers.js';
 import type { Shot } from '../../fuzz/draft.js';
@@ -12,7 +13,7 @@ import { type Exchange, makeSender } from '../../fuzz/exchange.js';
 import { makeFindFault } from '../../fuzz/judge.js';
 import { makeOriginals } from '../../fuzz/originals.js';
 import { isPassed, type Summary } from '../../fuzz/tally.js';
-import { errorTable } from '../../shared/errors.js';
+import { errorTable, ScorelineError } from '../../shared/errors.js';
 import { root } from '../harness.js';
 
 const program = path.join(root, 'dist/cli/fuzz.js');
@@ -115,6 +116,33 @@ describe('the judge of the fuzz run', () => {
     const quoting = shoot(good.replace('/score', '/node_modules/x.js'));
     const quoted = problem('not_found', { detail: 'There is no /node_modules/x.js.' });
     expect(findFault(quoting, quoted)).toBeUndefined();
+  });
+
+  test('takes the page of an error from whoever has asked for one', () => {
+    const asked = `GET /v1/<x> HTTP/1.1\r\nX-API-Key: ${callers.score}\r\nAccept: text/html\r\n\r\n`;
+    const page = (detail: string) => {
+      const error = new ScorelineError('not_found', detail);
+      const body = writeProblemPage(error, { path: '/v1/x', requestId: 'a' });
+      const fields = new Map([['content-type', 'text/html; charset=utf-8']]);
+      return answered({ status: 404, fields, body });
+    };
+    expect(findFault(shoot(asked), page('There is no "/v1/<x>".'))).toBeUndefined();
+    expect(findFault(shoot(good), page('There is none.'))).toContain('no problem document');
+    expect(findFault(shoot(asked), page('Failed at /app/dist/main.js.'))).toContain('the inside');
+    const other = { ...page('There is none.').answers[0], status: 403 };
+    expect(findFault(shoot(asked), answered(other))).toContain('do not belong together');
+  });
+
+  test('knows the chapters of the docs, which may name any model', () => {
+    const chapter = (start: string) => {
+      const fields = new Map([['content-type', 'text/html; charset=utf-8']]);
+      return answered({ fields, body: `${start}>efficientnet-lite0` });
+    };
+    const asked = shoot('GET /docs HTTP/1.1\r\n\r\n');
+    expect(findFault(asked, chapter('<!doctype html>\n<html lang="en" data-docs="docs/"'))).toBe(
+      undefined,
+    );
+    expect(findFault(asked, chapter('<!doctype html>\n<html'))).toContain('may not know');
   });
 
   test.each<[fault: string, sent: string, got: Exchange]>([

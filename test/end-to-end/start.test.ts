@@ -138,15 +138,28 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     expect(started.output()).toContain('PERMITS_MAX: ');
   });
 
-  test('restarts a worker that died, and a request waits for it', async () => {
+  test('restarts a worker that was killed by the live view, and a request waits for it', async () => {
     const started = await start();
-    process.kill(processOf('worker/main.js'), 'SIGKILL');
+    const [worker] = (await ask(`${started.url}/v1/live`)).body.localWorkers;
+    expect(worker).toEqual({ pid: processOf('worker/main.js'), isReady: true });
+    const killed = await post(`${started.url}/v1/live/workers/${worker.pid}/kill`, {});
+    expect(killed.status).toBe(202);
+    await waitUntil('it has died', () => started.output().includes('unexpectedly (SIGKILL)'));
     const answer = await ask(`${started.url}/v1/models/efficientnet-lite0/score`, {
       method: 'POST',
       headers: { 'content-type': 'image/png' },
       body: readFileSync(path.join(root, 'test/photographs/coffee.png')),
     });
     expect(answer.body.predictions[0].label).toBe('espresso');
+    const { localWorkers } = (await ask(`${started.url}/v1/live`)).body;
+    expect(localWorkers).toEqual([{ pid: processOf('worker/main.js'), isReady: true }]);
+  });
+
+  test('has no worker to kill where others reach the API', async () => {
+    const started = await start({ HOST: '0.0.0.0', AUTH: 'none', MODELS: 'faq-matcher' });
+    const pid = processOf('worker/main.js');
+    const killed = await post(`${started.url}/v1/live/workers/${pid}/kill`, {});
+    expect([killed.status, killed.body.code]).toEqual([404, 'not_found']);
   });
 });
 

@@ -8,7 +8,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { ask, post } from '../harness.js';
 import { imageModel, openScene, textModel } from './http-scene.js';
 
-const pages = ['/openapi.json', '/docs'];
+const pages = ['/openapi.json', '/docs/api'];
 
 describe('the description', () => {
   test('is a document, for tools', async () => {
@@ -25,11 +25,11 @@ describe('the description', () => {
 
   test('is a page, whose policy allows its style and nothing else', async () => {
     const { url } = await openScene();
-    const { status, headers, body } = await ask(`${url}/docs`);
+    const { status, headers, body } = await ask(`${url}/docs/api`);
     expect(status).toBe(200);
     expect(headers.get('content-type')).toBe('text/html; charset=utf-8');
     expect(headers.get('content-security-policy')).toMatch(
-      /^default-src 'none'; style-src 'sha256-[\w+/=]{44}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/,
+      /^default-src 'none'; style-src 'sha256-[\w+/=]{44}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/,
     );
     expect(headers.get('x-content-type-options')).toBe('nosniff');
     expect(body).toMatch(/^<!doctype html>/);

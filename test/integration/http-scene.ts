@@ -5,7 +5,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, onTestFinished } from 'vitest';
-import type { Access } from '../../api/access/access.js';
+import type { Access, SignIn } from '../../api/access/access.js';
 import { anyone } from '../../api/access/caller.js';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
@@ -18,6 +18,7 @@ import { startGrpcServer } from '../../api/grpc/server.js';
 import { makeApp } from '../../api/http/app.js';
 import { makeEventStreams } from '../../api/http/event-streams.js';
 import { makeGate } from '../../api/http/gate.js';
+import type { LiveParts } from '../../api/http/routes/live.js';
 import { startServer } from '../../api/http/server.js';
 import { makeDescription } from '../../api/inference/description.js';
 import { rowsMaxOf } from '../../api/inference/rows.js';
@@ -80,6 +81,8 @@ export async function openScene(
     grpc?: boolean;
     /** What models with a response cache keep; nothing unless the test says otherwise. */
     cacheEntries?: CacheEntries;
+    live?: Partial<Omit<LiveParts, 'registry'>>;
+    signIn?: SignIn;
   } = {},
 ) {
   const { models = [textModel] } = options;
@@ -186,6 +189,13 @@ export async function openScene(
     },
     eventStreams,
     ...{ ...protocol, events },
+    signIn: options.signIn,
+    live: {
+      instance: 'scene',
+      liveSeries: undefined,
+      localWorkers: noLocalWorkers,
+      ...options.live,
+    },
   });
   const sockets = watchServerSockets();
   const server = await startServer(app, configuration);
@@ -235,6 +245,8 @@ export async function openScene(
     bytesRead: () => sockets.reduce((sum, socket) => sum + socket.bytesRead, 0),
   };
 }
+
+const noLocalWorkers = { all: undefined, kill: () => {} };
 
 const noEntries: CacheEntries = { read: async () => undefined, write: () => {} };
 

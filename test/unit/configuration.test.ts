@@ -25,6 +25,7 @@ describe('the configuration', () => {
       HOST: '127.0.0.1',
       PORT: 8080,
       OIDC_ALGORITHMS: ['RS256', 'ES256'],
+      OIDC_CLIENT_SCOPES: ['openid'],
       OIDC_CLOCK_SKEW_MS: 30_000,
       OIDC_SCORE_ROLES: ['score'],
       OIDC_JOBS_ROLES: ['jobs'],

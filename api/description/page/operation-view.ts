@@ -1,7 +1,7 @@
 // Shows the operations of the description.
 
+import { type Child, type Html, html, inline, prose } from '../../pages/html.js';
 import type { Document, MediaType, Operation, Parameter, Ref, Response } from '../openapi.js';
-import { type Child, type Html, html, inline, prose } from './html.js';
 import type { SchemaView } from './schema-view.js';
 
 /** Operations that differ only in their address, such as those of a model with and without its version. */

@@ -1,24 +1,17 @@
 // The description as a page. It is made here, so a browser needs no script, nothing from other addresses, and
 // no more than this one answer.
 
-import { createHash } from 'node:crypto';
 import { errorTable } from '../../../shared/errors.js';
+import { type Child, Html, html, prose } from '../../pages/html.js';
+import { policyFor } from '../../pages/policy.js';
+import { headTags, topBar } from '../../pages/top.js';
 import type { Document } from '../openapi.js';
-import { type Child, Html, html, prose } from './html.js';
 import { groupsOf, OperationView } from './operation-view.js';
 import { SchemaView } from './schema-view.js';
 import { style } from './style.js';
 
-const styleDigest = createHash('sha256').update(style).digest('base64');
-
-/** The Content-Security-Policy of the page: its own style and nothing else. */
-export const pagePolicy = [
-  "default-src 'none'",
-  `style-src 'sha256-${styleDigest}'`,
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+/** The Content-Security-Policy of the page. */
+export const pagePolicy = policyFor(style);
 
 /** Writes the page of a document. */
 export function writePage(document: Document): string {
@@ -31,22 +24,23 @@ export function writePage(document: Document): string {
   const page = html`<!doctype html>
 <html lang="en">
 <head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${String(info.title)} API</title>
+${headTags(`${info.title} API`)}
 <style>${new Html(style)}</style>
 </head>
 <body>
-<nav aria-label="Contents">${contents(document)}</nav>
-<main>
+<a class="skip" href="#main">Skip to the text</a>
+${topBar({ root: '../', current: 'api' })}
+<div class="frame">
+<nav class="contents" aria-label="Contents">${contents(document)}</nav>
+<main id="main" tabindex="-1">
 <header><h1>${String(info.title)} <span class="version">${String(info.version)}</span></h1>
 ${prose(String(info.description))}
-<p class="also">As an <a href="openapi.json">OpenAPI document</a>, for tools. In the examples, <code>$URL</code> is the address of this service.</p>
+<p class="also">As an <a href="../openapi.json">OpenAPI document</a>, for tools. In the examples, <code>$URL</code> is the address of this service.</p>
 ${access(document)}</header>
 ${sections}
 <section id="errors"><h2>Errors</h2>${errors()}</section>
 </main>
+</div>
 </body>
 </html>
 `;
@@ -80,7 +74,7 @@ function errors(): Html {
       html`<tr><td><code>${code}</code></td><td>${status}</td><td>${retry ? 'yes' : 'no'}</td><td>${title}</td></tr>`,
   );
   return html`${prose('Programs should test `code`, which does not change. The column `retry` says whether the same request may succeed later.')}
-<div class="wide"><table><thead><tr><th>code</th><th>status</th><th>retry</th><th>meaning</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+<div class="wide" tabindex="0" role="group" aria-label="Errors"><table><thead><tr><th>code</th><th>status</th><th>retry</th><th>meaning</th></tr></thead><tbody>${rows}</tbody></table></div>`;
 }
 
 function idOf(tag: string): string {

@@ -1,7 +1,7 @@
 // Shows the JSON Schemas of the description as lists of fields.
 
+import { type Child, type Html, html, inline } from '../../pages/html.js';
 import type { Document, Schema } from '../openapi.js';
-import { type Child, type Html, html, inline } from './html.js';
 
 /** Deeper fields are shown by their type only. */
 const depthMax = 6;

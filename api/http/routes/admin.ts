@@ -5,7 +5,6 @@
 // proxy passes on, nor pages of other sites that a browser here has open.
 
 import type { Express, NextFunction, Request, RequestHandler, Response } from 'express';
-import { isLoopback } from '../../../shared/access-configuration.js';
 import type { Configurations } from '../../../shared/configuration.js';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Instruments } from '../../../shared/metrics/instruments.js';
@@ -13,7 +12,9 @@ import { sendMetrics } from '../../../shared/side-port.js';
 import type { Queue } from '../../queue/queue.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
+import { notMeasured } from '../not-measured.js';
 import { makeQueueBoard } from '../queue-board.js';
+import { isLocal } from '../same-origin.js';
 
 const queuesPath = '/admin/queues';
 const metricsPath = '/admin/metrics';
@@ -60,16 +61,4 @@ function mayLook({ AUTH }: Pick<Configurations['api'], 'AUTH'>): RequestHandler 
         : 'Expected AUTH=keys or AUTH=oidc, which say who is an operator; got AUTH=none. The addresses under /admin are closed.',
     );
   };
-}
-
-function isLocal({ headers: { host = '' } }: Request): boolean {
-  if (!URL.canParse(`http://${host}`)) return false;
-  return isLoopback(new URL(`http://${host}`).hostname.replace(/^\[|\]$/g, ''));
-}
-
-function notMeasured(): ScorelineError {
-  return new ScorelineError(
-    'not_found',
-    'Nothing is measured here, because METRICS_PORT is not set.',
-  );
 }

@@ -46,7 +46,7 @@ export function addDescriptionRoutes(
     }),
   );
 
-  app.get('/docs', (request, response) => {
+  app.get('/docs/api', (request, response) => {
     const described = describeFor(request);
     described.page ??= writePage(JSON.parse(described.json));
     return send(response, described.page, {
@@ -56,7 +56,7 @@ export function addDescriptionRoutes(
     });
   });
 
-  app.all(['/openapi.json', '/docs'], allow('GET', 'HEAD'));
+  app.all(['/openapi.json', '/docs/api'], allow('GET', 'HEAD'));
 }
 
 async function send(

@@ -29,7 +29,8 @@ const entities: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-function escapeText(text: string): string {
+/** Escapes a text for an element or an attribute. */
+export function escapeText(text: string): string {
   return text.replace(/[&<>"']/g, (character) => entities[character] as string);
 }
 

@@ -1,0 +1,109 @@
+// The chapters of the docs as pages. They are built with the program (cli/docs.ts), hold nothing that is secret,
+// and are open to all.
+
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Express, Request, Response } from 'express';
+import { ScorelineError } from '../../../shared/errors.js';
+import { packageDirectory } from '../../../shared/version.js';
+import { compressFor } from '../compression.js';
+import { sendParts } from '../json.js';
+import { allow } from '../methods.js';
+
+interface File {
+  readonly text: string;
+  readonly type: string;
+  readonly tag: string;
+}
+
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.json': 'application/json; charset=utf-8',
+  '.svg': 'image/svg+xml; charset=utf-8',
+};
+
+/** Their own files and nothing else. The styles of pictures are inside them. */
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const readOnly = allow('GET', 'HEAD');
+
+export function addDocsRoutes(app: Express): void {
+  let files: ReadonlyMap<string, File> | undefined;
+  const find = (name: string): File | undefined => {
+    files ??= readFiles(path.join(packageDirectory(), 'dist/docs'));
+    return files.get(name);
+  };
+
+  app.all('/docs', readOnly);
+  app.get('/docs', (request, response) => {
+    const file = find('index.html');
+    if (!file) throw notBuilt();
+    // A slash at the end would lead its links astray.
+    if (request.path.endsWith('/')) return sendAway(response, '../docs');
+    return send(request, response, file);
+  });
+
+  app.use('/docs', (request, response, next) => {
+    const name = request.path.slice(1);
+    const file = find(name) ?? find(`${name}.html`);
+    if (!file || name.startsWith('index')) return next();
+    return readOnly(request, response, () => void send(request, response, file).catch(next));
+  });
+}
+
+function readFiles(folder: string): ReadonlyMap<string, File> {
+  const names = readNames(folder).filter((name) => path.extname(name) in types);
+  const read = (name: string): File => {
+    const text = readFileSync(path.join(folder, name), 'utf8');
+    const digest = createHash('sha256').update(text).digest('base64url').slice(0, 22);
+    return { text, type: types[path.extname(name)] as string, tag: `"${digest}"` };
+  };
+  return new Map(names.map((name) => [name, read(name)]));
+}
+
+function readNames(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+async function send(request: Request, response: Response, file: File): Promise<void> {
+  const { text, type, tag } = file;
+  // In the case in which answer-headers.ts has them, since they take the place of those.
+  const headers = {
+    'cache-control': 'private, no-cache',
+    'content-security-policy': policy,
+    ETag: tag,
+  };
+  if (request.headers['if-none-match'] === tag) {
+    response.writeHead(304, headers);
+    return void response.end();
+  }
+  const compressed = await compressFor(request, text);
+  const encoding = compressed && { 'Content-Encoding': compressed.encoding };
+  const body = compressed?.bytes ?? Buffer.from(text);
+  sendParts(response, [body], { ...headers, 'Content-Type': type, ...encoding });
+}
+
+function sendAway(response: Response, address: string): void {
+  response.writeHead(308, { Location: address, 'Content-Length': 0 });
+  response.end();
+}
+
+function notBuilt(): ScorelineError {
+  return new ScorelineError('not_found', 'The docs are not built here. Run: npm run build');
+}

@@ -1,0 +1,31 @@
+// A real browser for tests: Chromium, as Debian has it, steered by playwright-core.
+
+import { existsSync } from 'node:fs';
+import process from 'node:process';
+import { type Browser, chromium } from 'playwright-core';
+
+const places = [
+  process.env.CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+];
+const executablePath = places.find((place) => place !== undefined && existsSync(place));
+
+/** Says why tests with a browser are left out; undefined if there is one. */
+export const whyNoBrowser =
+  executablePath === undefined
+    ? 'no Chromium on this machine (apt-get install chromium, or CHROMIUM=path)'
+    : undefined;
+
+/** Starts the browser. Whoever starts it closes it. */
+export function openBrowser(): Promise<Browser> {
+  const args = [
+    // In a container as root there is no other sandbox than the container, and /dev/shm is small.
+    ...['--no-sandbox', '--disable-dev-shm-usage'],
+    // Pages load nothing from elsewhere, and those of the test issuer must not wait for it.
+    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+  ];
+  return chromium.launch({ ...(executablePath && { executablePath }), args });
+}
