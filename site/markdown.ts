@@ -33,6 +33,10 @@ export function renderChapter(text: string, resolve: (href: string) => Target): 
         if (target.kind === 'file') return escapeText(alt);
         return `<img src="${escapeText(target.address)}" alt="${escapeText(alt)}" loading="lazy">`;
       },
+      codespan({ text: code }) {
+        // A long name may go on in the next line of a narrow column.
+        return `<code>${escapeText(code).replace(/[_/](?=\w)/g, '$&<wbr>')}</code>`;
+      },
       code({ text: code }) {
         return `<pre tabindex="0"><code>${escapeText(code)}</code></pre>\n`;
       },

@@ -57,7 +57,7 @@ pre { background: var(--sunken); border: 1px solid var(--line); border-radius: v
 table { border-collapse: collapse; inline-size: 100%; font-size: .92rem; }
 th, td { text-align: start; vertical-align: top; padding: .45rem .8rem .45rem 0; border-block-start: 1px solid var(--line); }
 th { border-block-start: 0; color: var(--muted); font-weight: 560; }
-td code { overflow-wrap: anywhere; }
+td:last-child { min-inline-size: 11rem; overflow-wrap: anywhere; }
 tr:has(:target) { background: var(--soft); }
 blockquote { margin: 1rem 0; padding-inline-start: 1rem; border-inline-start: 3px solid var(--line); color: var(--muted); }
 article img { max-inline-size: 100%; block-size: auto; background: #fff; border-radius: 8px; }
