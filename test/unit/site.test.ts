@@ -71,7 +71,9 @@ describe('a chapter', () => {
     );
 
   test('escapes code, and shows a file of the repository without a link', () => {
-    const { html } = render('Say `<b>` and `A_B`.\n\n```html\n<script>\n```\n\nSee [it](../api/x.ts).');
+    const { html } = render(
+      'Say `<b>` and `A_B`.\n\n```html\n<script>\n```\n\nSee [it](../api/x.ts).',
+    );
     expect(html).toContain('<code>&lt;b&gt;</code> and <code>A_<wbr>B</code>');
     expect(html).toContain('<pre tabindex="0"><code>&lt;script&gt;</code></pre>');
     expect(html).toContain('<span class="file" title="api/x.ts in the repository">it</span>');
