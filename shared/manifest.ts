@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { coerceError } from './errors.js';
+import { imageInputSchema } from './image-input.js';
 import { isInnerPath } from './inner-path.js';
 import { fromJson } from './json-elements.js';
 import { showValue, takesTensor } from './network.js';
@@ -60,38 +61,6 @@ const textInputSchema = z.strictObject({
       'What the API does with a text before the model gets it. `nfkc-quotes`: Unicode NFKC, and typographic quotes and dashes become ASCII; for models that were trained on texts normalised like this.',
     ),
 });
-
-const channels = z.tuple([z.number(), z.number(), z.number()]);
-
-const imageInputSchema = z
-  .strictObject({
-    kind: z.literal('image'),
-    width: positive.max(4096),
-    height: positive.max(4096),
-    cropFraction: z
-      .number()
-      .gt(0)
-      .max(1)
-      .optional()
-      .describe(
-        'Before resizing, cut out the centred square whose side is this share of the shorter side. If unset, the whole image is stretched.',
-      ),
-    tensor: z
-      .enum(['uint8-nhwc', 'float32-nchw'])
-      .describe(
-        'What the network takes: raw pixels, or floats, channel by channel, computed as (pixel / 255 - mean) / std.',
-      ),
-    mean: channels.optional(),
-    std: channels
-      .refine((std) => std.every((value) => value > 0), 'expected values above 0')
-      .optional(),
-  })
-  .refine(
-    (input) =>
-      (input.mean !== undefined) === (input.tensor === 'float32-nchw') &&
-      (input.std !== undefined) === (input.tensor === 'float32-nchw'),
-    { path: ['mean'], message: 'expected mean and std with tensor float32-nchw, and only there' },
-  );
 
 const tensorsSchema = z.strictObject({ kind: z.literal('tensors') });
 
@@ -495,7 +464,6 @@ function faultOfColumns({
 }
 
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
-export type ImageInput = z.output<typeof imageInputSchema>;
 /** The output of a model that scores labels. */
 export type ScoresOutput = z.output<typeof scoresSchema>;
 export type Network = z.output<typeof networkSchema>;

@@ -1,11 +1,11 @@
 // Image inputs. Decodes a file to the pixels that the network was trained on: a UINT8 tensor of shape
-// [1, height, width, 3].
+// [1, height, width, channels].
 
 import os from 'node:os';
 import process from 'node:process';
 import { z } from 'zod';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import type { ImageInput } from '../../shared/manifest.js';
+import { type ImageInput, pixelShape } from '../../shared/image-input.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { Ending } from '../ending.js';
@@ -78,9 +78,7 @@ export function makeImageKind(limits: ImageLimits) {
       const bytes = input.value as Buffer;
       if (bytes.byteLength === 0) throw unreadable(input, 'it is empty');
       const data = await decode(input, bytes, { wanted, limits, bytesMax, turns, signal });
-      return [
-        { name: 'input', datatype: 'UINT8', shape: [1, wanted.height, wanted.width, 3], data },
-      ];
+      return [{ name: 'input', datatype: 'UINT8', shape: [1, ...pixelShape(wanted)], data }];
     },
 
     describe: () => ({

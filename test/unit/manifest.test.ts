@@ -75,10 +75,16 @@ describe('a valid manifest', () => {
   });
 
   test('has mean and std if, and only if, the network takes floats', () => {
+    const defaults = {
+      resize: 'stretch',
+      interpolation: 'bicubic',
+      antialias: true,
+      channels: 'rgb',
+    };
     const floats = readManifest(folderWith({ input: { ...imageInput, mean, std } }));
-    expect(floats.input).toEqual({ ...imageInput, mean, std });
+    expect(floats.input).toEqual({ ...imageInput, ...defaults, mean, std });
     const pixels = { ...imageInput, tensor: 'uint8-nhwc' };
-    expect(readManifest(folderWith({ input: pixels })).input).toEqual(pixels);
+    expect(readManifest(folderWith({ input: pixels })).input).toEqual({ ...pixels, ...defaults });
   });
 
   test('can use any syntax of YAML', () => {
@@ -287,23 +293,108 @@ describe('a wrong manifest', () => {
     {
       what: 'mean stands without std',
       content: { input: { ...imageInput, mean } },
-      key: 'input.mean',
-      expected: 'expected mean and std with tensor float32-nchw, and only there',
-      got: '[',
+      key: 'input.std',
+      expected: 'expected mean and std together',
+      got: 'nothing',
     },
     {
       what: 'floats come without mean and std',
       content: { input: imageInput },
       key: 'input.mean',
-      expected: 'expected mean and std with tensor float32-nchw, and only there',
+      expected:
+        'expected mean and std, or scale and offset, with float32-nchw. For pixels from 0 to 255 as floats, set scale: 1',
       got: 'nothing',
     },
     {
       what: 'pixels come with mean and std',
       content: { input: { ...imageInput, tensor: 'uint8-nhwc', mean, std } },
       key: 'input.mean',
-      expected: 'expected mean and std with tensor float32-nchw, and only there',
+      expected: 'expected none with tensor uint8-nhwc, whose pixels stay as they are',
       got: '[',
+    },
+    {
+      what: 'pixels come with an offset',
+      content: { input: { ...imageInput, tensor: 'uint8-nchw', offset: 1 } },
+      key: 'input.offset',
+      expected: 'expected none with tensor uint8-nchw',
+      got: '1',
+    },
+    {
+      what: 'floats are scaled in two ways',
+      content: { input: { ...imageInput, mean: 0, std: 1, scale: 2 } },
+      key: 'input.scale',
+      expected: 'expected mean and std, or scale and offset, but not both',
+      got: '2',
+    },
+    {
+      what: 'the only channel has three means',
+      content: { input: { ...imageInput, channels: 'grey', mean, std: 1 } },
+      key: 'input.mean',
+      expected: 'expected one number, since channels is grey',
+      got: '[',
+    },
+    {
+      what: 'two channels have a mean',
+      content: { input: { ...imageInput, mean: [0, 0], std: 1 } },
+      key: 'input.mean',
+      expected: 'expected a number, or a list of three',
+      got: '[0,0]',
+    },
+    {
+      what: 'the layout is unknown',
+      content: { input: { ...imageInput, tensor: 'float64-nchw' } },
+      key: 'input.tensor',
+      expected: 'expected one of "uint8-nhwc"|"uint8-nchw"|"float32-nhwc"',
+      got: '"float64-nchw"',
+    },
+    {
+      what: 'the order of the channels is unknown',
+      content: { input: { ...imageInput, scale: 1, channels: 'gbr' } },
+      key: 'input.channels',
+      expected: 'expected one of "rgb"|"bgr"|"grey"',
+      got: '"gbr"',
+    },
+    {
+      what: 'the way to resize is unknown',
+      content: { input: { ...imageInput, scale: 1, resize: 'fit' } },
+      key: 'input.resize',
+      expected: 'expected one of "stretch"|"crop"|"shorter-side"|"letterbox"',
+      got: '"fit"',
+    },
+    {
+      what: 'the shorter side has no length',
+      content: { input: { ...imageInput, scale: 1, resize: 'shorter-side' } },
+      key: 'input.shorterSide',
+      expected: 'expected a number with resize: shorter-side, and only there',
+      got: 'nothing',
+    },
+    {
+      what: 'the shorter side is shorter than the network needs',
+      content: { input: { ...imageInput, scale: 1, resize: 'shorter-side', shorterSide: 2 } },
+      key: 'input.shorterSide',
+      expected: 'expected at least width and height',
+      got: '2',
+    },
+    {
+      what: 'a fraction is cropped before another way to resize than stretching',
+      content: { input: { ...imageInput, scale: 1, resize: 'letterbox', cropFraction: 0.9 } },
+      key: 'input.cropFraction',
+      expected: 'expected none with resize: letterbox',
+      got: '0.9',
+    },
+    {
+      what: 'nothing is padded',
+      content: { input: { ...imageInput, scale: 1, padding: 114 } },
+      key: 'input.padding',
+      expected: 'expected none without resize: letterbox',
+      got: '114',
+    },
+    {
+      what: 'a filter cannot do without antialiasing',
+      content: { input: { ...imageInput, scale: 1, antialias: false } },
+      key: 'input.antialias',
+      expected: 'expected true, unless interpolation is bilinear',
+      got: 'false',
     },
     {
       what: 'the device is its own fallback',
