@@ -41,7 +41,7 @@ export const imageInputSchema = z
         'The colour around a picture with `resize: letterbox`: a grey, or red, green and blue. If unset, it is black.',
       ),
     interpolation: z
-      .enum(['nearest', 'bilinear', 'bicubic', 'lanczos'])
+      .enum(['nearest', 'bilinear', 'bicubic'])
       .default('bicubic')
       .describe('The filter that resizes.'),
     antialias: z

@@ -23,8 +23,11 @@ export interface Fit {
   readonly offset: Place;
 }
 
-/** A picture of more extreme proportions is cut to its middle before its shorter side is resized. */
-const proportionMax = 4;
+/**
+ * A long picture whose shorter side is resized is cut to its middle before, if it would have more pixels than
+ * this. What is cut off lies outside of the network's pixels.
+ */
+const scaledPixelsMax = 4_000_000;
 
 export function fitOf(picture: Size, input: ImageInput): Fit {
   if (input.resize === 'shorter-side') return fitShorterSide(picture, input);
@@ -72,11 +75,12 @@ function middleOf(picture: Size, { width, height }: Size): Region {
 /** As torchvision's Resize with one number, and CenterCrop. */
 function fitShorterSide(picture: Size, input: ImageInput): Fit {
   const shorter = Math.min(picture.width, picture.height);
-  const region = middleOf(picture, {
-    width: Math.min(picture.width, shorter * proportionMax),
-    height: Math.min(picture.height, shorter * proportionMax),
-  });
   const target = input.shorterSide ?? Math.max(input.width, input.height);
+  const longerMax = Math.ceil(shorter * Math.max(2, scaledPixelsMax / target ** 2));
+  const region = middleOf(picture, {
+    width: Math.min(picture.width, longerMax),
+    height: Math.min(picture.height, longerMax),
+  });
   const scale = (side: number) => Math.trunc((target * side) / shorter);
   const scaled = { width: scale(region.width), height: scale(region.height) };
   const left = -roundToEven((scaled.width - input.width) / 2);

@@ -130,19 +130,7 @@ function strictness(bytes: Buffer, format: Metadata['format']) {
   return { file: bytes, failOn: format === 'gif' ? 'warning' : 'error' } as const;
 }
 
-const kernels = {
-  nearest: 'nearest',
-  bilinear: 'linear',
-  bicubic: 'cubic',
-  lanczos: 'lanczos3',
-} as const;
-/** An enlarged picture hardly differs between the two best filters. */
-const interpolators = {
-  nearest: 'nearest',
-  bilinear: 'bilinear',
-  bicubic: 'bicubic',
-  lanczos: 'bicubic',
-} as const;
+const kernels = { nearest: 'nearest', bilinear: 'linear', bicubic: 'cubic' } as const;
 const raw = { depth: 'uchar' } as const;
 
 /** Tiny images have no detail to shift, and padding would multiply their size. */
@@ -205,7 +193,7 @@ async function transform(
     .affine([x, 0, 0, y], {
       odx: (x - 1) / 2 - (reach * x - left) - centre * x,
       ody: (y - 1) / 2 - (reach * y - top) - centre * y,
-      interpolator: interpolators[interpolation],
+      interpolator: interpolation,
     })
     .raw(raw)
     .toBuffer({ resolveWithObject: true });
