@@ -7,14 +7,25 @@ export type ScoreResponse = {
   readonly id: string;
   /** If false, the model knows nothing of the input. Only some models say this. */
   readonly known?: boolean;
-  /** The best classes, best first, or a number. */
+  /** The best classes, best first; a number; or the outputs of the network. */
   readonly predictions: ReadonlyArray<{
     readonly label: string;
     readonly score: number;
     readonly [key: string]: unknown;
   } | {
     readonly value: number;
+  } | {
+    readonly name: string;
+    readonly datatype: string;
+    readonly shape: ReadonlyArray<number>;
+    readonly data: ReadonlyArray<unknown>;
   }>;
+  /** Further answers, by name. Only some models have them. */
+  readonly outputs?: {
+    readonly [key: string]: ReadonlyArray<{
+      readonly [key: string]: unknown;
+    }>;
+  };
   /** Where the time went. */
   readonly timing: {
     /** How long the input waited in the queue. */
@@ -122,7 +133,7 @@ export type Models = {
       /** The colour around a picture with `resize: letterbox`: a grey, or red, green and blue. If unset, it is black. */
       readonly padding?: number | readonly [number, number, number];
       /** The filter that resizes. */
-      readonly interpolation?: 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';
+      readonly interpolation?: 'nearest' | 'bilinear' | 'bicubic';
       /** Whether the filter widens when it shrinks a picture, as in Pillow and torchvision. `false`, with `bilinear`: it looks at four pixels at most, as in TensorFlow and OpenCV. */
       readonly antialias?: boolean;
       /** The channels that the network takes, and their order. */
@@ -160,9 +171,29 @@ export type Models = {
     readonly output: {
       readonly kind: 'ranking' | 'classification';
       readonly classes: number;
+      /** How many classes an answer has at most, unless the request says so. */
       readonly top: number;
+      readonly activation: 'none' | 'softmax' | 'sigmoid';
+      /** The least score of a class that is answered: of any, or of each. */
+      readonly threshold?: number | ReadonlyArray<number>;
     } | {
       readonly kind: 'regression' | 'tensors';
+      readonly tensor?: string;
+    };
+    /** Its further answers, by name. */
+    readonly outputs?: {
+      readonly [key: string]: {
+        readonly kind: 'ranking' | 'classification';
+        readonly classes: number;
+        /** How many classes an answer has at most, unless the request says so. */
+        readonly top: number;
+        readonly activation: 'none' | 'softmax' | 'sigmoid';
+        /** The least score of a class that is answered: of any, or of each. */
+        readonly threshold?: number | ReadonlyArray<number>;
+      } | {
+        readonly kind: 'regression' | 'tensors';
+        readonly tensor?: string;
+      };
     };
     /** The inputs and outputs of its network. */
     readonly network?: {

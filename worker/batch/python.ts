@@ -5,6 +5,7 @@ import { imageTensor } from '../../shared/image-input.js';
 import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import type { NetworkValue } from '../../shared/network.js';
+import { scoresClasses } from '../../shared/output.js';
 import type { Engine, TensorValue, Watch } from '../engine/engine.js';
 import { openPythonEngine } from '../engine/python/python.js';
 
@@ -38,7 +39,8 @@ function inputsOf({ manifest: { input } }: Model): NetworkValue[] {
 }
 
 function outputsOf({ manifest: { output }, labels }: Model): NetworkValue[] {
-  if ('labels' in output) return [{ name: 'scores', datatype: 'FP32', shape: [-1, labels.length] }];
+  if (scoresClasses(output))
+    return [{ name: 'scores', datatype: 'FP32', shape: [-1, labels.length] }];
   if (output.kind === 'regression') return [{ name: 'value', datatype: 'FP32', shape: [-1] }];
   return [];
 }
