@@ -124,7 +124,9 @@ async function checkExample(
   if (isRight && isNear) return `${got}, as expected`;
   const at = expected.score === undefined ? '' : ` at ${score} ± ${tolerance}`;
   const isLabel = model.labels.some(({ text }) => text === label);
-  const remark = isLabel ? '' : `, which is not in ${scoresOf(model.manifest).labels ?? 'the numbers of the classes'}`;
+  const remark = isLabel
+    ? ''
+    : `, which is not in ${scoresOf(model.manifest).labels ?? 'the numbers of the classes'}`;
   throw new ScorelineError(
     'model_file_wrong',
     `${model.name}: example: expected ${JSON.stringify(label)}${at}${remark}; got ${got}`,
