@@ -122,14 +122,15 @@ async function decode(
   const open = async () => {
     const picture = await Picture.open(bytes);
     const { width, height } = picture;
-    const pixelsMax = Math.min(limits.imagePixelsMax, picture.pixelsIn(bytesMax));
+    const pixelsMax = Math.min(limits.imagePixelsMax, picture.pixelsIn(bytesMax, wanted));
     if (width * height > pixelsMax) throw tooLarge(input, picture, pixelsMax);
-    return picture.isSlow || picture.bytesMax > 0 ? picture : picture.toPixels(wanted);
+    return picture.isSlow || picture.bytesFor(wanted) > 0 ? picture : picture.toPixels(wanted);
   };
   try {
     const opened = await turns.take(open, { signal });
     if (!(opened instanceof Picture)) return opened;
-    const { isSlow, bytesMax: bytes } = opened;
+    const { isSlow } = opened;
+    const bytes = opened.bytesFor(wanted);
     return await turns.take(() => opened.toPixels(wanted), { signal, isSlow, bytes });
   } catch (error) {
     if (error instanceof ScorelineError) throw error;

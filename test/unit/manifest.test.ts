@@ -1,8 +1,11 @@
 import { symlinkSync } from 'node:fs';
 import path from 'node:path';
+import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
+import { manifestSchema } from '../../shared/manifest.js';
 import { listModels, readManifest } from '../../shared/manifest-file.js';
 import { packageDirectory } from '../../shared/version.js';
+import { readSnippets } from '../snippets.js';
 import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
 
 const imageInput = { kind: 'image', width: 2, height: 3, tensor: 'float32-nchw' };
@@ -93,6 +96,24 @@ describe('a valid manifest', () => {
       .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
       .join('\n')}\ndevice:\n  type: cpu\n  threads: 2\n`;
     expect(readManifest(folderWith(yaml)).device.threads).toBe(2);
+  });
+});
+
+describe('the sections of a manifest in docs/models.md', () => {
+  const sections = readSnippets('docs/models.md').filter(({ code }) =>
+    /^(input|output):/.test(code),
+  );
+
+  test('are there', () => expect(sections.length).toBeGreaterThan(5));
+
+  test.each(sections.map(({ place, code }) => [place, code]))('are valid: %s', (_, code) => {
+    const section = load(code) as Record<string, unknown>;
+    const { error } = manifestSchema.safeParse({
+      ...sampleManifest,
+      example: undefined,
+      ...section,
+    });
+    expect(error?.issues).toBeUndefined();
   });
 });
 
