@@ -308,7 +308,8 @@ async function writeManifest(
 /** Tells logits, probabilities of one class and probabilities of several by the scores of a sample. */
 function readScores(scores: readonly number[]): Reading {
   const sum = scores.reduce((total, score) => total + score, 0);
-  const areWithin = scores.every((score) => score >= 0 && score <= 1);
+  // A forest adds up to a little more than 1.
+  const areWithin = scores.every((score) => score >= -1e-6 && score <= 1 + 1e-6);
   const isWhole = Math.abs(sum - 1) < 0.01;
   if (areWithin && (isWhole || scores.length === 1)) return { activation: 'none' };
   if (areWithin) {

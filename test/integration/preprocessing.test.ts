@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { Ending } from '../../api/ending.js';
 import { numbersOf } from '../../api/inference/json-tensor.js';
@@ -78,6 +79,37 @@ describe('the tensor of a picture', () => {
       expect(max / unit).toBeLessThan(isResized ? closeMax : rounding);
     },
   );
+
+  const ways: Record<string, unknown>[] = [
+    { resize: 'stretch', interpolation: 'bilinear' },
+    { resize: 'stretch', interpolation: 'nearest' },
+    { resize: 'crop' },
+    { resize: 'crop', interpolation: 'bilinear', antialias: false },
+    { resize: 'shorter-side', shorterSide: 40 },
+    { resize: 'shorter-side', shorterSide: 700, interpolation: 'nearest' },
+    { resize: 'letterbox', padding: [200, 40, 90] },
+    { resize: 'letterbox', padding: [200, 40, 90], interpolation: 'nearest' },
+  ];
+  test.each(ways)('of a plain picture of any size has its colour: %j', async (way) => {
+    const background = { r: 200, g: 40, b: 90 };
+    const sizes = [
+      [1, 1],
+      [1, 4000],
+      [4000, 1],
+      [2, 3],
+      [37, 3000],
+      [25, 17],
+      [1999, 1501],
+    ] as const;
+    for (const [width, height] of sizes) {
+      const create = { width, height, channels: 3, background } as const;
+      const file = await sharp({ create }).png().toBuffer();
+      const input = { width: 32, height: 24, tensor: 'uint8-nhwc', ...way };
+      const { data } = await prepare(file, input);
+      const expected = Buffer.alloc(2 * 32 * 24 * 3, Buffer.from([200, 40, 90]));
+      expect(difference(data, expected).max, `${width} × ${height}`).toBeLessThanOrEqual(1);
+    }
+  });
 
   test('is compared with other libraries in every layout, order, scaling and way to resize', () => {
     const seen = (key: string) => new Set(cases.map(({ input }) => input[key]).filter(Boolean));
