@@ -159,8 +159,9 @@ async function makeDraft(wishes: Wishes, folder: string): Promise<Draft> {
     { runMsMax: 60_000, onLost: () => {} },
   );
   try {
-    const guessed = guess(engine, wishes.kind);
-    if ('fault' in guessed) throw wrong(guessed.fault);
+    const found = guess(engine, wishes.kind);
+    if ('fault' in found) throw wrong(found.fault);
+    const guessed = withLabels(found, wishes.labels);
     const isOpen = guessed.output.kind === 'classification' && guessed.classes === undefined;
     const classes = isOpen ? await countScores(guessed, engine) : guessed.classes;
     const described = files.map(async (file) => {
@@ -175,6 +176,13 @@ async function makeDraft(wishes: Wishes, folder: string): Promise<Draft> {
   } finally {
     await engine.close();
   }
+}
+
+/** A network with one score for each input has two classes if it has labels. */
+function withLabels(guessed: Guess, labels: string | undefined): Guess {
+  if (labels === undefined || guessed.output.kind !== 'regression') return guessed;
+  const output = { kind: 'classification', labels: 'labels.txt', activation: 'none' };
+  return { ...guessed, output: { ...guessed.output, ...output }, classes: 2 };
 }
 
 /** Copies the network and its external data. Returns their names in the folder, the network first. */
@@ -242,12 +250,14 @@ function writeLabels(labels: readonly string[]): string {
 }
 
 /** Runs the network once, since its file leaves the number of scores open. */
-async function countScores({ input }: Guess, engine: Engine): Promise<number> {
+async function countScores({ input, output }: Guess, engine: Engine): Promise<number> {
   const sample = { input: inputSchema.parse(input), description: 'hello', example: undefined };
   try {
     const inputs = namedAfter(engine.inputs, sampleInputs(sample, engine.inputs));
     const { outputs } = await engine.run(inputs);
-    const scores = outputs.find(({ datatype }) => datatype.startsWith('FP'));
+    const scores = outputs.find(({ name, datatype }) =>
+      output.tensor === undefined ? datatype.startsWith('FP') : name === output.tensor,
+    );
     return scores?.shape.at(-1) ?? 0;
   } catch (thrown) {
     throw wrong(
@@ -264,14 +274,21 @@ function namedAfter(values: readonly TensorValue[], tensors: ReturnType<typeof s
   });
 }
 
-/** Writes the manifest, and writes it again with softmax if the scores are no probabilities. */
+/** How the scores are read, and why. */
+interface Reading {
+  readonly activation: 'none' | 'softmax' | 'sigmoid';
+  readonly threshold?: number;
+  readonly reason?: string;
+}
+
+/** Writes the manifest, and writes it again if a sample shows that its scores must be read in another way. */
 async function writeManifest(
   draft: Draft,
   directory: string,
   say: (line: string) => void,
 ): Promise<void> {
   const file = path.join(draft.folder, 'model.yaml');
-  writeFileSync(file, formatManifest(draft, 'none'));
+  writeFileSync(file, formatManifest(draft, { activation: 'none' }));
   if (draft.guess.output.kind !== 'classification') return;
   const model = modelIn(directory, draft.name);
   const scorer = await loadScorer(model, makeLogger({ role: 'add', level: 'silent' }));
@@ -279,30 +296,50 @@ async function writeManifest(
     const inputs = sampleInputs(model.manifest, scorer.values.inputs);
     const [result] = (await scorer.score([{ inputs, top: model.labels.length }])).results;
     if (!result || 'error' in result) return;
-    const scores = mapScores(result.outputs, (_, score) => score);
-    const sum = scores.reduce((total, score) => total + score, 0);
-    const areWithin = scores.every((score) => score >= 0 && score <= 1);
-    if (areWithin && (Math.abs(sum - 1) < 0.01 || model.labels.length === 1)) return;
-    if (areWithin) {
-      say(
-        `  scores     of a sample are within 0 and 1, and their sum is ${sum.toPrecision(3)}. If they are logits, set activation: softmax`,
-      );
-      return;
-    }
-    say('  scores     of a sample are no probabilities, so activation is softmax');
-    writeFileSync(file, formatManifest(draft, 'softmax'));
+    const reading = readScores(mapScores(result.outputs, (_, score) => score));
+    if (reading.reason === undefined) return;
+    say(`  scores     of a sample ${reading.reason}`);
+    writeFileSync(file, formatManifest(draft, reading));
   } finally {
     await scorer.close();
   }
 }
 
-function formatManifest(draft: Draft, activation: 'none' | 'softmax'): string {
+/** Tells logits, probabilities of one class and probabilities of several by the scores of a sample. */
+function readScores(scores: readonly number[]): Reading {
+  const sum = scores.reduce((total, score) => total + score, 0);
+  // A forest adds up to a little more than 1.
+  const areWithin = scores.every((score) => score >= -1e-6 && score <= 1 + 1e-6);
+  const isWhole = Math.abs(sum - 1) < 0.01;
+  if (areWithin && (isWhole || scores.length === 1)) return { activation: 'none' };
+  if (areWithin) {
+    return {
+      activation: 'none',
+      threshold: 0.5,
+      reason: `are within 0 and 1, and their sum is ${sum.toPrecision(3)}, so an input can have several labels: threshold is 0.5. If they are logits, set activation: softmax in place of it`,
+    };
+  }
+  // The scores of two classes are made of one: p and 1 - p.
+  if (isWhole && scores.length === 2) {
+    return { activation: 'sigmoid', reason: 'is no probability, so activation is sigmoid' };
+  }
+  return {
+    activation: 'softmax',
+    reason:
+      'are no probabilities, so activation is softmax. If an input can have several labels, set activation: sigmoid and threshold: 0.5',
+  };
+}
+
+function formatManifest(draft: Draft, { activation, threshold }: Reading): string {
   const { name, description, guess: guessed, files, values, file } = draft;
   const [network, ...data] = files;
   const source = { ...network, ...(data.length > 0 && { externalData: data }) };
-  const { reason, input, batch } = guessed;
+  const { reason, input, outputs, batch } = guessed;
   const output =
-    guessed.output.kind === 'classification' ? { ...guessed.output, activation } : guessed.output;
+    guessed.output.kind === 'classification'
+      ? { ...guessed.output, activation, ...(threshold !== undefined && { threshold }) }
+      : guessed.output;
+  const isScaled = input.mean !== undefined || input.scale !== undefined;
   const lines = [
     '# Every key is explained in docs/models.md.',
     `name: ${name}`,
@@ -311,10 +348,17 @@ function formatManifest(draft: Draft, activation: 'none' | 'softmax'): string {
     `description: ${JSON.stringify(description ?? `Made from ${path.basename(file)}.`)}`,
     `source: ${flow(source)}`,
     `# ${guessed.kind}, because ${reason}.`,
-    ...(input.mean ? [pictureRemark] : []),
+    ...(isScaled ? [input.mean ? pictureRemark : scaleRemark] : []),
     `input: ${flow(input)}`,
-    ...(activation === 'softmax' ? ['# Softmax makes probabilities of its scores.'] : []),
+    ...(activation === 'none' ? [] : [`# ${activation} makes probabilities of its scores.`]),
+    ...(threshold === undefined ? [] : ['# Each label that has this score is answered.']),
     `output: ${flow(output)}`,
+    ...(Object.keys(outputs).length > 0
+      ? [
+          '# The other outputs of the network. Remove those that nobody needs.',
+          `outputs: ${flow(outputs)}`,
+        ]
+      : []),
     declareNetwork(values),
     ...(batch ? ['# The file fixes the first dimension, so inputs are scored one by one.'] : []),
     ...(batch ? [`batch: ${flow(batch)}`] : []),
@@ -326,6 +370,9 @@ function formatManifest(draft: Draft, activation: 'none' | 'softmax'): string {
 
 const pictureRemark =
   "# The means and deviations are ImageNet's, in the order red, green, blue. Put those of your training here.";
+
+const scaleRemark =
+  '# Pixels become 0 to 1. If your training did otherwise, put its scale and offset here; scale: 1 leaves them from 0 to 255.';
 
 /** JSON is YAML, on one line. */
 function flow(value: unknown): string {

@@ -7,16 +7,20 @@ import { Ending } from '../api/ending.js';
 import { makeInputKinds } from '../api/kinds/kinds.js';
 import { readValue } from '../api/kinds/regression.js';
 import { ScorelineError } from '../shared/errors.js';
+import { ownTensors } from '../shared/heads.js';
 import { makeLogger } from '../shared/log.js';
 import { type ScoresExample, scoresExampleOf, scoresOf } from '../shared/manifest.js';
 import { filesOf } from '../shared/model-files.js';
 import type { Model } from '../shared/models.js';
+import { showTensor } from '../shared/network.js';
+import { scoresClasses } from '../shared/output.js';
 import { mapScores } from '../shared/scores.js';
 import { declareNetwork } from '../worker/batch/declared.js';
 import { openScorer, type Scorer, type ScorerItem } from '../worker/batch/scorer.js';
 import { verifyFiles } from '../worker/files/verification.js';
 import { makeRehearse } from '../worker/quarantine/rehearsal.js';
 import { checkTensorsExample } from './check-tensors.js';
+import { costOfOne } from './cost-of-one.js';
 
 /**
  * Says a line for each step.
@@ -26,8 +30,9 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
   const { example, network, output } = model.manifest;
   const scores = scoresExampleOf(model.manifest);
   say(`${model.name}@${model.version}`);
-  const classes = 'labels' in output ? `${model.labels.length} classes` : output.kind;
-  say(`  manifest   valid, ${classes}`);
+  const classes = scoresClasses(output) ? `${model.labels.length} classes` : output.kind;
+  const further = model.heads.map(({ name }) => name).join(', ');
+  say(`  manifest   valid, ${classes}${further && `; outputs: ${further}`}`);
 
   await verifyFiles(model);
   for (const { file, bytes } of filesOf(model)) {
@@ -47,6 +52,8 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
         ? '  network    as the manifest declares it'
         : `  network    not declared; for the Open Inference Protocol, add this line to the manifest:\n${declareNetwork(scorer.values)}`,
     );
+    const cost = await costOfOne(model, scorer);
+    if (cost !== undefined) say(`  batch      ${cost}`);
     if (scorer.warning !== undefined) say(`  warning    ${scorer.warning}`);
     if (item) say(`  example    ${await checkExample(model, scorer, { item, ...scores })}`);
     else if (example) say(`  example    ${await checkTensorsExample(model, scorer)}`);
@@ -65,7 +72,7 @@ async function exampleItem(model: Model, example: ScoresExample): Promise<Scorer
   const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1, threads: 4 });
   try {
     const inputs = await kinds[input.kind].prepare({ name: undefined, value }, model, new Ending());
-    return { inputs, top: model.labels.length > 0 ? 1 : undefined };
+    return { inputs, top: model.labels.length > 0 || model.heads.length > 0 ? 1 : undefined };
   } catch (thrown) {
     if (!(thrown instanceof ScorelineError)) throw thrown;
     throw new ScorelineError(
@@ -104,15 +111,22 @@ async function checkExample(
   if (expected.value !== undefined) {
     return compareValue(model, readValue(result.outputs), { ...expected, value: expected.value });
   }
+  if (!scoresClasses(model.manifest.output)) {
+    return `answered with ${ownTensors(result.outputs).map(showTensor).join(', ')}`;
+  }
   const [best] = mapScores(result.outputs, (index, score) => ({ index, score }));
-  if (!best) throw new Error('No scores. This is a bug.');
-  const got = `${JSON.stringify(model.labels[best.index]?.text)} at ${best.score}`;
-  const { label, score = best.score, tolerance } = expected;
-  const isRight = model.labels[best.index]?.text === label;
-  if (isRight && Math.abs(best.score - score) <= tolerance) return `${got}, as expected`;
+  const got = best
+    ? `${JSON.stringify(model.labels[best.index]?.text)} at ${best.score}`
+    : 'no label with the score of output.threshold';
+  const { label, score, tolerance } = expected;
+  const isRight = best !== undefined && model.labels[best.index]?.text === label;
+  const isNear = Math.abs((best?.score ?? 0) - (score ?? best?.score ?? 0)) <= tolerance;
+  if (isRight && isNear) return `${got}, as expected`;
   const at = expected.score === undefined ? '' : ` at ${score} ± ${tolerance}`;
   const isLabel = model.labels.some(({ text }) => text === label);
-  const remark = isLabel ? '' : `, which is not in ${scoresOf(model.manifest).labels}`;
+  const remark = isLabel
+    ? ''
+    : `, which is not in ${scoresOf(model.manifest).labels ?? 'the numbers of the classes'}`;
   throw new ScorelineError(
     'model_file_wrong',
     `${model.name}: example: expected ${JSON.stringify(label)}${at}${remark}; got ${got}`,

@@ -14,6 +14,8 @@ export interface Guess {
   /** The sections of the manifest. */
   readonly input: Record<string, unknown>;
   readonly output: Record<string, unknown>;
+  /** The further answers. */
+  readonly outputs: Record<string, Record<string, unknown>>;
   /** The number of classes, if the output is a classification whose number is known. */
   readonly classes: number | undefined;
   /** Undefined for the default. */
@@ -30,19 +32,28 @@ export function guess(
   const found = wanted ?? kindOf(inputs, outputs);
   const kind = typeof found === 'string' ? found : found.kind;
   const reason = typeof found === 'string' ? 'as --kind says' : found.reason;
-  const scores = outputs.find(({ datatype }) => datatype?.startsWith('FP'));
+  const [firstFloats] = outputs.filter(({ datatype }) => datatype?.startsWith('FP'));
+  const scores = outputs.find(isRowOfScores) ?? firstFloats;
   if (kind === 'tensors') {
     return {
       kind,
       reason,
       input: { kind },
       output: { kind },
+      outputs: {},
       classes: undefined,
       batch: batchOf(inputs, outputs),
     };
   }
   const input = inputOf(kind, inputs);
   if ('fault' in input) return input as { fault: string };
+  const batch = isOpen(inputs[0]?.shape[0]) ? undefined : { max: 1 };
+  const answersTensors = kind === 'image' && !outputs.some(isRowOfScores);
+  if (answersTensors) {
+    const remark = `${reason}, and no output is a row of scores, so it answers with its tensors`;
+    const output = { kind: 'tensors' };
+    return { kind, reason: remark, input, output, outputs: {}, classes: undefined, batch };
+  }
   if (!scores) return { fault: `expected an output of floats for ${kind}; the network has none` };
   const classes = scores.shape.length === 2 ? sizeOf(scores.shape[1]) : undefined;
   const isNumber = scores.shape.length === 1 || classes === 1;
@@ -50,12 +61,46 @@ export function guess(
     kind,
     reason,
     input,
-    output: isNumber
-      ? { kind: 'regression' }
-      : { kind: 'classification', labels: 'labels.txt', activation: 'none' },
+    output: {
+      ...(isNumber
+        ? { kind: 'regression' }
+        : { kind: 'classification', labels: 'labels.txt', activation: 'none' }),
+      ...(scores !== firstFloats && { tensor: scores.name }),
+    },
+    outputs: furtherOf(outputs.filter((output) => output !== scores)),
     classes: isNumber ? undefined : classes,
-    batch: isOpen(inputs[0]?.shape[0]) ? undefined : { max: 1 },
+    batch,
   };
+}
+
+/** Larger outputs would make answers long that nobody asked for. */
+const furtherElementsMax = 1000;
+
+/** The other outputs of floats of a network, as further answers. */
+function furtherOf(others: readonly TensorValue[]): Record<string, Record<string, unknown>> {
+  const entries = others.filter(isSmall).map((value): [string, Record<string, unknown>] => {
+    const { name, shape } = value;
+    const key = name
+      .replaceAll(/\W+/g, '_')
+      .replace(/^(?![A-Za-z])/, 'output_')
+      .slice(0, 60);
+    const isNumber = shape.slice(1).every((size) => size === 1);
+    return [
+      key,
+      { kind: isNumber ? 'regression' : 'tensors', ...(key !== name && { tensor: name }) },
+    ];
+  });
+  return Object.fromEntries(entries);
+}
+
+function isSmall({ datatype, shape }: TensorValue): boolean {
+  const sizes = shape.slice(1).map((size) => sizeOf(size) ?? Number.NaN);
+  const elements = sizes.reduce((product, size) => product * size, 1);
+  return shape.length > 0 && /^FP/.test(datatype ?? '') && elements <= furtherElementsMax;
+}
+
+function isRowOfScores({ datatype, shape }: TensorValue): boolean {
+  return /^FP/.test(datatype ?? '') && shape.length <= 2;
 }
 
 function kindOf(
@@ -63,17 +108,14 @@ function kindOf(
   outputs: readonly TensorValue[],
 ): { kind: Kind; reason: string } {
   const [only] = inputs;
-  const hasScores = outputs.some(
-    ({ datatype, shape }) => datatype?.startsWith('FP') && shape.length <= 2,
-  );
-  if (!hasScores || !only) {
+  if (inputs.length === 1 && only && pictureOf(only)) {
+    return { kind: 'image', reason: `its only input is a picture, ${show(only)}` };
+  }
+  if (!outputs.some(isRowOfScores) || !only) {
     return { kind: 'tensors', reason: 'no output of the network is a row of scores' };
   }
   if (inputs.length === 1 && only.datatype === 'BYTES' && isColumn(only)) {
     return { kind: 'text', reason: 'its only input is a text' };
-  }
-  if (inputs.length === 1 && pictureOf(only)) {
-    return { kind: 'image', reason: `its only input is a picture, ${show(only)}` };
   }
   if (inputs.length > 1 && inputs.every((input) => input.shape.length === 2 && isColumn(input))) {
     return { kind: 'table', reason: 'each of its inputs is a column' };
@@ -88,7 +130,7 @@ function inputOf(kind: Kind, inputs: readonly TensorValue[]): Record<string, unk
     const picture = inputs.length === 1 ? pictureOf(only) : undefined;
     if (picture) return { kind, ...picture };
     return {
-      fault: `expected one input of float32[N,3,height,width] or uint8[N,height,width,3] for pictures; got ${inputs.map(show).join(', ')}. Serve it with --kind tensors`,
+      fault: `expected one input of float32, float16 or uint8 for pictures, as [N,3,height,width] or [N,height,width,3], or with 1 in place of 3; got ${inputs.map(show).join(', ')}. Serve it with --kind tensors`,
     };
   }
   return { kind, columns: inputs.flatMap(columnsOf) };
@@ -102,16 +144,28 @@ function columnsOf(input: TensorValue): { name: string; datatype: string }[] {
   return Array.from({ length: width }, (_, at) => ({ name: `${input.name} ${at}`, datatype }));
 }
 
+/**
+ * The numbers of pixels are guessed by the framework: networks of PyTorch have the channels first, and mostly
+ * ImageNet's mean and deviation; those of Keras have them last.
+ */
 function pictureOf({ datatype, shape }: TensorValue): Record<string, unknown> | undefined {
+  const numbers = { FP32: 'float32', FP16: 'float16', UINT8: 'uint8' }[String(datatype)];
   const [, first, second, third] = shape.map(sizeOf);
-  if (shape.length !== 4) return undefined;
-  if (datatype === 'FP32' && first === 3 && second && third) {
-    return { width: third, height: second, tensor: 'float32-nchw', ...imagenet };
-  }
-  if (datatype === 'UINT8' && first && second && third === 3) {
-    return { width: second, height: first, tensor: 'uint8-nhwc' };
-  }
-  return undefined;
+  if (shape.length !== 4 || !numbers || !first || !second || !third) return undefined;
+  const layout = isChannels(third) ? 'nhwc' : isChannels(first) ? 'nchw' : undefined;
+  if (!layout) return undefined;
+  const isPlanar = layout === 'nchw';
+  const [height, width, channels] = isPlanar ? [second, third, first] : [first, second, third];
+  const scaling = isPlanar && channels === 3 ? imagenet : { scale: 1 / 255 };
+  return {
+    ...{ width, height, tensor: `${numbers}-${layout}` },
+    ...(channels === 1 && { channels: 'grey' }),
+    ...(numbers !== 'uint8' && scaling),
+  };
+}
+
+function isChannels(size: number): boolean {
+  return size === 1 || size === 3;
 }
 
 /** Whether a value has one element in each row. */

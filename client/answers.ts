@@ -7,14 +7,25 @@ export type ScoreResponse = {
   readonly id: string;
   /** If false, the model knows nothing of the input. Only some models say this. */
   readonly known?: boolean;
-  /** The best classes, best first, or a number. */
+  /** The best classes, best first; a number; or the outputs of the network. */
   readonly predictions: ReadonlyArray<{
     readonly label: string;
     readonly score: number;
     readonly [key: string]: unknown;
   } | {
     readonly value: number;
+  } | {
+    readonly name: string;
+    readonly datatype: string;
+    readonly shape: ReadonlyArray<number>;
+    readonly data: ReadonlyArray<unknown>;
   }>;
+  /** Further answers, by name. Only some models have them. */
+  readonly outputs?: {
+    readonly [key: string]: ReadonlyArray<{
+      readonly [key: string]: unknown;
+    }>;
+  };
   /** Where the time went. */
   readonly timing: {
     /** How long the input waited in the queue. */
@@ -113,12 +124,28 @@ export type Models = {
       readonly kind: 'image';
       readonly width: number;
       readonly height: number;
-      /** Before resizing, cut out the centred square whose side is this share of the shorter side. If unset, the whole image is stretched. */
+      /** How a picture gets to width × height. `stretch`: without regard to its proportions. `crop`: the largest centred part of the right proportions is resized. `shorter-side`: the picture is resized until its shorter side is `shorterSide`, and the centre is cut out. `letterbox`: the whole picture is resized to fit, and the rest is `padding`. */
+      readonly resize?: 'stretch' | 'crop' | 'shorter-side' | 'letterbox';
+      /** Before stretching, cut out the centred square whose side is this share of the shorter side. If unset, the whole image is stretched. */
       readonly cropFraction?: number;
-      /** What the network takes: raw pixels, or floats, channel by channel, computed as (pixel / 255 - mean) / std. */
-      readonly tensor: 'uint8-nhwc' | 'float32-nchw';
-      readonly mean?: readonly [number, number, number];
-      readonly std?: readonly [number, number, number];
+      /** The shorter side of the resized picture, with `resize: shorter-side`. */
+      readonly shorterSide?: number;
+      /** The colour around a picture with `resize: letterbox`: a grey, or red, green and blue. If unset, it is black. */
+      readonly padding?: number | readonly [number, number, number];
+      /** The filter that resizes. */
+      readonly interpolation?: 'nearest' | 'bilinear' | 'bicubic';
+      /** Whether the filter widens when it shrinks a picture, as in Pillow and torchvision. `false`, with `bilinear`: it looks at four pixels at most, as in TensorFlow and OpenCV. */
+      readonly antialias?: boolean;
+      /** The channels that the network takes, and their order. */
+      readonly channels?: 'rgb' | 'bgr' | 'grey';
+      /** What the network takes: raw pixels, or floats computed from them; with the channels last (nhwc) or first (nchw). */
+      readonly tensor: 'uint8-nhwc' | 'uint8-nchw' | 'float32-nhwc' | 'float32-nchw' | 'float16-nhwc' | 'float16-nchw';
+      /** Floats are (pixel / 255 - mean) / std. In the order of `channels`. */
+      readonly mean?: number | readonly [number, number, number];
+      readonly std?: number | readonly [number, number, number];
+      /** In place of mean and std: floats are pixel × scale + offset, with a scale of 1 and an offset of 0 if unset. */
+      readonly scale?: number | readonly [number, number, number];
+      readonly offset?: number | readonly [number, number, number];
     } | {
       readonly kind: 'table';
       readonly columns: ReadonlyArray<{
@@ -144,9 +171,29 @@ export type Models = {
     readonly output: {
       readonly kind: 'ranking' | 'classification';
       readonly classes: number;
+      /** How many classes an answer has at most, unless the request says so. */
       readonly top: number;
+      readonly activation: 'none' | 'softmax' | 'sigmoid';
+      /** The least score of a class that is answered: of any, or of each. */
+      readonly threshold?: number | ReadonlyArray<number>;
     } | {
       readonly kind: 'regression' | 'tensors';
+      readonly tensor?: string;
+    };
+    /** Its further answers, by name. */
+    readonly outputs?: {
+      readonly [key: string]: {
+        readonly kind: 'ranking' | 'classification';
+        readonly classes: number;
+        /** How many classes an answer has at most, unless the request says so. */
+        readonly top: number;
+        readonly activation: 'none' | 'softmax' | 'sigmoid';
+        /** The least score of a class that is answered: of any, or of each. */
+        readonly threshold?: number | ReadonlyArray<number>;
+      } | {
+        readonly kind: 'regression' | 'tensors';
+        readonly tensor?: string;
+      };
     };
     /** The inputs and outputs of its network. */
     readonly network?: {

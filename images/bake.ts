@@ -5,6 +5,7 @@
 import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../shared/errors.js';
+import { labelFilesOf } from '../shared/labels.js';
 import { makeLogger } from '../shared/log.js';
 import { listModels, readManifest } from '../shared/manifest-file.js';
 import { filesOf } from '../shared/model-files.js';
@@ -33,8 +34,7 @@ export async function bake(options: {
   if (names.length === 0) return;
   const needsFiles = role === 'worker';
   for (const model of readModels({ directory, names, filesNeeded: needsFiles, cache })) {
-    const { output } = model.manifest;
-    const labels = 'labels' in output ? [output.labels] : [];
+    const labels = labelFilesOf(model.manifest);
     const { source } = model.manifest;
     const code = source.engine === 'python' ? codeFiles(model.folder, model.name, source) : [];
     for (const file of ['model.yaml', ...labels, ...code]) copy(model, directory, target, file);

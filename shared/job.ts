@@ -33,8 +33,8 @@ export interface Item {
   readonly inputs: readonly Tensor[];
   /**
    * How many of the best classes the caller wants. They are the outputs `classes` (UINT32) and
-   * `scores` (FP32), each of shape [rows, top], best first. If undefined, the caller gets the
-   * model's own outputs.
+   * `scores` (FP32), each of shape [rows, top], best first; the further answers of a model come beside
+   * them (heads.ts). If undefined, the caller gets the outputs of the network.
    */
   readonly top?: number | undefined;
   /** The names of the outputs that the caller wants; all if undefined. */

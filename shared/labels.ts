@@ -8,6 +8,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { coerceError, ScorelineError } from './errors.js';
 import { type Manifest, scoresExampleOf } from './manifest.js';
+import { type Scores, scoresClasses } from './output.js';
 import { findLine } from './yaml-lines.js';
 import { messageOf } from './zod-issue.js';
 
@@ -31,16 +32,51 @@ export interface Labels {
  * @throws ScorelineError `manifest_invalid`, with the file, and the line or the entry
  */
 export function readLabels(folder: string, manifest: Manifest): Labels {
-  const { name, output } = manifest;
-  if (!('labels' in output)) return { text: '', labels: [] };
-  const file = path.join(folder, output.labels);
+  const { output } = manifest;
+  if (!scoresClasses(output)) return { text: '', labels: [] };
+  const expected = scoresExampleOf(manifest)?.expected.label;
+  return readClasses(folder, manifest, { key: 'output', output, expected });
+}
+
+/** Returns the files of labels that a manifest names. */
+export function labelFilesOf({ output, outputs }: Manifest): string[] {
+  return [output, ...Object.values(outputs)]
+    .map((each) => (scoresClasses(each) ? each.labels : undefined))
+    .filter((file) => file !== undefined);
+}
+
+/** Something that scores classes, and its place in the manifest. */
+export interface Classes {
+  readonly key: string;
+  readonly output: Scores & { readonly kind: string; readonly known?: string | undefined };
+  readonly expected?: string | undefined;
+}
+
+/**
+ * Reads the labels of something that scores classes.
+ * @throws ScorelineError `manifest_invalid`
+ */
+export function readClasses(folder: string, manifest: Manifest, classes: Classes): Labels {
+  const { key, output } = classes;
+  const read = output.labels === undefined ? numberClasses : readFile;
+  const { text, labels } = read(folder, manifest, classes);
+  const { threshold } = output;
+  if (Array.isArray(threshold) && threshold.length !== labels.length) {
+    throw new ScorelineError(
+      'manifest_invalid',
+      `${manifest.name}: ${key}.threshold: expected a number, or ${labels.length}: one for each label, in the same order; got ${threshold.length}`,
+    );
+  }
+  return { text, labels };
+}
+
+function readFile(folder: string, { name }: Manifest, classes: Classes): Labels {
+  const { key, output, expected } = classes;
+  const file = path.join(folder, output.labels ?? '');
   const isRanking = output.kind === 'ranking';
   try {
     const text = readText(file);
-    const labels = isRanking
-      ? parseQuestions(text)
-      : parseLines(text, scoresExampleOf(manifest)?.expected.label);
-    return { text, labels };
+    return { text, labels: isRanking ? parseQuestions(text) : parseLines(text, expected) };
   } catch (thrown) {
     if (!(thrown instanceof Unfit)) throw thrown;
     const form = isRanking
@@ -48,10 +84,31 @@ export function readLabels(folder: string, manifest: Manifest): Labels {
       : 'a text file with a line for each class, `id label` or `label`, in the order of the scores';
     throw new ScorelineError(
       'manifest_invalid',
-      `${name}: output.labels: expected ${form}; ${file}${thrown.message}`,
+      `${name}: ${key}.labels: expected ${form}; ${file}${thrown.message}`,
       { cause: thrown.cause },
     );
   }
+}
+
+/** Numbers the classes of a model without labels. A single score is that of the second of two classes. */
+function numberClasses(_: string, { name, network }: Manifest, { key, output }: Classes): Labels {
+  const { tensor, known } = output;
+  const scores = network?.outputs.find((value) =>
+    tensor === undefined
+      ? value.datatype.startsWith('FP') && value.name !== known
+      : value.name === tensor,
+  );
+  const sizes = scores?.shape.slice(1) ?? [-1];
+  let count = 1;
+  for (const size of sizes) count *= typeof size === 'number' && size > 0 ? size : Number.NaN;
+  if (Number.isNaN(count)) {
+    throw new ScorelineError(
+      'manifest_invalid',
+      `${name}: ${key}.labels: expected a file with the labels, or the number of scores in network.outputs; got neither. Without labels, the classes are numbered from 0`,
+    );
+  }
+  const labels = Array.from({ length: Math.max(2, count) }, (_, id) => ({ id, text: String(id) }));
+  return { text: `${labels.length} classes`, labels };
 }
 
 /** The labels have another form. The message goes on after the name of their file. */

@@ -3,9 +3,17 @@
 
 import { z } from 'zod';
 import { coerceError } from './errors.js';
+import { imageInputSchema } from './image-input.js';
 import { isInnerPath } from './inner-path.js';
 import { fromJson } from './json-elements.js';
 import { showValue, takesTensor } from './network.js';
+import {
+  headsSchema,
+  regressionSchema,
+  type ScoresOutput,
+  scoresClasses,
+  scoresSchema,
+} from './output.js';
 import { scalingSchema } from './scaling.js';
 import { sloSchema } from './slo.js';
 import { placeColumns, tableInputSchema, UnfitColumns } from './table.js';
@@ -61,38 +69,6 @@ const textInputSchema = z.strictObject({
     ),
 });
 
-const channels = z.tuple([z.number(), z.number(), z.number()]);
-
-const imageInputSchema = z
-  .strictObject({
-    kind: z.literal('image'),
-    width: positive.max(4096),
-    height: positive.max(4096),
-    cropFraction: z
-      .number()
-      .gt(0)
-      .max(1)
-      .optional()
-      .describe(
-        'Before resizing, cut out the centred square whose side is this share of the shorter side. If unset, the whole image is stretched.',
-      ),
-    tensor: z
-      .enum(['uint8-nhwc', 'float32-nchw'])
-      .describe(
-        'What the network takes: raw pixels, or floats, channel by channel, computed as (pixel / 255 - mean) / std.',
-      ),
-    mean: channels.optional(),
-    std: channels
-      .refine((std) => std.every((value) => value > 0), 'expected values above 0')
-      .optional(),
-  })
-  .refine(
-    (input) =>
-      (input.mean !== undefined) === (input.tensor === 'float32-nchw') &&
-      (input.std !== undefined) === (input.tensor === 'float32-nchw'),
-    { path: ['mean'], message: 'expected mean and std with tensor float32-nchw, and only there' },
-  );
-
 const tensorsSchema = z.strictObject({ kind: z.literal('tensors') });
 
 export const inputSchema = z.discriminatedUnion('kind', [
@@ -101,25 +77,6 @@ export const inputSchema = z.discriminatedUnion('kind', [
   tableInputSchema,
   tensorsSchema,
 ]);
-
-const scoresSchema = z.strictObject({
-  kind: z.enum(['ranking', 'classification']),
-  labels: z.string().describe('The file that names the classes, relative to the manifest.'),
-  activation: z
-    .enum(['none', 'softmax'])
-    .default('none')
-    .describe('`softmax` if the network outputs logits.'),
-  known: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'The output of the network that says whether it knows anything of its input: a number for each row, 0 if it knows nothing. Answers then have the field `known`.',
-    ),
-  top: positive.default(3).describe('How many of the best classes an answer has by default.'),
-});
-
-const regressionSchema = z.strictObject({ kind: z.literal('regression') });
 
 const size = z
   .number()
@@ -159,20 +116,22 @@ const scoresExampleSchema = z.strictObject({
     .describe(
       'The text, the path of the image file relative to the manifest, or the row of a table.',
     ),
-  expected: z.strictObject({
-    label: z
-      .string()
-      .optional()
-      .describe('The expected best class: the question, or the label. Not with a regression.'),
-    value: z.number().optional().describe('The expected number of a regression.'),
-    score: z
-      .number()
-      .min(0)
-      .max(1)
-      .optional()
-      .describe('Its expected score. If unset, only the label is checked.'),
-    tolerance: z.number().positive().default(0.001),
-  }),
+  expected: z
+    .strictObject({
+      label: z
+        .string()
+        .optional()
+        .describe('The expected best class: the question, or the label. Only with classes.'),
+      value: z.number().optional().describe('The expected number of a regression.'),
+      score: z
+        .number()
+        .min(0)
+        .max(1)
+        .optional()
+        .describe('Its expected score. If unset, only the label is checked.'),
+      tolerance: z.number().positive().default(0.001),
+    })
+    .prefault({}),
 });
 
 const elementsSchema = z
@@ -280,6 +239,7 @@ const wholeManifestSchema = z.strictObject({
   source: z.discriminatedUnion('engine', [sourceSchema, pythonSourceSchema]),
   input: inputSchema,
   output: z.discriminatedUnion('kind', [scoresSchema, regressionSchema, tensorsSchema]),
+  outputs: headsSchema.default({}),
   network: networkSchema
     .optional()
     .describe(
@@ -346,9 +306,13 @@ export const manifestSchema = z
     path: ['device', 'fallback'],
     message: 'expected none with engine: python, whose program chooses the device',
   })
-  .refine(({ input, output }) => (input.kind === 'tensors') === (output.kind === 'tensors'), {
+  .refine(({ input, output }) => input.kind !== 'tensors' || output.kind === 'tensors', {
     path: ['output', 'kind'],
-    message: 'expected tensors for an input of the kind tensors, and only there',
+    message: 'expected tensors for an input of the kind tensors',
+  })
+  .refine(({ input, outputs }) => input.kind !== 'tensors' || Object.keys(outputs).length === 0, {
+    path: ['outputs'],
+    message: 'expected none for an input of the kind tensors, whose answers have all outputs',
   })
   .refine(({ input, batch }) => input.kind === 'tensors' || batch.dimension === 'first', {
     path: ['batch'],
@@ -416,9 +380,9 @@ function checkScoresExample(
   }
   const { label, value } = example.expected;
   const isRegression = output.kind === 'regression';
-  if (isRegression !== (label === undefined)) {
+  if (scoresClasses(output) === (label === undefined)) {
     complain(
-      'expected the label of the best class, unless its output is a regression',
+      'expected the label of the best class if its output has classes, and only then',
       'expected',
       'label',
     );
@@ -495,9 +459,6 @@ function faultOfColumns({
 }
 
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
-export type ImageInput = z.output<typeof imageInputSchema>;
-/** The output of a model that scores labels. */
-export type ScoresOutput = z.output<typeof scoresSchema>;
 export type Network = z.output<typeof networkSchema>;
 /** An input or output of the network, as the manifest declares it. */
 export type DeclaredTensor = Network['inputs'][number];
@@ -529,6 +490,6 @@ export function scoresExampleOf({ example }: Pick<Manifest, 'example'>): ScoresE
 
 /** Returns the output of a model that scores labels, where no other model can come. */
 export function scoresOf({ name, output }: Manifest): ScoresOutput {
-  if ('labels' in output) return output;
+  if (scoresClasses(output)) return output;
   throw new Error(`Expected a model that scores labels; got ${name}. This is a bug.`);
 }

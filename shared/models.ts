@@ -2,11 +2,13 @@
 
 import path from 'node:path';
 import { ScorelineError } from './errors.js';
+import { type Head, readHeads } from './heads.js';
 import { type Label, readLabels } from './labels.js';
 import { allLeftOut, type LeftOut } from './left-out.js';
 import { describedFiles, type Manifest } from './manifest.js';
 import { listModels, readManifest } from './manifest-file.js';
 import { fileMissing, isInCache, type Located, missingFile, placeOf } from './model-files.js';
+import { scoresClasses } from './output.js';
 import { codeSha256 } from './python-code.js';
 import { queueName, readableWireVersions, wireVersion } from './wire-version.js';
 
@@ -25,6 +27,8 @@ export interface Model extends Located {
    */
   readonly file: string;
   readonly labels: readonly Label[];
+  /** Its further answers. */
+  readonly heads: readonly Head[];
 }
 
 export interface ModelChoice {
@@ -154,9 +158,15 @@ function readModel(folder: string, cache: string | undefined): Model {
   const code = source.engine === 'python' ? [codeSha256(folder, name, source)] : [];
   const fileSha256 = [...code, ...describedFiles(source).map(({ sha256 }) => sha256)].join(' ');
   // Without labels, API and worker must agree on the tensors and on what a row is.
-  const isLabelled = 'labels' in manifest.output;
   const tensors = JSON.stringify([manifest.network, manifest.batch.dimension]);
-  const agreed = { name, version, fileSha256, labels: isLabelled ? text : tensors };
+  const answers = scoresClasses(manifest.output) ? text : tensors;
+  const { text: further, heads } = readHeads(folder, manifest);
+  const agreed = {
+    name,
+    version,
+    fileSha256,
+    labels: further ? `${answers}\n${further}` : answers,
+  };
   return {
     name,
     version,
@@ -166,5 +176,6 @@ function readModel(folder: string, cache: string | undefined): Model {
     folder,
     file: placeOf(folder, manifest, cache),
     labels,
+    heads,
   };
 }

@@ -84,6 +84,10 @@ export function integer(name: string, number: number): Buffer {
   return Buffer.concat([field(1, name), field(3, number), field(20, 2)]);
 }
 
+export function integers(name: string, numbers: number[]): Buffer {
+  return Buffer.concat([field(1, name), ...numbers.map((each) => field(8, each)), field(20, 7)]);
+}
+
 export function subgraph(name: string, bytes: Buffer): Buffer {
   return Buffer.concat([field(1, name), field(6, bytes), field(20, 5)]);
 }

@@ -4,9 +4,10 @@ import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
 import { inputSchema, networkSchema } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
+import { scoresClasses } from '../../shared/output.js';
 import { deadlineMsSchema, topSchema } from '../http/parameters.js';
 import { prioritySchema } from '../http/priority.js';
-import { kindsOf } from '../kinds/kinds.js';
+import { kindsOf, outputKinds } from '../kinds/kinds.js';
 import { accessCodes, type Context } from './context.js';
 import type { Content, Operation, Parameter, Paths, Schema } from './openapi.js';
 import { toSchema } from './parts.js';
@@ -86,7 +87,7 @@ function formsOf(context: Context, model: Model): NativeForms {
   const { kinds, parts } = context;
   const { input, output } = kindsOf(kinds, model);
   const form = input.describe(model);
-  const top = 'labels' in model.manifest.output ? topSchema(model) : undefined;
+  const top = scoresClasses(model.manifest.output) ? topSchema(model) : undefined;
   const body = z.object({
     input: form.one,
     ...(top && { top: top.optional() }),
@@ -150,9 +151,15 @@ function anyForms(context: Context): NativeForms {
         z.union([
           z.looseObject({ label: z.string(), score: z.number() }),
           z.object({ value: z.number() }),
+          z.object({
+            name: z.string(),
+            datatype: z.string(),
+            shape: z.array(z.int()),
+            data: z.array(z.unknown()),
+          }),
         ]),
       )
-      .describe('The best classes, best first, or a number.'),
+      .describe('The best classes, best first; a number; or the outputs of the network.'),
     content: {
       'application/json': {
         schema: {
@@ -180,11 +187,42 @@ function responseOf(model: Model | undefined, predictions: z.ZodType): z.ZodObje
       .optional()
       .describe('If false, the model knows nothing of the input. Only some models say this.'),
     predictions,
+    ...furtherOf(model),
     timing: timingSchema,
   });
 }
 
+/** The further answers of a model, or of any. */
+function furtherOf(model: Model | undefined): Record<string, z.ZodType> {
+  if (!model) {
+    const outputs = z.record(z.string(), z.array(z.looseObject({})));
+    return {
+      outputs: outputs.optional().describe('Further answers, by name. Only some models have them.'),
+    };
+  }
+  if (model.heads.length === 0) return {};
+  const heads = model.heads.map(({ name, output }) => [
+    name,
+    outputKinds[output.kind].form.predictions,
+  ]);
+  return { outputs: z.object(Object.fromEntries(heads)).describe('Its further answers.') };
+}
+
 const count = z.int().min(0);
+
+const outputSchema = z.union([
+  z.object({
+    kind: z.enum(['ranking', 'classification']),
+    classes: count,
+    top: count.describe('How many classes an answer has at most, unless the request says so.'),
+    activation: z.enum(['none', 'softmax', 'sigmoid']),
+    threshold: z
+      .union([z.number(), z.array(z.number())])
+      .optional()
+      .describe('The least score of a class that is answered: of any, or of each.'),
+  }),
+  z.object({ kind: z.enum(['regression', 'tensors']), tensor: z.string().optional() }),
+]);
 
 const modelsSchema = z.object({
   models: z.array(
@@ -194,10 +232,11 @@ const modelsSchema = z.object({
       queue: z.string().describe('The name of its queue.'),
       description: z.string(),
       input: inputSchema.describe('What it takes, as its manifest says.'),
-      output: z.union([
-        z.object({ kind: z.enum(['ranking', 'classification']), classes: count, top: count }),
-        z.object({ kind: z.enum(['regression', 'tensors']) }),
-      ]),
+      output: outputSchema,
+      outputs: z
+        .record(z.string(), outputSchema)
+        .optional()
+        .describe('Its further answers, by name.'),
       network: networkSchema.optional().describe('The inputs and outputs of its network.'),
       batchMax: count.describe('The most inputs in a run.'),
       deadlineMs: z.number().describe('How long a request may take at most.'),

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
 import { scoresOf } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
+import { scoresClasses, topOf } from '../../shared/output.js';
 import type { OutputWish } from '../queue/dispatcher.js';
 
 /** Parameters by name, from the query string, the JSON body or the fields of a form. */
@@ -41,16 +42,28 @@ export function withQuery(given: Given, request: Request): Given {
 }
 
 /**
- * Reads what the caller wants of the answer: how many classes, unless the model answers with a number.
+ * Reads what the caller wants of the answer: how many classes, if the model has some.
  * @throws ScorelineError `parameter_invalid`
  */
 export function readWish(given: Given, model: Model): OutputWish {
-  if (model.manifest.output.kind !== 'regression') return { top: readTop(given, model) };
-  if (given.top === undefined) return {};
+  const { output } = model.manifest;
+  if (scoresClasses(output)) return { top: readTop(given, model) };
+  if (given.top === undefined) return wishWithoutClasses(model);
+  const answer = output.kind === 'regression' ? 'one number' : 'tensors';
   throw new ScorelineError(
     'parameter_invalid',
-    `Expected no "top", since ${model.name} answers with one number; got ${show(given.top)}.`,
+    `Expected no "top", since ${model.name} answers with ${answer}; got ${show(given.top)}.`,
   );
+}
+
+/** Returns the wish for the answer of a model that has no classes to choose the best of. */
+export function wishWithoutClasses({ manifest: { output }, heads }: Model): OutputWish {
+  // Further answers are for callers who want an answer, whatever their number of classes.
+  if (heads.length > 0) return { top: 1 };
+  if (output.kind === 'regression' && output.tensor !== undefined) {
+    return { outputs: [output.tensor] };
+  }
+  return {};
 }
 
 /**
@@ -58,7 +71,7 @@ export function readWish(given: Given, model: Model): OutputWish {
  * @throws ScorelineError `parameter_invalid`
  */
 export function readTop(given: Given, model: Model): number {
-  if (given.top === undefined) return Math.min(scoresOf(model.manifest).top, model.labels.length);
+  if (given.top === undefined) return topOf(scoresOf(model.manifest), model.labels.length);
   const top = toNumber(given.top);
   if (!Number.isInteger(top) || top < 1 || top > model.labels.length) {
     throw new ScorelineError(

@@ -1,11 +1,12 @@
 // Writes the answers for models that take single inputs, as JSON: of the native contract and of the reference
 // contract.
 
+import { tensorsOfHead } from '../../shared/heads.js';
 import type { Model } from '../../shared/models.js';
 import type { Timing } from '../../shared/reply.js';
 import { isKnown } from '../../shared/scores.js';
 import type { ScoredReply } from '../queue/waiters.js';
-import { type InputKinds, kindsOf } from './kinds.js';
+import { type InputKinds, kindsOf, outputKinds } from './kinds.js';
 
 /**
  * Writes the answer of the native contract to one input.
@@ -23,7 +24,8 @@ export function writeNativeAnswer(
   const known = saysKnown ? `,"known":${isKnown(reply.outputs)}` : '';
   const id = JSON.stringify(name ?? reply.id);
   const predictions = output.writePredictions(reply.outputs, model.labels);
-  return `${beginningOf(model)}${id}${known},"predictions":${predictions},"timing":${writeTiming(reply.timing)}}`;
+  const further = model.heads.length === 0 ? '' : `,"outputs":${writeHeads(model, reply)}`;
+  return `${beginningOf(model)}${id}${known},"predictions":${predictions}${further},"timing":${writeTiming(reply.timing)}}`;
 }
 
 const beginnings = new WeakMap<Model, string>();
@@ -41,6 +43,16 @@ function beginningOf(model: Model): string {
 /** Writes JSON. The numbers are finite, since they were parsed by a schema. */
 function writeTiming({ queueMs, batchMs, computeMs, batchSize }: Timing): string {
   return `{"queueMs":${queueMs},"batchMs":${batchMs},"computeMs":${computeMs},"batchSize":${batchSize}}`;
+}
+
+/** Writes the further answers of a model by name, each as the predictions of a model that has no other. */
+function writeHeads({ heads }: Model, { outputs }: ScoredReply): string {
+  const answers = heads.map((head) => {
+    const { writePredictions } = outputKinds[head.output.kind];
+    const predictions = writePredictions(tensorsOfHead(head, outputs), head.labels);
+    return `${JSON.stringify(head.name)}:${predictions}`;
+  });
+  return `{${answers.join()}}`;
 }
 
 /**

@@ -1,11 +1,11 @@
 // Image inputs. Decodes a file to the pixels that the network was trained on: a UINT8 tensor of shape
-// [1, height, width, 3].
+// [1, height, width, channels].
 
 import os from 'node:os';
 import process from 'node:process';
 import { z } from 'zod';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import type { ImageInput } from '../../shared/manifest.js';
+import { type ImageInput, pixelShape } from '../../shared/image-input.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { Ending } from '../ending.js';
@@ -78,9 +78,7 @@ export function makeImageKind(limits: ImageLimits) {
       const bytes = input.value as Buffer;
       if (bytes.byteLength === 0) throw unreadable(input, 'it is empty');
       const data = await decode(input, bytes, { wanted, limits, bytesMax, turns, signal });
-      return [
-        { name: 'input', datatype: 'UINT8', shape: [1, wanted.height, wanted.width, 3], data },
-      ];
+      return [{ name: 'input', datatype: 'UINT8', shape: [1, ...pixelShape(wanted)], data }];
     },
 
     describe: () => ({
@@ -124,14 +122,15 @@ async function decode(
   const open = async () => {
     const picture = await Picture.open(bytes);
     const { width, height } = picture;
-    const pixelsMax = Math.min(limits.imagePixelsMax, picture.pixelsIn(bytesMax));
+    const pixelsMax = Math.min(limits.imagePixelsMax, picture.pixelsIn(bytesMax, wanted));
     if (width * height > pixelsMax) throw tooLarge(input, picture, pixelsMax);
-    return picture.isSlow || picture.bytesMax > 0 ? picture : picture.toPixels(wanted);
+    return picture.isSlow || picture.bytesFor(wanted) > 0 ? picture : picture.toPixels(wanted);
   };
   try {
     const opened = await turns.take(open, { signal });
     if (!(opened instanceof Picture)) return opened;
-    const { isSlow, bytesMax: bytes } = opened;
+    const { isSlow } = opened;
+    const bytes = opened.bytesFor(wanted);
     return await turns.take(() => opened.toPixels(wanted), { signal, isSlow, bytes });
   } catch (error) {
     if (error instanceof ScorelineError) throw error;

@@ -9,6 +9,7 @@ import type { InputKind, OutputKind, RawInput } from './kind.js';
 import { ranking } from './ranking.js';
 import { regression } from './regression.js';
 import { table } from './table.js';
+import { tensors } from './tensors.js';
 import { text } from './text.js';
 
 /** The kinds of single inputs. Tensors have an interface of their own, the Open Inference Protocol. */
@@ -28,7 +29,7 @@ export function kindsOf(
   kinds: InputKinds,
   { name, manifest: { input, output } }: Model,
 ): { input: InputKind; output: OutputKind } {
-  if (input.kind !== 'tensors' && output.kind !== 'tensors') {
+  if (input.kind !== 'tensors') {
     return { input: kinds[input.kind], output: outputKinds[output.kind] };
   }
   throw new ScorelineError(
@@ -67,8 +68,9 @@ export function readInput(kinds: InputKinds, model: Model, value: unknown): RawI
   );
 }
 
-const outputKinds: Record<Exclude<Manifest['output']['kind'], 'tensors'>, OutputKind> = {
+export const outputKinds: Record<Manifest['output']['kind'], OutputKind> = {
   ranking,
   classification,
   regression,
+  tensors,
 };

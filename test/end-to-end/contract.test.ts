@@ -262,7 +262,7 @@ describe('the service', () => {
         version: '1',
         description: expect.any(String),
         input: expect.objectContaining({ kind: 'image', width: 224, height: 224 }),
-        output: { kind: 'classification', classes: 1000, top: 3 },
+        output: { kind: 'classification', classes: 1000, top: 3, activation: 'none' },
         batchMax: 16,
         deadlineMs: 30_000,
         workers: 1,
@@ -272,7 +272,7 @@ describe('the service', () => {
       expect.objectContaining({
         name: 'faq-matcher',
         input: expect.objectContaining({ kind: 'text' }),
-        output: { kind: 'ranking', classes: questions.length, top: 3 },
+        output: { kind: 'ranking', classes: questions.length, top: 3, activation: 'none' },
         workers: 1,
       }),
     );

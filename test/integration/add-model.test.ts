@@ -14,6 +14,7 @@ import {
   floats,
   graph,
   integer,
+  integers,
   node,
   onnxModel,
   value,
@@ -79,6 +80,86 @@ describe('npm run models -- add', () => {
     });
     const labels = readFileSync(path.join(folder, 'models/colours/labels.txt'), 'utf8');
     expect(labels).toBe("0 red\n1 green's\n2 dark blue\n");
+  });
+
+  /** Means of the channels of a picture with the channels last, which an operator turns into the scores. */
+  const channelsLast = (operator: string, others: { nodes: Buffer[]; outputs: Buffer[] }) =>
+    onnxModel(
+      graph({
+        nodes: [
+          node('ReduceMean', ['picture'], ['means'], integers('axes', [1, 2])),
+          node('Flatten', ['means'], ['flat']),
+          node(operator, ['flat'], ['scores']),
+          ...others.nodes,
+        ],
+        inputs: [value('picture', float, ['N', 8, 6, 3])],
+        outputs: [...others.outputs, value('scores', float, ['N', 3])],
+      }),
+    );
+
+  test('makes a model of pictures with the channels last, and of several labels by probabilities', async () => {
+    const network = channelsLast('Identity', { nodes: [], outputs: [] });
+    const { code, said, folder } = await add({ 'tags.onnx': network }, 'tags.onnx');
+    expect(said).toContain('so an input can have several labels: threshold is 0.5');
+    expect(code).toBe(0);
+    expect(readManifest(path.join(folder, 'models/tags'))).toMatchObject({
+      input: { width: 6, height: 8, tensor: 'float32-nhwc', scale: 1 / 255 },
+      output: { kind: 'classification', activation: 'none', threshold: 0.5 },
+    });
+  });
+
+  test('makes further answers of the other outputs', async () => {
+    const network = channelsLast('Neg', {
+      nodes: [
+        node('ReduceMean', ['picture'], ['point'], integers('axes', [1, 2, 3])),
+        node('Flatten', ['point'], ['dense/light:0']),
+      ],
+      outputs: [value('means', float, ['N', 1, 1, 3]), value('dense/light:0', float, ['N', 1])],
+    });
+    const { code, folder } = await add({ 'model.onnx': network }, 'model.onnx', '--name', 'both');
+    expect(code).toBe(0);
+    expect(readManifest(path.join(folder, 'models/both'))).toMatchObject({
+      output: { kind: 'regression', tensor: 'dense/light:0' },
+      outputs: { means: { kind: 'tensors' }, scores: { kind: 'tensors' } },
+    });
+  });
+
+  test('makes two labels of one score, and a sigmoid of a logit', async () => {
+    const network = onnxModel(
+      graph({
+        nodes: [
+          node('GlobalAveragePool', ['picture'], ['means']),
+          node('Flatten', ['means'], ['flat']),
+          node('Neg', ['flat'], ['score']),
+        ],
+        inputs: [value('picture', float, ['N', 1, 8, 6])],
+        outputs: [value('score', float, ['N', 1])],
+      }),
+    );
+    const files = { 'dark.onnx': network, 'two.txt': 'dark\nbright\n' };
+    const { code, said, folder } = await add(files, 'dark.onnx', '--labels', 'two.txt');
+    expect(said).toContain('activation is sigmoid');
+    expect(code).toBe(0);
+    expect(readManifest(path.join(folder, 'models/dark'))).toMatchObject({
+      input: { channels: 'grey', tensor: 'float32-nchw', scale: 1 / 255 },
+      output: { kind: 'classification', activation: 'sigmoid' },
+    });
+  });
+
+  test('answers pictures with the tensors of a network that scores no classes', async () => {
+    const network = onnxModel(
+      graph({
+        nodes: [node('Identity', ['picture'], ['mask'])],
+        inputs: [value('picture', float, [1, 3, 8, 6])],
+        outputs: [value('mask', float, [1, 3, 8, 6])],
+      }),
+    );
+    const { code, said, folder } = await add({ 'mask.onnx': network }, 'mask.onnx');
+    expect(said).toContain('no output is a row of scores, so it answers with its tensors');
+    expect(said).toContain('of one, since the file fixes the first dimension');
+    expect(code).toBe(0);
+    const { input, output } = readManifest(path.join(folder, 'models/mask'));
+    expect([input.kind, output.kind]).toEqual(['image', 'tensors']);
   });
 
   test('makes a model of texts, and numbers its classes if it has no labels', async () => {

@@ -321,7 +321,7 @@ describe('a model is refused', () => {
   test('if it declares another number of scores than there are labels', async () => {
     const opening = open({ ...times([1, 2, 3, 4]), outputs: [value('scores', float, ['N', 4])] });
     await expect(opening).rejects.toThrow(
-      'sample: expected a score for each of the 5 labels in labels.txt; got scores: float32[N,4], which has 4. Give labels.txt a label for each score, in the same order.',
+      'sample: output.labels: expected a score for each of the 5 labels in labels.txt; got scores: float32[N,4], which has 4. Give labels.txt a label for each score, in the same order.',
     );
   });
 
@@ -357,7 +357,7 @@ describe('a model is refused', () => {
       outputs: [value('label', int64, ['N', 1])],
     });
     await expect(opening).rejects.toThrow(
-      'sample: expected an output of scores, float32, float64 or float16; got label: int64[N,1].',
+      'sample: output.tensor: expected an output of scores or numbers, float32, float64 or float16; got label: int64[N,1].',
     );
   });
 

@@ -134,7 +134,7 @@ describe('the check of a table', () => {
 
   test('refuses a regression whose network answers with several numbers', async () => {
     await expect(checkWith('voyages', { output: { kind: 'regression' } })).rejects.toThrow(
-      'voyages: expected an output of floats with one number for each row, since its output is a regression; got label: string[',
+      'voyages: output.kind: expected an output of floats with one number for each row, since its output is a regression; got probabilities: float32[',
     );
   });
 

@@ -1,8 +1,11 @@
 import { symlinkSync } from 'node:fs';
 import path from 'node:path';
+import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
+import { manifestSchema } from '../../shared/manifest.js';
 import { listModels, readManifest } from '../../shared/manifest-file.js';
 import { packageDirectory } from '../../shared/version.js';
+import { readSnippets } from '../snippets.js';
 import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
 
 const imageInput = { kind: 'image', width: 2, height: 3, tensor: 'float32-nchw' };
@@ -36,7 +39,8 @@ describe('a valid manifest', () => {
       engine: 'onnx',
       source: { ...sampleManifest.source, engine: 'onnx', urls: [], externalData: [] },
       input: { kind: 'text', charactersMax: 20_000, normalise: 'none' },
-      output: { ...sampleManifest.output, activation: 'none', top: 3 },
+      output: { ...sampleManifest.output, activation: 'none' },
+      outputs: {},
       batch: { max: 32, waitMs: 0, dimension: 'first' },
       device: { type: 'cpu', id: 0, threads: 0, memoryArena: true },
       deadlineMs: 30_000,
@@ -75,10 +79,16 @@ describe('a valid manifest', () => {
   });
 
   test('has mean and std if, and only if, the network takes floats', () => {
+    const defaults = {
+      resize: 'stretch',
+      interpolation: 'bicubic',
+      antialias: true,
+      channels: 'rgb',
+    };
     const floats = readManifest(folderWith({ input: { ...imageInput, mean, std } }));
-    expect(floats.input).toEqual({ ...imageInput, mean, std });
+    expect(floats.input).toEqual({ ...imageInput, ...defaults, mean, std });
     const pixels = { ...imageInput, tensor: 'uint8-nhwc' };
-    expect(readManifest(folderWith({ input: pixels })).input).toEqual(pixels);
+    expect(readManifest(folderWith({ input: pixels })).input).toEqual({ ...pixels, ...defaults });
   });
 
   test('can use any syntax of YAML', () => {
@@ -86,6 +96,24 @@ describe('a valid manifest', () => {
       .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
       .join('\n')}\ndevice:\n  type: cpu\n  threads: 2\n`;
     expect(readManifest(folderWith(yaml)).device.threads).toBe(2);
+  });
+});
+
+describe('the sections of a manifest in docs/models.md', () => {
+  const sections = readSnippets('docs/models.md').filter(({ code }) =>
+    /^(input|output):/.test(code),
+  );
+
+  test('are there', () => expect(sections.length).toBeGreaterThan(5));
+
+  test.each(sections.map(({ place, code }) => [place, code]))('are valid: %s', (_, code) => {
+    const section = load(code) as Record<string, unknown>;
+    const { error } = manifestSchema.safeParse({
+      ...sampleManifest,
+      example: undefined,
+      ...section,
+    });
+    expect(error?.issues).toBeUndefined();
   });
 });
 
@@ -253,8 +281,62 @@ describe('a wrong manifest', () => {
       what: 'tensors are answered with labels',
       content: { input: { kind: 'tensors' }, example: undefined },
       key: 'output.kind',
-      expected: 'expected tensors for an input of the kind tensors, and only there',
+      expected: 'expected tensors for an input of the kind tensors',
       got: '"classification"',
+    },
+    {
+      what: 'tensors have further answers',
+      content: {
+        input: { kind: 'tensors' },
+        output: { kind: 'tensors' },
+        outputs: { age: { kind: 'regression' } },
+        example: undefined,
+      },
+      key: 'outputs',
+      expected: 'expected none for an input of the kind tensors',
+      got: '{"age":',
+    },
+    {
+      what: 'a further answer is of a kind that there is not',
+      content: { outputs: { age: { kind: 'ranking' } } },
+      key: 'outputs.age.kind',
+      expected: 'expected ',
+      got: '"ranking"',
+    },
+    {
+      what: 'a further answer has a name that is no word',
+      content: { outputs: { 'an age': { kind: 'regression' } } },
+      key: 'outputs.an age',
+      expected: 'expected a name of letters, digits, _ and -',
+      got: '{"kind":"regression"}',
+    },
+    {
+      what: 'the activation is unknown',
+      content: { output: { ...output, activation: 'relu' } },
+      key: 'output.activation',
+      expected: 'expected one of "none"|"softmax"|"sigmoid"',
+      got: '"relu"',
+    },
+    {
+      what: 'a threshold is no number',
+      content: { output: { ...output, threshold: 'high' } },
+      key: 'output.threshold',
+      expected: 'expected a number, or one for each label',
+      got: '"high"',
+    },
+    {
+      what: 'a ranking has a threshold',
+      content: { output: { kind: 'ranking', labels: 'questions.json', threshold: 0.5 } },
+      key: 'output.threshold',
+      expected: 'expected none, since its kind is ranking',
+      got: '0.5',
+    },
+    {
+      what: 'a ranking has no questions',
+      content: { output: { kind: 'ranking' } },
+      key: 'output.labels',
+      expected: 'expected the file with the questions and answers',
+      got: 'nothing',
     },
     {
       what: 'a text has no batch dimension',
@@ -287,23 +369,108 @@ describe('a wrong manifest', () => {
     {
       what: 'mean stands without std',
       content: { input: { ...imageInput, mean } },
-      key: 'input.mean',
-      expected: 'expected mean and std with tensor float32-nchw, and only there',
-      got: '[',
+      key: 'input.std',
+      expected: 'expected mean and std together',
+      got: 'nothing',
     },
     {
       what: 'floats come without mean and std',
       content: { input: imageInput },
       key: 'input.mean',
-      expected: 'expected mean and std with tensor float32-nchw, and only there',
+      expected:
+        'expected mean and std, or scale and offset, with float32-nchw. For pixels from 0 to 255 as floats, set scale: 1',
       got: 'nothing',
     },
     {
       what: 'pixels come with mean and std',
       content: { input: { ...imageInput, tensor: 'uint8-nhwc', mean, std } },
       key: 'input.mean',
-      expected: 'expected mean and std with tensor float32-nchw, and only there',
+      expected: 'expected none with tensor uint8-nhwc, whose pixels stay as they are',
       got: '[',
+    },
+    {
+      what: 'pixels come with an offset',
+      content: { input: { ...imageInput, tensor: 'uint8-nchw', offset: 1 } },
+      key: 'input.offset',
+      expected: 'expected none with tensor uint8-nchw',
+      got: '1',
+    },
+    {
+      what: 'floats are scaled in two ways',
+      content: { input: { ...imageInput, mean: 0, std: 1, scale: 2 } },
+      key: 'input.scale',
+      expected: 'expected mean and std, or scale and offset, but not both',
+      got: '2',
+    },
+    {
+      what: 'the only channel has three means',
+      content: { input: { ...imageInput, channels: 'grey', mean, std: 1 } },
+      key: 'input.mean',
+      expected: 'expected one number, since channels is grey',
+      got: '[',
+    },
+    {
+      what: 'two channels have a mean',
+      content: { input: { ...imageInput, mean: [0, 0], std: 1 } },
+      key: 'input.mean',
+      expected: 'expected a number, or a list of three',
+      got: '[0,0]',
+    },
+    {
+      what: 'the layout is unknown',
+      content: { input: { ...imageInput, tensor: 'float64-nchw' } },
+      key: 'input.tensor',
+      expected: 'expected one of "uint8-nhwc"|"uint8-nchw"|"float32-nhwc"',
+      got: '"float64-nchw"',
+    },
+    {
+      what: 'the order of the channels is unknown',
+      content: { input: { ...imageInput, scale: 1, channels: 'gbr' } },
+      key: 'input.channels',
+      expected: 'expected one of "rgb"|"bgr"|"grey"',
+      got: '"gbr"',
+    },
+    {
+      what: 'the way to resize is unknown',
+      content: { input: { ...imageInput, scale: 1, resize: 'fit' } },
+      key: 'input.resize',
+      expected: 'expected one of "stretch"|"crop"|"shorter-side"|"letterbox"',
+      got: '"fit"',
+    },
+    {
+      what: 'the shorter side has no length',
+      content: { input: { ...imageInput, scale: 1, resize: 'shorter-side' } },
+      key: 'input.shorterSide',
+      expected: 'expected a number with resize: shorter-side, and only there',
+      got: 'nothing',
+    },
+    {
+      what: 'the shorter side is shorter than the network needs',
+      content: { input: { ...imageInput, scale: 1, resize: 'shorter-side', shorterSide: 2 } },
+      key: 'input.shorterSide',
+      expected: 'expected at least width and height',
+      got: '2',
+    },
+    {
+      what: 'a fraction is cropped before another way to resize than stretching',
+      content: { input: { ...imageInput, scale: 1, resize: 'letterbox', cropFraction: 0.9 } },
+      key: 'input.cropFraction',
+      expected: 'expected none with resize: letterbox',
+      got: '0.9',
+    },
+    {
+      what: 'nothing is padded',
+      content: { input: { ...imageInput, scale: 1, padding: 114 } },
+      key: 'input.padding',
+      expected: 'expected none without resize: letterbox',
+      got: '114',
+    },
+    {
+      what: 'a filter cannot do without antialiasing',
+      content: { input: { ...imageInput, scale: 1, antialias: false } },
+      key: 'input.antialias',
+      expected: 'expected true, unless interpolation is bilinear',
+      got: 'false',
     },
     {
       what: 'the device is its own fallback',

@@ -37,6 +37,7 @@ export function makeSampleModel(changes: Record<string, unknown> = {}): Model {
     folder: `/nowhere/${manifest.name}`,
     file: `/nowhere/${manifest.name}/model.onnx`,
     labels: ['cat', 'dog', 'owl', 'fox', 'hare'].map((text, index) => ({ text, id: index })),
+    heads: [],
   };
 }
 

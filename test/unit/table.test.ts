@@ -176,7 +176,7 @@ describe('a table in a manifest', () => {
     );
     const example = { input: { a: 1 }, expected: { label: 'cat' } };
     expect(read({ ...table, output: { kind: 'regression' }, example })).toContain(
-      'example.expected.label: expected the label of the best class, unless its output is a regression',
+      'example.expected.label: expected the label of the best class if its output has classes, and only then',
     );
     expect(read({ ...table, example: { input: { a: 1 }, expected: { value: 1 } } })).toContain(
       'example.expected.value: expected a number if its output is a regression, and only then',

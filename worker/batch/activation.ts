@@ -7,6 +7,9 @@ import type { Model } from '../../shared/models.js';
 /** Float16 scores are rounded to a thousandth. */
 const tolerance = 0.01;
 
+/** So many logits are hardly ever all from 0 to 1. */
+const manyScores = 4;
+
 /**
  * Returns a warning if the network's own scores of one row, before the activation, do not fit it.
  */
@@ -23,7 +26,14 @@ export function judgeScores(model: Model, row: Float32Array): string | undefined
   }
   const areWithin = low >= -tolerance && high <= 1 + tolerance;
   if (activation === 'none' && !areWithin) {
-    return `${model.name}: output.activation: expected scores from 0 to 1 with "none"; those of a sample go from ${show(low)} to ${show(high)}. If they are logits, set activation: softmax`;
+    const remedy =
+      row.length === 1
+        ? 'sigmoid'
+        : 'softmax, or sigmoid if an input can have several of the labels';
+    return `${model.name}: output.activation: expected scores from 0 to 1 with "none"; those of a sample go from ${show(low)} to ${show(high)}. If they are logits, set activation: ${remedy}`;
+  }
+  if (activation === 'sigmoid' && areWithin && row.length >= manyScores) {
+    return `${model.name}: output.activation: expected logits with "sigmoid"; the scores of a sample look like probabilities already, from ${show(low)} to ${show(high)}. If they are, set activation: none`;
   }
   if (activation === 'softmax' && areWithin && Math.abs(sum - 1) < tolerance && row.length > 1) {
     return `${model.name}: output.activation: expected logits with "softmax"; the scores of a sample are probabilities already, from ${show(low)} to ${show(high)} with the sum ${show(sum)}. Set activation: none`;

@@ -1,11 +1,18 @@
-// Images. Each item has one tensor of pixels, UINT8 [rows, height, width, 3], which the API has
-// decoded and resized. The worker stacks the bytes, and converts them to floats if the network does
-// not do so itself. A caller may also send floats of the network's own shape, which are only
-// stacked.
+// Images. Each item has one tensor of pixels, UINT8 [rows, height, width, channels], which the API has
+// decoded, resized and put into the order of the network's channels. The worker makes the numbers and the
+// layout that the network takes. A caller may also send tensors of the network's own shape, which are
+// only stacked.
 
-import type { ImageInput } from '../../shared/manifest.js';
+import { numberToHalf } from '../../shared/half.js';
+import {
+  channelsOf,
+  type ImageInput,
+  imageTensor,
+  pixelShape,
+  scalingOf,
+} from '../../shared/image-input.js';
 import { showTensor } from '../../shared/network.js';
-import type { Tensor } from '../../shared/tensors.js';
+import { numberArrays, type Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { type Adapter, invalid, rowsOf, soleTensor, takesInner, UnfitNetwork } from './network.js';
 import { stack } from './stack.js';
@@ -13,34 +20,33 @@ import { stack } from './stack.js';
 /** @throws UnfitNetwork if the network does not take one image tensor as the manifest says */
 export function makeImageAdapter(input: ImageInput, values: readonly TensorValue[]): Adapter {
   const { height, width } = input;
-  const isFloats = input.tensor === 'float32-nchw';
-  const datatype = isFloats ? 'FP32' : 'UINT8';
-  const inner = isFloats ? [3, height, width] : [height, width, 3];
+  const { datatype, inner } = imageTensor(input);
+  const pixels = pixelShape(input);
   const [value] = values;
   const isFit = values.length === 1 && value?.datatype === datatype && takesInner(value, inner);
   if (!value || !isFit) {
     throw new UnfitNetwork(
-      `one input of ${isFloats ? 'float32' : 'uint8'}[N,${inner}], since its input is an image of ${width} × ${height} as ${input.tensor}`,
+      `one input of ${input.tensor.split('-')[0]}[N,${inner}], since its input is an image of ${width} × ${height} as ${input.tensor}`,
       values,
     );
   }
   const { name } = value;
-  const stackPixels = isFloats ? makeStackChannels(input) : stack;
+  const isRaw = input.tensor === 'uint8-nhwc';
+  const stackPixels = isRaw ? stack : makeStackPixels(input);
 
   return {
     countRows(inputs) {
       const tensor = soleTensor(inputs);
-      if (isOf(tensor, 'UINT8', [height, width, 3])) return rowsOf(tensor);
-      if (isFloats && isOf(tensor, 'FP32', inner)) return rowsOf(tensor);
+      if (isOf(tensor, 'UINT8', pixels) || isOf(tensor, datatype, inner)) return rowsOf(tensor);
       throw invalid(
-        `pixels, UINT8[rows,${height},${width},3]${isFloats ? `, or FP32[rows,${inner}]` : ''}`,
+        `pixels, UINT8[rows,${pixels}]${isRaw ? '' : `, or ${datatype}[rows,${inner}]`}`,
         showTensor(tensor),
       );
     },
     stack(items) {
       const tensors = items.map(([tensor]) => tensor as Tensor);
-      const isPixels = tensors[0]?.datatype === 'UINT8';
-      return [{ ...(isPixels ? stackPixels(tensors) : stack(tensors)), name }];
+      const arePixels = tensors[0] !== undefined && isOf(tensors[0], 'UINT8', pixels);
+      return [{ ...(arePixels ? stackPixels(tensors) : stack(tensors)), name }];
     },
   };
 }
@@ -51,45 +57,63 @@ function isOf(tensor: Tensor, datatype: Tensor['datatype'], inner: readonly numb
   return inner.every((size, at) => size === shape[at + 1]);
 }
 
+type Numbers = Uint8Array | Uint16Array | Float32Array;
+
 /**
- * Makes a function that stacks pixels as FP32 [N, 3, height, width], (pixel / 255 - mean) / std. It
- * looks each of the 256 pixel values up in a table.
+ * Makes a function that stacks pixels as the tensor of the network. It looks each of the 256 pixel values
+ * up in a table.
  */
-function makeStackChannels(input: ImageInput): (tensors: readonly Tensor[]) => Tensor {
-  const mean = input.mean ?? [0, 0, 0];
-  const std = input.std ?? [1, 1, 1];
-  const tables = [0, 1, 2].map((channel) =>
-    Float32Array.from(
-      { length: 256 },
-      (_, pixel) => (pixel / 255 - (mean[channel] as number)) / (std[channel] as number),
-    ),
-  );
+function makeStackPixels(input: ImageInput): (tensors: readonly Tensor[]) => Tensor {
+  const { datatype, inner } = imageTensor(input);
+  const channels = channelsOf(input);
+  const tables = Array.from({ length: channels }, (_, channel) => makeTable(input, channel));
   const plane = input.height * input.width;
+  const isPlanar = input.tensor.endsWith('nchw');
   return (tensors) => {
     let rows = 0;
     for (const { shape } of tensors) rows += shape[0] as number;
-    const floats = new Float32Array(rows * 3 * plane);
+    const numbers = makeNumbers(datatype, rows * channels * plane);
     let at = 0;
     for (const { data } of tensors) {
-      for (let from = 0; from < data.byteLength; from += 3 * plane) {
+      for (let from = 0; from < data.byteLength; from += channels * plane) {
         for (const [channel, table] of tables.entries()) {
-          separateChannel(data, from + channel, table, floats.subarray(at, at + plane));
-          at += plane;
+          const pixels = { data, from: from + channel, step: channels, count: plane };
+          if (isPlanar) convert(pixels, table, numbers.subarray(at + channel * plane), 1);
+          else convert(pixels, table, numbers.subarray(at + channel), channels);
         }
+        at += channels * plane;
       }
     }
-    const shape = [rows, 3, input.height, input.width];
-    return { name: 'input', datatype: 'FP32', shape, data: new Uint8Array(floats.buffer) };
+    const data = new Uint8Array(numbers.buffer);
+    return { name: 'input', datatype, shape: [rows, ...inner], data };
   };
 }
 
-function separateChannel(
-  pixels: Uint8Array,
-  from: number,
-  table: Float32Array,
-  plane: Float32Array,
+/** Makes a table of what a channel's pixels become. FP16 is held as its bits. */
+function makeTable(input: ImageInput, channel: number): Numbers {
+  const { datatype } = imageTensor(input);
+  const pixels = Array.from({ length: 256 }, (_, pixel) => pixel);
+  if (datatype === 'UINT8') return Uint8Array.from(pixels);
+  const scaled = pixels.map(scalingOf(input, channel));
+  return datatype === 'FP16' ? Uint16Array.from(scaled, numberToHalf) : Float32Array.from(scaled);
+}
+
+function makeNumbers(datatype: Tensor['datatype'], count: number): Numbers {
+  if (datatype === 'UINT8') return new numberArrays.UINT8(count);
+  return datatype === 'FP16' ? new numberArrays.FP16(count) : new numberArrays.FP32(count);
+}
+
+/** Writes what the pixels of a channel become, each `step` numbers behind the one before. */
+function convert(
+  pixels: { data: Uint8Array; from: number; step: number; count: number },
+  table: Numbers,
+  numbers: Numbers,
+  step: number,
 ): void {
-  for (let at = 0; at < plane.length; at++) {
-    plane[at] = table[pixels[from + at * 3] as number] as number;
+  const { data, count } = pixels;
+  let from = pixels.from;
+  for (let at = 0, to = 0; at < count; at++, to += step) {
+    numbers[to] = table[data[from] as number] as number;
+    from += pixels.step;
   }
 }

@@ -2,12 +2,11 @@
 // text has a word that was in the training. The scores of an unknown input mean nothing.
 
 import { ScorelineError } from '../../shared/errors.js';
-import { scoresOf } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
 import { makeKnownOutput } from '../../shared/scores.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { listValues, takesInner } from './network.js';
+import type { Classes } from './score-output.js';
 import { split } from './split.js';
 
 export interface Known {
@@ -24,15 +23,18 @@ export interface Known {
  * Makes the reader of the output that the manifest names, or returns undefined if it names none.
  * @throws ScorelineError `model_file_wrong` if there is no such output of a number for each row
  */
-export function makeKnown(model: Model, values: readonly TensorValue[]): Known | undefined {
-  const { known: name } = scoresOf(model.manifest);
+export function makeKnown(
+  { model, output }: Classes,
+  values: readonly TensorValue[],
+): Known | undefined {
+  const { known: name } = output;
   if (name === undefined) return undefined;
   const value = values.find((candidate) => candidate.name === name);
   const isColumn = value && (takesInner(value, []) || takesInner(value, [1]));
   if (!isColumn || value.datatype === undefined || value.datatype === 'BYTES') {
     throw new ScorelineError(
       'model_file_wrong',
-      `${model.name}: output.known: expected an output of the network with one number for each row; got ${JSON.stringify(name)}. The outputs: ${listValues(values)}.`,
+      `${model}: output.known: expected an output of the network with one number for each row; got ${JSON.stringify(name)}. The outputs: ${listValues(values)}.`,
     );
   }
   return {

@@ -6,12 +6,12 @@ import type { Model } from '../../shared/models.js';
 import { showName } from '../../shared/network.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
+import { makeAnswer } from './answer.js';
 import { listValues } from './network.js';
-import { makeRanking } from './ranking.js';
-import { checkNumber, remedyFor } from './score-output.js';
+import { remedyFor } from './score-output.js';
 import { split } from './split.js';
 
-/** What an item's caller wants: the best classes, or certain outputs. */
+/** What an item's caller wants: the answer that the manifest describes (`top`), or certain outputs. */
 export type OutputWish = Pick<Item, 'top' | 'outputs'>;
 
 export interface Outputs {
@@ -24,7 +24,7 @@ export interface Outputs {
   needed(wishes: readonly OutputWish[]): string[];
   /**
    * Divides the outputs of a batch among its items, in order. An item's share is undefined if it
-   * wants a ranking and one of its scores is not a finite number. `rows` has each item's row count.
+   * wants an answer and one of its scores is not a finite number. `rows` has each item's row count.
    * @throws ScorelineError `model_output_mismatch` if the outputs have another number of rows or
    * scores
    */
@@ -34,7 +34,7 @@ export interface Outputs {
     rows: readonly number[],
   ): (readonly Tensor[] | undefined)[];
   /**
-   * Returns the network's scores in a batch that `needed` a ranking, before the activation; undefined
+   * Returns the network's scores in a batch that `needed` an answer, before the activation; undefined
    * if the model has no labels.
    */
   scoresOf(outputs: readonly Tensor[]): Float32Array | undefined;
@@ -45,16 +45,15 @@ export interface Outputs {
  * lacks another output that its manifest names
  */
 export function makeOutputs(model: Model, values: readonly TensorValue[]): Outputs {
-  const { network, output, batch } = model.manifest;
+  const { network, batch } = model.manifest;
   const tensors = network?.outputs ?? values.filter(({ datatype }) => datatype);
   const tensorNames = tensors.map(({ name }) => name);
-  const ranking = 'labels' in output ? makeRanking(model, values) : undefined;
-  if (output.kind === 'regression') checkNumber(model, values);
+  const answer = makeAnswer(model, values, tensorNames);
 
   const needed = (wishes: readonly OutputWish[]) => {
     const names = new Set<string>();
     for (const { top, outputs } of wishes) {
-      const wanted = top === undefined ? (outputs ?? tensorNames) : (ranking?.names ?? []);
+      const wanted = top === undefined ? (outputs ?? tensorNames) : (answer?.names ?? []);
       for (const name of wanted) names.add(name);
     }
     return [...names];
@@ -65,10 +64,10 @@ export function makeOutputs(model: Model, values: readonly TensorValue[]): Outpu
 
   return {
     needed,
-    scoresOf: (outputs) => ranking?.scoresOf(outputs),
+    scoresOf: (outputs) => answer?.scoresOf(outputs),
     check({ top, outputs }) {
       if (top !== undefined) {
-        if (!ranking) throw noRanking(model);
+        if (!answer) throw noRanking(model);
       } else if (outputs !== undefined) {
         const unknown = outputs.find((name) => !tensorNames.includes(name));
         if (unknown !== undefined) throw noOutput(unknown, values);
@@ -76,15 +75,15 @@ export function makeOutputs(model: Model, values: readonly TensorValue[]): Outpu
     },
     share(outputs, wishes, rows) {
       const byName = new Map(outputs.map((output) => [output.name, output]));
-      const isRanked = wishes.some(({ top }) => top !== undefined);
-      const ranked = (isRanked && ranking?.share(byName, wishes, rows)) || [];
-      if (wishes.every(({ top }) => top !== undefined)) return ranked;
+      const isAnswered = wishes.some(({ top }) => top !== undefined);
+      const answered = (isAnswered && answer?.share(byName, wishes, rows)) || [];
+      if (wishes.every(({ top }) => top !== undefined)) return answered;
       const wanted = needed(wishes.filter(({ top }) => top === undefined));
       const parts = new Map(
         wanted.map((name) => [name, divide(byName.get(name) as Tensor, rows)] as const),
       );
       return wishes.map(({ top, outputs: names = tensorNames }, at) =>
-        top === undefined ? names.map((name) => parts.get(name)?.[at] as Tensor) : ranked[at],
+        top === undefined ? names.map((name) => parts.get(name)?.[at] as Tensor) : answered[at],
       );
     },
   };

@@ -1,9 +1,11 @@
 // Opens the engine of a model that is a Python program. A program has no file that names its inputs and
 // outputs. They are those that the manifest declares, or those that its kinds imply.
 
+import { imageTensor } from '../../shared/image-input.js';
 import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import type { NetworkValue } from '../../shared/network.js';
+import { scoresClasses } from '../../shared/output.js';
 import type { Engine, TensorValue, Watch } from '../engine/engine.js';
 import { openPythonEngine } from '../engine/python/python.js';
 
@@ -32,14 +34,13 @@ export function openPython(model: Model, log: Logger, watch: Watch): Promise<Eng
 function inputsOf({ manifest: { input } }: Model): NetworkValue[] {
   if (input.kind === 'text') return [{ name: 'text', datatype: 'BYTES', shape: [-1] }];
   if (input.kind !== 'image') return [];
-  const { height, width } = input;
-  return input.tensor === 'float32-nchw'
-    ? [{ name: 'image', datatype: 'FP32', shape: [-1, 3, height, width] }]
-    : [{ name: 'image', datatype: 'UINT8', shape: [-1, height, width, 3] }];
+  const { datatype, inner } = imageTensor(input);
+  return [{ name: 'image', datatype, shape: [-1, ...inner] }];
 }
 
 function outputsOf({ manifest: { output }, labels }: Model): NetworkValue[] {
-  if ('labels' in output) return [{ name: 'scores', datatype: 'FP32', shape: [-1, labels.length] }];
+  if (scoresClasses(output))
+    return [{ name: 'scores', datatype: 'FP32', shape: [-1, labels.length] }];
   if (output.kind === 'regression') return [{ name: 'value', datatype: 'FP32', shape: [-1] }];
   return [];
 }

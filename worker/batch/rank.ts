@@ -2,7 +2,7 @@
 // Only the best classes travel; the API turns them into an answer.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { ScoresOutput } from '../../shared/manifest.js';
+import type { ScoresOutput } from '../../shared/output.js';
 import { makeRankedOutputs } from '../../shared/scores.js';
 import { countElements, type Tensor } from '../../shared/tensors.js';
 import { stack } from './stack.js';
@@ -22,27 +22,60 @@ function areNumbers(row: Float32Array): boolean {
  */
 export type Rank = (rows: Float32Array, top: number) => readonly Tensor[] | undefined;
 
-/** Makes a ranking function for rows of `classes` scores. */
+/**
+ * Makes a ranking function for rows of `classes` scores; of one score each, that of the second of two
+ * classes, if they are binary.
+ */
 export function makeRank(options: {
   classes: number;
   activation: ScoresOutput['activation'];
+  threshold?: ScoresOutput['threshold'];
+  isBinary?: boolean;
 }): Rank {
-  const { classes } = options;
+  const { classes, activation, threshold, isBinary = false } = options;
+  const width = isBinary ? 1 : classes;
   const sortAll = makeSortAll(classes);
+  const activate = activations[activation];
+  const reaches = makeReaches(threshold);
   const rankRow = (row: Float32Array, top: number) => {
-    const scores = options.activation === 'softmax' ? softmax(row) : row;
+    const activated = activate(row);
+    const scores = isBinary ? withComplement(activated) : activated;
+    if (reaches) {
+      const above = sortAll(scores).filter((index) => reaches(index, scores[index] as number));
+      return makeRankedOutputs(above.subarray(0, top), scores);
+    }
     const order = top < 16 ? selectBest(scores, top) : sortAll(scores).subarray(0, top);
     return makeRankedOutputs(order, scores);
   };
   return (rows, top) => {
     if (!areNumbers(rows)) return undefined;
-    if (rows.length === classes) return rankRow(rows, top);
+    if (rows.length === width) return rankRow(rows, top);
+    if (reaches) throw new Error('Rows with a threshold are ranked one by one. This is a bug.');
     const ranked: (readonly Tensor[])[] = [];
-    for (let at = 0; at < rows.length; at += classes) {
-      ranked.push(rankRow(rows.subarray(at, at + classes), top));
+    for (let at = 0; at < rows.length; at += width) {
+      ranked.push(rankRow(rows.subarray(at, at + width), top));
     }
     return [0, 1].map((output) => stack(ranked.map((tensors) => tensors[output] as Tensor)));
   };
+}
+
+const activations = { none: (row: Float32Array) => row, softmax, sigmoid } as const;
+
+/** Returns a function that says whether a class has the score that it needs; undefined if none needs one. */
+function makeReaches(
+  threshold: ScoresOutput['threshold'],
+): ((index: number, score: number) => boolean) | undefined {
+  if (threshold === undefined) return undefined;
+  // In the precision of the scores: 0.7 is a little less there.
+  const least = Float32Array.from([threshold].flat());
+  if (typeof threshold === 'number') return (_, score) => score >= (least[0] as number);
+  return (index, score) => score >= (least[index] as number);
+}
+
+/** Makes the scores of two classes of that of the second. */
+function withComplement(row: Float32Array): Float32Array {
+  const [second] = row as unknown as [number];
+  return Float32Array.of(1 - second, second);
 }
 
 /**
@@ -109,4 +142,8 @@ function softmax(row: Float32Array): Float32Array {
   const exponentials = row.map((value) => Math.exp(value - max));
   const sum = exponentials.reduce((a, b) => a + b, 0);
   return exponentials.map((value) => value / sum);
+}
+
+function sigmoid(row: Float32Array): Float32Array {
+  return row.map((value) => 1 / (1 + Math.exp(-value)));
 }

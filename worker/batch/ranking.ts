@@ -1,13 +1,11 @@
 // Ranks the outputs of a batch: finds the scores, and what the network says of unknown inputs.
 
 import type { Item } from '../../shared/job.js';
-import { scoresOf } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
 import { type Tensor, toFloats } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { makeKnown } from './known.js';
 import { checkScores, makeRank } from './rank.js';
-import { findScores } from './score-output.js';
+import { type Classes, findScores } from './score-output.js';
 import { sum } from './split.js';
 
 export interface Ranking {
@@ -28,24 +26,24 @@ export interface Ranking {
 }
 
 /** @throws ScorelineError `model_file_wrong` if the network lacks an output that it needs */
-export function makeRanking(model: Model, values: readonly TensorValue[]): Ranking {
-  const classes = model.labels.length;
-  const known = makeKnown(model, values);
-  const scoresName = findScores(model, values);
-  const rank = makeRank({ classes, activation: scoresOf(model.manifest).activation });
+export function makeRanking(classes: Classes, values: readonly TensorValue[]): Ranking {
+  const known = makeKnown(classes, values);
+  const { name: scoresName, isBinary } = findScores(classes, values);
+  const width = isBinary ? 1 : classes.labels.length;
+  const rank = makeRank({ ...classes.output, classes: classes.labels.length, isBinary });
 
   return {
     names: known ? [scoresName, known.name] : [scoresName],
     scoresOf: (outputs) => toFloats(outputs.find(({ name }) => name === scoresName) as Tensor),
     share(outputs, wishes, rows) {
       const scores = outputs.get(scoresName) as Tensor;
-      checkScores(scores, { rows: sum(rows), classes });
+      checkScores(scores, { rows: sum(rows), classes: width });
       const floats = toFloats(scores);
       const knownParts = known?.share(outputs.get(known.name) as Tensor, rows);
       let at = 0;
       return wishes.map(({ top }, index) => {
         const from = at;
-        at += (rows[index] as number) * classes;
+        at += (rows[index] as number) * width;
         if (top === undefined) return undefined;
         const ranked = rank(floats.subarray(from, at), top);
         const part = knownParts?.[index];

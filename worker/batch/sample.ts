@@ -1,12 +1,8 @@
 // Sample inputs, to warm up, check and measure a model without an API.
 
 import { numberToHalf } from '../../shared/half.js';
-import {
-  exampleTensor,
-  type ImageInput,
-  type Manifest,
-  scoresExampleOf,
-} from '../../shared/manifest.js';
+import { type ImageInput, pixelShape } from '../../shared/image-input.js';
+import { exampleTensor, type Manifest, scoresExampleOf } from '../../shared/manifest.js';
 import { isOpen, type NetworkValue } from '../../shared/network.js';
 import {
   type Block,
@@ -45,7 +41,7 @@ export function sampleInputs(
     );
   }
   if (input.kind === 'text') return textInputs(typeof given === 'string' ? given : description);
-  const noise = { length: input.height * input.width * 3 };
+  const noise = { length: countElements(pixelShape(input)) };
   return pixelInputs(
     input,
     Uint8Array.from(noise, (_, at) => (at * 2654435761) >>> 24),
@@ -73,9 +69,9 @@ export function textInputs(text: string): Tensor[] {
   return [{ name: 'input', datatype: 'BYTES', shape: [1], data: encodeStrings([text]) }];
 }
 
-/** Makes the inputs of an item of one image. `data` is its pixels as RGB bytes, row by row. */
-export function pixelInputs({ height, width }: ImageInput, data: Uint8Array): Tensor[] {
-  return [{ name: 'input', datatype: 'UINT8', shape: [1, height, width, 3], data }];
+/** Makes the inputs of an item of one image. `data` is its pixels, row by row, in the order of its channels. */
+export function pixelInputs(input: ImageInput, data: Uint8Array): Tensor[] {
+  return [{ name: 'input', datatype: 'UINT8', shape: [1, ...pixelShape(input)], data }];
 }
 
 /**

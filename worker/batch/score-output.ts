@@ -1,48 +1,116 @@
-// Finds the output of a network that has the scores.
+// Finds the outputs of a network that a manifest speaks of.
 
 import { ScorelineError } from '../../shared/errors.js';
-import { scoresOf } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
+import type { Label } from '../../shared/labels.js';
+import { showName } from '../../shared/network.js';
+import type { Scores } from '../../shared/output.js';
 import { countElements } from '../../shared/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { listValues, takesInner } from './network.js';
 
+/** Something that scores classes, or answers with a number, and its place in the manifest. */
+export interface Place {
+  /** The name of the model. */
+  readonly model: string;
+  readonly key: string;
+}
+
+export interface Classes extends Place {
+  readonly output: Scores & { readonly known?: string | undefined };
+  readonly labels: readonly Label[];
+}
+
 /**
- * Returns the name of the output with the scores, the first of floats: a classifier of skl2onnx
- * outputs the label before its probabilities.
+ * Finds the output with the scores: the one that the manifest names, or the first of floats, since a
+ * classifier of skl2onnx outputs the label before its probabilities.
+ * @returns its name, and whether it has a single score in each row, that of the second of two classes
  * @throws ScorelineError `model_file_wrong` if there is none, or if it has another number of scores
- * than the model has labels
+ * than there are labels
  */
-export function findScores(model: Model, values: readonly TensorValue[]): string {
-  const { known } = scoresOf(model.manifest);
-  const scores = values.find(({ name, datatype }) => name !== known && /^FP/.test(datatype ?? ''));
-  if (!scores) {
-    throw new ScorelineError(
-      'model_file_wrong',
-      `${model.name}: expected an output of scores, float32, float64 or float16; got ${listValues(values)}.${remedyFor(values)}`,
-    );
-  }
+export function findScores(
+  classes: Classes,
+  values: readonly TensorValue[],
+): { name: string; isBinary: boolean } {
+  const { labels, output } = classes;
+  const scores = findFloats(classes, output.tensor, values, output.known);
+  const { name } = scores;
   const sizes = scores.shape.slice(1);
   const isDeclared = sizes.every((size): size is number => typeof size === 'number' && size > 0);
-  if (!isDeclared || countElements(sizes) === model.labels.length) return scores.name;
-  const { labels } = scoresOf(model.manifest);
-  throw new ScorelineError(
-    'model_file_wrong',
-    `${model.name}: expected a score for each of the ${model.labels.length} labels in ${labels}; got ${listValues([scores])}, which has ${countElements(sizes)}. Give ${labels} a label for each score, in the same order.`,
+  const count = isDeclared ? countElements(sizes) : labels.length;
+  if (count === labels.length) return { name, isBinary: false };
+  if (count === 1 && labels.length === 2) {
+    if (output.activation !== 'softmax') return { name, isBinary: true };
+    throw wrong(
+      classes,
+      'activation',
+      `expected sigmoid, or none for a probability, since ${listValues([scores])} has one score for two labels; got softmax, which would make 1 of any score`,
+    );
+  }
+  const file = output.labels ?? 'the labels';
+  throw wrong(
+    classes,
+    'labels',
+    `expected a score for each of the ${labels.length} labels in ${file}; got ${listValues([scores])}, which has ${count}. Give ${file} a label for each score, in the same order.`,
   );
 }
 
 /**
- * Checks that the first output of floats, which a regression answers with, is one number for each row.
+ * Finds the output of floats, which a regression answers with, and checks that it is one number for each row.
  * @throws ScorelineError `model_file_wrong`
  */
-export function checkNumber({ name }: Model, values: readonly TensorValue[]): void {
-  const number = values.find(({ datatype }) => datatype?.startsWith('FP'));
-  if (number && (takesInner(number, []) || takesInner(number, [1]))) return;
-  throw new ScorelineError(
-    'model_file_wrong',
-    `${name}: expected an output of floats with one number for each row, since its output is a regression; got ${listValues(values)}. Outputs of several numbers need input and output of the kind tensors.`,
+export function findNumber(
+  place: Place,
+  tensor: string | undefined,
+  values: readonly TensorValue[],
+): string {
+  const number = findFloats(place, tensor, values);
+  if (takesInner(number, []) || takesInner(number, [1])) return number.name;
+  throw wrong(
+    place,
+    'kind',
+    `expected an output of floats with one number for each row, since its output is a regression; got ${listValues([number])}. Outputs of several numbers need the kind tensors.`,
   );
+}
+
+/**
+ * Finds an output that is a tensor, by its name.
+ * @throws ScorelineError `model_file_wrong`
+ */
+export function findTensor(
+  place: Place,
+  name: string,
+  values: readonly TensorValue[],
+): TensorValue {
+  const value = values.find((candidate) => candidate.name === name);
+  if (value?.datatype !== undefined) return value;
+  throw wrong(
+    place,
+    'tensor',
+    `expected an output of the network that is a tensor; got ${showName(name)}. The outputs: ${listValues(values)}.${remedyFor(values)}`,
+  );
+}
+
+function findFloats(
+  place: Place,
+  tensor: string | undefined,
+  values: readonly TensorValue[],
+  known?: string,
+): TensorValue {
+  const areFloats = ({ datatype }: TensorValue) => /^FP/.test(datatype ?? '');
+  const value =
+    tensor === undefined
+      ? values.find((candidate) => candidate.name !== known && areFloats(candidate))
+      : findTensor(place, tensor, values);
+  if (value && areFloats(value)) return value;
+  throw wrong(
+    place,
+    'tensor',
+    `expected an output of scores or numbers, float32, float64 or float16; got ${listValues(value ? [value] : values)}.${remedyFor(values)}`,
+  );
+}
+
+function wrong({ model, key }: Place, inner: string, message: string): ScorelineError {
+  return new ScorelineError('model_file_wrong', `${model}: ${key}.${inner}: ${message}`);
 }
 
 /** By default, skl2onnx wraps a classifier's probabilities in a sequence of maps. */

@@ -238,8 +238,8 @@ async function warmUp(
   rehearse: Rehearse | undefined,
 ): Promise<string | undefined> {
   const { model, adapter, engine, outputs } = parts;
-  const hasLabels = model.labels.length > 0;
-  const item = { inputs: sample, top: hasLabels ? 1 : undefined };
+  const hasAnswer = model.labels.length > 0 || model.heads.length > 0;
+  const item = { inputs: sample, top: hasAnswer ? 1 : undefined };
   const rows = adapter.countRows(sample);
   const { input, example, batch } = model.manifest;
   const { max } = batch;

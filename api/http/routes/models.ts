@@ -3,6 +3,7 @@
 import type { Express, Request } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
+import { type HeadOutput, scoresClasses, topOf } from '../../../shared/output.js';
 import type { Registry } from '../../../shared/registry.js';
 import { catalogueOf } from '../../access/caller.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
@@ -182,12 +183,23 @@ function describe(model: Model) {
     queue: model.queue,
     description,
     input,
-    output:
-      'labels' in output
-        ? { kind: output.kind, classes: model.labels.length, top: output.top }
-        : output,
+    output: describeOutput(output, model.labels.length),
+    ...(model.heads.length > 0 && {
+      outputs: Object.fromEntries(
+        model.heads.map(({ name, output, labels }) => [
+          name,
+          describeOutput(output, labels.length),
+        ]),
+      ),
+    }),
     ...(network && { network }),
     batchMax: batch.max,
     deadlineMs,
   };
+}
+
+function describeOutput(output: Model['manifest']['output'] | HeadOutput, classes: number) {
+  if (!scoresClasses(output)) return output;
+  const { kind, activation, threshold } = output;
+  return { kind, classes, top: topOf(output, classes), activation, threshold };
 }

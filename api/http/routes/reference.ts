@@ -13,7 +13,7 @@ import { asObject, inputMissing, type ReadBody } from '../body.js';
 import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
-import { queryOf, readDeadlineMs } from '../parameters.js';
+import { queryOf, readDeadlineMs, wishWithoutClasses } from '../parameters.js';
 import { parsePriority } from '../priority.js';
 import type { ScoreRoute } from './score-route.js';
 
@@ -46,7 +46,9 @@ export function makeScoreReference(options: {
     const names = inputs.map(({ name }) => name ?? '');
     call.deferral?.writeAs({ route: 'reference', names });
 
-    const replies = await scoring.score(call, inputs, { top: output.referenceTop(model) });
+    const top = output.referenceTop(model);
+    const wish = top === undefined ? wishWithoutClasses(model) : { top };
+    const replies = await scoring.score(call, inputs, wish);
     const ms = performance.now() - started;
     sendJsonText(response, writeReferenceAnswer(kinds, model, { replies, names, ms }));
   };

@@ -1,0 +1,107 @@
+// What a manifest says of answers: which output of the network holds them, and what its numbers mean.
+
+import { z } from 'zod';
+
+const positive = z.number().int().positive();
+
+const tensor = z
+  .string()
+  .min(1)
+  .optional()
+  .describe('The output of the network. If unset, the first of floats.');
+
+const scores = {
+  labels: z
+    .string()
+    .optional()
+    .describe(
+      'The file that names the classes, relative to the manifest. Without it, the classes are numbered from 0, and `network` says how many there are.',
+    ),
+  tensor,
+  activation: z
+    .enum(['none', 'softmax', 'sigmoid'])
+    .default('none')
+    .describe(
+      'What makes probabilities of the scores: `softmax` if the network outputs logits and an input has one class; `sigmoid` if it outputs logits and an input can have several, or of one score for two classes; `none` if they are probabilities.',
+    ),
+  threshold: z
+    .union([z.number(), z.array(z.number()).min(1)], 'expected a number, or one for each label')
+    .optional()
+    .describe(
+      'The least score of a class that is answered: a number, or one for each label, in their order. An answer then holds each class that has it, and none if none does.',
+    ),
+  top: positive
+    .optional()
+    .describe(
+      'How many of the best classes an answer has at most, by default. If unset, 3; or all with a threshold.',
+    ),
+};
+
+export const scoresSchema = z
+  .strictObject({
+    kind: z.enum(['ranking', 'classification']),
+    ...scores,
+    known: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'The output of the network that says whether it knows anything of its input: a number for each row, 0 if it knows nothing. Answers then have the field `known`.',
+      ),
+  })
+  .refine(({ kind, labels }) => kind !== 'ranking' || labels !== undefined, {
+    path: ['labels'],
+    message: 'expected the file with the questions and answers, since its kind is ranking',
+  })
+  .refine(({ kind, threshold }) => kind !== 'ranking' || threshold === undefined, {
+    path: ['threshold'],
+    message: 'expected none, since its kind is ranking',
+  });
+
+export const regressionSchema = z.strictObject({ kind: z.literal('regression'), tensor });
+
+/** A further answer of a model, beside that of `output`. */
+const headSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('classification'), ...scores }),
+  regressionSchema,
+  z.strictObject({ kind: z.literal('tensors'), tensor }),
+]);
+
+const headsMax = 64;
+
+export const headsSchema = z
+  .record(z.string(), headSchema)
+  .superRefine((heads, context) => {
+    const names = Object.keys(heads);
+    for (const name of names.filter((each) => !/^[A-Za-z][\w-]{0,62}$/.test(each))) {
+      const message = 'expected a name of letters, digits, _ and -';
+      context.addIssue({ code: 'custom', path: [name], message, input: heads[name] });
+    }
+    if (names.length <= headsMax) return;
+    const message = `expected at most ${headsMax} outputs`;
+    context.addIssue({ code: 'custom', message, input: heads });
+  })
+  .describe(
+    'Further answers, by name: from another output of the network each, which is that of the same name unless `tensor` names it.',
+  );
+
+/** The output of a model that scores classes. */
+export type ScoresOutput = z.output<typeof scoresSchema>;
+/** What the manifest says of a further answer. */
+export type HeadOutput = z.output<typeof headSchema>;
+/** What scores classes: an output, or one of a further answer. */
+export type Scores = Pick<ScoresOutput, 'labels' | 'tensor' | 'activation' | 'threshold' | 'top'>;
+
+/** Whether an output scores classes. */
+export function scoresClasses<O extends { readonly kind: string }>(
+  output: O,
+): output is Extract<O, { kind: ScoresOutput['kind'] | 'ranking' | 'classification' }> {
+  return output.kind === 'ranking' || output.kind === 'classification';
+}
+
+const topDefault = 3;
+
+/** How many classes an answer has at most, unless its request says so. */
+export function topOf({ top, threshold }: Pick<Scores, 'top' | 'threshold'>, classes: number) {
+  return Math.min(top ?? (threshold === undefined ? topDefault : classes), classes);
+}

@@ -1,0 +1,110 @@
+// The answer that a manifest describes: the model's own, and its further ones. Each takes what it needs of
+// the outputs of a batch.
+
+import { addHead, type Head } from '../../shared/heads.js';
+import type { Item } from '../../shared/job.js';
+import type { Model } from '../../shared/models.js';
+import { scoresClasses, topOf } from '../../shared/output.js';
+import type { Tensor } from '../../shared/tensors.js';
+import type { TensorValue } from '../engine/engine.js';
+import { makeRanking } from './ranking.js';
+import { findNumber, findTensor } from './score-output.js';
+import { split } from './split.js';
+
+type Wish = Pick<Item, 'top'>;
+
+export interface Answer {
+  /** The names of the outputs that it needs. */
+  readonly names: readonly string[];
+  /**
+   * Divides the outputs of a batch among the items that want an answer. A share is undefined if the item does
+   * not, or if one of its scores is not a finite number.
+   * @throws ScorelineError `model_output_mismatch`
+   */
+  share(
+    outputs: ReadonlyMap<string, Tensor>,
+    wishes: readonly Wish[],
+    rows: readonly number[],
+  ): (readonly Tensor[] | undefined)[];
+  /** Returns the network's scores of a batch, before the activation; undefined if it has none. */
+  scoresOf(outputs: readonly Tensor[]): Float32Array | undefined;
+}
+
+/**
+ * Makes the answer of a model. A model that answers with a number or with tensors, and with nothing else, needs
+ * none: its callers want outputs.
+ * @throws ScorelineError `model_file_wrong` if the network lacks an output that the manifest names
+ */
+export function makeAnswer(
+  model: Model,
+  values: readonly TensorValue[],
+  tensorNames: readonly string[],
+): Answer | undefined {
+  const { name, manifest, labels, heads } = model;
+  const { output } = manifest;
+  const place = { model: name, key: 'output' };
+  const number =
+    output.kind === 'regression' ? findNumber(place, output.tensor, values) : undefined;
+  const ranking = scoresClasses(output)
+    ? makeRanking({ ...place, output, labels }, values)
+    : undefined;
+  if (heads.length === 0) return ranking;
+  const own = ranking ?? makePlain(number === undefined ? tensorNames : [number]);
+  return join(
+    own,
+    heads.map((head) => makeHead(name, head, values)),
+  );
+}
+
+function makePlain(names: readonly string[]): Answer {
+  return {
+    names,
+    scoresOf: () => undefined,
+    share(outputs, wishes, rows) {
+      const parts = names.map((name) => split(outputs.get(name) as Tensor, rows));
+      return wishes.map(({ top }, at) =>
+        top === undefined ? undefined : parts.map((part) => part[at] as Tensor),
+      );
+    },
+  };
+}
+
+function makeHead(model: string, head: Head, values: readonly TensorValue[]): Answer {
+  const { output, labels } = head;
+  const answer = makeUnnamed(model, head, values);
+  const top = scoresClasses(output) ? topOf(output, labels.length) : 1;
+  return {
+    ...answer,
+    share(outputs, wishes, rows) {
+      const own = wishes.map((wish) => (wish.top === undefined ? wish : { top }));
+      return answer.share(outputs, own, rows).map((tensors) => tensors && addHead(head, tensors));
+    },
+  };
+}
+
+function makeUnnamed(
+  model: string,
+  { name, output, labels }: Head,
+  values: readonly TensorValue[],
+): Answer {
+  const place = { model, key: `outputs.${name}` };
+  if (scoresClasses(output)) return makeRanking({ ...place, output, labels }, values);
+  const tensor = output.tensor ?? name;
+  if (output.kind === 'regression') return makePlain([findNumber(place, tensor, values)]);
+  return makePlain([findTensor(place, tensor, values).name]);
+}
+
+function join(own: Answer, heads: readonly Answer[]): Answer {
+  const answers = [own, ...heads];
+  return {
+    names: [...new Set(answers.flatMap(({ names }) => names))],
+    scoresOf: own.scoresOf,
+    share(outputs, wishes, rows) {
+      const shares = answers.map((answer) => answer.share(outputs, wishes, rows));
+      return wishes.map((_, at) => {
+        const parts = shares.map((share) => share[at]);
+        return parts.every((part) => part !== undefined) ? parts.flat() : undefined;
+      });
+    },
+  };
+}
