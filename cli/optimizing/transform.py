@@ -38,6 +38,8 @@ DYNAMIC = ["MatMul", "Gemm", "Attention", "LSTM", "Gather", "EmbedLayerNormaliza
 HEAVY = ["Conv", "MatMul", "Gemm", "ConvTranspose", "LSTM", "Attention"]
 # Eight bits have no room for probabilities: of a thousand classes, all but a few would become 0.
 STATIC = [name for name in QDQRegistry if name not in ("Softmax", "Sigmoid")]
+# What these answer stays float32: often it is logits, whose small differences decide.
+FLOATING = ["Gemm", "MatMul"]
 RANGES = {
     "minmax": CalibrationMethod.MinMax,
     "entropy": CalibrationMethod.Entropy,
@@ -145,6 +147,7 @@ def quantise_static(given):
             weight_type=QuantType.QInt8,
             nodes_to_exclude=given.keep,
             calibrate_method=RANGES[given.ranges],
+            extra_options={"OpTypesToExcludeOutputQuantization": FLOATING},
         )
     graph = onnx.load(given.target, load_external_data=False).graph
     numbers = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
