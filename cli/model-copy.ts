@@ -35,16 +35,20 @@ export function editManifest(model: Model, edits: readonly Edit[]): string {
 export function copyManifest(model: Model, directory: string, edits: readonly Edit[]): string {
   const folder = path.join(directory, model.name);
   mkdirSync(folder, { recursive: true });
-  const moved = namedFiles(model).map(([keys, file]): Edit => {
-    if (!isInnerPath(file)) {
-      return [keys, path.relative(folder, path.resolve(model.folder, file))];
-    }
+  for (const [, file] of namedFiles(model).filter(([, name]) => isInnerPath(name))) {
     mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
     copyFileSync(path.join(model.folder, file), path.join(folder, file));
-    return [keys, file];
-  });
+  }
+  const moved = movedTo(model, folder);
   writeFileSync(path.join(folder, 'model.yaml'), editManifest(model, [...moved, ...edits]));
   return folder;
+}
+
+/** Returns the edits with which a manifest in another folder names the same files outside of it. */
+export function movedTo(model: Model, folder: string): Edit[] {
+  return namedFiles(model)
+    .filter(([, file]) => !isInnerPath(file))
+    .map(([keys, file]) => [keys, path.relative(folder, path.resolve(model.folder, file))]);
 }
 
 /** The files that the manifest names by paths relative to itself. */

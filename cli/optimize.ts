@@ -16,7 +16,7 @@ import { makeAdapter } from '../worker/batch/adapter.js';
 import { openScorer, type WarmScorer } from '../worker/batch/scorer.js';
 import { verifyFiles } from '../worker/files/verification.js';
 import { makeRehearse } from '../worker/quarantine/rehearsal.js';
-import { copyManifest, editManifest, manifestFile, modelIn } from './model-copy.js';
+import { copyManifest, editManifest, manifestFile, modelIn, movedTo } from './model-copy.js';
 import { type ModelInput, readExample, readModelInputs } from './model-inputs.js';
 import { compareSpeeds, type Speed } from './model-speed.js';
 import {
@@ -53,7 +53,9 @@ interface Wishes {
   readonly calibration: string | undefined;
   readonly agreement: number;
   readonly version: string | undefined;
-  readonly tuning: Tuning;
+  readonly tuning: Omit<Tuning, 'ranges'>;
+  /** The ways to find ranges that are tried, until one agrees. */
+  readonly ranges: readonly Tuning['ranges'][];
   readonly seconds: number;
   readonly isJson: boolean;
 }
@@ -71,6 +73,7 @@ interface Measured {
 
 interface Candidate {
   readonly method: Method;
+  readonly ranges: Tuning['ranges'];
   readonly model: Model;
   readonly scorer: WarmScorer;
   readonly answers: readonly Answer[];
@@ -140,7 +143,6 @@ async function optimizeIn(
     const before = await answerAll(model, original, compared);
     const run: Run = { model, wishes, compared, calibration, folder, original, before };
     for (const method of wishes.method ? [wishes.method] : methods) {
-      tell(`${model.name}: ${method}`);
       candidates.push(await makeCandidate(method, run));
     }
     const made = candidates.filter((each): each is Candidate => 'scorer' in each);
@@ -175,9 +177,8 @@ function readWishes(parameters: readonly string[]): { name: string; wishes: Wish
   const { name, values } = readOptions(parameters, {
     usage: optimizeUsage,
     options: {
-      ...{ method: text, inputs: text, calibration: text, version: text, keep: text },
+      ...{ method: text, inputs: text, calibration: text, version: text, keep: text, ranges: text },
       agreement: { ...text, default: '0.99' },
-      ranges: { ...text, default: 'minmax' },
       seconds: { ...text, default: '6' },
       ...{ 'reduce-range': flag, json: flag },
     },
@@ -191,10 +192,10 @@ function readWishes(parameters: readonly string[]): { name: string; wishes: Wish
     ...{ inputs: values.inputs, calibration: values.calibration, version },
     agreement: toNumber('agreement', values.agreement, { min: 0, max: 1 }),
     tuning: {
-      ranges: toChoice('ranges', values.ranges, ranges),
       reduceRange: values['reduce-range'],
       keep: values.keep?.split(',').map((each) => each.trim()) ?? [],
     },
+    ranges: values.ranges === undefined ? ranges : [toChoice('ranges', values.ranges, ranges)],
     seconds: toNumber('seconds', values.seconds, { min: 0.01, max: 600 }),
     isJson: values.json,
   };
@@ -247,14 +248,38 @@ function open(model: Model, [sample]: readonly ModelInput[]): Promise<WarmScorer
   });
 }
 
-/** Makes the folder of a candidate, and compares its answers. */
+/** Makes a candidate. With static ranges, it tries one way after the other until the answers agree. */
 async function makeCandidate(method: Method, run: Run): Promise<Candidate | Failed> {
+  const [first, ...others] = run.wishes.ranges;
+  let best = await attempt(method, first as Tuning['ranges'], run);
+  for (const how of method === 'int8' ? others : []) {
+    if (agreementOf(best) >= run.wishes.agreement) break;
+    const next = await attempt(method, how, run);
+    const isBetter = agreementOf(next) > agreementOf(best);
+    const worse = isBetter ? best : next;
+    if ('scorer' in worse) await worse.scorer.close();
+    if (isBetter) best = next;
+  }
+  return best;
+}
+
+function agreementOf(candidate: Candidate | Failed): number {
+  return 'fault' in candidate ? -1 : candidate.comparison.agreement;
+}
+
+/** Makes the folder of a candidate, and compares its answers. */
+async function attempt(
+  method: Method,
+  how: Tuning['ranges'],
+  run: Run,
+): Promise<Candidate | Failed> {
   const { model, wishes, folder, calibration, compared, before } = run;
-  const directory = path.join(folder, method);
+  tell(`${model.name}: ${method}${method === 'int8' ? `, ranges by ${how}` : ''}`);
+  const directory = path.join(folder, `${method}-${how}`);
   mkdirSync(directory);
   const target = path.join(directory, 'model.onnx');
   const files = { source: model.file, target, inputs: calibration };
-  const outcome = await transform(method, files, wishes.tuning);
+  const outcome = await transform(method, files, { ...wishes.tuning, ranges: how });
   if ('fault' in outcome) return { method, fault: outcome.fault };
   const version = wishes.version ?? versionOf(model, method);
   const made = copyManifest(model, directory, await editsFor(target, version));
@@ -265,7 +290,8 @@ async function makeCandidate(method: Method, run: Run): Promise<Candidate | Fail
     scorer = await open(candidate, compared);
     const answers = await answerAll(candidate, scorer, compared);
     const comparison = compareAnswers(model, compared, { before, after: answers });
-    return { method, model: candidate, scorer, answers, comparison, changed: outcome.changed };
+    const { changed } = outcome;
+    return { method, ranges: how, model: candidate, scorer, answers, comparison, changed };
   } catch (thrown) {
     await scorer?.close();
     if (!(thrown instanceof ScorelineError)) throw thrown;
@@ -339,7 +365,7 @@ function choose(
     .toSorted((a, b) => speedOf(b.method) - speedOf(a.method));
   if (best && speedOf(best.method) >= gainMin * speedOf('original')) return best;
   return {
-    reason: `${model.name}: no candidate is ${gainMin} times as fast as the original. ${nothing} To write one all the same, name it: --method`,
+    reason: `${model.name}: no candidate that agrees to ${wishes.agreement} is ${gainMin} times as fast as the original. ${nothing} To write one all the same, name it: --method`,
   };
 }
 
@@ -350,12 +376,13 @@ async function keep(
   report: object,
 ): Promise<{ folder: string; version: string }> {
   const { folder: made, version } = candidate.model;
-  const edits = await exampleEdits(candidate, compared);
+  const folder = path.join(model.folder, version);
+  const edits = [...movedTo(model, folder), ...(await exampleEdits(candidate, compared))];
   writeFileSync(manifestFile(candidate.model), editManifest(candidate.model, edits));
-  const content = { method: candidate.method, changed: candidate.changed, ...report };
+  const { method, ranges: how, changed } = candidate;
+  const content = { method, ...(method === 'int8' && { ranges: how }), changed, ...report };
   writeFileSync(path.join(made, 'optimization.json'), `${JSON.stringify(content, null, 2)}\n`);
   refuseTaken(model, version);
-  const folder = path.join(model.folder, version);
   renameSync(made, folder);
   return { folder, version };
 }
@@ -396,7 +423,6 @@ function describe(
     from: model.version,
     compared: compared.length,
     agreementMin: wishes.agreement,
-    ranges: wishes.tuning.ranges,
     batch: model.manifest.batch.max,
     networks: measured,
     failed,

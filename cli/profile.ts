@@ -1,6 +1,7 @@
 // `npm run models -- profile NAME`: where the time of a run goes, by ONNX Runtime's profiler.
 
 import { type EngineProfile, profileEngine } from '../bench/engine-profile.js';
+import { median } from '../bench/load.js';
 import { modelIn } from './model-copy.js';
 import { readExampleOrSample } from './model-inputs.js';
 import { readOptions, toNumber, wrong } from './options.js';
@@ -41,9 +42,10 @@ export async function profileModel(
   const seconds = toNumber('seconds', values.seconds, { min: 0.01, max: 60 });
   const { inputs } = await readExampleOrSample(model);
   const profile = await profileEngine(model, { item: inputs, batch: size, threads, seconds });
-  const slowest = share(profile, ({ node, operator }) => [node, operator]).slice(0, shown);
-  const operators = share(profile, ({ operator }) => [operator, operator]).slice(0, shown);
-  const totalMs = totalUs(profile) / profile.runs / 1000;
+  const nodes = share(profile, ({ node }) => node);
+  const slowest = nodes.slice(0, shown);
+  const operators = share(profile, ({ operator }) => operator).slice(0, shown);
+  const totalMs = sumOf(nodes);
   if (values.json) {
     const { version } = model;
     say(
@@ -61,7 +63,7 @@ export async function profileModel(
     return;
   }
   say(
-    `${name}@${model.version}: ${totalMs.toFixed(2)} ms in operators for a batch of ${size}, mean of ${profile.runs} runs, ${threads === 0 ? 'a thread for each core' : `threads: ${threads}`}`,
+    `${name}@${model.version}: ${totalMs.toFixed(2)} ms in operators for a batch of ${size}, medians of ${profile.runs} runs, ${threads === 0 ? 'a thread for each core' : `threads: ${threads}`}`,
   );
   say(`The ${slowest.length} slowest operators:`);
   console.table(
@@ -75,29 +77,34 @@ function row({ msPerRun, share: part }: Pick<Part, 'msPerRun' | 'share'>) {
   return { 'ms a run': msPerRun.toFixed(3), share: `${(part * 100).toFixed(1)} %` };
 }
 
-function totalUs({ nodeRuns }: EngineProfile): number {
-  return nodeRuns.reduce((sum, { tookUs }) => sum + tookUs, 0);
-}
-
-/** Adds up runs of nodes by name, the slowest first. */
+/**
+ * Adds up the runs of nodes by name in each run of the network, the slowest name first. The median of the runs
+ * counts, since a run during which the machine does something else says nothing.
+ */
 function share(
-  profile: EngineProfile,
-  nameOf: (run: EngineProfile['nodeRuns'][number]) => readonly [name: string, operator: string],
+  { runs, nodeRuns }: EngineProfile,
+  nameOf: (run: EngineProfile['nodeRuns'][number]) => string,
 ): Part[] {
-  const sums = new Map<string, { operator: string; tookUs: number }>();
-  for (const run of profile.nodeRuns) {
-    const [name, operator] = nameOf(run);
-    const sum = sums.get(name) ?? { operator, tookUs: 0 };
-    sum.tookUs += run.tookUs;
+  const perRun = nodeRuns.length / runs;
+  const sums = new Map<string, { operator: string; tookUs: number[] }>();
+  for (const [at, run] of nodeRuns.entries()) {
+    const name = nameOf(run);
+    const sum = sums.get(name) ?? { operator: run.operator, tookUs: new Array(runs).fill(0) };
+    const index = Math.floor(at / perRun);
+    sum.tookUs[index] = (sum.tookUs[index] ?? 0) + run.tookUs;
     sums.set(name, sum);
   }
-  const total = totalUs(profile);
-  return [...sums]
-    .map(([name, { operator, tookUs }]) => ({
-      name,
-      operator,
-      msPerRun: tookUs / profile.runs / 1000,
-      share: total === 0 ? 0 : tookUs / total,
-    }))
+  const parts = [...sums].map(([name, { operator, tookUs }]) => ({
+    name,
+    operator,
+    msPerRun: median(tookUs) / 1000,
+  }));
+  const total = sumOf(parts);
+  return parts
+    .map((part) => ({ ...part, share: total === 0 ? 0 : part.msPerRun / total }))
     .toSorted((a, b) => b.msPerRun - a.msPerRun);
+}
+
+function sumOf(parts: readonly Pick<Part, 'msPerRun'>[]): number {
+  return parts.reduce((sum, { msPerRun }) => sum + msPerRun, 0);
 }

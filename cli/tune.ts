@@ -158,11 +158,13 @@ async function propose(
       return isWithin(level, goalMs);
     };
     let clients = 1;
-    while ((await take(clients)) && clients < wishes.clientsMax)
+    let isKept = await take(clients);
+    while (isKept && clients < wishes.clientsMax) {
       clients = Math.min(2 * clients, wishes.clientsMax);
+      isKept = await take(clients);
+    }
     // Between the last number that was within the goal and the first that was not.
-    const between = Math.round(clients * 0.75);
-    if (clients > 2 && between < clients) await take(between);
+    if (!isKept && clients > 2) await take(Math.round(clients * 0.75));
     return found.toSorted((a, b) => a.clients - b.clients);
   });
   const itemsPerWorker = levels.filter((level) => isWithin(level, goalMs)).at(-1)?.clients ?? 1;
