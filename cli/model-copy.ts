@@ -13,7 +13,7 @@ import path from 'node:path';
 import { isInnerPath } from '../shared/inner-path.js';
 import { scoresExampleOf } from '../shared/manifest.js';
 import { filesOf } from '../shared/model-files.js';
-import { type Model, readModels } from '../shared/models.js';
+import { findModel, type Model, readModels } from '../shared/models.js';
 import { type Edit, editYaml } from './yaml-edit.js';
 
 const shortForms = { device: 'type', batch: 'max' };
@@ -85,7 +85,11 @@ function link(from: string, to: string): void {
   }
 }
 
-export function modelIn(directory: string, name: string): Model {
-  const [model] = readModels({ directory, names: [name], filesNeeded: true });
-  return model as Model;
+/**
+ * Reads a model of a folder of models: the given version, or else the one that answers requests without a version.
+ * @throws ScorelineError `model_not_found`
+ */
+export function modelIn(directory: string, name: string, version?: string): Model {
+  const models = readModels({ directory, names: [name], filesNeeded: true });
+  return findModel(models, name, version);
 }

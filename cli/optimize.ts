@@ -41,7 +41,7 @@ import { withFolder } from './temporary.js';
 import type { Edit } from './yaml-edit.js';
 
 export const optimizeUsage =
-  'optimize NAME [--method graph|fp16|int8-dynamic|int8] [--inputs FILE.ndjson|FOLDER] [--calibration FILE.ndjson|FOLDER] [--agreement 0.99] [--version V] [--ranges minmax|entropy|percentile] [--reduce-range] [--keep NODE,…] [--seconds S] [--json]';
+  'optimize NAME [--from V] [--method graph|fp16|int8-dynamic|int8] [--inputs FILE.ndjson|FOLDER] [--calibration FILE.ndjson|FOLDER] [--agreement 0.99] [--version V] [--ranges minmax|percentile|entropy] [--reduce-range] [--keep NODE,…] [--seconds S] [--json]';
 
 /** A candidate must be this much faster to be kept when no method is asked for. */
 const gainMin = 1.05;
@@ -52,6 +52,8 @@ interface Wishes {
   readonly inputs: string | undefined;
   readonly calibration: string | undefined;
   readonly agreement: number;
+  /** The version that is optimised; the one that answers requests if undefined. */
+  readonly from: string | undefined;
   readonly version: string | undefined;
   readonly tuning: Omit<Tuning, 'ranges'>;
   /** The ways to find ranges that are tried, until one agrees. */
@@ -86,10 +88,20 @@ interface Failed {
   readonly fault: string;
 }
 
+interface Surroundings {
+  /** The folder of models. */
+  readonly directory: string;
+  readonly say: (line: string) => void;
+  /** The file that names the Python packages with ONNX Runtime's tools; their own if undefined. */
+  readonly packages?: string | undefined;
+}
+
 /** What a run works with. */
-interface Run {
+interface Run extends Pick<Surroundings, 'packages'> {
   readonly model: Model;
   readonly wishes: Wishes;
+  /** The folder of the model, which gets the version. */
+  readonly place: string;
   readonly compared: readonly ModelInput[];
   /** The file with the calibration inputs. */
   readonly calibration: string;
@@ -108,24 +120,26 @@ const log = makeLogger({ role: 'optimize', level: 'silent' });
  */
 export async function optimizeModel(
   parameters: readonly string[],
-  { directory, say }: { directory: string; say: (line: string) => void },
+  { directory, say, packages }: Surroundings,
 ): Promise<void> {
   const { name, wishes } = readWishes(parameters);
-  const model = modelIn(directory, name);
+  const model = modelIn(directory, name, wishes.from);
   if (model.manifest.engine !== 'onnx') {
     throw wrong(`${name}: expected a model with engine: onnx; got one of ${model.manifest.engine}`);
   }
-  if (wishes.version) refuseTaken(model, wishes.version);
-  if (wishes.version === undefined && wishes.method)
-    refuseTaken(model, versionOf(model, wishes.method));
+  const wanted = wishes.version ?? (wishes.method && versionOf(model, wishes.method));
+  if (wanted) refuseTaken({ model, place: path.join(directory, name) }, wanted);
   await verifyFiles(model);
-  await withFolder(directory, 'optimizing', (folder) => optimizeIn(folder, { model, wishes, say }));
+  await withFolder(directory, 'optimizing', (folder) =>
+    optimizeIn(folder, { model, wishes, directory, say, packages }),
+  );
 }
 
 async function optimizeIn(
   folder: string,
-  { model, wishes, say }: { model: Model; wishes: Wishes; say: (line: string) => void },
+  given: Surroundings & { model: Model; wishes: Wishes },
 ): Promise<void> {
+  const { model, wishes, directory, say, packages } = given;
   const { compared, calibrating } = await readInputs(model, wishes);
   const original = await open(model, compared);
   const candidates: (Candidate | Failed)[] = [];
@@ -141,14 +155,15 @@ async function optimizeIn(
     );
     tell(`${model.name}: the original answers ${compared.length} inputs`);
     const before = await answerAll(model, original, compared);
-    const run: Run = { model, wishes, compared, calibration, folder, original, before };
+    const place = path.join(directory, model.name);
+    const run = { model, wishes, place, compared, calibration, folder, original, before, packages };
     for (const method of wishes.method ? [wishes.method] : methods) {
       candidates.push(await makeCandidate(method, run));
     }
     const made = candidates.filter((each): each is Candidate => 'scorer' in each);
     const failed = candidates.filter((each): each is Failed => 'fault' in each);
     const measured = await measureAll(run, made);
-    const chosen = choose(run, { made, measured });
+    const chosen = choose(run, { made, measured, failed });
     const report = { ...describe(run, { measured, failed }), calibrated: calibrating.length };
     const written = 'reason' in chosen ? undefined : await keep(run, chosen, report);
     if (wishes.isJson)
@@ -177,7 +192,8 @@ function readWishes(parameters: readonly string[]): { name: string; wishes: Wish
   const { name, values } = readOptions(parameters, {
     usage: optimizeUsage,
     options: {
-      ...{ method: text, inputs: text, calibration: text, version: text, keep: text, ranges: text },
+      ...{ method: text, inputs: text, calibration: text, version: text, keep: text },
+      ...{ ranges: text, from: text },
       agreement: { ...text, default: '0.99' },
       seconds: { ...text, default: '6' },
       ...{ 'reduce-range': flag, json: flag },
@@ -189,7 +205,7 @@ function readWishes(parameters: readonly string[]): { name: string; wishes: Wish
   }
   const wishes: Wishes = {
     method: method === undefined ? undefined : toChoice('method', method, methods),
-    ...{ inputs: values.inputs, calibration: values.calibration, version },
+    ...{ inputs: values.inputs, calibration: values.calibration, from: values.from, version },
     agreement: toNumber('agreement', values.agreement, { min: 0, max: 1 }),
     tuning: {
       reduceRange: values['reduce-range'],
@@ -206,11 +222,20 @@ function versionOf({ version }: Model, method: Method): string {
   return `${version}-${method}`.slice(0, 32);
 }
 
-function refuseTaken({ folder, name, version }: Model, wanted: string): void {
-  if (!existsSync(path.join(folder, wanted)) && wanted !== version) return;
+function refuseTaken({ model, place }: { model: Model; place: string }, wanted: string): void {
+  const { name, version } = model;
+  if (!existsSync(path.join(place, wanted)) && wanted !== version) return;
   throw wrong(
     `${name}: expected a new version; there is a ${wanted} already. Name another: --version V`,
   );
+}
+
+/** A new version would answer all requests at once, unless a file says which one does. */
+function keepTraffic(place: string, { version }: Model): void {
+  const file = path.join(place, 'traffic.yaml');
+  if (existsSync(file)) return;
+  const text = `# Which version answers requests that name none: docs/versions.md\nlatest: ${JSON.stringify(version)}\n`;
+  writeFileSync(file, text);
 }
 
 /** Returns the inputs that are compared, and those from which ranges are found: others, where there are enough. */
@@ -273,13 +298,13 @@ async function attempt(
   how: Tuning['ranges'],
   run: Run,
 ): Promise<Candidate | Failed> {
-  const { model, wishes, folder, calibration, compared, before } = run;
+  const { model, wishes, folder, calibration, compared, before, packages } = run;
   tell(`${model.name}: ${method}${method === 'int8' ? `, ranges by ${how}` : ''}`);
   const directory = path.join(folder, `${method}-${how}`);
   mkdirSync(directory);
   const target = path.join(directory, 'model.onnx');
   const files = { source: model.file, target, inputs: calibration };
-  const outcome = await transform(method, files, { ...wishes.tuning, ranges: how });
+  const outcome = await transform(method, files, { ...wishes.tuning, ranges: how, packages });
   if ('fault' in outcome) return { method, fault: outcome.fault };
   const version = wishes.version ?? versionOf(model, method);
   const made = copyManifest(model, directory, await editsFor(target, version));
@@ -342,11 +367,21 @@ async function measureAll(
 /** Chooses the fastest candidate that agrees, or says why there is none. */
 function choose(
   { model, wishes }: Run,
-  { made, measured }: { made: readonly Candidate[]; measured: readonly Measured[] },
+  {
+    made,
+    measured,
+    failed,
+  }: {
+    made: readonly Candidate[];
+    measured: readonly Measured[];
+    failed: readonly Failed[];
+  },
 ): Candidate | { readonly reason: string } {
   const nothing = 'Nothing was written.';
-  if (made.length === 0)
-    return { reason: `${model.name}: no method fits this network. ${nothing}` };
+  if (made.length === 0) {
+    const faults = failed.map(({ method, fault }) => `${method}: ${fault}`);
+    return { reason: `${model.name}: ${faults.join('; ')}. ${nothing}` };
+  }
   const agreeing = made.filter(({ comparison }) => comparison.agreement >= wishes.agreement);
   if (agreeing.length === 0) {
     const figures = made.map(
@@ -371,18 +406,19 @@ function choose(
 
 /** Writes the report and the new answer to the example, and puts the candidate in its place. */
 async function keep(
-  { model, compared }: Run,
+  { model, place, compared }: Run,
   candidate: Candidate,
   report: object,
 ): Promise<{ folder: string; version: string }> {
   const { folder: made, version } = candidate.model;
-  const folder = path.join(model.folder, version);
+  const folder = path.join(place, version);
   const edits = [...movedTo(model, folder), ...(await exampleEdits(candidate, compared))];
   writeFileSync(manifestFile(candidate.model), editManifest(candidate.model, edits));
   const { method, ranges: how, changed } = candidate;
   const content = { method, ...(method === 'int8' && { ranges: how }), changed, ...report };
   writeFileSync(path.join(made, 'optimization.json'), `${JSON.stringify(content, null, 2)}\n`);
-  refuseTaken(model, version);
+  refuseTaken({ model, place }, version);
+  keepTraffic(place, model);
   renameSync(made, folder);
   return { folder, version };
 }
@@ -470,4 +506,7 @@ function tellNext(
   { folder, version, say }: { folder: string; version: string; say: (line: string) => void },
 ): void {
   say(`\n${name}: version ${version} is in ${folder}, made of version ${old}, which is unchanged.`);
+  say(
+    `Who gets it, ${path.join(path.dirname(folder), 'traffic.yaml')} says. For a tenth of the requests, write there: weights: { ${JSON.stringify(old)}: 90, ${JSON.stringify(version)}: 10 }`,
+  );
 }

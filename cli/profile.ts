@@ -6,7 +6,8 @@ import { modelIn } from './model-copy.js';
 import { readExampleOrSample } from './model-inputs.js';
 import { readOptions, toNumber, wrong } from './options.js';
 
-export const profileUsage = 'profile NAME [--batch 1] [--threads N] [--seconds 2] [--json]';
+export const profileUsage =
+  'profile NAME [--version V] [--batch 1] [--threads N] [--seconds 2] [--json]';
 
 const shown = 10;
 
@@ -25,13 +26,14 @@ export async function profileModel(
   const { name, values } = readOptions(parameters, {
     usage: profileUsage,
     options: {
+      version: { type: 'string' },
       batch: { type: 'string', default: '1' },
       threads: { type: 'string' },
       seconds: { type: 'string', default: '2' },
       json: { type: 'boolean', default: false },
     },
   });
-  const model = modelIn(directory, name);
+  const model = modelIn(directory, name, values.version);
   const { engine, device, batch } = model.manifest;
   if (engine !== 'onnx') throw wrong(`${name}: expected a model with engine: onnx; got ${engine}`);
   const size = toNumber('batch', values.batch, { min: 1, max: batch.max, isWhole: true });

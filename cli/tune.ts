@@ -25,7 +25,7 @@ import { type Cell, type Choice, chooseCell, chooseWait, isWithin } from './tuni
 import type { Edit } from './yaml-edit.js';
 
 export const tuneUsage =
-  'tune NAME --p99 MS [--batches 1,2,4,8,16,32,64] [--threads 1,2] [--seconds 1] [--clients-max 256] [--plot FILE.svg] [--write] [--json]';
+  'tune NAME --p99 MS [--version V] [--batches 1,2,4,8,16,32,64] [--threads 1,2] [--seconds 1] [--clients-max 256] [--plot FILE.svg] [--write] [--json]';
 
 type Wishes = ReturnType<typeof readWishes>['wishes'];
 
@@ -50,7 +50,7 @@ export async function tuneModel(
   { directory, say }: { directory: string; say: (line: string) => void },
 ): Promise<void> {
   const { name, wishes } = readWishes(parameters);
-  const model = modelIn(directory, name);
+  const model = modelIn(directory, name, wishes.version);
   const bar = startBar(name);
   let cells: Cell[];
   let proposal: Proposal;
@@ -93,6 +93,7 @@ function readWishes(parameters: readonly string[]) {
   const { name, values } = readOptions(parameters, {
     usage: tuneUsage,
     options: {
+      version: { type: 'string' },
       p99: { type: 'string' },
       batches: { type: 'string', default: '1,2,4,8,16,32,64' },
       threads: { type: 'string', default: [...powers, cores].join(',') },
@@ -112,6 +113,7 @@ function readWishes(parameters: readonly string[]) {
   return {
     name,
     wishes: {
+      version: values.version,
       goalMs: toNumber('p99', values.p99, { min: 1, max: 3_600_000 }),
       batches: toNumbers('batches', values.batches, whole(1024)),
       threads: toNumbers('threads', values.threads, whole(256)),

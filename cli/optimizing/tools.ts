@@ -13,7 +13,7 @@ import { packageDirectory } from '../../shared/version.js';
 export const methods = ['graph', 'fp16', 'int8-dynamic', 'int8'] as const;
 export type Method = (typeof methods)[number];
 
-export const ranges = ['minmax', 'entropy', 'percentile'] as const;
+export const ranges = ['minmax', 'percentile', 'entropy'] as const;
 
 export interface Tuning {
   /** How the range of each value is found from the calibration inputs. */
@@ -22,6 +22,8 @@ export interface Tuning {
   readonly reduceRange: boolean;
   /** The names of nodes that stay as they are. */
   readonly keep: readonly string[];
+  /** The file that names the Python packages; that of the tools if undefined. */
+  readonly packages?: string | undefined;
 }
 
 /** What changed, by operator; or why the network cannot be changed in this way. */
@@ -37,7 +39,7 @@ export type Outcome =
 export async function transform(
   method: Method,
   files: { source: string; target: string; inputs: string },
-  { ranges: how, reduceRange, keep }: Tuning,
+  { ranges: how, reduceRange, keep, packages }: Tuning,
 ): Promise<Outcome> {
   const root = packageDirectory();
   const folder = path.join(root, 'cli/optimizing');
@@ -45,7 +47,11 @@ export async function transform(
     process.execPath,
     [
       path.join(root, 'cli/python.mjs'),
-      ...[path.join(folder, 'requirements.txt'), path.join(folder, 'transform.py'), method],
+      ...[
+        packages ?? path.join(folder, 'requirements.txt'),
+        path.join(folder, 'transform.py'),
+        method,
+      ],
       ...['--source', files.source, '--target', files.target, '--inputs', files.inputs],
       ...['--ranges', how, ...(reduceRange ? ['--reduce-range'] : [])],
       ...(keep.length > 0 ? ['--keep', ...keep] : []),
