@@ -169,9 +169,10 @@ async function propose(
     if (!isKept && clients > 2) await take(Math.round(clients * 0.75));
     return found.toSorted((a, b) => a.clients - b.clients);
   });
-  const itemsPerWorker = levels.filter((level) => isWithin(level, goalMs)).at(-1)?.clients ?? 1;
-  const waits: Trial[] = [];
-  for (const waitMs of waitsFor(model, goalMs)) {
+  const kept = levels.filter((level) => isWithin(level, goalMs)).at(-1) ?? (levels[0] as Level);
+  const itemsPerWorker = kept.clients;
+  const waits: Trial[] = [{ waitMs: 0, ...kept }];
+  for (const waitMs of waitsFor(model, { goalMs, itemsPerWorker })) {
     const edits = [...cellEdits(model, choice.cell), [['batch', 'waitMs'], waitMs] as const];
     const level = await underLoad(model, edits, (measure) =>
       measure(itemsPerWorker, wishes.seconds),
@@ -185,10 +186,13 @@ async function propose(
   return { choice, levels, waits, now, best, itemsPerWorker };
 }
 
-/** None, and short waits that leave most of the goal for the run. */
-function waitsFor({ manifest }: Model, goalMs: number): number[] {
-  if (manifest.batch.dimension === 'none') return [0];
-  return [...new Set([0, ...[1, 5].filter((waitMs) => waitMs <= goalMs / 10)])];
+/** Short waits that leave most of the goal for the run. A client that is alone would wait for nobody. */
+function waitsFor(
+  { manifest }: Model,
+  { goalMs, itemsPerWorker }: { goalMs: number; itemsPerWorker: number },
+): number[] {
+  if (manifest.batch.dimension === 'none' || itemsPerWorker === 1) return [];
+  return [1, 5].filter((waitMs) => waitMs <= goalMs / 10);
 }
 
 async function underLoad<T>(
@@ -281,7 +285,7 @@ function show(
   });
   console.table([
     ...levels.map((level) => row('proposed', level)),
-    ...waits.map((wait) => row(`proposed, waitMs ${wait.waitMs}`, wait)),
+    ...waits.slice(1).map((wait) => row(`proposed, waitMs ${wait.waitMs}`, wait)),
     row('the manifest as it is', now),
   ]);
   if (!isMet(proposal, goalMs)) {
@@ -291,8 +295,9 @@ function show(
   }
   say(`\nProposed for ${manifestFile(model)}, for a machine like this one with one worker:`);
   for (const [keys, value] of edits) say(`  ${keys.join('.')}: ${value}${was(model, keys)}`);
+  if (!isMet(proposal, goalMs)) return;
   say(
-    `${itemsPerWorker} unanswered items for each worker is the most with which the goal was kept.`,
+    `${itemsPerWorker} unanswered items for each worker is the most that was tried with which the goal was kept.`,
   );
 }
 

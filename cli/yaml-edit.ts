@@ -95,9 +95,10 @@ function cut(text: string, map: YAMLMap, pair: Place): string {
   const end = endOf(pair);
   const before = items[index - 1];
   if (map.flow && before) return text.slice(0, endOf(before)) + text.slice(end);
-  return (
-    text.slice(0, text.lastIndexOf('\n', start) + 1) + text.slice(end).replace(/^[^\n]*\n/, '')
-  );
+  const line = text.lastIndexOf('\n', start) + 1;
+  // A mapping or list ends behind its last line. What follows a scalar on its line goes with it.
+  const isAtLine = text[end - 1] === '\n';
+  return text.slice(0, line) + text.slice(end).replace(isAtLine ? '' : /^[^\n]*\n?/, '');
 }
 
 function endOf({ key, value }: Place): number {
@@ -125,7 +126,8 @@ function isApplied(
 ): boolean {
   const document = parseDocument(after);
   if (document.errors.length > 0) return false;
-  const expected = parseDocument(before).toJS();
+  // Without the identity of aliases, since a change of one place must not change another.
+  const expected = JSON.parse(JSON.stringify(parseDocument(before).toJS()));
   let around = expected;
   for (const key of keys.slice(0, -1)) {
     const inner = around[key];

@@ -1,11 +1,13 @@
-// Tests `npm run models -- bench, profile and tune` as commands, with small models.
+// Tests `npm run models -- bench, profile and tune` with small models, a real Redis and real processes.
 
-import { execFile } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import process from 'node:process';
 import { describe, expect, test } from 'vitest';
+import { benchModel } from '../../cli/bench-model.js';
+import { optimizeModel } from '../../cli/optimize.js';
+import { profileModel } from '../../cli/profile.js';
+import { tuneModel } from '../../cli/tune.js';
 import { root } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
 
@@ -18,31 +20,26 @@ function makeModels(): string {
   return directory;
 }
 
-interface Ran {
-  readonly code: number;
-  readonly output: string;
-  readonly errors: string;
-}
-
-function run(directory: string, ...parameters: string[]): Promise<Ran> {
-  const program = path.join(root, 'dist/cli/models.js');
-  const env = { ...process.env, MODELS_DIR: directory };
-  return new Promise((resolve) => {
-    execFile(process.execPath, [program, ...parameters], { env }, (error, output, errors) =>
-      resolve({ code: Number(error?.code ?? 0), output, errors }),
-    );
-  });
+/** Runs a command in this process, and returns what it says. Its processes are real. */
+async function run(
+  directory: string,
+  command: typeof benchModel,
+  ...parameters: string[]
+): Promise<string> {
+  const lines: string[] = [];
+  await command(parameters, { directory, say: (line) => lines.push(line) });
+  return lines.join('\n');
 }
 
 const leftOf = (name: string) =>
   readdirSync(os.tmpdir()).filter((entry) => entry.startsWith(`.${name}-`));
 
 test('profile names the slowest operators with their shares', async () => {
-  const { code, output } = await run(
+  const output = await run(
     path.join(root, 'models'),
-    ...['profile', 'faq-matcher', '--batch', '4', '--seconds', '0.05', '--json'],
+    profileModel,
+    ...['faq-matcher', '--batch', '4', '--seconds', '0.05', '--json'],
   );
-  expect(code).toBe(0);
   const { slowest, operators, runs, totalMs } = JSON.parse(output);
   expect(slowest).toHaveLength(10);
   expect(slowest[0].msPerRun).toBeGreaterThanOrEqual(slowest[9].msPerRun);
@@ -52,38 +49,35 @@ test('profile names the slowest operators with their shares', async () => {
 });
 
 test('bench asks a model through the real path', async () => {
-  const directory = makeModels();
   const few = ['--clients', '1,4', '--seconds', '0.1', '--json'];
-  const { code, output } = await run(directory, 'bench', 'breast-cancer', ...few);
-  expect(code).toBe(0);
-  const { levels, model, version } = JSON.parse(output);
-  expect({ model, version }).toEqual({ model: 'breast-cancer', version: '1' });
-  expect(levels).toMatchObject([
-    { clients: 1, refused: 0 },
-    { clients: 4, refused: 0 },
-  ]);
-  expect(levels[1].perSecond).toBeGreaterThan(0);
+  const output = await run(makeModels(), benchModel, 'breast-cancer', ...few);
+  expect(JSON.parse(output)).toMatchObject({
+    ...{ model: 'breast-cancer', version: '1' },
+    levels: [
+      { clients: 1, refused: 0 },
+      { clients: 4, refused: 0 },
+    ],
+  });
+  expect(JSON.parse(output).levels[1].perSecond).toBeGreaterThan(0);
 });
+
+const quickly = ['--batches', '1,2', '--threads', '1', '--seconds', '0.02', '--clients-max', '1'];
 
 test('tune proposes settings, draws them, and writes them with the comments of the manifest', async () => {
   const directory = makeModels();
   const file = path.join(directory, 'breast-cancer/model.yaml');
   writeFileSync(file, `# Ours.\n${readFileSync(file, 'utf8')}`);
   const svg = path.join(directory, 'plot.svg');
-  const { code, output, errors } = await run(
-    directory,
-    ...['tune', 'breast-cancer', '--p99', '30000', '--batches', '1,2', '--threads', '1'],
-    ...['--seconds', '0.02', '--clients-max', '2', '--plot', svg, '--write', '--json'],
-  );
-  expect(errors).toContain('is written');
-  expect(code).toBe(0);
+  const written = ['--plot', svg, '--write', '--json'];
+  const goal = ['breast-cancer', '--p99', '30000'];
+  const output = await run(directory, tuneModel, ...goal, ...quickly, ...written);
   const { settings, cells } = JSON.parse(output);
   expect(cells).toHaveLength(2);
-  expect(settings).toMatchObject({ 'device.threads': 1, 'scaling.itemsPerWorker': 2 });
-  const written = readFileSync(file, 'utf8');
-  expect(written).toContain('# Ours.');
-  expect(written).toContain(`max: ${settings['batch.max']}\n`);
-  expect(written).toContain('scaling: { itemsPerWorker: 2 }');
+  expect(settings).toMatchObject({ 'device.threads': 1, 'scaling.itemsPerWorker': 1 });
+  const text = readFileSync(file, 'utf8');
+  expect(text).toContain('# Ours.');
+  expect(text).toContain(`max: ${settings['batch.max']}\n`);
+  expect(text).toContain('scaling: { itemsPerWorker: 1 }');
   expect(readFileSync(svg, 'utf8')).toContain('<polyline');
 });
 
@@ -91,40 +85,36 @@ test('a goal that nothing keeps writes nothing', async () => {
   const directory = makeModels();
   const file = path.join(directory, 'breast-cancer/model.yaml');
   const before = readFileSync(file, 'utf8');
-  const { code, errors, output } = await run(
-    directory,
-    ...['tune', 'breast-cancer', '--p99', '1', '--batches', '1', '--threads', '1'],
-    ...['--seconds', '0.02', '--clients-max', '1', '--write'],
+  // The way of a request alone is reckoned with more.
+  const goal = ['breast-cancer', '--p99', '1', '--write'];
+  await expect(run(directory, tuneModel, ...goal, ...quickly)).rejects.toThrow(
+    'expected settings that keep a p99 of 1 ms; none did. Nothing was written.',
   );
-  // No request takes less than a millisecond at its slowest, beside the five that are reckoned for the way.
-  expect(errors).toContain('expected settings that keep a p99 of 1 ms; none did');
-  expect(output).toContain('was not kept here');
-  expect(code).toBe(1);
   expect(readFileSync(file, 'utf8')).toBe(before);
   expect(leftOf('scoreline-tune')).toEqual([]);
 });
 
 describe('a wrong command is refused with what was expected', () => {
-  test.each([
-    [['bench'], 'Expected the name of a model; got none.'],
-    [['bench', 'nothing'], 'There is no model "nothing". The models here: breast-cancer'],
-    [['bench', 'breast-cancer', '--version', '7'], 'There is no version "7" of breast-cancer'],
-    [['bench', 'breast-cancer', '--clients', '0'], '--clients: expected a whole number from 1'],
+  test.each<[typeof benchModel, string[], string]>([
+    [benchModel, [], 'Expected the name of a model; got none.'],
+    [benchModel, ['nothing'], 'There is no model "nothing". The models here: breast-cancer'],
+    [benchModel, ['breast-cancer', '--version', '7'], 'There is no version "7" of breast-cancer'],
+    [benchModel, ['breast-cancer', '--clients', '0'], '--clients: expected a whole number from 1'],
     [
-      ['profile', 'breast-cancer', '--batch', '65'],
+      profileModel,
+      ['breast-cancer', '--batch', '65'],
       '--batch: expected a whole number from 1 to 64',
     ],
-    [['tune', 'breast-cancer'], 'Expected a latency goal: --p99 MS'],
-    [['tune', 'breast-cancer', '--p99', 'fast'], '--p99: expected a number from 1'],
-    [['optimize', 'breast-cancer', '--method', 'int4'], '--method: expected one of graph, fp16'],
-    [['optimize', 'breast-cancer', '--version', '1'], 'expected a new version; there is a 1'],
+    [tuneModel, ['breast-cancer'], 'Expected a latency goal: --p99 MS'],
+    [tuneModel, ['breast-cancer', '--p99', 'fast'], '--p99: expected a number from 1'],
+    [optimizeModel, ['breast-cancer', '--method', 'int4'], '--method: expected one of graph, fp16'],
+    [optimizeModel, ['breast-cancer', '--version', '1'], 'expected a new version; there is a 1'],
     [
-      ['optimize', 'breast-cancer', '--inputs', '/nowhere'],
+      optimizeModel,
+      ['breast-cancer', '--inputs', '/nowhere'],
       'Expected a file or a folder at /nowhere',
     ],
-  ])('%j', async (parameters, message) => {
-    const { code, errors } = await run(makeModels(), ...parameters);
-    expect(errors).toContain(message);
-    expect(code).toBe(1);
+  ])('%o %j', async (command, parameters, message) => {
+    await expect(run(makeModels(), command, ...parameters)).rejects.toThrow(message);
   });
 });

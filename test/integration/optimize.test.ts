@@ -56,6 +56,10 @@ function makeModel(): string {
     },
     input: { kind: 'table', columns: columns.map((name) => ({ name, datatype: 'number' })) },
     output: { kind: 'classification', labels: '../shared.txt' },
+    network: {
+      inputs: [{ name: 'row', datatype: 'FP32', shape: ['N', width] }],
+      outputs: [{ name: 'scores', datatype: 'FP32', shape: ['N', 3] }],
+    },
     batch: { max: 4 },
     device: { type: 'cpu', threads: 1 },
     example: { input: rowOf(1, 0), expected: { label: 'middle', score: 0.999 } },

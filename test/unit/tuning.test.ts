@@ -14,7 +14,7 @@ describe('the choice of threads and batch size', () => {
 
   test('takes the most items a second of which two runs keep the goal', () => {
     expect(chooseCell(cells, 100)).toEqual({ cell: cell(2, 8, 12), isWithin: true });
-    expect(chooseCell(cells, 14)).toEqual({ cell: cell(1, 1, 4), isWithin: true });
+    expect(chooseCell(cells, 14)).toEqual({ cell: cell(2, 1, 3), isWithin: true });
   });
 
   test('prefers fewer threads and smaller batches where they give nearly as much', () => {
