@@ -11,7 +11,7 @@ import { Ending } from '../api/ending.js';
 import type { RawInput } from '../api/kinds/kind.js';
 import { type InputKinds, makeInputKinds, readInput } from '../api/kinds/kinds.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
-import { exampleTensor, scoresExampleOf } from '../shared/manifest.js';
+import { exampleTensor, type ScoresExample, scoresExampleOf } from '../shared/manifest.js';
 import type { Model } from '../shared/models.js';
 import type { Tensor } from '../shared/tensors.js';
 import { exampleInputs, sampleInputs } from '../worker/batch/sample.js';
@@ -32,22 +32,49 @@ const inputsMax = 2000;
 
 /** Prepares the example of a model; undefined if its manifest has none. */
 export async function readExample(model: Model): Promise<ModelInput | undefined> {
-  const { manifest, name: modelName, folder } = model;
+  const { manifest } = model;
   const tensors = exampleInputs(manifest);
   if (tensors) return { name: 'the example', inputs: tensors };
   const example = scoresExampleOf(manifest);
-  if (!example || manifest.input.kind === 'tensors') return undefined;
+  if (!example) return undefined;
   const { label, value } = example.expected;
-  const isPicture = manifest.input.kind === 'image';
+  const classes = label === undefined ? undefined : findClasses(model, [label]);
+  return { name: 'the example', inputs: await prepareExample(model, example), classes, value };
+}
+
+/**
+ * Prepares the example's input as the API does it.
+ * @throws ScorelineError `manifest_invalid`
+ */
+export async function prepareExample(
+  model: Model,
+  { input }: ScoresExample,
+): Promise<readonly Tensor[]> {
+  const isPicture = model.manifest.input.kind === 'image';
+  const value = isPicture ? readPicture(model, String(input)) : input;
   try {
-    const given = isPicture
-      ? readFileSync(path.join(folder, String(example.input)))
-      : example.input;
-    const inputs = await prepare(makeKinds(), model, { name: undefined, value: given });
-    const classes = label === undefined ? undefined : findClasses(model, [label]);
-    return { name: 'the example', inputs, classes, value };
+    return await prepare(makeKinds(), model, { name: undefined, value });
   } catch (thrown) {
-    throw wrong(`${modelName}: example.input: ${coerceError(thrown).message}`);
+    if (!(thrown instanceof ScorelineError)) throw thrown;
+    throw new ScorelineError(
+      'manifest_invalid',
+      `${model.name}: example.input: ${thrown.message}`,
+      { cause: thrown },
+    );
+  }
+}
+
+function readPicture({ name, folder }: Model, input: string): Buffer {
+  const file = path.join(folder, input);
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new ScorelineError(
+      'manifest_invalid',
+      `${name}: example.input: expected the path of a picture, relative to the manifest; got ${file}, which cannot be read (${code})`,
+      { cause },
+    );
   }
 }
 
