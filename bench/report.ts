@@ -19,10 +19,11 @@ export function report(
       typeof value === 'number' ? Number(value.toPrecision(3)) : value,
     ]),
   );
-  process.stdout.write(`${JSON.stringify({ bench: name, ...rounded, ...machine() })}\n`);
+  process.stdout.write(`${JSON.stringify({ bench: name, ...rounded, ...describeMachine() })}\n`);
 }
 
-function machine() {
+/** What the figures were measured on. */
+export function describeMachine() {
   const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
   return {
     date: new Date().toISOString().slice(0, 10),

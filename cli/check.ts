@@ -1,10 +1,6 @@
 // Checks a model as far as that is possible without a service: its manifest, its files, the shapes of
 // its network, and the answer to its example.
 
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
-import { Ending } from '../api/ending.js';
-import { makeInputKinds } from '../api/kinds/kinds.js';
 import { readValue } from '../api/kinds/regression.js';
 import { ScorelineError } from '../shared/errors.js';
 import { ownTensors } from '../shared/heads.js';
@@ -21,6 +17,7 @@ import { verifyFiles } from '../worker/files/verification.js';
 import { makeRehearse } from '../worker/quarantine/rehearsal.js';
 import { checkTensorsExample } from './check-tensors.js';
 import { costOfOne } from './cost-of-one.js';
+import { prepareExample } from './model-inputs.js';
 
 /**
  * Says a line for each step.
@@ -39,7 +36,10 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
     say(`  file       ${file}: ${bytes} bytes, SHA-256 matches`);
   }
 
-  const item = scores && (await exampleItem(model, scores));
+  const item = scores && {
+    inputs: await prepareExample(model, scores),
+    top: model.labels.length > 0 || model.heads.length > 0 ? 1 : undefined,
+  };
   const log = makeLogger({ role: 'check', level: 'silent' });
   const scorer = await openScorer(model, log, {
     rehearse: makeRehearse(),
@@ -60,40 +60,6 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
     else say('  example    none in the manifest, so no answer was compared');
   } finally {
     await scorer.close();
-  }
-}
-
-/** Prepares the example's input as the API does it. */
-async function exampleItem(model: Model, example: ScoresExample): Promise<ScorerItem> {
-  const { input } = model.manifest;
-  if (input.kind === 'tensors') throw new Error('Tensors have no such example. This is a bug.');
-  const isPicture = input.kind === 'image';
-  const value = isPicture ? readExample(model, String(example.input)) : example.input;
-  const kinds = makeInputKinds({ imagePixelsMax: 50_000_000, imagesMax: 1, threads: 4 });
-  try {
-    const inputs = await kinds[input.kind].prepare({ name: undefined, value }, model, new Ending());
-    return { inputs, top: model.labels.length > 0 || model.heads.length > 0 ? 1 : undefined };
-  } catch (thrown) {
-    if (!(thrown instanceof ScorelineError)) throw thrown;
-    throw new ScorelineError(
-      'manifest_invalid',
-      `${model.name}: example.input: ${thrown.message}`,
-      { cause: thrown },
-    );
-  }
-}
-
-function readExample({ name, folder }: Model, input: string): Buffer {
-  const file = path.join(folder, input);
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new ScorelineError(
-      'manifest_invalid',
-      `${name}: example.input: expected the path of a picture, relative to the manifest; got ${file}, which cannot be read (${code})`,
-      { cause },
-    );
   }
 }
 

@@ -1,4 +1,4 @@
-// `npm run models -- list | add FILE | pull NAME | check [NAME]`
+// `npm run models -- list | add FILE | pull NAME | check [NAME] | optimize NAME | tune NAME | bench NAME | profile NAME`
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -14,7 +14,11 @@ import { packageDirectory } from '../shared/version.js';
 import { checkBounds } from '../worker/files/bounds.js';
 import { download } from '../worker/files/download.js';
 import { addModel, addUsage } from './add.js';
+import { benchModel, benchUsage } from './bench-model.js';
 import { checkModel } from './check.js';
+import { optimizeModel, optimizeUsage } from './optimize.js';
+import { profileModel, profileUsage } from './profile.js';
+import { tuneModel, tuneUsage } from './tune.js';
 
 const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');
 const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -23,6 +27,10 @@ try {
   const [command, name, ...others] = process.argv.slice(2);
   if (command === 'list' && name === undefined) list();
   else if (command === 'add') await addModel(process.argv.slice(3), { directory, say });
+  else if (command === 'optimize') await optimizeModel(process.argv.slice(3), { directory, say });
+  else if (command === 'tune') await tuneModel(process.argv.slice(3), { directory, say });
+  else if (command === 'bench') await benchModel(process.argv.slice(3), { directory, say });
+  else if (command === 'profile') await profileModel(process.argv.slice(3), { directory, say });
   else if (command === 'pull' && name && others.length === 0) await pull(modelNamed(name));
   else if (command === 'check' && name === undefined) await checkAll();
   else if (command === 'check' && others.length === 0)
@@ -30,7 +38,7 @@ try {
   else {
     throw new ScorelineError(
       'configuration_invalid',
-      `Usage: npm run models -- list | pull NAME | check [NAME] | ${addUsage}`,
+      `Usage: npm run models -- list | pull NAME | check [NAME] | ${addUsage} | ${optimizeUsage} | ${tuneUsage} | ${benchUsage} | ${profileUsage}`,
     );
   }
 } catch (error) {

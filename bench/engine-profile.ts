@@ -1,0 +1,83 @@
+// Runs a model with ONNX Runtime's profiler on, with the options of the worker's engine.
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Model } from '../shared/models.js';
+import type { Tensor as WireTensor } from '../shared/tensors.js';
+import { makeAdapter } from '../worker/batch/adapter.js';
+import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';
+
+/** A run of one node of the network. */
+export interface NodeRun {
+  readonly node: string;
+  readonly operator: string;
+  readonly tookUs: number;
+}
+
+export interface EngineProfile {
+  readonly runs: number;
+  readonly nodeRuns: readonly NodeRun[];
+}
+
+/** Scores a batch of the same item again and again. The first run, which allocates memory, does not count. */
+export async function profileEngine(
+  { file, manifest, name }: Model,
+  options: { item: readonly WireTensor[]; batch: number; threads: number; seconds: number },
+): Promise<EngineProfile> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-profile-'));
+  try {
+    const session = await InferenceSession.create(file, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: options.threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      graphOptimizationLevel: 'all',
+      logSeverityLevel: 4,
+      enableProfiling: true,
+      profileFilePrefix: path.join(folder, 'run'),
+      extra: { session: { intra_op: { allow_spinning: '0' } } },
+    });
+    const inputs = session.inputMetadata.map(describeValue);
+    const adapter = makeAdapter(manifest.input, { name, inputs, batch: manifest.batch });
+    const items = new Array<readonly WireTensor[]>(options.batch).fill(options.item);
+    const feeds: Record<string, Tensor> = {};
+    for (const tensor of adapter.stack(items)) {
+      const { type, dims, data } = toRuntime(tensor);
+      feeds[tensor.name] = new Tensor(type as 'float32', data as Float32Array, dims);
+    }
+    let runs = 0;
+    for (const startedAt = performance.now(); ; runs++) {
+      await session.run(feeds);
+      if (runs > 0 && performance.now() - startedAt >= options.seconds * 1000) break;
+    }
+    session.endProfiling();
+    return { runs, nodeRuns: readTrace(folder, runs + 1) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+interface TraceEvent {
+  readonly cat: string;
+  readonly name: string;
+  readonly dur: number;
+  readonly args?: { readonly op_name?: string };
+}
+
+const kernel = '_kernel_time';
+
+function readTrace(folder: string, runs: number): NodeRun[] {
+  const [file] = readdirSync(folder);
+  if (!file) throw new Error('ONNX Runtime has written no profile. This is a bug.');
+  const events: TraceEvent[] = JSON.parse(readFileSync(path.join(folder, file), 'utf8'));
+  const nodeRuns = events
+    .filter(({ cat, name }) => cat === 'Node' && name.endsWith(kernel))
+    .map(({ name, dur, args }) => ({
+      node: name.slice(0, -kernel.length),
+      operator: args?.op_name ?? '',
+      tookUs: dur,
+    }));
+  return nodeRuns.slice(Math.floor(nodeRuns.length / runs));
+}

@@ -1,0 +1,34 @@
+// A folder for the time of a command. It goes when the command ends, also by a signal.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+
+const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/**
+ * Makes a folder inside `parent`, and removes it once `act` has ended. Its name begins with a dot, so nobody takes it
+ * for a model.
+ */
+export async function withFolder<T>(
+  parent: string,
+  name: string,
+  act: (folder: string) => Promise<T>,
+): Promise<T> {
+  const folder = mkdtempSync(path.join(parent, `.${name}-`));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  const ends = Object.entries(signals).map(([signal, code]) => {
+    const end = () => {
+      remove();
+      process.exit(code);
+    };
+    process.once(signal, end);
+    return [signal, end] as const;
+  });
+  try {
+    return await act(folder);
+  } finally {
+    for (const [signal, end] of ends) process.off(signal, end);
+    remove();
+  }
+}

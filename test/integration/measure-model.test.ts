@@ -1,0 +1,120 @@
+// Tests `npm run models -- bench, profile and tune` with small models, a real Redis and real processes.
+
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { benchModel } from '../../cli/bench-model.js';
+import { optimizeModel } from '../../cli/optimize.js';
+import { profileModel } from '../../cli/profile.js';
+import { tuneModel } from '../../cli/tune.js';
+import { root } from '../harness.js';
+import { makeFolder } from '../unit/sample-model.js';
+
+/** Returns a folder of models with the table of this repository. */
+function makeModels(): string {
+  const directory = makeFolder({ '.keep': '' });
+  cpSync(path.join(root, 'models/breast-cancer'), path.join(directory, 'breast-cancer'), {
+    recursive: true,
+  });
+  return directory;
+}
+
+/** Runs a command in this process, and returns what it says. Its processes are real. */
+async function run(
+  directory: string,
+  command: typeof benchModel,
+  ...parameters: string[]
+): Promise<string> {
+  const lines: string[] = [];
+  await command(parameters, { directory, say: (line) => lines.push(line) });
+  return lines.join('\n');
+}
+
+const leftOf = (name: string) =>
+  readdirSync(os.tmpdir()).filter((entry) => entry.startsWith(`.${name}-`));
+
+test('profile names the slowest operators with their shares', async () => {
+  const output = await run(
+    path.join(root, 'models'),
+    profileModel,
+    ...['faq-matcher', '--batch', '4', '--seconds', '0.05', '--json'],
+  );
+  const { slowest, operators, runs, totalMs } = JSON.parse(output);
+  expect(slowest).toHaveLength(10);
+  expect(slowest[0].msPerRun).toBeGreaterThanOrEqual(slowest[9].msPerRun);
+  expect(operators.map(({ operator }: { operator: string }) => operator)).toContain('MatMul');
+  expect(slowest[0].share).toBeCloseTo(slowest[0].msPerRun / totalMs);
+  expect(runs).toBeGreaterThan(0);
+});
+
+test('bench asks a model through the real path', async () => {
+  const few = ['--clients', '1,4', '--seconds', '0.1', '--json'];
+  const output = await run(makeModels(), benchModel, 'breast-cancer', ...few);
+  expect(JSON.parse(output)).toMatchObject({
+    ...{ model: 'breast-cancer', version: '1' },
+    levels: [
+      { clients: 1, refused: 0 },
+      { clients: 4, refused: 0 },
+    ],
+  });
+  expect(JSON.parse(output).levels[1].perSecond).toBeGreaterThan(0);
+});
+
+const quickly = ['--batches', '1,2', '--threads', '1', '--seconds', '0.02', '--clients-max', '1'];
+
+test('tune proposes settings, draws them, and writes them with the comments of the manifest', async () => {
+  const directory = makeModels();
+  const file = path.join(directory, 'breast-cancer/model.yaml');
+  writeFileSync(file, `# Ours.\n${readFileSync(file, 'utf8')}`);
+  const svg = path.join(directory, 'plot.svg');
+  const written = ['--plot', svg, '--write', '--json'];
+  const goal = ['breast-cancer', '--p99', '30000'];
+  const output = await run(directory, tuneModel, ...goal, ...quickly, ...written);
+  const { settings, cells } = JSON.parse(output);
+  expect(cells).toHaveLength(2);
+  expect(settings).toMatchObject({ 'device.threads': 1, 'scaling.itemsPerWorker': 1 });
+  const text = readFileSync(file, 'utf8');
+  expect(text).toContain('# Ours.');
+  expect(text).toContain(`max: ${settings['batch.max']}\n`);
+  expect(text).toContain('scaling: { itemsPerWorker: 1 }');
+  expect(readFileSync(svg, 'utf8')).toContain('<polyline');
+});
+
+test('a goal that nothing keeps writes nothing', async () => {
+  const directory = makeModels();
+  const file = path.join(directory, 'breast-cancer/model.yaml');
+  const before = readFileSync(file, 'utf8');
+  // The way of a request alone is reckoned with more.
+  const goal = ['breast-cancer', '--p99', '1', '--write'];
+  await expect(run(directory, tuneModel, ...goal, ...quickly)).rejects.toThrow(
+    'expected settings that keep a p99 of 1 ms; none did. Nothing was written.',
+  );
+  expect(readFileSync(file, 'utf8')).toBe(before);
+  expect(leftOf('scoreline-tune')).toEqual([]);
+});
+
+describe('a wrong command is refused with what was expected', () => {
+  test.each<[typeof benchModel, string[], string]>([
+    [benchModel, [], 'Expected the name of a model; got none.'],
+    [benchModel, ['nothing'], 'There is no model "nothing". The models here: breast-cancer'],
+    [benchModel, ['breast-cancer', '--version', '7'], 'There is no version "7" of breast-cancer'],
+    [benchModel, ['breast-cancer', '--clients', '0'], '--clients: expected a whole number from 1'],
+    [
+      profileModel,
+      ['breast-cancer', '--batch', '65'],
+      '--batch: expected a whole number from 1 to 64',
+    ],
+    [tuneModel, ['breast-cancer'], 'Expected a latency goal: --p99 MS'],
+    [tuneModel, ['breast-cancer', '--p99', 'fast'], '--p99: expected a number from 1'],
+    [optimizeModel, ['breast-cancer', '--method', 'int4'], '--method: expected one of graph, fp16'],
+    [optimizeModel, ['breast-cancer', '--version', '1'], 'expected a new version; there is a 1'],
+    [
+      optimizeModel,
+      ['breast-cancer', '--inputs', '/nowhere'],
+      'Expected a file or a folder at /nowhere',
+    ],
+  ])('%o %j', async (command, parameters, message) => {
+    await expect(run(makeModels(), command, ...parameters)).rejects.toThrow(message);
+  });
+});
