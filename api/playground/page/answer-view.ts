@@ -7,7 +7,7 @@ import type {
   Prediction,
   Score,
 } from '../../../client/client.js';
-import { makeBar, readable, showClasses } from './bars.js';
+import { makeBar, nameOf, showClasses } from './bars.js';
 import { element } from './element.js';
 import { number, percent } from './format.js';
 import { showRichText } from './rich-text.js';
@@ -29,7 +29,7 @@ export function sayAnswer(answer: Answer): string {
   const [best] = answer.predictions;
   if (!best) return 'Answered with nothing.';
   if (!isClass(best)) return `Answered ${number(best.value)}.`;
-  return `Best of ${answer.predictions.length}: ${readable(best.label)}, ${percent(best.score)}.`;
+  return `Best of ${answer.predictions.length}: ${nameOf(best)}, ${percent(best.score)}.`;
 }
 
 function isClass(prediction: Prediction): prediction is ClassPrediction {
@@ -60,9 +60,9 @@ function noneFits(): HTMLElement {
 }
 
 function showRanked(prediction: ClassPrediction, isOpen: boolean): HTMLElement {
-  const { label, score, answer } = prediction;
+  const { score, answer } = prediction;
   const head = [
-    element('span', { class: 'question' }, readable(label)),
+    element('span', { class: 'question' }, nameOf(prediction)),
     element('span', { class: 'score' }, percent(score)),
     makeBar(score),
   ];

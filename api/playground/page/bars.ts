@@ -15,19 +15,19 @@ export function showClasses(predictions: readonly ClassPrediction[]): HTMLElemen
   return element(
     'ol',
     { class: 'classes' },
-    predictions.map(({ label, score }) =>
+    predictions.map((prediction) =>
       element(
         'li',
         {},
-        element('span', { class: 'class-label' }, readable(label)),
-        element('span', { class: 'score' }, percent(score)),
-        makeBar(score),
+        element('span', { class: 'class-label' }, nameOf(prediction)),
+        element('span', { class: 'score' }, percent(prediction.score)),
+        makeBar(prediction.score),
       ),
     ),
   );
 }
 
-/** Labels of ImageNet begin with the id of a synset, which says nothing to people. */
-export function readable(label: string): string {
-  return label.replace(/^n\d{8} /, '');
+/** Returns what people know a class as: its question if it has one. Labels of ImageNet begin with the id of a synset. */
+export function nameOf({ label, question }: ClassPrediction): string {
+  return typeof question === 'string' ? question : label.replace(/^n\d{8} /, '');
 }

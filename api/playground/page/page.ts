@@ -36,6 +36,8 @@ const keyButton = element(
   'Key',
 );
 
+/** Whether a person was asked for the key, who may have said no. */
+let isAsked = false;
 let leave = new AbortController();
 /** What the view was made for. Another list of models changes it only if that differs. */
 let shown = '';
@@ -55,8 +57,6 @@ list.listen(new AbortController().signal, (listed) => {
     askForKey(service.key === undefined ? undefined : listed.error.message);
   }
 });
-/** Whether a person was asked for the key, who may have said no. */
-let isAsked = false;
 void list.refresh();
 
 function makeShell(): DocumentFragment {
@@ -162,6 +162,9 @@ function mark(view: string, model: ModelInfo | undefined): void {
       link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
+  // On a phone the list is one line, of which the chosen model should be in sight.
+  const chosen = rail.querySelector<HTMLElement>('[aria-current]');
+  if (chosen) rail.scrollLeft = chosen.offsetLeft - 16;
 }
 
 function showNothing({ error, models }: Listed): HTMLElement {

@@ -85,11 +85,7 @@ async function showCrop(
   const canvas = await drawCrop(file, input);
   if (!canvas) {
     figure.replaceChildren(
-      element(
-        'div',
-        { class: 'crop is-empty' },
-        element('span', {}, 'This browser cannot show it'),
-      ),
+      element('div', { class: 'crop is-empty' }, element('span', {}, 'Nothing to show')),
     );
     return;
   }
