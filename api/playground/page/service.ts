@@ -6,6 +6,7 @@ import {
   type Models,
   type Score,
   ScorelineClient,
+  ScorelineError,
   type TensorRequest,
 } from '../../../client/client.js';
 import type { Inference } from '../../../client/job.js';
@@ -60,6 +61,28 @@ export class Service {
 
   infer(model: ModelInfo, request: TensorRequest, terms: Terms): Promise<Noted<Inference>> {
     return this.#note((options) => this.#client.infer(model.name, request, options), model, terms);
+  }
+
+  /**
+   * Asks an address for which the client has no method.
+   * @throws ScorelineError
+   */
+  async ask<Answer>(
+    path: string,
+    init: { method?: 'GET' | 'POST'; body?: string; signal?: AbortSignal } = {},
+  ): Promise<Answer> {
+    const headers = new Headers(
+      init.body === undefined ? {} : { 'Content-Type': 'application/json' },
+    );
+    const { key } = this;
+    if (key !== undefined) headers.set('Authorization', `Bearer ${key}`);
+    const response = await fetch(`${serviceUrl}${path}`, { ...init, headers, credentials: 'omit' });
+    if (response.ok) return response.json();
+    const problem = await response.json().catch(() => ({}));
+    const { code = 'answer_unexpected', detail = `The service answered ${response.status}.` } =
+      problem;
+    const requestId = response.headers.get('X-Request-Id') ?? undefined;
+    throw new ScorelineError(detail, { code, status: response.status, problem, requestId });
   }
 
   async #note<Answer>(
