@@ -17,7 +17,14 @@ const { output } = await build({
   write: false,
 });
 const [{ code }] = output;
-const style = readFileSync(path.join(source, 'page/page.css'), 'utf8');
+/** What stands later wins. */
+const styles = [
+  ...['base', 'shell', 'fields', 'models', 'answers', 'pictures', 'calls', 'jobs', 'tables'],
+  ...['live', 'dialogs', 'phones', 'motion'],
+];
+const style = styles
+  .map((name) => readFileSync(path.join(source, `page/style/${name}.css`), 'utf8'))
+  .join('\n');
 const pieces = {
   '<style></style>': `<style>${minify(style)}</style>`,
   '<script></script>': `<script>${code.trim().replaceAll('</', '<\\/')}</script>`,

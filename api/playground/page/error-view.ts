@@ -3,10 +3,11 @@
 import { ScorelineError } from '../../../client/client.js';
 import { element } from './element.js';
 import { ms } from './format.js';
+import { serviceUrl } from './service.js';
 
 export function showError(thrown: unknown): HTMLElement {
   const known = thrown instanceof ScorelineError ? thrown : undefined;
-  const detail = thrown instanceof Error ? thrown.message : String(thrown);
+  const detail = known?.code === 'connection_failed' ? unreachable : messageOf(thrown);
   const title = known?.problem?.title ?? titles[known?.code ?? ''] ?? 'This did not work';
   const facts = [
     known && element('code', {}, known.code),
@@ -26,6 +27,12 @@ export function showError(thrown: unknown): HTMLElement {
         facts.map((fact) => element('span', {}, fact)),
       ),
   );
+}
+
+const unreachable = `Expected an answer from ${serviceUrl}; the connection failed. Does the service run? Ask again when it does.`;
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 const titles: Readonly<Record<string, string>> = {

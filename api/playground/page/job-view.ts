@@ -65,7 +65,7 @@ class JobCard {
   readonly #state = element('strong', {}, 'queued');
   readonly #place = element('span', { class: 'muted' });
   readonly #steps = steps.map((step) => element('li', {}, step));
-  readonly #trouble = element('div');
+  readonly #trouble = element('div', { class: 'trouble' });
   readonly #cancel: HTMLButtonElement;
 
   constructor(id: string, cancel: () => Promise<unknown>) {

@@ -20,7 +20,7 @@ const entriesMax = shownMs / 1000;
 export function showLive({ service, list, signal }: Context): HTMLElement {
   const id = freshId('model');
   const choice = element('select', { id });
-  const trouble = element('div');
+  const trouble = element('div', { class: 'trouble' });
   const charts = makeCharts();
   const workers = makeWorkers(service);
   let models: readonly ModelInfo[] = [];
@@ -92,9 +92,10 @@ function makeCharts(): readonly Shown[] {
   const decimal = (value: number) => number(Math.round(value * 10) / 10);
   return [
     {
-      chart: makeChart({ title: 'Requests', unit: 'a second', write: whole }),
-      linesOf: ({ requests, failures }) => [
-        { name: 'requests', column: requests },
+      chart: makeChart({ title: 'Throughput', unit: 'inputs a second', write: whole }),
+      linesOf: ({ inputs, requests, failures }) => [
+        { name: 'inputs', column: inputs },
+        { name: 'requests', column: requests, look: 'middle' },
         { name: 'failed', column: failures, look: 'danger' },
       ],
     },

@@ -7,6 +7,8 @@ export type Column = readonly (number | null)[];
 export interface LiveModel {
   readonly model: string;
   readonly version: string;
+  /** Inputs that were scored. A request may have several. */
+  readonly inputs: Column;
   readonly requests: Column;
   readonly failures: Column;
   /** By reason. */

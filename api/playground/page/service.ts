@@ -93,8 +93,8 @@ export class Service {
     const requestId = randomId();
     const startedAt = performance.now();
     try {
-      // People should see what the service says, so nothing is tried again.
-      const answer = await ask({ version, signal, requestId, retries: 0, idempotencyKey: false });
+      // People should see what the service says, so only a connection that was lost gets a second chance.
+      const answer = await ask({ version, signal, requestId, retries: 1, idempotencyKey: false });
       const totalMs = performance.now() - startedAt;
       const [, traceId] = heads.get(requestId)?.get('traceresponse')?.split('-') ?? [];
       return { answer, note: { requestId, totalMs, traceId } };

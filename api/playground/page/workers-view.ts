@@ -13,7 +13,7 @@ export interface WorkersView {
 export function makeWorkers(service: Service): WorkersView {
   const list = element('ul', { class: 'workers' });
   const status = element('p', { class: 'small muted', role: 'status' });
-  const trouble = element('div');
+  const trouble = element('div', { class: 'trouble' });
   const node = element(
     'section',
     { class: 'card stack-small', hidden: true, 'aria-label': 'Kill a worker' },
