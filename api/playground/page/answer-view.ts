@@ -50,7 +50,7 @@ function noneFits(): HTMLElement {
   return element(
     'div',
     { class: 'notice' },
-    element('h3', {}, 'None of these fits'),
+    element('h2', { class: 'minor' }, 'None of these fits'),
     element(
       'p',
       {},
@@ -101,8 +101,8 @@ function showTensor({ name, datatype, shape, data }: OutputTensor): HTMLElement 
     'section',
     { class: 'tensor' },
     element(
-      'h3',
-      {},
+      'h2',
+      { class: 'minor' },
       name,
       ' ',
       element('code', { class: 'muted' }, `${datatype} [${shape.join(', ')}]`),

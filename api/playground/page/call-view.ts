@@ -61,8 +61,8 @@ function showTiming(timing: Timing, totalMs: number | undefined): HTMLElement {
     'div',
     { class: 'timing' },
     element(
-      'h3',
-      {},
+      'h2',
+      { class: 'minor' },
       totalMs === undefined ? `Scored in ${ms(within)}` : `Answered in ${ms(totalMs)}`,
       element(
         'span',
@@ -136,7 +136,7 @@ function showCode(sent: Sent): HTMLElement {
   return element(
     'div',
     { class: 'stack-small' },
-    element('h3', {}, 'The same call as code'),
+    element('h2', { class: 'minor' }, 'The same call as code'),
     chosen,
   );
 }

@@ -18,7 +18,7 @@ export function showError(thrown: unknown): HTMLElement {
   return element(
     'div',
     { class: 'notice danger', role: 'alert' },
-    element('h3', {}, sentenceCase(title)),
+    element('h2', { class: 'minor' }, sentenceCase(title)),
     element('p', {}, detail),
     facts.length > 0 &&
       element(

@@ -8,6 +8,7 @@ import { element } from './element.js';
 import { showError } from './error-view.js';
 import { ms } from './format.js';
 import { type ModelInfo, type Service, serviceUrl } from './service.js';
+import { settings } from './settings.js';
 import type { Sent } from './snippets.js';
 
 const steps = ['queued', 'running', 'succeeded'] as const;
@@ -60,6 +61,16 @@ function showEnd(
   }
 }
 
+/** A link shows no key, so where there are keys the address is only named. */
+function showLink(id: string): HTMLElement {
+  const address = `${serviceUrl}v1/jobs/${id}`;
+  const code = element('code', {}, address);
+  const link = settings.isGuarded
+    ? code
+    : element('a', { href: address, target: '_blank', rel: 'noopener' }, code);
+  return element('p', { class: 'small muted' }, 'Its result stays at ', link);
+}
+
 class JobCard {
   readonly node: HTMLElement;
   readonly #state = element('strong', {}, 'queued');
@@ -69,7 +80,6 @@ class JobCard {
   readonly #cancel: HTMLButtonElement;
 
   constructor(id: string, cancel: () => Promise<unknown>) {
-    const link = `${serviceUrl}v1/jobs/${id}`;
     this.#cancel = element(
       'button',
       {
@@ -89,16 +99,7 @@ class JobCard {
         this.#cancel,
       ),
       element('ol', { class: 'steps', 'aria-hidden': 'true' }, this.#steps),
-      element(
-        'p',
-        { class: 'small muted' },
-        'Its result stays at ',
-        element(
-          'a',
-          { href: link, target: '_blank', rel: 'noopener' },
-          element('code', {}, `/v1/jobs/${id}`),
-        ),
-      ),
+      showLink(id),
       this.#trouble,
     );
   }

@@ -20,7 +20,7 @@ const rail = element('nav', { class: 'rail', 'aria-label': 'Models to try' });
 const help = element('div', { class: 'help-place' });
 const links = new Map(
   [
-    ['try', '#/', 'Try'],
+    ['try', '#/', 'Try it'],
     ['models', '#/models', 'Models'],
     ['live', '#/live', 'Live'],
   ].map(([view = '', href, name]) => [view, element('a', { href }, name)]),
@@ -155,7 +155,7 @@ function mark(view: string, model: ModelInfo | undefined): void {
     if (name === view) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
-  document.title = `${model?.name ?? { models: 'Models', live: 'Live' }[view] ?? 'Try'} · Scoreline`;
+  document.title = `${model?.name ?? { models: 'Models', live: 'Live' }[view] ?? 'Try it'} · Scoreline`;
   rail.hidden = view !== 'try';
   for (const link of rail.querySelectorAll('a')) {
     if (model && link.getAttribute('href') === addressOf(model))

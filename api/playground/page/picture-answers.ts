@@ -42,7 +42,7 @@ export class PictureAnswers {
     const body = element(
       'div',
       { class: 'stack-small' },
-      element('h3', { class: 'file-name' }, picture.name),
+      element('h2', { class: 'file-name minor' }, picture.name),
       place,
     );
     if (input.kind === 'image') void showCrop(picture, input, figure);
