@@ -21,7 +21,12 @@ export function addPlaygroundRoutes(
     }
     response.vary('Accept-Encoding');
     // The browser asks each time, and gets the page only if it is another one.
-    const fields = { ETag: playground.tag, 'Cache-Control': 'no-cache' };
+    // The policy is there, too, because the fields of a 304 take the place of those that the browser keeps.
+    const fields = {
+      ETag: playground.tag,
+      'Cache-Control': 'no-cache',
+      'content-security-policy': playground.policy,
+    };
     if (request.headers['if-none-match']?.includes(playground.tag)) {
       response.writeHead(304, fields).end();
       return;
@@ -30,7 +35,6 @@ export function addPlaygroundRoutes(
     sendParts(response, [playground.page(encoding)], {
       ...fields,
       'Content-Type': 'text/html; charset=utf-8',
-      'content-security-policy': playground.policy,
       ...(encoding !== 'identity' && { 'Content-Encoding': encoding }),
     });
   });

@@ -26,15 +26,17 @@ export function makeBurst(
     'select',
     { id: ids.patience },
     element('option', { value: 'patient' }, 'wait for their turn'),
-    element('option', { value: 'impatient' }, 'give up after 2 s'),
+    element('option', { value: 'impatient' }, 'give up after 1.5 s'),
   );
   const progress = element('progress', { hidden: true, 'aria-label': 'Progress of the burst' });
   const outcome = element('p', { role: 'status', class: 'burst-outcome' });
   const send = element('button', { class: 'button primary' }, 'Send the burst');
   const run = async () => {
     const model = chosen();
-    if (!model || !takesBursts(model)) {
-      outcome.textContent = 'A burst needs a model with an example to send. Choose another model.';
+    const isPatient = patience.value === 'patient';
+    if (!model || !takesBursts(model, isPatient)) {
+      outcome.textContent =
+        'There is nothing to send to this model. Choose one of texts or pictures.';
       return;
     }
     send.disabled = true;
@@ -44,9 +46,8 @@ export function makeBurst(
     const startedAt = performance.now();
     try {
       const tally = await sendBurst(service, {
-        ...{ model, signal },
+        ...{ model, isPatient, signal },
         count: Number(count.value),
-        isPatient: patience.value === 'patient',
         onTally: (now) => {
           progress.max = now.count;
           progress.value = endedOf(now);

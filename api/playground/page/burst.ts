@@ -1,7 +1,7 @@
 // A burst of requests, so that one sees what the service does under load.
 //
 // A patient burst is lists of inputs: each input waits for room, and gets an answer even if the worker that has it
-// dies. An impatient one is jobs that may wait two seconds each: the service refuses at once what it cannot do in time.
+// dies. An impatient one has little time: the service refuses at once what it cannot do until then.
 
 import { ScorelineError } from '../../../client/client.js';
 import type { Input } from '../../../client/inputs.js';
@@ -28,7 +28,9 @@ export interface Burst {
 
 /** A browser has no more connections to a service at a time. */
 const lanes = 6;
-const patienceMs = 2000;
+const patienceMs = 1500;
+const picturesMax = 16;
+const rowsMax = 256;
 const retryMs = 500;
 const attemptsMax = 60;
 
@@ -50,8 +52,10 @@ async function inputsFor({ input, examples }: ModelInfo): Promise<readonly Input
 }
 
 /** Whether a burst can be made for a model. */
-export function takesBursts({ input, examples }: ModelInfo): boolean {
-  return input.kind !== 'tensors' && (input.kind !== 'table' || examples.length > 0);
+export function takesBursts({ input, network, examples }: ModelInfo, isPatient: boolean): boolean {
+  if (input.kind === 'image') return true;
+  if (input.kind === 'text') return isPatient || network?.inputs.length === 1;
+  return isPatient && input.kind === 'table' && examples.length > 0;
 }
 
 interface Sending {
@@ -109,64 +113,61 @@ async function toJson(input: Input): Promise<unknown> {
   return { burst: base64 };
 }
 
+/** Requests with several inputs each, so six connections are enough to ask for too much. */
 async function sendImpatiently(
   service: Service,
   { model, count, signal, onTally }: Burst,
   { tally, inputs }: Sending,
 ): Promise<void> {
-  const { client } = service;
-  const pending = new Set<string>();
-  const { name, version } = model;
-  const options = {
-    version,
-    signal,
-    retries: 0,
-    deadlineMs: patienceMs,
-    idempotencyKey: false,
-  } as const;
-  await inLanes(count, signal, async (at) => {
+  const values = await Promise.all(inputs.map(toJson));
+  const { path, size, write } = packetOf(model);
+  await inLanes(Math.ceil(count / size), signal, async (at) => {
+    const length = Math.min(size, count - at * size);
+    const packet = Array.from({ length }, (_, index) => values[index % values.length]);
     try {
-      const { id } = await client.submit(name, inputs[at % inputs.length] as Input, options);
-      pending.add(id);
+      await service.ask(path, { method: 'POST', body: JSON.stringify(write(packet)), signal });
+      tally.answered += length;
     } catch (thrown) {
       if (signal.aborted) return;
-      const isRefused = thrown instanceof ScorelineError && thrown.status === 429;
-      tally[isRefused ? 'refused' : 'failed'] += 1;
+      tally[outcomeOf(thrown)] += length;
     }
-    if (at % 20 === 0) onTally(tally);
-  });
-  while (pending.size > 0 && !signal.aborted) {
-    await readEnds(service, { name, pending, tally, signal });
     onTally(tally);
-    if (pending.size > 0) await sleep(retryMs, signal);
-  }
+  });
 }
 
-/** Counts the jobs that have ended, from the list of the caller's jobs. */
-async function readEnds(
-  { client }: Service,
-  {
-    name,
-    pending,
-    tally,
-    signal,
-  }: { name: string; pending: Set<string>; tally: Tally; signal: AbortSignal },
-): Promise<void> {
-  let after: string | undefined;
-  let rest = pending.size;
-  do {
-    const { jobs, next } = await client.jobs({ model: name, after, signal });
-    for (const { id, state } of jobs) {
-      if (!pending.has(id)) continue;
-      rest -= 1;
-      if (state === 'queued' || state === 'running') continue;
-      pending.delete(id);
-      tally[
-        ({ succeeded: 'answered', expired: 'late' } as const)[state as 'expired'] ?? 'failed'
-      ] += 1;
-    }
-    after = next;
-  } while (after !== undefined && rest > 0);
+function outcomeOf(thrown: unknown): 'refused' | 'late' | 'failed' {
+  const status = thrown instanceof ScorelineError ? thrown.status : undefined;
+  return ({ 429: 'refused', 504: 'late' } as const)[status as 429] ?? 'failed';
+}
+
+interface Packet {
+  readonly path: string;
+  /** The most inputs in one. */
+  readonly size: number;
+  readonly write: (values: readonly unknown[]) => object;
+}
+
+/** How a model takes several inputs in a request that is let in or refused as a whole. */
+function packetOf({ name, version, input, network }: ModelInfo): Packet {
+  if (input.kind === 'image') {
+    return {
+      path: `score?model=${encodeURIComponent(name)}&deadlineMs=${patienceMs}`,
+      size: picturesMax,
+      write: (values) => ({ input: Object.assign({}, ...values.map(numbered)) }),
+    };
+  }
+  const [declared] = network?.inputs ?? [];
+  return {
+    path: `v2/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(version)}/infer?deadlineMs=${patienceMs}`,
+    size: rowsMax,
+    write: (data) => ({
+      inputs: [{ name: declared?.name, datatype: 'BYTES', shape: [data.length], data }],
+    }),
+  };
+}
+
+function numbered(picture: unknown, at: number): object {
+  return { [`picture ${at}`]: Object.values(picture as object)[0] };
 }
 
 /** Does all of it, some at a time. */
