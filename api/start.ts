@@ -234,7 +234,7 @@ export async function startApi(
     instruments: metrics?.instruments,
     live,
     signIn: access.signIn,
-    playground: openPage(configuration, log),
+    playground: openPage(configuration, access.signIn !== undefined, log),
   });
   const server = await startServer(app, configuration);
   const grpc = await startGrpc(
@@ -285,14 +285,19 @@ export async function startApi(
 }
 
 /** Opens the page at `/`, unless it is switched off or was not built. */
-function openPage(configuration: Configuration, log: Logger): Playground | undefined {
+function openPage(
+  configuration: Configuration,
+  canSignIn: boolean,
+  log: Logger,
+): Playground | undefined {
   const { AUTH = [], PLAYGROUND, PLAYGROUND_TRACE_URL: traceUrl } = configuration;
   if (!PLAYGROUND) return undefined;
   if (!isPageBuilt()) {
     log.warn('the page at / was not built, so there is none: run npm run build');
     return undefined;
   }
-  return openPlayground({ version: packageVersion(), isGuarded: AUTH.length > 0, traceUrl });
+  const isGuarded = AUTH.length > 0;
+  return openPlayground({ version: packageVersion(), isGuarded, canSignIn, traceUrl });
 }
 
 /** Joins who listens to requests: metrics and traces if they are on, and the log. */

@@ -14,6 +14,8 @@ export interface PageSettings {
   readonly version: string;
   /** Whether callers must show a key or a token. */
   readonly isGuarded: boolean;
+  /** Whether people can sign in with this browser. */
+  readonly canSignIn: boolean;
   /** Where a trace can be looked at. `{traceId}` stands for its id. */
   readonly traceUrl?: string | undefined;
 }
@@ -21,8 +23,11 @@ export interface PageSettings {
 export type PageEncoding = 'identity' | 'gzip' | 'br';
 
 export interface Playground {
-  /** The Content-Security-Policy of the page. */
-  readonly policy: string;
+  /**
+   * Returns the Content-Security-Policy of the page.
+   * @param issuer the origin at which the page gets a token, if people can sign in
+   */
+  policyWith(issuer: string | undefined): string;
   /** Names this version of the page. */
   readonly tag: string;
   page(encoding: PageEncoding): Buffer;
@@ -46,7 +51,7 @@ export function openPlayground(settings: PageSettings): Playground {
   );
   const kept = new Map<PageEncoding, Buffer>();
   return {
-    policy: policyOf(built),
+    policyWith: policiesOf(built),
     tag: `"${digest(text).slice(0, 22)}"`,
     page: (encoding) => {
       const known = kept.get(encoding) ?? compress[encoding](Buffer.from(text));
@@ -72,17 +77,20 @@ function writeSettings(page: string, settings: PageSettings): string {
   return page.replace(settingsPlace, (_, before) => `${before}${json}`);
 }
 
-function policyOf(page: string): string {
-  return [
-    "default-src 'none'",
-    `script-src 'sha256-${digestOf(page, 'script')}'`,
-    `style-src 'sha256-${digestOf(page, 'style')}'`,
-    "connect-src 'self'",
-    "img-src 'self' data:",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join('; ');
+function policiesOf(page: string): Playground['policyWith'] {
+  const script = digestOf(page, 'script');
+  const style = digestOf(page, 'style');
+  return (issuer) =>
+    [
+      "default-src 'none'",
+      `script-src 'sha256-${script}'`,
+      `style-src 'sha256-${style}'`,
+      `connect-src 'self'${issuer === undefined ? '' : ` ${issuer}`}`,
+      "img-src 'self' data:",
+      "base-uri 'none'",
+      "form-action 'none'",
+      "frame-ancestors 'none'",
+    ].join('; ');
 }
 
 /** Returns the digest of what is between the tags without attributes. */

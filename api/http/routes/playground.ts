@@ -2,17 +2,24 @@
 
 import type { Express, Request } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
+import type { SignIn } from '../../access/access.js';
 import type { PageEncoding, Playground } from '../../playground/playground.js';
 import { acceptedCodings } from '../compression.js';
 import { sendParts } from '../json.js';
 import { allow } from '../methods.js';
 import { wantsPage } from '../wants-page.js';
 
-/** @param playground undefined if the page is switched off */
 export function addPlaygroundRoutes(
   app: Express,
-  { playground }: { playground?: Playground | undefined },
+  options: {
+    /** Undefined if the page is switched off. */
+    playground?: Playground | undefined;
+    /** Undefined where nobody can sign in. */
+    signIn?: SignIn | undefined;
+  },
 ): void {
+  const { playground, signIn } = options;
+
   app.get('/', (request, response) => {
     response.vary('Accept');
     if (!playground || !wantsPage(request)) {
@@ -25,7 +32,7 @@ export function addPlaygroundRoutes(
     const fields = {
       ETag: playground.tag,
       'Cache-Control': 'no-cache',
-      'content-security-policy': playground.policy,
+      'content-security-policy': playground.policyWith(tokenOriginOf(signIn)),
     };
     if (request.headers['if-none-match']?.includes(playground.tag)) {
       response.writeHead(304, fields).end();
@@ -54,6 +61,12 @@ export function addPlaygroundRoutes(
   });
 
   app.all(['/', '/playground/:sample'], allow('GET', 'HEAD'));
+}
+
+/** Undefined as long as the issuer has not said where its tokens are. */
+function tokenOriginOf(signIn: SignIn | undefined): string | undefined {
+  const token = signIn?.endpoints?.token;
+  return token === undefined ? undefined : new URL(token).origin;
 }
 
 function chooseEncoding(request: Request): PageEncoding {

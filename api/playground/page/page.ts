@@ -6,17 +6,20 @@ import { showError } from './error-view.js';
 import { isHelpWanted, reopenHelp, showHelp } from './help.js';
 import { openKeyDialog } from './key-view.js';
 import { showLive } from './live-view.js';
-import { healthOf, kindOf, type Listed, ModelList } from './model-list.js';
-import { addressOf, showModels } from './models-view.js';
+import { type Listed, ModelList } from './model-list.js';
+import { showModels } from './models-view.js';
+import { Rail } from './rail.js';
 import { type ModelInfo, Service } from './service.js';
 import { settings } from './settings.js';
+import { finishSignIn } from './sign-in.js';
 import { makeThemeSwitch } from './theme.js';
 import { showTry } from './try-view.js';
 
 const service = new Service();
 const list = new ModelList(service);
 const main = element('main', { id: 'main', tabindex: -1 });
-const rail = element('nav', { class: 'rail', 'aria-label': 'Models to try' });
+const rail = new Rail();
+const trouble = element('div', { class: 'trouble', role: 'status' });
 const help = element('div', { class: 'help-place' });
 const links = new Map(
   [
@@ -33,7 +36,7 @@ const keyButton = element(
     hidden: !settings.isGuarded,
     onclick: () => askForKey(),
   },
-  'Key',
+  settings.canSignIn ? 'Sign in' : 'Key',
 );
 
 /** Whether a person was asked for the key, who may have said no. */
@@ -43,21 +46,43 @@ let leave = new AbortController();
 let shown = '';
 
 document.body.append(makeShell());
-addEventListener('hashchange', () => {
-  show();
-  main.focus({ preventScroll: true });
-  scrollTo(0, 0);
-});
-list.listen(new AbortController().signal, (listed) => {
-  updateRail(listed);
-  show();
-  const isRefused = listed.error instanceof ScorelineError && listed.error.status === 401;
-  if (isRefused && !document.querySelector('dialog') && !isAsked) {
+void start();
+
+async function start(): Promise<void> {
+  try {
+    const signedIn = await finishSignIn();
+    if (signedIn) service.setKey(signedIn.token);
+  } catch (thrown) {
     isAsked = true;
-    askForKey(service.key === undefined ? undefined : listed.error.message);
+    askForKey((thrown as Error).message);
   }
-});
-void list.refresh();
+  addEventListener('hashchange', () => {
+    show();
+    main.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  });
+  list.listen(new AbortController().signal, (listed) => {
+    rail.update(listed.models);
+    trouble.replaceChildren(...showTrouble(listed));
+    show();
+    askIfRefused(listed);
+  });
+  await list.refresh();
+}
+
+/** What is shown stays while the service is away for a while. */
+function showTrouble({ error, models }: Listed): HTMLElement[] {
+  if (error === undefined || models.length === 0) return [];
+  const text = 'The service does not answer at the moment. This page asks again and again.';
+  return [element('p', { class: 'notice' }, text)];
+}
+
+function askIfRefused({ error }: Listed): void {
+  const isRefused = error instanceof ScorelineError && error.status === 401;
+  if (!isRefused || isAsked || document.querySelector('dialog')) return;
+  isAsked = true;
+  askForKey(service.key === undefined ? undefined : error.message);
+}
 
 function makeShell(): DocumentFragment {
   const shell = document.createDocumentFragment();
@@ -92,7 +117,12 @@ function makeShell(): DocumentFragment {
         makeThemeSwitch(),
       ),
     ),
-    element('div', { class: 'frame' }, rail, element('div', { class: 'content' }, help, main)),
+    element(
+      'div',
+      { class: 'frame' },
+      rail.node,
+      element('div', { class: 'content' }, trouble, help, main),
+    ),
     element('footer', { class: 'bottom small muted' }, `Scoreline ${settings.version}`),
   );
   return shell;
@@ -156,15 +186,8 @@ function mark(view: string, model: ModelInfo | undefined): void {
     else link.removeAttribute('aria-current');
   }
   document.title = `${model?.name ?? { models: 'Models', live: 'Live' }[view] ?? 'Try it'} · Scoreline`;
-  rail.hidden = view !== 'try';
-  for (const link of rail.querySelectorAll('a')) {
-    if (model && link.getAttribute('href') === addressOf(model))
-      link.setAttribute('aria-current', 'page');
-    else link.removeAttribute('aria-current');
-  }
-  // On a phone the list is one line, of which the chosen model should be in sight.
-  const chosen = rail.querySelector<HTMLElement>('[aria-current]');
-  if (chosen) rail.scrollLeft = chosen.offsetLeft - 16;
+  rail.node.hidden = view !== 'try';
+  rail.mark(model);
 }
 
 function showNothing({ error, models }: Listed): HTMLElement {
@@ -182,44 +205,4 @@ function openHelp(): void {
   reopenHelp();
   if (list.listed) showHelpOnce(list.listed);
   help.querySelector('a')?.focus();
-}
-
-/** The links stay while only the health changes, so they keep the focus. */
-function updateRail({ models }: Listed): void {
-  const known = [...rail.querySelectorAll('a')].map((link) => link.getAttribute('href'));
-  const wanted = models.map(addressOf);
-  if (known.join() !== wanted.join()) rail.replaceChildren(makeRailList(models));
-  for (const [at, item] of [...rail.querySelectorAll('.state')].entries()) {
-    const model = models[at];
-    if (!model) continue;
-    const { state, text } = healthOf(model);
-    item.className = `state is-${state}`;
-    item.textContent = (model.unanswered ?? 0) > 0 ? `${text}, ${model.unanswered} waiting` : text;
-  }
-}
-
-function makeRailList(models: readonly ModelInfo[]): HTMLElement {
-  const isSeveral = (name: string) => models.filter((model) => model.name === name).length > 1;
-  return element(
-    'ul',
-    {},
-    models.map((model) =>
-      element(
-        'li',
-        {},
-        element(
-          'a',
-          { href: addressOf(model) },
-          element(
-            'span',
-            { class: 'name' },
-            model.name,
-            isSeveral(model.name) && ` ${model.version}`,
-          ),
-          element('span', { class: 'small muted' }, kindOf(model)),
-          element('span', { class: 'state' }),
-        ),
-      ),
-    ),
-  );
 }
