@@ -14,7 +14,7 @@ const bytesMin = 4096;
  */
 export async function compressFor(
   { headers }: IncomingMessage,
-  text: string,
+  text: string | Buffer,
 ): Promise<{ encoding: string; bytes: Buffer } | undefined> {
   if (headers['accept-encoding'] === undefined || text.length < bytesMin) return undefined;
   const accepted = acceptedCodings({ headers });
