@@ -93,7 +93,7 @@ describe.skipIf(whyNoBrowser)('the docs', () => {
     await page.goto(`${url}/docs/`);
     expect(page.url()).toBe(`${url}/docs`);
     await page.click('.neighbours [rel=next]');
-    await page.waitForURL(`${url}/docs/bulk`);
+    await page.waitForURL(`${url}/docs/playground`);
     await page.click('.chapters a:text("Overview")');
     await page.waitForURL(`${url}/docs`);
     await page.click('.views a:text("API")');
