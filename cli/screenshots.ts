@@ -52,10 +52,13 @@ try {
 /** Returns the address that `npm start` prints, as soon as it is ready. */
 async function readAddress(): Promise<string> {
   let said = '';
-  for await (const chunk of service.stdout) {
-    said += chunk;
-    if (said.includes('Press Ctrl-C')) break;
-  }
+  await new Promise<void>((resolve, reject) => {
+    service.once('exit', () => reject(new Error(`npm start has ended: ${said}`)));
+    service.stdout.on('data', (chunk) => {
+      said += chunk;
+      if (said.includes('Press Ctrl-C')) resolve();
+    });
+  });
   return `${/http:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0]}/`;
 }
 

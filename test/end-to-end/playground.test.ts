@@ -219,6 +219,16 @@ describe.skipIf(whyNoBrowser !== undefined)(
       }
     });
 
+    test('takes a photograph with the camera', async () => {
+      const page = await open('#/try/efficientnet-lite0');
+      await page.getByRole('button', { name: 'Take a photograph' }).click();
+      await page.getByRole('button', { name: 'Take it' }).click();
+      await cardOf(page, 'photograph.jpg').locator('.classes').waitFor();
+      await page.getByRole('button', { name: 'Take a photograph' }).click();
+      await page.keyboard.press('Escape');
+      await waitUntil('it is closed', async () => (await page.locator('dialog').count()) === 0);
+    });
+
     test('checks a row while one types, and scores it as soon as it is right', async () => {
       const page = await open('#/try/breast-cancer');
       const field = page.getByLabel('mean radius');
@@ -375,7 +385,7 @@ describe.skipIf(whyNoBrowser !== undefined)(
       await page.getByRole('button', { name: 'Cannot read properties of undefined' }).click();
       await page.locator('.ranked').first().waitFor();
       expect(await page.locator('.code').first().textContent()).toContain(scene.prefixed);
-      const docs = await page.getByRole('link', { name: 'Docs' }).getAttribute('href');
+      const docs = await page.getByRole('link', { name: 'Docs', exact: true }).getAttribute('href');
       expect(new URL(String(docs), page.url()).href).toBe(`${scene.prefixed}docs`);
       await page.goto(`${scene.prefixed}#/try/efficientnet-lite0`);
       await page.getByRole('button', { name: 'A cup of espresso' }).click();

@@ -4,6 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { type Sent, snippetsOf } from '../../api/playground/page/snippets.js';
 import { type Column, checkCell } from '../../api/playground/page/table-cell.js';
 import { blankOf, type Declared, readTensor } from '../../api/playground/page/tensor-text.js';
+import { manifestSchema } from '../../shared/manifest.js';
+import { sampleManifest } from './sample-model.js';
 
 describe('a cell of a table', () => {
   const number: Column = { name: 'area', datatype: 'number' };
@@ -77,6 +79,26 @@ describe('a tensor', () => {
     const any = declared('FP32', ['rows', 3]);
     expect(blankOf(any)).toEqual({ shape: '1, 3', data: '[0, 0, 0]' });
     expect(readTensor(any, blankOf(any))).toHaveProperty('tensor');
+  });
+});
+
+describe('samples in a manifest', () => {
+  const read = (changes: object) => manifestSchema.safeParse({ ...sampleManifest, ...changes });
+
+  test('are texts for a model of texts', () => {
+    expect(read({ samples: ['one', 'two'] }).data?.samples).toEqual(['one', 'two']);
+  });
+
+  test.each([
+    ['a row for a text', { samples: [{ a: 1 }] }],
+    [
+      'pictures',
+      { input: { kind: 'image', width: 8, height: 8, tensor: 'uint8-nhwc' }, samples: ['cat.jpg'] },
+    ],
+  ])('are refused: %s', (_, changes) => {
+    const [issue] = read(changes).error?.issues ?? [];
+    expect(issue?.path).toEqual(['samples', 0]);
+    expect(issue?.message).toContain('expected samples for texts and tables only');
   });
 });
 

@@ -108,6 +108,7 @@ function makeShell(): DocumentFragment {
         { class: 'views', 'aria-label': 'Views' },
         [...links.values()],
         element('a', { href: 'docs' }, 'Docs'),
+        element('a', { href: 'docs/api' }, 'API'),
       ),
       element(
         'div',

@@ -12,22 +12,12 @@ const pauseMs = 250;
 const shownExampleMax = 70;
 
 export function makeTextForm(model: ModelInfo, askFor: AskFor): HTMLElement {
-  const { input, output } = model;
-  const charactersMax = input.kind === 'text' ? input.charactersMax : undefined;
-  const isQuestion = output.kind === 'ranking';
-  const id = freshId('text');
-  const counter = element('p', { class: 'small muted counter', id: `${id}-count` });
-  const field = element('textarea', {
-    ...{ id, rows: 2, autocomplete: 'off', spellcheck: 'true' },
-    placeholder: isQuestion ? 'How do I …?' : '',
-    'aria-describedby': counter.id,
-    maxlength: charactersMax,
-  });
+  const isQuestion = model.output.kind === 'ranking';
+  const { field, counter, count } = makeField(model, isQuestion);
   let pause: ReturnType<typeof setTimeout> | undefined;
   const askNow = (isTyped: boolean) => {
     clearTimeout(pause);
-    const text = field.value.trim();
-    if (text !== '') askFor({ kind: 'value', input: field.value }, isTyped);
+    if (field.value.trim() !== '') askFor({ kind: 'value', input: field.value }, isTyped);
   };
   field.addEventListener('input', () => {
     clearTimeout(pause);
@@ -39,6 +29,38 @@ export function makeTextForm(model: ModelInfo, askFor: AskFor): HTMLElement {
     event.preventDefault();
     askNow(false);
   });
+  const submit = (event: Event) => {
+    event.preventDefault();
+    askNow(false);
+  };
+  const examples = model.examples.filter((example) => typeof example === 'string');
+  const pick = (example: string) => {
+    field.value = example;
+    count();
+    askNow(false);
+  };
+  const button = element('button', { class: 'button primary' }, isQuestion ? 'Ask' : 'Score');
+  return element(
+    'form',
+    { class: 'stack', onsubmit: submit },
+    element('label', { for: field.id, class: 'label' }, isQuestion ? 'Your question' : 'Text'),
+    element('div', { class: 'ask' }, field, button),
+    counter,
+    examples.length > 0 && makeChips(examples, pick),
+  );
+}
+
+/** Makes the field, and the line that counts when the text is nearly too long. */
+function makeField({ input }: ModelInfo, isQuestion: boolean) {
+  const charactersMax = input.kind === 'text' ? input.charactersMax : undefined;
+  const id = freshId('text');
+  const counter = element('p', { class: 'small muted counter', id: `${id}-count` });
+  const field = element('textarea', {
+    ...{ id, rows: 2, autocomplete: 'off', spellcheck: 'true' },
+    placeholder: isQuestion ? 'How do I …?' : '',
+    'aria-describedby': counter.id,
+    maxlength: charactersMax,
+  });
   const count = () => {
     const { length } = field.value;
     const isNear = charactersMax !== undefined && length > charactersMax * 0.8;
@@ -46,44 +68,20 @@ export function makeTextForm(model: ModelInfo, askFor: AskFor): HTMLElement {
       ? `${length.toLocaleString('en')} of ${charactersMax.toLocaleString('en')} characters`
       : '';
   };
-  const examples = model.examples.filter((example) => typeof example === 'string');
+  return { field, counter, count };
+}
+
+function makeChips(examples: readonly string[], pick: (example: string) => void): HTMLElement {
   return element(
-    'form',
-    {
-      class: 'stack',
-      onsubmit: (event: Event) => {
-        event.preventDefault();
-        askNow(false);
-      },
-    },
-    element('label', { for: id, class: 'label' }, isQuestion ? 'Your question' : 'Text'),
-    element(
-      'div',
-      { class: 'ask' },
-      field,
-      element('button', { class: 'button primary' }, isQuestion ? 'Ask' : 'Score'),
-    ),
-    counter,
-    examples.length > 0 &&
+    'div',
+    { class: 'chips', role: 'group', 'aria-label': 'Examples' },
+    examples.map((example) =>
       element(
-        'div',
-        { class: 'chips', role: 'group', 'aria-label': 'Examples' },
-        examples.map((example) =>
-          element(
-            'button',
-            {
-              type: 'button',
-              class: 'chip',
-              onclick: () => {
-                field.value = example;
-                count();
-                askNow(false);
-              },
-            },
-            shorten(example),
-          ),
-        ),
+        'button',
+        { type: 'button', class: 'chip', onclick: () => pick(example) },
+        shorten(example),
       ),
+    ),
   );
 }
 
