@@ -1,7 +1,7 @@
 // Builds the page of the playground: one HTML file with its style and its script inside, and the samples beside it,
 // into dist/api/playground, from where the API serves them.
 
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'rolldown';
 import { tokens } from '../api/pages/tokens.js';
@@ -30,6 +30,7 @@ page = put(page, '<style></style>', `<style>${style}</style>`);
 page = put(page, '<script></script>', `<script>${script}</script>`);
 mkdirSync(target, { recursive: true });
 writeFileSync(path.join(target, 'page.html'), page);
+rmSync(path.join(target, 'samples'), { recursive: true, force: true });
 cpSync(path.join(source, 'samples'), path.join(target, 'samples'), { recursive: true });
 
 function put(text: string, place: string, piece: string): string {

@@ -11,7 +11,8 @@ import sharp from 'sharp';
 import { packageDirectory } from '../shared/version.js';
 
 const root = packageDirectory();
-const desk = { width: 1280, height: 800 };
+const desk = { width: 1280, height: 860 };
+const tall = { width: 1280, height: 1270 };
 const phone = { width: 390, height: 844 };
 const bytesMax = 150_000;
 
@@ -24,7 +25,7 @@ interface Shot {
 }
 
 const shots: readonly Shot[] = [
-  { name: 'question', viewport: desk, view: '#/try/faq-matcher', prepare: askQuestion },
+  { name: 'question', viewport: tall, view: '#/try/faq-matcher', prepare: askQuestion },
   { name: 'phone', viewport: phone, view: '#/try/faq-matcher', prepare: askQuestion },
   { name: 'pictures', viewport: desk, view: '#/try/efficientnet-lite0', prepare: showPictures },
   { name: 'live', viewport: desk, view: '#/live', prepare: sendBursts },

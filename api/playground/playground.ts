@@ -47,7 +47,9 @@ export function openPlayground(settings: PageSettings): Playground {
   const built = readFileSync(pageFile, 'utf8');
   const text = writeSettings(built, settings);
   const samples = new Map(
-    readdirSync(samplesFolder).map((name) => [name, readFileSync(`${samplesFolder}/${name}`)]),
+    readdirSync(samplesFolder)
+      .filter((name) => name.endsWith('.jpg'))
+      .map((name) => [name, readFileSync(`${samplesFolder}/${name}`)]),
   );
   const kept = new Map<PageEncoding, Buffer>();
   return {

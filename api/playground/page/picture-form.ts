@@ -12,7 +12,7 @@ type Picture = Extract<Asked, { kind: 'picture' }>;
 const samples = [
   { file: 'cat.jpg', alt: 'A ginger tabby cat' },
   { file: 'coffee.jpg', alt: 'A cup of espresso' },
-  { file: 'rocket.jpg', alt: 'A rocket at its launch pad' },
+  { file: 'siamese.jpg', alt: 'A Siamese cat' },
   { file: 'tripod.jpg', alt: 'A man behind a camera on a tripod' },
 ];
 
