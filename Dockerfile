@@ -32,9 +32,11 @@ COPY images images
 COPY cli cli
 COPY site site
 COPY docs docs
+COPY client client
 COPY README.md CHANGELOG.md SECURITY.md ./
 RUN npx --no-install tsc --project tsconfig.image.json \
   && node dist/cli/docs.js \
+  && node dist/cli/page.js \
   && node dist/cli/image.js assemble api /packages /out/api \
   && node dist/cli/image.js assemble worker /packages /out/worker
 

@@ -57,6 +57,7 @@ import { type OpenMetrics, openMetrics } from './metrics/port.js';
 import { observeRedisMemory } from './metrics/redis-memory.js';
 import { makeRequestMetrics } from './metrics/requests.js';
 import { observeState } from './metrics/state.js';
+import { isPageBuilt, openPlayground, type Playground } from './playground/playground.js';
 import { Dispatcher } from './queue/dispatcher.js';
 import { Queue, queueAway } from './queue/queue.js';
 import { ReplyStream, type ReplyStreamOptions } from './queue/reply-stream.js';
@@ -233,6 +234,7 @@ export async function startApi(
     instruments: metrics?.instruments,
     live,
     signIn: access.signIn,
+    playground: openPage(configuration, access.signIn !== undefined, log),
   });
   const server = await startServer(app, configuration);
   const grpc = await startGrpc(
@@ -280,6 +282,22 @@ export async function startApi(
       metrics?.close();
     },
   };
+}
+
+/** Opens the page at `/`, unless it is switched off or was not built. */
+function openPage(
+  configuration: Configuration,
+  canSignIn: boolean,
+  log: Logger,
+): Playground | undefined {
+  const { AUTH = [], PLAYGROUND, PLAYGROUND_TRACE_URL: traceUrl } = configuration;
+  if (!PLAYGROUND) return undefined;
+  if (!isPageBuilt()) {
+    log.warn('the page at / was not built, so there is none: run npm run build');
+    return undefined;
+  }
+  const isGuarded = AUTH.length > 0;
+  return openPlayground({ version: packageVersion(), isGuarded, canSignIn, traceUrl });
 }
 
 /** Joins who listens to requests: metrics and traces if they are on, and the log. */

@@ -46,12 +46,13 @@ function install() {
   fail(`npm ${command} failed${error ? `: ${error.message}` : ''}.`);
 }
 
-/** Compiles everything, and the client once more by itself, with its types and without those of Node. Then the docs. */
+/** Compiles everything, and the client once more by itself, with its types and without those of Node. Then the docs and the page. */
 function build() {
   const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
   run(process.execPath, [compiler]);
   run(process.execPath, [compiler, '-p', 'client']);
   run(process.execPath, [path.join(root, 'dist/cli/docs.js')]);
+  run(process.execPath, [path.join(root, 'dist/cli/page.js')]);
 }
 
 /** Deletes build output whose source file is gone. */

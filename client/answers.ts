@@ -210,6 +210,8 @@ export type Models = {
         readonly shape: ReadonlyArray<number | string>;
       }>;
     };
+    /** Inputs to try it with, in the form of its requests. */
+    readonly examples: ReadonlyArray<unknown>;
     /** The most inputs in a run. */
     readonly batchMax: number;
     /** How long a request may take at most. */

@@ -39,6 +39,7 @@ const readRoutes = [
     '/v1/models',
     '/v1/live',
     '/v1/sign-in',
+    '/playground/cat.jpg',
   ],
   ...['/admin', '/admin/queues', '/admin/queues/api/queues', '/admin/metrics'],
   '/v1/webhooks',

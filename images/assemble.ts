@@ -13,7 +13,7 @@ const extras: Readonly<Record<ImageRole, readonly string[]>> = { api: ['cli/keys
 
 /** What a role runs or serves that no import leads to: files and folders. */
 const others: Readonly<Record<ImageRole, readonly string[]>> = {
-  api: ['dist/docs'],
+  api: ['dist/docs', 'dist/api/playground/page.html', 'dist/api/playground/samples'],
   worker: ['worker/engine/python/host.py'],
 };
 

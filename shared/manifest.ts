@@ -107,12 +107,11 @@ export const networkSchema = z.strictObject({
   outputs: declaredTensorsSchema,
 });
 
+const rowSchema = z.record(z.string(), z.union([z.number(), z.string(), z.null()]));
+
 const scoresExampleSchema = z.strictObject({
   input: z
-    .union(
-      [z.string(), z.record(z.string(), z.union([z.number(), z.string(), z.null()]))],
-      'expected a text, the path of a picture, or a row of a table',
-    )
+    .union([z.string(), rowSchema], 'expected a text, the path of a picture, or a row of a table')
     .describe(
       'The text, the path of the image file relative to the manifest, or the row of a table.',
     ),
@@ -294,6 +293,11 @@ const wholeManifestSchema = z.strictObject({
   example: exampleSchema
     .optional()
     .describe('Used to warm the model up, to check it, and in the curl examples.'),
+  samples: z
+    .array(z.union([z.string().min(1), rowSchema], 'expected a text, or a row of a table'))
+    .max(20)
+    .optional()
+    .describe('More inputs for the page at `/`: texts, or rows of a table.'),
 });
 
 export const manifestSchema = z
@@ -334,7 +338,8 @@ export const manifestSchema = z
     message:
       'expected a first dimension in each input, which counts items; without one, set batch: none',
   })
-  .superRefine(checkExample);
+  .superRefine(checkExample)
+  .superRefine(checkSamples);
 
 type WholeManifest = z.output<typeof wholeManifestSchema>;
 
@@ -361,6 +366,18 @@ function checkExample(manifest: WholeManifest, context: z.core.$RefinementCtx): 
     context.addIssue({ code: 'custom', path: ['example', ...place], message, input: undefined });
   if ('input' in example) checkScoresExample(manifest, example, complain);
   else checkTensorsExample(manifest, example, complain);
+}
+
+function checkSamples(
+  { input, samples = [] }: WholeManifest,
+  context: z.core.$RefinementCtx,
+): void {
+  const expected = { text: 'string', table: 'object', image: undefined, tensors: undefined };
+  for (const [at, sample] of samples.entries()) {
+    if (typeof sample === expected[input.kind]) continue;
+    const message = `expected samples for texts and tables only, in the form of the input; the input is of the kind ${input.kind}`;
+    context.addIssue({ code: 'custom', path: ['samples', at], message, input: sample });
+  }
 }
 
 function checkScoresExample(

@@ -35,6 +35,23 @@ export const webShape = {
     .describe(
       'Whether clients must have come to the proxy by HTTPS. With `true`, a GET by plain HTTP is redirected, any other request gets 403, and answers tell browsers to keep to HTTPS for a year. Probes are exempt.',
     ),
+  PLAYGROUND: z
+    .enum(['on', 'off'])
+    .default('on')
+    .transform((given) => given === 'on')
+    .describe(
+      'Whether browsers get a page at `/` on which people try the models. With `off`, they get `Healthy` like all others. See [playground.md](playground.md).',
+    ),
+  PLAYGROUND_TRACE_URL: z
+    .string()
+    .refine(
+      (text) => /^https?:\/\//.test(text) && text.includes('{traceId}'),
+      'expected an address with {traceId}, such as https://jaeger.example.com/trace/{traceId}',
+    )
+    .optional()
+    .describe(
+      'Where the page at `/` sends a person who wants to see the trace of a request: an address in which `{traceId}` stands for the id. If unset, the page shows the id only.',
+    ),
 };
 
 /** Checks the keys that depend on each other. */

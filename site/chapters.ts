@@ -25,7 +25,7 @@ const elsewhere: Readonly<Record<string, string>> = {
 };
 
 const order: readonly (readonly [title: string, names: readonly string[]])[] = [
-  ['Start', ['index']],
+  ['Start', ['index', 'playground']],
   ['Ask', ['bulk', 'jobs', 'webhooks', 'repeating', 'priorities', 'cache', 'clients']],
   ['Contracts', ['openapi', 'inference-protocol', 'errors']],
   ['Models', ['models', 'python']],

@@ -13,11 +13,13 @@ import { style } from './style.js';
  * Writes the files of the site, by their names. The pages are named as their chapters, with `.html`.
  * @param root the folder of the package
  */
-export function writeSite(root: string, groups: readonly Group[]): Map<string, string> {
+export function writeSite(root: string, groups: readonly Group[]): Map<string, string | Buffer> {
   const chapters = groups.flatMap((group) => group.chapters);
-  const pictures = readdirSync(path.join(root, 'docs')).filter((name) => name.endsWith('.svg'));
+  const pictures = readdirSync(path.join(root, 'docs')).filter((name) =>
+    /\.(svg|webp)$/.test(name),
+  );
   const places = { chapters, files: pictures.map((name) => `docs/${name}`) };
-  const site = new Map<string, string>();
+  const site = new Map<string, string | Buffer>();
   const found: SearchIndex['chapters'][number][] = [];
   for (const chapter of chapters) {
     const rendered = renderChapter(chapter.text, (href) => resolveLink(href, chapter, places));
@@ -25,7 +27,7 @@ export function writeSite(root: string, groups: readonly Group[]): Map<string, s
     found.push({ name: chapter.name, title: chapter.title, sections: rendered.sections });
   }
   for (const name of pictures) {
-    site.set(name, readFileSync(path.join(root, 'docs', name), 'utf8'));
+    site.set(name, readFileSync(path.join(root, 'docs', name)));
   }
   site.set('style.css', style);
   site.set('search.json', JSON.stringify({ chapters: found } satisfies SearchIndex));

@@ -26,6 +26,8 @@ export function openBrowser(): Promise<Browser> {
     ...['--no-sandbox', '--disable-dev-shm-usage'],
     // Pages load nothing from elsewhere, and those of the test issuer must not wait for it.
     '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+    // Its camera is one of its own, which films a clock.
+    ...['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'],
   ];
   return chromium.launch({ ...(executablePath && { executablePath }), args });
 }

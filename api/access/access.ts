@@ -71,7 +71,7 @@ export async function openAccess(options: Options): Promise<Access> {
   const signIn = tokens && offerSignIn(options.configuration, tokens.issuer);
   const strangers = new Pace();
   log.info(
-    'addresses open to all without a key or token: /, /v2/health/live, /v2/health/ready, /v1/sign-in, /docs and what is below it, and /openapi.json and /docs/api, which then name no models',
+    'addresses open to all without a key or token: /, /v2/health/live, /v2/health/ready, /v1/sign-in, /docs and /playground/ and what is below them, and /openapi.json and /docs/api, which then name no models',
   );
 
   return {

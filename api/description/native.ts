@@ -238,6 +238,9 @@ const modelsSchema = z.object({
         .optional()
         .describe('Its further answers, by name.'),
       network: networkSchema.optional().describe('The inputs and outputs of its network.'),
+      examples: z
+        .array(z.unknown())
+        .describe('Inputs to try it with, in the form of its requests.'),
       batchMax: count.describe('The most inputs in a run.'),
       deadlineMs: z.number().describe('How long a request may take at most.'),
       workers: count.describe('The live workers.'),

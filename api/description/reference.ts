@@ -22,11 +22,13 @@ export function referencePaths(context: Context): Paths {
     '/': {
       get: {
         operationId: 'isHealthy',
-        summary: 'Whether the service answers',
+        summary: 'Whether the service answers, and the page for people',
+        description:
+          'Browsers, which ask for `text/html`, get a page on which people try the models. All others get `Healthy`.',
         tags,
         security: [],
         responses: {
-          200: plainText(context, '`Healthy`.', 'Healthy'),
+          200: withPage(plainText(context, '`Healthy`, or the page.', 'Healthy')),
           ...context.problems.responses('open', 'problem', []),
         },
       },
@@ -43,6 +45,11 @@ export function referencePaths(context: Context): Paths {
       },
     },
   };
+}
+
+function withPage(response: Response): Response {
+  const page = { 'text/html': { schema: { type: 'string' } } };
+  return { ...response, content: { ...response.content, ...page } };
 }
 
 function scoreReference(context: Context): Operation {

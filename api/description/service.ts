@@ -34,6 +34,31 @@ export function servicePaths(context: Context): Paths {
     },
     '/docs': { get: docs(context) },
     [signInPath]: { get: signIn(context) },
+    '/playground/{sample}': {
+      get: {
+        operationId: 'sample',
+        summary: 'A picture that the page at / offers',
+        tags,
+        security: [],
+        parameters: [
+          {
+            name: 'sample',
+            in: 'path',
+            required: true,
+            description: 'Its name.',
+            schema: { type: 'string' },
+          },
+        ],
+        responses: {
+          200: {
+            description: 'The picture.',
+            headers: context.headers,
+            content: { 'image/jpeg': { schema: { type: 'string', format: 'binary' } } },
+          },
+          ...context.problems.responses('sample', 'problem', ['not_found']),
+        },
+      },
+    },
     '/admin/queues': {
       get: forOperators(context, {
         operationId: 'queues',

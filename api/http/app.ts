@@ -22,6 +22,7 @@ import type { RequestEvents } from '../events.js';
 import type { Description } from '../inference/description.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { InputKinds } from '../kinds/kinds.js';
+import type { Playground } from '../playground/playground.js';
 import type { Queue } from '../queue/queue.js';
 import type { Readiness } from '../readiness.js';
 import type { Scoring } from '../scoring.js';
@@ -43,6 +44,7 @@ import { addJobEventRoutes } from './routes/job-events.js';
 import { addJobRoutes, sendAccepted } from './routes/jobs.js';
 import { addLiveRoutes, type LiveParts } from './routes/live.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
+import { addPlaygroundRoutes } from './routes/playground.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
 import { SeriesRoutes } from './routes/series.js';
 import { addSignInRoute } from './routes/sign-in.js';
@@ -92,6 +94,8 @@ export function makeApp(parts: {
   live: Omit<LiveParts, 'registry'>;
   /** Undefined where nobody can sign in. */
   signIn?: SignIn | undefined;
+  /** Undefined if it is switched off. */
+  playground?: Playground | undefined;
 }): App {
   const { gate, configuration, events } = parts;
   const { readJson, readAny, readBytes } = makeBodyReaders(
@@ -132,6 +136,7 @@ export function makeApp(parts: {
   addWebhookRoutes(app, parts);
   addLiveRoutes(app, { ...parts.live, registry: parts.registry });
   addReferenceRoutes(app, { ...parts, score: scores.reference, version: packageVersion() });
+  addPlaygroundRoutes(app, parts);
   addHealthRoutes(app, parts);
   addInferenceRoutes(app, { ...parts, score: scores.inference });
   addDescriptionRoutes(app, { ...parts, service: parts });

@@ -14,14 +14,21 @@ const bytesMin = 4096;
  */
 export async function compressFor(
   { headers }: IncomingMessage,
-  text: string,
+  text: string | Buffer,
 ): Promise<{ encoding: string; bytes: Buffer } | undefined> {
-  const asked = headers['accept-encoding'];
-  if (asked === undefined || text.length < bytesMin) return undefined;
-  const accepted = String(asked).toLowerCase().split(',').map(readCoding);
+  if (headers['accept-encoding'] === undefined || text.length < bytesMin) return undefined;
+  const accepted = acceptedCodings({ headers });
   const encoding = (['gzip', 'deflate'] as const).find((name) => accepted.includes(name));
   if (!encoding) return undefined;
   return { encoding, bytes: await compress[encoding](text, { level: constants.Z_BEST_SPEED }) };
+}
+
+/** Returns the names of the codings that the client takes. */
+export function acceptedCodings({ headers }: Pick<IncomingMessage, 'headers'>): readonly string[] {
+  return String(headers['accept-encoding'] ?? '')
+    .toLowerCase()
+    .split(',')
+    .map(readCoding);
 }
 
 /** Returns the name of a coding; none if its weight is 0. */

@@ -8,6 +8,7 @@ import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { GatedRequest } from './json.js';
 import { openPaths, pathOf } from './paths.js';
+import { wantsPage } from './wants-page.js';
 
 const fieldsMax = 100;
 const preflightSecondsMax = 600;
@@ -62,7 +63,8 @@ export function makeEntrance({
 
 /** Probes come from the machine itself, and say nothing that is secret. */
 function mayComePlainly(request: GatedRequest): boolean {
-  return (request as Request).secure || openPaths.has(pathOf(request));
+  if ((request as Request).secure) return true;
+  return openPaths.has(pathOf(request)) && !wantsPage(request);
 }
 
 /** Sends a reader to HTTPS. Whoever sent something must learn that it travelled openly. */

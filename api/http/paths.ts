@@ -20,9 +20,9 @@ export const describingPaths: ReadonlySet<string> = new Set(['/openapi.json', '/
 /** The address that says how people sign in. */
 export const signInPath = '/v1/sign-in';
 
-/** Whether a path is for people who have not signed in: the docs, and how to do that. They are open to all. */
+/** Whether a path is for people who have not signed in: the docs, the pictures of the page, and how to sign in. */
 export function isForStrangers(path: string): boolean {
-  if (path === '/docs' || path === signInPath) return true;
+  if (path === '/docs' || path === signInPath || path.startsWith('/playground/')) return true;
   return path.startsWith('/docs/') && !describingPaths.has(path);
 }
 

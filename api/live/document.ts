@@ -17,6 +17,7 @@ interface Rates {
 export interface ModelColumns extends Rates {
   readonly model: string;
   readonly version: string;
+  readonly inputs: Column;
   readonly latencyMs: Readonly<Record<Percentile, Column>>;
   readonly batchSize: Column;
   readonly unanswered: Column;
@@ -34,6 +35,7 @@ export function writeModel(model: Model, samples: readonly Sample[]): ModelColum
   return {
     ...{ model: model.name, version: model.version },
     ...writeRates(points),
+    inputs: points.map(({ inputs }) => inputs),
     latencyMs: Object.fromEntries(latencies),
     batchSize: points.map(({ batchSize }) => batchSize ?? null),
     unanswered: samples.map(({ unanswered }) =>

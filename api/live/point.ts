@@ -6,6 +6,8 @@ import { latencyBounds, type Totals } from './totals.js';
 /** The rates are per second. What nobody knows is undefined. */
 export interface Point {
   readonly requests: number;
+  /** Those that were scored. A request may have several. */
+  readonly inputs: number;
   readonly failures: number;
   /** By reason, without those of which there were none. */
   readonly refusals: Readonly<Record<string, number>>;
@@ -22,6 +24,7 @@ export const percentiles = Object.keys(shares) as readonly Percentile[];
 /** What every model has of which nothing happened. */
 export const idle: Point = {
   requests: 0,
+  inputs: 0,
   failures: 0,
   refusals: {},
   latencyMs: undefined,
@@ -40,6 +43,7 @@ export function pointOf(before: Totals, now: Totals, spanMs: number): Point {
   if (requests === 0 && refusals.length === 0 && runs === 0) return idle;
   return {
     requests: perSecond(requests),
+    inputs: perSecond(now.rows - before.rows),
     failures: perSecond(now.failed - before.failed),
     refusals: Object.fromEntries(refusals),
     latencyMs: latenciesOf(before, now),

@@ -69,3 +69,10 @@ test('the folder of the API can make keys', () => {
 test('nothing is missing: no process warns of anything', () => {
   expect(log).toEqual([]);
 });
+
+test('a browser gets the page and its pictures', async () => {
+  const page = await fetch(url, { headers: { accept: 'text/html' } });
+  expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
+  expect(await page.text()).toContain('id="settings"');
+  expect((await fetch(`${url}/playground/cat.jpg`)).status).toBe(200);
+});

@@ -24,6 +24,7 @@ import { makeDescription } from '../../api/inference/description.js';
 import { rowsMaxOf } from '../../api/inference/rows.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
 import { makeRequestLog } from '../../api/log/requests.js';
+import type { Playground } from '../../api/playground/playground.js';
 import type { Dispatcher, Submission } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { makeReadiness } from '../../api/readiness.js';
@@ -83,6 +84,7 @@ export async function openScene(
     cacheEntries?: CacheEntries;
     live?: Partial<Omit<LiveParts, 'registry'>>;
     signIn?: SignIn;
+    playground?: Playground;
   } = {},
 ) {
   const { models = [textModel] } = options;
@@ -190,6 +192,7 @@ export async function openScene(
     eventStreams,
     ...{ ...protocol, events },
     signIn: options.signIn,
+    playground: options.playground,
     live: {
       instance: 'scene',
       liveSeries: undefined,

@@ -9,7 +9,7 @@ import { ask, openRedis, post, startService, waitUntil } from '../harness.js';
 import { openScene, textModel } from './http-scene.js';
 
 const name = `${textModel.name}@${textModel.version}`;
-const point = { ...idle, requests: 5, refusals: { permits: 2 }, batchSize: 3 };
+const point = { ...idle, requests: 5, inputs: 7.5, refusals: { permits: 2 }, batchSize: 3 };
 const latencyMs = { p50: 1, p90: 2, p99: 3 };
 const samples: readonly Sample[] = [
   { atMs: 1000, points: new Map(), unanswered: new Map(), workers: new Map([[name, 1]]) },
@@ -44,6 +44,7 @@ describe('the live view', () => {
         model: textModel.name,
         version: textModel.version,
         requests: [0, 5],
+        inputs: [0, 7.5],
         failures: [0, 0],
         refusals: { permits: [0, 2] },
         latencyMs: { p50: [null, 1], p90: [null, 2], p99: [null, 3] },

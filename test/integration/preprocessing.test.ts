@@ -28,7 +28,7 @@ interface Case {
 
 const folder = path.join(root, 'test/preprocessing');
 const cases: readonly Case[] = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8'));
-const kind = makeImageKind({ imagePixelsMax: 1_000_000, imagesMax: 1, threads: 4 });
+const kind = makeImageKind({ imagePixelsMax: 10_000_000, imagesMax: 1, threads: 4 });
 
 /**
  * As for the included model (images.test.ts), since sharp and Pillow round differently; a little more on

@@ -15,6 +15,7 @@ test('rates are those of the time between two looks', () => {
   const before = totals({ answered: 10, refused: new Map([['permits', 1]]) });
   const now = totals({
     answered: 16,
+    rows: 40,
     failed: 1,
     refused: new Map([
       ['permits', 3],
@@ -23,6 +24,7 @@ test('rates are those of the time between two looks', () => {
   });
   expect(pointOf(before, now, 2000)).toMatchObject({
     requests: 3,
+    inputs: 20,
     failures: 0.5,
     refusals: { permits: 1, queue_full: 0.5 },
     latencyMs: undefined,

@@ -12,7 +12,7 @@ import { listPages } from '../snippets.js';
 
 const root = packageDirectory();
 const groups = readChapters(root);
-const site = writeSite(root, groups);
+const site = new Map([...writeSite(root, groups)].map(([name, text]) => [name, String(text)]));
 const pages = [...site.keys()].filter((name) => name.endsWith('.html'));
 const base = 'http://here/prefix/';
 /** Addresses of the service that pages link to, and their script and search. */

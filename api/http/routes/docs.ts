@@ -12,7 +12,7 @@ import { sendParts } from '../json.js';
 import { allow } from '../methods.js';
 
 interface File {
-  readonly text: string;
+  readonly bytes: Buffer;
   readonly type: string;
   readonly tag: string;
 }
@@ -23,6 +23,7 @@ const types: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
   '.json': 'application/json; charset=utf-8',
   '.svg': 'image/svg+xml; charset=utf-8',
+  '.webp': 'image/webp',
 };
 
 /** Their own files and nothing else. The styles of pictures are inside them. */
@@ -66,9 +67,9 @@ export function addDocsRoutes(app: Express): void {
 function readFiles(folder: string): ReadonlyMap<string, File> {
   const names = readNames(folder).filter((name) => path.extname(name) in types);
   const read = (name: string): File => {
-    const text = readFileSync(path.join(folder, name), 'utf8');
-    const digest = createHash('sha256').update(text).digest('base64url').slice(0, 22);
-    return { text, type: types[path.extname(name)] as string, tag: `"${digest}"` };
+    const bytes = readFileSync(path.join(folder, name));
+    const digest = createHash('sha256').update(bytes).digest('base64url').slice(0, 22);
+    return { bytes, type: types[path.extname(name)] as string, tag: `"${digest}"` };
   };
   return new Map(names.map((name) => [name, read(name)]));
 }
@@ -82,7 +83,7 @@ function readNames(folder: string): string[] {
 }
 
 async function send(request: Request, response: Response, file: File): Promise<void> {
-  const { text, type, tag } = file;
+  const { bytes, type, tag } = file;
   // In the case in which answer-headers.ts has them, since they take the place of those.
   const headers = {
     'cache-control': 'private, no-cache',
@@ -93,9 +94,9 @@ async function send(request: Request, response: Response, file: File): Promise<v
     response.writeHead(304, headers);
     return void response.end();
   }
-  const compressed = await compressFor(request, text);
+  const compressed = type === types['.webp'] ? undefined : await compressFor(request, bytes);
   const encoding = compressed && { 'Content-Encoding': compressed.encoding };
-  const body = compressed?.bytes ?? Buffer.from(text);
+  const body = compressed?.bytes ?? bytes;
   sendParts(response, [body], { ...headers, 'Content-Type': type, ...encoding });
 }
 

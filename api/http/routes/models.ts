@@ -175,6 +175,17 @@ function readList({ input, inputs }: Given): readonly unknown[] {
   );
 }
 
+/** The most characters of an example in the list of models. */
+const exampleCharactersMax = 20_000;
+
+/** Returns inputs to try a model with, in the form of its requests. That of a picture is a file, which is left out. */
+function examplesOf({ manifest: { input, example, samples = [] } }: Model): readonly unknown[] {
+  if (input.kind === 'image') return [];
+  const first = example && ('input' in example ? example.input : example.inputs);
+  const all = first === undefined ? samples : [first, ...samples];
+  return all.filter((each) => JSON.stringify(each).length <= exampleCharactersMax);
+}
+
 function describe(model: Model) {
   const { description, input, output, network, batch, deadlineMs } = model.manifest;
   return {
@@ -193,6 +204,7 @@ function describe(model: Model) {
       ),
     }),
     ...(network && { network }),
+    examples: examplesOf(model),
     batchMax: batch.max,
     deadlineMs,
   };

@@ -91,16 +91,12 @@ export function addReferenceRoutes(
     return score(gate.callOf(request, response, models), request, response);
   });
 
-  app.get('/', (_request, response) => {
-    response.type('text/plain').send('Healthy');
-  });
-
   app.get('/version', (_request, response) => {
     response.type('text/plain').send(version);
   });
 
   app.all('/score', allow('POST'));
-  app.all(['/', '/version'], allow('GET', 'HEAD'));
+  app.all('/version', allow('GET', 'HEAD'));
 }
 
 /** Returns the first character of the value's JSON if it is a string or an object. */

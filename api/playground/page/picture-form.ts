@@ -1,0 +1,116 @@
+// Pictures to score: dropped, pasted, chosen, taken with the camera, or one of the samples. Each is a request of its
+// own, so several at once show how the service batches.
+
+import type { Asked } from './asking.js';
+import { hasCamera, takePhotograph } from './camera.js';
+import { element, freshId } from './element.js';
+import { serviceUrl } from './service.js';
+
+type Picture = Extract<Asked, { kind: 'picture' }>;
+
+/** The samples that the service has; see api/playground/samples. */
+const samples = [
+  { file: 'cat.jpg', alt: 'A ginger tabby cat' },
+  { file: 'coffee.jpg', alt: 'A cup of espresso' },
+  { file: 'siamese.jpg', alt: 'A Siamese cat' },
+  { file: 'tripod.jpg', alt: 'A man behind a camera on a tripod' },
+];
+
+export function makePictureForm(
+  signal: AbortSignal,
+  show: (pictures: readonly Picture[]) => void,
+): HTMLElement {
+  const showFiles = (files: Iterable<File>) => {
+    const pictures = [...files].map(
+      (file) => ({ kind: 'picture', file, name: file.name }) as const,
+    );
+    if (pictures.length > 0) show(pictures);
+  };
+  const id = freshId('files');
+  const chooser = element('input', {
+    ...{ type: 'file', id, multiple: true, accept: 'image/*', class: 'only-read' },
+    onchange: () => {
+      showFiles(chooser.files ?? []);
+      chooser.value = '';
+    },
+  });
+  const zone = element(
+    'div',
+    { class: 'drop' },
+    element('p', {}, element('strong', {}, 'Drop or paste pictures here'), ', or'),
+    element(
+      'div',
+      { class: 'row' },
+      chooser,
+      element('label', { for: id, class: 'button primary' }, 'Choose pictures'),
+      hasCamera() &&
+        element(
+          'button',
+          {
+            type: 'button',
+            class: 'button',
+            onclick: async () => {
+              const photograph = await takePhotograph(signal);
+              if (photograph) show([{ kind: 'picture', file: photograph, name: 'photograph.jpg' }]);
+            },
+          },
+          'Take a photograph',
+        ),
+    ),
+  );
+  acceptDrops(zone, signal, showFiles);
+  return element('div', { class: 'stack' }, zone, makeSamples(show));
+}
+
+/** A file that misses the zone would otherwise take the place of the page. */
+function acceptDrops(
+  zone: HTMLElement,
+  signal: AbortSignal,
+  showFiles: (files: Iterable<File>) => void,
+): void {
+  const mark = (isOver: boolean) => zone.classList.toggle('is-over', isOver);
+  document.addEventListener(
+    'dragover',
+    (event) => {
+      event.preventDefault();
+      mark(true);
+    },
+    { signal },
+  );
+  document.addEventListener('dragleave', ({ relatedTarget }) => relatedTarget || mark(false), {
+    signal,
+  });
+  document.addEventListener(
+    'drop',
+    (event) => {
+      event.preventDefault();
+      mark(false);
+      showFiles(event.dataTransfer?.files ?? []);
+    },
+    { signal },
+  );
+  document.addEventListener('paste', ({ clipboardData }) => showFiles(clipboardData?.files ?? []), {
+    signal,
+  });
+}
+
+function makeSamples(show: (pictures: readonly Picture[]) => void): HTMLElement {
+  const buttons = samples.map(({ file, alt }) => {
+    const url = `${serviceUrl}playground/${file}`;
+    const pick = async () => {
+      const answer = await fetch(url);
+      show([{ kind: 'picture', file: await answer.blob(), name: file, url }]);
+    };
+    return element(
+      'button',
+      { type: 'button', class: 'sample', onclick: () => void pick() },
+      element('img', { src: `playground/${file}`, alt, width: 88, height: 66 }),
+    );
+  });
+  return element(
+    'div',
+    { class: 'row', role: 'group', 'aria-label': 'Samples' },
+    element('span', { class: 'muted small' }, 'Or try one:'),
+    buttons,
+  );
+}

@@ -1,0 +1,123 @@
+// The same request as code to copy: for a shell, for Python without packages, and for JavaScript. Each works as it
+// is pasted; a key comes from the environment variable KEY.
+
+export interface Sent {
+  /** The address of the route. */
+  readonly url: string;
+  readonly body:
+    | { readonly type: 'json'; readonly value: unknown }
+    /** A file of whoever pastes it. */
+    | { readonly type: 'file'; readonly name: string; readonly mediaType: string }
+    /** A file that is fetched first. */
+    | { readonly type: 'fetched'; readonly url: string; readonly mediaType: string };
+  readonly isGuarded: boolean;
+  /** Whether the answer is a job. */
+  readonly isLater: boolean;
+}
+
+export interface Snippet {
+  readonly language: 'curl' | 'Python' | 'JavaScript';
+  readonly code: string;
+}
+
+export function snippetsOf(sent: Sent): readonly Snippet[] {
+  return [
+    { language: 'curl', code: writeCurl(sent) },
+    { language: 'Python', code: writePython(sent) },
+    { language: 'JavaScript', code: writeJavaScript(sent) },
+  ];
+}
+
+function headersOf({ body, isLater }: Sent): Record<string, string> {
+  const type = body.type === 'json' ? 'application/json' : body.mediaType;
+  return { 'Content-Type': type, ...(isLater && { Prefer: 'respond-async' }) };
+}
+
+function writeCurl(sent: Sent): string {
+  const { url, body, isGuarded } = sent;
+  const lines = [
+    `curl -s ${shell(url)}`,
+    ...Object.entries(headersOf(sent)).map(([name, value]) => `-H ${shell(`${name}: ${value}`)}`),
+    ...(isGuarded ? ['-H "Authorization: Bearer $KEY"'] : []),
+  ];
+  if (body.type === 'json') lines.push(`-d ${shell(JSON.stringify(body.value))}`);
+  else lines.push(`--data-binary ${body.type === 'file' ? shell(`@${body.name}`) : '@-'}`);
+  const command = lines.join(' \\\n  ');
+  return body.type === 'fetched' ? `curl -s ${shell(body.url)} |\n${command}` : command;
+}
+
+function shell(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function writePython(sent: Sent): string {
+  const { url, body, isGuarded } = sent;
+  const headers = Object.entries(headersOf(sent)).map(
+    ([name, value]) => `    ${quote(name)}: ${quote(value)},`,
+  );
+  if (isGuarded) headers.push('    "Authorization": "Bearer " + os.environ["KEY"],');
+  const modules = ['json', ...(isGuarded ? ['os'] : []), 'urllib.request'];
+  return [
+    `import ${modules.join(', ')}`,
+    '',
+    pythonBody(body),
+    `request = urllib.request.Request(${quote(url)}, body, {`,
+    ...headers,
+    '})',
+    'print(json.load(urllib.request.urlopen(request)))',
+  ].join('\n');
+}
+
+function pythonBody(body: Sent['body']): string {
+  if (body.type === 'file') return `body = open(${quote(body.name)}, "rb").read()`;
+  if (body.type === 'fetched') return `body = urllib.request.urlopen(${quote(body.url)}).read()`;
+  return `body = json.dumps(${python(body.value)}).encode()`;
+}
+
+/** Writes a value of JSON as Python has it. */
+function python(value: unknown): string {
+  if (value === null || value === undefined) return 'None';
+  if (typeof value === 'boolean') return value ? 'True' : 'False';
+  if (Array.isArray(value)) return `[${value.map(python).join(', ')}]`;
+  if (typeof value !== 'object') return ascii(JSON.stringify(value));
+  const entries = Object.entries(value).filter(([, each]) => each !== undefined);
+  return `{${entries.map(([name, each]) => `${quote(name)}: ${python(each)}`).join(', ')}}`;
+}
+
+function writeJavaScript(sent: Sent): string {
+  const { url, body, isGuarded } = sent;
+  const headers = Object.entries(headersOf(sent)).map(
+    ([name, value]) => `    ${quote(name)}: ${quote(value)},`,
+  );
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the code of somebody else.
+  if (isGuarded) headers.push('    Authorization: `Bearer ${process.env.KEY}`,');
+  const call = [
+    `fetch(${quote(url)}, {`,
+    `  method: 'POST',`,
+    '  headers: {',
+    ...headers,
+    '  },',
+    `  body${body.type === 'json' ? `: JSON.stringify(${ascii(JSON.stringify(body.value))})` : ''},`,
+    '})',
+  ].join('\n');
+  const end =
+    '.then((response) => response.json())\n  .then((answer) => console.log(JSON.stringify(answer, null, 2)))';
+  if (body.type === 'json') return `${call}\n  ${end};`;
+  const inner = call.replaceAll('\n', '\n  ');
+  if (body.type === 'fetched') {
+    return `fetch(${quote(body.url)})\n  .then((sample) => sample.blob())\n  .then((body) => ${inner})\n  ${end};`;
+  }
+  return `import('node:fs/promises')\n  .then((fs) => fs.readFile(${quote(body.name)}))\n  .then((body) => ${inner})\n  ${end};`;
+}
+
+/** A text in quotes, as JSON, Python and JavaScript have it. */
+function quote(text: string): string {
+  return ascii(JSON.stringify(text));
+}
+
+function ascii(json: string): string {
+  return json.replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

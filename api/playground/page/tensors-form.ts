@@ -1,0 +1,153 @@
+// Tensors to send to a network: for each input its shape and its elements, checked while one types.
+
+import type { TensorRequest } from '../../../client/client.js';
+import { element, freshId } from './element.js';
+import type { ModelInfo } from './service.js';
+import { blankOf, type Declared, readTensor, type Typed } from './tensor-text.js';
+import type { AskFor } from './text-form.js';
+
+type Tensor = TensorRequest['inputs'][number];
+
+interface TensorEditor {
+  readonly node: HTMLElement;
+  fill(typed: Typed): void;
+  /** Returns the tensor, or undefined if something is wrong, which the editor then says. */
+  read(): Tensor | undefined;
+  focus(): void;
+}
+
+export function makeTensorsForm(model: ModelInfo, askFor: AskFor): HTMLElement {
+  const declared = model.network?.inputs;
+  const editors = declared?.map(makeEditor) ?? [makeRequestEditor()];
+  const example = model.examples.find(isListOfTensors);
+  const fillExample = () => {
+    for (const [at, { name }] of (declared ?? []).entries()) {
+      const given = example?.find((tensor) => tensor.name === name);
+      if (given) editors[at]?.fill(typedOf(given));
+    }
+  };
+  fillExample();
+  return element(
+    'form',
+    {
+      class: 'stack',
+      onsubmit: (event: Event) => {
+        event.preventDefault();
+        const inputs = editors.map((editor) => editor.read());
+        const faulty = inputs.indexOf(undefined);
+        if (faulty >= 0) editors[faulty]?.focus();
+        else {
+          const request = { inputs: inputs.flat().filter((input) => input !== undefined) };
+          askFor({ kind: 'tensors', request }, false);
+        }
+      },
+      oninput: () => {
+        for (const editor of editors) editor.read();
+      },
+    },
+    editors.map(({ node }) => node),
+    element(
+      'div',
+      { class: 'row' },
+      element('button', { class: 'button primary' }, 'Send'),
+      example &&
+        element(
+          'button',
+          {
+            type: 'button',
+            class: 'button',
+            onclick: ({ currentTarget }: Event) => {
+              fillExample();
+              (currentTarget as HTMLElement).closest('form')?.requestSubmit();
+            },
+          },
+          'Send the example',
+        ),
+    ),
+  );
+}
+
+function isListOfTensors(example: unknown): example is readonly Tensor[] {
+  return Array.isArray(example);
+}
+
+function typedOf({ shape, data }: Tensor): Typed {
+  return { shape: shape.join(', '), data: JSON.stringify(data) };
+}
+
+function makeEditor(declared: Declared): TensorEditor {
+  const { name, datatype, shape } = declared;
+  const id = freshId('tensor');
+  const shapeField = element('input', {
+    ...{ id: `${id}-shape`, type: 'text', inputmode: 'numeric', autocomplete: 'off' },
+  });
+  const dataField = element('textarea', {
+    ...{ id: `${id}-data`, rows: 4, class: 'mono', spellcheck: 'false' },
+  });
+  const fault = element('p', { class: 'fault', id: `${id}-fault`, role: 'status' });
+  for (const field of [shapeField, dataField]) field.setAttribute('aria-describedby', fault.id);
+  const read = () => {
+    const got = readTensor(declared, { shape: shapeField.value, data: dataField.value });
+    const isFaulty = 'fault' in got;
+    fault.textContent = isFaulty ? got.fault : '';
+    shapeField.setAttribute('aria-invalid', String(isFaulty && got.field === 'shape'));
+    dataField.setAttribute('aria-invalid', String(isFaulty && got.field === 'data'));
+    return isFaulty ? undefined : got.tensor;
+  };
+  const fill = (typed: Typed) => {
+    shapeField.value = typed.shape;
+    dataField.value = typed.data;
+  };
+  fill(blankOf(declared));
+  const node = element(
+    'fieldset',
+    { class: 'tensor-editor' },
+    element(
+      'legend',
+      {},
+      name,
+      ' ',
+      element('code', { class: 'muted' }, `${datatype} [${shape.join(', ')}]`),
+    ),
+    element(
+      'div',
+      { class: 'cell' },
+      element('label', { for: shapeField.id }, 'Shape'),
+      shapeField,
+    ),
+    element(
+      'div',
+      { class: 'cell' },
+      element('label', { for: dataField.id }, 'Elements, in JSON'),
+      dataField,
+    ),
+    fault,
+  );
+  return {
+    node,
+    fill,
+    read,
+    focus: () => (dataField.ariaInvalid === 'true' ? dataField : shapeField).focus(),
+  };
+}
+
+/** For a model whose manifest does not say what its network takes. */
+function makeRequestEditor(): TensorEditor {
+  const id = freshId('request');
+  const field = element('textarea', { id, rows: 8, class: 'mono', spellcheck: 'false' });
+  const fault = element('p', { class: 'fault', id: `${id}-fault`, role: 'status' });
+  field.setAttribute('aria-describedby', fault.id);
+  field.value = '{ "name": "input", "datatype": "FP32", "shape": [1, 2], "data": [0, 0] }';
+  const read = () => {
+    try {
+      fault.textContent = '';
+      return JSON.parse(field.value) as Tensor;
+    } catch (thrown) {
+      fault.textContent = `Expected JSON: ${(thrown as Error).message}`;
+      return undefined;
+    }
+  };
+  const label = element('label', { for: id }, 'The input tensor, in JSON');
+  const node = element('div', { class: 'cell' }, label, field, fault);
+  return { node, read, fill: () => {}, focus: () => field.focus() };
+}

@@ -1,0 +1,34 @@
+// Light and dark. The system decides until a person does.
+
+import { element } from './element.js';
+import { keep } from './kept.js';
+
+const kept = keep('theme', 'always');
+
+/** Makes the switch, and shows the theme that was chosen before. */
+export function makeThemeSwitch(): HTMLElement {
+  const root = document.documentElement;
+  const chosen = kept.read();
+  if (chosen === 'dark' || chosen === 'light') root.dataset.theme = chosen;
+  const prefersDark = matchMedia('(prefers-color-scheme: dark)');
+  const isDark = () =>
+    root.dataset.theme === undefined ? prefersDark.matches : root.dataset.theme === 'dark';
+  const button = element(
+    'button',
+    {
+      type: 'button',
+      class: 'button quiet',
+      onclick: () => {
+        const next = isDark() ? 'light' : 'dark';
+        root.dataset.theme = next;
+        kept.write(next);
+        show();
+      },
+    },
+    'Dark',
+  );
+  const show = () => button.setAttribute('aria-pressed', String(isDark()));
+  prefersDark.addEventListener('change', show);
+  show();
+  return button;
+}

@@ -1,0 +1,102 @@
+// A local run with API keys, for tests that look at its pages in a browser, and a proxy before it that serves it
+// behind a prefix.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, request as forward } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { hashApiKey, makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
+import { root, waitUntil } from '../harness.js';
+import { addAdder } from '../tensor-model.js';
+
+export interface PlaygroundScene {
+  /** The address of the page. */
+  readonly url: string;
+  /** The same behind a prefix. */
+  readonly prefixed: string;
+  readonly key: string;
+  close(): Promise<void>;
+}
+
+const included = ['faq-matcher', 'efficientnet-lite0', 'breast-cancer', 'imagenet-1k.txt'];
+
+export async function openPlaygroundScene(): Promise<PlaygroundScene> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-playground-'));
+  const models = path.join(folder, 'models');
+  for (const name of included) {
+    cpSync(path.join(root, 'models', name), path.join(models, name), { recursive: true });
+  }
+  addAdder(models, 'adder', {
+    example: {
+      inputs: [
+        { name: 'a', shape: [1, 3], data: [1, 2, 3] },
+        { name: 'b', shape: [1, 3], data: [10, 20, 30] },
+      ],
+    },
+  });
+  const key = writeKeys(path.join(folder, 'keys.yaml'));
+  const child = spawn(process.execPath, [path.join(root, 'dist/cli/start.js')], {
+    env: {
+      ...process.env,
+      ...{ REDIS_URL: '', DATA_DIR: folder, MODELS_DIR: models, PORT: '0', WORKERS: '2' },
+      ...{ AUTH: 'keys', KEYS_FILE: path.join(folder, 'keys.yaml') },
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stdout.on('data', (chunk) => {
+    said += chunk;
+  });
+  await waitUntil('npm start is ready', () => said.includes('Press Ctrl-C'));
+  const url = `${/http:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0]}/`;
+  const proxy = await openProxy(url);
+  return {
+    ...{ url, key },
+    prefixed: proxy.url,
+    close: async () => {
+      proxy.close();
+      child.kill('SIGINT');
+      if (child.exitCode === null) await once(child, 'exit');
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function writeKeys(file: string): string {
+  const id = makeApiKeyId();
+  const key = makeApiKey(id);
+  const sha256 = hashApiKey(key).toString('hex');
+  const record = { id, name: 'visitor', sha256, scopes: ['score', 'jobs', 'admin'] };
+  writeFileSync(file, JSON.stringify([record]));
+  return key;
+}
+
+const prefix = '/ml/scoring/';
+
+async function openProxy(target: string): Promise<{ url: string; close(): void }> {
+  const server = createServer((request, response) => {
+    if (!request.url?.startsWith(prefix)) return void response.writeHead(404).end();
+    const address = new URL(request.url.slice(prefix.length), target);
+    const { method, headers } = request;
+    const onward = forward(address, { ...(method && { method }), headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    onward.on('error', () => response.destroy());
+    response.on('close', () => onward.destroy());
+    request.pipe(onward);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}${prefix}`,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}

@@ -1,0 +1,463 @@
+// The page at `/` in a real browser, against a local run with API keys.
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { openBrowser, whyNoBrowser } from '../browser.js';
+import { ask, root, waitUntil } from '../harness.js';
+import { openPlaygroundScene, type PlaygroundScene } from './playground-scene.js';
+
+const desk = { width: 1280, height: 900 };
+const phone = { width: 390, height: 844 };
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const photographs = path.join(root, 'test/photographs');
+
+describe.skipIf(whyNoBrowser !== undefined)(
+  `the page${whyNoBrowser ? ` (${whyNoBrowser})` : ''}`,
+  () => {
+    let scene: PlaygroundScene;
+    let browser: Browser;
+    let contexts: BrowserContext[] = [];
+    /** What the pages complained of in the console. */
+    let complaints: string[] = [];
+
+    beforeAll(async () => {
+      [scene, browser] = await Promise.all([openPlaygroundScene(), openBrowser()]);
+    });
+    afterAll(async () => {
+      await browser?.close();
+      await scene?.close();
+    });
+    afterEach(async () => {
+      await Promise.all(contexts.map((context) => context.close()));
+      contexts = [];
+      complaints = [];
+    });
+
+    /** Opens the page as somebody who has been there before, with a key. */
+    async function open(
+      fragment = '',
+      {
+        url = scene.url,
+        hasKey = true,
+        isNew = false,
+        ...options
+      }: {
+        url?: string;
+        hasKey?: boolean;
+        isNew?: boolean;
+        viewport?: typeof desk;
+        colorScheme?: 'light' | 'dark';
+      } = {},
+    ): Promise<Page> {
+      const context = await browser.newContext({
+        viewport: desk,
+        reducedMotion: 'reduce',
+        ...options,
+      });
+      contexts.push(context);
+      context.setDefaultTimeout(90_000);
+      await context.addInitScript(`
+      if (sessionStorage.getItem('scoreline.key') === null && ${hasKey}) {
+        sessionStorage.setItem('scoreline.key', '${scene.key}');
+      }
+      if (${!isNew}) localStorage.setItem('scoreline.help', 'closed');
+    `);
+      const page = await context.newPage();
+      page.on('console', (message) => {
+        if (message.type() === 'error') complaints.push(message.text());
+      });
+      page.on('pageerror', ({ message }) => complaints.push(message));
+      await page.goto(`${url}${fragment}`);
+      return page;
+    }
+
+    test('is one answer of under 60 kB, and then asks for the models only', async () => {
+      const asked: string[] = [];
+      const context = await browser.newContext({ viewport: desk });
+      contexts.push(context);
+      const page = await context.newPage();
+      page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+      const response = await page.goto(scene.url);
+      await page.getByLabel('Key or access token').waitFor();
+      expect(asked).toEqual(['/', '/v1/models']);
+      const sizes = await response?.request().sizes();
+      expect(sizes?.responseBodySize).toBeLessThan(60_000);
+      expect(sizes?.responseHeadersSize).toBeLessThan(4000);
+      expect(response?.headers()['content-security-policy']).not.toContain('unsafe');
+    });
+
+    test('asks for the key, says what is wrong with one, and keeps it until the tab is closed', async () => {
+      const page = await open('', { hasKey: false });
+      const field = page.getByLabel('Key or access token');
+      await field.fill('with blanks inside');
+      await page.getByRole('button', { name: 'Use this key' }).click();
+      await page.getByText('Expected an API key or an access token').waitFor();
+      await field.fill('scl_wrong');
+      await page.getByRole('button', { name: 'Use this key' }).click();
+      await page.getByText('one that is cut off or mistyped').first().waitFor();
+      await field.fill(scene.key);
+      await page.getByRole('button', { name: 'Use this key' }).click();
+      await page.getByRole('heading', { name: 'faq-matcher' }).waitFor();
+      await page.reload();
+      await page.getByRole('heading', { name: 'faq-matcher' }).waitFor();
+      expect(await page.evaluate('JSON.stringify(localStorage)')).not.toContain('scl_');
+      await page.getByRole('button', { name: 'Key', exact: true }).click();
+      await page.getByRole('button', { name: 'Forget the key' }).click();
+      await field.waitFor();
+    });
+
+    test('answers a question with one click, with its time and the call as code', async () => {
+      const page = await open();
+      await page.getByRole('button', { name: /^How can I make a full copy/ }).click();
+      await page
+        .getByText('How do I make a real deep copy of an object?', { exact: true })
+        .waitFor();
+      expect(await page.locator('.ranked .score').first().textContent()).toMatch(/^99\.\d %$/);
+      expect(await page.locator('.prose code').first().textContent()).toBe('structuredClone(obj)');
+      expect(await page.locator('.timing-bar span').count()).toBe(4);
+      expect(await page.locator('.timing h2').textContent()).toMatch(
+        /^Answered in .*, alone in its batch$/,
+      );
+      expect(await page.locator('.ids code').first().textContent()).toMatch(/^[0-9a-f]{32}$/);
+      expect(complaints).toEqual([]);
+    });
+
+    test('shows the answer to what was typed last, whichever request is answered last', async () => {
+      const page = await open();
+      let release = () => {};
+      const held = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      let answered = 0;
+      await page.route('**/score', async (route) => {
+        const isFirst = route.request().postData()?.includes('first');
+        const response = await route.fetch().catch(() => undefined);
+        if (isFirst) await held;
+        if (response) await route.fulfill({ response }).catch(() => {});
+        answered += 1;
+      });
+      const field = page.getByLabel('Your question');
+      await field.pressSequentially('the first element of an array');
+      await page.locator('.answer [aria-busy]').waitFor({ state: 'attached' });
+      await field.fill('0.1 + 0.2 is not 0.3');
+      const best = page.locator('.ranked .question').first();
+      await best.filter({ hasText: '0.1 + 0.2' }).waitFor();
+      const shown = await best.textContent();
+      release();
+      await waitUntil('both are answered', () => answered >= 2);
+      expect(await best.textContent()).toBe(shown);
+    });
+
+    test('shows the markup of an answer as text and code, and runs nothing of it', async () => {
+      const page = await open();
+      const answer =
+        '<p>Use <code>a &lt; b</code></p><pre><code>x();</code></pre><script>ran = true</script><img src="x" onerror="ran = true"><a href="javascript:ran = true">here</a> <a href="https://example.com/">there</a>';
+      const prediction = { label: '<b>bold</b>', score: 0.5, answer };
+      const timing = { queueMs: 1, batchMs: 1, computeMs: 1, batchSize: 2 };
+      await page.route('**/score', (route) =>
+        route.fulfill({
+          json: { model: 'm', version: '1', id: 'i', predictions: [prediction], timing },
+        }),
+      );
+      await page.getByRole('button', { name: 'Cannot read properties of undefined' }).click();
+      await page.getByText('<b>bold</b>', { exact: true }).waitFor();
+      const prose = await page.locator('.prose').innerHTML();
+      expect(prose).toBe(
+        '<p>Use <code>a &lt; b</code></p><pre><code>x();</code></pre><span>here</span> <a href="https://example.com/" rel="noreferrer noopener" target="_blank">there</a>',
+      );
+      await page.getByText('in a batch of 2').waitFor();
+      expect(await page.evaluate('typeof ran')).toBe('undefined');
+    });
+
+    test('says when no question fits', async () => {
+      const page = await open();
+      await page.getByRole('button', { name: 'Как скопировать массив?' }).click();
+      await page.getByRole('heading', { name: 'None of these fits' }).waitFor();
+      expect(await page.locator('details[open]').count()).toBe(0);
+    });
+
+    test('shows several pictures at once with what the network sees, and explains a wrong file', async () => {
+      const page = await open('#/try/efficientnet-lite0');
+      await page.getByRole('button', { name: 'A cup of espresso' }).click();
+      await cardOf(page, 'coffee.jpg').getByText('espresso').first().waitFor();
+      const files = ['siamese-cat.jpg', 'egyptian-cat.jpg'].map((name) =>
+        path.join(photographs, name),
+      );
+      await page.locator('input[type=file]').setInputFiles(files);
+      await cardOf(page, 'siamese-cat.jpg').getByText('Siamese cat').first().waitFor();
+      await cardOf(page, 'egyptian-cat.jpg').getByText('Egyptian cat').first().waitFor();
+      const crop = cardOf(page, 'siamese-cat.jpg').getByRole('img', { name: /224 × 224 pixels/ });
+      expect(await crop.getAttribute('width')).toBe('224');
+      await page.locator('input[type=file]').setInputFiles({
+        ...{ name: 'broken.png', mimeType: 'image/png', buffer: Buffer.from('not a picture') },
+      });
+      const broken = cardOf(page, 'broken.png').getByRole('alert');
+      await broken.getByText('Expected').waitFor();
+      expect(await broken.textContent()).toContain('image_unreadable');
+    });
+
+    test('takes pictures that are dropped and pasted', async () => {
+      const page = await open('#/try/efficientnet-lite0');
+      await page.locator('.drop').waitFor();
+      const base64 = readFileSync(path.join(photographs, 'coffee.png'), 'base64');
+      for (const type of ['drop', 'paste']) {
+        await page.evaluate(`
+        const bytes = Uint8Array.from(atob('${base64}'), (unit) => unit.charCodeAt(0));
+        const data = new DataTransfer();
+        data.items.add(new File([bytes], '${type}.png', { type: 'image/png' }));
+        const event =
+          '${type}' === 'drop'
+            ? new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true })
+            : new ClipboardEvent('paste', { clipboardData: data, bubbles: true });
+        document.querySelector('.drop').dispatchEvent(event);
+      `);
+        await cardOf(page, `${type}.png`).getByText('espresso').first().waitFor();
+      }
+    });
+
+    test('takes a photograph with the camera', async () => {
+      const page = await open('#/try/efficientnet-lite0');
+      await page.getByRole('button', { name: 'Take a photograph' }).click();
+      await page.getByRole('button', { name: 'Take it' }).click();
+      await cardOf(page, 'photograph.jpg').locator('.classes').waitFor();
+      await page.getByRole('button', { name: 'Take a photograph' }).click();
+      await page.keyboard.press('Escape');
+      await waitUntil('it is closed', async () => (await page.locator('dialog').count()) === 0);
+    });
+
+    test('checks a row while one types, and scores it as soon as it is right', async () => {
+      const page = await open('#/try/breast-cancer');
+      const field = page.getByLabel('mean radius');
+      await field.fill('1,5');
+      await page.getByText('Expected a number, such as 3.5; got "1,5"').waitFor();
+      expect(await field.getAttribute('aria-invalid')).toBe('true');
+      await field.fill('14.05');
+      await page.locator('.classes').getByText('benign').waitFor();
+    });
+
+    test('checks tensors while one types, and sends them', async () => {
+      const page = await open('#/try/adder');
+      const elements = page.getByLabel('Elements, in JSON').first();
+      await elements.fill('[1, 2]');
+      await page.getByText('Expected 3 elements, as the shape [1, 3] says; got 2').waitFor();
+      await elements.fill('[[1, 2, 4]]');
+      await page.getByRole('button', { name: 'Send', exact: true }).click();
+      await page.getByLabel('Elements of sum').getByText('11, 22, 34').waitFor();
+    });
+
+    test('shows code that works as it is pasted', async () => {
+      const page = await open();
+      await page.getByLabel('Your question').fill(`what's "this" in \\ a $function? \`x\` 😀`);
+      await page.getByRole('button', { name: 'Ask' }).click();
+      await runSnippets(page.locator('.call'), (answer) => expect(answer.known).toBe(true));
+      await page.goto(`${scene.url}#/try/efficientnet-lite0`);
+      await page.getByRole('button', { name: 'A cup of espresso' }).click();
+      await page.locator('.more summary').click();
+      await runSnippets(page.locator('.picture'), ({ predictions }) =>
+        expect(predictions[0].label).toBe('espresso'),
+      );
+    });
+
+    // biome-ignore lint/suspicious/noExplicitAny: an answer of any form.
+    async function runSnippets(place: Locator, check: (answer: any) => void): Promise<void> {
+      const programs = { curl: 'sh', Python: 'python3', JavaScript: process.execPath };
+      for (const [language, program] of Object.entries(programs)) {
+        await place.getByRole('tab', { name: language }).click();
+        const code = await place.locator('.code:not([hidden]) code').textContent();
+        const flag = program === process.execPath ? '-e' : '-c';
+        const environment = { ...process.env, KEY: scene.key };
+        const printed = execFileSync(program, [flag, String(code)], {
+          env: environment,
+        }).toString();
+        check(language === 'Python' ? readPython(printed) : JSON.parse(printed));
+      }
+    }
+
+    test('follows a job to its result, and cancels one that waits', async () => {
+      const page = await open();
+      await page.getByText('Answer later, as a job').click();
+      await page.getByRole('button', { name: /^How can I make a full copy/ }).click();
+      await page
+        .getByText('How do I make a real deep copy of an object?', { exact: true })
+        .waitFor();
+      expect(await page.getByRole('region', { name: 'Job' }).textContent()).toContain(
+        'The job is succeeded.',
+      );
+      const workers = await workersOf(scene);
+      for (const pid of workers) process.kill(pid, 'SIGSTOP');
+      try {
+        await page.getByRole('button', { name: 'Ask' }).click();
+        await page.getByRole('button', { name: 'Cancel' }).click();
+        await page.getByText('The job is cancelled.').waitFor();
+      } finally {
+        for (const pid of workers) process.kill(pid, 'SIGCONT');
+      }
+    });
+
+    test('shows that a burst loses nothing when a worker is killed in the middle of it', async () => {
+      const page = await open('#/live');
+      await page
+        .getByLabel('Model', { exact: true })
+        .selectOption({ label: 'faq-matcher, version 1' });
+      await page.getByLabel('How many').selectOption('1000');
+      await page.getByRole('button', { name: 'Send the burst' }).click();
+      const kill = page.getByRole('button', { name: /^Kill worker/ });
+      await kill.first().click();
+      const outcome = page.locator('.burst-outcome:not(:empty)');
+      await outcome.waitFor();
+      expect(await outcome.textContent()).toMatch(/: 1,000 answered\. None was lost\.$/);
+      await page.getByText(/^The worker \d+ was killed\.$/).waitFor();
+      const batches = page.getByRole('img', { name: /^Batch size\./ });
+      await waitUntil('the charts have moved', async () => {
+        const said = (await batches.getAttribute('aria-label')) ?? '';
+        return Number(/At most ([\d.]+)/.exec(said)?.[1] ?? 0) > 1;
+      });
+      await waitUntil('there is another worker', async () => (await kill.count()) === 2);
+    });
+
+    test('shows refusals of those who do not wait', async () => {
+      const page = await open('#/live');
+      await page
+        .getByLabel('Model', { exact: true })
+        .selectOption({ label: 'faq-matcher, version 1' });
+      await page.getByLabel('How many').selectOption('5000');
+      await page.getByLabel('They').selectOption('impatient');
+      await page.getByRole('button', { name: 'Send the burst' }).click();
+      const outcome = page.getByText(/^5,000 requests in .*None was lost\.$/);
+      await outcome.waitFor();
+      expect(await outcome.textContent()).toMatch(/\d answered, [\d,]+ refused at once/);
+    });
+
+    test('explains a service that cannot be reached', async () => {
+      const page = await open();
+      await page.getByRole('heading', { name: 'faq-matcher' }).waitFor();
+      await page.route('**/score', (route) => route.abort());
+      await page.getByRole('button', { name: 'Cannot read properties of undefined' }).click();
+      const alert = page.getByRole('alert');
+      await alert.getByText('The service cannot be reached').waitFor();
+      expect(await alert.textContent()).toContain('Does the service run?');
+    });
+
+    test('can be used with the keyboard only', async () => {
+      const page = await open();
+      await page.getByRole('heading', { name: 'faq-matcher' }).waitFor();
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+      const reach = async (wanted: Locator) => {
+        for (let presses = 0; presses < 20; presses += 1) {
+          if ((await wanted.and(page.locator(':focus')).count()) === 1) return;
+          await page.keyboard.press('Tab');
+        }
+        throw new Error('It is not reached.');
+      };
+      await reach(page.getByLabel('Your question'));
+      await page.keyboard.type('push an array into another');
+      await page.keyboard.press('Enter');
+      await page.locator('.ranked .question').nth(1).waitFor();
+      const second = page.locator('summary').nth(1);
+      await reach(second);
+      await page.keyboard.press('Enter');
+      expect(await page.locator('details').nth(1).getAttribute('open')).not.toBeNull();
+      await reach(page.getByRole('tab', { name: 'curl' }));
+      await page.keyboard.press('ArrowRight');
+      expect(await page.getByRole('tab', { name: 'Python' }).getAttribute('aria-selected')).toBe(
+        'true',
+      );
+    });
+
+    test('shows the first steps once, and again on demand', async () => {
+      const page = await open('', { isNew: true });
+      const help = page.getByRole('heading', { name: 'What you are looking at' });
+      await help.waitFor();
+      await page.getByRole('link', { name: 'Show it a picture' }).click();
+      await page.getByRole('heading', { name: 'efficientnet-lite0' }).waitFor();
+      await page.getByRole('button', { name: 'Close' }).click();
+      await page.getByRole('button', { name: 'Help' }).click();
+      await help.waitFor();
+    });
+
+    test('works behind a prefix', async () => {
+      const page = await open('', { url: scene.prefixed });
+      await page.getByRole('button', { name: 'Cannot read properties of undefined' }).click();
+      await page.locator('.ranked').first().waitFor();
+      expect(await page.locator('.code').first().textContent()).toContain(scene.prefixed);
+      const docs = await page.getByRole('link', { name: 'Docs', exact: true }).getAttribute('href');
+      expect(new URL(String(docs), page.url()).href).toBe(`${scene.prefixed}docs`);
+      await page.goto(`${scene.prefixed}#/try/efficientnet-lite0`);
+      await page.getByRole('button', { name: 'A cup of espresso' }).click();
+      await page.getByText('espresso').first().waitFor();
+      await page.goto(`${scene.prefixed}#/live`);
+      await page.getByRole('img', { name: /^Workers\. Now live: \d/ }).waitFor();
+      expect(complaints).toEqual([]);
+    });
+
+    test.each([
+      ['light', desk],
+      ['dark', desk],
+      ['light', phone],
+    ] as const)(
+      'has no fault of accessibility in %s at %o, and fits',
+      async (colorScheme, viewport) => {
+        const page = await open('', { isNew: true, colorScheme, viewport });
+        const check = async (view: string) => {
+          await page.evaluate(`${axe};0`);
+          const found = await page.evaluate(`axe.run().then(({ violations }) =>
+        violations.map(({ id, nodes }) => id + ': ' + nodes[0].html))`);
+          expect([view, found]).toEqual([view, []]);
+          const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
+          expect([view, isWide]).toEqual([view, false]);
+        };
+        await page.getByRole('button', { name: 'Как скопировать массив?' }).click();
+        await page.getByRole('heading', { name: 'None of these fits' }).waitFor();
+        await check('none fits');
+        await page.getByRole('button', { name: 'Cannot read properties of undefined' }).click();
+        await page.locator('details[open]').waitFor();
+        await check('question');
+        await page.goto(`${scene.url}#/try/efficientnet-lite0`);
+        await page.getByRole('button', { name: 'A cup of espresso' }).click();
+        await page.locator('.more summary').click();
+        await check('picture');
+        await page.goto(`${scene.url}#/try/breast-cancer`);
+        await page.getByLabel('mean radius').fill('x');
+        await page.getByText('Expected a number').waitFor();
+        await check('row');
+        await page.goto(`${scene.url}#/try/adder`);
+        await page.getByRole('button', { name: 'Send the example' }).click();
+        await page.getByLabel('Elements of sum').waitFor();
+        await check('tensors');
+        await page.goto(`${scene.url}#/models`);
+        await page.getByRole('table').waitFor();
+        await check('models');
+        await page.goto(`${scene.url}#/live`);
+        await page.getByRole('img', { name: /^Workers\. Now live: \d/ }).waitFor();
+        await check('live');
+        await page.getByRole('button', { name: 'Key', exact: true }).click();
+        await page.getByLabel('Key or access token').waitFor();
+        await check('key');
+        const background = await page.evaluate(
+          'getComputedStyle(document.documentElement).backgroundColor',
+        );
+        expect(background).toBe(colorScheme === 'dark' ? 'rgb(16, 19, 18)' : 'rgb(246, 247, 245)');
+      },
+    );
+  },
+);
+
+function cardOf(page: Page, name: string): Locator {
+  return page.getByRole('article', { name });
+}
+
+/** Python prints a dictionary. */
+function readPython(printed: string): unknown {
+  const program = 'import ast, json, sys; print(json.dumps(ast.literal_eval(sys.stdin.read())))';
+  return JSON.parse(execFileSync('python3', ['-c', program], { input: printed }).toString());
+}
+
+async function workersOf({ url, key }: PlaygroundScene): Promise<number[]> {
+  const { body } = await ask(`${url}v1/live`, { headers: { Authorization: `Bearer ${key}` } });
+  return body.localWorkers.map(({ pid }: { pid: number }) => pid);
+}

@@ -1,0 +1,126 @@
+// The parts of the page that need no browser.
+
+import { describe, expect, test } from 'vitest';
+import { type Sent, snippetsOf } from '../../api/playground/page/snippets.js';
+import { type Column, checkCell } from '../../api/playground/page/table-cell.js';
+import { blankOf, type Declared, readTensor } from '../../api/playground/page/tensor-text.js';
+import { manifestSchema } from '../../shared/manifest.js';
+import { sampleManifest } from './sample-model.js';
+
+describe('a cell of a table', () => {
+  const number: Column = { name: 'area', datatype: 'number' };
+  const level: Column = { name: 'level', datatype: 'number', categories: [1, 2] };
+  const colour: Column = { name: 'colour', datatype: 'category', missing: 'none' };
+
+  test.each([
+    [number, '3.5', 3.5],
+    [number, ' -1e-3 ', -0.001],
+    [number, '.5', 0.5],
+    [level, '2', 2],
+    [colour, 'red', 'red'],
+    [colour, '', null],
+  ])('%o takes %j', (column, text, value) => {
+    expect(checkCell(column, text)).toEqual({ value });
+  });
+
+  test.each([
+    [number, '', 'Expected a number'],
+    [number, '1,5', 'Expected a number, such as 3.5; got "1,5"'],
+    [number, '0x10', 'got "0x10"'],
+    [number, '1e999', 'got "1e999"'],
+    [number, 'Infinity', 'got "Infinity"'],
+    [level, '3', 'Expected one of 1, 2; got "3"'],
+  ])('%o refuses %j', (column, text, fault) => {
+    expect(checkCell(column, text)).toEqual({ fault: expect.stringContaining(fault) });
+  });
+});
+
+describe('a tensor', () => {
+  const declared = (
+    datatype: Declared['datatype'],
+    shape: Declared['shape'] = [-1, 2],
+  ): Declared => ({
+    name: 'in',
+    datatype,
+    shape,
+  });
+
+  test.each([
+    ['FP32', '1, 2', '[[1, 2.5]]', [1, 2.5]],
+    ['FP32', '1 x 2', '1, 2', [1, 2]],
+    ['INT8', '[1, 2]', '[-128, 127]', undefined],
+    ['INT8', '1,2', '[-128, 127]', [-128, 127]],
+    ['BYTES', '1,2', '["a", "b"]', ['a', 'b']],
+    ['BOOL', '1,2', '[true, false]', [true, false]],
+    ['UINT64', '1,2', '[0, 9007199254740991]', [0, 9007199254740991]],
+  ] as const)('of %s is read from %j and %j', (datatype, shape, data, elements) => {
+    const read = readTensor(declared(datatype), { shape, data });
+    if (elements === undefined) expect(read).toMatchObject({ field: 'shape' });
+    else expect(read).toEqual({ tensor: { name: 'in', datatype, shape: [1, 2], data: elements } });
+  });
+
+  test.each([
+    ['FP32', '2', '[1, 2]', 'shape', 'Expected the shape [-1, 2]'],
+    ['FP32', '1, 3', '[1, 2, 3]', 'shape', 'got [1, 3]'],
+    ['FP32', 'a', '[1]', 'shape', 'Expected whole numbers'],
+    ['FP32', '1, 2', '[1]', 'data', 'Expected 2 elements, as the shape [1, 2] says; got 1'],
+    ['FP32', '1, 2', '[1, "2"]', 'data', 'Expected numbers for FP32; got "2"'],
+    ['FP32', '1, 2', '[1, ', 'data', 'Expected a list in JSON'],
+    ['INT8', '1, 2', '[1, 128]', 'data', 'from -128 to 127'],
+    ['UINT8', '1, 2', '[1, -1]', 'data', 'from 0 to 255'],
+    ['INT64', '1, 2', '[1, 9007199254740993]', 'data', 'got 9007199254740992'],
+    ['BYTES', '1, 2', '[1, 2]', 'data', 'Expected texts'],
+  ] as const)('of %s is refused from %j and %j', (datatype, shape, data, field, fault) => {
+    const read = readTensor(declared(datatype), { shape, data });
+    expect(read).toEqual({ field, fault: expect.stringContaining(fault) });
+  });
+
+  test('begins with zeros of a shape that fits', () => {
+    const any = declared('FP32', ['rows', 3]);
+    expect(blankOf(any)).toEqual({ shape: '1, 3', data: '[0, 0, 0]' });
+    expect(readTensor(any, blankOf(any))).toHaveProperty('tensor');
+  });
+});
+
+describe('samples in a manifest', () => {
+  const read = (changes: object) => manifestSchema.safeParse({ ...sampleManifest, ...changes });
+
+  test('are texts for a model of texts', () => {
+    expect(read({ samples: ['one', 'two'] }).data?.samples).toEqual(['one', 'two']);
+  });
+
+  test.each([
+    ['a row for a text', { samples: [{ a: 1 }] }],
+    [
+      'pictures',
+      { input: { kind: 'image', width: 8, height: 8, tensor: 'uint8-nhwc' }, samples: ['cat.jpg'] },
+    ],
+  ])('are refused: %s', (_, changes) => {
+    const [issue] = read(changes).error?.issues ?? [];
+    expect(issue?.path).toEqual(['samples', 0]);
+    expect(issue?.message).toContain('expected samples for texts and tables only');
+  });
+});
+
+describe('code to copy', () => {
+  const sent: Sent = {
+    url: 'https://example.com/ml/v1/models/m/score',
+    body: { type: 'file', name: "it's.png", mediaType: 'image/png' },
+    isGuarded: true,
+    isLater: true,
+  };
+  const [curl, python, javascript] = snippetsOf(sent).map(({ code }) => code);
+
+  test('names the key, never shows it, and asks for a job', () => {
+    expect(curl).toContain('-H "Authorization: Bearer $KEY"');
+    expect(python).toContain('os.environ["KEY"]');
+    expect(javascript).toContain('process.env.KEY');
+    for (const code of [curl, python, javascript]) expect(code).toContain('respond-async');
+  });
+
+  test('reads a file whose name has quotes', () => {
+    expect(curl).toContain(`--data-binary '@it'\\''s.png'`);
+    expect(python).toContain(`open("it's.png", "rb")`);
+    expect(javascript).toContain(`readFile("it's.png")`);
+  });
+});
