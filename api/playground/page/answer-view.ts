@@ -16,24 +16,49 @@ import type { ModelInfo } from './service.js';
 export type Answer = Score | Inference;
 
 export function showAnswer({ output }: ModelInfo, answer: Answer): HTMLElement {
-  if ('outputs' in answer) return showTensors(answer);
-  const classes = answer.predictions.filter(isClass);
-  if (classes.length === 0) return showNumber(answer.predictions);
-  return output.kind === 'ranking' ? showRanking(answer, classes) : showClasses(classes);
+  if (isInference(answer)) return showTensors(Object.values(answer.outputs));
+  const main =
+    output.kind === 'ranking'
+      ? showRanking(answer, answer.predictions.filter(isClass))
+      : showPredictions(answer.predictions);
+  if (!answer.outputs) return main;
+  const further = Object.entries(answer.outputs).flatMap(([name, predictions]) => [
+    element('h2', { class: 'minor' }, name),
+    showPredictions(predictions as readonly Prediction[]),
+  ]);
+  return element('div', { class: 'stack' }, main, ...further);
+}
+
+/** Shows what one output of a network says: classes, numbers or tensors. */
+function showPredictions(predictions: readonly Prediction[]): HTMLElement {
+  const classes = predictions.filter(isClass);
+  if (classes.length > 0) return showClasses(classes);
+  const tensors = predictions.filter(isTensor);
+  if (tensors.length > 0) return showTensors(tensors);
+  return showNumber(predictions);
+}
+
+function isInference(answer: Answer): answer is Inference {
+  return !('predictions' in answer);
 }
 
 /** Says an answer in one line, for screen readers. */
 export function sayAnswer(answer: Answer): string {
-  if ('outputs' in answer) return `Answered with ${Object.keys(answer.outputs).join(', ')}.`;
+  if (isInference(answer)) return `Answered with ${Object.keys(answer.outputs).join(', ')}.`;
   if (answer.known === false) return 'None of these fits.';
   const [best] = answer.predictions;
   if (!best) return 'Answered with nothing.';
+  if (isTensor(best)) return `Answered with ${best.name}.`;
   if (!isClass(best)) return `Answered ${number(best.value)}.`;
   return `Best of ${answer.predictions.length}: ${nameOf(best)}, ${percent(best.score)}.`;
 }
 
 function isClass(prediction: Prediction): prediction is ClassPrediction {
   return 'label' in prediction;
+}
+
+function isTensor(prediction: Prediction): prediction is Extract<Prediction, { datatype: string }> {
+  return 'datatype' in prediction;
 }
 
 function showRanking({ known }: Score, classes: readonly ClassPrediction[]): HTMLElement {
@@ -80,17 +105,24 @@ function showRanked(prediction: ClassPrediction, isOpen: boolean): HTMLElement {
 }
 
 function showNumber(predictions: readonly Prediction[]): HTMLElement {
-  const values = predictions.flatMap((prediction) => (isClass(prediction) ? [] : prediction.value));
+  const values = predictions.flatMap((prediction) =>
+    isClass(prediction) || isTensor(prediction) ? [] : prediction.value,
+  );
   return element('p', { class: 'figure' }, values.map((value) => number(value)).join(', '));
 }
 
 const shownMax = 200;
 
-function showTensors({ outputs }: Inference): HTMLElement {
-  return element('div', { class: 'stack' }, Object.values(outputs).map(showTensor));
+type ShownTensor = Pick<OutputTensor, 'name' | 'shape'> & {
+  readonly datatype: string;
+  readonly data: unknown;
+};
+
+function showTensors(tensors: readonly ShownTensor[]): HTMLElement {
+  return element('div', { class: 'stack' }, tensors.map(showTensor));
 }
 
-function showTensor({ name, datatype, shape, data }: OutputTensor): HTMLElement {
+function showTensor({ name, datatype, shape, data }: ShownTensor): HTMLElement {
   const all = Array.from(data as ArrayLike<unknown>);
   const values = all.slice(0, shownMax).map((value) => {
     if (typeof value === 'string') return JSON.stringify(value);
