@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { isInnerPath } from '../shared/inner-path.js';
+import { labelFilesOf } from '../shared/labels.js';
 import { scoresExampleOf } from '../shared/manifest.js';
 import { filesOf } from '../shared/model-files.js';
 import { findModel, type Model, readModels } from '../shared/models.js';
@@ -53,10 +54,10 @@ export function movedTo(model: Model, folder: string): Edit[] {
 
 /** The files that the manifest names by paths relative to itself. */
 function namedFiles({ manifest }: Model): [keys: string[], file: string][] {
-  const { output, input } = manifest;
+  const { input } = manifest;
   const example = scoresExampleOf(manifest);
   return [
-    ...('labels' in output ? [[['output', 'labels'], output.labels] as [string[], string]] : []),
+    ...labelFilesOf(manifest).map(({ keys, file }): [string[], string] => [keys, file]),
     ...(example && input.kind === 'image'
       ? [[['example', 'input'], String(example.input)] as [string[], string]]
       : []),

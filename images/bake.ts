@@ -34,7 +34,7 @@ export async function bake(options: {
   if (names.length === 0) return;
   const needsFiles = role === 'worker';
   for (const model of readModels({ directory, names, filesNeeded: needsFiles, cache })) {
-    const labels = labelFilesOf(model.manifest);
+    const labels = labelFilesOf(model.manifest).map(({ file }) => file);
     const { source } = model.manifest;
     const code = source.engine === 'python' ? codeFiles(model.folder, model.name, source) : [];
     for (const file of ['model.yaml', ...labels, ...code]) copy(model, directory, target, file);

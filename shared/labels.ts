@@ -38,11 +38,15 @@ export function readLabels(folder: string, manifest: Manifest): Labels {
   return readClasses(folder, manifest, { key: 'output', output, expected });
 }
 
-/** Returns the files of labels that a manifest names. */
-export function labelFilesOf({ output, outputs }: Manifest): string[] {
-  return [output, ...Object.values(outputs)]
-    .map((each) => (scoresClasses(each) ? each.labels : undefined))
-    .filter((file) => file !== undefined);
+/** Returns the files of labels that a manifest names, and the keys that name them. */
+export function labelFilesOf({ output, outputs }: Manifest): { keys: string[]; file: string }[] {
+  const places = [
+    { keys: ['output', 'labels'], of: output },
+    ...Object.entries(outputs).map(([name, of]) => ({ keys: ['outputs', name, 'labels'], of })),
+  ];
+  return places.flatMap(({ keys, of }) =>
+    scoresClasses(of) && of.labels !== undefined ? [{ keys, file: of.labels }] : [],
+  );
 }
 
 /** Something that scores classes, and its place in the manifest. */
