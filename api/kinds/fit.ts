@@ -1,11 +1,18 @@
 // Where a picture goes in the pixels of a network: which part of it is resized, to which size, and where the
 // result lies. The roundings are those of the libraries that networks are trained with.
-
-import type { ImageInput } from '../../shared/image-input.js';
+//
+// The page at `/` runs this in browsers, so it imports nothing.
 
 export interface Size {
   readonly width: number;
   readonly height: number;
+}
+
+/** What a manifest says of it (shared/image-input.ts). */
+export interface FitRule extends Size {
+  readonly resize?: 'stretch' | 'crop' | 'shorter-side' | 'letterbox' | undefined;
+  readonly cropFraction?: number | undefined;
+  readonly shorterSide?: number | undefined;
 }
 
 interface Place {
@@ -29,7 +36,7 @@ export interface Fit {
  */
 const scaledPixelsMax = 4_000_000;
 
-export function fitOf(picture: Size, input: ImageInput): Fit {
+export function fitOf(picture: Size, input: FitRule): Fit {
   if (input.resize === 'shorter-side') return fitShorterSide(picture, input);
   if (input.resize === 'letterbox') return letterbox(picture, input);
   const { width, height, cropFraction } = input;
@@ -73,7 +80,7 @@ function middleOf(picture: Size, { width, height }: Size): Region {
 }
 
 /** As torchvision's Resize with one number, and CenterCrop. */
-function fitShorterSide(picture: Size, input: ImageInput): Fit {
+function fitShorterSide(picture: Size, input: FitRule): Fit {
   const shorter = Math.min(picture.width, picture.height);
   const target = input.shorterSide ?? Math.max(input.width, input.height);
   const longerMax = Math.ceil(shorter * Math.max(2, scaledPixelsMax / target ** 2));
@@ -89,7 +96,7 @@ function fitShorterSide(picture: Size, input: ImageInput): Fit {
 }
 
 /** As the letterbox of YOLO. */
-function letterbox(picture: Size, input: ImageInput): Fit {
+function letterbox(picture: Size, input: FitRule): Fit {
   const ratio = Math.min(input.width / picture.width, input.height / picture.height);
   const scale = (side: number) => Math.max(1, roundToEven(side * ratio));
   const scaled = { width: scale(picture.width), height: scale(picture.height) };

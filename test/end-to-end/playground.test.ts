@@ -173,6 +173,22 @@ describe.skipIf(whyNoBrowser !== undefined)(
       expect(await page.evaluate('typeof ran')).toBe('undefined');
     });
 
+    test('shows further answers, and says when there is none', async () => {
+      const page = await open('#/try/breast-cancer');
+      const timing = { queueMs: 1, batchMs: 1, computeMs: 1, batchSize: 1 };
+      const mask = { name: 'mask', datatype: 'FP32', shape: [1, 2], data: [0.25, 0.5] };
+      const outputs = { age: [{ value: 41.5 }], mask: [mask] };
+      await page.route('**/score', (route) =>
+        route.fulfill({
+          json: { model: 'm', version: '1', id: 'i', predictions: [], outputs, timing },
+        }),
+      );
+      await page.getByRole('button', { name: 'Score the example' }).click();
+      await page.getByText('No class has a score that is high enough.').first().waitFor();
+      await page.locator('.figure', { hasText: '41.5' }).waitFor();
+      await page.getByLabel('Elements of mask').getByText('0.25, 0.5').waitFor();
+    });
+
     test('says when no question fits', async () => {
       const page = await open();
       await page.getByRole('button', { name: 'Как скопировать массив?' }).click();

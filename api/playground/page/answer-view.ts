@@ -3,6 +3,7 @@
 import type {
   ClassPrediction,
   Inference,
+  NumberPrediction,
   OutputTensor,
   Prediction,
   Score,
@@ -14,54 +15,68 @@ import { showRichText } from './rich-text.js';
 import type { ModelInfo } from './service.js';
 
 export type Answer = Score | Inference;
+type TensorPrediction = Extract<Prediction, { readonly datatype: string }>;
 
-export function showAnswer({ output }: ModelInfo, answer: Answer): HTMLElement {
-  if (isInference(answer)) return showTensors(Object.values(answer.outputs));
-  const main =
-    output.kind === 'ranking'
-      ? showRanking(answer, answer.predictions.filter(isClass))
-      : showPredictions(answer.predictions);
-  if (!answer.outputs) return main;
-  const further = Object.entries(answer.outputs).flatMap(([name, predictions]) => [
-    element('h2', { class: 'minor' }, name),
-    showPredictions(predictions as readonly Prediction[]),
-  ]);
-  return element('div', { class: 'stack' }, main, ...further);
+export function showAnswer({ output, outputs = {} }: ModelInfo, answer: Answer): HTMLElement {
+  if (!('predictions' in answer)) return showTensors(Object.values(answer.outputs));
+  const first = showPredictions(output.kind, answer.predictions, answer.known);
+  const others = Object.entries(answer.outputs ?? {});
+  if (others.length === 0) return first;
+  return element(
+    'div',
+    { class: 'stack' },
+    first,
+    others.map(([name, predictions]) =>
+      element(
+        'section',
+        { class: 'stack-small' },
+        element('h2', { class: 'minor' }, name),
+        showPredictions(outputs[name]?.kind, predictions as readonly Prediction[]),
+      ),
+    ),
+  );
 }
 
-/** Shows what one output of a network says: classes, numbers or tensors. */
-function showPredictions(predictions: readonly Prediction[]): HTMLElement {
+function showPredictions(
+  kind: ModelInfo['output']['kind'] | undefined,
+  predictions: readonly Prediction[],
+  known?: boolean,
+): HTMLElement {
   const classes = predictions.filter(isClass);
-  if (classes.length > 0) return showClasses(classes);
+  if (classes.length > 0) {
+    return kind === 'ranking' ? showRanking(known, classes) : showClasses(classes);
+  }
   const tensors = predictions.filter(isTensor);
   if (tensors.length > 0) return showTensors(tensors);
-  return showNumber(predictions);
-}
-
-function isInference(answer: Answer): answer is Inference {
-  return !('predictions' in answer);
+  const numbers = predictions.filter(isNumber);
+  if (numbers.length > 0) return showNumbers(numbers);
+  return element('p', { class: 'notice' }, 'No class has a score that is high enough.');
 }
 
 /** Says an answer in one line, for screen readers. */
 export function sayAnswer(answer: Answer): string {
-  if (isInference(answer)) return `Answered with ${Object.keys(answer.outputs).join(', ')}.`;
+  if (!('predictions' in answer)) return `Answered with ${Object.keys(answer.outputs).join(', ')}.`;
   if (answer.known === false) return 'None of these fits.';
   const [best] = answer.predictions;
-  if (!best) return 'Answered with nothing.';
-  if (isTensor(best)) return `Answered with ${best.name}.`;
-  if (!isClass(best)) return `Answered ${number(best.value)}.`;
+  if (!best) return 'No class has a score that is high enough.';
+  if (isNumber(best)) return `Answered ${number(best.value)}.`;
+  if (!isClass(best)) return 'Answered with tensors.';
   return `Best of ${answer.predictions.length}: ${nameOf(best)}, ${percent(best.score)}.`;
+}
+
+function isTensor(prediction: Prediction): prediction is TensorPrediction {
+  return 'datatype' in prediction;
+}
+
+function isNumber(prediction: Prediction): prediction is NumberPrediction {
+  return 'value' in prediction && !isClass(prediction);
 }
 
 function isClass(prediction: Prediction): prediction is ClassPrediction {
   return 'label' in prediction;
 }
 
-function isTensor(prediction: Prediction): prediction is Extract<Prediction, { datatype: string }> {
-  return 'datatype' in prediction;
-}
-
-function showRanking({ known }: Score, classes: readonly ClassPrediction[]): HTMLElement {
+function showRanking(known: boolean | undefined, classes: readonly ClassPrediction[]): HTMLElement {
   const isUnknown = known === false;
   const list = element(
     'ol',
@@ -104,26 +119,22 @@ function showRanked(prediction: ClassPrediction, isOpen: boolean): HTMLElement {
   );
 }
 
-function showNumber(predictions: readonly Prediction[]): HTMLElement {
-  const values = predictions.flatMap((prediction) =>
-    isClass(prediction) || isTensor(prediction) ? [] : prediction.value,
-  );
-  return element('p', { class: 'figure' }, values.map((value) => number(value)).join(', '));
+function showNumbers(predictions: readonly NumberPrediction[]): HTMLElement {
+  const texts = predictions.map(({ value }) => number(value));
+  return element('p', { class: 'figure' }, texts.join(', '));
 }
 
 const shownMax = 200;
 
-type ShownTensor = Pick<OutputTensor, 'name' | 'shape'> & {
-  readonly datatype: string;
-  readonly data: unknown;
-};
+/** The tensors of an answer in JSON, or of one in binary. */
+type ShownTensor = OutputTensor | TensorPrediction;
 
 function showTensors(tensors: readonly ShownTensor[]): HTMLElement {
   return element('div', { class: 'stack' }, tensors.map(showTensor));
 }
 
 function showTensor({ name, datatype, shape, data }: ShownTensor): HTMLElement {
-  const all = Array.from(data as ArrayLike<unknown>);
+  const all = Array.from(data as ArrayLike<unknown>).flat(Number.POSITIVE_INFINITY);
   const values = all.slice(0, shownMax).map((value) => {
     if (typeof value === 'string') return JSON.stringify(value);
     return typeof value === 'number' ? number(value) : String(value);

@@ -81,7 +81,12 @@ export function countOf(count: number, noun: string): string {
 export function kindOf({ input, output }: ModelInfo): string {
   if (input.kind === 'tensors') return 'Tensors';
   const noun = { text: 'Text', image: 'Pictures', table: 'Table' }[input.kind];
-  const verb = { ranking: 'FAQ', classification: 'classes', regression: 'a number', tensors: '' };
+  const verb = {
+    ranking: 'FAQ',
+    classification: 'classes',
+    regression: 'a number',
+    tensors: 'tensors',
+  };
   return input.kind === 'text' && output.kind === 'ranking'
     ? 'FAQ'
     : `${noun} → ${verb[output.kind]}`;
