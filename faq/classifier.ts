@@ -11,8 +11,8 @@ export interface Classifier {
 }
 
 const regularisation = 0.5;
-const passesMax = 60;
-const tolerance = 0.01;
+const passesMax = 30;
+const tolerance = 0.03;
 
 export function trainClassifier(members: Members, questions: number): Classifier {
   const { dimension } = members;

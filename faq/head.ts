@@ -1,5 +1,7 @@
 // The graph of an FAQ: that of the embeddings, and behind it what makes probabilities of them (ranker.ts).
 //
+// The names of its own begin with faq/, so none is that of another part.
+//
 //   probabilities  float32 [N, questions]
 //   known          float32 [N]   how far the best probability is above the threshold; 0 if it is below: none of these
 
@@ -45,10 +47,10 @@ type Part = Pick<Addition, 'nodes' | 'constants'>;
 function logitsPart({ members, questions, classifier }: Head): Part {
   const { nearness, decision } = classifier ? weights.trained : weights.untrained;
   const near = nearnessPart(members, questions);
-  const weighted = node('Mul', ['nearness', 'nearness weight'], classifier ? 'weighted' : 'logits');
+  const weighted = node('Mul', ['faq/nearness', 'faq/nearness weight'], classifier ? 'faq/weighted' : 'faq/logits');
   const part = {
     nodes: [...near.nodes, weighted],
-    constants: [...near.constants, scalar('nearness weight', nearness)],
+    constants: [...near.constants, scalar('faq/nearness weight', nearness)],
   };
   if (!classifier) return part;
   const { dimension } = members;
@@ -57,14 +59,14 @@ function logitsPart({ members, questions, classifier }: Head): Part {
   return {
     nodes: [
       ...part.nodes,
-      node('MatMul', ['embedding', 'classifier'], 'products'),
-      node('Add', ['products', 'offsets'], 'decisions'),
-      node('Add', ['weighted', 'decisions'], 'logits'),
+      node('MatMul', ['embedding', 'faq/classifier'], 'faq/products'),
+      node('Add', ['faq/products', 'faq/offsets'], 'faq/decisions'),
+      node('Add', ['faq/weighted', 'faq/decisions'], 'faq/logits'),
     ],
     constants: [
       ...part.constants,
-      floats('classifier', [dimension, questions], scaled),
-      floats('offsets', [questions], offsets),
+      floats('faq/classifier', [dimension, questions], scaled),
+      floats('faq/offsets', [questions], offsets),
     ],
   };
 }
@@ -75,31 +77,31 @@ function nearnessPart({ dimension, vectors, questions: owners }: Members, questi
   for (const owner of owners) counts[owner] = (counts[owner] as number) + 1;
   return {
     nodes: [
-      node('MatMul', ['embedding', 'members'], 'cosines'),
-      node('Mul', ['cosines', 'nearness factor'], 'exponents'),
-      node('Exp', ['exponents'], 'near'),
-      node('Shape', ['cosines'], 'size'),
-      node('Expand', ['owners', 'size'], 'columns'),
-      node('Shape', ['embedding'], 'embedded size'),
-      node('Slice', ['embedded size', 'first', 'second'], 'rows'),
-      node('Concat', ['rows', 'questions'], 'zeros size', [integerAttribute('axis', 0)]),
-      node('Expand', ['zero', 'zeros size'], 'zeros'),
-      node('ScatterElements', ['zeros', 'columns', 'near'], 'sums', [
+      node('MatMul', ['embedding', 'faq/members'], 'faq/cosines'),
+      node('Mul', ['faq/cosines', 'faq/nearness factor'], 'faq/exponents'),
+      node('Exp', ['faq/exponents'], 'faq/near'),
+      node('Shape', ['faq/cosines'], 'faq/size'),
+      node('Expand', ['faq/owners', 'faq/size'], 'faq/columns'),
+      node('Shape', ['embedding'], 'faq/embedded size'),
+      node('Slice', ['faq/embedded size', 'faq/first', 'faq/second'], 'faq/rows'),
+      node('Concat', ['faq/rows', 'faq/questions'], 'faq/zeros size', [integerAttribute('axis', 0)]),
+      node('Expand', ['faq/zero', 'faq/zeros size'], 'faq/zeros'),
+      node('ScatterElements', ['faq/zeros', 'faq/columns', 'faq/near'], 'faq/sums', [
         integerAttribute('axis', 1),
         textAttribute('reduction', 'add'),
       ]),
-      node('Div', ['sums', 'counts'], 'means'),
-      node('Log', ['means'], 'nearness'),
+      node('Div', ['faq/sums', 'faq/counts'], 'faq/means'),
+      node('Log', ['faq/means'], 'faq/nearness'),
     ],
     constants: [
-      floats('members', [dimension, owners.length], transpose(vectors, dimension)),
-      scalar('nearness factor', nearnessFactor),
-      integers('owners', [1, owners.length], owners),
-      integers('first', [1], [0]),
-      integers('second', [1], [1]),
-      integers('questions', [1], [questions]),
-      floats('zero', [1, 1], new Float32Array(1)),
-      floats('counts', [questions], counts),
+      floats('faq/members', [dimension, owners.length], transpose(vectors, dimension)),
+      scalar('faq/nearness factor', nearnessFactor),
+      integers('faq/owners', [1, owners.length], owners),
+      integers('faq/first', [1], [0]),
+      integers('faq/second', [1], [1]),
+      integers('faq/questions', [1], [questions]),
+      floats('faq/zero', [1, 1], new Float32Array(1)),
+      floats('faq/counts', [questions], counts),
     ],
   };
 }
@@ -108,21 +110,21 @@ function nearnessPart({ dimension, vectors, questions: owners }: Members, questi
 function endingPart({ classifier, threshold }: Head): Part {
   return {
     nodes: [
-      node('Concat', ['rows', 'second'], 'none size', [integerAttribute('axis', 0)]),
-      node('Expand', ['none', 'none size'], 'none column'),
-      node('Concat', ['logits', 'none column'], 'all logits', [integerAttribute('axis', 1)]),
-      node('Softmax', ['all logits'], 'all probabilities'),
-      node('Slice', ['all probabilities', 'first', 'questions', 'second'], 'probabilities'),
-      node('ReduceMax', ['probabilities'], 'best', [
+      node('Concat', ['faq/rows', 'faq/second'], 'faq/none size', [integerAttribute('axis', 0)]),
+      node('Expand', ['faq/none', 'faq/none size'], 'faq/none column'),
+      node('Concat', ['faq/logits', 'faq/none column'], 'faq/all logits', [integerAttribute('axis', 1)]),
+      node('Softmax', ['faq/all logits'], 'faq/all probabilities'),
+      node('Slice', ['faq/all probabilities', 'faq/first', 'faq/questions', 'faq/second'], 'probabilities'),
+      node('ReduceMax', ['probabilities'], 'faq/best', [
         integersAttribute('axes', [1]),
         integerAttribute('keepdims', 0),
       ]),
-      node('Sub', ['best', 'threshold'], 'above'),
-      node('Relu', ['above'], 'known'),
+      node('Sub', ['faq/best', 'faq/threshold'], 'faq/above'),
+      node('Relu', ['faq/above'], 'known'),
     ],
     constants: [
-      floats('none', [1, 1], Float32Array.of(noneLogit(classifier !== undefined))),
-      scalar('threshold', threshold),
+      floats('faq/none', [1, 1], Float32Array.of(noneLogit(classifier !== undefined))),
+      scalar('faq/threshold', threshold),
     ],
   };
 }

@@ -19,7 +19,7 @@ export const weights = {
 } as const;
 
 /** The cosine and the decision of "none of these". */
-const none = { cosine: 0.33, decision: -0.7 };
+const none = { cosine: 0.35, decision: -0.6 };
 
 /**
  * Ranks as the graph does (head.ts), for the evaluation.

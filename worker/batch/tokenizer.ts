@@ -32,6 +32,7 @@ interface Encoding {
 
 /** The parts of a tokenizer.json that are read here. */
 interface Rules {
+  readonly model: { readonly type?: string };
   readonly truncation?: { readonly direction?: string } | null;
   readonly padding?: {
     readonly direction?: string;
@@ -40,6 +41,8 @@ interface Rules {
   } | null;
 }
 
+/** Of other models, the library would make tokens without ids. */
+const modelTypes = ['WordPiece', 'BPE', 'Unigram'];
 const padTokens = ['[PAD]', '<pad>', '<|pad|>', '<|endoftext|>'];
 const probe = 'a b';
 
@@ -63,7 +66,9 @@ export function openTokenizer(file: string, tokensMax: number): TextTokenizer {
       isLeft: rules.padding?.direction === 'Left',
     },
     encode(text) {
-      const { ids }: Encoding = tokenizer.encode(text, { add_special_tokens: false });
+      const encoding: Encoding = tokenizer.encode(text, { add_special_tokens: false });
+      // Like the original, it leaves out what the vocabulary has no token for; but leaves a hole.
+      const ids = encoding.ids.filter((id) => id !== undefined);
       const kept = isCutLeft ? ids.slice(-room) : ids.slice(0, room);
       return {
         ids: [...around.before.ids, ...kept, ...around.after.ids],
@@ -88,6 +93,12 @@ function readRules(file: string): Rules {
 }
 
 function makeTokenizer(rules: Rules): Tokenizer {
+  const { type } = rules.model;
+  if (!modelTypes.includes(String(type))) {
+    throw new UnfitTokenizer(
+      `has a model of the type ${type}; expected one of ${modelTypes.join(', ')}`,
+    );
+  }
   try {
     return new Tokenizer(rules, {});
   } catch (thrown) {
