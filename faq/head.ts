@@ -47,7 +47,11 @@ type Part = Pick<Addition, 'nodes' | 'constants'>;
 function logitsPart({ members, questions, classifier }: Head): Part {
   const { nearness, decision } = classifier ? weights.trained : weights.untrained;
   const near = nearnessPart(members, questions);
-  const weighted = node('Mul', ['faq/nearness', 'faq/nearness weight'], classifier ? 'faq/weighted' : 'faq/logits');
+  const weighted = node(
+    'Mul',
+    ['faq/nearness', 'faq/nearness weight'],
+    classifier ? 'faq/weighted' : 'faq/logits',
+  );
   const part = {
     nodes: [...near.nodes, weighted],
     constants: [...near.constants, scalar('faq/nearness weight', nearness)],
@@ -84,7 +88,9 @@ function nearnessPart({ dimension, vectors, questions: owners }: Members, questi
       node('Expand', ['faq/owners', 'faq/size'], 'faq/columns'),
       node('Shape', ['embedding'], 'faq/embedded size'),
       node('Slice', ['faq/embedded size', 'faq/first', 'faq/second'], 'faq/rows'),
-      node('Concat', ['faq/rows', 'faq/questions'], 'faq/zeros size', [integerAttribute('axis', 0)]),
+      node('Concat', ['faq/rows', 'faq/questions'], 'faq/zeros size', [
+        integerAttribute('axis', 0),
+      ]),
       node('Expand', ['faq/zero', 'faq/zeros size'], 'faq/zeros'),
       node('ScatterElements', ['faq/zeros', 'faq/columns', 'faq/near'], 'faq/sums', [
         integerAttribute('axis', 1),
@@ -112,9 +118,15 @@ function endingPart({ classifier, threshold }: Head): Part {
     nodes: [
       node('Concat', ['faq/rows', 'faq/second'], 'faq/none size', [integerAttribute('axis', 0)]),
       node('Expand', ['faq/none', 'faq/none size'], 'faq/none column'),
-      node('Concat', ['faq/logits', 'faq/none column'], 'faq/all logits', [integerAttribute('axis', 1)]),
+      node('Concat', ['faq/logits', 'faq/none column'], 'faq/all logits', [
+        integerAttribute('axis', 1),
+      ]),
       node('Softmax', ['faq/all logits'], 'faq/all probabilities'),
-      node('Slice', ['faq/all probabilities', 'faq/first', 'faq/questions', 'faq/second'], 'probabilities'),
+      node(
+        'Slice',
+        ['faq/all probabilities', 'faq/first', 'faq/questions', 'faq/second'],
+        'probabilities',
+      ),
       node('ReduceMax', ['probabilities'], 'faq/best', [
         integersAttribute('axes', [1]),
         integerAttribute('keepdims', 0),

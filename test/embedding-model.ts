@@ -59,10 +59,7 @@ const tokenizer = {
 /** Looks up the vectors of the tokens: `hidden`, float32 [N, tokens, 2]. */
 const lookUp = node('Gather', ['vectors', 'input_ids'], ['hidden']);
 const table = tensor('vectors', float, [vocabulary.length, 2], floats(vectors));
-const inputs = [
-  value('input_ids', long, ['N', 'T']),
-  value('attention_mask', long, ['N', 'T']),
-];
+const inputs = [value('input_ids', long, ['N', 'T']), value('attention_mask', long, ['N', 'T'])];
 
 /** Answers with the vectors of all tokens. */
 const bare = onnxModel(
