@@ -118,6 +118,8 @@ export type Models = {
     readonly input: {
       readonly kind: 'text';
       readonly charactersMax?: number;
+      /** The most tokens that a network gets of a text, special ones included; the rest of the text is left out. Only with source.tokenizer. */
+      readonly tokensMax?: number;
       /** What the API does with a text before the model gets it. `nfkc-quotes`: Unicode NFKC, and typographic quotes and dashes become ASCII; for models that were trained on texts normalised like this. */
       readonly normalise?: 'none' | 'nfkc-quotes';
     } | {

@@ -45,9 +45,11 @@ function placed(): Model {
   }
   place(path.join(directory, 'faq-matcher/questions.json'), 'faq-matcher/questions.json');
   place(path.join(root, 'data/weights/minilm.onnx'), 'faq-semantic/minilm.onnx');
-  return findModel(readModels({ directory: folder, names: ['faq-semantic'], filesNeeded: true }), 'faq-semantic');
+  return findModel(
+    readModels({ directory: folder, names: ['faq-semantic'], filesNeeded: true }),
+    'faq-semantic',
+  );
 }
-
 
 interface Case {
   readonly id: number;
@@ -61,7 +63,11 @@ interface Expected {
 }
 
 const lines = gunzipSync(readFileSync(path.join(directory, 'faq-matcher/held-out.jsonl.gz')));
-const cases = lines.toString().trim().split('\n').map((line): Case => JSON.parse(line));
+const cases = lines
+  .toString()
+  .trim()
+  .split('\n')
+  .map((line): Case => JSON.parse(line));
 const expected: readonly Expected[] = JSON.parse(
   readFileSync(path.join(directory, 'faq-semantic/expected.json'), 'utf8'),
 );
@@ -79,7 +85,8 @@ async function open() {
   };
 }
 
-if (missing) console.warn(`The weights of MiniLM cannot be fetched, so tests are skipped: ${missing}`);
+if (missing)
+  console.warn(`The weights of MiniLM cannot be fetched, so tests are skipped: ${missing}`);
 
 // Products in 8 bits round differently from processor to processor.
 test.skipIf(missing)('answers held-out questions as when it was trained', async () => {
