@@ -66,7 +66,7 @@ async function main(wishes: Wishes): Promise<void> {
   const [model] = readModels({ directory, names: [name], filesNeeded: true }) as [Model];
   await checkModel(model, say);
   say(
-    `It is in ${folder}. npm start serves it; ask it with:\n  ${curlLine('http://localhost:3000', model)}`,
+    `It is in ${folder}. npm start serves it; ask it with:\n  ${curlLine('http://localhost:8080', model)}`,
   );
 }
 

@@ -30,11 +30,12 @@ function separate(members: Members, question: number, vector: Float32Array): num
   const { dimension, vectors, questions } = members;
   const slack = 1 / (2 * regularisation);
   const alphas = new Float64Array(questions.length);
+  const order = scatter(questions.length);
   let offset = 0;
   for (let pass = 0; pass < passesMax; pass++) {
     let largest = 0;
-    for (const [at, own] of questions.entries()) {
-      const sign = own === question ? 1 : -1;
+    for (const at of order) {
+      const sign = questions[at] === question ? 1 : -1;
       const alpha = alphas[at] as number;
       const decision = product(vector, vectors, at * dimension) + offset;
       const gradient = sign * decision - 1 + slack * alpha;
@@ -53,4 +54,11 @@ function separate(members: Members, question: number, vector: Float32Array): num
     if (largest < tolerance) break;
   }
   return offset;
+}
+
+/** Returns all places, neighbours far apart: texts of the same question one after the other converge slowly. */
+function scatter(count: number): number[] {
+  const goldenRatio = 0.618033988749895;
+  const keyOf = (at: number) => (at * goldenRatio) % 1;
+  return [...new Array(count).keys()].sort((a, b) => keyOf(a) - keyOf(b));
 }
