@@ -27,7 +27,8 @@ try {
   else if (command === 'tune') await tuneModel(process.argv.slice(3), { directory, say });
   else if (command === 'bench') await benchModel(process.argv.slice(3), { directory, say });
   else if (command === 'profile') await profileModel(process.argv.slice(3), { directory, say });
-  else if (command === 'pull' && name && others.length === 0) await pull(modelNamed(name), { say, complain });
+  else if (command === 'pull' && name && others.length === 0)
+    await pull(modelNamed(name), { say, complain });
   else if (command === 'check' && name === undefined) await checkAll();
   else if (command === 'check' && others.length === 0)
     await checkModel(modelNamed(name as string), say);

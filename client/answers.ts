@@ -171,6 +171,14 @@ export type Models = {
       readonly kind: 'tensors';
     };
     readonly output: {
+      readonly kind: 'embedding';
+      /** How many numbers it has. */
+      readonly dimension: number;
+      /** How the vectors of all tokens become one: their mean without padding, that of the first token, or not at all because the network returns one. */
+      readonly pooling?: 'mean' | 'cls' | 'none';
+      /** Whether it is scaled to length 1, so the product of two is their cosine. */
+      readonly normalise?: boolean;
+    } | {
       readonly kind: 'ranking' | 'classification';
       readonly classes: number;
       /** How many classes an answer has at most, unless the request says so. */
@@ -185,6 +193,14 @@ export type Models = {
     /** Its further answers, by name. */
     readonly outputs?: {
       readonly [key: string]: {
+        readonly kind: 'embedding';
+        /** How many numbers it has. */
+        readonly dimension: number;
+        /** How the vectors of all tokens become one: their mean without padding, that of the first token, or not at all because the network returns one. */
+        readonly pooling?: 'mean' | 'cls' | 'none';
+        /** Whether it is scaled to length 1, so the product of two is their cosine. */
+        readonly normalise?: boolean;
+      } | {
         readonly kind: 'ranking' | 'classification';
         readonly classes: number;
         /** How many classes an answer has at most, unless the request says so. */
