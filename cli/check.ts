@@ -1,6 +1,7 @@
 // Checks a model as far as that is possible without a service: its manifest, its files, the shapes of
 // its network, and the answer to its example.
 
+import { readEmbedding } from '../api/kinds/embedding.js';
 import { readValue } from '../api/kinds/regression.js';
 import { ScorelineError } from '../shared/errors.js';
 import { ownTensors } from '../shared/heads.js';
@@ -77,6 +78,12 @@ async function checkExample(
   if (expected.value !== undefined) {
     return compareValue(model, readValue(result.outputs), { ...expected, value: expected.value });
   }
+  if (expected.embedding !== undefined) {
+    return compareNumbers(model, readEmbedding(result.outputs), {
+      numbers: expected.embedding,
+      tolerance: expected.tolerance,
+    });
+  }
   if (!scoresClasses(model.manifest.output)) {
     return `answered with ${ownTensors(result.outputs).map(showTensor).join(', ')}`;
   }
@@ -96,6 +103,21 @@ async function checkExample(
   throw new ScorelineError(
     'model_file_wrong',
     `${model.name}: example: expected ${JSON.stringify(label)}${at}${remark}; got ${got}`,
+  );
+}
+
+function compareNumbers(
+  { name }: Model,
+  got: Float32Array,
+  { numbers, tolerance }: { numbers: readonly number[]; tolerance: number },
+): string {
+  const shown = `[${[...got.subarray(0, numbers.length)].map((number) => number.toPrecision(4)).join(', ')}, …]`;
+  if (numbers.every((number, at) => Math.abs((got[at] as number) - number) <= tolerance)) {
+    return `${shown}, as expected`;
+  }
+  throw new ScorelineError(
+    'model_file_wrong',
+    `${name}: example: expected [${numbers.join(', ')}, …] ± ${tolerance}; got ${shown}`,
   );
 }
 

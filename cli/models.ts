@@ -1,23 +1,19 @@
 // `npm run models -- list | add FILE | pull NAME | check [NAME] | optimize NAME | tune NAME | bench NAME | profile NAME`
 
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { Presets, SingleBar } from 'cli-progress';
 import { coerceError, ScorelineError } from '../shared/errors.js';
 import type { LeftOut } from '../shared/left-out.js';
 import { listModels } from '../shared/manifest-file.js';
 import { filesOf, type ModelFile, missingFile } from '../shared/model-files.js';
 import { collectModels, type Model, readModels } from '../shared/models.js';
-import { sha256Of } from '../shared/sha256.js';
 import { packageDirectory } from '../shared/version.js';
-import { checkBounds } from '../worker/files/bounds.js';
-import { download } from '../worker/files/download.js';
 import { addModel, addUsage } from './add.js';
 import { benchModel, benchUsage } from './bench-model.js';
 import { checkModel } from './check.js';
 import { optimizeModel, optimizeUsage } from './optimize.js';
 import { profileModel, profileUsage } from './profile.js';
+import { pull } from './pull.js';
 import { tuneModel, tuneUsage } from './tune.js';
 
 const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');
@@ -31,7 +27,8 @@ try {
   else if (command === 'tune') await tuneModel(process.argv.slice(3), { directory, say });
   else if (command === 'bench') await benchModel(process.argv.slice(3), { directory, say });
   else if (command === 'profile') await profileModel(process.argv.slice(3), { directory, say });
-  else if (command === 'pull' && name && others.length === 0) await pull(modelNamed(name));
+  else if (command === 'pull' && name && others.length === 0)
+    await pull(modelNamed(name), { say, complain });
   else if (command === 'check' && name === undefined) await checkAll();
   else if (command === 'check' && others.length === 0)
     await checkModel(modelNamed(name as string), say);
@@ -76,47 +73,6 @@ function remedyFor({ name }: Model, { path: file, urls }: ModelFile): string {
 
 function complainOf(leftOut: readonly LeftOut[]): void {
   for (const { name, error } of leftOut) complain(`${name} is left out: ${error.message}`);
-}
-
-async function pull(model: Model): Promise<void> {
-  checkBounds(model);
-  for (const file of filesOf(model)) await pullFile(model, file);
-}
-
-async function pullFile(model: Model, source: ModelFile): Promise<void> {
-  const { path: file } = source;
-  if (existsSync(file) && (await sha256Of(file)) === source.sha256) {
-    say(`${model.name}: ${file} is already there, and its SHA-256 matches.`);
-    return;
-  }
-  if (source.urls.length === 0) {
-    throw new ScorelineError(
-      'download_failed',
-      `${model.name}: expected addresses in source.urls of its manifest, for ${source.file}; got none. Put the file at ${file}.`,
-    );
-  }
-  const bar = new SingleBar(
-    {
-      format: `${model.name} {bar} {percentage}% {value}/{total} bytes, {eta} s left`,
-      noTTYOutput: true,
-      notTTYSchedule: 5000,
-    },
-    Presets.shades_classic,
-  );
-  bar.start(source.bytes, 0);
-  try {
-    await download({
-      urls: source.urls,
-      file,
-      bytes: source.bytes,
-      sha256: source.sha256,
-      onProgress: (bytesDone) => bar.update(bytesDone),
-      onRetry: (reason) => complain(`\n${reason}`),
-    });
-  } finally {
-    bar.stop();
-  }
-  say(`${model.name}: ${file} is in place; its size and SHA-256 match.`);
 }
 
 /** Checks every model whose files are here. One that fails does not stop the others. */

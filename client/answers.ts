@@ -118,6 +118,8 @@ export type Models = {
     readonly input: {
       readonly kind: 'text';
       readonly charactersMax?: number;
+      /** The most tokens that a network gets of a text, special ones included; the rest of the text is left out. Only with source.tokenizer. */
+      readonly tokensMax?: number;
       /** What the API does with a text before the model gets it. `nfkc-quotes`: Unicode NFKC, and typographic quotes and dashes become ASCII; for models that were trained on texts normalised like this. */
       readonly normalise?: 'none' | 'nfkc-quotes';
     } | {
@@ -169,6 +171,14 @@ export type Models = {
       readonly kind: 'tensors';
     };
     readonly output: {
+      readonly kind: 'embedding';
+      /** How many numbers it has. */
+      readonly dimension: number;
+      /** How the vectors of all tokens become one: their mean without padding, that of the first token, or not at all because the network returns one. */
+      readonly pooling?: 'mean' | 'cls' | 'none';
+      /** Whether it is scaled to length 1, so the product of two is their cosine. */
+      readonly normalise?: boolean;
+    } | {
       readonly kind: 'ranking' | 'classification';
       readonly classes: number;
       /** How many classes an answer has at most, unless the request says so. */
@@ -183,6 +193,14 @@ export type Models = {
     /** Its further answers, by name. */
     readonly outputs?: {
       readonly [key: string]: {
+        readonly kind: 'embedding';
+        /** How many numbers it has. */
+        readonly dimension: number;
+        /** How the vectors of all tokens become one: their mean without padding, that of the first token, or not at all because the network returns one. */
+        readonly pooling?: 'mean' | 'cls' | 'none';
+        /** Whether it is scaled to length 1, so the product of two is their cosine. */
+        readonly normalise?: boolean;
+      } | {
         readonly kind: 'ranking' | 'classification';
         readonly classes: number;
         /** How many classes an answer has at most, unless the request says so. */

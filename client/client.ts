@@ -43,7 +43,13 @@ export type { JobEvent } from './following.js';
 export type { Bytes, Input, Row } from './inputs.js';
 export type { Inference, Job, JobRef, SubmittedJob, SucceededJob } from './job.js';
 export type { ScoreOptions, ScoringOptions } from './requests.js';
-export type { ClassPrediction, NumberPrediction, Prediction, Score } from './score.js';
+export type {
+  ClassPrediction,
+  EmbeddingPrediction,
+  NumberPrediction,
+  Prediction,
+  Score,
+} from './score.js';
 export type { Datatype, OutputTensor, Tensor, TensorData, TensorRequest } from './tensors.js';
 
 export interface ClientOptions extends SiteOptions {

@@ -8,6 +8,9 @@ export type ClassPrediction = Extract<Prediction, { readonly label: string }>;
 /** The number that a regression answers with. */
 export type NumberPrediction = Extract<Prediction, { readonly value: number }>;
 
+/** The embedding of a text or another input. */
+export type EmbeddingPrediction = Extract<Prediction, { readonly embedding: unknown }>;
+
 /** `P` is what the model answers with, as its caller knows: see `output.kind` in the list of models. */
 export type Score<P extends Prediction = Prediction> = Omit<ScoreResponse, 'predictions'> & {
   /** The best classes, best first, or a number. */

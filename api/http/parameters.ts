@@ -49,12 +49,19 @@ export function readWish(given: Given, model: Model): OutputWish {
   const { output } = model.manifest;
   if (scoresClasses(output)) return { top: readTop(given, model) };
   if (given.top === undefined) return wishWithoutClasses(model);
-  const answer = output.kind === 'regression' ? 'one number' : 'tensors';
+  const answer = namedAnswers[output.kind];
   throw new ScorelineError(
     'parameter_invalid',
     `Expected no "top", since ${model.name} answers with ${answer}; got ${show(given.top)}.`,
   );
 }
+
+/** What a model without classes answers with. */
+const namedAnswers = {
+  regression: 'one number',
+  embedding: 'an embedding',
+  tensors: 'tensors',
+} as const;
 
 /** Returns the wish for the answer of a model that has no classes to choose the best of. */
 export function wishWithoutClasses({ manifest: { output }, heads }: Model): OutputWish {

@@ -4,6 +4,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { Manifest } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { classification } from './classification.js';
+import { embedding } from './embedding.js';
 import { type ImageLimits, makeImageKind } from './image.js';
 import type { InputKind, OutputKind, RawInput } from './kind.js';
 import { ranking } from './ranking.js';
@@ -73,4 +74,5 @@ export const outputKinds: Record<Manifest['output']['kind'], OutputKind> = {
   classification,
   regression,
   tensors,
+  embedding,
 };

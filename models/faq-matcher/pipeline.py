@@ -76,21 +76,21 @@ def train_pipeline(corpus, split, settings, *, seed):
     each training duplicate got from the folds it was not in.
     """
     truth = np.array([duplicate.original for duplicate in split.train])
-    fold = _assign_folds(truth, settings.folds, seed)
+    fold = assign_folds(truth, settings.folds, seed)
     decisions = np.empty((len(truth), len(corpus.originals)))
     for number in range(settings.folds):
         kept = [duplicate for duplicate, own in zip(split.train, fold) if own != number]
         left = fold == number
-        pipeline = _fit(corpus, kept, settings, seed)
+        pipeline = fit_pipeline(corpus, kept, settings, seed)
         decisions[left] = pipeline.decision_function([split.train[row].text for row in np.flatnonzero(left)])
-    sharpness = _fit_sharpness(decisions, truth)
+    sharpness = fit_sharpness(decisions, truth)
 
-    pipeline = _fit(corpus, split.train, settings, seed)
+    pipeline = fit_pipeline(corpus, split.train, settings, seed)
     _fold_in_sharpness(pipeline.named_steps["classifier"], sharpness)
     return pipeline, softmax(decisions * sharpness, axis=1)
 
 
-def _fit(corpus, duplicates, settings, seed):
+def fit_pipeline(corpus, duplicates, settings, seed):
     documents = [(original.text, index, 1.0) for index, original in enumerate(corpus.originals)]
     documents += [
         (normalise_text(original.answer), index, settings.answer_weight)
@@ -102,7 +102,7 @@ def _fit(corpus, duplicates, settings, seed):
     return make_pipeline(texts, settings, seed=seed).fit(texts, classes, classifier__sample_weight=weights)
 
 
-def _assign_folds(truth, folds, seed):
+def assign_folds(truth, folds, seed):
     """A fold for each training duplicate, so that every original's duplicates are spread evenly."""
     generator = np.random.default_rng(seed)
     fold = np.empty(len(truth), dtype=np.int64)
@@ -112,7 +112,7 @@ def _assign_folds(truth, folds, seed):
     return fold
 
 
-def _fit_sharpness(decisions, truth):
+def fit_sharpness(decisions, truth):
     """The factor on decision values that makes their softmax the most likely: honest probabilities."""
     rows = np.arange(len(truth))
 

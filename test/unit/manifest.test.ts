@@ -274,7 +274,8 @@ describe('a wrong manifest', () => {
       what: 'the kind of output is unknown',
       content: { output: { ...output, kind: 'poem' } },
       key: 'output.kind',
-      expected: 'expected "ranking" or "classification" or "regression" or "tensors"',
+      expected:
+        'expected "ranking" or "classification" or "regression" or "embedding" or "tensors"',
       got: '"poem"',
     },
     {

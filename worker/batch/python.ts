@@ -1,6 +1,7 @@
 // Opens the engine of a model that is a Python program. A program has no file that names its inputs and
 // outputs. They are those that the manifest declares, or those that its kinds imply.
 
+import { embeddingName } from '../../shared/embedding.js';
 import { imageTensor } from '../../shared/image-input.js';
 import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
@@ -42,6 +43,9 @@ function outputsOf({ manifest: { output }, labels }: Model): NetworkValue[] {
   if (scoresClasses(output))
     return [{ name: 'scores', datatype: 'FP32', shape: [-1, labels.length] }];
   if (output.kind === 'regression') return [{ name: 'value', datatype: 'FP32', shape: [-1] }];
+  if (output.kind === 'embedding') {
+    return [{ name: embeddingName, datatype: 'FP32', shape: [-1, output.dimension] }];
+  }
   return [];
 }
 

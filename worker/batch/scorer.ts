@@ -6,13 +6,12 @@ import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import { type Engine, type EngineDevice, EngineEnded, RunFailure } from '../engine/engine.js';
-import { openOnnxEngine } from '../engine/onnx.js';
 import { judgeScores } from './activation.js';
 import { makeAdapter } from './adapter.js';
 import { checkDeclared } from './declared.js';
+import { openModelEngine } from './model-engine.js';
 import type { Adapter } from './network.js';
 import { makeOutputs, type Outputs } from './outputs.js';
-import { openPython } from './python.js';
 import { notFinite, refusalOr } from './refusal.js';
 import { exampleInputs, sampleInputs } from './sample.js';
 
@@ -112,7 +111,7 @@ async function load(
 ): Promise<LoadedScorer & { parts: Parts }> {
   const { manifest } = model;
   const startedAt = performance.now();
-  const engine = await openEngine(model, log, onLost);
+  const engine = await openModelEngine(model, log, onLost);
   try {
     const adapter = makeAdapter(manifest.input, {
       name: model.name,
@@ -133,19 +132,6 @@ async function load(
   } catch (thrown) {
     await engine.close();
     throw thrown;
-  }
-}
-
-/** Loads the model into an engine. Its errors name the model. */
-async function openEngine(model: Model, log: Logger, onLost: OnLost): Promise<Engine> {
-  const { name, file, manifest } = model;
-  const { device, runMsMax } = manifest;
-  try {
-    if (manifest.engine === 'python') return await openPython(model, log, { runMsMax, onLost });
-    return await openOnnxEngine({ file, device }, { runMsMax, onLost });
-  } catch (thrown) {
-    if (!(thrown instanceof ScorelineError)) throw thrown;
-    throw new ScorelineError(thrown.code, `${name}: ${thrown.message}`);
   }
 }
 

@@ -14,7 +14,7 @@ import { filesOf, isInCache, type ModelFile } from '../../shared/model-files.js'
 import type { Model } from '../../shared/models.js';
 import { packageDirectory } from '../../shared/version.js';
 import { checkBounds } from './bounds.js';
-import { download } from './download.js';
+import { deliver, deliveredBytes } from './delivery.js';
 import { differenceOf, verifyFiles } from './verification.js';
 
 const lockTouchedEveryMs = 2000;
@@ -64,15 +64,12 @@ async function fetchOnce(model: Model, hashes: string, log: Logger): Promise<voi
 }
 
 async function fetchFile({ name }: Model, wanted: ModelFile, log: Logger): Promise<void> {
-  const { urls, bytes, sha256, path: file } = wanted;
+  const { urls, path: file } = wanted;
+  const bytes = deliveredBytes(wanted);
   mkdirSync(path.dirname(file), { recursive: true });
   log.info({ model: name, bytes, urls }, 'model file is missing; downloading it');
   let saidAt = performance.now();
-  await download({
-    urls,
-    file,
-    bytes,
-    sha256,
+  await deliver(wanted, {
     onProgress: (bytesDone) => {
       if (performance.now() - saidAt < progressEveryMs) return;
       saidAt = performance.now();

@@ -1,0 +1,182 @@
+// `npm run faq -- FILE.csv|.json|.md --name NAME`: makes a served FAQ of somebody's questions and answers.
+
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { Presets, SingleBar } from 'cli-progress';
+import { trainClassifier } from '../faq/classifier.js';
+import { embed } from '../faq/embed.js';
+import type { Entry } from '../faq/entries.js';
+import { evaluate, hasParaphrases, type Measures } from '../faq/evaluate.js';
+import { checkBase, writeFolder } from '../faq/folder.js';
+import { makeGraph } from '../faq/head.js';
+import { listTexts, type Members, type MemberText } from '../faq/members.js';
+import { readFaq } from '../faq/read.js';
+import { coerceError, ScorelineError } from '../shared/errors.js';
+import { type Model, readModels } from '../shared/models.js';
+import { packageDirectory } from '../shared/version.js';
+import { checkModel } from './check.js';
+import { curlLine } from './curl-line.js';
+import { pull } from './pull.js';
+
+const usage =
+  'Usage: npm run faq -- FILE.csv|FILE.json|FILE.md --name NAME [--train] [--evaluate] [--threshold SCORE] [--replace]';
+const baseName = 'minilm';
+/** Nine of ten right answers to the FAQs of docs/faq.md are above it. */
+const defaultThreshold = 0.35;
+
+const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');
+const say = (line: string) => process.stdout.write(`${line}\n`);
+const complain = (line: string) => process.stderr.write(`${line}\n`);
+
+try {
+  await main(readWishes());
+} catch (thrown) {
+  complain(coerceError(thrown).message);
+  process.exitCode = 1;
+}
+
+interface Wishes {
+  readonly file: string;
+  readonly name: string;
+  readonly isTrained: boolean;
+  readonly isEvaluated: boolean;
+  readonly threshold: number;
+  readonly isReplaced: boolean;
+}
+
+async function main(wishes: Wishes): Promise<void> {
+  const { file, name, isTrained, isEvaluated, threshold } = wishes;
+  const entries = readFaq(file);
+  const folder = folderFor(wishes);
+  const texts = listTexts(entries);
+  say(`${file}: ${entries.length} questions, ${texts.length - 2 * entries.length} paraphrases`);
+
+  const base = baseModel();
+  const dimension = checkBase(base);
+  await pull(base, { say: () => {}, complain });
+  const members = await embedAll(base, texts, dimension);
+  if (isEvaluated) report(members, texts, { questions: entries.length, isTrained });
+
+  const classifier = isTrained ? trainClassifier(members, entries.length) : undefined;
+  const head = { members, questions: entries.length, classifier, threshold };
+  const graph = makeGraph(base.file, head);
+  await writeFolder(base, { name, folder, description: describe(file, entries), entries, graph });
+  const [model] = readModels({ directory, names: [name], filesNeeded: true }) as [Model];
+  await checkModel(model, say);
+  say(
+    `It is in ${folder}. npm start serves it; ask it with:\n  ${curlLine('http://localhost:8080', model)}`,
+  );
+}
+
+function readWishes(): Wishes {
+  const { values, positionals } = parse();
+  const [file, ...others] = positionals;
+  const { name } = values;
+  if (file === undefined || others.length > 0 || name === undefined) throw wrong(usage);
+  if (!/^[a-z0-9][a-z0-9.-]{0,62}$/.test(name)) {
+    throw wrong(
+      `--name: expected lower-case letters, digits, . and -; got ${JSON.stringify(name)}`,
+    );
+  }
+  const threshold = Number(values.threshold ?? defaultThreshold);
+  if (!(threshold >= 0 && threshold < 1)) {
+    throw wrong(`--threshold: expected a score, from 0 to below 1; got ${values.threshold}`);
+  }
+  return {
+    ...{ file, name, threshold },
+    isTrained: values.train ?? false,
+    isEvaluated: values.evaluate ?? false,
+    isReplaced: values.replace ?? false,
+  };
+}
+
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        name: { type: 'string' },
+        train: { type: 'boolean' },
+        evaluate: { type: 'boolean' },
+        threshold: { type: 'string' },
+        replace: { type: 'boolean' },
+      },
+    });
+  } catch (thrown) {
+    throw wrong(`${coerceError(thrown).message}\n${usage}`);
+  }
+}
+
+function folderFor({ name, isReplaced }: Wishes): string {
+  const folder = path.join(directory, name);
+  const isOurs =
+    existsSync(path.join(folder, 'model.yaml')) && existsSync(path.join(folder, 'questions.json'));
+  if (!existsSync(folder) || (isReplaced && isOurs && name !== baseName)) return folder;
+  throw wrong(
+    `--name: expected a name that no model has; ${folder} exists. ${isOurs ? 'With --replace, it is written anew.' : 'Choose another.'}`,
+  );
+}
+
+function baseModel(): Model {
+  const [model] = readModels({ directory, names: [baseName], filesNeeded: false });
+  return model as Model;
+}
+
+async function embedAll(
+  base: Model,
+  texts: readonly MemberText[],
+  dimension: number,
+): Promise<Members> {
+  const bar = new SingleBar(
+    {
+      format: 'embedding {bar} {value}/{total} texts, {eta} s left',
+      noTTYOutput: true,
+      notTTYSchedule: 5000,
+    },
+    Presets.shades_classic,
+  );
+  bar.start(texts.length, 0);
+  try {
+    const vectors = await embed(
+      base,
+      texts.map(({ text }) => text),
+      { dimension, onProgress: (done) => bar.update(done) },
+    );
+    return { dimension, vectors, questions: texts.map(({ question }) => question) };
+  } finally {
+    bar.stop();
+  }
+}
+
+function report(
+  members: Members,
+  texts: readonly MemberText[],
+  { questions, isTrained }: { questions: number; isTrained: boolean },
+): void {
+  say(
+    hasParaphrases(texts)
+      ? 'Each paraphrase asked, while a fifth of them, it included, was left out:'
+      : 'No paraphrases, so each question was asked of the answers alone:',
+  );
+  say('              right first   in first 3   mean rank   threshold   false answers');
+  const line = (name: string, measures: Measures) => {
+    const { accuracyAt1, accuracyAt3, meanRank, threshold, falseAnswers } = measures;
+    const cells = [accuracyAt1, accuracyAt3, meanRank, threshold, falseAnswers];
+    say(`${name.padEnd(14)}${cells.map((cell) => cell.toFixed(3).padEnd(13)).join('')}`);
+  };
+  line('semantic', evaluate(members, texts, { questions, isTrained: false }));
+  if (isTrained) line('with training', evaluate(members, texts, { questions, isTrained: true }));
+  say(
+    'Above the threshold are 90 % of the right answers. False answers: the share of questions that the FAQ does not have, and that are above it, too. Set it with --threshold.',
+  );
+}
+
+function describe(file: string, entries: readonly Entry[]): string {
+  return `Answers ${entries.length} questions, from ${path.basename(file)}.`;
+}
+
+function wrong(message: string): ScorelineError {
+  return new ScorelineError('configuration_invalid', message);
+}

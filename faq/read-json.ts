@@ -1,0 +1,46 @@
+// An FAQ as JSON: an array of {"question", "answer", "paraphrases": […]}.
+
+import { z } from 'zod';
+import { coerceError } from '../shared/errors.js';
+import { messageOf } from '../shared/zod-issue.js';
+import { invalid, type ReadEntry } from './entries.js';
+
+const text = z.string().transform((value) => value.trim());
+const entriesSchema = z.array(
+  z.object({
+    question: text,
+    answer: text,
+    paraphrases: z
+      .array(text)
+      .default([])
+      .transform((texts) => texts.filter((value) => value !== '')),
+  }),
+);
+
+/** @throws ScorelineError `configuration_invalid` */
+export function readJson(file: string, content: string): ReadEntry[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(content);
+  } catch (thrown) {
+    throw invalid(file, [`expected JSON; ${coerceError(thrown).message}`]);
+  }
+  const parsed = entriesSchema.safeParse(value);
+  if (parsed.success) {
+    return parsed.data.map((entry, at) => ({ ...entry, place: placeOf(at) }));
+  }
+  throw invalid(
+    file,
+    parsed.error.issues.map(({ path: [at, ...keys], ...issue }) => {
+      const place =
+        at === undefined
+          ? 'expected an array of {"question", "answer", "paraphrases"}'
+          : [placeOf(Number(at)), ...keys].join(', ');
+      return `${place}: ${messageOf({ ...issue, path: keys } as z.core.$ZodIssue)}`;
+    }),
+  );
+}
+
+function placeOf(at: number): string {
+  return `entry ${at + 1}`;
+}

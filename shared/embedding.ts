@@ -1,0 +1,24 @@
+// The output of a model that answers with an embedding: numbers that place its input among others, so near
+// means alike.
+
+import { z } from 'zod';
+
+export const embeddingSchema = z.strictObject({
+  kind: z.literal('embedding'),
+  dimension: z.number().int().positive().max(65_536).describe('How many numbers it has.'),
+  pooling: z
+    .enum(['mean', 'cls', 'none'])
+    .default('mean')
+    .describe(
+      'How the vectors of all tokens become one: their mean without padding, that of the first token, or not at all because the network returns one.',
+    ),
+  normalise: z
+    .boolean()
+    .default(true)
+    .describe('Whether it is scaled to length 1, so the product of two is their cosine.'),
+});
+
+export type EmbeddingOutput = z.output<typeof embeddingSchema>;
+
+/** The name of the output of a model that answers with an embedding, as clients see it. */
+export const embeddingName = 'embedding';

@@ -1,0 +1,133 @@
+// A network for tests that takes tokens as BERT does, and whose embeddings can be worked out by hand: each
+// word has two numbers, and the special tokens have none.
+
+import { createHash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { elementTypes, floats, graph, integer, node, onnxModel, tensor, value } from './onnx.js';
+
+const { FP32: float, INT64: long } = elementTypes;
+
+const vocabulary = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'red', 'blue', 'green', 'slow'];
+/** Padding would spoil every mean that counts it. */
+const vectors = [
+  ...[100, 100], // [PAD]
+  ...[0, 0], // [UNK]
+  ...[0, 0], // [CLS]
+  ...[0, 0], // [SEP]
+  ...[1, 0], // red
+  ...[0, 1], // blue
+  ...[-1, 0], // green
+  ...[0, -1], // slow
+];
+
+const tokenizer = {
+  version: '1.0',
+  truncation: null,
+  padding: null,
+  added_tokens: [0, 1, 2, 3].map((id) => ({
+    id,
+    content: vocabulary[id],
+    special: true,
+    ...{ single_word: false, lstrip: false, rstrip: false, normalized: false },
+  })),
+  normalizer: { type: 'Lowercase' },
+  pre_tokenizer: { type: 'Whitespace' },
+  post_processor: {
+    type: 'TemplateProcessing',
+    single: [
+      { SpecialToken: { id: '[CLS]', type_id: 0 } },
+      { Sequence: { id: 'A', type_id: 0 } },
+      { SpecialToken: { id: '[SEP]', type_id: 0 } },
+    ],
+    pair: [],
+    special_tokens: {
+      '[CLS]': { id: '[CLS]', ids: [2], tokens: ['[CLS]'] },
+      '[SEP]': { id: '[SEP]', ids: [3], tokens: ['[SEP]'] },
+    },
+  },
+  decoder: null,
+  model: {
+    type: 'WordPiece',
+    vocab: Object.fromEntries(vocabulary.map((word, id) => [word, id])),
+    unk_token: '[UNK]',
+    continuing_subword_prefix: '##',
+    max_input_chars_per_word: 100,
+  },
+};
+
+/** Looks up the vectors of the tokens: `hidden`, float32 [N, tokens, 2]. */
+const lookUp = node('Gather', ['vectors', 'input_ids'], ['hidden']);
+const table = tensor('vectors', float, [vocabulary.length, 2], floats(vectors));
+const inputs = [value('input_ids', long, ['N', 'T']), value('attention_mask', long, ['N', 'T'])];
+
+/** Answers with the vectors of all tokens. */
+const bare = onnxModel(
+  graph({
+    nodes: [lookUp],
+    constants: [table],
+    inputs: [...inputs, value('token_type_ids', long, ['N', 'T'])],
+    outputs: [value('hidden', float, ['N', 'T', 2])],
+  }),
+);
+
+/** Answers with the mean of the vectors, of length 1, as models/minilm does. */
+const pooled = onnxModel(
+  graph({
+    nodes: [
+      lookUp,
+      node('Cast', ['attention_mask'], ['mask'], integer('to', float)),
+      node('Unsqueeze', ['mask', 'one'], ['row']),
+      node('MatMul', ['row', 'hidden'], ['sums']),
+      node('Squeeze', ['sums', 'one'], ['sum']),
+      node('LpNormalization', ['sum'], ['embedding'], integer('axis', 1)),
+    ],
+    constants: [table, tensor('one', long, [1], Buffer.from(new BigInt64Array([1n]).buffer))],
+    inputs,
+    outputs: [value('embedding', float, ['N', 2])],
+  }),
+  17,
+);
+
+/**
+ * Adds a model that answers with embeddings to a folder of models.
+ * @param changes to its manifest; with `pooling: 'none'` as output, its graph pools by itself
+ */
+export function addEmbeddingModel(
+  directory: string,
+  name: string,
+  changes: Record<string, unknown> = {},
+): void {
+  const output = { kind: 'embedding', dimension: 2, ...(changes.output as object) };
+  const isPooled = (output as { pooling?: string }).pooling === 'none';
+  const network = isPooled ? pooled : bare;
+  const rules = Buffer.from(JSON.stringify(tokenizer));
+  const manifest = {
+    name,
+    version: 1,
+    description: 'Embeds colours.',
+    source: {
+      ...describe('model.onnx', network),
+      tokenizer: describe('tokenizer.json', rules),
+    },
+    input: { kind: 'text', tokensMax: 6 },
+    network: {
+      inputs: [{ name: 'text', datatype: 'BYTES', shape: [-1] }],
+      outputs: [{ name: 'embedding', datatype: 'FP32', shape: [-1, 2] }],
+    },
+    batch: { max: 4 },
+    device: { type: 'cpu', threads: 1 },
+    ...changes,
+    output,
+  };
+  const folder = path.join(directory, name);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path.join(folder, 'model.onnx'), network);
+  writeFileSync(path.join(folder, 'tokenizer.json'), rules);
+  writeFileSync(path.join(folder, 'model.yaml'), JSON.stringify(manifest));
+}
+
+function describe(file: string, content: Buffer) {
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  return { file, bytes: content.length, sha256 };
+}

@@ -1,0 +1,122 @@
+// Tests embeddings in the worker: tokens of texts, padding within a batch, pooling, and what a manifest must
+// not say.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { checkModel } from '../../cli/check.js';
+import { makeLogger } from '../../shared/log.js';
+import { findModel, readModels } from '../../shared/models.js';
+import { toFloats } from '../../shared/tensors.js';
+import { textInputs } from '../../worker/batch/sample.js';
+import { openScorer } from '../../worker/batch/scorer.js';
+import { addEmbeddingModel } from '../embedding-model.js';
+import { makeFolder } from '../unit/sample-model.js';
+
+const log = makeLogger({ role: 'test', level: 'silent' });
+const half = Math.SQRT1_2;
+
+function modelWith(changes: Record<string, unknown> = {}) {
+  const directory = makeFolder({});
+  addEmbeddingModel(directory, 'colours', changes);
+  return findModel(readModels({ directory, filesNeeded: true }), 'colours');
+}
+
+/** Embeds texts in one batch. */
+async function embed(texts: readonly string[], changes: Record<string, unknown> = {}) {
+  const scorer = await openScorer(modelWith(changes), log);
+  onTestFinished(() => scorer.close());
+  const { results } = await scorer.score(texts.map((text) => ({ inputs: textInputs(text) })));
+  return results.map((result) => {
+    if ('error' in result) return result.error.detail;
+    const [embedding, ...others] = result.outputs;
+    expect(others).toEqual([]);
+    expect(embedding).toMatchObject({ name: 'embedding', datatype: 'FP32', shape: [1, 2] });
+    return embedding && [...toFloats(embedding)].map((number) => Number(number.toFixed(4)));
+  });
+}
+
+describe('an embedding', () => {
+  test('is the mean over the tokens of the text, whatever is beside it in the batch', async () => {
+    const rounded = Number(half.toFixed(4));
+    expect(await embed(['red', 'Red BLUE', 'green green green', 'unheard-of'])).toEqual([
+      [1, 0],
+      [rounded, rounded],
+      [-1, 0],
+      [0, 0],
+    ]);
+  });
+
+  test('is cut after the last token that fits, the special ones included', async () => {
+    expect(await embed(['red red red red blue blue blue'])).toEqual([[1, 0]]);
+  });
+
+  test('keeps its length if the manifest says so', async () => {
+    // Five tokens, two of them special: the mean counts them all.
+    expect(await embed(['red red blue'], { output: { normalise: false } })).toEqual([[0.4, 0.2]]);
+  });
+
+  test('is the vector of the first token with pooling: cls', async () => {
+    const output = { pooling: 'cls', normalise: false };
+    expect(await embed(['red', 'blue blue'], { output })).toEqual([
+      [0, 0],
+      [0, 0],
+    ]);
+  });
+
+  test('is what the graph makes with pooling: none', async () => {
+    expect(await embed(['red', 'slow slow'], { output: { pooling: 'none' } })).toEqual([
+      [1, 0],
+      [0, -1],
+    ]);
+  });
+
+  test('is compared with the example by the check', async () => {
+    const example = { input: 'red', expected: { embedding: [1, 0] } };
+    const lines: string[] = [];
+    await checkModel(modelWith({ example }), (line) => lines.push(line));
+    expect(lines.join('\n')).toContain('example    [1.000, 0.000, …], as expected');
+    const wrong = { input: 'red', expected: { embedding: [0.5] } };
+    await expect(checkModel(modelWith({ example: wrong }), () => {})).rejects.toThrow(
+      'colours: example: expected [0.5, …] ± 0.001; got [1.000, …]',
+    );
+  });
+});
+
+describe('a manifest', () => {
+  test.each([
+    ['a dimension that the network has not', { output: { dimension: 3 } }, 'float[N,tokens,3]'],
+    [
+      'more tokens than special ones leave',
+      { input: { kind: 'text', tokensMax: 2 } },
+      'puts 2 special tokens around each text',
+    ],
+  ])('with %s is refused when the model loads', async (_, changes, reason) => {
+    await expect(openScorer(modelWith({ network: undefined, ...changes }), log)).rejects.toThrow(
+      reason,
+    );
+  });
+
+  test.each([
+    ['a tokenizer without tokensMax', { input: { kind: 'text' } }, 'input.tokensMax'],
+    [
+      'an example without numbers',
+      { example: { input: 'red', expected: {} } },
+      'expected numbers if its output is an embedding',
+    ],
+    [
+      'an example with more numbers than the dimension',
+      { example: { input: 'red', expected: { embedding: [1, 0, 0] } } },
+      'expected at most 2 numbers',
+    ],
+  ])('with %s is refused when it is read', (_, changes, reason) => {
+    expect(() => modelWith(changes)).toThrow(reason);
+  });
+
+  test('whose tokenizer.json is another file is refused', async () => {
+    const model = modelWith();
+    const file = path.join(model.folder, 'tokenizer.json');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"red"', '"rad"'));
+    await expect(checkModel(model, () => {})).rejects.toThrow(/tokenizer.json: expected \d+ bytes/);
+  });
+});
