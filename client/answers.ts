@@ -7,13 +7,15 @@ export type ScoreResponse = {
   readonly id: string;
   /** If false, the model knows nothing of the input. Only some models say this. */
   readonly known?: boolean;
-  /** The best classes, best first; a number; or the outputs of the network. */
+  /** The best classes, best first; a number; an embedding; or the outputs of the network. */
   readonly predictions: ReadonlyArray<{
     readonly label: string;
     readonly score: number;
     readonly [key: string]: unknown;
   } | {
     readonly value: number;
+  } | {
+    readonly embedding: ReadonlyArray<number>;
   } | {
     readonly name: string;
     readonly datatype: string;

@@ -152,6 +152,7 @@ function anyForms(context: Context): NativeForms {
         z.union([
           z.looseObject({ label: z.string(), score: z.number() }),
           z.object({ value: z.number() }),
+          z.object({ embedding: z.array(z.number()) }),
           z.object({
             name: z.string(),
             datatype: z.string(),
@@ -160,7 +161,9 @@ function anyForms(context: Context): NativeForms {
           }),
         ]),
       )
-      .describe('The best classes, best first; a number; or the outputs of the network.'),
+      .describe(
+        'The best classes, best first; a number; an embedding; or the outputs of the network.',
+      ),
     content: {
       'application/json': {
         schema: {

@@ -24,6 +24,7 @@ describe('the configuration', () => {
       ACCESS_LOG_RATIO: 0,
       HOST: '127.0.0.1',
       PORT: 8080,
+      PLAYGROUND: true,
       OIDC_ALGORITHMS: ['RS256', 'ES256'],
       OIDC_CLIENT_SCOPES: ['openid'],
       OIDC_CLOCK_SKEW_MS: 30_000,

@@ -2,6 +2,7 @@
 
 import type {
   ClassPrediction,
+  EmbeddingPrediction,
   Inference,
   NumberPrediction,
   OutputTensor,
@@ -48,6 +49,8 @@ function showPredictions(
   }
   const tensors = predictions.filter(isTensor);
   if (tensors.length > 0) return showTensors(tensors);
+  const embeddings = predictions.filter(isEmbedding);
+  if (embeddings.length > 0) return showTensors(embeddings.map(asTensor));
   const numbers = predictions.filter(isNumber);
   if (numbers.length > 0) return showNumbers(numbers);
   return element('p', { class: 'notice' }, 'No class has a score that is high enough.');
@@ -60,12 +63,21 @@ export function sayAnswer(answer: Answer): string {
   const [best] = answer.predictions;
   if (!best) return 'No class has a score that is high enough.';
   if (isNumber(best)) return `Answered ${number(best.value)}.`;
+  if (isEmbedding(best)) return `Answered with an embedding of ${best.embedding.length} numbers.`;
   if (!isClass(best)) return 'Answered with tensors.';
   return `Best of ${answer.predictions.length}: ${nameOf(best)}, ${percent(best.score)}.`;
 }
 
 function isTensor(prediction: Prediction): prediction is TensorPrediction {
   return 'datatype' in prediction;
+}
+
+function isEmbedding(prediction: Prediction): prediction is EmbeddingPrediction {
+  return 'embedding' in prediction && !isClass(prediction);
+}
+
+function asTensor({ embedding }: EmbeddingPrediction): TensorPrediction {
+  return { name: 'embedding', datatype: 'FP32', shape: [embedding.length], data: embedding };
 }
 
 function isNumber(prediction: Prediction): prediction is NumberPrediction {

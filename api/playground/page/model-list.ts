@@ -86,6 +86,7 @@ export function kindOf({ input, output }: ModelInfo): string {
     classification: 'classes',
     regression: 'a number',
     tensors: 'tensors',
+    embedding: 'an embedding',
   };
   return input.kind === 'text' && output.kind === 'ranking'
     ? 'FAQ'
