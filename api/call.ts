@@ -88,6 +88,8 @@ export interface Calls {
    * is none.
    */
   oldestMs(model: Model): number;
+  /** Whether any open call may be for this model. */
+  isInUse(model: Model): boolean;
 }
 
 export function makeCalls(options: {
@@ -192,11 +194,16 @@ export function makeCalls(options: {
     oldestMs(model) {
       // A set keeps the order in which calls came.
       for (const { models, arrivedAt, priority, isStream } of calls) {
-        const isOnly = models.length === 1 && models[0] === model;
+        const isOnly = models.length === 1 && models[0]?.queue === model.queue;
         const isWaiting = priority === 'interactive' && !isStream;
         if (isOnly && isWaiting) return Math.max(0, nowMs() - arrivedAt);
       }
       return 0;
+    },
+    isInUse({ queue }) {
+      for (const { models } of calls)
+        if (models.some((model) => model.queue === queue)) return true;
+      return false;
     },
   };
 }
@@ -368,7 +375,9 @@ export class Call {
    * @throws ScorelineError `overloaded` when none of them has room
    */
   narrow(models: readonly Model[]): void {
-    if (models.length === 0 || models.length === this.#models.length) return;
+    if (models.length === 0) return;
+    const isSame = models.every(({ queue }, at) => queue === this.#models[at]?.queue);
+    if (isSame && models.length === this.#models.length) return;
     this.#settleOn(models, 1);
   }
 

@@ -17,6 +17,7 @@ import type { ScoredReply } from './queue/waiters.js';
 import { type Identity, identify } from './repeat/identity.js';
 import type { Repeatable } from './repeat/repeatable.js';
 import type { Statistics } from './statistics.js';
+import type { Shadows } from './versions/shadows.js';
 
 type MaybePromise<T> = T | Promise<T>;
 /** The tensors of each input. */
@@ -58,8 +59,9 @@ export function makeScoring(options: {
   deferring: Deferring;
   cache: ResponseCache;
   statistics: Pick<Statistics, 'succeed' | 'fail'>;
+  shadows?: Pick<Shadows, 'copy'> | undefined;
 }): Scoring {
-  const { kinds, dispatcher, repeatable, deferring, cache, statistics } = options;
+  const { kinds, dispatcher, repeatable, deferring, cache, statistics, shadows } = options;
 
   const prepareRaw = (call: Call, inputs: RawInput[]): MaybePromise<Prepared> => {
     const { model } = call;
@@ -103,7 +105,9 @@ export function makeScoring(options: {
     const making = prepare(call);
     const prepared = making instanceof Promise ? await making : making;
     const items = prepared.map((inputs, index) => ({ id: itemIdOf(call, index, inputs), inputs }));
-    return Promise.all(submit(call, items, { wish }));
+    const replies = submit(call, items, { wish });
+    shadows?.copy(call, items, wish, replies);
+    return Promise.all(replies);
   };
 
   const placeOf = (call: Call, { wish, contents }: Work) =>

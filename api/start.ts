@@ -9,7 +9,8 @@ import { logLeftOut } from '../shared/left-out.js';
 import type { Ending, Running } from '../shared/lifecycle.js';
 import { type Logger, makeSeldom } from '../shared/log.js';
 import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
-import { collectModels } from '../shared/models.js';
+import { ModelFolder } from '../shared/model-folder.js';
+import { collectModels, type ModelChoice } from '../shared/models.js';
 import {
   connectConsumer,
   connectProducer,
@@ -56,6 +57,7 @@ import { observeIssuerCertificate } from './metrics/issuer-certificate.js';
 import { type OpenMetrics, openMetrics } from './metrics/port.js';
 import { observeRedisMemory } from './metrics/redis-memory.js';
 import { makeRequestMetrics } from './metrics/requests.js';
+import { makeShadowMetrics } from './metrics/shadows.js';
 import { observeState } from './metrics/state.js';
 import { isPageBuilt, openPlayground, type Playground } from './playground/playground.js';
 import { Dispatcher } from './queue/dispatcher.js';
@@ -69,6 +71,8 @@ import { makeScoring } from './scoring.js';
 import { makeSeries } from './series/series.js';
 import { Statistics } from './statistics.js';
 import { makeRequestTraces } from './traces/requests.js';
+import { Rollout } from './versions/rollout.js';
+import { Shadows } from './versions/shadows.js';
 import { makeAllowList } from './webhooks/allow-list.js';
 import { PendingWebhooks } from './webhooks/pending-webhooks.js';
 import { openCourier } from './webhooks/webhooks.js';
@@ -84,15 +88,16 @@ const createAgainAfterMs = 200;
 export async function startApi(
   configuration: Configuration,
   log: Logger,
-  { signal, telemetry, parent }: Partial<Omit<Ending, 'abandon'>> = {},
+  { signal, telemetry, isReported, parent }: Partial<Omit<Ending, 'abandon'>> = {},
 ): Promise<Running> {
-  const { models: served, leftOut } = collectModels({
+  const choice: ModelChoice = {
     directory: configuration.MODELS_DIR,
     names: configuration.MODELS,
     filesNeeded: false,
-  });
-  logLeftOut(log, leftOut);
-  const registry = makeRegistry(served, leftOut);
+  };
+  const collected = collectModels(choice);
+  if (!isReported) logLeftOut(log, collected.leftOut);
+  const registry = makeRegistry(collected.models, collected.leftOut);
   const { LEAVE_MS, SHUTDOWN_MS, METRICS_PORT, HOST } = configuration;
   const metrics = await openMetrics({ port: METRICS_PORT, host: HOST, telemetry });
   const settings = redisSettings(configuration);
@@ -139,6 +144,12 @@ export async function startApi(
     registry,
     queue,
   });
+  const rollout = new Rollout({
+    ...{ registry, queue, calls, redis: producer, keys, log },
+    folder: new ModelFolder(choice, collected),
+    everyMs: configuration.MODELS_LOOK_MS,
+  });
+  await rollout.begin();
   const kinds = makeInputKinds({
     imagePixelsMax: configuration.IMAGE_PIXELS_MAX,
     imagesMax: configuration.IMAGES_PER_REQUEST_MAX,
@@ -169,9 +180,13 @@ export async function startApi(
     onCancelled: (record) => ends.end(record),
   });
   const resultBytesMax = configuration.JOB_RESULT_BYTES_MAX;
+  const dispatcher = new Dispatcher({ instance, queue, waiters });
+  const shadows = new Shadows({
+    ...{ registry, dispatcher },
+    onOutcome: metrics && makeShadowMetrics(metrics.instruments, registry),
+  });
   const scoring = makeScoring({
-    kinds,
-    dispatcher: new Dispatcher({ instance, queue, waiters }),
+    ...{ kinds, dispatcher, shadows },
     repeatable: makeRepeatable({ calls, results }),
     deferring: makeDeferring({
       ...{ instance, calls, queue, results, store, jobs, ends, webhooks, resultBytesMax },
@@ -207,7 +222,9 @@ export async function startApi(
   const readiness = makeReadiness({ queue, registry, calls });
   const rowsMax = rowsMaxOf(configuration);
   const version = packageVersion();
-  const description = makeDescription({ registry, readiness, statistics, rowsMax, version });
+  const description = makeDescription({
+    ...{ registry, rollout, readiness, statistics, rowsMax, version },
+  });
   const protocol = { readiness, description, rowsMax };
   const measured = metrics && { instruments: metrics.instruments, registry, statistics, queue };
   const liveSeries = measured && openLiveSeries(measured);
@@ -225,6 +242,8 @@ export async function startApi(
       jobs,
       webhooks,
       queue,
+      rollout,
+      shadows,
       clock,
       log,
     },
@@ -251,7 +270,7 @@ export async function startApi(
     instruments: metrics?.instruments,
   });
   const { address, port } = server;
-  const models = registry.models.map((model) => model.name);
+  const models = registry.latest.map((model) => model.name);
   const report = {
     ...{ address, port, models },
     ...(grpc && { grpcPort: grpc.port }),
@@ -271,6 +290,7 @@ export async function startApi(
     close: async () => {
       calls.shutDown();
       eventStreams.close();
+      await rollout.close();
       await closeServers([server, grpc], SHUTDOWN_MS - LEAVE_MS, calls);
       await courier?.close();
       peers.close();

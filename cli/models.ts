@@ -27,12 +27,12 @@ try {
   else if (command === 'tune') await tuneModel(process.argv.slice(3), { directory, say });
   else if (command === 'bench') await benchModel(process.argv.slice(3), { directory, say });
   else if (command === 'profile') await profileModel(process.argv.slice(3), { directory, say });
-  else if (command === 'pull' && name && others.length === 0)
-    await pull(modelNamed(name), { say, complain });
-  else if (command === 'check' && name === undefined) await checkAll();
-  else if (command === 'check' && others.length === 0)
-    await checkModel(modelNamed(name as string), say);
-  else {
+  else if (command === 'pull' && name && others.length === 0) {
+    for (const model of versionsOf(name)) await pull(model, { say, complain });
+  } else if (command === 'check' && name === undefined) await checkAll();
+  else if (command === 'check' && others.length === 0) {
+    for (const model of versionsOf(name as string)) await checkModel(model, say);
+  } else {
     throw new ScorelineError(
       'configuration_invalid',
       `Usage: npm run models -- list | pull NAME | check [NAME] | ${addUsage} | ${optimizeUsage} | ${tuneUsage} | ${benchUsage} | ${profileUsage}`,
@@ -47,9 +47,8 @@ function complain(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-function modelNamed(name: string): Model {
-  const [model] = readModels({ directory, names: [name], filesNeeded: false });
-  return model as Model;
+function versionsOf(name: string): readonly Model[] {
+  return readModels({ directory, names: [name], filesNeeded: false });
 }
 
 function list(): void {
@@ -60,11 +59,16 @@ function list(): void {
     const megabytes = `${(bytes / 1e6).toFixed(1)} MB`;
     const missing = missingFile(model);
     const state = missing ? `not here; ${remedyFor(model, missing)}` : 'here';
+    const title = `${model.name}${isAlone(model, models) ? '' : ` ${model.version}`}`;
     say(
-      `${model.name.padEnd(22)} ${megabytes.padStart(9)}  ${state}\n    ${model.manifest.description}`,
+      `${title.padEnd(22)} ${megabytes.padStart(9)}  ${state}\n    ${model.manifest.description}`,
     );
   }
   complainOf(leftOut);
+}
+
+function isAlone({ name }: Model, models: readonly Model[]): boolean {
+  return models.filter((model) => model.name === name).length === 1;
 }
 
 function remedyFor({ name }: Model, { path: file, urls }: ModelFile): string {

@@ -67,10 +67,12 @@ async function start(): Promise<void> {
     environment.REDIS_URL = await startPrivateRedis();
     environment.REDIS_PASSWORD = '';
   }
-  environment.MODELS = models.map((model) => model.name).join(',');
+  const names = [...new Set(models.map((model) => model.name))].join(',');
+  // Without names, models that come later are served, too.
+  if (configuration.MODELS) environment.MODELS = names;
 
   const startedAt = performance.now();
-  say(`  models  loading and warming up ${environment.MODELS} …`);
+  say(`  models  loading and warming up ${names} …`);
   const workers = Array.from({ length: readWorkerCount() }, () => supervise('worker', environment));
   const [api] = await Promise.all([supervise('api', environment), ...workers]);
   const served = await namesOf(workers);
@@ -85,8 +87,9 @@ async function start(): Promise<void> {
     say('          Make a key: npm run keys -- create NAME');
   say('\nTry it, in another terminal:\n');
   const credential = isGuarded ? ' -H "Authorization: Bearer $KEY"' : '';
-  for (const model of models) {
-    if (served.has(model.name)) say(`${curlLine(address, model)}${credential}\n`);
+  for (const [at, model] of models.entries()) {
+    const isLatest = models.findIndex(({ name }) => name === model.name) === at;
+    if (isLatest && served.has(model.name)) say(`${curlLine(address, model)}${credential}\n`);
   }
   say('Press Ctrl-C to stop everything.');
 }

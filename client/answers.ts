@@ -115,6 +115,21 @@ export type Models = {
     readonly version: string;
     /** The name of its queue. */
     readonly queue: string;
+    /** Which requests it gets. */
+    readonly traffic: {
+      /** Whether it is what requests without a version mean. */
+      readonly latest: boolean;
+      /** Its share of the requests that name the model and no version. */
+      readonly share: number;
+      /** There if it gets copies of requests: how its answers compare. */
+      readonly shadow?: {
+        readonly percent: number;
+        readonly same: number;
+        readonly different: number;
+        readonly failed: number;
+        readonly left_out: number;
+      };
+    };
     readonly description: string;
     /** What it takes, as its manifest says. */
     readonly input: {
@@ -249,9 +264,18 @@ export type Models = {
     /** Starts of a worker on the fallback device. */
     readonly fallbacks: number;
   }>;
+  /** Versions that get no requests, and why. */
+  readonly waiting: ReadonlyArray<{
+    readonly name: string;
+    readonly version: string;
+    readonly state: 'loading' | 'failed' | 'unloaded' | 'draining';
+    /** The code of the reason, if it has failed. */
+    readonly code?: string;
+  }>;
   /** Models that cannot be served, each with the code of the reason. */
   readonly leftOut: ReadonlyArray<{
     readonly name: string;
+    readonly version?: string;
     readonly code: string;
   }>;
 };

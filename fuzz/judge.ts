@@ -237,9 +237,19 @@ function findEndingFault(
   if (ending === 'silent') return 'no answer, and the connection stays open';
   if (ending === 'left') return undefined;
   if (shot.isWhole && answers.length > 1) return 'two answers to one request';
-  if (rest.length > 0) return 'bytes after the answer, or an answer that is cut off';
+  if (rest.length > 0 && !isCutStream(shot, rest))
+    return 'bytes after the answer, or an answer that is cut off';
   if (shot.isWhole && answers.length === 0) return `no answer (${reason ?? 'closed'})`;
   return undefined;
+}
+
+/**
+ * Whether an answer of lines ends before its end because its request is no HTTP behind its head. It has begun by then,
+ * so only its end can say that.
+ */
+function isCutStream({ isWhole }: Shot, rest: Buffer): boolean {
+  const head = /^HTTP\/1\.1 200 [\s\S]*\r\ncontent-type: application\/x-ndjson\r\n/i;
+  return !isWhole && head.test(rest.toString('latin1'));
 }
 
 /** The credentials that a request shows, right or wrong, if they are long enough to be told from words. */

@@ -81,6 +81,7 @@ export async function makeOriginals(callers: Callers): Promise<Originals> {
     json(textRoute, { input, top: 1 + index, deadlineMs: 20_000 }),
     post(withVersion(textRoute), 'text', 'text/plain; charset=utf-8', input),
     json('/v2/repository/index', { ready: true }),
+    json('/v2/repository/models/faq-matcher/load', { parameters: { unload_dependents: true } }),
     json('/v2/models/faq-matcher/infer', writeTensors(input)),
     json('/v2/models/faq-matcher/versions/1/infer', writeTensors(input, 2)),
     json(textRoute, { inputs: [input, `${input} again`], top: 1 }),

@@ -7,10 +7,11 @@ import path from 'node:path';
 import { ScorelineError } from '../shared/errors.js';
 import { labelFilesOf } from '../shared/labels.js';
 import { makeLogger } from '../shared/log.js';
-import { listModels, readManifest } from '../shared/manifest-file.js';
+import { listModels, listVersions, readManifest } from '../shared/manifest-file.js';
 import { filesOf } from '../shared/model-files.js';
 import { type Model, readModels } from '../shared/models.js';
 import { codeFiles } from '../shared/python-code.js';
+import { trafficName } from '../shared/traffic.js';
 import { ensureEnvironment } from '../worker/engine/python/environment.js';
 import { ensureModelFiles } from '../worker/files/model-files.js';
 import type { ImageRole } from './assemble.js';
@@ -38,10 +39,11 @@ export async function bake(options: {
     const { source } = model.manifest;
     const code = source.engine === 'python' ? codeFiles(model.folder, model.name, source) : [];
     for (const file of ['model.yaml', ...labels, ...code]) copy(model, directory, target, file);
+    copyTraffic(model, directory, target);
     if (!needsFiles) continue;
     await ensureModelFiles(model, makeLogger({ role: 'bake', level: 'info' }));
     for (const { path: from, file } of filesOf(model)) {
-      cpSync(from, path.join(target, model.name, file));
+      cpSync(from, path.join(target, path.relative(directory, model.folder), file));
     }
   }
 }
@@ -50,16 +52,25 @@ export async function bake(options: {
 export async function makeEnvironments(directory: string): Promise<void> {
   const log = makeLogger({ role: 'bake', level: 'info' });
   for (const name of listModels(directory)) {
-    const folder = path.resolve(directory, name);
-    const { source } = readManifest(folder);
-    if (source.engine !== 'python') continue;
-    await ensureEnvironment({ folder, requirements: source.requirements }, log);
+    for (const { folder, ...names } of listVersions(path.resolve(directory, name))) {
+      const { source } = readManifest(folder, names);
+      if (source.engine !== 'python') continue;
+      await ensureEnvironment({ folder, requirements: source.requirements }, log);
+    }
+  }
+}
+
+/** Copies how a model's requests are shared among its versions, if a file says it. */
+function copyTraffic({ name }: Model, directory: string, target: string): void {
+  const file = path.join(name, trafficName);
+  if (existsSync(path.join(directory, file))) {
+    cpSync(path.join(directory, file), path.join(target, file));
   }
 }
 
 /** Copies a file, named relative to the model's folder, and keeps its place among the models. */
-function copy({ name }: Model, directory: string, target: string, file: string): void {
-  const relative = path.normalize(path.join(name, file));
+function copy({ name, folder }: Model, directory: string, target: string, file: string): void {
+  const relative = path.normalize(path.join(path.relative(directory, folder), file));
   if (relative.startsWith('..') || !existsSync(path.join(directory, relative))) {
     throw new ScorelineError(
       'manifest_invalid',

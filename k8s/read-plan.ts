@@ -26,7 +26,7 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
     const refuse: Refuse = (keys, message) =>
       context.addIssue({ code: 'custom', path: [...keys], message });
     const models = values.models.flatMap((entry, index) =>
-      planModel({ values, entry, index, known, refuse }),
+      planVersions({ values, entry, index, known, refuse }),
     );
     checkNames(models, refuse);
     checkGpu(values, models, refuse);
@@ -55,22 +55,28 @@ function knownModels(directory: string): Known {
   return collectModels({ directory, names, filesNeeded: false });
 }
 
-function planModel(options: {
-  values: Values;
-  entry: ModelValues;
-  index: number;
-  known: Known;
-  refuse: Refuse;
-}): PlannedModel[] {
-  const { values, entry, index, known, refuse } = options;
-  const model = known.models.find(({ name }) => name === entry.name);
-  if (!model) {
+interface Entry {
+  readonly values: Values;
+  readonly entry: ModelValues;
+  readonly index: number;
+  readonly known: Known;
+  readonly refuse: Refuse;
+}
+
+/** Each version of a model has workers of its own. */
+function planVersions(options: Entry): PlannedModel[] {
+  const { entry, index, known, refuse } = options;
+  const versions = known.models.filter(({ name }) => name === entry.name);
+  if (versions.length === 0) {
     const leftOut = known.leftOut.find(({ name }) => name === entry.name);
-    const names = known.models.map(({ name }) => name).join(', ');
+    const names = [...new Set(known.models.map(({ name }) => name))].join(', ');
     const reason = leftOut ? `; ${leftOut.error.message}` : '';
     refuse(['models', index, 'name'], `expected the name of a model: ${names}${reason}`);
-    return [];
   }
+  return versions.map((model) => planModel(options, model));
+}
+
+function planModel({ values, entry, index, refuse }: Entry, model: Model): PlannedModel {
   const { manifest } = model;
   const { source } = manifest;
   if (entry.download && source.engine === 'python') {
@@ -99,17 +105,15 @@ function planModel(options: {
       `${issue.message}; with its manifest this is ${together}`,
     );
   }
-  return [
-    {
-      model,
-      name: workerName(model),
-      scaling: scaling.data ?? manifest.scaling,
-      isOnGpu: isOnGpu ?? false,
-      cpu: entry.cpu,
-      memoryMi: entry.memory === undefined ? memoryFor(model) : parseMemory(entry.memory),
-      mayDownload: entry.download,
-    },
-  ];
+  return {
+    model,
+    name: workerName(model),
+    scaling: scaling.data ?? manifest.scaling,
+    isOnGpu: isOnGpu ?? false,
+    cpu: entry.cpu,
+    memoryMi: entry.memory === undefined ? memoryFor(model) : parseMemory(entry.memory),
+    mayDownload: entry.download,
+  };
 }
 
 /**

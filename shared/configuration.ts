@@ -66,6 +66,15 @@ const common = {
     .describe(
       'The names of the models to serve, separated by commas. If unset, every model whose ONNX file exists is served. A model that cannot be served, for example because its manifest is wrong, is left out with a line in the log. The process stops if no model is left. Instead of a name, `name@version~digest` names the queue of a model, and a process refuses to start if its model has another.',
     ),
+  MODELS_LOOK_MS: z
+    .string()
+    .regex(/^\d+$/, 'expected a whole number')
+    .transform(Number)
+    .pipe(z.number().min(50).max(3_600_000))
+    .default(1000)
+    .describe(
+      'How often the folder of models is looked at, for new and changed models and versions, and Redis for orders to load or unload one. Raising it makes changes take effect later.',
+    ),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')

@@ -3,7 +3,8 @@
 //
 // An error's detail says what was expected, what was given, and what to do. Callers see it, so the
 // detail of an error that answers a request never holds a stack, a path or a library's message. Only
-// `inputs_refused` has the reason of ONNX Runtime, without the places in its source.
+// `inputs_refused` has the reason of ONNX Runtime, without the places in its source, and `model_load_failed` tells
+// operators what a worker's log says.
 
 export const errorTable = {
   invalid_json: { status: 400, retry: false, title: 'The body is not valid JSON' },
@@ -74,6 +75,7 @@ export const errorTable = {
     retry: true,
     title: 'The caller has too many requests in flight',
   },
+  model_load_failed: { status: 422, retry: false, title: 'The model could not be loaded' },
   model_not_found: { status: 404, retry: false, title: 'There is no such model' },
   overloaded: { status: 429, retry: true, title: 'Too many requests are in flight' },
   queue_unavailable: { status: 503, retry: true, title: 'The queue cannot be reached' },
@@ -107,6 +109,11 @@ export const errorTable = {
     status: 500,
     retry: false,
     title: 'ONNX Runtime cannot use the device',
+  },
+  memory_insufficient: {
+    status: 500,
+    retry: false,
+    title: 'A model does not fit into the memory of a worker',
   },
   download_failed: { status: 500, retry: true, title: 'A download failed' },
 } as const satisfies Record<string, { status: number; retry: boolean; title: string }>;

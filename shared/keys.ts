@@ -67,6 +67,12 @@ export function makeKeys(prefix: string) {
     clocks: `${prefix}:clocks`,
     /** Sorted set of the live workers of a queue, by the time their presence expires. */
     workers: (queue: string) => `${prefix}:workers:${queue}`,
+    /** Hash of why workers cannot load the model of a queue, by worker (shared/repository.ts). */
+    faults: (queue: string) => `${prefix}:faults:${queue}`,
+    /** Set of the names of the models that operators have unloaded. */
+    unloaded: `${prefix}:models-unloaded`,
+    /** A number that each order to load or unload a model increments. */
+    modelsRevision: `${prefix}:models-revision`,
     /** Hash of the API keys' records as JSON, by the id of the key. */
     apiKeys: `${prefix}:api-keys`,
     /** A number that each change of the API keys increments. */

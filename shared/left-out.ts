@@ -7,16 +7,25 @@ import type { Logger } from './log.js';
 export interface LeftOut {
   /** The name of the model's folder. */
   readonly name: string;
+  /** Undefined if it is not known, or all versions are left out. */
+  readonly version?: string | undefined;
+  /** The folder of the manifest, if that is the reason. */
+  readonly folder?: string | undefined;
   readonly error: ScorelineError;
+  /** Whether it can be read, and waits for a worker or an order. */
+  readonly isWaiting?: boolean | undefined;
 }
 
 /** Logs a line for each model that is left out. */
 export function logLeftOut(log: Logger, leftOut: readonly LeftOut[]): void {
-  for (const { name, error } of leftOut) {
+  for (const { name, version, error } of leftOut) {
     const { code, message } = error;
     // A stack would repeat the message, and says something only about what nobody expected.
     const err = code === 'internal_error' ? error : { message };
-    log.error({ model: name, code, err }, 'a model is left out');
+    log.error(
+      { model: name, ...(version !== undefined && { version }), code, err },
+      'a model is left out',
+    );
   }
 }
 

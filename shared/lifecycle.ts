@@ -16,7 +16,10 @@ const startEndsMsMax = 1000;
  * process that already has it from the terminal.
  */
 export const sameSignalMs = 500;
-/** Tells a process that its parent prints why it could not start, so the process need not. */
+/**
+ * Tells a process that its parent prints why it could not start, and which models cannot be served, so the process
+ * need not.
+ */
 export const parentReports = '--parent-reports';
 
 export interface Running {
@@ -33,6 +36,8 @@ export interface Ending {
   readonly signal: AbortSignal;
   /** Kills the process at once, when it cannot shut down in order. */
   abandon(reason: string): void;
+  /** Whether the parent prints which models cannot be read. */
+  readonly isReported?: boolean | undefined;
   /** Undefined if the configuration asks for none. */
   readonly telemetry?: Telemetry | undefined;
   /** Undefined if the process was not forked, as in an image. */
@@ -99,7 +104,9 @@ export async function live<R extends Role>(
     kill(process);
   };
   const parent = parentOf(process);
-  const starting = start(configuration, log, { signal: ended.signal, abandon, telemetry, parent });
+  const isReported = process.argv.includes(parentReports);
+  const ending: Ending = { signal: ended.signal, abandon, telemetry, isReported, parent };
+  const starting = start(configuration, log, ending);
   handleEnd(process, { log, shutdownMs: configuration.SHUTDOWN_MS, starting, ended, telemetry });
   try {
     const running = await starting;

@@ -1,6 +1,7 @@
-// Reads manifests from files, and finds the folders that have one.
+// Reads manifests from files, and finds the folders that have one. A model's folder has a manifest, or a folder for
+// each version with a manifest of its own, or both.
 
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from './errors.js';
 import { type Manifest, manifestSchema } from './manifest.js';
@@ -10,11 +11,21 @@ const manifestName = 'model.yaml';
 /** What a manifest is named by mistake. */
 const misnamed = /^(model|manifest)\.(ya?ml|json)$/i;
 
+/** The name of a model, and its version if its folder says it. */
+export interface FolderNames {
+  readonly name: string;
+  readonly version?: string | undefined;
+}
+
 /**
- * Reads the manifest in a model's folder.
+ * Reads the manifest in a folder.
+ * @param names what the manifest must be called; that of the folder unless it is the folder of a version
  * @throws ScorelineError `manifest_invalid`, with file, key, what was expected and what was given
  */
-export function readManifest(folder: string): Manifest {
+export function readManifest(
+  folder: string,
+  names: FolderNames = { name: path.basename(path.resolve(folder)) },
+): Manifest {
   const file = path.join(folder, manifestName);
   const name = findManifest(folder);
   if (name !== undefined && name !== manifestName) {
@@ -27,19 +38,41 @@ export function readManifest(folder: string): Manifest {
     what: 'a manifest',
     code: 'manifest_invalid',
   });
-  const folderName = path.basename(path.resolve(folder));
-  if (manifest.name !== folderName) {
+  for (const key of ['name', 'version'] as const) {
+    const expected = names[key];
+    if (expected === undefined || manifest[key] === expected) continue;
     throw new ScorelineError(
       'manifest_invalid',
-      `${file}: name: expected the name of its folder, ${folderName}; got ${manifest.name}`,
+      `${file}: ${key}: expected the name of its folder, ${expected}; got ${manifest[key]}`,
     );
   }
   return manifest;
 }
 
+/** Returns the folders of a model that have a manifest: its own, and one for each version. */
+export function listVersions(folder: string): (FolderNames & { readonly folder: string })[] {
+  const name = path.basename(path.resolve(folder));
+  const own = findManifest(folder) === undefined ? [] : [{ name, folder }];
+  return [
+    ...own,
+    ...versionsIn(folder).map((each) => ({ name, version: each, folder: path.join(folder, each) })),
+  ];
+}
+
+/** Other folders inside that of a model may have files of any name, such as `manifest.json`. */
+function versionsIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((entry) => !entry.startsWith('.'))
+      .filter((entry) => existsSync(path.join(folder, entry, manifestName)));
+  } catch {
+    return [];
+  }
+}
+
 /**
  * Returns the names of the models in a folder, sorted: those of its folders that have a manifest,
- * or one with a wrong name.
+ * or one with a wrong name, or versions.
  * @throws ScorelineError `configuration_invalid` if the folder cannot be read
  */
 export function listModels(modelsDirectory: string): string[] {
@@ -54,7 +87,7 @@ export function listModels(modelsDirectory: string): string[] {
   }
   return names
     .filter((name) => !name.startsWith('.'))
-    .filter((name) => findManifest(path.join(modelsDirectory, name)) !== undefined)
+    .filter((name) => listVersions(path.join(modelsDirectory, name)).length > 0)
     .sort();
 }
 

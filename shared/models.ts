@@ -6,10 +6,12 @@ import { type Head, readHeads } from './heads.js';
 import { type Label, readLabels } from './labels.js';
 import { allLeftOut, type LeftOut } from './left-out.js';
 import { describedFiles, type Manifest } from './manifest.js';
-import { listModels, readManifest } from './manifest-file.js';
+import { type FolderNames, listModels, listVersions, readManifest } from './manifest-file.js';
 import { fileMissing, isInCache, type Located, missingFile, placeOf } from './model-files.js';
 import { scoresClasses } from './output.js';
 import { codeSha256 } from './python-code.js';
+import { latestOf, plainTraffic, readTraffic, type Traffic } from './traffic.js';
+import { compareVersions } from './version-order.js';
 import { queueName, readableWireVersions, wireVersion } from './wire-version.js';
 
 export interface Model extends Located {
@@ -45,38 +47,142 @@ export interface ModelChoice {
   readonly cache?: string | undefined;
 }
 
+/** What is in the folder of models. */
+export interface Collected {
+  /** By name, and of each name the version first that `latest` means, then the newest. */
+  readonly models: readonly Model[];
+  readonly leftOut: readonly LeftOut[];
+  /** How the requests to a model are shared among its versions, for each name. */
+  readonly traffic: ReadonlyMap<string, Traffic>;
+}
+
 /**
  * Reads the models to serve. One that cannot be served is left out. A model that was not named and
  * could be pulled is not left out: nobody asked for it.
  * @throws ScorelineError `configuration_invalid` if the folder cannot be read or a model has another
  * queue than the named one; the reasons if no model is left
  */
-export function collectModels(choice: ModelChoice): {
-  models: readonly Model[];
-  leftOut: readonly LeftOut[];
-} {
-  const { directory, names, filesNeeded, cache } = choice;
+export function collectModels(choice: ModelChoice): Collected {
+  const { directory, names } = choice;
   const here = listModels(directory);
-  const models: Model[] = [];
+  const all = [...askedByName(names ?? here)].map(([name, asked]) =>
+    collectVersions({ name, asked }, choice, here),
+  );
+  const models = all.flatMap((each) => each.models);
+  const leftOut = all.flatMap((each) => each.leftOut);
+  const traffic = new Map(all.map((each) => [each.name, each.traffic]));
+  if (models.length > 0) return { models, leftOut, traffic };
+  throw leftOut.length > 0 ? allLeftOut(leftOut) : nothingToServe(directory);
+}
+
+/** What is in the folder of one model. */
+export interface CollectedVersions {
+  readonly name: string;
+  readonly models: readonly Model[];
+  readonly leftOut: readonly LeftOut[];
+  readonly traffic: Traffic;
+}
+
+/** A model, and how it was asked for: by its name, or by the queues of some of its versions. */
+export interface Asked {
+  readonly name: string;
+  readonly asked: readonly string[];
+}
+
+/** Groups what was asked for by the names of models. */
+export function askedByName(names: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const groups = new Map<string, string[]>();
+  for (const asked of names) {
+    const name = nameIn(asked);
+    groups.set(name, [...(groups.get(name) ?? []), asked]);
+  }
+  return groups;
+}
+
+/**
+ * Reads the versions of a model.
+ * @param here the names of all models in the folder
+ * @throws ScorelineError `configuration_invalid` if it has another queue than the named one
+ */
+export function collectVersions(
+  { name, asked }: Asked,
+  choice: ModelChoice,
+  here: readonly string[],
+): CollectedVersions {
+  const { directory, names } = choice;
+  if (!here.includes(name)) {
+    return {
+      name,
+      models: [],
+      leftOut: [{ name, error: noModel(name, here) }],
+      traffic: plainTraffic,
+    };
+  }
+  const folder = path.join(directory, name);
   const leftOut: LeftOut[] = [];
-  for (const asked of names ?? here) {
-    const name = modelOf(asked);
+  const attempt = <T>(of: Omit<LeftOut, 'error'>, read: () => T): T | undefined => {
     try {
-      if (!here.includes(name)) throw noModel(name, here);
-      const model = readModel(path.join(directory, name), cache);
-      checkQueue(asked, model, directory);
-      const needsFiles = names ? filesNeeded && !isInCache(model) : true;
-      const missing = needsFiles ? missingFile(model) : undefined;
-      if (!missing) models.push(model);
-      else if (names || missing.urls.length === 0) throw fileMissing(model, missing);
+      return read();
     } catch (thrown) {
       const isOfModel = thrown instanceof ScorelineError && thrown.code !== 'configuration_invalid';
       if (!isOfModel) throw thrown;
-      leftOut.push({ name, error: thrown });
+      leftOut.push({ ...of, error: thrown });
+      return undefined;
     }
+  };
+  const read = listVersions(folder).flatMap(({ folder: place, ...called }) => {
+    const model = attempt({ ...called, folder: place }, () =>
+      readModel(place, called, choice.cache),
+    );
+    return model ? [model] : [];
+  });
+  for (const each of asked) checkQueue(each, read, directory);
+  const models: Model[] = [];
+  for (const model of read.filter(({ queue }) => asked.includes(name) || asked.includes(queue))) {
+    attempt({ name, version: model.version, folder: model.folder }, () => {
+      const twin = models.find(({ version }) => version === model.version);
+      if (twin) throw versionTwice(model, twin);
+      if (hasFiles(model, choice, names !== undefined)) models.push(model);
+    });
   }
-  if (models.length > 0) return { models, leftOut };
-  throw leftOut.length > 0 ? allLeftOut(leftOut) : nothingToServe(directory);
+  models.sort((a, b) => compareVersions(a.version, b.version));
+  const versions = [...read, ...leftOut].flatMap(({ version }) => version ?? []);
+  const traffic = attempt({ name }, () => readTraffic(folder, versions)) ?? plainTraffic;
+  return { name, models: latestFirst(models, traffic), leftOut, traffic };
+}
+
+/**
+ * Whether a model can be served by whoever chose it.
+ * @throws ScorelineError `model_file_missing` if somebody should be told that it cannot
+ */
+function hasFiles(model: Model, { filesNeeded }: ModelChoice, isNamed: boolean): boolean {
+  const needsFiles = isNamed ? filesNeeded && !isInCache(model) : true;
+  const missing = needsFiles ? missingFile(model) : undefined;
+  if (!missing) return true;
+  if (isNamed || missing.urls.length === 0) throw fileMissing(model, missing);
+  return false;
+}
+
+/**
+ * Puts the version first that `latest` means.
+ * @param current what it means now
+ */
+export function latestFirst(
+  models: readonly Model[],
+  traffic: Traffic,
+  current?: string,
+): readonly Model[] {
+  const latest = latestOf(models, traffic, current);
+  return latest === undefined || latest === models[0]
+    ? models
+    : [latest, ...models.filter((model) => model !== latest)];
+}
+
+function versionTwice({ folder, version }: Model, twin: Model): ScorelineError {
+  return new ScorelineError(
+    'manifest_invalid',
+    `${path.join(folder, 'model.yaml')}: version: expected a version of its own; got ${version}, which ${twin.folder} has, too`,
+  );
 }
 
 /**
@@ -91,16 +197,18 @@ export function readModels(choice: ModelChoice): Model[] {
   return [...models];
 }
 
-/** The model's name in that of its queue. */
-function modelOf(name: string): string {
+/** Returns the model's name in that of its queue. */
+function nameIn(name: string): string {
   return name.split('@', 1)[0] as string;
 }
 
-function checkQueue(name: string, model: Model, directory: string): void {
-  if (!name.includes('@') || name === model.queue) return;
+function checkQueue(name: string, models: readonly Model[], directory: string): void {
+  if (!name.includes('@') || models.length === 0) return;
+  if (models.some(({ queue }) => queue === name)) return;
+  const queues = models.map(({ queue }) => queue).join(', ');
   throw new ScorelineError(
     'configuration_invalid',
-    `MODELS: expected the model whose queue is ${name}; ${directory} has ${model.queue}. Manifests of a cluster and images belong together: make both from the same checkout.`,
+    `MODELS: expected the model whose queue is ${name}; ${directory} has ${queues}. Manifests of a cluster and images belong together: make both from the same checkout.`,
   );
 }
 
@@ -151,8 +259,8 @@ function nothingToServe(directory: string): ScorelineError {
   );
 }
 
-function readModel(folder: string, cache: string | undefined): Model {
-  const manifest = readManifest(folder);
+function readModel(folder: string, names: FolderNames, cache: string | undefined): Model {
+  const manifest = readManifest(folder, names);
   const { name, version, source } = manifest;
   const { text, labels } = readLabels(folder, manifest);
   const code = source.engine === 'python' ? [codeSha256(folder, name, source)] : [];

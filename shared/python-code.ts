@@ -40,9 +40,15 @@ export function codeSha256(folder: string, name: string, source: PythonSource): 
 function modulesIn(folder: string, inner = ''): string[] {
   return readdirSync(path.join(folder, inner), { withFileTypes: true }).flatMap((entry) => {
     const name = path.posix.join(inner, entry.name);
-    if (entry.isDirectory()) return isOther.test(entry.name) ? [] : modulesIn(folder, name);
+    if (entry.isDirectory())
+      return isOthers(path.join(folder, name)) ? [] : modulesIn(folder, name);
     return entry.name.endsWith('.py') ? [name] : [];
   });
+}
+
+/** Whether a folder has no code of the program: it belongs to a tool, or to another version. */
+function isOthers(folder: string): boolean {
+  return isOther.test(path.basename(folder)) || existsSync(path.join(folder, 'model.yaml'));
 }
 
 function missing(of: { folder: string; name: string; key: string; file: string }): ScorelineError {

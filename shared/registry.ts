@@ -1,46 +1,93 @@
 // The registry: which models and versions this process serves.
 //
 // It is the only owner of that list. Other parts ask it when they need a model. Parts that hold
-// something for each model (a queue, a session) subscribe, and are told which models were added and
+// something for each model, such as a queue, subscribe, and are told which models were added and
 // removed.
 //
-// Invariant: no two models of a registry have the same name and version.
+// A model that leaves the list may *drain*: no request comes to it any more, and those that it has are answered.
+// Then it is *retired*: only the results of its jobs are still written.
+//
+// Invariant: no two models of the list have the same name and version. A draining one may.
 
 import { ScorelineError } from './errors.js';
 import type { LeftOut } from './left-out.js';
 import { findModel, type Model } from './models.js';
+import type { Split } from './traffic.js';
 
 export interface RegistryChange {
   readonly added: readonly Model[];
   readonly removed: readonly Model[];
 }
 
-export interface Registry {
-  /** The models served now, in the order in which they were given. */
+/** A version that gets copies of requests. */
+export interface Shadow {
+  readonly model: Model;
+  /** The queues of the versions whose requests it can score: they take the same inputs. */
+  readonly of: ReadonlySet<string>;
+  readonly percent: number;
+}
+
+/** What a process serves. */
+export interface Served {
+  /** By name, the latest version of each name first. */
   readonly models: readonly Model[];
   /** The models that were to be served and cannot be. */
   readonly leftOut: readonly LeftOut[];
+  /** How requests are shared among versions, by name; nothing where all go to the latest one. */
+  readonly splits: ReadonlyMap<string, Split<Model>>;
+  /** The versions that get copies of requests, by name. */
+  readonly shadows: ReadonlyMap<string, Shadow>;
+  /** The models that only answer the requests that they have. */
+  readonly draining: readonly Model[];
+}
+
+export interface Registry extends Served {
+  /** The latest version of each model, in the order of `models`. */
+  readonly latest: readonly Model[];
   /**
-   * Finds a model by name: the given version, or else the first in the list.
+   * Finds a model by name: the given version, or else the latest one.
    * @throws ScorelineError `model_not_found`, with the models or versions that exist
    */
   find(name: string, version?: string): Model;
+  /** Returns the model with this queue, served, draining or retired. */
+  ofQueue(queue: string): Model | undefined;
   /**
    * Calls the listener with the present models at once, and again with each change. Returns a
-   * function that ends the subscription.
+   * function that ends the subscription. A draining model is still there.
    */
   subscribe(listener: (change: RegistryChange) => void): () => void;
-  /** Replaces the list. A model whose file or labels changed is removed and added again. */
-  replace(models: readonly Model[]): void;
+  /**
+   * Replaces what is served. A model whose file or labels changed is removed and added again.
+   * @param rest what is left away stays, except that nothing drains
+   */
+  replace(models: readonly Model[], rest?: Partial<Omit<Served, 'models'>>): void;
 }
 
 /** What somebody may know of a registry. */
-export type Catalogue = Pick<Registry, 'models' | 'leftOut' | 'find'>;
+export type Catalogue = Pick<
+  Registry,
+  'models' | 'latest' | 'leftOut' | 'splits' | 'find' | 'ofQueue'
+>;
+
+/** Of how many retired models the results of jobs are still written. */
+const retiredMax = 64;
 
 /** Returns a catalogue in which only models with these names exist. */
-export function only(names: readonly string[], { models, leftOut }: Catalogue): Catalogue {
+export function only(names: readonly string[], catalogue: Catalogue): Catalogue {
   const isAmong = ({ name }: { name: string }) => names.includes(name);
-  return makeCatalogue(models.filter(isAmong), leftOut.filter(isAmong));
+  const { models, latest, leftOut, splits } = catalogue;
+  const known = { models: models.filter(isAmong), leftOut: leftOut.filter(isAmong) };
+  return {
+    ...known,
+    latest: latest.filter(isAmong),
+    // Whoever does not know a model cannot name it.
+    splits,
+    find: makeFind(known),
+    ofQueue: (queue) => {
+      const model = catalogue.ofQueue(queue);
+      return model && isAmong(model) ? model : undefined;
+    },
+  };
 }
 
 export function makeRegistry(
@@ -48,46 +95,74 @@ export function makeRegistry(
   leftOut: readonly LeftOut[] = [],
 ): Registry {
   const listeners = new Set<(change: RegistryChange) => void>();
-  let models = checked(initial);
+  const rest = { leftOut, splits: new Map(), shadows: new Map(), draining: [] };
+  let served: Served & Pick<Registry, 'latest'> = toServed(initial, rest);
+  const retired = new Map<string, Model>();
+  const all = () => [...served.models, ...served.draining];
 
   return {
     get models() {
-      return models;
+      return served.models;
     },
-    leftOut,
-    find: (name, version) => makeCatalogue(models, leftOut).find(name, version),
+    get latest() {
+      return served.latest;
+    },
+    get leftOut() {
+      return served.leftOut;
+    },
+    get splits() {
+      return served.splits;
+    },
+    get shadows() {
+      return served.shadows;
+    },
+    get draining() {
+      return served.draining;
+    },
+    find: (name, version) => makeFind(served)(name, version),
+    ofQueue: (queue) => all().find((model) => model.queue === queue) ?? retired.get(queue),
     subscribe(listener) {
       listeners.add(listener);
-      listener({ added: models, removed: [] });
+      listener({ added: all(), removed: [] });
       return () => listeners.delete(listener);
     },
-    replace(next) {
-      const before = models;
-      models = checked(next);
-      const added = next.filter(({ queue }) => !before.some((model) => model.queue === queue));
-      const removed = before.filter(({ queue }) => !next.some((model) => model.queue === queue));
+    replace(models, rest) {
+      const before = all();
+      served = toServed(models, { ...served, draining: [], ...rest });
+      const now = all();
+      const added = now.filter(({ queue }) => !before.some((model) => model.queue === queue));
+      const removed = before.filter(({ queue }) => !now.some((model) => model.queue === queue));
+      for (const model of removed) retired.set(model.queue, model);
+      for (const queue of retired.keys()) if (retired.size > retiredMax) retired.delete(queue);
       if (added.length + removed.length === 0) return;
       for (const listener of [...listeners]) listener({ added, removed });
     },
   };
 }
 
-function makeCatalogue(models: readonly Model[], leftOut: readonly LeftOut[]): Catalogue {
-  return {
-    models,
-    leftOut,
-    find(name, version) {
-      const without = leftOut.find((model) => model.name === name);
-      if (without && !models.some((model) => model.name === name)) throw notServed(without);
-      return findModel(models, name, version);
-    },
+function toServed(
+  models: readonly Model[],
+  { leftOut, splits, shadows, draining }: Omit<Served, 'models'>,
+) {
+  const isFirst = ({ name }: Model, at: number) =>
+    models.findIndex((other) => other.name === name) === at;
+  const latest = models.filter(isFirst);
+  return { models: checked(models), latest, leftOut, splits, shadows, draining };
+}
+
+function makeFind({ models, leftOut }: Pick<Served, 'models' | 'leftOut'>): Registry['find'] {
+  return (name, version) => {
+    const without = leftOut.find((model) => model.name === name);
+    if (without && !models.some((model) => model.name === name)) throw notServed(without);
+    return findModel(models, name, version);
   };
 }
 
 function notServed({ name, error }: LeftOut): ScorelineError {
+  if (error.code === 'model_not_found') return error;
   return new ScorelineError(
     'model_not_found',
-    `The model "${name}" is not served, because of an error at the start (${error.code}). The log of the API says what is wrong.`,
+    `The model "${name}" is not served, because of an error when it was read (${error.code}). The log of the API says what is wrong.`,
   );
 }
 

@@ -1,9 +1,12 @@
 // A model's place in the worker: everything that serves one model. That is its scorer, its
 // quarantine, its presence, and a consumer for each of its queues.
 
+import { statSync } from 'node:fs';
+import { ScorelineError } from '../shared/errors.js';
 import type { Keys } from '../shared/keys.js';
 import type { Logger } from '../shared/log.js';
 import type { Instruments } from '../shared/metrics/instruments.js';
+import { filesOf } from '../shared/model-files.js';
 import type { Model } from '../shared/models.js';
 import type { Priority } from '../shared/priority.js';
 import type { Redis } from '../shared/redis.js';
@@ -12,6 +15,7 @@ import { type LoadedScorer, openScorer, type Rehearse } from './batch/scorer.js'
 import type { EngineDevice } from './engine/engine.js';
 import { joinListeners } from './events.js';
 import { ensureModelFiles } from './files/model-files.js';
+import type { MemoryRoom } from './memory.js';
 import { ItemMetrics } from './metrics/items.js';
 import type { Cells } from './quarantine/cells.js';
 import { loadLimit, makeQuarantine } from './quarantine/quarantine.js';
@@ -66,6 +70,7 @@ export function openPlace(options: {
   /** Kills the process at once. */
   abandon: (reason: string) => void;
   rehearse: Rehearse;
+  room: MemoryRoom;
 }): Place {
   const { model, log } = options;
   let isClosed = false;
@@ -105,14 +110,21 @@ async function warmUp({
   log,
   abandon,
   rehearse,
+  room,
 }: Omit<Parameters<typeof openPlace>[0], 'connections'>): Promise<LoadedScorer> {
   const { name, version } = model;
+  const before = stampFiles(model);
   await ensureModelFiles(model, log);
+  const release = room.reserve(model.manifest);
   const startedAt = performance.now();
   const scorer = await openScorer(model, log, {
     onLost: (reason) => abandon(`${name}: ${reason}`),
     rehearse,
-  });
+  }).finally(release);
+  if (before !== undefined && stampFiles(model) !== before) {
+    await scorer.close();
+    throw changedMeanwhile(model);
+  }
   const warmUpMs = Math.round(performance.now() - startedAt);
   const { type: device, reason } = scorer.device;
   log.info({ model: name, version, device, warmUpMs }, 'model is warm');
@@ -121,6 +133,23 @@ async function warmUp({
   }
   if (scorer.warning !== undefined) log.warn({ model: name, version }, scorer.warning);
   return scorer;
+}
+
+/** Returns a text that changes with the files of a model; undefined if one is missing. */
+function stampFiles(model: Model): string | undefined {
+  const stamps = filesOf(model).map((file) => {
+    const found = statSync(file.path, { throwIfNoEntry: false });
+    return found && `${found.ino} ${found.size} ${found.mtimeMs}`;
+  });
+  return stamps.includes(undefined) ? undefined : stamps.join('\n');
+}
+
+/** What was verified may not be what ONNX Runtime has read. */
+function changedMeanwhile({ name, version, folder }: Model): ScorelineError {
+  return new ScorelineError(
+    'model_file_wrong',
+    `${name}: expected the files of version ${version} to stay as they are while they are loaded; they changed. Write a new version into a folder beside ${folder}, and rename it when it is complete.`,
+  );
 }
 
 /**

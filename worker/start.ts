@@ -3,7 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { type Configurations, redisSettings } from '../shared/configuration.js';
-import { coerceError, ScorelineError } from '../shared/errors.js';
+import type { ScorelineError } from '../shared/errors.js';
 import { makeKeys } from '../shared/keys.js';
 import { allLeftOut, type LeftOut, logLeftOut } from '../shared/left-out.js';
 import type { Ending, Running } from '../shared/lifecycle.js';
@@ -11,18 +11,21 @@ import type { Logger } from '../shared/log.js';
 import { Instruments } from '../shared/metrics/instruments.js';
 import { observeProcess } from '../shared/metrics/process.js';
 import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
-import { collectModels, type Model } from '../shared/models.js';
+import { ModelFolder } from '../shared/model-folder.js';
+import { collectModels, type Model, type ModelChoice } from '../shared/models.js';
 import { connectConsumer, startConnecting, waitUntilReady } from '../shared/redis.js';
 import { checkRedis } from '../shared/redis-check.js';
 import { RedisClock } from '../shared/redis-clock.js';
-import { makeRegistry, type Registry, type RegistryChange } from '../shared/registry.js';
 import type { Telemetry } from '../shared/telemetry/telemetry.js';
 import { WorkerHealth } from './health.js';
+import { MemoryRoom } from './memory.js';
 import { observeWorker } from './metrics/state.js';
 import { type Connections, openPlace, type Place } from './place.js';
+import { Places } from './places.js';
 import { openProbes } from './probes.js';
 import { makeCells } from './quarantine/cells.js';
 import { makeRehearse } from './quarantine/rehearsal.js';
+import { asFault, Rollout } from './rollout.js';
 
 /** The last part of SHUTDOWN_MS, reserved for handing back unfinished jobs. */
 const handBackMs = 2000;
@@ -34,40 +37,41 @@ const handBackMs = 2000;
 export async function startWorker(
   configuration: Configurations['worker'],
   log: Logger,
-  { signal, abandon, telemetry }: Ending,
+  { signal, abandon, telemetry, isReported }: Ending,
 ): Promise<Running> {
   const health = new WorkerHealth();
   const { PROBE_PORT } = configuration;
   const watched = await openWatch(PROBE_PORT, health, telemetry);
   const instruments = watched?.instruments;
-  const collected = collectModels({
+  const choice: ModelChoice = {
     directory: configuration.MODELS_DIR,
     names: configuration.MODELS,
     filesNeeded: true,
     cache: configuration.MODEL_CACHE_DIR,
-  });
-  const registry = makeRegistry(collected.models);
+  };
+  const collected = collectModels(choice);
   const graceMs = Math.max(0, configuration.SHUTDOWN_MS - handBackMs);
   let connect: (connections: Connections) => void = () => {};
   const connections = new Promise<Connections>((resolve) => {
     connect = resolve;
   });
-  const rehearse = makeRehearse();
-  const places = followRegistry(registry, graceMs, (model) =>
-    openPlace({ model, connections, log, abandon, rehearse }),
-  );
-  health.watchPlaces(places.all);
-  if (instruments) observeWorker(instruments, health, places.all);
+  const shared = { connections, log, abandon, rehearse: makeRehearse(), room: new MemoryRoom() };
+  const places = new Places({ graceMs, open: (model) => openPlace({ model, ...shared }) });
+  for (const model of collected.models) places.open(model);
+  health.watchPlaces(() => places.all);
+  if (instruments) observeWorker(instruments, health, () => places.all);
   const settings = redisSettings(configuration);
   const redis = connectConsumer({ ...settings, name: 'worker', log, isLazy: true });
   if (instruments) observeRedis(instruments, [redis]);
-  const loaded = leaveOutFailed(registry, places.all()).then((failed) => {
-    logLeftOut(log, [...collected.leftOut, ...failed]);
+  const loaded = leaveOutFailed(places).then((failed) => {
+    logLeftOut(log, isReported ? failed : [...collected.leftOut, ...failed]);
     // From now on a probe finds what is missing: Redis.
     health.watchRedis(redis);
+    return failed;
   });
+  let failed: Awaited<typeof loaded>;
   try {
-    await Promise.all([checkRedis({ ...settings, log, signal }), loaded]);
+    [, failed] = await Promise.all([checkRedis({ ...settings, log, signal }), loaded]);
   } catch (error) {
     // A process that exits while a model loads is aborted by ONNX Runtime.
     await loaded.catch(() => {});
@@ -81,17 +85,25 @@ export async function startWorker(
   health.watchClock(clock);
   const cells = makeCells({ log });
   const tracer = telemetry?.tracer;
-  connect({ redis, keys, cells, workerId: randomUUID(), instruments, tracer });
-  await Promise.all(places.all().map(({ open }) => open));
+  const workerId = randomUUID();
+  const rollout = new Rollout({
+    ...{ places, redis, keys, workerId, log },
+    folder: new ModelFolder(choice, collected),
+    everyMs: configuration.MODELS_LOOK_MS,
+  });
+  for (const { model, error } of failed) rollout.note(model, error);
+  await rollout.begin();
+  connect({ redis, keys, cells, workerId, instruments, tracer });
+  await Promise.all(places.all.map(({ open }) => open));
   health.open();
-  const models = registry.models.map(({ name }) => name);
+  const models = [...new Set(places.all.map(({ model }) => model.name))];
   log.info({ models, probePort: watched?.port }, 'worker is ready');
 
   return {
     report: { models, probePort: watched?.port },
     close: async () => {
       health.drain();
-      await places.close();
+      await Promise.all([rollout.close(), places.closeAll()]);
       cells.close();
       clock.close();
       redis.disconnect();
@@ -123,57 +135,24 @@ async function openWatch(
 }
 
 /**
- * Waits until each model is warm or has failed, and removes those that have failed from the registry.
+ * Waits until each model is warm or has failed, and closes the places of those that have failed.
  * @throws ScorelineError if all have failed
  */
-async function leaveOutFailed(registry: Registry, places: readonly Place[]): Promise<LeftOut[]> {
+async function leaveOutFailed(places: Places): Promise<(LeftOut & { readonly model: Model })[]> {
+  const all: readonly Place[] = places.all;
   // All must have settled: a process that exits while a model loads is aborted by ONNX Runtime.
-  const outcomes = await Promise.allSettled(places.map(({ warm }) => warm));
-  const failed = new Map<Model, ScorelineError>();
-  for (const [index, { model }] of places.entries()) {
-    const outcome = outcomes[index];
-    if (outcome?.status === 'rejected') failed.set(model, asLeftOut(model, outcome.reason));
-  }
-  const leftOut = [...failed].map(([{ name }, error]) => ({ name, error }));
-  if (leftOut.length === places.length) throw allLeftOut(leftOut);
-  registry.replace(registry.models.filter((model) => !failed.has(model)));
-  return leftOut;
-}
-
-function asLeftOut({ name }: Model, thrown: unknown): ScorelineError {
-  if (thrown instanceof ScorelineError) return thrown;
-  const cause = coerceError(thrown);
-  return new ScorelineError('internal_error', `${name}: unexpected: ${cause.message}`, { cause });
-}
-
-/** Opens a place for each model that the registry adds, and closes it when the model is removed. */
-export function followRegistry(
-  registry: Registry,
-  graceMs: number,
-  open: (model: Registry['models'][number]) => Place,
-) {
-  const places = new Map<string, Place>();
-  const closing = new Set<Promise<void>>();
-
-  const close = (place: Place) => {
-    places.delete(place.model.queue);
-    const closed = place.close(graceMs).finally(() => closing.delete(closed));
-    closing.add(closed);
-  };
-  const unsubscribe = registry.subscribe(({ added, removed }: RegistryChange) => {
-    for (const { queue } of removed) {
-      const place = places.get(queue);
-      if (place) close(place);
-    }
-    for (const model of added) places.set(model.queue, open(model));
+  const outcomes = await Promise.allSettled(all.map(({ warm }) => warm));
+  const failed = all.flatMap(({ model }, at) => {
+    const outcome = outcomes[at];
+    if (outcome?.status !== 'rejected') return [];
+    const { name, version } = model;
+    const error: ScorelineError = asFault(model, outcome.reason);
+    return [{ name, version, error, model }];
   });
-
-  return {
-    all: () => [...places.values()],
-    close: async () => {
-      unsubscribe();
-      for (const place of places.values()) close(place);
-      await Promise.all(closing);
-    },
-  };
+  if (failed.length === all.length) throw allLeftOut(failed);
+  for (const { model } of failed) {
+    const place = places.get(model.queue);
+    if (place) void places.close(place);
+  }
+  return failed;
 }

@@ -103,13 +103,20 @@ export function openPeers(options: {
   };
   const exchangeAll = () => {
     beat++;
-    for (const { queue, manifest } of registry.models) {
+    for (const { queue, manifest } of [...registry.models, ...registry.draining]) {
       // While Redis is unreachable, nothing is known. Adding to the queue reports the fault.
       exchange(queue, manifest.batch.max).catch(() => knowledge.delete(queue));
     }
   };
   const timer = setInterval(exchangeAll, everyMs);
   exchangeAll();
+  // A worker unloads a model when no instance sends to it any more. The others forget this one by themselves, too.
+  const unsubscribe = registry.subscribe(({ removed }) => {
+    for (const { queue } of removed) {
+      knowledge.delete(queue);
+      redis.hdel(keys.instances(queue), instance).catch(() => {});
+    }
+  });
 
   return {
     inFlight(queue, priority = 'interactive') {
@@ -121,7 +128,10 @@ export function openPeers(options: {
     },
     msFor: (queue, count, priority = 'interactive') =>
       knowledge.get(queue)?.rates[priority].msFor(count),
-    close: () => clearInterval(timer),
+    close: () => {
+      clearInterval(timer);
+      unsubscribe();
+    },
   };
 }
 

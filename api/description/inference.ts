@@ -11,6 +11,7 @@ import { extensionPaths } from './inference-extensions.js';
 import type { Content, Header, Operation, Parameter, Paths } from './openapi.js';
 import { toSchema } from './parts.js';
 import { inferenceErrorSchema } from './problems.js';
+import { repositoryPaths } from './repository.js';
 import {
   accepted,
   inPath,
@@ -46,6 +47,7 @@ export function inferencePaths(context: Context): Paths {
   return {
     '/v2': { get: describeServer(context) },
     '/v2/repository/index': { post: listRepository(context) },
+    ...repositoryPaths(context, { tags, model }),
     [path]: { get: describeModel(context, 'modelMetadata', [model]) },
     [versionPath]: { get: describeModel(context, 'modelVersionMetadata', versioned) },
     [`${path}/ready`]: { get: isModelReady(context, 'isModelReady', [model]) },
@@ -97,11 +99,14 @@ function infer(context: Context, model: Model | undefined): OperationOf | undefi
 }
 
 function formsOf(
-  { parts, rowsMax }: Context,
+  { parts, rowsMax, catalogue }: Context,
   model: Model | undefined,
 ): { request: Content; response: Content } {
   const forms = model ? inferFormsOf(model, rowsMax) : undefined;
-  const { request, response } = forms ?? anyInferForms;
+  const { request, response: own } = forms ?? anyInferForms;
+  // Where versions share the requests, the answer may come from any of them.
+  const isShared = model && catalogue.splits.has(model.name) && own instanceof z.ZodObject;
+  const response = isShared ? own.extend({ model_version: z.string() }) : own;
   const { inputs = [], outputs = [] } = model?.manifest.network ?? {};
   const used = new Set([...inputs, ...outputs].map(({ datatype }) => datatype));
   if (outputs.length > 0) used.add('BYTES');

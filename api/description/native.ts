@@ -51,7 +51,7 @@ function scoreNative(context: Context, model: Model | undefined): OperationOf | 
   if (model?.manifest.input.kind === 'tensors') return undefined;
   const { parts, problems } = context;
   const { codes, content, top, predictions } = model ? formsOf(context, model) : anyForms(context);
-  const response = responseOf(model, predictions);
+  const response = responseOf(context, model, predictions);
   const answer = parts.schema(partName('ScoreResponse', model), response);
   const answers = listResponse(context, model, response);
   const all = [...scoringCodes(context), ...codes] as const;
@@ -181,10 +181,16 @@ function anyForms(context: Context): NativeForms {
   };
 }
 
-function responseOf(model: Model | undefined, predictions: z.ZodType): z.ZodObject {
+function responseOf(
+  { catalogue }: Context,
+  model: Model | undefined,
+  predictions: z.ZodType,
+): z.ZodObject {
+  // Where versions share the requests, the answer may come from any of them.
+  const isCertain = model && !catalogue.splits.has(model.name);
   return z.object({
     model: model ? z.literal(model.name) : z.string(),
-    version: model ? z.literal(model.version) : z.string(),
+    version: isCertain ? z.literal(model.version) : z.string(),
     id: z.string().describe('The id of the input.'),
     known: z
       .boolean()
@@ -235,6 +241,26 @@ const modelsSchema = z.object({
       name: z.string(),
       version: z.string(),
       queue: z.string().describe('The name of its queue.'),
+      traffic: z
+        .object({
+          latest: z.boolean().describe('Whether it is what requests without a version mean.'),
+          share: z
+            .number()
+            .min(0)
+            .max(1)
+            .describe('Its share of the requests that name the model and no version.'),
+          shadow: z
+            .object({
+              percent: z.number(),
+              same: count,
+              different: count,
+              failed: count,
+              left_out: count,
+            })
+            .optional()
+            .describe('There if it gets copies of requests: how its answers compare.'),
+        })
+        .describe('Which requests it gets.'),
       description: z.string(),
       input: inputSchema.describe('What it takes, as its manifest says.'),
       output: outputSchema,
@@ -256,8 +282,18 @@ const modelsSchema = z.object({
       fallbacks: count.describe('Starts of a worker on the fallback device.'),
     }),
   ),
+  waiting: z
+    .array(
+      z.object({
+        name: z.string(),
+        version: z.string(),
+        state: z.enum(['loading', 'failed', 'unloaded', 'draining']),
+        code: z.string().optional().describe('The code of the reason, if it has failed.'),
+      }),
+    )
+    .describe('Versions that get no requests, and why.'),
   leftOut: z
-    .array(z.object({ name: z.string(), code: z.string() }))
+    .array(z.object({ name: z.string(), version: z.string().optional(), code: z.string() }))
     .describe('Models that cannot be served, each with the code of the reason.'),
 });
 

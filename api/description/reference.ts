@@ -54,7 +54,7 @@ function withPage(response: Response): Response {
 
 function scoreReference(context: Context): Operation {
   const { parts, problems, kinds, catalogue } = context;
-  const models = catalogue.models.filter(({ manifest }) => manifest.input.kind !== 'tensors');
+  const models = catalogue.latest.filter(({ manifest }) => manifest.input.kind !== 'tensors');
   const forms = models.map((model) => {
     const { input, output } = kindsOf(kinds, model);
     const { reference, codes } = output.form;

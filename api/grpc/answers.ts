@@ -10,6 +10,7 @@ import { formOutputs } from '../inference/infer-response.js';
 import type { JoinedTensor } from '../inference/rows.js';
 import { scoreInference } from '../inference/score.js';
 import type { Readiness } from '../readiness.js';
+import { routeTo } from '../routing.js';
 import type { Scoring } from '../scoring.js';
 import type { Arrival } from './arrival.js';
 import { hasList, writeContents } from './contents.js';
@@ -71,11 +72,13 @@ function makeDescribe({
 }
 
 function makeInfer({ registry, scoring, rowsMax }: AnswerOptions) {
-  return async ({ call, caller }: Arrival, bytes: Buffer): Promise<object> => {
+  return async (arrival: Arrival, bytes: Buffer): Promise<object> => {
+    const { call, caller } = arrival;
     if (!call) throw new Error('The gate opens a call for each request to infer. This is a bug.');
     const { modelName, modelVersion, request } = decodeInferMessage(bytes);
     const version = modelVersion === '' ? undefined : modelVersion;
-    const model = catalogueOf(caller, registry).find(modelName, version);
+    const known = catalogueOf(caller, registry);
+    const model = routeTo(known, { name: modelName, version }, (name) => arrival.read(name));
     call.narrow([model]);
     const asked = checkInferRequest(request, { model, rowsMax });
     const items = await scoreInference(scoring, call, asked);

@@ -27,6 +27,8 @@ import type { Queue } from '../queue/queue.js';
 import type { Readiness } from '../readiness.js';
 import type { Scoring } from '../scoring.js';
 import type { Series } from '../series/series.js';
+import type { Rollout } from '../versions/rollout.js';
+import type { Shadows } from '../versions/shadows.js';
 import type { PendingWebhooks } from '../webhooks/pending-webhooks.js';
 import { makeBodyReaders } from './body.js';
 import { makeEntrance } from './entrance.js';
@@ -46,6 +48,7 @@ import { addLiveRoutes, type LiveParts } from './routes/live.js';
 import { addModelRoutes, makeScoreNative } from './routes/models.js';
 import { addPlaygroundRoutes } from './routes/playground.js';
 import { addReferenceRoutes, makeScoreReference } from './routes/reference.js';
+import { addRepositoryRoutes } from './routes/repository.js';
 import { SeriesRoutes } from './routes/series.js';
 import { addSignInRoute } from './routes/sign-in.js';
 import { addWebhookRoutes } from './routes/webhooks.js';
@@ -82,6 +85,8 @@ export function makeApp(parts: {
   eventStreams: Pick<EventStreams, 'open'>;
   webhooks: Pick<PendingWebhooks, 'read' | 'listDead' | 'count' | 'revive'>;
   queue: Pick<Queue, 'countWorkers' | 'opened' | 'readCounts' | 'unansweredIn'>;
+  rollout: Pick<Rollout, 'waiting' | 'load' | 'unload'>;
+  shadows: Pick<Shadows, 'countsOf'>;
   readiness: Readiness;
   description: Description;
   /** The most rows of a request of the Open Inference Protocol. */
@@ -138,6 +143,7 @@ export function makeApp(parts: {
   addReferenceRoutes(app, { ...parts, score: scores.reference, version: packageVersion() });
   addPlaygroundRoutes(app, parts);
   addHealthRoutes(app, parts);
+  addRepositoryRoutes(app, parts);
   addInferenceRoutes(app, { ...parts, score: scores.inference });
   addDescriptionRoutes(app, { ...parts, service: parts });
   addDocsRoutes(app);

@@ -19,7 +19,7 @@ import type { Call, Calls } from '../call.js';
 import type { AllowList } from '../webhooks/allow-list.js';
 import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './json.js';
-import { modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
+import { headersOf, modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
 import type { Given } from './parameters.js';
 import { describingPaths, isForOperators, isForStrangers, openPaths } from './paths.js';
 import { sendProblem } from './problem.js';
@@ -80,7 +80,8 @@ export function makeGate(options: {
     };
     if (request.method !== 'POST') return toRouter();
     const query = arrival.query ? Object.fromEntries(new URLSearchParams(arrival.query)) : {};
-    const models = modelsAt(path, query, { caller, registry });
+    const read = headersOf(request);
+    const models = modelsAt(path, query, { caller, registry, read });
     if (models.length === 0) return toRouter();
     try {
       openCall({ calls, webhooks }, arrival, { caller, slot, models, query, arrivedAt });

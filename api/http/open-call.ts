@@ -8,6 +8,7 @@ import type { Slot } from '../access/limiter.js';
 import { readFreshness } from '../cache/freshness.js';
 import type { Call, Calls } from '../call.js';
 import type { DeferralOptions } from '../deferral.js';
+import { chosen, type ReadHeader, routeToAny } from '../routing.js';
 import type { AllowList } from '../webhooks/allow-list.js';
 import { onDeparture } from './departure.js';
 import { readIdempotencyKey } from './idempotency-key.js';
@@ -32,6 +33,11 @@ export function routeOf(path: string): ScoringRoute {
   return isInference(path) ? 'inference' : 'native';
 }
 
+/** Makes a function that reads the headers of a request; those of one name are joined. */
+export function headersOf({ headers }: Pick<GatedRequest, 'headers'>): ReadHeader {
+  return (name) => headers[name]?.toString();
+}
+
 /** What is known of a request when its call is opened. */
 export interface Opening {
   readonly caller: Caller;
@@ -47,18 +53,19 @@ export interface Opening {
 export function modelsAt(
   path: string,
   query: Given,
-  { caller, registry }: { caller: Caller; registry: Registry },
+  { caller, registry, read }: { caller: Caller; registry: Registry; read: ReadHeader },
 ): readonly Model[] {
-  const { models } = catalogueOf(caller, registry);
+  const catalogue = catalogueOf(caller, registry);
   const isReference = path === referencePath;
-  if (isReference && query.model === undefined) return models;
+  if (isReference && query.model === undefined) return routeToAny(catalogue, read);
   const [, ...names] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);
   const name = names[0] ?? names[2];
   const version = names[1] ?? names[3];
-  const found = models.find(
+  const found = catalogue.models.find(
     (model) => model.name === name && (version ?? model.version) === model.version,
   );
-  return found ? [found] : [];
+  if (!found) return [];
+  return [version === undefined ? chosen(catalogue, found, read) : found];
 }
 
 /**

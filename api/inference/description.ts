@@ -9,6 +9,7 @@ import type { Datatype } from '../../shared/tensors.js';
 import { type Caller, catalogueOf } from '../access/caller.js';
 import type { Readiness } from '../readiness.js';
 import type { Duration, Statistics } from '../statistics.js';
+import type { Rollout } from '../versions/rollout.js';
 import { networkOf } from './infer-request.js';
 
 const platform = 'onnxruntime_onnx';
@@ -23,12 +24,13 @@ export type Description = ReturnType<typeof makeDescription>;
 
 export function makeDescription(options: {
   registry: Registry;
+  rollout: Pick<Rollout, 'waiting'>;
   readiness: Readiness;
   statistics: Pick<Statistics, 'of'>;
   rowsMax: number;
   version: string;
 }) {
-  const { registry, readiness, statistics, rowsMax, version } = options;
+  const { registry, rollout, readiness, statistics, rowsMax, version } = options;
 
   const find = (caller: Caller, asked: ModelName): Model =>
     catalogueOf(caller, registry).find(asked.name, asked.version);
@@ -91,12 +93,19 @@ export function makeDescription(options: {
           version: model.version,
           ...stateOf(missing?.includes(model)),
         })),
+        ...rollout.waiting
+          .filter(({ name }) => caller.models?.includes(name) ?? true)
+          .map(({ name, version, state, code }) => ({
+            ...{ name, version, state: 'UNAVAILABLE' },
+            reason: code ?? state,
+          })),
         // The reasons hold paths, so they are only in the log.
-        ...leftOut.map(({ name, error }) => ({
-          name,
-          state: 'UNAVAILABLE',
-          reason: error.code as string,
-        })),
+        ...leftOut
+          .filter(({ isWaiting }) => !isWaiting)
+          .map(({ name, version, error }) => ({
+            ...{ name, version, state: 'UNAVAILABLE' },
+            reason: error.code as string,
+          })),
       ];
       return isOnlyReady ? entries.filter(({ state }) => state === 'READY') : entries;
     },

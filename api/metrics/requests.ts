@@ -4,7 +4,6 @@ import { nowMs } from '../../shared/clock.js';
 import { overloadReasons } from '../../shared/errors.js';
 import type { Instruments, Labels } from '../../shared/metrics/instruments.js';
 import { faultCodes, refusalCodes } from '../../shared/metrics/table.js';
-import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
 import type { RequestEvents } from '../events.js';
 
@@ -18,13 +17,14 @@ export function makeRequestMetrics(
   instruments: Instruments,
   registry: Pick<Registry, 'subscribe'>,
 ): Omit<RequestEvents, 'arrived'> {
-  const known = new Map<Model, ModelLabels>();
+  /** By queue. A model may be read again while it is served. */
+  const known = new Map<string, ModelLabels>();
   beginSeries(instruments, noModel, ['health', 'other']);
   registry.subscribe(({ added, removed }) => {
-    for (const model of removed) known.delete(model);
+    for (const model of removed) known.delete(model.queue);
     for (const model of added) {
       const labels = { model: model.name, version: model.version };
-      known.set(model, labels);
+      known.set(model.queue, labels);
       beginSeries(instruments, labels, ['reference', 'native', 'inference', 'grpc']);
       instruments.begin('requestSeconds', labels);
       if (model.manifest.input.kind !== 'tensors') instruments.begin('preparationSeconds', labels);
@@ -37,7 +37,7 @@ export function makeRequestMetrics(
       // A call may be for any model until its message is read, even if that names another.
       const isKnown = failure?.code !== 'model_not_found';
       const [model, ...others] = isKnown ? (call?.models ?? models) : [];
-      const labels = (model && others.length === 0 && known.get(model)) || noModel;
+      const labels = (model && others.length === 0 && known.get(model.queue)) || noModel;
       const { model: name, version } = labels;
       instruments.add('requests', { route, model: name, version, code });
       if (failure && (failure.reason !== undefined || refusals.has(failure.code))) {

@@ -68,7 +68,7 @@ function makeWrite({
 >): CourierOptions['write'] {
   const bytesMax = configuration.WEBHOOK_PAYLOAD_BYTES_MAX;
   return (job, kept) => {
-    const model = registry.models.find(({ queue }) => queue === job.record.queue);
+    const model = registry.ofQueue(job.record.queue);
     return writeEvent(job, kept, { ...parts, model, bytesMax, now: new Date() });
   };
 }

@@ -80,6 +80,15 @@ export const metricTable = {
     meaning:
       'Requests to a model with a response cache, by how it has served them: `hit`; `miss`; `collapsed`, which waited for an equal request in flight; `bypass`, which wanted no cached answer.',
   },
+  shadowAnswers: {
+    name: 'scoreline_shadow_answers_total',
+    type: 'counter',
+    unit: 'answers',
+    roles: api,
+    labels: [...model, 'outcome'],
+    meaning:
+      'Copies of inputs for a shadow version, by how its answer compares with the one that was sent: `same`, `different`, `failed`, or `left_out`, because too many copies were in flight.',
+  },
   requestsInFlight: {
     name: 'scoreline_requests_in_flight',
     type: 'gauge',

@@ -193,6 +193,13 @@ describe('the judge of the fuzz run', () => {
     expect(findFault(shoot(sent), got)).toContain(fault);
   });
 
+  test('lets a server cut off an answer of lines to a request that is no HTTP behind its head', () => {
+    const head = 'HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n';
+    const cut = answered({}, { ending: 'closed', answers: [], rest: Buffer.from(head) });
+    expect(findFault(shoot(good, false), cut)).toBeUndefined();
+    expect(findFault(shoot(good), cut)).toContain('cut off');
+  });
+
   test('lets a server close the connection of a request that is no HTTP', () => {
     const closed = answered({}, { ending: 'closed', answers: [] });
     expect(findFault(shoot('nonsense', false), closed)).toBeUndefined();

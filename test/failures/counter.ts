@@ -31,22 +31,38 @@ export function countFor(ms: number, digit: number): string {
   return String(ms * roundsPerMs * 10 + digit);
 }
 
+interface CounterOptions {
+  readonly runMsMax?: number;
+  readonly deadlineMs?: number;
+  readonly batchMax?: number;
+  readonly device?: object;
+}
+
 /** Adds the model to a models folder. */
-export function addCounter(
-  directory: string,
-  options: { runMsMax?: number; deadlineMs?: number; batchMax?: number; device?: object } = {},
+export function addCounter(directory: string, options: CounterOptions = {}): void {
+  writeCounter(path.join(directory, counterName), { ...options, version, letter: 'd' });
+}
+
+/**
+ * Writes a version of the model into a folder.
+ * @param options.letter begins the ids of its classes
+ * @param options.network another file instead of its network
+ */
+export function writeCounter(
+  folder: string,
+  options: CounterOptions & { version: string; letter: string; network?: Buffer },
 ): void {
   const { runMsMax = 60_000, deadlineMs = 120_000, batchMax = 4, device } = options;
-  const folder = path.join(directory, counterName);
+  const { network = model } = options;
   mkdirSync(folder, { recursive: true });
   const manifest = {
     name: counterName,
-    version,
+    version: options.version,
     description: 'Counts as far as its input says.',
     source: {
       file: 'model.onnx',
-      bytes: model.length,
-      sha256: fileSha256,
+      bytes: network.length,
+      sha256: createHash('sha256').update(network).digest('hex'),
     },
     input: { kind: 'text' },
     output: { kind: 'classification', labels: 'labels.txt', top: 1 },
@@ -56,9 +72,9 @@ export function addCounter(
     runMsMax,
     example: { input: '1', expected: { label: 'digit 1' } },
   };
-  writeFileSync(path.join(folder, 'model.onnx'), model);
+  writeFileSync(path.join(folder, 'model.onnx'), network);
+  writeFileSync(path.join(folder, 'labels.txt'), labels.replaceAll(/^d/gm, options.letter));
   writeFileSync(path.join(folder, 'model.yaml'), JSON.stringify(manifest));
-  writeFileSync(path.join(folder, 'labels.txt'), labels);
 }
 
 const { FP32: float, INT64: int64, BYTES: string, BOOL: bool } = elementTypes;

@@ -31,6 +31,7 @@ import { makeReadiness } from '../../api/readiness.js';
 import { makeScoring } from '../../api/scoring.js';
 import { makeSeries } from '../../api/series/series.js';
 import { Statistics } from '../../api/statistics.js';
+import type { Rollout } from '../../api/versions/rollout.js';
 import { makeAllowList } from '../../api/webhooks/allow-list.js';
 import { type Configurations, readConfiguration } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
@@ -85,6 +86,8 @@ export async function openScene(
     live?: Partial<Omit<LiveParts, 'registry'>>;
     signIn?: SignIn;
     playground?: Playground;
+    /** What loads and unloads models. */
+    rollout?: Pick<Rollout, 'waiting' | 'load' | 'unload'>;
   } = {},
 ) {
   const { models = [textModel] } = options;
@@ -165,12 +168,23 @@ export async function openScene(
     count: async () => ({ pending: configuration.WEBHOOK_HOSTS.map(() => 0), dead: 0 }),
     revive: noJob,
   };
+  const noFolder = () => Promise.reject(new Error('These tests have no folder of models.'));
+  const rollout = options.rollout ?? { waiting: [], load: noFolder, unload: noFolder };
+  const noShadows = { same: 0, different: 0, failed: 0, left_out: 0 };
+  const shadows = { countsOf: () => noShadows };
   const readiness = makeReadiness({ queue, registry, calls });
   const rowsMax = rowsMaxOf(configuration);
   const protocol = {
     readiness,
     rowsMax,
-    description: makeDescription({ registry, readiness, statistics, rowsMax, version: '1.2.3' }),
+    description: makeDescription({
+      registry,
+      rollout,
+      readiness,
+      statistics,
+      rowsMax,
+      version: '1.2.3',
+    }),
   };
   const eventStreams = makeEventStreams({ streamsMax: 1, callerStreamsMax: 1, access });
   const events = joinListeners(options.traces, [makeRequestLog(log, { accessRatio: 0 })]);
@@ -186,6 +200,8 @@ export async function openScene(
       jobs,
       webhooks,
       queue,
+      rollout,
+      shadows,
       clock,
       log,
     },

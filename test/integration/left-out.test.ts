@@ -123,7 +123,7 @@ describe('with some models that cannot be served', () => {
 
     const list = await ask(`${service.url}/v1/models`);
     expect(list.body.leftOut).toEqual([
-      { name: 'fileless', code: 'model_file_missing' },
+      { name: 'fileless', version: '1', code: 'model_file_missing' },
       { name: 'half', code: 'manifest_invalid' },
     ]);
     const half = await post(`${service.url}/v1/models/half/score`, { input: '7' });

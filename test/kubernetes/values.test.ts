@@ -334,6 +334,23 @@ describe('wrong values', () => {
   });
 });
 
+test('each version of a model has workers of its own, and the API sends to all of them', () => {
+  const files = filesWith({ models: [{ name: 'small', cpu: 2 }] });
+  const version = { ...(files['models/small/model.yaml'] as object), version: 2 };
+  const { models } = planIn(
+    makeFolder({
+      ...files,
+      'models/small/2/model.yaml': version,
+      'models/small/2/labels.txt': files['models/small/labels.txt'],
+    }),
+  );
+  expect(models.map(({ name, cpu }) => [name, cpu])).toEqual([
+    ['worker-small-2', 2],
+    ['worker-small-1', 2],
+  ]);
+  expect(new Set(models.map(({ model }) => model.queue)).size).toBe(2);
+});
+
 describe('a model whose manifest is wrong', () => {
   const half = { 'models/half/model.yaml': 'name: half\n' };
 

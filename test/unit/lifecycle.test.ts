@@ -9,6 +9,7 @@ async function endBy(event: string, ...parameters: unknown[]): Promise<string[]>
   const happened: string[] = [];
   const process = Object.assign(new EventEmitter(), {
     env: { LOG_LEVEL: 'silent' },
+    argv: [],
     exit(code: number) {
       happened.push(`exit ${code}`);
       process.emit('exited');

@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Model } from '../../shared/models.js';
-import { makeRegistry } from '../../shared/registry.js';
 import type { Place } from '../../worker/place.js';
-import { followRegistry } from '../../worker/start.js';
+import { Places } from '../../worker/places.js';
 import { makeSampleModel } from './sample-model.js';
 
-test('the worker opens a place for each model of the registry, and closes it when the model is removed', async () => {
+test('a worker has a place for each model, and closing all of them waits for those that close already', async () => {
   const events: string[] = [];
   const finish: (() => void)[] = [];
   const open = (model: Model): Place => {
@@ -30,18 +29,17 @@ test('the worker opens a place for each model of the registry, and closes it whe
     Model,
     Model,
   ];
-  const registry = makeRegistry([a, b]);
-  const places = followRegistry(registry, 500, open);
-  expect(events).toEqual(['open a', 'open b']);
-  registry.replace([b, c]);
-  expect(events.slice(2)).toEqual(['close a within 500', 'open c']);
-  expect(places.all().map(({ model }) => model.name)).toEqual(['b', 'c']);
+  const places = new Places({ open, graceMs: 500 });
+  for (const model of [a, b, c]) places.open(model);
+  expect(events).toEqual(['open a', 'open b', 'open c']);
+  void places.close(places.get(a.queue) as Place);
+  expect(events.slice(3)).toEqual(['close a within 500']);
+  expect(places.all.map(({ model }) => model.name)).toEqual(['b', 'c']);
 
-  const closed = places.close();
+  const closed = places.closeAll();
   expect(events.slice(4)).toEqual(['close b within 500', 'close c within 500']);
-  registry.replace([a]);
+  expect(places.open(a)).toBeUndefined();
   for (const done of finish) done();
   await closed;
-  // Closing also waits for a place that was closing already, and opens no new one.
   expect(events.slice(6).toSorted()).toEqual(['closed a', 'closed b', 'closed c']);
 });

@@ -120,7 +120,7 @@ test('a model that is left out is not found, and the error says why without its 
   const { code, message } = errorOf(() => registry.find('half'));
   expect(code).toBe('model_not_found');
   expect(message).toBe(
-    'The model "half" is not served, because of an error at the start (manifest_invalid). The log of the API says what is wrong.',
+    'The model "half" is not served, because of an error when it was read (manifest_invalid). The log of the API says what is wrong.',
   );
   expect(registry.find('b')).toBe(b);
 });

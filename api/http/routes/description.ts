@@ -28,7 +28,8 @@ export function addDescriptionRoutes(
 
   /** Callers for whom the same models exist share a description. */
   const describeTo = (catalogue: Catalogue): Described => {
-    const key = catalogue.models.map(({ queue }) => queue).join();
+    const queues = catalogue.models.map(({ queue }) => queue);
+    const key = [...queues, ...catalogue.splits.keys()].join();
     const known = kept.get(key);
     if (known) return known;
     const made = { json: writeDocument(describe(service, catalogue)) };

@@ -1,14 +1,17 @@
 // The routes of the Open Inference Protocol that describe the service and its models, and the route that
 // scores (infer.ts).
 
-import express, { type Express, type Request } from 'express';
+import express, { type Express } from 'express';
 import type { Registry } from '../../../shared/registry.js';
 import { catalogueOf } from '../../access/caller.js';
-import type { Description, ModelName } from '../../inference/description.js';
+import type { Description } from '../../inference/description.js';
 import { readIndexRequest } from '../../inference/index-request.js';
+import { routeTo } from '../../routing.js';
 import { callerOf, type Gate } from '../gate.js';
 import { allow } from '../methods.js';
+import { nameOf } from '../model-name.js';
 import { needs } from '../needs.js';
+import { headersOf } from '../open-call.js';
 import type { ScoreRoute } from './score-route.js';
 
 const metadata = ['/v2/models/:model', '/v2/models/:model/versions/:version'];
@@ -27,8 +30,8 @@ export function addInferenceRoutes(
   const readJson = express.json({ type: () => true, limit: 4096 });
 
   app.post(infer, (request, response) => {
-    const { name, version } = nameOf(request);
-    const model = catalogueOf(callerOf(request), registry).find(name, version);
+    const known = catalogueOf(callerOf(request), registry);
+    const model = routeTo(known, nameOf(request), headersOf(request));
     return score(gate.callOf(request, response, [model]), request, response);
   });
 
@@ -69,9 +72,4 @@ export function addInferenceRoutes(
     ['/v2', allStatistics, ...metadata, ...ready, ...configuration, ...statistics],
     allow('GET', 'HEAD'),
   );
-}
-
-function nameOf(request: Request): ModelName {
-  const { model, version } = request.params;
-  return { name: String(model), version: version === undefined ? undefined : String(version) };
 }

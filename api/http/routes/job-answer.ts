@@ -17,7 +17,6 @@ export function writeJobFor(
   job: StandingJob,
   { registry, kinds }: WriteJobFor,
 ): string {
-  const { models } = catalogueOf(caller, registry);
-  const model = models.find(({ queue }) => queue === job.record.queue);
+  const model = catalogueOf(caller, registry).ofQueue(job.record.queue);
   return writeJob(job, { kinds, model, problemOf });
 }

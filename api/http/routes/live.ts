@@ -3,7 +3,7 @@
 
 import express, { type Express, type Router } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
-import type { Registry } from '../../../shared/registry.js';
+import type { Catalogue } from '../../../shared/registry.js';
 import { catalogueOf } from '../../access/caller.js';
 import { writeModel, writeUnnamed } from '../../live/document.js';
 import type { LocalWorkers } from '../../live/local-workers.js';
@@ -20,7 +20,7 @@ const killing = '/v1/live/workers/:pid/kill';
 
 export interface LiveParts {
   readonly instance: string;
-  readonly registry: Pick<Registry, 'models' | 'leftOut' | 'find'>;
+  readonly registry: Catalogue;
   /** Undefined if nothing is measured. */
   readonly liveSeries: Pick<LiveSeries, 'read'> | undefined;
   readonly localWorkers: LocalWorkers;

@@ -5,18 +5,24 @@ import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import { type HeadOutput, scoresClasses, topOf } from '../../../shared/output.js';
 import type { Registry } from '../../../shared/registry.js';
+import { shareIn } from '../../../shared/traffic.js';
 import { catalogueOf } from '../../access/caller.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import type { RawInput } from '../../kinds/kind.js';
 import { type InputKinds, kindsOf, readInput } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
+import { routeTo } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
+import type { Rollout } from '../../versions/rollout.js';
+import type { Shadows } from '../../versions/shadows.js';
 import { asObject, type Body, inputMissing, type ReadBody } from '../body.js';
 import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { wantsLines } from '../lines.js';
 import { allow } from '../methods.js';
+import { nameOf } from '../model-name.js';
 import { needs } from '../needs.js';
+import { headersOf } from '../open-call.js';
 import { type Given, readDeadlineMs, readWish, withQuery } from '../parameters.js';
 import { parsePriority } from '../priority.js';
 import type { ScoreRoute } from './score-route.js';
@@ -68,28 +74,39 @@ export function addModelRoutes(
     gate: Gate;
     score: ScoreRoute;
     queue: Pick<Queue, 'countWorkers' | 'readCounts' | 'unansweredIn'>;
+    rollout: Pick<Rollout, 'waiting'>;
+    shadows: Pick<Shadows, 'countsOf'>;
   },
 ): void {
-  const { registry, gate, score, queue } = options;
+  const { registry, gate, score, queue, rollout, shadows } = options;
 
   app.post(addresses, (request, response) =>
     score(gate.callOf(request, response, [modelOf(request)]), request, response),
   );
 
   app.get('/v1/models', needs('score', 'jobs'), async (request, response) => {
-    const { models, leftOut } = catalogueOf(callerOf(request), registry);
+    const caller = callerOf(request);
+    const { models, leftOut } = catalogueOf(caller, registry);
+    const draining = registry.draining.map(({ name, version }) => ({
+      ...{ name, version, state: 'draining' },
+    }));
+    const isKnown = ({ name }: { name: string }) => caller.models?.includes(name) ?? true;
     const queues = models.map((model) => model.queue);
     const workers = await queue.countWorkers(queues);
     const counts = await queue.readCounts(queues);
     response.json({
       models: models.map((model, index) => ({
         ...describe(model),
+        traffic: describeTraffic(model, registry, shadows),
         workers: workers[index] ?? 0,
         unanswered: queue.unansweredIn(model.queue) ?? null,
         ...counts[index],
       })),
       // The reasons hold paths, so they are only in the log.
-      leftOut: leftOut.map(({ name, error }) => ({ name, code: error.code })),
+      waiting: [...rollout.waiting, ...draining].filter(isKnown),
+      leftOut: leftOut
+        .filter(({ isWaiting }) => !isWaiting)
+        .map(({ name, version, error }) => ({ name, version, code: error.code })),
     });
   });
 
@@ -97,9 +114,8 @@ export function addModelRoutes(
   app.all('/v1/models', allow('GET', 'HEAD'));
 
   function modelOf(request: Request): Model {
-    const { model, version } = request.params;
     const known = catalogueOf(callerOf(request), registry);
-    return known.find(String(model), version === undefined ? undefined : String(version));
+    return routeTo(known, nameOf(request), headersOf(request));
   }
 }
 
@@ -214,4 +230,20 @@ function describeOutput(output: Model['manifest']['output'] | HeadOutput, classe
   if (!scoresClasses(output)) return output;
   const { kind, activation, threshold } = output;
   return { kind, classes, top: topOf(output, classes), activation, threshold };
+}
+
+function describeTraffic(
+  model: Model,
+  { latest, splits, shadows }: Pick<Registry, 'latest' | 'splits' | 'shadows'>,
+  counted: Pick<Shadows, 'countsOf'>,
+) {
+  const shadow = shadows.get(model.name);
+  const isLatest = latest.includes(model);
+  return {
+    latest: isLatest,
+    share: shareIn(splits.get(model.name), model) ?? (isLatest ? 1 : 0),
+    ...(shadow?.model === model && {
+      shadow: { percent: shadow.percent, ...counted.countsOf(model) },
+    }),
+  };
 }

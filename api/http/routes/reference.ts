@@ -8,11 +8,13 @@ import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call.js';
 import { writeReferenceAnswer } from '../../kinds/answers.js';
 import { type InputKinds, kindsOf, readInputs } from '../../kinds/kinds.js';
+import { routeTo, routeToAny } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
 import { asObject, inputMissing, type ReadBody } from '../body.js';
 import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
+import { headersOf } from '../open-call.js';
 import { queryOf, readDeadlineMs, wishWithoutClasses } from '../parameters.js';
 import { parsePriority } from '../priority.js';
 import type { ScoreRoute } from './score-route.js';
@@ -87,7 +89,11 @@ export function addReferenceRoutes(
   app.post('/score', (request, response) => {
     const { model } = request.query;
     const known = catalogueOf(callerOf(request), registry);
-    const models = model === undefined ? known.models : [known.find(String(model))];
+    const read = headersOf(request);
+    const models =
+      model === undefined
+        ? routeToAny(known, read)
+        : [routeTo(known, { name: String(model) }, read)];
     return score(gate.callOf(request, response, models), request, response);
   });
 

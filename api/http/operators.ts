@@ -1,0 +1,30 @@
+// Whether an address for operators answers at all.
+//
+// Where nobody has to say who asks, everyone would be an operator. So these addresses are closed with
+// AUTH=none. With AUTH unset, they answer requests that name this machine as their host: neither what a
+// proxy passes on, nor pages of other sites that a browser here has open.
+
+import type { RequestHandler } from 'express';
+import type { Configurations } from '../../shared/configuration.js';
+import { ScorelineError } from '../../shared/errors.js';
+import { isLocal } from './same-origin.js';
+
+/**
+ * Makes a handler that passes on what may come from an operator. Their scope is checked after it.
+ * @param which the addresses, for the error
+ * @throws ScorelineError `scope_missing` for all others
+ */
+export function forOperators(
+  { AUTH }: Pick<Configurations['api'], 'AUTH'>,
+  which: string,
+): RequestHandler {
+  return (request, _response, next) => {
+    if (AUTH === undefined ? isLocal(request) : AUTH.length > 0) return next();
+    throw new ScorelineError(
+      'scope_missing',
+      AUTH === undefined
+        ? `Expected a request to this machine, such as http://127.0.0.1/…, because AUTH is not set; got one to ${String(request.headers.host).slice(0, 100)}. Set AUTH=keys or AUTH=oidc to open the addresses ${which} to others.`
+        : `Expected AUTH=keys or AUTH=oidc, which say who is an operator; got AUTH=none. The addresses ${which} are closed.`,
+    );
+  };
+}

@@ -1,0 +1,61 @@
+// Whether two versions of a model answer the same: the same best class, or the same numbers within a tolerance.
+
+import type { Model } from '../../shared/models.js';
+import { mapScores } from '../../shared/scores.js';
+import { type Tensor, toFloats } from '../../shared/tensors.js';
+import { readValue } from '../kinds/regression.js';
+import type { OutputWish } from '../queue/dispatcher.js';
+
+/** Numbers agree up to this share of the largest one of their output. */
+const tolerance = 0.01;
+
+/** Whether the outputs of two versions for the same input agree. */
+export function doAgree(
+  model: Model,
+  own: readonly Tensor[],
+  other: Model,
+  others: readonly Tensor[],
+  { top }: OutputWish,
+): boolean {
+  if (top !== undefined) return bestLabel(model, own) === bestLabel(other, others);
+  if (model.manifest.output.kind === 'regression') {
+    try {
+      return areClose([readValue(own)], [readValue(others)]);
+    } catch {
+      return false;
+    }
+  }
+  return (
+    own.length === others.length &&
+    own.every((tensor) => {
+      const twin = others.find(({ name }) => name === tensor.name);
+      return twin !== undefined && areAlike(tensor, twin);
+    })
+  );
+}
+
+/** Versions may have their labels in different orders, so their texts and ids are compared. */
+function bestLabel({ labels }: Model, outputs: readonly Tensor[]): string {
+  const [best] = mapScores(outputs, (index) => index);
+  const label = best === undefined ? undefined : labels[best];
+  return JSON.stringify([label?.id, label?.text]);
+}
+
+function areAlike(one: Tensor, other: Tensor): boolean {
+  const isSameForm = one.datatype === other.datatype && one.shape.join() === other.shape.join();
+  if (!isSameForm) return false;
+  if (one.datatype.startsWith('FP')) return areClose(toFloats(one), toFloats(other));
+  return Buffer.compare(one.data, other.data) === 0;
+}
+
+function areClose(some: ArrayLike<number>, others: ArrayLike<number>): boolean {
+  let largest = 0;
+  for (let at = 0; at < some.length; at++)
+    largest = Math.max(largest, Math.abs(some[at] as number));
+  for (let at = 0; at < some.length; at++) {
+    const difference = Math.abs((some[at] as number) - (others[at] as number));
+    // NaN is no number that is near to another.
+    if (!(difference <= tolerance * largest)) return false;
+  }
+  return some.length === others.length;
+}

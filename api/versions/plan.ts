@@ -1,0 +1,126 @@
+// The plan: which versions get requests, from what is in the folder and what workers have announced.
+//
+// A version gets requests once a worker is ready for its queue, so no request waits for a model to load. Until then
+// what was served before goes on: other versions, or the same version with other files. When an API starts and no
+// worker has announced any version of a model, all of them are served, and requests wait for the first worker.
+
+import { ScorelineError } from '../../shared/errors.js';
+import type { LeftOut } from '../../shared/left-out.js';
+import { latestFirst, type Model } from '../../shared/models.js';
+import type { Registry, Served, Shadow } from '../../shared/registry.js';
+import type { LoadFault } from '../../shared/repository.js';
+import { type Split, splitOf, type Traffic } from '../../shared/traffic.js';
+
+export interface PlanInput {
+  /** What the folder has, in order. */
+  readonly wanted: readonly Model[];
+  readonly leftOut: readonly LeftOut[];
+  readonly trafficOf: (name: string) => Traffic;
+  readonly unloaded: ReadonlySet<string>;
+  /** What is served now. */
+  readonly served: Pick<Registry, 'models' | 'latest' | 'draining'>;
+  /** Whether a worker has been ready for a queue. */
+  readonly isReady: (queue: string) => boolean;
+  /** Why no worker can load the model of a queue. */
+  readonly faultOf: (queue: string) => Pick<LoadFault, 'code' | 'message'> | undefined;
+  /** Whether a model still has requests. */
+  readonly isInUse: (model: Model) => boolean;
+  /** Whether this instance has just started. */
+  readonly isStart: boolean;
+}
+
+export function planVersions(input: PlanInput): Served {
+  const { wanted, trafficOf, unloaded, served } = input;
+  const names = new Set([...wanted, ...served.models].map(({ name }) => name));
+  const models: Model[] = [];
+  const splits = new Map<string, Split<Model>>();
+  const shadows = new Map<string, Shadow>();
+  for (const name of names) {
+    if (unloaded.has(name)) continue;
+    const traffic = trafficOf(name);
+    const current = served.latest.find((model) => model.name === name)?.version;
+    const versions = latestFirst(versionsOf(name, input), traffic, current);
+    models.push(...versions);
+    const split = splitOf(versions, traffic);
+    if (split) splits.set(name, split);
+    const shadow = shadowOf(versions, traffic);
+    if (shadow) shadows.set(name, shadow);
+  }
+  const isServed = ({ queue }: Model) => models.some((model) => model.queue === queue);
+  const leaving = [...served.models, ...served.draining].filter((model) => !isServed(model));
+  const draining = leaving.filter(input.isInUse);
+  return { models, splits, shadows, draining, leftOut: leftOutOf(input, models) };
+}
+
+function versionsOf(name: string, input: PlanInput): readonly Model[] {
+  const { isReady, faultOf, isStart } = input;
+  const isOfName = (model: Model) => model.name === name;
+  const wanted = input.wanted.filter(isOfName);
+  const before = input.served.models.filter(isOfName);
+  if (wanted.length === 0) return [];
+  const hasFailed = ({ queue }: Model) => !isReady(queue) && faultOf(queue) !== undefined;
+  const now = wanted.flatMap((model) => {
+    const { queue, version, manifest } = model;
+    if (isReady(queue)) return [model];
+    const same = before.find((each) => each.version === version);
+    if (same && same.queue !== queue) return [same];
+    // It may have no workers until it has requests.
+    const isAssumed = same ?? (isStart && manifest.scaling.min === 0);
+    return isAssumed && !hasFailed(model) ? [model] : [];
+  });
+  if (now.length > 0) return now;
+  if (before.length > 0) return before;
+  return isStart ? wanted : [];
+}
+
+/** A shadow gets the tensors of the version that answers, so it can only follow those with the same input. */
+function shadowOf(versions: readonly Model[], { shadow }: Traffic): Shadow | undefined {
+  const model = versions.find(({ version }) => version === shadow?.version);
+  if (!shadow || !model) return undefined;
+  const input = inputOf(model);
+  const alike = versions.filter((each) => each !== model && inputOf(each) === input);
+  const of = new Set(alike.map(({ queue }) => queue));
+  return { model, of, percent: shadow.percent };
+}
+
+function inputOf({ manifest: { input, output, network } }: Model): string {
+  return JSON.stringify([input, output.kind, network?.inputs]);
+}
+
+function leftOutOf(input: PlanInput, models: readonly Model[]): readonly LeftOut[] {
+  const { wanted, leftOut, unloaded, faultOf, isReady } = input;
+  const failed = wanted.flatMap(({ name, version, queue }) => {
+    const fault = unloaded.has(name) || isReady(queue) ? undefined : faultOf(queue);
+    return fault ? [{ name, version, error: loadFailed(name, fault), isWaiting: true }] : [];
+  });
+  const out = [...unloaded].map((name) => ({ name, error: isUnloaded(name), isWaiting: true }));
+  const isMissing = ({ name }: { name: string }) =>
+    !unloaded.has(name) && !models.some((model) => model.name === name);
+  const loading = [...new Set(wanted.filter(isMissing).map(({ name }) => name))].filter(
+    (name) => !failed.some((each) => each.name === name),
+  );
+  return [
+    ...leftOut.filter(({ name }) => !unloaded.has(name)),
+    ...failed,
+    ...out,
+    ...loading.map((name) => ({ name, error: isLoading(name), isWaiting: true })),
+  ];
+}
+
+function loadFailed(name: string, { code, message }: Pick<LoadFault, 'code' | 'message'>) {
+  return new ScorelineError('model_load_failed', `${name}: ${code}: ${message}`);
+}
+
+function isUnloaded(name: string): ScorelineError {
+  return new ScorelineError(
+    'model_not_found',
+    `The model "${name}" is unloaded. An operator can load it: POST /v2/repository/models/${name}/load`,
+  );
+}
+
+function isLoading(name: string): ScorelineError {
+  return new ScorelineError(
+    'model_not_found',
+    `The model "${name}" is new, and no worker has loaded it yet. Ask again shortly.`,
+  );
+}

@@ -1,0 +1,280 @@
+// The rollout in an API instance: keeps the registry in step with the folder of models, with what workers have
+// announced, and with the orders of operators (plan.ts decides). Each instance looks by itself, and all see the same.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
+import type { Keys } from '../../shared/keys.js';
+import { logLeftOut } from '../../shared/left-out.js';
+import { type Logger, makeSeldom } from '../../shared/log.js';
+import type { ModelFolder } from '../../shared/model-folder.js';
+import type { Model } from '../../shared/models.js';
+import type { Redis } from '../../shared/redis.js';
+import { makeRegistry, type Registry } from '../../shared/registry.js';
+import {
+  type LoadFault,
+  noOrders,
+  type Orders,
+  order,
+  readFault,
+  readOrders,
+} from '../../shared/repository.js';
+import { lookFailed, Rounds } from '../../shared/rounds.js';
+import { plainTraffic } from '../../shared/traffic.js';
+import type { Calls } from '../call.js';
+import { orUnavailable, type Queue } from '../queue/queue.js';
+import { planVersions } from './plan.js';
+
+/** How long an order to load a model is waited for. */
+const loadMsMax = 60_000;
+const lookAgainMs = 100;
+/** How long a new version waits for as many workers as the one that it follows has. */
+const moreWorkersMsMax = 10_000;
+
+interface Options {
+  readonly folder: ModelFolder;
+  readonly registry: Registry;
+  readonly queue: Pick<Queue, 'countWorkers'>;
+  readonly calls: Pick<Calls, 'isInUse'>;
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly log: Logger;
+  /** How often to look. */
+  readonly everyMs: number;
+}
+
+/** A version that gets no requests, and why. */
+export interface Waiting {
+  readonly name: string;
+  readonly version: string;
+  readonly state: 'loading' | 'failed' | 'unloaded';
+  /** The code of the error, if it has failed. */
+  readonly code?: string | undefined;
+}
+
+export class Rollout {
+  readonly #options: Options;
+  readonly #rounds: Rounds;
+  /** The queues for which a worker has been ready. */
+  readonly #ready = new Set<string>();
+  /** When the first worker of a queue that is not ready was seen. */
+  readonly #announced = new Map<string, number>();
+  #faults = new Map<string, LoadFault>();
+  #orders: Orders = noOrders;
+  #logged: ReadonlySet<string>;
+
+  constructor(options: Options) {
+    this.#options = options;
+    const complain = makeSeldom(options.log);
+    this.#rounds = new Rounds(options.everyMs, {
+      act: () => this.#look(),
+      // While Redis is away, its connection says so.
+      onFailure: (error) => {
+        if (options.redis.status === 'ready') complain({ err: coerceError(error) }, lookFailed);
+      },
+    });
+    this.#logged = new Set(options.folder.leftOut.map(({ error }) => error.message));
+  }
+
+  /** Decides what is served at the start, and then looks again and again. */
+  async begin(): Promise<void> {
+    // While Redis is away, nothing is known, and everything is served.
+    await this.#readOrders()
+      .then(() => this.#readWorkers(true))
+      .catch(() => {});
+    this.#apply(true);
+    this.#rounds.begin();
+  }
+
+  /** The versions in the folder that get no requests. */
+  get waiting(): readonly Waiting[] {
+    const { folder, registry } = this.#options;
+    const isServed = ({ queue }: Model) => registry.models.some((model) => model.queue === queue);
+    return folder.models
+      .filter((model) => !isServed(model))
+      .map(({ name, version, queue }) => {
+        if (this.#orders.unloaded.has(name)) return { name, version, state: 'unloaded' };
+        const code = this.#faults.get(queue)?.code;
+        return code === undefined
+          ? { name, version, state: 'loading' }
+          : { name, version, state: 'failed', code };
+      });
+  }
+
+  /**
+   * Has a model loaded that was unloaded or has changed. Resolves when each of its versions has a worker.
+   * @throws ScorelineError `model_not_found`; `model_load_failed` with the reasons, and then what was served before is
+   * still served; `deadline_exceeded`, `queue_unavailable`
+   */
+  async load(name: string): Promise<void> {
+    const until = performance.now() + loadMsMax;
+    await orUnavailable(order(this.#options, 'load', name));
+    for (;;) {
+      await orUnavailable(this.#lookNow());
+      const { folder } = this.#options;
+      const versions = folder.models.filter((model) => model.name === name);
+      const faults = folder.leftOut.filter((each) => each.name === name).map(({ error }) => error);
+      if (versions.length + faults.length === 0) throw this.#unknown(name);
+      const failed = versions.filter(({ queue }) => this.#freshFault(queue));
+      const isSettled = versions.every(
+        (model) => this.#ready.has(model.queue) || failed.includes(model),
+      );
+      if (isSettled) {
+        const reasons = [
+          ...faults.map(({ code, message }) => `${code}: ${message}`),
+          ...failed.map(({ version, queue }) => {
+            const { code, message } = this.#faults.get(queue) as LoadFault;
+            return `version ${version}: ${code}: ${message}`;
+          }),
+        ];
+        if (reasons.length > 0) throw notLoaded(name, reasons);
+        return;
+      }
+      if (performance.now() > until) throw stillLoading(name);
+      await delay(lookAgainMs);
+    }
+  }
+
+  /**
+   * Takes a model out of the service until it is loaded again. Requests that have come are answered.
+   * @throws ScorelineError `model_not_found`, `queue_unavailable`
+   */
+  async unload(name: string): Promise<void> {
+    const { folder, registry } = this.#options;
+    const isKnown = [...folder.models, ...registry.models].some((model) => model.name === name);
+    if (!isKnown) throw this.#unknown(name);
+    await orUnavailable(order(this.#options, 'unload', name));
+    await orUnavailable(this.#lookNow());
+  }
+
+  close(): Promise<void> {
+    return this.#rounds.close();
+  }
+
+  /** Looks once more if a look is under way, since that may have begun before an order. */
+  async #lookNow(): Promise<void> {
+    await this.#rounds.now();
+    await this.#rounds.now();
+  }
+
+  async #look(): Promise<void> {
+    const isUrgent = await this.#readOrders();
+    await this.#options.folder.look({ isUrgent });
+    await this.#readWorkers(false);
+    this.#apply(false);
+  }
+
+  async #readOrders(): Promise<boolean> {
+    const { redis, keys } = this.#options;
+    const orders = await readOrders(redis, keys);
+    const isUrgent = orders.revision !== this.#orders.revision;
+    this.#orders = orders;
+    return isUrgent;
+  }
+
+  /** Asks about the models that no worker has announced yet. */
+  async #readWorkers(isStart: boolean): Promise<void> {
+    const { folder, registry, queue, redis, keys } = this.#options;
+    const unknown = folder.models.filter((model) => !this.#ready.has(model.queue));
+    if (unknown.length === 0) return;
+    const asked = [...new Set([...unknown, ...registry.latest].map((model) => model.queue))];
+    const workers = await queue.countWorkers(asked);
+    const counts = new Map(asked.map((name, at) => [name, workers[at] ?? 0]));
+    const faults = new Map<string, LoadFault>();
+    for (const model of unknown) {
+      const count = counts.get(model.queue) ?? 0;
+      if (count > 0 && isStart) this.#ready.add(model.queue);
+      else if (count > 0) this.#note(model, count, counts);
+      else {
+        const fault = await readFault(redis, keys, model.queue);
+        if (fault) faults.set(model.queue, fault);
+      }
+    }
+    this.#faults = faults;
+  }
+
+  /** A version is ready if it has as many workers as the one that it follows, or has waited for more of them. */
+  #note({ name, queue }: Model, count: number, counts: ReadonlyMap<string, number>): void {
+    const latest = this.#options.registry.latest.find((model) => model.name === name);
+    const wanted = (latest && counts.get(latest.queue)) ?? 0;
+    const now = performance.now();
+    const since = this.#announced.get(queue) ?? now;
+    this.#announced.set(queue, since);
+    if (count < wanted && now - since < moreWorkersMsMax) return;
+    this.#ready.add(queue);
+    this.#announced.delete(queue);
+  }
+
+  #apply(isStart: boolean): void {
+    const { folder, registry, calls } = this.#options;
+    const plan = planVersions({
+      wanted: folder.models,
+      leftOut: folder.leftOut,
+      trafficOf: (name) => folder.trafficOf(name) ?? plainTraffic,
+      unloaded: this.#orders.unloaded,
+      served: isStart ? makeRegistry([]) : registry,
+      isReady: (queue) => this.#ready.has(queue),
+      faultOf: (queue) => this.#faults.get(queue),
+      isInUse: (model) => calls.isInUse(model),
+      isStart,
+    });
+    const before = registry.models;
+    registry.replace(plan.models, plan);
+    this.#logChanges(before);
+    this.#forgetGone();
+  }
+
+  /** A version that comes back has to be announced again. */
+  #forgetGone(): void {
+    const { folder, registry } = this.#options;
+    const { unloaded } = this.#orders;
+    const wanted = folder.models.filter(({ name }) => !unloaded.has(name));
+    const known = [...wanted, ...registry.models, ...registry.draining].map(({ queue }) => queue);
+    for (const queue of this.#ready) if (!known.includes(queue)) this.#ready.delete(queue);
+  }
+
+  #logChanges(before: readonly Model[]): void {
+    const { registry, log } = this.#options;
+    const { models, leftOut } = registry;
+    const queuesOf = (of: readonly Model[]) => of.map(({ queue }) => queue).join();
+    if (queuesOf(before) !== queuesOf(models)) {
+      log.info(
+        { models: models.map(({ name, version }) => `${name}@${version}`) },
+        'models served',
+      );
+    }
+    // The workers say why they cannot load a version.
+    const faults = leftOut.filter(({ isWaiting }) => !isWaiting);
+    logLeftOut(
+      log,
+      faults.filter(({ error }) => !this.#logged.has(error.message)),
+    );
+    this.#logged = new Set(faults.map(({ error }) => error.message));
+  }
+
+  /** Returns whether a worker has failed to load a model since the last order. */
+  #freshFault(queue: string): boolean {
+    return this.#faults.get(queue)?.revision === this.#orders.revision;
+  }
+
+  #unknown(name: string): ScorelineError {
+    const here = [...new Set(this.#options.folder.models.map((model) => model.name))];
+    return new ScorelineError(
+      'model_not_found',
+      `There is no model ${JSON.stringify(name.slice(0, 100))} in the folder of models. The models there: ${here.join(', ')}.`,
+    );
+  }
+}
+
+function notLoaded(name: string, reasons: readonly string[]): ScorelineError {
+  return new ScorelineError(
+    'model_load_failed',
+    `${name} could not be loaded as it is in the folder of models. What was served before is still served. ${reasons.join(' ')}`,
+  );
+}
+
+function stillLoading(name: string): ScorelineError {
+  return new ScorelineError(
+    'deadline_exceeded',
+    `${name}: expected a worker to be ready for each version within ${loadMsMax} ms; none was. Look at GET /v1/models, and whether workers run.`,
+  );
+}

@@ -1,0 +1,131 @@
+// `npm run bench -- versions [--seconds S] [--rounds R] [--rate N] [--workers W]`
+//
+// Does a new version slow requests down? A caller sends `--rate` questions a second at random times. In each round
+// nothing happens for the first half. At the start of the second half a version comes into the folder and the one
+// before it leaves; workers load the new one, the API switches, and the old one is unloaded. The result is the ratio
+// of the p99 of both halves. The versions are the same network, so each answer is either right or a failure.
+
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { dump } from 'js-yaml';
+import { readManifest } from '../shared/manifest-file.js';
+import { packageDirectory } from '../shared/version.js';
+import { encodeRequest } from './client.js';
+import { median, quantile, runLoad } from './load.js';
+import { runOpenLoop } from './open-loop.js';
+import { readQuestions } from './questions.js';
+import { report } from './report.js';
+import { startBenchService } from './service.js';
+
+interface Half {
+  readonly medianMs: number;
+  readonly p99Ms: number;
+  readonly slowestMs: number;
+  readonly wrong: number;
+  readonly versions: readonly string[];
+}
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '8' },
+    rounds: { type: 'string', default: '6' },
+    rate: { type: 'string', default: '100' },
+    workers: { type: 'string', default: '1' },
+  },
+});
+const name = 'faq-matcher';
+const pathname = `/v1/models/${name}/score`;
+const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-bench-versions-'));
+const folderOf = (version: number) => path.join(directory, name, String(version));
+
+addVersion(1);
+const service = await startBenchService({
+  models: name,
+  modelsDirectory: directory,
+  roles: ['api', ...Array.from({ length: Number(values.workers) }, () => 'worker' as const)],
+});
+const bodies = readQuestions().map((input) => JSON.stringify({ input }));
+const isRight = (answer: string) => answer.includes('"predictions":[{"label":');
+await runLoad({ url: service.url + pathname, clients: 16, seconds: 5, bodies, isRight });
+
+const rounds: Readonly<Record<'usual' | 'switching', Half>>[] = [];
+for (let round = 0; round < Number(values.rounds); round++) {
+  const before = round + 1;
+  const usual = await measure();
+  const switching = measure();
+  addVersion(before + 1);
+  rmSync(folderOf(before), { recursive: true });
+  rounds.push({ usual, switching: await switching });
+}
+const of = (side: 'usual' | 'switching', key: 'medianMs' | 'p99Ms' | 'slowestMs') =>
+  median(rounds.map((round) => round[side][key]));
+report(
+  'versions',
+  (['usual', 'switching'] as const).map((side) => ({
+    side,
+    'median ms': of(side, 'medianMs').toFixed(2),
+    'p99 ms': of(side, 'p99Ms').toFixed(2),
+    'slowest ms': of(side, 'slowestMs').toFixed(1),
+    wrong: rounds.reduce((sum, round) => sum + round[side].wrong, 0),
+    versions: [...new Set(rounds.flatMap((round) => round[side].versions))].length,
+  })),
+  {
+    p99: median(rounds.map(({ usual, switching }) => switching.p99Ms / usual.p99Ms)),
+    median: median(rounds.map(({ usual, switching }) => switching.medianMs / usual.medianMs)),
+  },
+);
+await service.close();
+rmSync(directory, { recursive: true, force: true });
+process.exit(0);
+
+/** Writes a version of the model: its own manifest, and links to all else. */
+function addVersion(version: number): void {
+  const original = path.join(packageDirectory(), 'models', name);
+  const hidden = path.join(directory, name, `.${version}`);
+  mkdirSync(hidden, { recursive: true });
+  const { engine, ...source } = readManifest(original).source;
+  for (const file of readdirSync(original)) {
+    if (file !== 'model.yaml') symlinkSync(path.join(original, file), path.join(hidden, file));
+  }
+  const manifest = { ...readManifest(original), version: String(version), engine, source };
+  writeFileSync(path.join(hidden, 'model.yaml'), dump(manifest, { skipInvalid: true }));
+  renameSync(hidden, folderOf(version));
+}
+
+async function measure(): Promise<Half> {
+  const versions = new Set<string>();
+  const run = await runOpenLoop({
+    ports: [Number(new URL(service.url).port)],
+    requests: bodies.map((body) => encodeRequest({ pathname, body })),
+    isRight: (answer) => {
+      versions.add(/"version":"(\d+)"/.exec(answer)?.[1] ?? '');
+      return isRight(answer);
+    },
+    perSecond: Number(values.rate),
+    seconds: Number(values.seconds),
+    connections: 64,
+    connectionsMax: 512,
+  });
+  await run.settle(5000);
+  const latencies = run.exchanges
+    .map(({ dueAt, endedAt }) => endedAt - dueAt)
+    .toSorted((a, b) => a - b);
+  return {
+    medianMs: quantile(latencies, 0.5),
+    p99Ms: quantile(latencies, 0.99),
+    slowestMs: latencies.at(-1) ?? 0,
+    wrong: run.unsent + run.exchanges.filter((exchange) => !exchange.isRight).length,
+    versions: [...versions],
+  };
+}

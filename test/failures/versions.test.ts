@@ -1,0 +1,239 @@
+// Versions that come, share requests, fail and go under load, with two API instances and two workers. The answers of
+// each version are different, so each answer shows which one gave it. The tests share the processes: each begins with
+// the versions that the one before it leaves.
+
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Child } from '../../cli/children.js';
+import {
+  type Answer,
+  ask,
+  type LogLine,
+  openRedis,
+  post,
+  serviceEnvironment,
+  startProcess,
+  type TestRedis,
+  waitUntil,
+} from '../harness.js';
+import { counterName, writeCounter } from './counter.js';
+
+const letters: Readonly<Record<string, string>> = { 1: 'd', 2: 'e', 4: 'f' };
+const users = ['anna', 'bert', 'cleo', 'dora', 'emil', 'fred', 'gina', 'hugo'];
+
+interface Given {
+  readonly api: number;
+  readonly user: string;
+  readonly version: string;
+}
+
+class Stage {
+  readonly directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-versions-'));
+  readonly log: LogLine[] = [];
+  readonly children: Child[] = [];
+  urls: readonly string[] = [];
+  /** The answers, in the order in which they came. */
+  readonly given: Given[] = [];
+  #isStopped = false;
+  #load: Promise<unknown> = Promise.resolve();
+
+  /** Writes a version in another folder, and renames it when it is complete. */
+  add(version: string, options: { network?: Buffer } = {}): void {
+    const hidden = path.join(this.directory, counterName, `.${version}`);
+    writeCounter(hidden, { version, letter: letters[version] ?? 'x', ...options });
+    renameSync(hidden, path.join(this.directory, counterName, version));
+  }
+
+  remove(name: string): void {
+    rmSync(path.join(this.directory, counterName, name), { recursive: true });
+  }
+
+  share(traffic: object): void {
+    const file = path.join(this.directory, counterName, 'traffic.yaml');
+    writeFileSync(file, JSON.stringify(traffic));
+  }
+
+  async start(redisUrl: string): Promise<void> {
+    const settings = serviceEnvironment({
+      redisUrl,
+      models: counterName,
+      environment: {
+        MODELS_DIR: this.directory,
+        MODELS_LOOK_MS: '100',
+        LOG_LEVEL: 'info',
+      },
+    });
+    const roles = ['worker', 'worker', 'api', 'api'] as const;
+    this.children.push(...roles.map((role) => startProcess(role, settings, this.log)));
+    const reports = await Promise.all(this.children.map(({ ready }) => ready));
+    this.urls = reports.slice(2).map(({ port }) => `http://127.0.0.1:${port}`);
+  }
+
+  /** Asks all the time, and fails with the first answer that is wrong or an error. */
+  load(): void {
+    const client = async (user: string, at: number) => {
+      for (let turn = 0; !this.#isStopped; turn++) {
+        const api = (at + turn) % this.urls.length;
+        const digit = (at + turn) % 10;
+        const answer = await this.score({ api, input: String(digit), user });
+        expectRight(answer, digit);
+        this.given.push({ api, user, version: answer.body.version });
+      }
+    };
+    this.#load = Promise.all(users.map(client));
+    // Awaited by `stop`.
+    this.#load.catch(() => {});
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#load;
+  }
+
+  score(of: { api: number; input: string; user?: string; version?: string }): Promise<Answer> {
+    const { api, input, user, version } = of;
+    const part = version === undefined ? '' : `/versions/${version}`;
+    const url = `${this.urls[api]}/v1/models/${counterName}${part}/score`;
+    return post(url, { input }, user === undefined ? {} : { 'x-user': user });
+  }
+
+  order(what: 'load' | 'unload', api = 0): Promise<Answer> {
+    return post(`${this.urls[api]}/v2/repository/models/${counterName}/${what}`, {});
+  }
+
+  /** Waits until the list of models of each API instance is right. */
+  async untilListed(what: string, isRight: (list: Answer['body']) => boolean): Promise<void> {
+    await waitUntil(what, async () => {
+      const lists = await Promise.all(this.urls.map((url) => ask(`${url}/v1/models`)));
+      return lists.every(({ body }) => isRight(body));
+    });
+  }
+
+  /** Waits for answers that come from now on, and returns them. */
+  async answers(count = 100): Promise<readonly Given[]> {
+    // Those that are under way may have been sent before.
+    const from = this.given.length + users.length;
+    await waitUntil('answers come', () => {
+      return this.given.length >= from + count;
+    });
+    return this.given.slice(from, from + count);
+  }
+
+  async close(): Promise<void> {
+    this.#isStopped = true;
+    for (const child of this.children) child.kill('SIGKILL');
+    await Promise.all(this.children.map(({ exited }) => exited));
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+const stage = new Stage();
+let redis: TestRedis;
+
+beforeAll(async () => {
+  redis = await openRedis();
+  stage.add('1');
+  await stage.start(redis.url);
+});
+
+afterAll(async () => {
+  await stage.close();
+  await redis.close();
+});
+
+function expectRight(answer: Answer, digit: number): void {
+  expect(answer).toMatchObject({ status: 200, body: { predictions: [{ score: 1 }] } });
+  const { version, predictions } = answer.body;
+  expect(predictions[0].id).toBe(`${letters[version]}${digit}`);
+}
+
+const versionsIn = (given: readonly Given[]) => [
+  ...new Set(given.map(({ version }) => version).toSorted()),
+];
+const servedIn = (list: Answer['body']) =>
+  list.models.map(({ version }: { version: string }) => version);
+const untilServed = (...versions: string[]) =>
+  stage.untilListed(`${versions} are served`, (list) => servedIn(list).join() === versions.join());
+
+test('under load, versions are switched, shared, refused and unloaded, and no request fails', async () => {
+  stage.load();
+  expect(versionsIn(await stage.answers())).toEqual(['1']);
+
+  stage.add('2');
+  await untilServed('2', '1');
+  expect(versionsIn(await stage.answers())).toEqual(['2']);
+  expectRight(await stage.score({ api: 0, input: '7', version: '1' }), 7);
+
+  stage.share({ weights: { 2: 50, 1: 50 }, sticky: { header: 'X-User' } });
+  await stage.untilListed('the traffic is shared', ({ models }) =>
+    models.every(({ traffic }: { traffic: { share: number } }) => traffic.share === 0.5),
+  );
+  const shared = await stage.answers(200);
+  expect(versionsIn(shared)).toEqual(['1', '2']);
+  for (const user of users) {
+    expect(versionsIn(shared.filter((each) => each.user === user))).toHaveLength(1);
+  }
+
+  stage.add('3', { network: Buffer.from('no network') });
+  await stage.untilListed('version 3 has failed', ({ waiting }) =>
+    waiting.some(
+      ({ version, code }: Record<string, unknown>) =>
+        version === '3' && code === 'model_file_wrong',
+    ),
+  );
+  expect(await stage.order('load')).toMatchObject({
+    status: 422,
+    body: { code: 'model_load_failed', error: expect.stringContaining('version 3') },
+  });
+  expect(versionsIn(await stage.answers())).toEqual(['1', '2']);
+
+  stage.remove('3');
+  stage.remove('traffic.yaml');
+  stage.remove('1');
+  await untilServed('2');
+  await waitUntil('both workers have unloaded version 1', () => {
+    const lines = stage.log.filter(({ msg }) => msg.startsWith('a version is drained'));
+    return lines.filter(({ version }) => version === '1').length === 2;
+  });
+  expect(versionsIn(await stage.answers())).toEqual(['2']);
+  await stage.stop();
+});
+
+test('a model is unloaded and loaded again by order, at all instances, and comes back as its folder is then', async () => {
+  expect((await stage.order('unload')).status).toBe(200);
+  expect(await stage.score({ api: 0, input: '7' })).toMatchObject({
+    status: 404,
+    body: { code: 'model_not_found', detail: expect.stringContaining('unloaded') },
+  });
+  await untilServed();
+  stage.add('4');
+  expect((await stage.order('load', 1)).status).toBe(200);
+  await untilServed('4', '2');
+  const answers = [0, 1].map((api) => stage.score({ api, input: '7' }));
+  for (const answer of await Promise.all(answers)) {
+    expectRight(answer, 7);
+    expect(answer.body.version).toBe('4');
+  }
+  const unknown = await post(`${stage.urls[0]}/v2/repository/models/gone/load`, {});
+  expect(unknown).toMatchObject({ status: 404, body: { code: 'model_not_found' } });
+});
+
+test('a shadow gets copies of requests, its answers are compared and counted, and it answers nobody', async () => {
+  stage.share({ latest: '2', shadow: { version: '4' } });
+  const shadowIn = ({ models }: Answer['body']) =>
+    models.find(({ version }: { version: string }) => version === '4')?.traffic.shadow;
+  await stage.untilListed('version 4 is a shadow', (list) => shadowIn(list) !== undefined);
+  const answers = Array.from({ length: 20 }, (_, at) =>
+    stage.score({ api: 0, input: String(at % 10) }),
+  );
+  expect((await Promise.all(answers)).map(({ body }) => body.version)).toEqual(
+    answers.map(() => '2'),
+  );
+  // The ids of its classes are others, so it differs each time.
+  await waitUntil('all copies are compared', async () => {
+    const { body } = await ask(`${stage.urls[0]}/v1/models`);
+    return shadowIn(body).different === 20;
+  });
+});

@@ -1,0 +1,183 @@
+// Tests versions at the edges of the API: which one a request goes to, what the list of models says of them, and who
+// may load and unload models.
+
+import { describe, expect, test } from 'vitest';
+import { anyone, type Caller } from '../../api/access/caller.js';
+import type { Model } from '../../shared/models.js';
+import { splitOf } from '../../shared/traffic.js';
+import { ask, post } from '../harness.js';
+import { makeSampleModel } from '../unit/sample-model.js';
+import { askGrpc, encodeInfer } from './grpc-client.js';
+import { openScene } from './http-scene.js';
+
+const network = {
+  inputs: [{ name: 'text', datatype: 'BYTES', shape: [-1] }],
+  outputs: [{ name: 'scores', datatype: 'FP32', shape: [-1, 5] }],
+};
+const [two, one] = ['2', '1'].map((version) =>
+  makeSampleModel({ name: 'text', version, network }),
+) as [Model, Model];
+
+const text = Buffer.from([1, 0, 0, 0, 'a'.charCodeAt(0)]);
+const message = encodeInfer({
+  ...{ model: 'text', raw: [text] },
+  inputs: [{ name: 'text', datatype: 'BYTES', shape: [1] }],
+});
+
+async function openSplit(options: Parameters<typeof openScene>[0] = {}) {
+  const scene = await openScene({ models: [two, one], ...options });
+  const split = splitOf([two, one], { weights: { 1: 50, 2: 50 }, sticky: { header: 'x-user' } });
+  if (!split) throw new Error('Two versions with weights are a split.');
+  return {
+    scene,
+    share: () => scene.registry.replace([two, one], { splits: new Map([['text', split]]) }),
+  };
+}
+
+describe('a request', () => {
+  const users = Array.from({ length: 12 }, (_, at) => `user-${at}`);
+
+  test('goes to the latest version, or to the one that it names', async () => {
+    const { scene } = await openSplit();
+    const versionAt = async (path: string) =>
+      (await post(scene.url + path, { input: 'hello' })).body.version;
+    expect(await versionAt('/v1/models/text/score')).toBe('2');
+    expect(await versionAt('/v1/models/text/versions/1/score')).toBe('1');
+    // Express matches less strictly than the gate, and finds the same.
+    expect(await versionAt('/v1/models/text/versions/1/score/')).toBe('1');
+    await post(`${scene.url}/score`, { input: 'hello' });
+    expect(scene.submissions.at(-1)?.model).toBe(two);
+  });
+
+  test.each([
+    ['/v1/models/text/score', { input: 'hello' }],
+    ['/v1/models/text/score/', { input: 'hello' }],
+    ['/score', { input: 'hello' }],
+    ['/score?model=text', { input: 'hello' }],
+  ])(
+    'to %s with the same value of the sticky header goes to the same version',
+    async (path, body) => {
+      const { scene, share } = await openSplit();
+      share();
+      const versions: unknown[] = [];
+      for (const user of [...users, ...users]) {
+        await post(scene.url + path, body, { 'x-user': user });
+        versions.push(scene.submissions.at(-1)?.model.version);
+      }
+      expect(versions.slice(0, users.length)).toEqual(versions.slice(users.length));
+      expect(new Set(versions)).toEqual(new Set(['1', '2']));
+      const named = await post(`${scene.url}/v1/models/text/versions/1/score`, body, {
+        'x-user': users[versions.indexOf('2')] as string,
+      });
+      expect(named.body.version).toBe('1');
+    },
+  );
+
+  test('of one user goes to the same version at each edge', async () => {
+    const { scene, share } = await openSplit({ grpc: true });
+    share();
+    for (const user of users.slice(0, 4)) {
+      const answer = await post(
+        `${scene.url}/v1/models/text/score`,
+        { input: 'a' },
+        { 'x-user': user },
+      );
+      await askGrpc(scene.grpcPort, 'ModelInfer', message, { metadata: { 'x-user': user } });
+      expect(scene.submissions.at(-1)?.model.version).toBe(answer.body.version);
+    }
+  });
+});
+
+test('the list of models says what each version gets, and which get nothing', async () => {
+  const waiting = [
+    { name: 'text', version: '3', state: 'failed', code: 'model_file_wrong' },
+  ] as const;
+  const { scene, share } = await openSplit({
+    rollout: { waiting, load: async () => {}, unload: async () => {} },
+  });
+  const read = async () => (await ask(`${scene.url}/v1/models`)).body;
+  const trafficIn = (list: Awaited<ReturnType<typeof read>>) =>
+    list.models.map(({ traffic }: { traffic: unknown }) => traffic);
+  expect(trafficIn(await read())).toEqual([
+    { latest: true, share: 1 },
+    { latest: false, share: 0 },
+  ]);
+  share();
+  const list = await read();
+  expect(trafficIn(list)).toEqual([
+    { latest: true, share: 0.5 },
+    { latest: false, share: 0.5 },
+  ]);
+  expect(list.waiting).toEqual(waiting);
+  const index = await post(`${scene.url}/v2/repository/index`, {});
+  expect(index.body.at(-1)).toEqual({
+    ...{ name: 'text', version: '3', state: 'UNAVAILABLE', reason: 'model_file_wrong' },
+  });
+});
+
+describe('an order to load or unload a model', () => {
+  const path = '/v2/repository/models/text/load';
+
+  async function openOrders(options: Parameters<typeof openScene>[0] = {}) {
+    const orders: string[] = [];
+    const note = (what: string) => async (name: string) => void orders.push(`${what} ${name}`);
+    const rollout = { waiting: [], load: note('load'), unload: note('unload') };
+    return { scene: await openScene({ ...options, rollout }), orders };
+  }
+
+  const accessOf = (caller: Partial<Caller>) => ({
+    identify: () => ({ ...anyone, ...caller }),
+    isStranger: () => false,
+    limits: { admit: () => undefined, fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }) },
+    delayMs: () => 0,
+  });
+
+  test('may have no body, or one without parameters that it cannot follow', async () => {
+    const { scene, orders } = await openOrders();
+    const none = await ask(scene.url + path, { method: 'POST' });
+    expect(none).toMatchObject({ status: 200, body: {} });
+    const unload = path.replace(/load$/, 'unload');
+    const parameters = { unload_dependents: true };
+    expect((await post(scene.url + unload, { parameters })).status).toBe(200);
+    expect(orders).toEqual(['load text', 'unload text']);
+    for (const [body, code] of [
+      [JSON.stringify({ parameters: { config: '{}' } }), 'parameter_invalid'],
+      ['[1]', 'parameter_invalid'],
+      ['{', 'invalid_json'],
+    ] as const) {
+      const answer = await ask(scene.url + path, { method: 'POST', body });
+      expect(answer).toMatchObject({ status: 400, body: { code } });
+    }
+    expect((await ask(scene.url + path)).status).toBe(405);
+    expect(orders).toHaveLength(2);
+  });
+
+  test.each([
+    ['to another host', { headers: { Host: 'scoreline.example.com' } }, {}],
+    ['from a page of another site', { headers: { origin: 'https://example.com' } }, {}],
+    ['where everyone gets in', {}, { configuration: { AUTH: [] } }],
+    [
+      'of a caller that may only score',
+      {},
+      { configuration: { AUTH: ['keys' as const] }, access: accessOf({ scopes: ['score'] }) },
+    ],
+  ])('%s is refused', async (_, init, options) => {
+    const { scene, orders } = await openOrders(options);
+    const client = await scene.connect();
+    const { headers = {} } = init as { headers?: Record<string, string> };
+    const fields = { Host: '127.0.0.1', ...headers, 'content-length': '0' };
+    client.post(path, { ...fields });
+    const { status, body } = await client.response();
+    expect([status, body.code]).toEqual([403, 'scope_missing']);
+    expect(orders).toEqual([]);
+  });
+
+  test('of an operator with a key is followed', async () => {
+    const { scene, orders } = await openOrders({
+      configuration: { AUTH: ['keys'] },
+      access: accessOf({ scopes: ['admin'] }),
+    });
+    expect((await post(scene.url + path, {})).status).toBe(200);
+    expect(orders).toEqual(['load text']);
+  });
+});

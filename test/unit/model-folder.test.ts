@@ -1,0 +1,135 @@
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ModelFolder } from '../../shared/model-folder.js';
+import { collectModels, type ModelChoice } from '../../shared/models.js';
+import { errorOf, makeFolder, sampleLabels, sampleManifest } from './sample-model.js';
+
+/** The files of a version, or of a model without versions. */
+function filesAt(place: string, version: string | number = 1, changes: object = {}) {
+  const name = place.split('/')[0];
+  return {
+    [`${place}/model.yaml`]: { ...sampleManifest, name, version, ...changes },
+    [`${place}/labels.txt`]: sampleLabels,
+    [`${place}/model.onnx`]: 'onnx',
+  };
+}
+
+function open(files: Record<string, unknown>, choice: Partial<ModelChoice> = {}) {
+  const directory = makeFolder(files);
+  const whole = { directory, filesNeeded: true, ...choice };
+  const folder = new ModelFolder(whole, collectModels(whole));
+  const write = (more: Record<string, unknown>) => {
+    for (const [file, content] of Object.entries(more)) {
+      mkdirSync(path.dirname(path.join(directory, file)), { recursive: true });
+      const text = typeof content === 'string' ? content : JSON.stringify(content);
+      writeFileSync(path.join(directory, file), text);
+    }
+  };
+  const versions = () => folder.models.map(({ name, version }) => `${name}@${version}`);
+  /** Looks until what has changed is at rest. */
+  const look = async () => {
+    await folder.look();
+    await folder.look();
+    return versions();
+  };
+  return { directory, folder, write, versions, look };
+}
+
+describe('the versions of a model', () => {
+  test('are in its folder and in a folder for each, the newest first', () => {
+    const { versions } = open({ ...filesAt('a'), ...filesAt('a/10', 10), ...filesAt('a/9', 9) });
+    expect(versions()).toEqual(['a@10', 'a@9', 'a@1']);
+  });
+
+  test('begin with the one that traffic.yaml names', () => {
+    const traffic = { 'a/traffic.yaml': { latest: 9 } };
+    const { versions } = open({ ...filesAt('a/10', 10), ...filesAt('a/9', 9), ...traffic });
+    expect(versions()).toEqual(['a@9', 'a@10']);
+  });
+
+  test('must be those of their folders, and no other has the same', () => {
+    const { folder, versions } = open({
+      ...{ ...filesAt('a'), ...filesAt('a/1'), ...filesAt('a/2', 3) },
+      ...filesAt('a/4', 4, { name: 'b' }),
+    });
+    expect(versions()).toEqual(['a@1']);
+    expect(folder.leftOut.map(({ version, error }) => [version, error.message])).toEqual([
+      ['2', expect.stringContaining('version: expected the name of its folder, 2; got 3')],
+      ['4', expect.stringContaining('name: expected the name of its folder, a; got b')],
+      ['1', expect.stringContaining('version: expected a version of its own; got 1')],
+    ]);
+  });
+
+  test('may be chosen by their queues, several of a model', async () => {
+    const files = { ...filesAt('a/1', 1), ...filesAt('a/2', 2), ...filesAt('a/3', 3) };
+    const queues = open(files).folder.models.map(({ queue }) => queue);
+    const names = [queues[0] as string, queues[2] as string];
+    const { versions, look } = open(files, { names });
+    expect(versions()).toEqual(['a@3', 'a@1']);
+    expect(await look()).toEqual(['a@3', 'a@1']);
+    const unknown = `${queues[0]}0`;
+    const error = errorOf(() => open(files, { names: [unknown] }));
+    expect(error.message).toContain(`whose queue is ${unknown}`);
+    for (const queue of queues) expect(error.message).toContain(queue);
+  });
+});
+
+describe('a look at the folder', () => {
+  test('finds new versions and models, changed ones, and those that are gone', async () => {
+    const { directory, write, look } = open(filesAt('a'));
+    write({ ...filesAt('a/2', 2), ...filesAt('b') });
+    expect(await look()).toEqual(['a@2', 'a@1', 'b@1']);
+    write(filesAt('a', 3));
+    expect(await look()).toEqual(['a@3', 'a@2', 'b@1']);
+    rmSync(path.join(directory, 'a/2'), { recursive: true });
+    rmSync(path.join(directory, 'b'), { recursive: true });
+    expect(await look()).toEqual(['a@3']);
+  });
+
+  test('finds a change only when it is at rest, unless it is urgent', async () => {
+    const { folder, write, versions } = open(filesAt('a'));
+    await folder.look();
+    await folder.look();
+    write({ 'a/2/model.onnx': 'onnx' });
+    expect(await folder.look()).toEqual(new Set());
+    write(filesAt('a/2', 2));
+    expect(await folder.look()).toEqual(new Set());
+    expect(versions()).toEqual(['a@1']);
+    expect(await folder.look()).toEqual(new Set(['a']));
+    expect(versions()).toEqual(['a@2', 'a@1']);
+    write(filesAt('a/3', 3));
+    expect(await folder.look({ isUrgent: true })).toEqual(new Set(['a']));
+    expect(versions()).toEqual(['a@3', 'a@2', 'a@1']);
+    expect(await folder.look()).toEqual(new Set());
+  });
+
+  test('keeps what was read from a place that has something broken now, and says why', async () => {
+    const { folder, write, look } = open({ ...filesAt('a'), ...filesAt('a/2', 2) });
+    write({ 'a/model.yaml': 'name: [', 'a/2/model.yaml': { ...sampleManifest, name: 'a' } });
+    expect(await look()).toEqual(['a@2', 'a@1']);
+    expect(folder.leftOut.map(({ error }) => error.code)).toEqual([
+      ...['manifest_invalid', 'manifest_invalid'],
+    ]);
+    write(filesAt('a', 3));
+    expect(await look()).toEqual(['a@3', 'a@2']);
+    expect(folder.leftOut).toHaveLength(1);
+  });
+
+  test('keeps the traffic of before if its file is broken now', async () => {
+    const files = { ...filesAt('a/1', 1), ...filesAt('a/2', 2) };
+    const { folder, write, look } = open({ ...files, 'a/traffic.yaml': { latest: 1 } });
+    write({ 'a/traffic.yaml': { latest: 7 } });
+    expect(await look()).toEqual(['a@1', 'a@2']);
+    expect(folder.trafficOf('a')).toEqual({ latest: '1' });
+    expect(folder.leftOut[0]?.error.message).toContain('got 7');
+  });
+
+  test('takes nothing away while the whole folder is gone', async () => {
+    const { directory, look } = open(filesAt('a'));
+    renameSync(directory, `${directory}-away`);
+    expect(await look()).toEqual(['a@1']);
+    renameSync(`${directory}-away`, directory);
+    expect(await look()).toEqual(['a@1']);
+  });
+});

@@ -1,0 +1,137 @@
+import { describe, expect, test } from 'vitest';
+import { planVersions } from '../../api/versions/plan.js';
+import type { Model } from '../../shared/models.js';
+import { makeRegistry } from '../../shared/registry.js';
+import type { Traffic } from '../../shared/traffic.js';
+import { makeSampleModel } from './sample-model.js';
+
+const version = (of: string, changes: object = {}) => makeSampleModel({ version: of, ...changes });
+const [one, two, three] = ['1', '2', '3'].map((each) => version(each)) as [Model, Model, Model];
+/** The second version with another file. */
+const otherTwo = version('2', {
+  source: { file: 'model.onnx', bytes: 4, sha256: 'b'.repeat(64) },
+});
+
+function plan(options: {
+  wanted: readonly Model[];
+  served?: readonly Model[];
+  draining?: readonly Model[];
+  ready?: readonly Model[];
+  failed?: readonly Model[];
+  inUse?: readonly Model[];
+  unloaded?: readonly string[];
+  traffic?: Traffic;
+  isStart?: boolean;
+}) {
+  const { wanted, served = [], draining = [], ready = [], failed = [], inUse = [] } = options;
+  const registry = makeRegistry(served);
+  registry.replace(served, { draining });
+  const has = (models: readonly Model[], queue: string) =>
+    models.some((model) => model.queue === queue);
+  const { models, leftOut, ...rest } = planVersions({
+    wanted,
+    leftOut: [],
+    trafficOf: () => options.traffic ?? {},
+    unloaded: new Set(options.unloaded),
+    served: registry,
+    isReady: (queue) => has(ready, queue),
+    faultOf: (queue) =>
+      has(failed, queue) ? { code: 'model_file_wrong', message: 'no network' } : undefined,
+    isInUse: ({ queue }) => has(inUse, queue),
+    isStart: options.isStart ?? false,
+  });
+  return { models, leftOut, ...rest };
+}
+
+describe('a new version', () => {
+  test('gets no requests before a worker is ready for it, and then is the latest', () => {
+    const wanted = [two, one];
+    expect(plan({ wanted, served: [one], ready: [one] }).models).toEqual([one]);
+    expect(plan({ wanted, served: [one], ready: [one, two] }).models).toEqual([two, one]);
+  });
+
+  test('that cannot be loaded changes nothing, and the reason is there', () => {
+    const { models, leftOut } = plan({
+      ...{ wanted: [two, one], served: [one], ready: [one], failed: [two] },
+    });
+    expect(models).toEqual([one]);
+    expect(leftOut).toMatchObject([
+      { name: 'sample', version: '2', error: { code: 'model_load_failed' } },
+    ]);
+  });
+
+  test('replaces the same version with other files only when it is ready', () => {
+    const wanted = [otherTwo];
+    expect(plan({ wanted, served: [two], ready: [two] }).models).toEqual([two]);
+    const { models, draining } = plan({
+      ...{ wanted, served: [two], ready: [two, otherTwo], inUse: [two] },
+    });
+    expect([models, draining]).toEqual([[otherTwo], [two]]);
+  });
+
+  test('in place of another in the same folder leaves that one until it is ready', () => {
+    expect(plan({ wanted: [two], served: [one], ready: [one] }).models).toEqual([one]);
+    const switched = plan({ wanted: [two], served: [one], ready: [one, two] });
+    expect(switched).toMatchObject({ models: [two], draining: [] });
+  });
+});
+
+describe('a version that leaves', () => {
+  test('drains while it has requests', () => {
+    const leaving = { wanted: [two], served: [two, one], ready: [one, two] };
+    expect(plan({ ...leaving, inUse: [one] }).draining).toEqual([one]);
+    const drained = plan({ ...leaving, served: [two], draining: [one] });
+    expect(drained.draining).toEqual([]);
+  });
+
+  test('may come back while it drains', () => {
+    const back = plan({
+      ...{ wanted: [two, one], served: [two], draining: [one], ready: [one, two], inUse: [one] },
+    });
+    expect(back).toMatchObject({ models: [two, one], draining: [] });
+  });
+
+  test('drains with all others when the model is unloaded', () => {
+    const { models, draining, leftOut } = plan({
+      ...{ wanted: [two, one], served: [two, one], ready: [two, one], inUse: [two] },
+      unloaded: ['sample'],
+    });
+    expect([models, draining]).toEqual([[], [two]]);
+    expect(leftOut).toMatchObject([{ name: 'sample', error: { code: 'model_not_found' } }]);
+  });
+});
+
+describe('at the start', () => {
+  const isStart = true;
+  const wanted = [two, one];
+
+  test('everything is served if no worker has announced anything', () => {
+    expect(plan({ wanted, isStart }).models).toEqual([two, one]);
+    const alwaysOn = wanted.map((model) => version(model.version, { scaling: { min: 1 } }));
+    expect(plan({ wanted: alwaysOn, isStart }).models).toEqual(alwaysOn);
+  });
+
+  test('a version that no worker can load is not served beside one that has a worker', () => {
+    expect(plan({ wanted, isStart, ready: [one], failed: [two] }).models).toEqual([one]);
+  });
+
+  test('a version that workers always have waits for one, beside one that has', () => {
+    const always = version('2', { scaling: { min: 1 } });
+    expect(plan({ wanted: [always, one], isStart, ready: [one] }).models).toEqual([one]);
+  });
+
+  test('a new model that comes later is not served before it has a worker', () => {
+    const { models, leftOut } = plan({ wanted: [one] });
+    expect(models).toEqual([]);
+    expect(leftOut).toMatchObject([{ error: { message: expect.stringContaining('is new') } }]);
+  });
+});
+
+test('a shadow follows the versions with the same input', () => {
+  const other = version('1', { input: { kind: 'text', charactersMax: 5 } });
+  const models = [three, two, other];
+  const traffic = { latest: '2', shadow: { version: '3', percent: 50 } };
+  const { shadows, splits } = plan({ wanted: models, served: models, ready: models, traffic });
+  expect(shadows.get('sample')).toEqual({ model: three, percent: 50, of: new Set([two.queue]) });
+  expect(splits.size).toBe(0);
+});
