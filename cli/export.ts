@@ -97,8 +97,8 @@ export async function exportModel(
     : [process.execPath, [path.join(root, 'cli/python.mjs'), list, script]];
   const code = await run(command, [...start, path.resolve(file), onnx, ...sizes]);
   if (code === 0) return onnx;
-  const needs = python ? ` ${python} needs the packages of exporters/${packages}.` : '';
-  throw wrong(`expected an ONNX file from exporters/${program}; it failed, as said above.${needs}`);
+  const needs = python ? `. It needs the packages in exporters/${packages}` : '';
+  throw wrong(`expected an ONNX file from exporters/${program}; it failed, as said above${needs}`);
 }
 
 function exporterOf(format: Format): Exporter {

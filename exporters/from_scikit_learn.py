@@ -22,6 +22,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.pipeline import Pipeline
+from sklearn.svm import LinearSVC
 
 from onnx_file import compare, difference, fail, note, parse_arguments, run, save
 
@@ -236,8 +237,10 @@ def steps_of(model):
 def options_of(step):
     if isinstance(step, CountVectorizer):
         return vectorizer_options(step)
-    # Otherwise, classifiers answer with maps instead of arrays. Those without probabilities have no such option.
-    return {"zipmap": False} if hasattr(step, "predict_proba") and not isinstance(step, Pipeline) else {}
+    if isinstance(step, LinearSVC):
+        return {"raw_scores": True}
+    # Otherwise, classifiers answer with maps instead of arrays.
+    return {"zipmap": False} if is_classifier(step) and not isinstance(step, Pipeline) else {}
 
 
 def vectorizer_options(step):
