@@ -1,6 +1,6 @@
 """Trains pipelines of scikit-learn, and writes them with what they answer to the held-out data.
 
-    node cli/python.mjs exporters/scikit-learn.txt test/exporters/train_scikit_learn.py FOLDER
+    node cli/python.mjs exporters/scikit-learn.txt test/exporters/train_scikit_learn.py FOLDER [MODEL …]
 """
 
 import csv
@@ -26,11 +26,11 @@ CLASSES = 10
 
 
 def main():
-    out = Path(sys.argv[1])
-    for name, train in {"texts": texts, "columns": columns, "forest": forest, "regression": regression}.items():
+    out, wanted = Path(sys.argv[1]), sys.argv[2:] or MODELS
+    for name in wanted:
         folder = out / f"scikit-learn-{name}"
         folder.mkdir(parents=True)
-        train(folder)
+        MODELS[name](folder)
     digits = load_digits()
     np.savez(out / "digits.npz", inputs=digits.data, classes=digits.target)
 
@@ -84,6 +84,8 @@ def regression(folder):
     what = "a number: GradientBoostingRegressor"
     write(folder, "model.pkl", what, "diabetes", rows_of(held_out.columns, held_out), model.predict(held_out))
 
+
+MODELS = {"texts": texts, "columns": columns, "forest": forest, "regression": regression}
 
 if __name__ == "__main__":
     main()
