@@ -1,5 +1,6 @@
 // `npm run test:exporters` trains small models with every framework that has an exporter, adds and serves them, compares
-// each answer with that of the original, and prints the table. The first run installs the frameworks.
+// each answer with that of the original, and prints the table. It also walks through docs/your-model.md with PyTorch.
+// The first run installs the frameworks.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -20,10 +21,26 @@ say(
 ensureRedisServer(say);
 const table = path.join(directory, 'table.md');
 const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
-const { status } = spawnSync(
-  process.execPath,
-  [vitest, 'run', 'dist/test/exporters/', ...process.argv.slice(2)],
-  { cwd: root, stdio: 'inherit', env: { ...process.env, SCORELINE_PARITY_TABLE: table } },
-);
+const parity = runTests(['dist/test/exporters/'], { SCORELINE_PARITY_TABLE: table });
+// The walk through the page for newcomers, which the tests do without PyTorch
+const pythons = pythonOf('exporters/pytorch.txt');
+const page = ['dist/test/end-to-end/snippets', '-t', 'docs/your-model.md'];
+const walk = runTests(page, { SNIPPET_PYTHONS: pythons });
 if (existsSync(table)) process.stdout.write(readFileSync(table, 'utf8'));
-process.exit(status ?? 1);
+process.exit(parity || walk);
+
+function runTests(parameters: string[], environment: Record<string, string>): number {
+  const env = { ...process.env, ...environment };
+  const start = [vitest, 'run', ...parameters];
+  return spawnSync(process.execPath, start, { cwd: root, stdio: 'inherit', env }).status ?? 1;
+}
+
+/** Returns the Python of the environment with these packages. */
+function pythonOf(packages: string): string {
+  const start = ['cli/python.mjs', packages, 'test/executable.py'];
+  const { stdout } = spawnSync(process.execPath, start, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return stdout.toString().trim();
+}

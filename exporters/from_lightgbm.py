@@ -20,7 +20,7 @@ OPSET = 15
 def main():
     arguments = parse_arguments(__doc__)
     try:
-        booster = lightgbm.Booster(model_file=str(arguments.file), params={"verbose": -1})
+        booster = lightgbm.Booster(model_file=str(arguments.file))
     except lightgbm.basic.LightGBMError as error:
         fail(f"expected a text file of LightGBM; {arguments.file} cannot be read: {error}")
     dumped = booster.dump_model()
