@@ -21,7 +21,7 @@ import tensorflow as tf
 import tf2onnx
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from onnx_file import OPSET, compare, fail, parse_arguments, run, save
+from onnx_file import OPSET, OTHERWISE, compare, fail, parse_arguments, run, save
 
 SAMPLES = 2
 # The size of a sample where the network leaves it open
@@ -94,7 +94,7 @@ def convert(frozen, inputs, pictures):
             inputs_as_nchw=pictures or None,
         )
     except Exception as error:  # tf2onnx has several classes of errors
-        fail(f"expected a network that tf2onnx can export; {type(error).__name__}: {str(error)[:600]}. It can be served as a Python program: docs/python.md")
+        fail(f"expected a network that tf2onnx can export; {type(error).__name__}: {str(error)[:600]}. {OTHERWISE}")
     return network
 
 

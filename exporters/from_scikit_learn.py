@@ -9,6 +9,7 @@ A pipeline that begins with a text vectorizer takes texts. One that begins with 
 column. Any other model takes one matrix of numbers.
 """
 
+import re
 import warnings
 
 import joblib
@@ -21,15 +22,15 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.svm import LinearSVC
 
-from onnx_file import compare, difference, fail, note, parse_arguments, run, save
+from onnx_file import OTHERWISE, compare, difference, fail, note, parse_arguments, run, save
 
-# scikit-learn's default pattern in the syntax of ONNX Runtime. Python's \b and Unicode's \w are unknown there.
-DEFAULT_PATTERN = r"(?u)\b\w\w+\b"
-RUNTIME_PATTERN = r"[\p{L}\p{N}_]{2,}"
+# Classes of letters, which Python takes from all of Unicode and ONNX Runtime from ASCII
+UNICODE_CLASSES = {r"\w": r"\p{L}\p{N}_", r"\d": r"\p{Nd}"}
 TENSORS = {"text": StringTensorType, "whole": Int64TensorType, "number": FloatTensorType}
+SAMPLES = 50
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -68,7 +69,7 @@ def load(file):
 def describe_inputs(model):
     first = first_step(model)
     if isinstance(first, CountVectorizer):
-        return Texts()
+        return Texts(first)
     if isinstance(first, ColumnTransformer):
         return Columns(first)
     if not hasattr(model, "n_features_in_"):
@@ -77,8 +78,8 @@ def describe_inputs(model):
 
 
 def first_step(model):
-    while isinstance(model, Pipeline):
-        model = model.steps[0][1]
+    while isinstance(model, (Pipeline, FeatureUnion)):
+        model = (model.steps if isinstance(model, Pipeline) else model.transformer_list)[0][1]
     return model
 
 
@@ -89,8 +90,13 @@ class Texts:
     manifest = {"kind": "text"}
     columns = []
 
+    def __init__(self, vectorizer):
+        self.terms = sorted(vectorizer.vocabulary_)[:: max(1, len(vectorizer.vocabulary_) // SAMPLES)]
+
     def sample(self):
-        return ["a sample of a text, which is this one"]
+        """Terms as they are, in capitals, and as a part of a longer word, which a wrong pattern cuts out."""
+        texts = [f"{term}, {term.upper()}. {term}\u00e9" for term in self.terms]
+        return [*texts, " ".join(self.terms), " ".join(f"{term}\u00e9 \u043c{term}" for term in self.terms)]
 
     def feeds(self, texts):
         return {"text": np.array(texts, dtype=object).reshape(-1, 1)}
@@ -216,7 +222,7 @@ def convert(model, inputs):
         network = to_onnx(model, initial_types=inputs.types, options=options, target_opset=OPSET)
     except Exception as error:  # skl2onnx has several classes of errors, and texts of several paragraphs
         reason = " ".join(str(error).split())[:400]
-        fail(f"expected a model that skl2onnx can export; {reason}. It can be served as a Python program: docs/python.md")
+        fail(f"expected a model that skl2onnx can export; {reason}. {OTHERWISE}")
     return network
 
 
@@ -227,6 +233,8 @@ def steps_of(model):
         children = [step for _, step in model.steps]
     elif isinstance(model, ColumnTransformer):
         children = [step for _, step, _ in model.transformers_]
+    elif isinstance(model, FeatureUnion):
+        children = [step for _, step in model.transformer_list]
     else:
         children = []
     for child in children:
@@ -248,11 +256,26 @@ def vectorizer_options(step):
     # Every machine has the locale C, which lowers only the letters of ASCII. Others matter only if a term has some.
     options = {"locale": "C" if terms.isascii() or not step.lowercase else "C.UTF-8"}
     if step.analyzer == "word":
-        options["tokenexp"] = RUNTIME_PATTERN if step.token_pattern == DEFAULT_PATTERN else step.token_pattern
+        options["tokenexp"] = runtime_pattern(step.token_pattern)
     for name in ("preprocessor", "tokenizer", "strip_accents"):
         if getattr(step, name) is not None:
-            fail(f"expected a vectorizer without {name}, which has no counterpart in ONNX. It can be served as a Python program: docs/python.md")
+            fail(f"expected a vectorizer without {name}, which has no counterpart in ONNX. {OTHERWISE}")
     return options
+
+
+def runtime_pattern(pattern):
+    """Writes a token pattern of scikit-learn in the syntax of ONNX Runtime, which is that of RE2."""
+    pattern = pattern.replace("(?u)", "")
+    # Words are as long as they can be, so their ends need no \b, which knows only ASCII there.
+    pattern = re.sub(r"^\\b(?=\\w)|(?<=\\w\+)\\b$", "", pattern)
+    parts = re.findall(r"\[(?:\\.|[^\]\\])*\]|\\.|[^\\\[]+|.", pattern)
+    return "".join(translate(part) for part in parts)
+
+
+def translate(part):
+    if part.startswith("["):
+        return re.sub(r"\\[wd]", lambda found: UNICODE_CLASSES[found[0]], part)
+    return f"[{UNICODE_CLASSES[part]}]" if part in UNICODE_CLASSES else part
 
 
 def answer(model, rows):

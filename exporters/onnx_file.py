@@ -14,6 +14,7 @@ MANIFEST_KEY = "scoreline"
 # Protocol buffers end at 2 GiB.
 EMBEDDED_BYTES_MAX = 1_900_000_000
 OPSET = 18
+OTHERWISE = "It can be served as a Python program: docs/python.md"
 
 
 def parse_arguments(description, *flags):
@@ -53,8 +54,11 @@ def run(model, feeds):
     """Returns the outputs of a network, by name. `model` is a path or a ModelProto."""
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a class of errors for each status
+        fail(f"expected an ONNX file that ONNX Runtime can load; {str(error)[:400]}. {OTHERWISE}")
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds)))
 
@@ -74,4 +78,4 @@ def compare(found, expected, inputs, tolerance=1e-3):
     apart = difference(found, expected)
     print(f"largest difference to the original on {inputs}: {apart:.1e}")
     if apart > tolerance:
-        fail(f"expected the ONNX file to answer as the original does; on {inputs} they differ by {apart:.1e}")
+        fail(f"expected the ONNX file to answer as the original does; on {inputs} they differ by {apart:.1e}. {OTHERWISE}")
