@@ -70,12 +70,13 @@ def train(inputs, classes):
 def resnet(folder, photographs):
     """ResNet-152 of torchvision. Its weights are generated, since they cannot be had without a download."""
     network = torchvision.models.resnet152().eval()
-    # Otherwise every answer is nearly the same.
-    nn.init.normal_(network.fc.weight, std=0.2)
     files = sorted(photographs.glob("*.png"))
     inputs = tensor_of(np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files]))
     batch = {0: torch.export.Dim("batch")}
-    with torch.inference_mode():
+    with torch.no_grad():
+        # Without a scale, one class has all of the probability, whatever the other logits are.
+        network.fc.weight *= 3 / network(inputs).std()
+        network.fc.bias.zero_()
         scores = network(inputs).softmax(1)
         torch.export.save(torch.export.export(network, (inputs[:2],), dynamic_shapes=(batch,)), folder / "model.pt2")
     sent = [base64.b64encode(file.read_bytes()).decode() for file in files]
