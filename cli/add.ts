@@ -1,16 +1,18 @@
-// `npm run models -- add FILE.onnx`: makes the folder of a model from its ONNX file. The file says which
-// inputs and outputs the network has, and often its labels. What it does not say, flags do, or the user,
-// who is asked only at a terminal.
+// `npm run models -- add FILE`: makes the folder of a model from its ONNX file, or from the file of a framework, which
+// is exported first. The ONNX file says which inputs and outputs the network has, and often its labels. What it does
+// not say, flags do, or the user, who is asked only at a terminal.
 
 import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline/promises';
@@ -27,19 +29,24 @@ import { loadScorer } from '../worker/batch/scorer.js';
 import type { Engine, TensorValue } from '../worker/engine/engine.js';
 import { openOnnxEngine } from '../worker/engine/onnx.js';
 import { readOutsideNeeds } from '../worker/files/onnx-file.js';
-import { readOnnxLabels } from '../worker/files/onnx-labels.js';
+import { readOnnxLabels, readOnnxManifest } from '../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../worker/files/protocol-buffer.js';
 import { checkModel } from './check.js';
 import { curlLine } from './curl-line.js';
-import { type Guess, guess, type Kind, kinds } from './guess.js';
+import { describeExport, type ExportWishes, exportModel } from './export.js';
+import { type Guess, guess, type Kind, kinds, type Told } from './guess.js';
+import { type Format, formatOf } from './model-format.js';
 
 export const addUsage =
-  'add FILE.onnx [--name NAME] [--kind text|image|table|tensors] [--labels FILE] [--description TEXT]';
+  'add FILE [--name NAME] [--kind text|image|table|tensors] [--labels FILE] [--description TEXT] [--export [--python PATH] [--shape SIZES]]';
 
 const device = { type: 'cpu', id: 0, threads: 0, memoryArena: true } as const;
 
-interface Wishes {
+interface Wishes extends ExportWishes {
+  /** What the user named. */
   readonly file: string;
+  readonly format: Format;
+  readonly isExport: boolean;
   readonly name: string;
   readonly kind: Kind | undefined;
   readonly labels: string | undefined;
@@ -49,6 +56,8 @@ interface Wishes {
 /** The parts from which the manifest is written. */
 interface Draft extends Wishes {
   readonly folder: string;
+  /** The ONNX file: the one that the user named, or the one that was exported. */
+  readonly onnx: string;
   readonly guess: Guess;
   readonly values: Pick<Engine, 'inputs' | 'outputs'>;
   readonly files: readonly { file: string; bytes: number; sha256: string }[];
@@ -68,9 +77,11 @@ export async function addModel(
   if (existsSync(folder)) {
     throw wrong(`expected a new name; ${folder} is there already. Choose another: --name NAME`);
   }
+  const temporary = mkdtempSync(path.join(os.tmpdir(), 'scoreline-add-'));
   try {
+    const onnx = wishes.format === 'onnx' ? wishes.file : await exportModel(wishes, temporary, say);
     mkdirSync(folder, { recursive: true });
-    const draft = await makeDraft(wishes, folder);
+    const draft = await makeDraft(wishes, { folder, onnx });
     say(`${wishes.name}: ${draft.guess.kind}, because ${draft.guess.reason}`);
     const labels = await findLabels(draft, say);
     if (labels) writeFileSync(path.join(folder, 'labels.txt'), writeLabels(labels));
@@ -82,6 +93,8 @@ export async function addModel(
   } catch (thrown) {
     rmSync(folder, { recursive: true, force: true });
     throw thrown;
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
   }
 }
 
@@ -99,13 +112,18 @@ function readWishes(parameters: readonly string[]): Wishes {
   if (kind !== undefined && !kinds.some((known) => known === kind)) {
     throw wrong(`--kind: expected one of ${kinds.join(', ')}; got ${kind}`);
   }
-  if (path.extname(file).toLowerCase() !== '.onnx') throw wrong(otherFormat(file));
+  const format = formatOf(file);
+  const isExport = values.export === true;
+  const { python, shape = [], labels, description } = values;
+  if (format !== 'onnx' && !isExport) throw wrong(describeExport({ file, format, shape }));
   const name = values.name ?? nameOf(file);
   if (!/^[a-z0-9][a-z0-9.-]{0,62}$/.test(name)) {
     throw wrong(`--name: expected lower-case letters, digits, . and -; got ${name}`);
   }
-  const { labels, description } = values;
-  return { file, name, kind: kind as Kind | undefined, labels, description };
+  return {
+    ...{ file, format, isExport, python, shape, name, labels, description },
+    kind: kind as Kind | undefined,
+  };
 }
 
 function parseWishes(args: readonly string[]) {
@@ -118,6 +136,9 @@ function parseWishes(args: readonly string[]) {
         kind: { type: 'string' },
         labels: { type: 'string' },
         description: { type: 'string' },
+        export: { type: 'boolean' },
+        python: { type: 'string' },
+        shape: { type: 'string', multiple: true },
       },
     });
   } catch (thrown) {
@@ -135,31 +156,18 @@ function nameOf(file: string): string {
     .replaceAll(/^[-.]+|-+$/g, '');
 }
 
-/** How files of other formats are served, by the ends of their names. */
-const otherFormats: readonly [ends: RegExp, what: string, exporter: string][] = [
-  [/\.(pkl|pickle|joblib)$/i, 'a pickle', 'skl2onnx exports pipelines of scikit-learn'],
-  [/\.(pt2?|pth)$/i, 'a network of PyTorch', 'torch.onnx.export exports it'],
-  [/\.(keras|h5)$/i, 'a network of Keras', 'model.export(format="onnx") exports it'],
-  [/\.(lgb|lightgbm|ubj|xgb|bst)$/i, 'a model of LightGBM or XGBoost', 'onnxmltools exports it'],
-];
-
-function otherFormat(file: string): string {
-  const isSavedModel = existsSync(path.join(file, 'saved_model.pb'));
-  const known = otherFormats.find(([ends]) => ends.test(file));
-  const [what, exporter] = isSavedModel
-    ? ['a SavedModel of TensorFlow', 'tf2onnx exports it']
-    : [known?.[1] ?? 'another file', known?.[2] ?? 'export it'];
-  return `expected an ONNX file; ${file} is ${what}. To make one: ${exporter}; docs/models.md has a script for each framework. Or serve it as it is, as a Python program: docs/python.md`;
-}
-
-async function makeDraft(wishes: Wishes, folder: string): Promise<Draft> {
-  const files = copyNetwork(wishes, folder);
+async function makeDraft(
+  wishes: Wishes,
+  { folder, onnx }: { folder: string; onnx: string },
+): Promise<Draft> {
+  const files = copyNetwork(onnx, folder);
+  const told = readTold(onnx);
   const engine = await openOnnxEngine(
     { file: path.join(folder, 'model.onnx'), device },
     { runMsMax: 60_000, onLost: () => {} },
   );
   try {
-    const found = guess(engine, wishes.kind);
+    const found = guess(engine, { wanted: wishes.kind, told });
     if ('fault' in found) throw wrong(found.fault);
     const guessed = withLabels(found, wishes.labels);
     const isOpen = guessed.output.kind === 'classification' && guessed.classes === undefined;
@@ -169,7 +177,7 @@ async function makeDraft(wishes: Wishes, folder: string): Promise<Draft> {
       return { file, bytes: statSync(copy).size, sha256: await sha256Of(copy) };
     });
     return {
-      ...{ ...wishes, folder, values: engine },
+      ...{ ...wishes, folder, onnx, values: engine },
       guess: { ...guessed, classes },
       files: await Promise.all(described),
     };
@@ -185,8 +193,23 @@ function withLabels(guessed: Guess, labels: string | undefined): Guess {
   return { ...guessed, output: { ...guessed.output, ...output }, classes: 2 };
 }
 
+/** Returns what an exporter of ours has left in the file for the manifest. */
+function readTold(file: string): Told | undefined {
+  const text = readOnnxManifest(file);
+  if (text === undefined) return undefined;
+  try {
+    const told = JSON.parse(text) as Partial<Told>;
+    if (kinds.some((kind) => kind === told.input?.kind)) return told as Told;
+  } catch (thrown) {
+    if (!(thrown instanceof SyntaxError)) throw thrown;
+  }
+  throw wrong(
+    `expected sections of a manifest in the metadata "scoreline" of ${file}; got ${text.slice(0, 80)}. Say what it is: --kind ${kinds.join('|')}`,
+  );
+}
+
 /** Copies the network and its external data. Returns their names in the folder, the network first. */
-function copyNetwork({ file }: Wishes, folder: string): string[] {
+function copyNetwork(file: string, folder: string): string[] {
   let external: readonly string[];
   try {
     external = readOutsideNeeds(file).externalData;
@@ -211,11 +234,11 @@ async function findLabels(
   draft: Draft,
   say: (line: string) => void,
 ): Promise<string[] | undefined> {
-  const { guess: guessed, file, labels: wished } = draft;
+  const { guess: guessed, file, onnx, labels: wished } = draft;
   if (guessed.output.kind !== 'classification') return undefined;
   const count = guessed.classes ?? 0;
   const given = wished ?? (await ask(`File with the ${count} labels, a line each (Enter: none): `));
-  const own = given ? readLines(given) : readOnnxLabels(file);
+  const own = given ? readLines(given) : readOnnxLabels(onnx);
   if (own && own.length !== count) {
     throw wrong(
       `expected ${count} labels, one for each score of the network; got ${own.length} from ${given ?? `the metadata of ${file}`}. Give a file with a line for each: --labels FILE`,
@@ -349,7 +372,7 @@ function formatManifest(draft: Draft, { activation, threshold }: Reading): strin
     `source: ${flow(source)}`,
     `# ${guessed.kind}, because ${reason}.`,
     ...(isScaled ? [input.mean ? pictureRemark : scaleRemark] : []),
-    `input: ${flow(input)}`,
+    ...formatInput(input),
     ...(activation === 'none' ? [] : [`# ${activation} makes probabilities of its scores.`]),
     ...(threshold === undefined ? [] : ['# Each label that has this score is answered.']),
     `output: ${flow(output)}`,
@@ -366,6 +389,17 @@ function formatManifest(draft: Draft, { activation, threshold }: Reading): strin
     '# example: { input: …, expected: { label: …, score: … } }',
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** The columns of a table have a line each. */
+function formatInput({ columns, ...others }: Record<string, unknown>): string[] {
+  if (!Array.isArray(columns)) return [`input: ${flow(others)}`];
+  return [
+    'input:',
+    '  kind: table',
+    '  columns:',
+    ...columns.map((column) => `    - ${flow(column)}`),
+  ];
 }
 
 const pictureRemark =

@@ -24,14 +24,23 @@ export interface Guess {
 
 const imagenet = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
-/** Guesses by the values of a network. With `wanted`, the kind is that. */
+/** Sections of the manifest that an exporter has left in the file. */
+export interface Told {
+  readonly input: Record<string, unknown> & { readonly kind: Kind };
+  readonly output?: Record<string, unknown>;
+}
+
+/** Guesses by the values of a network and by what its exporter told. With `wanted`, the kind is that. */
 export function guess(
   { inputs, outputs }: { inputs: readonly TensorValue[]; outputs: readonly TensorValue[] },
-  wanted?: Kind,
+  { wanted, told: toldByFile }: { wanted?: Kind | undefined; told?: Told | undefined } = {},
 ): Guess | { readonly fault: string } {
-  const found = wanted ?? kindOf(inputs, outputs);
-  const kind = typeof found === 'string' ? found : found.kind;
-  const reason = typeof found === 'string' ? 'as --kind says' : found.reason;
+  // Somebody who wants another kind knows better.
+  const told =
+    toldByFile && (wanted ?? toldByFile.input.kind) === toldByFile.input.kind
+      ? toldByFile
+      : undefined;
+  const { kind, reason } = choose(wanted, told) ?? kindOf(inputs, outputs);
   const [firstFloats] = outputs.filter(({ datatype }) => datatype?.startsWith('FP'));
   const scores = outputs.find(isRowOfScores) ?? firstFloats;
   if (kind === 'tensors') {
@@ -45,7 +54,7 @@ export function guess(
       batch: batchOf(inputs, outputs),
     };
   }
-  const input = inputOf(kind, inputs);
+  const input = told?.input ?? inputOf(kind, inputs);
   if ('fault' in input) return input as { fault: string };
   const batch = isOpen(inputs[0]?.shape[0]) ? undefined : { max: 1 };
   const answersTensors = kind === 'image' && !outputs.some(isRowOfScores);
@@ -56,7 +65,9 @@ export function guess(
   }
   if (!scores) return { fault: `expected an output of floats for ${kind}; the network has none` };
   const classes = scores.shape.length === 2 ? sizeOf(scores.shape[1]) : undefined;
-  const isNumber = scores.shape.length === 1 || classes === 1;
+  const isNumber = told?.output
+    ? told.output.kind === 'regression'
+    : scores.shape.length === 1 || classes === 1;
   return {
     kind,
     reason,
@@ -101,6 +112,11 @@ function isSmall({ datatype, shape }: TensorValue): boolean {
 
 function isRowOfScores({ datatype, shape }: TensorValue): boolean {
   return /^FP/.test(datatype ?? '') && shape.length <= 2;
+}
+
+function choose(wanted: Kind | undefined, told: Told | undefined) {
+  if (wanted) return { kind: wanted, reason: 'as --kind says' };
+  return told && { kind: told.input.kind, reason: 'its exporter says so' };
 }
 
 function kindOf(

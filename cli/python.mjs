@@ -2,7 +2,8 @@
 //
 //   node cli/python.mjs REQUIREMENTS SCRIPT [ARGUMENT …]
 //
-// Each requirements file gets its own virtual environment, in data/python/. The first run makes it.
+// Each requirements file gets its own virtual environment, in data/python/. The first run makes it, with uv if
+// that is installed.
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -31,18 +32,31 @@ function ensureEnvironment(file) {
   // Several tests may need the same environment at the same time.
   while (!existsSync(done) && !takeLock(`${environment}.lock`)) sleep(200);
   if (existsSync(done)) return program;
-  const base = ['python3.11', 'python3'].find(isPython311);
-  if (!base) {
-    fail('Expected Python 3.11 with venv; found none. Try: sudo apt-get install python3.11-venv');
-  }
   process.stderr.write(
     `Installing the Python packages from ${path.relative(root, file)} (once) …\n`,
   );
   rmSync(environment, { recursive: true, force: true });
-  run(base, ['-m', 'venv', environment]);
-  run(program, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', file]);
+  if (spawnSync('uv', ['--version']).status === 0) makeWithUv(environment, file);
+  else makeWithPip(environment, file);
   writeFileSync(done, '');
   return program;
+}
+
+function makeWithUv(environment, file) {
+  run('uv', ['venv', '--quiet', '--python', '3.11', environment]);
+  run('uv', ['pip', 'install', '--python', path.join(environment, 'bin/python'), '-r', file]);
+}
+
+function makeWithPip(environment, file) {
+  const base = ['python3.11', 'python3'].find(isPython311);
+  if (!base) {
+    fail(
+      'Expected uv, or Python 3.11 with venv; found neither. Try: sudo apt-get install python3.11-venv',
+    );
+  }
+  run(base, ['-m', 'venv', environment]);
+  const install = ['-m', 'pip', 'install', '--disable-pip-version-check', '-r', file];
+  run(path.join(environment, 'bin/python'), install);
 }
 
 /** Makes a file with the number of this process. One that was left by a process that has ended is taken over. */

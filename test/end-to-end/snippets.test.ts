@@ -31,7 +31,7 @@ import { findFreePort } from '../../cli/redis.js';
 import { readManifest } from '../../shared/manifest-file.js';
 import { root, waitUntil } from '../harness.js';
 import { compile, installClient } from '../packed-client.js';
-import { findPython, hasPython, requirements } from '../python.js';
+import { environmentOfTests, findPython, hasPython, requirements } from '../python.js';
 import { readSnippets, type Snippet } from '../snippets.js';
 
 const run = promisify(execFile);
@@ -52,6 +52,10 @@ const shared = [
 
 describe(shared.join(', '), () => {
   walkThrough(shared);
+});
+
+describe.skipIf(!hasPython)('docs/your-model.md (needs Python 3.11)', () => {
+  walkThrough(['docs/your-model.md']);
 });
 
 describe.skipIf(!hasPython)('docs/models.md (needs Python 3.11)', () => {
@@ -138,7 +142,7 @@ async function endWalk({ services, directory, project }: Walk): Promise<void> {
 async function runSnippet(snippet: Snippet, walk: Walk, python: string | undefined) {
   const { language, options } = snippet;
   if (language === 'sh' && 'start' in options) await startService(snippet, walk);
-  else if (language === 'sh') await runShell(snippet, walk);
+  else if (language === 'sh') await runShell(snippet, walk, python);
   else if (language === 'python') await runPython(snippet, walk, python);
   else if (language === 'ts') await runTypeScript(snippet, walk);
   else if (language === 'yaml') await tryManifest(snippet, walk);
@@ -170,9 +174,15 @@ async function startService(snippet: Snippet, walk: Walk): Promise<void> {
   if (!isReady()) throw new Error(`Expected the service to start; it printed:\n${output}`);
 }
 
-async function runShell(snippet: Snippet, walk: Walk): Promise<void> {
+async function runShell(snippet: Snippet, walk: Walk, python: string | undefined): Promise<void> {
   const folder = folderOf(snippet, walk);
-  const code = shellStart + withPort(snippet.code, walk);
+  // An environment with the packages of the exporter is there already.
+  const exports = /--export\b/.test(snippet.code);
+  const exporter = exports ? (python ?? path.join(environmentOfTests(), 'bin/python')) : '';
+  const code = (shellStart + withPort(snippet.code, walk)).replace(
+    /--export\b/,
+    `--export --python ${exporter}`,
+  );
   const { stdout } = await run('bash', ['-c', code], { cwd: folder, env: walk.environment });
   walk.printed = stdout;
   for (const [, example] of snippet.code.matchAll(/^# (\{.*)$/gm)) {

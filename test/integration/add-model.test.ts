@@ -17,6 +17,7 @@ import {
   integers,
   node,
   onnxModel,
+  tensor,
   value,
 } from '../onnx.js';
 import { makeFolder } from '../unit/sample-model.js';
@@ -201,6 +202,53 @@ describe('npm run models -- add', () => {
     });
   });
 
+  test('takes from the metadata what its exporter knew, unless --kind says otherwise', async () => {
+    const input = {
+      kind: 'table',
+      columns: [{ name: 'age in years', datatype: 'number', missing: 'NaN' }],
+    };
+    const told = JSON.stringify({ input, output: { kind: 'regression' } });
+    const row = onnxModel(
+      graph({
+        nodes: [node('Neg', ['row'], ['value'])],
+        inputs: [value('row', float, ['N', 1])],
+        outputs: [value('value', float, ['N', 1])],
+      }),
+    );
+    const entry = Buffer.concat([field(1, 'scoreline'), field(2, told)]);
+    const files = { 'ages.onnx': Buffer.concat([row, field(14, entry)]) };
+    const { code, said, folder } = await add(files, 'ages.onnx');
+    expect(said).toContain('ages: table, because its exporter says so');
+    expect(code).toBe(0);
+    const manifest = readManifest(path.join(folder, 'models/ages'));
+    expect(manifest.input).toMatchObject(input);
+    expect(manifest.output.kind).toBe('regression');
+    const second = await addIn(folder, ['ages.onnx', '--name', 'tensors', '--kind', 'tensors']);
+    expect(second.said).toContain('tensors: tensors, because as --kind says');
+  });
+
+  test('takes the scores of a forest, a little above 1, for probabilities', async () => {
+    const network = onnxModel(
+      graph({
+        nodes: [
+          node('Mul', ['row', 'zero'], ['nothing']),
+          node('Add', ['nothing', 'scores'], ['out']),
+        ],
+        constants: [
+          tensor('zero', float, [1], floats([0])),
+          tensor('scores', float, [2], floats([1.0000001, 0])),
+        ],
+        inputs: [value('row', float, ['N', 2])],
+        outputs: [value('out', float, ['N', 2])],
+      }),
+    );
+    const { said, folder } = await add({ 'f.onnx': network }, 'f.onnx', '--kind', 'table');
+    expect(said).not.toContain('softmax');
+    expect(readManifest(path.join(folder, 'models/f')).output).toMatchObject({
+      activation: 'none',
+    });
+  });
+
   test('serves other networks by their tensors, with external data, one by one if they must', async () => {
     const network = onnxModel(
       graph({
@@ -238,21 +286,45 @@ describe('npm run models -- add', () => {
     says: string,
   ][] = [
     ['no file', {}, ['none.onnx'], 'there is no none.onnx'],
-    ['no file named', {}, [], 'Usage: npm run models -- add FILE.onnx'],
+    ['no file named', {}, [], 'Usage: npm run models -- add FILE'],
     [
       'a flag that does not exist',
       two,
       ['m/colours.onnx', '--lables', 'x'],
       "Unknown option '--lables'",
     ],
-    ['a pickle', { 'a.pkl': 'x' }, ['a.pkl'], 'a pickle. To make one: skl2onnx'],
-    [
-      'a checkpoint',
-      { 'a.pt': 'x' },
-      ['a.pt'],
-      'a network of PyTorch. To make one: torch.onnx.export',
-    ],
+    ['a pickle', { 'a.pkl': '(dp0' }, ['a.pkl'], 'npm run models -- add a.pkl --export'],
     ['a SavedModel', { 'a/saved_model.pb': 'x' }, ['a'], 'a SavedModel of TensorFlow'],
+    ['a file of no format', { 'a.pt': 'hello' }, ['a.pt'], 'no format known here'],
+    [
+      'an exporter that does not run',
+      { 'a.pkl': '(dp0' },
+      ['a.pkl', '--export', '--python', 'no-such-python'],
+      'expected to run no-such-python',
+    ],
+    [
+      'an exporter that fails',
+      { 'a.pkl': '(dp0' },
+      ['a.pkl', '--export', '--python', 'false'],
+      'it failed, as said above. It needs the packages in exporters/scikit-learn.txt',
+    ],
+    [
+      'shapes of a file that knows them',
+      { 'a.txt': 'tree\nversion=v4\n' },
+      ['a.txt', '--export', '--shape', '3'],
+      '--shape: expected a file of PyTorch',
+    ],
+    [
+      'sections of a manifest that are none',
+      {
+        'a.onnx': Buffer.concat([
+          colours,
+          field(14, Buffer.concat([field(1, 'scoreline'), field(2, '[]')])),
+        ]),
+      },
+      ['a.onnx'],
+      'expected sections of a manifest in the metadata "scoreline"',
+    ],
     [
       'no ONNX',
       { 'a.onnx': 'hello, I am a text' },

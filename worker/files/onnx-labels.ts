@@ -1,5 +1,6 @@
-// Labels that an ONNX file carries: those of a classifier's operator, as skl2onnx writes them, or those in
-// the metadata of the model, as exporters of picture networks write them.
+// What an ONNX file says of its model beside the network. Its labels are in the metadata, as exporters of picture
+// networks write them, or in a classifier's operator, as skl2onnx writes them. Our exporters also write sections of
+// the manifest.
 
 import { ProtocolBuffer, type Span, UnreadableBuffer } from './protocol-buffer.js';
 
@@ -12,13 +13,30 @@ const fields = {
   entry: { key: 1, value: 2 },
 };
 const metadataKey = /^(labels|label_names|class_names|classes|names)$/i;
+/** The key that exporters/onnx_file.py writes. */
+const manifestKey = /^scoreline$/;
 const metadataBytesMax = 4 * 1024 * 1024;
 
 /** Returns the labels in the order of the scores, or undefined if the file has none. */
 export function readOnnxLabels(file: string): string[] | undefined {
+  return read(file, (buffer) => {
+    const text = readMetadata(buffer, metadataKey);
+    return (text === undefined ? undefined : parseLabels(text)) ?? labelsOfOperators(buffer);
+  });
+}
+
+/** Returns the text of the sections of a manifest, in JSON, or undefined if the file has none. */
+export function readOnnxManifest(file: string): string | undefined {
+  return read(file, (buffer) => readMetadata(buffer, manifestKey));
+}
+
+function read<Found>(
+  file: string,
+  find: (buffer: ProtocolBuffer) => Found | undefined,
+): Found | undefined {
   const buffer = new ProtocolBuffer(file);
   try {
-    return labelsOfOperators(buffer) ?? labelsOfMetadata(buffer);
+    return find(buffer);
   } catch (thrown) {
     // The file itself is checked elsewhere. Names that are too long are none that we can read.
     if (thrown instanceof UnreadableBuffer) return undefined;
@@ -42,12 +60,12 @@ function labelsOfOperators(buffer: ProtocolBuffer): string[] | undefined {
   return undefined;
 }
 
-function labelsOfMetadata(buffer: ProtocolBuffer): string[] | undefined {
+function readMetadata(buffer: ProtocolBuffer, wanted: RegExp): string | undefined {
   for (const entry of inner(buffer, buffer.span, fields.model.metadata)) {
     const [key] = inner(buffer, entry, fields.entry.key);
     const [value] = inner(buffer, entry, fields.entry.value);
-    if (!key || !value || !metadataKey.test(buffer.text(key))) continue;
-    return parseLabels(buffer.text(value, metadataBytesMax));
+    if (!key || !value || !wanted.test(buffer.text(key))) continue;
+    return buffer.text(value, metadataBytesMax);
   }
   return undefined;
 }

@@ -1,0 +1,46 @@
+// `npm run test:exporters` trains small models with every framework that has an exporter, adds and serves them, compares
+// each answer with that of the original, and prints the table. It also walks through docs/your-model.md with PyTorch.
+// The first run installs the frameworks.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { packageDirectory } from '../shared/version.js';
+import { ensureRedisServer } from './redis.js';
+
+const root = packageDirectory();
+const say = (line: string) => process.stderr.write(`${line}\n`);
+const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-parity-'));
+process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+
+say(
+  'PyTorch and TensorFlow for Linux take up to 9 GB of disk in data/python, and a while to be installed, once.',
+);
+ensureRedisServer(say);
+const table = path.join(directory, 'table.md');
+const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
+const parity = runTests(['dist/test/exporters/'], { SCORELINE_PARITY_TABLE: table });
+// The walk through the page for newcomers, which the tests do without PyTorch
+const pythons = pythonOf('exporters/pytorch.txt');
+const page = ['dist/test/end-to-end/snippets', '-t', 'docs/your-model.md'];
+const walk = runTests(page, { SNIPPET_PYTHONS: pythons });
+if (existsSync(table)) process.stdout.write(readFileSync(table, 'utf8'));
+process.exit(parity || walk);
+
+function runTests(parameters: string[], environment: Record<string, string>): number {
+  const env = { ...process.env, ...environment };
+  const start = [vitest, 'run', ...parameters];
+  return spawnSync(process.execPath, start, { cwd: root, stdio: 'inherit', env }).status ?? 1;
+}
+
+/** Returns the Python of the environment with these packages. */
+function pythonOf(packages: string): string {
+  const start = ['cli/python.mjs', packages, 'test/executable.py'];
+  const { stdout } = spawnSync(process.execPath, start, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return stdout.toString().trim();
+}

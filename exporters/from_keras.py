@@ -1,0 +1,123 @@
+"""Exports a network of Keras, or a SavedModel of TensorFlow, to ONNX.
+
+    python exporters/from_keras.py NETWORK.keras|NETWORK.h5|FOLDER MODEL.onnx
+
+The weights become constants of the graph, and tf2onnx converts it. Keras keeps the channels of pictures last. The ONNX file has
+them first, as Scoreline sends floats.
+"""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import logging
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf2onnx
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from onnx_file import OPSET, OTHERWISE, compare, fail, parse_arguments, run, save
+
+SAMPLES = 2
+# The size of a sample where the network leaves it open
+OPEN_SIZE = 8
+SIGNATURE = "serving_default"
+
+
+def main():
+    arguments = parse_arguments(__doc__)
+    tf.get_logger().setLevel(logging.ERROR)
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    is_saved_model = arguments.file.is_dir()
+    # The owner of the variables has to stay alive until they are constants.
+    owner, function = signature_of(arguments.file) if is_saved_model else function_of(arguments.file)
+    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
+    del owner
+    inputs = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
+    pictures = [tensor.name for tensor in inputs if is_picture(tensor)]
+    network = convert(frozen, inputs, pictures)
+    values = [sample(tensor) for tensor in inputs]
+    first = frozen(*[tf.constant(value) for value in values])
+    first = (first if isinstance(first, (list, tuple)) else [first])[0].numpy()
+    feeds = {value.name: np.moveaxis(given, -1, 1) if tensor.name in pictures else given
+             for value, tensor, given in zip(network.graph.input, inputs, values)}
+    compare(next(iter(run(network, feeds).values())), first, "a sample")
+    shorten_names(network)
+    save(network, arguments.onnx)
+
+
+def function_of(file):
+    try:
+        model = keras.saving.load_model(file, compile=False)
+    except Exception as error:  # Keras raises what the layers raise
+        fail(
+            f"expected a network of Keras {keras.__version__}; {file} cannot be read: {type(error).__name__}: {str(error)[:400]}. "
+            "If it has layers of your own, export it with the Python of its training (--python PATH) to a SavedModel: model.export(FOLDER)"
+        )
+    inputs = [tf.TensorSpec([None, *value.shape[1:]], value.dtype, name=value.name) for value in model.inputs]
+
+    def call(*values):
+        return model(values[0] if len(values) == 1 else list(values), training=False)
+
+    return model, tf.function(call).get_concrete_function(*inputs)
+
+
+def signature_of(folder):
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except Exception as error:
+        fail(f"expected a SavedModel; {folder} cannot be read: {type(error).__name__}: {str(error)[:400]}")
+    if SIGNATURE not in loaded.signatures:
+        fail(f"expected the signature {SIGNATURE} in {folder}; it has {', '.join(loaded.signatures) or 'none'}. model.export(FOLDER) of Keras writes it")
+    return loaded, loaded.signatures[SIGNATURE]
+
+
+def is_picture(tensor):
+    """Floats of pictures, with their channels last. Bytes stay as they are."""
+    return tensor.shape.rank == 4 and tensor.shape[3] in (1, 3) and tensor.dtype == tf.float32
+
+
+def convert(frozen, inputs, pictures):
+    names = [tensor.name for tensor in inputs]
+    outputs = [tensor.name for tensor in frozen.outputs]
+    try:
+        network, _ = tf2onnx.convert.from_graph_def(
+            frozen.graph.as_graph_def(),
+            input_names=names,
+            output_names=outputs,
+            opset=OPSET,
+            inputs_as_nchw=pictures or None,
+        )
+    except Exception as error:  # tf2onnx has several classes of errors
+        fail(f"expected a network that tf2onnx can export; {type(error).__name__}: {str(error)[:600]}. {OTHERWISE}")
+    return network
+
+
+def shorten_names(network):
+    """TensorFlow names the first output of `scores` scores:0, and one without a name Identity."""
+    graph = network.graph
+    names = {value.name: value.name.split(":")[0] for value in [*graph.input, *graph.output]}
+    for at, value in enumerate(graph.output):
+        if names[value.name].startswith("Identity"):
+            names[value.name] = f"output_{at}" if len(graph.output) > 1 else "output"
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for value in [*graph.input, *graph.output]:
+        value.name = names[value.name]
+
+
+def sample(tensor):
+    random = np.random.default_rng(1)
+    sizes = [SAMPLES, *(size or OPEN_SIZE for size in tensor.shape[1:])]
+    kind = tensor.dtype.as_numpy_dtype
+    return random.random(sizes).astype(kind) if tensor.dtype.is_floating else np.ones(sizes, kind)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Exports a model of LightGBM from its text file to ONNX.
+
+    python exporters/from_lightgbm.py MODEL.txt MODEL.onnx
+
+LightGBM writes such a file by booster.save_model("MODEL.txt"); a classifier of its scikit-learn interface has the booster
+as model.booster_. The network takes one matrix of numbers, a column for each feature.
+"""
+
+import lightgbm
+import numpy as np
+from onnxmltools import convert_lightgbm
+from onnxmltools.convert.common.data_types import FloatTensorType
+
+from onnx_file import fail, note, parse_arguments
+from trees import ROWS, finish
+
+OPSET = 15
+
+
+def main():
+    arguments = parse_arguments(__doc__)
+    try:
+        booster = lightgbm.Booster(model_file=str(arguments.file))
+    except lightgbm.basic.LightGBMError as error:
+        fail(f"expected a text file of LightGBM; {arguments.file} cannot be read: {error}")
+    dumped = booster.dump_model()
+    for values in booster.pandas_categorical or []:
+        note(f"a column of categories takes their numbers: {', '.join(f'{number} {value}' for number, value in enumerate(values))}")
+    # The converter has no use for pandas' categories, since the trees hold their numbers.
+    booster.pandas_categorical = None
+    columns = [{"name": name, "datatype": "number"} for name in booster.feature_name()]
+    inputs = [("row", FloatTensorType([None, len(columns)]))]
+    try:
+        network = convert_lightgbm(booster, initial_types=inputs, zipmap=False, target_opset=OPSET)
+    except Exception as error:  # the converter has several classes of errors
+        fail(f"expected a model that onnxmltools can export; {type(error).__name__}: {error}")
+    finish(network, arguments.onnx, columns=columns, rows=sample(dumped), predict=booster.predict)
+
+
+def sample(dumped):
+    """Draws rows from the ranges of the training."""
+    random = np.random.default_rng(1)
+    rows = np.zeros((ROWS, len(dumped["feature_names"])), np.float32)
+    for at, name in enumerate(dumped["feature_names"]):
+        info = dumped["feature_infos"].get(name)
+        if info and info["values"]:
+            rows[:, at] = random.choice(info["values"], ROWS)
+        elif info:
+            rows[:, at] = random.uniform(info["min_value"], info["max_value"], ROWS)
+    return rows
+
+
+if __name__ == "__main__":
+    main()

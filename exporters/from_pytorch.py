@@ -1,0 +1,163 @@
+"""Exports a network of PyTorch to ONNX.
+
+    python exporters/from_pytorch.py NETWORK MODEL.onnx [--shape 3,224,224 …]
+
+NETWORK is one of these:
+
+    a file of torch.export.save       it knows the shapes of its inputs, and whether the batch may vary
+    TorchScript of torch.jit.save     it needs --shape
+    a network that torch.save wrote   it needs --shape, and the Python modules that define it, on the path or beside the file
+
+--shape is the shape of one item of an input, without the batch: 3,224,224. It stands once for each input. Other types than
+float32 have their name before: int64[128].
+
+Reading a network runs code that it holds, so export only files whose origin you trust.
+"""
+
+import re
+import zipfile
+
+import numpy as np
+import torch
+
+from onnx_file import OPSET, compare, fail, note, parse_arguments, run, save
+
+import onnx
+
+SHAPE = r"(?:(\w+)\[([\d,]+)\]|([\d,]+))"
+SAMPLES = 2
+BATCH = "batch"
+
+
+def main():
+    shape = ("--shape", {"action": "append", "default": [], "help": "shape of an item, such as 3,224,224 or int64[128]"})
+    arguments = parse_arguments(__doc__, shape)
+    torch.manual_seed(1)
+    names = names_in(arguments.file)
+    if any(name.endswith("/archive_format") or name == "archive_format" for name in names):
+        export_program(arguments)
+    elif any("/code/" in f"/{name}" for name in names):
+        network = read(arguments.file, lambda: torch.jit.load(arguments.file, map_location="cpu"))
+        export_script(network.eval(), samples(arguments), arguments.onnx)
+    else:
+        network = read(arguments.file, lambda: torch.load(arguments.file, map_location="cpu", weights_only=False))
+        export_module(checked(network, arguments.file), samples(arguments), arguments.onnx)
+
+
+def names_in(file):
+    return zipfile.ZipFile(file).namelist() if zipfile.is_zipfile(file) else []
+
+
+def read(file, load):
+    try:
+        return load()
+    except (AttributeError, ModuleNotFoundError) as error:
+        fail(
+            f"expected the Python code of the network in {file} on the path; {error}. "
+            "Save it with torch.export.save, which needs no code, or export it with the Python of its training: --python PATH"
+        )
+    except Exception as error:  # a pickle can raise anything
+        fail(f"expected a network of PyTorch; {file} cannot be read: {type(error).__name__}: {str(error)[:400]}")
+
+
+def checked(network, file):
+    if isinstance(network, torch.nn.Module):
+        return network.eval()
+    what = "weights without their network (a state_dict)" if isinstance(network, dict) else type(network).__name__
+    fail(
+        f"expected a whole network; {file} has {what}. Build the network in Python, load the weights into it, and save it by "
+        "torch.export.save(torch.export.export(network, example, dynamic_shapes=…), 'network.pt2')"
+    )
+
+
+def samples(arguments):
+    if not arguments.shape:
+        fail(f"expected --shape for each input of the network, since {arguments.file} does not tell; for example --shape 3,224,224")
+    return tuple(sample(text) for text in arguments.shape)
+
+
+def sample(text):
+    found = re.fullmatch(SHAPE, text)
+    kind = getattr(torch, (found and found[1]) or "float32", None)
+    if not found or not isinstance(kind, torch.dtype):
+        fail(f"--shape: expected numbers with commas, such as 3,224,224 or int64[128]; got {text}")
+    sizes = [SAMPLES, *(int(size) for size in (found[2] or found[3]).split(",") if size)]
+    return torch.rand(sizes, dtype=kind) if kind.is_floating_point else torch.ones(sizes, dtype=kind)
+
+
+def export_program(arguments):
+    program = read(arguments.file, lambda: torch.export.load(arguments.file))
+    if not program.example_inputs:
+        fail(f"expected the example inputs of torch.export in {arguments.file}; it has none")
+    positional, named = program.example_inputs
+    fixed = {value.shape[0] for value in inputs_of(program) if value.dim() and isinstance(value.shape[0], int)}
+    if fixed - {1}:
+        fail(
+            f"expected a network for any number of items; {arguments.file} takes exactly {min(fixed - {1})}. Export it again with "
+            "torch.export.export(network, example, dynamic_shapes=({0: torch.export.Dim('batch')},))"
+        )
+    if fixed:
+        note("the batch is fixed at 1, so inputs are scored one by one; dynamic_shapes of torch.export.export makes it vary")
+    result = torch.onnx.export(program, args=positional, kwargs=named, dynamo=True, opset_version=OPSET, verbose=False)
+    with torch.inference_mode():
+        expected = program.module()(*positional, **named)
+    finish(result.model_proto, arguments.onnx, [*positional, *named.values()], expected)
+
+
+def inputs_of(program):
+    users = set(program.graph_signature.user_inputs)
+    return [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in users]
+
+
+def export_module(network, args, path):
+    dynamic = tuple({0: torch.export.Dim(BATCH)} for _ in args)
+    try:
+        program = torch.export.export(network, args, dynamic_shapes=(dynamic,) if takes_any(network) else dynamic)
+        result = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False)
+    except Exception as error:  # the exporter has several classes of errors, and long texts
+        fail(f"expected a network that torch.export takes, with {describe(args)}; {type(error).__name__}: {str(error)[:600]}")
+    with torch.inference_mode():
+        expected = network(*args)
+    finish(result.model_proto, path, args, expected)
+
+
+def takes_any(network):
+    """Whether forward() has *args, for which torch.export wants one list of shapes."""
+    return network.forward.__code__.co_flags & 0x04 if hasattr(network.forward, "__code__") else False
+
+
+def export_script(network, args, path):
+    """TorchScript cannot go through torch.export, so this is PyTorch's older exporter."""
+    names = [f"input_{at}" for at in range(len(args))] if len(args) > 1 else ["input"]
+    try:
+        with torch.inference_mode():
+            expected = network(*args)
+        outputs = ["output"] if torch.is_tensor(expected) else [f"output_{at}" for at in range(len(flat(expected)))]
+        settings = {"input_names": names, "output_names": outputs, "opset_version": 17, "dynamo": False}
+        axes = {name: {0: BATCH} for name in [*names, *outputs]}
+        torch.onnx.export(network, args, str(path), dynamic_axes=axes, **settings)
+    except Exception as error:  # TorchScript raises RuntimeError and its own errors
+        fail(f"expected a network that takes {describe(args)}; {type(error).__name__}: {str(error).strip()[-600:]}")
+    finish(onnx.load(path), path, args, expected)
+
+
+def describe(args):
+    return ", ".join(f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}" for value in args)
+
+
+def flat(outputs):
+    if torch.is_tensor(outputs):
+        return [outputs]
+    return list(outputs.values()) if isinstance(outputs, dict) else list(outputs)
+
+
+def finish(model, path, args, expected):
+    names = [value.name for value in model.graph.input]
+    found = run(model, {name: value.detach().numpy() for name, value in zip(names, args)})
+    first = flat(expected)[0].detach().numpy()
+    compare(np.asarray(next(iter(found.values()))), first, "a sample")
+    save(model, path)
+
+
+if __name__ == "__main__":
+    main()

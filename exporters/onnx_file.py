@@ -1,0 +1,81 @@
+"""What the exporters share: how they read their arguments, compare a network with its original, and save it."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+
+# `npm run models -- add` reads this key of the metadata: sections of the manifest that the network does not tell.
+MANIFEST_KEY = "scoreline"
+# Protocol buffers end at 2 GiB.
+EMBEDDED_BYTES_MAX = 1_900_000_000
+OPSET = 18
+OTHERWISE = "It can be served as a Python program: docs/python.md"
+
+
+def parse_arguments(description, *flags):
+    """Returns the arguments of an exporter: FILE, MODEL.onnx and its own flags, each as (name, settings)."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("file", type=Path, help="what to export")
+    parser.add_argument("onnx", type=Path, help="the ONNX file to write")
+    for name, settings in flags:
+        parser.add_argument(name, **settings)
+    arguments = parser.parse_args()
+    # Pickles can name modules that lie beside them.
+    sys.path.insert(0, str(arguments.file.resolve().parent))
+    return arguments
+
+
+def fail(line):
+    raise SystemExit(f"error: {line}")
+
+
+def note(line):
+    print(f"note: {line}")
+
+
+def save(model, path, labels=None, manifest=None):
+    """Writes a network with its labels and with what its manifest should say."""
+    entries = {}
+    if labels is not None:
+        entries["labels"] = json.dumps([str(label) for label in labels], ensure_ascii=False)
+    if manifest is not None:
+        entries[MANIFEST_KEY] = json.dumps(manifest, ensure_ascii=False, allow_nan=False)
+    onnx.helper.set_model_props(model, entries)
+    is_large = model.ByteSize() > EMBEDDED_BYTES_MAX
+    onnx.save(model, path, save_as_external_data=is_large, location=f"{path.name}.data")
+
+
+def run(model, feeds):
+    """Returns the outputs of a network, by name. `model` is a path or a ModelProto."""
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a class of errors for each status
+        fail(f"expected an ONNX file that ONNX Runtime can load; {str(error)[:400]}. {OTHERWISE}")
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, feeds)))
+
+
+def difference(found, expected):
+    """Returns the largest difference, as a share of the largest number where that is above 1."""
+    found, expected = np.asarray(found, np.float64).ravel(), np.asarray(expected, np.float64).ravel()
+    if found.shape != expected.shape:
+        return np.inf
+    missing = np.isnan(found) & np.isnan(expected)
+    apart = np.where(missing, 0, np.abs(found - expected))
+    return float(np.nan_to_num(apart, nan=np.inf).max(initial=0) / max(1, np.nanmax(np.abs(expected), initial=0)))
+
+
+def compare(found, expected, inputs, tolerance=1e-3):
+    """Says how far the network is from its original on sample inputs, and fails if that is too far."""
+    apart = difference(found, expected)
+    print(f"largest difference to the original on {inputs}: {apart:.1e}")
+    if apart > tolerance:
+        fail(f"expected the ONNX file to answer as the original does; on {inputs} they differ by {apart:.1e}. {OTHERWISE}")

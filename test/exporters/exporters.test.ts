@@ -1,0 +1,64 @@
+// From training to a served answer. Scikit-learn is tried with each run of the tests. The other frameworks take gigabytes
+// and minutes, so only `npm run test:exporters` tries them.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { afterAll, describe, expect, test } from 'vitest';
+import { root } from '../harness.js';
+import { environmentOfTests, hasPython, requirements } from '../python.js';
+import { formatParities, measureParity, type Parity, train } from './parity.js';
+
+/** The file for the table, if all frameworks are to be tried. */
+const table = process.env.SCORELINE_PARITY_TABLE;
+const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-exporters-'));
+const folder = path.join(directory, 'trained');
+mkdirSync(folder);
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+/** Floats of 32 bits, summed up in another order. */
+const differenceMax = 1e-5;
+
+function expectParity(parities: readonly Parity[]): void {
+  for (const { name, difference, otherBest } of parities) {
+    expect({ name, difference, otherBest }).toEqual({
+      name,
+      difference: expect.closeTo(0, -Math.log10(2 * differenceMax)),
+      otherBest: 0,
+    });
+  }
+}
+
+describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3.11)', () => {
+  test('answers as it was trained: texts, and columns with gaps and categories', async () => {
+    expect(await train(requirements, 'train_scikit_learn.py', [folder, 'texts', 'columns'])).toBe(
+      0,
+    );
+    const python = path.join(environmentOfTests(), 'bin/python');
+    const parities = await measureParity(folder, python);
+    const names = parities.map(({ name }) => name);
+    expect(names).toEqual(['scikit-learn-columns', 'scikit-learn-texts']);
+    expectParity(parities);
+    for (const { said } of parities) expect(said).toContain('Reading it runs the code in it');
+  });
+});
+
+describe.skipIf(table === undefined)('every framework', () => {
+  const frameworks = ['scikit-learn', 'lightgbm', 'xgboost', 'keras', 'pytorch'];
+  test.each(frameworks)('trains models of %s', { timeout: 3_600_000 }, async (framework) => {
+    const photographs = path.join(root, 'test/photographs/preprocessed');
+    const program = `train_${framework.replaceAll('-', '_')}.py`;
+    const parameters = /keras|pytorch/.test(framework) ? [folder, photographs] : [folder];
+    expect(await train(`exporters/${framework}.txt`, program, parameters)).toBe(0);
+  });
+
+  test('exports, adds and serves them, and answers as they do', {
+    timeout: 3_600_000,
+  }, async () => {
+    const parities = await measureParity(folder);
+    writeFileSync(table as string, `${formatParities(parities)}\n`);
+    expectParity(parities);
+  });
+});

@@ -1,0 +1,91 @@
+"""Trains pipelines of scikit-learn, and writes them with what they answer to the held-out data.
+
+    node cli/python.mjs exporters/scikit-learn.txt test/exporters/train_scikit_learn.py FOLDER [MODEL …]
+"""
+
+import csv
+import sys
+from collections import Counter
+from pathlib import Path
+
+import joblib
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from held_out import rows_of, write
+
+QUESTIONS = Path(__file__).resolve().parents[2] / "models/faq-matcher/data/dup-q.tsv"
+CLASSES = 10
+
+
+def main():
+    out, wanted = Path(sys.argv[1]), sys.argv[2:] or MODELS
+    for name in wanted:
+        folder = out / f"scikit-learn-{name}"
+        folder.mkdir(parents=True)
+        MODELS[name](folder)
+    digits = load_digits()
+    np.savez(out / "digits.npz", inputs=digits.data, classes=digits.target)
+
+
+def texts(folder):
+    """Questions, some with letters beyond ASCII, and the answer that each asks for."""
+    with QUESTIONS.open(encoding="utf-8") as file:
+        rows = [(row[1], row[2]) for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    frequent = {answer for answer, _ in Counter(answer for answer, _ in rows).most_common(CLASSES)}
+    classes, questions = zip(*[(answer, f"{text} Ärger, Öl und GRÖSSE") for answer, text in rows if answer in frequent])
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(questions[::2], classes[::2])
+    joblib.dump(pipeline, folder / "model.joblib")
+    held_out = questions[1::2]
+    what = "texts: TfidfVectorizer, LogisticRegression"
+    write(folder, "model.joblib", what, "questions", held_out, pipeline.predict_proba(held_out), labels=pipeline.classes_)
+
+
+def columns(folder):
+    """Patients with numbers, of which some are missing, and a category."""
+    data = load_diabetes(as_frame=True, scaled=False)
+    rows = data.data.assign(sex=np.where(data.data["sex"] == 1, "one", "two"))
+    rows["bmi"] = rows["bmi"].mask(np.random.default_rng(1).random(len(rows)) < 0.2)
+    classes = np.where(data.target > data.target.median(), "higher", "lower")
+    numbers = [name for name in rows.columns if name != "sex"]
+    prepare = ColumnTransformer(
+        [("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers), ("sex", OneHotEncoder(), ["sex"])]
+    )
+    pipeline = make_pipeline(prepare, LogisticRegression()).fit(rows[::2], classes[::2])
+    joblib.dump(pipeline, folder / "model.joblib")
+    held_out = rows[1::2]
+    what = "columns and categories: ColumnTransformer, LogisticRegression"
+    inputs = rows_of(rows.columns, held_out.to_numpy(dtype=object))
+    write(folder, "model.joblib", what, "diabetes", inputs, pipeline.predict_proba(held_out), labels=pipeline.classes_)
+
+
+def forest(folder):
+    data = load_digits(as_frame=True)
+    model = RandomForestClassifier(50, random_state=1).fit(data.data[::2], data.target[::2])
+    joblib.dump(model, folder / "model.joblib", compress=3)
+    held_out = data.data[1::2]
+    inputs = rows_of(held_out.columns, held_out)
+    what = "a matrix of numbers: RandomForestClassifier"
+    write(folder, "model.joblib", what, "digits", inputs, model.predict_proba(held_out), labels=model.classes_)
+
+
+def regression(folder):
+    data = load_diabetes(as_frame=True)
+    model = GradientBoostingRegressor(random_state=1).fit(data.data[::2], data.target[::2])
+    joblib.dump(model, folder / "model.pkl")
+    held_out = data.data[1::2]
+    what = "a number: GradientBoostingRegressor"
+    write(folder, "model.pkl", what, "diabetes", rows_of(held_out.columns, held_out), model.predict(held_out))
+
+
+MODELS = {"texts": texts, "columns": columns, "forest": forest, "regression": regression}
+
+if __name__ == "__main__":
+    main()
