@@ -420,10 +420,10 @@ describe.skipIf(whyNoBrowser !== undefined)(
       async (colorScheme, viewport) => {
         const page = await open('', { isNew: true, colorScheme, viewport });
         const check = async (view: string) => {
-          await page.evaluate(`${axe};0`);
-          const found = await page.evaluate(`axe.run().then(({ violations }) =>
-        violations.map(({ id, nodes }) => id + ': ' + nodes[0].html))`);
-          expect([view, found]).toEqual([view, []]);
+          // What a narrow page may break, it breaks in these.
+          if (viewport === desk || ['question', 'live'].includes(view)) {
+            expect([view, await findFaults(page)]).toEqual([view, []]);
+          }
           const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
           expect([view, isWide]).toEqual([view, false]);
         };
@@ -462,6 +462,14 @@ describe.skipIf(whyNoBrowser !== undefined)(
     );
   },
 );
+
+/** What axe finds wrong. */
+async function findFaults(page: Page): Promise<unknown> {
+  await page.evaluate(`${axe};0`);
+  return page.evaluate(
+    `axe.run().then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes[0].html))`,
+  );
+}
 
 function cardOf(page: Page, name: string): Locator {
   return page.getByRole('article', { name });

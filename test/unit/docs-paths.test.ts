@@ -8,7 +8,9 @@ import { listPages } from '../snippets.js';
 
 const root = packageDirectory();
 const folders = readdirSync(root, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory() && !/^(\.|node_modules$|dist$|data$|coverage$)/.test(entry.name))
+  .filter(
+    (entry) => entry.isDirectory() && !/^(\.|node_modules$|dist$|data$|coverage$)/.test(entry.name),
+  )
   .map(({ name }) => name);
 
 /**

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
@@ -165,3 +165,13 @@ describe('models baked into an image', () => {
 function sha256Of(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
+
+test('what the Dockerfile copies from the checkout is let through by .dockerignore', () => {
+  const copied = readFileSync(path.join(root, 'Dockerfile'), 'utf8')
+    .split('\n')
+    .filter((line) => /^COPY (?!--from)/.test(line))
+    .flatMap((line) => line.split(' ').slice(1, -1));
+  const through = readFileSync(path.join(root, '.dockerignore'), 'utf8').split('\n');
+  expect(copied.length).toBeGreaterThan(5);
+  expect(copied.filter((name) => !through.includes(`!${name}`))).toEqual([]);
+});
