@@ -42,7 +42,6 @@ describe('the configuration', () => {
       INPUTS_PER_REQUEST_MAX: 256,
       UV_THREADPOOL_SIZE: 4,
       PERMITS_MAX: 1024,
-      PLAYGROUND: true,
       ROWS_PER_REQUEST_MAX: 256,
       TENSOR_JSON_BYTES_MAX: 4_194_304,
       BODIES_BYTES_MAX: 268_435_456,
