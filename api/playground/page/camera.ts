@@ -34,6 +34,11 @@ export async function takePhotograph(signal: AbortSignal): Promise<Blob | undefi
   const taken = new Promise<Blob | undefined>((resolve) => {
     take.addEventListener('click', () => void draw(video).then(resolve));
   });
+  // Before that there is nothing to draw.
+  video.addEventListener('loadeddata', () => {
+    trouble.textContent = '';
+    take.disabled = false;
+  });
   let stream: MediaStream | undefined;
   const opening = navigator.mediaDevices
     .getUserMedia({ video: { facingMode: 'environment' } })
@@ -41,8 +46,6 @@ export async function takePhotograph(signal: AbortSignal): Promise<Blob | undefi
       stream = opened;
       if (!dialog.open) return stopAll(opened);
       video.srcObject = opened;
-      trouble.textContent = '';
-      take.disabled = false;
     })
     .catch(({ message }) => {
       trouble.textContent = `The browser gives no camera: ${message}. Choose a picture instead.`;
