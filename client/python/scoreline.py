@@ -73,13 +73,16 @@ class _Score(TypedDict):
     model: str
     version: str
     id: str
-    # The best classes ("label", "score" and more), best first, or a number ("value").
+    # The best classes ("label", "score" and more), best first; a number ("value"); an embedding ("embedding"); or
+    # the outputs of the network ("name", "datatype", "shape", "data").
     predictions: list[dict[str, Any]]
     timing: Timing
 
 
 class Score(_Score, total=False):
     known: bool
+    # Further answers of the network, by name
+    outputs: dict[str, list[dict[str, Any]]]
 
 
 class JobSummary(TypedDict):
@@ -113,6 +116,8 @@ class Jobs(_Jobs, total=False):
 
 class Models(TypedDict):
     models: list[dict[str, Any]]
+    # Versions that get no requests, and why
+    waiting: list[dict[str, str]]
     leftOut: list[dict[str, str]]
 
 
