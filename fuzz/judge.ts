@@ -123,6 +123,8 @@ function findSuccessFault(
 ): string | undefined {
   if (toHead) return undefined;
   const type = fields.get('content-type') ?? 'none';
+  // The page's sample pictures are as open as the page.
+  if (type === 'image/jpeg' && text.includes('/playground/')) return undefined;
   const isOpen = /^(Healthy$|\{"(live|ready)":true|\{"openapi":|<!doctype html>)/.test(body);
   if (shown.length === 0 && !isOpen) return 'an answer without a valid key';
   if (/^text\/(plain|html); charset=utf-8$/.test(type)) return undefined;
