@@ -102,11 +102,7 @@ describe('members of a body that are not for the caller to set', () => {
 describe('what only the operator does, by commands', () => {
   const addresses = [
     ...['/v1/keys', '/v1/api-keys', '/keys', '/admin', '/v1/models/faq-matcher', '/v1/models/new'],
-    ...[
-      '/v2/repository/models/faq-matcher/load',
-      '/v2/repository/models/faq-matcher/unload',
-      '/metrics',
-    ],
+    '/metrics',
   ];
   test.each(addresses)('has no address, also not for an admin: %s', async (address) => {
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
