@@ -32,7 +32,10 @@ function makeProject() {
   write('package.json', manifest);
   write('compiler/package.json', { name: 'typescript', version: '1.0.0' });
   write('compiler/bin/tsc', '');
-  write('cli/hello.ts', '');
+  for (const name of ['hello', 'docs', 'page']) {
+    write(`cli/${name}.ts`, '');
+    write(`dist/cli/${name}.js`, '');
+  }
   write('dist/cli/hello.js', "console.log('hello', process.argv[2]);");
   const packages = {
     '': manifest,
