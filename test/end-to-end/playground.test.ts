@@ -327,9 +327,9 @@ describe.skipIf(whyNoBrowser !== undefined)(
       await outcome.waitFor();
       expect(await outcome.textContent()).toMatch(/: 1,000 answered\. None was lost\.$/);
       await page.getByText(/^The worker \d+ was killed\.$/).waitFor();
-      const batches = page.getByRole('img', { name: /^Batch size\./ });
+      const throughput = page.getByRole('img', { name: /^Throughput\./ });
       await waitUntil('the charts have moved', async () => {
-        const said = (await batches.getAttribute('aria-label')) ?? '';
+        const said = (await throughput.getAttribute('aria-label')) ?? '';
         return Number(/At most ([\d.]+)/.exec(said)?.[1] ?? 0) > 1;
       });
       await waitUntil('there is another worker', async () => (await kill.count()) === 2);
