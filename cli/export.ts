@@ -97,7 +97,9 @@ export async function exportModel(
     : [process.execPath, [path.join(root, 'cli/python.mjs'), list, script]];
   const code = await run(command, [...start, path.resolve(file), onnx, ...sizes]);
   if (code === 0) return onnx;
-  const needs = python ? `. It needs the packages in exporters/${packages}` : '';
+  const needs = python
+    ? `. It needs the packages in exporters/${packages} beside those of the training: ${python} -m pip install -r ${list}`
+    : '';
   throw wrong(`expected an ONNX file from exporters/${program}; it failed, as said above${needs}`);
 }
 

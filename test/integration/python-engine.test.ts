@@ -94,6 +94,14 @@ async function reasonOf(run: Promise<unknown>): Promise<string> {
 }
 
 describe.skipIf(!hasPython)('the engine of Python programs (needs Python 3.11)', () => {
+  test('finds a program by a path that is relative to the folder of the worker', async () => {
+    const program = 'def predict(inputs): return {"y": inputs["x"]}';
+    const folder = path.relative(process.cwd(), writeProgram(program));
+    const engine = await open('', { folder, file: path.join(folder, 'predict.py') });
+    const { outputs } = await engine.run([floats(1, 2)]);
+    expect([...toFloats(outputs[0] as Tensor)]).toEqual([1, 2]);
+  });
+
   test('passes every datatype on, bit by bit', async () => {
     const inputs = datatypes.map((datatype) => value(datatype, datatype, [-1, 2]));
     const engine = await open('def predict(inputs): return inputs', { inputs, outputs: inputs });

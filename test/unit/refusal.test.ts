@@ -39,6 +39,16 @@ test('callers of a table chose its values, so they are told', () => {
   expect(notFinite({ top: 1 }, text).code).toBe('model_failed');
 });
 
+test('a Python program is given the text itself, so its ValueError is for the caller', () => {
+  const { source } = text.manifest;
+  const manifest = { ...text.manifest, source: { ...source, engine: 'python' as const } };
+  const program = { ...text, manifest } as typeof text;
+  expect(refusalOr(failedFor('say more'), { top: 1 }, program)).toMatchObject({
+    code: 'inputs_refused',
+    message: expect.stringContaining('say more'),
+  });
+});
+
 test('an error without a reason of ONNX Runtime is no refusal', () => {
   for (const error of [new ScorelineError('model_failed', 'No.'), new Error('No.')]) {
     expect(refusalOr(error, {}, text)).toBe(error);

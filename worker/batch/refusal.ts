@@ -4,7 +4,8 @@
 // below a size. A caller who sends tensors for the network itself gets the reason of the engine, as
 // nobody else can correct them. So does the caller of a table, whose values are those of the tensors.
 // Callers who get classes of a text or a picture do not choose tensors, so to them a failed run is a fault
-// of the model.
+// of the model. A Python program gets the text or the picture itself, and says with a ValueError that it
+// does not want it.
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Item } from '../../shared/job.js';
@@ -21,7 +22,8 @@ const reasonCharactersMax = 300;
 export function refusalOr(error: Error, item: Pick<Item, 'top'>, model: Model): Error {
   const isRun = error instanceof ScorelineError && error.code === 'model_failed';
   const { cause } = error;
-  if (!isRun || !(cause instanceof RunFailure) || !isChosen(item, model)) return error;
+  if (!isRun || !(cause instanceof RunFailure)) return error;
+  if (!isChosen(item, model) && model.manifest.source.engine !== 'python') return error;
   const { message, runtime, isForCaller } = cause;
   if (!isForCaller || isOfMachine.test(message)) return error;
   const reason = message.replaceAll(whereInSource, '').replaceAll(/\s+/g, ' ').trim();

@@ -42,12 +42,14 @@ const hostFile = path.join(packageDirectory(), 'worker/engine/python/host.py');
  * loaded
  */
 export async function openPythonEngine(
-  options: PythonOptions,
+  given: PythonOptions,
   log: Logger,
   watch: Watch,
 ): Promise<Engine> {
-  const { folder, file, kind, inputs, outputs, device } = options;
-  const python = await ensureEnvironment(options, log);
+  // The program runs in its folder, where a relative path would lead elsewhere.
+  const [folder, file] = [path.resolve(given.folder), path.resolve(given.file)];
+  const { kind, inputs, outputs, device } = given;
+  const python = await ensureEnvironment({ ...given, folder }, log);
   const host = { folder, file, kind, inputs, outputs, parent: process.pid };
   const child = spawn(python, ['-u', hostFile, JSON.stringify(host)], {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
