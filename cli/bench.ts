@@ -19,6 +19,8 @@ const benchmarks = [
   'workers',
   'tensors',
   'json',
+  'versions',
+  'sampling',
 ];
 const name = process.argv[2] ?? '';
 if (!benchmarks.includes(name)) {
