@@ -91,7 +91,8 @@ async function keepEnvironment(folder: string): Promise<void> {
   mkdirSync(kept, { recursive: true });
   cpSync(path.join(folder, 'requirements.txt'), path.join(kept, 'requirements.txt'));
   const log = makeLogger({ role: 'bench', level: 'warn' });
-  await ensureEnvironment({ folder: kept, requirements: 'requirements.txt' }, log);
+  const packages = { name: 'faq-matcher', folder: kept, requirements: 'requirements.txt' };
+  await ensureEnvironment(packages, log);
   symlinkSync(path.join(kept, '.venv'), path.join(folder, '.venv'));
 }
 

@@ -55,7 +55,7 @@ export async function makeEnvironments(directory: string): Promise<void> {
     for (const { folder, ...names } of listVersions(path.resolve(directory, name))) {
       const { source } = readManifest(folder, names);
       if (source.engine !== 'python') continue;
-      await ensureEnvironment({ folder, requirements: source.requirements }, log);
+      await ensureEnvironment({ name, folder, requirements: source.requirements }, log);
     }
   }
 }

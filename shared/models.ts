@@ -28,6 +28,8 @@ export interface Model extends Located {
    * only runs the API, the file may be missing.
    */
   readonly file: string;
+  /** That of a Python program with its modules, when the model was read. */
+  readonly codeSha256?: string | undefined;
   readonly labels: readonly Label[];
   /** Its further answers. */
   readonly heads: readonly Head[];
@@ -263,8 +265,9 @@ function readModel(folder: string, names: FolderNames, cache: string | undefined
   const manifest = readManifest(folder, names);
   const { name, version, source } = manifest;
   const { text, labels } = readLabels(folder, manifest);
-  const code = source.engine === 'python' ? [codeSha256(folder, name, source)] : [];
-  const fileSha256 = [...code, ...describedFiles(source).map(({ sha256 }) => sha256)].join(' ');
+  const code = source.engine === 'python' ? codeSha256(folder, name, source) : undefined;
+  const hashes = describedFiles(source).map(({ sha256 }) => sha256);
+  const fileSha256 = [...(code === undefined ? [] : [code]), ...hashes].join(' ');
   // Without labels, API and worker must agree on the tensors and on what a row is.
   const tensors = JSON.stringify([manifest.network, manifest.batch.dimension]);
   const answers = scoresClasses(manifest.output) ? text : tensors;
@@ -283,6 +286,7 @@ function readModel(folder: string, names: FolderNames, cache: string | undefined
     queues: readableWireVersions.map((wire) => ({ wire, name: queueName(agreed, wire) })),
     folder,
     file: placeOf(folder, manifest, cache),
+    codeSha256: code,
     labels,
     heads,
   };

@@ -42,6 +42,7 @@ type Changes = Partial<PythonOptions> & { watch?: Partial<Watch>; log?: typeof l
 function start(program: string, { watch, log: ownLog, ...changes }: Changes = {}): Promise<Engine> {
   const folder = writeProgram(program);
   const options: PythonOptions = {
+    name: 'sample',
     folder,
     file: path.join(folder, 'predict.py'),
     requirements: 'requirements.txt',
@@ -353,6 +354,7 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
   async function double(folder: string): Promise<number> {
     const engine = await openPythonEngine(
       {
+        name: 'doubler',
         folder,
         file: path.join(folder, 'predict.py'),
         requirements: 'requirements.txt',
@@ -390,7 +392,7 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
     const error = await double(folder).catch((thrown: Error) => thrown);
     expect(error).toMatchObject({ code: 'model_file_wrong' });
     expect(String(error)).toMatch(
-      /\.venv with the packages in requirements.txt.*nowhere.*npm run models -- check/s,
+      /\.venv with the packages in requirements.txt.*nowhere.*npm run models -- check doubler/s,
     );
     expect(existsSync(path.join(folder, '.venv'))).toBe(false);
   });

@@ -1,7 +1,7 @@
 // Tests the quarantine with real processes that cannot be started, do not load, or end.
 
 import { type ChildProcess, fork } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
@@ -10,12 +10,24 @@ import { makeLogger } from '../../shared/log.js';
 import { findModel, type Model, readModels } from '../../shared/models.js';
 import { mapScores } from '../../shared/scores.js';
 import { textInputs } from '../../worker/batch/sample.js';
+import { openScorer } from '../../worker/batch/scorer.js';
 import { makeCells } from '../../worker/quarantine/cells.js';
 import { type Cell, loadLimit, makeQuarantine } from '../../worker/quarantine/quarantine.js';
-import { addCounter, counterName, hangsForever } from '../failures/counter.js';
+import { addCounter, counterName, hangsForever, writeCounter } from '../failures/counter.js';
 import { waitUntil } from '../harness.js';
+import { makeFolder } from '../unit/sample-model.js';
 
 const log = makeLogger({ role: 'test', level: 'silent' });
+
+/** Writes a version of the counter with this activation, into a folder of a folder of models. */
+function addVersion(directory: string, place: string, version: string, activation: string) {
+  const folder = path.join(directory, counterName, place);
+  writeCounter(folder, { version, letter: 'd' });
+  const file = path.join(folder, 'model.yaml');
+  const manifest = JSON.parse(readFileSync(file, 'utf8'));
+  const output = { ...manifest.output, activation };
+  writeFileSync(file, JSON.stringify({ ...manifest, output }));
+}
 
 function counterModel(runMsMax = 60_000): Model {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-quarantine-'));
@@ -25,11 +37,16 @@ function counterModel(runMsMax = 60_000): Model {
 }
 
 /** Opens a quarantine whose processes come from `start`. */
-function open(options: { start?: () => ChildProcess; loadMsMax?: number; runMsMax?: number }) {
-  const { start, loadMsMax, runMsMax } = options;
+function open(options: {
+  start?: () => ChildProcess;
+  loadMsMax?: number;
+  runMsMax?: number;
+  model?: Model;
+}) {
+  const { start, loadMsMax, runMsMax, model = counterModel(runMsMax) } = options;
   const cells = makeCells({ log, ...(start && { start }) });
   const quarantine = makeQuarantine({
-    model: counterModel(runMsMax),
+    model,
     cells,
     log,
     ...(loadMsMax !== undefined && { loadMsMax }),
@@ -70,6 +87,63 @@ describe('a quarantine', () => {
       expect(mapScores(scored.outputs, (label) => label)).toEqual([5]);
       expect(await scoreOne(cell, hangsForever)).toBeUndefined();
       expect(await scoreOne(cell, '6')).toHaveLength(1);
+    });
+  });
+
+  test.each([
+    ['in the folder of its model', [['', '1', 'none']]],
+    ['in a folder of its own', [['1', '1', 'none']]],
+    [
+      'in the folder of its model, with another version inside',
+      [
+        ['', '1', 'none'],
+        ['2', '2', 'softmax'],
+      ],
+    ],
+    [
+      'beside another',
+      [
+        ['1', '1', 'none'],
+        ['2', '2', 'softmax'],
+      ],
+    ],
+  ] as [string, [string, string, string][]][])(
+    'scores with the version that its worker has, %s',
+    async (_, versions) => {
+      const directory = makeFolder({});
+      for (const version of versions) addVersion(directory, ...version);
+      const models = readModels({ directory, filesNeeded: true });
+      expect(models).toHaveLength(versions.length);
+      for (const model of models) {
+        const scorer = await openScorer(model, log);
+        onTestFinished(() => scorer.close());
+        const { results } = await scorer.score([ask('5')]);
+        const { quarantine } = open({ model });
+        const scored = await quarantine.inTurn((cell) => scoreOne(cell, '5'));
+        expect(scored).toEqual(results);
+        expect(scored).toMatchObject([{ outputs: expect.anything() }]);
+      }
+    },
+  );
+
+  test('scores with the manifest that its worker has read, whatever it says now', async () => {
+    const directory = makeFolder({});
+    addVersion(directory, '', '1', 'none');
+    const [model] = readModels({ directory, filesNeeded: true }) as [Model];
+    const ofModel = open({ model });
+    const before = await ofModel.quarantine.inTurn((cell) => scoreOne(cell, '5'));
+    addVersion(directory, '', '1', 'softmax');
+    const { quarantine } = open({ model });
+    expect(await quarantine.inTurn((cell) => scoreOne(cell, '5'))).toEqual(before);
+  });
+
+  test('scores with no other file than that of its worker, and blames no input', async () => {
+    const model = counterModel();
+    writeFileSync(model.file, 'another network');
+    const { quarantine } = open({ model });
+    await expect(quarantine.inTurn((cell) => scoreOne(cell, '5'))).rejects.toMatchObject({
+      name: 'NoCell',
+      message: expect.stringMatching(/counter: .*model\.onnx: expected \d+ bytes with SHA-256/),
     });
   });
 

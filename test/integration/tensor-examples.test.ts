@@ -1,6 +1,8 @@
 // Tests the examples of models of tensors: the warm-up and the check use them. Without one, the sample is ones, and
 // a network that crashes or never ends on those must not take its worker along.
 
+import { renameSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkModel } from '../../cli/check.js';
 import { makeLogger } from '../../shared/log.js';
@@ -73,6 +75,36 @@ describe('a network that breaks on ones', () => {
     expect(warning).toContain('it crashed or did not end. It was not warmed up.');
     expect(warning).toContain('Give its manifest an example.');
     expect(await warningOf(read(add, { example: { inputs } }))).toBeUndefined();
+  });
+
+  test('is found in each version, and another one is warmed up', async () => {
+    const directory = makeFolder({});
+    const inner = path.join(directory, 'adder');
+    addAdder(directory);
+    addAdder(inner, '2', { name: 'adder', version: '2' });
+    addCrash(inner, { name: 'adder', version: '3' });
+    renameSync(path.join(inner, 'model'), path.join(inner, '3'));
+    const warnings = new Map<string, string | undefined>();
+    for (const model of readModels({ directory, filesNeeded: true })) {
+      warnings.set(model.version, await warningOf(model));
+    }
+    expect(warnings).toEqual(
+      new Map([
+        ['3', expect.stringContaining('it crashed or did not end')],
+        ['2', undefined],
+        ['1', undefined],
+      ]),
+    );
+  });
+
+  test('is not blamed if there is no process to try it', async () => {
+    const model = read((directory) => addAdder(directory));
+    const scorer = await openScorer(model, log, {
+      rehearse: async () => new Error('There are no descriptors left.'),
+    });
+    onTestFinished(() => scorer.close());
+    expect(scorer.warning).toContain('it could not be tried in a process of its own');
+    expect(scorer.warning).toContain('There are no descriptors left.');
   });
 
   test('because it throws is not warmed up either', async () => {

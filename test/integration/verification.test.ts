@@ -90,6 +90,27 @@ describe('the files of a model', () => {
     );
   });
 
+  test('are wrong if the code of a program is not what it was when the model was read', async () => {
+    const directory = makeFolder({
+      'sample/2/model.yaml': {
+        ...sampleManifest,
+        version: '2',
+        source: undefined,
+        engine: 'python',
+      },
+      'sample/2/labels.txt': sampleLabels,
+      'sample/2/predict.py': '',
+      'sample/2/requirements.txt': '',
+    });
+    const [model] = readModels({ directory, filesNeeded: true }) as [Model];
+    await verifyFiles(model);
+    writeFileSync(path.join(model.folder, 'beside.py'), 'x = 1');
+    await expect(verifyFiles(model)).rejects.toMatchObject({
+      code: 'model_file_wrong',
+      message: expect.stringContaining('predict.py: expected the code of version 2'),
+    });
+  });
+
   test('of this repository are right', async () => {
     const directory = path.join(packageDirectory(), 'models');
     for (const model of collectModels({ directory, filesNeeded: true }).models) {

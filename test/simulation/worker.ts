@@ -242,7 +242,7 @@ class ModelledChild extends EventEmitter {
     const { world, process } = this.#context;
     if (this.#isOver)
       return void queueMicrotask(() => this.emit('error', new Error('It is gone.')));
-    if ('folder' in message) {
+    if ('model' in message) {
       return void this.#later('a cell opens', () => this.emit('message', { event: 'ready' }));
     }
     const inputs = world.startBatch(process, message);

@@ -12,13 +12,14 @@ import { openPythonEngine } from '../engine/python/python.js';
 
 /** @throws ScorelineError `model_file_wrong` */
 export function openPython(model: Model, log: Logger, watch: Watch): Promise<Engine> {
-  const { folder, file, manifest } = model;
+  const { name, folder, file, manifest } = model;
   const { source, input, device, network } = manifest;
   if (source.engine !== 'python')
     throw new Error('The engine of this model is not Python. This is a bug.');
   const values = { inputs: inputsOf(model), outputs: outputsOf(model), ...network };
   return openPythonEngine(
     {
+      name,
       folder,
       file,
       requirements: source.requirements,
@@ -27,7 +28,7 @@ export function openPython(model: Model, log: Logger, watch: Watch): Promise<Eng
       outputs: values.outputs.map(named),
       device,
     },
-    log.child({ model: model.name }),
+    log.child({ model: name }),
     watch,
   );
 }

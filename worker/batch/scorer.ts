@@ -57,9 +57,12 @@ export interface WarmScorer extends LoadedScorer {
 
 /**
  * Tries batches where nothing but the attempt is lost if a run hangs or ends its process. Resolves to
- * whether none did.
+ * `broken` if one did, and to an error if they could not be tried.
  */
-export type Rehearse = (model: Model, batches: readonly ScorerItem[][]) => Promise<boolean>;
+export type Rehearse = (
+  model: Model,
+  batches: readonly ScorerItem[][],
+) => Promise<'survived' | 'broken' | Error>;
 
 /**
  * Loads a model, and warms it up with one item and with a full batch.
@@ -232,8 +235,13 @@ async function warmUp(
   // A made-up sample need not make sense to a network of tensors or of a table.
   const isMadeUp = (input.kind === 'tensors' || input.kind === 'table') && example === undefined;
   const full = new Array<ScorerItem>(max).fill(item);
-  if (isMadeUp && rehearse && !(await rehearse(model, [[item], full]))) {
-    return `${model.name}: expected the model to survive a run with ones; in a process of its own, it crashed or did not end. It was not warmed up. ${exampleRemedy}`;
+  const rehearsed = isMadeUp && rehearse ? await rehearse(model, [[item], full]) : 'survived';
+  if (rehearsed !== 'survived') {
+    const [what, why] =
+      rehearsed === 'broken'
+        ? ['in a process of its own, it crashed or did not end', '']
+        : ['it could not be tried in a process of its own', ` ${rehearsed.message}`];
+    return `${model.name}: expected the model to survive a run with ones; ${what}. It was not warmed up. ${exampleRemedy}${why}`;
   }
   let scores: Float32Array | undefined;
   try {

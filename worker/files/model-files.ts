@@ -28,15 +28,27 @@ const progressEveryMs = 5000;
  */
 export async function ensureModelFiles(model: Model, log: Logger): Promise<void> {
   checkBounds(model);
-  const hashes = isInCache(model) ? path.dirname(model.file) : ownHashes;
+  const hashes = hashesOf(model);
   if (isInCache(model) && (await wrongFiles(model, hashes)).length > 0) {
     await fetchOnce(model, hashes, log);
   }
   await verifyFiles(model, hashes);
 }
 
-/** Where the hashes of files outside the cache are kept. */
-const ownHashes = path.join(packageDirectory(), 'node_modules', '.cache', 'scoreline');
+/**
+ * Verifies the files of a model, and downloads none.
+ * @throws ScorelineError `model_file_missing`, `model_file_wrong`, `manifest_invalid`
+ */
+export async function verifyModelFiles(model: Model): Promise<void> {
+  await verifyFiles(model, hashesOf(model));
+}
+
+/** Returns the folder where the hashes of a model's files are kept. */
+function hashesOf(model: Model): string {
+  return isInCache(model)
+    ? path.dirname(model.file)
+    : path.join(packageDirectory(), 'node_modules', '.cache', 'scoreline');
+}
 
 async function wrongFiles(model: Model, hashes: string): Promise<ModelFile[]> {
   const wrong: ModelFile[] = [];

@@ -21,6 +21,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { isInnerPath } from '../../shared/inner-path.js';
 import { fileMissing, filesOf, type ModelFile, missingFile } from '../../shared/model-files.js';
 import type { Model } from '../../shared/models.js';
+import { codeSha256 } from '../../shared/python-code.js';
 import { sha256Of } from '../../shared/sha256.js';
 import { checkBounds } from './bounds.js';
 import { readOutsideNeeds } from './onnx-file.js';
@@ -46,8 +47,19 @@ export async function verifyFiles(model: Model, hashes?: string): Promise<void> 
     if (difference === undefined) continue;
     throw wrong(model, file.path, `${difference}. ${remedyFor(model, file)}`);
   }
+  verifyCode(model);
   const [onnx, ...data] = files;
   if (onnx && model.manifest.engine === 'onnx') await verifyNeeds(model, onnx, data);
+}
+
+/** Verifies that a program is still the one that API and worker agree on. */
+function verifyCode(model: Model): void {
+  const { name, version, folder, codeSha256: expected } = model;
+  const { source } = model.manifest;
+  if (expected === undefined || source.engine !== 'python') return;
+  if (codeSha256(folder, name, source) === expected) return;
+  const fault = `expected the code of version ${version}, as it was when the model was read; it changed. Write a new version into a folder beside ${folder}.`;
+  throw wrong(model, path.join(folder, source.file), fault);
 }
 
 /** Verifies that the ONNX file needs nothing but the other files. */

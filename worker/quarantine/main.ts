@@ -1,11 +1,12 @@
-// The process of a quarantine. It loads the model that its worker names and scores the batches that
+// The process of a quarantine. It loads the model that its worker sends and scores the batches that
 // its worker sends. It ends when its worker ends, or when its engine is lost.
 
-import path from 'node:path';
 import process from 'node:process';
+import { coerceError } from '../../shared/errors.js';
 import { makeLogger } from '../../shared/log.js';
-import { type Model, readModels } from '../../shared/models.js';
+import type { Model } from '../../shared/models.js';
 import { loadScorer, type Scorer } from '../batch/scorer.js';
+import { verifyModelFiles } from '../files/model-files.js';
 import type { FromQuarantine, ToQuarantine } from './messages.js';
 
 const log = makeLogger({ role: 'quarantine', level: 'warn' });
@@ -16,10 +17,14 @@ const die = () => process.kill(process.pid, 'SIGKILL');
 
 process.on('disconnect', die);
 process.on('message', async (message: ToQuarantine) => {
-  if ('folder' in message) {
-    loading = load(message);
-    await loading;
-    send({ event: 'ready' });
+  if ('model' in message) {
+    loading = load(message.model);
+    send(
+      await loading.then(
+        () => ({ event: 'ready' }) as const,
+        (thrown) => ({ event: 'failed', reason: coerceError(thrown).message }) as const,
+      ),
+    );
     return;
   }
   const scorer = await loading;
@@ -28,11 +33,10 @@ process.on('message', async (message: ToQuarantine) => {
   send({ event: 'scored', results });
 });
 
-function load({ folder, file }: { folder: string; file: string }): Promise<Scorer> {
-  const directory = path.dirname(folder);
-  const names = [path.basename(folder)];
-  const [model] = readModels({ directory, names, filesNeeded: false });
+async function load(model: Model): Promise<Scorer> {
+  // The files may have changed since the worker read them.
+  await verifyModelFiles(model);
   // No warm-up, because callers are waiting. If the engine is lost, this process ends, and the end
   // tells the worker.
-  return loadScorer({ ...(model as Model), file }, log, die);
+  return loadScorer(model, log, die);
 }

@@ -1,13 +1,16 @@
 // Messages between a worker and the process of its quarantine.
 
+import type { Model } from '../../shared/models.js';
 import type { Scored, ScorerItem } from '../batch/scorer.js';
 
-/** First the model: its folder, and its file, which may be elsewhere. Then batches, one at a time. */
-export type ToQuarantine =
-  | { readonly folder: string; readonly file: string }
-  | readonly ScorerItem[];
+/**
+ * First the worker's model, whole: what its folder says now may be another version. Then batches, one
+ * at a time.
+ */
+export type ToQuarantine = { readonly model: Model } | readonly ScorerItem[];
 
-/** `ready` once the model is loaded, then `scored` for each batch. */
+/** `ready` once the model is loaded, or `failed` if it cannot be. Then `scored` for each batch. */
 export type FromQuarantine =
   | { readonly event: 'ready' }
+  | { readonly event: 'failed'; readonly reason: string }
   | { readonly event: 'scored'; readonly results: Scored[] };

@@ -178,9 +178,9 @@ class Room {
       child.on('error', () => {});
       timer = setTimeout(() => child.kill('SIGKILL'), this.#loadMsMax);
       const ready = answerOf(child);
-      const { folder, file } = this.#model;
-      child.send({ folder, file } satisfies ToQuarantine);
-      await ready;
+      child.send({ model: this.#model } satisfies ToQuarantine);
+      const message = await ready;
+      if (message.event === 'failed') throw new Error(message.reason);
       return child;
     } catch (thrown) {
       this.empty();

@@ -27,11 +27,11 @@ const rehearse: Rehearse = async (model, batches) => {
   });
   try {
     return await quarantine.inTurn(async (cell) => {
-      for (const batch of batches) if (!(await cell.score(batch))) return false;
-      return true;
+      for (const batch of batches) if (!(await cell.score(batch))) return 'broken';
+      return 'survived';
     });
   } catch (thrown) {
-    if (thrown instanceof NoCell) return false;
+    if (thrown instanceof NoCell) return thrown;
     throw thrown;
   } finally {
     quarantine.close();

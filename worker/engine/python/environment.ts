@@ -16,6 +16,8 @@ const progressEveryMs = 5000;
 const shownCharactersMax = 2000;
 
 export interface Packages {
+  /** The name of the model. */
+  readonly name: string;
   /** The folder of the model. */
   readonly folder: string;
   /** The list of packages, relative to the folder. */
@@ -120,10 +122,10 @@ function run(program: string, parameters: readonly string[], cwd: string): Promi
   });
 }
 
-function unmakable({ folder, requirements }: Packages, thrown: unknown): ScorelineError {
+function unmakable({ name, folder, requirements }: Packages, thrown: unknown): ScorelineError {
   return new ScorelineError(
     'model_file_wrong',
-    `expected to make ${path.join(folder, '.venv')} with the packages in ${requirements}; ${(thrown as Error).message}. A machine that makes environments needs uv, or Python 3 with its package venv (python3-venv of Debian), and to write to this folder. Elsewhere, make it beforehand: npm run models -- check ${path.basename(folder)}`,
+    `expected to make ${path.join(folder, '.venv')} with the packages in ${requirements}; ${(thrown as Error).message}. A machine that makes environments needs uv, or Python 3 with its package venv (python3-venv of Debian), and to write to this folder. Elsewhere, make it beforehand: npm run models -- check ${name}`,
     { cause: thrown },
   );
 }
