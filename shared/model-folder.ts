@@ -20,7 +20,7 @@ import {
   type Model,
   type ModelChoice,
 } from './models.js';
-import type { Traffic } from './traffic.js';
+import { plainTraffic, type Traffic } from './traffic.js';
 import { compareVersions } from './version-order.js';
 
 /** The state of a model's files, as a text. */
@@ -60,6 +60,7 @@ export class ModelFolder {
     return [...this.#known.values()].flatMap(({ versions }) => versions.leftOut);
   }
 
+  /** Returns how the requests to a model are shared; undefined if that could never be read. */
   trafficOf(name: string): Traffic | undefined {
     return this.#known.get(name)?.versions.traffic;
   }
@@ -131,14 +132,13 @@ function keepLast(read: CollectedVersions, before: CollectedVersions): Collected
       read.leftOut.some((each) => each.folder === folder) &&
       !read.models.some((model) => model.version === version),
   );
-  const isFaulty = read.leftOut.some(({ folder }) => folder === undefined);
-  const traffic = isFaulty ? before.traffic : read.traffic;
+  const traffic = read.traffic ?? before.traffic;
   const models = [...read.models, ...kept].sort((a, b) => compareVersions(a.version, b.version));
-  return { ...read, traffic, models: latestFirst(models, traffic) };
+  return { ...read, traffic, models: latestFirst(models, traffic ?? plainTraffic) };
 }
 
 function noneOf(name: string): CollectedVersions {
-  return { name, models: [], leftOut: [], traffic: {} };
+  return { name, models: [], leftOut: [], traffic: undefined };
 }
 
 function asError(thrown: unknown): ScorelineError {

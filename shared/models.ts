@@ -54,8 +54,8 @@ export interface Collected {
   /** By name, and of each name the version first that `latest` means, then the newest. */
   readonly models: readonly Model[];
   readonly leftOut: readonly LeftOut[];
-  /** How the requests to a model are shared among its versions, for each name. */
-  readonly traffic: ReadonlyMap<string, Traffic>;
+  /** How the requests to a model are shared among its versions, for each name; undefined where that cannot be read. */
+  readonly traffic: ReadonlyMap<string, Traffic | undefined>;
 }
 
 /**
@@ -82,7 +82,8 @@ export interface CollectedVersions {
   readonly name: string;
   readonly models: readonly Model[];
   readonly leftOut: readonly LeftOut[];
-  readonly traffic: Traffic;
+  /** Undefined if it cannot be read. Then nobody knows which version may answer. */
+  readonly traffic: Traffic | undefined;
 }
 
 /** A model, and how it was asked for: by its name, or by the queues of some of its versions. */
@@ -117,7 +118,7 @@ export function collectVersions(
       name,
       models: [],
       leftOut: [{ name, error: noModel(name, here) }],
-      traffic: plainTraffic,
+      traffic: undefined,
     };
   }
   const folder = path.join(directory, name);
@@ -149,8 +150,8 @@ export function collectVersions(
   }
   models.sort((a, b) => compareVersions(a.version, b.version));
   const versions = [...read, ...leftOut].flatMap(({ version }) => version ?? []);
-  const traffic = attempt({ name }, () => readTraffic(folder, versions)) ?? plainTraffic;
-  return { name, models: latestFirst(models, traffic), leftOut, traffic };
+  const traffic = attempt({ name }, () => readTraffic(folder, versions));
+  return { name, models: latestFirst(models, traffic ?? plainTraffic), leftOut, traffic };
 }
 
 /**

@@ -35,6 +35,8 @@ export interface Served {
   readonly leftOut: readonly LeftOut[];
   /** How requests are shared among versions, by name; nothing where all go to the latest one. */
   readonly splits: ReadonlyMap<string, Split<Model>>;
+  /** Why no version of a model answers requests that name none, by name. Then the model has no latest version. */
+  readonly refusals: ReadonlyMap<string, ScorelineError>;
   /** The versions that get copies of requests, by name. */
   readonly shadows: ReadonlyMap<string, Shadow>;
   /** The models that only answer the requests that they have. */
@@ -42,7 +44,7 @@ export interface Served {
 }
 
 export interface Registry extends Served {
-  /** The latest version of each model, in the order of `models`. */
+  /** The latest version of each model that answers requests without a version, in the order of `models`. */
   readonly latest: readonly Model[];
   /**
    * Finds a model by name: the given version, or else the latest one.
@@ -66,7 +68,7 @@ export interface Registry extends Served {
 /** What somebody may know of a registry. */
 export type Catalogue = Pick<
   Registry,
-  'models' | 'latest' | 'leftOut' | 'splits' | 'find' | 'ofQueue'
+  'models' | 'latest' | 'leftOut' | 'splits' | 'refusals' | 'find' | 'ofQueue'
 >;
 
 /** Of how many retired models the results of jobs are still written. */
@@ -75,8 +77,8 @@ const retiredMax = 64;
 /** Returns a catalogue in which only models with these names exist. */
 export function only(names: readonly string[], catalogue: Catalogue): Catalogue {
   const isAmong = ({ name }: { name: string }) => names.includes(name);
-  const { models, latest, leftOut, splits } = catalogue;
-  const known = { models: models.filter(isAmong), leftOut: leftOut.filter(isAmong) };
+  const { models, latest, leftOut, splits, refusals } = catalogue;
+  const known = { models: models.filter(isAmong), leftOut: leftOut.filter(isAmong), refusals };
   return {
     ...known,
     latest: latest.filter(isAmong),
@@ -95,7 +97,13 @@ export function makeRegistry(
   leftOut: readonly LeftOut[] = [],
 ): Registry {
   const listeners = new Set<(change: RegistryChange) => void>();
-  const rest = { leftOut, splits: new Map(), shadows: new Map(), draining: [] };
+  const rest = {
+    leftOut,
+    splits: new Map(),
+    refusals: new Map(),
+    shadows: new Map(),
+    draining: [],
+  };
   let served: Served & Pick<Registry, 'latest'> = toServed(initial, rest);
   const retired = new Map<string, Model>();
   const all = () => [...served.models, ...served.draining];
@@ -112,6 +120,9 @@ export function makeRegistry(
     },
     get splits() {
       return served.splits;
+    },
+    get refusals() {
+      return served.refusals;
     },
     get shadows() {
       return served.shadows;
@@ -142,18 +153,21 @@ export function makeRegistry(
 
 function toServed(
   models: readonly Model[],
-  { leftOut, splits, shadows, draining }: Omit<Served, 'models'>,
+  { leftOut, splits, refusals, shadows, draining }: Omit<Served, 'models'>,
 ) {
   const isFirst = ({ name }: Model, at: number) =>
     models.findIndex((other) => other.name === name) === at;
-  const latest = models.filter(isFirst);
-  return { models: checked(models), latest, leftOut, splits, shadows, draining };
+  const latest = models.filter(isFirst).filter(({ name }) => !refusals.has(name));
+  return { models: checked(models), latest, leftOut, splits, refusals, shadows, draining };
 }
 
-function makeFind({ models, leftOut }: Pick<Served, 'models' | 'leftOut'>): Registry['find'] {
+function makeFind(served: Pick<Served, 'models' | 'leftOut' | 'refusals'>): Registry['find'] {
+  const { models, leftOut, refusals } = served;
   return (name, version) => {
     const without = leftOut.find((model) => model.name === name);
     if (without && !models.some((model) => model.name === name)) throw notServed(without);
+    const refusal = version === undefined ? refusals.get(name) : undefined;
+    if (refusal && models.some((model) => model.name === name)) throw refusal;
     return findModel(models, name, version);
   };
 }

@@ -90,19 +90,29 @@ export function readTraffic(folder: string, versions: readonly string[]): Traffi
 }
 
 /**
- * Returns the version that `latest` means among those that can be served, the newest first: the one that the file
- * names, or else the newest one that is no shadow.
- * @param current what it means now, which stays while the one that the file names cannot be served
+ * Returns the version that `latest` means among those that can be served: the one that the file names, or else the
+ * newest one that is no shadow. Where the file has weights, it is one of those with a weight.
+ * @param current what it means now, which stays while none that the file names can be served
+ * @returns undefined if no version may answer requests that name none
  */
 export function latestOf<M extends { readonly version: string }>(
   models: readonly M[],
-  { latest, shadow }: Traffic,
+  traffic: Traffic,
   current?: string,
 ): M | undefined {
-  const named = models.find(({ version }) => version === latest);
-  if (named) return named;
-  const stays = models.find(({ version }) => latest !== undefined && version === current);
-  return stays ?? models.find(({ version }) => version !== shadow?.version);
+  const released = releasedIn(traffic);
+  const shadow = traffic.shadow?.version;
+  const answering = models
+    .filter(({ version }) => released?.includes(version) ?? version !== shadow)
+    .sort((a, b) => compareVersions(a.version, b.version));
+  const named = answering.find(({ version }) => version === traffic.latest) ?? answering[0];
+  return named ?? models.find(({ version }) => version === current && version !== shadow);
+}
+
+/** Returns the versions that the file lets answer requests that name none; undefined if it names none. */
+export function releasedIn({ latest, weights }: Traffic): readonly string[] | undefined {
+  if (weights) return Object.keys(weights).filter((version) => (weights[version] ?? 0) > 0);
+  return latest === undefined ? undefined : [latest];
 }
 
 /** The versions that share the requests of a model. */
@@ -115,7 +125,7 @@ export interface Split<M> {
 
 /**
  * Returns how requests are shared among the versions that can be served. Those that cannot leave their share to the
- * others. Undefined if all requests go to one version.
+ * others. Undefined if all requests go to one version, the latest.
  */
 export function splitOf<M extends { readonly version: string }>(
   models: readonly M[],

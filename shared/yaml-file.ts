@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { load as parseYaml, YAMLException } from 'js-yaml';
 import type { z } from 'zod';
 import { type ErrorCode, ScorelineError } from './errors.js';
-import { findLine } from './yaml-lines.js';
+import { findChangedKeys, findLine } from './yaml-lines.js';
 import { messageOf } from './zod-issue.js';
 
 /**
@@ -21,6 +21,8 @@ export function readYamlFile<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const text = readText(file, options);
   const raw = parse(file, text, options);
+  const unquoted = describeUnquoted(file, text);
+  if (unquoted.length > 0) throw new ScorelineError(options.code, unquoted.join('\n'));
   const parsed = schema.safeParse(raw);
   if (parsed.success) return parsed.data;
   throw new ScorelineError(
@@ -58,6 +60,14 @@ function parse(file: string, text: string, { code }: { code: ErrorCode }): unkno
       cause: error,
     });
   }
+}
+
+/** Without quotes, a key such as 1.10 would name something else, such as 1.1. */
+function describeUnquoted(file: string, text: string): string[] {
+  return findChangedKeys(text).map((keys) => {
+    const key = String(keys.at(-1));
+    return `${file}: line ${findLine(text, keys)}: ${keys.join('.')}: expected quotes around this key, "${key}"; got ${key}, which YAML reads as ${String(parseYaml(key))}`;
+  });
 }
 
 function describeFaults(

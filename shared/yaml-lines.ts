@@ -1,9 +1,24 @@
 // Where in a YAML file a key stands. A parsed value no longer knows.
 
-import { EVENT_ID, type Event, getScalarValue, parseEvents } from 'js-yaml';
+import {
+  EVENT_ID,
+  type Event,
+  getScalarValue,
+  load,
+  parseEvents,
+  SCALAR_STYLE,
+  type ScalarEvent,
+} from 'js-yaml';
 
 /** The way to a value: the keys of mappings and the positions in lists, from the outside in. */
 export type Keys = readonly PropertyKey[];
+
+interface Found {
+  readonly way: Keys;
+  readonly offset: number;
+  /** Whether it is a key that YAML reads as something else than its text, such as 1.10 as 1.1. */
+  readonly isChanged: boolean;
+}
 
 /** A mapping or list that is not closed yet. */
 interface Open {
@@ -21,24 +36,34 @@ interface Open {
  * @param text valid YAML, of one document
  */
 export function findLine(text: string, keys: Keys): number | undefined {
-  const offsets = findOffsets(text);
+  const found = findAll(text);
   for (let length = keys.length; length > 0; length--) {
-    const offset = offsets.get(nameOf(keys.slice(0, length)));
+    const offset = found.get(nameOf(keys.slice(0, length)))?.offset;
     if (offset !== undefined) return text.slice(0, offset).split('\n').length;
   }
   return undefined;
 }
 
-/** Finds the offset of each key, and of each value in a list. */
-function findOffsets(text: string): ReadonlyMap<string, number> {
-  const offsets = new Map<string, number>();
+/**
+ * Returns the ways to the keys without quotes that YAML reads as something else than their text: 1.10 becomes 1.1.
+ * @param text valid YAML, of one document
+ */
+export function findChangedKeys(text: string): readonly Keys[] {
+  return [...findAll(text).values()].filter(({ isChanged }) => isChanged).map(({ way }) => way);
+}
+
+/** Finds each key, and each value in a list. */
+function findAll(text: string): ReadonlyMap<string, Found> {
+  const all = new Map<string, Found>();
+  const note = (way: Keys, event: Event, isChanged: boolean) =>
+    all.set(nameOf(way), { way, offset: startOf(event), isChanged });
   const open: Open[] = [];
   const wayOf = (event: Event): Keys => {
     const around = open.at(-1);
     if (!around) return [];
     if (around.isMapping) return [...around.way, around.key ?? ''];
     const way = [...around.way, around.count];
-    offsets.set(nameOf(way), startOf(event));
+    note(way, event, false);
     return way;
   };
   const endValue = () => {
@@ -58,13 +83,19 @@ function findOffsets(text: string): ReadonlyMap<string, number> {
       endValue();
     } else if (event.type === EVENT_ID.SCALAR && around?.isMapping && around.key === undefined) {
       around.key = getScalarValue(text, event);
-      offsets.set(nameOf([...around.way, around.key]), startOf(event));
+      note([...around.way, around.key], event, isChanged(around.key, event));
     } else if (event.type === EVENT_ID.SCALAR || event.type === EVENT_ID.ALIAS) {
       wayOf(event);
       endValue();
     }
   }
-  return offsets;
+  return all;
+}
+
+function isChanged(key: string, { style, tagStart }: ScalarEvent): boolean {
+  if (style !== SCALAR_STYLE.PLAIN || tagStart >= 0 || key === '') return false;
+  const read = load(key);
+  return typeof read !== 'string' && String(read) !== key;
 }
 
 function startOf(event: Event): number {

@@ -61,7 +61,8 @@ export function modelsAt(
   const [, ...names] = isReference ? ['', String(query.model)] : (address.exec(path) ?? []);
   const name = names[0] ?? names[2];
   const version = names[1] ?? names[3];
-  const found = catalogue.models.find(
+  const { models, latest } = catalogue;
+  const found = (version === undefined ? latest : models).find(
     (model) => model.name === name && (version ?? model.version) === model.version,
   );
   if (!found) return [];

@@ -3,19 +3,23 @@
 // A version gets requests once a worker is ready for its queue, so no request waits for a model to load. Until then
 // what was served before goes on: other versions, or the same version with other files. When an API starts and no
 // worker has announced any version of a model, all of them are served, and requests wait for the first worker.
+//
+// Requests that name no version are answered by those that traffic.yaml lets answer, and by no other. While there is
+// none, such requests are refused, and the other versions can be named.
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { LeftOut } from '../../shared/left-out.js';
 import { latestFirst, type Model } from '../../shared/models.js';
 import type { Registry, Served, Shadow } from '../../shared/registry.js';
 import type { LoadFault } from '../../shared/repository.js';
-import { type Split, splitOf, type Traffic } from '../../shared/traffic.js';
+import { latestOf, releasedIn, type Split, splitOf, type Traffic } from '../../shared/traffic.js';
 
 export interface PlanInput {
   /** What the folder has, in order. */
   readonly wanted: readonly Model[];
   readonly leftOut: readonly LeftOut[];
-  readonly trafficOf: (name: string) => Traffic;
+  /** Undefined if it cannot be read. Then the model is left out. */
+  readonly trafficOf: (name: string) => Traffic | undefined;
   readonly unloaded: ReadonlySet<string>;
   /** What is served now. */
   readonly served: Pick<Registry, 'models' | 'latest' | 'draining'>;
@@ -34,13 +38,18 @@ export function planVersions(input: PlanInput): Served {
   const names = new Set([...wanted, ...served.models].map(({ name }) => name));
   const models: Model[] = [];
   const splits = new Map<string, Split<Model>>();
+  const refusals = new Map<string, ScorelineError>();
   const shadows = new Map<string, Shadow>();
   for (const name of names) {
-    if (unloaded.has(name)) continue;
     const traffic = trafficOf(name);
+    if (unloaded.has(name) || !traffic) continue;
     const current = served.latest.find((model) => model.name === name)?.version;
-    const versions = latestFirst(versionsOf(name, input), traffic, current);
+    const meantOf = (of: readonly Model[]) => latestOf(of, traffic, current);
+    const versions = latestFirst(versionsOf(name, meantOf, input), traffic, current);
     models.push(...versions);
+    if (versions.length > 0 && !meantOf(versions)) {
+      refusals.set(name, noneAnswers({ name, versions, traffic }, input));
+    }
     const split = splitOf(versions, traffic);
     if (split) splits.set(name, split);
     const shadow = shadowOf(versions, traffic);
@@ -49,10 +58,16 @@ export function planVersions(input: PlanInput): Served {
   const isServed = ({ queue }: Model) => models.some((model) => model.queue === queue);
   const leaving = [...served.models, ...served.draining].filter((model) => !isServed(model));
   const draining = leaving.filter(input.isInUse);
-  return { models, splits, shadows, draining, leftOut: leftOutOf(input, models) };
+  const leftOut = [...leftOutOf(input, models), ...unansweredOf(refusals)];
+  return { models, splits, refusals, shadows, draining, leftOut };
 }
 
-function versionsOf(name: string, input: PlanInput): readonly Model[] {
+/** @param meantOf returns the latest one of some versions; undefined if none of them may be it */
+function versionsOf(
+  name: string,
+  meantOf: (of: readonly Model[]) => Model | undefined,
+  input: PlanInput,
+): readonly Model[] {
   const { isReady, faultOf, isStart } = input;
   const isOfName = (model: Model) => model.name === name;
   const wanted = input.wanted.filter(isOfName);
@@ -68,9 +83,45 @@ function versionsOf(name: string, input: PlanInput): readonly Model[] {
     const isAssumed = same ?? (isStart && manifest.scaling.min === 0);
     return isAssumed && !hasFailed(model) ? [model] : [];
   });
-  if (now.length > 0) return now;
-  if (before.length > 0) return before;
-  return isStart ? wanted : [];
+  if (now.length === 0) return before.length > 0 || !isStart ? before : wanted;
+  if (meantOf(now)) return now;
+  // The others may not answer in place of the one that is meant. So the one of before goes on, or the one that is meant
+  // gets the requests, which wait for its worker.
+  const gone = before.filter(({ version }) => !wanted.some((model) => model.version === version));
+  const mayWait = (model: Model) =>
+    (isStart || model.manifest.scaling.min === 0) && !hasFailed(model);
+  const meant = meantOf(gone) ?? meantOf(wanted.filter(mayWait));
+  return meant ? [...now, meant] : now;
+}
+
+/** Returns why no version of a model answers requests that name none. Callers see it, so it has no paths. */
+function noneAnswers(
+  of: { name: string; versions: readonly Model[]; traffic: Traffic },
+  { wanted, leftOut, faultOf, isReady }: PlanInput,
+): ScorelineError {
+  const { name, versions, traffic } = of;
+  const whyNot = (version: string) => {
+    const isIt = (each: { name: string; version?: string | undefined }) =>
+      each.name === name && each.version === version;
+    const model = wanted.find(isIt);
+    const fault = model && !isReady(model.queue) ? faultOf(model.queue) : undefined;
+    const code = fault?.code ?? leftOut.find(isIt)?.error.code;
+    if (code) return `version ${version} cannot be served (${code})`;
+    return `version ${version} ${model ? 'has not been loaded yet' : 'is not served here'}`;
+  };
+  const released = releasedIn(traffic);
+  const reason = released
+    ? `its traffic.yaml lets no other version answer them, and ${released.map(whyNot).join(', ')}`
+    : 'the only version that can be served is a shadow';
+  const others = versions.map(({ version }) => version).join(', ');
+  return new ScorelineError(
+    'model_not_found',
+    `The model "${name}" answers no requests without a version: ${reason}. Requests may name a version that is served: ${others}.`,
+  );
+}
+
+function unansweredOf(refusals: ReadonlyMap<string, ScorelineError>): readonly LeftOut[] {
+  return [...refusals].map(([name, error]) => ({ name, error }));
 }
 
 /** A shadow gets the tensors of the version that answers, so it can only follow those with the same input. */
@@ -95,7 +146,7 @@ function leftOutOf(input: PlanInput, models: readonly Model[]): readonly LeftOut
   });
   const out = [...unloaded].map((name) => ({ name, error: isUnloaded(name), isWaiting: true }));
   const isMissing = ({ name }: { name: string }) =>
-    !unloaded.has(name) && !models.some((model) => model.name === name);
+    !unloaded.has(name) && input.trafficOf(name) && !models.some((model) => model.name === name);
   const loading = [...new Set(wanted.filter(isMissing).map(({ name }) => name))].filter(
     (name) => !failed.some((each) => each.name === name),
   );

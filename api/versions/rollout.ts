@@ -19,7 +19,6 @@ import {
   readOrders,
 } from '../../shared/repository.js';
 import { lookFailed, Rounds } from '../../shared/rounds.js';
-import { plainTraffic } from '../../shared/traffic.js';
 import type { Calls } from '../call.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import { planVersions } from './plan.js';
@@ -209,7 +208,7 @@ export class Rollout {
     const plan = planVersions({
       wanted: folder.models,
       leftOut: folder.leftOut,
-      trafficOf: (name) => folder.trafficOf(name) ?? plainTraffic,
+      trafficOf: (name) => folder.trafficOf(name),
       unloaded: this.#orders.unloaded,
       served: isStart ? makeRegistry([]) : registry,
       isReady: (queue) => this.#ready.has(queue),

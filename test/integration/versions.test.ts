@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { anyone, type Caller } from '../../api/access/caller.js';
+import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import { splitOf } from '../../shared/traffic.js';
 import { ask, post } from '../harness.js';
@@ -86,6 +87,26 @@ describe('a request', () => {
       expect(scene.submissions.at(-1)?.model.version).toBe(answer.body.version);
     }
   });
+});
+
+test('a request without a version is refused if none may answer, and one with a version is not', async () => {
+  const { scene } = await openSplit();
+  const refusal = new ScorelineError('model_not_found', 'version 3 cannot be served');
+  scene.registry.replace([two, one], { refusals: new Map([['text', refusal]]) });
+  for (const path of ['/v1/models/text/score', '/score?model=text', '/score']) {
+    const { status } = await post(scene.url + path, { input: 'hello' });
+    expect([path, status >= 400 && status < 500]).toEqual([path, true]);
+  }
+  const refused = await post(`${scene.url}/v1/models/text/score`, { input: 'hello' });
+  expect(refused).toMatchObject({ status: 404, body: { detail: refusal.message } });
+  expect(scene.submissions).toEqual([]);
+  const named = await post(`${scene.url}/v1/models/text/versions/2/score`, { input: 'hello' });
+  expect(named.body.version).toBe('2');
+  const { models } = (await ask(`${scene.url}/v1/models`)).body;
+  expect(models.map(({ traffic }: { traffic: unknown }) => traffic)).toEqual([
+    { latest: false, share: 0 },
+    { latest: false, share: 0 },
+  ]);
 });
 
 test('the list of models says what each version gets, and which get nothing', async () => {

@@ -125,6 +125,17 @@ describe('a look at the folder', () => {
     expect(folder.leftOut[0]?.error.message).toContain('got 7');
   });
 
+  test('knows no traffic while its file was never readable, and has the versions', async () => {
+    const files = { ...filesAt('a/1', 1), ...filesAt('a/2', 2) };
+    const { folder, write, look } = open({ ...files, 'a/traffic.yaml': 'latest: [' });
+    expect(folder.trafficOf('a')).toBeUndefined();
+    expect(folder.leftOut[0]?.error.message).toContain('expected valid YAML');
+    write({ ...filesAt('b/1', 1), 'b/traffic.yaml': 'latest: [', 'a/traffic.yaml': 'latest: "1"' });
+    expect(await look()).toEqual(['a@1', 'a@2', 'b@1']);
+    expect(folder.trafficOf('a')).toEqual({ latest: '1' });
+    expect(folder.trafficOf('b')).toBeUndefined();
+  });
+
   test('takes nothing away while the whole folder is gone', async () => {
     const { directory, look } = open(filesAt('a'));
     renameSync(directory, `${directory}-away`);

@@ -21,9 +21,25 @@ describe('the latest version', () => {
     expect(latestOf(versions, { latest: '1' })).toBe(one);
   });
 
-  test('stays the one that it was while the named one cannot be served', () => {
+  test('is one of those with a weight, also if it is the only one', () => {
+    expect(latestOf(versions, { weights: { 1: 100, 2: 0 } })).toBe(one);
+    expect(latestOf(versions, { weights: { 1: 100 } })).toBe(one);
+    expect(latestOf(versions, { weights: { 1: 90, 2: 10 } })).toBe(two);
+    expect(latestOf(versions, { weights: { 1: 90, 2: 10 }, latest: '1' })).toBe(one);
+    expect(latestOf([three, one] as typeof versions, { weights: { 1: 90, 2: 10 } })).toBe(one);
+  });
+
+  test('stays the one that it was while none that the file names can be served', () => {
     expect(latestOf(versions, { latest: '4' }, '1')).toBe(one);
-    expect(latestOf(versions, { latest: '4' })).toBe(three);
+    expect(latestOf(versions, { weights: { 4: 1 } }, '1')).toBe(one);
+  });
+
+  test('is never one that the file does not let answer, nor a shadow', () => {
+    const shadow = { version: '3', percent: 100 };
+    expect(latestOf(versions, { latest: '4' })).toBeUndefined();
+    expect(latestOf(versions, { weights: { 4: 1 } })).toBeUndefined();
+    expect(latestOf(versions, { latest: '4', shadow }, '3')).toBeUndefined();
+    expect(latestOf(versions.slice(0, 1), { shadow })).toBeUndefined();
   });
 });
 
@@ -73,6 +89,25 @@ describe('a traffic.yaml', () => {
 
   test('may be missing', () => {
     expect(readTraffic(makeFolder({}), ['1'])).toEqual({});
+  });
+
+  test.each([
+    [
+      'weights:\n  1.10: 90',
+      'line 2: weights.1.10: expected quotes around this key, "1.10"',
+      '1.1',
+    ],
+    ['weights: {010: 90}', 'line 1: weights.010: expected quotes around this key, "010"', '10'],
+  ])('with the key in %j is refused, since YAML reads another version', (text, beginning, end) => {
+    const folder = makeFolder({ 'a/traffic.yaml': text });
+    const known = ['1.10', '1.1', '010', '10'];
+    const { message } = errorOf(() => readTraffic(path.join(folder, 'a'), known));
+    expect(message).toContain(beginning);
+    expect(message).toMatch(new RegExp(`which YAML reads as ${end}$`));
+    const quoted = makeFolder({ 'a/traffic.yaml': 'weights: {"1.10": 90, 010a: 1, 10: 1}' });
+    expect(readTraffic(path.join(quoted, 'a'), ['1.10', '010a', '10']).weights).toEqual({
+      ...{ '1.10': 90, '010a': 1, 10: 1 },
+    });
   });
 
   test('names versions as numbers or texts, and a header in any case', () => {

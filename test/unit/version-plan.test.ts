@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { planVersions } from '../../api/versions/plan.js';
 import type { Model } from '../../shared/models.js';
-import { makeRegistry } from '../../shared/registry.js';
+import { makeRegistry, only } from '../../shared/registry.js';
 import type { Traffic } from '../../shared/traffic.js';
-import { makeSampleModel } from './sample-model.js';
+import { errorOf, makeSampleModel } from './sample-model.js';
 
 const version = (of: string, changes: object = {}) => makeSampleModel({ version: of, ...changes });
 const [one, two, three] = ['1', '2', '3'].map((each) => version(each)) as [Model, Model, Model];
@@ -20,7 +20,8 @@ function plan(options: {
   failed?: readonly Model[];
   inUse?: readonly Model[];
   unloaded?: readonly string[];
-  traffic?: Traffic;
+  /** Undefined if it cannot be read. */
+  traffic?: Traffic | undefined;
   isStart?: boolean;
 }) {
   const { wanted, served = [], draining = [], ready = [], failed = [], inUse = [] } = options;
@@ -31,7 +32,7 @@ function plan(options: {
   const { models, leftOut, ...rest } = planVersions({
     wanted,
     leftOut: [],
-    trafficOf: () => options.traffic ?? {},
+    trafficOf: () => ('traffic' in options ? options.traffic : {}),
     unloaded: new Set(options.unloaded),
     served: registry,
     isReady: (queue) => has(ready, queue),
@@ -124,6 +125,74 @@ describe('at the start', () => {
     const { models, leftOut } = plan({ wanted: [one] });
     expect(models).toEqual([]);
     expect(leftOut).toMatchObject([{ error: { message: expect.stringContaining('is new') } }]);
+  });
+});
+
+describe('requests that name no version', () => {
+  const isStart = true;
+  const wanted = [three, two, one];
+  const shadow = { version: '3', percent: 100 };
+  const refusalIn = ({ refusals }: ReturnType<typeof plan>) => refusals.get('sample')?.message;
+
+  test('are refused if the one that should answer them cannot be served', () => {
+    for (const traffic of [{ latest: '1' }, { latest: '1', shadow }, { weights: { 1: 100 } }]) {
+      const planned = plan({ wanted, isStart, ready: [three, two], failed: [one], traffic });
+      expect(planned.models).toEqual([three, two]);
+      expect(refusalIn(planned)).toContain('version 1 cannot be served (model_file_wrong)');
+      expect(refusalIn(planned)).toContain('may name a version that is served: 3, 2.');
+      const error = planned.refusals.get('sample');
+      expect(planned.leftOut.at(-1)).toEqual({ name: 'sample', error });
+      const registry = makeRegistry([]);
+      registry.replace(planned.models, planned);
+      expect(registry.latest).toEqual([]);
+      expect(errorOf(() => registry.find('sample')).message).toBe(refusalIn(planned));
+      expect(errorOf(() => only(['sample'], registry).find('sample')).message).toBe(
+        refusalIn(planned),
+      );
+      expect(registry.find('sample', '3')).toBe(three);
+    }
+  });
+
+  test('are refused if there is only a shadow', () => {
+    const planned = plan({ wanted: [three], ready: [three], traffic: { shadow } });
+    expect(refusalIn(planned)).toContain('the only version that can be served is a shadow');
+  });
+
+  test('go to the others with a weight, and to none without', () => {
+    const traffic = { weights: { 1: 90, 2: 10 } };
+    const { models, splits } = plan({ wanted, ready: [three, one], failed: [two], traffic });
+    expect(models[0]).toBe(one);
+    expect(splits.size).toBe(0);
+  });
+
+  test('wait at the start for the one that should answer them', () => {
+    const pinned = version('1', { scaling: { min: 1 } });
+    const all = { wanted: [three, pinned], traffic: { latest: '1' } };
+    const planned = plan({ ...all, isStart, ready: [three] });
+    expect(planned.models).toEqual([pinned, three]);
+    expect(refusalIn(planned)).toBeUndefined();
+  });
+
+  test('wait for the one that should answer them once its failure is over, if it scales from zero', () => {
+    const all = { wanted, served: [three, two], ready: [three, two], traffic: { latest: '1' } };
+    expect(plan({ ...all, failed: [one] }).models).toEqual([three, two]);
+    expect(plan(all).models).toEqual([one, three, two]);
+  });
+
+  test('go on as before while the one that takes its place is loaded', () => {
+    const traffic = { latest: '2', shadow };
+    const served = [one, three];
+    const planned = plan({ wanted: [three, two], served, ready: [one, three], traffic });
+    expect(planned.models).toEqual([one, three]);
+    expect(refusalIn(planned)).toBeUndefined();
+    const ready = [one, two, three];
+    expect(plan({ wanted: [three, two], served, ready, traffic }).models).toEqual([two, three]);
+  });
+
+  test('go nowhere, and nor do others, if the traffic cannot be read', () => {
+    expect(plan({ wanted, isStart, ready: wanted, traffic: undefined })).toMatchObject({
+      ...{ models: [], leftOut: [] },
+    });
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { findLine } from '../../shared/yaml-lines.js';
+import { findChangedKeys, findLine } from '../../shared/yaml-lines.js';
 
 const text = `# A comment
 name: a
@@ -45,4 +45,14 @@ describe('the line of a key', () => {
     expect(findLine(text, ['output', 'kind'])).toBeUndefined();
     expect(findLine('[]', [])).toBeUndefined();
   });
+});
+
+test.each([
+  ['{1.10: 1, 010: 1, ~: 1}', [['1.10'], ['010'], ['~']]],
+  ['a:\n  - 1.0: 1', [['a', 0, '1.0']]],
+  ['{1: 1, 1.1: 1, true: 1, a b: 1.10, "1.10": 1, 2024-01-02: 1, !!str 2.0: 1}', []],
+  ['? : 1', []],
+  ['', []],
+])('of %j, the keys that YAML reads as another text are %j', (yaml, keys) => {
+  expect(findChangedKeys(yaml)).toEqual(keys);
 });

@@ -28,8 +28,9 @@ export function addDescriptionRoutes(
 
   /** Callers for whom the same models exist share a description. */
   const describeTo = (catalogue: Catalogue): Described => {
-    const queues = catalogue.models.map(({ queue }) => queue);
-    const key = [...queues, ...catalogue.splits.keys()].join();
+    const { models, splits, refusals } = catalogue;
+    const queues = models.map(({ queue }) => queue);
+    const key = JSON.stringify([queues, [...splits.keys()], [...refusals.keys()]]);
     const known = kept.get(key);
     if (known) return known;
     const made = { json: writeDocument(describe(service, catalogue)) };
