@@ -3,6 +3,9 @@
 // A version gets requests once a worker is ready for its queue, so no request waits for a model to load. Until then
 // what was served before goes on: other versions, or the same version with other files. When an API starts and no
 // worker has announced any version of a model, all of them are served, and requests wait for the first worker.
+//
+// A version that has lost its workers, and that no worker can load any more, leaves its requests to the others. If
+// there is no other, it stays, and its requests are refused (rollout.ts).
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { LeftOut } from '../../shared/left-out.js';
@@ -19,7 +22,7 @@ export interface PlanInput {
   readonly unloaded: ReadonlySet<string>;
   /** What is served now. */
   readonly served: Pick<Registry, 'models' | 'latest' | 'draining'>;
-  /** Whether a worker has been ready for a queue. */
+  /** Whether a worker has been ready for a queue, and none has reported since then that it cannot be. */
   readonly isReady: (queue: string) => boolean;
   /** Why no worker can load the model of a queue. */
   readonly faultOf: (queue: string) => Pick<LoadFault, 'code' | 'message'> | undefined;
