@@ -271,3 +271,14 @@ test('a version that breaks while workers restart keeps nobody waiting, and the 
   );
   expectRight(await stage.score({ api: 0, input: '7' }), 7);
 });
+
+test('requests to a model that no worker can load are refused, although its worker has ended', async () => {
+  stage.cut('2');
+  await stage.replaceWorkers();
+  const refusal = { status: 422, body: { code: 'model_load_failed' } };
+  expect(await stage.score({ api: 0, input: '7' })).toMatchObject(refusal);
+  await stage.untilListed('all versions have failed', ({ waiting }) => waiting.length === 2);
+  expect(await stage.score({ api: 0, input: '7' })).toMatchObject(refusal);
+  const ready = await ask(`${stage.urls[0]}/v2/models/${counterName}/ready`);
+  expect(ready.body).toMatchObject({ ready: false });
+});
