@@ -23,6 +23,7 @@ import { plainTraffic } from '../../shared/traffic.js';
 import type { Calls } from '../call.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import { planVersions } from './plan.js';
+import { warnOfStranded } from './stranded.js';
 
 /** How long an order to load a model is waited for. */
 const loadMsMax = 60_000;
@@ -83,6 +84,8 @@ export class Rollout {
       .then(() => this.#readWorkers(true))
       .catch(() => {});
     this.#apply(true);
+    const known = [...this.#options.folder.models, ...this.#options.registry.models];
+    void warnOfStranded({ ...this.#options, known }).catch(() => {});
     this.#rounds.begin();
   }
 
