@@ -58,7 +58,7 @@ export interface Calls {
   /**
    * Opens a call and takes its permit. If there is no room, a call with a key opens without a permit,
    * because its result may be there already.
-   * @throws ScorelineError `overloaded`, `shutting_down`
+   * @throws ScorelineError `overloaded`, `shutting_down`, the reason of `refuse`
    */
   open(options: CallOptions): Call;
   /**
@@ -74,6 +74,13 @@ export interface Calls {
    * the reason of its ending
    */
   openPart(call: Call, options: PartOptions): Call;
+  /**
+   * Ends the calls that wait for these models alone, and refuses new ones until it is called again. Jobs that are
+   * queued stay there.
+   * @param reasons why, by queue
+   */
+  refuse(reasons: ReadonlyMap<string, ScorelineError>): void;
+  isRefused(model: Model): boolean;
   /** Notes that this instance is about to end. Calls are still opened. */
   leave(): void;
   readonly isLeaving: boolean;
@@ -102,16 +109,27 @@ export function makeCalls(options: {
   const calls = new Set<Call>();
   let isLeaving = false;
   let isShuttingDown = false;
+  let refused: ReadonlyMap<string, ScorelineError> = new Map();
 
-  const context: CallContext = { bodies, whyLate, onEnd: (call) => calls.delete(call) };
+  /** Returns why none of these models can be scored; undefined if one can. */
+  const refusalOf = (models: readonly Model[]): ScorelineError | undefined => {
+    if (refused.size === 0) return undefined;
+    const reasons = models.map(({ queue }) => refused.get(queue));
+    return reasons.includes(undefined) ? undefined : reasons[0];
+  };
+  const onEnd = (call: Call) => calls.delete(call);
+  const context: CallContext = { bodies, whyLate, refusalOf, onEnd };
   const start = (parts: CallParts): Call => {
     const call = new Call(parts, context);
     calls.add(call);
     return call;
   };
 
-  const admit = (models: readonly Model[], wanted: Wanted): Permit =>
-    admission.admit(models.map((model) => toAdmit(model, wanted)));
+  const admit = (models: readonly Model[], wanted: Wanted): Permit => {
+    const refusal = refusalOf(models);
+    if (refusal) throw refusal;
+    return admission.admit(models.map((model) => toAdmit(model, wanted)));
+  };
 
   return {
     open(options) {
@@ -172,6 +190,16 @@ export function makeCalls(options: {
         request: call,
       });
     },
+    refuse(reasons) {
+      refused = reasons;
+      for (const call of [...calls]) {
+        // A stream goes on: each of its inputs has a call of its own. A job may wait for a worker.
+        if (call.isStream || call.deferral) continue;
+        const refusal = refusalOf(call.models);
+        if (refusal) call.abort(refusal);
+      }
+    },
+    isRefused: (model) => refusalOf([model]) !== undefined,
     leave() {
       isLeaving = true;
     },
@@ -223,6 +251,7 @@ interface CallParts extends Omit<CallOptions, 'deferral' | 'priority'> {
 interface CallContext {
   readonly bodies: ByteBudget;
   readonly whyLate: (phase: Phase) => ScorelineError;
+  readonly refusalOf: (models: readonly Model[]) => ScorelineError | undefined;
   readonly onEnd: (call: Call) => void;
 }
 
@@ -391,6 +420,8 @@ export class Call {
   }
 
   #settleOn(models: readonly Model[], count: number): void {
+    const refusal = this.#permit && this.#context.refusalOf(models);
+    if (refusal) throw refusal;
     this.#models = models;
     this.#inputs = count;
     const longest = (of: (manifest: Manifest) => number) =>

@@ -1,5 +1,5 @@
 // Which models can be scored: those that have had a live worker since this instance started, and those
-// that may scale from zero.
+// that may scale from zero; none that workers have reported to be broken.
 
 import type { Model } from '../shared/models.js';
 import type { Registry } from '../shared/registry.js';
@@ -7,7 +7,7 @@ import type { Calls } from './call.js';
 import type { Queue } from './queue/queue.js';
 
 export interface Readiness {
-  /** Returns those of the models that have no worker and need one; undefined without Redis. */
+  /** Returns those of the models that have no worker and need one, or are refused; undefined without Redis. */
   missing(models: readonly Model[]): Promise<readonly Model[] | undefined>;
   /** Returns why this instance should get no requests; undefined if it should. */
   whyNot(): Promise<string | undefined>;
@@ -16,12 +16,12 @@ export interface Readiness {
 export function makeReadiness(options: {
   queue: Pick<Queue, 'countWorkers'>;
   registry: Pick<Registry, 'models'>;
-  calls: Pick<Calls, 'isLeaving'>;
+  calls: Pick<Calls, 'isLeaving' | 'isRefused'>;
 }): Readiness {
   const { queue, registry, calls } = options;
   const seen = new Set<string>();
 
-  const missing: Readiness['missing'] = async (models) => {
+  const neverSeen: Readiness['missing'] = async (models) => {
     const counts = await queue
       .countWorkers(models.map((model) => model.queue))
       .catch(() => undefined);
@@ -33,11 +33,15 @@ export function makeReadiness(options: {
   };
 
   return {
-    missing,
+    async missing(models) {
+      const unseen = await neverSeen(models);
+      return unseen && models.filter((model) => unseen.includes(model) || calls.isRefused(model));
+    },
+    // A model that breaks later must not take the others away, so what is refused does not count.
     async whyNot() {
       if (calls.isLeaving) return 'shutting down';
       const { models } = registry;
-      const without = await missing(models);
+      const without = await neverSeen(models);
       if (without === undefined) return 'Redis cannot be reached';
       if (without.length === 0) return undefined;
       // Anyone may ask, so this names no models.

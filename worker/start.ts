@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Configurations, redisSettings } from '../shared/configuration.js';
 import type { ScorelineError } from '../shared/errors.js';
-import { makeKeys } from '../shared/keys.js';
+import { type Keys, makeKeys } from '../shared/keys.js';
 import { allLeftOut, type LeftOut, logLeftOut } from '../shared/left-out.js';
 import type { Ending, Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
@@ -13,9 +13,10 @@ import { observeProcess } from '../shared/metrics/process.js';
 import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
 import { ModelFolder } from '../shared/model-folder.js';
 import { collectModels, type Model, type ModelChoice } from '../shared/models.js';
-import { connectConsumer, startConnecting, waitUntilReady } from '../shared/redis.js';
+import { connectConsumer, type Redis, startConnecting, waitUntilReady } from '../shared/redis.js';
 import { checkRedis } from '../shared/redis-check.js';
 import { RedisClock } from '../shared/redis-clock.js';
+import { readOrders, reportFault } from '../shared/repository.js';
 import type { Telemetry } from '../shared/telemetry/telemetry.js';
 import { WorkerHealth } from './health.js';
 import { MemoryRoom } from './memory.js';
@@ -25,10 +26,13 @@ import { Places } from './places.js';
 import { openProbes } from './probes.js';
 import { makeCells } from './quarantine/cells.js';
 import { makeRehearse } from './quarantine/rehearsal.js';
+import { within } from './queue/within.js';
 import { asFault, Rollout } from './rollout.js';
 
 /** The last part of SHUTDOWN_MS, reserved for handing back unfinished jobs. */
 const handBackMs = 2000;
+/** How long a worker that can load no model tries to report that before it ends. */
+const reportMsMax = 2000;
 
 /**
  * Starts a worker. It calls `abandon`, which kills the process at once, when an engine is lost.
@@ -63,7 +67,9 @@ export async function startWorker(
   const settings = redisSettings(configuration);
   const redis = connectConsumer({ ...settings, name: 'worker', log, isLazy: true });
   if (instruments) observeRedis(instruments, [redis]);
-  const loaded = leaveOutFailed(places).then((failed) => {
+  const keys = makeKeys(settings.prefix);
+  const reportAll = (failed: readonly Failed[]) => reportFaults({ redis, keys }, failed);
+  const loaded = leaveOutFailed(places, reportAll).then((failed) => {
     logLeftOut(log, isReported ? failed : [...collected.leftOut, ...failed]);
     // From now on a probe finds what is missing: Redis.
     health.watchRedis(redis);
@@ -79,7 +85,6 @@ export async function startWorker(
   }
   startConnecting(redis);
   await waitUntilReady(redis, signal);
-  const keys = makeKeys(settings.prefix);
   const onRoundTrip = instruments && timeRedis(instruments);
   const clock = await RedisClock.open({ redis, keys, role: 'worker', log, onRoundTrip });
   health.watchClock(clock);
@@ -134,11 +139,18 @@ async function openWatch(
   };
 }
 
+/** A model that cannot be loaded. */
+type Failed = LeftOut & { readonly model: Model };
+
 /**
  * Waits until each model is warm or has failed, and closes the places of those that have failed.
+ * @param reportAll is called if all have failed
  * @throws ScorelineError if all have failed
  */
-async function leaveOutFailed(places: Places): Promise<(LeftOut & { readonly model: Model })[]> {
+async function leaveOutFailed(
+  places: Places,
+  reportAll: (failed: readonly Failed[]) => Promise<void>,
+): Promise<Failed[]> {
   const all: readonly Place[] = places.all;
   // All must have settled: a process that exits while a model loads is aborted by ONNX Runtime.
   const outcomes = await Promise.allSettled(all.map(({ warm }) => warm));
@@ -149,10 +161,31 @@ async function leaveOutFailed(places: Places): Promise<(LeftOut & { readonly mod
     const error: ScorelineError = asFault(model, outcome.reason);
     return [{ name, version, error, model }];
   });
-  if (failed.length === all.length) throw allLeftOut(failed);
+  if (failed.length === all.length) {
+    await reportAll(failed);
+    throw allLeftOut(failed);
+  }
   for (const { model } of failed) {
     const place = places.get(model.queue);
     if (place) void places.close(place);
   }
   return failed;
+}
+
+/** Reports why models cannot be loaded, so no request waits for this worker, which ends. Redis may be away. */
+async function reportFaults(
+  { redis, keys }: { redis: Redis; keys: Keys },
+  failed: readonly Failed[],
+): Promise<void> {
+  const workerId = randomUUID();
+  const report = async () => {
+    const { revision } = await readOrders(redis, keys);
+    for (const { model, error } of failed) {
+      const { code, message } = error;
+      await reportFault({ redis, keys }, model.queue, { workerId, code, message, revision });
+    }
+  };
+  startConnecting(redis);
+  await within(report(), reportMsMax);
+  redis.disconnect();
 }

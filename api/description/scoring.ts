@@ -15,8 +15,9 @@ import { toSchema } from './parts.js';
 export function scoringCodes(context: Context): readonly ErrorCode[] {
   return [
     ...accessCodes(context),
-    ...(['model_not_found', 'deadline_invalid', 'body_too_large'] as const),
-    ...(['unsupported_media_type', 'invalid_json', 'input_missing', 'input_invalid'] as const),
+    ...(['model_not_found', 'model_load_failed', 'deadline_invalid'] as const),
+    ...(['body_too_large', 'unsupported_media_type', 'invalid_json'] as const),
+    ...(['input_missing', 'input_invalid'] as const),
     ...(['too_many_inputs', 'idempotency_key_invalid', 'idempotency_key_reused'] as const),
     ...(['overloaded', 'queue_unavailable', 'queue_lost', 'shutting_down'] as const),
     ...(['deadline_exceeded', 'model_crashed', 'model_failed', 'model_output_mismatch'] as const),

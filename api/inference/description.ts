@@ -87,8 +87,16 @@ export function makeDescription(options: {
     async index(caller: Caller, { isOnlyReady }: { isOnlyReady: boolean }) {
       const { models, leftOut } = catalogueOf(caller, registry);
       const missing = await readiness.missing(models);
+      // One that is served although no worker can load it is among those that wait, with the reason.
+      const isBroken = (model: Model) =>
+        missing?.includes(model) &&
+        rollout.waiting.some(
+          ({ name, version, state }) =>
+            state === 'failed' && name === model.name && version === model.version,
+        );
+      const listed = models.filter((model) => !isBroken(model));
       const entries = [
-        ...models.map((model) => ({
+        ...listed.map((model) => ({
           name: model.name,
           version: model.version,
           ...stateOf(missing?.includes(model)),

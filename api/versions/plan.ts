@@ -6,6 +6,9 @@
 //
 // Requests that name no version are answered by those that traffic.yaml lets answer, and by no other. While there is
 // none, such requests are refused, and the other versions can be named.
+//
+// A version that has lost its workers, and that no worker can load any more, leaves its requests to the others. If
+// there is no other, it stays, and its requests are refused (rollout.ts).
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { LeftOut } from '../../shared/left-out.js';
@@ -23,7 +26,7 @@ export interface PlanInput {
   readonly unloaded: ReadonlySet<string>;
   /** What is served now. */
   readonly served: Pick<Registry, 'models' | 'latest' | 'draining'>;
-  /** Whether a worker has been ready for a queue. */
+  /** Whether a worker has been ready for a queue, and none has reported since then that it cannot be. */
   readonly isReady: (queue: string) => boolean;
   /** Why no worker can load the model of a queue. */
   readonly faultOf: (queue: string) => Pick<LoadFault, 'code' | 'message'> | undefined;

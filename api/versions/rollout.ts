@@ -22,6 +22,7 @@ import { lookFailed, Rounds } from '../../shared/rounds.js';
 import type { Calls } from '../call.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import { planVersions } from './plan.js';
+import { warnOfStranded } from './stranded.js';
 
 /** How long an order to load a model is waited for. */
 const loadMsMax = 60_000;
@@ -33,7 +34,7 @@ interface Options {
   readonly folder: ModelFolder;
   readonly registry: Registry;
   readonly queue: Pick<Queue, 'countWorkers'>;
-  readonly calls: Pick<Calls, 'isInUse'>;
+  readonly calls: Pick<Calls, 'isInUse' | 'refuse'>;
   readonly redis: Redis;
   readonly keys: Keys;
   readonly log: Logger;
@@ -41,7 +42,7 @@ interface Options {
   readonly everyMs: number;
 }
 
-/** A version that gets no requests, and why. */
+/** A version that gets no requests, or whose requests are refused, and why. */
 export interface Waiting {
   readonly name: string;
   readonly version: string;
@@ -57,6 +58,7 @@ export class Rollout {
   readonly #ready = new Set<string>();
   /** When the first worker of a queue that is not ready was seen. */
   readonly #announced = new Map<string, number>();
+  /** Why no worker can load a model, by queue. A queue with a live worker has none. */
   #faults = new Map<string, LoadFault>();
   #orders: Orders = noOrders;
   #logged: ReadonlySet<string>;
@@ -81,15 +83,17 @@ export class Rollout {
       .then(() => this.#readWorkers(true))
       .catch(() => {});
     this.#apply(true);
+    const known = [...this.#options.folder.models, ...this.#options.registry.models];
+    void warnOfStranded({ ...this.#options, known }).catch(() => {});
     this.#rounds.begin();
   }
 
-  /** The versions in the folder that get no requests. */
+  /** The versions in the folder that get no requests, or whose requests are refused. */
   get waiting(): readonly Waiting[] {
     const { folder, registry } = this.#options;
     const isServed = ({ queue }: Model) => registry.models.some((model) => model.queue === queue);
     return folder.models
-      .filter((model) => !isServed(model))
+      .filter((model) => !isServed(model) || this.#faults.has(model.queue))
       .map(({ name, version, queue }) => {
         if (this.#orders.unloaded.has(name)) return { name, version, state: 'unloaded' };
         const code = this.#faults.get(queue)?.code;
@@ -170,22 +174,23 @@ export class Rollout {
     return isUrgent;
   }
 
-  /** Asks about the models that no worker has announced yet. */
+  /** Asks which models have workers, and why the others have none. */
   async #readWorkers(isStart: boolean): Promise<void> {
     const { folder, registry, queue, redis, keys } = this.#options;
-    const unknown = folder.models.filter((model) => !this.#ready.has(model.queue));
-    if (unknown.length === 0) return;
-    const asked = [...new Set([...unknown, ...registry.latest].map((model) => model.queue))];
+    const asked = [...new Set([...folder.models, ...registry.latest].map((model) => model.queue))];
     const workers = await queue.countWorkers(asked);
     const counts = new Map(asked.map((name, at) => [name, workers[at] ?? 0]));
     const faults = new Map<string, LoadFault>();
-    for (const model of unknown) {
+    for (const model of folder.models) {
       const count = counts.get(model.queue) ?? 0;
       if (count > 0 && isStart) this.#ready.add(model.queue);
       else if (count > 0) this.#note(model, count, counts);
       else {
         const fault = await readFault(redis, keys, model.queue);
-        if (fault) faults.set(model.queue, fault);
+        if (!fault) continue;
+        faults.set(model.queue, fault);
+        // One that scales from zero is tried again once the report has expired: its workers come only for requests.
+        if (model.manifest.scaling.min > 0) this.#ready.delete(model.queue);
       }
     }
     this.#faults = faults;
@@ -193,6 +198,7 @@ export class Rollout {
 
   /** A version is ready if it has as many workers as the one that it follows, or has waited for more of them. */
   #note({ name, queue }: Model, count: number, counts: ReadonlyMap<string, number>): void {
+    if (this.#ready.has(queue)) return;
     const latest = this.#options.registry.latest.find((model) => model.name === name);
     const wanted = (latest && counts.get(latest.queue)) ?? 0;
     const now = performance.now();
@@ -211,13 +217,15 @@ export class Rollout {
       trafficOf: (name) => folder.trafficOf(name),
       unloaded: this.#orders.unloaded,
       served: isStart ? makeRegistry([]) : registry,
-      isReady: (queue) => this.#ready.has(queue),
+      isReady: (queue) => this.#ready.has(queue) && !this.#faults.has(queue),
       faultOf: (queue) => this.#faults.get(queue),
       isInUse: (model) => calls.isInUse(model),
       isStart,
     });
     const before = registry.models;
     registry.replace(plan.models, plan);
+    const broken = folder.models.filter(({ queue }) => this.#faults.has(queue));
+    calls.refuse(new Map(broken.map((model) => [model.queue, this.#refusalOf(model)])));
     this.#logChanges(before);
     this.#forgetGone();
   }
@@ -248,6 +256,15 @@ export class Rollout {
       faults.filter(({ error }) => !this.#logged.has(error.message)),
     );
     this.#logged = new Set(faults.map(({ error }) => error.message));
+  }
+
+  #refusalOf({ name, version, queue }: Model): ScorelineError {
+    // The message of a fault may hold paths, and callers see this one.
+    const code = this.#faults.get(queue)?.code;
+    return new ScorelineError(
+      'model_load_failed',
+      `No worker can load version ${version} of the model "${name}" (${code}). The log of the workers says what is wrong.`,
+    );
   }
 
   /** Returns whether a worker has failed to load a model since the last order. */

@@ -36,6 +36,7 @@ class Stage {
   urls: readonly string[] = [];
   /** The answers, in the order in which they came. */
   readonly given: Given[] = [];
+  #settings: Parameters<typeof startProcess>[1] = {};
   #isStopped = false;
   #load: Promise<unknown> = Promise.resolve();
 
@@ -44,6 +45,11 @@ class Stage {
     const hidden = path.join(this.directory, counterName, `.${version}`);
     writeCounter(hidden, { version, letter: letters[version] ?? 'x', ...options });
     renameSync(hidden, path.join(this.directory, counterName, version));
+  }
+
+  /** Cuts the network of a version, which nobody reads before a worker starts. */
+  cut(version: string): void {
+    writeFileSync(path.join(this.directory, counterName, version, 'model.onnx'), 'cut');
   }
 
   remove(name: string): void {
@@ -56,7 +62,7 @@ class Stage {
   }
 
   async start(redisUrl: string): Promise<void> {
-    const settings = serviceEnvironment({
+    this.#settings = serviceEnvironment({
       redisUrl,
       models: counterName,
       environment: {
@@ -66,9 +72,21 @@ class Stage {
       },
     });
     const roles = ['worker', 'worker', 'api', 'api'] as const;
-    this.children.push(...roles.map((role) => startProcess(role, settings, this.log)));
+    this.children.push(...roles.map((role) => this.#startChild(role)));
     const reports = await Promise.all(this.children.map(({ ready }) => ready));
     this.urls = reports.slice(2).map(({ port }) => `http://127.0.0.1:${port}`);
+  }
+
+  /** Puts another worker in place of both. */
+  async replaceWorkers(): Promise<void> {
+    const workers = this.children.splice(0, this.children.length - this.urls.length);
+    for (const worker of workers) worker.kill('SIGTERM');
+    await Promise.all(workers.map(({ exited }) => exited));
+    this.children.unshift(this.#startChild('worker'));
+  }
+
+  #startChild(role: 'api' | 'worker'): Child {
+    return startProcess(role, this.#settings, this.log);
   }
 
   /** Asks all the time, and fails with the first answer that is wrong or an error. */
@@ -236,4 +254,31 @@ test('a shadow gets copies of requests, its answers are compared and counted, an
     const { body } = await ask(`${stage.urls[0]}/v1/models`);
     return shadowIn(body).different === 20;
   });
+});
+
+test('a version that breaks while workers restart keeps nobody waiting, and the others take its requests', async () => {
+  stage.remove('traffic.yaml');
+  await untilServed('4', '2');
+  stage.cut('4');
+  await stage.replaceWorkers();
+  const sent = [0, 1].map((api) => stage.score({ api, input: '7' }));
+  for (const answer of await Promise.all(sent)) {
+    expect(answer).toMatchObject({ status: 422, body: { code: 'model_load_failed' } });
+  }
+  await untilServed('2');
+  await stage.untilListed('version 4 has failed', ({ waiting }) =>
+    waiting.some(({ state }: Record<string, unknown>) => state === 'failed'),
+  );
+  expectRight(await stage.score({ api: 0, input: '7' }), 7);
+});
+
+test('requests to a model that no worker can load are refused, although its worker has ended', async () => {
+  stage.cut('2');
+  await stage.replaceWorkers();
+  const refusal = { status: 422, body: { code: 'model_load_failed' } };
+  expect(await stage.score({ api: 0, input: '7' })).toMatchObject(refusal);
+  await stage.untilListed('all versions have failed', ({ waiting }) => waiting.length === 2);
+  expect(await stage.score({ api: 0, input: '7' })).toMatchObject(refusal);
+  const ready = await ask(`${stage.urls[0]}/v2/models/${counterName}/ready`);
+  expect(ready.body).toMatchObject({ ready: false });
 });

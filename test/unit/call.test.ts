@@ -62,6 +62,34 @@ const reasonOf = (call: Call) => call.ending.reason?.code;
 
 beforeEach(stopClock);
 
+describe('a model that cannot be scored', () => {
+  const refusal = new ScorelineError('model_load_failed', 'broken');
+  const reasons = new Map([[a.queue, refusal]]);
+
+  test('ends the calls that wait for it alone, and refuses new ones', () => {
+    const { open, calls, expectNothingLeft } = makeObserved();
+    const [lost, other, either] = [open(), open({ models: [b] }), open({ models: [a, b] })];
+    calls.refuse(reasons);
+    expect([lost, other, either].map(reasonOf)).toEqual([refusal.code, undefined, undefined]);
+    expect(errorOf(() => open())).toBe(refusal);
+    expect(errorOf(() => either.assign(a, 1))).toBe(refusal);
+    expect([calls.isRefused(a), calls.isRefused(b)]).toEqual([true, false]);
+    calls.refuse(new Map());
+    for (const call of [other, either, open()]) call.end(false);
+    expectNothingLeft();
+  });
+
+  test('leaves a repeat its result, and refuses it only when it is scored again', () => {
+    const { open, calls, expectNothingLeft } = makeObserved();
+    calls.refuse(reasons);
+    const repeat = open({ key: 'k' });
+    repeat.assign(a, 2);
+    expect(errorOf(() => calls.openFlight(repeat))).toBe(refusal);
+    repeat.end(false);
+    expectNothingLeft();
+  });
+});
+
 describe('a call', () => {
   test('holds one permit until it ends', () => {
     const { admission, open, expectNothingLeft } = makeObserved();

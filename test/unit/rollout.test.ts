@@ -1,0 +1,119 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Rollout } from '../../api/versions/rollout.js';
+import { warnOfStranded } from '../../api/versions/stranded.js';
+import type { ScorelineError } from '../../shared/errors.js';
+import { makeKeys } from '../../shared/keys.js';
+import { type Logger, makeLogger } from '../../shared/log.js';
+import type { ModelFolder } from '../../shared/model-folder.js';
+import type { Model } from '../../shared/models.js';
+import type { Redis } from '../../shared/redis.js';
+import { makeRegistry } from '../../shared/registry.js';
+import { makeSampleModel } from './sample-model.js';
+
+const keys = makeKeys('test');
+
+/** Begins a rollout of versions that all have a worker. The test takes workers away, and reports faults. */
+async function openRollout(models: readonly Model[]) {
+  const workers = new Map(models.map(({ queue }) => [queue, 1]));
+  const faults = new Map<string, object>();
+  let refused: ReadonlyMap<string, ScorelineError> = new Map();
+  const redis = {
+    status: 'ready',
+    smembers: async () => [],
+    get: async () => null,
+    scan: async () => ['0', []],
+    hgetall: async (key: string) => {
+      const fault = faults.get(key);
+      return fault ? { worker: JSON.stringify(fault) } : {};
+    },
+  };
+  const folder = { models, leftOut: [], trafficOf: () => undefined, look: async () => {} };
+  const registry = makeRegistry(models);
+  const rollout = new Rollout({
+    folder: folder as unknown as ModelFolder,
+    registry,
+    queue: { countWorkers: async (queues) => queues.map((queue) => workers.get(queue) ?? 0) },
+    calls: {
+      isInUse: () => false,
+      refuse: (reasons) => {
+        refused = reasons;
+      },
+    },
+    redis: redis as unknown as Redis,
+    keys,
+    log: makeLogger({ role: 'test', level: 'silent' }),
+    everyMs: 2,
+  });
+  onTestFinished(() => rollout.close());
+  await rollout.begin();
+  return {
+    registry,
+    rollout,
+    served: () => registry.models.map(({ version }) => version).join(),
+    reasonOf: ({ queue }: Model) => refused.get(queue),
+    breakDown(model: Model) {
+      workers.set(model.queue, 0);
+      const fault = { code: 'model_file_wrong', message: 'no network in /x', revision: '' };
+      faults.set(keys.faults(model.queue), fault);
+    },
+    /** Lets the report expire, as when its worker is gone. */
+    forget: (model: Model) => faults.delete(keys.faults(model.queue)),
+    mend: (model: Model) => workers.set(model.queue, 1),
+  };
+}
+
+const versions = (scaling: object) =>
+  ['2', '1'].map((version) => makeSampleModel({ version, scaling })) as [Model, Model];
+const [two, one] = versions({ min: 1 });
+
+test('a version that can no longer be loaded leaves its requests to the others until it has a worker', async () => {
+  const { served, reasonOf, rollout, ...stage } = await openRollout([two, one]);
+  expect(served()).toBe('2,1');
+  stage.breakDown(two);
+  await vi.waitUntil(() => served() === '1');
+  expect(reasonOf(two)?.code).toBe('model_load_failed');
+  expect(reasonOf(two)?.message).not.toContain('/x');
+  expect(rollout.waiting).toMatchObject([{ version: '2', state: 'failed' }]);
+  stage.mend(two);
+  await vi.waitUntil(() => served() === '2,1');
+  expect(reasonOf(two)).toBeUndefined();
+});
+
+test('a version without workers keeps its requests while nobody has said that it cannot be loaded', async () => {
+  const { served, reasonOf, ...stage } = await openRollout(versions({ min: 0 }));
+  stage.breakDown(two);
+  await vi.waitUntil(() => served() === '1');
+  stage.forget(two);
+  await vi.waitUntil(() => served() === '2,1');
+  expect(reasonOf(two)).toBeUndefined();
+});
+
+test('a model of which no version can be loaded stays, and its requests are refused', async () => {
+  const { served, reasonOf, rollout, ...stage } = await openRollout([two]);
+  stage.breakDown(two);
+  await vi.waitUntil(() => reasonOf(two) !== undefined);
+  expect(served()).toBe('2');
+  expect(rollout.waiting).toMatchObject([{ version: '2', state: 'failed' }]);
+});
+
+test('jobs in a version that has left, and that no worker has, are warned of', async () => {
+  const [gone, loaded, other] = [
+    makeSampleModel({ version: '0' }),
+    makeSampleModel({ version: '3' }),
+    makeSampleModel({ name: 'other' }),
+  ];
+  const queues = [one, gone, loaded, other].map(({ queue }) => queue);
+  const redis = {
+    scan: async () => ['0', queues.map((queue) => keys.unanswered(queue))],
+    zcount: async () => 7,
+  } as unknown as Redis;
+  const lines: object[] = [];
+  await warnOfStranded({
+    redis,
+    keys,
+    queue: { countWorkers: async (names) => names.map((name) => Number(name === loaded.queue)) },
+    known: [one],
+    log: { warn: (line: object) => lines.push(line) } as unknown as Logger,
+  });
+  expect(lines).toMatchObject([{ queue: gone.queue, unanswered: 7 }]);
+});
