@@ -174,9 +174,10 @@ describe('requests that name no version', () => {
   });
 
   test('wait for the one that should answer them once its failure is over, if it scales from zero', () => {
-    const all = { wanted, served: [three, two], ready: [three, two], traffic: { latest: '1' } };
-    expect(plan({ ...all, failed: [one] }).models).toEqual([three, two]);
-    expect(plan(all).models).toEqual([one, three, two]);
+    const traffic = { latest: '1', shadow };
+    const all = { wanted: [three, one], served: [three], ready: [three], traffic };
+    expect(plan({ ...all, failed: [one] }).models).toEqual([three]);
+    expect(plan(all).models).toEqual([one, three]);
   });
 
   test('go on as before while the one that takes its place is loaded', () => {
