@@ -48,7 +48,7 @@ interface Wishes {
 
 async function main(wishes: Wishes): Promise<void> {
   const { file, name, isTrained, isEvaluated, threshold } = wishes;
-  const entries = readFaq(file);
+  const entries = readFaq(file, complain);
   const folder = folderFor(wishes);
   const texts = listTexts(entries);
   say(`${file}: ${entries.length} questions, ${texts.length - 2 * entries.length} paraphrases`);

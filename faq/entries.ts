@@ -14,6 +14,9 @@ export interface ReadEntry extends Entry {
   readonly place: string;
 }
 
+/** Says what of a file is not used, with its place. */
+export type Skip = (place: string, what: string) => void;
+
 export const entriesMax = 5000;
 export const textsMax = 20_000;
 export const charactersMax = 5000;

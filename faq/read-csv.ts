@@ -3,11 +3,12 @@
 
 import { parse } from 'csv-parse/sync';
 import { coerceError } from '../shared/errors.js';
-import { invalid, type ReadEntry } from './entries.js';
+import { invalid, type ReadEntry, type Skip } from './entries.js';
 
 const question = /^(question|frage|q)$/i;
 const answer = /^(answer|antwort|a)$/i;
-const paraphrase = /^paraphrases?(\W?\d+)?$/i;
+const paraphrase = /^paraphrases?(?![a-z])/i;
+const delimiters = [',', ';', '\t'];
 
 interface Row {
   readonly record: readonly string[];
@@ -15,7 +16,7 @@ interface Row {
 }
 
 /** @throws ScorelineError `configuration_invalid` */
-export function readCsv(file: string, text: string): ReadEntry[] {
+export function readCsv(file: string, text: string, skip: Skip): ReadEntry[] {
   const [head, ...rows] = parseRows(file, text);
   const names = head?.record.map((name) => name.trim()) ?? [];
   const places = {
@@ -28,6 +29,7 @@ export function readCsv(file: string, text: string): ReadEntry[] {
       `line 1: expected a column "${column}"; got ${names.map((name) => JSON.stringify(name)).join(', ') || 'none'}. The first line names the columns: question,answer,paraphrases`,
     ]);
   }
+  sayUnused(names, rows, (at) => at !== places.question && at !== places.answer, skip);
   return rows
     .filter(({ record }) => record.some((cell) => cell.trim() !== ''))
     .map(({ record, info }) => ({
@@ -35,23 +37,33 @@ export function readCsv(file: string, text: string): ReadEntry[] {
       answer: (record[places.answer] ?? '').trim(),
       paraphrases: record
         .filter((_, at) => paraphrase.test(names[at] ?? ''))
-        .flatMap((cell) => cell.split(/\r?\n/))
+        .flatMap((cell) => cell.split(/\r\n?|\n/))
         .map((cell) => cell.trim())
         .filter((cell) => cell !== ''),
       place: `line ${info.lines}`,
     }));
 }
 
+function sayUnused(
+  names: readonly string[],
+  rows: readonly Row[],
+  isFree: (at: number) => boolean,
+  skip: Skip,
+): void {
+  for (const [at, name] of names.entries()) {
+    const isUsed = !isFree(at) || paraphrase.test(name);
+    if (isUsed || !rows.some(({ record }) => record[at]?.trim())) continue;
+    const isAgain = question.test(name) || answer.test(name);
+    skip(
+      'line 1',
+      `column ${at + 1}, ${JSON.stringify(name)}${isAgain ? ', since another before it is that already' : ''}`,
+    );
+  }
+}
+
 function parseRows(file: string, text: string): Row[] {
-  const [first = ''] = text.split(/\r?\n/, 1);
-  const delimiter = [',', ';', '\t'].toSorted((a, b) => countOf(first, b) - countOf(first, a))[0];
   try {
-    return parse(text, {
-      bom: true,
-      delimiter: delimiter as string,
-      info: true,
-      skip_empty_lines: true,
-    }) as unknown as Row[];
+    return parse(text, { ...options, delimiter: chooseDelimiter(text) }) as unknown as Row[];
   } catch (thrown) {
     throw invalid(file, [
       `expected CSV; ${coerceError(thrown).message}. Put quotes around cells with commas, quotes or line breaks`,
@@ -59,6 +71,26 @@ function parseRows(file: string, text: string): Row[] {
   }
 }
 
-function countOf(text: string, delimiter: string): number {
-  return text.split(delimiter).length;
+const options = { bom: true, info: true, skip_empty_lines: true };
+
+/** The delimiter by which the first line has both columns, or else most columns. */
+function chooseDelimiter(text: string): string {
+  const ranks = new Map(
+    delimiters.map((delimiter) => {
+      const names = namesBy(delimiter, text);
+      const isRight = [question, answer].every((column) => names.some((name) => column.test(name)));
+      return [delimiter, isRight ? Number.POSITIVE_INFINITY : names.length];
+    }),
+  );
+  const rankOf = (delimiter: string) => ranks.get(delimiter) ?? 0;
+  return delimiters.reduce((best, each) => (rankOf(each) > rankOf(best) ? each : best));
+}
+
+function namesBy(delimiter: string, text: string): string[] {
+  try {
+    const [head] = parse(text, { ...options, delimiter, to: 1 }) as unknown as Row[];
+    return head?.record.map((name) => name.trim()) ?? [];
+  } catch {
+    return [];
+  }
 }

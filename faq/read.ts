@@ -2,14 +2,14 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { checkEntries, type Entry, invalid, type ReadEntry } from './entries.js';
+import { checkEntries, type Entry, invalid, type ReadEntry, type Skip } from './entries.js';
 import { readCsv } from './read-csv.js';
 import { readJson } from './read-json.js';
 import { readMarkdown } from './read-markdown.js';
 
 const bytesMax = 50_000_000;
 
-const readers: Readonly<Record<string, (file: string, text: string) => ReadEntry[]>> = {
+const readers: Readonly<Record<string, (file: string, text: string, skip: Skip) => ReadEntry[]>> = {
   '.csv': readCsv,
   '.tsv': readCsv,
   '.json': readJson,
@@ -17,8 +17,11 @@ const readers: Readonly<Record<string, (file: string, text: string) => ReadEntry
   '.markdown': readMarkdown,
 };
 
-/** @throws ScorelineError `configuration_invalid`, with the file, the place, what was expected and what came */
-export function readFaq(file: string): Entry[] {
+/**
+ * @param complain is told what of the file is not used
+ * @throws ScorelineError `configuration_invalid`, with the file, the place, what was expected and what came
+ */
+export function readFaq(file: string, complain: (line: string) => void): Entry[] {
   const reader = readers[path.extname(file).toLowerCase()];
   if (!reader) {
     throw invalid(file, [`expected a file that ends in ${Object.keys(readers).join(', ')}`]);
@@ -28,7 +31,8 @@ export function readFaq(file: string): Entry[] {
   if (stats.size > bytesMax) {
     throw invalid(file, [`expected at most ${bytesMax} bytes; got ${stats.size}`]);
   }
-  return checkEntries(file, reader(file, decode(file)));
+  const skip: Skip = (place, what) => complain(`${file}: ${place}: not used: ${what}.`);
+  return checkEntries(file, reader(file, decode(file), skip));
 }
 
 /** Spreadsheets save in other encodings, in which letters beyond ASCII would become others. */

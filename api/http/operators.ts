@@ -2,12 +2,13 @@
 //
 // Where nobody has to say who asks, everyone would be an operator. So these addresses are closed with
 // AUTH=none. With AUTH unset, they answer requests that name this machine as their host: neither what a
-// proxy passes on, nor pages of other sites that a browser here has open.
+// proxy passes on, nor pages of other sites that a browser here has open. With keys or tokens, it does not
+// matter by which way an operator comes, so there may be a proxy.
 
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import type { Configurations } from '../../shared/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { isLocal } from './same-origin.js';
+import { isLocal, passedOnBy } from './same-origin.js';
 
 /**
  * Makes a handler that passes on what may come from an operator. Their scope is checked after it.
@@ -23,8 +24,15 @@ export function forOperators(
     throw new ScorelineError(
       'scope_missing',
       AUTH === undefined
-        ? `Expected a request to this machine, such as http://127.0.0.1/…, because AUTH is not set; got one to ${String(request.headers.host).slice(0, 100)}. Set AUTH=keys or AUTH=oidc to open the addresses ${which} to others.`
+        ? `Expected a request to this machine, such as http://127.0.0.1/…, because AUTH is not set; got one ${wayOf(request)}. Set AUTH=keys or AUTH=oidc to open the addresses ${which} to others.`
         : `Expected AUTH=keys or AUTH=oidc, which say who is an operator; got AUTH=none. The addresses ${which} are closed.`,
     );
   };
+}
+
+function wayOf(request: Request): string {
+  const field = passedOnBy(request);
+  if (field !== undefined)
+    return `that a proxy passed on, as its field ${field.slice(0, 100)} says`;
+  return `to ${String(request.headers.host).slice(0, 100)}`;
 }

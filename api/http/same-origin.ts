@@ -6,10 +6,22 @@ import { ScorelineError } from '../../shared/errors.js';
 
 type Asked = Pick<IncomingMessage, 'headers'>;
 
-/** Whether the request names this machine as its host. A page whose name leads here does not. */
-export function isLocal({ headers: { host = '' } }: Asked): boolean {
+/**
+ * Whether the request names this machine as its host, and no proxy passed it on. A page whose name leads here
+ * names another host. A proxy may write its own, as nginx does by default, but most say that they are there.
+ */
+export function isLocal({ headers }: Asked): boolean {
+  const { host = '' } = headers;
+  if (passedOnBy({ headers }) !== undefined) return false;
   if (!URL.canParse(`http://${host}`)) return false;
   return isLoopback(new URL(`http://${host}`).hostname.replace(/^\[|\]$/g, ''));
+}
+
+/** Returns the field by which a proxy says that it passed the request on. */
+export function passedOnBy({ headers }: Asked): string | undefined {
+  return Object.keys(headers).find((name) =>
+    /^(forwarded|via|x-forwarded-.*|x-real-ip)$/.test(name),
+  );
 }
 
 /**

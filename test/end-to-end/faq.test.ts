@@ -131,7 +131,7 @@ describe('npm run faq', () => {
     ['page.txt', 'expected a file that ends in .csv, .tsv, .json, .md, .markdown'],
     ['nowhere.csv', 'expected a file; there is none'],
   ])('refuses %s: %s', (file, reason) => {
-    expect(() => readFaq(path.join(folder, file))).toThrow(`${file}: ${reason}`);
+    expect(() => readFaq(path.join(folder, file), () => {})).toThrow(`${file}: ${reason}`);
   });
 
   test('writes over an FAQ only if it is told to, and never over another model', async () => {

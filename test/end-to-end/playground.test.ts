@@ -167,7 +167,7 @@ describe.skipIf(whyNoBrowser !== undefined)(
       await page.getByText('<b>bold</b>', { exact: true }).waitFor();
       const prose = await page.locator('.prose').innerHTML();
       expect(prose).toBe(
-        '<p>Use <code>a &lt; b</code></p><pre><code>x();</code></pre><span>here</span> <a href="https://example.com/" rel="noreferrer noopener" target="_blank">there</a>',
+        '<p>Use <code>a &lt; b</code></p><pre><code>x();</code></pre>&lt;script&gt;ran = true&lt;/script&gt;&lt;img src="x" onerror="ran = true"&gt;<span>here</span> <a href="https://example.com/" rel="noreferrer noopener" target="_blank">there</a>',
       );
       await page.getByText('in a batch of 2').waitFor();
       expect(await page.evaluate('typeof ran')).toBe('undefined');

@@ -20,9 +20,9 @@ import { openScene } from './http-scene.js';
 const addresses = ['/admin/queues', '/admin/queues/api/queues', '/admin/metrics', '/admin/other'];
 
 /** Asks with another Host than the address says. */
-function askAs(host: string, url: string): Promise<number | undefined> {
+function askAs(host: string, url: string, headers = {}): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
-    const sent = httpRequest(url, { headers: { host } }, (response) => {
+    const sent = httpRequest(url, { headers: { ...headers, host } }, (response) => {
       response.resume();
       resolve(response.statusCode);
     });
@@ -54,6 +54,14 @@ describe('with AUTH unset', () => {
       expect(await askAs(host, `${url}/admin/queues`)).toBe(403);
     },
   );
+
+  test('a request that a proxy passed on may not', async () => {
+    const { url } = await openScene();
+    const headers = { 'x-forwarded-for': '203.0.113.9' };
+    expect(await askAs('127.0.0.1', `${url}/admin/queues`, headers)).toBe(403);
+    const { body } = await ask(`${url}/admin/queues`, { headers });
+    expect(body.detail).toContain('got one that a proxy passed on, as its field x-forwarded-for');
+  });
 
   test('there are no metrics if nothing is measured', async () => {
     const { url } = await openScene();

@@ -112,6 +112,16 @@ describe('a worker', () => {
     expect(killed).toEqual([]);
   });
 
+  test.each([
+    { 'x-forwarded-for': '203.0.113.9' },
+    { forwarded: 'for=203.0.113.9' },
+    { via: '1.1 proxy' },
+  ])('cannot be killed through a proxy: %o', async (headers) => {
+    const { url, killed } = await openLocalRun();
+    expect((await kill(url, 7, headers)).status).toBe(404);
+    expect(killed).toEqual([]);
+  });
+
   test('has no such address elsewhere', async () => {
     const { url } = await openScene();
     const [known, other] = await Promise.all([

@@ -1,6 +1,8 @@
 // The parts of the page that need no browser.
 
 import { describe, expect, test } from 'vitest';
+import { readFragment } from '../../api/playground/page/fragment.js';
+import { type Prose, readProse } from '../../api/playground/page/prose.js';
 import { type Sent, snippetsOf } from '../../api/playground/page/snippets.js';
 import { type Column, checkCell } from '../../api/playground/page/table-cell.js';
 import { blankOf, type Declared, readTensor } from '../../api/playground/page/tensor-text.js';
@@ -123,4 +125,53 @@ describe('code to copy', () => {
     expect(python).toContain(`open("it's.png", "rb")`);
     expect(javascript).toContain(`readFile("it's.png")`);
   });
+});
+
+describe('the text of an answer', () => {
+  /** Writes what is shown, with `[tag …]` for an element, so text that has tags is told apart. */
+  const write = (prose: Prose): string =>
+    typeof prose === 'string'
+      ? prose
+      : `[${prose.tag}${prose.href ? ` ${prose.href}` : ''}|${prose.children.map(write).join('')}]`;
+  const shown = (text: string) => readProse(text).map(write).join('');
+
+  test.each([
+    [
+      'Use the `<div>` element, never `<marquee>`',
+      '[p|Use the [code|<div>] element, never [code|<marquee>]]',
+    ],
+    ['if a<b and c>d <br> <pre>', '[p|if a<b and c>d <br> <pre>]'],
+    ['<div> is an element', '[p|<div> is an element]'],
+    ['`<div>` and </div>', '[p|[code|<div>] and </div>]'],
+    ['See:\n```html\n<p>\n\n~~~\n</p>\n```\nSo.', '[p|See:][pre|[code|<p>\n\n~~~\n</p>]][p|So.]'],
+    ['````\n```\n````', '[pre|[code|```]]'],
+    ['```\nno end', '[pre|[code|no end]]'],
+    ['```code``` here', '[p|[code|code] here]'],
+    ['`` a`b `` and ` alone', '[p|[code|a`b] and ` alone]'],
+    ['- a\n- `b`', '[ul|[li|a][li|[code|b]]]'],
+    ['    x\n    y', '[pre|[code|x\ny]]'],
+    ['<img src=x onerror="ran = true">', '[p|<img src=x onerror="ran = true">]'],
+  ])('is Markdown: %j', (text, expected) => {
+    expect(shown(text)).toBe(expected);
+  });
+
+  test.each([
+    ['<p>a &lt; b &amp;lt; &#x41;&#66; &unknown;</p>', '[p|a < b &lt; AB &unknown;]'],
+    ['<p>a<b and c>d</p>', '[p|a<b and c>d]'],
+    ['<p>Use <code><div></code></p>', '[p|Use [code|<div>]]'],
+    ['<p>1<img src="x" onerror="ran = true"></p>', '[p|1<img src="x" onerror="ran = true">]'],
+    ['<div onclick="x()"><script>s</script></div>', '[div|<script>s</script>]'],
+    ['<p>a<p>b<ul><li>c<li>d<ul><li>e</ul></ul>', '[p|a][p|b][ul|[li|c][li|d[ul|[li|e]]]]'],
+    ['<h1>a</h1></p>b<br/>c</i></b>', '[p|a]b[br|]c'],
+    ['<p><a href="https://a.example/?b&amp;c">d</a></p>', '[p|[a https://a.example/?b&c|d]]'],
+    ["<p><a href='javascript:x()'>d</a></p>", '[p|[a|d]]'],
+  ])('is HTML: %j', (text, expected) => {
+    expect(shown(text)).toBe(expected);
+  });
+});
+
+test('a fragment that is encoded wrong stays as it is', () => {
+  expect(readFragment('#/try/%E0%A4/1')).toEqual(['try', '%E0%A4', '1']);
+  expect(readFragment('#/try/a%20b')).toEqual(['try', 'a b']);
+  expect(readFragment('')).toEqual(['']);
 });

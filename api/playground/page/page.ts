@@ -3,6 +3,7 @@
 import { ScorelineError } from '../../../client/client.js';
 import { element } from './element.js';
 import { showError } from './error-view.js';
+import { readFragment } from './fragment.js';
 import { isHelpWanted, reopenHelp, showHelp } from './help.js';
 import { openKeyDialog } from './key-view.js';
 import { showLive } from './live-view.js';
@@ -150,10 +151,7 @@ function askForKey(reason?: string): void {
 function show(): void {
   const { listed } = list;
   if (!listed) return;
-  const [view = '', name, version] = location.hash
-    .replace(/^#\/?/, '')
-    .split('/')
-    .map(decodeURIComponent);
+  const [view = '', name, version] = readFragment(location.hash);
   const model = chooseModel(listed.models, name, version);
   const isTry = view !== 'models' && view !== 'live';
   const now = isTry ? `try ${model?.queue ?? String(listed.error)}` : view;
