@@ -8,6 +8,7 @@ import type { ModelFolder } from '../../shared/model-folder.js';
 import type { Model } from '../../shared/models.js';
 import type { Redis } from '../../shared/redis.js';
 import { makeRegistry } from '../../shared/registry.js';
+import { plainTraffic } from '../../shared/traffic.js';
 import { makeSampleModel } from './sample-model.js';
 
 const keys = makeKeys('test');
@@ -27,7 +28,7 @@ async function openRollout(models: readonly Model[]) {
       return fault ? { worker: JSON.stringify(fault) } : {};
     },
   };
-  const folder = { models, leftOut: [], trafficOf: () => undefined, look: async () => {} };
+  const folder = { models, leftOut: [], trafficOf: () => plainTraffic, look: async () => {} };
   const registry = makeRegistry(models);
   const rollout = new Rollout({
     folder: folder as unknown as ModelFolder,
