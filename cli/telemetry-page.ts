@@ -77,8 +77,8 @@ ${Object.entries(eventTable)
 \`OTEL_TRACES_SAMPLER\` decides when a request arrives (head sampling), once for all processes: workers follow the API.
 \`parentbased_traceidratio\` with \`OTEL_TRACES_SAMPLER_ARG=0.05\` traces one request in twenty, and all whose client traces them.
 A request that is left out costs nothing beyond the decision. With one in twenty traced and everything sent by OTLP, the FAQ
-matcher answered 0.95 times the requests a second at 64 clients (\`npm run bench -- sampling\`, quiet machine; API 1.01 and worker 1.12 times the processor
-time), and 0.98 in another run on a busy one, 2026-11-26.
+matcher answered 0.95 times the requests a second at 64 clients (\`npm run bench -- sampling\`, quiet machine; API 1.13 and worker 1.10 times the processor
+time), 2026-11-26.
 
 Nobody knows on arrival which request will fail. So if one that was left out fails (429, 499, and 500 or above) or is slow
 (\`TRACES_SLOW_MS\`), the API sends its own span after all, with \`scoreline.kept_for\` and where its time went

@@ -84,10 +84,10 @@ function planModel({ values, entry, index, refuse }: Entry, model: Model): Plann
       ['models', index, 'download'],
       `expected none for ${model.name}, whose engine is Python: its files belong into the image`,
     );
-  } else if (entry.download && describedFiles(source).some(({ urls }) => urls.length === 0)) {
+  } else if (entry.download && !describedFiles(source).every(({ urls }) => urls.some(isOfHttp))) {
     refuse(
       ['models', index, 'download'],
-      `expected addresses in source.urls of ${model.name}'s manifest; there are none`,
+      `expected addresses of HTTP in source.urls of ${model.name}'s manifest, since workers have no pip; there are none`,
     );
   }
   const isOnGpu = runsOnGpu(model, values);
@@ -231,4 +231,8 @@ function checkAzure(values: Values, refuse: Refuse): void {
   if (entrance.kind === 'gateway' && 'keyVaultUri' in entrance.certificate && !azure) {
     refuse(['azure'], 'expected the identity that reads entrance.certificate from the Key Vault');
   }
+}
+
+function isOfHttp(url: string): boolean {
+  return /^https?:/.test(url);
 }

@@ -15,22 +15,17 @@ export interface Head {
 }
 
 /**
- * Reads the further answers of the model in a folder, and their labels. The text says on what the API and the
- * worker must agree.
+ * Reads the further answers of the model in a folder, and their labels.
  * @throws ScorelineError `manifest_invalid`, as `readLabels`
  */
-export function readHeads(folder: string, manifest: Manifest): { text: string; heads: Head[] } {
-  const heads: Head[] = [];
-  const texts: string[] = [];
-  for (const [name, given] of Object.entries(manifest.outputs)) {
+export function readHeads(folder: string, manifest: Manifest): Head[] {
+  return Object.entries(manifest.outputs).map(([name, given]) => {
     const output = { ...given, tensor: given.tensor ?? name };
-    const { text, labels } = scoresClasses(output)
+    const labels = scoresClasses(output)
       ? readClasses(folder, manifest, { key: `outputs.${name}`, output })
-      : { text: '', labels: [] };
-    heads.push({ name, output, labels });
-    texts.push(JSON.stringify([name, output.kind, output.tensor, text]));
-  }
-  return { text: texts.join('\n'), heads };
+      : [];
+    return { name, output, labels };
+  });
 }
 
 const prefixOf = ({ name }: Pick<Head, 'name'>): string => `outputs:${name}:`;

@@ -21,19 +21,13 @@ export interface Label {
   readonly answer?: string;
 }
 
-export interface Labels {
-  /** The content of the file. */
-  readonly text: string;
-  readonly labels: readonly Label[];
-}
-
 /**
  * Reads the labels of the model in a folder. A model that answers with a number or with tensors has none.
  * @throws ScorelineError `manifest_invalid`, with the file, and the line or the entry
  */
-export function readLabels(folder: string, manifest: Manifest): Labels {
+export function readLabels(folder: string, manifest: Manifest): readonly Label[] {
   const { output } = manifest;
-  if (!scoresClasses(output)) return { text: '', labels: [] };
+  if (!scoresClasses(output)) return [];
   const expected = scoresExampleOf(manifest)?.expected.label;
   return readClasses(folder, manifest, { key: 'output', output, expected });
 }
@@ -60,10 +54,14 @@ export interface Classes {
  * Reads the labels of something that scores classes.
  * @throws ScorelineError `manifest_invalid`
  */
-export function readClasses(folder: string, manifest: Manifest, classes: Classes): Labels {
+export function readClasses(
+  folder: string,
+  manifest: Manifest,
+  classes: Classes,
+): readonly Label[] {
   const { key, output } = classes;
   const read = output.labels === undefined ? numberClasses : readFile;
-  const { text, labels } = read(folder, manifest, classes);
+  const labels = read(folder, manifest, classes);
   const { threshold } = output;
   if (Array.isArray(threshold) && threshold.length !== labels.length) {
     throw new ScorelineError(
@@ -71,16 +69,16 @@ export function readClasses(folder: string, manifest: Manifest, classes: Classes
       `${manifest.name}: ${key}.threshold: expected a number, or ${labels.length}: one for each label, in the same order; got ${threshold.length}`,
     );
   }
-  return { text, labels };
+  return labels;
 }
 
-function readFile(folder: string, { name }: Manifest, classes: Classes): Labels {
+function readFile(folder: string, { name }: Manifest, classes: Classes): readonly Label[] {
   const { key, output, expected } = classes;
   const file = path.join(folder, output.labels ?? '');
   const isRanking = output.kind === 'ranking';
   try {
     const text = readText(file);
-    return { text, labels: isRanking ? parseQuestions(text) : parseLines(text, expected) };
+    return isRanking ? parseQuestions(text) : parseLines(text, expected);
   } catch (thrown) {
     if (!(thrown instanceof Unfit)) throw thrown;
     const form = isRanking
@@ -95,7 +93,11 @@ function readFile(folder: string, { name }: Manifest, classes: Classes): Labels 
 }
 
 /** Numbers the classes of a model without labels. A single score is that of the second of two classes. */
-function numberClasses(_: string, { name, network }: Manifest, { key, output }: Classes): Labels {
+function numberClasses(
+  _: string,
+  { name, network }: Manifest,
+  { key, output }: Classes,
+): readonly Label[] {
   const { tensor, known } = output;
   const scores = network?.outputs.find((value) =>
     tensor === undefined
@@ -111,8 +113,7 @@ function numberClasses(_: string, { name, network }: Manifest, { key, output }: 
       `${name}: ${key}.labels: expected a file with the labels, or the number of scores in network.outputs; got neither. Without labels, the classes are numbered from 0`,
     );
   }
-  const labels = Array.from({ length: Math.max(2, count) }, (_, id) => ({ id, text: String(id) }));
-  return { text: `${labels.length} classes`, labels };
+  return Array.from({ length: Math.max(2, count) }, (_, id) => ({ id, text: String(id) }));
 }
 
 /** The labels have another form. The message goes on after the name of their file. */

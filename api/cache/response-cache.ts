@@ -1,8 +1,8 @@
 // The response cache: a request that asks what another has asked before gets the same answer, without a worker.
 //
 // A model's answer depends on nothing but the model, the input and what is wanted of the output. All of that is in
-// the *digest* that names an entry: model, version, files and labels, by the queue; how the API and the worker treat
-// inputs and outputs, by the manifest and this release; the inputs as sent, behind JSON, forms and base64. So a hit
+// the *digest* that names an entry: model, version, files, labels and what the manifest says of inputs and outputs, by
+// the queue; how the API treats them, by this release; the inputs as sent, behind JSON, forms and base64. So a hit
 // needs no input to be prepared, which is most of what a picture costs here. An entry is the answer to a
 // request as a whole. Only answers are kept, never errors.
 //
@@ -55,7 +55,7 @@ export class ResponseCache {
     if (!limits) return undefined;
     const scope = limits.scope === 'caller' ? `caller ${caller.id}` : 'all';
     const fingerprint = fingerprintOf({ queue: model.queue, ...asked });
-    return { limits, digest: hash([scope, settingsOf(model), fingerprint]) };
+    return { limits, digest: hash([scope, packageVersion(), fingerprint]) };
   }
 
   /**
@@ -128,16 +128,4 @@ function renamed({ id }: Call, replies: Replies): Replies {
     ...reply,
     id: makeItemId(index === 0 ? id : `${id}.${index}`, rowsOfItem(reply.id)),
   }));
-}
-
-const settings = new WeakMap<Model, string>();
-
-/** What determines a model's answers besides its queue. */
-function settingsOf(model: Model): string {
-  const known = settings.get(model);
-  if (known !== undefined) return known;
-  const { input, output, network, batch } = model.manifest;
-  const made = hash([JSON.stringify([packageVersion(), input, output, network, batch.dimension])]);
-  settings.set(model, made);
-  return made;
 }

@@ -4,9 +4,10 @@
 // A text that is not a number makes the model throw.
 
 import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
-import { queueName } from '../../shared/wire-version.js';
+import { readModels } from '../../shared/models.js';
 import {
   bigints,
   elementTypes,
@@ -113,8 +114,15 @@ function makeGraph(): Buffer {
 
 const version = '1';
 const model = makeGraph();
-const fileSha256 = createHash('sha256').update(model).digest('hex');
 const labels = Array.from({ length: 10 }, (_, digit) => `d${digit} digit ${digit}\n`).join('');
 
 /** The counter's queue, wherever its folder is. */
-export const counterQueue = queueName({ name: counterName, version, fileSha256, labels });
+export const counterQueue = readQueue();
+
+function readQueue(): string {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-counter-'));
+  addCounter(directory);
+  const [counter] = readModels({ directory, filesNeeded: false });
+  rmSync(directory, { recursive: true });
+  return counter?.queue as string;
+}

@@ -2,7 +2,7 @@
 // each version are different, so each answer shows which one gave it. The tests share the processes: each begins with
 // the versions that the one before it leaves.
 
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -50,6 +50,16 @@ class Stage {
   /** Cuts the network of a version, which nobody reads before a worker starts. */
   cut(version: string): void {
     writeFileSync(path.join(this.directory, counterName, version, 'model.onnx'), 'cut');
+  }
+
+  /** Changes the manifest of a version in place. */
+  change(version: string, output: object): void {
+    const folder = path.join(this.directory, counterName, version);
+    const hidden = path.join(folder, '.model.yaml');
+    const manifest = JSON.parse(readFileSync(path.join(folder, 'model.yaml'), 'utf8'));
+    const changed = { ...manifest, output: { ...manifest.output, ...output } };
+    writeFileSync(hidden, JSON.stringify(changed));
+    renameSync(hidden, path.join(folder, 'model.yaml'));
   }
 
   remove(name: string): void {
@@ -217,6 +227,36 @@ test('under load, versions are switched, shared, refused and unloaded, and no re
   });
   expect(versionsIn(await stage.answers())).toEqual(['2']);
   await stage.stop();
+});
+
+test('a version whose settings change in place is loaded anew, and each answer is one of the old or of the new', async () => {
+  const scoreAt = async (api: number) => {
+    const { status, body } = await stage.score({ api, input: '7' });
+    expect(status).toBe(200);
+    return Number(body.predictions[0].score.toFixed(2));
+  };
+  expect(await scoreAt(0)).toBe(1);
+  stage.change('2', { activation: 'sigmoid' });
+  for (const api of [0, 1]) {
+    const before: number[] = [];
+    await waitUntil('the instance has switched', async () => {
+      const score = await scoreAt(api);
+      if (score !== 0.73) before.push(score);
+      return score === 0.73;
+    });
+    expect(new Set([...before, 1])).toEqual(new Set([1]));
+  }
+  await waitUntil('both workers have unloaded the old one', () => {
+    const lines = stage.log.filter(({ msg }) => msg.startsWith('a version is drained'));
+    return lines.filter(({ version }) => version === '2').length === 2;
+  });
+  const scores = await Promise.all(Array.from({ length: 20 }, (_, at) => scoreAt(at % 2)));
+  expect(new Set(scores)).toEqual(new Set([0.73]));
+
+  stage.change('2', { activation: undefined });
+  for (const api of [0, 1]) {
+    await waitUntil('the instance has switched back', async () => (await scoreAt(api)) === 1);
+  }
 });
 
 test('a model is unloaded and loaded again by order, at all instances, and comes back as its folder is then', async () => {

@@ -114,6 +114,10 @@ describe('a model with a cache', () => {
         output: { kind: 'classification', labels: 'labels.txt', activation: 'softmax' },
       },
     ],
+    [
+      'further outputs',
+      { outputs: { again: { kind: 'classification', labels: 'labels.txt', threshold: 0.5 } } },
+    ],
   ])('has no answer for a model of %s', async (_, changes) => {
     await (await open()).askAndKeep('hello');
     const { ask, submissions } = await open({ models: [makeText(changes)] });

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import {
   copyFileSync,
@@ -16,6 +16,7 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { strToU8, zipSync } from 'fflate';
 import { afterAll, describe, expect, it } from 'vitest';
 import { findFreePort } from '../../cli/redis.js';
 import { ScorelineError } from '../../shared/errors.js';
@@ -30,6 +31,41 @@ const endings: (() => void)[] = [];
 
 afterAll(() => {
   for (const end of endings) end();
+});
+
+/** A Python package index in a folder, with one wheel. */
+function placeWheel(): Buffer {
+  const folder = path.dirname(temporaryTarget());
+  const about = 'Metadata-Version: 2.1\nName: sample\nVersion: 1.0.0\n';
+  const tags = 'Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n';
+  const files = {
+    'sample/model.onnx': randomBytes(1000),
+    'sample-1.0.0.dist-info/METADATA': strToU8(about),
+    'sample-1.0.0.dist-info/WHEEL': strToU8(tags),
+    'sample-1.0.0.dist-info/RECORD': strToU8(''),
+  };
+  const wheel = Buffer.from(zipSync(files));
+  writeFileSync(path.join(folder, 'sample-1.0.0-py3-none-any.whl'), wheel);
+  Object.assign(process.env, { PIP_NO_INDEX: '1', PIP_FIND_LINKS: folder });
+  return wheel;
+}
+
+const hasPip = spawnSync('python3', ['-m', 'pip', '--version']).status === 0;
+describe.skipIf(!hasPip)('a Python package (needs pip)', () => {
+  it('is taken from the index of this machine, and must be the one that was named', async () => {
+    const wheel = placeWheel();
+    const target = temporaryTarget();
+    const wanted = { bytes: wheel.length, sha256: sha256(wheel) };
+    const others = { onProgress: () => {}, onRetry: () => {} };
+    await download({ urls: ['pypi:sample==1.0.0'], file: target, ...wanted, ...others });
+    expectContent(target, wheel);
+
+    const other = { ...wanted, sha256: sha256(otherFile) };
+    const again = { urls: ['pypi:sample==1.0.0'], file: temporaryTarget(), ...other, ...others };
+    await expect(download(again)).rejects.toThrow(/expected the SHA-256/);
+    const missing = { ...again, urls: ['pypi:sample==2.0.0'] };
+    await expect(download(missing)).rejects.toThrow(/pip says: .*sample==2\.0\.0/);
+  });
 });
 
 describe.concurrent('a download', () => {

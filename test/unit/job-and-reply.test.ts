@@ -306,7 +306,13 @@ describe('replies', () => {
 });
 
 describe('the name of a queue', () => {
-  const model = { name: 'a', version: '1', fileSha256: '0'.repeat(64), labels: 'cat\ndog\n' };
+  const model = {
+    name: 'a',
+    version: '1',
+    fileSha256: '0'.repeat(64),
+    settings: '{}',
+    labels: 'cat\ndog\n',
+  };
   const name = queueName(model);
 
   test('consists of the model, its version and a digest', () => {
@@ -317,6 +323,7 @@ describe('the name of a queue', () => {
     ['the wire version', queueName(model, wireVersion + 1)],
     ['the file', queueName({ ...model, fileSha256: '1'.repeat(64) })],
     ['the labels', queueName({ ...model, labels: 'dog\ncat\n' })],
+    ['the settings', queueName({ ...model, settings: '[]' })],
     ['the version', queueName({ ...model, version: '2' })],
     ['the name', queueName({ ...model, name: 'b' })],
   ])('changes with %s', (_what, other) => {

@@ -14,7 +14,7 @@ function manifestWith(changes: Record<string, unknown>): Manifest {
 function read(text: string, expected?: string): readonly Label[] {
   const example = expected && { input: 'x', expected: { label: expected } };
   const folder = makeFolder({ 'labels.txt': text });
-  return readLabels(folder, manifestWith({ example })).labels;
+  return readLabels(folder, manifestWith({ example }));
 }
 
 describe('the labels of a classification', () => {
@@ -100,7 +100,7 @@ describe('the labels of a ranking', () => {
 
   test('are questions with their answers', () => {
     const folder = makeFolder({ 'questions.json': [question] });
-    expect(readLabels(folder, manifest).labels).toEqual([
+    expect(readLabels(folder, manifest)).toEqual([
       { id: 11, answerId: 12, text: 'How?', answer: 'So.' },
     ]);
   });

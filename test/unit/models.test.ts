@@ -188,6 +188,30 @@ describe('a model that is served', () => {
       queue: expect.stringMatching(/^a@1~[0-9a-f]{8}$/),
     });
   });
+
+  const outputs = { again: { kind: 'classification', labels: 'more.txt', threshold: 0.05 } };
+  const tokenizer = { file: 'tokenizer.json', bytes: 1, sha256: 'b'.repeat(64) };
+  const queueOf = (changes: object, files: Record<string, string> = {}) => {
+    const directory = makeFolder({
+      'sample/model.yaml': { ...sampleManifest, outputs, ...changes },
+      'sample/labels.txt': sampleLabels,
+      'sample/more.txt': sampleLabels,
+      ...files,
+    });
+    return readModels({ directory, names: ['sample'], filesNeeded: false })[0]?.queue;
+  };
+
+  test.each([
+    ['the activation', { output: { ...sampleManifest.output, activation: 'sigmoid' } }],
+    ['the best classes', { output: { ...sampleManifest.output, top: 1 } }],
+    ['what is done to the input', { input: { kind: 'text', normalise: 'nfkc-quotes' } }],
+    ['a further output', { outputs: { again: { ...outputs.again, threshold: 0.5 } } }],
+    ['the tokenizer', { source: { ...source, tokenizer }, input: { kind: 'text', tokensMax: 9 } }],
+    ['how labels are read', { example: { input: 'hello', expected: { label: 'n01 cat' } } }],
+    ['the labels of a further output', {}, { 'sample/more.txt': `${sampleLabels}n06 elk\n` }],
+  ])('has another queue with another value of %s', (_what, changes, files?: object) => {
+    expect(queueOf(changes, { ...files })).not.toBe(queueOf({}));
+  });
 });
 
 test('findModel finds a model by name, in a list of anything with a name', () => {

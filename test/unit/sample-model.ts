@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
+import { agreedSettings } from '../../shared/agreed-settings.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { describedFiles, manifestSchema, type SourceFile } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
@@ -24,10 +25,12 @@ export const sampleLabels = 'n01 cat\nn02 dog, hound\nn03 owl\nn04 fox\nn05 hare
 
 /** Makes a model with five labels, and with these keys of its manifest replaced. */
 export function makeSampleModel(changes: Record<string, unknown> = {}): Model {
-  const manifest = manifestSchema.parse({ ...sampleManifest, ...changes });
+  const written = { ...sampleManifest, ...changes };
+  const manifest = manifestSchema.parse(written);
   const { name, version } = manifest;
   const [{ sha256: fileSha256 }] = describedFiles(manifest.source) as [SourceFile];
-  const queue = queueName({ name, version, fileSha256, labels: sampleLabels });
+  const settings = agreedSettings(written);
+  const queue = queueName({ name, version, fileSha256, settings, labels: sampleLabels });
   return {
     name,
     version,

@@ -112,7 +112,7 @@ describe('the classes of a manifest', () => {
   const read = (changes: Record<string, unknown>) => {
     const manifest = manifestSchema.parse({ ...sampleManifest, example: undefined, ...changes });
     const folder = makeFolder({ 'labels.txt': sampleLabels });
-    return { ...readLabels(folder, manifest), heads: readHeads(folder, manifest).heads };
+    return { labels: readLabels(folder, manifest), heads: readHeads(folder, manifest) };
   };
 
   test('are numbered without labels', () => {

@@ -7,9 +7,10 @@ import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/sha256.js';
+import { fetchPackage, isPackage } from './package-index.js';
 
 export interface Download {
-  /** The mirrors, in the order to try them. */
+  /** The mirrors, in the order to try them: addresses of HTTP, or packages (package-index.ts). */
   readonly urls: readonly string[];
   /** The path of the finished file. The unfinished one is beside it and ends in `.part`. */
   readonly file: string;
@@ -59,7 +60,7 @@ async function downloadFrom(
     try {
       if (sizeOf(part) > options.bytes) rmSync(part);
       const from = sizeOf(part);
-      if (from < options.bytes) await append(url, part, options);
+      if (from < options.bytes) await obtain(url, part, options);
       const sha256 = await sha256Of(part);
       if (sha256 === options.sha256) return undefined;
       rmSync(part);
@@ -83,6 +84,16 @@ class RefusedError extends Error {}
 function isFinal(thrown: unknown): boolean {
   const cause = coerceError(thrown).cause as NodeJS.ErrnoException | undefined;
   return thrown instanceof RefusedError || /^(ENOTFOUND|ECONNREFUSED)$/.test(cause?.code ?? '');
+}
+
+async function obtain(url: string, part: string, options: Download): Promise<void> {
+  if (!isPackage(url)) return append(url, part, options);
+  try {
+    await fetchPackage(url, part);
+    options.onProgress(sizeOf(part));
+  } catch (thrown) {
+    throw new RefusedError(coerceError(thrown).message);
+  }
 }
 
 /** Appends the missing bytes to the part. Starts again if the server cannot resume. */
