@@ -23,9 +23,10 @@ export interface SteadyLoad {
   readonly seconds: number;
 }
 
-interface Round {
+export interface Round {
   readonly medianMs: number;
   readonly p99Ms: number;
+  readonly slowestMs: number;
   readonly wrong: number;
 }
 
@@ -45,7 +46,7 @@ export async function runFloodedRounds(
   const statuses: Record<string, number> = {};
   const measureFlooded = async () => {
     flooder.send('start');
-    const round = await measure(steady);
+    const round = await measureSteady(steady);
     flooder.send('stop');
     const [answered] = (await once(flooder, 'message')) as [Record<string, number>];
     for (const [status, times] of Object.entries(answered)) {
@@ -57,11 +58,11 @@ export async function runFloodedRounds(
   const rounds = [];
   for (let at = 0; at < count; at++) {
     if (at % 2 === 0) {
-      const alone = await measure(steady);
+      const alone = await measureSteady(steady);
       rounds.push({ alone, flooded: await measureFlooded() });
     } else {
       const flooded = await measureFlooded();
-      rounds.push({ alone: await measure(steady), flooded });
+      rounds.push({ alone: await measureSteady(steady), flooded });
     }
   }
   flooder.disconnect();
@@ -73,7 +74,8 @@ export async function runFloodedRounds(
   return { rounds, perSecond: Object.fromEntries(entries) };
 }
 
-async function measure(steady: SteadyLoad): Promise<Round> {
+/** Sends the steady load for one round. */
+export async function measureSteady(steady: SteadyLoad): Promise<Round> {
   const { port, pathname, bodies, headers, isRight, perSecond, seconds } = steady;
   const run = await runOpenLoop({
     ports: [port],
@@ -91,6 +93,7 @@ async function measure(steady: SteadyLoad): Promise<Round> {
   return {
     medianMs: quantile(latencies, 0.5),
     p99Ms: quantile(latencies, 0.99),
+    slowestMs: latencies.at(-1) ?? 0,
     wrong: run.unsent + run.exchanges.filter((exchange) => !exchange.isRight).length,
   };
 }

@@ -21,18 +21,13 @@ import { parseArgs } from 'node:util';
 import { dump } from 'js-yaml';
 import { readManifest } from '../shared/manifest-file.js';
 import { packageDirectory } from '../shared/version.js';
-import { encodeRequest } from './client.js';
-import { median, quantile, runLoad } from './load.js';
-import { runOpenLoop } from './open-loop.js';
+import { measureSteady, type Round } from './flooded-rounds.js';
+import { median, runLoad } from './load.js';
 import { readQuestions } from './questions.js';
 import { report } from './report.js';
 import { startBenchService } from './service.js';
 
-interface Half {
-  readonly medianMs: number;
-  readonly p99Ms: number;
-  readonly slowestMs: number;
-  readonly wrong: number;
+interface Half extends Round {
   readonly versions: readonly string[];
 }
 
@@ -105,27 +100,14 @@ function addVersion(version: number): void {
 
 async function measure(): Promise<Half> {
   const versions = new Set<string>();
-  const run = await runOpenLoop({
-    ports: [Number(new URL(service.url).port)],
-    requests: bodies.map((body) => encodeRequest({ pathname, body })),
+  const round = await measureSteady({
+    ...{ port: Number(new URL(service.url).port), pathname, bodies },
     isRight: (answer) => {
       versions.add(/"version":"(\d+)"/.exec(answer)?.[1] ?? '');
       return isRight(answer);
     },
     perSecond: Number(values.rate),
     seconds: Number(values.seconds),
-    connections: 64,
-    connectionsMax: 512,
   });
-  await run.settle(5000);
-  const latencies = run.exchanges
-    .map(({ dueAt, endedAt }) => endedAt - dueAt)
-    .toSorted((a, b) => a - b);
-  return {
-    medianMs: quantile(latencies, 0.5),
-    p99Ms: quantile(latencies, 0.99),
-    slowestMs: latencies.at(-1) ?? 0,
-    wrong: run.unsent + run.exchanges.filter((exchange) => !exchange.isRight).length,
-    versions: [...versions],
-  };
+  return { ...round, versions: [...versions] };
 }

@@ -76,11 +76,16 @@ async function start(): Promise<void> {
   const workers = Array.from({ length: readWorkerCount() }, () => supervise('worker', environment));
   const [api] = await Promise.all([supervise('api', environment), ...workers]);
   const served = await namesOf(workers);
+  for (const name of new Set(models.map((model) => model.name))) {
+    if (workers.length > 0 && !served.has(name))
+      complain(`  left out: ${name}: no worker can load it; the log above says why`);
+  }
   const report = await api?.ready;
   say(`  models  warm after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
 
   const address = `http://${reachable(String(report?.address))}:${report?.port}`;
   say(`  API     ${address}`);
+  if (configuration.PLAYGROUND) say(`  page    ${address}/ in a browser`);
   const isGuarded = configuration.AUTH !== undefined && configuration.AUTH.length > 0;
   if (isGuarded) say(`  access  by ${configuration.AUTH}; $KEY stands for a key or a token below`);
   if (configuration.AUTH?.includes('keys'))

@@ -1,8 +1,7 @@
 // Answers errors: with problem documents (RFC 9457), in the form of the Open Inference Protocol, or where a person
 // has opened an address in a browser, with a page.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Request } from 'express';
+import type { ServerResponse } from 'node:http';
 import {
   coerceError,
   type ErrorCode,
@@ -17,6 +16,7 @@ import { leaveBody } from './leave-body.js';
 import { loggedPath } from './logged-path.js';
 import { isForOperators, isInference, pathOf } from './paths.js';
 import { requestIdOf } from './request-id.js';
+import { wantsPage } from './wants-page.js';
 
 /** Answers a request with the error that was thrown while it was being handled. */
 export function answerError(thrown: unknown, response: ServerResponse): void {
@@ -58,19 +58,10 @@ export function sendProblem(response: ServerResponse, error: ScorelineError): vo
     response.setHeader('WWW-Authenticate', asks ? [challenge, basicChallenge] : challenge);
   }
   leaveBody(response);
-  if (prefersPage(response.req)) sendPage(response, error, path);
+  if (wantsPage(response.req)) sendPage(response, error, path);
   else if (isInference(path)) {
     sendJson(response, { error: error.message, code: error.code, status }, { status });
   } else sendJson(response, problemOf(error), { status, type: 'application/problem+json' });
-}
-
-/** Whether a person has opened the address in a browser. Scripts and clients ask for no page. */
-function prefersPage(request: IncomingMessage): boolean {
-  const { method, headers } = request;
-  if ((method !== 'GET' && method !== 'HEAD') || !headers.accept?.includes('text/html'))
-    return false;
-  const types = ['application/problem+json', 'application/json', 'text/html'];
-  return (request as Request).accepts(types) === 'text/html';
 }
 
 function sendPage(response: ServerResponse, error: ScorelineError, path: string): void {
