@@ -8,6 +8,8 @@ export function makeKeys(prefix: string) {
      * not lost its data.
      */
     dataId: `${prefix}:data-id`,
+    /** Set of the names of queues that an API instance has sent to. */
+    queues: `${prefix}:queues`,
     /**
      * Stream of replies to one API instance. The field `replies` of each entry has some, packed.
      */

@@ -22,7 +22,7 @@ import { lookFailed, Rounds } from '../../shared/rounds.js';
 import type { Calls } from '../call.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import { planVersions } from './plan.js';
-import { warnOfStranded } from './stranded.js';
+import { rememberQueues, warnOfStranded } from './stranded.js';
 
 /** How long an order to load a model is waited for. */
 const loadMsMax = 60_000;
@@ -61,6 +61,7 @@ export class Rollout {
   /** Why no worker can load a model, by queue. A queue with a live worker has none. */
   #faults = new Map<string, LoadFault>();
   #orders: Orders = noOrders;
+  #unsubscribe = () => {};
   #logged: ReadonlySet<string>;
 
   constructor(options: Options) {
@@ -84,6 +85,9 @@ export class Rollout {
       .catch(() => {});
     this.#apply(true);
     const known = [...this.#options.folder.models, ...this.#options.registry.models];
+    this.#unsubscribe = this.#options.registry.subscribe(({ added }) => {
+      void rememberQueues(this.#options, added).catch(() => {});
+    });
     void warnOfStranded({ ...this.#options, known }).catch(() => {});
     this.#rounds.begin();
   }
@@ -150,6 +154,7 @@ export class Rollout {
   }
 
   close(): Promise<void> {
+    this.#unsubscribe();
     return this.#rounds.close();
   }
 

@@ -8,7 +8,14 @@ import type { Model } from '../../shared/models.js';
 import type { Redis } from '../../shared/redis.js';
 import type { Queue } from '../queue/queue.js';
 
-const scannedAtOnce = 1000;
+/** Remembers that jobs may be in the queues of these models, for instances that start later. Rejects with an error of Redis. */
+export async function rememberQueues(
+  { redis, keys }: { redis: Redis; keys: Keys },
+  models: readonly Model[],
+): Promise<void> {
+  const names = models.flatMap(({ queues }) => queues.map(({ name }) => name));
+  if (names.length > 0) await redis.sadd(keys.queues, ...names);
+}
 
 /** Logs a warning for each queue with unanswered inputs that nobody will answer. Rejects with an error of Redis. */
 export async function warnOfStranded(options: {
@@ -24,30 +31,19 @@ export async function warnOfStranded(options: {
   // Other instances may serve other models, so only versions of the models of this one are looked for.
   const names = new Set(known.map(({ name }) => `${name}@`));
   const isOurs = (queueName: string) => names.has(queueName.slice(0, queueName.indexOf('@') + 1));
-  const unknown = (await namesOfQueues(redis, keys)).filter(
+  const unknown = (await redis.smembers(keys.queues)).filter(
     (name) => isOurs(name) && !isKnown.has(name),
   );
   const workers = await queue.countWorkers(unknown);
   for (const [at, name] of unknown.entries()) {
     if (workers[at]) continue;
     const unanswered = await redis.zcount(keys.unanswered(name), nowMs(), '+inf');
-    if (unanswered === 0) continue;
+    if (unanswered === 0) {
+      await redis.srem(keys.queues, name);
+      continue;
+    }
     const advice =
       'Put the folder of this version back, and workers will score them, or let them expire.';
     log.warn({ queue: name, unanswered, advice }, 'jobs wait in a version that is not there');
   }
-}
-
-/** Returns the names of the queues that have unanswered inputs. */
-async function namesOfQueues(redis: Redis, keys: Keys): Promise<readonly string[]> {
-  const prefix = keys.unanswered('');
-  const pattern = `${prefix.replaceAll(/[*?[\]\\]/g, '\\$&')}*`;
-  const names = new Set<string>();
-  let cursor = '0';
-  do {
-    const [next, found] = await redis.scan(cursor, 'MATCH', pattern, 'COUNT', scannedAtOnce);
-    for (const key of found) names.add(key.slice(prefix.length));
-    cursor = next;
-  } while (cursor !== '0');
-  return [...names];
 }

@@ -1,9 +1,8 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Rollout } from '../../api/versions/rollout.js';
-import { warnOfStranded } from '../../api/versions/stranded.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/keys.js';
-import { type Logger, makeLogger } from '../../shared/log.js';
+import { makeLogger } from '../../shared/log.js';
 import type { ModelFolder } from '../../shared/model-folder.js';
 import type { Model } from '../../shared/models.js';
 import type { Redis } from '../../shared/redis.js';
@@ -95,26 +94,4 @@ test('a model of which no version can be loaded stays, and its requests are refu
   await vi.waitUntil(() => reasonOf(two) !== undefined);
   expect(served()).toBe('2');
   expect(rollout.waiting).toMatchObject([{ version: '2', state: 'failed' }]);
-});
-
-test('jobs in a version that has left, and that no worker has, are warned of', async () => {
-  const [gone, loaded, other] = [
-    makeSampleModel({ version: '0' }),
-    makeSampleModel({ version: '3' }),
-    makeSampleModel({ name: 'other' }),
-  ];
-  const queues = [one, gone, loaded, other].map(({ queue }) => queue);
-  const redis = {
-    scan: async () => ['0', queues.map((queue) => keys.unanswered(queue))],
-    zcount: async () => 7,
-  } as unknown as Redis;
-  const lines: object[] = [];
-  await warnOfStranded({
-    redis,
-    keys,
-    queue: { countWorkers: async (names) => names.map((name) => Number(name === loaded.queue)) },
-    known: [one],
-    log: { warn: (line: object) => lines.push(line) } as unknown as Logger,
-  });
-  expect(lines).toMatchObject([{ queue: gone.queue, unanswered: 7 }]);
 });
