@@ -330,7 +330,7 @@ describe.skipIf(whyNoBrowser !== undefined)(
       const throughput = page.getByRole('img', { name: /^Throughput\./ });
       await waitUntil('the charts have moved', async () => {
         const said = (await throughput.getAttribute('aria-label')) ?? '';
-        return Number(/At most ([\d.]+)/.exec(said)?.[1] ?? 0) > 1;
+        return Number(/At most ([\d.,]+)\.$/.exec(said)?.[1]?.replaceAll(',', '') ?? 0) > 1;
       });
       await waitUntil('there is another worker', async () => (await kill.count()) === 2);
     });

@@ -43,6 +43,8 @@ export interface Scene {
   untilHeld(jobs: number): Promise<void>;
   /** Waits until at least this many of the counter's jobs are in its queue. */
   untilWaiting(jobs: number): Promise<void>;
+  /** Waits until this many of the counter's items are queued or held by a worker. */
+  untilStored(items: number): Promise<void>;
   /** Waits until each of these requests to the counter is queued, held by a worker or answered. */
   untilAccepted(answers: readonly Promise<Answer>[]): Promise<void>;
   /** Waits for a log line whose message begins with this text. Earlier lines count too. */
@@ -118,6 +120,15 @@ function makeScene(redis: TestRedis, service: Service): Scene {
       `${jobs} jobs are in ${list}`,
       async () => (await redis.client.llen(`scoreline:${counterQueue}:${list}`)) >= jobs,
     );
+  const queue = `${keys.prefix}:${counterQueue}`;
+  const countItems = async () => {
+    const lists = ['wait', 'active'].map((list) => redis.client.lrange(`${queue}:${list}`, 0, -1));
+    const ids = new Set((await Promise.all(lists)).flat());
+    const jobs = await Promise.all(
+      [...ids].map((id) => redis.client.hget(`${queue}:${id}`, 'data')),
+    );
+    return jobs.reduce((items, job) => items + (job ? JSON.parse(job).items.length : 0), 0);
+  };
   return {
     redis,
     service,
@@ -133,22 +144,13 @@ function makeScene(redis: TestRedis, service: Service): Scene {
     ask: (question, options) => send(faqName, question.text, options),
     untilHeld: (jobs) => untilLength('active', jobs),
     untilWaiting: (jobs) => untilLength('wait', jobs),
+    untilStored: (items) =>
+      waitUntil(`${items} items are stored`, async () => (await countItems()) === items),
     untilAccepted: async (answers) => {
       let settled = 0;
       for (const answer of answers) {
         answer.finally(() => settled++).catch(() => {});
       }
-      const queue = `${keys.prefix}:${counterQueue}`;
-      const countItems = async () => {
-        const lists = ['wait', 'active'].map((list) =>
-          redis.client.lrange(`${queue}:${list}`, 0, -1),
-        );
-        const ids = new Set((await Promise.all(lists)).flat());
-        const jobs = await Promise.all(
-          [...ids].map((id) => redis.client.hget(`${queue}:${id}`, 'data')),
-        );
-        return jobs.reduce((items, job) => items + (job ? JSON.parse(job).items.length : 0), 0);
-      };
       await waitUntil(
         `${answers.length} requests are accepted`,
         async () => settled + (await countItems()) >= answers.length,
