@@ -52,13 +52,18 @@ def save(model, path, labels=None, manifest=None):
 
 def run(model, feeds):
     """Returns the outputs of a network, by name. `model` is a path or a ModelProto."""
+    try:
+        return infer(model, feeds)
+    except Exception as error:  # ONNX Runtime has a class of errors for each status
+        fail(f"expected an ONNX file that ONNX Runtime can load; {str(error)[:400]}. {OTHERWISE}")
+
+
+def infer(model, feeds):
+    """As `run`, but raises what ONNX Runtime raises."""
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a class of errors for each status
-        fail(f"expected an ONNX file that ONNX Runtime can load; {str(error)[:400]}. {OTHERWISE}")
+    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds)))
 

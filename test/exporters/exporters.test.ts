@@ -32,14 +32,13 @@ function expectParity(parities: readonly Parity[]): void {
 }
 
 describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3.11)', () => {
-  test('answers as it was trained: texts, and columns with gaps and categories', async () => {
-    expect(await train(requirements, 'train_scikit_learn.py', [folder, 'texts', 'columns'])).toBe(
-      0,
-    );
+  test('answers as it was trained: texts, columns with gaps and categories, numbers on splits', async () => {
+    const models = ['texts', 'columns', 'scaled'];
+    expect(await train(requirements, 'train_scikit_learn.py', [folder, ...models])).toBe(0);
     const python = path.join(environmentOfTests(), 'bin/python');
     const parities = await measureParity(folder, python);
     const names = parities.map(({ name }) => name);
-    expect(names).toEqual(['scikit-learn-columns', 'scikit-learn-texts']);
+    expect(names).toEqual(['scikit-learn-columns', 'scikit-learn-scaled', 'scikit-learn-texts']);
     expectParity(parities);
     for (const { said } of parities) expect(said).toContain('Reading it runs the code in it');
   });

@@ -12,7 +12,7 @@ import joblib
 import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_digits
-from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -66,6 +66,35 @@ def columns(folder):
     write(folder, "model.joblib", what, "diabetes", inputs, pipeline.predict_proba(held_out), labels=pipeline.classes_)
 
 
+def scaled(folder):
+    """Whole numbers, scaled before a forest: many lie on its splits, where the last bit of a scaled number decides."""
+    data = load_diabetes(as_frame=True, scaled=False)
+    rows = data.data.round()
+    rows["age"] = rows["age"].mask(np.random.default_rng(1).random(len(rows)) < 0.2)
+    classes = np.where(data.target > data.target.median(), "higher", "lower")
+    others = [name for name in rows.columns if name != "age"]
+    prepare = ColumnTransformer(
+        [("age", make_pipeline(SimpleImputer(), StandardScaler()), ["age"]), ("others", StandardScaler(), others)]
+    )
+    pipeline = make_pipeline(prepare, RandomForestClassifier(51, random_state=1)).fit(rows[::2], classes[::2])
+    joblib.dump(pipeline, folder / "model.joblib", compress=3)
+    held_out = rows[1::2]
+    what = "scaled whole numbers, some missing: RandomForestClassifier"
+    inputs = rows_of(rows.columns, held_out)
+    write(folder, "model.joblib", what, "diabetes", inputs, pipeline.predict_proba(held_out), labels=pipeline.classes_)
+
+
+def boosted(folder):
+    """Trees that take gaps as they are."""
+    data = load_diabetes(as_frame=True)
+    rows = data.data.astype(np.float32).mask(np.random.default_rng(1).random(data.data.shape) < 0.1)
+    model = HistGradientBoostingRegressor(random_state=1).fit(rows[::2], data.target[::2])
+    joblib.dump(model, folder / "model.pkl")
+    held_out = rows[1::2]
+    what = "a number, a tenth of the others missing: HistGradientBoostingRegressor"
+    write(folder, "model.pkl", what, "diabetes", rows_of(rows.columns, held_out), model.predict(held_out))
+
+
 def forest(folder):
     data = load_digits(as_frame=True)
     model = RandomForestClassifier(50, random_state=1).fit(data.data[::2], data.target[::2])
@@ -85,7 +114,14 @@ def regression(folder):
     write(folder, "model.pkl", what, "diabetes", rows_of(held_out.columns, held_out), model.predict(held_out))
 
 
-MODELS = {"texts": texts, "columns": columns, "forest": forest, "regression": regression}
+MODELS = {
+    "texts": texts,
+    "columns": columns,
+    "scaled": scaled,
+    "forest": forest,
+    "boosted": boosted,
+    "regression": regression,
+}
 
 if __name__ == "__main__":
     main()

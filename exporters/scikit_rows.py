@@ -1,0 +1,56 @@
+"""Sample rows for a model of scikit-learn: around the numbers that it learnt, and often on the splits of its trees.
+
+A pickle has no training data, but its scalers, imputers and trees know where the numbers lay. Round numbers matter: a
+split lies half-way between two numbers of the training, so a third number often lies on it, and the last bit of a
+scaled number decides.
+"""
+
+import numpy as np
+
+ROWS = 400
+
+
+def draw(rng, centre, spread):
+    """Returns numbers around the centre: a quarter each whole, of about two digits, of about three, and any."""
+    spread = spread if np.isfinite(spread) and spread > 0 else 1.0
+    numbers = rng.normal(centre if np.isfinite(centre) else 0.0, spread, ROWS)
+    digits = -int(np.floor(np.log10(spread)))
+    rounded = [np.rint(numbers), numbers.round(digits + 1), numbers.round(digits + 2), numbers]
+    return np.choose(rng.integers(0, len(rounded), ROWS), rounded)
+
+
+def around(steps, rng):
+    """Returns numbers for a column. `steps` are those that see it as it is, each with the place of the column in it."""
+    known = [found for step, place in steps if (found := learnt(step, place))]
+    return draw(rng, *(known[0] if known else (0.0, 1.0)))
+
+
+def learnt(step, place):
+    """Returns the centre and the spread of the numbers that a fitted step saw in a column; None if it does not know."""
+    values = {name: getattr(step, name, None) for name in ("mean_", "var_", "data_min_", "data_max_", "center_", "scale_")}
+    one = {name: value[place] for name, value in values.items() if np.ndim(value) == 1 and len(value) > place}
+    if "mean_" in one and "var_" in one:
+        return one["mean_"], np.sqrt(one["var_"])
+    if "data_min_" in one:
+        return (one["data_min_"] + one["data_max_"]) / 2, (one["data_max_"] - one["data_min_"]) / 4
+    if "center_" in one and "scale_" in one:
+        return one["center_"], one["scale_"]
+    points = edges(step, place)
+    if len(points):
+        return float(np.mean(points)), float(np.std(points))
+    statistics = getattr(step, "statistics_", None)
+    if statistics is not None and np.asarray(statistics).dtype.kind == "f":
+        return statistics[place], abs(statistics[place]) / 2
+    return None
+
+
+def edges(step, place):
+    """Returns the numbers at which a fitted step splits a column."""
+    if hasattr(step, "bin_edges_"):
+        return np.asarray(step.bin_edges_[place])
+    if hasattr(step, "quantiles_"):
+        return step.quantiles_[:, place]
+    if hasattr(step, "_bin_mapper"):
+        return np.asarray(step._bin_mapper.bin_thresholds_[place], float)
+    trees = [each.tree_ for each in np.ravel(getattr(step, "estimators_", step)) if hasattr(each, "tree_")]
+    return np.concatenate([tree.threshold[tree.feature == place] for tree in trees]) if trees else np.array([])
