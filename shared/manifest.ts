@@ -221,7 +221,7 @@ const batchSchema = z
   });
 
 const wholeDeviceSchema = z.strictObject({
-  type: z.enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml']),
+  type: z.enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml']).default('cpu'),
   fallback: z
     .enum(['cpu'])
     .optional()

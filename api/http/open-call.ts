@@ -80,7 +80,8 @@ export function openCall(
   { caller, slot, models, query, arrivedAt }: Opening,
 ): Call {
   request.models = models;
-  requireScope(caller, 'score');
+  const deferral = readDeferral(request, { models, query, arrivedAt, webhooks });
+  requireScope(caller, 'score', ...(deferral ? (['jobs'] as const) : []));
   // Models have different deadlines. Until the model is known, the longest one counts.
   const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.deadlineMs));
   const call = calls.open({
@@ -90,7 +91,7 @@ export function openCall(
     arrivedAt,
     deadlineAt: readDeadlineAt(request, query, { deadlineMs, arrivedAt }),
     key: readIdempotencyKey(request),
-    deferral: readDeferral(request, { models, query, arrivedAt, webhooks }),
+    deferral,
     priority: readPriority(request, query),
     freshness: readFreshness(request.headers['cache-control']),
     isStream: sendsLines(request),

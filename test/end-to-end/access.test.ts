@@ -249,6 +249,11 @@ describe('a token of the issuer', () => {
     expect((await post(service.url + score, { input }, bearer(jobs))).body.code).toBe(
       'scope_missing',
     );
+    const submitted = await post(`${service.url}${score}?async`, { input }, bearer(jobs));
+    expect(submitted.status).toBe(202);
+    const location = service.url + String(submitted.headers.get('location'));
+    const ended = await ask(location, { headers: { ...bearer(jobs), prefer: 'wait=60' } });
+    expect(ended).toMatchObject({ status: 200, body: { state: 'succeeded' } });
     const foreign = await issuer.fetchToken('plain', { audience: 'urn:other' });
     const refused = await post(service.url + score, { input }, bearer(foreign));
     expect([refused.status, refused.body.code]).toEqual([401, 'token_invalid']);

@@ -59,6 +59,8 @@ describe('a valid manifest', () => {
   test('can name a device with its settings', () => {
     const { device } = readManifest(folderWith({ device: { type: 'cuda', id: 1 } }));
     expect(device).toEqual({ type: 'cuda', id: 1, threads: 0, memoryArena: true });
+    const cpu = readManifest(folderWith({ device: { threads: 2 } }));
+    expect(cpu.device).toEqual({ type: 'cpu', id: 0, threads: 2, memoryArena: true });
   });
 
   test('gets the defaults for the missing keys of a section', () => {
