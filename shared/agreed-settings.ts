@@ -12,6 +12,7 @@ const unrelated: ReadonlySet<string> = new Set([
   'device',
   'deadlineMs',
   'runMsMax',
+  'loadMsMax',
   'jobs',
   'cache',
   'scaling',

@@ -289,6 +289,12 @@ const wholeManifestSchema = z.strictObject({
     .max(3_600_000)
     .default(60_000)
     .describe('A run of the model that takes longer counts as hung, and its process is replaced.'),
+  loadMsMax: positive
+    .max(86_400_000)
+    .default(600_000)
+    .describe(
+      'A Python program that takes longer to load counts as hung, and its model is left out.',
+    ),
   jobs: z
     .strictObject({
       deadlineMs: positive

@@ -9,6 +9,7 @@ import type { Instruments } from '../shared/metrics/instruments.js';
 import { filesOf } from '../shared/model-files.js';
 import type { Model } from '../shared/models.js';
 import type { Priority } from '../shared/priority.js';
+import { codeSha256 } from '../shared/python-code.js';
 import type { Redis } from '../shared/redis.js';
 import type { Tracer } from '../shared/telemetry/telemetry.js';
 import { type LoadedScorer, openScorer, type Rehearse } from './batch/scorer.js';
@@ -117,10 +118,16 @@ async function warmUp({
   await ensureModelFiles(model, log);
   const release = room.reserve(model.manifest);
   const startedAt = performance.now();
+  let isWarm = false;
   const scorer = await openScorer(model, log, {
-    onLost: (reason) => abandon(`${name}: ${reason}`),
+    onLost: (reason) => {
+      // A program is lost with a process of its own. Before it is warm, nobody waits for it, so it costs
+      // no other model its worker: the warm-up fails.
+      if (isWarm || model.manifest.engine === 'onnx') abandon(`${name}: ${reason}`);
+    },
     rehearse,
   }).finally(release);
+  isWarm = true;
   if (before !== undefined && stampFiles(model) !== before) {
     await scorer.close();
     throw changedMeanwhile(model);
@@ -135,16 +142,26 @@ async function warmUp({
   return scorer;
 }
 
-/** Returns a text that changes with the files of a model; undefined if one is missing. */
+/** Returns a text that changes with the files of a model and its code; undefined if one is missing. */
 function stampFiles(model: Model): string | undefined {
   const stamps = filesOf(model).map((file) => {
     const found = statSync(file.path, { throwIfNoEntry: false });
     return found && `${found.ino} ${found.size} ${found.mtimeMs}`;
   });
-  return stamps.includes(undefined) ? undefined : stamps.join('\n');
+  return stamps.includes(undefined) ? undefined : [...stamps, stampCode(model)].join('\n');
 }
 
-/** What was verified may not be what ONNX Runtime has read. */
+/** A program may be read minutes after it was verified, once its packages are installed. */
+function stampCode({ folder, name, manifest: { source } }: Model): string | undefined {
+  if (source.engine !== 'python') return undefined;
+  try {
+    return codeSha256(folder, name, source);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What was verified may not be what ONNX Runtime or Python has read. */
 function changedMeanwhile({ name, version, folder }: Model): ScorelineError {
   return new ScorelineError(
     'model_file_wrong',

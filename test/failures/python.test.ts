@@ -36,19 +36,31 @@ const manifest = {
 };
 const labels = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
 
-async function withProgram(act: (service: Service) => Promise<void>): Promise<void> {
-  const directory = makeFolder({
-    'last-digit/model.yaml': manifest,
-    'last-digit/labels.txt': labels.map((label, at) => `${at} ${label}`).join('\n'),
-    'last-digit/predict.py': program,
-    'last-digit/requirements.txt': '',
-  });
-  symlinkSync(environmentOfTests(), path.join(directory, 'last-digit', '.venv'));
+/** The files of a model, by path. */
+function filesOf(name: string, code: string): Record<string, unknown> {
+  return {
+    [`${name}/model.yaml`]: { ...manifest, name },
+    [`${name}/labels.txt`]: labels.map((label, at) => `${at} ${label}`).join('\n'),
+    [`${name}/predict.py`]: code,
+    [`${name}/requirements.txt`]: '',
+  };
+}
+
+async function withProgram(
+  act: (service: Service) => Promise<void>,
+  others: Record<string, string> = {},
+): Promise<void> {
+  const programs = Object.entries({ 'last-digit': program, ...others });
+  const directory = makeFolder(Object.assign({}, ...programs.map((each) => filesOf(...each))));
+  for (const [name] of programs) {
+    symlinkSync(environmentOfTests(), path.join(directory, name, '.venv'));
+  }
   const redis = await openRedis();
   let service: Service | undefined;
   try {
     const environment = { MODELS_DIR: directory };
-    service = await startService({ redisUrl: redis.url, models: 'last-digit', environment });
+    const models = programs.map(([name]) => name).join();
+    service = await startService({ redisUrl: redis.url, models, environment });
     await act(service);
   } finally {
     for (const child of [service?.api, ...(service?.workers ?? [])]) child?.kill('SIGKILL');
@@ -111,6 +123,32 @@ describe.skipIf(!hasPython)('a Python program (needs Python 3.11)', () => {
       expect(bad).toMatchObject({ status: 500, body: { code: 'model_crashed' } });
       stop();
     });
+  });
+
+  test('that ends or hangs while it is warmed up is left out, and costs no other model its worker', async () => {
+    const act = (what: string) => `import os, time\ndef predict(texts): ${what}`;
+    const others = {
+      ends: act('os._exit(1)'),
+      hangs: act('time.sleep(3600)'),
+      // Is not what was verified, once it is read.
+      changes: `${program}
+def load():
+    if not os.path.exists("once"):
+        open("once", "w").close()
+        open(__file__, "a").write("\\n")`,
+    };
+    await withProgram(async (service) => {
+      await expectAllAnswered(service);
+      for (const name of ['ends', 'hangs']) {
+        const asked = post(`${service.url}/v1/models/${name}/score`, { input: 'a' });
+        expect(await asked).toMatchObject({ body: { code: 'model_load_failed' } });
+      }
+      expect(service.workers.length).toBe(1);
+      const reasons = service.log.map(({ err }) => (err as Error | undefined)?.message).join();
+      expect(reasons).toContain('changes: expected the files of version 1 to stay as they are');
+      expect(reasons).toContain('ends: expected the model to score one input');
+      expect(reasons).toContain('a run takes longer than runMsMax, 1000 ms');
+    }, others);
   });
 
   test('that has no memory for an input goes on', async () => {

@@ -2,11 +2,11 @@
 // raise, and the ways in which they end.
 
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { makeLogger } from '../../shared/log.js';
 import {
   type Datatype,
@@ -50,6 +50,7 @@ function start(program: string, { watch, log: ownLog, ...changes }: Changes = {}
     inputs: [value('x', 'FP32')],
     outputs: [value('y', 'FP32')],
     device,
+    loadMsMax: 60_000,
     ...changes,
   };
   return openPythonEngine(options, ownLog ?? log, {
@@ -92,6 +93,24 @@ async function reasonOf(run: Promise<unknown>): Promise<string> {
   );
   expect(error).toMatchObject({ code: 'model_failed' });
   return String((error as Error).cause);
+}
+
+/** Whether a process runs; one that has ended and that nobody has asked about yet does not. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** A line of a program that writes the number of a process into a file, and a function that reads it. */
+function makePidFile(): { write: (pid: string) => string; read: () => number } {
+  const file = path.join(makeFolder({}), 'pid');
+  return {
+    write: (pid) => `open(${JSON.stringify(file)}, "w").write(str(${pid}))`,
+    read: () => Number(existsSync(file) && readFileSync(file, 'utf8')),
+  };
 }
 
 describe.skipIf(!hasPython)('the engine of Python programs (needs Python 3.11)', () => {
@@ -170,13 +189,26 @@ def predict(pictures):
     ['nothing', 'None', 'expected numbers of float32 in the output y; got object'],
     ['a number too large', '[1e300, 1]', 'expected numbers that float32 can hold'],
     ['lists of unequal lengths', '[[1], [2, 3]]', 'inhomogeneous'],
-  ])('refuses %s, and goes on', async (_, result, reason) => {
+    ['a generator', '(x for x in inputs["x"])', 'got object, made of generator'],
+    ['masked numbers', 'np.ma.masked_equal([7.0, 9.0], 7)', 'some are masked'],
+    ['more than a worker holds', 'np.zeros(2**28 + 1, "float32")', 'at most 1073741824 bytes'],
+  ])('refuses %s as a fault of the program, and goes on', async (_, result, reason) => {
     const engine = await open(`
+import numpy as np
 def predict(inputs):
     return ${result} if inputs["x"][0] == 0 else inputs["x"]`);
-    expect(await reasonOf(engine.run([floats(0, 1)]))).toContain(reason);
+    const run = engine.run([floats(0, 1)]);
+    await expect(run).rejects.toMatchObject({ cause: { isForCaller: false } });
+    expect(await reasonOf(run)).toContain(reason);
     const { outputs } = await engine.run([floats(1, 2)]);
     expect([...toFloats(outputs[0] as Tensor)]).toEqual([1, 2]);
+  });
+
+  test('takes a column for a number for each row', async () => {
+    const engine = await open('def predict(inputs): return inputs["x"].reshape(-1, 1)');
+    const { outputs } = await engine.run([floats(3, 4)]);
+    expect(outputs).toMatchObject([{ shape: [2] }]);
+    expect([...toFloats(outputs[0] as Tensor)]).toEqual([3, 4]);
   });
 
   test('does not wrap numbers that an output cannot hold', async () => {
@@ -204,6 +236,71 @@ def predict(inputs):
       reason: { cause: { message: "KeyError: 'secret'", isForCaller: false } },
     });
     expect(right).toMatchObject({ status: 'fulfilled' });
+  });
+
+  test.each([
+    [
+      'an exception without a text',
+      'class Mute(Exception):\n    def __str__(self): raise OSError()',
+      'raise Mute()',
+      'Mute: an exception whose text',
+    ],
+    [
+      'what is no Exception',
+      'class Panic(BaseException): pass',
+      'raise Panic("here")',
+      'Panic: here',
+    ],
+    ['an interrupt', '', 'raise KeyboardInterrupt()', 'KeyboardInterrupt'],
+    ['a text without a form in UTF-8', '', 'return ["\\ud800"]', 'form in UTF-8'],
+  ])('goes on after %s', async (_, before, act, reason) => {
+    const outputs = [value('y', 'BYTES')];
+    const engine = await open(
+      `
+${before}
+def predict(inputs):
+    if inputs["x"][0] == 0:
+        ${act}
+    return ["right"]`,
+      { outputs },
+    );
+    const run = engine.run([floats(0)]);
+    await expect(run).rejects.toMatchObject({ cause: { isForCaller: false } });
+    expect(await reasonOf(run)).toContain(reason);
+    const right = await engine.run([floats(1)]);
+    expect(decodeStrings((right.outputs[0] as Tensor).data)).toEqual(['right']);
+  });
+
+  test.each(['fork', 'spawn'])('runs a program that uses multiprocessing by %s', async (method) => {
+    const engine = await open(`
+import multiprocessing
+def predict(inputs):
+    with multiprocessing.get_context(${JSON.stringify(method)}).Pool(2) as pool:
+        return pool.map(abs, inputs["x"].tolist())`);
+    const { outputs } = await engine.run([floats(-1, 2)]);
+    expect([...toFloats(outputs[0] as Tensor)]).toEqual([1, 2]);
+  });
+
+  test('gets one answer of a program that forks and goes on twice', async () => {
+    const engine = await open(`
+import os
+def predict(inputs):
+    return inputs["x"] if os.fork() > 0 else -inputs["x"]`);
+    for (let number = 1; number < 20; number++) {
+      const { outputs } = await engine.run([floats(number)]);
+      expect([...toFloats(outputs[0] as Tensor)]).toEqual([number]);
+    }
+  });
+
+  test('imports modules beside a program in a folder of its own', async () => {
+    const folder = writeProgram('');
+    mkdirSync(path.join(folder, 'a part ö'));
+    const file = path.join(folder, 'a part ö', 'program.py');
+    writeFileSync(path.join(folder, 'a part ö', 'beside.py'), 'two = 2');
+    writeFileSync(file, 'import beside\ndef predict(inputs): return inputs["x"] * beside.two');
+    const engine = await open('', { folder, file });
+    const { outputs } = await engine.run([floats(3)]);
+    expect([...toFloats(outputs[0] as Tensor)]).toEqual([6]);
   });
 
   test('logs what a program prints, in lines of bounded length', async () => {
@@ -263,15 +360,56 @@ def predict(inputs):
     await engine.close();
   });
 
-  test('is lost if a run hangs', async () => {
-    let lost: string | undefined;
+  test('is lost if a run hangs, and its process ends', async () => {
+    const reasons: string[] = [];
+    const pid = makePidFile();
     const engine = await start(
-      'import time\ndef predict(inputs): time.sleep(3600)\ndef load(): print(1)',
-      { watch: { runMsMax: 100, onLost: (reason) => (lost = reason) } },
+      `
+import os, time
+${pid.write('os.getpid()')}
+def predict(inputs): time.sleep(3600)`,
+      { watch: { runMsMax: 100, onLost: (reason) => reasons.push(reason) } },
     );
-    engine.run([floats(1)]).catch(() => {});
-    await waitUntil('the run counts as hung', () => lost !== undefined);
-    expect(lost).toContain('runMsMax, 100 ms');
+    await expect(engine.run([floats(1)])).rejects.toMatchObject({ name: 'EngineEnded' });
+    await waitUntil('the process has ended', () => !isAlive(pid.read()));
+    await engine.close();
+    expect(reasons).toEqual([expect.stringContaining('runMsMax, 100 ms')]);
+  });
+
+  test('is lost with its process, whoever holds the streams of that, and takes all it has started along', async () => {
+    const reasons: string[] = [];
+    const [own, started] = [makePidFile(), makePidFile()];
+    const engine = await start(
+      `
+import os, subprocess
+${own.write('os.getpid()')}
+${started.write('subprocess.Popen(["sleep", "3600"]).pid')}
+def predict(inputs): return inputs["x"]`,
+      { watch: { onLost: (reason) => reasons.push(reason) } },
+    );
+    expect(isAlive(started.read())).toBe(true);
+    process.kill(own.read(), 'SIGKILL');
+    await waitUntil('the loss is noticed', () => reasons.length > 0);
+    await waitUntil('what it has started has ended', () => !isAlive(started.read()));
+    expect(reasons).toEqual(['the process of the program has ended (SIGKILL)']);
+    await engine.close();
+  });
+
+  test('says the exception at which a program has ended', async () => {
+    const reasons: string[] = [];
+    const engine = await start(
+      `
+import signal
+def predict(inputs):
+    signal.signal(signal.SIGALRM, lambda *_: 1 / 0)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    return inputs["x"]`,
+      { watch: { onLost: (reason) => reasons.push(reason) } },
+    );
+    await engine.run([floats(1)]).catch(() => {});
+    await waitUntil('the process has ended', () => reasons.length > 0);
+    expect(reasons[0]).toContain('has ended (1: ZeroDivisionError: division by zero)');
+    await engine.close();
   });
 
   test('finishes its runs before it closes, and a signal to all processes ends none', async () => {
@@ -304,7 +442,7 @@ time.sleep(3600)`);
       file: path.join(folder, 'predict.py'),
       requirements: 'requirements.txt',
     };
-    const rest = { kind: 'tensors', inputs: [], outputs: [], device };
+    const rest = { kind: 'tensors', inputs: [], outputs: [], device, loadMsMax: 60_000 };
     const code = `import { openPythonEngine } from ${JSON.stringify(module)};
       const log = { info() {}, error() {} };
       await openPythonEngine(${JSON.stringify({ ...options, ...rest })}, log, {});`;
@@ -332,13 +470,31 @@ time.sleep(3600)`);
     ],
     ['ends while it loads', 'import os; os._exit(7)', 'has ended (7)'],
     ['asks to end', 'raise SystemExit(0)', 'SystemExit'],
-  ])('does not open a program that %s', async (_, program, reason) => {
-    const error = await start(program).catch((thrown: Error) => thrown);
-    expect(error).toMatchObject({
-      code: 'model_file_wrong',
-      message: expect.stringContaining(reason),
-    });
-  });
+    [
+      'leaves another process behind',
+      'import os, subprocess; subprocess.Popen(["sleep", "3600"]); os._exit(7)',
+      'has ended (7)',
+    ],
+    [
+      'fails beside a thread that goes on',
+      'import threading, time\nthreading.Thread(target=time.sleep, args=(3600,)).start()\nopen("none")',
+      'FileNotFoundError',
+    ],
+    ['does not end to load', 'import time; time.sleep(3600)', 'loadMsMax, 2000 ms'],
+  ])(
+    'does not open a program that %s, and leaves no process behind',
+    async (_, program, reason) => {
+      const pid = makePidFile();
+      const written = `import os\n${pid.write('os.getpid()')}\n${program}`;
+      const loadMsMax = reason.startsWith('loadMsMax') ? 2000 : 60_000;
+      const error = await start(written, { loadMsMax }).catch((thrown: Error) => thrown);
+      expect(error).toMatchObject({
+        code: 'model_file_wrong',
+        message: expect.stringContaining(reason),
+      });
+      await waitUntil('the process has ended', () => !isAlive(pid.read()));
+    },
+  );
 });
 
 describe.skipIf(!hasPython)('the environment of a Python program (needs Python 3.11)', () => {
@@ -349,6 +505,9 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
     'own/pyproject.toml':
       '[project]\nname = "own-package"\nversion = "1"\n[tool.setuptools]\npy-modules = ["own_package"]\n',
     'own/own_package.py': '',
+    // The code of packages gets no secret of the worker.
+    'own/setup.py':
+      'import os, setuptools\nassert "REDIS_URL" not in os.environ\nsetuptools.setup()\n',
   };
 
   async function double(folder: string): Promise<number> {
@@ -362,6 +521,7 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
         inputs: [value('x', 'FP32')],
         outputs: [value('y', 'FP32')],
         device,
+        loadMsMax: 60_000,
       },
       log,
       { runMsMax: 60_000, onLost: () => {} },
@@ -374,7 +534,17 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
   test('has what the list says, and is made again when the list changes', {
     timeout: 300_000,
   }, async () => {
-    const folder = makeFolder({ 'predict.py': program, 'requirements.txt': '', ...ownPackage });
+    const folder = makeFolder({
+      'predict.py': program,
+      'requirements.txt': '',
+      // Its Python is gone, as after an upgrade of the machine.
+      '.venv/scoreline-packages': createHash('sha256').digest('hex'),
+      ...ownPackage,
+    });
+    mkdirSync(path.join(folder, '.venv/bin'));
+    symlinkSync('/nowhere/python', path.join(folder, '.venv/bin/python'));
+    vi.stubEnv('REDIS_URL', 'redis://:secret@127.0.0.1');
+    onTestFinished(() => void vi.unstubAllEnvs());
     expect(await double(folder)).toBe(4);
     const marker = path.join(folder, '.venv', 'marker');
     writeFileSync(marker, '');

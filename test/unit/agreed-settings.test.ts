@@ -29,7 +29,7 @@ test.each([
   ['description', { description: 'Another.' }],
   ['device', { device: { type: 'cuda', id: 1 } }],
   ['batch.max and batch.waitMs', { batch: { max: 7, waitMs: 5 } }],
-  ['deadlines', { deadlineMs: 1, runMsMax: 1, jobs: { deadlineMs: 1 } }],
+  ['deadlines', { deadlineMs: 1, runMsMax: 1, loadMsMax: 1, jobs: { deadlineMs: 1 } }],
   ['cache, scaling and goals', { cache: {}, scaling: { max: 3 }, slo: {} }],
   ['example and samples', { example: undefined, samples: ['x'] }],
   [

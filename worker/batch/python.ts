@@ -13,7 +13,7 @@ import { openPythonEngine } from '../engine/python/python.js';
 /** @throws ScorelineError `model_file_wrong` */
 export function openPython(model: Model, log: Logger, watch: Watch): Promise<Engine> {
   const { name, folder, file, manifest } = model;
-  const { source, input, device, network } = manifest;
+  const { source, input, device, network, loadMsMax } = manifest;
   if (source.engine !== 'python')
     throw new Error('The engine of this model is not Python. This is a bug.');
   const values = { inputs: inputsOf(model), outputs: outputsOf(model), ...network };
@@ -27,6 +27,7 @@ export function openPython(model: Model, log: Logger, watch: Watch): Promise<Eng
       inputs: values.inputs.map(named),
       outputs: values.outputs.map(named),
       device,
+      loadMsMax,
     },
     log.child({ model: name }),
     watch,

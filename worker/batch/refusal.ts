@@ -23,9 +23,11 @@ export function refusalOr(error: Error, item: Pick<Item, 'top'>, model: Model): 
   const isRun = error instanceof ScorelineError && error.code === 'model_failed';
   const { cause } = error;
   if (!isRun || !(cause instanceof RunFailure)) return error;
-  if (!isChosen(item, model) && model.manifest.source.engine !== 'python') return error;
   const { message, runtime, isForCaller } = cause;
-  if (!isForCaller || isOfMachine.test(message)) return error;
+  if (!isForCaller) return error;
+  // A program says itself whom it blames.
+  const isProgram = model.manifest.source.engine === 'python';
+  if (!isProgram && (!isChosen(item, model) || isOfMachine.test(message))) return error;
   const reason = message.replaceAll(whereInSource, '').replaceAll(/\s+/g, ' ').trim();
   return new ScorelineError(
     'inputs_refused',

@@ -19,6 +19,8 @@ export interface Port {
   send(id: number, batch: readonly Tensor[], outputNames?: readonly string[]): void;
   /** Ends the engine, which has no run left. */
   end(): Promise<void>;
+  /** Ends the engine inside of a run. An engine that cannot be ended so takes its process along. */
+  kill?(): void;
 }
 
 export class Runs {
@@ -95,14 +97,23 @@ export class Runs {
   #watchFirst(): void {
     clearTimeout(this.#watchdog);
     if (this.#underWay.size === 0 || this.#ended) return;
-    const { runMsMax, onLost } = this.#watch;
+    const { runMsMax } = this.#watch;
     this.#watchdog = setTimeout(() => {
       // A frozen process wakes up to an overdue timer while its run may be nearly done. Allow it 1
       // s.
       this.#watchdog = setTimeout(
-        () => onLost(`a run takes longer than runMsMax, ${runMsMax} ms`),
+        () => this.#giveUp(`a run takes longer than runMsMax, ${runMsMax} ms`),
         hungGraceMs,
       );
     }, runMsMax);
+  }
+
+  #giveUp(reason: string): void {
+    if (this.#port.kill) {
+      this.#port.kill();
+      this.lose(reason);
+    } else {
+      this.#watch.onLost(reason);
+    }
   }
 }

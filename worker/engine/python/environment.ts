@@ -9,6 +9,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Logger } from '../../../shared/log.js';
+import { variablesOfPrograms } from './variables.js';
 
 /** Names the packages of an environment that was made here. */
 const digestFile = 'scoreline-packages';
@@ -34,18 +35,22 @@ export async function ensureEnvironment(packages: Packages, log: Logger): Promis
   const python = path.join(environment, 'bin', 'python');
   const digest = digestOf(packages);
   const known = readDigest(environment);
+  // A Python that is gone, such as after an upgrade of the machine, leaves a link behind that leads nowhere.
   if (existsSync(python) && (known === undefined || known === digest)) return python;
+  const isMade = () => existsSync(python) && readDigest(environment) === digest;
   // Made beside its place and moved there, since several workers may start at the same time.
   const part = `${environment}.${process.pid}`;
   try {
+    // In a container, the process that was killed while it made one had the same number.
+    rmSync(part, { recursive: true, force: true });
     await make(part, packages, log);
     writeFileSync(path.join(part, digestFile), digest);
-    if (readDigest(environment) !== digest) {
+    if (!isMade()) {
       rmSync(environment, { recursive: true, force: true });
       renameSync(part, environment);
     }
   } catch (thrown) {
-    if (readDigest(environment) === digest) return python;
+    if (isMade()) return python;
     throw unmakable(packages, thrown);
   } finally {
     rmSync(part, { recursive: true, force: true });
@@ -107,7 +112,12 @@ async function canRun(program: string): Promise<boolean> {
 /** Runs a program to its end. Rejects with the end of what it wrote if it fails. */
 function run(program: string, parameters: readonly string[], cwd: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, parameters, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, parameters, {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // Packages run code of their own when they are built.
+      env: variablesOfPrograms(),
+    });
     let said = '';
     const keep = (text: Buffer) => {
       said = `${said}${text}`.slice(-shownCharactersMax);

@@ -31,6 +31,8 @@ import threading
 import time
 import traceback
 
+# A worker holds a batch in memory as a whole.
+BATCH_BYTES_MAX = 2**30
 HEAD = struct.Struct("<IQ")
 LENGTH = struct.Struct("<I")
 TYPES = {
@@ -47,10 +49,12 @@ class Unfit(Exception):
 def main():
     options = json.loads(sys.argv[1])
     outlive_nobody(options["parent"])
-    # The worker decides when the process ends: it finishes its runs first.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The worker decides when the process ends: it finishes its runs first. Handlers of its own, since a
+    # signal that is ignored would be ignored by the programs that it starts, too, and nothing could end them.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     worker = Worker(socket.socket(fileno=3))
+    leave_forks_alone(worker)
     try:
         predict = load(options)
     except BaseException as error:
@@ -58,25 +62,37 @@ def main():
         return
     worker.send({"type": "ready"})
     while (batch := worker.receive()) is not None:
-        header, tensors = batch
-        try:
-            started = time.perf_counter()
-            result = predict(make_batch(options, tensors))
-            compute_ms = (time.perf_counter() - started) * 1000
-            outputs = read_result(options["outputs"], result, header["outputs"], tensors)
-            worker.send({"type": "done", "id": header["id"], "computeMs": compute_ms}, outputs)
-        except Exception as error:
-            is_for_caller = isinstance(error, ValueError)
-            worker.send(
-                {"type": "error", "id": header["id"], "isForCaller": is_for_caller, **explain(error)}
-            )
+        worker.send(*score(options, predict, *batch))
+
+
+def score(options, predict, header, tensors):
+    """Scores a batch. Returns the header of the answer and its tensors."""
+    # Panics of libraries in Rust and cancellations are no `Exception`, and fail one batch all the same.
+    # A program that asks for its end gets it.
+    try:
+        batch = make_batch(options, tensors)
+        started = time.perf_counter()
+        result = predict(batch)
+        compute_ms = (time.perf_counter() - started) * 1000
+    except SystemExit:
+        raise
+    except BaseException as error:
+        return failure(header, error, isinstance(error, ValueError)), ()
+    try:
+        outputs = read_result(options["outputs"], result, header["outputs"])
+    except Exception as error:
+        # What the program returned is its own fault, also where NumPy raises a ValueError.
+        return failure(header, error, False), ()
+    return {"type": "done", "id": header["id"], "computeMs": compute_ms}, outputs
+
+
+def failure(header, error, is_for_caller):
+    return {"type": "error", "id": header["id"], "isForCaller": is_for_caller, **explain(error)}
 
 
 def outlive_nobody(parent):
     """Ends the process when the worker does, however that ends, and whatever the program is doing."""
-    if sys.platform == "linux":
-        PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
 
     def watch():
         while os.getppid() == parent:
@@ -86,10 +102,37 @@ def outlive_nobody(parent):
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
+def die_with_parent():
+    """Ends this process when the thread that made it ends."""
+    if sys.platform == "linux":
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def leave_forks_alone(worker):
+    """Makes copies of this process, such as those of multiprocessing, ordinary ones: they end with it and at
+    signals, and do not speak to the worker."""
+    is_of_main = False
+
+    def before():
+        nonlocal is_of_main
+        is_of_main = threading.current_thread() is threading.main_thread()
+
+    def in_child():
+        worker.stream.close()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Another thread may end long before the process does.
+        if is_of_main:
+            die_with_parent()
+
+    os.register_at_fork(before=before, after_in_child=in_child)
+
+
 def load(options):
     """Imports the program, calls its `load` if it has one, and returns its `predict`."""
     global np
-    sys.path.insert(0, options["folder"])
+    sys.path[:0] = dict.fromkeys([os.path.dirname(options["file"]), options["folder"]])
     os.chdir(options["folder"])
     try:
         import numpy as np
@@ -112,6 +155,7 @@ class Worker:
     def __init__(self, stream):
         self.stream = stream
         self.stream.setblocking(True)
+        self.pid = os.getpid()
 
     def receive(self):
         """Returns a batch, as its header and its tensors by name, or None if the worker has closed."""
@@ -139,6 +183,9 @@ class Worker:
         return buffer
 
     def send(self, header, tensors=()):
+        if os.getpid() != self.pid:
+            # A copy of the process that the program has made, and that went on as if it were the first.
+            os._exit(0)
         header["tensors"] = [{**tensor, "data": None, "bytes": len(tensor["data"])} for tensor in tensors]
         text = json.dumps(header).encode()
         size = sum(len(tensor["data"]) for tensor in tensors)
@@ -189,7 +236,7 @@ def decode(text):
         raise ValueError(f"expected a text in UTF-8; {error}") from error
 
 
-def read_result(values, result, names, inputs):
+def read_result(values, result, names):
     """Returns the tensors of these outputs, out of what `predict` returned."""
     if not isinstance(result, dict):
         if len(values) != 1:
@@ -200,29 +247,36 @@ def read_result(values, result, names, inputs):
     for name in names:
         if name not in result:
             raise Unfit(f"expected the output {name} in what predict returns; got {', '.join(map(str, result))}")
-    return [to_tensor(by_name[name], result[name]) for name in names]
+    tensors = [to_tensor(by_name[name], result[name]) for name in names]
+    size = sum(len(tensor["data"]) for tensor in tensors)
+    if size > BATCH_BYTES_MAX:
+        raise Unfit(f"expected outputs of at most {BATCH_BYTES_MAX} bytes for a batch; got {size}")
+    return tensors
 
 
 def to_tensor(value, output):
     if hasattr(output, "detach"):  # a tensor of PyTorch
         output = output.detach().cpu()
+    if np.ma.is_masked(output):
+        raise Unfit(f"expected a value for each element of the output {value['name']}; some are masked")
     if value["datatype"] == "BYTES":
         array = np.asarray(output, dtype=object)
         data = join_texts(value, array)
     else:
-        array = to_numbers(value, np.asarray(output))
+        array = to_numbers(value, np.asarray(output), type(output).__name__)
         data = memoryview(np.ascontiguousarray(array)).cast("B") if array.size > 0 else b""
-    check_shape(value, array)
+    array = fit_shape(value, array)
     return {"name": value["name"], "datatype": value["datatype"], "shape": array.shape, "data": data}
 
 
-def to_numbers(value, array):
+def to_numbers(value, array, returned):
     """Converts numbers to the datatype of the output. No number may change but by rounding."""
     dtype = np.dtype(TYPES[value["datatype"]])
     if array.dtype == dtype:
         return array
     if not np.can_cast(array.dtype, dtype, casting="same_kind"):
-        raise Unfit(f"expected numbers of {dtype} in the output {value['name']}; got {array.dtype}")
+        got = f"{array.dtype}, made of {returned}"
+        raise Unfit(f"expected numbers of {dtype} in the output {value['name']}; got {got}")
     with np.errstate(over="ignore"):
         cast = array.astype(dtype)
     is_kept = np.isfinite(cast) == np.isfinite(array) if dtype.kind == "f" else cast == array
@@ -235,27 +289,44 @@ def join_texts(value, array):
     parts = []
     for text in array.ravel():
         if isinstance(text, str):
-            text = text.encode()
+            text = encode(value, text)
         if not isinstance(text, bytes):
             raise Unfit(f"expected texts or bytes in the output {value['name']}; got {type(text).__name__}")
         parts += [LENGTH.pack(len(text)), text]
     return b"".join(parts)
 
 
-def check_shape(value, array):
+def encode(value, text):
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise Unfit(f"expected texts that have a form in UTF-8 in the output {value['name']}; {error}") from error
+
+
+def fit_shape(value, array):
+    """Returns the array in the shape of the output. A column is taken for a number for each row."""
     sizes = value["shape"]
+    if len(sizes) == 1 and array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
     fits = len(sizes) == array.ndim and all(
         not isinstance(size, int) or size < 1 or size == got for size, got in zip(sizes, array.shape)
     )
     if not fits:
         shown = ", ".join("any" if not isinstance(size, int) or size < 1 else str(size) for size in sizes)
         raise Unfit(f"expected the shape ({shown}) in the output {value['name']}; got {array.shape}")
+    return array
 
 
 def explain(error):
     lines = traceback.format_exception(type(error), error, error.__traceback__)
-    reason = str(error) if isinstance(error, (Unfit, ValueError)) else f"{type(error).__name__}: {error}"
+    try:
+        text = str(error)
+    except Exception:
+        text = "an exception whose text cannot be read"
+    reason = text if isinstance(error, (Unfit, ValueError)) else f"{type(error).__name__}: {text}"
     return {"reason": reason[:2000], "trace": "".join(lines)[-8000:]}
 
 
-main()
+# Multiprocessing imports this file again, under another name.
+if __name__ == "__main__":
+    main()

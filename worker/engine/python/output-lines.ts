@@ -6,14 +6,19 @@ import type { Logger } from '../../../shared/log.js';
 const lineCharactersMax = 2000;
 const linesPerSecondMax = 50;
 
-/** Logs each line that comes from the stream. Long lines are cut, and those of a flood are counted. */
-export function logLines(stream: Readable, log: Logger, fields: object): void {
+/**
+ * Logs each line that comes from the stream. Long lines are cut, and those of a flood are counted.
+ * @returns a function that returns the last line so far, or an empty text
+ */
+export function logLines(stream: Readable, log: Logger, fields: object): () => string {
   let rest = '';
+  let last = '';
   let secondAt = 0;
   let lines = 0;
   let leftOut = 0;
 
   const say = (line: string) => {
+    last = line.slice(0, lineCharactersMax);
     const now = performance.now();
     if (now - secondAt > 1000) [secondAt, lines] = [now, 0];
     if (++lines > linesPerSecondMax) {
@@ -22,7 +27,7 @@ export function logLines(stream: Readable, log: Logger, fields: object): void {
     }
     const counted = leftOut > 0 ? { ...fields, leftOut } : fields;
     leftOut = 0;
-    log.info({ ...counted, line: line.slice(0, lineCharactersMax) }, 'the program says');
+    log.info({ ...counted, line: last }, 'the program says');
   };
 
   stream.setEncoding('utf8');
@@ -35,4 +40,5 @@ export function logLines(stream: Readable, log: Logger, fields: object): void {
   stream.on('end', () => {
     if (rest !== '') say(rest);
   });
+  return () => last;
 }

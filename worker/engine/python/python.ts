@@ -17,6 +17,7 @@ import { Runs } from '../runs.js';
 import { ensureEnvironment, type Packages } from './environment.js';
 import { type Frame, FrameReader, writeFrame } from './frames.js';
 import { logLines } from './output-lines.js';
+import { variablesOfPrograms } from './variables.js';
 
 export interface PythonOptions extends Packages {
   /** The path of the program. */
@@ -26,6 +27,8 @@ export interface PythonOptions extends Packages {
   readonly inputs: readonly TensorValue[];
   readonly outputs: readonly TensorValue[];
   readonly device: Device;
+  /** How long the program may take to load. */
+  readonly loadMsMax: number;
 }
 
 type FromHost =
@@ -33,6 +36,10 @@ type FromHost =
   | { type: 'failed'; reason: string; trace: string }
   | { type: 'done'; id: number; computeMs: number }
   | { type: 'error'; id: number; reason: string; trace: string; isForCaller: boolean };
+
+/** How long the streams of an ended process are read that something else still holds. */
+const lastWordsMs = 1000;
+const loadingSaidEveryMs = 30_000;
 
 const hostFile = path.join(packageDirectory(), 'worker/engine/python/host.py');
 
@@ -58,7 +65,7 @@ export async function openPythonEngine(
     detached: true,
   });
   logLines(child.stdout as Readable, log, { stream: 'stdout' });
-  logLines(child.stderr as Readable, log, { stream: 'stderr' });
+  const lastError = logLines(child.stderr as Readable, log, { stream: 'stderr' });
   const stream = child.stdio[3] as Duplex;
   const names = outputs.map(({ name }) => name);
   const runs = new Runs(watch, {
@@ -66,8 +73,12 @@ export async function openPythonEngine(
     send: (id, batch, outputNames = names) =>
       writeFrame(stream, { id, outputs: outputNames }, batch),
     end: () => endOf(child, stream),
+    kill: () => killAll(child),
   });
-  await readAnswers({ child, stream, file, runs, log });
+  await loading(readAnswers({ child, stream, file, runs, log, lastError }), {
+    ...{ child, file, log },
+    msMax: given.loadMsMax,
+  });
   return {
     device: { type: device.type },
     inputs,
@@ -84,8 +95,9 @@ function readAnswers(of: {
   file: string;
   runs: Runs;
   log: Logger;
+  lastError: () => string;
 }): Promise<void> {
-  const { child, stream, file, runs, log } = of;
+  const { child, stream, file, runs, log, lastError } = of;
   return new Promise((resolve, reject) => {
     let isReady = false;
     const lose = (reason: string) => {
@@ -115,7 +127,7 @@ function readAnswers(of: {
       try {
         reader.read(piece);
       } catch (thrown) {
-        child.kill('SIGKILL');
+        killAll(child);
         lose(`the process of the program sent what is no frame: ${(thrown as Error).message}`);
       }
     });
@@ -124,10 +136,66 @@ function readAnswers(of: {
     child.on('error', (error) =>
       lose(`the process of the program cannot be run: ${error.message}`),
     );
-    child.on('close', (code, signal) =>
-      lose(`the process of the program has ended (${signal ?? code})`),
-    );
+    const end = (code: number | null, signal: NodeJS.Signals | null) =>
+      lose(`the process of the program has ended (${describeEnd(code, signal, lastError)})`);
+    // What the program has started may hold its streams open, and has nobody left to work for.
+    let late: NodeJS.Timeout | undefined;
+    child.on('exit', (code, signal) => {
+      killAll(child);
+      late = setTimeout(end, lastWordsMs, code, signal);
+    });
+    child.on('close', (code, signal) => {
+      clearTimeout(late);
+      end(code, signal);
+    });
   });
+}
+
+function describeEnd(
+  code: number | null,
+  signal: NodeJS.Signals | null,
+  lastError: () => string,
+): string {
+  // Python ends with 1 after it has printed an exception that nobody caught.
+  return code === 1 && lastError() !== '' ? `1: ${lastError()}` : String(signal ?? code);
+}
+
+/** Waits until a program is loaded, and says that it does. One that takes too long or fails is ended. */
+async function loading(
+  loaded: Promise<void>,
+  of: { child: ChildProcess; file: string; log: Logger; msMax: number },
+): Promise<void> {
+  const { child, file, log, msMax } = of;
+  const startedAt = performance.now();
+  const progress = setInterval(() => {
+    const seconds = Math.round((performance.now() - startedAt) / 1000);
+    log.warn({ file, seconds }, 'the program is still loading');
+  }, loadingSaidEveryMs);
+  let late: NodeJS.Timeout | undefined;
+  const lateness = new Promise<never>((_, reject) => {
+    const reason = `loading takes longer than loadMsMax, ${msMax} ms`;
+    late = setTimeout(() => reject(unloadable(file, reason)), msMax);
+  });
+  try {
+    await Promise.race([loaded, lateness]);
+  } catch (thrown) {
+    // A thread that the program has started may keep its process alive.
+    killAll(child);
+    throw thrown;
+  } finally {
+    clearInterval(progress);
+    clearTimeout(late);
+  }
+}
+
+/** Kills the process, and those that it has started. They are a group of their own. */
+function killAll({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // All of them have ended.
+  }
 }
 
 /** Closes the stream, at which the process ends by itself. */
@@ -135,7 +203,7 @@ function endOf(child: ChildProcess, stream: Duplex): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => {
     // What the program started may keep the process alive, and it has nothing left to do.
-    const late = setTimeout(() => child.kill('SIGKILL'), 1000);
+    const late = setTimeout(() => killAll(child), 1000);
     child.once('exit', () => {
       clearTimeout(late);
       resolve();
@@ -144,20 +212,16 @@ function endOf(child: ChildProcess, stream: Duplex): Promise<void> {
   });
 }
 
-/** The variables of the worker, without those that are its own business, such as the password of Redis. */
 function environmentOf({ type, id, threads }: Device): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !isOfWorker.test(name));
   const limit = String(threads);
   const limits = { OMP_NUM_THREADS: limit, OPENBLAS_NUM_THREADS: limit, MKL_NUM_THREADS: limit };
   return {
-    ...Object.fromEntries(own),
+    ...variablesOfPrograms(),
     ...(threads > 0 && limits),
     SCORELINE_DEVICE: type === 'cuda' ? `cuda:${id}` : type,
     PYTHONUNBUFFERED: '1',
   };
 }
-
-const isOfWorker = /^(?:REDIS_|API_KEY|WEBHOOK_|APPLICATIONINSIGHTS_|OTEL_|NODE_)/;
 
 function unloadable(file: string, reason: string): ScorelineError {
   return new ScorelineError(

@@ -1,0 +1,11 @@
+// The variables of the worker that a model's program may see.
+
+import process from 'node:process';
+
+/** What is the worker's own business, such as the password of Redis. */
+const isOfWorker = /^(?:REDIS_|API_KEY|WEBHOOK_|APPLICATIONINSIGHTS_|OTEL_|NODE_)/;
+
+export function variablesOfPrograms(): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(([name]) => !isOfWorker.test(name));
+  return Object.fromEntries(own);
+}
