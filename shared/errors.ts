@@ -48,7 +48,7 @@ export const errorTable = {
   job_cancelled: { status: 409, retry: false, title: 'The job was cancelled' },
   event_id_invalid: { status: 400, retry: false, title: 'The Last-Event-ID is malformed' },
   event_gone: { status: 410, retry: false, title: 'The event of the Last-Event-ID is not kept' },
-  result_too_large: { status: 422, retry: false, title: 'The result is too large to be kept' },
+  result_too_large: { status: 422, retry: false, title: 'The result is too large' },
   deadline_invalid: { status: 400, retry: false, title: 'The deadline is not a valid number' },
   body_too_large: { status: 413, retry: false, title: 'The body is too large' },
   unsupported_media_type: { status: 415, retry: false, title: 'The content type is not accepted' },

@@ -11,7 +11,7 @@ import type { Reply } from '../../shared/reply.js';
 import type { Scored, Scorer } from '../batch/scorer.js';
 import type { DropReason, ItemEvents, Run, SeenItem, TakenItem } from '../events.js';
 import type { Queue } from './queue.js';
-import type { SendReplies } from './replies.js';
+import { bytesOf, replyBytesMax, type SendReplies } from './replies.js';
 import type { Results } from './results.js';
 
 /**
@@ -146,7 +146,14 @@ function makeReply(item: HeldItem, scored: Scored, run: Run): Reply {
     computeMs: roundMs(run.computeMs),
     batchSize: run.batchSize,
   };
-  return { id: item.id, outputs: scored.outputs, timing };
+  const reply = { id: item.id, outputs: scored.outputs, timing };
+  const bytes = bytesOf(reply);
+  return bytes <= replyBytesMax ? reply : { id: item.id, error: tooLarge(bytes) };
+}
+
+function tooLarge(bytes: number) {
+  const detail = `Expected outputs of at most ${replyBytesMax} bytes for an input; got ${bytes}. Ask for fewer outputs, or send a smaller input.`;
+  return { code: 'result_too_large', detail } as const;
 }
 
 function roundMs(ms: number): number {

@@ -13,6 +13,10 @@ import { packReplies, type Reply } from '../../shared/reply.js';
 /** More entries than an API instance can leave unread. Beyond it, the oldest are trimmed. */
 const streamEntriesMax = 100_000;
 const retryAfterMs = 200;
+/** Redis takes values of up to 512 MB, and closes the connection over larger ones. */
+const entryBytesMax = 384 * 1024 * 1024;
+/** The most bytes of the outputs of one reply. */
+export const replyBytesMax = 256 * 1024 * 1024;
 
 /**
  * Sends replies, by API instance. Resolves when Redis has them, or after `deadlineAt`, the latest
@@ -58,11 +62,36 @@ export function makeSendReplies(options: {
 
   return async (replies, deadlineAt) => {
     await Promise.all(
-      [...replies].map(([instance, batch]) =>
-        tryUntil(deadlineAt, batch.length, () => send(instance, batch)),
+      [...replies].flatMap(([instance, batch]) =>
+        inEntries(batch).map((part) =>
+          tryUntil(deadlineAt, part.length, () => send(instance, part)),
+        ),
       ),
     );
   };
+}
+
+/** Divides replies among entries that Redis takes. Hardly ever are they more than one. */
+export function inEntries(replies: readonly Reply[]): (readonly Reply[])[] {
+  const entries: Reply[][] = [];
+  let room = 0;
+  for (const reply of replies) {
+    const bytes = bytesOf(reply);
+    if (bytes > room || entries.length === 0) {
+      entries.push([]);
+      room = entryBytesMax;
+    }
+    entries.at(-1)?.push(reply);
+    room -= bytes;
+  }
+  return entries;
+}
+
+/** How many bytes the outputs of a reply have. */
+export function bytesOf(reply: Reply): number {
+  let bytes = 0;
+  if ('outputs' in reply) for (const { data } of reply.outputs) bytes += data.byteLength;
+  return bytes;
 }
 
 /** Calls `send` until it succeeds. Resolves to undefined if `deadlineAt` passes first. */
