@@ -9,7 +9,7 @@ import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
 import { fromJson } from '../../shared/json-elements.js';
-import type { DeclaredTensor, Network } from '../../shared/manifest.js';
+import type { DeclaredTensor, Manifest, Network } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import {
   checkNamedSizes,
@@ -146,12 +146,10 @@ export function checkInferRequest(
   const network = networkOf(model);
   const inputs = readInputs(given, network);
   checkNamedSizes(network.inputs, inputs);
-  const { input, batch } = model.manifest;
+  const { batch } = model.manifest;
   for (const tensor of inputs) {
     if (tensor.datatype === 'BOOL') checkBooleans(tensor);
-    if (tensor.datatype === 'BYTES') {
-      checkStrings(tensor, input.kind === 'text' ? input.charactersMax : undefined);
-    }
+    if (tensor.datatype === 'BYTES') checkStrings(tensor, model.manifest);
   }
   const rows = batch.dimension === 'none' ? 1 : countRows(inputs, rowsMax);
   const isBinary = readFlag(parameters, 'binary_data_output') ?? isUsuallyBinary;
@@ -248,16 +246,23 @@ function checkBooleans({ name, data }: Tensor): void {
   if (at >= 0) throw invalid(`bytes of 0 or 1 in ${showName(name)}`, `${data[at]} at index ${at}`);
 }
 
-/** ONNX Runtime ends a string at its first NUL, and Node replaces what is not UTF-8. */
-function checkStrings(tensor: Tensor, charactersMax = Number.POSITIVE_INFINITY): void {
+/**
+ * ONNX Runtime ends a string at its first NUL, and Node replaces what is not UTF-8. A Python program takes any
+ * bytes, unless it takes texts.
+ */
+function checkStrings(tensor: Tensor, { engine, input }: Manifest): void {
+  const isText = input.kind === 'text';
+  const charactersMax = isText ? input.charactersMax : Number.POSITIVE_INFINITY;
+  const isOnnx = engine === 'onnx';
+  if (!isOnnx && !isText) return;
   const bytes = toBuffer(tensor.data);
   const strings = countElements(tensor.shape);
   const offsets = strings === 0 ? [] : rowOffsets({ ...tensor, shape: [strings] }, strings);
   for (let at = 0; at < strings; at++) {
     const text = bytes.subarray((offsets[at] as number) + 4, offsets[at + 1]);
-    if (!isUtf8(text) || text.includes(0)) {
+    if (!isUtf8(text) || (isOnnx && text.includes(0))) {
       throw invalid(
-        `strings in UTF-8 without NUL in ${showName(tensor.name)}, as ONNX Runtime takes no others`,
+        `strings in UTF-8${isOnnx ? ' without NUL' : ''} in ${showName(tensor.name)}, as ${isOnnx ? 'ONNX Runtime' : 'the program'} takes no others`,
         `another at index ${at}`,
       );
     }

@@ -1,13 +1,14 @@
 // Tensors as JSON in an answer. NaN and the infinities are written as strings, "NaN", "Infinity" and
 // "-Infinity", as they come in requests (shared/json-elements.ts).
 
+import { ScorelineError } from '../../shared/errors.js';
 import { halfToNumber } from '../../shared/half.js';
-import { type Datatype, decodeStrings, numberArrays } from '../../shared/tensors.js';
+import { type Datatype, decodeStrings, encodeStrings, numberArrays } from '../../shared/tensors.js';
 
 /** Writes the elements of a tensor as the contents of a JSON list. */
 export function toJson(datatype: Datatype, data: Uint8Array): string {
   if (datatype === 'BYTES')
-    return decodeStrings(data)
+    return readStrings(data)
       .map((text) => JSON.stringify(text))
       .join();
   const view = viewOf(datatype, data);
@@ -15,6 +16,18 @@ export function toJson(datatype: Datatype, data: Uint8Array): string {
   if (!datatype.startsWith('FP')) return view.join();
   const floats = floatsOf(datatype, view);
   return floats.every(isPlain) ? floats.join() : Array.from(floats, writeFloat).join();
+}
+
+/** @throws ScorelineError `tensor_invalid` if one is not UTF-8, which JSON cannot hold */
+function readStrings(data: Uint8Array): readonly string[] {
+  const texts = decodeStrings(data);
+  // What takes the place of bytes that are not UTF-8, unless it was there before.
+  const at = texts.findIndex((text) => text.includes('\uFFFD'));
+  if (at < 0 || Buffer.compare(encodeStrings(texts), data) === 0) return texts;
+  throw new ScorelineError(
+    'tensor_invalid',
+    `Expected outputs in UTF-8, since the answer is JSON; got other bytes, at index ${at} or later. Ask for the output with binary_data: true.`,
+  );
 }
 
 /** Returns the numbers of a tensor: of whole ones as they are, of FP16 as floats. */

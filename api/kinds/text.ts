@@ -26,11 +26,11 @@ export const text: InputKind = {
 
   fromBytes: (bytes, { name, charset } = {}) => ({ name, value: decodeText(bytes, charset) }),
 
-  prepare({ value }, { manifest }) {
-    if (manifest.input.kind !== 'text') {
+  prepare({ value }, { manifest: { engine, input } }) {
+    if (input.kind !== 'text') {
       throw new Error('Expected a text model for a text. This is a bug.');
     }
-    const { charactersMax, normalise } = manifest.input;
+    const { charactersMax, normalise } = input;
     const written = String(value);
     if (written.trim() === '') {
       throw new ScorelineError('input_missing', 'Expected a text; got an empty one.');
@@ -40,7 +40,8 @@ export const text: InputKind = {
     // Normalising can make a text longer.
     checkLength(normal, charactersMax);
     // ONNX Runtime ends a string at the first NUL.
-    const data = encodeStrings([normal.replaceAll('\0', ' ')]);
+    const whole = engine === 'onnx' ? normal.replaceAll('\0', ' ') : normal;
+    const data = encodeStrings([whole]);
     return [{ name: 'input', datatype: 'BYTES', shape: [1], data }];
   },
 

@@ -26,6 +26,25 @@ const binaryOf = (input: { data: unknown }, size: unknown) => {
 };
 
 describe('a request of the Open Inference Protocol', () => {
+  test('has any bytes for a Python program, and any text in UTF-8 if it takes texts', () => {
+    const asProgram = (sample: typeof model): typeof model => ({
+      ...sample,
+      manifest: { ...sample.manifest, engine: 'python' },
+    });
+    const program = asProgram(model);
+    const readFor = (of: typeof model, inputs: unknown[], binary: Buffer) =>
+      readInferRequest({ inputs }, binary, { model: of, rowsMax: 8 });
+    const raw = Buffer.from([3, 0, 0, 0, 255, 0, 254]);
+    const [, sound] = readFor(program, [a, binaryOf(b, raw.length)], raw).inputs;
+    expect(Buffer.from(sound?.data ?? [])).toEqual(raw);
+    const texts = { inputs: [network.inputs[1]], outputs: [network.outputs[0]] };
+    const reader = asProgram(makeSampleModel({ network: texts }));
+    expect(readFor(reader, [{ ...b, data: ['a\0b'] }], Buffer.alloc(0)).rows).toBe(1);
+    expect(errorOf(() => readFor(reader, [binaryOf(b, raw.length)], raw))).toMatchObject({
+      message: expect.stringContaining('strings in UTF-8 in "b", as the program takes no others'),
+    });
+  });
+
   test('asks for all outputs unless it names some', () => {
     expect(read({ inputs: [b, a] })).toMatchObject({
       id: undefined,

@@ -23,6 +23,15 @@ const nest = (flat: readonly unknown[], [size = 0, ...inner]: readonly number[])
 };
 
 describe('a tensor in JSON', () => {
+  test('is refused if it holds bytes that are no text, and not written as other letters', () => {
+    const data = Uint8Array.of(1, 0, 0, 0, 97, 1, 0, 0, 0, 255);
+    expect(errorOf(() => toJson('BYTES', data))).toMatchObject({
+      code: 'tensor_invalid',
+      message: expect.stringContaining('binary_data: true'),
+    });
+    expect(toJson('BYTES', encodeStrings(['\ufffd']))).toBe('"\ufffd"');
+  });
+
   test.each(datatypes)('comes back bit by bit, flat and nested: %s', (datatype) => {
     const shapes = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 3 });
     fc.assert(
