@@ -10,6 +10,9 @@ const channelNumbers = z.union(
   [z.number(), channels],
   'expected a number, or a list of three: one for each channel, in the order of channels',
 );
+/** The usual slip: the numbers of a training whose pixels stay from 0 to 255. */
+const ofShares =
+  'since pixels are divided by 255 first. Divide the numbers by 255 as well if they are of pixels from 0 to 255';
 const byte = z.number().int().min(0).max(255);
 
 export const imageInputSchema = z
@@ -67,10 +70,18 @@ export const imageInputSchema = z
         'What the network takes: raw pixels, or floats computed from them; with the channels last (nhwc) or first (nchw).',
       ),
     mean: channelNumbers
+      .refine(
+        (mean) => [mean].flat().every((value) => Math.abs(value) <= 1),
+        `expected values from -1 to 1, ${ofShares}`,
+      )
       .optional()
       .describe('Floats are (pixel / 255 - mean) / std. In the order of `channels`.'),
     std: channelNumbers
       .refine((std) => [std].flat().every((value) => value > 0), 'expected values above 0')
+      .refine(
+        (std) => [std].flat().every((value) => value <= 1),
+        `expected values up to 1, ${ofShares}`,
+      )
       .optional(),
     scale: channelNumbers
       .refine(

@@ -3,12 +3,12 @@
 // The labels of a classification are a text file with a line for each class: `id label`, or only the
 // label, whose id is then its index. The labels of a ranking are a JSON array of questions.
 
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { coerceError, ScorelineError } from './errors.js';
 import { type Manifest, scoresExampleOf } from './manifest.js';
 import { type Scores, scoresClasses } from './output.js';
+import { NotUtf8, readUtf8File } from './utf8-file.js';
 import { findLine } from './yaml-lines.js';
 import { messageOf } from './zod-issue.js';
 
@@ -121,8 +121,9 @@ class Unfit extends Error {}
 
 function readText(file: string): string {
   try {
-    return readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
+    return readUtf8File(file);
   } catch (cause) {
+    if (cause instanceof NotUtf8) throw new Unfit(`, ${cause.message}`, { cause });
     const { code } = cause as NodeJS.ErrnoException;
     const reason = code === 'ENOENT' ? ' does not exist' : ` cannot be read (${code})`;
     throw new Unfit(reason, { cause });
@@ -165,7 +166,8 @@ const withLikelyId = /^\s*[A-Za-z]?\d+\s+\S/;
  * ids if each has a digit and no two are equal.
  */
 function parseLines(text: string, expected: string | undefined): Label[] {
-  const lines = text.trimEnd().split(/\r?\n/);
+  if (isJsonList(text)) throw new Unfit(' is JSON');
+  const lines = text.trimEnd().split(/\r\n?|\n/);
   const bare = lines.map((line, index): Label => ({ id: index, text: line.trim() }));
   const blank = bare.findIndex((label) => label.text === '');
   if (text.trim() === '') throw new Unfit(' is empty');
@@ -186,6 +188,16 @@ function parseLines(text: string, expected: string | undefined): Label[] {
   const ids = labels.map(({ id }) => String(id));
   const areLikelyIds = new Set(ids).size === ids.length && ids.every((id) => /\d/.test(id));
   return isAmong(bare) || !areLikelyIds ? bare : labels;
+}
+
+/** Whether the labels are those of a ranking, or in the form that other programs write. */
+function isJsonList(text: string): boolean {
+  if (!/^\s*[[{]/.test(text)) return false;
+  try {
+    return typeof JSON.parse(text) === 'object';
+  } catch {
+    return false;
+  }
 }
 
 /** Splits a line such as "n02127052 lynx, catamount" at its first blanks. */

@@ -37,6 +37,24 @@ const scores = {
     ),
 };
 
+const unreachable = {
+  path: ['threshold'],
+  message:
+    'expected 0 to 1, as are the scores of softmax and sigmoid: 0.5 for an even chance, and not 50',
+};
+
+/** Whether scores of the activation can be on either side of each threshold. */
+function isReachable({
+  activation,
+  threshold,
+}: {
+  activation: 'none' | 'softmax' | 'sigmoid';
+  threshold?: number | number[] | undefined;
+}): boolean {
+  if (activation === 'none' || threshold === undefined) return true;
+  return [threshold].flat().every((each) => each >= 0 && each <= 1);
+}
+
 export const scoresSchema = z
   .strictObject({
     kind: z.enum(['ranking', 'classification']),
@@ -56,13 +74,14 @@ export const scoresSchema = z
   .refine(({ kind, threshold }) => kind !== 'ranking' || threshold === undefined, {
     path: ['threshold'],
     message: 'expected none, since its kind is ranking',
-  });
+  })
+  .refine(isReachable, unreachable);
 
 export const regressionSchema = z.strictObject({ kind: z.literal('regression'), tensor });
 
 /** A further answer of a model, beside that of `output`. */
 const headSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('classification'), ...scores }),
+  z.strictObject({ kind: z.literal('classification'), ...scores }).refine(isReachable, unreachable),
   regressionSchema,
   z.strictObject({ kind: z.literal('tensors'), tensor }),
 ]);

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { load as parseYaml, YAMLException } from 'js-yaml';
 import type { z } from 'zod';
 import { type ErrorCode, ScorelineError } from './errors.js';
+import { NotUtf8, readUtf8File } from './utf8-file.js';
 import { findChangedKeys, findLine } from './yaml-lines.js';
 import { messageOf } from './zod-issue.js';
 
@@ -42,8 +43,11 @@ export function readTextIfAny(file: string): string | undefined {
 
 function readText(file: string, { what, code }: { what: string; code: ErrorCode }): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readUtf8File(file);
   } catch (cause) {
+    if (cause instanceof NotUtf8) {
+      throw new ScorelineError(code, `${file}: ${cause.message}`, { cause });
+    }
     const { code: fault } = cause as NodeJS.ErrnoException;
     const reason = fault === 'ENOENT' ? 'there is no such file' : `it cannot be read (${fault})`;
     throw new ScorelineError(code, `${file}: expected ${what}; ${reason}`, { cause });

@@ -11,7 +11,7 @@ function manifestWith(changes: Record<string, unknown>): Manifest {
 }
 
 /** Reads a file of labels of a classification, whose example expects this label. */
-function read(text: string, expected?: string): readonly Label[] {
+function read(text: string | Buffer, expected?: string): readonly Label[] {
   const example = expected && { input: 'x', expected: { label: expected } };
   const folder = makeFolder({ 'labels.txt': text });
   return readLabels(folder, manifestWith({ example }));
@@ -81,6 +81,24 @@ describe('the labels of a classification', () => {
     expect(error.message).toContain('sample: output.labels: expected a text file with a line');
     expect(error.message).toContain(path.join(folder, 'labels.txt'));
     expect(error.message).toContain(reason);
+  });
+
+  test.each([
+    ['in Latin-1', Buffer.from('cat\nStra\u00dfe\n', 'latin1'), 'line 2: expected text in UTF-8'],
+    ['in UTF-16', Buffer.from('\ufeffcat\r\ndog\r\n', 'utf16le'), 'line 1: expected text in UTF-8'],
+    ['in UTF-16 without a mark', Buffer.from('cat\ndog\n', 'utf16le'), 'line 1: expected text'],
+    ['a list in JSON', Buffer.from('["cat", "dog"]'), 'labels.txt is JSON'],
+  ])('are not read as other words if they are %s', (_what, bytes, expected) => {
+    expect(errorOf(() => read(bytes))).toMatchObject({
+      code: 'manifest_invalid',
+      message: expect.stringContaining(expected),
+    });
+  });
+
+  test('may end their lines in any way', () => {
+    for (const end of ['\n', '\r\n', '\r']) {
+      expect(read(`cat${end}dog${end}`).map(({ text }) => text)).toEqual(['cat', 'dog']);
+    }
   });
 
   test('are refused with the path of their file if that does not exist', () => {

@@ -45,6 +45,7 @@ describe('a valid manifest', () => {
       device: { type: 'cpu', id: 0, threads: 0, memoryArena: true },
       deadlineMs: 30_000,
       runMsMax: 60_000,
+      loadMsMax: 600_000,
       jobs: { deadlineMs: 3_600_000, keepMs: 3_600_000 },
       scaling: { min: 0, max: 10, itemsPerWorker: 64, coolDownSeconds: 300, schedule: [] },
       example: { input: 'hello', expected: { label: 'cat', tolerance: 0.001 } },
@@ -328,6 +329,29 @@ describe('a wrong manifest', () => {
       got: '"high"',
     },
     {
+      what: 'no score of a softmax can have the threshold',
+      content: { output: { ...output, activation: 'softmax', threshold: 50 } },
+      key: 'output.threshold',
+      expected: 'expected 0 to 1, as are the scores of softmax and sigmoid',
+      got: '50',
+    },
+    {
+      what: 'every score of a sigmoid has one of the thresholds',
+      content: {
+        outputs: {
+          tags: {
+            kind: 'classification',
+            labels: 'tags.txt',
+            activation: 'sigmoid',
+            threshold: [0.5, -1],
+          },
+        },
+      },
+      key: 'outputs.tags.threshold',
+      expected: 'expected 0 to 1, as are the scores of softmax and sigmoid',
+      got: '[0.5,-1]',
+    },
+    {
       what: 'a ranking has a threshold',
       content: { output: { kind: 'ranking', labels: 'questions.json', threshold: 0.5 } },
       key: 'output.threshold',
@@ -383,6 +407,20 @@ describe('a wrong manifest', () => {
       expected:
         'expected mean and std, or scale and offset, with float32-nchw. For pixels from 0 to 255 as floats, set scale: 1',
       got: 'nothing',
+    },
+    {
+      what: 'the mean is that of pixels from 0 to 255',
+      content: { input: { ...imageInput, mean: [123.675, 116.28, 103.53], std } },
+      key: 'input.mean',
+      expected: 'expected values from -1 to 1, since pixels are divided by 255 first',
+      got: '[123.675,116.28,103.53]',
+    },
+    {
+      what: 'the standard deviation is that of pixels from 0 to 255',
+      content: { input: { ...imageInput, mean, std: 58.395 } },
+      key: 'input.std',
+      expected: 'expected values up to 1, since pixels are divided by 255 first',
+      got: '58.395',
     },
     {
       what: 'pixels come with mean and std',
