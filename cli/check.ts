@@ -18,6 +18,7 @@ import { verifyFiles } from '../worker/files/verification.js';
 import { makeRehearse } from '../worker/quarantine/rehearsal.js';
 import { checkTensorsExample } from './check-tensors.js';
 import { costOfOne } from './cost-of-one.js';
+import { checkLongestText } from './longest-text.js';
 import { prepareExample } from './model-inputs.js';
 
 /**
@@ -37,10 +38,8 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
     say(`  file       ${file}: ${bytes} bytes, SHA-256 matches`);
   }
 
-  const item = scores && {
-    inputs: await prepareExample(model, scores),
-    top: model.labels.length > 0 || model.heads.length > 0 ? 1 : undefined,
-  };
+  const top = model.labels.length > 0 || model.heads.length > 0 ? 1 : undefined;
+  const item = scores && { inputs: await prepareExample(model, scores), top };
   const log = makeLogger({ role: 'check', level: 'silent' });
   const scorer = await openScorer(model, log, {
     rehearse: makeRehearse(),
@@ -53,6 +52,8 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
         ? '  network    as the manifest declares it'
         : `  network    not declared; for the Open Inference Protocol, add this line to the manifest:\n${declareNetwork(scorer.values)}`,
     );
+    const longest = await checkLongestText(model, scorer, { top });
+    if (longest !== undefined) say(`  tokens     ${longest}`);
     const cost = await costOfOne(model, scorer);
     if (cost !== undefined) say(`  batch      ${cost}`);
     if (scorer.warning !== undefined) say(`  warning    ${scorer.warning}`);

@@ -71,6 +71,20 @@ const bare = onnxModel(
   }),
 );
 
+/** Has a vector for each of four positions, too. */
+const positioned = onnxModel(
+  graph({
+    nodes: [
+      node('Gather', ['vectors', 'input_ids'], ['words']),
+      node('Gather', ['places', 'position_ids'], ['at']),
+      node('Add', ['words', 'at'], ['hidden']),
+    ],
+    constants: [table, tensor('places', float, [4, 2], floats(new Array<number>(8).fill(0)))],
+    inputs: [value('input_ids', long, ['N', 'T']), value('position_ids', long, ['N', 'T'])],
+    outputs: [value('hidden', float, ['N', 'T', 2])],
+  }),
+);
+
 /** Answers with the mean of the vectors, of length 1, as models/minilm does. */
 const pooled = onnxModel(
   graph({
@@ -92,15 +106,18 @@ const pooled = onnxModel(
 /**
  * Adds a model that answers with embeddings to a folder of models.
  * @param changes to its manifest; with `pooling: 'none'` as output, its graph pools by itself
+ * @param options.isPositioned whether it takes four tokens at most
  */
 export function addEmbeddingModel(
   directory: string,
   name: string,
   changes: Record<string, unknown> = {},
+  { isPositioned = false } = {},
 ): void {
   const output = { kind: 'embedding', dimension: 2, ...(changes.output as object) };
   const isPooled = (output as { pooling?: string }).pooling === 'none';
-  const network = isPooled ? pooled : bare;
+  const unpooled = isPositioned ? positioned : bare;
+  const network = isPooled ? pooled : unpooled;
   const rules = Buffer.from(JSON.stringify(tokenizer));
   const manifest = {
     name,

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkModel } from '../../cli/check.js';
 import { makeLogger } from '../../shared/log.js';
-import { findModel, readModels } from '../../shared/models.js';
+import { findModel, type Model, readModels } from '../../shared/models.js';
 import { toFloats } from '../../shared/tensors.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
@@ -80,6 +80,22 @@ describe('an embedding', () => {
     await expect(checkModel(modelWith({ example: wrong }), () => {})).rejects.toThrow(
       'colours: example: expected [0.5, …] ± 0.001; got [1.000, …]',
     );
+  });
+});
+
+describe('the longest text that a manifest lets through', () => {
+  test.each([
+    [4, 'tokens     a text of 4 fits'],
+    [5, 'input.tokensMax: expected at most as many tokens as the network has positions for'],
+  ])('is tried by the check: %s tokens of four', async (tokensMax, expected) => {
+    const directory = makeFolder({});
+    const changes = { description: 'Red.', input: { kind: 'text', tokensMax } };
+    addEmbeddingModel(directory, 'colours', changes, { isPositioned: true });
+    const [model] = readModels({ directory, filesNeeded: true });
+    const lines: string[] = [];
+    const checked = checkModel(model as Model, (line) => lines.push(line));
+    await checked.catch((thrown: Error) => lines.push(thrown.message));
+    expect(lines.join('\n')).toContain(expected);
   });
 });
 
