@@ -1,3 +1,4 @@
+import process from 'node:process';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Queue } from '../../api/queue/queue.js';
@@ -5,6 +6,7 @@ import { nowMs } from '../../shared/clock.js';
 import { makeItemId } from '../../shared/item-id.js';
 import { decodeJob, type Item, isUnreadable, joinItem } from '../../shared/job.js';
 import { makeKeys } from '../../shared/keys.js';
+import { priorities } from '../../shared/priority.js';
 import { connectProducer, waitUntilReady } from '../../shared/redis.js';
 import { makeRegistry } from '../../shared/registry.js';
 import { encodeStrings, type Tensor } from '../../shared/tensors.js';
@@ -151,6 +153,23 @@ describe('a job that is added', () => {
     const added = queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] });
     await expect(added).rejects.toMatchObject({ code: 'queue_unavailable', retryAfterSeconds: 1 });
   });
+
+  test.each(priorities)(
+    'at the priority %s is refused while Redis hangs, and the process goes on',
+    async (priority) => {
+      const { queue } = await open();
+      const unheard: unknown[] = [];
+      const note = (reason: unknown) => unheard.push(reason);
+      process.on('unhandledRejection', note);
+      onTestFinished(() => void process.off('unhandledRejection', note));
+      const resume = await redis.suspend();
+      const added = queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] }, { priority });
+      await expect(added).rejects.toMatchObject({ code: 'queue_unavailable' });
+      await resume();
+      await waitUntil('Redis answers', () => queue.unansweredIn(name) !== undefined);
+      expect(unheard).toEqual([]);
+    },
+  );
 });
 
 test('a cancelled item no longer counts as unanswered, and stays marked until its deadline', async () => {
