@@ -10,6 +10,7 @@ import { priorities } from '../../shared/priority.js';
 import { connectProducer, waitUntilReady } from '../../shared/redis.js';
 import { makeRegistry } from '../../shared/registry.js';
 import { encodeStrings, type Tensor } from '../../shared/tensors.js';
+import { makeQueue as makeWorkerQueue } from '../../worker/queue/redis-queue.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 
@@ -171,6 +172,19 @@ describe('a job that is added', () => {
     },
   );
 });
+
+test.each(priorities)(
+  'API and workers look at the same place for a job of the priority %s',
+  async (priority) => {
+    const { queue } = await open();
+    await queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] }, { priority, id: 'j' });
+    const log = pino({ level: 'silent' });
+    const inWorker = makeWorkerQueue({ name, priority, redis: redis.client, keys, log });
+    const { job, active } = queue.keysOf(name, 'j', priority);
+    expect(inWorker.placeOf('j')).toEqual({ id: 'j', job, active });
+    expect(await redis.client.exists(job)).toBe(1);
+  },
+);
 
 test('a cancelled item no longer counts as unanswered, and stays marked until its deadline', async () => {
   const { queue } = await open();
