@@ -54,7 +54,7 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(() => {
       signal.removeEventListener('abort', stop);
       resolve();
-    }, ms);
+    }, Math.min(ms, timerMsMax));
     signal.addEventListener('abort', stop, { once: true });
   });
 }
