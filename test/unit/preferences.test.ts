@@ -22,12 +22,9 @@ describe('preferences', () => {
   test.each([
     ...[undefined, '', 'return=minimal', 'handling=lenient, x'],
     ...['x="a, respond-async, b"', 'x="a, wait=b, c"', 'x="a; b, respond-async"; y'],
-  ])(
-    'of "%s" leave the answer as it is',
-    (prefer) => {
-      expect(read(prefer)).toBeUndefined();
-    },
-  );
+  ])('of "%s" leave the answer as it is', (prefer) => {
+    expect(read(prefer)).toBeUndefined();
+  });
 
   test.each(['wait', 'wait=', 'wait=x', 'wait=-1', 'wait=1.5', 'wait=1e3', 'wait=0x10'])(
     'of "%s" are refused',
