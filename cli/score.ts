@@ -32,7 +32,7 @@ const usage = `Usage: npm run score -- MODEL FILE.ndjson | FOLDER [OPTION …]
   --resume FILE    leave out what has an answer in FILE; answers go to standard output
   --top N          how many of the best classes to answer with
   --concurrency N  how many inputs are in flight, within the limits of the key; 16 if not given
-  --tries N        how often an input is sent while the service is busy or away; 10 if not given`;
+  --tries N        how often an input is sent while the service is busy or away; 20 if not given`;
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
@@ -199,7 +199,7 @@ function readOptions() {
     resume: values.resume,
     top: values.top,
     concurrency: toCount('concurrency', values.concurrency ?? '16', 1000),
-    triesMax: toCount('tries', values.tries ?? '10', 1000),
+    triesMax: toCount('tries', values.tries ?? '20', 1000),
   };
 }
 

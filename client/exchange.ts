@@ -66,7 +66,8 @@ export function makeExchange({ url, key, fetch = globalThis.fetch }: SiteOptions
     try {
       return await read(response);
     } catch (thrown) {
-      throw thrown instanceof ScorelineError ? thrown : lost(thrown);
+      // The reason of the signal is an error of ours, too, but this request has no answer.
+      throw thrown instanceof ScorelineError && !signal.aborted ? thrown : lost(thrown);
     }
   };
 }

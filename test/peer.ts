@@ -55,6 +55,11 @@ export const cutOff: Answer = (response) => {
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': '1000' });
   response.write('{"model":', () => response.socket?.destroy());
 };
+/** The same, and then nothing. */
+export const stop: Answer = (response) => {
+  response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': '1000' });
+  response.write('{"model":');
+};
 export const events =
   (...texts: string[]): Answer =>
   (response) => {

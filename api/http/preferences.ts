@@ -26,9 +26,7 @@ export function readPreferences(
 ): Preferences | undefined {
   // Most requests have none.
   if (headers.prefer === undefined && query.async === undefined) return undefined;
-  const given = String(headers.prefer ?? '')
-    .split(',')
-    .map(readPreference);
+  const given = (String(headers.prefer ?? '').match(eachPreference) ?? []).map(readPreference);
   const isAsync = readAsync(query.async) || given.some(({ name }) => name === 'respond-async');
   // Of several, the first counts.
   const wait = given.find(({ name }) => name === 'wait');
@@ -46,6 +44,9 @@ interface Preference {
   readonly value: string | undefined;
 }
 
+/** A comma or a semicolon in double quotes is part of a value. */
+const eachPreference = /(?:"(?:[^"\\]|\\.)*"|[^",])+/g;
+
 /** Reads one preference. Its parameters, behind a semicolon, mean nothing to us. */
 function readPreference(text: string): Preference {
   const [whole = ''] = text.split(';', 1);
@@ -55,7 +56,7 @@ function readPreference(text: string): Preference {
 }
 
 function readSeconds(value: string | undefined): number {
-  const [, quoted, bare] = /^(?:"(\d{1,9})"|(\d{1,9}))$/.exec(value ?? '') ?? [];
+  const [, quoted, bare] = /^(?:"(\d+)"|(\d+))$/.exec(value ?? '') ?? [];
   const digits = quoted ?? bare;
   if (digits !== undefined) return Number(digits);
   throw new ScorelineError(

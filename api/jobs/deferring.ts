@@ -52,7 +52,7 @@ export function makeDeferring(options: {
   instance: string;
   calls: Pick<Calls, 'isShuttingDown'>;
   queue: Pick<Queue, 'add'>;
-  results: Pick<Results, 'claim' | 'release'>;
+  results: Pick<Results, 'claim' | 'lengthen' | 'release'>;
   store: JobStore;
   jobs: Jobs;
   ends: Pick<JobEnds, 'expect' | 'begin'>;
@@ -90,6 +90,7 @@ export function makeDeferring(options: {
     );
     try {
       if (!isListed) await store.requireRoom(record.caller);
+      await results.lengthen(work.identity, kept.replies, record.keepMs);
       if (record.webhook !== undefined) {
         ends.expect(
           record,

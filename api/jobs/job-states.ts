@@ -8,12 +8,12 @@
 //   time, exactly one counts.
 // - *expired*: neither. Its deadline passed before a worker took it, or its results are no longer kept.
 //
-// A worker keeps results before its job leaves the queue, so between the two a job never looks expired. A state of
-// the last four stays.
+// A worker keeps results before its job leaves the queue, so between the two a job never looks expired. No worker
+// keeps a result of a job that has expired (shared/kept-results.ts). A state of the last four stays.
 
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
-import { keepResults } from '../../shared/kept-results.js';
+import { keepResults, lateMsMax } from '../../shared/kept-results.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
 import { packReplies, type Reply } from '../../shared/reply.js';
@@ -23,8 +23,6 @@ import { errorOfReply, type ScoredReply } from '../queue/waiters.js';
 import { readKeptReply } from '../repeat/results.js';
 import type { JobRecord } from './job-record.js';
 
-/** How long after its deadline a job that is still in the queue counts as queued: clocks differ. */
-export const lateMsMax = 1000;
 /** No result that is an error has as many bytes, so a list needs no more of each to tell the state of its job. */
 const errorBytesMax = 8192;
 

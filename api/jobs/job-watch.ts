@@ -32,7 +32,7 @@ interface Watched {
 
 export class JobWatch {
   readonly #states: Pick<JobStates, 'look' | 'read'>;
-  /** By the id of the job in its queue. */
+  /** By the id of the job in its queue; the one first that was looked at longest ago. */
   readonly #watched = new Map<string, Watched>();
   #timer: NodeJS.Timeout | undefined;
   #isLooking = false;
@@ -106,6 +106,11 @@ export class JobWatch {
       watched.dueAt = now + watched.pauseMs;
       watched.pauseMs = Math.min(2 * watched.pauseMs, pauseMsMax);
       if (due.push(watched) === lookedAtMax) break;
+    }
+    // They go behind the others. So all have their turns, also when looks are too slow for all of them.
+    for (const watched of due) {
+      this.#watched.delete(watched.record.queued);
+      this.#watched.set(watched.record.queued, watched);
     }
     return due;
   }

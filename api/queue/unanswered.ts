@@ -64,9 +64,10 @@ export class Unanswered {
       const score = Math.ceil(deadlineAt);
       for (const member of membersOf([id])) scores.push(score, member);
     }
-    const all = this.#redis.zadd(this.#keys.unanswered(queue), ...scores);
-    if (priority === 'bulk') await this.#redis.zadd(this.#keys.unansweredBulk(queue), ...scores);
-    await all;
+    const { unanswered, unansweredBulk } = this.#keys;
+    const sets = priority === 'bulk' ? [unanswered, unansweredBulk] : [unanswered];
+    // Waited for together: a rejection that nobody waits for ends the process.
+    await Promise.all(sets.map((keyOf) => this.#redis.zadd(keyOf(queue), ...scores)));
   }
 
   /** Takes items out of the count. They leave it at their deadlines otherwise. */

@@ -53,7 +53,7 @@ interface Outcome {
 
 export function makeRepeatable(options: {
   calls: Pick<Calls, 'openFlight'>;
-  results: Results;
+  results: Omit<Results, 'lengthen'>;
 }): Repeatable {
   const { calls, results } = options;
   const flights = makeFlights<Outcome>();

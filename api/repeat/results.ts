@@ -8,12 +8,12 @@
 
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { placeKeys } from '../../shared/kept-results.js';
+import { keepResults, placeKeys } from '../../shared/kept-results.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
-import { type Reply, unpackReplies } from '../../shared/reply.js';
+import { packReplies, type Reply, unpackReplies } from '../../shared/reply.js';
 import { shareOf } from '../access/caller.js';
-import { queueUnavailable } from '../queue/queue.js';
+import { orUnavailable, queueUnavailable } from '../queue/queue.js';
 import type { Identity } from './identity.js';
 
 /** The kept replies to a request with a key. */
@@ -39,6 +39,11 @@ export interface Results {
    * @throws ScorelineError `idempotency_key_reused`, `queue_unavailable`
    */
   look(identity: Identity): Promise<KeptReplies>;
+  /**
+   * Has these replies, which are kept already, kept for at least so long from now on.
+   * @throws ScorelineError `queue_unavailable`
+   */
+  lengthen(identity: Identity, replies: KeptReplies['replies'], ms: number): Promise<void>;
   /** Undoes the claim of a request that was refused. */
   release(identity: Identity): void;
 }
@@ -119,6 +124,14 @@ export function makeResults(options: {
     keepMs,
     claim: (identity, deadlineAt, ms = keepMs) => readKept(identity, 'claim', deadlineAt + ms),
     look: (identity) => readKept(identity, 'look', 0),
+    async lengthen({ caller, ids }, replies, ms) {
+      const kept = replies.flatMap((reply, at) => {
+        const [id, keepFor] = [ids[at] as string, shareOf(caller)];
+        return reply ? [{ id, keepFor, keepMs: ms, bytes: packReplies([reply]) }] : [];
+      });
+      if (kept.length === 0) return;
+      await orUnavailable(keepResults({ redis, keys }, kept, { now: nowMs() }));
+    },
     release({ caller, scope, ids }) {
       const [places] = placeKeys(keys, shareOf(caller));
       // Not awaited, because a claim that stays behind expires by itself.

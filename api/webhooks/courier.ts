@@ -7,13 +7,14 @@
 // A claim lasts longer than an attempt. If this instance dies, another one makes the attempt again.
 
 import { nowMs } from '../../shared/clock.js';
+import { lateMsMax } from '../../shared/kept-results.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain } from '../../shared/redis.js';
 import type { WebhookHost, WebhookSecret } from '../../shared/webhook-configuration.js';
 import { secretsOf } from '../../shared/webhook-configuration.js';
 import type { JobEnds } from '../jobs/job-ends.js';
 import type { JobRecord } from '../jobs/job-record.js';
-import { isPending, type JobStates, lateMsMax } from '../jobs/job-states.js';
+import { isPending, type JobStates } from '../jobs/job-states.js';
 import type { JobStore } from '../jobs/job-store.js';
 import type { Job } from '../jobs/jobs.js';
 import { pauseMs } from './backoff.js';

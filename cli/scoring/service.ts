@@ -1,22 +1,22 @@
 // The service as `npm run score` sees it: which model it has, and what it answers to one input.
 //
-// A refusal for now, an overload or a restart, is met with patience: the input is sent again after the time that the
-// service names, or after a pause that doubles until something is scored. Meanwhile no other input is sent.
+// A refusal for now, an overload or a restart, is met with the patience of the client (client/retries.ts). Nobody waits
+// for the answers, so the command also sends an input again whose deadline has passed.
 
-import { setTimeout as delay } from 'node:timers/promises';
+import { type Call, openCall } from '../../client/call.js';
+import { ScorelineError as CallFailed } from '../../client/errors.js';
+import { type Asked, type Exchange, makeExchange } from '../../client/exchange.js';
 import { coerceError, errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Answering } from './answers.js';
 import type { CommandInput, InputKind } from './inputs.js';
 
-const pauseMsMin = 500;
-const pauseMsMax = 30_000;
 /** How much longer than its deadline a request may take before its connection counts as broken. */
 const spareMs = 30_000;
 
 export interface ServiceOptions {
   /** The address of the service. */
   readonly url: string;
-  /** An API key, or an access token, which has two dots. */
+  /** An API key or an access token. */
   readonly key: string | undefined;
   readonly model: string;
   /** How many of the best classes to answer with. */
@@ -35,9 +35,7 @@ interface ServedModel extends Answering {
   readonly deadlineMs: number;
 }
 
-interface Exchange {
-  readonly status: number;
-  readonly retryAfterMs: number;
+interface Answer {
   /** How many requests of this caller may be in flight. */
   readonly concurrencyMax: number;
   readonly body: CommandAnswer;
@@ -48,12 +46,8 @@ export class Service {
   readonly concurrency: number;
   readonly model: Answering;
   readonly #options: ServiceOptions;
-  readonly #address: URL;
-  readonly #timeoutMs: number;
-  /** When the next input may be sent, by `performance.now()`. */
-  #readyAt = 0;
-  /** How many pauses there were since something was scored. */
-  #pauses = 0;
+  readonly #exchange: Exchange;
+  readonly #answerMsMax: number;
 
   /**
    * Asks the service for its model.
@@ -61,12 +55,14 @@ export class Service {
    * takes something else
    */
   static async open(options: ServiceOptions, kind: InputKind): Promise<Service> {
-    const { status, body, concurrencyMax } = await ask(urlOf(options, '/v1/models'), options).catch(
-      (thrown) => {
-        throw wrong(`Expected a service at ${options.url}; got: ${reasonOf(thrown)}. See --url.`);
-      },
-    );
-    if (status !== 200 || !Array.isArray(body.models)) throw refused(options, { status, body });
+    const exchange = openExchange(options);
+    const asked: Asked = { method: 'GET', path: ['v1', 'models'] };
+    const { body, concurrencyMax } = await withCall(exchange, 1, (call) =>
+      call.ask(asked, readAnswer),
+    ).catch((thrown) => {
+      throw whyNotOpen(options, thrown);
+    });
+    if (!Array.isArray(body.models)) throw noService(options, 200);
     const models = body.models as readonly ServedModel[];
     const model = models.find(({ name }) => name === options.model);
     if (!model) {
@@ -76,89 +72,93 @@ export class Service {
       );
     }
     checkKind(model, kind);
-    return new Service(options, model, concurrencyMax);
+    return new Service({ options, exchange, model, concurrencyMax });
   }
 
-  private constructor(options: ServiceOptions, model: ServedModel, concurrencyMax: number) {
+  private constructor(parts: {
+    options: ServiceOptions;
+    exchange: Exchange;
+    model: ServedModel;
+    concurrencyMax: number;
+  }) {
+    const { options, exchange, model, concurrencyMax } = parts;
     this.model = model;
     this.concurrency = Math.min(options.concurrency, concurrencyMax);
     this.#options = options;
-    this.#timeoutMs = model.deadlineMs + spareMs;
-    this.#address = urlOf(options, `/v1/models/${encodeURIComponent(options.model)}/score`);
-    if (options.top !== undefined) this.#address.searchParams.set('top', options.top);
+    this.#exchange = exchange;
+    this.#answerMsMax = model.deadlineMs + spareMs;
   }
 
   /**
    * Scores an input.
    * @throws ScorelineError `configuration_invalid` if the service lets nobody in any more, or cannot be reached
    */
-  async score(input: CommandInput): Promise<CommandAnswer> {
-    for (let tries = 1; ; tries++) {
-      await this.#ready();
-      const isLast = tries >= this.#options.triesMax;
-      const answer = await this.#send(input).catch((thrown) => {
-        if (isLast) throw unreachable(this.#options, thrown);
-        return undefined;
-      });
-      if (answer?.status === 200) {
-        this.#pauses = 0;
-        return answer.body;
-      }
-      if (answer && isOver(answer)) throw refused(this.#options, answer);
-      if (answer && (isLast || !mayBeTriedAgain(answer))) return { problem: problemOf(answer) };
-      this.#pause(answer?.retryAfterMs ?? 0);
-    }
-  }
-
-  #send({ body, contentType }: CommandInput): Promise<Exchange> {
-    return ask(this.#address, this.#options, {
+  async score({ body, contentType }: CommandInput): Promise<CommandAnswer> {
+    const { model, top, triesMax } = this.#options;
+    const asked: Asked = {
       method: 'POST',
-      body: body as string | Uint8Array<ArrayBuffer>,
+      path: ['v1', 'models', model, 'score'],
+      query: { top },
       headers: { 'Content-Type': contentType, 'X-Priority': 'bulk' },
-      signal: AbortSignal.timeout(this.#timeoutMs),
-    });
-  }
-
-  async #ready(): Promise<void> {
-    for (;;) {
-      const waitMs = this.#readyAt - performance.now();
-      if (waitMs <= 0) return;
-      await delay(waitMs);
+      body,
+      answerMsMax: this.#answerMsMax,
+    };
+    try {
+      const answer = await withCall(this.#exchange, triesMax, (call) =>
+        call.ask(asked, readAnswer),
+      );
+      return answer.body;
+    } catch (thrown) {
+      if (!(thrown instanceof CallFailed)) throw thrown;
+      if (thrown.code === 'connection_failed') throw unreachable(this.#options, thrown);
+      if (isOver(thrown)) throw refused(this.#options, thrown);
+      return { problem: thrown.problem ?? { status: thrown.status, title: thrown.message } };
     }
   }
-
-  /** Several inputs that are refused at the same time make one pause. */
-  #pause(leastMs: number): void {
-    const now = performance.now();
-    const ms = now < this.#readyAt ? leastMs : Math.max(leastMs, pauseMsOf(++this.#pauses));
-    this.#readyAt = Math.max(this.#readyAt, now + ms);
-  }
 }
 
-async function ask(url: URL, { key }: ServiceOptions, init: RequestInit = {}): Promise<Exchange> {
-  const response = await fetch(url, { ...init, headers: { ...accessOf(key), ...init.headers } });
-  const text = await response.text();
-  return {
-    status: response.status,
-    retryAfterMs: 1000 * Number(response.headers.get('retry-after') ?? 0) || 0,
-    concurrencyMax: concurrencyIn(response.headers.get('ratelimit-policy') ?? ''),
-    body: parse(text),
-  };
-}
-
-function urlOf({ url }: ServiceOptions, target: string): URL {
+async function withCall<T>(
+  exchange: Exchange,
+  triesMax: number,
+  work: (call: Call) => Promise<T>,
+): Promise<T> {
+  const call = openCall(exchange, { retries: triesMax - 1 });
   try {
-    return new URL(`${url.replace(/\/+$/, '')}${target}`);
-  } catch {
-    throw wrong(`--url: expected an address such as http://localhost:8080; got ${url}`);
+    return await work(call);
+  } finally {
+    call.close();
   }
 }
 
-function accessOf(key: string | undefined): Record<string, string> {
-  if (key === undefined) return {};
-  return /^[^.]+\.[^.]+\.[^.]+$/.test(key)
-    ? { Authorization: `Bearer ${key}` }
-    : { 'X-API-Key': key };
+/** @throws ScorelineError `configuration_invalid` if the address or the key cannot be one */
+function openExchange({ url, key }: ServiceOptions): Exchange {
+  let exchange: Exchange;
+  try {
+    exchange = makeExchange({ url, key });
+  } catch (thrown) {
+    throw wrong(`--url, --key: ${coerceError(thrown).message}`);
+  }
+  return (...parameters) =>
+    exchange(...parameters).catch((thrown) => {
+      throw thrown instanceof CallFailed && mayBeTriedAgain(thrown) ? retryable(thrown) : thrown;
+    });
+}
+
+/** Whether the same input may be answered later, although the client would not wait for that. */
+function mayBeTriedAgain({ code, isRetryable }: CallFailed): boolean {
+  if (isRetryable || !Object.hasOwn(errorTable, code)) return false;
+  return errorTable[code as keyof typeof errorTable].retry;
+}
+
+function retryable(error: CallFailed): CallFailed {
+  return new CallFailed(error.message, { ...error, isRetryable: true });
+}
+
+async function readAnswer(response: Response): Promise<Answer> {
+  return {
+    concurrencyMax: concurrencyIn(response.headers.get('ratelimit-policy') ?? ''),
+    body: parse(await response.text()),
+  };
 }
 
 function parse(text: string): CommandAnswer {
@@ -184,20 +184,8 @@ function checkKind({ name, input }: ServedModel, kind: InputKind): void {
 }
 
 /** Whether an answer is about who asks, or for which model, so that all further ones would be the same. */
-function isOver({ status, body }: Exchange): boolean {
-  return status === 401 || status === 403 || body.code === 'model_not_found';
-}
-
-function mayBeTriedAgain({ status, body: { code } }: Exchange): boolean {
-  if (typeof code === 'string' && Object.hasOwn(errorTable, code)) {
-    return errorTable[code as keyof typeof errorTable].retry;
-  }
-  // Of a proxy on the way
-  return status === 429 || status === 502 || status === 503 || status === 504;
-}
-
-function problemOf({ status, body }: Exchange): CommandAnswer {
-  return body.code === undefined ? { status, title: 'Not an answer of Scoreline' } : body;
+function isOver({ status, code }: CallFailed): boolean {
+  return status === 401 || status === 403 || code === 'model_not_found';
 }
 
 /** Reads the limit of requests in flight, as in `"concurrency";q=8`. */
@@ -206,28 +194,34 @@ function concurrencyIn(policy: string): number {
   return count === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Number(count));
 }
 
-/** Doubles with each pause. Half of it is random, so several callers do not come back together. */
-function pauseMsOf(pauses: number): number {
-  const ms = Math.min(pauseMsMin * 2 ** (pauses - 1), pauseMsMax);
-  return ms * (0.5 + Math.random() / 2);
-}
-
-function refused({ url }: ServiceOptions, { status, body }: Pick<Exchange, 'status' | 'body'>) {
-  const reason = typeof body.detail === 'string' ? body.detail : `the status ${status}`;
-  const key = ' Give a key with --key, or in the environment variable SCORELINE_KEY.';
-  if (status === 401) return wrong(`${url} lets nobody in with this: ${reason}${key}`);
-  if (status === 403) return wrong(`${url} lets nobody in with this: ${reason}`);
-  if (body.code === 'model_not_found') return wrong(`${url} has the model no more: ${reason}`);
-  if (status === 200 || status === 404) {
+function whyNotOpen(options: ServiceOptions, thrown: unknown): unknown {
+  if (!(thrown instanceof CallFailed)) return thrown;
+  const { code, status } = thrown;
+  if (code === 'connection_failed') {
     return wrong(
-      `Expected the address of a Scoreline service, as in http://localhost:8080; got ${url}, where /v1/models answers with the status ${status} and no list of models. See --url.`,
+      `Expected a service at ${options.url}; got: ${reasonOf(thrown.cause)}. See --url.`,
     );
   }
-  return wrong(`Expected a service at ${url} that lists its models; got: ${reason}`);
+  if (status === 404 || code === 'answer_unexpected') return noService(options, status);
+  return refused(options, thrown);
 }
 
-function unreachable({ url, triesMax }: ServiceOptions, thrown: unknown): ScorelineError {
-  return wrong(`${url} could not be reached in ${triesMax} tries: ${reasonOf(thrown)}.`);
+function noService({ url }: ServiceOptions, status: number | undefined): ScorelineError {
+  return wrong(
+    `Expected the address of a Scoreline service, as in http://localhost:8080; got ${url}, where /v1/models answers with the status ${status} and no list of models. See --url.`,
+  );
+}
+
+function refused({ url }: ServiceOptions, { status, code, message }: CallFailed): ScorelineError {
+  const key = ' Give a key with --key, or in the environment variable SCORELINE_KEY.';
+  if (status === 401) return wrong(`${url} lets nobody in with this: ${message}${key}`);
+  if (status === 403) return wrong(`${url} lets nobody in with this: ${message}`);
+  if (code === 'model_not_found') return wrong(`${url} has the model no more: ${message}`);
+  return wrong(`Expected a service at ${url} that lists its models; got: ${message}`);
+}
+
+function unreachable({ url, triesMax }: ServiceOptions, { cause }: CallFailed): ScorelineError {
+  return wrong(`${url} could not be reached in ${triesMax} tries: ${reasonOf(cause)}.`);
 }
 
 /** `fetch` hides the reason in the cause of its error. */

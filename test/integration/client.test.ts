@@ -2,11 +2,13 @@
 
 import { getEventListeners } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { openCall } from '../../client/call.js';
 import { type ClientOptions, ScorelineClient, ScorelineError } from '../../client/client.js';
 import { makeExchange } from '../../client/exchange.js';
+import { openLimit, sleep } from '../../client/limit.js';
 import { inPieces, separators } from '../event-pieces.js';
 import { waitUntil } from '../harness.js';
 import {
@@ -18,6 +20,7 @@ import {
   nothing,
   openPeer as openServer,
   problem,
+  stop,
 } from '../peer.js';
 
 const key = 'scl_ogfBMf6UI0_secretsecretsecretsecretsecretsecre';
@@ -130,6 +133,15 @@ describe('the limits of a call', () => {
     expect(error.code).toBe('timed_out');
     expect(error.message).toMatch(/within 700 ms.*The attempt before failed: Because\./);
     expect(error.cause).toMatchObject({ code: 'queue_unavailable' });
+  });
+
+  test('hold for pauses that no timer is long enough for', async () => {
+    const { signal, ...controller } = openLimit({});
+    const slept = sleep(2 ** 32, signal).then(() => 'slept');
+    slept.catch(() => {});
+    expect(await Promise.race([slept, delay(100, 'sleeps')])).toBe('sleeps');
+    controller.close();
+    await expect(slept).rejects.toThrow();
   });
 
   test('tell the service how long the caller waits', async () => {
@@ -443,8 +455,11 @@ describe('waiting for a job', () => {
     expect(await peer.open().job('j')).toMatchObject(ended);
   });
 
-  test('does not hang on a machine that is gone', async () => {
-    const peer = await openPeer(nothing, json(job));
+  test.each<[string, Answer]>([
+    ['is gone', nothing],
+    ['stops within its answer', stop],
+  ])('does not hang on a machine that %s', async (_, answer) => {
+    const peer = await openPeer(answer, json(job));
     const call = openCall(makeExchange({ url: peer.url }), {});
     const asked = { method: 'GET', path: ['v1', 'jobs', 'j'], answerMsMax: 200 } as const;
     expect(await call.ask(asked, (response) => response.json())).toEqual(job);

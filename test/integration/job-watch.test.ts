@@ -1,5 +1,6 @@
 // Tests the watch over pending jobs against a real Redis.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { JobRecord } from '../../api/jobs/job-record.js';
 import { type JobState, makeJobStates } from '../../api/jobs/job-states.js';
@@ -12,6 +13,7 @@ const keys = makeKeys('job-watch');
 const error = { code: 'model_failed', detail: 'It cannot.' } as const;
 
 let redis: TestRedis;
+let states: ReturnType<typeof makeJobStates>;
 let watch: JobWatch;
 
 beforeAll(async () => {
@@ -23,7 +25,8 @@ beforeEach(async () => {
     keysOf: (name: string, id: string) => ({ job: `${name}:${id}`, active: `${name}:active` }),
     uncount: () => {},
   };
-  watch = new JobWatch(makeJobStates({ redis: redis.client, keys, queue }));
+  states = makeJobStates({ redis: redis.client, keys, queue });
+  watch = new JobWatch(states);
 });
 afterAll(() => redis?.close());
 
@@ -67,6 +70,18 @@ test('looks at many jobs together, for all who follow them', async () => {
   expect(watch.size).toBe(0);
   // A look has room for 256 jobs.
   expect(scripts).toBeLessThan(100);
+});
+
+test('looks at each of very many jobs, however slow the looks are', async () => {
+  const look: typeof states.look = async (records) => {
+    await delay(60);
+    return states.look(records);
+  };
+  watch = new JobWatch({ look, read: states.read });
+  const records = await Promise.all(Array.from({ length: 1500 }, (_, at) => add(`job-${at}`)));
+  const followers = records.map(follow);
+  await waitUntil('each is told twice', () => followers.every(({ states }) => states.length >= 2));
+  for (const { stop } of followers) stop();
 });
 
 test('tells the end of a job once, when all its items have results', async () => {

@@ -1,3 +1,4 @@
+import process from 'node:process';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Queue } from '../../api/queue/queue.js';
@@ -5,9 +6,11 @@ import { nowMs } from '../../shared/clock.js';
 import { makeItemId } from '../../shared/item-id.js';
 import { decodeJob, type Item, isUnreadable, joinItem } from '../../shared/job.js';
 import { makeKeys } from '../../shared/keys.js';
+import { priorities } from '../../shared/priority.js';
 import { connectProducer, waitUntilReady } from '../../shared/redis.js';
 import { makeRegistry } from '../../shared/registry.js';
 import { encodeStrings, type Tensor } from '../../shared/tensors.js';
+import { makeQueue as makeWorkerQueue } from '../../worker/queue/redis-queue.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 
@@ -151,7 +154,37 @@ describe('a job that is added', () => {
     const added = queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] });
     await expect(added).rejects.toMatchObject({ code: 'queue_unavailable', retryAfterSeconds: 1 });
   });
+
+  test.each(priorities)(
+    'at the priority %s is refused while Redis hangs, and the process goes on',
+    async (priority) => {
+      const { queue } = await open();
+      const unheard: unknown[] = [];
+      const note = (reason: unknown) => unheard.push(reason);
+      process.on('unhandledRejection', note);
+      onTestFinished(() => void process.off('unhandledRejection', note));
+      const resume = await redis.suspend();
+      const added = queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] }, { priority });
+      await expect(added).rejects.toMatchObject({ code: 'queue_unavailable' });
+      await resume();
+      await waitUntil('Redis answers', () => queue.unansweredIn(name) !== undefined);
+      expect(unheard).toEqual([]);
+    },
+  );
 });
+
+test.each(priorities)(
+  'API and workers look at the same place for a job of the priority %s',
+  async (priority) => {
+    const { queue } = await open();
+    await queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] }, { priority, id: 'j' });
+    const log = pino({ level: 'silent' });
+    const inWorker = makeWorkerQueue({ name, priority, redis: redis.client, keys, log });
+    const { job, active } = queue.keysOf(name, 'j', priority);
+    expect(inWorker.placeOf('j')).toEqual({ id: 'j', job, active });
+    expect(await redis.client.exists(job)).toBe(1);
+  },
+);
 
 test('a cancelled item no longer counts as unanswered, and stays marked until its deadline', async () => {
   const { queue } = await open();

@@ -279,6 +279,37 @@ describe('a worker', () => {
     expect(ms).toBeLessThanOrEqual(keepMs);
   });
 
+  test.each([undefined, 'ada'])(
+    'keeps the first reply for as long as a later one would be, and so its place (share: %s)',
+    async (keepFor) => {
+      const identity = identityFor(keepFor ?? 'anyone', 'key', 'a');
+      const [id] = identity.ids as [string];
+      await inApi({ keepMs: 1000 }).claim(identity, nowMs());
+      await inWorker().keep([itemOf(id, { keepMs: 1000, keepFor })], [scoresOf(id, 0.5)]);
+      await inWorker().keep([itemOf(id, { keepFor })], [scoresOf(id, 0.6)]);
+      await inWorker().keep([itemOf(id, { keepMs: 10, keepFor })], [scoresOf(id, 0.7)]);
+      expect((await inApi().look(identity)).replies).toEqual([scoresOf(id, 0.5)]);
+      const { results, resultsBytes } = keys;
+      for (const key of [keys.result(id), results, resultsBytes]) {
+        expect(await redis.client.pttl(key)).toBeGreaterThan(keepMs - 10_000);
+      }
+      const [place, until, ...others] = await redis.client.zrange(results, '0', '-1', 'WITHSCORES');
+      expect([place, others]).toEqual([expect.stringMatching(new RegExp(`^${id}:\\d+$`)), []]);
+      expect(Number(until)).toBeGreaterThan(nowMs() + keepMs - 10_000);
+    },
+  );
+
+  test('are kept for as long as a job needs them that finds them there', async () => {
+    const identity = identityOf('key', 'a', 'b');
+    const [id] = identity.ids as [string];
+    await inApi().claim(identity, nowMs());
+    await inWorker().keep([itemOf(id, { keepMs: 1000 })], [scoresOf(id, 0.5)]);
+    const { replies } = await inApi().look(identity);
+    await inApi().lengthen(identity, replies, keepMs);
+    expect(await redis.client.pttl(keys.result(id))).toBeGreaterThan(keepMs - 10_000);
+    expect((await inApi().look(identity)).replies).toEqual([scoresOf(id, 0.5), undefined]);
+  });
+
   test('answers both copies of an item in one batch with the same reply', async () => {
     const replies = await inWorker().keep(
       [itemOf('a'), itemOf('a')],
@@ -327,6 +358,42 @@ describe('a worker', () => {
     await inWorker().keep([itemOf('a', { keepBytesMax: 1024 })], [{ id: 'a', error }]);
     const kept = (await redis.client.getBuffer(keys.result('a'))) as Buffer;
     expect(unpackReplies(kept)).toEqual([{ id: 'a', error }]);
+  });
+
+  describe('with the result of a job past its deadline', () => {
+    const placeOf = (id: string) => ({ id, job: `test:jobs:${id}`, active: 'test:jobs:active' });
+    const late = () => ({
+      ...itemOf('a', { keepBytesMax: 1024, deadlineAt: nowMs() - 10 }),
+      jobId: 'j',
+    });
+    const isKept = async () => {
+      await inWorker().keep([late(), itemOf('b')], [scoresOf('a', 0.5), scoresOf('b', 1)], placeOf);
+      expect(await redis.client.exists(keys.result('b'))).toBe(1);
+      return (await redis.client.exists(keys.result('a'))) === 1;
+    };
+    const take = async (takenAt: number) => {
+      await redis.client.hset('test:jobs:j', 'timestamp', 1, 'processedOn', takenAt);
+      await redis.client.lpush('test:jobs:active', 'other', 'j');
+    };
+
+    test('keeps it if the job was taken in time, and a worker still holds it', async () => {
+      await take(nowMs() - 500);
+      expect(await isKept()).toBe(true);
+    });
+
+    test('keeps nothing if another worker has dropped the job', async () => {
+      expect(await isKept()).toBe(false);
+    });
+
+    test('keeps nothing if the job is back in the queue', async () => {
+      await redis.client.hset('test:jobs:j', 'timestamp', 1, 'processedOn', 1);
+      expect(await isKept()).toBe(false);
+    });
+
+    test('keeps nothing if another worker has taken the job to drop it', async () => {
+      await take(nowMs() + 5000);
+      expect(await isKept()).toBe(false);
+    });
   });
 
   test('finds kept replies by item', async () => {

@@ -167,6 +167,7 @@ function makeQueue({ world, process }: WorkerContext, model: Model, take: Queue[
   const { redis, network } = world;
   return {
     take,
+    placeOf: (id) => ({ id, job: id, active: 'active' }),
     readPayload: (id, fields) =>
       network.consume(process, 'payload', () => redis.readPayload(id, fields)),
     dropPayload: (id) => {

@@ -13,16 +13,18 @@ describe('preferences', () => {
     ['return=minimal, respond-async; x=1, wait=5', 5000, 'respond-async, wait=5'],
     ['wait=1, wait=2', 1000, 'wait=1'],
     ['wait=3600', 60_000, 'wait=60'],
+    ['wait=99999999999999999999', 60_000, 'wait=60'],
+    ['x="a, wait=1, \\", y", wait=2', 2000, 'wait=2'],
   ])('of "%s" are followed', (prefer, waitMs, applied) => {
     expect(read(prefer)).toEqual({ waitMs, applied });
   });
 
-  test.each([undefined, '', 'return=minimal', 'handling=lenient, x'])(
-    'of "%s" leave the answer as it is',
-    (prefer) => {
-      expect(read(prefer)).toBeUndefined();
-    },
-  );
+  test.each([
+    ...[undefined, '', 'return=minimal', 'handling=lenient, x'],
+    ...['x="a, respond-async, b"', 'x="a, wait=b, c"', 'x="a; b, respond-async"; y'],
+  ])('of "%s" leave the answer as it is', (prefer) => {
+    expect(read(prefer)).toBeUndefined();
+  });
 
   test.each(['wait', 'wait=', 'wait=x', 'wait=-1', 'wait=1.5', 'wait=1e3', 'wait=0x10'])(
     'of "%s" are refused',

@@ -58,7 +58,7 @@ function makeObserved({ permitsMax = 10 } = {}) {
   const released: string[] = [];
   let isNew = true;
   const know = async () => ({ replies: identity.ids.map((id) => kept.get(id)), isNew });
-  const results: Results = {
+  const results: Omit<Results, 'lengthen'> = {
     keepMs: 5000,
     claim: async () => {
       const known = await know();

@@ -60,13 +60,13 @@ export async function runBatch(answering: Answering, gathered: readonly HeldItem
 
 /** Keeps the replies of keyed items, and then sends each item its reply or the kept result. */
 export async function answer(
-  { kept, sendReplies, events }: Answering,
+  { kept, queue, sendReplies, events }: Answering,
   items: readonly HeldItem[],
   results: readonly Scored[],
   run: Run,
 ): Promise<void> {
   const made = items.map((item, index) => makeReply(item, results[index] as Scored, run));
-  const final = await kept.keep(items, made);
+  const final = await kept.keep(items, made, queue.placeOf);
   const replies = new Map<string, Reply[]>();
   for (const [index, { replyTo }] of items.entries()) {
     const reply = final[index] as Reply;

@@ -1,5 +1,6 @@
 // The queue of one model: the interface through which a consumer uses BullMQ and Redis.
 
+import type { JobPlace } from '../../shared/kept-results.js';
 import type { CountName } from '../../shared/keys.js';
 
 /** A job that a worker has taken and locked. */
@@ -50,6 +51,8 @@ export interface Taking {
 export interface Queue {
   /** Takes jobs until it is closed. */
   take(options: TakeOptions): Taking;
+  /** Tells where a job is. */
+  readonly placeOf: (jobId: string) => JobPlace;
   /** Reads these fields of a job's payload. Fields that have expired are left out. */
   readPayload(jobId: string, fields: readonly string[]): Promise<ReadonlyMap<string, Uint8Array>>;
   /** Deletes a job's payload, without waiting for it. */

@@ -28,6 +28,10 @@ export function makeQueue(options: {
         ...{ ...given, name: jobQueue, redis, prefix: keys.prefix, log },
         ...(priority === 'bulk' && { stalledEveryMs: bulkStalledEveryMs }),
       }),
+    placeOf(id) {
+      const start = `${keys.prefix}:${jobQueue}`;
+      return { id, job: `${start}:${id}`, active: `${start}:active` };
+    },
     async readPayload(jobId, fields) {
       const values = await redis.hmgetBuffer(keys.payload(jobId), ...fields);
       const payload = new Map<string, Uint8Array>();

@@ -11,7 +11,13 @@
 import { nowMs } from '../../shared/clock.js';
 import type { ErrorCode } from '../../shared/errors.js';
 import type { Item, Keeping } from '../../shared/job.js';
-import { type Keepable, keepResults } from '../../shared/kept-results.js';
+import {
+  type JobPlace,
+  type JobResult,
+  type Keepable,
+  keepJobResults,
+  keepResults,
+} from '../../shared/kept-results.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
 import type { Redis } from '../../shared/redis.js';
@@ -26,13 +32,21 @@ const resultErrors: ReadonlySet<ErrorCode> = new Set([
   'result_too_large',
 ]);
 
-type KeepingUntil = Keeping & Pick<Item, 'deadlineAt'>;
+type KeepingUntil = Keeping & Pick<Item, 'deadlineAt'> & { readonly jobId?: string };
+type PlaceOf = (jobId: string) => JobPlace;
 
 export interface Results {
   /** Finds the kept results of these items, by item id. Items without `keepMs` have none. */
   find(items: readonly Pick<Keeping, 'id' | 'keepMs'>[]): Promise<ReadonlyMap<string, Reply>>;
-  /** Keeps the replies to items with `keepMs`. Returns the replies to send, in the same order. */
-  keep(items: readonly KeepingUntil[], replies: readonly Reply[]): Promise<readonly Reply[]>;
+  /**
+   * Keeps the replies to items with `keepMs`. Returns the replies to send, in the same order.
+   * @param placeOf tells where a job is. With it, the results of a job that has expired are not kept
+   */
+  keep(
+    items: readonly KeepingUntil[],
+    replies: readonly Reply[],
+    placeOf?: PlaceOf,
+  ): Promise<readonly Reply[]>;
 }
 
 /** Makes the results of a queue, packed in the wire version of its jobs. */
@@ -47,19 +61,30 @@ export function makeResults(options: {
 
   /** Keeps each reply unless the item has one already. Returns the kept replies. */
   const keepFirst = async (packed: readonly PackedResult[]) => {
-    const earlier = await keepResults({ redis, keys }, packed, { now: nowMs() });
-    return packed.map(({ reply }, at) => readKept(earlier?.[at]) ?? reply);
+    const now = nowMs();
+    const ofJobs = packed.filter(isOfJob);
+    const others = packed.filter((each) => !isOfJob(each));
+    const [first, second] = await Promise.all([
+      others.length > 0 ? keepResults({ redis, keys }, others, { now }) : [],
+      ofJobs.length > 0 ? keepJobResults({ redis, keys }, ofJobs, now) : [],
+    ]);
+    const earlier = [...(first ?? []), ...second];
+    return [...others, ...ofJobs].map(({ reply }, at) => readKept(earlier[at]) ?? reply);
   };
 
   /** Packs a reply, or the error that stands for a reply that is too large. */
-  const pack = (reply: Reply, { keepMs = 0, keepFor, keepBytesMax }: Keeping): PackedResult => {
+  const pack = (reply: Reply, item: KeepingUntil, placeOf: PlaceOf | undefined): PackedResult => {
     const { id } = reply;
+    const { keepMs = 0, keepFor, keepBytesMax, deadlineAt, jobId } = item;
+    const isOfJob = keepBytesMax !== undefined && jobId !== undefined;
+    const place = isOfJob ? placeOf?.(jobId) : undefined;
+    const rest = { id, keepMs, keepFor, place, deadlineAt };
     const bytes = packReplies([reply], wire);
     if (keepBytesMax === undefined || bytes.length <= keepBytesMax) {
-      return { id, reply, bytes, keepMs, keepFor };
+      return { ...rest, reply, bytes };
     }
     const refusal = tooLarge(id, bytes.length, keepBytesMax);
-    return { id, reply: refusal, bytes: packReplies([refusal], wire), keepMs, keepFor };
+    return { ...rest, reply: refusal, bytes: packReplies([refusal], wire) };
   };
 
   return {
@@ -71,10 +96,12 @@ export function makeResults(options: {
       return new Map(found.map((reply) => [reply.id, reply]));
     },
 
-    async keep(items, replies) {
+    async keep(items, replies, placeOf) {
       const packed = replies.flatMap((reply, at) => {
         const item = items[at];
-        return item?.keepMs !== undefined && isResult(reply, item) ? [pack(reply, item)] : [];
+        return item?.keepMs !== undefined && isResult(reply, item)
+          ? [pack(reply, item, placeOf)]
+          : [];
       });
       if (packed.length === 0) return replies;
       const deadlineAt = Math.max(...items.map((item) => item.deadlineAt));
@@ -88,6 +115,13 @@ export function makeResults(options: {
 /** A result on its way to Redis. */
 interface PackedResult extends Keepable {
   readonly reply: Reply;
+  /** Where the job of its item is, if it is that of a caller. */
+  readonly place: JobPlace | undefined;
+  readonly deadlineAt: number;
+}
+
+function isOfJob(result: PackedResult): result is PackedResult & JobResult {
+  return result.place !== undefined;
 }
 
 function tooLarge(id: string, bytes: number, bytesMax: number): Reply {
