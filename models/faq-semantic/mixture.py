@@ -20,7 +20,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
 from normalise import normalise_text
-from pipeline import Settings, assign_folds, fit_pipeline
+from pipeline import Settings, assign_folds, fit_pipeline, fit_sharpness
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ class Mixture:
         absent = self._without(decisions, self.train_truth).max(axis=1)
         self.none_logit = float(f"{np.quantile(absent, settings.none_share):.4g}")
         self.train_scores = self.probabilities(decisions)
+        self.sharpness = {part: fit_sharpness(decisions[part], self.train_truth) for part in PARTS}
         self._fit(corpus, duplicates, seed)
         right = self.train_scores.argmax(axis=1) == self.train_truth
         self.threshold = float(np.quantile(self.train_scores.max(axis=1)[right], 1 - settings.kept))
@@ -171,6 +172,10 @@ class Mixture:
             "centre": self.centres.decide(vectors),
             "nearness": self.members.nearness(vectors, self.settings.nearness_factor),
         }
+
+    def probabilities_alone(self, part, decisions):
+        """As one part has them, which knows no "none of these"."""
+        return softmax(self.sharpness[part] * decisions[part], axis=1)
 
     def mix(self, decisions):
         return sum(self.factors[part] * decisions[part] for part in PARTS)
