@@ -11,7 +11,7 @@ import type { Entry } from '../faq/entries.js';
 import { evaluate, hasParaphrases, type Measures } from '../faq/evaluate.js';
 import { checkBase, writeFolder } from '../faq/folder.js';
 import { makeGraph } from '../faq/head.js';
-import { listTexts, type Members, type MemberText } from '../faq/members.js';
+import { listTexts, listTwins, type Members, type MemberText } from '../faq/members.js';
 import { readFaq } from '../faq/read.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
 import { type Model, readModels } from '../shared/models.js';
@@ -57,6 +57,7 @@ async function main(wishes: Wishes): Promise<void> {
   const dimension = checkBase(base);
   await pull(base, { say: () => {}, complain });
   const members = await embedAll(base, texts, dimension);
+  sayTwins(members, texts, base.name);
   if (isEvaluated) report(members, texts, { questions: entries.length, isTrained });
 
   const classifier = isTrained ? trainClassifier(members, entries.length) : undefined;
@@ -148,6 +149,16 @@ async function embedAll(
   } finally {
     bar.stop();
   }
+}
+
+function sayTwins(members: Members, texts: readonly MemberText[], name: string): void {
+  const twins = listTwins(members, texts);
+  for (const [one, other] of twins.slice(0, 10)) {
+    complain(
+      `${JSON.stringify(one.text)} and ${JSON.stringify(other.text)} are the same to ${name}, so either can be answered by the other. Say one in other words, or add paraphrases.`,
+    );
+  }
+  if (twins.length > 10) complain(`… and ${twins.length - 10} more such pairs.`);
 }
 
 function report(

@@ -1,5 +1,6 @@
 // The entries of somebody's FAQ, and the checks that every format shares.
 
+import { normaliseText } from '../api/kinds/normalise.js';
 import { ScorelineError } from '../shared/errors.js';
 
 export interface Entry {
@@ -20,6 +21,9 @@ export type Skip = (place: string, what: string) => void;
 export const entriesMax = 5000;
 export const textsMax = 20_000;
 export const charactersMax = 5000;
+/** Half of a pair of surrogates, which UTF-8 has no bytes for. */
+const isTorn = /\p{Cs}/u;
+const isVisible = /[\p{L}\p{N}\p{P}\p{S}]/u;
 
 /**
  * Checks entries that are fit to be an FAQ, and returns them without their places.
@@ -52,14 +56,22 @@ function faultsOf({ question, answer, paraphrases, place }: ReadEntry): string[]
   if (answer === '') {
     faults.push(`${place}: expected an answer to ${quote(question)}; got an empty one`);
   }
-  for (const text of [question, ...paraphrases]) {
-    if (text.length > charactersMax) {
-      faults.push(
-        `${place}: expected at most ${charactersMax} characters; got ${text.length}, in ${quote(text)}`,
-      );
-    }
+  const texts = [question, answer, ...paraphrases].filter((text) => text !== '');
+  return [...faults, ...texts.flatMap((text) => faultsOfText(text, place))];
+}
+
+function faultsOfText(text: string, place: string): string[] {
+  if (isTorn.test(text)) {
+    return [`${place}: expected Unicode; got half of a surrogate pair, in ${quote(text)}`];
   }
-  return faults;
+  if (!isVisible.test(text)) {
+    return [`${place}: expected letters, digits or symbols; got none, in ${quote(text)}`];
+  }
+  const { length } = normaliseText(text);
+  if (length <= charactersMax) return [];
+  return [
+    `${place}: expected at most ${charactersMax} characters; got ${length}, in ${quote(text)}`,
+  ];
 }
 
 /** A question that stands twice would share its score with itself, and neither would be found. */
@@ -68,7 +80,8 @@ function repeated(read: readonly ReadEntry[]): string[] {
   const faults: string[] = [];
   for (const entry of read) {
     for (const text of [entry.question, ...entry.paraphrases]) {
-      const key = text.toLowerCase().replaceAll(/\s+/g, ' ');
+      // The model gets texts normalised, and knows no capitals.
+      const key = normaliseText(text).toLowerCase().replaceAll(/\s+/g, ' ');
       const known = first.get(key);
       if (known === undefined) first.set(key, entry);
       else if (key !== '' && (known !== entry || text === entry.question)) {

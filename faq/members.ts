@@ -41,6 +41,24 @@ export function pickMembers(
   };
 }
 
+/**
+ * Lists the pairs of questions that have the same embedding, one by its question and one by a paraphrase, for example:
+ * the model takes their words for the same, or knows none of them. Neither can be told from the other.
+ */
+export function listTwins(
+  members: Members,
+  texts: readonly MemberText[],
+): [MemberText, MemberText][] {
+  const first = new Map<string, MemberText>();
+  return texts.flatMap((text, at): [MemberText, MemberText][] => {
+    if (text.kind === 'answer') return [];
+    const key = vectorAt(members.vectors, members.dimension, at).join();
+    const known = first.get(key) ?? text;
+    first.set(key, known);
+    return known.question === text.question ? [] : [[known, text]];
+  });
+}
+
 export function vectorAt(vectors: Float32Array, dimension: number, at: number): Float32Array {
   return vectors.subarray(at * dimension, (at + 1) * dimension);
 }

@@ -5,9 +5,11 @@ import { parse } from 'csv-parse/sync';
 import { coerceError } from '../shared/errors.js';
 import { invalid, type ReadEntry, type Skip } from './entries.js';
 
-const question = /^(question|frage|q)$/i;
-const answer = /^(answer|antwort|a)$/i;
+const question = /^(questions?|fragen?|q)$/i;
+const answer = /^(answers?|antwort(en)?|a)$/i;
 const paraphrase = /^paraphrases?(?![a-z])/i;
+/** Excel writes and reads such a line above the names. */
+const delimiterLine = /^(\ufeff?)sep=.(?=[\r\n])/i;
 const delimiters = [',', ';', '\t'];
 
 interface Row {
@@ -17,7 +19,7 @@ interface Row {
 
 /** @throws ScorelineError `configuration_invalid` */
 export function readCsv(file: string, text: string, skip: Skip): ReadEntry[] {
-  const [head, ...rows] = parseRows(file, text);
+  const [head, ...rows] = parseRows(file, text.replace(delimiterLine, '$1'));
   const names = head?.record.map((name) => name.trim()) ?? [];
   const places = {
     question: names.findIndex((name) => question.test(name)),
@@ -26,7 +28,7 @@ export function readCsv(file: string, text: string, skip: Skip): ReadEntry[] {
   for (const [column, at] of Object.entries(places)) {
     if (at >= 0) continue;
     throw invalid(file, [
-      `line 1: expected a column "${column}"; got ${names.map((name) => JSON.stringify(name)).join(', ') || 'none'}. The first line names the columns: question,answer,paraphrases`,
+      `line ${head?.info.lines ?? 1}: expected a column "${column}"; got ${names.map((name) => JSON.stringify(name)).join(', ') || 'none'}. The first line names the columns: question,answer,paraphrases`,
     ]);
   }
   sayUnused(names, rows, (at) => at !== places.question && at !== places.answer, skip);
@@ -71,7 +73,13 @@ function parseRows(file: string, text: string): Row[] {
   }
 }
 
-const options = { bom: true, info: true, skip_empty_lines: true };
+/** A row may end before its last columns, whose cells are then empty. */
+const options = {
+  bom: true,
+  info: true,
+  skip_empty_lines: true,
+  relax_column_count_less: true,
+};
 
 /** The delimiter by which the first line has both columns, or else most columns. */
 function chooseDelimiter(text: string): string {

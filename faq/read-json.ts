@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { coerceError } from '../shared/errors.js';
 import { messageOf } from '../shared/zod-issue.js';
-import { invalid, type ReadEntry } from './entries.js';
+import { invalid, type ReadEntry, type Skip } from './entries.js';
 
 const text = z.string().transform((value) => value.trim());
 const entriesSchema = z.array(
@@ -18,7 +18,7 @@ const entriesSchema = z.array(
 );
 
 /** @throws ScorelineError `configuration_invalid` */
-export function readJson(file: string, content: string): ReadEntry[] {
+export function readJson(file: string, content: string, skip: Skip): ReadEntry[] {
   let value: unknown;
   try {
     value = JSON.parse(content);
@@ -27,6 +27,7 @@ export function readJson(file: string, content: string): ReadEntry[] {
   }
   const parsed = entriesSchema.safeParse(value);
   if (parsed.success) {
+    sayUnused(value as object[], skip);
     return parsed.data.map((entry, at) => ({ ...entry, place: placeOf(at) }));
   }
   throw invalid(
@@ -39,6 +40,18 @@ export function readJson(file: string, content: string): ReadEntry[] {
       return `${place}: ${messageOf({ ...issue, path: keys } as z.core.$ZodIssue)}`;
     }),
   );
+}
+
+/** Says each key once, where it is first. */
+function sayUnused(entries: readonly object[], skip: Skip): void {
+  const said = new Set(['question', 'answer', 'paraphrases']);
+  for (const [at, entry] of entries.entries()) {
+    for (const key of Object.keys(entry)) {
+      if (said.has(key)) continue;
+      said.add(key);
+      skip(placeOf(at), `the key ${JSON.stringify(key)}`);
+    }
+  }
 }
 
 function placeOf(at: number): string {

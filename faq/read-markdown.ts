@@ -115,7 +115,11 @@ function toEntry({ title, line, lines }: Section): ReadEntry {
   const rest = from < 0 ? [] : lines.slice(at);
   return {
     question: title,
-    answer: [...answer, ...rest].join('\n').trim(),
+    // Spaces before a first line of code are part of it.
+    answer: [...answer, ...rest]
+      .join('\n')
+      .replace(/^\s*\n/, '')
+      .trimEnd(),
     paraphrases,
     place: `line ${line}`,
   };

@@ -70,29 +70,37 @@ def _without_ending(matcher):
 
 
 def _add_logits(head, mixture, pipeline_scores):
-    members, classifier = mixture.members, mixture.classifier
-    pipeline = head.add("Mul", [pipeline_scores, head.number(mixture.factor("pipeline"))])
+    classifier = mixture.classifier
+    pipeline = head.add("Mul", [pipeline_scores, head.number(mixture.factors["pipeline"])])
 
-    factor = mixture.factor("semantic")
-    semantic = head.add("MatMul", ["embedding", head.floats(classifier.coef_.T * factor)])
-    semantic = head.add("Add", [semantic, head.floats(classifier.intercept_ * factor)])
+    # Both are linear, so they are one product.
+    coefficients = classifier.coef_.T * mixture.factors["semantic"]
+    coefficients = coefficients + mixture.centres.coefficients * mixture.factors["centre"]
+    linear = head.add("MatMul", ["embedding", head.floats(coefficients)])
+    linear = head.add("Add", [linear, head.floats(classifier.intercept_ * mixture.factors["semantic"])])
 
+    logits = head.add("Add", [pipeline, linear])
+    return _add_nearness(head, mixture, logits) if mixture.factors["nearness"] else logits
+
+
+def _add_nearness(head, mixture, logits):
+    members = mixture.members
     # Half the bytes, and the cosines differ by 1e-4 at most.
     vectors = head.add("Cast", [head.constant(members.vectors.T.astype(np.float16))], to=TensorProto.FLOAT)
     cosines = head.add("MatMul", ["embedding", vectors])
     near = head.add("Exp", [head.add("Mul", [cosines, head.number(mixture.settings.nearness_factor)])])
     columns = head.add("Expand", [head.constant(members.classes[np.newaxis]), head.add("Shape", [near])])
-    zeros = head.add("Expand", [head.number(0), head.add("Shape", [semantic])])
+    zeros = head.add("Expand", [head.number(0), head.add("Shape", [logits])])
     sums = head.add("ScatterElements", [zeros, columns, near], axis=1, reduction="add")
     nearness = head.add("Log", [head.add("Div", [sums, head.floats(members.counts)])])
-    nearness = head.add("Mul", [nearness, head.number(mixture.factor("nearness"))])
-    return head.add("Add", [head.add("Add", [pipeline, semantic]), nearness])
+    nearness = head.add("Mul", [nearness, head.number(mixture.factors["nearness"])])
+    return head.add("Add", [logits, nearness])
 
 
 def _add_ending(head, mixture, logits):
     first, last = head.constant(np.array([0])), head.constant(np.array([-1]))
     none = head.add("Slice", [logits, first, head.constant(np.array([1])), head.constant(np.array([1]))])
-    none = head.add("Add", [head.add("Mul", [none, head.number(0)]), head.number(mixture.none_logit())])
+    none = head.add("Add", [head.add("Mul", [none, head.number(0)]), head.number(mixture.none_logit)])
     beside = head.add("Softmax", [head.add("Concat", [logits, none], axis=1)], axis=-1)
     head.add("Slice", [beside, first, last, head.constant(np.array([1]))], output="probabilities")
     best = head.add("ReduceMax", ["probabilities", last], keepdims=0)

@@ -109,3 +109,21 @@ test.skipIf(missing)('knows what it has not', async () => {
   expect(await ask('My card was declined at the supermarket')).toMatchObject({ isKnown: false });
   expect(await ask('\u{1f600}')).toMatchObject({ isKnown: false });
 });
+
+// Decimal numbers and operators are made of characters that many questions have.
+test.skipIf(missing)('tells digits and operators apart', async () => {
+  const ask = await open();
+  const questions = model.labels.map(({ text }) => text);
+  for (const [text, words] of [
+    ['0.1 + 0.2', '0.1 + 0.2'],
+    ['0.30000000000000004', '0.1 + 0.2'],
+    ['== vs ===', '=='],
+    ['~1.2 vs ^1.2', 'tilde'],
+    ['^1.2.3', 'tilde'],
+  ] as const) {
+    const { index, score, isKnown } = await ask(text);
+    expect(questions[index]).toContain(words);
+    expect(score).toBeGreaterThan(0.5);
+    expect(isKnown).toBe(true);
+  }
+});

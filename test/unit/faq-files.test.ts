@@ -1,8 +1,10 @@
 // Files of questions and answers: all that they have is read, or it is said what is not.
 
 import { describe, expect, test } from 'vitest';
-import type { ReadEntry, Skip } from '../../faq/entries.js';
+import { checkEntries, type Entry, type ReadEntry, type Skip } from '../../faq/entries.js';
+import { listTexts, listTwins } from '../../faq/members.js';
 import { readCsv } from '../../faq/read-csv.js';
+import { readJson } from '../../faq/read-json.js';
 import { readMarkdown } from '../../faq/read-markdown.js';
 
 type Reader = (file: string, text: string, skip: Skip) => ReadEntry[];
@@ -68,6 +70,11 @@ describe('Markdown', () => {
     expect(skipped).toEqual(['line 1: the text above the first heading']);
   });
 
+  test('keeps the spaces before code that an answer begins with', () => {
+    const { entries } = read(readMarkdown, '# A?\n\n \n    a\n    b\n\n# B?\n\nb\n');
+    expect(entries[0]?.answer).toBe('    a\n    b');
+  });
+
   test('may go on with the answer after its paraphrases', () => {
     const { entries } = read(
       readMarkdown,
@@ -102,7 +109,18 @@ describe('CSV', () => {
     ]);
   });
 
+  test('may have rows that end before their last columns', () => {
+    const { entries } = read(readCsv, 'question,answer,paraphrases\na,b\nc,d,e\nf\n');
+    expect(entries.map(({ answer, paraphrases }) => [answer, paraphrases])).toEqual([
+      ['b', []],
+      ['d', ['e']],
+      ['', []],
+    ]);
+  });
+
   test.each([
+    ["the line of a spreadsheet's delimiter", 'sep=;\r\nquestion;answer\r\na,1;b\r\nc;d\r\n'],
+    ['names in the plural', 'Questions;Answers\na,1;b\nc;d\n'],
     ['lines that end with CR', 'question;answer\ra,1;b\rc;d\r'],
     ['commas in a name', 'question;answer;a, b, c, d\na,1;b;\nc;d;\n'],
     ['commas in quotes', '"question";"answer";"x,y,z,w"\na,1;b;\nc;d;\n'],
@@ -114,4 +132,54 @@ describe('CSV', () => {
       ['c', 'd'],
     ]);
   });
+});
+
+describe('JSON', () => {
+  test('says which keys it does not use, each once', () => {
+    const one = { question: 'a', answer: 'b', paraphrase: ['c'], id: 1 };
+    const { skipped } = read(readJson, JSON.stringify([one, { ...one, tag: 'x' }]));
+    expect(skipped).toEqual([
+      'entry 1: the key "paraphrase"',
+      'entry 1: the key "id"',
+      'entry 2: the key "tag"',
+    ]);
+  });
+});
+
+describe('entries', () => {
+  const check = (...entries: [question: string, answer: string][]) =>
+    checkEntries(
+      'f',
+      entries.map(([question, answer], at) => ({
+        ...{ question, answer, paraphrases: [], place: `line ${at + 2}` },
+      })),
+    );
+
+  test.each([
+    ['accents in another form', 'caf\u00e9?', 'cafe\u0301?'],
+    ['typographic quotes', "what's it?", 'What\u2019s  it?'],
+    ['letters of full width', 'abc', '\uff21\uff22\uff23'],
+  ])('are the same question with %s', (_, one, other) => {
+    expect(() => check([one, 'a'], [other, 'b'])).toThrow('f: line 3: expected each question');
+  });
+
+  test.each([
+    ['a long answer', 'q', 'x'.repeat(5001), 'line 2: expected at most 5000 characters; got 5001'],
+    ['a text that grows', 'q', '\ufdfa'.repeat(300), 'line 2: expected at most 5000 characters'],
+    ['half a character', '\ud83d?', 'a', 'line 2: expected Unicode; got half of a surrogate pair'],
+    ['nothing to see', '\u200b', 'a', 'line 2: expected letters, digits or symbols; got none'],
+  ])('have not %s', (_, question, answer, reason) => {
+    expect(() => check([question, answer], ['other', 'b'])).toThrow(`f: ${reason}`);
+  });
+});
+
+test('questions with the same embedding are twins, if they are not one', () => {
+  const entry = (question: string, paraphrase: string): Entry => ({
+    ...{ question, answer: 'a', paraphrases: [paraphrase] },
+  });
+  const texts = listTexts([entry('a', 'b'), entry('c', 'd')]);
+  const vectors = Float32Array.of(1, 0, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0);
+  const members = { dimension: 2, vectors, questions: texts.map(({ question }) => question) };
+  const pairs = listTwins(members, texts).map(([one, other]) => [one.text, other.text]);
+  expect(pairs).toEqual([['a', 'd']]);
 });
