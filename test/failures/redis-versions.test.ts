@@ -5,7 +5,7 @@ import process from 'node:process';
 import { expect, test } from 'vitest';
 import { poisonText } from '../../chaos/poison.js';
 import { findDockerProblem, hasImage } from '../../cli/docker.js';
-import { post } from '../harness.js';
+import { post, waitUntil } from '../harness.js';
 import { makeContainer } from '../redis/container.js';
 import { countFor } from './counter.js';
 import {
@@ -35,7 +35,10 @@ test.for(TEST_REDIS_IMAGES.split(','))('on %s nothing is lost', async (image, co
     await expectRestartSurvived(scene);
     await expectDeathsSurvived(scene);
     await expectAllAnswered(scene, questions.slice(0, 20));
-    expect(await scene.redis.client.zcard(keys.unanswered(counterQueue))).toBe(0);
+    await waitUntil(
+      'nothing is unanswered',
+      async () => (await scene.redis.client.zcard(keys.unanswered(counterQueue))) === 0,
+    );
   });
 });
 

@@ -118,6 +118,25 @@ test('a batch whose engine is lost is not answered, and its job returns as a sus
   for (const id of ids) expect(replies.get(id)).toHaveLength(1);
 });
 
+test('items count as unanswered until Redis has their replies, and no longer once their job is done', async () => {
+  const countUnanswered = () => redis.client.zcard(keys.unanswered(queue.name));
+  start({
+    score: async (items) => {
+      await redis.client.config('SET', 'maxmemory', '1');
+      return scoreAll(items);
+    },
+  });
+  const ids = await client.send([item('a'), item('b')]);
+  await waitUntil('Redis refuses the replies', async () =>
+    /cmdstat_xadd:.*rejected_calls=[1-9]/.test(await redis.client.info('commandstats')),
+  );
+  expect(await countUnanswered()).toBe(2);
+  await redis.client.config('SET', 'maxmemory', '0');
+  expect(codesOf(await client.answers(ids))).toEqual(['answered', 'answered']);
+  await client.untilEmpty();
+  expect(await countUnanswered()).toBe(0);
+});
+
 describe('a suspect', () => {
   test('waits, without blame, until there is a process for it', async () => {
     const ids = await sendSuspect('a', 'b');

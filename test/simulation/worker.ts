@@ -117,26 +117,14 @@ function startPlace(context: WorkerContext, model: Model): Place {
     },
     close: () => {},
   };
-  // What is queued for the transaction with which a worker replies.
-  let queued: (() => void)[] = [];
-  const enqueue = async (command: () => void) => void queued.push(command);
   const redis = {
     status: 'ready',
-    multi: async () => {
-      queued = [];
-    },
     xadd: (stream: string, ...[, , , , , , packed]: [...string[], Buffer]) =>
-      enqueue(
-        () => void world.redis.xadd(stream, { creates: false }, ['replies', packed as Buffer]),
+      world.network.consume(process, 'reply', () =>
+        world.redis.xadd(stream, { creates: false }, ['replies', packed as Buffer]),
       ),
-    zrem: (_set: string, ...ids: string[]) => enqueue(() => world.redis.answer(model.queue, ids)),
-    exec: () => {
-      const commands = queued;
-      return world.network.consume(process, 'reply', () => {
-        for (const command of commands) command();
-        return [];
-      });
-    },
+    zrem: (_set: string, ...ids: string[]) =>
+      world.network.consume(process, 'uncount', () => world.redis.answer(model.queue, ids)),
   } as unknown as RealRedis;
   const [queue] = model.queues;
   if (!queue) throw new Error('A model has a queue.');

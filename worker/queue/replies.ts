@@ -43,21 +43,15 @@ export function makeSendReplies(options: {
   ];
   const tryUntil = makeTryUntil({ redis, log });
 
-  // One transaction: if Redis refuses the reply, the items go on to count as unanswered. A script would
-  // cost more, because Redis copies everything that it hands to one.
   // NOMKSTREAM, because otherwise the stream of an instance that is gone would stay forever.
   const send = async (instance: string, replies: readonly Reply[]) => {
-    const members = membersOf(replies.map(({ id }) => id));
     const limit = ['NOMKSTREAM', 'MAXLEN', '~', streamEntriesMax] as const;
     const packed = packReplies(replies, queue.wire);
-    const queued = [
-      redis.multi({ pipeline: false }),
-      redis.xadd(keys.replies(instance), ...limit, '*', 'replies', packed),
-      ...sets.map((set) => redis.zrem(set, ...members)),
-    ];
-    // Who refused the first one of these says most. The transaction only says that it was aborted.
-    const [done] = await Promise.all([redis.exec(), ...queued]);
-    for (const [error] of done ?? []) if (error) throw error;
+    await redis.xadd(keys.replies(instance), ...limit, '*', 'replies', packed);
+    // Only now, because the items go on to count as unanswered if Redis refuses the reply. Not awaited: this is
+    // sent with the end of the job, in front of it, so the job is there until its items are out of the count.
+    const members = membersOf(replies.map(({ id }) => id));
+    for (const set of sets) redis.zrem(set, ...members).catch(() => {});
   };
 
   return async (replies, deadlineAt) => {
