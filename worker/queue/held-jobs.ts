@@ -11,7 +11,6 @@
 // joins the work already running. A job whose worker died is *suspect*. Suspects wait for the
 // quarantine and not for the engine, so they have their own share of the room.
 
-import { setTimeout as delay } from 'node:timers/promises';
 import { GivenBack, type TakenJob } from './queue.js';
 import { within } from './within.js';
 
@@ -109,7 +108,17 @@ export class HeldJobs {
     const [only, ...others] = this.#held.values();
     const isIdle = others.length === 0 && only?.rows === 1;
     if (!isIdle) return true;
-    return Promise.race([only.done.then(() => false), delay(firstJobMsMax, true)]);
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, firstJobMsMax, true);
+      const end = (isOfUse: boolean) => {
+        clearTimeout(timer);
+        resolve(isOfUse);
+      };
+      only.done.then(
+        () => end(false),
+        () => end(true),
+      );
+    });
   }
 
   /** Gives back the suspects now, and from now on every job that still arrives. */
