@@ -18,22 +18,33 @@ export function watchRequest(
   events: RequestEvents,
 ): void {
   const arrivedAt = nowMs();
-  const context = contextOf(request);
-  const { method = '' } = request;
-  const report = () => events.departed(departed(request, response, { arrivedAt, context }));
   if (!events.watchesAll) {
-    request.reportFailure = () => (isGone(response) ? report() : onDeparture(response, report));
+    request.reportFailure = () => {
+      const report = makeReport(request, response, { events, arrivedAt });
+      if (isGone(response)) report();
+      else onDeparture(response, report);
+    };
     return;
   }
+  const { method = '' } = request;
+  const context = contextOf(request);
   const isProbe = () => openPaths.has(pathOf(request));
   request.trace = events.arrived({ method, isGrpc: false, isProbe, arrivedAt, context });
-  onDeparture(response, report);
+  onDeparture(response, makeReport(request, response, { events, arrivedAt }));
+}
+
+function makeReport(
+  request: GatedRequest,
+  response: ServerResponse,
+  { events, arrivedAt }: { events: RequestEvents; arrivedAt: number },
+): () => void {
+  return () => events.departed(departed(request, response, arrivedAt));
 }
 
 function departed(
   request: GatedRequest,
   response: ServerResponse,
-  { arrivedAt, context }: { arrivedAt: number; context: TraceContext | undefined },
+  arrivedAt: number,
 ): DepartedRequest {
   const { method = '', caller, call, models, failure, trace } = request;
   return {
@@ -41,7 +52,7 @@ function departed(
     isGrpc: false,
     isProbe: () => openPaths.has(pathOf(request)),
     arrivedAt,
-    context,
+    context: contextOf(request),
     route: labelOf(request),
     path: () => loggedPath(request),
     pattern: models && patternOf(pathOf(request)),
