@@ -8,6 +8,9 @@
 // loads both sides with every route and number of clients, one right after the other, and gives one
 // ratio for each. Who goes first alternates from round to round.
 //
+// Beside requests a second stands the processor time of API and worker for each request. It differs less
+// from round to round, so it tells differences of a few percent that requests a second cannot.
+//
 // Either side is asked over HTTP alone, so the insides of the two commits may differ. Each uses the
 // models of its own checkout.
 //
@@ -20,6 +23,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { type Build, thisBuild } from '../cli/children.js';
 import { coerceError } from '../shared/errors.js';
+import { readProcessorMs } from './api.js';
 import { makeCheckout } from './checkout.js';
 import { encodeRequest, makeClient } from './client.js';
 import { type LoadResult, median, runLoad } from './load.js';
@@ -46,7 +50,12 @@ interface Workload {
 
 type Side = 'ours' | 'base';
 
-interface Case extends Way, Readonly<Record<Side, LoadResult[]>> {
+interface Measured extends LoadResult {
+  /** Processor time of API and worker for each request, in microseconds. NaN where it cannot be read. */
+  readonly processorUs: number;
+}
+
+interface Case extends Way, Readonly<Record<Side, Measured[]>> {
   readonly clients: number;
 }
 
@@ -83,17 +92,16 @@ async function compare(): Promise<void> {
   const checkout = makeCheckout(base, say);
   process.once('exit', () => checkout.remove());
   const otherBuild = await checkout.build(signal);
-  const urls = {
+  const sides = {
     ours: await startService(thisBuild, workload.model),
     base: await startService(otherBuild, workload.model),
   };
   const cases: Case[] = workload.ways.flatMap((way) =>
     workload.clients.map((clients) => ({ ...way, clients, ours: [], base: [] })),
   );
-  const measure = (side: Side, each: Case) =>
-    measureSide(side, `${urls[side]}${each.pathname}`, { ...each, seconds });
+  const measure = (side: Side, each: Case) => measureSide(side, sides[side], { ...each, seconds });
 
-  await warmUp(urls, workload, cases.length * rounds * seconds * 2);
+  await warmUp(sides, workload, cases.length * rounds * seconds * 2);
   for (let round = 1; round <= rounds; round++) {
     say(`Round ${round} of ${rounds} …`);
     const order = round % 2 === 1 ? (['base', 'ours'] as const) : (['ours', 'base'] as const);
@@ -104,38 +112,36 @@ async function compare(): Promise<void> {
   print(cases, { base: checkout.commit, model: workload.model });
 }
 
-/** Resolves to the address of the API. */
-async function startService(build: Build, models: string): Promise<string> {
+async function startService(build: Build, models: string): Promise<BenchService> {
   const modelsDirectory = path.join(build.root, 'models');
   const service = await startBenchService({ models, modelsDirectory, build }).catch((error) => {
     throw new Error(`The service in ${build.root} did not start: ${coerceError(error).message}`);
   });
   services.push(service);
   signal.throwIfAborted();
-  if (service.url !== '') return service.url;
+  if (service.url !== '') return service;
   throw new Error(`The API in ${build.root}: expected it to report its port; got none.`);
 }
 
 async function warmUp(
-  urls: Readonly<Record<Side, string>>,
+  sides: Readonly<Record<Side, BenchService>>,
   { ways, clients }: Workload,
   measuredSeconds: number,
 ): Promise<void> {
-  const sides = ['base', 'ours'] as const;
-  const minutes = (measuredSeconds + ways.length * warmUpSeconds * sides.length) / 60;
+  const names = ['base', 'ours'] as const;
+  const minutes = (measuredSeconds + ways.length * warmUpSeconds * names.length) / 60;
   say(`Measuring, for about ${minutes.toFixed(1)} minutes …`);
   for (const way of ways) {
-    for (const side of sides) {
-      const url = `${urls[side]}${way.pathname}`;
-      await checkAnswer(side, url, way);
+    for (const side of names) {
+      await checkAnswer(side, sides[side], way);
       const load = { ...way, clients: Math.max(...clients), seconds: warmUpSeconds };
-      await measureSide(side, url, load);
+      await measureSide(side, sides[side], load);
     }
   }
 }
 
 /** @throws Error with what came, when the first answer is not what every load expects */
-async function checkAnswer(side: Side, url: string, way: Way): Promise<void> {
+async function checkAnswer(side: Side, { url }: BenchService, way: Way): Promise<void> {
   const client = makeClient(Number(new URL(url).port));
   const [body = ''] = way.bodies;
   const { status, body: answer } = await client.ask(encodeRequest({ ...way, body }));
@@ -148,15 +154,20 @@ async function checkAnswer(side: Side, url: string, way: Way): Promise<void> {
 
 async function measureSide(
   side: Side,
-  url: string,
+  { url: origin, apis, workers }: BenchService,
   load: Way & { readonly clients: number; readonly seconds: number },
-): Promise<LoadResult> {
+): Promise<Measured> {
   const { clients, seconds, bodies, headers, expected } = load;
+  const url = `${origin}${load.pathname}`;
   const isRight = (answer: string) => answer.includes(expected);
+  const processes = [...apis, ...workers];
+  const readMs = () => processes.reduce((sum, { pid }) => sum + readProcessorMs(pid), 0);
+  const beforeMs = readMs();
   const result = await unlessInterrupted(
     runLoad({ url, clients, seconds, bodies, headers, isRight }),
   );
-  if (result.perSecond > 0) return result;
+  const processorUs = ((readMs() - beforeMs) * 1000) / result.answers;
+  if (result.perSecond > 0) return { ...result, processorUs };
   throw new Error(
     `POST ${load.pathname} (${side}), ${clients} clients: expected right answers; got ${result.wrong} wrong ones and none that is right`,
   );
@@ -175,14 +186,16 @@ function print(cases: readonly Case[], about: { base: string; model: string }): 
   const summary: Record<string, number | string> = { ...about };
   let wrong = 0;
   const rows = cases.map((each) => {
-    const ratios = each.ours.map(
-      (result, round) => result.perSecond / (each.base[round] as LoadResult).perSecond,
-    );
-    const both = (pick: (result: LoadResult) => number, digits: number) =>
+    const ratiosOf = (pick: (result: Measured) => number) =>
+      each.ours.map((result, round) => pick(result) / pick(each.base[round] as Measured));
+    const ratios = ratiosOf((result) => result.perSecond);
+    const processor = median(ratiosOf((result) => result.processorUs));
+    const both = (pick: (result: Measured) => number, digits: number) =>
       [each.base, each.ours].map((results) => median(results.map(pick)).toFixed(digits)).join(', ');
     const wrongOf = (results: readonly LoadResult[]) =>
       results.reduce((sum, result) => sum + result.wrong, 0);
     summary[`throughput_${each.name}_${each.clients}`] = median(ratios);
+    summary[`processor_${each.name}_${each.clients}`] = processor;
     wrong += wrongOf(each.base) + wrongOf(each.ours);
     return {
       'POST …': each.pathname,
@@ -191,6 +204,8 @@ function print(cases: readonly Case[], about: { base: string; model: string }): 
       'ours/base': median(ratios).toFixed(3),
       min: Math.min(...ratios).toFixed(3),
       max: Math.max(...ratios).toFixed(3),
+      'processor µs: base, ours': both((result) => result.processorUs, 1),
+      'of it ours/base': processor.toFixed(3),
       'p50 ms: base, ours': both((result) => result.medianMs, 2),
       'p99 ms: base, ours': both((result) => result.p99Ms, 2),
       'wrong: base, ours': `${wrongOf(each.base)}, ${wrongOf(each.ours)}`,

@@ -20,6 +20,8 @@ export interface Load {
 export interface LoadResult {
   /** Right answers per second. */
   readonly perSecond: number;
+  /** How many answers came, wrong ones included. */
+  readonly answers: number;
   /** Latencies include those of wrong answers. */
   readonly medianMs: number;
   readonly p99Ms: number;
@@ -56,6 +58,7 @@ export async function runLoad(load: Load): Promise<LoadResult> {
   latenciesMs.sort((a, b) => a - b);
   return {
     perSecond: (latenciesMs.length - wrong) / elapsedSeconds,
+    answers: latenciesMs.length,
     medianMs: quantile(latenciesMs, 0.5),
     p99Ms: quantile(latenciesMs, 0.99),
     wrong,

@@ -1,8 +1,9 @@
 // `npm run bench -- sampling [--ratio R] [--clients N] [--rounds R] [--seconds S]`
 //
-// What do traces cost when a share of the requests is traced? One service sends nothing. The other sends everything
-// by OTLP to a receiver on this machine, and traces `--ratio` of the requests. They take turns. The result is
-// the median of the ratios of neighbouring rounds: requests a second, and processor time of API and worker.
+// What does telemetry cost? One service measures and sends nothing. One counts for `/metrics`, which nobody scrapes. One
+// sends everything by OTLP to a receiver on this machine, and traces `--ratio` of the requests. They take turns. The
+// result is the median of the ratios of neighbouring rounds to the first one: requests a second, and processor time of
+// API and worker.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -34,48 +35,52 @@ const receiver = createServer((request, response) => {
 await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
 const { port } = receiver.address() as AddressInfo;
 
-const start = (environment: NodeJS.ProcessEnv) =>
-  startBenchService({
-    models,
-    modelsDirectory: path.join(packageDirectory(), 'models'),
-    environment,
-  });
-const off = await start({});
-const traced = await start({
-  OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
-  OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
-  OTEL_TRACES_SAMPLER_ARG: values.ratio,
-});
-
-for (const service of [off, traced]) await measure(service, 8);
-const rounds: { off: Measured; traced: Measured }[] = [];
-for (let round = 0; round < Number(values.rounds); round++) {
-  const seconds = Number(values.seconds);
-  const first = round % 2 === 0;
-  const one = await measure(first ? off : traced, seconds);
-  const other = await measure(first ? traced : off, seconds);
-  rounds.push(first ? { off: one, traced: other } : { off: other, traced: one });
-}
-const ratioOf = (key: keyof Measured) =>
-  median(rounds.map((round) => round.traced[key] / round.off[key]));
-report(
-  'sampling',
-  (['off', 'traced'] as const).map((side) => ({
-    side,
-    requestsPerSecond: Math.round(median(rounds.map((round) => round[side].perSecond))),
-    apiUs: Math.round(median(rounds.map((round) => round[side].apiUs))),
-    workerUs: Math.round(median(rounds.map((round) => round[side].workerUs))),
-  })),
-  {
-    traced: Number(values.ratio),
-    requests_per_second: ratioOf('perSecond'),
-    api: ratioOf('apiUs'),
-    worker: ratioOf('workerUs'),
+const environments = {
+  off: {},
+  metrics: { METRICS_PORT: '0', PROBE_PORT: '0' },
+  traced: {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: values.ratio,
   },
-);
-await off.close();
-await traced.close();
+};
+const sides: { name: string; service: BenchService; rounds: Measured[] }[] = [];
+for (const [name, environment] of Object.entries(environments)) {
+  const modelsDirectory = path.join(packageDirectory(), 'models');
+  const service = await startBenchService({ models, modelsDirectory, environment });
+  sides.push({ name, service, rounds: [] });
+}
+
+for (const { service } of sides) await measure(service, 8);
+for (let round = 0; round < Number(values.rounds); round++) {
+  // Each side goes first, second and last equally often.
+  for (const place of sides.keys()) {
+    const side = sides[(place + round) % sides.length] as (typeof sides)[number];
+    side.rounds.push(await measure(side.service, Number(values.seconds)));
+  }
+}
+print();
+for (const { service } of sides) await service.close();
 process.exit(0);
+
+function print(): void {
+  const [off, ...others] = sides as [(typeof sides)[number], ...typeof sides];
+  const ratios: Record<string, number> = { traced: Number(values.ratio) };
+  for (const { name, rounds } of others) {
+    const ratioOf = (key: keyof Measured) =>
+      median(rounds.map((result, round) => result[key] / (off.rounds[round] as Measured)[key]));
+    ratios[`requests_per_second_${name}`] = ratioOf('perSecond');
+    ratios[`api_${name}`] = ratioOf('apiUs');
+    ratios[`worker_${name}`] = ratioOf('workerUs');
+  }
+  const rows = sides.map(({ name, rounds }) => ({
+    side: name,
+    requestsPerSecond: Math.round(median(rounds.map(({ perSecond }) => perSecond))),
+    apiUs: Math.round(median(rounds.map(({ apiUs }) => apiUs))),
+    workerUs: Math.round(median(rounds.map(({ workerUs }) => workerUs))),
+  }));
+  report('sampling', rows, ratios);
+}
 
 interface Measured {
   readonly perSecond: number;
