@@ -1,6 +1,6 @@
 // A caller that floods, in a process of its own: each of N clients sends its next request as soon as it
-// has the answer to the last one, whatever that says. Its parent starts and stops it by messages, and
-// gets the numbers of answers by status.
+// has the answer to the last one, whatever that says. Its parent sends what to flood with, and later `stop`. It
+// then gets the numbers of answers by status.
 
 import process from 'node:process';
 import { encodeRequest, makeClient } from './client.js';
@@ -10,16 +10,14 @@ export interface FloodOptions {
   readonly pathname: string;
   readonly clients: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | Buffer;
 }
 
-const options: FloodOptions = JSON.parse(process.argv[2] as string);
-const request = encodeRequest(options);
 let statuses: Record<number, number> = {};
 let isFlooding = false;
 
-async function flood(): Promise<void> {
-  const client = makeClient(options.port);
+async function flood(port: number, request: Buffer): Promise<void> {
+  const client = makeClient(port);
   while (isFlooding) {
     const { status } = await client.ask(request);
     statuses[status] = (statuses[status] ?? 0) + 1;
@@ -27,11 +25,13 @@ async function flood(): Promise<void> {
   client.close();
 }
 
-process.on('message', async (message: 'start' | 'stop') => {
-  isFlooding = message === 'start';
-  if (!isFlooding) return;
+process.on('message', async (message: FloodOptions | 'stop') => {
+  isFlooding = message !== 'stop';
+  if (message === 'stop') return;
   statuses = {};
-  await Promise.all(Array.from({ length: options.clients }, flood));
+  const { port, clients } = message;
+  const request = encodeRequest(message);
+  await Promise.all(Array.from({ length: clients }, () => flood(port, request)));
   process.send?.(statuses);
 });
 process.on('disconnect', () => process.exit());

@@ -1,10 +1,11 @@
 // Measures a steady load with and without a flood beside it, in turn, and compares neighbouring rounds.
 //
-// The flood comes from a process of its own that gives way to all others ("nice"): elsewhere it would run
-// on other machines.
+// The flood comes from a process of its own that gives way to all others: elsewhere it would run on other
+// machines.
 
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { encodeRequest } from './client.js';
 import type { FloodOptions } from './flood.js';
@@ -12,13 +13,18 @@ import { median, quantile } from './load.js';
 import { runOpenLoop } from './open-loop.js';
 import { report } from './report.js';
 
+/** How far the flood gives way to the other processes. */
+const niceness = 10;
+
 export interface SteadyLoad {
   readonly port: number;
   readonly pathname: string;
-  readonly bodies: readonly string[];
+  readonly bodies: readonly (string | Buffer)[];
   readonly headers?: Readonly<Record<string, string>>;
   readonly isRight: (answer: string) => boolean;
   readonly perSecond: number;
+  /** How often the load looks which requests are due; by default as the open loop does. */
+  readonly stepMs?: number | undefined;
   /** How long each round takes. */
   readonly seconds: number;
 }
@@ -41,11 +47,10 @@ export async function runFloodedRounds(
   flood: FloodOptions,
   count: number,
 ): Promise<FloodedRounds> {
-  const flooder = fork(new URL('./flood.js', import.meta.url), [JSON.stringify(flood)]);
-  os.setPriority(flooder.pid as number, 10);
+  const flooder = startFlooder();
   const statuses: Record<string, number> = {};
   const measureFlooded = async () => {
-    flooder.send('start');
+    flooder.send(flood);
     const round = await measureSteady(steady);
     flooder.send('stop');
     const [answered] = (await once(flooder, 'message')) as [Record<string, number>];
@@ -74,15 +79,34 @@ export async function runFloodedRounds(
   return { rounds, perSecond: Object.fromEntries(entries) };
 }
 
+/**
+ * Starts the process that floods. Linux groups processes by their sessions, and shares the processors among the groups
+ * first. There a process gives way to others only if its group does.
+ */
+function startFlooder(): ChildProcess {
+  const flooder = fork(new URL('./flood.js', import.meta.url), {
+    serialization: 'advanced',
+    detached: true,
+  });
+  os.setPriority(flooder.pid as number, niceness);
+  try {
+    writeFileSync(`/proc/${flooder.pid}/autogroup`, String(niceness));
+  } catch {
+    // There are no such groups here.
+  }
+  return flooder;
+}
+
 /** Sends the steady load for one round. */
 export async function measureSteady(steady: SteadyLoad): Promise<Round> {
-  const { port, pathname, bodies, headers, isRight, perSecond, seconds } = steady;
+  const { port, pathname, bodies, headers, isRight, perSecond, seconds, stepMs } = steady;
   const run = await runOpenLoop({
     ports: [port],
     requests: bodies.map((body) => encodeRequest({ pathname, body, headers })),
     isRight,
     perSecond,
     seconds,
+    stepMs,
     connections: 64,
     connectionsMax: 512,
   });

@@ -5,7 +5,7 @@
 import { type Client, makeClient } from './client.js';
 
 /** The generator wakes at this interval. Waking for every request costs as much as sending it. */
-const stepMs = 5;
+const stepMsDefault = 5;
 
 export interface OpenLoad {
   /** The ports of 127.0.0.1 to send to, in turn. */
@@ -16,6 +16,8 @@ export interface OpenLoad {
   readonly isRight: (answer: string, index: number) => boolean;
   readonly perSecond: number;
   readonly seconds: number;
+  /** How often the generator wakes. Latencies count from when a request was due, so they include half of it. */
+  readonly stepMs?: number | undefined;
   /** Connections to open before the first arrival. */
   readonly connections: number;
   /** Once all of these are in use, further arrivals are not sent but counted as `unsent`. */
@@ -45,6 +47,7 @@ export interface OpenRun {
 
 /** Resolves once the last request is sent. Exchanges still fill in as their answers arrive. */
 export async function runOpenLoop(load: OpenLoad): Promise<OpenRun> {
+  const { stepMs = stepMsDefault } = load;
   const share = 1 / load.ports.length;
   const pools = load.ports.map((port) => makePool(port, load.connectionsMax * share));
   const atFirst = Math.min(load.connections, load.connectionsMax);

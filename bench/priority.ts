@@ -1,7 +1,8 @@
-// `npm run bench -- priority [--seconds S] [--rounds R] [--rate N] [--clients N] [--flood bulk|interactive]`
+// `npm run bench -- priority [--scenario text|pictures] [--seconds S] [--rounds R] [--rate N] [--clients N]
+//   [--flood bulk|interactive]`
 //
-// Does bulk slow interactive requests down? A caller sends `--rate` questions a second at random times. A
-// flood sends questions with `--clients` clients as fast as it gets answers, at the priority `--flood`. Rounds with
+// Does bulk slow interactive requests down? A caller sends `--rate` questions or pictures a second at random times. A
+// flood sends the same kind with `--clients` clients as fast as it gets answers, at the priority `--flood`. Rounds with
 // and without the flood take turns; the result is the ratio of the p99 of interactive requests of neighbouring
 // rounds. The flood has an API of its own, as it would have one of several behind an entrance; both APIs share the
 // queue and its one worker.
@@ -12,22 +13,30 @@ import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
 import { reportFloodedRounds, runFloodedRounds } from './flooded-rounds.js';
 import { runLoad } from './load.js';
+import { readPhotographs } from './photographs.js';
 import { readQuestions } from './questions.js';
 import { startBenchService } from './service.js';
 
+/** How often the caller looks which requests are due. A longer step would hide a part of the delay. */
+const stepMs = 1;
+const warmUpSeconds = 5;
+
 const { values } = parseArgs({
   options: {
+    scenario: { type: 'string', default: 'text' },
     seconds: { type: 'string', default: '10' },
     rounds: { type: 'string', default: '6' },
-    rate: { type: 'string', default: '100' },
-    clients: { type: 'string', default: '64' },
+    rate: { type: 'string' },
+    clients: { type: 'string' },
     flood: { type: 'string', default: 'bulk' },
   },
 });
-const models = 'faq-matcher';
-const pathname = `/v1/models/${models}/score`;
+const { model, bodies, type, ...usual } = readScenario(values.scenario);
+const { rate = usual.rate, clients = usual.clients } = values;
+const pathname = `/v1/models/${model}/score`;
+const headers = { 'Content-Type': type };
 const service = await startBenchService({
-  models,
+  models: model,
   modelsDirectory: path.join(packageDirectory(), 'models'),
   roles: ['api', 'api', 'worker'],
 });
@@ -35,24 +44,47 @@ const [port, floodPort] = service.apis.map(({ url }) => Number(new URL(url).port
   number,
   number,
 ];
-const bodies = readQuestions().map((input) => JSON.stringify({ input }));
 const isRight = (answer: string) => answer.includes('"predictions":[{"label":');
 
 for (const { url } of service.apis) {
-  await runLoad({ url: url + pathname, clients: 16, seconds: 5, bodies, isRight });
+  await runLoad({
+    ...{ url: url + pathname, bodies, headers, isRight },
+    ...{ clients: Number(usual.warmUpClients), seconds: warmUpSeconds },
+  });
 }
 const rounds = await runFloodedRounds(
   {
-    ...{ port, pathname, bodies, isRight },
-    perSecond: Number(values.rate),
+    ...{ port, pathname, bodies, headers, isRight, stepMs },
+    perSecond: Number(rate),
     seconds: Number(values.seconds),
   },
   {
-    ...{ port: floodPort, pathname, clients: Number(values.clients) },
-    ...{ headers: { 'X-Priority': values.flood }, body: bodies[0] as string },
+    ...{ port: floodPort, pathname, clients: Number(clients) },
+    ...{ headers: { ...headers, 'X-Priority': values.flood }, body: bodies[0] as string | Buffer },
   },
   Number(values.rounds),
 );
 reportFloodedRounds('priority', 'interactive requests', rounds);
 await service.close();
 process.exit(0);
+
+function readScenario(name: string) {
+  if (name === 'text') {
+    return {
+      model: 'faq-matcher',
+      bodies: readQuestions().map((input) => JSON.stringify({ input })),
+      type: 'application/json',
+      ...{ rate: '100', clients: '64', warmUpClients: '16' },
+    };
+  }
+  if (name === 'pictures') {
+    return {
+      model: 'efficientnet-lite0',
+      bodies: readPhotographs().map(({ bytes }) => bytes),
+      type: 'application/octet-stream',
+      ...{ rate: '10', clients: '16', warmUpClients: '4' },
+    };
+  }
+  console.error(`--scenario: expected text or pictures; got ${name}`);
+  process.exit(1);
+}

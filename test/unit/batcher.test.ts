@@ -385,8 +385,10 @@ test('a key waits for at most one batch of each other key', async () => {
 
 describe('bulk', () => {
   /** Makes a batcher of small letters, which are interactive, and capital ones, which are bulk. */
-  function makePrioritised({ max = 2, durationMs = 10 } = {}) {
+  function makePrioritised({ max = 2, durationMs = 10, rowMs = 0 } = {}) {
     const started: string[] = [];
+    const startedAt: number[] = [];
+    const openedAt = performance.now();
     let running = 0;
     let most = 0;
     const batcher = makeBatcher<string>({
@@ -396,8 +398,10 @@ describe('bulk', () => {
       rowsOf: () => 1,
       run: async (items) => {
         started.push(items.join(''));
+        startedAt.push(performance.now() - openedAt);
         most = Math.max(most, ++running);
-        await new Promise((resolve) => setTimeout(resolve, durationMs));
+        const ms = durationMs + rowMs * items.length;
+        await new Promise((resolve) => setTimeout(resolve, ms));
         running--;
       },
     });
@@ -406,7 +410,7 @@ describe('bulk', () => {
         void batcher.submit(item, item === item.toLowerCase() ? 'interactive' : 'bulk');
       }
     };
-    return { started, submit, mostRunning: () => most };
+    return { started, startedAt, submit, mostRunning: () => most };
   }
 
   test('delays an interactive item by the run of one batch at most', async () => {
@@ -416,6 +420,26 @@ describe('bulk', () => {
     submit('a');
     await runTimers();
     expect(started).toEqual(['AB', 'CD', 'a', 'EF', 'GH']);
+  });
+
+  test('has smaller batches, and a pause after each, once an interactive item came', async () => {
+    const { started, startedAt, submit } = makePrioritised({ max: 8, durationMs: 0, rowMs: 10 });
+    submit('A'.repeat(24));
+    await passMs(5);
+    submit('a');
+    await passMs(130);
+    expect(started.join(' ')).toBe('AAAAAAAA a A A');
+    // Each pause takes 20 ms.
+    expect(startedAt).toEqual([0, 80, 100, 130]);
+  });
+
+  test('has full batches again once none has come for long', async () => {
+    const { started, submit } = makePrioritised({ max: 8, durationMs: 0, rowMs: 10 });
+    submit('aA');
+    await passMs(10_100);
+    submit('A'.repeat(24));
+    await runTimers();
+    expect(started.slice(2)).toEqual(['A'.repeat(8), 'A'.repeat(8), 'A'.repeat(8)]);
   });
 
   test('is not handed over ahead, as a full interactive batch is', async () => {

@@ -21,13 +21,14 @@
 //
 // Items of each priority stand in a line of their own, and share no batch. Whose turn it is, turns.ts says. A bulk
 // batch is never handed over ahead: an interactive item that comes just then would wait for two of them. So it
-// waits for the one that runs at most.
+// waits for the one that runs at most. How large that may be, and when it may start, bulk-pace.ts says.
 //
 // Invariants: every item is in at most one batch. A batch has items of one key and at most `max` rows,
 // or one item with more. At most two batches are handed over at a time. Items of one key and size keep
 // their order.
 
 import type { Priority } from '../../shared/priority.js';
+import { BulkPace } from './bulk-pace.js';
 import { Turns } from './turns.js';
 
 export interface Batcher<T> {
@@ -86,6 +87,7 @@ class KeyedBatcher<T> {
     bulk: new Map(),
   };
   readonly #turns = new Turns();
+  readonly #pace = new BulkPace();
   #waiting = 0;
   #runningBatches = 0;
   #runningItems = 0;
@@ -129,10 +131,10 @@ class KeyedBatcher<T> {
   #advance(): void {
     while (this.#waiting > 0 && this.#runningBatches < 2) {
       const now = performance.now();
-      const line = this.#lines[this.#turns.next(this.#waits())];
+      const line = this.#lines[this.#turns.next(this.#mayStart(now))];
       const [first] = line.values();
-      const leftMs = this.#dueAt(first as Group<T>) - now;
-      const next = leftMs <= 0 ? first : this.#fullWhileIdle(line);
+      const leftMs = this.#dueAt(first as Group<T>, now) - now;
+      const next = leftMs <= 0 ? first : this.#fullWhileIdle(line, now);
       if (!next) {
         if (Number.isFinite(leftMs)) this.#wakeIn(leftMs);
         return;
@@ -141,30 +143,42 @@ class KeyedBatcher<T> {
     }
   }
 
-  #waits(): Record<Priority, boolean> {
+  #mayStart(now: number): Record<Priority, boolean> {
     const { interactive, bulk } = this.#lines;
-    return { interactive: interactive.size > 0, bulk: bulk.size > 0 };
+    const isPaused = interactive.size > 0 && this.#pace.startsAt(now) > now;
+    return { interactive: interactive.size > 0, bulk: bulk.size > 0 && !isPaused };
+  }
+
+  /** Returns how many rows the next batch of a priority may have. */
+  #rowsMax(priority: Priority, now: number): number {
+    const { max } = this.#options;
+    return priority === 'bulk' ? this.#pace.rowsMax(max, now) : max;
   }
 
   /** Returns when the next group may be handed over, unless something changes before. */
-  #dueAt({ rows, since, priority }: Group<T>): number {
-    const isFull = rows >= this.#options.max;
-    if (this.#runningBatches === 0) return isFull ? 0 : since + this.#options.waitMs;
-    const isAhead = isFull && priority === 'interactive';
+  #dueAt({ rows, since, priority }: Group<T>, now: number): number {
+    const isBulk = priority === 'bulk';
+    const isFull = rows >= this.#rowsMax(priority, now);
+    if (this.#runningBatches === 0) {
+      const readyAt = isFull ? 0 : since + this.#options.waitMs;
+      return isBulk ? Math.max(readyAt, this.#pace.startsAt(now)) : readyAt;
+    }
+    const isAhead = isFull && !isBulk;
     return isAhead ? this.#runningSince + this.#ranMs - aheadMs : Number.POSITIVE_INFINITY;
   }
 
   /** Returns a full group that can start while the first one waits for `waitMs`. */
-  #fullWhileIdle(line: Line<T>): Group<T> | undefined {
+  #fullWhileIdle(line: Line<T>, now: number): Group<T> | undefined {
     if (this.#runningBatches > 0) return undefined;
     for (const group of line.values()) {
-      if (group.rows >= this.#options.max) return group;
+      if (this.#dueAt(group, now) <= now) return group;
     }
     return undefined;
   }
 
   #wakeIn(ms: number): void {
-    this.#timer ??= setTimeout(() => {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#advance();
     }, ms);
@@ -174,7 +188,7 @@ class KeyedBatcher<T> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const batch = this.#cut(group, now);
-    this.#turns.take(group.priority, this.#waits().bulk);
+    this.#turns.take(group.priority, this.#lines.bulk.size > 0);
     this.#waiting -= batch.length;
     if (this.#runningBatches === 0) this.#runningSince = now;
     this.#runningBatches++;
@@ -185,14 +199,14 @@ class KeyedBatcher<T> {
         group.priority,
       )
       .then(
-        () => this.#end(batch, (entry) => entry.done()),
-        (error) => this.#end(batch, (entry) => entry.fail(error)),
+        () => this.#end(group, batch, (entry) => entry.done()),
+        (error) => this.#end(group, batch, (entry) => entry.fail(error)),
       );
   }
 
   /** Takes a batch out of a group. The rest of the group goes to the end of the line. */
   #cut(group: Group<T>, now: number): Entry<T>[] {
-    const { max } = this.#options;
+    const max = this.#rowsMax(group.priority, now);
     const line = this.#lines[group.priority];
     line.delete(group.key);
     if (group.rows <= max) return group.entries;
@@ -212,13 +226,20 @@ class KeyedBatcher<T> {
     return batch;
   }
 
-  #end(batch: Entry<T>[], settle: (entry: Entry<T>) => void): void {
+  #end({ priority }: Group<T>, batch: Entry<T>[], settle: (entry: Entry<T>) => void): void {
     const now = performance.now();
     this.#ranMs = now - this.#runningSince;
+    this.#pace.note({ priority, rows: sumRows(batch), ms: this.#ranMs }, now);
     this.#runningSince = now;
     this.#runningBatches--;
     this.#runningItems -= batch.length;
     for (const entry of batch) settle(entry);
     this.#advance();
   }
+}
+
+function sumRows(entries: readonly Entry<unknown>[]): number {
+  let rows = 0;
+  for (const entry of entries) rows += entry.rows;
+  return rows;
 }
