@@ -263,6 +263,7 @@ describe.skipIf(whyNoBrowser !== undefined)(
       await elements.fill('[[1, 2, 4]]');
       await page.getByRole('button', { name: 'Send', exact: true }).click();
       await page.getByLabel('Elements of sum').getByText('11, 22, 34').waitFor();
+      expect(await page.locator('.timing-bar span').count()).toBe(4);
     });
 
     test('shows code that works as it is pasted', async () => {
@@ -326,7 +327,7 @@ describe.skipIf(whyNoBrowser !== undefined)(
       const outcome = page.locator('.burst-outcome:not(:empty)');
       await outcome.waitFor();
       expect(await outcome.textContent()).toMatch(/: 1,000 answered\. None was lost\.$/);
-      await page.getByText(/^The worker \d+ was killed\.$/).waitFor();
+      await page.getByText(/^The worker \d+ was killed\./).waitFor();
       const throughput = page.getByRole('img', { name: /^Throughput\./ });
       await waitUntil('the charts have moved', async () => {
         const said = (await throughput.getAttribute('aria-label')) ?? '';
@@ -346,6 +347,27 @@ describe.skipIf(whyNoBrowser !== undefined)(
       const outcome = page.getByText(/^5,000 requests in .*None was lost\.$/);
       await outcome.waitFor();
       expect(await outcome.textContent()).toMatch(/\d answered, [\d,]+ refused at once/);
+    });
+
+    test('shows which requests each version gets, and why one gets none', async () => {
+      const page = await open('#/models');
+      const rowOf = (version: string) =>
+        page.getByRole('row', { name: new RegExp(`^shared version ${version} `) });
+      const traffic = (version: string) => rowOf(version).locator('[data-column=Requests]');
+      await traffic('1').getByText('latest, 90.0 %').waitFor();
+      expect(await traffic('1').textContent()).toContain('shared by x-user-id');
+      expect(await traffic('2').textContent()).toMatch(/^10\.0 %/);
+      expect(await traffic('3').textContent()).toMatch(
+        /^shadow of 1, 2: copies of 50 %\d+ same, \d+ different, \d+ failed$/,
+      );
+      expect(await traffic('4').textContent()).toBe('none');
+      expect(await rowOf('4').textContent()).toContain(
+        'cannot be loadedA model file is wrong, or another one than its manifest names',
+      );
+      await rowOf('4').getByRole('link', { name: 'model_file_wrong' }).click();
+      await page.waitForURL(`${scene.url}docs/errors#model_file_wrong`);
+      await page.goto(`${scene.url}#/try/shared/2`);
+      await page.locator('.model-head').getByText('requests: 10.0 %').waitFor();
     });
 
     test('explains a service that cannot be reached', async () => {

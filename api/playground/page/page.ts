@@ -63,7 +63,7 @@ async function start(): Promise<void> {
     scrollTo(0, 0);
   });
   list.listen(new AbortController().signal, (listed) => {
-    rail.update(listed.models);
+    rail.update(listed);
     trouble.replaceChildren(...showTrouble(listed));
     show();
     askIfRefused(listed);
