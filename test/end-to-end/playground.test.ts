@@ -361,9 +361,8 @@ describe.skipIf(whyNoBrowser !== undefined)(
         /^shadow of 1, 2: copies of 50 %\d+ same, \d+ different, \d+ failed$/,
       );
       expect(await traffic('4').textContent()).toBe('none');
-      expect(await rowOf('4').textContent()).toContain(
-        'cannot be loadedA model file is wrong, or another one than its manifest names',
-      );
+      await rowOf('4').getByText('cannot be loaded').waitFor();
+      await rowOf('4').getByText('A model file is wrong, or another one than').waitFor();
       await rowOf('4').getByRole('link', { name: 'model_file_wrong' }).click();
       await page.waitForURL(`${scene.url}docs/errors#model_file_wrong`);
       await page.goto(`${scene.url}#/try/shared/2`);

@@ -544,7 +544,7 @@ describe('a wrong manifest', () => {
     {
       what: 'YAML reads another version than is written',
       content: 'name: sample\nversion: 010\n',
-      key: 'line 2: version',
+      key: 'version',
       expected: 'expected quotes around this value, "010"',
       got: '010, which YAML reads as 10',
     },

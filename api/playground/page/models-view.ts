@@ -105,7 +105,7 @@ function showRow(model: ModelInfo, waiting: readonly Waiting[]): HTMLElement {
     'tr',
     { role: 'row' },
     element('th', { scope: 'row', role: 'rowheader' }, name),
-    showCell('State', showState(healthOf(model, waiting), faultOf(model, waiting))),
+    showCell('State', showState(healthOf(model, waiting)), showReason(faultOf(model, waiting))),
     showCell('Requests', what, about),
     showCell('Unanswered', model.unanswered ?? 'unknown'),
     showCell('Batches', `up to ${model.batchMax}`),
@@ -117,18 +117,21 @@ function showRow(model: ModelInfo, waiting: readonly Waiting[]): HTMLElement {
 
 function showWaiting(waiting: Waiting): HTMLElement {
   const { name, version } = waiting;
+  const reason = showReason(waiting);
+  const rest = { role: 'cell', colspan: columns.length - 3 };
   return element(
     'tr',
     { role: 'row' },
     element(
       'th',
       { scope: 'row', role: 'rowheader' },
-      `${name} `,
+      element('span', { class: 'name' }, name),
+      ' ',
       element('span', { class: 'version' }, `version ${version}`),
     ),
-    showCell('State', showState(healthOfWaiting(waiting), waiting)),
+    showCell('State', showState(healthOfWaiting(waiting))),
     showCell('Requests', 'none'),
-    element('td', { role: 'cell', colspan: columns.length - 3 }),
+    element('td', rest, reason),
   );
 }
 
@@ -136,18 +139,14 @@ function showCell(column: (typeof columns)[number], ...children: readonly Child[
   return element('td', { role: 'cell', 'data-column': column }, element('div', {}, children));
 }
 
-function showState({ state, text }: Health, fault: Waiting | undefined): readonly Child[] {
-  const { code, reason } = fault ?? {};
-  return [
-    element('span', { class: `state is-${state}` }, text),
-    code !== undefined &&
-      element(
-        'span',
-        { class: 'about reason muted small' },
-        reason !== undefined && `${reason}: `,
-        showCode(code),
-      ),
-  ];
+function showState({ state, text }: Health): HTMLElement {
+  return element('span', { class: `state is-${state}` }, text);
+}
+
+function showReason({ code, reason }: Partial<Waiting> = {}): HTMLElement | undefined {
+  if (code === undefined) return undefined;
+  const text = reason !== undefined && `${reason}: `;
+  return element('span', { class: 'about reason muted small' }, text, showCode(code));
 }
 
 /** The address of a model on this page. */
