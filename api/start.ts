@@ -319,7 +319,8 @@ function openPage(
     return undefined;
   }
   const isGuarded = AUTH.length > 0;
-  return openPlayground({ version: packageVersion(), isGuarded, canSignIn, traceUrl });
+  const takesKeys = AUTH.includes('keys');
+  return openPlayground({ version: packageVersion(), isGuarded, takesKeys, canSignIn, traceUrl });
 }
 
 /** Joins who listens to requests: metrics and traces if they are on, and the log. */

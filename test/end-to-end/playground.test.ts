@@ -442,7 +442,7 @@ describe.skipIf(whyNoBrowser !== undefined)(
         const page = await open('', { isNew: true, colorScheme, viewport });
         const check = async (view: string) => {
           // What a narrow page may break, it breaks in these.
-          if (viewport === desk || ['question', 'live'].includes(view)) {
+          if (viewport === desk || ['question', 'models', 'live'].includes(view)) {
             expect([view, await findFaults(page)]).toEqual([view, []]);
           }
           const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
