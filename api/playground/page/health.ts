@@ -26,7 +26,7 @@ export function faultOf(model: ModelInfo, waiting: readonly Waiting[]): Waiting 
     : undefined;
 }
 
-/** Versions that get no requests, in the order of `models`. */
+/** How a version does that gets no requests. */
 export function healthOfWaiting({ state }: Waiting): Health {
   const states = {
     loading: { state: 'starting', text: 'loading' },
@@ -52,7 +52,7 @@ export function trafficOf({ traffic }: ModelInfo): {
     ];
     return { what, more: counts.join(', ') };
   }
-  if (share === 0) return { what: latest ? 'latest, 0 %' : 'only those that name it' };
+  if (share === 0) return { what: 'only those that name it' };
   const what = latest ? `latest, ${percent(share)}` : percent(share);
   return sticky === undefined ? { what } : { what, more: `shared by ${sticky}` };
 }

@@ -66,8 +66,14 @@ function showList({ models, waiting, leftOut, error }: Listed): HTMLElement[] {
 }
 
 const columns = [
-  ...['Model', 'State', 'Requests', 'Unanswered'],
-  ...['Batches', 'Deadline', 'Dropped', 'Crashed'],
+  'Model',
+  'State',
+  'Requests',
+  'Unanswered',
+  'Batches',
+  'Deadline',
+  'Dropped',
+  'Crashed',
 ] as const;
 
 // On a phone, each row is a block, and its cells name their columns. The roles say that it is a table still.
