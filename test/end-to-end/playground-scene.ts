@@ -44,6 +44,7 @@ export async function openPlaygroundScene(): Promise<PlaygroundScene> {
     env: {
       ...process.env,
       ...{ REDIS_URL: '', DATA_DIR: folder, MODELS_DIR: models, PORT: '0', WORKERS: '2' },
+      PLAYGROUND_TRACE_URL: 'https://traces.example.com/{traceId}',
       ...{ AUTH: 'keys', KEYS_FILE: path.join(folder, 'keys.yaml') },
     },
     stdio: ['ignore', 'pipe', 'inherit'],

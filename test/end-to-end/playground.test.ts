@@ -157,9 +157,11 @@ describe.skipIf(whyNoBrowser !== undefined)(
       const answer =
         '<p>Use <code>a &lt; b</code></p><pre><code>x();</code></pre><script>ran = true</script><img src="x" onerror="ran = true"><a href="javascript:ran = true">here</a> <a href="https://example.com/">there</a>';
       const prediction = { label: '<b>bold</b>', score: 0.5, answer };
+      const traceId = 'ab'.repeat(16);
       const timing = { queueMs: 1, batchMs: 1, computeMs: 1, batchSize: 2 };
       await page.route('**/score', (route) =>
         route.fulfill({
+          headers: { traceresponse: `00-${traceId}-${'cd'.repeat(8)}-01` },
           json: { model: 'm', version: '1', id: 'i', predictions: [prediction], timing },
         }),
       );
@@ -170,6 +172,8 @@ describe.skipIf(whyNoBrowser !== undefined)(
         '<p>Use <code>a &lt; b</code></p><pre><code>x();</code></pre>&lt;script&gt;ran = true&lt;/script&gt;&lt;img src="x" onerror="ran = true"&gt;<span>here</span> <a href="https://example.com/" rel="noreferrer noopener" target="_blank">there</a>',
       );
       await page.getByText('in a batch of 2').waitFor();
+      const trace = page.getByRole('link', { name: traceId });
+      expect(await trace.getAttribute('href')).toBe(`https://traces.example.com/${traceId}`);
       expect(await page.evaluate('typeof ran')).toBe('undefined');
     });
 
