@@ -53,6 +53,7 @@ import { openLocalWorkers } from './live/local-workers.js';
 import { openLiveSeries } from './live/series.js';
 import { makeRequestLog } from './log/requests.js';
 import { makeCacheMetrics } from './metrics/cache.js';
+import { endSeries } from './metrics/departures.js';
 import { observeIssuerCertificate } from './metrics/issuer-certificate.js';
 import { type OpenMetrics, openMetrics } from './metrics/port.js';
 import { observeRedisMemory } from './metrics/redis-memory.js';
@@ -215,6 +216,7 @@ export async function startApi(
     const load = { calls, admission, bodies, eventStreams, queue, decoding };
     const state = { registry, permitsMax, ...load };
     observeState(metrics.instruments, state);
+    endSeries(metrics.instruments, registry);
     observeRedisMemory(metrics.instruments, producer);
   }
   const forgetCertificate =
@@ -317,7 +319,8 @@ function openPage(
     return undefined;
   }
   const isGuarded = AUTH.length > 0;
-  return openPlayground({ version: packageVersion(), isGuarded, canSignIn, traceUrl });
+  const takesKeys = AUTH.includes('keys');
+  return openPlayground({ version: packageVersion(), isGuarded, takesKeys, canSignIn, traceUrl });
 }
 
 /** Joins who listens to requests: metrics and traces if they are on, and the log. */

@@ -121,8 +121,13 @@ export type Models = {
       readonly latest: boolean;
       /** Its share of the requests that name the model and no version. */
       readonly share: number;
+      /** The header whose value decides which version a request gets. */
+      readonly sticky?: string;
       /** There if it gets copies of requests: how its answers compare. */
       readonly shadow?: {
+        /** The versions whose requests are copied. */
+        readonly of: ReadonlyArray<string>;
+        /** How many of them. */
         readonly percent: number;
         readonly same: number;
         readonly different: number;
@@ -271,12 +276,16 @@ export type Models = {
     readonly state: 'loading' | 'failed' | 'unloaded' | 'draining';
     /** The code of the reason, if it has failed. */
     readonly code?: string;
+    /** The reason in words. The log says more. */
+    readonly reason?: string;
   }>;
   /** Models that cannot be served, each with the code of the reason. */
   readonly leftOut: ReadonlyArray<{
     readonly name: string;
     readonly version?: string;
     readonly code: string;
+    /** The reason in words. The log says more. */
+    readonly reason?: string;
   }>;
 };
 

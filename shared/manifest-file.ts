@@ -54,6 +54,7 @@ export function readManifestAsWritten(
   const manifest = readYamlFile(file, z.preprocess(keep, manifestSchema), {
     what: 'a manifest',
     code: 'manifest_invalid',
+    texts: [['version']],
   });
   for (const key of ['name', 'version'] as const) {
     const expected = names[key];

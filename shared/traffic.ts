@@ -86,6 +86,7 @@ export function readTraffic(folder: string, versions: readonly string[]): Traffi
   return readYamlFile(file, known, {
     what: 'how requests are shared among versions',
     code: 'manifest_invalid',
+    texts: [['latest'], ['shadow', 'version']],
   });
 }
 

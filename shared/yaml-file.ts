@@ -6,23 +6,27 @@ import { load as parseYaml, YAMLException } from 'js-yaml';
 import type { z } from 'zod';
 import { type ErrorCode, ScorelineError } from './errors.js';
 import { NotUtf8, readUtf8File } from './utf8-file.js';
-import { findChangedKeys, findLine } from './yaml-lines.js';
+import { findChangedKeys, findChangedValue, findLine, type Keys } from './yaml-lines.js';
 import { messageOf } from './zod-issue.js';
 
 /**
  * Reads and validates a file.
  * @param options.what what the file should be, for the error when it is missing
  * @param options.code the code of the errors
+ * @param options.texts the keys whose values are texts, also where YAML reads a number
  * @throws ScorelineError with that code
  */
 export function readYamlFile<Schema extends z.ZodType>(
   file: string,
   schema: Schema,
-  options: { what: string; code: ErrorCode },
+  options: { what: string; code: ErrorCode; texts?: readonly Keys[] },
 ): z.output<Schema> {
   const text = readText(file, options);
   const raw = parse(file, text, options);
-  const unquoted = describeUnquoted(file, text);
+  const unquoted = [
+    ...describeUnquotedKeys(file, text),
+    ...describeUnquotedValues(file, text, options.texts ?? []),
+  ];
   if (unquoted.length > 0) throw new ScorelineError(options.code, unquoted.join('\n'));
   const parsed = schema.safeParse(raw);
   if (parsed.success) return parsed.data;
@@ -67,10 +71,21 @@ function parse(file: string, text: string, { code }: { code: ErrorCode }): unkno
 }
 
 /** Without quotes, a key such as 1.10 would name something else, such as 1.1. */
-function describeUnquoted(file: string, text: string): string[] {
+function describeUnquotedKeys(file: string, text: string): string[] {
   return findChangedKeys(text).map((keys) => {
     const key = String(keys.at(-1));
     return `${file}: line ${findLine(text, keys)}: ${keys.join('.')}: expected quotes around this key, "${key}"; got ${key}, which YAML reads as ${String(parseYaml(key))}`;
+  });
+}
+
+/** So would the value of a version: 010 would be 10. */
+function describeUnquotedValues(file: string, text: string, texts: readonly Keys[]): string[] {
+  return texts.flatMap((keys) => {
+    const value = findChangedValue(text, keys);
+    if (value === undefined) return [];
+    return [
+      `${file}: line ${findLine(text, keys)}: ${keys.join('.')}: expected quotes around this value, "${value}"; got ${value}, which YAML reads as ${String(parseYaml(value))}`,
+    ];
   });
 }
 

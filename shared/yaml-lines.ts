@@ -18,6 +18,8 @@ interface Found {
   readonly offset: number;
   /** Whether it is a key that YAML reads as something else than its text, such as 1.10 as 1.1. */
   readonly isChanged: boolean;
+  /** What stands there, unless it is a mapping or a list. */
+  value?: ScalarEvent;
 }
 
 /** A mapping or list that is not closed yet. */
@@ -50,6 +52,17 @@ export function findLine(text: string, keys: Keys): number | undefined {
  */
 export function findChangedKeys(text: string): readonly Keys[] {
   return [...findAll(text).values()].filter(({ isChanged }) => isChanged).map(({ way }) => way);
+}
+
+/**
+ * Returns the text of a value without quotes that YAML reads as something else: 010 becomes 10. Undefined if the value
+ * is read as it stands there, or is not there.
+ * @param text valid YAML, of one document
+ */
+export function findChangedValue(text: string, keys: Keys): string | undefined {
+  const event = findAll(text).get(nameOf(keys))?.value;
+  const value = event && getScalarValue(text, event);
+  return event && isChanged(String(value), event) ? value : undefined;
 }
 
 /** Finds each key, and each value in a list. */
@@ -85,17 +98,18 @@ function findAll(text: string): ReadonlyMap<string, Found> {
       around.key = getScalarValue(text, event);
       note([...around.way, around.key], event, isChanged(around.key, event));
     } else if (event.type === EVENT_ID.SCALAR || event.type === EVENT_ID.ALIAS) {
-      wayOf(event);
+      const found = all.get(nameOf(wayOf(event)));
+      if (found && event.type === EVENT_ID.SCALAR) found.value = event;
       endValue();
     }
   }
   return all;
 }
 
-function isChanged(key: string, { style, tagStart }: ScalarEvent): boolean {
-  if (style !== SCALAR_STYLE.PLAIN || tagStart >= 0 || key === '') return false;
-  const read = load(key);
-  return typeof read !== 'string' && String(read) !== key;
+function isChanged(text: string, { style, tagStart }: ScalarEvent): boolean {
+  if (style !== SCALAR_STYLE.PLAIN || tagStart >= 0 || text === '') return false;
+  const read = load(text);
+  return typeof read !== 'string' && String(read) !== text;
 }
 
 function startOf(event: Event): number {

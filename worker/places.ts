@@ -7,14 +7,20 @@ import type { Place } from './place.js';
 export class Places {
   readonly #open: (model: Model) => Place;
   readonly #graceMs: number;
+  readonly #onClosed: (model: Model) => void;
   readonly #places = new Map<string, Place>();
   readonly #closing = new Set<Promise<void>>();
   #isClosed = false;
 
   /** @param options.graceMs how long a place may finish its jobs when it is closed */
-  constructor(options: { open: (model: Model) => Place; graceMs: number }) {
+  constructor(options: {
+    open: (model: Model) => Place;
+    graceMs: number;
+    onClosed?: ((model: Model) => void) | undefined;
+  }) {
     this.#open = options.open;
     this.#graceMs = options.graceMs;
+    this.#onClosed = options.onClosed ?? (() => {});
   }
 
   get all(): readonly Place[] {
@@ -36,7 +42,10 @@ export class Places {
   /** Closes a place. Resolves when its model is unloaded. */
   close(place: Place): Promise<void> {
     this.#places.delete(place.model.queue);
-    const closed = place.close(this.#graceMs).finally(() => this.#closing.delete(closed));
+    const closed = place.close(this.#graceMs).finally(() => {
+      this.#closing.delete(closed);
+      this.#onClosed(place.model);
+    });
     this.#closing.add(closed);
     return closed;
   }

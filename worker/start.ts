@@ -8,6 +8,7 @@ import { type Keys, makeKeys } from '../shared/keys.js';
 import { allLeftOut, type LeftOut, logLeftOut } from '../shared/left-out.js';
 import type { Ending, Running } from '../shared/lifecycle.js';
 import type { Logger } from '../shared/log.js';
+import { makeDepartures } from '../shared/metrics/departures.js';
 import { Instruments } from '../shared/metrics/instruments.js';
 import { observeProcess } from '../shared/metrics/process.js';
 import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
@@ -60,7 +61,11 @@ export async function startWorker(
     connect = resolve;
   });
   const shared = { connections, log, abandon, rehearse: makeRehearse(), room: new MemoryRoom() };
-  const places = new Places({ graceMs, open: (model) => openPlace({ model, ...shared }) });
+  const places: Places = new Places({
+    graceMs,
+    open: (model) => openPlace({ model, ...shared }),
+    onClosed: instruments && makeDepartures(instruments, () => places.all.map(modelOf)),
+  });
   for (const model of collected.models) places.open(model);
   health.watchPlaces(() => places.all);
   if (instruments) observeWorker(instruments, health, () => places.all);
@@ -170,6 +175,10 @@ async function leaveOutFailed(
     if (place) void places.close(place);
   }
   return failed;
+}
+
+function modelOf({ model }: Place): Model {
+  return model;
 }
 
 /** Reports why models cannot be loaded, so no request waits for this worker, which ends. Redis may be away. */

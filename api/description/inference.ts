@@ -30,12 +30,15 @@ export const inferenceTag = {
 const tags = [inferenceTag.name];
 
 export function inferencePaths(context: Context): Paths {
-  const { models } = context.catalogue;
-  const model = inPath(
-    'model',
-    'The name of the model.',
-    models.map(({ name }) => name),
-  );
+  const { models, latest } = context.catalogue;
+  const inModels = (of: readonly Model[]) =>
+    inPath(
+      'model',
+      'The name of the model.',
+      of.map(({ name }) => name),
+    );
+  const model = inModels(models);
+  const unversioned = inModels(latest);
   const version = inPath(
     'version',
     'The version of the model.',
@@ -48,9 +51,9 @@ export function inferencePaths(context: Context): Paths {
     '/v2': { get: describeServer(context) },
     '/v2/repository/index': { post: listRepository(context) },
     ...repositoryPaths(context, { tags, model }),
-    [path]: { get: describeModel(context, 'modelMetadata', [model]) },
+    [path]: { get: describeModel(context, 'modelMetadata', [unversioned]) },
     [versionPath]: { get: describeModel(context, 'modelVersionMetadata', versioned) },
-    [`${path}/ready`]: { get: isModelReady(context, 'isModelReady', [model]) },
+    [`${path}/ready`]: { get: isModelReady(context, 'isModelReady', [unversioned]) },
     [`${versionPath}/ready`]: { get: isModelReady(context, 'isModelVersionReady', versioned) },
     ...extensionPaths(context, { tags, model: [model], versioned }),
     ...scoringPaths(context, ['/v2/models', '/infer'], (each) => infer(context, each)),
@@ -89,6 +92,7 @@ function infer(context: Context, model: Model | undefined): OperationOf | undefi
         headers: {
           ...scoredHeaders(context),
           'Inference-Header-Content-Length': parts.header('InferenceHeader', jsonBytes),
+          'Server-Timing': parts.header('ServerTiming', timingHeader),
         },
         content: forms.response,
       },
@@ -97,6 +101,12 @@ function infer(context: Context, model: Model | undefined): OperationOf | undefi
     },
   });
 }
+
+const timingHeader: Header = {
+  description:
+    'Where the time of the slowest input went, in milliseconds: the queue, the wait for its batch, with the size of that as `desc`, and the run, as in `queue;dur=1.8, batch;dur=0.2;desc=4, run;dur=0.7`.',
+  schema: { type: 'string' },
+};
 
 function formsOf(
   { parts, rowsMax, catalogue }: Context,

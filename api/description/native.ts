@@ -249,9 +249,14 @@ const modelsSchema = z.object({
             .min(0)
             .max(1)
             .describe('Its share of the requests that name the model and no version.'),
+          sticky: z
+            .string()
+            .optional()
+            .describe('The header whose value decides which version a request gets.'),
           shadow: z
             .object({
-              percent: z.number(),
+              of: z.array(z.string()).describe('The versions whose requests are copied.'),
+              percent: z.number().describe('How many of them.'),
               same: count,
               different: count,
               failed: count,
@@ -289,11 +294,17 @@ const modelsSchema = z.object({
         version: z.string(),
         state: z.enum(['loading', 'failed', 'unloaded', 'draining']),
         code: z.string().optional().describe('The code of the reason, if it has failed.'),
+        reason: z.string().optional().describe('The reason in words. The log says more.'),
       }),
     )
     .describe('Versions that get no requests, and why.'),
   leftOut: z
-    .array(z.object({ name: z.string(), version: z.string().optional(), code: z.string() }))
+    .array(
+      z.object({
+        ...{ name: z.string(), version: z.string().optional(), code: z.string() },
+        reason: z.string().optional().describe('The reason in words. The log says more.'),
+      }),
+    )
     .describe('Models that cannot be served, each with the code of the reason.'),
 });
 

@@ -203,13 +203,13 @@ interface ScoringAddress {
 export type OperationOf = (address: ScoringAddress) => Operation;
 
 /**
- * Returns the operations that score, for each model without and with its version. A caller for whom no models
- * exist gets addresses with placeholders.
+ * Returns the operations that score, for each model with its version, and without one if requests may name none. A
+ * caller for whom no models exist gets addresses with placeholders.
  * @param describe is called once for each model, because describing its forms takes long; for undefined if
  * there are placeholders. It returns undefined if the model is not scored there.
  */
 export function scoringPaths(
-  { catalogue: { models } }: Context,
+  { catalogue: { models, latest } }: Context,
   [prefix, end]: readonly [prefix: string, end: string],
   describe: (model: Model | undefined) => OperationOf | undefined,
 ): Paths {
@@ -223,16 +223,15 @@ export function scoringPaths(
   };
   if (models.length === 0) return Object.fromEntries(entries(undefined, placeholders));
   return Object.fromEntries(
-    models.flatMap((model, at) => {
+    models.flatMap((model) => {
       const { name, version } = model;
-      const isFirst = models.findIndex((other) => other.name === name) === at;
-      const latest = { path: `/${name}`, suffix: `_${name}`, parameters: [] };
+      const unversioned = { path: `/${name}`, suffix: `_${name}`, parameters: [] };
       const versioned = {
         path: `/${name}/versions/${version}`,
         suffix: `_${name}_${version}`,
         parameters: [],
       };
-      return entries(model, isFirst ? [latest, versioned] : [versioned]);
+      return entries(model, latest.includes(model) ? [unversioned, versioned] : [versioned]);
     }),
   );
 }

@@ -11,7 +11,7 @@ import type { InputKinds } from '../kinds/kinds.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import { describeWebhook, type Webhook } from '../webhooks/webhook.js';
 import type { JobRecord } from './job-record.js';
-import type { Job, ListedJob } from './jobs.js';
+import { type Job, type ListedJob, shownState } from './jobs.js';
 import type { Standing } from './waiting-lines.js';
 
 /** Writes a job without its result. */
@@ -37,9 +37,8 @@ export interface StandingJob extends Job {
 export function writeJob(job: StandingJob, parts: Parts): string {
   const { record, state, standing, webhook } = job;
   const { kinds, model, problemOf } = parts;
-  // Labels and names of outputs are those of the model, so its results end with it.
-  const isGone = 'replies' in state && !model;
-  const head = writeSummary({ record, state: isGone ? 'expired' : state.state }).slice(0, -1);
+  const shown = shownState(record, state.state, () => model !== undefined);
+  const head = writeSummary({ record, state: shown }).slice(0, -1);
   const end = webhook ? `,"webhook":${JSON.stringify(describeWebhook(webhook))}}` : '}';
   if (standing) return `${head},${JSON.stringify(standing).slice(1, -1)}${end}`;
   if ('error' in state) return `${head},"problem":${JSON.stringify(problemOf(state.error))}${end}`;

@@ -37,6 +37,10 @@ export interface JobPage {
 /** Says whether nobody waits any more. */
 type HasLeft = () => boolean;
 
+/** Says whether the model of a job is still there. Results are written with its labels, so without it they end. */
+export type HasModel = (record: JobRecord) => boolean;
+const always: HasModel = () => true;
+
 export class Jobs {
   readonly #store: JobStore;
   readonly #states: JobStates;
@@ -119,6 +123,7 @@ export class Jobs {
   async list(
     caller: string,
     { count, after, filter }: { count: number; after?: Cursor | undefined; filter: JobFilter },
+    hasModel: HasModel = always,
   ): Promise<JobPage> {
     const jobs: ListedJob[] = [];
     let last = after;
@@ -126,7 +131,10 @@ export class Jobs {
       const { records, next } = await this.#store.list(caller, readAtOnce, last);
       const states = await this.#states.list(records);
       for (const [at, record] of records.entries()) {
-        const job = { record, state: states[at] as JobState['state'] };
+        const job = {
+          record,
+          state: shownState(record, states[at] as JobState['state'], hasModel),
+        };
         if (!isWanted(job, filter)) continue;
         if (jobs.length === count) return { jobs, next: cursorOf(jobs.at(-1)) };
         jobs.push(job);
@@ -141,7 +149,7 @@ export class Jobs {
    * Cancels a job that has not ended. A job that is cancelled already stays so.
    * @throws ScorelineError `job_finished`, `queue_unavailable`
    */
-  async cancel(record: JobRecord): Promise<JobState> {
+  async cancel(record: JobRecord, hasModel: HasModel = always): Promise<JobState> {
     const before = await this.read(record);
     if (isPending(before)) {
       await this.#states.cancel(record);
@@ -151,9 +159,18 @@ export class Jobs {
     if (state.state === 'cancelled') return state;
     throw new ScorelineError(
       'job_finished',
-      `Expected a job that is queued or running; this one has ${state.state}. GET its address for the result.`,
+      `Expected a job that is queued or running; this one has ${shownState(record, state.state, hasModel)}. GET its address for the result.`,
     );
   }
+}
+
+/** A job whose result cannot be written any more has expired, wherever its state is told. */
+export function shownState(
+  record: JobRecord,
+  state: JobState['state'],
+  hasModel: HasModel,
+): JobState['state'] {
+  return state === 'succeeded' && !hasModel(record) ? 'expired' : state;
 }
 
 function cursorOf(job: ListedJob | undefined): Cursor | undefined {

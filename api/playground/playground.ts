@@ -14,6 +14,8 @@ export interface PageSettings {
   readonly version: string;
   /** Whether callers must show a key or a token. */
   readonly isGuarded: boolean;
+  /** Whether they may show a key. */
+  readonly takesKeys: boolean;
   /** Whether people can sign in with this browser. */
   readonly canSignIn: boolean;
   /** Where a trace can be looked at. `{traceId}` stands for its id. */

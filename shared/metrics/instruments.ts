@@ -84,6 +84,17 @@ export class Instruments {
     this.#histograms.get(key)?.zero(labels);
   }
 
+  /** Takes away what was counted of a version. Its gauges end with what they are read from. */
+  async forget({ model, version }: Labels<'unanswered'>): Promise<void> {
+    for (const metric of [...this.#counters.values(), ...this.#histograms.values()]) {
+      const { values } = (await metric.get()) as unknown as Dump;
+      for (const { labels: all } of values) {
+        const { le: _, ...labels } = all;
+        if (labels.model === model && labels.version === version) metric.remove(labels);
+      }
+    }
+  }
+
   /** Reads a gauge, or a counter that somebody else counts, with each scrape. */
   read<K extends KeysOf<'counter' | 'gauge'>>(
     key: K,

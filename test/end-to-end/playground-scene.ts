@@ -38,11 +38,13 @@ export async function openPlaygroundScene(): Promise<PlaygroundScene> {
       ],
     },
   });
+  addVersions(models, path.join(folder, 'drafts'));
   const key = writeKeys(path.join(folder, 'keys.yaml'));
   const child = spawn(process.execPath, [path.join(root, 'dist/cli/start.js')], {
     env: {
       ...process.env,
       ...{ REDIS_URL: '', DATA_DIR: folder, MODELS_DIR: models, PORT: '0', WORKERS: '2' },
+      PLAYGROUND_TRACE_URL: 'https://traces.example.com/{traceId}',
       ...{ AUTH: 'keys', KEYS_FILE: path.join(folder, 'keys.yaml') },
     },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -64,6 +66,21 @@ export async function openPlaygroundScene(): Promise<PlaygroundScene> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Adds `shared`: two versions that share the requests, a shadow, and one that no worker can load. */
+function addVersions(models: string, drafts: string): void {
+  for (const version of ['1', '2', '3', '4']) {
+    const draft = path.join(drafts, version);
+    addAdder(draft, 'shared', { version });
+    cpSync(path.join(draft, 'shared'), path.join(models, 'shared', version), { recursive: true });
+  }
+  writeFileSync(path.join(models, 'shared/4/model.onnx'), 'cut');
+  const traffic = {
+    ...{ latest: '1', weights: { 1: 90, 2: 10 }, sticky: { header: 'X-User-Id' } },
+    shadow: { version: '3', percent: 50 },
+  };
+  writeFileSync(path.join(models, 'shared/traffic.yaml'), JSON.stringify(traffic));
 }
 
 function writeKeys(file: string): string {

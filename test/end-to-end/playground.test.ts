@@ -157,9 +157,11 @@ describe.skipIf(whyNoBrowser !== undefined)(
       const answer =
         '<p>Use <code>a &lt; b</code></p><pre><code>x();</code></pre><script>ran = true</script><img src="x" onerror="ran = true"><a href="javascript:ran = true">here</a> <a href="https://example.com/">there</a>';
       const prediction = { label: '<b>bold</b>', score: 0.5, answer };
+      const traceId = 'ab'.repeat(16);
       const timing = { queueMs: 1, batchMs: 1, computeMs: 1, batchSize: 2 };
       await page.route('**/score', (route) =>
         route.fulfill({
+          headers: { traceresponse: `00-${traceId}-${'cd'.repeat(8)}-01` },
           json: { model: 'm', version: '1', id: 'i', predictions: [prediction], timing },
         }),
       );
@@ -170,6 +172,8 @@ describe.skipIf(whyNoBrowser !== undefined)(
         '<p>Use <code>a &lt; b</code></p><pre><code>x();</code></pre>&lt;script&gt;ran = true&lt;/script&gt;&lt;img src="x" onerror="ran = true"&gt;<span>here</span> <a href="https://example.com/" rel="noreferrer noopener" target="_blank">there</a>',
       );
       await page.getByText('in a batch of 2').waitFor();
+      const trace = page.getByRole('link', { name: traceId });
+      expect(await trace.getAttribute('href')).toBe(`https://traces.example.com/${traceId}`);
       expect(await page.evaluate('typeof ran')).toBe('undefined');
     });
 
@@ -263,6 +267,7 @@ describe.skipIf(whyNoBrowser !== undefined)(
       await elements.fill('[[1, 2, 4]]');
       await page.getByRole('button', { name: 'Send', exact: true }).click();
       await page.getByLabel('Elements of sum').getByText('11, 22, 34').waitFor();
+      expect(await page.locator('.timing-bar span').count()).toBe(4);
     });
 
     test('shows code that works as it is pasted', async () => {
@@ -326,7 +331,7 @@ describe.skipIf(whyNoBrowser !== undefined)(
       const outcome = page.locator('.burst-outcome:not(:empty)');
       await outcome.waitFor();
       expect(await outcome.textContent()).toMatch(/: 1,000 answered\. None was lost\.$/);
-      await page.getByText(/^The worker \d+ was killed\.$/).waitFor();
+      await page.getByText(/^The worker \d+ was killed\./).waitFor();
       const throughput = page.getByRole('img', { name: /^Throughput\./ });
       await waitUntil('the charts have moved', async () => {
         const said = (await throughput.getAttribute('aria-label')) ?? '';
@@ -346,6 +351,26 @@ describe.skipIf(whyNoBrowser !== undefined)(
       const outcome = page.getByText(/^5,000 requests in .*None was lost\.$/);
       await outcome.waitFor();
       expect(await outcome.textContent()).toMatch(/\d answered, [\d,]+ refused at once/);
+    });
+
+    test('shows which requests each version gets, and why one gets none', async () => {
+      const page = await open('#/models');
+      const rowOf = (version: string) =>
+        page.getByRole('row', { name: new RegExp(`^shared version ${version} `) });
+      const traffic = (version: string) => rowOf(version).locator('[data-column=Requests]');
+      await traffic('1').getByText('latest, 90.0 %').waitFor();
+      expect(await traffic('1').textContent()).toContain('shared by x-user-id');
+      expect(await traffic('2').textContent()).toMatch(/^10\.0 %/);
+      expect(await traffic('3').textContent()).toMatch(
+        /^shadow of 1, 2: copies of 50 %\d+ same, \d+ different, \d+ failed$/,
+      );
+      expect(await traffic('4').textContent()).toBe('none');
+      await rowOf('4').getByText('cannot be loaded').waitFor();
+      await rowOf('4').getByText('A model file is wrong, or another one than').waitFor();
+      await rowOf('4').getByRole('link', { name: 'model_file_wrong' }).click();
+      await page.waitForURL(`${scene.url}docs/errors#model_file_wrong`);
+      await page.goto(`${scene.url}#/try/shared/2`);
+      await page.locator('.model-head').getByText('requests: 10.0 %').waitFor();
     });
 
     test('explains a service that cannot be reached', async () => {
@@ -421,7 +446,7 @@ describe.skipIf(whyNoBrowser !== undefined)(
         const page = await open('', { isNew: true, colorScheme, viewport });
         const check = async (view: string) => {
           // What a narrow page may break, it breaks in these.
-          if (viewport === desk || ['question', 'live'].includes(view)) {
+          if (viewport === desk || ['question', 'models', 'live'].includes(view)) {
             expect([view, await findFaults(page)]).toEqual([view, []]);
           }
           const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');

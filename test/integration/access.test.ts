@@ -193,7 +193,8 @@ describe('a model that a caller may not use', () => {
     );
     const leftOut = async (key: string) =>
       (await ask(`${url}/v1/models`, { headers: bearer(key) })).body.leftOut;
-    const lost = [{ name: 'lost', code: 'model_file_missing' }];
+    const reason = 'A model file is missing';
+    const lost = [{ name: 'lost', code: 'model_file_missing', reason }];
     expect(await leftOut(keys.both)).toEqual(lost);
     expect(await leftOut(keys.all)).toEqual(lost);
     expect(await leftOut(keys.one)).toEqual([]);

@@ -242,6 +242,20 @@ describe('rows', () => {
 });
 
 describe('an output', () => {
+  test('says in its head where the time of its slowest input went', async () => {
+    const times = [1.25, 7.00049];
+    const scene = await open({
+      submit: ({ items }) =>
+        items.map(async ({ id, inputs }, at) => ({
+          ...reply(id, { ...(inputs[0] as Tensor), name: 'out' }),
+          timing: { queueMs: times[at] ?? 0, batchMs: 0.5, computeMs: 3, batchSize: 8 - at },
+        })),
+    });
+    const count = model.manifest.batch.max + 1;
+    const { headers } = await post(scene.url + path, rows(count));
+    expect(headers.get('server-timing')).toBe('queue;dur=7, batch;dur=0.5;desc=7, run;dur=3');
+  });
+
   test('in JSON has its numbers exactly, and NaN in quotes', async () => {
     const floats = Float32Array.of(Number.NaN, -0);
     const scene = await open({

@@ -101,3 +101,16 @@ test('does not read whole results', async () => {
   await jobs.list(caller, { count: 100, filter: { state: 'queued' } });
   expect((await sent()) - before).toBeLessThan(bytes);
 });
+
+test('says of a job that has expired with its model what the job itself says', async () => {
+  const states = async (filter: { state?: 'succeeded' | 'expired' }) => {
+    const page = await jobs.list(caller, { count: 100, filter }, () => false);
+    return page.jobs.map(({ record, state }) => [record.id, state]);
+  };
+  expect(await states({})).toContainEqual(['job-0', 'expired']);
+  expect(await states({})).toContainEqual(['job-1', 'failed']);
+  expect(await states({ state: 'succeeded' })).toEqual([]);
+  expect(await states({ state: 'expired' })).toContainEqual(['job-0', 'expired']);
+  const cancelling = jobs.cancel(records[0] as JobRecord, () => false);
+  await expect(cancelling).rejects.toThrow('this one has expired');
+});

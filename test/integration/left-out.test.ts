@@ -123,8 +123,11 @@ describe('with some models that cannot be served', () => {
 
     const list = await ask(`${service.url}/v1/models`);
     expect(list.body.leftOut).toEqual([
-      { name: 'fileless', version: '1', code: 'model_file_missing' },
-      { name: 'half', code: 'manifest_invalid' },
+      {
+        ...{ name: 'fileless', version: '1', code: 'model_file_missing' },
+        reason: 'A model file is missing',
+      },
+      { name: 'half', code: 'manifest_invalid', reason: 'A model manifest is wrong' },
     ]);
     const half = await post(`${service.url}/v1/models/half/score`, { input: '7' });
     expect(half).toMatchObject({ status: 404, body: { code: 'model_not_found' } });

@@ -186,6 +186,8 @@ describe.skipIf(whyNoBrowser)('signing in', () => {
     });
     const page = await openPage();
     await page.goto(`${home}#/live`);
+    await page.getByLabel('Access token', { exact: true }).waitFor();
+    expect(await page.textContent('dialog')).not.toContain('npm run keys');
     await page.getByRole('button', { name: 'Sign in with your account' }).click();
     await page.fill('[name=login]', 'ada');
     await page.fill('[name=password]', 'any');
@@ -193,6 +195,7 @@ describe.skipIf(whyNoBrowser)('signing in', () => {
     await page.click('[type=submit]');
     await page.waitForURL(`${home}#/live`);
     await page.locator('option', { hasText: 'faq-matcher' }).waitFor({ state: 'attached' });
+    await page.getByRole('button', { name: 'Signed in' }).waitFor();
     const stored = '[Object.keys(sessionStorage), Object.keys(localStorage)]';
     expect(await page.evaluate(stored)).toEqual([['scoreline.key'], []]);
 

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { openPlayground } from '../../api/playground/playground.js';
 import { openScene } from './http-scene.js';
 
-const settings = { version: '1.2.3', isGuarded: true, canSignIn: true };
+const settings = { version: '1.2.3', isGuarded: true, takesKeys: true, canSignIn: true };
 const playground = openPlayground({
   ...settings,
   traceUrl: '</script><script>alert(1)//{traceId}',

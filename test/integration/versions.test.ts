@@ -109,6 +109,30 @@ test('a request without a version is refused if none may answer, and one with a 
   ]);
 });
 
+test('the list of models says whose requests a shadow copies, and why a model refuses requests', async () => {
+  const { scene } = await openSplit();
+  const refusal = new ScorelineError('model_not_found', 'The only version is a shadow.');
+  const broken = new ScorelineError('manifest_invalid', '/models/other/model.yaml: a path');
+  scene.registry.replace([two, one], {
+    shadows: new Map([['text', { model: two, of: new Set([one.queue]), percent: 50 }]]),
+    refusals: new Map([['text', refusal]]),
+    leftOut: [
+      { name: 'text', error: refusal },
+      { name: 'other', version: '1', error: broken },
+    ],
+  });
+  const { models, leftOut } = (await ask(`${scene.url}/v1/models`)).body;
+  const counts = { same: 0, different: 0, failed: 0, left_out: 0 };
+  expect(models[0].traffic.shadow).toEqual({ of: ['1'], percent: 50, ...counts });
+  expect(leftOut).toEqual([
+    { name: 'text', code: 'model_not_found', reason: refusal.message },
+    {
+      ...{ name: 'other', version: '1', code: 'manifest_invalid' },
+      reason: 'A model manifest is wrong',
+    },
+  ]);
+});
+
 test('the list of models says what each version gets, and which get nothing', async () => {
   const waiting = [
     { name: 'text', version: '3', state: 'failed', code: 'model_file_wrong' },
@@ -126,10 +150,11 @@ test('the list of models says what each version gets, and which get nothing', as
   share();
   const list = await read();
   expect(trafficIn(list)).toEqual([
-    { latest: true, share: 0.5 },
-    { latest: false, share: 0.5 },
+    { latest: true, share: 0.5, sticky: 'x-user' },
+    { latest: false, share: 0.5, sticky: 'x-user' },
   ]);
-  expect(list.waiting).toEqual(waiting);
+  const reason = 'A model file is wrong, or another one than its manifest names';
+  expect(list.waiting).toEqual([{ ...waiting[0], reason }]);
   const index = await post(`${scene.url}/v2/repository/index`, {});
   expect(index.body.at(-1)).toEqual({
     ...{ name: 'text', version: '3', state: 'UNAVAILABLE', reason: 'model_file_wrong' },

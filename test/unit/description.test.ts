@@ -6,9 +6,9 @@ import { describe, writeDocument } from '../../api/description/document.js';
 import type { Document } from '../../api/description/openapi.js';
 import { pagePolicy, writePage } from '../../api/description/page/page.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
-import { errorTable } from '../../shared/errors.js';
+import { errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
-import { makeRegistry, only } from '../../shared/registry.js';
+import { makeRegistry, only, type Registry } from '../../shared/registry.js';
 import type { WebhookHost } from '../../shared/webhook-configuration.js';
 import { makeSampleModel } from './sample-model.js';
 
@@ -52,15 +52,19 @@ function make(
     served = models,
     HTTPS_ONLY = false,
     WEBHOOK_HOSTS = [],
+    refusals = new Map(),
   }: {
     served?: readonly Model[];
+    refusals?: Registry['refusals'];
     HTTPS_ONLY?: boolean;
     WEBHOOK_HOSTS?: readonly WebhookHost[];
   } = {},
 ): Document {
   const configuration = { AUTH, HTTPS_ONLY, INPUTS_PER_REQUEST_MAX: 256, WEBHOOK_HOSTS };
   const service = { configuration, kinds, rowsMax: 256 };
-  return describe(service, makeRegistry(served));
+  const registry = makeRegistry(served);
+  registry.replace(served, { refusals });
+  return describe(service, registry);
 }
 
 /** Every code of every response of a document. */
@@ -168,6 +172,17 @@ group('the document', () => {
     const none = JSON.stringify(describe(service, only([], makeRegistry(models))));
     expect(none).toContain('/v1/models/{model}/score');
     expect(none).not.toMatch(/models\/(text|image|tensors)/);
+  });
+
+  test('has no address without a version for a model that answers no such requests', () => {
+    const refusal = new ScorelineError('model_not_found', 'None answers.');
+    const { paths } = make(undefined, { refusals: new Map([['tensors', refusal]]) });
+    expect(Object.keys(paths)).toContain('/v2/models/tensors/versions/1/infer');
+    expect(Object.keys(paths)).not.toContain('/v2/models/tensors/infer');
+    expect(Object.keys(paths)).toContain('/v1/models/image/score');
+    const enumOf = (path: string) => JSON.stringify(paths[path]?.get?.parameters);
+    expect(enumOf('/v2/models/{model}')).not.toContain('"tensors"');
+    expect(enumOf('/v2/models/{model}/versions/{version}')).toContain('"tensors"');
   });
 
   test('describes what a receiver gets, where hosts are allowed for webhooks', () => {

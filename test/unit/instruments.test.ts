@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { makeDepartures } from '../../shared/metrics/departures.js';
 import { Instruments } from '../../shared/metrics/instruments.js';
 import { parseMetrics } from '../../top/exposition.js';
 
@@ -29,6 +30,23 @@ test('a gauge without labels is absent, too, until its value is known', async ()
   expect(await read()).toMatchObject([{ labels: {}, value: 5 }]);
   known = undefined;
   expect(await read()).toEqual([]);
+});
+
+test('the series of a version that has left end, unless it has come back', async () => {
+  const instruments = new Instruments('api');
+  const versions = ['1', '2', '3'].map((version) => ({ name: 'a', version }));
+  for (const { name: model, version } of versions) {
+    instruments.add('requests', { model, version, route: 'native', code: 'ok' });
+    instruments.observe('requestSeconds', { model, version }, 0.1);
+  }
+  const leave = makeDepartures(instruments, () => [{ name: 'a', version: '2' }], 0);
+  for (const version of versions.slice(0, 2)) leave(version);
+  const versionsIn = async (key: 'requests' | 'requestSeconds') =>
+    (await instruments.seriesOf(key)).map(({ labels }) => labels.version);
+  await expect.poll(() => versionsIn('requests')).toEqual(['2', '3']);
+  await expect.poll(() => versionsIn('requestSeconds')).toEqual(['2', '3']);
+  const { text } = await instruments.expose('openmetrics');
+  expect(text).not.toContain('version="1"');
 });
 
 test('a role has no instruments of the other', async () => {

@@ -542,6 +542,13 @@ describe('a wrong manifest', () => {
       got: '{"min":3,"max":2}',
     },
     {
+      what: 'YAML reads another version than is written',
+      content: 'name: sample\nversion: 010\n',
+      key: 'version',
+      expected: 'expected quotes around this value, "010"',
+      got: '010, which YAML reads as 10',
+    },
+    {
       what: 'the YAML is bad',
       content: 'name: sample\nversion: [1\n',
       key: 'line 3',

@@ -110,6 +110,18 @@ describe('a traffic.yaml', () => {
     });
   });
 
+  test.each([
+    ['latest: 010', 'latest', '"010"; got 010, which YAML reads as 10'],
+    ['latest: 1e1', 'latest', '"1e1"; got 1e1, which YAML reads as 10'],
+    ['shadow: {version: 0xA}', 'shadow.version', '"0xA"; got 0xA, which YAML reads as 10'],
+    ['latest: 1.10', 'latest', '"1.10"; got 1.10, which YAML reads as 1.1'],
+  ])('with the value in %j is refused, since YAML reads another version', (text, key, end) => {
+    const folder = makeFolder({ 'a/traffic.yaml': text });
+    const known = ['1.10', '1.1', '010', '10', '1e1', '0xA'];
+    const { message } = errorOf(() => readTraffic(path.join(folder, 'a'), known));
+    expect(message).toContain(`line 1: ${key}: expected quotes around this value, ${end}`);
+  });
+
   test('names versions as numbers or texts, and a header in any case', () => {
     expect(read({ latest: 2, weights: { 1: 1, 2: 1 }, sticky: { header: 'X-User' } })).toEqual({
       ...{ latest: '2', weights: { 1: 1, 2: 1 } },

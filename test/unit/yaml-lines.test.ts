@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { findChangedKeys, findLine } from '../../shared/yaml-lines.js';
+import { findChangedKeys, findChangedValue, findLine } from '../../shared/yaml-lines.js';
 
 const text = `# A comment
 name: a
@@ -55,4 +55,16 @@ test.each([
   ['', []],
 ])('of %j, the keys that YAML reads as another text are %j', (yaml, keys) => {
   expect(findChangedKeys(yaml)).toEqual(keys);
+});
+
+test.each([
+  ['{a: 010, b: 1}', ['a'], '010'],
+  ['a: {b: 1.10}', ['a', 'b'], '1.10'],
+  ['a: [1.0]', ['a', 0], '1.0'],
+  ['{a: 10, b: 010}', ['a'], undefined],
+  ['{a: "010"}', ['a'], undefined],
+  ['{a: !!str 010}', ['a'], undefined],
+  ['{b: 010}', ['a'], undefined],
+])('of %j, YAML reads the value of %j as another text: %j', (yaml, keys, value) => {
+  expect(findChangedValue(yaml, keys)).toBe(value);
 });

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ScorelineError } from '../../../shared/errors.js';
+import type { Timing } from '../../../shared/reply.js';
 import { parseInferJson } from '../../inference/exact-json.js';
 import { readInferRequest } from '../../inference/infer-request.js';
 import { type InferResponse, writeInferResponse } from '../../inference/infer-response.js';
@@ -33,8 +34,15 @@ export function makeScoreInference(options: {
     const asked = readInferRequest(value, body.subarray(jsonBytes), { model, rowsMax });
     call.deferral?.writeAs({ route: 'inference', id: asked.id, outputs: [...asked.outputs] });
     const items = await scoreInference(scoring, call, asked);
+    if (call.timing) response.setHeader('Server-Timing', writeTiming(call.timing));
     await send(response, writeInferResponse(model, asked, items));
   };
+}
+
+/** The protocol has no place for the timing in its answer. */
+function writeTiming({ queueMs, batchMs, computeMs, batchSize }: Timing): string {
+  const [queue, batch, run] = [queueMs, batchMs, computeMs].map((ms) => Math.round(ms * 1e3) / 1e3);
+  return `queue;dur=${queue}, batch;dur=${batch};desc=${batchSize}, run;dur=${run}`;
 }
 
 async function send(response: ServerResponse, { json, binary }: InferResponse): Promise<void> {

@@ -4,6 +4,7 @@ import { problemOf } from '../../../shared/errors.js';
 import type { Registry } from '../../../shared/registry.js';
 import { type Caller, catalogueOf } from '../../access/caller.js';
 import { type StandingJob, writeJob } from '../../jobs/job-document.js';
+import type { HasModel } from '../../jobs/jobs.js';
 import type { InputKinds } from '../../kinds/kinds.js';
 
 export interface WriteJobFor {
@@ -19,4 +20,10 @@ export function writeJobFor(
 ): string {
   const model = catalogueOf(caller, registry).ofQueue(job.record.queue);
   return writeJob(job, { kinds, model, problemOf });
+}
+
+/** Returns whether the model of a job still exists for a caller. */
+export function hasModelFor(caller: Caller, { registry }: Pick<WriteJobFor, 'registry'>): HasModel {
+  const catalogue = catalogueOf(caller, registry);
+  return ({ queue }) => catalogue.ofQueue(queue) !== undefined;
 }

@@ -18,7 +18,7 @@ import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
 import { readPreferences } from '../preferences.js';
-import { type WriteJobFor, writeJobFor } from './job-answer.js';
+import { hasModelFor, type WriteJobFor, writeJobFor } from './job-answer.js';
 
 const list = '/v1/jobs';
 const one = '/v1/jobs/:job';
@@ -38,8 +38,9 @@ export function addJobRoutes(app: Express, parts: JobParts): void {
   const findJob = (request: Request) => jobs.find(callerOf(request).id, String(request.params.job));
 
   app.get(list, mayUse, async (request, response) => {
-    const { id } = callerOf(request);
-    const { jobs: found, next } = await jobs.list(id, readPage(request));
+    const caller = callerOf(request);
+    const hasModel = hasModelFor(caller, parts);
+    const { jobs: found, next } = await jobs.list(caller.id, readPage(request), hasModel);
     const summaries = found.map(writeSummary).join();
     const cursor = next ? `,"next":${JSON.stringify(writeCursor(next))}` : '';
     sendJsonText(response, `{"jobs":[${summaries}]${cursor}}`);
@@ -56,7 +57,8 @@ export function addJobRoutes(app: Express, parts: JobParts): void {
 
   app.delete(one, mayUse, async (request, response) => {
     const record = await findJob(request);
-    await sendJob(response, { record, state: await jobs.cancel(record) }, parts);
+    const state = await jobs.cancel(record, hasModelFor(callerOf(request), parts));
+    await sendJob(response, { record, state }, parts);
   });
 
   app.all(list, allow('GET', 'HEAD'));

@@ -1,7 +1,7 @@
 // The routes of the native contract: scoring by model, and the list of models.
 
 import type { Express, Request } from 'express';
-import { ScorelineError } from '../../../shared/errors.js';
+import { errorTable, ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import { type HeadOutput, scoresClasses, topOf } from '../../../shared/output.js';
 import type { Registry } from '../../../shared/registry.js';
@@ -13,7 +13,7 @@ import { type InputKinds, kindsOf, readInput } from '../../kinds/kinds.js';
 import type { Queue } from '../../queue/queue.js';
 import { routeTo } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
-import type { Rollout } from '../../versions/rollout.js';
+import type { Rollout, Waiting } from '../../versions/rollout.js';
 import type { Shadows } from '../../versions/shadows.js';
 import { asObject, type Body, inputMissing, type ReadBody } from '../body.js';
 import { callerOf, type Gate } from '../gate.js';
@@ -102,11 +102,14 @@ export function addModelRoutes(
         unanswered: queue.unansweredIn(model.queue) ?? null,
         ...counts[index],
       })),
-      // The reasons hold paths, so they are only in the log.
-      waiting: [...rollout.waiting, ...draining].filter(isKnown),
+      waiting: [...rollout.waiting.map(withReason), ...draining].filter(isKnown),
       leftOut: leftOut
         .filter(({ isWaiting }) => !isWaiting)
-        .map(({ name, version, error }) => ({ name, version, code: error.code })),
+        .map(({ name, version, error }) => {
+          const reason =
+            registry.refusals.get(name) === error ? error.message : titleOf(error.code);
+          return { name, version, code: error.code, reason };
+        }),
     });
   });
 
@@ -234,16 +237,33 @@ function describeOutput(output: Model['manifest']['output'] | HeadOutput, classe
 
 function describeTraffic(
   model: Model,
-  { latest, splits, shadows }: Pick<Registry, 'latest' | 'splits' | 'shadows'>,
+  { models, latest, splits, shadows }: Pick<Registry, 'models' | 'latest' | 'splits' | 'shadows'>,
   counted: Pick<Shadows, 'countsOf'>,
 ) {
   const shadow = shadows.get(model.name);
+  const split = splits.get(model.name);
   const isLatest = latest.includes(model);
+  const share = shareIn(split, model) ?? (isLatest ? 1 : 0);
   return {
     latest: isLatest,
-    share: shareIn(splits.get(model.name), model) ?? (isLatest ? 1 : 0),
+    share,
+    ...(share > 0 && split?.header !== undefined && { sticky: split.header }),
     ...(shadow?.model === model && {
-      shadow: { percent: shadow.percent, ...counted.countsOf(model) },
+      shadow: {
+        of: models.filter(({ queue }) => shadow.of.has(queue)).map(({ version }) => version),
+        percent: shadow.percent,
+        ...counted.countsOf(model),
+      },
     }),
   };
+}
+
+function withReason(waiting: Waiting) {
+  const { code } = waiting;
+  return code === undefined ? waiting : { ...waiting, reason: titleOf(code) };
+}
+
+/** The messages of errors hold paths, so they are only in the log. A worker of another version may know other codes. */
+function titleOf(code: string): string | undefined {
+  return (errorTable as Readonly<Record<string, { title: string }>>)[code]?.title;
 }

@@ -11,7 +11,7 @@ import { makeTabs } from './tabs.js';
 let language = 0;
 
 export function showCall(sent: Sent, { answer, note }: Answered): HTMLElement {
-  const timing = 'timing' in answer ? answer.timing : undefined;
+  const timing = 'timing' in answer ? answer.timing : note?.timing;
   return element(
     'section',
     { class: 'call', 'aria-label': 'The call' },

@@ -2,6 +2,7 @@
 
 import { ScorelineError } from '../../../client/client.js';
 import { element } from './element.js';
+import { showCode } from './error-code.js';
 import { ms } from './format.js';
 import { serviceUrl } from './service.js';
 
@@ -10,7 +11,8 @@ export function showError(thrown: unknown): HTMLElement {
   const detail = known?.code === 'connection_failed' ? unreachable : messageOf(thrown);
   const title = known?.problem?.title ?? titles[known?.code ?? ''] ?? 'This did not work';
   const facts = [
-    known && element('code', {}, known.code),
+    // The other codes are those of the client, which the docs have no row for.
+    known && (known.problem ? showCode(known.code) : element('code', {}, known.code)),
     known?.status !== undefined && `status ${known.status}`,
     known?.retryAfterMs !== undefined && `try again in ${ms(known.retryAfterMs)}`,
     known?.requestId !== undefined && ['request ', element('code', {}, known.requestId)],

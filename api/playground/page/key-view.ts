@@ -1,6 +1,6 @@
 // Who a person is: a key or a token that is shown, or signing in at the issuer of tokens. It stays in this tab.
 
-import { element, freshId } from './element.js';
+import { type Child, element, freshId } from './element.js';
 import { showError } from './error-view.js';
 import { type Service, serviceUrl } from './service.js';
 import { settings } from './settings.js';
@@ -27,8 +27,8 @@ export function openKeyDialog(
     element(
       'div',
       { class: 'stack' },
-      element('h2', { id: titleId }, settings.canSignIn ? 'Sign in' : 'API key'),
-      showReason(reason),
+      element('h2', { id: titleId }, titleOf(service, reason)),
+      element('p', {}, reason ?? aboutOf(service)),
       settings.canSignIn && makeSignIn(),
       makeKeyForm({ hasKey: service.key !== undefined, use, close }),
     ),
@@ -37,15 +37,19 @@ export function openKeyDialog(
   dialog.showModal();
 }
 
-function showReason(reason: string | undefined): HTMLElement {
-  if (reason !== undefined) return element('p', {}, reason);
-  return element(
-    'p',
-    {},
-    'This service asks who you are. An operator makes a key with ',
+function titleOf({ key }: Service, reason: string | undefined): string {
+  if (!settings.canSignIn) return settings.takesKeys ? 'API key' : 'Access token';
+  return key === undefined || reason !== undefined ? 'Sign in' : 'You are signed in';
+}
+
+function aboutOf({ key }: Service): readonly Child[] {
+  if (key !== undefined) return ['This tab shows the service who you are.'];
+  const how = [
+    ' An operator makes a key with ',
     element('code', {}, 'npm run keys -- create NAME'),
     '.',
-  );
+  ];
+  return ['This service asks who you are.', settings.takesKeys && how];
 }
 
 function makeSignIn(): HTMLElement {
@@ -54,7 +58,7 @@ function makeSignIn(): HTMLElement {
     try {
       const offer = await readSignInOffer(serviceUrl);
       if (!offer)
-        throw new Error('Nobody can sign in here at the moment. Try again, or use a key.');
+        throw new Error(`Nobody can sign in here at the moment. Try again, or show ${keyNoun()}.`);
       await beginSignIn(offer);
     } catch (thrown) {
       trouble.replaceChildren(showError(thrown));
@@ -66,7 +70,7 @@ function makeSignIn(): HTMLElement {
     { class: 'stack-small' },
     element('div', {}, element('button', button, 'Sign in with your account')),
     trouble,
-    element('p', { class: 'muted small' }, 'Or show a key:'),
+    element('p', { class: 'muted small' }, `Or show ${keyNoun()}:`),
   );
 }
 
@@ -101,7 +105,7 @@ function makeKeyForm(options: {
     element(
       'div',
       { class: 'cell' },
-      element('label', { for: id }, 'Key or access token'),
+      element('label', { for: id }, settings.takesKeys ? 'Key or access token' : 'Access token'),
       field,
       fault,
     ),
@@ -116,10 +120,14 @@ function makeKeyForm(options: {
       element(
         'button',
         { class: settings.canSignIn ? 'button' : 'button primary' },
-        'Use this key',
+        settings.takesKeys ? 'Use this key' : 'Use this token',
       ),
       hasKey && element('button', forget, settings.canSignIn ? 'Sign out' : 'Forget the key'),
       element('button', cancel, 'Cancel'),
     ),
   );
+}
+
+function keyNoun(): string {
+  return settings.takesKeys ? 'a key' : 'an access token';
 }

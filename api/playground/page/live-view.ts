@@ -36,9 +36,9 @@ export function showLive({ service, list, signal }: Context): HTMLElement {
   };
   choice.addEventListener('change', draw);
   list.listen(signal, (listed) => {
-    if (listed.models.length === models.length) return;
+    const isSame = queuesOf(listed.models) === queuesOf(models);
     models = listed.models;
-    fillChoice(choice, models);
+    if (!isSame) fillChoice(choice, models);
   });
   watchLive(service, signal, {
     onLive: (live) => {
@@ -73,9 +73,16 @@ export function showLive({ service, list, signal }: Context): HTMLElement {
   );
 }
 
-/** Pictures take long enough to be watched, so a model of them comes first. */
+function queuesOf(models: readonly ModelInfo[]): string {
+  return models.map(({ queue }) => queue).join();
+}
+
+/** What was chosen stays. Pictures take long enough to be watched, so a model of them comes first. */
 function fillChoice(choice: HTMLSelectElement, models: readonly ModelInfo[]): void {
-  const first = models.find(({ input }) => input.kind === 'image') ?? models[0];
+  const first =
+    models.find(({ queue }) => queue === choice.value) ??
+    models.find(({ input }) => input.kind === 'image') ??
+    models[0];
   choice.replaceChildren(
     ...models.map((model) =>
       element(

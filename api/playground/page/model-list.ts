@@ -1,11 +1,12 @@
 // The models of the service, asked for again and again while somebody looks.
 
-import { ScorelineError } from '../../../client/client.js';
+import { type Models, ScorelineError } from '../../../client/client.js';
 import type { ModelInfo, Service } from './service.js';
 
 export interface Listed {
   readonly models: readonly ModelInfo[];
-  readonly leftOut: readonly { readonly name: string; readonly code: string }[];
+  readonly waiting: Models['waiting'];
+  readonly leftOut: Models['leftOut'];
   /** Why the list could not be read the last time. */
   readonly error?: unknown;
 }
@@ -49,7 +50,8 @@ export class ModelList {
       pause = pauseMsAfterError;
       const isRefusal = error instanceof ScorelineError && error.status === 401;
       const known = isRefusal ? undefined : this.#listed;
-      listed = { models: known?.models ?? [], leftOut: known?.leftOut ?? [], error };
+      const { models = [], waiting = [], leftOut = [] } = known ?? {};
+      listed = { models, waiting, leftOut, error };
     }
     if (round !== this.#round) return;
     this.#listed = listed;
@@ -60,17 +62,6 @@ export class ModelList {
   #resume(): void {
     if (document.visibilityState === 'visible') void this.refresh();
   }
-}
-
-/** How a model does, in words. */
-export function healthOf({ workers, unanswered }: ModelInfo): {
-  readonly state: 'ready' | 'starting' | 'idle';
-  readonly text: string;
-} {
-  const waiting = unanswered ?? 0;
-  if (workers > 0) return { state: 'ready', text: countOf(workers, 'worker') };
-  if (waiting > 0) return { state: 'starting', text: 'warming up' };
-  return { state: 'idle', text: 'scaled to zero' };
 }
 
 export function countOf(count: number, noun: string): string {

@@ -37,7 +37,7 @@ const keyButton = element(
     hidden: !settings.isGuarded,
     onclick: () => askForKey(),
   },
-  settings.canSignIn ? 'Sign in' : 'Key',
+  nameKey(),
 );
 
 /** Whether a person was asked for the key, who may have said no. */
@@ -63,9 +63,10 @@ async function start(): Promise<void> {
     scrollTo(0, 0);
   });
   list.listen(new AbortController().signal, (listed) => {
-    rail.update(listed.models);
+    rail.update(listed);
     trouble.replaceChildren(...showTrouble(listed));
     show();
+    keyButton.textContent = nameKey();
     askIfRefused(listed);
   });
   await list.refresh();
@@ -79,10 +80,13 @@ function showTrouble({ error, models }: Listed): HTMLElement[] {
 }
 
 function askIfRefused({ error }: Listed): void {
-  const isRefused = error instanceof ScorelineError && error.status === 401;
-  if (!isRefused || isAsked || document.querySelector('dialog')) return;
+  if (!isRefusal(error) || isAsked || document.querySelector('dialog')) return;
   isAsked = true;
   askForKey(service.key === undefined ? undefined : error.message);
+}
+
+function isRefusal(error: unknown): error is ScorelineError {
+  return error instanceof ScorelineError && error.status === 401;
 }
 
 function makeShell(): DocumentFragment {
@@ -145,6 +149,13 @@ function askForKey(reason?: string): void {
     isAsked = false;
     void list.refresh();
   });
+}
+
+/** Names the button that asks for the key. */
+function nameKey(): string {
+  if (!settings.canSignIn) return 'Key';
+  const isIn = service.key !== undefined && !isRefusal(list.listed?.error);
+  return isIn ? 'Signed in' : 'Sign in';
 }
 
 /** Shows the view that the address names, unless it is shown already. */

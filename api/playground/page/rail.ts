@@ -1,7 +1,8 @@
 // The list of models beside the view: each leads to its form, and says how the model does.
 
 import { element } from './element.js';
-import { healthOf, kindOf } from './model-list.js';
+import { healthOf } from './health.js';
+import { kindOf, type Listed } from './model-list.js';
 import { addressOf } from './models-view.js';
 import type { ModelInfo } from './service.js';
 
@@ -9,13 +10,13 @@ export class Rail {
   readonly node = element('nav', { class: 'rail', 'aria-label': 'Models to try' });
 
   /** The links stay while only the health changes, so they keep the focus. */
-  update(models: readonly ModelInfo[]): void {
+  update({ models, waiting }: Listed): void {
     const known = this.#links().map((link) => link.getAttribute('href'));
     if (known.join() !== models.map(addressOf).join()) this.node.replaceChildren(makeList(models));
     for (const [at, item] of [...this.node.querySelectorAll('.state')].entries()) {
       const model = models[at];
       if (!model) continue;
-      const { state, text } = healthOf(model);
+      const { state, text } = healthOf(model, waiting);
       item.className = `state is-${state}`;
       item.textContent =
         (model.unanswered ?? 0) > 0 ? `${text}, ${model.unanswered} waiting` : text;

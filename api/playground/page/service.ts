@@ -20,6 +20,8 @@ export interface Note {
   /** From the request to the end of its answer, as seen from here. */
   readonly totalMs: number;
   readonly traceId?: string | undefined;
+  /** Where the time went, if the answer's head says it. */
+  readonly timing?: Score['timing'] | undefined;
 }
 
 export interface Noted<Answer> {
@@ -96,12 +98,22 @@ export class Service {
       // People should see what the service says, so only a connection that was lost gets a second chance.
       const answer = await ask({ version, signal, requestId, retries: 1, idempotencyKey: false });
       const totalMs = performance.now() - startedAt;
-      const [, traceId] = heads.get(requestId)?.get('traceresponse')?.split('-') ?? [];
-      return { answer, note: { requestId, totalMs, traceId } };
+      const head = heads.get(requestId);
+      const [, traceId] = head?.get('traceresponse')?.split('-') ?? [];
+      const timing = readTiming(head?.get('Server-Timing') ?? '');
+      return { answer, note: { requestId, totalMs, traceId, timing } };
     } finally {
       heads.delete(requestId);
     }
   }
+}
+
+/** Reads what the service writes in `Server-Timing` of an answer of tensors. */
+function readTiming(text: string): Score['timing'] | undefined {
+  const numbers = /^queue;dur=(.+), batch;dur=(.+);desc=(.+), run;dur=(.+)$/.exec(text);
+  if (!numbers) return undefined;
+  const [queueMs = 0, batchMs = 0, batchSize = 0, computeMs = 0] = numbers.slice(1).map(Number);
+  return { queueMs, batchMs, batchSize, computeMs };
 }
 
 function makeClient(key: string | undefined): ScorelineClient {

@@ -2,7 +2,8 @@
 
 import { element, freshId } from './element.js';
 import { ms } from './format.js';
-import { healthOf, type ModelList } from './model-list.js';
+import { healthOf, trafficOf } from './health.js';
+import type { ModelList } from './model-list.js';
 import { OneAnswer } from './one-answer.js';
 import { PictureAnswers } from './picture-answers.js';
 import { makePictureForm } from './picture-form.js';
@@ -52,14 +53,17 @@ function makeWorkbench(
 
 function showHead({ list, signal }: Context, model: ModelInfo): HTMLElement {
   const state = element('span', { class: 'state' });
-  const waiting = element('span');
-  list.listen(signal, ({ models }) => {
+  const unanswered = element('span');
+  const traffic = element('span', { hidden: true });
+  list.listen(signal, ({ models, waiting }) => {
     const now = models.find(({ queue }) => queue === model.queue);
     if (!now) return;
-    const health = healthOf(now);
+    const health = healthOf(now, waiting);
     state.className = `state is-${health.state}`;
     state.textContent = health.text;
-    waiting.textContent = now.unanswered === null ? '' : `${now.unanswered} unanswered`;
+    unanswered.textContent = now.unanswered === null ? '' : `${now.unanswered} unanswered`;
+    traffic.textContent = `requests: ${trafficOf(now).what}`;
+    traffic.hidden = models.filter(({ name }) => name === model.name).length < 2;
   });
   return element(
     'header',
@@ -76,7 +80,8 @@ function showHead({ list, signal }: Context, model: ModelInfo): HTMLElement {
       'p',
       { class: 'facts-line small muted' },
       state,
-      waiting,
+      traffic,
+      unanswered,
       element('span', {}, `batches of up to ${model.batchMax}`),
       element('span', {}, `deadline ${ms(model.deadlineMs)}`),
     ),

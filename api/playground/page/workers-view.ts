@@ -30,7 +30,7 @@ export function makeWorkers(service: Service): WorkersView {
   const kill = async (pid: number) => {
     try {
       await killWorker(service, pid);
-      status.textContent = `The worker ${pid} was killed.`;
+      status.textContent = `The worker ${pid} was killed. It counts as live for up to ten more seconds.`;
       trouble.replaceChildren();
     } catch (thrown) {
       trouble.replaceChildren(showError(thrown));
