@@ -1,5 +1,6 @@
 // `npm run test:exporters` trains small models with every framework that has an exporter, adds and serves them, compares
-// each answer with that of the original, and prints the table. It also walks through docs/your-model.md with PyTorch.
+// each answer with that of the original, and prints the table. It also walks through docs/your-model.md with PyTorch and
+// Keras.
 // The first run installs the frameworks.
 
 import { spawnSync } from 'node:child_process';
@@ -22,8 +23,8 @@ ensureRedisServer(say);
 const table = path.join(directory, 'table.md');
 const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
 const parity = runTests(['dist/test/exporters/'], { SCORELINE_PARITY_TABLE: table });
-// The walk through the page for newcomers, which the tests do without PyTorch
-const pythons = pythonOf('exporters/pytorch.txt');
+// The walk through the page for newcomers, which the tests do without PyTorch and Keras
+const pythons = ['exporters/pytorch.txt', 'exporters/keras.txt'].map(pythonOf).join(':');
 const page = ['dist/test/end-to-end/snippets', '-t', 'docs/your-model.md'];
 const walk = runTests(page, { SNIPPET_PYTHONS: pythons });
 if (existsSync(table)) process.stdout.write(readFileSync(table, 'utf8'));
