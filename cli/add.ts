@@ -28,7 +28,7 @@ import { openTokenizer, UnfitTokenizer } from '../worker/batch/tokenizer.js';
 import { withTokens } from '../worker/batch/tokens.js';
 import type { Engine, TensorValue } from '../worker/engine/engine.js';
 import { openOnnxEngine } from '../worker/engine/onnx.js';
-import { readOutsideNeeds } from '../worker/files/onnx-file.js';
+import { type OutsideNeeds, readOutsideNeeds } from '../worker/files/onnx-file.js';
 import { readOnnxManifest } from '../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../worker/files/protocol-buffer.js';
 import { findLabels, writeLabels } from './adding/labels.js';
@@ -56,6 +56,8 @@ interface Wishes extends ExportWishes {
   readonly kind: Kind | undefined;
   readonly labels: string | undefined;
   readonly columns: readonly string[] | undefined;
+  /** Whether the user named a tokenizer.json. */
+  readonly hasTokenizer: boolean;
   readonly settings: Settings;
   readonly description: string | undefined;
   readonly neighbours: Neighbours;
@@ -133,6 +135,7 @@ function readWishes(parameters: readonly string[]): Wishes {
   return {
     ...{ file, format, isExport, python, shape, name, labels, description, settings },
     kind: readKind(values.kind, settings),
+    hasTokenizer: tokenizer !== undefined,
     columns: values.columns?.split(',').map((column) => column.trim()),
     neighbours: readNeighbours(file, tokenizer),
   };
@@ -179,7 +182,7 @@ function nameOf(file: string): string {
 }
 
 async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft> {
-  const files = copyNetwork(onnx, folder);
+  const { files, operators } = copyNetwork(onnx, folder);
   const engine = await openOnnxEngine(
     { file: path.join(folder, 'model.onnx'), device },
     { runMsMax: 60_000, onLost: () => {} },
@@ -187,9 +190,19 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
   try {
     const { kind: wanted, neighbours, settings, columns, name, description, file } = wishes;
     const hasLabels = wishes.labels !== undefined;
-    const hints = { wanted, neighbours, settings, columns, hasLabels, told: readTold(onnx) };
+    const hasMaps = operators.some((operator) => operator.name === 'ZipMap');
+    const hints = {
+      wanted,
+      neighbours,
+      settings,
+      columns,
+      hasLabels,
+      hasMaps,
+      told: readTold(onnx),
+    };
     const guessed = guess(engine, hints);
     if ('fault' in guessed) throw wrong(guessed.fault);
+    checkFlags(wishes, guessed);
     const { tokenizer } = guessed;
     if (tokenizer !== undefined) copyFileSync(tokenizer, path.join(folder, 'tokenizer.json'));
     const dressed = await dress(engine, guessed, settings);
@@ -205,6 +218,22 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
     };
   } finally {
     await engine.close();
+  }
+}
+
+/** No flag is left aside without a word. */
+function checkFlags({ labels, columns, hasTokenizer, settings }: Wishes, guessed: Guess): void {
+  const { kind, reason, tokenizer } = guessed;
+  const answer = sectionOf(settings, 'output').kind ?? guessed.output.kind;
+  const is = `it is ${kind}, because ${reason}`;
+  if (labels !== undefined && answer !== 'classification' && answer !== 'ranking') {
+    throw wrong(
+      `--labels: expected a network that answers with classes; ${is}, and it answers with ${answer}`,
+    );
+  }
+  if (columns && kind !== 'table') throw wrong(`--columns: expected a table; ${is}`);
+  if (hasTokenizer && tokenizer === undefined) {
+    throw wrong(`--tokenizer: expected a network that takes tokens as input_ids; ${is}`);
   }
 }
 
@@ -262,15 +291,15 @@ function readTold(file: string): Told | undefined {
 }
 
 /** Copies the network and its external data. Returns their names in the folder, the network first. */
-function copyNetwork(file: string, folder: string): string[] {
-  let external: readonly string[];
+function copyNetwork(file: string, folder: string) {
+  let needs: OutsideNeeds;
   try {
-    external = readOutsideNeeds(file).externalData;
+    needs = readOutsideNeeds(file);
   } catch (thrown) {
     if (!(thrown instanceof UnreadableBuffer)) throw thrown;
     throw wrong(`expected an ONNX file; ${file} cannot be read ${thrown.message}`);
   }
-  const data = [...new Set(external)];
+  const data = [...new Set(needs.externalData)];
   for (const name of data) {
     const from = path.join(path.dirname(file), name);
     if (path.basename(name) !== name || !existsSync(from)) {
@@ -279,7 +308,7 @@ function copyNetwork(file: string, folder: string): string[] {
     copyFileSync(from, path.join(folder, name));
   }
   copyFileSync(file, path.join(folder, 'model.onnx'));
-  return ['model.onnx', ...data];
+  return { files: ['model.onnx', ...data], operators: needs.operators };
 }
 
 async function putLabels(

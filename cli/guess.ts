@@ -46,6 +46,8 @@ export interface Hints {
   readonly neighbours: Neighbours;
   /** What the user has set, which is laid over what is guessed. */
   readonly settings: Settings;
+  /** Whether the network puts its scores into maps, as skl2onnx does by default. */
+  readonly hasMaps: boolean;
   /** Whether the user gave labels. */
   readonly hasLabels: boolean;
   /** The names of the columns, which the user gave. */
@@ -59,43 +61,62 @@ export interface Values {
 
 /** Guesses by the values of a network, and by what its exporter, the files beside it and the user say. */
 export function guess(values: Values, hints: Hints): Guess | Fault {
-  const { wanted, neighbours, settings } = hints;
+  const { wanted } = hints;
   // Somebody who wants another kind knows better.
   const told =
     hints.told && (wanted ?? hints.told.input.kind) === hints.told.input.kind
       ? hints.told
       : undefined;
+  if (hints.hasMaps && wanted !== 'tensors') {
+    return {
+      fault:
+        'expected scores in a matrix; the operator ZipMap makes maps of them. Export the network with options={"zipmap": False}, or serve its other outputs: --kind tensors',
+    };
+  }
   const { kind, reason } = choose(wanted, told) ?? kindOf(values, hints);
-  const { inputs, outputs } = values;
-  const asTensors = {
-    ...{ kind: 'tensors' as const, reason, remarks: [], input: { kind: 'tensors' } },
-    ...{ output: { kind: 'tensors' }, outputs: {}, size: undefined, tokenizer: undefined },
-    batch: batchOf(inputs, outputs),
-  };
-  if (kind === 'tensors') return asTensors;
+  if (kind === 'tensors') return asTensors(values, reason);
+  const { inputs } = values;
   const fixed = inputs[0]?.shape[0];
   if (!isOpen(fixed) && fixed !== 1) {
     return {
       fault: `expected a first dimension that varies, or is 1, since it counts inputs; got ${inputs.map(show).join(', ')}. Export the network with a batch that varies, or serve whole tensors: --kind tensors`,
     };
   }
-  const input: Given | Fault = told
-    ? { section: told.input, remarks: [] }
-    : inputOf(kind, values, hints);
+  const input = told ? givenBy(told) : inputOf(kind, values, hints);
   if ('fault' in input) return input;
+  const batch = isOpen(fixed) ? undefined : { max: 1 };
+  return withAnswer({ kind, reason, batch }, { input, values, hints, told: told?.output });
+}
+
+function asTensors({ inputs, outputs }: Values, reason: string): Guess {
+  return {
+    ...{ kind: 'tensors', reason, remarks: [], input: { kind: 'tensors' } },
+    ...{ output: { kind: 'tensors' }, outputs: {}, size: undefined, tokenizer: undefined },
+    batch: batchOf(inputs, outputs),
+  };
+}
+
+type Start = Pick<Guess, 'kind' | 'reason' | 'batch'>;
+
+function withAnswer(
+  start: Start,
+  parts: { input: Given; values: Values; hints: Hints; told: Section | undefined },
+): Guess | Fault {
+  const { input, values, hints, told } = parts;
+  const { inputs, outputs } = values;
   const answer = guessAnswer(outputs, {
-    ...{ inputs, told: told?.output, wanted: sectionOf(settings, 'output') },
-    ...{ isOfTokens: input.tokenizer !== undefined, pooling: neighbours.pooling },
+    ...{ inputs, told, wanted: sectionOf(hints.settings, 'output') },
+    ...{ isOfTokens: input.tokenizer !== undefined, pooling: hints.neighbours.pooling },
     hasLabels: hints.hasLabels,
   });
-  if (answer && 'fault' in answer) return answer;
-  if (!answer) return withoutAnswer(asTensors, { kind, reason, input, outputs });
+  if (!answer) return withoutAnswer(start, input, values);
+  if ('fault' in answer) return answer;
   const { output, value, size } = answer;
   const others = output.kind === 'embedding' ? [] : outputs.filter((each) => each !== value);
   const further = furtherOf(value ? others : []);
   const names = Object.keys(further).join(', ');
   return {
-    ...{ kind, reason, output, outputs: further, tokenizer: input.tokenizer },
+    ...{ ...start, output, outputs: further, tokenizer: input.tokenizer },
     size: output.kind === 'regression' ? undefined : size,
     remarks: [
       ...input.remarks,
@@ -103,7 +124,6 @@ export function guess(values: Values, hints: Hints): Guess | Fault {
       ...(names ? [['others', `${names}: further answers, in outputs`] as const] : []),
     ],
     input: input.section,
-    batch: isOpen(fixed) ? undefined : { max: 1 },
   };
 }
 
@@ -119,27 +139,19 @@ interface Given {
 }
 
 /** Pictures are answered with tensors, such as masks; other inputs are then tensors as well. */
-function withoutAnswer(
-  asTensors: Guess,
-  {
-    kind,
-    reason,
-    input,
-    outputs,
-  }: Pick<Guess, 'kind' | 'reason'> & { input: Given; outputs: Values['outputs'] },
-): Guess | Fault {
-  const remark = 'and no output is a row of scores, so it answers with its tensors';
-  if (kind === 'image') {
+function withoutAnswer(start: Start, input: Given, values: Values): Guess | Fault {
+  const remark = 'no output is a row of scores, so it answers with its tensors';
+  if (start.kind === 'image') {
     const { section, remarks } = input;
-    const batch = asTensors.batch === 'none' ? undefined : asTensors.batch;
-    return { ...asTensors, kind, reason: `${reason}, ${remark}`, input: section, remarks, batch };
+    const reason = `${start.reason}, and ${remark}`;
+    return { ...asTensors(values, reason), ...start, reason, input: section, remarks };
   }
-  if (input.tokenizer === undefined || !outputs.some(isFloats)) {
-    return {
-      fault: `expected an output of floats for ${kind}, with a row for each input; got ${outputs.map(show).join(', ')}${zipmapRemedy(outputs)}. Serve it with --kind tensors`,
-    };
+  if (input.tokenizer !== undefined && values.outputs.some(isFloats)) {
+    return asTensors(values, `it takes tokens, and ${remark}`);
   }
-  return { ...asTensors, reason: `it takes tokens, ${remark}` };
+  return {
+    fault: `expected an output of floats for ${start.kind}, with a row for each input; got ${values.outputs.map(show).join(', ')}. Serve it with --kind tensors`,
+  };
 }
 
 /** Larger outputs would make answers long that nobody asked for. */
@@ -195,8 +207,7 @@ function kindOf(
       : { kind: 'text', reason: `${what}, and ${neighbours.tokenizer} makes them` };
   }
   if (!outputs.some(isRow) || !only) {
-    const remedy = zipmapRemedy(outputs);
-    return { kind: 'tensors', reason: `no output of the network is a row of scores${remedy}` };
+    return { kind: 'tensors', reason: 'no output of the network is a row of scores' };
   }
   if (columns) return { kind: 'table', reason: 'as --columns names its columns' };
   if (inputs.length === 1 && only.datatype === 'BYTES' && isColumn(only)) {
@@ -214,12 +225,8 @@ function kindOf(
 
 const tokenizerRemedy = 'To send texts: --tokenizer FILE';
 
-/** Says what to do about scores that skl2onnx has put into maps. */
-function zipmapRemedy(outputs: readonly TensorValue[]): string {
-  const maps = outputs.find(({ datatype, type }) => datatype === undefined && /map/.test(type));
-  return maps
-    ? `, since ${maps.name} is ${maps.type}. Export it with options={"zipmap": False}, which makes a matrix of them`
-    : '';
+function givenBy({ input }: Told): Given {
+  return { section: input, remarks: input.kind === 'image' ? [['pixels', sayPixels(input)]] : [] };
 }
 
 function inputOf(kind: Kind, { inputs }: Values, hints: Hints): Given | Fault {
@@ -271,10 +278,10 @@ function sayPixels({ tensor, channels, mean, scale }: Section): string {
   const what = channels === 'grey' ? '1, so they are grey' : '3, so they are red, green and blue';
   const place = `${tensor}, since the ${order} size of a picture is ${what}`;
   if (mean) {
-    return `${place}. ${numbers} gets ImageNet's mean and std, as most networks with the channels first. From 0 to 1: --set input.scale=1/255; blue first: --set input.channels=bgr`.replace(
-      '1/255',
-      String(1 / 255),
-    );
+    return `${place}. ${numbers} gets ImageNet's mean and std, as most networks with the channels first. From 0 to 1: --set input.scale=${1 / 255}; blue first: --set input.channels=bgr`;
+  }
+  if (scale === 1) {
+    return `${place}. They stay from 0 to 255, which a layer of the network scales. From 0 to 1: --set input.scale=${1 / 255}`;
   }
   if (scale !== undefined) {
     return `${place}. They become 0 to 1. From -1 to 1: --set input.mean=0.5 --set input.std=0.5; from 0 to 255: --set input.scale=1`;

@@ -1,8 +1,10 @@
 // Runs `npm run models -- add` without a terminal.
 
 import { execFile } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { expect } from 'vitest';
 import { root } from './harness.js';
 import { makeFolder } from './unit/sample-model.js';
 
@@ -29,4 +31,12 @@ export function addIn(folder: string, parameters: readonly string[]): Promise<Ad
         resolve({ code: Number(error?.code ?? 0), said: `${stdout}${stderr}`, folder }),
     );
   });
+}
+
+/** Expects an error without a stack, and no model. */
+export function expectRefusal({ code, said, folder }: Added, says: string): void {
+  expect(said).toContain(says);
+  expect(said).not.toContain('    at ');
+  expect(code).toBe(1);
+  expect(readdirSync(path.join(folder, 'models'))).toEqual(['.keep']);
 }

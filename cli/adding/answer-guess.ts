@@ -69,7 +69,7 @@ function choose(candidates: readonly TensorValue[], hints: AnswerHints): Choice 
   const row = choiceOf(find(rows, otherName), 'scores', 'is a row of numbers');
   const vectors = choiceOf(find(layers, layerName), 'vectors', 'has a vector for each token');
   const hidden = choiceOf(rows[0], 'vector', 'is a row of numbers');
-  const { kind } = hints.wanted;
+  const kind = hints.wanted.kind ?? (hints.hasLabels ? 'classification' : undefined);
   if (kind === undefined) return scores ?? vector ?? row ?? vectors ?? hidden;
   if (kind === 'embedding') {
     return (

@@ -1,10 +1,10 @@
 // Tests `npm run models -- add` as a command, with real ONNX files.
 
-import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readManifest } from '../../shared/manifest-file.js';
-import { add, addIn } from '../add-model.js';
+import { add, addIn, expectRefusal } from '../add-model.js';
 import { root } from '../harness.js';
 import {
   elementTypes,
@@ -16,7 +16,6 @@ import {
   integers,
   node,
   onnxModel,
-  sequence,
   tensor,
   value,
 } from '../onnx.js';
@@ -283,16 +282,33 @@ describe('npm run models -- add', () => {
     expect(said).toContain('If their numbers are the columns of a table: --columns NAME,NAME,…');
   });
 
-  test('says what to do about probabilities in maps', async () => {
+  test('says what to do about probabilities in maps, and serves the rest if it is told to', async () => {
+    const labels = Buffer.concat([
+      ...[field(1, 'classlabels_strings'), field(9, 'no'), field(9, 'yes'), field(20, 8)],
+    ]);
+    const map = field(5, Buffer.concat([field(1, 8), field(2, field(1, field(1, float)))]));
+    const maps = Buffer.concat([field(1, 'maps'), field(2, field(4, field(1, map)))]);
+    const zipMap = node('ZipMap', ['row'], ['maps'], labels);
     const network = onnxModel(
       graph({
-        nodes: [node('Identity', ['row'], ['label']), node('SequenceConstruct', ['row'], ['maps'])],
-        inputs: [value('row', long, ['N', 2])],
-        outputs: [value('label', long, ['N', 2]), sequence('maps', long)],
+        nodes: [
+          node('ArgMax', ['row'], ['label'], integer('axis', 1)),
+          Buffer.concat([zipMap, field(7, 'ai.onnx.ml')]),
+        ],
+        inputs: [value('row', float, ['N', 2])],
+        outputs: [value('label', long, ['N', 1]), maps],
       }),
     );
-    const { said } = await add({ 'm.onnx': network }, 'm.onnx');
-    expect(said).toContain('m: tensors, because no output of the network is a row of scores');
+    const domain = field(8, Buffer.concat([field(1, 'ai.onnx.ml'), field(2, 3)]));
+    const files = { 'models/.keep': '', 'm.onnx': Buffer.concat([network, domain]) };
+    const folder = makeFolder(files);
+    const refused = await addIn(folder, ['m.onnx']);
+    expectRefusal(refused, 'Export the network with options={"zipmap": False}');
+    const { code } = await addIn(folder, ['m.onnx', '--kind', 'tensors']);
+    expect(code).toBe(0);
+    expect(readManifest(path.join(folder, 'models/m')).network).toMatchObject({
+      outputs: [{ name: 'label' }],
+    });
   });
 
   test('serves bytes of pictures as they are, in half precision too, and lets --set decide', async () => {
@@ -427,6 +443,12 @@ describe('npm run models -- add', () => {
       '--columns: expected 2 names',
     ],
     [
+      'a tokenizer of pictures',
+      { ...two, 't.json': '{}' },
+      ['m/colours.onnx', '--tokenizer', 't.json'],
+      '--tokenizer: expected a network that takes tokens',
+    ],
+    [
       'a batch that is fixed',
       { 'm.onnx': matrix(float, 4) },
       ['m.onnx', '--kind', 'table'],
@@ -464,11 +486,7 @@ describe('npm run models -- add', () => {
     ],
   ];
   test.each(wrong)('refuses %s, and leaves nothing behind', async (_, files, parameters, says) => {
-    const { code, said, folder } = await add(files, ...parameters);
-    expect(said).toContain(says);
-    expect(said).not.toContain('    at ');
-    expect(code).toBe(1);
-    expect(readdirSync(path.join(folder, 'models'))).toEqual(['.keep']);
+    expectRefusal(await add(files, ...parameters), says);
   });
 
   test('refuses a name that is taken, and changes nothing', async () => {
