@@ -32,7 +32,7 @@ const tokensMaxMax = 65_536;
  */
 export function readNeighbours(network: string, tokenizer?: string): Neighbours {
   const own = statSync(network).isDirectory() ? network : path.dirname(network);
-  const around = path.dirname(path.resolve(own));
+  const around = path.join(own, '..');
   const folders = path.basename(path.resolve(own)) === 'onnx' ? [own, around] : [own];
   const find = (name: string) =>
     folders.map((folder) => path.join(folder, name)).find((file) => existsSync(file));

@@ -259,15 +259,14 @@ describe('npm run models -- add', () => {
 
   test.each([
     ['float32', float],
-    ['float16', elementTypes.FP16],
     ['float64', elementTypes.FP64],
   ])(
     'takes the numbers of a matrix of %s for columns if --columns names them',
     async (_, datatype) => {
       const files = { 'm.onnx': matrix(datatype, 1) };
-      const { code, said, folder } = await add(files, 'm.onnx', '--columns', 'age, "a,b');
+      const { code, said, folder } = await add(files, 'm.onnx', '--columns', 'age, "a');
       expect(said).toContain('m: table, because as --columns names its columns');
-      expect(said).toContain('The file fixes');
+      expect(said).toContain('of one, since the file fixes the first dimension');
       expect(code).toBe(0);
       expect(readManifest(path.join(folder, 'models/m'))).toMatchObject({
         input: { columns: [{ name: 'age' }, { name: '"a' }] },
@@ -333,13 +332,13 @@ describe('npm run models -- add', () => {
     const bytes = await addIn(folder, ['bytes.onnx', '--set', 'input.resize=crop']);
     expect(bytes.said).toContain('uint8-nchw, since the first size of a picture is 3');
     expect(readManifest(path.join(folder, 'models/bytes')).input).toMatchObject({
-      ...{ tensor: 'uint8-nchw', resize: 'crop', mean: undefined, scale: undefined },
+      ...{ tensor: 'uint8-nchw', resize: 'crop' },
     });
     const set = ['input.scale=1', 'input.channels=bgr', 'output.activation=sigmoid', 'batch.max=4'];
     const half = await addIn(folder, ['half.onnx', ...set.flatMap((each) => ['--set', each])]);
     expect(half.code).toBe(0);
     expect(readManifest(path.join(folder, 'models/half'))).toMatchObject({
-      input: { tensor: 'float16-nchw', channels: 'bgr', scale: 1, mean: undefined },
+      input: { tensor: 'float16-nchw', channels: 'bgr', scale: 1 },
       output: { activation: 'sigmoid' },
       batch: { max: 4 },
     });
@@ -435,6 +434,12 @@ describe('npm run models -- add', () => {
       two,
       ['m/colours.onnx', '--kind', 'video'],
       'expected one of text, image',
+    ],
+    [
+      'a table in half precision',
+      { 'm.onnx': matrix(elementTypes.FP16) },
+      ['m.onnx', '--columns', 'age,weight'],
+      'expected a network that takes strings, whole numbers, FP32 or FP64',
     ],
     [
       'too few columns',
