@@ -1,10 +1,13 @@
-// Runs `npm run models -- add` without a terminal.
+// Adds models as `npm run models -- add` does, without a terminal. A process for each would take most of the time of
+// the tests, so only some are.
 
 import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { expect } from 'vitest';
+import { addModel } from '../cli/add.js';
+import { coerceError } from '../shared/errors.js';
 import { root } from './harness.js';
 import { makeFolder } from './unit/sample-model.js';
 
@@ -14,12 +17,28 @@ export interface Added {
   readonly folder: string;
 }
 
-/** Runs the command in a folder with these files and a folder of models. */
+/** Adds a model in a folder with these files and a folder of models. */
 export function add(files: Record<string, unknown>, ...parameters: string[]): Promise<Added> {
   return addIn(makeFolder({ 'models/.keep': '', ...files }), parameters);
 }
 
-export function addIn(folder: string, parameters: readonly string[]): Promise<Added> {
+export async function addIn(folder: string, parameters: readonly string[]): Promise<Added> {
+  const before = process.cwd();
+  const lines: string[] = [];
+  const say = (line: string) => void lines.push(line);
+  process.chdir(folder);
+  try {
+    await addModel(parameters, { directory: path.join(folder, 'models'), say });
+    return { code: 0, said: lines.join('\n'), folder };
+  } catch (thrown) {
+    return { code: 1, said: [...lines, coerceError(thrown).message].join('\n'), folder };
+  } finally {
+    process.chdir(before);
+  }
+}
+
+/** Runs the command in a process of its own. */
+export function addByCommand(folder: string, parameters: readonly string[]): Promise<Added> {
   const program = path.join(root, 'dist/cli/models.js');
   const env = { ...process.env, MODELS_DIR: path.join(folder, 'models') };
   return new Promise((resolve) => {

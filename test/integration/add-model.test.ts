@@ -4,7 +4,7 @@ import { copyFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readManifest } from '../../shared/manifest-file.js';
-import { add, addIn, expectRefusal } from '../add-model.js';
+import { add, addByCommand, addIn, expectRefusal } from '../add-model.js';
 import { root } from '../harness.js';
 import {
   elementTypes,
@@ -43,7 +43,8 @@ const names = Buffer.concat([
 describe('npm run models -- add', () => {
   test('makes a model of pictures, with the labels of its metadata, and softmax for logits', async () => {
     const network = Buffer.concat([colours, field(14, names)]);
-    const { code, said, folder } = await add({ 'colours.onnx': network }, 'colours.onnx');
+    const files = { 'models/.keep': '', 'colours.onnx': network };
+    const { code, said, folder } = await addByCommand(makeFolder(files), ['colours.onnx']);
     expect(said).toContain('colours: image, because its only input is a picture');
     expect(said).toContain('/v1/models/colours/score');
     expect(code).toBe(0);
@@ -497,7 +498,7 @@ describe('npm run models -- add', () => {
   test('refuses a name that is taken, and changes nothing', async () => {
     const first = await add({ 'colours.onnx': colours }, 'colours.onnx');
     const before = readFileSync(path.join(first.folder, 'models/colours/model.yaml'), 'utf8');
-    const { code, said } = await addIn(first.folder, ['colours.onnx', '--kind', 'tensors']);
+    const { code, said } = await addByCommand(first.folder, ['colours.onnx', '--kind', 'tensors']);
     expect(said).toContain('is there already. Choose another: --name NAME');
     expect(code).toBe(1);
     const after = readFileSync(path.join(first.folder, 'models/colours/model.yaml'), 'utf8');
