@@ -58,9 +58,18 @@ export function formatManifest(draft: Draft, reading: Section = {}): string {
       .filter(([key]) => key !== 'description')
       .map(([key, value]) => `${key}: ${flow(value)}`),
     '# An input and its right answer are checked by `npm run models -- check`, and warm the model up.',
-    '# example: { input: …, expected: { label: …, score: … } }',
+    `# example: ${exampleOf(input, answer)}`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Shows the form of an example. */
+function exampleOf(input: Section, answer: Section): string {
+  if (input.kind === 'tensors') return '{ inputs: [{ name: …, shape: […], data: […] }] }';
+  if (answer.kind === 'regression') return '{ input: …, expected: { value: … } }';
+  if (answer.kind === 'embedding') return '{ input: …, expected: { embedding: […] } }';
+  if (answer.kind === 'tensors') return '{ input: …, expected: {} }';
+  return '{ input: …, expected: { label: …, score: … } }';
 }
 
 interface Sections extends Record<string, unknown> {
