@@ -1,9 +1,10 @@
 // `npm run test:exporters` trains small models with every framework that has an exporter, adds and serves them, compares
-// each answer with that of the original, and prints the table. It also walks through docs/your-model.md with PyTorch.
+// each answer with that of the original, and prints the table. It also walks through docs/your-model.md with PyTorch and
+// Keras.
 // The first run installs the frameworks.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -22,17 +23,35 @@ ensureRedisServer(say);
 const table = path.join(directory, 'table.md');
 const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
 const parity = runTests(['dist/test/exporters/'], { SCORELINE_PARITY_TABLE: table });
-// The walk through the page for newcomers, which the tests do without PyTorch
-const pythons = pythonOf('exporters/pytorch.txt');
+// The walk through the page for newcomers, which the tests do without PyTorch and Keras
+const pythons = ['exporters/pytorch.txt', 'exporters/keras.txt'].map(pythonOf).join(':');
 const page = ['dist/test/end-to-end/snippets', '-t', 'docs/your-model.md'];
 const walk = runTests(page, { SNIPPET_PYTHONS: pythons });
-if (existsSync(table)) process.stdout.write(readFileSync(table, 'utf8'));
+if (existsSync(table)) {
+  process.stdout.write(`${describeRun()}\n\n${readFileSync(table, 'utf8')}`);
+}
 process.exit(parity || walk);
 
 function runTests(parameters: string[], environment: Record<string, string>): number {
   const env = { ...process.env, ...environment };
   const start = [vitest, 'run', ...parameters];
   return spawnSync(process.execPath, start, { cwd: root, stdio: 'inherit', env }).status ?? 1;
+}
+
+/** Says when and with which versions this ran, for docs/exporters.md. */
+function describeRun(): string {
+  const lists = readdirSync(path.join(root, 'exporters')).filter((name) => name.endsWith('.txt'));
+  const lines = lists.flatMap((name) =>
+    readFileSync(path.join(root, 'exporters', name), 'utf8').split('\n'),
+  );
+  // Some packages have another name on Linux.
+  const isOther = new RegExp(`sys_platform ${process.platform === 'linux' ? '!=' : '=='} "linux"`);
+  const versions = lines
+    .filter((line) => !isOther.test(line))
+    .flatMap((line) => /^([\w-]+)==([\w.]+)/.exec(line)?.slice(1).join(' ') ?? []);
+  const date = new Date().toISOString().slice(0, 10);
+  const place = `Node ${process.versions.node} on ${process.platform} ${process.arch}`;
+  return `Last run: ${date}, ${place}, with ${[...new Set(versions)].sort().join(', ')}.`;
 }
 
 /** Returns the Python of the environment with these packages. */

@@ -156,8 +156,10 @@ export type Models = {
       readonly shorterSide?: number;
       /** The colour around a picture with `resize: letterbox`: a grey, or red, green and blue. If unset, it is black. */
       readonly padding?: number | readonly [number, number, number];
+      /** Where a picture lies with `resize: letterbox`: in the centre if unset, or at the top left. */
+      readonly position?: 'centre' | 'top-left';
       /** The filter that resizes. */
-      readonly interpolation?: 'nearest' | 'bilinear' | 'bicubic';
+      readonly interpolation?: 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';
       /** Whether the filter widens when it shrinks a picture, as in Pillow and torchvision. `false`, with `bilinear`: it looks at four pixels at most, as in TensorFlow and OpenCV. */
       readonly antialias?: boolean;
       /** The channels that the network takes, and their order. */
@@ -194,6 +196,8 @@ export type Models = {
     };
     readonly output: {
       readonly kind: 'embedding';
+      /** The output of the network. If unset, the first that fits dimension and pooling. */
+      readonly tensor?: string;
       /** How many numbers it has. */
       readonly dimension: number;
       /** How the vectors of all tokens become one: their mean without padding, that of the first token, or not at all because the network returns one. */
@@ -216,6 +220,8 @@ export type Models = {
     readonly outputs?: {
       readonly [key: string]: {
         readonly kind: 'embedding';
+        /** The output of the network. If unset, the first that fits dimension and pooling. */
+        readonly tensor?: string;
         /** How many numbers it has. */
         readonly dimension: number;
         /** How the vectors of all tokens become one: their mean without padding, that of the first token, or not at all because the network returns one. */

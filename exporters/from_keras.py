@@ -3,7 +3,7 @@
     python exporters/from_keras.py NETWORK.keras|NETWORK.h5|FOLDER MODEL.onnx
 
 The weights become constants of the graph, and tf2onnx converts it. Keras keeps the channels of pictures last. The ONNX file has
-them first, as Scoreline sends floats.
+them first, as Scoreline sends floats. It says whether the network scales pixels by itself.
 """
 
 import os
@@ -21,7 +21,7 @@ import tensorflow as tf
 import tf2onnx
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from onnx_file import OPSET, OTHERWISE, compare, fail, parse_arguments, run, save
+from onnx_file import OPSET, OTHERWISE, compare, fail, note, parse_arguments, run, save
 
 SAMPLES = 2
 # The size of a sample where the network leaves it open
@@ -36,6 +36,7 @@ def main():
     is_saved_model = arguments.file.is_dir()
     # The owner of the variables has to stay alive until they are constants.
     owner, function = signature_of(arguments.file) if is_saved_model else function_of(arguments.file)
+    scales = not is_saved_model and scales_pixels(owner)
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
     del owner
     inputs = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
@@ -48,7 +49,7 @@ def main():
              for value, tensor, given in zip(network.graph.input, inputs, values)}
     compare(next(iter(run(network, feeds).values())), first, "a sample")
     shorten_names(network)
-    save(network, arguments.onnx)
+    save(network, arguments.onnx, manifest=describe(inputs, pictures, scales))
 
 
 def function_of(file):
@@ -75,6 +76,31 @@ def signature_of(folder):
     if SIGNATURE not in loaded.signatures:
         fail(f"expected the signature {SIGNATURE} in {folder}; it has {', '.join(loaded.signatures) or 'none'}. model.export(FOLDER) of Keras writes it")
     return loaded, loaded.signatures[SIGNATURE]
+
+
+def scales_pixels(model):
+    """Whether a layer scales the inputs before any layer with weights sees them."""
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)):
+            return True
+        if layer.weights and not hasattr(layer, "layers") and "Random" not in type(layer).__name__:
+            return False
+    return False
+
+
+def describe(inputs, pictures, scales):
+    """Returns the section `input` of the manifest of a network that takes one picture of a fixed size."""
+    if len(inputs) != 1 or len(pictures) != 1:
+        return None
+    height, width, channels = inputs[0].shape[1:]
+    if not height or not width:
+        return None
+    if scales:
+        note("a layer of the network scales the pixels, so it gets them from 0 to 255")
+    else:
+        note("the file does not say how its training scaled the pixels, so they become 0 to 1, as is usual with Keras")
+    picture = {"kind": "image", "width": width, "height": height, "tensor": "float32-nchw", "scale": 1 if scales else 1 / 255}
+    return {"input": {**picture, "channels": "grey"} if channels == 1 else picture}
 
 
 def is_picture(tensor):

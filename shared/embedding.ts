@@ -5,6 +5,11 @@ import { z } from 'zod';
 
 export const embeddingSchema = z.strictObject({
   kind: z.literal('embedding'),
+  tensor: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('The output of the network. If unset, the first that fits dimension and pooling.'),
   dimension: z.number().int().positive().max(65_536).describe('How many numbers it has.'),
   pooling: z
     .enum(['mean', 'cls', 'none'])

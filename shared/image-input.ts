@@ -43,8 +43,14 @@ export const imageInputSchema = z
       .describe(
         'The colour around a picture with `resize: letterbox`: a grey, or red, green and blue. If unset, it is black.',
       ),
+    position: z
+      .enum(['centre', 'top-left'])
+      .optional()
+      .describe(
+        'Where a picture lies with `resize: letterbox`: in the centre if unset, or at the top left.',
+      ),
     interpolation: z
-      .enum(['nearest', 'bilinear', 'bicubic'])
+      .enum(['nearest', 'bilinear', 'bicubic', 'lanczos'])
       .default('bicubic')
       .describe('The filter that resizes.'),
     antialias: z
@@ -150,8 +156,9 @@ function faultsOfResize(input: Input): readonly Fault[] {
   } else if (shorterSide !== undefined && shorterSide < Math.max(width, height)) {
     faults.push(['shorterSide', 'expected at least width and height, which are cut out of it']);
   }
-  if (input.padding !== undefined && resize !== 'letterbox') {
-    faults.push(['padding', 'expected none without resize: letterbox']);
+  for (const key of ['padding', 'position'] as const) {
+    if (input[key] === undefined || resize === 'letterbox') continue;
+    faults.push([key, 'expected none without resize: letterbox']);
   }
   if (!input.antialias && input.interpolation !== 'bilinear') {
     faults.push(['antialias', 'expected true, unless interpolation is bilinear']);

@@ -21,7 +21,7 @@ const vectors = [
   ...[0, -1], // slow
 ];
 
-const tokenizer = {
+export const tokenizerRules = {
   version: '1.0',
   truncation: null,
   padding: null,
@@ -62,7 +62,7 @@ const table = tensor('vectors', float, [vocabulary.length, 2], floats(vectors));
 const inputs = [value('input_ids', long, ['N', 'T']), value('attention_mask', long, ['N', 'T'])];
 
 /** Answers with the vectors of all tokens. */
-const bare = onnxModel(
+export const bare = onnxModel(
   graph({
     nodes: [lookUp],
     constants: [table],
@@ -86,7 +86,7 @@ const positioned = onnxModel(
 );
 
 /** Answers with the mean of the vectors, of length 1, as models/minilm does. */
-const pooled = onnxModel(
+export const pooled = onnxModel(
   graph({
     nodes: [
       lookUp,
@@ -118,7 +118,7 @@ export function addEmbeddingModel(
   const isPooled = (output as { pooling?: string }).pooling === 'none';
   const unpooled = isPositioned ? positioned : bare;
   const network = isPooled ? pooled : unpooled;
-  const rules = Buffer.from(JSON.stringify(tokenizer));
+  const rules = Buffer.from(JSON.stringify(tokenizerRules));
   const manifest = {
     name,
     version: 1,

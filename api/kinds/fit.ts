@@ -13,6 +13,7 @@ export interface FitRule extends Size {
   readonly resize?: 'stretch' | 'crop' | 'shorter-side' | 'letterbox' | undefined;
   readonly cropFraction?: number | undefined;
   readonly shorterSide?: number | undefined;
+  readonly position?: 'centre' | 'top-left' | undefined;
 }
 
 interface Place {
@@ -95,12 +96,13 @@ function fitShorterSide(picture: Size, input: FitRule): Fit {
   return { region, scaled, offset: { left, top } };
 }
 
-/** As the letterbox of YOLO. */
+/** As the letterboxes of YOLO, in the centre, and of YOLOX, at the top left. */
 function letterbox(picture: Size, input: FitRule): Fit {
   const ratio = Math.min(input.width / picture.width, input.height / picture.height);
   const scale = (side: number) => Math.max(1, roundToEven(side * ratio));
   const scaled = { width: scale(picture.width), height: scale(picture.height) };
-  const { left, top } = middleOf(input, scaled);
+  const isCentred = input.position !== 'top-left';
+  const { left, top } = isCentred ? middleOf(input, scaled) : wholeOf(scaled);
   return { region: wholeOf(picture), scaled, offset: { left, top } };
 }
 

@@ -14,6 +14,7 @@ import { hasOverlay } from './avif-overlay.js';
 import { type Fit, fitOf, type Size } from './fit.js';
 import { readJpegHeader } from './jpeg-header.js';
 import { hasManyScans } from './jpeg-scans.js';
+import { enlarge } from './lanczos.js';
 import { cutOut, order, place } from './pixels.js';
 
 sharp.block({ operation: ['VipsForeignLoad'] });
@@ -136,7 +137,12 @@ function strictness(bytes: Buffer, format: Metadata['format']) {
   return { file: bytes, failOn: format === 'gif' ? 'warning' : 'error' } as const;
 }
 
-const kernels = { nearest: 'nearest', bilinear: 'linear', bicubic: 'cubic' } as const;
+const kernels = {
+  nearest: 'nearest',
+  bilinear: 'linear',
+  bicubic: 'cubic',
+  lanczos: 'lanczos3',
+} as const;
 const raw = { depth: 'uchar' } as const;
 
 /** Tiny images have no detail to shift, and padding would multiply their size. */
@@ -144,14 +150,17 @@ const enlargementMax = 16;
 
 /** Resizes, with the filter widened where the picture shrinks unless the manifest says otherwise. */
 async function resample(image: Sharp, { region, scaled }: Fit, input: ImageInput): Promise<Buffer> {
-  const isTiny =
-    scaled.width > region.width * enlargementMax || scaled.height > region.height * enlargementMax;
-  if (isTiny) return resize(image, scaled, input);
-  if (isTransformed(input)) return transform(image, region, scaled, input);
   const shrunk = {
     width: Math.min(region.width, scaled.width),
     height: Math.min(region.height, scaled.height),
   };
+  if (input.interpolation === 'lanczos') {
+    return enlarge(await resize(image, shrunk, input), shrunk, scaled);
+  }
+  const isTiny =
+    scaled.width > region.width * enlargementMax || scaled.height > region.height * enlargementMax;
+  if (isTiny) return resize(image, scaled, input);
+  if (isTransformed(input)) return transform(image, region, scaled, input);
   if (isSame(shrunk, scaled)) return resize(image, scaled, input);
   if (isSame(shrunk, region)) return transform(image, region, scaled, input);
   const data = await resize(image, shrunk, input);
@@ -190,6 +199,7 @@ async function transform(
   { width, height }: Size,
   { interpolation }: ImageInput,
 ): Promise<Buffer> {
+  if (interpolation === 'lanczos') throw new Error('No interpolator for lanczos. This is a bug.');
   const [x, y] = [width / from.width, height / from.height];
   const padded = await image
     .extend({ top: reach, bottom: reach, left: reach, right: reach, extendWith: 'copy' })

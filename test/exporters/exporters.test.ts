@@ -18,14 +18,14 @@ mkdirSync(folder);
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** Floats of 32 bits, summed up in another order. */
-const differenceMax = 1e-5;
+/** Floats of 32 bits, summed up in another order; in ResNet-152, through as many layers. */
+const differenceMax = (name: string) => (name.endsWith('resnet152') ? 1e-4 : 1e-5);
 
 function expectParity(parities: readonly Parity[]): void {
   for (const { name, difference, otherBest } of parities) {
     expect({ name, difference, otherBest }).toEqual({
       name,
-      difference: expect.closeTo(0, -Math.log10(2 * differenceMax)),
+      difference: expect.closeTo(0, -Math.log10(2 * differenceMax(name))),
       otherBest: 0,
     });
   }

@@ -7,8 +7,10 @@ import zlib
 
 import numpy as np
 
-# ImageNet's, which `models add` writes into the manifest of a network of pictures
+# ImageNet's, which `models add` writes into the manifest of a network of pictures with the channels first
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+# Of the logits of a class over several pictures
+LOGIT_DEVIATION = 2
 
 
 def write(folder, file, what, data, inputs, scores, ask="json", labels=None, flags=()):
@@ -50,6 +52,23 @@ def pictures_of(digits):
 def floats_of(pictures):
     """Prepares pictures as Scoreline does: float32 [N, height, width, 3]."""
     return ((pictures / 255 - MEAN) / STD).astype(np.float32)
+
+
+def head_of(features, kernel):
+    """Scales the weights of a last layer, [features, classes], and returns them with their biases.
+
+    Generated weights give every picture nearly the same logits, and one class all of the probability. With these, the logits
+    of a class have the mean 0 over the pictures, and differ enough between them that each picture has classes of its own.
+    """
+    logits = features @ kernel
+    scale = LOGIT_DEVIATION / logits.std(0).mean()
+    return (kernel * scale).astype(np.float32), (-logits.mean(0) * scale).astype(np.float32)
+
+
+def check_open(scores):
+    """Fails if scores of several inputs could hide a difference, since all are near 0 or 1 or name the same class."""
+    if scores.max() > 0.99 or np.median(scores) < 1e-6 or len(set(scores.argmax(1))) < 3:
+        raise SystemExit(f"expected scores that differ; got the best {scores.max(1)} of the classes {scores.argmax(1)}")
 
 
 def rows_of(names, table):

@@ -24,7 +24,7 @@ export interface Parity {
   readonly what: string;
   /** The data set, and how many of its rows were asked. */
   readonly data: string;
-  /** As a share of the largest number of the original, for those above 1. */
+  /** As a share of the largest number of the original's row. */
   readonly difference: number;
   /** How often the best class was another one. */
   readonly otherBest: number;
@@ -116,7 +116,8 @@ async function compare(url: string, model: string, heldOut: HeldOut) {
   let otherBest = 0;
   await inTurns(heldOut.cases, askedAtOnce, async ({ input, scores }) => {
     const served = await scoresOf(url, model, input, heldOut);
-    const scale = Math.max(1, ...scores.map(Math.abs));
+    // Of a thousand classes, the best may have a score of 0.01.
+    const scale = Math.max(...scores.map(Math.abs)) || 1;
     if (served.length !== scores.length) throw new Error(`${model}: ${served.length} scores`);
     const apart = scores.map((score, at) => Math.abs(score - (served[at] as number)) / scale);
     // NaN is no number that could be compared.

@@ -19,9 +19,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from held_out import floats_of, pictures_of, png, write
+from held_out import MEAN, STD, check_open, floats_of, head_of, pictures_of, png, write
 
 EPOCHS = 20
+SCALED = ["--set", f"input.mean={MEAN.tolist()}", "--set", f"input.std={STD.tolist()}"]
 
 
 def main():
@@ -33,12 +34,13 @@ def main():
     held_out = pictures[1::2]
     scores = network.predict(floats_of(held_out), verbose=0)
     sent = [png(picture) for picture in held_out]
+    scaled = {"ask": "png", "flags": SCALED}
     folder = make(out, "keras-digits")
     network.save(folder / "model.keras")
-    write(folder, "model.keras", "pictures: a .keras file", "digits", sent, scores, ask="png")
+    write(folder, "model.keras", "pictures: a .keras file", "digits", sent, scores, **scaled)
     folder = make(out, "tensorflow-digits")
     network.export(folder / "model", verbose=False)
-    write(folder, "model", "pictures: a SavedModel", "digits", sent, scores, ask="png")
+    write(folder, "model", "pictures: a SavedModel", "digits", sent, scores, **scaled)
     folder = make(out, "keras-sequence")
     sequence(folder, digits["inputs"], classes)
     resnet(make(out, "keras-resnet152"), photographs)
@@ -83,15 +85,16 @@ def sequence(folder, digits, classes):
 def resnet(folder, photographs):
     """ResNet-152 of keras.applications. Its weights are generated, since they cannot be had without a download."""
     network = keras.applications.ResNet152(weights=None)
-    kernel, bias = network.layers[-1].get_weights()
-    # Otherwise every answer is nearly the same.
-    network.layers[-1].set_weights([kernel * 20, bias])
-    network.save(folder / "model.keras")
     files = sorted(photographs.glob("*.png"))
-    pictures = np.stack([tf.io.decode_png(file.read_bytes(), channels=3).numpy() for file in files])
-    scores = network.predict(floats_of(pictures), verbose=0)
+    inputs = floats_of(np.stack([tf.io.decode_png(file.read_bytes(), channels=3).numpy() for file in files]))
+    last = network.layers[-1]
+    features = keras.Model(network.input, last.input).predict(inputs, verbose=0)
+    last.set_weights(head_of(features, last.get_weights()[0]))
+    network.save(folder / "model.keras")
+    scores = network.predict(inputs, verbose=0)
+    check_open(scores)
     sent = [base64.b64encode(file.read_bytes()).decode() for file in files]
-    write(folder, "model.keras", "pictures: ResNet-152, generated weights", "photographs", sent, scores, ask="png")
+    write(folder, "model.keras", "pictures: ResNet-152, generated weights", "photographs", sent, scores, ask="png", flags=SCALED)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 // Tests `npm run models -- add` as a command, with real ONNX files.
 
-import { execFile } from 'node:child_process';
-import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import process from 'node:process';
 import { describe, expect, test } from 'vitest';
 import { readManifest } from '../../shared/manifest-file.js';
+import { add, addByCommand, addIn, expectRefusal } from '../add-model.js';
 import { root } from '../harness.js';
 import {
   elementTypes,
@@ -41,35 +40,11 @@ const names = Buffer.concat([
   field(2, `{0: 'red', 1: "green's", 2: 'dark blue'}`),
 ]);
 
-interface Added {
-  readonly code: number;
-  readonly said: string;
-  readonly folder: string;
-}
-
-/** Runs the command without a terminal, in a folder with these files and a folder of models. */
-function add(files: Record<string, unknown>, ...parameters: string[]): Promise<Added> {
-  return addIn(makeFolder({ 'models/.keep': '', ...files }), parameters);
-}
-
-function addIn(folder: string, parameters: readonly string[]): Promise<Added> {
-  const program = path.join(root, 'dist/cli/models.js');
-  const env = { ...process.env, MODELS_DIR: path.join(folder, 'models') };
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [program, 'add', ...parameters],
-      { cwd: folder, env },
-      (error, stdout, stderr) =>
-        resolve({ code: Number(error?.code ?? 0), said: `${stdout}${stderr}`, folder }),
-    );
-  });
-}
-
 describe('npm run models -- add', () => {
   test('makes a model of pictures, with the labels of its metadata, and softmax for logits', async () => {
     const network = Buffer.concat([colours, field(14, names)]);
-    const { code, said, folder } = await add({ 'colours.onnx': network }, 'colours.onnx');
+    const files = { 'models/.keep': '', 'colours.onnx': network };
+    const { code, said, folder } = await addByCommand(makeFolder(files), ['colours.onnx']);
     expect(said).toContain('colours: image, because its only input is a picture');
     expect(said).toContain('/v1/models/colours/score');
     expect(code).toBe(0);
@@ -120,8 +95,11 @@ describe('npm run models -- add', () => {
     const { code, folder } = await add({ 'model.onnx': network }, 'model.onnx', '--name', 'both');
     expect(code).toBe(0);
     expect(readManifest(path.join(folder, 'models/both'))).toMatchObject({
-      output: { kind: 'regression', tensor: 'dense/light:0' },
-      outputs: { means: { kind: 'tensors' }, scores: { kind: 'tensors' } },
+      output: { kind: 'classification', tensor: 'scores' },
+      outputs: {
+        means: { kind: 'tensors' },
+        dense_light_0: { kind: 'regression', tensor: 'dense/light:0' },
+      },
     });
   });
 
@@ -270,6 +248,127 @@ describe('npm run models -- add', () => {
     });
   });
 
+  /** A matrix of two columns, whose numbers are the scores. */
+  const matrix = (datatype: number, first: number | string = 'N') =>
+    onnxModel(
+      graph({
+        nodes: [node('Neg', ['row'], ['scores'])],
+        inputs: [value('row', datatype, [first, 2])],
+        outputs: [value('scores', datatype, [first, 2])],
+      }),
+    );
+
+  test.each([
+    ['float32', float],
+    ['float64', elementTypes.FP64],
+  ])(
+    'takes the numbers of a matrix of %s for columns if --columns names them',
+    async (_, datatype) => {
+      const files = { 'm.onnx': matrix(datatype, 1) };
+      const { code, said, folder } = await add(files, 'm.onnx', '--columns', 'age, "a');
+      expect(said).toContain('m: table, because as --columns names its columns');
+      expect(said).toContain('of one, since the file fixes the first dimension');
+      expect(code).toBe(0);
+      expect(readManifest(path.join(folder, 'models/m'))).toMatchObject({
+        input: { columns: [{ name: 'age' }, { name: '"a' }] },
+        batch: { max: 1 },
+      });
+    },
+  );
+
+  test('says how to name the columns of a matrix, which it serves by its tensors otherwise', async () => {
+    const { said } = await add({ 'm.onnx': matrix(float) }, 'm.onnx');
+    expect(said).toContain('m: tensors');
+    expect(said).toContain('If their numbers are the columns of a table: --columns NAME,NAME,…');
+  });
+
+  test('says what to do about probabilities in maps, and serves the rest if it is told to', async () => {
+    const labels = Buffer.concat([
+      ...[field(1, 'classlabels_strings'), field(9, 'no'), field(9, 'yes'), field(20, 8)],
+    ]);
+    const map = field(5, Buffer.concat([field(1, 8), field(2, field(1, field(1, float)))]));
+    const maps = Buffer.concat([field(1, 'maps'), field(2, field(4, field(1, map)))]);
+    const zipMap = node('ZipMap', ['row'], ['maps'], labels);
+    const network = onnxModel(
+      graph({
+        nodes: [
+          node('ArgMax', ['row'], ['label'], integer('axis', 1)),
+          Buffer.concat([zipMap, field(7, 'ai.onnx.ml')]),
+        ],
+        inputs: [value('row', float, ['N', 2])],
+        outputs: [value('label', long, ['N', 1]), maps],
+      }),
+    );
+    const domain = field(8, Buffer.concat([field(1, 'ai.onnx.ml'), field(2, 3)]));
+    const files = { 'models/.keep': '', 'm.onnx': Buffer.concat([network, domain]) };
+    const folder = makeFolder(files);
+    const refused = await addIn(folder, ['m.onnx']);
+    expectRefusal(refused, 'Export the network with options={"zipmap": False}');
+    const { code } = await addIn(folder, ['m.onnx', '--kind', 'tensors']);
+    expect(code).toBe(0);
+    expect(readManifest(path.join(folder, 'models/m')).network).toMatchObject({
+      outputs: [{ name: 'label' }],
+    });
+  });
+
+  test('serves bytes of pictures as they are, in half precision too, and lets --set decide', async () => {
+    const pictures = (datatype: number) =>
+      onnxModel(
+        graph({
+          nodes: [
+            node('Cast', ['picture'], ['floats'], integer('to', float)),
+            node('GlobalAveragePool', ['floats'], ['means']),
+            node('Flatten', ['means'], ['scores']),
+          ],
+          inputs: [value('picture', datatype, ['N', 3, 8, 6])],
+          outputs: [value('scores', float, ['N', 3])],
+        }),
+      );
+    const files = {
+      'models/.keep': '',
+      'bytes.onnx': pictures(elementTypes.UINT8),
+      'half.onnx': pictures(elementTypes.FP16),
+    };
+    const folder = makeFolder(files);
+    const bytes = await addIn(folder, ['bytes.onnx', '--set', 'input.resize=crop']);
+    expect(bytes.said).toContain('uint8-nchw, since the first size of a picture is 3');
+    expect(readManifest(path.join(folder, 'models/bytes')).input).toMatchObject({
+      ...{ tensor: 'uint8-nchw', resize: 'crop' },
+    });
+    const set = ['input.scale=1', 'input.channels=bgr', 'output.activation=sigmoid', 'batch.max=4'];
+    const half = await addIn(folder, ['half.onnx', ...set.flatMap((each) => ['--set', each])]);
+    expect(half.code).toBe(0);
+    expect(readManifest(path.join(folder, 'models/half'))).toMatchObject({
+      input: { tensor: 'float16-nchw', channels: 'bgr', scale: 1 },
+      output: { activation: 'sigmoid' },
+      batch: { max: 4 },
+    });
+  });
+
+  test('keeps commas, quotes and braces in what an exporter has told', async () => {
+    const categories = ['a,b', 'c "d":e', '{f}', "g's"];
+    const input = { kind: 'table', columns: [{ name: 'row', datatype: 'category', categories }] };
+    const told = JSON.stringify({ input, output: { kind: 'regression' } });
+    const network = onnxModel(
+      graph({
+        nodes: [
+          node('Equal', ['row', 'row'], ['same']),
+          node('Cast', ['same'], ['value'], integer('to', float)),
+        ],
+        inputs: [value('row', elementTypes.BYTES, ['N', 1])],
+        outputs: [value('value', float, ['N', 1])],
+      }),
+      19,
+    );
+    const entry = Buffer.concat([field(1, 'scoreline'), field(2, told)]);
+    const { code, folder } = await add(
+      { 'k.onnx': Buffer.concat([network, field(14, entry)]) },
+      'k.onnx',
+    );
+    expect(code).toBe(0);
+    expect(readManifest(path.join(folder, 'models/k')).input).toMatchObject(input);
+  });
+
   const whole = value('x', long, ['N']);
   const copy = onnxModel(
     graph({
@@ -338,6 +437,30 @@ describe('npm run models -- add', () => {
       'expected one of text, image',
     ],
     [
+      'a table in half precision',
+      { 'm.onnx': matrix(elementTypes.FP16) },
+      ['m.onnx', '--columns', 'age,weight'],
+      'expected a network that takes strings, whole numbers, FP32 or FP64',
+    ],
+    [
+      'too few columns',
+      { 'm.onnx': matrix(float) },
+      ['m.onnx', '--columns', 'age'],
+      '--columns: expected 2 names',
+    ],
+    [
+      'a tokenizer of pictures',
+      { ...two, 't.json': '{}' },
+      ['m/colours.onnx', '--tokenizer', 't.json'],
+      '--tokenizer: expected a network that takes tokens',
+    ],
+    [
+      'a batch that is fixed',
+      { 'm.onnx': matrix(float, 4) },
+      ['m.onnx', '--kind', 'table'],
+      'expected a first dimension that varies, or is 1',
+    ],
+    [
       'a kind that does not fit',
       { 'copy.onnx': copy },
       ['copy.onnx', '--kind', 'image'],
@@ -369,17 +492,13 @@ describe('npm run models -- add', () => {
     ],
   ];
   test.each(wrong)('refuses %s, and leaves nothing behind', async (_, files, parameters, says) => {
-    const { code, said, folder } = await add(files, ...parameters);
-    expect(said).toContain(says);
-    expect(said).not.toContain('    at ');
-    expect(code).toBe(1);
-    expect(readdirSync(path.join(folder, 'models'))).toEqual(['.keep']);
+    expectRefusal(await add(files, ...parameters), says);
   });
 
   test('refuses a name that is taken, and changes nothing', async () => {
     const first = await add({ 'colours.onnx': colours }, 'colours.onnx');
     const before = readFileSync(path.join(first.folder, 'models/colours/model.yaml'), 'utf8');
-    const { code, said } = await addIn(first.folder, ['colours.onnx', '--kind', 'tensors']);
+    const { code, said } = await addByCommand(first.folder, ['colours.onnx', '--kind', 'tensors']);
     expect(said).toContain('is there already. Choose another: --name NAME');
     expect(code).toBe(1);
     const after = readFileSync(path.join(first.folder, 'models/colours/model.yaml'), 'utf8');

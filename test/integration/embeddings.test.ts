@@ -103,6 +103,11 @@ describe('a manifest', () => {
   test.each([
     ['a dimension that the network has not', { output: { dimension: 3 } }, 'float[N,tokens,3]'],
     [
+      'an output that the network has not',
+      { output: { tensor: 'x' } },
+      'expected the output "x" of',
+    ],
+    [
       'more tokens than special ones leave',
       { input: { kind: 'text', tokensMax: 2 } },
       'puts 2 special tokens around each text',

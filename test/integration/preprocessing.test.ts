@@ -89,6 +89,10 @@ describe('the tensor of a picture', () => {
     { resize: 'shorter-side', shorterSide: 700, interpolation: 'nearest' },
     { resize: 'letterbox', padding: [200, 40, 90] },
     { resize: 'letterbox', padding: [200, 40, 90], interpolation: 'nearest' },
+    { resize: 'letterbox', padding: [200, 40, 90], position: 'top-left' },
+    { resize: 'stretch', interpolation: 'lanczos' },
+    { resize: 'letterbox', padding: [200, 40, 90], interpolation: 'lanczos' },
+    { resize: 'shorter-side', shorterSide: 40, interpolation: 'lanczos' },
   ];
   test.each(ways)('of a plain picture of any size has its colour: %j', async (way) => {
     const background = { r: 200, g: 40, b: 90 };
@@ -116,7 +120,8 @@ describe('the tensor of a picture', () => {
     expect(seen('tensor').size).toBe(6);
     expect(seen('channels')).toEqual(new Set(['bgr', 'grey']));
     expect(seen('resize')).toEqual(new Set(['crop', 'shorter-side', 'letterbox']));
-    expect(seen('interpolation').size).toBe(3);
+    expect(seen('position')).toEqual(new Set(['top-left']));
+    expect(seen('interpolation').size).toBe(4);
     for (const key of ['mean', 'std', 'scale', 'offset']) expect(seen(key).size).toBeGreaterThan(0);
   });
 });

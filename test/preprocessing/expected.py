@@ -34,19 +34,20 @@ def case(library, what, path, keys, tensor, unit=1.0):
             "tensor": base64.b64encode(numbers.tobytes()).decode()}
 
 
-def letterboxed(image, filter, colour):
-    """As Ultralytics' LetterBox, with Pillow's filter."""
+def letterboxed(image, filter, colour, position="centre"):
+    """As Ultralytics' LetterBox, or that of YOLOX at the top left, with Pillow's filter."""
     ratio = min(height / image.height, width / image.width)
     scaled = image.resize((round(image.width * ratio), round(image.height * ratio)), filter)
     frame = Image.new("RGB", (width, height), colour)
     left, top = (width - scaled.width) / 2, (height - scaled.height) / 2
-    frame.paste(scaled, (round(left - 0.1), round(top - 0.1)))
+    place = (0, 0) if position == "top-left" else (round(left - 0.1), round(top - 0.1))
+    frame.paste(scaled, place)
     return frame
 
 
 def pillow_cases():
     filters = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR,
-               "bicubic": Image.Resampling.BICUBIC}
+               "bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
     pixels = {"tensor": "uint8-nhwc"}
     for name, filter in filters.items():
         for path, part in [(large, None), (small, (0, 0, 13, 9)), (small, (0, 0, 24, 5))]:
@@ -59,12 +60,23 @@ def pillow_cases():
                        {**pixels, "interpolation": name}, image.resize((width, height), filter))
     wide = picture(large).crop((0, 27, 113, 47))
     wide.save(folder / "wide.png")
-    for name, colour in [("bilinear", (114, 114, 114)), ("bicubic", (10, 20, 30))]:
+    for name, colour in [("bilinear", (114, 114, 114)), ("bicubic", (10, 20, 30)), ("lanczos", (0, 0, 0))]:
         keys = {**pixels, "resize": "letterbox", "interpolation": name, "padding": list(colour)}
         yield case("Pillow", f"letterbox, {name}", folder / "wide.png", keys,
                    letterboxed(wide, filters[name], colour))
     tall = wide.rotate(90, expand=True)
     tall.save(folder / "tall.png")
+    small_tall = picture(folder / "small-13x9.png").rotate(90, expand=True)
+    small_tall.save(folder / "small-9x13.png")
+    corner = {**pixels, "resize": "letterbox", "position": "top-left", "padding": 114}
+    grey = (114, 114, 114)
+    for path, name in [("wide.png", "bilinear"), ("tall.png", "bicubic"), ("small-9x13.png", "lanczos")]:
+        image = picture(folder / path)
+        yield case("Pillow", f"letterbox at the top left, {name}, {path}", folder / path,
+                   {**corner, "interpolation": name}, letterboxed(image, filters[name], grey, "top-left"))
+    mixed = {**pixels, "interpolation": "lanczos"}
+    yield case("Pillow", "resize, lanczos, narrower and higher", folder / "wide.png", {**mixed, "height": 40},
+               wide.resize((width, 40), filters["lanczos"]))
     yield case("Pillow", "letterbox of a tall picture in black", folder / "tall.png",
                {**pixels, "resize": "letterbox"}, letterboxed(tall, filters["bicubic"], 0))
     yield case("Pillow", "grey", small, {**pixels, "channels": "grey"},

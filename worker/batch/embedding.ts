@@ -3,7 +3,7 @@
 
 import { type EmbeddingOutput, embeddingName } from '../../shared/embedding.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { takesSize } from '../../shared/network.js';
+import { showName, takesSize } from '../../shared/network.js';
 import { type Tensor, toFloats } from '../../shared/tensors.js';
 import type { Engine, TensorValue } from '../engine/engine.js';
 import { listValues } from './network.js';
@@ -25,14 +25,15 @@ export function withEmbedding(engine: Engine, output: EmbeddingOutput): Engine {
   };
 }
 
-/** Returns the first output of floats that has a vector for each token, or for each row if nothing is pooled. */
+/** Returns the named or first output of floats that has a vector for each token, or for each row if nothing is pooled. */
 function findVectors(
   values: readonly TensorValue[],
-  { dimension, pooling }: EmbeddingOutput,
+  { dimension, pooling, tensor }: EmbeddingOutput,
 ): TensorValue {
   const dimensions = pooling === 'none' ? 2 : 3;
   const vectors = values.find(
-    ({ datatype, shape }) =>
+    ({ name, datatype, shape }) =>
+      (tensor === undefined || name === tensor) &&
       datatype?.startsWith('FP') &&
       shape.length === dimensions &&
       takesSize(shape.at(-1), dimension),
@@ -41,7 +42,7 @@ function findVectors(
   const expected = pooling === 'none' ? `float[N,${dimension}]` : `float[N,tokens,${dimension}]`;
   throw new ScorelineError(
     'model_file_wrong',
-    `expected an output of ${expected}, since its output is an embedding with pooling: ${pooling} and dimension: ${dimension}; got ${listValues(values)}. Correct pooling and dimension in the manifest, or export the network with this output.`,
+    `expected ${tensor === undefined ? 'an output' : `the output ${showName(tensor)}`} of ${expected}, since its output is an embedding with pooling: ${pooling} and dimension: ${dimension}; got ${listValues(values)}. Correct pooling and dimension in the manifest, or export the network with this output.`,
   );
 }
 

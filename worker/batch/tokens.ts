@@ -51,10 +51,15 @@ export function withTokens(engine: Engine, tokenizer: TextTokenizer): Engine {
   };
 }
 
+/** Whether a network takes tokens of texts. */
+export function takesTokens(values: readonly TensorValue[]): boolean {
+  const places = values.map(roleOf);
+  return places.includes('ids') && places.every((role) => role !== undefined);
+}
+
 function placesOf(values: readonly TensorValue[]): Place[] {
   const places = values.map((value) => ({ value, role: roleOf(value) }));
-  const isFit = places.every(({ role }) => role !== undefined);
-  if (isFit && places.some(({ role }) => role === 'ids')) return places as Place[];
+  if (takesTokens(values)) return places as Place[];
   throw new UnfitNetwork(
     'the inputs of a network that takes tokens: input_ids, and attention_mask, token_type_ids and position_ids if it needs them, each int64[N,tokens] or int32[N,tokens]',
     values,

@@ -1,0 +1,79 @@
+// The labels of a model that is added: of a file that the user names, of the network's file, or of config.json beside it.
+
+import { readFileSync } from 'node:fs';
+import process from 'node:process';
+import { createInterface } from 'node:readline/promises';
+import { ScorelineError } from '../../shared/errors.js';
+import { readOnnxLabels } from '../../worker/files/onnx-labels.js';
+import type { Neighbours } from './neighbours.js';
+
+export interface FoundLabels {
+  readonly names: readonly string[];
+  /** What they were found in; undefined if they are made up. */
+  readonly source: string | undefined;
+}
+
+interface Places {
+  /** The file that the user named. */
+  readonly given: string | undefined;
+  /** The file that the user wants to add, and the ONNX file, which may have been made of it. */
+  readonly file: string;
+  readonly onnx: string;
+  readonly neighbours: Neighbours;
+}
+
+/**
+ * Finds the labels of a number of classes. Asks for them at a terminal if nothing has them.
+ * @throws ScorelineError `model_file_wrong` if there are more or fewer
+ */
+export async function findLabels(count: number, places: Places): Promise<FoundLabels> {
+  const found = lookFor(places) ?? (await askFor(count));
+  if (!found) {
+    const names = Array.from({ length: count }, (_, at) => `class ${at}`);
+    return { names, source: undefined };
+  }
+  if (found.names.length === count) return found;
+  throw wrong(
+    `expected ${count} labels, one for each score of the network; got ${found.names.length} from ${found.source}. Give a file with a line for each: --labels FILE`,
+  );
+}
+
+function lookFor({ given, file, onnx, neighbours }: Places): FoundLabels | undefined {
+  if (given !== undefined) return { names: readLines(given), source: given };
+  const inside = readOnnxLabels(onnx);
+  if (inside) return { names: inside, source: `the metadata of ${file}` };
+  const { labels } = neighbours;
+  return labels && { names: labels.names, source: labels.file };
+}
+
+async function askFor(count: number): Promise<FoundLabels | undefined> {
+  const file = await ask(`File with the ${count} labels, a line each (Enter: none): `);
+  return file === undefined ? undefined : { names: readLines(file), source: file };
+}
+
+async function ask(question: string): Promise<string | undefined> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return undefined;
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = (await terminal.question(question)).trim();
+  terminal.close();
+  return answer === '' ? undefined : answer;
+}
+
+function readLines(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').trimEnd().split(/\r?\n/);
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    throw wrong(`--labels: expected a text file; got ${file}, which cannot be read (${code})`);
+  }
+}
+
+/** Each line gets an id, so that no first word of a label is taken for one. */
+export function writeLabels(labels: readonly string[]): string {
+  const haveIds = labels.every((label) => /^\S*\d\S* \S/.test(label));
+  return labels.map((label, at) => `${haveIds ? label : `${at} ${label}`}\n`).join('');
+}
+
+function wrong(message: string): ScorelineError {
+  return new ScorelineError('model_file_wrong', message);
+}
