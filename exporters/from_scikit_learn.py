@@ -16,7 +16,9 @@ import joblib
 import numpy as np
 import pandas as pd
 import sklearn
-from onnx import TensorProto
+from onnx import AttributeProto, TensorProto
+from onnx.helper import make_attribute
+from onnx.numpy_helper import from_array
 from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common._registration import get_converter, get_shape_calculator
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
@@ -318,6 +320,8 @@ def convert(model, inputs, rows, expected):
         options = {id(step): settings for step in steps_of(original) if (settings := options_of(step))}
         try:
             network = to_onnx(original, initial_types=inputs.types, options=options, target_opset=OPSET)
+            if is_wide:
+                keep_doubles(network, original)
             apart = difference(floats(infer(network, inputs.feeds(rows))), expected)
         except Exception as error:  # skl2onnx and ONNX Runtime have several classes of errors, and texts of several paragraphs
             reason = " ".join(str(error).split())[:400]
@@ -332,12 +336,51 @@ def convert(model, inputs, rows, expected):
     return network
 
 
+def keep_doubles(network, model):
+    """Mends trees of doubles as skl2onnx writes them.
+
+    It declares their outputs as doubles, and they are floats. Of a HistGradientBoosting model, whose trees compare doubles,
+    it rounds the thresholds to floats.
+    """
+    trees = [node for node in network.graph.node if node.op_type.startswith("TreeEnsemble")]
+    names = {name for node in trees for name in node.output}
+    for output in network.graph.output:
+        if output.name in names and output.type.tensor_type.elem_type == TensorProto.DOUBLE:
+            output.type.tensor_type.elem_type = TensorProto.FLOAT
+    boosters = [step for step in steps_of(model) if hasattr(step, "_predictors")]
+    if len(boosters) == 1 and len(trees) == 1:
+        predictors = [tree.nodes for round in boosters[0]._predictors for tree in round]
+        next(opset for opset in network.opset_import if opset.domain == "ai.onnx.ml").version = OPSET["ai.onnx.ml"]
+        widen(trees[0], [[float(node["num_threshold"]) for node in nodes] for nodes in predictors])
+
+
+def widen(node, thresholds):
+    """Gives a node of trees its thresholds as doubles, and so all of its numbers. `thresholds` are those of each tree."""
+    given = {attribute.name: attribute for attribute in node.attribute}
+    values = np.array(given["nodes_values"].floats, np.float64)
+    places = zip(given["nodes_treeids"].ints, given["nodes_nodeids"].ints, given["nodes_modes"].strings)
+    for at, (tree, place, mode) in enumerate(places):
+        if mode != b"LEAF":
+            if np.float32(thresholds[tree][place]) != np.float32(values[at]):
+                return  # They are numbered in another way, so the floats stay.
+            values[at] = thresholds[tree][place]
+    for name, attribute in given.items():
+        if attribute.type == AttributeProto.FLOATS:
+            numbers = values if name == "nodes_values" else np.array(attribute.floats, np.float64)
+            node.attribute.remove(attribute)
+            if len(numbers):
+                node.attribute.append(make_attribute(f"{name}_as_tensor", from_array(numbers, name)))
+
+
 def ways(model, inputs):
     """Yields ways to convert a model: whether numbers go in as doubles, and the model."""
     if isinstance(inputs, Texts):
         yield False, model
         return
-    if isinstance(model, Pipeline) and len(model.steps) > 1 and isinstance(model.steps[-1][1], BaseEstimator):
+    if any(hasattr(step, "_predictors") for step in steps_of(model)):  # trees that compare doubles
+        yield True, model
+        yield False, model
+    elif isinstance(model, Pipeline) and len(model.steps) > 1 and isinstance(model.steps[-1][1], BaseEstimator):
         cast = CastTransformer(dtype=np.float32).fit(np.zeros((1, 1)))
         yield True, Pipeline([*model.steps[:-1], ("cast", cast), model.steps[-1]])
         yield True, model
