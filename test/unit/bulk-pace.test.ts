@@ -29,6 +29,14 @@ describe('beside interactive items', () => {
     expect(makePace({ ms: 2 }).startsAt(1000)).toBe(1006);
     expect(makePace({ ms: 2000 }).startsAt(1000)).toBe(1020);
   });
+
+  test('bulk does not pause if interactive ones come less than once a second', () => {
+    const pace = makePace({ ms: 24.5 });
+    pace.note({ priority: 'bulk', rows: max, ms: 24.5 }, 1899);
+    expect(pace.startsAt(1899)).toBe(1919);
+    expect(pace.startsAt(1900)).toBe(1900);
+    expect(pace.rowsMax(max, 1900)).toBeLessThan(max);
+  });
 });
 
 describe('alone', () => {

@@ -3,7 +3,8 @@
 // States:
 // - *alone*: no interactive batch has run for `aloneAfterMs`. Batches of bulk are full and follow each other.
 // - *beside*: one has, so the next interactive item may come at any time, and would wait for the batch of bulk
-//   that runs. So such a batch takes about `longerMax` times as long as a batch of one row. After it, bulk pauses for
+//   that runs. So such a batch takes about `longerMax` times as long as a batch of one row.
+// - *busy*: one has within `busyMs`, so the next is probably on its way. After a batch, bulk also pauses for
 //   `pauseFactor` times as long as it ran, up to `pauseMsMax`. What came during the run is often still on its way
 //   through API and Redis. These may share their processors with the worker, and with what bulk costs the API.
 //
@@ -14,6 +15,8 @@ import { RunCost } from './run-cost.js';
 
 /** Without interactive batches for so long, bulk gives way to nobody. */
 const aloneAfterMs = 10_000;
+/** Interactive batches that come less often than this are too few to keep bulk from working for them. */
+const busyMs = 1000;
 /** How much longer than a batch of one row a batch of bulk may take. */
 const longerMax = 1.5;
 /** Bulk then has a quarter of the time. Measured with two processors for all parts: 1 is too little there. */
@@ -43,15 +46,12 @@ export class BulkPace {
 
   /** Returns how many rows the next batch of bulk may have. */
   rowsMax(max: number, now: number): number {
-    return this.#isAlone(now) ? max : Math.min(max, this.#cost.rowsWithin(longerMax));
+    const isAlone = now - this.#interactiveAt >= aloneAfterMs;
+    return isAlone ? max : Math.min(max, this.#cost.rowsWithin(longerMax));
   }
 
   /** Returns when the next batch of bulk may start. */
   startsAt(now: number): number {
-    return this.#isAlone(now) ? now : this.#pausedUntil;
-  }
-
-  #isAlone(now: number): boolean {
-    return now - this.#interactiveAt >= aloneAfterMs;
+    return now - this.#interactiveAt < busyMs ? this.#pausedUntil : now;
   }
 }
