@@ -35,6 +35,9 @@ export interface Child {
   close(): Promise<void>;
 }
 
+/** A child was killed before it was ready. */
+export class Killed extends ScorelineError {}
+
 /** Of this build, for this machine. Builds of other commits are asked for theirs by this name. */
 export const v8Arguments = heapArguments(availableMemory());
 
@@ -106,8 +109,10 @@ function waitUntilReady(child: ChildProcess, role: string): Promise<Record<strin
       if (message.event === 'ready') resolve(message);
       else if (message.event === 'failed') fail(message.detail, message.code);
     });
-    child.once('exit', (code, signal) =>
-      fail(`The ${role} exited before it was ready (${signal ?? code}).`),
-    );
+    child.once('exit', (code, signal) => {
+      const detail = `The ${role} exited before it was ready (${signal ?? code}).`;
+      if (signal === null) fail(detail);
+      else reject(new Killed('configuration_invalid', detail));
+    });
   });
 }

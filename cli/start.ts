@@ -10,7 +10,7 @@ import { coerceError } from '../shared/errors.js';
 import { sameSignalMs } from '../shared/lifecycle.js';
 import { collectModels } from '../shared/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
-import { type Child, spawnChild } from './children.js';
+import { type Child, Killed, spawnChild } from './children.js';
 import { curlLine } from './curl-line.js';
 import { makeLocalWorkers } from './local-workers.js';
 import { type PrivateRedis, startRedis } from './private-redis.js';
@@ -19,6 +19,7 @@ import { ensureRedisServer } from './redis.js';
 const root = packageDirectory();
 const restartDelayMs = 1000;
 const killsWithinMs = 1000;
+const restarting = 'Restarting it.';
 /** In the order of shutdown. The API goes first: it still answers the requests it has accepted. */
 const started = { api: new Set<Child>(), worker: new Set<Child>() };
 const localWorkers = makeLocalWorkers(started);
@@ -73,7 +74,7 @@ async function start(): Promise<void> {
 
   const startedAt = performance.now();
   say(`  models  loading and warming up ${names} …`);
-  const workers = Array.from({ length: readWorkerCount() }, () => supervise('worker', environment));
+  const workers = Array.from({ length: readWorkerCount() }, () => superviseWorker(environment));
   const [api] = await Promise.all([supervise('api', environment), ...workers]);
   const served = await namesOf(workers);
   for (const name of new Set(models.map((model) => model.name))) {
@@ -115,6 +116,20 @@ async function startPrivateRedis(): Promise<string> {
   return redis.url;
 }
 
+/**
+ * Starts a worker. If a model kills it before it is ready, starts another one, which knows the models that were being
+ * loaded.
+ */
+async function superviseWorker(environment: NodeJS.ProcessEnv): Promise<Child> {
+  try {
+    return await supervise('worker', environment);
+  } catch (thrown) {
+    if (endingSinceMs !== undefined || !(thrown instanceof Killed)) throw thrown;
+    say(`The worker ${couldNotStart(thrown)}`);
+    return supervise('worker', environment);
+  }
+}
+
 /** Starts a role. If the process later exits on its own, starts it again after a second. */
 async function supervise(role: 'api' | 'worker', environment: NodeJS.ProcessEnv): Promise<Child> {
   const child = spawnChild(role, environment);
@@ -128,19 +143,23 @@ async function supervise(role: 'api' | 'worker', environment: NodeJS.ProcessEnv)
   else localWorkers.addReady(child);
   localWorkers.announce();
   void child.exited.then(async (how) => {
-    let reason = `exited unexpectedly (${how})`;
+    let reason = `exited unexpectedly (${how}). ${restarting}`;
     let again: Child | undefined;
     while (endingSinceMs === undefined && !again) {
-      say(`The ${role} ${reason}. Restarting it.`);
+      say(`The ${role} ${reason}`);
       await new Promise((resolve) => setTimeout(resolve, restartDelayMs));
       if (endingSinceMs !== undefined) return;
       again = await supervise(role, environment).catch((error) => {
-        reason = `could not start: ${error.message}`;
+        reason = couldNotStart(error);
         return undefined;
       });
     }
   });
   return child;
+}
+
+function couldNotStart({ message }: Error): string {
+  return `could not start: ${message} ${restarting}`;
 }
 
 /** Says why we cannot go on, and ends. What fails because we are ending is of no interest. */

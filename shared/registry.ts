@@ -174,6 +174,10 @@ function makeFind(served: Pick<Served, 'models' | 'leftOut' | 'refusals'>): Regi
 
 function notServed({ name, error }: LeftOut): ScorelineError {
   if (error.code === 'model_not_found') return error;
+  if (error.code === 'model_load_failed') {
+    const detail = `No worker can load the model "${name}". The log of the workers says what is wrong.`;
+    return new ScorelineError('model_load_failed', detail);
+  }
   return new ScorelineError(
     'model_not_found',
     `The model "${name}" is not served, because of an error when it was read (${error.code}). The log of the API says what is wrong.`,

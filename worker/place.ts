@@ -19,6 +19,7 @@ import { ensureModelFiles } from './files/model-files.js';
 import type { MemoryRoom } from './memory.js';
 import { ItemMetrics } from './metrics/items.js';
 import type { Cells } from './quarantine/cells.js';
+import type { Guard } from './quarantine/guard.js';
 import { loadLimit, makeQuarantine } from './quarantine/quarantine.js';
 import { makeConsumer } from './queue/consumer.js';
 import { announce } from './queue/presence.js';
@@ -72,6 +73,7 @@ export function openPlace(options: {
   abandon: (reason: string) => void;
   rehearse: Rehearse;
   room: MemoryRoom;
+  guard: Guard;
 }): Place {
   const { model, log } = options;
   let isClosed = false;
@@ -112,6 +114,7 @@ async function warmUp({
   abandon,
   rehearse,
   room,
+  guard,
 }: Omit<Parameters<typeof openPlace>[0], 'connections'>): Promise<LoadedScorer> {
   const { name, version } = model;
   const before = stampFiles(model);
@@ -119,14 +122,13 @@ async function warmUp({
   const release = room.reserve(model.manifest);
   const startedAt = performance.now();
   let isWarm = false;
-  const scorer = await openScorer(model, log, {
-    onLost: (reason) => {
-      // A program is lost with a process of its own. Before it is warm, nobody waits for it, so it costs
-      // no other model its worker: the warm-up fails.
-      if (isWarm || model.manifest.engine === 'onnx') abandon(`${name}: ${reason}`);
-    },
-    rehearse,
-  }).finally(release);
+  const onLost = (reason: string) => {
+    // A program is lost with a process of its own. Before it is warm, nobody waits for it, so it costs
+    // no other model its worker: the warm-up fails.
+    if (isWarm || model.manifest.engine === 'onnx') abandon(`${name}: ${reason}`);
+  };
+  const open = () => openScorer(model, log, { onLost, rehearse });
+  const scorer = await guard.load(model, open).finally(release);
   isWarm = true;
   if (before !== undefined && stampFiles(model) !== before) {
     await scorer.close();

@@ -26,6 +26,7 @@ import { type Connections, openPlace, type Place } from './place.js';
 import { Places } from './places.js';
 import { openProbes } from './probes.js';
 import { makeCells } from './quarantine/cells.js';
+import { Guard } from './quarantine/guard.js';
 import { makeRehearse } from './quarantine/rehearsal.js';
 import { within } from './queue/within.js';
 import { asFault, Rollout } from './rollout.js';
@@ -60,7 +61,10 @@ export async function startWorker(
   const connections = new Promise<Connections>((resolve) => {
     connect = resolve;
   });
-  const shared = { connections, log, abandon, rehearse: makeRehearse(), room: new MemoryRoom() };
+  const guard = new Guard({ cache: choice.cache, abandon });
+  signal.addEventListener('abort', () => guard.leave());
+  const room = new MemoryRoom();
+  const shared = { connections, log, abandon, rehearse: makeRehearse(), room, guard };
   const places: Places = new Places({
     graceMs,
     open: (model) => openPlace({ model, ...shared }),
@@ -75,6 +79,7 @@ export async function startWorker(
   const keys = makeKeys(settings.prefix);
   const reportAll = (failed: readonly Failed[]) => reportFaults({ redis, keys }, failed);
   const loaded = leaveOutFailed(places, reportAll).then((failed) => {
+    guard.serve();
     logLeftOut(log, isReported ? failed : [...collected.leftOut, ...failed]);
     // From now on a probe finds what is missing: Redis.
     health.watchRedis(redis);

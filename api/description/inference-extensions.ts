@@ -63,7 +63,7 @@ interface Addresses {
 export function extensionPaths(context: Context, { tags, model, versioned }: Addresses): Paths {
   const { parts, problems } = context;
   const access = accessCodes(context);
-  const unknown = ['model_not_found', 'not_found'] as const;
+  const unknown = ['model_not_found', 'model_load_failed', 'not_found'] as const;
 
   const configuration = (operationId: string, parameters: readonly Parameter[]): Operation => ({
     operationId,

@@ -171,7 +171,7 @@ function describeModel(
 ): Operation {
   const codes = [
     ...accessCodes(context),
-    ...(['model_not_found', 'network_undeclared', 'not_found'] as const),
+    ...(['model_not_found', 'model_load_failed', 'network_undeclared', 'not_found'] as const),
   ];
   return {
     operationId,
@@ -201,7 +201,7 @@ function isModelReady(
   const isIssuerAsked = access.includes('issuer_unavailable');
   const codes = [
     ...access.filter((code) => code !== 'issuer_unavailable'),
-    ...(['model_not_found', 'not_found'] as const),
+    ...(['model_not_found', 'model_load_failed', 'not_found'] as const),
   ];
   const error = () => parts.schema('InferenceError', inferenceErrorSchema);
   return {

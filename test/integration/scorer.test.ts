@@ -162,11 +162,21 @@ describe('scores', () => {
     ['above 1, with none', [1, 2, 3, 4, 5], 'none', 'from 1 to 5. If they are logits, set'],
     ['below 0, with none', [0.5, -2, 0.1, 0.1, 0.1], 'none', 'go from -2 to 0.5'],
     ['probabilities, with softmax', [0.1, 0.2, 0.4, 0.2, 0.1], 'softmax', 'with the sum 1. Set'],
-    ['no numbers', [Number.NaN, 1, 1, 1, 1], 'softmax', 'expected scores that are finite numbers'],
   ])('that are %s, are warned of', async (_what, weights, activation, warning) => {
     const scorer = await open(times(weights), withOutput({ activation }));
     expect(scorer.warning).toMatch(/^sample: /);
     expect(scorer.warning).toContain(warning);
+  });
+
+  test('that are not finite are refused for the example, and warned of without one', async () => {
+    const weights = [Number.NaN, 1, 1, 1, 1];
+    await expect(open(times(weights))).rejects.toMatchObject({
+      code: 'model_output_mismatch',
+      message:
+        'sample: expected the model to score one input. Its answer to the example has numbers that are not finite.',
+    });
+    const scorer = await open(times(weights), { example: undefined, description: '1' });
+    expect(scorer.warning).toContain('expected scores that are finite numbers');
   });
 
   test.each([

@@ -9,47 +9,13 @@ import { makeLogger } from '../../shared/log.js';
 import { type Model, readModels } from '../../shared/models.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { makeRehearse } from '../../worker/quarantine/rehearsal.js';
-import { bigints, elementTypes, graph, integer, node, subgraph, tensor, value } from '../onnx.js';
+import { type Add, addCrash, addHang } from '../breaking-network.js';
+import { bigints, elementTypes, node, tensor } from '../onnx.js';
 import { addAdder, addTensorModel, declared } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 const log = makeLogger({ role: 'test', level: 'silent' });
-const { FP32: float, INT64: int64, BOOL: bool } = elementTypes;
-
-type Add = (directory: string, changes: Record<string, unknown>) => void;
-
-/** Divides the least number of 32 bits by -1 for a 1 in its input, which ends the process. */
-const addCrash: Add = (directory, changes) =>
-  addTensorModel(directory, {
-    name: 'model',
-    nodes: [node('Neg', ['in'], ['divisor']), node('Div', ['least', 'divisor'], ['out'])],
-    constants: [tensor('least', elementTypes.INT32, [1], Buffer.from([0, 0, 0, 0x80]))],
-    network: { inputs: [declared('in', 'INT32', [-1])], outputs: [declared('out', 'INT32', [-1])] },
-    changes,
-  });
-
-/** Runs 9,000,000,000,000,000 rounds for each 1 in its input. */
-const addHang: Add = (directory, changes) => {
-  const body = graph({
-    nodes: [node('Identity', ['go'], ['goOn']), node('Cos', ['value'], ['next'])],
-    inputs: [value('round', int64, []), value('go', bool, []), value('value', float, [])],
-    outputs: [value('goOn', bool, []), value('next', float, [])],
-  });
-  addTensorModel(directory, {
-    name: 'model',
-    nodes: [
-      node('Mul', ['in', 'many'], ['rounds']),
-      node('ReduceSum', ['rounds'], ['total'], integer('keepdims', 0)),
-      node('Cast', ['total'], ['start'], integer('to', float)),
-      node('Loop', ['total', '', 'start'], ['end'], subgraph('body', body)),
-      node('Cast', ['in'], ['floats'], integer('to', float)),
-      node('Mul', ['floats', 'end'], ['out']),
-    ],
-    constants: [tensor('many', int64, [], bigints([9_000_000_000_000_000n]))],
-    network: { inputs: [declared('in', 'INT64', [-1])], outputs: [declared('out', 'FP32', [-1])] },
-    changes,
-  });
-};
+const { INT64: int64 } = elementTypes;
 
 function read(add: Add, changes: Record<string, unknown> = {}): Model {
   const directory = makeFolder({});

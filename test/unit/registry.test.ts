@@ -124,3 +124,14 @@ test('a model that is left out is not found, and the error says why without its 
   );
   expect(registry.find('b')).toBe(b);
 });
+
+test('a model that no worker can load is not found either, and the error says so without the reason', () => {
+  const error = new ScorelineError('model_load_failed', 'half: model_file_wrong: /secret/half: …');
+  const { code, message } = errorOf(() =>
+    makeRegistry([b], [{ name: 'half', error }]).find('half'),
+  );
+  expect(code).toBe('model_load_failed');
+  expect(message).toBe(
+    'No worker can load the model "half". The log of the workers says what is wrong.',
+  );
+});

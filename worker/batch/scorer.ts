@@ -9,6 +9,7 @@ import { type Engine, type EngineDevice, EngineEnded, RunFailure } from '../engi
 import { judgeScores } from './activation.js';
 import { makeAdapter } from './adapter.js';
 import { checkDeclared } from './declared.js';
+import { isFiniteAnswer } from './finite.js';
 import { openModelEngine } from './model-engine.js';
 import type { Adapter } from './network.js';
 import { makeOutputs, type Outputs } from './outputs.js';
@@ -234,6 +235,8 @@ async function warmUp(
   const { max } = batch;
   // A made-up sample need not make sense to a network of tensors or of a table.
   const isMadeUp = (input.kind === 'tensors' || input.kind === 'table') && example === undefined;
+  // A picture is not read here: noise stands for it.
+  const isExample = example !== undefined && input.kind !== 'image';
   const full = new Array<ScorerItem>(max).fill(item);
   const rehearsed = isMadeUp && rehearse ? await rehearse(model, [[item], full]) : 'survived';
   if (rehearsed !== 'survived') {
@@ -247,7 +250,8 @@ async function warmUp(
   try {
     scores = await naming(model, 'one input', async () => {
       const ran = await engine.run(adapter.stack([sample]), outputs.needed([item]));
-      outputs.share(ran.outputs, [item], [rows]);
+      const [share] = outputs.share(ran.outputs, [item], [rows]);
+      if (isExample && !isFiniteAnswer(model.manifest, share)) throw notFiniteExample();
       return outputs.scoresOf(ran.outputs);
     });
   } catch (thrown) {
@@ -264,6 +268,13 @@ async function warmUp(
       : 'It can score one: set batch: { max: 1 } in the manifest, or export the model with a dynamic batch dimension. ',
   );
   return scores && judgeScores(model, scores);
+}
+
+function notFiniteExample(): ScorelineError {
+  return new ScorelineError(
+    'model_output_mismatch',
+    'Its answer to the example has numbers that are not finite.',
+  );
 }
 
 const exampleRemedy = 'Give its manifest an example.';

@@ -1,11 +1,11 @@
-// The process of a quarantine. It loads the model that its worker sends and scores the batches that
-// its worker sends. It ends when its worker ends, or when its engine is lost.
+// The process of a quarantine, or of a trial. It loads the model that its worker sends and scores the batches
+// that its worker sends. It ends when its worker ends, or when its engine is lost.
 
 import process from 'node:process';
 import { coerceError } from '../../shared/errors.js';
 import { makeLogger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
-import { loadScorer, type Scorer } from '../batch/scorer.js';
+import { loadScorer, openScorer, type Scorer } from '../batch/scorer.js';
 import { verifyModelFiles } from '../files/model-files.js';
 import type { FromQuarantine, ToQuarantine } from './messages.js';
 
@@ -18,7 +18,7 @@ const die = () => process.kill(process.pid, 'SIGKILL');
 process.on('disconnect', die);
 process.on('message', async (message: ToQuarantine) => {
   if ('model' in message) {
-    loading = load(message.model);
+    loading = message.isTrial ? tryOut(message.model) : load(message.model);
     send(
       await loading.then(
         () => ({ event: 'ready' }) as const,
@@ -39,4 +39,12 @@ async function load(model: Model): Promise<Scorer> {
   // No warm-up, because callers are waiting. If the engine is lost, this process ends, and the end
   // tells the worker.
   return loadScorer(model, log, die);
+}
+
+async function tryOut(model: Model): Promise<Scorer> {
+  await verifyModelFiles(model);
+  const onLost = (reason: string) =>
+    process.send?.({ event: 'lost', reason } satisfies FromQuarantine, undefined, undefined, die);
+  // A made-up sample is left to the worker: what breaks on that may still be served.
+  return openScorer(model, log, { onLost, rehearse: async () => 'broken' });
 }

@@ -7,10 +7,15 @@ import type { Scored, ScorerItem } from '../batch/scorer.js';
  * First the worker's model, whole: what its folder says now may be another version. Then batches, one
  * at a time.
  */
-export type ToQuarantine = { readonly model: Model } | readonly ScorerItem[];
+export type ToQuarantine =
+  | { readonly model: Model; readonly isTrial?: boolean }
+  | readonly ScorerItem[];
 
-/** `ready` once the model is loaded, or `failed` if it cannot be. Then `scored` for each batch. */
+/**
+ * `ready` once the model is loaded, and warmed up in a trial, or `failed` if it cannot be. Then `scored` for each
+ * batch. A trial whose engine is `lost` says why before it ends.
+ */
 export type FromQuarantine =
   | { readonly event: 'ready' }
-  | { readonly event: 'failed'; readonly reason: string }
+  | { readonly event: 'failed' | 'lost'; readonly reason: string }
   | { readonly event: 'scored'; readonly results: Scored[] };

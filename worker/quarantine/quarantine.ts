@@ -206,7 +206,7 @@ class ProcessEnded extends Error {}
  * Waits for the next message of a child.
  * @throws ProcessEnded if the child ends first; Error if it cannot be started or reached
  */
-function answerOf(child: ChildProcess): Promise<FromQuarantine> {
+export function answerOf(child: ChildProcess): Promise<FromQuarantine> {
   const answer = new Promise<FromQuarantine>((resolve, reject) => {
     const settle = (end: () => void) => {
       child.off('message', onMessage).off('exit', onExit).off('error', onError);

@@ -4,6 +4,7 @@ import { makeLogger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import type { Rehearse } from '../batch/scorer.js';
 import { startCell } from './cells.js';
+import { oneByOne } from './one-by-one.js';
 import { makeQuarantine, NoCell } from './quarantine.js';
 
 /** Only a hint is lost if a run takes longer, so the model's own limit may be too patient. */
@@ -11,12 +12,7 @@ const runMsMax = 10_000;
 
 /** Makes a `Rehearse` with one process at a time, as each has a second copy of its model. */
 export function makeRehearse(): Rehearse {
-  let last: Promise<unknown> = Promise.resolve();
-  return (model, batches) => {
-    const done = last.then(() => rehearse(model, batches));
-    last = done.catch(() => {});
-    return done;
-  };
+  return oneByOne(rehearse);
 }
 
 const rehearse: Rehearse = async (model, batches) => {

@@ -1,0 +1,29 @@
+// Whether an answer consists of finite numbers. The warm-up asks: a model that answers its own example with others
+// is broken.
+
+import { embeddingName } from '../../shared/embedding.js';
+import type { Manifest } from '../../shared/manifest.js';
+import { type Tensor, toFloats } from '../../shared/tensors.js';
+
+/** @param share the outputs for an item; undefined if one of its scores is not finite */
+export function isFiniteAnswer(
+  { output }: Pick<Manifest, 'output'>,
+  share: readonly Tensor[] | undefined,
+): boolean {
+  if (share === undefined) return false;
+  // Callers of tensors may want infinite numbers, and scores have been judged.
+  if (output.kind !== 'regression' && output.kind !== 'embedding') return true;
+  const name = output.kind === 'embedding' ? embeddingName : output.tensor;
+  const answer = share.find((tensor) =>
+    name === undefined ? tensor.datatype.startsWith('FP') : tensor.name === name,
+  );
+  return answer === undefined || numbersOf(answer).every((number) => Number.isFinite(number));
+}
+
+/** A double can be too large for a float, and finite. */
+function numbersOf(tensor: Tensor): number[] {
+  const { datatype, data } = tensor;
+  return datatype === 'FP64'
+    ? [...new Float64Array(Uint8Array.from(data).buffer)]
+    : [...toFloats(tensor)];
+}

@@ -1,0 +1,97 @@
+// Attempts to load a model, remembered beyond the end of the process.
+//
+// A worker leaves a mark in a file while ONNX Runtime loads a model. If the mark of a process that is gone is still
+// there, the model may have ended it: it is a *suspect*, until an attempt comes to its end. A process that was told
+// to end takes its marks along.
+//
+// A mark counts where its process was, on the same machine or in the same container, because nobody else knows
+// whether that is gone. Where no files can be written, nothing is remembered.
+
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import type { Model } from '../../shared/models.js';
+import { packageDirectory } from '../../shared/version.js';
+
+export class Attempts {
+  readonly #folder: string;
+  /** The marks of this process. */
+  readonly #own = new Set<string>();
+
+  /** @param cache the folder in which workers keep models, if there is one */
+  constructor(cache: string | undefined) {
+    const kept = cache ?? path.join(packageDirectory(), 'node_modules', '.cache', 'scoreline');
+    this.#folder = path.join(kept, 'attempts');
+  }
+
+  /** Whether a process has ended while it loaded this model. */
+  isSuspect(model: Model): boolean {
+    return this.#left(model).length > 0;
+  }
+
+  /** Marks the model. Returns a function to call when it is loaded or refused. */
+  begin(model: Model): () => void {
+    const left = this.#left(model);
+    const mark = path.join(this.#folder, `${prefixOf(model)}${process.pid}`);
+    this.#own.add(mark);
+    write(mark);
+    return () => {
+      this.#own.delete(mark);
+      for (const file of [mark, ...left]) remove(file);
+    };
+  }
+
+  /** Removes the marks of this process, which is about to end for another reason. */
+  forget(): void {
+    for (const mark of this.#own) remove(mark);
+    this.#own.clear();
+  }
+
+  /** Returns the marks of a model whose processes are gone. */
+  #left(model: Model): string[] {
+    const prefix = prefixOf(model);
+    return list(this.#folder)
+      .filter((name) => name.startsWith(prefix) && isGone(Number(name.slice(prefix.length))))
+      .map((name) => path.join(this.#folder, name))
+      .filter((mark) => !this.#own.has(mark));
+  }
+}
+
+function prefixOf({ queue }: Model): string {
+  const text = `${queue}\n${os.hostname()}`;
+  return `${createHash('sha256').update(text).digest('hex').slice(0, 32)}.`;
+}
+
+/** In a container, the process that is gone had the same number. */
+function isGone(pid: number): boolean {
+  if (pid === process.pid) return true;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function write(file: string): void {
+  try {
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, '');
+  } catch {}
+}
+
+function remove(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {}
+}
