@@ -14,6 +14,8 @@ async function check(changes: Record<string, unknown>): Promise<string[]> {
   addCounter(directory);
   const file = path.join(directory, counterName, 'model.yaml');
   const manifest = { ...JSON.parse(readFileSync(file, 'utf8')), ...changes };
+  writeFileSync(path.join(directory, counterName, 'predict.py'), 'def predict(rows): ...');
+  writeFileSync(path.join(directory, counterName, 'requirements.txt'), '');
   writeFileSync(file, JSON.stringify(manifest));
   const [model] = readModels({ directory, filesNeeded: true });
   if (!model) throw new Error('There is no model.');
@@ -62,4 +64,16 @@ test.each([
   ],
 ])('the check fails if the answer is another than expected: %j', async (changes, message) => {
   await expect(check(changes)).rejects.toMatchObject({ code: 'model_file_wrong', message });
+});
+
+test('the check of a Python program of rows says which network to declare', async () => {
+  const columns = [
+    { name: 'rooms', datatype: 'number' },
+    { name: 'city', datatype: 'category' },
+  ];
+  const input = { kind: 'table', columns };
+  const program = { engine: 'python', source: undefined, example: undefined, input };
+  await expect(check({ ...program, output: { kind: 'regression' } })).rejects.toThrow(
+    'network: { inputs: [{ name: "rooms", datatype: FP64, shape: [-1] }, { name: "city", datatype: BYTES, shape: [-1] }], outputs: [{ name: "value", datatype: FP32, shape: [-1] }] }',
+  );
 });

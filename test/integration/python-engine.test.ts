@@ -155,6 +155,15 @@ def predict(texts):
     expect(await reasonOf(engine.run([broken]))).toContain('expected a text in UTF-8');
   });
 
+  test('gives the categories of a table as texts', async () => {
+    const engine = await open('def predict(rows): return rows["city"] == "Köln"', {
+      kind: 'table',
+      inputs: [value('city', 'BYTES')],
+    });
+    const { outputs } = await engine.run([{ ...texts('Köln', 'Bonn'), name: 'city' }]);
+    expect([...toFloats(outputs[0] as Tensor)]).toEqual([1, 0]);
+  });
+
   test('gives a picture as an array that may be written to', async () => {
     const engine = await open(
       `

@@ -2,6 +2,7 @@
 // outputs. They are those that the manifest declares, or those that its kinds imply.
 
 import { embeddingName } from '../../shared/embedding.js';
+import { ScorelineError } from '../../shared/errors.js';
 import { imageTensor } from '../../shared/image-input.js';
 import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
@@ -9,14 +10,18 @@ import type { NetworkValue } from '../../shared/network.js';
 import { scoresClasses } from '../../shared/output.js';
 import type { Engine, TensorValue, Watch } from '../engine/engine.js';
 import { openPythonEngine } from '../engine/python/python.js';
+import { declareNetwork } from './declared.js';
 
-/** @throws ScorelineError `model_file_wrong` */
-export function openPython(model: Model, log: Logger, watch: Watch): Promise<Engine> {
+/** @throws ScorelineError `model_file_wrong`; `manifest_invalid` if nothing tells the inputs or outputs */
+export async function openPython(model: Model, log: Logger, watch: Watch): Promise<Engine> {
   const { name, folder, file, manifest } = model;
   const { source, input, device, network, loadMsMax } = manifest;
   if (source.engine !== 'python')
     throw new Error('The engine of this model is not Python. This is a bug.');
   const values = { inputs: inputsOf(model), outputs: outputsOf(model), ...network };
+  if (!network && [values.inputs, values.outputs].some(({ length }) => length === 0)) {
+    throw undeclared(model);
+  }
   return openPythonEngine(
     {
       name,
@@ -49,6 +54,25 @@ function outputsOf({ manifest: { output }, labels }: Model): NetworkValue[] {
     return [{ name: embeddingName, datatype: 'FP32', shape: [-1, output.dimension] }];
   }
   return [];
+}
+
+/** Says what to add to the manifest, as far as it is known. */
+function undeclared(model: Model): ScorelineError {
+  const { input } = model.manifest;
+  const columns = input.kind === 'table' ? input.columns : [{ name: 'x', datatype: 'number' }];
+  const wanted = inputsOf(model);
+  const inputs = wanted.length > 0 ? wanted : columns.map(inputOf);
+  const known = outputsOf(model);
+  const outputs: NetworkValue[] =
+    known.length > 0 ? known : [{ name: 'y', datatype: 'FP32', shape: [-1] }];
+  return new ScorelineError(
+    'manifest_invalid',
+    `${model.name}: expected the manifest to declare network, since no file names the inputs and outputs of a Python program; got none. Add what its predict takes and returns, such as:\n${declareNetwork({ inputs: inputs.map(named), outputs: outputs.map(named) })}`,
+  );
+}
+
+function inputOf({ name, datatype }: { name: string; datatype: string }): NetworkValue {
+  return { name, datatype: datatype === 'category' ? 'BYTES' : 'FP64', shape: [-1] };
 }
 
 function named({ name, datatype, shape }: NetworkValue): TensorValue {

@@ -215,7 +215,8 @@ def to_array(tensor, kind):
     if kind == "text":
         return [decode(text) for text in texts]
     array = np.empty(len(texts), dtype=object)
-    array[:] = texts
+    # Categories are texts. The bytes of tensors may be anything.
+    array[:] = [decode(text) for text in texts] if kind == "table" else texts
     return array.reshape(tensor["shape"])
 
 
