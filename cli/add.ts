@@ -40,6 +40,7 @@ import { checkModel } from './check.js';
 import { curlLine } from './curl-line.js';
 import { describeExport, type ExportWishes, exportModel } from './export.js';
 import { type Guess, guess, type Kind, kinds, type Told } from './guess.js';
+import { localAddress } from './local-address.js';
 import { type Format, formatOf } from './model-format.js';
 
 export const addUsage =
@@ -95,7 +96,7 @@ export async function addModel(
     const model = modelIn(directory, wishes.name);
     await checkModel(model, say);
     say(`\n${path.join(folder, 'model.yaml')} is yours to edit. Serve it with npm start, and ask:`);
-    say(curlLine('http://localhost:8080', model));
+    say(curlLine(localAddress, model));
   } catch (thrown) {
     rmSync(folder, { recursive: true, force: true });
     throw thrown;

@@ -18,6 +18,7 @@ import { type Model, readModels } from '../shared/models.js';
 import { packageDirectory } from '../shared/version.js';
 import { checkModel } from './check.js';
 import { curlLine } from './curl-line.js';
+import { localAddress } from './local-address.js';
 import { pull } from './pull.js';
 
 const usage =
@@ -66,9 +67,7 @@ async function main(wishes: Wishes): Promise<void> {
   await writeFolder(base, { name, folder, description: describe(file, entries), entries, graph });
   const [model] = readModels({ directory, names: [name], filesNeeded: true }) as [Model];
   await checkModel(model, say);
-  say(
-    `It is in ${folder}. npm start serves it; ask it with:\n  ${curlLine('http://localhost:8080', model)}`,
-  );
+  say(`It is in ${folder}. npm start serves it; ask it with:\n  ${curlLine(localAddress, model)}`);
 }
 
 function readWishes(): Wishes {

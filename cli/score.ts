@@ -8,6 +8,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
 import { coerceError, problemOf, ScorelineError } from '../shared/errors.js';
+import { localAddress } from './local-address.js';
 import {
   type Answering,
   type Answers,
@@ -26,7 +27,7 @@ const usage = `Usage: npm run score -- MODEL FILE.ndjson | FOLDER [OPTION …]
   FILE.ndjson  a JSON object in each line: {"input": …}, and "id", "top", "deadlineMs" if you like
   FOLDER       pictures, in folders within it too
 
-  --url URL        the service; http://localhost:8080 if not given
+  --url URL        the service; ${localAddress} if not given
   --key KEY        an API key or access token; better in the environment variable SCORELINE_KEY
   --out FILE       write the answers there, and go on where an earlier run stopped
   --resume FILE    leave out what has an answer in FILE; answers go to standard output
@@ -193,7 +194,7 @@ function readOptions() {
   return {
     model,
     place,
-    url: values.url ?? 'http://localhost:8080',
+    url: values.url ?? localAddress,
     key: values.key ?? (process.env.SCORELINE_KEY || undefined),
     out: values.out,
     resume: values.resume,

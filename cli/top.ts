@@ -11,10 +11,11 @@ import { History } from '../top/history.js';
 import { makePaint, openScreen, type Screen } from '../top/screen.js';
 import { type Reading, readService, type Source } from '../top/service.js';
 import { drawLines, findEvents } from '../top/view.js';
+import { localAddress } from './local-address.js';
 
 const usage = `Usage: npm run top -- [--url URL] [--metrics ADDRESS,…] [--every SECONDS] [--once]
 
-  --url      The service; http://127.0.0.1:8080 if it is not given.
+  --url      The service; ${localAddress} if it is not given.
   --metrics  The addresses of the metrics of workers, and of further API instances: 10.0.0.7:8081,…
   --every    How often to look, in seconds; 1 if it is not given.
   --once     Print what there is, as plain text, and end.
@@ -117,7 +118,7 @@ function parseOrExplain() {
   try {
     return parseArgs({
       options: {
-        url: { type: 'string', default: 'http://127.0.0.1:8080' },
+        url: { type: 'string', default: localAddress },
         metrics: { type: 'string' },
         every: { type: 'string', default: '1' },
         once: { type: 'boolean', default: false },
