@@ -31,6 +31,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.registry import QDQRegistry
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 BYTES_MAX = 2**31 - 1
 DYNAMIC = ["MatMul", "Gemm", "Attention", "LSTM", "Gather", "EmbedLayerNormalization"]
@@ -103,7 +104,9 @@ def optimise_graph(given):
 
 
 def convert_to_fp16(given):
-    model = convert_float_to_float16(onnx.load(given.source), keep_io_types=True, node_block_list=given.keep)
+    model = convert_float_to_float16(load(given.source), keep_io_types=True, node_block_list=given.keep)
+    # The casts of the inputs are behind the nodes that take them.
+    OnnxModel(model).topological_sort()
     count = sum(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
     if count == 0:
         raise Fault(f"expected weights of float32; the network has none that can be float16. {describe(given.source)}")
@@ -111,10 +114,17 @@ def convert_to_fp16(given):
     return {"weights": count}
 
 
+def load(source):
+    """Loads a network without the shapes that its exporter noted: the tools change them, and then trip over them."""
+    model = onnx.load(source)
+    del model.graph.value_info[:]
+    return model
+
+
 def quantise_dynamic(given):
     expect(given, DYNAMIC)
     quantize_dynamic(
-        given.source,
+        load(given.source),
         given.target,
         op_types_to_quantize=DYNAMIC,
         per_channel=True,

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { optimizeModel } from '../../cli/optimize.js';
+import { transform } from '../../cli/optimizing/tools.js';
 import { root } from '../harness.js';
 import { elementTypes, floats, graph, node, onnxModel, tensor, value } from '../onnx.js';
 import { hasPython, requirements } from '../python.js';
@@ -141,6 +142,23 @@ describe.skipIf(!hasPython)('optimize (needs Python 3.11)', () => {
     ]);
     expect(readdirSync(models).toSorted()).toEqual(['shared.txt', 'thirds']);
   });
+
+  test.each([
+    ['fp16', { weights: 4 }],
+    ['int8-dynamic', { MatMulInteger: 1 }],
+  ] as const)(
+    'makes %s of a network that PyTorch has exported',
+    { timeout: 300_000 },
+    async (method, changed) => {
+      const source = path.join(root, 'test/optimizing/exported.onnx');
+      const target = path.join(makeFolder({}), 'model.onnx');
+      const tuning = { ranges: 'minmax', reduceRange: false, keep: [] } as const;
+      const packages = path.join(root, requirements);
+      expect(
+        await transform(method, { source, target, inputs: '' }, { ...tuning, packages }),
+      ).toEqual({ changed });
+    },
+  );
 
   test('says which operators it cannot quantise', { timeout: 300_000 }, async () => {
     const folder = makeModel();
