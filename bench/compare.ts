@@ -1,4 +1,5 @@
-// `npm run bench -- compare [--base REV] [--rounds R] [--seconds S] [--clients N,N,…] [--images]`
+// `npm run bench -- compare [--base REV] [--rounds R] [--seconds S] [--clients N,N,…] [--images]
+//   [--same-models]`
 //
 // Is this checkout slower than the commit REV? That commit is checked out and built beside this one
 // (bench/checkout.ts). Both services run at the same time, each with a Redis of its own, one API and
@@ -12,7 +13,8 @@
 // from round to round, so it tells differences of a few percent that requests a second cannot.
 //
 // Either side is asked over HTTP alone, so the insides of the two commits may differ. Each uses the
-// models of its own checkout.
+// models of its own checkout, or both use those of the commit (`--same-models`), so a model that costs more does not
+// count as slower code.
 //
 // Failures and Ctrl-C end the services and remove the checkout, too. npm passes on a Ctrl-C that the
 // terminal has sent us already, so a second one changes nothing; a time limit ends what does not end.
@@ -60,7 +62,7 @@ interface Case extends Way, Readonly<Record<Side, Measured[]>> {
 }
 
 const usage =
-  'Usage: npm run bench -- compare [--base REV] [--rounds R] [--seconds S] [--clients N,N,…] [--images]';
+  'Usage: npm run bench -- compare [--base REV] [--rounds R] [--seconds S] [--clients N,N,…] [--images] [--same-models]';
 /** V8 goes on compiling for some seconds, on the cores that are measured. */
 const warmUpSeconds = 5;
 const endsWithinMs = 30_000;
@@ -88,13 +90,13 @@ await Promise.allSettled(services.map((service) => service.close()));
 process.exit();
 
 async function compare(): Promise<void> {
-  const { base, rounds, seconds, workload } = readOptions();
+  const { base, rounds, seconds, sameModels, workload } = readOptions();
   const checkout = makeCheckout(base, say);
   process.once('exit', () => checkout.remove());
   const otherBuild = await checkout.build(signal);
   const sides = {
-    ours: await startService(thisBuild, workload.model),
-    base: await startService(otherBuild, workload.model),
+    ours: await startService(thisBuild, workload.model, sameModels ? otherBuild : thisBuild),
+    base: await startService(otherBuild, workload.model, otherBuild),
   };
   const cases: Case[] = workload.ways.flatMap((way) =>
     workload.clients.map((clients) => ({ ...way, clients, ours: [], base: [] })),
@@ -112,8 +114,8 @@ async function compare(): Promise<void> {
   print(cases, { base: checkout.commit, model: workload.model });
 }
 
-async function startService(build: Build, models: string): Promise<BenchService> {
-  const modelsDirectory = path.join(build.root, 'models');
+async function startService(build: Build, models: string, owner: Build): Promise<BenchService> {
+  const modelsDirectory = path.join(owner.root, 'models');
   const service = await startBenchService({ models, modelsDirectory, build }).catch((error) => {
     throw new Error(`The service in ${build.root} did not start: ${coerceError(error).message}`);
   });
@@ -261,6 +263,7 @@ function readOptions() {
     base: values.base,
     rounds: readWholeNumber('rounds', values.rounds),
     seconds: readSeconds(values.seconds),
+    sameModels: values['same-models'],
     workload: {
       ...(values.images ? images() : questions()),
       clients: clients.split(',').map((count) => readWholeNumber('clients', count)),
@@ -277,6 +280,7 @@ function parseOptions() {
         seconds: { type: 'string', default: '3' },
         clients: { type: 'string' },
         images: { type: 'boolean', default: false },
+        'same-models': { type: 'boolean', default: false },
       },
     }).values;
   } catch (error) {
