@@ -24,6 +24,7 @@ test('outputs that are too large for a reply are its error, and the others are a
   const sent: Reply[] = [];
   const answering = {
     kept: { keep: async (_: unknown, replies: readonly Reply[]) => replies },
+    queue: {},
     sendReplies: async (replies: ReadonlyMap<string, readonly Reply[]>) => {
       sent.push(...[...replies.values()].flat());
     },
