@@ -117,16 +117,16 @@ async function startPrivateRedis(): Promise<string> {
 }
 
 /**
- * Starts a worker. If a model kills it before it is ready, starts another one, which knows the models that were being
- * loaded.
+ * Starts a worker. If a model kills it before it is ready, starts another one, and a third. That one knows the models that
+ * both were loading.
  */
-async function superviseWorker(environment: NodeJS.ProcessEnv): Promise<Child> {
+async function superviseWorker(environment: NodeJS.ProcessEnv, triesLeft = 2): Promise<Child> {
   try {
     return await supervise('worker', environment);
   } catch (thrown) {
-    if (endingSinceMs !== undefined || !(thrown instanceof Killed)) throw thrown;
+    if (endingSinceMs !== undefined || triesLeft === 0 || !(thrown instanceof Killed)) throw thrown;
     say(`The worker ${couldNotStart(thrown)}`);
-    return supervise('worker', environment);
+    return superviseWorker(environment, triesLeft - 1);
   }
 }
 

@@ -1,8 +1,9 @@
 // Attempts to load a model, remembered beyond the end of the process.
 //
-// A worker leaves a mark in a file while ONNX Runtime loads a model. If the mark of a process that is gone is still
-// there, the model may have ended it: it is a *suspect*, until an attempt comes to its end. A process that was told
-// to end takes its marks along.
+// A worker leaves a mark in a file while ONNX Runtime loads a model. If the marks of two processes that are gone are
+// still there, the model may have ended them: it is a *suspect*, until an attempt comes to its end. One mark says little,
+// since machines are taken away at any moment, and a trial doubles the next start. A process that was told to end takes
+// its marks along.
 //
 // A mark counts where its process was, on the same machine or in the same container, because nobody else knows
 // whether that is gone. Where no files can be written, nothing is remembered.
@@ -15,6 +16,9 @@ import process from 'node:process';
 import type { Model } from '../../shared/models.js';
 import { packageDirectory } from '../../shared/version.js';
 
+/** How many processes have to end while they load a model. */
+const suspectMin = 2;
+
 export class Attempts {
   readonly #folder: string;
   /** The marks of this process. */
@@ -26,15 +30,15 @@ export class Attempts {
     this.#folder = path.join(kept, 'attempts');
   }
 
-  /** Whether a process has ended while it loaded this model. */
+  /** Whether processes have ended while they loaded this model, one after the other. */
   isSuspect(model: Model): boolean {
-    return this.#left(model).length > 0;
+    return this.#left(model).length >= suspectMin;
   }
 
   /** Marks the model. Returns a function to call when it is loaded or refused. */
   begin(model: Model): () => void {
     const left = this.#left(model);
-    const mark = path.join(this.#folder, `${prefixOf(model)}${process.pid}`);
+    const mark = path.join(this.#folder, `${prefixOf(model)}${process.pid}.${Date.now()}`);
     this.#own.add(mark);
     write(mark);
     return () => {
@@ -53,7 +57,9 @@ export class Attempts {
   #left(model: Model): string[] {
     const prefix = prefixOf(model);
     return list(this.#folder)
-      .filter((name) => name.startsWith(prefix) && isGone(Number(name.slice(prefix.length))))
+      .filter(
+        (name) => name.startsWith(prefix) && isGone(Number.parseInt(name.slice(prefix.length), 10)),
+      )
       .map((name) => path.join(this.#folder, name))
       .filter((mark) => !this.#own.has(mark));
   }

@@ -2,7 +2,7 @@
 // that crashes or hangs it takes all other models along.
 //
 // - While a worker starts, it serves nobody, and a trial of each model would double its start. So it loads them at
-//   once. If that ends it, the next worker knows which ones were being loaded, and tries those.
+//   once. If that ends two workers in turn, the next one knows what they were loading, and tries that.
 // - Once it serves, it tries each model that is new to it.
 //
 // A Python program is in a process of its own anyway.
