@@ -159,6 +159,12 @@ export function toFloats({ datatype, data }: Tensor): Float32Array {
   return new Float32Array(buffer);
 }
 
+/** Returns the numbers of a tensor of floats, those of FP64 in double precision. */
+export function toNumbers(tensor: Tensor): Float32Array | Float64Array {
+  if (tensor.datatype !== 'FP64') return toFloats(tensor);
+  return new Float64Array(Uint8Array.from(tensor.data).buffer);
+}
+
 function countStrings(data: Uint8Array): number {
   const bytes = toBuffer(data);
   let strings = 0;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
-import { type Tensor, toFloats } from '../../shared/tensors.js';
+import { type Tensor, toNumbers } from '../../shared/tensors.js';
 import type { OutputKind } from './kind.js';
 
 /** Answers with one number. */
@@ -31,12 +31,10 @@ export const regression: OutputKind = {
 export function readValue(outputs: readonly Tensor[]): number {
   const output = outputs.find(({ datatype }) => datatype.startsWith('FP'));
   if (!output) throw new Error('A reply lacks the number of a regression. This is a bug.');
-  const { datatype, data } = output;
-  const [value] =
-    datatype === 'FP64' ? new Float64Array(Uint8Array.from(data).buffer) : toFloats(output);
+  const [value] = toNumbers(output);
   if (value !== undefined && Number.isFinite(value)) {
     // A float32 holds no more than eight digits: 0.1 and not 0.10000000149011612.
-    return datatype === 'FP64' ? value : Number(value.toPrecision(8));
+    return output.datatype === 'FP64' ? value : Number(value.toPrecision(8));
   }
   throw new ScorelineError(
     'inputs_refused',

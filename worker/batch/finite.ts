@@ -3,7 +3,7 @@
 
 import { embeddingName } from '../../shared/embedding.js';
 import type { Manifest } from '../../shared/manifest.js';
-import { type Tensor, toFloats } from '../../shared/tensors.js';
+import { type Tensor, toNumbers } from '../../shared/tensors.js';
 
 /** @param share the outputs for an item; undefined if one of its scores is not finite */
 export function isFiniteAnswer(
@@ -17,13 +17,5 @@ export function isFiniteAnswer(
   const answer = share.find((tensor) =>
     name === undefined ? tensor.datatype.startsWith('FP') : tensor.name === name,
   );
-  return answer === undefined || numbersOf(answer).every((number) => Number.isFinite(number));
-}
-
-/** A double can be too large for a float, and finite. */
-function numbersOf(tensor: Tensor): number[] {
-  const { datatype, data } = tensor;
-  return datatype === 'FP64'
-    ? [...new Float64Array(Uint8Array.from(data).buffer)]
-    : [...toFloats(tensor)];
+  return answer === undefined || toNumbers(answer).every((number) => Number.isFinite(number));
 }

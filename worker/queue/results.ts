@@ -64,12 +64,11 @@ export function makeResults(options: {
     const now = nowMs();
     const ofJobs = packed.filter(isOfJob);
     const others = packed.filter((each) => !isOfJob(each));
-    const [first, second] = await Promise.all([
+    const [earlier, earlierOfJobs] = await Promise.all([
       others.length > 0 ? keepResults({ redis, keys }, others, { now }) : [],
       ofJobs.length > 0 ? keepJobResults({ redis, keys }, ofJobs, now) : [],
     ]);
-    const earlier = [...(first ?? []), ...second];
-    return [...others, ...ofJobs].map(({ reply }, at) => readKept(earlier[at]) ?? reply);
+    return [...theKept(others, earlier), ...theKept(ofJobs, earlierOfJobs)];
   };
 
   /** Packs a reply, or the error that stands for a reply that is too large. */
@@ -118,6 +117,14 @@ interface PackedResult extends Keepable {
   /** Where the job of its item is, if it is that of a caller. */
   readonly place: JobPlace | undefined;
   readonly deadlineAt: number;
+}
+
+/** @param earlier what was kept before, for each result */
+function theKept(
+  packed: readonly PackedResult[],
+  earlier: readonly (Buffer | null)[] | undefined,
+): Reply[] {
+  return packed.map(({ reply }, at) => readKept(earlier?.[at]) ?? reply);
 }
 
 function isOfJob(result: PackedResult): result is PackedResult & JobResult {
