@@ -39,7 +39,6 @@ type HasLeft = () => boolean;
 
 /** Says whether the model of a job is still there. Results are written with its labels, so without it they end. */
 export type HasModel = (record: JobRecord) => boolean;
-const always: HasModel = () => true;
 
 export class Jobs {
   readonly #store: JobStore;
@@ -123,7 +122,7 @@ export class Jobs {
   async list(
     caller: string,
     { count, after, filter }: { count: number; after?: Cursor | undefined; filter: JobFilter },
-    hasModel: HasModel = always,
+    hasModel: HasModel,
   ): Promise<JobPage> {
     const jobs: ListedJob[] = [];
     let last = after;
@@ -149,7 +148,7 @@ export class Jobs {
    * Cancels a job that has not ended. A job that is cancelled already stays so.
    * @throws ScorelineError `job_finished`, `queue_unavailable`
    */
-  async cancel(record: JobRecord, hasModel: HasModel = always): Promise<JobState> {
+  async cancel(record: JobRecord, hasModel: HasModel): Promise<JobState> {
     const before = await this.read(record);
     if (isPending(before)) {
       await this.#states.cancel(record);
