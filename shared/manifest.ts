@@ -293,7 +293,7 @@ const wholeManifestSchema = z.strictObject({
     .max(86_400_000)
     .default(600_000)
     .describe(
-      'A Python program that takes longer to load counts as hung, and its model is left out.',
+      'A model that takes longer to load counts as hung, and is left out. For an ONNX file, the two runs of its warm-up come on top.',
     ),
   jobs: z
     .strictObject({
