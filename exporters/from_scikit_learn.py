@@ -52,7 +52,7 @@ def main():
     rows, expected = answer_samples(model, inputs)
     network = convert(model, inputs, rows, expected)
     compare(floats(run(network, inputs.feeds(rows))), expected, f"{len(rows)} sample rows")
-    save(network, arguments.onnx, labels=getattr(model, "classes_", None), manifest=describe(model, inputs, network))
+    save(network, arguments.onnx, labels=getattr(model, "classes_", None), manifest=describe(model, inputs, network, rows))
 
 
 def load(file):
@@ -473,9 +473,9 @@ def floats(outputs):
     return next(value for value in outputs.values() if np.asarray(value).dtype.kind == "f")
 
 
-def describe(model, inputs, network):
+def describe(model, inputs, network, rows):
     """Returns the sections of the manifest that the file does not tell."""
-    for at in gaps_taken(model, inputs, network):
+    for at in gaps_taken(model, inputs, network, rows):
         inputs.columns[at]["missing"] = "NaN"
     if is_classifier(model):
         if not hasattr(model, "predict_proba"):
@@ -487,9 +487,9 @@ def describe(model, inputs, network):
     return {"input": {"kind": "tensors"}, "output": {"kind": "tensors"}}
 
 
-def gaps_taken(model, inputs, network):
+def gaps_taken(model, inputs, network, rows):
     """Returns the places of the columns that may have gaps: the network answers to them as the model does."""
-    apart = [difference_with_gap(model, inputs, network, at) for at in range(len(inputs.columns))]
+    apart = [difference_with_gap(model, inputs, network, rows, at) for at in range(len(inputs.columns))]
     known = {at for at, found in enumerate(apart) if found is not None}
     right = {at for at in known if apart[at] < 1e-4}
     imputed = {at for at in known if inputs.is_imputed(at)}
@@ -498,15 +498,15 @@ def gaps_taken(model, inputs, network):
     return sorted(right & imputed | (others if others <= right else set()))
 
 
-def difference_with_gap(model, inputs, network, at):
+def difference_with_gap(model, inputs, network, rows, at):
     """Returns how far the network is from the model without numbers in a column; None if the model refuses that."""
     if not inputs.takes_gaps(at):
         return None
-    rows, _ = answer_samples(model, inputs)
     if isinstance(rows, pd.DataFrame):
         rows = rows.astype({rows.columns[at]: float})
         rows.iloc[:, at] = np.nan
     else:
+        rows = rows.copy()
         rows[:, at] = np.nan
     try:
         expected = answer(model, rows)

@@ -1,9 +1,9 @@
 // The labels of a model that is added: of a file that the user names, of the network's file, or of config.json beside it.
 
-import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { createInterface } from 'node:readline/promises';
 import { ScorelineError } from '../../shared/errors.js';
+import { NotUtf8, readUtf8File } from '../../shared/utf8-file.js';
 import { readOnnxLabels } from '../../worker/files/onnx-labels.js';
 import type { Neighbours } from './neighbours.js';
 
@@ -61,8 +61,11 @@ async function ask(question: string): Promise<string | undefined> {
 
 function readLines(file: string): string[] {
   try {
-    return readFileSync(file, 'utf8').trimEnd().split(/\r?\n/);
+    return readUtf8File(file)
+      .trimEnd()
+      .split(/\r\n?|\n/);
   } catch (thrown) {
+    if (thrown instanceof NotUtf8) throw wrong(`--labels: ${file}: ${thrown.message}`);
     const { code } = thrown as NodeJS.ErrnoException;
     throw wrong(`--labels: expected a text file; got ${file}, which cannot be read (${code})`);
   }

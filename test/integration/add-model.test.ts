@@ -479,6 +479,12 @@ describe('npm run models -- add', () => {
       'expected 3 labels, one for each score of the network; got 2',
     ],
     [
+      'labels in another encoding',
+      { ...two, 'm/latin.txt': Buffer.from('gr\xfcn\nrot\n', 'latin1') },
+      ['m/colours.onnx', '--labels', 'm/latin.txt'],
+      'm/latin.txt: line 1: expected text in UTF-8',
+    ],
+    [
       'no labels',
       two,
       ['m/colours.onnx', '--labels', 'none.txt'],
