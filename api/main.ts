@@ -1,4 +1,6 @@
 import process from 'node:process';
+import { optimiseEarly } from '../shared/early-optimisation.js';
 import { live } from '../shared/lifecycle.js';
 
+optimiseEarly();
 await live(process, 'api', async (...given) => (await import('./start.js')).startApi(...given));

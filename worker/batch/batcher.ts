@@ -38,6 +38,11 @@ export interface Batcher<T> {
   readonly size: number;
 }
 
+/**
+ * After a shorter run, a batch that is not full gathers until that run's answers are sent. Each batch costs
+ * processor time beside its run, and the answers are about to bring the next items.
+ */
+const shortRunMs = 5;
 /** A full batch is handed over this long before the expected end of the run before it. */
 const aheadMs = 50;
 
@@ -65,8 +70,11 @@ export function makeBatcher<T>(options: {
   keyOf: (item: T) => string;
   /** How many rows an item has, at least 1. */
   rowsOf: (item: T) => number;
-  /** Scores a batch and answers every item of it. */
-  run: (items: T[], priority: Priority) => Promise<void>;
+  /**
+   * Scores a batch, calls `onScored` once the engine has no more to do for it, and answers every item of it.
+   * Without that call, the engine is free when the batch is done.
+   */
+  run: (items: T[], priority: Priority, onScored: () => void) => Promise<void>;
 }): Batcher<T> {
   const batcher = new KeyedBatcher(options);
   return {
@@ -90,6 +98,8 @@ class KeyedBatcher<T> {
   readonly #pace = new BulkPace();
   #waiting = 0;
   #runningBatches = 0;
+  /** Batches that have run, and whose answers are on their way. */
+  #answeringBatches = 0;
   #runningItems = 0;
   /** When the engine started its present run, and how long its last run took. */
   #runningSince = 0;
@@ -160,6 +170,8 @@ class KeyedBatcher<T> {
     const isBulk = priority === 'bulk';
     const isFull = rows >= this.#rowsMax(priority, now);
     if (this.#runningBatches === 0) {
+      const mayGrow = this.#answeringBatches > 0 && this.#ranMs < shortRunMs;
+      if (mayGrow && !isFull) return Number.POSITIVE_INFINITY;
       const readyAt = isFull ? 0 : since + this.#options.waitMs;
       return isBulk ? Math.max(readyAt, this.#pace.startsAt(now)) : readyAt;
     }
@@ -193,14 +205,28 @@ class KeyedBatcher<T> {
     if (this.#runningBatches === 0) this.#runningSince = now;
     this.#runningBatches++;
     this.#runningItems += batch.length;
+    let isScored = false;
+    const onScored = () => {
+      if (isScored) return;
+      isScored = true;
+      this.#freeEngine(group, batch);
+    };
+    const end = (settle: (entry: Entry<T>) => void) => {
+      onScored();
+      this.#answeringBatches--;
+      this.#runningItems -= batch.length;
+      for (const entry of batch) settle(entry);
+      this.#advance();
+    };
     this.#options
       .run(
         batch.map((entry) => entry.item),
         group.priority,
+        onScored,
       )
       .then(
-        () => this.#end(group, batch, (entry) => entry.done()),
-        (error) => this.#end(group, batch, (entry) => entry.fail(error)),
+        () => end((entry) => entry.done()),
+        (error) => end((entry) => entry.fail(error)),
       );
   }
 
@@ -226,14 +252,14 @@ class KeyedBatcher<T> {
     return batch;
   }
 
-  #end({ priority }: Group<T>, batch: Entry<T>[], settle: (entry: Entry<T>) => void): void {
+  /** The next batch may start, while this one is still being answered. */
+  #freeEngine({ priority }: Group<T>, batch: Entry<T>[]): void {
     const now = performance.now();
     this.#ranMs = now - this.#runningSince;
     this.#pace.note({ priority, rows: sumRows(batch), ms: this.#ranMs }, now);
     this.#runningSince = now;
     this.#runningBatches--;
-    this.#runningItems -= batch.length;
-    for (const entry of batch) settle(entry);
+    this.#answeringBatches++;
     this.#advance();
   }
 }

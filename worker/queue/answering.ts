@@ -39,10 +39,14 @@ export interface Answering {
 type Due = SeenItem & Pick<Item, 'deadlineAt'>;
 
 /**
- * Scores one batch and answers each of its items.
+ * Scores one batch, calls `onScored` when the engine is done with it, and answers each of its items.
  * @throws EngineEnded if the engine is lost; then no item is answered
  */
-export async function runBatch(answering: Answering, gathered: readonly HeldItem[]): Promise<void> {
+export async function runBatch(
+  answering: Answering,
+  gathered: readonly HeldItem[],
+  onScored: () => void,
+): Promise<void> {
   const { model, scorer, log } = answering;
   let lookedAt = Number.POSITIVE_INFINITY;
   for (const { takenAt } of gathered) lookedAt = Math.min(lookedAt, takenAt);
@@ -51,6 +55,7 @@ export async function runBatch(answering: Answering, gathered: readonly HeldItem
   const items = dropLate(answering, live, startedAt);
   if (items.length === 0) return;
   const { results, computeMs } = await scorer.score(items);
+  onScored();
   const batchSize = countRowsOf(items);
   log.debug({ model: model.name, batchSize, computeMs }, 'scored');
   const run = { startedAt, computeMs, batchSize };

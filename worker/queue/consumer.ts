@@ -57,7 +57,7 @@ export function makeConsumer(
     ...batch,
     keyOf: ({ inputs }) => shapeKey(inputs),
     rowsOf: ({ id }) => rowsOfItem(id),
-    run: (items, priority) => runBatch(answerings[priority], items),
+    run: (items, priority, onScored) => runBatch(answerings[priority], items, onScored),
   });
   const lines = priorities
     .filter((priority) => priority === 'interactive' || bulk)
