@@ -5,10 +5,17 @@
 // warnings cannot be told apart, so the header is put in order before it is decoded. Then each warning
 // means damage.
 
+import type { Size } from './fit.js';
+
 export interface JpegHeader {
   /** The marker of the frame, which says how the picture is coded: 0xc0 is baseline, 0xc2 progressive. */
   readonly coding: number | undefined;
   readonly bitsPerSample: number | undefined;
+  /**
+   * The size of a picture of the usual kind: 8 bits, grey or three colours, shown as it is stored. Undefined for
+   * others, and for a header that is odd. The decoder then has to say what it is.
+   */
+  readonly usual: Size | undefined;
   /** The file with its header in order. It is the file itself if there was nothing to do. */
   readonly inOrder: Buffer;
 }
@@ -22,6 +29,8 @@ const strayBytesMax = 65_536;
 export function readJpegHeader(bytes: Buffer): JpegHeader {
   let coding: number | undefined;
   let bitsPerSample: number | undefined;
+  let usual: Size | undefined;
+  let isUpright = true;
   // The marker "start of image" has no content.
   let at = 2;
   const parts = [bytes.subarray(0, at)];
@@ -37,7 +46,9 @@ export function readJpegHeader(bytes: Buffer): JpegHeader {
     if (isFrame(code)) {
       coding = code;
       bitsPerSample = segment[4];
+      usual = usualSize(segment);
     }
+    isUpright &&= !isExif(segment) || orientationOf(segment) === upright;
     const ordinary = toOrdinary(segment, coding);
     parts.push(ordinary);
     strayBytes += start - at;
@@ -45,9 +56,50 @@ export function readJpegHeader(bytes: Buffer): JpegHeader {
     at = end;
     if (code !== startOfScan) continue;
     parts.push(bytes.subarray(at));
-    return { coding, bitsPerSample, inOrder: isInOrder ? bytes : Buffer.concat(parts) };
+    const inOrder = isInOrder ? bytes : Buffer.concat(parts);
+    return { coding, bitsPerSample, usual: isUpright ? usual : undefined, inOrder };
   }
-  return { coding, bitsPerSample, inOrder: bytes };
+  return { coding, bitsPerSample, usual: undefined, inOrder: bytes };
+}
+
+/** Returns the size that a frame states if it has one or three components of 8 bits. */
+function usualSize(frame: Buffer): Size | undefined {
+  if (frame.length < 10 || frame[4] !== 8) return undefined;
+  const [height, width, components] = [frame.readUInt16BE(5), frame.readUInt16BE(7), frame[9]];
+  const isUsual = width > 0 && height > 0 && (components === 1 || components === 3);
+  return isUsual ? { width, height } : undefined;
+}
+
+/** The decoder takes data with this beginning for Exif. */
+function isExif(segment: Buffer): boolean {
+  return segment[1] === 0xe1 && segment.toString('latin1', 4, 8) === 'Exif';
+}
+
+const upright = 1;
+const orientationTag = 0x0112;
+const entryBytes = 12;
+
+/**
+ * Returns how a picture is to be turned: 1 (not at all) to 8. That is 1 if Exif does not say it, and undefined if the
+ * data is not as Exif wants it.
+ */
+function orientationOf(segment: Buffer): number | undefined {
+  const tiff = segment.subarray(10);
+  const start = segment.toString('latin1', 8, 14);
+  const isLittle = start === '\0\0II*\0';
+  if (tiff.length < 8 || !(isLittle || start === '\0\0MM\0*')) return undefined;
+  const read16 = (at: number) => (isLittle ? tiff.readUInt16LE(at) : tiff.readUInt16BE(at));
+  const read32 = (at: number) => (isLittle ? tiff.readUInt32LE(at) : tiff.readUInt32BE(at));
+  const entries = read32(4) + 2;
+  if (entries > tiff.length) return undefined;
+  const end = entries + read16(entries - 2) * entryBytes;
+  if (end > tiff.length) return undefined;
+  for (let at = entries; at < end; at += entryBytes) {
+    if (read16(at) !== orientationTag) continue;
+    const isOneNumber = read16(at + 2) === 3 && read32(at + 4) === 1;
+    return isOneNumber ? read16(at + 8) : undefined;
+  }
+  return upright;
 }
 
 /** Finds the next marker as the decoder does: 0xff and a byte that is neither 0 nor 0xff. */

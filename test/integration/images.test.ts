@@ -5,6 +5,7 @@ import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { Ending } from '../../api/ending.js';
 import { decodesAtATime, makeImageKind } from '../../api/kinds/image.js';
+import { readJpegHeader } from '../../api/kinds/jpeg-header.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { root } from '../harness.js';
 import {
@@ -394,6 +395,54 @@ describe('a damaged image', () => {
       ),
     );
     expect(await Promise.all(found)).toEqual(names.map((name) => expected[name]));
+  });
+});
+
+describe('the header of a JPEG', () => {
+  const turned = (orientation: number) => quarters(colours).withMetadata({ orientation }).jpeg();
+  const usual: [string, Sharp][] = [
+    ['of colours', quarters(colours).jpeg()],
+    ['that is progressive', quarters(colours).jpeg({ progressive: true })],
+    [
+      'with chroma of a quarter of the size',
+      quarters(colours).jpeg({ chromaSubsampling: '4:2:0' }),
+    ],
+    ['of greys', quarters(greys).toColourspace('b-w').jpeg()],
+    ['with an upright orientation', turned(1)],
+    [
+      'with Exif data that says no orientation',
+      quarters(colours)
+        .withExif({ IFD0: { Make: 'x' } })
+        .jpeg(),
+    ],
+  ];
+  const others: [string, Sharp][] = [
+    ...[2, 3, 4, 5, 6, 7, 8].map((at): [string, Sharp] => [`with orientation ${at}`, turned(at)]),
+    ['of inks', quarters(inks).toColourspace('cmyk').jpeg()],
+  ];
+
+  it.each(usual)('is read as the decoder reads it: a JPEG %s', async (_what, picture) => {
+    const file = await picture.jpeg().toBuffer();
+    const { width, height, autoOrient } = await sharp(file).metadata();
+    expect(readJpegHeader(file).usual).toEqual({ width, height });
+    expect(autoOrient).toEqual({ width, height });
+  });
+
+  it.each(others)('is left to the decoder: a JPEG %s', async (_what, picture) => {
+    expect(readJpegHeader(await picture.jpeg().toBuffer()).usual).toBeUndefined();
+  });
+
+  it.each(photographs.filter((name) => name.endsWith('.jpg')))('is that of %s', async (name) => {
+    const { width, height, autoOrient } = await sharp(photograph(name)).metadata();
+    expect(readJpegHeader(photograph(name)).usual).toEqual({ width, height });
+    expect(autoOrient).toEqual({ width, height });
+  });
+
+  it('may state another size than the data has, which is refused', async () => {
+    const file = Buffer.from(photograph('siamese-cat.jpg'));
+    const frame = file.indexOf(Buffer.from([0xff, 0xc0]));
+    file.writeUInt16BE(file.readUInt16BE(frame + 5) * 2, frame + 5);
+    await expect(toPixels(file, input)).rejects.toThrow('Corrupt JPEG');
   });
 });
 

@@ -77,6 +77,8 @@ describe('other bytes', () => {
     '\xff\xd8\xff',
     '\xff\xd8\xff\xe0\0\x07JFIF\0',
     '\xff\xd8\xff\xc0\0\x02\xff\xda\0\x02',
+    '\xff\xd8\xff\xe1\0\x30Exif\0\0II*\0\x08\0\0\0',
+    '\xff\xd8\xff\xe1\0\x30Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12',
   ];
   const others = ['II*\0\x08\0\0\0', 'MM\0*\0\0\0\x08', '\0\0\0\x40ftyp', 'RIFF', 'BM'];
 
