@@ -1,4 +1,4 @@
-// Lets V8 optimise functions after fewer calls than by default (docs/design.md, decision 18a).
+// Lets V8 optimise functions after fewer calls than by default (docs/design.md, decision 42).
 
 import process from 'node:process';
 import { setFlagsFromString } from 'node:v8';

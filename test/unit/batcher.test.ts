@@ -111,6 +111,81 @@ describe('a busy batcher', () => {
   });
 });
 
+describe('a batch that is scored and not yet answered', () => {
+  /** Makes a batcher whose batches are scored, and then answered, when the test says so. */
+  function makeAnswering(max: number) {
+    const runs: { items: string[]; score: () => void; answer: () => void }[] = [];
+    const batcher = makeBatcher<string>({
+      max,
+      waitMs: 0,
+      keyOf: () => '',
+      rowsOf: () => 1,
+      run: (items, _priority, score) =>
+        new Promise((answer) => runs.push({ items, score, answer })),
+    });
+    const answered: string[] = [];
+    return {
+      batcher,
+      answered,
+      batches: () => runs.map(({ items }) => items.join('')),
+      submit: async (items: string) => {
+        for (const item of items) void batcher.submit(item).then(() => answered.push(item));
+        await everythingDone();
+      },
+      score: (at: number) => runs[at]?.score(),
+      answer: async (at: number) => {
+        runs[at]?.answer();
+        await everythingDone();
+      },
+    };
+  }
+
+  test('lets a full one start', async () => {
+    const { submit, batches, score, answered, answer } = makeAnswering(2);
+    await submit('ab');
+    await submit('cdef');
+    expect(batches()).toEqual(['ab', 'cd']);
+    score(0);
+    expect(batches()).toEqual(['ab', 'cd', 'ef']);
+    expect(answered).toEqual([]);
+    await answer(0);
+    expect(answered).toEqual(['a', 'b']);
+  });
+
+  test('lets a smaller one gather after a short run', async () => {
+    const { batcher, submit, batches, score, answer } = makeAnswering(4);
+    await submit('a');
+    await submit('b');
+    score(0);
+    await submit('c');
+    expect(batches()).toEqual(['a']);
+    expect(batcher.size).toBe(3);
+    await answer(0);
+    expect(batches()).toEqual(['a', 'bc']);
+  });
+
+  test('lets a smaller one start after a long run', async () => {
+    const { submit, batches, score } = makeAnswering(4);
+    await submit('a');
+    await passMs(10);
+    await submit('b');
+    score(0);
+    expect(batches()).toEqual(['a', 'b']);
+  });
+
+  test('is scored once, however often that is said', async () => {
+    const { submit, batches, score, answer } = makeAnswering(2);
+    await submit('ab');
+    await submit('cd');
+    await submit('efgh');
+    score(0);
+    score(0);
+    expect(batches()).toEqual(['ab', 'cd', 'ef']);
+    await answer(0);
+    expect(batches()).toEqual(['ab', 'cd', 'ef']);
+  });
+});
+
 describe('with waitMs', () => {
   test('a batch that is not full starts waitMs after its first item', async () => {
     const { submit, batches } = makeObserved({ max: 8, waitMs: 10 });
@@ -265,6 +340,7 @@ const load = fc.record({
     { minLength: 1, maxLength: 15 },
   ),
   durationsMs: fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 1, maxLength: 20 }),
+  answeringMs: fc.integer({ min: 0, max: 8 }),
 });
 
 interface Submitted {
@@ -275,12 +351,13 @@ interface Submitted {
 
 test('for any load, no batch is too large, mixed, too early, out of order or forgotten', async () => {
   await fc.assert(
-    fc.asyncProperty(load, async ({ max, waitMs, arrivals, durationsMs }) => {
+    fc.asyncProperty(load, async ({ max, waitMs, arrivals, durationsMs, answeringMs }) => {
       const all: Submitted[] = [];
       const started: Submitted[] = [];
       const ended = new Set<Submitted>();
       const answers: number[] = [];
       let running = 0;
+      let answering = 0;
       let runs = 0;
       let submitted = 0;
 
@@ -289,7 +366,7 @@ test('for any load, no batch is too large, mixed, too early, out of order or for
         waitMs,
         keyOf: ({ key }) => key,
         rowsOf: ({ rows }) => rows,
-        run: async (items) => {
+        run: async (items, _priority, onScored) => {
           expect(items.length).toBeGreaterThan(0);
           const rows = items.reduce((sum, item) => sum + item.rows, 0);
           if (items.length > 1) expect(rows).toBeLessThanOrEqual(max);
@@ -306,6 +383,10 @@ test('for any load, no batch is too large, mixed, too early, out of order or for
           const durationMs = durationsMs[runs++ % durationsMs.length];
           await new Promise((resolve) => setTimeout(resolve, durationMs));
           running--;
+          answering++;
+          onScored();
+          await new Promise((resolve) => setTimeout(resolve, answeringMs));
+          answering--;
           for (const item of items) ended.add(item);
         },
       });
@@ -326,7 +407,7 @@ test('for any load, no batch is too large, mixed, too early, out of order or for
       await runTimers(() => {
         const waiting = submitted - started.length;
         expect(batcher.size).toBe(submitted - ended.size);
-        if (waiting > 0 && waitMs === 0) expect(running).toBeGreaterThan(0);
+        if (waiting > 0 && waitMs === 0) expect(running + answering).toBeGreaterThan(0);
       });
 
       for (const group of Object.values(groupBySize(started))) {

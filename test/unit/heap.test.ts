@@ -30,6 +30,14 @@ describe("the sizes of V8's heap", () => {
     expect({ status, stderr: String(stderr) }).toEqual({ status: 0, stderr: '' });
   });
 
+  test('stand beside settings for its compilers that Node takes without a word', () => {
+    const module = path.join(packageDirectory(), 'dist/shared/early-optimisation.js');
+    const program = `import { optimiseEarly } from ${JSON.stringify(module)}; optimiseEarly();`;
+    const parameters = ['--input-type=module', '-e', program];
+    const { status, stderr } = spawnSync(process.execPath, parameters, { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+
   test('follow the memory of the machine or of its limit', () => {
     expect(availableMemory()).toBeGreaterThan(gibibyte / 8);
     expect(availableMemory()).toBeLessThan(Number.MAX_SAFE_INTEGER);

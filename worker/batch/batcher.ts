@@ -144,11 +144,10 @@ class KeyedBatcher<T> {
       const line = this.#lines[this.#turns.next(this.#mayStart(now))];
       const [first] = line.values();
       const leftMs = this.#dueAt(first as Group<T>, now) - now;
+      // Until something happens, nobody may overtake it.
+      if (leftMs === Number.POSITIVE_INFINITY) return;
       const next = leftMs <= 0 ? first : this.#fullWhileIdle(line, now);
-      if (!next) {
-        if (Number.isFinite(leftMs)) this.#wakeIn(leftMs);
-        return;
-      }
+      if (!next) return this.#wakeIn(leftMs);
       this.#start(next, now);
     }
   }
@@ -209,11 +208,14 @@ class KeyedBatcher<T> {
     const onScored = () => {
       if (isScored) return;
       isScored = true;
+      this.#answeringBatches++;
       this.#freeEngine(group, batch);
+      this.#advance();
     };
     const end = (settle: (entry: Entry<T>) => void) => {
-      onScored();
-      this.#answeringBatches--;
+      if (isScored) this.#answeringBatches--;
+      else this.#freeEngine(group, batch);
+      isScored = true;
       this.#runningItems -= batch.length;
       for (const entry of batch) settle(entry);
       this.#advance();
@@ -252,15 +254,13 @@ class KeyedBatcher<T> {
     return batch;
   }
 
-  /** The next batch may start, while this one is still being answered. */
+  /** Notes that the engine has no more to do for a batch, which may still have to be answered. */
   #freeEngine({ priority }: Group<T>, batch: Entry<T>[]): void {
     const now = performance.now();
     this.#ranMs = now - this.#runningSince;
     this.#pace.note({ priority, rows: sumRows(batch), ms: this.#ranMs }, now);
     this.#runningSince = now;
     this.#runningBatches--;
-    this.#answeringBatches++;
-    this.#advance();
   }
 }
 
