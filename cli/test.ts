@@ -1,16 +1,64 @@
-// `npm test` runs every test. Arguments go to vitest: `npm test -- --reporter=verbose batcher`.
+// `npm test` runs the tests that take some seconds each. `npm run test:long` runs the others. Arguments go to vitest:
+// `npm test -- --reporter=verbose batcher`. Where one names tests, they are found among all.
 
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { packageDirectory } from '../shared/version.js';
 import { ensureRedisServer } from './redis.js';
 
+/** What kills services again and again, waits for times to run out, or makes environments for Python. */
+const longTests = [
+  'failures/',
+  'telemetry/',
+  'exporters/',
+  'containers/',
+  'simulation/',
+  'end-to-end/access.test.',
+  'end-to-end/chaos.test.',
+  'end-to-end/fuzz.test.',
+  'end-to-end/job-events.test.',
+  'end-to-end/jobs.test.',
+  'end-to-end/openapi.test.',
+  'end-to-end/python-client.test.',
+  'end-to-end/repeating.test.',
+  'end-to-end/rolling-update.test.',
+  'end-to-end/score-command.test.',
+  'end-to-end/snippets.test.',
+  'end-to-end/start.test.',
+  'end-to-end/webhooks.test.',
+  'integration/bodies.test.',
+  'integration/left-out.test.',
+  'integration/measure-model.test.',
+  'integration/optimize.test.',
+  'integration/peers.test.',
+  'integration/python-engine.test.',
+  'integration/top.test.',
+  'integration/training.test.',
+  'integration/worker.test.',
+];
+
 const root = packageDirectory();
+const given = process.argv.slice(2);
+const isLong = given.includes('--long');
+const parameters = given.filter((parameter) => parameter !== '--long');
 ensureRedisServer((line) => process.stderr.write(`${line}\n`));
 const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
-const { status } = spawnSync(process.execPath, [vitest, 'run', ...process.argv.slice(2)], {
+const { status } = spawnSync(process.execPath, [vitest, 'run', ...chosen(), ...parameters], {
   cwd: root,
   stdio: 'inherit',
 });
 process.exit(status ?? 1);
+
+/** Returns vitest's arguments for the tests to run. */
+function chosen(): string[] {
+  const tests = longTests.map((test) => `dist/test/${test}`);
+  for (const test of tests) {
+    const file = test.endsWith('.') ? `${test}js` : test;
+    if (!existsSync(path.join(root, file))) throw new Error(`${file} is gone: see cli/test.ts.`);
+  }
+  if (isLong) return tests;
+  if (parameters.some((parameter) => !parameter.startsWith('-'))) return [];
+  return tests.flatMap((test) => ['--exclude', test.endsWith('/') ? `${test}**` : `${test}js`]);
+}
