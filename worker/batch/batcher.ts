@@ -147,7 +147,10 @@ class KeyedBatcher<T> {
       // Until something happens, nobody may overtake it.
       if (leftMs === Number.POSITIVE_INFINITY) return;
       const next = leftMs <= 0 ? first : this.#fullWhileIdle(line, now);
-      if (!next) return this.#wakeIn(leftMs);
+      if (!next) {
+        this.#wakeIn(leftMs);
+        return;
+      }
       this.#start(next, now);
     }
   }
