@@ -15,7 +15,6 @@ const flags: Readonly<Record<string, readonly string[]>> = {
 
 function laterFlags(): string[] {
   return [
-    '--interrupt-budget=5000',
     '--invocation-count-for-maglev=40',
     '--invocation-count-for-turbofan=300',
     '--minimum-invocations-after-ic-update=50',
