@@ -3,23 +3,21 @@
 import process from 'node:process';
 import { setFlagsFromString } from 'node:v8';
 
+const laterFlags = [
+  '--invocation-count-for-maglev=40',
+  '--invocation-count-for-turbofan=300',
+  '--minimum-invocations-after-ic-update=50',
+];
+
 /**
  * By the major version of V8. V8 11 (Node 20) goes by the bytecode that a function has run; V8 12 and 13
  * (Node 22 and 24) go by its calls, too. Other versions are left alone: V8 promises nothing about these names.
  */
 const flags: Readonly<Record<string, readonly string[]>> = {
   '11': ['--interrupt-budget=1000'],
-  '12': laterFlags(),
-  '13': laterFlags(),
+  '12': laterFlags,
+  '13': laterFlags,
 };
-
-function laterFlags(): string[] {
-  return [
-    '--invocation-count-for-maglev=40',
-    '--invocation-count-for-turbofan=300',
-    '--minimum-invocations-after-ic-update=50',
-  ];
-}
 
 /**
  * Makes V8 optimise what runs from now on earlier. V8's defaults suit pages, where most functions run a few times.

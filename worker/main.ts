@@ -1,10 +1,6 @@
 import process from 'node:process';
-import { optimiseEarly } from '../shared/early-optimisation.js';
 import { live } from '../shared/lifecycle.js';
 
-await live(process, 'worker', async (...given) => {
-  const running = await (await import('./start.js')).startWorker(...given);
-  // Not before, because it made the start a quarter longer.
-  optimiseEarly();
-  return running;
-});
+await live(process, 'worker', async (...given) =>
+  (await import('./start.js')).startWorker(...given),
+);

@@ -7,6 +7,7 @@
 import { hasOverlay } from './avif-overlay.js';
 import { readJpegHeader } from './jpeg-header.js';
 import { hasManyScans, scansMax } from './jpeg-scans.js';
+import { readTiffNumber } from './tiff-number.js';
 
 export interface ImageFormat {
   /** The name with its article, for messages. */
@@ -51,7 +52,8 @@ const unaccepted: readonly Signature[] = [
 /** Sizes of the header that follows the file header of a BMP. Two letters alone are too few to tell. */
 const bmpHeaderBytes = [12, 40, 52, 56, 64, 108, 124];
 
-const tiffCompressions: Readonly<Record<number, string>> = {
+const compressionTag = 259;
+const tiffCompressions: Readonly<Record<number | string, string>> = {
   6: 'old-style JPEG',
   34661: 'JBIG',
   34676: 'SGI LogLuv',
@@ -124,7 +126,7 @@ function isoMedia(bytes: Buffer): ImageFormat | undefined {
 /** Names what a JPEG or TIFF holds if the decoders do not take it. */
 function unacceptedVariant(format: string, bytes: Buffer): string | undefined {
   if (format === 'a TIFF') {
-    const compression = tiffCompressions[readTiffCompression(bytes) ?? 0];
+    const compression = tiffCompressions[readTiffNumber(bytes, compressionTag)];
     return compression && `a TIFF with ${compression} compression`;
   }
   if (format !== 'a JPEG') return undefined;
@@ -132,21 +134,4 @@ function unacceptedVariant(format: string, bytes: Buffer): string | undefined {
   if ([0xc3, 0xc7, 0xcb, 0xcf].includes(coding)) return 'a lossless JPEG';
   if (hasManyScans(bytes)) return `a JPEG of more than ${scansMax} scans`;
   return bitsPerSample === 8 ? undefined : `a JPEG of ${bitsPerSample} bits`;
-}
-
-/** Reads the tag "Compression" of the first image in a TIFF. A BigTIFF has none that is found here. */
-function readTiffCompression(bytes: Buffer): number | undefined {
-  const isLittle = bytes[0] === 0x49;
-  const short = (at: number) => (isLittle ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at));
-  const long = (at: number) => (isLittle ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at));
-  if (bytes.length < 8 || short(2) !== 42) return undefined;
-  const directory = long(4);
-  if (directory + 2 > bytes.length) return undefined;
-  const entries = short(directory);
-  for (let index = 0; index < entries; index++) {
-    const at = directory + 2 + index * 12;
-    if (at + 12 > bytes.length) return undefined;
-    if (short(at) === 259) return short(at + 8);
-  }
-  return undefined;
 }

@@ -6,6 +6,7 @@
 // means damage.
 
 import type { Size } from './fit.js';
+import { readTiffNumber } from './tiff-number.js';
 
 export interface JpegHeader {
   /** The marker of the frame, which says how the picture is coded: 0xc0 is baseline, 0xc2 progressive. */
@@ -48,7 +49,7 @@ export function readJpegHeader(bytes: Buffer): JpegHeader {
       bitsPerSample = segment[4];
       usual = usualSize(segment);
     }
-    isUpright &&= !isExif(segment) || orientationOf(segment) === upright;
+    isUpright &&= !isExif(segment) || isUprightBy(segment.subarray(exifHeaderBytes));
     const ordinary = toOrdinary(segment, coding);
     parts.push(ordinary);
     strayBytes += start - at;
@@ -75,31 +76,13 @@ function isExif(segment: Buffer): boolean {
   return segment[1] === 0xe1 && segment.toString('latin1', 4, 8) === 'Exif';
 }
 
-const upright = 1;
+const exifHeaderBytes = 10;
 const orientationTag = 0x0112;
-const entryBytes = 12;
 
-/**
- * Returns how a picture is to be turned: 1 (not at all) to 8. That is 1 if Exif does not say it, and undefined if the
- * data is not as Exif wants it.
- */
-function orientationOf(segment: Buffer): number | undefined {
-  const tiff = segment.subarray(10);
-  const start = segment.toString('latin1', 8, 14);
-  const isLittle = start === '\0\0II*\0';
-  if (tiff.length < 8 || !(isLittle || start === '\0\0MM\0*')) return undefined;
-  const read16 = (at: number) => (isLittle ? tiff.readUInt16LE(at) : tiff.readUInt16BE(at));
-  const read32 = (at: number) => (isLittle ? tiff.readUInt32LE(at) : tiff.readUInt32BE(at));
-  const entries = read32(4) + 2;
-  if (entries > tiff.length) return undefined;
-  const end = entries + read16(entries - 2) * entryBytes;
-  if (end > tiff.length) return undefined;
-  for (let at = entries; at < end; at += entryBytes) {
-    if (read16(at) !== orientationTag) continue;
-    const isOneNumber = read16(at + 2) === 3 && read32(at + 4) === 1;
-    return isOneNumber ? read16(at + 8) : undefined;
-  }
-  return upright;
+/** Whether Exif data says that a picture is shown as it is stored, or does not say how. */
+function isUprightBy(exif: Buffer): boolean {
+  const orientation = readTiffNumber(exif, orientationTag);
+  return orientation === 1 || orientation === 'none';
 }
 
 /** Finds the next marker as the decoder does: 0xff and a byte that is neither 0 nor 0xff. */

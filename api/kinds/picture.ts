@@ -12,7 +12,7 @@ import sharp, { type Metadata, type Sharp } from 'sharp';
 import type { ImageInput } from '../../shared/image-input.js';
 import { hasOverlay } from './avif-overlay.js';
 import { type Fit, fitOf, type Size } from './fit.js';
-import { readJpegHeader } from './jpeg-header.js';
+import { type JpegHeader, readJpegHeader } from './jpeg-header.js';
 import { hasManyScans } from './jpeg-scans.js';
 import { enlarge } from './lanczos.js';
 import { cutOut, order, place } from './pixels.js';
@@ -55,24 +55,28 @@ type Header = Pick<Metadata, 'width' | 'height' | 'format' | 'space' | 'autoOrie
 export class Picture {
   readonly #bytes: Buffer;
   readonly #header: Header;
+  /** Undefined for other formats. */
+  readonly #jpeg: JpegHeader | undefined;
 
   /**
    * Reads the header of a file. That of the usual JPEG is read here, because sharp takes half a millisecond.
    * @throws Error of sharp when the file has no header that it takes
    */
   static async open(bytes: Buffer): Promise<Picture> {
-    const size = isJpeg(bytes) ? readJpegHeader(bytes).usual : undefined;
+    const jpeg = isJpeg(bytes) ? readJpegHeader(bytes) : undefined;
+    const size = jpeg?.usual;
     if (size) {
-      return new Picture(bytes, { ...size, format: 'jpeg', space: 'srgb', autoOrient: size });
+      return new Picture(bytes, { ...size, format: 'jpeg', space: 'srgb', autoOrient: size }, jpeg);
     }
     // The limit is checked by the caller, who knows the numbers.
     const header = await sharp(bytes, { failOn: 'error', limitInputPixels: false }).metadata();
-    return new Picture(bytes, header);
+    return new Picture(bytes, header, jpeg);
   }
 
-  private constructor(bytes: Buffer, header: Header) {
+  private constructor(bytes: Buffer, header: Header, jpeg: JpegHeader | undefined) {
     this.#bytes = bytes;
     this.#header = header;
+    this.#jpeg = jpeg;
   }
 
   get width(): number {
@@ -117,10 +121,10 @@ export class Picture {
    */
   async toPixels(input: ImageInput): Promise<Buffer> {
     const { autoOrient, format, space } = this.#header;
-    const { file, failOn } = strictness(this.#bytes, format);
+    const file = this.#jpeg?.inOrder ?? this.#bytes;
     const fit = fitOf(autoOrient, input);
     const part = sharp(file, {
-      failOn,
+      failOn: strictness(file, format),
       limitInputPixels: this.width * this.height,
       ignoreIcc: space !== 'cmyk',
     })
@@ -133,7 +137,7 @@ export class Picture {
 }
 
 function isJpeg(bytes: Buffer): boolean {
-  return bytes.length >= 3 && bytes.readUIntBE(0, 3) === 0xffd8ff;
+  return bytes[0] === 0xff && bytes[1] === 0xd8;
 }
 
 /**
@@ -144,8 +148,7 @@ function isJpeg(bytes: Buffer): boolean {
 function strictness(bytes: Buffer, format: Metadata['format']) {
   if (format === 'heif' && hasOverlay(bytes)) throw new Error('The AVIF has layers.');
   if (format === 'jpeg' && hasManyScans(bytes)) throw new Error('The JPEG has too many scans.');
-  if (format === 'jpeg') return { file: readJpegHeader(bytes).inOrder, failOn: 'warning' } as const;
-  return { file: bytes, failOn: format === 'gif' ? 'warning' : 'error' } as const;
+  return format === 'jpeg' || format === 'gif' ? 'warning' : 'error';
 }
 
 const kernels = {

@@ -5,6 +5,8 @@
 // - *busy*: one batch runs. Items gather.
 // - *ahead*: one batch runs, and a full one is handed over behind it. So the engine never waits for
 //   the main thread.
+// - *answering*: a batch has run, and its answers are on their way. The engine is idle, or has another batch. If
+//   it is idle and the run was short, a batch that is not full waits for the answers, and nobody overtakes it.
 //
 // A batch is handed over ahead only if it is full, because a smaller one can still grow. Even a
 // full one is held until the run before it is about to end; the run is expected to take as long as
