@@ -86,11 +86,13 @@ export function makeDescription(options: {
 
     async index(caller: Caller, { isOnlyReady }: { isOnlyReady: boolean }) {
       const { models, leftOut } = catalogueOf(caller, registry);
+      // Read before anything is awaited: a version that is served meanwhile would be in neither list.
+      const { waiting } = rollout;
       const missing = await readiness.missing(models);
       // One that is served although no worker can load it is among those that wait, with the reason.
       const isBroken = (model: Model) =>
         missing?.includes(model) &&
-        rollout.waiting.some(
+        waiting.some(
           ({ name, version, state }) =>
             state === 'failed' && name === model.name && version === model.version,
         );
@@ -101,7 +103,7 @@ export function makeDescription(options: {
           version: model.version,
           ...stateOf(missing?.includes(model)),
         })),
-        ...rollout.waiting
+        ...waiting
           .filter(({ name }) => caller.models?.includes(name) ?? true)
           .map(({ name, version, state, code }) => ({
             ...{ name, version, state: 'UNAVAILABLE' },

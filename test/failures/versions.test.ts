@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Child } from '../../cli/children.js';
 import {
   type Answer,
@@ -164,6 +164,16 @@ beforeAll(async () => {
   redis = await openRedis();
   stage.add('1');
   await stage.start(redis.url);
+});
+
+afterEach(({ task }) => {
+  if (task.result?.state === 'fail')
+    console.log(
+      stage.log
+        .slice(-60)
+        .map((line) => JSON.stringify(line))
+        .join('\n'),
+    );
 });
 
 afterAll(async () => {

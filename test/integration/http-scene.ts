@@ -75,6 +75,8 @@ export async function openScene(
     submit?: Dispatcher['submit'];
     /** How many workers each model has; 1 unless the test says otherwise. */
     workers?: number;
+    /** Happens while they are counted. */
+    whileCounting?: () => void;
     /** Who gets in; everyone unless the test says otherwise. */
     access?: Omit<Access, 'close'>;
     /** Whoever traces the requests. */
@@ -133,7 +135,10 @@ export async function openScene(
     },
   });
   const queue = {
-    countWorkers: async () => registry.models.map(() => options.workers ?? 1),
+    countWorkers: async (queues: readonly string[]) => {
+      options.whileCounting?.();
+      return queues.map(() => options.workers ?? 1);
+    },
     readCounts: async () =>
       registry.models.map(() => ({
         dropped: 0,

@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { anyone, type Caller } from '../../api/access/caller.js';
+import type { Waiting } from '../../api/versions/rollout.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import { splitOf } from '../../shared/traffic.js';
@@ -107,6 +108,43 @@ test('a request without a version is refused if none may answer, and one with a 
     { latest: false, share: 0 },
     { latest: false, share: 0 },
   ]);
+});
+
+test('a list of models that is read while others take their place is all of before or all of after', async () => {
+  const reread = [two, one].map((model) => ({ ...model }));
+  const waiting: Waiting[] = [];
+  const { scene } = await openSplit({
+    whileCounting: () => {
+      scene.registry.replace(reread, { shadows: new Map(), refusals: new Map(), leftOut: [] });
+      waiting.length = 0;
+    },
+    rollout: {
+      ...{ load: () => Promise.reject(), unload: () => Promise.reject() },
+      get waiting() {
+        return [...waiting];
+      },
+    },
+  });
+  const refusal = new ScorelineError('model_not_found', 'The only version is a shadow.');
+  const begin = () => {
+    scene.registry.replace([two, one], {
+      shadows: new Map([['text', { model: two, of: new Set([one.queue]), percent: 50 }]]),
+      refusals: new Map([['other', refusal]]),
+      leftOut: [{ name: 'other', error: refusal }],
+    });
+    waiting.push({ name: 'text', version: '3', state: 'loading' });
+  };
+  begin();
+  const { models, leftOut, waiting: listed } = (await ask(`${scene.url}/v1/models`)).body;
+  expect(models).toMatchObject([
+    { version: '2', traffic: { latest: true, shadow: { of: ['1'], percent: 50 } } },
+    { version: '1', traffic: { latest: false } },
+  ]);
+  expect(leftOut).toMatchObject([{ reason: refusal.message }]);
+  expect(listed).toMatchObject([{ version: '3' }]);
+  begin();
+  const index = await post(`${scene.url}/v2/repository/index`, {});
+  expect(index.body.map(({ version }: { version?: string }) => version)).toContain('3');
 });
 
 test('the list of models says whose requests a shadow copies, and why a model refuses requests', async () => {

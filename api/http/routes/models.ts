@@ -91,25 +91,32 @@ export function addModelRoutes(
       ...{ name, version, state: 'draining' },
     }));
     const isKnown = ({ name }: { name: string }) => caller.models?.includes(name) ?? true;
+    // Described before anything is awaited: the registry may be another one after that.
+    const described = models.map((model) => ({
+      ...describe(model),
+      traffic: describeTraffic(model, registry, shadows),
+    }));
+    const waiting = [...rollout.waiting.map(withReason), ...draining].filter(isKnown);
+    const left = leftOut
+      .filter(({ isWaiting }) => !isWaiting)
+      .map(({ name, version, error }) => {
+        const reason = registry.refusals.get(name) === error ? error.message : titleOf(error.code);
+        return { name, version, code: error.code, reason };
+      });
     const queues = models.map((model) => model.queue);
-    const workers = await queue.countWorkers(queues);
-    const counts = await queue.readCounts(queues);
+    const [workers, counts] = await Promise.all([
+      queue.countWorkers(queues),
+      queue.readCounts(queues),
+    ]);
     response.json({
-      models: models.map((model, index) => ({
-        ...describe(model),
-        traffic: describeTraffic(model, registry, shadows),
+      models: described.map((model, index) => ({
+        ...model,
         workers: workers[index] ?? 0,
-        unanswered: queue.unansweredIn(model.queue) ?? null,
+        unanswered: queue.unansweredIn(queues[index] as string) ?? null,
         ...counts[index],
       })),
-      waiting: [...rollout.waiting.map(withReason), ...draining].filter(isKnown),
-      leftOut: leftOut
-        .filter(({ isWaiting }) => !isWaiting)
-        .map(({ name, version, error }) => {
-          const reason =
-            registry.refusals.get(name) === error ? error.message : titleOf(error.code);
-          return { name, version, code: error.code, reason };
-        }),
+      waiting,
+      leftOut: left,
     });
   });
 
