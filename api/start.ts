@@ -146,7 +146,7 @@ export async function startApi(
     queue,
   });
   const rollout = new Rollout({
-    ...{ registry, queue, calls, redis: producer, keys, log },
+    ...{ registry, queue, calls, peers, redis: producer, keys, log },
     folder: new ModelFolder(choice, collected),
     everyMs: configuration.MODELS_LOOK_MS,
   });

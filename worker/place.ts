@@ -49,6 +49,10 @@ export interface Place {
   readonly warm: Promise<unknown>;
   /** Resolves when the place takes jobs and Redis lists its worker. */
   readonly open: Promise<unknown>;
+  /** Takes its worker off the list of those that have the model. It goes on taking jobs. Rejects with an error of Redis. */
+  withdraw(): Promise<void>;
+  /** Puts its worker on the list again. */
+  resume(): void;
   /**
    * Takes no more jobs, finishes the held ones or hands them back after `graceMs`, and unloads the
    * model.
@@ -96,6 +100,8 @@ export function openPlace(options: {
     model,
     warm,
     open,
+    withdraw: async () => taken?.presence.withdraw(),
+    resume: () => taken?.presence.resume(),
     close: async (graceMs) => {
       isClosed = true;
       await (await taking.catch(() => undefined))?.close(graceMs);
@@ -212,6 +218,7 @@ function takeJobs(
   const presence = announce({ redis, keys, queues, workerId });
   return {
     announced: presence.announced,
+    presence,
     loadMsMax,
     heldMs: () => Math.max(...consumers.map((consumer) => consumer.heldMs())),
     close: async (graceMs: number) => {

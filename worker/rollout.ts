@@ -21,6 +21,7 @@ import {
   reportFault,
 } from '../shared/repository.js';
 import { lookFailed, Rounds } from '../shared/rounds.js';
+import type { Place } from './place.js';
 import type { Places } from './places.js';
 
 /** Memory may be freed by other processes, so a model that did not fit is tried again. */
@@ -103,9 +104,7 @@ export class Rollout {
         this.#loading = undefined;
       });
     }
-    for (const { model } of places.all) {
-      if (!isWanted(model.queue) && (await this.#isDrained(model))) this.#unload(model);
-    }
+    for (const place of places.all) if (!isWanted(place.model.queue)) await this.#unload(place);
   }
 
   async #load(model: Model): Promise<void> {
@@ -138,10 +137,23 @@ export class Rollout {
     return true;
   }
 
-  #unload(model: Model): void {
+  /**
+   * Unloads a model that is drained. An instance that begins to send to it says so before it looks for workers. So the
+   * worker leaves the list of those, and then looks once more: either it sees that instance, or the instance does not
+   * see it.
+   */
+  async #unload(place: Place): Promise<void> {
     const { places, log } = this.#options;
-    const place = places.get(model.queue);
-    if (!place) return;
+    const { model } = place;
+    if (!(await this.#isDrained(model))) return;
+    let isDrained = false;
+    try {
+      await place.withdraw();
+      isDrained = await this.#isDrained(model);
+    } finally {
+      if (!isDrained) place.resume();
+    }
+    if (!isDrained || places.get(model.queue) !== place) return;
     const { name, version } = model;
     log.info({ model: name, version }, 'a version is drained; unloading it');
     void places.close(place);

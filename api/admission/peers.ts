@@ -7,8 +7,12 @@
 // measures time by its own clock.
 //
 // A heartbeat counts each priority by itself, as admission does.
+//
+// Workers keep a model as long as there are heartbeats for it. So an instance writes the first one before it looks
+// whether a model has workers, and sends no request before that.
 
 import type { Keys } from '../../shared/keys.js';
+import type { Model } from '../../shared/models.js';
 import { type Priority, priorities } from '../../shared/priority.js';
 import type { Redis } from '../../shared/redis.js';
 import type { Registry } from '../../shared/registry.js';
@@ -35,6 +39,11 @@ export interface Peers {
    * rate is unknown.
    */
   msFor(queue: string, count: number, priority?: Priority): number | undefined;
+  /**
+   * Says which models this instance may send requests to, besides those of its registry. Resolves when heartbeats for
+   * them are in Redis. Rejects with an error of Redis.
+   */
+  expect(models: readonly Model[]): Promise<void>;
   close(): void;
 }
 
@@ -101,22 +110,30 @@ export function openPeers(options: {
     knowledge.set(queue, { seen, rates: { interactive: interactiveRate, bulk: bulkRate }, atMs });
     if (gone.length > 0) await redis.hdel(key, ...gone.map(([name]) => name));
   };
+  let expected: readonly Model[] = [];
+  const all = () => {
+    const models = [...registry.models, ...registry.draining, ...expected];
+    return new Map(models.map(({ queue, manifest }) => [queue, manifest.batch.max]));
+  };
   const exchangeAll = () => {
     beat++;
-    for (const { queue, manifest } of [...registry.models, ...registry.draining]) {
+    for (const [queue, batchMax] of all()) {
       // While Redis is unreachable, nothing is known. Adding to the queue reports the fault.
-      exchange(queue, manifest.batch.max).catch(() => knowledge.delete(queue));
+      exchange(queue, batchMax).catch(() => knowledge.delete(queue));
     }
   };
   const timer = setInterval(exchangeAll, everyMs);
   exchangeAll();
   // A worker unloads a model when no instance sends to it any more. The others forget this one by themselves, too.
-  const unsubscribe = registry.subscribe(({ removed }) => {
-    for (const { queue } of removed) {
+  const forget = (models: readonly Model[]) => {
+    const kept = all();
+    for (const { queue } of models) {
+      if (kept.has(queue)) continue;
       knowledge.delete(queue);
       redis.hdel(keys.instances(queue), instance).catch(() => {});
     }
-  });
+  };
+  const unsubscribe = registry.subscribe(({ removed }) => forget(removed));
 
   return {
     inFlight(queue, priority = 'interactive') {
@@ -128,6 +145,13 @@ export function openPeers(options: {
     },
     msFor: (queue, count, priority = 'interactive') =>
       knowledge.get(queue)?.rates[priority].msFor(count),
+    async expect(models) {
+      const [before, known] = [expected, all()];
+      expected = models;
+      forget(before);
+      const added = models.filter(({ queue }) => !known.has(queue));
+      await Promise.all(added.map(({ queue, manifest }) => exchange(queue, manifest.batch.max)));
+    },
     close: () => {
       clearInterval(timer);
       unsubscribe();

@@ -19,6 +19,7 @@ import {
   readOrders,
 } from '../../shared/repository.js';
 import { lookFailed, Rounds } from '../../shared/rounds.js';
+import type { Peers } from '../admission/peers.js';
 import type { Calls } from '../call.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import { planVersions } from './plan.js';
@@ -29,12 +30,15 @@ const loadMsMax = 60_000;
 const lookAgainMs = 100;
 /** How long a new version waits for as many workers as the one that it follows has. */
 const moreWorkersMsMax = 10_000;
+/** How long a version that drains may be without workers before its requests are refused. */
+const withoutWorkersMsMax = 2000;
 
 interface Options {
   readonly folder: ModelFolder;
   readonly registry: Registry;
   readonly queue: Pick<Queue, 'countWorkers'>;
   readonly calls: Pick<Calls, 'isInUse' | 'refuse'>;
+  readonly peers: Pick<Peers, 'expect'>;
   readonly redis: Redis;
   readonly keys: Keys;
   readonly log: Logger;
@@ -60,6 +64,8 @@ export class Rollout {
   readonly #announced = new Map<string, number>();
   /** Why no worker can load a model, by queue. A queue with a live worker has none. */
   #faults = new Map<string, LoadFault>();
+  /** Since when versions that drain have had no worker, by queue. None comes, since the folder has others now. */
+  #lost = new Map<string, number>();
   #orders: Orders = noOrders;
   #unsubscribe = () => {};
   #logged: ReadonlySet<string>;
@@ -181,10 +187,15 @@ export class Rollout {
 
   /** Asks which models have workers, and why the others have none. */
   async #readWorkers(isStart: boolean): Promise<void> {
-    const { folder, registry, queue, redis, keys } = this.#options;
-    const asked = [...new Set([...folder.models, ...registry.latest].map((model) => model.queue))];
+    const { folder, registry, peers, queue, redis, keys } = this.#options;
+    const { unloaded } = this.#orders;
+    // Before their workers are counted, so those stay.
+    await peers.expect(folder.models.filter(({ name }) => !unloaded.has(name)));
+    const models = [...folder.models, ...registry.latest, ...registry.draining];
+    const asked = [...new Set(models.map((model) => model.queue))];
     const workers = await queue.countWorkers(asked);
     const counts = new Map(asked.map((name, at) => [name, workers[at] ?? 0]));
+    this.#noteLost(counts);
     const faults = new Map<string, LoadFault>();
     for (const model of folder.models) {
       const count = counts.get(model.queue) ?? 0;
@@ -214,6 +225,16 @@ export class Rollout {
     this.#announced.delete(queue);
   }
 
+  #noteLost(counts: ReadonlyMap<string, number>): void {
+    const { folder, registry } = this.#options;
+    const isWanted = (queue: string) => folder.models.some((model) => model.queue === queue);
+    const lost = registry.draining
+      .map(({ queue }) => queue)
+      .filter((queue) => counts.get(queue) === 0 && !isWanted(queue));
+    const now = performance.now();
+    this.#lost = new Map(lost.map((queue) => [queue, this.#lost.get(queue) ?? now]));
+  }
+
   #apply(isStart: boolean): void {
     const { folder, registry, calls } = this.#options;
     const plan = planVersions({
@@ -230,7 +251,14 @@ export class Rollout {
     const before = registry.models;
     registry.replace(plan.models, plan);
     const broken = folder.models.filter(({ queue }) => this.#faults.has(queue));
-    calls.refuse(new Map(broken.map((model) => [model.queue, this.#refusalOf(model)])));
+    const since = performance.now() - withoutWorkersMsMax;
+    const lost = registry.draining.filter(({ queue }) => (this.#lost.get(queue) ?? since) < since);
+    calls.refuse(
+      new Map([
+        ...broken.map((model) => [model.queue, this.#refusalOf(model)] as const),
+        ...lost.map((model) => [model.queue, lostWorkers(model)] as const),
+      ]),
+    );
     this.#logChanges(before);
     this.#forgetGone();
   }
@@ -290,6 +318,14 @@ function notLoaded(name: string, reasons: readonly string[]): ScorelineError {
   return new ScorelineError(
     'model_load_failed',
     `${name} could not be loaded as it is in the folder of models. What was served before is still served. ${reasons.join(' ')}`,
+  );
+}
+
+function lostWorkers({ name, version }: Model): ScorelineError {
+  return new ScorelineError(
+    'queue_unavailable',
+    `Version ${version} of the model "${name}" was replaced while this request waited for it, and its workers have gone. Ask again: the version that is served now answers.`,
+    { retryAfterSeconds: 1 },
   );
 }
 

@@ -27,6 +27,8 @@ interface Given {
   readonly api: number;
   readonly user: string;
   readonly version: string;
+  /** How many requests were sent before it. */
+  readonly number: number;
 }
 
 class Stage {
@@ -37,6 +39,7 @@ class Stage {
   /** The answers, in the order in which they came. */
   readonly given: Given[] = [];
   #settings: Parameters<typeof startProcess>[1] = {};
+  #sent = 0;
   #isStopped = false;
   #load: Promise<unknown> = Promise.resolve();
 
@@ -105,9 +108,10 @@ class Stage {
       for (let turn = 0; !this.#isStopped; turn++) {
         const api = (at + turn) % this.urls.length;
         const digit = (at + turn) % 10;
+        const number = this.#sent++;
         const answer = await this.score({ api, input: String(digit), user });
         expectRight(answer, digit);
-        this.given.push({ api, user, version: answer.body.version });
+        this.given.push({ api, user, version: answer.body.version, number });
       }
     };
     this.#load = Promise.all(users.map(client));
@@ -139,14 +143,12 @@ class Stage {
     });
   }
 
-  /** Waits for answers that come from now on, and returns them. */
+  /** Waits for answers to requests that are sent from now on, and returns them. */
   async answers(count = 100): Promise<readonly Given[]> {
-    // Those that are under way may have been sent before.
-    const from = this.given.length + users.length;
-    await waitUntil('answers come', () => {
-      return this.given.length >= from + count;
-    });
-    return this.given.slice(from, from + count);
+    const from = this.#sent;
+    const fresh = () => this.given.filter(({ number }) => number >= from);
+    await waitUntil('answers come', () => fresh().length >= count);
+    return fresh();
   }
 
   async close(): Promise<void> {

@@ -44,6 +44,19 @@ test('an instance knows how much the others have in flight, until they leave', a
   expect(await redis.client.hkeys(makeKeys('flight').instances(queue))).toEqual(['idle']);
 });
 
+test('an instance says at once which models it may send to, and takes that back', async () => {
+  const peers = open('expect', 'a', () => ({ inFlight: 0, answered: 0 }));
+  const other = makeSampleModel({ version: '2' });
+  const key = makeKeys('expect').instances(other.queue);
+  expect(await redis.client.exists(key)).toBe(0);
+  await peers.expect([model, other]);
+  expect(await redis.client.hkeys(key)).toEqual(['a']);
+  await peers.expect([]);
+  await waitUntil('it is taken back', async () => (await redis.client.exists(key)) === 0);
+  // Its registry still has this one.
+  expect(await redis.client.hkeys(makeKeys('expect').instances(queue))).toEqual(['a']);
+});
+
 test('an instance without answers of its own knows the common rate', async () => {
   open('rate', 'a', answering(30, 20));
   open('rate', 'b', answering(10, 20));

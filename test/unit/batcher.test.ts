@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { Priority } from '../../shared/priority.js';
 import { makeBatcher } from '../../worker/batch/batcher.js';
 import { everythingDone, passMs, runTimers, stopClock } from './clock.js';
 
@@ -128,8 +129,9 @@ describe('a batch that is scored and not yet answered', () => {
       batcher,
       answered,
       batches: () => runs.map(({ items }) => items.join('')),
-      submit: async (items: string) => {
-        for (const item of items) void batcher.submit(item).then(() => answered.push(item));
+      submit: async (items: string, priority?: Priority) => {
+        for (const item of items)
+          void batcher.submit(item, priority).then(() => answered.push(item));
         await everythingDone();
       },
       score: (at: number) => runs[at]?.score(),
@@ -171,6 +173,22 @@ describe('a batch that is scored and not yet answered', () => {
     await submit('b');
     score(0);
     expect(batches()).toEqual(['a', 'b']);
+  });
+
+  test('of bulk keeps the next one of bulk waiting, and no interactive one', async () => {
+    const { submit, batches, score, answer } = makeAnswering(2);
+    await submit('abcd', 'bulk');
+    expect(batches()).toEqual(['ab']);
+    score(0);
+    expect(batches()).toEqual(['ab']);
+    await submit('ef');
+    expect(batches()).toEqual(['ab', 'ef']);
+    score(1);
+    await answer(1);
+    expect(batches()).toEqual(['ab', 'ef']);
+    await answer(0);
+    await passMs(50);
+    expect(batches()).toEqual(['ab', 'ef', 'cd']);
   });
 
   test('is scored once, however often that is said', async () => {

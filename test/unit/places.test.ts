@@ -13,6 +13,8 @@ test('a worker has a place for each model, and closing all of them waits for tho
       model,
       warm: Promise.resolve(),
       open: Promise.resolve(),
+      withdraw: async () => {},
+      resume: () => {},
       device: () => undefined,
       loadMs: () => undefined,
       heldMs: () => 0,

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Rollout } from '../../api/versions/rollout.js';
 import type { ScorelineError } from '../../shared/errors.js';
@@ -13,10 +14,14 @@ import { makeSampleModel } from './sample-model.js';
 const keys = makeKeys('test');
 
 /** Begins a rollout of versions that all have a worker. The test takes workers away, and reports faults. */
-async function openRollout(models: readonly Model[]) {
+async function openRollout(given: readonly Model[]) {
+  const models = [...given];
   const workers = new Map(models.map(({ queue }) => [queue, 1]));
   const faults = new Map<string, object>();
   let refused: ReadonlyMap<string, ScorelineError> = new Map();
+  let expected: readonly string[] = [];
+  let countedUnexpected = false;
+  let isInUse = false;
   const redis = {
     status: 'ready',
     smembers: async () => [],
@@ -32,9 +37,22 @@ async function openRollout(models: readonly Model[]) {
   const rollout = new Rollout({
     folder: folder as unknown as ModelFolder,
     registry,
-    queue: { countWorkers: async (queues) => queues.map((queue) => workers.get(queue) ?? 0) },
+    queue: {
+      countWorkers: async (queues) => {
+        const unexpected = models.filter(({ queue }) => !expected.includes(queue));
+        countedUnexpected ||= unexpected.length > 0;
+        return queues.map((queue) => workers.get(queue) ?? 0);
+      },
+    },
+    peers: {
+      expect: async (of) => {
+        expected = [];
+        await delay(1);
+        expected = of.map(({ queue }) => queue);
+      },
+    },
     calls: {
-      isInUse: () => false,
+      isInUse: () => isInUse,
       refuse: (reasons) => {
         refused = reasons;
       },
@@ -59,6 +77,15 @@ async function openRollout(models: readonly Model[]) {
     /** Lets the report expire, as when its worker is gone. */
     forget: (model: Model) => faults.delete(keys.faults(model.queue)),
     mend: (model: Model) => workers.set(model.queue, 1),
+    /** Puts another version in place of one that still has requests. */
+    replace(model: Model, by: Model) {
+      isInUse = true;
+      models.splice(models.indexOf(model), 1, by);
+      workers.set(by.queue, 1);
+    },
+    takeWorkersAway: (model: Model) => workers.delete(model.queue),
+    /** Whether workers were counted before these models were announced as expected. */
+    hasCountedUnexpected: () => countedUnexpected,
   };
 }
 
@@ -95,3 +122,21 @@ test('a model of which no version can be loaded stays, and its requests are refu
   expect(served()).toBe('2');
   expect(rollout.waiting).toMatchObject([{ version: '2', state: 'failed' }]);
 });
+
+test('the workers of a model are counted once the instance has said that it may send to it', async () => {
+  const { served, hasCountedUnexpected, ...stage } = await openRollout([one]);
+  stage.replace(one, two);
+  await vi.waitUntil(() => served() === '2');
+  expect(hasCountedUnexpected()).toBe(false);
+});
+
+test('requests to a replaced version whose workers have gone are refused, and can be sent again', async () => {
+  const { served, reasonOf, ...stage } = await openRollout([one]);
+  stage.replace(one, two);
+  await vi.waitUntil(() => served() === '2');
+  expect(reasonOf(one)).toBeUndefined();
+  stage.takeWorkersAway(one);
+  await vi.waitUntil(() => reasonOf(one) !== undefined, { timeout: 30_000 });
+  expect(reasonOf(one)).toMatchObject({ code: 'queue_unavailable', retryAfterSeconds: 1 });
+  expect(reasonOf(two)).toBeUndefined();
+}, 60_000);

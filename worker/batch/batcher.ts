@@ -64,6 +64,12 @@ interface Group<T> {
   since: number;
 }
 
+/** The engine has no more to do for a batch. */
+interface Freed {
+  readonly at: number;
+  readonly ranMs: number;
+}
+
 /** Makes a batcher. `max` is in rows. */
 export function makeBatcher<T>(options: {
   max: number;
@@ -100,8 +106,8 @@ class KeyedBatcher<T> {
   readonly #pace = new BulkPace();
   #waiting = 0;
   #runningBatches = 0;
-  /** Batches that have run, and whose answers are on their way. */
-  #answeringBatches = 0;
+  /** Batches that have run, and whose answers are on their way, by priority. */
+  readonly #answering: Record<Priority, number> = { interactive: 0, bulk: 0 };
   #runningItems = 0;
   /** When the engine started its present run, and how long its last run took. */
   #runningSince = 0;
@@ -159,7 +165,8 @@ class KeyedBatcher<T> {
 
   #mayStart(now: number): Record<Priority, boolean> {
     const { interactive, bulk } = this.#lines;
-    const isPaused = interactive.size > 0 && this.#pace.startsAt(now) > now;
+    const isPaused =
+      interactive.size > 0 && (this.#answering.bulk > 0 || this.#pace.startsAt(now) > now);
     return { interactive: interactive.size > 0, bulk: bulk.size > 0 && !isPaused };
   }
 
@@ -174,8 +181,11 @@ class KeyedBatcher<T> {
     const isBulk = priority === 'bulk';
     const isFull = rows >= this.#rowsMax(priority, now);
     if (this.#runningBatches === 0) {
-      const mayGrow = this.#answeringBatches > 0 && this.#ranMs < shortRunMs;
+      const { interactive, bulk } = this.#answering;
+      const mayGrow = interactive + bulk > 0 && this.#ranMs < shortRunMs;
       if (mayGrow && !isFull) return Number.POSITIVE_INFINITY;
+      // The pause of bulk begins when its batch is answered.
+      if (isBulk && bulk > 0) return Number.POSITIVE_INFINITY;
       const readyAt = isFull ? 0 : since + this.#options.waitMs;
       return isBulk ? Math.max(readyAt, this.#pace.startsAt(now)) : readyAt;
     }
@@ -209,18 +219,21 @@ class KeyedBatcher<T> {
     if (this.#runningBatches === 0) this.#runningSince = now;
     this.#runningBatches++;
     this.#runningItems += batch.length;
-    let isScored = false;
+    const { priority } = group;
+    let freed: Freed | undefined;
     const onScored = () => {
-      if (isScored) return;
-      isScored = true;
-      this.#answeringBatches++;
-      this.#freeEngine(group, batch);
+      if (freed) return;
+      freed = this.#freeEngine();
+      this.#answering[priority]++;
       this.#advance();
     };
     const end = (settle: (entry: Entry<T>) => void) => {
-      if (isScored) this.#answeringBatches--;
-      else this.#freeEngine(group, batch);
-      isScored = true;
+      if (freed) this.#answering[priority]--;
+      freed ??= this.#freeEngine();
+      const endedAt = performance.now();
+      // Answers take time of the same processors.
+      const ms = freed.ranMs + endedAt - freed.at;
+      this.#pace.note({ priority, rows: sumRows(batch), ms }, endedAt);
       this.#runningItems -= batch.length;
       for (const entry of batch) settle(entry);
       this.#advance();
@@ -259,13 +272,14 @@ class KeyedBatcher<T> {
     return batch;
   }
 
-  /** Notes that the engine has no more to do for a batch, which may still have to be answered. */
-  #freeEngine({ priority }: Group<T>, batch: Entry<T>[]): void {
-    const now = performance.now();
-    this.#ranMs = now - this.#runningSince;
-    this.#pace.note({ priority, rows: sumRows(batch), ms: this.#ranMs }, now);
-    this.#runningSince = now;
+  /** Notes that the engine has no more to do for the batch that runs, which may still have to be answered. */
+  #freeEngine(): Freed {
+    const at = performance.now();
+    const ranMs = at - this.#runningSince;
+    this.#ranMs = ranMs;
+    this.#runningSince = at;
     this.#runningBatches--;
+    return { at, ranMs };
   }
 }
 

@@ -24,10 +24,11 @@ const pauseFactor = 3;
 /** A pause of more would leave a slow model idle, and an item that came during the run is there by then. */
 const pauseMsMax = 20;
 
-/** A batch that has run. */
+/** A batch that has run and is answered. */
 interface RunBatch {
   readonly priority: Priority;
   readonly rows: number;
+  /** From the start of its run to the end of its answers. */
   readonly ms: number;
 }
 

@@ -18,6 +18,10 @@ const leaveMsMax = 500;
 export interface Presence {
   /** Resolves when Redis lists the worker. */
   readonly announced: Promise<void>;
+  /** Takes the worker off the list. Rejects with an error of Redis. */
+  withdraw(): Promise<void>;
+  /** Announces it again. */
+  resume(): void;
   close(): Promise<void>;
 }
 
@@ -49,14 +53,23 @@ export function announce(options: {
     });
   };
 
-  const timer = setInterval(() => void renew().catch(() => {}), renewEveryMs);
+  let timer: NodeJS.Timeout | undefined;
+  const begin = () => {
+    clearInterval(timer);
+    timer = setInterval(() => void renew().catch(() => {}), renewEveryMs);
+    return renew();
+  };
+  const withdraw = async () => {
+    clearInterval(timer);
+    const commands = redis.pipeline();
+    for (const queue of queues) commands.zrem(keys.workers(queue), workerId);
+    const results = await commands.exec();
+    for (const [error] of results ?? []) if (error) throw error;
+  };
   return {
-    announced: renew(),
-    close: async () => {
-      clearInterval(timer);
-      const commands = redis.pipeline();
-      for (const queue of queues) commands.zrem(keys.workers(queue), workerId);
-      await within(commands.exec(), leaveMsMax);
-    },
+    announced: begin(),
+    withdraw,
+    resume: () => void begin().catch(() => {}),
+    close: () => within(withdraw(), leaveMsMax),
   };
 }
