@@ -14,7 +14,7 @@ const laterFlags = [
  * (Node 22 and 24) go by its calls, too. Other versions are left alone: V8 promises nothing about these names.
  */
 const flags: Readonly<Record<string, readonly string[]>> = {
-  '11': ['--interrupt-budget=1000'],
+  '11': ['--interrupt-budget=10000'],
   '12': laterFlags,
   '13': laterFlags,
 };
