@@ -49,8 +49,11 @@ export interface Place {
   readonly warm: Promise<unknown>;
   /** Resolves when the place takes jobs and Redis lists its worker. */
   readonly open: Promise<unknown>;
-  /** Takes its worker off the list of those that have the model. It goes on taking jobs. Rejects with an error of Redis. */
-  withdraw(): Promise<void>;
+  /**
+   * Takes its worker off the list of those that have the model. It goes on taking jobs. Resolves to false if it is
+   * not on the list yet. Rejects with an error of Redis.
+   */
+  withdraw(): Promise<boolean>;
   /** Puts its worker on the list again. */
   resume(): void;
   /**
@@ -100,7 +103,10 @@ export function openPlace(options: {
     model,
     warm,
     open,
-    withdraw: async () => taken?.presence.withdraw(),
+    withdraw: async () => {
+      await taken?.presence.withdraw();
+      return taken !== undefined;
+    },
     resume: () => taken?.presence.resume(),
     close: async (graceMs) => {
       isClosed = true;

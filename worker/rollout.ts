@@ -140,7 +140,7 @@ export class Rollout {
   /**
    * Unloads a model that is drained. An instance that begins to send to it says so before it looks for workers. So the
    * worker leaves the list of those, and then looks once more: either it sees that instance, or the instance does not
-   * see it.
+   * see it. A model that is still loading is not on the list, and is left to a later look.
    */
   async #unload(place: Place): Promise<void> {
     const { places, log } = this.#options;
@@ -148,8 +148,7 @@ export class Rollout {
     if (!(await this.#isDrained(model))) return;
     let isDrained = false;
     try {
-      await place.withdraw();
-      isDrained = await this.#isDrained(model);
+      isDrained = (await place.withdraw()) && (await this.#isDrained(model));
     } finally {
       if (!isDrained) place.resume();
     }

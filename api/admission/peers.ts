@@ -80,6 +80,8 @@ export function openPeers(options: {
 }): Peers {
   const { redis, keys, instance, registry, traffic } = options;
   const knowledge = new Map<string, Knowledge>();
+  /** The queues with a heartbeat of this instance in Redis. */
+  const written = new Set<string>();
   let beat = 0;
 
   const exchange = async (queue: string, batchMax: number) => {
@@ -97,6 +99,8 @@ export function openPeers(options: {
       .pexpire(key, 60_000)
       .hgetall(key)
       .exec();
+    for (const [error] of results ?? []) if (error) throw error;
+    written.add(queue);
     const atMs = performance.now();
     const last = knowledge.get(queue);
     const all = Object.entries(results?.[2]?.[1] as Record<string, string>).map(
@@ -119,7 +123,10 @@ export function openPeers(options: {
     beat++;
     for (const [queue, batchMax] of all()) {
       // While Redis is unreachable, nothing is known. Adding to the queue reports the fault.
-      exchange(queue, batchMax).catch(() => knowledge.delete(queue));
+      exchange(queue, batchMax).catch(() => {
+        knowledge.delete(queue);
+        written.delete(queue);
+      });
     }
   };
   const timer = setInterval(exchangeAll, everyMs);
@@ -130,6 +137,7 @@ export function openPeers(options: {
     for (const { queue } of models) {
       if (kept.has(queue)) continue;
       knowledge.delete(queue);
+      written.delete(queue);
       redis.hdel(keys.instances(queue), instance).catch(() => {});
     }
   };
@@ -146,11 +154,11 @@ export function openPeers(options: {
     msFor: (queue, count, priority = 'interactive') =>
       knowledge.get(queue)?.rates[priority].msFor(count),
     async expect(models) {
-      const [before, known] = [expected, all()];
+      const before = expected;
       expected = models;
       forget(before);
-      const added = models.filter(({ queue }) => !known.has(queue));
-      await Promise.all(added.map(({ queue, manifest }) => exchange(queue, manifest.batch.max)));
+      const missing = models.filter(({ queue }) => !written.has(queue));
+      await Promise.all(missing.map(({ queue, manifest }) => exchange(queue, manifest.batch.max)));
     },
     close: () => {
       clearInterval(timer);

@@ -10,6 +10,8 @@ import type { ImageInput } from '../../shared/image-input.js';
 import type { Size } from './fit.js';
 
 const channels = 3;
+/** The most places that one of the result is made of. */
+const tapsMax = 6;
 /** How many products are computed at a time, which takes one or two milliseconds. */
 const productsAtATime = 1_000_000;
 
@@ -55,10 +57,12 @@ export async function interpolate(
   for (let row = 0; row < to.height; row++) {
     const first = down.first[row] as number;
     for (let at = first; at < first + down.count; at++) {
-      rows[at] ??= resizeRow(rowOf(pixels, from.width, at), across);
+      if (rows[at]) continue;
+      rows[at] = resizeRow(rowOf(pixels, from.width, at), across);
+      products += rowBytes * across.count;
     }
     addUp(rows, down, row, output.subarray(row * rowBytes, (row + 1) * rowBytes));
-    products += rowBytes * (across.count + down.count);
+    products += rowBytes * tapsMax;
     if (products < productsAtATime) continue;
     products = 0;
     await setImmediate();

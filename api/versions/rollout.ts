@@ -64,7 +64,7 @@ export class Rollout {
   readonly #announced = new Map<string, number>();
   /** Why no worker can load a model, by queue. A queue with a live worker has none. */
   #faults = new Map<string, LoadFault>();
-  /** Since when versions that drain have had no worker, by queue. None comes, since the folder has others now. */
+  /** Since when versions that drain have had no worker, by queue. None comes: the folder has others now, or they are unloaded. */
   #lost = new Map<string, number>();
   #orders: Orders = noOrders;
   #unsubscribe = () => {};
@@ -227,7 +227,9 @@ export class Rollout {
 
   #noteLost(counts: ReadonlyMap<string, number>): void {
     const { folder, registry } = this.#options;
-    const isWanted = (queue: string) => folder.models.some((model) => model.queue === queue);
+    const { unloaded } = this.#orders;
+    const isWanted = (queue: string) =>
+      folder.models.some((model) => model.queue === queue && !unloaded.has(model.name));
     const lost = registry.draining
       .map(({ queue }) => queue)
       .filter((queue) => counts.get(queue) === 0 && !isWanted(queue));
@@ -324,7 +326,7 @@ function notLoaded(name: string, reasons: readonly string[]): ScorelineError {
 function lostWorkers({ name, version }: Model): ScorelineError {
   return new ScorelineError(
     'queue_unavailable',
-    `Version ${version} of the model "${name}" was replaced while this request waited for it, and its workers have gone. Ask again: the version that is served now answers.`,
+    `Version ${version} of the model "${name}" was replaced or unloaded while this request waited for it, and its workers have gone. Ask again: the version that is served now answers.`,
     { retryAfterSeconds: 1 },
   );
 }

@@ -23,7 +23,10 @@ beforeAll(async () => {
 afterAll(() => redis?.close());
 
 /** Begins the rollout of a worker whose model has left the folder. */
-async function openRollout(prefix: string, options: { onWithdrawn?: () => Promise<unknown> } = {}) {
+async function openRollout(
+  prefix: string,
+  options: { onWithdrawn?: () => Promise<unknown>; isListed?: () => boolean } = {},
+) {
   const keys = makeKeys(prefix);
   const { client } = redis;
   const presence = announce({ redis: client, keys, queues: [queue], workerId: 'worker' });
@@ -36,6 +39,7 @@ async function openRollout(prefix: string, options: { onWithdrawn?: () => Promis
     withdraw: async () => {
       await presence.withdraw();
       await options.onWithdrawn?.();
+      return options.isListed?.() ?? true;
     },
     resume: () => presence.resume(),
     close: async () => {
@@ -116,4 +120,24 @@ test('a version whose worker cannot leave the list stays', async () => {
   await stage.begin();
   await waitUntil('it is unloaded at last', stage.isClosed);
   expect(times).toBe(3);
+});
+
+test('a version that is still loading is left to a later look', async () => {
+  let looks = 0;
+  const stage = await openRollout('loading', { isListed: () => ++looks > 2 });
+  await stage.begin();
+  await waitUntil('it is unloaded once it is loaded', stage.isClosed);
+  expect(looks).toBe(3);
+});
+
+test('a worker that has left is not listed again', async () => {
+  const keys = makeKeys('left');
+  const { client } = redis;
+  const presence = announce({ redis: client, keys, queues: [queue], workerId: 'worker' });
+  await presence.announced;
+  await presence.withdraw();
+  await presence.close();
+  presence.resume();
+  await delay(50);
+  expect(await client.exists(keys.workers(queue))).toBe(0);
 });

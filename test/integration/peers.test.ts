@@ -19,9 +19,9 @@ function answering(perSecond: number, inFlight: number): () => Traffic {
   return () => ({ inFlight, answered: Math.round((Date.now() * perSecond) / 1000) });
 }
 
-function open(prefix: string, instance: string, traffic: () => Traffic) {
+function open(prefix: string, instance: string, traffic: () => Traffic, client = redis.client) {
   const peers = openPeers({
-    redis: redis.client,
+    redis: client,
     keys: makeKeys(prefix),
     instance,
     registry: makeRegistry([model]),
@@ -55,6 +55,25 @@ test('an instance says at once which models it may send to, and takes that back'
   await waitUntil('it is taken back', async () => (await redis.client.exists(key)) === 0);
   // Its registry still has this one.
   expect(await redis.client.hkeys(makeKeys('expect').instances(queue))).toEqual(['a']);
+});
+
+test('an instance whose first heartbeat fails has said nothing, and says it again', async () => {
+  const other = makeSampleModel({ version: '3' });
+  const key = makeKeys('again').instances(other.queue);
+  let isAway = true;
+  const client: typeof redis.client = Object.create(redis.client, {
+    multi: {
+      value: () => {
+        if (isAway) throw new Error('Redis is away');
+        return redis.client.multi();
+      },
+    },
+  });
+  const peers = open('again', 'a', () => ({ inFlight: 0, answered: 0 }), client);
+  await expect(peers.expect([other])).rejects.toThrow('away');
+  isAway = false;
+  await peers.expect([other]);
+  expect(await redis.client.hkeys(key)).toEqual(['a']);
 });
 
 test('an instance without answers of its own knows the common rate', async () => {

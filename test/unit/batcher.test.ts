@@ -175,20 +175,29 @@ describe('a batch that is scored and not yet answered', () => {
     expect(batches()).toEqual(['a', 'b']);
   });
 
-  test('of bulk keeps the next one of bulk waiting, and no interactive one', async () => {
-    const { submit, batches, score, answer } = makeAnswering(2);
-    await submit('abcd', 'bulk');
-    expect(batches()).toEqual(['ab']);
+  test('of bulk keeps the next one of bulk waiting beside interactive items, and no interactive one', async () => {
+    const { submit, batches, score, answer } = makeAnswering(1);
+    await submit('x');
     score(0);
-    expect(batches()).toEqual(['ab']);
-    await submit('ef');
-    expect(batches()).toEqual(['ab', 'ef']);
-    score(1);
-    await answer(1);
-    expect(batches()).toEqual(['ab', 'ef']);
     await answer(0);
+    await submit('ab', 'bulk');
+    score(1);
+    expect(batches()).toEqual(['x', 'a']);
+    await submit('y');
+    expect(batches()).toEqual(['x', 'a', 'y']);
+    score(2);
+    await answer(2);
+    expect(batches()).toEqual(['x', 'a', 'y']);
+    await answer(1);
     await passMs(50);
-    expect(batches()).toEqual(['ab', 'ef', 'cd']);
+    expect(batches()).toEqual(['x', 'a', 'y', 'b']);
+  });
+
+  test('of bulk lets the next one of bulk start if there are no interactive items', async () => {
+    const { submit, batches, score } = makeAnswering(2);
+    await submit('abcd', 'bulk');
+    score(0);
+    expect(batches()).toEqual(['ab', 'cd']);
   });
 
   test('is scored once, however often that is said', async () => {

@@ -6,8 +6,8 @@ const max = 16;
 /** A pace at the time 1000, when a batch of bulk has ended after an interactive one. */
 function makePace(bulk: { rows?: number; ms: number }): BulkPace {
   const pace = new BulkPace();
-  pace.note({ priority: 'interactive', rows: 1, ms: 10 }, 900);
-  pace.note({ priority: 'bulk', rows: max, ...bulk }, 1000);
+  pace.note({ priority: 'interactive', rows: 1, ranMs: 10, ms: 10 }, 900);
+  pace.note({ priority: 'bulk', rows: max, ranMs: bulk.ms, ...bulk }, 1000);
   return pace;
 }
 
@@ -32,7 +32,7 @@ describe('beside interactive items', () => {
 
   test('bulk does not pause if interactive ones come less than once a second', () => {
     const pace = makePace({ ms: 24.5 });
-    pace.note({ priority: 'bulk', rows: max, ms: 24.5 }, 1899);
+    pace.note({ priority: 'bulk', rows: max, ranMs: 24.5, ms: 24.5 }, 1899);
     expect(pace.startsAt(1899)).toBe(1919);
     expect(pace.startsAt(1900)).toBe(1900);
     expect(pace.rowsMax(max, 1900)).toBeLessThan(max);
@@ -44,14 +44,14 @@ describe('alone', () => {
     const pace = makePace({ ms: 160 });
     expect(pace.rowsMax(max, 10_899)).toBe(1);
     expect(pace.rowsMax(max, 10_900)).toBe(max);
-    pace.note({ priority: 'bulk', rows: max, ms: 160 }, 10_900);
+    pace.note({ priority: 'bulk', rows: max, ranMs: 160, ms: 160 }, 10_900);
     expect(pace.startsAt(10_900)).toBe(10_900);
   });
 
   test('and so it has if none ever ran', () => {
     const pace = new BulkPace();
-    pace.note({ priority: 'bulk', rows: 1, ms: 10 }, 900);
-    pace.note({ priority: 'bulk', rows: max, ms: 160 }, 1000);
+    pace.note({ priority: 'bulk', rows: 1, ranMs: 10, ms: 10 }, 900);
+    pace.note({ priority: 'bulk', rows: max, ranMs: 160, ms: 160 }, 1000);
     expect(pace.rowsMax(max, 1000)).toBe(max);
     expect(pace.startsAt(1000)).toBe(1000);
   });

@@ -13,7 +13,7 @@ test('a worker has a place for each model, and closing all of them waits for tho
       model,
       warm: Promise.resolve(),
       open: Promise.resolve(),
-      withdraw: async () => {},
+      withdraw: async () => true,
       resume: () => {},
       device: () => undefined,
       loadMs: () => undefined,

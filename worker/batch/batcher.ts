@@ -185,7 +185,7 @@ class KeyedBatcher<T> {
       const mayGrow = interactive + bulk > 0 && this.#ranMs < shortRunMs;
       if (mayGrow && !isFull) return Number.POSITIVE_INFINITY;
       // The pause of bulk begins when its batch is answered.
-      if (isBulk && bulk > 0) return Number.POSITIVE_INFINITY;
+      if (isBulk && bulk > 0 && this.#pace.isBusy(now)) return Number.POSITIVE_INFINITY;
       const readyAt = isFull ? 0 : since + this.#options.waitMs;
       return isBulk ? Math.max(readyAt, this.#pace.startsAt(now)) : readyAt;
     }
@@ -231,9 +231,10 @@ class KeyedBatcher<T> {
       if (freed) this.#answering[priority]--;
       freed ??= this.#freeEngine();
       const endedAt = performance.now();
+      const { ranMs, at } = freed;
       // Answers take time of the same processors.
-      const ms = freed.ranMs + endedAt - freed.at;
-      this.#pace.note({ priority, rows: sumRows(batch), ms }, endedAt);
+      const ms = ranMs + endedAt - at;
+      this.#pace.note({ priority, rows: sumRows(batch), ranMs, ms }, endedAt);
       this.#runningItems -= batch.length;
       for (const entry of batch) settle(entry);
       this.#advance();

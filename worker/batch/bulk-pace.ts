@@ -28,6 +28,7 @@ const pauseMsMax = 20;
 interface RunBatch {
   readonly priority: Priority;
   readonly rows: number;
+  readonly ranMs: number;
   /** From the start of its run to the end of its answers. */
   readonly ms: number;
 }
@@ -39,8 +40,8 @@ export class BulkPace {
   #pausedUntil = Number.NEGATIVE_INFINITY;
 
   /** Notes a batch that has just ended. */
-  note({ priority, rows, ms }: RunBatch, now: number): void {
-    this.#cost.note(rows, ms);
+  note({ priority, rows, ranMs, ms }: RunBatch, now: number): void {
+    this.#cost.note(rows, ranMs);
     if (priority === 'interactive') this.#interactiveAt = now;
     else this.#pausedUntil = now + Math.min(pauseFactor * ms, pauseMsMax);
   }
@@ -51,8 +52,13 @@ export class BulkPace {
     return isAlone ? max : Math.min(max, this.#cost.rowsWithin(longerMax));
   }
 
-  /** Returns when the next batch of bulk may start. */
+  /** Returns when the next batch of bulk may start, once the last one is answered. */
   startsAt(now: number): number {
-    return now - this.#interactiveAt < busyMs ? this.#pausedUntil : now;
+    return this.isBusy(now) ? this.#pausedUntil : now;
+  }
+
+  /** Whether bulk pauses after each of its batches. */
+  isBusy(now: number): boolean {
+    return now - this.#interactiveAt < busyMs;
   }
 }

@@ -20,7 +20,7 @@ export interface Presence {
   readonly announced: Promise<void>;
   /** Takes the worker off the list. Rejects with an error of Redis. */
   withdraw(): Promise<void>;
-  /** Announces it again. */
+  /** Announces it again, unless it is closed. */
   resume(): void;
   close(): Promise<void>;
 }
@@ -54,7 +54,9 @@ export function announce(options: {
   };
 
   let timer: NodeJS.Timeout | undefined;
-  const begin = () => {
+  let isClosed = false;
+  const begin = async () => {
+    if (isClosed) return;
     clearInterval(timer);
     timer = setInterval(() => void renew().catch(() => {}), renewEveryMs);
     return renew();
@@ -70,6 +72,9 @@ export function announce(options: {
     announced: begin(),
     withdraw,
     resume: () => void begin().catch(() => {}),
-    close: () => within(withdraw(), leaveMsMax),
+    close: () => {
+      isClosed = true;
+      return within(withdraw(), leaveMsMax);
+    },
   };
 }
