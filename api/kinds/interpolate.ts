@@ -1,9 +1,9 @@
-// Resizes pixels as Pillow does with a filter of fixed width: each number of the result is a weighted sum of its
-// neighbours, first in the row, then in the column, with 8 bits between. That is how pictures are enlarged, and how
-// they shrink if the filter is not widened.
+// Resizes pixels with a filter of fixed width: each number of the result is a weighted sum of its neighbours, first in
+// the row, then in the column, with 8 bits between. That is how Pillow enlarges pictures. They also shrink like this
+// if the filter is not widened.
 //
-// sharp takes three pipelines for it and three times as long, and has no Lanczos for pictures that grow. This runs on
-// the main thread, so it lets other work in between.
+// sharp takes three pipelines for it and longer, and has no Lanczos for pictures that grow. This runs on the main
+// thread, so it lets other work in between.
 
 import { setImmediate } from 'node:timers/promises';
 import type { ImageInput } from '../../shared/image-input.js';
@@ -98,7 +98,7 @@ function resizeRow(pixels: Uint8Array, { first, weights, count }: Taps): Uint8Ar
   return new Uint8Array(resized.buffer);
 }
 
-/** Adds rows up to one row of the result. A loop over the rows for each number takes three times as long. */
+/** Adds rows up to one row of the result. A loop over the rows for each number takes twice as long. */
 function addUp(
   rows: readonly Uint8Array[],
   { first, weights, count }: Taps,

@@ -6,7 +6,7 @@ import type { Fit, Region } from './fit.js';
 const channels = 3;
 
 /** Returns the pixels of a part of a picture. */
-export function cutOut(pixels: Buffer, rowPixels: number, region: Region): Buffer {
+function cutOut(pixels: Buffer, rowPixels: number, region: Region): Buffer {
   const rowBytes = region.width * channels;
   const cut = Buffer.allocUnsafe(region.height * rowBytes);
   for (let row = 0; row < region.height; row++) {

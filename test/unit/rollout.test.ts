@@ -22,9 +22,10 @@ async function openRollout(given: readonly Model[]) {
   let expected: readonly string[] = [];
   let countedUnexpected = false;
   let isInUse = false;
+  let unloaded: readonly string[] = [];
   const redis = {
     status: 'ready',
-    smembers: async () => [],
+    smembers: async () => unloaded,
     get: async () => null,
     scan: async () => ['0', []],
     hgetall: async (key: string) => {
@@ -83,6 +84,11 @@ async function openRollout(given: readonly Model[]) {
       models.splice(models.indexOf(model), 1, by);
       workers.set(by.queue, 1);
     },
+    /** Takes a model out that still has requests. */
+    unload({ name }: Model) {
+      isInUse = true;
+      unloaded = [name];
+    },
     takeWorkersAway: (model: Model) => workers.delete(model.queue),
     /** Whether workers were counted before these models were announced as expected. */
     hasCountedUnexpected: () => countedUnexpected,
@@ -139,4 +145,13 @@ test('requests to a replaced version whose workers have gone are refused, and ca
   await vi.waitUntil(() => reasonOf(one) !== undefined, { timeout: 30_000 });
   expect(reasonOf(one)).toMatchObject({ code: 'queue_unavailable', retryAfterSeconds: 1 });
   expect(reasonOf(two)).toBeUndefined();
+}, 60_000);
+
+test('so are requests to a model that was unloaded', async () => {
+  const { served, reasonOf, ...stage } = await openRollout([one]);
+  stage.unload(one);
+  await vi.waitUntil(() => served() === '');
+  stage.takeWorkersAway(one);
+  await vi.waitUntil(() => reasonOf(one) !== undefined, { timeout: 30_000 });
+  expect(reasonOf(one)?.code).toBe('queue_unavailable');
 }, 60_000);
