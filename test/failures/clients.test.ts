@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Child } from '../../cli/children.js';
 import { ask, post, waitUntil } from '../harness.js';
 import { countFor } from './counter.js';
 import {
@@ -19,6 +21,10 @@ import {
 const connectionsMax = 1500;
 const headersMsMax = 1500;
 const requestMsMax = 2000;
+/** From a job that is held to its run. */
+const startMs = 200;
+/** The deadline of requests whose API is killed meanwhile, which takes less time. */
+const abandonedMs = 3000;
 /** How long after its limit a connection may live on. Node checks once a second. */
 const lateMsMax = 15_000;
 const body = JSON.stringify({ input: 'How do I sort an array?' });
@@ -163,16 +169,23 @@ describe('an item whose caller is gone or out of time', () => {
       // The worker hands over a batch when it expects the current run to end. This run of the same
       // length gives it the estimate.
       expectCounted(await scene.count(blocker), blocker);
+      // Its job is held a little longer than until its answer.
+      await scene.untilIdle();
       const blocked = scene.count(blocker);
       await scene.untilHeld(1);
+      // What the worker holds starts in a moment. What comes before that joins the same batch.
+      await setTimeout(startMs);
       // Scoring just one of these would take as long as the whole test may.
       const long = (digit: number) => countFor(60_000, digit);
-      const late = [1, 2, 3].map((digit) => scene.count(long(digit), { deadlineMs: 1000 }));
+      const late = [1, 2, 3].map((digit) => scene.count(long(digit), { deadlineMs: 2000 }));
       const hangUp = new AbortController();
       const left = [4, 5, 6].map((digit) => scene.count(long(digit), { signal: hangUp.signal }));
       const gone = Promise.allSettled(left);
       // When their callers give up, the worker already holds some of the items. Others still wait.
       await scene.untilHeld(2);
+      // The run must not end before the callers have given up, however fast the machine is.
+      const worker = scene.service.workers[0] as Child;
+      worker.kill('SIGSTOP');
       const waiting = [7, 8, 9].map((digit) => scene.count(long(digit), { signal: hangUp.signal }));
       const goneToo = Promise.allSettled(waiting);
       const right = scene.count('8');
@@ -181,6 +194,7 @@ describe('an item whose caller is gone or out of time', () => {
       for (const answer of late) expectRefused(await answer, 504, 'deadline_exceeded');
       hangUp.abort();
       await Promise.all([gone, goneToo]);
+      worker.kill('SIGCONT');
 
       expectCounted(await blocked, blocker);
       expectCounted(await right, '8');
@@ -218,18 +232,24 @@ describe('an API', () => {
   test('that is killed leaves a stream that expires, and items dropped once late', async () => {
     await withScene({}, async (scene) => {
       const { client } = scene.redis;
-      await scene.howFast();
-      const running = scene.count(countFor(900, 1));
+      const running = scene.count(countFor(Math.round(1000 * (await scene.howFast())), 1));
       await scene.untilHeld(1);
+      await setTimeout(startMs);
       const abandoned: Promise<unknown>[] = [];
       for (const digit of [1, 2, 3]) {
-        abandoned.push(scene.count(countFor(60_000, digit), { deadlineMs: 500 }));
+        abandoned.push(scene.count(countFor(60_000, digit), { deadlineMs: abandonedMs }));
         abandoned.at(-1)?.catch(() => {});
         await scene.untilHeld(1 + digit);
       }
+      const submittedAt = performance.now();
+      // The run must not end before the deadlines, however fast the machine is.
+      const worker = scene.service.workers[0] as Child;
+      worker.kill('SIGSTOP');
       const lost = Promise.allSettled([running, ...abandoned]);
       scene.service.api.kill('SIGKILL');
       expect((await lost).every(({ status }) => status === 'rejected')).toBe(true);
+      await setTimeout(submittedAt + abandonedMs - performance.now());
+      worker.kill('SIGCONT');
 
       const [stream] = await client.keys(keys.replies('*'));
       const timeToLiveMs = await client.pttl(stream as string);

@@ -39,6 +39,8 @@ export interface Scene {
   ask(question: Question, options?: AskOptions): Promise<Answer>;
   /** Runs the idle counter once. Resolves to its speed as a multiple of what `countFor` assumes. */
   howFast(): Promise<number>;
+  /** Waits until the worker holds no job of the counter. A job ends after its answer. */
+  untilIdle(): Promise<void>;
   /** Waits until workers hold at least this many of the counter's jobs. */
   untilHeld(jobs: number): Promise<void>;
   /** Waits until at least this many of the counter's jobs are in its queue. */
@@ -120,6 +122,11 @@ function makeScene(redis: TestRedis, service: Service): Scene {
       `${jobs} jobs are in ${list}`,
       async () => (await redis.client.llen(`scoreline:${counterQueue}:${list}`)) >= jobs,
     );
+  const untilIdle = () =>
+    waitUntil(
+      'the counter is idle',
+      async () => (await redis.client.llen(`scoreline:${counterQueue}:active`)) === 0,
+    );
   const queue = `${keys.prefix}:${counterQueue}`;
   const countItems = async () => {
     const lists = ['wait', 'active'].map((list) => redis.client.lrange(`${queue}:${list}`, 0, -1));
@@ -134,12 +141,10 @@ function makeScene(redis: TestRedis, service: Service): Scene {
     service,
     howFast: async () => {
       const { body } = await send(counterName, countFor(100, 1));
-      await waitUntil(
-        'the counter is idle',
-        async () => (await redis.client.llen(`scoreline:${counterQueue}:active`)) === 0,
-      );
+      await untilIdle();
       return 100 / body.timing.computeMs;
     },
+    untilIdle,
     count: (input, options) => send(counterName, input, options),
     ask: (question, options) => send(faqName, question.text, options),
     untilHeld: (jobs) => untilLength('active', jobs),
