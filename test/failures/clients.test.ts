@@ -167,9 +167,7 @@ describe('an item whose caller is gone or out of time', () => {
     await withScene({}, async (scene) => {
       // The worker hands over a batch when it expects the current run to end. This run of the same
       // length gives it the estimate.
-      const blocker = await countLong(scene, 3000);
-      // Its job is held a little longer than until its answer.
-      await scene.untilIdle();
+      const blocker = await findLong(scene);
       const blocked = scene.count(blocker);
       await scene.untilHeld(1);
       // What the worker holds starts in a moment. What comes before that joins the same batch.
@@ -231,7 +229,7 @@ describe('an API', () => {
   test('that is killed leaves a stream that expires, and items dropped once late', async () => {
     await withScene({}, async (scene) => {
       const { client } = scene.redis;
-      const running = scene.count(countFor(Math.round(1000 * (await scene.howFast())), 1));
+      const running = scene.count(await findLong(scene));
       await scene.untilHeld(1);
       await setTimeout(startMs);
       const abandoned: Promise<unknown>[] = [];
@@ -266,13 +264,16 @@ describe('an API', () => {
   });
 });
 
-/** Runs the counter for at least this long, and returns the input. Right after its start a process may be slow. */
-async function countLong(scene: Scene, ms: number): Promise<string> {
+/** Returns an input that runs for about 3 s. A process is slow right after its start, so it is tried. */
+async function findLong(scene: Scene): Promise<string> {
+  const ms = 3000;
   let speed = await scene.howFast();
   while (true) {
     const input = countFor(Math.round(1.2 * ms * speed), 1);
     const answer = await scene.count(input);
     expectCounted(answer, input);
+    // Its job is held a little longer than until its answer.
+    await scene.untilIdle();
     const { computeMs } = answer.body.timing;
     if (computeMs >= ms) return input;
     speed *= ms / computeMs;
