@@ -1,6 +1,6 @@
 // Writes the files that are generated: docs/errors.md, docs/configuration.md, docs/metrics.md, docs/telemetry.md,
-// .env.example, client/answers.ts, k8s/generated and monitoring/generated from code, and docs/licences.md from
-// package-lock.json. With `--check` it writes nothing, and fails if one of them is out of date.
+// .env.example, client/answers.ts, the kernels of pictures, k8s/generated and monitoring/generated from
+// code, and docs/licences.md from package-lock.json. With `--check` it writes nothing, and fails if one of them is out of date.
 
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -17,6 +17,7 @@ import { listModels, readManifest } from '../shared/manifest-file.js';
 import { aclRules } from '../shared/redis-commands.js';
 import { packageDirectory } from '../shared/version.js';
 import { answerTypes } from './answer-types.js';
+import { kernelModule } from './assembly.js';
 import { licencesPage, readRuntimePackages } from './licences.js';
 import { metricsPage } from './metrics-page.js';
 import { telemetryPage } from './telemetry-page.js';
@@ -25,9 +26,11 @@ const header = '`npm run fix` generates this page from the code. Change the code
 const fromLockFile = '`npm run fix` generates this page from `package-lock.json`.';
 const manifestsFolder = 'k8s/generated';
 const monitoringFolder = 'monitoring/generated';
+const kernelFolders = ['api/kinds/plain-jpeg', 'api/kinds/resample'];
 
 try {
-  const outdated = [...generate()].filter(([name, text]) => read(name) !== text);
+  const kernels = await compileKernels();
+  const outdated = [...kernels, ...generate()].filter(([name, text]) => read(name) !== text);
   if (!process.argv.includes('--check')) {
     for (const [name, text] of outdated) write(name, text);
   } else if (outdated.length > 0) {
@@ -38,6 +41,16 @@ try {
 } catch (error) {
   process.stderr.write(`${coerceError(error).message}\n`);
   process.exitCode = 1;
+}
+
+/** Returns the files of the kernels that are compiled from AssemblyScript, with their texts. */
+function compileKernels(): Promise<[name: string, text: string][]> {
+  return Promise.all(
+    kernelFolders.map(async (folder) => [
+      `${folder}/kernel-bytes.ts`,
+      await kernelModule(absolute('.'), `${folder}/assembly/kernel.ts`),
+    ]),
+  );
 }
 
 /** Yields each file with its text; undefined if there must be no such file. */

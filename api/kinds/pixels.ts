@@ -3,6 +3,14 @@
 import type { ImageInput } from '../../shared/image-input.js';
 import type { Fit, Region } from './fit.js';
 
+/** Pixels of 8 bits, row by row. */
+export interface Pixels {
+  readonly data: Uint8Array;
+  readonly width: number;
+  /** Grey or RGB. */
+  readonly channels: 1 | 3;
+}
+
 const channels = 3;
 
 /** Returns the pixels of a part of a picture. */

@@ -442,7 +442,7 @@ describe('the header of a JPEG', () => {
     const file = Buffer.from(photograph('siamese-cat.jpg'));
     const frame = file.indexOf(Buffer.from([0xff, 0xc0]));
     file.writeUInt16BE(file.readUInt16BE(frame + 5) * 2, frame + 5);
-    await expect(toPixels(file, input)).rejects.toThrow('Corrupt JPEG');
+    await expect(toPixels(file, input)).rejects.toThrow('damaged');
   });
 });
 

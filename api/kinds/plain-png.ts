@@ -1,0 +1,39 @@
+// PNGs of the plainest kinds: 8 bits, grey or RGB without transparency, not interlaced, not animated.
+
+import type { Size } from './fit.js';
+
+const signature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
+const headerBytes = 13;
+/** Length, type and checksum. */
+const frameBytes = 12;
+
+/** Chunks that change no pixel. Colour profiles and gamma are ignored, as they were in training. */
+const plainChunks = new Set(
+  'IHDR PLTE IDAT gAMA cHRM sRGB iCCP bKGD pHYs tIME tEXt zTXt iTXt hIST'.split(' '),
+);
+
+/** Returns the size of a PNG that is plain and has all of its chunks. The decoder checks their content. */
+export function plainPngSize(bytes: Buffer): Size | undefined {
+  if (!bytes.subarray(0, signature.length).equals(signature)) return undefined;
+  let size: Size | undefined;
+  for (let at = signature.length; at + frameBytes <= bytes.length; ) {
+    const length = bytes.readUInt32BE(at);
+    const type = bytes.toString('latin1', at + 4, at + 8);
+    if (type === 'IEND') return size;
+    if (!plainChunks.has(type)) return undefined;
+    if (type === 'IHDR') {
+      if (size || length !== headerBytes) return undefined;
+      size = plainSize(bytes.subarray(at + 8, at + 8 + length));
+    }
+    if (!size) return undefined;
+    at += frameBytes + length;
+  }
+  return undefined;
+}
+
+function plainSize(header: Buffer): Size | undefined {
+  if (header.length < headerBytes) return undefined;
+  const [bits, colours, , , interlacing] = header.subarray(8);
+  const isPlain = bits === 8 && (colours === 0 || colours === 2) && interlacing === 0;
+  return isPlain ? { width: header.readUInt32BE(0), height: header.readUInt32BE(4) } : undefined;
+}
