@@ -116,9 +116,11 @@ async function compare(): Promise<void> {
 
 async function startService(build: Build, models: string, owner: Build): Promise<BenchService> {
   const modelsDirectory = path.join(owner.root, 'models');
-  const service = await startBenchService({ models, modelsDirectory, build }).catch((error) => {
-    throw new Error(`The service in ${build.root} did not start: ${coerceError(error).message}`);
-  });
+  const service = await startBenchService({ models, modelsDirectory, build, byPort: true }).catch(
+    (error) => {
+      throw new Error(`The service in ${build.root} did not start: ${coerceError(error).message}`);
+    },
+  );
   services.push(service);
   signal.throwIfAborted();
   if (service.url !== '') return service;

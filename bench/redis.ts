@@ -53,7 +53,7 @@ const server = await startRedis({
   say: console.error,
 });
 const log = makeLogger({ role: 'bench', level: 'error' });
-const redis = connectProducer({ url: server.url, name: 'bench', log });
+const redis = connectProducer({ url: server.tcpUrl, name: 'bench', log });
 await waitUntilReady(redis);
 const redisPid = Number(/^process_id:(\d+)/m.exec(await redis.info('server'))?.[1]);
 pin(redisPid, '0');
@@ -135,7 +135,7 @@ function holdToShare(): () => void {
 
 async function startStandIn(options: Omit<StandIn, 'redisUrl' | 'modelsDirectory'>) {
   const modelsDirectory = path.join(packageDirectory(), 'models');
-  const standIn: StandIn = { ...options, redisUrl: server.url, modelsDirectory };
+  const standIn: StandIn = { ...options, redisUrl: server.tcpUrl, modelsDirectory };
   const child: ChildProcess = fork(
     new URL('./redis-stand-in.js', import.meta.url),
     [JSON.stringify(standIn)],

@@ -19,6 +19,8 @@ export async function startBenchService(options: {
   roles?: readonly ('api' | 'worker')[];
   /** Whose processes they are: this checkout's where no other is named. */
   build?: Build;
+  /** Whether the processes reach Redis by its port and not by its socket, which older builds do not know. */
+  byPort?: boolean;
   /** More settings of the processes. */
   environment?: NodeJS.ProcessEnv;
 }) {
@@ -27,7 +29,7 @@ export async function startBenchService(options: {
   const redis = await startRedis({ server: ensureRedisServer(say), directory, say });
   const environment = {
     ...process.env,
-    REDIS_URL: redis.url,
+    REDIS_URL: options.byPort ? redis.tcpUrl : redis.url,
     MODELS: options.models,
     MODELS_DIR: options.modelsDirectory,
     PORT: '0',

@@ -6,7 +6,10 @@
 // file has given up.
 
 import { type ChildProcess, fork } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
@@ -19,9 +22,13 @@ const pausesMs = [0, 500, 1000, 2000, 5000, 10_000];
 const failuresMax = 4;
 /** A server that lived this long does not keep dying. */
 const soundAfterMs = 60_000;
+/** The longest path of a socket on macOS; on Linux it is 107. Node cuts off the rest without a word. */
+const socketBytesMax = 103;
 
 export interface PrivateRedis {
+  /** The quickest way to it for processes of this machine: its socket, where it has one. */
   readonly url: string;
+  readonly tcpUrl: string;
   /** Resolves with the reason when the server has died and cannot be started again. */
   readonly failed: Promise<ScorelineError>;
   /** Stops the server and waits until it has exited. Its data stays. */
@@ -55,26 +62,33 @@ export async function startRedis(options: PrivateRedisOptions): Promise<PrivateR
   mkdirSync(directory, { recursive: true });
   const portFile = path.join(directory, 'port');
   await refuseSecondStart(portFile, directory);
-  const redis = new Supervised({ ...options, directory }, await findFreePort(), portFile);
+  const place = { port: await findFreePort(), portFile, socket: await findSocket() };
+  const redis = new Supervised({ ...options, directory }, place);
   await redis.start();
   return redis;
 }
 
+interface Place {
+  readonly port: number;
+  readonly portFile: string;
+  readonly socket: string | undefined;
+}
+
 class Supervised implements PrivateRedis {
   readonly url: string;
+  readonly tcpUrl: string;
   readonly failed: Promise<ScorelineError>;
   readonly #options: PrivateRedisOptions;
-  readonly #port: number;
-  readonly #portFile: string;
+  readonly #place: Place;
   #guard: Guard | undefined;
   #isClosing = false;
   #fail: (error: ScorelineError) => void = () => {};
 
-  constructor(options: PrivateRedisOptions, port: number, portFile: string) {
+  constructor(options: PrivateRedisOptions, place: Place) {
     this.#options = options;
-    this.#port = port;
-    this.#portFile = portFile;
-    this.url = `redis://127.0.0.1:${port}`;
+    this.#place = place;
+    this.tcpUrl = `redis://127.0.0.1:${place.port}`;
+    this.url = place.socket === undefined ? this.tcpUrl : `unix://${encodeURI(place.socket)}`;
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -83,7 +97,7 @@ class Supervised implements PrivateRedis {
   /** Starts the server, and again whenever it dies. */
   async start(): Promise<void> {
     await this.#startOnce();
-    writeFileSync(this.#portFile, String(this.#port));
+    writeFileSync(this.#place.portFile, String(this.#place.port));
     void this.#keepRunning();
   }
 
@@ -99,15 +113,18 @@ class Supervised implements PrivateRedis {
     this.#isClosing = true;
     if (this.#guard?.process.connected) this.#guard.process.send(how);
     await this.#guard?.exited;
-    rmSync(this.#portFile, { force: true });
+    const { portFile, socket } = this.#place;
+    rmSync(portFile, { force: true });
+    if (socket) rmSync(path.dirname(socket), { recursive: true, force: true });
   }
 
   /** Starts the guard and the server, and waits until the server answers. */
   async #startOnce(): Promise<void> {
     const { server, directory } = this.#options;
-    const guard = startGuard([server, directory, String(this.#port)]);
+    const { port, socket } = this.#place;
+    const guard = startGuard([server, directory, String(port), ...(socket ? [socket] : [])]);
     this.#guard = guard;
-    if (await answersBefore(guard.exited, this.url)) return;
+    if (await answersBefore(guard.exited, this.tcpUrl)) return;
     guard.process.kill('SIGKILL');
     throw new ScorelineError(
       'configuration_invalid',
@@ -137,7 +154,7 @@ class Supervised implements PrivateRedis {
   async #startAgain(): Promise<ScorelineError | undefined> {
     for (let failures = 1; !this.#isClosing; failures++) {
       try {
-        await endLeftover(this.#port, this.#options.directory);
+        await endLeftover(this.#place.port, this.#options.directory);
         if (this.#isClosing) return undefined;
         await this.#startOnce();
         return undefined;
@@ -152,6 +169,26 @@ class Supervised implements PrivateRedis {
       }
     }
     return undefined;
+  }
+}
+
+/**
+ * Returns a path for a socket, in a folder that only we can enter; undefined where that cannot be. Data folders can lie
+ * where there are no sockets, such as in a shared folder of another system, and their paths can be too long for one.
+ */
+async function findSocket(): Promise<string | undefined> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-redis-'));
+  const socket = path.join(folder, 'redis.sock');
+  const probe = createServer();
+  try {
+    if (Buffer.byteLength(socket) > socketBytesMax) throw new Error('The path is too long.');
+    await once(probe.listen(socket), 'listening');
+    return socket;
+  } catch {
+    rmSync(folder, { recursive: true });
+    return undefined;
+  } finally {
+    probe.close();
   }
 }
 

@@ -2,10 +2,17 @@
 // running. The guard notices, lets the API and the workers finish, and then stops Redis.
 
 import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import path from 'node:path';
 import process from 'node:process';
 import { Redis } from 'ioredis';
 
-const [server, directory, port] = process.argv.slice(2) as [string, string, string];
+const [server, directory, port, socket] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string?,
+];
 const clientsLeaveMsMax = 40_000;
 const stopsWithinMs = 300;
 
@@ -14,6 +21,7 @@ const redis = spawn(
   [
     ['--port', port, '--bind', '127.0.0.1', '--dir', directory],
     ['--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction'],
+    socket === undefined ? [] : ['--unixsocket', socket, '--unixsocketperm', '700'],
     ['--loglevel', 'notice', '--logfile', 'redis.log', '--daemonize', 'no'],
   ].flat(),
   { stdio: 'ignore' },
@@ -35,8 +43,13 @@ function stop(): void {
 
 /** Exits, after it has told the parent how Redis ended. */
 function leave(how: string): void {
-  if (process.connected) process.send?.(how, undefined, undefined, () => process.exit(1));
-  else process.exit(1);
+  if (process.connected) {
+    process.send?.(how, undefined, undefined, () => process.exit(1));
+    return;
+  }
+  // Nobody else removes the folder of the socket.
+  if (socket) rmSync(path.dirname(socket), { recursive: true, force: true });
+  process.exit(1);
 }
 
 async function endAfterClients(): Promise<void> {

@@ -112,7 +112,7 @@ async function startPrivateRedis(): Promise<string> {
   const directory = path.resolve(root, process.env.DATA_DIR || 'data', 'redis');
   redis = await startRedis({ server: ensureRedisServer(say), directory, say });
   void redis.failed.then(fail);
-  say(`  Redis   ${redis.url} (data in ${directory})`);
+  say(`  Redis   ${redis.tcpUrl} (data in ${directory})`);
   return redis.url;
 }
 

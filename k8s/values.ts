@@ -2,7 +2,7 @@
 // docs/kubernetes.md explains each key. Nobody needs to know Kubernetes to change one.
 
 import { z } from 'zod';
-import { findUrlFault } from '../shared/redis-url.js';
+import { findUrlFault, isSocketUrl } from '../shared/redis-url.js';
 import { scalingFields } from '../shared/scaling.js';
 import { protocols } from '../shared/telemetry-configuration.js';
 import { aksSchema } from './aks/values.js';
@@ -132,7 +132,9 @@ const redisSchema = z.discriminatedUnion('kind', [
       .superRefine((text, context) => {
         const fault = /[@?]/.test(text)
           ? 'it has a user, a password or an option. The password is in the Secret redis'
-          : findUrlFault(text);
+          : isSocketUrl(text)
+            ? 'pods share no sockets'
+            : findUrlFault(text);
         if (fault) context.addIssue(`expected a URL as for REDIS_URL; ${fault}`);
       })
       .describe('As REDIS_URL, for a single Redis, Sentinels or a cluster.'),

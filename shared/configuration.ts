@@ -33,7 +33,7 @@ const common = {
     })
     .default('redis://127.0.0.1:6379')
     .describe(
-      `The Redis (6.2 or later) that API and workers share: ${redisUrlForms.map((form) => `\`${form}\``).join(', ')}. \`rediss\` instead of \`redis\` asks for TLS. For Sentinel and Cluster, name several servers: one that runs is enough. If unset, \`npm start\` starts a private one.`,
+      `The Redis (6.2 or later) that API and workers share: ${redisUrlForms.map((form) => `\`${form}\``).join(', ')}. \`rediss\` instead of \`redis\` asks for TLS. For Sentinel and Cluster, name several servers: one that runs is enough. A socket is for a Redis on the same machine, and quicker than its port. If unset, \`npm start\` starts a private one.`,
     ),
   REDIS_PASSWORD: z
     .string()

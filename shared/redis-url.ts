@@ -1,8 +1,8 @@
 // REDIS_URL: its forms, and the Redis that it asks for. We read it ourselves, because ioredis takes
 // whatever options a URL has, and goes on with others when it cannot have those.
 //
-// A URL names one Redis, the Sentinels that know where a primary is, or nodes of a cluster. The form
-// for Sentinel is the one of other clients (redis-sentinel-url on PyPI).
+// A URL names one Redis, the Sentinels that know where a primary is, or nodes of a cluster. The forms
+// for Sentinel and for sockets are those of other clients (redis-sentinel-url and redis on PyPI).
 
 import { isIPv6 } from 'node:net';
 import { ScorelineError } from './errors.js';
@@ -13,6 +13,8 @@ export type RedisKind = 'single' | 'sentinel' | 'cluster';
 export interface RedisNode {
   readonly host: string;
   readonly port: number;
+  /** The socket of a Redis on this machine. It takes the place of host and port. */
+  readonly path?: string;
 }
 
 export interface RedisAddress {
@@ -51,10 +53,13 @@ const forms: Readonly<Record<RedisKind, string>> = {
   cluster: 'redis+cluster://[user:password@]host[:port][,host[:port]…]',
 };
 
-export const redisUrlForms: readonly string[] = Object.values(forms);
+const socketForm = 'unix://[user:password@]/path/of/the/socket[?db=database]';
+
+export const redisUrlForms: readonly string[] = [...Object.values(forms), socketForm];
 
 /** Returns the form that a URL should have, to judge by its beginning. */
 export function formOf(text: string): string {
+  if (isSocketUrl(text)) return socketForm;
   return `${forms[kindOf(text)]}, or rediss instead of redis for TLS`;
 }
 
@@ -68,6 +73,11 @@ export function isClusterUrl(text: string): boolean {
   return kindOf(text) === 'cluster';
 }
 
+/** Whether a URL names a Redis on this machine by its socket. */
+export function isSocketUrl(text: string): boolean {
+  return /^unix:/i.test(text);
+}
+
 /** Whether all keys that begin with the prefix lie in one slot of a cluster. */
 export function hasHashTag(prefix: string): boolean {
   return /^[^{]*\{[^}]+\}/.test(prefix);
@@ -75,22 +85,40 @@ export function hasHashTag(prefix: string): boolean {
 
 /** Returns what is wrong with the form of a URL; undefined if it is right. */
 export function findUrlFault(text: string): string | undefined {
-  if (!/^rediss?(\+sentinel|\+cluster)?:\/\//i.test(text)) {
-    return 'it does not begin with redis://, redis+sentinel:// or redis+cluster://';
+  if (!/^(rediss?(\+sentinel|\+cluster)?|unix):\/\//i.test(text)) {
+    return 'it does not begin with redis://, redis+sentinel://, redis+cluster:// or unix://';
   }
   const parts = split(text);
   if (!parts || !isReadable(parts)) {
     return 'it cannot be read. In a password, write %23 for #, %25 for %, %2F for /, %3F for ? and %40 for @';
   }
   const { hosts, path, withHost } = parts;
-  if (hosts.some((host) => new URL(withHost(host)).hostname === '')) return 'it has no host';
+  if (isSocketUrl(text)) return findSocketFault(parts);
   const kind = kindOf(text);
+  if (hosts.some((host) => new URL(withHost(host)).hostname === '')) {
+    const isPath = kind === 'single' && path.length > 1;
+    return `it has no host${isPath ? `. For a socket, write unix://${path}` : ''}`;
+  }
   if (kind === 'single' && hosts.length > 1) {
     return 'it has several hosts. Write redis+sentinel:// or redis+cluster:// in front of them';
   }
-  const pathFault = findPathFault(kind, path);
-  if (pathFault !== undefined) return pathFault;
-  const { hash, username, password } = new URL(withHost(hosts[0]));
+  return findPathFault(kind, path) ?? findLoginFault(withHost(hosts[0]));
+}
+
+/** A socket has a path of its own, and its database is an option. */
+function findSocketFault({ hosts, path, withHost }: Parts): string | undefined {
+  if (hosts.join() !== '' || path.length < 2) {
+    return 'it has no absolute path. Write three slashes in front of it: unix:///run/redis/redis.sock';
+  }
+  if (!canDecode(path)) return 'it has a % that stands for nothing. In a path, write %25';
+  const { searchParams } = new URL(withHost(''));
+  if (!/^\d{0,9}$/.test(searchParams.get('db') ?? '')) return 'its database is not a number';
+  return findLoginFault(withHost(''));
+}
+
+/** @param text a URL with one host */
+function findLoginFault(text: string): string | undefined {
+  const { hash, username, password } = new URL(text);
   if (hash !== '') return 'it has a #. In a password, write %23';
   if (!canDecode(username + password)) {
     return 'it has a % that stands for nothing. In a password, write %25';
@@ -127,6 +155,17 @@ export function parseRedisUrl(text: string, passwords: RedisPasswords = {}): Red
   const kind = kindOf(text);
   const { hosts, path, withHost } = split(text) as Parts;
   const url = new URL(withHost(hosts[0]));
+  const login = {
+    username: decodeURIComponent(url.username) || undefined,
+    password: decodeURIComponent(url.password) || passwords.password,
+    sentinelPassword: passwords.sentinelPassword,
+  };
+  if (isSocketUrl(text)) {
+    const nodes = [{ host: 'localhost', port: 0, path: decodeURIComponent(path) }] as const;
+    refuseOptions(url.searchParams, ['db']);
+    const db = Number(url.searchParams.get('db') ?? 0);
+    return { kind, nodes, primary: '', ...login, db, isTls: false, family: 0 };
+  }
   const [name = '', database = ''] =
     kind === 'sentinel' ? path.slice(1).split('/') : ['', path.slice(1)];
   const [first, ...rest] = hosts.map((host) => readNode(withHost(host), kind));
@@ -134,9 +173,7 @@ export function parseRedisUrl(text: string, passwords: RedisPasswords = {}): Red
     kind,
     nodes: [first as RedisNode, ...rest],
     primary: decodeURIComponent(name),
-    username: decodeURIComponent(url.username) || undefined,
-    password: decodeURIComponent(url.password) || passwords.password,
-    sentinelPassword: passwords.sentinelPassword,
+    ...login,
     db: Number(database),
     isTls: /^rediss/i.test(text),
     family: readFamily(url.searchParams),
@@ -150,7 +187,8 @@ export function redactUrl(text: string): string {
 }
 
 /** Returns a server as a URL has it. */
-export function describeNode({ host, port }: RedisNode): string {
+export function describeNode({ host, port, path }: RedisNode): string {
+  if (path !== undefined) return path;
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
@@ -171,7 +209,9 @@ function split(text: string): Parts | undefined {
     scheme: scheme.toLowerCase(),
     hosts: [first, ...others],
     path,
-    withHost: (host) => `redis://${login}${host}${path}${rest}`,
+    withHost: isSocketUrl(scheme + ':')
+      ? () => `redis://${login}localhost/${rest}`
+      : (host) => `redis://${login}${host}${path}${rest}`,
   };
 }
 
@@ -196,13 +236,19 @@ function canDecode(text: string): boolean {
 }
 
 function readFamily(options: URLSearchParams): number {
-  for (const name of options.keys()) {
-    if (name === 'family') continue;
-    throw unusable('no option but family', `"${name}"`, insteadOf[name] ?? 'Remove it.');
-  }
+  refuseOptions(options, ['family']);
   const family = options.get('family') ?? '0';
   if (/^[046]$/.test(family)) return Number(family);
   throw unusable('family=4 or family=6', 'another family', 'Correct it, or remove it.');
+}
+
+/** @throws ScorelineError `redis_unusable` if there is another option */
+function refuseOptions(options: URLSearchParams, known: readonly string[]): void {
+  for (const name of options.keys()) {
+    if (known.includes(name)) continue;
+    const expected = `no option but ${known.join(', ')}`;
+    throw unusable(expected, `"${name}"`, insteadOf[name] ?? 'Remove it.');
+  }
 }
 
 const insteadOf: Readonly<Record<string, string>> = {

@@ -1,12 +1,21 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { startRedis } from '../../cli/private-redis.js';
 import { ensureRedisServer, findFreePort } from '../../cli/redis.js';
+import { useRedis } from '../../shared/redis-node.js';
 import { waitUntil } from '../harness.js';
 
 async function start() {
@@ -14,7 +23,7 @@ async function start() {
   const said: string[] = [];
   const options = { directory, say: (line: string) => said.push(line) };
   const redis = await startRedis({ server: ensureRedisServer(() => {}), ...options });
-  const client = new Redis(redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
+  const client = new Redis(redis.tcpUrl, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
   client.on('error', () => {});
   onTestFinished(async () => {
     client.disconnect();
@@ -43,6 +52,33 @@ test('a private Redis that dies is started again on its data, after pauses that 
   ]);
 });
 
+test('a private Redis has a socket, which works again after it died, and leaves nothing behind', async () => {
+  const { said, redis, pid } = await start();
+  const folder = path.dirname(redis.url.replace('unix://', ''));
+  expect(statSync(folder).mode & 0o777).toBe(0o700);
+  await useRedis({ url: redis.url, prefix: 'x' }, (near) => near.set('kept', 'yes'));
+  process.kill(await pid(), 'SIGKILL');
+  await waitUntil('it runs again', () => said.includes('Redis runs again.'));
+  const kept = await useRedis({ url: redis.url, prefix: 'x' }, (near) => near.get('kept'));
+  expect(kept).toBe('yes');
+  await redis.close();
+  expect(existsSync(folder)).toBe(false);
+});
+
+test('a private Redis has only a port where there can be no socket', async () => {
+  const folder = path.join(
+    mkdtempSync(path.join(os.tmpdir(), 'scoreline-private-')),
+    'x'.repeat(90),
+  );
+  mkdirSync(folder);
+  onTestFinished(() => rmSync(path.dirname(folder), { recursive: true }));
+  vi.stubEnv('TMPDIR', folder);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const { redis, client } = await start();
+  expect(redis.url).toBe(redis.tcpUrl);
+  expect(await client.ping()).toBe('PONG');
+});
+
 test('a private Redis that cannot be started again is given up, with the reason', async () => {
   const { directory, redis, pid } = await start();
   writeFileSync(path.join(directory, 'appendonlydir/appendonly.aof.manifest'), 'damaged');
@@ -61,7 +97,7 @@ test('a private Redis that hangs is stopped all the same, and keeps its data', a
   const server = ensureRedisServer(() => {});
   const again = await startRedis({ server, directory, say: () => {} });
   onTestFinished(() => again.kill());
-  const reader = new Redis(again.url);
+  const reader = new Redis(again.tcpUrl);
   expect(await reader.get('kept')).toBe('yes');
   reader.disconnect();
 });

@@ -166,11 +166,16 @@ describe('a wrong configuration', () => {
   });
 
   test.each([
-    ['localhost:6379', 'it does not begin with redis://, redis+sentinel:// or redis+cluster://'],
+    ['localhost:6379', 'it does not begin with redis://, redis+sentinel://, redis+cluster://'],
     ['redis+socket://localhost', 'it does not begin with redis://'],
     ['redis://', 'it has no host'],
     ['redis://:6379', 'it cannot be read'],
-    ['redis:///tmp/redis.sock', 'it has no host'],
+    ['redis:///tmp/redis.sock', 'it has no host. For a socket, write unix:///tmp/redis.sock'],
+    ['unix://tmp/redis.sock', 'Write three slashes in front of it'],
+    ['unix://', 'it has no absolute path'],
+    ['unix:///tmp/100%.sock', 'In a path, write %25'],
+    ['unix:///tmp/redis.sock?db=one', 'its database is not a number'],
+    ['unix://:100%@/tmp/redis.sock', 'it has a % that stands for nothing. In a password'],
     ['redis://localhost:port', 'it cannot be read'],
     ['redis://localhost/queue', 'its database is not a number'],
     ['redis://localhost/1/2', 'its database is not a number'],
@@ -205,9 +210,12 @@ describe('a wrong configuration', () => {
       : REDIS_URL.includes('+cluster')
         ? `redis+cluster://${login}[,host[:port]…]`
         : `redis://${login}[/database]`;
-    expect(message).toContain(`expected ${form}, or rediss instead of redis for TLS; `);
+    const expected = REDIS_URL.startsWith('unix:')
+      ? 'unix://[user:password@]/path/of/the/socket[?db=database]'
+      : `${form}, or rediss instead of redis for TLS`;
+    expect(message).toContain(`expected ${expected}; `);
     expect(message).toContain(fault);
-    if (REDIS_URL.includes('@')) expect(message).toContain('not shown');
+    if (/[@?]/.test(REDIS_URL)) expect(message).toContain('not shown');
     else expect(message).toContain(`got "${REDIS_URL}"`);
   });
 
@@ -220,6 +228,8 @@ describe('a wrong configuration', () => {
     'REDISS+Sentinel://:pass%2Fword@one:26379,[::1],two:26380/main/3?family=4',
     'redis+cluster://one',
     'rediss+cluster://user:pass@one:7000,10.0.0.2:7001/',
+    'unix:///run/redis/redis.sock',
+    'unix://user:pass%23word@/run/redis%20server/redis.sock?db=2',
   ])('may have %s as REDIS_URL', (REDIS_URL) => {
     expect(readConfiguration('worker', { REDIS_URL }).REDIS_URL).toBe(REDIS_URL);
   });

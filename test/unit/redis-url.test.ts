@@ -44,6 +44,18 @@ test.each([
       isTls: true,
     },
   ],
+  [
+    'unix:///run/my%20redis/redis.sock',
+    { kind: 'single', nodes: [{ host: 'localhost', port: 0, path: '/run/my redis/redis.sock' }] },
+  ],
+  [
+    'UNIX://user:a%2Fb%40@/redis.sock?db=3',
+    {
+      kind: 'single',
+      nodes: [{ host: 'localhost', port: 0, path: '/redis.sock' }],
+      ...{ username: 'user', password: 'a/b@', db: 3 },
+    },
+  ],
 ])('%s is read', (url, expected) => {
   expect(parseRedisUrl(url)).toEqual({ ...nothing, ...expected });
 });
