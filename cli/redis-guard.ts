@@ -21,6 +21,8 @@ const redis = spawn(
   [
     ['--port', port, '--bind', '127.0.0.1', '--dir', directory],
     ['--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction'],
+    // Pixels do not get smaller, and at full load the file is written anew every few seconds.
+    ['--rdbcompression', 'no'],
     socket === undefined ? [] : ['--unixsocket', socket, '--unixsocketperm', '700'],
     ['--loglevel', 'notice', '--logfile', 'redis.log', '--daemonize', 'no'],
   ].flat(),

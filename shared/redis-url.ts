@@ -209,7 +209,7 @@ function split(text: string): Parts | undefined {
     scheme: scheme.toLowerCase(),
     hosts: [first, ...others],
     path,
-    withHost: isSocketUrl(scheme + ':')
+    withHost: isSocketUrl(`${scheme}:`)
       ? () => `redis://${login}localhost/${rest}`
       : (host) => `redis://${login}${host}${path}${rest}`,
   };
