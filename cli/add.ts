@@ -46,7 +46,13 @@ import { type Format, formatOf } from './model-format.js';
 export const addUsage =
   'add FILE [--name NAME] [--kind text|image|table|tensors] [--labels FILE] [--tokenizer FILE] [--columns NAME,NAME,…] [--set KEY=VALUE …] [--description TEXT] [--export [--python PATH] [--shape SIZES]]';
 
-const device = { type: 'cpu', id: 0, threads: 0, memoryArena: true } as const;
+const device = {
+  type: 'cpu',
+  id: 0,
+  threads: 0,
+  instances: 1,
+  memoryArena: true,
+} as const;
 
 interface Wishes extends ExportWishes {
   /** What the user named. */

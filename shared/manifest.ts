@@ -238,6 +238,12 @@ const wholeDeviceSchema = z.strictObject({
     .nonnegative()
     .default(0)
     .describe('CPU threads for one run. 0 means one for each core.'),
+  instances: positive
+    .max(16)
+    .default(1)
+    .describe(
+      'How many copies of the model are loaded. Full batches run on them side by side, which fills cores that one run leaves idle. Each takes its own memory.',
+    ),
   memoryArena: z
     .boolean()
     .default(true)

@@ -16,12 +16,24 @@ import {
   type Tensor,
   toFloats,
 } from '../../shared/tensors.js';
-import type { Engine, Watch } from '../../worker/engine/engine.js';
+import {
+  type Engine,
+  EngineEnded,
+  type RunResult,
+  type Watch,
+} from '../../worker/engine/engine.js';
+import { openInstances } from '../../worker/engine/instances.js';
 import { openOnnxEngine } from '../../worker/engine/onnx.js';
 import { elementTypes, graph, node, onnxModel, sequence, value } from '../onnx.js';
 import { makeFolder } from '../unit/sample-model.js';
 
-const device = { type: 'cpu', id: 0, threads: 1, memoryArena: true } as const;
+const device = {
+  type: 'cpu',
+  id: 0,
+  threads: 1,
+  instances: 1,
+  memoryArena: true,
+} as const;
 const { FP32: float } = elementTypes;
 
 function writeModel(parts: Parameters<typeof graph>[0]): string {
@@ -228,4 +240,59 @@ test('ONNX Runtime reports nothing to its maker, and keeps no identifier of the 
   });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(readdirSync(home)).toEqual([]);
+});
+
+describe('several instances', () => {
+  const inputs = (value: number): Tensor[] => [
+    {
+      name: 'in',
+      datatype: 'FP32',
+      shape: [1, 2],
+      data: new Uint8Array(new Float32Array([value, value]).buffer),
+    },
+  ];
+  const firstOf = ({ outputs: [output] }: RunResult) =>
+    new Float32Array(Uint8Array.from((output as Tensor).data).buffer)[0];
+
+  test('share the runs that are under way, and answer each with its own result', async () => {
+    const file = identity(float);
+    const runs: number[] = [];
+    const engine = await openInstances(3, async () => {
+      const one = await open(file);
+      const number = runs.push(0) - 1;
+      return {
+        ...one,
+        run: (batch, names) => {
+          runs[number] = (runs[number] as number) + 1;
+          return one.run(batch, names);
+        },
+      };
+    });
+    const values = Array.from({ length: 12 }, (_, at) => at);
+    const results = await Promise.all(values.map((value) => engine.run(inputs(value))));
+    expect(results.map(firstOf)).toEqual(values);
+    expect(runs).toEqual([4, 4, 4]);
+    await engine.run(inputs(1));
+    await engine.run(inputs(1));
+    expect(Math.max(...runs)).toBe(6);
+  });
+
+  test('end together, and leave none behind if one cannot be opened', async () => {
+    const file = identity(float);
+    const opened: Engine[] = [];
+    const keep = async () => {
+      const engine = await open(file);
+      opened.push(engine);
+      return engine;
+    };
+    const engine = await openInstances(2, keep);
+    await engine.close();
+    let calls = 0;
+    const second = openInstances(2, () =>
+      ++calls === 2 ? Promise.reject(new Error('no memory')) : keep(),
+    );
+    await expect(second).rejects.toThrow('no memory');
+    expect(opened).toHaveLength(3);
+    for (const each of opened) await expect(each.run(inputs(1))).rejects.toThrow(EngineEnded);
+  });
 });

@@ -25,7 +25,13 @@ import { makeFolder } from '../unit/sample-model.js';
 
 const log = makeLogger({ role: 'test', level: 'silent' });
 const environment = hasPython ? environmentOfTests() : '';
-const device = { type: 'cpu', id: 0, threads: 1, memoryArena: true } as const;
+const device = {
+  type: 'cpu',
+  id: 0,
+  threads: 1,
+  instances: 1,
+  memoryArena: true,
+} as const;
 
 function value(name: string, datatype: Datatype, shape: (number | string)[] = [-1]): TensorValue {
   return { name, datatype, shape, type: datatype };

@@ -114,10 +114,11 @@ describe('a busy batcher', () => {
 
 describe('a batch that is scored and not yet answered', () => {
   /** Makes a batcher whose batches are scored, and then answered, when the test says so. */
-  function makeAnswering(max: number) {
+  function makeAnswering(max: number, instances = 1) {
     const runs: { items: string[]; score: () => void; answer: () => void }[] = [];
     const batcher = makeBatcher<string>({
       max,
+      instances,
       waitMs: 0,
       keyOf: () => '',
       rowsOf: () => 1,
@@ -152,6 +153,30 @@ describe('a batch that is scored and not yet answered', () => {
     expect(answered).toEqual([]);
     await answer(0);
     expect(answered).toEqual(['a', 'b']);
+  });
+
+  test('of one of several instances lets full ones start beside it, and no smaller or bulk ones', async () => {
+    const { submit, batches, score, answer } = makeAnswering(2, 3);
+    await submit('abc');
+    expect(batches()).toEqual(['ab']);
+    await submit('d');
+    expect(batches()).toEqual(['ab', 'cd']);
+    await submit('yz', 'bulk');
+    expect(batches()).toEqual(['ab', 'cd']);
+    await submit('efghi');
+    expect(batches()).toEqual(['ab', 'cd', 'ef']);
+    score(1);
+    expect(batches()).toEqual(['ab', 'cd', 'ef', 'gh']);
+    score(0);
+    expect(batches()).toEqual(['ab', 'cd', 'ef', 'gh']);
+    for (const at of [1, 0, 2, 3]) {
+      score(at);
+      await answer(at);
+    }
+    expect(batches().slice(4)).toEqual(['i']);
+    score(4);
+    await answer(4);
+    expect(batches().slice(4)).toEqual(['i', 'yz']);
   });
 
   test('lets a smaller one gather after a short run', async () => {

@@ -42,7 +42,7 @@ describe('a valid manifest', () => {
       output: { ...sampleManifest.output, activation: 'none' },
       outputs: {},
       batch: { max: 32, waitMs: 0, dimension: 'first' },
-      device: { type: 'cpu', id: 0, threads: 0, memoryArena: true },
+      device: { type: 'cpu', id: 0, threads: 0, instances: 1, memoryArena: true },
       deadlineMs: 30_000,
       runMsMax: 60_000,
       loadMsMax: 600_000,
@@ -54,14 +54,14 @@ describe('a valid manifest', () => {
 
   test('can name a device by its type alone', () => {
     const { device } = readManifest(folderWith({ device: 'cuda' }));
-    expect(device).toEqual({ type: 'cuda', id: 0, threads: 0, memoryArena: true });
+    expect(device).toEqual({ type: 'cuda', id: 0, threads: 0, instances: 1, memoryArena: true });
   });
 
   test('can name a device with its settings', () => {
     const { device } = readManifest(folderWith({ device: { type: 'cuda', id: 1 } }));
-    expect(device).toEqual({ type: 'cuda', id: 1, threads: 0, memoryArena: true });
+    expect(device).toEqual({ type: 'cuda', id: 1, threads: 0, instances: 1, memoryArena: true });
     const cpu = readManifest(folderWith({ device: { threads: 2 } }));
-    expect(cpu.device).toEqual({ type: 'cpu', id: 0, threads: 2, memoryArena: true });
+    expect(cpu.device).toEqual({ type: 'cpu', id: 0, threads: 2, instances: 1, memoryArena: true });
   });
 
   test('gets the defaults for the missing keys of a section', () => {

@@ -25,9 +25,12 @@
 // batch is never handed over ahead: an interactive item that comes just then would wait for two of them. So it
 // waits for the one that runs at most. How large that may be, and when it may start, bulk-pace.ts says.
 //
+// An engine with several instances runs as many batches side by side. Only full ones start beside another, since
+// instances share the processors. A full one starts at once as long as an instance is free.
+//
 // Invariants: every item is in at most one batch. A batch has items of one key and at most `max` rows,
-// or one item with more. At most two batches are handed over at a time. Items of one key and size keep
-// their order.
+// or one item with more. At most two batches are handed over at a time, or one for each instance. Items of
+// one key and size start in their order.
 
 import type { Priority } from '../../shared/priority.js';
 import { BulkPace } from './bulk-pace.js';
@@ -74,6 +77,8 @@ interface Freed {
 export function makeBatcher<T>(options: {
   max: number;
   waitMs: number;
+  /** How many batches the engine runs side by side. 1 by default. */
+  instances?: number;
   /** Items of different keys cannot share a run. */
   keyOf: (item: T) => string;
   /** How many rows an item has, at least 1. */
@@ -102,6 +107,7 @@ class KeyedBatcher<T> {
     interactive: new Map(),
     bulk: new Map(),
   };
+  readonly #instances: number;
   readonly #turns = new Turns();
   readonly #pace = new BulkPace();
   #waiting = 0;
@@ -117,6 +123,7 @@ class KeyedBatcher<T> {
 
   constructor(options: Parameters<typeof makeBatcher<T>>[0]) {
     this.#options = options;
+    this.#instances = options.instances ?? 1;
   }
 
   get size(): number {
@@ -147,7 +154,7 @@ class KeyedBatcher<T> {
   }
 
   #advance(): void {
-    while (this.#waiting > 0 && this.#runningBatches < 2) {
+    while (this.#waiting > 0 && this.#runningBatches < Math.max(2, this.#instances)) {
       const now = performance.now();
       const line = this.#lines[this.#turns.next(this.#mayStart(now))];
       const [first] = line.values();
@@ -190,6 +197,7 @@ class KeyedBatcher<T> {
       return isBulk ? Math.max(readyAt, this.#pace.startsAt(now)) : readyAt;
     }
     const isAhead = isFull && !isBulk;
+    if (isAhead && this.#runningBatches < this.#instances) return 0;
     return isAhead ? this.#runningSince + this.#ranMs - aheadMs : Number.POSITIVE_INFINITY;
   }
 
@@ -216,20 +224,21 @@ class KeyedBatcher<T> {
     const batch = this.#cut(group, now);
     this.#turns.take(group.priority, this.#lines.bulk.size > 0);
     this.#waiting -= batch.length;
-    if (this.#runningBatches === 0) this.#runningSince = now;
+    if (this.#runningBatches < this.#instances) this.#runningSince = now;
+    const startedAt = now;
     this.#runningBatches++;
     this.#runningItems += batch.length;
     const { priority } = group;
     let freed: Freed | undefined;
     const onScored = () => {
       if (freed) return;
-      freed = this.#freeEngine();
+      freed = this.#freeEngine(startedAt);
       this.#answering[priority]++;
       this.#advance();
     };
     const end = (settle: (entry: Entry<T>) => void) => {
       if (freed) this.#answering[priority]--;
-      freed ??= this.#freeEngine();
+      freed ??= this.#freeEngine(startedAt);
       const endedAt = performance.now();
       const { ranMs, at } = freed;
       // Answers take time of the same processors.
@@ -274,9 +283,11 @@ class KeyedBatcher<T> {
   }
 
   /** Notes that the engine has no more to do for the batch that runs, which may still have to be answered. */
-  #freeEngine(): Freed {
+  #freeEngine(startedAt: number): Freed {
     const at = performance.now();
-    const ranMs = at - this.#runningSince;
+    // A batch that was handed over ahead has waited for the one before it.
+    const since = this.#instances > 1 ? startedAt : this.#runningSince;
+    const ranMs = at - since;
     this.#ranMs = ranMs;
     this.#runningSince = at;
     this.#runningBatches--;

@@ -6,6 +6,7 @@ import type { Logger } from '../../shared/log.js';
 import { filesOf } from '../../shared/model-files.js';
 import type { Model } from '../../shared/models.js';
 import type { Engine, Watch } from '../engine/engine.js';
+import { openInstances } from '../engine/instances.js';
 import { openOnnxEngine } from '../engine/onnx.js';
 import { withEmbedding } from './embedding.js';
 import { UnfitNetwork } from './network.js';
@@ -15,17 +16,19 @@ import { withTokens } from './tokens.js';
 
 /**
  * Loads the model into an engine. Its errors name the model.
+ * @param instances how many copies run side by side
  * @throws ScorelineError `provider_unavailable`, `model_file_wrong`
  */
 export async function openModelEngine(
   model: Model,
   log: Logger,
   onLost: Watch['onLost'],
+  instances: number,
 ): Promise<Engine> {
   const { name } = model;
   let engine: Engine | undefined;
   try {
-    engine = await openBare(model, log, onLost);
+    engine = await openInstances(instances, () => openBare(model, log, onLost));
     return dress(engine, model);
   } catch (thrown) {
     await engine?.close();

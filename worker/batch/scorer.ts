@@ -77,7 +77,7 @@ export async function openScorer(
   options: { onLost?: OnLost; sample?: readonly Tensor[]; rehearse?: Rehearse } = {},
 ): Promise<WarmScorer> {
   const { onLost = () => {}, sample, rehearse } = options;
-  const { parts, ...scorer } = await load(model, log, onLost);
+  const { parts, ...scorer } = await load(model, log, onLost, model.manifest.device.instances);
   try {
     const warning = await warmUp(parts, sample ?? makeSample(parts), rehearse);
     return { ...scorer, warning };
@@ -88,7 +88,7 @@ export async function openScorer(
 }
 
 /**
- * Loads a model without warming it up.
+ * Loads one instance of a model, without warming it up.
  * @throws ScorelineError `provider_unavailable`, `model_file_wrong`
  */
 export async function loadScorer(
@@ -96,7 +96,7 @@ export async function loadScorer(
   log: Logger,
   onLost: OnLost = () => {},
 ): Promise<LoadedScorer> {
-  const { parts: _, ...scorer } = await load(model, log, onLost);
+  const { parts: _, ...scorer } = await load(model, log, onLost, 1);
   return scorer;
 }
 
@@ -112,10 +112,11 @@ async function load(
   model: Model,
   log: Logger,
   onLost: OnLost,
+  instances: number,
 ): Promise<LoadedScorer & { parts: Parts }> {
   const { manifest } = model;
   const startedAt = performance.now();
-  const engine = await openModelEngine(model, log, onLost);
+  const engine = await openModelEngine(model, log, onLost, instances);
   try {
     const adapter = makeAdapter(manifest.input, {
       name: model.name,
@@ -262,7 +263,10 @@ async function warmUp(
   await naming(
     model,
     `${max} inputs at once, as batch.max says`,
-    () => run(parts, full, new Array<number>(max).fill(rows)),
+    () => {
+      const each = () => run(parts, full, new Array<number>(max).fill(rows));
+      return Promise.all(Array.from({ length: model.manifest.device.instances }, each));
+    },
     model.manifest.input.kind === 'tensors'
       ? 'It can score one: set batch: none if the first dimension does not count items. '
       : 'It can score one: set batch: { max: 1 } in the manifest, or export the model with a dynamic batch dimension. ',

@@ -51,10 +51,11 @@ export function makeConsumer(
   options: Answering & { quarantine: Quarantine; bulk?: BulkAnswering | undefined },
 ): Consumer {
   const { quarantine, bulk, ...interactive } = options;
-  const { batch } = interactive.model.manifest;
+  const { batch, device } = interactive.model.manifest;
   const answerings = { interactive, bulk: { ...interactive, ...bulk } };
   const batcher = makeBatcher<HeldItem>({
     ...batch,
+    instances: device.instances,
     keyOf: ({ inputs }) => shapeKey(inputs),
     rowsOf: ({ id }) => rowsOfItem(id),
     run: (items, priority, onScored) => runBatch(answerings[priority], items, onScored),
@@ -67,7 +68,8 @@ export function makeConsumer(
         answering: answerings[priority],
         quarantine,
         batcher,
-        rowsMax: 2 * batch.max,
+        // A batch for each instance, and one that is next.
+        rowsMax: (device.instances + 1) * batch.max,
       }),
     );
 
