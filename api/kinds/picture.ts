@@ -14,9 +14,9 @@ import { hasOverlay } from './avif-overlay.js';
 import { type Fit, fitOf, type Region, type Size } from './fit.js';
 import { type JpegHeader, readJpegHeader } from './jpeg-header.js';
 import { hasManyScans } from './jpeg-scans.js';
-import { order, place } from './pixels.js';
+import { order, type Pixels, place } from './pixels.js';
 import { checkData } from './plain-jpeg/data.js';
-import { readPlainJpeg } from './plain-jpeg/header.js';
+import { type PlainJpeg, readPlainJpeg } from './plain-jpeg/header.js';
 import { plainPngSize } from './plain-png.js';
 import { decodeQuickly } from './quick-decoder.js';
 import { resample } from './resample/resample.js';
@@ -140,9 +140,8 @@ export class Picture {
   async #resize(fit: Fit, input: ImageInput): Promise<Buffer> {
     const { region, scaled } = fit;
     const filter = { interpolation: input.interpolation, antialias: input.antialias };
-    if (this.#isQuick()) {
-      return resample(await decodeQuickly(this.#file, this), region, scaled, filter);
-    }
+    const quick = await this.#decodeQuickly();
+    if (quick) return resample(quick, region, scaled, filter);
     const part = this.#decode(region);
     if (!this.#isResampled(fit, input)) return resize(part, scaled, input);
     const data = await part.raw(raw).toBuffer();
@@ -156,16 +155,24 @@ export class Picture {
   }
 
   /**
-   * Whether the quick decoder takes the picture: it is small, plain and whole.
+   * Decodes a picture that is small, plain and whole. Returns undefined for others, and if the decoder refuses it:
+   * then sharp decides.
    * @throws Error when it is damaged
    */
-  #isQuick(): boolean {
-    if (!this.#isSmall) return false;
-    if (!this.#jpeg) return plainPngSize(this.#bytes) !== undefined;
-    const plain = this.#jpeg.usual && readPlainJpeg(this.#file);
-    const verdict = plain && checkData(this.#file, plain);
+  async #decodeQuickly(): Promise<Pixels | undefined> {
+    const plain = this.#isSmall ? this.#readPlain() : undefined;
+    if (!plain) return undefined;
+    const decoding = decodeQuickly(this.#file, this).catch(() => undefined);
+    // The data is gone through while another thread decodes it.
+    const verdict = plain === 'png' ? 'whole' : checkData(this.#file, plain);
+    const pixels = await decoding;
     if (verdict === 'damaged') throw new Error('The data of the JPEG is damaged.');
-    return verdict === 'whole';
+    return verdict === 'whole' ? pixels : undefined;
+  }
+
+  #readPlain(): PlainJpeg | 'png' | undefined {
+    if (this.#jpeg) return this.#jpeg.usual && readPlainJpeg(this.#file);
+    return plainPngSize(this.#file) && 'png';
   }
 
   get #isSmall(): boolean {
