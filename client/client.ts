@@ -32,6 +32,7 @@ import {
   readTensors,
   type ScoreOptions,
   type ScoringOptions,
+  type SubmitOptions,
 } from './requests.js';
 import type { Prediction, Score } from './score.js';
 import type { TensorRequest } from './tensors.js';
@@ -42,7 +43,7 @@ export { type ClientErrorCode, ScorelineError } from './errors.js';
 export type { JobEvent } from './following.js';
 export type { Bytes, Input, Row } from './inputs.js';
 export type { Inference, Job, JobRef, SubmittedJob, SucceededJob } from './job.js';
-export type { ScoreOptions, ScoringOptions } from './requests.js';
+export type { ScoreOptions, ScoringOptions, SubmitOptions } from './requests.js';
 export type {
   ClassPrediction,
   EmbeddingPrediction,
@@ -115,7 +116,7 @@ export class ScorelineClient {
   async submit<P extends Prediction = Prediction>(
     model: string,
     input: Input,
-    options: ScoreOptions & CallOptions = {},
+    options: ScoreOptions & SubmitOptions & CallOptions = {},
   ): Promise<SubmittedJob<Score<P>>> {
     return this.#submit(askScore(model, input, options), options);
   }
@@ -124,7 +125,7 @@ export class ScorelineClient {
   async submitTensors(
     model: string,
     request: TensorRequest,
-    options: ScoringOptions & CallOptions = {},
+    options: ScoringOptions & SubmitOptions & CallOptions = {},
   ): Promise<SubmittedJob<Inference>> {
     return this.#submit(askInfer(model, request, options), options);
   }
@@ -206,8 +207,16 @@ export class ScorelineClient {
     return this.#call(options, (call) => call.ask(asked, readJson<Models>));
   }
 
-  #submit<Result>(asked: Asked, options: CallOptions): Promise<SubmittedJob<Result>> {
-    const headers = { ...asked.headers, Prefer: 'respond-async' };
+  #submit<Result>(
+    asked: Asked,
+    options: SubmitOptions & CallOptions,
+  ): Promise<SubmittedJob<Result>> {
+    const { webhookUrl } = options;
+    const headers = {
+      ...asked.headers,
+      Prefer: 'respond-async',
+      ...(webhookUrl !== undefined && { 'Webhook-Url': webhookUrl }),
+    };
     return this.#call(options, (call) =>
       call.ask({ ...asked, headers }, readJson<SubmittedJob<Result>>),
     );

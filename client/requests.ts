@@ -17,6 +17,13 @@ export interface ScoringOptions {
    * out: then the service need not keep the result, and an attempt whose connection was lost may be scored twice.
    */
   readonly idempotencyKey?: string | false | undefined;
+  /** `bulk` lets interactive requests pass; `interactive` if unset. */
+  readonly priority?: 'interactive' | 'bulk' | undefined;
+}
+
+export interface SubmitOptions {
+  /** The address that is told when the job has ended. Its host must be in the service's WEBHOOK_HOSTS. */
+  readonly webhookUrl?: string | undefined;
 }
 
 export interface ScoreOptions extends ScoringOptions {
@@ -34,7 +41,7 @@ export function askScore(model: string, input: Input, options: ScoreOptions): As
     method: 'POST',
     path: ['v1', 'models', ...modelPath(model, options), 'score'],
     query: { top, deadlineMs },
-    headers: { ...headers, ...nameOf(options) },
+    headers: { ...headers, ...headersOf(options) },
     body,
   };
 }
@@ -48,7 +55,7 @@ export function askInfer(model: string, request: TensorRequest, options: Scoring
     headers: {
       'Content-Type': 'application/octet-stream',
       [jsonBytesHeader]: String(jsonBytes),
-      ...nameOf(options),
+      ...headersOf(options),
     },
     body,
   };
@@ -62,8 +69,11 @@ function modelPath(model: string, { version }: ScoringOptions): string[] {
   return version === undefined ? [model] : [model, 'versions', version];
 }
 
-function nameOf({ idempotencyKey = randomId() }: ScoringOptions): Asked['headers'] {
-  return idempotencyKey === false ? {} : { 'Idempotency-Key': idempotencyKey };
+function headersOf({ idempotencyKey = randomId(), priority }: ScoringOptions): Asked['headers'] {
+  return {
+    ...(idempotencyKey !== false && { 'Idempotency-Key': idempotencyKey }),
+    ...(priority && { 'X-Priority': priority }),
+  };
 }
 
 /** Reads an answer in JSON. */

@@ -248,16 +248,24 @@ class ScorelineClient:
         top: int | None = None,
         deadline_ms: float | None = None,
         idempotency_key: Union[str, None, bool] = None,
+        priority: str | None = None,
         timeout_ms: float | None = None,
         request_id: str | None = None,
     ) -> Score:
         """Scores one input: a text, the bytes of a picture or the path of its file, or a row of a table.
 
         `deadline_ms` is how long the service may take. `idempotency_key=False` leaves the key out: then the service need
-        not keep the result, and an attempt whose connection was lost may be scored twice.
+        not keep the result, and an attempt whose connection was lost may be scored twice. `priority="bulk"` lets
+        interactive requests pass.
         """
         asked = _ask_score(
-            model, version, input, top=top, deadline_ms=deadline_ms, name=idempotency_key
+            model,
+            version,
+            input,
+            top=top,
+            deadline_ms=deadline_ms,
+            name=idempotency_key,
+            priority=priority,
         )
         call = self._open(timeout_ms, request_id)
         answer: Score = call.ask(asked, _read_json, is_awaited=True)
@@ -273,12 +281,15 @@ class ScorelineClient:
         version: str | None = None,
         deadline_ms: float | None = None,
         idempotency_key: Union[str, None, bool] = None,
+        priority: str | None = None,
         timeout_ms: float | None = None,
         request_id: str | None = None,
     ) -> Inference:
         """Sends tensors to the network of a model. An output is a name, or {"name": …, "classification": count}."""
         body = _encode_tensors(inputs, outputs, id)
-        asked = _ask_infer(model, version, body, deadline_ms=deadline_ms, name=idempotency_key)
+        asked = _ask_infer(
+            model, version, body, deadline_ms=deadline_ms, name=idempotency_key, priority=priority
+        )
         return self._open(timeout_ms, request_id).ask(asked, _read_tensors, is_awaited=True)
 
     def submit(
@@ -290,14 +301,25 @@ class ScorelineClient:
         top: int | None = None,
         deadline_ms: float | None = None,
         idempotency_key: Union[str, None, bool] = None,
+        priority: str | None = None,
+        webhook_url: str | None = None,
         timeout_ms: float | None = None,
         request_id: str | None = None,
     ) -> JobSummary:
-        """Submits an input that is scored later. It may have hours (`deadline_ms`)."""
+        """Submits an input that is scored later. It may have hours (`deadline_ms`).
+
+        `webhook_url` is the address that is told when the job has ended, if its host is in WEBHOOK_HOSTS.
+        """
         asked = _ask_score(
-            model, version, input, top=top, deadline_ms=deadline_ms, name=idempotency_key
+            model,
+            version,
+            input,
+            top=top,
+            deadline_ms=deadline_ms,
+            name=idempotency_key,
+            priority=priority,
         )
-        return self._submit(asked, timeout_ms, request_id)
+        return self._submit(asked, timeout_ms, request_id, webhook_url)
 
     def submit_tensors(
         self,
@@ -309,13 +331,17 @@ class ScorelineClient:
         version: str | None = None,
         deadline_ms: float | None = None,
         idempotency_key: Union[str, None, bool] = None,
+        priority: str | None = None,
+        webhook_url: str | None = None,
         timeout_ms: float | None = None,
         request_id: str | None = None,
     ) -> JobSummary:
         """Submits tensors that are scored later."""
         body = _encode_tensors(inputs, outputs, id)
-        asked = _ask_infer(model, version, body, deadline_ms=deadline_ms, name=idempotency_key)
-        return self._submit(asked, timeout_ms, request_id)
+        asked = _ask_infer(
+            model, version, body, deadline_ms=deadline_ms, name=idempotency_key, priority=priority
+        )
+        return self._submit(asked, timeout_ms, request_id, webhook_url)
 
     def job(
         self, job: JobRef, *, timeout_ms: float | None = None, request_id: str | None = None
@@ -379,9 +405,14 @@ class ScorelineClient:
         return models
 
     def _submit(
-        self, asked: _Asked, timeout_ms: float | None, request_id: str | None
+        self,
+        asked: _Asked,
+        timeout_ms: float | None,
+        request_id: str | None,
+        webhook_url: str | None,
     ) -> JobSummary:
-        later = asked.with_headers({"Prefer": "respond-async"})
+        told = {} if webhook_url is None else {"Webhook-Url": webhook_url}
+        later = asked.with_headers({"Prefer": "respond-async", **told})
         job: JobSummary = self._open(timeout_ms, request_id).ask(later, _read_json)
         return job
 
@@ -589,13 +620,14 @@ def _ask_score(
     top: int | None,
     deadline_ms: float | None,
     name: Union[str, None, bool],
+    priority: str | None,
 ) -> _Asked:
     body, media_type = _encode_input(input)
     return _Asked(
         "POST",
         ("v1", "models", *_model_path(model, version), "score"),
         query={"top": top, "deadlineMs": deadline_ms},
-        headers={"Content-Type": media_type, **_name(name)},
+        headers={"Content-Type": media_type, **_headers(name, priority)},
         body=body,
     )
 
@@ -607,6 +639,7 @@ def _ask_infer(
     *,
     deadline_ms: float | None,
     name: Union[str, None, bool],
+    priority: str | None,
 ) -> _Asked:
     data, json_bytes = body
     return _Asked(
@@ -616,7 +649,7 @@ def _ask_infer(
         headers={
             "Content-Type": "application/octet-stream",
             _JSON_BYTES: str(json_bytes),
-            **_name(name),
+            **_headers(name, priority),
         },
         body=data,
     )
@@ -633,10 +666,11 @@ def _model_path(model: str, version: str | None) -> tuple[str, ...]:
     return (model,) if version is None else (model, "versions", version)
 
 
-def _name(given: Union[str, None, bool]) -> dict[str, str]:
-    if given is False:
-        return {}
-    return {"Idempotency-Key": given if isinstance(given, str) else uuid.uuid4().hex}
+def _headers(name: Union[str, None, bool], priority: str | None) -> dict[str, str]:
+    headers = {} if priority is None else {"X-Priority": priority}
+    if name is not False:
+        headers["Idempotency-Key"] = name if isinstance(name, str) else uuid.uuid4().hex
+    return headers
 
 
 def _encode_input(input: Input) -> tuple[bytes, str]:

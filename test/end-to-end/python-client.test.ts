@@ -184,6 +184,18 @@ describe.skipIf(!hasPython)('the Python client (needs Python 3.11)', { timeout: 
     expect(models[0].name).toBe('faq-matcher');
   });
 
+  test('sends a priority, and the address that is told of a job', async () => {
+    const scored = { url, method: 'score', arguments: ['faq-matcher', question] };
+    const bulk = await python.call({ ...scored, named: { priority: 'bulk' } });
+    expect(bulk.result.model).toBe('faq-matcher');
+    const neither = await python.call({ ...scored, named: { priority: 'neither' } });
+    expect(neither).toMatchObject({ code: 'parameter_invalid', status: 400 });
+    const submitted = { url, method: 'submit', arguments: ['faq-matcher', question] };
+    const told = { webhook_url: 'https://example.org/x' };
+    const refused = await python.call({ ...submitted, named: told });
+    expect(refused).toMatchObject({ code: 'webhook_not_allowed', status: 403 });
+  });
+
   test('tells errors of either form as problems', async () => {
     const native = { url, method: 'score', arguments: ['nobody', question] };
     const named = { request_id: 'mine' };

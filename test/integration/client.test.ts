@@ -104,6 +104,21 @@ describe('what may be tried again', () => {
     expect(others).toEqual(['mine', undefined]);
   });
 
+  test('has the priority of its caller, and a job the address that is told', async () => {
+    const peer = await openPeer(json(score));
+    const client = peer.open();
+    await client.score('m', 'text');
+    await client.submit('m', 'text', { priority: 'bulk', webhookUrl: 'https://example.org/x' });
+    const headers = peer.requests.map(({ headers }) => [
+      headers['x-priority'],
+      headers['webhook-url'],
+    ]);
+    expect(headers).toEqual([
+      [undefined, undefined],
+      ['bulk', 'https://example.org/x'],
+    ]);
+  });
+
   test('waits for at least as long as Retry-After says, in seconds or as a date', async () => {
     const date = new Date(Date.now() + 3000).toUTCString();
     const peer = await openPeer(
