@@ -193,7 +193,7 @@ describe.skipIf(!hasPython)('the Python client (needs Python 3.11)', { timeout: 
     const submitted = { url, method: 'submit', arguments: ['faq-matcher', question] };
     const told = { webhook_url: 'https://example.org/x' };
     const refused = await python.call({ ...submitted, named: told });
-    expect(refused).toMatchObject({ code: 'webhook_not_allowed', status: 403 });
+    expect(refused).toMatchObject({ code: 'webhook_not_allowed', status: 400 });
   });
 
   test('tells errors of either form as problems', async () => {
