@@ -47,6 +47,10 @@ const slowPixels = { heif: 4_000_000, others: 16_000_000 };
  * reading only the rows that count and by resizing while it decodes.
  */
 const smallPixels = 800_000;
+/** A small picture has no longer side, since the weights of its filter take as much time as it has pixels in a line. */
+const smallSide = 10_000;
+/** A small picture has no larger file, so its header is read quickly. */
+const smallBytes = 4 * 1024 * 1024;
 
 /**
  * How much memory decoding takes at most, for each pixel. Measured at 50 megapixels: 8.5 bytes for a
@@ -115,8 +119,7 @@ export class Picture {
   }
 
   #bytesPerPixel(input: ImageInput): number {
-    const fit = fitOf(this.#header.autoOrient, input);
-    const keepsMany = !this.#isSmall && this.#isResampled(fit, input);
+    const keepsMany = !this.#isSmall && this.#keepsPixels(input);
     return bytesPerPixel[this.#family] + (keepsMany ? keptBytesPerPixel : 0);
   }
 
@@ -143,10 +146,15 @@ export class Picture {
     const quick = await this.#decodeQuickly();
     if (quick) return resample(quick, region, scaled, filter);
     const part = this.#decode(region);
-    if (!this.#isResampled(fit, input)) return resize(part, scaled, input);
-    const data = await part.raw(raw).toBuffer();
-    const pixels = { data, width: region.width, channels: 3 } as const;
-    return resample(pixels, { ...region, left: 0, top: 0 }, scaled, filter);
+    const shrunk = {
+      width: Math.min(region.width, scaled.width),
+      height: Math.min(region.height, scaled.height),
+    };
+    const size = this.#keepsPixels(input) ? region : shrunk;
+    const data = await (size === region ? part.raw(raw).toBuffer() : shrink(part, size, input));
+    if (isSame(size, scaled)) return data;
+    const pixels = { data, width: size.width, channels: 3 } as const;
+    return resample(pixels, { ...size, left: 0, top: 0 }, scaled, filter);
   }
 
   /** The file, with its header in order if it is a JPEG. */
@@ -176,14 +184,14 @@ export class Picture {
   }
 
   get #isSmall(): boolean {
-    return this.width * this.height <= smallPixels;
+    const { width, height } = this;
+    const isShort = width <= smallSide && height <= smallSide;
+    return isShort && width * height <= smallPixels && this.#bytes.length <= smallBytes;
   }
 
   /** Whether all pixels are decoded before they are resized, here and not by sharp. */
-  #isResampled({ region, scaled }: Fit, { interpolation, antialias }: ImageInput): boolean {
-    const keepsFilter = interpolation === 'nearest' || !antialias;
-    const grows = scaled.width > region.width || scaled.height > region.height;
-    return this.#isSmall || keepsFilter || grows;
+  #keepsPixels({ interpolation, antialias }: ImageInput): boolean {
+    return this.#isSmall || interpolation === 'nearest' || !antialias;
   }
 
   #decode(region: Region): Sharp {
@@ -218,14 +226,19 @@ function strictness(bytes: Buffer, format: Metadata['format']) {
 const kernels = { bilinear: 'linear', bicubic: 'cubic', lanczos: 'lanczos3' } as const;
 const raw = { depth: 'uchar' } as const;
 
-/** Resizes a picture that shrinks, with the filter widened. */
-function resize(
+function isSame(one: Size, other: Size): boolean {
+  return one.width === other.width && one.height === other.height;
+}
+
+/** Resizes a picture that does not grow, with the filter widened. */
+function shrink(
   image: Sharp,
   { width, height }: Size,
   { interpolation }: ImageInput,
 ): Promise<Buffer> {
-  if (interpolation === 'nearest')
+  if (interpolation === 'nearest') {
     throw new Error('The nearest pixels are taken here. This is a bug.');
+  }
   return image
     .resize(width, height, { fit: 'fill', kernel: kernels[interpolation], fastShrinkOnLoad: false })
     .raw(raw)

@@ -6,6 +6,10 @@ const signature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 const headerBytes = 13;
 /** Length, type and checksum. */
 const frameBytes = 12;
+/** Small pictures have some hundred. */
+const chunksMax = 2000;
+/** How long a chunk without pixels may be. A profile of a thousand times its size is decompressed as a whole. */
+const otherBytesMax = 65_536;
 
 /** Chunks that change no pixel. Colour profiles and gamma are ignored, as they were in training. */
 const plainChunks = new Set(
@@ -16,11 +20,13 @@ const plainChunks = new Set(
 export function plainPngSize(bytes: Buffer): Size | undefined {
   if (!bytes.subarray(0, signature.length).equals(signature)) return undefined;
   let size: Size | undefined;
-  for (let at = signature.length; at + frameBytes <= bytes.length; ) {
+  let at = signature.length;
+  for (let count = 0; count < chunksMax && at + frameBytes <= bytes.length; count++) {
     const length = bytes.readUInt32BE(at);
     const type = bytes.toString('latin1', at + 4, at + 8);
     if (type === 'IEND') return size;
     if (!plainChunks.has(type)) return undefined;
+    if (type !== 'IDAT' && length > otherBytesMax) return undefined;
     if (type === 'IHDR') {
       if (size || length !== headerBytes) return undefined;
       size = plainSize(bytes.subarray(at + 8, at + 8 + length));

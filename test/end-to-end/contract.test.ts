@@ -263,7 +263,7 @@ describe('the service', () => {
         description: expect.any(String),
         input: expect.objectContaining({ kind: 'image', width: 224, height: 224 }),
         output: { kind: 'classification', classes: 1000, top: 3, activation: 'none' },
-        batchMax: 16,
+        batchMax: 4,
         deadlineMs: 30_000,
         workers: 1,
       }),

@@ -158,6 +158,8 @@ describe('the data of a JPEG', () => {
   it.each([
     ['no Huffman tables', (file: Buffer) => without(file, 0xc4)],
     ['two frames', (file: Buffer) => twice(file, 0xc0)],
+    ['a great many Huffman tables', (file: Buffer) => withTables(file, 3000)],
+    ['a Huffman table of a number that there is not', (file: Buffer) => withByte(file, 0xc4, 4, 7)],
     ['a table with too many codes', (file: Buffer) => withByte(file, 0xc4, 5, 3)],
     ['a scan of other components', (file: Buffer) => withByte(file, 0xda, 5, 7)],
   ])('is not gone through with %s', (_what, change) => {
@@ -177,6 +179,17 @@ describe('a PNG', () => {
     const space = own === 1 ? 'b-w' : 'srgb';
     const sharps = await sharp(file, { ignoreIcc: true }).toColourspace(space).raw().toBuffer();
     expect(sharps.equals(data as Buffer)).toBe(true);
+  });
+
+  it('is left to sharp if it has a great many chunks', () => {
+    const file = photograph('coffee.png');
+    const chunk = Buffer.from('\0\0\0\0tEXt\x05\x66\x75\x9c', 'latin1');
+    const many = (count: number) => {
+      const chunks = Array.from({ length: count }, () => chunk);
+      return Buffer.concat([file.subarray(0, 33), ...chunks, file.subarray(33)]);
+    };
+    expect(plainPngSize(many(100))).toEqual(plainPngSize(file));
+    expect(plainPngSize(many(100_000))).toBeUndefined();
   });
 
   it('is left to sharp if it has a palette, 16 bits, transparency, or is interlaced', async () => {
@@ -228,4 +241,13 @@ function withByte(file: Buffer, code: number, at: number, value: number): Buffer
   const changed = Buffer.from(file);
   changed[segment(file, code)[0] + at] = value;
   return changed;
+}
+
+/** Puts a segment of empty tables before the others. */
+function withTables(file: Buffer, count: number): Buffer {
+  const [start] = segment(file, 0xc4);
+  const tables = Buffer.alloc(4 + 17 * count);
+  tables.writeUInt16BE(0xffc4, 0);
+  tables.writeUInt16BE(2 + 17 * count, 2);
+  return Buffer.concat([file.subarray(0, start), tables, file.subarray(start)]);
 }

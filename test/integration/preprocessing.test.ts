@@ -104,6 +104,8 @@ describe('the tensor of a picture', () => {
       [37, 3000],
       [25, 17],
       [1999, 1501],
+      [1, 300_000],
+      [300_000, 1],
     ] as const;
     for (const [width, height] of sizes) {
       const create = { width, height, channels: 3, background } as const;

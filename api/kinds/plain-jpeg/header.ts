@@ -30,6 +30,8 @@ export interface HuffmanTable {
   readonly symbols: Uint8Array;
 }
 
+/** A segment has no more tables, since the later one of two with the same number counts. */
+const tablesMax = 8;
 /** The numbers of tables from here on are those for AC. */
 export const acFrom = 16;
 
@@ -149,7 +151,8 @@ function readScan(content: Buffer, { ids, samplings }: Frame): Component[] | und
 /** @returns whether the tables are as they should be */
 function readTables(content: Buffer, tables: Map<number, HuffmanTable>): boolean {
   let at = 0;
-  while (at + 17 <= content.length) {
+  for (let count = 0; count < tablesMax && at + 17 <= content.length; count++) {
+    if (((content[at] as number) & ~(acFrom | 3)) !== 0) return false;
     const counts = content.subarray(at + 1, at + 17);
     const total = counts.reduce((sum, count) => sum + count, 0);
     const symbols = content.subarray(at + 17, at + 17 + total);

@@ -42,21 +42,30 @@ export class Kernel {
   }
 
   /** Begins with a picture. The one before must have its result. */
-  begin(region: Region, to: Size, across: Taps, down: Taps): Resizing {
-    const places = layOut(region, to, across, down);
+  begin(region: Region, to: Size, way: Way): Resizing {
+    const { across, down } = way;
+    const places = layOut(region, to, way);
     const memory = this.#instance.memoryOf(places.end);
     put(memory, places.acrossFirst, across.first);
     put(memory, places.acrossWeights, across.weights);
     put(memory, places.downWeights, down.weights);
-    return new Resizing(this.#instance.functions, memory, { region, to, across, down, places });
+    return new Resizing(this.#instance.functions, memory, { region, to, ...way, places });
   }
 }
 
-interface Plan {
-  readonly region: Region;
-  readonly to: Size;
+/** Where the places of the result come from. */
+interface Way {
   readonly across: Taps;
   readonly down: Taps;
+  /** How many rows of the picture count. */
+  readonly rowsMax: number;
+  /** For each row of the result: which of those is the first that it is made of. */
+  readonly slots: Int32Array;
+}
+
+interface Plan extends Way {
+  readonly region: Region;
+  readonly to: Size;
   readonly places: ReturnType<typeof layOut>;
 }
 
@@ -72,13 +81,13 @@ class Resizing {
     this.#plan = plan;
   }
 
-  /** @param row of the region */
-  resizeRow(pixels: Pixels, row: number): void {
+  /** @param row of the region, which is the one with the number `slot` that counts */
+  resizeRow(pixels: Pixels, row: number, slot: number): void {
     const { to, across, places } = this.#plan;
     this.#copyRow(pixels, row);
     this.#functions.resizeRow(
       places.row,
-      places.rows + row * to.width * channels,
+      places.rows + slot * to.width * channels,
       to.width,
       places.acrossFirst,
       places.acrossWeights,
@@ -89,10 +98,10 @@ class Resizing {
 
   /** @param row of the result. The rows that it is made of have been resized. */
   addRows(row: number): void {
-    const { to, down, places } = this.#plan;
+    const { to, down, slots, places } = this.#plan;
     const rowBytes = to.width * channels;
     this.#functions.addRows(
-      places.rows + (down.first[row] as number) * rowBytes,
+      places.rows + (slots[row] as number) * rowBytes,
       rowBytes,
       places.result + row * rowBytes,
       places.downWeights + row * down.count * down.weights.BYTES_PER_ELEMENT,
@@ -117,7 +126,7 @@ class Resizing {
 }
 
 /** Says where everything lies in the memory. */
-function layOut(region: Size, to: Size, across: Taps, down: Taps) {
+function layOut(region: Size, to: Size, { across, down, rowsMax }: Way) {
   const places = new Places(overrun);
   const rowBytes = to.width * channels;
   return {
@@ -128,7 +137,7 @@ function layOut(region: Size, to: Size, across: Taps, down: Taps) {
     /** One row of the picture in RGB. */
     row: places.take((region.width + across.count) * channels),
     /** The resized rows. */
-    rows: places.take((region.height + down.count) * rowBytes),
+    rows: places.take((rowsMax + down.count) * rowBytes),
     result: places.take(to.height * rowBytes),
     end: places.end,
   };

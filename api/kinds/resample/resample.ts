@@ -32,7 +32,8 @@ export async function resample(
   const across = tapsOf(region.width, to.width, filter);
   const down = tapsOf(region.height, to.height, filter);
   const kernel = idle.pop() ?? new Kernel();
-  const resizing = kernel.begin(region, to, across, down);
+  const { rows, slots } = rowsOf(down);
+  const resizing = kernel.begin(region, to, { across, down, slots, rowsMax: rows.length });
   let products = 0;
   const mayGoOn = (more: number) => {
     products += more;
@@ -40,8 +41,8 @@ export async function resample(
     products = 0;
     return false;
   };
-  for (const row of rowsOf(down)) {
-    resizing.resizeRow(pixels, row);
+  for (const [slot, row] of rows.entries()) {
+    resizing.resizeRow(pixels, row, slot);
     if (!mayGoOn(to.width * across.count * 3)) await setImmediate();
   }
   for (let row = 0; row < to.height; row++) {
@@ -53,16 +54,21 @@ export async function resample(
   return resized;
 }
 
-/** Returns the rows that count, in their order. A filter that stays narrow skips some. */
-function rowsOf({ first, weights, count }: Taps): number[] {
-  const last = (first.at(-1) ?? 0) + count;
-  const counts = new Uint8Array(last);
-  for (const [place, start] of first.entries()) {
-    for (let tap = 0; tap < count; tap++) {
-      if (weights[place * count + tap] !== 0) counts[start + tap] = 1;
-    }
-  }
+/**
+ * Returns the rows that count, in their order. A filter that stays narrow skips most of a large picture.
+ * @returns for each place of the result, which of these rows is the first that it is made of. The others follow it.
+ */
+function rowsOf({ first, weights, count }: Taps): { rows: number[]; slots: Int32Array } {
   const rows: number[] = [];
-  for (let row = counts.indexOf(1); row >= 0; row = counts.indexOf(1, row + 1)) rows.push(row);
-  return rows;
+  const slots = new Int32Array(first.length);
+  let next = 0;
+  for (const [place, start] of first.entries()) {
+    let end = start + count;
+    while (weights[place * count + end - start - 1] === 0) end--;
+    // Rows that places before have, too, are the last of the list.
+    slots[place] = rows.length - Math.max(0, next - start);
+    for (let row = Math.max(start, next); row < end; row++) rows.push(row);
+    next = Math.max(next, end);
+  }
+  return { rows, slots };
 }
