@@ -179,6 +179,19 @@ describe('a batch that is scored and not yet answered', () => {
     expect(batches().slice(4)).toEqual(['i', 'yz']);
   });
 
+  test('of bulk lets full ones of bulk start beside it, unless an interactive one ran lately', async () => {
+    const alone = makeAnswering(2, 2);
+    await alone.submit('abcde', 'bulk');
+    expect(alone.batches()).toEqual(['ab', 'cd']);
+    const beside = makeAnswering(2, 2);
+    await beside.submit('x');
+    beside.score(0);
+    await beside.answer(0);
+    await passMs(50);
+    await beside.submit('abcd', 'bulk');
+    expect(beside.batches()).toHaveLength(2);
+  });
+
   test('lets a smaller one gather after a short run', async () => {
     const { batcher, submit, batches, score, answer } = makeAnswering(4);
     await submit('a');

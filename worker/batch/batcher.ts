@@ -26,7 +26,8 @@
 // waits for the one that runs at most. How large that may be, and when it may start, bulk-pace.ts says.
 //
 // An engine with several instances runs as many batches side by side. Only full ones start beside another, since
-// instances share the processors. A full one starts at once as long as an instance is free.
+// instances share the processors. A full one starts at once as long as an instance is free; one of bulk only if no
+// interactive item has come for a while.
 //
 // Invariants: every item is in at most one batch. A batch has items of one key and at most `max` rows,
 // or one item with more. At most two batches are handed over at a time, or one for each instance. Items of
@@ -111,7 +112,7 @@ class KeyedBatcher<T> {
   readonly #turns = new Turns();
   readonly #pace = new BulkPace();
   #waiting = 0;
-  #runningBatches = 0;
+  readonly #running: Record<Priority, number> = { interactive: 0, bulk: 0 };
   /** Batches that have run, and whose answers are on their way, by priority. */
   readonly #answering: Record<Priority, number> = { interactive: 0, bulk: 0 };
   #runningItems = 0;
@@ -128,6 +129,10 @@ class KeyedBatcher<T> {
 
   get size(): number {
     return this.#waiting + this.#runningItems;
+  }
+
+  get #runningBatches(): number {
+    return this.#running.interactive + this.#running.bulk;
   }
 
   submit(item: T, priority: Priority): Promise<void> {
@@ -196,9 +201,12 @@ class KeyedBatcher<T> {
       const readyAt = isFull ? 0 : since + this.#options.waitMs;
       return isBulk ? Math.max(readyAt, this.#pace.startsAt(now)) : readyAt;
     }
-    const isAhead = isFull && !isBulk;
-    if (isAhead && this.#runningBatches < this.#instances) return 0;
-    return isAhead ? this.#runningSince + this.#ranMs - aheadMs : Number.POSITIVE_INFINITY;
+    // The next interactive item would find all instances busy.
+    const mayFill = !isBulk || (this.#running.interactive === 0 && this.#pace.isAlone(now));
+    if (isFull && mayFill && this.#runningBatches < this.#instances) return 0;
+    return isFull && !isBulk
+      ? this.#runningSince + this.#ranMs - aheadMs
+      : Number.POSITIVE_INFINITY;
   }
 
   /** Returns a full group that can start while the first one waits for `waitMs`. */
@@ -226,19 +234,19 @@ class KeyedBatcher<T> {
     this.#waiting -= batch.length;
     if (this.#runningBatches < this.#instances) this.#runningSince = now;
     const startedAt = now;
-    this.#runningBatches++;
+    this.#running[group.priority]++;
     this.#runningItems += batch.length;
     const { priority } = group;
     let freed: Freed | undefined;
     const onScored = () => {
       if (freed) return;
-      freed = this.#freeEngine(startedAt);
+      freed = this.#freeEngine(priority, startedAt);
       this.#answering[priority]++;
       this.#advance();
     };
     const end = (settle: (entry: Entry<T>) => void) => {
       if (freed) this.#answering[priority]--;
-      freed ??= this.#freeEngine(startedAt);
+      freed ??= this.#freeEngine(priority, startedAt);
       const endedAt = performance.now();
       const { ranMs, at } = freed;
       // Answers take time of the same processors.
@@ -283,14 +291,14 @@ class KeyedBatcher<T> {
   }
 
   /** Notes that the engine has no more to do for the batch that runs, which may still have to be answered. */
-  #freeEngine(startedAt: number): Freed {
+  #freeEngine(priority: Priority, startedAt: number): Freed {
     const at = performance.now();
     // A batch that was handed over ahead has waited for the one before it.
     const since = this.#instances > 1 ? startedAt : this.#runningSince;
     const ranMs = at - since;
     this.#ranMs = ranMs;
     this.#runningSince = at;
-    this.#runningBatches--;
+    this.#running[priority]--;
     return { at, ranMs };
   }
 }

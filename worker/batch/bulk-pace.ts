@@ -48,13 +48,17 @@ export class BulkPace {
 
   /** Returns how many rows the next batch of bulk may have. */
   rowsMax(max: number, now: number): number {
-    const isAlone = now - this.#interactiveAt >= aloneAfterMs;
-    return isAlone ? max : Math.min(max, this.#cost.rowsWithin(longerMax));
+    return this.isAlone(now) ? max : Math.min(max, this.#cost.rowsWithin(longerMax));
   }
 
   /** Returns when the next batch of bulk may start, once the last one is answered. */
   startsAt(now: number): number {
     return this.isBusy(now) ? this.#pausedUntil : now;
+  }
+
+  /** Whether no interactive batch has ended lately. */
+  isAlone(now: number): boolean {
+    return now - this.#interactiveAt >= aloneAfterMs;
   }
 
   /** Whether bulk pauses after each of its batches. */
