@@ -254,10 +254,7 @@ describe('an API', () => {
       expect(timeToLiveMs).toBeLessThanOrEqual(120_000);
       // Delete the stream now, as if it had expired while the worker still has items of this API.
       await client.unlink(stream as string);
-      await waitUntil(
-        'the worker has nothing left to do',
-        async () => (await client.llen(`scoreline:${counterQueue}:active`)) === 0,
-      );
+      await scene.untilIdle();
       expect(await client.exists(stream as string)).toBe(0);
       expect(await client.hget(keys.counts(counterQueue), 'dropped')).toBe('3');
     });

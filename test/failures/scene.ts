@@ -122,11 +122,17 @@ function makeScene(redis: TestRedis, service: Service): Scene {
       `${jobs} jobs are in ${list}`,
       async () => (await redis.client.llen(`scoreline:${counterQueue}:${list}`)) >= jobs,
     );
+  // A job whose lock has run out goes back to those that wait.
   const untilIdle = () =>
-    waitUntil(
-      'the counter is idle',
-      async () => (await redis.client.llen(`scoreline:${counterQueue}:active`)) === 0,
-    );
+    waitUntil('the counter is idle', async () => {
+      const [wait, active] = ['wait', 'active'].map((list) => `scoreline:${counterQueue}:${list}`);
+      const lengths = await redis.client
+        .multi()
+        .llen(wait as string)
+        .llen(active as string)
+        .exec();
+      return lengths?.every(([, length]) => length === 0) ?? false;
+    });
   const queue = `${keys.prefix}:${counterQueue}`;
   const countItems = async () => {
     const lists = ['wait', 'active'].map((list) => redis.client.lrange(`${queue}:${list}`, 0, -1));
