@@ -88,7 +88,10 @@ class Supervised implements PrivateRedis {
     this.#options = options;
     this.#place = place;
     this.tcpUrl = `redis://127.0.0.1:${place.port}`;
-    this.url = place.socket === undefined ? this.tcpUrl : `unix://${encodeURI(place.socket)}`;
+    this.url =
+      place.socket === undefined
+        ? this.tcpUrl
+        : `unix://${place.socket.split('/').map(encodeURIComponent).join('/')}`;
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -122,6 +125,8 @@ class Supervised implements PrivateRedis {
   async #startOnce(): Promise<void> {
     const { server, directory } = this.#options;
     const { port, socket } = this.#place;
+    // What cleans up temporary files may have removed it.
+    if (socket) mkdirSync(path.dirname(socket), { recursive: true, mode: 0o700 });
     const guard = startGuard([server, directory, String(port), ...(socket ? [socket] : [])]);
     this.#guard = guard;
     if (await answersBefore(guard.exited, this.tcpUrl)) return;

@@ -35,5 +35,5 @@ export async function openInstances(count: number, open: () => Promise<Engine>):
 }
 
 async function closeAll(engines: readonly Engine[]): Promise<void> {
-  await Promise.all(engines.map((engine) => engine.close()));
+  await Promise.allSettled(engines.map((engine) => engine.close()));
 }

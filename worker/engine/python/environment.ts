@@ -30,7 +30,19 @@ export interface Packages {
  * other packages than the list says.
  * @throws ScorelineError `model_file_wrong` if it cannot be made
  */
-export async function ensureEnvironment(packages: Packages, log: Logger): Promise<string> {
+export function ensureEnvironment(packages: Packages, log: Logger): Promise<string> {
+  const { folder } = packages;
+  const known = underWay.get(folder);
+  if (known) return known;
+  const made = ensure(packages, log).finally(() => underWay.delete(folder));
+  underWay.set(folder, made);
+  return made;
+}
+
+/** Those that are made, by folder: several instances of a model ask at the same time. */
+const underWay = new Map<string, Promise<string>>();
+
+async function ensure(packages: Packages, log: Logger): Promise<string> {
   const environment = path.join(packages.folder, '.venv');
   const python = path.join(environment, 'bin', 'python');
   const digest = digestOf(packages);
