@@ -16,7 +16,7 @@ const plainChunks = new Set(
   'IHDR PLTE IDAT gAMA cHRM sRGB iCCP bKGD pHYs tIME tEXt zTXt iTXt hIST'.split(' '),
 );
 
-/** Returns the size of a PNG that is plain and has all of its chunks. The decoder checks their content. */
+/** Returns the size of a PNG that is plain and has all of its chunks. The decoder checks their checksums. */
 export function plainPngSize(bytes: Buffer): Size | undefined {
   if (!bytes.subarray(0, signature.length).equals(signature)) return undefined;
   let size: Size | undefined;

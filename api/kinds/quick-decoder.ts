@@ -1,7 +1,8 @@
 // The door to @napi-rs/image, which decodes a small picture in one go on one thread. sharp passes parts of it from
 // thread to thread, which takes a millisecond or two more, and longer on a busy machine.
 //
-// It gets pictures that are plain and whole (plain-jpeg/, plain-png.ts), because it is lenient with others.
+// It is lenient, so it gets plain pictures only (plain-png.ts, plain-jpeg/), and what it makes of a JPEG counts only if
+// the data is whole.
 
 // biome-ignore lint/style/noRestrictedImports: this file is the door to @napi-rs/image.
 import { Transformer } from '@napi-rs/image';

@@ -26,8 +26,9 @@
 // waits for the one that runs at most. How large that may be, and when it may start, bulk-pace.ts says.
 //
 // An engine with several instances runs as many batches side by side. Only full ones start beside another, since
-// instances share the processors. A full one starts at once as long as an instance is free; one of bulk only if no
-// interactive item has come for a while.
+// instances share the processors, and none is handed over ahead. A full one starts at once if it is next and an
+// instance is free; one of bulk only if no interactive item has come for a while. A batch that is next and not
+// full keeps all behind it waiting until nothing runs, and so does one of bulk beside interactive items.
 //
 // Invariants: every item is in at most one batch. A batch has items of one key and at most `max` rows,
 // or one item with more. At most two batches are handed over at a time, or one for each instance. Items of
@@ -293,7 +294,7 @@ class KeyedBatcher<T> {
   /** Notes that the engine has no more to do for the batch that runs, which may still have to be answered. */
   #freeEngine(priority: Priority, startedAt: number): Freed {
     const at = performance.now();
-    // A batch that was handed over ahead has waited for the one before it.
+    // With one instance, a batch that was handed over ahead has waited for the one before it.
     const since = this.#instances > 1 ? startedAt : this.#runningSince;
     const ranMs = at - since;
     this.#ranMs = ranMs;
