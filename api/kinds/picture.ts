@@ -71,6 +71,7 @@ export class Picture {
   readonly #header: Header;
   /** Undefined for other formats. */
   readonly #jpeg: JpegHeader | undefined;
+  readonly #isPlainPng: boolean;
 
   /**
    * Reads the header of a file. That of the usual JPEG or PNG is read here, because sharp takes half a millisecond.
@@ -78,20 +79,28 @@ export class Picture {
    */
   static async open(bytes: Buffer): Promise<Picture> {
     const jpeg = isJpeg(bytes) ? readJpegHeader(bytes) : undefined;
-    const size = jpeg ? jpeg.usual : plainPngSize(bytes);
+    const png = jpeg ? undefined : plainPngSize(bytes);
+    const size = jpeg?.usual ?? png;
     if (size) {
-      const format = jpeg ? 'jpeg' : 'png';
-      return new Picture(bytes, { ...size, format, space: 'srgb', autoOrient: size }, jpeg);
+      const format = png ? 'png' : 'jpeg';
+      const header = { ...size, format, space: 'srgb', autoOrient: size } as const;
+      return new Picture(bytes, header, jpeg, png !== undefined);
     }
     // The limit is checked by the caller, who knows the numbers.
     const header = await sharp(bytes, { failOn: 'error', limitInputPixels: false }).metadata();
-    return new Picture(bytes, header, jpeg);
+    return new Picture(bytes, header, jpeg, false);
   }
 
-  private constructor(bytes: Buffer, header: Header, jpeg: JpegHeader | undefined) {
+  private constructor(
+    bytes: Buffer,
+    header: Header,
+    jpeg: JpegHeader | undefined,
+    isPlainPng: boolean,
+  ) {
     this.#bytes = bytes;
     this.#header = header;
     this.#jpeg = jpeg;
+    this.#isPlainPng = isPlainPng;
   }
 
   get width(): number {
@@ -179,8 +188,8 @@ export class Picture {
   }
 
   #readPlain(): PlainJpeg | 'png' | undefined {
-    if (this.#jpeg) return this.#jpeg.usual && readPlainJpeg(this.#file);
-    return plainPngSize(this.#file) && 'png';
+    if (this.#isPlainPng) return 'png';
+    return this.#jpeg?.usual && readPlainJpeg(this.#file);
   }
 
   get #isSmall(): boolean {

@@ -58,7 +58,7 @@ interface Way {
   readonly across: Taps;
   readonly down: Taps;
   /** How many rows of the picture count. */
-  readonly rowsMax: number;
+  readonly rowCount: number;
   /** For each row of the result: which of those is the first that it is made of. */
   readonly slots: Int32Array;
 }
@@ -126,7 +126,7 @@ class Resizing {
 }
 
 /** Says where everything lies in the memory. */
-function layOut(region: Size, to: Size, { across, down, rowsMax }: Way) {
+function layOut(region: Size, to: Size, { across, down, rowCount }: Way) {
   const places = new Places(overrun);
   const rowBytes = to.width * channels;
   return {
@@ -137,7 +137,7 @@ function layOut(region: Size, to: Size, { across, down, rowsMax }: Way) {
     /** One row of the picture in RGB. */
     row: places.take((region.width + across.count) * channels),
     /** The resized rows. */
-    rows: places.take((rowsMax + down.count) * rowBytes),
+    rows: places.take((rowCount + down.count) * rowBytes),
     result: places.take(to.height * rowBytes),
     end: places.end,
   };

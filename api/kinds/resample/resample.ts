@@ -33,7 +33,7 @@ export async function resample(
   const down = tapsOf(region.height, to.height, filter);
   const kernel = idle.pop() ?? new Kernel();
   const { rows, slots } = rowsOf(down);
-  const resizing = kernel.begin(region, to, { across, down, slots, rowsMax: rows.length });
+  const resizing = kernel.begin(region, to, { across, down, slots, rowCount: rows.length });
   let products = 0;
   const mayGoOn = (more: number) => {
     products += more;
