@@ -157,6 +157,7 @@ describe('the data of a JPEG', () => {
 
   it.each([
     ['no Huffman tables', (file: Buffer) => without(file, 0xc4)],
+    ['a quantisation table of 16 bits', (file: Buffer) => withByte(file, 0xdb, 4, 0x10)],
     ['two frames', (file: Buffer) => twice(file, 0xc0)],
     ['a great many Huffman tables', (file: Buffer) => withTables(file, 3000)],
     ['a Huffman table of a number that there is not', (file: Buffer) => withByte(file, 0xc4, 4, 7)],

@@ -89,6 +89,8 @@ export function readPlainJpeg(bytes: Buffer): PlainJpeg | undefined {
         if (!saysYcbcr(content)) return undefined;
         break;
       case markers.quantisation:
+        if (!hasTablesOf8Bits(content)) return undefined;
+        break;
       case markers.comment:
         break;
       default:
@@ -97,6 +99,13 @@ export function readPlainJpeg(bytes: Buffer): PlainJpeg | undefined {
     at = end;
   }
   return undefined;
+}
+
+/** Baseline has no tables of 16 bits. Decoders overflow with them, each in its own way. */
+function hasTablesOf8Bits(content: Buffer): boolean {
+  const tableBytes = 1 + 64;
+  const numbers = content.filter((_, at) => at % tableBytes === 0);
+  return content.length % tableBytes === 0 && numbers.every((number) => number < 16);
 }
 
 /** Whether the segment is for other programs, such as Exif. */
