@@ -31,15 +31,20 @@ export class MemoryRoom {
    * Promises a model the memory that it needs. Returns a function to call when the model is loaded or has failed.
    * @throws ScorelineError `memory_insufficient`, with the figures
    */
-  reserve({ name, version, source }: Pick<Manifest, 'name' | 'version' | 'source'>): () => void {
+  reserve({
+    name,
+    version,
+    source,
+    device: { instances },
+  }: Pick<Manifest, 'name' | 'version' | 'source' | 'device'>): () => void {
     const bytes = describedBytes(source);
-    const needed = loadFactor * bytes + spareBytes;
+    const needed = instances * (loadFactor * bytes + spareBytes);
     const { availableBytes, bound } = this.#read();
     const free = Math.max(0, availableBytes - this.#promisedBytes);
     if (needed > free) {
       throw new ScorelineError(
         'memory_insufficient',
-        `${name}: expected ${show(needed)} of memory to load version ${version}, ${loadFactor} times the ${show(bytes)} of its files and ${show(spareBytes)}; got ${show(free)} (${bound}). Give the worker more memory, or unload another model.`,
+        `${name}: expected ${show(needed)} of memory to load version ${version}, ${loadFactor} times the ${show(bytes)} of its files and ${show(spareBytes)}${instances > 1 ? ` for each of ${instances} instances` : ''}; got ${show(free)} (${bound}). Give the worker more memory, or unload another model.`,
       );
     }
     this.#promisedBytes += needed;

@@ -3,7 +3,14 @@
 
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -568,6 +575,16 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
     writeFileSync(path.join(folder, 'requirements.txt'), './own\n');
     expect(await double(folder)).toBe(8);
     expect(existsSync(marker)).toBe(false);
+  });
+
+  test('is made once for instances that are opened at the same time', {
+    timeout: 120_000,
+  }, async () => {
+    const folder = makeFolder({ 'predict.py': program, 'requirements.txt': '' });
+    const doubled = await Promise.all([double(folder), double(folder), double(folder)]);
+    expect(doubled).toEqual([4, 4, 4]);
+    const made = readdirSync(folder).filter((name) => name.startsWith('.venv'));
+    expect(made).toEqual(['.venv']);
   });
 
   test('that cannot be made is explained, and leaves nothing behind', {

@@ -3,8 +3,9 @@ import { MemoryRoom, readMemory } from '../../worker/memory.js';
 import { errorOf, makeFolder, makeSampleModel } from './sample-model.js';
 
 const mebi = 1024 ** 2;
-const modelOf = (mebibytes: number) =>
+const modelOf = (mebibytes: number, instances = 1) =>
   makeSampleModel({
+    device: { type: 'cpu', instances },
     source: { file: 'model.onnx', bytes: mebibytes * mebi, sha256: 'a'.repeat(64) },
   }).manifest;
 
@@ -19,6 +20,13 @@ describe('the memory for a model', () => {
     release();
     release();
     half.reserve(modelOf(100));
+  });
+
+  test('is promised for each instance', () => {
+    room(564).reserve(modelOf(100, 2));
+    const { message } = errorOf(() => room(563).reserve(modelOf(100, 2)));
+    expect(message).toContain('expected 564 MiB of memory to load version 1');
+    expect(message).toContain('and 32 MiB for each of 2 instances; got 563 MiB');
   });
 
   test('is refused with the figures if it is not there', () => {

@@ -25,6 +25,9 @@ export interface Packages {
   readonly requirements: string;
 }
 
+/** Those that are made, by folder: several instances of a model ask at the same time. */
+const underWay = new Map<string, Promise<string>>();
+
 /**
  * Returns the Python of the model's environment, and makes the environment if it is not there or has
  * other packages than the list says.
@@ -38,9 +41,6 @@ export function ensureEnvironment(packages: Packages, log: Logger): Promise<stri
   underWay.set(folder, made);
   return made;
 }
-
-/** Those that are made, by folder: several instances of a model ask at the same time. */
-const underWay = new Map<string, Promise<string>>();
 
 async function ensure(packages: Packages, log: Logger): Promise<string> {
   const environment = path.join(packages.folder, '.venv');
