@@ -125,7 +125,7 @@ class Supervised implements PrivateRedis {
   async #startOnce(): Promise<void> {
     const { server, directory } = this.#options;
     const { port, socket } = this.#place;
-    // What cleans up temporary files may have removed it.
+    // The guard removes it when the server ends, and so may what cleans up temporary files.
     if (socket) mkdirSync(path.dirname(socket), { recursive: true, mode: 0o700 });
     const guard = startGuard([server, directory, String(port), ...(socket ? [socket] : [])]);
     this.#guard = guard;

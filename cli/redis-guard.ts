@@ -45,13 +45,10 @@ function stop(): void {
 
 /** Exits, after it has told the parent how Redis ended. */
 function leave(how: string): void {
-  if (process.connected) {
-    process.send?.(how, undefined, undefined, () => process.exit(1));
-    return;
-  }
-  // Nobody else removes the folder of the socket.
+  // The next start makes it again.
   if (socket) rmSync(path.dirname(socket), { recursive: true, force: true });
-  process.exit(1);
+  if (process.connected) process.send?.(how, undefined, undefined, () => process.exit(1));
+  else process.exit(1);
 }
 
 async function endAfterClients(): Promise<void> {

@@ -89,11 +89,11 @@ export function findUrlFault(text: string): string | undefined {
     return 'it does not begin with redis://, redis+sentinel://, redis+cluster:// or unix://';
   }
   const parts = split(text);
+  if (parts && isSocketUrl(text)) return findSocketFault(parts);
   if (!parts || !isReadable(parts)) {
     return 'it cannot be read. In a password, write %23 for #, %25 for %, %2F for /, %3F for ? and %40 for @';
   }
   const { hosts, path, withHost } = parts;
-  if (isSocketUrl(text)) return findSocketFault(parts);
   const kind = kindOf(text);
   if (hosts.some((host) => new URL(withHost(host)).hostname === '')) {
     const isPath = kind === 'single' && path.length > 1;
@@ -111,6 +111,7 @@ function findSocketFault({ hosts, path, withHost }: Parts): string | undefined {
     return 'it has no absolute path. Write three slashes in front of it: unix:///run/redis/redis.sock';
   }
   if (!canDecode(path)) return 'it has a % that stands for nothing. In a path, write %25';
+  if (!URL.canParse(withHost(''))) return 'its user or password cannot be read';
   const { searchParams } = new URL(withHost(''));
   if (!/^\d{0,9}$/.test(searchParams.get('db') ?? '')) return 'its database is not a number';
   return findLoginFault(withHost(''));
@@ -162,7 +163,7 @@ export function parseRedisUrl(text: string, passwords: RedisPasswords = {}): Red
   };
   if (isSocketUrl(text)) {
     const nodes = [{ host: 'localhost', port: 0, path: decodeURIComponent(path) }] as const;
-    refuseOptions(url.searchParams, ['db']);
+    refuseOptions(url.searchParams, ['db'], {});
     const db = Number(url.searchParams.get('db') ?? 0);
     return { kind, nodes, primary: '', ...login, db, isTls: false, family: 0 };
   }
@@ -236,18 +237,22 @@ function canDecode(text: string): boolean {
 }
 
 function readFamily(options: URLSearchParams): number {
-  refuseOptions(options, ['family']);
+  refuseOptions(options, ['family'], insteadOf);
   const family = options.get('family') ?? '0';
   if (/^[046]$/.test(family)) return Number(family);
   throw unusable('family=4 or family=6', 'another family', 'Correct it, or remove it.');
 }
 
 /** @throws ScorelineError `redis_unusable` if there is another option */
-function refuseOptions(options: URLSearchParams, known: readonly string[]): void {
+function refuseOptions(
+  options: URLSearchParams,
+  known: readonly string[],
+  advice: Readonly<Record<string, string>>,
+): void {
   for (const name of options.keys()) {
     if (known.includes(name)) continue;
     const expected = `no option but ${known.join(', ')}`;
-    throw unusable(expected, `"${name}"`, insteadOf[name] ?? 'Remove it.');
+    throw unusable(expected, `"${name}"`, advice[name] ?? 'Remove it.');
   }
 }
 

@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -63,6 +64,29 @@ test('a private Redis has a socket, which works again after it died, and leaves 
   expect(kept).toBe('yes');
   await redis.close();
   expect(existsSync(folder)).toBe(false);
+});
+
+test('a private Redis is started again, with its socket, after the folder of that was removed', async () => {
+  const { said, redis, pid } = await start();
+  rmSync(path.dirname(redis.url.replace('unix://', '')), { recursive: true });
+  process.kill(await pid(), 'SIGKILL');
+  await waitUntil('it runs again', () => said.includes('Redis runs again.'));
+  await useRedis({ url: redis.url, prefix: 'x' }, (near) => near.ping());
+});
+
+test('a private Redis that does not start leaves no folder of a socket', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-a@b#c?-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  vi.stubEnv('TMPDIR', folder);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const { redis } = await start();
+  await useRedis({ url: redis.url, prefix: 'x' }, (near) => near.ping());
+  await redis.close();
+  const directory = path.join(folder, 'data');
+  await expect(startRedis({ server: '/bin/false', directory, say: () => {} })).rejects.toThrow(
+    'did not start',
+  );
+  expect(readdirSync(folder).filter((name) => name.startsWith('scoreline-redis'))).toEqual([]);
 });
 
 test('a private Redis has only a port where there can be no socket', async () => {

@@ -49,6 +49,10 @@ test.each([
     { kind: 'single', nodes: [{ host: 'localhost', port: 0, path: '/run/my redis/redis.sock' }] },
   ],
   [
+    'unix:///run/a@b/redis.sock',
+    { kind: 'single', nodes: [{ host: 'localhost', port: 0, path: '/run/a@b/redis.sock' }] },
+  ],
+  [
     'UNIX://user:a%2Fb%40@/redis.sock?db=3',
     {
       kind: 'single',
