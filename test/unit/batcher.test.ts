@@ -114,11 +114,10 @@ describe('a busy batcher', () => {
 
 describe('a batch that is scored and not yet answered', () => {
   /** Makes a batcher whose batches are scored, and then answered, when the test says so. */
-  function makeAnswering(max: number, instances = 1) {
+  function makeAnswering(max: number) {
     const runs: { items: string[]; score: () => void; answer: () => void }[] = [];
     const batcher = makeBatcher<string>({
       max,
-      instances,
       waitMs: 0,
       keyOf: () => '',
       rowsOf: () => 1,
@@ -153,43 +152,6 @@ describe('a batch that is scored and not yet answered', () => {
     expect(answered).toEqual([]);
     await answer(0);
     expect(answered).toEqual(['a', 'b']);
-  });
-
-  test('of one of several instances lets full ones start beside it, and no smaller or bulk ones', async () => {
-    const { submit, batches, score, answer } = makeAnswering(2, 3);
-    await submit('abc');
-    expect(batches()).toEqual(['ab']);
-    await submit('d');
-    expect(batches()).toEqual(['ab', 'cd']);
-    await submit('yz', 'bulk');
-    expect(batches()).toEqual(['ab', 'cd']);
-    await submit('efghi');
-    expect(batches()).toEqual(['ab', 'cd', 'ef']);
-    score(1);
-    expect(batches()).toEqual(['ab', 'cd', 'ef', 'gh']);
-    score(0);
-    expect(batches()).toEqual(['ab', 'cd', 'ef', 'gh']);
-    for (const at of [1, 0, 2, 3]) {
-      score(at);
-      await answer(at);
-    }
-    expect(batches().slice(4)).toEqual(['i']);
-    score(4);
-    await answer(4);
-    expect(batches().slice(4)).toEqual(['i', 'yz']);
-  });
-
-  test('of bulk lets full ones of bulk start beside it, unless an interactive one ran lately', async () => {
-    const alone = makeAnswering(2, 2);
-    await alone.submit('abcde', 'bulk');
-    expect(alone.batches()).toEqual(['ab', 'cd']);
-    const beside = makeAnswering(2, 2);
-    await beside.submit('x');
-    beside.score(0);
-    await beside.answer(0);
-    await passMs(50);
-    await beside.submit('abcd', 'bulk');
-    expect(beside.batches()).toHaveLength(2);
   });
 
   test('lets a smaller one gather after a short run', async () => {
@@ -389,6 +351,7 @@ test('size counts waiting and running items', async () => {
 });
 
 const load = fc.record({
+  instances: fc.integer({ min: 1, max: 3 }),
   max: fc.integer({ min: 1, max: 5 }),
   waitMs: fc.constantFrom(0, 0, 7),
   arrivals: fc.array(
@@ -416,71 +379,77 @@ interface Submitted {
 
 test('for any load, no batch is too large, mixed, too early, out of order or forgotten', async () => {
   await fc.assert(
-    fc.asyncProperty(load, async ({ max, waitMs, arrivals, durationsMs, answeringMs }) => {
-      const all: Submitted[] = [];
-      const started: Submitted[] = [];
-      const ended = new Set<Submitted>();
-      const answers: number[] = [];
-      let running = 0;
-      let answering = 0;
-      let runs = 0;
-      let submitted = 0;
+    fc.asyncProperty(
+      load,
+      async ({ instances, max, waitMs, arrivals, durationsMs, answeringMs }) => {
+        const all: Submitted[] = [];
+        const started: Submitted[] = [];
+        const ended = new Set<Submitted>();
+        const answers: number[] = [];
+        let running = 0;
+        let answering = 0;
+        let runs = 0;
+        let submitted = 0;
 
-      const batcher = makeBatcher<Submitted>({
-        max,
-        waitMs,
-        keyOf: ({ key }) => key,
-        rowsOf: ({ rows }) => rows,
-        run: async (items, _priority, onScored) => {
-          expect(items.length).toBeGreaterThan(0);
-          const rows = items.reduce((sum, item) => sum + item.rows, 0);
-          if (items.length > 1) expect(rows).toBeLessThanOrEqual(max);
-          expect(new Set(items.map(({ key }) => key)).size).toBe(1);
-          // Only one batch may be handed over behind a running one, and it must be full: no item of its
-          // key that waits would fit.
-          const waits = all.filter((item) => item.key === items[0]?.key && !started.includes(item));
-          const others = waits.filter((item) => !items.includes(item));
-          const isFull =
-            rows >= max || (others.length > 0 && others.every((item) => rows + item.rows > max));
-          if (running > 0) expect(isFull).toBe(true);
-          expect(++running).toBeLessThanOrEqual(2);
-          started.push(...items);
-          const durationMs = durationsMs[runs++ % durationsMs.length];
-          await new Promise((resolve) => setTimeout(resolve, durationMs));
-          running--;
-          answering++;
-          onScored();
-          await new Promise((resolve) => setTimeout(resolve, answeringMs));
-          answering--;
-          for (const item of items) ended.add(item);
-        },
-      });
-      const submit = ({ key, rows }: { key: string; rows: number }) => {
-        const item = { number: submitted++, key, rows };
-        all.push(item);
-        void batcher.submit(item).then(() => {
-          expect(ended).toContain(item);
-          answers.push(item.number);
+        const batcher = makeBatcher<Submitted>({
+          max,
+          instances,
+          waitMs,
+          keyOf: ({ key }) => key,
+          rowsOf: ({ rows }) => rows,
+          run: async (items, _priority, onScored) => {
+            expect(items.length).toBeGreaterThan(0);
+            const rows = items.reduce((sum, item) => sum + item.rows, 0);
+            if (items.length > 1) expect(rows).toBeLessThanOrEqual(max);
+            expect(new Set(items.map(({ key }) => key)).size).toBe(1);
+            // Only one batch may be handed over behind a running one, unless there are several instances, and it must
+            // be full: no item of its key that waits would fit.
+            const waits = all.filter(
+              (item) => item.key === items[0]?.key && !started.includes(item),
+            );
+            const others = waits.filter((item) => !items.includes(item));
+            const isFull =
+              rows >= max || (others.length > 0 && others.every((item) => rows + item.rows > max));
+            if (running > 0 && instances === 1) expect(isFull).toBe(true);
+            expect(++running).toBeLessThanOrEqual(Math.max(2, instances));
+            started.push(...items);
+            const durationMs = durationsMs[runs++ % durationsMs.length];
+            await new Promise((resolve) => setTimeout(resolve, durationMs));
+            running--;
+            answering++;
+            onScored();
+            await new Promise((resolve) => setTimeout(resolve, answeringMs));
+            answering--;
+            for (const item of items) ended.add(item);
+          },
         });
-      };
+        const submit = ({ key, rows }: { key: string; rows: number }) => {
+          const item = { number: submitted++, key, rows };
+          all.push(item);
+          void batcher.submit(item).then(() => {
+            expect(ended).toContain(item);
+            answers.push(item.number);
+          });
+        };
 
-      let atMs = 0;
-      for (const { afterMs, items } of arrivals) {
-        atMs += afterMs;
-        setTimeout(() => items.forEach(submit), atMs);
-      }
-      await runTimers(() => {
-        const waiting = submitted - started.length;
-        expect(batcher.size).toBe(submitted - ended.size);
-        if (waiting > 0 && waitMs === 0) expect(running + answering).toBeGreaterThan(0);
-      });
+        let atMs = 0;
+        for (const { afterMs, items } of arrivals) {
+          atMs += afterMs;
+          setTimeout(() => items.forEach(submit), atMs);
+        }
+        await runTimers(() => {
+          const waiting = submitted - started.length;
+          expect(batcher.size).toBe(submitted - ended.size);
+          if (waiting > 0 && waitMs === 0) expect(running + answering).toBeGreaterThan(0);
+        });
 
-      for (const group of Object.values(groupBySize(started))) {
-        expect(group).toEqual(group.toSorted((a, b) => a - b));
-      }
-      expect(answers.toSorted((a, b) => a - b)).toEqual(all.map(({ number }) => number));
-      expect(batcher.size).toBe(0);
-    }),
+        for (const group of Object.values(groupBySize(started))) {
+          expect(group).toEqual(group.toSorted((a, b) => a - b));
+        }
+        expect(answers.toSorted((a, b) => a - b)).toEqual(all.map(({ number }) => number));
+        expect(batcher.size).toBe(0);
+      },
+    ),
     { numRuns: 200 },
   );
 });
@@ -622,6 +591,119 @@ describe('bulk', () => {
     await runTimers();
     // One batch is with the engine ahead.
     expect(started.indexOf('A') - before).toBeGreaterThanOrEqual(9);
+  });
+});
+
+describe('several instances', () => {
+  /** Small letters are interactive, capital ones bulk. Digits are interactive, and each has a key of its own. */
+  function makeInstances(instances: number, { max = 2, durationMs = 100 } = {}) {
+    const started: string[] = [];
+    let running = 0;
+    const batcher = makeBatcher<string>({
+      max,
+      instances,
+      waitMs: 0,
+      keyOf: (item) => (/\d/.test(item) ? item : ''),
+      rowsOf: () => 1,
+      run: async (items) => {
+        started.push(items.join(''));
+        expect(++running).toBeLessThanOrEqual(instances);
+        await new Promise((resolve) => setTimeout(resolve, durationMs));
+        running--;
+      },
+    });
+    const submit = (items: string) =>
+      Promise.all(
+        Array.from(items, (item) =>
+          batcher.submit(item, /[A-Z]/.test(item) ? 'bulk' : 'interactive'),
+        ),
+      );
+    /** Lets the batcher see how long a run takes. */
+    const settle = async () => {
+      void submit('z');
+      await runTimers();
+      started.length = 0;
+    };
+    return { started, submit, settle };
+  }
+
+  test('run full batches side by side', async () => {
+    const { started, submit, settle } = makeInstances(3);
+    await settle();
+    void submit('abcdefgh');
+    await passMs(0);
+    expect(started).toEqual(['ab', 'cd', 'ef']);
+    await runTimers();
+    expect(started).toEqual(['ab', 'cd', 'ef', 'gh']);
+  });
+
+  test('let a smaller batch start beside others once it has waited as long as a run takes', async () => {
+    const { started, submit, settle } = makeInstances(3);
+    await settle();
+    void submit('ab');
+    await passMs(90);
+    void submit('c');
+    await passMs(5);
+    void submit('de');
+    await passMs(90);
+    // The run of ab is over, and cd runs.
+    expect(started).toEqual(['ab', 'cd']);
+    await passMs(10);
+    expect(started).toEqual(['ab', 'cd', 'e']);
+  });
+
+  test('let full batches overtake smaller ones, which start soon all the same', async () => {
+    const { started, submit, settle } = makeInstances(2);
+    await settle();
+    void submit('ab1cd');
+    await passMs(0);
+    expect(started).toEqual(['ab', 'cd']);
+    void submit('efghij2');
+    await passMs(101);
+    // Both keys have waited for one run.
+    expect(started.slice(2)).toEqual(['1', 'ef']);
+    await passMs(100);
+    expect(started.slice(4)).toEqual(['2', 'gh']);
+    await runTimers();
+    expect(started.slice(6)).toEqual(['ij']);
+  });
+
+  test('all run bulk if no interactive item has come for a while', async () => {
+    const { started, submit } = makeInstances(2);
+    void submit('ABCD');
+    await passMs(0);
+    expect(started).toEqual(['AB', 'CD']);
+    void submit('ab');
+    await passMs(101);
+    expect(started).toEqual(['AB', 'CD', 'ab']);
+  });
+
+  test('run one batch of bulk beside interactive ones, and let those start beside it', async () => {
+    const { started, submit, settle } = makeInstances(2);
+    await settle();
+    void submit('ABCD');
+    await passMs(20);
+    // After an interactive batch, bulk has small ones, and one at a time.
+    expect(started).toHaveLength(1);
+    void submit('a');
+    await passMs(0);
+    expect(started).toHaveLength(2);
+    expect(started[1]).toBe('a');
+    await runTimers();
+    expect(started.slice(2).join('')).toBe('ABCD'.slice(started[0]?.length));
+  });
+
+  test('are not drained for the turn of bulk', async () => {
+    const { started, submit, settle } = makeInstances(2, { max: 1 });
+    await settle();
+    const startedAt = performance.now();
+    void submit('AB');
+    void submit('x'.repeat(38));
+    await runTimers();
+    expect(started).toHaveLength(40);
+    expect(started.indexOf('A')).toBe(9);
+    // Forty runs, two at a time.
+    expect(performance.now() - startedAt).toBeLessThan(20 * 100 + 50);
   });
 });
 

@@ -25,10 +25,10 @@
 // batch is never handed over ahead: an interactive item that comes just then would wait for two of them. So it
 // waits for the one that runs at most. How large that may be, and when it may start, bulk-pace.ts says.
 //
-// An engine with several instances runs as many batches side by side. Only full ones start beside another, since
-// instances share the processors, and none is handed over ahead. A full one starts at once if it is next and an
-// instance is free; one of bulk only if no interactive item has come for a while. A batch that is next and not
-// full keeps all behind it waiting until nothing runs, and so does one of bulk beside interactive items.
+// An engine with several instances runs as many batches side by side, and none is handed over ahead. While an instance
+// is free, a full batch starts at once. A smaller one starts beside others once it has waited as long as a run takes,
+// since instances share the processors; until then, full ones may overtake it. While interactive items come, bulk runs
+// on one instance at a time, at its turn. Its batch and theirs then start as if the other were not there.
 //
 // Invariants: every item is in at most one batch. A batch has items of one key and at most `max` rows,
 // or one item with more. At most two batches are handed over at a time, or one for each instance. Items of
@@ -167,7 +167,7 @@ class KeyedBatcher<T> {
       const leftMs = this.#dueAt(first as Group<T>, now) - now;
       // Until something happens, nobody may overtake it.
       if (leftMs === Number.POSITIVE_INFINITY) return;
-      const next = leftMs <= 0 ? first : this.#fullWhileIdle(line, now);
+      const next = leftMs <= 0 ? first : this.#fullOf(line, now);
       if (!next) {
         this.#wakeIn(leftMs);
         return;
@@ -179,7 +179,8 @@ class KeyedBatcher<T> {
   #mayStart(now: number): Record<Priority, boolean> {
     const { interactive, bulk } = this.#lines;
     const isPaused =
-      interactive.size > 0 && (this.#answering.bulk > 0 || this.#pace.startsAt(now) > now);
+      interactive.size > 0 &&
+      (this.#running.bulk > 0 || this.#answering.bulk > 0 || this.#pace.startsAt(now) > now);
     return { interactive: interactive.size > 0, bulk: bulk.size > 0 && !isPaused };
   }
 
@@ -190,33 +191,38 @@ class KeyedBatcher<T> {
   }
 
   /** Returns when the next group may be handed over, unless something changes before. */
-  #dueAt({ rows, since, priority }: Group<T>, now: number): number {
-    const isBulk = priority === 'bulk';
+  #dueAt(group: Group<T>, now: number): number {
+    const { rows, since, priority } = group;
     const isFull = rows >= this.#rowsMax(priority, now);
-    if (this.#runningBatches === 0) {
-      const { interactive, bulk } = this.#answering;
-      const mayGrow = interactive + bulk > 0 && this.#ranMs < shortRunMs;
-      if (mayGrow && !isFull) return Number.POSITIVE_INFINITY;
-      // The pause of bulk begins when its batch is answered.
-      if (isBulk && bulk > 0 && this.#pace.isBusy(now)) return Number.POSITIVE_INFINITY;
-      const readyAt = isFull ? 0 : since + this.#options.waitMs;
-      return isBulk ? Math.max(readyAt, this.#pace.startsAt(now)) : readyAt;
-    }
-    // The next interactive item would find all instances busy.
-    const mayFill = !isBulk || (this.#running.interactive === 0 && this.#pace.isAlone(now));
-    if (isFull && mayFill && this.#runningBatches < this.#instances) return 0;
-    return isFull && !isBulk
-      ? this.#runningSince + this.#ranMs - aheadMs
-      : Number.POSITIVE_INFINITY;
+    if (this.#runningBatches >= this.#instances) return this.#aheadAt(group, isFull);
+    const running = this.#running[priority];
+    const { interactive, bulk } = this.#answering;
+    const mayGrow = running === 0 && interactive + bulk > 0 && this.#ranMs < shortRunMs;
+    if (mayGrow && !isFull) return Number.POSITIVE_INFINITY;
+    const { waitMs } = this.#options;
+    const readyAt = isFull ? 0 : since + (running === 0 ? waitMs : Math.max(waitMs, this.#ranMs));
+    if (priority === 'interactive') return readyAt;
+    if (running > 0 && !this.#isBulkAlone(now)) return Number.POSITIVE_INFINITY;
+    // The pause of bulk begins when its batch is answered.
+    if (bulk > 0 && this.#pace.isBusy(now)) return Number.POSITIVE_INFINITY;
+    return Math.max(readyAt, this.#pace.startsAt(now));
   }
 
-  /** Returns a full group that can start while the first one waits for `waitMs`. */
-  #fullWhileIdle(line: Line<T>, now: number): Group<T> | undefined {
-    if (this.#runningBatches > 0) return undefined;
+  /** Returns when a batch may be handed over behind the one that runs. */
+  #aheadAt({ priority }: Group<T>, isFull: boolean): number {
+    const mayBeAhead = this.#instances === 1 && isFull && priority === 'interactive';
+    return mayBeAhead ? this.#runningSince + this.#ranMs - aheadMs : Number.POSITIVE_INFINITY;
+  }
+  /** Returns a full group that can start while the first one gathers. */
+  #fullOf(line: Line<T>, now: number): Group<T> | undefined {
     for (const group of line.values()) {
       if (this.#dueAt(group, now) <= now) return group;
     }
     return undefined;
+  }
+
+  #isBulkAlone(now: number): boolean {
+    return this.#running.interactive === 0 && this.#pace.isAlone(now);
   }
 
   #wakeIn(ms: number): void {
