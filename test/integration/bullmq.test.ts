@@ -341,6 +341,59 @@ describe('11. a look behind the wait for a job', () => {
   });
 });
 
+describe('12. the marker on which workers wait', () => {
+  /** Has `workers` of them do `jobs`, two at a time each, and returns how often one looked in vain. */
+  async function looksInVain(workers: number, jobs: number): Promise<number> {
+    const taken: string[] = [];
+    for (let at = 0; at < workers; at++) {
+      take(async ({ id }, taking) => {
+        taking.setJobsMax(2);
+        taken.push(id);
+        await delay(20);
+      });
+    }
+    const countWaits = async () =>
+      String(await redis.client.client('LIST')).split('cmd=bzpopmin').length - 1;
+    const untilAllWait = () =>
+      waitUntil('all workers wait', async () => (await countWaits()) === workers);
+    await untilAllWait();
+    await redis.client.config('RESETSTAT');
+    const ids = await Promise.all(Array.from({ length: jobs }, async () => (await add({})).id));
+    await waitUntil('all jobs are done', () => taken.length === jobs);
+    await untilGone();
+    await untilAllWait();
+    expect(taken.toSorted()).toEqual(ids.toSorted());
+    const stats = await redis.client.info('commandstats');
+    const looks = Number(/cmdstat_rpoplpush:calls=(\d+)/.exec(stats)?.[1]);
+    await Promise.all(takings.splice(0).map((taking) => taking.close()));
+    return looks - jobs;
+  }
+
+  test('is not there once the last job that waits is taken', async () => {
+    take(async () => delay(50));
+    const { id } = await add({});
+    await waitUntil('the job is in process', async () => (await lengthOf('active')) === 1);
+    expect(await redis.client.exists(key('marker'))).toBe(0);
+    const more = await Promise.all([add({}), add({})]);
+    expect(await redis.client.zscore(key('marker'), '0')).toBe('0');
+    expect(more.map((job) => job.id)).not.toContain(id);
+    await untilGone();
+    expect(await redis.client.exists(key('marker'))).toBe(0);
+  });
+
+  // The end of a job asks for the next one. Besides, each worker looks by itself once a second.
+  test.each([1, 4])('wakes none of %i workers up for nothing', async (workers) => {
+    await waitUntil(
+      'a job costs one look in vain',
+      async () => (await looksInVain(workers, 1)) === 1,
+    );
+  });
+
+  test.each([1, 3])('lets %i workers find all jobs', async (workers) => {
+    await looksInVain(workers, 30);
+  });
+});
+
 async function untilGoneFrom(list: string, id: string): Promise<void> {
   await waitUntil(`${id} is not in ${list}`, async () => {
     return !(await redis.client.lrange(key(list), 0, -1)).includes(id);

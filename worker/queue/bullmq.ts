@@ -1,4 +1,4 @@
-// BullMQ, seen from a worker. Only this file relies on BullMQ's undocumented behaviour.
+// BullMQ, seen from a worker. Only this file and marker.ts rely on BullMQ's undocumented behaviour.
 // test/integration/bullmq.test.ts has a test for each of these facts:
 //
 // 1. The worker calls `moveToActive` each time it looks for a job by itself.
@@ -30,6 +30,7 @@ import { Worker as BullWorker, createRedisBackend, RedisQueueBackend, WaitingErr
 import { coerceError } from '../../shared/errors.js';
 import { type Logger, makeSeldom } from '../../shared/log.js';
 import { explain, type Redis } from '../../shared/redis.js';
+import { leaveNoMarker } from './marker.js';
 import { GivenBack, type TakenJob, type TakeOptions, type Taking, Unparsed } from './queue.js';
 
 const retryAfterMs = 200;
@@ -65,12 +66,14 @@ export function takeJobs(options: TakingOptions): Taking {
 }
 
 /**
- * Looks for a job behind each wait for one, calls `beforeTake` before every other look, and also takes jobs that
- * cannot be parsed.
+ * Looks for a job behind each wait for one, and calls `beforeTake` before it looks in another way or waits beside a job.
+ * Also takes jobs that cannot be parsed.
  */
 class PatientWorker extends BullWorker<unknown, void> {
   readonly #beforeTake: () => Promise<boolean>;
   readonly #looks: LooksBehind;
+  /** Whether a job was taken after the last look that was not behind a wait. */
+  #hasTaken = false;
 
   constructor(options: TakingOptions) {
     const { name, redis, prefix, stalledEveryMs = 250, log, process, beforeTake } = options;
@@ -111,7 +114,10 @@ class PatientWorker extends BullWorker<unknown, void> {
     const { token: behind } = this.#looks;
     if (behind !== undefined) return this.#move(behind, name);
     if (!(await this.#beforeTake().catch(() => true))) return noJob;
-    return this.#move(token, name);
+    if (!this.#hasTaken) return this.#move(token, name);
+    this.#hasTaken = false;
+    // If more jobs wait, the marker is there, and the look behind the wait finds one at once.
+    return this.nextJobFromJobData();
   }
 
   async #move(token: string, name: string | undefined) {
@@ -124,6 +130,7 @@ class PatientWorker extends BullWorker<unknown, void> {
   }
 
   protected override createJob(json: JobJson, jobId: string): Job<unknown> {
+    this.#hasTaken = true;
     try {
       return super.createJob(json, jobId);
     } catch (thrown) {
@@ -165,6 +172,7 @@ class LooksBehind {
       blockingConnection,
       ...([name, keys, toKey, options, undefined, false] as const),
     );
+    for (const each of [backend, behind]) leaveNoMarker(each);
     const waitForJob = backend.waitForJob.bind(backend);
     const moveToActive = backend.moveToActive.bind(backend);
     backend.waitForJob = (seconds) => {
