@@ -7,6 +7,7 @@
 import { hasOverlay } from './avif-overlay.js';
 import { readJpegHeader } from './jpeg-header.js';
 import { hasManyScans, scansMax } from './jpeg-scans.js';
+import { hasManyTexts, textsMax } from './png-texts.js';
 import { readTiffNumber } from './tiff-number.js';
 
 export interface ImageFormat {
@@ -123,12 +124,13 @@ function isoMedia(bytes: Buffer): ImageFormat | undefined {
   return { name, isAccepted: false };
 }
 
-/** Names what a JPEG or TIFF holds if the decoders do not take it. */
+/** Names what a JPEG, PNG or TIFF holds if the decoders do not take it. */
 function unacceptedVariant(format: string, bytes: Buffer): string | undefined {
   if (format === 'a TIFF') {
     const compression = tiffCompressions[readTiffNumber(bytes, compressionTag)];
     return compression && `a TIFF with ${compression} compression`;
   }
+  if (hasManyTexts(bytes)) return `a PNG of more than ${textsMax} texts`;
   if (format !== 'a JPEG') return undefined;
   const { coding = 0xc0, bitsPerSample = 8 } = readJpegHeader(bytes);
   if ([0xc3, 0xc7, 0xcb, 0xcf].includes(coding)) return 'a lossless JPEG';

@@ -18,6 +18,7 @@ import { order, type Pixels, place } from './pixels.js';
 import { checkData } from './plain-jpeg/data.js';
 import { type PlainJpeg, readPlainJpeg } from './plain-jpeg/header.js';
 import { plainPngSize } from './plain-png.js';
+import { hasManyTexts } from './png-texts.js';
 import { decodeQuickly } from './quick-decoder.js';
 import { resample } from './resample/resample.js';
 
@@ -75,7 +76,7 @@ export class Picture {
 
   /**
    * Reads the header of a file. That of the usual JPEG or PNG is read here, because sharp takes half a millisecond.
-   * @throws Error of sharp when the file has no header that it takes
+   * @throws Error when the file has no header that sharp takes, or far too many texts
    */
   static async open(bytes: Buffer): Promise<Picture> {
     const jpeg = isJpeg(bytes) ? readJpegHeader(bytes) : undefined;
@@ -86,6 +87,7 @@ export class Picture {
       const header = { ...size, format, space: 'srgb', autoOrient: size } as const;
       return new Picture(bytes, header, jpeg, png !== undefined);
     }
+    if (hasManyTexts(bytes)) throw new Error('The PNG has too many texts.');
     // The limit is checked by the caller, who knows the numbers.
     const header = await sharp(bytes, { failOn: 'error', limitInputPixels: false }).metadata();
     return new Picture(bytes, header, jpeg, false);

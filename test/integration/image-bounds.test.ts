@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Ending } from '../../api/ending.js';
@@ -109,6 +110,32 @@ describe('the scans of a JPEG', () => {
     ]) {
       expect((await toPixels(file, input)).equals(pixels)).toBe(true);
     }
+  });
+});
+
+describe('the texts of a PNG', () => {
+  const text = (type: string) => {
+    const chunk = Buffer.concat([Buffer.from(type), Buffer.from('a\0b')]);
+    const frame = Buffer.alloc(8);
+    frame.writeUInt32BE(3);
+    frame.writeUInt32BE(crc32(chunk), 4);
+    return Buffer.concat([frame.subarray(0, 4), chunk, frame.subarray(4)]);
+  };
+  const withTexts = async (count: number, type = 'tEXt') => {
+    const create = { width: 64, height: 64, channels: 4, background: '#336699' } as const;
+    const file = await sharp({ create }).png().toBuffer();
+    const texts = Array(count).fill(text(type));
+    return Buffer.concat([file.subarray(0, 33), ...texts, file.subarray(33)]);
+  };
+
+  test('may be a thousand', async () => {
+    const pixels = await toPixels(await withTexts(0), input);
+    expect((await toPixels(await withTexts(1000), input)).equals(pixels)).toBe(true);
+  });
+
+  test.each(['tEXt', 'zTXt', 'iTXt'])('that are more are refused: %s', async (type) => {
+    const refused = { code: 'image_unsupported', message: /got a PNG of more than 1000 texts/ };
+    await expect(prepare(await withTexts(1001, type))).rejects.toMatchObject(messageOf(refused));
   });
 });
 
