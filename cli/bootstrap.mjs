@@ -55,10 +55,11 @@ function build() {
   run(process.execPath, [path.join(root, 'dist/cli/page.js')]);
 }
 
-/** Deletes build output whose source file is gone. */
+/** Deletes compiled files whose source file is gone. The docs are not compiled: docs.js keeps their folder in order. */
 function removeLeftovers(built) {
   const output = /\.(js(\.map)?|d\.ts)$/;
   for (const entry of existsSync(built) ? readdirSync(built, { recursive: true }) : []) {
+    if (entry.startsWith(`docs${path.sep}`)) continue;
     const source = path.join(root, entry.replace(output, '.ts'));
     if (output.test(entry) && !existsSync(source)) rmSync(path.join(built, entry));
   }

@@ -1,11 +1,12 @@
 // Builds the page of the playground: one HTML file with its style and its script inside, and the samples beside it,
 // into dist/api/playground, from where the API serves them.
 
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'rolldown';
 import { tokens } from '../api/pages/tokens.js';
 import { packageDirectory } from '../shared/version.js';
+import { fillFolder, replaceFile } from './fill-folder.js';
 
 const source = path.join(packageDirectory(), 'api/playground');
 const target = path.join(packageDirectory(), 'dist/api/playground');
@@ -29,9 +30,11 @@ let page = read('page.html');
 page = put(page, '<style></style>', `<style>${style}</style>`);
 page = put(page, '<script></script>', `<script>${script}</script>`);
 mkdirSync(target, { recursive: true });
-writeFileSync(path.join(target, 'page.html'), page);
-rmSync(path.join(target, 'samples'), { recursive: true, force: true });
-cpSync(path.join(source, 'samples'), path.join(target, 'samples'), { recursive: true });
+replaceFile(path.join(target, 'page.html'), page);
+const samples = readdirSync(path.join(source, 'samples')).map(
+  (name) => [name, readFileSync(path.join(source, 'samples', name))] as const,
+);
+fillFolder(path.join(target, 'samples'), new Map(samples));
 
 function put(text: string, place: string, piece: string): string {
   const [before, after, ...more] = text.split(place);
