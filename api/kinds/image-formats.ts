@@ -130,7 +130,8 @@ function unacceptedVariant(format: string, bytes: Buffer): string | undefined {
     const compression = tiffCompressions[readTiffNumber(bytes, compressionTag)];
     return compression && `a TIFF with ${compression} compression`;
   }
-  if (hasManyTexts(bytes)) return `a PNG of more than ${textsMax} texts`;
+  if (format === 'a PNG')
+    return hasManyTexts(bytes) ? `a PNG of more than ${textsMax} texts` : undefined;
   if (format !== 'a JPEG') return undefined;
   const { coding = 0xc0, bitsPerSample = 8 } = readJpegHeader(bytes);
   if ([0xc3, 0xc7, 0xcb, 0xcf].includes(coding)) return 'a lossless JPEG';

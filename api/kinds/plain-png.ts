@@ -4,8 +4,8 @@ import type { Size } from './fit.js';
 
 const signature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 const headerBytes = 13;
-/** Length, type and checksum. */
-const frameBytes = 12;
+/** Length, type and checksum of a chunk. */
+export const frameBytes = 12;
 /** Small pictures have some hundred. */
 const chunksMax = 2000;
 /** How long a chunk without pixels may be. A profile of a thousand times its size is decompressed as a whole. */
@@ -16,11 +16,15 @@ const plainChunks = new Set(
   'IHDR PLTE IDAT gAMA cHRM sRGB iCCP bKGD pHYs tIME tEXt zTXt iTXt hIST'.split(' '),
 );
 
+/** Returns where the chunks begin, or undefined if the file is no PNG. */
+export function chunksStart(bytes: Buffer): number | undefined {
+  return bytes.subarray(0, signature.length).equals(signature) ? signature.length : undefined;
+}
+
 /** Returns the size of a PNG that is plain and has all of its chunks. The decoder checks their checksums. */
 export function plainPngSize(bytes: Buffer): Size | undefined {
-  if (!bytes.subarray(0, signature.length).equals(signature)) return undefined;
   let size: Size | undefined;
-  let at = signature.length;
+  let at = chunksStart(bytes) ?? bytes.length;
   for (let count = 0; count < chunksMax && at + frameBytes <= bytes.length; count++) {
     const length = bytes.readUInt32BE(at);
     const type = bytes.toString('latin1', at + 4, at + 8);

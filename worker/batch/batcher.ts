@@ -213,6 +213,7 @@ class KeyedBatcher<T> {
     const mayBeAhead = this.#instances === 1 && isFull && priority === 'interactive';
     return mayBeAhead ? this.#runningSince + this.#ranMs - aheadMs : Number.POSITIVE_INFINITY;
   }
+
   /** Returns a full group that can start while the first one gathers. */
   #fullOf(line: Line<T>, now: number): Group<T> | undefined {
     for (const group of line.values()) {

@@ -101,8 +101,8 @@ export class HeldJobs {
   /**
    * Delays the look for the next job, and resolves to whether it is still of use. For an idle worker, that look
    * delays the answer to its first job: measured as 0.5 ms of the median at one client. If that job is done
-   * within 2 ms, its end asks for the next one, in one command. Otherwise the worker looks after 2 ms, when more
-   * work may have gathered.
+   * within 2 ms, its end asks for the next one, in one command. Otherwise the worker looks or waits after 2 ms, when
+   * more work may have gathered.
    */
   async beforeTake(): Promise<boolean> {
     const [only, ...others] = this.#held.values();

@@ -30,8 +30,8 @@ export class GivenBack extends Error {
 
 export interface TakeOptions {
   /**
-   * Called before each look for a job that does not follow a wait for one. The look waits until this resolves. It
-   * resolves to false if the look is of no use, because a job has ended meanwhile and its end brings the next one.
+   * Called before each look for a job that does not follow a wait for one, and before a wait beside a job. It waits until
+   * this resolves, to false if it is of no use, because a job has ended meanwhile and its end brings the next one.
    */
   beforeTake(): Promise<boolean>;
   /**
