@@ -86,8 +86,8 @@ function collect(
       }
     };
     const onEnd = () => {
-      // The listeners on the streams are garbage with their streams.
-      stopListening();
+      // Node keeps a request until the next one of its connection. Its listeners would keep these bytes as long.
+      stop();
       resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes));
     };
     const onError = (cause: Error) => refuse(cutOff(cause));

@@ -72,7 +72,8 @@ export class Dispatcher {
         keepFor,
         trace: context,
       };
-      return { item, bytes: bytesOf(inputs), job: undefined, isSettled: false, sending };
+      const bytes = bytesOf(inputs);
+      return { id, deadlineAt, keepMs, item, bytes, job: undefined, isSettled: false, sending };
     });
     const removeListener = ending.onEnd(() => {
       for (const entry of entries) lane.abandon(entry, ending.reason as ScorelineError);
@@ -89,7 +90,7 @@ export class Dispatcher {
 
   /** Puts an item into its lane. Returns its reply, and calls `onSettled` when the wait has ended. */
   #await(lane: Lane, entry: Entry, onSettled: () => void): Promise<ScoredReply> {
-    const reply = this.#context.waiters.expect(entry.item.id);
+    const reply = this.#context.waiters.expect(entry.id);
     const settle = () => {
       lane.settle(entry);
       entry.sending?.end();

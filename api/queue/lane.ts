@@ -43,8 +43,9 @@ export interface LaneContext {
 }
 
 /** An item on its way. */
-export interface Entry {
-  readonly item: Item;
+export interface Entry extends Pick<Item, 'id' | 'deadlineAt' | 'keepMs'> {
+  /** Undefined once it is sent, so its inputs can be collected while its reply is awaited. */
+  item: Item | undefined;
   /** Bytes of its inputs. */
   readonly bytes: number;
   /** The item's job; undefined until it is sent. */
@@ -80,7 +81,7 @@ export class Lane {
   /** Queues an entry for the next job. Call `send` after the last entry. */
   push(entry: Entry): void {
     this.#waiting.push(entry);
-    this.#waitingRows += rowsOfItem(entry.item.id);
+    this.#waitingRows += rowsOfItem(entry.id);
   }
 
   /** Sends what waits, or lets it gather. Errors go to the waiters of the items. */
@@ -105,15 +106,15 @@ export class Lane {
 
   /** Ends the wait for an item because its client no longer waits. */
   abandon(entry: Entry, reason: ScorelineError): void {
-    const { item, job, isSettled } = entry;
+    const { id, deadlineAt, keepMs, job, isSettled } = entry;
     const { waiters, queue } = this.#context;
-    if (isSettled || !waiters.fail(item.id, reason)) return;
+    if (isSettled || !waiters.fail(id, reason)) return;
     entry.isSettled = true;
     // Workers drop an item past its deadline anyway. An item with `keepMs` may be submitted again under
     // the same id, and a cancellation would then drop it.
-    const isLate = nowMs() >= item.deadlineAt;
-    if (job && !isLate && item.keepMs === undefined)
-      queue.cancel(this.#model.queue, item.id, item.deadlineAt).catch(() => {});
+    const isLate = nowMs() >= deadlineAt;
+    if (job && !isLate && keepMs === undefined)
+      queue.cancel(this.#model.queue, id, deadlineAt).catch(() => {});
   }
 
   async #sendAll(): Promise<void> {
@@ -153,7 +154,7 @@ export class Lane {
 
   async #sendJob(entries: readonly Entry[]): Promise<void> {
     const { instance, queue, waiters } = this.#context;
-    const job: BatchJob = { replyTo: instance, items: entries.map((entry) => entry.item) };
+    const job: BatchJob = { replyTo: instance, items: entries.map(takeItem) };
     const progress = { unanswered: entries.length };
     this.#unansweredJobs++;
     for (const entry of entries) entry.job = progress;
@@ -165,9 +166,9 @@ export class Lane {
       // only wait for the same error.
       const refused = [...entries, ...this.#waiting.splice(0)];
       this.#waitingRows = 0;
-      for (const { item, sending } of refused) {
+      for (const { id, sending } of refused) {
         sending?.fail(error as ScorelineError);
-        waiters.fail(item.id, error as ScorelineError);
+        waiters.fail(id, error as ScorelineError);
       }
     }
   }
@@ -185,7 +186,7 @@ export class Lane {
     let bytes = 0;
     let count = 0;
     for (const entry of this.#waiting) {
-      rows += rowsOfItem(entry.item.id);
+      rows += rowsOfItem(entry.id);
       bytes += entry.bytes;
       if (rows > max || bytes > jobBytesMax) break;
       count++;
@@ -196,8 +197,15 @@ export class Lane {
   }
 }
 
+function takeItem(entry: Entry): Item {
+  const { item } = entry;
+  if (!item) throw new Error('An item is sent once. This is a bug.');
+  entry.item = undefined;
+  return item;
+}
+
 function sumRows(entries: readonly Entry[]): number {
   let rows = 0;
-  for (const { item } of entries) rows += rowsOfItem(item.id);
+  for (const { id } of entries) rows += rowsOfItem(id);
   return rows;
 }

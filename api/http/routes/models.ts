@@ -1,15 +1,17 @@
 // The routes of the native contract: scoring by model, and the list of models.
 
-import type { Express, Request } from 'express';
+import type { Express, Request, Response } from 'express';
 import { errorTable, ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import { type HeadOutput, scoresClasses, topOf } from '../../../shared/output.js';
 import type { Registry } from '../../../shared/registry.js';
 import { shareIn } from '../../../shared/traffic.js';
 import { catalogueOf } from '../../access/caller.js';
+import type { Call } from '../../call.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import type { RawInput } from '../../kinds/kind.js';
 import { type InputKinds, kindsOf, readInput } from '../../kinds/kinds.js';
+import type { OutputWish } from '../../queue/dispatcher.js';
 import type { Queue } from '../../queue/queue.js';
 import { routeTo } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
@@ -39,11 +41,9 @@ export function makeScoreNative(options: {
 }): ScoreRoute {
   const { kinds, scoring, series, readAny } = options;
 
-  return async (call, request, response) => {
+  /** Reads what a request asks for. Once its inputs are prepared, nothing has its body any more. */
+  const readAsked = async (call: Call, request: Request, response: Response): Promise<Asked> => {
     const { model } = call;
-    // Refuses a request to a model of tensors before its body is read.
-    kindsOf(kinds, model);
-    if (call.isStream) return series.scoreStream(call, { request, response });
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
     const { inputs, isList, given } = readBodyInputs(body, kinds, model);
@@ -52,19 +52,33 @@ export function makeScoreNative(options: {
     if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
     const priority = parsePriority(given.priority, 'priority');
     if (priority) call.prioritise(priority);
-    if (isList || wantsLines(request)) {
-      const arrived = inputs.map(({ name, read }) => ({
-        name,
-        read: () => ({ input: read(), wish }),
-      }));
-      return series.scoreList(call, arrived, { request, response });
-    }
-    const input = (inputs[0] as BodyInput).read();
+    if (!isList && !wantsLines(request)) return { wish, inputs: inputs.map(({ read }) => read()) };
+    const list = inputs.map(({ name, read }) => ({
+      name,
+      read: () => ({ input: read(), wish }),
+    }));
+    return { wish, inputs: [], list };
+  };
+
+  return async (call, request, response) => {
+    const { model } = call;
+    // Refuses a request to a model of tensors before its body is read.
+    kindsOf(kinds, model);
+    if (call.isStream) return series.scoreStream(call, { request, response });
+    const { wish, inputs, list } = await readAsked(call, request, response);
+    if (list) return series.scoreList(call, list, { request, response });
     call.deferral?.writeAs({ route: 'native' });
-    const [reply] = await scoring.score(call, [input], wish);
+    const [reply] = await scoring.score(call, inputs, wish);
     if (!reply) throw new Error('One input has one reply. This is a bug.');
     sendJsonText(response, writeNativeAnswer(kinds, model, reply));
   };
+}
+
+/** What a request asks for: the answer to one input, or to a list of them. */
+interface Asked {
+  readonly wish: OutputWish;
+  readonly inputs: RawInput[];
+  readonly list?: Parameters<SeriesRoutes['scoreList']>[1];
 }
 
 export function addModelRoutes(
