@@ -33,13 +33,13 @@ export interface Scoring {
    */
   score(call: Call, inputs: RawInput[], wish: OutputWish): Promise<readonly ScoredReply[]>;
   /**
-   * Scores items that are tensors already, then ends the call.
+   * Scores items that are tensors already, then ends the call. Empties the array once they are on their way.
    * @param outputs the names of the outputs to answer with; all if undefined
    * @throws ScorelineError of a worker's reply, or the reason of the call's ending
    */
   scoreTensors(
     call: Call,
-    items: Prepared,
+    items: (readonly Tensor[])[],
     outputs: readonly string[] | undefined,
   ): Promise<readonly ScoredReply[]>;
 }
@@ -178,10 +178,10 @@ export function makeScoring(options: {
         wish,
         contents: () => inputs.map(({ value }) => ({ value: contentOf(value) })),
       }),
-    // The tensors are parts of the body, which is in memory until the call has ended.
+    // The tensors may be parts of the body, so it counts as being in memory until the call has ended.
     scoreTensors: (call, items, outputs) =>
       scoreWork(call, {
-        prepare: () => items,
+        prepare: () => items.splice(0),
         wish: { outputs },
         contents: () =>
           items.map((tensors) => ({ value: contentsOf(tensors), rows: rowsIn(call, tensors) })),

@@ -66,7 +66,8 @@ export interface GivenRequest {
 
 export interface InferRequest {
   readonly id: string | undefined;
-  readonly inputs: readonly Tensor[];
+  /** None once they are on their way, so they can be collected while their answer is awaited. */
+  inputs: readonly Tensor[];
   /** How many inputs the request counts as: its rows, or 1 without a batch dimension. */
   readonly rows: number;
   readonly outputs: readonly OutputForm[];

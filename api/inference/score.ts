@@ -9,7 +9,7 @@ import type { InferRequest } from './infer-request.js';
 import { splitRows } from './rows.js';
 
 /**
- * Scores a request to the model of its call. Resolves with the outputs of each item.
+ * Scores a request to the model of its call, and takes its inputs. Resolves with the outputs of each item.
  * @throws ScorelineError `deadline_invalid`, `overloaded`, and the errors of `scoring`
  */
 export async function scoreInference(
@@ -24,6 +24,7 @@ export async function scoreInference(
   const outputs = asked.isSelective ? asked.outputs.map(({ name }) => name) : undefined;
   const { max } = model.manifest.batch;
   const items = splitRows(asked.inputs, { rows: asked.rows, max });
+  asked.inputs = [];
   const replies = await scoring.scoreTensors(call, items, outputs);
   return replies.map((reply) => reply.outputs);
 }

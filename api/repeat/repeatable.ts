@@ -91,18 +91,28 @@ export function makeRepeatable(options: {
     flight: Call,
     { identity, kept, work }: { identity: Identity; kept: KeptReplies; work: Work },
   ): Promise<Reply[]> => {
+    const sent = await sendMissing(flight, { identity, kept, work });
+    // Wait for all of them even if one has failed, because a repeat would wait for the same ids.
+    const settled = await Promise.allSettled(sent.replies);
+    const replies = [...kept.replies];
+    for (const [at, each] of settled.entries()) {
+      if (each.status === 'rejected') throw each.reason;
+      replies[sent.indices[at] as number] = each.value;
+    }
+    return replies as Reply[];
+  };
+
+  /** Sends the items that have no kept reply. Nothing here has their tensors while their replies are awaited. */
+  const sendMissing = async (
+    flight: Call,
+    { identity, kept, work }: { identity: Identity; kept: KeptReplies; work: Work },
+  ): Promise<{ indices: number[]; replies: Promise<ScoredReply>[] }> => {
     const prepared = await prepareOrRelease(flight, { identity, kept, work });
     const missing = identity.ids
       .map((id, index) => ({ id, index, inputs: prepared[index] ?? [] }))
       .filter(({ index }) => !isThere(kept.replies[index]));
-    // Wait for all of them even if one has failed, because a repeat would wait for the same ids.
-    const settled = await Promise.allSettled(work.submit(flight, missing, results.keepMs));
-    const replies = [...kept.replies];
-    for (const [at, each] of settled.entries()) {
-      if (each.status === 'rejected') throw each.reason;
-      replies[(missing[at] as { index: number }).index] = each.value;
-    }
-    return replies as Reply[];
+    const replies = work.submit(flight, missing, results.keepMs);
+    return { indices: missing.map(({ index }) => index), replies };
   };
 
   /** If the inputs are refused, releases the key, so the client can use it for a corrected request. */

@@ -1,8 +1,10 @@
 // Scores the tensors of a request of the Open Inference Protocol, in JSON or with its binary extension.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Timing } from '../../../shared/reply.js';
+import type { Call } from '../../call.js';
 import { parseInferJson } from '../../inference/exact-json.js';
 import { readInferRequest } from '../../inference/infer-request.js';
 import { type InferResponse, writeInferResponse } from '../../inference/infer-response.js';
@@ -25,13 +27,18 @@ export function makeScoreInference(options: {
 }): ScoreRoute {
   const { scoring, readBytes, rowsMax, jsonBytesMax } = options;
 
-  return async (call, request, response) => {
-    const { model } = call;
+  /** Reads what a request asks for. Once its tensors are on their way, nothing has its body any more. */
+  const readAsked = async (call: Call, request: Request, response: Response) => {
     const body = await readBytes(call, request, response);
     const jsonBytes = readJsonBytes(request, body.length);
     if (jsonBytes > jsonBytesMax) throw tooMuchJson(jsonBytes, jsonBytesMax);
     const value = parseJson(body.subarray(0, jsonBytes));
-    const asked = readInferRequest(value, body.subarray(jsonBytes), { model, rowsMax });
+    return readInferRequest(value, body.subarray(jsonBytes), { model: call.model, rowsMax });
+  };
+
+  return async (call, request, response) => {
+    const { model } = call;
+    const asked = await readAsked(call, request, response);
     call.deferral?.writeAs({ route: 'inference', id: asked.id, outputs: [...asked.outputs] });
     const items = await scoreInference(scoring, call, asked);
     if (call.timing) response.setHeader('Server-Timing', writeTiming(call.timing));

@@ -15,6 +15,7 @@ import type { OutputWish } from '../../queue/dispatcher.js';
 import type { Queue } from '../../queue/queue.js';
 import { routeTo } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
+import type { Arrived } from '../../series/series.js';
 import type { Rollout, Waiting } from '../../versions/rollout.js';
 import type { Shadows } from '../../versions/shadows.js';
 import { asObject, type Body, inputMissing, type ReadBody } from '../body.js';
@@ -78,7 +79,7 @@ export function makeScoreNative(options: {
 interface Asked {
   readonly wish: OutputWish;
   readonly inputs: RawInput[];
-  readonly list?: Parameters<SeriesRoutes['scoreList']>[1];
+  readonly list?: Arrived[];
 }
 
 export function addModelRoutes(

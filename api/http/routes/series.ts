@@ -43,8 +43,8 @@ export class SeriesRoutes {
     this.#options = options;
   }
 
-  /** Scores the inputs of a body that is here as a whole. */
-  async scoreList(call: Call, inputs: readonly Arrived[], exchange: Exchange): Promise<void> {
+  /** Scores the inputs of a body that is here as a whole, and takes each out of the array when its turn comes. */
+  async scoreList(call: Call, inputs: Arrived[], exchange: Exchange): Promise<void> {
     const { inputsMax } = this.#options;
     if (inputs.length > inputsMax) throw tooMany(inputs.length, inputsMax);
     refuseDeferral(call);
@@ -83,11 +83,8 @@ export class SeriesRoutes {
     }
   }
 
-  async #answerAtOnce(
-    call: Call,
-    inputs: readonly Arrived[],
-    { response }: Exchange,
-  ): Promise<void> {
+  async #answerAtOnce(call: Call, inputs: Arrived[], { response }: Exchange): Promise<void> {
+    const names = inputs.map(({ name }) => name);
     const results: string[] = [];
     let failed = 0;
     const deliver = (outcome: Outcome) => {
@@ -100,17 +97,14 @@ export class SeriesRoutes {
       deadlineMs: call.deadlineAt - call.arrivedAt,
       deliver,
     });
-    for (const outcome of outcomesAfter(end, inputs)) deliver(outcome);
+    for (const outcome of outcomesAfter(end, names)) deliver(outcome);
     sendJsonText(response, `{"failed":${failed},"results":[${results.join()}]}`);
   }
 
-  async #answerInLines(
-    call: Call,
-    inputs: readonly Arrived[],
-    { response }: Exchange,
-  ): Promise<void> {
+  async #answerInLines(call: Call, inputs: Arrived[], { response }: Exchange): Promise<void> {
+    const names = inputs.map(({ name }) => name);
     const { sink, ...end } = await this.#sendLines(call, sourceOf(inputs), response);
-    for (const outcome of outcomesAfter(end, inputs)) {
+    for (const outcome of outcomesAfter(end, names)) {
       await sink.write(`${this.#write(call, response, outcome)}\n`);
     }
     response.end();
@@ -170,18 +164,17 @@ export class SeriesRoutes {
 /** The outcomes of the inputs of a list that a series has not got to. */
 function* outcomesAfter(
   { count, stop }: SeriesEnd,
-  inputs: readonly Arrived[],
+  names: readonly Arrived['name'][],
 ): Generator<Outcome> {
-  for (let index = count; stop && index < inputs.length; index++) {
-    yield { index, name: inputs[index]?.name, error: stop };
+  for (let index = count; stop && index < names.length; index++) {
+    yield { index, name: names[index], error: stop };
   }
 }
 
-function sourceOf(inputs: readonly Arrived[]): Source {
-  let at = 0;
+function sourceOf(inputs: Arrived[]): Source {
   return {
-    hasNext: () => at < inputs.length,
-    next: () => inputs[at++] as Arrived,
+    hasNext: () => inputs.length > 0,
+    next: () => inputs.shift() as Arrived,
   };
 }
 

@@ -1,0 +1,171 @@
+// What a request holds in memory while it waits for its answer, and what its connection holds after that. Neither the
+// body nor the tensors are needed once the job is in Redis, however long it takes.
+
+import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { makeKeys } from '../../shared/keys.js';
+import {
+  openRedis,
+  queueOf,
+  type Service,
+  startService,
+  type TestRedis,
+  waitUntil,
+} from '../harness.js';
+import { photograph, photographs } from './photographs.js';
+
+const model = 'efficientnet-lite0';
+const score = `/v1/models/${model}/score`;
+const infer = `/v2/models/${model}/infer`;
+const count = 100;
+/** A picture has about 140 kB, and as many become tensors. */
+const heldBytesMax = 50_000;
+
+interface Body {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string | number>>;
+  readonly bytes: Buffer;
+}
+
+const probeFile = path.join(os.tmpdir(), `scoreline-memory-${randomUUID()}`);
+const pictures = photographs.map(photograph);
+const pixels = Buffer.alloc(224 * 224 * 3, 7);
+
+let redis: TestRedis;
+let service: Service;
+
+beforeAll(async () => {
+  redis = await openRedis();
+  const probe = pathToFileURL(path.join(import.meta.dirname, '../memory-probe.js'));
+  service = await startService({
+    redisUrl: redis.url,
+    models: model,
+    workers: 0,
+    environment: { MEMORY_PROBE: probeFile, NODE_OPTIONS: `--import ${probe}` },
+  });
+});
+afterAll(async () => {
+  await service?.close();
+  await redis?.close();
+  rmSync(probeFile, { force: true });
+});
+
+const raw = (bytes: Buffer, headers: Body['headers'] = {}): Body => ({
+  path: score,
+  headers: { 'Content-Type': 'image/jpeg', ...headers },
+  bytes,
+});
+const json = (to: string, value: unknown): Body => ({
+  path: to,
+  headers: { 'Content-Type': 'application/json' },
+  bytes: Buffer.from(JSON.stringify(value)),
+});
+const tensor = { name: 'image', datatype: 'UINT8', shape: [1, 224, 224, 3] };
+
+const bodies: Readonly<Record<string, (picture: Buffer) => Body>> = {
+  'a file': (picture) => raw(picture),
+  'a compressed file': (picture) => raw(gzipSync(picture), { 'Content-Encoding': 'gzip' }),
+  'base64 in JSON': (picture) => json(score, { input: { image: picture.toString('base64') } }),
+  'a form': (picture) => ({
+    path: score,
+    headers: { 'Content-Type': 'multipart/form-data; boundary=x' },
+    bytes: Buffer.concat([
+      Buffer.from('--x\r\nContent-Disposition: form-data; name="image"; filename="x.jpg"\r\n\r\n'),
+      picture,
+      Buffer.from('\r\n--x--\r\n'),
+    ]),
+  }),
+  'a tensor in JSON': () => json(infer, { inputs: [{ ...tensor, data: [...pixels] }] }),
+  'a binary tensor': () => {
+    const parameters = { binary_data_size: pixels.length };
+    const head = Buffer.from(JSON.stringify({ inputs: [{ ...tensor, parameters }] }));
+    return {
+      path: infer,
+      headers: {
+        'Content-Type': 'application/octet-stream',
+        'Inference-Header-Content-Length': head.length,
+      },
+      bytes: Buffer.concat([head, pixels]),
+    };
+  },
+  // The last one, since the work of a key goes on when its client hangs up.
+  'a file with a key': (picture) => raw(picture, { 'Idempotency-Key': randomUUID() }),
+};
+
+test('a connection that waits for its next request holds nothing of the last one', async () => {
+  const client = await openClient();
+  const before = await aliveBytes();
+  const { answers } = await client.sendAll(bodies['a file'] as (picture: Buffer) => Body);
+  const worker = await service.addWorker();
+  expect(new Set(await Promise.all(answers))).toEqual(new Set([200]));
+  await worker.close();
+  await waitUntil(
+    'the connections hold little',
+    async () => (await aliveBytes()) - before < count * heldBytesMax,
+  );
+});
+
+test.each(Object.keys(bodies))(
+  'a request that waits holds neither %s nor its tensors',
+  async (what) => {
+    const make = bodies[what] as (picture: Buffer) => Body;
+    const client = await openClient();
+    await client.sendAll(make);
+    const before = await aliveBytes();
+    await client.sendAll(make);
+    await waitUntil(
+      'the requests hold little',
+      async () => (await aliveBytes()) - before < count * heldBytesMax,
+    );
+  },
+);
+
+/** Opens a client, which hangs up when the test ends. */
+async function openClient() {
+  const agent = new Agent({ keepAlive: true, maxFreeSockets: count });
+  const unanswered = makeKeys('scoreline').unanswered(queueOf(model));
+  const countWaiting = () => redis.client.zcard(unanswered);
+  onTestFinished(() => agent.destroy());
+  await waitUntil('the test before has ended', async () => (await countWaiting()) === 0);
+  return {
+    /** Sends requests, each on a connection of its own that is kept, and waits until all are in the queue. */
+    async sendAll(make: (picture: Buffer) => Body): Promise<{ answers: Promise<number>[] }> {
+      const already = await countWaiting();
+      const answers = Array.from({ length: count }, (_, at) =>
+        send(make(pictures[at % pictures.length] as Buffer), agent),
+      );
+      await waitUntil('all wait', async () => (await countWaiting()) === already + count);
+      return { answers };
+    },
+  };
+}
+
+/** Resolves with the status of the answer; 0 if there is none. */
+function send({ path, headers, bytes }: Body, agent: Agent): Promise<number> {
+  return new Promise((resolve) => {
+    const sent = request(service.url, {
+      ...{ agent, path, method: 'POST' },
+      headers: { 'Content-Length': bytes.length, ...headers },
+    });
+    sent.on('response', (response) => {
+      response.resume().on('end', () => resolve(response.statusCode as number));
+    });
+    sent.on('error', () => resolve(0));
+    sent.end(bytes);
+  });
+}
+
+/** How many bytes are alive in the API. */
+async function aliveBytes(): Promise<number> {
+  rmSync(probeFile, { force: true });
+  process.kill(service.api.pid, 'SIGUSR2');
+  await waitUntil('the API has measured itself', () => existsSync(probeFile));
+  return Number(readFileSync(probeFile, 'utf8'));
+}

@@ -1,0 +1,22 @@
+// Is loaded into a process (`node --import`). On SIGUSR2 it collects garbage and writes how many bytes are alive, to the
+// file that MEMORY_PROBE names.
+
+import { renameSync, writeFileSync } from 'node:fs';
+import process from 'node:process';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
+
+process.on('SIGUSR2', () => {
+  collectGarbage();
+  // What has a finaliser goes with the next collection.
+  setImmediate(() => {
+    collectGarbage();
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    const file = process.env.MEMORY_PROBE as string;
+    writeFileSync(`${file}.new`, String(heapUsed + arrayBuffers));
+    renameSync(`${file}.new`, file);
+  });
+});
