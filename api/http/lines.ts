@@ -131,6 +131,8 @@ export class LineReader {
   close(): void {
     const { request } = this.#options;
     this.#stopListening();
+    // The request keeps a listener of this, and Node keeps the request until the next one of its connection.
+    this.#rest = Buffer.alloc(0);
     if (this.#body === request) return;
     request.unpipe();
     this.#body.destroy();
