@@ -60,12 +60,12 @@ function collect(
     const stop = () => {
       body.off('data', onData).off('end', onEnd).off('error', onError);
       request.off('close', onClose).off('error', onError);
+      // Further errors, such as those of bytes behind the end of compressed ones, are of no concern.
+      body.on('error', ignore);
       stopListening();
     };
     const refuse = (error: unknown) => {
       stop();
-      // Stopping can cause further errors, which nobody needs to hear.
-      body.on('error', () => {});
       if (body !== request) {
         request.unpipe();
         // Without listeners, the stream would go on decompressing the bytes it already has.
@@ -102,6 +102,8 @@ function collect(
     if (body !== request) request.on('error', onError);
   });
 }
+
+function ignore(): void {}
 
 function decompress(request: IncomingMessage): Readable {
   const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';

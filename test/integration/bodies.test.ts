@@ -1,5 +1,6 @@
 // Tests bodies that are too large, too slow or too many, or that end too early.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { ask, post, waitUntil } from '../harness.js';
@@ -116,6 +117,31 @@ describe('a compressed body', () => {
     client.write(body);
     expect((await client.response()).status).toBe(status);
     await waitUntil('nothing of it is kept', () => isDone(scene));
+  });
+
+  test.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+  ])('of %s with more bytes behind its end harms nobody', async (encoding, compress) => {
+    const scene = await open();
+    // Some of them are read after the body's end has been reported, and only then found wrong.
+    const mixed = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * 7919) >> 3));
+    const more = [Buffer.alloc(10, 7), Buffer.alloc(60_000), mixed, compress('x'.repeat(1000))];
+    for (const bytes of more) {
+      const client = await scene.connect();
+      const headers = { ...json, 'Content-Encoding': encoding, 'Transfer-Encoding': 'chunked' };
+      client.post(path, headers);
+      client.writeChunk(compress('{"input":"hello"}'));
+      for (let from = 0; from < bytes.length; from += 20_000) {
+        await delay(5);
+        client.writeChunk(bytes.subarray(from, from + 20_000));
+      }
+      client.write('0\r\n\r\n');
+      expect([200, 400]).toContain((await client.response()).status);
+      await waitUntil('nothing of it is kept', () => isDone(scene));
+    }
+    expect((await post(`${scene.url}${path}`, { input: 'hello' })).status).toBe(200);
   });
 });
 
