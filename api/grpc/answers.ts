@@ -4,6 +4,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { Registry } from '../../shared/registry.js';
 import type { Tensor } from '../../shared/tensors.js';
 import { catalogueOf } from '../access/caller.js';
+import type { Call } from '../call.js';
 import type { Description, ModelName } from '../inference/description.js';
 import { checkInferRequest, type InferRequest } from '../inference/infer-request.js';
 import { formOutputs } from '../inference/infer-response.js';
@@ -15,6 +16,7 @@ import type { Scoring } from '../scoring.js';
 import type { Arrival } from './arrival.js';
 import { hasList, writeContents } from './contents.js';
 import { decodeInferMessage } from './infer-message.js';
+import type { Message } from './message.js';
 import { decodeRequest, encodeResponse, type MethodName } from './protocol.js';
 
 export interface AnswerOptions {
@@ -26,17 +28,17 @@ export interface AnswerOptions {
 }
 
 /** Answers a request. Throws or rejects with what is to be answered otherwise. */
-export type Answer = (arrival: Arrival, request: Buffer) => Promise<Buffer>;
+export type Answer = (arrival: Arrival, message: Message) => Promise<Buffer>;
 
 export function makeAnswer(options: AnswerOptions): Answer {
   const describe = makeDescribe(options);
   const infer = makeInfer(options);
-  return async (arrival, bytes) => {
+  return async (arrival, message) => {
     const { method } = arrival;
-    if (method === 'ModelInfer') return encodeResponse(method, await infer(arrival, bytes));
+    if (method === 'ModelInfer') return encodeResponse(method, await infer(arrival, message));
     let request: Record<string, unknown>;
     try {
-      request = decodeRequest(method, bytes);
+      request = decodeRequest(method, message.take());
     } catch (cause) {
       throw new ScorelineError(
         'request_invalid',
@@ -72,15 +74,20 @@ function makeDescribe({
 }
 
 function makeInfer({ registry, scoring, rowsMax }: AnswerOptions) {
-  return async (arrival: Arrival, bytes: Buffer): Promise<object> => {
-    const { call, caller } = arrival;
-    if (!call) throw new Error('The gate opens a call for each request to infer. This is a bug.');
-    const { modelName, modelVersion, request } = decodeInferMessage(bytes);
+  /** Reads what a request asks for. Once its tensors are on their way, nothing has its message any more. */
+  const readAsked = (arrival: Arrival, call: Call, message: Message) => {
+    const { modelName, modelVersion, request } = decodeInferMessage(message.take());
     const version = modelVersion === '' ? undefined : modelVersion;
-    const known = catalogueOf(caller, registry);
+    const known = catalogueOf(arrival.caller, registry);
     const model = routeTo(known, { name: modelName, version }, (name) => arrival.read(name));
     call.narrow([model]);
-    const asked = checkInferRequest(request, { model, rowsMax });
+    return { model, asked: checkInferRequest(request, { model, rowsMax }) };
+  };
+
+  return async (arrival: Arrival, message: Message): Promise<object> => {
+    const { call } = arrival;
+    if (!call) throw new Error('The gate opens a call for each request to infer. This is a bug.');
+    const { model, asked } = readAsked(arrival, call, message);
     const items = await scoreInference(scoring, call, asked);
     return {
       model_name: model.name,

@@ -25,6 +25,7 @@ import { httpsRequired } from '../http/entrance.js';
 import { parseIdempotencyKey } from '../http/idempotency-key.js';
 import { parsePriority, priorityHeader } from '../http/priority.js';
 import { Arrival, countBytes, limitBytes } from './arrival.js';
+import type { Message } from './message.js';
 import { type MethodName, methodNames, pathOf } from './protocol.js';
 import { statusCodeOf, statusOf, toScorelineError } from './status.js';
 
@@ -86,7 +87,7 @@ export function makeGate(options: GateOptions): Gate {
           next(metadata);
         }, refuse);
       })
-      .withOnReceiveMessage((message: Buffer, next) => {
+      .withOnReceiveMessage((message: Message, next) => {
         try {
           counting?.settle(message.length);
           next(message);

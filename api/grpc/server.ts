@@ -15,6 +15,7 @@ import type { Calls } from '../call.js';
 import { finalAnswerMs, listen } from '../listening.js';
 import { type AnswerOptions, makeAnswer } from './answers.js';
 import { type GateOptions, makeGate } from './gate.js';
+import { Message } from './message.js';
 import { methodNames, pathOf } from './protocol.js';
 import { statusOf, toScorelineError } from './status.js';
 
@@ -41,7 +42,7 @@ export async function startGrpcServer(
   const answer = makeAnswer(parts);
   const gate = makeGate({ ...parts, configuration });
 
-  const handle: handleUnaryCall<Buffer, Buffer> = (unary, callback) => {
+  const handle: handleUnaryCall<Message, Buffer> = (unary, callback) => {
     const arrival = gate.arrivalOf(unary.metadata);
     arrival.begin();
     answer(arrival, unary.request).then(
@@ -70,7 +71,10 @@ export async function startGrpcServer(
   });
   // The messages are decoded and encoded by what answers.
   const asIs = (bytes: Buffer) => bytes;
-  for (const method of methodNames) server.register(pathOf(method), handle, asIs, asIs, 'unary');
+  const toMessage = (bytes: Buffer) => new Message(bytes);
+  for (const method of methodNames) {
+    server.register(pathOf(method), handle, asIs, toMessage, 'unary');
+  }
 
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const sockets = new Set<Socket>();
