@@ -149,7 +149,7 @@ export function makeScoring(options: {
     const identity = identifyCall(call, call.key ?? call.id, { wish, contents });
     const prepared = await prepare(call);
     call.enter('scoring');
-    return deferring.score(call, { deferral, identity, prepared, wish });
+    return deferring.score(call, { deferral, identity, prepared: [...prepared], wish });
   };
 
   const scoreWork = async (call: Call, work: Work): Promise<readonly ScoredReply[]> => {

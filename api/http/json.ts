@@ -29,7 +29,7 @@ export type GatedRequest = IncomingMessage & {
   /** The models that it may be for, if it is to be scored. */
   models?: readonly Model[];
   /** The error that it was answered with. */
-  failure?: ScorelineError;
+  failure?: ScorelineError | undefined;
   /** Tells who wants to know of failures only that there is one. */
   reportFailure?: () => void;
   /** If it is traced. */

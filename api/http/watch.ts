@@ -38,7 +38,11 @@ function makeReport(
   response: ServerResponse,
   { events, arrivedAt }: { events: RequestEvents; arrivedAt: number },
 ): () => void {
-  return () => events.departed(departed(request, response, arrivedAt));
+  return () => {
+    events.departed(departed(request, response, arrivedAt));
+    // Node keeps a request until the next one of its connection, and the cause of a failure can hold the body.
+    request.failure = undefined;
+  };
 }
 
 function departed(

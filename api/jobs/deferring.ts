@@ -33,8 +33,8 @@ import type { Jobs } from './jobs.js';
 export interface DeferredWork {
   readonly deferral: Deferral;
   readonly identity: Identity;
-  /** The tensors of each input. */
-  readonly prepared: readonly (readonly Tensor[])[];
+  /** The tensors of each input. Emptied once they are on their way. */
+  readonly prepared: (readonly Tensor[])[];
   readonly wish: OutputWish;
 }
 
@@ -135,6 +135,7 @@ export function makeDeferring(options: {
         await submit(record, work, { kept, isListed }, call.trace?.context);
       }
       call.dropBody();
+      work.prepared.length = 0;
       const job = earlier?.job ?? record;
       if (deferral.waitMs === 0) throw new Deferred(job, earlier?.state.state);
       const hasLeft = () => call.ending.reason !== undefined || calls.isShuttingDown;

@@ -177,7 +177,9 @@ function readBodyInputs(body: Body, kinds: InputKinds, model: Model): BodyInputs
   const { input: kind } = kindsOf(kinds, model);
   const fromJson = (value: unknown): BodyInput => ({ read: () => readInput(kinds, model, value) });
   if (body.type === 'bytes') {
-    const read = () => kind.fromBytes(body.bytes, { charset: body.charset });
+    // What a function has of the whole body, all functions made here would keep until the last of them is gone.
+    const { bytes, charset } = body;
+    const read = () => kind.fromBytes(bytes, { charset });
     return { inputs: [{ read }], isList: false, given: {} };
   }
   if (body.type === 'json') {

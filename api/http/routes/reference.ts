@@ -1,6 +1,6 @@
 // The routes of the reference contract, for clients of the architecture's first implementation.
 
-import type { Express } from 'express';
+import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/models.js';
 import type { Registry } from '../../../shared/registry.js';
@@ -31,8 +31,8 @@ export function makeScoreReference(options: {
 }): ScoreRoute {
   const { kinds, scoring, readJson } = options;
 
-  return async (call, request, response) => {
-    const started = performance.now();
+  /** Reads what a request asks for. Once its inputs are prepared, nothing has its body any more. */
+  const readAsked = async (call: Call, request: Request, response: Response) => {
     const { model: name } = queryOf(request);
     const { value } = await readJson(call, request, response, (first) => narrow(call, first));
     const given = asObject(value);
@@ -47,7 +47,12 @@ export function makeScoreReference(options: {
     call.assign(model, inputs.length);
     const names = inputs.map(({ name }) => name ?? '');
     call.deferral?.writeAs({ route: 'reference', names });
+    return { model, output, inputs, names };
+  };
 
+  return async (call, request, response) => {
+    const started = performance.now();
+    const { model, output, inputs, names } = await readAsked(call, request, response);
     const top = output.referenceTop(model);
     const wish = top === undefined ? wishWithoutClasses(model) : { top };
     const replies = await scoring.score(call, inputs, wish);
