@@ -25,13 +25,13 @@ import { photograph, photographs } from './photographs.js';
 const model = 'efficientnet-lite0';
 const score = `/v1/models/${model}/score`;
 const infer = `/v2/models/${model}/infer`;
-const count = 100;
+const count = 50;
 /** A busy machine may refuse some. */
 const mostOf = 0.9;
-/** A picture has about 140 kB, and as many become tensors. */
-const heldBytesMax = 50_000;
+/** A picture has about 140 kB, its tensor 150. The first requests of a kind leave some megabytes of code. */
+const heldBytesMax = 100_000;
 /** grpc-js keeps the pieces in which a message of 150 kB came. */
-const heldByGrpcMax = 220_000;
+const heldByGrpcMax = 240_000;
 
 interface Client {
   /** Keeps connections. */
@@ -180,14 +180,14 @@ test('a list holds no inputs that have been answered', async () => {
     const good = picture.toString('base64');
     return json(score, { inputs: [bad, bad, bad, good, good].map((image) => ({ image })) });
   });
-  const lists = 30;
+  const lists = 20;
   await client.sendAll(sendList, lists);
   const before = await aliveBytes();
   await client.sendAll(sendList, lists);
   // The good ones have 340 kB: one is on its way, and sent again if Redis loses it; the other waits for its turn. The bad
   // ones have 450 kB.
   await holdLittle(before, lists * 550_000);
-  expect(await client.countWaiting()).toBeGreaterThan(2 * lists * mostOf);
+  expect(await client.countWaiting()).toBeGreaterThanOrEqual(2 * lists * mostOf);
 });
 
 test.each(Object.keys(ways))(
@@ -199,7 +199,7 @@ test.each(Object.keys(ways))(
     const before = await aliveBytes();
     await client.sendAll(way);
     await holdLittle(before, count * (what === byGrpc ? heldByGrpcMax : heldBytesMax));
-    expect(await client.countWaiting()).toBeGreaterThan(2 * count * mostOf);
+    expect(await client.countWaiting()).toBeGreaterThanOrEqual(2 * count * mostOf);
   },
 );
 
