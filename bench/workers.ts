@@ -8,10 +8,9 @@ import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { packageDirectory } from '../shared/version.js';
-import { type Load, type LoadResult, median, runLoad } from './load.js';
-import { readPhotographs } from './photographs.js';
-import { readQuestions } from './questions.js';
+import { type LoadResult, median, runLoad } from './load.js';
 import { report } from './report.js';
+import { scenarioOf } from './scenario.js';
 import { type BenchService, startBenchService } from './service.js';
 
 const { values } = parseArgs({
@@ -26,17 +25,7 @@ const { values } = parseArgs({
 const numbers = (text: string) => text.split(',').map(Number);
 const counts = numbers(values.workers);
 const modelsDirectory = path.join(packageDirectory(), 'models');
-const models = values.pictures ? 'efficientnet-lite0' : 'faq-matcher';
-const load: Pick<Load, 'bodies' | 'headers' | 'isRight'> = values.pictures
-  ? {
-      bodies: readPhotographs().map(({ bytes }) => bytes),
-      headers: { 'Content-Type': 'image/jpeg' },
-      isRight: (answer) => answer.includes('"predictions":[{"label":'),
-    }
-  : {
-      bodies: readQuestions().map((input) => JSON.stringify({ input })),
-      isRight: (answer) => answer.includes('"predictions":[{"label":'),
-    };
+const { model: models, load } = scenarioOf(values.pictures);
 
 const services: BenchService[] = [];
 for (const count of counts) {

@@ -21,6 +21,7 @@ const benchmarks = [
   'json',
   'versions',
   'sampling',
+  'soak',
 ];
 const name = process.argv[2] ?? '';
 if (!benchmarks.includes(name)) {

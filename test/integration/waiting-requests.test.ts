@@ -2,14 +2,10 @@
 // body nor the tensors are needed once the job is in Redis, however long it takes.
 
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:http';
-import os from 'node:os';
-import path from 'node:path';
-import process from 'node:process';
-import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { AliveMemory } from '../../bench/alive.js';
 import { makeKeys } from '../../shared/keys.js';
 import {
   openRedis,
@@ -49,7 +45,7 @@ interface Body {
   readonly bytes: Buffer;
 }
 
-const probeFile = path.join(os.tmpdir(), `scoreline-memory-${randomUUID()}`);
+const alive = new AliveMemory();
 const pictures = photographs.map(photograph);
 const pixels = Buffer.alloc(224 * 224 * 3, 7);
 
@@ -58,21 +54,17 @@ let service: Service;
 
 beforeAll(async () => {
   redis = await openRedis();
-  const probe = pathToFileURL(path.join(import.meta.dirname, '../memory-probe.js'));
   service = await startService({
     redisUrl: redis.url,
     models: model,
     workers: 0,
-    environment: {
-      ...{ GRPC_PORT: '0', INPUTS_IN_FLIGHT_MAX: '1' },
-      ...{ MEMORY_PROBE: probeFile, NODE_OPTIONS: `--import ${probe}` },
-    },
+    environment: { GRPC_PORT: '0', INPUTS_IN_FLIGHT_MAX: '1', ...alive.environment },
   });
 });
 afterAll(async () => {
   await service?.close();
   await redis?.close();
-  rmSync(probeFile, { force: true });
+  alive.close();
 });
 
 const raw = (bytes: Buffer, headers: Body['headers'] = {}): Body => ({
@@ -154,7 +146,7 @@ function brokenJson(to: string, picture: Buffer): Body {
 
 test('a connection that waits for its next request holds nothing of the last one', async () => {
   const client = await openClient();
-  const before = await aliveBytes();
+  const before = await alive.read(service.api.pid);
   const { answers } = await client.sendAll(ways['a file'] as Send);
   const worker = await service.addWorker();
   expect(await Promise.all(answers)).toContain(200);
@@ -167,7 +159,7 @@ test.each(Object.keys(refused))(
   async (what) => {
     const refuse = byHttp(refused[what] as (picture: Buffer) => Body);
     const client = await openClient();
-    const before = await aliveBytes();
+    const before = await alive.read(service.api.pid);
     expect(new Set(await Promise.all(client.send(refuse)))).toEqual(new Set([400]));
     await holdLittle(before);
   },
@@ -182,7 +174,7 @@ test('a list holds no inputs that have been answered', async () => {
   });
   const lists = 20;
   await client.sendAll(sendList, lists);
-  const before = await aliveBytes();
+  const before = await alive.read(service.api.pid);
   await client.sendAll(sendList, lists);
   // The good ones have 340 kB: one is on its way, and sent again if Redis loses it; the other waits for its turn. The bad
   // ones have 450 kB.
@@ -196,7 +188,7 @@ test.each(Object.keys(ways))(
     const way = ways[what] as Send;
     const client = await openClient();
     await client.sendAll(way);
-    const before = await aliveBytes();
+    const before = await alive.read(service.api.pid);
     await client.sendAll(way);
     await holdLittle(before, count * (what === byGrpc ? heldByGrpcMax : heldBytesMax));
     expect(await client.countWaiting()).toBeGreaterThanOrEqual(2 * count * mostOf);
@@ -205,7 +197,7 @@ test.each(Object.keys(ways))(
 
 /** Waits until little more is alive in the API than before, within a time in which no request ends. */
 async function holdLittle(before: number, bytesMax = count * heldBytesMax): Promise<void> {
-  const isLittle = async () => (await aliveBytes()) - before < bytesMax;
+  const isLittle = async () => (await alive.read(service.api.pid)) - before < bytesMax;
   await waitUntil('the requests hold little', isLittle, 10_000);
 }
 
@@ -253,12 +245,4 @@ function sendByHttp({ path, headers, bytes }: Body, { agent }: Client): Promise<
     sent.on('error', () => resolve(0));
     sent.end(bytes);
   });
-}
-
-/** How many bytes are alive in the API. */
-async function aliveBytes(): Promise<number> {
-  rmSync(probeFile, { force: true });
-  process.kill(service.api.pid, 'SIGUSR2');
-  await waitUntil('the API has measured itself', () => existsSync(probeFile));
-  return Number(readFileSync(probeFile, 'utf8'));
 }

@@ -1,5 +1,5 @@
-// Is loaded into a process (`node --import`). On SIGUSR2 it collects garbage and writes how many bytes are alive, to the
-// file that MEMORY_PROBE names.
+// Is loaded into a process that is measured (alive.ts). On SIGUSR2 it collects garbage, and writes how many bytes are
+// alive.
 
 import { renameSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
@@ -15,7 +15,7 @@ process.on('SIGUSR2', () => {
   setImmediate(() => {
     collectGarbage();
     const { heapUsed, arrayBuffers } = process.memoryUsage();
-    const file = process.env.MEMORY_PROBE as string;
+    const file = `${process.env.MEMORY_PROBE}-${process.pid}`;
     writeFileSync(`${file}.new`, String(heapUsed + arrayBuffers));
     renameSync(`${file}.new`, file);
   });

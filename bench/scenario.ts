@@ -1,0 +1,22 @@
+// The two scenarios that benchmarks load a service with: questions for the FAQ matcher, and photographs for a small
+// network.
+
+import type { Load } from './load.js';
+import { readPhotographs } from './photographs.js';
+import { readQuestions } from './questions.js';
+
+export interface Scenario {
+  readonly model: string;
+  readonly load: Pick<Load, 'bodies' | 'headers' | 'isRight'>;
+}
+
+export function scenarioOf(hasPictures: boolean): Scenario {
+  const isRight = (answer: string) => answer.includes('"predictions":[{"label":');
+  if (hasPictures) {
+    const bodies = readPhotographs().map(({ bytes }) => bytes);
+    const headers = { 'Content-Type': 'image/jpeg' };
+    return { model: 'efficientnet-lite0', load: { bodies, headers, isRight } };
+  }
+  const bodies = readQuestions().map((input) => JSON.stringify({ input }));
+  return { model: 'faq-matcher', load: { bodies, isRight } };
+}
