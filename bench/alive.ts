@@ -4,8 +4,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { waitUntil } from '../chaos/wait.js';
 
 const answerMsMax = 60_000;
 
@@ -27,10 +27,8 @@ export class AliveMemory {
     const file = `${this.#prefix}-${pid}`;
     rmSync(file, { force: true });
     process.kill(pid, 'SIGUSR2');
-    const until = performance.now() + answerMsMax;
-    while (!existsSync(file)) {
-      if (performance.now() > until) throw new Error(`The process ${pid} did not measure itself.`);
-      await delay(5);
+    if (!(await waitUntil(() => existsSync(file), answerMsMax, 5))) {
+      throw new Error(`The process ${pid} did not measure itself.`);
     }
     return Number(readFileSync(file, 'utf8'));
   }

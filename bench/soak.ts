@@ -68,7 +68,7 @@ for (let minute = 1; minute <= Number(values.minutes); minute++) {
 }
 const begin = minutes[Math.min(1, minutes.length - 1)] as Minute;
 const end = minutes.at(-1) as Minute;
-report('soak', [...minutes], {
+report('soak', minutes, {
   model,
   answers,
   wrong,

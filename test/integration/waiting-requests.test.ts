@@ -130,7 +130,7 @@ const ways: Readonly<Record<string, Send>> = {
   ),
 };
 
-/** Bodies that are refused, and with which status. */
+/** Bodies that are refused. */
 const refused: Readonly<Record<string, (picture: Buffer) => Body>> = {
   'a file that is no picture': (picture) => raw(Buffer.from(picture).fill(7, 4)),
   'base64 of no picture': (picture) =>
@@ -149,7 +149,8 @@ test('a connection that waits for its next request holds nothing of the last one
   const before = await alive.read(service.api.pid);
   const { answers } = await client.sendAll(ways['a file'] as Send);
   const worker = await service.addWorker();
-  expect(await Promise.all(answers)).toContain(200);
+  const right = (await Promise.all(answers)).filter((status) => status === 200);
+  expect(right.length).toBeGreaterThanOrEqual(count * mostOf);
   await worker.close();
   await holdLittle(before);
 });
