@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Model } from '../shared/models.js';
+import { countCores } from '../shared/processors.js';
 import type { Tensor as WireTensor } from '../shared/tensors.js';
 import { makeAdapter } from '../worker/batch/adapter.js';
 import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';
@@ -30,7 +31,7 @@ export async function profileEngine(
   try {
     const session = await InferenceSession.create(file, {
       executionProviders: ['cpu'],
-      intraOpNumThreads: options.threads,
+      intraOpNumThreads: options.threads || countCores(),
       interOpNumThreads: 1,
       executionMode: 'sequential',
       graphOptimizationLevel: 'all',

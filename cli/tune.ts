@@ -15,6 +15,7 @@ import { Presets, SingleBar } from 'cli-progress';
 import { describeMachine } from '../bench/report.js';
 import { coerceError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
+import { countProcessors } from '../shared/processors.js';
 import { editManifest, makeTrial, manifestFile, modelIn } from './model-copy.js';
 import { type Level, startLoaded } from './model-load.js';
 import { readOptions, toNumber, toNumbers, wrong } from './options.js';
@@ -88,7 +89,7 @@ export async function tuneModel(
 }
 
 function readWishes(parameters: readonly string[]) {
-  const cores = os.availableParallelism();
+  const cores = countProcessors();
   const powers = [1, 2, 4, 8, 16, 32, 64].filter((count) => count < cores);
   const { name, values } = readOptions(parameters, {
     usage: tuneUsage,

@@ -15,6 +15,8 @@ export interface PodOptions {
   readonly labels: Record<string, string>;
   readonly container: IContainer;
   readonly volumes?: IVolume[];
+  /** What it may write to `/tmp` beside 64 MiB, in MiB. */
+  readonly temporaryMi?: number;
   /** The user that owns the processes and the volumes. */
   readonly user: number;
   /** Whether ending the pod costs nothing but time. */
@@ -37,7 +39,7 @@ export const nodeUser = 1000;
 
 export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
   const { values, component, labels, container, volumes = [], user, graceSeconds, spec } = options;
-  const { isMovable } = options;
+  const { isMovable, temporaryMi = 0 } = options;
   const hasMetrics = component !== 'redis';
   const { pullSecret } = values.images;
   const vault = vaultVolume(values);
@@ -87,7 +89,11 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
           },
         },
       ],
-      volumes: [...volumes, { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } }, ...vault.volumes],
+      volumes: [
+        ...volumes,
+        { name: 'tmp', emptyDir: { sizeLimit: `${64 + temporaryMi}Mi` } },
+        ...vault.volumes,
+      ],
     },
   };
 }

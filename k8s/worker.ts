@@ -51,6 +51,8 @@ export function makeWorkerDeployment(plan: Plan, planned: PlannedModel): IDeploy
         graceSeconds: Math.ceil(workerShutdownMs(planned) / 1000) + graceSpareSeconds,
         container: makeContainer(plan, planned),
         volumes: [...folder.volumes, cacheVolume(values, planned)],
+        // Copies of a model share weights that are written there while they are loaded.
+        temporaryMi: model.manifest.device.instances > 1 ? fileMebibytes(planned) : 0,
         spec: {
           ...placeWorker(nodes ?? values.nodes.cpu, isOnGpu),
           topologySpreadConstraints: spread(selector),
@@ -128,13 +130,17 @@ function makeContainer(plan: Plan, planned: PlannedModel): IContainer {
   };
 }
 
-function cacheVolume({ downloadCache }: Values, { model }: PlannedModel): IVolume {
+function cacheVolume({ downloadCache }: Values, planned: PlannedModel): IVolume {
   if (downloadCache) {
     return { name: 'model-cache', persistentVolumeClaim: { claimName: downloadCache.claim } };
   }
-  const mebibytes = Math.ceil(describedBytes(model.manifest.source) / 1024 ** 2);
   // Room for the files and for what an interrupted download left.
-  return { name: 'model-cache', emptyDir: { sizeLimit: `${2 * mebibytes + 64}Mi` } };
+  const sizeLimit = `${2 * fileMebibytes(planned) + 64}Mi`;
+  return { name: 'model-cache', emptyDir: { sizeLimit } };
+}
+
+function fileMebibytes({ model }: PlannedModel): number {
+  return Math.ceil(describedBytes(model.manifest.source) / 1024 ** 2);
 }
 
 /** read-plan.ts has refused a model whose image is not there. */

@@ -237,12 +237,14 @@ const wholeDeviceSchema = z.strictObject({
     .int()
     .nonnegative()
     .default(0)
-    .describe('CPU threads for one run. 0 means one for each core.'),
+    .describe(
+      'CPU threads for one run. 0 means one for each core; with several instances, runs side by side share the cores.',
+    ),
   instances: positive
     .max(16)
     .default(1)
     .describe(
-      'How many copies of the model are loaded. Full batches run on them side by side, which fills cores that one run leaves idle. Each takes its own memory.',
+      'How many copies of the model are loaded. Full batches run on them side by side, which fills cores that one run leaves idle. Each takes memory for its runs.',
     ),
   memoryArena: z
     .boolean()

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { ScorelineError } from '../shared/errors.js';
 import { describedBytes, type Manifest } from '../shared/manifest.js';
+import { threadsOfCopies } from './engine/instances.js';
 
 /** How many times the bytes of its files a model takes while it is loaded (measured: docs/versions.md). */
 const loadFactor = 2.5;
@@ -35,16 +36,18 @@ export class MemoryRoom {
     name,
     version,
     source,
-    device: { instances },
-  }: Pick<Manifest, 'name' | 'version' | 'source' | 'device'>): () => void {
+    engine,
+    device,
+  }: Pick<Manifest, 'name' | 'version' | 'source' | 'engine' | 'device'>): () => void {
     const bytes = describedBytes(source);
-    const needed = instances * (loadFactor * bytes + spareBytes);
+    const copies = threadsOfCopies({ engine, device }).length;
+    const needed = copies * (loadFactor * bytes + spareBytes);
     const { availableBytes, bound } = this.#read();
     const free = Math.max(0, availableBytes - this.#promisedBytes);
     if (needed > free) {
       throw new ScorelineError(
         'memory_insufficient',
-        `${name}: expected ${show(needed)} of memory to load version ${version}, ${loadFactor} times the ${show(bytes)} of its files and ${show(spareBytes)}${instances > 1 ? ` for each of ${instances} instances` : ''}; got ${show(free)} (${bound}). Give the worker more memory, or unload another model.`,
+        `${name}: expected ${show(needed)} of memory to load version ${version}, ${loadFactor} times the ${show(bytes)} of its files and ${show(spareBytes)}${copies > 1 ? ` for each of ${copies} copies` : ''}; got ${show(free)} (${bound}). Give the worker more memory, or unload another model.`,
       );
     }
     this.#promisedBytes += needed;

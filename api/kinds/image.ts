@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type ImageInput, pixelShape } from '../../shared/image-input.js';
 import type { Model } from '../../shared/models.js';
+import { countProcessors } from '../../shared/processors.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { Ending } from '../ending.js';
 import { formatOf } from './image-formats.js';
@@ -38,7 +39,7 @@ const decodeShare = 0.6;
 
 export function makeImageKind(limits: ImageLimits) {
   const bytesMax = limits.decodeBytesMax ?? Math.floor(memoryBytes() * decodeShare);
-  const atATime = decodesAtATime(os.availableParallelism(), limits.threads);
+  const atATime = decodesAtATime(countProcessors(), limits.threads);
   const turns = new Turns({ ...atATime, bytesMax });
   return {
     noun: 'images',

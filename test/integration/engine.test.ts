@@ -22,7 +22,7 @@ import {
   type RunResult,
   type Watch,
 } from '../../worker/engine/engine.js';
-import { openInstances } from '../../worker/engine/instances.js';
+import { openInstances, threadsOfCopies } from '../../worker/engine/instances.js';
 import { openOnnxEngine } from '../../worker/engine/onnx.js';
 import { elementTypes, graph, node, onnxModel, sequence, value } from '../onnx.js';
 import { makeFolder } from '../unit/sample-model.js';
@@ -34,6 +34,7 @@ const device = {
   instances: 1,
   memoryArena: true,
 } as const;
+const automatic = { ...device, threads: 0 };
 const { FP32: float } = elementTypes;
 
 function writeModel(parts: Parameters<typeof graph>[0]): string {
@@ -257,7 +258,7 @@ describe('several instances', () => {
   test('share the runs that are under way, and answer each with its own result', async () => {
     const file = identity(float);
     const runs: number[] = [];
-    const engine = await openInstances(3, async () => {
+    const engine = await openInstances([1, 1, 1], async () => {
       const one = await open(file);
       const number = runs.push(0) - 1;
       return {
@@ -277,6 +278,47 @@ describe('several instances', () => {
     expect(Math.max(...runs)).toBe(6);
   });
 
+  test('have a copy for runs that start alone, and share the cores side by side', () => {
+    const copies = (device: object, cores: number, engine: 'onnx' | 'python' = 'onnx') =>
+      threadsOfCopies({ engine, device: { ...automatic, ...device } }, cores);
+    expect(copies({ instances: 2 }, 2)).toEqual([0, 1, 1]);
+    expect(copies({ instances: 2 }, 8)).toEqual([0, 4, 4]);
+    expect(copies({ instances: 3 }, 8)).toEqual([0, 2, 2, 2]);
+    expect(copies({ instances: 4 }, 2)).toEqual([0, 1, 1, 1, 1]);
+    // What would be the same, or somebody has chosen.
+    expect(copies({ instances: 1 }, 8)).toEqual([0]);
+    expect(copies({ instances: 2 }, 1)).toEqual([0, 0]);
+    expect(copies({ instances: 2, threads: 3 }, 8)).toEqual([3, 3]);
+    expect(copies({ instances: 2, type: 'cuda' }, 8)).toEqual([0, 0]);
+    expect(copies({ instances: 2 }, 8, 'python')).toEqual([0, 0]);
+  });
+
+  test('leave the copy with more threads to runs that start alone', async () => {
+    const file = identity(float);
+    const runs: Record<string, number> = {};
+    let copies = 0;
+    const engine = await openInstances([2, 1, 1], async (threads) => {
+      const name = `${threads}-${copies++}`;
+      runs[name] = 0;
+      const one = await open(file);
+      return {
+        ...one,
+        run: (batch, names) => {
+          runs[name] = (runs[name] as number) + 1;
+          return one.run(batch, names);
+        },
+      };
+    });
+    for (const value of [1, 2, 3]) {
+      expect(firstOf(await engine.run(inputs(value)))).toBe(value);
+    }
+    expect(Object.values(runs)).toEqual([3, 0, 0]);
+    const values = Array.from({ length: 9 }, (_, at) => at);
+    const results = await Promise.all(values.map((value) => engine.run(inputs(value))));
+    expect(results.map(firstOf)).toEqual(values);
+    expect(Object.values(runs)).toEqual([4, 4, 4]);
+  });
+
   test('end together, and leave none behind if one cannot be opened', async () => {
     const file = identity(float);
     const opened: Engine[] = [];
@@ -285,10 +327,10 @@ describe('several instances', () => {
       opened.push(engine);
       return engine;
     };
-    const engine = await openInstances(2, keep);
+    const engine = await openInstances([1, 1], keep);
     await engine.close();
     let calls = 0;
-    const second = openInstances(2, () =>
+    const second = openInstances([1, 1], () =>
       ++calls === 2 ? Promise.reject(new Error('no memory')) : keep(),
     );
     await expect(second).rejects.toThrow('no memory');

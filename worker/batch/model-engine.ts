@@ -3,11 +3,14 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
+import { describedBytes } from '../../shared/manifest.js';
 import { filesOf } from '../../shared/model-files.js';
 import type { Model } from '../../shared/models.js';
 import type { Engine, Watch } from '../engine/engine.js';
 import { openInstances } from '../engine/instances.js';
+import type { ThreadOptions } from '../engine/messages.js';
 import { openOnnxEngine } from '../engine/onnx.js';
+import { type SharedNetwork, shareWeights } from '../engine/shared-weights.js';
 import { withEmbedding } from './embedding.js';
 import { UnfitNetwork } from './network.js';
 import { openPython } from './python.js';
@@ -16,19 +19,19 @@ import { withTokens } from './tokens.js';
 
 /**
  * Loads the model into an engine. Its errors name the model.
- * @param instances how many copies run side by side
+ * @param copies the threads of a run in each copy, from `threadsOfCopies`
  * @throws ScorelineError `provider_unavailable`, `model_file_wrong`
  */
 export async function openModelEngine(
   model: Model,
   log: Logger,
   onLost: Watch['onLost'],
-  instances: number,
+  copies: readonly number[],
 ): Promise<Engine> {
   const { name } = model;
   let engine: Engine | undefined;
   try {
-    engine = await openInstances(instances, () => openBare(model, log, onLost));
+    engine = await openCopies(model, copies, { log, onLost });
     return dress(engine, model);
   } catch (thrown) {
     await engine?.close();
@@ -40,11 +43,45 @@ export async function openModelEngine(
   }
 }
 
-function openBare(model: Model, log: Logger, onLost: Watch['onLost']): Promise<Engine> {
-  const { file, manifest } = model;
-  const { device, runMsMax } = manifest;
-  if (manifest.engine === 'python') return openPython(model, log, { runMsMax, onLost });
-  return openOnnxEngine({ file, device }, { runMsMax, onLost });
+interface Surroundings {
+  readonly log: Logger;
+  readonly onLost: Watch['onLost'];
+}
+
+/** Opens all copies. They share their weights if they can. */
+async function openCopies(
+  model: Model,
+  copies: readonly number[],
+  surroundings: Surroundings,
+): Promise<Engine> {
+  const { name, file, manifest } = model;
+  const { engine, device } = manifest;
+  const openAll = (options: Pick<ThreadOptions, 'file' | 'isOptimized'>) =>
+    openInstances(copies, (threads) => openBare(model, { ...options, threads }, surroundings));
+  if (copies.length === 1 || engine === 'python' || device.type !== 'cpu') return openAll({ file });
+  let shared: SharedNetwork | undefined;
+  try {
+    shared = await shareWeights(file, describedBytes(manifest.source));
+    return await openAll({ file: shared.file, isOptimized: true });
+  } catch (error) {
+    // If the network itself is at fault, it is now opened in vain, which says so.
+    const fields = { model: name, copies: copies.length, err: error };
+    surroundings.log.info(fields, 'each copy of the model has weights of its own');
+    return openAll({ file });
+  } finally {
+    await shared?.remove();
+  }
+}
+
+function openBare(
+  model: Model,
+  { threads, ...source }: Pick<ThreadOptions, 'file' | 'isOptimized'> & { threads: number },
+  { log, onLost }: Surroundings,
+): Promise<Engine> {
+  const { engine, device, runMsMax } = model.manifest;
+  const watch = { runMsMax, onLost };
+  if (engine === 'python') return openPython(model, log, watch);
+  return openOnnxEngine({ ...source, device: { ...device, threads } }, watch);
 }
 
 function dress(engine: Engine, model: Model): Engine {

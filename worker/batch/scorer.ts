@@ -6,6 +6,7 @@ import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import { type Engine, type EngineDevice, EngineEnded, RunFailure } from '../engine/engine.js';
+import { threadsOfCopies } from '../engine/instances.js';
 import { judgeScores } from './activation.js';
 import { makeAdapter } from './adapter.js';
 import { checkDeclared } from './declared.js';
@@ -77,7 +78,7 @@ export async function openScorer(
   options: { onLost?: OnLost; sample?: readonly Tensor[]; rehearse?: Rehearse } = {},
 ): Promise<WarmScorer> {
   const { onLost = () => {}, sample, rehearse } = options;
-  const { parts, ...scorer } = await load(model, log, onLost, model.manifest.device.instances);
+  const { parts, ...scorer } = await load(model, log, onLost, threadsOfCopies(model.manifest));
   try {
     const warning = await warmUp(parts, sample ?? makeSample(parts), rehearse);
     return { ...scorer, warning };
@@ -96,7 +97,7 @@ export async function loadScorer(
   log: Logger,
   onLost: OnLost = () => {},
 ): Promise<LoadedScorer> {
-  const { parts: _, ...scorer } = await load(model, log, onLost, 1);
+  const { parts: _, ...scorer } = await load(model, log, onLost, [model.manifest.device.threads]);
   return scorer;
 }
 
@@ -112,11 +113,11 @@ async function load(
   model: Model,
   log: Logger,
   onLost: OnLost,
-  instances: number,
+  copies: readonly number[],
 ): Promise<LoadedScorer & { parts: Parts }> {
   const { manifest } = model;
   const startedAt = performance.now();
-  const engine = await openModelEngine(model, log, onLost, instances);
+  const engine = await openModelEngine(model, log, onLost, copies);
   try {
     const adapter = makeAdapter(manifest.input, {
       name: model.name,
@@ -265,7 +266,7 @@ async function warmUp(
     `${max} inputs at once, as batch.max says`,
     () => {
       const each = () => run(parts, full, new Array<number>(max).fill(rows));
-      return Promise.all(Array.from({ length: model.manifest.device.instances }, each));
+      return Promise.all(threadsOfCopies(model.manifest).map(each));
     },
     model.manifest.input.kind === 'tensors'
       ? 'It can score one: set batch: none if the first dimension does not count items. '

@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to ONNX Runtime.
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import type { Device } from '../../shared/manifest.js';
+import { countCores } from '../../shared/processors.js';
 import {
   type FromThread,
   packUp,
@@ -61,11 +62,12 @@ function openOn(type: Device['type']): Promise<InferenceSession> {
   const { device } = options;
   return InferenceSession.create(options.file, {
     executionProviders: [provider(type)],
-    intraOpNumThreads: device.threads,
+    // By itself, ONNX Runtime would count the machine's cores, whatever the container's limit is, and bind a thread to each.
+    intraOpNumThreads: device.threads || countCores(),
     interOpNumThreads: 1,
     executionMode: 'sequential',
     enableCpuMemArena: device.memoryArena,
-    graphOptimizationLevel: 'all',
+    graphOptimizationLevel: options.isOptimized ? 'disabled' : 'all',
     logSeverityLevel: 4,
     // Threads that spin while they wait take processor time that Redis and the API need.
     extra: { session: { intra_op: { allow_spinning: '0' } } },

@@ -7,7 +7,15 @@ import type { RunResult, TensorValue } from './engine.js';
 export interface ThreadOptions {
   /** The path of the ONNX file. */
   readonly file: string;
+  /** Whether the file is optimised for this machine already. */
+  readonly isOptimized?: boolean;
   readonly device: Device;
+}
+
+/** What the thread that optimises gets: the paths of two networks. */
+export interface OptimizeOptions {
+  readonly from: string;
+  readonly to: string;
 }
 
 /** Why no session could be opened on a device. */

@@ -1,0 +1,55 @@
+// How many processors this process may use. Node 20 does not know the limit of a container, so it would start a thread
+// for each processor of the machine, and they would share the time of a few.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import os from 'node:os';
+
+/** Returns how many processors this process may run on: those of the machine, or fewer in a container with a limit. */
+export function countProcessors(root = '/'): number {
+  const limit = readLimit(root);
+  return Math.max(1, Math.min(os.availableParallelism(), Math.ceil(limit)));
+}
+
+/**
+ * Returns how many cores this process may use. Two processors of one core share what computes, so for a model's run
+ * they count as one.
+ */
+export function countCores(root = '/'): number {
+  return Math.max(1, Math.floor(countProcessors(root) / processorsPerCore(root)));
+}
+
+/** Returns the processors that the container's limit allows, such as 1.5. */
+function readLimit(root: string): number {
+  const group = `${root}sys/fs/cgroup`;
+  const [quota, period] =
+    read(`${group}/cpu.max`)?.split(' ') ??
+    ['quota', 'period'].map((part) => read(`${group}/cpu/cpu.cfs_${part}_us`));
+  const limit = Number(quota) / Number(period);
+  // Without a limit, the quota is "max" or -1.
+  return limit > 0 ? limit : Number.POSITIVE_INFINITY;
+}
+
+function processorsPerCore(root: string): number {
+  const folder = `${root}sys/devices/system/cpu`;
+  const siblings = namesIn(folder)
+    .filter((name) => /^cpu\d+$/.test(name))
+    .map((name) => read(`${folder}/${name}/topology/thread_siblings_list`))
+    .filter((list) => list !== undefined);
+  return siblings.length === 0 ? 1 : siblings.length / new Set(siblings).size;
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function read(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,102 @@
+// Tests that copies of a model share its weights, that this changes no answer, and that a model is served where it
+// cannot be.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { makeLogger } from '../../shared/log.js';
+import { missingFile } from '../../shared/model-files.js';
+import { type Model, readModels } from '../../shared/models.js';
+import { packageDirectory } from '../../shared/version.js';
+import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';
+import { openScorer, type WarmScorer } from '../../worker/batch/scorer.js';
+import { makeFolder, makeSampleModel } from '../unit/sample-model.js';
+
+const log = makeLogger({ role: 'test', level: 'silent' });
+const directory = path.join(packageDirectory(), 'models');
+
+/** A bundled model in some copies of one thread each. */
+function modelOf(name: string, instances: number): Model {
+  const [model] = readModels({ directory, names: [name], filesNeeded: false }) as [Model];
+  const device = { ...model.manifest.device, threads: 1, instances };
+  return { ...model, manifest: { ...model.manifest, device } };
+}
+
+async function open(model: Model): Promise<WarmScorer> {
+  const scorer = await openScorer(model, log);
+  onTestFinished(() => scorer.close());
+  return scorer;
+}
+
+/** How many mapped weights this process has whose file is gone. */
+const mappedWeights = () =>
+  process.platform === 'linux'
+    ? readFileSync('/proc/self/maps', 'utf8').split('.weights (deleted)').length - 1
+    : 0;
+
+const leftOvers = () =>
+  readdirSync(os.tmpdir()).filter((name) => name.startsWith(`scoreline-weights-${process.pid}-`));
+
+/** Scores the sample of a model in some runs at the same time. */
+const score = ({ values, ...scorer }: WarmScorer, { manifest }: Model, runs: number) =>
+  Promise.all(
+    Array.from({ length: runs }, async () => {
+      const inputs = exampleInputs(manifest) ?? sampleInputs(manifest, values.inputs);
+      const { results } = await scorer.score([{ inputs }]);
+      return results;
+    }),
+  );
+
+test.for(['efficientnet-lite0', 'faq-matcher', 'breast-cancer', 'faq-semantic', 'minilm'])(
+  'copies of %s answer the same as one with weights of its own',
+  async (name, { skip }) => {
+    const model = modelOf(name, 3);
+    skip(missingFile(model) !== undefined, 'the files of the model are not here');
+    const single = modelOf(name, 1);
+    const alone = await open(single);
+    const copies = await open(model);
+    const [expected] = await score(alone, single, 1);
+    expect(expected?.[0]).toHaveProperty('outputs');
+    for (const results of await score(copies, model, 6)) expect(results).toEqual(expected);
+    expect(copies.values).toMatchObject({
+      inputs: alone.values.inputs,
+      outputs: alone.values.outputs,
+    });
+    expect(leftOvers()).toEqual([]);
+  },
+);
+
+test.runIf(process.platform === 'linux')('copies map the same weights', async () => {
+  const before = mappedWeights();
+  const model = modelOf('efficientnet-lite0', 2);
+  await open(model);
+  const weightsOfOne = mappedWeights() - before;
+  expect(weightsOfOne).toBeGreaterThan(0);
+});
+
+test.each([
+  ['is no folder', path.join(os.tmpdir(), 'scoreline-no-such-folder')],
+  ['cannot be written', '/proc'],
+])('copies have their own weights if the folder for temporary files %s', async (_, folder) => {
+  vi.stubEnv('TMPDIR', folder);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const model = modelOf('efficientnet-lite0', 2);
+  const before = mappedWeights();
+  const [first, second] = await score(await open(model), model, 2);
+  expect(first?.[0]).toHaveProperty('outputs');
+  expect(first).toEqual(second);
+  expect(mappedWeights()).toBe(before);
+});
+
+test('a network that cannot be loaded is refused with its own error', async () => {
+  const folder = makeFolder({ 'model.onnx': 'no network' });
+  const model = makeSampleModel({ device: { threads: 1, instances: 2 } });
+  const broken = { ...model, file: path.join(folder, 'model.onnx') };
+  await expect(openScorer(broken, log)).rejects.toMatchObject({
+    code: 'model_file_wrong',
+    message: expect.stringContaining('expected an ONNX model that ONNX Runtime can load'),
+  });
+  expect(leftOvers()).toEqual([]);
+});

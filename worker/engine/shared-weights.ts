@@ -1,0 +1,63 @@
+// Copies of a model share its weights.
+//
+// Each session of ONNX Runtime rearranges the weights for the processor, and keeps them in memory of its own. But weights
+// in a file beside the network are only mapped. So the network is optimised once and written with such a file, and all
+// copies open that: their weights are in memory once, and they open faster. The files are for this machine and this
+// load only. They are deleted when the copies are open; what is mapped stays until they close.
+
+import { mkdir, rm, statfs } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { Worker } from 'node:worker_threads';
+import type { OptimizeOptions } from './messages.js';
+
+/** What is left free where the files are written. */
+const spareBytes = 64 * 1024 * 1024;
+
+let made = 0;
+
+/** A network whose weights are mapped. */
+export interface SharedNetwork {
+  /** The path of its ONNX file, to be opened as it is. */
+  readonly file: string;
+  /** Deletes its files. */
+  remove(): Promise<void>;
+}
+
+/**
+ * Optimises a network for this machine's processor, and writes it to a folder for temporary files.
+ * @param bytes the size of its files
+ * @throws Error if it cannot be loaded or written
+ */
+export async function shareWeights(file: string, bytes: number): Promise<SharedNetwork> {
+  const { bavail, bsize } = await statfs(os.tmpdir());
+  if (bavail * bsize < bytes + spareBytes) {
+    throw new Error(`${os.tmpdir()} has no room for ${bytes} bytes`);
+  }
+  const folder = path.join(os.tmpdir(), `scoreline-weights-${process.pid}-${++made}`);
+  const remove = () => rm(folder, { recursive: true, force: true });
+  // A container's processes have the same numbers each time, so one that was killed leaves no more than this.
+  await remove();
+  await mkdir(folder, { mode: 0o700 });
+  const network = { file: path.join(folder, 'model.onnx'), remove };
+  try {
+    await optimize({ from: file, to: network.file });
+  } catch (thrown) {
+    await remove();
+    throw thrown;
+  }
+  return network;
+}
+
+function optimize(options: OptimizeOptions): Promise<void> {
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
+  const script = new URL('./optimize-thread.js', import.meta.url);
+  const thread = new Worker(script, { workerData: options, name: 'optimize' });
+  return new Promise((resolve, reject) => {
+    thread.on('error', reject);
+    thread.on('exit', (code) =>
+      code === 0 ? resolve() : reject(new Error(`the thread ended with ${code}`)),
+    );
+  });
+}
