@@ -29,4 +29,11 @@ if (!benchmarks.includes(name)) {
   process.exit(1);
 }
 process.argv.splice(2, 1);
-await import(`../bench/${name}.js`);
+try {
+  await import(`../bench/${name}.js`);
+} catch (error) {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (!code?.startsWith('ERR_PARSE_ARGS')) throw error;
+  process.stderr.write(`${message}\nThe options of ${name} are in docs/benchmarks.md.\n`);
+  process.exit(1);
+}
