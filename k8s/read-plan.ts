@@ -133,7 +133,8 @@ function runsOnGpu({ manifest }: Model, { nodes }: Values): boolean | undefined 
  */
 function memoryFor({ manifest }: Model): number {
   const modelMi = describedBytes(manifest.source) / 1024 ** 2;
-  return Math.ceil((768 + 4 * modelMi) / 128) * 128;
+  const times = 1.5 + 2.5 * manifest.device.instances;
+  return Math.ceil((768 + times * modelMi) / 128) * 128;
 }
 
 function checkNames(models: readonly PlannedModel[], refuse: Refuse): void {

@@ -6,6 +6,7 @@ import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisrup
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IVolume } from 'kubernetes-models/v1/Volume';
 import { describedBytes } from '../shared/manifest.js';
+import { optimizedFactor } from '../shared/model-files.js';
 import { sidePort, workerEnvironment, workerShutdownMs } from './environment.js';
 import { modelFolder } from './model-folder.js';
 import { modelLabels, workerSelector } from './names.js';
@@ -52,7 +53,8 @@ export function makeWorkerDeployment(plan: Plan, planned: PlannedModel): IDeploy
         container: makeContainer(plan, planned),
         volumes: [...folder.volumes, cacheVolume(values, planned)],
         // Copies of a model share weights that are written there while they are loaded.
-        temporaryMi: model.manifest.device.instances > 1 ? fileMebibytes(planned) : 0,
+        temporaryMi:
+          model.manifest.device.instances > 1 ? optimizedFactor * fileMebibytes(planned) : 0,
         spec: {
           ...placeWorker(nodes ?? values.nodes.cpu, isOnGpu),
           topologySpreadConstraints: spread(selector),

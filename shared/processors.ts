@@ -6,8 +6,7 @@ import os from 'node:os';
 
 /** Returns how many processors this process may run on: those of the machine, or fewer in a container with a limit. */
 export function countProcessors(root = '/'): number {
-  const limit = readLimit(root);
-  return Math.max(1, Math.min(os.availableParallelism(), Math.ceil(limit)));
+  return atMostLimit(os.availableParallelism(), root);
 }
 
 /**
@@ -15,7 +14,12 @@ export function countProcessors(root = '/'): number {
  * they count as one.
  */
 export function countCores(root = '/'): number {
-  return Math.max(1, Math.floor(countProcessors(root) / processorsPerCore(root)));
+  return atMostLimit(Math.floor(os.availableParallelism() / processorsPerCore(root)), root);
+}
+
+/** The limit is one of time, so it may be spent on processors of different cores. */
+function atMostLimit(count: number, root: string): number {
+  return Math.max(1, Math.min(count, Math.ceil(readLimit(root))));
 }
 
 /** Returns the processors that the container's limit allows, such as 1.5. */

@@ -40,14 +40,16 @@ export class MemoryRoom {
     device,
   }: Pick<Manifest, 'name' | 'version' | 'source' | 'engine' | 'device'>): () => void {
     const bytes = describedBytes(source);
-    const copies = threadsOfCopies({ engine, device }).length;
-    const needed = copies * (loadFactor * bytes + spareBytes);
+    const { instances } = device;
+    // A copy for runs that start alone comes on top, and shares the weights of the others.
+    const isOneMore = threadsOfCopies({ engine, device }).length > instances;
+    const needed = instances * (loadFactor * bytes + spareBytes) + (isOneMore ? spareBytes : 0);
     const { availableBytes, bound } = this.#read();
     const free = Math.max(0, availableBytes - this.#promisedBytes);
     if (needed > free) {
       throw new ScorelineError(
         'memory_insufficient',
-        `${name}: expected ${show(needed)} of memory to load version ${version}, ${loadFactor} times the ${show(bytes)} of its files and ${show(spareBytes)}${copies > 1 ? ` for each of ${copies} copies` : ''}; got ${show(free)} (${bound}). Give the worker more memory, or unload another model.`,
+        `${name}: expected ${show(needed)} of memory to load version ${version}, ${loadFactor} times the ${show(bytes)} of its files and ${show(spareBytes)}${instances > 1 ? ` for each of ${instances} instances` : ''}${isOneMore ? `, and ${show(spareBytes)} for one copy more` : ''}; got ${show(free)} (${bound}). Give the worker more memory, or unload another model.`,
       );
     }
     this.#promisedBytes += needed;

@@ -1,7 +1,7 @@
 // Tests that copies of a model share its weights, that this changes no answer, and that a model is served where it
 // cannot be.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -36,8 +36,13 @@ const mappedWeights = () =>
     ? readFileSync('/proc/self/maps', 'utf8').split('.weights (deleted)').length - 1
     : 0;
 
-const leftOvers = () =>
-  readdirSync(os.tmpdir()).filter((name) => name.startsWith(`scoreline-weights-${process.pid}-`));
+/** Lets the files be written to a folder of their own, since other processes write theirs as well. */
+function ownTemporaryFolder(): string {
+  const folder = makeFolder({});
+  vi.stubEnv('TMPDIR', folder);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  return folder;
+}
 
 /** Scores the sample of a model in some runs at the same time. */
 const score = ({ values, ...scorer }: WarmScorer, { manifest }: Model, runs: number) =>
@@ -54,6 +59,7 @@ test.for(['efficientnet-lite0', 'faq-matcher', 'breast-cancer', 'faq-semantic', 
   async (name, { skip }) => {
     const model = modelOf(name, 3);
     skip(missingFile(model) !== undefined, 'the files of the model are not here');
+    const folder = ownTemporaryFolder();
     const single = modelOf(name, 1);
     const alone = await open(single);
     const copies = await open(model);
@@ -64,7 +70,7 @@ test.for(['efficientnet-lite0', 'faq-matcher', 'breast-cancer', 'faq-semantic', 
       inputs: alone.values.inputs,
       outputs: alone.values.outputs,
     });
-    expect(leftOvers()).toEqual([]);
+    expect(readdirSync(folder)).toEqual([]);
   },
 );
 
@@ -92,11 +98,27 @@ test.each([
 
 test('a network that cannot be loaded is refused with its own error', async () => {
   const folder = makeFolder({ 'model.onnx': 'no network' });
+  const temporary = ownTemporaryFolder();
   const model = makeSampleModel({ device: { threads: 1, instances: 2 } });
   const broken = { ...model, file: path.join(folder, 'model.onnx') };
   await expect(openScorer(broken, log)).rejects.toMatchObject({
     code: 'model_file_wrong',
     message: expect.stringContaining('expected an ONNX model that ONNX Runtime can load'),
   });
-  expect(leftOvers()).toEqual([]);
+  expect(readdirSync(temporary)).toEqual([]);
+});
+
+test('what a worker left that ended while it loaded is removed after a while', async () => {
+  const folder = ownTemporaryFolder();
+  const names = ['scoreline-weights-old', 'scoreline-weights-new', 'somebody-elses'];
+  const anHourAgo = new Date(Date.now() - 3_600_000);
+  for (const name of names) {
+    mkdirSync(path.join(folder, name));
+    writeFileSync(path.join(folder, name, 'model.onnx'), '');
+    if (name !== 'scoreline-weights-new') {
+      utimesSync(path.join(folder, name), anHourAgo, anHourAgo);
+    }
+  }
+  await open(modelOf('efficientnet-lite0', 2));
+  expect(readdirSync(folder)).toEqual(['scoreline-weights-new', 'somebody-elses']);
 });

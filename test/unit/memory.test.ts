@@ -22,11 +22,11 @@ describe('the memory for a model', () => {
     half.reserve(modelOf(100));
   });
 
-  test('is promised for each copy', () => {
+  test('is promised for each instance', () => {
     room(564).reserve(modelOf(100, 2));
     const { message } = errorOf(() => room(563).reserve(modelOf(100, 2)));
     expect(message).toContain('expected 564 MiB of memory to load version 1');
-    expect(message).toContain('and 32 MiB for each of 2 copies; got 563 MiB');
+    expect(message).toContain('and 32 MiB for each of 2 instances; got 563 MiB');
   });
 
   test('is refused with the figures if it is not there', () => {

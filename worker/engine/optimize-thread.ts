@@ -17,7 +17,11 @@ const session = await InferenceSession.create(from, {
   optimizedModelFilePath: to,
   intraOpNumThreads: 1,
   extra: {
-    session: { optimized_model_external_initializers_file_name: `${path.basename(to)}.weights` },
+    session: {
+      optimized_model_external_initializers_file_name: `${path.basename(to)}.weights`,
+      // Otherwise each session would pack the matrices of MatMul and Gemm into memory of its own.
+      save_external_prepacked_constant_initializers: '1',
+    },
   },
 });
 await session.release();

@@ -5,17 +5,19 @@
 // copies open that: their weights are in memory once, and they open faster. The files are for this machine and this
 // load only. They are deleted when the copies are open; what is mapped stays until they close.
 
-import { mkdir, rm, statfs } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { Worker } from 'node:worker_threads';
+import { optimizedFactor } from '../../shared/model-files.js';
 import type { OptimizeOptions } from './messages.js';
 
 /** What is left free where the files are written. */
 const spareBytes = 64 * 1024 * 1024;
-
-let made = 0;
+const prefix = 'scoreline-weights-';
+/** A folder that is older was left by a worker that ended while it loaded. */
+const abandonedMs = 10 * 60_000;
 
 /** A network whose weights are mapped. */
 export interface SharedNetwork {
@@ -31,15 +33,13 @@ export interface SharedNetwork {
  * @throws Error if it cannot be loaded or written
  */
 export async function shareWeights(file: string, bytes: number): Promise<SharedNetwork> {
-  const { bavail, bsize } = await statfs(os.tmpdir());
-  if (bavail * bsize < bytes + spareBytes) {
-    throw new Error(`${os.tmpdir()} has no room for ${bytes} bytes`);
-  }
-  const folder = path.join(os.tmpdir(), `scoreline-weights-${process.pid}-${++made}`);
-  const remove = () => rm(folder, { recursive: true, force: true });
-  // A container's processes have the same numbers each time, so one that was killed leaves no more than this.
-  await remove();
-  await mkdir(folder, { mode: 0o700 });
+  const parent = os.tmpdir();
+  await removeAbandoned(parent);
+  const { bavail, bsize } = await statfs(parent);
+  const needed = optimizedFactor * bytes + spareBytes;
+  if (bavail * bsize < needed) throw new Error(`${parent} has no room for ${needed} bytes`);
+  const folder = await mkdtemp(path.join(parent, prefix));
+  const remove = () => removeFolder(folder);
   const network = { file: path.join(folder, 'model.onnx'), remove };
   try {
     await optimize({ from: file, to: network.file });
@@ -48,6 +48,23 @@ export async function shareWeights(file: string, bytes: number): Promise<SharedN
     throw thrown;
   }
   return network;
+}
+
+async function removeAbandoned(parent: string): Promise<void> {
+  const names = (await readdir(parent)).filter((name) => name.startsWith(prefix));
+  for (const name of names) {
+    const folder = path.join(parent, name);
+    const changedAt = await stat(folder).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Number.POSITIVE_INFINITY,
+    );
+    if (Date.now() - changedAt > abandonedMs) await removeFolder(folder);
+  }
+}
+
+/** What cannot be removed now, others remove later. */
+async function removeFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true }).catch(() => {});
 }
 
 function optimize(options: OptimizeOptions): Promise<void> {
