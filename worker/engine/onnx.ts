@@ -5,8 +5,6 @@
 // any of the runs under way is rejected. So an owner that kills its process in `onLost` has
 // answered none of them.
 
-import process from 'node:process';
-import { Worker } from 'node:worker_threads';
 import { ScorelineError } from '../../shared/errors.js';
 import { type Engine, type EngineDevice, EngineEnded, type Watch } from './engine.js';
 import {
@@ -17,6 +15,7 @@ import {
   type ToThread,
 } from './messages.js';
 import { Runs } from './runs.js';
+import { startRuntimeThread } from './runtime-thread.js';
 
 /**
  * Loads an ONNX model in a new thread, which runs `script`.
@@ -27,10 +26,7 @@ export function openOnnxEngine(
   watch: Watch,
   script = new URL('./engine-thread.js', import.meta.url),
 ): Promise<Engine> {
-  // ONNX Runtime would send reports to its maker, and keep an identifier of the machine in the home
-  // directory. It looks at the environment of the process once, when it is loaded.
-  process.env.ORT_DISABLE_TELEMETRY ??= '1';
-  const thread = new Worker(script, { workerData: options, name: 'engine' });
+  const thread = startRuntimeThread(script, 'engine', options);
   const runs = new Runs(watch, {
     runtime: 'ONNX Runtime',
     send: (id, batch, outputNames) => {

@@ -8,10 +8,9 @@
 import { mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import process from 'node:process';
-import { Worker } from 'node:worker_threads';
 import { optimizedFactor } from '../../shared/model-files.js';
 import type { OptimizeOptions } from './messages.js';
+import { startRuntimeThread } from './runtime-thread.js';
 
 /** What is left free where the files are written. */
 const spareBytes = 64 * 1024 * 1024;
@@ -68,9 +67,8 @@ async function removeFolder(folder: string): Promise<void> {
 }
 
 function optimize(options: OptimizeOptions): Promise<void> {
-  process.env.ORT_DISABLE_TELEMETRY ??= '1';
   const script = new URL('./optimize-thread.js', import.meta.url);
-  const thread = new Worker(script, { workerData: options, name: 'optimize' });
+  const thread = startRuntimeThread(script, 'optimize', options);
   return new Promise((resolve, reject) => {
     thread.on('error', reject);
     thread.on('exit', (code) =>
