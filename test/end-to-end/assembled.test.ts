@@ -1,13 +1,13 @@
-// The folders that become the images, without a Docker engine: a program that lacks a file or a
-// package there fails here. They are outside the repository, so its packages are out of reach.
+// The folders that become the images, built as the Dockerfile builds them but without a Docker engine:
+// a program that lacks a file or a package there fails here. They are outside the repository, so its
+// packages are out of reach.
 
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync, execSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Child } from '../../cli/children.js';
-import { assemble } from '../../images/assemble.js';
 import {
   ask,
   type LogLine,
@@ -26,15 +26,15 @@ let redis: TestRedis;
 let url: string;
 
 beforeAll(async () => {
+  buildImageFolders();
   redis = await openRedis();
   const environment = serviceEnvironment({
     redisUrl: redis.url,
     environment: { LOG_LEVEL: 'warn' },
   });
   const start = (role: 'api' | 'worker') => {
-    const target = path.join(folder, role);
-    assemble({ role, built: root, installed: root, target });
-    const child = startProcess(role, environment, log, { root: target, v8Arguments: [] });
+    const options = { root: path.join(folder, role), v8Arguments: [] };
+    const child = startProcess(role, environment, log, options);
     children.push(child);
     return child.ready;
   };
@@ -76,3 +76,24 @@ test('a browser gets the page and its pictures', async () => {
   expect(await page.text()).toContain('id="settings"');
   expect((await fetch(`${url}/playground/cat.jpg`)).status).toBe(200);
 });
+
+/** Runs what the Dockerfile says of its stage `build`, with the packages that are installed here. */
+function buildImageFolders(): void {
+  const stages = readFileSync(path.join(root, 'Dockerfile'), 'utf8').split(/^FROM /m);
+  const stage = stages.find((text) => /^\S+ AS build\n/.test(text)) ?? '';
+  const lines = stage.replaceAll('\\\n', '').split('\n');
+  const build = path.join(folder, 'build');
+  for (const line of lines.filter((text) => /^COPY (?!--)/.test(text))) {
+    const names = line.split(' ').slice(1, -1);
+    for (const name of names) {
+      cpSync(path.join(root, name), path.join(build, name), { recursive: true });
+    }
+  }
+  symlinkSync(path.join(root, 'node_modules'), path.join(build, 'node_modules'));
+  const command = lines.find((line) => line.includes('assemble')) ?? '';
+  const script = command
+    .replace('RUN ', '')
+    .replaceAll(' /packages ', ` ${root} `)
+    .replaceAll(' /out/', ` ${folder}/`);
+  execSync(script, { cwd: build, stdio: 'pipe' });
+}
