@@ -2,7 +2,8 @@
 //
 // A version gets requests once a worker is ready for its queue, so no request waits for a model to load. Until then
 // what was served before goes on: other versions, or the same version with other files. When an API starts and no
-// worker has announced any version of a model, all of them are served, and requests wait for the first worker.
+// worker has announced any version of a model, all of them are served, and requests wait for the first worker. So it is
+// when what was served has left the folder and has no worker, since a worker that starts has only what is there now.
 //
 // Requests that name no version are answered by those that traffic.yaml lets answer, and by no other. While there is
 // none, such requests are refused, and the other versions can be named.
@@ -32,6 +33,8 @@ export interface PlanInput {
   readonly faultOf: (queue: string) => Pick<LoadFault, 'code' | 'message'> | undefined;
   /** Whether a model still has requests. */
   readonly isInUse: (model: Model) => boolean;
+  /** Whether a model that has left the folder has no workers, so that none will come. */
+  readonly isLost: (model: Model) => boolean;
   /** Whether this instance has just started. */
   readonly isStart: boolean;
 }
@@ -71,17 +74,19 @@ function versionsOf(
   meantOf: (of: readonly Model[]) => Model | undefined,
   input: PlanInput,
 ): readonly Model[] {
-  const { isReady, faultOf, isStart } = input;
+  const { isReady, faultOf, isLost } = input;
   const isOfName = (model: Model) => model.name === name;
   const wanted = input.wanted.filter(isOfName);
-  const before = input.served.models.filter(isOfName);
+  const served = input.served.models.filter(isOfName);
+  const before = served.filter((model) => !isLost(model));
+  const isStart = input.isStart || (served.length > 0 && before.length === 0);
   if (wanted.length === 0) return [];
   const hasFailed = ({ queue }: Model) => !isReady(queue) && faultOf(queue) !== undefined;
   const now = wanted.flatMap((model) => {
     const { queue, version, manifest } = model;
     if (isReady(queue)) return [model];
-    const same = before.find((each) => each.version === version);
-    if (same && same.queue !== queue) return [same];
+    const same = served.find((each) => each.version === version);
+    if (same && same.queue !== queue && before.includes(same)) return [same];
     // It may have no workers until it has requests.
     const isAssumed = same ?? (isStart && manifest.scaling.min === 0);
     return isAssumed && !hasFailed(model) ? [model] : [];

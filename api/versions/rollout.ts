@@ -30,7 +30,7 @@ const loadMsMax = 60_000;
 const lookAgainMs = 100;
 /** How long a new version waits for as many workers as the one that it follows has. */
 const moreWorkersMsMax = 10_000;
-/** How long a version that drains may be without workers before its requests are refused. */
+/** How long a version that has left the folder may be without workers until none is expected to come. */
 const withoutWorkersMsMax = 2000;
 
 interface Options {
@@ -64,8 +64,8 @@ export class Rollout {
   readonly #announced = new Map<string, number>();
   /** Why no worker can load a model, by queue. A queue with a live worker has none. */
   #faults = new Map<string, LoadFault>();
-  /** Since when versions that drain have had no worker, by queue. None comes: the folder has others now, or they are unloaded. */
-  #lost = new Map<string, number>();
+  /** Since when queues have had no worker. */
+  #withoutWorkers = new Map<string, number>();
   #orders: Orders = noOrders;
   #unsubscribe = () => {};
   #logged: ReadonlySet<string>;
@@ -195,7 +195,7 @@ export class Rollout {
     const asked = [...new Set(models.map((model) => model.queue))];
     const workers = await queue.countWorkers(asked);
     const counts = new Map(asked.map((name, at) => [name, workers[at] ?? 0]));
-    this.#noteLost(counts);
+    this.#noteWithoutWorkers(counts);
     const faults = new Map<string, LoadFault>();
     for (const model of folder.models) {
       const count = counts.get(model.queue) ?? 0;
@@ -225,16 +225,21 @@ export class Rollout {
     this.#announced.delete(queue);
   }
 
-  #noteLost(counts: ReadonlyMap<string, number>): void {
-    const { folder, registry } = this.#options;
-    const { unloaded } = this.#orders;
-    const isWanted = (queue: string) =>
-      folder.models.some((model) => model.queue === queue && !unloaded.has(model.name));
-    const lost = registry.draining
-      .map(({ queue }) => queue)
-      .filter((queue) => counts.get(queue) === 0 && !isWanted(queue));
+  #noteWithoutWorkers(counts: ReadonlyMap<string, number>): void {
     const now = performance.now();
-    this.#lost = new Map(lost.map((queue) => [queue, this.#lost.get(queue) ?? now]));
+    const without = [...counts].filter(([, count]) => count === 0).map(([queue]) => queue);
+    this.#withoutWorkers = new Map(
+      without.map((queue) => [queue, this.#withoutWorkers.get(queue) ?? now]),
+    );
+  }
+
+  /** Whether a model has no workers, and none will come: the folder has others now, or it is unloaded. */
+  #isLost({ queue }: Model): boolean {
+    const since = this.#withoutWorkers.get(queue);
+    if (since === undefined || performance.now() - since < withoutWorkersMsMax) return false;
+    return !this.#options.folder.models.some(
+      (model) => model.queue === queue && !this.#orders.unloaded.has(model.name),
+    );
   }
 
   #apply(isStart: boolean): void {
@@ -248,13 +253,16 @@ export class Rollout {
       isReady: (queue) => this.#ready.has(queue) && !this.#faults.has(queue),
       faultOf: (queue) => this.#faults.get(queue),
       isInUse: (model) => calls.isInUse(model),
+      isLost: (model) => this.#isLost(model),
       isStart,
     });
     const before = registry.models;
     registry.replace(plan.models, plan);
+    // A worker may still be starting that has read what was there before.
+    const beganNow = ({ queue }: Model) => before.some((model) => model.queue === queue);
+    for (const { queue } of registry.draining.filter(beganNow)) this.#withoutWorkers.delete(queue);
     const broken = folder.models.filter(({ queue }) => this.#faults.has(queue));
-    const since = performance.now() - withoutWorkersMsMax;
-    const lost = registry.draining.filter(({ queue }) => (this.#lost.get(queue) ?? since) < since);
+    const lost = registry.draining.filter((model) => this.#isLost(model));
     calls.refuse(
       new Map([
         ...broken.map((model) => [model.queue, this.#refusalOf(model)] as const),

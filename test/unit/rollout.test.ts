@@ -84,6 +84,11 @@ async function openRollout(given: readonly Model[]) {
       models.splice(models.indexOf(model), 1, by);
       workers.set(by.queue, 1);
     },
+    /** Puts another version in place of one, and neither has workers. */
+    replaceIdle(model: Model, by: Model) {
+      models.splice(models.indexOf(model), 1, by);
+      workers.clear();
+    },
     /** Takes a model out that still has requests. */
     unload({ name }: Model) {
       isInUse = true;
@@ -144,6 +149,13 @@ test('requests to a replaced version whose workers have gone are refused, and ca
   stage.takeWorkersAway(one);
   await vi.waitUntil(() => reasonOf(one) !== undefined, { timeout: 30_000 });
   expect(reasonOf(one)).toMatchObject({ code: 'queue_unavailable', retryAfterSeconds: 1 });
+  expect(reasonOf(two)).toBeUndefined();
+}, 60_000);
+
+test('a version that is put in place of one at rest gets the requests, which wait for its first worker', async () => {
+  const { served, reasonOf, ...stage } = await openRollout([one]);
+  stage.replaceIdle(one, two);
+  await vi.waitUntil(() => served() === '2', { timeout: 30_000 });
   expect(reasonOf(two)).toBeUndefined();
 }, 60_000);
 

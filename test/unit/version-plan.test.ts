@@ -19,6 +19,7 @@ function plan(options: {
   ready?: readonly Model[];
   failed?: readonly Model[];
   inUse?: readonly Model[];
+  lost?: readonly Model[];
   unloaded?: readonly string[];
   /** Undefined if it cannot be read. */
   traffic?: Traffic | undefined;
@@ -39,6 +40,7 @@ function plan(options: {
     faultOf: (queue) =>
       has(failed, queue) ? { code: 'model_file_wrong', message: 'no network' } : undefined,
     isInUse: ({ queue }) => has(inUse, queue),
+    isLost: ({ queue }) => has(options.lost ?? [], queue),
     isStart: options.isStart ?? false,
   });
   return { models, leftOut, ...rest };
@@ -74,6 +76,32 @@ describe('a new version', () => {
     expect(plan({ wanted: [two], served: [one], ready: [one] }).models).toEqual([one]);
     const switched = plan({ wanted: [two], served: [one], ready: [one, two] });
     expect(switched).toMatchObject({ models: [two], draining: [] });
+  });
+});
+
+describe('a version whose workers have gone, too', () => {
+  const [lost, served, inUse] = [[one], [one], [one]];
+
+  test('leaves its requests to what took its place, which wait for a worker', () => {
+    const { models, draining } = plan({ wanted: [two], served, lost, inUse });
+    expect([models, draining]).toEqual([[two], [one]]);
+    const inPlace = plan({ wanted: [otherTwo], served: [two], lost: [two] });
+    expect(inPlace.models).toEqual([otherTwo]);
+  });
+
+  test('does so although no worker can load that, so its requests are refused with the reason', () => {
+    expect(plan({ wanted: [two], served, lost, failed: [two] }).models).toEqual([two]);
+    expect(plan({ wanted: [two], served: [two], failed: [two] }).models).toEqual([two]);
+  });
+
+  test('changes nothing for the others', () => {
+    const { models } = plan({
+      wanted: [otherTwo, one],
+      served: [two, one],
+      lost: [two],
+      ready: [one],
+    });
+    expect(models).toEqual([otherTwo, one]);
   });
 });
 
