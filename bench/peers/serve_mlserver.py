@@ -1,4 +1,4 @@
-"""MLServer: serve_mlserver.py SCENARIO WORKERS PORT
+"""MLServer: serve_mlserver.py SCENARIO WORKERS PORT GRPC_PORT
 
 Adaptive batching in the server process, one inference process for each worker, pictures as base64.
 """
@@ -33,11 +33,11 @@ class Scorer(MLModel):
 
 
 async def main():
-    scenario, workers, port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    scenario, (workers, port, grpc_port) = sys.argv[1], map(int, sys.argv[2:5])
     settings = Settings(
         host="127.0.0.1",
         http_port=port,
-        grpc_port=port + 1,
+        grpc_port=grpc_port,
         metrics_endpoint=None,
         parallel_workers=workers,
         debug=False,

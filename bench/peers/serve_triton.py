@@ -1,4 +1,4 @@
-"""Triton, from its Python wheel: serve_triton.py SCENARIO WORKERS PORT
+"""Triton, from its Python wheel: serve_triton.py SCENARIO WORKERS PORT GRPC_PORT
 
 Dynamic batching in Triton. The wheel has no backend for ONNX, so the model is a function of this process,
 which Triton calls with each batch; each worker is one more instance of it.
@@ -15,7 +15,7 @@ from pytriton.triton import Triton, TritonConfig
 
 from model import BATCH_MAX, TOP, Model
 
-scenario, workers, port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+scenario, (workers, port, grpc_port) = sys.argv[1], map(int, sys.argv[2:5])
 
 
 def make_infer():
@@ -35,7 +35,7 @@ def make_infer():
 
 # Triton has to find the library of this Python, as PyTriton's documentation says.
 os.environ["LD_LIBRARY_PATH"] = sysconfig.get_config_var("LIBDIR")
-config = TritonConfig(http_address="127.0.0.1", http_port=port, grpc_port=port + 1, allow_metrics=False, log_verbose=0)
+config = TritonConfig(http_address="127.0.0.1", http_port=port, grpc_port=grpc_port, allow_metrics=False, log_verbose=0)
 with Triton(config=config) as triton:
     triton.bind(
         model_name="scorer",

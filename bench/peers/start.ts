@@ -84,13 +84,13 @@ export async function startPeer(
   isReady: (url: string) => Promise<boolean>,
 ): Promise<StartedServer> {
   const mark = markOf(++starts);
-  const port = await findFreePort();
+  const [port, otherPort] = [await findFreePort(), await findFreePort()];
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-peer-'));
   const log = path.join(directory, 'output');
   const output = openSync(log, 'w');
   const files = [`bench/peers/${name}.txt`, `bench/peers/serve_${name}.py`];
-  const parameters = ['cli/python.mjs', ...files, scenario, String(workers), String(port)];
-  const child = spawn(process.execPath, parameters, {
+  const parameters = [scenario, workers, port, otherPort].map(String);
+  const child = spawn(process.execPath, ['cli/python.mjs', ...files, ...parameters], {
     cwd: packageDirectory(),
     env: markedEnvironment(mark),
     stdio: ['ignore', output, output],
