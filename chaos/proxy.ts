@@ -20,8 +20,14 @@ interface Pair {
   readonly far: Socket;
 }
 
-/** Opens a proxy on a free port of 127.0.0.1 to another port there. */
-export async function openProxy(farPort: number): Promise<CuttableProxy> {
+/**
+ * Opens a proxy on a free port of 127.0.0.1 to another port there.
+ * @param onConnection is called at once for each connection that comes
+ */
+export async function openProxy(
+  farPort: number,
+  onConnection: () => void = () => {},
+): Promise<CuttableProxy> {
   const pairs = new Set<Pair>();
   let isFrozen = false;
   let server: Server | undefined;
@@ -39,6 +45,7 @@ export async function openProxy(farPort: number): Promise<CuttableProxy> {
     for (const socket of [near, far]) socket.on('error', end).on('close', end);
     if (isFrozen) freeze(pair);
     else thaw(pair);
+    onConnection();
   };
 
   const dropAll = () => {

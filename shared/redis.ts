@@ -63,10 +63,10 @@ export function startConnecting(redis: Redis): void {
  * @throws the reason of the signal
  */
 export async function waitUntilReady(redis: Redis, signal?: AbortSignal): Promise<void> {
-  if (redis.status === 'ready') return;
-  await once(redis, 'ready', { signal }).catch((error) => {
-    throw signal?.reason ?? error;
-  });
+  while (redis.status !== 'ready') {
+    // It also rejects when an attempt to connect fails. The next one may succeed.
+    await once(redis, 'ready', { signal }).catch(() => signal?.throwIfAborted());
+  }
 }
 
 /** The times when Redis is away, as the connections of one process see them. */

@@ -146,6 +146,37 @@ describe('a Redis that is full when API and worker start', () => {
   });
 });
 
+describe('a Redis that is cut off while a process starts', () => {
+  // The first connection checks it. The others stay, and those of a worker are BullMQ's for the most part.
+  test.each([
+    ['api', 1],
+    ['api', 2],
+    ['api', 3],
+    ['worker', 1],
+    ['worker', 2],
+    ['worker', 3],
+    ['worker', 4],
+  ] as const)('is waited for: %s, at connection %i', async (role, last) => {
+    const redis = await openRedis();
+    onTestFinished(() => redis.close());
+    let connections = 0;
+    const proxy = await openProxy(Number(new URL(redis.url).port), () => {
+      if (++connections === last) {
+        void proxy.cut('refuse').then((mend) => setTimeout(mend, 2500));
+      }
+    });
+    onTestFinished(() => proxy.close());
+    const environment = serviceEnvironment({
+      redisUrl: `redis://127.0.0.1:${proxy.port}`,
+      models: faqName,
+    });
+    const child = startProcess(role, environment, []);
+    onTestFinished(() => child.kill('SIGKILL'));
+    await child.ready;
+    await waitUntil('it was cut off', () => connections > last);
+  });
+});
+
 describe('a Redis that is cut off for five seconds', () => {
   test.each(cuts)(
     '(%s) delays the running request, causes 503 for new ones, and ends no process',
