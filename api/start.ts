@@ -7,16 +7,16 @@ import { problemOf, type ScorelineError } from '../shared/errors.js';
 import { type Keys, makeKeys } from '../shared/keys.js';
 import { logLeftOut } from '../shared/left-out.js';
 import type { Ending, Running } from '../shared/lifecycle.js';
-import { type Logger, makeSeldom } from '../shared/log.js';
+import type { Logger } from '../shared/log.js';
 import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
 import { ModelFolder } from '../shared/model-folder.js';
 import { collectModels, type ModelChoice } from '../shared/models.js';
 import {
   connectConsumer,
   connectProducer,
-  explain,
   Outage,
   type Redis,
+  untilTaken,
   waitUntilReady,
 } from '../shared/redis.js';
 import { checkRedis } from '../shared/redis-check.js';
@@ -63,7 +63,7 @@ import { observeState } from './metrics/state.js';
 import { isPageBuilt, openPlayground, type Playground } from './playground/playground.js';
 import { Dispatcher } from './queue/dispatcher.js';
 import { Queue, queueAway } from './queue/queue.js';
-import { ReplyStream, type ReplyStreamOptions } from './queue/reply-stream.js';
+import { ReplyStream } from './queue/reply-stream.js';
 import { makeWaiters } from './queue/waiters.js';
 import { makeReadiness } from './readiness.js';
 import { makeRepeatable } from './repeat/repeatable.js';
@@ -79,8 +79,6 @@ import { PendingWebhooks } from './webhooks/pending-webhooks.js';
 import { openCourier } from './webhooks/webhooks.js';
 
 type Configuration = Configurations['api'];
-
-const createAgainAfterMs = 200;
 
 /**
  * Starts the API. Waits for an unreachable Redis, but refuses to start on a misconfigured one.
@@ -135,7 +133,10 @@ export async function startApi(
     onLost: waiters.failAll,
     log,
   };
-  const replyStream = await openReplyStream(streamOptions, signal);
+  const replyStream = await untilTaken(() => ReplyStream.open(streamOptions), {
+    ...{ log, signal },
+    message: 'the stream of replies cannot be created; trying again',
+  });
   const queue = new Queue({ redis: producer, keys, registry, log });
   const { calls, peers, admission, bodies } = openCalls({
     configuration,
@@ -198,7 +199,7 @@ export async function startApi(
     }),
     statistics,
   });
-  const access = await openAccess({ configuration, redis: producer, keys, instance, log });
+  const access = await openAccess({ configuration, redis: producer, keys, instance, log, signal });
   const series = makeSeries({
     ...{ calls, scoring, limits: access.limits },
     inFlightMax: configuration.INPUTS_IN_FLIGHT_MAX,
@@ -355,23 +356,6 @@ async function closeServers(
   calls: Calls,
 ): Promise<void> {
   await Promise.all(servers.map((server) => server?.close(withinMs, () => calls.abortAll())));
-}
-
-/** Opens the stream as soon as Redis takes it. A Redis that is full does not. */
-async function openReplyStream(
-  options: ReplyStreamOptions,
-  signal: AbortSignal | undefined,
-): Promise<ReplyStream> {
-  const warn = makeSeldom(options.log);
-  for (;;) {
-    try {
-      return await ReplyStream.open(options);
-    } catch (thrown) {
-      warn(explain(thrown), 'the stream of replies cannot be created; trying again');
-      await delay(createAgainAfterMs);
-      signal?.throwIfAborted();
-    }
-  }
 }
 
 /** Makes the calls, their admission, and the exchange with other instances that admission needs. */

@@ -6,6 +6,7 @@
 // connection, because a cut network does not close it.
 
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { coerceError } from './errors.js';
 import { type Logger, makeSeldom } from './log.js';
@@ -15,6 +16,7 @@ import { parseRedisUrl, type RedisPasswords } from './redis-url.js';
 export type { Redis };
 
 const reconnectEveryMs = 1000;
+const againAfterMs = 200;
 /**
  * When a connection was last made again because of an error, by its options: BullMQ copies
  * connections, and each copy has to be made again.
@@ -66,6 +68,27 @@ export async function waitUntilReady(redis: Redis, signal?: AbortSignal): Promis
   while (redis.status !== 'ready') {
     // It also rejects when an attempt to connect fails. The next one may succeed.
     await once(redis, 'ready', { signal }).catch(() => signal?.throwIfAborted());
+  }
+}
+
+/**
+ * Does something without which a process cannot start, as soon as Redis takes it. A Redis that is full or away does not.
+ * @throws the reason of the signal
+ */
+export async function untilTaken<T>(
+  act: () => Promise<T>,
+  options: { log: Logger; signal: AbortSignal | undefined; message: string },
+): Promise<T> {
+  const { log, signal, message } = options;
+  const warn = makeSeldom(log);
+  for (;;) {
+    try {
+      return await act();
+    } catch (thrown) {
+      warn(explain(thrown), message);
+      await delay(againAfterMs);
+      signal?.throwIfAborted();
+    }
   }
 }
 

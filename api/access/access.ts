@@ -7,7 +7,7 @@ import type { AccessConfiguration } from '../../shared/access-configuration.js';
 import { type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Logger } from '../../shared/log.js';
-import type { Redis } from '../../shared/redis.js';
+import { type Redis, untilTaken } from '../../shared/redis.js';
 import { ApiKeyRing } from './api-key-ring.js';
 import { openApiKeySource, originInFile, originInRedis } from './api-key-source.js';
 import { ApiKeyStore } from './api-key-store.js';
@@ -55,11 +55,12 @@ interface Options {
   readonly keys: Keys;
   readonly instance: string;
   readonly log: Logger;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Opens what AUTH names, and logs who may do what.
- * @throws ScorelineError `configuration_invalid` for a faulty KEYS_FILE
+ * Opens what AUTH names, and logs who may do what. Waits until Redis can be asked for the keys.
+ * @throws ScorelineError `configuration_invalid` for a faulty KEYS_FILE; the reason of the signal
  */
 export async function openAccess(options: Options): Promise<Access> {
   const { AUTH = [] } = options.configuration;
@@ -112,12 +113,16 @@ function openToAnyone({ configuration: { AUTH }, log }: Options): Access {
   };
 }
 
-async function openKeys({ configuration, redis, keys, log }: Options) {
+async function openKeys({ configuration, redis, keys, log, signal }: Options) {
   const { KEYS_FILE } = configuration;
   const store = new ApiKeyStore(redis, keys);
   const ring = new ApiKeyRing(defaultLimits(configuration));
   const origin = KEYS_FILE === undefined ? originInRedis(store, log) : originInFile(KEYS_FILE);
-  const source = await openApiKeySource({ ring, origin, store, log });
+  const open = () => openApiKeySource({ ring, origin, store, log });
+  const message = 'the API keys cannot be read; trying again';
+  const source = await (KEYS_FILE === undefined
+    ? untilTaken(open, { log, signal, message })
+    : open());
   const { callers } = ring;
   for (const { name, scopes, models, limits } of callers.slice(0, 100)) {
     log.info(

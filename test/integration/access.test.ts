@@ -55,6 +55,25 @@ async function openGuarded<Name extends string>(
   return { ...scene, keys };
 }
 
+test('an API that starts waits until Redis can be asked for the keys', async () => {
+  const own = await openRedis();
+  onTestFinished(() => own.close());
+  const logged: string[] = [];
+  const log = pino({}, { write: (line: string) => void logged.push(JSON.parse(line).msg) });
+  const connection = connectProducer({ url: own.url, name: 'test', log });
+  onTestFinished(() => connection.disconnect());
+  await waitUntilReady(connection);
+  await own.stop();
+  const opening = openAccess({
+    configuration: readConfiguration('api', { AUTH: 'keys' }),
+    ...{ redis: connection, keys: makeKeys('own'), instance: randomUUID(), log },
+  });
+  const message = 'the API keys cannot be read; trying again';
+  await waitUntil('it is logged', () => logged.includes(message));
+  await own.start();
+  await (await opening).close();
+});
+
 /** Is expected to have a worker at all times. */
 const busyModel = makeSampleModel({ name: 'busy', scaling: { min: 1 } });
 const score = '/v1/models/text/score';
