@@ -3,7 +3,8 @@
 // A version gets requests once a worker is ready for its queue, so no request waits for a model to load. Until then
 // what was served before goes on: other versions, or the same version with other files. When an API starts and no
 // worker has announced any version of a model, all of them are served, and requests wait for the first worker. So it is
-// when what was served has left the folder and has no worker, since a worker that starts has only what is there now.
+// when what was served has left the folder and has no worker, since a worker that starts has only what is there now, and
+// when a new model gets no worker and may scale from zero, since its workers come only for requests.
 //
 // Requests that name no version are answered by those that traffic.yaml lets answer, and by no other. While there is
 // none, such requests are refused, and the other versions can be named.
@@ -35,6 +36,8 @@ export interface PlanInput {
   readonly isInUse: (model: Model) => boolean;
   /** Whether a model that has left the folder has no workers, so that none will come. */
   readonly isLost: (model: Model) => boolean;
+  /** Whether a queue has been without workers for so long that none is loading its model. */
+  readonly isIdle: (queue: string) => boolean;
   /** Whether this instance has just started. */
   readonly isStart: boolean;
 }
@@ -74,7 +77,7 @@ function versionsOf(
   meantOf: (of: readonly Model[]) => Model | undefined,
   input: PlanInput,
 ): readonly Model[] {
-  const { isReady, faultOf, isLost } = input;
+  const { isReady, faultOf, isLost, isIdle } = input;
   const isOfName = (model: Model) => model.name === name;
   const wanted = input.wanted.filter(isOfName);
   const served = input.served.models.filter(isOfName);
@@ -91,7 +94,12 @@ function versionsOf(
     const isAssumed = same ?? (isStart && manifest.scaling.min === 0);
     return isAssumed && !hasFailed(model) ? [model] : [];
   });
-  if (now.length === 0) return before.length > 0 || !isStart ? before : wanted;
+  if (now.length === 0) {
+    if (before.length > 0) return before;
+    const mayBegin = (model: Model) =>
+      model.manifest.scaling.min === 0 && isIdle(model.queue) && !hasFailed(model);
+    return isStart ? wanted : wanted.filter(mayBegin);
+  }
   if (meantOf(now)) return now;
   // The others may not answer in place of the one that is meant. So the one of before goes on, or the one that is meant
   // gets the requests, which wait for its worker.

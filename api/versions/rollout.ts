@@ -30,6 +30,8 @@ const loadMsMax = 60_000;
 const lookAgainMs = 100;
 /** How long a new version waits for as many workers as the one that it follows has. */
 const moreWorkersMsMax = 10_000;
+/** How long a new version may be without workers until none is expected to be loading it. */
+const idleMsMin = 10_000;
 /** How long a version that has left the folder may be without workers until none is expected to come. */
 const withoutWorkersMsMax = 2000;
 
@@ -114,7 +116,8 @@ export class Rollout {
   }
 
   /**
-   * Has a model loaded that was unloaded or has changed. Resolves when each of its versions has a worker.
+   * Has a model loaded that was unloaded or has changed. Resolves when each of its versions has a worker, or gets
+   * requests without one, since its workers come only for those.
    * @throws ScorelineError `model_not_found`; `model_load_failed` with the reasons, and then what was served before is
    * still served; `deadline_exceeded`, `queue_unavailable`
    */
@@ -128,8 +131,10 @@ export class Rollout {
       const faults = folder.leftOut.filter((each) => each.name === name).map(({ error }) => error);
       if (versions.length + faults.length === 0) throw this.#unknown(name);
       const failed = versions.filter(({ queue }) => this.#freshFault(queue));
+      const isAtRest = ({ queue }: Model) =>
+        this.#isIdle(queue) && this.#options.registry.models.some((model) => model.queue === queue);
       const isSettled = versions.every(
-        (model) => this.#ready.has(model.queue) || failed.includes(model),
+        (model) => this.#ready.has(model.queue) || failed.includes(model) || isAtRest(model),
       );
       if (isSettled) {
         const reasons = [
@@ -182,6 +187,8 @@ export class Rollout {
     const orders = await readOrders(redis, keys);
     const isUrgent = orders.revision !== this.#orders.revision;
     this.#orders = orders;
+    // Workers may load something now that they had not been expected to have.
+    if (isUrgent) this.#withoutWorkers.clear();
     return isUrgent;
   }
 
@@ -191,7 +198,7 @@ export class Rollout {
     const { unloaded } = this.#orders;
     // Before their workers are counted, so those stay.
     await peers.expect(folder.models.filter(({ name }) => !unloaded.has(name)));
-    const models = [...folder.models, ...registry.latest, ...registry.draining];
+    const models = [...folder.models, ...registry.models, ...registry.draining];
     const asked = [...new Set(models.map((model) => model.queue))];
     const workers = await queue.countWorkers(asked);
     const counts = new Map(asked.map((name, at) => [name, workers[at] ?? 0]));
@@ -233,10 +240,18 @@ export class Rollout {
     );
   }
 
+  #msWithoutWorkers(queue: string): number {
+    const now = performance.now();
+    return now - (this.#withoutWorkers.get(queue) ?? now);
+  }
+
+  #isIdle(queue: string): boolean {
+    return this.#msWithoutWorkers(queue) > idleMsMin;
+  }
+
   /** Whether a model has no workers, and none will come: the folder has others now, or it is unloaded. */
   #isLost({ queue }: Model): boolean {
-    const since = this.#withoutWorkers.get(queue);
-    if (since === undefined || performance.now() - since < withoutWorkersMsMax) return false;
+    if (this.#msWithoutWorkers(queue) < withoutWorkersMsMax) return false;
     return !this.#options.folder.models.some(
       (model) => model.queue === queue && !this.#orders.unloaded.has(model.name),
     );
@@ -254,6 +269,7 @@ export class Rollout {
       faultOf: (queue) => this.#faults.get(queue),
       isInUse: (model) => calls.isInUse(model),
       isLost: (model) => this.#isLost(model),
+      isIdle: (queue) => this.#isIdle(queue),
       isStart,
     });
     const before = registry.models;

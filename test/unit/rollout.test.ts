@@ -89,6 +89,8 @@ async function openRollout(given: readonly Model[]) {
       models.splice(models.indexOf(model), 1, by);
       workers.clear();
     },
+    /** Puts a model into the folder that has no workers. */
+    add: (model: Model) => models.push(model),
     /** Takes a model out that still has requests. */
     unload({ name }: Model) {
       isInUse = true;
@@ -157,6 +159,12 @@ test('a version that is put in place of one at rest gets the requests, which wai
   stage.replaceIdle(one, two);
   await vi.waitUntil(() => served() === '2', { timeout: 30_000 });
   expect(reasonOf(two)).toBeUndefined();
+}, 60_000);
+
+test('a new model that no worker loads gets requests after ten seconds, which wait for its first worker', async () => {
+  const { served, ...stage } = await openRollout([one]);
+  stage.add(makeSampleModel({ name: 'other', version: '7' }));
+  await vi.waitUntil(() => served() === '1,7', { timeout: 30_000 });
 }, 60_000);
 
 test('so are requests to a model that was unloaded', async () => {

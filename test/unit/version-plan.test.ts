@@ -20,6 +20,7 @@ function plan(options: {
   failed?: readonly Model[];
   inUse?: readonly Model[];
   lost?: readonly Model[];
+  idle?: readonly Model[];
   unloaded?: readonly string[];
   /** Undefined if it cannot be read. */
   traffic?: Traffic | undefined;
@@ -41,6 +42,7 @@ function plan(options: {
       has(failed, queue) ? { code: 'model_file_wrong', message: 'no network' } : undefined,
     isInUse: ({ queue }) => has(inUse, queue),
     isLost: ({ queue }) => has(options.lost ?? [], queue),
+    isIdle: (queue) => has(options.idle ?? [], queue),
     isStart: options.isStart ?? false,
   });
   return { models, leftOut, ...rest };
@@ -147,6 +149,16 @@ describe('at the start', () => {
   test('a version that workers always have waits for one, beside one that has', () => {
     const always = version('2', { scaling: { min: 1 } });
     expect(plan({ wanted: [always, one], isStart, ready: [one] }).models).toEqual([one]);
+  });
+
+  test('a new model that comes later is served without workers if none comes, and it scales from zero', () => {
+    expect(plan({ wanted: [one], idle: [one] }).models).toEqual([one]);
+    expect(plan({ wanted: [one], idle: [one], failed: [one] }).models).toEqual([]);
+    const busy = version('1', { scaling: { min: 1 } });
+    expect(plan({ wanted: [busy], idle: [busy] }).models).toEqual([]);
+    expect(plan({ wanted: [two, one], served: [one], ready: [one], idle: [two] }).models).toEqual([
+      one,
+    ]);
   });
 
   test('a new model that comes later is not served before it has a worker', () => {
