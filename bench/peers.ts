@@ -44,8 +44,10 @@ const { values } = parseArgs({
     plot: { type: 'string' },
   },
 });
-/** V8 goes on compiling for some seconds. */
-const warmUpSeconds = 4;
+/** V8 goes on compiling for thousands of requests, of which one client sends some hundred in this time. */
+const warmUpSeconds = 8;
+/** Some servers learn how long to wait for a batch, so each number of clients has a warm-up of its own. */
+const settleSeconds = 4;
 /** Decoders differ in the last bits of a pixel, and the network makes more of it. */
 const scoreTolerance = { text: 0.001, pictures: 0.05 };
 
@@ -107,12 +109,12 @@ function bodiesOf(dialect: Dialect): (string | Buffer)[] {
   );
 }
 
-function start(name: string): Promise<StartedServer> {
+async function start(name: string): Promise<StartedServer> {
   const options = { scenario, workers };
   if (name === 'scoreline') return startScoreline({ ...options, engine });
   const { pathname, headers } = dialectOf(name);
   const body = bodiesOf(dialectOf(name))[0] as string;
-  return startPeer(name, options, async (url) => {
+  const isReady = async (url: string) => {
     const answer = await fetch(`${url}${pathname}`, {
       method: 'POST',
       body,
@@ -120,7 +122,14 @@ function start(name: string): Promise<StartedServer> {
     });
     await answer.arrayBuffer();
     return answer.ok;
-  });
+  };
+  try {
+    return await startPeer(name, options, isReady);
+  } catch (error) {
+    // The processes of Triton sometimes miss each other when they start.
+    console.error(`${dialectOf(name).title} is started again: ${(error as Error).message}`);
+    return await startPeer(name, options, isReady);
+  }
 }
 
 /** Asks for every picture, or a part of the questions. The first server says what is expected. */
@@ -160,10 +169,10 @@ async function measureServer(name: string): Promise<[number, Measured][]> {
     });
   try {
     await check(server, dialect);
+    await run(Math.max(...clients), warmUpSeconds);
     const measured: [number, Measured][] = [];
     for (const count of clients) {
-      // With as many clients, because some servers learn how long to wait for a batch.
-      await run(count, warmUpSeconds);
+      await run(count, settleSeconds);
       const startedAt = performance.now();
       const before = sumProcessorMs(server.pids);
       const result = await run(count, Number(values.seconds));
