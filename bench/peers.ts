@@ -20,7 +20,13 @@ import { type LoadResult, median, runLoad } from './load.js';
 import { drawPlot, keepResult } from './peers/plot.js';
 import { sumMegabytes, sumProcessorMs } from './peers/processes.js';
 import { type Best, type Dialect, peers, type Scenario, scoreline } from './peers/servers.js';
-import { killServers, type StartedServer, startPeer, startScoreline } from './peers/start.js';
+import {
+  killServers,
+  PeerEnded,
+  type StartedServer,
+  startPeer,
+  startScoreline,
+} from './peers/start.js';
 import { readPhotographs } from './photographs.js';
 import { readQuestions } from './questions.js';
 import { report } from './report.js';
@@ -44,10 +50,8 @@ const { values } = parseArgs({
     plot: { type: 'string' },
   },
 });
-/** V8 goes on compiling for thousands of requests, of which one client sends some hundred in this time. */
-const warmUpSeconds = 8;
-/** Some servers learn how long to wait for a batch, so each number of clients has a warm-up of its own. */
-const settleSeconds = 4;
+/** V8 goes on compiling for so long with one client. */
+const warmUpSeconds = 12;
 /** Decoders differ in the last bits of a pixel, and the network makes more of it. */
 const scoreTolerance = { text: 0.001, pictures: 0.05 };
 
@@ -126,8 +130,9 @@ async function start(name: string): Promise<StartedServer> {
   try {
     return await startPeer(name, options, isReady);
   } catch (error) {
+    if (!(error instanceof PeerEnded)) throw error;
     // The processes of Triton sometimes miss each other when they start.
-    console.error(`${dialectOf(name).title} is started again: ${(error as Error).message}`);
+    console.error(`${dialectOf(name).title} is started again: ${error.message}`);
     return await startPeer(name, options, isReady);
   }
 }
@@ -169,10 +174,10 @@ async function measureServer(name: string): Promise<[number, Measured][]> {
     });
   try {
     await check(server, dialect);
-    await run(Math.max(...clients), warmUpSeconds);
     const measured: [number, Measured][] = [];
     for (const count of clients) {
-      await run(count, settleSeconds);
+      // With as many clients, because some servers learn how long to wait for a batch.
+      await run(count, warmUpSeconds);
       const startedAt = performance.now();
       const before = sumProcessorMs(server.pids);
       const result = await run(count, Number(values.seconds));

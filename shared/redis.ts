@@ -86,8 +86,7 @@ export async function untilTaken<T>(
       return await act();
     } catch (thrown) {
       warn(explain(thrown), message);
-      await delay(againAfterMs);
-      signal?.throwIfAborted();
+      await delay(againAfterMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
     }
   }
 }

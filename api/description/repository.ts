@@ -44,7 +44,7 @@ export function repositoryPaths(
         operationId: 'loadModel',
         summary: 'Load a model',
         description:
-          'Has API and workers look at its folder now, and waits until each of its versions has a worker. What cannot be loaded changes nothing. For callers with the scope `admin`.',
+          'Has API and workers look at its folder now, and waits until each of its versions has a worker, or gets requests without one because it may scale from zero and no worker runs. What cannot be loaded changes nothing. For callers with the scope `admin`.',
       }),
     },
     '/v2/repository/models/{model}/unload': {

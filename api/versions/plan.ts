@@ -4,7 +4,7 @@
 // what was served before goes on: other versions, or the same version with other files. When an API starts and no
 // worker has announced any version of a model, all of them are served, and requests wait for the first worker. So it is
 // when what was served has left the folder and has no worker, since a worker that starts has only what is there now, and
-// when a new model gets no worker and may scale from zero, since its workers come only for requests.
+// when a new model that may scale from zero comes while no worker runs, since its workers come only for requests.
 //
 // Requests that name no version are answered by those that traffic.yaml lets answer, and by no other. While there is
 // none, such requests are refused, and the other versions can be named.
@@ -34,9 +34,9 @@ export interface PlanInput {
   readonly faultOf: (queue: string) => Pick<LoadFault, 'code' | 'message'> | undefined;
   /** Whether a model still has requests. */
   readonly isInUse: (model: Model) => boolean;
-  /** Whether a model that has left the folder has no workers, so that none will come. */
+  /** Whether a model that has left the folder has been without workers for so long that none will come. */
   readonly isLost: (model: Model) => boolean;
-  /** Whether a queue has been without workers for so long that none is loading its model. */
+  /** Whether there has been no worker for so long that none is loading the model of a queue. */
   readonly isIdle: (queue: string) => boolean;
   /** Whether this instance has just started. */
   readonly isStart: boolean;

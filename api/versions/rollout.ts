@@ -30,10 +30,15 @@ const loadMsMax = 60_000;
 const lookAgainMs = 100;
 /** How long a new version waits for as many workers as the one that it follows has. */
 const moreWorkersMsMax = 10_000;
-/** How long a new version may be without workers until none is expected to be loading it. */
+/** How long there may be no worker at all until none is expected to be loading a new model. */
 const idleMsMin = 10_000;
-/** How long a version that has left the folder may be without workers until none is expected to come. */
-const withoutWorkersMsMax = 2000;
+/**
+ * How long a version that has left the folder may be without workers until none is expected to come. A worker that is
+ * cut off from Redis is missed after 10 s, and connects again within 12 s more.
+ */
+const lostMsMin = 25_000;
+/** How long a version that drains may be without workers before its requests are refused. */
+const drainedMsMin = 2000;
 
 interface Options {
   readonly folder: ModelFolder;
@@ -46,6 +51,8 @@ interface Options {
   readonly log: Logger;
   /** How often to look. */
   readonly everyMs: number;
+  /** The time in milliseconds; `performance.now` by default. */
+  readonly now?: () => number;
 }
 
 /** A version that gets no requests, or whose requests are refused, and why. */
@@ -59,6 +66,7 @@ export interface Waiting {
 
 export class Rollout {
   readonly #options: Options;
+  readonly #now: () => number;
   readonly #rounds: Rounds;
   /** The queues for which a worker has been ready. */
   readonly #ready = new Set<string>();
@@ -68,12 +76,16 @@ export class Rollout {
   #faults = new Map<string, LoadFault>();
   /** Since when queues have had no worker. */
   #withoutWorkers = new Map<string, number>();
+  /** When a worker of any queue was last seen. */
+  #workersAt: number;
   #orders: Orders = noOrders;
   #unsubscribe = () => {};
   #logged: ReadonlySet<string>;
 
   constructor(options: Options) {
     this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+    this.#workersAt = this.#now();
     const complain = makeSeldom(options.log);
     this.#rounds = new Rounds(options.everyMs, {
       act: () => this.#look(),
@@ -122,7 +134,7 @@ export class Rollout {
    * still served; `deadline_exceeded`, `queue_unavailable`
    */
   async load(name: string): Promise<void> {
-    const until = performance.now() + loadMsMax;
+    const until = this.#now() + loadMsMax;
     await orUnavailable(order(this.#options, 'load', name));
     for (;;) {
       await orUnavailable(this.#lookNow());
@@ -131,10 +143,8 @@ export class Rollout {
       const faults = folder.leftOut.filter((each) => each.name === name).map(({ error }) => error);
       if (versions.length + faults.length === 0) throw this.#unknown(name);
       const failed = versions.filter(({ queue }) => this.#freshFault(queue));
-      const isAtRest = ({ queue }: Model) =>
-        this.#isIdle(queue) && this.#options.registry.models.some((model) => model.queue === queue);
       const isSettled = versions.every(
-        (model) => this.#ready.has(model.queue) || failed.includes(model) || isAtRest(model),
+        (model) => this.#ready.has(model.queue) || failed.includes(model) || this.#isAtRest(model),
       );
       if (isSettled) {
         const reasons = [
@@ -147,7 +157,7 @@ export class Rollout {
         if (reasons.length > 0) throw notLoaded(name, reasons);
         return;
       }
-      if (performance.now() > until) throw stillLoading(name);
+      if (this.#now() > until) throw stillLoading(name);
       await delay(lookAgainMs);
     }
   }
@@ -187,8 +197,6 @@ export class Rollout {
     const orders = await readOrders(redis, keys);
     const isUrgent = orders.revision !== this.#orders.revision;
     this.#orders = orders;
-    // Workers may load something now that they had not been expected to have.
-    if (isUrgent) this.#withoutWorkers.clear();
     return isUrgent;
   }
 
@@ -202,7 +210,7 @@ export class Rollout {
     const asked = [...new Set(models.map((model) => model.queue))];
     const workers = await queue.countWorkers(asked);
     const counts = new Map(asked.map((name, at) => [name, workers[at] ?? 0]));
-    this.#noteWithoutWorkers(counts);
+    this.#noteWithoutWorkers(counts, isStart);
     const faults = new Map<string, LoadFault>();
     for (const model of folder.models) {
       const count = counts.get(model.queue) ?? 0;
@@ -224,7 +232,7 @@ export class Rollout {
     if (this.#ready.has(queue)) return;
     const latest = this.#options.registry.latest.find((model) => model.name === name);
     const wanted = (latest && counts.get(latest.queue)) ?? 0;
-    const now = performance.now();
+    const now = this.#now();
     const since = this.#announced.get(queue) ?? now;
     this.#announced.set(queue, since);
     if (count < wanted && now - since < moreWorkersMsMax) return;
@@ -232,26 +240,38 @@ export class Rollout {
     this.#announced.delete(queue);
   }
 
-  #noteWithoutWorkers(counts: ReadonlyMap<string, number>): void {
-    const now = performance.now();
+  #noteWithoutWorkers(counts: ReadonlyMap<string, number>, isStart: boolean): void {
+    const now = this.#now();
+    // What has no workers when this instance starts is at rest.
+    const since = isStart ? now - lostMsMin : now;
     const without = [...counts].filter(([, count]) => count === 0).map(([queue]) => queue);
+    if (without.length < counts.size) this.#workersAt = now;
     this.#withoutWorkers = new Map(
-      without.map((queue) => [queue, this.#withoutWorkers.get(queue) ?? now]),
+      without.map((queue) => [queue, this.#withoutWorkers.get(queue) ?? since]),
     );
   }
 
   #msWithoutWorkers(queue: string): number {
-    const now = performance.now();
+    const now = this.#now();
     return now - (this.#withoutWorkers.get(queue) ?? now);
   }
 
+  /** Whether there is no worker that could be loading a model. Those that run have the folder, too. */
   #isIdle(queue: string): boolean {
-    return this.#msWithoutWorkers(queue) > idleMsMin;
+    const ms = Math.min(this.#msWithoutWorkers(queue), this.#now() - this.#workersAt);
+    return ms > idleMsMin;
   }
 
-  /** Whether a model has no workers, and none will come: the folder has others now, or it is unloaded. */
-  #isLost({ queue }: Model): boolean {
-    if (this.#msWithoutWorkers(queue) < withoutWorkersMsMax) return false;
+  /** Whether a model gets requests without a worker, which will come for them. */
+  #isAtRest({ queue, manifest }: Model): boolean {
+    const isServed = this.#options.registry.models.some((model) => model.queue === queue);
+    const mayRest = manifest.scaling.min === 0 && !this.#faults.has(queue);
+    return isServed && mayRest && this.#isIdle(queue);
+  }
+
+  /** Whether a model has been without workers for longer, and none will come: the folder has others now, or it is unloaded. */
+  #isLost({ queue }: Model, ms: number): boolean {
+    if (this.#msWithoutWorkers(queue) < ms) return false;
     return !this.#options.folder.models.some(
       (model) => model.queue === queue && !this.#orders.unloaded.has(model.name),
     );
@@ -268,17 +288,20 @@ export class Rollout {
       isReady: (queue) => this.#ready.has(queue) && !this.#faults.has(queue),
       faultOf: (queue) => this.#faults.get(queue),
       isInUse: (model) => calls.isInUse(model),
-      isLost: (model) => this.#isLost(model),
+      isLost: (model) => this.#isLost(model, lostMsMin),
       isIdle: (queue) => this.#isIdle(queue),
       isStart,
     });
     const before = registry.models;
     registry.replace(plan.models, plan);
     // A worker may still be starting that has read what was there before.
-    const beganNow = ({ queue }: Model) => before.some((model) => model.queue === queue);
-    for (const { queue } of registry.draining.filter(beganNow)) this.#withoutWorkers.delete(queue);
+    const until = this.#now() + idleMsMin - drainedMsMin;
+    for (const { queue } of registry.draining) {
+      const beganNow = before.some((model) => model.queue === queue);
+      if (beganNow && this.#withoutWorkers.has(queue)) this.#withoutWorkers.set(queue, until);
+    }
     const broken = folder.models.filter(({ queue }) => this.#faults.has(queue));
-    const lost = registry.draining.filter((model) => this.#isLost(model));
+    const lost = registry.draining.filter((model) => this.#isLost(model, drainedMsMin));
     calls.refuse(
       new Map([
         ...broken.map((model) => [model.queue, this.#refusalOf(model)] as const),

@@ -30,6 +30,11 @@ export interface ScorelineOptions extends ServerOptions {
   readonly engine: 'onnx' | 'python';
 }
 
+/** Why a peer that began to start has ended. */
+export class PeerEnded extends Error {
+  override readonly name = 'PeerEnded';
+}
+
 /** Installing takes minutes; Ray Serve takes 20 s to start. */
 const startMsMax = 900_000;
 const endMsMax = 15_000;
@@ -76,7 +81,7 @@ export async function startScoreline({
 /**
  * Installs the server's packages if they are missing, and waits until it answers.
  * @param isReady whether it answers at this URL
- * @throws Error with the end of its output when it cannot be installed or started
+ * @throws Error with the end of its output when it cannot be installed or started; PeerEnded if it ended by itself
  */
 export async function startPeer(
   name: string,
@@ -105,8 +110,9 @@ export async function startPeer(
   while (!(await isReady(url).catch(() => false))) {
     if (child.exitCode !== null || performance.now() > until) {
       const reason = readFileSync(log, 'utf8').trim().split('\n').slice(-20).join('\n');
+      const hasEnded = child.exitCode !== null;
       await close();
-      throw new Error(reason);
+      throw hasEnded ? new PeerEnded(reason) : new Error(reason);
     }
     await delay(200);
   }

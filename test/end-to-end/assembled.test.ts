@@ -2,10 +2,11 @@
 // a program that lacks a file or a package there fails here. They are outside the repository, so its
 // packages are out of reach.
 
-import { execFileSync, execSync } from 'node:child_process';
+import { exec, execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Child } from '../../cli/children.js';
 import {
@@ -26,7 +27,7 @@ let redis: TestRedis;
 let url: string;
 
 beforeAll(async () => {
-  buildImageFolders();
+  await buildImageFolders();
   redis = await openRedis();
   const environment = serviceEnvironment({
     redisUrl: redis.url,
@@ -40,7 +41,8 @@ beforeAll(async () => {
   };
   const [{ port }] = await Promise.all([start('api'), start('worker')]);
   url = `http://127.0.0.1:${port}`;
-});
+  // Compiling takes long on a busy machine.
+}, 300_000);
 
 afterAll(async () => {
   for (const child of children) await child.close();
@@ -78,7 +80,7 @@ test('a browser gets the page and its pictures', async () => {
 });
 
 /** Runs what the Dockerfile says of its stage `build`, with the packages that are installed here. */
-function buildImageFolders(): void {
+async function buildImageFolders(): Promise<void> {
   const stages = readFileSync(path.join(root, 'Dockerfile'), 'utf8').split(/^FROM /m);
   const stage = stages.find((text) => /^\S+ AS build\n/.test(text)) ?? '';
   const lines = stage.replaceAll('\\\n', '').split('\n');
@@ -90,10 +92,13 @@ function buildImageFolders(): void {
     }
   }
   symlinkSync(path.join(root, 'node_modules'), path.join(build, 'node_modules'));
-  const command = lines.find((line) => line.includes('assemble')) ?? '';
+  const command = lines.find((line) => line.startsWith('RUN ') && line.includes('assemble'));
+  if (!command) throw new Error('Expected the stage build of the Dockerfile to assemble folders.');
   const script = command
     .replace('RUN ', '')
     .replaceAll(' /packages ', ` ${root} `)
     .replaceAll(' /out/', ` ${folder}/`);
-  execSync(script, { cwd: build, stdio: 'pipe' });
+  await promisify(exec)(script, { cwd: build }).catch((error) => {
+    throw new Error(`${error.message}\n${error.stdout}`);
+  });
 }

@@ -81,7 +81,7 @@ describe('a new version', () => {
   });
 });
 
-describe('a version whose workers have gone, too', () => {
+describe('a version that has left the folder and has no workers', () => {
   const [lost, served, inUse] = [[one], [one], [one]];
 
   test('leaves its requests to what took its place, which wait for a worker', () => {
