@@ -18,7 +18,7 @@ type Execve = (file: string, parameters: readonly string[], environment: NodeJS.
 const megabytesMin = { api: 256, worker: 512 };
 
 /** With less, neither finishes its start: an API takes 85 MB, a worker without models more. */
-const megabytesToStart = { api: 64, worker: 96 };
+const megabytesToStart = { api: 80, worker: 96 };
 
 const role = process.argv[2];
 const { execve } = process as unknown as { execve?: Execve };

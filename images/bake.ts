@@ -2,7 +2,7 @@
 // gets no networks, since it loads none. Both get the code of Python programs, by which they know that they
 // have the same model.
 
-import { cpSync, existsSync, mkdirSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../shared/errors.js';
 import { labelFilesOf } from '../shared/labels.js';
@@ -45,6 +45,16 @@ export async function bake(options: {
     for (const { path: from, file } of filesOf(model)) {
       cpSync(from, path.join(target, path.relative(directory, model.folder), file));
     }
+  }
+  letEveryoneRead(target);
+}
+
+/** Lets the user of the images read what a private umask has kept from others. */
+function letEveryoneRead(directory: string): void {
+  for (const name of ['.', ...readdirSync(directory, { recursive: true, encoding: 'utf8' })]) {
+    const place = path.join(directory, name);
+    const stats = statSync(place);
+    chmodSync(place, stats.mode | (stats.isDirectory() ? 0o555 : 0o444));
   }
 }
 

@@ -100,7 +100,7 @@ export function listModels(modelsDirectory: string): string[] {
   } catch {
     throw new ScorelineError(
       'configuration_invalid',
-      `MODELS_DIR: expected a folder with one folder a model; got ${modelsDirectory}, which cannot be read`,
+      `MODELS_DIR: expected a folder with one folder a model; got ${modelsDirectory}, which cannot be read. Check that it is there, and that the user of this process may read it (user 1000 in the images)`,
     );
   }
   return names

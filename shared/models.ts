@@ -249,10 +249,9 @@ export function findModel<M extends { name: string; version: string }>(
 }
 
 function noModel(name: string, here: readonly string[]): ScorelineError {
-  return new ScorelineError(
-    'model_not_found',
-    `There is no model ${show(name)}. The models here: ${[...new Set(here)].join(', ')}.`,
-  );
+  const models =
+    here.length > 0 ? `The models here: ${[...new Set(here)].join(', ')}.` : 'No models are here.';
+  return new ScorelineError('model_not_found', `There is no model ${show(name)}. ${models}`);
 }
 
 /** Quotes a name that a client sent, cut to 100 characters; valid names are shorter. */

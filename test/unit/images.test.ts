@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
@@ -143,6 +143,17 @@ describe('models baked into an image', () => {
       [...common, 'sample/model.onnx'].toSorted(),
     );
     expect(await bakeFor('api', makeFolder(files))).toEqual(common);
+  });
+
+  test('can be read by the user of the image, whatever the umask was', async () => {
+    const directory = makeFolder(files);
+    chmodSync(path.join(directory, 'sample/model.yaml'), 0o600);
+    const target = path.join(makeFolder({}), 'models');
+    const names = ['sample'];
+    await bake({ role: 'worker', directory, names, target, cache: makeFolder({}) });
+    for (const name of readdirSync(target, { recursive: true, encoding: 'utf8' })) {
+      expect(statSync(path.join(target, name)).mode & 0o004, name).toBe(0o004);
+    }
   });
 
   test('are none if none is named', async () => {

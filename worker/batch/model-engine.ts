@@ -1,7 +1,8 @@
 // Opens the engine of a model: what runs it, with the tokenizer before it and the pooling behind it, if
 // its manifest says so.
 
-import { ScorelineError } from '../../shared/errors.js';
+import os from 'node:os';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
 import { describedBytes } from '../../shared/manifest.js';
 import { filesOf } from '../../shared/model-files.js';
@@ -65,8 +66,9 @@ async function openCopies(
     return await openAll({ file: shared.file, isOptimized: true });
   } catch (error) {
     // If the network itself is at fault, it is now opened in vain, which says so.
-    const fields = { model: name, copies: copies.length, err: error };
-    surroundings.log.info(fields, 'each copy of the model has weights of its own');
+    const fields = { model: name, copies: copies.length, reason: coerceError(error).message };
+    const message = 'each copy of the model has weights of its own, which takes more memory';
+    surroundings.log.warn({ ...fields, advice: `Give ${os.tmpdir()} room.` }, message);
     return openAll({ file });
   } finally {
     await shared?.remove();

@@ -147,7 +147,7 @@ function run(program: string, parameters: readonly string[], cwd: string): Promi
 function unmakable({ name, folder, requirements }: Packages, thrown: unknown): ScorelineError {
   return new ScorelineError(
     'model_file_wrong',
-    `expected to make ${path.join(folder, '.venv')} with the packages in ${requirements}; ${(thrown as Error).message}. A machine that makes environments needs uv, or Python 3 with its package venv (python3-venv of Debian), and to write to this folder. Elsewhere, make it beforehand: npm run models -- check ${name}`,
+    `expected to make ${path.join(folder, '.venv')} with the packages in ${requirements}; ${(thrown as Error).message}. A machine that makes environments needs uv, or Python 3 with its package venv (python3-venv of Debian), and to write to this folder. Elsewhere, make it beforehand: npm run models -- check ${name}. In a container, take the image worker-python, built with the model (docs/python.md)`,
     { cause: thrown },
   );
 }
