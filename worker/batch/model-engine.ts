@@ -68,7 +68,8 @@ async function openCopies(
     // If the network itself is at fault, it is now opened in vain, which says so.
     const fields = { model: name, copies: copies.length, reason: coerceError(error).message };
     const message = 'each copy of the model has weights of its own, which takes more memory';
-    surroundings.log.warn({ ...fields, advice: `Give ${os.tmpdir()} room.` }, message);
+    const advice = `See whether ${os.tmpdir()} has room and can be written.`;
+    surroundings.log.warn({ ...fields, advice }, message);
     return openAll({ file });
   } finally {
     await shared?.remove();
