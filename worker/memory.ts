@@ -49,7 +49,7 @@ export class MemoryRoom {
     if (needed > free) {
       throw new ScorelineError(
         'memory_insufficient',
-        `${name}: expected ${show(needed)} of memory to load version ${version}, ${loadFactor} times the ${show(bytes)} of its files and ${show(spareBytes)}${instances > 1 ? ` for each of ${instances} instances` : ''}${isOneMore ? `, and ${show(spareBytes)} for one copy more` : ''}; got ${show(free)} (${bound}). Give the worker more memory, or unload another model.`,
+        `${name}: expected ${show(needed, Math.ceil)} of memory to load version ${version}, ${loadFactor} times the ${show(bytes)} of its files and ${show(spareBytes)}${instances > 1 ? ` for each of ${instances} instances` : ''}${isOneMore ? `, and ${show(spareBytes)} for one copy more` : ''}; got ${show(free, Math.floor)} (${bound}). Give the worker more memory, or unload another model.`,
       );
     }
     this.#promisedBytes += needed;
@@ -101,6 +101,6 @@ function readLimit(read: (file: string) => string | undefined): Memory | undefin
   return { availableBytes, bound: `left of the container's ${show(limitBytes)}` };
 }
 
-function show(bytes: number): string {
-  return `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
+function show(bytes: number, round: (mebibytes: number) => number = Math.round): string {
+  return `${round(bytes / 1024 ** 2)} MiB`;
 }

@@ -3,7 +3,8 @@
 // It looks at the folder of models, and loads what is new, one model after the other: an engine that loads takes a core.
 // A model is announced once it is warm, and only then does an API send requests to it. A model that has left the folder
 // or was unloaded stays until no API instance sends to its queues and nothing in them is unanswered. One that cannot
-// be loaded is reported, and is tried again when its folder changes or somebody asks.
+// be loaded is reported, and is tried again when its folder changes or somebody asks. The report stays until a try
+// succeeds: without it, an API would send requests to the model again.
 
 import { nowMs } from '../shared/clock.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
@@ -43,6 +44,17 @@ interface Fault {
   readonly name: string;
   readonly error: ScorelineError;
   readonly at: number;
+  /** The orders that were known when the try began. */
+  readonly revision: string;
+  /** Whether the model stays out, is to be tried again, or has been loaded since. */
+  state: 'out' | 'again' | 'loaded';
+}
+
+interface Load {
+  readonly name: string;
+  readonly revision: string;
+  /** Whether the folder of the model has changed since the load began. */
+  isOutdated: boolean;
 }
 
 export class Rollout {
@@ -51,7 +63,7 @@ export class Rollout {
   readonly #faults = new Map<string, Fault>();
   readonly #rounds: Rounds;
   #orders: Orders = noOrders;
-  #loading: Promise<void> | undefined;
+  #loading: Load | undefined;
   /** The reasons that have been logged. */
   #logged = new Set<string>();
 
@@ -67,16 +79,18 @@ export class Rollout {
     });
   }
 
-  /** Notes that a model could not be loaded when the worker started. */
-  note(model: Model, error: ScorelineError): void {
-    this.#faults.set(model.queue, { name: model.name, error, at: performance.now() });
-  }
-
-  /** Closes the places of models that are unloaded, before they take jobs. */
-  async begin(): Promise<void> {
+  /**
+   * Closes the places of models that are unloaded, before they take jobs.
+   * @param failed the models that could not be loaded when the worker started
+   */
+  async begin(failed: readonly { model: Model; error: ScorelineError }[]): Promise<void> {
     const { places, redis, keys, folder } = this.#options;
     for (const { error } of folder.leftOut) this.#logged.add(error.message);
     this.#orders = await readOrders(redis, keys);
+    const { revision } = this.#orders;
+    for (const { model, error } of failed) {
+      this.#note(model, error, { name: model.name, revision, isOutdated: false });
+    }
     for (const place of places.all) {
       if (this.#orders.unloaded.has(place.model.name)) void places.close(place);
     }
@@ -93,32 +107,38 @@ export class Rollout {
     const isUrgent = orders.revision !== this.#orders.revision;
     const changed = await folder.look({ isUrgent });
     this.#orders = orders;
-    await this.#forgetFaults((name) => isUrgent || changed.has(name));
+    this.#noteChanges(changed);
     this.#logLeftOut();
     const wanted = folder.models.filter(({ name }) => !orders.unloaded.has(name));
     const isWanted = (queue: string) => wanted.some((model) => model.queue === queue);
     await this.#reportFaults(isWanted);
-    const next = wanted.find((model) => !places.get(model.queue) && !this.#faults.has(model.queue));
+    const mayLoad = ({ queue }: Model) =>
+      !places.get(queue) && this.#faults.get(queue)?.state !== 'out';
+    const next = wanted.find(mayLoad);
     if (next && !this.#loading) {
-      this.#loading = this.#load(next).finally(() => {
+      const load = { name: next.name, revision: orders.revision, isOutdated: false };
+      this.#loading = load;
+      void this.#load(next, load).finally(() => {
         this.#loading = undefined;
       });
     }
     for (const place of places.all) if (!isWanted(place.model.queue)) await this.#unload(place);
   }
 
-  async #load(model: Model): Promise<void> {
+  async #load(model: Model, load: Load): Promise<void> {
     const { places, log } = this.#options;
     const { name, version } = model;
     const place = places.open(model);
     if (!place) return;
     try {
       await place.open;
+      const fault = this.#faults.get(model.queue);
+      if (fault) fault.state = 'loaded';
       if (places.get(model.queue) === place)
         log.info({ model: name, version }, 'a version is ready');
     } catch (thrown) {
       const error = asFault(model, thrown);
-      this.note(model, error);
+      this.#note(model, error, load);
       logLeftOut(log, [{ name, version, error }]);
       // The place may have been closed meanwhile, since nobody wants the model any more.
       if (places.get(model.queue) === place) await places.close(place);
@@ -158,28 +178,35 @@ export class Rollout {
     void places.close(place);
   }
 
-  /** Forgets the faults of these models, which are then tried again. */
-  async #forgetFaults(isMeant: (name: string) => boolean): Promise<void> {
-    const { workerId } = this.#options;
-    for (const [queue, { name }] of this.#faults) {
-      if (!isMeant(name)) continue;
-      this.#faults.delete(queue);
-      await clearFault(this.#options, queue, workerId);
+  #note({ name, queue }: Model, error: ScorelineError, { revision, isOutdated }: Load): void {
+    const at = performance.now();
+    const state = isOutdated ? 'again' : 'out';
+    this.#faults.set(queue, { name, error, at, revision, state });
+  }
+
+  /** Has models tried again whose folders have changed, or that were tried before the last order. */
+  #noteChanges(changed: ReadonlySet<string>): void {
+    const { revision } = this.#orders;
+    for (const fault of this.#faults.values()) {
+      const isOutdated = changed.has(fault.name) || fault.revision !== revision;
+      if (isOutdated && fault.state === 'out') fault.state = 'again';
     }
+    if (this.#loading && changed.has(this.#loading.name)) this.#loading.isOutdated = true;
   }
 
   async #reportFaults(isWanted: (queue: string) => boolean): Promise<void> {
     const { workerId } = this.#options;
-    const { revision } = this.#orders;
-    for (const [queue, { error, at }] of this.#faults) {
-      const mayFit = error.code === 'memory_insufficient' && performance.now() - at > memoryAgainMs;
-      if (!isWanted(queue) || mayFit) {
+    for (const [queue, fault] of this.#faults) {
+      const { error, at, revision, state } = fault;
+      if (!isWanted(queue) || state === 'loaded') {
+        await clearFault(this.#options, queue, workerId);
         this.#faults.delete(queue);
-        if (!isWanted(queue)) await clearFault(this.#options, queue, workerId);
-      } else {
-        const { code, message } = error;
-        await reportFault(this.#options, queue, { workerId, code, message, revision });
+        continue;
       }
+      const { code, message } = error;
+      const mayFit = code === 'memory_insufficient' && performance.now() - at > memoryAgainMs;
+      if (mayFit) fault.state = 'again';
+      await reportFault(this.#options, queue, { workerId, code, message, revision });
     }
   }
 

@@ -106,8 +106,7 @@ export async function startWorker(
     folder: new ModelFolder(choice, collected),
     everyMs: configuration.MODELS_LOOK_MS,
   });
-  for (const { model, error } of failed) rollout.note(model, error);
-  await rollout.begin();
+  await rollout.begin(failed);
   connect({ redis, keys, cells, workerId, instruments, tracer });
   await Promise.all(places.all.map(({ open }) => open));
   health.open();

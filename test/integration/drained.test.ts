@@ -62,7 +62,7 @@ async function openRollout(
   });
   onTestFinished(() => rollout.close());
   return {
-    begin: () => rollout.begin(),
+    begin: () => rollout.begin([]),
     isClosed: () => isClosed,
     isListed: async () => (await client.zcard(keys.workers(queue))) === 1,
     send: () => client.hset(keys.instances(queue), 'api', '{}'),
