@@ -203,7 +203,15 @@ function msOf({ queueMs, batchMs, computeMs }: Timing): number {
 /** The order of a row's columns does not matter to its answer. */
 function contentOf(value: string | Buffer | Row): string | Buffer {
   if (typeof value === 'string' || Buffer.isBuffer(value)) return value;
-  return JSON.stringify(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  const cells = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return cells.map(([name, cell]) => `${JSON.stringify(name)}:${contentOfCell(cell)}`).join();
+}
+
+function contentOfCell(cell: unknown): string {
+  // JSON would make null of what is infinite, and 0 of -0.
+  if (typeof cell === 'number') return Object.is(cell, -0) ? '-0' : String(cell);
+  // A row with a list or an object is refused, whatever that holds, and JSON fails if it is deep.
+  return typeof cell === 'object' && cell !== null ? '{}' : JSON.stringify(cell);
 }
 
 function identifyCall(

@@ -7,6 +7,7 @@
 import { ScorelineError } from './errors.js';
 import { halfToNumber, numberToHalf } from './half.js';
 import { showName, showShape } from './network.js';
+import { shown } from './shown.js';
 import {
   countElements,
   type Datatype,
@@ -44,7 +45,7 @@ function flatten(head: Head, data: unknown): readonly unknown[] {
     if (shape.length === 0 && typeof data !== 'object' && data !== undefined) return [data];
     throw new ScorelineError(
       'tensor_invalid',
-      `Expected a list as the data of ${showName(head.name)}; got ${show(data)}.`,
+      `Expected a list as the data of ${showName(head.name)}; got ${shown(data)}.`,
     );
   }
   if (!data.some(Array.isArray)) {
@@ -59,7 +60,7 @@ function flatten(head: Head, data: unknown): readonly unknown[] {
       return;
     }
     if (!Array.isArray(part) || part.length !== shape[depth]) {
-      const got = Array.isArray(part) ? `a list of ${part.length}` : show(part);
+      const got = Array.isArray(part) ? `a list of ${part.length}` : shown(part);
       throw miscounted(head, `${got} at depth ${depth}`);
     }
     for (const each of part) visit(each, depth + 1);
@@ -149,7 +150,7 @@ function unfit({ name, datatype }: Head, value: unknown, at: number): ScorelineE
   const wish = datatype === 'BYTES' ? 'a string of Unicode characters' : wishes[datatype];
   return new ScorelineError(
     'tensor_invalid',
-    `Expected each element of ${showName(name)}, ${datatype}, to be ${wish}; got ${show(value)} at index ${at}.`,
+    `Expected each element of ${showName(name)}, ${datatype}, to be ${wish}; got ${shown(value)} at index ${at}.`,
   );
 }
 
@@ -159,11 +160,4 @@ function miscounted(head: Head, got: string): ScorelineError {
     'tensor_invalid',
     `Expected ${countElements(shape)} elements in ${showName(name)}, ${datatype} of shape ${showShape(shape)}, flat or nested; got ${got}.`,
   );
-}
-
-function show(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (value === null) return 'null';
-  if (typeof value === 'object') return Array.isArray(value) ? 'a list' : 'an object';
-  return JSON.stringify(typeof value === 'string' ? value.slice(0, 60) : value);
 }

@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Call } from '../call.js';
+import { Pieces } from './pieces.js';
 
 /**
  * Reads the whole body, and decompresses it if the Content-Encoding says so. The limit holds for the
@@ -54,8 +55,7 @@ function collect(
 ): Promise<Buffer> {
   const { call, request, bytesMax, peek } = options;
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
+    const pieces = new Pieces();
 
     const stop = () => {
       body.off('data', onData).off('end', onEnd).off('error', onError);
@@ -76,11 +76,10 @@ function collect(
     };
     const onData = (chunk: Buffer) => {
       try {
-        bytes += chunk.length;
-        if (bytes > bytesMax) throw tooLarge(bytesMax, 'more');
+        if (pieces.bytes + chunk.length > bytesMax) throw tooLarge(bytesMax, 'more');
         call.addBodyBytes(chunk.length);
-        if (chunks.length === 0) peek?.(chunk);
-        chunks.push(chunk);
+        if (pieces.bytes === 0) peek?.(chunk);
+        pieces.add(chunk);
       } catch (error) {
         refuse(error);
       }
@@ -88,7 +87,7 @@ function collect(
     const onEnd = () => {
       // Node keeps a request until the next one of its connection. Its listeners would keep these bytes as long.
       stop();
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes));
+      resolve(pieces.take());
     };
     const onError = (cause: Error) => refuse(cutOff(cause));
     const onClose = () => {

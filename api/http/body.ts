@@ -130,6 +130,9 @@ async function parseForm(
   return { type: 'form', files, fields, inputs };
 }
 
+/** How the bytes of a part may be said to be sent (RFC 2045). None of these changes them. */
+const plainCodings = new Set(['7bit', '8bit', 'binary']);
+
 interface Part {
   readonly name: string;
   readonly fileName: string | undefined;
@@ -147,7 +150,8 @@ function splitForm(request: Request, body: Buffer, partsMax: number): Promise<Pa
       isPartAFile: () => true,
       limits: { parts: partsMax + 1 },
     });
-    parser.on('file', (name, stream, fileName: string | undefined) => {
+    parser.on('file', (name, stream, fileName: string | undefined, coding: string) => {
+      if (!plainCodings.has(coding.toLowerCase())) reject(encodedPart(name, coding));
       if (fileName === undefined && name !== inputField) fields++;
       if (fields > fieldsMax) reject(tooManyFields());
       const part = readPart(stream).then((bytes) => ({ name, fileName, bytes }));
@@ -204,6 +208,13 @@ export function inputMissing(): ScorelineError {
   return new ScorelineError(
     'input_missing',
     'Expected a JSON object with the key "input", as in {"input": "…"}; got none.',
+  );
+}
+
+function encodedPart(name: string, coding: string): ScorelineError {
+  return new ScorelineError(
+    'request_invalid',
+    `Expected the parts of a form as they are; got ${JSON.stringify(name.slice(0, 60))} with the Content-Transfer-Encoding ${JSON.stringify(coding.slice(0, 60))}. Send its bytes without an encoding (RFC 7578, 4.7).`,
   );
 }
 

@@ -11,6 +11,7 @@ import { type Call, shuttingDown } from '../call.js';
 import { cutOff, openBody } from './body-bytes.js';
 import { linesType } from './json.js';
 import { isInference, pathOf } from './paths.js';
+import { Pieces } from './pieces.js';
 
 const isLines = /^application\/x-ndjson\s*(?:;|$)/i;
 /** How long a wait for bytes may last before it is looked whether it has an end. */
@@ -106,7 +107,7 @@ export class LineReader {
   async next(): Promise<Line> {
     const { call, lineBytesMax } = this.#options;
     const since = performance.now();
-    const pieces: Buffer[] = [];
+    const pieces = new Pieces();
     let bytes = 0;
     let error: ScorelineError | undefined;
     for (;;) {
@@ -116,13 +117,13 @@ export class LineReader {
       if (!error) {
         error = bytes > lineBytesMax ? tooLong(lineBytesMax) : countBytes(call, piece.length);
         if (error) {
-          pieces.length = 0;
+          pieces.clear();
           call.dropBody();
-        } else pieces.push(piece);
+        } else pieces.add(piece);
       }
       this.#rest = end < 0 ? Buffer.alloc(0) : this.#rest.subarray(end + 1);
       const chunk = end < 0 ? await this.#read(since) : undefined;
-      if (!chunk) return error ? { error } : { bytes: Buffer.concat(pieces, bytes) };
+      if (!chunk) return error ? { error } : { bytes: pieces.take() };
       this.#rest = chunk;
     }
   }

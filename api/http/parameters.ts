@@ -7,6 +7,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { scoresOf } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { scoresClasses, topOf } from '../../shared/output.js';
+import { shown } from '../../shared/shown.js';
 import type { OutputWish } from '../queue/dispatcher.js';
 
 /** Parameters by name, from the query string, the JSON body or the fields of a form. */
@@ -52,7 +53,7 @@ export function readWish(given: Given, model: Model): OutputWish {
   const answer = namedAnswers[output.kind];
   throw new ScorelineError(
     'parameter_invalid',
-    `Expected no "top", since ${model.name} answers with ${answer}; got ${show(given.top)}.`,
+    `Expected no "top", since ${model.name} answers with ${answer}; got ${shown(given.top)}.`,
   );
 }
 
@@ -83,7 +84,7 @@ export function readTop(given: Given, model: Model): number {
   if (!Number.isInteger(top) || top < 1 || top > model.labels.length) {
     throw new ScorelineError(
       'parameter_invalid',
-      `Expected "top" to be a whole number from 1 to ${model.labels.length}; got ${show(given.top)}.`,
+      `Expected "top" to be a whole number from 1 to ${model.labels.length}; got ${shown(given.top)}.`,
     );
   }
   return top;
@@ -125,7 +126,7 @@ function toMilliseconds(name: string, value: unknown, unitMs: number): number {
     const unit = unitMs === 1000 ? 'seconds' : 'milliseconds';
     throw new ScorelineError(
       'deadline_invalid',
-      `Expected ${name} to be a number of ${unit} above 0; got ${show(value)}.`,
+      `Expected ${name} to be a number of ${unit} above 0; got ${shown(value)}.`,
     );
   }
   return number * unitMs;
@@ -139,13 +140,4 @@ const anyNumber = /^\d+(\.\d+)?(e[+-]?\d+)?$/i;
 function toNumber(value: unknown, form = plainNumber): number {
   if (typeof value === 'number') return value;
   return typeof value === 'string' && form.test(value.trim()) ? Number(value) : Number.NaN;
-}
-
-/** Quotes a value, cut to 60 characters. Names only the type of arrays and objects. */
-function show(value: unknown): string {
-  if (typeof value === 'object' && value !== null) {
-    return Array.isArray(value) ? 'an array' : 'an object';
-  }
-  const text = typeof value === 'string' ? value.slice(0, 60) : value;
-  return (JSON.stringify(text) ?? 'nothing').slice(0, 60);
 }

@@ -44,8 +44,11 @@ interface Preference {
   readonly value: string | undefined;
 }
 
-/** A comma or a semicolon in double quotes is part of a value. */
-const eachPreference = /(?:"(?:[^"\\]|\\.)*"|[^",])+/g;
+/**
+ * A comma or a semicolon in double quotes is part of a value. Quotes without an end go to the end of the text: if they
+ * were no match, each quote in them would be tried anew.
+ */
+const eachPreference = /(?:"[^"\\]*(?:\\[\s\S]?[^"\\]*)*(?:"|$)|[^",])+/g;
 
 /** Reads one preference. Its parameters, behind a semicolon, mean nothing to us. */
 function readPreference(text: string): Preference {

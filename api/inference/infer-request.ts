@@ -19,6 +19,7 @@ import {
   showValue,
   takesTensor,
 } from '../../shared/network.js';
+import { shown } from '../../shared/shown.js';
 import {
   checkTensor,
   countElements,
@@ -225,7 +226,7 @@ function readSize(name: string, size: unknown, left: number): number {
   }
   throw new ScorelineError(
     'tensor_invalid',
-    `Expected the binary_data_size of ${showName(name)} to be a number of bytes, at most the ${left} that are left behind the JSON; got ${show(size)}.`,
+    `Expected the binary_data_size of ${showName(name)} to be a number of bytes, at most the ${left} that are left behind the JSON; got ${shown(size)}.`,
   );
 }
 
@@ -297,7 +298,7 @@ function readClasses(given: unknown = 0, { name, datatype }: DeclaredTensor): nu
   if (!Number.isInteger(given) || (given as number) < 0 || (given as number) > classesMax) {
     throw parameterInvalid(
       `"classification" to be a number of classes, at most ${classesMax}`,
-      show(given),
+      shown(given),
     );
   }
   if (given !== 0 && (datatype === 'BYTES' || datatype === 'BOOL')) {
@@ -312,7 +313,7 @@ function readClasses(given: unknown = 0, { name, datatype }: DeclaredTensor): nu
 function readFlag(parameters: Parameters, name: string): boolean | undefined {
   const given = parameters[name];
   if (given === undefined || typeof given === 'boolean') return given;
-  throw parameterInvalid(`"${name}" to be true or false`, show(given));
+  throw parameterInvalid(`"${name}" to be true or false`, shown(given));
 }
 
 function checkOnce(what: string, named: readonly { name: string }[]): void {
@@ -341,9 +342,4 @@ function parameterInvalid(expected: string, got: string): ScorelineError {
 
 function invalid(expected: string, got: string): ScorelineError {
   return new ScorelineError('tensor_invalid', `Expected ${expected}; got ${got}.`);
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'object' && value !== null) return 'an object';
-  return (JSON.stringify(value) ?? 'nothing').slice(0, 60);
 }

@@ -8,7 +8,7 @@ import { hasOverlay } from './avif-overlay.js';
 import { readJpegHeader } from './jpeg-header.js';
 import { hasManyScans, scansMax } from './jpeg-scans.js';
 import { hasManyTexts, textsMax } from './png-texts.js';
-import { readTiffNumber } from './tiff-number.js';
+import { unacceptedTiff } from './tiff.js';
 
 export interface ImageFormat {
   /** The name with its article, for messages. */
@@ -52,19 +52,6 @@ const unaccepted: readonly Signature[] = [
 
 /** Sizes of the header that follows the file header of a BMP. Two letters alone are too few to tell. */
 const bmpHeaderBytes = [12, 40, 52, 56, 64, 108, 124];
-
-const compressionTag = 259;
-const tiffCompressions: Readonly<Record<number | string, string>> = {
-  6: 'old-style JPEG',
-  34661: 'JBIG',
-  34676: 'SGI LogLuv',
-  34677: 'SGI LogLuv',
-  34712: 'JPEG 2000',
-  34887: 'LERC',
-  34925: 'LZMA',
-  50000: 'Zstandard',
-  50002: 'JPEG XL',
-};
 
 /** Returns undefined for a format that is not known here. */
 export function formatOf(bytes: Buffer): ImageFormat | undefined {
@@ -126,10 +113,7 @@ function isoMedia(bytes: Buffer): ImageFormat | undefined {
 
 /** Names what a JPEG, PNG or TIFF holds if the decoders do not take it. */
 function unacceptedVariant(format: string, bytes: Buffer): string | undefined {
-  if (format === 'a TIFF') {
-    const compression = tiffCompressions[readTiffNumber(bytes, compressionTag)];
-    return compression && `a TIFF with ${compression} compression`;
-  }
+  if (format === 'a TIFF') return unacceptedTiff(bytes);
   if (format === 'a PNG')
     return hasManyTexts(bytes) ? `a PNG of more than ${textsMax} texts` : undefined;
   if (format !== 'a JPEG') return undefined;

@@ -182,13 +182,14 @@ function decodeBase64(name: string, value: unknown): Buffer {
       `Expected the image ${show(name)} to be a string of base64; got ${value === null ? 'null' : `a ${typeof value}`}.`,
     );
   }
-  const bare = value
+  const inLines = value
     .trim()
     .replace(/^b(?=['"])/, '')
     .replace(/^(['"])([\s\S]*)\1$/, '$2')
-    .replace(/^data:[^,]{0,200};base64,/, '')
-    // Only line breaks: a blank inside a line was a plus sign before a form or an address decoded it.
-    .replace(/[ \t]*\r?\n[ \t]*/g, '');
+    .replace(/^data:[^,]{0,200};base64,/, '');
+  // Only around line breaks: a blank inside a line was a plus sign before a form or an address decoded it.
+  const lines = inLines.split('\n');
+  const bare = lines.length > 1 ? lines.map((line) => line.trim()).join('') : inLines;
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(bare) || bare.length % 4 === 1) {
     throw new ScorelineError(
       'base64_invalid',

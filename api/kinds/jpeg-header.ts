@@ -6,7 +6,7 @@
 // means damage.
 
 import type { Size } from './fit.js';
-import { readTiffNumber } from './tiff-number.js';
+import { readExifNumber } from './tiff.js';
 
 export interface JpegHeader {
   /** The marker of the frame, which says how the picture is coded: 0xc0 is baseline, 0xc2 progressive. */
@@ -81,7 +81,7 @@ const orientationTag = 0x0112;
 
 /** Whether Exif data says that a picture is shown as it is stored, or does not say how. */
 function isUprightBy(exif: Buffer): boolean {
-  const orientation = readTiffNumber(exif, orientationTag);
+  const orientation = readExifNumber(exif, orientationTag);
   return orientation === 1 || orientation === 'none';
 }
 

@@ -18,9 +18,11 @@ import { order, type Pixels, place } from './pixels.js';
 import { checkData } from './plain-jpeg/data.js';
 import { type PlainJpeg, readPlainJpeg } from './plain-jpeg/header.js';
 import { plainPngSize } from './plain-png.js';
+import { hasWrongSums } from './png-sums.js';
 import { hasManyTexts } from './png-texts.js';
 import { decodeQuickly } from './quick-decoder.js';
 import { resample } from './resample/resample.js';
+import { unacceptedTiff } from './tiff.js';
 
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({
@@ -65,7 +67,8 @@ const keptBytesPerPixel = 4;
 const countedBytesMin = 32 * 1024 * 1024;
 
 /** What a header says. `autoOrient` is the size of the picture as it is shown. */
-type Header = Pick<Metadata, 'width' | 'height' | 'format' | 'space' | 'autoOrient'>;
+type Header = Pick<Metadata, 'width' | 'height' | 'format' | 'space' | 'autoOrient'> &
+  Partial<Pick<Metadata, 'depth'>>;
 
 export class Picture {
   readonly #bytes: Buffer;
@@ -207,8 +210,12 @@ export class Picture {
 
   #decode(region: Region): Sharp {
     const { format, space } = this.#header;
+    const unfit = whatIsUnfit(this.#file, this.#header);
+    if (unfit) throw new Error(`It is ${unfit}.`);
     return sharp(this.#file, {
-      failOn: strictness(this.#file, format),
+      // The decoders of JPEG and GIF only warn of damaged data and go on with a guess. The others fail by themselves,
+      // and those of TIFF warn of tags that have nothing to do with the picture.
+      failOn: format === 'jpeg' || format === 'gif' ? 'warning' : 'error',
       limitInputPixels: this.width * this.height,
       ignoreIcc: space !== 'cmyk',
     })
@@ -223,15 +230,21 @@ function isJpeg(bytes: Buffer): boolean {
   return bytes[0] === 0xff && bytes[1] === 0xd8;
 }
 
-/**
- * How strictly to decode. The decoders of JPEG and GIF only warn of damaged data and go on with a guess,
- * so each warning fails. The others fail by themselves. Those of TIFF warn of tags that have nothing to
- * do with the picture.
- */
-function strictness(bytes: Buffer, format: Metadata['format']) {
-  if (format === 'heif' && hasOverlay(bytes)) throw new Error('The AVIF has layers.');
-  if (format === 'jpeg' && hasManyScans(bytes)) throw new Error('The JPEG has too many scans.');
-  return format === 'jpeg' || format === 'gif' ? 'warning' : 'error';
+/** Returns what a file is that sharp would decode to a wrong picture, or at a price that it is not worth. */
+function whatIsUnfit(bytes: Buffer, { format, depth }: Header): string | undefined {
+  switch (format) {
+    case 'tiff':
+      if (depth !== 'uchar' && depth !== 'ushort') return `a TIFF of ${depth} samples`;
+      return unacceptedTiff(bytes);
+    case 'png':
+      return hasWrongSums(bytes) ? 'a PNG with a wrong checksum' : undefined;
+    case 'heif':
+      return hasOverlay(bytes) ? 'an AVIF with layers' : undefined;
+    case 'jpeg':
+      return hasManyScans(bytes) ? 'a JPEG with too many scans' : undefined;
+    default:
+      return undefined;
+  }
 }
 
 const kernels = { bilinear: 'linear', bicubic: 'cubic', lanczos: 'lanczos3' } as const;

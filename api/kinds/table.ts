@@ -5,6 +5,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { showName } from '../../shared/network.js';
+import { shown } from '../../shared/shown.js';
 import {
   type Block,
   type Cell,
@@ -34,7 +35,7 @@ export const table: InputKind = {
     if (typeof input !== 'object' || input === null) {
       throw new ScorelineError(
         'input_invalid',
-        `Expected "input" to be an object with a value for each column, as in {"input": {"age": 42, "colour": "red"}}; got ${show(input)}.`,
+        `Expected "input" to be an object with a value for each column, as in {"input": {"age": 42, "colour": "red"}}; got ${shown(input)}.`,
       );
     }
     return [{ name: 'row', value: input as Row }];
@@ -157,26 +158,26 @@ function isKnown({ categories, missing }: Column, value: Cell): boolean {
 function unfit(column: Column, expected: string, value: unknown): ScorelineError {
   return new ScorelineError(
     'input_invalid',
-    `Expected the column ${showName(column.name)} to be ${expected}; got ${show(value)}.${remedyFor(column, value)}`,
+    `Expected the column ${showName(column.name)} to be ${expected}; got ${shown(value)}.${remedyFor(column, value)}`,
   );
 }
 
 function unknownCategory({ name, categories = [] }: Column, value: Cell): ScorelineError {
   const others = categories.length > namesMax ? ', …' : '';
-  const known = categories.slice(0, namesMax).map(show).join(', ');
+  const known = categories.slice(0, namesMax).map(shown).join(', ');
   return new ScorelineError(
     'input_invalid',
-    `Expected the column ${showName(name)} to be one of the ${categories.length} categories that the model knows, ${known}${others}; got ${show(value)}.`,
+    `Expected the column ${showName(name)} to be one of the ${categories.length} categories that the model knows, ${known}${others}; got ${shown(value)}.`,
   );
 }
 
 /** What stands for a missing value in files and in other languages. */
-const missingWords = /^\s*(nan|na|n\/a|null|none|nil|)\s*$/i;
+const missingWords = /^(nan|na|n\/a|null|none|nil|)$/i;
 
 function remedyFor({ datatype, missing }: Column, value: unknown): string {
   if (datatype === 'category') return typeof value === 'number' ? ' Write it in quotes.' : '';
   if (typeof value !== 'string') return '';
-  if (!missingWords.test(value)) {
+  if (!missingWords.test(value.trim())) {
     return Number.isFinite(Number(value)) ? ' Write it without quotes.' : '';
   }
   return missing === undefined
@@ -195,12 +196,4 @@ function listNames(named: readonly { readonly name: string }[]): string {
   const names = named.slice(0, namesMax).map(({ name }) => showName(name));
   const more = named.length - names.length;
   return names.join(', ') + (more > 0 ? ` and ${more} more` : '');
-}
-
-/** Quotes a value, cut to 60 characters. Names only the type of lists and objects. */
-function show(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'object') return 'an object';
-  return typeof value === 'string' ? showName(value) : String(value);
 }

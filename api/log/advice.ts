@@ -24,7 +24,7 @@ const byCode: Partial<Record<ErrorCode, string>> = {
   rate_limited: 'The caller is over its limits. Raise them if it may have more.',
   concurrency_limited: 'The caller is over its limits. Raise them if it may have more.',
   model_load_failed: 'Look at the log of the workers for what is wrong with the version.',
-  queue_unavailable: 
+  queue_unavailable:
     'Check that Redis runs, the network, and REDIS_URL; after a change of versions, that workers run.',
   queue_lost: 'Find out why Redis lost its data, and keep an append-only file.',
   issuer_unavailable: 'Check OIDC_ISSUER, and that this process reaches it.',

@@ -57,6 +57,48 @@ afterEach(async () => {
   expect(question).toMatchObject({ status: 200, body: { result: expect.any(Array) } });
 });
 
+// Each takes milliseconds. With work that grows with the square of its length, they would hold up everybody for minutes.
+describe('a long value holds up nobody', { timeout: 30_000 }, () => {
+  const json = { 'content-type': 'application/json' };
+  const blanks = ' '.repeat(180_000);
+
+  it.each(['AAAA_AAAA', 'AAAA_\\n_AAA*'])('of base64 with blanks: %j', async (form) => {
+    const body = `{"input": {"a": "${form.replaceAll('_', blanks.slice(0, 90_000))}"}}`;
+    expectProblem(await send(image, body, json), 400, 'base64_invalid');
+  });
+
+  it('of tensors, in a string without an end', async () => {
+    const body = `{"inputs": ["${'\\"'.repeat(90_000)}`;
+    expect((await send('/v2/models/efficientnet-lite0/infer', body, json)).status).toBe(400);
+  });
+
+  it('of what is preferred', async () => {
+    const headers = { ...json, prefer: `"${'\\"'.repeat(7000)}, respond-async` };
+    for (let turn = 0; turn < 20; turn++) {
+      const { status } = await send(text, '{"input": "How do I sort an array?"}', headers);
+      expect(status).toBe(200);
+    }
+  });
+});
+
+it('a part of a form in base64 is refused, since its bytes would be scored as they are', async () => {
+  const part = (coding: string) =>
+    [
+      '--x',
+      'Content-Disposition: form-data; name="input"',
+      `Content-Transfer-Encoding: ${coding}`,
+      '',
+      'Y29weSBhbiBvYmplY3Q=',
+      '--x--',
+      '',
+    ].join('\r\n');
+  const type = { 'content-type': 'multipart/form-data; boundary=x' };
+  const refused = await send(text, part('base64'), type);
+  expectProblem(refused, 400, 'request_invalid');
+  expect(refused.body.detail).toContain('Content-Transfer-Encoding "base64"');
+  expect((await send(text, part('8bit'), type)).status).toBe(200);
+});
+
 describe('a body that is not JSON', () => {
   it.each(['', '{"input": "How', '{input: 1}', '\u0000', 'How do I sort an array?'])(
     'is refused on every route: %j',

@@ -130,6 +130,30 @@ describe('a row', () => {
     expect(other).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
   });
 
+  test('with an Idempotency-Key is another row if a number is infinite or a cell is deep', async () => {
+    const headers = { 'idempotency-key': '"5c4f5a5e-2b43-4a2e-9d39-f1ce5e0c9a02"' };
+    const missing = { ...voyage, 'age (years)': null };
+    expect((await score('voyages', { input: missing }, headers)).status).toBe(200);
+    for (const cell of ['1e400', '-1e400', `${'['.repeat(5000)}${']'.repeat(5000)}`]) {
+      const text = JSON.stringify({ input: missing }).replace('null', cell);
+      const options = (key: object) => ({
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...key },
+        body: text,
+      });
+      const url = `${service.url}/v1/models/voyages/score`;
+      expect(await ask(url, options(headers))).toMatchObject({
+        status: 422,
+        body: { code: 'idempotency_key_reused' },
+      });
+      const key = { 'idempotency-key': `"other-${cell.slice(0, 9)}"` };
+      for (const fresh of [{}, key, { prefer: 'respond-async' }]) {
+        const { status, body } = await ask(url, options(fresh));
+        expect([status, body.code]).toEqual([400, 'input_invalid']);
+      }
+    }
+  });
+
   test('with a column twice has the last value, as JSON parsers read it', async () => {
     const text = JSON.stringify({ input: voyage }).replace('{"age', '{"fare":1,"age');
     const twice = await ask(`${service.url}/v1/models/voyages/score`, {
@@ -350,6 +374,13 @@ describe('a wrong row is refused, and the error says what to do', () => {
     const { status, body } = await score(model, { input: row });
     expect([status, body.code]).toEqual([400, code]);
     expect(body.detail).toContain(detail);
+  });
+
+  // The time that it took grew with the square of the length.
+  test('a long text of blanks for a number', { timeout: 30_000 }, async () => {
+    const row = { ...voyage, fare: `${' '.repeat(500_000)}x` };
+    const { status, body } = await score('voyages', { input: row });
+    expect([status, body.code]).toEqual([400, 'input_invalid']);
   });
 
   test('a number that is infinite, and __proto__', async () => {

@@ -312,6 +312,25 @@ describe('an intact image in a format that is not accepted', () => {
   });
 
   it.each([
+    ['a TIFF of YCbCr colours without JPEG compression', 262, 6],
+    ['a TIFF of signed or floating-point samples', 339, 2],
+    ['a TIFF of 32 bits a sample', 258, 32],
+  ])('is named when it is %s', async (name, tag, value) => {
+    const grey = await quarters(greys)
+      .toColourspace('b-w')
+      .tiff({ compression: 'none' })
+      .toBuffer();
+    setTiffTag(grey, tag, value);
+    await expectNamed(grey, name);
+    const big = await quarters(greys)
+      .toColourspace('b-w')
+      .tiff({ compression: 'none', bigtiff: true })
+      .toBuffer();
+    setBigTiffTag(big, tag, value);
+    await expectNamed(big, name);
+  });
+
+  it.each([
     ['lossless', { at: 1, value: 0xc3 }, 'a lossless JPEG'],
     ['of 12 bits', { at: 4, value: 12 }, 'a JPEG of 12 bits'],
   ])('is named when it is a JPEG that is %s', async (_what, { at, value }, name) => {
@@ -346,6 +365,18 @@ describe('a damaged image', () => {
   const losePlusSigns = (file: Buffer) =>
     Buffer.from(file.toString('base64').replaceAll('+', ''), 'base64');
   const chelsea = () => sharp(photograph('chelsea.png'));
+  /** Flips a bit of a number of a block that decompresses to something else, near the end of the data. */
+  const flipped = (file: Buffer) => {
+    const at = file.length - 400;
+    file[at] = (file[at] as number) ^ 1;
+    return file;
+  };
+
+  it('is decoded when a PNG has one chunk', async () => {
+    const [whole, joined] = [photograph('chelsea.png'), oneChunk(photograph('chelsea.png'))];
+    const prepare = (value: Buffer) => kind.prepare({ name: undefined, value }, model, ending);
+    expect(await prepare(joined)).toEqual(await prepare(whole));
+  });
 
   const damaged: [what: string, make: () => Promise<Buffer>][] = [
     ['JPEG', async () => overwrite(photograph('china.jpg'), 0xff)],
@@ -358,6 +389,15 @@ describe('a damaged image', () => {
       async () => overwrite(await chelsea().jpeg({ progressive: true }).toBuffer(), 0),
     ],
     ['PNG', async () => overwrite(photograph('chelsea.png'), 0)],
+    ['PNG of one chunk', async () => flipped(oneChunk(photograph('chelsea.png')))],
+    [
+      'transparent PNG of one chunk',
+      async () => flipped(oneChunk(await chelsea().ensureAlpha(0.9).png().toBuffer())),
+    ],
+    [
+      'large PNG of one chunk',
+      async () => flipped(oneChunk(await chelsea().resize(1200, 1200).png().toBuffer())),
+    ],
     ['GIF', async () => overwrite(await chelsea().gif().toBuffer(), 0)],
     ['WebP', async () => overwrite(await chelsea().webp({ lossless: true }).toBuffer(), 0)],
     ['TIFF', async () => overwrite(await chelsea().tiff({ compression: 'lzw' }).toBuffer(), 0xff)],
@@ -740,8 +780,36 @@ function setTiffTag(file: Buffer, tag: number, value: number): void {
   file.writeUInt16LE(value, findTiffTag(file, tag) + 8);
 }
 
+function setBigTiffTag(file: Buffer, tag: number, value: number): void {
+  const directory = Number(file.readBigUInt64LE(8)) + 8;
+  for (let at = directory; at < file.length - 20; at += 20) {
+    if (file.readUInt16LE(at) === tag) return void file.writeUInt16LE(value, at + 12);
+  }
+  throw new Error(`The TIFF has no tag ${tag}.`);
+}
+
 function renameTiffTag(file: Buffer, from: number, to: number): void {
   file.writeUInt16LE(to, findTiffTag(file, from));
+}
+
+/** Returns a PNG whose pixels are in one chunk, as some programs write them. */
+function oneChunk(file: Buffer): Buffer {
+  const chunks: { type: string; data: Buffer }[] = [];
+  for (let at = 8; at < file.length; at += 12 + file.readUInt32BE(at)) {
+    const data = file.subarray(at + 8, at + 8 + file.readUInt32BE(at));
+    chunks.push({ type: file.toString('latin1', at + 4, at + 8), data });
+  }
+  const pixels = chunks.filter(({ type }) => type === 'IDAT').map(({ data }) => data);
+  const [head, end] = [chunks[0], chunks.at(-1)] as [(typeof chunks)[0], (typeof chunks)[0]];
+  return Buffer.concat([
+    file.subarray(0, 8),
+    ...[head, { type: 'IDAT', data: Buffer.concat(pixels) }, end].map(({ type, data }) => {
+      const chunk = Buffer.concat([Buffer.alloc(4), Buffer.from(type), data, Buffer.alloc(4)]);
+      chunk.writeUInt32BE(data.length, 0);
+      chunk.writeUInt32BE(crc32(chunk.subarray(4, -4)), chunk.length - 4);
+      return chunk;
+    }),
+  ]);
 }
 
 /** Returns a PNG of a few bytes whose header claims this size. */

@@ -30,16 +30,19 @@ describe('top', () => {
   });
 
   const wrong = [0, -1, 6, 1.5, '0', '6', '1.5', '-1', '1e0', '0x2', 'all', '', ' ', null, true];
-  test.each([...wrong, Number.NaN])('may not be %j, and the error says what it may be', (top) => {
-    const error = errorOf(() => readTop({ top }, model));
-    expect(error.code).toBe('parameter_invalid');
-    expect(error.message).toBe(
-      `Expected "top" to be a whole number from 1 to 5; got ${JSON.stringify(top)}.`,
-    );
-  });
+  test.each([...wrong, Number.NaN, Number.POSITIVE_INFINITY])(
+    'may not be %s, and the error says what it may be',
+    (top) => {
+      const error = errorOf(() => readTop({ top }, model));
+      expect(error.code).toBe('parameter_invalid');
+      expect(error.message).toBe(
+        `Expected "top" to be a whole number from 1 to 5; got ${typeof top === 'string' ? `"${top}"` : top}.`,
+      );
+    },
+  );
 
   test.each([
-    [['1', '2'], 'an array'],
+    [['1', '2'], 'a list'],
     [{ a: 1 }, 'an object'],
   ])('may not be %j, and the error names only its type', (top, kind) => {
     expect(errorOf(() => readTop({ top }, model)).message).toContain(`got ${kind}.`);
