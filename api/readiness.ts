@@ -5,6 +5,7 @@ import type { Model } from '../shared/models.js';
 import type { Registry } from '../shared/registry.js';
 import type { Calls } from './call.js';
 import type { Queue } from './queue/queue.js';
+import type { MayRest } from './versions/at-rest.js';
 
 export interface Readiness {
   /** Returns those of the models that have no worker and need one, or are refused; undefined without Redis. */
@@ -17,8 +18,9 @@ export function makeReadiness(options: {
   queue: Pick<Queue, 'countWorkers'>;
   registry: Pick<Registry, 'models'>;
   calls: Pick<Calls, 'isLeaving' | 'isRefused'>;
+  mayRest: MayRest;
 }): Readiness {
-  const { queue, registry, calls } = options;
+  const { queue, registry, calls, mayRest } = options;
   const seen = new Set<string>();
 
   const neverSeen: Readiness['missing'] = async (models) => {
@@ -29,7 +31,7 @@ export function makeReadiness(options: {
     for (const [index, model] of models.entries()) {
       if ((counts[index] ?? 0) > 0) seen.add(model.queue);
     }
-    return models.filter((model) => model.manifest.scaling.min > 0 && !seen.has(model.queue));
+    return models.filter((model) => !mayRest(model) && !seen.has(model.queue));
   };
 
   return {

@@ -72,6 +72,7 @@ import { makeScoring } from './scoring.js';
 import { makeSeries } from './series/series.js';
 import { Statistics } from './statistics.js';
 import { makeRequestTraces } from './traces/requests.js';
+import { makeMayRest } from './versions/at-rest.js';
 import { Rollout } from './versions/rollout.js';
 import { Shadows } from './versions/shadows.js';
 import { makeAllowList } from './webhooks/allow-list.js';
@@ -146,8 +147,9 @@ export async function startApi(
     registry,
     queue,
   });
+  const mayRest = makeMayRest(configuration.SCALE_FROM_ZERO);
   const rollout = new Rollout({
-    ...{ registry, queue, calls, peers, redis: producer, keys, log },
+    ...{ registry, queue, calls, peers, redis: producer, keys, log, mayRest },
     folder: new ModelFolder(choice, collected),
     everyMs: configuration.MODELS_LOOK_MS,
   });
@@ -222,7 +224,7 @@ export async function startApi(
   }
   const forgetCertificate =
     metrics && observeIssuerCertificate(metrics.instruments, configuration.OIDC_ISSUER);
-  const readiness = makeReadiness({ queue, registry, calls });
+  const readiness = makeReadiness({ queue, registry, calls, mayRest });
   const rowsMax = rowsMaxOf(configuration);
   const version = packageVersion();
   const description = makeDescription({

@@ -47,6 +47,7 @@ export const ownSettings: ReadonlySet<string> = new Set([
   'REDIS_PASSWORD',
   'REDIS_SENTINEL_PASSWORD',
   'REDIS_URL',
+  'SCALE_FROM_ZERO',
   'SHUTDOWN_MS',
   'WEBHOOK_SECRETS',
 ]);
@@ -65,11 +66,17 @@ export function workerShutdownMs({ model }: PlannedModel): number {
   return model.manifest.runMsMax + workerEndMs;
 }
 
+/** The values may say another `scaling.min` than the manifest, which is all that the API sees. */
+function queuesFromZero({ models }: Plan): readonly string[] {
+  return models.filter(({ scaling }) => scaling.min === 0).map(({ model }) => model.queue);
+}
+
 export function apiEnvironment(plan: Plan): IEnvVar[] {
   const { values, models } = plan;
   return [
     // Queues instead of names: an image with other models would fill queues that KEDA does not look at.
     { name: 'MODELS', value: models.map(({ model }) => model.queue).join(',') },
+    { name: 'SCALE_FROM_ZERO', value: queuesFromZero(plan).join(',') },
     { name: 'HOST', value: '0.0.0.0' },
     { name: 'PORT', value: `${apiPort}` },
     { name: 'METRICS_PORT', value: `${sidePort}` },

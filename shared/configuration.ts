@@ -117,6 +117,13 @@ const api = {
   ...webShape,
   ...requestTelemetryShape,
   ...webhookShape,
+  SCALE_FROM_ZERO: z
+    .string()
+    .optional()
+    .transform((list) => list?.split(',').map((name) => name.trim()))
+    .describe(
+      'The names or queues of the models that may have no workers until requests wait for them, separated by commas; empty for none. If unset, those whose manifests say `scaling.min: 0`. Requests to others are refused while a new version of theirs has no worker, and the API is ready once each of them has had one.',
+    ),
   BODY_BYTES_MAX: integer(1024, 1_073_741_824)
     .default(16_777_216)
     .describe(

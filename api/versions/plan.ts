@@ -18,6 +18,7 @@ import { latestFirst, type Model } from '../../shared/models.js';
 import type { Registry, Served, Shadow } from '../../shared/registry.js';
 import type { LoadFault } from '../../shared/repository.js';
 import { latestOf, releasedIn, type Split, splitOf, type Traffic } from '../../shared/traffic.js';
+import type { MayRest } from './at-rest.js';
 
 export interface PlanInput {
   /** What the folder has, in order. */
@@ -38,6 +39,7 @@ export interface PlanInput {
   readonly isLost: (model: Model) => boolean;
   /** Whether there has been no worker for so long that none is loading the model of a queue. */
   readonly isIdle: (queue: string) => boolean;
+  readonly mayRest: MayRest;
   /** Whether this instance has just started. */
   readonly isStart: boolean;
 }
@@ -77,7 +79,7 @@ function versionsOf(
   meantOf: (of: readonly Model[]) => Model | undefined,
   input: PlanInput,
 ): readonly Model[] {
-  const { isReady, faultOf, isLost, isIdle } = input;
+  const { isReady, faultOf, isLost, isIdle, mayRest } = input;
   const isOfName = (model: Model) => model.name === name;
   const wanted = input.wanted.filter(isOfName);
   const served = input.served.models.filter(isOfName);
@@ -86,26 +88,24 @@ function versionsOf(
   if (wanted.length === 0) return [];
   const hasFailed = ({ queue }: Model) => !isReady(queue) && faultOf(queue) !== undefined;
   const now = wanted.flatMap((model) => {
-    const { queue, version, manifest } = model;
+    const { queue, version } = model;
     if (isReady(queue)) return [model];
     const same = served.find((each) => each.version === version);
     if (same && same.queue !== queue && before.includes(same)) return [same];
     // It may have no workers until it has requests.
-    const isAssumed = same ?? (isStart && manifest.scaling.min === 0);
+    const isAssumed = same ?? (isStart && mayRest(model));
     return isAssumed && !hasFailed(model) ? [model] : [];
   });
   if (now.length === 0) {
     if (before.length > 0) return before;
-    const mayBegin = (model: Model) =>
-      model.manifest.scaling.min === 0 && isIdle(model.queue) && !hasFailed(model);
+    const mayBegin = (model: Model) => mayRest(model) && isIdle(model.queue) && !hasFailed(model);
     return isStart ? wanted : wanted.filter(mayBegin);
   }
   if (meantOf(now)) return now;
   // The others may not answer in place of the one that is meant. So the one of before goes on, or the one that is meant
   // gets the requests, which wait for its worker.
   const gone = before.filter(({ version }) => !wanted.some((model) => model.version === version));
-  const mayWait = (model: Model) =>
-    (isStart || model.manifest.scaling.min === 0) && !hasFailed(model);
+  const mayWait = (model: Model) => (isStart || mayRest(model)) && !hasFailed(model);
   const meant = meantOf(gone) ?? meantOf(wanted.filter(mayWait));
   return meant ? [...now, meant] : now;
 }

@@ -22,6 +22,7 @@ import { lookFailed, Rounds } from '../../shared/rounds.js';
 import type { Peers } from '../admission/peers.js';
 import type { Calls } from '../call.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
+import type { MayRest } from './at-rest.js';
 import { planVersions } from './plan.js';
 import { rememberQueues, warnOfStranded } from './stranded.js';
 
@@ -49,6 +50,7 @@ interface Options {
   readonly redis: Redis;
   readonly keys: Keys;
   readonly log: Logger;
+  readonly mayRest: MayRest;
   /** How often to look. */
   readonly everyMs: number;
   /** The time in milliseconds; `performance.now` by default. */
@@ -202,7 +204,7 @@ export class Rollout {
 
   /** Asks which models have workers, and why the others have none. */
   async #readWorkers(isStart: boolean): Promise<void> {
-    const { folder, registry, peers, queue, redis, keys } = this.#options;
+    const { folder, registry, peers, queue, redis, keys, mayRest } = this.#options;
     const { unloaded } = this.#orders;
     // Before their workers are counted, so those stay.
     await peers.expect(folder.models.filter(({ name }) => !unloaded.has(name)));
@@ -221,7 +223,7 @@ export class Rollout {
         if (!fault) continue;
         faults.set(model.queue, fault);
         // One that scales from zero is tried again once the report has expired: its workers come only for requests.
-        if (model.manifest.scaling.min > 0) this.#ready.delete(model.queue);
+        if (!mayRest(model)) this.#ready.delete(model.queue);
       }
     }
     this.#faults = faults;
@@ -263,10 +265,11 @@ export class Rollout {
   }
 
   /** Whether a model gets requests without a worker, which will come for them. */
-  #isAtRest({ queue, manifest }: Model): boolean {
-    const isServed = this.#options.registry.models.some((model) => model.queue === queue);
-    const mayRest = manifest.scaling.min === 0 && !this.#faults.has(queue);
-    return isServed && mayRest && this.#isIdle(queue);
+  #isAtRest(model: Model): boolean {
+    const { registry, mayRest } = this.#options;
+    const { queue } = model;
+    const isServed = registry.models.some((each) => each.queue === queue);
+    return isServed && mayRest(model) && !this.#faults.has(queue) && this.#isIdle(queue);
   }
 
   /** Whether a model has been without workers for longer, and none will come: the folder has others now, or it is unloaded. */
@@ -290,6 +293,7 @@ export class Rollout {
       isInUse: (model) => calls.isInUse(model),
       isLost: (model) => this.#isLost(model, lostMsMin),
       isIdle: (queue) => this.#isIdle(queue),
+      mayRest: this.#options.mayRest,
       isStart,
     });
     const before = registry.models;

@@ -15,6 +15,8 @@ import {
   startService,
   type TestRedis,
 } from '../harness.js';
+import { node } from '../onnx.js';
+import { addTensorModel, declared } from '../tensor-model.js';
 import { writeFolder } from '../unit/sample-model.js';
 
 const directory = writeFolder({});
@@ -34,10 +36,22 @@ beforeAll(async () => {
     const from = path.join(root, tables.includes(name) ? 'test/tables' : 'models', name);
     cpSync(from, path.join(directory, name), { recursive: true });
   }
+  addTensorModel(directory, {
+    name: 'growth',
+    nodes: [node('Exp', ['x'], ['y'])],
+    network: {
+      inputs: [declared('x', 'FP32', [-1, 1])],
+      outputs: [declared('y', 'FP32', [-1, 1])],
+    },
+    changes: {
+      input: { kind: 'table', columns: [{ name: 'years', datatype: 'number' }] },
+      output: { kind: 'regression' },
+    },
+  });
   redis = await openRedis();
   service = await startService({
     redisUrl: redis.url,
-    models: models.join(),
+    models: [...models, 'growth'].join(),
     environment: { MODELS_DIR: directory, SHUTDOWN_MS: '2000' },
   });
 });
@@ -448,6 +462,28 @@ describe('a wrong row is refused, and the error says what to do', () => {
     const { status, body } = await score('breast-cancer', { input: huge });
     expect([status, body.code]).toEqual([422, 'inputs_refused']);
     expect(body.detail).toContain('computes finite scores');
+  });
+
+  test('a row whose number is not finite fails alone, in a list and in lines', async () => {
+    const inputs = [{ years: 0 }, { years: 1000 }, { years: 1 }];
+    const list = await score('growth', { inputs });
+    expect(list).toMatchObject({ status: 200, body: { failed: 1 } });
+    const stream = await fetch(`${service.url}/v1/models/growth/score`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: inputs.map((input) => JSON.stringify({ input })).join('\n'),
+    });
+    const lines = (await stream.text()).trim().split('\n');
+    for (const results of [list.body.results, lines.map((line) => JSON.parse(line))]) {
+      const found = results.toSorted(
+        (a: { index: number }, b: { index: number }) => a.index - b.index,
+      );
+      expect(found).toMatchObject([
+        { index: 0, predictions: [{ value: 1 }] },
+        { index: 1, problem: { code: 'inputs_refused', status: 422 } },
+        { index: 2, predictions: [{ value: 2.7182817 }] },
+      ]);
+    }
   });
 
   test('a category that the network refuses fails that row alone', async () => {

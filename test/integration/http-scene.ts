@@ -31,6 +31,7 @@ import { makeReadiness } from '../../api/readiness.js';
 import { makeScoring } from '../../api/scoring.js';
 import { makeSeries } from '../../api/series/series.js';
 import { Statistics } from '../../api/statistics.js';
+import { makeMayRest } from '../../api/versions/at-rest.js';
 import type { Rollout } from '../../api/versions/rollout.js';
 import { makeAllowList } from '../../api/webhooks/allow-list.js';
 import { type Configurations, readConfiguration } from '../../shared/configuration.js';
@@ -177,7 +178,12 @@ export async function openScene(
   const rollout = options.rollout ?? { waiting: [], load: noFolder, unload: noFolder };
   const noShadows = { same: 0, different: 0, failed: 0, left_out: 0 };
   const shadows = { countsOf: () => noShadows };
-  const readiness = makeReadiness({ queue, registry, calls });
+  const readiness = makeReadiness({
+    queue,
+    registry,
+    calls,
+    mayRest: makeMayRest(configuration.SCALE_FROM_ZERO),
+  });
   const rowsMax = rowsMaxOf(configuration);
   const protocol = {
     readiness,

@@ -353,6 +353,13 @@ describe('readiness', () => {
       { name: 'tensors', version: '1', state: 'READY', reason: '' },
     ]);
     expect((await post(index, { ready: true })).body).toMatchObject([{ name: 'tensors' }]);
+    const told = await open({
+      models: [patient, model],
+      workers: 0,
+      configuration: { SCALE_FROM_ZERO: ['patient'] },
+    });
+    expect((await ask(`${told.url}/v2/models/patient/ready`)).status).toBe(200);
+    expect((await ask(`${told.url}/v2/models/tensors/ready`)).status).toBe(503);
     for (const body of ['{"ready":', '[', 'x'.repeat(9000)]) {
       expect((await ask(index, { method: 'POST', body })).body.code).toBe('request_invalid');
     }

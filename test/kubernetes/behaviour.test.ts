@@ -1,6 +1,7 @@
 // Tests what the manifests make a cluster do.
 
 import { describe, expect, test } from 'vitest';
+import { makeMayRest } from '../../api/versions/at-rest.js';
 import { receiverSecret } from '../../chaos/receiver.js';
 import { readConfiguration } from '../../shared/configuration.js';
 import { makeKeys } from '../../shared/keys.js';
@@ -72,6 +73,15 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
     for (const { spec } of of('ScaledObject')) {
       expect(spec.fallback).toBeUndefined();
       expect(spec.minReplicaCount).toBeLessThanOrEqual(spec.maxReplicaCount);
+    }
+  });
+
+  test('the API knows which models are scaled to zero, whatever their manifests say', () => {
+    const api = readConfiguration('api', environmentOf(cluster, 'api'));
+    const mayRest = makeMayRest(api.SCALE_FROM_ZERO);
+    for (const { name, model } of cluster.plan.models) {
+      const { minReplicaCount } = cluster.get('ScaledObject', name).spec;
+      expect([name, mayRest(model)]).toEqual([name, minReplicaCount === 0]);
     }
   });
 

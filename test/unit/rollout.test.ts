@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { makeMayRest } from '../../api/versions/at-rest.js';
 import { Rollout } from '../../api/versions/rollout.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import { makeKeys } from '../../shared/keys.js';
@@ -62,6 +63,7 @@ async function openRollout(given: readonly Model[]) {
     redis: redis as unknown as Redis,
     keys,
     log: makeLogger({ role: 'test', level: 'silent' }),
+    mayRest: makeMayRest(),
     everyMs: 2,
     now: () => performance.now() + aheadMs,
   });

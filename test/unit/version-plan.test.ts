@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { type MayRest, makeMayRest } from '../../api/versions/at-rest.js';
 import { planVersions } from '../../api/versions/plan.js';
 import type { Model } from '../../shared/models.js';
 import { makeRegistry, only } from '../../shared/registry.js';
@@ -24,6 +25,7 @@ function plan(options: {
   unloaded?: readonly string[];
   /** Undefined if it cannot be read. */
   traffic?: Traffic | undefined;
+  mayRest?: MayRest;
   isStart?: boolean;
 }) {
   const { wanted, served = [], draining = [], ready = [], failed = [], inUse = [] } = options;
@@ -43,6 +45,7 @@ function plan(options: {
     isInUse: ({ queue }) => has(inUse, queue),
     isLost: ({ queue }) => has(options.lost ?? [], queue),
     isIdle: (queue) => has(options.idle ?? [], queue),
+    mayRest: options.mayRest ?? makeMayRest(),
     isStart: options.isStart ?? false,
   });
   return { models, leftOut, ...rest };
@@ -149,6 +152,13 @@ describe('at the start', () => {
   test('a version that workers always have waits for one, beside one that has', () => {
     const always = version('2', { scaling: { min: 1 } });
     expect(plan({ wanted: [always, one], isStart, ready: [one] }).models).toEqual([one]);
+    // What the service was told counts more than the manifest.
+    const told = { wanted: [always, one], isStart, ready: [one] };
+    for (const those of [['sample'], [always.queue]]) {
+      expect(plan({ ...told, mayRest: makeMayRest(those) }).models).toEqual([always, one]);
+    }
+    expect(plan({ ...told, mayRest: makeMayRest([one.queue]) }).models).toEqual([one]);
+    expect(plan({ wanted, isStart, ready: [one], mayRest: makeMayRest([]) }).models).toEqual([one]);
   });
 
   test('a new model that comes later is served without workers if none comes, and it scales from zero', () => {

@@ -88,8 +88,9 @@ export class SeriesRoutes {
     const results: string[] = [];
     let failed = 0;
     const deliver = (outcome: Outcome) => {
-      if ('error' in outcome) failed++;
-      results[outcome.index] = this.#write(call, response, outcome);
+      const { text, isFailed } = this.#write(call, response, outcome);
+      if (isFailed) failed++;
+      results[outcome.index] = text;
     };
     const { series } = this.#options;
     const end = await series.score(call, {
@@ -105,7 +106,7 @@ export class SeriesRoutes {
     const names = inputs.map(({ name }) => name);
     const { sink, ...end } = await this.#sendLines(call, sourceOf(inputs), response);
     for (const outcome of outcomesAfter(end, names)) {
-      await sink.write(`${this.#write(call, response, outcome)}\n`);
+      await sink.write(`${this.#write(call, response, outcome).text}\n`);
     }
     response.end();
   }
@@ -115,22 +116,26 @@ export class SeriesRoutes {
     const { series, pauseMsMax } = this.#options;
     sendLinesHead(response);
     const sink = new LineSink(response, pauseMsMax);
-    const deliver = (outcome: Outcome) => sink.write(`${this.#write(call, response, outcome)}\n`);
+    const deliver = (outcome: Outcome) =>
+      sink.write(`${this.#write(call, response, outcome).text}\n`);
     const deadlineMs = call.deadlineAt - call.arrivedAt;
     return { ...(await series.score(call, { source, deadlineMs, deliver })), sink };
   }
 
-  #write(call: Call, response: Response, outcome: Outcome): string {
-    const { kinds, log } = this.#options;
-    if ('error' in outcome) {
-      const { index, name, error } = outcome;
-      if (errorTable[error.code].status === 500) logFault(log, response, error);
-      return writeFailure(error, { index, id: name });
+  #write(call: Call, response: Response, outcome: Outcome): { text: string; isFailed: boolean } {
+    const { index, name } = outcome;
+    try {
+      if ('error' in outcome) throw outcome.error;
+      const { reply, isReplayed } = outcome;
+      // It throws if the model computed no answer for this input, such as a number that is not finite.
+      const answer = writeNativeAnswer(this.#options.kinds, call.model, reply, name);
+      const replayed = isReplayed ? ',"replayed":true' : '';
+      return { text: `{"index":${index}${replayed},${answer.slice(1)}`, isFailed: false };
+    } catch (error) {
+      if (!(error instanceof ScorelineError)) throw error;
+      if (errorTable[error.code].status === 500) logFault(this.#options.log, response, error);
+      return { text: writeFailure(error, { index, id: name }), isFailed: true };
     }
-    const { index, name, reply, isReplayed } = outcome;
-    const answer = writeNativeAnswer(kinds, call.model, reply, name);
-    const replayed = isReplayed ? ',"replayed":true' : '';
-    return `{"index":${index}${replayed},${answer.slice(1)}`;
   }
 
   /** Reads a line as the body of a request with one input, which may have a name of its own. */
