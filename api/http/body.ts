@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { Busboy, type BusboyHeaders } from '@fastify/busboy';
 import type { Request, Response } from 'express';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { shown } from '../../shared/shown.js';
 import type { Call } from '../call.js';
 import { decodeText } from '../kinds/charset.js';
 import { makeReadBytes, type ReadBytes } from './body-bytes.js';
@@ -201,13 +202,14 @@ export function asObject(value: unknown): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
   }
-  throw inputMissing();
+  throw inputMissing(shown(value));
 }
 
-export function inputMissing(): ScorelineError {
+/** @param got what came in place of an object with an input */
+export function inputMissing(got = 'none'): ScorelineError {
   return new ScorelineError(
     'input_missing',
-    'Expected a JSON object with the key "input", as in {"input": "…"}; got none.',
+    `Expected a JSON object with the key "input", as in {"input": "…"}; got ${got}.`,
   );
 }
 
