@@ -52,7 +52,7 @@ export const ownSettings: ReadonlySet<string> = new Set([
 ]);
 
 /** How long the longest request takes to be answered. */
-export function apiAnswerMs({ models }: Plan): number {
+function apiAnswerMs({ models }: Plan): number {
   return Math.max(...models.map(({ model }) => model.manifest.deadlineMs)) + apiEndMs;
 }
 

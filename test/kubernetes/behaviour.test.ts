@@ -439,9 +439,24 @@ describe('the entrance', () => {
     expect(cluster.get('HTTPRoute', 'api').spec.parentRefs[0].sectionName).toBe('https');
   });
 
-  test('waits for longer than the longest deadline', () => {
+  test('ends no answer that lasts: events of jobs, streams of lines, and whoever waits for a minute', () => {
     const { rules } = generate().get('HTTPRoute', 'api').spec;
-    expect(Number.parseInt(rules[0].timeouts.request, 10) * 1000).toBeGreaterThan(90_000);
+    expect(rules.map(({ timeouts }: Loaded) => timeouts)).toEqual([{ request: '0s' }]);
+    const prefix = 'nginx.ingress.kubernetes.io/';
+    const { annotations } = generate(variants['an ingress']).get('Ingress', 'api').metadata;
+    expect(Number(annotations[`${prefix}proxy-read-timeout`])).toBeGreaterThan(60);
+    expect(annotations).toMatchObject({
+      [`${prefix}proxy-body-size`]: '0',
+      [`${prefix}proxy-request-buffering`]: 'off',
+      'traefik.ingress.kubernetes.io/router.entrypoints': 'websecure',
+    });
+    const own = { ...(variants['an ingress']?.entrance as object) };
+    const ingress = generate({
+      entrance: { ...own, annotations: { [`${prefix}proxy-body-size`]: '8m' } },
+    });
+    expect(ingress.get('Ingress', 'api').metadata.annotations[`${prefix}proxy-body-size`]).toBe(
+      '8m',
+    );
   });
 
   test('takes its certificate from the Key Vault, by an account beside the Gateway', () => {
