@@ -8,12 +8,13 @@ import { collectModels, type Model } from '../shared/models.js';
 import { scalingSchema } from '../shared/scaling.js';
 import { readYamlFile } from '../shared/yaml-file.js';
 import { checkAks } from './aks/check.js';
-import { grpcPortOf, ownSettings, sidePort } from './environment.js';
+import { allAddresses, grpcPortOf, ownSettings, sidePort } from './environment.js';
 import { nameLengthMax, workerName } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { parseMemory } from './quantity.js';
 import { findPrefixFault } from './redis-place.js';
 import type { Refuse } from './refuse.js';
+import { sendsTelemetry } from './telemetry.js';
 import { type ModelValues, type Values, valuesSchema } from './values.js';
 
 /**
@@ -32,6 +33,7 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
     checkGpu(values, models, refuse);
     checkPython(values, models, refuse);
     checkSettings(values, refuse);
+    checkTelemetry(values, refuse);
     checkAzure(values, refuse);
     checkAks(values, refuse);
     const prefixFault = findPrefixFault(values);
@@ -194,7 +196,7 @@ function checkSettings(values: Values, refuse: Refuse): void {
         );
       }
     }
-    for (const { key, message } of findFaults(role, { ...settings, ...standIns(settings) })) {
+    for (const { key, message } of findFaults(role, { ...settings, ...standIns(role, settings) })) {
       refuse([section, 'settings', key], message);
     }
   }
@@ -221,10 +223,23 @@ function checkSettings(values: Values, refuse: Refuse): void {
   }
 }
 
-/** Stands in for secrets that the manifests only refer to. */
-function standIns(settings: Readonly<Record<string, string>>): Record<string, string> {
-  if (!settings.WEBHOOK_HOSTS) return {};
-  return { WEBHOOK_SECRETS: `whsec_${Buffer.alloc(24).toString('base64')}` };
+/** Stands in for what the manifests add: the address, which others reach, and secrets that they only refer to. */
+function standIns(role: Role, settings: Readonly<Record<string, string>>): Record<string, string> {
+  return {
+    ...(role === 'api' && { HOST: allAddresses }),
+    ...(settings.WEBHOOK_HOSTS && {
+      WEBHOOK_SECRETS: `whsec_${Buffer.alloc(24).toString('base64')}`,
+    }),
+  };
+}
+
+function checkTelemetry(values: Values, refuse: Refuse): void {
+  if (values.telemetry.share === undefined) return;
+  if (sendsTelemetry(values, 'api') || sendsTelemetry(values, 'worker')) return;
+  refuse(
+    ['telemetry', 'share'],
+    'expected connectionStringSecret or otlp with it, because nothing is sent without a receiver',
+  );
 }
 
 function checkAzure(values: Values, refuse: Refuse): void {

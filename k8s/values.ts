@@ -24,7 +24,13 @@ const image = z
   )
   .refine((name) => !name.endsWith(':latest'), 'expected a tag that does not move');
 const labels = z.record(z.string().min(1), z.string());
-const settings = z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.coerce.string()).prefault({});
+const setting = z
+  .union(
+    [z.string(), z.number(), z.boolean()],
+    'expected a text, a number, true or false; lists have commas between their parts',
+  )
+  .transform(String);
+const settings = z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), setting).prefault({});
 
 const imagesSchema = z.strictObject({
   api: image,
@@ -228,12 +234,7 @@ export const valuesSchema = z.strictObject({
             .describe('A Secret with OTEL_EXPORTER_OTLP_HEADERS under headers.'),
         })
         .optional(),
-      share: z
-        .number()
-        .min(0)
-        .max(1)
-        .default(0.05)
-        .describe('The share of requests that are traced.'),
+      share: z.number().min(0).max(1).optional().describe('The share of requests that are traced.'),
     })
     .prefault({}),
   access: z

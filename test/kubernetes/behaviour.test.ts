@@ -234,6 +234,26 @@ describe('telemetry', () => {
     }
   });
 
+  test('reaches the endpoints that the settings name for single signals, with the share of the values', () => {
+    const cluster = generate({
+      telemetry: { share: 0.2 },
+      api: {
+        settings: {
+          OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://traces.example.com/v1/traces',
+          OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: 'http://logs.example.com:4319/v1/logs',
+        },
+      },
+      workers: {
+        settings: { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'http://metrics.example.com:9090/otlp' },
+      },
+    });
+    expect(egressPorts(cluster, 'api')).toEqual(expect.arrayContaining([443, 4319]));
+    expect(egressPorts(cluster, 'api')).not.toContain(9090);
+    expect(egressPorts(cluster, 'worker')).toContain(9090);
+    expect(egressPorts(cluster, 'worker')).not.toContain(4319);
+    expect(environmentOf(cluster, 'api').OTEL_TRACES_SAMPLER_ARG).toBe('0.2');
+  });
+
   test('is off by default', () => {
     const cluster = generate();
     for (const { name } of processes(cluster)) {
@@ -544,6 +564,18 @@ describe('callers of the API', () => {
     expect(reachesWeb(generate(), 'api')).toBe(false);
     expect(reachesWeb(tokens, 'api')).toBe(true);
     expect(reachesWeb(tokens, 'worker')).toBe(false);
+  });
+
+  test('may have tokens of an issuer at a port of its own', () => {
+    const settings = {
+      AUTH: 'oidc',
+      OIDC_ISSUER: 'https://issuer.example.com:8443/realms/main',
+      OIDC_AUDIENCE: 'scoreline',
+    };
+    const { egress } = generate({ api: { settings } }).get('NetworkPolicy', 'api').spec;
+    expect(egress.flatMap(({ ports }: Loaded) => ports.map(({ port }: Loaded) => port))).toEqual([
+      6379, 443, 8443,
+    ]);
   });
 });
 

@@ -300,6 +300,30 @@ describe('wrong values', () => {
       /expected a value, because AUTH has oidc/,
     ],
     [
+      'nobody who is asked who calls',
+      { api: { settings: { AUTH: '' } } },
+      'api.settings.AUTH',
+      /expected keys, oidc or keys,oidc, because others can reach.*got ""/,
+    ],
+    [
+      'a list as a setting',
+      { api: { settings: { AUTH: ['keys', 'oidc'] } } },
+      'api.settings.AUTH',
+      /expected a text, a number, true or false.*got \["keys","oidc"\]/,
+    ],
+    [
+      'another folder for downloads than the one that is mounted',
+      { workers: { settings: { MODEL_CACHE_DIR: '/tmp/models' } } },
+      'workers.settings.MODEL_CACHE_DIR',
+      /expected a key that the manifests do not set/,
+    ],
+    [
+      'a share of traces for no receiver',
+      { telemetry: { share: 0.5 } },
+      'telemetry.share',
+      /expected connectionStringSecret or otlp with it.*got 0\.5/,
+    ],
+    [
       'an identity that is none',
       { azure: { tenantId: 'me', clientId: 'you', keyVault: 'vault' } },
       'azure.tenantId',
