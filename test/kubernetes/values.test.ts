@@ -15,7 +15,8 @@ const one = (model: object) => ({ models: [{ name: 'small', ...model }] });
 const twice = (model: object) => one({ scaling: model });
 
 describe('wrong values', () => {
-  const wrong: [what: string, changes: Record<string, unknown>, key: string, message: RegExp][] = [
+  type Wrong = [what: string, changes: Record<string, unknown>, key: string, message: RegExp];
+  const wrong: Wrong[] = [
     ['a wrong key', { hots: 'x.example.com' }, 'hots', /Unrecognized key.*got "x\.example\.com"/],
     [
       'a wrong key inside',
@@ -299,6 +300,60 @@ describe('wrong values', () => {
       'api.settings.OIDC_ISSUER',
       /expected a value, because AUTH has oidc/,
     ],
+    ...['kube-system', 'kube-public', 'kube-node-lease', 'default', 'keda'].map(
+      (namespace): Wrong => [
+        `the namespace ${namespace}`,
+        { namespace },
+        'namespace',
+        new RegExp(`expected a namespace for Scoreline alone.*got "${namespace}"`),
+      ],
+    ),
+    ...['Scoreline.example.com', 'scoreline.example.com.', '192.0.2.1'].map(
+      (host): Wrong => [
+        `the host ${host}`,
+        { host },
+        'host',
+        /expected a host name in lower case, without a dot at its end, and no address/,
+      ],
+    ),
+    ...['sku=gpu:NoSchedule', 'gpu:NoSchedule', 'a b', 'sku=gpu=1'].map(
+      (taint): Wrong => [
+        `the taint ${taint}`,
+        { nodes: { gpu: { ...gpuNodes.gpu, taints: [taint] } } },
+        'nodes.gpu.taints.0',
+        /expected key or key=value, without an effect.*NoSchedule; got/,
+      ],
+    ),
+    [
+      'a key of a label that Kubernetes does not take',
+      { nodes: { gpu: { ...gpuNodes.gpu, labels: { 'my pool': 'gpus' } } } },
+      'nodes.gpu.labels.my pool',
+      /expected a key such as team/,
+    ],
+    [
+      'a value of a label that Kubernetes does not take',
+      { nodes: { gpu: { ...gpuNodes.gpu, labels: { pool: 'all gpus' } } } },
+      'nodes.gpu.labels.pool',
+      /expected letters, digits.*got "all gpus"/,
+    ],
+    [
+      'an image in capitals',
+      { images: { ...images, api: 'registry.example.com/Team/api:1.2.3-RC' } },
+      'images.api',
+      /expected lower-case letters before the tag.*got "registry/,
+    ],
+    [
+      'a Secret in capitals',
+      { entrance: { kind: 'gateway', certificate: { secret: 'TLS' } } },
+      'entrance.certificate.secret',
+      /expected lower-case letters, digits, - and \..*got "TLS"/,
+    ],
+    [
+      'a setting in lower case',
+      { api: { settings: { auth: 'keys' } } },
+      'api.settings.auth',
+      /expected a key of docs\/configuration\.md; got "keys"/,
+    ],
     [
       'nobody who is asked who calls',
       { api: { settings: { AUTH: '' } } },
@@ -393,6 +448,33 @@ describe('a model whose manifest is wrong', () => {
 });
 
 describe('right values', () => {
+  test('may have dots in the names of classes, Secrets and volume claims', () => {
+    const name = 'webapprouting.kubernetes.azure.com';
+    const { values } = planIn(
+      makeFolder(
+        filesWith({
+          entrance: {
+            kind: 'ingress',
+            class: name,
+            controllerNamespace: 'app-routing-system',
+            certificate: { secret: 'scoreline.example.com' },
+          },
+          redis: { kind: 'in-cluster', storageClass: 'disks.premium' },
+          modelFolder: { from: 'volume', claim: 'models.v1' },
+          images: { ...images, pullSecret: 'registry.example.com' },
+          nodes: {
+            gpu: {
+              ...gpuNodes.gpu,
+              labels: { 'example.com/Pool': 'GPUs_1', empty: '' },
+              taints: ['example.com/sku=gpu', 'batch'],
+            },
+          },
+        }),
+      ),
+    );
+    expect(values.entrance).toMatchObject({ class: name });
+  });
+
   test.each([
     'registry.example.com:5000/a/b/worker:1.2.3',
     'worker:1.2.3-rc.1',
