@@ -146,7 +146,7 @@ const redisSchema = z.discriminatedUnion('kind', [
     memory: memory.default('2Gi'),
     disk: z
       .union([memory, z.literal('none')])
-      .default('8Gi')
+      .optional()
       .describe('`none` loses what waits whenever the pod of Redis moves.'),
     storageClass: objectName.optional(),
   }),

@@ -393,6 +393,17 @@ describe('Redis', () => {
     expect(resources.limits.memory).toBe('2Gi');
   });
 
+  test('in the cluster has a disk with room for its file and for a new one', () => {
+    const diskOf = (redis: object) => {
+      const cluster = generate({ redis: { kind: 'in-cluster', ...redis } });
+      const [{ spec }] = cluster.get('StatefulSet', 'redis').spec.volumeClaimTemplates;
+      return spec.resources.requests.storage;
+    };
+    expect(diskOf({})).toBe('8Gi');
+    expect(diskOf({ memory: '32Gi' })).toBe('64Gi');
+    expect(diskOf({ memory: '32Gi', disk: '40Gi' })).toBe('40Gi');
+  });
+
   test('in the cluster can be reached by the API, the workers and KEDA only', () => {
     const { from } = generate(variants['times with warm workers']).get('NetworkPolicy', 'redis')
       .spec.ingress[0];
