@@ -40,10 +40,10 @@ const labelKey = z
     isLabelKey,
     'expected a key such as team or example.com/team, 63 characters behind the /',
   );
-const labels = z.record(
-  labelKey,
-  z.string().refine(isLabelValue, 'expected letters, digits, -, _ and ., 63 characters at most'),
-);
+const labelValue = z
+  .string()
+  .refine(isLabelValue, 'expected letters, digits, -, _ and ., 63 characters at most');
+const labels = z.record(labelKey, labelValue);
 const annotations = z.record(labelKey, z.string());
 /** Tolerations are for NoSchedule alone, so an effect is not said. */
 const taint = z.string().superRefine((text, context) => {
@@ -75,7 +75,7 @@ const imagesSchema = z.strictObject({
 });
 
 const nodesSchema = z.strictObject({
-  machine: z.string().min(1).optional().describe('The machine type, such as Standard_NC4as_T4_v3.'),
+  machine: labelValue.min(1).optional().describe('The machine type, such as Standard_NC4as_T4_v3.'),
   labels: labels.default({}).describe('Further labels that the machines must have.'),
   taints: z.array(taint).default([]).describe('What keeps other pods away from these machines.'),
   spot: z

@@ -337,6 +337,12 @@ describe('wrong values', () => {
       /expected letters, digits.*got "all gpus"/,
     ],
     [
+      'a machine type with blanks',
+      { nodes: { cpu: { machine: 'Standard D4' } } },
+      'nodes.cpu.machine',
+      /expected letters, digits.*got "Standard D4"/,
+    ],
+    [
       'an image in capitals',
       { images: { ...images, api: 'registry.example.com/Team/api:1.2.3-RC' } },
       'images.api',
