@@ -8,6 +8,7 @@
 
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { mebibytesToStart } from '../shared/start-memory.js';
 import { availableMemory, heapArguments, setsHeapSizes } from './heap.js';
 import { withThreads } from './threads.js';
 
@@ -16,9 +17,6 @@ type Execve = (file: string, parameters: readonly string[], environment: NodeJS.
 
 /** With the included models, a worker took 350 MB and an API 85 MB, before any load. */
 const megabytesMin = { api: 256, worker: 512 };
-
-/** With less, neither finishes its start: an API takes 85 MB, a worker without models more. */
-const megabytesToStart = { api: 80, worker: 96 };
 
 const role = process.argv[2];
 const { execve } = process as unknown as { execve?: Execve };
@@ -33,7 +31,7 @@ if (role !== 'api' && role !== 'worker') {
   const memoryBytes = availableMemory();
   const megabytes = Math.floor(memoryBytes / 1024 ** 2);
   if (megabytes < megabytesMin[role]) {
-    const cannotStart = megabytes < megabytesToStart[role];
+    const cannotStart = megabytes < mebibytesToStart[role];
     process.stderr.write(
       `Memory: expected at least ${megabytesMin[role]} MB for the ${role}; got ${megabytes} MB. ${cannotStart ? 'It cannot start' : 'It may be killed with status 137'}; raise the memory limit.\n`,
     );

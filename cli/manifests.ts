@@ -13,14 +13,28 @@ import { readTextIfAny } from '../shared/yaml-file.js';
 
 const root = packageDirectory();
 
+const usage = `Usage: npm run manifests -- [--values FILE] [--models FOLDER] [--out FOLDER]
+
+Writes the Kubernetes manifests of a file of values (k8s/values.yaml) into a folder (k8s/generated).
+docs/kubernetes.md explains each value.`;
+
 try {
   const { values: options } = parseArgs({
     options: {
+      help: { type: 'boolean', short: 'h', default: false },
       values: { type: 'string', default: path.join(root, 'k8s/values.yaml') },
       models: { type: 'string', default: path.join(root, 'models') },
       out: { type: 'string', default: path.join(root, 'k8s/generated') },
     },
   });
+  if (options.help) process.stdout.write(`${usage}\n`);
+  else writeAll(options);
+} catch (error) {
+  process.stderr.write(`${coerceError(error).message}\n`);
+  process.exitCode = 1;
+}
+
+function writeAll(options: { values: string; models: string; out: string }): void {
   const plan = readPlan({ file: options.values, modelsDirectory: options.models });
   const parameters = writeAksParameters(plan);
   const files = {
@@ -37,9 +51,6 @@ try {
   const folder = path.relative(process.cwd(), options.out) || '.';
   process.stdout.write(`${Object.keys(files).length} files in ${folder}\n`);
   process.stdout.write(`Apply them: kubectl apply -k ${folder}\n`);
-} catch (error) {
-  process.stderr.write(`${coerceError(error).message}\n`);
-  process.exitCode = 1;
 }
 
 /** Removes what was generated for other values, and nothing else that lies in the folder. */

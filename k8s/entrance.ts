@@ -1,5 +1,8 @@
 // How clients reach the API: by the Gateway API, or by an Ingress on clusters that have a controller for
 // it. Both end TLS.
+//
+// Neither limits how long a request may take. The API ends what takes too long by itself, with a reason, and some
+// answers last: events of a job ten minutes, a stream of lines as long as its client sends.
 
 import type { IGateway } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/Gateway';
 import type { IHTTPRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/HTTPRoute';
@@ -8,11 +11,9 @@ import type { INetworkPolicyPeer } from 'kubernetes-models/networking.k8s.io/v1/
 import type { INamespace } from 'kubernetes-models/v1/Namespace';
 import type { IServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import { apiName, apiServicePort } from './api.js';
-import { apiAnswerMs } from './environment.js';
 import { gatewayNamespace, selectorOf } from './names.js';
 import { namespaceNameLabel } from './namespace.js';
 import type { KubernetesObject } from './objects.js';
-import type { Plan } from './plan.js';
 import type { Values } from './values.js';
 
 type GatewayEntrance = Extract<Values['entrance'], { kind: 'gateway' }>;
@@ -24,10 +25,10 @@ const gatewayName = 'scoreline';
 export const gatewayAccount = gatewayName;
 const labels = selectorOf('api');
 
-export function makeEntrance(plan: Plan): KubernetesObject[] {
-  const { entrance } = plan.values;
-  if (entrance.kind === 'gateway') return makeGatewayObjects(plan, entrance);
-  if (entrance.kind === 'ingress') return [makeIngress(plan.values, entrance)];
+export function makeEntrance(values: Values): KubernetesObject[] {
+  const { entrance } = values;
+  if (entrance.kind === 'gateway') return makeGatewayObjects(values, entrance);
+  if (entrance.kind === 'ingress') return [makeIngress(values, entrance)];
   return [];
 }
 
@@ -45,8 +46,7 @@ export function entrancePeer({ entrance, namespace }: Values): INetworkPolicyPee
  * The Gateway has a namespace of its own. Its proxies run in it, and those of Istio do not meet the
  * standard of the service's namespace (they set no seccomp profile).
  */
-function makeGatewayObjects(plan: Plan, entrance: GatewayEntrance): KubernetesObject[] {
-  const { values } = plan;
+function makeGatewayObjects(values: Values, entrance: GatewayEntrance): KubernetesObject[] {
   const namespace = gatewayNamespace(values.namespace);
   const gatewayLabels = { 'app.kubernetes.io/name': 'scoreline' };
   const home: INamespace = {
@@ -62,7 +62,7 @@ function makeGatewayObjects(plan: Plan, entrance: GatewayEntrance): KubernetesOb
     home,
     ...makeCertificateReader(values, entrance, namespace),
     makeGateway(values, entrance, namespace),
-    makeRoute(plan, parent('https')),
+    makeRoute(values, parent('https')),
     makeRedirect(values, parent('http')),
   ];
 }
@@ -137,8 +137,7 @@ function makeCertificateReader(
   ];
 }
 
-function makeRoute(plan: Plan, parent: ParentReference): IHTTPRoute {
-  const { host, namespace } = plan.values;
+function makeRoute({ host, namespace }: Values, parent: ParentReference): IHTTPRoute {
   return {
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'HTTPRoute',
@@ -149,8 +148,8 @@ function makeRoute(plan: Plan, parent: ParentReference): IHTTPRoute {
       rules: [
         {
           backendRefs: [{ name: apiName, port: apiServicePort }],
-          // The API answers by itself at the deadline of a request. The gateway must wait for longer.
-          timeouts: { request: `${Math.ceil(apiAnswerMs(plan) / 1000)}s` },
+          // None. Gateways have a limit of their own if nothing is said.
+          timeouts: { request: '0s' },
         },
       ],
     },
@@ -179,13 +178,32 @@ function makeRedirect({ host, namespace }: Values, parent: ParentReference): IHT
   };
 }
 
+/**
+ * By default, nginx ends an answer that pauses for a minute, refuses bodies of more than 1 MB, and passes a body on
+ * when it is complete, so a stream of lines would get no answer before its end. The API has limits of its own for all
+ * of these. Other controllers ignore the annotations.
+ */
+const nginxAnnotations = Object.fromEntries(
+  Object.entries({
+    'proxy-body-size': '0',
+    'proxy-read-timeout': '3600',
+    'proxy-request-buffering': 'off',
+    'proxy-send-timeout': '3600',
+  }).map(([name, value]) => [`nginx.ingress.kubernetes.io/${name}`, value]),
+);
+
 /** Whether HTTP is redirected is up to the controller; `annotations` is where it is told. */
 function makeIngress({ host, namespace }: Values, entrance: IngressEntrance): IIngress {
   const service = { name: apiName, port: { name: 'http' } };
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'Ingress',
-    metadata: { name: apiName, namespace, labels, annotations: entrance.annotations },
+    metadata: {
+      name: apiName,
+      namespace,
+      labels,
+      annotations: { ...nginxAnnotations, ...entrance.annotations },
+    },
     spec: {
       ingressClassName: entrance.class,
       tls: [{ hosts: [host], secretName: entrance.certificate.secret }],

@@ -13,6 +13,8 @@ export const apiPort = 8080;
 /** For the metrics, and for the probes of workers. */
 export const sidePort = 8081;
 
+export const allAddresses = '0.0.0.0';
+
 /** The port of gRPC, if the settings of the API name one. */
 export function grpcPortOf({ api }: Values): number | undefined {
   const { GRPC_PORT }: Readonly<Record<string, string>> = api.settings;
@@ -33,6 +35,7 @@ export const ownSettings: ReadonlySet<string> = new Set([
   'KEYS_FILE',
   'LEAVE_MS',
   'METRICS_PORT',
+  'MODEL_CACHE_DIR',
   'MODELS',
   'MODELS_DIR',
   'OTEL_EXPORTER_OTLP_ENDPOINT',
@@ -53,7 +56,7 @@ export const ownSettings: ReadonlySet<string> = new Set([
 ]);
 
 /** How long the longest request takes to be answered. */
-export function apiAnswerMs({ models }: Plan): number {
+function apiAnswerMs({ models }: Plan): number {
   return Math.max(...models.map(({ model }) => model.manifest.deadlineMs)) + apiEndMs;
 }
 
@@ -77,14 +80,14 @@ export function apiEnvironment(plan: Plan): IEnvVar[] {
     // Queues instead of names: an image with other models would fill queues that KEDA does not look at.
     { name: 'MODELS', value: models.map(({ model }) => model.queue).join(',') },
     { name: 'SCALE_FROM_ZERO', value: queuesFromZero(plan).join(',') },
-    { name: 'HOST', value: '0.0.0.0' },
+    { name: 'HOST', value: allAddresses },
     { name: 'PORT', value: `${apiPort}` },
     { name: 'METRICS_PORT', value: `${sidePort}` },
     { name: 'LEAVE_MS', value: `${apiLeaveMs}` },
     { name: 'SHUTDOWN_MS', value: `${apiShutdownMs(plan)}` },
     ...redisEnvironment(values),
     ...keysEnvironment(values),
-    ...telemetryEnvironment(values),
+    ...telemetryEnvironment(values, 'api'),
     ...webhookEnvironment(values),
     ...fromSettings(values.api.settings),
   ];
@@ -96,7 +99,7 @@ export function workerEnvironment({ values }: Plan, planned: PlannedModel): IEnv
     { name: 'PROBE_PORT', value: `${sidePort}` },
     { name: 'SHUTDOWN_MS', value: `${workerShutdownMs(planned)}` },
     ...redisEnvironment(values),
-    ...telemetryEnvironment(values),
+    ...telemetryEnvironment(values, 'worker'),
     ...fromSettings(values.workers.settings),
   ];
 }

@@ -84,7 +84,7 @@ export function makeManifests(plan: Plan): ManifestFile[] {
     {
       name: 'entrance.yaml',
       about: 'How clients reach the API (k8s/entrance.ts).',
-      objects: makeEntrance(plan),
+      objects: makeEntrance(values),
     },
     ...plan.models.map((planned) => makeWorkerFile(plan, planned)),
   ];

@@ -14,6 +14,11 @@ export const nameLengthMax = labelLengthMax - longestPrefix.length;
 const gatewaySuffix = '-gateway';
 export const namespaceLengthMax = labelLengthMax - gatewaySuffix.length;
 
+/** Whether a namespace belongs to the cluster itself, or to KEDA. Ours lets no pods in that need rights or a network. */
+export function isReservedNamespace(name: string): boolean {
+  return name.startsWith('kube-') || name === 'default' || name === 'keda';
+}
+
 export function gatewayNamespace(namespace: string): string {
   return `${namespace}${gatewaySuffix}`;
 }
@@ -23,9 +28,33 @@ export function workerName({ name, version }: { name: string; version: string })
   return `worker-${toDnsLabel(name)}-${toDnsLabel(version)}`;
 }
 
-/** Whether Kubernetes accepts this as the name of a Service, a namespace or a Secret. */
+/** Whether Kubernetes accepts this as the name of a Service or a namespace. */
 export function isDnsLabel(name: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name);
+}
+
+/** Whether Kubernetes accepts this as the name of a Secret, a volume claim, or a class of anything. */
+export function isDnsSubdomain(name: string): boolean {
+  return (
+    name.length <= 253 &&
+    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(name)
+  );
+}
+
+/** Whether Kubernetes accepts this as the key of a label, an annotation or a taint: `name`, or `example.com/name`. */
+export function isLabelKey(key: string): boolean {
+  const [name = '', prefix, ...more] = key.split('/').toReversed();
+  return (
+    more.length === 0 &&
+    name !== '' &&
+    isLabelValue(name) &&
+    (prefix === undefined || isDnsSubdomain(prefix))
+  );
+}
+
+/** Whether Kubernetes accepts this as the value of a label or a taint. */
+export function isLabelValue(value: string): boolean {
+  return value === '' || /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/.test(value);
 }
 
 /** Says which part of the service a pod is. */

@@ -15,6 +15,7 @@ import { namespaceNameLabel } from './namespace.js';
 import type { Plan } from './plan.js';
 import { redisPlace, redisPort } from './redis-place.js';
 import { telemetryPorts } from './telemetry.js';
+import { portOf } from './url-port.js';
 import type { Values } from './values.js';
 import { toWebhooks } from './webhooks.js';
 
@@ -33,12 +34,12 @@ export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] 
         ...toIssuer(values),
         ...toAzure(values),
         ...toWebhooks(values),
-        ...toTelemetry(values),
+        ...toTelemetry(values, 'api'),
       ],
     }),
     policy(values, 'worker', {
       ingress: fromMonitoring(values),
-      egress: [toRedis(values), ...toAzure(values), ...toTelemetry(values)],
+      egress: [toRedis(values), ...toAzure(values), ...toTelemetry(values, 'worker')],
     }),
     ...(values.redis.kind === 'in-cluster' ? [allowToRedis(values)] : []),
     ...downloading.map(({ name }) => allowDownloads(values, name)),
@@ -146,15 +147,16 @@ function toRedis(values: Values): INetworkPolicyEgressRule {
   return { to: [{ podSelector: { matchLabels: selectorOf('redis') } }], ports };
 }
 
-/** The keys of an OIDC issuer may come from anywhere. */
+/** The keys of an OIDC issuer may come from anywhere, and from another host than the issuer's own. */
 function toIssuer({ api }: Values): INetworkPolicyEgressRule[] {
-  const isNeeded = api.settings.AUTH?.includes('oidc') ?? false;
-  return isNeeded ? [{ ports: [tcp(443)] }] : [];
+  const { AUTH, OIDC_ISSUER }: Readonly<Record<string, string>> = api.settings;
+  if (!AUTH?.includes('oidc') || !OIDC_ISSUER) return [];
+  return [{ ports: [...new Set([443, portOf(OIDC_ISSUER)])].map(tcp) }];
 }
 
 /** A collector, or Azure Monitor, which has changing addresses. */
-function toTelemetry(values: Values): INetworkPolicyEgressRule[] {
-  const ports = telemetryPorts(values);
+function toTelemetry(values: Values, sender: 'api' | 'worker'): INetworkPolicyEgressRule[] {
+  const ports = telemetryPorts(values, sender);
   return ports.length === 0 ? [] : [{ ports: ports.map(tcp) }];
 }
 

@@ -16,7 +16,8 @@ export function resources(cpu: number, memoryMi: number) {
   return { requests: { cpu: formatCpu(cpu), memory }, limits: { memory } };
 }
 
-function formatMemory(mebibytes: number): string {
+/** The inverse of `parseMemory`. */
+export function formatMemory(mebibytes: number): string {
   return mebibytes % 1024 === 0 ? `${mebibytes / 1024}Gi` : `${mebibytes}Mi`;
 }
 

@@ -6,14 +6,17 @@ import { describedBytes, describedFiles } from '../shared/manifest.js';
 import { listModels } from '../shared/manifest-file.js';
 import { collectModels, type Model } from '../shared/models.js';
 import { scalingSchema } from '../shared/scaling.js';
+import { mebibytesToStart } from '../shared/start-memory.js';
 import { readYamlFile } from '../shared/yaml-file.js';
 import { checkAks } from './aks/check.js';
-import { grpcPortOf, ownSettings, sidePort } from './environment.js';
+import { allAddresses, grpcPortOf, ownSettings, sidePort } from './environment.js';
+import { checkModel } from './model-faults.js';
 import { nameLengthMax, workerName } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { parseMemory } from './quantity.js';
-import { findPrefixFault } from './redis-place.js';
+import { checkRedis } from './redis-faults.js';
 import type { Refuse } from './refuse.js';
+import { sendsTelemetry } from './telemetry.js';
 import { type ModelValues, type Values, valuesSchema } from './values.js';
 
 /**
@@ -28,14 +31,15 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
     const models = values.models.flatMap((entry, index) =>
       planVersions({ values, entry, index, known, refuse }),
     );
+    checkApiMemory(values, refuse);
+    checkRedis(values, refuse);
     checkNames(models, refuse);
     checkGpu(values, models, refuse);
     checkPython(values, models, refuse);
     checkSettings(values, refuse);
+    checkTelemetry(values, refuse);
     checkAzure(values, refuse);
     checkAks(values, refuse);
-    const prefixFault = findPrefixFault(values);
-    if (prefixFault !== undefined) refuse(['redis', 'prefix'], prefixFault);
     return { values, models };
   });
   return readYamlFile(options.file, schema, {
@@ -94,7 +98,7 @@ function planModel({ values, entry, index, refuse }: Entry, model: Model): Plann
   if (isOnGpu === undefined) {
     refuse(
       ['models', index, 'name'],
-      `expected a model for a device that Linux containers have, cpu, cuda or tensorrt; its manifest says ${manifest.device.type}`,
+      `expected a model for a device that the images have, cpu or cuda; its manifest says ${manifest.device.type}`,
     );
   }
   const scaling = scalingSchema.safeParse({ ...manifest.scaling, ...entry.scaling });
@@ -105,7 +109,7 @@ function planModel({ values, entry, index, refuse }: Entry, model: Model): Plann
       `${issue.message}; with its manifest this is ${together}`,
     );
   }
-  return {
+  const planned: PlannedModel = {
     model,
     name: workerName(model),
     scaling: scaling.data ?? manifest.scaling,
@@ -114,6 +118,8 @@ function planModel({ values, entry, index, refuse }: Entry, model: Model): Plann
     memoryMi: entry.memory === undefined ? memoryFor(model) : parseMemory(entry.memory),
     mayDownload: entry.download,
   };
+  checkModel(planned, { values, index, refuse });
+  return planned;
 }
 
 /**
@@ -124,7 +130,9 @@ function runsOnGpu({ manifest }: Model, { nodes }: Values): boolean | undefined 
   const { type, fallback } = manifest.device;
   if (type === 'cpu') return false;
   if (type !== 'cuda' && type !== 'tensorrt') return undefined;
-  return nodes.gpu !== undefined || fallback === undefined;
+  if (nodes.gpu === undefined && fallback !== undefined) return false;
+  // The image worker-gpu has no TensorRT.
+  return type === 'tensorrt' && manifest.engine !== 'python' ? undefined : true;
 }
 
 /**
@@ -135,6 +143,12 @@ function memoryFor({ manifest }: Model): number {
   const modelMi = describedBytes(manifest.source) / 1024 ** 2;
   const times = 1.5 + 2.5 * manifest.device.instances;
   return Math.ceil((768 + times * modelMi) / 128) * 128;
+}
+
+function checkApiMemory({ api }: Values, refuse: Refuse): void {
+  const least = mebibytesToStart.api;
+  if (parseMemory(api.memory) >= least) return;
+  refuse(['api', 'memory'], `expected at least ${least}Mi, or no API can start`);
 }
 
 function checkNames(models: readonly PlannedModel[], refuse: Refuse): void {
@@ -168,8 +182,15 @@ function checkGpu(values: Values, models: readonly PlannedModel[], refuse: Refus
 
 function checkPython(values: Values, models: readonly PlannedModel[], refuse: Refuse): void {
   const program = models.find(({ model }) => isProgram(model));
-  if (!program || values.images.workerPython) return;
+  if (!program) return;
   const why = `because ${program.model.name} is a Python program`;
+  if (values.modelFolder.from === 'volume') {
+    refuse(
+      ['modelFolder', 'from'],
+      `expected image, ${why}: the environment of its packages is made with the image worker-python, and a volume would hide it`,
+    );
+  }
+  if (values.images.workerPython) return;
   refuse(['images', 'workerPython'], `expected an image, ${why}`);
 }
 
@@ -194,7 +215,7 @@ function checkSettings(values: Values, refuse: Refuse): void {
         );
       }
     }
-    for (const { key, message } of findFaults(role, { ...settings, ...standIns(settings) })) {
+    for (const { key, message } of findFaults(role, { ...settings, ...standIns(role, settings) })) {
       refuse([section, 'settings', key], message);
     }
   }
@@ -221,10 +242,23 @@ function checkSettings(values: Values, refuse: Refuse): void {
   }
 }
 
-/** Stands in for secrets that the manifests only refer to. */
-function standIns(settings: Readonly<Record<string, string>>): Record<string, string> {
-  if (!settings.WEBHOOK_HOSTS) return {};
-  return { WEBHOOK_SECRETS: `whsec_${Buffer.alloc(24).toString('base64')}` };
+/** Stands in for what the manifests add: the address, which others reach, and secrets that they only refer to. */
+function standIns(role: Role, settings: Readonly<Record<string, string>>): Record<string, string> {
+  return {
+    ...(role === 'api' && { HOST: allAddresses }),
+    ...(settings.WEBHOOK_HOSTS && {
+      WEBHOOK_SECRETS: `whsec_${Buffer.alloc(24).toString('base64')}`,
+    }),
+  };
+}
+
+function checkTelemetry(values: Values, refuse: Refuse): void {
+  if (values.telemetry.share === undefined) return;
+  if (sendsTelemetry(values, 'api') || sendsTelemetry(values, 'worker')) return;
+  refuse(
+    ['telemetry', 'share'],
+    'expected connectionStringSecret or otlp with it, because nothing is sent without a receiver',
+  );
 }
 
 function checkAzure(values: Values, refuse: Refuse): void {

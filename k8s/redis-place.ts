@@ -24,6 +24,8 @@ export interface RedisPlace extends Pick<RedisAddress, 'kind' | 'primary' | 'db'
   readonly url: string;
   /** The servers of the URL: `host:port`. */
   readonly servers: readonly string[];
+  /** Their names or addresses. */
+  readonly hosts: readonly string[];
   /** The ports that API and workers connect to. */
   readonly ports: readonly number[];
   /** Further ports, from the first to the last one. */
@@ -40,6 +42,7 @@ export function redisPlace(values: Values): RedisPlace {
     ...address,
     url,
     servers: nodes.map(describeNode),
+    hosts: nodes.map(({ host }) => host),
     ports: [...new Set([...nodes.map(({ port }) => port), ...further])],
     portRange: isOssCluster(values) ? azureShardPorts : undefined,
     prefix: prefixOf(values, url),

@@ -10,7 +10,7 @@ import { selectorOf } from './names.js';
 import type { KubernetesObject } from './objects.js';
 import { placeOnCpu } from './placement.js';
 import { makePodTemplate } from './pod.js';
-import { parseMemory, resources } from './quantity.js';
+import { formatMemory, parseMemory, resources } from './quantity.js';
 import { redisPort, redisSecret, redisServiceName } from './redis-place.js';
 import type { Values } from './values.js';
 
@@ -21,6 +21,18 @@ const selector = selectorOf('redis');
 const redisUser = 999;
 /** While Redis rewrites its file, and for connections, it takes more than its data. */
 const dataShare = 0.6;
+
+/** In MiB. */
+const diskMiMin = 8 * 1024;
+/** The file may grow to twice the data, and a new one is written beside it. */
+const diskPerMemory = 2;
+
+/** Returns the size of the disk in MiB; undefined if there is none. */
+export function diskMi({ disk, memory }: Pick<InCluster, 'disk' | 'memory'>): number | undefined {
+  if (disk === 'none') return undefined;
+  if (disk !== undefined) return parseMemory(disk);
+  return Math.max(diskMiMin, diskPerMemory * parseMemory(memory));
+}
 
 /** Returns nothing if Redis is elsewhere. */
 export function makeRedis(values: Values): KubernetesObject[] {
@@ -39,7 +51,7 @@ function makeService({ namespace }: Values): IService {
 }
 
 function makeStatefulSet(values: Values, redis: InCluster): IStatefulSet {
-  const hasDisk = redis.disk !== 'none';
+  const sizeMi = diskMi(redis);
   return {
     apiVersion: 'apps/v1',
     kind: 'StatefulSet',
@@ -56,15 +68,15 @@ function makeStatefulSet(values: Values, redis: InCluster): IStatefulSet {
         isMovable: false,
         graceSeconds: 60,
         container: makeContainer(values, redis),
-        volumes: hasDisk ? [] : [{ name: 'data', emptyDir: {} }],
+        volumes: sizeMi !== undefined ? [] : [{ name: 'data', emptyDir: {} }],
         spec: placeOnCpu(values.nodes.cpu),
       }),
-      ...(hasDisk && { volumeClaimTemplates: [makeClaim(redis)] }),
+      ...(sizeMi !== undefined && { volumeClaimTemplates: [makeClaim(redis, sizeMi)] }),
     },
   };
 }
 
-function makeClaim({ disk, storageClass }: InCluster): IPersistentVolumeClaim {
+function makeClaim({ storageClass }: InCluster, sizeMi: number): IPersistentVolumeClaim {
   return {
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',
@@ -72,7 +84,7 @@ function makeClaim({ disk, storageClass }: InCluster): IPersistentVolumeClaim {
     spec: {
       accessModes: ['ReadWriteOnce'],
       ...(storageClass !== undefined && { storageClassName: storageClass }),
-      resources: { requests: { storage: disk } },
+      resources: { requests: { storage: formatMemory(sizeMi) } },
     },
   };
 }

@@ -2,14 +2,21 @@
 // operator creates.
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
+import { signals } from '../shared/telemetry-configuration.js';
+import { portOf } from './url-port.js';
 import type { Values } from './values.js';
+
+type Sender = 'api' | 'worker';
 
 export const connectionStringKey = 'connection-string';
 export const headersKey = 'headers';
 
-export function telemetryEnvironment({ telemetry, namespace }: Values): IEnvVar[] {
-  const { connectionStringSecret, otlp, share } = telemetry;
-  if (connectionStringSecret === undefined && !otlp) return [];
+const shareDefault = 0.05;
+
+export function telemetryEnvironment(values: Values, sender: Sender): IEnvVar[] {
+  const { telemetry, namespace } = values;
+  const { connectionStringSecret, otlp, share = shareDefault } = telemetry;
+  if (!sendsTelemetry(values, sender)) return [];
   const environment: IEnvVar[] = [];
   const secret = (name: string, from: string, key: string) =>
     environment.push({ name, valueFrom: { secretKeyRef: { name: from, key } } });
@@ -28,14 +35,24 @@ export function telemetryEnvironment({ telemetry, namespace }: Values): IEnvVar[
   return environment;
 }
 
+/** Whether there is a receiver for anything that API or workers send. */
+export function sendsTelemetry(values: Values, sender: Sender): boolean {
+  const { connectionStringSecret } = values.telemetry;
+  return connectionStringSecret !== undefined || endpointsOf(values, sender).length > 0;
+}
+
 /** The ports that telemetry is sent to. Azure Monitor's addresses change. */
-export function telemetryPorts({ telemetry }: Values): number[] {
-  const { connectionStringSecret, otlp } = telemetry;
-  const ports = new Set<number>();
-  if (connectionStringSecret !== undefined) ports.add(443);
-  if (otlp) {
-    const { port, protocol } = new URL(otlp.endpoint);
-    ports.add(port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port));
-  }
-  return [...ports];
+export function telemetryPorts(values: Values, sender: Sender): number[] {
+  const { connectionStringSecret } = values.telemetry;
+  const azure = connectionStringSecret === undefined ? [] : [443];
+  return [...new Set([...azure, ...endpointsOf(values, sender).map(portOf)])];
+}
+
+/** The endpoint of the values, and those that single signals have by the settings. */
+function endpointsOf({ telemetry, api, workers }: Values, sender: Sender): string[] {
+  const settings: Readonly<Record<string, string>> = (sender === 'api' ? api : workers).settings;
+  const ofSignals = signals.map(
+    (signal) => settings[`OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_ENDPOINT`],
+  );
+  return [telemetry.otlp?.endpoint, ...ofSignals].filter((endpoint) => !!endpoint) as string[];
 }

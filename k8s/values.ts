@@ -6,12 +6,22 @@ import { findUrlFault, isSocketUrl } from '../shared/redis-url.js';
 import { scalingFields } from '../shared/scaling.js';
 import { protocols } from '../shared/telemetry-configuration.js';
 import { aksSchema } from './aks/values.js';
-import { isDnsLabel, namespaceLengthMax } from './names.js';
+import {
+  isDnsLabel,
+  isDnsSubdomain,
+  isLabelKey,
+  isLabelValue,
+  isReservedNamespace,
+  namespaceLengthMax,
+} from './names.js';
 
 const positive = z.number().int().positive();
 const dnsLabel = z
   .string()
   .refine(isDnsLabel, 'expected lower-case letters, digits and -, 63 characters at most');
+const objectName = z
+  .string()
+  .refine(isDnsSubdomain, 'expected lower-case letters, digits, - and ., 253 characters at most');
 const hostName = z.hostname('expected a host name').regex(/\./, 'expected a full host name');
 const uuid = z.guid('expected a UUID');
 const memory = z.string().regex(/^[1-9]\d*(Mi|Gi)$/, 'expected a size such as 512Mi or 2Gi');
@@ -22,9 +32,36 @@ const image = z
     /^[^\s@:]+(:\d+\/[^\s@:]+)?(:[\w][\w.-]{0,127}(@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$/,
     'expected an image with a tag or digest, such as registry.example.com/api:1.2.3',
   )
-  .refine((name) => !name.endsWith(':latest'), 'expected a tag that does not move');
-const labels = z.record(z.string().min(1), z.string());
-const settings = z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.coerce.string()).prefault({});
+  .refine((name) => !name.endsWith(':latest'), 'expected a tag that does not move')
+  .refine(isLowerCase, 'expected lower-case letters before the tag');
+const labelKey = z
+  .string()
+  .refine(
+    isLabelKey,
+    'expected a key such as team or example.com/team, 63 characters behind the /',
+  );
+const labelValue = z
+  .string()
+  .refine(isLabelValue, 'expected letters, digits, -, _ and ., 63 characters at most');
+const labels = z.record(labelKey, labelValue);
+const annotations = z.record(labelKey, z.string());
+/** Tolerations are for NoSchedule alone, so an effect is not said. */
+const taint = z.string().superRefine((text, context) => {
+  const [key = '', value = '', ...more] = text.split('=');
+  if (isLabelKey(key) && isLabelValue(value) && more.length === 0) return;
+  context.addIssue(
+    'expected key or key=value, without an effect behind a colon: that of the taint is NoSchedule',
+  );
+});
+const setting = z
+  .union(
+    [z.string(), z.number(), z.boolean()],
+    'expected a text, a number, true or false; lists have commas between their parts',
+  )
+  .transform(String);
+const settings = z
+  .record(z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'expected a key of docs/configuration.md'), setting)
+  .prefault({});
 
 const imagesSchema = z.strictObject({
   api: image,
@@ -32,18 +69,15 @@ const imagesSchema = z.strictObject({
   workerGpu: image.optional().describe('Needed if a model runs on a GPU.'),
   workerPython: image.optional().describe('Needed if a model is a Python program.'),
   redis: image.default('redis:7-bookworm'),
-  pullSecret: dnsLabel
+  pullSecret: objectName
     .optional()
     .describe('The Secret with the password of a private registry. AKS needs none for its own.'),
 });
 
 const nodesSchema = z.strictObject({
-  machine: z.string().min(1).optional().describe('The machine type, such as Standard_NC4as_T4_v3.'),
+  machine: labelValue.min(1).optional().describe('The machine type, such as Standard_NC4as_T4_v3.'),
   labels: labels.default({}).describe('Further labels that the machines must have.'),
-  taints: z
-    .array(z.string().regex(/^[^\s=]+(=[^\s=]+)?$/, 'expected key or key=value'))
-    .default([])
-    .describe('What keeps other pods away from these machines.'),
+  taints: z.array(taint).default([]).describe('What keeps other pods away from these machines.'),
   spot: z
     .enum(['never', 'prefer', 'only'])
     .default('never')
@@ -74,7 +108,7 @@ const modelSchema = z.strictObject({
 
 const certificateSchema = z.union(
   [
-    z.strictObject({ secret: dnsLabel }),
+    z.strictObject({ secret: objectName }),
     z.strictObject({ keyVaultUri: z.url({ protocol: /^https$/ }) }),
   ],
   'expected either secret: the name of a TLS Secret, or keyVaultUri: the address of a certificate',
@@ -83,7 +117,7 @@ const certificateSchema = z.union(
 const entranceSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('gateway'),
-    class: dnsLabel.default('approuting-istio'),
+    class: objectName.default('approuting-istio'),
     certificate: certificateSchema,
     proxyNamespace: dnsLabel
       .optional()
@@ -91,10 +125,10 @@ const entranceSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('ingress'),
-    class: dnsLabel,
+    class: objectName,
     controllerNamespace: dnsLabel.describe('Where the pods of the ingress controller run.'),
-    certificate: z.strictObject({ secret: dnsLabel }),
-    annotations: labels.default({}),
+    certificate: z.strictObject({ secret: objectName }),
+    annotations: annotations.default({}),
   }),
   z.strictObject({ kind: z.literal('none') }),
 ]);
@@ -112,9 +146,9 @@ const redisSchema = z.discriminatedUnion('kind', [
     memory: memory.default('2Gi'),
     disk: z
       .union([memory, z.literal('none')])
-      .default('8Gi')
+      .optional()
       .describe('`none` loses what waits whenever the pod of Redis moves.'),
-    storageClass: dnsLabel.optional(),
+    storageClass: objectName.optional(),
   }),
   z.strictObject({
     kind: z.literal('azure'),
@@ -149,19 +183,28 @@ const redisSchema = z.discriminatedUnion('kind', [
 export const valuesSchema = z.strictObject({
   namespace: dnsLabel
     .max(namespaceLengthMax, `expected at most ${namespaceLengthMax} characters`)
+    .refine(
+      (name) => !isReservedNamespace(name),
+      'expected a namespace for Scoreline alone, because everything else in it would be cut off',
+    )
     .default('scoreline'),
-  host: hostName.describe('The name by which clients reach the service.'),
+  host: hostName
+    .refine(
+      (name) => isDnsSubdomain(name) && !/\.\d+$/.test(name),
+      'expected a host name in lower case, without a dot at its end, and no address',
+    )
+    .describe('The name by which clients reach the service.'),
   images: imagesSchema,
   models: z.array(modelSchema).min(1),
   modelFolder: z
     .discriminatedUnion('from', [
       z.strictObject({ from: z.literal('image') }),
-      z.strictObject({ from: z.literal('volume'), claim: dnsLabel }),
+      z.strictObject({ from: z.literal('volume'), claim: objectName }),
     ])
     .prefault({ from: 'image' })
     .describe('Where manifests, labels and ONNX files come from.'),
   downloadCache: z
-    .strictObject({ claim: dnsLabel })
+    .strictObject({ claim: objectName })
     .optional()
     .describe('A volume that workers share for downloads. If unset, each downloads for itself.'),
   api: z
@@ -173,12 +216,12 @@ export const valuesSchema = z.strictObject({
       cpu: cpu.default(1),
       memory: memory.default('2Gi'),
       settings: settings.transform((given) => ({ AUTH: 'keys', ...given })),
-      keysSecret: dnsLabel
+      keysSecret: objectName
         .optional()
         .describe(
           'A Secret with the records of the API keys under keys.yaml. If unset, they are in Redis.',
         ),
-      webhookSecret: dnsLabel
+      webhookSecret: objectName
         .optional()
         .describe('A Secret with the secrets of webhooks under secrets, as in WEBHOOK_SECRETS.'),
     })
@@ -212,7 +255,7 @@ export const valuesSchema = z.strictObject({
     .prefault({}),
   telemetry: z
     .strictObject({
-      connectionStringSecret: dnsLabel
+      connectionStringSecret: objectName
         .optional()
         .describe(
           'A Secret with the connection string of Application Insights under connection-string.',
@@ -223,17 +266,12 @@ export const valuesSchema = z.strictObject({
             .url({ protocol: /^https?$/ })
             .refine((text) => !text.includes('@'), 'expected no user or password in it'),
           protocol: z.enum(protocols).default('http/protobuf'),
-          headersSecret: dnsLabel
+          headersSecret: objectName
             .optional()
             .describe('A Secret with OTEL_EXPORTER_OTLP_HEADERS under headers.'),
         })
         .optional(),
-      share: z
-        .number()
-        .min(0)
-        .max(1)
-        .default(0.05)
-        .describe('The share of requests that are traced.'),
+      share: z.number().min(0).max(1).optional().describe('The share of requests that are traced.'),
     })
     .prefault({}),
   access: z
@@ -252,6 +290,12 @@ export const valuesSchema = z.strictObject({
     })
     .optional(),
 });
+
+/** Registries take no others in the name of an image. */
+function isLowerCase(image: string): boolean {
+  const [name = ''] = image.split('@');
+  return !/[A-Z]/.test(name.replace(/:[^/]*$/, ''));
+}
 
 export type Values = z.output<typeof valuesSchema>;
 export type ModelValues = Values['models'][number];

@@ -3,6 +3,7 @@
 import type { INetworkPolicyEgressRule } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicyEgressRule';
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
 import { type WebhookHost, webhookShape } from '../shared/webhook-configuration.js';
+import { portOf } from './url-port.js';
 import type { Values } from './values.js';
 
 const key = 'secrets';
@@ -26,14 +27,14 @@ export function webhookEnvironment({ api }: Values): IEnvVar[] {
 export function toWebhooks(values: Values): INetworkPolicyEgressRule[] {
   const hosts = webhookHosts(values);
   if (hosts.length === 0) return [];
-  const ports = [...new Set(hosts.map(portOf))].map(tcp);
-  const inside = hosts.flatMap(({ networks, ...host }) =>
+  const ports = [...new Set(hosts.map(({ origin }) => portOf(origin)))].map(tcp);
+  const inside = hosts.flatMap(({ networks, origin }) =>
     networks.length === 0
       ? []
       : [
           {
             to: networks.map((cidr) => ({ ipBlock: { cidr } })),
-            ports: [tcp(portOf(host))],
+            ports: [tcp(portOf(origin))],
           },
         ],
   );
@@ -44,11 +45,6 @@ function webhookHosts({ api }: Values): readonly WebhookHost[] {
   const { WEBHOOK_HOSTS }: Readonly<Record<string, string>> = api.settings;
   // An empty setting counts as unset.
   return webhookShape.WEBHOOK_HOSTS.parse(WEBHOOK_HOSTS || undefined);
-}
-
-function portOf({ origin }: Pick<WebhookHost, 'origin'>): number {
-  const { port, protocol } = new URL(origin);
-  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
 }
 
 function tcp(port: number) {

@@ -184,7 +184,7 @@ export const sections: readonly Section[] = [
         unit: 'short',
         queries: [
           {
-            expr: `scoreline:slo_errors:ratio_rate1h{${model}} / on (model, slo) scoreline:slo_budget:ratio`,
+            expr: `scoreline:slo_errors:ratio_rate1h{${model}} / on (model, slo) group_left scoreline:slo_budget:ratio`,
             legend: '{{model}}: {{slo}}',
           },
         ],

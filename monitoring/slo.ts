@@ -31,6 +31,8 @@ const badCodes: readonly ErrorCode[] = [
   'wire_mismatch',
   'overloaded',
 ];
+/** What tells services with the same model apart, where Prometheus sets it (alerts.yaml). */
+const service = 'cluster, namespace, job';
 /** Probes and pages are no part of a model's service. */
 const scoring = 'route=~"native|reference|inference|grpc"';
 
@@ -64,7 +66,7 @@ function goalsOf(model: string, { availability, latencyMs, latencyPercentile }: 
   const goals: Goal[] = [];
   if (availability !== undefined) {
     const requests = (labels: string, window: string) =>
-      `sum(rate(scoreline_requests_total{model="${model}", ${scoring}${labels}}[${window}]))`;
+      `sum by (${service}) (rate(scoreline_requests_total{model="${model}", ${scoring}${labels}}[${window}]))`;
     goals.push({
       slo: 'availability',
       budget: round(1 - availability),
@@ -75,7 +77,7 @@ function goalsOf(model: string, { availability, latencyMs, latencyPercentile }: 
   }
   if (latencyMs !== undefined) {
     const counted = (what: string, window: string) =>
-      `sum(rate(scoreline_request_duration_seconds_${what}[${window}]))`;
+      `sum by (${service}) (rate(scoreline_request_duration_seconds_${what}[${window}]))`;
     const within = `bucket{model="${model}", ${boundOf(latencyMs / 1000)}}`;
     goals.push({
       slo: 'latency',

@@ -4,13 +4,9 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { ScorelineError } from '../shared/errors.js';
+import { bytesToLoad, loadFactor, spareBytes } from '../shared/load-memory.js';
 import { describedBytes, type Manifest } from '../shared/manifest.js';
 import { threadsOfCopies } from './engine/instances.js';
-
-/** How many times the bytes of its files a model takes while it is loaded (measured: docs/versions.md). */
-const loadFactor = 2.5;
-/** What a model takes beside its weights: a thread, the arena of a run. */
-const spareBytes = 32 * 1024 * 1024;
 
 export interface Memory {
   /** What the process can still get. */
@@ -43,7 +39,7 @@ export class MemoryRoom {
     const { instances } = device;
     // A copy for runs that start alone comes on top, and shares the weights of the others.
     const isOneMore = threadsOfCopies({ engine, device }).length > instances;
-    const needed = instances * (loadFactor * bytes + spareBytes) + (isOneMore ? spareBytes : 0);
+    const needed = bytesToLoad({ source, device }) + (isOneMore ? spareBytes : 0);
     const { availableBytes, bound } = this.#read();
     const free = Math.max(0, availableBytes - this.#promisedBytes);
     if (needed > free) {

@@ -461,6 +461,7 @@ export const refusalCodes: readonly ErrorCode[] = codesWith(429, 503).filter(
 /** The faults of the service. Their series are there from the start, since alerts count them. */
 export const faultCodes: readonly ErrorCode[] = [
   ...codesWith(503, 504),
+  'model_load_failed',
   'model_crashed',
   'model_failed',
   'internal_error',

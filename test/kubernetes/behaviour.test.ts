@@ -244,6 +244,26 @@ describe('telemetry', () => {
     }
   });
 
+  test('reaches the endpoints that the settings name for single signals, with the share of the values', () => {
+    const cluster = generate({
+      telemetry: { share: 0.2 },
+      api: {
+        settings: {
+          OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://traces.example.com/v1/traces',
+          OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: 'http://logs.example.com:4319/v1/logs',
+        },
+      },
+      workers: {
+        settings: { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'http://metrics.example.com:9090/otlp' },
+      },
+    });
+    expect(egressPorts(cluster, 'api')).toEqual(expect.arrayContaining([443, 4319]));
+    expect(egressPorts(cluster, 'api')).not.toContain(9090);
+    expect(egressPorts(cluster, 'worker')).toContain(9090);
+    expect(egressPorts(cluster, 'worker')).not.toContain(4319);
+    expect(environmentOf(cluster, 'api').OTEL_TRACES_SAMPLER_ARG).toBe('0.2');
+  });
+
   test('is off by default', () => {
     const cluster = generate();
     for (const { name } of processes(cluster)) {
@@ -383,6 +403,17 @@ describe('Redis', () => {
     expect(resources.limits.memory).toBe('2Gi');
   });
 
+  test('in the cluster has a disk with room for its file and for a new one', () => {
+    const diskOf = (redis: object) => {
+      const cluster = generate({ redis: { kind: 'in-cluster', ...redis } });
+      const [{ spec }] = cluster.get('StatefulSet', 'redis').spec.volumeClaimTemplates;
+      return spec.resources.requests.storage;
+    };
+    expect(diskOf({})).toBe('8Gi');
+    expect(diskOf({ memory: '32Gi' })).toBe('64Gi');
+    expect(diskOf({ memory: '32Gi', disk: '40Gi' })).toBe('40Gi');
+  });
+
   test('in the cluster can be reached by the API, the workers and KEDA only', () => {
     const { from } = generate(variants['times with warm workers']).get('NetworkPolicy', 'redis')
       .spec.ingress[0];
@@ -449,9 +480,24 @@ describe('the entrance', () => {
     expect(cluster.get('HTTPRoute', 'api').spec.parentRefs[0].sectionName).toBe('https');
   });
 
-  test('waits for longer than the longest deadline', () => {
+  test('ends no answer that lasts: events of jobs, streams of lines, and whoever waits for a minute', () => {
     const { rules } = generate().get('HTTPRoute', 'api').spec;
-    expect(Number.parseInt(rules[0].timeouts.request, 10) * 1000).toBeGreaterThan(90_000);
+    expect(rules.map(({ timeouts }: Loaded) => timeouts)).toEqual([{ request: '0s' }]);
+    const prefix = 'nginx.ingress.kubernetes.io/';
+    const { annotations } = generate(variants['an ingress']).get('Ingress', 'api').metadata;
+    expect(Number(annotations[`${prefix}proxy-read-timeout`])).toBeGreaterThan(60);
+    expect(annotations).toMatchObject({
+      [`${prefix}proxy-body-size`]: '0',
+      [`${prefix}proxy-request-buffering`]: 'off',
+      'traefik.ingress.kubernetes.io/router.entrypoints': 'websecure',
+    });
+    const own = { ...(variants['an ingress']?.entrance as object) };
+    const ingress = generate({
+      entrance: { ...own, annotations: { [`${prefix}proxy-body-size`]: '8m' } },
+    });
+    expect(ingress.get('Ingress', 'api').metadata.annotations[`${prefix}proxy-body-size`]).toBe(
+      '8m',
+    );
   });
 
   test('takes its certificate from the Key Vault, by an account beside the Gateway', () => {
@@ -539,6 +585,18 @@ describe('callers of the API', () => {
     expect(reachesWeb(generate(), 'api')).toBe(false);
     expect(reachesWeb(tokens, 'api')).toBe(true);
     expect(reachesWeb(tokens, 'worker')).toBe(false);
+  });
+
+  test('may have tokens of an issuer at a port of its own', () => {
+    const settings = {
+      AUTH: 'oidc',
+      OIDC_ISSUER: 'https://issuer.example.com:8443/realms/main',
+      OIDC_AUDIENCE: 'scoreline',
+    };
+    const { egress } = generate({ api: { settings } }).get('NetworkPolicy', 'api').spec;
+    expect(egress.flatMap(({ ports }: Loaded) => ports.map(({ port }: Loaded) => port))).toEqual([
+      6379, 443, 8443,
+    ]);
   });
 });
 

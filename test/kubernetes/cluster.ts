@@ -25,6 +25,9 @@ const modelChanges: Record<string, Record<string, unknown>> = {
   },
   either: { device: { type: 'cuda', fallback: 'cpu' } },
   apple: { device: 'coreml' },
+  tensor: { device: 'tensorrt' },
+  eager: { device: { type: 'tensorrt', fallback: 'cpu' } },
+  second: { device: { type: 'cuda', id: 1 } },
   [longName]: {},
   program: { engine: 'python', source: undefined },
 };
@@ -122,7 +125,11 @@ export const variants: Record<string, Record<string, unknown>> = {
     },
   },
   'a cluster of Redis': {
-    redis: { kind: 'external', url: 'redis+cluster://one:7000,two:7001', ports: [7002] },
+    redis: {
+      kind: 'external',
+      url: 'redis+cluster://one.redis.svc:7000,two.redis.svc:7001',
+      ports: [7002],
+    },
   },
   'models from a volume, with downloads': {
     models: [{ name: 'small' }, { name: 'large', download: true }],

@@ -45,6 +45,13 @@ test('writes the parameters of a cluster on Azure, and removes them if none is t
   expect(list()).not.toContain('aks.yaml');
 });
 
+test('says how it is used if it is asked, and writes nothing', () => {
+  const folder = makeFolder(filesWith());
+  const asked = spawnSync(process.execPath, [script, '--help'], { cwd: folder, encoding: 'utf8' });
+  expect(asked).toMatchObject({ status: 0, stderr: '' });
+  expect(asked.stdout).toMatch(/^Usage: npm run manifests -- \[--values FILE\]/);
+});
+
 test('writes nothing if the values are wrong', () => {
   const folder = makeFolder(filesWith({ models: [{ name: 'nobody' }] }));
   const { status, stderr } = run(folder, 'values.yaml');

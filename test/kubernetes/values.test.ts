@@ -15,7 +15,8 @@ const one = (model: object) => ({ models: [{ name: 'small', ...model }] });
 const twice = (model: object) => one({ scaling: model });
 
 describe('wrong values', () => {
-  const wrong: [what: string, changes: Record<string, unknown>, key: string, message: RegExp][] = [
+  type Wrong = [what: string, changes: Record<string, unknown>, key: string, message: RegExp];
+  const wrong: Wrong[] = [
     ['a wrong key', { hots: 'x.example.com' }, 'hots', /Unrecognized key.*got "x\.example\.com"/],
     [
       'a wrong key inside',
@@ -299,6 +300,184 @@ describe('wrong values', () => {
       'api.settings.OIDC_ISSUER',
       /expected a value, because AUTH has oidc/,
     ],
+    ...['kube-system', 'kube-public', 'kube-node-lease', 'default', 'keda'].map(
+      (namespace): Wrong => [
+        `the namespace ${namespace}`,
+        { namespace },
+        'namespace',
+        new RegExp(`expected a namespace for Scoreline alone.*got "${namespace}"`),
+      ],
+    ),
+    ...['Scoreline.example.com', 'scoreline.example.com.', '192.0.2.1'].map(
+      (host): Wrong => [
+        `the host ${host}`,
+        { host },
+        'host',
+        /expected a host name in lower case, without a dot at its end, and no address/,
+      ],
+    ),
+    ...['sku=gpu:NoSchedule', 'gpu:NoSchedule', 'a b', 'sku=gpu=1'].map(
+      (taint): Wrong => [
+        `the taint ${taint}`,
+        { nodes: { gpu: { ...gpuNodes.gpu, taints: [taint] } } },
+        'nodes.gpu.taints.0',
+        /expected key or key=value, without an effect.*NoSchedule; got/,
+      ],
+    ),
+    [
+      'a key of a label that Kubernetes does not take',
+      { nodes: { gpu: { ...gpuNodes.gpu, labels: { 'my pool': 'gpus' } } } },
+      'nodes.gpu.labels.my pool',
+      /expected a key such as team/,
+    ],
+    [
+      'a value of a label that Kubernetes does not take',
+      { nodes: { gpu: { ...gpuNodes.gpu, labels: { pool: 'all gpus' } } } },
+      'nodes.gpu.labels.pool',
+      /expected letters, digits.*got "all gpus"/,
+    ],
+    [
+      'a machine type with blanks',
+      { nodes: { cpu: { machine: 'Standard D4' } } },
+      'nodes.cpu.machine',
+      /expected letters, digits.*got "Standard D4"/,
+    ],
+    [
+      'an image in capitals',
+      { images: { ...images, api: 'registry.example.com/Team/api:1.2.3-RC' } },
+      'images.api',
+      /expected lower-case letters before the tag.*got "registry/,
+    ],
+    [
+      'a Secret in capitals',
+      { entrance: { kind: 'gateway', certificate: { secret: 'TLS' } } },
+      'entrance.certificate.secret',
+      /expected lower-case letters, digits, - and \..*got "TLS"/,
+    ],
+    [
+      'a setting in lower case',
+      { api: { settings: { auth: 'keys' } } },
+      'api.settings.auth',
+      /expected a key of docs\/configuration\.md; got "keys"/,
+    ],
+    [
+      'a model for TensorRT, which the image lacks',
+      { models: [{ name: 'tensor' }] },
+      'models.0.name',
+      /expected a model for a device that the images have, cpu or cuda; its manifest says tensorrt/,
+    ],
+    [
+      'a model for TensorRT that could run on a CPU, where there are GPUs',
+      { models: [{ name: 'eager' }] },
+      'models.0.name',
+      /expected a model for a device that the images have/,
+    ],
+    [
+      'a model for the second GPU of a pod with one',
+      { models: [{ name: 'second' }] },
+      'models.0.name',
+      /expected device\.id 0 in the manifest of second.*got 1 in the manifest/,
+    ],
+    [
+      'a Python program whose environment a volume would hide',
+      {
+        images: { ...images, workerPython: images.worker },
+        models: [{ name: 'program' }],
+        modelFolder: { from: 'volume', claim: 'models' },
+      },
+      'modelFolder.from',
+      /expected image, because program is a Python program.*got "volume"/,
+    ],
+    [
+      'an API that has no memory to start',
+      { api: { memory: '79Mi' } },
+      'api.memory',
+      /expected at least 80Mi.*got "79Mi"/,
+    ],
+    [
+      'a worker that has no memory to start',
+      one({ memory: '127Mi' }),
+      'models.0.memory',
+      /expected at least 129Mi, or no worker can load small.*got "127Mi"/,
+    ],
+    [
+      'a worker that has no memory for its model',
+      { models: [{ name: 'large', memory: '512Mi' }] },
+      'models.0.memory',
+      /expected at least 705Mi, or no worker can load large.*got "512Mi"/,
+    ],
+    [
+      'more items for each worker than the API lets in',
+      { ...twice({ itemsPerWorker: 455 }), api: { settings: { QUEUE_ITEMS_MAX: 500 } } },
+      'models.0.scaling.itemsPerWorker',
+      /expected fewer than 455 items.*at most 500 \(QUEUE_ITEMS_MAX\).*got 455/,
+    ],
+    [
+      'more items for each worker than the API lets in by default',
+      twice({ itemsPerWorker: 20_000 }),
+      'models.0.scaling.itemsPerWorker',
+      /expected fewer than 9091 items.*at most 10000.*got 20000/,
+    ],
+    [
+      'looks of KEDA that come after the deadline',
+      { keda: { pollSeconds: 30 } },
+      'keda.pollSeconds',
+      /expected less than the deadline of small, 30 s.*got 30/,
+    ],
+    [
+      'a short name of Redis, which KEDA does not find',
+      { redis: { kind: 'external', url: 'redis://redis' } },
+      'redis.url',
+      /expected full names, such as redis\.NAMESPACE\.svc.*got "redis:\/\/redis"/,
+    ],
+    [
+      'a short name of a Sentinel',
+      { redis: { kind: 'external', url: 'redis+sentinel://one.example.com,two/main' } },
+      'redis.url',
+      /because KEDA looks two up from its own namespace/,
+    ],
+    [
+      'an Azure Cache in place of an Azure Managed Redis',
+      { redis: { kind: 'azure', host: 'mine.redis.cache.windows.net' } },
+      'redis.host',
+      /expected the host of an Azure Managed Redis.*url: "rediss:\/\/mine\.redis\.cache\.windows\.net:6380"/,
+    ],
+    [
+      'a Redis without memory for data',
+      { redis: { kind: 'in-cluster', memory: '1Mi' } },
+      'redis.memory',
+      /expected at least 64Mi.*got "1Mi"/,
+    ],
+    [
+      'a disk of Redis that is smaller than its memory',
+      { redis: { kind: 'in-cluster', memory: '16Gi', disk: '8Gi' } },
+      'redis.disk',
+      /expected at least the memory, 16Gi.*got "8Gi"/,
+    ],
+    [
+      'nobody who is asked who calls',
+      { api: { settings: { AUTH: '' } } },
+      'api.settings.AUTH',
+      /expected keys, oidc or keys,oidc, because others can reach.*got ""/,
+    ],
+    [
+      'a list as a setting',
+      { api: { settings: { AUTH: ['keys', 'oidc'] } } },
+      'api.settings.AUTH',
+      /expected a text, a number, true or false.*got \["keys","oidc"\]/,
+    ],
+    [
+      'another folder for downloads than the one that is mounted',
+      { workers: { settings: { MODEL_CACHE_DIR: '/tmp/models' } } },
+      'workers.settings.MODEL_CACHE_DIR',
+      /expected a key that the manifests do not set/,
+    ],
+    [
+      'a share of traces for no receiver',
+      { telemetry: { share: 0.5 } },
+      'telemetry.share',
+      /expected connectionStringSecret or otlp with it.*got 0\.5/,
+    ],
     [
       'an identity that is none',
       { azure: { tenantId: 'me', clientId: 'you', keyVault: 'vault' } },
@@ -369,6 +548,50 @@ describe('a model whose manifest is wrong', () => {
 });
 
 describe('right values', () => {
+  test.each<[what: string, changes: Record<string, unknown>]>([
+    ['one worker alone, however many items wait', twice({ max: 1, itemsPerWorker: 20_000 })],
+    [
+      'rare looks of KEDA at workers that are always there',
+      { ...twice({ min: 1 }), keda: { pollSeconds: 60 } },
+    ],
+    ['a model for TensorRT on a CPU', { models: [{ name: 'eager' }], nodes: {} }],
+    ['the least memory', { models: [{ name: 'small', memory: '129Mi' }], api: { memory: '80Mi' } }],
+    [
+      'addresses of Redis',
+      { redis: { kind: 'external', url: 'redis+cluster://10.0.0.7,[fd00::7]' } },
+    ],
+  ])('include %s', (_, changes) => {
+    const { models } = planIn(makeFolder(filesWith(changes)));
+    expect(models.length).toBeGreaterThan(0);
+  });
+
+  test('may have dots in the names of classes, Secrets and volume claims', () => {
+    const name = 'webapprouting.kubernetes.azure.com';
+    const { values } = planIn(
+      makeFolder(
+        filesWith({
+          entrance: {
+            kind: 'ingress',
+            class: name,
+            controllerNamespace: 'app-routing-system',
+            certificate: { secret: 'scoreline.example.com' },
+          },
+          redis: { kind: 'in-cluster', storageClass: 'disks.premium' },
+          modelFolder: { from: 'volume', claim: 'models.v1' },
+          images: { ...images, pullSecret: 'registry.example.com' },
+          nodes: {
+            gpu: {
+              ...gpuNodes.gpu,
+              labels: { 'example.com/Pool': 'GPUs_1', empty: '' },
+              taints: ['example.com/sku=gpu', 'batch'],
+            },
+          },
+        }),
+      ),
+    );
+    expect(values.entrance).toMatchObject({ class: name });
+  });
+
   test.each([
     'registry.example.com:5000/a/b/worker:1.2.3',
     'worker:1.2.3-rc.1',
