@@ -39,6 +39,7 @@ class Stage {
   urls: readonly string[] = [];
   /** The answers, in the order in which they came. */
   readonly given: Given[] = [];
+  #metricsUrls: readonly string[] = [];
   #settings: Parameters<typeof startProcess>[1] = {};
   #sent = 0;
   #isStopped = false;
@@ -83,12 +84,25 @@ class Stage {
         MODELS_DIR: this.directory,
         MODELS_LOOK_MS: '100',
         LOG_LEVEL: 'info',
+        METRICS_PORT: '0',
       },
     });
     const roles = ['worker', 'worker', 'api', 'api'] as const;
     this.children.push(...roles.map((role) => this.#startChild(role)));
     const reports = await Promise.all(this.children.map(({ ready }) => ready));
-    this.urls = reports.slice(2).map(({ port }) => `http://127.0.0.1:${port}`);
+    const apis = reports.slice(2);
+    this.urls = apis.map(({ port }) => `http://127.0.0.1:${port}`);
+    this.#metricsUrls = apis.map(({ metricsPort }) => `http://127.0.0.1:${metricsPort}/metrics`);
+  }
+
+  /** Returns how many requests to the model an API has answered with a code, by its metrics. */
+  async counted(api: number, code: string): Promise<number> {
+    const { body } = await ask(String(this.#metricsUrls[api]));
+    const samples = String(body).matchAll(/^scoreline_requests_total{(.*)} (\d+)$/gm);
+    const labels = [`model="${counterName}"`, `code="${code}"`];
+    return [...samples]
+      .filter(([, given = '']) => labels.every((label) => given.includes(label)))
+      .reduce((sum, [, , count]) => sum + Number(count), 0);
   }
 
   /** Puts another worker in place of both. */
@@ -333,9 +347,14 @@ test('requests to a model that no worker can load are refused, although its work
   stage.cut('2');
   await stage.replaceWorkers();
   const refusal = { status: 422, body: { code: 'model_load_failed' } };
+  const before = await stage.counted(0, 'model_load_failed');
   expect(await stage.score({ api: 0, input: '7' })).toMatchObject(refusal);
   await stage.untilListed('all versions have failed', ({ waiting }) => waiting.length === 2);
   expect(await stage.score({ api: 0, input: '7' })).toMatchObject(refusal);
   const ready = await ask(`${stage.urls[0]}/v2/models/${counterName}/ready`);
   expect(ready.body).toMatchObject({ ready: false });
+  // The alert ScorelineModelNotLoaded and the goal of the model count them.
+  await waitUntil('both are counted for the model', async () => {
+    return (await stage.counted(0, 'model_load_failed')) === before + 2;
+  });
 });
