@@ -31,7 +31,7 @@ import { openOnnxEngine } from '../worker/engine/onnx.js';
 import { type OutsideNeeds, readOutsideNeeds } from '../worker/files/onnx-file.js';
 import { readOnnxManifest } from '../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../worker/files/protocol-buffer.js';
-import { findLabels, writeLabels } from './adding/labels.js';
+import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
 import { type Draft, formatManifest } from './adding/manifest-text.js';
 import { type Neighbours, readNeighbours } from './adding/neighbours.js';
 import { readScores } from './adding/scores.js';
@@ -326,8 +326,9 @@ async function putLabels(
   const { kind, labels } = merge(guessed.output, sectionOf(settings, 'output'));
   if (kind !== 'classification' || labels !== 'labels.txt') return;
   const count = guessed.size ?? 0;
-  const { names, source } = await findLabels(count, { given, file, onnx, neighbours });
-  writeFileSync(path.join(folder, 'labels.txt'), writeLabels(names));
+  const found = await findLabels(count, { given, file, onnx, neighbours });
+  writeFileSync(path.join(folder, 'labels.txt'), writeLabels(found));
+  const { source } = found;
   sayRemark(
     say,
     'labels',
@@ -335,6 +336,11 @@ async function putLabels(
       ? `none found; they are class 0 to class ${count - 1}. Put yours into labels.txt, or name them: --labels FILE`
       : `${count}, from ${source}`,
   );
+  const trimmed = trimmedName(found);
+  if (trimmed !== undefined) {
+    const served = JSON.stringify(trimmed.trim());
+    sayRemark(say, '', `without the blanks around them: ${JSON.stringify(trimmed)} is ${served}`);
+  }
 }
 
 /** Runs the network once, since its file leaves the number of scores open. */

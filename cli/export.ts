@@ -56,6 +56,8 @@ const exporters: Readonly<Record<Exclude<Format, 'onnx'>, Exporter>> = {
 
 const codeWarning = 'Reading it runs the code in it, so export only files whose origin you trust.';
 
+const otherwise = 'A model that cannot become ONNX is served as a Python program: docs/python.md';
+
 /** Says how a file becomes ONNX. */
 export function describeExport({ file, format, shape }: Omit<ExportWishes, 'python'>): string {
   const { what, program, packages, runsCode } = exporterOf(format);
@@ -67,7 +69,7 @@ export function describeExport({ file, format, shape }: Omit<ExportWishes, 'pyth
     'This only makes the ONNX file:',
     `  node cli/python.mjs exporters/${packages} exporters/${program} ${file} ${onnx}${flags}`,
     ...(runsCode ? [codeWarning] : []),
-    'A model that cannot become ONNX is served as a Python program: docs/python.md',
+    otherwise,
   ].join('\n');
 }
 
@@ -95,12 +97,17 @@ export async function exportModel(
   const [command, start] = python
     ? [python, [script]]
     : [process.execPath, [path.join(root, 'cli/python.mjs'), list, script]];
-  const code = await run(command, [...start, path.resolve(file), onnx, ...sizes]);
+  const { code, signal } = await run(command, [...start, path.resolve(file), onnx, ...sizes]);
   if (code === 0) return onnx;
-  const needs = python
+  const end = signal
+    ? `it was ended by ${signal}, a crash in one of its packages or a lack of memory. ${otherwise}`
+    : 'it failed, as said above';
+  // Without a package, it cannot even say how it is used.
+  const lacksPackages = python !== undefined && !signal && !(await canRun(python, script));
+  const needs = lacksPackages
     ? `. It needs the packages in exporters/${packages} beside those of the training: ${python} -m pip install -r ${list}`
     : '';
-  throw wrong(`expected an ONNX file from exporters/${program}; it failed, as said above${needs}`);
+  throw wrong(`expected an ONNX file from exporters/${program}; ${end}${needs}`);
 }
 
 function exporterOf(format: Format): Exporter {
@@ -108,13 +115,28 @@ function exporterOf(format: Format): Exporter {
   return exporters[format];
 }
 
-/** Runs a program to its end, at the terminal. Returns its exit code. */
-function run(program: string, parameters: readonly string[]): Promise<number> {
+interface End {
+  /** Null if a signal ended the program. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** Runs a program to its end. What it prints goes to the terminal, unless nobody should see it. */
+function run(
+  program: string,
+  parameters: readonly string[],
+  output: 'inherit' | 'ignore' = 'inherit',
+): Promise<End> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, parameters, { stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn(program, parameters, { stdio: ['ignore', output, output] });
     child.on('error', ({ message }) => reject(wrong(`expected to run ${program}; ${message}`)));
-    child.on('close', (code) => resolve(code ?? 1));
+    child.on('close', (code, signal) => resolve({ code, signal }));
   });
+}
+
+async function canRun(python: string, script: string): Promise<boolean> {
+  const { code } = await run(python, [script, '--help'], 'ignore');
+  return code === 0;
 }
 
 function wrong(message: string): ScorelineError {

@@ -20,7 +20,9 @@ const python = ensureEnvironment(path.resolve(root, requirements));
 const { status, signal } = spawnSync(python, [path.resolve(root, script), ...parameters], {
   stdio: 'inherit',
 });
-process.exit(status ?? (signal ? 130 : 1));
+// Whoever started this gets to know the signal, too.
+if (signal) process.kill(process.pid, signal);
+process.exit(status ?? 1);
 
 /** Returns the Python of an environment that holds exactly the packages in the file. */
 function ensureEnvironment(file) {

@@ -9,7 +9,6 @@ A pipeline that begins with a text vectorizer takes texts. One that begins with 
 column. Any other model takes one matrix of numbers.
 """
 
-import re
 import warnings
 
 import joblib
@@ -19,12 +18,13 @@ import sklearn
 from onnx import AttributeProto, TensorProto
 from onnx.helper import make_attribute
 from onnx.numpy_helper import from_array
-from skl2onnx import to_onnx, update_registered_converter
-from skl2onnx.common._registration import get_converter, get_shape_calculator
+from skl2onnx import to_onnx
+from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 from skl2onnx.operator_converters.common import concatenate_variables
 from skl2onnx.sklapi import CastTransformer
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
@@ -36,10 +36,8 @@ from sklearn.svm import LinearSVC
 
 from onnx_file import OTHERWISE, compare, difference, fail, infer, note, parse_arguments, run, save
 from scikit_rows import ROWS, around
+from scikit_texts import replace_converter, replace_text_converters, sample_texts, vectorizer_options
 
-# Classes of letters, which Python takes from all of Unicode and ONNX Runtime from ASCII
-UNICODE_CLASSES = {r"\w": r"\p{L}\p{N}_", r"\d": r"\p{Nd}"}
-SAMPLES = 50
 # A network that differs by less is taken, and no other way is tried.
 CLOSE = 1e-5
 OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -80,7 +78,7 @@ def load(file):
 def describe_inputs(model):
     first = first_step(model)
     if isinstance(first, CountVectorizer):
-        return Texts(first)
+        return Texts(model)
     if isinstance(first, ColumnTransformer):
         return Columns(first, model.steps[1][1] if isinstance(model, Pipeline) and len(model.steps) > 1 else model)
     if not hasattr(model, "n_features_in_"):
@@ -103,13 +101,14 @@ class Texts:
     # Whether numbers go into the network as doubles
     is_wide = False
 
-    def __init__(self, vectorizer):
-        self.terms = sorted(vectorizer.vocabulary_)[:: max(1, len(vectorizer.vocabulary_) // SAMPLES)]
+    def __init__(self, model):
+        self.vectorizers = [step for step in steps_of(model) if isinstance(step, CountVectorizer)]
 
     def sample(self):
-        """Terms as they are, in capitals, and as a part of a longer word, which a wrong pattern cuts out."""
-        texts = [f"{term}, {term.upper()}. {term}\u00e9" for term in self.terms]
-        return [*texts, " ".join(self.terms), " ".join(f"{term}\u00e9 \u043c{term}" for term in self.terms)]
+        return [text for vectorizer in self.vectorizers for text in sample_texts(vectorizer)]
+
+    def plain_sample(self):
+        return ["a"]
 
     def feeds(self, texts):
         return {"text": np.array(texts, dtype=object).reshape(-1, 1)}
@@ -205,6 +204,9 @@ class Columns:
         known = column.get("categories") or next((list(values) for values in map(all_categories, self.uses[at]) if len(values)), None)
         if known:
             return [known[place] for place in rng.integers(0, len(known), ROWS)]
+        texts = [text for step, _ in self.uses[at] if isinstance(step, CountVectorizer) for text in sample_texts(step)]
+        if texts:
+            return list(np.resize(rng.permutation(texts), ROWS))
         return around(self.uses[at], rng) if column["datatype"] == "number" else [first_value(column)] * ROWS
 
     def table(self, cells):
@@ -216,7 +218,7 @@ class Columns:
         types = {"text": object, "whole": np.int64, "number": np.float64 if self.is_wide else np.float32}
         table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
         cells = [np.asarray(table.iloc[:, at]) for at, column in enumerate(self.columns) if column]
-        names = [runtime_name(column["name"]) for column in self.used()]
+        names = [column["name"] for column in self.used()]
         return {name: cell.astype(types[kind]).reshape(-1, 1) for name, cell, kind in zip(names, cells, self.kinds)}
 
     def takes_gaps(self, at):
@@ -229,11 +231,6 @@ class Columns:
 
 def number_type(is_wide):
     return DoubleTensorType if is_wide else FloatTensorType
-
-
-def runtime_name(name):
-    """Returns the name that skl2onnx gives to an input."""
-    return "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
 
 
 def first_value(column):
@@ -290,7 +287,7 @@ def kind_of(step, place):
 
 def categories_of(step, place):
     """Returns the categories of an encoder that refuses others."""
-    if not hasattr(step, "categories_") or step.handle_unknown != "error":
+    if getattr(step, "handle_unknown", None) != "error" or not hasattr(step, "categories_"):
         return None
     values = step.categories_[place].tolist()
     return [value for value in values if not (value is None or (isinstance(value, float) and np.isnan(value)))]
@@ -298,12 +295,21 @@ def categories_of(step, place):
 
 def answer_samples(model, inputs):
     """Returns sample rows with the answers of the model."""
-    try:
-        rows = inputs.sample()
-        return rows, answer(model, rows)
-    except ValueError:  # some models take no negative numbers
-        rows = inputs.plain_sample()
-        return rows, answer(model, rows)
+    rows = inputs.sample()
+    for change in (lambda rows: rows, without_signs):  # some models take no negative numbers
+        try:
+            changed = change(rows)
+            return changed, answer(model, changed)
+        except ValueError as error:
+            reason = " ".join(str(error).split())[:200]
+    note(f"only one plain row is compared, since {type(model).__name__} refuses the sample: {reason}")
+    rows = inputs.plain_sample()
+    return rows, answer(model, rows)
+
+
+def without_signs(rows):
+    table = pd.DataFrame(rows).map(lambda cell: abs(cell) if isinstance(cell, (int, float)) else cell)
+    return table if isinstance(rows, pd.DataFrame) else table.to_numpy()
 
 
 def convert(model, inputs, rows, expected):
@@ -312,17 +318,22 @@ def convert(model, inputs, rows, expected):
     scikit-learn scales in doubles, and its trees compare floats. So do the networks that are tried first. Where a
     converter or the runtime has no doubles, it is floats throughout.
     """
-    name = "SklearnSimpleImputer"
-    update_registered_converter(SimpleImputer, name, get_shape_calculator(name), fill_gaps, overwrite=True)
+    replace_converter(SimpleImputer, "SklearnSimpleImputer", fill_gaps)
+    # In a pipeline that is calibrated, skl2onnx gives a LinearSVC the option zipmap, and refuses it.
+    get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [True, False]
+    replace_text_converters()
     best, least, reason = None, np.inf, None
     for is_wide, original in ways(model, inputs):
         inputs.is_wide = is_wide
         options = {id(step): settings for step in steps_of(original) if (settings := options_of(step))}
         try:
             network = to_onnx(original, initial_types=inputs.types, options=options, target_opset=OPSET)
+            name_inputs(network, [name for name, _ in inputs.types])
             if is_wide:
                 keep_doubles(network, original)
-            apart = difference(floats(infer(network, inputs.feeds(rows))), expected)
+            outputs = infer(network, inputs.feeds(rows))
+            declare_outputs(network, outputs, len(rows))
+            apart = difference(floats(outputs), expected)
         except Exception as error:  # skl2onnx and ONNX Runtime have several classes of errors, and texts of several paragraphs
             reason = " ".join(str(error).split())[:400]
             continue
@@ -334,6 +345,28 @@ def convert(model, inputs, rows, expected):
         fail(f"expected a model that skl2onnx can export; {reason}. {OTHERWISE}")
     network, inputs.is_wide = best
     return network
+
+
+def name_inputs(network, names):
+    """Gives the inputs the names of the columns. skl2onnx writes `a b` as `a_b`, and `a_b1` if there is an `a_b`."""
+    new = {given.name: name for given, name in zip(network.graph.input, names, strict=True)}
+    for given in network.graph.input:
+        given.name = new[given.name]
+    for node in network.graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
+
+
+def declare_outputs(network, outputs, count):
+    """Declares the sizes that came out for so many rows. skl2onnx declares one number for several, and at times one row."""
+    for output in network.graph.output:
+        rows, *sizes = np.shape(outputs[output.name]) or [None]
+        if rows != count or not output.type.HasField("tensor_type"):
+            continue
+        shape = output.type.tensor_type.shape
+        shape.Clear()
+        shape.dim.add()
+        for size in sizes:
+            shape.dim.add(dim_value=size)
 
 
 def keep_doubles(network, model):
@@ -415,6 +448,8 @@ def steps_of(model):
         children = [step for _, step, _ in model.transformers_]
     elif isinstance(model, FeatureUnion):
         children = [step for _, step in model.transformer_list]
+    elif isinstance(model, CalibratedClassifierCV):
+        children = [each.estimator for each in model.calibrated_classifiers_]
     else:
         children = []
     for child in children:
@@ -433,38 +468,17 @@ def options_of(step):
     return {"zipmap": False} if is_classifier(step) and not isinstance(step, Pipeline) else {}
 
 
-def vectorizer_options(step):
-    terms = "".join(step.vocabulary_)
-    # Every machine has the locale C, which lowers only the letters of ASCII. Others matter only if a term has some.
-    options = {"locale": "C" if terms.isascii() or not step.lowercase else "C.UTF-8"}
-    if step.analyzer == "word":
-        options["tokenexp"] = runtime_pattern(step.token_pattern)
-    for name in ("preprocessor", "tokenizer", "strip_accents"):
-        if getattr(step, name) is not None:
-            fail(f"expected a vectorizer without {name}, which has no counterpart in ONNX. {OTHERWISE}")
-    return options
-
-
-def runtime_pattern(pattern):
-    """Writes a token pattern of scikit-learn in the syntax of ONNX Runtime, which is that of RE2."""
-    pattern = pattern.replace("(?u)", "")
-    # Words are as long as they can be, so their ends need no \b, which knows only ASCII there.
-    pattern = re.sub(r"^\\b(?=\\w)|(?<=\\w\+)\\b$", "", pattern)
-    parts = re.findall(r"\[(?:\\.|[^\]\\])*\]|\\.|[^\\\[]+|.", pattern)
-    return "".join(translate(part) for part in parts)
-
-
-def translate(part):
-    if part.startswith("["):
-        return re.sub(r"\\[wd]", lambda found: UNICODE_CLASSES[found[0]], part)
-    return f"[{UNICODE_CLASSES[part]}]" if part in UNICODE_CLASSES else part
-
-
 def answer(model, rows):
     if hasattr(model, "predict_proba"):
         return model.predict_proba(rows)
     if not is_classifier(model):
         return model.predict(rows)
+    if not hasattr(model, "decision_function"):
+        hint = " Train it again with voting='soft'." if isinstance(model, VotingClassifier) else ""
+        fail(
+            "expected a classifier with scores: with predict_proba() or decision_function(); "
+            f"got {type(model).__name__}, which only names a class.{hint} {OTHERWISE}"
+        )
     values = model.decision_function(rows)
     return np.column_stack([-values, values]) if values.ndim == 1 else values
 

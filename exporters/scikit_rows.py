@@ -52,5 +52,16 @@ def edges(step, place):
         return step.quantiles_[:, place]
     if hasattr(step, "_bin_mapper"):
         return np.asarray(step._bin_mapper.bin_thresholds_[place], float)
-    trees = [each.tree_ for each in np.ravel(getattr(step, "estimators_", step)) if hasattr(each, "tree_")]
+    trees = list(trees_of(step))
     return np.concatenate([tree.threshold[tree.feature == place] for tree in trees]) if trees else np.array([])
+
+
+def trees_of(model):
+    """Yields the trees of a model, and of the models in it, which may be lists and arrays of unlike ones."""
+    if isinstance(model, (list, tuple, np.ndarray)):
+        for each in model:
+            yield from trees_of(each)
+    elif hasattr(model, "tree_"):
+        yield model.tree_
+    else:
+        yield from trees_of(getattr(model, "estimators_", ()))

@@ -145,7 +145,11 @@ function divide(columns: readonly Column[], inputs: readonly NetworkValue[]): Bl
 }
 
 function byName(columns: readonly Column[], inputs: readonly NetworkValue[]): Block[] {
-  const found = columns.map((column) => inputs.find((input) => isNamed(input, column)));
+  const found = columns.map(
+    (column) =>
+      inputs.find(({ name }) => name === column.name) ??
+      inputs.find((input) => isNamed(input, column)),
+  );
   return inputs.map((input) => {
     const column = columns[found.indexOf(input)];
     if (!column) throw new UnfitColumns(`a column for the input ${showValue(input)}`);
@@ -175,8 +179,9 @@ function widthOf({ shape, name }: NetworkValue, left: number): number {
   );
 }
 
+/** Whether an input has the name of a column as skl2onnx writes it. */
 function isNamed({ name }: NetworkValue, column: Column): boolean {
-  return name === column.name || name === column.name.replace(/[^\p{L}\p{N}_+]/gu, '_');
+  return name === column.name.replace(/[^\p{L}\p{N}_+]/gu, '_');
 }
 
 function toBlock(input: NetworkValue, columns: readonly Column[]): Block {

@@ -11,6 +11,8 @@ export interface FoundLabels {
   readonly names: readonly string[];
   /** What they were found in; undefined if they are made up. */
   readonly source: string | undefined;
+  /** Whether each line of a file may begin with an id. Names that a program wrote have none. */
+  readonly mayHaveIds: boolean;
 }
 
 interface Places {
@@ -30,7 +32,7 @@ export async function findLabels(count: number, places: Places): Promise<FoundLa
   const found = lookFor(places) ?? (await askFor(count));
   if (!found) {
     const names = Array.from({ length: count }, (_, at) => `class ${at}`);
-    return { names, source: undefined };
+    return { names, source: undefined, mayHaveIds: false };
   }
   if (found.names.length === count) return found;
   throw wrong(
@@ -39,16 +41,18 @@ export async function findLabels(count: number, places: Places): Promise<FoundLa
 }
 
 function lookFor({ given, file, onnx, neighbours }: Places): FoundLabels | undefined {
-  if (given !== undefined) return { names: readLines(given), source: given };
+  if (given !== undefined) return { names: readLines(given), source: given, mayHaveIds: true };
   const inside = readOnnxLabels(onnx);
-  if (inside) return { names: inside, source: `the metadata of ${file}` };
+  if (inside) return { names: inside, source: `the metadata of ${file}`, mayHaveIds: false };
   const { labels } = neighbours;
-  return labels && { names: labels.names, source: labels.file };
+  return labels && { names: labels.names, source: labels.file, mayHaveIds: false };
 }
 
 async function askFor(count: number): Promise<FoundLabels | undefined> {
   const file = await ask(`File with the ${count} labels, a line each (Enter: none): `);
-  return file === undefined ? undefined : { names: readLines(file), source: file };
+  return file === undefined
+    ? undefined
+    : { names: readLines(file), source: file, mayHaveIds: true };
 }
 
 async function ask(question: string): Promise<string | undefined> {
@@ -71,10 +75,26 @@ function readLines(file: string): string[] {
   }
 }
 
-/** Each line gets an id, so that no first word of a label is taken for one. */
-export function writeLabels(labels: readonly string[]): string {
-  const haveIds = labels.every((label) => /^\S*\d\S* \S/.test(label));
-  return labels.map((label, at) => `${haveIds ? label : `${at} ${label}`}\n`).join('');
+/**
+ * Each line gets an id, so that no first word of a label is taken for one.
+ * @throws ScorelineError `model_file_wrong` if a name does not fit into a line
+ */
+export function writeLabels({ names, source, mayHaveIds }: FoundLabels): string {
+  if (mayHaveIds && names.every((name) => /^\S*\d\S* \S/.test(name))) {
+    return names.map((name) => `${name}\n`).join('');
+  }
+  const unfit = names.find((name) => name.trim() === '' || /[\n\r\u2028\u2029]/.test(name));
+  if (unfit !== undefined) {
+    throw wrong(
+      `expected names of classes that are no blanks and have no line break; got ${JSON.stringify(unfit)} from ${source}. Give a file with a line for each: --labels FILE`,
+    );
+  }
+  return names.map((name, at) => `${at} ${name}\n`).join('');
+}
+
+/** Returns the first of the names that lose the blanks around them in a file of labels. */
+export function trimmedName({ names }: FoundLabels): string | undefined {
+  return names.find((name) => name !== name.trim());
 }
 
 function wrong(message: string): ScorelineError {

@@ -1,10 +1,12 @@
 // From training to a served answer. Scikit-learn is tried with each run of the tests. The other frameworks take gigabytes
 // and minutes, so only `npm run test:exporters` tries them.
 
+import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { root } from '../harness.js';
 import { environmentOfTests, hasPython, requirements } from '../python.js';
@@ -31,16 +33,59 @@ function expectParity(parities: readonly Parity[]): void {
   }
 }
 
+/** What check_scikit_learn.py prints of a model. */
+interface Checked {
+  readonly refusal?: string;
+  readonly said?: string;
+  readonly inputs?: string[];
+  readonly shapes?: number[][];
+}
+
+async function checkSmallModels(): Promise<Record<string, Checked>> {
+  const python = path.join(environmentOfTests(), 'bin/python');
+  const program = path.join(root, 'test/exporters/check_scikit_learn.py');
+  const { stdout } = await promisify(execFile)(python, [program, directory]);
+  return JSON.parse(stdout);
+}
+
 describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3.11)', () => {
   test('answers as it was trained: texts, columns with gaps and categories, numbers on splits', async () => {
-    const models = ['texts', 'columns', 'scaled'];
+    const models = ['texts', 'phrases', 'words', 'columns', 'scaled'];
     expect(await train(requirements, 'train_scikit_learn.py', [folder, ...models])).toBe(0);
     const python = path.join(environmentOfTests(), 'bin/python');
     const parities = await measureParity(folder, python);
     const names = parities.map(({ name }) => name);
-    expect(names).toEqual(['scikit-learn-columns', 'scikit-learn-scaled', 'scikit-learn-texts']);
+    expect(names).toEqual(models.map((name) => `scikit-learn-${name}`).toSorted());
     expectParity(parities);
     for (const { said } of parities) expect(said).toContain('Reading it runs the code in it');
+  });
+
+  test('becomes a network of the same answers, names and shapes, or is refused with a reason', async () => {
+    const found = await checkSmallModels();
+    const { groups, votes, ...others } = found;
+    expect(groups?.refusal).toContain('expected a token_pattern without a group');
+    expect(votes?.refusal).toContain('got VotingClassifier, which only names a class. Train it');
+    const faults = Object.entries(others).filter(([name]) => name.startsWith('without '));
+    expect(faults).toHaveLength(3);
+    for (const [name, { refusal }] of faults) {
+      expect({ name, refusal }).toEqual({
+        name,
+        refusal: expect.stringContaining('expected the ONNX file to answer as the original does'),
+      });
+      delete others[name];
+    }
+    expect(Object.keys(others).length).toBeGreaterThan(20);
+    for (const [name, { said = '' }] of Object.entries(others)) {
+      const [, rows, apart] = / on (\d+) sample rows: (\S+)/.exec(said) ?? [];
+      expect({ name, rows: Number(rows) > 10, apart: Number(apart) < 1e-5 }).toEqual({
+        name,
+        rows: true,
+        apart: true,
+      });
+    }
+    expect(others['columns of like names']?.inputs).toEqual(['a b', 'a_b', 'ä']);
+    expect(others['two numbers']?.shapes).toEqual([[-1, 2]]);
+    expect(others['sublinear counts']?.shapes).toEqual([[-1], [-1, 2]]);
   });
 });
 

@@ -13,9 +13,9 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor, RandomForestClassifier
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -23,6 +23,7 @@ from held_out import rows_of, write
 
 QUESTIONS = Path(__file__).resolve().parents[2] / "models/faq-matcher/data/dup-q.tsv"
 CLASSES = 10
+SPACES = [" ", "\u00a0", "\u2003", "\u3000", "\t", "\u0085"]
 
 
 def main():
@@ -35,17 +36,48 @@ def main():
     np.savez(out / "digits.npz", inputs=digits.data, classes=digits.target)
 
 
-def texts(folder):
-    """Questions, some with letters beyond ASCII, and the answer that each asks for."""
+def read_questions():
+    """Returns questions, and the answer that each asks for."""
     with QUESTIONS.open(encoding="utf-8") as file:
-        rows = [(row[1], row[2]) for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
-    frequent = {answer for answer, _ in Counter(answer for answer, _ in rows).most_common(CLASSES)}
-    classes, questions = zip(*[(answer, f"{text} Ärger, Öl und GRÖSSE") for answer, text in rows if answer in frequent])
+        rows = [(row[2], row[1]) for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    frequent = {answer for answer, _ in Counter(answer for _, answer in rows).most_common(CLASSES)}
+    return zip(*[(text, answer) for text, answer in rows if answer in frequent])
+
+
+def texts(folder):
+    """Questions, some with letters beyond ASCII."""
+    questions, classes = read_questions()
+    questions = [f"{text} Ärger, Öl und GRÖSSE" for text in questions]
     pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(questions[::2], classes[::2])
     joblib.dump(pipeline, folder / "model.joblib")
     held_out = questions[1::2]
     what = "texts: TfidfVectorizer, LogisticRegression"
     write(folder, "model.joblib", what, "questions", held_out, pipeline.predict_proba(held_out), labels=pipeline.classes_)
+
+
+def phrases(folder):
+    """Phrases that span stop words, and repeated words. Each name of a class begins with what could be an id."""
+    questions, answers = read_questions()
+    questions = [f"{text} the {text.split()[0]} of {text}" for text in questions]
+    classes = [f"{answer} is the answer" for answer in answers]
+    vectorizer = TfidfVectorizer(stop_words="english", ngram_range=(1, 2), sublinear_tf=True)
+    pipeline = make_pipeline(vectorizer, LogisticRegression(C=10)).fit(questions[::2], classes[::2])
+    joblib.dump(pipeline, folder / "model.joblib")
+    held_out = questions[1::2]
+    what = "texts: phrases without stop words, sublinear counts, LogisticRegression"
+    write(folder, "model.joblib", what, "questions", held_out, pipeline.predict_proba(held_out), labels=pipeline.classes_)
+
+
+def words(folder):
+    """A number of a text, whose words lie between spaces of every kind."""
+    questions, _ = read_questions()
+    questions = [text.replace(" ", SPACES[at % len(SPACES)]) for at, text in enumerate(questions)]
+    lengths = [len(text) for text in questions]
+    pipeline = make_pipeline(CountVectorizer(token_pattern=r"[^\s,]+"), Ridge()).fit(questions[::2], lengths[::2])
+    joblib.dump(pipeline, folder / "model.joblib")
+    held_out = questions[1::2]
+    what = "a number of a text: CountVectorizer, Ridge"
+    write(folder, "model.joblib", what, "questions", held_out, pipeline.predict(held_out))
 
 
 def columns(folder):
@@ -116,6 +148,8 @@ def regression(folder):
 
 MODELS = {
     "texts": texts,
+    "phrases": phrases,
+    "words": words,
     "columns": columns,
     "scaled": scaled,
     "forest": forest,

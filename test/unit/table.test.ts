@@ -30,6 +30,15 @@ function readTable(columns: unknown[], ...inputs: ReturnType<typeof input>[]) {
 }
 
 describe('columns', () => {
+  test('go into the input of their very name before one that skl2onnx could have written', () => {
+    const inputs = ['a_b', 'ä', 'a b'].map((name) => input(name, 'FP32', -1, 1));
+    expect(place([number('a b'), number('a_b'), number('ä')], ...inputs)).toEqual([
+      ['a_b', 'a_b'],
+      ['ä', 'ä'],
+      ['a b', 'a b'],
+    ]);
+  });
+
   test('go into the inputs of their names, in any order, as skl2onnx writes the names', () => {
     const columns = [category('colour'), number('mean radius (mm)'), number('größe')];
     const inputs = [

@@ -1,0 +1,163 @@
+"""Vectorizers of scikit-learn: their token patterns in the syntax of ONNX Runtime, what skl2onnx leaves out of them or
+writes in another way, and texts that show a difference.
+"""
+
+import re
+from copy import copy
+from types import SimpleNamespace
+
+import numpy as np
+from onnx import TensorProto
+from skl2onnx import update_registered_converter
+from skl2onnx.common._registration import get_converter, get_shape_calculator
+from skl2onnx.common.data_types import guess_proto_type
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+
+from onnx_file import OTHERWISE, fail
+
+# Every letter in order, without the halves of pairs
+LETTERS = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
+SPACES = [letter for letter in LETTERS if letter.isspace()]
+SAMPLES = 50
+
+COUNTER = get_converter("SklearnCountVectorizer")
+WEIGHER = get_converter("SklearnTfidfTransformer")
+
+
+def replace_text_converters():
+    settings = {"tokenexp": None, "separators": None, "nan": [True, False], "keep_empty_string": [True, False], "locale": None}
+    replace_converter(CountVectorizer, "SklearnCountVectorizer", count_words, settings)
+    replace_converter(TfidfTransformer, "SklearnTfidfTransformer", weigh_counts, {"nan": [True, False]})
+
+
+def replace_converter(model, name, converter, settings=None):
+    """Lets skl2onnx convert a class with this function. `settings` are the options that it takes."""
+    update_registered_converter(model, name, get_shape_calculator(name), converter, overwrite=True, options=settings)
+
+
+def vectorizer_options(step):
+    stops = stop_words(step)
+    words = "".join([*step.vocabulary_, *stops])
+    # Every machine has the locale C, which lowers only the letters of ASCII. Others matter only if a word has some.
+    options = {"locale": "C" if words.isascii() or not step.lowercase else "C.UTF-8"}
+    if step.analyzer == "word":
+        options["tokenexp"] = runtime_pattern(step.token_pattern)
+    for name in ("preprocessor", "tokenizer", "strip_accents"):
+        if getattr(step, name) is not None:
+            fail(f"expected a vectorizer without {name}, which has no counterpart in ONNX. {OTHERWISE}")
+    # scikit-learn before 1.7 keeps the words that it left out. skl2onnx takes out of a batch each text that is one of them.
+    vars(step).pop("stop_words_", None)
+    return options
+
+
+def stop_words(step):
+    """Returns the words that a vectorizer takes out. One of letters takes out none."""
+    return sorted(step.get_stop_words() or []) if step.analyzer == "word" else []
+
+
+def runtime_pattern(pattern):
+    """Writes a token pattern of scikit-learn in the syntax of ONNX Runtime, which is that of RE2."""
+    if re.compile(pattern).groups:
+        fail(
+            f"expected a token_pattern without a group, whose part of a word ONNX Runtime cannot take; got {pattern!r}. "
+            f"Write (?:…) if the token is the whole match, and train again. {OTHERWISE}"
+        )
+    pattern = pattern.replace("(?u)", "")
+    # Words are as long as they can be, so their ends need no \b, which knows only ASCII there.
+    pattern = re.sub(r"^\\b(?=\\w)|(?<=\\w\+)\\b$", "", pattern)
+    parts = re.findall(r"\[(?:\\.|[^\]\\])*\]|\\.|[^\\\[]+|.", pattern)
+    return "".join(translate(part) for part in parts)
+
+
+def translate(part):
+    """Writes classes of letters as the letters themselves. Python takes them from all of Unicode, ONNX Runtime from ASCII."""
+    if not re.search(r"\\[wdsWDS]", part):
+        return part
+    runs = [found[0] for found in re.finditer(f"{part}+", LETTERS)]
+    return "[" + "".join(rf"\x{{{ord(run[0]):X}}}-\x{{{ord(run[-1]):X}}}" for run in runs) + "]"
+
+
+def count_words(scope, operator, container):
+    """Converts a CountVectorizer as skl2onnx does, but takes out the stop words, so that n-grams span them."""
+    step = operator.raw_operator
+    known = len(container.nodes)
+    COUNTER(scope, operator, container)
+    nodes = {node.op_type: node for node in container.nodes[known:]}
+    # Short texts of a batch are padded. No word of the vocabulary is as long as this one.
+    pad = "#" * (1 + max(map(len, step.vocabulary_)))
+    next(each for each in nodes["Tokenizer"].attribute if each.name == "pad_value").s = pad.encode()
+    stops = stop_words(step)
+    # Single words that are not in the vocabulary drop out anyway.
+    if stops and (step.ngram_range[1] > 1 or not step.vocabulary_.keys().isdisjoint(stops)):
+        counter = nodes["TfIdfVectorizer"]
+        counter.input[0] = without_words(scope, container, counter.input[0], stops, pad)
+
+
+def without_words(scope, container, words, stops, pad):
+    """Moves the other words of each row, of [rows, width], to its begin. Behind them it is padded."""
+    add, constant = writers(scope, container)
+    known = {"keys_strings": stops, "values_int64s": [0] * len(stops), "default_int64": 1}
+    is_kept = add("LabelEncoder", [words], 2, op_domain="ai.onnx.ml", **known)
+    shape = add("Shape", [words], 15)
+    width = add("Gather", [shape, constant([1])], 13)
+    count = add("CumSum", [is_kept, constant(1)], 14)
+    place = add("Sub", [count, constant(1)], 14)
+    # Stop words go into a column more, which is cut off.
+    place = add("Where", [add("Cast", [is_kept], 13, to=TensorProto.BOOL), place, width], 16)
+    blank = add("Expand", [constant([[pad.encode()]], TensorProto.STRING), add("Add", [shape, constant([0, 1])], 14)], 13)
+    moved = add("ScatterElements", [blank, place, words], 18, axis=1)
+    return add("Slice", [moved, constant([0]), width, constant([1])], 13)
+
+
+def weigh_counts(scope, operator, container):
+    """Converts a TfidfTransformer as skl2onnx does, but a sublinear count is 1 + log(count), where skl2onnx has log(1 + count)."""
+    step = operator.raw_operator
+    if not step.sublinear_tf:
+        return WEIGHER(scope, operator, container)
+    add, constant = writers(scope, container)
+    (counts,) = operator.input_full_names
+    kind = TensorProto.DOUBLE if guess_proto_type(operator.inputs[0].type) == TensorProto.DOUBLE else TensorProto.FLOAT
+    zero = constant(0.0, kind)
+    raised = add("Add", [add("Log", [counts], 13), constant(1.0, kind)], 14)
+    weights = add("Where", [add("Equal", [counts, zero], 13), zero, raised], 16)
+    plain = copy(step)
+    plain.sublinear_tf = False
+    names = {"input_full_names": [weights], "output_full_names": operator.output_full_names}
+    return WEIGHER(scope, SimpleNamespace(raw_operator=plain, inputs=operator.inputs, **names), container)
+
+
+def writers(scope, container):
+    """Returns a function that adds a node, and one that adds a constant. Each returns the name of what it added."""
+
+    def add(kind, inputs, version, **attributes):
+        output = scope.get_unique_variable_name(kind)
+        container.add_node(kind, inputs, output, name=scope.get_unique_operator_name(kind), op_version=version, **attributes)
+        return output
+
+    def constant(value, kind=TensorProto.INT64):
+        name = scope.get_unique_variable_name("constant")
+        container.add_initializer(name, kind, list(np.shape(value)), np.ravel(value).tolist())
+        return name
+
+    return add, constant
+
+
+def sample_texts(vectorizer):
+    """Returns texts of the terms of a vectorizer.
+
+    Terms are as they are, in capitals, and a part of a longer word, which a wrong pattern cuts out. Others are repeated,
+    each another number of times, with stop words, an unknown word and every kind of space between them.
+    """
+    terms = sorted(vectorizer.vocabulary_)[:: max(1, len(vectorizer.vocabulary_) // SAMPLES)]
+    others = [*stop_words(vectorizer), "qqq"]
+    texts = [f"{term}, {term.upper()}. {term}\u00e9" for term in terms]
+    texts += [" ".join(terms), " ".join(f"{term}\u00e9 \u043c{term}" for term in terms), ""]
+    rng = np.random.default_rng(1)
+    for at, term in enumerate(terms):
+        few = [term, *rng.choice(terms, 3)]
+        words = [word for count, word in enumerate(few, 1) for word in [word] * count]
+        texts.append(" ".join(rng.permutation(words)))
+        mixed = [word for word in rng.permutation(words) for word in (*word.split(" "), rng.choice(others))]
+        texts.append(" ".join(word.upper() if rng.random() < 0.1 else word for word in mixed))
+        texts.append("".join(word + SPACES[(at + place) % len(SPACES)] for place, word in enumerate(words)))
+    return [str(text) for text in texts]

@@ -1,0 +1,129 @@
+"""Exports small models of scikit-learn, and prints what the exporter says to each, as JSON.
+
+    python test/exporters/check_scikit_learn.py FOLDER
+"""
+
+import io
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import joblib
+import numpy as np
+import onnx
+import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor, StackingClassifier, VotingClassifier
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
+from sklearn.svm import LinearSVC
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
+import from_scikit_learn  # noqa: E402
+import scikit_texts  # noqa: E402
+
+RNG = np.random.default_rng(1)
+WORDS = "parcel late broken the a of was not courier glass refund für # a,b".split()
+TEXTS = [" ".join(RNG.choice(WORDS, 9)) for _ in range(300)]
+KINDS = ["damaged" if text.count("broken") > text.count("late") else "late" for text in TEXTS]
+ROWS = pd.DataFrame({"a b": RNG.normal(size=200), "a_b": RNG.normal(size=200).round(), "ä": RNG.choice(["x", "y"], 200)})
+NUMBERS = ROWS[["a b", "a_b"]]
+CLASSES = np.where(ROWS["a b"] + (ROWS["ä"] == "x") > 0.5, "18-25 years", "26-35 years")
+UNLIKE = [("trees", RandomForestClassifier(5, random_state=1)), ("bayes", GaussianNB())]
+
+
+def of_texts(*steps):
+    return make_pipeline(*steps, LogisticRegression(C=10)).fit(TEXTS, KINDS)
+
+
+def of_columns(*transformers):
+    return make_pipeline(ColumnTransformer(list(transformers)), LogisticRegression()).fit(ROWS, CLASSES)
+
+
+def models():
+    """Yields models by name, each with texts that may show a fault, if it takes texts."""
+    for name, settings in {
+        "stop words in phrases": {"stop_words": "english", "ngram_range": (1, 2)},
+        "stop words beyond ASCII": {"stop_words": ["für", "the"], "ngram_range": (1, 3)},
+        "stop words of a vocabulary": {"stop_words": ["the"], "vocabulary": ["the", "late", "broken"]},
+        "stop words in capitals": {"stop_words": ["the"], "lowercase": False, "ngram_range": (2, 2)},
+        "sublinear": {"sublinear_tf": True},
+        "sublinear phrases": {"sublinear_tf": True, "norm": None, "stop_words": ["of"], "ngram_range": (1, 2)},
+        "no spaces": {"token_pattern": r"\S+"},
+        "no spaces in phrases": {"token_pattern": r"[\S]+", "ngram_range": (2, 2)},
+        "no spaces and commas": {"token_pattern": r"[^\s,]+"},
+        "letters": {"token_pattern": r"[^\W\d_]+"},
+        "groups": {"token_pattern": r"#(\w+)|\w+"},
+    }.items():
+        yield name, of_texts(TfidfVectorizer(**settings))
+    yield "sublinear counts", of_texts(CountVectorizer(), TfidfTransformer(sublinear_tf=True))
+    old = of_texts(TfidfVectorizer())
+    old[0].stop_words_ = {"late", "parcel"}
+    yield "an old vectorizer", old
+    yield "a number of a text", make_pipeline(TfidfVectorizer(), Ridge()).fit(TEXTS, [text.count("late") for text in TEXTS])
+    yield "texts in a column", make_pipeline(
+        ColumnTransformer([("text", TfidfVectorizer(stop_words="english", ngram_range=(1, 2)), "text")]), MultinomialNB()
+    ).fit(pd.DataFrame({"text": TEXTS}), KINDS)
+    yield "unlike voters", VotingClassifier(UNLIKE, voting="soft").fit(NUMBERS, CLASSES)
+    yield "unlike layers", StackingClassifier(UNLIKE).fit(NUMBERS, CLASSES)
+    yield "no negative numbers", MultinomialNB().fit(NUMBERS.abs(), CLASSES)
+    yield "votes", VotingClassifier(UNLIKE).fit(NUMBERS, CLASSES)
+    yield "targets", of_columns(("targets", TargetEncoder(), ["ä"]), ("scaled", StandardScaler(), ["a b"]))
+    yield "calibrated", CalibratedClassifierCV(make_pipeline(StandardScaler(), LinearSVC()), cv=2).fit(NUMBERS, CLASSES)
+    yield "columns of like names", of_columns(("scaled", StandardScaler(), ["a_b", "a b"]), ("kinds", OneHotEncoder(), ["ä"]))
+    yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
+
+
+def export(model, folder):
+    """Returns what the exporter says and, if it writes a network, the inputs and outputs of that."""
+    joblib.dump(model, folder / "model.joblib")
+    sys.argv = ["from_scikit_learn.py", str(folder / "model.joblib"), str(folder / "model.onnx")]
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            from_scikit_learn.main()
+    except SystemExit as end:
+        return {"refusal": str(end.code)}
+    graph = onnx.load(folder / "model.onnx").graph
+    shapes = [[size.dim_value or -1 for size in output.type.tensor_type.shape.dim] for output in graph.output]
+    return {"said": said.getvalue(), "inputs": [value.name for value in graph.input], "shapes": shapes}
+
+
+def faults():
+    """Yields faults of networks that the sample texts have to show, each with a model."""
+
+    def weigh(scope, operator, container):
+        return scikit_texts.WEIGHER(scope, operator, container)
+
+    def keep_words(scope, container, words, stops, pad):
+        return words
+
+    def keep_part(part):
+        return part
+
+    for name, fault, settings in (
+        ("weigh_counts", weigh, {"sublinear_tf": True}),
+        ("without_words", keep_words, {"stop_words": ["of", "a", "the"], "ngram_range": (1, 2)}),
+        ("translate", keep_part, {"token_pattern": r"[^\s,]+"}),
+    ):
+        yield name, fault, of_texts(TfidfVectorizer(**settings))
+
+
+def main():
+    folder = Path(sys.argv[1])
+    found = {name: export(model, folder) for name, model in models()}
+    for name, fault, model in faults():
+        right = getattr(scikit_texts, name)
+        setattr(scikit_texts, name, fault)
+        found[f"without {name}"] = export(model, folder)
+        setattr(scikit_texts, name, right)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest';
+import { type FoundLabels, trimmedName, writeLabels } from '../../cli/adding/labels.js';
+import { readLabels } from '../../shared/labels.js';
+import { manifestSchema } from '../../shared/manifest.js';
+import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
+
+const ofNetwork = (...names: string[]): FoundLabels => ({
+  names,
+  source: 'the metadata of model.onnx',
+  mayHaveIds: false,
+});
+
+/** Writes labels as `models add` does, and reads them as API and worker do. */
+function roundTrip(found: FoundLabels) {
+  const folder = makeFolder({ 'labels.txt': writeLabels(found) });
+  return readLabels(folder, manifestSchema.parse({ ...sampleManifest, example: undefined }));
+}
+
+describe('the names of classes that a program wrote', () => {
+  test.each([
+    [['18-25 years', '26-35 years', '36-50 years']],
+    [['1st class', '2nd class']],
+    [['n01 cat', 'n02 dog, hound']],
+    [['0', '1', '2']],
+    [['cat', 'tiger cat']],
+    [['two  blanks', 'a\ttab', 'grün']],
+  ])('are read back as they were: %j', (names) => {
+    expect(roundTrip(ofNetwork(...names))).toEqual(
+      names.map((text, at) => ({ id: String(at), text })),
+    );
+  });
+
+  test('lose the blanks around them, which can be said', () => {
+    const found = ofNetwork('cat', ' lead', 'trail ');
+    expect(roundTrip(found).map(({ text }) => text)).toEqual(['cat', 'lead', 'trail']);
+    expect(trimmedName(found)).toBe(' lead');
+    expect(trimmedName(ofNetwork('cat'))).toBeUndefined();
+  });
+
+  test.each(['', ' ', 'a\nb', 'a\rb', 'a\u2028b'])(
+    'are refused if they do not fit into a line: %j',
+    (name) => {
+      const error = errorOf(() => writeLabels(ofNetwork('cat', name)));
+      expect(error.code).toBe('model_file_wrong');
+      expect(error.message).toContain(`got ${JSON.stringify(name)} from the metadata`);
+    },
+  );
+});
+
+test('the lines of a file may begin with ids', () => {
+  const found = { names: ['n01 cat', 'n02 dog'], source: 'labels.txt', mayHaveIds: true };
+  expect(roundTrip(found)).toEqual([
+    { id: 'n01', text: 'cat' },
+    { id: 'n02', text: 'dog' },
+  ]);
+});
