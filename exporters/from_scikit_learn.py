@@ -40,11 +40,15 @@ from scikit_texts import replace_converter, replace_text_converters, sample_text
 
 # A network that differs by less is taken, and no other way is tried.
 CLOSE = 1e-5
+# What a missing text is in a network. skl2onnx writes `nan`, which can be a text.
+GAP = "<missing>"
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
 def main():
     arguments = parse_arguments(__doc__)
+    # The sample has some on purpose.
+    warnings.filterwarnings("ignore", "Found unknown categories")
     model = load(arguments.file)
     inputs = describe_inputs(model)
     rows, expected = answer_samples(model, inputs)
@@ -188,6 +192,8 @@ class Columns:
                 column["categories"] = [value for value in column.get("categories", []) if value != fills[0]] or None
                 if column["categories"] is None:
                     del column["categories"]
+            elif any(is_gap(value) for use in uses for value in categories_seen(use)):
+                column["missing"] = GAP
         return column
 
     def sample(self):
@@ -201,9 +207,14 @@ class Columns:
         column = self.columns[at]
         if not column:
             return [0] * ROWS
-        known = column.get("categories") or next((list(values) for values in map(all_categories, self.uses[at]) if len(values)), None)
+        seen = [value for use in self.uses[at] for value in categories_seen(use)]
+        gaps = [value for value in seen if is_gap(value)]
+        known = column.get("categories") or [value for value in seen if not is_gap(value)]
+        if known and column["datatype"] == "category":
+            known = [*known, *gaps, *([] if "categories" in column else ["nan", "None"])]
         if known:
-            return [known[place] for place in rng.integers(0, len(known), ROWS)]
+            # As objects, since pandas would make NaN of None
+            return pd.Series([known[place] for place in rng.integers(0, len(known), ROWS)], dtype=object).infer_objects()
         texts = [text for step, _ in self.uses[at] if isinstance(step, CountVectorizer) for text in sample_texts(step)]
         if texts:
             return list(np.resize(rng.permutation(texts), ROWS))
@@ -211,13 +222,14 @@ class Columns:
 
     def table(self, cells):
         # A column that is not used may be missing from the table, but not from the matrix.
-        table = pd.DataFrame({at: list(column) for at, column in enumerate(cells)})
+        table = pd.DataFrame({at: column if isinstance(column, pd.Series) else list(column) for at, column in enumerate(cells)})
         return table.set_axis(self.names, axis=1) if self.has_names else table.to_numpy(dtype=object)
 
     def feeds(self, rows):
         types = {"text": object, "whole": np.int64, "number": np.float64 if self.is_wide else np.float32}
         table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
         cells = [np.asarray(table.iloc[:, at]) for at, column in enumerate(self.columns) if column]
+        cells = [np.where(pd.isna(cell), GAP, cell) if kind == "text" else cell for cell, kind in zip(cells, self.kinds)]
         names = [column["name"] for column in self.used()]
         return {name: cell.astype(types[kind]).reshape(-1, 1) for name, cell, kind in zip(names, cells, self.kinds)}
 
@@ -266,9 +278,13 @@ def steps_before_change(model):
             break
 
 
-def all_categories(use):
+def categories_seen(use):
     step, place = use
-    return [value for value in step.categories_[place].tolist() if value == value] if hasattr(step, "categories_") else []
+    return step.categories_[place].tolist() if hasattr(step, "categories_") else []
+
+
+def is_gap(value):
+    return value is None or value != value
 
 
 def kind_of(step, place):
@@ -290,7 +306,7 @@ def categories_of(step, place):
     if getattr(step, "handle_unknown", None) != "error" or not hasattr(step, "categories_"):
         return None
     values = step.categories_[place].tolist()
-    return [value for value in values if not (value is None or (isinstance(value, float) and np.isnan(value)))]
+    return [value for value in values if not is_gap(value)]
 
 
 def answer_samples(model, inputs):
@@ -329,6 +345,7 @@ def convert(model, inputs, rows, expected):
         try:
             network = to_onnx(original, initial_types=inputs.types, options=options, target_opset=OPSET)
             name_inputs(network, [name for name, _ in inputs.types])
+            name_gaps(network, original)
             if is_wide:
                 keep_doubles(network, original)
             outputs = infer(network, inputs.feeds(rows))
@@ -354,6 +371,17 @@ def name_inputs(network, names):
         given.name = new[given.name]
     for node in network.graph.node:
         node.input[:] = [new.get(name, name) for name in node.input]
+
+
+def name_gaps(network, model):
+    """Names the missing texts that encoders were trained with."""
+    lists = [list(values) for step in steps_of(model) for values in getattr(step, "categories_", []) if any(map(is_gap, values))]
+    for node in network.graph.node:
+        for attribute in node.attribute:
+            texts = [text.decode() for text in attribute.strings]
+            for values in lists:
+                if texts == [str(value) for value in values]:
+                    attribute.strings[:] = [(GAP if is_gap(value) else value).encode() for value in values]
 
 
 def declare_outputs(network, outputs, count):

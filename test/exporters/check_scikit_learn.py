@@ -20,7 +20,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, T
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 from sklearn.svm import LinearSVC
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
@@ -76,11 +76,18 @@ def models():
     yield "targets", of_columns(("targets", TargetEncoder(), ["ä"]), ("scaled", StandardScaler(), ["a b"]))
     yield "calibrated", CalibratedClassifierCV(make_pipeline(StandardScaler(), LinearSVC()), cv=2).fit(NUMBERS, CLASSES)
     yield "columns of like names", of_columns(("scaled", StandardScaler(), ["a_b", "a b"]), ("kinds", OneHotEncoder(), ["ä"]))
+    rows = ROWS.assign(ä=ROWS["ä"].astype(object).where(RNG.random(len(ROWS)) < 0.8, np.nan))
+    for encoder in (
+        OneHotEncoder(handle_unknown="ignore"),
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2),
+    ):
+        steps = ColumnTransformer([("kinds", encoder, ["ä"])]), LogisticRegression()
+        yield f"missing texts of {type(encoder).__name__}", make_pipeline(*steps).fit(rows, CLASSES)
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
 
 
 def export(model, folder):
-    """Returns what the exporter says and, if it writes a network, the inputs and outputs of that."""
+    """Returns what the exporter says and, if it writes a network, its inputs, outputs and manifest."""
     joblib.dump(model, folder / "model.joblib")
     sys.argv = ["from_scikit_learn.py", str(folder / "model.joblib"), str(folder / "model.onnx")]
     said = io.StringIO()
@@ -89,9 +96,12 @@ def export(model, folder):
             from_scikit_learn.main()
     except SystemExit as end:
         return {"refusal": str(end.code)}
-    graph = onnx.load(folder / "model.onnx").graph
+    network = onnx.load(folder / "model.onnx")
+    graph = network.graph
+    manifest = json.loads(next(entry.value for entry in network.metadata_props if entry.key == "scoreline"))
     shapes = [[size.dim_value or -1 for size in output.type.tensor_type.shape.dim] for output in graph.output]
-    return {"said": said.getvalue(), "inputs": [value.name for value in graph.input], "shapes": shapes}
+    names = [value.name for value in graph.input]
+    return {"said": said.getvalue(), "inputs": names, "shapes": shapes, "manifest": manifest}
 
 
 def faults():

@@ -39,6 +39,7 @@ interface Checked {
   readonly said?: string;
   readonly inputs?: string[];
   readonly shapes?: number[][];
+  readonly manifest?: unknown;
 }
 
 async function checkSmallModels(): Promise<Record<string, Checked>> {
@@ -84,6 +85,11 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       });
     }
     expect(others['columns of like names']?.inputs).toEqual(['a b', 'a_b', 'ä']);
+    for (const encoder of ['OneHotEncoder', 'OrdinalEncoder']) {
+      expect(others[`missing texts of ${encoder}`]?.manifest).toMatchObject({
+        input: { columns: [{ name: 'ä', datatype: 'category', missing: '<missing>' }] },
+      });
+    }
     expect(others['two numbers']?.shapes).toEqual([[-1, 2]]);
     expect(others['sublinear counts']?.shapes).toEqual([[-1], [-1, 2]]);
   });
