@@ -108,14 +108,13 @@ export class LineReader {
     const { call, lineBytesMax } = this.#options;
     const since = performance.now();
     const pieces = new Pieces();
-    let bytes = 0;
     let error: ScorelineError | undefined;
     for (;;) {
       const end = this.#rest.indexOf(newline);
       const piece = end < 0 ? this.#rest : this.#rest.subarray(0, end);
-      bytes += piece.length;
       if (!error) {
-        error = bytes > lineBytesMax ? tooLong(lineBytesMax) : countBytes(call, piece.length);
+        const isTooLong = pieces.bytes + piece.length > lineBytesMax;
+        error = isTooLong ? tooLong(lineBytesMax) : countBytes(call, piece.length);
         if (error) {
           pieces.clear();
           call.dropBody();

@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
 import { type Priority, priorities } from '../../shared/priority.js';
+import { shown } from '../../shared/shown.js';
 import type { Given } from './parameters.js';
 
 export const priorityHeader = 'x-priority';
@@ -39,10 +40,6 @@ export function parsePriority(given: unknown, name: string): Priority | undefine
   if (priority) return priority;
   throw new ScorelineError(
     'parameter_invalid',
-    `Expected ${name} to be ${priorities.join(' or ')}; got ${show(given)}.`,
+    `Expected ${name} to be ${priorities.join(' or ')}; got ${shown(given)}.`,
   );
-}
-
-function show(given: unknown): string {
-  return typeof given === 'string' ? JSON.stringify(given.slice(0, 60)) : 'another type';
 }
