@@ -34,7 +34,7 @@ import { ResponseCache } from './cache/response-cache.js';
 import { type Calls, makeCalls } from './call.js';
 import { deadlineExceeded } from './deadline.js';
 import { joinListeners, type RequestEvents } from './events.js';
-import { type RunningGrpcServer, startGrpcServer } from './grpc/server.js';
+import type { RunningGrpcServer, startGrpcServer } from './grpc/server.js';
 import { makeApp } from './http/app.js';
 import { makeEventStreams } from './http/event-streams.js';
 import { makeGate } from './http/gate.js';
@@ -159,6 +159,9 @@ export async function startApi(
     imagesMax: configuration.IMAGES_PER_REQUEST_MAX,
     threads: configuration.UV_THREADPOOL_SIZE,
   });
+  if (collected.models.some(({ manifest }) => manifest.input.kind === 'image')) {
+    await kinds.image.open();
+  }
   const results = makeResults({
     redis: producer,
     keys,
@@ -343,13 +346,14 @@ function listen(parts: {
   ]);
 }
 
-/** Starts gRPC, if there is a port for it. */
+/** Starts gRPC, if there is a port for it. Only then is its library loaded. */
 async function startGrpc(
   parts: Parameters<typeof startGrpcServer>[0],
   configuration: Configuration,
 ): Promise<RunningGrpcServer | undefined> {
   const { GRPC_PORT } = configuration;
-  return GRPC_PORT === undefined ? undefined : startGrpcServer(parts, configuration, GRPC_PORT);
+  if (GRPC_PORT === undefined) return undefined;
+  return (await import('./grpc/server.js')).startGrpcServer(parts, configuration, GRPC_PORT);
 }
 
 async function closeServers(

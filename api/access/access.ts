@@ -13,10 +13,9 @@ import { openApiKeySource, originInFile, originInRedis } from './api-key-source.
 import { ApiKeyStore } from './api-key-store.js';
 import { anyone, type Caller, type Limits as CallerLimits } from './caller.js';
 import { type CredentialHeaders, readCredential, showsCredential } from './credential.js';
-import { type Endpoints, type Issuer, openIssuer } from './issuer.js';
+import type { Endpoints, Issuer } from './issuer.js';
 import { type Limits, makeLimits } from './limits.js';
 import { Pace } from './pace.js';
-import { makeTokens } from './tokens.js';
 import { makeUsage } from './usage.js';
 
 export interface Access {
@@ -139,7 +138,12 @@ async function openKeys({ configuration, redis, keys, log, signal }: Options) {
   return { find: (key: string) => ring.find(key), close: () => source.close() };
 }
 
+/** Only here is the library for tokens loaded. */
 async function openTokens({ configuration, log }: Options) {
+  const [{ openIssuer }, { makeTokens }] = await Promise.all([
+    import('./issuer.js'),
+    import('./tokens.js'),
+  ]);
   const { OIDC_ISSUER = '', OIDC_AUDIENCE = [], OIDC_ALGORITHMS } = configuration;
   const roles = {
     score: configuration.OIDC_SCORE_ROLES,

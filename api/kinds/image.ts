@@ -12,7 +12,7 @@ import type { Tensor } from '../../shared/tensors.js';
 import type { Ending } from '../ending.js';
 import { formatOf } from './image-formats.js';
 import type { InputKind, RawInput } from './kind.js';
-import { Picture } from './picture.js';
+import type { Picture } from './picture.js';
 import { type Load, Turns } from './turns.js';
 
 const formats = 'JPEG, PNG, WebP, GIF, TIFF or AVIF';
@@ -37,6 +37,14 @@ export interface ImageLimits {
  */
 const decodeShare = 0.6;
 
+/** The decoders take 40 MB and a fifth of a second to load, so a service without images does without them. */
+let decoders: Promise<typeof import('./picture.js')> | undefined;
+
+function loadDecoders() {
+  decoders ??= import('./picture.js');
+  return decoders;
+}
+
 export function makeImageKind(limits: ImageLimits) {
   const bytesMax = limits.decodeBytesMax ?? Math.floor(memoryBytes() * decodeShare);
   const atATime = decodesAtATime(countProcessors(), limits.threads);
@@ -48,6 +56,8 @@ export function makeImageKind(limits: ImageLimits) {
     get load(): Load {
       return turns.load;
     },
+    /** Loads the decoders. Otherwise the first image does. */
+    open: async () => void (await loadDecoders()),
     codes: ['base64_invalid', 'image_unreadable', 'image_unsupported', 'image_too_large'],
 
     fromJson(input: unknown): RawInput[] {
@@ -88,7 +98,7 @@ export function makeImageKind(limits: ImageLimits) {
       example: { picture: tinyImage },
       mediaTypes,
     }),
-  } satisfies InputKind & { load: Load };
+  } satisfies InputKind & { load: Load; open: () => Promise<void> };
 }
 
 /**
@@ -120,6 +130,7 @@ async function decode(
   },
 ): Promise<Buffer> {
   const { wanted, limits, bytesMax, turns, signal } = options;
+  const { Picture } = await loadDecoders();
   const open = async () => {
     const picture = await Picture.open(bytes);
     const { width, height } = picture;
