@@ -140,10 +140,8 @@ async function openKeys({ configuration, redis, keys, log, signal }: Options) {
 
 /** Only here is the library for tokens loaded. */
 async function openTokens({ configuration, log }: Options) {
-  const [{ openIssuer }, { makeTokens }] = await Promise.all([
-    import('./issuer.js'),
-    import('./tokens.js'),
-  ]);
+  const { openIssuer } = await import('./issuer.js');
+  const { makeTokens } = await import('./tokens.js');
   const { OIDC_ISSUER = '', OIDC_AUDIENCE = [], OIDC_ALGORITHMS } = configuration;
   const roles = {
     score: configuration.OIDC_SCORE_ROLES,

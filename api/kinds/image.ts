@@ -37,12 +37,12 @@ export interface ImageLimits {
  */
 const decodeShare = 0.6;
 
-/** The decoders take 40 MB and a fifth of a second to load, so a service without images does without them. */
-let decoders: Promise<typeof import('./picture.js')> | undefined;
+let picture: Promise<typeof Picture> | undefined;
 
-function loadDecoders() {
-  decoders ??= import('./picture.js');
-  return decoders;
+/** Loads the decoders. They take 40 MB and a fifth of a second, and a service without images does without them. */
+function loadPicture(): Promise<typeof Picture> {
+  picture ??= (async () => (await import('./picture.js')).Picture)();
+  return picture;
 }
 
 export function makeImageKind(limits: ImageLimits) {
@@ -57,7 +57,7 @@ export function makeImageKind(limits: ImageLimits) {
       return turns.load;
     },
     /** Loads the decoders. Otherwise the first image does. */
-    open: async () => void (await loadDecoders()),
+    open: async () => void (await loadPicture()),
     codes: ['base64_invalid', 'image_unreadable', 'image_unsupported', 'image_too_large'],
 
     fromJson(input: unknown): RawInput[] {
@@ -130,7 +130,7 @@ async function decode(
   },
 ): Promise<Buffer> {
   const { wanted, limits, bytesMax, turns, signal } = options;
-  const { Picture } = await loadDecoders();
+  const Picture = await loadPicture();
   const open = async () => {
     const picture = await Picture.open(bytes);
     const { width, height } = picture;

@@ -1,11 +1,9 @@
-// What an API loads follows from what it serves: memory and time to start are for what is used.
+// The decoders of images take memory and time to start, so an API has them if it serves images.
 
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import process from 'node:process';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { ask, openRedis, root, startService, type TestRedis } from '../harness.js';
+import { ask, openRedis, startService, type TestRedis } from '../harness.js';
 
 let redis: TestRedis;
 beforeAll(async () => {
@@ -41,24 +39,3 @@ test.runIf(process.platform === 'linux')(
     expect(decoders()).toEqual([]);
   },
 );
-
-test('the libraries of gRPC and of tokens are not loaded before they are used', () => {
-  const start = JSON.stringify(path.join(root, 'dist/api/start.js'));
-  // The inspector also sees the modules that `require` does not know.
-  const program = `
-    import { Session } from 'node:inspector';
-    const session = new Session();
-    session.connect();
-    const urls = [];
-    session.on('Debugger.scriptParsed', ({ params }) => urls.push(params.url));
-    session.post('Debugger.enable');
-    await import(${start});
-    console.log(urls.join('\\n'));
-    process.exit(0);`;
-  const loaded = execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
-    encoding: 'utf8',
-    maxBuffer: 16 * 1024 * 1024,
-  });
-  expect(loaded).toContain('/node_modules/bullmq/');
-  expect(loaded).not.toMatch(/\/node_modules\/(@grpc|protobufjs|jose|sharp)\//);
-});
