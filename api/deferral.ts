@@ -57,7 +57,7 @@ export class Deferred extends Error {
   readonly job: JobRecord;
   readonly state: JobState['state'];
 
-  constructor(job: JobRecord, state: JobState['state'] = 'queued') {
+  constructor(job: JobRecord, state: JobState['state']) {
     super(`The answer is that of the job ${job.id}.`);
     this.name = 'Deferred';
     this.job = job;

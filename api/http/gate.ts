@@ -7,6 +7,7 @@
 // finds the caller on the request.
 
 import type { ServerResponse } from 'node:http';
+import { parse } from 'node:querystring';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
@@ -79,7 +80,7 @@ export function makeGate(options: {
       return 'router';
     };
     if (request.method !== 'POST') return toRouter();
-    const query = arrival.query ? Object.fromEntries(new URLSearchParams(arrival.query)) : {};
+    const query = arrival.query ? parse(arrival.query) : {};
     const read = headersOf(request);
     const models = modelsAt(path, query, { caller, registry, read });
     if (models.length === 0) return toRouter();

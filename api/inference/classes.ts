@@ -1,7 +1,9 @@
 // The classification extension: the best classes of each row instead of an output's numbers, as
 // strings "score:index" or "score:index:label".
 
+import type { Label } from '../../shared/labels.js';
 import type { Model } from '../../shared/models.js';
+import { scoresClasses } from '../../shared/output.js';
 import { type Datatype, encodeStrings, type Tensor } from '../../shared/tensors.js';
 import { numbersOf } from './json-tensor.js';
 
@@ -15,11 +17,12 @@ export function classify(
   const hasRows = model.manifest.batch.dimension === 'first';
   const rows = hasRows ? (shape[0] as number) : 1;
   const width = all.length / rows;
-  const isLabelled = model.labels.length === width && datatype.startsWith('FP');
+  const labels = labelsOf(model, name);
+  const isLabelled = labels.length === width;
   const best = Array.from({ length: rows }, (_, row) => {
     const numbers = all.subarray(row * width, (row + 1) * width);
     return selectBest(numbers, classes).map((index) => {
-      const label = isLabelled ? `:${model.labels[index]?.text}` : '';
+      const label = isLabelled ? `:${labels[index]?.text}` : '';
       return `${write(numbers[index] as number)}:${index}${label}`;
     });
   });
@@ -34,6 +37,18 @@ export function classify(
   function write(number: number | bigint): string {
     return datatype.startsWith('FP') ? (number as number).toFixed(6) : String(number);
   }
+}
+
+/** Returns the labels of the classes that an output of the network scores; none if it is not known to score any. */
+function labelsOf({ manifest, labels, heads }: Model, name: string): readonly Label[] {
+  const { output, network } = manifest;
+  if (scoresClasses(output)) {
+    const mayScore = (value: { name: string; datatype: string }) =>
+      value.datatype.startsWith('FP') && value.name !== output.known;
+    const scores = output.tensor ?? network?.outputs.find(mayScore)?.name;
+    if (scores === name) return labels;
+  }
+  return heads.find((head) => head.output.tensor === name)?.labels ?? [];
 }
 
 /** Returns the indexes of the largest numbers in one pass, as most are below the least that is kept. */

@@ -78,7 +78,7 @@ export function makeDeferring(options: {
     trace,
   });
 
-  /** Queues the items without a result, and then records the job. */
+  /** Queues the items without a result, and then records the job. Returns whether there were such items. */
   const submit = async (
     record: JobRecord,
     work: DeferredWork,
@@ -104,6 +104,7 @@ export function makeDeferring(options: {
       }
       await store.add(record);
       if (record.webhook !== undefined) ends.begin(record);
+      return missing.length > 0;
     } catch (error) {
       if (kept.isNew) results.release(work.identity);
       throw error;
@@ -130,14 +131,16 @@ export function makeDeferring(options: {
       const kept = await results.claim(identity, record.deadlineAt, record.keepMs);
       const listed = await findEarlier(record, kept);
       const earlier = listed?.state.state === 'expired' ? undefined : listed;
-      if (!earlier) {
-        const isListed = listed !== undefined;
-        await submit(record, work, { kept, isListed }, call.trace?.context);
-      }
+      const isListed = listed !== undefined;
+      const waits =
+        !earlier && (await submit(record, work, { kept, isListed }, call.trace?.context));
       call.dropBody();
       work.prepared.length = 0;
       const job = earlier?.job ?? record;
-      if (deferral.waitMs === 0) throw new Deferred(job, earlier?.state.state);
+      if (deferral.waitMs === 0) {
+        const { state } = earlier?.state ?? (waits ? queued : await jobs.read(job));
+        throw new Deferred(job, state);
+      }
       const hasLeft = () => call.ending.reason !== undefined || calls.isShuttingDown;
       const state = await jobs.read(job, deferral.waitMs, hasLeft);
       if (isPending(state)) throw new Deferred(job, state.state);
@@ -146,6 +149,8 @@ export function makeDeferring(options: {
     },
   };
 }
+
+const queued = { state: 'queued' } as const;
 
 function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord {
   const { model, priority, caller } = call;

@@ -85,10 +85,9 @@ function fitShorterSide(picture: Size, input: FitRule): Fit {
   const shorter = Math.min(picture.width, picture.height);
   const target = input.shorterSide ?? Math.max(input.width, input.height);
   const longerMax = Math.ceil(shorter * Math.max(2, scaledPixelsMax / target ** 2));
-  const region = middleOf(picture, {
-    width: Math.min(picture.width, longerMax),
-    height: Math.min(picture.height, longerMax),
-  });
+  // An odd number of pixels cannot be cut off in equal parts.
+  const cut = (side: number) => (side > longerMax ? longerMax + ((side - longerMax) % 2) : side);
+  const region = middleOf(picture, { width: cut(picture.width), height: cut(picture.height) });
   const scale = (side: number) => Math.trunc((target * side) / shorter);
   const scaled = { width: scale(region.width), height: scale(region.height) };
   const left = -roundToEven((scaled.width - input.width) / 2);

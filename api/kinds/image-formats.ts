@@ -102,6 +102,7 @@ function isoMedia(bytes: Buffer): ImageFormat | undefined {
   if (has('avif', 'avis') && hasOverlay(bytes)) {
     return { name: 'an AVIF of pictures that lie over each other', isAccepted: false };
   }
+  if (brands[0] === 'avis') return { name: 'an animated AVIF', isAccepted: false };
   if (has('avif', 'avis')) return { name: 'an AVIF', isAccepted: true };
   const name = has('heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1')
     ? 'HEIC'

@@ -7,6 +7,8 @@ const tags = {
   bitsPerSample: 258,
   compression: 259,
   photometric: 262,
+  samplesPerPixel: 277,
+  extraSamples: 338,
   sampleFormat: 339,
 } as const;
 
@@ -23,12 +25,16 @@ const compressions: Readonly<Record<number | string, string>> = {
 };
 const jpegCompression = 7;
 const yCbCr = 6;
+/** How many samples a pixel has for its colour, by how they are to be read. */
+const colourSamples: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 3, 3: 1, 5: 4 };
+/** With the colour multiplied by it, and without. */
+const transparency = [1, 2];
 const unsigned = 1;
 
 /**
  * Returns what a TIFF holds if it is not decoded, or if libvips would decode it to a wrong picture: it takes YCbCr
- * samples for RGB unless they are in JPEGs, and numbers of 32 bits and signed ones for others. Undefined for others, and
- * for files whose directory cannot be read here.
+ * samples for RGB unless they are in JPEGs, numbers of 32 bits and signed ones for others, and whatever comes behind the
+ * colours for transparency. Undefined for others, and for files whose directory cannot be read here.
  */
 export function unacceptedTiff(tiff: Buffer): string | undefined {
   const read = (tag: number, absent: number) => {
@@ -40,6 +46,11 @@ export function unacceptedTiff(tiff: Buffer): string | undefined {
   if (named) return `a TIFF with ${named} compression`;
   if (read(tags.photometric, 0) === yCbCr && compression !== jpegCompression) {
     return 'a TIFF of YCbCr colours without JPEG compression';
+  }
+  const colours = colourSamples[read(tags.photometric, 0)] ?? Number.NaN;
+  const isBeyond = read(tags.samplesPerPixel, 1) > colours;
+  if (isBeyond && !transparency.includes(read(tags.extraSamples, 0))) {
+    return 'a TIFF with a sample that is neither a colour nor said to be transparency';
   }
   const bits = read(tags.bitsPerSample, 1);
   if (bits > 16) return `a TIFF of ${bits} bits a sample`;

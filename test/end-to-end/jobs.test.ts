@@ -127,6 +127,14 @@ describe('a request with Prefer: respond-async', () => {
     expect(another).toMatchObject({ status: 429, body: { code: 'overloaded' } });
   });
 
+  test('whose result is there from the start is told so', async () => {
+    const key = { 'idempotency-key': 'scored at once' };
+    const { body: scored } = await post(shared.url + text, { input }, key);
+    const { status, body } = await post(shared.url + text, { input }, { ...later, ...key });
+    expect({ status, state: body.state }).toEqual({ status: 202, state: 'succeeded' });
+    expect((await read(shared.url, body.id)).body.result).toEqual(scored);
+  });
+
   test('is refused by its input at once', async () => {
     const answer = await post(shared.url + text, { input: 7 }, later);
     expect(answer).toMatchObject({ status: 400, body: { code: 'input_invalid' } });

@@ -330,6 +330,28 @@ describe('an intact image in a format that is not accepted', () => {
     await expectNamed(big, name);
   });
 
+  it.each([['a colour', colours] as const, ['grey', greys] as const])(
+    'is named when it is a TIFF whose sample beyond %s is not said to be transparency',
+    async (what, values) => {
+      const half = values.map((value) => [...value, 0]);
+      const space = what === 'grey' ? 'b-w' : 'srgb';
+      const file = await quarters(half)
+        .toColourspace(space)
+        .tiff({ compression: 'none' })
+        .toBuffer();
+      const name = 'a TIFF with a sample that is neither a colour nor said to be transparency';
+      await toPixels(file, input);
+      setTiffTag(file, 338, 0);
+      await expectNamed(file, name);
+    },
+  );
+
+  it('is named when it is an animated AVIF', async () => {
+    const avif = await quarters(colours).avif({ effort: 0 }).toBuffer();
+    avif.write('avis', 8);
+    await expectNamed(avif.subarray(0, 300), 'an animated AVIF');
+  });
+
   it.each([
     ['lossless', { at: 1, value: 0xc3 }, 'a lossless JPEG'],
     ['of 12 bits', { at: 4, value: 12 }, 'a JPEG of 12 bits'],

@@ -41,6 +41,8 @@ const rows = (count: number) => ({
   inputs: [{ ...input, shape: [count, 2], data: new Array(2 * count).fill(0) }],
 });
 
+const toLabel = (text: string, id: number) => ({ text, id });
+
 /** Answers each item with its input. */
 const submit = ({ items }: Submission) =>
   items.map(async ({ id, inputs }) => reply(id, { ...(inputs[0] as Tensor), name: 'out' }));
@@ -59,6 +61,9 @@ describe('an error on a route of the protocol', () => {
     ['GET', '/v2/models/text', 'network_undeclared', 404],
     ['POST', path, 'input_missing', 400],
     ['POST', `${path}?deadlineMs=soon`, 'deadline_invalid', 400],
+    ['POST', `${path}?deadlineMs=1000&deadlineMs=9000`, 'deadline_invalid', 400],
+    ['POST', `${path}?priority=soon&priority=bulk`, 'parameter_invalid', 400],
+    ['POST', `${path}?async=no&async=true`, 'preference_invalid', 400],
   ])('has its form: %s %s', async (method, address, code, status) => {
     const scene = await open();
     const answer = await ask(`${scene.url}${address}`, { method });
@@ -301,6 +306,44 @@ describe('an output', () => {
     ]);
     const [{ items }] = scene.submissions as [Submission];
     expect(items.map(({ inputs }) => inputs[0]?.data)).toEqual([encodeStrings(['a', 'b'])]);
+  });
+
+  test('has the labels of the output that is classified, and none if it has none', async () => {
+    const sizes = { known: 2, out: 5, colour: 2, light: 5 };
+    const names = Object.keys(sizes) as (keyof typeof sizes)[];
+    const head = { kind: 'classification', activation: 'none', tensor: 'colour' } as const;
+    const several = {
+      ...makeSampleModel({
+        name: 'several',
+        output: { kind: 'classification', labels: 'labels.txt', known: 'known' },
+        network: {
+          inputs: [{ name: 'text', datatype: 'BYTES', shape: [-1] }],
+          outputs: names.map((name) => ({ name, datatype: 'FP32', shape: [-1, sizes[name]] })),
+        },
+      }),
+      heads: [{ name: 'shade', output: head, labels: ['red', 'blue'].map(toLabel) }],
+    };
+    const scores = (width: number) => Float32Array.from({ length: width }, (_, at) => at);
+    const scene = await open({
+      models: [several],
+      submit: ({ items }) =>
+        items.map(async ({ id }) => {
+          const made = names.map((name) => {
+            const data = new Uint8Array(scores(sizes[name]).buffer);
+            return { ...output('FP32', data, [1, sizes[name]]), name };
+          });
+          return reply(id, ...made);
+        }),
+    });
+    const inputs = [{ name: 'text', datatype: 'BYTES', shape: [1], data: ['a'] }];
+    const outputs = names.map((name) => ({ name, parameters: { classification: 1 } }));
+    const { body } = await post(`${scene.url}/v2/models/several/infer`, { inputs, outputs });
+    expect(body.outputs.map(({ data }: { data: string[] }) => data[0])).toEqual([
+      '1.000000:1',
+      '4.000000:4:hare',
+      '1.000000:1:blue',
+      '4.000000:4',
+    ]);
   });
 });
 

@@ -80,6 +80,7 @@ describe('the schema accepts what the reader does', () => {
     anything,
     fc.string(),
     fc.constantFrom(' ', '\n\t', '\u3000', '\ufeff', '\u0000', 'x'.repeat(20_001)),
+    fc.constantFrom('half of \ud83d', '\ude00 half', '\ud83d\ude00'),
     fc.dictionary(fc.string(), fc.oneof(fc.base64String(), anything), { maxKeys: 4 }),
   );
 
@@ -94,6 +95,20 @@ describe('the schema accepts what the reader does', () => {
         expect(isRead(() => read(value))).toBe(accepts(text.describe(model).one, value));
       }),
     );
+  });
+
+  test('of texts, which are not scored if a part of them would be replaced', () => {
+    const { text } = kinds;
+    const { one } = text.describe(model);
+    for (const [value, isTaken] of [
+      ['a\ud83d', false],
+      ['\ude00b', false],
+      ['a\ud83d\ude00b', true],
+    ] as const) {
+      const read = () => text.prepare({ name: undefined, value }, model, new Ending());
+      expect(codeOf(read)).toBe(isTaken ? undefined : 'input_invalid');
+      expect(accepts(one, value)).toBe(isTaken);
+    }
   });
 
   test('of images, but for what is inside of their files', () => {

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { fitOf } from '../../api/kinds/fit.js';
+
+const input = { width: 32, height: 32, resize: 'shorter-side', shorterSide: 36 } as const;
+
+/** Where the middle of the network's pixels lies in a picture, along one side, in pixels of the result. */
+function middleOf(side: 'width' | 'height', picture: { width: number; height: number }): number {
+  const { region, scaled, offset } = fitOf(picture, input);
+  const start = side === 'width' ? 'left' : 'top';
+  const scale = scaled[side] / region[side];
+  const middle = input[side] / 2 - offset[start] + region[start] * scale;
+  return middle - (picture[side] * scale) / 2;
+}
+
+test('the middle of a picture is kept, however long it is and whatever is cut off before', () => {
+  for (const shorter of [1, 2, 3, 5, 10, 33, 500]) {
+    for (const longer of [500, 501, 9000, 20_000, 20_001, 30_001]) {
+      const wide = { width: longer, height: shorter };
+      const high = { width: shorter, height: longer };
+      for (const difference of [middleOf('width', wide), middleOf('height', high)]) {
+        // Half a pixel, since the offset is a whole number, and a little for the size, which is cut to one.
+        expect(Math.abs(difference), `${longer} and ${shorter}`).toBeLessThan(1.01);
+      }
+    }
+  }
+});
