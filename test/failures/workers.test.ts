@@ -19,7 +19,7 @@ const recoveryMsMax = 15_000;
 
 describe('a worker that is killed', () => {
   test('loses no work: another worker answers it within two seconds', async () => {
-    await withScene({}, async (scene) => {
+    await withScene({ counter }, async (scene) => {
       const { service } = scene;
       const held = await holdWork(scene);
       const [victim] = service.workers as [Child];
@@ -35,7 +35,7 @@ describe('a worker that is killed', () => {
   });
 
   test('leaves its work queued for the next worker or the deadline, if alone', async () => {
-    await withScene({}, async (scene) => {
+    await withScene({ counter }, async (scene) => {
       const { service } = scene;
       const held = await holdWork(scene);
       (service.workers[0] as Child).kill('SIGKILL');
@@ -58,7 +58,7 @@ describe('a worker that gets SIGTERM', () => {
   const environment = { SHUTDOWN_MS: '2400', LOG_LEVEL: 'warn' };
 
   test('hands back the work it cannot finish in time', async () => {
-    await withScene({ environment }, async (scene) => {
+    await withScene({ counter, environment }, async (scene) => {
       const { service } = scene;
       const held = await holdWork(scene);
       const [leaving] = service.workers as [Child];
@@ -81,16 +81,16 @@ describe('a worker that gets SIGTERM', () => {
   });
 
   test('and then another one ends at once, whatever it holds', async () => {
-    await withScene({}, async (scene) => {
+    await withScene({ counter }, async (scene) => {
       const { service } = scene;
       const held = await holdWork(scene);
       const waiting = scene.ask(questions[0] as never).catch(() => undefined);
       const [leaving] = service.workers as [Child];
       for (const child of [leaving, service.api]) {
-        child.kill('SIGTERM');
-        await waitUntil('it shuts down', () => logOf(scene, child).includes('shutting down'));
         // The same signal again within a moment, as npm sends it, changes nothing.
         child.kill('SIGTERM');
+        child.kill('SIGTERM');
+        await waitUntil('it shuts down', () => logOf(scene, child).includes('shutting down'));
       }
       expect(logOf(scene, leaving)).not.toContain('leaving at once');
       for (const child of [leaving, service.api]) {
@@ -184,6 +184,9 @@ describe('a run that hangs', () => {
 function logOf({ service }: Scene, { pid }: Child): string[] {
   return service.log.filter((line) => line.pid === pid).map(({ msg }) => msg);
 }
+
+/** A run begins as soon as its input is held, which need not wait for others then. */
+const counter = { batchMax: 1 };
 
 /**
  * Gives the only worker three quick inputs, behind a run that never ends. The caller of that run

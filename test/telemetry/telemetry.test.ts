@@ -177,7 +177,10 @@ describe('the trace of a request', () => {
     receiver.spans.filter((span) => span.name.startsWith(`${name} counter@`));
 
   test('shows a killed worker, a client that hung up, an input that crashes and a deadline', async () => {
-    await withScene({ poisonable: true, environment: receiver.environment }, async (scene) => {
+    // A run begins as soon as its input is held, which need not wait for others then.
+    const counter = { batchMax: 1 };
+    const { environment } = receiver;
+    await withScene({ counter, poisonable: true, environment }, async (scene) => {
       const hangUp = new AbortController();
       scene.count(hangsForever, { signal: hangUp.signal }).catch(() => {});
       await scene.untilHeld(1);
