@@ -7,6 +7,7 @@ import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { shown } from '../../shared/shown.js';
 import type { Call } from '../call.js';
 import { decodeText } from '../kinds/charset.js';
+import { parseJson } from '../parse-json.js';
 import { makeReadBytes, type ReadBytes } from './body-bytes.js';
 
 export type Body =
@@ -60,7 +61,7 @@ export function makeBodyReaders(
     if (!hasBody(request)) throw inputMissing();
     const bytes = await readBytes(call, request, response, peek);
     if (bytes.byteLength === 0) throw inputMissing();
-    return { type: 'json', value: parseJson(bytes, charsetOf(request)) };
+    return { type: 'json', value: parseBody(bytes, charsetOf(request)) };
   };
 
   const readAny: ReadBody = async (call, request, response) => {
@@ -81,7 +82,7 @@ export function makeBodyReaders(
   return { readJson, readAny, readBytes };
 }
 
-function parseJson(bytes: Buffer, charset = 'utf-8'): unknown {
+function parseBody(bytes: Buffer, charset = 'utf-8'): unknown {
   if (!/^utf-?(8|16)/i.test(charset)) {
     throw new ScorelineError(
       'unsupported_media_type',
@@ -90,8 +91,9 @@ function parseJson(bytes: Buffer, charset = 'utf-8'): unknown {
   }
   const text = decodeText(bytes, charset);
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (cause) {
+    if (cause instanceof ScorelineError) throw cause;
     throw new ScorelineError(
       'invalid_json',
       'Expected a JSON body; it could not be parsed. Check the quotes and commas, and send the whole body.',

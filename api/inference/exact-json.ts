@@ -1,6 +1,7 @@
 // Parses the JSON of a request without rounding the long whole numbers of its tensors.
 
 import { parseExactly } from '../../shared/exact-json.js';
+import { parseJson } from '../parse-json.js';
 
 /** A whole number of 16 digits and more, which may be beyond 2 ** 53, with the sign before it. */
 const longNumber = /[[,:\s]-?\d{16,}(?=[\],}\s])/;
@@ -8,10 +9,10 @@ const longNumber = /[[,:\s]-?\d{16,}(?=[\],}\s])/;
 /**
  * Parses the JSON of a request of the Open Inference Protocol. In tensors of INT64 and UINT64, whole numbers of 16
  * digits and more become strings of their digits. Everything else stays what the client wrote.
- * @throws SyntaxError
+ * @throws SyntaxError; ScorelineError `body_too_large`
  */
 export function parseInferJson(text: string): unknown {
-  const request = JSON.parse(text);
+  const request = parseJson(text);
   if (!longNumber.test(text)) return request;
   const inputs = inputsOf(request);
   for (const [at, exact] of inputsOf(parseExactly(text)).entries()) {

@@ -22,6 +22,9 @@ const send = (url: string, type: string, body: string | Uint8Array<ArrayBuffer>)
 setFlagsFromString('--expose-gc');
 const collectGarbage: () => void = runInNewContext('gc');
 
+/** More lists or objects than a body may have. */
+const many = (one: string) => new Array(500_001).fill(one).join();
+
 /** Returns the texts that were sent to the model. */
 const textsOf = ({ submissions }: Scene) =>
   submissions.flatMap(({ items }) =>
@@ -273,6 +276,26 @@ describe('a body', () => {
     const { status, body } = await send(`${url}${address}`, type, readCase(name));
     expect([status, body.code]).toEqual([400, 'input_invalid']);
     expect(body.detail).toContain('utf-8');
+  });
+
+  test.each([
+    ['one', 'application/json', address, `{"input":[${many('{}')}]}`],
+    ['several', 'application/json', address, `{"inputs":[${many('{}')}]}`],
+    ['the reference', 'application/json', '/score', `{"input":[${many('[]')}]}`],
+    ['tensors', 'application/json', '/v2/models/text/infer', `{"inputs":[${many('{}')}]}`],
+  ])('with too many values for %s is refused', async (_what, type, route, text) => {
+    const { url } = await openScene();
+    const { status, body } = await send(`${url}${route}`, type, text);
+    expect([status, body.code]).toEqual([413, 'body_too_large']);
+  });
+
+  test('of lines has one line refused that has too many values', async () => {
+    const { url } = await openScene();
+    const lines = `{"input":"a"}\n{"input":[${many('{}')}]}\n{"input":"b"}\n`;
+    const { status, body } = await send(`${url}${address}`, 'application/x-ndjson', lines);
+    const answers = String(body).trim().split('\n');
+    const codes = answers.map((line) => JSON.parse(line).problem?.code);
+    expect([status, codes.toSorted()]).toEqual([200, ['body_too_large', undefined, undefined]]);
   });
 
   test.each(['text/plain; charset=ebcdic', 'application/json; charset=koi8-r'])(

@@ -32,7 +32,7 @@ export function makeScoreInference(options: {
     const body = await readBytes(call, request, response);
     const jsonBytes = readJsonBytes(request, body.length);
     if (jsonBytes > jsonBytesMax) throw tooMuchJson(jsonBytes, jsonBytesMax);
-    const value = parseJson(body.subarray(0, jsonBytes));
+    const value = parseBody(body.subarray(0, jsonBytes));
     return readInferRequest(value, body.subarray(jsonBytes), { model: call.model, rowsMax });
   };
 
@@ -89,8 +89,8 @@ function tooMuchJson(bytes: number, bytesMax: number): ScorelineError {
   );
 }
 
-/** @throws ScorelineError `input_missing`, `input_invalid`, `invalid_json` */
-function parseJson(bytes: Buffer): unknown {
+/** @throws ScorelineError `input_missing`, `input_invalid`, `invalid_json`, `body_too_large` */
+function parseBody(bytes: Buffer): unknown {
   if (bytes.length === 0) {
     throw new ScorelineError(
       'input_missing',
@@ -101,6 +101,7 @@ function parseJson(bytes: Buffer): unknown {
   try {
     return parseInferJson(text);
   } catch (cause) {
+    if (cause instanceof ScorelineError) throw cause;
     throw new ScorelineError(
       'invalid_json',
       `Expected JSON, and behind it the data of binary tensors if the header ${jsonBytesHeader} says where they begin; it could not be parsed. JSON has no NaN and no infinities: write "NaN", "Infinity" or "-Infinity" in quotes, or send binary tensors.`,
