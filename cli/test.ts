@@ -48,7 +48,10 @@ const isLong = given.includes('--long');
 const parameters = given.filter((parameter) => parameter !== '--long');
 ensureRedisServer((line) => process.stderr.write(`${line}\n`));
 const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
-const { status } = spawnSync(process.execPath, [vitest, 'run', ...chosen(), ...parameters], {
+// Files that share a process do not load Scoreline again each, which is half of the time of the quick ones.
+const isolation = isLong ? [] : ['--no-isolate'];
+const run = [vitest, 'run', ...isolation, ...chosen(), ...parameters];
+const { status } = spawnSync(process.execPath, run, {
   cwd: root,
   stdio: 'inherit',
 });
