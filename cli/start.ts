@@ -198,7 +198,7 @@ function watchParent(): void {
 }
 
 function readWorkerCount(): number {
-  const count = Number(process.env.WORKERS ?? 1);
+  const count = Number(process.env.WORKERS || 1);
   if (Number.isInteger(count) && count >= 0 && count <= 64) return count;
   throw new Error(`WORKERS: expected a whole number from 0 to 64; got ${process.env.WORKERS}`);
 }

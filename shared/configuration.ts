@@ -84,6 +84,9 @@ const common = {
   ...telemetryShape,
 };
 
+/** A day, which is the longest deadline, and what comes on top. */
+const shutdownMsMax = 90_000_000;
+
 const integer = (min: number, max: number) =>
   z
     .string()
@@ -120,7 +123,7 @@ const api = {
   SCALE_FROM_ZERO: z
     .string()
     .optional()
-    .transform((list) => list?.split(',').map((name) => name.trim()))
+    .transform((list) => (list === undefined ? undefined : (toNames(list) ?? [])))
     .describe(
       'The names or queues of the models that may have no workers until requests wait for them, separated by commas; empty for none. If unset, those whose manifests say `scaling.min: 0`. Requests to others are refused while a new version of theirs has no worker, and the API is ready once each of them has had one.',
     ),
@@ -217,7 +220,7 @@ const api = {
     .describe(
       'How long a client may take to send a whole request. Slower ones get 408. Lowering it drops slow uploads earlier.',
     ),
-  SHUTDOWN_MS: integer(0, 3_600_000)
+  SHUTDOWN_MS: integer(0, shutdownMsMax)
     .default(35_000)
     .describe(
       'How long the API waits for requests in flight after SIGTERM, `LEAVE_MS` included. If it is shorter than that and the longest deadline together, some requests are cut off.',
@@ -243,7 +246,7 @@ const worker = {
     .describe(
       'The folder where a worker keeps the model files that it downloads: those of models named in `MODELS` whose file is missing and whose manifest has `source.urls`. Workers can share it. If unset, nothing is downloaded.',
     ),
-  SHUTDOWN_MS: integer(0, 3_600_000)
+  SHUTDOWN_MS: integer(0, shutdownMsMax)
     .default(25_000)
     .describe(
       'How long a worker may take to finish the jobs it holds after SIGTERM. Keep it below the grace period of the platform (30 s on Kubernetes); otherwise the worker is killed and its jobs start again elsewhere.',
@@ -373,11 +376,15 @@ export function findFaults(
   return issues.map((issue) => ({ key: String(issue.path[0]), message: messageOf(issue) }));
 }
 
-/** An empty setting counts as unset. */
+/** Settings whose empty text says something. */
+const emptyCounts: ReadonlySet<string> = new Set(['SCALE_FROM_ZERO']);
+
+/** An empty setting counts as unset, with few exceptions. */
 function settingsOf(role: Role, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const given = Object.fromEntries(
     Object.keys(schemas[role].shape)
-      .filter((key) => environment[key] !== undefined && environment[key] !== '')
+      .filter((key) => environment[key] !== undefined)
+      .filter((key) => environment[key] !== '' || emptyCounts.has(key))
       .map((key) => [key, environment[key]]),
   );
   given.QUEUE_PREFIX ??= defaultPrefix(given.REDIS_URL ?? '');

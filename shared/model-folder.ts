@@ -20,6 +20,7 @@ import {
   type Model,
   type ModelChoice,
 } from './models.js';
+import { codeFiles } from './python-code.js';
 import { plainTraffic, type Traffic } from './traffic.js';
 import { compareVersions } from './version-order.js';
 
@@ -166,6 +167,7 @@ async function stampOf(folder: string, models: readonly Model[]): Promise<Stamp>
   for (const model of models) {
     files.add(model.folder).add(model.file);
     for (const { file } of labelFilesOf(model.manifest)) files.add(path.join(model.folder, file));
+    for (const file of codeOf(model)) files.add(path.join(model.folder, file));
   }
   const parts: string[] = [];
   for (const file of files) {
@@ -173,4 +175,14 @@ async function stampOf(folder: string, models: readonly Model[]): Promise<Stamp>
     if (found) parts.push(`${file} ${found.mtimeMs} ${found.isFile() ? found.size : ''}`);
   }
   return parts.join('\n');
+}
+
+/** Returns the files of a program, relative to its folder; none if one of them is gone, which its folder tells. */
+function codeOf({ folder, name, manifest: { source } }: Model): readonly string[] {
+  if (source.engine !== 'python') return [];
+  try {
+    return codeFiles(folder, name, source);
+  } catch {
+    return [];
+  }
 }

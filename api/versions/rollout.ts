@@ -72,6 +72,8 @@ export class Rollout {
   readonly #rounds: Rounds;
   /** The queues for which a worker has been ready. */
   readonly #ready = new Set<string>();
+  /** The queues that have workers now. */
+  #served: ReadonlySet<string> = new Set();
   /** When the first worker of a queue that is not ready was seen. */
   readonly #announced = new Map<string, number>();
   /** Why no worker can load a model, by queue. A queue with a live worker has none. */
@@ -146,7 +148,10 @@ export class Rollout {
       if (versions.length + faults.length === 0) throw this.#unknown(name);
       const failed = versions.filter(({ queue }) => this.#freshFault(queue));
       const isSettled = versions.every(
-        (model) => this.#ready.has(model.queue) || failed.includes(model) || this.#isAtRest(model),
+        (model) =>
+          (this.#ready.has(model.queue) && this.#served.has(model.queue)) ||
+          failed.includes(model) ||
+          this.#isAtRest(model),
       );
       if (isSettled) {
         const reasons = [
@@ -212,6 +217,7 @@ export class Rollout {
     const asked = [...new Set(models.map((model) => model.queue))];
     const workers = await queue.countWorkers(asked);
     const counts = new Map(asked.map((name, at) => [name, workers[at] ?? 0]));
+    this.#served = new Set(asked.filter((name) => (counts.get(name) ?? 0) > 0));
     this.#noteWithoutWorkers(counts, isStart);
     const faults = new Map<string, LoadFault>();
     for (const model of folder.models) {

@@ -79,6 +79,19 @@ async function open(program: string, changes?: Changes): Promise<Engine> {
   return engine;
 }
 
+/** Returns a log and what is in it. */
+async function makeLog() {
+  const file = path.join(makeFolder({}), 'log');
+  const { pino } = await import('pino');
+  const written = pino(pino.destination({ dest: file, sync: true }));
+  const lines = () =>
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+  return { written, lines };
+}
+
 function floats(...numbers: number[]): Tensor {
   const data = new Uint8Array(Float32Array.from(numbers).buffer);
   return { name: 'x', datatype: 'FP32', shape: [numbers.length], data };
@@ -244,11 +257,13 @@ def predict(inputs):
   });
 
   test('says what a program raises, and whether it is for the caller', async () => {
-    const engine = await open(`
+    const { written, lines } = await makeLog();
+    const program = `
 def predict(inputs):
     if inputs["x"][0] == 0: raise ValueError("expected no zero")
     if inputs["x"][0] == 1: raise KeyError("secret")
-    return inputs["x"]`);
+    return inputs["x"]`;
+    const engine = await open(program, { log: written });
     const runs = [0, 1, 2].map((number) => engine.run([floats(number)]));
     const [ofCaller, ofProgram, right] = await Promise.allSettled(runs);
     expect(ofCaller).toMatchObject({
@@ -258,6 +273,10 @@ def predict(inputs):
       reason: { cause: { message: "KeyError: 'secret'", isForCaller: false } },
     });
     expect(right).toMatchObject({ status: 'fulfilled' });
+    const traces = lines().map(({ trace }) => trace);
+    expect(traces).toEqual([
+      expect.stringMatching(/predict\.py", line 4, in predict[\s\S]*KeyError/),
+    ]);
   });
 
   test.each([
@@ -326,10 +345,7 @@ def predict(inputs):
   });
 
   test('logs what a program prints, in lines of bounded length', async () => {
-    const folder = makeFolder({});
-    const file = path.join(folder, 'log');
-    const { pino } = await import('pino');
-    const written = pino(pino.destination({ dest: file, sync: true }));
+    const { written, lines } = await makeLog();
     const engine = await open(
       `
 import os, sys
@@ -344,11 +360,6 @@ def predict(inputs):
     );
     const { outputs } = await engine.run([floats(1)]);
     expect([...toFloats(outputs[0] as Tensor)]).toEqual([1]);
-    const lines = () =>
-      readFileSync(file, 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line));
     await waitUntil('the last line is logged', () =>
       lines().some(({ line }) => line === 'an error'),
     );

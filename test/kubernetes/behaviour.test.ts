@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { makeMayRest } from '../../api/versions/at-rest.js';
 import { receiverSecret } from '../../chaos/receiver.js';
+import type { PlannedModel } from '../../k8s/plan.js';
 import { readConfiguration } from '../../shared/configuration.js';
 import { makeKeys } from '../../shared/keys.js';
 import { parseRedisUrl } from '../../shared/redis-url.js';
@@ -28,6 +29,17 @@ function environmentOf(cluster: Cluster, name: string): Record<string, string> {
     env.map(({ name, value }: Loaded) => [name, value ?? secrets[name] ?? 'secret']),
   );
 }
+
+test('models that take as long as any may, and none that scales from zero, make processes that start and wait for workers', () => {
+  const cluster = generate({ models: [{ name: 'slow', scaling: { min: 1 } }] });
+  const api = readConfiguration('api', environmentOf(cluster, 'api'));
+  const [{ name, model }] = cluster.plan.models as [PlannedModel];
+  expect(readConfiguration('worker', environmentOf(cluster, name)).SHUTDOWN_MS).toBeGreaterThan(
+    model.manifest.runMsMax,
+  );
+  expect(api.SHUTDOWN_MS).toBeGreaterThan(model.manifest.deadlineMs);
+  expect([model.manifest.scaling.min, makeMayRest(api.SCALE_FROM_ZERO)(model)]).toEqual([0, false]);
+});
 
 describe.each(Object.entries(variants))('with %s', (_, changes) => {
   const cluster = generate(changes);

@@ -115,6 +115,16 @@ describe('the configuration', () => {
     expect(configuration.MODELS).toEqual(['a', 'b', 'c']);
   });
 
+  test.each([
+    [undefined, undefined],
+    ['', []],
+    [' , ', []],
+    ['a, b,', ['a', 'b']],
+  ])('knows which models scale from zero: %j', (SCALE_FROM_ZERO, expected) => {
+    const { SCALE_FROM_ZERO: read } = readConfiguration('api', { SCALE_FROM_ZERO });
+    expect(read).toEqual(expected);
+  });
+
   test('treats an empty variable as unset', () => {
     const configuration = readConfiguration('api', { PORT: '', MODELS: '', HOST: '' });
     expect(configuration).toEqual(readConfiguration('api', {}));

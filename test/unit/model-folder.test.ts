@@ -104,6 +104,31 @@ describe('a look at the folder', () => {
     expect(await folder.look()).toEqual(new Set());
   });
 
+  test('finds a module of a program that is changed in place, wherever it is', async () => {
+    const program = { engine: 'python', source: undefined };
+    const files = {
+      ...filesAt('a', 1, program),
+      ...filesAt('a/2', 2, program),
+      ...Object.fromEntries(
+        ['a', 'a/2'].flatMap((place) => [
+          [`${place}/predict.py`, 'import helper'],
+          [`${place}/requirements.txt`, ''],
+          [`${place}/helper.py`, 'f = 1'],
+          [`${place}/inner/part.py`, 'g = 1'],
+        ]),
+      ),
+    };
+    const { folder, write, look } = open(files);
+    await look();
+    const codes = () => folder.models.map(({ codeSha256 }) => codeSha256);
+    for (const file of ['a/helper.py', 'a/inner/part.py', 'a/2/helper.py', 'a/2/inner/part.py']) {
+      const before = codes();
+      write({ [file]: `changed = '${file}'` });
+      await look();
+      expect([file, codes().filter((code) => before.includes(code)).length]).toEqual([file, 1]);
+    }
+  });
+
   test('keeps what was read from a place that has something broken now, and says why', async () => {
     const { folder, write, look } = open({ ...filesAt('a'), ...filesAt('a/2', 2) });
     write({ 'a/model.yaml': 'name: [', 'a/2/model.yaml': { ...sampleManifest, name: 'a' } });

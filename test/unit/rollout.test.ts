@@ -25,11 +25,13 @@ async function openRollout(given: readonly Model[]) {
   let isInUse = false;
   let aheadMs = 0;
   let unloaded: readonly string[] = [];
+  const commands = { srem: () => commands, incr: () => commands, exec: async () => [] };
   const redis = {
     status: 'ready',
     smembers: async () => unloaded,
     get: async () => null,
     scan: async () => ['0', []],
+    multi: () => commands,
     hgetall: async (key: string) => {
       const fault = faults.get(key);
       return fault ? { worker: JSON.stringify(fault) } : {};
@@ -145,6 +147,20 @@ test('a model of which no version can be loaded stays, and its requests are refu
   await vi.waitUntil(() => reasonOf(two) !== undefined);
   expect(served()).toBe('2');
   expect(rollout.waiting).toMatchObject([{ version: '2', state: 'failed' }]);
+});
+
+test('a model is loaded when its versions have workers, and not because they had some', async () => {
+  const { rollout, takeWorkersAway, mend } = await openRollout([one]);
+  await rollout.load(one.name);
+  takeWorkersAway(one);
+  let isLoaded = false;
+  const loading = rollout.load(one.name).then(() => {
+    isLoaded = true;
+  });
+  await looks();
+  expect(isLoaded).toBe(false);
+  mend(one);
+  await loading;
 });
 
 test('the workers of a model are counted once the instance has said that it may send to it', async () => {

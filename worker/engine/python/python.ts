@@ -118,7 +118,10 @@ function readAnswers(of: {
           runs.finish(header.id, { outputs: tensors, computeMs: header.computeMs });
           break;
         case 'error':
-          log.debug({ trace: header.trace }, 'the program failed on a batch');
+          log[header.isForCaller ? 'debug' : 'warn'](
+            { trace: header.trace },
+            'the program failed on a batch',
+          );
           runs.fail(header.id, header);
       }
     };
