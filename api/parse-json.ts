@@ -3,10 +3,14 @@
 
 import { ScorelineError } from '../shared/errors.js';
 
-/** Half a million empty objects take 33 MB. */
-const partsMax = 500_000;
-/** Numbers in a list take less, 8 bytes each. */
-const commasMax = 2_000_000;
+/** How many lists, objects and fields a text may have together, and how many commas. */
+interface Bounds {
+  readonly parts: number;
+  readonly commas: number;
+}
+
+/** Half a million empty objects take 33 MB. Numbers in a list take 8 bytes each. */
+const bodyBounds: Bounds = { parts: 500_000, commas: 2_000_000 };
 
 const signs = { quote: 0x22, backslash: 0x5c, comma: 0x2c, colon: 0x3a, list: 0x5b, object: 0x7b };
 
@@ -14,25 +18,30 @@ const signs = { quote: 0x22, backslash: 0x5c, comma: 0x2c, colon: 0x3a, list: 0x
  * Parses JSON.
  * @throws ScorelineError `body_too_large` if it has too many values; SyntaxError
  */
-export function parseJson(text: string): unknown {
+export function parseJson(text: string, bounds = bodyBounds): unknown {
   // A shorter text cannot have as many.
-  if (text.length > partsMax) checkParts(text);
+  if (text.length > bounds.parts) checkParts(text, bounds);
   return JSON.parse(text);
 }
 
-function checkParts(text: string): void {
+function checkParts(text: string, bounds: Bounds): void {
   let parts = 0;
   let commas = 0;
-  for (let at = 0; at < text.length && parts <= partsMax && commas <= commasMax; at++) {
+  const isBeyond = () => parts > bounds.parts || commas > bounds.commas;
+  for (let at = 0; at < text.length && !isBeyond(); at++) {
     const sign = text.charCodeAt(at);
     if (sign === signs.quote) at = endOfString(text, at);
     else if (sign === signs.comma) commas++;
     else if (sign === signs.list || sign === signs.object || sign === signs.colon) parts++;
   }
-  if (parts <= partsMax && commas <= commasMax) return;
+  if (!isBeyond()) return;
+  const most =
+    parts > bounds.parts
+      ? `${bounds.parts} lists, objects and fields together`
+      : `${bounds.commas} commas`;
   throw new ScorelineError(
     'body_too_large',
-    `Expected JSON of at most ${partsMax} lists, objects and fields together, and at most ${commasMax} commas; got more. Send several requests, or numbers as binary tensors.`,
+    `Expected JSON of at most ${most}; got more. Send several requests, or numbers as binary tensors.`,
   );
 }
 

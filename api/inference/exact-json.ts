@@ -6,13 +6,17 @@ import { parseJson } from '../parse-json.js';
 /** A whole number of 16 digits and more, which may be beyond 2 ** 53, with the sign before it. */
 const longNumber = /[[,:\s]-?\d{16,}(?=[\],}\s])/;
 
+/** How long the lists of a tensor are on average at least, such as `[0,1],`. How long all may be is a setting. */
+const listBytesMin = 6;
+
 /**
  * Parses the JSON of a request of the Open Inference Protocol. In tensors of INT64 and UINT64, whole numbers of 16
  * digits and more become strings of their digits. Everything else stays what the client wrote.
  * @throws SyntaxError; ScorelineError `body_too_large`
  */
 export function parseInferJson(text: string): unknown {
-  const request = parseJson(text);
+  const parts = Math.max(500_000, Math.floor(text.length / listBytesMin));
+  const request = parseJson(text, { parts, commas: Number.POSITIVE_INFINITY });
   if (!longNumber.test(text)) return request;
   const inputs = inputsOf(request);
   for (const [at, exact] of inputsOf(parseExactly(text)).entries()) {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { parseInferJson } from '../../api/inference/exact-json.js';
 import { parseJson } from '../../api/parse-json.js';
 import { ScorelineError } from '../../shared/errors.js';
 
@@ -40,4 +41,12 @@ test.each([
 test('what is no JSON stays so', () => {
   expect(codeOf('{"a":')).toBe('other');
   expect(codeOf(`"${'\\'.repeat(2_000_001)}`)).toBe('other');
+});
+
+test('a tensor may have as many numbers as fit, in nested lists or not, and no such number of objects', () => {
+  const request = (data: string) => `{"inputs":[{"data":${data}}]}`;
+  for (const data of [listOf('0', 2_500_000), listOf('[1,2,3]', 600_000)]) {
+    expect(parseInferJson(request(data))).toEqual(JSON.parse(request(data)));
+  }
+  expect(() => parseInferJson(request(listOf('{}', 600_000)))).toThrow(ScorelineError);
 });
