@@ -68,7 +68,7 @@ export function countElements(shape: readonly number[]): number {
 
 /** Whether a text can be encoded. Half of a pair of surrogates cannot, and would be replaced. */
 export function hasUtf8(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text);
+  return text.isWellFormed();
 }
 
 /** Encodes strings as the data of a BYTES tensor. */
