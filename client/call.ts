@@ -25,7 +25,8 @@ export interface Call {
 const retriesDefault = 10;
 
 export function openCall(exchange: Exchange, options: CallOptions): Call {
-  const { retries = retriesDefault, requestId = randomId() } = options;
+  const retries = options.retries ?? retriesDefault;
+  const requestId = options.requestId ?? randomId();
   if (!(retries >= 0)) throw new TypeError(`Expected retries to be 0 or more; got ${retries}.`);
   const limit = openLimit(options);
   return {

@@ -86,9 +86,9 @@ export class ScorelineClient {
   readonly #retries: number | undefined;
 
   constructor(options: ClientOptions) {
-    const { timeoutMs = timeoutMsDefault, retries } = options;
+    const { timeoutMs, retries } = options;
     this.#exchange = makeExchange(options);
-    this.#timeoutMs = timeoutMs;
+    this.#timeoutMs = timeoutMs ?? timeoutMsDefault;
     this.#retries = retries;
   }
 

@@ -97,7 +97,8 @@ export function unexpected(response: Response, message: string, cause?: unknown)
 function makeFields(fields: Fields): Headers {
   const headers = new Headers();
   for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) headers.set(name, value);
+    // Plain JavaScript may give null for what is unset.
+    if (value !== undefined && value !== null) headers.set(name, value);
   }
   return headers;
 }
@@ -134,7 +135,7 @@ function addressOf(base: URL, { path, query = {} }: Asked): URL {
   const address = new URL(base);
   address.pathname = [base.pathname.replace(/\/$/, ''), ...path.map(encodeSegment)].join('/');
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined) address.searchParams.set(name, String(value));
+    if (value !== undefined && value !== null) address.searchParams.set(name, String(value));
   }
   return address;
 }

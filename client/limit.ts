@@ -23,7 +23,8 @@ const timerMsMax = 2 ** 31 - 1;
 
 /** Opens the limit of a call. `close` ends what still runs under it, and can be called twice. */
 export function openLimit(options: LimitOptions): Limit & { close(): void } {
-  const { signal, timeoutMs = Number.POSITIVE_INFINITY } = options;
+  const { signal } = options;
+  const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
   if (!(timeoutMs > 0)) throw misuse('timeoutMs to be a number above 0', timeoutMs);
   signal?.throwIfAborted();
   const controller = new AbortController();

@@ -66,12 +66,13 @@ export function askJob(job: JobRef<unknown>, ...more: string[]): Asked {
 }
 
 function modelPath(model: string, { version }: ScoringOptions): string[] {
-  return version === undefined ? [model] : [model, 'versions', version];
+  return version === undefined || version === null ? [model] : [model, 'versions', version];
 }
 
-function headersOf({ idempotencyKey = randomId(), priority }: ScoringOptions): Asked['headers'] {
+function headersOf({ idempotencyKey, priority }: ScoringOptions): Asked['headers'] {
   return {
-    ...(idempotencyKey !== false && { 'Idempotency-Key': idempotencyKey }),
+    // JavaScript may give null for what is unset. As a text, it would be one key for all calls.
+    ...(idempotencyKey !== false && { 'Idempotency-Key': idempotencyKey ?? randomId() }),
     ...(priority && { 'X-Priority': priority }),
   };
 }

@@ -3,7 +3,7 @@
 
 import { halfToNumber } from '../shared/half.js';
 import type { InferResponse } from './answers.js';
-import { misuse } from './errors.js';
+import { misuse, ScorelineError } from './errors.js';
 
 export type Datatype = InferResponse['outputs'][number]['datatype'];
 
@@ -170,9 +170,17 @@ export function decodeOutputs(
   let at = 0;
   return outputs.map(({ name, datatype, shape, data, parameters }) => {
     if (data) return { name, datatype, shape, data: fromJson(datatype, data) } as OutputTensor;
-    const bytes = binary.slice(at, at + (parameters?.binary_data_size ?? 0));
-    at += bytes.length;
+    const bytesSaid = parameters?.binary_data_size;
+    if (bytesSaid === undefined || at + bytesSaid > binary.length) throw cutOff(name);
+    const bytes = binary.slice(at, at + bytesSaid);
+    at += bytesSaid;
     return { name, datatype, shape, data: fromBytes(datatype, bytes) } as OutputTensor;
+  });
+}
+
+function cutOff(what: string): ScorelineError {
+  return new ScorelineError(`Expected all bytes of ${what}; the answer ends before them.`, {
+    code: 'answer_unexpected',
   });
 }
 
@@ -191,7 +199,9 @@ function readStrings(bytes: Uint8Array): string[] {
   const strings: string[] = [];
   for (let at = 0; at < bytes.length; ) {
     const start = at + 4;
+    if (start > bytes.length) throw cutOff('a text');
     at = start + lengths.getUint32(at, true);
+    if (at > bytes.length) throw cutOff('a text');
     strings.push(decoder.decode(bytes.subarray(start, at)));
   }
   return strings;

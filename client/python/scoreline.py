@@ -247,7 +247,7 @@ class ScorelineClient:
         version: str | None = None,
         top: int | None = None,
         deadline_ms: float | None = None,
-        idempotency_key: Union[str, None, bool] = None,
+        idempotency_key: Union[str, uuid.UUID, None, bool] = None,
         priority: str | None = None,
         timeout_ms: float | None = None,
         request_id: str | None = None,
@@ -280,7 +280,7 @@ class ScorelineClient:
         id: str | None = None,
         version: str | None = None,
         deadline_ms: float | None = None,
-        idempotency_key: Union[str, None, bool] = None,
+        idempotency_key: Union[str, uuid.UUID, None, bool] = None,
         priority: str | None = None,
         timeout_ms: float | None = None,
         request_id: str | None = None,
@@ -300,7 +300,7 @@ class ScorelineClient:
         version: str | None = None,
         top: int | None = None,
         deadline_ms: float | None = None,
-        idempotency_key: Union[str, None, bool] = None,
+        idempotency_key: Union[str, uuid.UUID, None, bool] = None,
         priority: str | None = None,
         webhook_url: str | None = None,
         timeout_ms: float | None = None,
@@ -330,7 +330,7 @@ class ScorelineClient:
         id: str | None = None,
         version: str | None = None,
         deadline_ms: float | None = None,
-        idempotency_key: Union[str, None, bool] = None,
+        idempotency_key: Union[str, uuid.UUID, None, bool] = None,
         priority: str | None = None,
         webhook_url: str | None = None,
         timeout_ms: float | None = None,
@@ -569,6 +569,8 @@ class _Call:
             response.close()
 
     def _read_body(self, response: requests.Response) -> bytes:
+        # urllib3 1 takes a body that was cut off for a whole one unless told otherwise.
+        response.raw.enforce_content_length = True
         chunks: list[bytes] = []
         for chunk in response.iter_content(65_536):
             chunks.append(chunk)
@@ -619,7 +621,7 @@ def _ask_score(
     *,
     top: int | None,
     deadline_ms: float | None,
-    name: Union[str, None, bool],
+    name: Union[str, uuid.UUID, None, bool],
     priority: str | None,
 ) -> _Asked:
     body, media_type = _encode_input(input)
@@ -638,7 +640,7 @@ def _ask_infer(
     body: tuple[bytes, int],
     *,
     deadline_ms: float | None,
-    name: Union[str, None, bool],
+    name: Union[str, uuid.UUID, None, bool],
     priority: str | None,
 ) -> _Asked:
     data, json_bytes = body
@@ -666,11 +668,22 @@ def _model_path(model: str, version: str | None) -> tuple[str, ...]:
     return (model,) if version is None else (model, "versions", version)
 
 
-def _headers(name: Union[str, None, bool], priority: str | None) -> dict[str, str]:
+def _headers(name: Union[str, uuid.UUID, None, bool], priority: str | None) -> dict[str, str]:
     headers = {} if priority is None else {"X-Priority": priority}
     if name is not False:
-        headers["Idempotency-Key"] = name if isinstance(name, str) else uuid.uuid4().hex
+        headers["Idempotency-Key"] = _idempotency_key(name)
     return headers
+
+
+def _idempotency_key(name: Any) -> str:
+    if name is None:
+        return uuid.uuid4().hex
+    if isinstance(name, (str, uuid.UUID)):
+        return str(name)
+    # A random key instead would let the service score the repeat again.
+    raise TypeError(
+        f"Expected idempotency_key to be a text, a UUID, None or False; got {type(name).__name__}."
+    )
 
 
 def _encode_input(input: Input) -> tuple[bytes, str]:
@@ -1063,10 +1076,18 @@ def _decode_inference(answer: Any, binary: bytes) -> Inference:
             data = _from_json(datatype, shape, output["data"])
         else:
             end = at + output["parameters"]["binary_data_size"]
+            if end > len(binary):
+                raise _cut(name)
             data = _from_bytes(datatype, shape, binary[at:end])
             at = end
         outputs[name] = Tensor(name, data, shape, datatype)
     return Inference(answer["model_name"], answer["model_version"], answer.get("id"), outputs)
+
+
+def _cut(what: str) -> ScorelineError:
+    return ScorelineError(
+        f"Expected all bytes of {what}; the answer ends before them.", code="answer_unexpected"
+    )
 
 
 def _from_json(datatype: str, shape: tuple[int, ...], data: list[Any]) -> Any:
@@ -1085,6 +1106,8 @@ def _from_bytes(datatype: str, shape: tuple[int, ...], data: bytes) -> Any:
     at = 0
     while at < len(data):
         end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        if at + 4 > len(data) or end > len(data):
+            raise _cut("a text")
         strings.append(data[at + 4 : end].decode())
         at = end
     return numpy.array(strings, dtype=object).reshape(shape)

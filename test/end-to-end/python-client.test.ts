@@ -285,6 +285,19 @@ describe.skipIf(!hasPython)('the Python client (needs Python 3.11)', { timeout: 
     expect(misuse).toMatch(expected);
   });
 
+  test('sends the key that it is given, also a UUID, and refuses one of another type', async () => {
+    const peer = await openPeer(json({}));
+    const send = (idempotency_key: unknown) =>
+      python.call({
+        ...{ url: peer.url, method: 'score', arguments: ['m', 'text'], named: { idempotency_key } },
+      });
+    const uuid = '8e03978e-40d5-43e8-bc93-6894a57f9324';
+    for (const given of [{ uuid }, 'mine', false]) await send(given);
+    expect(peer.keys()).toEqual([uuid, 'mine', undefined]);
+    expect((await send(123)).misuse).toMatch(/idempotency_key to be .*got int/);
+    expect(peer.requests).toHaveLength(3);
+  });
+
   describe('follows a job', () => {
     const state = (name: string) => `id: j-${name}\ndata: {"id":"j","state":"${name}"}\n\n`;
     const position = 'event: position\ndata: {"position":3,"estimatedWaitMs":1200}\n\n';

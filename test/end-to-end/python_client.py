@@ -8,6 +8,7 @@ import json
 import pathlib
 import sys
 import traceback
+import uuid
 
 sys.path.insert(0, sys.argv[1])
 if "--without-numpy" in sys.argv:
@@ -37,6 +38,13 @@ def to_tensor(name, data, dtype=None, **more):
     return scoreline.Tensor(name, data, **more)
 
 
+def to_options(named):
+    options = dict(named)
+    if isinstance(options.get("idempotency_key"), dict):
+        options["idempotency_key"] = uuid.UUID(options["idempotency_key"]["uuid"])
+    return options
+
+
 def to_plain(value):
     if isinstance(value, scoreline.Tensor):
         data = value.data if isinstance(value.data, list) else value.data.ravel().tolist()
@@ -61,7 +69,7 @@ def call(url, method, arguments=(), named=None, **options):
     if method == "annotations":
         return {"result": annotations()}
     with scoreline.ScorelineClient(url, **options) as client:
-        result = getattr(client, method)(*map(to_input, arguments), **(named or {}))
+        result = getattr(client, method)(*map(to_input, arguments), **to_options(named or {}))
         if method == "events":
             result = [to_plain(event) for event in result]
         return {"result": to_plain(result), "shown": repr(vars(client))}

@@ -57,6 +57,35 @@ async function failureOf(promise: Promise<unknown>): Promise<ScorelineError> {
   return thrown;
 }
 
+test('takes null for an option that is unset', async () => {
+  const peer = await openPeer(json(score));
+  const unset = {
+    ...{ idempotencyKey: null, top: null, version: null, deadlineMs: null, priority: null },
+    ...{ retries: null, requestId: null, timeoutMs: null, signal: null },
+  };
+  const client = peer.open({ timeoutMs: null, retries: null } as object);
+  for (const _ of [1, 2]) await client.score('m', 'text', unset as object);
+  const [first, second] = peer.keys();
+  expect(first).toMatch(/^[0-9a-f]{32}$/);
+  expect(second).not.toBe(first);
+  expect(peer.requests[0]?.url).toBe('/v1/models/m/score');
+});
+
+test.each([
+  ['FP32', [0, 0, 0, 0]],
+  ['BYTES', [9, 0, 0, 0, 97, 98, 99, 100]],
+])('takes no tensor of %s whose bytes are missing', async (datatype, bytes) => {
+  const size = datatype === 'BYTES' ? bytes.length : 8;
+  const output = { name: 'o', datatype, shape: [1], parameters: { binary_data_size: size } };
+  const head = JSON.stringify({ model_name: 'm', model_version: '1', outputs: [output] });
+  const peer = await openPeer((response) => {
+    response.setHeader('Inference-Header-Content-Length', head.length);
+    response.end(Buffer.concat([Buffer.from(head), Buffer.from(bytes)]));
+  });
+  const error = await failureOf(peer.open().infer('m', { inputs: [] }));
+  expect(error.code).toBe('answer_unexpected');
+});
+
 describe('what may be tried again', () => {
   test.each<[string, Answer]>([
     ['429', problem(429, 'overloaded')],
