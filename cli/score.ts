@@ -10,8 +10,8 @@ import { Presets, SingleBar } from 'cli-progress';
 import { coerceError, problemOf, ScorelineError } from '../shared/errors.js';
 import { localAddress } from './local-address.js';
 import {
-  type Answering,
   type Answers,
+  type Batch,
   type Done,
   keyOf,
   openFile,
@@ -73,17 +73,17 @@ async function score(options: Options): Promise<void> {
 
 async function openAnswers(
   { out, resume, place }: Options,
-  { inputs, model }: { inputs: Inputs; model: Answering },
+  batch: Batch,
 ): Promise<{ answers: Answers; done: Done }> {
   if (out === undefined) {
     warnOfBanner();
-    const done = resume === undefined ? new Set<string>() : await readDone(resume, inputs);
+    const done = resume === undefined ? new Set<string>() : await readDone(resume, batch);
     return { answers: openOutput(resume), done };
   }
   if (path.resolve(out) === path.resolve(place)) {
     throw wrong(`--out: expected another file than that of the inputs; got ${out}`);
   }
-  const answers = await openFile(out, { inputs, model });
+  const answers = await openFile(out, batch);
   if (answers.replaced > 0) {
     say(
       `${out}: ${answers.replaced} answers are to other inputs, or from another model, version or --top. They are replaced.`,

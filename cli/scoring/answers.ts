@@ -1,7 +1,7 @@
 // The answers of `npm run score`, a line for each input, and what earlier runs have left of them.
 //
 // An answer has the digest of its input, the model and its version. An input is done if a line without a problem has
-// all of these, and its place or name.
+// its digest, its place or name, the model, and one of the versions that answer now.
 
 import {
   closeSync,
@@ -18,6 +18,12 @@ import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { CommandInput, Inputs } from './inputs.js';
 import { readLines } from './lines.js';
 
+/** The inputs of a run, and the model that is to answer them. */
+export interface Batch {
+  readonly inputs: Inputs;
+  readonly model: Answering;
+}
+
 /** The keys of the inputs that are done. */
 export type Done = ReadonlySet<string>;
 
@@ -29,15 +35,17 @@ export interface Answers {
 /** The model that answers. */
 export interface Answering {
   readonly name: string;
-  readonly version: string;
+  /** Those that requests without a version may get. */
+  readonly versions: readonly string[];
 }
 
-export function keyOf(input: CommandInput, { name: model, version }: Answering): string {
+export function keyOf(input: CommandInput, { name: model }: Pick<Answering, 'name'>): string {
   const { index, name, contentType, digest } = input;
   const place = contentType === 'application/json' ? index : name;
-  return writeKey({ digest, model, version, place });
+  return writeKey({ digest, model, place });
 }
 
+/** Without a version, it is that of an answer by any of those that count now. */
 function writeKey({ digest, model, version, place }: Readonly<Record<string, unknown>>): string {
   return JSON.stringify([digest, model, version, place]);
 }
@@ -53,9 +61,9 @@ export function writeLine(input: CommandInput, answer: Readonly<Record<string, u
  * Reads which inputs are done according to a file of answers.
  * @throws ScorelineError `configuration_invalid` if it is none
  */
-export async function readDone(file: string, inputs: Inputs): Promise<Done> {
+export async function readDone(file: string, asked: Batch): Promise<Done> {
   const done = new Set<string>();
-  for await (const { key } of readAnswers(file, inputs)) if (key !== undefined) done.add(key);
+  for await (const { key } of readAnswers(file, asked)) if (key !== undefined) done.add(key);
   return done;
 }
 
@@ -65,17 +73,18 @@ export async function readDone(file: string, inputs: Inputs): Promise<Done> {
  */
 export async function openFile(
   file: string,
-  { inputs, model }: { inputs: Inputs; model: Answering },
+  asked: Batch,
 ): Promise<Answers & { done: Done; replaced: number }> {
   const done = new Set<string>();
   let replaced = 0;
   if (existsSync(file)) {
-    await readDone(file, inputs);
+    await readDone(file, asked);
+    const { inputs, model } = asked;
     const wanted = new Set<string>();
     for await (const input of inputs.read()) wanted.add(keyOf(input, model));
     const part = `${file}.part`;
     const kept = openSync(part, 'w');
-    for await (const { key, line } of readAnswers(file, inputs)) {
+    for await (const { key, line } of readAnswers(file, asked)) {
       if (key === undefined || done.has(key)) continue;
       if (!wanted.has(key)) {
         replaced++;
@@ -143,7 +152,7 @@ interface Answer {
   readonly key: string | undefined;
 }
 
-async function* readAnswers(file: string, { kind }: Inputs): AsyncGenerator<Answer> {
+async function* readAnswers(file: string, { inputs, model }: Batch): AsyncGenerator<Answer> {
   let at = 0;
   try {
     for await (const bytes of readLines(file)) {
@@ -158,8 +167,10 @@ async function* readAnswers(file: string, { kind }: Inputs): AsyncGenerator<Answ
         if (!isPart) throw noAnswer(file, { line, at });
       } else if (answer.problem !== undefined) yield { line, key: undefined };
       else {
-        const place = kind === 'lines' ? answer.index : answer.id;
-        yield { line, key: writeKey({ ...answer, place }) };
+        const place = inputs.kind === 'lines' ? answer.index : answer.id;
+        const isCurrent = model.versions.includes(String(answer.version));
+        const version = isCurrent ? undefined : answer.version;
+        yield { line, key: writeKey({ ...answer, version, place }) };
       }
     }
   } catch (thrown) {

@@ -30,7 +30,11 @@ export interface ServiceOptions {
 /** What an input is answered with: the answer of the native contract, or `{problem}`. */
 export type CommandAnswer = Readonly<Record<string, unknown>>;
 
-interface ServedModel extends Answering {
+/** A version of a model, as the service lists it. */
+interface ServedModel {
+  readonly name: string;
+  readonly version: string;
+  readonly traffic: { readonly share: number };
   readonly input: { readonly kind: string };
   readonly deadlineMs: number;
 }
@@ -64,7 +68,8 @@ export class Service {
     });
     if (!Array.isArray(body.models)) throw noService(options, 200);
     const models = body.models as readonly ServedModel[];
-    const model = models.find(({ name }) => name === options.model);
+    const versions = models.filter(({ name }) => name === options.model);
+    const model = versions[0];
     if (!model) {
       const names = models.map(({ name }) => name).join(', ') || 'none';
       throw wrong(
@@ -72,21 +77,27 @@ export class Service {
       );
     }
     checkKind(model, kind);
-    return new Service({ options, exchange, model, concurrencyMax });
+    const current = versions.filter(({ traffic }) => traffic.share > 0);
+    return new Service({
+      ...{ options, exchange, concurrencyMax },
+      model: { name: model.name, versions: current.map(({ version }) => version) },
+      answerMsMax: Math.max(...current.map(({ deadlineMs }) => deadlineMs)) + spareMs,
+    });
   }
 
   private constructor(parts: {
     options: ServiceOptions;
     exchange: Exchange;
-    model: ServedModel;
+    model: Answering;
     concurrencyMax: number;
+    answerMsMax: number;
   }) {
-    const { options, exchange, model, concurrencyMax } = parts;
+    const { options, exchange, model, concurrencyMax, answerMsMax } = parts;
     this.model = model;
     this.concurrency = Math.min(options.concurrency, concurrencyMax);
     this.#options = options;
     this.#exchange = exchange;
-    this.#answerMsMax = model.deadlineMs + spareMs;
+    this.#answerMsMax = answerMsMax;
   }
 
   /**

@@ -18,7 +18,9 @@ import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Child } from '../../cli/children.js';
 import { findFreePort } from '../../cli/redis.js';
+import { counterName, writeCounter } from '../failures/counter.js';
 import {
+  ask,
   openRedis,
   root,
   serviceEnvironment,
@@ -136,6 +138,48 @@ describe('npm run score', () => {
     expect(code).toBe(1);
     expect(said).toContain('2 scored, 1 failed');
     expect(said).toContain('The first is broken.jpg: Expected');
+  });
+
+  test('takes the answers of each version that requests may get', async () => {
+    const models = path.join(folder, 'models');
+    for (const version of ['1', '2']) {
+      writeCounter(path.join(models, counterName, version), { version, letter: 'd' });
+    }
+    const shares = (weights: object) =>
+      writeFileSync(path.join(models, counterName, 'traffic.yaml'), JSON.stringify({ weights }));
+    shares({ 1: 50, 2: 50 });
+    const own = serviceEnvironment({
+      redisUrl: redis.url,
+      models: counterName,
+      environment: { MODELS_DIR: models, QUEUE_PREFIX: 'canary' },
+    });
+    const counters = [startProcess('worker', own, []), startProcess('api', own, [])];
+    try {
+      const [, { port }] = (await Promise.all(counters.map(({ ready }) => ready))) as [
+        unknown,
+        { port: number },
+      ];
+      const file = path.join(folder, 'canary.ndjson');
+      const out = path.join(folder, 'canary.out');
+      writeFileSync(file, Array.from({ length: 24 }, (_, at) => `{"input":"${at}"}\n`).join(''));
+      const again = () =>
+        run('score', [counterName, file, '--out', out, '--url', `http://127.0.0.1:${port}`]);
+      expect((await again()).said).toContain('24 scored, 0 failed');
+      const versions = parseLines(readFileSync(out, 'utf8')).map(({ version }) => version);
+      expect(new Set(versions)).toEqual(new Set(['1', '2']));
+      expect((await again()).said).toContain('0 scored, 0 failed, 24 had been before');
+
+      shares({ 1: 100, 2: 0 });
+      const replaced = versions.filter((version) => version === '2').length;
+      await waitUntil('the shares are read', async () => {
+        const { body } = await ask(`http://127.0.0.1:${port}/v1/models`);
+        const listed: { traffic: { share: number } }[] = body.models;
+        return listed.some(({ traffic }) => traffic.share === 1);
+      });
+      expect((await again()).said).toContain(`${replaced} scored, 0 failed`);
+    } finally {
+      await Promise.all(counters.map((counter) => counter.close()));
+    }
   });
 
   test('does not take the answers of another model, version or number of classes', async () => {
