@@ -36,7 +36,7 @@ from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from onnx_file import OTHERWISE, compare, difference, fail, infer, note, parse_arguments, run, save
 from scikit_rows import ROWS, around, trees_of
-from scikit_texts import replace_converter, replace_text_converters, sample_texts, vectorizer_options, writers
+from scikit_texts import hint_of_texts, replace_converter, replace_text_converters, sample_texts, vectorizer_options, writers
 
 # A network that differs by less is taken, and no other way is tried.
 CLOSE = 1e-5
@@ -53,7 +53,9 @@ def main():
     inputs = describe_inputs(model)
     rows, expected = answer_samples(model, inputs)
     network = convert(model, inputs, rows, expected)
-    compare(floats(run(network, inputs.feeds(rows))), expected, f"{len(rows)} sample rows")
+    found = floats(run(network, inputs.feeds(rows)))
+    hint = (lambda: hint_of_texts(inputs.vectorizers, rows, found, expected)) if isinstance(inputs, Texts) else None
+    compare(found, expected, f"{len(rows)} sample rows", hint=hint)
     save(network, arguments.onnx, labels=getattr(model, "classes_", None), manifest=describe(model, inputs, network, rows))
 
 

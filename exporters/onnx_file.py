@@ -79,9 +79,13 @@ def difference(found, expected):
     return float(np.nan_to_num(apart, nan=np.inf).max(initial=0) / (largest or 1))
 
 
-def compare(found, expected, inputs, tolerance=1e-3):
-    """Says how far the network is from its original on sample inputs, and fails if that is too far."""
+def compare(found, expected, inputs, tolerance=1e-3, hint=None):
+    """Says how far the network is from its original on sample inputs, and fails if that is too far.
+
+    `hint()` returns what else to say then.
+    """
     apart = difference(found, expected)
     print(f"largest difference to the original on {inputs}: {apart:.1e}")
     if apart > tolerance:
-        fail(f"expected the ONNX file to answer as the original does; on {inputs} they differ by {apart:.1e}. {OTHERWISE}")
+        more = f" {hint()}" if hint else ""
+        fail(f"expected the ONNX file to answer as the original does; on {inputs} they differ by {apart:.1e}.{more} {OTHERWISE}")

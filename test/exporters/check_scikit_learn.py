@@ -76,6 +76,10 @@ def models():
         "groups": {"token_pattern": r"#(\w+)|\w+"},
     }.items():
         yield name, of_texts(TfidfVectorizer(**settings))
+    yield "terms of letters", of_texts(TfidfVectorizer(analyzer="char"))
+    greek = [" ".join(RNG.choice(["δρόμος", "οδός", "ναι", "τόπος"], 6)) for _ in range(200)]
+    counts = [text.count("οδός") > 1 for text in greek]
+    yield "sigma", make_pipeline(CountVectorizer(), LogisticRegression(C=10)).fit(greek, np.where(counts, "yes", "no"))
     yield "sublinear counts", of_texts(CountVectorizer(), TfidfTransformer(sublinear_tf=True))
     old = of_texts(TfidfVectorizer())
     old[0].stop_words_ = {"late", "parcel"}
