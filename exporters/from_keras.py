@@ -36,7 +36,7 @@ def main():
     is_saved_model = arguments.file.is_dir()
     # The owner of the variables has to stay alive until they are constants.
     owner, function = signature_of(arguments.file) if is_saved_model else function_of(arguments.file)
-    scales = not is_saved_model and scales_pixels(owner)
+    is_scaled = not is_saved_model and scales_pixels(owner)
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
     del owner
     inputs = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
@@ -49,7 +49,7 @@ def main():
              for value, tensor, given in zip(network.graph.input, inputs, values)}
     compare(next(iter(run(network, feeds).values())), first, "a sample")
     shorten_names(network)
-    save(network, arguments.onnx, manifest=describe(inputs, pictures, scales))
+    save(network, arguments.onnx, manifest=describe(inputs, pictures, is_scaled))
 
 
 def function_of(file):
@@ -79,27 +79,57 @@ def signature_of(folder):
 
 
 def scales_pixels(model):
-    """Whether a layer scales the inputs before any layer with weights sees them."""
-    for layer in model._flatten_layers(include_self=False):
-        if isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)):
-            return True
-        if layer.weights and not hasattr(layer, "layers") and "Random" not in type(layer).__name__:
-            return False
-    return False
+    """Whether something scales the inputs from 0 to 255 before any layer with weights sees them."""
+    return next((found for step in steps_of(model) if (found := scales(step)) is not None), False)
 
 
-def describe(inputs, pictures, scales):
+def steps_of(model):
+    """Yields layers and operations in their order, and those of the networks in a network."""
+    for step in getattr(model, "operations", None) or model.layers:
+        if hasattr(step, "layers"):
+            yield from steps_of(step)
+        else:
+            yield step
+
+
+def scales(step):
+    """Whether a step scales the pixels: False for one with weights, None for one that does not tell."""
+    if isinstance(step, (keras.layers.Rescaling, keras.layers.Normalization)):
+        return True
+    # `preprocess_input` and `x / 255` inside of a network are operations.
+    if type(step).__name__ in ("TrueDivide", "Divide", "Multiply", "Subtract", "Add") and any(map(is_of_bytes, constants(step))):
+        return True
+    return False if getattr(step, "weights", None) and "Random" not in type(step).__name__ else None
+
+
+def constants(step):
+    """Returns the constants that a step calculates with."""
+    arguments = step._inbound_nodes[0].arguments if step._inbound_nodes else None
+    values = [*arguments.args, *arguments.kwargs.values()] if arguments else []
+    return [value for value in values if not isinstance(value, keras.KerasTensor) and value is not None]
+
+
+def is_of_bytes(constant):
+    """Whether a constant fits pixels from 0 to 255, such as 127.5 and 1 / 255, and not 2 or 0.5, which fit those to 1."""
+    try:
+        sizes = np.abs(np.asarray(constant, np.float64))
+    except (TypeError, ValueError):  # of a text, or of a list of tensors
+        return False
+    return bool(((sizes >= 16) | ((sizes > 0) & (sizes <= 1 / 16))).any())
+
+
+def describe(inputs, pictures, is_scaled):
     """Returns the section `input` of the manifest of a network that takes one picture of a fixed size."""
     if len(inputs) != 1 or len(pictures) != 1:
         return None
     height, width, channels = inputs[0].shape[1:]
     if not height or not width:
         return None
-    if scales:
-        note("a layer of the network scales the pixels, so it gets them from 0 to 255")
+    if is_scaled:
+        note("the network scales its pixels, so it gets them from 0 to 255")
     else:
         note("the file does not say how its training scaled the pixels, so they become 0 to 1, as is usual with Keras")
-    picture = {"kind": "image", "width": width, "height": height, "tensor": "float32-nchw", "scale": 1 if scales else 1 / 255}
+    picture = {"kind": "image", "width": width, "height": height, "tensor": "float32-nchw", "scale": 1 if is_scaled else 1 / 255}
     return {"input": {**picture, "channels": "grey"} if channels == 1 else picture}
 
 

@@ -31,12 +31,12 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer
-from sklearn.svm import LinearSVC
+from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
+from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from onnx_file import OTHERWISE, compare, difference, fail, infer, note, parse_arguments, run, save
-from scikit_rows import ROWS, around
-from scikit_texts import replace_converter, replace_text_converters, sample_texts, vectorizer_options
+from scikit_rows import ROWS, around, trees_of
+from scikit_texts import hint_of_texts, replace_converter, replace_text_converters, sample_texts, vectorizer_options, writers
 
 # A network that differs by less is taken, and no other way is tried.
 CLOSE = 1e-5
@@ -53,7 +53,9 @@ def main():
     inputs = describe_inputs(model)
     rows, expected = answer_samples(model, inputs)
     network = convert(model, inputs, rows, expected)
-    compare(floats(run(network, inputs.feeds(rows))), expected, f"{len(rows)} sample rows")
+    found = floats(run(network, inputs.feeds(rows)))
+    hint = (lambda: hint_of_texts(inputs.vectorizers, rows, found, expected)) if isinstance(inputs, Texts) else None
+    compare(found, expected, f"{len(rows)} sample rows", hint=hint)
     save(network, arguments.onnx, labels=getattr(model, "classes_", None), manifest=describe(model, inputs, network, rows))
 
 
@@ -76,7 +78,29 @@ def load(file):
         fail(f"expected a pickle of a scikit-learn model; {file} cannot be read: {type(error).__name__}: {error}")
     if not isinstance(model, BaseEstimator) or not hasattr(model, "predict"):
         fail(f"expected a pickle of a scikit-learn model with predict(); {file} has {type(model).__module__}.{type(model).__name__}")
+    model = without_searches(model)
+    refuse_weights(model)
     return model
+
+
+def without_searches(model):
+    """Returns the model that a search found, also if it is a step of a pipeline."""
+    if hasattr(model, "best_estimator_"):
+        return without_searches(model.best_estimator_)
+    if isinstance(model, Pipeline):
+        return Pipeline([(name, without_searches(step)) for name, step in model.steps])
+    return model
+
+
+def refuse_weights(model):
+    """skl2onnx answers with other weights than scikit-learn."""
+    for step in fitted_in(model):
+        if hasattr(step, "_fit_X") and is_supervised(step) and getattr(step, "weights", None) not in ("uniform", None):
+            fail(f"expected neighbours of equal weights; got {type(step).__name__}(weights={step.weights!r}). {OTHERWISE}")
+
+
+def is_supervised(step):
+    return is_classifier(step) or is_regressor(step)
 
 
 def describe_inputs(model):
@@ -87,7 +111,15 @@ def describe_inputs(model):
         return Columns(first, model.steps[1][1] if isinstance(model, Pipeline) and len(model.steps) > 1 else model)
     if not hasattr(model, "n_features_in_"):
         fail(f"expected a fitted model of numbers, texts or columns; got {type(model).__name__} with {type(first).__name__}")
-    return Matrix(model)
+    inputs = Matrix(model)
+    for step in inputs.steps:
+        has_texts = any(np.asarray(values).dtype.kind in "OUS" for values in getattr(step, "categories_", []))
+        if has_texts or getattr(step, "is_categorical_", None) is not None:
+            fail(
+                f"expected a matrix of numbers; {type(step).__name__} was trained with categories. "
+                f"Encode them with a ColumnTransformer at the begin of a pipeline, and train again. {OTHERWISE}"
+            )
+    return inputs
 
 
 def first_step(model):
@@ -184,7 +216,11 @@ class Columns:
         column = {"name": name, "datatype": "category" if kind == "text" else "number"}
         lists = [values for step, place in uses if (values := categories_of(step, place)) is not None]
         if lists:
-            column["categories"] = [value for value in lists[0] if all(value in others for others in lists[1:])]
+            shared = [value for value in lists[0] if all(value in others for others in lists[1:])]
+            # The network takes Booleans as the numbers 0 and 1.
+            column["categories"] = [int(value) if isinstance(value, bool) else value for value in shared]
+            if kind == "text" and not all(isinstance(value, str) for value in shared):
+                fail(f"expected texts as the categories of {name}; got {shared[:4]}. Cast them, as with astype(str), and train again")
         if kind == "text":
             fills = [step.missing_values for step, _ in uses if isinstance(getattr(step, "missing_values", None), str)]
             if fills:
@@ -270,12 +306,41 @@ def uses_of(transformer, at, final):
 def steps_before_change(model):
     """Yields the steps that see the columns as they are, or only with their gaps filled."""
     for step in [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]:
-        if isinstance(step, (Pipeline, FeatureUnion)):
-            yield from steps_before_change(first_step(step))
+        if isinstance(step, FeatureUnion):
+            inner = [each for _, each in step.transformer_list]
         else:
+            inner = [step] if isinstance(step, Pipeline) else models_in(step)
+        for each in inner:
+            yield from steps_before_change(each)
+        if isinstance(step, BaseEstimator) and not isinstance(step, (Pipeline, FeatureUnion)):
             yield step
         if not hasattr(step, "statistics_"):
             break
+
+
+def models_in(model):
+    """Returns the fitted models that a calibrated, voting, stacking or bagging model gives its own columns to."""
+    if hasattr(model, "calibrated_classifiers_"):
+        return [each.estimator for each in model.calibrated_classifiers_]
+    inner = getattr(model, "estimators_", None)
+    # Trees of a forest are read as a whole, and some of bagging's models see few columns.
+    if not isinstance(inner, list) or any(hasattr(each, "tree_") for each in inner) or sees_few_columns(model):
+        return []
+    return [each for each in inner if isinstance(each, BaseEstimator)]
+
+
+def sees_few_columns(model):
+    return any(len(places) != model.n_features_in_ for places in getattr(model, "estimators_features_", []))
+
+
+def fitted_in(model):
+    """Yields the steps of a model, and those of the models inside of each."""
+    for step in steps_of(model):
+        yield step
+        inner = models_in(step)
+        final = getattr(step, "final_estimator_", None)
+        for each in [*inner, *([final] if final is not None else [])]:
+            yield from fitted_in(each)
 
 
 def categories_seen(use):
@@ -316,11 +381,15 @@ def answer_samples(model, inputs):
         try:
             changed = change(rows)
             return changed, answer(model, changed)
-        except ValueError as error:
+        except Exception as error:  # models raise what their code raises
             reason = " ".join(str(error).split())[:200]
     note(f"only one plain row is compared, since {type(model).__name__} refuses the sample: {reason}")
     rows = inputs.plain_sample()
-    return rows, answer(model, rows)
+    try:
+        return rows, answer(model, rows)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        fail(f"expected a model that answers to {rows}; {type(model).__name__} raised {type(error).__name__}: {reason}. {OTHERWISE}")
 
 
 def without_signs(rows):
@@ -335,6 +404,7 @@ def convert(model, inputs, rows, expected):
     converter or the runtime has no doubles, it is floats throughout.
     """
     replace_converter(SimpleImputer, "SklearnSimpleImputer", fill_gaps)
+    replace_converter(PolynomialFeatures, "SklearnPolynomialFeatures", multiply_columns)
     # In a pipeline that is calibrated, skl2onnx gives a LinearSVC the option zipmap, and refuses it.
     get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [True, False]
     replace_text_converters()
@@ -443,8 +513,11 @@ def ways(model, inputs):
         yield False, model
     elif isinstance(model, Pipeline) and len(model.steps) > 1 and isinstance(model.steps[-1][1], BaseEstimator):
         cast = CastTransformer(dtype=np.float32).fit(np.zeros((1, 1)))
-        yield True, Pipeline([*model.steps[:-1], ("cast", cast), model.steps[-1]])
-        yield True, model
+        casted = Pipeline([*model.steps[:-1], ("cast", cast), model.steps[-1]])
+        # Other models than trees calculate with the doubles, and large terms may cancel each other.
+        has_trees = next(trees_of(model.steps[-1][1]), None) is not None
+        for way in (casted, model) if has_trees else (model, casted):
+            yield True, way
         yield False, model
     else:
         yield False, model
@@ -465,6 +538,29 @@ def fill_gaps(scope, operator, container):
 
 
 IMPUTER = get_converter("SklearnSimpleImputer")
+
+
+def multiply_columns(scope, operator, container):
+    """Converts PolynomialFeatures also of doubles. skl2onnx mixes them with floats, which ONNX Runtime does not load."""
+    if isinstance(operator.inputs[0].type, Int64TensorType):
+        return POLYNOMIAL(scope, operator, container)
+    add, constant = writers(scope, container)
+    powers = operator.raw_operator.powers_
+    kind = TensorProto.DOUBLE if isinstance(operator.inputs[0].type, DoubleTensorType) else TensorProto.FLOAT
+    # A product of fewer columns than the others has ones instead, from a column behind the last.
+    cells = add("Pad", [operator.inputs[0].full_name, constant([0, 0, 0, 1]), constant(1.0, kind)], 18)
+    factors = [np.repeat(np.arange(powers.shape[1]), counts).tolist() for counts in powers]
+    most = max(map(len, factors))
+    places = np.array([[*each, *[powers.shape[1]] * (most - len(each))] for each in factors]).reshape(len(factors), most)
+    product = None
+    for each in places.T:
+        column = add("Gather", [cells, constant(each)], 13, axis=1)
+        product = column if product is None else add("Mul", [product, column], 14)
+    output = [operator.outputs[0].full_name]
+    container.add_node("Identity", [product], output, name=scope.get_unique_operator_name("Identity"), op_version=16)
+
+
+POLYNOMIAL = get_converter("SklearnPolynomialFeatures")
 
 
 def steps_of(model):
@@ -490,6 +586,9 @@ def options_of(step):
         return vectorizer_options(step)
     if isinstance(step, LinearSVC):
         return {"raw_scores": True}
+    if isinstance(step, (SVC, NuSVC)) and len(step.classes_) == 2 and not hasattr(step, "predict_proba"):
+        # Otherwise, skl2onnx writes decision values of the other sign.
+        return {"raw_scores": True, "zipmap": False}
     if isinstance(step, VotingClassifier):
         step.flatten_transform = False  # It matters to transform() alone, and skl2onnx takes no other.
     # Otherwise, classifiers answer with maps instead of arrays.

@@ -69,18 +69,23 @@ def infer(model, feeds):
 
 
 def difference(found, expected):
-    """Returns the largest difference, as a share of the largest number where that is above 1."""
+    """Returns the largest difference, as a share of the largest expected number: a regressor may have small ones alone."""
     found, expected = np.asarray(found, np.float64).ravel(), np.asarray(expected, np.float64).ravel()
     if found.shape != expected.shape:
         return np.inf
     missing = np.isnan(found) & np.isnan(expected)
     apart = np.where(missing, 0, np.abs(found - expected))
-    return float(np.nan_to_num(apart, nan=np.inf).max(initial=0) / max(1, np.nanmax(np.abs(expected), initial=0)))
+    largest = np.abs(expected[np.isfinite(expected)]).max(initial=0)
+    return float(np.nan_to_num(apart, nan=np.inf).max(initial=0) / (largest or 1))
 
 
-def compare(found, expected, inputs, tolerance=1e-3):
-    """Says how far the network is from its original on sample inputs, and fails if that is too far."""
+def compare(found, expected, inputs, tolerance=1e-3, hint=None):
+    """Says how far the network is from its original on sample inputs, and fails if that is too far.
+
+    `hint()` returns what else to say then.
+    """
     apart = difference(found, expected)
     print(f"largest difference to the original on {inputs}: {apart:.1e}")
     if apart > tolerance:
-        fail(f"expected the ONNX file to answer as the original does; on {inputs} they differ by {apart:.1e}. {OTHERWISE}")
+        more = f" {hint()}" if hint else ""
+        fail(f"expected the ONNX file to answer as the original does; on {inputs} they differ by {apart:.1e}.{more} {OTHERWISE}")

@@ -1,13 +1,18 @@
 """Sample rows for a model of scikit-learn: around the numbers that it learnt, and often on the splits of its trees.
 
-A pickle has no training data, but its scalers, imputers and trees know where the numbers lay. Round numbers matter: a
-split lies half-way between two numbers of the training, so a third number often lies on it, and the last bit of a
-scaled number decides.
+A pickle seldom has its training data, but its steps know where the numbers lay: scalers, imputers and trees, neighbours,
+support vectors, the means of classes. Far from there, a sample is blind: all neighbours are equally far, and kernels are 0.
+Round numbers matter: a split lies half-way between two numbers of the training, so a third number often lies on it, and
+the last bit of a scaled number decides.
 """
 
 import numpy as np
 
 ROWS = 400
+# The sizes of numbers of which nothing is known. Consecutive rows take turns, so each row has numbers of one size.
+SIZES = np.array([1.0, 100.0, 10_000.0])
+# Attributes with rows of the training, or with a row for each class
+PLACES = ("_fit_X", "X_train_", "support_vectors_", "theta_", "means_", "centroids_")
 
 
 def draw(rng, centre, spread):
@@ -22,7 +27,7 @@ def draw(rng, centre, spread):
 def around(steps, rng):
     """Returns numbers for a column. `steps` are those that see it as it is, each with the place of the column in it."""
     known = [found for step, place in steps if (found := learnt(step, place))]
-    return draw(rng, *(known[0] if known else (0.0, 1.0)))
+    return draw(rng, *known[0]) if known else draw(rng, 0.0, 1.0) * np.resize(SIZES, ROWS)
 
 
 def learnt(step, place):
@@ -35,6 +40,14 @@ def learnt(step, place):
         return (one["data_min_"] + one["data_max_"]) / 2, (one["data_max_"] - one["data_min_"]) / 4
     if "center_" in one and "scale_" in one:
         return one["center_"], one["scale_"]
+    if hasattr(step, "get_covariance"):  # of PCA and its like
+        return step.mean_[place], np.sqrt(step.get_covariance()[place, place])
+    rows = next((getattr(step, name) for name in PLACES if hasattr(step, name)), None)
+    if rows is not None:
+        numbers = rows[:, place].toarray() if hasattr(rows, "toarray") else np.asarray(rows)[:, place]
+        # The rows of one class lie around its mean.
+        within = float(np.mean(step.var_[:, place])) if np.ndim(getattr(step, "var_", None)) == 2 else 0.0
+        return float(np.mean(numbers)), float(np.sqrt(np.var(numbers) + within))
     points = edges(step, place)
     if len(points):
         return float(np.mean(points)), float(np.std(points))

@@ -161,3 +161,19 @@ def sample_texts(vectorizer):
         texts.append(" ".join(word.upper() if rng.random() < 0.1 else word for word in mixed))
         texts.append("".join(word + SPACES[(at + place) % len(SPACES)] for place, word in enumerate(words)))
     return [str(text) for text in texts]
+
+
+def hint_of_texts(vectorizers, texts, found, expected):
+    """Returns the text whose answers differ the most, and why if that is known."""
+    if np.size(found) != np.size(expected):
+        return ""
+    apart = np.abs(np.reshape(found, (len(texts), -1)) - np.reshape(expected, (len(texts), -1))).max(axis=1)
+    text = texts[int(np.argmax(apart))]
+    hint = f"They differ the most on {text[:120]!r}."
+    if any(step.analyzer != "word" for step in vectorizers):
+        return f"{hint} ONNX Runtime makes other terms of letters: train again with analyzer='word'."
+    # Python lowers one letter to two, and sigma by its place in the word.
+    odd = sorted({letter for letter in text if len(letter.lower()) > 1 or letter == "\u03a3"})
+    if odd and any(step.lowercase for step in vectorizers):
+        return f"{hint} ONNX Runtime has another lower case of {' '.join(odd)}: replace such letters, or train again with lowercase=False."
+    return hint

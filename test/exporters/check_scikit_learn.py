@@ -12,16 +12,25 @@ from pathlib import Path
 import joblib
 import numpy as np
 import onnx
+import onnxruntime
 import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor, StackingClassifier, VotingClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
-from sklearn.svm import LinearSVC
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler, TargetEncoder
+from sklearn.svm import SVC, SVR, LinearSVC, NuSVC
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
 import from_scikit_learn  # noqa: E402
@@ -34,6 +43,12 @@ KINDS = ["damaged" if text.count("broken") > text.count("late") else "late" for 
 ROWS = pd.DataFrame({"a b": RNG.normal(size=200), "a_b": RNG.normal(size=200).round(), "ä": RNG.choice(["x", "y"], 200)})
 NUMBERS = ROWS[["a b", "a_b"]]
 CLASSES = np.where(ROWS["a b"] + (ROWS["ä"] == "x") > 0.5, "18-25 years", "26-35 years")
+# Seconds and kilometres: a network of floats rounds the seconds to minutes.
+TRIPS = pd.DataFrame({"time": RNG.integers(1.6e9, 1.7e9, 400).astype(float), "km": RNG.integers(0, 100, 400).astype(float)})
+LATE = np.where((TRIPS["time"] - 1.65e9) / 2e6 + 0.3 * TRIPS["km"] > 15, "late", "soon")
+PLACES = pd.DataFrame({"latitude": 52.4 + 0.2 * RNG.random(300), "longitude": 13.2 + 0.4 * RNG.random(300)})
+WAVES = np.sin(30 * PLACES["latitude"]) + np.sin(30 * PLACES["longitude"])
+FLAGS = ROWS.assign(member=RNG.random(200) < 0.5)
 UNLIKE = [("trees", RandomForestClassifier(5, random_state=1)), ("bayes", GaussianNB())]
 
 
@@ -61,6 +76,10 @@ def models():
         "groups": {"token_pattern": r"#(\w+)|\w+"},
     }.items():
         yield name, of_texts(TfidfVectorizer(**settings))
+    yield "terms of letters", of_texts(TfidfVectorizer(analyzer="char"))
+    greek = [" ".join(RNG.choice(["δρόμος", "οδός", "ναι", "τόπος"], 6)) for _ in range(200)]
+    counts = [text.count("οδός") > 1 for text in greek]
+    yield "sigma", make_pipeline(CountVectorizer(), LogisticRegression(C=10)).fit(greek, np.where(counts, "yes", "no"))
     yield "sublinear counts", of_texts(CountVectorizer(), TfidfTransformer(sublinear_tf=True))
     old = of_texts(TfidfVectorizer())
     old[0].stop_words_ = {"late", "parcel"}
@@ -84,6 +103,42 @@ def models():
         steps = ColumnTransformer([("kinds", encoder, ["ä"])]), LogisticRegression()
         yield f"missing texts of {type(encoder).__name__}", make_pipeline(*steps).fit(rows, CLASSES)
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
+
+
+def of_numbers():
+    """Yields models whose sample has to be where their training was, each with rows from there."""
+    scaled_trees = make_pipeline(StandardScaler(), RandomForestClassifier(20, random_state=1))
+    yield "neighbours", KNeighborsClassifier().fit(TRIPS, LATE), TRIPS
+    yield "close neighbours", KNeighborsRegressor(weights="distance").fit(PLACES, WAVES), PLACES
+    yield "polynomials", make_pipeline(PolynomialFeatures(3), LinearRegression()).fit(PLACES, WAVES), PLACES
+    yield "vectors far away", SVR(C=100).fit(TRIPS, TRIPS["km"]), TRIPS
+    search = GridSearchCV(make_pipeline(StandardScaler(), SVC()), {"svc__C": [1]}, cv=2)
+    yield "searched vectors", search.fit(TRIPS, LATE), TRIPS
+    yield "few vectors", make_pipeline(StandardScaler(), NuSVC()).fit(NUMBERS, CLASSES), NUMBERS
+    yield "calibrated trees", CalibratedClassifierCV(scaled_trees, cv=2).fit(TRIPS, LATE), TRIPS
+    lines = make_pipeline(StandardScaler(), LogisticRegression())
+    voters = VotingClassifier([("trees", scaled_trees), ("lines", lines)], voting="soft")
+    yield "voting trees", voters.fit(TRIPS, LATE), TRIPS
+    small = np.abs(WAVES) * 1e-5 + 1e-7
+    yield "small numbers", HistGradientBoostingRegressor(loss="gamma", max_iter=5).fit(PLACES, small), PLACES
+    steps = ColumnTransformer([("flags", OneHotEncoder(), ["member"]), ("scaled", StandardScaler(), ["a b"])])
+    yield "Booleans", make_pipeline(steps, LogisticRegression()).fit(FLAGS, CLASSES), FLAGS
+    steps = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("scaled", StandardScaler(), ["a b"])])
+    search = GridSearchCV(make_pipeline(steps, LogisticRegression()), {"logisticregression__C": [1]}, cv=2)
+    yield "searched columns", search.fit(ROWS, CLASSES), ROWS
+    yield "texts in a matrix", make_pipeline(OneHotEncoder(), LogisticRegression()).fit(ROWS[["ä"]], CLASSES), ROWS[["ä"]]
+
+
+def apart(model, rows, folder):
+    """Returns the largest difference between the network and its original, as a share of the largest answer."""
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(string)": object, "tensor(int64)": np.int64}
+    inputs = session.get_inputs()
+    columns = {given.name: rows if given.name == "row" else rows[[given.name]] for given in inputs}
+    feeds = {given.name: columns[given.name].to_numpy().astype(kinds[given.type]) for given in inputs}
+    found = from_scikit_learn.floats(dict(enumerate(session.run(None, feeds))))
+    expected = np.asarray(from_scikit_learn.answer(model, rows))
+    return float(np.abs(found.reshape(expected.shape) - expected).max() / np.abs(expected).max())
 
 
 def export(model, folder):
@@ -127,6 +182,10 @@ def faults():
 def main():
     folder = Path(sys.argv[1])
     found = {name: export(model, folder) for name, model in models()}
+    for name, model, rows in of_numbers():
+        found[name] = export(model, folder)
+        if "said" in found[name]:
+            found[name]["apart"] = apart(model, rows, folder)
     for name, fault, model in faults():
         right = getattr(scikit_texts, name)
         setattr(scikit_texts, name, fault)
