@@ -281,7 +281,7 @@ function sayPixels({ tensor, channels, mean, scale }: Section): string {
     return `${place}. ${numbers} gets ImageNet's mean and std, as most networks with the channels first. From 0 to 1: --set input.scale=${1 / 255}; blue first: --set input.channels=bgr`;
   }
   if (scale === 1) {
-    return `${place}. They stay from 0 to 255, which a layer of the network scales. From 0 to 1: --set input.scale=${1 / 255}`;
+    return `${place}. They stay from 0 to 255, which the network scales. From 0 to 1: --set input.scale=${1 / 255}`;
   }
   if (scale !== undefined) {
     return `${place}. They become 0 to 1. From -1 to 1: --set input.mean=0.5 --set input.std=0.5; from 0 to 255: --set input.scale=1`;

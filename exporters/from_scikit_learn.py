@@ -117,7 +117,7 @@ def describe_inputs(model):
         if has_texts or getattr(step, "is_categorical_", None) is not None:
             fail(
                 f"expected a matrix of numbers; {type(step).__name__} was trained with categories. "
-                f"Encode them with a ColumnTransformer at the begin of a pipeline, and train again. {OTHERWISE}"
+                f"Encode them with a ColumnTransformer at the beginning of a pipeline, and train again. {OTHERWISE}"
             )
     return inputs
 
@@ -513,10 +513,10 @@ def ways(model, inputs):
         yield False, model
     elif isinstance(model, Pipeline) and len(model.steps) > 1 and isinstance(model.steps[-1][1], BaseEstimator):
         cast = CastTransformer(dtype=np.float32).fit(np.zeros((1, 1)))
-        casted = Pipeline([*model.steps[:-1], ("cast", cast), model.steps[-1]])
+        cast_last = Pipeline([*model.steps[:-1], ("cast", cast), model.steps[-1]])
         # Other models than trees calculate with the doubles, and large terms may cancel each other.
         has_trees = next(trees_of(model.steps[-1][1]), None) is not None
-        for way in (casted, model) if has_trees else (model, casted):
+        for way in (cast_last, model) if has_trees else (model, cast_last):
             yield True, way
         yield False, model
     else:
