@@ -77,7 +77,8 @@ export class Service {
       );
     }
     checkKind(model, kind);
-    const current = versions.filter(({ traffic }) => traffic.share > 0);
+    const shared = versions.filter(({ traffic }) => traffic.share > 0);
+    const current = shared.length > 0 ? shared : versions;
     return new Service({
       ...{ options, exchange, concurrencyMax },
       model: { name: model.name, versions: current.map(({ version }) => version) },

@@ -5,7 +5,8 @@ import type { CommandInput } from '../../cli/scoring/inputs.js';
 import { Service, type ServiceOptions } from '../../cli/scoring/service.js';
 import { type Answer, hangUp, json, openPeer, problem } from '../peer.js';
 
-const models = { models: [{ name: 'm', version: '1', input: { kind: 'text' }, deadlineMs: 500 }] };
+const model = { name: 'm', version: '1', input: { kind: 'text' }, deadlineMs: 500 };
+const models = { models: [{ ...model, traffic: { share: 1 } }] };
 const score = { model: 'm', version: '1', id: 'x', predictions: [] };
 const input: CommandInput = {
   ...{ index: 0, name: undefined, digest: 'd', fault: undefined },
