@@ -25,8 +25,8 @@ the settings below nothing is sent, and no library for it is loaded. Prometheus 
 
 Set the same for the API and the workers. [configuration.md](configuration.md) has every setting; the further \`OTEL_BSP_*\`,
 \`OTEL_BLRP_*\` and \`OTEL_EXPORTER_OTLP_*\` variables of the OpenTelemetry specification hold as well. A wrong value of a setting
-in configuration.md stops the process when it starts, and the error says what was expected; OpenTelemetry replaces one of its further
-variables by a default. For Kubernetes see
+in configuration.md stops the process when it starts, and the error says what was expected. The further variables are not
+checked. For Kubernetes see
 [kubernetes.md](kubernetes.md#telemetry); \`docker-compose.yml\` passes the variables on.
 
 An endpoint that is down, slow or refusing costs no request anything. Spans and records wait in queues of 2048 each, and

@@ -12,7 +12,6 @@ import {
   countElements,
   type Datatype,
   encodeStrings,
-  hasUtf8,
   numberArrays,
   type Tensor,
 } from './tensors.js';
@@ -143,7 +142,7 @@ const wishes: Readonly<Record<Exclude<Datatype, 'BYTES'>, string>> = {
 
 function toText(head: Head, value: unknown, at: number): string {
   // A lone surrogate has no UTF-8, and would be replaced.
-  if (typeof value === 'string' && hasUtf8(value)) return value;
+  if (typeof value === 'string' && value.isWellFormed()) return value;
   throw unfit(head, value, at);
 }
 

@@ -66,11 +66,6 @@ export function countElements(shape: readonly number[]): number {
   return count;
 }
 
-/** Whether a text can be encoded. Half of a pair of surrogates cannot, and would be replaced. */
-export function hasUtf8(text: string): boolean {
-  return text.isWellFormed();
-}
-
 /** Encodes strings as the data of a BYTES tensor. */
 export function encodeStrings(strings: readonly string[]): Buffer {
   const bytes = Buffer.allocUnsafe(

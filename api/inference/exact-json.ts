@@ -1,7 +1,7 @@
 // Parses the JSON of a request without rounding the long whole numbers of its tensors.
 
 import { parseExactly } from '../../shared/exact-json.js';
-import { parseJson } from '../parse-json.js';
+import { bodyBounds, parseJson } from '../parse-json.js';
 
 /** A whole number of 16 digits and more, which may be beyond 2 ** 53, with the sign before it. */
 const longNumber = /[[,:\s]-?\d{16,}(?=[\],}\s])/;
@@ -15,7 +15,7 @@ const listBytesMin = 6;
  * @throws SyntaxError; ScorelineError `body_too_large`
  */
 export function parseInferJson(text: string): unknown {
-  const parts = Math.max(500_000, Math.floor(text.length / listBytesMin));
+  const parts = Math.max(bodyBounds.parts, Math.floor(text.length / listBytesMin));
   const request = parseJson(text, { parts, commas: Number.POSITIVE_INFINITY });
   if (!longNumber.test(text)) return request;
   const inputs = inputsOf(request);

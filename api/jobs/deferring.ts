@@ -138,7 +138,7 @@ export function makeDeferring(options: {
       work.prepared.length = 0;
       const job = earlier?.job ?? record;
       if (deferral.waitMs === 0) {
-        const { state } = earlier?.state ?? (waits ? queued : await jobs.read(job));
+        const { state } = earlier?.state ?? (waits ? { state: 'queued' } : await jobs.read(job));
         throw new Deferred(job, state);
       }
       const hasLeft = () => call.ending.reason !== undefined || calls.isShuttingDown;
@@ -149,8 +149,6 @@ export function makeDeferring(options: {
     },
   };
 }
-
-const queued = { state: 'queued' } as const;
 
 function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord {
   const { model, priority, caller } = call;

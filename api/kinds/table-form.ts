@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { Block, Cell, Column } from '../../shared/table.js';
-import { type Datatype, hasUtf8 } from '../../shared/tensors.js';
+import type { Datatype } from '../../shared/tensors.js';
 import { elementSchemas, finiteSchemas } from '../inference/element-schema.js';
 
 export const categoryCharactersMax = 1000;
@@ -43,7 +43,9 @@ function valueSchema({ datatype, categories, missing }: Column, taken?: Datatype
 }
 
 /** Texts may have no half characters, either, which JSON Schema cannot say. */
-const textSchema = (elementSchemas.BYTES as z.ZodString).max(categoryCharactersMax).refine(hasUtf8);
+const textSchema = (elementSchemas.BYTES as z.ZodString)
+  .max(categoryCharactersMax)
+  .refine((text) => text.isWellFormed());
 
 function numberSchema(taken: Datatype = 'FP64'): z.ZodType {
   if (taken === 'FP32' || taken === 'FP64') return finiteSchemas[taken];

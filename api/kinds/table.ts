@@ -16,7 +16,7 @@ import {
   placeColumns,
   sampleRow,
 } from '../../shared/table.js';
-import { type Datatype, hasUtf8 } from '../../shared/tensors.js';
+import type { Datatype } from '../../shared/tensors.js';
 import { networkOf } from '../inference/infer-request.js';
 import type { InputKind, Row } from './kind.js';
 import { categoryCharactersMax, rowSchema } from './table-form.js';
@@ -137,7 +137,7 @@ function readCell(row: Row, column: Column, datatype: Datatype): Cell {
   }
   if (value === undefined) return String(column.missing);
   // ONNX Runtime ends a string at its first NUL, and a lone surrogate has no UTF-8.
-  if (typeof value !== 'string' || value.includes('\0') || !hasUtf8(value)) {
+  if (typeof value !== 'string' || value.includes('\0') || !value.isWellFormed()) {
     throw unfit(column, 'a text without NUL', value);
   }
   if (value.length > categoryCharactersMax) {

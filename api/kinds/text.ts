@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest.js';
-import { encodeStrings, hasUtf8 } from '../../shared/tensors.js';
+import { encodeStrings } from '../../shared/tensors.js';
 import { decodeText } from './charset.js';
 import type { InputKind } from './kind.js';
 import { normaliseText } from './normalise.js';
@@ -32,7 +32,8 @@ export const text: InputKind = {
     }
     const { charactersMax, normalise } = input;
     const written = String(value);
-    if (!hasUtf8(written)) {
+    // Half of a pair of surrogates has no UTF-8, and would be replaced.
+    if (!written.isWellFormed()) {
       throw new ScorelineError(
         'input_invalid',
         'Expected a text of Unicode characters; got half of a pair of surrogates, as if an emoji had been cut in two. Cut texts between characters.',
@@ -54,7 +55,11 @@ export const text: InputKind = {
   describe({ manifest }) {
     const { input } = manifest;
     if (input.kind !== 'text') throw new Error('Expected a text model for a text. This is a bug.');
-    const written = z.string().max(input.charactersMax).regex(/\S/).refine(hasUtf8);
+    const written = z
+      .string()
+      .max(input.charactersMax)
+      .regex(/\S/)
+      .refine((value) => value.isWellFormed());
     const one = written.describe('The text. It must not be blank.');
     const shown = String(scoresExampleOf(manifest)?.input ?? 'How do I …?');
     return {
