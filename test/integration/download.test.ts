@@ -17,7 +17,7 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { strToU8, zipSync } from 'fflate';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { findFreePort } from '../../cli/redis.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { download } from '../../worker/files/download.js';
@@ -46,7 +46,9 @@ function placeWheel(): Buffer {
   };
   const wheel = Buffer.from(zipSync(files));
   writeFileSync(path.join(folder, 'sample-1.0.0-py3-none-any.whl'), wheel);
-  Object.assign(process.env, { PIP_NO_INDEX: '1', PIP_FIND_LINKS: folder });
+  vi.stubEnv('PIP_NO_INDEX', '1');
+  vi.stubEnv('PIP_FIND_LINKS', folder);
+  onTestFinished(() => void vi.unstubAllEnvs());
   return wheel;
 }
 
