@@ -1,6 +1,6 @@
 // Every npm script starts here. This file is plain JavaScript because nothing is installed yet. It
-// checks the Node version, installs missing or outdated dependencies, builds, and then runs the
-// command from dist/cli/.
+// checks the Node version, installs missing or outdated dependencies, builds what has changed, and then
+// runs the command from dist/cli/.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
@@ -8,14 +8,15 @@ import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { areCurrent } from './packages.mjs';
+import { describeSources, isBuiltFrom, noteBuilt } from './sources.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const [command = 'start'] = process.argv.slice(2);
 
 checkNode();
 if (!areCurrent(root)) install();
-removeLeftovers(path.join(root, 'dist'));
-build();
+const sources = describeSources(root);
+if (!isBuiltFrom(root, sources)) build();
 process.argv.splice(1, 2, path.join(root, `dist/cli/${command}.js`));
 await import(path.join(root, `dist/cli/${command}.js`));
 
@@ -30,6 +31,7 @@ function checkNode() {
 /** Installs what package-lock.json says, and nothing else. */
 function install() {
   say('Installing the npm packages (once) …');
+  noteBuilt(root, undefined);
   const command = existsSync(path.join(root, 'package-lock.json')) ? 'ci' : 'install';
   const { status, stderr, error } = spawnSync('npm', [command, '--prefer-offline'], {
     cwd: root,
@@ -48,11 +50,14 @@ function install() {
 
 /** Compiles everything, and the client once more by itself, with its types and without those of Node. Then the docs and the page. */
 function build() {
+  noteBuilt(root, undefined);
+  removeLeftovers(path.join(root, 'dist'));
   const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
   run(process.execPath, [compiler]);
   run(process.execPath, [compiler, '-p', 'client']);
   run(process.execPath, [path.join(root, 'dist/cli/docs.js')]);
   run(process.execPath, [path.join(root, 'dist/cli/page.js')]);
+  noteBuilt(root, sources);
 }
 
 /** Deletes compiled files whose source file is gone. The docs are not compiled: docs.js keeps their folder in order. */

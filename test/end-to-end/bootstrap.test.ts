@@ -24,7 +24,7 @@ function makeProject() {
     writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
     return file;
   };
-  for (const name of ['bootstrap.mjs', 'packages.mjs']) {
+  for (const name of ['bootstrap.mjs', 'packages.mjs', 'sources.mjs']) {
     cpSync(path.join(root, 'cli', name), path.join(directory, 'cli', name));
   }
   const dependencies = { typescript: 'file:compiler' };
@@ -76,6 +76,38 @@ test('the first start installs what the lock file says, and later ones do not', 
   utimesSync(file, new Date(), new Date(Date.now() + 10_000));
   expect(run()).toMatchObject({ status: 0, installs: false });
   expect(readFileSync(file, 'utf8')).toBe(before);
+});
+
+test('a start builds only what has changed since the last whole build', () => {
+  const { directory, write, run } = makeProject();
+  const compiler = (code = 0) =>
+    write(
+      'compiler/bin/tsc',
+      `require('node:fs').appendFileSync('data/compiled', 'x'); process.exit(${code});`,
+    );
+  const compiled = write('data/compiled', '');
+  const runsOfCompiler = () => {
+    writeFileSync(compiled, '');
+    const { status } = run();
+    return [status, readFileSync(compiled, 'utf8').length];
+  };
+  compiler();
+  expect(runsOfCompiler()).toEqual([0, 2]);
+  expect(runsOfCompiler()).toEqual([0, 0]);
+  const file = write('docs/chapter.md', 'one');
+  expect(runsOfCompiler()).toEqual([0, 2]);
+  write('docs/chapter.md', 'two');
+  utimesSync(file, new Date(), new Date(Date.now() + 10_000));
+  expect(runsOfCompiler()).toEqual([0, 2]);
+  rmSync(file);
+  expect(runsOfCompiler()).toEqual([0, 2]);
+  expect(runsOfCompiler()).toEqual([0, 0]);
+  rmSync(path.join(directory, 'dist/built-from'));
+  compiler(1);
+  expect(runsOfCompiler()).toEqual([1, 1]);
+  expect(runsOfCompiler()).toEqual([1, 1]);
+  compiler();
+  expect(runsOfCompiler()).toEqual([0, 2]);
 });
 
 test('a lock file with other packages is followed, and a missing network is named', () => {
