@@ -72,7 +72,7 @@ import { makeScoring } from './scoring.js';
 import { makeSeries } from './series/series.js';
 import { Statistics } from './statistics.js';
 import { makeRequestTraces } from './traces/requests.js';
-import { makeMayRest } from './versions/at-rest.js';
+import { makeMayRest, namesOfNoModel } from './versions/at-rest.js';
 import { Rollout } from './versions/rollout.js';
 import { Shadows } from './versions/shadows.js';
 import { makeAllowList } from './webhooks/allow-list.js';
@@ -148,6 +148,10 @@ export async function startApi(
     queue,
   });
   const mayRest = makeMayRest(configuration.SCALE_FROM_ZERO);
+  const unknown = namesOfNoModel(configuration.SCALE_FROM_ZERO ?? [], collected.models);
+  if (unknown.length > 0) {
+    log.warn({ names: unknown }, 'SCALE_FROM_ZERO names what is no model or queue here');
+  }
   const rollout = new Rollout({
     ...{ registry, queue, calls, peers, redis: producer, keys, log, mayRest },
     folder: new ModelFolder(choice, collected),

@@ -49,8 +49,7 @@ const parameters = given.filter((parameter) => parameter !== '--long');
 ensureRedisServer((line) => process.stderr.write(`${line}\n`));
 const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
 // Files that share a process do not load Scoreline again each, which is half of the time of the quick ones.
-const isolation = isLong ? [] : ['--no-isolate'];
-const run = [vitest, 'run', ...isolation, ...chosen(), ...parameters];
+const run = [vitest, 'run', '--no-isolate', ...chosen(), ...parameters];
 const { status } = spawnSync(process.execPath, run, {
   cwd: root,
   stdio: 'inherit',

@@ -10,3 +10,12 @@ export function makeMayRest(those?: readonly string[]): MayRest {
   if (!those) return ({ manifest }) => manifest.scaling.min === 0;
   return ({ name, queue }) => those.includes(name) || those.includes(queue);
 }
+
+/** Returns which of those are neither the name nor the queue of a model, such as misspelt ones. */
+export function namesOfNoModel(
+  those: readonly string[],
+  models: readonly Pick<Model, 'name' | 'queue'>[],
+): string[] {
+  const known = new Set(models.flatMap(({ name, queue }) => [name, queue]));
+  return those.filter((one) => !known.has(one));
+}
