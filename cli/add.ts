@@ -257,7 +257,7 @@ async function dress(
   guessed: Guess,
   settings: Settings,
 ): Promise<{ guess: Guess; values: Values }> {
-  const engine = withTokenizer(bare, guessed, settings);
+  const engine = await withTokenizer(bare, guessed, settings);
   const { kind } = guessed.output;
   const isCounted = kind === 'classification' || kind === 'embedding';
   if (!isCounted) return { guess: guessed, values: engine };
@@ -271,11 +271,15 @@ async function dress(
   };
 }
 
-function withTokenizer(engine: Engine, { tokenizer, input }: Guess, settings: Settings): Engine {
+async function withTokenizer(
+  engine: Engine,
+  { tokenizer, input }: Guess,
+  settings: Settings,
+): Promise<Engine> {
   if (tokenizer === undefined) return engine;
   const { tokensMax } = merge(input, sectionOf(settings, 'input'));
   try {
-    return withTokens(engine, openTokenizer(tokenizer, Number(tokensMax)));
+    return withTokens(engine, await openTokenizer(tokenizer, Number(tokensMax)));
   } catch (thrown) {
     if (thrown instanceof UnfitTokenizer) throw wrong(`${tokenizer} ${thrown.message}`);
     throw wrong(coerceError(thrown).message);

@@ -21,6 +21,14 @@ const trims: Readonly<Record<string, Trim>> = {
       (file.startsWith(`bin${path.sep}`) &&
         !file.startsWith(path.join('bin', 'napi-v6', process.platform, process.arch))),
   },
+  // It carries the library of every platform.
+  tokenizers: {
+    dependencies: [],
+    drops: (file) =>
+      file.endsWith('.node') &&
+      (!file.startsWith(`tokenizers.${process.platform}-${process.arch}`) ||
+        file.endsWith('-musl.node')),
+  },
   // It comes with prom-client. Its tests have 2 MB of samples.
   bintrees: { dependencies: [], drops: (file) => file.startsWith(`test${path.sep}`) },
 };

@@ -95,6 +95,11 @@ describe('the packages of an image', () => {
     expect(isNeeded(`bin/napi-v6/${platform}/${arch}/onnxruntime_binding.node`)).toBe(true);
     expect(isNeeded('bin/napi-v6/win32/x64/DirectML.dll')).toBe(false);
     expect(isNeeded('script/install.js')).toBe(false);
+    const isNeededTokenizer = (file: string) => isNeededFile('node_modules/tokenizers', file);
+    expect(isNeededTokenizer('index.js')).toBe(true);
+    expect(isNeededTokenizer('tokenizers.win32-x64-msvc.node')).toBe(false);
+    expect(isNeededTokenizer(`tokenizers.${platform}-${arch}-musl.node`)).toBe(false);
+    expect(isNeededTokenizer(`tokenizers.${platform}-${arch}-gnu.node`)).toBe(true);
     expect(isNeededFile('node_modules/x', 'script/install.js')).toBe(true);
     for (const file of ['LICENSE', 'LICENSE.md', 'licence.md', 'package.json', 'lib/a.cjs']) {
       expect(isNeededFile('node_modules/x', file), file).toBe(true);

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { openTokenizer } from '../../worker/batch/tokenizer.js';
+import { openTokenizer, type TextTokenizer } from '../../worker/batch/tokenizer.js';
 import { root } from '../harness.js';
 
 const file = path.join(root, 'models/minilm/tokenizer.json');
@@ -19,48 +19,88 @@ const cases: readonly Case[] = JSON.parse(
   readFileSync(path.join(root, 'test/cases/tokens.json'), 'utf8'),
 );
 
+const encode = async (tokenizer: TextTokenizer | undefined, text: string) =>
+  (await tokenizer?.encode([text]))?.[0];
+
 /** Reading the vocabulary takes a third of a second. */
-const tokenizers = new Map(
-  [...new Set(cases.map(({ tokensMax }) => tokensMax))].map((tokensMax) => [
-    tokensMax,
-    openTokenizer(file, tokensMax),
-  ]),
-);
+const tokenizers = new Map<number, TextTokenizer>();
+for (const tokensMax of new Set(cases.map((entry) => entry.tokensMax))) {
+  tokenizers.set(tokensMax, await openTokenizer(file, tokensMax));
+}
 
 test.each(cases.map((entry) => [entry.text.slice(0, 40), entry] as const))(
   'the tokens of %j are those of Python',
-  (_, { text, tokensMax, ids }) => {
-    expect(tokenizers.get(tokensMax)?.encode(text).ids).toEqual(ids);
+  async (_, { text, tokensMax, ids }) => {
+    expect((await encode(tokenizers.get(tokensMax), text))?.ids).toEqual(ids);
   },
 );
 
-test('a text is cut in the middle of its tokens, and keeps the special ones', () => {
-  const { ids, types } = openTokenizer(file, 4).encode('one two three four');
-  expect(ids).toEqual([101, 2028, 2048, 102]);
-  expect(types).toEqual([0, 0, 0, 0]);
+test('a text is cut in the middle of its tokens, and keeps the special ones', async () => {
+  expect(await encode(await openTokenizer(file, 4), 'one two three four')).toEqual({
+    ids: [101, 2028, 2048, 102],
+    types: [0, 0, 0, 0],
+  });
 });
 
-test('a tokenizer that says so cuts and pads at the left', () => {
+test('a tokenizer that says so cuts and pads at the left', async () => {
   const rules = JSON.parse(readFileSync(file, 'utf8'));
   rules.truncation = { ...rules.truncation, direction: 'Left' };
-  rules.padding = { ...rules.padding, direction: 'Left', pad_id: 7 };
-  const tokenizer = openTokenizer(write(JSON.stringify(rules)), 4);
-  expect(tokenizer.encode('one two three four').ids).toEqual([101, 2093, 2176, 102]);
+  rules.padding = { ...rules.padding, strategy: { Fixed: 9 }, direction: 'Left', pad_id: 7 };
+  const tokenizer = await openTokenizer(write(JSON.stringify(rules)), 4);
+  expect((await encode(tokenizer, 'one two three four'))?.ids).toEqual([101, 2093, 2176, 102]);
+  expect((await encode(tokenizer, 'one'))?.ids).toEqual([101, 2028, 102]);
   expect(tokenizer.padding).toEqual({ id: 7, typeId: 0, isLeft: true });
 });
 
 test.each([
   ['no JSON', '{', 'cannot be read as JSON'],
   ['no rules', '{"version": "1.0"}', 'expected a tokenizer.json with the key "model"'],
-  ['unknown rules', '{"model": {"type": "WordLevel"}}', 'has a model of the type WordLevel'],
-])('a tokenizer.json with %s is refused', (_, content, reason) => {
-  expect(() => openTokenizer(write(content), 8)).toThrow(reason);
+  [
+    'unknown rules',
+    '{"model": {"type": "Markov"}}',
+    'has rules that the tokenizer library does not',
+  ],
+])('a tokenizer.json with %s is refused', async (_, content, reason) => {
+  await expect(openTokenizer(write(content), 8)).rejects.toThrow(reason);
 });
 
-test('too little room for a token is refused', () => {
-  expect(() => openTokenizer(file, 2)).toThrow(
+test('too little room for a token is refused', async () => {
+  await expect(openTokenizer(file, 2)).rejects.toThrow(
     'puts 2 special tokens around each text; input.tokensMax is 2',
   );
+});
+
+/** Rules with a token for each of these words, and a normalizer and a pre-tokenizer. */
+const rulesOfWords = (words: readonly string[], more: object) => ({
+  ...{ version: '1.0', truncation: null, padding: null, added_tokens: [] },
+  ...{ normalizer: null, pre_tokenizer: { type: 'Whitespace' }, post_processor: null },
+  ...{ decoder: null, ...more },
+  model: {
+    ...{ type: 'WordLevel', unk_token: words[0] },
+    vocab: Object.fromEntries(words.map((word, id) => [word, id])),
+  },
+});
+
+// The library in pure JavaScript, which was here before, got each of these wrong.
+test.each([
+  ['letters of every alphabet are of one word', 'große Übung', {}, [1, 2]],
+  ['a Greek capital has one small letter', 'ΟΔΟΣ', { normalizer: { type: 'Lowercase' } }, [3]],
+  ['unknown words stay apart', 'what große who what', {}, [0, 1, 0, 0]],
+])('%s', async (_, text, more, ids) => {
+  const rules = rulesOfWords(['<unk>', 'große', 'Übung', 'οδοσ'], more);
+  const tokenizer = await openTokenizer(write(JSON.stringify(rules)), 8);
+  expect((await encode(tokenizer, text))?.ids).toEqual(ids);
+});
+
+test('a text that the rules know no token for says so', async () => {
+  const rules = rulesOfWords(['one'], {});
+  const lacking = { ...rules, model: { ...rules.model, unk_token: '<gone>' } };
+  const tokenizer = await openTokenizer(write(JSON.stringify(lacking)), 8);
+  expect((await encode(tokenizer, 'one'))?.ids).toEqual([0]);
+  await expect(tokenizer.encode(['one', 'two'])).rejects.toMatchObject({
+    code: 'model_failed',
+    cause: { message: expect.stringContaining('WordLevel error'), runtime: 'The tokenizer' },
+  });
 });
 
 function write(content: string): string {

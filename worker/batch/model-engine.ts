@@ -33,7 +33,7 @@ export async function openModelEngine(
   let engine: Engine | undefined;
   try {
     engine = await openCopies(model, copies, { log, onLost });
-    return dress(engine, model);
+    return await dress(engine, model);
   } catch (thrown) {
     await engine?.close();
     if (thrown instanceof UnfitNetwork) {
@@ -87,13 +87,13 @@ function openBare(
   return openOnnxEngine({ ...source, device: { ...device, threads } }, watch);
 }
 
-function dress(engine: Engine, model: Model): Engine {
+async function dress(engine: Engine, model: Model): Promise<Engine> {
   const { input, output } = model.manifest;
   const pooled = output.kind === 'embedding' ? withEmbedding(engine, output) : engine;
   const file = tokenizerOf(model);
   if (file === undefined || input.kind !== 'text' || !input.tokensMax) return pooled;
   try {
-    return withTokens(pooled, openTokenizer(file, input.tokensMax));
+    return withTokens(pooled, await openTokenizer(file, input.tokensMax));
   } catch (thrown) {
     if (!(thrown instanceof UnfitTokenizer)) throw thrown;
     throw new ScorelineError('model_file_wrong', `source.tokenizer: ${file} ${thrown.message}.`);

@@ -1,10 +1,11 @@
-// Makes tokens of texts, by the rules of a tokenizer.json. The library does not truncate, so this does: what
-// the special tokens around a text are is found out once, with a probe.
+// Makes tokens of texts, by the rules of a tokenizer.json. The library is the one behind Python's `tokenizers`, so a
+// network gets the tokens it was trained with. It works on threads of its own. Workers without such a network do not load it.
 
 import { readFileSync } from 'node:fs';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to the tokenizer.
-import { Tokenizer } from '@huggingface/tokenizers';
-import { coerceError } from '../../shared/errors.js';
+import type { Tokenizer } from 'tokenizers';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { RunFailure } from '../engine/engine.js';
 
 /** The tokens of one text: special ones included, padding not. */
 export interface Tokens {
@@ -14,8 +15,11 @@ export interface Tokens {
 }
 
 export interface TextTokenizer {
-  /** Makes tokens of a text, at most `tokensMax`. */
-  encode(text: string): Tokens;
+  /**
+   * Makes tokens of texts, at most `tokensMax` of each.
+   * @throws ScorelineError `model_failed` if one of them has a part that the rules know no token for
+   */
+  encode(texts: readonly string[]): Promise<Tokens[]>;
   readonly tokensMax: number;
   /** What fills the rows of shorter texts, and where. */
   readonly padding: { readonly id: number; readonly typeId: number; readonly isLeft: boolean };
@@ -24,15 +28,8 @@ export interface TextTokenizer {
 /** The tokenizer.json cannot be used. The message goes on after the name of the file. */
 export class UnfitTokenizer extends Error {}
 
-/** What the library returns. Its own types are lost on the way through its package. */
-interface Encoding {
-  readonly ids: number[];
-  readonly token_type_ids?: number[];
-}
-
 /** The parts of a tokenizer.json that are read here. */
 interface Rules {
-  readonly model: { readonly type?: string };
   readonly truncation?: { readonly direction?: string } | null;
   readonly padding?: {
     readonly direction?: string;
@@ -41,43 +38,39 @@ interface Rules {
   } | null;
 }
 
-/** Of other models, the library would make tokens without ids. */
-const modelTypes = ['WordPiece', 'BPE', 'Unigram'];
 const padTokens = ['[PAD]', '<pad>', '<|pad|>', '<|endoftext|>'];
-const probe = 'a b';
 
 /** @throws UnfitTokenizer */
-export function openTokenizer(file: string, tokensMax: number): TextTokenizer {
-  const rules = readRules(file);
-  const tokenizer = makeTokenizer(rules);
-  const around = specialTokens(tokenizer);
-  const room = tokensMax - around.before.ids.length - around.after.ids.length;
-  if (room < 1) {
+export async function openTokenizer(file: string, tokensMax: number): Promise<TextTokenizer> {
+  const { padding, truncation } = readRules(file);
+  const tokenizer = await makeTokenizer(file);
+  tokenizer.disablePadding();
+  tokenizer.disableTruncation();
+  const special = await countSpecialTokens(tokenizer);
+  if (special >= tokensMax) {
     throw new UnfitTokenizer(
-      `puts ${tokensMax - room} special tokens around each text; input.tokensMax is ${tokensMax}. Raise it`,
+      `puts ${special} special tokens around each text; input.tokensMax is ${tokensMax}. Raise it`,
     );
   }
-  const isCutLeft = rules.truncation?.direction === 'Left';
+  const isCutLeft = truncation?.direction === 'Left';
+  tokenizer.setTruncation(tokensMax, { direction: isCutLeft ? 'left' : 'right' });
   return {
     tokensMax,
     padding: {
-      id: rules.padding?.pad_id ?? padIdOf(tokenizer),
-      typeId: rules.padding?.pad_type_id ?? 0,
-      isLeft: rules.padding?.direction === 'Left',
+      id: padding?.pad_id ?? padIdOf(tokenizer),
+      typeId: padding?.pad_type_id ?? 0,
+      isLeft: padding?.direction === 'Left',
     },
-    encode(text) {
-      const encoding: Encoding = tokenizer.encode(text, { add_special_tokens: false });
-      // Like the original, it leaves out what the vocabulary has no token for; but leaves a hole.
-      const ids = encoding.ids.filter((id) => id !== undefined);
-      const kept = isCutLeft ? ids.slice(-room) : ids.slice(0, room);
-      return {
-        ids: [...around.before.ids, ...kept, ...around.after.ids],
-        types: [
-          ...around.before.types,
-          ...new Array<number>(kept.length).fill(around.type),
-          ...around.after.types,
-        ],
-      };
+    async encode(texts) {
+      const encodings = await tokenizer.encodeBatch([...texts]).catch((thrown: unknown) => {
+        const { message } = coerceError(thrown);
+        const cause = new RunFailure(message, { runtime: 'The tokenizer', isForCaller: true });
+        throw new ScorelineError('model_failed', 'The model failed on this input.', { cause });
+      });
+      return encodings.map((encoding) => ({
+        ids: encoding.getIds(),
+        types: encoding.getTypeIds(),
+      }));
     },
   };
 }
@@ -92,15 +85,11 @@ function readRules(file: string): Rules {
   throw new UnfitTokenizer('has no rules: expected a tokenizer.json with the key "model"');
 }
 
-function makeTokenizer(rules: Rules): Tokenizer {
-  const { type } = rules.model;
-  if (!modelTypes.includes(String(type))) {
-    throw new UnfitTokenizer(
-      `has a model of the type ${type}; expected one of ${modelTypes.join(', ')}`,
-    );
-  }
+async function makeTokenizer(file: string): Promise<Tokenizer> {
+  // biome-ignore lint/style/noRestrictedImports: this file is the door to the tokenizer.
+  const library = await import('tokenizers');
   try {
-    return new Tokenizer(rules, {});
+    return library.Tokenizer.fromFile(file);
   } catch (thrown) {
     throw new UnfitTokenizer(
       `has rules that the tokenizer library does not know: ${coerceError(thrown).message}`,
@@ -108,28 +97,19 @@ function makeTokenizer(rules: Rules): Tokenizer {
   }
 }
 
-/** Finds what the tokenizer puts before and after the tokens of a text. */
-function specialTokens(tokenizer: Tokenizer): { before: Tokens; after: Tokens; type: number } {
-  const { ids: bare }: Encoding = tokenizer.encode(probe, { add_special_tokens: false });
-  const encoding: Encoding = tokenizer.encode(probe, { return_token_type_ids: true });
-  const { ids, token_type_ids: types = ids.map(() => 0) } = encoding;
-  const from = ids.findIndex((_, at) => bare.every((id, index) => ids[at + index] === id));
-  if (bare.length === 0 || from < 0) {
-    throw new UnfitTokenizer(`finds no tokens in the text ${JSON.stringify(probe)}`);
-  }
-  const to = from + bare.length;
-  return {
-    before: { ids: ids.slice(0, from), types: types.slice(0, from) },
-    after: { ids: ids.slice(to), types: types.slice(to) },
-    type: types[from] ?? 0,
-  };
+/** Counts what the tokenizer puts around the tokens of a text. */
+async function countSpecialTokens(tokenizer: Tokenizer): Promise<number> {
+  const [all, bare] = await Promise.all(
+    [true, false].map((addSpecialTokens) => tokenizer.encode('', null, { addSpecialTokens })),
+  );
+  return (all?.getLength() ?? 0) - (bare?.getLength() ?? 0);
 }
 
 /** Padding is masked, so its id matters only to networks that count positions by it. */
 function padIdOf(tokenizer: Tokenizer): number {
   for (const token of padTokens) {
-    const id = tokenizer.token_to_id(token);
-    if (id !== undefined) return id;
+    const id = tokenizer.tokenToId(token);
+    if (id !== null) return id;
   }
   return 0;
 }

@@ -43,7 +43,7 @@ export function withTokens(engine: Engine, tokenizer: TextTokenizer): Engine {
     inputs: [{ name: text, datatype: 'BYTES', type: 'string', shape: ['N'] }],
     run: async ([texts], outputNames) => {
       const rows = decodeStrings((texts as Tensor).data);
-      const tokens = rows.map((row) => tokenizer.encode(row));
+      const tokens = await tokenizer.encode(rows);
       const width = fixed ?? Math.max(...tokens.map(({ ids }) => ids.length));
       const batch = places.map((place) => fill(place, { rows, tokens, width, tokenizer }));
       return engine.run(batch, outputNames);
