@@ -6,10 +6,12 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { expect } from 'vitest';
+import { readProcessorMs } from '../../bench/api.js';
 import { scoreTolerance } from '../../chaos/contracts.js';
 import { findDifference, type Ranked } from '../../chaos/expected.js';
 import { prepareInputs } from '../../chaos/inputs.js';
 import { copyModels } from '../../chaos/models.js';
+import type { Child } from '../../cli/children.js';
 import { makeKeys } from '../../shared/keys.js';
 import { findModel, readModels } from '../../shared/models.js';
 import {
@@ -27,6 +29,8 @@ import type { MakeTestServer } from '../redis/server.js';
 import { addCounter, counterName, counterQueue, countFor } from './counter.js';
 
 export const faqName = 'faq-matcher';
+/** More processor time than a worker takes for a job before its run. */
+const runningMs = 300;
 export const keys = makeKeys('scoreline');
 export { counterQueue };
 
@@ -43,6 +47,8 @@ export interface Scene {
   untilIdle(): Promise<void>;
   /** Waits until workers hold at least this many of the counter's jobs. */
   untilHeld(jobs: number): Promise<void>;
+  /** Waits until a worker runs the counter, whose input takes long. A job is held before its run begins. */
+  untilRunning(worker: Child): Promise<void>;
   /** Waits until at least this many of the counter's jobs are in its queue. */
   untilWaiting(jobs: number): Promise<void>;
   /** Waits until this many of the counter's items are queued or held by a worker. */
@@ -154,6 +160,11 @@ function makeScene(redis: TestRedis, service: Service): Scene {
     count: (input, options) => send(counterName, input, options),
     ask: (question, options) => send(faqName, question.text, options),
     untilHeld: (jobs) => untilLength('active', jobs),
+    untilRunning: async ({ pid }) => {
+      const begunAt = readProcessorMs(pid as number);
+      // Only Linux tells the time.
+      await waitUntil('a run has begun', () => !(readProcessorMs(pid as number) < begunAt + runningMs));
+    },
     untilWaiting: (jobs) => untilLength('wait', jobs),
     untilStored: (items) =>
       waitUntil(`${items} items are stored`, async () => (await countItems()) === items),

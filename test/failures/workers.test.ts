@@ -185,7 +185,7 @@ function logOf({ service }: Scene, { pid }: Child): string[] {
   return service.log.filter((line) => line.pid === pid).map(({ msg }) => msg);
 }
 
-/** A run begins as soon as its input is held, which need not wait for others then. */
+/** A run begins soon after its input is held, which need not wait for others then. */
 const counter = { batchMax: 1 };
 
 /**
@@ -196,7 +196,8 @@ async function holdWork(scene: Scene): Promise<{ answered(): Promise<void> }> {
   const hangUp = new AbortController();
   const blocker = scene.count(hangsForever, { signal: hangUp.signal });
   blocker.catch(() => {});
-  await scene.untilHeld(1);
+  // An input that nobody waits for any more is not run.
+  await scene.untilRunning(scene.service.workers[0] as Child);
   const inputs = ['3', '4', '5'];
   const answers = inputs.map((input) => scene.count(input));
   for (const answer of answers) answer.catch(() => {});

@@ -177,17 +177,18 @@ describe('the trace of a request', () => {
     receiver.spans.filter((span) => span.name.startsWith(`${name} counter@`));
 
   test('shows a killed worker, a client that hung up, an input that crashes and a deadline', async () => {
-    // A run begins as soon as its input is held, which need not wait for others then.
+    // A run begins soon after its input is held, which need not wait for others then.
     const counter = { batchMax: 1 };
     const { environment } = receiver;
     await withScene({ counter, poisonable: true, environment }, async (scene) => {
       const hangUp = new AbortController();
       scene.count(hangsForever, { signal: hangUp.signal }).catch(() => {});
-      await scene.untilHeld(1);
+      const [victim] = scene.service.workers as [Child];
+      // An input that nobody waits for any more is not run.
+      await scene.untilRunning(victim);
       const held = scene.count('3');
       await scene.untilHeld(2);
       hangUp.abort();
-      const [victim] = scene.service.workers as [Child];
       await scene.service.addWorker();
       victim.kill('SIGKILL');
       const { status, headers } = await held;
