@@ -163,7 +163,10 @@ function makeScene(redis: TestRedis, service: Service): Scene {
     untilRunning: async ({ pid }) => {
       const begunAt = readProcessorMs(pid as number);
       // Only Linux tells the time.
-      await waitUntil('a run has begun', () => !(readProcessorMs(pid as number) < begunAt + runningMs));
+      await waitUntil(
+        'a run has begun',
+        () => !(readProcessorMs(pid as number) < begunAt + runningMs),
+      );
     },
     untilWaiting: (jobs) => untilLength('wait', jobs),
     untilStored: (items) =>
