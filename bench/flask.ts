@@ -69,7 +69,7 @@ async function startFlask() {
   const parameters = [String(port), String(os.availableParallelism())];
   const child = spawn(
     process.execPath,
-    ['cli/python.mjs', 'bench/flask/requirements.txt', 'bench/flask/serve.py', ...parameters],
+    ['dist/cli/python.js', 'bench/flask/requirements.txt', 'bench/flask/serve.py', ...parameters],
     { cwd: root, detached: true, stdio: ['ignore', 'ignore', 'inherit'] },
   );
   const close = () => process.kill(-(child.pid as number), 'SIGTERM');

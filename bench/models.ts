@@ -115,9 +115,13 @@ function generateResnet152(): string {
   if (existsSync(file)) return file;
   mkdirSync(path.dirname(file), { recursive: true });
   const parameters = ['bench/requirements.txt', 'bench/resnet152.py', '--out', file];
-  execFileSync(process.execPath, ['cli/python.mjs', ...parameters, '--seed', '7', '--time', '0'], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  });
+  execFileSync(
+    process.execPath,
+    ['dist/cli/python.js', ...parameters, '--seed', '7', '--time', '0'],
+    {
+      cwd: root,
+      stdio: ['ignore', 2, 2],
+    },
+  );
   return file;
 }

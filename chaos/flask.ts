@@ -40,7 +40,7 @@ export async function startFlask(options: {
   const wrapper = spawn(
     process.execPath,
     [
-      ...['cli/python.mjs', 'bench/flask/requirements.txt', 'bench/flask/serve.py'],
+      ...['dist/cli/python.js', 'bench/flask/requirements.txt', 'bench/flask/serve.py'],
       ...[String(port), String(options.workers)],
     ],
     { cwd: root, detached: true, stdio: ['ignore', log, log] },

@@ -1,5 +1,5 @@
 // Makes ONNX files of the files of frameworks, by the programs in exporters/. Each runs in an environment of its own
-// (cli/python.mjs), or in a Python that the user names, such as that of the training.
+// (cli/python.ts), or in a Python that the user names, such as that of the training.
 
 import { spawn } from 'node:child_process';
 import path from 'node:path';
@@ -67,7 +67,7 @@ export function describeExport({ file, format, shape }: Omit<ExportWishes, 'pyth
     `expected an ONNX file; ${file} is ${what}. This exports it, in a Python environment of its own that is made once, and goes on:`,
     `  npm run models -- add ${file} --export${flags}`,
     'This only makes the ONNX file:',
-    `  node cli/python.mjs exporters/${packages} exporters/${program} ${file} ${onnx}${flags}`,
+    `  npm run python -- exporters/${packages} exporters/${program} ${file} ${onnx}${flags}`,
     ...(runsCode ? [codeWarning] : []),
     otherwise,
   ].join('\n');
@@ -96,7 +96,7 @@ export async function exportModel(
   const sizes = shape.flatMap((item) => ['--shape', item]);
   const [command, start] = python
     ? [python, [script]]
-    : [process.execPath, [path.join(root, 'cli/python.mjs'), list, script]];
+    : [process.execPath, [path.join(root, 'dist/cli/python.js'), list, script]];
   const { code, signal } = await run(command, [...start, path.resolve(file), onnx, ...sizes]);
   if (code === 0) return onnx;
   const end = signal

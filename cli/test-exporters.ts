@@ -56,7 +56,7 @@ function describeRun(): string {
 
 /** Returns the Python of the environment with these packages. */
 function pythonOf(packages: string): string {
-  const start = ['cli/python.mjs', packages, 'test/executable.py'];
+  const start = ['dist/cli/python.js', packages, 'test/executable.py'];
   const { stdout } = spawnSync(process.execPath, start, {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],

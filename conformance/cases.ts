@@ -58,7 +58,7 @@ function collect(root: string, folder: string): void {
   const unfinished = `${folder}.part`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(path.dirname(folder), { recursive: true });
-  const parameters = ['cli/python.mjs', requirements, script, unfinished];
+  const parameters = ['dist/cli/python.js', requirements, script, unfinished];
   const { status } = spawnSync(process.execPath, parameters, {
     cwd: root,
     stdio: ['ignore', 2, 2],

@@ -8,7 +8,7 @@ import { packageDirectory } from '../shared/version.js';
 /** The packages of every test, so that they need one environment. */
 export const requirements = 'test/requirements.txt';
 
-/** Whether there is a Python of the version that `cli/python.mjs` needs. */
+/** Whether there is a Python of the version that cli/python.ts needs. */
 export const hasPython = ['python3.11', 'python3'].some((name) => {
   const { stdout } = spawnSync(name, ['-c', 'import sys, ensurepip; print(sys.version_info[:2])']);
   return stdout?.toString().trim() === '(3, 11)';
@@ -25,7 +25,7 @@ export function findPython(
 
 /** Returns the folder of an environment with the packages of the tests. */
 export function environmentOfTests(): string {
-  const parameters = ['cli/python.mjs', requirements, 'test/executable.py'];
+  const parameters = ['dist/cli/python.js', requirements, 'test/executable.py'];
   const { stdout } = spawnSync(process.execPath, parameters, { cwd: packageDirectory() });
   return path.resolve(stdout.toString().trim(), '../..');
 }

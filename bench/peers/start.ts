@@ -95,7 +95,7 @@ export async function startPeer(
   const output = openSync(log, 'w');
   const files = [`bench/peers/${name}.txt`, `bench/peers/serve_${name}.py`];
   const parameters = [scenario, workers, port, otherPort].map(String);
-  const child = spawn(process.execPath, ['cli/python.mjs', ...files, ...parameters], {
+  const child = spawn(process.execPath, ['dist/cli/python.js', ...files, ...parameters], {
     cwd: packageDirectory(),
     env: markedEnvironment(mark),
     stdio: ['ignore', output, output],

@@ -46,7 +46,7 @@ export async function transform(
   const tool = spawn(
     process.execPath,
     [
-      path.join(root, 'cli/python.mjs'),
+      path.join(root, 'dist/cli/python.js'),
       ...[
         packages ?? path.join(folder, 'requirements.txt'),
         path.join(folder, 'transform.py'),
@@ -69,7 +69,7 @@ export async function transform(
   ]);
   const line = output.trim().split('\n').at(-1) ?? '';
   if (line.startsWith('{')) return JSON.parse(line);
-  // python.mjs ends with it when a signal has ended Python.
+  // python.js ends with it when a signal has ended Python.
   if (code === 130) return { fault: "ONNX's tools crash on this network" };
   throw new ScorelineError(
     'configuration_invalid',

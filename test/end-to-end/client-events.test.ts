@@ -65,7 +65,7 @@ test('the events of no job are an error', async () => {
 test.skipIf(!hasPython)('the Python client follows one too (needs Python 3.11)', async () => {
   const site = await sites.open();
   const { id } = await new ScorelineClient({ url: site.url }).submit('faq-matcher', 'sort');
-  const script = ['cli/python.mjs', requirements, 'test/end-to-end/python_client.py'];
+  const script = ['dist/cli/python.js', requirements, 'test/end-to-end/python_client.py'];
   const child = spawn(process.execPath, [...script, path.join(root, 'client/python')], {
     cwd: root,
     stdio: ['pipe', 'pipe', 'inherit'],

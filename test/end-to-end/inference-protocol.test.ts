@@ -363,7 +363,7 @@ test.each(['gzip', 'deflate', 'identity', 'gzip;q=0'])(
 async function runChecks(packages: string, script: string, ...parameters: string[]): Promise<void> {
   const environment = { ...process.env, NO_PROXY: '127.0.0.1,localhost' };
   const file = path.join(root, 'test/end-to-end', script);
-  const run = [path.join(root, 'cli/python.mjs'), packages, file, ...parameters];
+  const run = [path.join(root, 'dist/cli/python.js'), packages, file, ...parameters];
   const { stdout } = await promisify(execFile)(process.execPath, run, { env: environment });
   expect(stdout).toContain('all checks passed');
 }

@@ -76,7 +76,7 @@ test.skipIf(!hasPython)(
     const requirements = path.join(root, 'test/openapi/requirements.txt');
     const scope = longExamples === undefined ? ['--phases', 'examples,fuzzing'] : [];
     const parameters = [
-      ...[path.join(root, 'cli/python.mjs'), requirements, script],
+      ...[path.join(root, 'dist/cli/python.js'), requirements, script],
       ...[site.service.url, callers.score, '7', longExamples ?? '6', ...scope, '--no-color'],
     ];
     const environment = { ...process.env, NO_PROXY: '127.0.0.1,localhost' };

@@ -49,7 +49,7 @@ interface Caller {
 }
 
 function openCaller(...options: string[]): Caller {
-  const command = ['cli/python.mjs', requirements, 'test/end-to-end/python_client.py'];
+  const command = ['dist/cli/python.js', requirements, 'test/end-to-end/python_client.py'];
   const child: ChildProcessByStdio<Writable, Readable, null> = spawn(
     process.execPath,
     [...command, folder, ...options],

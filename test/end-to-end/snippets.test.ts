@@ -202,7 +202,7 @@ async function runPython(snippet: Snippet, walk: Walk, python: string | undefine
   writeFileSync(file, withPort(snippet.code, walk));
   const [program, parameters] = python
     ? [python, [file]]
-    : [process.execPath, [path.join(root, 'cli/python.mjs'), requirements, file]];
+    : [process.execPath, [path.join(root, 'dist/cli/python.js'), requirements, file]];
   const env = { ...walk.environment, PYTHONPATH: path.join(root, 'client/python') };
   const { stdout } = await run(program, parameters, { cwd: folder, env });
   comparePrinted(snippet, stdout);

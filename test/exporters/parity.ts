@@ -36,7 +36,7 @@ const askedAtOnce = 8;
 
 /** Runs a training program, in the environment of a list of packages. */
 export function train(packages: string, program: string, parameters: string[]): Promise<number> {
-  const start = [path.join(root, 'cli/python.mjs'), packages, `test/exporters/${program}`];
+  const start = [path.join(root, 'dist/cli/python.js'), packages, `test/exporters/${program}`];
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...start, ...parameters], {
       cwd: root,

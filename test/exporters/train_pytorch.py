@@ -1,6 +1,6 @@
 """Trains networks of PyTorch on scikit-learn's digits, and writes them with what they answer to the held-out data.
 
-    node cli/python.mjs exporters/pytorch.txt test/exporters/train_pytorch.py FOLDER PHOTOGRAPHS
+    npm run python -- exporters/pytorch.txt test/exporters/train_pytorch.py FOLDER PHOTOGRAPHS
 
 FOLDER has digits.npz. PHOTOGRAPHS is a folder of pictures of 224 × 224, for ResNet-152 with generated weights.
 """

@@ -1,6 +1,6 @@
 """Trains pipelines of scikit-learn, and writes them with what they answer to the held-out data.
 
-    node cli/python.mjs exporters/scikit-learn.txt test/exporters/train_scikit_learn.py FOLDER [MODEL …]
+    npm run python -- exporters/scikit-learn.txt test/exporters/train_scikit_learn.py FOLDER [MODEL …]
 """
 
 import csv

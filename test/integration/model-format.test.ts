@@ -92,7 +92,7 @@ test('the message names the exact commands, and warns of files that hold code', 
   const pickle = describeExport({ file: 'a/b.joblib', format: 'pickle', shape: [] });
   expect(pickle).toContain('npm run models -- add a/b.joblib --export\n');
   expect(pickle).toContain(
-    'node cli/python.mjs exporters/scikit-learn.txt exporters/from_scikit_learn.py a/b.joblib b.onnx',
+    'npm run python -- exporters/scikit-learn.txt exporters/from_scikit_learn.py a/b.joblib b.onnx',
   );
   expect(pickle).toContain('runs the code in it');
   const booster = describeExport({ file: 'b.txt', format: 'lightgbm', shape: [] });

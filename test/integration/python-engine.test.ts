@@ -233,7 +233,7 @@ import numpy as np
 def predict(inputs):
     return ${result} if inputs["x"][0] == 0 else inputs["x"]`);
     const run = engine.run([floats(0, 1)]);
-    await expect(run).rejects.toMatchObject({ cause: { isForCaller: false } });
+    await expect(run).rejects.toMatchObject({ cause: { reader: 'log' } });
     expect(await reasonOf(run)).toContain(reason);
     const { outputs } = await engine.run([floats(1, 2)]);
     expect([...toFloats(outputs[0] as Tensor)]).toEqual([1, 2]);
@@ -267,10 +267,10 @@ def predict(inputs):
     const runs = [0, 1, 2].map((number) => engine.run([floats(number)]));
     const [ofCaller, ofProgram, right] = await Promise.allSettled(runs);
     expect(ofCaller).toMatchObject({
-      reason: { cause: { message: 'expected no zero', isForCaller: true, runtime: 'predict.py' } },
+      reason: { cause: { message: 'expected no zero', reader: 'caller', runtime: 'predict.py' } },
     });
     expect(ofProgram).toMatchObject({
-      reason: { cause: { message: "KeyError: 'secret'", isForCaller: false } },
+      reason: { cause: { message: "KeyError: 'secret'", reader: 'log' } },
     });
     expect(right).toMatchObject({ status: 'fulfilled' });
     const traces = lines().map(({ trace }) => trace);
@@ -306,7 +306,7 @@ def predict(inputs):
       { outputs },
     );
     const run = engine.run([floats(0)]);
-    await expect(run).rejects.toMatchObject({ cause: { isForCaller: false } });
+    await expect(run).rejects.toMatchObject({ cause: { reader: 'log' } });
     expect(await reasonOf(run)).toContain(reason);
     const right = await engine.run([floats(1)]);
     expect(decodeStrings((right.outputs[0] as Tensor).data)).toEqual(['right']);

@@ -10,7 +10,7 @@ const vectorInstructions = 'AVX512_SPR AVX512_ICL X86_V4 X86_V3';
 function runPython(parameters: readonly string[], environment: Record<string, string> = {}) {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ['cli/python.mjs', requirements, ...parameters],
+    ['dist/cli/python.js', requirements, ...parameters],
     { cwd: root, encoding: 'utf8', env: { ...process.env, ...environment } },
   );
   return { status, output: stdout + stderr };

@@ -1,6 +1,6 @@
 """Writes the models of tables for the tests, and in expected.json what scikit-learn answers to some rows.
 
-    node cli/python.mjs test/requirements.txt test/tables/export.py
+    npm run python -- test/requirements.txt test/tables/export.py
 
 voyages  an input for each column: floats, whole numbers and texts, with missing values
 houses   one matrix of floats, and a number as the answer

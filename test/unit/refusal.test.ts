@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ScorelineError } from '../../shared/errors.js';
 import { notFinite, refusalOr } from '../../worker/batch/refusal.js';
-import { RunFailure } from '../../worker/engine/engine.js';
+import { type ReasonReader, RunFailure } from '../../worker/engine/engine.js';
 import { makeSampleModel } from './sample-model.js';
 
 const text = makeSampleModel();
@@ -10,9 +10,9 @@ const table = makeSampleModel({
   example: undefined,
 });
 
-const failedFor = (reason: string) =>
+const failedFor = (reason: string, reader: ReasonReader = 'caller of tensors') =>
   new ScorelineError('model_failed', 'The model failed on this input.', {
-    cause: new RunFailure(reason, { runtime: 'ONNX Runtime', isForCaller: true }),
+    cause: new RunFailure(reason, { runtime: 'ONNX Runtime', reader }),
   });
 
 test.each([
@@ -39,12 +39,11 @@ test('callers of a table chose its values, so they are told', () => {
   expect(notFinite({ top: 1 }, text).code).toBe('model_failed');
 });
 
-test('a Python program is given the text itself, so its ValueError is for the caller', () => {
-  const { source } = text.manifest;
-  const manifest = { ...text.manifest, source: { ...source, engine: 'python' as const } };
-  const program = { ...text, manifest } as typeof text;
+test('what is given the text itself says whom it blames', () => {
   for (const reason of ['say more', 'expected the driver to have a device']) {
-    expect(refusalOr(failedFor(reason), { top: 1 }, program)).toMatchObject({
+    const logged = failedFor(reason, 'log');
+    expect(refusalOr(logged, {}, text)).toBe(logged);
+    expect(refusalOr(failedFor(reason, 'caller'), { top: 1 }, text)).toMatchObject({
       code: 'inputs_refused',
       message: expect.stringContaining(reason),
     });

@@ -5,7 +5,7 @@
 // nobody else can correct them. So does the caller of a table, whose values are those of the tensors.
 // Callers who get classes of a text or a picture do not choose tensors, so to them a failed run is a fault
 // of the model. A Python program gets the text or the picture itself, and says with a ValueError that it
-// does not want it.
+// does not want it. So does a tokenizer whose rules have no token for a part of a text.
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Item } from '../../shared/job.js';
@@ -23,11 +23,9 @@ export function refusalOr(error: Error, item: Pick<Item, 'top'>, model: Model): 
   const isRun = error instanceof ScorelineError && error.code === 'model_failed';
   const { cause } = error;
   if (!isRun || !(cause instanceof RunFailure)) return error;
-  const { message, runtime, isForCaller } = cause;
-  if (!isForCaller) return error;
-  // A program says itself whom it blames.
-  const isProgram = model.manifest.source.engine === 'python';
-  if (!isProgram && (!isChosen(item, model) || isOfMachine.test(message))) return error;
+  const { message, runtime, reader } = cause;
+  const mayRead = isChosen(item, model) && !isOfMachine.test(message);
+  if (reader === 'log' || (reader === 'caller of tensors' && !mayRead)) return error;
   const reason = message.replaceAll(whereInSource, '').replaceAll(/\s+/g, ' ').trim();
   return new ScorelineError(
     'inputs_refused',

@@ -64,7 +64,7 @@ export async function openTokenizer(file: string, tokensMax: number): Promise<Te
     async encode(texts) {
       const encodings = await tokenizer.encodeBatch([...texts]).catch((thrown: unknown) => {
         const { message } = coerceError(thrown);
-        const cause = new RunFailure(message, { runtime: 'The tokenizer', isForCaller: true });
+        const cause = new RunFailure(message, { runtime: 'The tokenizer', reader: 'caller' });
         throw new ScorelineError('model_failed', 'The model failed on this input.', { cause });
       });
       return encodings.map((encoding) => ({

@@ -54,18 +54,20 @@ export interface Watch {
   readonly onLost: (reason: string) => void;
 }
 
+/** Who may read why a run failed: every caller, those who chose the tensors, or nobody but the log. */
+export type ReasonReader = 'caller' | 'caller of tensors' | 'log';
+
 /** Why a run failed, in the words of what ran the model. It is the cause of a `model_failed`. */
 export class RunFailure extends Error {
   override readonly name = 'RunFailure';
   /** Who says so, such as ONNX Runtime. */
   readonly runtime: string;
-  /** Whether a caller who sent tensors may read the reason. */
-  readonly isForCaller: boolean;
+  readonly reader: ReasonReader;
 
-  constructor(reason: string, of: { runtime: string; isForCaller: boolean }) {
+  constructor(reason: string, of: { runtime: string; reader: ReasonReader }) {
     super(reason);
     this.runtime = of.runtime;
-    this.isForCaller = of.isForCaller;
+    this.reader = of.reader;
   }
 }
 

@@ -2,7 +2,13 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Tensor } from '../../shared/tensors.js';
-import { EngineEnded, RunFailure, type RunResult, type Watch } from './engine.js';
+import {
+  EngineEnded,
+  type ReasonReader,
+  RunFailure,
+  type RunResult,
+  type Watch,
+} from './engine.js';
 
 const hungGraceMs = 1000;
 
@@ -54,9 +60,9 @@ export class Runs {
 
   fail(
     id: number,
-    { reason, isForCaller = true }: { reason: string; isForCaller?: boolean },
+    { reason, reader = 'caller of tensors' }: { reason: string; reader?: ReasonReader },
   ): void {
-    const cause = new RunFailure(reason.trim(), { runtime: this.#port.runtime, isForCaller });
+    const cause = new RunFailure(reason.trim(), { runtime: this.#port.runtime, reader });
     // The reason is for the log. Clients get the message alone.
     const error = new ScorelineError('model_failed', 'The model failed on this input.', { cause });
     this.#take(id)?.reject(error);

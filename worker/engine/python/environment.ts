@@ -1,6 +1,5 @@
 // The environment of a Python program: a folder `.venv` beside it, with the packages that it needs. It is
-// made once, by uv if the machine has it, or else by Python's own venv and pip. One that somebody else has
-// made is used as it is.
+// made once. One that somebody else has made is used as it is.
 
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -9,6 +8,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Logger } from '../../../shared/log.js';
+import { makePythonEnvironment, pythonIn } from '../../../shared/python-environment.js';
 import { variablesOfPrograms } from './variables.js';
 
 /** Names the packages of an environment that was made here. */
@@ -44,7 +44,7 @@ export function ensureEnvironment(packages: Packages, log: Logger): Promise<stri
 
 async function ensure(packages: Packages, log: Logger): Promise<string> {
   const environment = path.join(packages.folder, '.venv');
-  const python = path.join(environment, 'bin', 'python');
+  const python = pythonIn(environment);
   const digest = digestOf(packages);
   const known = readDigest(environment);
   // A Python that is gone, such as after an upgrade of the machine, leaves a link behind that leads nowhere.
@@ -93,36 +93,23 @@ async function make(folder: string, { folder: model, requirements }: Packages, l
     );
   say('making the Python environment of the model');
   const progress = setInterval(() => say('installing Python packages'), progressEveryMs);
-  const list = path.join(model, requirements);
-  const python = path.join(folder, 'bin', 'python');
   try {
-    if (await canRun('uv')) {
-      await run('uv', ['venv', '--quiet', '--relocatable', folder], model);
-      await run(
-        'uv',
-        ['pip', 'install', '--quiet', '--python', python, '-r', list, 'numpy'],
-        model,
-      );
-    } else {
-      await run('python3', ['-m', 'venv', folder], model);
-      const quiet = ['--quiet', '--disable-pip-version-check', '--no-input'];
-      await run(python, ['-m', 'pip', 'install', ...quiet, '-r', list, 'numpy'], model);
-    }
+    await makePythonEnvironment(folder, {
+      packages: ['-r', path.join(model, requirements), 'numpy'],
+      base: () => 'python3',
+      isQuiet: true,
+      // In an image, nobody may write there later.
+      isCompiled: true,
+      run: (program, parameters) => run(program, parameters, model),
+    });
   } finally {
     clearInterval(progress);
   }
   say('made the Python environment of the model');
 }
 
-async function canRun(program: string): Promise<boolean> {
-  return run(program, ['--version'], '.').then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Runs a program to its end. Rejects with the end of what it wrote if it fails. */
-function run(program: string, parameters: readonly string[], cwd: string): Promise<void> {
+/** Runs a program to its end, and resolves to the end of what it wrote. Rejects with that if it fails. */
+function run(program: string, parameters: readonly string[], cwd: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, parameters, {
       cwd,
@@ -138,7 +125,7 @@ function run(program: string, parameters: readonly string[], cwd: string): Promi
     child.stderr.on('data', keep);
     child.on('error', reject);
     child.on('close', (code) => {
-      if (code === 0) resolve();
+      if (code === 0) resolve(said);
       else reject(new Error(`${program} ended with ${code}: ${said.trim()}`));
     });
   });

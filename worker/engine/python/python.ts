@@ -122,7 +122,10 @@ function readAnswers(of: {
             { trace: header.trace },
             'the program failed on a batch',
           );
-          runs.fail(header.id, header);
+          runs.fail(header.id, {
+            reason: header.reason,
+            reader: header.isForCaller ? 'caller' : 'log',
+          });
       }
     };
     const reader = new FrameReader<FromHost>(settle);
