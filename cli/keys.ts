@@ -7,6 +7,7 @@
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { dump as toYaml } from 'js-yaml';
+import { z } from 'zod';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../api/access/api-key.js';
 import { readApiKeyFile } from '../api/access/api-key-file.js';
 import {
@@ -34,6 +35,8 @@ Scopes: score (if none is given), jobs, admin. Durations: 90d, 24h, 30m, 0m.
 The keys are in the Redis of REDIS_URL, in that of "npm start", or in KEYS_FILE.`;
 
 const units: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000 };
+
+const rfc3339 = z.union([z.iso.date(), z.iso.datetime({ offset: true })]);
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const file = process.env.KEYS_FILE || undefined;
@@ -69,7 +72,8 @@ async function create(name: string, values: Values): Promise<void> {
     expiresAt: values.expires === undefined ? undefined : readFuture('expires', values.expires),
   });
   await keep(record);
-  show(key, `The key "${name}", with the id ${record.id}. It is shown this once:`);
+  const end = record.expiresAt === undefined ? '' : `, valid until ${record.expiresAt}`;
+  show(key, `The key "${name}", with the id ${record.id}${end}. It is shown this once:`);
 }
 
 async function rotate(id: string, keepOld = '24h'): Promise<void> {
@@ -77,15 +81,22 @@ async function rotate(id: string, keepOld = '24h'): Promise<void> {
   if (!record) throw noSuchKey(id);
   const until = readTime('keep-old', keepOld);
   const key = makeApiKey(id);
-  await keep({
-    ...record,
-    sha256: hashApiKey(key).toString('hex'),
-    previous: { sha256: record.sha256, until },
-  });
+  // Those of earlier rotations keep their times, unless they are to end sooner now.
+  const former = validFormer(record).map((each) => ({
+    ...each,
+    until: Date.parse(each.until) < Date.parse(until) ? each.until : until,
+  }));
+  const previous = [...former, { sha256: record.sha256, until }];
+  await keep(parseRecord({ ...record, sha256: hashApiKey(key).toString('hex'), previous }));
   show(
     key,
-    `The new key "${record.name}". The old one is valid until ${until}. It is shown this once:`,
+    `The new key "${record.name}". The old one is valid until ${until}. The new one is shown this once:`,
   );
+}
+
+/** Returns the keys of earlier rotations that are still valid. */
+function validFormer({ previous = [] }: ApiKeyRecord) {
+  return previous.filter(({ until }) => Date.parse(until) > Date.now());
 }
 
 async function revoke(id: string): Promise<void> {
@@ -108,7 +119,7 @@ async function list(): Promise<void> {
   });
   if (records.length === 0) say('There are no keys. Make one: npm run keys -- create NAME');
   for (const record of records) {
-    const { id, name, scopes, models, perSecond, burst, concurrent, expiresAt, previous } = record;
+    const { id, name, scopes, models, perSecond, burst, concurrent, expiresAt } = record;
     const used = uses.get(id);
     const parts = [
       `scopes ${scopes.join(',')}`,
@@ -118,7 +129,7 @@ async function list(): Promise<void> {
         : `${perSecond}/s${burst === undefined ? '' : `, ${burst} at once`}`,
       concurrent === undefined ? '' : `${concurrent} in flight`,
       expiresAt === undefined ? '' : `expires ${expiresAt}`,
-      previous && Date.parse(previous.until) > Date.now() ? `old key until ${previous.until}` : '',
+      ...validFormer(record).map(({ until }) => `old key until ${until}`),
       used === undefined ? 'never used' : `used ${new Date(used).toISOString()}`,
     ];
     process.stdout.write(`${id}  ${name}\n    ${parts.filter((part) => part !== '').join('; ')}\n`);
@@ -176,7 +187,10 @@ function parseRecord(value: unknown): ApiKeyRecord {
 /** Reads a time, or a duration from now on. Returns it as RFC 3339 has it. */
 function readTime(option: string, text: string): string {
   const [, amount, unit = ''] = /^(\d{1,6})([dhm])$/.exec(text) ?? [];
-  const time = amount ? Date.now() + Number(amount) * (units[unit] as number) : Date.parse(text);
+  // `Date.parse` takes much more: 45 would be the year 2045.
+  const isTime = rfc3339.safeParse(text).success;
+  const given = isTime ? Date.parse(text) : Number.NaN;
+  const time = amount ? Date.now() + Number(amount) * (units[unit] as number) : given;
   if (Number.isFinite(time)) return new Date(time).toISOString();
   throw new ScorelineError(
     'configuration_invalid',

@@ -22,8 +22,11 @@ const recordSchema = z
     name,
     /** The SHA-256 of the key. */
     sha256,
-    /** After a rotation: the key before, which is accepted until then. */
-    previous: z.strictObject({ sha256, until: time }).optional(),
+    /** After rotations: the keys before, each of which is accepted until its time. */
+    previous: z
+      .array(z.strictObject({ sha256, until: time }))
+      .max(20, 'expected at most 20 former keys; --keep-old 0m ends them')
+      .optional(),
     scopes: z.array(z.enum(scopes)).min(1),
     models: z.array(z.string().min(1)).min(1).optional(),
     ...limitsShape,

@@ -87,15 +87,18 @@ export class ApiKeyRing {
   }
 }
 
-/** A record has an entry for its key, and after a rotation one for the key before. */
+/** A record has an entry for its key, and after rotations one for each key before. */
 function makeEntries(record: ApiKeyRecord, caller: Caller, use: Use): Entry[] {
-  const { sha256, previous, expiresAt } = record;
+  const { sha256, previous = [], expiresAt } = record;
   const validUntil = expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(expiresAt);
-  const current = { hash: Buffer.from(sha256, 'hex'), validUntil, caller, use };
-  if (!previous) return [current];
-  const until = Math.min(validUntil, Date.parse(previous.until));
-  const old = { hash: Buffer.from(previous.sha256, 'hex'), validUntil: until, caller, use };
-  return [old, current];
+  const keys = [
+    ...previous.map((key) => ({ ...key, until: Math.min(validUntil, Date.parse(key.until)) })),
+    { sha256, until: validUntil },
+  ];
+  return keys.map((key) => ({
+    ...{ hash: Buffer.from(key.sha256, 'hex'), validUntil: key.until },
+    ...{ caller, use },
+  }));
 }
 
 function makeUnknownEntry(): Entry {

@@ -141,14 +141,21 @@ describe('a key', () => {
       async () => (await listStatus(other.url, next)) === 200,
     );
     expect(await listStatus(other.url, old)).toBe(200);
+    // The new one was lost, such as by its receiver.
+    const { stdout: third } = await runKeys('rotate', idOf(old));
+    await waitUntil(
+      'the third key is known',
+      async () => (await listStatus(other.url, third)) === 200,
+    );
+    expect(await listStatus(other.url, next)).toBe(200);
+    expect(await listStatus(other.url, old)).toBe(200);
     const { stdout: last } = await runKeys('rotate', idOf(old), '--keep-old', '0m');
     await waitUntil(
       'the last key is known',
       async () => (await listStatus(other.url, last)) === 200,
     );
-    expect(await listStatus(other.url, next)).toBe(401);
-    expect(await listStatus(other.url, old)).toBe(401);
-    secrets.push(next.slice(15), last.slice(15));
+    for (const key of [old, next, third]) expect(await listStatus(other.url, key)).toBe(401);
+    secrets.push(next.slice(15), third.slice(15), last.slice(15));
   });
 
   test.each([
@@ -157,7 +164,10 @@ describe('a key', () => {
     [['create', 'a', '--scopes', 'all'], 'scopes.0: expected one of'],
     [['create', 'a', '--per-second', 'many'], 'perSecond: '],
     [['create', 'a', '--burst', '5'], 'burst: expected perSecond with it'],
-    [['create', 'a', '--expires', 'soon'], '--expires: expected a duration such as 90d'],
+    ...['soon', '45', '2030-02-31', 'May 2040'].map((time): [string[], string] => [
+      ['create', 'a', '--expires', time],
+      '--expires: expected a duration such as 90d',
+    ]),
     [
       ['create', 'a', '--expires', '2020-01-01'],
       '--expires: expected a time that is still to come',

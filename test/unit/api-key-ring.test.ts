@@ -77,7 +77,7 @@ describe('the key ring', () => {
 
   test('accepts the key before a rotation for as long as its record says', () => {
     const old = makeApiKey(makeApiKeyId());
-    const { ring, key, clock } = makeRing({ previous: { sha256: sha256Of(old), until: at(60) } });
+    const { ring, key, clock } = makeRing({ previous: [{ sha256: sha256Of(old), until: at(60) }] });
     expect(ring.find(old)).toBe(ring.find(key));
     expect(ring.callers).toHaveLength(1);
     clock.now += 60_000;
@@ -87,7 +87,7 @@ describe('the key ring', () => {
 
   test('accepts no key before a rotation for longer than the record itself', () => {
     const old = makeApiKey(makeApiKeyId());
-    const previous = { sha256: sha256Of(old), until: at(600) };
+    const previous = [{ sha256: sha256Of(old), until: at(600) }];
     const { ring, clock } = makeRing({ previous, expiresAt: at(60) });
     clock.now += 60_000;
     expect(errorOf(() => ring.find(old)).code).toBe('key_expired');
