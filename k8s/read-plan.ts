@@ -33,7 +33,7 @@ export function readPlan(options: { file: string; modelsDirectory: string }): Pl
     );
     checkApiMemory(values, refuse);
     checkRedis(values, refuse);
-    checkNames(models, refuse);
+    checkNames(values, models, refuse);
     checkGpu(values, models, refuse);
     checkPython(values, models, refuse);
     checkSettings(values, refuse);
@@ -71,11 +71,18 @@ interface Entry {
 function planVersions(options: Entry): PlannedModel[] {
   const { entry, index, known, refuse } = options;
   const versions = known.models.filter(({ name }) => name === entry.name);
+  const leftOut = known.leftOut.filter(({ name }) => name === entry.name);
+  const reasons = leftOut.map(({ error }) => error.message).join('; ');
   if (versions.length === 0) {
-    const leftOut = known.leftOut.find(({ name }) => name === entry.name);
     const names = [...new Set(known.models.map(({ name }) => name))].join(', ');
-    const reason = leftOut ? `; ${leftOut.error.message}` : '';
+    const reason = reasons === '' ? '' : `; ${reasons}`;
     refuse(['models', index, 'name'], `expected the name of a model: ${names}${reason}`);
+  } else if (leftOut.length > 0) {
+    // Without a version, its requests would go to another one.
+    refuse(
+      ['models', index, 'name'],
+      `expected a model whose versions and traffic.yaml can all be read; ${reasons}`,
+    );
   }
   return versions.map((model) => planModel(options, model));
 }
@@ -151,8 +158,9 @@ function checkApiMemory({ api }: Values, refuse: Refuse): void {
   refuse(['api', 'memory'], `expected at least ${least}Mi, or no API can start`);
 }
 
-function checkNames(models: readonly PlannedModel[], refuse: Refuse): void {
-  for (const [index, { name, model }] of models.entries()) {
+function checkNames(values: Values, models: readonly PlannedModel[], refuse: Refuse): void {
+  for (const [at, { name, model }] of models.entries()) {
+    const index = values.models.findLastIndex((entry) => entry.name === model.name);
     if (name.length > nameLengthMax) {
       refuse(
         ['models', index, 'name'],
@@ -160,7 +168,7 @@ function checkNames(models: readonly PlannedModel[], refuse: Refuse): void {
       );
     }
     const first = models.findIndex((other) => other.name === name);
-    if (first < index) {
+    if (first < at) {
       refuse(
         ['models', index, 'name'],
         `expected each name once; ${models[first]?.model.name} and ${model.name} are both ${name} in Kubernetes`,

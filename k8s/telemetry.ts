@@ -30,7 +30,7 @@ export function telemetryEnvironment(values: Values, sender: Sender): IEnvVar[] 
     if (otlp.headersSecret) secret('OTEL_EXPORTER_OTLP_HEADERS', otlp.headersSecret, headersKey);
   }
   plain('OTEL_TRACES_SAMPLER', 'parentbased_traceidratio');
-  plain('OTEL_TRACES_SAMPLER_ARG', `${share}`);
+  plain('OTEL_TRACES_SAMPLER_ARG', decimalOf(share));
   plain('OTEL_RESOURCE_ATTRIBUTES', `k8s.namespace.name=${namespace}`);
   return environment;
 }
@@ -45,14 +45,32 @@ export function sendsTelemetry(values: Values, sender: Sender): boolean {
 export function telemetryPorts(values: Values, sender: Sender): number[] {
   const { connectionStringSecret } = values.telemetry;
   const azure = connectionStringSecret === undefined ? [] : [443];
-  return [...new Set([...azure, ...endpointsOf(values, sender).map(portOf)])];
+  const own = endpointsOf(values, sender).map(({ url, protocol }) =>
+    portOf(url, { isGrpc: protocol === 'grpc' }),
+  );
+  return [...new Set([...azure, ...own])];
+}
+
+/** Without an exponent, which the services refuse. */
+function decimalOf(share: number): string {
+  return share.toLocaleString('en-US', { maximumFractionDigits: 20, useGrouping: false });
+}
+
+interface Endpoint {
+  readonly url: string;
+  readonly protocol: string | undefined;
 }
 
 /** The endpoint of the values, and those that single signals have by the settings. */
-function endpointsOf({ telemetry, api, workers }: Values, sender: Sender): string[] {
+function endpointsOf({ telemetry, api, workers }: Values, sender: Sender): Endpoint[] {
   const settings: Readonly<Record<string, string>> = (sender === 'api' ? api : workers).settings;
-  const ofSignals = signals.map(
-    (signal) => settings[`OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_ENDPOINT`],
-  );
-  return [telemetry.otlp?.endpoint, ...ofSignals].filter((endpoint) => !!endpoint) as string[];
+  const common = telemetry.otlp;
+  const ofSignals = signals.map((signal) => {
+    const prefix = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}`;
+    const protocol =
+      settings[`${prefix}_PROTOCOL`] || settings.OTEL_EXPORTER_OTLP_PROTOCOL || common?.protocol;
+    return { url: settings[`${prefix}_ENDPOINT`], protocol };
+  });
+  const all = [{ url: common?.endpoint, protocol: common?.protocol }, ...ofSignals];
+  return all.filter((endpoint): endpoint is Endpoint => !!endpoint.url);
 }

@@ -1,5 +1,5 @@
-/** Returns the port of an address by HTTP, also if the address does not name it. */
-export function portOf(url: string): number {
+/** Returns the port of an address, also if the address does not name it. gRPC then takes 443 without TLS, too. */
+export function portOf(url: string, { isGrpc = false } = {}): number {
   const { port, protocol } = new URL(url);
-  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
+  return port === '' ? (protocol === 'https:' || isGrpc ? 443 : 80) : Number(port);
 }

@@ -6,6 +6,7 @@ import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisrup
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IVolume } from 'kubernetes-models/v1/Volume';
 import { describedBytes } from '../shared/manifest.js';
+import type { Model } from '../shared/models.js';
 import { optimizedFactor } from '../shared/model-files.js';
 import { sidePort, workerEnvironment, workerShutdownMs } from './environment.js';
 import { modelFolder } from './model-folder.js';
@@ -20,8 +21,8 @@ import type { Values } from './values.js';
 const cacheFolder = '/var/cache/scoreline';
 /** What a process may take beyond SHUTDOWN_MS before the kubelet kills it. */
 const graceSpareSeconds = 5;
-/** A machine with a GPU may have to be started, and a model be downloaded and warmed up. */
-const startSecondsMax = 1800;
+/** A machine with a GPU may have to be started, and a model be downloaded, loaded and warmed up. */
+const startSecondsMin = 1800;
 
 /**
  * Has no `replicas`. KEDA sets them, and applying a number again would start or stop workers each time.
@@ -39,7 +40,7 @@ export function makeWorkerDeployment(plan: Plan, planned: PlannedModel): IDeploy
     metadata: { name, namespace: values.namespace, labels },
     spec: {
       revisionHistoryLimit: 3,
-      progressDeadlineSeconds: startSecondsMax,
+      progressDeadlineSeconds: startSecondsMax(model),
       selector: { matchLabels: selector },
       strategy: { type: 'RollingUpdate', rollingUpdate: rolling(isOnGpu) },
       template: makePodTemplate({
@@ -84,6 +85,12 @@ export function makeWorkerBudget(plan: Plan, { name, model }: PlannedModel): IPo
   };
 }
 
+/** Longer than what the manifest allows, after which the worker says itself what is wrong. */
+function startSecondsMax({ manifest: { loadMsMax, runMsMax } }: Model): number {
+  const allowed = Math.ceil((loadMsMax + 2 * runMsMax) / 1000);
+  return Math.max(startSecondsMin, allowed + startSecondsMin / 2);
+}
+
 /** A GPU is seldom free for one more worker, so a GPU's worker leaves before its successor comes. */
 function rolling(isOnGpu: boolean) {
   return isOnGpu ? { maxSurge: 0, maxUnavailable: 1 } : { maxSurge: 1, maxUnavailable: 0 };
@@ -111,7 +118,7 @@ function makeContainer(plan: Plan, planned: PlannedModel): IContainer {
       httpGet: { path: '/startupz', port: 'probes' },
       periodSeconds: 1,
       timeoutSeconds: 2,
-      failureThreshold: startSecondsMax,
+      failureThreshold: startSecondsMax(planned.model),
     },
     readinessProbe: {
       httpGet: { path: '/readyz', port: 'probes' },

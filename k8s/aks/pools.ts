@@ -4,7 +4,7 @@
 import { gpuTaintKey, spotLabel } from '../placement.js';
 import type { Plan } from '../plan.js';
 import type { Nodes } from '../values.js';
-import { type AksValues, machineDefault } from './values.js';
+import { type AksValues, machineDefault, machinesMax } from './values.js';
 
 /** A pool, as main.bicep takes it. */
 export interface Pool {
@@ -37,7 +37,7 @@ export function makePools({ values, models }: Plan, aks: AksValues): Pool[] {
   const workersMax = models
     .filter(({ isOnGpu }) => isOnGpu)
     .reduce((sum, { scaling }) => sum + scaling.max, 0);
-  const { min, max = Math.max(workersMax, 1) } = machines.gpu;
+  const { min, max = Math.min(Math.max(workersMax, min, 1), machinesMax) } = machines.gpu;
   const onGpu = {
     machine: gpu.machine,
     labels: gpu.labels,

@@ -3,8 +3,10 @@
 
 import { z } from 'zod';
 
-const count = z.number().int().nonnegative().max(1000);
-const positive = z.number().int().positive().max(1000);
+/** The most machines that AKS puts into a pool. */
+export const machinesMax = 1000;
+const count = z.number().int().nonnegative().max(machinesMax);
+const positive = z.number().int().positive().max(machinesMax);
 const groupId = z.guid('expected the object id of a group in Entra ID');
 const machineType = z
   .string()

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { writeAksParameters } from '../../k8s/aks/parameters.js';
 import type { Pool } from '../../k8s/aks/pools.js';
+import { machinesMax } from '../../k8s/aks/values.js';
 import { vaultSecret } from '../../k8s/key-vault.js';
 import { readPlan } from '../../k8s/read-plan.js';
 import { valuesSchema } from '../../k8s/values.js';
@@ -141,6 +142,9 @@ test('there are as many machines with GPUs as workers may need, unless the value
     (parametersOf(generate(changes)).pools as Pool[]).find(({ name }) => name === 'gpu')?.max;
   expect(max(onAks)).toBe(4);
   expect(max({ ...onAks, aks: { ...onAks.aks, machines: { gpu: { max: 2 } } } })).toBe(2);
+  expect(max({ ...onAks, aks: { ...onAks.aks, machines: { gpu: { min: 50 } } } })).toBe(50);
+  const thousands = [{ name: 'large', scaling: { max: 5000 } }];
+  expect(max({ ...onAks, models: thousands })).toBe(machinesMax);
 });
 
 test('each account of a pod that may use the identity has a credential', () => {

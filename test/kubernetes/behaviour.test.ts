@@ -38,6 +38,10 @@ test('models that take as long as any may, and none that scales from zero, make 
     model.manifest.runMsMax,
   );
   expect(api.SHUTDOWN_MS).toBeGreaterThan(model.manifest.deadlineMs);
+  const { startupProbe } = container(cluster, name);
+  expect(startupProbe.periodSeconds * startupProbe.failureThreshold * 1000).toBeGreaterThan(
+    model.manifest.loadMsMax + 2 * model.manifest.runMsMax,
+  );
   expect([model.manifest.scaling.min, makeMayRest(api.SCALE_FROM_ZERO)(model)]).toEqual([0, false]);
 });
 
@@ -274,6 +278,15 @@ describe('telemetry', () => {
     expect(egressPorts(cluster, 'worker')).toContain(9090);
     expect(egressPorts(cluster, 'worker')).not.toContain(4319);
     expect(environmentOf(cluster, 'api').OTEL_TRACES_SAMPLER_ARG).toBe('0.2');
+  });
+
+  test('by gRPC reaches port 443 where the address names none, and a tiny share has no exponent', () => {
+    const otlp = { endpoint: 'http://collector.example.com', protocol: 'grpc' };
+    const cluster = generate({ telemetry: { otlp, share: 0.0000001 } });
+    expect(egressPorts(cluster, 'worker')).toContain(443);
+    expect(egressPorts(cluster, 'worker')).not.toContain(80);
+    const environment = environmentOf(cluster, 'api');
+    expect(readConfiguration('api', environment).OTEL_TRACES_SAMPLER_ARG).toBe(0.0000001);
   });
 
   test('is off by default', () => {

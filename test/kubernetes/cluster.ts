@@ -23,7 +23,7 @@ const modelChanges: Record<string, Record<string, unknown>> = {
     source: { file: 'model.onnx', bytes: 242_000_000, sha256: 'b'.repeat(64), urls },
     scaling: { max: 4, itemsPerWorker: 32, coolDownSeconds: 600 },
   },
-  slow: { deadlineMs: 86_400_000, runMsMax: 3_600_000 },
+  slow: { deadlineMs: 86_400_000, runMsMax: 3_600_000, loadMsMax: 7_200_000 },
   either: { device: { type: 'cuda', fallback: 'cpu' } },
   apple: { device: 'coreml' },
   tensor: { device: 'tensorrt' },

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { nameLengthMax } from '../../k8s/names.js';
 import { readPlan } from '../../k8s/read-plan.js';
 import { packageDirectory } from '../../shared/version.js';
-import { errorOf, makeFolder } from '../unit/sample-model.js';
+import { errorOf, makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
 import { filesWith, gpuNodes, planIn, sampleValues } from './cluster.js';
 
 const { images } = sampleValues;
@@ -607,6 +607,30 @@ describe('right values', () => {
     expect(models.map(({ isOnGpu }) => isOnGpu)).toEqual([false]);
     const both = planIn(makeFolder(filesWith({ nodes: gpuNodes })));
     expect(both.models.map(({ isOnGpu }) => isOnGpu)).toEqual([false, true]);
+  });
+
+  test('leave out no version of a model, nor its traffic', () => {
+    const versions = (other: object) =>
+      Object.entries(other).flatMap(([file, content]) => [[`models/both/${file}`, content]]);
+    const manifest = { ...sampleManifest, name: 'both' };
+    const files = (other: object) => ({
+      ...filesWith({ models: [{ name: 'small' }, { name: 'both' }] }),
+      'models/both/1/model.yaml': { ...manifest, version: '1' },
+      'models/both/1/labels.txt': sampleLabels,
+      ...Object.fromEntries(versions(other)),
+    });
+    const second = { '2/model.yaml': { ...manifest, version: '2' }, '2/labels.txt': sampleLabels };
+    expect(planIn(makeFolder(files(second))).models).toHaveLength(3);
+    for (const [other, reason] of [
+      [{ ...second, '2/model.yaml': { ...manifest, version: '2', deadline: 1 } }, /deadline/],
+      [{ 'traffic.yaml': { latest: '3' } }, /traffic\.yaml.*3/s],
+    ] as const) {
+      const { message } = errorOf(() => planIn(makeFolder(files(other))));
+      expect(message).toMatch(/models\.1\.name: expected a model whose versions and traffic/);
+      expect(message).toMatch(reason);
+    }
+    const long = { ...second, '2/model.yaml': { ...manifest, version: '2'.repeat(60) } };
+    expect(errorOf(() => planIn(makeFolder(files(long)))).message).toContain('models.1.name:');
   });
 
   test('are those of this repository', () => {
