@@ -2,17 +2,10 @@
 
 import { once } from 'node:events';
 import type { Server } from 'node:net';
-import { ScorelineError } from '../shared/errors.js';
+import { cannotListen, type Place } from '../shared/cannot-listen.js';
 
 /** How long requests that the shutdown ends have to send their answer. */
 export const finalAnswerMs = 200;
-
-interface Place {
-  readonly host: string;
-  readonly port: number;
-  /** The key of the configuration that says the port. */
-  readonly key: string;
-}
 
 /** @throws ScorelineError `configuration_invalid` when the port cannot be used */
 export async function listen(server: Server, place: Place): Promise<void> {
@@ -25,13 +18,4 @@ export async function listen(server: Server, place: Place): Promise<void> {
   } catch (error) {
     throw cannotListen(error as NodeJS.ErrnoException, place);
   }
-}
-
-function cannotListen({ code }: NodeJS.ErrnoException, { host, port, key }: Place): ScorelineError {
-  const isTaken = code === 'EADDRINUSE';
-  const detail =
-    isTaken || code === 'EACCES'
-      ? `${key}: expected a port that this process can listen on at ${host}; got ${port} (${code}). ${isTaken ? 'Another process has it' : 'Ports below 1024 are for root'}. Choose another, as in ${key}=8081.`
-      : `HOST: expected an address of this machine; got ${host} (${code}). Choose 127.0.0.1, or 0.0.0.0 for all of them.`;
-  return new ScorelineError('configuration_invalid', detail);
 }

@@ -6,8 +6,8 @@ import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisrup
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IVolume } from 'kubernetes-models/v1/Volume';
 import { describedBytes } from '../shared/manifest.js';
-import type { Model } from '../shared/models.js';
 import { optimizedFactor } from '../shared/model-files.js';
+import type { Model } from '../shared/models.js';
 import { sidePort, workerEnvironment, workerShutdownMs } from './environment.js';
 import { modelFolder } from './model-folder.js';
 import { modelLabels, workerSelector } from './names.js';

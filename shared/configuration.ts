@@ -359,11 +359,16 @@ const secrets: ReadonlySet<string> = new Set([
   ...telemetrySecrets,
 ]);
 
+const notShown = 'one that is not shown, since it may hold a secret';
+
 function describeValue(key: string, value: string | undefined): string {
   if (value === undefined) return 'the default';
-  const isSecret =
-    secrets.has(key) || (/^(REDIS_URL|OIDC_ISSUER|.*_ENDPOINT)$/.test(key) && /[@?]/.test(value));
-  return isSecret ? 'one that is not shown, since it may hold a secret' : JSON.stringify(value);
+  return secrets.has(key) || mayHoldSecret(key, value) ? notShown : JSON.stringify(value);
+}
+
+/** Whether a value is an address with a user or a query. */
+function mayHoldSecret(key: string, value: unknown): boolean {
+  return /^(REDIS_URL|OIDC_ISSUER|.*_ENDPOINT)$/.test(key) && /[@?]/.test(String(value));
 }
 
 /** Returns what is wrong with the settings of a role, in an environment or elsewhere. */
@@ -371,8 +376,10 @@ export function findFaults(
   role: Role,
   environment: NodeJS.ProcessEnv,
 ): { key: string; message: string }[] {
-  const parsed = schemas[role].safeParse(settingsOf(role, environment));
-  const issues = parsed.error?.issues ?? [];
+  const given = settingsOf(role, environment);
+  // What settings say of each other means nothing while one of them cannot be read.
+  const single = z.object(schemas[role].shape).safeParse(given);
+  const issues = (single.error ?? schemas[role].safeParse(given).error)?.issues ?? [];
   return issues.map((issue) => ({ key: String(issue.path[0]), message: messageOf(issue) }));
 }
 
@@ -393,7 +400,9 @@ function settingsOf(role: Role, environment: NodeJS.ProcessEnv): NodeJS.ProcessE
 
 /** Returns the configuration without secrets, for the log. */
 export function redact(configuration: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const shown = Object.entries(configuration).filter(([key]) => !secrets.has(key));
+  const shown = Object.entries(configuration)
+    .filter(([key]) => !secrets.has(key))
+    .map(([key, value]) => [key, mayHoldSecret(key, value) ? notShown : value]);
   return { ...Object.fromEntries(shown), REDIS_URL: redactUrl(String(configuration.REDIS_URL)) };
 }
 

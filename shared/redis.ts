@@ -95,23 +95,26 @@ export async function untilTaken<T>(
 export class Outage {
   readonly #log: Logger;
   readonly #away = new Set<string>();
+  /** What operators were told to do since it began. */
+  readonly #advised = new Set<string>();
 
   constructor(log: Logger) {
     this.#log = log;
   }
 
   begin(connection: string, error: Error): void {
-    if (this.#away.size === 0) {
-      this.#log.error(
-        { connection, reason: error.message },
-        'Redis cannot be used; trying again until it can. Check REDIS_URL and that Redis runs',
-      );
-    }
     this.#away.add(connection);
+    // A Redis that was stopped may come back with another password.
+    const { reason, advice } = explain(error);
+    if (this.#advised.has(advice)) return;
+    this.#advised.add(advice);
+    const fields = { connection, reason, advice };
+    this.#log.error(fields, 'Redis cannot be used; trying again until it can');
   }
 
   end(connection: string): void {
     if (this.#away.delete(connection) && this.#away.size === 0) {
+      this.#advised.clear();
       this.#log.info({ connection }, 'Redis is back');
     }
   }

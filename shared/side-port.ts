@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ScorelineError } from './errors.js';
+import { cannotListen } from './cannot-listen.js';
 import type { Instruments } from './metrics/instruments.js';
 
 export interface SidePort {
@@ -27,10 +27,8 @@ export async function openSidePort(
   try {
     await once(server, 'listening');
   } catch (error) {
-    throw new ScorelineError(
-      'configuration_invalid',
-      `${setting}: expected a port that this process can listen on; got ${port} (${(error as NodeJS.ErrnoException).code}). Choose another.`,
-    );
+    const place = { host: host ?? 'all addresses', port, key: setting };
+    throw cannotListen(error as NodeJS.ErrnoException, place);
   }
   // This port alone must not keep a process alive that has nothing else to do.
   server.unref();

@@ -5,7 +5,7 @@
 // though nothing has changed. If Redis has lost its data, it has lost the keys, too, and nobody gets in.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { coerceError } from '../../shared/errors.js';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
 import { readApiKeyFile, readFileVersion } from './api-key-file.js';
 import type { ApiKeyRecord } from './api-key-record.js';
@@ -45,7 +45,8 @@ export async function openApiKeySource(options: {
 
   let { version, records } = await origin.read();
   ring.replace(records);
-  let isStale = false;
+  /** Why the keys could not be read since they last were. */
+  const faults = new Set<string>();
   const look = async () => {
     if ((await origin.readVersion()) === version) return;
     ({ version, records } = await origin.read());
@@ -59,14 +60,16 @@ export async function openApiKeySource(options: {
       if (signal.aborted) return;
       await look().then(
         () => {
-          if (isStale) log.info('the API keys can be read again');
-          isStale = false;
+          if (faults.size > 0) log.info('the API keys can be read again');
+          faults.clear();
         },
         (thrown) => {
           const reason = coerceError(thrown).message;
-          if (!isStale)
-            log.error({ reason }, 'the API keys cannot be read; the last known ones count');
-          isStale = true;
+          // An operator mends a file in steps. What Redis says while it is away differs from look to look.
+          const fault = thrown instanceof ScorelineError ? reason : 'Redis';
+          if (faults.has(fault)) return;
+          faults.add(fault);
+          log.error({ reason }, 'the API keys cannot be read; the last known ones count');
         },
       );
     }

@@ -115,5 +115,5 @@ function redeliver(context: Context): Operation {
 }
 
 function codesOf(context: Context): readonly ErrorCode[] {
-  return [...accessCodes(context), 'queue_unavailable'];
+  return [...accessCodes(context), 'scope_missing', 'queue_unavailable'];
 }

@@ -95,6 +95,10 @@ describe('the configuration', () => {
     const error = errorOf(() => readConfiguration('api', bounds));
     expect(error.message).toMatch(/^BODY_BYTES_MAX: expected at most BODIES_BYTES_MAX.*"5000"$/);
     expect(readConfiguration('api', { ...bounds, BODIES_BYTES_MAX: '5000' })).toBeDefined();
+    for (const wrong of [{ BODY_BYTES_MAX: '16MB' }, { SHUTDOWN_MS: '-1' }]) {
+      const { message } = errorOf(() => readConfiguration('api', wrong));
+      expect(message.split('\n')).toEqual([expect.stringContaining(Object.keys(wrong)[0] ?? '')]);
+    }
   });
 
   test('has defaults for a worker, which leaves before the platform kills it', () => {

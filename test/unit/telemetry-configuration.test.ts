@@ -44,6 +44,8 @@ test('secrets of telemetry are not logged', () => {
     read({
       APPLICATIONINSIGHTS_CONNECTION_STRING: `InstrumentationKey=${key}`,
       OTEL_EXPORTER_OTLP_HEADERS: 'authorization=hunter2',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'https://example.com/otlp?api-key=hunter2',
+      OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: 'https://example.com/v1/logs?api-key=hunter2',
     }),
   );
   expect(JSON.stringify(shown)).not.toMatch(/hunter2|11111111/);

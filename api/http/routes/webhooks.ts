@@ -1,11 +1,12 @@
 // The routes of webhooks, for operators: the dead letters, which can be sent again.
 
 import type { Express } from 'express';
-import type { WebhookHost } from '../../../shared/webhook-configuration.js';
+import type { Configurations } from '../../../shared/configuration.js';
 import type { DeadLetter, PendingWebhooks } from '../../webhooks/pending-webhooks.js';
 import { describeWebhook } from '../../webhooks/webhook.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
+import { forOperators } from '../operators.js';
 
 const list = '/v1/webhooks';
 const again = '/v1/webhooks/:job/redeliver';
@@ -13,14 +14,15 @@ const again = '/v1/webhooks/:job/redeliver';
 export function addWebhookRoutes(
   app: Express,
   parts: {
-    configuration: { readonly WEBHOOK_HOSTS: readonly WebhookHost[] };
+    configuration: Pick<Configurations['api'], 'AUTH' | 'WEBHOOK_HOSTS'>;
     webhooks: Pick<PendingWebhooks, 'listDead' | 'count' | 'revive'>;
   },
 ): void {
   const { webhooks, configuration } = parts;
   const hosts = configuration.WEBHOOK_HOSTS.map(({ origin }) => origin);
 
-  app.get(list, needs('admin'), async (_request, response) => {
+  const guards = [forOperators(configuration, 'of webhooks'), needs('admin')];
+  app.get(list, ...guards, async (_request, response) => {
     const [{ pending }, dead] = await Promise.all([webhooks.count(hosts), webhooks.listDead()]);
     response.json({
       hosts: hosts.map((host, at) => ({ host, pending: pending[at] })),
@@ -28,7 +30,7 @@ export function addWebhookRoutes(
     });
   });
 
-  app.post(again, needs('admin'), async (request, response) => {
+  app.post(again, ...guards, async (request, response) => {
     const job = String(request.params.job);
     await webhooks.revive(job, hosts);
     response.status(202).json({ job, state: 'waiting' });
