@@ -10,6 +10,7 @@
 //
 // A job expires at its deadline unless a worker holds it then. A worker that has hung may have lost its job to another
 // one, which has dropped it. What it still finds out is not kept: callers may have been told that the job has expired.
+// So it is with a worker that has been cut off until long after the deadline, while no other one took its job.
 
 import type { Keys } from './keys.js';
 import type { Redis } from './redis.js';
@@ -27,6 +28,8 @@ export interface Keepable {
 
 /** How long after its deadline a job that is still in the queue counts as queued: clocks differ. */
 export const lateMsMax = 1000;
+/** How long after its deadline a job whose worker has lost it, such as by being killed, counts as held. */
+export const lostMsMax = 10_000;
 
 /** Where a job is in its queue. */
 export interface JobPlace {
@@ -157,7 +160,9 @@ local function hasExpired(at)
   local deadlineAt = tonumber(ARGV[at + 4])
   if now < deadlineAt then return false end
   if not redis.call('LPOS', KEYS[at + 5], ARGV[at + 3]) then return true end
-  return (tonumber(redis.call('HGET', KEYS[at + 4], 'processedOn')) or 0) > deadlineAt + ${lateMsMax}
+  local takenAt = tonumber(redis.call('HGET', KEYS[at + 4], 'processedOn')) or 0
+  if takenAt > deadlineAt + ${lateMsMax} then return true end
+  return now > deadlineAt + ${lostMsMax} and redis.call('EXISTS', KEYS[at + 4] .. ':lock') == 0
 end
 
 for at = 0, (#ARGV - 1) / 5 - 1 do

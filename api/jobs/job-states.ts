@@ -2,7 +2,7 @@
 // every process.
 //
 // - *queued*: its job is in the queue.
-// - *running*: a worker holds its job.
+// - *running*: a worker holds its job, or held it when it was killed, and it is not long after the deadline.
 // - *succeeded*, *failed*, *cancelled*: each of its items has a result. The first one kept is the result of an
 //   item, whoever keeps it, and cancelling keeps an error. So of a cancellation and a run that end at the same
 //   time, exactly one counts.
@@ -13,7 +13,7 @@
 
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
-import { keepResults, lateMsMax } from '../../shared/kept-results.js';
+import { keepResults, lateMsMax, lostMsMax } from '../../shared/kept-results.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
 import { packReplies, type Reply } from '../../shared/reply.js';
@@ -79,6 +79,7 @@ export function makeJobStates(options: {
       for (const id of items) commands.getrangeBuffer(keys.result(id), 0, last);
       commands.hmget(job, 'timestamp', 'processedOn');
       commands.lpos(active, queued);
+      commands.exists(lockOf(job));
     }
     const outcomes = (await commands.exec()) ?? [];
     const values = outcomes.map(([error, value]) => {
@@ -87,9 +88,9 @@ export function makeJobStates(options: {
     });
     return records.map(({ items }) => {
       const kept = values.splice(0, items.length) as Buffer[];
-      const [times, active] = values.splice(0, 2) as [(string | null)[], number | null];
-      const [addedAt = null, takenAt = null] = times;
-      return { kept, place: [addedAt, takenAt, active] };
+      const found = values.splice(0, 3) as [(string | null)[], number | null, 0 | 1];
+      const [[addedAt = null, takenAt = null], active, locks] = found;
+      return { kept, place: [addedAt, takenAt, active, locks] };
     });
   };
 
@@ -105,7 +106,7 @@ export function makeJobStates(options: {
       const values: (string | number)[] = [];
       for (const { items, queue: name, priority, queued } of records) {
         const { job, active } = queue.keysOf(name, queued, priority);
-        names.push(...items.map((id) => keys.result(id)), job, active);
+        names.push(...items.map((id) => keys.result(id)), job, active, lockOf(job));
         values.push(items.length, queued);
       }
       const answer = redis.eval(lookScript, names.length, ...names, ...values);
@@ -163,7 +164,14 @@ type PlaceInQueue = readonly [
   takenAt: string | null,
   /** Its place among the jobs that workers hold. */
   active: number | null,
+  /** A worker that lives renews the lock of its job. */
+  locks: 0 | 1,
 ];
+
+/** Returns the key of the lock of a job, by the key of the job. */
+function lockOf(job: string): string {
+  return `${job}:lock`;
+}
 
 function readResult(bytes: Buffer): Reply | undefined {
   return readKeptReply(bytes.length === 0 ? null : bytes);
@@ -172,11 +180,13 @@ function readResult(bytes: Buffer): Reply | undefined {
 /** The state of a job that lacks a result. */
 function stateWithout(
   { deadlineAt }: JobRecord,
-  [addedAt, takenAt, active]: PlaceInQueue,
+  [addedAt, takenAt, active, locks]: PlaceInQueue,
 ): ResultlessState {
   const lateAt = deadlineAt + lateMsMax;
   // A worker takes a late job only to drop it.
-  if (active !== null) return Number(takenAt) > lateAt ? 'expired' : 'running';
+  // One that was killed leaves it where it is. There may be no other worker to take it.
+  const isLost = locks === 0 && nowMs() > deadlineAt + lostMsMax;
+  if (active !== null) return isLost || Number(takenAt) > lateAt ? 'expired' : 'running';
   return addedAt !== null && nowMs() < lateAt ? 'queued' : 'expired';
 }
 
@@ -190,7 +200,7 @@ function failureOf(replies: readonly Reply[]) {
   return { state: 'failed', error: errorOfReply(first) } as const;
 }
 
-// KEYS: for each job, the result of each item, the job in its queue, the jobs that workers hold.
+// KEYS: for each job, the result of each item, the job in its queue, the jobs that workers hold, the lock of the job.
 // ARGV: for each job, how many items it has, and its id in the queue.
 // A null in Lua is false, which ends no list.
 const lookScript = `
@@ -203,8 +213,9 @@ for at = 1, #ARGV, 2 do
   else
     local times = redis.call('HMGET', KEYS[key + items + 1], 'timestamp', 'processedOn')
     times[3] = redis.call('LPOS', KEYS[key + items + 2], ARGV[at + 1])
+    times[4] = redis.call('EXISTS', KEYS[key + items + 3])
     places[#places + 1] = times
   end
-  key = key + items + 2
+  key = key + items + 3
 end
 return places`;

@@ -2,11 +2,12 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { JobRecord } from '../../api/jobs/job-record.js';
-import { makeJobStates } from '../../api/jobs/job-states.js';
+import { type JobStates, makeJobStates } from '../../api/jobs/job-states.js';
 import { makeJobStore } from '../../api/jobs/job-store.js';
 import { JobWatch } from '../../api/jobs/job-watch.js';
 import { Jobs } from '../../api/jobs/jobs.js';
 import type { ErrorCode } from '../../shared/errors.js';
+import { keepJobResults } from '../../shared/kept-results.js';
 import { makeKeys } from '../../shared/keys.js';
 import { packReplies } from '../../shared/reply.js';
 import { openRedis, type TestRedis } from '../harness.js';
@@ -19,6 +20,7 @@ const timing = { queueMs: 1, batchMs: 1, computeMs: 1, batchSize: 1 };
 let redis: TestRedis;
 let jobs: Jobs;
 let records: JobRecord[];
+let jobStates: JobStates;
 
 beforeAll(async () => {
   redis = await openRedis();
@@ -30,6 +32,7 @@ beforeAll(async () => {
     uncount: () => {},
   };
   const states = makeJobStates({ redis: client, keys, queue });
+  jobStates = states;
   const lines = { of: async () => undefined };
   jobs = new Jobs({ store, states, watch: new JobWatch(states), lines });
   records = Array.from({ length: 5 }, (_, at) => makeRecord(at));
@@ -90,6 +93,37 @@ test('says the same states as the jobs themselves', async () => {
   for (const { record, state } of page.jobs) {
     expect((await jobs.read(record)).state, record.id).toBe(state);
   }
+});
+
+test('says of a job whose worker was killed that it has expired, once its deadline is long past', async () => {
+  const { client } = redis;
+  const states = [];
+  for (const [at, [lateMs, isLocked]] of [
+    [5_000, false],
+    [15_000, true],
+    [15_000, false],
+  ].entries() as Iterable<[number, [number, boolean]]>) {
+    const record = { ...makeRecord(10 + at), deadlineAt: Date.now() - lateMs };
+    const takenAt = record.deadlineAt - 1000;
+    await client.hset(`queue:${record.queued}`, { timestamp: takenAt, processedOn: takenAt });
+    await client.lpush('queue:active', record.queued);
+    if (isLocked) await client.set(`queue:${record.queued}:lock`, 'token');
+    const [looked] = await jobStates.look([record]);
+    expect(await jobStates.list([record])).toEqual([looked]);
+    expect(await jobStates.read(record)).toEqual({ state: looked });
+    // What its worker still finds out is kept only of a job that has not expired.
+    const place = { id: record.queued, job: `queue:${record.queued}`, active: 'queue:active' };
+    const bytes = Buffer.from('x');
+    const id = record.items[0] as string;
+    const result = { id, keepMs: 1000, bytes, place, deadlineAt: record.deadlineAt };
+    await keepJobResults({ redis: client, keys }, [result], Date.now());
+    states.push([looked, await client.exists(keys.result(id))]);
+  }
+  expect(states).toEqual([
+    ['running', 1],
+    ['running', 1],
+    ['expired', 0],
+  ]);
 });
 
 test('does not read whole results', async () => {
