@@ -10,6 +10,7 @@ import { coerceError, ScorelineError } from './errors.js';
 import { labelFilesOf } from './labels.js';
 import type { LeftOut } from './left-out.js';
 import { listModels } from './manifest-file.js';
+import { filesOf } from './model-files.js';
 import {
   type Asked,
   askedByName,
@@ -78,7 +79,7 @@ export class ModelFolder {
     const groups = askedByName(names ?? entries.filter((entry) => !entry.startsWith('.')).sort());
     const changed = new Set(this.#forgetAllBut(groups));
     for (const [name, asked] of groups) {
-      const known = this.#known.get(name)?.versions.models ?? [];
+      const known = this.#known.get(name)?.versions;
       const stamp = await stampOf(path.join(directory, name), known);
       if (this.#isDue(name, stamp, isUrgent)) {
         this.#read({ name, asked }, stamp);
@@ -152,10 +153,13 @@ function asError(thrown: unknown): ScorelineError {
 const telling = /\.(?:py|ya?ml|json)$/;
 
 /**
- * Returns a text that changes with the folder of a model: with the names in it and in its versions, and with the files
- * that say what is served.
+ * Returns a text that changes with the folder of a model: with the names in it and in its versions, with the files
+ * of the models that are known, and with every file of those that are left out, since any may be the reason.
  */
-async function stampOf(folder: string, models: readonly Model[]): Promise<Stamp> {
+async function stampOf(
+  folder: string,
+  { models, leftOut }: Pick<CollectedVersions, 'models' | 'leftOut'> = noneOf(folder),
+): Promise<Stamp> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   const files = new Set([folder]);
   for (const entry of entries) {
@@ -165,9 +169,14 @@ async function stampOf(folder: string, models: readonly Model[]): Promise<Stamp>
     else if (!entry.isFile()) files.add(place).add(path.join(place, 'model.yaml'));
   }
   for (const model of models) {
-    files.add(model.folder).add(model.file);
+    files.add(model.folder);
+    for (const file of filesOf(model)) files.add(file.path);
     for (const { file } of labelFilesOf(model.manifest)) files.add(path.join(model.folder, file));
     for (const file of codeOf(model)) files.add(path.join(model.folder, file));
+  }
+  for (const { folder: place } of leftOut) {
+    const names = place === undefined ? [] : await readdir(place).catch(() => []);
+    for (const name of names) if (!name.startsWith('.')) files.add(path.join(place ?? '', name));
   }
   const parts: string[] = [];
   for (const file of files) {

@@ -148,6 +148,10 @@ const advices: ReadonlyArray<readonly [RegExp, string]> = [
     /\bNOPERM\b|can't run this command|can't access at least one of the keys/,
     'The rights of the user in REDIS_URL have changed: docs/configuration.md says which it needs.',
   ],
+  [
+    /renew lock|lock mismatch|missing lock/i,
+    'This process stood still for longer than a second, so another worker may have its jobs. If this lasts, give it more processor time.',
+  ],
   [/\b(WRONGPASS|NOAUTH)\b/, 'Redis has another password now: correct REDIS_URL.'],
 ];
 

@@ -1,7 +1,7 @@
 // What `top` shows: lines of text, from readings.
 
 import { stripVTControlCharacters } from 'node:util';
-import { errorTable } from '../shared/errors.js';
+import { isFault } from '../shared/metrics/table.js';
 import type { History, Labels, Metrics } from './history.js';
 import type { ModelState, Process, Reading } from './service.js';
 
@@ -101,12 +101,6 @@ function modelRows({ models }: Reading, history: History): Cell[][] {
       { text: number(history.mean('scoreline_batch_size_rows', isOwn)) },
     ];
   });
-}
-
-/** Whether the service is to blame. A newer one may have codes that are not known here. */
-function isFault(code: string): boolean {
-  const statuses: Readonly<Record<string, { readonly status: number }>> = errorTable;
-  return (statuses[code]?.status ?? 0) >= 500;
 }
 
 function colourOfWorkers({ workers, unanswered }: ModelState): Colour | undefined {

@@ -34,27 +34,34 @@ export const idle: Point = {
 /** @param spanMs between the two looks */
 export function pointOf(before: Totals, now: Totals, spanMs: number): Point {
   const perSecond = (count: number) => rounded((count * 1000) / spanMs);
-  const requests = now.answered - before.answered;
+  const requests = grown(before.answered, now.answered);
   const refusals = [...now.refused].flatMap(([reason, count]) => {
-    const grown = count - (before.refused.get(reason) ?? 0);
-    return grown > 0 ? [[reason, perSecond(grown)] as const] : [];
+    const more = grown(before.refused.get(reason) ?? 0, count);
+    return more > 0 ? [[reason, perSecond(more)] as const] : [];
   });
-  const runs = now.runs - before.runs;
+  const runs = grown(before.runs, now.runs);
+  const rows = grown(before.rows, now.rows);
   if (requests === 0 && refusals.length === 0 && runs === 0) return idle;
   return {
     requests: perSecond(requests),
-    inputs: perSecond(now.rows - before.rows),
-    failures: perSecond(now.failed - before.failed),
+    inputs: perSecond(rows),
+    failures: perSecond(grown(before.failed, now.failed)),
     refusals: Object.fromEntries(refusals),
     latencyMs: latenciesOf(before, now),
-    batchSize: runs > 0 ? rounded((now.rows - before.rows) / runs) : undefined,
+    batchSize: runs > 0 ? rounded(rows / runs) : undefined,
   };
+}
+
+/** A version that comes back, or is replaced in place, may be counted from 0 again. */
+function grown(before: number, now: number): number {
+  return now < before ? now : now - before;
 }
 
 function latenciesOf(before: Totals, now: Totals): Point['latencyMs'] {
   let total = 0;
+  const isReset = now.latencies.some((count, at) => count < (before.latencies[at] ?? 0));
   const buckets = now.latencies.map((count, at) => {
-    total += count - (before.latencies[at] ?? 0);
+    total += count - ((isReset ? 0 : before.latencies[at]) ?? 0);
     return [latencyBounds[at] as number, total] as const;
   });
   if (total === 0) return undefined;

@@ -1,9 +1,9 @@
 // What has happened to the requests of each model since the start of the process: from the metrics and the
 // statistics, which count it anyway.
 
-import { type ErrorCode, errorTable } from '../../shared/errors.js';
+import type { ErrorCode } from '../../shared/errors.js';
 import type { Instruments } from '../../shared/metrics/instruments.js';
-import { latencyBuckets, refusalCodes } from '../../shared/metrics/table.js';
+import { isFault, latencyBuckets, refusalCodes } from '../../shared/metrics/table.js';
 import type { Model } from '../../shared/models.js';
 import type { Registry } from '../../shared/registry.js';
 import type { Statistics } from '../statistics.js';
@@ -67,7 +67,7 @@ export async function readTotals(parts: {
     if (!scoring.has(labels.route)) continue;
     const totals = totalsOf(labels);
     totals.answered += value;
-    if (isFault(labels.code)) totals.failed += value;
+    if (isFailure(labels.code)) totals.failed += value;
   }
   for (const { labels, value } of refusals) {
     if (value > 0) totalsOf(labels).refused.set(String(labels.reason), value);
@@ -82,8 +82,6 @@ export async function readTotals(parts: {
   return found;
 }
 
-function isFault(code: string | undefined): boolean {
-  const statuses: Readonly<Record<string, { readonly status: number }>> = errorTable;
-  const isRefusal = refusalCodes.includes(code as ErrorCode);
-  return !isRefusal && (statuses[String(code)]?.status ?? 0) >= 500;
+function isFailure(code: string | undefined): boolean {
+  return !refusalCodes.includes(code as ErrorCode) && isFault(String(code));
 }

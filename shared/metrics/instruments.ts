@@ -51,6 +51,8 @@ export class Instruments {
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, Gauge>();
   readonly #histograms = new Map<string, Histogram>();
+  /** The series of histograms that have begun. */
+  readonly #begun = new Set<string>();
   readonly #fills: (() => Promise<void>)[] = [];
 
   constructor(role: Role) {
@@ -79,8 +81,11 @@ export class Instruments {
     }
   }
 
-  /** Creates the series of a histogram before its first value. */
+  /** Creates the series of a histogram before its first value, unless it is there. A version may come back. */
   begin<K extends KeysOf<'histogram'>>(key: K, labels: Labels<K>): void {
+    const series = `${key} ${JSON.stringify(labels)}`;
+    if (this.#begun.has(series)) return;
+    this.#begun.add(series);
     this.#histograms.get(key)?.zero(labels);
   }
 
@@ -93,6 +98,11 @@ export class Instruments {
         if (labels.model === model && labels.version === version) metric.remove(labels);
       }
     }
+    const isForgotten = (series: string) => {
+      const labels = JSON.parse(series.slice(series.indexOf(' ')));
+      return labels.model === model && labels.version === version;
+    };
+    for (const series of this.#begun) if (isForgotten(series)) this.#begun.delete(series);
   }
 
   /** Reads a gauge, or a counter that somebody else counts, with each scrape. */

@@ -467,6 +467,12 @@ export const faultCodes: readonly ErrorCode[] = [
   'internal_error',
 ];
 
+/** Whether the service is to blame for an error. A newer one may have codes that are not known here. */
+export function isFault(code: string): boolean {
+  const statuses: Readonly<Record<string, { readonly status: number }>> = errorTable;
+  return faultCodes.includes(code as ErrorCode) || (statuses[code]?.status ?? 0) >= 500;
+}
+
 function codesWith(...statuses: readonly number[]): ErrorCode[] {
   const codes = Object.keys(errorTable) as ErrorCode[];
   return codes.filter((code) => statuses.includes(errorTable[code].status));

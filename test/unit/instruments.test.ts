@@ -49,6 +49,21 @@ test('the series of a version that has left end, unless it has come back', async
   expect(text).not.toContain('version="1"');
 });
 
+test('a histogram that begins again keeps what it has, unless its version was forgotten', async () => {
+  const instruments = new Instruments('api');
+  const labels = { model: 'a', version: '1' };
+  const count = async () =>
+    /request_duration_seconds_count\{.*\} (\d+)/.exec((await instruments.expose()).text)?.[1];
+  instruments.begin('requestSeconds', labels);
+  instruments.observe('requestSeconds', labels, 1);
+  instruments.begin('requestSeconds', labels);
+  expect(await count()).toBe('1');
+  await instruments.forget(labels);
+  expect(await count()).toBeUndefined();
+  instruments.begin('requestSeconds', labels);
+  expect(await count()).toBe('0');
+});
+
 test('a role has no instruments of the other', async () => {
   const families = parseMetrics((await new Instruments('worker').expose()).text);
   expect(families.has('scoreline_items_total')).toBe(true);

@@ -46,6 +46,15 @@ test('percentiles and batches are those of the requests between two looks', () =
   });
 });
 
+test('what is counted from 0 again, as of a version that came back, makes no rate negative', () => {
+  const before = totals({ answered: 50, rows: 500, runs: 50, latencies: countsOf(60, 50) });
+  const now = totals({ answered: 60, rows: 20, runs: 10, latencies: countsOf(0.1, 10) });
+  expect(pointOf(before, now, 1000)).toMatchObject({
+    ...{ requests: 10, inputs: 20, batchSize: 2 },
+    latencyMs: { p50: 75, p90: 95, p99: 99.5 },
+  });
+});
+
 test('a model of which nothing happened is idle', () => {
   expect(pointOf(totals({ answered: 7 }), totals({ answered: 7 }), 1000)).toBe(idle);
 });
@@ -56,7 +65,7 @@ test('totals are those of requests that score, whatever their code', async () =>
   const instruments = new Instruments('api');
   makeRequestMetrics(instruments, registry);
   const labels = { model: 'text', version: model.version };
-  for (const code of ['ok', 'input_invalid', 'model_failed', 'deadline_exceeded', 'overloaded']) {
+  for (const code of ['ok', 'input_invalid', 'model_failed', 'model_load_failed', 'overloaded']) {
     instruments.add('requests', { route: 'native', ...labels, code });
   }
   instruments.add('requests', { route: 'other', ...labels, code: 'ok' });

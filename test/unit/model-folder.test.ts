@@ -141,6 +141,30 @@ describe('a look at the folder', () => {
     expect(folder.leftOut).toHaveLength(1);
   });
 
+  test('finds a file that is completed in place, whichever kept its model out', async () => {
+    const { 'a/2/labels.txt': _, ...half } = filesAt('a/2', 2);
+    const { folder, write, look } = open({ ...filesAt('a/1'), ...half, 'a/2/labels.txt': '' });
+    expect(await look()).toEqual(['a@1']);
+    expect(await look()).toEqual(['a@1']);
+    expect(folder.leftOut).toHaveLength(1);
+    write({ 'a/2/labels.txt': sampleLabels });
+    expect(await look()).toEqual(['a@2', 'a@1']);
+  });
+
+  test('finds a change of the files that only workers read, so they try again', async () => {
+    const source = {
+      ...{ file: 'model.onnx', bytes: 4, sha256: 'a'.repeat(64) },
+      externalData: [{ file: 'weights.bin', bytes: 1, sha256: 'b'.repeat(64) }],
+    };
+    const files = { ...filesAt('a', 1, { source }), 'a/weights.bin': '1' };
+    const { folder, write, look } = open(files);
+    await look();
+    await look();
+    write({ 'a/weights.bin': '22' });
+    await folder.look();
+    expect(await folder.look()).toEqual(new Set(['a']));
+  });
+
   test('keeps the traffic of before if its file is broken now', async () => {
     const files = { ...filesAt('a/1', 1), ...filesAt('a/2', 2) };
     const { folder, write, look } = open({ ...files, 'a/traffic.yaml': { latest: 1 } });
