@@ -1,7 +1,8 @@
 // Shadows: versions that get copies of requests. Their answers are compared with those that were sent, and counted.
 //
 // A copy is made once its request is on its way, is scored as bulk, and nobody waits for it. The number and the bytes
-// of the copies in flight are bounded; what goes beyond is left out and counted.
+// of the copies in flight are bounded; what goes beyond is left out and counted. So are copies of the minute after one
+// that ended its worker, since others wait for that worker.
 
 import { randomUUID } from 'node:crypto';
 import { nowMs } from '../../shared/clock.js';
@@ -23,6 +24,7 @@ type Outputs = ScoredReply['outputs'];
 
 const copiesMax = 64;
 const copiesBytesMax = 64 * 1024 * 1024;
+const pauseMs = 60_000;
 
 export class Shadows {
   readonly #registry: Pick<Registry, 'shadows'>;
@@ -30,6 +32,10 @@ export class Shadows {
   readonly #onOutcome: (shadow: Model, outcome: ShadowOutcome) => void;
   /** By queue, since this process started. */
   readonly #counts = new Map<string, Record<ShadowOutcome, number>>();
+  /** By queue, until when no copies are sent. By the clock of `performance`. */
+  readonly #pausedUntil = new Map<string, number>();
+  /** By queue, the endings of the copies in flight. */
+  readonly #endings = new Map<string, Set<Ending>>();
   #copies = 0;
   #bytes = 0;
 
@@ -59,7 +65,12 @@ export class Shadows {
     const shadow = shadows.size === 0 ? undefined : shadows.get(model.name);
     if (!shadow?.of.has(model.queue) || Math.random() * 100 >= shadow.percent) return;
     const bytes = bytesOf(items);
-    if (this.#copies + items.length > copiesMax || this.#bytes + bytes > copiesBytesMax) {
+    const isPaused = performance.now() < (this.#pausedUntil.get(shadow.model.queue) ?? 0);
+    if (
+      isPaused ||
+      this.#copies + items.length > copiesMax ||
+      this.#bytes + bytes > copiesBytesMax
+    ) {
       for (const _ of items) this.#count(shadow.model, 'left_out');
       return;
     }
@@ -83,6 +94,8 @@ export class Shadows {
     const { wish, replies } = sent;
     const { deadlineMs } = shadow.manifest;
     const ending = new Ending();
+    const endings = this.#endings.get(shadow.queue) ?? new Set();
+    this.#endings.set(shadow.queue, endings.add(ending));
     const timer = setTimeout(() => ending.end(isLate()), deadlineMs);
     const copies = this.#dispatcher.submit({
       ...{ ...wish, model: shadow, priority: 'bulk', ending },
@@ -96,12 +109,22 @@ export class Shadows {
       const [own, other] = await Promise.allSettled([replies[at], copy]);
       // What the model itself could not score says nothing about its shadow.
       if (own.status === 'rejected' || !own.value) return;
-      if (other.status === 'rejected') return this.#count(shadow, 'failed');
+      if (other.status === 'rejected') return this.#fail(shadow, other.reason);
       const pair = { own: own.value.outputs, others: other.value.outputs };
       this.#count(shadow, outcomeOf(model, shadow, { ...pair, wish }));
     });
     await Promise.all(pairs);
     clearTimeout(timer);
+    endings.delete(ending);
+    if (endings.size === 0) this.#endings.delete(shadow.queue);
+  }
+
+  #fail(shadow: Model, error: unknown): void {
+    if (error === paused) return this.#count(shadow, 'left_out');
+    this.#count(shadow, 'failed');
+    if (!(error instanceof ScorelineError) || error.code !== 'model_crashed') return;
+    this.#pausedUntil.set(shadow.queue, performance.now() + pauseMs);
+    for (const ending of this.#endings.get(shadow.queue) ?? []) ending.end(paused);
   }
 
   #count(shadow: Model, outcome: ShadowOutcome): void {
@@ -111,6 +134,9 @@ export class Shadows {
     this.#onOutcome(shadow, outcome);
   }
 }
+
+/** Ends the copies in flight of a shadow that has ended a worker. */
+const paused = new ScorelineError('model_crashed', 'Another copy has ended a worker.');
 
 function outcomeOf(
   model: Model,
