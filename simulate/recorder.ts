@@ -15,7 +15,10 @@ export interface Observed {
 export class Recorder {
   readonly samples: Sample[] = [];
   #last: Observed | undefined;
+  /** Up to `#countedMs`; from then on there are `#workers`. */
   #workerMs = 0;
+  #countedMs = 0;
+  #workers = 0;
   #firstItemMs: number | undefined;
   #lastItemMs = 0;
   #firstReadyMs: number | undefined;
@@ -31,6 +34,7 @@ export class Recorder {
 
   /** To be called after every change of the number of workers, ready or not. */
   recordWorkers({ nowMs, workers, ready }: Observed): void {
+    this.#advance(nowMs, workers);
     this.workersMax = Math.max(this.workersMax, workers);
     if (ready > 0) this.#firstReadyMs ??= nowMs;
     if (ready > this.#readyMax) {
@@ -43,17 +47,17 @@ export class Recorder {
 
   sample(observed: Observed): void {
     const { nowMs, arrived, unanswered, workers, ready, nodes } = observed;
+    this.#advance(nowMs, workers);
     const { nowMs: lastMs, arrived: arrivedBefore } = this.#last ?? { nowMs: 0, arrived: 0 };
     const elapsedMs = nowMs - lastMs;
     const perSecond = elapsedMs === 0 ? 0 : ((arrived - arrivedBefore) / elapsedMs) * 1000;
-    this.#workerMs += workers * elapsedMs;
     this.samples.push({ atSeconds: nowMs / 1000, perSecond, unanswered, workers, ready, nodes });
     this.#last = observed;
   }
 
-  /** The mean number of workers, by the samples. */
+  /** The mean number of workers until now. */
   get workersMean(): number {
-    return this.#last ? this.#workerMs / this.#last.nowMs : 0;
+    return this.#countedMs === 0 ? 0 : this.#workerMs / this.#countedMs;
   }
 
   /** Seconds from the first item until a worker was ready; 0 if one was before. */
@@ -66,10 +70,17 @@ export class Recorder {
     return this.#readyMax === 0 ? undefined : this.#sinceFirstItem(this.#mostReadyMs);
   }
 
-  /** Seconds from the last item until there was no worker, at the end. */
+  /** Seconds from the last item until there was no worker, at the end; undefined if there never was one. */
   get noneAfterSeconds(): number | undefined {
     if (this.#noneSinceMs === undefined || this.#firstItemMs === undefined) return undefined;
-    return (this.#noneSinceMs - this.#lastItemMs) / 1000;
+    if (this.workersMax === 0) return undefined;
+    return Math.max(0, this.#noneSinceMs - this.#lastItemMs) / 1000;
+  }
+
+  #advance(nowMs: number, workers: number): void {
+    this.#workerMs += this.#workers * (nowMs - this.#countedMs);
+    this.#countedMs = nowMs;
+    this.#workers = workers;
   }
 
   #sinceFirstItem(ms: number | undefined): number | undefined {

@@ -48,6 +48,7 @@ export function simulate(values: Values, name: string): Run {
     events.after(atSeconds * 1000, () => evict(world));
   }
   const sampleMs = endMs / samplesCount;
+  recorder.recordWorkers(observe(world));
   events.every(sampleMs, sampleMs, () => recorder.sample(observe(world)));
   events.runUntil(endMs);
   const costs = { nodeHours: world.pool.paidMs / hourMs, pricePerHour: pool.pricePerHour };

@@ -133,6 +133,14 @@ describe('a scenario', () => {
     expect(samples.at(-1)).toMatchObject({ workers: 0, unanswered: 0 });
   });
 
+  test('counts workers that come and go between two samples', () => {
+    const load = { clients: 1, seconds: 10, quietSeconds: 23 * 3600 };
+    const { outcome, samples } = run({ load });
+    expect(outcome.workerHours).toBeGreaterThan(0);
+    const hours = (samples.at(-1)?.atSeconds ?? 0) / 3600;
+    expect(outcome.workersMean * hours).toBeCloseTo(outcome.workerHours, 3);
+  });
+
   test('counts hours and money by hand', () => {
     // One worker from the start, on the one machine that is always there.
     const { outcome } = run({ load: steady(10, 3600) }, { scaling: { min: 1, max: 1 } });
