@@ -120,9 +120,9 @@ export class Shadows {
   }
 
   #fail(shadow: Model, error: unknown): void {
-    if (error === paused) return this.#count(shadow, 'left_out');
-    this.#count(shadow, 'failed');
-    if (!(error instanceof ScorelineError) || error.code !== 'model_crashed') return;
+    this.#count(shadow, error === paused ? 'left_out' : 'failed');
+    if (error === paused || !(error instanceof ScorelineError) || error.code !== 'model_crashed')
+      return;
     this.#pausedUntil.set(shadow.queue, performance.now() + pauseMs);
     for (const ending of this.#endings.get(shadow.queue) ?? []) ending.end(paused);
   }
