@@ -194,7 +194,10 @@ describe('keys in a file', () => {
       logged.some((line) => line.includes('last known')),
     );
     expect(knows(key)).toEqual(['score']);
+    const faults = () => logged.filter((line) => line.includes('last known'));
+    // Who mends it in steps is told of each fault.
     rmSync(file);
+    await waitUntil('the second fault is logged', () => faults().length === 2);
     write([]);
     await waitUntil('the mended file counts', () => !knows(key));
   });

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { openRedis, serviceEnvironment, startProcess, type TestRedis } from '../harness.js';
+import { findFreePort } from '../../cli/redis.js';
+import { ask, openRedis, serviceEnvironment, startProcess, type TestRedis } from '../harness.js';
 
 let redis: TestRedis;
 beforeAll(async () => {
@@ -35,5 +36,22 @@ describe('an API that cannot listen names the setting to change', () => {
       /^HOST: expected an address of this machine; got .* \(E[A-Z]+\). Choose 127.0.0.1/,
     );
     expect(await child.exited).toBe(1);
+    // The port of the metrics may be the first that cannot be opened.
+    const both = start({ HOST, AUTH: 'none', METRICS_PORT: String(await findFreePort()) });
+    await expect(both.ready).rejects.toThrow(/^HOST: /);
   });
+});
+
+test('with AUTH=none, the addresses for operators are closed', async () => {
+  const child = start({ AUTH: 'none' });
+  const { port } = await child.ready;
+  for (const [method, address] of [
+    ['GET', '/v1/webhooks'],
+    ['POST', '/v1/webhooks/some-job/redeliver'],
+    ['POST', '/v2/repository/models/faq-matcher/unload'],
+    ['GET', '/admin/'],
+  ]) {
+    const answer = await ask(`http://127.0.0.1:${port}${address}`, { method: method as string });
+    expect([address, answer.status, answer.body.code]).toEqual([address, 403, 'scope_missing']);
+  }
 });

@@ -1,5 +1,6 @@
+import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { explain } from '../../shared/redis.js';
+import { explain, Outage } from '../../shared/redis.js';
 
 test.each([
   ["OOM command not allowed when used memory > 'maxmemory'.", /memory of Redis is full/],
@@ -17,4 +18,26 @@ test.each([
     reason: message,
     advice: expect.stringMatching(advice),
   });
+});
+
+test('an outage is logged once for each thing that the operator can do', () => {
+  const logged: string[] = [];
+  const write = (line: string) => {
+    const { msg, reason, advice } = JSON.parse(line);
+    logged.push(reason ? `${reason}: ${advice}` : msg);
+  };
+  const outage = new Outage(pino({}, { write }));
+  const refused = new Error('connect ECONNREFUSED 127.0.0.1:6379');
+  const password = new Error('WRONGPASS invalid username-password pair or user is disabled.');
+  for (const error of [refused, new Error('read ECONNRESET'), password, refused, password]) {
+    outage.begin('queue', error);
+  }
+  outage.end('queue');
+  outage.begin('queue', refused);
+  expect(logged).toEqual([
+    expect.stringMatching(/^connect ECONNREFUSED.*: Check REDIS_URL/),
+    expect.stringMatching(/^WRONGPASS.*: Redis has another password/),
+    'Redis is back',
+    expect.stringMatching(/^connect ECONNREFUSED/),
+  ]);
 });
