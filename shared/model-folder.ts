@@ -79,7 +79,7 @@ export class ModelFolder {
     const groups = askedByName(names ?? entries.filter((entry) => !entry.startsWith('.')).sort());
     const changed = new Set(this.#forgetAllBut(groups));
     for (const [name, asked] of groups) {
-      const known = this.#known.get(name)?.versions;
+      const known = this.#known.get(name)?.versions ?? noneOf(name);
       const stamp = await stampOf(path.join(directory, name), known);
       if (this.#isDue(name, stamp, isUrgent)) {
         this.#read({ name, asked }, stamp);
@@ -158,7 +158,7 @@ const telling = /\.(?:py|ya?ml|json)$/;
  */
 async function stampOf(
   folder: string,
-  { models, leftOut }: Pick<CollectedVersions, 'models' | 'leftOut'> = noneOf(folder),
+  { models, leftOut }: Pick<CollectedVersions, 'models' | 'leftOut'>,
 ): Promise<Stamp> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   const files = new Set([folder]);

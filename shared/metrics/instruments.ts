@@ -51,8 +51,8 @@ export class Instruments {
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, Gauge>();
   readonly #histograms = new Map<string, Histogram>();
-  /** The series of histograms that have begun. */
-  readonly #begun = new Set<string>();
+  /** The labels of the series of histograms that have begun, by metric and labels. */
+  readonly #begun = new Map<string, Readonly<Record<string, string>>>();
   readonly #fills: (() => Promise<void>)[] = [];
 
   constructor(role: Role) {
@@ -85,7 +85,7 @@ export class Instruments {
   begin<K extends KeysOf<'histogram'>>(key: K, labels: Labels<K>): void {
     const series = `${key} ${JSON.stringify(labels)}`;
     if (this.#begun.has(series)) return;
-    this.#begun.add(series);
+    this.#begun.set(series, labels);
     this.#histograms.get(key)?.zero(labels);
   }
 
@@ -98,11 +98,9 @@ export class Instruments {
         if (labels.model === model && labels.version === version) metric.remove(labels);
       }
     }
-    const isForgotten = (series: string) => {
-      const labels = JSON.parse(series.slice(series.indexOf(' ')));
-      return labels.model === model && labels.version === version;
-    };
-    for (const series of this.#begun) if (isForgotten(series)) this.#begun.delete(series);
+    for (const [series, labels] of this.#begun) {
+      if (labels.model === model && labels.version === version) this.#begun.delete(series);
+    }
   }
 
   /** Reads a gauge, or a counter that somebody else counts, with each scrape. */

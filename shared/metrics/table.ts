@@ -87,7 +87,7 @@ export const metricTable = {
     roles: api,
     labels: [...model, 'outcome'],
     meaning:
-      'Copies of inputs for a shadow version, by how its answer compares with the one that was sent: `same`, `different`, `failed`, or `left_out`, because too many copies were in flight.',
+      'Copies of inputs for a shadow version, by how its answer compares with the one that was sent: `same`, `different`, `failed`, or `left_out`, because too many copies were in flight or one has ended a worker in the last minute.',
   },
   requestsInFlight: {
     name: 'scoreline_requests_in_flight',
