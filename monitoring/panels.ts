@@ -45,7 +45,12 @@ export const sections: readonly Section[] = [
         title: 'Unanswered items',
         about: 'Rows of inputs that wait for an answer. KEDA adds workers by this number.',
         unit: 'short',
-        queries: [{ expr: byModel('scoreline_unanswered_items'), legend: '{{model}}' }],
+        queries: [
+          {
+            expr: `sum by (model) (max by (model, version) (scoreline_unanswered_items{${model}}))`,
+            legend: '{{model}}',
+          },
+        ],
       },
       {
         title: 'Age of the oldest request',

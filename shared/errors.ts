@@ -98,7 +98,7 @@ export const errorTable = {
   internal_error: { status: 500, retry: true, title: 'Something went wrong on our side' },
   configuration_invalid: { status: 500, retry: false, title: 'The configuration is wrong' },
   redis_unusable: { status: 500, retry: false, title: 'Redis cannot be used as it is configured' },
-  manifest_invalid: { status: 500, retry: false, title: 'A model manifest is wrong' },
+  manifest_invalid: { status: 500, retry: false, title: 'A model.yaml or traffic.yaml is wrong' },
   model_file_missing: { status: 500, retry: false, title: 'A model file is missing' },
   model_file_wrong: {
     status: 500,
@@ -146,11 +146,18 @@ export class ScorelineError extends Error {
   readonly retryAfterSeconds: number | undefined;
   /** Says more about `overloaded`. */
   readonly reason: OverloadReason | undefined;
+  /** The name of a model that is here and cannot be served. The metrics count its requests by it. */
+  readonly unservedModel: string | undefined;
 
   constructor(
     code: ErrorCode,
     detail: string,
-    options: { cause?: unknown; retryAfterSeconds?: number; reason?: OverloadReason } = {},
+    options: {
+      cause?: unknown;
+      retryAfterSeconds?: number;
+      reason?: OverloadReason;
+      unservedModel?: string;
+    } = {},
   ) {
     // Nobody reads the stack of a caller's mistake. Capturing it took 7 % of the API's time under
     // overload.
@@ -161,6 +168,7 @@ export class ScorelineError extends Error {
     this.name = 'ScorelineError';
     this.code = code;
     this.reason = options.reason;
+    this.unservedModel = options.unservedModel;
     this.retryAfterSeconds =
       options.retryAfterSeconds === undefined
         ? undefined

@@ -48,7 +48,8 @@ export interface Registry extends Served {
   readonly latest: readonly Model[];
   /**
    * Finds a model by name: the given version, or else the latest one.
-   * @throws ScorelineError `model_not_found`, with the models or versions that exist
+   * @throws ScorelineError `model_not_found`, with the models or versions that exist; `model_load_failed` if the model
+   * is here and cannot be served
    */
   find(name: string, version?: string): Model;
   /** Returns the model with this queue, served, draining or retired. */
@@ -174,14 +175,11 @@ function makeFind(served: Pick<Served, 'models' | 'leftOut' | 'refusals'>): Regi
 
 function notServed({ name, error }: LeftOut): ScorelineError {
   if (error.code === 'model_not_found') return error;
-  if (error.code === 'model_load_failed') {
-    const detail = `No worker can load the model "${name}". The log of the workers says what is wrong.`;
-    return new ScorelineError('model_load_failed', detail);
-  }
-  return new ScorelineError(
-    'model_not_found',
-    `The model "${name}" is not served, because of an error when it was read (${error.code}). The log of the API says what is wrong.`,
-  );
+  const detail =
+    error.code === 'model_load_failed'
+      ? `No worker can load the model "${name}". The log of the workers says what is wrong.`
+      : `The model "${name}" is not served, because of an error when it was read (${error.code}). The log of the API says what is wrong.`;
+  return new ScorelineError('model_load_failed', detail, { unservedModel: name });
 }
 
 function checked(models: readonly Model[]): readonly Model[] {

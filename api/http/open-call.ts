@@ -27,6 +27,11 @@ const address =
 /** The routes that score. */
 export type ScoringRoute = 'native' | 'reference' | 'inference';
 
+/** Whether requests to a path score, if there is the model that it names. */
+export function mayScore(path: string): boolean {
+  return path === referencePath || address.test(path);
+}
+
 /** Returns the route of a path at which `modelsAt` has found models. */
 export function routeOf(path: string): ScoringRoute {
   if (path === referencePath) return 'reference';

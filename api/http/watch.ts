@@ -8,7 +8,7 @@ import type { DepartedRequest, RequestEvents } from '../events.js';
 import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './json.js';
 import { loggedPath } from './logged-path.js';
-import { routeOf } from './open-call.js';
+import { mayScore, routeOf } from './open-call.js';
 import { openPaths, pathOf } from './paths.js';
 import { requestIdOf } from './request-id.js';
 
@@ -59,7 +59,7 @@ function departed(
     context: contextOf(request),
     route: labelOf(request),
     path: () => loggedPath(request),
-    pattern: models && patternOf(pathOf(request)),
+    pattern: isScoring(request) ? patternOf(pathOf(request)) : undefined,
     status: response.headersSent ? response.statusCode : undefined,
     code: codeOf(request, response),
     requestId: () => requestIdOf(request),
@@ -73,9 +73,16 @@ function contextOf({ headers }: GatedRequest): TraceContext | undefined {
   return { traceparent, tracestate: typeof tracestate === 'string' ? tracestate : undefined };
 }
 
+/** Whether a request is for a model that is served, or for one that cannot be. */
+function isScoring(request: GatedRequest): boolean {
+  const { method, models, failure } = request;
+  if (models) return true;
+  return method === 'POST' && failure?.unservedModel !== undefined && mayScore(pathOf(request));
+}
+
 function labelOf(request: GatedRequest): string {
   const path = pathOf(request);
-  if (request.models) return routeOf(path);
+  if (isScoring(request)) return routeOf(path);
   return openPaths.has(path) ? 'health' : 'other';
 }
 

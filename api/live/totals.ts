@@ -58,7 +58,9 @@ export async function readTotals(parts: {
   ]);
   const found = new Map<string, Totals>();
   const totalsOf = (labels: Readonly<Record<string, string>>) => {
-    const name = nameOf({ name: labels.model ?? '', version: labels.version ?? '' });
+    const { model = '', version = '' } = labels;
+    // A model that is here and cannot be served has no version.
+    const name = version === '' ? unnamed : nameOf({ name: model, version });
     const totals = found.get(name) ?? makeTotals();
     found.set(name, totals);
     return totals;

@@ -11,11 +11,14 @@ type ModelLabels = Labels<'requestSeconds'>;
 
 /** The labels of a request that names no model that is served. */
 const noModel: ModelLabels = { model: '', version: '' };
+/** The labels of a request to a model that is here and cannot be served. */
+const unserved = (model: string): ModelLabels => ({ model, version: '' });
+const scoringRoutes = ['reference', 'native', 'inference', 'grpc'];
 const refusals: ReadonlySet<string> = new Set(refusalCodes);
 
 export function makeRequestMetrics(
   instruments: Instruments,
-  registry: Pick<Registry, 'subscribe'>,
+  registry: Pick<Registry, 'subscribe' | 'leftOut'>,
 ): Omit<RequestEvents, 'arrived'> {
   /** By queue. A model may be read again while it is served. */
   const known = new Map<string, ModelLabels>();
@@ -25,9 +28,12 @@ export function makeRequestMetrics(
     for (const model of added) {
       const labels = { model: model.name, version: model.version };
       known.set(model.queue, labels);
-      beginSeries(instruments, labels, ['reference', 'native', 'inference', 'grpc']);
+      beginSeries(instruments, labels, scoringRoutes);
       instruments.begin('requestSeconds', labels);
       if (model.manifest.input.kind !== 'tensors') instruments.begin('preparationSeconds', labels);
+    }
+    for (const { name, error } of registry.leftOut) {
+      if (error.code !== 'model_not_found') beginSeries(instruments, unserved(name), scoringRoutes);
     }
   });
 
@@ -37,7 +43,10 @@ export function makeRequestMetrics(
       // A call may be for any model until its message is read, even if that names another.
       const isKnown = failure?.code !== 'model_not_found';
       const [model, ...others] = isKnown ? (call?.models ?? models) : [];
-      const labels = (model && others.length === 0 && known.get(model.queue)) || noModel;
+      const labels =
+        failure?.unservedModel === undefined
+          ? (model && others.length === 0 && known.get(model.queue)) || noModel
+          : unserved(failure.unservedModel);
       const { model: name, version } = labels;
       instruments.add('requests', { route, model: name, version, code });
       if (failure && (failure.reason !== undefined || refusals.has(failure.code))) {
@@ -45,7 +54,7 @@ export function makeRequestMetrics(
         instruments.add('refusals', { model: name, version, reason });
       }
       // A stream takes as long as its client sends.
-      if (!call || call.isStream || labels === noModel) return;
+      if (!call || call.isStream || labels.version === '') return;
       const seconds = Math.max(0, nowMs() - call.arrivedAt) / 1000;
       instruments.observe('requestSeconds', labels, seconds, trace);
       const { preparingMs } = call;

@@ -130,9 +130,17 @@ function noneAnswers(
     ? `its traffic.yaml lets no other version answer them, and ${released.map(whyNot).join(', ')}`
     : 'the only version that can be served is a shadow';
   const others = versions.map(({ version }) => version).join(', ');
+  const isLoading = wanted.some(
+    (model) =>
+      model.name === name &&
+      (released?.includes(model.version) ?? model.version !== traffic.shadow?.version) &&
+      !isReady(model.queue) &&
+      !faultOf(model.queue),
+  );
   return new ScorelineError(
-    'model_not_found',
+    isLoading ? 'model_not_found' : 'model_load_failed',
     `The model "${name}" answers no requests without a version: ${reason}. Requests may name a version that is served: ${others}.`,
+    { unservedModel: name },
   );
 }
 

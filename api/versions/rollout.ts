@@ -124,7 +124,8 @@ export class Rollout {
       .filter((model) => !isServed(model) || this.#faults.has(model.queue))
       .map(({ name, version, queue }) => {
         if (this.#orders.unloaded.has(name)) return { name, version, state: 'unloaded' };
-        const code = this.#faults.get(queue)?.code;
+        const unread = folder.trafficOf(name) ? undefined : 'manifest_invalid';
+        const code = this.#faults.get(queue)?.code ?? unread;
         return code === undefined
           ? { name, version, state: 'loading' }
           : { name, version, state: 'failed', code };

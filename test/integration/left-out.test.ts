@@ -9,6 +9,8 @@ import process from 'node:process';
 import { text as readAll } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis.js';
+import { encodeStrings } from '../../shared/tensors.js';
+import { parseMetrics } from '../../top/exposition.js';
 import { addCounter, counterName } from '../failures/counter.js';
 import {
   ask,
@@ -24,6 +26,7 @@ import {
 } from '../harness.js';
 import { elementTypes, externalTensor, graph, inDomain, node, onnxModel, value } from '../onnx.js';
 import { makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
+import { askGrpc, encodeInfer } from './grpc-client.js';
 
 let redis: TestRedis;
 
@@ -127,12 +130,57 @@ describe('with some models that cannot be served', () => {
         ...{ name: 'fileless', version: '1', code: 'model_file_missing' },
         reason: 'A model file is missing',
       },
-      { name: 'half', code: 'manifest_invalid', reason: 'A model manifest is wrong' },
+      { name: 'half', code: 'manifest_invalid', reason: 'A model.yaml or traffic.yaml is wrong' },
     ]);
     const half = await post(`${service.url}/v1/models/half/score`, { input: '7' });
-    expect(half).toMatchObject({ status: 404, body: { code: 'model_not_found' } });
+    expect(half).toMatchObject({ status: 422, body: { code: 'model_load_failed' } });
     expect(half.body.detail).toContain('The model "half" is not served');
     expect(half.body.detail).toContain('manifest_invalid');
+  });
+
+  test('their requests count as failures of the model, at each address that scores', async () => {
+    const service = await startService({
+      redisUrl: redis.url,
+      environment: { MODELS_DIR: makeModels(), MODELS: '', METRICS_PORT: '0', GRPC_PORT: '0' },
+    });
+    onTestFinished(() => service.close());
+    const { metricsPort, grpcPort } = await service.api.ready;
+    const inputs = [{ name: 'text', datatype: 'BYTES', shape: [1], data: ['7'] }];
+    const raw = [encodeStrings(['7'])];
+    const message = encodeInfer({ model: 'half', inputs, raw });
+    const live = async () => (await ask(`${service.url}/v1/live`)).body;
+    await waitUntil('the live figures begin', async () => (await live()).times.length > 0);
+    await Promise.all([
+      post(`${service.url}/v1/models/half/score`, { input: '7' }),
+      post(`${service.url}/v1/models/half/versions/1/score`, { input: '7' }),
+      post(`${service.url}/score?model=half`, { input: '7' }),
+      post(`${service.url}/v2/models/half/infer`, { inputs }),
+      askGrpc(Number(grpcPort), 'ModelInfer', message, { deadlineMs: 60_000 }),
+      ask(`${service.url}/v2/models/half`),
+      post(`${service.url}/v1/models/none/score`, { input: '7' }),
+      post(`${service.url}/v1/models/${counterName}/versions/9/score`, { input: '7' }),
+    ]);
+    const counted = async () => {
+      const { body } = await ask(`http://127.0.0.1:${metricsPort}/metrics`);
+      const samples = parseMetrics(body).get('scoreline_requests_total')?.samples ?? [];
+      return samples
+        .filter(({ labels, value }) => value > 0 && labels.code !== 'ok')
+        .map(({ labels: { route, model, code }, value }) => `${route} ${model} ${code} ${value}`)
+        .toSorted();
+    };
+    const expected = [
+      'grpc half model_load_failed 1',
+      'inference half model_load_failed 1',
+      'native half model_load_failed 2',
+      'other  model_not_found 2',
+      'other half model_load_failed 1',
+      'reference half model_load_failed 1',
+    ];
+    await waitUntil('all are counted', async () => (await counted()).join() === expected.join());
+    await waitUntil('the live figures have them', async () => {
+      const { unnamed } = await live();
+      return unnamed.failures.some((rate: number | null) => (rate ?? 0) > 0);
+    });
   });
 
   test('npm start serves the others, and says once what is left out', async () => {

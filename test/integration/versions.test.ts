@@ -166,7 +166,7 @@ test('the list of models says whose requests a shadow copies, and why a model re
     { name: 'text', code: 'model_not_found', reason: refusal.message },
     {
       ...{ name: 'other', version: '1', code: 'manifest_invalid' },
-      reason: 'A model manifest is wrong',
+      reason: 'A model.yaml or traffic.yaml is wrong',
     },
   ]);
 });

@@ -114,11 +114,12 @@ test('two models with the same name and version are reported as a bug', () => {
   expect(registry.models).toEqual([a1]);
 });
 
-test('a model that is left out is not found, and the error says why without its reason', () => {
+test('a model that is left out cannot be found, and the error says why without its reason', () => {
   const error = new ScorelineError('manifest_invalid', '/secret/half/model.yaml: source: …');
   const registry = makeRegistry([b], [{ name: 'half', error }]);
-  const { code, message } = errorOf(() => registry.find('half'));
-  expect(code).toBe('model_not_found');
+  const { code, message, unservedModel } = errorOf(() => registry.find('half'));
+  expect(code).toBe('model_load_failed');
+  expect(unservedModel).toBe('half');
   expect(message).toBe(
     'The model "half" is not served, because of an error when it was read (manifest_invalid). The log of the API says what is wrong.',
   );

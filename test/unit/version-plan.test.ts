@@ -191,6 +191,7 @@ describe('requests that name no version', () => {
       expect(refusalIn(planned)).toContain('version 1 cannot be served (model_file_wrong)');
       expect(refusalIn(planned)).toContain('may name a version that is served: 3, 2.');
       const error = planned.refusals.get('sample');
+      expect(error).toMatchObject({ code: 'model_load_failed', unservedModel: 'sample' });
       expect(planned.leftOut.at(-1)).toEqual({ name: 'sample', error });
       const registry = makeRegistry([]);
       registry.replace(planned.models, planned);
