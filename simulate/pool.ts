@@ -69,25 +69,32 @@ export class Pool {
 
   /** Orders machines for workers that found no place. */
   order(waitingWorkers: number): void {
-    const { workersPerNode, nodesMax, startMs } = this.#options;
+    const { workersPerNode, nodesMax } = this.#options;
     const coming = [...this.#nodes].filter(({ isReady }) => !isReady).length;
     const needed = Math.ceil(waitingWorkers / workersPerNode) - coming;
-    for (let count = 0; count < needed && this.#nodes.size < nodesMax; count++) {
-      const node = this.#add(false);
-      this.#events.after(startMs, () => {
-        node.isReady = true;
-        this.#onReady();
-        this.#removeIfUnused(node);
-      });
-    }
+    for (let count = 0; count < needed && this.#nodes.size < nodesMax; count++) this.#orderOne();
   }
 
-  /** Takes the ready machine with the most workers away, and returns it. */
+  /**
+   * Takes the ready machine with the most workers away, and returns it. If fewer than `nodesMin` are left, another one
+   * is ordered.
+   */
   evict(): Node | undefined {
     const ready = [...this.#nodes].filter(({ isReady }) => isReady);
     const [node] = ready.toSorted((a, b) => b.workers - a.workers);
-    if (node) this.#remove(node);
+    if (!node) return undefined;
+    this.#remove(node);
+    if (this.#nodes.size < this.#options.nodesMin) this.#orderOne();
     return node;
+  }
+
+  #orderOne(): void {
+    const node = this.#add(false);
+    this.#events.after(this.#options.startMs, () => {
+      node.isReady = true;
+      this.#onReady();
+      this.#removeIfUnused(node);
+    });
   }
 
   #add(isReady: boolean): Node {

@@ -157,8 +157,14 @@ export const valuesSchema = z
       }
       // Zod calls this even if the load has faults of its own; then it is as it was given.
       if (!('kind' in load)) continue;
-      if (load.kind === 'points' && itemsOf(load.points) > itemsMax)
-        refuse(['scenarios', name, 'load'], `expected at most ${itemsMax} items in all`);
+      const figures = models[model];
+      const items =
+        load.kind === 'points' ? itemsOf(load.points) : figures && askedBy(load, figures);
+      if (items !== undefined && items > itemsMax)
+        refuse(
+          ['scenarios', name, 'load'],
+          `expected at most ${itemsMax} items in all; these may be ${Math.ceil(items)}`,
+        );
       const endSeconds = secondsOf(load);
       if (evictionsAtSeconds.some((atSeconds) => atSeconds > endSeconds))
         refuse(
@@ -213,19 +219,27 @@ interface GivenLoad {
   readonly quietSeconds?: number | undefined;
 }
 
-type ReadLoad =
-  | { readonly kind: 'points'; readonly points: readonly Point[] }
-  | {
-      readonly kind: 'clients';
-      readonly clients: number;
-      readonly seconds: number;
-      readonly quietSeconds: number;
-    };
+interface ClientLoad {
+  readonly kind: 'clients';
+  readonly clients: number;
+  readonly seconds: number;
+  readonly quietSeconds: number;
+}
+
+type ReadLoad = { readonly kind: 'points'; readonly points: readonly Point[] } | ClientLoad;
 
 function readLoad(given: GivenLoad): ReadLoad {
   const { shape, perSecond = 0, points = [], clients, seconds = 0, quietSeconds = 0 } = given;
   if (clients !== undefined) return { kind: 'clients', clients, seconds, quietSeconds };
   return { kind: 'points', points: shape ? pointsOf(shape, perSecond) : points };
+}
+
+/** The most items that clients can ask for: they wait for the workers, and for a second after a refusal. */
+function askedBy(load: ClientLoad, { batchMs, scaling }: z.output<typeof modelSchema>): number {
+  const sizes = Object.entries(batchMs).map(([size, ms]) => Number(size) / ms);
+  const byWorkers = scaling.max * Math.max(...sizes);
+  const byClients = load.clients / Math.min(...Object.values(batchMs));
+  return load.seconds * (1000 * Math.min(byWorkers, byClients) + load.clients);
 }
 
 function itemsOf(points: readonly Point[]): number {

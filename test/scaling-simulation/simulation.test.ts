@@ -83,6 +83,19 @@ test('a machine is paid for from its order until it has been empty long enough',
   expect([pool.nodes, pool.paidMs]).toEqual([1, 1000 + 150]);
 });
 
+test('a machine that is taken away is ordered again where fewer than `nodesMin` are left', () => {
+  const events = new Events();
+  const options = { workersPerNode: 2, nodesMin: 2, nodesMax: 3, startMs: 100, idleMs: 50 };
+  const pool = new Pool(options, events, () => {});
+  pool.evict();
+  expect([pool.nodes, pool.take()?.isReady]).toEqual([2, true]);
+  expect(pool.evict()).toMatchObject({ workers: 1 });
+  // None is ready now, so none can be taken away.
+  expect([pool.nodes, pool.take(), pool.evict()]).toEqual([2, undefined, undefined]);
+  events.runUntil(1000);
+  expect([pool.nodes, pool.take()?.isReady, pool.paidMs]).toEqual([2, true, 2000]);
+});
+
 /** From a run of `npm run e2e:k8s -- --only scaling` on one node, while other work kept its two cores busy. */
 const seenOnCluster = { firstReadySeconds: 3.2, mostReadySeconds: 19.2, noneAfterSeconds: 15.9 };
 

@@ -158,6 +158,11 @@ test.each([
     /load\.clients: .*got 1000000000/,
   ],
   [
+    'clients ask for too many items',
+    withLoad({ clients: 5000, seconds: 100_000 }),
+    /only\.load: expected at most 20000000 items in all; these may be \d+/,
+  ],
+  [
     'an eviction comes after the end',
     { scenarios: { only: { ...scenarios.only, evictionsAtSeconds: [5000] } } },
     /scenarios\.only\.evictionsAtSeconds: expected times before the end, 3600; got \[5000\]/,
