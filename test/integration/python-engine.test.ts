@@ -322,6 +322,24 @@ def predict(inputs):
     expect([...toFloats(outputs[0] as Tensor)]).toEqual([1, 2]);
   });
 
+  test.each(['SIGTERM', 'SIGINT'])(
+    'runs a program whose processes get a %s when they begin',
+    async (name) => {
+      const engine = await open(`
+import os, signal, time
+def predict(inputs):
+    for _ in range(50):
+        child = os.fork()
+        if child == 0:
+            time.sleep(120)
+        os.kill(child, signal.${name})
+        os.waitpid(child, 0)
+    return inputs["x"]`);
+      const { outputs } = await engine.run([floats(3)]);
+      expect([...toFloats(outputs[0] as Tensor)]).toEqual([3]);
+    },
+  );
+
   test('gets one answer of a program that forks and goes on twice', async () => {
     const engine = await open(`
 import os

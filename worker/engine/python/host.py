@@ -112,21 +112,30 @@ def die_with_parent():
 def leave_forks_alone(worker):
     """Makes copies of this process, such as those of multiprocessing, ordinary ones: they end with it and at
     signals, and do not speak to the worker."""
-    is_of_main = False
+    signals = (signal.SIGTERM, signal.SIGINT)
+    forking = threading.local()
 
     def before():
-        nonlocal is_of_main
-        is_of_main = threading.current_thread() is threading.main_thread()
+        forking.is_main = threading.current_thread() is threading.main_thread()
+        # A signal that comes to the copy while it has the handlers of this process waits until it has others. Else it
+        # would be lost, and whoever waits for the end of the copy would wait for ever.
+        forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+
+    def go_on():
+        signal.pthread_sigmask(signal.SIG_SETMASK, forking.mask)
 
     def in_child():
         worker.stream.close()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
         # Another thread may end long before the process does.
-        if is_of_main:
+        if forking.is_main:
             die_with_parent()
+        # One that has waited ends the copy now: nobody sees an exception that is raised in here.
+        go_on()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    os.register_at_fork(before=before, after_in_child=in_child)
+    os.register_at_fork(before=before, after_in_parent=go_on, after_in_child=in_child)
 
 
 def load(options):
