@@ -63,8 +63,10 @@ export function makeMutatedLoad(options: {
 
 /**
  * Whether Redis was late, as on a machine with other work, and the answer says to ask again. If it was the
- * request that made it late, it is late again.
+ * request that made it late, it is late again. An answer to HEAD has no body.
  */
 function isLate({ answers }: Exchange): boolean {
-  return answers.some(({ status, body }) => status === 503 && body.includes('queue_unavailable'));
+  return answers.some(
+    ({ status, body }) => status === 503 && (body === '' || body.includes('queue_unavailable')),
+  );
 }
