@@ -48,7 +48,7 @@ function install() {
   fail(`npm ${command} failed${error ? `: ${error.message}` : ''}.`);
 }
 
-/** Compiles everything, and the client once more by itself, with its types and without those of Node. Then the docs and the page. */
+/** Compiles everything, and the client once more by itself, with its types and without those of Node. Then the docs, the page and the bundles. */
 function build() {
   noteBuilt(root, undefined);
   removeLeftovers(path.join(root, 'dist'));
@@ -57,14 +57,15 @@ function build() {
   run(process.execPath, [compiler, '-p', 'client']);
   run(process.execPath, [path.join(root, 'dist/cli/docs.js')]);
   run(process.execPath, [path.join(root, 'dist/cli/page.js')]);
+  run(process.execPath, [path.join(root, 'dist/cli/bundle.js')]);
   noteBuilt(root, sources);
 }
 
-/** Deletes compiled files whose source file is gone. The docs are not compiled: docs.js keeps their folder in order. */
+/** Deletes compiled files whose source file is gone. docs.js and bundle.js keep their own folders in order. */
 function removeLeftovers(built) {
   const output = /\.(js(\.map)?|d\.ts)$/;
   for (const entry of existsSync(built) ? readdirSync(built, { recursive: true }) : []) {
-    if (entry.startsWith(`docs${path.sep}`)) continue;
+    if (/^(docs|bundle)[\\/]/.test(entry)) continue;
     const source = path.join(root, entry.replace(output, '.ts'));
     if (output.test(entry) && !existsSync(source)) rmSync(path.join(built, entry));
   }

@@ -1,10 +1,10 @@
 // Starts the API and the workers as child processes of a local run. They end with their parent.
 
 import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
-import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ErrorCode, ScorelineError } from '../shared/errors.js';
 import { type ChildMessage, type ParentMessage, parentReports } from '../shared/lifecycle.js';
+import { mainOf } from '../shared/programs.js';
 import { packageDirectory } from '../shared/version.js';
 import { availableMemory, heapArguments, setsHeapSizes } from './heap.js';
 import { withThreads } from './threads.js';
@@ -50,7 +50,7 @@ export function forkRole(
   build = thisBuild,
 ): ChildProcess {
   const { parameters = [], ...given } = options;
-  return fork(path.join(build.root, 'dist', role, 'main.js'), parameters, {
+  return fork(mainOf(role, build.root), parameters, {
     ...given,
     env: withThreads(options.env),
     execArgv: setsHeapSizes(options.env) ? [] : [...build.v8Arguments],

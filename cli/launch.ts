@@ -7,7 +7,7 @@
 // end is so long that a cluster would cut off the line that says why.
 
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
+import { mainOf } from '../shared/programs.js';
 import { mebibytesToStart } from '../shared/start-memory.js';
 import { availableMemory, heapArguments, setsHeapSizes } from './heap.js';
 import { withThreads } from './threads.js';
@@ -27,7 +27,7 @@ if (role !== 'api' && role !== 'worker') {
   process.stderr.write(`launch.js needs Node 22.15 or later; this is ${process.version}.\n`);
   process.exitCode = 1;
 } else {
-  const main = fileURLToPath(new URL(`../${role}/main.js`, import.meta.url));
+  const main = mainOf(role);
   const memoryBytes = availableMemory();
   const megabytes = Math.floor(memoryBytes / 1024 ** 2);
   if (megabytes < megabytesMin[role]) {

@@ -2,6 +2,7 @@
 
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { bundleOf } from '../shared/programs.js';
 import { isNeededFile, withDependencies } from './packages.js';
 import { reach } from './reach.js';
 
@@ -31,6 +32,11 @@ export function assemble(options: {
   const entries = [`${role}/main.js`, 'cli/launch.js', 'cli/probe.js', ...extras[role]];
   const reached = reach(entries.map((entry) => path.join(built, 'dist', entry)));
   for (const file of reached.files) copy(built, target, path.relative(built, file));
+  // What starts is the bundle. The files that it was made of have the licences of their packages beside them.
+  const bundle = bundleOf(built);
+  for (const file of partsOf(bundle, `${role}.js`)) {
+    cpSync(path.join(bundle, file), path.join(bundleOf(target), file));
+  }
   for (const folder of withDependencies(installed, reached.packages)) {
     for (const file of filesIn(path.join(installed, folder))) {
       if (isNeededFile(folder, file)) copy(installed, target, path.join(folder, file));
@@ -42,6 +48,17 @@ export function assemble(options: {
   const { name, version, license, type } = file;
   const text = `${JSON.stringify({ name, version, license, type }, null, 2)}\n`;
   writeFileSync(path.join(target, 'package.json'), text);
+}
+
+/** Returns the files of a folder of bundles that one of them names, itself or by others. */
+function partsOf(folder: string, entry: string): ReadonlySet<string> {
+  const names = readdirSync(folder);
+  const parts = new Set([entry]);
+  for (const part of parts) {
+    const text = readFileSync(path.join(folder, part), 'utf8');
+    for (const name of names) if (text.includes(`"./${name}"`)) parts.add(name);
+  }
+  return parts;
 }
 
 function copy(from: string, to: string, file: string): void {

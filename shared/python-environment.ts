@@ -1,10 +1,12 @@
 // Makes virtual environments of Python. uv installs the packages, in a fraction of pip's time. Where the machine has
-// no uv, pip installs one beside the environment for the while.
+// no uv, pip fetches one, which is kept for the next environment.
 
-import { rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { packageDirectory } from './version.js';
 
 const uv = 'uv==0.13.9';
+const keptUv = path.join(packageDirectory(), 'data/python', uv.replace('==', '-'));
 
 /** Runs a program to its end, and resolves to what it printed. Rejects if it fails. */
 export type Run = (program: string, parameters: readonly string[]) => Promise<string>;
@@ -44,18 +46,41 @@ export async function makePythonEnvironment(
     return;
   }
   const { pip, settings } = await makeWithVenv(folder, options.base(), run);
-  const helper = `${folder}.uv`;
-  try {
-    // uv does not read pip's settings, so it is no help where they name another index.
-    const isPlain = !/index|proxy/.test(settings);
-    if (isPlain && (await succeeds(pip(['install', '--quiet', '--target', helper, uv])))) {
-      const program = path.join(helper, 'bin', 'uv');
-      if (await succeeds(withUv(program))) return;
+  // uv does not read pip's settings, so it is no help where they name another index.
+  if (!/index|proxy/.test(settings)) {
+    const fetched = existsSync(keptUv) ? keptUv : await fetchUv(folder, pip);
+    try {
+      if (fetched && (await succeeds(withUv(path.join(fetched, 'bin/uv'))))) return;
+    } finally {
+      if (fetched && fetched !== keptUv) rmSync(fetched, { recursive: true, force: true });
     }
-  } finally {
-    rmSync(helper, { recursive: true, force: true });
   }
   await pip(['install', ...packages]);
+}
+
+/** Returns the folder of a uv: the one that is kept, or one beside the environment where nothing can be kept. */
+async function fetchUv(folder: string, pip: Pip['pip']): Promise<string | undefined> {
+  const part = makeFolderFor(keptUv) ?? `${folder}.uv`;
+  if (await succeeds(pip(['install', '--quiet', '--target', part, uv]))) {
+    if (part === `${folder}.uv`) return part;
+    try {
+      renameSync(part, keptUv);
+    } catch {
+      // Another process has been faster.
+    }
+  }
+  rmSync(part, { recursive: true, force: true });
+  return existsSync(keptUv) ? keptUv : undefined;
+}
+
+/** Makes a new folder beside another one; undefined if nobody may write there. */
+function makeFolderFor(other: string): string | undefined {
+  try {
+    mkdirSync(path.dirname(other), { recursive: true });
+    return mkdtempSync(`${other}-`);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Returns the program of an environment. */

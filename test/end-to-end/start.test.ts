@@ -45,7 +45,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
 
   test('ends at once at the second Ctrl-C, even when a process hangs', async () => {
     const started = await start();
-    for (const part of ['worker/main.js', redisServer]) process.kill(processOf(part), 'SIGSTOP');
+    for (const part of ['/worker.js', redisServer]) process.kill(processOf(part), 'SIGSTOP');
     started.child.kill('SIGINT');
     await waitUntil('it stops', () => started.output().includes('Stopping …'));
     const again = setInterval(() => started.child.kill('SIGINT'), 100);
@@ -142,7 +142,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
   test('restarts a worker that was killed by the live view, and a request waits for it', async () => {
     const started = await start();
     const [worker] = (await ask(`${started.url}/v1/live`)).body.localWorkers;
-    expect(worker).toEqual({ pid: processOf('worker/main.js'), isReady: true });
+    expect(worker).toEqual({ pid: processOf('/worker.js'), isReady: true });
     const killed = await post(`${started.url}/v1/live/workers/${worker.pid}/kill`, {});
     expect(killed.status).toBe(202);
     await waitUntil('it has died', () => started.output().includes('unexpectedly (SIGKILL)'));
@@ -153,12 +153,12 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     });
     expect(answer.body.predictions[0].label).toBe('espresso');
     const { localWorkers } = (await ask(`${started.url}/v1/live`)).body;
-    expect(localWorkers).toEqual([{ pid: processOf('worker/main.js'), isReady: true }]);
+    expect(localWorkers).toEqual([{ pid: processOf('/worker.js'), isReady: true }]);
   });
 
   test('has no worker to kill where others reach the API', async () => {
     const started = await start({ HOST: '0.0.0.0', AUTH: 'none', MODELS: 'faq-matcher' });
-    const pid = processOf('worker/main.js');
+    const pid = processOf('/worker.js');
     const killed = await post(`${started.url}/v1/live/workers/${pid}/kill`, {});
     expect([killed.status, killed.body.code]).toEqual([404, 'not_found']);
   });
