@@ -32,7 +32,7 @@ export function chosen({ splits }: Catalogue, latest: Model, read: ReadHeader): 
   return split ? choose(split, stickyValue(split, read)) : latest;
 }
 
-/** A repeat of a request must find the result of the first one, which its version keeps. */
+/** A repeat of a request must find the result of the first one, which its version keeps. Its key may be in quotes. */
 function stickyValue({ header }: Split<Model>, read: ReadHeader): string | undefined {
-  return (header && read(header)) ?? read('idempotency-key');
+  return (header && read(header)) ?? read('idempotency-key')?.replace(/^"(.*)"$/, '$1');
 }

@@ -39,6 +39,8 @@ interface Known {
 export class ModelFolder {
   readonly #choice: ModelChoice;
   readonly #known = new Map<string, Known>();
+  /** Known models that the last look did not find. */
+  #missing: ReadonlySet<string> = new Set();
 
   /** @param first what has been read already */
   constructor(choice: ModelChoice, first: Collected) {
@@ -73,11 +75,12 @@ export class ModelFolder {
    */
   async look({ isUrgent = false } = {}): Promise<ReadonlySet<string>> {
     const { directory, names } = this.#choice;
-    // A folder that is not there for a moment, such as a mount, takes nothing away.
-    const entries = await readdir(directory).catch(() => undefined);
-    if (!entries) return new Set();
-    const groups = askedByName(names ?? entries.filter((entry) => !entry.startsWith('.')).sort());
-    const changed = new Set(this.#forgetAllBut(groups));
+    // A folder that is not there for a moment, such as a mount, takes nothing away. Where it is mounted, it is empty.
+    const entries = await readdir(directory).catch(() => []);
+    const visible = entries.filter((entry) => !entry.startsWith('.'));
+    if (visible.length === 0) return new Set();
+    const groups = askedByName(names ?? visible.sort());
+    const changed = new Set(this.#forgetAllBut(groups, isUrgent));
     for (const [name, asked] of groups) {
       const known = this.#known.get(name)?.versions ?? noneOf(name);
       const stamp = await stampOf(path.join(directory, name), known);
@@ -89,9 +92,12 @@ export class ModelFolder {
     return changed;
   }
 
-  #forgetAllBut(names: ReadonlyMap<string, unknown>): readonly string[] {
-    const gone = [...this.#known.keys()].filter((name) => !names.has(name));
+  /** Forgets the models that are gone at two looks. */
+  #forgetAllBut(names: ReadonlyMap<string, unknown>, isUrgent: boolean): readonly string[] {
+    const missing = [...this.#known.keys()].filter((name) => !names.has(name));
+    const gone = missing.filter((name) => isUrgent || this.#missing.has(name));
     for (const name of gone) this.#known.delete(name);
+    this.#missing = new Set(missing);
     return gone;
   }
 
@@ -127,16 +133,31 @@ export class ModelFolder {
   }
 }
 
-/** Adds the models that were last read from the places where there is something else now that cannot be read. */
+/**
+ * Adds the models that were last read from the places where there is something else now that cannot be read. If nothing
+ * can be read, those of before stay, wherever they were.
+ */
 function keepLast(read: CollectedVersions, before: CollectedVersions): CollectedVersions {
   const kept = before.models.filter(
     ({ folder, version }) =>
       read.leftOut.some((each) => each.folder === folder) &&
       !read.models.some((model) => model.version === version),
   );
-  const traffic = read.traffic ?? before.traffic;
-  const models = [...read.models, ...kept].sort((a, b) => compareVersions(a.version, b.version));
-  return { ...read, traffic, models: latestFirst(models, traffic ?? plainTraffic) };
+  const readable = [...read.models, ...kept];
+  const models = readable.length === 0 && read.leftOut.length > 0 ? before.models : readable;
+  const traffic = read.traffic ?? pinned(before);
+  const sorted = models.toSorted((a, b) => compareVersions(a.version, b.version));
+  return { ...read, traffic, models: latestFirst(sorted, traffic ?? plainTraffic) };
+}
+
+/**
+ * Returns the traffic of before for a folder whose file cannot be read now. A version that is new there answers
+ * nothing, since nobody knows how it was meant.
+ */
+function pinned({ traffic, models }: CollectedVersions): Traffic | undefined {
+  const latest = models[0]?.version;
+  const isPinned = !traffic || latest === undefined || traffic.latest !== undefined;
+  return isPinned || traffic.weights ? traffic : { ...traffic, latest };
 }
 
 function noneOf(name: string): CollectedVersions {
@@ -154,7 +175,8 @@ const telling = /\.(?:py|ya?ml|json)$/;
 
 /**
  * Returns a text that changes with the folder of a model: with the names in it and in its versions, with the files
- * of the models that are known, and with every file of those that are left out, since any may be the reason.
+ * of the models that are known, and with every file of those that are left out, since any may be the reason. While a
+ * file of a known model arrives under another name, such as `.model.onnx.Xy34` or `model.onnx.part`, the text changes, too.
  */
 async function stampOf(
   folder: string,
@@ -169,10 +191,17 @@ async function stampOf(
     else if (!entry.isFile()) files.add(place).add(path.join(place, 'model.yaml'));
   }
   for (const model of models) {
+    const own = [
+      ...filesOf(model).map((file) => file.path),
+      ...labelFilesOf(model.manifest).map(({ file }) => path.join(model.folder, file)),
+      ...codeOf(model).map((file) => path.join(model.folder, file)),
+    ];
     files.add(model.folder);
-    for (const file of filesOf(model)) files.add(file.path);
-    for (const { file } of labelFilesOf(model.manifest)) files.add(path.join(model.folder, file));
-    for (const file of codeOf(model)) files.add(path.join(model.folder, file));
+    for (const file of own) files.add(file);
+    const names = own.map((file) => path.basename(file));
+    for (const beside of await readdir(model.folder).catch(() => [])) {
+      if (names.some((name) => beside.includes(name))) files.add(path.join(model.folder, beside));
+    }
   }
   for (const { folder: place } of leftOut) {
     const names = place === undefined ? [] : await readdir(place).catch(() => []);
@@ -181,7 +210,10 @@ async function stampOf(
   const parts: string[] = [];
   for (const file of files) {
     const found = await stat(file).catch(() => undefined);
-    if (found) parts.push(`${file} ${found.mtimeMs} ${found.isFile() ? found.size : ''}`);
+    if (!found) continue;
+    // Archives and images may give all files one time, and a changed number has as many digits.
+    const { mtimeMs, ctimeMs, ino } = found;
+    parts.push([file, mtimeMs, ...(found.isFile() ? [found.size, ctimeMs, ino] : [])].join(' '));
   }
   return parts.join('\n');
 }

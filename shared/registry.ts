@@ -55,6 +55,11 @@ export interface Registry extends Served {
   /** Returns the model with this queue, served, draining or retired. */
   ofQueue(queue: string): Model | undefined;
   /**
+   * Returns whether a model that is not here may still come, since other instances know it first where versions change
+   * or instances are replaced. After the first question about a queue, that is so for a minute.
+   */
+  isAwaited(model: { readonly name: string; readonly queue: string }): boolean;
+  /**
    * Calls the listener with the present models at once, and again with each change. Returns a
    * function that ends the subscription. A draining model is still there.
    */
@@ -69,11 +74,13 @@ export interface Registry extends Served {
 /** What somebody may know of a registry. */
 export type Catalogue = Pick<
   Registry,
-  'models' | 'latest' | 'leftOut' | 'splits' | 'refusals' | 'find' | 'ofQueue'
+  'models' | 'latest' | 'leftOut' | 'splits' | 'refusals' | 'find' | 'ofQueue' | 'isAwaited'
 >;
 
 /** Of how many retired models the results of jobs are still written. */
 const retiredMax = 64;
+const awaitedMsMax = 60_000;
+const unknownMax = 1000;
 
 /** Returns a catalogue in which only models with these names exist. */
 export function only(names: readonly string[], catalogue: Catalogue): Catalogue {
@@ -90,6 +97,7 @@ export function only(names: readonly string[], catalogue: Catalogue): Catalogue 
       const model = catalogue.ofQueue(queue);
       return model && isAmong(model) ? model : undefined;
     },
+    isAwaited: (model) => isAmong(model) && catalogue.isAwaited(model),
   };
 }
 
@@ -107,6 +115,8 @@ export function makeRegistry(
   };
   let served: Served & Pick<Registry, 'latest'> = toServed(initial, rest);
   const retired = new Map<string, Model>();
+  /** When a queue was first asked for that is not known. */
+  const unknown = new Map<string, number>();
   const all = () => [...served.models, ...served.draining];
 
   return {
@@ -133,6 +143,12 @@ export function makeRegistry(
     },
     find: (name, version) => makeFind(served)(name, version),
     ofQueue: (queue) => all().find((model) => model.queue === queue) ?? retired.get(queue),
+    isAwaited({ queue }) {
+      const since = unknown.get(queue) ?? performance.now();
+      unknown.set(queue, since);
+      for (const first of unknown.keys()) if (unknown.size > unknownMax) unknown.delete(first);
+      return performance.now() - since < awaitedMsMax;
+    },
     subscribe(listener) {
       listeners.add(listener);
       listener({ added: all(), removed: [] });

@@ -11,7 +11,7 @@ import type { InputKinds } from '../kinds/kinds.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import { describeWebhook, type Webhook } from '../webhooks/webhook.js';
 import type { JobRecord } from './job-record.js';
-import { type Job, type ListedJob, shownState } from './jobs.js';
+import { type Job, type ListedJob, shownState, type WhereModel } from './jobs.js';
 import type { Standing } from './waiting-lines.js';
 
 /** Writes a job without its result. */
@@ -36,8 +36,8 @@ export interface StandingJob extends Job {
 /** Writes a job, on one line. */
 export function writeJob(job: StandingJob, parts: Parts): string {
   const { record, state, standing, webhook } = job;
-  const { kinds, model, problemOf } = parts;
-  const shown = shownState(record, state.state, () => model !== undefined);
+  const { kinds, model, where, problemOf } = parts;
+  const shown = shownState(record, state.state, () => (model ? 'here' : (where ?? 'gone')));
   const head = writeSummary({ record, state: shown }).slice(0, -1);
   const end = webhook ? `,"webhook":${JSON.stringify(describeWebhook(webhook))}}` : '}';
   if (standing) return `${head},${JSON.stringify(standing).slice(1, -1)}${end}`;
@@ -61,6 +61,8 @@ export interface Parts {
   readonly kinds: InputKinds;
   /** The model of the job; undefined if it is not served to the caller any more. */
   readonly model: Model | undefined;
+  /** Where the model is if it is not here; gone by default. */
+  readonly where?: ReturnType<WhereModel> | undefined;
   readonly problemOf: (error: ScorelineError) => object;
 }
 

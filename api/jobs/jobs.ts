@@ -37,8 +37,11 @@ export interface JobPage {
 /** Says whether nobody waits any more. */
 type HasLeft = () => boolean;
 
-/** Says whether the model of a job is still there. Results are written with its labels, so without it they end. */
-export type HasModel = (record: JobRecord) => boolean;
+/**
+ * Says whether the model of a job is here. Results are written with its labels, so without it they end. It is awaited
+ * while other instances may know it already.
+ */
+export type WhereModel = (record: JobRecord) => 'here' | 'awaited' | 'gone';
 
 export class Jobs {
   readonly #store: JobStore;
@@ -122,7 +125,7 @@ export class Jobs {
   async list(
     caller: string,
     { count, after, filter }: { count: number; after?: Cursor | undefined; filter: JobFilter },
-    hasModel: HasModel,
+    whereModel: WhereModel,
   ): Promise<JobPage> {
     const jobs: ListedJob[] = [];
     let last = after;
@@ -132,7 +135,7 @@ export class Jobs {
       for (const [at, record] of records.entries()) {
         const job = {
           record,
-          state: shownState(record, states[at] as JobState['state'], hasModel),
+          state: shownState(record, states[at] as JobState['state'], whereModel),
         };
         if (!isWanted(job, filter)) continue;
         if (jobs.length === count) return { jobs, next: cursorOf(jobs.at(-1)) };
@@ -148,7 +151,7 @@ export class Jobs {
    * Cancels a job that has not ended. A job that is cancelled already stays so.
    * @throws ScorelineError `job_finished`, `queue_unavailable`
    */
-  async cancel(record: JobRecord, hasModel: HasModel): Promise<JobState> {
+  async cancel(record: JobRecord, whereModel: WhereModel): Promise<JobState> {
     const before = await this.read(record);
     if (isPending(before)) {
       await this.#states.cancel(record);
@@ -156,20 +159,27 @@ export class Jobs {
     }
     const state = await this.read(record);
     if (state.state === 'cancelled') return state;
+    const ended =
+      whereModel(record) === 'awaited' ? state.state : shownState(record, state.state, whereModel);
     throw new ScorelineError(
       'job_finished',
-      `Expected a job that is queued or running; this one has ${shownState(record, state.state, hasModel)}. GET its address for the result.`,
+      `Expected a job that is queued or running; this one has ${ended}. GET its address for the result.`,
     );
   }
 }
 
-/** A job whose result cannot be written any more has expired, wherever its state is told. */
+/**
+ * A job whose result cannot be written any more has expired, wherever its state is told. One whose result cannot be
+ * written yet is still running for whoever asks this instance.
+ */
 export function shownState(
   record: JobRecord,
   state: JobState['state'],
-  hasModel: HasModel,
+  whereModel: WhereModel,
 ): JobState['state'] {
-  return state === 'succeeded' && !hasModel(record) ? 'expired' : state;
+  if (state !== 'succeeded') return state;
+  const where = whereModel(record);
+  return where === 'here' ? state : where === 'awaited' ? 'running' : 'expired';
 }
 
 function cursorOf(job: ListedJob | undefined): Cursor | undefined {

@@ -41,6 +41,8 @@ export interface Scene {
   count(input: string, options?: AskOptions): Promise<Answer>;
   /** Asks the FAQ matcher one of `questions`; see `expectAnswered` for the right answer. */
   ask(question: Question, options?: AskOptions): Promise<Answer>;
+  /** The folder of the models. */
+  readonly directory: string;
   /** Runs the idle counter once. Resolves to its speed as a multiple of what `countFor` assumes. */
   howFast(): Promise<number>;
   /** Waits until the worker holds no job of the counter. A job ends after its answer. */
@@ -107,7 +109,7 @@ export async function withScene(
         ...options.environment,
       },
     });
-    await test(makeScene(redis, service));
+    await test(makeScene(redis, service, directory));
   } finally {
     for (const child of [service?.api, ...(service?.workers ?? [])]) child?.kill('SIGKILL');
     await redis.close();
@@ -115,7 +117,7 @@ export async function withScene(
   }
 }
 
-function makeScene(redis: TestRedis, service: Service): Scene {
+function makeScene(redis: TestRedis, service: Service, directory: string): Scene {
   const send = (model: string, input: string, { deadlineMs, signal }: AskOptions = {}) =>
     post(
       `${service.url}/v1/models/${model}/score`,
@@ -151,6 +153,7 @@ function makeScene(redis: TestRedis, service: Service): Scene {
   return {
     redis,
     service,
+    directory,
     howFast: async () => {
       const { body } = await send(counterName, countFor(100, 1));
       await untilIdle();

@@ -1,8 +1,10 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { poisonText } from '../../chaos/poison.js';
 import type { Child } from '../../cli/children.js';
 import { post, waitUntil } from '../harness.js';
-import { countFor, hangsForever } from './counter.js';
+import { counterName, countFor, hangsForever } from './counter.js';
 import {
   expectAllAnswered,
   expectAnswered,
@@ -31,6 +33,21 @@ describe('a worker that is killed', () => {
       await held.answered();
       expect(performance.now() - killedAt).toBeLessThan(recoveryMsMax);
       await asked;
+    });
+  });
+
+  test('loses no work although the files of its model have changed: another worker still has it', async () => {
+    await withScene({ counter }, async (scene) => {
+      const { service } = scene;
+      const input = countFor(Math.round(8000 * (await scene.howFast())), 6);
+      const [victim] = service.workers as [Child];
+      const answer = scene.count(input);
+      await scene.untilRunning(victim);
+      await service.addWorker();
+      writeFileSync(path.join(scene.directory, counterName, 'model.onnx'), 'another');
+      victim.kill('SIGKILL');
+      expectCounted(await answer, input);
+      await scene.untilLogged('a job is tried without quarantine');
     });
   });
 

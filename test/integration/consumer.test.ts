@@ -171,6 +171,21 @@ describe('a suspect', () => {
     expect(await client.countOf('crashed')).toBe(0);
   });
 
+  test('is tried by its worker if no process will ever have its model, and blamed if that has ended three', async () => {
+    const ids = await sendSuspect('a', 'kills', 'b');
+    const [job] = await redis.client.lrange(`${keys.prefix}:${queue.name}:wait`, 0, -1);
+    await redis.client.hset(keys.strikes(String(job)), { [ids[1] as string]: 3 });
+    start({
+      quarantine: cellOf({
+        open: () => Promise.reject(new NoCell('The file has changed.', { isForFiles: true })),
+      }),
+    });
+    expect(codesOf(await client.answers(ids))).toEqual(['answered', 'model_crashed', 'answered']);
+    expect(await client.countOf('crashed')).toBe(1);
+    expect(await redis.client.keys(keys.strikes('*'))).toEqual([]);
+    await client.untilEmpty();
+  });
+
   test('is tried together, and then item by item if that ends the process', async () => {
     const tried: string[] = [];
     const isFatal = ({ inputs }: ScorerItem) => String(inputs[0]?.data).includes('kills');

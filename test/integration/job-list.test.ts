@@ -82,7 +82,7 @@ async function keepError(id = '', code: ErrorCode, detail: string): Promise<void
 }
 
 test('says the same states as the jobs themselves', async () => {
-  const page = await jobs.list(caller, { count: 100, filter: {} }, () => true);
+  const page = await jobs.list(caller, { count: 100, filter: {} }, () => 'here');
   expect(page.jobs.map(({ record, state }) => [record.id, state])).toEqual([
     ['job-4', 'expired'],
     ['job-3', 'queued'],
@@ -132,19 +132,28 @@ test('does not read whole results', async () => {
     return Number(/total_net_output_bytes:(\d+)/.exec(info)?.[1]);
   };
   const before = await sent();
-  await jobs.list(caller, { count: 100, filter: { state: 'queued' } }, () => true);
+  await jobs.list(caller, { count: 100, filter: { state: 'queued' } }, () => 'here');
   expect((await sent()) - before).toBeLessThan(bytes);
 });
 
 test('says of a job that has expired with its model what the job itself says', async () => {
   const states = async (filter: { state?: 'succeeded' | 'expired' }) => {
-    const page = await jobs.list(caller, { count: 100, filter }, () => false);
+    const page = await jobs.list(caller, { count: 100, filter }, () => 'gone');
     return page.jobs.map(({ record, state }) => [record.id, state]);
   };
   expect(await states({})).toContainEqual(['job-0', 'expired']);
   expect(await states({})).toContainEqual(['job-1', 'failed']);
   expect(await states({ state: 'succeeded' })).toEqual([]);
   expect(await states({ state: 'expired' })).toContainEqual(['job-0', 'expired']);
-  const cancelling = jobs.cancel(records[0] as JobRecord, () => false);
+  const cancelling = jobs.cancel(records[0] as JobRecord, () => 'gone');
   await expect(cancelling).rejects.toThrow('this one has expired');
+});
+
+test('says that a job is running whose model only other instances know yet', async () => {
+  const { jobs: found } = await jobs.list(caller, { count: 100, filter: {} }, () => 'awaited');
+  const states = found.map(({ record, state }) => [record.id, state]);
+  expect(states).toContainEqual(['job-0', 'running']);
+  expect(states).toContainEqual(['job-1', 'failed']);
+  const cancelling = jobs.cancel(records[0] as JobRecord, () => 'awaited');
+  await expect(cancelling).rejects.toThrow('this one has succeeded');
 });

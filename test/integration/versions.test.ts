@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { anyone, type Caller } from '../../api/access/caller.js';
+import { chosen } from '../../api/routing.js';
 import type { Waiting } from '../../api/versions/rollout.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
@@ -74,6 +75,19 @@ describe('a request', () => {
       expect(named.body.version).toBe('1');
     },
   );
+
+  test('with the same Idempotency-Key goes to the same version, whether the key is in quotes or not', async () => {
+    const { scene, share } = await openSplit();
+    share();
+    const [latest] = scene.registry.latest;
+    const versionFor = (key: string) =>
+      chosen(scene.registry, latest ?? two, (name) =>
+        name === 'idempotency-key' ? key : undefined,
+      ).version;
+    const versions = users.map(versionFor);
+    expect(new Set(versions)).toEqual(new Set(['1', '2']));
+    expect(users.map((user) => versionFor(`"${user}"`))).toEqual(versions);
+  });
 
   test('of one user goes to the same version at each edge', async () => {
     const { scene, share } = await openSplit({ grpc: true });

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ModelFolder } from '../../shared/model-folder.js';
@@ -185,11 +185,81 @@ describe('a look at the folder', () => {
     expect(folder.trafficOf('b')).toBeUndefined();
   });
 
-  test('takes nothing away while the whole folder is gone', async () => {
+  test('takes nothing away while the whole folder is gone, or empty as where it is mounted', async () => {
     const { directory, look } = open(filesAt('a'));
     renameSync(directory, `${directory}-away`);
     expect(await look()).toEqual(['a@1']);
+    mkdirSync(directory);
+    expect(await look()).toEqual(['a@1']);
+    rmSync(directory, { recursive: true });
     renameSync(`${directory}-away`, directory);
     expect(await look()).toEqual(['a@1']);
+  });
+
+  test('takes no model away that is gone at one look', async () => {
+    const { directory, folder, versions } = open({ ...filesAt('a'), ...filesAt('b') });
+    const at = (name: string) => path.join(directory, name);
+    renameSync(at('a'), at('.a'));
+    await folder.look();
+    renameSync(at('.a'), at('a'));
+    await folder.look();
+    expect(versions()).toEqual(['a@1', 'b@1']);
+    renameSync(at('a'), at('.a'));
+    await folder.look();
+    expect(versions()).toHaveLength(2);
+    await folder.look();
+    expect(versions()).toEqual(['b@1']);
+  });
+
+  test.each(['.model.onnx.Xy34', 'model.onnx.part'])(
+    'waits while a file arrives as %s',
+    async (arriving) => {
+      const { folder, write, look } = open(filesAt('a/1'));
+      await look();
+      write({ 'a/1/labels.txt': sampleLabels.replace('cat', 'lynx') });
+      for (let bytes = 1; bytes < 6; bytes++) {
+        write({ [`a/1/${arriving}`]: 'x'.repeat(bytes) });
+        expect(await folder.look()).toEqual(new Set());
+      }
+      expect(await folder.look()).toEqual(new Set(['a']));
+    },
+  );
+
+  test('finds a file in place of another one of the same size and time', async () => {
+    const { directory, folder, look } = open({ ...filesAt('a/1'), '.new.txt': sampleLabels });
+    const [labels, other] = ['a/1/labels.txt', '.new.txt'].map((file) =>
+      path.join(directory, file),
+    );
+    for (const file of [labels, other]) utimesSync(file as string, 1e9, 1e9);
+    utimesSync(path.join(directory, 'a/1'), 1e9, 1e9);
+    await look();
+    renameSync(other as string, labels as string);
+    utimesSync(path.join(directory, 'a/1'), 1e9, 1e9);
+    await folder.look();
+    expect(await folder.look()).toEqual(new Set(['a']));
+  });
+
+  test('lets no new version answer while the file with the traffic is broken', async () => {
+    for (const before of [{}, { 'a/traffic.yaml': { shadow: { version: '3' } } }]) {
+      const files = { ...filesAt('a/1', 1), ...filesAt('a/3', 3), ...before };
+      const { folder, write, look } = open(files);
+      const [answering] = await look();
+      write({ ...filesAt('a/4', 4), 'a/traffic.yaml': 'lastest: "1"' });
+      expect((await look())[0]).toBe(answering);
+      expect(folder.trafficOf('a')?.latest).toBe(answering?.slice(2));
+      expect(folder.leftOut).toHaveLength(1);
+      write({ 'a/traffic.yaml': 'latest: "4"' });
+      expect((await look())[0]).toBe('a@4');
+    }
+  });
+
+  test('keeps the version of before if the only one after it is broken, in another folder', async () => {
+    const { directory, folder, write, look } = open(filesAt('a/1'));
+    renameSync(path.join(directory, 'a/1'), path.join(directory, 'a/.1'));
+    write({ 'a/2/model.yaml': 'name: [' });
+    expect(await look()).toEqual(['a@1']);
+    expect(folder.leftOut).toHaveLength(1);
+    write(filesAt('a/2', 2));
+    expect(await look()).toEqual(['a@2']);
   });
 });

@@ -1,6 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ScorelineError } from '../../shared/errors.js';
-import { makeRegistry, type RegistryChange } from '../../shared/registry.js';
+import { makeRegistry, only, type RegistryChange } from '../../shared/registry.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
 
 const a1 = makeSampleModel({ name: 'a', version: '1' });
@@ -135,4 +135,18 @@ test('a model that no worker can load is not found either, and the error says so
   expect(message).toBe(
     'No worker can load the model "half". The log of the workers says what is wrong.',
   );
+});
+
+test('a model that is not here may still come for a minute, for whoever may use it', () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const registry = makeRegistry([b]);
+  const model = { name: 'a', queue: a1.queue };
+  const isAwaited = () => [registry, only(['a'], registry)].map((each) => each.isAwaited(model));
+  expect(isAwaited()).toEqual([true, true]);
+  vi.advanceTimersByTime(59_000);
+  expect(isAwaited()).toEqual([true, true]);
+  expect(only(['b'], registry).isAwaited(model)).toBe(false);
+  vi.advanceTimersByTime(2000);
+  expect(isAwaited()).toEqual([false, false]);
 });

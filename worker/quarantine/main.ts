@@ -2,7 +2,7 @@
 // that its worker sends. It ends when its worker ends, or when its engine is lost.
 
 import process from 'node:process';
-import { coerceError } from '../../shared/errors.js';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { makeLogger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import { loadScorer, openScorer, type Scorer } from '../batch/scorer.js';
@@ -22,7 +22,8 @@ process.on('message', async (message: ToQuarantine) => {
     send(
       await loading.then(
         () => ({ event: 'ready' }) as const,
-        (thrown) => ({ event: 'failed', reason: coerceError(thrown).message }) as const,
+        (thrown) =>
+          ({ event: 'failed', reason: coerceError(thrown).message, code: codeOf(thrown) }) as const,
       ),
     );
     return;
@@ -32,6 +33,10 @@ process.on('message', async (message: ToQuarantine) => {
   const { results } = await scorer.score(message);
   send({ event: 'scored', results });
 });
+
+function codeOf(thrown: unknown) {
+  return thrown instanceof ScorelineError ? thrown.code : undefined;
+}
 
 async function load(model: Model): Promise<Scorer> {
   // The files may have changed since the worker read them.

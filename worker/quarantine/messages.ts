@@ -1,5 +1,6 @@
 // Messages between a worker and the process of its quarantine.
 
+import type { ErrorCode } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import type { Scored, ScorerItem } from '../batch/scorer.js';
 
@@ -17,5 +18,6 @@ export type ToQuarantine =
  */
 export type FromQuarantine =
   | { readonly event: 'ready' }
-  | { readonly event: 'failed' | 'lost'; readonly reason: string }
+  | { readonly event: 'failed'; readonly reason: string; readonly code?: ErrorCode | undefined }
+  | { readonly event: 'lost'; readonly reason: string }
   | { readonly event: 'scored'; readonly results: Scored[] };

@@ -9,12 +9,12 @@
 //
 // An item is blamed only for what happens once the process has it. If the process cannot be
 // started, or does not load the model in time, `NoCell` is thrown and the job goes back to the
-// queue.
+// queue. If it never will, because the files have changed, the worker itself tries the items one by one.
 //
 // The process holds a second copy of the model, so it is ended after 30 s without work.
 
 import type { ChildProcess } from 'node:child_process';
-import { coerceError } from '../../shared/errors.js';
+import { coerceError, type ErrorCode } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
 import type { Model } from '../../shared/models.js';
 import type { Scored, ScorerItem } from '../batch/scorer.js';
@@ -51,6 +51,23 @@ export interface Cell {
 /** There is no process with the model, and no item is to blame. */
 export class NoCell extends Error {
   override readonly name = 'NoCell';
+  /** Whether the files of the model are gone or changed since the worker loaded it, so no process will ever have it. */
+  readonly isForFiles: boolean;
+
+  constructor(message: string, options: { cause?: unknown; isForFiles?: boolean } = {}) {
+    super(message, options);
+    this.isForFiles = options.isForFiles ?? false;
+  }
+}
+
+/** The process says that it cannot load the model. */
+class NotLoaded extends Error {
+  readonly isForFiles: boolean;
+
+  constructor({ reason, code }: { reason: string; code?: ErrorCode | undefined }) {
+    super(reason);
+    this.isForFiles = code === 'model_file_missing' || code === 'model_file_wrong';
+  }
 }
 
 /** The result of an item that ended the process each time. */
@@ -180,7 +197,7 @@ class Room {
       const ready = answerOf(child);
       child.send({ model: this.#model } satisfies ToQuarantine);
       const message = await ready;
-      if (message.event === 'failed') throw new Error(message.reason);
+      if (message.event === 'failed') throw new NotLoaded(message);
       return child;
     } catch (thrown) {
       this.empty();
@@ -195,6 +212,7 @@ class Room {
     const reason = coerceError(thrown).message;
     return new NoCell(`No process had the model ${name} within ${this.#loadMsMax} ms: ${reason}`, {
       cause: thrown,
+      isForFiles: thrown instanceof NotLoaded && thrown.isForFiles,
     });
   }
 }

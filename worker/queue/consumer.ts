@@ -20,7 +20,7 @@ import { NoCell, type Quarantine } from '../quarantine/quarantine.js';
 import { type Answering, type HeldItem, runBatch } from './answering.js';
 import { HeldJobs } from './held-jobs.js';
 import { GivenBack, type TakenJob, type Taking, Unparsed } from './queue.js';
-import { scoreSuspect, waitForCell } from './suspects.js';
+import { scoreSuspect, scoreSuspectHere, waitForCell } from './suspects.js';
 import { hasPayload, refuseJob, unpackItems } from './unpacking.js';
 import { within } from './within.js';
 
@@ -149,7 +149,7 @@ async function work(
 }
 
 async function trySuspect(
-  { answering, quarantine }: Line,
+  { answering, batcher, priority, quarantine }: Line,
   job: TakenJob,
   wireJob: WireJob,
   isGivenBack: () => boolean,
@@ -159,6 +159,10 @@ async function trySuspect(
   } catch (error) {
     if (!(error instanceof NoCell)) throw error;
     if (isGivenBack()) throw new GivenBack();
+    if (error.isForFiles) {
+      const score = (item: HeldItem) => batcher.submit(item, priority);
+      return scoreSuspectHere(answering, job, { wireJob, score });
+    }
     await waitForCell(answering, job, error);
     // If this fails, the lock was lost, and another worker has the job or will get it.
     if (!isGivenBack()) await job.giveBack().catch(() => {});

@@ -47,6 +47,35 @@ export async function scoreSuspect(
 }
 
 /**
+ * Scores a suspect job in the worker itself, item by item, where the files of its model are gone or changed. An item that
+ * ends its worker again and again is blamed, as it is in quarantine.
+ */
+export async function scoreSuspectHere(
+  answering: Answering,
+  job: TakenJob,
+  { wireJob, score }: { wireJob: WireJob; score: (item: HeldItem) => Promise<void> },
+): Promise<void> {
+  const { model, log, queue } = answering;
+  const items = await unpackItems(answering, job, wireJob);
+  if (items.length === 0) return;
+  log.warn(
+    { model: model.name, job: job.id, items: items.length },
+    'a job is tried without quarantine',
+  );
+  answering.events?.happened('recovered');
+  for (const item of items) {
+    const strikes = await queue.addStrike(job.id, item.id);
+    if (strikes <= strikesMax) await score(item);
+    else {
+      count(answering, 'crashed', 1);
+      const run = { startedAt: nowMs(), computeMs: 0, batchSize: countRowsOf([item]) };
+      await answer(answering, [item], [modelCrashed], run);
+    }
+    await queue.clearStrikes(job.id, item.id);
+  }
+}
+
+/**
  * Logs that a suspect could not be tried, and waits 1 s before the caller gives it back. The job is
  * not to blame, and another worker may have a process for it. Its items end at their deadlines at
  * the latest.

@@ -4,7 +4,7 @@ import { problemOf } from '../../../shared/errors.js';
 import type { Registry } from '../../../shared/registry.js';
 import { type Caller, catalogueOf } from '../../access/caller.js';
 import { type StandingJob, writeJob } from '../../jobs/job-document.js';
-import type { HasModel } from '../../jobs/jobs.js';
+import type { WhereModel } from '../../jobs/jobs.js';
 import type { InputKinds } from '../../kinds/kinds.js';
 
 export interface WriteJobFor {
@@ -13,17 +13,21 @@ export interface WriteJobFor {
 }
 
 /** Returns a job as JSON, on one line. Its result needs its model, if that still exists for the caller. */
-export function writeJobFor(
-  caller: Caller,
-  job: StandingJob,
-  { registry, kinds }: WriteJobFor,
-): string {
+export function writeJobFor(caller: Caller, job: StandingJob, parts: WriteJobFor): string {
+  const { registry, kinds } = parts;
   const model = catalogueOf(caller, registry).ofQueue(job.record.queue);
-  return writeJob(job, { kinds, model, problemOf });
+  const where = whereModelFor(caller, parts)(job.record);
+  return writeJob(job, { kinds, model, where, problemOf });
 }
 
-/** Returns whether the model of a job still exists for a caller. */
-export function hasModelFor(caller: Caller, { registry }: Pick<WriteJobFor, 'registry'>): HasModel {
+/** Returns where the model of a job is for a caller. */
+export function whereModelFor(
+  caller: Caller,
+  { registry }: Pick<WriteJobFor, 'registry'>,
+): WhereModel {
   const catalogue = catalogueOf(caller, registry);
-  return ({ queue }) => catalogue.ofQueue(queue) !== undefined;
+  return ({ model, queue }) => {
+    if (catalogue.ofQueue(queue)) return 'here';
+    return catalogue.isAwaited({ name: model, queue }) ? 'awaited' : 'gone';
+  };
 }

@@ -13,7 +13,7 @@ import { callerOf } from '../gate.js';
 import type { GatedRequest } from '../json.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
-import { type WriteJobFor, writeJobFor } from './job-answer.js';
+import { type WriteJobFor, whereModelFor, writeJobFor } from './job-answer.js';
 
 const events = '/v1/jobs/:job/events';
 
@@ -67,6 +67,10 @@ function tell(
     {
       onState(state, id, standing) {
         const caller = callerOf(response.req);
+        // Its client connects again, and the state is told then, here or by another instance.
+        const isEarly =
+          state.state === 'succeeded' && whereModelFor(caller, parts)(record) === 'awaited';
+        if (isEarly) return stream.end();
         stream.send({ id, data: writeJobFor(caller, { record, state, standing }, parts) });
         if (!isPending(state)) stream.end();
       },

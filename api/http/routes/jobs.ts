@@ -18,7 +18,7 @@ import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
 import { readPreferences } from '../preferences.js';
-import { hasModelFor, type WriteJobFor, writeJobFor } from './job-answer.js';
+import { type WriteJobFor, whereModelFor, writeJobFor } from './job-answer.js';
 
 const list = '/v1/jobs';
 const one = '/v1/jobs/:job';
@@ -39,8 +39,8 @@ export function addJobRoutes(app: Express, parts: JobParts): void {
 
   app.get(list, mayUse, async (request, response) => {
     const caller = callerOf(request);
-    const hasModel = hasModelFor(caller, parts);
-    const { jobs: found, next } = await jobs.list(caller.id, readPage(request), hasModel);
+    const whereModel = whereModelFor(caller, parts);
+    const { jobs: found, next } = await jobs.list(caller.id, readPage(request), whereModel);
     const summaries = found.map(writeSummary).join();
     const cursor = next ? `,"next":${JSON.stringify(writeCursor(next))}` : '';
     sendJsonText(response, `{"jobs":[${summaries}]${cursor}}`);
@@ -57,7 +57,7 @@ export function addJobRoutes(app: Express, parts: JobParts): void {
 
   app.delete(one, mayUse, async (request, response) => {
     const record = await findJob(request);
-    const state = await jobs.cancel(record, hasModelFor(callerOf(request), parts));
+    const state = await jobs.cancel(record, whereModelFor(callerOf(request), parts));
     await sendJob(response, { record, state }, parts);
   });
 
