@@ -262,7 +262,10 @@ const deviceSchema = wholeDeviceSchema.refine(({ type, fallback }) => type !== f
 const wholeManifestSchema = z.strictObject({
   name: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'expected lower-case letters, digits, . and -'),
+    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'expected lower-case letters, digits, . and -')
+    .refine((name) => name !== 'stats', {
+      message: 'expected another name: GET /v2/models/stats tells the statistics of all models',
+    }),
   version: z
     .union([z.string(), z.number().int()], 'expected a text (in quotes) or a whole number')
     .transform(String)

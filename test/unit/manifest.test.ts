@@ -260,6 +260,13 @@ describe('a wrong manifest', () => {
       got: '"Sample_1"',
     },
     {
+      what: 'the name is an address of its own',
+      content: { name: 'stats' },
+      key: 'name',
+      expected: 'expected another name: GET /v2/models/stats',
+      got: '"stats"',
+    },
+    {
       what: 'the name is not that of the folder',
       content: { name: 'other' },
       key: 'name',
