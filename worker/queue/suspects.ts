@@ -66,11 +66,7 @@ export async function scoreSuspectHere(
   for (const item of items) {
     const strikes = await queue.addStrike(job.id, item.id);
     if (strikes <= strikesMax) await score(item);
-    else {
-      count(answering, 'crashed', 1);
-      const run = { startedAt: nowMs(), computeMs: 0, batchSize: countRowsOf([item]) };
-      await answer(answering, [item], [modelCrashed], run);
-    }
+    else await answerSuspects(answering, [item], undefined, nowMs());
     await queue.clearStrikes(job.id, item.id);
   }
 }
@@ -124,19 +120,19 @@ async function tryAlone(trial: Trial, item: HeldItem): Promise<void> {
   const isTried = strikes <= strikesMax;
   const results = isTried ? await cell.score([item]) : undefined;
   if (isTried && !results) trial.events?.crashed([item]);
-  if (!results) count(trial, 'crashed', 1);
   await answerSuspects(trial, [item], results, startedAt);
   await queue.clearStrikes(job.id, item.id);
 }
 
 /** Without results, the items have ended their process, and no run has ended. */
 async function answerSuspects(
-  trial: Trial,
+  answering: Answering,
   items: readonly HeldItem[],
   results: readonly Scored[] | undefined,
   startedAt: number,
 ): Promise<void> {
   const run = { startedAt, computeMs: nowMs() - startedAt, batchSize: countRowsOf(items) };
-  if (results) trial.events?.ran(items, run);
-  await answer(trial, items, results ?? items.map(() => modelCrashed), run);
+  if (results) answering.events?.ran(items, run);
+  else count(answering, 'crashed', items.length);
+  await answer(answering, items, results ?? items.map(() => modelCrashed), run);
 }
