@@ -1,26 +1,19 @@
 // Reads the body of a request according to its content type.
 
-import type { Readable } from 'node:stream';
-import { Busboy, type BusboyHeaders } from '@fastify/busboy';
+import { parse as parseContentType } from 'content-type';
 import type { Request, Response } from 'express';
-import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { ScorelineError } from '../../shared/errors.js';
 import { shown } from '../../shared/shown.js';
 import type { Call } from '../call.js';
-import { decodeText } from '../kinds/charset.js';
+import { charsetIn, decodeText } from '../kinds/charset.js';
 import { parseJson } from '../parse-json.js';
 import { makeReadBytes, type ReadBytes } from './body-bytes.js';
+import { type Form, parseForm } from './form.js';
 
 export type Body =
   | { readonly type: 'json'; readonly value: unknown }
   | { readonly type: 'bytes'; readonly bytes: Buffer; readonly charset: string | undefined }
-  | {
-      readonly type: 'form';
-      readonly files: readonly { name: string; bytes: Buffer }[];
-      /** A field that occurs several times has all its values, in order. */
-      readonly fields: Readonly<Record<string, string | readonly string[]>>;
-      /** Files and texts of the field `input`, in the order of the form. */
-      readonly inputs: readonly (string | { name: string; bytes: Buffer })[];
-    };
+  | (Form & { readonly type: 'form' });
 
 /**
  * Reads the body of a call's request.
@@ -36,11 +29,6 @@ export type ReadBody<B extends Body = Body> = (
 ) => Promise<B>;
 
 type JsonBody = Extract<Body, { type: 'json' }>;
-
-/** The field of a form that has an input. */
-const inputField = 'input';
-/** The most fields of a form besides its inputs. */
-const fieldsMax = 20;
 
 /**
  * @param bytesMax the most bytes of a body, decompressed
@@ -67,7 +55,8 @@ export function makeBodyReaders(
   const readAny: ReadBody = async (call, request, response) => {
     if (hasType(request, 'application/json')) return readJson(call, request, response);
     if (request.is('multipart/form-data')) {
-      return parseForm(request, await readBytes(call, request, response), inputsMax);
+      const bytes = await readBytes(call, request, response);
+      return { type: 'form', ...(await parseForm(bytes, boundaryOf(request), inputsMax)) };
     }
     if (request.is(['image/*', 'text/plain', 'application/octet-stream'])) {
       const bytes = await readBytes(call, request, response);
@@ -82,14 +71,20 @@ export function makeBodyReaders(
   return { readJson, readAny, readBytes };
 }
 
-function parseBody(bytes: Buffer, charset = 'utf-8'): unknown {
-  if (!/^utf-?(8|16)/i.test(charset)) {
-    throw new ScorelineError(
-      'unsupported_media_type',
-      `Expected JSON in UTF-8; got the charset ${JSON.stringify(charset.slice(0, 60))}.`,
-    );
-  }
-  const text = decodeText(bytes, charset);
+/**
+ * Decodes JSON in the charset that its sender declares.
+ * @throws ScorelineError `unsupported_media_type`, `input_invalid`
+ */
+export function decodeJson(bytes: Buffer, charset: string | undefined): string {
+  if (charset === undefined || /^utf-?(8|16)/i.test(charset)) return decodeText(bytes, charset);
+  throw new ScorelineError(
+    'unsupported_media_type',
+    `Expected JSON in UTF-8; got the charset ${JSON.stringify(charset.slice(0, 60))}.`,
+  );
+}
+
+function parseBody(bytes: Buffer, charset: string | undefined): unknown {
+  const text = decodeJson(bytes, charset);
   try {
     return parseJson(text);
   } catch (cause) {
@@ -102,85 +97,6 @@ function parseBody(bytes: Buffer, charset = 'utf-8'): unknown {
   }
 }
 
-/** Reads a form. Parts with a file name are files; the others are text fields in UTF-8. */
-async function parseForm(
-  request: Request,
-  body: Buffer,
-  inputsMax: number,
-): Promise<Extract<Body, { type: 'form' }>> {
-  const files: { name: string; bytes: Buffer }[] = [];
-  const texts = new Map<string, string[]>();
-  const inputs: (string | { name: string; bytes: Buffer })[] = [];
-  for (const { name, fileName, bytes } of await splitForm(request, body, inputsMax + fieldsMax)) {
-    if (fileName !== undefined) {
-      const file = { name: fileName, bytes };
-      files.push(file);
-      inputs.push(file);
-      continue;
-    }
-    const same = texts.get(name) ?? [];
-    const text = decodeText(bytes);
-    same.push(text);
-    texts.set(name, same);
-    if (name === inputField) inputs.push(text);
-  }
-  const fields = Object.fromEntries(
-    [...texts].map(([name, [first = '', ...more]]) => [
-      name,
-      more.length === 0 ? first : [first, ...more],
-    ]),
-  );
-  return { type: 'form', files, fields, inputs };
-}
-
-/** How the bytes of a part may be said to be sent (RFC 2045). None of these changes them. */
-const plainCodings = new Set(['7bit', '8bit', 'binary']);
-
-interface Part {
-  readonly name: string;
-  readonly fileName: string | undefined;
-  readonly bytes: Buffer;
-}
-
-function splitForm(request: Request, body: Buffer, partsMax: number): Promise<Part[]> {
-  return new Promise((resolve, reject) => {
-    const parts: Promise<Part>[] = [];
-    /** Fields besides inputs. */
-    let fields = 0;
-    const parser = new Busboy({
-      headers: request.headers as BusboyHeaders,
-      // Take every part as bytes, because the library would replace invalid UTF-8 in fields.
-      isPartAFile: () => true,
-      limits: { parts: partsMax + 1 },
-    });
-    parser.on('file', (name, stream, fileName: string | undefined, coding: string) => {
-      if (!plainCodings.has(coding.toLowerCase())) reject(encodedPart(name, coding));
-      if (fileName === undefined && name !== inputField) fields++;
-      if (fields > fieldsMax) reject(tooManyFields());
-      const part = readPart(stream).then((bytes) => ({ name, fileName, bytes }));
-      // If the form is cut off, its last part rejects before `Promise.all` handles it.
-      part.catch(() => {});
-      parts.push(part);
-    });
-    parser.on('error', (error) => reject(formInvalid(error)));
-    parser.on('partsLimit', () => reject(tooManyParts(partsMax)));
-    parser.on('finish', () => Promise.all(parts).then(resolve, reject));
-    parser.end(body);
-    // The library emits neither `finish` nor `error` for some forms, such as one with a large part that it
-    // skips. The whole body is here and nothing in the library waits for a timer or a device, so a parser
-    // that is not done in this turn of the event loop never will be.
-    setImmediate(() => reject(formInvalid(new Error('The parser did not come to an end.'))));
-  }).catch((error) => {
-    throw error instanceof ScorelineError ? error : formInvalid(error);
-  }) as Promise<Part[]>;
-}
-
-async function readPart(stream: Readable): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
-}
-
 /** Compares the declared type. Unlike `request.is`, this works for a request without a body. */
 function hasType(request: Request, type: string): boolean {
   const given = request.headers['content-type'];
@@ -188,11 +104,12 @@ function hasType(request: Request, type: string): boolean {
 }
 
 /** Returns the charset that the Content-Type declares. */
-export function charsetOf(request: Request): string | undefined {
-  const type = request.headers['content-type'];
-  if (!type?.includes(';')) return undefined;
-  const [, quoted, bare] = /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]+))/i.exec(type) ?? [];
-  return quoted ?? bare;
+export function charsetOf({ headers }: Request): string | undefined {
+  return charsetIn(headers['content-type']);
+}
+
+function boundaryOf({ headers }: Request): string | undefined {
+  return parseContentType(headers['content-type'] ?? '').parameters.boundary;
 }
 
 function hasBody({ headers }: Request): boolean {
@@ -212,35 +129,6 @@ export function inputMissing(got = 'none'): ScorelineError {
   return new ScorelineError(
     'input_missing',
     `Expected a JSON object with the key "input", as in {"input": "…"}; got ${got}.`,
-  );
-}
-
-function encodedPart(name: string, coding: string): ScorelineError {
-  return new ScorelineError(
-    'request_invalid',
-    `Expected the parts of a form as they are; got ${JSON.stringify(name.slice(0, 60))} with the Content-Transfer-Encoding ${JSON.stringify(coding.slice(0, 60))}. Send its bytes without an encoding (RFC 7578, 4.7).`,
-  );
-}
-
-function tooManyFields(): ScorelineError {
-  return new ScorelineError(
-    'request_invalid',
-    `Expected a form of at most ${fieldsMax} fields besides its inputs; got more.`,
-  );
-}
-
-function tooManyParts(partsMax: number): ScorelineError {
-  return new ScorelineError(
-    'too_many_inputs',
-    `Expected a form of at most ${partsMax} files and fields; got more. Send several requests.`,
-  );
-}
-
-function formInvalid(thrown: unknown): ScorelineError {
-  return new ScorelineError(
-    'request_invalid',
-    'Expected a whole multipart/form-data body with the boundary that its Content-Type names; it could not be parsed.',
-    { cause: coerceError(thrown) },
   );
 }
 

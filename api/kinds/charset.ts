@@ -2,15 +2,27 @@
 // the text that is scored.
 
 import { isUtf8 } from 'node:buffer';
+import { parse as parseContentType } from 'content-type';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
+
+/** Returns the charset that a Content-Type declares. */
+export function charsetIn(contentType: string | undefined): string | undefined {
+  if (!contentType?.includes(';')) return undefined;
+  return parseContentType(contentType).parameters.charset;
+}
 
 /**
  * Decodes a text and drops its byte order mark.
- * @param charset the encoding that the sender declares, such as `utf-16le`. The default is UTF-8.
+ * @param charset the encoding that the sender declares, such as `utf-16le`. UTF-8, if there is none.
  * @throws ScorelineError `unsupported_media_type` when this platform cannot decode the charset;
- * `input_invalid` when the bytes are not valid in it
+ * `input_invalid` when the bytes are not valid in it, or when none is declared and they look like UTF-16
  */
-export function decodeText(bytes: Buffer, charset = 'utf-8'): string {
+export function decodeText(bytes: Buffer, charset?: string): string {
+  if (charset === undefined) {
+    // UTF-16 of plain English is valid UTF-8, but for a NUL beside each letter.
+    if (bytes.includes(0)) throw undeclared();
+    return decodeText(bytes, 'utf-8');
+  }
   if (isUtf8Label(charset)) {
     if (!isUtf8(bytes)) throw invalidBytes(charset);
     return withoutMark(bytes.toString('utf8'));
@@ -52,6 +64,13 @@ function isUtf8Label(charset: string): boolean {
 
 function withoutMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
+function undeclared(): ScorelineError {
+  return new ScorelineError(
+    'input_invalid',
+    'Expected UTF-8, since no charset is declared; got bytes with NUL, as UTF-16 has them. Send UTF-8, or name the charset in the Content-Type, as in text/plain; charset=utf-16le.',
+  );
 }
 
 function invalidBytes(charset: string, cause?: unknown): ScorelineError {

@@ -47,19 +47,25 @@ export const text: InputKind = {
     // Normalising can make a text longer.
     checkLength(normal, charactersMax);
     // ONNX Runtime ends a string at the first NUL.
-    const whole = engine === 'onnx' ? normal.replaceAll('\0', ' ') : normal;
-    const data = encodeStrings([whole]);
+    if (engine === 'onnx' && normal.includes('\0')) {
+      throw new ScorelineError(
+        'input_invalid',
+        'Expected a text without NUL, as ONNX Runtime takes no others; got one with it. Put blanks in their place.',
+      );
+    }
+    const data = encodeStrings([normal]);
     return [{ name: 'input', datatype: 'BYTES', shape: [1], data }];
   },
 
   describe({ manifest }) {
-    const { input } = manifest;
+    const { engine, input } = manifest;
     if (input.kind !== 'text') throw new Error('Expected a text model for a text. This is a bug.');
     const written = z
       .string()
       .max(input.charactersMax)
       .regex(/\S/)
-      .refine((value) => value.isWellFormed());
+      .refine((value) => value.isWellFormed())
+      .refine((value) => engine !== 'onnx' || !value.includes('\0'));
     const one = written.describe('The text. It must not be blank.');
     const shown = String(scoresExampleOf(manifest)?.input ?? 'How do I …?');
     return {

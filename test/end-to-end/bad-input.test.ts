@@ -100,7 +100,7 @@ it('a part of a form in base64 is refused, since its bytes would be scored as th
 });
 
 describe('a body that is not JSON', () => {
-  it.each(['', '{"input": "How', '{input: 1}', '\u0000', 'How do I sort an array?'])(
+  it.each(['', '{"input": "How', '{input: 1}', '\u0001', 'How do I sort an array?'])(
     'is refused on every route: %j',
     async (body) => {
       for (const path of ['/score', image, text]) {

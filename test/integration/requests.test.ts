@@ -250,6 +250,15 @@ describe('an input of another kind than the model takes', () => {
   );
 });
 
+/** A form of one part, whose text is in UTF-16. */
+function utf16Part(head: string): Buffer {
+  return Buffer.concat([
+    Buffer.from(`--x\r\nContent-Disposition: form-data; ${head}\r\n\r\n`),
+    Buffer.from('copy an object', 'utf16le'),
+    Buffer.from('\r\n--x--\r\n'),
+  ]);
+}
+
 describe('a body', () => {
   test.each([
     ['text/plain', 'Grüße', 'Grüße'],
@@ -298,14 +307,42 @@ describe('a body', () => {
     expect([status, codes.toSorted()]).toEqual([200, ['body_too_large', undefined, undefined]]);
   });
 
-  test.each(['text/plain; charset=ebcdic', 'application/json; charset=koi8-r'])(
-    'in an encoding that is not accepted gets 415: %s',
-    async (type) => {
-      const { url } = await openScene();
-      const { status, body } = await send(`${url}${address}`, type, '{"input":"a"}');
-      expect([status, body.code]).toEqual([415, 'unsupported_media_type']);
-    },
-  );
+  test.each([
+    ['text/plain; charset=ebcdic', address],
+    ['application/json; charset=koi8-r', address],
+    ['application/json; charset=iso-8859-1', '/v2/models/text/infer'],
+    ['application/x-ndjson; charset=iso-8859-1', address],
+  ])('in an encoding that is not accepted gets 415: %s', async (type, route) => {
+    const { url } = await openScene();
+    const { status, body } = await send(`${url}${route}`, type, '{"input":"a"}');
+    expect([status, body.code]).toEqual([415, 'unsupported_media_type']);
+  });
+
+  test.each([
+    ['text/plain', Buffer.from('copy an object', 'utf16le')],
+    ['application/json', Buffer.from('{"input":"copy an object"}', 'utf16le')],
+    ['multipart/form-data; boundary=x', utf16Part('name="f"; filename="q.txt"')],
+    ['multipart/form-data; boundary=x', utf16Part('name="input"')],
+  ])('in UTF-16 that does not say so is refused: %s', async (type, sent) => {
+    const scene = await openScene();
+    const { status, body } = await send(`${scene.url}${address}`, type, new Uint8Array(sent));
+    expect([status, body.code]).toEqual([400, 'input_invalid']);
+    expect(body.detail).toContain('name the charset');
+    expect(textsOf(scene)).toEqual([]);
+  });
+
+  test.each([
+    ['a file', 'name="f"; filename="q.txt"', 'text/plain; charset=utf-16le'],
+    ['a file with its name in another form', "name=f; filename*=UTF-8''q", 'a; CHARSET="utf-16le"'],
+    ['a field', 'name="input"', 'text/plain;charset=UTF-16LE'],
+  ])('that is a form has %s in the charset that it declares', async (_what, head, type) => {
+    const scene = await openScene();
+    const sent = utf16Part(`${head}\r\nContent-Type: ${type}`);
+    const formType = 'multipart/form-data; boundary=x';
+    const { status } = await send(`${scene.url}${address}`, formType, new Uint8Array(sent));
+    expect(status).toBe(200);
+    expect(textsOf(scene)).toEqual(['copy an object']);
+  });
 
   const form = (...parts: [head: string, body: string][]) =>
     `${parts.map(([head, body]) => `--x\r\nContent-Disposition: form-data; ${head}\r\n\r\n${body}\r\n`).join('')}--x--\r\n`;
@@ -350,7 +387,8 @@ describe('a body', () => {
     ['no input', '{}', 'input_missing'],
     ['an empty input', '{"input":"  "}', 'input_missing'],
     ['an input of another form', '{"input":5}', 'input_invalid'],
-    ['a NUL instead of JSON', '\0', 'invalid_json'],
+    ['a NUL instead of JSON', '\0', 'input_invalid'],
+    ['a text with NUL', '{"input":"a\\u0000b"}', 'input_invalid'],
   ])('of JSON that holds %s is refused with 400', async (_what, text, code) => {
     const { url } = await openScene();
     const { status, body } = await send(`${url}${address}`, 'application/json', text);

@@ -9,8 +9,8 @@ import { parseInferJson } from '../../inference/exact-json.js';
 import { readInferRequest } from '../../inference/infer-request.js';
 import { type InferResponse, writeInferResponse } from '../../inference/infer-response.js';
 import { scoreInference } from '../../inference/score.js';
-import { decodeText } from '../../kinds/charset.js';
 import type { Scoring } from '../../scoring.js';
+import { charsetOf, decodeJson } from '../body.js';
 import type { ReadBytes } from '../body-bytes.js';
 import { compressFor } from '../compression.js';
 import { sendParts } from '../json.js';
@@ -32,7 +32,7 @@ export function makeScoreInference(options: {
     const body = await readBytes(call, request, response);
     const jsonBytes = readJsonBytes(request, body.length);
     if (jsonBytes > jsonBytesMax) throw tooMuchJson(jsonBytes, jsonBytesMax);
-    const value = parseBody(body.subarray(0, jsonBytes));
+    const value = parseBody(body.subarray(0, jsonBytes), charsetOf(request));
     return readInferRequest(value, body.subarray(jsonBytes), { model: call.model, rowsMax });
   };
 
@@ -89,15 +89,15 @@ function tooMuchJson(bytes: number, bytesMax: number): ScorelineError {
   );
 }
 
-/** @throws ScorelineError `input_missing`, `input_invalid`, `invalid_json`, `body_too_large` */
-function parseBody(bytes: Buffer): unknown {
+/** @throws ScorelineError `input_missing`, `invalid_json`, `body_too_large`, and the errors of `decodeJson` */
+function parseBody(bytes: Buffer, charset: string | undefined): unknown {
   if (bytes.length === 0) {
     throw new ScorelineError(
       'input_missing',
       'Expected a JSON object with the key "inputs"; got an empty body.',
     );
   }
-  const text = decodeText(bytes);
+  const text = decodeJson(bytes, charset);
   try {
     return parseInferJson(text);
   } catch (cause) {

@@ -193,8 +193,8 @@ function readBodyInputs(body: Body, kinds: InputKinds, model: Model): BodyInputs
   const { input: _, ...given } = body.fields;
   const inputs = body.inputs.map((input) => {
     if (typeof input === 'string') return fromJson(input);
-    const { name, bytes } = input;
-    return { name, read: () => kind.fromBytes(bytes, { name }) };
+    const { name, bytes, charset } = input;
+    return { name, read: () => kind.fromBytes(bytes, { name, charset }) };
   });
   if (inputs.length > 0) return { inputs, isList: inputs.length > 1, given };
   throw new ScorelineError(
