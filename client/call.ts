@@ -1,5 +1,6 @@
 // A call of the client: one or several requests under one limit, with one id in the log of the service.
 
+import { misuse } from './errors.js';
 import type { Asked, Exchange } from './exchange.js';
 import { type Limit, type LimitOptions, openLimit } from './limit.js';
 import { randomId } from './random-id.js';
@@ -26,7 +27,7 @@ const retriesDefault = 10;
 
 export function openCall(exchange: Exchange, options: CallOptions): Call {
   const retries = options.retries ?? retriesDefault;
-  const requestId = options.requestId ?? randomId();
+  const requestId = checkId(options.requestId ?? randomId());
   if (!(retries >= 0)) throw new TypeError(`Expected retries to be 0 or more; got ${retries}.`);
   const limit = openLimit(options);
   return {
@@ -41,6 +42,12 @@ export function openCall(exchange: Exchange, options: CallOptions): Call {
         ),
       ),
   };
+}
+
+/** The service would log a request with another id under one of its own. */
+function checkId(id: string): string {
+  if (typeof id === 'string' && /^[\w.:/+=@-]{1,128}$/.test(id)) return id;
+  throw misuse('requestId to be 1 to 128 letters, digits and signs of "_.:/+=@-"', id);
 }
 
 /** Makes an attempt that has less time than its call. It fails like a lost connection. */

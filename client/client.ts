@@ -28,6 +28,7 @@ import {
   askScore,
   readJobOf,
   readJson,
+  readScore,
   readStream,
   readTensors,
   type ScoreOptions,
@@ -99,7 +100,7 @@ export class ScorelineClient {
     options: ScoreOptions & CallOptions = {},
   ): Promise<Score<P>> {
     const asked = { ...askScore(model, input, options), isAwaited: true };
-    return this.#call(options, (call) => call.ask(asked, readJson<Score<P>>));
+    return this.#call(options, (call) => call.ask(asked, readScore<Score<P>>));
   }
 
   /** Sends tensors to the network of a model, by the Open Inference Protocol. */
@@ -198,13 +199,13 @@ export class ScorelineClient {
     const { state, model, limit, after } = options;
     const query = { state, model, limit, after };
     const asked: Asked = { method: 'GET', path: ['v1', 'jobs'], query };
-    return this.#call(options, (call) => call.ask(asked, readJson<Jobs>));
+    return this.#call(options, (call) => call.ask(asked, readJson<Jobs>('jobs')));
   }
 
   /** Lists the models that the caller may use. */
   async models(options: CallOptions = {}): Promise<Models> {
     const asked: Asked = { method: 'GET', path: ['v1', 'models'] };
-    return this.#call(options, (call) => call.ask(asked, readJson<Models>));
+    return this.#call(options, (call) => call.ask(asked, readJson<Models>('models')));
   }
 
   #submit<Result>(
@@ -218,7 +219,7 @@ export class ScorelineClient {
       ...(webhookUrl !== undefined && { 'Webhook-Url': webhookUrl }),
     };
     return this.#call(options, (call) =>
-      call.ask({ ...asked, headers }, readJson<SubmittedJob<Result>>),
+      call.ask({ ...asked, headers }, readJson<SubmittedJob<Result>>('id', 'state')),
     );
   }
 

@@ -23,15 +23,19 @@ const lineEnd = /\r\n|\n|\r/;
 const blockEnd = /(?:\r\n|\n|\r(?!\n)){2}/;
 
 /**
- * Yields events until the body ends, the connection is lost, or nothing comes for long. Ends the connection when the
- * caller stops.
+ * Yields events until the body ends, the connection is lost, nothing comes for long, or the signal aborts. Ends the
+ * connection when the caller stops.
  */
 export async function* readEventStream(
   body: ReadableStream<Uint8Array>,
   signs: StreamSigns,
+  signal: AbortSignal,
 ): AsyncGenerator<ServerEvent, void> {
   const decoder = new TextDecoder();
   const reader = body.getReader();
+  const stop = () => void reader.cancel().catch(() => {});
+  // Node's fetch never ends a body whose gzip is damaged.
+  signal.addEventListener('abort', stop, { once: true });
   let rest = '';
   try {
     for (;;) {
@@ -45,6 +49,7 @@ export async function* readEventStream(
       }
     }
   } finally {
+    signal.removeEventListener('abort', stop);
     await reader.cancel().catch(() => {});
   }
 }

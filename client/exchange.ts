@@ -62,9 +62,11 @@ export function makeExchange({ url, key, fetch = globalThis.fetch }: SiteOptions
       redirect: 'manual',
     } as RequestInit;
     const response = await fetch(addressOf(base, asked), init).catch(lost);
-    if (!response.ok) throw await errorOf(response, base, requestId).catch(lost);
+    if (!response.ok) {
+      throw await beforeAbort(errorOf(response, base, requestId), signal).catch(lost);
+    }
     try {
-      return await read(response);
+      return await beforeAbort(read(response), signal);
     } catch (thrown) {
       // The reason of the signal is an error of ours, too, but this request has no answer.
       throw thrown instanceof ScorelineError && !signal.aborted ? thrown : lost(thrown);
@@ -72,25 +74,51 @@ export function makeExchange({ url, key, fetch = globalThis.fetch }: SiteOptions
   };
 }
 
+/** Waits no longer than the signal allows. Node's fetch never ends a body whose gzip is damaged. */
+function beforeAbort<T>(reading: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    reading.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
 /**
- * Parses the body of an answer.
+ * Parses the body of an answer: an object with these members at least.
  * @throws ScorelineError `answer_unexpected`
  */
-export function parseJson<T>(response: Response, text: string, parse: (text: string) => T): T {
+export function parseJson<T>(
+  response: Response,
+  text: string,
+  { parse, members }: { parse: (text: string) => T; members: readonly string[] },
+): T {
+  let value: T | undefined;
   try {
-    return parse(text);
+    value = parse(text);
   } catch (cause) {
-    throw unexpected(response, 'Expected an answer in JSON; it could not be parsed.', cause);
+    if (cause instanceof ScorelineError) throw cause;
+    const message = 'Expected an answer in JSON; it could not be parsed.';
+    const type = response.headers.get('Content-Type') ?? '';
+    // The service writes no such JSON, so a part of it has been lost on its way.
+    throw unexpected(response, message, { cause, isRetryable: /^application\/json\b/i.test(type) });
   }
+  const has = (name: string) => (value as Record<string, unknown> | null)?.[name] !== undefined;
+  if (members.every(has)) return value;
+  const wanted = members.map((name) => JSON.stringify(name)).join(', ');
+  throw unexpected(response, `Expected an answer with ${wanted}; got another one.`);
 }
 
 /** The answer of something that is not the service, or not this version of it. */
-export function unexpected(response: Response, message: string, cause?: unknown): ScorelineError {
+export function unexpected(
+  response: Response,
+  message: string,
+  more?: { cause?: unknown; isRetryable?: boolean },
+): ScorelineError {
   return new ScorelineError(`${message} Is the url of the client that of the service?`, {
     code: 'answer_unexpected',
     status: response.status,
     requestId: response.headers.get('X-Request-Id') ?? undefined,
-    cause,
+    ...more,
   });
 }
 

@@ -54,9 +54,13 @@ export async function* followJob<Result>(
     });
     // The end was told before.
     if (response.status === 204 || !response.body) return;
-    for await (const event of untilLost(readEventStream(response.body, signs), limit)) {
-      isFruitless = false;
+    for await (const event of untilLost(
+      readEventStream(response.body, signs, limit.signal),
+      limit,
+    )) {
       const told = readJobEvent<Result>(event);
+      if (told === 'damaged') break;
+      isFruitless = false;
       if (!told) continue;
       if (told.type === 'state') lastEventId = told.id;
       yield told;
@@ -83,10 +87,16 @@ async function* untilLost(
   }
 }
 
-function readJobEvent<Result>({ id, type, data }: ServerEvent): JobEvent<Result> | undefined {
-  if (type === 'message' && id !== undefined) return { type: 'state', id, job: readJob(data) };
-  // A later version may tell more.
-  return type === 'position' ? { type, ...JSON.parse(data) } : undefined;
+/** Returns undefined for what a later version may tell. */
+function readJobEvent<Result>(event: ServerEvent): JobEvent<Result> | 'damaged' | undefined {
+  const { id, type, data } = event;
+  try {
+    if (type === 'message' && id !== undefined) return { type: 'state', id, job: readJob(data) };
+    return type === 'position' ? { type, ...JSON.parse(data) } : undefined;
+  } catch (thrown) {
+    if (thrown instanceof SyntaxError) return 'damaged';
+    throw thrown;
+  }
 }
 
 function isGone(thrown: unknown): boolean {

@@ -1,9 +1,18 @@
 // The requests of the client, and how their answers are read.
 
 import type { InferResponse } from './answers.js';
+import { misuse } from './errors.js';
 import { type Asked, parseJson, unexpected } from './exchange.js';
 import { bodyOf, type Input } from './inputs.js';
-import { type Inference, idOf, type Job, type JobRef, readInference, readJob } from './job.js';
+import {
+  type Inference,
+  idOf,
+  type Job,
+  type JobRef,
+  parseNumbers,
+  readInference,
+  readJob,
+} from './job.js';
 import { randomId } from './random-id.js';
 import { encodeRequest, type TensorRequest } from './tensors.js';
 
@@ -72,18 +81,37 @@ function modelPath(model: string, { version }: ScoringOptions): string[] {
 function headersOf({ idempotencyKey, priority }: ScoringOptions): Asked['headers'] {
   return {
     // JavaScript may give null for what is unset. As a text, it would be one key for all calls.
-    ...(idempotencyKey !== false && { 'Idempotency-Key': idempotencyKey ?? randomId() }),
-    ...(priority && { 'X-Priority': priority }),
+    ...(idempotencyKey !== false && { 'Idempotency-Key': checkKey(idempotencyKey ?? randomId()) }),
+    'X-Priority': priority,
   };
 }
 
-/** Reads an answer in JSON. */
-export async function readJson<T>(response: Response): Promise<T> {
-  return parseJson(response, await response.text(), JSON.parse);
+/** fetch takes blanks off the ends, so another key would be sent. */
+function checkKey(key: string): string {
+  if (typeof key === 'string' && /^[!-~](?:[ -~]{0,253}[!-~])?$/.test(key)) return key;
+  throw misuse(
+    'idempotencyKey to be 1 to 255 characters of printable ASCII, without blanks at its ends',
+    key,
+  );
+}
+
+/** Reads an answer in JSON that is an object with these members at least. */
+export function readJson<T>(...members: readonly (keyof T & string)[]) {
+  return async (response: Response): Promise<T> =>
+    parseJson(response, await response.text(), {
+      parse: JSON.parse as (text: string) => T,
+      members,
+    });
+}
+
+export async function readScore<S>(response: Response): Promise<S> {
+  const parse = parseNumbers<S>;
+  return parseJson(response, await response.text(), { parse, members: ['model', 'predictions'] });
 }
 
 export async function readJobOf<Result>(response: Response): Promise<Job<Result>> {
-  return parseJson(response, await response.text(), readJob<Result>);
+  const parse = readJob<Result>;
+  return parseJson(response, await response.text(), { parse, members: ['id', 'state'] });
 }
 
 /** Reads tensors in JSON, with the data of binary ones behind it. */
@@ -91,7 +119,8 @@ export async function readTensors(response: Response): Promise<Inference> {
   const body = new Uint8Array(await response.arrayBuffer());
   const jsonBytes = Number(response.headers.get(jsonBytesHeader) ?? body.length);
   const json = new TextDecoder().decode(body.subarray(0, jsonBytes));
-  const answer: InferResponse = parseJson(response, json, JSON.parse);
+  const parse = JSON.parse as (text: string) => InferResponse;
+  const answer = parseJson(response, json, { parse, members: ['model_name', 'outputs'] });
   return readInference(answer, body.subarray(jsonBytes));
 }
 

@@ -12,7 +12,8 @@ export type TensorData =
   | ArrayBufferView
   | readonly string[]
   | readonly boolean[]
-  | readonly number[];
+  | readonly number[]
+  | readonly bigint[];
 
 export interface Tensor {
   readonly name: string;
@@ -125,10 +126,9 @@ function encodeTensor({ name, datatype, shape, data }: Tensor): {
   if (!Array.isArray(data))
     throw misuse(`the data of ${JSON.stringify(name)} to be an array`, data);
   const chosen = datatype ?? datatypeOfElement(name, data[0]);
-  return {
-    json: { name, datatype: chosen, shape, data: data.map(writeElement) },
-    bytes: undefined,
-  };
+  const write = (element: unknown): unknown =>
+    Array.isArray(element) ? element.map(write) : writeElement({ name, datatype: chosen }, element);
+  return { json: { name, datatype: chosen, shape, data: data.map(write) }, bytes: undefined };
 }
 
 function chooseDatatype(
@@ -155,9 +155,19 @@ function datatypeOfElement(name: string, first: unknown): Datatype {
   );
 }
 
-/** JSON has no NaN and no infinities, so the service takes their names. */
-function writeElement(element: unknown): unknown {
-  return typeof element === 'number' && !Number.isFinite(element) ? String(element) : element;
+function writeElement({ name, datatype }: Pick<Tensor, 'name' | 'datatype'>, element: unknown) {
+  if (typeof element === 'bigint') return String(element);
+  if (typeof element !== 'number') return element;
+  // JSON has no NaN and no infinities, so the service takes their names.
+  if (!Number.isFinite(element)) return String(element);
+  // It would be sent with other digits than the caller wrote.
+  if (/^U?INT64$/.test(String(datatype)) && !Number.isSafeInteger(element)) {
+    throw misuse(
+      `whole numbers of ${JSON.stringify(name)} beyond 2 ** 53 as BigInt, or in a BigInt64Array`,
+      element,
+    );
+  }
+  return element;
 }
 
 type WireTensor = InferResponse['outputs'][number];
@@ -174,18 +184,27 @@ export function decodeOutputs(
     if (bytesSaid === undefined || at + bytesSaid > binary.length) throw cutOff(name);
     const bytes = binary.slice(at, at + bytesSaid);
     at += bytesSaid;
-    return { name, datatype, shape, data: fromBytes(datatype, bytes) } as OutputTensor;
+    return { name, datatype, shape, data: fromBytes(name, datatype, bytes) } as OutputTensor;
   });
 }
 
+/** The service sends whole answers, so the rest has been lost on its way. */
 function cutOff(what: string): ScorelineError {
   return new ScorelineError(`Expected all bytes of ${what}; the answer ends before them.`, {
     code: 'answer_unexpected',
+    isRetryable: true,
   });
 }
 
-function fromBytes(datatype: Datatype, bytes: Uint8Array): OutputTensor['data'] {
-  if (datatype === 'BYTES') return readStrings(bytes);
+function notText(name: string): ScorelineError {
+  return new ScorelineError(
+    `Expected texts in UTF-8 in the output ${JSON.stringify(name)}; got other bytes. Let the model answer with numbers, or with bytes in base64.`,
+    { code: 'answer_unexpected' },
+  );
+}
+
+function fromBytes(name: string, datatype: Datatype, bytes: Uint8Array): OutputTensor['data'] {
+  if (datatype === 'BYTES') return readStrings(name, bytes);
   if (datatype === 'BOOL') return Array.from(bytes, (byte) => byte !== 0);
   // A copy of its own is aligned for any array.
   const { buffer } = bytes;
@@ -193,16 +212,20 @@ function fromBytes(datatype: Datatype, bytes: Uint8Array): OutputTensor['data'] 
   return new numberArrays[datatype](buffer as ArrayBuffer);
 }
 
-function readStrings(bytes: Uint8Array): string[] {
+function readStrings(name: string, bytes: Uint8Array): string[] {
   const lengths = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   const strings: string[] = [];
   for (let at = 0; at < bytes.length; ) {
     const start = at + 4;
     if (start > bytes.length) throw cutOff('a text');
     at = start + lengths.getUint32(at, true);
     if (at > bytes.length) throw cutOff('a text');
-    strings.push(decoder.decode(bytes.subarray(start, at)));
+    try {
+      strings.push(decoder.decode(bytes.subarray(start, at)));
+    } catch {
+      throw notText(name);
+    }
   }
   return strings;
 }

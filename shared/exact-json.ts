@@ -15,3 +15,20 @@ export function parseExactly(text: string): unknown {
     found.startsWith('"') ? found : `${found.charAt(0)}"${found.slice(1)}"`;
   return JSON.parse(text.replace(token, quote));
 }
+
+/** Returns the first whole number of a JSON text that a `number` would round; undefined if there is none. */
+export function findInexact(text: string): string | undefined {
+  for (const [found] of text.matchAll(token)) {
+    const digits = found.slice(1);
+    if (!found.startsWith('"') && isRounded(digits)) return digits;
+  }
+  return undefined;
+}
+
+/** A float that is whole is written as digits, too, which are all that there is of it. */
+function isRounded(digits: string): boolean {
+  const number = Number(digits);
+  return (
+    String(number) !== digits && !(Number.isFinite(number) && BigInt(number) === BigInt(digits))
+  );
+}

@@ -30,6 +30,7 @@ import {
   toBuffer,
 } from '../../shared/tensors.js';
 import { messageOf } from '../../shared/zod-issue.js';
+import { countCharacters, isLonger } from '../kinds/characters.js';
 
 /** How an output is answered. */
 export interface OutputForm {
@@ -268,10 +269,10 @@ function checkStrings(tensor: Tensor, { engine, input }: Manifest): void {
         `another at index ${at}`,
       );
     }
-    if (text.length > charactersMax && text.toString().length > charactersMax) {
+    if (text.length > charactersMax && isLonger(text.toString(), charactersMax)) {
       throw new ScorelineError(
         'text_too_long',
-        `Expected texts of at most ${charactersMax} characters; got ${text.toString().length} at index ${at}. Shorten it.`,
+        `Expected texts of at most ${charactersMax} characters; got ${countCharacters(text.toString())} at index ${at}. Shorten it.`,
       );
     }
   }

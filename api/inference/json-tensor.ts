@@ -26,7 +26,7 @@ function readStrings(data: Uint8Array): readonly string[] {
   if (at < 0 || Buffer.compare(encodeStrings(texts), data) === 0) return texts;
   throw new ScorelineError(
     'tensor_invalid',
-    `Expected outputs in UTF-8, since the answer is JSON; got other bytes, at index ${at} or later. Ask for the output with binary_data: true.`,
+    `Expected outputs in UTF-8, since the answer is JSON; got other bytes, at index ${at} or later. Ask /v2 for the output with binary_data: true.`,
   );
 }
 
@@ -60,7 +60,8 @@ function isPlain(number: number): boolean {
   return Number.isFinite(number) && (number !== 0 || !Object.is(number, -0));
 }
 
+/** A minus before a whole number without a point would be lost in many languages, such as Python. */
 function writeFloat(number: number): string {
   if (isPlain(number)) return String(number);
-  return Object.is(number, -0) ? '-0' : `"${number}"`;
+  return Object.is(number, -0) ? '-0.0' : `"${number}"`;
 }

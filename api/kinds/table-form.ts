@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Block, Cell, Column } from '../../shared/table.js';
 import type { Datatype } from '../../shared/tensors.js';
 import { elementSchemas, finiteSchemas } from '../inference/element-schema.js';
+import { isLonger } from './characters.js';
 
 export const categoryCharactersMax = 1000;
 
@@ -44,8 +45,8 @@ function valueSchema({ datatype, categories, missing }: Column, taken?: Datatype
 
 /** Texts may have no half characters, either, which JSON Schema cannot say. */
 const textSchema = (elementSchemas.BYTES as z.ZodString)
-  .max(categoryCharactersMax)
-  .refine((text) => text.isWellFormed());
+  .meta({ maxLength: categoryCharactersMax })
+  .refine((text) => text.isWellFormed() && !isLonger(text, categoryCharactersMax));
 
 function numberSchema(taken: Datatype = 'FP64'): z.ZodType {
   if (taken === 'FP32' || taken === 'FP64') return finiteSchemas[taken];

@@ -18,6 +18,7 @@ import {
 } from '../../shared/table.js';
 import type { Datatype } from '../../shared/tensors.js';
 import { networkOf } from '../inference/infer-request.js';
+import { countCharacters, isLonger } from './characters.js';
 import type { InputKind, Row } from './kind.js';
 import { categoryCharactersMax, rowSchema } from './table-form.js';
 
@@ -140,10 +141,10 @@ function readCell(row: Row, column: Column, datatype: Datatype): Cell {
   if (typeof value !== 'string' || value.includes('\0') || !value.isWellFormed()) {
     throw unfit(column, 'a text without NUL', value);
   }
-  if (value.length > categoryCharactersMax) {
+  if (isLonger(value, categoryCharactersMax)) {
     throw new ScorelineError(
       'text_too_long',
-      `Expected at most ${categoryCharactersMax} characters in the column ${showName(column.name)}; got ${value.length}. Shorten it.`,
+      `Expected at most ${categoryCharactersMax} characters in the column ${showName(column.name)}; got ${countCharacters(value)}. Shorten it.`,
     );
   }
   if (!isKnown(column, value)) throw unknownCategory(column, value);

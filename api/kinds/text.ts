@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest.js';
 import { encodeStrings } from '../../shared/tensors.js';
+import { countCharacters, isLonger } from './characters.js';
 import { decodeText } from './charset.js';
 import type { InputKind } from './kind.js';
 import { normaliseText } from './normalise.js';
@@ -62,9 +63,9 @@ export const text: InputKind = {
     if (input.kind !== 'text') throw new Error('Expected a text model for a text. This is a bug.');
     const written = z
       .string()
-      .max(input.charactersMax)
+      .meta({ maxLength: input.charactersMax })
       .regex(/\S/)
-      .refine((value) => value.isWellFormed())
+      .refine((value) => value.isWellFormed() && !isLonger(value, input.charactersMax))
       .refine((value) => engine !== 'onnx' || !value.includes('\0'));
     const one = written.describe('The text. It must not be blank.');
     const shown = String(scoresExampleOf(manifest)?.input ?? 'How do I …?');
@@ -78,11 +79,11 @@ export const text: InputKind = {
   },
 };
 
-function checkLength({ length }: string, charactersMax: number): void {
-  if (length <= charactersMax) return;
+function checkLength(text: string, charactersMax: number): void {
+  if (!isLonger(text, charactersMax)) return;
   throw new ScorelineError(
     'text_too_long',
-    `Expected a text of at most ${charactersMax} characters; got ${length}. Shorten it.`,
+    `Expected a text of at most ${charactersMax} characters; got ${countCharacters(text)}. Shorten it.`,
   );
 }
 

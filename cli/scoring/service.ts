@@ -5,9 +5,10 @@
 
 import { type Call, openCall } from '../../client/call.js';
 import { ScorelineError as CallFailed } from '../../client/errors.js';
-import { type Asked, type Exchange, makeExchange } from '../../client/exchange.js';
+import { type Asked, type Exchange, makeExchange, parseJson } from '../../client/exchange.js';
 import { coerceError, errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Answering } from './answers.js';
+import { parseExactly } from './exact-json.js';
 import type { CommandInput, InputKind } from './inputs.js';
 
 /** How much longer than its deadline a request may take before its connection counts as broken. */
@@ -27,7 +28,10 @@ export interface ServiceOptions {
   readonly triesMax: number;
 }
 
-/** What an input is answered with: the answer of the native contract, or `{problem}`. */
+/**
+ * What an input is answered with: the answer of the native contract with its numbers as `parseExactly` leaves them, or
+ * `{problem}`.
+ */
 export type CommandAnswer = Readonly<Record<string, unknown>>;
 
 /** A version of a model, as the service lists it. */
@@ -39,10 +43,10 @@ interface ServedModel {
   readonly deadlineMs: number;
 }
 
-interface Answer {
+interface Catalogue {
   /** How many requests of this caller may be in flight. */
   readonly concurrencyMax: number;
-  readonly body: CommandAnswer;
+  readonly models: unknown;
 }
 
 export class Service {
@@ -61,13 +65,14 @@ export class Service {
   static async open(options: ServiceOptions, kind: InputKind): Promise<Service> {
     const exchange = openExchange(options);
     const asked: Asked = { method: 'GET', path: ['v1', 'models'] };
-    const { body, concurrencyMax } = await withCall(exchange, 1, (call) =>
-      call.ask(asked, readAnswer),
-    ).catch((thrown) => {
-      throw whyNotOpen(options, thrown);
-    });
-    if (!Array.isArray(body.models)) throw noService(options, 200);
-    const models = body.models as readonly ServedModel[];
+    const found = await withCall(exchange, 1, (call) => call.ask(asked, readCatalogue)).catch(
+      (thrown) => {
+        throw whyNotOpen(options, thrown);
+      },
+    );
+    const { concurrencyMax } = found;
+    if (!Array.isArray(found.models)) throw noService(options, 200);
+    const models = found.models as readonly ServedModel[];
     const versions = models.filter(({ name }) => name === options.model);
     const model = versions[0];
     if (!model) {
@@ -116,15 +121,13 @@ export class Service {
       answerMsMax: this.#answerMsMax,
     };
     try {
-      const answer = await withCall(this.#exchange, triesMax, (call) =>
-        call.ask(asked, readAnswer),
-      );
-      return answer.body;
+      return await withCall(this.#exchange, triesMax, (call) => call.ask(asked, readAnswer));
     } catch (thrown) {
       if (!(thrown instanceof CallFailed)) throw thrown;
       if (thrown.code === 'connection_failed') throw unreachable(this.#options, thrown);
       if (isOver(thrown)) throw refused(this.#options, thrown);
-      return { problem: thrown.problem ?? { status: thrown.status, title: thrown.message } };
+      const { problem, status, code, message } = thrown;
+      return { problem: problem ?? { status, code, title: message } };
     }
   }
 }
@@ -166,19 +169,20 @@ function retryable(error: CallFailed): CallFailed {
   return new CallFailed(error.message, { ...error, isRetryable: true });
 }
 
-async function readAnswer(response: Response): Promise<Answer> {
-  return {
-    concurrencyMax: concurrencyIn(response.headers.get('ratelimit-policy') ?? ''),
-    body: parse(await response.text()),
-  };
+async function readCatalogue(response: Response): Promise<Catalogue> {
+  const parse = JSON.parse as (text: string) => { readonly models: unknown };
+  const { models } = parseJson(response, await response.text(), { parse, members: ['models'] });
+  return { concurrencyMax: concurrencyIn(response.headers.get('ratelimit-policy') ?? ''), models };
 }
 
-function parse(text: string): CommandAnswer {
+/** A gateway may answer in place of a service that starts anew, so what is no answer is asked for again. */
+async function readAnswer(response: Response): Promise<CommandAnswer> {
+  const parse = parseExactly as (text: string) => CommandAnswer;
+  const members = ['model', 'predictions'];
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as CommandAnswer) : {};
-  } catch {
-    return {};
+    return parseJson(response, await response.text(), { parse, members });
+  } catch (thrown) {
+    throw thrown instanceof CallFailed ? retryable(thrown) : thrown;
   }
 }
 

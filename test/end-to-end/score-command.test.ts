@@ -28,6 +28,7 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
+import { json, openPeer } from '../peer.js';
 
 interface Outcome {
   readonly code: number | null;
@@ -306,6 +307,29 @@ describe('npm run score', () => {
     const out = await score('faq-matcher', file, '--top', '1', '--out', part);
     expect(out.said).toContain('3 had been before');
     expect(parseLines(readFileSync(part, 'utf8'))).toHaveLength(3);
+  });
+
+  test('writes numbers as the service does, and asks again if something else has answered', async () => {
+    const versions = [{ version: '1', traffic: { share: 1 }, deadlineMs: 1000 }];
+    const models = versions.map((rest) => ({ name: 'm', input: { kind: 'text' }, ...rest }));
+    const answer = (value: string) =>
+      `{"model":"m","version":"1","id":"\\"-0\\"","predictions":[{"value":${value}}]}`;
+    const values = ['9007199254740993', '-0.0', '1e2', '1.10', '-12345678901234567890'];
+    let asked = 0;
+    const peer = await openPeer((response, request) => {
+      if (request.url === '/v1/models') return json({ models })(response, request);
+      asked++;
+      response.setHeader('Content-Type', asked % 2 === 0 ? 'application/json' : 'text/html');
+      const at = Math.floor((asked - 1) / 2);
+      response.end(asked % 2 === 0 ? answer(values[at] as string) : '<html>');
+    });
+    const file = writeLines('exact.ndjson', values.length);
+    const parameters = ['m', file, '--concurrency', '1', '--url', peer.url];
+    const { code, out, said } = await score(...parameters);
+    expect([code, said]).toEqual([0, expect.stringContaining('5 scored, 0 failed')]);
+    const written = out.trim().split('\n');
+    expect(written.map((line) => /"value":([^}]*)/.exec(line)?.[1])).toEqual(values);
+    expect(parseLines(out).map(({ id }) => id)).toEqual(values.map((_, at) => `question ${at}`));
   });
 
   const lines = () => writeLines('few.ndjson', 2);

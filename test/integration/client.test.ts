@@ -2,8 +2,10 @@
 
 import { getEventListeners } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { text as readText } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { openCall } from '../../client/call.js';
 import { type ClientOptions, ScorelineClient, ScorelineError } from '../../client/client.js';
@@ -48,6 +50,13 @@ async function openPeer(...answers: Answer[]) {
   return { ...peer, open };
 }
 
+/** An end that looks like one that was meant. */
+const damaged: Answer = (response) => {
+  response
+    .writeHead(200, { 'Content-Type': 'application/json' })
+    .end('{"model":"m","predictions":[');
+};
+
 async function failureOf(promise: Promise<unknown>): Promise<ScorelineError> {
   const thrown = await promise.then(
     () => undefined,
@@ -82,8 +91,119 @@ test.each([
     response.setHeader('Inference-Header-Content-Length', head.length);
     response.end(Buffer.concat([Buffer.from(head), Buffer.from(bytes)]));
   });
-  const error = await failureOf(peer.open().infer('m', { inputs: [] }));
+  const error = await failureOf(peer.open({ retries: 1 }).infer('m', { inputs: [] }));
   expect(error.code).toBe('answer_unexpected');
+  expect(peer.requests).toHaveLength(2);
+});
+
+describe('texts of an output', () => {
+  const answer = (...bytes: number[]): Answer => {
+    const output = { name: 'o', datatype: 'BYTES', shape: [1] };
+    const parameters = { binary_data_size: bytes.length + 4 };
+    const outputs = [{ ...output, parameters }];
+    const head = JSON.stringify({ model_name: 'm', model_version: '1', outputs });
+    return (response) => {
+      response.setHeader('Inference-Header-Content-Length', head.length);
+      response.end(Buffer.from([...Buffer.from(head), bytes.length, 0, 0, 0, ...bytes]));
+    };
+  };
+
+  test('are an error if they are not UTF-8', async () => {
+    const peer = await openPeer(answer(0x61, 0xff));
+    const error = await failureOf(peer.open().infer('m', { inputs: [] }));
+    expect(error).toMatchObject({ code: 'answer_unexpected' });
+    expect(error.message).toContain('UTF-8 in the output "o"');
+    expect(peer.requests).toHaveLength(1);
+  });
+
+  test('keep their byte order mark', async () => {
+    const peer = await openPeer(answer(0xef, 0xbb, 0xbf, 0x61));
+    const { outputs } = await peer.open().infer('m', { inputs: [] });
+    expect(outputs.o?.data).toEqual(['\ufeffa']);
+  });
+});
+
+describe('an answer that is not that of the contract', () => {
+  const accepted = { id: 'j', state: 'queued' };
+  test.each<[what: string, Answer, ask: (client: ScorelineClient) => Promise<unknown>]>([
+    ['{}', json({}), (client) => client.score('m', 'text')],
+    ['null', json(null as never), (client) => client.score('m', 'text')],
+    ['a list', json([] as never), (client) => client.score('m', 'text')],
+    ['a job', json(accepted, 202), (client) => client.score('m', 'text')],
+    ['HTML', (response) => response.end('<html>'), (client) => client.score('m', 'text')],
+    ['a score, for tensors', json(score), (client) => client.infer('m', { inputs: [] })],
+    ['a score, for a job', json(score), (client) => client.submit('m', 'text')],
+    ['a score, to wait for', json(score), (client) => client.wait('j')],
+    ['a score, for a list', json(score), (client) => client.jobs()],
+    ['a score, for the models', json(score), (client) => client.models()],
+  ])('is an error at once: %s', async (_what, answer, ask) => {
+    const peer = await openPeer(answer);
+    const error = await failureOf(ask(peer.open()));
+    expect(error).toMatchObject({ code: 'answer_unexpected', isRetryable: false });
+    expect(peer.requests).toHaveLength(1);
+  });
+});
+
+describe('numbers that JavaScript would round', () => {
+  const withValue = (value: string) =>
+    JSON.stringify({ ...score, predictions: [] }).replace('[]', `[{"value":${value}}]`);
+  const text = (body: string): Answer => {
+    return (response) => {
+      response.setHeader('Content-Type', 'application/json');
+      response.end(body);
+    };
+  };
+  const jobText = (value: string) =>
+    JSON.stringify({ ...job, state: 'succeeded', result: 0 }).replace(
+      '"result":0',
+      `"result":${withValue(value)}`,
+    );
+
+  test.each(['9007199254740993', '-9007199254740993', '1'.repeat(400)])(
+    'are an error in an answer and in a job: %s',
+    async (value) => {
+      const peer = await openPeer(text(withValue(value)), text(jobText(value)));
+      const client = peer.open();
+      for (const ask of [() => client.score('m', 'text'), () => client.wait('j')]) {
+        const error = await failureOf(ask());
+        expect(error).toMatchObject({ code: 'answer_unexpected', isRetryable: false });
+        expect(error.message).toContain(value.slice(0, 60));
+      }
+      expect(peer.requests).toHaveLength(2);
+    },
+  );
+
+  test.each([
+    ['9007199254740992', 2 ** 53],
+    ['1234567890123456', 1234567890123456],
+    ['100000000000000000000', 1e20],
+    ['0.30000000000000004', 0.1 + 0.2],
+    ['-0.0', -0],
+    ['1.7976931348623157e+308', Number.MAX_VALUE],
+  ])('are not those that it holds: %s', async (value, expected) => {
+    const peer = await openPeer(text(withValue(value)));
+    const { predictions } = await peer.open().score('m', 'text');
+    expect(predictions[0]).toEqual({ value: expected });
+  });
+
+  test('are sent as they are, or refused', async () => {
+    const bodies: Promise<string>[] = [];
+    const peer = await openPeer((response, request) => {
+      bodies.push(readText(request));
+      json({ model_name: 'm', model_version: '1', outputs: [] })(response, request);
+    });
+    const client = peer.open();
+    const send = (data: readonly (number | bigint)[], datatype: 'INT64' | 'FP64') =>
+      client.infer('m', { inputs: [{ name: 'a', datatype, shape: [data.length], data } as never] });
+    await send([1, -9007199254740993n], 'INT64');
+    await send([2 ** 60], 'FP64');
+    const sent = (await Promise.all(bodies)).map((body) => JSON.parse(body).inputs[0].data);
+    expect(sent).toEqual([[1, '-9007199254740993'], [2 ** 60]]);
+    await expect(send([2 ** 60], 'INT64')).rejects.toThrow(
+      /"a" beyond 2 \*\* 53 as BigInt.*115292150/,
+    );
+    expect(peer.requests).toHaveLength(2);
+  });
 });
 
 describe('what may be tried again', () => {
@@ -93,6 +213,7 @@ describe('what may be tried again', () => {
     ['a connection that is lost before the answer', hangUp],
     ['a connection that is lost within the answer', cutOff],
     ['the 502 of a proxy', json('no such upstream', 502)],
+    ['an answer of which a part is missing', damaged],
   ])('is, by the same key: %s', async (_, answer) => {
     const peer = await openPeer(answer, answer, json(score));
     expect(await peer.open().score('m', 'text')).toEqual(score);
@@ -134,9 +255,10 @@ describe('what may be tried again', () => {
   });
 
   test('has the priority of its caller, and a job the address that is told', async () => {
-    const peer = await openPeer(json(score));
+    const peer = await openPeer(json(score), json(score), json(job, 202));
     const client = peer.open();
     await client.score('m', 'text');
+    await client.score('m', 'text', { priority: '' as 'bulk' });
     await client.submit('m', 'text', { priority: 'bulk', webhookUrl: 'https://example.org/x' });
     const headers = peer.requests.map(({ headers }) => [
       headers['x-priority'],
@@ -144,6 +266,7 @@ describe('what may be tried again', () => {
     ]);
     expect(headers).toEqual([
       [undefined, undefined],
+      ['', undefined],
       ['bulk', 'https://example.org/x'],
     ]);
   });
@@ -218,6 +341,21 @@ describe('the limits of a call', () => {
     await waitUntil('nothing is asked any more', peer.isOver);
   });
 
+  test.each(['an answer', 'events'])(
+    'end %s whose gzip is damaged, as Node would never do',
+    async (what) => {
+      const bytes = gzipSync(JSON.stringify(job).repeat(100));
+      bytes.fill(0xff, bytes.length / 2, bytes.length / 2 + 2);
+      const type = what === 'events' ? 'text/event-stream' : 'application/json';
+      const peer = await openPeer((response) => {
+        response.writeHead(200, { 'Content-Type': type, 'Content-Encoding': 'gzip' }).write(bytes);
+      });
+      const client = peer.open({ timeoutMs: 500, retries: 0 });
+      const asked = what === 'events' ? client.events('j').next() : client.score('m', 'text');
+      await expect(asked).rejects.toThrow();
+    },
+  );
+
   test('are not begun if the signal has aborted', async () => {
     const peer = await openPeer(json(score));
     const signal = AbortSignal.abort(new Error('too late'));
@@ -235,7 +373,7 @@ describe('the limits of a call', () => {
 
 describe('the address and the key', () => {
   test('may have a path before that of the service', async () => {
-    const peer = await openPeer(json(score));
+    const peer = await openPeer(json(score), json(score), json({ models: [] }));
     for (const path of ['/a/b', '/a/b/']) {
       await peer.open({ url: peer.url + path }).score('a name', 'text');
     }
@@ -332,6 +470,22 @@ describe('bad input', () => {
     await expect(client.score('m', input as string)).rejects.toThrow(expected);
     await expect(client.submit('m', input as string)).rejects.toThrow(expected);
   });
+
+  test.each([' a', 'a ', '', 'a\nb', 'ä', 'x'.repeat(256), 7, {}])(
+    'is refused as an Idempotency-Key, and what is sent under it: %j',
+    async (idempotencyKey) => {
+      const asked = client.score('m', 'text', { idempotencyKey: idempotencyKey as string });
+      await expect(asked).rejects.toThrow(/^Expected idempotencyKey to be 1 to 255/);
+    },
+  );
+
+  test.each([' a', 'a b', '', 'a\nb', 'ä', 'x'.repeat(129), 7])(
+    'is refused as the id of a request: %j',
+    async (requestId) => {
+      const asked = client.score('m', 'text', { requestId: requestId as string });
+      await expect(asked).rejects.toThrow(/^Expected requestId to be 1 to 128/);
+    },
+  );
 
   test.each(['', '.', '..', undefined])('is refused as the name of a model: %j', async (name) => {
     await expect(client.score(name as string, 'text')).rejects.toThrow(/name of a model/);

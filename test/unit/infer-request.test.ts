@@ -374,6 +374,7 @@ describe('a request of the Open Inference Protocol', () => {
         { model: texts, rowsMax: 8 },
       );
     expect(ask('äöü').rows).toBe(1);
+    expect(ask('😀😀😀').rows).toBe(1);
     expect(errorOf(() => ask('abcd'))).toMatchObject({ code: 'text_too_long' });
   });
 

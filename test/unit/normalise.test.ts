@@ -69,4 +69,12 @@ describe('a text in a request', () => {
       expect(errorOf(() => prepared(tooLong, input)).code).toBe('text_too_long');
     }
   });
+
+  test('may have as many Unicode characters as the manifest says, as JSON Schema counts them', () => {
+    const input = { charactersMax: 5 };
+    expect(prepared('😀'.repeat(5), input)).toEqual(['😀'.repeat(5)]);
+    const error = errorOf(() => prepared('😀'.repeat(6), input));
+    expect(error).toMatchObject({ code: 'text_too_long' });
+    expect(error.message).toContain('got 6');
+  });
 });
