@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest.js';
 import { encodeStrings } from '../../shared/tensors.js';
+import { elementSchemas } from '../inference/element-schema.js';
 import { countCharacters, isLonger } from './characters.js';
 import { decodeText } from './charset.js';
 import type { InputKind } from './kind.js';
@@ -61,12 +62,10 @@ export const text: InputKind = {
   describe({ manifest }) {
     const { engine, input } = manifest;
     if (input.kind !== 'text') throw new Error('Expected a text model for a text. This is a bug.');
-    const written = z
-      .string()
+    const written = (engine === 'onnx' ? (elementSchemas.BYTES as z.ZodString) : z.string())
       .meta({ maxLength: input.charactersMax })
       .regex(/\S/)
-      .refine((value) => value.isWellFormed() && !isLonger(value, input.charactersMax))
-      .refine((value) => engine !== 'onnx' || !value.includes('\0'));
+      .refine((value) => value.isWellFormed() && !isLonger(value, input.charactersMax));
     const one = written.describe('The text. It must not be blank.');
     const shown = String(scoresExampleOf(manifest)?.input ?? 'How do I …?');
     return {
