@@ -1,8 +1,9 @@
 // Jobs: requests that are answered later, and what they end with.
 
-import { findInexact, parseExactly } from '../shared/exact-json.js';
+import { parseExactly } from '../shared/exact-json.js';
 import type { Job as AnyJob, InferResponse, JobSummary } from './answers.js';
 import { ScorelineError } from './errors.js';
+import { parseNumbers } from './exact-numbers.js';
 import type { Score } from './score.js';
 import { decodeOutputs, type OutputTensor } from './tensors.js';
 
@@ -57,19 +58,6 @@ export function readJob<Result>(json: string): Job<Result> {
   // Tensors may hold whole numbers beyond 2 ** 53.
   const { result } = parseExactly(json) as { result: InferResponse };
   return { ...job, result: readInference(result) } as unknown as Job<Result>;
-}
-
-/**
- * Parses JSON whose numbers become those of JavaScript.
- * @throws ScorelineError `answer_unexpected` if one of them would be rounded
- */
-export function parseNumbers<T>(json: string): T {
-  const inexact = findInexact(json);
-  if (inexact === undefined) return JSON.parse(json);
-  throw new ScorelineError(
-    `Expected whole numbers that a number of JavaScript can hold; got ${inexact.slice(0, 60)}. Ask the model by infer, which answers with BigInt.`,
-    { code: 'answer_unexpected' },
-  );
 }
 
 export function readInference(response: InferResponse, binary?: Uint8Array): Inference {

@@ -2,17 +2,10 @@
 
 import type { InferResponse } from './answers.js';
 import { misuse } from './errors.js';
+import { parseNumbers } from './exact-numbers.js';
 import { type Asked, parseJson, unexpected } from './exchange.js';
 import { bodyOf, type Input } from './inputs.js';
-import {
-  type Inference,
-  idOf,
-  type Job,
-  type JobRef,
-  parseNumbers,
-  readInference,
-  readJob,
-} from './job.js';
+import { type Inference, idOf, type Job, type JobRef, readInference, readJob } from './job.js';
 import { randomId } from './random-id.js';
 import { encodeRequest, type TensorRequest } from './tensors.js';
 

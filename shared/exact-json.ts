@@ -6,6 +6,9 @@
  */
 const token = /"[^"\\]*(?:\\[\s\S]?[^"\\]*)*(?:"|$)|[[,:\s]-?\d{16,}(?=[\],}\s])/g;
 
+/** A whole number of 16 digits and more, which may be beyond 2 ** 53, with the sign before it. A string may have it, too. */
+export const longNumber = /[[,:\s]-?\d{16,}(?=[\],}\s])/;
+
 /**
  * Parses JSON. Whole numbers of 16 digits and more become strings of their digits.
  * @throws SyntaxError
@@ -16,17 +19,11 @@ export function parseExactly(text: string): unknown {
   return JSON.parse(text.replace(token, quote));
 }
 
-/** Returns the first whole number of a JSON text that a `number` would round; undefined if there is none. */
-export function findInexact(text: string): string | undefined {
-  for (const [found] of text.matchAll(token)) {
-    const digits = found.slice(1);
-    if (!found.startsWith('"') && isRounded(digits)) return digits;
-  }
-  return undefined;
-}
-
-/** A float that is whole is written as digits, too, which are all that there is of it. */
-function isRounded(digits: string): boolean {
+/**
+ * Whether a `number` cannot hold the whole number that these digits are. A float that is whole is written as digits, too,
+ * which are all that there is of it.
+ */
+export function isRounded(digits: string): boolean {
   const number = Number(digits);
   return (
     String(number) !== digits && !(Number.isFinite(number) && BigInt(number) === BigInt(digits))

@@ -1,10 +1,7 @@
 // Parses the JSON of a request without rounding the long whole numbers of its tensors.
 
-import { parseExactly } from '../../shared/exact-json.js';
+import { longNumber, parseExactly } from '../../shared/exact-json.js';
 import { bodyBounds, parseJson } from '../parse-json.js';
-
-/** A whole number of 16 digits and more, which may be beyond 2 ** 53, with the sign before it. */
-const longNumber = /[[,:\s]-?\d{16,}(?=[\],}\s])/;
 
 /** How long the lists of a tensor are on average at least, such as `[0,1],`. How long all may be is a setting. */
 const listBytesMin = 6;
