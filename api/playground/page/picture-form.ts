@@ -4,7 +4,8 @@
 import type { Asked } from './asking.js';
 import { hasCamera, takePhotograph } from './camera.js';
 import { element, freshId } from './element.js';
-import { serviceUrl } from './service.js';
+import { showError } from './error-view.js';
+import { fetchSample, sampleAt, serviceUrl } from './service.js';
 
 type Picture = Extract<Asked, { kind: 'picture' }>;
 
@@ -20,6 +21,17 @@ export function makePictureForm(
   signal: AbortSignal,
   show: (pictures: readonly Picture[]) => void,
 ): HTMLElement {
+  const trouble = element('div', { class: 'trouble' });
+  /** Shows the picture that somebody chose, or why there is none. */
+  const pick = async (choose: () => Promise<Picture | undefined>) => {
+    try {
+      const picture = await choose();
+      trouble.replaceChildren();
+      if (picture) show([picture]);
+    } catch (thrown) {
+      if (!signal.aborted) trouble.replaceChildren(showError(thrown));
+    }
+  };
   const showFiles = (files: Iterable<File>) => {
     const pictures = [...files].map(
       (file) => ({ kind: 'picture', file, name: file.name }) as const,
@@ -49,17 +61,19 @@ export function makePictureForm(
           {
             type: 'button',
             class: 'button',
-            onclick: async () => {
-              const photograph = await takePhotograph(signal);
-              if (photograph) show([{ kind: 'picture', file: photograph, name: 'photograph.jpg' }]);
-            },
+            onclick: () =>
+              void pick(async () => {
+                const file = await takePhotograph(signal);
+                return file && { kind: 'picture', file, name: 'photograph.jpg' };
+              }),
           },
           'Take a photograph',
         ),
     ),
   );
   acceptDrops(zone, signal, showFiles);
-  return element('div', { class: 'stack' }, zone, makeSamples(show));
+  const samples = makeSamples((sample) => void pick(sample));
+  return element('div', { class: 'stack' }, zone, samples, trouble);
 }
 
 /** A file that misses the zone would otherwise take the place of the page. */
@@ -94,17 +108,16 @@ function acceptDrops(
   });
 }
 
-function makeSamples(show: (pictures: readonly Picture[]) => void): HTMLElement {
-  const buttons = samples.map(({ file, alt }) => {
-    const url = `${serviceUrl}playground/${file}`;
-    const pick = async () => {
-      const answer = await fetch(url);
-      show([{ kind: 'picture', file: await answer.blob(), name: file, url }]);
+function makeSamples(pick: (sample: () => Promise<Picture>) => void): HTMLElement {
+  const buttons = samples.map(({ file: name, alt }) => {
+    const url = `${serviceUrl}${sampleAt(name)}`;
+    const fetchOne = async (): Promise<Picture> => {
+      return { kind: 'picture', file: await fetchSample(name), name, url };
     };
     return element(
       'button',
-      { type: 'button', class: 'sample', onclick: () => void pick() },
-      element('img', { src: `playground/${file}`, alt, width: 88, height: 66 }),
+      { type: 'button', class: 'sample', onclick: () => pick(fetchOne) },
+      element('img', { src: sampleAt(name), alt, width: 88, height: 66 }),
     );
   });
   return element(
