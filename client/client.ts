@@ -28,6 +28,7 @@ import {
   askScore,
   readJobOf,
   readJson,
+  readScoreOf,
   readStream,
   readTensors,
   type ScoreOptions,
@@ -99,7 +100,7 @@ export class ScorelineClient {
     options: ScoreOptions & CallOptions = {},
   ): Promise<Score<P>> {
     const asked = { ...askScore(model, input, options), isAwaited: true };
-    return this.#call(options, (call) => call.ask(asked, readJson<Score<P>>));
+    return this.#call(options, (call) => call.ask(asked, readScoreOf<P>));
   }
 
   /** Sends tensors to the network of a model, by the Open Inference Protocol. */

@@ -3,7 +3,7 @@
 import { parseExactly } from '../shared/exact-json.js';
 import type { Job as AnyJob, InferResponse, JobSummary } from './answers.js';
 import { ScorelineError } from './errors.js';
-import type { Score } from './score.js';
+import { makeExact, type Score } from './score.js';
 import { decodeOutputs, type OutputTensor } from './tensors.js';
 
 /** What a model answered to tensors. */
@@ -53,10 +53,14 @@ export function isPending({ state }: Pick<AnyJob, 'state'>): boolean {
 /** Reads a job as the service answers it, in JSON. */
 export function readJob<Result>(json: string): Job<Result> {
   const job: AnyJob = JSON.parse(json);
-  if (!job.result || !('model_name' in job.result)) return job as unknown as Job<Result>;
+  if (!job.result) return job as unknown as Job<Result>;
   // Tensors may hold whole numbers beyond 2 ** 53.
-  const { result } = parseExactly(json) as { result: InferResponse };
-  return { ...job, result: readInference(result) } as unknown as Job<Result>;
+  const readExactly = <Read>() => (parseExactly(json) as { result: Read }).result;
+  const result =
+    'model_name' in job.result
+      ? readInference(readExactly<InferResponse>())
+      : makeExact(job.result as unknown as Score, readExactly<Score>);
+  return { ...job, result } as unknown as Job<Result>;
 }
 
 export function readInference(response: InferResponse, binary?: Uint8Array): Inference {

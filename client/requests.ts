@@ -5,6 +5,7 @@ import { type Asked, parseJson, unexpected } from './exchange.js';
 import { bodyOf, type Input } from './inputs.js';
 import { type Inference, idOf, type Job, type JobRef, readInference, readJob } from './job.js';
 import { randomId } from './random-id.js';
+import { type Prediction, readScore, type Score } from './score.js';
 import { encodeRequest, type TensorRequest } from './tensors.js';
 
 export interface ScoringOptions {
@@ -80,6 +81,10 @@ function headersOf({ idempotencyKey, priority }: ScoringOptions): Asked['headers
 /** Reads an answer in JSON. */
 export async function readJson<T>(response: Response): Promise<T> {
   return parseJson(response, await response.text(), JSON.parse);
+}
+
+export async function readScoreOf<P extends Prediction>(response: Response): Promise<Score<P>> {
+  return parseJson(response, await response.text(), readScore<P>);
 }
 
 export async function readJobOf<Result>(response: Response): Promise<Job<Result>> {

@@ -285,6 +285,17 @@ describe.skipIf(whyNoBrowser !== undefined)(
       expect(await shown.textContent()).toBe('-16777213, -0.10000000149011612, -0');
     });
 
+    test('shows whole numbers beyond 2 ** 53 as the service wrote them, now and as a job', async () => {
+      const page = await open('#/try/parcels');
+      await page.getByLabel('weight').fill('9007199254740991');
+      const product = page.getByLabel('Elements of product').getByText('9016206453995731991');
+      await product.waitFor();
+      await page.getByText('Answer later, as a job').click();
+      await page.getByRole('button', { name: 'Score', exact: true }).click();
+      await page.getByText('The job is succeeded.').waitFor();
+      await product.waitFor();
+    });
+
     test('sends a row as it was typed and chosen', async () => {
       const page = await open('#/try/parcels');
       const rowOf = async (act: () => Promise<unknown>) => {
