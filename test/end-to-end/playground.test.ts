@@ -243,6 +243,28 @@ describe.skipIf(whyNoBrowser !== undefined)(
       }
     });
 
+    test('says when what is dropped has no file', async () => {
+      const page = await open('#/try/efficientnet-lite0');
+      await page.locator('.drop').waitFor();
+      await page.evaluate(`
+        const data = new DataTransfer();
+        data.setData('text/plain', 'https://example.com/cat.jpg');
+        const drop = new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true });
+        document.querySelector('.drop').dispatchEvent(drop);
+      `);
+      await page.getByRole('alert').getByText('Expected the file of a picture').waitFor();
+    });
+
+    test('says what the service says of itself, if it refuses to list its models', async () => {
+      const page = await open();
+      await page.getByRole('heading', { name: 'faq-matcher' }).waitFor();
+      const problem = { status: 429, code: 'rate_limited', title: 'x', detail: 'Ask less often.' };
+      await page.route('**/v1/models', (route) => route.fulfill({ status: 429, json: problem }));
+      await page.getByText('Ask less often. This page asks again').waitFor();
+      await page.route('**/v1/models', (route) => route.abort());
+      await page.getByText('The service does not answer at the moment.').waitFor();
+    });
+
     test('takes a photograph with the camera', async () => {
       const page = await open('#/try/efficientnet-lite0');
       await page.getByRole('button', { name: 'Take a photograph' }).click();
@@ -369,6 +391,12 @@ describe.skipIf(whyNoBrowser !== undefined)(
       await page.getByText('Answer later, as a job').click();
       await page.getByLabel('weight').fill('3');
       await waitUntil('a job is not made as one types', () => isFormer(page));
+      await page.getByLabel('weight').fill('4');
+      await page.getByLabel('weight').press('Enter');
+      await page.getByLabel('Elements of product').getByText('4004').waitFor();
+      // Longer than a pause in typing.
+      await page.waitForTimeout(500);
+      expect(await isFormer(page)).toBe(false);
       await page.goto(`${scene.url}#/try/adder`);
       await page.getByRole('button', { name: 'Send', exact: true }).click();
       await page.getByLabel('Elements of sum').waitFor();

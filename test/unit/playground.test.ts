@@ -1,7 +1,7 @@
 // The parts of the page that need no browser.
 
 import { describe, expect, test } from 'vitest';
-import { exact, percent, rounded, scoreWriter } from '../../api/playground/page/format.js';
+import { exact, ms, percent, rounded, scoreWriter } from '../../api/playground/page/format.js';
 import { readFragment } from '../../api/playground/page/fragment.js';
 import { type Prose, readProse } from '../../api/playground/page/prose.js';
 import { type Sent, snippetsOf } from '../../api/playground/page/snippets.js';
@@ -81,6 +81,10 @@ describe('a number', () => {
     const write = (scores: readonly number[]) => scores.map(scoreWriter(scores));
     expect(write([0.75, 0.25])).toEqual(['75.0 %', '25.0 %']);
     expect(write([7.25, 0.25, -0.001])).toEqual(['7.25', '0.25', '-0.001']);
+  });
+
+  test('of milliseconds becomes one of seconds before it has four digits', () => {
+    expect([ms(999.4), ms(999.6)]).toEqual(['999 ms', '1 s']);
   });
 
   test('of a chart is rounded to a place, never to so many digits', () => {

@@ -2,7 +2,7 @@
 
 export function ms(value: number): string {
   if (value < 9.95) return `${value.toFixed(1)} ms`;
-  if (value < 1000) return `${Math.round(value)} ms`;
+  if (value < 999.5) return `${Math.round(value)} ms`;
   return `${Number((value / 1000).toFixed(value < 10_000 ? 2 : 1))} s`;
 }
 

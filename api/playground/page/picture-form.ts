@@ -71,16 +71,26 @@ export function makePictureForm(
         ),
     ),
   );
-  acceptDrops(zone, signal, showFiles);
+  const dropFiles = (files: Iterable<File>) =>
+    void pick(async () => {
+      if ([...files].length === 0) throw new Error(noFile);
+      showFiles(files);
+      return undefined;
+    });
+  acceptDrops(zone, signal, { dropFiles, showFiles });
   const samples = makeSamples((sample) => void pick(sample));
   return element('div', { class: 'stack' }, zone, samples, trouble);
 }
+
+/** Text, and pictures of some other pages, are dropped without a file. */
+const noFile =
+  'Expected the file of a picture; what was dropped has none. Save it as a file, and drop that.';
 
 /** A file that misses the zone would otherwise take the place of the page. */
 function acceptDrops(
   zone: HTMLElement,
   signal: AbortSignal,
-  showFiles: (files: Iterable<File>) => void,
+  { dropFiles, showFiles }: Record<'dropFiles' | 'showFiles', (files: Iterable<File>) => void>,
 ): void {
   const mark = (isOver: boolean) => zone.classList.toggle('is-over', isOver);
   document.addEventListener(
@@ -99,7 +109,7 @@ function acceptDrops(
     (event) => {
       event.preventDefault();
       mark(false);
-      showFiles(event.dataTransfer?.files ?? []);
+      dropFiles(event.dataTransfer?.files ?? []);
     },
     { signal },
   );

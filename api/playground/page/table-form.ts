@@ -32,7 +32,9 @@ const choicesMax = 200;
 export function makeTableForm(model: ModelInfo, { askFor, changed }: Asking): HTMLElement {
   const columns: readonly Column[] = model.input.kind === 'table' ? model.input.columns : [];
   const cells = columns.map(makeCell);
+  let pause: ReturnType<typeof setTimeout> | undefined;
   const askNow = (isTyped: boolean) => {
+    clearTimeout(pause);
     const values = cells.map((cell) => cell.read());
     const faulty = values.indexOf(undefined);
     if (faulty < 0) {
@@ -47,7 +49,6 @@ export function makeTableForm(model: ModelInfo, { askFor, changed }: Asking): HT
     if (isRight) pause = setTimeout(() => askNow(true), pauseMs);
     else changed();
   };
-  let pause: ReturnType<typeof setTimeout> | undefined;
   const fill = (row: Row) => {
     for (const [at, { name }] of columns.entries()) {
       cells[at]?.fill(Object.hasOwn(row, name) ? (row[name] ?? null) : null);
