@@ -7,6 +7,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
+import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { fromJson } from '../../shared/json-elements.js';
 import type { DeclaredTensor, Manifest, Network } from '../../shared/manifest.js';
@@ -30,7 +31,6 @@ import {
   toBuffer,
 } from '../../shared/tensors.js';
 import { messageOf } from '../../shared/zod-issue.js';
-import { countCharacters, isLonger } from '../kinds/characters.js';
 
 /** How an output is answered. */
 export interface OutputForm {

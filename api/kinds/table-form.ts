@@ -1,10 +1,10 @@
 // The form of a row of a table, for the description of the service: what table.ts accepts.
 
 import { z } from 'zod';
+import { isLonger } from '../../shared/characters.js';
 import type { Block, Cell, Column } from '../../shared/table.js';
 import type { Datatype } from '../../shared/tensors.js';
 import { elementSchemas, finiteSchemas } from '../inference/element-schema.js';
-import { isLonger } from './characters.js';
 
 export const categoryCharactersMax = 1000;
 

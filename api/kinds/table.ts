@@ -1,6 +1,7 @@
 // Rows of tables: an object with a value for each column. A row becomes the tensors of the network
 // itself, so the worker has nothing to convert.
 
+import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
@@ -18,7 +19,6 @@ import {
 } from '../../shared/table.js';
 import type { Datatype } from '../../shared/tensors.js';
 import { networkOf } from '../inference/infer-request.js';
-import { countCharacters, isLonger } from './characters.js';
 import type { InputKind, Row } from './kind.js';
 import { categoryCharactersMax, rowSchema } from './table-form.js';
 

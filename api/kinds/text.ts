@@ -1,11 +1,11 @@
 // Text inputs: one string, as a BYTES tensor of shape [1].
 
 import { z } from 'zod';
+import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest.js';
 import { encodeStrings } from '../../shared/tensors.js';
 import { elementSchemas } from '../inference/element-schema.js';
-import { countCharacters, isLonger } from './characters.js';
 import { decodeText } from './charset.js';
 import type { InputKind } from './kind.js';
 import { normaliseText } from './normalise.js';

@@ -11,7 +11,8 @@ import path from 'node:path';
 import process from 'node:process';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
 import { root, waitUntil } from '../harness.js';
-import { addAdder } from '../tensor-model.js';
+import { elementTypes, node, tensor } from '../onnx.js';
+import { addAdder, addTensorModel, declared } from '../tensor-model.js';
 
 export interface PlaygroundScene {
   /** The address of the page. */
@@ -38,6 +39,7 @@ export async function openPlaygroundScene(): Promise<PlaygroundScene> {
       ],
     },
   });
+  addParcels(models);
   addVersions(models, path.join(folder, 'drafts'));
   const key = writeKeys(path.join(folder, 'keys.yaml'));
   const child = spawn(process.execPath, [path.join(root, 'dist/cli/start.js')], {
@@ -66,6 +68,42 @@ export async function openPlaygroundScene(): Promise<PlaygroundScene> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Adds `parcels`: a table whose texts come back as they went, with the weight times 1001. */
+function addParcels(models: string): void {
+  const texts = ['kind', 'note', 'street'];
+  const factor = Buffer.alloc(8);
+  factor.writeBigInt64LE(1001n);
+  addTensorModel(models, {
+    name: 'parcels',
+    nodes: [
+      ...texts.map((name) => node('Identity', [name], [`${name}_out`])),
+      node('Mul', ['weight', 'factor'], ['product']),
+    ],
+    constants: [tensor('factor', elementTypes.INT64, [1], factor)],
+    network: {
+      inputs: [
+        ...texts.map((name) => declared(name, 'BYTES', [-1, 1])),
+        declared('weight', 'INT64', [-1, 1]),
+      ],
+      outputs: [
+        ...texts.map((name) => declared(`${name}_out`, 'BYTES', [-1, 1])),
+        declared('product', 'INT64', [-1, 1]),
+      ],
+    },
+    changes: {
+      input: {
+        kind: 'table',
+        columns: [
+          { name: 'kind', datatype: 'category', categories: [' a', '', 'b'], missing: 'none' },
+          { name: 'note', datatype: 'category', missing: 'none' },
+          { name: 'street', datatype: 'category' },
+          { name: 'weight', datatype: 'number' },
+        ],
+      },
+    },
+  });
 }
 
 /** Adds `shared`: two versions that share the requests, a shadow, and one that no worker can load. */

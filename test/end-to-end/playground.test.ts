@@ -1,11 +1,12 @@
 // The page at `/` in a real browser, against a local run with API keys.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import os from 'node:os';
 import path from 'node:path';
 import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openBrowser, whyNoBrowser } from '../browser.js';
 import { ask, root, waitUntil } from '../harness.js';
 import { openPlaygroundScene, type PlaygroundScene } from './playground-scene.js';
@@ -13,6 +14,9 @@ import { openPlaygroundScene, type PlaygroundScene } from './playground-scene.js
 const desk = { width: 1280, height: 900 };
 const phone = { width: 390, height: 844 };
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const programs: Readonly<Record<string, string>> = {
+  ...{ curl: 'sh', Python: 'python3', JavaScript: process.execPath },
+};
 const photographs = path.join(root, 'test/photographs');
 
 describe.skipIf(whyNoBrowser !== undefined)(
@@ -239,6 +243,28 @@ describe.skipIf(whyNoBrowser !== undefined)(
       }
     });
 
+    test('says when what is dropped has no file', async () => {
+      const page = await open('#/try/efficientnet-lite0');
+      await page.locator('.drop').waitFor();
+      await page.evaluate(`
+        const data = new DataTransfer();
+        data.setData('text/plain', 'https://example.com/cat.jpg');
+        const drop = new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true });
+        document.querySelector('.drop').dispatchEvent(drop);
+      `);
+      await page.getByRole('alert').getByText('Expected the file of a picture').waitFor();
+    });
+
+    test('says what the service says of itself, if it refuses to list its models', async () => {
+      const page = await open();
+      await page.getByRole('heading', { name: 'faq-matcher' }).waitFor();
+      const problem = { status: 429, code: 'rate_limited', title: 'x', detail: 'Ask less often.' };
+      await page.route('**/v1/models', (route) => route.fulfill({ status: 429, json: problem }));
+      await page.getByText('Ask less often. This page asks again').waitFor();
+      await page.route('**/v1/models', (route) => route.abort());
+      await page.getByText('The service does not answer at the moment.').waitFor();
+    });
+
     test('takes a photograph with the camera', async () => {
       const page = await open('#/try/efficientnet-lite0');
       await page.getByRole('button', { name: 'Take a photograph' }).click();
@@ -270,6 +296,171 @@ describe.skipIf(whyNoBrowser !== undefined)(
       expect(await page.locator('.timing-bar span').count()).toBe(4);
     });
 
+    test('shows numbers as the service wrote them', async () => {
+      const page = await open('#/try/adder');
+      const elements = page.getByLabel('Elements, in JSON');
+      await elements.first().fill('[[16777213, 0.1, 0]]');
+      await elements.last().fill('[[0, 0, 0]]');
+      await page.getByRole('button', { name: 'Send', exact: true }).click();
+      const shown = page.getByLabel('Elements of negated');
+      await shown.waitFor();
+      expect(await shown.textContent()).toBe('-16777213, -0.10000000149011612, -0');
+    });
+
+    test('shows whole numbers beyond 2 ** 53 as the service wrote them, now and as a job', async () => {
+      const page = await open('#/try/parcels');
+      await page.getByLabel('weight').fill('9007199254740991');
+      const product = page.getByLabel('Elements of product').getByText('9016206453995731991');
+      await product.waitFor();
+      await page.getByText('Answer later, as a job').click();
+      await page.getByRole('button', { name: 'Score', exact: true }).click();
+      await page.getByText('The job is succeeded.').waitFor();
+      await product.waitFor();
+    });
+
+    test('sends a row as it was typed and chosen', async () => {
+      const page = await open('#/try/parcels');
+      const rowOf = async (act: () => Promise<unknown>) => {
+        const asked = page.waitForRequest((request) => request.url().endsWith('/score'));
+        await act();
+        return (await asked).postDataJSON().input;
+      };
+      const [kind, note] = [
+        page.getByLabel('kind', { exact: true }),
+        page.getByLabel('note', { exact: true }),
+      ];
+      const score = () => page.getByRole('button', { name: 'Score', exact: true }).click();
+      await page.getByLabel('street').fill(' Main\nStreet ');
+      await page.getByLabel('weight').fill(' 7 ');
+      expect(await rowOf(score)).toEqual({
+        ...{ kind: null, note: null, street: ' Main\nStreet ', weight: 7 },
+      });
+      await kind.selectOption({ label: '" a"' });
+      await note.fill('  x ');
+      expect(await rowOf(score)).toMatchObject({ kind: ' a', note: '  x ' });
+      await page.getByLabel('Elements of note_out').getByText('"  x "').waitFor();
+      await kind.selectOption({ label: '""' });
+      await note.fill('');
+      expect(await rowOf(score)).toMatchObject({ kind: '', note: '' });
+      await page.getByRole('checkbox', { name: 'note is missing' }).check();
+      expect(await rowOf(score)).toMatchObject({ note: null });
+      await note.fill('y');
+      expect(await rowOf(score)).toMatchObject({ note: 'y' });
+    });
+
+    test('takes a text that is too long whole, and says so in place of sending it', async () => {
+      const page = await open();
+      const field = page.getByLabel('Your question');
+      await page.getByRole('button', { name: /^How can I make a full copy/ }).click();
+      await page.locator('.ranked').first().waitFor();
+      let asked = 0;
+      page.on('request', (request) => {
+        if (request.url().endsWith('/score')) asked += 1;
+      });
+      await field.fill('');
+      await field.focus();
+      await page.keyboard.insertText('ab '.repeat(7000));
+      expect(await field.inputValue()).toHaveLength(21_000);
+      await page.getByText('21,000 characters, of which the model takes 20,000.').waitFor();
+      expect(await field.getAttribute('aria-invalid')).toBe('true');
+      await page.getByText('before it was changed').waitFor();
+      await page.keyboard.press('Enter');
+      await page.getByRole('button', { name: 'Ask' }).click();
+      await field.fill('push an array into another');
+      await page.locator('.ranked .question').filter({ hasText: 'array' }).first().waitFor();
+      await waitUntil('the mark is gone', async () => !(await isFormer(page)));
+      expect(asked).toBe(1);
+    });
+
+    test('marks an answer as soon as the form has something else that is not asked', async () => {
+      const page = await open();
+      const field = page.getByLabel('Your question');
+      await field.fill('push an array into another');
+      await page.locator('.ranked').first().waitFor();
+      expect(await isFormer(page)).toBe(false);
+      await field.fill('');
+      await waitUntil('an emptied question is no question', () => isFormer(page));
+      await page.goto(`${scene.url}#/try/parcels`);
+      await page.getByLabel('weight').fill('1');
+      await page.getByLabel('Elements of product').waitFor();
+      await page.getByLabel('weight').fill('1,5');
+      await waitUntil('a faulty row is not asked', () => isFormer(page));
+      await page.getByLabel('weight').fill('2');
+      await page.getByLabel('Elements of product').getByText('2002').waitFor();
+      expect(await isFormer(page)).toBe(false);
+      await page.getByText('Answer later, as a job').click();
+      await page.getByLabel('weight').fill('3');
+      await waitUntil('a job is not made as one types', () => isFormer(page));
+      await page.getByLabel('weight').fill('4');
+      await page.getByLabel('weight').press('Enter');
+      await page.getByLabel('Elements of product').getByText('4004').waitFor();
+      // Longer than a pause in typing.
+      await page.waitForTimeout(500);
+      expect(await isFormer(page)).toBe(false);
+      await page.goto(`${scene.url}#/try/adder`);
+      await page.getByRole('button', { name: 'Send', exact: true }).click();
+      await page.getByLabel('Elements of sum').waitFor();
+      await page.getByLabel('Shape').first().fill('1, 2');
+      await waitUntil('tensors are sent by the button only', () => isFormer(page));
+    });
+
+    test('shows a job at full strength when it takes the place of a request', async () => {
+      const page = await open();
+      await page.route('**/score', () => {}, { times: 1 });
+      await page.getByLabel('Your question').fill('push an array into another');
+      await page.locator('.answer [aria-busy]').waitFor({ state: 'attached' });
+      await page.getByText('Answer later, as a job').click();
+      await page.getByRole('button', { name: 'Ask' }).click();
+      await page.getByText('The job is succeeded.').waitFor();
+      expect(await page.locator('.answer [aria-busy]').count()).toBe(0);
+    });
+
+    test('says when a sample cannot be fetched, and goes on', async () => {
+      const page = await open('#/try/efficientnet-lite0');
+      const sample = page.getByRole('button', { name: 'A cup of espresso' });
+      await page.route('**/playground/coffee.jpg', (route) => route.abort());
+      await sample.click();
+      await page.getByRole('alert').getByText('The service cannot be reached').waitFor();
+      await page.unroute('**/playground/coffee.jpg');
+      await sample.click();
+      await cardOf(page, 'coffee.jpg').getByText('espresso').first().waitFor();
+      expect(await page.getByRole('alert').count()).toBe(0);
+    });
+
+    test('shows scores that are no shares as numbers, and each in full on demand', async () => {
+      const page = await open('#/try/breast-cancer');
+      const timing = { queueMs: 1, batchMs: 1, computeMs: 1, batchSize: 1 };
+      const answerWith = async (scores: readonly number[]) => {
+        const predictions = scores.map((score, at) => ({ label: `class ${at}`, score }));
+        await page.unroute('**/score');
+        await page.route('**/score', (route) =>
+          route.fulfill({ json: { model: 'm', version: '1', id: 'i', predictions, timing } }),
+        );
+        await page.getByRole('button', { name: 'Score the example' }).click();
+        await page.locator(`.score[title="${scores[0]}"]`).waitFor();
+        return page.locator('.classes .score').allTextContents();
+      };
+      expect(await answerWith([0.99996, 0.00004])).toEqual(['> 99.9 %', '< 0.1 %']);
+      expect(await answerWith([7.25, 0.5, -3])).toEqual(['7.25', '0.5', '-3']);
+      expect(await page.locator('.bar').count()).toBe(0);
+    });
+
+    test('shows nothing of another model in the live view', async () => {
+      const page = await open('#/live');
+      const image = page.getByRole('img', { name: /^Workers\. Now live: / });
+      await page.getByRole('img', { name: /^Workers\. Now live: \d/ }).waitFor();
+      await page.route('**/v1/live?*', async (route) => {
+        const response = await route.fetch();
+        const live = await response.json();
+        const models = live.models.filter(({ model }: { model: string }) => model !== 'adder');
+        await route.fulfill({ response, json: { ...live, models } });
+      });
+      await page.getByLabel('Model', { exact: true }).selectOption({ label: 'adder, version 1' });
+      await waitUntil('the former figures are gone', async () =>
+        /live: –/.test(String(await image.getAttribute('aria-label'))),
+      );
+    });
+
     test('shows code that works as it is pasted', async () => {
       const page = await open();
       await page.getByLabel('Your question').fill(`what's "this" in \\ a $function? \`x\` 😀`);
@@ -283,19 +474,49 @@ describe.skipIf(whyNoBrowser !== undefined)(
       );
     });
 
-    // biome-ignore lint/suspicious/noExplicitAny: an answer of any form.
-    async function runSnippets(place: Locator, check: (answer: any) => void): Promise<void> {
-      const programs = { curl: 'sh', Python: 'python3', JavaScript: process.execPath };
-      for (const [language, program] of Object.entries(programs)) {
-        await place.getByRole('tab', { name: language }).click();
-        const code = await place.locator('.code:not([hidden]) code').textContent();
-        const flag = program === process.execPath ? '-e' : '-c';
-        const environment = { ...process.env, KEY: scene.key };
-        const printed = execFileSync(program, [flag, String(code)], {
-          env: environment,
-        }).toString();
+    test('shows code that works with a file of any name', async () => {
+      const page = await open('#/try/efficientnet-lite0');
+      const name = `it's "my" $HOME \\ 😀 café.png`;
+      const folder = mkdtempSync(path.join(os.tmpdir(), 'scoreline-page-'));
+      onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+      cpSync(path.join(photographs, 'coffee.png'), path.join(folder, name));
+      await page.locator('input[type=file]').setInputFiles(path.join(folder, name));
+      await page.locator('.more summary').click();
+      const check = ({ predictions }: { predictions: { label: string }[] }) =>
+        expect(predictions[0]?.label).toBe('espresso');
+      await runSnippets(page.locator('.picture'), check, folder);
+    });
+
+    test('shows code that sends and prints whole numbers beyond 2 ** 53', async () => {
+      const page = await open('#/try/parcels');
+      await page.getByLabel('weight').fill('9007199254740991');
+      await page.getByLabel('Elements of product').waitFor();
+      const place = page.locator('.call');
+      for (const language of ['curl', 'Python', 'JavaScript']) {
+        expect(await runSnippet(place, language)).toContain('9016206453995731991');
+      }
+    });
+
+    async function runSnippets(
+      place: Locator,
+      // biome-ignore lint/suspicious/noExplicitAny: an answer of any form.
+      check: (answer: any) => void,
+      folder = root,
+    ): Promise<void> {
+      for (const language of Object.keys(programs)) {
+        const printed = await runSnippet(place, language, folder);
         check(language === 'Python' ? readPython(printed) : JSON.parse(printed));
       }
+    }
+
+    /** Runs the code of a language in a folder, and returns what it prints. */
+    async function runSnippet(place: Locator, language: string, folder = root): Promise<string> {
+      const program = programs[language] ?? '';
+      await place.getByRole('tab', { name: language }).click();
+      const code = await place.locator('.code:not([hidden]) code').textContent();
+      const flag = program === process.execPath ? '-e' : '-c';
+      const env = { ...process.env, KEY: scene.key };
+      return execFileSync(program, [flag, String(code)], { env, cwd: folder }).toString();
     }
 
     test('follows a job to its result, and cancels one that waits', async () => {
@@ -348,7 +569,9 @@ describe.skipIf(whyNoBrowser !== undefined)(
       await page.getByLabel('How many').selectOption('5000');
       await page.getByLabel('They').selectOption('impatient');
       await page.getByRole('button', { name: 'Send the burst' }).click();
-      const outcome = page.getByText(/^5,000 requests in .*None was lost\.$/);
+      const outcome = page.getByText(
+        /^5,000 requests to faq-matcher, version 1, in .*None was lost\.$/,
+      );
       await outcome.waitFor();
       expect(await outcome.textContent()).toMatch(/\d answered, [\d,]+ refused at once/);
     });
@@ -498,6 +721,11 @@ async function findFaults(page: Page): Promise<unknown> {
 
 function cardOf(page: Page, name: string): Locator {
   return page.getByRole('article', { name });
+}
+
+/** Whether the answer is marked as that of another input. */
+function isFormer(page: Page): Promise<boolean> {
+  return page.getByText('before it was changed').isVisible();
 }
 
 /** Python prints a dictionary. */

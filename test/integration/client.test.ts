@@ -206,6 +206,22 @@ describe('numbers that JavaScript would round', () => {
   });
 });
 
+test('rounds no whole numbers of 64 bits in a score, whether it comes now or as a job', async () => {
+  const large = (...data: unknown[]) => [{ name: 'n', datatype: 'INT64', shape: [2], data }];
+  const floats = [{ name: 'f', datatype: 'FP64', shape: [1], data: [1e20] }];
+  const answer = {
+    ...score,
+    predictions: large(7, '-9016206453995731991'),
+    outputs: { more: large(1000000000000000, '9223372036854775807'), floats },
+  };
+  const written = JSON.stringify(answer).replace(/"(-?\d{19})"/g, '$1');
+  const done = `{"id":"j","state":"succeeded","result":${written}}`;
+  const write = (body: string) => (response: ServerResponse) => void response.end(body);
+  const peer = await openPeer(write(written), write(done));
+  expect(await peer.open().score('m', { a: 1 })).toEqual(answer);
+  expect(await peer.open().job('j')).toMatchObject({ result: answer });
+});
+
 describe('what may be tried again', () => {
   test.each<[string, Answer]>([
     ['429', problem(429, 'overloaded')],

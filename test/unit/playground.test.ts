@@ -1,10 +1,11 @@
 // The parts of the page that need no browser.
 
 import { describe, expect, test } from 'vitest';
+import { exact, ms, percent, rounded, scoreWriter } from '../../api/playground/page/format.js';
 import { readFragment } from '../../api/playground/page/fragment.js';
 import { type Prose, readProse } from '../../api/playground/page/prose.js';
 import { type Sent, snippetsOf } from '../../api/playground/page/snippets.js';
-import { type Column, checkCell } from '../../api/playground/page/table-cell.js';
+import { type Column, checkCell, showCategory } from '../../api/playground/page/table-cell.js';
 import { blankOf, type Declared, readTensor } from '../../api/playground/page/tensor-text.js';
 import { manifestSchema } from '../../shared/manifest.js';
 import { sampleManifest } from './sample-model.js';
@@ -13,6 +14,12 @@ describe('a cell of a table', () => {
   const number: Column = { name: 'area', datatype: 'number' };
   const level: Column = { name: 'level', datatype: 'number', categories: [1, 2] };
   const colour: Column = { name: 'colour', datatype: 'category', missing: 'none' };
+  const age: Column = { name: 'age', datatype: 'number', missing: 'NaN' };
+  const workclass: Column = {
+    name: 'workclass',
+    datatype: 'category',
+    categories: [' Private', ''],
+  };
 
   test.each([
     [number, '3.5', 3.5],
@@ -20,7 +27,12 @@ describe('a cell of a table', () => {
     [number, '.5', 0.5],
     [level, '2', 2],
     [colour, 'red', 'red'],
-    [colour, '', null],
+    [colour, '', ''],
+    [colour, ' a  b\n', ' a  b\n'],
+    [workclass, ' Private', ' Private'],
+    [workclass, '', ''],
+    [age, ' ', null],
+    [age, '-9007199254740992', -9007199254740992],
   ])('%o takes %j', (column, text, value) => {
     expect(checkCell(column, text)).toEqual({ value });
   });
@@ -32,8 +44,51 @@ describe('a cell of a table', () => {
     [number, '1e999', 'got "1e999"'],
     [number, 'Infinity', 'got "Infinity"'],
     [level, '3', 'Expected one of 1, 2; got "3"'],
+    [workclass, 'Private', 'Expected one of " Private", ""; got "Private"'],
+    [age, '9007199254740993', '9007199254740993 would be 9007199254740992'],
   ])('%o refuses %j', (column, text, fault) => {
     expect(checkCell(column, text)).toEqual({ fault: expect.stringContaining(fault) });
+  });
+});
+
+test('a category is in quotes if it would not be seen', () => {
+  const shown = ['b c', '', ' a', 'b  c', 3].map(showCategory);
+  expect(shown).toEqual(['b c', '""', '" a"', '"b  c"', '3']);
+});
+
+describe('a number', () => {
+  test.each([
+    [1234.5678, '1234.5678'],
+    [16_777_213, '16777213'],
+    [1e-7, '1e-7'],
+    [-0, '-0'],
+    [9_016_206_453_995_731_991n, '9016206453995731991'],
+  ])('of an answer has all its digits: %s', (value, text) => {
+    expect(exact(value)).toBe(text);
+  });
+
+  test.each([
+    [0, '0 %'],
+    [0.0004, '< 0.1 %'],
+    [0.9994, '99.9 %'],
+    [0.99996, '> 99.9 %'],
+    [1, '100 %'],
+  ])('of a share is no more and no less than it is: %s', (share, text) => {
+    expect(percent(share)).toBe(text);
+  });
+
+  test('is a percentage only where all scores are shares', () => {
+    const write = (scores: readonly number[]) => scores.map(scoreWriter(scores));
+    expect(write([0.75, 0.25])).toEqual(['75.0 %', '25.0 %']);
+    expect(write([7.25, 0.25, -0.001])).toEqual(['7.25', '0.25', '-0.001']);
+  });
+
+  test('of milliseconds becomes one of seconds before it has four digits', () => {
+    expect([ms(999.4), ms(999.6)]).toEqual(['999 ms', '1 s']);
+  });
+
+  test('of a chart is rounded to a place, never to so many digits', () => {
+    expect([rounded(12_345_678.4), rounded(3.25, 1)]).toEqual(['12,345,678', '3.3']);
   });
 });
 
@@ -54,7 +109,9 @@ describe('a tensor', () => {
     ['INT8', '1,2', '[-128, 127]', [-128, 127]],
     ['BYTES', '1,2', '["a", "b"]', ['a', 'b']],
     ['BOOL', '1,2', '[true, false]', [true, false]],
-    ['UINT64', '1,2', '[0, 9007199254740991]', [0, 9007199254740991]],
+    ['INT64', '1,2', '[1, -9223372036854775808]', [1, '-9223372036854775808']],
+    ['UINT64', '1,2', '[0, 18446744073709551615]', [0, '18446744073709551615']],
+    ['FP32', '1,2', '["NaN", "-Infinity"]', ['NaN', '-Infinity']],
   ] as const)('of %s is read from %j and %j', (datatype, shape, data, elements) => {
     const read = readTensor(declared(datatype), { shape, data });
     if (elements === undefined) expect(read).toMatchObject({ field: 'shape' });
@@ -70,7 +127,8 @@ describe('a tensor', () => {
     ['FP32', '1, 2', '[1, ', 'data', 'Expected a list in JSON'],
     ['INT8', '1, 2', '[1, 128]', 'data', 'from -128 to 127'],
     ['UINT8', '1, 2', '[1, -1]', 'data', 'from 0 to 255'],
-    ['INT64', '1, 2', '[1, 9007199254740993]', 'data', 'got 9007199254740992'],
+    ['INT64', '1, 2', '[1, 9223372036854775808]', 'data', 'to 9223372036854775807 for INT64'],
+    ['FP64', '1, 2', '[1, 1e999]', 'data', 'Expected numbers for FP64'],
     ['BYTES', '1, 2', '[1, 2]', 'data', 'Expected texts'],
   ] as const)('of %s is refused from %j and %j', (datatype, shape, data, field, fault) => {
     const read = readTensor(declared(datatype), { shape, data });
@@ -124,6 +182,23 @@ describe('code to copy', () => {
     expect(curl).toContain(`--data-binary '@it'\\''s.png'`);
     expect(python).toContain(`open("it's.png", "rb")`);
     expect(javascript).toContain(`readFile("it's.png")`);
+  });
+
+  const codeFor = (body: Sent['body']) => snippetsOf({ ...sent, body }).map(({ code }) => code);
+
+  test('writes what is beyond four digits of Unicode as each language has it', () => {
+    const [, writtenPython, writtenJavascript] = codeFor({
+      ...{ type: 'file', name: 'é😀.png', mediaType: 'image/png' },
+    });
+    expect(writtenPython).toContain('open("\\u00e9\\U0001f600.png", "rb")');
+    expect(writtenJavascript).toContain('readFile("\\u00e9\\ud83d\\ude00.png")');
+  });
+
+  test('gives curl a body by its input that is too long for an argument', () => {
+    const value = { input: "it's ".repeat(30_000) };
+    const [written = ''] = codeFor({ type: 'json', value });
+    expect(written).toMatch(/--data-binary @- <<'JSON'\n\{.*\}\nJSON$/);
+    expect(written).toContain(JSON.stringify(value));
   });
 });
 

@@ -9,9 +9,9 @@ import type {
   Prediction,
   Score,
 } from '../../../client/client.js';
-import { makeBar, nameOf, showClasses } from './bars.js';
+import { nameOf, scoreShower, showClasses } from './bars.js';
 import { element } from './element.js';
-import { number, percent } from './format.js';
+import { exact, scoreWriter } from './format.js';
 import { showRichText } from './rich-text.js';
 import type { ModelInfo } from './service.js';
 
@@ -62,10 +62,11 @@ export function sayAnswer(answer: Answer): string {
   if (answer.known === false) return 'None of these fits.';
   const [best] = answer.predictions;
   if (!best) return 'No class has a score that is high enough.';
-  if (isNumber(best)) return `Answered ${number(best.value)}.`;
+  if (isNumber(best)) return `Answered ${exact(best.value)}.`;
   if (isEmbedding(best)) return `Answered with an embedding of ${best.embedding.length} numbers.`;
   if (!isClass(best)) return 'Answered with tensors.';
-  return `Best of ${answer.predictions.length}: ${nameOf(best)}, ${percent(best.score)}.`;
+  const write = scoreWriter(answer.predictions.filter(isClass).map(({ score }) => score));
+  return `Best of ${answer.predictions.length}: ${nameOf(best)}, ${write(best.score)}.`;
 }
 
 function isTensor(prediction: Prediction): prediction is TensorPrediction {
@@ -90,10 +91,13 @@ function isClass(prediction: Prediction): prediction is ClassPrediction {
 
 function showRanking(known: boolean | undefined, classes: readonly ClassPrediction[]): HTMLElement {
   const isUnknown = known === false;
+  const show = scoreShower(classes.map(({ score }) => score));
   const list = element(
     'ol',
     { class: isUnknown ? 'ranking is-faint' : 'ranking' },
-    classes.map((prediction, at) => showRanked(prediction, at === 0 && !isUnknown)),
+    classes.map((prediction, at) =>
+      showRanked(prediction, { show, isOpen: at === 0 && !isUnknown }),
+    ),
   );
   return element('div', { class: 'stack' }, isUnknown && noneFits(), list);
 }
@@ -111,13 +115,12 @@ function noneFits(): HTMLElement {
   );
 }
 
-function showRanked(prediction: ClassPrediction, isOpen: boolean): HTMLElement {
+function showRanked(
+  prediction: ClassPrediction,
+  { show, isOpen }: { show: ReturnType<typeof scoreShower>; isOpen: boolean },
+): HTMLElement {
   const { score, answer } = prediction;
-  const head = [
-    element('span', { class: 'question' }, nameOf(prediction)),
-    element('span', { class: 'score' }, percent(score)),
-    makeBar(score),
-  ];
+  const head = [element('span', { class: 'question' }, nameOf(prediction)), show(score)];
   if (typeof answer !== 'string') return element('li', { class: 'ranked' }, head);
   return element(
     'li',
@@ -132,7 +135,7 @@ function showRanked(prediction: ClassPrediction, isOpen: boolean): HTMLElement {
 }
 
 function showNumbers(predictions: readonly NumberPrediction[]): HTMLElement {
-  const texts = predictions.map(({ value }) => number(value));
+  const texts = predictions.map(({ value }) => exact(value));
   return element('p', { class: 'figure' }, texts.join(', '));
 }
 
@@ -148,8 +151,9 @@ function showTensors(tensors: readonly ShownTensor[]): HTMLElement {
 function showTensor({ name, datatype, shape, data }: ShownTensor): HTMLElement {
   const all = Array.from(data as ArrayLike<unknown>).flat(Number.POSITIVE_INFINITY);
   const values = all.slice(0, shownMax).map((value) => {
-    if (typeof value === 'string') return JSON.stringify(value);
-    return typeof value === 'number' ? number(value) : String(value);
+    if (typeof value === 'number' || typeof value === 'bigint') return exact(value);
+    // Of numbers, those are texts that JSON has no number for, such as NaN.
+    return datatype === 'BYTES' ? JSON.stringify(value) : String(value);
   });
   const rest = all.length - values.length;
   return element(

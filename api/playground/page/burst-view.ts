@@ -53,7 +53,7 @@ export function makeBurst(
           progress.value = endedOf(now);
         },
       });
-      outcome.textContent = sayTally(tally, performance.now() - startedAt);
+      outcome.textContent = sayTally(model, tally, performance.now() - startedAt);
     } catch (thrown) {
       if (!signal.aborted) outcome.replaceChildren(showError(thrown));
     } finally {
@@ -92,7 +92,8 @@ function endedOf({ answered, refused, late, failed }: Tally): number {
   return answered + refused + late + failed;
 }
 
-function sayTally(tally: Tally, tookMs: number): string {
+/** Names the model, since another one may be chosen by now. */
+function sayTally({ name, version }: ModelInfo, tally: Tally, tookMs: number): string {
   const { count, answered, refused, late, failed } = tally;
   const parts = [
     `${answered.toLocaleString('en')} answered`,
@@ -101,5 +102,5 @@ function sayTally(tally: Tally, tookMs: number): string {
     failed > 0 && `${failed.toLocaleString('en')} failed`,
   ].filter((part) => part !== false);
   const lost = count - endedOf(tally);
-  return `${countOf(count, 'request')} in ${ms(tookMs)}: ${parts.join(', ')}. ${lost === 0 ? 'None was lost.' : `${lost} have no answer.`}`;
+  return `${countOf(count, 'request')} to ${name}, version ${version}, in ${ms(tookMs)}: ${parts.join(', ')}. ${lost === 0 ? 'None was lost.' : `${lost} have no answer.`}`;
 }

@@ -5,7 +5,7 @@
 
 import { ScorelineError } from '../../../client/client.js';
 import type { Input } from '../../../client/inputs.js';
-import { type ModelInfo, type Service, serviceUrl } from './service.js';
+import { fetchSample, type ModelInfo, type Service } from './service.js';
 import { sleep } from './sleep.js';
 
 export interface Tally {
@@ -45,8 +45,7 @@ export async function sendBurst(service: Service, burst: Burst): Promise<Tally> 
 
 /** What a burst sends, over and over: the examples, or a picture. */
 async function inputsFor({ input, examples }: ModelInfo): Promise<readonly Input[]> {
-  if (input.kind === 'image')
-    return [await (await fetch(`${serviceUrl}playground/cat.jpg`)).blob()];
+  if (input.kind === 'image') return [await fetchSample('cat.jpg')];
   const [first = 'a text', ...rest] = examples as readonly Input[];
   return [first, ...rest];
 }

@@ -31,8 +31,8 @@ export async function takePhotograph(signal: AbortSignal): Promise<Blob | undefi
     signal.addEventListener('abort', () => dialog.close());
     cancel.addEventListener('click', () => dialog.close());
   });
-  const taken = new Promise<Blob | undefined>((resolve) => {
-    take.addEventListener('click', () => void draw(video).then(resolve));
+  const taken = new Promise<Blob>((resolve, reject) => {
+    take.addEventListener('click', () => void draw(video).then(resolve, reject));
   });
   // Before that there is nothing to draw.
   video.addEventListener('loadeddata', () => {
@@ -64,11 +64,12 @@ function stopAll(stream: MediaStream): void {
   for (const track of stream.getTracks()) track.stop();
 }
 
-async function draw(video: HTMLVideoElement): Promise<Blob | undefined> {
+async function draw(video: HTMLVideoElement): Promise<Blob> {
   const canvas = element('canvas', { width: video.videoWidth, height: video.videoHeight });
   canvas.getContext('2d')?.drawImage(video, 0, 0);
   const blob = await new Promise<Blob | null>((resolve) =>
     canvas.toBlob(resolve, 'image/jpeg', 0.9),
   );
-  return blob ?? undefined;
+  if (!blob) throw new Error('The browser made no picture of the photograph. Take another one.');
+  return blob;
 }

@@ -4,7 +4,7 @@ import { makeBurst } from './burst-view.js';
 import { type Chart, type Line, makeChart } from './chart.js';
 import { element, freshId } from './element.js';
 import { showError } from './error-view.js';
-import { ms, number } from './format.js';
+import { ms, rounded } from './format.js';
 import { type Column, type Live, type LiveModel, shownMs, watchLive } from './live.js';
 import type { ModelInfo } from './service.js';
 import type { Context } from './try-view.js';
@@ -31,8 +31,8 @@ export function showLive({ service, list, signal }: Context): HTMLElement {
     const live = last?.models.find(
       (each) => each.model === model?.name && each.version === model.version,
     );
-    if (!live) return;
-    for (const { chart, linesOf } of charts) chart.show(linesOf(live), entriesMax);
+    // The figures of the model that was chosen before must go.
+    for (const { chart, linesOf } of charts) chart.show(linesOf(live ?? unknown), entriesMax);
   };
   choice.addEventListener('change', draw);
   list.listen(signal, (listed) => {
@@ -73,6 +73,12 @@ export function showLive({ service, list, signal }: Context): HTMLElement {
   );
 }
 
+/** A model of which the service has no figures. */
+const unknown: LiveModel = {
+  ...{ model: '', version: '', refusals: {}, latencyMs: { p50: [], p90: [], p99: [] } },
+  ...{ inputs: [], requests: [], failures: [], batchSize: [], unanswered: [], workers: [] },
+};
+
 function queuesOf(models: readonly ModelInfo[]): string {
   return models.map(({ queue }) => queue).join();
 }
@@ -95,8 +101,8 @@ function fillChoice(choice: HTMLSelectElement, models: readonly ModelInfo[]): vo
 }
 
 function makeCharts(): readonly Shown[] {
-  const whole = (value: number) => number(Math.round(value));
-  const decimal = (value: number) => number(Math.round(value * 10) / 10);
+  const whole = (value: number) => rounded(value);
+  const decimal = (value: number) => rounded(value, 1);
   return [
     {
       chart: makeChart({ title: 'Throughput', unit: 'inputs a second', write: whole }),

@@ -75,8 +75,9 @@ async function start(): Promise<void> {
 /** What is shown stays while the service is away for a while. */
 function showTrouble({ error, models }: Listed): HTMLElement[] {
   if (error === undefined || models.length === 0) return [];
-  const text = 'The service does not answer at the moment. This page asks again and again.';
-  return [element('p', { class: 'notice' }, text)];
+  const isAnswer = error instanceof ScorelineError && error.problem !== undefined;
+  const what = isAnswer ? error.message : 'The service does not answer at the moment.';
+  return [element('p', { class: 'notice' }, what, ' This page asks again and again.')];
 }
 
 function askIfRefused({ error }: Listed): void {

@@ -82,7 +82,7 @@ async function showCrop(
   input: Parameters<typeof drawCrop>[1],
   figure: HTMLElement,
 ): Promise<void> {
-  const canvas = await drawCrop(file, input);
+  const canvas = await drawCrop(file, input).catch(() => undefined);
   if (!canvas) {
     figure.replaceChildren(
       element('div', { class: 'crop is-empty' }, element('span', {}, 'Nothing to show')),

@@ -4,7 +4,8 @@
 import type { Asked } from './asking.js';
 import { hasCamera, takePhotograph } from './camera.js';
 import { element, freshId } from './element.js';
-import { serviceUrl } from './service.js';
+import { showError } from './error-view.js';
+import { fetchSample, sampleAt, serviceUrl } from './service.js';
 
 type Picture = Extract<Asked, { kind: 'picture' }>;
 
@@ -20,6 +21,17 @@ export function makePictureForm(
   signal: AbortSignal,
   show: (pictures: readonly Picture[]) => void,
 ): HTMLElement {
+  const trouble = element('div', { class: 'trouble' });
+  /** Shows the picture that somebody chose, or why there is none. */
+  const pick = async (choose: () => Promise<Picture | undefined>) => {
+    try {
+      const picture = await choose();
+      trouble.replaceChildren();
+      if (picture) show([picture]);
+    } catch (thrown) {
+      if (!signal.aborted) trouble.replaceChildren(showError(thrown));
+    }
+  };
   const showFiles = (files: Iterable<File>) => {
     const pictures = [...files].map(
       (file) => ({ kind: 'picture', file, name: file.name }) as const,
@@ -49,24 +61,36 @@ export function makePictureForm(
           {
             type: 'button',
             class: 'button',
-            onclick: async () => {
-              const photograph = await takePhotograph(signal);
-              if (photograph) show([{ kind: 'picture', file: photograph, name: 'photograph.jpg' }]);
-            },
+            onclick: () =>
+              void pick(async () => {
+                const file = await takePhotograph(signal);
+                return file && { kind: 'picture', file, name: 'photograph.jpg' };
+              }),
           },
           'Take a photograph',
         ),
     ),
   );
-  acceptDrops(zone, signal, showFiles);
-  return element('div', { class: 'stack' }, zone, makeSamples(show));
+  const dropFiles = (files: Iterable<File>) =>
+    void pick(async () => {
+      if ([...files].length === 0) throw new Error(noFile);
+      showFiles(files);
+      return undefined;
+    });
+  acceptDrops(zone, signal, { dropFiles, showFiles });
+  const samples = makeSamples((sample) => void pick(sample));
+  return element('div', { class: 'stack' }, zone, samples, trouble);
 }
+
+/** Text, and pictures of some other pages, are dropped without a file. */
+const noFile =
+  'Expected the file of a picture; what was dropped has none. Save it as a file, and drop that.';
 
 /** A file that misses the zone would otherwise take the place of the page. */
 function acceptDrops(
   zone: HTMLElement,
   signal: AbortSignal,
-  showFiles: (files: Iterable<File>) => void,
+  { dropFiles, showFiles }: Record<'dropFiles' | 'showFiles', (files: Iterable<File>) => void>,
 ): void {
   const mark = (isOver: boolean) => zone.classList.toggle('is-over', isOver);
   document.addEventListener(
@@ -85,7 +109,7 @@ function acceptDrops(
     (event) => {
       event.preventDefault();
       mark(false);
-      showFiles(event.dataTransfer?.files ?? []);
+      dropFiles(event.dataTransfer?.files ?? []);
     },
     { signal },
   );
@@ -94,17 +118,16 @@ function acceptDrops(
   });
 }
 
-function makeSamples(show: (pictures: readonly Picture[]) => void): HTMLElement {
-  const buttons = samples.map(({ file, alt }) => {
-    const url = `${serviceUrl}playground/${file}`;
-    const pick = async () => {
-      const answer = await fetch(url);
-      show([{ kind: 'picture', file: await answer.blob(), name: file, url }]);
+function makeSamples(pick: (sample: () => Promise<Picture>) => void): HTMLElement {
+  const buttons = samples.map(({ file: name, alt }) => {
+    const url = `${serviceUrl}${sampleAt(name)}`;
+    const fetchOne = async (): Promise<Picture> => {
+      return { kind: 'picture', file: await fetchSample(name), name, url };
     };
     return element(
       'button',
-      { type: 'button', class: 'sample', onclick: () => void pick() },
-      element('img', { src: `playground/${file}`, alt, width: 88, height: 66 }),
+      { type: 'button', class: 'sample', onclick: () => pick(fetchOne) },
+      element('img', { src: sampleAt(name), alt, width: 88, height: 66 }),
     );
   });
   return element(

@@ -78,7 +78,7 @@ export class Service {
     );
     const { key } = this;
     if (key !== undefined) headers.set('Authorization', `Bearer ${key}`);
-    const response = await fetch(`${serviceUrl}${path}`, { ...init, headers, credentials: 'omit' });
+    const response = await fetchFrom(path, { ...init, headers, credentials: 'omit' });
     if (response.ok) return response.json();
     const problem = await response.json().catch(() => ({}));
     const { code = 'answer_unexpected', detail = `The service answered ${response.status}.` } =
@@ -106,6 +106,39 @@ export class Service {
       heads.delete(requestId);
     }
   }
+}
+
+/**
+ * Fetches something of the service.
+ * @throws ScorelineError `connection_failed`
+ */
+async function fetchFrom(path: string, init?: RequestInit): Promise<Response> {
+  try {
+    return await fetch(`${serviceUrl}${path}`, init);
+  } catch (cause) {
+    init?.signal?.throwIfAborted();
+    throw new ScorelineError('Expected an answer; the connection failed.', {
+      ...{ code: 'connection_failed', isRetryable: true, cause },
+    });
+  }
+}
+
+/**
+ * Fetches one of the pictures that the service has.
+ * @throws ScorelineError
+ */
+export async function fetchSample(file: string): Promise<Blob> {
+  const response = await fetchFrom(sampleAt(file));
+  if (response.ok) return response.blob();
+  const { status } = response;
+  throw new ScorelineError(`Expected the picture ${file}; the service answered ${status}.`, {
+    ...{ code: 'answer_unexpected', status },
+  });
+}
+
+/** The address of a picture, in that of the service. */
+export function sampleAt(file: string): string {
+  return `playground/${file}`;
 }
 
 /** Reads what the service writes in `Server-Timing` of an answer of tensors. */

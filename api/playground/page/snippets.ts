@@ -40,11 +40,18 @@ function writeCurl(sent: Sent): string {
     ...Object.entries(headersOf(sent)).map(([name, value]) => `-H ${shell(`${name}: ${value}`)}`),
     ...(isGuarded ? ['-H "Authorization: Bearer $KEY"'] : []),
   ];
-  if (body.type === 'json') lines.push(`-d ${shell(JSON.stringify(body.value))}`);
+  const json = body.type === 'json' ? JSON.stringify(body.value) : '';
+  const isLong = json.length > argumentCharactersMax;
+  if (isLong) lines.push("--data-binary @- <<'JSON'");
+  else if (body.type === 'json') lines.push(`-d ${shell(json)}`);
   else lines.push(`--data-binary ${body.type === 'file' ? shell(`@${body.name}`) : '@-'}`);
   const command = lines.join(' \\\n  ');
+  if (isLong) return `${command}\n${json}\nJSON`;
   return body.type === 'fetched' ? `curl -s ${shell(body.url)} |\n${command}` : command;
 }
+
+/** Linux takes arguments of up to 128 KiB. A character may have four bytes. */
+const argumentCharactersMax = 30_000;
 
 function shell(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
@@ -53,7 +60,7 @@ function shell(text: string): string {
 function writePython(sent: Sent): string {
   const { url, body, isGuarded } = sent;
   const headers = Object.entries(headersOf(sent)).map(
-    ([name, value]) => `    ${quote(name)}: ${quote(value)},`,
+    ([name, value]) => `    ${pythonText(name)}: ${pythonText(value)},`,
   );
   if (isGuarded) headers.push('    "Authorization": "Bearer " + os.environ["KEY"],');
   const modules = ['json', ...(isGuarded ? ['os'] : []), 'urllib.request'];
@@ -61,7 +68,7 @@ function writePython(sent: Sent): string {
     `import ${modules.join(', ')}`,
     '',
     pythonBody(body),
-    `request = urllib.request.Request(${quote(url)}, body, {`,
+    `request = urllib.request.Request(${pythonText(url)}, body, {`,
     ...headers,
     '})',
     'print(json.load(urllib.request.urlopen(request)))',
@@ -69,8 +76,9 @@ function writePython(sent: Sent): string {
 }
 
 function pythonBody(body: Sent['body']): string {
-  if (body.type === 'file') return `body = open(${quote(body.name)}, "rb").read()`;
-  if (body.type === 'fetched') return `body = urllib.request.urlopen(${quote(body.url)}).read()`;
+  if (body.type === 'file') return `body = open(${pythonText(body.name)}, "rb").read()`;
+  if (body.type === 'fetched')
+    return `body = urllib.request.urlopen(${pythonText(body.url)}).read()`;
   return `body = json.dumps(${python(body.value)}).encode()`;
 }
 
@@ -79,9 +87,18 @@ function python(value: unknown): string {
   if (value === null || value === undefined) return 'None';
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (Array.isArray(value)) return `[${value.map(python).join(', ')}]`;
-  if (typeof value !== 'object') return ascii(JSON.stringify(value));
+  if (typeof value === 'string') return pythonText(value);
+  if (typeof value !== 'object') return JSON.stringify(value);
   const entries = Object.entries(value).filter(([, each]) => each !== undefined);
-  return `{${entries.map(([name, each]) => `${quote(name)}: ${python(each)}`).join(', ')}}`;
+  return `{${entries.map(([name, each]) => `${pythonText(name)}: ${python(each)}`).join(', ')}}`;
+}
+
+/** In Python, an escape of four digits is one character, so a pair of surrogates is written as the one it stands for. */
+function pythonText(text: string): string {
+  return JSON.stringify(text).replace(/[\u007f-\u{10ffff}]/gu, (character) => {
+    const point = (character.codePointAt(0) ?? 0).toString(16);
+    return point.length > 4 ? `\\U${point.padStart(8, '0')}` : `\\u${point.padStart(4, '0')}`;
+  });
 }
 
 function writeJavaScript(sent: Sent): string {
@@ -100,8 +117,8 @@ function writeJavaScript(sent: Sent): string {
     `  body${body.type === 'json' ? `: JSON.stringify(${ascii(JSON.stringify(body.value))})` : ''},`,
     '})',
   ].join('\n');
-  const end =
-    '.then((response) => response.json())\n  .then((answer) => console.log(JSON.stringify(answer, null, 2)))';
+  // The text as it is: JavaScript rounds whole numbers beyond 2 ** 53.
+  const end = '.then((response) => response.text())\n  .then((answer) => console.log(answer))';
   if (body.type === 'json') return `${call}\n  ${end};`;
   const inner = call.replaceAll('\n', '\n  ');
   if (body.type === 'fetched') {
@@ -110,7 +127,7 @@ function writeJavaScript(sent: Sent): string {
   return `import('node:fs/promises')\n  .then((fs) => fs.readFile(${quote(body.name)}))\n  .then((body) => ${inner})\n  ${end};`;
 }
 
-/** A text in quotes, as JSON, Python and JavaScript have it. */
+/** A text in quotes, as JavaScript has it. */
 function quote(text: string): string {
   return ascii(JSON.stringify(text));
 }

@@ -1,6 +1,7 @@
 // Reads what a person typed for a tensor: its shape, and its elements in JSON.
 
 import type { Datatype, Tensor } from '../../../client/client.js';
+import { parseExactly } from '../../../shared/exact-json.js';
 
 export interface Declared {
   readonly name: string;
@@ -51,7 +52,7 @@ function readShape({ shape: declared }: Declared, text: string): number[] | stri
 function readData(datatype: Datatype, text: string): unknown[] | string {
   let value: unknown;
   try {
-    value = JSON.parse(text.trim().startsWith('[') ? text : `[${text}]`);
+    value = parseData(datatype, text.trim().startsWith('[') ? text : `[${text}]`);
   } catch {
     const example = { BYTES: '["a", "b"]', BOOL: '[true, false]' }[datatype as string];
     return `Expected a list in JSON, such as ${example ?? '[1, 2.5, 3]'}`;
@@ -63,23 +64,44 @@ function readData(datatype: Datatype, text: string): unknown[] | string {
   return `Expected ${expected.what} for ${datatype}; got ${JSON.stringify(wrong).slice(0, 30)}`;
 }
 
+/**
+ * Parses the JSON of a tensor, or of its elements. Long whole numbers of 64 bits become strings of their digits, which
+ * the service takes.
+ */
+export function parseData<Parsed>(datatype: Datatype | undefined, json: string): Parsed {
+  return (isLarge(datatype) ? parseExactly(json) : JSON.parse(json)) as Parsed;
+}
+
+function isLarge(datatype: Datatype | undefined): boolean {
+  return datatype === 'INT64' || datatype === 'UINT64';
+}
+
 function checkElement(datatype: Datatype): { what: string; isOne: (value: unknown) => boolean } {
   if (datatype === 'BYTES') return { what: 'texts', isOne: (value) => typeof value === 'string' };
   if (datatype === 'BOOL') {
     return { what: 'true or false', isOne: (value) => typeof value === 'boolean' };
   }
   if (datatype.startsWith('FP')) {
-    return { what: 'numbers', isOne: (value) => typeof value === 'number' };
+    // JSON has no word for those in quotes, and makes an infinity of a number that is too large.
+    const words: readonly unknown[] = ['NaN', 'Infinity', '-Infinity'];
+    return {
+      what: 'numbers',
+      isOne: (value) => Number.isFinite(value) || words.includes(value),
+    };
   }
-  const bits = Number(datatype.replace(/\D+/, ''));
+  const bits = BigInt(datatype.replace(/\D+/, ''));
   const isUnsigned = datatype.startsWith('U');
-  // Larger whole numbers are not exact in JavaScript.
-  const max = Math.min(2 ** (isUnsigned ? bits : bits - 1) - 1, Number.MAX_SAFE_INTEGER);
-  const min = isUnsigned ? 0 : Math.max(-(2 ** (bits - 1)), Number.MIN_SAFE_INTEGER);
+  const max = 2n ** (isUnsigned ? bits : bits - 1n) - 1n;
+  const min = isUnsigned ? 0n : -max - 1n;
+  const isWhole = (value: unknown) =>
+    Number.isSafeInteger(value) || (isLarge(datatype) && /^-?\d{1,20}$/.test(String(value)));
   return {
     what: `whole numbers from ${min} to ${max}`,
-    isOne: (value) =>
-      Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
+    isOne: (value) => {
+      if (!isWhole(value)) return false;
+      const number = BigInt(value as number | string);
+      return number >= min && number <= max;
+    },
   };
 }
 

@@ -3,8 +3,8 @@
 import type { TensorRequest } from '../../../client/client.js';
 import { element, freshId } from './element.js';
 import type { ModelInfo } from './service.js';
-import { blankOf, type Declared, readTensor, type Typed } from './tensor-text.js';
-import type { AskFor } from './text-form.js';
+import { blankOf, type Declared, parseData, readTensor, type Typed } from './tensor-text.js';
+import type { Asking } from './text-form.js';
 
 type Tensor = TensorRequest['inputs'][number];
 
@@ -16,7 +16,7 @@ interface TensorEditor {
   focus(): void;
 }
 
-export function makeTensorsForm(model: ModelInfo, askFor: AskFor): HTMLElement {
+export function makeTensorsForm(model: ModelInfo, { askFor, changed }: Asking): HTMLElement {
   const declared = model.network?.inputs;
   const editors = declared?.map(makeEditor) ?? [makeRequestEditor()];
   const example = model.examples.find(isListOfTensors);
@@ -43,6 +43,7 @@ export function makeTensorsForm(model: ModelInfo, askFor: AskFor): HTMLElement {
       },
       oninput: () => {
         for (const editor of editors) editor.read();
+        changed();
       },
     },
     editors.map(({ node }) => node),
@@ -141,7 +142,9 @@ function makeRequestEditor(): TensorEditor {
   const read = () => {
     try {
       fault.textContent = '';
-      return JSON.parse(field.value) as Tensor;
+      const tensor = JSON.parse(field.value) as Tensor;
+      const exact = parseData<Tensor>(tensor.datatype, field.value);
+      return { ...tensor, data: exact.data };
     } catch (thrown) {
       fault.textContent = `Expected JSON: ${(thrown as Error).message}`;
       return undefined;

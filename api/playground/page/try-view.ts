@@ -10,7 +10,7 @@ import { makePictureForm } from './picture-form.js';
 import type { ModelInfo, Service } from './service.js';
 import { makeTableForm } from './table-form.js';
 import { makeTensorsForm } from './tensors-form.js';
-import { type AskFor, makeTextForm } from './text-form.js';
+import { type Asking, makeTextForm } from './text-form.js';
 
 export interface Context {
   readonly service: Service;
@@ -42,12 +42,14 @@ function makeWorkbench(
     return [element('div', { class: 'card' }, form), answers.node];
   }
   const answer = new OneAnswer(service, model, signal);
-  const askFor: AskFor = (asked, isTyped) => {
+  const changed = () => answer.outdate();
+  const askFor: Asking['askFor'] = (asked, isTyped) => {
     // A job for each key that is pressed would be too much.
-    if (!isTyped || !isLater()) void answer.ask(asked, isLater());
+    if (isTyped && isLater()) changed();
+    else void answer.ask(asked, isLater());
   };
   const makeForm = { text: makeTextForm, table: makeTableForm, tensors: makeTensorsForm };
-  const form = makeForm[model.input.kind](model, askFor);
+  const form = makeForm[model.input.kind](model, { askFor, changed });
   return [element('div', { class: 'card' }, form), answer.node];
 }
 
