@@ -193,7 +193,7 @@ JobRef = Union[str, JobSummary, Job]
 
 _FIRST_PAUSE_MS = 250
 _PAUSE_MS_MAX = 10_000
-# time.sleep refuses what the clock of the system cannot count.
+# A later Retry-After counts as this: time.sleep refuses what the clock of the system cannot count.
 _RETRY_AFTER_MS_MAX = 30 * 86_400_000
 # How long one request waits for the end of a job. Many proxies end requests that are quiet for a minute.
 _WAIT_MS_MAX = 20_000
@@ -472,7 +472,7 @@ class _Asked:
     query: Mapping[str, Any] | None = None
     headers: Mapping[str, str] | None = None
     body: bytes | None = None
-    # Those of the answers
+    # What an answer may have
     statuses: tuple[int, ...] = (200,)
 
 
@@ -690,7 +690,7 @@ def _model_path(model: str, version: str | None) -> tuple[str, ...]:
 
 
 def _headers(name: Union[str, uuid.UUID, None, bool], priority: str | None) -> dict[str, str]:
-    headers = {}
+    headers: dict[str, str] = {}
     if priority is not None:
         expected = "'interactive', 'bulk' or None"
         headers["X-Priority"] = _check("priority", priority, "interactive|bulk", expected)
@@ -899,7 +899,7 @@ def _error_of(response: requests.Response, body: bytes, url: str, sent_id: str) 
 def _problem_of(document: Any, status: Any) -> Problem | None:
     """Reads a problem document, or the error of the Open Inference Protocol.
 
-    The status is that of HTTP, which a proxy may have set: the one in a document is a copy.
+    The status comes from HTTP: the document holds a copy, and a proxy may have changed the first.
     """
     if not isinstance(document, dict):
         return None
@@ -917,7 +917,7 @@ def _problem_of(document: Any, status: Any) -> Problem | None:
 
 def _problem_of_job(job: Job) -> Problem | None:
     problem = job.get("problem")
-    # No answer of HTTP has brought it.
+    # HTTP has brought the job, not its problem.
     return _problem_of(problem, problem.get("status") if isinstance(problem, dict) else None)
 
 
@@ -1052,7 +1052,9 @@ def _read_events(call: _Call, response: requests.Response) -> Iterator[dict[str,
             for line in filter(None, re.split(r"\r\n|\n|\r", block)):
                 name, _, value = line.partition(":")
                 value = value[1:] if value.startswith(" ") else value
-                fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
+                if name == "data" and name in fields:
+                    value = f"{fields[name]}\n{value}"
+                fields[name] = value
             yield fields
 
 
@@ -1211,7 +1213,7 @@ def _decode_inference(response: requests.Response, answer: Any, binary: bytes) -
 def _to_shape(data: Any, shape: Any) -> Any:
     # numpy would take -1 for any size.
     if any(type(size) is not int or size < 0 for size in shape):
-        raise ValueError("its shape is none")
+        raise ValueError("the shape is not one")
     if len(data) != math.prod(shape):
         raise ValueError(f"{len(data)} elements came")
     return data if numpy is None else data.reshape(shape)
@@ -1219,7 +1221,7 @@ def _to_shape(data: Any, shape: Any) -> Any:
 
 def _from_json(datatype: str, data: Any) -> Any:
     if not isinstance(data, list):
-        raise TypeError("its data are no list")
+        raise TypeError("the data is not a list")
     if datatype.startswith("FP"):
         # JSON may have whole numbers in their place, and has names for those that are not finite.
         data = [float(element) for element in data]
