@@ -591,7 +591,7 @@ class _Call:
         # urllib3 1 takes a body that was cut off for a whole one unless told otherwise.
         response.raw.enforce_content_length = True
         chunks: list[bytes] = []
-        for chunk in response.iter_content(65_536):
+        for chunk in _chunks(response, 65_536):
             chunks.append(chunk)
             if self.remaining_ms() == 0:
                 raise self._timed_out(None)
@@ -621,6 +621,14 @@ class _Call:
             code="timed_out",
             request_id=self.request_id,
         )
+
+
+def _chunks(response: requests.Response, size: int | None) -> Iterator[bytes]:
+    try:
+        yield from response.iter_content(size)
+    except ValueError as cause:
+        # urllib3 takes the length of a chunk for a number without a sign.
+        raise requests.exceptions.ChunkedEncodingError(cause) from cause
 
 
 def _pause_after(failures: int, retry_after_ms: float | None) -> float:
@@ -1029,7 +1037,7 @@ def _read_events(call: _Call, response: requests.Response) -> Iterator[dict[str,
     """Yields the fields of events until the body ends, or the connection is lost. A comment has the name ""."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     rest = ""
-    chunks = response.iter_content(None)
+    chunks = _chunks(response, None)
     while True:
         try:
             chunk = next(chunks, None)

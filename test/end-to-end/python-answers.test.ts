@@ -130,11 +130,14 @@ describe.skipIf(!hasPython).each([
       expect((await ask(peer.url, 'score')).result).toEqual(scored);
       expect(new Set(peer.keys()).size).toBe(1);
     }
-    const chunked: Answer = (response) => {
-      response.writeHead(200);
-      response.write('{"model":', () => response.socket?.destroy());
-    };
-    expect((await answerTo('score', chunked, json(scored))).result).toEqual(scored);
+    const inChunks =
+      (text: string): Answer =>
+      (response) =>
+        response.socket?.end(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${text}`);
+    for (const text of ['9\r\n{"model":\r\n', '9\r\n{"mod', '-9\r\n{"model":\r\n', 'x\r\n']) {
+      const { result } = await answerTo('score', inChunks(text), json(scored));
+      expect(result, text).toEqual(scored);
+    }
     const end = eventOf({ ...job, state: 'expired' });
     const { result } = await answerTo('events', stream(damagedGzip(end), gzip), stream(end));
     expect(result).toMatchObject([{ job: { state: 'expired' } }]);
