@@ -23,7 +23,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, TypedDict, TypeVar, Union
 from urllib.parse import quote, urlsplit
 
@@ -193,6 +193,8 @@ JobRef = Union[str, JobSummary, Job]
 
 _FIRST_PAUSE_MS = 250
 _PAUSE_MS_MAX = 10_000
+# A later Retry-After counts as this: time.sleep refuses what the clock of the system cannot count.
+_RETRY_AFTER_MS_MAX = 30 * 86_400_000
 # How long one request waits for the end of a job. Many proxies end requests that are quiet for a minute.
 _WAIT_MS_MAX = 20_000
 # The pause before a job is asked for again when the service did not wait, as when it shuts down.
@@ -204,6 +206,8 @@ _CONNECT_MS_MAX = 10_000
 _ANSWER_MS_MAX = 3_600_000
 _SILENCE_MS_MAX = 45_000
 _JSON_BYTES = "Inference-Header-Content-Length"
+# Printable ASCII without blanks
+_VISIBLE = r"[!-~]+"
 
 
 class ScorelineClient:
@@ -227,7 +231,7 @@ class ScorelineClient:
         self._auth = _Bearer(key)
         self._timeout_ms = timeout_ms
         self._retries = retries
-        self._session = requests.Session()
+        self._session = _Session()
 
     def close(self) -> None:
         """Closes the connections."""
@@ -268,7 +272,7 @@ class ScorelineClient:
             priority=priority,
         )
         call = self._open(timeout_ms, request_id)
-        answer: Score = call.ask(asked, _read_json, is_awaited=True)
+        answer: Score = call.ask(asked, _read_score, is_awaited=True)
         return answer
 
     def infer(
@@ -374,6 +378,8 @@ class ScorelineClient:
         request_id: str | None = None,
     ) -> Iterator[JobEvent]:
         """Follows a job through its states until it has ended, also through lost connections."""
+        if last_event_id is not None:
+            _check("last_event_id", last_event_id, _VISIBLE, "the id of an event, or None")
         return _follow(self._open(timeout_ms, request_id), job, last_event_id)
 
     def cancel(
@@ -395,13 +401,13 @@ class ScorelineClient:
         """Lists the caller's jobs, a page at a time, the last one first. `after` is the `next` of the page before."""
         query = {"state": state, "model": model, "limit": limit, "after": after}
         asked = _Asked("GET", ("v1", "jobs"), query=query)
-        page: Jobs = self._open(timeout_ms, request_id).ask(asked, _read_json)
+        page: Jobs = self._open(timeout_ms, request_id).ask(asked, _read_jobs)
         return page
 
     def models(self, *, timeout_ms: float | None = None, request_id: str | None = None) -> Models:
         """Lists the models that the caller may use."""
         asked = _Asked("GET", ("v1", "models"))
-        models: Models = self._open(timeout_ms, request_id).ask(asked, _read_json)
+        models: Models = self._open(timeout_ms, request_id).ask(asked, _read_models)
         return models
 
     def _submit(
@@ -411,23 +417,37 @@ class ScorelineClient:
         request_id: str | None,
         webhook_url: str | None,
     ) -> JobSummary:
-        told = {} if webhook_url is None else {"Webhook-Url": webhook_url}
-        later = asked.with_headers({"Prefer": "respond-async", **told})
-        job: JobSummary = self._open(timeout_ms, request_id).ask(later, _read_json)
+        headers = {**(asked.headers or {}), "Prefer": "respond-async"}
+        if webhook_url is not None:
+            expected = "an address of printable ASCII without blanks, or None"
+            headers["Webhook-Url"] = _check("webhook_url", webhook_url, _VISIBLE, expected)
+        later = replace(asked, headers=headers, statuses=(202,))
+        job: JobSummary = self._open(timeout_ms, request_id).ask(later, _read_summary)
         return job
 
     def _open(self, timeout_ms: float | None, request_id: str | None) -> _Call:
         limit_ms = self._timeout_ms if timeout_ms is None else timeout_ms
         if not limit_ms > 0:
             raise ValueError(f"Expected timeout_ms to be a number above 0; got {limit_ms}.")
+        if request_id is not None:
+            # The service puts an id of its own in place of any other.
+            expected = "1 to 128 letters, digits and -_.:/+=@, or None"
+            _check("request_id", request_id, r"[\w.:/+=@-]{1,128}", expected)
         return _Call(
             session=self._session,
             url=self._url,
             auth=self._auth,
             retries=self._retries,
             limit_ms=limit_ms,
-            request_id=request_id or uuid.uuid4().hex,
+            request_id=uuid.uuid4().hex if request_id is None else request_id,
         )
+
+
+class _Session(requests.Session):
+    """requests reads the body and the address of a redirect, even of one that it must not follow."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class _Bearer(AuthBase):
@@ -452,10 +472,8 @@ class _Asked:
     query: Mapping[str, Any] | None = None
     headers: Mapping[str, str] | None = None
     body: bytes | None = None
-
-    def with_headers(self, more: Mapping[str, str]) -> _Asked:
-        headers = {**(self.headers or {}), **more}
-        return _Asked(self.method, self.path, self.query, headers, self.body)
+    # What an answer may have
+    statuses: tuple[int, ...] = (200,)
 
 
 class _Call:
@@ -543,10 +561,11 @@ class _Call:
     def _send(
         self, asked: _Asked, *, is_awaited: bool = False, silence_ms_max: float = _ANSWER_MS_MAX
     ) -> requests.Response:
-        remaining_ms = self.remaining_ms()
+        # requests takes no limit of 0.
+        remaining_ms = max(self.remaining_ms(), 1)
         headers = {"X-Request-Id": self.request_id, **(asked.headers or {})}
         if is_awaited and math.isfinite(remaining_ms):
-            headers["Request-Timeout"] = f"{max(remaining_ms / 1000, 0.001):.3f}"
+            headers["Request-Timeout"] = f"{remaining_ms / 1000:.3f}"
         silence_ms = min(remaining_ms, silence_ms_max)
         response = self._session.request(
             asked.method,
@@ -561,7 +580,7 @@ class _Call:
             allow_redirects=False,
             stream=True,
         )
-        if response.ok and not response.is_redirect:
+        if response.status_code in asked.statuses:
             return response
         try:
             raise _error_of(response, self._read_body(response), self._url, self.request_id)
@@ -572,7 +591,7 @@ class _Call:
         # urllib3 1 takes a body that was cut off for a whole one unless told otherwise.
         response.raw.enforce_content_length = True
         chunks: list[bytes] = []
-        for chunk in response.iter_content(65_536):
+        for chunk in _chunks(response, 65_536):
             chunks.append(chunk)
             if self.remaining_ms() == 0:
                 raise self._timed_out(None)
@@ -584,6 +603,8 @@ class _Call:
             requests.ConnectionError,
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
+            # The body was damaged on its way.
+            requests.exceptions.ContentDecodingError,
         )
         is_lost = isinstance(cause, lost) and not isinstance(cause, requests.exceptions.SSLError)
         return ScorelineError(
@@ -600,6 +621,14 @@ class _Call:
             code="timed_out",
             request_id=self.request_id,
         )
+
+
+def _chunks(response: requests.Response, size: int | None) -> Iterator[bytes]:
+    try:
+        yield from response.iter_content(size)
+    except ValueError as cause:
+        # urllib3 takes the length of a chunk for a number without a sign.
+        raise requests.exceptions.ChunkedEncodingError(cause) from cause
 
 
 def _pause_after(failures: int, retry_after_ms: float | None) -> float:
@@ -669,7 +698,10 @@ def _model_path(model: str, version: str | None) -> tuple[str, ...]:
 
 
 def _headers(name: Union[str, uuid.UUID, None, bool], priority: str | None) -> dict[str, str]:
-    headers = {} if priority is None else {"X-Priority": priority}
+    headers: dict[str, str] = {}
+    if priority is not None:
+        expected = "'interactive', 'bulk' or None"
+        headers["X-Priority"] = _check("priority", priority, "interactive|bulk", expected)
     if name is not False:
         headers["Idempotency-Key"] = _idempotency_key(name)
     return headers
@@ -679,11 +711,20 @@ def _idempotency_key(name: Any) -> str:
     if name is None:
         return uuid.uuid4().hex
     if isinstance(name, (str, uuid.UUID)):
-        return str(name)
+        expected = "1 to 255 printable ASCII characters, without a blank or a quote at either end"
+        form = r'"[ -~]{1,255}"|(?![ "])[ -~]{1,255}(?<![ "])'
+        return _check("idempotency_key", str(name), form, expected)
     # A random key instead would let the service score the repeat again.
     raise TypeError(
         f"Expected idempotency_key to be a text, a UUID, None or False; got {type(name).__name__}."
     )
+
+
+def _check(name: str, text: str, form: str, expected: str) -> str:
+    """Checks what goes into a header. HTTP drops blanks at its ends, and a new line would end it."""
+    if isinstance(text, str) and re.fullmatch(form, text, re.ASCII):
+        return text
+    raise ValueError(f"Expected {name} to be {expected}; got {repr(text)[:80]}.")
 
 
 def _encode_input(input: Input) -> tuple[bytes, str]:
@@ -694,10 +735,14 @@ def _encode_input(input: Input) -> tuple[bytes, str]:
         return bytes(input), "application/octet-stream"
     if isinstance(input, Mapping):
         for name, value in input.items():
-            if isinstance(value, float) and not math.isfinite(value):
+            try:
+                _to_json(value)
+            except TypeError as cause:
+                raise TypeError(f"The value of {name!r}: {cause}") from None
+            except ValueError:
                 raise ValueError(
                     f"Expected {name!r} to be a finite number, or None if it is missing; got {value}."
-                )
+                ) from None
     elif not isinstance(input, str):
         raise TypeError(
             f"Expected one input: a text, the bytes or the path of a picture, or a row of a table; got {type(input).__name__}."
@@ -733,14 +778,14 @@ def _read_url(url: str) -> str:
         )
     if "@" in parts.netloc:
         raise ValueError("Expected a url without a user and a password; give the client a key.")
-    if parts.query or parts.fragment:
-        raise ValueError("Expected a url without ? and #; got one with them.")
+    if parts.query or parts.fragment or re.search(r"\s", url):
+        raise ValueError("Expected a url without ?, # and blanks; got one with them.")
     return url.rstrip("/")
 
 
 def _check_key(key: str) -> str:
     """The text of the error leaves the key out."""
-    if isinstance(key, str) and re.fullmatch(r"[!-~]+", key):
+    if isinstance(key, str) and re.fullmatch(_VISIBLE, key):
         return key
     raise ValueError(
         "Expected key to be an API key or a token, of printable ASCII without blanks; got something else."
@@ -750,31 +795,71 @@ def _check_key(key: str) -> str:
 # Answers
 
 
-def _read_json(response: requests.Response, body: bytes) -> Any:
+def _parse(response: requests.Response, text: Union[str, bytes]) -> Any:
     try:
-        return json.loads(body)
-    except ValueError as cause:
+        return json.loads(text)
+    except (ValueError, RecursionError) as cause:
         raise _unexpected(
             response, "Expected an answer in JSON; it could not be parsed."
         ) from cause
 
 
-def _read_job(response: requests.Response, body: bytes) -> Job:
-    return _decode_job(_read_json(response, body))
+def _require(response: requests.Response, document: Any, **types: type) -> Any:
+    """Checks the parts of an answer that the client and its callers rely on. A list must hold objects."""
+
+    def fits(value: Any, type: type) -> bool:
+        if type is list and isinstance(value, list):
+            return all(isinstance(each, dict) for each in value)
+        return isinstance(value, type)
+
+    if isinstance(document, dict):
+        wrong = [name for name, type in types.items() if not fits(document.get(name), type)]
+    else:
+        wrong = ["object"]
+    if wrong:
+        raise _unexpected(
+            response, f"Expected an answer of the service; it has no proper {', '.join(wrong)}."
+        )
+    return document
 
 
-def _decode_job(job: Any) -> Job:
-    result = job.get("result")
-    if result is not None and "model_name" in result:
-        job["result"] = _decode_inference(result, b"")
-    decoded: Job = job
-    return decoded
+def _reader(**types: type) -> Callable[[requests.Response, bytes], Any]:
+    return lambda response, body: _require(response, _parse(response, body), **types)
+
+
+_read_score = _reader(model=str, version=str, predictions=list)
+_read_summary = _reader(id=str, state=str)
+_read_models = _reader(models=list, waiting=list, leftOut=list)
+
+
+def _read_jobs(response: requests.Response, body: bytes) -> Jobs:
+    page: Jobs = _require(response, _parse(response, body), jobs=list)
+    for job in page["jobs"]:
+        _require(response, job, id=str, state=str)
+    return page
+
+
+def _read_job(response: requests.Response, body: Union[str, bytes]) -> Job:
+    job: Job = _require(response, _parse(response, body), id=str, state=str)
+    state = job["state"]
+    if state == "succeeded":
+        result = _require(response, job, result=dict)["result"]
+        if "model_name" in result:
+            job["result"] = _decode_inference(response, result, b"")
+    elif state in ("failed", "cancelled"):
+        if _problem_of_job(job) is None:
+            raise _unexpected(response, "Expected the problem of a job; got none.")
+    elif state not in ("queued", "running", "expired"):
+        raise _unexpected(response, f"Expected the state of a job; got {state!r}.")
+    return job
 
 
 def _read_tensors(response: requests.Response, body: bytes) -> Inference:
-    json_bytes = int(response.headers.get(_JSON_BYTES, len(body)))
-    answer = _read_json(response, body[:json_bytes])
-    return _decode_inference(answer, body[json_bytes:])
+    said = response.headers.get(_JSON_BYTES, str(len(body)))
+    if not re.fullmatch(r"\d{1,15}", said):
+        raise _unexpected(response, f"Expected {_JSON_BYTES} to be a number; got {said!r}.")
+    json_bytes = int(said)
+    return _decode_inference(response, _parse(response, body[:json_bytes]), body[json_bytes:])
 
 
 def _is_pending(job: Job) -> bool:
@@ -784,14 +869,14 @@ def _is_pending(job: Job) -> bool:
 def _succeeded(job: Job, request_id: str) -> Job:
     if job["state"] == "succeeded":
         return job
-    problem = job.get("problem")
+    problem = _problem_of_job(job)
     if problem is None:
         raise ScorelineError(
             f"Expected the job {job['id']} to succeed; it has expired: no worker took it before its deadline, or its result is no longer kept. Submit it again, with a longer deadline_ms.",
             code="job_expired",
             request_id=request_id,
         )
-    raise _problem_error(_problem_of(problem), request_id)
+    raise _problem_error(problem, request_id)
 
 
 def _error_of(response: requests.Response, body: bytes, url: str, sent_id: str) -> ScorelineError:
@@ -802,8 +887,10 @@ def _error_of(response: requests.Response, body: bytes, url: str, sent_id: str) 
     request_id = response.headers.get("X-Request-Id", sent_id)
     retry_after_ms = _read_retry_after(response.headers.get("Retry-After"))
     try:
-        problem = _problem_of(json.loads(body))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        problem = _problem_of(json.loads(body), status) if status >= 400 else None
+    except (ValueError, RecursionError):
+        problem = None
+    if problem is None:
         text = body[:200].decode(errors="replace")
         return ScorelineError(
             f"Expected an answer of the service; got status {status} from something else, such as a proxy: {text!r}.",
@@ -817,16 +904,29 @@ def _error_of(response: requests.Response, body: bytes, url: str, sent_id: str) 
     return _problem_error(problem, request_id, retry_after_ms)
 
 
-def _problem_of(document: Mapping[str, Any]) -> Problem:
-    """Reads a problem document, or the error of the Open Inference Protocol."""
-    code: str = document["code"]
+def _problem_of(document: Any, status: Any) -> Problem | None:
+    """Reads a problem document, or the error of the Open Inference Protocol.
+
+    The status comes from HTTP: the document holds a copy, and a proxy may have changed the first.
+    """
+    if not isinstance(document, dict):
+        return None
+    code, detail = document.get("code"), document.get("detail", document.get("error"))
+    if not (isinstance(code, str) and isinstance(detail, str) and isinstance(status, int)):
+        return None
     return {
         "type": document.get("type", f"urn:scoreline:error:{code}"),
         "title": document.get("title", code.replace("_", " ")),
-        "status": document["status"],
+        "status": status,
         "code": code,
-        "detail": document["detail"] if "detail" in document else document["error"],
+        "detail": detail,
     }
+
+
+def _problem_of_job(job: Job) -> Problem | None:
+    problem = job.get("problem")
+    # HTTP has brought the job, not its problem.
+    return _problem_of(problem, problem.get("status") if isinstance(problem, dict) else None)
 
 
 def _problem_error(
@@ -843,9 +943,13 @@ def _problem_error(
     )
 
 
-def _unexpected(response: requests.Response, message: str) -> ScorelineError:
+def _unexpected(
+    response: requests.Response,
+    message: str,
+    hint: str = " Is the url of the client that of the service?",
+) -> ScorelineError:
     return ScorelineError(
-        f"{message} Is the url of the client that of the service?",
+        message + hint,
         code="answer_unexpected",
         status=response.status_code,
         request_id=response.headers.get("X-Request-Id"),
@@ -856,13 +960,14 @@ def _read_retry_after(text: str | None) -> float | None:
     """Reads seconds or a date."""
     if text is None:
         return None
-    if re.fullmatch(r"\s*\d+\s*", text):
-        return int(text) * 1000
     try:
-        until = email.utils.parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError):
+        if re.fullmatch(r"\s*\d+\s*", text):
+            ms = float(text) * 1000
+        else:
+            ms = (email.utils.parsedate_to_datetime(text).timestamp() - time.time()) * 1000
+    except (ArithmeticError, LookupError, TypeError, ValueError):
         return None
-    return max((until - time.time()) * 1000, 0)
+    return min(max(ms, 0), _RETRY_AFTER_MS_MAX)
 
 
 # Events
@@ -881,12 +986,12 @@ def _follow(call: _Call, job: JobRef, last_event_id: str | None) -> Iterator[Job
             if response.status_code == 204:
                 return
             for field in _read_events(call, response):
-                if "retry" in field:
+                if re.fullmatch(r"\d{1,9}", field.get("retry", "")):
                     pause_ms = float(field["retry"])
                 # An event, or a comment, by which the service shows that it is there
                 if "data" in field or "" in field:
                     is_fruitless = False
-                event = _read_event(field)
+                event = _read_event(response, field)
                 if event is None:
                     continue
                 last_event_id = event.id or last_event_id
@@ -911,7 +1016,8 @@ def _connect(
     def ask(id: str | None) -> requests.Response:
         behind = {} if id is None else {"Last-Event-ID": id}
         headers = {"Accept": "text/event-stream", **behind}
-        return call.open(_ask_job(job, "events", headers=headers))
+        asked = _ask_job(job, "events", headers=headers)
+        return call.open(replace(asked, statuses=(200, 204)))
 
     try:
         response = ask(last_id)
@@ -931,7 +1037,7 @@ def _read_events(call: _Call, response: requests.Response) -> Iterator[dict[str,
     """Yields the fields of events until the body ends, or the connection is lost. A comment has the name ""."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     rest = ""
-    chunks = response.iter_content(None)
+    chunks = _chunks(response, None)
     while True:
         try:
             chunk = next(chunks, None)
@@ -941,27 +1047,38 @@ def _read_events(call: _Call, response: requests.Response) -> Iterator[dict[str,
             return
         if call.remaining_ms() == 0:
             call.sleep(0)
-        *blocks, rest = re.split(r"(?:\r\n|\n|\r(?!\n)){2}", rest + decoder.decode(chunk))
+        try:
+            rest += decoder.decode(chunk)
+        except UnicodeDecodeError as cause:
+            raise _unexpected(
+                response, "Expected server-sent events in UTF-8; got other bytes."
+            ) from cause
+        *blocks, rest = re.split(r"(?:\r\n|\n|\r(?!\n)){2}", rest)
         for block in blocks:
             fields: dict[str, str] = {}
             # A value may hold what splitlines() takes for the end of a line, such as U+2028.
             for line in filter(None, re.split(r"\r\n|\n|\r", block)):
                 name, _, value = line.partition(":")
                 value = value[1:] if value.startswith(" ") else value
-                fields[name] = f"{fields[name]}\n{value}" if name in fields else value
+                if name == "data" and name in fields:
+                    value = f"{fields[name]}\n{value}"
+                fields[name] = value
             yield fields
 
 
-def _read_event(fields: Mapping[str, str]) -> JobEvent | None:
+def _read_event(response: requests.Response, fields: Mapping[str, str]) -> JobEvent | None:
     if "data" not in fields:
         return None
-    type = fields.get("event", "message")
-    told = json.loads(fields["data"])
-    if type == "message" and "id" in fields:
-        return JobEvent("state", id=fields["id"], job=_decode_job(told))
+    type, id, data = fields.get("event", "message"), fields.get("id"), fields["data"]
+    if type == "message" and id is not None:
+        # The next connection names it in a header.
+        if not re.fullmatch(_VISIBLE, id):
+            raise _unexpected(response, f"Expected the id of an event; got {id!r}.")
+        return JobEvent("state", id=id, job=_read_job(response, data))
     # A later version may tell more.
     if type != "position":
         return None
+    told = _require(response, _parse(response, data))
     wait_ms = told.get("estimatedWaitMs")
     return JobEvent("position", position=told.get("position"), estimated_wait_ms=wait_ms)
 
@@ -1016,12 +1133,14 @@ def _encode_tensor(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
     if numpy is not None and isinstance(data, numpy.ndarray):
         shape = data.shape if shape is None else shape
         if data.dtype.kind not in "OSU":
-            datatype = datatype or _datatype_of(name, data.dtype)
-            raw = data.astype(_DTYPES[datatype], casting="equiv").tobytes()
+            own = _datatype_of(name, data.dtype)
+            if datatype not in (None, own):
+                raise TypeError(f"Expected {name!r} to be {datatype}; its array is {own}.")
+            raw = data.astype(_DTYPES[own]).tobytes()
             size = {"binary_data_size": len(raw)}
             return {
                 "name": name,
-                "datatype": datatype,
+                "datatype": own,
                 "shape": list(shape),
                 "parameters": size,
             }, raw
@@ -1038,7 +1157,11 @@ def _encode_tensor(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
         raise ValueError(
             f"Expected {name!r} to have a shape and, for numbers, a datatype; a list has none of its own."
         )
-    return {"name": name, "datatype": datatype, "shape": list(shape), "data": _elements(data)}, b""
+    try:
+        elements = _elements(data)
+    except UnicodeDecodeError as cause:
+        raise ValueError(f"Expected the texts of {name!r} in UTF-8; got other bytes.") from cause
+    return {"name": name, "datatype": datatype, "shape": list(shape), "data": elements}, b""
 
 
 def _datatype_of(name: str, dtype: Any) -> str:
@@ -1058,6 +1181,8 @@ def _first(data: Any) -> Any:
 
 def _elements(data: Any) -> Any:
     """JSON has no NaN and no infinities, so the service takes their names."""
+    if numpy is not None and isinstance(data, (numpy.generic, numpy.ndarray)):
+        data = data.tolist()
     if isinstance(data, (list, tuple)):
         return [_elements(each) for each in data]
     if isinstance(data, bytes):
@@ -1067,47 +1192,70 @@ def _elements(data: Any) -> Any:
     return data
 
 
-def _decode_inference(answer: Any, binary: bytes) -> Inference:
+def _decode_inference(response: requests.Response, answer: Any, binary: bytes) -> Inference:
+    _require(response, answer, model_name=str, model_version=str, outputs=list)
     outputs: dict[str, Tensor] = {}
     at = 0
     for output in answer["outputs"]:
-        name, datatype, shape = output["name"], output["datatype"], tuple(output["shape"])
-        if "data" in output:
-            data = _from_json(datatype, shape, output["data"])
-        else:
-            end = at + output["parameters"]["binary_data_size"]
-            if end > len(binary):
-                raise _cut(name)
-            data = _from_bytes(datatype, shape, binary[at:end])
-            at = end
-        outputs[name] = Tensor(name, data, shape, datatype)
+        _require(response, output, name=str, datatype=str)
+        name, datatype, shape = output["name"], output["datatype"], output.get("shape")
+        try:
+            if "data" in output:
+                data = _from_json(datatype, output["data"])
+            else:
+                size = output["parameters"]["binary_data_size"]
+                if not 0 <= size <= len(binary) - at:
+                    raise ValueError("the answer ends before its last byte")
+                data = _from_bytes(datatype, binary[at : at + size])
+                at += size
+            outputs[name] = Tensor(name, _to_shape(data, shape), tuple(shape), datatype)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as cause:
+            raise _unexpected(
+                response,
+                f"Expected the output {name!r} to be {datatype} of the shape {shape}; it could not be read: {cause}.",
+                hint="",
+            ) from cause
     return Inference(answer["model_name"], answer["model_version"], answer.get("id"), outputs)
 
 
-def _cut(what: str) -> ScorelineError:
-    return ScorelineError(
-        f"Expected all bytes of {what}; the answer ends before them.", code="answer_unexpected"
-    )
+def _to_shape(data: Any, shape: Any) -> Any:
+    # numpy would take -1 for any size.
+    if any(type(size) is not int or size < 0 for size in shape):
+        raise ValueError("the shape is not one")
+    if len(data) != math.prod(shape):
+        raise ValueError(f"{len(data)} elements came")
+    return data if numpy is None else data.reshape(shape)
 
 
-def _from_json(datatype: str, shape: tuple[int, ...], data: list[Any]) -> Any:
-    if datatype in ("FP16", "FP32", "FP64"):
+def _from_json(datatype: str, data: Any) -> Any:
+    if not isinstance(data, list):
+        raise TypeError("the data is not a list")
+    if datatype.startswith("FP"):
+        # JSON may have whole numbers in their place, and has names for those that are not finite.
         data = [float(element) for element in data]
+    else:
+        kind = {"BYTES": str, "BOOL": bool}.get(datatype, int)
+        if any(type(element) is not kind for element in data):
+            raise TypeError("an element has another type")
     if numpy is None:
         return data
-    dtype = object if datatype == "BYTES" else numpy.dtype(_DTYPES[datatype])
-    return numpy.array(data, dtype=dtype).reshape(shape)
+    return numpy.array(data, dtype=object if datatype == "BYTES" else _DTYPES[datatype])
 
 
-def _from_bytes(datatype: str, shape: tuple[int, ...], data: bytes) -> Any:
+def _from_bytes(datatype: str, data: bytes) -> Any:
+    if numpy is None:
+        raise ValueError("bytes came, though JSON was asked for")
     if datatype != "BYTES":
-        return numpy.frombuffer(data, dtype=_DTYPES[datatype]).reshape(shape)
+        return numpy.frombuffer(data, dtype=_DTYPES[datatype])
     strings: list[str] = []
     at = 0
     while at < len(data):
-        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
-        if at + 4 > len(data) or end > len(data):
-            raise _cut("a text")
-        strings.append(data[at + 4 : end].decode())
-        at = end
-    return numpy.array(strings, dtype=object).reshape(shape)
+        start = at + 4
+        at = start + int.from_bytes(data[at:start], "little")
+        if at > len(data):
+            raise ValueError(f"element {len(strings)} ends behind its last byte")
+        try:
+            strings.append(data[start:at].decode())
+        except UnicodeDecodeError as cause:
+            raise ValueError(f"element {len(strings)} is not UTF-8") from cause
+    return numpy.array(strings, dtype=object)

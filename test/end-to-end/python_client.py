@@ -1,10 +1,12 @@
 # Makes calls of the Python client. Each line of the input is one, in JSON; each line of the output is what came of it.
+# What JSON cannot say is an expression of Python, as {"python": "float('nan')"}.
 #
 #   python_client.py FOLDER_OF_THE_CLIENT [--without-numpy]
 
 import base64
 import dataclasses
 import json
+import math
 import pathlib
 import sys
 import traceback
@@ -23,6 +25,8 @@ except ImportError:
 
 
 def to_input(value):
+    if isinstance(value, dict) and "python" in value:
+        return eval(value["python"])
     if isinstance(value, dict) and "base64" in value:
         return base64.b64decode(value["base64"])
     if isinstance(value, dict) and "path" in value:
@@ -39,7 +43,7 @@ def to_tensor(name, data, dtype=None, **more):
 
 
 def to_options(named):
-    options = dict(named)
+    options = {name: to_input(value) for name, value in named.items()}
     if isinstance(options.get("idempotency_key"), dict):
         options["idempotency_key"] = uuid.UUID(options["idempotency_key"]["uuid"])
     return options
@@ -47,7 +51,7 @@ def to_options(named):
 
 def to_plain(value):
     if isinstance(value, scoreline.Tensor):
-        data = value.data if isinstance(value.data, list) else value.data.ravel().tolist()
+        data = to_plain(value.data if isinstance(value.data, list) else value.data.ravel().tolist())
         kind = type(value.data).__name__
         return {"datatype": value.datatype, "shape": value.shape, "data": data, "kind": kind}
     if isinstance(value, scoreline.Inference):
@@ -57,6 +61,10 @@ def to_plain(value):
         return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {key: to_plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [to_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value
 
 
@@ -71,8 +79,8 @@ def call(url, method, arguments=(), named=None, **options):
     with scoreline.ScorelineClient(url, **options) as client:
         result = getattr(client, method)(*map(to_input, arguments), **to_options(named or {}))
         if method == "events":
-            result = [to_plain(event) for event in result]
-        return {"result": to_plain(result), "shown": repr(vars(client))}
+            result = list(result)
+        return {"result": to_plain(result), "repr": repr(result), "shown": repr(vars(client))}
 
 
 for line in sys.stdin:
@@ -83,4 +91,6 @@ for line in sys.stdin:
         answer["cause"] = repr(vars(getattr(error.__cause__, "request", None) or error.__cause__ or error))
     except (TypeError, ValueError) as error:
         answer = {"misuse": str(error), "traceback": traceback.format_exc()}
+    except Exception as error:
+        answer = {"bare": repr(error)}
     print(json.dumps(answer), flush=True)
