@@ -799,9 +799,10 @@ def _parse(response: requests.Response, text: Union[str, bytes]) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as cause:
-        raise _unexpected(
-            response, "Expected an answer in JSON; it could not be parsed."
-        ) from cause
+        # The service writes no such JSON, so a part of it has been lost on its way.
+        is_lost = response.headers.get("Content-Type", "").startswith("application/json")
+        message = "Expected an answer in JSON; it could not be parsed."
+        raise _unexpected(response, message, is_retryable=is_lost) from cause
 
 
 def _require(response: requests.Response, document: Any, **types: type) -> Any:
@@ -947,11 +948,13 @@ def _unexpected(
     response: requests.Response,
     message: str,
     hint: str = " Is the url of the client that of the service?",
+    is_retryable: bool = False,
 ) -> ScorelineError:
     return ScorelineError(
         message + hint,
         code="answer_unexpected",
         status=response.status_code,
+        is_retryable=is_retryable,
         request_id=response.headers.get("X-Request-Id"),
     )
 
@@ -1192,6 +1195,10 @@ def _elements(data: Any) -> Any:
     return data
 
 
+class _CutOff(ValueError):
+    """A part of an answer has been lost on its way."""
+
+
 def _decode_inference(response: requests.Response, answer: Any, binary: bytes) -> Inference:
     _require(response, answer, model_name=str, model_version=str, outputs=list)
     outputs: dict[str, Tensor] = {}
@@ -1205,7 +1212,7 @@ def _decode_inference(response: requests.Response, answer: Any, binary: bytes) -
             else:
                 size = output["parameters"]["binary_data_size"]
                 if not 0 <= size <= len(binary) - at:
-                    raise ValueError("the answer ends before its last byte")
+                    raise _CutOff("the answer ends before its last byte")
                 data = _from_bytes(datatype, binary[at : at + size])
                 at += size
             outputs[name] = Tensor(name, _to_shape(data, shape), tuple(shape), datatype)
@@ -1214,6 +1221,7 @@ def _decode_inference(response: requests.Response, answer: Any, binary: bytes) -
                 response,
                 f"Expected the output {name!r} to be {datatype} of the shape {shape}; it could not be read: {cause}.",
                 hint="",
+                is_retryable=isinstance(cause, _CutOff),
             ) from cause
     return Inference(answer["model_name"], answer["model_version"], answer.get("id"), outputs)
 

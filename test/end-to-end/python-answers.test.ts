@@ -68,12 +68,27 @@ describe.skipIf(!hasPython).each([
     return answerTo('infer', send(Buffer.concat([head, binary]), headers));
   };
 
+  const noJson = {
+    nothing: '',
+    'JSON that is not UTF-8': Buffer.from('{"model":"\xff"}', 'latin1'),
+    'JSON that is cut off': '{"model":"m","ver',
+    'JSON that is nested deeply': '['.repeat(200_000),
+  };
+  test.each(Object.entries(noJson))('asks again for %s', async (_what, body) => {
+    const peer = await openPeer(send(body), send(gzipSync(body), { 'Content-Encoding': 'gzip' }));
+    const error = await ask(peer.url, 'score', { retries: 1 });
+    expect(error).toMatchObject({ code: 'answer_unexpected', status: 200, is_retryable: true });
+    expect(peer.requests).toHaveLength(2);
+  });
+
   const foreign: Record<string, Answer> = {
     'a page': send('<html>', { 'Content-Type': 'text/html' }),
-    nothing: send(''),
-    'JSON that is not UTF-8': send(Buffer.from('{"model":"\xff"}', 'latin1')),
-    'JSON that is cut off': send('{"model":"m","ver'),
-    'JSON that is nested deeply': send('['.repeat(200_000)),
+    ...Object.fromEntries(
+      Object.entries(noJson).map(([name, body]) => [
+        `${name}, which is not said to be JSON`,
+        send(body, { 'Content-Type': 'text/plain' }),
+      ]),
+    ),
     'an empty object': json({}),
     null: json(null),
     'a list': json([scored]),
