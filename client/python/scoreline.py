@@ -1211,7 +1211,9 @@ def _decode_inference(response: requests.Response, answer: Any, binary: bytes) -
                 data = _from_json(datatype, output["data"])
             else:
                 size = output["parameters"]["binary_data_size"]
-                if not 0 <= size <= len(binary) - at:
+                if size < 0:
+                    raise ValueError("its size is not one")
+                if size > len(binary) - at:
                     raise _CutOff("the answer ends before its last byte")
                 data = _from_bytes(datatype, binary[at : at + size])
                 at += size

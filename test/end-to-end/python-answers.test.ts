@@ -61,7 +61,7 @@ describe.skipIf(!hasPython).each([
   const ask = (url: string, method: Method, more = {}) =>
     caller.call({ url, method, arguments: methods[method], ...more });
   const answerTo = async (method: Method, ...answers: Answer[]) =>
-    ask((await openPeer(...answers)).url, method);
+    ask((await openPeer(...answers)).url, method, { retries: 2 });
   const inferFrom = (outputs: unknown[], binary = Buffer.alloc(0)) => {
     const head = Buffer.from(JSON.stringify({ ...inferred, outputs }));
     const headers = { 'Inference-Header-Content-Length': head.length };
