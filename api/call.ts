@@ -62,6 +62,11 @@ export interface Calls {
    */
   open(options: CallOptions): Call;
   /**
+   * Takes the permit of a call that was opened without one.
+   * @throws ScorelineError `overloaded`
+   */
+  admit(call: Call): void;
+  /**
    * Opens a flight: a copy of a call that goes on when the call's client hangs up. The flight takes over
    * the call's permit, slot and body.
    * @throws ScorelineError `overloaded` when the call has no permit and there is no room
@@ -142,7 +147,7 @@ export function makeCalls(options: {
       try {
         permit = admit(models, { count: 1, deadlineMs, priority });
       } catch (refusal) {
-        if (key === undefined || asked) throw refusal;
+        if (key === undefined) throw refusal;
       }
       const deferral = asked && new Deferral(asked);
       return start({
@@ -161,6 +166,12 @@ export function makeCalls(options: {
         isStream,
         trace,
       });
+    },
+    admit(call) {
+      if (call.hasPermit) return;
+      const { models, inputs, deferral, deadlineAt, priority } = call;
+      const deadlineMs = deferral ? Number.POSITIVE_INFINITY : deadlineAt - nowMs();
+      call.takePermit(admit(models, { count: inputs, deadlineMs, priority }));
     },
     openFlight(call) {
       const { caller, models, inputs, arrivedAt, deadlineAt, key, priority, freshness } = call;
@@ -489,6 +500,15 @@ export class Call {
     if (!isAnswered) this.ending.end(clientClosed());
     this.#releaseWhenDone();
     this.#context.onEnd(this);
+  }
+
+  get hasPermit(): boolean {
+    return this.#permit !== undefined;
+  }
+
+  takePermit(permit: Permit): void {
+    if (this.#isEnded) permit.release(false);
+    else this.#permit = permit;
   }
 
   /** Hands the permit to the caller of this method. The call goes on without one. */

@@ -146,10 +146,9 @@ export function makeScoring(options: {
     deferral: Deferral,
     { prepare, wish, contents }: Work,
   ): Promise<readonly ScoredReply[]> => {
-    const identity = identifyCall(call, call.key ?? call.id, { wish, contents });
-    const prepared = await prepare(call);
     call.enter('scoring');
-    return deferring.score(call, { deferral, identity, prepared: [...prepared], wish });
+    const identity = identifyCall(call, call.key ?? call.id, { wish, contents });
+    return deferring.score(call, { deferral, identity, prepare: async () => prepare(call), wish });
   };
 
   const scoreWork = async (call: Call, work: Work): Promise<readonly ScoredReply[]> => {

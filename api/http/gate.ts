@@ -67,6 +67,20 @@ export function makeGate(options: {
 }): Gate {
   const { registry, calls, access, webhooks } = options;
 
+  /** Finds the models that a request may be for; none if it does not score. */
+  const aimOf = ({ request, path, query: text }: Arrival, caller: Caller) => {
+    if (request.method !== 'POST') return { models: [], query: {} };
+    const query = text ? parse(text) : {};
+    return { query, models: modelsAt(path, query, { caller, registry, read: headersOf(request) }) };
+  };
+
+  /** Refuses a request by its caller's limits. It counts among those for its model. */
+  const limit = (arrival: Arrival, caller: Caller, refusal: unknown): never => {
+    const { models } = aimOf(arrival, caller);
+    if (models.length > 0) arrival.request.models = models;
+    throw refusal;
+  };
+
   /** Lets a caller in whose slot, if there are limits, is taken. */
   const enter = (arrival: Arrival, caller: Caller, slot?: Slot): Entry => {
     const { request, response, path, arrivedAt } = arrival;
@@ -79,10 +93,7 @@ export function makeGate(options: {
       for (const [name, value] of fields) response.setHeader(name, value);
       return 'router';
     };
-    if (request.method !== 'POST') return toRouter();
-    const query = arrival.query ? parse(arrival.query) : {};
-    const read = headersOf(request);
-    const models = modelsAt(path, query, { caller, registry, read });
+    const { models, query } = aimOf(arrival, caller);
     if (models.length === 0) return toRouter();
     try {
       openCall({ calls, webhooks }, arrival, { caller, slot, models, query, arrivedAt });
@@ -98,9 +109,11 @@ export function makeGate(options: {
     caller: Caller,
     deciding: Promise<Slot>,
   ): Promise<Entry> => {
-    const slot = await deciding.finally(() => {
-      arrival.request.limitFields = access.limits.fieldsOf(caller);
-    });
+    const slot = await deciding
+      .catch((refusal) => limit(arrival, caller, refusal))
+      .finally(() => {
+        arrival.request.limitFields = access.limits.fieldsOf(caller);
+      });
     if (!isGone(arrival.response)) return enter(arrival, caller, slot);
     slot.release();
     return 'refused';
@@ -112,6 +125,8 @@ export function makeGate(options: {
     let slot: Slot | undefined | Promise<Slot>;
     try {
       slot = access.limits.admit(caller);
+    } catch (refusal) {
+      return limit(arrival, caller, refusal);
     } finally {
       arrival.request.limitFields = access.limits.fieldsOf(caller);
     }

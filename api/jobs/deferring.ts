@@ -8,7 +8,6 @@
 // client knows of is in Redis as a whole.
 
 import { randomUUID } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import { nowMs } from '../../shared/clock.js';
 import type { Item } from '../../shared/job.js';
 import type { TraceContext } from '../../shared/telemetry/telemetry.js';
@@ -22,19 +21,26 @@ import type { Queue } from '../queue/queue.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import type { Identity } from '../repeat/identity.js';
 import { type KeptReplies, keyReused, type Results } from '../repeat/results.js';
+import { Turns } from '../turns.js';
 import type { PendingWebhooks } from '../webhooks/pending-webhooks.js';
 import type { JobEnds } from './job-ends.js';
-import type { JobRecord } from './job-record.js';
+import { hasSameForm, type JobRecord } from './job-record.js';
 import { isPending, type JobState } from './job-states.js';
 import type { JobStore } from './job-store.js';
 import type { Jobs } from './jobs.js';
 
-/** A call whose inputs are prepared. */
+/** How many jobs are on their way to Redis at a time at most, and how many bytes of inputs they have. */
+const addsMax = 16;
+const addBytesMax = 4 * 1024 * 1024;
+
+/** The tensors of each input. */
+type Prepared = readonly (readonly Tensor[])[];
+
 export interface DeferredWork {
   readonly deferral: Deferral;
   readonly identity: Identity;
-  /** The tensors of each input. Emptied once they are on their way. */
-  readonly prepared: (readonly Tensor[])[];
+  /** Makes the tensors of each input. It is called once, unless there is a job already. */
+  prepare(): Promise<Prepared>;
   readonly wish: OutputWish;
 }
 
@@ -50,7 +56,7 @@ export interface Deferring {
 export function makeDeferring(options: {
   /** This API instance. */
   instance: string;
-  calls: Pick<Calls, 'isShuttingDown'>;
+  calls: Pick<Calls, 'admit' | 'isShuttingDown'>;
   queue: Pick<Queue, 'add'>;
   results: Pick<Results, 'claim' | 'lengthen' | 'release'>;
   store: JobStore;
@@ -61,35 +67,50 @@ export function makeDeferring(options: {
 }): Deferring {
   const { instance, calls, queue, results, store, jobs, ends, webhooks, resultBytesMax } = options;
 
+  // All commands share a connection, and those behind many large inputs would be given up as unanswered.
+  const turns = new Turns({ max: addsMax, bytesMax: addBytesMax });
+  const inOrder = makeInOrder();
+
   const makeItem = (
     record: JobRecord,
     index: number,
-    work: DeferredWork,
+    { wish, inputs }: Pick<DeferredWork, 'wish'> & { inputs: Prepared },
     trace: TraceContext | undefined,
   ): Item => ({
     id: record.items[index] as string,
     submittedAt: nowMs(),
     deadlineAt: record.deadlineAt,
-    inputs: work.prepared[index] ?? [],
-    ...work.wish,
+    inputs: inputs[index] ?? [],
+    ...wish,
     keepMs: record.keepMs,
     keepFor: shareOf(record.caller),
     keepBytesMax: resultBytesMax,
     trace,
   });
 
-  /** Queues the items without a result, and then records the job. Returns whether there were such items. */
+  /**
+   * Queues the items without a result, and then records the job. Returns the job, which another instance may have
+   * recorded meanwhile, and whether there were such items.
+   */
   const submit = async (
     record: JobRecord,
     work: DeferredWork,
-    { kept, isListed }: { kept: KeptReplies; isListed: boolean },
-    trace: TraceContext | undefined,
+    { kept, expired }: { kept: KeptReplies; expired: JobRecord | undefined },
+    call: Call,
   ) => {
-    const missing = record.items.flatMap((_, index) =>
-      kept.replies[index] === undefined ? [makeItem(record, index, work, trace)] : [],
-    );
+    const { trace, ending } = call;
     try {
-      if (!isListed) await store.requireRoom(record.caller);
+      // A call without a permit may only have what is there already.
+      calls.admit(call);
+      const inputs = await work.prepare();
+      call.enter('scoring');
+      const missing = record.items.flatMap((_, index) =>
+        kept.replies[index] === undefined
+          ? [makeItem(record, index, { ...work, inputs }, trace?.context)]
+          : [],
+      );
+      if (record.webhook !== undefined) await webhooks.requireRoom(record.webhook);
+      if (!expired) await store.requireRoom(record.caller);
       await results.lengthen(work.identity, kept.replies, record.keepMs);
       if (record.webhook !== undefined) {
         ends.expect(
@@ -100,11 +121,15 @@ export function makeDeferring(options: {
       }
       if (missing.length > 0) {
         const { queued: id, priority } = record;
-        await queue.add(record.queue, { replyTo: instance, items: missing }, { id, priority });
+        const bytes = bytesOf(missing);
+        await turns.take(
+          () => queue.add(record.queue, { replyTo: instance, items: missing }, { id, priority }),
+          { signal: ending.signal, bytes },
+        );
       }
-      await store.add(record);
-      if (record.webhook !== undefined) ends.begin(record);
-      return missing.length > 0;
+      const job = await store.add(record, expired);
+      if (record.webhook !== undefined) ends.begin(job);
+      return { job, waits: missing.length > 0 && job === record };
     } catch (error) {
       if (kept.isNew) results.release(work.identity);
       throw error;
@@ -119,35 +144,55 @@ export function makeDeferring(options: {
     if (kept.isNew) return undefined;
     const job = await store.find(record.caller, record.id);
     if (!job) return undefined;
-    if (!isDeepStrictEqual(job.form, record.form)) throw keyReused();
+    if (!hasSameForm(job, record)) throw keyReused();
     return { job, state: await jobs.read(job) };
+  };
+
+  /** Finds the job of a call, or makes it. */
+  const open = async (call: Call, work: DeferredWork) => {
+    const record = makeRecord(call, work);
+    const kept = await results.claim(work.identity, record.deadlineAt, record.keepMs);
+    const listed = await findEarlier(record, kept);
+    if (listed && listed.state.state !== 'expired') return { ...listed, isEarlier: true };
+    const { job, waits } = await submit(record, work, { kept, expired: listed?.job }, call);
+    const state: JobState | undefined = waits ? { state: 'queued' } : undefined;
+    return { job, state, isEarlier: false };
   };
 
   return {
     async score(call, work) {
       const { identity, deferral } = work;
-      const record = makeRecord(call, work);
-      if (record.webhook !== undefined) await webhooks.requireRoom(record.webhook);
-      const kept = await results.claim(identity, record.deadlineAt, record.keepMs);
-      const listed = await findEarlier(record, kept);
-      const earlier = listed?.state.state === 'expired' ? undefined : listed;
-      const isListed = listed !== undefined;
-      const waits =
-        !earlier && (await submit(record, work, { kept, isListed }, call.trace?.context));
+      const { job, state, isEarlier } = await inOrder(identity.ids[0] as string, () =>
+        open(call, work),
+      );
       call.dropBody();
-      work.prepared.length = 0;
-      const job = earlier?.job ?? record;
-      if (deferral.waitMs === 0) {
-        const { state } = earlier?.state ?? (waits ? { state: 'queued' } : await jobs.read(job));
-        throw new Deferred(job, state);
-      }
+      if (deferral.waitMs === 0) throw new Deferred(job, (state ?? (await jobs.read(job))).state);
       const hasLeft = () => call.ending.reason !== undefined || calls.isShuttingDown;
-      const state = await jobs.read(job, deferral.waitMs, hasLeft);
-      if (isPending(state)) throw new Deferred(job, state.state);
-      call.isReplayed = earlier !== undefined;
-      return repliesOf(state);
+      const end = await jobs.read(job, deferral.waitMs, hasLeft);
+      if (isPending(end)) throw new Deferred(job, end.state);
+      call.isReplayed = isEarlier;
+      return repliesOf(end);
     },
   };
+}
+
+/** Makes a function that does the work of one name one after the other, so a request and its repeats make one job. */
+function makeInOrder(): <T>(name: string, work: () => Promise<T>) => Promise<T> {
+  const last = new Map<string, Promise<unknown>>();
+  return async (name, work) => {
+    const before = last.get(name);
+    const mine = before ? before.then(work, work) : work();
+    last.set(name, mine);
+    try {
+      return await mine;
+    } finally {
+      if (last.get(name) === mine) last.delete(name);
+    }
+  };
+}
+
+function bytesOf(items: readonly Item[]): number {
+  return items.flatMap(({ inputs }) => inputs).reduce((sum, { data }) => sum + data.byteLength, 0);
 }
 
 function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord {

@@ -47,6 +47,12 @@ const recordSchema = z.object({
 export type JobForm = z.output<typeof formSchema>;
 export type JobRecord = Readonly<z.output<typeof recordSchema>>;
 
+/** Whether two jobs have their answers written in the same way. Only one of them may have been in Redis. */
+export function hasSameForm(one: JobRecord, other: JobRecord): boolean {
+  const written = ({ form }: JobRecord) => JSON.stringify(formSchema.parse(form));
+  return written(one) === written(other);
+}
+
 /** Reads a record. One that this build cannot read counts as missing. */
 export function readRecord(text: string | null): JobRecord | undefined {
   if (text === null) return undefined;

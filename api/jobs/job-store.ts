@@ -7,8 +7,8 @@ import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
-import { orUnavailable, queueUnavailable } from '../queue/queue.js';
-import type { PendingWebhooks } from '../webhooks/pending-webhooks.js';
+import { orUnavailable } from '../queue/queue.js';
+import { addWebhookScript, type PendingWebhooks } from '../webhooks/pending-webhooks.js';
 import { type JobRecord, readRecord } from './job-record.js';
 
 /** How long a record outlives the last time at which a result of its job can expire. */
@@ -23,10 +23,12 @@ export interface Cursor {
 
 export interface JobStore {
   /**
-   * Adds a job, and its webhook if it has one.
+   * Adds a job, and its webhook if it has one, unless there is a job with this id already.
+   * @param replaced the job with this id that has expired, if there is one
+   * @returns the job that is there now
    * @throws ScorelineError `queue_unavailable`
    */
-  add(record: JobRecord): Promise<void>;
+  add(record: JobRecord, replaced?: JobRecord): Promise<JobRecord>;
   /**
    * Checks that the caller may have one more job.
    * @throws ScorelineError `overloaded`, `queue_unavailable`
@@ -60,7 +62,7 @@ export function makeJobStore(options: {
   keys: Keys;
   /** The most jobs of one caller. */
   jobsMax: number;
-  webhooks: Pick<PendingWebhooks, 'add'>;
+  webhooks: Pick<PendingWebhooks, 'partsOf'>;
 }): JobStore {
   const { redis, keys, jobsMax, webhooks } = options;
 
@@ -82,20 +84,17 @@ export function makeJobStore(options: {
   };
 
   return {
-    async add(record) {
-      const { id, caller, submittedAt, deadlineAt, keepMs, webhook } = record;
+    async add(record, replaced) {
+      const { id, caller, submittedAt, deadlineAt, keepMs } = record;
       const now = Math.floor(nowMs());
       const goneAt = Math.ceil(deadlineAt + keepMs + spareMs);
-      const names = [keys.job(id), keys.jobs(caller), keys.jobsEnd(caller)];
-      const values = [JSON.stringify(record), id, submittedAt, now, goneAt];
-      if (webhook === undefined) {
-        await orUnavailable(redis.eval(addScript, names.length, ...names, ...values));
-        return;
-      }
-      const commands = redis.multi().eval(addScript, names.length, ...names, ...values);
-      webhooks.add(commands, record);
-      const outcomes = await orUnavailable(commands.exec());
-      for (const [error] of outcomes ?? []) if (error) throw queueUnavailable(error);
+      const pending = webhooks.partsOf(record);
+      const names = [keys.job(id), keys.jobs(caller), keys.jobsEnd(caller), ...pending.names];
+      const values = [JSON.stringify(record), id, submittedAt, now, goneAt, replaced?.queued ?? ''];
+      const found = await orUnavailable(
+        redis.eval(addScript, names.length, ...names, ...values, ...pending.values),
+      );
+      return readRecord(found as string | null) ?? record;
     },
     async requireRoom(caller) {
       const name = keys.jobsEnd(caller);
@@ -129,10 +128,12 @@ function full(jobsMax: number, nextMs: number): ScorelineError {
   );
 }
 
-// KEYS: the record, the caller's jobs by submission, the same by their end.
-// ARGV: the record, the id, when it was submitted, now, when it is forgotten.
-// It removes at most 1024 forgotten jobs a call, more than it adds.
+// KEYS: the record, the caller's jobs by submission, the same by their end, and those of its webhook if it has one.
+// ARGV: the record, the id, when it was submitted, now, when it is forgotten, where in the queue the job was that it
+// replaces, and those of its webhook. It removes at most 1024 forgotten jobs a call, more than it adds.
 const addScript = `
+local found = redis.call('GET', KEYS[1])
+if found and cjson.decode(found).queued ~= ARGV[6] then return found end
 local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[4], 'LIMIT', 0, 1024)
 if #gone > 0 then
   redis.call('ZREM', KEYS[2], unpack(gone))
@@ -142,4 +143,9 @@ local ms = ARGV[5] - ARGV[4]
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ms)
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
 redis.call('ZADD', KEYS[3], ARGV[5], ARGV[2])
-for at = 2, 3 do redis.call('PEXPIRE', KEYS[at], math.max(ms, redis.call('PTTL', KEYS[at]))) end`;
+for at = 2, 3 do redis.call('PEXPIRE', KEYS[at], math.max(ms, redis.call('PTTL', KEYS[at]))) end
+if #KEYS > 3 then
+  local job, webhook, pending, dead = ARGV[2], KEYS[4], KEYS[5], KEYS[6]
+  local fields, ms, at = cjson.decode(ARGV[7]), ARGV[8], ARGV[9]
+  ${addWebhookScript}
+end`;

@@ -10,10 +10,10 @@ import type { Model } from '../../shared/models.js';
 import { countProcessors } from '../../shared/processors.js';
 import type { Tensor } from '../../shared/tensors.js';
 import type { Ending } from '../ending.js';
+import { type Load, Turns } from '../turns.js';
 import { formatOf } from './image-formats.js';
 import type { InputKind, RawInput } from './kind.js';
 import type { Picture } from './picture.js';
-import { type Load, Turns } from './turns.js';
 
 const formats = 'JPEG, PNG, WebP, GIF, TIFF or AVIF';
 const mediaTypes = ['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'].map((type) => `image/${type}`);

@@ -8,8 +8,8 @@ import type { Admission } from '../admission/admission.js';
 import type { ByteBudget } from '../admission/byte-budget.js';
 import type { Calls } from '../call.js';
 import type { EventStreams } from '../http/event-streams.js';
-import type { Load } from '../kinds/turns.js';
 import type { Queue } from '../queue/queue.js';
+import type { Load } from '../turns.js';
 
 export function observeState(
   instruments: Instruments,

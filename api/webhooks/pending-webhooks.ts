@@ -43,8 +43,6 @@ export interface DeadLetter {
   readonly webhook: Webhook;
 }
 
-type Commands = ReturnType<Redis['multi']>;
-
 export class PendingWebhooks {
   readonly #redis: Redis;
   readonly #keys: Keys;
@@ -73,20 +71,20 @@ export class PendingWebhooks {
     );
   }
 
-  /** Adds the webhook of a job to a transaction, so there is either both or neither. */
-  add(commands: Commands, { id, queued, caller, webhook, deadlineAt, keepMs }: JobRecord): void {
-    if (webhook === undefined) return;
-    const key = this.#keys.webhook(id);
-    const pending = this.#keys.webhooks(new URL(webhook).origin);
+  /** Returns what the script that adds a job needs to add its webhook, so there is either both or neither. */
+  partsOf({ id, queued, caller, webhook, deadlineAt, keepMs }: JobRecord): {
+    readonly names: readonly string[];
+    readonly values: readonly (string | number)[];
+  } {
+    if (webhook === undefined) return { names: [], values: [] };
+    const { webhooks, webhook: nameOf, deadWebhooks } = this.#keys;
+    const fields = { message: queued, url: webhook, caller, state: 'waiting', attempts: '0' };
     const keptMs = Math.ceil(deadlineAt + keepMs + knownMs - nowMs());
     const firstLookAt = Math.min(nowMs() + firstLookMs, deadlineAt + lateMsMax + 1);
-    commands
-      .del(key)
-      .hset(key, { message: queued, url: webhook, caller, state: 'waiting', attempts: 0 })
-      .pexpire(key, keptMs)
-      .zadd(pending, Math.ceil(firstLookAt), id)
-      .zrem(this.#keys.deadWebhooks, id)
-      .eval(lengthenScript, 1, pending, keptMs);
+    return {
+      names: [nameOf(id), webhooks(new URL(webhook).origin), deadWebhooks],
+      values: [JSON.stringify(fields), keptMs, Math.ceil(firstLookAt)],
+    };
   }
 
   /** Makes the webhooks of these jobs due, unless they are no longer pending. */
@@ -218,9 +216,14 @@ for at = 1, #KEYS do
 end
 return claimed`;
 
-// KEYS: the pending webhooks of a host. ARGV: how long they are kept at least.
-const lengthenScript = `
-redis.call('PEXPIRE', KEYS[1], math.max(ARGV[1], redis.call('PTTL', KEYS[1])))`;
+/** A part of the script that adds a job, with the locals job, webhook, pending, dead, fields, ms and at. */
+export const addWebhookScript = `
+redis.call('DEL', webhook)
+for name, value in pairs(fields) do redis.call('HSET', webhook, name, value) end
+redis.call('PEXPIRE', webhook, ms)
+redis.call('ZADD', pending, at, job)
+redis.call('ZREM', dead, job)
+redis.call('PEXPIRE', pending, math.max(ms, redis.call('PTTL', pending)))`;
 
 // KEYS: the pending webhooks of a host. ARGV: the job, the end of the claim, the next look.
 const postponeScript = `

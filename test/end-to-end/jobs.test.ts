@@ -99,6 +99,54 @@ describe('a request with Prefer: respond-async', () => {
     expect(atOnce.headers.get('idempotency-replayed')).toBe('true');
   });
 
+  test('with an Idempotency-Key is one job also for those who send it at the same time', async () => {
+    const site = await openSite();
+    const { url } = await site.start('api');
+    const key = { ...later, 'idempotency-key': 'at once' };
+    const sent = Array.from({ length: 30 }, (_, at) =>
+      post((at % 2 === 0 ? site.url : url) + text, { input }, key),
+    );
+    const answers = await Promise.all(sent);
+    const { body } = answers[0] as (typeof answers)[number];
+    const { submittedAt, deadlineAt } = (await read(site.url, body.id)).body;
+    for (const answer of answers) {
+      expect(answer.status).toBe(202);
+      expect(answer.body).toMatchObject({ id: body.id, submittedAt, deadlineAt });
+    }
+    // Either API may have queued it before it saw that of the other.
+    const queue = `${site.prefix}:${bulkQueueOf('faq-matcher')}:wait`;
+    expect(await redis.client.llen(queue)).toBeLessThanOrEqual(2);
+  });
+
+  test.each([{}, { id: 'mine' }, { parameters: { binary_data_output: true } }])(
+    'of tensors with an Idempotency-Key has one job, too: %j',
+    async (more) => {
+      const site = await openSite();
+      const { body: metadata } = await ask(`${site.url}/v2/models/faq-matcher`);
+      const asked = { ...more, inputs: [{ ...metadata.inputs[0], shape: [1], data: [input] }] };
+      const address = `${site.url}/v2/models/faq-matcher/infer`;
+      const key = { 'idempotency-key': 'tensors' };
+      const id = await submit(address, asked, key);
+      expect(await submit(address, asked, key)).toBe(id);
+      const outputs = [{ name: metadata.outputs[0].name, parameters: { classification: 2 } }];
+      const other = await post(address, { ...asked, outputs }, { ...later, ...key });
+      expect(other).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
+    },
+  );
+
+  test('that is there already is told when there is no room for another', async () => {
+    const site = await openSite({ QUEUE_ITEMS_MAX: '1' });
+    const key = { 'idempotency-key': 'told' };
+    const id = await submit(site.url + text, { input }, key);
+    await waitUntil('there is no room', async () => {
+      const { status } = await post(site.url + text, { input: 'sort a list' }, later);
+      return status === 429;
+    });
+    expect(await submit(site.url + text, { input }, key)).toBe(id);
+    const other = await post(site.url + text, { input }, { ...later, 'idempotency-key': 'else' });
+    expect(other).toMatchObject({ status: 429, body: { code: 'overloaded' } });
+  });
+
   test('with an Idempotency-Key is refused for an answer in another form', async () => {
     const key = { ...later, 'idempotency-key': 'one form' };
     expect((await post(shared.url + text, { input }, key)).status).toBe(202);

@@ -1,5 +1,6 @@
 // Tests webhooks with real processes, a real Redis and real receivers.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -172,6 +173,20 @@ describe('a webhook', () => {
     expect(receiver.of(job)).toHaveLength(1);
   });
 
+  test('is one for those who send its request at the same time', async () => {
+    const headers = { 'idempotency-key': 'at once' };
+    const address = `${receiver.origin}/at-once`;
+    const { url } = await site.start('api');
+    const sites = Array.from({ length: 20 }, (_, at) => (at % 2 === 0 ? site : { url }));
+    const jobs = await Promise.all(sites.map((each) => submit(each, address, { headers })));
+    const [job = ''] = jobs;
+    expect(new Set(jobs).size).toBe(1);
+    await untilWebhook(site, job, 'delivered');
+    // Until then, the API that made the job looks whether it has ended.
+    await delay(6000);
+    expect(new Set(receiver.of(job).map(({ id }) => id)).size).toBe(1);
+  });
+
   test.each([
     ['no address', 'not an address', 'webhook_invalid'],
     ['another scheme', 'ftp://127.0.0.1/', 'webhook_invalid'],
@@ -313,6 +328,24 @@ test.concurrent('a dead letter to a host that is no longer allowed is listed, an
     body: { code: 'webhook_not_allowed', detail: expect.stringContaining(removed.origin) },
   });
   expect(removed.of(job)).toHaveLength(1);
+});
+
+test.concurrent('a receiver that changes the protocol, or says nothing, has refused the webhook', async () => {
+  const receiver = await openOne(() => ({
+    status: 101,
+    headers: { upgrade: 'x', connection: 'upgrade' },
+  }));
+  const site = await openSite([receiver], {
+    WEBHOOK_ATTEMPTS_MAX: '1',
+    WEBHOOK_CONCURRENT_MAX: '2',
+  });
+  const jobs = await Promise.all(Array.from({ length: 5 }, () => submit(site, receiver.origin)));
+  for (const job of jobs) await ask(`${site.url}/v1/jobs/${job}`, { method: 'DELETE' });
+  for (const job of jobs) {
+    expect(await untilWebhook(site, job, 'dead')).toMatchObject({
+      lastError: expect.stringContaining('101'),
+    });
+  }
 });
 
 test.concurrent('a receiver that hangs holds up nobody else', async () => {

@@ -25,7 +25,7 @@ let jobStates: JobStates;
 beforeAll(async () => {
   redis = await openRedis();
   const { client } = redis;
-  const webhooks = { add: () => {} };
+  const webhooks = { partsOf: () => ({ names: [], values: [] }) };
   const store = makeJobStore({ redis: client, keys, jobsMax: 100, webhooks });
   const queue = {
     keysOf: (name: string, id: string) => ({ job: `${name}:${id}`, active: `${name}:active` }),
