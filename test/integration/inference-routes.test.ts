@@ -269,7 +269,7 @@ describe('an output', () => {
     });
     const init = { method: 'POST', body: JSON.stringify({ inputs: [input] }) };
     const response = await fetch(scene.url + path, init);
-    expect(await response.text()).toContain('"data":["NaN",-0]');
+    expect(await response.text()).toContain('"data":["NaN",-0.0]');
   });
 
   test('can be classified, NaN last, with the labels of the model', async () => {
