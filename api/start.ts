@@ -200,7 +200,18 @@ export async function startApi(
     ...{ kinds, dispatcher, shadows },
     repeatable: makeRepeatable({ calls, results }),
     deferring: makeDeferring({
-      ...{ instance, calls, queue, results, store, jobs, ends, webhooks, resultBytesMax },
+      ...{
+        instance,
+        admission,
+        calls,
+        queue,
+        results,
+        store,
+        jobs,
+        ends,
+        webhooks,
+        resultBytesMax,
+      },
     }),
     cache: new ResponseCache({
       entries: makeCacheEntries({ redis: producer, keys }),
@@ -392,7 +403,7 @@ function openCalls(options: {
     keys,
     instance,
     registry,
-    traffic: (...of) => admission.traffic(...of),
+    traffic: (...of) => admission.toldTraffic(...of),
   });
   const bodies = makeByteBudget(configuration.BODIES_BYTES_MAX);
   const calls = makeCalls({

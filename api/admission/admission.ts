@@ -11,6 +11,8 @@
 // One model leaves room for the others: it may hold at most as many permits as are still free. So a
 // model without workers takes half of the permits instead of all.
 //
+// Inputs of jobs hold no permits, but those that wait are behind them, so they count in the wait.
+//
 // The expected wait is the number of this instance's inputs in flight, divided by the rate at which
 // workers answer them. This holds for several instances too, because a shared queue serves each in
 // proportion to its inputs. The heartbeats of the other instances give a second estimate, and the longer
@@ -91,13 +93,31 @@ export class Admission {
     return this.#backlogs.get(jobQueueOf(queue, priority)) ?? { inFlight: 0, answered: 0 };
   }
 
+  /** What other instances are told: inputs in flight, and those of jobs. */
+  toldTraffic(queue: string, priority: Priority = 'interactive'): Traffic {
+    const backlog = this.#backlogs.get(jobQueueOf(queue, priority));
+    if (!backlog) return { inFlight: 0, answered: 0 };
+    return { inFlight: this.#aheadIn(backlog, { queue, priority }), answered: backlog.answered };
+  }
+
+  /**
+   * Counts an input of a job that has been queued, until it is known to be answered or given up. Returns a function that
+   * says so.
+   */
+  holdJob(request: Pick<AdmissionRequest, 'queue' | 'batchMax' | 'priority'>) {
+    const backlog = this.#backlogOf(request);
+    backlog.admitJob();
+    return (isAnswered: boolean) => backlog.releaseJob(isAnswered);
+  }
+
   /**
    * How long the workers need for everything interactive in flight; undefined while their rate is unknown.
    */
   drainMs(queue: string): number | undefined {
     const { peers } = this.#options;
     const backlog = this.#backlogs.get(queue);
-    const inFlight = (backlog?.inFlight ?? 0) + peers.inFlight(queue);
+    const own = backlog ? this.#aheadIn(backlog, { queue }) : 0;
+    const inFlight = own + peers.inFlight(queue);
     if (inFlight === 0) return 0;
     if (backlog) return this.#knownWaitMs({ queue }, backlog, 1);
     return peers.msFor(queue, inFlight);
@@ -140,7 +160,11 @@ export class Admission {
     };
   }
 
-  #backlogOf({ queue, priority = 'interactive', batchMax }: AdmissionRequest): Backlog {
+  #backlogOf({
+    queue,
+    priority = 'interactive',
+    batchMax,
+  }: Pick<AdmissionRequest, 'queue' | 'batchMax' | 'priority'>): Backlog {
     const name = jobQueueOf(queue, priority);
     const known = this.#backlogs.get(name);
     if (known) return known;
@@ -216,14 +240,23 @@ export class Admission {
     atLeast: number,
   ): number | undefined {
     const { peers } = this.#options;
-    const own = backlog.inFlight;
+    const own = this.#aheadIn(backlog, { queue, priority });
     const elsewhere = peers.inFlight(queue, priority);
     const all = own + elsewhere;
     const known = [
-      own >= atLeast ? backlog.waitMs() : undefined,
+      own >= atLeast ? backlog.msFor(own) : undefined,
       elsewhere > 0 && all >= atLeast ? peers.msFor(queue, all, priority) : undefined,
     ].filter((ms) => ms !== undefined);
     return known.length > 0 ? Math.max(...known) : undefined;
+  }
+
+  /** How many inputs of this instance are ahead of the next one. Of jobs, no more than are unanswered at all. */
+  #aheadIn(
+    { inFlight, ofJobs }: Backlog,
+    { queue, priority = 'interactive' }: Pick<AdmissionRequest, 'queue' | 'priority'>,
+  ): number {
+    const unanswered = this.#options.unansweredIn(queue, priority) ?? Number.POSITIVE_INFINITY;
+    return inFlight + Math.min(ofJobs, unanswered);
   }
 
   #retryAfterSeconds(request: AdmissionRequest, backlog: Backlog): number {

@@ -1,5 +1,5 @@
-// The backlog of one model: its inputs in flight at this instance, and the rate at which workers answer
-// them. The rate is measured only while there is a backlog. A model that gets one request a minute
+// The backlog of one model: its inputs in flight at this instance, those of jobs, for which no request waits, and the rate
+// at which workers answer them. The rate is measured only while there is a backlog. A model that gets one request a minute
 // answers one a minute, but could do more.
 
 import type { Traffic } from './peers.js';
@@ -13,6 +13,7 @@ export class Backlog implements Traffic {
   readonly #now: () => number;
   readonly #rate = makeRate();
   #inFlight = 0;
+  #ofJobs = 0;
   #answered = 0;
   /** When the last answer came during this backlog. From then to the next answer, workers are busy. */
   #answeredAt: number | undefined;
@@ -32,18 +33,46 @@ export class Backlog implements Traffic {
     return this.#inFlight;
   }
 
+  /** How many inputs of jobs are not known to be answered. A reply to one of them can be lost. */
+  get ofJobs(): number {
+    return this.#ofJobs;
+  }
+
   get answered(): number {
     return this.#answered;
   }
 
   admit(count: number): void {
-    if (this.#inFlight === 0) this.#quietSince = this.#now();
+    this.#begin();
     this.#inFlight += count;
   }
 
   release(count: number, isAnswered: boolean): void {
-    const hadBacklog = this.#inFlight >= this.#batchMax;
+    const hadBacklog = this.#hasBacklog;
     this.#inFlight -= count;
+    this.#end(count, { isAnswered, hadBacklog });
+  }
+
+  admitJob(): void {
+    this.#begin();
+    this.#ofJobs++;
+  }
+
+  releaseJob(isAnswered: boolean): void {
+    const hadBacklog = this.#hasBacklog;
+    this.#ofJobs--;
+    this.#end(1, { isAnswered, hadBacklog });
+  }
+
+  get #hasBacklog(): boolean {
+    return this.#inFlight + this.#ofJobs >= this.#batchMax;
+  }
+
+  #begin(): void {
+    if (this.#inFlight + this.#ofJobs === 0) this.#quietSince = this.#now();
+  }
+
+  #end(count: number, { isAnswered, hadBacklog }: { isAnswered: boolean; hadBacklog: boolean }) {
     if (isAnswered) {
       this.#answered += count;
       this.#quietSince = this.#now();
@@ -60,13 +89,13 @@ export class Backlog implements Traffic {
     this.#answeredAt = at;
   }
 
-  /** How long the workers need for everything in flight; undefined until the rate is known. */
-  waitMs(): number | undefined {
-    return this.#rate.msFor(this.#inFlight);
+  /** How long the workers need for so many inputs; undefined until the rate is known. */
+  msFor(count: number): number | undefined {
+    return this.#rate.msFor(count);
   }
 
   /** How long the inputs in flight have waited without any answer; 0 if there are none. */
   quietMs(): number {
-    return this.#inFlight === 0 ? 0 : this.#now() - this.#quietSince;
+    return this.#inFlight + this.#ofJobs === 0 ? 0 : this.#now() - this.#quietSince;
   }
 }

@@ -13,6 +13,7 @@ import type { Item } from '../../shared/job.js';
 import type { TraceContext } from '../../shared/telemetry/telemetry.js';
 import type { Tensor } from '../../shared/tensors.js';
 import { shareOf } from '../access/caller.js';
+import type { Admission } from '../admission/admission.js';
 import type { Call, Calls } from '../call.js';
 import { deadlineExceeded } from '../deadline.js';
 import { type Deferral, Deferred } from '../deferral.js';
@@ -30,8 +31,8 @@ import type { JobStore } from './job-store.js';
 import type { Jobs } from './jobs.js';
 
 /** How many jobs are on their way to Redis at a time at most, and how many bytes of inputs they have. */
-const addsMax = 16;
-const addBytesMax = 4 * 1024 * 1024;
+const addsMax = 8;
+const addBytesMax = 2 * 1024 * 1024;
 
 /** The tensors of each input. */
 type Prepared = readonly (readonly Tensor[])[];
@@ -56,16 +57,28 @@ export interface Deferring {
 export function makeDeferring(options: {
   /** This API instance. */
   instance: string;
+  admission: Pick<Admission, 'holdJob'>;
   calls: Pick<Calls, 'admit' | 'isShuttingDown'>;
   queue: Pick<Queue, 'add'>;
   results: Pick<Results, 'claim' | 'lengthen' | 'release'>;
   store: JobStore;
   jobs: Jobs;
-  ends: Pick<JobEnds, 'expect' | 'begin'>;
+  ends: Pick<JobEnds, 'expect' | 'begin' | 'forget'>;
   webhooks: Pick<PendingWebhooks, 'requireRoom'>;
   resultBytesMax: number;
 }): Deferring {
-  const { instance, calls, queue, results, store, jobs, ends, webhooks, resultBytesMax } = options;
+  const {
+    instance,
+    admission,
+    calls,
+    queue,
+    results,
+    store,
+    jobs,
+    ends,
+    webhooks,
+    resultBytesMax,
+  } = options;
 
   // All commands share a connection, and those behind many large inputs would be given up as unanswered.
   const turns = new Turns({ max: addsMax, bytesMax: addBytesMax });
@@ -98,7 +111,8 @@ export function makeDeferring(options: {
     { kept, expired }: { kept: KeptReplies; expired: JobRecord | undefined },
     call: Call,
   ) => {
-    const { trace, ending } = call;
+    const { trace, ending, model } = call;
+    const aim = { queue: model.queue, batchMax: model.manifest.batch.max };
     try {
       // A call without a permit may only have what is there already.
       calls.admit(call);
@@ -112,20 +126,18 @@ export function makeDeferring(options: {
       if (record.webhook !== undefined) await webhooks.requireRoom(record.webhook);
       if (!expired) await store.requireRoom(record.caller);
       await results.lengthen(work.identity, kept.replies, record.keepMs);
-      if (record.webhook !== undefined) {
-        ends.expect(
-          record,
-          missing.map(({ id }) => id),
-          nowMs(),
-        );
-      }
+      const { queued: id, priority } = record;
+      const ids = missing.map((item) => item.id);
+      ends.expect(record, ids, nowMs(), () => admission.holdJob({ ...aim, priority }));
       if (missing.length > 0) {
-        const { queued: id, priority } = record;
-        const bytes = bytesOf(missing);
-        await turns.take(
-          () => queue.add(record.queue, { replyTo: instance, items: missing }, { id, priority }),
-          { signal: ending.signal, bytes },
-        );
+        const send = () =>
+          queue.add(record.queue, { replyTo: instance, items: missing }, { id, priority });
+        await turns
+          .take(send, { signal: ending.signal, bytes: bytesOf(missing) })
+          .catch((error) => {
+            ends.forget(ids);
+            throw error;
+          });
       }
       const job = await store.add(record, expired);
       if (record.webhook !== undefined) ends.begin(job);

@@ -1,5 +1,6 @@
 // Notices at once when a job of this instance has ended: the replies of its items come here, and so do
-// cancellations. Nobody may rely on it: an instance that dies notices nothing.
+// cancellations. Nobody may rely on it: an instance that dies notices nothing. It tells whoever sends webhooks, and
+// admission, for which an item counts until then.
 
 import type { JobRecord } from './job-record.js';
 
@@ -8,9 +9,19 @@ const tidyEveryMs = 60_000;
 
 type OnEnd = (record: JobRecord) => void;
 
+/** Says that an item is no longer expected, and whether a worker has answered it. */
+type Release = (isAnswered: boolean) => void;
+
+interface Expected {
+  readonly deadlineAt: number;
+  /** Undefined if nobody is told of the end of its job. */
+  readonly record: JobRecord | undefined;
+  readonly release: Release;
+}
+
 export class JobEnds {
   /** By the id of an item. */
-  readonly #expected = new Map<string, JobRecord>();
+  readonly #expected = new Map<string, Expected>();
   #tidiedAt = 0;
   #onEnd: OnEnd = () => {};
 
@@ -19,13 +30,21 @@ export class JobEnds {
     this.#onEnd = onEnd;
   }
 
-  /** Waits for the replies to these items of a job. Call it before the job is queued. */
-  expect(record: JobRecord, items: readonly string[], now: number): void {
-    for (const item of items) this.#expected.set(item, record);
+  /**
+   * Waits for the replies to these items of a job. Call it before the job is queued.
+   * @param hold is called for each of them
+   */
+  expect(record: JobRecord, items: readonly string[], now: number, hold: () => Release): void {
+    const { deadlineAt, webhook } = record;
+    const told = webhook === undefined ? undefined : record;
+    for (const item of items) {
+      this.#drop(item, false);
+      this.#expected.set(item, { deadlineAt, record: told, release: hold() });
+    }
     if (now - this.#tidiedAt < tidyEveryMs) return;
     this.#tidiedAt = now;
-    for (const [item, { deadlineAt }] of this.#expected) {
-      if (deadlineAt + tidyEveryMs < now) this.#expected.delete(item);
+    for (const [item, expected] of this.#expected) {
+      if (expected.deadlineAt + tidyEveryMs < now) this.#drop(item, false);
     }
   }
 
@@ -34,18 +53,28 @@ export class JobEnds {
     if (record.items.some((item) => !this.#expected.has(item))) this.#onEnd(record);
   }
 
+  /** Notes that items will not be queued. */
+  forget(items: readonly string[]): void {
+    for (const item of items) this.#drop(item, false);
+  }
+
   /** Notes the reply to an item. */
   answer(item: string): void {
-    const record = this.#expected.get(item);
-    if (!record) return;
-    this.#expected.delete(item);
-    this.#onEnd(record);
+    const record = this.#drop(item, true);
+    if (record) this.#onEnd(record);
   }
 
   /** Notes that a job, of whichever instance, has ended. */
   end(record: JobRecord): void {
-    for (const item of record.items) this.#expected.delete(item);
+    this.forget(record.items);
     this.#onEnd(record);
+  }
+
+  #drop(item: string, isAnswered: boolean): JobRecord | undefined {
+    const expected = this.#expected.get(item);
+    this.#expected.delete(item);
+    expected?.release(isAnswered);
+    return expected?.record;
   }
 
   get size(): number {

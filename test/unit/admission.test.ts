@@ -62,6 +62,47 @@ function makeLoaded(options: {
   return { ...observed, drain };
 }
 
+describe('inputs of jobs', () => {
+  /** Queues jobs, and has workers answer some of them. */
+  function makeBehindJobs(jobs: number, perSecond: number, seconds: number) {
+    const observed = makeObserved({ permitsMax: 100 });
+    const { admission, clock, depths } = observed;
+    depths.set('a@1', jobs);
+    const held = Array.from({ length: jobs }, () =>
+      admission.holdJob({ queue: 'a@1', batchMax: 4 }),
+    );
+    for (let count = 0; count < seconds * perSecond; count++) {
+      clock.ms += 1000 / perSecond;
+      held.shift()?.(true);
+      depths.set('a@1', held.length);
+    }
+    return { ...observed, held };
+  }
+
+  test('hold no permits, but those that wait are behind them', () => {
+    const { admission, admit, refusal } = makeBehindJobs(200, 10, 4);
+    expect(admission.inFlight).toBe(0);
+    expect(admission.traffic('a@1')).toMatchObject({ inFlight: 0, answered: 40 });
+    expect(admission.toldTraffic('a@1')).toEqual({ inFlight: 160, answered: 40 });
+    const refused = refusal(1, { deadlineMs: 3000 });
+    expect(refused).toMatchObject({ code: 'overloaded', reason: 'wait_too_long' });
+    expect(refused.retryAfterSeconds).toBeCloseTo(16, 0);
+    expect(admission.drainMs('a@1')).toBeCloseTo(16_000, -3);
+    admit(1, { deadlineMs: 60_000 });
+    // Bulk has a line of its own.
+    admit(1, { deadlineMs: 3000, priority: 'bulk' });
+  });
+
+  test('do not count if they are not in the queue any more, whether or not their replies have come', () => {
+    const { admit, depths, held } = makeBehindJobs(200, 10, 4);
+    depths.set('a@1', 0);
+    admit(1, { deadlineMs: 3000 });
+    depths.set('a@1', 160);
+    for (const release of held) release(false);
+    admit(1, { deadlineMs: 3000 });
+  });
+});
+
 describe('permits', () => {
   test('admit as many inputs as there are permits, and no more', () => {
     const { admission, admit, refusal } = makeObserved({ permitsMax: 3 });

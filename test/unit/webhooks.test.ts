@@ -2,7 +2,7 @@
 
 import http from 'node:http';
 import { Webhook } from 'standardwebhooks';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { JobEnds } from '../../api/jobs/job-ends.js';
 import type { JobRecord } from '../../api/jobs/job-record.js';
 import { pauseMs, pauseMsMax, readRetryAfterMs } from '../../api/webhooks/backoff.js';
@@ -12,7 +12,7 @@ import { sign } from '../../api/webhooks/signature.js';
 import { openReceiver, type ReceiverAnswer } from '../../chaos/receiver.js';
 
 const record = (items: string[]) =>
-  ({ id: 'job', items, deadlineAt: 1e15 }) as unknown as JobRecord;
+  ({ id: 'job', items, deadlineAt: 1e15, webhook: 'http://localhost/' }) as unknown as JobRecord;
 
 describe('a signature', () => {
   test('by each secret is right for the library of Standard Webhooks', () => {
@@ -72,6 +72,17 @@ test('a job is looked at again after as long as it has waited, and when it has e
 });
 
 describe('the end of a job', () => {
+  let held = 0;
+  const hold = () => {
+    held++;
+    return () => {
+      held--;
+    };
+  };
+  beforeEach(() => {
+    held = 0;
+  });
+
   const listen = () => {
     const ends = new JobEnds();
     const heard: string[] = [];
@@ -81,7 +92,7 @@ describe('the end of a job', () => {
 
   test('is noticed by the reply to each of its items, and no others', () => {
     const { ends, heard } = listen();
-    ends.expect(record(['a', 'b']), ['a', 'b'], 0);
+    ends.expect(record(['a', 'b']), ['a', 'b'], 0, hold);
     ends.begin(record(['a', 'b']));
     ends.answer('c');
     expect(heard).toEqual([]);
@@ -91,19 +102,33 @@ describe('the end of a job', () => {
 
   test('is noticed when its replies came before its record, or with its request', () => {
     const { ends, heard } = listen();
-    ends.expect(record(['a']), ['a'], 0);
+    ends.expect(record(['a']), ['a'], 0, hold);
     ends.answer('a');
     ends.begin(record(['a']));
-    ends.expect(record(['b']), [], 0);
+    ends.expect(record(['b']), [], 0, hold);
     ends.begin(record(['b']));
     expect(heard).toEqual(['job', 'job', 'job']);
   });
 
+  test('ends the hold of each item, however it comes', () => {
+    const { ends, heard } = listen();
+    const silent = { ...record(['a', 'b', 'c']), webhook: undefined };
+    ends.expect(silent, ['a', 'b', 'c'], 0, hold);
+    ends.expect(silent, ['a'], 0, hold);
+    expect(held).toBe(3);
+    ends.answer('a');
+    ends.answer('a');
+    ends.forget(['b', 'd']);
+    expect([held, heard]).toEqual([1, []]);
+    ends.end(silent);
+    expect([held, heard, ends.size]).toEqual([0, ['job'], 0]);
+  });
+
   test('is no longer waited for some time after the deadline', () => {
     const { ends } = listen();
-    ends.expect({ ...record(['a']), deadlineAt: 1000 }, ['a'], 0);
-    ends.expect({ ...record(['b']), deadlineAt: 1e6 }, ['b'], 200_000);
-    expect(ends.size).toBe(1);
+    ends.expect({ ...record(['a']), deadlineAt: 1000 }, ['a'], 0, hold);
+    ends.expect({ ...record(['b']), deadlineAt: 1e6 }, ['b'], 200_000, hold);
+    expect([ends.size, held]).toEqual([1, 1]);
   });
 });
 
