@@ -250,13 +250,16 @@ export class Admission {
     return known.length > 0 ? Math.max(...known) : undefined;
   }
 
-  /** How many inputs of this instance are ahead of the next one. Of jobs, no more than are unanswered at all. */
+  /**
+   * How many inputs of this instance are ahead of the next one. Those of jobs count only as far as they are unanswered. One
+   * whose client still waits for it is in flight, too.
+   */
   #aheadIn(
     { inFlight, ofJobs }: Backlog,
     { queue, priority = 'interactive' }: Pick<AdmissionRequest, 'queue' | 'priority'>,
   ): number {
     const unanswered = this.#options.unansweredIn(queue, priority) ?? Number.POSITIVE_INFINITY;
-    return inFlight + Math.min(ofJobs, unanswered);
+    return Math.min(inFlight + ofJobs, Math.max(inFlight, unanswered));
   }
 
   #retryAfterSeconds(request: AdmissionRequest, backlog: Backlog): number {

@@ -93,6 +93,17 @@ describe('inputs of jobs', () => {
     admit(1, { deadlineMs: 3000, priority: 'bulk' });
   });
 
+  test('count once if their client still waits', () => {
+    const { admission, admit, depths } = makeBehindJobs(40, 10, 1);
+    for (let count = 0; count < 30; count++) admit(1, { deadlineMs: 60_000 });
+    depths.set('a@1', 30);
+    expect(admission.toldTraffic('a@1').inFlight).toBe(30);
+    depths.set('a@1', 50);
+    expect(admission.toldTraffic('a@1').inFlight).toBe(50);
+    depths.set('a@1', 100);
+    expect(admission.toldTraffic('a@1').inFlight).toBe(60);
+  });
+
   test('do not count if they are not in the queue any more, whether or not their replies have come', () => {
     const { admit, depths, held } = makeBehindJobs(200, 10, 4);
     depths.set('a@1', 0);
