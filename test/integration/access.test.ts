@@ -241,7 +241,9 @@ describe('a model that a caller may not use', () => {
 
 describe('a caller with limits', () => {
   test('is told about them in each answer, and gets 429 beyond them', async () => {
-    const { url, keys } = await openGuarded({ slow: { perSecond: 0.1, burst: 2, concurrent: 5 } });
+    const { url, keys, logged } = await openGuarded({
+      slow: { perSecond: 0.1, burst: 2, concurrent: 5 },
+    });
     const policy = '"rate";q=2;w=20, "concurrency";q=5;qu="concurrent-requests"';
     for (const left of [1, 0]) {
       const { status, headers } = await post(url + score, { input: 'a' }, bearer(keys.slow));
@@ -249,6 +251,13 @@ describe('a caller with limits', () => {
       expect(headers.get('ratelimit')).toContain(`"rate";r=${left};t=${left === 1 ? 1 : 10}`);
       expect(headers.get('retry-after')).toBeNull();
     }
+    // A refusal counts for the model that the request names.
+    for (const path of [score, '/score?model=text', '/v2/models/text/infer']) {
+      expect((await post(url + path, { input: 'a' }, bearer(keys.slow))).status).toBe(429);
+    }
+    const named = () => logged.map((line) => JSON.parse(line).model);
+    await waitUntil('the refusals are logged', () => named().length === 3);
+    expect(named()).toEqual(['text', 'text', 'text']);
     const { status, body, headers } = await ask(`${url}/v1/models`, { headers: bearer(keys.slow) });
     expect([status, body.code]).toEqual([429, 'rate_limited']);
     expect(headers.get('ratelimit-policy')).toBe(policy);
