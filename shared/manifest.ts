@@ -236,6 +236,7 @@ const wholeDeviceSchema = z.strictObject({
     .number()
     .int()
     .nonnegative()
+    .max(1024)
     .default(0)
     .describe(
       'CPU threads for one run. 0 means one for each core; with several instances, runs side by side share the cores.',
@@ -394,10 +395,30 @@ export const manifestSchema = z
     message:
       'expected a first dimension in each input, which counts items; without one, set batch: none',
   })
+  .refine(({ batch, deadlineMs }) => batch.waitMs < deadlineMs, {
+    path: ['batch', 'waitMs'],
+    message: 'expected less than deadlineMs, at which a request ends',
+  })
   .superRefine(checkExample)
-  .superRefine(checkSamples);
+  .superRefine(checkSamples)
+  .transform(nameTensor);
 
 type WholeManifest = z.output<typeof wholeManifestSchema>;
+
+/**
+ * Names the output of the network that the model answers with, if the manifest leaves that open: the first of floats
+ * that it declares. So API and worker mean the same one.
+ */
+function nameTensor(manifest: WholeManifest): WholeManifest {
+  const { output, network } = manifest;
+  if (!network || !(scoresClasses(output) || output.kind === 'regression')) return manifest;
+  if (output.tensor !== undefined) return manifest;
+  const known = 'known' in output ? output.known : undefined;
+  const tensor = network.outputs.find(
+    ({ name, datatype }) => datatype.startsWith('FP') && name !== known,
+  )?.name;
+  return tensor === undefined ? manifest : { ...manifest, output: { ...output, tensor } };
+}
 
 /** Names the engine in the source, whose keys depend on it. */
 function nameEngine(value: unknown): unknown {

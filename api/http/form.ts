@@ -74,11 +74,15 @@ function splitForm(body: Buffer, boundary: string, partsMax: number): Promise<Pa
     const parts: Promise<Part>[] = [];
     /** Fields besides inputs. */
     let fields = 0;
+    /** Parts whose heads have not come. */
+    let headless = 0;
     const splitter = new Dicer({ boundary });
     splitter.on('part', (stream) => {
+      headless++;
       // A form can be cut off before the part has a reader.
       stream.on('error', reject);
       stream.on('header', (header) => {
+        headless--;
         try {
           const head = readHead(header as PartFields);
           if (head.fileName === undefined && head.name !== inputField) fields++;
@@ -94,7 +98,11 @@ function splitForm(body: Buffer, boundary: string, partsMax: number): Promise<Pa
       });
     });
     splitter.on('error', reject);
-    splitter.on('finish', () => Promise.all(parts).then(resolve, reject));
+    splitter.on('finish', () => {
+      // The library passes over a part whose head has no end.
+      if (headless > 0) reject(new Error('A part has no end of its head.'));
+      Promise.all(parts).then(resolve, reject);
+    });
     splitter.end(body);
     // The library emits neither `finish` nor `error` for some forms, such as one whose part has no head. The whole
     // body is here and nothing in the library waits for a timer or a device, so a splitter that is not done in this

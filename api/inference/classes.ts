@@ -41,13 +41,8 @@ export function classify(
 
 /** Returns the labels of the classes that an output of the network scores; none if it is not known to score any. */
 function labelsOf({ manifest, labels, heads }: Model, name: string): readonly Label[] {
-  const { output, network } = manifest;
-  if (scoresClasses(output)) {
-    const mayScore = (value: { name: string; datatype: string }) =>
-      value.datatype.startsWith('FP') && value.name !== output.known;
-    const scores = output.tensor ?? network?.outputs.find(mayScore)?.name;
-    if (scores === name) return labels;
-  }
+  const { output } = manifest;
+  if (scoresClasses(output) && output.tensor === name) return labels;
   return heads.find((head) => head.output.tensor === name)?.labels ?? [];
 }
 

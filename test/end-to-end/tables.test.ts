@@ -193,7 +193,7 @@ test('the list of models names the columns', async () => {
   const output = { kind: 'classification', classes: 2, top: 2, activation: 'none' };
   expect(found.output).toEqual(output);
   const houses = body.models.find(({ name }: { name: string }) => name === 'houses');
-  expect(houses.output).toEqual({ kind: 'regression' });
+  expect(houses.output).toEqual({ kind: 'regression', tensor: 'variable' });
 });
 
 describe('a wrong row is refused, and the error says what to do', () => {

@@ -259,6 +259,11 @@ describe('a broken form', () => {
     ['is garbage', 'hello'],
     ['has only an end', '--x--'],
     ['has a part without anything', '--x\r\n--x--'],
+    [
+      'has a part without an end of its head',
+      `${fileHead}a\r\n${part.split('\r\n\r\n')[0]}\r\n${fileHead}b\r\n--x--`,
+    ],
+    ['ends with such a part', `${fileHead}a\r\n${part.split('\r\n\r\n')[0]}\r\n--x--`],
     ['has a large part whose boundary is broken', `${fileHead.replace('--x', '--x\f')}${large}`],
     ['has a large part without a head', `--x\r\n\r\n${large}`],
     ['has a large part that is no field', `--x\r\nContent-Disposition: inline\r\n\r\n${large}`],

@@ -217,6 +217,33 @@ def predict(pictures):
     expect(decodeStrings((one.outputs[0] as Tensor).data)).toEqual(['ä', 'b']);
   });
 
+  test('takes lists whose type NumPy guesses otherwise, if their numbers are kept', async () => {
+    const outputs = [value('i', 'INT64'), value('u', 'UINT8'), value('b', 'BOOL')];
+    const engine = await open(
+      'def predict(inputs): x = inputs["x"]; return {"i": [2] * int(x[0]), "u": [255], "b": [1, 0]}'.replace(
+        ': x',
+        ':\n    x',
+      ),
+      { outputs },
+    );
+    for (const count of [0, 2]) {
+      const ran = await engine.run([floats(count)]);
+      expect(ran.outputs.map(({ shape }) => shape)).toEqual([[count], [1], [2]]);
+    }
+  });
+
+  test.each([
+    ['a whole number for none', '-1', 'UINT8'],
+    ['a whole number for true or false', '2', 'BOOL'],
+    ['a number too large', '2**63', 'INT64'],
+    ['a fraction', '0.5', 'INT64'],
+  ] as const)('refuses %s', async (_what, number, datatype) => {
+    const engine = await open(`def predict(inputs): return {"y": [${number}]}`, {
+      outputs: [value('y', datatype)],
+    });
+    expect(await reasonOf(engine.run([floats(1)]))).toMatch(/expected numbers (that|of) /);
+  });
+
   test.each([
     ['a dict without the output', '{"z": [1, 2]}', 'expected the output y'],
     ['another shape', '[[1.0, 2.0]]', 'expected the shape (any) in the output y; got (1, 2)'],

@@ -2,7 +2,10 @@
 // dimension that varies, no batch dimension, and what the manifest declares of the network.
 
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { wishWithoutClasses } from '../../api/http/parameters.js';
+import { readValue } from '../../api/kinds/regression.js';
 import { checkModel } from '../../cli/check.js';
+import { ownTensors } from '../../shared/heads.js';
 import { makeLogger } from '../../shared/log.js';
 import { findModel, readModels } from '../../shared/models.js';
 import {
@@ -14,7 +17,7 @@ import {
   toFloats,
 } from '../../shared/tensors.js';
 import { openScorer, type Scored } from '../../worker/batch/scorer.js';
-import { node } from '../onnx.js';
+import { elementTypes, node, tensor } from '../onnx.js';
 import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
 
@@ -212,6 +215,95 @@ test('a model of tensors whose first dimension is fixed needs `batch: none`', as
   await expect(open(directory, name)).rejects.toThrow(
     /dynamic batch dimension, or set batch: none\.$/,
   );
+});
+
+describe('an answer whose output the manifest leaves open', () => {
+  const row = { input: { kind: 'table', columns: [{ name: 'a', datatype: 'number' }] } };
+  const inputs = [declared('a', 'FP32', [-1, 1])];
+  const same = declared('same', 'FP32', [-1, 1]);
+  const negated = declared('negated', 'FP32', [-1, 1]);
+  const nodes = [node('Identity', ['a'], ['same']), node('Neg', ['a'], ['negated'])];
+
+  test.each([
+    ['those that are declared', [negated, same], {}],
+    ['the only one that is declared', [negated], {}],
+    ['those that are declared, beside another answer', [negated, same], { same: {} }],
+  ])('is the first of %s, whatever the order in the file', async (_what, outputs, heads) => {
+    const directory = makeFolder({});
+    const changes = {
+      ...{ ...row, output: { kind: 'regression' } },
+      outputs: Object.fromEntries(Object.keys(heads).map((name) => [name, { kind: 'regression' }])),
+    };
+    const file = { inputs, outputs: [same, negated] };
+    addTensorModel(directory, { name: 'm', nodes, network: { inputs, outputs }, file, changes });
+    const model = findModel(readModels({ directory, filesNeeded: true }), 'm');
+    expect(wishWithoutClasses(model)).toEqual(
+      model.heads.length > 0 ? { top: 1 } : { outputs: ['negated'] },
+    );
+    const scorer = await open(directory, 'm');
+    const wish = wishWithoutClasses(model);
+    const { results } = await scorer.score([{ inputs: [floats('a', [1, 1], 5)], ...wish }]);
+    const [scored] = results;
+    if (!scored || 'error' in scored) throw new Error('Expected an answer.');
+    expect(readValue(ownTensors(scored.outputs))).toBe(-5);
+  });
+
+  test('has its labels at the same output for callers of tensors', () => {
+    const directory = makeFolder({ 'm/labels.txt': 'one\n' });
+    const network = { inputs, outputs: [negated, same] };
+    const output = { kind: 'classification', labels: 'labels.txt', activation: 'none' };
+    const file = { inputs, outputs: [same, negated] };
+    addTensorModel(directory, { name: 'm', nodes, network, file, changes: { ...row, output } });
+    const model = findModel(readModels({ directory, filesNeeded: true }), 'm');
+    expect(model.manifest.output).toMatchObject({ tensor: 'negated' });
+  });
+
+  test('may have a shape that only the manifest knows', async () => {
+    const directory = makeFolder({ 'm/labels.txt': 'one\ntwo\nthree\n' });
+    const three = [declared('x', 'FP32', [-1, 3])];
+    const scores = declared('scores', 'FP32', [-1, 3]);
+    addTensorModel(directory, {
+      name: 'm',
+      nodes: [node('Identity', ['x'], ['scores'])],
+      network: { inputs: three, outputs: [scores] },
+      file: { inputs: three, outputs: [declared('scores', 'FP32', [])] },
+      changes: {
+        input: {
+          kind: 'table',
+          columns: ['a', 'b', 'c'].map((name) => ({ name, datatype: 'number' })),
+        },
+        output: { kind: 'classification', labels: 'labels.txt', activation: 'none' },
+      },
+    });
+    const scorer = await open(directory, 'm');
+    const inputs = [floats('x', [1, 3], 0.25, 0.5, 0.25)];
+    const { results } = await scorer.score([{ inputs, top: 1 }]);
+    expect(results[0]).not.toHaveProperty('error');
+  });
+});
+
+test('an output that does not count rows is found at the start, also beside an answer', async () => {
+  const directory = makeFolder({});
+  const a = declared('a', 'FP32', [-1, 1]);
+  const three = Buffer.from(Float32Array.of(1, 2, 3).buffer);
+  addTensorModel(directory, {
+    name: 'm',
+    nodes: [node('Neg', ['a'], ['negated']), node('Identity', ['three'], ['constant'])],
+    constants: [tensor('three', elementTypes.FP32, [3], three)],
+    network: {
+      inputs: [a],
+      outputs: [declared('negated', 'FP32', [-1, 1]), declared('constant', 'FP32', [3])],
+    },
+    changes: {
+      input: { kind: 'table', columns: [{ name: 'a', datatype: 'number' }] },
+      output: { kind: 'regression' },
+      outputs: { negated: { kind: 'regression' } },
+    },
+  });
+  await expect(open(directory, 'm')).rejects.toMatchObject({
+    code: 'model_output_mismatch',
+    message: expect.stringContaining('"constant"'),
+  });
 });
 
 describe('the network that a manifest declares', () => {

@@ -134,6 +134,20 @@ describe('a wrong manifest', () => {
     got: string;
   }[] = [
     {
+      what: 'a batch waits for as long as a request may take',
+      content: { batch: { max: 4, waitMs: 1000 }, deadlineMs: 1000 },
+      key: 'batch.waitMs',
+      expected: 'expected less than deadlineMs',
+      got: '1000',
+    },
+    {
+      what: 'a run has more threads than any machine',
+      content: { device: { threads: 1025 } },
+      key: 'device.threads',
+      expected: '1024',
+      got: '1025',
+    },
+    {
       what: 'a key is missing',
       content: JSON.stringify(withoutDescription),
       key: 'description',

@@ -2,6 +2,7 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Item } from '../../shared/job.js';
+import type { DeclaredTensor } from '../../shared/manifest.js';
 import type { Model } from '../../shared/models.js';
 import { showName } from '../../shared/network.js';
 import type { Tensor } from '../../shared/tensors.js';
@@ -44,8 +45,9 @@ export interface Outputs {
  * @throws ScorelineError `model_file_wrong` if the model has no output of scores for its labels, or
  * lacks another output that its manifest names
  */
-export function makeOutputs(model: Model, values: readonly TensorValue[]): Outputs {
+export function makeOutputs(model: Model, inFile: readonly TensorValue[]): Outputs {
   const { network, batch } = model.manifest;
+  const values = inFile.map((value) => withDeclaredShape(value, network?.outputs));
   const tensors = network?.outputs ?? values.filter(({ datatype }) => datatype);
   const tensorNames = tensors.map(({ name }) => name);
   const answer = makeAnswer(model, values, tensorNames);
@@ -87,6 +89,16 @@ export function makeOutputs(model: Model, values: readonly TensorValue[]): Outpu
       );
     },
   };
+}
+
+/** ONNX Runtime says the same of a scalar and of an output whose shape it does not know. */
+function withDeclaredShape(
+  value: TensorValue,
+  declared: readonly DeclaredTensor[] = [],
+): TensorValue {
+  if (value.shape.length > 0) return value;
+  const shape = declared.find(({ name }) => name === value.name)?.shape;
+  return shape ? { ...value, shape } : value;
 }
 
 function noRanking({ name }: Model): ScorelineError {

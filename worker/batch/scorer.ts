@@ -232,6 +232,8 @@ async function warmUp(
   const { model, adapter, engine, outputs } = parts;
   const hasAnswer = model.labels.length > 0 || model.heads.length > 0;
   const item = { inputs: sample, top: hasAnswer ? 1 : undefined };
+  // Callers of tensors may want each output, also one that the answer does not need.
+  const all: ScorerItem = { inputs: sample, top: undefined };
   const rows = adapter.countRows(sample);
   const { input, example, batch } = model.manifest;
   const { max } = batch;
@@ -239,7 +241,7 @@ async function warmUp(
   const isMadeUp = (input.kind === 'tensors' || input.kind === 'table') && example === undefined;
   // A picture is not read here: noise stands for it.
   const isExample = example !== undefined && input.kind !== 'image';
-  const full = new Array<ScorerItem>(max).fill(item);
+  const full = new Array<ScorerItem>(max).fill(item).with(-1, all);
   const rehearsed = isMadeUp && rehearse ? await rehearse(model, [[item], full]) : 'survived';
   if (rehearsed !== 'survived') {
     const [what, why] =
@@ -251,8 +253,9 @@ async function warmUp(
   let scores: Float32Array | undefined;
   try {
     scores = await naming(model, 'one input', async () => {
-      const ran = await engine.run(adapter.stack([sample]), outputs.needed([item]));
+      const ran = await engine.run(adapter.stack([sample]), outputs.needed([item, all]));
       const [share] = outputs.share(ran.outputs, [item], [rows]);
+      outputs.share(ran.outputs, [all], [rows]);
       if (isExample && !isFiniteAnswer(model.manifest, share)) throw notFiniteExample();
       return outputs.scoresOf(ran.outputs);
     });

@@ -284,7 +284,9 @@ def to_numbers(value, array, returned):
     dtype = np.dtype(TYPES[value["datatype"]])
     if array.dtype == dtype:
         return array
-    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
+    # NumPy guesses the type of a list: an empty one is of floats, and whole numbers are signed.
+    is_whole = array.dtype.kind in "iu" and dtype.kind in "iub"
+    if not (is_whole or array.size == 0 or np.can_cast(array.dtype, dtype, casting="same_kind")):
         got = f"{array.dtype}, made of {returned}"
         raise Unfit(f"expected numbers of {dtype} in the output {value['name']}; got {got}")
     with np.errstate(over="ignore"):
