@@ -47,6 +47,8 @@ export interface Scoring {
 /** What a call has scored, before its inputs are prepared. */
 interface Work {
   readonly prepare: (call: Call) => MaybePromise<Prepared>;
+  /** Lets go of inputs that are not prepared. */
+  readonly drop: () => void;
   readonly wish: OutputWish;
   /** What the answer to each item depends on, besides the wish. */
   readonly contents: () => Parameters<typeof identify>[1]['inputs'];
@@ -144,11 +146,14 @@ export function makeScoring(options: {
   const scoreDeferred = async (
     call: Call,
     deferral: Deferral,
-    { prepare, wish, contents }: Work,
+    { prepare, drop, wish, contents }: Work,
   ): Promise<readonly ScoredReply[]> => {
     call.enter('scoring');
     const identity = identifyCall(call, call.key ?? call.id, { wish, contents });
-    return deferring.score(call, { deferral, identity, prepare: async () => prepare(call), wish });
+    return deferring.score(call, {
+      ...{ deferral, identity, wish, drop },
+      prepare: async () => prepare(call),
+    });
   };
 
   const scoreWork = async (call: Call, work: Work): Promise<readonly ScoredReply[]> => {
@@ -174,6 +179,7 @@ export function makeScoring(options: {
     score: (call, inputs, wish) =>
       scoreWork(call, {
         prepare: (worker) => prepareRaw(worker, inputs),
+        drop: () => inputs.splice(0),
         wish,
         contents: () => inputs.map(({ value }) => ({ value: contentOf(value) })),
       }),
@@ -181,6 +187,7 @@ export function makeScoring(options: {
     scoreTensors: (call, items, outputs) =>
       scoreWork(call, {
         prepare: () => items.splice(0),
+        drop: () => items.splice(0),
         wish: { outputs },
         contents: () =>
           items.map((tensors) => ({ value: contentsOf(tensors), rows: rowsIn(call, tensors) })),

@@ -126,10 +126,11 @@ export async function startApi(
     reader,
     onReply: (reply: Reply) => {
       waiters.settle(reply);
-      if (ends.size > 0) ends.answer(reply.id);
+      if (ends.size > 0) ends.answer(reply.id, 'outputs' in reply);
     },
     onUnreadable: (ids: readonly string[], error: ScorelineError) => {
       for (const id of ids) waiters.fail(id, error);
+      ends.forget(ids);
     },
     onLost: waiters.failAll,
     log,

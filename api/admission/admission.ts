@@ -97,7 +97,7 @@ export class Admission {
   toldTraffic(queue: string, priority: Priority = 'interactive'): Traffic {
     const backlog = this.#backlogs.get(jobQueueOf(queue, priority));
     if (!backlog) return { inFlight: 0, answered: 0 };
-    return { inFlight: this.#aheadIn(backlog, { queue, priority }), answered: backlog.answered };
+    return { inFlight: backlog.ahead, answered: backlog.answered };
   }
 
   /**
@@ -116,7 +116,7 @@ export class Admission {
   drainMs(queue: string): number | undefined {
     const { peers } = this.#options;
     const backlog = this.#backlogs.get(queue);
-    const own = backlog ? this.#aheadIn(backlog, { queue }) : 0;
+    const own = backlog ? backlog.ahead : 0;
     const inFlight = own + peers.inFlight(queue);
     if (inFlight === 0) return 0;
     if (backlog) return this.#knownWaitMs({ queue }, backlog, 1);
@@ -168,7 +168,9 @@ export class Admission {
     const name = jobQueueOf(queue, priority);
     const known = this.#backlogs.get(name);
     if (known) return known;
-    const backlog = new Backlog(batchMax, this.#options.now);
+    const { now, unansweredIn } = this.#options;
+    const unanswered = () => unansweredIn(queue, priority) ?? Number.POSITIVE_INFINITY;
+    const backlog = new Backlog(batchMax, now, unanswered);
     this.#backlogs.set(name, backlog);
     return backlog;
   }
@@ -240,7 +242,7 @@ export class Admission {
     atLeast: number,
   ): number | undefined {
     const { peers } = this.#options;
-    const own = this.#aheadIn(backlog, { queue, priority });
+    const own = backlog.ahead;
     const elsewhere = peers.inFlight(queue, priority);
     const all = own + elsewhere;
     const known = [
@@ -248,18 +250,6 @@ export class Admission {
       elsewhere > 0 && all >= atLeast ? peers.msFor(queue, all, priority) : undefined,
     ].filter((ms) => ms !== undefined);
     return known.length > 0 ? Math.max(...known) : undefined;
-  }
-
-  /**
-   * How many inputs of this instance are ahead of the next one. Those of jobs count only as far as they are unanswered. One
-   * whose client still waits for it is in flight, too.
-   */
-  #aheadIn(
-    { inFlight, ofJobs }: Backlog,
-    { queue, priority = 'interactive' }: Pick<AdmissionRequest, 'queue' | 'priority'>,
-  ): number {
-    const unanswered = this.#options.unansweredIn(queue, priority) ?? Number.POSITIVE_INFINITY;
-    return Math.min(inFlight + ofJobs, Math.max(inFlight, unanswered));
   }
 
   #retryAfterSeconds(request: AdmissionRequest, backlog: Backlog): number {

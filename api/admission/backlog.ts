@@ -11,6 +11,7 @@ const gapMsMax = 5000;
 export class Backlog implements Traffic {
   readonly #batchMax: number;
   readonly #now: () => number;
+  readonly #unanswered: () => number;
   readonly #rate = makeRate();
   #inFlight = 0;
   #ofJobs = 0;
@@ -22,10 +23,12 @@ export class Backlog implements Traffic {
   /**
    * @param batchMax the batch size of the model; fewer inputs in flight than this are no backlog
    * @param now milliseconds from any origin
+   * @param unanswered how many inputs of all instances are unanswered; Infinity if that is not known
    */
-  constructor(batchMax: number, now: () => number) {
+  constructor(batchMax: number, now: () => number, unanswered: () => number) {
     this.#batchMax = batchMax;
     this.#now = now;
+    this.#unanswered = unanswered;
     this.#quietSince = now();
   }
 
@@ -33,9 +36,14 @@ export class Backlog implements Traffic {
     return this.#inFlight;
   }
 
-  /** How many inputs of jobs are not known to be answered. A reply to one of them can be lost. */
-  get ofJobs(): number {
-    return this.#ofJobs;
+  /**
+   * How many inputs are ahead of the next one. Those of jobs count only as far as they are unanswered, since the reply to
+   * one of them can be lost. One whose client still waits for it is in flight, too.
+   */
+  get ahead(): number {
+    if (this.#ofJobs === 0) return this.#inFlight;
+    const unanswered = Math.max(this.#inFlight, this.#unanswered());
+    return Math.min(this.#inFlight + this.#ofJobs, unanswered);
   }
 
   get answered(): number {
@@ -65,7 +73,7 @@ export class Backlog implements Traffic {
   }
 
   get #hasBacklog(): boolean {
-    return this.#inFlight + this.#ofJobs >= this.#batchMax;
+    return this.ahead >= this.#batchMax;
   }
 
   #begin(): void {

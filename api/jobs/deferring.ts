@@ -42,6 +42,8 @@ export interface DeferredWork {
   readonly identity: Identity;
   /** Makes the tensors of each input. It is called once, unless there is a job already. */
   prepare(): Promise<Prepared>;
+  /** Lets go of the inputs, so they can be collected while the answer is awaited. */
+  drop(): void;
   readonly wish: OutputWish;
 }
 
@@ -167,6 +169,7 @@ export function makeDeferring(options: {
     const listed = await findEarlier(record, kept);
     if (listed && listed.state.state !== 'expired') return { ...listed, isEarlier: true };
     const { job, waits } = await submit(record, work, { kept, expired: listed?.job }, call);
+    if (!hasSameForm(job, record)) throw keyReused();
     const state: JobState | undefined = waits ? { state: 'queued' } : undefined;
     return { job, state, isEarlier: false };
   };
@@ -177,6 +180,7 @@ export function makeDeferring(options: {
       const { job, state, isEarlier } = await inOrder(identity.ids[0] as string, () =>
         open(call, work),
       );
+      work.drop();
       call.dropBody();
       if (deferral.waitMs === 0) throw new Deferred(job, (state ?? (await jobs.read(job))).state);
       const hasLeft = () => call.ending.reason !== undefined || calls.isShuttingDown;

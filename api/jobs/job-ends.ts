@@ -4,7 +4,7 @@
 
 import type { JobRecord } from './job-record.js';
 
-/** How often jobs are forgotten whose replies have not come by their deadlines. */
+/** How often jobs are forgotten whose replies have not come by their deadlines: a worker that drops a late item sends none. */
 const tidyEveryMs = 60_000;
 
 type OnEnd = (record: JobRecord) => void;
@@ -58,9 +58,12 @@ export class JobEnds {
     for (const item of items) this.#drop(item, false);
   }
 
-  /** Notes the reply to an item. */
-  answer(item: string): void {
-    const record = this.#drop(item, true);
+  /**
+   * Notes the reply to an item.
+   * @param isAnswered whether it has a result
+   */
+  answer(item: string, isAnswered: boolean): void {
+    const record = this.#drop(item, isAnswered);
     if (record) this.#onEnd(record);
   }
 

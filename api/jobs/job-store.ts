@@ -90,11 +90,17 @@ export function makeJobStore(options: {
       const goneAt = Math.ceil(deadlineAt + keepMs + spareMs);
       const pending = webhooks.partsOf(record);
       const names = [keys.job(id), keys.jobs(caller), keys.jobsEnd(caller), ...pending.names];
-      const values = [JSON.stringify(record), id, submittedAt, now, goneAt, replaced?.queued ?? ''];
-      const found = await orUnavailable(
-        redis.eval(addScript, names.length, ...names, ...values, ...pending.values),
-      );
-      return readRecord(found as string | null) ?? record;
+      const values = [JSON.stringify(record), id, submittedAt, now, goneAt];
+      const run = async (replacing: string) =>
+        (await orUnavailable(
+          redis.eval(addScript, names.length, ...names, ...values, replacing, ...pending.values),
+        )) as string | null;
+      const found = await run(replaced?.queued ?? '');
+      if (found === null) return record;
+      const job = readRecord(found);
+      // One that this build cannot read counts as missing.
+      if (!job) await run(anyRecord);
+      return job ?? record;
     },
     async requireRoom(caller) {
       const name = keys.jobsEnd(caller);
@@ -128,12 +134,19 @@ function full(jobsMax: number, nextMs: number): ScorelineError {
   );
 }
 
+/** Has the script replace whatever is there. */
+const anyRecord = 'any';
+
 // KEYS: the record, the caller's jobs by submission, the same by their end, and those of its webhook if it has one.
 // ARGV: the record, the id, when it was submitted, now, when it is forgotten, where in the queue the job was that it
-// replaces, and those of its webhook. It removes at most 1024 forgotten jobs a call, more than it adds.
+// replaces, and those of its webhook. A job whose results are gone is replaced anyway. It removes at most 1024 forgotten jobs a call, more than it adds.
 const addScript = `
 local found = redis.call('GET', KEYS[1])
-if found and cjson.decode(found).queued ~= ARGV[6] then return found end
+if found and ARGV[6] ~= '${anyRecord}' then
+  local job = cjson.decode(found)
+  local goneAt = (tonumber(job.deadlineAt) or 0) + (tonumber(job.keepMs) or 0)
+  if job.queued ~= ARGV[6] and goneAt > tonumber(ARGV[4]) then return found end
+end
 local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[4], 'LIMIT', 0, 1024)
 if #gone > 0 then
   redis.call('ZREM', KEYS[2], unpack(gone))

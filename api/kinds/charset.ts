@@ -8,7 +8,7 @@ import { coerceError, ScorelineError } from '../../shared/errors.js';
 /** Returns the charset that a Content-Type declares. */
 export function charsetIn(contentType: string | undefined): string | undefined {
   if (!contentType?.includes(';')) return undefined;
-  return parseContentType(contentType).parameters.charset;
+  return parseContentType(contentType).parameters.charset || undefined;
 }
 
 /**

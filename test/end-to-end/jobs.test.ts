@@ -118,6 +118,35 @@ describe('a request with Prefer: respond-async', () => {
     expect(await redis.client.llen(queue)).toBeLessThanOrEqual(2);
   });
 
+  test('is made anew by a repeat that comes when its results are gone', async () => {
+    const site = await openSite();
+    const key = { 'idempotency-key': 'anew' };
+    const address = `${site.url}${text}?deadlineMs=400`;
+    const id = await submit(address, { input }, key);
+    const names = makeKeys(site.prefix);
+    // Its record is there for ten minutes more than its results, for which a test does not wait.
+    const record = JSON.parse((await redis.client.get(names.job(id))) ?? '');
+    const old = { ...record, deadlineAt: record.deadlineAt - 4e6 };
+    await redis.client.set(names.job(id), JSON.stringify(old), 'PX', 60_000);
+    await redis.client.unlink(...(await redis.client.keys(`${site.prefix}:*fingerprint*`)));
+    expect(await submit(site.url + text, { input }, key)).toBe(id);
+    const { body } = await read(site.url, id);
+    expect(body.state).toBe('queued');
+    expect(Date.parse(body.deadlineAt)).toBeGreaterThan(Date.now());
+  });
+
+  test('whose record cannot be read is made anew', async () => {
+    const site = await openSite();
+    const key = { 'idempotency-key': 'unreadable' };
+    const id = await submit(site.url + text, { input }, key);
+    const names = makeKeys(site.prefix);
+    const record = JSON.parse((await redis.client.get(names.job(id))) ?? '');
+    const other = { ...record, form: { route: 'of another build' } };
+    await redis.client.set(names.job(id), JSON.stringify(other), 'PX', 60_000);
+    expect(await submit(site.url + text, { input }, key)).toBe(id);
+    expect((await read(site.url, id)).body.state).toBe('queued');
+  });
+
   test.each([{}, { id: 'mine' }, { parameters: { binary_data_output: true } }])(
     'of tensors with an Idempotency-Key has one job, too: %j',
     async (more) => {

@@ -104,6 +104,18 @@ describe('inputs of jobs', () => {
     expect(admission.toldTraffic('a@1').inFlight).toBe(60);
   });
 
+  test('whose replies are lost make no backlog, so the rate is that of the workers', () => {
+    const { admission, admit, depths, clock } = makeObserved({ permitsMax: 1000 });
+    for (let count = 0; count < 80; count++) admission.holdJob({ queue: 'a@1', batchMax: 4 });
+    depths.set('a@1', 0);
+    for (let second = 0; second < 30; second++) {
+      const permit = admit(1, { deadlineMs: 60_000 });
+      clock.ms += 1000;
+      permit.release(true);
+    }
+    for (let count = 0; count < 100; count++) admit(1, { deadlineMs: 10_000 });
+  });
+
   test('do not count if they are not in the queue any more, whether or not their replies have come', () => {
     const { admit, depths, held } = makeBehindJobs(200, 10, 4);
     depths.set('a@1', 0);

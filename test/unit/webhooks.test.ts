@@ -94,16 +94,16 @@ describe('the end of a job', () => {
     const { ends, heard } = listen();
     ends.expect(record(['a', 'b']), ['a', 'b'], 0, hold);
     ends.begin(record(['a', 'b']));
-    ends.answer('c');
+    ends.answer('c', true);
     expect(heard).toEqual([]);
-    for (const item of ['a', 'b', 'b']) ends.answer(item);
+    for (const item of ['a', 'b', 'b']) ends.answer(item, true);
     expect([heard, ends.size]).toEqual([['job', 'job'], 0]);
   });
 
   test('is noticed when its replies came before its record, or with its request', () => {
     const { ends, heard } = listen();
     ends.expect(record(['a']), ['a'], 0, hold);
-    ends.answer('a');
+    ends.answer('a', true);
     ends.begin(record(['a']));
     ends.expect(record(['b']), [], 0, hold);
     ends.begin(record(['b']));
@@ -116,8 +116,8 @@ describe('the end of a job', () => {
     ends.expect(silent, ['a', 'b', 'c'], 0, hold);
     ends.expect(silent, ['a'], 0, hold);
     expect(held).toBe(3);
-    ends.answer('a');
-    ends.answer('a');
+    ends.answer('a', true);
+    ends.answer('a', true);
     ends.forget(['b', 'd']);
     expect([held, heard]).toEqual([1, []]);
     ends.end(silent);
