@@ -201,18 +201,8 @@ export async function startApi(
     ...{ kinds, dispatcher, shadows },
     repeatable: makeRepeatable({ calls, results }),
     deferring: makeDeferring({
-      ...{
-        instance,
-        admission,
-        calls,
-        queue,
-        results,
-        store,
-        jobs,
-        ends,
-        webhooks,
-        resultBytesMax,
-      },
+      ...{ instance, admission, calls, queue, results },
+      ...{ store, jobs, ends, webhooks, resultBytesMax },
     }),
     cache: new ResponseCache({
       entries: makeCacheEntries({ redis: producer, keys }),

@@ -69,18 +69,8 @@ export function makeDeferring(options: {
   webhooks: Pick<PendingWebhooks, 'requireRoom'>;
   resultBytesMax: number;
 }): Deferring {
-  const {
-    instance,
-    admission,
-    calls,
-    queue,
-    results,
-    store,
-    jobs,
-    ends,
-    webhooks,
-    resultBytesMax,
-  } = options;
+  const { instance, admission, calls, queue, results } = options;
+  const { store, jobs, ends, webhooks, resultBytesMax } = options;
 
   // All commands share a connection, and those behind many large inputs would be given up as unanswered.
   const turns = new Turns({ max: addsMax, bytesMax: addBytesMax });
@@ -169,7 +159,7 @@ export function makeDeferring(options: {
     const listed = await findEarlier(record, kept);
     if (listed && listed.state.state !== 'expired') return { ...listed, isEarlier: true };
     const { job, waits } = await submit(record, work, { kept, expired: listed?.job }, call);
-    if (!hasSameForm(job, record)) throw keyReused();
+    if (job !== record && !hasSameForm(job, record)) throw keyReused();
     const state: JobState | undefined = waits ? { state: 'queued' } : undefined;
     return { job, state, isEarlier: false };
   };

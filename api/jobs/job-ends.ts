@@ -4,7 +4,9 @@
 
 import type { JobRecord } from './job-record.js';
 
-/** How often jobs are forgotten whose replies have not come by their deadlines: a worker that drops a late item sends none. */
+/**
+ * How often jobs are forgotten whose replies have not come by their deadlines. A worker that drops a late item sends none.
+ */
 const tidyEveryMs = 60_000;
 
 type OnEnd = (record: JobRecord) => void;
@@ -53,7 +55,7 @@ export class JobEnds {
     if (record.items.some((item) => !this.#expected.has(item))) this.#onEnd(record);
   }
 
-  /** Notes that items will not be queued. */
+  /** Notes that no replies to these items will come. */
   forget(items: readonly string[]): void {
     for (const item of items) this.#drop(item, false);
   }

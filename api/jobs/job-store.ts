@@ -139,7 +139,8 @@ const anyRecord = 'any';
 
 // KEYS: the record, the caller's jobs by submission, the same by their end, and those of its webhook if it has one.
 // ARGV: the record, the id, when it was submitted, now, when it is forgotten, where in the queue the job was that it
-// replaces, and those of its webhook. A job whose results are gone is replaced anyway. It removes at most 1024 forgotten jobs a call, more than it adds.
+// replaces, and those of its webhook. A job whose results are gone is replaced anyway. It removes at most 1024 forgotten
+// jobs a call, more than it adds.
 const addScript = `
 local found = redis.call('GET', KEYS[1])
 if found and ARGV[6] ~= '${anyRecord}' then

@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import process from 'node:process';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import { writeExactly } from './exact-json.js';
+import { writeAsWritten } from './as-written.js';
 import type { CommandInput, Inputs } from './inputs.js';
 import { readLines } from './lines.js';
 
@@ -55,7 +55,7 @@ function writeKey({ digest, model, version, place }: Readonly<Record<string, unk
 export function writeLine(input: CommandInput, answer: Readonly<Record<string, unknown>>): string {
   const { index, name, digest } = input;
   const id = name === undefined ? {} : { id: name };
-  return `${writeExactly({ index, digest, ...answer, ...id })}\n`;
+  return `${writeAsWritten({ index, digest, ...answer, ...id })}\n`;
 }
 
 /**

@@ -8,7 +8,7 @@ import { ScorelineError as CallFailed } from '../../client/errors.js';
 import { type Asked, type Exchange, makeExchange, parseJson } from '../../client/exchange.js';
 import { coerceError, errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Answering } from './answers.js';
-import { parseExactly } from './exact-json.js';
+import { parseAsWritten } from './as-written.js';
 import type { CommandInput, InputKind } from './inputs.js';
 
 /** How much longer than its deadline a request may take before its connection counts as broken. */
@@ -29,7 +29,7 @@ export interface ServiceOptions {
 }
 
 /**
- * What an input is answered with: the answer of the native contract with its numbers as `parseExactly` leaves them, or
+ * What an input is answered with: the answer of the native contract with its numbers as `parseAsWritten` leaves them, or
  * `{problem}`.
  */
 export type CommandAnswer = Readonly<Record<string, unknown>>;
@@ -177,7 +177,7 @@ async function readCatalogue(response: Response): Promise<Catalogue> {
 
 /** A gateway may answer in place of a service that starts anew, so what is no answer is asked for again. */
 async function readAnswer(response: Response): Promise<CommandAnswer> {
-  const parse = parseExactly as (text: string) => CommandAnswer;
+  const parse = parseAsWritten as (text: string) => CommandAnswer;
   const members = ['model', 'predictions'];
   try {
     return parseJson(response, await response.text(), { parse, members });

@@ -17,7 +17,7 @@ import {
   toFloats,
 } from '../../shared/tensors.js';
 import { openScorer, type Scored } from '../../worker/batch/scorer.js';
-import { elementTypes, node, tensor } from '../onnx.js';
+import { elementTypes, integer, integers, node, tensor } from '../onnx.js';
 import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
 
@@ -304,6 +304,37 @@ test('an output that does not count rows is found at the start, also beside an a
     code: 'model_output_mismatch',
     message: expect.stringContaining('"constant"'),
   });
+});
+
+test('an output that does not count rows is left alone if nothing is declared, since no caller can ask for it', async () => {
+  const directory = makeFolder({ 'm/labels.txt': 'red\ngreen\nblue\n' });
+  const three = Buffer.from(Float32Array.of(1, 2, 3).buffer);
+  addTensorModel(directory, {
+    name: 'm',
+    nodes: [
+      node('ReduceMax', ['picture'], ['most'], integers('axes', [1, 2])),
+      node('Cast', ['most'], ['scores'], integer('to', elementTypes.FP32)),
+      node('Identity', ['three'], ['constant']),
+    ],
+    constants: [tensor('three', elementTypes.FP32, [3], three)],
+    network: undefined as never,
+    file: {
+      inputs: [declared('picture', 'UINT8', [-1, 8, 8, 3])],
+      outputs: [declared('scores', 'FP32', [-1, 1, 1, 3]), declared('constant', 'FP32', [3])],
+    },
+    changes: {
+      input: { kind: 'image', width: 8, height: 8, tensor: 'uint8-nhwc' },
+      output: { kind: 'classification', labels: 'labels.txt', activation: 'softmax' },
+    },
+  });
+  const picture = {
+    name: 'input',
+    datatype: 'UINT8',
+    shape: [1, 8, 8, 3],
+    data: new Uint8Array(192),
+  } as const;
+  const { results } = await (await open(directory, 'm')).score([{ inputs: [picture], top: 1 }]);
+  expect(results[0]).not.toHaveProperty('error');
 });
 
 describe('the network that a manifest declares', () => {

@@ -232,10 +232,10 @@ async function warmUp(
   const { model, adapter, engine, outputs } = parts;
   const hasAnswer = model.labels.length > 0 || model.heads.length > 0;
   const item = { inputs: sample, top: hasAnswer ? 1 : undefined };
-  // Callers of tensors may want each output, also one that the answer does not need.
-  const all: ScorerItem = { inputs: sample, top: undefined };
   const rows = adapter.countRows(sample);
-  const { input, example, batch } = model.manifest;
+  const { input, example, batch, network } = model.manifest;
+  // Callers of tensors may want each output that is declared, also one that the answer does not need.
+  const all: ScorerItem = network ? { inputs: sample, top: undefined } : item;
   const { max } = batch;
   // A made-up sample need not make sense to a network of tensors or of a table.
   const isMadeUp = (input.kind === 'tensors' || input.kind === 'table') && example === undefined;

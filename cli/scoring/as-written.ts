@@ -10,17 +10,17 @@ const mark = `${randomUUID()} `;
 const marked = new RegExp(`"${mark}([^"]*)"`, 'g');
 
 /**
- * Parses JSON. Its numbers become strings that only `writeExactly` understands.
+ * Parses JSON. Its numbers become strings that only `writeAsWritten` understands.
  * @throws SyntaxError
  */
-export function parseExactly(text: string): unknown {
+export function parseAsWritten(text: string): unknown {
   const mend = (found: string) => (found.startsWith('"') ? found : `"${mark}${found}"`);
   // Without this, a number in a wrong place would become a string in it.
   JSON.parse(text);
   return JSON.parse(text.replace(token, mend));
 }
 
-/** Writes JSON with the numbers of values that `parseExactly` has made. */
-export function writeExactly(value: unknown): string {
+/** Writes JSON with the numbers of values that `parseAsWritten` has made. */
+export function writeAsWritten(value: unknown): string {
   return JSON.stringify(value).replace(marked, '$1');
 }
