@@ -74,7 +74,7 @@ export function makeExchange({ url, key, fetch = globalThis.fetch }: SiteOptions
   };
 }
 
-/** Waits no longer than the signal allows. Node's fetch never ends a body whose gzip is damaged. */
+/** Waits no longer than the signal allows. The fetch of Node 20 never ends a body whose gzip is damaged. */
 function beforeAbort<T>(reading: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason);

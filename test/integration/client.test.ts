@@ -359,7 +359,7 @@ describe('the limits of a call', () => {
   });
 
   test.each(['an answer', 'events'])(
-    'end %s whose gzip is damaged, for which Node waits',
+    'end %s whose gzip is damaged, which Node 20 waits for and Node 24 reports',
     async (what) => {
       const bytes = gzipSync(randomBytes(10_000).toString('hex'));
       bytes.fill(0xff, 5000, 5002);
@@ -373,7 +373,8 @@ describe('the limits of a call', () => {
       const limits = { timeoutMs: 500, retries: 0 };
       const asked =
         what === 'events' ? client.events('j', limits).next() : client.score('m', 'text', limits);
-      expect(await failureOf(asked)).toMatchObject({ code: 'timed_out' });
+      const code = expect.stringMatching(/^(timed_out|connection_failed)$/);
+      expect(await failureOf(asked)).toMatchObject({ code });
     },
   );
 
