@@ -79,11 +79,12 @@ function headersOf({ idempotencyKey, priority }: ScoringOptions): Asked['headers
   };
 }
 
-/** fetch takes blanks off the ends, so another key would be sent. */
+/** fetch takes blanks off the ends, and the service takes quotes off, so another key would be meant. */
 function checkKey(key: string): string {
-  if (typeof key === 'string' && /^[!-~](?:[ -~]{0,253}[!-~])?$/.test(key)) return key;
+  const form = /^(?:"[ -~]{1,255}"|(?![ "])[ -~]{1,255}(?<![ "]))$/;
+  if (typeof key === 'string' && form.test(key)) return key;
   throw misuse(
-    'idempotencyKey to be 1 to 255 characters of printable ASCII, without blanks at its ends',
+    'idempotencyKey to be 1 to 255 characters of printable ASCII, without a blank or a quote at either end',
     key,
   );
 }

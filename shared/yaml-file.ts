@@ -114,6 +114,7 @@ function valueAt(value: unknown, keys: PropertyKey[]): unknown {
 
 function show(value: unknown): string {
   if (value === undefined) return 'nothing';
-  const text = JSON.stringify(value) ?? String(value);
+  // JSON would make null of .nan and .inf.
+  const text = (typeof value !== 'number' && JSON.stringify(value)) || String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

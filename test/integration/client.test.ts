@@ -493,7 +493,7 @@ describe('bad input', () => {
     await expect(client.submit('m', input as string)).rejects.toThrow(expected);
   });
 
-  test.each([' a', 'a ', '', 'a\nb', 'ä', 'x'.repeat(256), 7, {}])(
+  test.each([' a', 'a ', '', 'a\nb', 'ä', 'x'.repeat(256), '"', '"a', 'a"', '""', 7, {}])(
     'is refused as an Idempotency-Key, and what is sent under it: %j',
     async (idempotencyKey) => {
       const asked = client.score('m', 'text', { idempotencyKey: idempotencyKey as string });

@@ -148,6 +148,13 @@ describe('a wrong manifest', () => {
       got: '1025',
     },
     {
+      what: 'a number is none',
+      content: `${JSON.stringify(sampleManifest).slice(0, -1)}, deadlineMs: .nan}`,
+      key: 'deadlineMs',
+      expected: 'expected number',
+      got: 'NaN',
+    },
+    {
       what: 'a key is missing',
       content: JSON.stringify(withoutDescription),
       key: 'description',
