@@ -219,16 +219,20 @@ class Columns:
             shared = [value for value in lists[0] if all(value in others for others in lists[1:])]
             # The network takes Booleans as the numbers 0 and 1.
             column["categories"] = [int(value) if isinstance(value, bool) else value for value in shared]
-            if kind == "text" and not all(isinstance(value, str) for value in shared):
-                fail(f"expected texts as the categories of {name}; got {shared[:4]}. Cast them, as with astype(str), and train again")
         if kind == "text":
+            others = [value for use in uses for value in categories_seen(use) if not isinstance(value, str) and not is_gap(value)]
+            if others:
+                fail(
+                    f"expected texts as the categories of {name}; got {others[:4]}. If it is imputed, do that apart from "
+                    "columns of texts; else cast it, as with astype(str). Then train again"
+                )
             fills = [step.missing_values for step, _ in uses if isinstance(getattr(step, "missing_values", None), str)]
             if fills:
                 column["missing"] = fills[0]
                 column["categories"] = [value for value in column.get("categories", []) if value != fills[0]] or None
                 if column["categories"] is None:
                     del column["categories"]
-            elif any(is_gap(value) for use in uses for value in categories_seen(use)):
+            elif any(gaps_of(use) for use in uses):
                 column["missing"] = GAP
         return column
 
@@ -244,13 +248,14 @@ class Columns:
         if not column:
             return [0] * ROWS
         seen = [value for use in self.uses[at] for value in categories_seen(use)]
-        gaps = [value for value in seen if is_gap(value)]
+        gaps = [value for use in self.uses[at] for value in gaps_of(use)]
         known = column.get("categories") or [value for value in seen if not is_gap(value)]
         if known and column["datatype"] == "category":
             known = [*known, *gaps, *([] if "categories" in column else ["nan", "None"])]
         if known:
             # As objects, since pandas would make NaN of None
-            return pd.Series([known[place] for place in rng.integers(0, len(known), ROWS)], dtype=object).infer_objects()
+            drawn = pd.Series([known[place] for place in rng.integers(0, len(known), ROWS)], dtype=object)
+            return drawn if column["datatype"] == "category" else drawn.infer_objects()
         texts = [text for step, _ in self.uses[at] if isinstance(step, CountVectorizer) for text in sample_texts(step)]
         if texts:
             return list(np.resize(rng.permutation(texts), ROWS))
@@ -284,7 +289,8 @@ def number_type(is_wide):
 def first_value(column):
     if column.get("categories"):
         return column["categories"][0]
-    return 1.0 if column["datatype"] == "number" else column.get("missing", "a")
+    missing = column.get("missing", GAP)
+    return 1.0 if column["datatype"] == "number" else "a" if missing == GAP else missing
 
 
 def uses_of(transformer, at, final):
@@ -348,8 +354,15 @@ def categories_seen(use):
     return step.categories_[place].tolist() if hasattr(step, "categories_") else []
 
 
+def gaps_of(use):
+    """Returns what a missing value can be for a step that knows it."""
+    step, _ = use
+    values = [*categories_seen(use), *([step.missing_values] if hasattr(step, "statistics_") else [])]
+    return [value for value in values if is_gap(value)]
+
+
 def is_gap(value):
-    return value is None or value != value
+    return bool(pd.isna(value))
 
 
 def kind_of(step, place):
@@ -525,16 +538,25 @@ def ways(model, inputs):
 
 
 def fill_gaps(scope, operator, container):
-    """Converts a SimpleImputer of doubles, which ONNX's own operator does not take."""
+    """Converts a SimpleImputer of texts, or of doubles, which ONNX's own operator does not take."""
     imputer = operator.raw_operator
-    if not isinstance(operator.inputs[0].type, DoubleTensorType) or imputer.missing_values == imputer.missing_values:
+    missing, fills = imputer.missing_values, imputer.statistics_
+    is_text = isinstance(operator.inputs[0].type, StringTensorType)
+    if not is_text and not (isinstance(operator.inputs[0].type, DoubleTensorType) and is_gap(missing)):
         return IMPUTER(scope, operator, container)
+    if is_text and not all(isinstance(fill, str) for fill in fills):
+        raise NotImplementedError(f"A SimpleImputer fills texts with {list(fills)}.")
+    add, constant = writers(scope, container)
     cells = concatenate_variables(scope, operator.inputs, container)
-    gaps, fills = scope.get_unique_variable_name("gaps"), scope.get_unique_variable_name("fills")
-    container.add_initializer(fills, TensorProto.DOUBLE, [1, len(imputer.statistics_)], imputer.statistics_)
-    container.add_node("IsNaN", [cells], [gaps], name=scope.get_unique_operator_name("IsNaN"), op_version=13)
+    if is_text:
+        names = {"keys_strings": [GAP if is_gap(missing) else missing], "values_int64s": [1], "default_int64": 0}
+        found = add("LabelEncoder", [cells], 2, op_domain="ai.onnx.ml", **names)
+        gaps = add("Cast", [found], 13, to=TensorProto.BOOL)
+    else:
+        gaps = add("IsNaN", [cells], 13)
+    filled = constant([list(fills)], TensorProto.STRING if is_text else TensorProto.DOUBLE)
     output = [operator.outputs[0].full_name]
-    container.add_node("Where", [gaps, fills, cells], output, name=scope.get_unique_operator_name("Where"), op_version=16)
+    container.add_node("Where", [gaps, filled, cells], output, name=scope.get_unique_operator_name("Where"), op_version=16)
 
 
 IMPUTER = get_converter("SklearnSimpleImputer")

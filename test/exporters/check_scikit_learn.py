@@ -24,6 +24,7 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
@@ -102,6 +103,18 @@ def models():
     ):
         steps = ColumnTransformer([("kinds", encoder, ["ä"])]), LogisticRegression()
         yield f"missing texts of {type(encoder).__name__}", make_pipeline(*steps).fit(rows, CLASSES)
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    for gap, imputer in (
+        (np.nan, SimpleImputer(strategy="most_frequent", fill_value="y")),
+        (np.nan, SimpleImputer(strategy="constant", fill_value="none")),
+        (None, SimpleImputer(missing_values=None, strategy="most_frequent")),
+        ("?", SimpleImputer(missing_values="?", strategy="most_frequent", fill_value="y")),
+    ):
+        steps = ColumnTransformer([("kinds", make_pipeline(imputer, encoder), ["ä"])]), LogisticRegression()
+        gaps = ROWS.assign(ä=ROWS["ä"].astype(object).where(rows["ä"].notna(), gap))
+        yield f"imputed texts, {gap} by {imputer.strategy}", make_pipeline(*steps).fit(gaps, CLASSES)
+    steps = ColumnTransformer([("kinds", make_pipeline(SimpleImputer(strategy="most_frequent"), encoder), ["ä", "a_b"])])
+    yield "imputed texts and numbers", make_pipeline(steps, LogisticRegression()).fit(rows, CLASSES)
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
 
 

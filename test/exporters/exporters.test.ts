@@ -75,6 +75,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       'small numbers': differs,
       'terms of letters': "train again with analyzer='word'",
       sigma: 'ONNX Runtime has another lower case of Σ',
+      'imputed texts and numbers': 'expected texts as the categories of a_b; got [',
       'texts in a matrix': 'OneHotEncoder was trained with categories. Encode them with',
     };
     for (const [name, reason] of Object.entries(refusals)) {
@@ -111,9 +112,16 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       });
     }
     expect(others['columns of like names']?.inputs).toEqual(['a b', 'a_b', 'ä']);
-    for (const encoder of ['OneHotEncoder', 'OrdinalEncoder']) {
-      expect(others[`missing texts of ${encoder}`]?.manifest).toMatchObject({
-        input: { columns: [{ name: 'ä', datatype: 'category', missing: '<missing>' }] },
+    for (const [name, missing] of [
+      ['missing texts of OneHotEncoder', '<missing>'],
+      ['missing texts of OrdinalEncoder', '<missing>'],
+      ['imputed texts, nan by most_frequent', '<missing>'],
+      ['imputed texts, nan by constant', '<missing>'],
+      ['imputed texts, None by most_frequent', '<missing>'],
+      ['imputed texts, ? by most_frequent', '?'],
+    ] as const) {
+      expect(others[name]?.manifest).toMatchObject({
+        input: { columns: [{ name: 'ä', datatype: 'category', missing }] },
       });
     }
     expect(others.Booleans?.manifest).toMatchObject({

@@ -81,19 +81,22 @@ def words(folder):
 
 
 def columns(folder):
-    """Patients with numbers, of which some are missing, and a category."""
+    """Patients with numbers and a category, of which some are missing."""
     data = load_diabetes(as_frame=True, scaled=False)
     rows = data.data.assign(sex=np.where(data.data["sex"] == 1, "one", "two"))
-    rows["bmi"] = rows["bmi"].mask(np.random.default_rng(1).random(len(rows)) < 0.2)
+    rng = np.random.default_rng(1)
+    rows["bmi"] = rows["bmi"].mask(rng.random(len(rows)) < 0.2)
+    rows["sex"] = rows["sex"].mask(rng.random(len(rows)) < 0.2)
     classes = np.where(data.target > data.target.median(), "higher", "lower")
     numbers = [name for name in rows.columns if name != "sex"]
+    known = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder())
     prepare = ColumnTransformer(
-        [("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers), ("sex", OneHotEncoder(), ["sex"])]
+        [("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers), ("sex", known, ["sex"])]
     )
     pipeline = make_pipeline(prepare, LogisticRegression()).fit(rows[::2], classes[::2])
     joblib.dump(pipeline, folder / "model.joblib")
     held_out = rows[1::2]
-    what = "columns and categories: ColumnTransformer, LogisticRegression"
+    what = "columns and categories, some missing: ColumnTransformer, LogisticRegression"
     inputs = rows_of(rows.columns, held_out.to_numpy(dtype=object))
     write(folder, "model.joblib", what, "diabetes", inputs, pipeline.predict_proba(held_out), labels=pipeline.classes_)
 
