@@ -10,6 +10,7 @@ column. Any other model takes one matrix of numbers.
 """
 
 import warnings
+from copy import copy
 
 import joblib
 import numpy as np
@@ -26,12 +27,14 @@ from skl2onnx.sklapi import CastTransformer
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, PolynomialFeatures
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from onnx_file import OTHERWISE, compare, difference, fail, infer, note, parse_arguments, run, save
@@ -79,6 +82,11 @@ def load(file):
     if not isinstance(model, BaseEstimator) or not hasattr(model, "predict"):
         fail(f"expected a pickle of a scikit-learn model with predict(); {file} has {type(model).__module__}.{type(model).__name__}")
     model = without_searches(model)
+    for step in steps_of(model):
+        if isinstance(step, Pipeline):
+            step.steps = [each for each in step.steps if each[1] not in (None, "passthrough")] or step.steps
+        if isinstance(step, KBinsDiscretizer) and step.encode == "onehot":
+            step.encode = "onehot-dense"  # the same numbers, and skl2onnx has no sparse ones
     refuse_weights(model)
     return model
 
@@ -418,6 +426,7 @@ def convert(model, inputs, rows, expected):
     """
     replace_converter(SimpleImputer, "SklearnSimpleImputer", fill_gaps)
     replace_converter(PolynomialFeatures, "SklearnPolynomialFeatures", multiply_columns)
+    replace_converter(LinearDiscriminantAnalysis, "SklearnLinearClassifier", classify, LINEAR.get_allowed_options())
     # In a pipeline that is calibrated, skl2onnx gives a LinearSVC the option zipmap, and refuses it.
     get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [True, False]
     replace_text_converters()
@@ -585,6 +594,21 @@ def multiply_columns(scope, operator, container):
 POLYNOMIAL = get_converter("SklearnPolynomialFeatures")
 
 
+def classify(scope, operator, container):
+    """Converts linear classifiers. Of a LinearDiscriminantAnalysis of two classes, skl2onnx doubles the decision values."""
+    model = operator.raw_operator
+    if isinstance(model, LinearDiscriminantAnalysis) and len(model.classes_) == 2:
+        operator.raw_operator = copy(model)
+        operator.raw_operator.coef_, operator.raw_operator.intercept_ = model.coef_ / 2, model.intercept_ / 2
+    try:
+        return LINEAR(scope, operator, container)
+    finally:
+        operator.raw_operator = model
+
+
+LINEAR = get_converter("SklearnLinearClassifier")
+
+
 def steps_of(model):
     """Yields a model and the models inside of it."""
     yield model
@@ -606,7 +630,7 @@ def steps_of(model):
 def options_of(step):
     if isinstance(step, CountVectorizer):
         return vectorizer_options(step)
-    if isinstance(step, LinearSVC):
+    if isinstance(step, (LinearSVC, RidgeClassifier)):
         return {"raw_scores": True}
     if isinstance(step, (SVC, NuSVC)) and len(step.classes_) == 2 and not hasattr(step, "predict_proba"):
         # Otherwise, skl2onnx writes decision values of the other sign.

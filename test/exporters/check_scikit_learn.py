@@ -16,6 +16,7 @@ import onnxruntime
 import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     RandomForestClassifier,
@@ -25,12 +26,19 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler, TargetEncoder
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    KBinsDiscretizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    StandardScaler,
+    TargetEncoder,
+)
 from sklearn.svm import SVC, SVR, LinearSVC, NuSVC
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
@@ -115,6 +123,12 @@ def models():
         yield f"imputed texts, {gap} by {imputer.strategy}", make_pipeline(*steps).fit(gaps, CLASSES)
     steps = ColumnTransformer([("kinds", make_pipeline(SimpleImputer(strategy="most_frequent"), encoder), ["ä", "a_b"])])
     yield "imputed texts and numbers", make_pipeline(steps, LogisticRegression()).fit(rows, CLASSES)
+    yield "two classes apart", LinearDiscriminantAnalysis().fit(NUMBERS, CLASSES)
+    yield "two classes by a ridge", RidgeClassifier().fit(NUMBERS, CLASSES)
+    yield "numbers in bins", make_pipeline(KBinsDiscretizer(5), LogisticRegression()).fit(NUMBERS, CLASSES)
+    scaled = Pipeline([("as it is", "passthrough"), ("scale", StandardScaler())])
+    steps = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("scaled", scaled, ["a b"])])
+    yield "steps that pass", Pipeline([("none", "passthrough"), ("columns", steps), ("lines", LogisticRegression())]).fit(ROWS, CLASSES)
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
 
 
