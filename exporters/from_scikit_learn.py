@@ -19,8 +19,8 @@ import sklearn
 from onnx import AttributeProto, TensorProto
 from onnx.helper import make_attribute
 from onnx.numpy_helper import from_array
-from skl2onnx import to_onnx
-from skl2onnx.common._registration import get_converter
+from skl2onnx import to_onnx, update_registered_converter
+from skl2onnx.common._registration import get_converter, get_shape_calculator
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 from skl2onnx.operator_converters.common import concatenate_variables
 from skl2onnx.sklapi import CastTransformer
@@ -52,6 +52,7 @@ def main():
     arguments = parse_arguments(__doc__)
     # The sample has some on purpose.
     warnings.filterwarnings("ignore", "Found unknown categories")
+    warnings.filterwarnings("ignore", category=RuntimeWarning)  # of numbers that a function does not take
     model = load(arguments.file)
     inputs = describe_inputs(model)
     rows, expected = answer_samples(model, inputs)
@@ -398,7 +399,7 @@ def categories_of(step, place):
 def answer_samples(model, inputs):
     """Returns sample rows with the answers of the model."""
     rows = inputs.sample()
-    for change in (lambda rows: rows, without_signs):  # some models take no negative numbers
+    for change in (lambda rows: rows, without_signs, without_zeros):  # some models take none of them
         try:
             changed = change(rows)
             return changed, answer(model, changed)
@@ -414,7 +415,15 @@ def answer_samples(model, inputs):
 
 
 def without_signs(rows):
-    table = pd.DataFrame(rows).map(lambda cell: abs(cell) if isinstance(cell, (int, float)) else cell)
+    return map_numbers(abs, rows)
+
+
+def without_zeros(rows):
+    return map_numbers(lambda number: abs(number) or 1, rows)
+
+
+def map_numbers(change, rows):
+    table = pd.DataFrame(rows).map(lambda cell: change(cell) if isinstance(cell, (int, float)) else cell)
     return table if isinstance(rows, pd.DataFrame) else table.to_numpy()
 
 
@@ -429,6 +438,9 @@ def convert(model, inputs, rows, expected):
     replace_converter(LinearDiscriminantAnalysis, "SklearnLinearClassifier", classify, LINEAR.get_allowed_options())
     # In a pipeline that is calibrated, skl2onnx gives a LinearSVC the option zipmap, and refuses it.
     get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [True, False]
+    update_registered_converter(
+        FunctionTransformer, "SklearnFunctionTransformer", shape_of_function, apply_function, overwrite=True, options={}
+    )
     replace_text_converters()
     best, least, reason = None, np.inf, None
     for is_wide, original in ways(model, inputs):
@@ -592,6 +604,42 @@ def multiply_columns(scope, operator, container):
 
 
 POLYNOMIAL = get_converter("SklearnPolynomialFeatures")
+
+
+def shape_of_function(operator):
+    """Each function is applied to every number by itself."""
+    original = operator.raw_operator
+    if original.func in FUNCTIONS and not original.kw_args and not isinstance(operator.inputs[0].type, Int64TensorType):
+        operator.raw_operator = FunctionTransformer()
+    try:
+        FUNCTION_SHAPE(operator)
+    finally:
+        operator.raw_operator = original
+
+
+def apply_function(scope, operator, container):
+    """Converts a FunctionTransformer also of the functions of NumPy that are there. skl2onnx knows none."""
+    add, constant = writers(scope, container)
+    kind = TensorProto.DOUBLE if isinstance(operator.inputs[0].type, DoubleTensorType) else TensorProto.FLOAT
+    cells = concatenate_variables(scope, operator.inputs, container)
+    for name, *others in FUNCTIONS[operator.raw_operator.func]:
+        cells = add(name, [cells, *(constant(value, kind) for value in others)], 13)
+    output = [operator.outputs[0].full_name]
+    container.add_node("Identity", [cells], output, name=scope.get_unique_operator_name("Identity"), op_version=16)
+
+
+FUNCTION_SHAPE = get_shape_calculator("SklearnFunctionTransformer")
+# The operators for a function of NumPy, each with what it gets besides the numbers
+FUNCTIONS = {
+    None: [],
+    np.abs: [("Abs",)],
+    np.log: [("Log",)],
+    np.log10: [("Log",), ("Div", np.log(10))],
+    np.log1p: [("Add", 1.0), ("Log",)],
+    np.log2: [("Log",), ("Div", np.log(2))],
+    np.sqrt: [("Sqrt",)],
+    np.square: [("Pow", 2.0)],
+}
 
 
 def classify(scope, operator, container):

@@ -32,6 +32,7 @@ from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     KBinsDiscretizer,
     OneHotEncoder,
     OrdinalEncoder,
@@ -126,6 +127,12 @@ def models():
     yield "two classes apart", LinearDiscriminantAnalysis().fit(NUMBERS, CLASSES)
     yield "two classes by a ridge", RidgeClassifier().fit(NUMBERS, CLASSES)
     yield "numbers in bins", make_pipeline(KBinsDiscretizer(5), LogisticRegression()).fit(NUMBERS, CLASSES)
+    for function in (np.abs, np.log, np.log10, np.log1p, np.log2, np.sqrt, np.square):
+        curved = make_pipeline(FunctionTransformer(function), StandardScaler())
+        steps = ColumnTransformer([("curved", curved, ["a b"]), ("alone", FunctionTransformer(function), ["a_b"])])
+        rows = NUMBERS.abs() + 0.1
+        yield f"{function.__name__} of columns", make_pipeline(steps, LogisticRegression()).fit(rows, CLASSES)
+    yield "a function of NumPy's that is not known", make_pipeline(FunctionTransformer(np.cbrt), Ridge()).fit(rows, rows["a b"])
     scaled = Pipeline([("as it is", "passthrough"), ("scale", StandardScaler())])
     steps = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("scaled", scaled, ["a b"])])
     yield "steps that pass", Pipeline([("none", "passthrough"), ("columns", steps), ("lines", LogisticRegression())]).fit(ROWS, CLASSES)
