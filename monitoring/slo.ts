@@ -25,12 +25,7 @@ const burns: readonly Burn[] = [
 const windows = ['5m', '30m', '1h', '6h', '3d'] as const;
 
 /** The codes that count against the availability: what the service is to blame for. */
-const badCodes: readonly ErrorCode[] = [
-  ...faultCodes,
-  'model_output_mismatch',
-  'wire_mismatch',
-  'overloaded',
-];
+const badCodes: readonly ErrorCode[] = [...faultCodes, 'overloaded'];
 /** What tells services with the same model apart, where Prometheus sets it (alerts.yaml). */
 const service = 'cluster, namespace, job';
 /** Probes and pages are no part of a model's service. */

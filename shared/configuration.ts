@@ -349,7 +349,10 @@ export function readConfiguration<R extends Role>(
   const parsed = schemas[role].safeParse(given);
   if (parsed.success) return Object.freeze(parsed.data) as Configurations[R];
   const faults = findFaults(role, environment).map(({ key, message }) => {
-    return `${key}: ${message}; got ${describeValue(key, given[key])}`;
+    const { shape } = schemas[role] as z.ZodObject;
+    const value = given[key] ?? shape[key]?.safeParse(undefined).data;
+    const unset = given[key] === undefined ? 'the default, ' : '';
+    return `${key}: ${message}; got ${unset}${describeValue(key, value)}`;
   });
   throw new ScorelineError('configuration_invalid', faults.join('\n'));
 }

@@ -137,10 +137,13 @@ function readCell(row: Row, column: Column, datatype: Datatype): Cell {
     return value;
   }
   if (value === undefined) return String(column.missing);
-  // ONNX Runtime ends a string at its first NUL, and a lone surrogate has no UTF-8.
-  if (typeof value !== 'string' || value.includes('\0') || !value.isWellFormed()) {
-    throw unfit(column, 'a text without NUL', value);
+  if (typeof value !== 'string') throw unfit(column, 'a text', value);
+  // It has no UTF-8, and would be replaced.
+  if (!value.isWellFormed()) {
+    throw unfit(column, 'a text without half of a pair of surrogates', value);
   }
+  // ONNX Runtime ends a string at its first NUL.
+  if (value.includes('\0')) throw unfit(column, 'a text without NUL', value);
   if (isLonger(value, categoryCharactersMax)) {
     throw new ScorelineError(
       'text_too_long',

@@ -16,8 +16,12 @@ import { Unanswered } from './unanswered.js';
 
 /** How long a payload outlives the last deadline of its job. */
 const payloadSpareMs = 10_000;
-/** How long the cancellations of a queue outlive the last process that uses them. */
-const cancelledTimeToLiveMs = 86_400_000;
+/** How long the cancellations and BullMQ's notes of a queue outlive the last process that uses them. */
+const timeToLiveMs = 86_400_000;
+/** How often the notes are kept for longer. */
+const keepNotesEveryMs = 60_000;
+/** What BullMQ leaves of a queue that has no jobs. None of it is needed, and it has no end of its own. */
+const notes = ['meta', 'id', 'events'];
 
 /** The jobs of a model, by priority. */
 type JobQueues = Readonly<Record<Priority, BullQueue>>;
@@ -29,6 +33,7 @@ export class Queue {
   readonly #queues = new Map<string, JobQueues>();
   readonly #unanswered: Unanswered;
   readonly #unsubscribe: () => void;
+  readonly #keeping: NodeJS.Timeout;
 
   /** @param options.registry the queue of each of its models can be used */
   constructor(options: { redis: Redis; keys: Keys; registry: Registry; log: Logger }) {
@@ -40,10 +45,17 @@ export class Queue {
     this.#unsubscribe = registry.subscribe(({ added, removed }) => {
       for (const model of added) this.#open(model.queue);
       for (const model of removed) {
-        for (const queue of Object.values(this.#queues.get(model.queue) ?? {})) void queue.close();
+        for (const queue of Object.values(this.#queues.get(model.queue) ?? {})) {
+          this.#keepNotes(queue);
+          void queue.close();
+        }
+        this.#unanswered.leave(model.queue);
         this.#queues.delete(model.queue);
       }
     });
+    this.#keeping = setInterval(() => {
+      for (const queue of this.opened.values()) this.#keepNotes(queue);
+    }, keepNotesEveryMs);
   }
 
   /** Whether Redis was unreachable at the last attempt. */
@@ -124,7 +136,7 @@ export class Queue {
       .zrem(this.#keys.unansweredBulk(queue), ...membersOf([itemId]))
       .zadd(key, deadlineAt, itemId)
       .zremrangebyscore(key, '-inf', nowMs())
-      .pexpire(key, cancelledTimeToLiveMs)
+      .pexpire(key, timeToLiveMs)
       .exec();
   }
 
@@ -154,6 +166,7 @@ export class Queue {
   async close(): Promise<void> {
     this.#unanswered.close();
     this.#unsubscribe();
+    clearInterval(this.#keeping);
     const open = [...this.#queues.values()].flatMap((queues) => Object.values(queues));
     await Promise.all(open.map((queue) => queue.close()));
   }
@@ -178,6 +191,13 @@ export class Queue {
       }
     });
     return queue;
+  }
+
+  /** Versions come and go, and each has queues of its own. */
+  #keepNotes({ name }: BullQueue): void {
+    for (const note of notes) {
+      this.#redis.pexpire(`${this.#keys.prefix}:${name}:${note}`, timeToLiveMs).catch(() => {});
+    }
   }
 
   async #send(name: string, batch: BatchJob, priority: Priority, jobId: string): Promise<void> {

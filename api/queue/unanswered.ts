@@ -77,6 +77,13 @@ export class Unanswered {
     this.#redis.zrem(this.#keys.unansweredBulk(queue), ...members).catch(() => {});
   }
 
+  /** Nobody may look at this queue any more, so its sets get their end now. */
+  leave(queue: string): void {
+    for (const key of [this.#keys.unanswered(queue), this.#keys.unansweredBulk(queue)]) {
+      this.#redis.pexpire(key, timeToLiveMs).catch(() => {});
+    }
+  }
+
   close(): void {
     clearInterval(this.#timer);
   }

@@ -10,7 +10,9 @@
 //    answer. So a client that reads slowly, or not at all, stops its series, and few answers wait in memory.
 // 2. its caller has a slot, which the input keeps until its answer is taken. While the limits of the caller are used
 //    up, the series waits.
-// 3. admission has a permit. While it has none, the input waits until its deadline, and then fails with the refusal.
+// 3. admission has a permit. While it has none, the input waits until its deadline.
+//
+// An input that waits for 2 or 3 until its deadline, or that of the request, fails with the refusal.
 //
 // An input whose job is lost because Redis is away is sent again until its deadline, so a restart of Redis costs a
 // long stream none of its inputs. Nothing else is tried again.
@@ -235,7 +237,7 @@ class Run {
         return await this.#parts.limits.admit(caller);
       } catch (error) {
         if (!isFull(error)) throw error;
-        await this.#pause();
+        await this.#pause(error);
       }
     }
   }
@@ -260,13 +262,16 @@ class Run {
         return this.#parts.calls.openPart(call, options);
       } catch (error) {
         if (!isFull(error) || nowMs() >= options.deadlineAt) throw error;
-        await this.#pause();
+        await this.#pause(error);
       }
     }
   }
 
-  /** Waits for a moment, or until an input has been delivered. */
-  async #pause(): Promise<void> {
+  /**
+   * Waits for a moment, or until an input has been delivered.
+   * @throws the refusal if the time of the request is up, since the refusal is why
+   */
+  async #pause(refusal: unknown): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const moment = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, askAgainMs);
@@ -274,7 +279,7 @@ class Run {
     await Promise.race([moment, this.#nextDelivery()]);
     clearTimeout(timer);
     const { reason } = this.#call.ending;
-    if (reason) throw reason;
+    if (reason) throw reason.code === 'deadline_exceeded' ? refusal : reason;
   }
 
   #nextDelivery(): Promise<void> {

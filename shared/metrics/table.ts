@@ -465,6 +465,8 @@ export const faultCodes: readonly ErrorCode[] = [
   'model_crashed',
   'model_failed',
   'internal_error',
+  'model_output_mismatch',
+  'wire_mismatch',
 ];
 
 /** Whether the service is to blame for an error. A newer one may have codes that are not known here. */

@@ -68,6 +68,22 @@ async function jobsInRedis() {
   );
 }
 
+test('a queue that has left keeps nothing in Redis without an end, once its jobs are done', async () => {
+  const { queue, registry } = await open();
+  for (const priority of priorities) {
+    await queue.add(name, { replyTo: 'api-1', items: [makeItem('a')] }, { priority });
+  }
+  const endless = async () => {
+    const left = await redis.client.keys('*');
+    const ends = await Promise.all(left.map((key) => redis.client.pttl(key)));
+    return left.filter((_key, at) => ends[at] === -1);
+  };
+  const isOfJobs = (key: string) => /:(wait|marker|[\da-f-]{36})$/.test(key);
+  expect((await endless()).filter((key) => !isOfJobs(key))).not.toEqual([]);
+  registry.replace([]);
+  await waitUntil('all ends', async () => (await endless()).every(isOfJobs));
+});
+
 describe('a job that is added', () => {
   test('can be read with all its tensors, and its items count as unanswered', async () => {
     const { queue } = await open();

@@ -535,6 +535,16 @@ describe('the limits of a caller', () => {
     expect(list.headers.get('ratelimit')).toBe('r');
   });
 
+  test('are the reason that is told when they keep inputs of a list out until its deadline', async () => {
+    const { access, counts } = makeLimited(1);
+    const { scene } = await openWaiting({ access });
+    const list = await post(`${scene.url}${address}`, { inputs: ['a', 'b', 'c'], deadlineMs: 400 });
+    const codes = list.body.results.map((each: { problem: { code: string } }) => each.problem.code);
+    // The first one has a slot, and waits for a worker.
+    expect(codes).toEqual(['deadline_exceeded', 'concurrency_limited', 'concurrency_limited']);
+    await waitUntil('the slot is back', () => counts().open === 0);
+  });
+
   test('are given back by inputs that are malformed, and when the client hangs up', async () => {
     const { access, counts } = makeLimited(3);
     const { scene, waiting } = await openWaiting({ access });
