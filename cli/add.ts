@@ -389,7 +389,9 @@ async function writeManifest(
   writeFileSync(file, formatManifest(draft));
   const model = modelIn(directory, draft.name);
   const { activation, threshold } = sectionOf(draft.settings, 'output');
-  const isSet = activation !== undefined || threshold !== undefined;
+  // An exporter knows what the scores are.
+  const isTold = draft.guess.output.activation !== 'none';
+  const isSet = isTold || activation !== undefined || threshold !== undefined;
   if (model.manifest.output.kind !== 'classification' || isSet) return;
   const scorer = await loadScorer(model, makeLogger({ role: 'add', level: 'silent' }));
   try {

@@ -20,6 +20,7 @@ import { checkTensorsExample } from './check-tensors.js';
 import { costOfOne } from './cost-of-one.js';
 import { checkLongestText } from './longest-text.js';
 import { prepareExample } from './model-inputs.js';
+import { checkNeighbours } from './neighbours.js';
 
 /**
  * Says a line for each step.
@@ -52,6 +53,7 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
         ? '  network    as the manifest declares it'
         : `  network    not declared; for the Open Inference Protocol, add this line to the manifest:\n${declareNetwork(scorer.values)}`,
     );
+    await checkNeighbours(model, scorer);
     const longest = await checkLongestText(model, scorer, { top });
     if (longest !== undefined) say(`  tokens     ${longest}`);
     const cost = await costOfOne(model, scorer);

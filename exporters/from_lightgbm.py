@@ -6,13 +6,15 @@ LightGBM writes such a file by booster.save_model("MODEL.txt"); a classifier of 
 as model.booster_. The network takes one matrix of numbers, a column for each feature.
 """
 
+import json
+
 import lightgbm
 import numpy as np
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
-from onnx_file import fail, note, parse_arguments
-from trees import ROWS, finish
+from onnx_file import OTHERWISE, fail, note, parse_arguments
+from trees import ROWS, TOWARDS_ZERO, finish
 
 OPSET = 15
 
@@ -24,6 +26,11 @@ def main():
     except lightgbm.basic.LightGBMError as error:
         fail(f"expected a text file of LightGBM; {arguments.file} cannot be read: {error}")
     dumped = booster.dump_model()
+    if '"missing_type": "Zero"' in json.dumps(dumped["tree_info"]):
+        fail(
+            "expected a model that takes 0 as a number; it was trained with zero_as_missing, which trees of ONNX do not know. "
+            f"Train it with NaN for what is missing. {OTHERWISE}"
+        )
     for values in booster.pandas_categorical or []:
         note(f"a column of categories takes their numbers: {', '.join(f'{number} {value}' for number, value in enumerate(values))}")
     # The converter has no use for pandas' categories, since the trees hold their numbers.
@@ -34,16 +41,25 @@ def main():
         network = convert_lightgbm(booster, initial_types=inputs, zipmap=False, target_opset=OPSET)
     except Exception as error:  # the converter has several classes of errors
         fail(f"expected a model that onnxmltools can export; {type(error).__name__}: {error}")
-    finish(network, arguments.onnx, columns=columns, rows=sample(dumped), predict=booster.predict)
+    infos = [dumped["feature_infos"].get(name, {}) for name in dumped["feature_names"]]
+    categories = [at for at, info in enumerate(infos) if info.get("values")]
+    finish(
+        network,
+        arguments.onnx,
+        columns=columns,
+        rows=sample(infos),
+        predict=booster.predict,
+        categories=categories,
+        whole=TOWARDS_ZERO,
+    )
 
 
-def sample(dumped):
+def sample(infos):
     """Draws rows from the ranges of the training."""
     random = np.random.default_rng(1)
-    rows = np.zeros((ROWS, len(dumped["feature_names"])), np.float32)
-    for at, name in enumerate(dumped["feature_names"]):
-        info = dumped["feature_infos"].get(name)
-        if info and info["values"]:
+    rows = np.zeros((ROWS, len(infos)), np.float32)
+    for at, info in enumerate(infos):
+        if info.get("values"):
             rows[:, at] = random.choice(info["values"], ROWS)
         elif info:
             rows[:, at] = random.uniform(info["min_value"], info["max_value"], ROWS)

@@ -86,6 +86,8 @@ def load(file):
     for step in steps_of(model):
         if isinstance(step, Pipeline):
             step.steps = [each for each in step.steps if each[1] not in (None, "passthrough")] or step.steps
+        if isinstance(step, (SVC, NuSVC)):
+            step.decision_function_shape = "ovr"  # scores of classes; "ovo" gives those of pairs, of another number
         if isinstance(step, KBinsDiscretizer) and step.encode == "onehot":
             step.encode = "onehot-dense"  # the same numbers, and skl2onnx has no sparse ones
     refuse_weights(model)
@@ -701,7 +703,21 @@ def answer(model, rows):
             f"got {type(model).__name__}, which only names a class.{hint} {OTHERWISE}"
         )
     values = model.decision_function(rows)
-    return np.column_stack([-values, values]) if values.ndim == 1 else values
+    values = np.column_stack([-values, values]) if values.ndim == 1 else values
+    refuse_other_scores(model, rows, values)
+    return values
+
+
+def refuse_other_scores(model, rows, values):
+    """Nothing else says that decision values are those of the classes, in their order."""
+    if values.shape[1] == len(model.classes_):
+        others = np.mean(model.classes_[values.argmax(axis=1)] != model.predict(rows))
+        if others < 0.02:  # ties
+            return
+        what = f"of which the largest is another class than that of predict() for {others:.0%} of the sample"
+    else:
+        what = f"{values.shape[1]} for {len(model.classes_)} classes"
+    fail(f"expected a decision value for each class; got those of {type(model).__name__}, {what}. {OTHERWISE}")
 
 
 def floats(outputs):
@@ -715,6 +731,7 @@ def describe(model, inputs, network, rows):
     if is_classifier(model):
         if not hasattr(model, "predict_proba"):
             note(f"{type(model).__name__} has no predict_proba, so its scores are decision values and no probabilities")
+            return {"input": inputs.manifest, "output": {"activation": "softmax"}}
         return {"input": inputs.manifest}
     outputs = np.asarray(answer(model, inputs.plain_sample()))
     if is_regressor(model) and outputs.size == 1:

@@ -13,8 +13,8 @@ import xgboost
 from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 
-from onnx_file import fail, note, parse_arguments
-from trees import ROWS, finish
+from onnx_file import OTHERWISE, fail, note, parse_arguments
+from trees import DOWN, ROWS, finish
 
 OPSET = 15
 
@@ -27,27 +27,37 @@ def main():
         fail(f"expected a file of XGBoost; {arguments.file} cannot be read: {str(error).splitlines()[0]}")
     learner = json.loads(booster.save_raw("json"))["learner"]
     kind, objective = learner["gradient_booster"]["name"], learner["objective"]["name"]
+    if objective == "multi:softmax":
+        fail(f"expected a classifier with scores; multi:softmax only names a class. Train it with multi:softprob. {OTHERWISE}")
     if kind != "gbtree":
         fail(f"expected the booster gbtree, which has a counterpart in ONNX; got {kind}")
+    booster = best_of(booster)
     names, types = booster.feature_names, booster.feature_types
     columns = [{"name": name, "datatype": "number"} for name in names or numbered(booster)]
-    for column, type_ in zip(columns, types or []):
-        if type_ == "c":
-            note(f"{column['name']} takes the numbers of its categories")
+    categories = [at for at, type_ in enumerate(types or []) if type_ == "c"]
+    for at in categories:
+        note(f"{columns[at]['name']} takes the numbers of its categories")
 
     def predict(rows):
         matrix = xgboost.DMatrix(rows, feature_names=names, feature_types=types, enable_categorical=True)
         return booster.predict(matrix)
 
-    rows = sample(learner, len(columns), types or [])
-    expected = predict(rows)
-    finish(
-        convert(booster, len(columns), objective),
-        arguments.onnx,
-        columns=columns,
-        rows=rows,
-        predict=lambda given: expected if given is rows else predict(given),
-    )
+    rows = sample(learner, len(columns), categories)
+    # The converter changes the booster.
+    network = convert(booster.copy(), len(columns), objective)
+    finish(network, arguments.onnx, columns=columns, rows=rows, predict=predict, categories=categories, whole=DOWN)
+
+
+def best_of(booster):
+    """Returns what XGBoost's interface for scikit-learn predicts with: after early stopping, the trees up to the best round."""
+    best, rounds = booster.attr("best_iteration"), booster.num_boosted_rounds()
+    if best is None or int(best) + 1 >= rounds:
+        return booster
+    if booster.attr("scikit_learn") is None:
+        note(f"all {rounds} rounds are exported, as Booster.predict uses them; save booster[:{int(best) + 1}] for the best ones alone")
+        return booster
+    note(f"the first {int(best) + 1} of {rounds} rounds are exported, the best ones by early stopping")
+    return booster[: int(best) + 1]
 
 
 def numbered(booster):
@@ -63,19 +73,22 @@ def convert(booster, count, objective):
         fail(f"expected a model that onnxmltools can export; got the objective {objective}: {type(error).__name__}: {error}")
 
 
-def sample(learner, count, types):
+def sample(learner, count, categories):
     """Draws numbers around those at which the trees divide."""
     random = np.random.default_rng(1)
-    limits = [[] for _ in range(count)]
+    limits, known = [[] for _ in range(count)], [0] * count
     for tree in learner["gradient_booster"]["model"]["trees"]:
         for feature, limit, left in zip(tree["split_indices"], tree["split_conditions"], tree["left_children"]):
             if left >= 0:
                 limits[feature].append(limit)
+        for node, start, size in zip(*(tree[f"categories{name}"] for name in ("_nodes", "_segments", "_sizes"))):
+            feature = tree["split_indices"][node]
+            known[feature] = max([known[feature], *tree["categories"][start : start + size]])
     rows = np.zeros((ROWS, count), np.float32)
     for at in range(count):
-        if at < len(types) and types[at] == "c":
-            continue
-        if limits[at]:
+        if at in categories:
+            rows[:, at] = random.integers(0, known[at] + 2, ROWS)
+        elif limits[at]:
             rows[:, at] = random.choice(limits[at], ROWS) * random.uniform(0.9, 1.1, ROWS)
     return rows
 

@@ -1,18 +1,41 @@
 """What the exporters of boosted trees share: one matrix of numbers goes in, and rows with gaps are compared, too."""
 
 import numpy as np
+from onnx import TensorProto
+from onnx.helper import make_node, make_tensor
 
 from onnx_file import compare, difference, run, save
 
 ROWS = 256
 
 
-def finish(network, path, columns, rows, predict):
-    """Compares a network with its booster, and saves it as a table of these columns."""
+DOWN = [("Floor", ["row"], "whole")]
+TOWARDS_ZERO = [
+    ("Sign", ["row"], "sign"),
+    ("Abs", ["row"], "size"),
+    ("Floor", ["size"], "whole size"),
+    ("Mul", ["sign", "whole size"], "whole"),
+]
+# What boosters may read in another way than a tree of ONNX
+ODD = [0.0, -0.0, 1e-36, -1e-36, 1e30, -1e30]
+
+
+def finish(network, path, columns, rows, predict, categories, whole):
+    """Compares a network with its booster, and saves it as a table of these columns.
+
+    categories  the places of the columns that hold numbers of categories
+    whole       how the booster makes whole numbers of those: TOWARDS_ZERO or DOWN
+    """
+    make_whole(network, [at in categories for at in range(len(columns))], whole)
+    rng = np.random.default_rng(3)
+    odd = np.where(rng.random(rows.shape) < 0.2, rng.choice(ODD, rows.shape), rows)
+    for at in categories:
+        odd[:, at] = rows[:, at] + rng.choice([0, 0.3, 0.9, -0.9, 1000, -1000], len(rows))
+    rows = np.concatenate([rows, odd.astype(np.float32)])
     # The converters declare that there is one label, whatever the number of rows.
     for output in network.graph.output:
         output.type.tensor_type.shape.dim[0].dim_param = "N"
-    compare(scores(network, rows), align(predict(rows)), f"{ROWS} rows")
+    compare(scores(network, rows), align(predict(rows)), f"{len(rows)} rows")
     gaps = np.where(np.random.default_rng(2).random(rows.shape) < 0.2, np.nan, rows).astype(np.float32)
     if difference(scores(network, gaps), align(predict(gaps))) < 1e-4:
         for column in columns:
@@ -20,6 +43,20 @@ def finish(network, path, columns, rows, predict):
     is_classifier = len(network.graph.output) > 1
     manifest = {"input": {"kind": "table", "columns": columns}}
     save(network, path, manifest=manifest if is_classifier else {**manifest, "output": {"kind": "regression"}})
+
+
+def make_whole(network, is_category, whole):
+    """Makes whole numbers of those of categories, as boosters do. A tree of ONNX compares them as they are."""
+    if not any(is_category):
+        return
+    own = next(opset for opset in network.opset_import if opset.domain == "")
+    own.version = max(own.version, 9)  # The converters declare the least that their nodes need.
+    graph = network.graph
+    for node in graph.node:
+        node.input[:] = ["whole row" if name == "row" else name for name in node.input]
+    graph.initializer.append(make_tensor("is category", TensorProto.BOOL, [1, len(is_category)], is_category))
+    for at, (kind, inputs, output) in enumerate([*whole, ("Where", ["is category", "whole", "row"], "whole row")]):
+        graph.node.insert(at, make_node(kind, inputs, [output]))
 
 
 def scores(network, rows):

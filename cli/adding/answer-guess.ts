@@ -108,7 +108,12 @@ function answerWith(
     ? 'It is that of the second of two'
     : 'If they are an embedding: --set output.kind=embedding';
   return {
-    output: { kind: 'classification', labels: 'labels.txt', activation: 'none', ...tensor },
+    output: {
+      kind: 'classification',
+      labels: 'labels.txt',
+      activation: told?.activation ?? 'none',
+      ...tensor,
+    },
     reason: `classes, since ${because}. ${remedy}`,
     value,
     size: isOne ? 2 : size,

@@ -126,6 +126,8 @@ def models():
     yield "imputed texts and numbers", make_pipeline(steps, LogisticRegression()).fit(rows, CLASSES)
     yield "two classes apart", LinearDiscriminantAnalysis().fit(NUMBERS, CLASSES)
     yield "two classes by a ridge", RidgeClassifier().fit(NUMBERS, CLASSES)
+    three = np.where(ROWS["a b"] > 0.7, "high", np.where(ROWS["a b"] < -0.7, "low", "medium"))
+    yield "pairs of classes", SVC(decision_function_shape="ovo").fit(NUMBERS, three)
     yield "numbers in bins", make_pipeline(KBinsDiscretizer(5), LogisticRegression()).fit(NUMBERS, CLASSES)
     for function in (np.abs, np.log, np.log10, np.log1p, np.log2, np.sqrt, np.square):
         curved = make_pipeline(FunctionTransformer(function), StandardScaler())

@@ -128,6 +128,9 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
     expect(others.Booleans?.manifest).toMatchObject({
       input: { columns: [{ name: 'a b' }, { name: 'member', categories: [0, 1] }] },
     });
+    expect(others['pairs of classes']?.manifest).toMatchObject({
+      output: { activation: 'softmax' },
+    });
     expect(others['two numbers']?.shapes).toEqual([[-1, 2]]);
     expect(others['sublinear counts']?.shapes).toEqual([[-1], [-1, 2]]);
   });
@@ -140,8 +143,9 @@ describe.skipIf(table === undefined)('every framework', () => {
     const program = `train_${framework.replaceAll('-', '_')}.py`;
     const parameters = /keras|pytorch/.test(framework) ? [folder, photographs] : [folder];
     expect(await train(`exporters/${framework}.txt`, program, parameters)).toBe(0);
-    if (framework === 'keras') {
-      expect(await train('exporters/keras.txt', 'check_keras.py', [directory])).toBe(0);
+    if (framework === 'keras' || framework === 'lightgbm') {
+      const check = `check_${framework}.py`;
+      expect(await train(`exporters/${framework}.txt`, check, [directory])).toBe(0);
     }
   });
 

@@ -4,8 +4,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { checkModel } from '../../cli/check.js';
-import { readModels } from '../../shared/models.js';
+import { type Model, readModels } from '../../shared/models.js';
 import { addCounter, counterName } from '../failures/counter.js';
+import { integers, node } from '../onnx.js';
+import { addTensorModel, declared } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 /** Checks the counter with some keys of its manifest replaced, and returns the lines. */
@@ -44,6 +46,26 @@ test('the check warns of an activation that does not fit', async () => {
   const lines = await check({ output });
   expect(lines.find((line) => line.startsWith('  warning '))).toContain(
     'counter: output.activation: expected logits with "softmax"; the scores of a sample are probabilities already',
+  );
+});
+
+test.each([1, 4])('the check looks at the neighbours of an input in a batch of %i', async (max) => {
+  const directory = makeFolder({});
+  const network = {
+    inputs: [declared('x', 'FP32', [-1, 3])],
+    outputs: [declared('y', 'FP32', [-1, 3])],
+  };
+  // The mean of the whole batch is taken off, as a layer of batch normalisation does in training.
+  const nodes = [
+    node('ReduceMean', ['x'], ['mean'], integers('axes', [0])),
+    node('Sub', ['x', 'mean'], ['y']),
+  ];
+  addTensorModel(directory, { name: 'mixing', nodes, network, changes: { batch: { max } } });
+  const [model] = readModels({ directory, names: ['mixing'], filesNeeded: true });
+  const checked = checkModel(model as Model, () => {});
+  if (max === 1) return checked;
+  await expect(checked).rejects.toThrow(
+    'mixing: expected an answer that does not depend on the other inputs in the batch; beside another one, that to a sample differs by ',
   );
 });
 
