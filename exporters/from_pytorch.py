@@ -89,6 +89,8 @@ def export_program(arguments):
     program = read(arguments.file, lambda: torch.export.load(arguments.file))
     if not program.example_inputs:
         fail(f"expected the example inputs of torch.export in {arguments.file}; it has none")
+    if is_training(program):
+        fail(f"expected a network as it is after training; {arguments.file} has that of the training. Call eval() before torch.export.export")
     positional, named = program.example_inputs
     fixed = {value.shape[0] for value in inputs_of(program) if value.dim() and isinstance(value.shape[0], int)}
     if fixed - {1}:
@@ -102,6 +104,13 @@ def export_program(arguments):
     with torch.inference_mode():
         expected = program.module()(*positional, **named)
     finish(result.model_proto, arguments.onnx, [*positional, *named.values()], expected)
+
+
+def is_training(program):
+    """Whether a program leaves numbers out at random, or takes the means of the batch that it has."""
+    calls = [(str(node.target), node.args) for node in program.graph.nodes]
+    places = {"aten.dropout.default": 2, "aten.batch_norm.default": 5}  # of the argument that says so
+    return any(len(args) > places[name] and args[places[name]] is True for name, args in calls if name in places)
 
 
 def inputs_of(program):

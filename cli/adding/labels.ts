@@ -89,6 +89,15 @@ export function writeLabels({ names, source, mayHaveIds }: FoundLabels): string 
       `expected names of classes that are no blanks and have no line break; got ${JSON.stringify(unfit)} from ${source}. Give a file with a line for each: --labels FILE`,
     );
   }
+  const trimmed = names.map((name) => name.trim());
+  const twin = names.find((name) =>
+    names.some((other, at) => other !== name && trimmed[at] === name.trim()),
+  );
+  if (twin !== undefined) {
+    throw wrong(
+      `expected names of classes that differ by more than the blanks around them, which are lost; got several of ${JSON.stringify(twin)} from ${source}. Give a file with a line for each: --labels FILE`,
+    );
+  }
   return names.map((name, at) => `${at} ${name}\n`).join('');
 }
 

@@ -425,6 +425,12 @@ describe('npm run models -- add', () => {
       'expected sections of a manifest in the metadata "scoreline"',
     ],
     [
+      'classes that differ by blanks alone',
+      { ...two, 'l.txt': 'late\n late\nsoon\n' },
+      ['m/colours.onnx', '--labels', 'l.txt'],
+      'expected names of classes that differ by more than the blanks around them',
+    ],
+    [
       'no ONNX',
       { 'a.onnx': 'hello, I am a text' },
       ['a.onnx'],
