@@ -43,6 +43,8 @@ from scikit_texts import hint_of_texts, replace_converter, replace_text_converte
 
 # A network that differs by less is taken, and no other way is tried.
 CLOSE = 1e-5
+# Packages whose models have files of their own, and how they are written
+BOOSTERS = {"xgboost": 'model.save_model("model.json")', "lightgbm": 'model.booster_.save_model("model.txt")'}
 # What a missing text is in a network. skl2onnx writes `nan`, which can be a text.
 GAP = "<missing>"
 OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -74,10 +76,13 @@ def load(file):
             f"{warning.original_sklearn_version}. Export it with the Python of its training: --python PATH"
         )
     except ModuleNotFoundError as error:
-        fail(
-            f"expected a pickle that needs no package but scikit-learn; {file} needs {error.name}. "
-            "Export it with the Python of its training: --python PATH"
-        )
+        needs = f"expected a pickle that needs no package but scikit-learn; {file} needs {error.name}. "
+        if error.name in BOOSTERS:
+            fail(
+                f"{needs}Save the booster by {BOOSTERS[error.name]}, and add that file. "
+                "A pipeline of several steps can be served as a Python program: docs/python.md"
+            )
+        fail(f"{needs}Export it with the Python of its training: --python PATH")
     except Exception as error:  # a pickle can raise anything
         fail(f"expected a pickle of a scikit-learn model; {file} cannot be read: {type(error).__name__}: {error}")
     if not isinstance(model, BaseEstimator) or not hasattr(model, "predict"):

@@ -76,6 +76,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       'terms of letters': "train again with analyzer='word'",
       sigma: 'ONNX Runtime has another lower case of Σ',
       'imputed texts and numbers': 'expected texts as the categories of a_b; got [',
+      'a booster': 'needs xgboost. Save the booster by model.save_model("model.json"), and add',
       "a function of NumPy's that is not known": 'FunctionTransformer is not supported unless',
       'texts in a matrix': 'OneHotEncoder was trained with categories. Encode them with',
     };
