@@ -21,7 +21,7 @@ import tensorflow as tf
 import tf2onnx
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from onnx_file import OPSET, OTHERWISE, compare, fail, note, parse_arguments, run, save
+from onnx_file import OPSET, OTHERWISE, compare_outputs, fail, note, parse_arguments, run, samples_around, save
 
 SAMPLES = 2
 # The size of a sample where the network leaves it open
@@ -43,11 +43,14 @@ def main():
     pictures = [tensor.name for tensor in inputs if is_picture(tensor)]
     network = convert(frozen, inputs, pictures)
     values = [sample(tensor) for tensor in inputs]
-    first = frozen(*[tf.constant(value) for value in values])
-    first = (first if isinstance(first, (list, tuple)) else [first])[0].numpy()
-    feeds = {value.name: np.moveaxis(given, -1, 1) if tensor.name in pictures else given
-             for value, tensor, given in zip(network.graph.input, inputs, values)}
-    compare(next(iter(run(network, feeds).values())), first, "a sample")
+    answers = []
+    for given in samples_around(values):
+        answer = frozen(*[tf.constant(value) for value in given])
+        expected = [value.numpy() for value in (answer if isinstance(answer, (list, tuple)) else [answer])]
+        feeds = {value.name: np.moveaxis(one, -1, 1) if tensor.name in pictures else one
+                 for value, tensor, one in zip(network.graph.input, inputs, given)}
+        answers.append([*zip(run(network, feeds).values(), expected, strict=True)])
+    compare_outputs(answers)
     shorten_names(network)
     save(network, arguments.onnx, manifest=describe(inputs, pictures, is_scaled))
 

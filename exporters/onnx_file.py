@@ -74,9 +74,27 @@ def difference(found, expected):
     if found.shape != expected.shape:
         return np.inf
     missing = np.isnan(found) & np.isnan(expected)
-    apart = np.where(missing, 0, np.abs(found - expected))
+    apart = np.where(missing | (found == expected), 0, np.abs(found - expected))  # infinities may be equal, too
     largest = np.abs(expected[np.isfinite(expected)]).max(initial=0)
     return float(np.nan_to_num(apart, nan=np.inf).max(initial=0) / (largest or 1))
+
+
+def samples_around(values):
+    """Yields the sample inputs of a network, and others: with other signs, and as large as pixels."""
+    for change in (lambda numbers: numbers, lambda numbers: 1 - 2 * numbers, lambda numbers: 255 * numbers):
+        yield [change(value) if is_floating(value) else value for value in values]
+
+
+def is_floating(value):
+    return "float" in str(value.dtype)
+
+
+def compare_outputs(answers):
+    """Compares the outputs of a network with those of its original. `answers` has for each sample its pairs of (found, expected)."""
+    outputs = [zip(*pairs) for pairs in zip(*answers)]
+    # A sigmoid may be all but 0 for one sample, so the largest number is that of all of them.
+    joined = [[np.concatenate([np.ravel(value) for value in values]) for values in pairs] for pairs in outputs]
+    compare(*max(joined, key=lambda pair: difference(*pair)), f"{len(answers)} samples")
 
 
 def compare(found, expected, inputs, tolerance=1e-3, hint=None):
