@@ -17,12 +17,10 @@ Reading a network runs code that it holds, so export only files whose origin you
 import re
 import zipfile
 
-import numpy as np
+import onnx
 import torch
 
 from onnx_file import OPSET, compare_outputs, fail, note, parse_arguments, run, samples_around, save
-
-import onnx
 
 SHAPE = r"(?:(\w+)\[([\d,]+)\]|([\d,]+))"
 SAMPLES = 2

@@ -10,7 +10,6 @@ column. Any other model takes one matrix of numbers.
 """
 
 import warnings
-from copy import copy
 
 import joblib
 import numpy as np
@@ -19,34 +18,29 @@ import sklearn
 from onnx import AttributeProto, TensorProto
 from onnx.helper import make_attribute
 from onnx.numpy_helper import from_array
-from skl2onnx import to_onnx, update_registered_converter
-from skl2onnx.common._registration import get_converter, get_shape_calculator
+from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
-from skl2onnx.operator_converters.common import concatenate_variables
 from skl2onnx.sklapi import CastTransformer
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, PolynomialFeatures
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from onnx_file import OTHERWISE, compare, difference, fail, infer, note, parse_arguments, run, save
+from scikit_converters import GAP, is_gap, replace_converters
 from scikit_rows import ROWS, around, trees_of
-from scikit_texts import hint_of_texts, replace_converter, replace_text_converters, sample_texts, vectorizer_options, writers
+from scikit_texts import hint_of_texts, sample_texts, vectorizer_options
 
 # A network that differs by less is taken, and no other way is tried.
 CLOSE = 1e-5
 # Packages whose models have files of their own, and how they are written
 BOOSTERS = {"xgboost": 'model.save_model("model.json")', "lightgbm": 'model.booster_.save_model("model.txt")'}
-# What a missing text is in a network. skl2onnx writes `nan`, which can be a text.
-GAP = "<missing>"
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -377,10 +371,6 @@ def gaps_of(use):
     return [value for value in values if is_gap(value)]
 
 
-def is_gap(value):
-    return bool(pd.isna(value))
-
-
 def kind_of(step, place):
     if isinstance(step, CountVectorizer):
         return "text"
@@ -440,15 +430,7 @@ def convert(model, inputs, rows, expected):
     scikit-learn scales in doubles, and its trees compare floats. So do the networks that are tried first. Where a
     converter or the runtime has no doubles, it is floats throughout.
     """
-    replace_converter(SimpleImputer, "SklearnSimpleImputer", fill_gaps)
-    replace_converter(PolynomialFeatures, "SklearnPolynomialFeatures", multiply_columns)
-    replace_converter(LinearDiscriminantAnalysis, "SklearnLinearClassifier", classify, LINEAR.get_allowed_options())
-    # In a pipeline that is calibrated, skl2onnx gives a LinearSVC the option zipmap, and refuses it.
-    get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [True, False]
-    update_registered_converter(
-        FunctionTransformer, "SklearnFunctionTransformer", shape_of_function, apply_function, overwrite=True, options={}
-    )
-    replace_text_converters()
+    replace_converters()
     best, least, reason = None, np.inf, None
     for is_wide, original in ways(model, inputs):
         inputs.is_wide = is_wide
@@ -563,105 +545,6 @@ def ways(model, inputs):
     else:
         yield False, model
         yield True, model
-
-
-def fill_gaps(scope, operator, container):
-    """Converts a SimpleImputer of texts, or of doubles, which ONNX's own operator does not take."""
-    imputer = operator.raw_operator
-    missing, fills = imputer.missing_values, imputer.statistics_
-    is_text = isinstance(operator.inputs[0].type, StringTensorType)
-    if not is_text and not (isinstance(operator.inputs[0].type, DoubleTensorType) and is_gap(missing)):
-        return IMPUTER(scope, operator, container)
-    if is_text and not all(isinstance(fill, str) for fill in fills):
-        raise NotImplementedError(f"A SimpleImputer fills texts with {list(fills)}.")
-    add, constant = writers(scope, container)
-    cells = concatenate_variables(scope, operator.inputs, container)
-    if is_text:
-        names = {"keys_strings": [GAP if is_gap(missing) else missing], "values_int64s": [1], "default_int64": 0}
-        found = add("LabelEncoder", [cells], 2, op_domain="ai.onnx.ml", **names)
-        gaps = add("Cast", [found], 13, to=TensorProto.BOOL)
-    else:
-        gaps = add("IsNaN", [cells], 13)
-    filled = constant([list(fills)], TensorProto.STRING if is_text else TensorProto.DOUBLE)
-    output = [operator.outputs[0].full_name]
-    container.add_node("Where", [gaps, filled, cells], output, name=scope.get_unique_operator_name("Where"), op_version=16)
-
-
-IMPUTER = get_converter("SklearnSimpleImputer")
-
-
-def multiply_columns(scope, operator, container):
-    """Converts PolynomialFeatures also of doubles. skl2onnx mixes them with floats, which ONNX Runtime does not load."""
-    if isinstance(operator.inputs[0].type, Int64TensorType):
-        return POLYNOMIAL(scope, operator, container)
-    add, constant = writers(scope, container)
-    powers = operator.raw_operator.powers_
-    kind = TensorProto.DOUBLE if isinstance(operator.inputs[0].type, DoubleTensorType) else TensorProto.FLOAT
-    # A product of fewer columns than the others has ones instead, from a column behind the last.
-    cells = add("Pad", [operator.inputs[0].full_name, constant([0, 0, 0, 1]), constant(1.0, kind)], 18)
-    factors = [np.repeat(np.arange(powers.shape[1]), counts).tolist() for counts in powers]
-    most = max(map(len, factors))
-    places = np.array([[*each, *[powers.shape[1]] * (most - len(each))] for each in factors]).reshape(len(factors), most)
-    product = None
-    for each in places.T:
-        column = add("Gather", [cells, constant(each)], 13, axis=1)
-        product = column if product is None else add("Mul", [product, column], 14)
-    output = [operator.outputs[0].full_name]
-    container.add_node("Identity", [product], output, name=scope.get_unique_operator_name("Identity"), op_version=16)
-
-
-POLYNOMIAL = get_converter("SklearnPolynomialFeatures")
-
-
-def shape_of_function(operator):
-    """Each function is applied to every number by itself."""
-    original = operator.raw_operator
-    if original.func in FUNCTIONS and not original.kw_args and not isinstance(operator.inputs[0].type, Int64TensorType):
-        operator.raw_operator = FunctionTransformer()
-    try:
-        FUNCTION_SHAPE(operator)
-    finally:
-        operator.raw_operator = original
-
-
-def apply_function(scope, operator, container):
-    """Converts a FunctionTransformer also of the functions of NumPy that are there. skl2onnx knows none."""
-    add, constant = writers(scope, container)
-    kind = TensorProto.DOUBLE if isinstance(operator.inputs[0].type, DoubleTensorType) else TensorProto.FLOAT
-    cells = concatenate_variables(scope, operator.inputs, container)
-    for name, *others in FUNCTIONS[operator.raw_operator.func]:
-        cells = add(name, [cells, *(constant(value, kind) for value in others)], 13)
-    output = [operator.outputs[0].full_name]
-    container.add_node("Identity", [cells], output, name=scope.get_unique_operator_name("Identity"), op_version=16)
-
-
-FUNCTION_SHAPE = get_shape_calculator("SklearnFunctionTransformer")
-# The operators for a function of NumPy, each with what it gets besides the numbers
-FUNCTIONS = {
-    None: [],
-    np.abs: [("Abs",)],
-    np.log: [("Log",)],
-    np.log10: [("Log",), ("Div", np.log(10))],
-    np.log1p: [("Add", 1.0), ("Log",)],
-    np.log2: [("Log",), ("Div", np.log(2))],
-    np.sqrt: [("Sqrt",)],
-    np.square: [("Pow", 2.0)],
-}
-
-
-def classify(scope, operator, container):
-    """Converts linear classifiers. Of a LinearDiscriminantAnalysis of two classes, skl2onnx doubles the decision values."""
-    model = operator.raw_operator
-    if isinstance(model, LinearDiscriminantAnalysis) and len(model.classes_) == 2:
-        operator.raw_operator = copy(model)
-        operator.raw_operator.coef_, operator.raw_operator.intercept_ = model.coef_ / 2, model.intercept_ / 2
-    try:
-        return LINEAR(scope, operator, container)
-    finally:
-        operator.raw_operator = model
-
-
-LINEAR = get_converter("SklearnLinearClassifier")
 
 
 def steps_of(model):

@@ -1,0 +1,134 @@
+"""Conversions of scikit-learn's steps that skl2onnx lacks, or makes in a way that answers otherwise than scikit-learn."""
+
+from copy import copy
+
+import numpy as np
+import pandas as pd
+from onnx import TensorProto
+from skl2onnx import update_registered_converter
+from skl2onnx.common._registration import get_converter, get_shape_calculator
+from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
+from skl2onnx.operator_converters.common import concatenate_variables
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
+
+from scikit_texts import replace_converter, replace_text_converters, writers
+
+# What a missing text is in a network. skl2onnx writes `nan`, which can be a text.
+GAP = "<missing>"
+
+
+def replace_converters():
+    replace_converter(SimpleImputer, "SklearnSimpleImputer", fill_gaps)
+    replace_converter(PolynomialFeatures, "SklearnPolynomialFeatures", multiply_columns)
+    replace_converter(LinearDiscriminantAnalysis, "SklearnLinearClassifier", classify, LINEAR.get_allowed_options())
+    # In a pipeline that is calibrated, skl2onnx gives a LinearSVC the option zipmap, and refuses it.
+    get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [True, False]
+    update_registered_converter(
+        FunctionTransformer, "SklearnFunctionTransformer", shape_of_function, apply_function, overwrite=True, options={}
+    )
+    replace_text_converters()
+
+
+def is_gap(value):
+    return bool(pd.isna(value))
+
+
+def fill_gaps(scope, operator, container):
+    """Converts a SimpleImputer of texts, or of doubles, which ONNX's own operator does not take."""
+    imputer = operator.raw_operator
+    missing, fills = imputer.missing_values, imputer.statistics_
+    is_text = isinstance(operator.inputs[0].type, StringTensorType)
+    if not is_text and not (isinstance(operator.inputs[0].type, DoubleTensorType) and is_gap(missing)):
+        return IMPUTER(scope, operator, container)
+    if is_text and not all(isinstance(fill, str) for fill in fills):
+        raise NotImplementedError(f"A SimpleImputer fills texts with {list(fills)}.")
+    add, constant = writers(scope, container)
+    cells = concatenate_variables(scope, operator.inputs, container)
+    if is_text:
+        names = {"keys_strings": [GAP if is_gap(missing) else missing], "values_int64s": [1], "default_int64": 0}
+        found = add("LabelEncoder", [cells], 2, op_domain="ai.onnx.ml", **names)
+        gaps = add("Cast", [found], 13, to=TensorProto.BOOL)
+    else:
+        gaps = add("IsNaN", [cells], 13)
+    filled = constant([list(fills)], TensorProto.STRING if is_text else TensorProto.DOUBLE)
+    output = [operator.outputs[0].full_name]
+    container.add_node("Where", [gaps, filled, cells], output, name=scope.get_unique_operator_name("Where"), op_version=16)
+
+
+IMPUTER = get_converter("SklearnSimpleImputer")
+
+
+def multiply_columns(scope, operator, container):
+    """Converts PolynomialFeatures also of doubles. skl2onnx mixes them with floats, which ONNX Runtime does not load."""
+    if isinstance(operator.inputs[0].type, Int64TensorType):
+        return POLYNOMIAL(scope, operator, container)
+    add, constant = writers(scope, container)
+    powers = operator.raw_operator.powers_
+    kind = TensorProto.DOUBLE if isinstance(operator.inputs[0].type, DoubleTensorType) else TensorProto.FLOAT
+    # A product of fewer columns than the others has ones instead, from a column behind the last.
+    cells = add("Pad", [operator.inputs[0].full_name, constant([0, 0, 0, 1]), constant(1.0, kind)], 18)
+    factors = [np.repeat(np.arange(powers.shape[1]), counts).tolist() for counts in powers]
+    most = max(map(len, factors))
+    places = np.array([[*each, *[powers.shape[1]] * (most - len(each))] for each in factors]).reshape(len(factors), most)
+    product = None
+    for each in places.T:
+        column = add("Gather", [cells, constant(each)], 13, axis=1)
+        product = column if product is None else add("Mul", [product, column], 14)
+    output = [operator.outputs[0].full_name]
+    container.add_node("Identity", [product], output, name=scope.get_unique_operator_name("Identity"), op_version=16)
+
+
+POLYNOMIAL = get_converter("SklearnPolynomialFeatures")
+
+
+def shape_of_function(operator):
+    """Each function is applied to every number by itself."""
+    original = operator.raw_operator
+    if original.func in FUNCTIONS and not original.kw_args and not isinstance(operator.inputs[0].type, Int64TensorType):
+        operator.raw_operator = FunctionTransformer()
+    try:
+        FUNCTION_SHAPE(operator)
+    finally:
+        operator.raw_operator = original
+
+
+def apply_function(scope, operator, container):
+    """Converts a FunctionTransformer also of the functions of NumPy that are there. skl2onnx knows none."""
+    add, constant = writers(scope, container)
+    kind = TensorProto.DOUBLE if isinstance(operator.inputs[0].type, DoubleTensorType) else TensorProto.FLOAT
+    cells = concatenate_variables(scope, operator.inputs, container)
+    for name, *others in FUNCTIONS[operator.raw_operator.func]:
+        cells = add(name, [cells, *(constant(value, kind) for value in others)], 13)
+    output = [operator.outputs[0].full_name]
+    container.add_node("Identity", [cells], output, name=scope.get_unique_operator_name("Identity"), op_version=16)
+
+
+FUNCTION_SHAPE = get_shape_calculator("SklearnFunctionTransformer")
+# The operators for a function of NumPy, each with what it gets besides the numbers
+FUNCTIONS = {
+    None: [],
+    np.abs: [("Abs",)],
+    np.log: [("Log",)],
+    np.log10: [("Log",), ("Div", np.log(10))],
+    np.log1p: [("Add", 1.0), ("Log",)],
+    np.log2: [("Log",), ("Div", np.log(2))],
+    np.sqrt: [("Sqrt",)],
+    np.square: [("Pow", 2.0)],
+}
+
+
+def classify(scope, operator, container):
+    """Converts linear classifiers. Of a LinearDiscriminantAnalysis of two classes, skl2onnx doubles the decision values."""
+    model = operator.raw_operator
+    if isinstance(model, LinearDiscriminantAnalysis) and len(model.classes_) == 2:
+        operator.raw_operator = copy(model)
+        operator.raw_operator.coef_, operator.raw_operator.intercept_ = model.coef_ / 2, model.intercept_ / 2
+    try:
+        return LINEAR(scope, operator, container)
+    finally:
+        operator.raw_operator = model
+
+
+LINEAR = get_converter("SklearnLinearClassifier")
