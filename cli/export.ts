@@ -46,11 +46,11 @@ const exporters: Readonly<Record<Exclude<Format, 'onnx'>, Exporter>> = {
   },
   lightgbm: {
     what: 'a model of LightGBM',
-    ...{ program: 'from_lightgbm.py', packages: 'lightgbm.txt', runsCode: false },
+    ...{ program: 'from_lightgbm.py', packages: 'scikit-learn.txt', runsCode: false },
   },
   xgboost: {
     what: 'a model of XGBoost',
-    ...{ program: 'from_xgboost.py', packages: 'xgboost.txt', runsCode: false },
+    ...{ program: 'from_xgboost.py', packages: 'scikit-learn.txt', runsCode: false },
   },
 };
 

@@ -25,33 +25,46 @@ def main():
         booster = lightgbm.Booster(model_file=str(arguments.file))
     except lightgbm.basic.LightGBMError as error:
         fail(f"expected a text file of LightGBM; {arguments.file} cannot be read: {error}")
+    for values in booster.pandas_categorical or []:
+        note(f"a column of categories takes their numbers: {', '.join(f'{number} {value}' for number, value in enumerate(values))}")
+    columns = [{"name": name, "datatype": "number"} for name in booster.feature_name()]
+    infos = infos_of(booster)
+    finish(
+        convert(booster),
+        arguments.onnx,
+        columns=columns,
+        rows=sample(infos),
+        predict=booster.predict,
+        categories=categories_of(infos),
+        whole=TOWARDS_ZERO,
+    )
+
+
+def convert(booster):
+    """Returns the network of a booster. It changes the booster, whose answers stay the same."""
     dumped = booster.dump_model()
     if '"missing_type": "Zero"' in json.dumps(dumped["tree_info"]):
         fail(
             "expected a model that takes 0 as a number; it was trained with zero_as_missing, which trees of ONNX do not know. "
             f"Train it with NaN for what is missing. {OTHERWISE}"
         )
-    for values in booster.pandas_categorical or []:
-        note(f"a column of categories takes their numbers: {', '.join(f'{number} {value}' for number, value in enumerate(values))}")
     # The converter has no use for pandas' categories, since the trees hold their numbers.
     booster.pandas_categorical = None
-    columns = [{"name": name, "datatype": "number"} for name in booster.feature_name()]
-    inputs = [("row", FloatTensorType([None, len(columns)]))]
+    inputs = [("row", FloatTensorType([None, booster.num_feature()]))]
     try:
-        network = convert_lightgbm(booster, initial_types=inputs, zipmap=False, target_opset=OPSET)
+        return convert_lightgbm(booster, initial_types=inputs, zipmap=False, target_opset=OPSET)
     except Exception as error:  # the converter has several classes of errors
         fail(f"expected a model that onnxmltools can export; {type(error).__name__}: {error}")
-    infos = [dumped["feature_infos"].get(name, {}) for name in dumped["feature_names"]]
-    categories = [at for at, info in enumerate(infos) if info.get("values")]
-    finish(
-        network,
-        arguments.onnx,
-        columns=columns,
-        rows=sample(infos),
-        predict=booster.predict,
-        categories=categories,
-        whole=TOWARDS_ZERO,
-    )
+
+
+def infos_of(booster):
+    """Returns what is known of the training's values, for each feature."""
+    dumped = booster.dump_model()
+    return [dumped["feature_infos"].get(name, {}) for name in dumped["feature_names"]]
+
+
+def categories_of(infos):
+    return [at for at, info in enumerate(infos) if info.get("values")]
 
 
 def sample(infos):

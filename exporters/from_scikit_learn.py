@@ -1,4 +1,4 @@
-"""Exports a fitted pipeline, classifier or regressor of scikit-learn from a pickle to ONNX.
+"""Exports a fitted pipeline, classifier or regressor of scikit-learn, XGBoost or LightGBM from a pickle to ONNX.
 
     python exporters/from_scikit_learn.py PIPELINE.joblib MODEL.onnx
 
@@ -9,6 +9,7 @@ A pipeline that begins with a text vectorizer takes texts. One that begins with 
 column. Any other model takes one matrix of numbers.
 """
 
+import sys
 import warnings
 
 import joblib
@@ -18,6 +19,7 @@ import sklearn
 from onnx import AttributeProto, TensorProto
 from onnx.helper import make_attribute
 from onnx.numpy_helper import from_array
+from scipy.sparse import issparse
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 from skl2onnx.sklapi import CastTransformer
@@ -33,14 +35,13 @@ from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from onnx_file import OTHERWISE, compare, difference, fail, infer, note, parse_arguments, run, save
+from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
 from scikit_converters import GAP, is_gap, replace_converters
 from scikit_rows import ROWS, around, trees_of
 from scikit_texts import hint_of_texts, sample_texts, vectorizer_options
 
 # A network that differs by less is taken, and no other way is tried.
 CLOSE = 1e-5
-# Packages whose models have files of their own, and how they are written
-BOOSTERS = {"xgboost": 'model.save_model("model.json")', "lightgbm": 'model.booster_.save_model("model.txt")'}
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -52,6 +53,8 @@ def main():
     model = load(arguments.file)
     inputs = describe_inputs(model)
     rows, expected = answer_samples(model, inputs)
+    if gives_sparse_rows(model, rows):
+        SPARSE.update(id(step) for step in fitted_in(model.steps[-1][1]) if package_of(step) == "xgboost")
     network = convert(model, inputs, rows, expected)
     found = floats(run(network, inputs.feeds(rows)))
     hint = (lambda: hint_of_texts(inputs.vectorizers, rows, found, expected)) if isinstance(inputs, Texts) else None
@@ -61,7 +64,7 @@ def main():
 
 def load(file):
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("error", InconsistentVersionWarning)
             model = joblib.load(file)
     except InconsistentVersionWarning as warning:
@@ -70,15 +73,17 @@ def load(file):
             f"{warning.original_sklearn_version}. Export it with the Python of its training: --python PATH"
         )
     except ModuleNotFoundError as error:
-        needs = f"expected a pickle that needs no package but scikit-learn; {file} needs {error.name}. "
-        if error.name in BOOSTERS:
-            fail(
-                f"{needs}Save the booster by {BOOSTERS[error.name]}, and add that file. "
-                "A pipeline of several steps can be served as a Python program: docs/python.md"
-            )
-        fail(f"{needs}Export it with the Python of its training: --python PATH")
+        fail(
+            f"expected a pickle that needs no package but scikit-learn, XGBoost and LightGBM; {file} needs {error.name}. "
+            "Export it with the Python of its training: --python PATH"
+        )
     except Exception as error:  # a pickle can raise anything
         fail(f"expected a pickle of a scikit-learn model; {file} cannot be read: {type(error).__name__}: {error}")
+    if any("older version of XGBoost" in str(each.message) for each in warned):
+        fail(
+            f"expected a pickle of XGBoost {sys.modules['xgboost'].__version__}; {file} was written by an older one. "
+            "Export it with the Python of its training: --python PATH"
+        )
     if not isinstance(model, BaseEstimator) or not hasattr(model, "predict"):
         fail(f"expected a pickle of a scikit-learn model with predict(); {file} has {type(model).__module__}.{type(model).__name__}")
     model = without_searches(model)
@@ -90,6 +95,9 @@ def load(file):
         if isinstance(step, KBinsDiscretizer) and step.encode == "onehot":
             step.encode = "onehot-dense"  # the same numbers, and skl2onnx has no sparse ones
     refuse_weights(model)
+    for step in fitted_in(model):
+        if package_of(step) and hasattr(step, "n_features_in_"):
+            refuse_booster(step)
     return model
 
 
@@ -411,6 +419,11 @@ def answer_samples(model, inputs):
         fail(f"expected a model that answers to {rows}; {type(model).__name__} raised {type(error).__name__}: {reason}. {OTHERWISE}")
 
 
+def gives_sparse_rows(model, rows):
+    """Whether the last step of a pipeline gets sparse rows."""
+    return isinstance(model, Pipeline) and len(model.steps) > 1 and issparse(model[:-1].transform(rows))
+
+
 def without_signs(rows):
     return map_numbers(abs, rows)
 
@@ -431,6 +444,7 @@ def convert(model, inputs, rows, expected):
     converter or the runtime has no doubles, it is floats throughout.
     """
     replace_converters()
+    replace_boosters()
     best, least, reason = None, np.inf, None
     for is_wide, original in ways(model, inputs):
         inputs.is_wide = is_wide

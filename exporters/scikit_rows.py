@@ -8,6 +8,8 @@ the last bit of a scaled number decides.
 
 import numpy as np
 
+from scikit_boosters import package_of, splits
+
 ROWS = 400
 # The sizes of numbers of which nothing is known. Consecutive rows take turns, so each row has numbers of one size.
 SIZES = np.array([1.0, 100.0, 10_000.0])
@@ -65,6 +67,8 @@ def edges(step, place):
         return step.quantiles_[:, place]
     if hasattr(step, "_bin_mapper"):
         return np.asarray(step._bin_mapper.bin_thresholds_[place], float)
+    if package_of(step):
+        return splits(step)[place]
     trees = list(trees_of(step))
     return np.concatenate([tree.threshold[tree.feature == place] for tree in trees]) if trees else np.array([])
 

@@ -34,13 +34,16 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
+    MaxAbsScaler,
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
     StandardScaler,
     TargetEncoder,
 )
+from lightgbm import LGBMClassifier, LGBMRegressor, early_stopping
 from sklearn.svm import SVC, SVR, LinearSVC, NuSVC
+from xgboost import XGBClassifier, XGBRegressor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
 import from_scikit_learn  # noqa: E402
@@ -165,6 +168,43 @@ def of_numbers():
     yield "texts in a matrix", make_pipeline(OneHotEncoder(), LogisticRegression()).fit(ROWS[["ä"]], CLASSES), ROWS[["ä"]]
 
 
+def boosters():
+    """Yields boosters, alone and in other models, each with rows of its training."""
+    xgboost = {"n_estimators": 20, "max_depth": 3}
+    lightgbm = {"n_estimators": 20, "min_child_samples": 5, "verbose": -1}
+    number, higher = ROWS["a b"] + (ROWS["ä"] == "x"), (ROWS["a b"] > 0).astype(int)
+    three = np.digitize(ROWS["a b"], [-0.7, 0.7])
+    numbers = NUMBERS.set_axis(["a", "b"], axis=1)  # LightGBM writes `a b` as `a_b`
+    later = [(numbers[:100], higher[:100])]
+    # XGBoost reads a 0 of sparse rows as missing.
+    sparse = ("kinds", OneHotEncoder(), ["ä"]), ("sizes", MaxAbsScaler(), ["a b", "a_b"])
+    columns = ColumnTransformer(list(sparse), sparse_threshold=1)
+    yield "XGBoost of sparse columns", make_pipeline(columns, XGBClassifier(**xgboost)).fit(ROWS, higher), ROWS
+    yield "LightGBM of sparse columns", make_pipeline(columns, LGBMClassifier(**lightgbm)).fit(ROWS, CLASSES), ROWS
+    columns = ColumnTransformer([("kinds", OneHotEncoder(sparse_output=False), ["ä"])], remainder=StandardScaler())
+    yield "XGBoost of scaled columns", make_pipeline(columns, XGBRegressor(**xgboost)).fit(ROWS, number), ROWS
+    yield "LightGBM of scaled columns", make_pipeline(columns, LGBMRegressor(**lightgbm)).fit(ROWS, number), ROWS
+    search = GridSearchCV(make_pipeline(StandardScaler(), XGBClassifier(**xgboost)), {"xgbclassifier__max_depth": [2]}, cv=2)
+    yield "XGBoost by a search", search.fit(NUMBERS, three), NUMBERS
+    stopped = XGBClassifier(**{**xgboost, "n_estimators": 200}, early_stopping_rounds=3)
+    yield "XGBoost that stopped early", stopped.fit(numbers[100:], higher[100:], eval_set=later, verbose=False), numbers
+    stopped = LGBMClassifier(**{**lightgbm, "n_estimators": 200})
+    stops = [early_stopping(3, verbose=False)]
+    yield "LightGBM that stopped early", stopped.fit(numbers[100:], higher[100:], eval_set=later, callbacks=stops), numbers
+    yield "XGBoost of classes alone", XGBClassifier(**xgboost, objective="multi:softmax").fit(NUMBERS, three), NUMBERS
+    yield "XGBoost where 0 is missing", XGBClassifier(**xgboost, missing=0).fit(NUMBERS, higher), NUMBERS
+    yield "XGBoost, calibrated", CalibratedClassifierCV(XGBClassifier(**xgboost), cv=2).fit(NUMBERS, higher), NUMBERS
+    voters = VotingClassifier([("first", XGBClassifier(**xgboost)), ("second", LGBMClassifier(**lightgbm))], voting="soft")
+    yield "voting boosters", voters.fit(numbers, CLASSES), numbers
+    texts = make_pipeline(CountVectorizer(), XGBClassifier(**xgboost)).fit(TEXTS, np.array(KINDS) == "late")
+    yield "XGBoost of texts", texts, None
+    of_kinds = numbers.assign(ä=ROWS["ä"]).astype({"ä": "category"})
+    yield "XGBoost of pandas' categories", XGBClassifier(**xgboost, enable_categorical=True).fit(of_kinds, higher), None
+    yield "LightGBM of pandas' categories", LGBMClassifier(**lightgbm).fit(of_kinds, higher), None
+    yield "XGBoost that drops trees", XGBClassifier(**xgboost, booster="dart").fit(NUMBERS, higher), None
+    yield "LightGBM where 0 is missing", LGBMClassifier(**lightgbm, zero_as_missing=True).fit(numbers, higher), None
+
+
 def apart(model, rows, folder):
     """Returns the largest difference between the network and its original, as a share of the largest answer."""
     session = onnxruntime.InferenceSession(folder / "model.onnx")
@@ -222,13 +262,13 @@ def faults():
 def main():
     folder = Path(sys.argv[1])
     found = {name: export(model, folder) for name, model in models()}
-    for name, model, rows in of_numbers():
+    for name, model, rows in [*of_numbers(), *boosters()]:
         found[name] = export(model, folder)
-        if "said" in found[name]:
+        if "said" in found[name] and rows is not None:
             found[name]["apart"] = apart(model, rows, folder)
     # A pickle that names a class of a package that is not here
-    (folder / "model.joblib").write_bytes(b"cxgboost\nXGBClassifier\n.")
-    found["a booster"] = export_file(folder)
+    (folder / "model.joblib").write_bytes(b"ccatboost\nCatBoostClassifier\n.")
+    found["a package that is not here"] = export_file(folder)
     for name, fault, model in faults():
         right = getattr(scikit_texts, name)
         setattr(scikit_texts, name, fault)

@@ -1,6 +1,6 @@
 """Trains boosters of LightGBM, and writes them with what they answer to the held-out data.
 
-    npm run python -- exporters/lightgbm.txt test/exporters/train_lightgbm.py FOLDER
+    npm run python -- exporters/scikit-learn.txt test/exporters/train_lightgbm.py FOLDER
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Trains boosters of XGBoost, and writes them with what they answer to the held-out data.
 
-    npm run python -- exporters/xgboost.txt test/exporters/train_xgboost.py FOLDER
+    npm run python -- exporters/scikit-learn.txt test/exporters/train_xgboost.py FOLDER
 """
 
 import sys
