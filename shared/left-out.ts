@@ -12,19 +12,21 @@ export interface LeftOut {
   /** The folder of the manifest, if that is the reason. */
   readonly folder?: string | undefined;
   readonly error: ScorelineError;
+  /** Whether only its traffic.yaml is wrong. Its versions can be served. */
+  readonly isTraffic?: boolean | undefined;
   /** Whether it can be read, and waits for a worker or an order. */
   readonly isWaiting?: boolean | undefined;
 }
 
 /** Logs a line for each model that is left out. */
 export function logLeftOut(log: Logger, leftOut: readonly LeftOut[]): void {
-  for (const { name, version, error } of leftOut) {
+  for (const { name, version, error, isTraffic } of leftOut) {
     const { code, message } = error;
     // A stack would repeat the message, and says something only about what nobody expected.
     const err = code === 'internal_error' ? error : { message };
     log.error(
       { model: name, ...(version !== undefined && { version }), code, err },
-      'a model is left out',
+      isTraffic ? 'the traffic of a model cannot be read' : 'a model is left out',
     );
   }
 }

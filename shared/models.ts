@@ -155,7 +155,7 @@ export function collectVersions(
   }
   models.sort((a, b) => compareVersions(a.version, b.version));
   const versions = [...read, ...leftOut].flatMap(({ version }) => version ?? []);
-  const traffic = attempt({ name }, () => readTraffic(folder, versions));
+  const traffic = attempt({ name, isTraffic: true }, () => readTraffic(folder, versions));
   return { name, models: latestFirst(models, traffic ?? plainTraffic), leftOut, traffic };
 }
 

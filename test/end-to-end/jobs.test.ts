@@ -392,6 +392,17 @@ describe('a job', () => {
     expect(running.body.state).toBe('running');
     expect(running.headers.get('retry-after')).toMatch(/^[1-9]\d?$/);
   });
+
+  test('still runs for an API that does not know its model yet, and is asked for again', async () => {
+    const site = await openSite();
+    await site.start('worker');
+    const id = await submit(site.url + text);
+    expect((await readEnded(site.url, id)).body.state).toBe('succeeded');
+    const other = await site.start('api', { MODELS: 'breast-cancer' });
+    const awaited = await read(other.url, id);
+    expect(awaited.body.state).toBe('running');
+    expect(awaited.headers.get('retry-after')).toMatch(/^[1-9]\d?$/);
+  });
 });
 
 describe('the list of jobs', () => {

@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { logLeftOut } from '../../shared/left-out.js';
+import { makeLogger } from '../../shared/log.js';
 import { collectModels, findModel, readModels } from '../../shared/models.js';
 import { packageDirectory } from '../../shared/version.js';
 import { errorOf, makeFolder, sampleLabels, sampleManifest } from './sample-model.js';
@@ -151,6 +153,17 @@ describe('a model that cannot be served', () => {
     const { models, leftOut } = collectModels({ directory, filesNeeded: true });
     expect(namesOf(models)).toEqual(['b']);
     expect(leftOut[0]?.error.message).toContain(path.join(directory, 'a', 'weights.bin'));
+  });
+
+  test('is served if only its traffic.yaml is wrong, which the log says', () => {
+    const directory = makeModels();
+    writeFileSync(path.join(directory, 'a', 'traffic.yaml'), 'weights: { 7: 100 }');
+    const { models, leftOut } = collectModels({ directory, names: ['a', 'c'], filesNeeded: true });
+    expect(namesOf(models)).toEqual(['a']);
+    const lines: string[] = [];
+    const send = (line: string) => lines.push(JSON.parse(line).msg);
+    logLeftOut(makeLogger({ role: 'test', level: 'error', send }), leftOut);
+    expect(lines).toEqual(['the traffic of a model cannot be read', 'a model is left out']);
   });
 
   test('is refused with the existing names if its name is unknown', () => {

@@ -9,7 +9,7 @@ import { addressOf, writeSummary } from '../../jobs/job-document.js';
 import type { JobRecord } from '../../jobs/job-record.js';
 import { isPending, type JobState, stateNames } from '../../jobs/job-states.js';
 import type { Cursor } from '../../jobs/job-store.js';
-import type { Jobs } from '../../jobs/jobs.js';
+import { type Jobs, shownState } from '../../jobs/jobs.js';
 import type { Standing } from '../../jobs/waiting-lines.js';
 import type { PendingWebhooks } from '../../webhooks/pending-webhooks.js';
 import { isGone } from '../departure.js';
@@ -83,8 +83,12 @@ async function sendJob(
     record.webhook === undefined ? undefined : parts.webhooks.read(record.id),
   ]);
   if (isGone(response)) return;
-  if (isPending(state)) response.setHeader('Retry-After', String(retrySecondsOf(record, standing)));
-  const text = writeJobFor(callerOf(response.req), { record, state, standing, webhook }, parts);
+  const caller = callerOf(response.req);
+  const shown = shownState(record, state.state, whereModelFor(caller, parts));
+  if (isPending({ state: shown })) {
+    response.setHeader('Retry-After', String(retrySecondsOf(record, standing)));
+  }
+  const text = writeJobFor(caller, { record, state, standing, webhook }, parts);
   sendJsonText(response, text);
 }
 
