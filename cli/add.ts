@@ -198,15 +198,8 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
     const { kind: wanted, neighbours, settings, columns, name, description, file } = wishes;
     const hasLabels = wishes.labels !== undefined;
     const hasMaps = operators.some((operator) => operator.name === 'ZipMap');
-    const hints = {
-      wanted,
-      neighbours,
-      settings,
-      columns,
-      hasLabels,
-      hasMaps,
-      told: readTold(onnx),
-    };
+    const told = readTold(onnx);
+    const hints = { wanted, neighbours, settings, columns, hasLabels, hasMaps, told };
     const guessed = guess(engine, hints);
     if ('fault' in guessed) throw wrong(guessed.fault);
     checkFlags(wishes, guessed);
@@ -217,6 +210,7 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
     const [network, ...externalData] = described;
     return {
       ...{ name, description, file, settings, values: dressed.values, guess: dressed.guess },
+      example: told && isLeftAs(told, wishes) ? told.example : undefined,
       source: {
         ...network,
         ...(externalData.length > 0 && { externalData }),
@@ -226,6 +220,12 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
   } finally {
     await engine.close();
   }
+}
+
+/** Whether the user has changed nothing that the answer to the exporter's example depends on. */
+function isLeftAs({ input }: Told, { kind = input.kind, labels, columns, settings }: Wishes) {
+  const hasSections = ['input', 'output', 'outputs', 'example'].some((key) => key in settings);
+  return kind === input.kind && labels === undefined && columns === undefined && !hasSections;
 }
 
 /** No flag is left aside without a word. */

@@ -37,6 +37,8 @@ const tokensMaxDefault = 512;
 export interface Told {
   readonly input: Section & { readonly kind: Kind };
   readonly output?: Section;
+  /** An input with the answer of the original. */
+  readonly example?: Section;
 }
 
 export interface Hints {

@@ -37,11 +37,13 @@ from sklearn.svm import SVC, LinearSVC, NuSVC
 from onnx_file import OTHERWISE, compare, difference, fail, infer, note, parse_arguments, run, save
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
 from scikit_converters import GAP, is_gap, replace_converters
-from scikit_rows import ROWS, around, trees_of
+from scikit_rows import ROWS, SIZES, around, trees_of
 from scikit_texts import hint_of_texts, sample_texts, vectorizer_options
 
 # A network that differs by less is taken, and no other way is tried.
 CLOSE = 1e-5
+# An example for the manifest is one of so many rows.
+EXAMPLES = 50
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -53,6 +55,8 @@ def main():
     model = load(arguments.file)
     inputs = describe_inputs(model)
     rows, expected = answer_samples(model, inputs)
+    if is_classifier(model) and not hasattr(model, "predict_proba"):
+        refuse_other_scores(model, rows, expected)
     if gives_sparse_rows(model, rows):
         SPARSE.update(id(step) for step in fitted_in(model.steps[-1][1]) if package_of(step) == "xgboost")
     network = convert(model, inputs, rows, expected)
@@ -167,6 +171,14 @@ class Texts:
     def feeds(self, texts):
         return {"text": np.array(texts, dtype=object).reshape(-1, 1)}
 
+    def rounded(self, texts):
+        """Returns as many texts of terms alone. The sample has odd ones."""
+        terms = sorted(self.vectorizers[0].vocabulary_)
+        return [" ".join(drawn) for drawn in np.random.default_rng(1).choice(terms, (len(texts), 5))]
+
+    def to_send(self, texts, at):
+        return texts[at]
+
 
 class Matrix:
     """One input of numbers, a column for each feature."""
@@ -197,6 +209,12 @@ class Matrix:
 
     def feeds(self, rows):
         return {"row": np.asarray(rows, np.float64 if self.is_wide else np.float32)}
+
+    def rounded(self, rows):
+        return shortened(rows)
+
+    def to_send(self, rows, at):
+        return row_to_send(self.columns, pd.DataFrame(rows).iloc[at])
 
     def takes_gaps(self, at):
         return True
@@ -292,12 +310,46 @@ class Columns:
         names = [column["name"] for column in self.used()]
         return {name: cell.astype(types[kind]).reshape(-1, 1) for name, cell, kind in zip(names, cells, self.kinds)}
 
+    def rounded(self, rows):
+        return shortened(rows)
+
+    def to_send(self, rows, at):
+        return row_to_send(self.columns, pd.DataFrame(rows).iloc[at])
+
     def takes_gaps(self, at):
         column = self.columns[at]
         return bool(column) and column["datatype"] == "number" and self.kinds[self.used().index(column)] == "number"
 
     def is_imputed(self, at):
         return any(hasattr(step, "statistics_") for step, _ in self.uses[at])
+
+
+def shortened(rows):
+    """Rounds the numbers of rows to what a person would write."""
+
+    def short(number):
+        return float(f"{number:.4g}") if isinstance(number, float) else number
+
+    if not isinstance(rows, pd.DataFrame):
+        return np.array([[short(cell) for cell in row] for row in rows.tolist()], rows.dtype)
+    return rows.apply(lambda column: column.map(short) if column.dtype.kind == "f" else column)
+
+
+def row_to_send(columns, row):
+    """Returns a row as a request has it; None if a value is missing, odd, or none of the column's categories."""
+    sent = {}
+    for column, cell in zip(columns, row.tolist()):
+        if not column:
+            continue
+        value = cell.item() if hasattr(cell, "item") else cell
+        if isinstance(value, (bool, float)) and abs(value) < 2**53 and value == int(value):
+            value = int(value)
+        if is_gap(value) or value in ("nan", "None", np.inf, -np.inf, column.get("missing")):
+            return None
+        if value not in column.get("categories", [value]):
+            return None
+        sent[column["name"]] = value
+    return sent
 
 
 def number_type(is_wide):
@@ -605,9 +657,7 @@ def answer(model, rows):
             f"got {type(model).__name__}, which only names a class.{hint} {OTHERWISE}"
         )
     values = model.decision_function(rows)
-    values = np.column_stack([-values, values]) if values.ndim == 1 else values
-    refuse_other_scores(model, rows, values)
-    return values
+    return np.column_stack([-values, values]) if values.ndim == 1 else values
 
 
 def refuse_other_scores(model, rows, values):
@@ -630,15 +680,40 @@ def describe(model, inputs, network, rows):
     """Returns the sections of the manifest that the file does not tell."""
     for at in gaps_taken(model, inputs, network, rows):
         inputs.columns[at]["missing"] = "NaN"
+    manifest = {"input": inputs.manifest}
     if is_classifier(model):
         if not hasattr(model, "predict_proba"):
             note(f"{type(model).__name__} has no predict_proba, so its scores are decision values and no probabilities")
-            return {"input": inputs.manifest, "output": {"activation": "softmax"}}
-        return {"input": inputs.manifest}
-    outputs = np.asarray(answer(model, inputs.plain_sample()))
-    if is_regressor(model) and outputs.size == 1:
-        return {"input": inputs.manifest, "output": {"kind": "regression"}}
-    return {"input": {"kind": "tensors"}, "output": {"kind": "tensors"}}
+            manifest["output"] = {"activation": "softmax"}
+    else:
+        outputs = np.asarray(answer(model, inputs.plain_sample()))
+        if not is_regressor(model) or outputs.size != 1:
+            return {"input": {"kind": "tensors"}, "output": {"kind": "tensors"}}
+        manifest["output"] = {"kind": "regression"}
+    example = example_of(model, inputs, network, rows)
+    return {**manifest, "example": example} if example else manifest
+
+
+def example_of(model, inputs, network, rows):
+    """Returns a row with the model's answer, of a classifier the one it is most certain of; None if no row can be sent as it is."""
+    rows = inputs.rounded(rows[:: len(SIZES)][:EXAMPLES])  # of columns that nothing is known of, the smaller numbers
+    sent = [inputs.to_send(rows, at) for at in range(len(rows))]
+    expected = np.asarray(answer(model, rows), np.float64).reshape(len(rows), -1)
+    found = floats(run(network, inputs.feeds(rows))).reshape(expected.shape)
+    is_close = np.abs(found - expected).max(axis=1) <= CLOSE * np.abs(expected).max()
+    places = [at for at in range(len(rows)) if sent[at] is not None and is_close[at]]
+    if not places or expected.shape[1] != (len(model.classes_) if is_classifier(model) else 1):
+        return None
+    if not is_classifier(model):
+        value = float(f"{expected[places[0], 0]:.6g}")
+        tolerance = float(f"{np.abs(expected).max() / 1000:.1g}") or 0.001
+        return {"input": sent[places[0]], "expected": {"value": value, "tolerance": tolerance}}
+    at = max(places, key=lambda at: expected[at].max())
+    best = expected[at].argmax()
+    answered = {"label": str(model.classes_[best]).strip()}
+    if hasattr(model, "predict_proba"):
+        answered["score"] = round(float(expected[at, best]), 4)
+    return {"input": sent[at], "expected": answered}
 
 
 def gaps_taken(model, inputs, network, rows):

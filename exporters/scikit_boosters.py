@@ -18,6 +18,8 @@ from trees import TOWARDS_ZERO, make_whole
 
 # The boosters of XGBoost that get sparse rows, by id(). They read what is not there as missing, not as 0.
 SPARSE = set()
+# LightGBM parts what is missing from all numbers by a larger one.
+NUMBERS_MAX = 1e300
 # How a booster is written to a file of its own
 WRITTEN = {"xgboost": 'model.save_model("model.json")', "lightgbm": 'model.booster_.save_model("model.txt")'}
 
@@ -129,4 +131,4 @@ def splits(step):
     else:
         names, feature, limit = booster.feature_name(), table["split_feature"], table["threshold"]
     limits = pd.to_numeric(limit, errors="coerce")
-    return [limits[(feature == name) & limits.notna()].to_numpy() for name in names]
+    return [limits[(feature == name) & (limits.abs() < NUMBERS_MAX)].to_numpy() for name in names]

@@ -34,7 +34,7 @@ def around(steps, rng):
 
 def learnt(step, place):
     """Returns the centre and the spread of the numbers that a fitted step saw in a column; None if it does not know."""
-    values = {name: getattr(step, name, None) for name in ("mean_", "var_", "data_min_", "data_max_", "center_", "scale_")}
+    values = {name: getattr(step, name, None) for name in ("mean_", "var_", "data_min_", "data_max_", "center_", "scale_", "max_abs_")}
     one = {name: value[place] for name, value in values.items() if np.ndim(value) == 1 and len(value) > place}
     if "mean_" in one and "var_" in one:
         return one["mean_"], np.sqrt(one["var_"])
@@ -42,6 +42,8 @@ def learnt(step, place):
         return (one["data_min_"] + one["data_max_"]) / 2, (one["data_max_"] - one["data_min_"]) / 4
     if "center_" in one and "scale_" in one:
         return one["center_"], one["scale_"]
+    if "max_abs_" in one:
+        return one["max_abs_"] / 2, one["max_abs_"] / 4
     if hasattr(step, "get_covariance"):  # of PCA and its like
         return step.mean_[place], np.sqrt(step.get_covariance()[place, place])
     rows = next((getattr(step, name) for name in PLACES if hasattr(step, name)), None)

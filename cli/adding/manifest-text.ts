@@ -15,11 +15,13 @@ export interface Draft {
   readonly values: Values;
   readonly source: Section;
   readonly settings: Settings;
+  /** An input with the answer of the original, if the exporter left one. */
+  readonly example: Section | undefined;
 }
 
 /** @param reading how the scores of a classification are read */
 export function formatManifest(draft: Draft, reading: Section = {}): string {
-  const { name, description = `Made from ${path.basename(draft.file)}.`, values } = draft;
+  const { name, description = `Made from ${path.basename(draft.file)}.`, values, example } = draft;
   const { kind, reason, batch, ...guessed } = draft.guess;
   const output = { ...guessed.output, ...reading };
   const sections = merge(
@@ -58,13 +60,13 @@ export function formatManifest(draft: Draft, reading: Section = {}): string {
       .filter(([key]) => key !== 'description')
       .map(([key, value]) => `${key}: ${flow(value)}`),
     '# An input and its right answer are checked by `npm run models -- check`, and warm the model up.',
-    `# example: ${exampleOf(input, answer)}`,
+    example ? `example: ${flow(example)}` : `# example: ${formOfExample(input, answer)}`,
   ];
   return `${lines.join('\n')}\n`;
 }
 
 /** Shows the form of an example. */
-function exampleOf(input: Section, answer: Section): string {
+function formOfExample(input: Section, answer: Section): string {
   if (input.kind === 'tensors') return '{ inputs: [{ name: …, shape: […], data: […] }] }';
   if (answer.kind === 'regression') return '{ input: …, expected: { value: … } }';
   if (answer.kind === 'embedding') return '{ input: …, expected: { embedding: […] } }';

@@ -62,7 +62,10 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
     const names = parities.map(({ name }) => name);
     expect(names).toEqual(models.map((name) => `scikit-learn-${name}`).toSorted());
     expectParity(parities);
-    for (const { said } of parities) expect(said).toContain('Reading it runs the code in it');
+    for (const { said } of parities) {
+      expect(said).toContain('Reading it runs the code in it');
+      expect(said).toMatch(/\n {2}example {4}.*, as expected\n/);
+    }
   });
 
   test('becomes a network of the same answers, names and shapes, or is refused with a reason', async () => {
