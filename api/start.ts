@@ -29,6 +29,7 @@ import { openAccess } from './access/access.js';
 import { Admission } from './admission/admission.js';
 import { type ByteBudget, makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
+import { RedisMemory } from './admission/redis-memory.js';
 import { makeCacheEntries } from './cache/entries.js';
 import { ResponseCache } from './cache/response-cache.js';
 import { type Calls, makeCalls } from './call.js';
@@ -140,6 +141,7 @@ export async function startApi(
     message: 'the stream of replies cannot be created; trying again',
   });
   const queue = new Queue({ redis: producer, keys, registry, log });
+  const redisMemory = new RedisMemory(producer);
   const { calls, peers, admission, bodies } = openCalls({
     configuration,
     instance,
@@ -147,6 +149,7 @@ export async function startApi(
     keys,
     registry,
     queue,
+    redisMemory,
   });
   const mayRest = makeMayRest(configuration.SCALE_FROM_ZERO);
   const unknown = namesOfNoModel(configuration.SCALE_FROM_ZERO ?? [], collected.models);
@@ -308,6 +311,7 @@ export async function startApi(
       await closeServers([server, grpc], SHUTDOWN_MS - LEAVE_MS, calls);
       await courier?.close();
       peers.close();
+      redisMemory.close();
       clock.close();
       forgetCertificate?.();
       liveSeries?.close();
@@ -378,14 +382,16 @@ function openCalls(options: {
   keys: Keys;
   registry: Registry;
   queue: Queue;
+  redisMemory: RedisMemory;
 }): { calls: Calls; peers: Peers; admission: Admission; bodies: ByteBudget } {
-  const { configuration, instance, producer, keys, registry, queue } = options;
+  const { configuration, instance, producer, keys, registry, queue, redisMemory } = options;
   const admission = new Admission({
     permitsMax: configuration.PERMITS_MAX,
     itemsMax: configuration.QUEUE_ITEMS_MAX,
     unansweredIn: (name, priority) =>
       priority === 'bulk' ? queue.unansweredIn(name) : queue.interactiveIn(name),
     countModels: () => registry.models.length,
+    redisFullness: () => redisMemory.fullness,
     peers: { inFlight: (...of) => peers.inFlight(...of), msFor: (...of) => peers.msFor(...of) },
     now: () => performance.now(),
   });

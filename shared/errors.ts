@@ -126,6 +126,7 @@ export const overloadReasons = {
   model_share: 'The model would leave too few permits to the others.',
   bulk_share: 'Bulk would leave too few permits to interactive requests.',
   queue_full: 'The model has too many unanswered inputs (`QUEUE_ITEMS_MAX`).',
+  redis_memory: "Redis' memory is all but full (its `maxmemory`).",
   wait_too_long: 'The workers would not answer before the deadline.',
   bodies: 'The bodies of requests take too much memory (`BODIES_BYTES_MAX`).',
   results_full:

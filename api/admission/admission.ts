@@ -1,5 +1,6 @@
 // Admission: no work without a permit. A request is refused at once if waiting would be in vain:
 //
+// - the memory of Redis is all but full,
 // - all permits are taken by inputs in flight,
 // - its model has as many unanswered inputs as it may have, or
 // - its model's workers, at their measured rate, would not answer it before its deadline.
@@ -42,6 +43,8 @@ import type { Peers, Traffic } from './peers.js';
 const waitShareMax = 0.6;
 /** The share of each bound that is open to inputs that can wait. */
 const patientShare = 0.5;
+/** How much of Redis' memory may be used when a request comes. The rest is for answers, and for what comes before the next look. */
+const redisShareMax = { interactive: 0.9, bulk: 0.8 };
 
 export interface AdmissionRequest {
   /** The model's queue. */
@@ -70,6 +73,8 @@ export interface AdmissionOptions {
   /** How many models share the permits. */
   readonly countModels: () => number;
   readonly peers: Pick<Peers, 'inFlight' | 'msFor'>;
+  /** The share of Redis' memory that is used; undefined if it is not known or not limited. */
+  readonly redisFullness?: () => number | undefined;
   /** Milliseconds from any origin. */
   readonly now: () => number;
 }
@@ -190,8 +195,16 @@ export class Admission {
     request: AdmissionRequest,
     backlog: Backlog,
   ): readonly [reason: OverloadReason, detail: string] | undefined {
-    const { unansweredIn, countModels } = this.#options;
+    const { unansweredIn, countModels, redisFullness } = this.#options;
     const { queue, priority = 'interactive' } = request;
+    const fullness = redisFullness?.() ?? 0;
+    const redisMax = redisShareMax[request.isPatient ? 'bulk' : priority];
+    if (fullness > redisMax) {
+      return [
+        'redis_memory',
+        `Expected at most ${100 * redisMax} % of Redis' memory to be used; ${Math.floor(100 * fullness)} % are.`,
+      ];
+    }
     const share = request.isPatient ? patientShare : 1;
     const permitsMax = Math.ceil(this.#options.permitsMax * share);
     const itemsMax = Math.ceil(this.#options.itemsMax * share);

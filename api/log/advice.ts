@@ -6,6 +6,8 @@ const byReason: Readonly<Record<OverloadReason, string>> = {
   permits: 'Add API instances, or raise PERMITS_MAX.',
   model_share: 'Add workers of the model, or raise PERMITS_MAX.',
   queue_full: 'Add workers of the model, or raise QUEUE_ITEMS_MAX.',
+  redis_memory:
+    'Add workers, raise the maxmemory of Redis, or lower QUEUE_ITEMS_MAX and RESULTS_BYTES_MAX.',
   wait_too_long: 'Add workers of the model.',
   bodies: 'Add API instances, or raise BODIES_BYTES_MAX.',
   results_full: 'Raise RESULTS_MAX, or keep results for less long.',

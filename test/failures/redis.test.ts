@@ -5,6 +5,7 @@ import { type CuttableProxy, openProxy } from '../../chaos/proxy.js';
 import { cuts } from '../../chaos/schedule.js';
 import type { Child } from '../../cli/children.js';
 import {
+  type Answer,
   type LogLine,
   openRedis,
   post,
@@ -103,24 +104,68 @@ describe('a Redis that becomes a replica', () => {
 });
 
 describe('a Redis that is full', () => {
-  test('causes 503 for new requests, and delays the running one', async () => {
+  test('refuses new requests, and delays the running one', async () => {
     await withScene({}, async (scene) => {
       const { client } = scene.redis;
       const input = countFor(400, 6);
       const running = scene.count(input);
       await scene.untilHeld(1);
       await client.config('SET', 'maxmemory', '1');
-      await expectRefusedAtOnce(scene);
-      await scene.untilLogged('replies cannot be sent');
-      const refused = await scene.untilLogged('a job cannot be added');
-      expect(refused.advice).toMatch(/^The memory of Redis is full: raise its maxmemory/);
-      await expectRefusedAtOnce(scene);
+      const unsent = await scene.untilLogged('replies cannot be sent');
+      expect(unsent.advice).toMatch(/^The memory of Redis is full: raise its maxmemory/);
+      // Until the API has looked, Redis refuses the job: 503.
+      await waitUntil('it is known to be full', async () => {
+        const { status, body } = await scene.ask(questions[0] as never);
+        expect([429, 503]).toContain(status);
+        return body.code === 'overloaded';
+      });
 
       await client.config('SET', 'maxmemory', '0');
       expectCounted(await running, input);
       await untilAnswered(scene);
       await expectAllAnswered(scene, questions.slice(0, 20));
       expectStillThere(scene);
+    });
+  });
+});
+
+describe('a Redis that jobs fill while there is no worker', () => {
+  test('takes no more before it is full, so a worker that comes finds room to work', async () => {
+    const redis = await openRedis();
+    onTestFinished(() => redis.close());
+    const used = Number(/used_memory:(\d+)/.exec(await redis.client.info('memory'))?.[1]);
+    await redis.client.config('SET', 'maxmemory', String(used + 20_000_000));
+    const environment = serviceEnvironment({ redisUrl: redis.url, models: faqName });
+    const start = async (role: 'api' | 'worker') => {
+      const child = startProcess(role, environment, []);
+      onTestFinished(() => child.kill('SIGKILL'));
+      return child.ready;
+    };
+    const { port } = await start('api');
+    const address = `http://127.0.0.1:${port}/v1/models/${faqName}/score`;
+    const input = 'How? '.repeat(3000);
+    let accepted = 0;
+    const fill = async (): Promise<Answer> => {
+      const answer = await post(address, { input }, { Prefer: 'respond-async' });
+      if (answer.status !== 202) return answer;
+      accepted++;
+      return fill();
+    };
+    for (const { status, body } of await Promise.all([fill(), fill()])) {
+      expect({ status, code: body.code }).toEqual({ status: 429, code: 'overloaded' });
+      expect(body.detail).toMatch(
+        /^Expected at most 80 % of Redis' memory to be used; \d\d % are\./,
+      );
+    }
+    expect(accepted).toBeGreaterThan(500);
+
+    await start('worker');
+    // Requests that wait have room of their own.
+    const { status } = await post(address, { input: (questions[0] as { text: string }).text });
+    expect(status).toBe(200);
+    await waitUntil('jobs are taken again', async () => {
+      const answer = await post(address, { input: 'How?' }, { Prefer: 'respond-async' });
+      return answer.status === 202;
     });
   });
 });

@@ -9,6 +9,7 @@ function makeObserved(
 ) {
   const { permitsMax = 1000, itemsMax = 1000, countModels = () => 1 } = options;
   const clock = { ms: 5000 };
+  const redis: { fullness?: number } = {};
   const depths = new Map<string, number>();
   const peers: { inFlight: number; perSecond?: number } = { inFlight: 0 };
   const admission = new Admission({
@@ -21,6 +22,7 @@ function makeObserved(
       msFor: (_queue, count) =>
         peers.perSecond === undefined ? undefined : (count * 1000) / peers.perSecond,
     },
+    redisFullness: () => redis.fullness,
     now: () => clock.ms,
   });
   const admit = (count = 1, changes: Partial<AdmissionRequest> = {}) =>
@@ -30,6 +32,7 @@ function makeObserved(
     clock,
     depths,
     peers,
+    redis,
     admit,
     refusal: (count = 1, changes: Partial<AdmissionRequest> = {}) =>
       errorOf(() => admit(count, changes)),
@@ -123,6 +126,27 @@ describe('inputs of jobs', () => {
     depths.set('a@1', 160);
     for (const release of held) release(false);
     admit(1, { deadlineMs: 3000 });
+  });
+});
+
+describe('the memory of Redis', () => {
+  test('is not filled: bulk and what can wait stop at eight tenths, requests that wait at nine', () => {
+    const { admit, refusal, redis } = makeObserved();
+    const full = { code: 'overloaded', reason: 'redis_memory' };
+    const priority = 'bulk' as const;
+    admit(1, { priority });
+    redis.fullness = 0.8;
+    admit(1, { priority });
+    redis.fullness = 0.81;
+    expect(refusal(1, { priority })).toMatchObject(full);
+    expect(refusal(1, { isPatient: true })).toMatchObject(full);
+    admit(1);
+    redis.fullness = 0.91;
+    expect(refusal()).toMatchObject({
+      ...full,
+      message:
+        "Expected at most 90 % of Redis' memory to be used; 91 % are. Ask again after the time in Retry-After.",
+    });
   });
 });
 
