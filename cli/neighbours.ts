@@ -3,7 +3,7 @@
 
 import { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/models.js';
-import { type Tensor, toFloats } from '../shared/tensors.js';
+import { numberArrays, type Tensor, toFloats } from '../shared/tensors.js';
 import { sampleInputs } from '../worker/batch/sample.js';
 import type { LoadedScorer } from '../worker/batch/scorer.js';
 
@@ -25,8 +25,8 @@ export async function checkNeighbours(model: Model, scorer: LoadedScorer): Promi
   const top = model.labels.length || undefined;
   const alone = await numbersOf(scorer, [inputs], top);
   const beside = await numbersOf(scorer, [inputs, neighbour], top);
-  // A network may refuse zeros, such as lengths of 0.
-  if (!alone || beside?.length !== alone.length) return;
+  // A network may refuse zeros, such as lengths of 0. An answer may have no numbers, such as no label above a threshold.
+  if (!alone || alone.length === 0 || beside?.length !== alone.length) return;
   const largest = Math.max(...alone.map(Math.abs)) || 1;
   const difference = Math.max(0, ...alone.map((value, at) => Math.abs(value - (beside[at] ?? 0))));
   if (difference <= differenceMax * largest) return;
@@ -45,6 +45,12 @@ async function numbersOf(
 ): Promise<number[] | undefined> {
   const [result] = (await scorer.score(items.map((inputs) => ({ inputs, top })))).results;
   if (!result || 'error' in result) return undefined;
-  const floats = result.outputs.filter(({ datatype }) => datatype.startsWith('FP'));
-  return floats.flatMap((tensor) => [...toFloats(tensor)]);
+  return result.outputs.flatMap(numbersIn);
+}
+
+function numbersIn(tensor: Tensor): number[] {
+  const { datatype, data } = tensor;
+  if (datatype === 'BYTES') return [];
+  if (datatype.startsWith('FP')) return [...toFloats(tensor)];
+  return Array.from(new numberArrays[datatype](Uint8Array.from(data).buffer), Number);
 }

@@ -10,7 +10,8 @@
 //    answer. So a client that reads slowly, or not at all, stops its series, and few answers wait in memory.
 // 2. its caller has a slot, which the input keeps until its answer is taken. While the limits of the caller are used
 //    up, the series waits.
-// 3. admission has a permit. While it has none, the input waits until its deadline.
+// 3. admission has a permit. While it has none, the input waits until its deadline, in line with those of other series
+//    (lines.ts).
 //
 // An input that waits for 2 or 3 until its deadline, or that of the request, fails with the refusal.
 //
@@ -32,9 +33,8 @@ import type { RawInput } from '../kinds/kind.js';
 import type { OutputWish } from '../queue/dispatcher.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import type { Scoring } from '../scoring.js';
+import { askAgainMs, Lines } from './lines.js';
 
-/** How long to wait for room before asking again. */
-const askAgainMs = 50;
 /** How long to wait before an input is sent again that the queue did not take. */
 const sendAgainMs = 500;
 
@@ -109,9 +109,10 @@ interface Parts {
 }
 
 export function makeSeries(parts: Parts): Series {
+  const lines = new Lines();
   return {
     async score(call, options) {
-      const run = new Run(parts, call, options);
+      const run = new Run({ ...parts, lines }, call, options);
       try {
         return await run.end();
       } finally {
@@ -122,20 +123,23 @@ export function makeSeries(parts: Parts): Series {
 }
 
 class Run {
-  readonly #parts: Parts;
+  readonly #parts: Parts & { readonly lines: Lines };
   readonly #call: Call;
   readonly #options: SeriesOptions;
+  /** The name of its line. */
+  readonly #line: string;
   #count = 0;
   #inFlight = 0;
   /** Wait until an input has been delivered. */
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   /** A fault of our own, in the scoring of one input. */
   #fault: { readonly thrown: unknown } | undefined;
 
-  constructor(parts: Parts, call: Call, options: SeriesOptions) {
+  constructor(parts: Parts & { readonly lines: Lines }, call: Call, options: SeriesOptions) {
     this.#parts = parts;
     this.#call = call;
     this.#options = options;
+    this.#line = [call.priority, ...call.models.map(({ queue }) => queue)].join();
   }
 
   async end(): Promise<SeriesEnd> {
@@ -203,7 +207,8 @@ class Run {
         // The work of a key goes on when the client hangs up, and gives the slot back itself.
         if (this.#call.key === undefined) slot?.release();
         this.#inFlight--;
-        for (const wake of this.#waiting.splice(0)) wake();
+        for (const wake of [...this.#waiting]) wake();
+        this.#parts.lines.advance(this.#line);
       });
   }
 
@@ -256,15 +261,18 @@ class Run {
 
   /** Opens the call of an input as soon as there is a permit, and at the latest when its deadline has passed. */
   async #open(options: PartOptions): Promise<Call> {
-    const call = this.#call;
-    for (;;) {
-      try {
-        return this.#parts.calls.openPart(call, options);
-      } catch (error) {
-        if (!isFull(error) || nowMs() >= options.deadlineAt) throw error;
-        await this.#pause(error);
+    const { calls, lines } = this.#parts;
+    const open = () => calls.openPart(this.#call, options);
+    // It has the permit of the request.
+    if (this.#call.hasPermit) return open();
+    let refusal: unknown;
+    return lines.wait(this.#line, open, (thrown) => {
+      if (isFull(thrown) && nowMs() < options.deadlineAt) {
+        refusal = thrown;
+        return undefined;
       }
-    }
+      return thrown === this.#call.ending.reason ? this.#whyEnded(refusal) : thrown;
+    });
   }
 
   /**
@@ -272,19 +280,26 @@ class Run {
    * @throws the refusal if the time of the request is up, since the refusal is why
    */
   async #pause(refusal: unknown): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const moment = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, askAgainMs);
-    });
-    await Promise.race([moment, this.#nextDelivery()]);
-    clearTimeout(timer);
-    const { reason } = this.#call.ending;
-    if (reason) throw reason.code === 'deadline_exceeded' ? refusal : reason;
+    await this.#nextDelivery(askAgainMs);
+    if (this.#call.ending.reason) throw this.#whyEnded(refusal);
   }
 
-  #nextDelivery(): Promise<void> {
+  /** An input that was kept out until the deadline has not failed because it took long. */
+  #whyEnded(refusal: unknown): unknown {
+    const { reason } = this.#call.ending;
+    return refusal && reason?.code === 'deadline_exceeded' ? refusal : reason;
+  }
+
+  /** Resolves when an input has been delivered, or after so long. */
+  #nextDelivery(ms?: number): Promise<void> {
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
+      const wake = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const timer = ms === undefined ? undefined : setTimeout(wake, ms);
+      this.#waiting.add(wake);
     });
   }
 }

@@ -69,6 +69,25 @@ test.each([1, 4])('the check looks at the neighbours of an input in a batch of %
   );
 });
 
+test.each([true, false])('the check looks at whole numbers (mixed: %s)', async (isMixing) => {
+  const network = {
+    inputs: [declared('x', 'INT64', [-1, 3])],
+    outputs: [declared('y', 'INT64', [-1, 3])],
+  };
+  const nodes = isMixing
+    ? [
+        node('ReduceMin', ['x'], ['least'], integers('axes', [0])),
+        node('Add', ['x', 'least'], ['y']),
+      ]
+    : [node('Identity', ['x'], ['y'])];
+  const directory = makeFolder({});
+  addTensorModel(directory, { name: 'whole', nodes, network });
+  const [model] = readModels({ directory, names: ['whole'], filesNeeded: true });
+  const checked = checkModel(model as Model, () => {});
+  if (!isMixing) return checked;
+  await expect(checked).rejects.toThrow('whole: expected an answer that does not depend on');
+});
+
 test('the check of a model without an example says so', async () => {
   const lines = await check({ example: undefined, description: '3' });
   expect(lines.at(-1)).toBe('  example    none in the manifest, so no answer was compared');
