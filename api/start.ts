@@ -13,6 +13,7 @@ import { ModelFolder } from '../shared/model-folder.js';
 import { collectModels, type ModelChoice } from '../shared/models.js';
 import {
   connectConsumer,
+  connectForLarge,
   connectProducer,
   Outage,
   type Redis,
@@ -67,6 +68,7 @@ import { Queue, queueAway } from './queue/queue.js';
 import { ReplyStream } from './queue/reply-stream.js';
 import { makeWaiters } from './queue/waiters.js';
 import { makeReadiness } from './readiness.js';
+import { LargeResults } from './repeat/large-results.js';
 import { makeRepeatable } from './repeat/repeatable.js';
 import { makeResults } from './repeat/results.js';
 import { makeScoring } from './scoring.js';
@@ -106,8 +108,10 @@ export async function startApi(
   const connect = { ...settings, log, outage: new Outage(log) };
   const producer = connectProducer({ ...connect, name: 'api' });
   const reader = connectConsumer({ ...connect, name: 'replies' });
-  if (metrics) observeRedis(metrics.instruments, [producer, reader]);
-  await Promise.all([waitUntilReady(producer, signal), waitUntilReady(reader, signal)]);
+  const carrier = connectForLarge({ ...connect, name: 'large' });
+  const connections = [producer, reader, carrier];
+  if (metrics) observeRedis(metrics.instruments, connections);
+  await Promise.all(connections.map((redis) => waitUntilReady(redis, signal)));
 
   const keys = makeKeys(settings.prefix);
   const clock = await RedisClock.open({
@@ -170,6 +174,7 @@ export async function startApi(
   if (collected.models.some(({ manifest }) => manifest.input.kind === 'image')) {
     await kinds.image.open();
   }
+  const large = new LargeResults({ redis: carrier, keys });
   const results = makeResults({
     redis: producer,
     keys,
@@ -179,9 +184,10 @@ export async function startApi(
       bytesMax: configuration.RESULTS_BYTES_MAX,
     },
     callerLimits: callerLimitsOf(configuration),
+    large,
   });
   const statistics = new Statistics();
-  const states = makeJobStates({ redis: producer, keys, queue });
+  const states = makeJobStates({ redis: producer, keys, queue, large });
   const webhooks = new PendingWebhooks({
     ...{ redis: producer, keys },
     pendingMax: configuration.WEBHOOK_PENDING_MAX,
@@ -316,7 +322,7 @@ export async function startApi(
       forgetCertificate?.();
       liveSeries?.close();
       await access.close();
-      await leaveRedis({ replyStream, queue, producer });
+      await leaveRedis({ replyStream, queue, producer, carrier });
       metrics?.close();
     },
   };
@@ -416,8 +422,10 @@ async function leaveRedis(open: {
   replyStream: ReplyStream;
   queue: Queue;
   producer: Redis;
+  carrier: Redis;
 }): Promise<void> {
   await open.replyStream.close();
   await open.queue.close();
+  open.carrier.disconnect();
   open.producer.disconnect();
 }

@@ -45,6 +45,17 @@ export function connectProducer(options: ConnectionOptions): Redis {
   });
 }
 
+/** Connects for answers that are large, so that they hold up no other command. */
+export function connectForLarge(options: ConnectionOptions): Redis {
+  return connect(options, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    commandTimeout: 10_000,
+    socketTimeout: 12_000,
+  });
+}
+
 /** Connects for work that must get through. Its commands wait until Redis is back. */
 export function connectConsumer(options: ConnectionOptions): Redis {
   return connect(options, {

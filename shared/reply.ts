@@ -76,6 +76,24 @@ export function packReplies(replies: readonly Reply[], wire = wireVersion): Buff
   return packr.pack({ wire, layouts: layouts.list, replies: packed });
 }
 
+/** How many of the first bytes of packed replies `surelyHasOutputs` looks at. */
+export const headBytes = 48;
+
+/** Packed replies up to the number of their layouts. Only outputs have some. */
+const heads = readableWireVersions.map((wire) => {
+  const end = packr.pack({ layouts: [], replies: [] }).length - packr.pack({}).length;
+  const whole = packr.pack({ wire, layouts: [], replies: [] });
+  return whole.subarray(0, whole.length - end + packr.pack('layouts').length);
+});
+
+/** Whether a packed reply is no error, by its first bytes. What another build has packed may be one or the other. */
+export function surelyHasOutputs(bytes: Buffer): boolean {
+  return heads.some((head) => {
+    const count = bytes[head.length] ?? 0;
+    return bytes.subarray(0, head.length).equals(head) && count > 0x90 && count < 0xa0;
+  });
+}
+
 /** @throws ScorelineError `wire_mismatch` if the bytes are not replies of a readable version */
 export function unpackReplies(bytes: Uint8Array): readonly Reply[] {
   let packed: unknown;

@@ -16,14 +16,15 @@ import type { ScorelineError } from '../../shared/errors.js';
 import { keepResults, lateMsMax, lostMsMax } from '../../shared/kept-results.js';
 import type { Keys } from '../../shared/keys.js';
 import type { Redis } from '../../shared/redis.js';
-import { packReplies, type Reply } from '../../shared/reply.js';
+import { headBytes, packReplies, type Reply, surelyHasOutputs } from '../../shared/reply.js';
 import { shareOf } from '../access/caller.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import { errorOfReply, type ScoredReply } from '../queue/waiters.js';
+import type { LargeResults } from '../repeat/large-results.js';
 import { readKeptReply } from '../repeat/results.js';
 import type { JobRecord } from './job-record.js';
 
-/** No result that is an error has as many bytes, so a list needs no more of each to tell the state of its job. */
+/** No result that is an error has as many bytes. One with more is read by itself. */
 const errorBytesMax = 8192;
 
 /** The state of a job that lacks a result. */
@@ -68,8 +69,9 @@ export function makeJobStates(options: {
   redis: Redis;
   keys: Keys;
   queue: Pick<Queue, 'keysOf' | 'uncount'>;
+  large: Pick<LargeResults, 'read'>;
 }): JobStates {
-  const { redis, keys, queue } = options;
+  const { redis, keys, queue, large } = options;
 
   /** Reads all at once: the results of the items, up to their byte `last`, and where in the queue the job is. */
   const readAll = async (records: readonly JobRecord[], last: number): Promise<Found[]> => {
@@ -94,11 +96,20 @@ export function makeJobStates(options: {
     });
   };
 
+  /** Reads the results that were only read in part. One that has expired since then is empty. */
+  const readWhole = async ({ items }: JobRecord, { kept }: Found): Promise<readonly Buffer[]> => {
+    const places = [...kept.keys()].filter((at) => kept[at]?.length === errorBytesMax);
+    const read = await large.read(places.map((at) => items[at] as string));
+    const whole = new Map(places.map((place, at) => [place, read[at] ?? Buffer.alloc(0)]));
+    return kept.map((bytes, at) => whole.get(at) ?? bytes);
+  };
+
   return {
     async read(record) {
-      const [found] = (await orUnavailable(readAll([record], -1))) as [Found];
-      const replies = found.kept.map(readResult).filter((reply) => reply !== undefined);
-      if (replies.length < found.kept.length) return { state: stateWithout(record, found.place) };
+      const [found] = (await orUnavailable(readAll([record], errorBytesMax - 1))) as [Found];
+      const kept = await orUnavailable(readWhole(record, found));
+      const replies = kept.map(readResult).filter((reply) => reply !== undefined);
+      if (replies.length < kept.length) return { state: stateWithout(record, found.place) };
       return failureOf(replies) ?? { state: 'succeeded', replies: replies as ScoredReply[] };
     },
     async look(records) {
@@ -118,14 +129,21 @@ export function makeJobStates(options: {
     },
     async list(records) {
       if (records.length === 0) return [];
-      const all = await orUnavailable(readAll(records, errorBytesMax - 1));
+      const heads = await orUnavailable(readAll(records, headBytes - 1));
+      const isUnsure = heads.map(({ kept }) =>
+        kept.some((bytes) => bytes.length > 0 && !surelyHasOutputs(bytes)),
+      );
+      const unsure = records.filter((_, at) => isUnsure[at]);
+      const read = unsure.length > 0 ? readAll(unsure, errorBytesMax - 1) : Promise.resolve([]);
+      const errors = (await orUnavailable(read)).values();
       return records.map((record, at) => {
-        const found = all[at] as Found;
-        const isLong = found.kept.map(({ length }) => length === errorBytesMax);
-        const short = found.kept.filter((_, index) => !isLong[index]);
-        const replies = short.map(readResult).filter((reply) => reply !== undefined);
-        if (replies.length < short.length) return stateWithout(record, found.place);
-        return failureOf(replies)?.state ?? 'succeeded';
+        const found = (isUnsure[at] ? errors.next().value : heads[at]) as Found;
+        if (found.kept.some(({ length }) => length === 0)) return stateWithout(record, found.place);
+        const replies = found.kept
+          .filter((bytes) => bytes.length < errorBytesMax && !surelyHasOutputs(bytes))
+          .map(readResult);
+        if (replies.includes(undefined)) return stateWithout(record, found.place);
+        return failureOf(replies as Reply[])?.state ?? 'succeeded';
       });
     },
     async cancel({ caller, items, queue: name, priority, queued, keepMs }) {

@@ -15,6 +15,7 @@ import { packReplies, type Reply, unpackReplies } from '../../shared/reply.js';
 import { shareOf } from '../access/caller.js';
 import { orUnavailable, queueUnavailable } from '../queue/queue.js';
 import type { Identity } from './identity.js';
+import type { LargeResults } from './large-results.js';
 
 /** The kept replies to a request with a key. */
 export interface KeptReplies {
@@ -61,8 +62,9 @@ export function makeResults(options: {
   limits: ResultLimits;
   /** Those of one caller. */
   callerLimits: ResultLimits;
+  large: Pick<LargeResults, 'read'>;
 }): Results {
-  const { redis, keys, keepMs, limits, callerLimits } = options;
+  const { redis, keys, keepMs, limits, callerLimits, large } = options;
 
   const runScript = async (identity: Identity, mode: 'claim' | 'look', resultsAt: number) => {
     const now = nowMs();
@@ -116,8 +118,15 @@ export function makeResults(options: {
       });
     }
     const kept = detail as (Buffer | null)[];
-    const replies = kept.map(readKeptReply);
-    return { replies, isNew: outcome === 'new' };
+    const isLarge = Number(more[0]) === 1;
+    const whole = isLarge ? await orUnavailable(readLarge(identity, kept)) : kept;
+    return { replies: whole.map(readKeptReply), isNew: outcome === 'new' };
+  };
+
+  /** Reads the results of which the script only tells that they are there. */
+  const readLarge = async ({ ids }: Identity, kept: readonly unknown[]) => {
+    const read = (await large.read(ids.filter((_, at) => kept[at] !== null))).values();
+    return kept.map((each) => (each === null ? null : (read.next().value ?? null)));
   };
 
   return {
@@ -156,6 +165,9 @@ export function readKeptReply(bytes: Buffer | null): Reply | undefined {
   }
 }
 
+/** From how many bytes on the results of a request are read by themselves. */
+const largeBytesMin = 1_000_000;
+
 type Outcome = 'reused' | 'clean' | 'full' | 'seen' | 'new' | 'again';
 
 // One script, because checking and claiming must be atomic, and take one round trip. It removes at most
@@ -164,14 +176,21 @@ type Outcome = 'reused' | 'clean' | 'full' | 'seen' | 'new' | 'again';
 // KEYS: the fingerprint, the places of the service and their bytes, those of the caller, the result of each item.
 // ARGV: claim or look, the fingerprint, now, when the results expire, the most results and bytes of the service,
 // those of the caller, the item ids.
+// It returns the results themselves, or, if they are large, whether they are there.
 const script = `
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[2] then return {'reused'} end
 
-local replies = redis.call('MGET', unpack(KEYS, 6))
-local missing = 0
-for _, reply in ipairs(replies) do if not reply then missing = missing + 1 end end
-if missing == 0 or ARGV[1] == 'look' then return {'seen', replies} end
+local replies, bytes, missing = {}, 0, 0
+for at = 6, #KEYS do
+  local length = redis.call('STRLEN', KEYS[at])
+  replies[at - 5] = length > 0 and length
+  bytes = bytes + length
+  if length == 0 then missing = missing + 1 end
+end
+local isLarge = bytes > ${largeBytesMin} and 1 or 0
+if isLarge == 0 then replies = redis.call('MGET', unpack(KEYS, 6)) end
+if missing == 0 or ARGV[1] == 'look' then return {'seen', replies, isLarge} end
 
 local now, after = ARGV[3], '(' .. ARGV[3]
 local function bytesOf(key) return tonumber(redis.call('GET', key) or 0) end
@@ -212,7 +231,7 @@ for caller = 0, last do
   redis.call('PEXPIRE', places, math.max(ms, redis.call('PTTL', places)))
   redis.call('PEXPIRE', bytes, redis.call('PTTL', places))
 end
-return {held and 'again' or 'new', replies}
+return {held and 'again' or 'new', replies, isLarge}
 `;
 
 /** The refusal of a key that stands for another request. */

@@ -6,6 +6,7 @@ import { type JobStates, makeJobStates } from '../../api/jobs/job-states.js';
 import { makeJobStore } from '../../api/jobs/job-store.js';
 import { JobWatch } from '../../api/jobs/job-watch.js';
 import { Jobs } from '../../api/jobs/jobs.js';
+import { LargeResults } from '../../api/repeat/large-results.js';
 import type { ErrorCode } from '../../shared/errors.js';
 import { keepJobResults } from '../../shared/kept-results.js';
 import { makeKeys } from '../../shared/keys.js';
@@ -31,7 +32,10 @@ beforeAll(async () => {
     keysOf: (name: string, id: string) => ({ job: `${name}:${id}`, active: `${name}:active` }),
     uncount: () => {},
   };
-  const states = makeJobStates({ redis: client, keys, queue });
+  const states = makeJobStates({
+    ...{ redis: client, keys, queue },
+    large: new LargeResults({ redis: client, keys }),
+  });
   jobStates = states;
   const lines = { of: async () => undefined };
   jobs = new Jobs({ store, states, watch: new JobWatch(states), lines });

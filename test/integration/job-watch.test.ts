@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { JobRecord } from '../../api/jobs/job-record.js';
 import { type JobState, makeJobStates } from '../../api/jobs/job-states.js';
 import { JobWatch } from '../../api/jobs/job-watch.js';
+import { LargeResults } from '../../api/repeat/large-results.js';
 import { makeKeys } from '../../shared/keys.js';
 import { packReplies } from '../../shared/reply.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
@@ -25,7 +26,10 @@ beforeEach(async () => {
     keysOf: (name: string, id: string) => ({ job: `${name}:${id}`, active: `${name}:active` }),
     uncount: () => {},
   };
-  states = makeJobStates({ redis: redis.client, keys, queue });
+  states = makeJobStates({
+    ...{ redis: redis.client, keys, queue },
+    large: new LargeResults({ redis: redis.client, keys }),
+  });
   watch = new JobWatch(states);
 });
 afterAll(() => redis?.close());

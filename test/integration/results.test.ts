@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Identity, identify } from '../../api/repeat/identity.js';
+import { LargeResults } from '../../api/repeat/large-results.js';
 import { makeResults as makeApiResults, type ResultLimits } from '../../api/repeat/results.js';
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
@@ -42,6 +43,7 @@ const inApi = (
     ...{ redis: redis.client, keys, keepMs: changes.keepMs ?? keepMs },
     limits: { ...many, ...changes },
     callerLimits: { ...many, ...changes.callerLimits },
+    large: new LargeResults({ redis: redis.client, keys }),
   });
 const inWorker = () => makeWorkerResults({ redis: redis.client, keys, log });
 
@@ -91,6 +93,37 @@ describe('a claim', () => {
       replies: [scoresOf(a, 0.7), scoresOf(b, 0.5)],
       isNew: false,
     });
+  });
+
+  test('gets results that are large by a connection of their own, also if one is missing', async () => {
+    const large = await redis.client.duplicate();
+    const read: string[] = [];
+    const results = makeApiResults({
+      ...{ redis: redis.client, keys, keepMs, limits: many, callerLimits: many },
+      large: {
+        read: (ids) => {
+          read.push(...ids);
+          return new LargeResults({ redis: large, keys }).read(ids);
+        },
+      },
+    });
+    const one = identityOf('key', 'a', 'b', 'c');
+    const [a, b, c] = one.ids as [string, string, string];
+    await results.claim(one, nowMs() + 5000);
+    const data = Buffer.alloc(600_000, 1);
+    const output = { name: 'y', datatype: 'UINT8', shape: [data.length], data } as const;
+    const replyOf = (id: string) => ({ ...scoresOf(id, 0.5), id, outputs: [output] }) as Reply;
+    await inWorker().keep([itemOf(c), itemOf(a)], [replyOf(c), replyOf(a)]);
+    const claimed = await results.claim(one, nowMs() + 5000);
+    expect(claimed.isNew).toBe(false);
+    expect(claimed.replies.map((reply) => reply?.id)).toEqual([a, undefined, c]);
+    expect(read).toEqual([a, c]);
+    await inWorker().keep([itemOf(b)], [replyOf(b)]);
+    const { replies } = await results.look(one);
+    expect(
+      replies.map((reply) => reply && 'outputs' in reply && reply.outputs[0]?.data.length),
+    ).toEqual(Array.from({ length: 3 }, () => data.length));
+    large.disconnect();
   });
 
   test('ties the key to its request, with or without results', async () => {

@@ -14,7 +14,14 @@ import {
   type WireItem,
   type WireJob,
 } from '../../shared/job.js';
-import { idsOfReplies, packReplies, type Reply, unpackReplies } from '../../shared/reply.js';
+import {
+  headBytes,
+  idsOfReplies,
+  packReplies,
+  type Reply,
+  surelyHasOutputs,
+  unpackReplies,
+} from '../../shared/reply.js';
 import { datatypes, elementBytes, encodeStrings, type Tensor } from '../../shared/tensors.js';
 import { queueName, wireVersion } from '../../shared/wire-version.js';
 import { errorOf } from './sample-model.js';
@@ -255,6 +262,18 @@ describe('replies', () => {
         expect(idsOfReplies(packed)).toEqual(replies.map(({ id }) => id));
       }),
     );
+  });
+
+  test('say by their first bytes whether they are errors, of which others are not taken for outputs', () => {
+    fc.assert(
+      fc.property(reply, (one) => {
+        const head = packReplies([one]).subarray(0, headBytes);
+        expect(surelyHasOutputs(head)).toBe('outputs' in one);
+      }),
+    );
+    for (const other of [Buffer.alloc(0), Buffer.alloc(headBytes), pack({ replies: [answered] })]) {
+      expect(surelyHasOutputs(other)).toBe(false);
+    }
   });
 
   test('are unpacked without copying their outputs', () => {
