@@ -119,6 +119,7 @@ function allowToRedis(values: Values): INetworkPolicy {
   });
 }
 
+/** Anywhere, but for the addresses of the machine, where clouds tell its credentials. */
 function allowDownloads({ namespace }: Values, workers: string): INetworkPolicy {
   return {
     apiVersion: 'networking.k8s.io/v1',
@@ -127,7 +128,16 @@ function allowDownloads({ namespace }: Values, workers: string): INetworkPolicy 
     spec: {
       podSelector: { matchLabels: workerSelector(workers) },
       policyTypes: ['Egress'],
-      egress: [{ ports: [tcp(443), tcp(80)] }],
+      egress: [
+        {
+          to: [
+            { namespaceSelector: {} },
+            { ipBlock: { cidr: '0.0.0.0/0', except: ['169.254.0.0/16'] } },
+            { ipBlock: { cidr: '::/0', except: ['fe80::/10', 'fd00:ec2::254/128'] } },
+          ],
+          ports: [tcp(443), tcp(80)],
+        },
+      ],
     },
   };
 }

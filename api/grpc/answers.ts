@@ -7,7 +7,8 @@ import { catalogueOf } from '../access/caller.js';
 import type { Call } from '../call.js';
 import type { Description, ModelName } from '../inference/description.js';
 import { checkInferRequest, type InferRequest } from '../inference/infer-request.js';
-import { formOutputs } from '../inference/infer-response.js';
+import { formOutputs, sizeOf } from '../inference/infer-response.js';
+import { checkListed } from '../inference/json-tensor.js';
 import type { JoinedTensor } from '../inference/rows.js';
 import { scoreInference } from '../inference/score.js';
 import type { Readiness } from '../readiness.js';
@@ -105,6 +106,7 @@ function writeOutputs({ outputs: forms }: InferRequest, outputs: readonly Joined
   if (isRaw || outputs.some(({ datatype }) => !hasList(datatype))) {
     return { outputs: heads, raw_output_contents: outputs.map(joinParts) };
   }
+  checkListed(outputs.map(sizeOf));
   return {
     outputs: outputs.map((output, at) => ({ ...heads[at], contents: contentsOf(output) })),
   };

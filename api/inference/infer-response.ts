@@ -4,7 +4,7 @@ import type { Model } from '../../shared/models.js';
 import type { Tensor } from '../../shared/tensors.js';
 import { classify } from './classes.js';
 import type { InferRequest, OutputForm } from './infer-request.js';
-import { toJson } from './json-tensor.js';
+import { checkListed, toJson } from './json-tensor.js';
 import { type JoinedTensor, joinRows } from './rows.js';
 
 export interface InferResponse {
@@ -16,7 +16,7 @@ export interface InferResponse {
 /**
  * Writes the answer to a request.
  * @param items the outputs of each item
- * @throws ScorelineError `model_output_mismatch`
+ * @throws ScorelineError `model_output_mismatch`, `result_too_large`
  */
 export function writeInferResponse(
   model: Model,
@@ -25,9 +25,9 @@ export function writeInferResponse(
 ): InferResponse {
   const { id, outputs: forms } = asked;
   const binary: Uint8Array[] = [];
-  const outputs = formOutputs(model, asked, items).map((output, at) =>
-    writeOutput(output, forms[at] as OutputForm, binary),
-  );
+  const formed = formOutputs(model, asked, items);
+  checkListed(formed.filter((_, at) => !forms[at]?.isBinary).map(sizeOf));
+  const outputs = formed.map((output, at) => writeOutput(output, forms[at] as OutputForm, binary));
   const head = JSON.stringify({ model_name: model.name, model_version: model.version, id });
   return { json: `${head.slice(0, -1)},"outputs":[${outputs.join()}]}`, binary };
 }
@@ -45,23 +45,25 @@ export function formOutputs(
   return joinRows(items.map((outputs) => forms.map((form) => formOf(outputs, form, model))));
 }
 
+/** How much there is to list of an output. */
+export function sizeOf({ datatype, parts }: JoinedTensor) {
+  return { datatype, bytes: parts.reduce((sum, { byteLength }) => sum + byteLength, 0) };
+}
+
 function formOf(outputs: readonly Tensor[], { name, classes }: OutputForm, model: Model): Tensor {
   const output = outputs.find((tensor) => tensor.name === name);
   if (!output) throw new Error(`A reply lacks the output ${name}. This is a bug.`);
   return classes === 0 ? output : classify(output, classes, model);
 }
 
-function writeOutput(
-  { name, datatype, shape, parts }: JoinedTensor,
-  { isBinary }: OutputForm,
-  binary: Uint8Array[],
-): string {
+function writeOutput(output: JoinedTensor, { isBinary }: OutputForm, binary: Uint8Array[]): string {
+  const { name, datatype, shape, parts } = output;
   const head = JSON.stringify({ name, datatype, shape }).slice(0, -1);
   if (!isBinary) {
     const elements = parts.filter(({ length }) => length > 0).map((part) => toJson(datatype, part));
     return `${head},"data":[${elements.join()}]}`;
   }
   binary.push(...parts);
-  const size = parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  return `${head},"parameters":{"binary_data_size":${size}}}`;
+  const { bytes } = sizeOf(output);
+  return `${head},"parameters":{"binary_data_size":${bytes}}}`;
 }

@@ -3,7 +3,33 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import { halfToNumber } from '../../shared/half.js';
-import { type Datatype, decodeStrings, encodeStrings, numberArrays } from '../../shared/tensors.js';
+import {
+  type Datatype,
+  decodeStrings,
+  elementBytes,
+  encodeStrings,
+  numberArrays,
+} from '../../shared/tensors.js';
+
+/** The most numbers in the lists of one answer. They take two seconds, in which nobody else is answered, and 70 MB. */
+const listedMax = 4_000_000;
+
+/**
+ * Checks that tensors can be written as lists, by JSON or gRPC. The characters of eight bytes of texts count as a number.
+ * @param outputs the datatype and the bytes of each
+ * @throws ScorelineError `result_too_large`
+ */
+export function checkListed(
+  outputs: readonly { readonly datatype: Datatype; readonly bytes: number }[],
+): void {
+  const counts = outputs.map(({ datatype, bytes }) => bytes / (elementBytes[datatype] ?? 8));
+  const count = Math.ceil(counts.reduce((sum, each) => sum + each, 0));
+  if (count <= listedMax) return;
+  throw new ScorelineError(
+    'result_too_large',
+    `Expected at most ${listedMax} numbers in an answer of lists; the outputs have ${count}. Send fewer rows, name fewer outputs, or ask /v2 for binary ones: "binary_data": true by HTTP, raw_input_contents by gRPC.`,
+  );
+}
 
 /** Writes the elements of a tensor as the contents of a JSON list. */
 export function toJson(datatype: Datatype, data: Uint8Array): string {

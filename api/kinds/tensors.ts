@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ownTensors } from '../../shared/heads.js';
 import { datatypes, type Tensor } from '../../shared/tensors.js';
-import { toJson } from '../inference/json-tensor.js';
+import { checkListed, toJson } from '../inference/json-tensor.js';
 import type { OutputKind } from './kind.js';
 
 const tensor = z.object({
@@ -35,7 +35,9 @@ export const tensors: OutputKind = {
   },
 };
 
+/** @throws ScorelineError `result_too_large` */
 function writeTensors(outputs: readonly Tensor[]): string {
+  checkListed(outputs.map(({ datatype, data }) => ({ datatype, bytes: data.byteLength })));
   const written = outputs.map(({ name, datatype, shape, data }) => {
     const head = JSON.stringify({ name, datatype, shape: shape.slice(1) });
     return `${head.slice(0, -1)},"data":[${toJson(datatype, data)}]}`;

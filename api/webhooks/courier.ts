@@ -32,8 +32,10 @@ const lookAgainMsMin = 5000;
 const lookAgainMsMax = 60_000;
 /** How much longer than an attempt a claim lasts. */
 const claimSpareMs = 5000;
-/** How long attempts on their way may take when the process ends. */
-const closeMsMax = 1000;
+/** How long to wait for a model that is awaited. */
+const awaitedMs = 1000;
+/** How long attempts on their way may take when the process ends. With what else ends then, it is less than a second. */
+const closeMsMax = 600;
 
 export interface CourierOptions {
   readonly hosts: readonly WebhookHost[];
@@ -47,6 +49,8 @@ export interface CourierOptions {
   readonly ends: JobEnds;
   /** Writes the message about a job that has ended. */
   readonly write: (job: Job, kept: string | undefined) => Event;
+  /** Whether its message can be written only once this instance knows its model. */
+  readonly isAwaited: (job: Job) => boolean;
   readonly resolve: Resolve;
   readonly log: Logger;
   readonly onAttempt?: ((origin: string, outcome: Attempt['outcome']) => void) | undefined;
@@ -191,6 +195,10 @@ export class Courier {
     const job = await this.#readJob(claim);
     if (job && isPending(job.state) && webhook.event === undefined) {
       await pending.postpone(claim, nextLookAt(job.record, nowMs()));
+      return false;
+    }
+    if (job && webhook.event === undefined && this.#options.isAwaited(job)) {
+      await pending.postpone(claim, nowMs() + awaitedMs);
       return false;
     }
     const body = await this.#write(claim, webhook, job);

@@ -6,7 +6,8 @@
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/models.js';
 import { addressOf, type Parts, writeResult, writeSummary } from '../jobs/job-document.js';
-import type { Job } from '../jobs/jobs.js';
+import type { JobState } from '../jobs/job-states.js';
+import { type Job, shownState } from '../jobs/jobs.js';
 
 export interface EventParts extends Omit<Parts, 'model'> {
   readonly model: Model | undefined;
@@ -53,13 +54,23 @@ function endOf(
 function writeHead(
   { record, state }: Job,
   problem: ScorelineError | undefined,
-  { problemOf, now }: EventParts,
+  { problemOf, now, model }: EventParts,
 ): string {
-  const name = problem && 'replies' in state ? 'failed' : state.state;
+  const name = endNamed({ record, state }, problem, model);
   const data = {
     ...JSON.parse(writeSummary({ record, state: name })),
     location: addressOf(record),
     ...(problem && { problem: problemOf(problem) }),
   };
   return JSON.stringify({ type: `job.${name}`, timestamp: now.toISOString(), data });
+}
+
+/** As who asks for the job is told. */
+function endNamed(
+  { record, state }: Job,
+  problem: ScorelineError | undefined,
+  model: Model | undefined,
+): JobState['state'] {
+  if (problem && 'replies' in state) return 'failed';
+  return shownState(record, state.state, () => (model ? 'here' : 'gone'));
 }

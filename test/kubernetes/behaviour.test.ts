@@ -690,6 +690,11 @@ describe('models', () => {
     expect(web.map(({ spec }) => spec.podSelector.matchLabels['scoreline/workers'])).toEqual([
       large,
     ]);
+    // There, clouds tell the credentials of a machine.
+    for (const { to } of web.flatMap(({ spec }) => spec.egress ?? [])) {
+      const [, everywhere] = to as { ipBlock?: { cidr: string; except: string[] } }[];
+      expect(everywhere?.ipBlock).toEqual({ cidr: '0.0.0.0/0', except: ['169.254.0.0/16'] });
+    }
   });
 
   test('come to API and workers from the same volume', () => {

@@ -44,11 +44,17 @@ test('a job whose outputs do not belong together has failed', () => {
   });
 });
 
+test('a job whose outputs have too many numbers for a list has failed', () => {
+  expect(write(4_000_000)).toMatchObject({ state: 'succeeded' });
+  expect(write(2_000_000, 2_000_001)).toMatchObject({ state: 'failed' });
+  expect(write(4_000_001)).toMatchObject({
+    state: 'failed',
+    problem: { code: 'result_too_large' },
+  });
+});
+
 test('a webhook says the same of a job as its document, and where it is', () => {
-  for (const widths of [
-    [2, 2],
-    [2, 3],
-  ]) {
+  for (const widths of [[2, 2], [2, 3], [4_000_001]]) {
     const document = write(...widths);
     const { kept, body } = tell(widths);
     expect(JSON.parse(body)).toEqual({
@@ -68,4 +74,9 @@ test('a webhook is without a result for which it has no room, or that is gone', 
   const expired = { record, state: { state: 'expired' } } as const;
   const later = { ...parts, bytesMax: 10_000, now: new Date(9000) };
   expect(writeEvent(expired, kept, later).body).toBe(kept);
+  const withoutModel = writeEvent(succeeded([2, 2]), undefined, { ...later, model: undefined });
+  expect(JSON.parse(withoutModel.body)).toMatchObject({
+    type: 'job.expired',
+    data: { state: 'expired' },
+  });
 });
