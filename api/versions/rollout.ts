@@ -24,8 +24,9 @@ import type { Calls } from '../call.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import type { MayRest } from './at-rest.js';
 import { planVersions } from './plan.js';
-import { rememberQueues, warnOfStranded } from './stranded.js';
+import { lookForStranded, rememberQueues } from './stranded.js';
 
+const strandedEveryMs = 3_600_000;
 /** How long an order to load a model is waited for. */
 const loadMsMax = 60_000;
 const lookAgainMs = 100;
@@ -84,6 +85,7 @@ export class Rollout {
   #workersAt: number;
   #orders: Orders = noOrders;
   #unsubscribe = () => {};
+  #stranding: NodeJS.Timeout | undefined;
   #logged: ReadonlySet<string>;
 
   constructor(options: Options) {
@@ -108,12 +110,17 @@ export class Rollout {
       .then(() => this.#readWorkers(true))
       .catch(() => {});
     this.#apply(true);
-    const known = [...this.#options.folder.models, ...this.#options.registry.models];
     this.#unsubscribe = this.#options.registry.subscribe(({ added }) => {
       void rememberQueues(this.#options, added).catch(() => {});
     });
-    void warnOfStranded({ ...this.#options, known }).catch(() => {});
+    this.#lookForStranded();
+    this.#stranding = setInterval(() => this.#lookForStranded(), strandedEveryMs);
     this.#rounds.begin();
+  }
+
+  #lookForStranded(): void {
+    const known = [...this.#options.folder.models, ...this.#options.registry.models];
+    void lookForStranded({ ...this.#options, known }).catch(() => {});
   }
 
   /** The versions in the folder that get no requests, or whose requests are refused. */
@@ -183,6 +190,7 @@ export class Rollout {
   }
 
   close(): Promise<void> {
+    clearInterval(this.#stranding);
     this.#unsubscribe();
     return this.#rounds.close();
   }
