@@ -21,6 +21,8 @@ import { makeRate, type Rate } from './rate.js';
 const everyMs = 500;
 /** An instance whose heartbeat has not changed for this long is gone. */
 const goneAfterMs = 3000;
+/** One whose heartbeat has not changed for this long may be gone. */
+const silentMsMax = 1200;
 
 /** What one instance counts for one model and priority. */
 export interface Traffic {
@@ -59,6 +61,8 @@ interface Heartbeat extends Traffic {
 interface Seen {
   readonly heartbeat: Heartbeat;
   readonly sinceMs: number;
+  /** Whether its instance has been seen to live: by another heartbeat before this one. */
+  readonly isFollowed: boolean;
 }
 
 /** What this instance knows about one queue. */
@@ -168,17 +172,23 @@ export function openPeers(options: {
 }
 
 function see(heartbeat: Heartbeat, last: Seen | undefined, atMs: number): Seen {
-  return last && last.heartbeat.beat === heartbeat.beat ? last : { heartbeat, sinceMs: atMs };
+  if (last && last.heartbeat.beat === heartbeat.beat) return last;
+  return { heartbeat, sinceMs: atMs, isFollowed: last !== undefined };
 }
 
-/** Adds the answers since the last exchange to the rate, if there was a backlog at both exchanges. */
+/**
+ * Adds the answers since the last exchange to the rate, if there was a backlog at both exchanges. That of an instance which
+ * has been killed is none: nobody counts its answers.
+ */
 function nextRate(
   last: Knowledge | undefined,
   { seen, atMs }: Pick<Knowledge, 'seen' | 'atMs'>,
   { priority, batchMax }: { priority: Priority; batchMax: number },
 ): Rate {
   const rate = last?.rates[priority] ?? makeRate();
-  const inFlight = (all: Knowledge['seen']) => inFlightOf(all, priority);
+  const isLive = ({ sinceMs, isFollowed }: Seen) => isFollowed && atMs - sinceMs < silentMsMax;
+  const living = new Set([...seen].flatMap(([name, each]) => (isLive(each) ? [name] : [])));
+  const inFlight = (all: Knowledge['seen']) => inFlightOf(all, living, priority);
   if (!last || Math.min(inFlight(last.seen), inFlight(seen)) < batchMax) return rate;
   let answered = 0;
   for (const [name, { heartbeat }] of seen) {
@@ -190,9 +200,15 @@ function nextRate(
   return rate;
 }
 
-function inFlightOf(seen: Knowledge['seen'], priority: Priority): number {
+function inFlightOf(
+  seen: Knowledge['seen'],
+  names: ReadonlySet<string>,
+  priority: Priority,
+): number {
   let sum = 0;
-  for (const { heartbeat } of seen.values()) sum += trafficOf(heartbeat, priority).inFlight;
+  for (const [name, { heartbeat }] of seen) {
+    if (names.has(name)) sum += trafficOf(heartbeat, priority).inFlight;
+  }
   return sum;
 }
 

@@ -96,6 +96,20 @@ test('an instance measures no rate while there is no backlog', async () => {
   expect(alone.msFor(queue, 1)).toBeUndefined();
 });
 
+test('what a killed instance had in flight is no backlog for one that starts after it', async () => {
+  const key = makeKeys('killed').instances(queue);
+  await redis.client.hset(key, 'killed', JSON.stringify({ inFlight: 400, answered: 9, beat: 7 }));
+  let looks = 0;
+  const light = open('killed', 'light', () => {
+    looks++;
+    return answering(2, 1)();
+  });
+  await waitUntil('it is known', () => light.inFlight(queue) === 400);
+  await waitUntil('it is gone', () => light.inFlight(queue) === 0);
+  expect(looks).toBeGreaterThan(5);
+  expect(light.msFor(queue, 1)).toBeUndefined();
+});
+
 /** Writes the heartbeats of another instance, which the test makes. */
 function beat(prefix: string, instance: string, next: (beats: number) => object) {
   const key = makeKeys(prefix).instances(queue);
