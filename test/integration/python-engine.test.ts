@@ -513,11 +513,12 @@ def predict(inputs):
     expect(existsSync(`/proc/${pid}`)).toBe(false);
   });
 
-  test('ends with its worker, whatever the program does', async () => {
-    const pidFile = path.join(makeFolder({}), 'pid');
+  test('ends with its worker, whatever the program does, and takes all it has started along', async () => {
+    const [own, started] = [makePidFile(), makePidFile()];
     const folder = writeProgram(`
-import os, time
-open(${JSON.stringify(pidFile)}, "w").write(str(os.getpid()))
+import os, subprocess, time
+${started.write('subprocess.Popen(["sleep", "3600"]).pid')}
+${own.write('os.getpid()')}
 time.sleep(3600)`);
     const module = new URL('../../worker/engine/python/python.js', import.meta.url).href;
     const options = {
@@ -530,17 +531,11 @@ time.sleep(3600)`);
       const log = { info() {}, error() {} };
       await openPythonEngine(${JSON.stringify({ ...options, ...rest })}, log, {});`;
     const worker = spawn(process.execPath, ['--input-type=module', '--eval', code]);
-    const pidOf = () => Number(existsSync(pidFile) && readFileSync(pidFile, 'utf8'));
-    await waitUntil('the program runs', () => pidOf() > 0);
+    await waitUntil('the program runs', () => own.read() > 0);
+    expect(isAlive(started.read())).toBe(true);
     worker.kill('SIGKILL');
-    await waitUntil('the program has ended', () => {
-      try {
-        process.kill(pidOf(), 0);
-        return false;
-      } catch {
-        return true;
-      }
-    });
+    await waitUntil('the program has ended', () => !isAlive(own.read()));
+    await waitUntil('what it has started has ended', () => !isAlive(started.read()));
   });
 
   test.each([

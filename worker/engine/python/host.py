@@ -48,6 +48,7 @@ class Unfit(Exception):
 
 def main():
     options = json.loads(sys.argv[1])
+    leave_nothing_behind()
     outlive_nobody(options["parent"])
     # The worker decides when the process ends: it finishes its runs first. Handlers of its own, since a
     # signal that is ignored would be ignored by the programs that it starts, too, and nothing could end them.
@@ -100,6 +101,23 @@ def outlive_nobody(parent):
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def leave_nothing_behind():
+    """Ends what the program has started when this process ends, however that ends. The worker, which does so otherwise,
+    may be killed at the same time."""
+    group = os.getpid()
+    if os.getpgrp() != group or os.fork() > 0:
+        return
+    os.setsid()
+    # Whoever reads from this process waits until nobody can write any more.
+    os.closerange(0, 65_536)
+    while os.getppid() == group:
+        time.sleep(0.5)
+    try:
+        os.killpg(group, signal.SIGKILL)
+    finally:
+        os._exit(0)
 
 
 def die_with_parent():
