@@ -21,11 +21,29 @@ import tensorflow as tf
 import tf2onnx
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from onnx_file import OPSET, OTHERWISE, compare_outputs, fail, note, parse_arguments, run, samples_around, save
+from onnx_file import (
+    OPSET,
+    OTHERWISE,
+    REASON_MAX,
+    TEXTS,
+    answers_to,
+    compare_answers,
+    distinct,
+    fail,
+    name_values,
+    note,
+    parse_arguments,
+    reason,
+    run_exporter,
+    samples_around,
+    save,
+)
 
 SAMPLES = 2
 # The size of a sample where the network leaves it open
 OPEN_SIZE = 8
+# Of a vocabulary, the first texts are sampled.
+TEXTS_MAX = 50
 SIGNATURE = "serving_default"
 
 
@@ -35,50 +53,107 @@ def main():
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     is_saved_model = arguments.file.is_dir()
     # The owner of the variables has to stay alive until they are constants.
-    owner, function = signature_of(arguments.file) if is_saved_model else function_of(arguments.file)
+    owner, function, names = signature_of(arguments.file) if is_saved_model else function_of(arguments.file)
     is_scaled = not is_saved_model and scales_pixels(owner)
-    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
-    del owner
-    inputs = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
+    inputs = inputs_of(function)
+    input_names = [tensor.name.split(":")[0] for tensor in inputs]
+    names = distinct(names, input_names)
+    texts = [*TEXTS, *texts_in(function)]
+    answers = answers_to(samples_around([sample(tensor) for tensor in inputs], texts), lambda values: named(call(function, values), names))
+    frozen = freeze(function)
+    del owner, function
     pictures = [tensor.name for tensor in inputs if is_picture(tensor)]
     network = convert(frozen, inputs, pictures)
-    values = [sample(tensor) for tensor in inputs]
-    answers = []
-    for given in samples_around(values):
-        answer = frozen(*[tf.constant(value) for value in given])
-        expected = [value.numpy() for value in (answer if isinstance(answer, (list, tuple)) else [answer])]
-        feeds = {value.name: np.moveaxis(one, -1, 1) if tensor.name in pictures else one
-                 for value, tensor, one in zip(network.graph.input, inputs, given)}
-        answers.append([*zip(run(network, feeds).values(), expected, strict=True)])
-    compare_outputs(answers)
-    shorten_names(network)
+    name_values(network, input_names, names)
+    compare_answers(network, answers, lambda values: feeds_of(network, inputs, pictures, values))
     save(network, arguments.onnx, manifest=describe(inputs, pictures, is_scaled))
 
 
 def function_of(file):
+    """Returns a network of Keras, its function and the names of its outputs."""
     try:
         model = keras.saving.load_model(file, compile=False)
     except Exception as error:  # Keras raises what the layers raise
         fail(
-            f"expected a network of Keras {keras.__version__}; {file} cannot be read: {type(error).__name__}: {str(error)[:400]}. "
+            f"expected a network of Keras {keras.__version__}; {file} cannot be read: {reason(error)}. "
             "If it has layers of your own, export it with the Python of its training (--python PATH) to a SavedModel: model.export(FOLDER)"
         )
     inputs = [tf.TensorSpec([None, *value.shape[1:]], value.dtype, name=value.name) for value in model.inputs]
+    # A Sequential has none of its own.
+    structure = getattr(model, "input", model.inputs[0])
 
-    def call(*values):
-        return model(values[0] if len(values) == 1 else list(values), training=False)
+    def answer(*values):
+        return model(keras.tree.pack_sequence_as(structure, list(values)), training=False)
 
-    return model, tf.function(call).get_concrete_function(*inputs)
+    try:
+        function = tf.function(answer).get_concrete_function(*inputs)
+    except Exception as error:
+        fail(f"expected a network that takes any number of items, and keeps no state between them; {reason(error)}. {OTHERWISE}")
+    names = output_names(function)
+    if isinstance(function.structured_outputs, (list, tuple)) and len(set(model.output_names)) == len(names) > 1:
+        names = model.output_names
+    return model, function, names
 
 
 def signature_of(folder):
+    """Returns a SavedModel, the function of its signature and the names of its outputs."""
     try:
         loaded = tf.saved_model.load(str(folder))
     except Exception as error:
-        fail(f"expected a SavedModel; {folder} cannot be read: {type(error).__name__}: {str(error)[:400]}")
+        fail(f"expected a SavedModel; {folder} cannot be read: {reason(error)}")
     if SIGNATURE not in loaded.signatures:
         fail(f"expected the signature {SIGNATURE} in {folder}; it has {', '.join(loaded.signatures) or 'none'}. model.export(FOLDER) of Keras writes it")
-    return loaded, loaded.signatures[SIGNATURE]
+    function = loaded.signatures[SIGNATURE]
+    return loaded, function, output_names(function)
+
+
+def output_names(function):
+    """Returns the names of outputs: keys of dictionaries, places in lists, or `output`."""
+    paths = [path for path, _ in keras.tree.flatten_with_path(function.structured_outputs)]
+    if not any(isinstance(key, str) for path in paths for key in path):
+        return [f"output_{at}" for at in range(len(paths))] if len(paths) > 1 else ["output"]
+    return ["_".join(map(str, path)) for path in paths]
+
+
+def named(answer, names):
+    return {name: value.numpy() for name, value in zip(names, keras.tree.flatten(answer), strict=True)}
+
+
+def inputs_of(function):
+    """Returns the tensors that a caller gives. The others are variables and tables."""
+    return function.inputs[: len(function.inputs) - len(function.captured_inputs)]
+
+
+def call(function, values):
+    """Calls a function with the values of its inputs, in their order. A signature takes them by name."""
+    tensors = [tf.constant(value) for value in values]
+    names = sorted(function.structured_input_signature[1])
+    return function(**dict(zip(names, tensors, strict=True))) if names else function(*tensors)
+
+
+def texts_in(function):
+    """Returns texts that a function compares with, or looks up."""
+    graph = function.graph.as_graph_def()
+    nodes = [node for each in [graph, *graph.library.function] for node in (each.node if each is graph else each.node_def)]
+    constants = [node.attr["value"].tensor for node in nodes if node.op == "Const" and node.attr["dtype"].type == tf.string.as_datatype_enum]
+    texts = {value for constant in constants for value in np.ravel(tf.make_ndarray(constant)).tolist()}
+    return [text for value in sorted(texts) if (text := value.decode(errors="ignore")).encode() == value][:TEXTS_MAX]
+
+
+def freeze(function):
+    """Returns a function whose variables are constants."""
+    try:
+        return convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
+    except Exception as error:  # TensorFlow raises ValueError, and its own errors
+        fail(f"expected a network whose answers change none of its variables, as random layers do; {reason(error)}. {OTHERWISE}")
+
+
+def feeds_of(network, inputs, pictures, values):
+    """Returns the inputs of the network by name, pictures with their channels first."""
+    return {
+        given.name: np.moveaxis(value, -1, 1) if tensor.name in pictures else value
+        for given, tensor, value in zip(network.graph.input, inputs, values, strict=True)
+    }
 
 
 def scales_pixels(model):
@@ -142,6 +217,9 @@ def is_picture(tensor):
 
 
 def convert(frozen, inputs, pictures):
+    tables = [tensor.name for tensor in frozen.inputs if tensor.dtype == tf.resource]
+    if tables:
+        fail(f"expected a network without tables of its own, as lookups of texts and numbers have; got {', '.join(tables)[:REASON_MAX]}. {OTHERWISE}")
     names = [tensor.name for tensor in inputs]
     outputs = [tensor.name for tensor in frozen.outputs]
     try:
@@ -153,30 +231,18 @@ def convert(frozen, inputs, pictures):
             inputs_as_nchw=pictures or None,
         )
     except Exception as error:  # tf2onnx has several classes of errors
-        fail(f"expected a network that tf2onnx can export; {type(error).__name__}: {str(error)[:600]}. {OTHERWISE}")
+        fail(f"expected a network that tf2onnx can export; {reason(error)}. {OTHERWISE}")
     return network
-
-
-def shorten_names(network):
-    """TensorFlow names the first output of `scores` scores:0, and one without a name Identity."""
-    graph = network.graph
-    names = {value.name: value.name.split(":")[0] for value in [*graph.input, *graph.output]}
-    for at, value in enumerate(graph.output):
-        if names[value.name].startswith("Identity"):
-            names[value.name] = f"output_{at}" if len(graph.output) > 1 else "output"
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    for value in [*graph.input, *graph.output]:
-        value.name = names[value.name]
 
 
 def sample(tensor):
     random = np.random.default_rng(1)
     sizes = [SAMPLES, *(size or OPEN_SIZE for size in tensor.shape[1:])]
     kind = tensor.dtype.as_numpy_dtype
+    if tensor.dtype == tf.string:
+        return np.full(sizes, TEXTS[0], object)
     return random.random(sizes).astype(kind) if tensor.dtype.is_floating else np.ones(sizes, kind)
 
 
 if __name__ == "__main__":
-    main()
+    run_exporter(main)

@@ -13,7 +13,7 @@ import numpy as np
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
-from onnx_file import OTHERWISE, fail, note, parse_arguments
+from onnx_file import OTHERWISE, fail, note, parse_arguments, run_exporter
 from trees import ROWS, TOWARDS_ZERO, finish
 
 OPSET = 15
@@ -80,4 +80,4 @@ def sample(infos):
 
 
 if __name__ == "__main__":
-    main()
+    run_exporter(main)

@@ -16,11 +16,29 @@ Reading a network runs code that it holds, so export only files whose origin you
 
 import re
 import zipfile
+from dataclasses import astuple
 
+import numpy as np
 import onnx
 import torch
+from torch.utils import _pytree as pytree
 
-from onnx_file import OPSET, compare_outputs, fail, note, parse_arguments, run, samples_around, save
+from onnx_file import (
+    OPSET,
+    OTHERWISE,
+    REASON_MAX,
+    answers_to,
+    compare_answers,
+    distinct,
+    fail,
+    name_values,
+    note,
+    parse_arguments,
+    reason,
+    run_exporter,
+    samples_around,
+    save,
+)
 
 SHAPE = r"(?:(\w+)\[([\d,]+)\]|([\d,]+))"
 SAMPLES = 2
@@ -55,7 +73,7 @@ def read(file, load):
             "Save it with torch.export.save, which needs no code, or export it with the Python of its training: --python PATH"
         )
     except Exception as error:  # a pickle can raise anything
-        fail(f"expected a network of PyTorch; {file} cannot be read: {type(error).__name__}: {str(error)[:400]}")
+        fail(f"expected a network of PyTorch; {file} cannot be read: {reason(error)}")
 
 
 def checked(network, file):
@@ -98,7 +116,10 @@ def export_program(arguments):
         )
     if fixed:
         note("the batch is fixed at 1, so inputs are scored one by one; dynamic_shapes of torch.export.export makes it vary")
-    result = torch.onnx.export(program, args=positional, kwargs=named, dynamo=True, opset_version=OPSET, verbose=False)
+    try:
+        result = torch.onnx.export(program, args=positional, kwargs=named, dynamo=True, opset_version=OPSET, verbose=False)
+    except Exception as error:  # the exporter has several classes of errors
+        fail(f"expected a network that PyTorch can write as ONNX; {reason(cause_of(error))}. {OTHERWISE}")
     module, count = program.module(), len(positional)
     finish(
         result.model_proto,
@@ -125,9 +146,16 @@ def export_module(network, args, path):
     try:
         program = torch.export.export(network, args, dynamic_shapes=(dynamic,) if takes_any(network) else dynamic)
         result = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False)
-    except Exception as error:  # the exporter has several classes of errors, and long texts
-        fail(f"expected a network that torch.export takes, with {describe(args)}; {type(error).__name__}: {str(error)[:600]}")
+    except Exception as error:  # the exporter has several classes of errors
+        fail(f"expected a network that torch.export takes, with {describe(args)}; {reason(cause_of(error))}. {OTHERWISE}")
     finish(result.model_proto, path, args, network)
+
+
+def cause_of(error):
+    """Returns the first error of a chain. PyTorch's others have pages of advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def takes_any(network):
@@ -138,47 +166,62 @@ def takes_any(network):
 def export_script(network, args, path):
     """TorchScript cannot go through torch.export, so this is PyTorch's older exporter."""
     names = [f"input_{at}" for at in range(len(args))] if len(args) > 1 else ["input"]
+    written = path.with_name(f"{path.name}.script")
     try:
         with torch.inference_mode():
-            expected = network(*args)
-        outputs = ["output"] if torch.is_tensor(expected) else [f"output_{at}" for at in range(len(flat(expected)))]
+            expected = flat(network(*args))
+        outputs = [f"output_{at}" for at in range(len(expected))] if len(expected) > 1 else ["output"]
         settings = {"input_names": names, "output_names": outputs, "opset_version": 17, "dynamo": False}
         axes = {name: {0: BATCH} for name in [*names, *outputs]}
-        torch.onnx.export(network, args, str(path), dynamic_axes=axes, **settings)
+        torch.onnx.export(network, args, str(written), dynamic_axes=axes, **settings)
+        model = onnx.load(written)
     except Exception as error:  # TorchScript raises RuntimeError and its own errors
-        fail(f"expected a network that takes {describe(args)}; {type(error).__name__}: {str(error).strip()[-600:]}")
-    finish(onnx.load(path), path, args, network)
+        # It says what is wrong in the last line.
+        last = str(error).strip().splitlines()[-1:]
+        fail(f"expected a network that takes {describe(args)}; {type(error).__name__}: {''.join(last)[:REASON_MAX]}. {OTHERWISE}")
+    finally:
+        written.unlink(missing_ok=True)
+    finish(model, path, args, network)
 
 
 def describe(args):
     return ", ".join(f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}" for value in args)
 
 
-def flat(outputs):
-    if torch.is_tensor(outputs):
-        return [outputs]
-    return list(outputs.values()) if isinstance(outputs, dict) else list(outputs)
+def flat(answer):
+    """Returns the tensors of an answer, each with its name: the keys of dictionaries that lead to it, None without any."""
+    found = [(path, value) for path, value in pytree.tree_flatten_with_path(answer)[0] if torch.is_tensor(value)]
+    return [(name_of(path), value) for path, value in found]
+
+
+def name_of(path):
+    if all(isinstance(step, pytree.SequenceKey) for step in path):
+        return None
+    return "_".join(str(astuple(step)[0]) for step in path)
 
 
 def finish(model, path, args, answer):
     """Compares a network with its original on samples, since a branch that only some inputs take is lost, and saves it."""
-    names = [value.name for value in model.graph.input]
-    answers = []
-    for given in samples_around([value.detach() for value in args]):
-        try:
-            with torch.inference_mode():
-                expected = flat(answer(*given))
-        except Exception:  # it may refuse such numbers, but not those that it was exported with
-            if not answers:
-                raise
-            continue
-        found = list(run(model, {name: value.numpy() for name, value in zip(names, given)}).values())
-        # Where they are not as many, the first one is the same.
-        kept = expected if len(found) == len(expected) else expected[:1]
-        answers.append([*zip(found, [value.numpy() for value in kept])])
-    compare_outputs(answers)
+    given = [value.detach().numpy() for value in args]
+
+    def answer_to(values):
+        with torch.inference_mode():
+            # Some networks change their inputs.
+            return flat(answer(*(torch.from_numpy(np.array(value)) for value in values)))
+
+    names = [name for name, _ in answer_to(given)]
+    outputs = model.graph.output
+    if len(names) != len(outputs):
+        fail(f"expected an ONNX file with the {len(names)} outputs of the network; it has {len(outputs)}. {OTHERWISE}")
+    inputs = [value.name for value in model.graph.input]
+    name_values(model, [None] * len(args), distinct(names, inputs))
+    known = [output.name for output in outputs]
+    answers = answers_to(
+        samples_around(given), lambda values: {name: value.numpy() for name, (_, value) in zip(known, answer_to(values), strict=True)}
+    )
+    compare_answers(model, answers, lambda values: dict(zip(inputs, values, strict=True)))
     save(model, path)
 
 
 if __name__ == "__main__":
-    main()
+    run_exporter(main)

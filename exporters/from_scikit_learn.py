@@ -34,7 +34,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
-from onnx_file import OTHERWISE, compare, difference, fail, infer, note, parse_arguments, run, save
+from onnx_file import OTHERWISE, compare, difference, fail, infer, note, parse_arguments, run, run_exporter, save
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
 from scikit_converters import GAP, is_gap, replace_converters
 from scikit_rows import ROWS, SIZES, around, trees_of
@@ -745,4 +745,4 @@ def difference_with_gap(model, inputs, network, rows, at):
 
 
 if __name__ == "__main__":
-    main()
+    run_exporter(main)

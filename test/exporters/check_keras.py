@@ -1,4 +1,5 @@
-"""Says of small networks of Keras whether they scale pixels by themselves, as saved and read again.
+"""Says of small networks of Keras whether they scale pixels by themselves, as saved and read again, and whether others are
+exported or refused.
 
     python test/exporters/check_keras.py FOLDER
 """
@@ -7,10 +8,18 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import layers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
+import from_keras  # noqa: E402
 from from_keras import function_of, scales_pixels  # noqa: E402
+from outcome import check, outcome  # noqa: E402
+
+WEIGHTS = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+DIFFERS = "expected the ONNX file to answer as the original does"
+TABLES = "expected a network without tables of its own"
 
 
 def of_three(name, change):
@@ -36,9 +45,69 @@ def networks():
     yield of_three("from_0_to_1", lambda pixels: pixels * 2.0 - 1.0), False
 
 
+def functions():
+    """Yields functions of TensorFlow by name, each with its inputs and what is expected of it."""
+    whole, texts = tf.TensorSpec([None], tf.int64, "number"), tf.TensorSpec([None], tf.string, "text")
+    floats = tf.TensorSpec([None, 4], tf.float32, "row")
+    tokens = tf.TensorSpec([None, 3], tf.int64, "tokens")
+    yield "one_hot", lambda number: {"scores": tf.one_hot(number, 5) @ WEIGHTS}, [whole], DIFFERS
+    yield "remainder", lambda number: {"day": tf.cast(number % 7, tf.float32)}, [whole], DIFFERS
+    yield "rows", lambda number: {"vector": tf.gather(WEIGHTS, number)}, [whole], ["vector"]
+
+    def both(number, tokens):
+        return {"sum": tf.reduce_sum(tf.gather(WEIGHTS, tokens), [1, 2]) + tf.cast(number % 7, tf.float32)}
+
+    yield "row_and_remainder", both, [whole, tokens], DIFFERS
+
+    def columns(tokens):
+        return {"sum": tf.reduce_sum(tf.gather(WEIGHTS, tokens[:, 0]), 1) + tf.cast(tokens[:, 1] % 7, tf.float32)}
+
+    yield "columns", columns, [tokens], DIFFERS
+    yield "names", lambda row: {"zeta": row * 2, "alpha": row + 1, "Mid": row[:, 0]}, [floats], ["Mid", "alpha", "zeta"]
+    yield "name_of_an_input", lambda row: {"row": row * 2, "alpha": row + 1}, [floats], ["alpha", "row_output"]
+    yield "constant", lambda row: {"threshold": tf.constant(3.0), "row_too": row}, [floats], ["row_too", "threshold"]
+    yield "texts", lambda text: {"same": tf.identity(text)}, [texts], ["same"]
+    yield "lengths", lambda text: {"length": tf.strings.length(text)}, [texts], "expected an ONNX file that ONNX Runtime can load"
+
+
+def others():
+    """Yields networks of Keras, each with what is expected of it."""
+    numbers, tokens = keras.Input((4,), name="numbers"), keras.Input((6,), name="tokens", dtype="int32")
+    shared = layers.Concatenate()([numbers, layers.GlobalAveragePooling1D()(layers.Embedding(20, 3)(tokens))])
+    outputs = [layers.Dense(3, name="kind")(shared), layers.Dense(1, name="price")(shared)]
+    yield keras.Model([numbers, tokens], outputs, name="two"), ["kind", "price"]
+    first, second = keras.Input((4,), name="zz"), keras.Input((4,), name="aa")
+    outputs = {"o2": layers.Dense(2, name="d1")(layers.Subtract()([first, second])), "o1": layers.Dense(2, name="d2")(second)}
+    yield keras.Model({"zz": first, "aa": second}, outputs, name="dictionaries"), ["o1", "o2"]
+    text = keras.Input((1,), name="text", dtype="string")
+    yield keras.Model(text, layers.Dense(2)(layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")(text)), name="texts"), TABLES
+    number = keras.Input((1,), name="number", dtype="int64")
+    lookup = layers.IntegerLookup(vocabulary=[3, 5, -7], output_mode="one_hot")
+    yield keras.Model(number, layers.Dense(2)(lookup(number)), name="numbers"), TABLES
+    given = keras.Input(batch_shape=(1, 5, 2), name="row")
+    yield keras.Model(given, layers.LSTM(3, stateful=True)(given), name="stateful"), "expected a network that takes any number of items"
+
+
 def main():
+    folder = Path(sys.argv[1])
+    for name, function, inputs, expected in functions():
+        module = tf.Module()
+        module.call = tf.function(function, input_signature=inputs)
+        tf.saved_model.save(module, str(folder / name), signatures={"serving_default": module.call})
+        check(name, outcome(from_keras, folder / name), expected)
+    for network, expected in others():
+        file = folder / f"{network.name}_of_keras.keras"
+        network.save(file)
+        check(network.name, outcome(from_keras, file), expected)
+    random = keras.Sequential([keras.Input((8, 8, 3)), layers.RandomFlip(), layers.GlobalAveragePooling2D()])
+    random.export(folder / "random", verbose=False)
+    check("random", outcome(from_keras, folder / "random"), "whose answers change none of its variables")
+    check_pixels(folder)
+
+
+def check_pixels(folder):
     for network, expected in networks():
-        file = Path(sys.argv[1]) / f"{network.name}.keras"
+        file = folder / f"{network.name}.keras"
         network.save(file)
         found = scales_pixels(function_of(file)[0])
         print(f"{network.name}: {found}")

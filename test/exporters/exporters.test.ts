@@ -154,7 +154,7 @@ describe.skipIf(table === undefined)('every framework', () => {
     const parameters = /keras|pytorch/.test(framework) ? [folder, photographs] : [folder];
     const packages = `exporters/${/keras|pytorch/.test(framework) ? framework : 'scikit-learn'}.txt`;
     expect(await train(packages, program, parameters)).toBe(0);
-    if (framework === 'keras' || framework === 'lightgbm') {
+    if (['keras', 'pytorch', 'lightgbm'].includes(framework)) {
       expect(await train(packages, `check_${framework}.py`, [directory])).toBe(0);
     }
   });
