@@ -93,6 +93,13 @@ def models():
     greek = [" ".join(RNG.choice(["δρόμος", "οδός", "ναι", "τόπος"], 6)) for _ in range(200)]
     counts = [text.count("οδός") > 1 for text in greek]
     yield "sigma", make_pipeline(CountVectorizer(), LogisticRegression(C=10)).fit(greek, np.where(counts, "yes", "no"))
+    for name, words in (
+        ("capitals with a dot", ["istanbul", "izmir", "güzel", "soğuk", "deniz"]),
+        ("cedillas of Romanian", ["iaşi", "mîine", "ţară", "bine", "viaţă"]),
+    ):
+        texts = [" ".join(RNG.choice(words, 6)) for _ in range(200)]
+        counts = [text.count(words[0]) > 1 for text in texts]
+        yield name, make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(texts, np.where(counts, "yes", "no"))
     yield "sublinear counts", of_texts(CountVectorizer(), TfidfTransformer(sublinear_tf=True))
     old = of_texts(TfidfVectorizer())
     old[0].stop_words_ = {"late", "parcel"}
