@@ -26,7 +26,6 @@ from torch.utils import _pytree as pytree
 from onnx_file import (
     OPSET,
     OTHERWISE,
-    REASON_MAX,
     answers_to,
     compare_answers,
     distinct,
@@ -176,9 +175,7 @@ def export_script(network, args, path):
         torch.onnx.export(network, args, str(written), dynamic_axes=axes, **settings)
         model = onnx.load(written)
     except Exception as error:  # TorchScript raises RuntimeError and its own errors
-        # It says what is wrong in the last line.
-        last = str(error).strip().splitlines()[-1:]
-        fail(f"expected a network that takes {describe(args)}; {type(error).__name__}: {''.join(last)[:REASON_MAX]}. {OTHERWISE}")
+        fail(f"expected a network that takes {describe(args)}; {reason(error)}. {OTHERWISE}")
     finally:
         written.unlink(missing_ok=True)
     finish(model, path, args, network)

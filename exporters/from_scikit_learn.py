@@ -99,6 +99,7 @@ def load(file):
         if isinstance(step, KBinsDiscretizer) and step.encode == "onehot":
             step.encode = "onehot-dense"  # the same numbers, and skl2onnx has no sparse ones
     refuse_weights(model)
+    refuse_one_class(model)
     for step in fitted_in(model):
         if package_of(step) and hasattr(step, "n_features_in_"):
             refuse_booster(step)
@@ -119,6 +120,25 @@ def refuse_weights(model):
     for step in fitted_in(model):
         if hasattr(step, "_fit_X") and is_supervised(step) and getattr(step, "weights", None) not in ("uniform", None):
             fail(f"expected neighbours of equal weights; got {type(step).__name__}(weights={step.weights!r}). {OTHERWISE}")
+
+
+def refuse_one_class(model):
+    """A network of a classifier has two scores at least."""
+    classes = getattr(model, "classes_", None)
+    if is_classifier(model) and isinstance(classes, np.ndarray) and len(classes) < 2:
+        fail(f"expected a classifier of two classes or more; {type(model).__name__} was trained with {', '.join(map(str, classes))} alone")
+
+
+def refuse_inner_columns(model):
+    """Fails if a ColumnTransformer is where the inputs are no columns any more."""
+    first = first_step(model)
+    for step in fitted_in(model):
+        if isinstance(step, ColumnTransformer) and step is not first:
+            where = "another ColumnTransformer" if isinstance(first, ColumnTransformer) else f"a {type(first).__name__}"
+            fail(
+                f"expected a ColumnTransformer only at the beginning of a pipeline; got one in or behind {where}. "
+                f"Put one there that does the work of all, and train again. {OTHERWISE}"
+            )
 
 
 def is_supervised(step):
@@ -467,6 +487,7 @@ def answer_samples(model, inputs):
     try:
         return rows, answer(model, rows)
     except Exception as error:
+        refuse_inner_columns(model)
         reason = " ".join(str(error).split())[:200]
         fail(f"expected a model that answers to {rows}; {type(model).__name__} raised {type(error).__name__}: {reason}. {OTHERWISE}")
 
@@ -518,6 +539,7 @@ def convert(model, inputs, rows, expected):
         if least < CLOSE:
             break
     if best is None:
+        refuse_inner_columns(model)
         fail(f"expected a model that skl2onnx can export; {reason}. {OTHERWISE}")
     network, inputs.is_wide = best
     return network

@@ -47,8 +47,9 @@ def fail(line):
 def reason(error):
     """Returns the class of an exception and what it says, in one line."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))
-    # TensorFlow shows a stack before it says what is wrong.
+    # TensorFlow and TorchScript show a stack before they say what is wrong.
     text = re.sub(r"^in user code:.*?\n\s+\w+Error: ", "", text, flags=re.DOTALL)
+    text = re.sub(r"^The following operation failed in the TorchScript interpreter.*\n(?=\S)", "", text.strip(), flags=re.DOTALL)
     return f"{type(error).__name__}: {' '.join(text.split())[:REASON_MAX].rstrip('.')}"
 
 
@@ -116,11 +117,17 @@ def answer_of(session, feeds):
 
 def difference(found, expected):
     """Returns the largest difference, as a share of the largest expected number: a regressor may have small ones alone."""
-    found, expected = np.asarray(found, np.float64).ravel(), np.asarray(expected, np.float64).ravel()
+    found, expected = rows_of(found), rows_of(expected)
     if found.shape != expected.shape:
         return np.inf
     largest = np.abs(expected[np.isfinite(expected)]).max(initial=0)
     return largest_apart(found, expected) / (largest or 1)
+
+
+def rows_of(values):
+    """Returns the numbers of an answer, a row for each input."""
+    numbers = np.atleast_1d(np.asarray(values, np.float64))
+    return numbers.reshape(len(numbers), -1)
 
 
 def largest_apart(found, expected):
@@ -328,6 +335,9 @@ def compare(found, expected, inputs, tolerance=1e-3, hint=None):
 
     `hint()` returns what else to say then.
     """
+    shapes = [list(rows_of(values).shape) for values in (expected, found)]
+    if shapes[0] != shapes[1]:
+        fail(f"expected answers of the shape {shapes[0]}, as the original's to {inputs}; those of the ONNX file are {shapes[1]}. {OTHERWISE}")
     apart = difference(found, expected)
     print(f"largest difference to the original on {inputs}: {apart:.1e}")
     if apart > tolerance:

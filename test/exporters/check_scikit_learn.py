@@ -30,6 +30,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, Ri
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -148,6 +149,14 @@ def models():
     scaled = Pipeline([("as it is", "passthrough"), ("scale", StandardScaler())])
     steps = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("scaled", scaled, ["a b"])])
     yield "steps that pass", Pipeline([("none", "passthrough"), ("columns", steps), ("lines", LogisticRegression())]).fit(ROWS, CLASSES)
+    yield "one class", make_pipeline(StandardScaler(), GaussianNB()).fit(NUMBERS, ["only"] * len(NUMBERS))
+    yield "layers of two numbers", MLPRegressor(hidden_layer_sizes=(4,), max_iter=20, random_state=1).fit(NUMBERS, NUMBERS)
+    columns = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("scaled", StandardScaler(), ["a b"])])
+    inner = make_pipeline(columns, LogisticRegression())
+    yield "columns of voters", VotingClassifier([("columns", inner), ("again", inner)], voting="soft").fit(ROWS, CLASSES)
+    yield "columns of a calibrated model", CalibratedClassifierCV(inner, cv=2).fit(ROWS, CLASSES)
+    nested = make_pipeline(ColumnTransformer([("all", columns, ["ä", "a b"])]), LogisticRegression())
+    yield "columns in columns", nested.fit(ROWS, CLASSES)
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
 
 
