@@ -126,7 +126,7 @@ def refuse_one_class(model):
     """A network of a classifier has two scores at least."""
     classes = getattr(model, "classes_", None)
     if is_classifier(model) and isinstance(classes, np.ndarray) and len(classes) < 2:
-        fail(f"expected a classifier of two classes or more; {type(model).__name__} was trained with {', '.join(map(str, classes))} alone")
+        fail(f"expected a classifier of two classes or more; {type(model).__name__} was trained with {classes.tolist()} alone")
 
 
 def refuse_inner_columns(model):
@@ -489,7 +489,8 @@ def answer_samples(model, inputs):
     except Exception as error:
         refuse_inner_columns(model)
         reason = " ".join(str(error).split())[:200]
-        fail(f"expected a model that answers to {rows}; {type(model).__name__} raised {type(error).__name__}: {reason}. {OTHERWISE}")
+        plain = " ".join(str(rows).split())
+        fail(f"expected a model that answers to {plain}; {type(model).__name__} raised {type(error).__name__}: {reason}. {OTHERWISE}")
 
 
 def gives_sparse_rows(model, rows):
@@ -684,8 +685,11 @@ def answer(model, rows):
 
 def refuse_other_scores(model, rows, values):
     """Nothing else says that decision values are those of the classes, in their order."""
-    if values.shape[1] == len(model.classes_):
-        others = np.mean(model.classes_[values.argmax(axis=1)] != model.predict(rows))
+    predicted = np.asarray(model.predict(rows))
+    if predicted.ndim > 1:
+        what = "which can name several classes of a row"
+    elif values.shape[1] == len(model.classes_):
+        others = np.mean(model.classes_[values.argmax(axis=1)] != predicted)
         if others < 0.02:  # ties
             return
         what = f"of which the largest is another class than that of predict() for {others:.0%} of the sample"
@@ -720,7 +724,10 @@ def example_of(model, inputs, network, rows):
     """Returns a row with the model's answer, of a classifier the one it is most certain of; None if no row can be sent as it is."""
     rows = inputs.rounded(rows[:: len(SIZES)][:EXAMPLES])  # of columns that nothing is known of, the smaller numbers
     sent = [inputs.to_send(rows, at) for at in range(len(rows))]
-    expected = np.asarray(answer(model, rows), np.float64).reshape(len(rows), -1)
+    expected = answer(model, rows)
+    if isinstance(expected, list):  # of several classifiers in one
+        return None
+    expected = np.asarray(expected, np.float64).reshape(len(rows), -1)
     found = floats(run(network, inputs.feeds(rows))).reshape(expected.shape)
     is_close = np.abs(found - expected).max(axis=1) <= CLOSE * np.abs(expected).max()
     places = [at for at in range(len(rows)) if sent[at] is not None and is_close[at]]

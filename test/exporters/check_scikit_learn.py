@@ -28,6 +28,8 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, T
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPRegressor
@@ -149,6 +151,9 @@ def models():
     scaled = Pipeline([("as it is", "passthrough"), ("scale", StandardScaler())])
     steps = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("scaled", scaled, ["a b"])])
     yield "steps that pass", Pipeline([("none", "passthrough"), ("columns", steps), ("lines", LogisticRegression())]).fit(ROWS, CLASSES)
+    both = np.column_stack([NUMBERS > 0, ROWS["ä"] == "x"]).astype(int)
+    yield "several labels", OneVsRestClassifier(LinearSVC()).fit(NUMBERS, both)
+    yield "several classifiers", MultiOutputClassifier(LogisticRegression()).fit(NUMBERS, both)
     yield "one class", make_pipeline(StandardScaler(), GaussianNB()).fit(NUMBERS, ["only"] * len(NUMBERS))
     yield "layers of two numbers", MLPRegressor(hidden_layer_sizes=(4,), max_iter=20, random_state=1).fit(NUMBERS, NUMBERS)
     columns = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("scaled", StandardScaler(), ["a b"])])

@@ -89,7 +89,9 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
         'expected the booster gbtree, which has a counterpart in ONNX; got dart',
       'LightGBM where 0 is missing': 'it was trained with zero_as_missing',
       "a function of NumPy's that is not known": 'FunctionTransformer is not supported unless',
-      'one class': 'expected a classifier of two classes or more; Pipeline was trained with only',
+      'one class':
+        "expected a classifier of two classes or more; Pipeline was trained with ['only']",
+      'several labels': 'got those of OneVsRestClassifier, which can name several classes of a row',
       'layers of two numbers': 'expected answers of the shape [400, 2]',
       'columns of voters': 'only at the beginning of a pipeline; got one in or behind a Voting',
       'columns of a calibrated model': 'got one in or behind a CalibratedClassifierCV. Put',
