@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tf2onnx
+from onnx import TensorProto
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from onnx_file import (
@@ -232,7 +233,24 @@ def convert(frozen, inputs, pictures):
         )
     except Exception as error:  # tf2onnx has several classes of errors
         fail(f"expected a network that tf2onnx can export; {reason(error)}. {OTHERWISE}")
+    compare_texts(network)
     return network
+
+
+def compare_texts(network):
+    """Lets a network compare texts as they are, which ONNX does from version 19 on. tf2onnx makes numbers of them."""
+    graph = network.graph
+    texts = {value.name for value in graph.initializer if value.data_type == TensorProto.STRING}
+    texts |= {value.name for value in graph.input if value.type.tensor_type.elem_type == TensorProto.STRING}
+    casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast" and node.input[0] in texts}
+    for node in graph.node:
+        if node.op_type == "Equal" and all(name in casts for name in node.input):
+            node.input[:] = [casts[name] for name in node.input]
+            own = next(opset for opset in network.opset_import if opset.domain == "")
+            own.version, network.ir_version = max(own.version, 19), max(network.ir_version, 9)
+    used = {name for node in graph.node for name in node.input}
+    for node in [node for node in graph.node if node.output[0] in casts and node.output[0] not in used]:
+        graph.node.remove(node)
 
 
 def sample(tensor):

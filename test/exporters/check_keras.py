@@ -67,6 +67,7 @@ def functions():
     yield "name_of_an_input", lambda row: {"row": row * 2, "alpha": row + 1}, [floats], ["alpha", "row_output"]
     yield "constant", lambda row: {"threshold": tf.constant(3.0), "row_too": row}, [floats], ["row_too", "threshold"]
     yield "texts", lambda text: {"same": tf.identity(text)}, [texts], ["same"]
+    yield "equal_texts", lambda text: {"is_a": tf.cast(tf.equal(text, "a"), tf.float32)}, [texts], ["is_a"]
     yield "lengths", lambda text: {"length": tf.strings.length(text)}, [texts], "expected an ONNX file that ONNX Runtime can load"
 
 
