@@ -212,8 +212,8 @@ def answers_to(groups, answer):
 def compare_answers(model, groups, feeds):
     """Compares the outputs of a network with those of its original, by name, and fails if they differ.
 
-    NaN of the original has to be NaN for other floats, but not for other whole numbers and texts. `groups` is what
-    `answers_to` returns. `feeds(values)` returns the inputs of the network, by name.
+    NaN has to be the same for other floats, but not for other whole numbers and texts. `groups` is what `answers_to` returns.
+    `feeds(values)` returns the inputs of the network, by name.
     """
     session, compared = load(model), []
     for is_strict, answered in zip((True, False), groups):
@@ -221,15 +221,23 @@ def compare_answers(model, groups, feeds):
         for (_, expected), outputs in zip(answered, found):
             refuse_other_shapes(outputs, expected)
         for name in found[0] if found else []:
+            samples = [feeds(values) for values, _ in answered]
             pairs = [numbers_of(outputs[name], expected[name]) for (_, expected), outputs in zip(answered, found)]
-            # Attention to a text of padding alone is NaN for PyTorch.
-            pairs = pairs if is_strict else [(np.where(np.isnan(right), np.nan, one), right) for one, right in pairs]
-            compared.append((pairs, [feeds(values) for values, _ in answered]))
+            compared.append((pairs if is_strict else without_nan(pairs, samples), samples))
     # A sigmoid may be all but 0 for one sample, so the largest number is that of all of them.
     joined = [[np.concatenate(values) for values in zip(*pairs)] for pairs, _ in compared]
     worst = int(np.argmax([difference(*pair) for pair in joined]))
     count = sum(map(len, groups))
     compare(*joined[worst], f"{count} samples", hint=lambda: hint_of_samples(*compared[worst]))
+
+
+def without_nan(pairs, samples):
+    """Returns the pairs with NaN in both where it is in one. Attention to a text of padding alone is NaN in one of them or the other."""
+    lost = [at for at, (found, expected) in enumerate(pairs) if (np.isnan(found) & ~np.isnan(expected)).any()]
+    if lost:
+        note(f"the network answers NaN where the original has numbers, as for {given_in(samples[lost[0]])}")
+    either = [np.isnan(found) | np.isnan(expected) for found, expected in pairs]
+    return [tuple(np.where(is_nan, np.nan, values) for values in pair) for is_nan, pair in zip(either, pairs)]
 
 
 def refuse_other_shapes(found, expected):
@@ -255,8 +263,12 @@ def numbers_of(found, expected):
 def hint_of_samples(pairs, samples):
     """Returns the inputs whose answers differ the most."""
     given = samples[int(np.argmax([largest_apart(*pair) for pair in pairs]))]
-    texts = [f"{name}: {np.ravel(value)[:4].tolist()}" for name, value in given.items()]
-    return f"They differ the most on {', '.join(texts)[:200]}."
+    return f"They differ the most on {given_in(given)}."
+
+
+def given_in(sample):
+    """Returns the first values of each input as a text."""
+    return ", ".join(f"{name}: {np.ravel(value)[:4].tolist()}" for name, value in sample.items())[:200]
 
 
 def distinct(outputs, inputs):

@@ -36,6 +36,16 @@ class WordAndNumber(Words):
         return self.words(row[:, 0]) + (row[:, 1:] // 4).float()
 
 
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(12, 4)
+        self.layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+
+    def forward(self, tokens):
+        return self.layer(self.words(tokens), src_key_padding_mask=tokens == 0).mean(1)
+
+
 class Nested(nn.Module):
     def forward(self, row):
         return {"z": (row * 2, row + 1), "a": [row - 1], "row": row}
@@ -67,6 +77,7 @@ def scripts():
 def programs():
     numbers, tokens = torch.rand(2, 4), torch.ones(2, 5, dtype=torch.int64)
     yield "exported words", Words(), tokens, ["mean"]
+    yield "attention to words, not to padding", Attention().eval(), tokens, ["mean"]
     yield "nested", Nested(), numbers, ["z_0", "z_1", "a_0", "row"]
     yield "plain", Plain(), numbers, ["mul", "mul_alias_1", "row"]
     yield "products", Products(), numbers, "expected a network that PyTorch can write as ONNX; DispatchError: No ONNX function found"
