@@ -54,10 +54,9 @@ def main():
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     is_saved_model = arguments.file.is_dir()
     # The owner of the variables has to stay alive until they are constants.
-    owner, function, names = signature_of(arguments.file) if is_saved_model else function_of(arguments.file)
+    owner, function, input_names, names = signature_of(arguments.file) if is_saved_model else function_of(arguments.file)
     is_scaled = not is_saved_model and scales_pixels(owner)
     inputs = inputs_of(function)
-    input_names = [tensor.name.split(":")[0] for tensor in inputs]
     names = distinct(names, input_names)
     texts = [*TEXTS, *texts_in(function)]
     answers = answers_to(samples_around([sample(tensor) for tensor in inputs], texts), lambda values: named(call(function, values), names))
@@ -71,7 +70,7 @@ def main():
 
 
 def function_of(file):
-    """Returns a network of Keras, its function and the names of its outputs."""
+    """Returns a network of Keras, its function, and the names of its inputs and outputs."""
     try:
         model = keras.saving.load_model(file, compile=False)
     except Exception as error:  # Keras raises what the layers raise
@@ -79,9 +78,10 @@ def function_of(file):
             f"expected a network of Keras {keras.__version__}; {file} cannot be read: {reason(error)}. "
             "If it has layers of your own, export it with the Python of its training (--python PATH) to a SavedModel: model.export(FOLDER)"
         )
-    inputs = [tf.TensorSpec([None, *value.shape[1:]], value.dtype, name=value.name) for value in model.inputs]
     # A Sequential has none of its own.
     structure = getattr(model, "input", model.inputs[0])
+    given = [(name_of(path) or value.name, value) for path, value in keras.tree.flatten_with_path(structure)]
+    inputs = [tf.TensorSpec([None, *value.shape[1:]], value.dtype, name=name) for name, value in given]
 
     def answer(*values):
         return model(keras.tree.pack_sequence_as(structure, list(values)), training=False)
@@ -93,11 +93,11 @@ def function_of(file):
     names = output_names(function)
     if isinstance(function.structured_outputs, (list, tuple)) and len(set(model.output_names)) == len(names) > 1:
         names = model.output_names
-    return model, function, names
+    return model, function, [name for name, _ in given], names
 
 
 def signature_of(folder):
-    """Returns a SavedModel, the function of its signature and the names of its outputs."""
+    """Returns a SavedModel, the function of its signature, and the names of its inputs and outputs."""
     try:
         loaded = tf.saved_model.load(str(folder))
     except Exception as error:
@@ -105,15 +105,18 @@ def signature_of(folder):
     if SIGNATURE not in loaded.signatures:
         fail(f"expected the signature {SIGNATURE} in {folder}; it has {', '.join(loaded.signatures) or 'none'}. model.export(FOLDER) of Keras writes it")
     function = loaded.signatures[SIGNATURE]
-    return loaded, function, output_names(function)
+    return loaded, function, sorted(function.structured_input_signature[1]), output_names(function)
 
 
 def output_names(function):
     """Returns the names of outputs: keys of dictionaries, places in lists, or `output`."""
-    paths = [path for path, _ in keras.tree.flatten_with_path(function.structured_outputs)]
-    if not any(isinstance(key, str) for path in paths for key in path):
-        return [f"output_{at}" for at in range(len(paths))] if len(paths) > 1 else ["output"]
-    return ["_".join(map(str, path)) for path in paths]
+    names = [name_of(path) for path, _ in keras.tree.flatten_with_path(function.structured_outputs)]
+    return [name or (f"output_{at}" if len(names) > 1 else "output") for at, name in enumerate(names)]
+
+
+def name_of(path):
+    """Returns the keys of dictionaries that lead to a value, None without any."""
+    return "_".join(map(str, path)) if any(isinstance(key, str) for key in path) else None
 
 
 def named(answer, names):

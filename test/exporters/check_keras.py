@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import tensorflow as tf
 from keras import layers
 
@@ -77,7 +78,7 @@ def others():
     shared = layers.Concatenate()([numbers, layers.GlobalAveragePooling1D()(layers.Embedding(20, 3)(tokens))])
     outputs = [layers.Dense(3, name="kind")(shared), layers.Dense(1, name="price")(shared)]
     yield keras.Model([numbers, tokens], outputs, name="two"), ["kind", "price"]
-    first, second = keras.Input((4,), name="zz"), keras.Input((4,), name="aa")
+    first, second = keras.Input((4,), name="first"), keras.Input((4,), name="second")
     outputs = {"o2": layers.Dense(2, name="d1")(layers.Subtract()([first, second])), "o1": layers.Dense(2, name="d2")(second)}
     yield keras.Model({"zz": first, "aa": second}, outputs, name="dictionaries"), ["o1", "o2"]
     text = keras.Input((1,), name="text", dtype="string")
@@ -85,6 +86,8 @@ def others():
     number = keras.Input((1,), name="number", dtype="int64")
     lookup = layers.IntegerLookup(vocabulary=[3, 5, -7], output_mode="one_hot")
     yield keras.Model(number, layers.Dense(2)(lookup(number)), name="numbers"), TABLES
+    given = keras.Input((4,), name="a row")
+    yield keras.Model(given, {"best": {"scores": layers.Dense(2)(given)}}, name="blanks"), ["best_scores"]
     given = keras.Input(batch_shape=(1, 5, 2), name="row")
     yield keras.Model(given, layers.LSTM(3, stateful=True)(given), name="stateful"), "expected a network that takes any number of items"
 
@@ -100,6 +103,9 @@ def main():
         file = folder / f"{network.name}_of_keras.keras"
         network.save(file)
         check(network.name, outcome(from_keras, file), expected)
+    for name, expected in (("dictionaries", ["aa", "zz"]), ("blanks", ["a row"])):
+        given = onnx.load(folder / f"{name}_of_keras.keras.onnx").graph.input
+        check(f"inputs of {name}", [value.name for value in given], expected)
     random = keras.Sequential([keras.Input((8, 8, 3)), layers.RandomFlip(), layers.GlobalAveragePooling2D()])
     random.export(folder / "random", verbose=False)
     check("random", outcome(from_keras, folder / "random"), "whose answers change none of its variables")
