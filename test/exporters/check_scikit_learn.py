@@ -51,6 +51,7 @@ from xgboost import XGBClassifier, XGBRegressor
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
 import from_scikit_learn  # noqa: E402
 import scikit_texts  # noqa: E402
+from onnx_file import run_exporter  # noqa: E402
 
 RNG = np.random.default_rng(1)
 WORDS = "parcel late broken the a of was not courier glass refund für # a,b".split()
@@ -260,6 +261,18 @@ def export_file(folder):
     return {"said": said.getvalue(), "inputs": names, "shapes": shapes, "manifest": manifest}
 
 
+def unexpected():
+    """Returns what an exporter says to an exception that it does not expect."""
+
+    def main():
+        raise RuntimeError("first line\nsecond line")
+
+    try:
+        run_exporter(main)
+    except SystemExit as end:
+        return {"refusal": str(end.code)}
+
+
 def faults():
     """Yields faults of networks that the sample texts have to show, each with a model."""
 
@@ -290,6 +303,7 @@ def main():
     # A pickle that names a class of a package that is not here
     (folder / "model.joblib").write_bytes(b"ccatboost\nCatBoostClassifier\n.")
     found["a package that is not here"] = export_file(folder)
+    found["an unexpected exception"] = unexpected()
     for name, fault, model in faults():
         right = getattr(scikit_texts, name)
         setattr(scikit_texts, name, fault)

@@ -91,6 +91,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       "a function of NumPy's that is not known": 'FunctionTransformer is not supported unless',
       'one class':
         "expected a classifier of two classes or more; Pipeline was trained with ['only']",
+      'an unexpected exception': 'can be exported; RuntimeError: first line second line. It can be',
       'several labels': 'got those of OneVsRestClassifier, which can name several classes of a row',
       'layers of two numbers': 'expected answers of the shape [400, 2]',
       'columns of voters': 'only at the beginning of a pipeline; got one in or behind a Voting',
