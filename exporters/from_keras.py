@@ -22,23 +22,10 @@ import tf2onnx
 from onnx import TensorProto
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from onnx_file import (
-    OPSET,
-    OTHERWISE,
-    REASON_MAX,
-    TEXTS,
-    answers_to,
-    compare_answers,
-    distinct,
-    fail,
-    name_values,
-    note,
-    parse_arguments,
-    reason,
-    run_exporter,
-    samples_around,
-    save,
-)
+from comparison import TEXTS, answers_to, compare_answers, samples_around
+from onnx_file import OPSET, save
+from program import OTHERWISE, REASON_MAX, fail, note, parse_arguments, reason, run_exporter
+from value_names import distinct, name_values
 
 SAMPLES = 2
 # The size of a sample where the network leaves it open

@@ -13,7 +13,7 @@ import numpy as np
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
-from onnx_file import OTHERWISE, fail, note, parse_arguments, run_exporter
+from program import OTHERWISE, fail, note, parse_arguments, run_exporter
 from trees import ROWS, TOWARDS_ZERO, finish
 
 OPSET = 15

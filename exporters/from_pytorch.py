@@ -23,21 +23,10 @@ import onnx
 import torch
 from torch.utils import _pytree as pytree
 
-from onnx_file import (
-    OPSET,
-    OTHERWISE,
-    answers_to,
-    compare_answers,
-    distinct,
-    fail,
-    name_values,
-    note,
-    parse_arguments,
-    reason,
-    run_exporter,
-    samples_around,
-    save,
-)
+from comparison import answers_to, compare_answers, samples_around
+from onnx_file import OPSET, save
+from program import OTHERWISE, fail, note, parse_arguments, reason, run_exporter
+from value_names import distinct, name_values
 
 SHAPE = r"(?:(\w+)\[([\d,]+)\]|([\d,]+))"
 SAMPLES = 2

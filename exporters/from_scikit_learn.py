@@ -34,7 +34,9 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
-from onnx_file import OTHERWISE, compare, difference, fail, infer, note, parse_arguments, run, run_exporter, save
+from comparison import compare, difference
+from onnx_file import infer, run, save
+from program import OTHERWISE, fail, note, parse_arguments, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
 from scikit_converters import GAP, is_gap, replace_converters
 from scikit_rows import ROWS, SIZES, around, trees_of

@@ -13,7 +13,7 @@ import xgboost
 from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 
-from onnx_file import OTHERWISE, fail, note, parse_arguments, run_exporter
+from program import OTHERWISE, fail, note, parse_arguments, run_exporter
 from trees import DOWN, ROWS, finish
 
 OPSET = 15

@@ -13,7 +13,7 @@ from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
 from skl2onnx.helpers import add_onnx_graph
 from sklearn.base import is_classifier
 
-from onnx_file import OTHERWISE, fail
+from program import OTHERWISE, fail
 from trees import TOWARDS_ZERO, make_whole
 
 # The boosters of XGBoost that get sparse rows, by id(). They read what is not there as missing, not as 0.

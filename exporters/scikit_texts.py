@@ -13,7 +13,7 @@ from skl2onnx.common._registration import get_converter, get_shape_calculator
 from skl2onnx.common.data_types import guess_proto_type
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
-from onnx_file import OTHERWISE, fail
+from program import OTHERWISE, fail
 
 # Every letter in order, without the halves of pairs
 LETTERS = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))

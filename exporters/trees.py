@@ -4,7 +4,8 @@ import numpy as np
 from onnx import TensorProto
 from onnx.helper import make_node, make_tensor
 
-from onnx_file import compare, difference, run, save
+from comparison import compare, difference
+from onnx_file import run, save
 
 ROWS = 256
 

@@ -51,7 +51,7 @@ from xgboost import XGBClassifier, XGBRegressor
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
 import from_scikit_learn  # noqa: E402
 import scikit_texts  # noqa: E402
-from onnx_file import run_exporter  # noqa: E402
+from program import run_exporter  # noqa: E402
 
 RNG = np.random.default_rng(1)
 WORDS = "parcel late broken the a of was not courier glass refund für # a,b".split()
