@@ -726,7 +726,10 @@ def example_of(model, inputs, network, rows):
     """Returns a row with the model's answer, of a classifier the one it is most certain of; None if no row can be sent as it is."""
     rows = inputs.rounded(rows[:: len(SIZES)][:EXAMPLES])  # of columns that nothing is known of, the smaller numbers
     sent = [inputs.to_send(rows, at) for at in range(len(rows))]
-    expected = answer(model, rows)
+    try:
+        expected = answer(model, rows)
+    except Exception:  # an example is not worth a refusal
+        return None
     if isinstance(expected, list):  # of several classifiers in one
         return None
     expected = np.asarray(expected, np.float64).reshape(len(rows), -1)
