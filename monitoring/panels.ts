@@ -272,7 +272,7 @@ export const sections: readonly Section[] = [
       },
       {
         title: 'Redis: memory',
-        about: 'At its limit, Redis refuses new requests.',
+        about: 'From nine tenths on, new requests get 429.',
         unit: 'bytes',
         queries: [
           { expr: 'max(scoreline_redis_memory_bytes)', legend: 'used' },
