@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { AliveMemory } from '../../bench/alive.js';
@@ -223,10 +224,16 @@ async function openClient() {
     countWaiting,
     /** Sends requests, each on a connection of its own that is kept. */
     send,
-    /** Waits until most of them are in the queue, too. */
+    /** Waits until most of them are in the queue, too. Those that a busy machine refuses are sent again. */
     async sendAll(way: Send, requests = count): Promise<{ answers: Promise<number>[] }> {
       const already = await countWaiting();
-      const answers = send(way, requests);
+      const persist: Send = async (...sent) => {
+        const status = await way(...sent);
+        if (status !== 429 && status !== 503) return status;
+        await delay(200);
+        return persist(...sent);
+      };
+      const answers = send(persist, requests);
       const isSent = async () => (await countWaiting()) >= already + requests * mostOf;
       await waitUntil('they wait', isSent);
       return { answers };
