@@ -238,7 +238,7 @@ export async function startApi(
     const state = { registry, permitsMax, ...load };
     observeState(metrics.instruments, state);
     endSeries(metrics.instruments, registry);
-    observeRedisMemory(metrics.instruments, producer);
+    observeRedisMemory(metrics.instruments, redisMemory);
   }
   const forgetCertificate =
     metrics && observeIssuerCertificate(metrics.instruments, configuration.OIDC_ISSUER);

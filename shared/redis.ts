@@ -34,12 +34,16 @@ export interface ConnectionOptions extends RedisPasswords {
   readonly isLazy?: boolean;
 }
 
+const failingFast = {
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  autoResendUnfulfilledCommands: false,
+};
+
 /** Connects for commands that a request waits for. They fail if Redis takes more than 0.8 s. */
 export function connectProducer(options: ConnectionOptions): Redis {
   return connect(options, {
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
+    ...failingFast,
     commandTimeout: 800,
     socketTimeout: 3000,
   });
@@ -48,9 +52,7 @@ export function connectProducer(options: ConnectionOptions): Redis {
 /** Connects for answers that are large, so that they hold up no other command. */
 export function connectForLarge(options: ConnectionOptions): Redis {
   return connect(options, {
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
+    ...failingFast,
     commandTimeout: 10_000,
     socketTimeout: 12_000,
   });

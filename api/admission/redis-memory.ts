@@ -11,7 +11,8 @@ const oftenFrom = 0.6;
 
 export class RedisMemory {
   readonly #redis: Pick<Redis, 'info'>;
-  #fullness: number | undefined;
+  /** What Redis has said of its memory, at most a second ago. Empty if it does not say. */
+  #info: Readonly<Record<string, string>> = {};
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -20,9 +21,21 @@ export class RedisMemory {
     void this.#look();
   }
 
-  /** The share of `maxmemory` that is used, at most a second ago; undefined if it is not known or not limited. */
+  /** 0 if it is not known. */
+  get usedBytes(): number {
+    return Number(this.#info.used_memory ?? 0);
+  }
+
+  /** 0 if it is not known or not limited. */
+  get maxBytes(): number {
+    return Number(this.#info.maxmemory ?? 0);
+  }
+
+  /** The share of `maxmemory` that is used; undefined if it is not known or not limited. */
   get fullness(): number | undefined {
-    return this.#fullness;
+    // Redis does not count the buffers of its file and its replicas when it refuses commands.
+    const uncounted = Number(this.#info.mem_not_counted_for_evict ?? 0);
+    return this.maxBytes > 0 ? (this.usedBytes - uncounted) / this.maxBytes : undefined;
   }
 
   close(): void {
@@ -32,17 +45,9 @@ export class RedisMemory {
 
   async #look(): Promise<void> {
     // Some services do not allow INFO.
-    const text = await this.#redis.info('memory').catch(() => '');
-    this.#fullness = fullnessOf(parseInfo(text));
+    this.#info = await this.#redis.info('memory').then(parseInfo, () => ({}));
     if (this.#isClosed) return;
-    const isOften = (this.#fullness ?? 0) > oftenFrom;
+    const isOften = (this.fullness ?? 0) > oftenFrom;
     this.#timer = setTimeout(() => void this.#look(), isOften ? lookOftenEveryMs : lookEveryMs);
   }
-}
-
-/** Redis does not count the buffers of its file and its replicas when it refuses commands. */
-function fullnessOf(info: Readonly<Record<string, string>>): number | undefined {
-  const { maxmemory, used_memory: used, mem_not_counted_for_evict: uncounted = '0' } = info;
-  const share = (Number(used) - Number(uncounted)) / Number(maxmemory);
-  return Number.isFinite(share) ? share : undefined;
 }

@@ -11,7 +11,7 @@ import {
   numberArrays,
 } from '../../shared/tensors.js';
 
-/** The most numbers in the lists of one answer. They take two seconds, in which nobody else is answered, and 70 MB. */
+/** The most numbers in the lists of one answer. They take two seconds, in which nobody else is answered, and 80 MB. */
 const listedMax = 4_000_000;
 
 /**

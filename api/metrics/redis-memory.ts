@@ -1,26 +1,16 @@
-// How full Redis is, read with each scrape.
+// How full Redis is, at the last look of admission.
 
-import type { Instruments, Labels } from '../../shared/metrics/instruments.js';
-import type { Redis } from '../../shared/redis.js';
-import { parseInfo } from '../../shared/redis-check.js';
+import type { Instruments } from '../../shared/metrics/instruments.js';
+import type { RedisMemory } from '../admission/redis-memory.js';
 
-type Memory = Readonly<Record<string, string>>;
-
-export function observeRedisMemory(instruments: Instruments, redis: Pick<Redis, 'info'>): void {
-  let asking: Promise<Memory> | undefined;
-  /** Both metrics of a scrape ask at the same moment, so one question answers both. */
-  const ask = () => {
-    asking ??= redis
-      .info('memory')
-      .then(parseInfo, () => ({}))
-      .finally(() => {
-        asking = undefined;
-      });
-    return asking;
-  };
-  const seriesOf = (bytes: string | undefined): [Labels<'redisMemoryBytes'>, number][] =>
-    Number(bytes) > 0 ? [[{}, Number(bytes)]] : [];
-  instruments.read('redisMemoryBytes', async () => seriesOf((await ask()).used_memory));
-  // It says 0 if there is no limit.
-  instruments.read('redisMemoryMaxBytes', async () => seriesOf((await ask()).maxmemory));
+export function observeRedisMemory(
+  instruments: Instruments,
+  memory: Pick<RedisMemory, 'usedBytes' | 'maxBytes'>,
+): void {
+  instruments.read('redisMemoryBytes', async () =>
+    memory.usedBytes > 0 ? [[{}, memory.usedBytes]] : [],
+  );
+  instruments.read('redisMemoryMaxBytes', async () =>
+    memory.maxBytes > 0 ? [[{}, memory.maxBytes]] : [],
+  );
 }
