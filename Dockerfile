@@ -35,9 +35,9 @@ COPY docs docs
 COPY client client
 COPY README.md CHANGELOG.md SECURITY.md ./
 RUN npx --no-install tsc --project tsconfig.image.json \
-  && node dist/cli/docs.js \
-  && node dist/cli/page.js \
-  && node dist/cli/bundle.js \
+  && node dist/cli/build/docs.js \
+  && node dist/cli/build/page.js \
+  && node dist/cli/build/bundle.js \
   && node dist/cli/image.js assemble api /packages /out/api \
   && node dist/cli/image.js assemble worker /packages /out/worker
 

@@ -13,10 +13,10 @@
 import { randomUUID } from 'node:crypto';
 import { nowMs } from '../shared/clock.js';
 import { ScorelineError } from '../shared/errors.js';
-import type { Manifest } from '../shared/manifest.js';
-import type { Model } from '../shared/models.js';
-import type { Priority } from '../shared/priority.js';
-import type { Timing } from '../shared/reply.js';
+import type { Manifest } from '../shared/manifest/manifest.js';
+import type { Model } from '../shared/registry/models.js';
+import type { Priority } from '../shared/wire/priority.js';
+import type { Timing } from '../shared/wire/reply.js';
 import type { Caller } from './access/caller.js';
 import type { Slot } from './access/limiter.js';
 import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';

@@ -1,7 +1,7 @@
 // What happens to requests, said once by the edges: metrics, traces and the log listen.
 
 import type { ErrorCode, ScorelineError } from '../shared/errors.js';
-import type { Model } from '../shared/models.js';
+import type { Model } from '../shared/registry/models.js';
 import type { TraceContext } from '../shared/telemetry/telemetry.js';
 import type { Caller } from './access/caller.js';
 import type { Call } from './call.js';

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import type { Server } from 'node:net';
-import { cannotListen, type Place } from '../shared/cannot-listen.js';
+import { cannotListen, type Place } from '../shared/process/cannot-listen.js';
 
 /** How long requests that the shutdown ends have to send their answer. */
 export const finalAnswerMs = 200;

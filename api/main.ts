@@ -1,4 +1,4 @@
 import process from 'node:process';
-import { live } from '../shared/lifecycle.js';
+import { live } from '../shared/process/lifecycle.js';
 
 await live(process, 'api', async (...given) => (await import('./start.js')).startApi(...given));

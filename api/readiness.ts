@@ -1,8 +1,8 @@
 // Which models can be scored: those that have had a live worker since this instance started, and those
 // that may scale from zero; none that workers have reported to be broken.
 
-import type { Model } from '../shared/models.js';
-import type { Registry } from '../shared/registry.js';
+import type { Model } from '../shared/registry/models.js';
+import type { Registry } from '../shared/registry/registry.js';
 import type { Calls } from './call.js';
 import type { Queue } from './queue/queue.js';
 import type { MayRest } from './versions/at-rest.js';

@@ -1,8 +1,8 @@
 // Which version of a model a request goes to.
 
-import type { Model } from '../shared/models.js';
-import type { Catalogue } from '../shared/registry.js';
-import { choose, type Split } from '../shared/traffic.js';
+import type { Model } from '../shared/registry/models.js';
+import type { Catalogue } from '../shared/registry/registry.js';
+import { choose, type Split } from '../shared/registry/traffic.js';
 
 /** Reads a header of a request, by its name in lower case. */
 export type ReadHeader = (name: string) => string | undefined;

@@ -2,15 +2,18 @@
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Configurations, callerLimitsOf, redisSettings } from '../shared/configuration.js';
+import {
+  type Configurations,
+  callerLimitsOf,
+  redisSettings,
+} from '../shared/configuration/configuration.js';
 import { problemOf, type ScorelineError } from '../shared/errors.js';
-import { type Keys, makeKeys } from '../shared/keys.js';
-import { logLeftOut } from '../shared/left-out.js';
-import type { Ending, Running } from '../shared/lifecycle.js';
-import type { Logger } from '../shared/log.js';
 import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
-import { ModelFolder } from '../shared/model-folder.js';
-import { collectModels, type ModelChoice } from '../shared/models.js';
+import type { Ending, Running } from '../shared/process/lifecycle.js';
+import type { Logger } from '../shared/process/log.js';
+import { checkRedis } from '../shared/redis/check.js';
+import { RedisClock } from '../shared/redis/clock.js';
+import { type Keys, makeKeys } from '../shared/redis/keys.js';
 import {
   connectConsumer,
   connectForLarge,
@@ -19,13 +22,14 @@ import {
   type Redis,
   untilTaken,
   waitUntilReady,
-} from '../shared/redis.js';
-import { checkRedis } from '../shared/redis-check.js';
-import { RedisClock } from '../shared/redis-clock.js';
-import { makeRegistry, type Registry } from '../shared/registry.js';
-import type { Reply } from '../shared/reply.js';
+} from '../shared/redis/redis.js';
+import { ModelFolder } from '../shared/registry/folder.js';
+import { logLeftOut } from '../shared/registry/left-out.js';
+import { collectModels, type ModelChoice } from '../shared/registry/models.js';
+import { makeRegistry, type Registry } from '../shared/registry/registry.js';
 import type { Telemetry } from '../shared/telemetry/telemetry.js';
 import { packageVersion } from '../shared/version.js';
+import type { Reply } from '../shared/wire/reply.js';
 import { openAccess } from './access/access.js';
 import { Admission } from './admission/admission.js';
 import { type ByteBudget, makeByteBudget } from './admission/byte-budget.js';

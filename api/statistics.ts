@@ -2,9 +2,9 @@
 // time went. They are counted once a request, from what replies say anyway (0.12 µs, measured).
 
 import { nowMs } from '../shared/clock.js';
-import { rowsOfItem } from '../shared/item-id.js';
-import type { Model } from '../shared/models.js';
-import type { Timing } from '../shared/reply.js';
+import type { Model } from '../shared/registry/models.js';
+import { rowsOfItem } from '../shared/wire/item-id.js';
+import type { Timing } from '../shared/wire/reply.js';
 import type { Call } from './call.js';
 import type { ScoredReply } from './queue/waiters.js';
 

@@ -1,6 +1,6 @@
 // What Redis has spent, by its own accounting: two readings and their difference.
 
-import type { Redis } from '../shared/redis.js';
+import type { Redis } from '../shared/redis/redis.js';
 
 export interface RedisAccount {
   /** Processor time of all its threads, in microseconds. */

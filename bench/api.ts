@@ -6,9 +6,9 @@ import process from 'node:process';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../api/access/api-key.js';
 import { ApiKeyStore } from '../api/access/api-key-store.js';
 import type { Limits } from '../api/access/caller.js';
-import { spawnChild } from '../cli/children.js';
-import { makeKeys } from '../shared/keys.js';
-import type { Redis } from '../shared/redis.js';
+import { spawnChild } from '../cli/processes/children.js';
+import { makeKeys } from '../shared/redis/keys.js';
+import type { Redis } from '../shared/redis/redis.js';
 
 export interface BenchApi {
   readonly pid: number;

@@ -11,7 +11,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import type { Build } from '../cli/children.js';
+import type { Build } from '../cli/processes/children.js';
 import { packageDirectory } from '../shared/version.js';
 
 export interface Checkout {
@@ -50,7 +50,9 @@ export function makeCheckout(revision: string, say: (line: string) => void): Che
       await run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc')], root);
       const v8Arguments = await readV8Arguments(root, signal);
       if (v8Arguments === undefined) {
-        say(`${commit} exports no v8Arguments in cli/children.ts: its processes run without any.`);
+        say(
+          `${commit} exports no v8Arguments in cli/processes/children.ts: its processes run without any.`,
+        );
       }
       return { root, v8Arguments: v8Arguments ?? [] };
     },
@@ -83,10 +85,13 @@ function hasOurDependencies(root: string): boolean {
   return readFileSync(path.join(root, lock)).equals(readFileSync(path.join(ours, lock)));
 }
 
-/** What the built cli/children.js exports; undefined when the commit has no such export, or file. */
+/** Where a build has children.js, in earlier commits too. */
+const childrenFiles = ['dist/cli/processes/children.js', 'dist/cli/children.js'];
+
+/** What the built children.js exports; undefined when the commit has no such export, or file. */
 async function readV8Arguments(root: string, signal: AbortSignal): Promise<string[] | undefined> {
-  const file = path.join(root, 'dist/cli/children.js');
-  if (!existsSync(file)) return undefined;
+  const file = childrenFiles.map((name) => path.join(root, name)).find((name) => existsSync(name));
+  if (file === undefined) return undefined;
   const print = `import * as children from ${JSON.stringify(pathToFileURL(file).href)};
     process.stdout.write(JSON.stringify(children.v8Arguments ?? null));`;
   const parameters = ['--input-type=module', '--eval', print];

@@ -23,7 +23,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { type Build, thisBuild } from '../cli/children.js';
+import { type Build, thisBuild } from '../cli/processes/children.js';
 import { coerceError } from '../shared/errors.js';
 import { readProcessorMs } from './api.js';
 import { makeCheckout } from './checkout.js';

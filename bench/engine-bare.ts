@@ -5,7 +5,7 @@
 
 import process from 'node:process';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { readModels } from '../shared/models.js';
+import { readModels } from '../shared/registry/models.js';
 import { makeAdapter } from '../worker/batch/adapter.js';
 import { sampleInputs, textInputs } from '../worker/batch/sample.js';
 import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';

@@ -4,9 +4,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { Model } from '../shared/models.js';
-import { countCores } from '../shared/processors.js';
-import type { Tensor as WireTensor } from '../shared/tensors.js';
+import { countCores } from '../shared/process/processors.js';
+import type { Model } from '../shared/registry/models.js';
+import type { Tensor as WireTensor } from '../shared/wire/tensors.js';
 import { makeAdapter } from '../worker/batch/adapter.js';
 import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';
 

@@ -8,8 +8,8 @@
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { makeLogger } from '../shared/log.js';
-import { connectProducer, waitUntilReady } from '../shared/redis.js';
+import { makeLogger } from '../shared/process/log.js';
+import { connectProducer, waitUntilReady } from '../shared/redis/redis.js';
 import { packageDirectory } from '../shared/version.js';
 import { makeBenchKey, startBenchApi } from './api.js';
 import { reportFloodedRounds, runFloodedRounds } from './flooded-rounds.js';

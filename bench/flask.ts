@@ -10,7 +10,7 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { findFreePort } from '../cli/redis.js';
+import { findFreePort } from '../cli/redis/redis.js';
 import { packageDirectory } from '../shared/version.js';
 import { type Load, type LoadResult, median, runLoad } from './load.js';
 import { readQuestions } from './questions.js';

@@ -10,10 +10,10 @@ import express from 'express';
 import { Ending } from '../api/ending.js';
 import { makePrototypes } from '../api/http/server.js';
 import { text } from '../api/kinds/text.js';
-import type { Label } from '../shared/labels.js';
-import { makeLogger } from '../shared/log.js';
-import { type Model, readModels } from '../shared/models.js';
-import { mapScores } from '../shared/scores.js';
+import type { Label } from '../shared/manifest/labels.js';
+import { makeLogger } from '../shared/process/log.js';
+import { type Model, readModels } from '../shared/registry/models.js';
+import { mapScores } from '../shared/wire/scores.js';
 import { openScorer } from '../worker/batch/scorer.js';
 
 const [directory, name, tuned] = process.argv.slice(2) as [string, string, 'tuned' | undefined];

@@ -2,7 +2,7 @@
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { Redis } from '../shared/redis.js';
+import type { Redis } from '../shared/redis/redis.js';
 
 const run = promisify(execFile);
 

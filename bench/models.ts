@@ -16,8 +16,8 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { dump, load } from 'js-yaml';
-import { makeLogger } from '../shared/log.js';
-import type { Manifest } from '../shared/manifest.js';
+import type { Manifest } from '../shared/manifest/manifest.js';
+import { makeLogger } from '../shared/process/log.js';
 import { packageDirectory } from '../shared/version.js';
 import { ensureEnvironment } from '../worker/engine/python/environment.js';
 

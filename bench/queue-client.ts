@@ -5,11 +5,11 @@ import { Dispatcher } from '../api/queue/dispatcher.js';
 import { Queue } from '../api/queue/queue.js';
 import { ReplyStream } from '../api/queue/reply-stream.js';
 import { makeWaiters } from '../api/queue/waiters.js';
-import { makeKeys } from '../shared/keys.js';
-import { makeLogger } from '../shared/log.js';
-import type { Model } from '../shared/models.js';
-import { connectConsumer, connectProducer, waitUntilReady } from '../shared/redis.js';
-import { makeRegistry } from '../shared/registry.js';
+import { makeLogger } from '../shared/process/log.js';
+import { makeKeys } from '../shared/redis/keys.js';
+import { connectConsumer, connectProducer, waitUntilReady } from '../shared/redis/redis.js';
+import type { Model } from '../shared/registry/models.js';
+import { makeRegistry } from '../shared/registry/registry.js';
 
 export interface QueueClient {
   readonly dispatcher: Dispatcher;

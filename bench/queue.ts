@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { v8Arguments } from '../cli/children.js';
+import { v8Arguments } from '../cli/processes/children.js';
 import { packageDirectory } from '../shared/version.js';
 import { type Load, type LoadResult, median, runLoad } from './load.js';
 import { readQuestions } from './questions.js';
@@ -20,7 +20,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '5' },
-    // Gives (a) the changes that make (b) fast: see api/http/server.ts and cli/children.ts.
+    // Gives (a) the changes that make (b) fast: see api/http/server.ts and cli/processes/children.ts.
     tuned: { type: 'boolean', default: false },
   },
 });

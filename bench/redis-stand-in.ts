@@ -6,11 +6,11 @@
 // sends back how many items a second were answered.
 
 import process from 'node:process';
-import { makeKeys } from '../shared/keys.js';
-import { makeLogger } from '../shared/log.js';
-import { findModel, type Model, readModels } from '../shared/models.js';
-import { connectConsumer, waitUntilReady } from '../shared/redis.js';
-import { makeRankedOutputs } from '../shared/scores.js';
+import { makeLogger } from '../shared/process/log.js';
+import { makeKeys } from '../shared/redis/keys.js';
+import { connectConsumer, waitUntilReady } from '../shared/redis/redis.js';
+import { findModel, type Model, readModels } from '../shared/registry/models.js';
+import { makeRankedOutputs } from '../shared/wire/scores.js';
 import type { Scorer } from '../worker/batch/scorer.js';
 import type { Quarantine } from '../worker/quarantine/quarantine.js';
 import { makeConsumer } from '../worker/queue/consumer.js';

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { type Build, spawnChild, thisBuild } from '../cli/children.js';
-import { startRedis } from '../cli/private-redis.js';
-import { ensureRedisServer } from '../cli/redis.js';
+import { type Build, spawnChild, thisBuild } from '../cli/processes/children.js';
+import { startRedis } from '../cli/redis/private-redis.js';
+import { ensureRedisServer } from '../cli/redis/redis.js';
 
 export type BenchService = Awaited<ReturnType<typeof startBenchService>>;
 

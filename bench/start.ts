@@ -15,7 +15,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { parseArgs } from 'node:util';
-import { spawnChild } from '../cli/children.js';
+import { spawnChild } from '../cli/processes/children.js';
 import { packageDirectory } from '../shared/version.js';
 import { median } from './load.js';
 import { readPhotographs } from './photographs.js';

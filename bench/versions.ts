@@ -19,7 +19,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { dump } from 'js-yaml';
-import { readManifest } from '../shared/manifest-file.js';
+import { readManifest } from '../shared/manifest/file.js';
 import { packageDirectory } from '../shared/version.js';
 import { measureSteady, type Round } from './flooded-rounds.js';
 import { median, runLoad } from './load.js';

@@ -1,7 +1,7 @@
 // What a run asks of Scoreline: its models, the requests, and the right answers. These are the same
 // wherever the service runs.
 
-import { findModel, readModels } from '../shared/models.js';
+import { findModel, readModels } from '../shared/registry/models.js';
 import { type Contract, nativeContract } from './contracts.js';
 import { prepareInputs, preparePoison } from './inputs.js';
 import type { Input, Target } from './target.js';

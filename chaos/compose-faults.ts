@@ -3,8 +3,8 @@
 // Faults overlap, so one may find that another was there first: a container that is gone cannot be
 // started again. Such a step is passed over. At the end every container must be there and well.
 
-import type { Compose } from '../cli/compose.js';
-import { docker } from '../cli/docker.js';
+import type { Compose } from '../cli/docker/compose.js';
+import { docker } from '../cli/docker/docker.js';
 import { isGone, isWell, lookEveryMs, type Service, stopSeconds } from './containers.js';
 import { pick } from './random.js';
 import type { Fault } from './schedule.js';

@@ -1,7 +1,7 @@
 // What a run looks at in the containers of a Compose project.
 
-import type { Compose } from '../cli/compose.js';
-import { docker } from '../cli/docker.js';
+import type { Compose } from '../cli/docker/compose.js';
+import { docker } from '../cli/docker/docker.js';
 
 const services = ['redis', 'api', 'worker'] as const;
 export type Service = (typeof services)[number];

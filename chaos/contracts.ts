@@ -1,7 +1,7 @@
 // The two contracts by which a run can ask: how a request is written, and how an answer is read.
 
 import { encodeRequest } from '../bench/client.js';
-import type { Model } from '../shared/models.js';
+import type { Model } from '../shared/registry/models.js';
 import { answeredCount, type Ranked } from './expected.js';
 import type { AnswerForm } from './judge.js';
 

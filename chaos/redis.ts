@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import process from 'node:process';
 import { Redis } from 'ioredis';
-import { ensureRedisServer, findFreePort } from '../cli/redis.js';
+import { ensureRedisServer, findFreePort } from '../cli/redis/redis.js';
 
 export interface RestartableRedis {
   readonly port: number;

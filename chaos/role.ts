@@ -4,8 +4,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { openSync } from 'node:fs';
 import process from 'node:process';
-import { forkRole } from '../cli/children.js';
-import type { ChildMessage } from '../shared/lifecycle.js';
+import { forkRole } from '../cli/processes/children.js';
+import type { ChildMessage } from '../shared/process/lifecycle.js';
 import { waitUntil } from './wait.js';
 
 const restartDelayMs = 200;

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { findFreePort } from '../cli/redis.js';
+import { findFreePort } from '../cli/redis/redis.js';
 import { modelNames, prepareCatalogue } from './catalogue.js';
 import { copyModels } from './models.js';
 import { type CuttableProxy, openProxy } from './proxy.js';

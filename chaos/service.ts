@@ -1,6 +1,6 @@
 // What a run looks at from outside to tell whether Scoreline is well, wherever it runs.
 
-import { jobQueueOf, priorities } from '../shared/priority.js';
+import { jobQueueOf, priorities } from '../shared/wire/priority.js';
 import type { Address } from './client.js';
 import { waitUntil } from './wait.js';
 

@@ -55,9 +55,9 @@ function build() {
   const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
   run(process.execPath, [compiler]);
   run(process.execPath, [compiler, '-p', 'client']);
-  run(process.execPath, [path.join(root, 'dist/cli/docs.js')]);
-  run(process.execPath, [path.join(root, 'dist/cli/page.js')]);
-  run(process.execPath, [path.join(root, 'dist/cli/bundle.js')]);
+  run(process.execPath, [path.join(root, 'dist/cli/build/docs.js')]);
+  run(process.execPath, [path.join(root, 'dist/cli/build/page.js')]);
+  run(process.execPath, [path.join(root, 'dist/cli/build/bundle.js')]);
   noteBuilt(root, sources);
 }
 

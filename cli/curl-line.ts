@@ -1,9 +1,9 @@
 // The command that asks a model for its example.
 
 import path from 'node:path';
-import { scoresExampleOf } from '../shared/manifest.js';
-import type { Model } from '../shared/models.js';
-import { sampleRow } from '../shared/table.js';
+import { scoresExampleOf } from '../shared/manifest/manifest.js';
+import { sampleRow } from '../shared/manifest/table.js';
+import type { Model } from '../shared/registry/models.js';
 
 /** Returns a command for a shell. `address` is the URL of the service. */
 export function curlLine(address: string, model: Model): string {

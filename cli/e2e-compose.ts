@@ -7,7 +7,7 @@ import process from 'node:process';
 import { formatContents, measureImage } from '../images/report.js';
 import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
-import { buildImages, findComposeProblem } from './compose.js';
+import { buildImages, findComposeProblem } from './docker/compose.js';
 
 const root = packageDirectory();
 const say = (line: string) => process.stderr.write(`${line}\n`);

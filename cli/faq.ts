@@ -14,12 +14,12 @@ import { makeGraph } from '../faq/head.js';
 import { listTexts, listTwins, type Members, type MemberText } from '../faq/members.js';
 import { readFaq } from '../faq/read.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
-import { type Model, readModels } from '../shared/models.js';
+import { type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
-import { checkModel } from './check.js';
 import { curlLine } from './curl-line.js';
 import { localAddress } from './local-address.js';
-import { pull } from './pull.js';
+import { checkModel } from './models/check.js';
+import { pull } from './models/pull.js';
 
 const usage =
   'Usage: npm run faq -- FILE.csv|FILE.json|FILE.md --name NAME [--train] [--evaluate] [--threshold SCORE] [--replace]';

@@ -16,12 +16,12 @@ import {
   parseApiKeyRecord,
 } from '../api/access/api-key-record.js';
 import { ApiKeyStore, noSuchKey } from '../api/access/api-key-store.js';
-import { readConfiguration, redisSettings } from '../shared/configuration.js';
+import { readConfiguration, redisSettings } from '../shared/configuration/configuration.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
-import { makeKeys } from '../shared/keys.js';
-import { explain } from '../shared/redis.js';
-import { useRedis } from '../shared/redis-node.js';
-import { findPrivateRedis } from './redis-port.js';
+import { makeKeys } from '../shared/redis/keys.js';
+import { useRedis } from '../shared/redis/node.js';
+import { explain } from '../shared/redis/redis.js';
+import { findPrivateRedis } from './redis/port.js';
 
 const usage = `Usage: npm run keys -- COMMAND
 

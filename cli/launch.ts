@@ -7,10 +7,10 @@
 // end is so long that a cluster would cut off the line that says why.
 
 import process from 'node:process';
-import { mainOf } from '../shared/programs.js';
-import { mebibytesToStart } from '../shared/start-memory.js';
-import { availableMemory, heapArguments, setsHeapSizes } from './heap.js';
-import { withThreads } from './threads.js';
+import { mainOf } from '../shared/process/programs.js';
+import { mebibytesToStart } from '../shared/process/start-memory.js';
+import { availableMemory, heapArguments, setsHeapSizes } from './processes/heap.js';
+import { withThreads } from './processes/threads.js';
 
 /** Node has it since 22.15; the types are of the oldest Node that we support. */
 type Execve = (file: string, parameters: readonly string[], environment: NodeJS.ProcessEnv) => void;

@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { makePythonEnvironment, pythonIn } from '../shared/python-environment.js';
+import { makePythonEnvironment, pythonIn } from '../shared/python/environment.js';
 import { packageDirectory } from '../shared/version.js';
 
 const version = '3.11';

@@ -4,17 +4,17 @@
 import { isIPv6 } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
-import { isLoopback } from '../shared/access-configuration.js';
-import { readConfiguration } from '../shared/configuration.js';
+import { isLoopback } from '../shared/configuration/access.js';
+import { readConfiguration } from '../shared/configuration/configuration.js';
 import { coerceError } from '../shared/errors.js';
-import { sameSignalMs } from '../shared/lifecycle.js';
-import { collectModels } from '../shared/models.js';
+import { sameSignalMs } from '../shared/process/lifecycle.js';
+import { collectModels } from '../shared/registry/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
-import { type Child, Killed, spawnChild } from './children.js';
 import { curlLine } from './curl-line.js';
-import { makeLocalWorkers } from './local-workers.js';
-import { type PrivateRedis, startRedis } from './private-redis.js';
-import { ensureRedisServer } from './redis.js';
+import { type Child, Killed, spawnChild } from './processes/children.js';
+import { makeLocalWorkers } from './processes/local-workers.js';
+import { type PrivateRedis, startRedis } from './redis/private-redis.js';
+import { ensureRedisServer } from './redis/redis.js';
 
 const root = packageDirectory();
 const restartDelayMs = 1000;

@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { packageDirectory } from '../shared/version.js';
-import { ensureRedisServer } from './redis.js';
+import { ensureRedisServer } from './redis/redis.js';
 
 const root = packageDirectory();
 const say = (line: string) => process.stderr.write(`${line}\n`);

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { packageDirectory } from '../shared/version.js';
-import { ensureRedisServer } from './redis.js';
+import { ensureRedisServer } from './redis/redis.js';
 
 /** What kills services again and again, waits for times to run out, or makes environments for Python. */
 const longTests = [

@@ -8,9 +8,9 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { startBenchService } from '../bench/service.js';
-import { checkModel } from '../cli/check.js';
+import { checkModel } from '../cli/models/check.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
-import { readModels } from '../shared/models.js';
+import { readModels } from '../shared/registry/models.js';
 import { type BareOutcome, BareRuntime } from './bare.js';
 import type { Case } from './cases.js';
 import { type Form, findDifference, infer } from './infer.js';

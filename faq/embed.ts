@@ -4,8 +4,8 @@ import { Ending } from '../api/ending.js';
 import { readEmbedding } from '../api/kinds/embedding.js';
 import { text as textKind } from '../api/kinds/text.js';
 import { ScorelineError } from '../shared/errors.js';
-import { makeLogger } from '../shared/log.js';
-import type { Model } from '../shared/models.js';
+import { makeLogger } from '../shared/process/log.js';
+import type { Model } from '../shared/registry/models.js';
 import { loadScorer } from '../worker/batch/scorer.js';
 
 /**

@@ -3,10 +3,10 @@
 import { copyFileSync, linkSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../shared/errors.js';
-import { describedFiles, type SourceFile } from '../shared/manifest.js';
-import { filesOf } from '../shared/model-files.js';
-import type { Model } from '../shared/models.js';
-import { sha256Of } from '../shared/sha256.js';
+import { sha256Of } from '../shared/files/sha256.js';
+import { describedFiles, type SourceFile } from '../shared/manifest/manifest.js';
+import { filesOf } from '../shared/registry/files.js';
+import type { Model } from '../shared/registry/models.js';
 import type { Entry } from './entries.js';
 
 const graphName = 'model.onnx';

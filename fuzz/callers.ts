@@ -3,8 +3,8 @@
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../api/access/api-key.js';
 import type { ApiKeyRecord } from '../api/access/api-key-record.js';
 import { ApiKeyStore } from '../api/access/api-key-store.js';
-import { makeKeys } from '../shared/keys.js';
-import type { Redis } from '../shared/redis.js';
+import { makeKeys } from '../shared/redis/keys.js';
+import type { Redis } from '../shared/redis/redis.js';
 
 export type CallerName = 'score' | 'admin' | 'jobs' | 'oneModel' | 'limited' | 'expired';
 

@@ -2,7 +2,7 @@
 
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { bundleOf } from '../shared/programs.js';
+import { bundleOf } from '../shared/process/programs.js';
 import { isNeededFile, withDependencies } from './packages.js';
 import { reach } from './reach.js';
 

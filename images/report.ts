@@ -1,6 +1,6 @@
 // Says what is in an image: how much it adds to its base image, and what fills that.
 
-import { docker } from '../cli/docker.js';
+import { docker } from '../cli/docker/docker.js';
 
 /** Folders and packages below this are summed up in one line. */
 const listedBytesMin = 300_000;

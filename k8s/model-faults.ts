@@ -1,9 +1,9 @@
 // What is wrong with a model for the pods of a cluster: whatever would let its workers end again and again, or never
 // come.
 
-import { describeConfiguration } from '../shared/configuration.js';
-import { bytesToLoad } from '../shared/load-memory.js';
-import { mebibytesToStart } from '../shared/start-memory.js';
+import { describeConfiguration } from '../shared/configuration/configuration.js';
+import { mebibytesToStart } from '../shared/process/start-memory.js';
+import { bytesToLoad } from '../shared/registry/load-memory.js';
 import type { PlannedModel } from './plan.js';
 import type { Refuse } from './refuse.js';
 import type { Values } from './values.js';

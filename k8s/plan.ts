@@ -1,7 +1,7 @@
 // The plan of a cluster: the values, together with the models that they name.
 
-import type { Model } from '../shared/models.js';
-import type { Scaling } from '../shared/scaling.js';
+import type { Scaling } from '../shared/manifest/scaling.js';
+import type { Model } from '../shared/registry/models.js';
 import type { Values } from './values.js';
 
 export interface PlannedModel {

@@ -1,13 +1,17 @@
 // Reads the plan of a cluster. Whatever the generator refuses is refused here, with file, key, what was
 // expected and what was given.
 
-import { describeConfiguration, findFaults, type Role } from '../shared/configuration.js';
-import { describedBytes, describedFiles } from '../shared/manifest.js';
-import { listModels } from '../shared/manifest-file.js';
-import { collectModels, type Model } from '../shared/models.js';
-import { scalingSchema } from '../shared/scaling.js';
-import { mebibytesToStart } from '../shared/start-memory.js';
-import { readYamlFile } from '../shared/yaml-file.js';
+import {
+  describeConfiguration,
+  findFaults,
+  type Role,
+} from '../shared/configuration/configuration.js';
+import { readYamlFile } from '../shared/files/yaml-file.js';
+import { listModels } from '../shared/manifest/file.js';
+import { describedBytes, describedFiles } from '../shared/manifest/manifest.js';
+import { scalingSchema } from '../shared/manifest/scaling.js';
+import { mebibytesToStart } from '../shared/process/start-memory.js';
+import { collectModels, type Model } from '../shared/registry/models.js';
 import { checkAks } from './aks/check.js';
 import { allAddresses, grpcPortOf, ownSettings, sidePort } from './environment.js';
 import { checkModel } from './model-faults.js';

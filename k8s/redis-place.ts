@@ -8,7 +8,7 @@ import {
   hasHashTag,
   parseRedisUrl,
   type RedisAddress,
-} from '../shared/redis-url.js';
+} from '../shared/redis/url.js';
 import type { Values } from './values.js';
 
 export const redisSecret = { name: 'redis', key: 'password' };

@@ -9,8 +9,8 @@
 
 import type { IScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject';
 import type { ITriggerAuthentication } from '@kubernetes-models/keda/keda.sh/v1alpha1/TriggerAuthentication';
-import { makeKeys } from '../shared/keys.js';
-import { type DayName, dayNames, type Scaling, type WarmTime } from '../shared/scaling.js';
+import { type DayName, dayNames, type Scaling, type WarmTime } from '../shared/manifest/scaling.js';
+import { makeKeys } from '../shared/redis/keys.js';
 import { modelLabels, workerSelector } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
 import { redisPlace, redisSecret } from './redis-place.js';

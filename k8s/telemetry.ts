@@ -2,7 +2,7 @@
 // operator creates.
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
-import { signals } from '../shared/telemetry-configuration.js';
+import { signals } from '../shared/configuration/telemetry.js';
 import { portOf } from './url-port.js';
 import type { Values } from './values.js';
 

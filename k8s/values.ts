@@ -2,9 +2,9 @@
 // docs/kubernetes.md explains each key. Nobody needs to know Kubernetes to change one.
 
 import { z } from 'zod';
-import { findUrlFault, isSocketUrl } from '../shared/redis-url.js';
-import { scalingFields } from '../shared/scaling.js';
-import { protocols } from '../shared/telemetry-configuration.js';
+import { protocols } from '../shared/configuration/telemetry.js';
+import { scalingFields } from '../shared/manifest/scaling.js';
+import { findUrlFault, isSocketUrl } from '../shared/redis/url.js';
 import { aksSchema } from './aks/values.js';
 import {
   isDnsLabel,

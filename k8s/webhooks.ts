@@ -2,7 +2,7 @@
 
 import type { INetworkPolicyEgressRule } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicyEgressRule';
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
-import { type WebhookHost, webhookShape } from '../shared/webhook-configuration.js';
+import { type WebhookHost, webhookShape } from '../shared/configuration/webhooks.js';
 import { portOf } from './url-port.js';
 import type { Values } from './values.js';
 

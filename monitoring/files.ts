@@ -1,7 +1,7 @@
 // The generated files about monitoring: rules for Prometheus and for Azure, the dashboard, the workbook.
 
 import { dump } from 'js-yaml';
-import type { Slo } from '../shared/slo.js';
+import type { Slo } from '../shared/manifest/slo.js';
 import { makeAzureRules } from './azure-rules.js';
 import { makeDashboard } from './grafana.js';
 import type { RuleGroup } from './rules.js';

@@ -6,8 +6,8 @@
 // are those of "The Site Reliability Workbook" (Google), chapter 5.
 
 import type { ErrorCode } from '../shared/errors.js';
+import type { Slo } from '../shared/manifest/slo.js';
 import { faultCodes } from '../shared/metrics/table.js';
-import type { Slo } from '../shared/slo.js';
 import type { AlertRule, RecordingRule, RuleGroup } from './rules.js';
 
 interface Burn {

@@ -2,7 +2,7 @@
 // day, because monotonic clocks differ from process to process.
 //
 // The clocks of machines differ as well, so this is the clock of Redis, which all processes share:
-// the clock of the machine, corrected by what it is ahead (redis-clock.ts).
+// the clock of the machine, corrected by what it is ahead (redis/clock.ts).
 
 let clockOriginMs = performance.timeOrigin;
 let aheadMs = 0;

@@ -5,16 +5,16 @@
 // A number that the datatype cannot hold is an error, never a rounded or wrapped one.
 
 import { ScorelineError } from './errors.js';
-import { halfToNumber, numberToHalf } from './half.js';
-import { showName, showShape } from './network.js';
+import { showName, showShape } from './manifest/network.js';
 import { shown } from './shown.js';
+import { halfToNumber, numberToHalf } from './wire/half.js';
 import {
   countElements,
   type Datatype,
   encodeStrings,
   numberArrays,
   type Tensor,
-} from './tensors.js';
+} from './wire/tensors.js';
 
 type Head = Omit<Tensor, 'data'>;
 

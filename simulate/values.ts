@@ -2,8 +2,8 @@
 // simulate/values.yaml is the example, and docs/simulation.md explains each key.
 
 import { z } from 'zod';
-import { scalingSchema } from '../shared/scaling.js';
-import { readYamlFile } from '../shared/yaml-file.js';
+import { readYamlFile } from '../shared/files/yaml-file.js';
+import { scalingSchema } from '../shared/manifest/scaling.js';
 import { type Point, pointsOf, type ShapeName, shapeNames } from './load.js';
 
 const positive = z.number().positive();

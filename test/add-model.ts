@@ -6,7 +6,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { expect } from 'vitest';
-import { addModel } from '../cli/add.js';
+import { addModel } from '../cli/models/add.js';
 import { coerceError } from '../shared/errors.js';
 import { root } from './harness.js';
 import { makeFolder } from './unit/sample-model.js';

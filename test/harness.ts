@@ -6,10 +6,10 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { waitUntil as holdsWithin } from '../chaos/wait.js';
-import { type Build, type Child, spawnChild } from '../cli/children.js';
-import { findModel, readModels } from '../shared/models.js';
-import { jobQueueOf } from '../shared/priority.js';
+import { type Build, type Child, spawnChild } from '../cli/processes/children.js';
+import { findModel, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
+import { jobQueueOf } from '../shared/wire/priority.js';
 
 export const root = packageDirectory();
 

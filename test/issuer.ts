@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import path from 'node:path';
 import { exportJWK, generateKeyPair, importJWK, type JWK, type JWTPayload, SignJWT } from 'jose';
-import { findFreePort } from '../cli/redis.js';
+import { findFreePort } from '../cli/redis/redis.js';
 import { root } from './harness.js';
 
 export interface TestClient {

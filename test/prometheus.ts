@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { findFreePort } from '../cli/redis.js';
+import { findFreePort } from '../cli/redis/redis.js';
 
 /** Whether the tests can run a program of Prometheus. Those that need it are skipped otherwise. */
 export function isInstalled(program: 'prometheus' | 'promtool'): boolean {

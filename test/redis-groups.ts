@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
-import { ensureRedisServer, findFreePort } from '../cli/redis.js';
+import { ensureRedisServer, findFreePort } from '../cli/redis/redis.js';
 import { waitUntil } from './harness.js';
 
 /** One redis-server process of a group. */

@@ -5,11 +5,11 @@ import { randomUUID } from 'node:crypto';
 import { Queue as BullQueue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { nowMs } from '../shared/clock.js';
-import { encodeJob, type Item } from '../shared/job.js';
-import { makeKeys } from '../shared/keys.js';
-import type { Model } from '../shared/models.js';
-import { type Reply, unpackReplies } from '../shared/reply.js';
-import type { Tensor } from '../shared/tensors.js';
+import { makeKeys } from '../shared/redis/keys.js';
+import type { Model } from '../shared/registry/models.js';
+import { encodeJob, type Item } from '../shared/wire/job.js';
+import { type Reply, unpackReplies } from '../shared/wire/reply.js';
+import type { Tensor } from '../shared/wire/tensors.js';
 import { waitUntil } from './harness.js';
 
 export const keys = makeKeys('scoreline');

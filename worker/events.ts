@@ -1,7 +1,7 @@
 // What happens to the jobs and items of one model, said once by the stages: metrics and traces listen.
 
-import type { Reply } from '../shared/reply.js';
 import type { TraceContext } from '../shared/telemetry/telemetry.js';
+import type { Reply } from '../shared/wire/reply.js';
 
 /** An item as listeners see it. Times are milliseconds since the epoch. */
 export interface SeenItem {

@@ -5,8 +5,8 @@
 // deadline, run and load allow. Only a stuck worker should be killed from outside. All other faults
 // either pass or end the process.
 
-import type { Redis } from '../shared/redis.js';
-import type { RedisClock } from '../shared/redis-clock.js';
+import type { RedisClock } from '../shared/redis/clock.js';
+import type { Redis } from '../shared/redis/redis.js';
 import type { EngineDevice } from './engine/engine.js';
 import type { Place } from './place.js';
 

@@ -1,5 +1,5 @@
 import process from 'node:process';
-import { live } from '../shared/lifecycle.js';
+import { live } from '../shared/process/lifecycle.js';
 
 await live(process, 'worker', async (...given) =>
   (await import('./start.js')).startWorker(...given),

@@ -4,8 +4,8 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { ScorelineError } from '../shared/errors.js';
-import { bytesToLoad, loadFactor, spareBytes } from '../shared/load-memory.js';
-import { describedBytes, type Manifest } from '../shared/manifest.js';
+import { describedBytes, type Manifest } from '../shared/manifest/manifest.js';
+import { bytesToLoad, loadFactor, spareBytes } from '../shared/registry/load-memory.js';
 import { threadsOfCopies } from './engine/instances.js';
 
 export interface Memory {

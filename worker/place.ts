@@ -3,15 +3,15 @@
 
 import { statSync } from 'node:fs';
 import { ScorelineError } from '../shared/errors.js';
-import type { Keys } from '../shared/keys.js';
-import type { Logger } from '../shared/log.js';
 import type { Instruments } from '../shared/metrics/instruments.js';
-import { filesOf } from '../shared/model-files.js';
-import type { Model } from '../shared/models.js';
-import type { Priority } from '../shared/priority.js';
-import { codeSha256 } from '../shared/python-code.js';
-import type { Redis } from '../shared/redis.js';
+import type { Logger } from '../shared/process/log.js';
+import { codeSha256 } from '../shared/python/code.js';
+import type { Keys } from '../shared/redis/keys.js';
+import type { Redis } from '../shared/redis/redis.js';
+import { filesOf } from '../shared/registry/files.js';
+import type { Model } from '../shared/registry/models.js';
 import type { Tracer } from '../shared/telemetry/telemetry.js';
+import type { Priority } from '../shared/wire/priority.js';
 import { type LoadedScorer, openScorer, type Rehearse } from './batch/scorer.js';
 import type { EngineDevice } from './engine/engine.js';
 import { joinListeners } from './events.js';

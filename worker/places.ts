@@ -1,7 +1,7 @@
 // The places of a worker: one for each model that it has, by queue. Two versions of a model, or two files of one
 // version, have places of their own.
 
-import type { Model } from '../shared/models.js';
+import type { Model } from '../shared/registry/models.js';
 import type { Place } from './place.js';
 
 export class Places {

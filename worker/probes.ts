@@ -9,7 +9,12 @@
 // If a probe fails, its status is 503. Each probe answers with the `Health` as JSON.
 
 import type { Instruments } from '../shared/metrics/instruments.js';
-import { openSidePort, type SidePort, sendAside, sendMetrics } from '../shared/side-port.js';
+import {
+  openSidePort,
+  type SidePort,
+  sendAside,
+  sendMetrics,
+} from '../shared/process/side-port.js';
 import type { Health, Status } from './health.js';
 
 /**

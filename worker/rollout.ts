@@ -8,20 +8,20 @@
 
 import { nowMs } from '../shared/clock.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
-import type { Keys } from '../shared/keys.js';
-import { logLeftOut } from '../shared/left-out.js';
-import { type Logger, makeSeldom } from '../shared/log.js';
-import type { ModelFolder } from '../shared/model-folder.js';
-import type { Model } from '../shared/models.js';
-import type { Redis } from '../shared/redis.js';
+import { type Logger, makeSeldom } from '../shared/process/log.js';
+import { lookFailed, Rounds } from '../shared/process/rounds.js';
+import type { Keys } from '../shared/redis/keys.js';
+import type { Redis } from '../shared/redis/redis.js';
+import type { ModelFolder } from '../shared/registry/folder.js';
+import { logLeftOut } from '../shared/registry/left-out.js';
+import type { Model } from '../shared/registry/models.js';
 import {
   clearFault,
   noOrders,
   type Orders,
   readOrders,
   reportFault,
-} from '../shared/repository.js';
-import { lookFailed, Rounds } from '../shared/rounds.js';
+} from '../shared/registry/repository.js';
 import type { Place } from './place.js';
 import type { Places } from './places.js';
 

@@ -2,22 +2,27 @@
 // cannot be used is left out.
 
 import { randomUUID } from 'node:crypto';
-import { type Configurations, redisSettings } from '../shared/configuration.js';
+import { type Configurations, redisSettings } from '../shared/configuration/configuration.js';
 import type { ScorelineError } from '../shared/errors.js';
-import { type Keys, makeKeys } from '../shared/keys.js';
-import { allLeftOut, type LeftOut, logLeftOut } from '../shared/left-out.js';
-import type { Ending, Running } from '../shared/lifecycle.js';
-import type { Logger } from '../shared/log.js';
 import { makeDepartures } from '../shared/metrics/departures.js';
 import { Instruments } from '../shared/metrics/instruments.js';
 import { observeProcess } from '../shared/metrics/process.js';
 import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
-import { ModelFolder } from '../shared/model-folder.js';
-import { collectModels, type Model, type ModelChoice } from '../shared/models.js';
-import { connectConsumer, type Redis, startConnecting, waitUntilReady } from '../shared/redis.js';
-import { checkRedis } from '../shared/redis-check.js';
-import { RedisClock } from '../shared/redis-clock.js';
-import { readOrders, reportFault } from '../shared/repository.js';
+import type { Ending, Running } from '../shared/process/lifecycle.js';
+import type { Logger } from '../shared/process/log.js';
+import { checkRedis } from '../shared/redis/check.js';
+import { RedisClock } from '../shared/redis/clock.js';
+import { type Keys, makeKeys } from '../shared/redis/keys.js';
+import {
+  connectConsumer,
+  type Redis,
+  startConnecting,
+  waitUntilReady,
+} from '../shared/redis/redis.js';
+import { ModelFolder } from '../shared/registry/folder.js';
+import { allLeftOut, type LeftOut, logLeftOut } from '../shared/registry/left-out.js';
+import { collectModels, type Model, type ModelChoice } from '../shared/registry/models.js';
+import { readOrders, reportFault } from '../shared/registry/repository.js';
 import type { Telemetry } from '../shared/telemetry/telemetry.js';
 import { WorkerHealth } from './health.js';
 import { MemoryRoom } from './memory.js';

@@ -3,11 +3,11 @@
 // With AUTH=none there is one caller, anyone, who may do everything and has no limits. Then nothing here
 // costs a request any time.
 
-import type { AccessConfiguration } from '../../shared/access-configuration.js';
+import type { AccessConfiguration } from '../../shared/configuration/access.js';
 import { type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
-import type { Keys } from '../../shared/keys.js';
-import type { Logger } from '../../shared/log.js';
-import { type Redis, untilTaken } from '../../shared/redis.js';
+import type { Logger } from '../../shared/process/log.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import { type Redis, untilTaken } from '../../shared/redis/redis.js';
 import { ApiKeyRing } from './api-key-ring.js';
 import { openApiKeySource, originInFile, originInRedis } from './api-key-source.js';
 import { ApiKeyStore } from './api-key-store.js';

@@ -1,7 +1,7 @@
 // The record of an API key, as it is kept in Redis or in KEYS_FILE. It holds no secret.
 
 import { z } from 'zod';
-import { limitsShape, scopes } from '../../shared/access-configuration.js';
+import { limitsShape, scopes } from '../../shared/configuration/access.js';
 import { messageOf } from '../../shared/zod-issue.js';
 import { apiKeyIdForm } from './api-key.js';
 import type { Caller, Limits } from './caller.js';

@@ -6,7 +6,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import type { Logger } from '../../shared/log.js';
+import type { Logger } from '../../shared/process/log.js';
 import { readApiKeyFile, readFileVersion } from './api-key-file.js';
 import type { ApiKeyRecord } from './api-key-record.js';
 import type { ApiKeyRing } from './api-key-ring.js';

@@ -2,8 +2,8 @@
 // use. `npm run keys` writes the records, the API instances read them.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Keys } from '../../shared/keys.js';
-import type { Redis } from '../../shared/redis.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
 import { type ApiKeyRecord, describeFault, parseApiKeyRecord } from './api-key-record.js';
 
 interface StoredApiKeys {

@@ -1,8 +1,8 @@
 // A caller: who sends a request, and what it may do.
 
-import type { Scope } from '../../shared/access-configuration.js';
+import type { Scope } from '../../shared/configuration/access.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { type Catalogue, only } from '../../shared/registry.js';
+import { type Catalogue, only } from '../../shared/registry/registry.js';
 
 /** What one caller may use of the service, over all API instances. */
 export interface Limits {

@@ -7,7 +7,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import type { Logger } from '../../shared/log.js';
+import type { Logger } from '../../shared/process/log.js';
 
 const refreshEveryMs = 300_000;
 const staleMsMax = 3_600_000;

@@ -7,7 +7,7 @@
 
 import { hash } from 'node:crypto';
 import { errors, type JWTPayload, jwtVerify } from 'jose';
-import { scopes as allScopes, type Scope } from '../../shared/access-configuration.js';
+import { scopes as allScopes, type Scope } from '../../shared/configuration/access.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Caller, Limits } from './caller.js';
 import type { Issuer } from './issuer.js';

@@ -5,8 +5,8 @@
 // nothing that the next one does not put right. What an instance said last counts for ten seconds, so the
 // requests of one that died are forgotten. Redis keeps the time, so the instances' clocks do not matter.
 
-import type { Keys } from '../../shared/keys.js';
-import type { Redis } from '../../shared/redis.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
 import type { Limits } from './caller.js';
 
 /** An instance that has requests of a limited number in flight says so at least this often. */

@@ -35,7 +35,7 @@
 // everyone back at once.
 
 import { type OverloadReason, ScorelineError } from '../../shared/errors.js';
-import { jobQueueOf, type Priority } from '../../shared/priority.js';
+import { jobQueueOf, type Priority } from '../../shared/wire/priority.js';
 import { Backlog } from './backlog.js';
 import type { Peers, Traffic } from './peers.js';
 

@@ -11,11 +11,11 @@
 // Workers keep a model as long as there are heartbeats for it. So an instance writes the first one before it looks
 // whether a model has workers, and sends no request before that.
 
-import type { Keys } from '../../shared/keys.js';
-import type { Model } from '../../shared/models.js';
-import { type Priority, priorities } from '../../shared/priority.js';
-import type { Redis } from '../../shared/redis.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Registry } from '../../shared/registry/registry.js';
+import { type Priority, priorities } from '../../shared/wire/priority.js';
 import { makeRate, type Rate } from './rate.js';
 
 const everyMs = 500;

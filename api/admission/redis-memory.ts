@@ -1,8 +1,8 @@
 // How full the memory of Redis is. Admission stops before it is full: then workers cannot take jobs any more, so nothing would
 // ever leave it.
 
-import type { Redis } from '../../shared/redis.js';
-import { parseInfo } from '../../shared/redis-check.js';
+import { parseInfo } from '../../shared/redis/check.js';
+import type { Redis } from '../../shared/redis/redis.js';
 
 const lookEveryMs = 1000;
 /** Pictures for which no worker is there fill a gigabyte within seconds. */

@@ -7,11 +7,11 @@
 // because then a hit writes nothing.
 
 import { nowMs } from '../../shared/clock.js';
-import type { Keys } from '../../shared/keys.js';
-import type { Manifest } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
-import type { Redis } from '../../shared/redis.js';
-import { packReplies, unpackReplies } from '../../shared/reply.js';
+import type { Manifest } from '../../shared/manifest/manifest.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
+import type { Model } from '../../shared/registry/models.js';
+import { packReplies, unpackReplies } from '../../shared/wire/reply.js';
 import type { ScoredReply } from '../queue/waiters.js';
 
 /** One answer may have this share of the bytes of all, so a single one does not drop the others. */

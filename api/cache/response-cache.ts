@@ -10,9 +10,9 @@
 // others join it.
 
 import { nowMs } from '../../shared/clock.js';
-import { makeItemId, rowsOfItem } from '../../shared/item-id.js';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import { packageVersion } from '../../shared/version.js';
+import { makeItemId, rowsOfItem } from '../../shared/wire/item-id.js';
 import type { Call } from '../call.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import { makeFlights } from '../repeat/flights.js';

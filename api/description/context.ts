@@ -1,9 +1,9 @@
 // What the operations of the description are made from.
 
-import type { AccessConfiguration } from '../../shared/access-configuration.js';
-import type { Configurations } from '../../shared/configuration.js';
+import type { AccessConfiguration } from '../../shared/configuration/access.js';
+import type { Configurations } from '../../shared/configuration/configuration.js';
 import type { ErrorCode } from '../../shared/errors.js';
-import type { Catalogue } from '../../shared/registry.js';
+import type { Catalogue } from '../../shared/registry/registry.js';
 import type { InputKinds } from '../kinds/kinds.js';
 import type { Header, Ref, Response, Security } from './openapi.js';
 import { Parts } from './parts.js';

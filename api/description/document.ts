@@ -4,7 +4,7 @@
 // It says no more than the service does: what a schema cannot express, such as that the data of a tensor has as
 // many elements as its shape, is in its texts.
 
-import type { Catalogue } from '../../shared/registry.js';
+import type { Catalogue } from '../../shared/registry/registry.js';
 import { packageVersion } from '../../shared/version.js';
 import { type DescribedService, makeContext, securityOf } from './context.js';
 import { inferencePaths, inferenceTag } from './inference.js';

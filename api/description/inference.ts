@@ -1,9 +1,9 @@
 // The operations of the Open Inference Protocol.
 
 import { z } from 'zod';
-import { networkSchema } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
-import { datatypes } from '../../shared/tensors.js';
+import { networkSchema } from '../../shared/manifest/manifest.js';
+import type { Model } from '../../shared/registry/models.js';
+import { datatypes } from '../../shared/wire/tensors.js';
 import { anyInferForms, dataSchemas, inferFormsOf } from '../inference/forms.js';
 import { indexRequestSchema } from '../inference/index-request.js';
 import { accessCodes, type Context } from './context.js';

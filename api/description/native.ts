@@ -1,11 +1,11 @@
 // The operations of the native contract: scoring by model, and the list of models.
 
 import { z } from 'zod';
-import { embeddingSchema } from '../../shared/embedding.js';
 import type { ErrorCode } from '../../shared/errors.js';
-import { inputSchema, networkSchema } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
-import { scoresClasses } from '../../shared/output.js';
+import { embeddingSchema } from '../../shared/manifest/embedding.js';
+import { inputSchema, networkSchema } from '../../shared/manifest/manifest.js';
+import { scoresClasses } from '../../shared/manifest/output.js';
+import type { Model } from '../../shared/registry/models.js';
 import { deadlineMsSchema, topSchema } from '../http/parameters.js';
 import { prioritySchema } from '../http/priority.js';
 import { kindsOf, outputKinds } from '../kinds/kinds.js';

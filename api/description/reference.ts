@@ -1,7 +1,7 @@
 // The operations of the reference contract, for clients of the architecture's first implementation.
 
 import { z } from 'zod';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import { deadlineMsSchema } from '../http/parameters.js';
 import { prioritySchema } from '../http/priority.js';
 import { kindsOf } from '../kinds/kinds.js';

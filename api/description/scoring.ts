@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import { deadlineMsSchema, requestTimeoutSchema } from '../http/parameters.js';
 import { waitSecondsMax } from '../http/preferences.js';
 import { prioritySchema } from '../http/priority.js';

@@ -1,7 +1,7 @@
 // The forms of requests with several inputs, and of their answers.
 
 import { z } from 'zod';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import { deadlineMsSchema } from '../http/parameters.js';
 import type { Context } from './context.js';
 import type { MediaType, Ref } from './openapi.js';

@@ -1,8 +1,8 @@
 // The answer to each method: from the bytes of its request to the bytes of its response.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Registry } from '../../shared/registry.js';
-import type { Tensor } from '../../shared/tensors.js';
+import type { Registry } from '../../shared/registry/registry.js';
+import type { Tensor } from '../../shared/wire/tensors.js';
 import { catalogueOf } from '../access/caller.js';
 import type { Call } from '../call.js';
 import type { Description, ModelName } from '../inference/description.js';

@@ -12,9 +12,9 @@ import {
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
 import { nowMs } from '../../shared/clock.js';
-import type { Configurations } from '../../shared/configuration.js';
+import type { Configurations } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Registry } from '../../shared/registry/registry.js';
 import type { Access } from '../access/access.js';
 import { catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';

@@ -9,7 +9,7 @@ import {
   Server,
   ServerCredentials,
 } from '@grpc/grpc-js';
-import type { Configurations } from '../../shared/configuration.js';
+import type { Configurations } from '../../shared/configuration/configuration.js';
 import type { Access } from '../access/access.js';
 import type { Calls } from '../call.js';
 import { finalAnswerMs, listen } from '../listening.js';

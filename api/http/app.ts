@@ -8,12 +8,12 @@ import express, {
   type RequestHandler,
   type Response,
 } from 'express';
-import type { Configurations } from '../../shared/configuration.js';
+import type { Configurations } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { Logger } from '../../shared/log.js';
 import type { Instruments } from '../../shared/metrics/instruments.js';
-import type { RedisClock } from '../../shared/redis-clock.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Logger } from '../../shared/process/log.js';
+import type { RedisClock } from '../../shared/redis/clock.js';
+import type { Registry } from '../../shared/registry/registry.js';
 import { packageVersion } from '../../shared/version.js';
 import type { SignIn } from '../access/access.js';
 import type { Call, Calls } from '../call.js';

@@ -8,7 +8,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { maxHeaderSize } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Configurations } from '../../shared/configuration.js';
+import type { Configurations } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { GatedRequest } from './json.js';
 import { sendProblem } from './problem.js';

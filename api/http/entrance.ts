@@ -4,7 +4,7 @@
 import type { ServerResponse } from 'node:http';
 import cors from 'cors';
 import type { Request } from 'express';
-import type { Configurations } from '../../shared/configuration.js';
+import type { Configurations } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { GatedRequest } from './json.js';
 import { openPaths, pathOf } from './paths.js';

@@ -3,7 +3,7 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { ScorelineError } from '../../shared/errors.js';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import type { Caller } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { LimitFields } from '../access/limits.js';

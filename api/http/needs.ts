@@ -1,7 +1,7 @@
 // Limits an address to callers with a scope.
 
 import type { RequestHandler } from 'express';
-import type { Scope } from '../../shared/access-configuration.js';
+import type { Scope } from '../../shared/configuration/access.js';
 import { requireScope } from '../access/caller.js';
 import { callerOf } from './gate.js';
 

@@ -1,8 +1,8 @@
 // Opens the call of a scoring request, before its body is read.
 
 import type { ServerResponse } from 'node:http';
-import type { Model } from '../../shared/models.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Registry } from '../../shared/registry/registry.js';
 import { type Caller, catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import { readFreshness } from '../cache/freshness.js';

@@ -6,7 +6,7 @@
 // matter by which way an operator comes, so there may be a proxy.
 
 import type { Request, RequestHandler } from 'express';
-import type { Configurations } from '../../shared/configuration.js';
+import type { Configurations } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { isLocal, passedOnBy } from './same-origin.js';
 

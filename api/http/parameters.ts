@@ -4,9 +4,9 @@ import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
 import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
-import { scoresOf } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
-import { scoresClasses, topOf } from '../../shared/output.js';
+import { scoresOf } from '../../shared/manifest/manifest.js';
+import { scoresClasses, topOf } from '../../shared/manifest/output.js';
+import type { Model } from '../../shared/registry/models.js';
 import { shown } from '../../shared/shown.js';
 import type { OutputWish } from '../queue/dispatcher.js';
 

@@ -9,7 +9,7 @@ import {
   problemOf,
   ScorelineError,
 } from '../../shared/errors.js';
-import type { Logger } from '../../shared/log.js';
+import type { Logger } from '../../shared/process/log.js';
 import { problemPagePolicy, writeProblemPage } from '../pages/problem-page.js';
 import { type GatedRequest, sendJson, sendParts } from './json.js';
 import { leaveBody } from './leave-body.js';

@@ -1,7 +1,7 @@
 // Keeps pages of other sites from doing something here with the browser of a person who may.
 
 import type { IncomingMessage } from 'node:http';
-import { isLoopback } from '../../shared/access-configuration.js';
+import { isLoopback } from '../../shared/configuration/access.js';
 import { ScorelineError } from '../../shared/errors.js';
 
 type Asked = Pick<IncomingMessage, 'headers'>;

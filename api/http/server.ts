@@ -11,7 +11,7 @@ import {
 } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Express } from 'express';
-import type { Configurations } from '../../shared/configuration.js';
+import type { Configurations } from '../../shared/configuration/configuration.js';
 import { finalAnswerMs, listen } from '../listening.js';
 import { makeAnswerHeaders } from './answer-headers.js';
 import type { App } from './app.js';

@@ -1,10 +1,10 @@
 // The classification extension: the best classes of each row instead of an output's numbers, as
 // strings "score:index" or "score:index:label".
 
-import type { Label } from '../../shared/labels.js';
-import type { Model } from '../../shared/models.js';
-import { scoresClasses } from '../../shared/output.js';
-import { type Datatype, encodeStrings, type Tensor } from '../../shared/tensors.js';
+import type { Label } from '../../shared/manifest/labels.js';
+import { scoresClasses } from '../../shared/manifest/output.js';
+import type { Model } from '../../shared/registry/models.js';
+import { type Datatype, encodeStrings, type Tensor } from '../../shared/wire/tensors.js';
 import { numbersOf } from './json-tensor.js';
 
 /** Returns the best classes of each row of an output, best first, as an output of the same name. */

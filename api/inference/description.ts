@@ -1,11 +1,11 @@
 // What the Open Inference Protocol says of the service and its models, in its own words. REST answers these
 // objects as JSON, gRPC as messages of the same fields.
 
-import type { DeclaredTensor } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
-import { openShape } from '../../shared/network.js';
-import type { Registry } from '../../shared/registry.js';
-import type { Datatype } from '../../shared/tensors.js';
+import type { DeclaredTensor } from '../../shared/manifest/manifest.js';
+import { openShape } from '../../shared/manifest/network.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Registry } from '../../shared/registry/registry.js';
+import type { Datatype } from '../../shared/wire/tensors.js';
 import { type Caller, catalogueOf } from '../access/caller.js';
 import type { Readiness } from '../readiness.js';
 import type { Duration, Statistics } from '../statistics.js';

@@ -3,10 +3,10 @@
 // says, which no schema can express.
 
 import { z } from 'zod';
-import type { DeclaredTensor, Network } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
-import { isOpen, openShape } from '../../shared/network.js';
-import { countElements, type Datatype, datatypes } from '../../shared/tensors.js';
+import type { DeclaredTensor, Network } from '../../shared/manifest/manifest.js';
+import { isOpen, openShape } from '../../shared/manifest/network.js';
+import type { Model } from '../../shared/registry/models.js';
+import { countElements, type Datatype, datatypes } from '../../shared/wire/tensors.js';
 import { elementSchemas } from './element-schema.js';
 import { classesMax, requestSchema, sizeMax } from './infer-request.js';
 

@@ -10,8 +10,7 @@ import { z } from 'zod';
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { fromJson } from '../../shared/json-elements.js';
-import type { DeclaredTensor, Manifest, Network } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
+import type { DeclaredTensor, Manifest, Network } from '../../shared/manifest/manifest.js';
 import {
   checkNamedSizes,
   showName,
@@ -19,7 +18,8 @@ import {
   showTensor,
   showValue,
   takesTensor,
-} from '../../shared/network.js';
+} from '../../shared/manifest/network.js';
+import type { Model } from '../../shared/registry/models.js';
 import { shown } from '../../shared/shown.js';
 import {
   checkTensor,
@@ -29,7 +29,7 @@ import {
   rowOffsets,
   type Tensor,
   toBuffer,
-} from '../../shared/tensors.js';
+} from '../../shared/wire/tensors.js';
 import { messageOf } from '../../shared/zod-issue.js';
 
 /** How an output is answered. */

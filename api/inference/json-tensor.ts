@@ -2,14 +2,14 @@
 // "-Infinity", as they come in requests (shared/json-elements.ts).
 
 import { ScorelineError } from '../../shared/errors.js';
-import { halfToNumber } from '../../shared/half.js';
+import { halfToNumber } from '../../shared/wire/half.js';
 import {
   type Datatype,
   decodeStrings,
   elementBytes,
   encodeStrings,
   numberArrays,
-} from '../../shared/tensors.js';
+} from '../../shared/wire/tensors.js';
 
 /** The most numbers in the lists of one answer. They take two seconds, in which nobody else is answered, and 80 MB. */
 const listedMax = 4_000_000;

@@ -2,10 +2,10 @@
 // own, so cutting it further would share nothing and cost more. The rest shares a run with the items of
 // others. Each row counts as an input. Neither way copies data.
 
-import { type Configurations, callerLimitsOf } from '../../shared/configuration.js';
+import { type Configurations, callerLimitsOf } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { showName, showShape } from '../../shared/network.js';
-import { rowOffsets, type Tensor } from '../../shared/tensors.js';
+import { showName, showShape } from '../../shared/manifest/network.js';
+import { rowOffsets, type Tensor } from '../../shared/wire/tensors.js';
 
 /** An output whose data lies in several places. */
 export interface JoinedTensor extends Omit<Tensor, 'data'> {

@@ -4,7 +4,7 @@
 // in JSON in it, also where the client asked for binary ones.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import { writeInferResponse } from '../inference/infer-response.js';
 import { writeNativeAnswer, writeReferenceAnswer } from '../kinds/answers.js';
 import type { InputKinds } from '../kinds/kinds.js';

@@ -4,7 +4,7 @@
 // from the queue (job-states.ts).
 
 import { z } from 'zod';
-import { priorities } from '../../shared/priority.js';
+import { priorities } from '../../shared/wire/priority.js';
 
 /** How the answer to the request is written: by the route that took it. */
 const formSchema = z.discriminatedUnion('route', [

@@ -9,14 +9,14 @@
 // - *expired*: neither. Its deadline passed before a worker took it, or its results are no longer kept.
 //
 // A worker keeps results before its job leaves the queue, so between the two a job never looks expired. No worker
-// keeps a result of a job that has expired (shared/kept-results.ts). A state of the last four stays.
+// keeps a result of a job that has expired (shared/redis/kept-results.ts). A state of the last four stays.
 
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
-import { keepResults, lateMsMax, lostMsMax } from '../../shared/kept-results.js';
-import type { Keys } from '../../shared/keys.js';
-import type { Redis } from '../../shared/redis.js';
-import { headBytes, packReplies, type Reply, surelyHasOutputs } from '../../shared/reply.js';
+import { keepResults, lateMsMax, lostMsMax } from '../../shared/redis/kept-results.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
+import { headBytes, packReplies, type Reply, surelyHasOutputs } from '../../shared/wire/reply.js';
 import { shareOf } from '../access/caller.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import { errorOfReply, type ScoredReply } from '../queue/waiters.js';

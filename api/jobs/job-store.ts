@@ -5,8 +5,8 @@
 
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { Keys } from '../../shared/keys.js';
-import type { Redis } from '../../shared/redis.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
 import { orUnavailable } from '../queue/queue.js';
 import { addWebhookScript, type PendingWebhooks } from '../webhooks/pending-webhooks.js';
 import { type JobRecord, readRecord } from './job-record.js';

@@ -1,7 +1,7 @@
 // The jobs of callers: finding, waiting, following, listing, cancelling. Someone else's job does not exist.
 
 import { ScorelineError } from '../../shared/errors.js';
-import { jobQueueOf } from '../../shared/priority.js';
+import { jobQueueOf } from '../../shared/wire/priority.js';
 import type { JobRecord } from './job-record.js';
 import { isPending, type JobState, type JobStates } from './job-states.js';
 import type { Cursor, JobStore } from './job-store.js';

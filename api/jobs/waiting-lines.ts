@@ -45,7 +45,7 @@ export class WaitingLines {
   }
 
   /**
-   * Returns the place of a job in the queue of this name (shared/priority.ts); undefined if it does not wait, if too many are before it, or if Redis
+   * Returns the place of a job in the queue of this name (shared/wire/priority.ts); undefined if it does not wait, if too many are before it, or if Redis
    * cannot tell.
    */
   async of(queue: string, job: string): Promise<Standing | undefined> {

@@ -1,10 +1,10 @@
 // Writes the answers for models that take single inputs, as JSON: of the native contract and of the reference
 // contract.
 
-import { tensorsOfHead } from '../../shared/heads.js';
-import type { Model } from '../../shared/models.js';
-import type { Timing } from '../../shared/reply.js';
-import { isKnown } from '../../shared/scores.js';
+import { tensorsOfHead } from '../../shared/manifest/heads.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Timing } from '../../shared/wire/reply.js';
+import { isKnown } from '../../shared/wire/scores.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import { type InputKinds, kindsOf, outputKinds } from './kinds.js';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { embeddingName } from '../../shared/embedding.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { type Tensor, toFloats } from '../../shared/tensors.js';
+import { embeddingName } from '../../shared/manifest/embedding.js';
+import { type Tensor, toFloats } from '../../shared/wire/tensors.js';
 import type { OutputKind } from './kind.js';
 
 const numbers = z

@@ -8,7 +8,7 @@ export interface Size {
   readonly height: number;
 }
 
-/** What a manifest says of it (shared/image-input.ts). */
+/** What a manifest says of it (shared/manifest/image-input.ts). */
 export interface FitRule extends Size {
   readonly resize?: 'stretch' | 'crop' | 'shorter-side' | 'letterbox' | undefined;
   readonly cropFraction?: number | undefined;

@@ -1,8 +1,8 @@
 // The table of input kinds and output kinds. Each kind has its own file.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Manifest } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
+import type { Manifest } from '../../shared/manifest/manifest.js';
+import type { Model } from '../../shared/registry/models.js';
 import { classification } from './classification.js';
 import { embedding } from './embedding.js';
 import { type ImageLimits, makeImageKind } from './image.js';

@@ -3,9 +3,9 @@
 // of JSON.stringify.
 
 import { z } from 'zod';
-import type { Label } from '../../shared/labels.js';
-import { mapScores } from '../../shared/scores.js';
-import type { Tensor } from '../../shared/tensors.js';
+import type { Label } from '../../shared/manifest/labels.js';
+import { mapScores } from '../../shared/wire/scores.js';
+import type { Tensor } from '../../shared/wire/tensors.js';
 
 /** The score of a class, for the description of the service. */
 export const score = z

@@ -2,8 +2,8 @@
 
 import { z } from 'zod';
 import { isLonger } from '../../shared/characters.js';
-import type { Block, Cell, Column } from '../../shared/table.js';
-import type { Datatype } from '../../shared/tensors.js';
+import type { Block, Cell, Column } from '../../shared/manifest/table.js';
+import type { Datatype } from '../../shared/wire/tensors.js';
 import { elementSchemas, finiteSchemas } from '../inference/element-schema.js';
 
 export const categoryCharactersMax = 1000;

@@ -3,10 +3,8 @@
 
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { scoresExampleOf } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
-import { showName } from '../../shared/network.js';
-import { shown } from '../../shared/shown.js';
+import { scoresExampleOf } from '../../shared/manifest/manifest.js';
+import { showName } from '../../shared/manifest/network.js';
 import {
   type Block,
   type Cell,
@@ -16,8 +14,10 @@ import {
   holds,
   placeColumns,
   sampleRow,
-} from '../../shared/table.js';
-import type { Datatype } from '../../shared/tensors.js';
+} from '../../shared/manifest/table.js';
+import type { Model } from '../../shared/registry/models.js';
+import { shown } from '../../shared/shown.js';
+import type { Datatype } from '../../shared/wire/tensors.js';
 import { networkOf } from '../inference/infer-request.js';
 import type { InputKind, Row } from './kind.js';
 import { categoryCharactersMax, rowSchema } from './table-form.js';

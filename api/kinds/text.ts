@@ -3,8 +3,8 @@
 import { z } from 'zod';
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { scoresExampleOf } from '../../shared/manifest.js';
-import { encodeStrings } from '../../shared/tensors.js';
+import { scoresExampleOf } from '../../shared/manifest/manifest.js';
+import { encodeStrings } from '../../shared/wire/tensors.js';
 import { elementSchemas } from '../inference/element-schema.js';
 import { decodeText } from './charset.js';
 import type { InputKind } from './kind.js';

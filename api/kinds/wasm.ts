@@ -1,4 +1,4 @@
-// WebAssembly: the doors to kernels that were compiled from AssemblyScript (cli/assembly.ts).
+// WebAssembly: the doors to kernels that were compiled from AssemblyScript (cli/generating/assembly.ts).
 
 /** What is used of it here. TypeScript declares it for browsers only. */
 interface Memory {

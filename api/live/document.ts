@@ -1,6 +1,6 @@
 // Writes the live view's samples: a column for each number, so a page can draw them as they are.
 
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import { idle, type Percentile, type Point, percentiles } from './point.js';
 import type { Sample } from './series.js';
 import { nameOf, unnamed } from './totals.js';

@@ -1,7 +1,7 @@
 // The workers of a local run, as `npm start` tells its API of them. Nobody else tells of workers, so there
 // are none elsewhere.
 
-import type { LocalWorker, Parent } from '../../shared/lifecycle.js';
+import type { LocalWorker, Parent } from '../../shared/process/lifecycle.js';
 
 export interface LocalWorkers {
   /** Undefined unless this is a local run. */

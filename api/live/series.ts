@@ -9,8 +9,8 @@
 
 import { nowMs } from '../../shared/clock.js';
 import type { Instruments } from '../../shared/metrics/instruments.js';
-import type { Model } from '../../shared/models.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Registry } from '../../shared/registry/registry.js';
 import type { Queue } from '../queue/queue.js';
 import type { Statistics } from '../statistics.js';
 import { idle, type Point, pointOf } from './point.js';

@@ -4,8 +4,8 @@
 import type { ErrorCode } from '../../shared/errors.js';
 import type { Instruments } from '../../shared/metrics/instruments.js';
 import { isFault, latencyBuckets, refusalCodes } from '../../shared/metrics/table.js';
-import type { Model } from '../../shared/models.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Registry } from '../../shared/registry/registry.js';
 import type { Statistics } from '../statistics.js';
 
 export interface Totals {

@@ -6,8 +6,8 @@
 
 import { nowMs } from '../../shared/clock.js';
 import { type ErrorCode, errorTable } from '../../shared/errors.js';
-import type { Logger } from '../../shared/log.js';
-import type { RequestFields } from '../../shared/log-fields.js';
+import type { Logger } from '../../shared/process/log.js';
+import type { RequestFields } from '../../shared/process/log-fields.js';
 import type { DepartedRequest, RequestEvents } from '../events.js';
 import { adviceFor } from './advice.js';
 

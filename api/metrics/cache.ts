@@ -1,8 +1,8 @@
 // Counts what the response cache has served.
 
 import type { Instruments } from '../../shared/metrics/instruments.js';
-import type { Model } from '../../shared/models.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Registry } from '../../shared/registry/registry.js';
 import { type CacheOutcome, cacheOutcomes } from '../cache/cache-note.js';
 
 /** Returns a function to be called for each call that the cache has served. */

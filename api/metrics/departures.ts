@@ -2,7 +2,7 @@
 
 import { makeDepartures } from '../../shared/metrics/departures.js';
 import type { Instruments } from '../../shared/metrics/instruments.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Registry } from '../../shared/registry/registry.js';
 
 export function endSeries(
   instruments: Pick<Instruments, 'forget'>,

@@ -3,7 +3,7 @@
 
 import { Instruments } from '../../shared/metrics/instruments.js';
 import { observeProcess } from '../../shared/metrics/process.js';
-import { openSidePort, sendAside, sendMetrics } from '../../shared/side-port.js';
+import { openSidePort, sendAside, sendMetrics } from '../../shared/process/side-port.js';
 import type { Telemetry } from '../../shared/telemetry/telemetry.js';
 
 export interface OpenMetrics {

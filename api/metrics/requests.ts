@@ -4,7 +4,7 @@ import { nowMs } from '../../shared/clock.js';
 import { overloadReasons } from '../../shared/errors.js';
 import type { Instruments, Labels } from '../../shared/metrics/instruments.js';
 import { faultCodes, refusalCodes } from '../../shared/metrics/table.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Registry } from '../../shared/registry/registry.js';
 import type { RequestEvents } from '../events.js';
 
 type ModelLabels = Labels<'requestSeconds'>;

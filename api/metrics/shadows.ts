@@ -1,8 +1,8 @@
 // Counts how the answers of shadow versions compare.
 
 import type { Instruments } from '../../shared/metrics/instruments.js';
-import type { Model } from '../../shared/models.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Registry } from '../../shared/registry/registry.js';
 import { type ShadowOutcome, shadowOutcomes } from '../versions/shadows.js';
 
 /** Returns a function to be called for each copy of an input. */

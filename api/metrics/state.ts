@@ -1,9 +1,9 @@
 // The state of an API instance, read with each scrape.
 
 import type { Instruments, Labels } from '../../shared/metrics/instruments.js';
-import type { Model } from '../../shared/models.js';
-import { priorities } from '../../shared/priority.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Registry } from '../../shared/registry/registry.js';
+import { priorities } from '../../shared/wire/priority.js';
 import type { Admission } from '../admission/admission.js';
 import type { ByteBudget } from '../admission/byte-budget.js';
 import type { Calls } from '../call.js';

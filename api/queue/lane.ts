@@ -13,10 +13,10 @@
 
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
-import { rowsOfItem } from '../../shared/item-id.js';
-import type { BatchJob, Item } from '../../shared/job.js';
-import type { Model } from '../../shared/models.js';
-import type { Priority } from '../../shared/priority.js';
+import type { Model } from '../../shared/registry/models.js';
+import { rowsOfItem } from '../../shared/wire/item-id.js';
+import type { BatchJob, Item } from '../../shared/wire/job.js';
+import type { Priority } from '../../shared/wire/priority.js';
 import type { ItemTrace } from '../traces/request-trace.js';
 import type { Queue } from './queue.js';
 import type { ScoredReply, Waiters } from './waiters.js';

@@ -5,13 +5,13 @@ import { randomUUID } from 'node:crypto';
 import { Queue as BullQueue } from 'bullmq';
 import { nowMs } from '../../shared/clock.js';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import { membersOf } from '../../shared/item-id.js';
-import { type BatchJob, encodeJob } from '../../shared/job.js';
-import { type Counts, countNames, type Keys } from '../../shared/keys.js';
-import { type Logger, makeSeldom, type Seldom } from '../../shared/log.js';
-import { jobQueueOf, type Priority, priorities } from '../../shared/priority.js';
-import { explain, type Redis } from '../../shared/redis.js';
-import type { Registry } from '../../shared/registry.js';
+import { type Logger, makeSeldom, type Seldom } from '../../shared/process/log.js';
+import { type Counts, countNames, type Keys } from '../../shared/redis/keys.js';
+import { explain, type Redis } from '../../shared/redis/redis.js';
+import type { Registry } from '../../shared/registry/registry.js';
+import { membersOf } from '../../shared/wire/item-id.js';
+import { type BatchJob, encodeJob } from '../../shared/wire/job.js';
+import { jobQueueOf, type Priority, priorities } from '../../shared/wire/priority.js';
 import { Unanswered } from './unanswered.js';
 
 /** How long a payload outlives the last deadline of its job. */
@@ -109,7 +109,7 @@ export class Queue {
 
   /**
    * Reads the ids of the jobs that wait, the next one first.
-   * @param name that of the queue of jobs (shared/priority.ts)
+   * @param name that of the queue of jobs (shared/wire/priority.ts)
    * @throws ScorelineError `queue_unavailable`
    */
   async readWaiting(name: string, count: number): Promise<string[]> {

@@ -15,10 +15,10 @@
 
 import { randomUUID } from 'node:crypto';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import type { Keys } from '../../shared/keys.js';
-import { type Logger, makeSeldom, type Seldom } from '../../shared/log.js';
-import type { Redis } from '../../shared/redis.js';
-import { idsOfReplies, type Reply, unpackReplies } from '../../shared/reply.js';
+import { type Logger, makeSeldom, type Seldom } from '../../shared/process/log.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
+import { idsOfReplies, type Reply, unpackReplies } from '../../shared/wire/reply.js';
 
 /** How long the stream outlives its reader. */
 const timeToLiveMs = 120_000;

@@ -9,11 +9,11 @@
 // how many of a queue's items are not bulk.
 
 import { nowMs } from '../../shared/clock.js';
-import { membersOf } from '../../shared/item-id.js';
-import type { BatchJob } from '../../shared/job.js';
-import type { Keys } from '../../shared/keys.js';
-import type { Priority } from '../../shared/priority.js';
-import type { Redis } from '../../shared/redis.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
+import { membersOf } from '../../shared/wire/item-id.js';
+import type { BatchJob } from '../../shared/wire/job.js';
+import type { Priority } from '../../shared/wire/priority.js';
 
 /** How often the unanswered items are counted. */
 const lookEveryMs = 1000;

@@ -6,7 +6,7 @@
 // then fails the entries of its items.
 
 import { errorTable, ScorelineError } from '../../shared/errors.js';
-import type { Reply } from '../../shared/reply.js';
+import type { Reply } from '../../shared/wire/reply.js';
 
 export type ScoredReply = Extract<Reply, { outputs: unknown }>;
 type FailedReply = Extract<Reply, { error: unknown }>;

@@ -6,7 +6,7 @@
 // request, even after the record of the first request has expired.
 
 import { createHash } from 'node:crypto';
-import { makeItemId } from '../../shared/item-id.js';
+import { makeItemId } from '../../shared/wire/item-id.js';
 import type { OutputWish } from '../queue/dispatcher.js';
 
 type Content = string | Buffer;

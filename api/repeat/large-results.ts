@@ -1,8 +1,8 @@
 // Results that are too large to be read along with other things. All of one request may have a hundred megabytes, for which a
 // command would take longer than those of other requests, behind it on the connection, may wait.
 
-import type { Keys } from '../../shared/keys.js';
-import type { Redis } from '../../shared/redis.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
 
 export class LargeResults {
   readonly #redis: Pick<Redis, 'getBuffer'>;

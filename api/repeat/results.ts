@@ -2,16 +2,16 @@
 // them (worker/queue/results.ts).
 //
 // The first request with a key *claims* it. The claim stores the request's fingerprint, and takes a place for each
-// of its items (shared/kept-results.ts), which counts until the latest time at which its result can expire. When the
+// of its items (shared/redis/kept-results.ts), which counts until the latest time at which its result can expire. When the
 // result is kept earlier, the place counts until that expires. So the number of places limits the results, and the bytes in
 // them limit what results may take. A caller has a share of both.
 
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { keepResults, placeKeys } from '../../shared/kept-results.js';
-import type { Keys } from '../../shared/keys.js';
-import type { Redis } from '../../shared/redis.js';
-import { packReplies, type Reply, unpackReplies } from '../../shared/reply.js';
+import { keepResults, placeKeys } from '../../shared/redis/kept-results.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
+import { packReplies, type Reply, unpackReplies } from '../../shared/wire/reply.js';
 import { shareOf } from '../access/caller.js';
 import { orUnavailable, queueUnavailable } from '../queue/queue.js';
 import type { Identity } from './identity.js';

@@ -2,7 +2,7 @@
 
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import type { Span, TraceContext, Tracer } from '../../shared/telemetry/telemetry.js';
 
 /** The trace of an item until Redis has it. */

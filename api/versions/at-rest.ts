@@ -1,7 +1,7 @@
 // Which models may be at rest: without workers, which come only for requests. The manifest says it (`scaling.min: 0`),
 // unless the service was told otherwise, such as by the values of a cluster.
 
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 
 export type MayRest = (model: Pick<Model, 'name' | 'queue' | 'manifest'>) => boolean;
 

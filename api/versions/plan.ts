@@ -13,11 +13,17 @@
 // there is no other, it stays, and its requests are refused (rollout.ts).
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { LeftOut } from '../../shared/left-out.js';
-import { latestFirst, type Model } from '../../shared/models.js';
-import type { Registry, Served, Shadow } from '../../shared/registry.js';
-import type { LoadFault } from '../../shared/repository.js';
-import { latestOf, releasedIn, type Split, splitOf, type Traffic } from '../../shared/traffic.js';
+import type { LeftOut } from '../../shared/registry/left-out.js';
+import { latestFirst, type Model } from '../../shared/registry/models.js';
+import type { Registry, Served, Shadow } from '../../shared/registry/registry.js';
+import type { LoadFault } from '../../shared/registry/repository.js';
+import {
+  latestOf,
+  releasedIn,
+  type Split,
+  splitOf,
+  type Traffic,
+} from '../../shared/registry/traffic.js';
 import type { MayRest } from './at-rest.js';
 
 export interface PlanInput {

@@ -3,13 +3,14 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import type { Keys } from '../../shared/keys.js';
-import { logLeftOut } from '../../shared/left-out.js';
-import { type Logger, makeSeldom } from '../../shared/log.js';
-import type { ModelFolder } from '../../shared/model-folder.js';
-import type { Model } from '../../shared/models.js';
-import type { Redis } from '../../shared/redis.js';
-import { makeRegistry, type Registry } from '../../shared/registry.js';
+import { type Logger, makeSeldom } from '../../shared/process/log.js';
+import { lookFailed, Rounds } from '../../shared/process/rounds.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
+import type { ModelFolder } from '../../shared/registry/folder.js';
+import { logLeftOut } from '../../shared/registry/left-out.js';
+import type { Model } from '../../shared/registry/models.js';
+import { makeRegistry, type Registry } from '../../shared/registry/registry.js';
 import {
   type LoadFault,
   noOrders,
@@ -17,8 +18,7 @@ import {
   order,
   readFault,
   readOrders,
-} from '../../shared/repository.js';
-import { lookFailed, Rounds } from '../../shared/rounds.js';
+} from '../../shared/registry/repository.js';
 import type { Peers } from '../admission/peers.js';
 import type { Calls } from '../call.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';

@@ -7,9 +7,9 @@
 import { randomUUID } from 'node:crypto';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { makeItemId, rowsOfItem } from '../../shared/item-id.js';
-import type { Model } from '../../shared/models.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Registry } from '../../shared/registry/registry.js';
+import { makeItemId, rowsOfItem } from '../../shared/wire/item-id.js';
 import type { Call } from '../call.js';
 import { Ending } from '../ending.js';
 import type { DispatchedItem, Dispatcher, OutputWish } from '../queue/dispatcher.js';

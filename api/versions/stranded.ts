@@ -3,12 +3,12 @@
 // what has expired.
 
 import { nowMs } from '../../shared/clock.js';
-import { lostMsMax } from '../../shared/kept-results.js';
-import type { Keys } from '../../shared/keys.js';
-import type { Logger } from '../../shared/log.js';
-import type { Model } from '../../shared/models.js';
-import { jobQueueOf, priorities } from '../../shared/priority.js';
-import type { Redis } from '../../shared/redis.js';
+import type { Logger } from '../../shared/process/log.js';
+import { lostMsMax } from '../../shared/redis/kept-results.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
+import type { Model } from '../../shared/registry/models.js';
+import { jobQueueOf, priorities } from '../../shared/wire/priority.js';
 import type { Queue } from '../queue/queue.js';
 
 /** Remembers that jobs may be in the queues of these models, for instances that start later. Rejects with an error of Redis. */

@@ -3,8 +3,8 @@
 // Only hosts that the operator names are allowed, whose names say nothing about where they lead. So their addresses
 // are checked with each attempt (checked-lookup.ts).
 
+import type { WebhookHost } from '../../shared/configuration/webhooks.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { WebhookHost } from '../../shared/webhook-configuration.js';
 
 const urlLengthMax = 2048;
 

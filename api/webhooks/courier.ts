@@ -7,11 +7,11 @@
 // A claim lasts longer than an attempt. If this instance dies, another one makes the attempt again.
 
 import { nowMs } from '../../shared/clock.js';
-import { lateMsMax } from '../../shared/kept-results.js';
-import { type Logger, makeSeldom } from '../../shared/log.js';
-import { explain } from '../../shared/redis.js';
-import type { WebhookHost, WebhookSecret } from '../../shared/webhook-configuration.js';
-import { secretsOf } from '../../shared/webhook-configuration.js';
+import type { WebhookHost, WebhookSecret } from '../../shared/configuration/webhooks.js';
+import { secretsOf } from '../../shared/configuration/webhooks.js';
+import { type Logger, makeSeldom } from '../../shared/process/log.js';
+import { lateMsMax } from '../../shared/redis/kept-results.js';
+import { explain } from '../../shared/redis/redis.js';
 import type { JobEnds } from '../jobs/job-ends.js';
 import type { JobRecord } from '../jobs/job-record.js';
 import { isPending, type JobStates } from '../jobs/job-states.js';

@@ -4,7 +4,7 @@
 // is no longer kept. The result stands in it as long as it is there, and is not too large.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import { addressOf, type Parts, writeResult, writeSummary } from '../jobs/job-document.js';
 import type { JobState } from '../jobs/job-states.js';
 import { type Job, shownState } from '../jobs/jobs.js';

@@ -8,9 +8,9 @@
 
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { lateMsMax } from '../../shared/kept-results.js';
-import type { Keys } from '../../shared/keys.js';
-import type { Redis } from '../../shared/redis.js';
+import { lateMsMax } from '../../shared/redis/kept-results.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
 import type { JobRecord } from '../jobs/job-record.js';
 import { orUnavailable } from '../queue/queue.js';
 import { readWebhook, type Webhook } from './webhook.js';

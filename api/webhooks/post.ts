@@ -5,9 +5,9 @@
 
 import http from 'node:http';
 import https from 'node:https';
+import type { WebhookHost } from '../../shared/configuration/webhooks.js';
 import { coerceError } from '../../shared/errors.js';
 import { packageVersion } from '../../shared/version.js';
-import type { WebhookHost } from '../../shared/webhook-configuration.js';
 import { readRetryAfterMs } from './backoff.js';
 import {
   checkLiteral,

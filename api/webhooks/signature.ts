@@ -4,7 +4,7 @@
 // verifies them in the tests.
 
 import { createHmac } from 'node:crypto';
-import type { WebhookSecret } from '../../shared/webhook-configuration.js';
+import type { WebhookSecret } from '../../shared/configuration/webhooks.js';
 
 /** Returns the header fields of one attempt. Several secrets make several signatures. */
 export function sign(

@@ -1,9 +1,9 @@
 // Assembles the webhooks of an API instance.
 
-import type { Configurations } from '../../shared/configuration.js';
-import type { Logger } from '../../shared/log.js';
+import type { Configurations } from '../../shared/configuration/configuration.js';
 import type { Instruments } from '../../shared/metrics/instruments.js';
-import type { Registry } from '../../shared/registry.js';
+import type { Logger } from '../../shared/process/log.js';
+import type { Registry } from '../../shared/registry/registry.js';
 import type { Parts } from '../jobs/job-document.js';
 import type { JobEnds } from '../jobs/job-ends.js';
 import type { JobStates } from '../jobs/job-states.js';

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { findFreePort } from '../../cli/redis.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import { packageDirectory } from '../../shared/version.js';
 import { makeModelsDirectory, makeProgramDirectory } from '../models.js';
 import { startBenchService } from '../service.js';

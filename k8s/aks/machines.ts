@@ -2,7 +2,7 @@
 // what changes, so Azure itself is asked: the two lists are what `az vm list-skus` and `az vm list-usage` print.
 
 import { z } from 'zod';
-import { readYamlFile } from '../../shared/yaml-file.js';
+import { readYamlFile } from '../../shared/files/yaml-file.js';
 import type { Pool } from './pools.js';
 
 const skuSchema = z.object({

@@ -1,7 +1,7 @@
 // The series of versions that have left. They stay for a while, so the last scrapes have their final values, and then
 // go, so the number of series does not grow with each version that a process has ever served.
 
-import type { Model } from '../models.js';
+import type { Model } from '../registry/models.js';
 import type { Instruments } from './instruments.js';
 
 const keptMs = 15 * 60_000;

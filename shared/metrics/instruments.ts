@@ -4,7 +4,7 @@
 // reads them: a part that has a state gives a function, which is called for each scrape.
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Role } from '../configuration.js';
+import type { Role } from '../configuration/configuration.js';
 import { type MetricKey, type MetricRow, metricTable } from './table.js';
 
 type Table = typeof metricTable;

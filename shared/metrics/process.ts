@@ -3,7 +3,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import process from 'node:process';
 import { getHeapStatistics } from 'node:v8';
-import type { Role } from '../configuration.js';
+import type { Role } from '../configuration/configuration.js';
 import { packageVersion } from '../version.js';
 import type { Instruments } from './instruments.js';
 

@@ -1,6 +1,6 @@
 // What a process says about its connections to Redis.
 
-import type { Redis } from '../redis.js';
+import type { Redis } from '../redis/redis.js';
 import type { Instruments } from './instruments.js';
 
 type Connection = Pick<Redis, 'status' | 'on'>;

@@ -9,8 +9,8 @@ import { AzureMonitorMetricExporter } from '@azure/monitor-opentelemetry-exporte
 import { trace } from '@opentelemetry/api';
 import { logs } from '@opentelemetry/api-logs';
 import { PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
+import type { TelemetryConfiguration } from '../configuration/telemetry.js';
 import type { Instruments } from '../metrics/instruments.js';
-import type { TelemetryConfiguration } from '../telemetry-configuration.js';
 import { makeMetricProducer } from './metric-producer.js';
 import type { Sdk, SdkParts } from './sdk.js';
 

@@ -3,7 +3,7 @@
 import type { LogRecordExporter } from '@opentelemetry/sdk-logs';
 import type { PushMetricExporter } from '@opentelemetry/sdk-metrics';
 import type { SpanExporter } from '@opentelemetry/sdk-trace-base';
-import type { Protocol } from '../telemetry-configuration.js';
+import type { Protocol } from '../configuration/telemetry.js';
 
 export async function openSpanExporter(protocol: Protocol): Promise<SpanExporter> {
   switch (protocol) {

@@ -2,7 +2,7 @@
 
 import { ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api';
 import { type AnyValueMap, type Logger, SeverityNumber } from '@opentelemetry/api-logs';
-import type { SendLine } from '../log.js';
+import type { SendLine } from '../process/log.js';
 
 const severities: Readonly<Record<number, readonly [SeverityNumber, string]>> = {
   10: [SeverityNumber.TRACE, 'TRACE'],

@@ -1,7 +1,7 @@
 // Opens telemetry. The libraries are loaded only if the configuration asks for it, before the rest of the role is.
 
-import type { Role } from '../configuration.js';
-import { otlpSignals, type TelemetryConfiguration } from '../telemetry-configuration.js';
+import type { Role } from '../configuration/configuration.js';
+import { otlpSignals, type TelemetryConfiguration } from '../configuration/telemetry.js';
 import type { Telemetry } from './telemetry.js';
 
 /** Starts telemetry if the configuration asks for some. */

@@ -10,7 +10,7 @@ import {
   type Resource,
   resourceFromAttributes,
 } from '@opentelemetry/resources';
-import type { Role } from '../configuration.js';
+import type { Role } from '../configuration/configuration.js';
 import { packageVersion } from '../version.js';
 
 /** OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over what is known otherwise. */

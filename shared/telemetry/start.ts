@@ -14,11 +14,11 @@ import {
   BasicTracerProvider,
   BatchSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
-import type { Role } from '../configuration.js';
+import type { Role } from '../configuration/configuration.js';
+import { otlpSignals, type TelemetryConfiguration } from '../configuration/telemetry.js';
 import { coerceError } from '../errors.js';
-import { makeSeldom } from '../log.js';
 import type { Instruments } from '../metrics/instruments.js';
-import { otlpSignals, type TelemetryConfiguration } from '../telemetry-configuration.js';
+import { makeSeldom } from '../process/log.js';
 import { openLogExporter, openMetricExporter, openSpanExporter } from './exporters.js';
 import { makeSendLine } from './log-records.js';
 import { makeMetricProducer } from './metric-producer.js';

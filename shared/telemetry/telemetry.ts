@@ -3,8 +3,8 @@
 // Stages know these interfaces at most, and no library. A request that is traced has a trace. All others have
 // none, and pay nothing.
 
-import type { Logger, SendLine } from '../log.js';
 import type { Instruments } from '../metrics/instruments.js';
+import type { Logger, SendLine } from '../process/log.js';
 import type { Attributes, EventName, SpanName } from './attributes.js';
 
 /** A span as others name it: the fields of W3C Trace Context. It travels in headers and in items. */

@@ -26,7 +26,7 @@ import {
   SamplingDecision,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
-import type { TelemetryConfiguration } from '../telemetry-configuration.js';
+import type { TelemetryConfiguration } from '../configuration/telemetry.js';
 import { type Attributes, type EventName, spanTable } from './attributes.js';
 import type { Span, SpanStart, TraceContext, Tracer } from './telemetry.js';
 

@@ -4,10 +4,10 @@
 import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isHealthy } from '../../chaos/service.js';
-import { type Compose, openCompose } from '../../cli/compose.js';
-import { docker } from '../../cli/docker.js';
-import { findFreePort } from '../../cli/redis.js';
-import { makeKeys } from '../../shared/keys.js';
+import { type Compose, openCompose } from '../../cli/docker/compose.js';
+import { docker } from '../../cli/docker/docker.js';
+import { findFreePort } from '../../cli/redis/redis.js';
+import { makeKeys } from '../../shared/redis/keys.js';
 import { type Answer, post, queueOf, root, waitUntil } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
 import { whySkipped } from './switch.js';

@@ -1,6 +1,6 @@
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
-import { docker } from '../../cli/docker.js';
+import { docker } from '../../cli/docker/docker.js';
 import { measureImage } from '../../images/report.js';
 import { whySkipped } from './switch.js';
 

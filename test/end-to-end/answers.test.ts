@@ -5,8 +5,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkModel } from '../../cli/check.js';
-import { type Model, readModels } from '../../shared/models.js';
+import { checkModel } from '../../cli/models/check.js';
+import { type Model, readModels } from '../../shared/registry/models.js';
 import {
   ask,
   openRedis,

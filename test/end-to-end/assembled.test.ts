@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Child } from '../../cli/children.js';
+import type { Child } from '../../cli/processes/children.js';
 import {
   ask,
   type LogLine,

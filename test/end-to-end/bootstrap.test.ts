@@ -32,7 +32,7 @@ function makeProject() {
   write('package.json', manifest);
   write('compiler/package.json', { name: 'typescript', version: '1.0.0' });
   write('compiler/bin/tsc', '');
-  for (const name of ['hello', 'docs', 'page', 'bundle']) {
+  for (const name of ['hello', 'build/docs', 'build/page', 'build/bundle']) {
     write(`cli/${name}.ts`, '');
     write(`dist/cli/${name}.js`, '');
   }

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Child, spawnChild } from '../../cli/children.js';
-import { findFreePort } from '../../cli/redis.js';
-import { makeKeys } from '../../shared/keys.js';
+import { type Child, spawnChild } from '../../cli/processes/children.js';
+import { findFreePort } from '../../cli/redis/redis.js';
+import { makeKeys } from '../../shared/redis/keys.js';
 import { packageVersion } from '../../shared/version.js';
 import {
   type Answer,

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
 import type { ApiKeyRecord } from '../../api/access/api-key-record.js';
 import { ApiKeyStore } from '../../api/access/api-key-store.js';
-import { makeKeys } from '../../shared/keys.js';
+import { makeKeys } from '../../shared/redis/keys.js';
 import { type Listener, listen } from '../event-source.js';
 import { ask, bulkQueueOf, waitUntil } from '../harness.js';
 import { cancel, input, openSites, read, type Site, type Sites, submit, text } from './job-site.js';

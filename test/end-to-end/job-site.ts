@@ -2,7 +2,7 @@
 // nobody else.
 
 import { expect } from 'vitest';
-import type { Child } from '../../cli/children.js';
+import type { Child } from '../../cli/processes/children.js';
 import {
   type Answer,
   ask,

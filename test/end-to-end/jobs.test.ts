@@ -1,9 +1,9 @@
 // Tests requests that are answered later, as jobs.
 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { PackedJob } from '../../shared/job.js';
-import { makeKeys } from '../../shared/keys.js';
-import { packReplies } from '../../shared/reply.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import type { PackedJob } from '../../shared/wire/job.js';
+import { packReplies } from '../../shared/wire/reply.js';
 import { ask, bulkQueueOf, post, queueOf, type TestRedis, waitUntil } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
 import {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeKeys } from '../../shared/keys.js';
+import { makeKeys } from '../../shared/redis/keys.js';
 import {
   openRedis,
   post,

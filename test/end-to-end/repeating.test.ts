@@ -7,9 +7,9 @@ import { request } from 'node:http';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { makeKeys } from '../../shared/keys.js';
-import { packReplies } from '../../shared/reply.js';
-import { makeRankedOutputs } from '../../shared/scores.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import { packReplies } from '../../shared/wire/reply.js';
+import { makeRankedOutputs } from '../../shared/wire/scores.js';
 import {
   type Answer,
   ask,

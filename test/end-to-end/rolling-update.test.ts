@@ -5,8 +5,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Build, type Child, spawnChild, thisBuild } from '../../cli/children.js';
-import { readableWireVersions, wireVersion } from '../../shared/wire-version.js';
+import { type Build, type Child, spawnChild, thisBuild } from '../../cli/processes/children.js';
+import { readableWireVersions, wireVersion } from '../../shared/wire/version.js';
 import {
   type Answer,
   openRedis,
@@ -156,7 +156,7 @@ function buildNextVersion(): Build {
   }
   cpSync(path.join(root, 'package.json'), path.join(folder, 'package.json'));
   symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));
-  const file = path.join(folder, 'dist', 'shared', 'wire-version.js');
+  const file = path.join(folder, 'dist', 'shared', 'wire', 'version.js');
   const text = readFileSync(file, 'utf8');
   const changed = text
     .replace(`wireVersion = ${wireVersion};`, `wireVersion = ${wireVersion + 1};`)

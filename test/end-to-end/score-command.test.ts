@@ -16,8 +16,8 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Child } from '../../cli/children.js';
-import { findFreePort } from '../../cli/redis.js';
+import type { Child } from '../../cli/processes/children.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import { counterName, writeCounter } from '../failures/counter.js';
 import {
   ask,

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
-import { findFreePort } from '../../cli/redis.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import { ask, openRedis, post, root, waitUntil } from '../harness.js';
 
 /** What redis-server calls itself. The command of its guard holds its path only. */
@@ -74,7 +74,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     expect(again.headers.get('idempotency-replayed')).toBe('true');
     expect(again.body.predictions).toEqual(kept.body.predictions);
 
-    process.kill(processOf('redis-guard.js'), 'SIGKILL');
+    process.kill(processOf('redis/guard.js'), 'SIGKILL');
     await waitUntil(
       'it runs again',
       () => started.output().split('Redis runs again.').length === 3,

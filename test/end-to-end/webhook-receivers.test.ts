@@ -8,7 +8,7 @@ import process from 'node:process';
 import { expect, onTestFinished, test } from 'vitest';
 import { sign } from '../../api/webhooks/signature.js';
 import { receiverSecret } from '../../chaos/receiver.js';
-import { findFreePort } from '../../cli/redis.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import { root, waitUntil } from '../harness.js';
 import { hasPython } from '../python.js';
 import { readSnippets } from '../snippets.js';

@@ -10,7 +10,7 @@ import {
   receiverSecret,
   receiverSettings,
 } from '../../chaos/receiver.js';
-import type { Child } from '../../cli/children.js';
+import type { Child } from '../../cli/processes/children.js';
 import {
   type Answer,
   ask,

@@ -4,7 +4,7 @@
 // busy.
 
 import { describe, expect, test } from 'vitest';
-import type { Child } from '../../cli/children.js';
+import type { Child } from '../../cli/processes/children.js';
 import { waitUntil } from '../harness.js';
 import { hangsForever } from './counter.js';
 import {

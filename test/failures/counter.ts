@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { readModels } from '../../shared/models.js';
+import { readModels } from '../../shared/registry/models.js';
 import {
   bigints,
   elementTypes,

@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { expect } from 'vitest';
-import type { Child } from '../../cli/children.js';
-import { makeKeys } from '../../shared/keys.js';
+import type { Child } from '../../cli/processes/children.js';
+import { makeKeys } from '../../shared/redis/keys.js';
 import {
   type Answer,
   ask,

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { findFreePort } from '../../cli/redis.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import { listen } from '../event-source.js';
 import { ask, openRedis, post, serviceEnvironment, startProcess, waitUntil } from '../harness.js';
 import { addCounter, counterName, countFor } from './counter.js';

@@ -6,7 +6,7 @@ import { symlinkSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
-import type { Child } from '../../cli/children.js';
+import type { Child } from '../../cli/processes/children.js';
 import { type Answer, openRedis, post, type Service, startService } from '../harness.js';
 import { environmentOfTests, hasPython } from '../python.js';
 import { makeFolder } from '../unit/sample-model.js';

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { poisonText } from '../../chaos/poison.js';
 import { openReceiver, receiverSettings } from '../../chaos/receiver.js';
-import { aclRules } from '../../shared/redis-commands.js';
+import { aclRules } from '../../shared/redis/commands.js';
 import { ask, post, root, waitUntil } from '../harness.js';
 import { countFor } from './counter.js';
 import {

@@ -4,7 +4,7 @@
 import process from 'node:process';
 import { expect, test } from 'vitest';
 import { poisonText } from '../../chaos/poison.js';
-import { findDockerProblem, hasImage } from '../../cli/docker.js';
+import { findDockerProblem, hasImage } from '../../cli/docker/docker.js';
 import { post, waitUntil } from '../harness.js';
 import { makeContainer } from '../redis/container.js';
 import { countFor } from './counter.js';

@@ -3,7 +3,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type CuttableProxy, openProxy } from '../../chaos/proxy.js';
 import { cuts } from '../../chaos/schedule.js';
-import type { Child } from '../../cli/children.js';
+import type { Child } from '../../cli/processes/children.js';
 import {
   type Answer,
   type LogLine,

@@ -11,9 +11,9 @@ import { scoreTolerance } from '../../chaos/contracts.js';
 import { findDifference, type Ranked } from '../../chaos/expected.js';
 import { prepareInputs } from '../../chaos/inputs.js';
 import { copyModels } from '../../chaos/models.js';
-import type { Child } from '../../cli/children.js';
-import { makeKeys } from '../../shared/keys.js';
-import { findModel, readModels } from '../../shared/models.js';
+import type { Child } from '../../cli/processes/children.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import { findModel, readModels } from '../../shared/registry/models.js';
 import {
   type Answer,
   type LogLine,

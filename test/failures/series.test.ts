@@ -1,7 +1,7 @@
 // Tests streams of inputs while something breaks: every line is answered once, and rightly.
 
 import { expect, onTestFinished, test } from 'vitest';
-import type { Child } from '../../cli/children.js';
+import type { Child } from '../../cli/processes/children.js';
 import { waitUntil } from '../harness.js';
 import { type AnswerLine, LineClient } from '../integration/line-client.js';
 import { expectAnswered, faqName, questions, type Scene, withScene } from './scene.js';

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { poisonText } from '../../chaos/poison.js';
-import type { Child } from '../../cli/children.js';
+import type { Child } from '../../cli/processes/children.js';
 import { post, waitUntil } from '../harness.js';
 import { counterName, countFor, hangsForever } from './counter.js';
 import {

@@ -8,10 +8,10 @@ import { hashApiKey, makeApiKey, makeApiKeyId } from '../../api/access/api-key.j
 import type { ApiKeyRecord } from '../../api/access/api-key-record.js';
 import { ApiKeyStore } from '../../api/access/api-key-store.js';
 import { anyone, type Caller } from '../../api/access/caller.js';
-import { readConfiguration } from '../../shared/configuration.js';
+import { readConfiguration } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { makeKeys } from '../../shared/keys.js';
-import { connectProducer, waitUntilReady } from '../../shared/redis.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import { connectProducer, waitUntilReady } from '../../shared/redis/redis.js';
 import { ask, openRedis, post, type TestRedis, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { imageModel, makeReply, openScene, textModel } from './http-scene.js';

@@ -3,7 +3,7 @@
 import { copyFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readManifest } from '../../shared/manifest-file.js';
+import { readManifest } from '../../shared/manifest/file.js';
 import { add, addByCommand, addIn, expectRefusal } from '../add-model.js';
 import { root } from '../harness.js';
 import {

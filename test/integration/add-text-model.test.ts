@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readManifest } from '../../shared/manifest-file.js';
+import { readManifest } from '../../shared/manifest/file.js';
 import { add, addIn, expectRefusal } from '../add-model.js';
 import { bare, pooled, tokenizerRules } from '../embedding-model.js';
 import { elementTypes, floats, graph, integers, node, onnxModel, tensor, value } from '../onnx.js';

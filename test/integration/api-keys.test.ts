@@ -17,7 +17,7 @@ import {
   originInRedis,
 } from '../../api/access/api-key-source.js';
 import { ApiKeyStore } from '../../api/access/api-key-store.js';
-import { makeKeys } from '../../shared/keys.js';
+import { makeKeys } from '../../shared/redis/keys.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 import { errorOf } from '../unit/sample-model.js';
 

@@ -4,8 +4,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Queue as BullQueue } from 'bullmq';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { makeLogger } from '../../shared/log.js';
-import { connectConsumer, type Redis } from '../../shared/redis.js';
+import { makeLogger } from '../../shared/process/log.js';
+import { connectConsumer, type Redis } from '../../shared/redis/redis.js';
 import { takeJobs } from '../../worker/queue/bullmq.js';
 import {
   GivenBack,

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { makeCacheEntries } from '../../api/cache/entries.js';
 import { correctClock } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { makeKeys } from '../../shared/keys.js';
-import type { Manifest } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
+import type { Manifest } from '../../shared/manifest/manifest.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import type { Model } from '../../shared/registry/models.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { makeReply, openScene } from './http-scene.js';

@@ -3,8 +3,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { checkModel } from '../../cli/check.js';
-import { type Model, readModels } from '../../shared/models.js';
+import { checkModel } from '../../cli/models/check.js';
+import { type Model, readModels } from '../../shared/registry/models.js';
 import { addCounter, counterName } from '../failures/counter.js';
 import { integers, node } from '../onnx.js';
 import { addTensorModel, declared } from '../tensor-model.js';

@@ -3,11 +3,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { nowMs } from '../../shared/clock.js';
-import { makeLogger } from '../../shared/log.js';
 import { Instruments } from '../../shared/metrics/instruments.js';
-import { connectConsumer, type Redis } from '../../shared/redis.js';
-import type { Reply } from '../../shared/reply.js';
-import { encodeStrings, type Tensor } from '../../shared/tensors.js';
+import { makeLogger } from '../../shared/process/log.js';
+import { connectConsumer, type Redis } from '../../shared/redis/redis.js';
+import type { Reply } from '../../shared/wire/reply.js';
+import { encodeStrings, type Tensor } from '../../shared/wire/tensors.js';
 import { parseMetrics } from '../../top/exposition.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import type { Scorer, ScorerItem } from '../../worker/batch/scorer.js';

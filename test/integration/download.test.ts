@@ -18,7 +18,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { strToU8, zipSync } from 'fflate';
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { findFreePort } from '../../cli/redis.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { download } from '../../worker/files/download.js';
 import { root, waitUntil } from '../harness.js';

@@ -3,9 +3,9 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { makeKeys } from '../../shared/keys.js';
-import { makeLogger } from '../../shared/log.js';
-import type { ModelFolder } from '../../shared/model-folder.js';
+import { makeLogger } from '../../shared/process/log.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import type { ModelFolder } from '../../shared/registry/folder.js';
 import type { Place } from '../../worker/place.js';
 import { Places } from '../../worker/places.js';
 import { announce } from '../../worker/queue/presence.js';

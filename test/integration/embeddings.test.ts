@@ -4,10 +4,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { checkModel } from '../../cli/check.js';
-import { makeLogger } from '../../shared/log.js';
-import { findModel, type Model, readModels } from '../../shared/models.js';
-import { toFloats } from '../../shared/tensors.js';
+import { checkModel } from '../../cli/models/check.js';
+import { makeLogger } from '../../shared/process/log.js';
+import { findModel, type Model, readModels } from '../../shared/registry/models.js';
+import { toFloats } from '../../shared/wire/tensors.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { addEmbeddingModel } from '../embedding-model.js';

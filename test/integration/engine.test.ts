@@ -15,7 +15,7 @@ import {
   encodeStrings,
   type Tensor,
   toFloats,
-} from '../../shared/tensors.js';
+} from '../../shared/wire/tensors.js';
 import {
   type Engine,
   EngineEnded,

@@ -3,7 +3,7 @@
 import { chmodSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { exportModel } from '../../cli/export.js';
+import { exportModel } from '../../cli/models/export.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 /** Exports a pickle with a program in place of Python. Returns why it failed. */

@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
 import { loggedPath } from '../../api/http/logged-path.js';
-import { readConfiguration } from '../../shared/configuration.js';
+import { readConfiguration } from '../../shared/configuration/configuration.js';
 import { ask, post, waitUntil } from '../harness.js';
 import { openScene, type Scene } from './http-scene.js';
 

@@ -34,12 +34,15 @@ import { Statistics } from '../../api/statistics.js';
 import { makeMayRest } from '../../api/versions/at-rest.js';
 import type { Rollout } from '../../api/versions/rollout.js';
 import { makeAllowList } from '../../api/webhooks/allow-list.js';
-import { type Configurations, readConfiguration } from '../../shared/configuration.js';
+import {
+  type Configurations,
+  readConfiguration,
+} from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { LeftOut } from '../../shared/left-out.js';
-import type { Model } from '../../shared/models.js';
-import { makeRegistry } from '../../shared/registry.js';
-import { makeRankedOutputs } from '../../shared/scores.js';
+import type { LeftOut } from '../../shared/registry/left-out.js';
+import type { Model } from '../../shared/registry/models.js';
+import { makeRegistry } from '../../shared/registry/registry.js';
+import { makeRankedOutputs } from '../../shared/wire/scores.js';
 import { waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { RawClient } from './raw-client.js';

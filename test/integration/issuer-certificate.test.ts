@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { observeIssuerCertificate } from '../../api/metrics/issuer-certificate.js';
-import { findFreePort } from '../../cli/redis.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import { Instruments } from '../../shared/metrics/instruments.js';
 import { parseMetrics } from '../../top/exposition.js';
 import { hasOpenSsl, makeCertificate } from '../certificate.js';

@@ -8,9 +8,9 @@ import { JobWatch } from '../../api/jobs/job-watch.js';
 import { Jobs } from '../../api/jobs/jobs.js';
 import { LargeResults } from '../../api/repeat/large-results.js';
 import type { ErrorCode } from '../../shared/errors.js';
-import { keepJobResults } from '../../shared/kept-results.js';
-import { makeKeys } from '../../shared/keys.js';
-import { packReplies } from '../../shared/reply.js';
+import { keepJobResults } from '../../shared/redis/kept-results.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import { packReplies } from '../../shared/wire/reply.js';
 import { openRedis, type TestRedis } from '../harness.js';
 
 const keys = makeKeys('job-list');

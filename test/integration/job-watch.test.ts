@@ -6,8 +6,8 @@ import type { JobRecord } from '../../api/jobs/job-record.js';
 import { type JobState, makeJobStates } from '../../api/jobs/job-states.js';
 import { JobWatch } from '../../api/jobs/job-watch.js';
 import { LargeResults } from '../../api/repeat/large-results.js';
-import { makeKeys } from '../../shared/keys.js';
-import { packReplies } from '../../shared/reply.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import { packReplies } from '../../shared/wire/reply.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 
 const keys = makeKeys('job-watch');

@@ -8,8 +8,8 @@ import path from 'node:path';
 import process from 'node:process';
 import { text as readAll } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { findFreePort } from '../../cli/redis.js';
-import { encodeStrings } from '../../shared/tensors.js';
+import { findFreePort } from '../../cli/redis/redis.js';
+import { encodeStrings } from '../../shared/wire/tensors.js';
 import { parseMetrics } from '../../top/exposition.js';
 import { addCounter, counterName } from '../failures/counter.js';
 import {

@@ -9,8 +9,8 @@ import type { Slot } from '../../api/access/limiter.js';
 import { type Limits, makeLimits } from '../../api/access/limits.js';
 import { makeUsage } from '../../api/access/usage.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { makeKeys } from '../../shared/keys.js';
-import { connectProducer, waitUntilReady } from '../../shared/redis.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import { connectProducer, waitUntilReady } from '../../shared/redis/redis.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 
 const keys = makeKeys('limits');

@@ -4,10 +4,10 @@ import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { benchModel } from '../../cli/bench-model.js';
-import { optimizeModel } from '../../cli/optimize.js';
-import { profileModel } from '../../cli/profile.js';
-import { tuneModel } from '../../cli/tune.js';
+import { benchModel } from '../../cli/models/bench.js';
+import { optimizeModel } from '../../cli/models/optimize.js';
+import { profileModel } from '../../cli/models/profile.js';
+import { tuneModel } from '../../cli/models/tune.js';
 import { root } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
 

@@ -12,9 +12,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { makeLogger } from '../../shared/log.js';
-import { filesOf } from '../../shared/model-files.js';
-import { type Model, readModels } from '../../shared/models.js';
+import { makeLogger } from '../../shared/process/log.js';
+import { filesOf } from '../../shared/registry/files.js';
+import { type Model, readModels } from '../../shared/registry/models.js';
 import { ensureModelFiles } from '../../worker/files/model-files.js';
 import { errorOf, makeFolder, sampleLabels, sampleManifest } from '../unit/sample-model.js';
 

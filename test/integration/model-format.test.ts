@@ -1,9 +1,9 @@
 // What `npm run models -- add` says to files of every format: which exporter makes ONNX of them, or why none does.
 
 import { describe, expect, test } from 'vitest';
-import { describeExport } from '../../cli/export.js';
-import { type Format, formatOf } from '../../cli/model-format.js';
-import { readZipNames } from '../../cli/zip-names.js';
+import { describeExport } from '../../cli/models/export.js';
+import { type Format, formatOf } from '../../cli/models/format.js';
+import { readZipNames } from '../../cli/models/zip-names.js';
 import { makeFolder } from '../unit/sample-model.js';
 
 const hex = (digits: string) => Buffer.from(digits.replaceAll(' ', ''), 'hex');

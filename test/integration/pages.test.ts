@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import axe from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { findFreePort } from '../../cli/redis.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import { openBrowser, whyNoBrowser } from '../browser.js';
 import { openRedis, startService } from '../harness.js';
 import { openIssuerProcess } from '../issuer.js';

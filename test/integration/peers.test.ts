@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openPeers, type Traffic } from '../../api/admission/peers.js';
-import { makeKeys } from '../../shared/keys.js';
-import { makeRegistry } from '../../shared/registry.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import { makeRegistry } from '../../shared/registry/registry.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 

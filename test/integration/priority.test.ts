@@ -7,11 +7,11 @@ import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'v
 import { Ending } from '../../api/ending.js';
 import { openQueueClient } from '../../bench/queue-client.js';
 import { nowMs } from '../../shared/clock.js';
-import { makeLogger } from '../../shared/log.js';
-import { jobQueueOf, type Priority } from '../../shared/priority.js';
-import { connectConsumer, type Redis, waitUntilReady } from '../../shared/redis.js';
-import { makeRankedOutputs } from '../../shared/scores.js';
-import { decodeStrings } from '../../shared/tensors.js';
+import { makeLogger } from '../../shared/process/log.js';
+import { connectConsumer, type Redis, waitUntilReady } from '../../shared/redis/redis.js';
+import { jobQueueOf, type Priority } from '../../shared/wire/priority.js';
+import { makeRankedOutputs } from '../../shared/wire/scores.js';
+import { decodeStrings } from '../../shared/wire/tensors.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import type { ScorerItem } from '../../worker/batch/scorer.js';
 import { makeConsumer } from '../../worker/queue/consumer.js';

@@ -14,9 +14,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { startRedis } from '../../cli/private-redis.js';
-import { ensureRedisServer, findFreePort } from '../../cli/redis.js';
-import { useRedis } from '../../shared/redis-node.js';
+import { startRedis } from '../../cli/redis/private-redis.js';
+import { ensureRedisServer, findFreePort } from '../../cli/redis/redis.js';
+import { useRedis } from '../../shared/redis/node.js';
 import { waitUntil } from '../harness.js';
 
 async function start() {
@@ -130,7 +130,7 @@ test('a private Redis stops if the process that asked for it is gone before it l
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-private-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const parameters = [ensureRedisServer(() => {}), directory, String(await findFreePort())];
-  const guard = fork(new URL('../../cli/redis-guard.js', import.meta.url), parameters);
+  const guard = fork(new URL('../../cli/redis/guard.js', import.meta.url), parameters);
   guard.disconnect();
   expect(await once(guard, 'exit')).toEqual([1, null]);
 });

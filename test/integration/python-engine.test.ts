@@ -14,7 +14,7 @@ import {
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { makeLogger } from '../../shared/log.js';
+import { makeLogger } from '../../shared/process/log.js';
 import {
   type Datatype,
   datatypes,
@@ -23,7 +23,7 @@ import {
   encodeStrings,
   type Tensor,
   toFloats,
-} from '../../shared/tensors.js';
+} from '../../shared/wire/tensors.js';
 import type { Engine, TensorValue, Watch } from '../../worker/engine/engine.js';
 import { openPythonEngine, type PythonOptions } from '../../worker/engine/python/python.js';
 import { waitUntil } from '../harness.js';

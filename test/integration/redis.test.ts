@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
-import { connectConsumer, waitUntilReady } from '../../shared/redis.js';
+import { connectConsumer, waitUntilReady } from '../../shared/redis/redis.js';
 import { openRedis } from '../harness.js';
 
 test('each copy of a connection is made again, once, when its Redis becomes a replica', async () => {

@@ -3,10 +3,10 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { ReplyStream } from '../../api/queue/reply-stream.js';
 import type { ScorelineError } from '../../shared/errors.js';
-import { makeKeys } from '../../shared/keys.js';
-import { connectConsumer, connectProducer, waitUntilReady } from '../../shared/redis.js';
-import { packReplies, type Reply } from '../../shared/reply.js';
-import { wireVersion } from '../../shared/wire-version.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import { connectConsumer, connectProducer, waitUntilReady } from '../../shared/redis/redis.js';
+import { packReplies, type Reply } from '../../shared/wire/reply.js';
+import { wireVersion } from '../../shared/wire/version.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 
 const keys = makeKeys('stream');

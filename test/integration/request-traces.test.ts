@@ -8,7 +8,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { expect, test } from 'vitest';
 import { makeRequestTraces } from '../../api/traces/requests.js';
-import { readConfiguration } from '../../shared/configuration.js';
+import { readConfiguration } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { makeTracer } from '../../shared/telemetry/tracer.js';
 import { ask, post, waitUntil } from '../harness.js';

@@ -4,7 +4,7 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startApi } from '../../api/start.js';
-import { readConfiguration } from '../../shared/configuration.js';
+import { readConfiguration } from '../../shared/configuration/configuration.js';
 import {
   ask,
   type LogLine,

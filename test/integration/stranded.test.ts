@@ -1,8 +1,8 @@
 import { Queue } from 'bullmq';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lookForStranded, rememberQueues } from '../../api/versions/stranded.js';
-import { makeKeys } from '../../shared/keys.js';
-import type { Logger } from '../../shared/log.js';
+import type { Logger } from '../../shared/process/log.js';
+import { makeKeys } from '../../shared/redis/keys.js';
 import { openRedis, type TestRedis } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 

@@ -9,8 +9,8 @@ import process from 'node:process';
 import { json as readJson } from 'node:stream/consumers';
 import { createGunzip } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { readRuntimePackages } from '../../cli/licences.js';
-import { findFreePort } from '../../cli/redis.js';
+import { readRuntimePackages } from '../../cli/generating/licences.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import { root } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
 

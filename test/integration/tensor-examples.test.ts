@@ -4,9 +4,9 @@
 import { renameSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { checkModel } from '../../cli/check.js';
-import { makeLogger } from '../../shared/log.js';
-import { type Model, readModels } from '../../shared/models.js';
+import { checkModel } from '../../cli/models/check.js';
+import { makeLogger } from '../../shared/process/log.js';
+import { type Model, readModels } from '../../shared/registry/models.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { makeRehearse } from '../../worker/quarantine/rehearsal.js';
 import { type Add, addCrash, addHang } from '../breaking-network.js';

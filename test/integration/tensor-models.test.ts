@@ -4,10 +4,10 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { wishWithoutClasses } from '../../api/http/parameters.js';
 import { readValue } from '../../api/kinds/regression.js';
-import { checkModel } from '../../cli/check.js';
-import { ownTensors } from '../../shared/heads.js';
-import { makeLogger } from '../../shared/log.js';
-import { findModel, readModels } from '../../shared/models.js';
+import { checkModel } from '../../cli/models/check.js';
+import { ownTensors } from '../../shared/manifest/heads.js';
+import { makeLogger } from '../../shared/process/log.js';
+import { findModel, readModels } from '../../shared/registry/models.js';
 import {
   type Datatype,
   datatypes,
@@ -15,7 +15,7 @@ import {
   encodeStrings,
   type Tensor,
   toFloats,
-} from '../../shared/tensors.js';
+} from '../../shared/wire/tensors.js';
 import { openScorer, type Scored } from '../../worker/batch/scorer.js';
 import { elementTypes, integer, integers, node, tensor } from '../onnx.js';
 import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';

@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
-import { findDockerProblem, hasImage } from '../../cli/docker.js';
+import { findDockerProblem, hasImage } from '../../cli/docker/docker.js';
 import { redisImage } from '../redis/choice.js';
 import { makeContainer } from '../redis/container.js';
 import { makeProcess } from '../redis/process.js';

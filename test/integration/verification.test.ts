@@ -13,8 +13,8 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { describedFiles, type SourceFile } from '../../shared/manifest.js';
-import { collectModels, type Model, readModels } from '../../shared/models.js';
+import { describedFiles, type SourceFile } from '../../shared/manifest/manifest.js';
+import { collectModels, type Model, readModels } from '../../shared/registry/models.js';
 import { packageDirectory } from '../../shared/version.js';
 import { readOutsideNeeds } from '../../worker/files/onnx-file.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { AliveMemory } from '../../bench/alive.js';
-import { makeKeys } from '../../shared/keys.js';
+import { makeKeys } from '../../shared/redis/keys.js';
 import {
   openRedis,
   queueOf,

@@ -4,9 +4,9 @@ import { describe, expect, test } from 'vitest';
 import { makeMayRest } from '../../api/versions/at-rest.js';
 import { receiverSecret } from '../../chaos/receiver.js';
 import type { PlannedModel } from '../../k8s/plan.js';
-import { readConfiguration } from '../../shared/configuration.js';
-import { makeKeys } from '../../shared/keys.js';
-import { parseRedisUrl } from '../../shared/redis-url.js';
+import { readConfiguration } from '../../shared/configuration/configuration.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import { parseRedisUrl } from '../../shared/redis/url.js';
 import { azure, type Cluster, generate, gpuNodes, type Loaded, variants } from './cluster.js';
 
 const small = 'worker-small-1';

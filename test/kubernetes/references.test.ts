@@ -3,7 +3,7 @@
 
 import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
-import { parseRedisUrl } from '../../shared/redis-url.js';
+import { parseRedisUrl } from '../../shared/redis/url.js';
 import { type Cluster, generate, type Loaded, variants } from './cluster.js';
 
 type Labels = Record<string, string>;

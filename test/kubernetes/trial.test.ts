@@ -13,7 +13,7 @@ import { referenceContract } from '../../chaos/contracts.js';
 import type { Kubectl } from '../../chaos/kubernetes/kubectl.js';
 import { readTrialPlan } from '../../chaos/kubernetes/plan.js';
 import { followPods } from '../../chaos/kubernetes/pods.js';
-import { findFreePort } from '../../cli/redis.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import { makeManifests, writeManifests } from '../../k8s/manifests.js';
 import { root, waitUntil } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';

@@ -4,7 +4,7 @@
 import os from 'node:os';
 import process from 'node:process';
 import type { TestProject } from 'vitest/node';
-import { docker, findDockerProblem, hasImage } from '../../cli/docker.js';
+import { docker, findDockerProblem, hasImage } from '../../cli/docker/docker.js';
 
 export const redisImage = process.env.REDIS_IMAGE ?? 'redis:7-bookworm';
 /** The label of all containers of the tests. Its value is the machine and the process id of a run. */

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { ensureRedisServer } from '../../cli/redis.js';
+import { ensureRedisServer } from '../../cli/redis/redis.js';
 import type { MakeTestServer } from './server.js';
 
 export const makeProcess: MakeTestServer = ({ port, parameters }) => {

@@ -4,7 +4,7 @@
 
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
-import { findFreePort } from '../../cli/redis.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import { makeProcess } from './process.js';
 import type { MakeTestServer } from './server.js';
 

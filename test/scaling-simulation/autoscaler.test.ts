@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { makeBehavior } from '../../k8s/scaling.js';
-import { scalingSchema } from '../../shared/scaling.js';
+import { scalingSchema } from '../../shared/manifest/scaling.js';
 import {
   Autoscaler,
   type AutoscalerOptions,

@@ -3,7 +3,7 @@
 // and whether its answer comes back.
 
 import { nowMs } from '../../shared/clock.js';
-import type { PackedJob } from '../../shared/job.js';
+import type { PackedJob } from '../../shared/wire/job.js';
 
 export interface QueuedJob {
   readonly id: string;

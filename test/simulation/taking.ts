@@ -2,7 +2,7 @@
 // while it may, and takes the next job with the command that finishes one. It can lose locks, and can
 // get the same job twice.
 
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import {
   GivenBack,
   type TakenJob,

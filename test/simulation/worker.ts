@@ -4,8 +4,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { nowMs } from '../../shared/clock.js';
-import type { Model } from '../../shared/models.js';
-import type { Redis as RealRedis } from '../../shared/redis.js';
+import type { Redis as RealRedis } from '../../shared/redis/redis.js';
+import type { Model } from '../../shared/registry/models.js';
 import type { ScorerItem } from '../../worker/batch/scorer.js';
 import type { Cells } from '../../worker/quarantine/cells.js';
 import type { ToQuarantine } from '../../worker/quarantine/messages.js';

@@ -4,10 +4,10 @@
 import type { Scheduler } from 'fast-check';
 import { vi } from 'vitest';
 import { nowMs } from '../../shared/clock.js';
-import type { BatchJob, PackedJob } from '../../shared/job.js';
-import { makeKeys } from '../../shared/keys.js';
-import { makeLogger } from '../../shared/log.js';
-import type { Tensor } from '../../shared/tensors.js';
+import { makeLogger } from '../../shared/process/log.js';
+import { makeKeys } from '../../shared/redis/keys.js';
+import type { BatchJob, PackedJob } from '../../shared/wire/job.js';
+import type { Tensor } from '../../shared/wire/tensors.js';
 import type { ScorerItem } from '../../worker/batch/scorer.js';
 import { shapeKey } from '../../worker/batch/stack.js';
 import { everythingDone, runTimers, setClockBack } from '../unit/clock.js';

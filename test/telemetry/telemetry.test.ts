@@ -6,7 +6,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { poisonText } from '../../chaos/poison.js';
-import type { Child } from '../../cli/children.js';
+import type { Child } from '../../cli/processes/children.js';
 import { hasOpenSsl, makeCertificate } from '../certificate.js';
 import { hangsForever } from '../failures/counter.js';
 import { type Scene, withScene } from '../failures/scene.js';

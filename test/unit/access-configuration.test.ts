@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readConfiguration } from '../../shared/configuration.js';
+import { readConfiguration } from '../../shared/configuration/configuration.js';
 import { errorOf } from './sample-model.js';
 
 const read = (environment: NodeJS.ProcessEnv) => readConfiguration('api', environment);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Manifest } from '../../shared/manifest.js';
+import type { Manifest } from '../../shared/manifest/manifest.js';
 import {
   checkTensor,
   type Datatype,
@@ -8,7 +8,7 @@ import {
   encodeStrings,
   type Tensor,
   toFloats,
-} from '../../shared/tensors.js';
+} from '../../shared/wire/tensors.js';
 import { makeAdapter } from '../../worker/batch/adapter.js';
 import { sampleInputs } from '../../worker/batch/sample.js';
 import type { TensorValue } from '../../worker/engine/engine.js';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { agreedSettings } from '../../shared/agreed-settings.js';
+import { agreedSettings } from '../../shared/manifest/agreed-settings.js';
 import { sampleManifest } from './sample-model.js';
 
 const file = { file: 'a', bytes: 1, sha256: '0' };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Priority } from '../../shared/priority.js';
+import type { Priority } from '../../shared/wire/priority.js';
 import { makeBatcher } from '../../worker/batch/batcher.js';
 import { everythingDone, passMs, runTimers, stopClock } from './clock.js';
 

@@ -3,7 +3,7 @@ import { anyone, type Caller, catalogueOf, nobody, requireScope } from '../../ap
 import { type CredentialHeaders, readCredential } from '../../api/access/credential.js';
 import { Pace } from '../../api/access/pace.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { makeRegistry } from '../../shared/registry.js';
+import { makeRegistry } from '../../shared/registry/registry.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
 
 const caller = (changes: Partial<Caller>): Caller => ({

@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { describeConfiguration, readConfiguration, redact } from '../../shared/configuration.js';
+import {
+  describeConfiguration,
+  readConfiguration,
+  redact,
+} from '../../shared/configuration/configuration.js';
 import { errorOf } from './sample-model.js';
 
 const telemetry = {

@@ -6,10 +6,10 @@ import { describe, writeDocument } from '../../api/description/document.js';
 import type { Document } from '../../api/description/openapi.js';
 import { pagePolicy, writePage } from '../../api/description/page/page.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
+import type { WebhookHost } from '../../shared/configuration/webhooks.js';
 import { errorTable, ScorelineError } from '../../shared/errors.js';
-import type { Model } from '../../shared/models.js';
-import { makeRegistry, only, type Registry } from '../../shared/registry.js';
-import type { WebhookHost } from '../../shared/webhook-configuration.js';
+import type { Model } from '../../shared/registry/models.js';
+import { makeRegistry, only, type Registry } from '../../shared/registry/registry.js';
 import { makeSampleModel } from './sample-model.js';
 
 const network = {

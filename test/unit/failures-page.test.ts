@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { errorTable } from '../../shared/errors.js';
-import { countNames } from '../../shared/keys.js';
+import { countNames } from '../../shared/redis/keys.js';
 import { packageDirectory } from '../../shared/version.js';
 import { readSources } from './sources.js';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { fillFolder } from '../../cli/fill-folder.js';
+import { fillFolder } from '../../cli/build/fill-folder.js';
 
 let parent: string;
 let folder: string;

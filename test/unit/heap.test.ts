@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
-import { availableMemory, heapArguments, setsHeapSizes } from '../../cli/heap.js';
+import { availableMemory, heapArguments, setsHeapSizes } from '../../cli/processes/heap.js';
 import { packageDirectory } from '../../shared/version.js';
 
 const gibibyte = 1024 ** 3;
@@ -31,7 +31,7 @@ describe("the sizes of V8's heap", () => {
   });
 
   test('stand beside settings for its compilers that Node takes without a word', () => {
-    const module = path.join(packageDirectory(), 'dist/shared/early-optimisation.js');
+    const module = path.join(packageDirectory(), 'dist/shared/process/early-optimisation.js');
     const program = `import { optimiseEarly } from ${JSON.stringify(module)}; optimiseEarly();`;
     const parameters = ['--input-type=module', '-e', program];
     const { status, stderr } = spawnSync(process.execPath, parameters, { encoding: 'utf8' });

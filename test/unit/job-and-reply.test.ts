@@ -13,7 +13,7 @@ import {
   payloadFields,
   type WireItem,
   type WireJob,
-} from '../../shared/job.js';
+} from '../../shared/wire/job.js';
 import {
   headBytes,
   idsOfReplies,
@@ -21,9 +21,9 @@ import {
   type Reply,
   surelyHasOutputs,
   unpackReplies,
-} from '../../shared/reply.js';
-import { datatypes, elementBytes, encodeStrings, type Tensor } from '../../shared/tensors.js';
-import { queueName, wireVersion } from '../../shared/wire-version.js';
+} from '../../shared/wire/reply.js';
+import { datatypes, elementBytes, encodeStrings, type Tensor } from '../../shared/wire/tensors.js';
+import { queueName, wireVersion } from '../../shared/wire/version.js';
 import { errorOf } from './sample-model.js';
 
 const dimensions = fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 3 });

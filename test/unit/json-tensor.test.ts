@@ -10,7 +10,7 @@ import {
   datatypes,
   elementBytes,
   encodeStrings,
-} from '../../shared/tensors.js';
+} from '../../shared/wire/tensors.js';
 import { errorOf } from './sample-model.js';
 
 const head = (datatype: Datatype, shape: number[]) => ({ name: 'x', datatype, shape });

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Label, readLabels } from '../../shared/labels.js';
-import { type Manifest, manifestSchema } from '../../shared/manifest.js';
+import { type Label, readLabels } from '../../shared/manifest/labels.js';
+import { type Manifest, manifestSchema } from '../../shared/manifest/manifest.js';
 import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
 
 const { output } = sampleManifest;

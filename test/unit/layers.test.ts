@@ -104,12 +104,14 @@ describe('the process', () => {
     /\bprocess\s*\.\s*(env|on|once|addListener|exit|exitCode|abort|kill)\b/.test(text);
   const mayTouch = (source: Source) =>
     /^\w+\/main\.ts$/.test(source.file) ||
-    source.file === 'shared/lifecycle.ts' ||
+    source.file === 'shared/process/lifecycle.ts' ||
     writesCode(source);
 
   test('is found in a file that is known to use it', () => {
     const touching = sources.filter(touchesProcess).map(({ file }) => file);
-    expect(touching).toEqual(expect.arrayContaining(['shared/lifecycle.ts', 'cli/start.ts']));
+    expect(touching).toEqual(
+      expect.arrayContaining(['shared/process/lifecycle.ts', 'cli/start.ts']),
+    );
   });
 
   test.each(['api', 'shared', 'k8s', 'monitoring'])(

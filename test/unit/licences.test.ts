@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { isAllowed, readRuntimePackages } from '../../cli/licences.js';
+import { isAllowed, readRuntimePackages } from '../../cli/generating/licences.js';
 import { packageDirectory } from '../../shared/version.js';
 
 const lockFile = readFileSync(path.join(packageDirectory(), 'package-lock.json'), 'utf8');

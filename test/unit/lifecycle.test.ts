@@ -2,7 +2,7 @@
 
 import { EventEmitter, once } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { live } from '../../shared/lifecycle.js';
+import { live } from '../../shared/process/lifecycle.js';
 
 /** Lets a process live, and ends it. Returns what happened until it exited. */
 async function endBy(event: string, ...parameters: unknown[]): Promise<string[]> {

@@ -4,7 +4,7 @@ import { latencyBounds, makeTotals, readTotals, type Totals } from '../../api/li
 import { makeRequestMetrics } from '../../api/metrics/requests.js';
 import { Statistics } from '../../api/statistics.js';
 import { Instruments } from '../../shared/metrics/instruments.js';
-import { makeRegistry } from '../../shared/registry.js';
+import { makeRegistry } from '../../shared/registry/registry.js';
 import { makeSampleModel } from './sample-model.js';
 
 const countsOf = (bound: number, count: number) =>

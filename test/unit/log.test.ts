@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
-import { makeSeldom } from '../../shared/log.js';
+import { makeSeldom } from '../../shared/process/log.js';
 
 function makeScene() {
   const lines: { at: number; msg: string; leftOut?: number; part?: string }[] = [];

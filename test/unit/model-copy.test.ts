@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { copyManifest } from '../../cli/model-copy.js';
-import { type Model, readModels } from '../../shared/models.js';
+import { copyManifest } from '../../cli/models/copy.js';
+import { type Model, readModels } from '../../shared/registry/models.js';
 import { makeFolder, sampleManifest } from './sample-model.js';
 
 test('a copy of a model has the labels of all its answers', () => {

@@ -1,8 +1,8 @@
 import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ModelFolder } from '../../shared/model-folder.js';
-import { collectModels, type ModelChoice } from '../../shared/models.js';
+import { ModelFolder } from '../../shared/registry/folder.js';
+import { collectModels, type ModelChoice } from '../../shared/registry/models.js';
 import { errorOf, makeFolder, sampleLabels, sampleManifest } from './sample-model.js';
 
 /** The files of a version, or of a model without versions. */

@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { logLeftOut } from '../../shared/left-out.js';
-import { makeLogger } from '../../shared/log.js';
-import { collectModels, findModel, readModels } from '../../shared/models.js';
+import { makeLogger } from '../../shared/process/log.js';
+import { logLeftOut } from '../../shared/registry/left-out.js';
+import { collectModels, findModel, readModels } from '../../shared/registry/models.js';
 import { packageDirectory } from '../../shared/version.js';
 import { errorOf, makeFolder, sampleLabels, sampleManifest } from './sample-model.js';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import type { Place } from '../../worker/place.js';
 import { Places } from '../../worker/places.js';
 import { makeSampleModel } from './sample-model.js';

@@ -7,7 +7,7 @@ import { type Prose, readProse } from '../../api/playground/page/prose.js';
 import { type Sent, snippetsOf } from '../../api/playground/page/snippets.js';
 import { type Column, checkCell, showCategory } from '../../api/playground/page/table-cell.js';
 import { blankOf, type Declared, readTensor } from '../../api/playground/page/tensor-text.js';
-import { manifestSchema } from '../../shared/manifest.js';
+import { manifestSchema } from '../../shared/manifest/manifest.js';
 import { sampleManifest } from './sample-model.js';
 
 describe('a cell of a table', () => {

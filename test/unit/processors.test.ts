@@ -1,6 +1,6 @@
 import os from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { countCores, countProcessors } from '../../shared/processors.js';
+import { countCores, countProcessors } from '../../shared/process/processors.js';
 import { makeFolder } from './sample-model.js';
 
 const here = os.availableParallelism();

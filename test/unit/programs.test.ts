@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from '
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { bundleOf, bundles, mainOf } from '../../shared/programs.js';
+import { bundleOf, bundles, mainOf } from '../../shared/process/programs.js';
 import { packageDirectory } from '../../shared/version.js';
 import { makeFolder } from './sample-model.js';
 

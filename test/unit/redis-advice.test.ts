@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { explain, Outage } from '../../shared/redis.js';
+import { explain, Outage } from '../../shared/redis/redis.js';
 
 test.each([
   ["OOM command not allowed when used memory > 'maxmemory'.", /memory of Redis is full/],

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { neededCommands } from '../../shared/redis-commands.js';
+import { neededCommands } from '../../shared/redis/commands.js';
 import { packageDirectory } from '../../shared/version.js';
 
 const filesIn = (folder: string) =>

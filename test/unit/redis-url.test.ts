@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseRedisUrl } from '../../shared/redis-url.js';
+import { parseRedisUrl } from '../../shared/redis/url.js';
 
 const nothing = {
   primary: '',

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ScorelineError } from '../../shared/errors.js';
-import { makeRegistry, only, type RegistryChange } from '../../shared/registry.js';
+import { makeRegistry, only, type RegistryChange } from '../../shared/registry/registry.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
 
 const a1 = makeSampleModel({ name: 'a', version: '1' });

@@ -9,7 +9,7 @@ import { makeRepeatable, type Work } from '../../api/repeat/repeatable.js';
 import type { Results } from '../../api/repeat/results.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { Reply } from '../../shared/reply.js';
+import type { Reply } from '../../shared/wire/reply.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
 import { makeSampleModel } from './sample-model.js';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Reply } from '../../shared/reply.js';
+import type { Reply } from '../../shared/wire/reply.js';
 import { type Answering, answer, type HeldItem } from '../../worker/queue/answering.js';
 import { inEntries, replyBytesMax } from '../../worker/queue/replies.js';
 

@@ -4,7 +4,7 @@ import type { DepartedRequest } from '../../api/events.js';
 import { adviceFor } from '../../api/log/advice.js';
 import { makeRequestLog } from '../../api/log/requests.js';
 import { type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
-import { requestFieldTable } from '../../shared/log-fields.js';
+import { requestFieldTable } from '../../shared/process/log-fields.js';
 
 const secretText = 'the text of the client';
 

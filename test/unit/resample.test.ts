@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Size } from '../../api/kinds/fit.js';
 import type { Filter } from '../../api/kinds/resample/filters.js';
 import { resample } from '../../api/kinds/resample/resample.js';
-import type { ImageInput } from '../../shared/image-input.js';
+import type { ImageInput } from '../../shared/manifest/image-input.js';
 
 type Interpolation = ImageInput['interpolation'];
 

@@ -4,11 +4,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import { agreedSettings } from '../../shared/agreed-settings.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { describedFiles, manifestSchema, type SourceFile } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
-import { queueName, wireVersion } from '../../shared/wire-version.js';
+import { agreedSettings } from '../../shared/manifest/agreed-settings.js';
+import { describedFiles, manifestSchema, type SourceFile } from '../../shared/manifest/manifest.js';
+import type { Model } from '../../shared/registry/models.js';
+import { queueName, wireVersion } from '../../shared/wire/version.js';
 
 /** A manifest with only the required keys. JSON is valid YAML, so it can also be written to a file. */
 export const sampleManifest = {

@@ -5,7 +5,7 @@ import type { DispatchedItem, Dispatcher } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { Shadows } from '../../api/versions/shadows.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { makeItemId } from '../../shared/item-id.js';
+import { makeItemId } from '../../shared/wire/item-id.js';
 import { makeSampleModel } from './sample-model.js';
 
 const model = makeSampleModel({ version: '1' });

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { makeSloGroups } from '../../monitoring/slo.js';
-import { readManifest } from '../../shared/manifest-file.js';
+import { readManifest } from '../../shared/manifest/file.js';
 import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
 
 const folderWith = (slo: unknown) =>

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { readConfiguration, redact } from '../../shared/configuration.js';
-import { otlpSignals } from '../../shared/telemetry-configuration.js';
+import { readConfiguration, redact } from '../../shared/configuration/configuration.js';
+import { otlpSignals } from '../../shared/configuration/telemetry.js';
 import { errorOf } from './sample-model.js';
 
 const key = '11111111-2222-3333-4444-555555555555';

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import process from 'node:process';
 import { expect, test } from 'vitest';
-import { withThreads } from '../../cli/threads.js';
-import { readConfiguration } from '../../shared/configuration.js';
+import { withThreads } from '../../cli/processes/threads.js';
+import { readConfiguration } from '../../shared/configuration/configuration.js';
 
 test('a process gets threads for its cores, and the API reads how many', () => {
   const { UV_THREADPOOL_SIZE: _ours, ...environment } = process.env;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { choose, latestOf, readTraffic, shareIn, splitOf } from '../../shared/traffic.js';
-import { compareVersions } from '../../shared/version-order.js';
+import { choose, latestOf, readTraffic, shareIn, splitOf } from '../../shared/registry/traffic.js';
+import { compareVersions } from '../../shared/registry/version-order.js';
 import { errorOf, makeFolder } from './sample-model.js';
 
 const versions = ['3', '2', '1'].map((version) => ({ version }));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { type Answer, compareAnswers, judge } from '../../cli/optimizing/comparison.js';
-import { drawTuning } from '../../cli/tuning/plot.js';
-import { type Cell, chooseCell, chooseWait } from '../../cli/tuning/proposal.js';
+import { type Answer, compareAnswers, judge } from '../../cli/models/optimizing/comparison.js';
+import { drawTuning } from '../../cli/models/tuning/plot.js';
+import { type Cell, chooseCell, chooseWait } from '../../cli/models/tuning/proposal.js';
 import { makeSampleModel } from './sample-model.js';
 
 const cell = (threads: number, batch: number, ms: number): Cell => ({

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { type MayRest, makeMayRest } from '../../api/versions/at-rest.js';
 import { planVersions } from '../../api/versions/plan.js';
-import type { Model } from '../../shared/models.js';
-import { makeRegistry, only } from '../../shared/registry.js';
-import type { Traffic } from '../../shared/traffic.js';
+import type { Model } from '../../shared/registry/models.js';
+import { makeRegistry, only } from '../../shared/registry/registry.js';
+import type { Traffic } from '../../shared/registry/traffic.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
 
 const version = (of: string, changes: object = {}) => makeSampleModel({ version: of, ...changes });

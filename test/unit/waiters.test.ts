@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { errorOfReply, makeWaiters } from '../../api/queue/waiters.js';
 import { type ErrorCode, ScorelineError } from '../../shared/errors.js';
-import type { Reply } from '../../shared/reply.js';
+import type { Reply } from '../../shared/wire/reply.js';
 import { everythingDone } from './clock.js';
 
 const timing = { queueMs: 1, batchMs: 0, computeMs: 2, batchSize: 1 };

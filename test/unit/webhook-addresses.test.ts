@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { makeCheckedLookup } from '../../api/webhooks/checked-lookup.js';
 import { findNetworkFault, isReachable } from '../../shared/addresses.js';
-import { readConfiguration } from '../../shared/configuration.js';
+import { readConfiguration } from '../../shared/configuration/configuration.js';
 import { errorOf } from './sample-model.js';
 
 const secret = `whsec_${Buffer.alloc(32).toString('base64')}`;

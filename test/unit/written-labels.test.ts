@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { type FoundLabels, trimmedName, writeLabels } from '../../cli/adding/labels.js';
-import { readLabels } from '../../shared/labels.js';
-import { manifestSchema } from '../../shared/manifest.js';
+import { type FoundLabels, trimmedName, writeLabels } from '../../cli/models/adding/labels.js';
+import { readLabels } from '../../shared/manifest/labels.js';
+import { manifestSchema } from '../../shared/manifest/manifest.js';
 import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
 
 const ofNetwork = (...names: string[]): FoundLabels => ({

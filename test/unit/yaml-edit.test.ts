@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Edit, editYaml } from '../../cli/yaml-edit.js';
+import { type Edit, editYaml } from '../../cli/models/yaml-edit.js';
 import { errorOf } from './sample-model.js';
 
 const shortForms = { device: 'type', batch: 'max' };

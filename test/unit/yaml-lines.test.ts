@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { findChangedKeys, findChangedValue, findLine } from '../../shared/yaml-lines.js';
+import { findChangedKeys, findChangedValue, findLine } from '../../shared/files/yaml-lines.js';
 
 const text = `# A comment
 name: a

@@ -2,8 +2,8 @@
 // kind.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Manifest } from '../../shared/manifest.js';
-import { isOpen, takesSize } from '../../shared/network.js';
+import type { Manifest } from '../../shared/manifest/manifest.js';
+import { isOpen, takesSize } from '../../shared/manifest/network.js';
 import type { TensorValue } from '../engine/engine.js';
 import { makeImageAdapter } from './images.js';
 import { makeTensorsAdapter, makeWholeTensorsAdapter } from './named.js';

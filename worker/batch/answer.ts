@@ -1,11 +1,11 @@
 // The answer that a manifest describes: the model's own, and its further ones. Each takes what it needs of
 // the outputs of a batch.
 
-import { addHead, type Head } from '../../shared/heads.js';
-import type { Item } from '../../shared/job.js';
-import type { Model } from '../../shared/models.js';
-import { scoresClasses, topOf } from '../../shared/output.js';
-import type { Tensor } from '../../shared/tensors.js';
+import { addHead, type Head } from '../../shared/manifest/heads.js';
+import { scoresClasses, topOf } from '../../shared/manifest/output.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Item } from '../../shared/wire/job.js';
+import type { Tensor } from '../../shared/wire/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { makeRanking } from './ranking.js';
 import { findNumber, findTensor } from './score-output.js';

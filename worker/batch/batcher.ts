@@ -34,7 +34,7 @@
 // or one item with more. At most two batches are handed over at a time, or one for each instance. Items of
 // one key and size start in their order.
 
-import type { Priority } from '../../shared/priority.js';
+import type { Priority } from '../../shared/wire/priority.js';
 import { BulkPace } from './bulk-pace.js';
 import { Turns } from './turns.js';
 

@@ -10,7 +10,7 @@
 //
 // Where a large batch takes as long as a small one, as on a GPU, batches of bulk stay large.
 
-import type { Priority } from '../../shared/priority.js';
+import type { Priority } from '../../shared/wire/priority.js';
 import { RunCost } from './run-cost.js';
 
 /** Without interactive batches for so long, bulk gives way to nobody. */

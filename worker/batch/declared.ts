@@ -2,9 +2,9 @@
 // declaration, because it never loads a model and must answer before a worker has.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { DeclaredTensor } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
-import { isOpen, showValue } from '../../shared/network.js';
+import type { DeclaredTensor } from '../../shared/manifest/manifest.js';
+import { isOpen, showValue } from '../../shared/manifest/network.js';
+import type { Model } from '../../shared/registry/models.js';
 import type { TensorValue } from '../engine/engine.js';
 
 /**

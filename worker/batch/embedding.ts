@@ -1,10 +1,10 @@
 // Puts the pooling behind the engine of a network whose output is an embedding. What is behind it, and
 // clients, see a model with one output, `embedding`.
 
-import { type EmbeddingOutput, embeddingName } from '../../shared/embedding.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { showName, takesSize } from '../../shared/network.js';
-import { type Tensor, toFloats } from '../../shared/tensors.js';
+import { type EmbeddingOutput, embeddingName } from '../../shared/manifest/embedding.js';
+import { showName, takesSize } from '../../shared/manifest/network.js';
+import { type Tensor, toFloats } from '../../shared/wire/tensors.js';
 import type { Engine, TensorValue } from '../engine/engine.js';
 import { listValues } from './network.js';
 import { isMask } from './tokens.js';

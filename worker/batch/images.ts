@@ -3,16 +3,16 @@
 // layout that the network takes. A caller may also send tensors of the network's own shape, which are
 // only stacked.
 
-import { numberToHalf } from '../../shared/half.js';
 import {
   channelsOf,
   type ImageInput,
   imageTensor,
   pixelShape,
   scalingOf,
-} from '../../shared/image-input.js';
-import { showTensor } from '../../shared/network.js';
-import { numberArrays, type Tensor } from '../../shared/tensors.js';
+} from '../../shared/manifest/image-input.js';
+import { showTensor } from '../../shared/manifest/network.js';
+import { numberToHalf } from '../../shared/wire/half.js';
+import { numberArrays, type Tensor } from '../../shared/wire/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { type Adapter, invalid, rowsOf, soleTensor, takesInner, UnfitNetwork } from './network.js';
 import { stack } from './stack.js';

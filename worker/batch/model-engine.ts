@@ -3,10 +3,10 @@
 
 import os from 'node:os';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import type { Logger } from '../../shared/log.js';
-import { describedBytes } from '../../shared/manifest.js';
-import { filesOf } from '../../shared/model-files.js';
-import type { Model } from '../../shared/models.js';
+import { describedBytes } from '../../shared/manifest/manifest.js';
+import type { Logger } from '../../shared/process/log.js';
+import { filesOf } from '../../shared/registry/files.js';
+import type { Model } from '../../shared/registry/models.js';
 import type { Engine, Watch } from '../engine/engine.js';
 import { openInstances } from '../engine/instances.js';
 import type { ThreadOptions } from '../engine/messages.js';

@@ -1,11 +1,11 @@
 // Chooses the outputs that a batch must compute, and gives each item its share of them.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Item } from '../../shared/job.js';
-import type { DeclaredTensor } from '../../shared/manifest.js';
-import type { Model } from '../../shared/models.js';
-import { showName } from '../../shared/network.js';
-import type { Tensor } from '../../shared/tensors.js';
+import type { DeclaredTensor } from '../../shared/manifest/manifest.js';
+import { showName } from '../../shared/manifest/network.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Item } from '../../shared/wire/job.js';
+import type { Tensor } from '../../shared/wire/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { makeAnswer } from './answer.js';
 import { listValues } from './network.js';

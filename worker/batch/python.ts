@@ -1,13 +1,13 @@
 // Opens the engine of a model that is a Python program. A program has no file that names its inputs and
 // outputs. They are those that the manifest declares, or those that its kinds imply.
 
-import { embeddingName } from '../../shared/embedding.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { imageTensor } from '../../shared/image-input.js';
-import type { Logger } from '../../shared/log.js';
-import type { Model } from '../../shared/models.js';
-import type { NetworkValue } from '../../shared/network.js';
-import { scoresClasses } from '../../shared/output.js';
+import { embeddingName } from '../../shared/manifest/embedding.js';
+import { imageTensor } from '../../shared/manifest/image-input.js';
+import type { NetworkValue } from '../../shared/manifest/network.js';
+import { scoresClasses } from '../../shared/manifest/output.js';
+import type { Logger } from '../../shared/process/log.js';
+import type { Model } from '../../shared/registry/models.js';
 import type { Engine, TensorValue, Watch } from '../engine/engine.js';
 import { openPythonEngine } from '../engine/python/python.js';
 import { declareNetwork } from './declared.js';

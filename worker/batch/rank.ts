@@ -2,9 +2,9 @@
 // Only the best classes travel; the API turns them into an answer.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { ScoresOutput } from '../../shared/output.js';
-import { makeRankedOutputs } from '../../shared/scores.js';
-import { countElements, type Tensor } from '../../shared/tensors.js';
+import type { ScoresOutput } from '../../shared/manifest/output.js';
+import { makeRankedOutputs } from '../../shared/wire/scores.js';
+import { countElements, type Tensor } from '../../shared/wire/tensors.js';
 import { stack } from './stack.js';
 
 /** A loop, because `every` takes ten times as long: 2 µs for the classes of the FAQ matcher. */

@@ -8,8 +8,8 @@
 // does not want it. So does a tokenizer whose rules have no token for a part of a text.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Item } from '../../shared/job.js';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Item } from '../../shared/wire/job.js';
 import { RunFailure } from '../engine/engine.js';
 
 /** Such a run may succeed at another time or on another machine. */

@@ -1,9 +1,8 @@
 // Sample inputs, to warm up, check and measure a model without an API.
 
-import { numberToHalf } from '../../shared/half.js';
-import { type ImageInput, pixelShape } from '../../shared/image-input.js';
-import { exampleTensor, type Manifest, scoresExampleOf } from '../../shared/manifest.js';
-import { isOpen, type NetworkValue } from '../../shared/network.js';
+import { type ImageInput, pixelShape } from '../../shared/manifest/image-input.js';
+import { exampleTensor, type Manifest, scoresExampleOf } from '../../shared/manifest/manifest.js';
+import { isOpen, type NetworkValue } from '../../shared/manifest/network.js';
 import {
   type Block,
   type Cell,
@@ -11,14 +10,15 @@ import {
   holds,
   placeColumns,
   sampleRow,
-} from '../../shared/table.js';
+} from '../../shared/manifest/table.js';
+import { numberToHalf } from '../../shared/wire/half.js';
 import {
   countElements,
   type Datatype,
   encodeStrings,
   numberArrays,
   type Tensor,
-} from '../../shared/tensors.js';
+} from '../../shared/wire/tensors.js';
 
 /**
  * Makes one row for a model: its sample text, an image of noise, a row of its table, or ones for named

@@ -1,10 +1,10 @@
 // Finds the outputs of a network that a manifest speaks of.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Label } from '../../shared/labels.js';
-import { showName } from '../../shared/network.js';
-import type { Scores } from '../../shared/output.js';
-import { countElements } from '../../shared/tensors.js';
+import type { Label } from '../../shared/manifest/labels.js';
+import { showName } from '../../shared/manifest/network.js';
+import type { Scores } from '../../shared/manifest/output.js';
+import { countElements } from '../../shared/wire/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { listValues, takesInner } from './network.js';
 

@@ -1,10 +1,10 @@
 // The scorer: engine, input stacking, output ranking.
 
 import { coerceError, type ErrorCode, ScorelineError } from '../../shared/errors.js';
-import type { Item } from '../../shared/job.js';
-import type { Logger } from '../../shared/log.js';
-import type { Model } from '../../shared/models.js';
-import type { Tensor } from '../../shared/tensors.js';
+import type { Logger } from '../../shared/process/log.js';
+import type { Model } from '../../shared/registry/models.js';
+import type { Item } from '../../shared/wire/job.js';
+import type { Tensor } from '../../shared/wire/tensors.js';
 import { type Engine, type EngineDevice, EngineEnded, RunFailure } from '../engine/engine.js';
 import { threadsOfCopies } from '../engine/instances.js';
 import { judgeScores } from './activation.js';

@@ -3,7 +3,7 @@
 // Interactive items go first. While both wait, each `bulkEvery`-th batch is bulk, so bulk is never starved and
 // takes at most that share of the engine from the others.
 
-import type { Priority } from '../../shared/priority.js';
+import type { Priority } from '../../shared/wire/priority.js';
 
 /** While items of both priorities wait, one of so many batches is bulk. */
 export const bulkEvery = 10;

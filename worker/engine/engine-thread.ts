@@ -5,8 +5,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 // biome-ignore lint/style/noRestrictedImports: this file is the door to ONNX Runtime.
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
-import type { Device } from '../../shared/manifest.js';
-import { countCores } from '../../shared/processors.js';
+import type { Device } from '../../shared/manifest/manifest.js';
+import { countCores } from '../../shared/process/processors.js';
 import {
   type FromThread,
   packUp,

@@ -1,8 +1,8 @@
 // The engine runs a model for the scorer: ONNX Runtime in a thread (onnx.ts), or Python in a process
 // (python.ts).
 
-import type { Device } from '../../shared/manifest.js';
-import type { Datatype, Tensor } from '../../shared/tensors.js';
+import type { Device } from '../../shared/manifest/manifest.js';
+import type { Datatype, Tensor } from '../../shared/wire/tensors.js';
 
 /** An input or output of a model. */
 export interface TensorValue {

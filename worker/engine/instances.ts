@@ -4,8 +4,8 @@
 // other, and a run would take more processor time. But a run that is alone is faster on all cores. So with
 // `threads: 0` there is one copy more, with a thread for each core, which takes the runs that start alone.
 
-import type { Manifest } from '../../shared/manifest.js';
-import { countCores } from '../../shared/processors.js';
+import type { Manifest } from '../../shared/manifest/manifest.js';
+import { countCores } from '../../shared/process/processors.js';
 import type { Engine } from './engine.js';
 
 /**

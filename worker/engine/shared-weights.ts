@@ -8,7 +8,7 @@
 import { mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { optimizedFactor } from '../../shared/model-files.js';
+import { optimizedFactor } from '../../shared/registry/files.js';
 import type { OptimizeOptions } from './messages.js';
 import { startRuntimeThread } from './runtime-thread.js';
 

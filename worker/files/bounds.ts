@@ -1,12 +1,12 @@
 // The bounds of a model: its folder, or its place in the cache of downloads. The manifest names no file
-// outside of it (shared/manifest.ts), but a link may still lead outside. The worker would then read a file
+// outside of it (shared/manifest/manifest.ts), but a link may still lead outside. The worker would then read a file
 // that is none of the model's, or write one.
 
 import { realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../../shared/errors.js';
-import { filesOf } from '../../shared/model-files.js';
-import type { Model } from '../../shared/models.js';
+import { filesOf } from '../../shared/registry/files.js';
+import type { Model } from '../../shared/registry/models.js';
 
 /**
  * Checks that external data, and everything that will be downloaded, lies inside the folder. An ONNX file that

@@ -4,8 +4,8 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { unzipSync } from 'fflate';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import type { ModelFile } from '../../shared/model-files.js';
-import { sha256Of } from '../../shared/sha256.js';
+import { sha256Of } from '../../shared/files/sha256.js';
+import type { ModelFile } from '../../shared/registry/files.js';
 import { type Download, download } from './download.js';
 
 type Listeners = Pick<Download, 'onProgress' | 'onRetry'>;

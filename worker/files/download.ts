@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import { sha256Of } from '../../shared/sha256.js';
+import { sha256Of } from '../../shared/files/sha256.js';
 import { fetchPackage, isPackage } from './package-index.js';
 
 export interface Download {

@@ -9,9 +9,9 @@
 import { mkdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Logger } from '../../shared/log.js';
-import { filesOf, isInCache, type ModelFile } from '../../shared/model-files.js';
-import type { Model } from '../../shared/models.js';
+import type { Logger } from '../../shared/process/log.js';
+import { filesOf, isInCache, type ModelFile } from '../../shared/registry/files.js';
+import type { Model } from '../../shared/registry/models.js';
 import { packageDirectory } from '../../shared/version.js';
 import { checkBounds } from './bounds.js';
 import { deliver, deliveredBytes } from './delivery.js';

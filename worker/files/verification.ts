@@ -18,11 +18,11 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../../shared/errors.js';
-import { isInnerPath } from '../../shared/inner-path.js';
-import { fileMissing, filesOf, type ModelFile, missingFile } from '../../shared/model-files.js';
-import type { Model } from '../../shared/models.js';
-import { codeSha256 } from '../../shared/python-code.js';
-import { sha256Of } from '../../shared/sha256.js';
+import { isInnerPath } from '../../shared/files/inner-path.js';
+import { sha256Of } from '../../shared/files/sha256.js';
+import { codeSha256 } from '../../shared/python/code.js';
+import { fileMissing, filesOf, type ModelFile, missingFile } from '../../shared/registry/files.js';
+import type { Model } from '../../shared/registry/models.js';
 import { checkBounds } from './bounds.js';
 import { readOutsideNeeds } from './onnx-file.js';
 import { findOperatorFault } from './operators.js';

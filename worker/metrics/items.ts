@@ -2,7 +2,7 @@
 
 import type { Exemplar, Instruments } from '../../shared/metrics/instruments.js';
 import { faultCodes } from '../../shared/metrics/table.js';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import type {
   Answered,
   DropReason,

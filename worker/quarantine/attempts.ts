@@ -13,7 +13,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import { packageDirectory } from '../../shared/version.js';
 
 /** How many processes have to end while they load a model. */

@@ -7,7 +7,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { coerceError } from '../../shared/errors.js';
-import { type Logger, makeSeldom } from '../../shared/log.js';
+import { type Logger, makeSeldom } from '../../shared/process/log.js';
 
 const nextSpareAfterMs = 5000;
 

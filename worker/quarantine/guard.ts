@@ -7,7 +7,7 @@
 //
 // A Python program is in a process of its own anyway.
 
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import { Attempts } from './attempts.js';
 import { makeTrial, openLimit } from './trial.js';
 

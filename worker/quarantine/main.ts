@@ -3,8 +3,8 @@
 
 import process from 'node:process';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import { makeLogger } from '../../shared/log.js';
-import type { Model } from '../../shared/models.js';
+import { makeLogger } from '../../shared/process/log.js';
+import type { Model } from '../../shared/registry/models.js';
 import { loadScorer, openScorer, type Scorer } from '../batch/scorer.js';
 import { verifyModelFiles } from '../files/model-files.js';
 import type { FromQuarantine, ToQuarantine } from './messages.js';

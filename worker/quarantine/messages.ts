@@ -1,7 +1,7 @@
 // Messages between a worker and the process of its quarantine.
 
 import type { ErrorCode } from '../../shared/errors.js';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import type { Scored, ScorerItem } from '../batch/scorer.js';
 
 /**

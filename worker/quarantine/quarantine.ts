@@ -15,8 +15,8 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { coerceError, type ErrorCode } from '../../shared/errors.js';
-import type { Logger } from '../../shared/log.js';
-import type { Model } from '../../shared/models.js';
+import type { Logger } from '../../shared/process/log.js';
+import type { Model } from '../../shared/registry/models.js';
 import type { Scored, ScorerItem } from '../batch/scorer.js';
 import type { Cells } from './cells.js';
 import type { FromQuarantine, ToQuarantine } from './messages.js';

@@ -1,7 +1,7 @@
 // A rehearsal: a process of its own tries batches that may crash it or never end, before the worker does.
 
-import { makeLogger } from '../../shared/log.js';
-import type { Model } from '../../shared/models.js';
+import { makeLogger } from '../../shared/process/log.js';
+import type { Model } from '../../shared/registry/models.js';
 import type { Rehearse } from '../batch/scorer.js';
 import { startCell } from './cells.js';
 import { oneByOne } from './one-by-one.js';

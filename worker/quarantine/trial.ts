@@ -2,7 +2,7 @@
 // costs the worker nothing.
 
 import { coerceError, ScorelineError } from '../../shared/errors.js';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import { startCell } from './cells.js';
 import type { ToQuarantine } from './messages.js';
 import { oneByOne } from './one-by-one.js';

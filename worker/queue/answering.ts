@@ -2,12 +2,12 @@
 // each.
 
 import { nowMs } from '../../shared/clock.js';
-import { countRowsOf } from '../../shared/item-id.js';
-import type { Item } from '../../shared/job.js';
-import type { CountName } from '../../shared/keys.js';
-import type { Logger } from '../../shared/log.js';
-import type { Model } from '../../shared/models.js';
-import type { Reply } from '../../shared/reply.js';
+import type { Logger } from '../../shared/process/log.js';
+import type { CountName } from '../../shared/redis/keys.js';
+import type { Model } from '../../shared/registry/models.js';
+import { countRowsOf } from '../../shared/wire/item-id.js';
+import type { Item } from '../../shared/wire/job.js';
+import type { Reply } from '../../shared/wire/reply.js';
 import type { Scored, Scorer } from '../batch/scorer.js';
 import type { DropReason, ItemEvents, Run, SeenItem, TakenItem } from '../events.js';
 import type { Queue } from './queue.js';

@@ -28,8 +28,8 @@ import type { BackendFactory, Job, JobJson } from 'bullmq';
 // biome-ignore lint/style/noRestrictedImports: as above.
 import { Worker as BullWorker, createRedisBackend, RedisQueueBackend, WaitingError } from 'bullmq';
 import { coerceError } from '../../shared/errors.js';
-import { type Logger, makeSeldom } from '../../shared/log.js';
-import { explain, type Redis } from '../../shared/redis.js';
+import { type Logger, makeSeldom } from '../../shared/process/log.js';
+import { explain, type Redis } from '../../shared/redis/redis.js';
 import { leaveNoMarker } from './marker.js';
 import { GivenBack, type TakenJob, type TakeOptions, type Taking, Unparsed } from './queue.js';
 

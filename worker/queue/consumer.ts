@@ -10,9 +10,14 @@
 // BullMQ and Redis are behind the queue. Processes and threads are behind the scorer and the
 // quarantine. So a simulation can replace them all.
 
-import { countRowsOf, rowsOfItem } from '../../shared/item-id.js';
-import { decodeJob, isUnreadable, type UnreadableJob, type WireJob } from '../../shared/job.js';
-import { type Priority, priorities } from '../../shared/priority.js';
+import { countRowsOf, rowsOfItem } from '../../shared/wire/item-id.js';
+import {
+  decodeJob,
+  isUnreadable,
+  type UnreadableJob,
+  type WireJob,
+} from '../../shared/wire/job.js';
+import { type Priority, priorities } from '../../shared/wire/priority.js';
 import { type Batcher, makeBatcher } from '../batch/batcher.js';
 import { shapeKey } from '../batch/stack.js';
 import { bulkEvery } from '../batch/turns.js';

@@ -5,8 +5,8 @@
 // it.
 
 import { nowMs } from '../../shared/clock.js';
-import type { Keys } from '../../shared/keys.js';
-import type { Redis } from '../../shared/redis.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
 import { within } from './within.js';
 
 const renewEveryMs = 2000;

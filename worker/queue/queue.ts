@@ -1,7 +1,7 @@
 // The queue of one model: the interface through which a consumer uses BullMQ and Redis.
 
-import type { JobPlace } from '../../shared/kept-results.js';
-import type { CountName } from '../../shared/keys.js';
+import type { JobPlace } from '../../shared/redis/kept-results.js';
+import type { CountName } from '../../shared/redis/keys.js';
 
 /** A job that a worker has taken and locked. */
 export interface TakenJob {

@@ -1,10 +1,10 @@
-// The queue of one model in Redis: BullMQ's jobs of one priority, and our own keys beside them (shared/keys.ts),
+// The queue of one model in Redis: BullMQ's jobs of one priority, and our own keys beside them (shared/redis/keys.ts),
 // which are for both.
 
-import type { Keys } from '../../shared/keys.js';
-import type { Logger } from '../../shared/log.js';
-import { jobQueueOf, type Priority } from '../../shared/priority.js';
-import type { Redis } from '../../shared/redis.js';
+import type { Logger } from '../../shared/process/log.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
+import { jobQueueOf, type Priority } from '../../shared/wire/priority.js';
 import { takeJobs } from './bullmq.js';
 import type { Queue } from './queue.js';
 

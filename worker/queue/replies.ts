@@ -3,12 +3,12 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
-import { membersOf } from '../../shared/item-id.js';
-import type { Keys } from '../../shared/keys.js';
-import { type Logger, makeSeldom } from '../../shared/log.js';
-import type { Priority } from '../../shared/priority.js';
-import { explain, type Redis } from '../../shared/redis.js';
-import { packReplies, type Reply } from '../../shared/reply.js';
+import { type Logger, makeSeldom } from '../../shared/process/log.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import { explain, type Redis } from '../../shared/redis/redis.js';
+import { membersOf } from '../../shared/wire/item-id.js';
+import type { Priority } from '../../shared/wire/priority.js';
+import { packReplies, type Reply } from '../../shared/wire/reply.js';
 
 /** More entries than an API instance can leave unread. Beyond it, the oldest are trimmed. */
 const streamEntriesMax = 100_000;

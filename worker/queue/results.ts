@@ -10,18 +10,18 @@
 
 import { nowMs } from '../../shared/clock.js';
 import type { ErrorCode } from '../../shared/errors.js';
-import type { Item, Keeping } from '../../shared/job.js';
+import type { Logger } from '../../shared/process/log.js';
 import {
   type JobPlace,
   type JobResult,
   type Keepable,
   keepJobResults,
   keepResults,
-} from '../../shared/kept-results.js';
-import type { Keys } from '../../shared/keys.js';
-import type { Logger } from '../../shared/log.js';
-import type { Redis } from '../../shared/redis.js';
-import { packReplies, type Reply, unpackReplies } from '../../shared/reply.js';
+} from '../../shared/redis/kept-results.js';
+import type { Keys } from '../../shared/redis/keys.js';
+import type { Redis } from '../../shared/redis/redis.js';
+import type { Item, Keeping } from '../../shared/wire/job.js';
+import { packReplies, type Reply, unpackReplies } from '../../shared/wire/reply.js';
 import { makeTryUntil } from './replies.js';
 
 const resultErrors: ReadonlySet<ErrorCode> = new Set([

@@ -3,8 +3,8 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
-import { countRowsOf, rowsOfItem } from '../../shared/item-id.js';
-import type { WireJob } from '../../shared/job.js';
+import { countRowsOf, rowsOfItem } from '../../shared/wire/item-id.js';
+import type { WireJob } from '../../shared/wire/job.js';
 import type { Scored } from '../batch/scorer.js';
 import { shapeKey } from '../batch/stack.js';
 import { type Cell, modelCrashed, type NoCell, type Quarantine } from '../quarantine/quarantine.js';

@@ -9,8 +9,8 @@ import {
   type UnreadableJob,
   type WireItem,
   type WireJob,
-} from '../../shared/job.js';
-import type { Reply } from '../../shared/reply.js';
+} from '../../shared/wire/job.js';
+import type { Reply } from '../../shared/wire/reply.js';
 import { type Answering, count, dropAbandoned, type HeldItem, lastDeadline } from './answering.js';
 import type { TakenJob } from './queue.js';
 

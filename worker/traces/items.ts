@@ -5,7 +5,7 @@
 // trace of its own, linked to those items and they to it.
 
 import { nowMs } from '../../shared/clock.js';
-import type { Model } from '../../shared/models.js';
+import type { Model } from '../../shared/registry/models.js';
 import type { Attributes } from '../../shared/telemetry/attributes.js';
 import type { Span, TraceContext, Tracer } from '../../shared/telemetry/telemetry.js';
 import type { Answered, DropReason, ItemEvents, Run, SeenItem, TakenItem } from '../events.js';

@@ -1,9 +1,9 @@
 // What operators look at, for callers with the scope `admin`: the queues as BullMQ has them, and the metrics.
 
 import type { Express, NextFunction, Request, RequestHandler, Response } from 'express';
-import type { Configurations } from '../../../shared/configuration.js';
+import type { Configurations } from '../../../shared/configuration/configuration.js';
 import type { Instruments } from '../../../shared/metrics/instruments.js';
-import { sendMetrics } from '../../../shared/side-port.js';
+import { sendMetrics } from '../../../shared/process/side-port.js';
 import type { Queue } from '../../queue/queue.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';

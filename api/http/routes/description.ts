@@ -1,7 +1,7 @@
 // The description of the service: as an OpenAPI document, and as a page.
 
 import type { Express, Request, Response } from 'express';
-import type { Catalogue, Registry } from '../../../shared/registry.js';
+import type { Catalogue, Registry } from '../../../shared/registry/registry.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { DescribedService } from '../../description/context.js';
 import { describe, writeDocument } from '../../description/document.js';

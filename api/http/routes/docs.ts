@@ -1,4 +1,4 @@
-// The chapters of the docs as pages. They are built with the program (cli/docs.ts), hold nothing that is secret,
+// The chapters of the docs as pages. They are built with the program (cli/build/docs.ts), hold nothing that is secret,
 // and are open to all.
 
 import { createHash } from 'node:crypto';

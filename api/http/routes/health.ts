@@ -3,7 +3,7 @@
 // about clocks, its own and those of other processes.
 
 import type { Express } from 'express';
-import type { RedisClock } from '../../../shared/redis-clock.js';
+import type { RedisClock } from '../../../shared/redis/clock.js';
 import type { Readiness } from '../../readiness.js';
 import { allow } from '../methods.js';
 

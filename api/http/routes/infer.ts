@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
-import type { Timing } from '../../../shared/reply.js';
+import type { Timing } from '../../../shared/wire/reply.js';
 import type { Call } from '../../call.js';
 import { parseInferJson } from '../../inference/exact-json.js';
 import { readInferRequest } from '../../inference/infer-request.js';

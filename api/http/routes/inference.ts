@@ -2,7 +2,7 @@
 // scores (infer.ts).
 
 import express, { type Express } from 'express';
-import type { Registry } from '../../../shared/registry.js';
+import type { Registry } from '../../../shared/registry/registry.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { Description } from '../../inference/description.js';
 import { readIndexRequest } from '../../inference/index-request.js';

@@ -1,7 +1,7 @@
 // Writes jobs for the callers that they belong to.
 
 import { problemOf } from '../../../shared/errors.js';
-import type { Registry } from '../../../shared/registry.js';
+import type { Registry } from '../../../shared/registry/registry.js';
 import { type Caller, catalogueOf } from '../../access/caller.js';
 import { type StandingJob, writeJob } from '../../jobs/job-document.js';
 import type { WhereModel } from '../../jobs/jobs.js';

@@ -3,7 +3,7 @@
 
 import express, { type Express, type Router } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
-import type { Catalogue } from '../../../shared/registry.js';
+import type { Catalogue } from '../../../shared/registry/registry.js';
 import { catalogueOf } from '../../access/caller.js';
 import { writeModel, writeUnnamed } from '../../live/document.js';
 import type { LocalWorkers } from '../../live/local-workers.js';

@@ -2,10 +2,10 @@
 
 import type { Express, Request, Response } from 'express';
 import { errorTable, ScorelineError } from '../../../shared/errors.js';
-import type { Model } from '../../../shared/models.js';
-import { type HeadOutput, scoresClasses, topOf } from '../../../shared/output.js';
-import type { Registry } from '../../../shared/registry.js';
-import { shareIn } from '../../../shared/traffic.js';
+import { type HeadOutput, scoresClasses, topOf } from '../../../shared/manifest/output.js';
+import type { Model } from '../../../shared/registry/models.js';
+import type { Registry } from '../../../shared/registry/registry.js';
+import { shareIn } from '../../../shared/registry/traffic.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';

@@ -2,8 +2,8 @@
 
 import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
-import type { Model } from '../../../shared/models.js';
-import type { Registry } from '../../../shared/registry.js';
+import type { Model } from '../../../shared/registry/models.js';
+import type { Registry } from '../../../shared/registry/registry.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call.js';
 import { writeReferenceAnswer } from '../../kinds/answers.js';

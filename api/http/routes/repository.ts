@@ -2,7 +2,7 @@
 
 import express, { type Express, type Request, type Response } from 'express';
 import { z } from 'zod';
-import type { Configurations } from '../../../shared/configuration.js';
+import type { Configurations } from '../../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Rollout } from '../../versions/rollout.js';
 import { allow } from '../methods.js';

@@ -4,8 +4,8 @@
 import type { Request, Response } from 'express';
 import { errorTable, problemOf, ScorelineError } from '../../../shared/errors.js';
 import { type InputName, readInputName } from '../../../shared/input-name.js';
-import type { Logger } from '../../../shared/log.js';
-import type { Model } from '../../../shared/models.js';
+import type { Logger } from '../../../shared/process/log.js';
+import type { Model } from '../../../shared/registry/models.js';
 import type { Call, Calls } from '../../call.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import { decodeText } from '../../kinds/charset.js';

@@ -1,7 +1,7 @@
 // The routes of webhooks, for operators: the dead letters, which can be sent again.
 
 import type { Express } from 'express';
-import type { Configurations } from '../../../shared/configuration.js';
+import type { Configurations } from '../../../shared/configuration/configuration.js';
 import type { DeadLetter, PendingWebhooks } from '../../webhooks/pending-webhooks.js';
 import { describeWebhook } from '../../webhooks/webhook.js';
 import { allow } from '../methods.js';

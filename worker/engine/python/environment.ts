@@ -7,8 +7,8 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'nod
 import path from 'node:path';
 import process from 'node:process';
 import { ScorelineError } from '../../../shared/errors.js';
-import type { Logger } from '../../../shared/log.js';
-import { makePythonEnvironment, pythonIn } from '../../../shared/python-environment.js';
+import type { Logger } from '../../../shared/process/log.js';
+import { makePythonEnvironment, pythonIn } from '../../../shared/python/environment.js';
 import { variablesOfPrograms } from './variables.js';
 
 /** Names the packages of an environment that was made here. */

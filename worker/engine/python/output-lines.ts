@@ -1,7 +1,7 @@
 // What a program prints, as lines of the worker's log.
 
 import type { Readable } from 'node:stream';
-import type { Logger } from '../../../shared/log.js';
+import type { Logger } from '../../../shared/process/log.js';
 
 const lineCharactersMax = 2000;
 const linesPerSecondMax = 50;

@@ -1,0 +1,413 @@
+// `npm run models -- add FILE`: makes the folder of a model from its ONNX file, or from the file of a framework, which
+// is exported first. The ONNX file says which inputs and outputs the network has, and often its labels. What it does
+// not say, files beside it and flags do, or the user, who is asked only at a terminal.
+
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { sha256Of } from '../../shared/files/sha256.js';
+import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
+import { inputSchema } from '../../shared/manifest/manifest.js';
+import { makeLogger } from '../../shared/process/log.js';
+import { type Model, readModels } from '../../shared/registry/models.js';
+import { mapScores } from '../../shared/wire/scores.js';
+import { withEmbedding } from '../../worker/batch/embedding.js';
+import { sampleInputs } from '../../worker/batch/sample.js';
+import { loadScorer } from '../../worker/batch/scorer.js';
+import { openTokenizer, UnfitTokenizer } from '../../worker/batch/tokenizer.js';
+import { withTokens } from '../../worker/batch/tokens.js';
+import type { Engine, TensorValue } from '../../worker/engine/engine.js';
+import { openOnnxEngine } from '../../worker/engine/onnx.js';
+import { type OutsideNeeds, readOutsideNeeds } from '../../worker/files/onnx-file.js';
+import { readOnnxManifest } from '../../worker/files/onnx-labels.js';
+import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
+import { curlLine } from '../curl-line.js';
+import { localAddress } from '../local-address.js';
+import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
+import { type Draft, formatManifest } from './adding/manifest-text.js';
+import { type Neighbours, readNeighbours } from './adding/neighbours.js';
+import { readScores } from './adding/scores.js';
+import { merge, readSettings, type Settings, sectionOf } from './adding/settings.js';
+import { checkModel } from './check.js';
+import { describeExport, type ExportWishes, exportModel } from './export.js';
+import { type Format, formatOf } from './format.js';
+import { type Guess, guess, type Kind, kinds, type Told } from './guess.js';
+
+export const addUsage =
+  'add FILE [--name NAME] [--kind text|image|table|tensors] [--labels FILE] [--tokenizer FILE] [--columns NAME,NAME,…] [--set KEY=VALUE …] [--description TEXT] [--export [--python PATH] [--shape SIZES]]';
+
+const device = {
+  type: 'cpu',
+  id: 0,
+  threads: 0,
+  instances: 1,
+  memoryArena: true,
+} as const;
+
+interface Wishes extends ExportWishes {
+  /** What the user named. */
+  readonly file: string;
+  readonly format: Format;
+  readonly isExport: boolean;
+  readonly name: string;
+  readonly kind: Kind | undefined;
+  readonly labels: string | undefined;
+  readonly columns: readonly string[] | undefined;
+  /** Whether the user named a tokenizer.json. */
+  readonly hasTokenizer: boolean;
+  readonly settings: Settings;
+  readonly description: string | undefined;
+  readonly neighbours: Neighbours;
+}
+
+/** Where the model is made, and the ONNX file: the one that the user named, or the one that was exported. */
+interface Place {
+  readonly folder: string;
+  readonly onnx: string;
+}
+
+/**
+ * Makes `models/NAME` with the manifest, the network and its labels, and checks it. Leaves nothing behind if
+ * the network cannot be served.
+ * @throws ScorelineError
+ */
+export async function addModel(
+  parameters: readonly string[],
+  { directory, say }: { directory: string; say: (line: string) => void },
+): Promise<void> {
+  const wishes = readWishes(parameters);
+  const folder = path.join(directory, wishes.name);
+  if (existsSync(folder)) {
+    throw wrong(`expected a new name; ${folder} is there already. Choose another: --name NAME`);
+  }
+  const temporary = mkdtempSync(path.join(os.tmpdir(), 'scoreline-add-'));
+  try {
+    const onnx = wishes.format === 'onnx' ? wishes.file : await exportModel(wishes, temporary, say);
+    mkdirSync(folder, { recursive: true });
+    const draft = await makeDraft(wishes, { folder, onnx });
+    say(`${wishes.name}: ${draft.guess.kind}, because ${draft.guess.reason}`);
+    for (const [what, why] of draft.guess.remarks) sayRemark(say, what, why);
+    await putLabels(draft, wishes, { onnx, folder, say });
+    await writeManifest(draft, { directory, folder, wishes, say });
+    const model = modelIn(directory, wishes.name);
+    await checkModel(model, say);
+    say(`\n${path.join(folder, 'model.yaml')} is yours to edit. Serve it with npm start, and ask:`);
+    say(curlLine(localAddress, model));
+  } catch (thrown) {
+    rmSync(folder, { recursive: true, force: true });
+    throw thrown;
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+function sayRemark(say: (line: string) => void, what: string, why: string): void {
+  say(`  ${what.padEnd(10)} ${why}`);
+}
+
+function modelIn(directory: string, name: string): Model {
+  const [model] = readModels({ directory, names: [name], filesNeeded: true });
+  return model as Model;
+}
+
+function readWishes(parameters: readonly string[]): Wishes {
+  const { values, positionals } = parseWishes(parameters);
+  const [file, ...others] = positionals;
+  if (file === undefined || others.length > 0) throw wrong(`Usage: npm run models -- ${addUsage}`);
+  if (!existsSync(file)) throw wrong(`expected a file; there is no ${file}`);
+  const { tokenizer, python, shape = [], labels, description } = values;
+  if (tokenizer !== undefined && !existsSync(tokenizer)) {
+    throw wrong(
+      `--tokenizer: expected the tokenizer.json of the network; there is no ${tokenizer}`,
+    );
+  }
+  const format = formatOf(file);
+  const isExport = values.export === true;
+  if (format !== 'onnx' && !isExport) throw wrong(describeExport({ file, format, shape }));
+  const name = values.name ?? nameOf(file);
+  if (!/^[a-z0-9][a-z0-9.-]{0,62}$/.test(name)) {
+    throw wrong(`--name: expected lower-case letters, digits, . and -; got ${name}`);
+  }
+  const settings = readSettings(values.set ?? []);
+  return {
+    ...{ file, format, isExport, python, shape, name, labels, description, settings },
+    kind: readKind(values.kind, settings),
+    hasTokenizer: tokenizer !== undefined,
+    columns: values.columns?.split(',').map((column) => column.trim()),
+    neighbours: readNeighbours(file, tokenizer),
+  };
+}
+
+function readKind(given: string | undefined, settings: Settings): Kind | undefined {
+  const wanted = given ?? sectionOf(settings, 'input').kind;
+  const kind = kinds.find((known) => known === wanted);
+  if (wanted === undefined || kind) return kind;
+  throw wrong(`--kind: expected one of ${kinds.join(', ')}; got ${wanted}`);
+}
+
+function parseWishes(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        name: { type: 'string' },
+        kind: { type: 'string' },
+        labels: { type: 'string' },
+        tokenizer: { type: 'string' },
+        columns: { type: 'string' },
+        set: { type: 'string', multiple: true },
+        description: { type: 'string' },
+        export: { type: 'boolean' },
+        python: { type: 'string' },
+        shape: { type: 'string', multiple: true },
+      },
+    });
+  } catch (thrown) {
+    throw wrong(`${(thrown as Error).message} Usage: npm run models -- ${addUsage}`);
+  }
+}
+
+/** A file named model.onnx is named by its folder. */
+function nameOf(file: string): string {
+  const stem = path.basename(file, path.extname(file));
+  const name = stem === 'model' ? path.basename(path.dirname(path.resolve(file))) : stem;
+  return name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9.]+/g, '-')
+    .replaceAll(/^[-.]+|-+$/g, '');
+}
+
+async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft> {
+  const { files, operators } = copyNetwork(onnx, folder);
+  const engine = await openOnnxEngine(
+    { file: path.join(folder, 'model.onnx'), device },
+    { runMsMax: 60_000, onLost: () => {} },
+  );
+  try {
+    const { kind: wanted, neighbours, settings, columns, name, description, file } = wishes;
+    const hasLabels = wishes.labels !== undefined;
+    const hasMaps = operators.some((operator) => operator.name === 'ZipMap');
+    const told = readTold(onnx);
+    const hints = { wanted, neighbours, settings, columns, hasLabels, hasMaps, told };
+    const guessed = guess(engine, hints);
+    if ('fault' in guessed) throw wrong(guessed.fault);
+    checkFlags(wishes, guessed);
+    const { tokenizer } = guessed;
+    if (tokenizer !== undefined) copyFileSync(tokenizer, path.join(folder, 'tokenizer.json'));
+    const dressed = await dress(engine, guessed, settings);
+    const described = await Promise.all(files.map((name) => describeFile(folder, name)));
+    const [network, ...externalData] = described;
+    return {
+      ...{ name, description, file, settings, values: dressed.values, guess: dressed.guess },
+      example: told && isLeftAs(told, wishes) ? told.example : undefined,
+      source: {
+        ...network,
+        ...(externalData.length > 0 && { externalData }),
+        ...(tokenizer !== undefined && { tokenizer: await describeFile(folder, 'tokenizer.json') }),
+      },
+    };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Whether the user has changed nothing that the answer to the exporter's example depends on. */
+function isLeftAs({ input }: Told, { kind = input.kind, labels, columns, settings }: Wishes) {
+  const hasSections = ['input', 'output', 'outputs', 'example'].some((key) => key in settings);
+  return kind === input.kind && labels === undefined && columns === undefined && !hasSections;
+}
+
+/** No flag is left aside without a word. */
+function checkFlags({ labels, columns, hasTokenizer, settings }: Wishes, guessed: Guess): void {
+  const { kind, reason, tokenizer } = guessed;
+  const answer = sectionOf(settings, 'output').kind ?? guessed.output.kind;
+  const is = `it is ${kind}, because ${reason}`;
+  if (labels !== undefined && answer !== 'classification' && answer !== 'ranking') {
+    throw wrong(
+      `--labels: expected a network that answers with classes; ${is}, and it answers with ${answer}`,
+    );
+  }
+  if (columns && kind !== 'table') throw wrong(`--columns: expected a table; ${is}`);
+  if (hasTokenizer && tokenizer === undefined) {
+    throw wrong(`--tokenizer: expected a network that takes tokens as input_ids; ${is}`);
+  }
+}
+
+async function describeFile(folder: string, file: string) {
+  const copy = path.join(folder, file);
+  return { file, bytes: statSync(copy).size, sha256: await sha256Of(copy) };
+}
+
+type Values = Pick<Engine, 'inputs' | 'outputs'>;
+
+/** Puts the tokenizer and the pooling around the network, and counts by a sample what its file leaves open. */
+async function dress(
+  bare: Engine,
+  guessed: Guess,
+  settings: Settings,
+): Promise<{ guess: Guess; values: Values }> {
+  const engine = await withTokenizer(bare, guessed, settings);
+  const { kind } = guessed.output;
+  const isCounted = kind === 'classification' || kind === 'embedding';
+  if (!isCounted) return { guess: guessed, values: engine };
+  const size = guessed.size ?? (await countNumbers(guessed, engine));
+  if (kind === 'classification') return { guess: { ...guessed, size }, values: engine };
+  const output = { ...guessed.output, dimension: size };
+  const wanted = { normalise: true, ...merge(output, sectionOf(settings, 'output')) };
+  return {
+    guess: { ...guessed, size, output },
+    values: withEmbedding(engine, wanted as unknown as EmbeddingOutput),
+  };
+}
+
+async function withTokenizer(
+  engine: Engine,
+  { tokenizer, input }: Guess,
+  settings: Settings,
+): Promise<Engine> {
+  if (tokenizer === undefined) return engine;
+  const { tokensMax } = merge(input, sectionOf(settings, 'input'));
+  try {
+    return withTokens(engine, await openTokenizer(tokenizer, Number(tokensMax)));
+  } catch (thrown) {
+    if (thrown instanceof UnfitTokenizer) throw wrong(`${tokenizer} ${thrown.message}`);
+    throw wrong(coerceError(thrown).message);
+  }
+}
+
+/** Returns what an exporter of ours has left in the file for the manifest. */
+function readTold(file: string): Told | undefined {
+  const text = readOnnxManifest(file);
+  if (text === undefined) return undefined;
+  try {
+    const told = JSON.parse(text) as Partial<Told>;
+    if (kinds.some((kind) => kind === told.input?.kind)) return told as Told;
+  } catch (thrown) {
+    if (!(thrown instanceof SyntaxError)) throw thrown;
+  }
+  throw wrong(
+    `expected sections of a manifest in the metadata "scoreline" of ${file}; got ${text.slice(0, 80)}. Say what it is: --kind ${kinds.join('|')}`,
+  );
+}
+
+/** Copies the network and its external data. Returns their names in the folder, the network first. */
+function copyNetwork(file: string, folder: string) {
+  let needs: OutsideNeeds;
+  try {
+    needs = readOutsideNeeds(file);
+  } catch (thrown) {
+    if (!(thrown instanceof UnreadableBuffer)) throw thrown;
+    throw wrong(`expected an ONNX file; ${file} cannot be read ${thrown.message}`);
+  }
+  const data = [...new Set(needs.externalData)];
+  for (const name of data) {
+    const from = path.join(path.dirname(file), name);
+    if (path.basename(name) !== name || !existsSync(from)) {
+      throw wrong(`expected the weights of ${file} beside it, in ${from}`);
+    }
+    copyFileSync(from, path.join(folder, name));
+  }
+  copyFileSync(file, path.join(folder, 'model.onnx'));
+  return { files: ['model.onnx', ...data], operators: needs.operators };
+}
+
+async function putLabels(
+  { guess: guessed, settings }: Draft,
+  { labels: given, file, neighbours }: Wishes,
+  { onnx, folder, say }: Place & { say: (line: string) => void },
+): Promise<void> {
+  const { kind, labels } = merge(guessed.output, sectionOf(settings, 'output'));
+  if (kind !== 'classification' || labels !== 'labels.txt') return;
+  const count = guessed.size ?? 0;
+  const found = await findLabels(count, { given, file, onnx, neighbours });
+  writeFileSync(path.join(folder, 'labels.txt'), writeLabels(found));
+  const { source } = found;
+  sayRemark(
+    say,
+    'labels',
+    source === undefined
+      ? `none found; they are class 0 to class ${count - 1}. Put yours into labels.txt, or name them: --labels FILE`
+      : `${count}, from ${source}`,
+  );
+  const trimmed = trimmedName(found);
+  if (trimmed !== undefined) {
+    const served = JSON.stringify(trimmed.trim());
+    sayRemark(say, '', `without the blanks around them: ${JSON.stringify(trimmed)} is ${served}`);
+  }
+}
+
+/** Runs the network once, since its file leaves the number of scores open. */
+async function countNumbers({ input, output }: Guess, engine: Engine): Promise<number> {
+  const sample = { input: inputSchema.parse(input), description: 'hello', example: undefined };
+  const dimensions = output.pooling === 'none' ? 2 : 3;
+  try {
+    const inputs = namedAfter(engine.inputs, sampleInputs(sample, engine.inputs));
+    const { outputs } = await engine.run(inputs);
+    const numbers = outputs.find(({ name, datatype, shape }) => {
+      if (output.kind === 'embedding')
+        return datatype.startsWith('FP') && shape.length === dimensions;
+      return output.tensor === undefined ? datatype.startsWith('FP') : name === output.tensor;
+    });
+    return numbers?.shape.at(-1) ?? 0;
+  } catch (thrown) {
+    throw wrong(
+      `expected the network to score a sample, since its file does not say how many numbers it answers with; ${coerceError(thrown).message}`,
+    );
+  }
+}
+
+function namedAfter(values: readonly TensorValue[], tensors: ReturnType<typeof sampleInputs>) {
+  return tensors.map((tensor, at) => {
+    const { name = tensor.name, shape = [] } = values[at] ?? {};
+    const isColumn = tensor.datatype === 'BYTES' && shape.length === 2;
+    return { ...tensor, name, shape: isColumn ? [1, 1] : tensor.shape };
+  });
+}
+
+/** Writes the manifest, and writes it again if a sample shows that its scores must be read in another way. */
+async function writeManifest(
+  draft: Draft,
+  {
+    directory,
+    folder,
+    wishes,
+    say,
+  }: { directory: string; folder: string; wishes: Wishes; say: (line: string) => void },
+): Promise<void> {
+  const file = path.join(folder, 'model.yaml');
+  writeFileSync(file, formatManifest(draft));
+  const model = modelIn(directory, draft.name);
+  const { activation, threshold } = sectionOf(draft.settings, 'output');
+  // An exporter knows what the scores are.
+  const isTold = draft.guess.output.activation !== 'none';
+  const isSet = isTold || activation !== undefined || threshold !== undefined;
+  if (model.manifest.output.kind !== 'classification' || isSet) return;
+  const scorer = await loadScorer(model, makeLogger({ role: 'add', level: 'silent' }));
+  try {
+    const inputs = sampleInputs(model.manifest, scorer.values.inputs);
+    const [result] = (await scorer.score([{ inputs, top: model.labels.length }])).results;
+    if (!result || 'error' in result) return;
+    const scores = mapScores(result.outputs, (_, score) => score);
+    const { reason, ...reading } = readScores(scores, wishes.neighbours.hasSeveralLabels);
+    if (reason === undefined) return;
+    sayRemark(say, 'scores', `of a sample ${reason}`);
+    writeFileSync(file, formatManifest(draft, { ...reading }));
+  } finally {
+    await scorer.close();
+  }
+}
+
+function wrong(message: string): ScorelineError {
+  return new ScorelineError('model_file_wrong', message);
+}

@@ -1,0 +1,111 @@
+// The labels of a model that is added: of a file that the user names, of the network's file, or of config.json beside it.
+
+import process from 'node:process';
+import { createInterface } from 'node:readline/promises';
+import { ScorelineError } from '../../../shared/errors.js';
+import { NotUtf8, readUtf8File } from '../../../shared/files/utf8-file.js';
+import { readOnnxLabels } from '../../../worker/files/onnx-labels.js';
+import type { Neighbours } from './neighbours.js';
+
+export interface FoundLabels {
+  readonly names: readonly string[];
+  /** What they were found in; undefined if they are made up. */
+  readonly source: string | undefined;
+  /** Whether each line of a file may begin with an id. Names that a program wrote have none. */
+  readonly mayHaveIds: boolean;
+}
+
+interface Places {
+  /** The file that the user named. */
+  readonly given: string | undefined;
+  /** The file that the user wants to add, and the ONNX file, which may have been made of it. */
+  readonly file: string;
+  readonly onnx: string;
+  readonly neighbours: Neighbours;
+}
+
+/**
+ * Finds the labels of a number of classes. Asks for them at a terminal if nothing has them.
+ * @throws ScorelineError `model_file_wrong` if there are more or fewer
+ */
+export async function findLabels(count: number, places: Places): Promise<FoundLabels> {
+  const found = lookFor(places) ?? (await askFor(count));
+  if (!found) {
+    const names = Array.from({ length: count }, (_, at) => `class ${at}`);
+    return { names, source: undefined, mayHaveIds: false };
+  }
+  if (found.names.length === count) return found;
+  throw wrong(
+    `expected ${count} labels, one for each score of the network; got ${found.names.length} from ${found.source}. Give a file with a line for each: --labels FILE`,
+  );
+}
+
+function lookFor({ given, file, onnx, neighbours }: Places): FoundLabels | undefined {
+  if (given !== undefined) return { names: readLines(given), source: given, mayHaveIds: true };
+  const inside = readOnnxLabels(onnx);
+  if (inside) return { names: inside, source: `the metadata of ${file}`, mayHaveIds: false };
+  const { labels } = neighbours;
+  return labels && { names: labels.names, source: labels.file, mayHaveIds: false };
+}
+
+async function askFor(count: number): Promise<FoundLabels | undefined> {
+  const file = await ask(`File with the ${count} labels, a line each (Enter: none): `);
+  return file === undefined
+    ? undefined
+    : { names: readLines(file), source: file, mayHaveIds: true };
+}
+
+async function ask(question: string): Promise<string | undefined> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return undefined;
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = (await terminal.question(question)).trim();
+  terminal.close();
+  return answer === '' ? undefined : answer;
+}
+
+function readLines(file: string): string[] {
+  try {
+    return readUtf8File(file)
+      .trimEnd()
+      .split(/\r\n?|\n/);
+  } catch (thrown) {
+    if (thrown instanceof NotUtf8) throw wrong(`--labels: ${file}: ${thrown.message}`);
+    const { code } = thrown as NodeJS.ErrnoException;
+    throw wrong(`--labels: expected a text file; got ${file}, which cannot be read (${code})`);
+  }
+}
+
+/**
+ * Each line gets an id, so that no first word of a label is taken for one.
+ * @throws ScorelineError `model_file_wrong` if a name does not fit into a line
+ */
+export function writeLabels({ names, source, mayHaveIds }: FoundLabels): string {
+  if (mayHaveIds && names.every((name) => /^\S*\d\S* \S/.test(name))) {
+    return names.map((name) => `${name}\n`).join('');
+  }
+  const unfit = names.find((name) => name.trim() === '' || /[\n\r\u2028\u2029]/.test(name));
+  if (unfit !== undefined) {
+    throw wrong(
+      `expected names of classes that are no blanks and have no line break; got ${JSON.stringify(unfit)} from ${source}. Give a file with a line for each: --labels FILE`,
+    );
+  }
+  const trimmed = names.map((name) => name.trim());
+  const twin = names.find((name) =>
+    names.some((other, at) => other !== name && trimmed[at] === name.trim()),
+  );
+  if (twin !== undefined) {
+    throw wrong(
+      `expected names of classes that differ by more than the blanks around them, which are lost; got several of ${JSON.stringify(twin)} from ${source}. Give a file with a line for each: --labels FILE`,
+    );
+  }
+  return names.map((name, at) => `${at} ${name}\n`).join('');
+}
+
+/** Returns the first of the names that lose the blanks around them in a file of labels. */
+export function trimmedName({ names }: FoundLabels): string | undefined {
+  return names.find((name) => name !== name.trim());
+}
+
+function wrong(message: string): ScorelineError {
+  return new ScorelineError('model_file_wrong', message);
+}

@@ -1,0 +1,125 @@
+// The files that Hugging Face's tools and sentence-transformers write beside a network: how its texts become tokens,
+// what its classes are called, and how the vectors of its tokens become one.
+
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { coerceError, ScorelineError } from '../../../shared/errors.js';
+
+export interface Neighbours {
+  /** The tokenizer.json, if there is one. */
+  readonly tokenizer: string | undefined;
+  /** The most tokens of a text that the network was made for, and the file that says so. */
+  readonly tokensMax: { readonly tokens: number; readonly file: string } | undefined;
+  readonly pooling: { readonly way: string; readonly file: string } | undefined;
+  /** The names of the classes, in their order. */
+  readonly labels: { readonly names: readonly string[]; readonly file: string } | undefined;
+  /** Whether an input can have several of the classes. */
+  readonly hasSeveralLabels: boolean;
+}
+
+type Content = Readonly<Record<string, unknown>>;
+
+/** Networks that count positions from 2, so that fewer tokens fit than they have positions. */
+const shiftedModels = /roberta|camembert|mpnet|longformer/;
+const shift = 2;
+/** What tokenizers of networks without a limit say is far more. */
+const tokensMaxMax = 65_536;
+
+/**
+ * Looks beside a network: in its folder, and in the one around a folder `onnx`.
+ * @param tokenizer the tokenizer.json that the user named
+ * @throws ScorelineError `model_file_wrong` if a file is there that is no JSON
+ */
+export function readNeighbours(network: string, tokenizer?: string): Neighbours {
+  const own = statSync(network).isDirectory() ? network : path.dirname(network);
+  const around = path.join(own, '..');
+  const folders = path.basename(path.resolve(own)) === 'onnx' ? [own, around] : [own];
+  const find = (name: string) =>
+    folders.map((folder) => path.join(folder, name)).find((file) => existsSync(file));
+  const found = tokenizer ?? find('tokenizer.json');
+  if (found === undefined) {
+    const config = find('config.json');
+    return {
+      ...readConfig(config),
+      tokenizer: undefined,
+      tokensMax: undefined,
+      pooling: undefined,
+    };
+  }
+  return {
+    ...readConfig(find('config.json')),
+    tokenizer: found,
+    tokensMax: leastOf([
+      readNumber(found, ['truncation', 'max_length']),
+      readNumber(find('tokenizer_config.json'), ['model_max_length']),
+      readNumber(find('sentence_bert_config.json'), ['max_seq_length']),
+      readPositions(find('config.json')),
+    ]),
+    pooling: readPooling(find('1_Pooling/config.json')),
+  };
+}
+
+function readConfig(file: string | undefined): Pick<Neighbours, 'labels' | 'hasSeveralLabels'> {
+  const { id2label, problem_type: problem } = file === undefined ? {} : read(file);
+  const entries = Object.entries((id2label ?? {}) as Content);
+  const names = entries.toSorted(([one], [other]) => Number(one) - Number(other));
+  const areInOrder = names.length > 0 && names.every(([index], at) => Number(index) === at);
+  return {
+    labels: areInOrder
+      ? { names: names.map(([, name]) => String(name)), file: file as string }
+      : undefined,
+    hasSeveralLabels: problem === 'multi_label_classification',
+  };
+}
+
+type Limit = Neighbours['tokensMax'];
+
+function leastOf(limits: readonly Limit[]): Limit {
+  const known = limits.filter((limit) => limit !== undefined);
+  return known.toSorted((one, other) => one.tokens - other.tokens)[0];
+}
+
+function readNumber(file: string | undefined, keys: readonly string[]): Limit {
+  if (file === undefined) return undefined;
+  const value = keys.reduce<unknown>((inner, key) => (inner as Content | null)?.[key], read(file));
+  return toLimit(value, file);
+}
+
+function readPositions(file: string | undefined): Limit {
+  if (file === undefined) return undefined;
+  const { max_position_embeddings: positions, model_type: type } = read(file);
+  const isShifted = shiftedModels.test(String(type));
+  return toLimit(isShifted ? Number(positions) - shift : positions, file);
+}
+
+function toLimit(value: unknown, file: string): Limit {
+  const isLimit = Number.isInteger(value) && Number(value) > 0 && Number(value) <= tokensMaxMax;
+  return isLimit ? { tokens: Number(value), file } : undefined;
+}
+
+function readPooling(file: string | undefined): Neighbours['pooling'] {
+  if (file === undefined) return undefined;
+  const modes = Object.entries(read(file)).filter(
+    ([key, value]) => key.startsWith('pooling_mode_') && value === true,
+  );
+  const names = modes.map(([key]) => key.slice('pooling_mode_'.length));
+  const way = { cls_token: 'cls', mean_tokens: 'mean' }[names.join()] ?? names.join(' and ');
+  return { way, file };
+}
+
+function read(file: string): Content {
+  try {
+    const content: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (typeof content === 'object' && content !== null) return content as Content;
+  } catch (thrown) {
+    throw wrong(file, coerceError(thrown).message);
+  }
+  throw wrong(file, 'it has no object');
+}
+
+function wrong(file: string, reason: string): ScorelineError {
+  return new ScorelineError(
+    'model_file_wrong',
+    `expected JSON in ${file}, as Hugging Face's tools write it beside a network; ${reason}. Mend it, or move the network elsewhere`,
+  );
+}

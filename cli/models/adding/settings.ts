@@ -1,0 +1,70 @@
+// `--set KEY=VALUE`: keys of the manifest that the user knows better than the guess, such as `output.pooling=cls`.
+
+import { parse } from 'yaml';
+import { ScorelineError } from '../../../shared/errors.js';
+
+export type Section = Readonly<Record<string, unknown>>;
+/** Sections of a manifest, as nested as they are there. */
+export type Settings = Readonly<Record<string, unknown>>;
+
+/** Keys that the command works out by itself, or that have a flag. */
+const fixedKeys = /^(name|source|network|engine)\b/;
+
+/** @throws ScorelineError `configuration_invalid` */
+export function readSettings(texts: readonly string[]): Settings {
+  let settings: Settings = {};
+  for (const text of texts) {
+    const [, key, value] = /^(\w+(?:\.\w+)*)=(.*)$/s.exec(text) ?? [];
+    if (key === undefined || value === undefined || fixedKeys.test(key)) {
+      throw wrong(
+        `--set: expected a key of the manifest and its value, such as input.scale=1 or output.activation=sigmoid; got ${text}`,
+      );
+    }
+    const nested = key
+      .split('.')
+      .reduceRight<unknown>((inner, name) => ({ [name]: inner }), readValue(key, value));
+    settings = merge(settings, nested as Settings);
+  }
+  return settings;
+}
+
+function readValue(key: string, text: string): unknown {
+  try {
+    return parse(text);
+  } catch {
+    throw wrong(`--set: expected a value in YAML for ${key}; got ${text}`);
+  }
+}
+
+/** Returns a section of the settings; an empty one if there is none. */
+export function sectionOf(settings: Settings, name: string): Section {
+  const section = settings[name];
+  return isSection(section) ? section : {};
+}
+
+/** Lays settings over sections of a manifest. Null removes a key, and what a setting rules out is left out. */
+export function merge(base: Section, settings: Section): Section {
+  const kept = Object.entries(base).filter(([key]) => !isRuledOut(key, settings));
+  const merged: Record<string, unknown> = Object.fromEntries(kept);
+  for (const [key, value] of Object.entries(settings)) {
+    const before = merged[key];
+    if (value === null) delete merged[key];
+    else merged[key] = isSection(before) && isSection(value) ? merge(before, value) : value;
+  }
+  return merged;
+}
+
+/** Pixels become numbers in one way of two. */
+function isRuledOut(key: string, settings: Section): boolean {
+  const hasOne = (keys: readonly string[]) => keys.some((each) => each in settings);
+  if (key === 'mean' || key === 'std') return hasOne(['scale', 'offset']);
+  return (key === 'scale' || key === 'offset') && hasOne(['mean', 'std']);
+}
+
+function isSection(value: unknown): value is Section {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function wrong(message: string): ScorelineError {
+  return new ScorelineError('configuration_invalid', message);
+}

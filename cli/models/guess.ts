@@ -1,0 +1,378 @@
+// Guesses the manifest of an ONNX file by the inputs and outputs of its network. What it cannot know it
+// leaves to flags, and each guess has its reason.
+
+import { isOpen } from '../../shared/manifest/network.js';
+import { takesTokens } from '../../worker/batch/tokens.js';
+import type { TensorValue } from '../../worker/engine/engine.js';
+import { guessAnswer, isRow } from './adding/answer-guess.js';
+import type { Neighbours } from './adding/neighbours.js';
+import { type Section, type Settings, sectionOf } from './adding/settings.js';
+
+export const kinds = ['text', 'image', 'table', 'tensors'] as const;
+export type Kind = (typeof kinds)[number];
+
+export interface Guess {
+  readonly kind: Kind;
+  /** Why it is this kind. */
+  readonly reason: string;
+  /** What else was guessed, and why: a word for what, and a sentence. */
+  readonly remarks: readonly (readonly [what: string, why: string])[];
+  /** The sections of the manifest. */
+  readonly input: Section;
+  readonly output: Section;
+  /** The further answers. */
+  readonly outputs: Readonly<Record<string, Section>>;
+  /** The number of classes or of numbers of an embedding, if it is known. */
+  readonly size: number | undefined;
+  /** Undefined for the default. */
+  readonly batch: { readonly max: number } | 'none' | undefined;
+  /** The tokenizer.json, if the network takes tokens. */
+  readonly tokenizer: string | undefined;
+}
+
+const imagenet = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+const tokensMaxDefault = 512;
+
+/** Sections of the manifest that an exporter has left in the file. */
+export interface Told {
+  readonly input: Section & { readonly kind: Kind };
+  readonly output?: Section;
+  /** An input with the answer of the original. */
+  readonly example?: Section;
+}
+
+export interface Hints {
+  /** The kind that the user named. */
+  readonly wanted?: Kind | undefined;
+  readonly told?: Told | undefined;
+  readonly neighbours: Neighbours;
+  /** What the user has set, which is laid over what is guessed. */
+  readonly settings: Settings;
+  /** Whether the network puts its scores into maps, as skl2onnx does by default. */
+  readonly hasMaps: boolean;
+  /** Whether the user gave labels. */
+  readonly hasLabels: boolean;
+  /** The names of the columns, which the user gave. */
+  readonly columns?: readonly string[] | undefined;
+}
+
+export interface Values {
+  readonly inputs: readonly TensorValue[];
+  readonly outputs: readonly TensorValue[];
+}
+
+/** Guesses by the values of a network, and by what its exporter, the files beside it and the user say. */
+export function guess(values: Values, hints: Hints): Guess | Fault {
+  const { wanted } = hints;
+  // Somebody who wants another kind knows better.
+  const told =
+    hints.told && (wanted ?? hints.told.input.kind) === hints.told.input.kind
+      ? hints.told
+      : undefined;
+  if (hints.hasMaps && wanted !== 'tensors') {
+    return {
+      fault:
+        'expected scores in a matrix; the operator ZipMap makes maps of them. Export the network with options={"zipmap": False}, or serve its other outputs: --kind tensors',
+    };
+  }
+  const { kind, reason } = choose(wanted, told) ?? kindOf(values, hints);
+  if (kind === 'tensors') return asTensors(values, reason);
+  const { inputs } = values;
+  const fixed = inputs[0]?.shape[0];
+  if (!isOpen(fixed) && fixed !== 1) {
+    return {
+      fault: `expected a first dimension that varies, or is 1, since it counts inputs; got ${inputs.map(show).join(', ')}. Export the network with a batch that varies, or serve whole tensors: --kind tensors`,
+    };
+  }
+  const input = told ? givenBy(told) : inputOf(kind, values, hints);
+  if ('fault' in input) return input;
+  const batch = isOpen(fixed) ? undefined : { max: 1 };
+  return withAnswer({ kind, reason, batch }, { input, values, hints, told: told?.output });
+}
+
+function asTensors({ inputs, outputs }: Values, reason: string): Guess {
+  return {
+    ...{ kind: 'tensors', reason, remarks: [], input: { kind: 'tensors' } },
+    ...{ output: { kind: 'tensors' }, outputs: {}, size: undefined, tokenizer: undefined },
+    batch: batchOf(inputs, outputs),
+  };
+}
+
+type Start = Pick<Guess, 'kind' | 'reason' | 'batch'>;
+
+function withAnswer(
+  start: Start,
+  parts: { input: Given; values: Values; hints: Hints; told: Section | undefined },
+): Guess | Fault {
+  const { input, values, hints, told } = parts;
+  const { inputs, outputs } = values;
+  const answer = guessAnswer(outputs, {
+    ...{ inputs, told, wanted: sectionOf(hints.settings, 'output') },
+    ...{ isOfTokens: input.tokenizer !== undefined, pooling: hints.neighbours.pooling },
+    hasLabels: hints.hasLabels,
+  });
+  if (!answer) return withoutAnswer(start, input, values);
+  if ('fault' in answer) return answer;
+  const { output, value, size } = answer;
+  const others = output.kind === 'embedding' ? [] : outputs.filter((each) => each !== value);
+  const further = furtherOf(value ? others : []);
+  const names = Object.keys(further).join(', ');
+  return {
+    ...{ ...start, output, outputs: further, tokenizer: input.tokenizer },
+    size: output.kind === 'regression' ? undefined : size,
+    remarks: [
+      ...input.remarks,
+      ['answer', answer.reason],
+      ...(names ? [['others', `${names}: further answers, in outputs`] as const] : []),
+    ],
+    input: input.section,
+  };
+}
+
+interface Fault {
+  readonly fault: string;
+}
+
+/** What is guessed of an input. */
+interface Given {
+  readonly section: Section;
+  readonly remarks: Guess['remarks'];
+  readonly tokenizer?: string | undefined;
+}
+
+/** Pictures are answered with tensors, such as masks; other inputs are then tensors as well. */
+function withoutAnswer(start: Start, input: Given, values: Values): Guess | Fault {
+  const remark = 'no output is a row of scores, so it answers with its tensors';
+  if (start.kind === 'image') {
+    const { section, remarks } = input;
+    const reason = `${start.reason}, and ${remark}`;
+    return { ...asTensors(values, reason), ...start, reason, input: section, remarks };
+  }
+  if (input.tokenizer !== undefined && values.outputs.some(isFloats)) {
+    return asTensors(values, `it takes tokens, and ${remark}`);
+  }
+  return {
+    fault: `expected an output of floats for ${start.kind}, with a row for each input; got ${values.outputs.map(show).join(', ')}. Serve it with --kind tensors`,
+  };
+}
+
+/** Larger outputs would make answers long that nobody asked for. */
+const furtherElementsMax = 1000;
+
+/** The other outputs of floats of a network, as further answers. */
+function furtherOf(others: readonly TensorValue[]): Record<string, Section> {
+  const entries = others.filter(isSmall).map((value): [string, Section] => {
+    const { name, shape } = value;
+    const key = name
+      .replaceAll(/\W+/g, '_')
+      .replace(/^(?![A-Za-z])/, 'output_')
+      .slice(0, 60);
+    const isNumber = shape.slice(1).every((size) => size === 1);
+    return [
+      key,
+      { kind: isNumber ? 'regression' : 'tensors', ...(key !== name && { tensor: name }) },
+    ];
+  });
+  return Object.fromEntries(entries);
+}
+
+function isSmall({ datatype, shape }: TensorValue): boolean {
+  const sizes = shape.slice(1).map((size) => sizeOf(size) ?? Number.NaN);
+  const elements = sizes.reduce((product, size) => product * size, 1);
+  return shape.length > 0 && /^FP/.test(datatype ?? '') && elements <= furtherElementsMax;
+}
+
+function isFloats({ datatype }: TensorValue): boolean {
+  return /^FP/.test(datatype ?? '');
+}
+
+function choose(wanted: Kind | undefined, told: Told | undefined) {
+  if (wanted) return { kind: wanted, reason: 'as --kind says' };
+  return told && { kind: told.input.kind, reason: 'its exporter says so' };
+}
+
+function kindOf(
+  { inputs, outputs }: Values,
+  { neighbours, columns }: Hints,
+): { kind: Kind; reason: string } {
+  const [only] = inputs;
+  if (inputs.length === 1 && only && pictureOf(only)) {
+    return { kind: 'image', reason: `its only input is a picture, ${show(only)}` };
+  }
+  if (takesTokens(inputs)) {
+    const what = `its inputs are the tokens of a text, ${inputs.map(({ name }) => name).join(', ')}`;
+    return neighbours.tokenizer === undefined
+      ? {
+          kind: 'tensors',
+          reason: `${what}, and there is no tokenizer.json beside it. ${tokenizerRemedy}`,
+        }
+      : { kind: 'text', reason: `${what}, and ${neighbours.tokenizer} makes them` };
+  }
+  if (!outputs.some(isRow) || !only) {
+    return { kind: 'tensors', reason: 'no output of the network is a row of scores' };
+  }
+  if (columns) return { kind: 'table', reason: 'as --columns names its columns' };
+  if (inputs.length === 1 && only.datatype === 'BYTES' && isColumn(only)) {
+    return { kind: 'text', reason: 'its only input is a text' };
+  }
+  if (inputs.length > 1 && inputs.every((input) => input.shape.length === 2 && isColumn(input))) {
+    return { kind: 'table', reason: 'each of its inputs is a column' };
+  }
+  const isMatrix = inputs.every(({ shape }) => shape.length === 2);
+  const remedy = isMatrix
+    ? '. If their numbers are the columns of a table: --columns NAME,NAME,…'
+    : '';
+  return { kind: 'tensors', reason: `its inputs are ${inputs.map(show).join(', ')}${remedy}` };
+}
+
+const tokenizerRemedy = 'To send texts: --tokenizer FILE';
+
+function givenBy({ input }: Told): Given {
+  return { section: input, remarks: input.kind === 'image' ? [['pixels', sayPixels(input)]] : [] };
+}
+
+function inputOf(kind: Kind, { inputs }: Values, hints: Hints): Given | Fault {
+  if (kind === 'text')
+    return takesTokens(inputs) ? tokensOf(inputs, hints) : { section: { kind }, remarks: [] };
+  if (kind === 'image') return imageOf(inputs);
+  return tableOf(inputs, hints.columns);
+}
+
+function tokensOf(
+  inputs: readonly TensorValue[],
+  { neighbours: { tokenizer, tokensMax } }: Hints,
+): Given | Fault {
+  if (tokenizer === undefined) {
+    return {
+      fault: `expected the tokenizer.json of the network, since its inputs are tokens: ${inputs.map(show).join(', ')}. ${tokenizerRemedy}`,
+    };
+  }
+  const [width = tokensMaxDefault] = inputs.map(({ shape }) => sizeOf(shape[1])).filter(Boolean);
+  const isFixed = inputs.some(({ shape }) => sizeOf(shape[1]) !== undefined);
+  const said = tokensMax && (!isFixed || tokensMax.tokens <= width) ? tokensMax : undefined;
+  const tokens = said?.tokens ?? width;
+  const why = said
+    ? `as ${said.file} says`
+    : isFixed
+      ? 'as the network takes'
+      : 'as BERT has them, since no file beside it says';
+  return {
+    section: { kind: 'text', tokensMax: tokens },
+    remarks: [['tokens', `at most ${tokens} of a text, ${why}. Others: --set input.tokensMax=N`]],
+    tokenizer,
+  };
+}
+
+function imageOf(inputs: readonly TensorValue[]): Given | Fault {
+  const [only] = inputs;
+  const picture = inputs.length === 1 && only ? pictureOf(only) : undefined;
+  if (!picture) {
+    return {
+      fault: `expected one input of float32, float16 or uint8 for pictures, as [N,3,height,width] or [N,height,width,3], or with 1 in place of 3; got ${inputs.map(show).join(', ')}. Serve it with --kind tensors`,
+    };
+  }
+  return { section: { kind: 'image', ...picture }, remarks: [['pixels', sayPixels(picture)]] };
+}
+
+function sayPixels({ tensor, channels, mean, scale }: Section): string {
+  const [numbers = '', layout] = String(tensor).split('-');
+  const order = layout === 'nchw' ? 'first' : 'last';
+  const what = channels === 'grey' ? '1, so they are grey' : '3, so they are red, green and blue';
+  const place = `${tensor}, since the ${order} size of a picture is ${what}`;
+  if (mean) {
+    return `${place}. ${numbers} gets ImageNet's mean and std, as most networks with the channels first. From 0 to 1: --set input.scale=${1 / 255}; blue first: --set input.channels=bgr`;
+  }
+  if (scale === 1) {
+    return `${place}. They stay from 0 to 255, which the network scales. From 0 to 1: --set input.scale=${1 / 255}`;
+  }
+  if (scale !== undefined) {
+    return `${place}. They become 0 to 1. From -1 to 1: --set input.mean=0.5 --set input.std=0.5; from 0 to 255: --set input.scale=1`;
+  }
+  return `${place}. They stay from 0 to 255, since the network takes bytes`;
+}
+
+function tableOf(
+  inputs: readonly TensorValue[],
+  names: readonly string[] | undefined,
+): Given | Fault {
+  const columns = inputs.flatMap(columnsOf);
+  if (names && names.length !== columns.length) {
+    return {
+      fault: `--columns: expected ${columns.length} names, one for each number of ${inputs.map(show).join(', ')}; got ${names.length}`,
+    };
+  }
+  const named = columns.map((column, at) => ({ ...column, name: names?.[at] ?? column.name }));
+  const isMatrix = columns.length > inputs.length;
+  const why = names
+    ? 'as --columns says'
+    : isMatrix
+      ? 'numbered, since the file does not name the columns of a matrix. Names: --columns NAME,NAME,…'
+      : 'the names of the inputs. Others: --columns NAME,NAME,…';
+  return {
+    section: { kind: 'table', columns: named },
+    remarks: [
+      [
+        'columns',
+        `${named.length}, ${why}. Gaps are refused, unless a column gets the key missing`,
+      ],
+    ],
+  };
+}
+
+/** A matrix has a column for each of its numbers, which the file does not name. */
+function columnsOf(input: TensorValue): { name: string; datatype: string }[] {
+  const datatype = input.datatype === 'BYTES' ? 'category' : 'number';
+  const width = sizeOf(input.shape[1]) ?? 1;
+  if (width === 1) return [{ name: input.name, datatype }];
+  return Array.from({ length: width }, (_, at) => ({ name: `${input.name} ${at}`, datatype }));
+}
+
+/**
+ * The numbers of pixels are guessed by the framework: networks of PyTorch have the channels first, and mostly
+ * ImageNet's mean and deviation; those of Keras have them last.
+ */
+function pictureOf({ datatype, shape }: TensorValue): Record<string, unknown> | undefined {
+  const numbers = { FP32: 'float32', FP16: 'float16', UINT8: 'uint8' }[String(datatype)];
+  const [, first, second, third] = shape.map(sizeOf);
+  if (shape.length !== 4 || !numbers || !first || !second || !third) return undefined;
+  const layout = isChannels(third) ? 'nhwc' : isChannels(first) ? 'nchw' : undefined;
+  if (!layout) return undefined;
+  const isPlanar = layout === 'nchw';
+  const [height, width, channels] = isPlanar ? [second, third, first] : [first, second, third];
+  const scaling = isPlanar && channels === 3 ? imagenet : { scale: 1 / 255 };
+  return {
+    ...{ width, height, tensor: `${numbers}-${layout}` },
+    ...(channels === 1 && { channels: 'grey' }),
+    ...(numbers !== 'uint8' && scaling),
+  };
+}
+
+function isChannels(size: number): boolean {
+  return size === 1 || size === 3;
+}
+
+/** Whether a value has one element in each row. */
+function isColumn({ shape }: TensorValue): boolean {
+  const [, width = 1, ...others] = shape;
+  return others.length === 0 && width === 1;
+}
+
+function batchOf(
+  inputs: readonly TensorValue[],
+  outputs: readonly TensorValue[],
+): { max: number } | 'none' | undefined {
+  const firsts = [...inputs, ...outputs].map(({ shape }) => shape[0]);
+  if (firsts.every((size) => size !== undefined && isOpen(size))) return undefined;
+  return firsts.every((size) => isOpen(size) || size === 1) &&
+    [...inputs, ...outputs].every(({ shape }) => shape.length > 0)
+    ? { max: 1 }
+    : 'none';
+}
+
+function sizeOf(size: number | string | undefined): number | undefined {
+  return typeof size === 'number' && size > 0 ? size : undefined;
+}
+
+function show({ name, type, shape }: TensorValue): string {
+  return `${name}: ${type}[${shape.map((size) => (isOpen(size) ? 'N' : size))}]`;
+}

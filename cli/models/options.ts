@@ -1,0 +1,62 @@
+// Reads the options of the commands that measure models.
+
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { coerceError, ScorelineError } from '../../shared/errors.js';
+
+type Options = NonNullable<ParseArgsConfig['options']>;
+
+/**
+ * Reads the name of a model and options.
+ * @throws ScorelineError `configuration_invalid`, with the usage
+ */
+export function readOptions<T extends Options>(
+  parameters: readonly string[],
+  { options, usage }: { options: T; usage: string },
+) {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...parameters],
+      allowPositionals: true,
+      options,
+    });
+    const [name, ...others] = positionals;
+    if (name === undefined) throw new Error('Expected the name of a model; got none.');
+    if (others.length > 0) throw new Error(`Expected one name; got ${others.length + 1}.`);
+    return { name, values };
+  } catch (error) {
+    throw wrong(`${coerceError(error).message}\nUsage: npm run models -- ${usage}`);
+  }
+}
+
+export interface Bounds {
+  readonly min: number;
+  readonly max: number;
+  /** Whether only whole numbers will do. */
+  readonly isWhole?: boolean;
+}
+
+/** @throws ScorelineError `configuration_invalid` */
+export function toNumber(option: string, text: string, { min, max, isWhole }: Bounds): number {
+  const number = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= min && number <= max && (!isWhole || Number.isInteger(number))) return number;
+  throw wrong(
+    `--${option}: expected a ${isWhole ? 'whole ' : ''}number from ${min} to ${max}; got ${text}`,
+  );
+}
+
+/** Reads numbers with commas between them, each once, from low to high. */
+export function toNumbers(option: string, text: string, bounds: Bounds): number[] {
+  const numbers = text.split(',').map((part) => toNumber(option, part.trim(), bounds));
+  return [...new Set(numbers)].toSorted((a, b) => a - b);
+}
+
+/** @throws ScorelineError `configuration_invalid` */
+export function toChoice<T extends string>(option: string, text: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === text);
+  if (found) return found;
+  throw wrong(`--${option}: expected one of ${choices.join(', ')}; got ${text}`);
+}
+
+export function wrong(message: string): ScorelineError {
+  return new ScorelineError('configuration_invalid', message);
+}

@@ -1,0 +1,53 @@
+// The request that asks a model for its example, for load through the real path.
+
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { toJson } from '../../api/inference/json-tensor.js';
+import { scoresExampleOf } from '../../shared/manifest/manifest.js';
+import { sampleRow } from '../../shared/manifest/table.js';
+import type { Model } from '../../shared/registry/models.js';
+import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';
+import { wrong } from './options.js';
+
+export interface ModelRequest {
+  readonly pathname: string;
+  readonly body: string | Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A cached answer would be measured instead of the model. */
+const uncached = { 'Cache-Control': 'no-store' };
+
+/**
+ * Makes the request of the example, or of a sample if the manifest has none.
+ * @throws ScorelineError `configuration_invalid` if the model has neither
+ */
+export function exampleRequest(model: Model): ModelRequest {
+  const { manifest, name, folder } = model;
+  const { input, network, description } = manifest;
+  const pathname = `/v1/models/${name}/score`;
+  const example = scoresExampleOf(manifest)?.input;
+  if (input.kind === 'tensors') {
+    if (!network) throw wrong(`${name}: expected network in its manifest, to ask it with tensors`);
+    const tensors = exampleInputs(manifest) ?? sampleInputs(manifest, network.inputs);
+    const inputs = tensors.map(({ data, datatype, name: tensor, shape }) => {
+      const head = JSON.stringify({ name: tensor, datatype, shape }).slice(0, -1);
+      return `${head},"data":${toJson(datatype, data)}}`;
+    });
+    const body = `{"inputs":[${inputs.join(',')}]}`;
+    return { pathname: `/v2/models/${name}/infer`, body, headers: uncached };
+  }
+  if (input.kind === 'image') {
+    if (example === undefined) {
+      throw wrong(
+        `${name}: expected a picture to ask with; its manifest has no example. Give it one`,
+      );
+    }
+    const file = path.join(folder, String(example));
+    const type = path.extname(file).slice(1).toLowerCase().replace('jpg', 'jpeg');
+    const headers = { ...uncached, 'Content-Type': `image/${type}` };
+    return { pathname, body: readFileSync(file), headers };
+  }
+  const sample = input.kind === 'text' ? description : sampleRow(input.columns);
+  return { pathname, body: JSON.stringify({ input: example ?? sample }), headers: uncached };
+}

@@ -1,0 +1,61 @@
+// Finds or installs redis-server for local runs (private-redis.ts), and finds free ports.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import process from 'node:process';
+import { ScorelineError } from '../../shared/errors.js';
+
+/**
+ * Returns the path of a redis-server. Looks on the PATH; if there is none, installs Debian's when
+ * the process runs as root and has apt-get.
+ * @throws ScorelineError `configuration_invalid`, which says how to install it
+ */
+export function ensureRedisServer(say: (line: string) => void): string {
+  const found = findOnPath('redis-server');
+  if (found) return found;
+  if (process.getuid?.() === 0 && findOnPath('apt-get')) {
+    say('Installing redis-server from Debian (once) …');
+    const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    for (const parameters of [
+      ['update', '-qq'],
+      ['install', '-y', '-qq', '--no-install-recommends', 'redis-server'],
+    ]) {
+      spawnSync('apt-get', parameters, {
+        env: environment,
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+    }
+    const installed = findOnPath('redis-server');
+    if (installed) return installed;
+  }
+  const how =
+    process.platform === 'darwin' ? 'brew install redis' : 'sudo apt-get install redis-server';
+  throw new ScorelineError(
+    'configuration_invalid',
+    `Scoreline needs Redis. Install it (${how}), or set REDIS_URL to a running one.`,
+  );
+}
+
+/** Returns a TCP port of 127.0.0.1 that is free now. Another process may still take it. */
+export async function findFreePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') {
+    throw new Error('The server has no port. This is a bug.');
+  }
+  return address.port;
+}
+
+function findOnPath(program: string): string | undefined {
+  return (process.env.PATH ?? '')
+    .split(path.delimiter)
+    .map((directory) => path.join(directory, program))
+    .find((file) => existsSync(file));
+}

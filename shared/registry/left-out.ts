@@ -1,0 +1,41 @@
+// Models that are left out. A model that cannot be served does not stop the others: the process goes
+// on without it and says why, at the level `error`. It stops only if no model is left.
+
+import { ScorelineError } from '../errors.js';
+import type { Logger } from '../process/log.js';
+
+export interface LeftOut {
+  /** The name of the model's folder. */
+  readonly name: string;
+  /** Undefined if it is not known, or all versions are left out. */
+  readonly version?: string | undefined;
+  /** The folder of the manifest, if that is the reason. */
+  readonly folder?: string | undefined;
+  readonly error: ScorelineError;
+  /** Whether only its traffic.yaml is wrong. Its versions can be served. */
+  readonly isTraffic?: boolean | undefined;
+  /** Whether it can be read, and waits for a worker or an order. */
+  readonly isWaiting?: boolean | undefined;
+}
+
+/** Logs a line for each model that is left out. */
+export function logLeftOut(log: Logger, leftOut: readonly LeftOut[]): void {
+  for (const { name, version, error, isTraffic } of leftOut) {
+    const { code, message } = error;
+    // A stack would repeat the message, and says something only about what nobody expected.
+    const err = code === 'internal_error' ? error : { message };
+    log.error(
+      { model: name, ...(version !== undefined && { version }), code, err },
+      isTraffic ? 'the traffic of a model cannot be read' : 'a model is left out',
+    );
+  }
+}
+
+/** Returns the error that stops a process without any model, with the reason of each. */
+export function allLeftOut(leftOut: readonly LeftOut[]): ScorelineError {
+  const [first, ...others] = leftOut.map(({ error }) => error);
+  if (!first) throw new Error('No model is left out. This is a bug.');
+  if (others.length === 0) return first;
+  const reasons = [first, ...others].map(({ message }) => message).join('\n');
+  return new ScorelineError(first.code, `No model can be served.\n${reasons}`);
+}
