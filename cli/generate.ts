@@ -26,7 +26,7 @@ const header = '`npm run fix` generates this page from the code. Change the code
 const fromLockFile = '`npm run fix` generates this page from `package-lock.json`.';
 const manifestsFolder = 'k8s/generated';
 const monitoringFolder = 'monitoring/generated';
-const kernelFolders = ['api/kinds/plain-jpeg', 'api/kinds/resample'];
+const kernelFolders = ['api/kinds/pictures/plain-jpeg', 'api/kinds/pictures/resample'];
 
 try {
   const kernels = await compileKernels();

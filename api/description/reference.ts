@@ -2,8 +2,8 @@
 
 import { z } from 'zod';
 import type { Model } from '../../shared/registry/models.js';
-import { deadlineMsSchema } from '../http/parameters.js';
-import { prioritySchema } from '../http/priority.js';
+import { deadlineMsSchema } from '../http/parameters/parameters.js';
+import { prioritySchema } from '../http/parameters/priority.js';
 import { kindsOf } from '../kinds/kinds.js';
 import { accessCodes, type Context } from './context.js';
 import type { Operation, Parameter, Paths, Response } from './openapi.js';

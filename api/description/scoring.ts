@@ -3,9 +3,9 @@
 import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
-import { deadlineMsSchema, requestTimeoutSchema } from '../http/parameters.js';
-import { waitSecondsMax } from '../http/preferences.js';
-import { prioritySchema } from '../http/priority.js';
+import { deadlineMsSchema, requestTimeoutSchema } from '../http/parameters/parameters.js';
+import { waitSecondsMax } from '../http/parameters/preferences.js';
+import { prioritySchema } from '../http/parameters/priority.js';
 import { accessCodes, type Context, retryAfterHeader } from './context.js';
 import { jobSummarySchema } from './job-schemas.js';
 import type { Operation, Parameter, Paths, Ref, Response } from './openapi.js';

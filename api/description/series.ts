@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { Model } from '../../shared/registry/models.js';
-import { deadlineMsSchema } from '../http/parameters.js';
+import { deadlineMsSchema } from '../http/parameters/parameters.js';
 import type { Context } from './context.js';
 import type { MediaType, Ref } from './openapi.js';
 import { partName } from './scoring.js';

@@ -30,7 +30,7 @@ import type { Series } from '../series/series.js';
 import type { Rollout } from '../versions/rollout.js';
 import type { Shadows } from '../versions/shadows.js';
 import type { PendingWebhooks } from '../webhooks/pending-webhooks.js';
-import { makeBodyReaders } from './body.js';
+import { makeBodyReaders } from './body/body.js';
 import { makeEntrance } from './entrance.js';
 import type { EventStreams } from './event-streams.js';
 import type { Entry, Gate } from './gate.js';

@@ -21,7 +21,7 @@ import type { AllowList } from '../webhooks/allow-list.js';
 import { isGone, onDeparture } from './departure.js';
 import type { GatedRequest } from './json.js';
 import { headersOf, modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
-import type { Given } from './parameters.js';
+import type { Given } from './parameters/parameters.js';
 import { describingPaths, isForOperators, isForStrangers, openPaths } from './paths.js';
 import { sendProblem } from './problem.js';
 

@@ -10,15 +10,15 @@ import type { Call, Calls } from '../call.js';
 import type { DeferralOptions } from '../deferral.js';
 import { chosen, type ReadHeader, routeToAny } from '../routing.js';
 import type { AllowList } from '../webhooks/allow-list.js';
+import { sendsLines } from './body/lines.js';
 import { onDeparture } from './departure.js';
-import { readIdempotencyKey } from './idempotency-key.js';
 import type { GatedRequest } from './json.js';
-import { sendsLines } from './lines.js';
-import { type Given, readDeadlineAt } from './parameters.js';
+import { readIdempotencyKey } from './parameters/idempotency-key.js';
+import { type Given, readDeadlineAt } from './parameters/parameters.js';
+import { readPreferences } from './parameters/preferences.js';
+import { readPriority } from './parameters/priority.js';
+import { readWebhookUrl } from './parameters/webhook-url.js';
 import { isInference } from './paths.js';
-import { readPreferences } from './preferences.js';
-import { readPriority } from './priority.js';
-import { readWebhookUrl } from './webhook-url.js';
 
 const referencePath = '/score';
 const address =

@@ -11,8 +11,8 @@ import {
 } from '../../shared/errors.js';
 import type { Logger } from '../../shared/process/log.js';
 import { problemPagePolicy, writeProblemPage } from '../pages/problem-page.js';
+import { leaveBody } from './body/leave.js';
 import { type GatedRequest, sendJson, sendParts } from './json.js';
-import { leaveBody } from './leave-body.js';
 import { loggedPath } from './logged-path.js';
 import { isForOperators, isInference, pathOf } from './paths.js';
 import { requestIdOf } from './request-id.js';

@@ -3,7 +3,7 @@
 import { ScorelineError } from '../../shared/errors.js';
 import type { Tensor } from '../../shared/wire/tensors.js';
 import type { Call } from '../call.js';
-import { readDeadlineMs } from '../http/parameters.js';
+import { readDeadlineMs } from '../http/parameters/parameters.js';
 import type { Scoring } from '../scoring.js';
 import type { InferRequest } from './infer-request.js';
 import { splitRows } from './rows.js';

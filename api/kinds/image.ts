@@ -11,9 +11,9 @@ import type { Model } from '../../shared/registry/models.js';
 import type { Tensor } from '../../shared/wire/tensors.js';
 import type { Ending } from '../ending.js';
 import { type Load, Turns } from '../turns.js';
-import { formatOf } from './image-formats.js';
 import type { InputKind, RawInput } from './kind.js';
-import type { Picture } from './picture.js';
+import { formatOf } from './pictures/formats.js';
+import type { Picture } from './pictures/picture.js';
 
 const formats = 'JPEG, PNG, WebP, GIF, TIFF or AVIF';
 const mediaTypes = ['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'].map((type) => `image/${type}`);
@@ -41,7 +41,7 @@ let picture: Promise<typeof Picture> | undefined;
 
 /** Loads the decoders. They take 40 MB and a fifth of a second, and a service without images does without them. */
 function loadPicture(): Promise<typeof Picture> {
-  picture ??= (async () => (await import('./picture.js')).Picture)();
+  picture ??= (async () => (await import('./pictures/picture.js')).Picture)();
   return picture;
 }
 

@@ -8,8 +8,8 @@ import sharp from 'sharp';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Ending } from '../../api/ending.js';
 import { makeImageKind } from '../../api/kinds/image.js';
-import { hasManyScans } from '../../api/kinds/jpeg-scans.js';
-import { Picture } from '../../api/kinds/picture.js';
+import { hasManyScans } from '../../api/kinds/pictures/jpeg-scans.js';
+import { Picture } from '../../api/kinds/pictures/picture.js';
 import { root } from '../harness.js';
 import { photograph, readEfficientNet, toPixels } from './photographs.js';
 

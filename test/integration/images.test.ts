@@ -5,7 +5,7 @@ import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { Ending } from '../../api/ending.js';
 import { decodesAtATime, makeImageKind } from '../../api/kinds/image.js';
-import { readJpegHeader } from '../../api/kinds/jpeg-header.js';
+import { readJpegHeader } from '../../api/kinds/pictures/jpeg-header.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { root } from '../harness.js';
 import {

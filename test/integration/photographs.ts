@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
-import { Picture } from '../../api/kinds/picture.js';
+import { Picture } from '../../api/kinds/pictures/picture.js';
 import type { ImageInput } from '../../shared/manifest/image-input.js';
 import { type Model, readModels } from '../../shared/registry/models.js';
 import { root } from '../harness.js';

@@ -5,10 +5,10 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { checkData } from '../../api/kinds/plain-jpeg/data.js';
-import { readPlainJpeg } from '../../api/kinds/plain-jpeg/header.js';
-import { plainPngSize } from '../../api/kinds/plain-png.js';
-import { decodeQuickly } from '../../api/kinds/quick-decoder.js';
+import { checkData } from '../../api/kinds/pictures/plain-jpeg/data.js';
+import { readPlainJpeg } from '../../api/kinds/pictures/plain-jpeg/header.js';
+import { plainPngSize } from '../../api/kinds/pictures/plain-png.js';
+import { decodeQuickly } from '../../api/kinds/pictures/quick-decoder.js';
 import { root } from '../harness.js';
 import { difference, photograph, photographs, readEfficientNet, toPixels } from './photographs.js';
 

@@ -2,7 +2,7 @@
 // dimension that varies, no batch dimension, and what the manifest declares of the network.
 
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { wishWithoutClasses } from '../../api/http/parameters.js';
+import { wishWithoutClasses } from '../../api/http/parameters/parameters.js';
 import { readValue } from '../../api/kinds/regression.js';
 import { checkModel } from '../../cli/models/check.js';
 import { ownTensors } from '../../shared/manifest/heads.js';

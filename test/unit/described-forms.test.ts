@@ -12,7 +12,7 @@ import {
   readTop,
   requestTimeoutSchema,
   topSchema,
-} from '../../api/http/parameters.js';
+} from '../../api/http/parameters/parameters.js';
 import { elementSchemas } from '../../api/inference/element-schema.js';
 import { parseInferJson } from '../../api/inference/exact-json.js';
 import { inferFormsOf } from '../../api/inference/forms.js';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fitOf } from '../../api/kinds/fit.js';
+import { fitOf } from '../../api/kinds/pictures/fit.js';
 
 const input = { width: 32, height: 32, resize: 'shorter-side', shorterSide: 36 } as const;
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readIdempotencyKey } from '../../api/http/idempotency-key.js';
+import { readIdempotencyKey } from '../../api/http/parameters/idempotency-key.js';
 import { identify } from '../../api/repeat/identity.js';
 import { errorOf } from './sample-model.js';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatOf } from '../../api/kinds/image-formats.js';
-import { readJpegHeader } from '../../api/kinds/jpeg-header.js';
+import { formatOf } from '../../api/kinds/pictures/formats.js';
+import { readJpegHeader } from '../../api/kinds/pictures/jpeg-header.js';
 
 const latin1 = (text: string) => Buffer.from(text, 'latin1');
 const box = (...brands: string[]) =>

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { readDeadlineAt, readDeadlineMs, readTop } from '../../api/http/parameters.js';
+import { readDeadlineAt, readDeadlineMs, readTop } from '../../api/http/parameters/parameters.js';
 import { nowMs } from '../../shared/clock.js';
 import { stopClock } from './clock.js';
 import { errorOf, makeSampleModel } from './sample-model.js';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Pieces } from '../../api/http/pieces.js';
+import { Pieces } from '../../api/http/body/pieces.js';
 
 test.each([
   ['each byte by itself', 300_000, () => 1],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readPreferences } from '../../api/http/preferences.js';
+import { readPreferences } from '../../api/http/parameters/preferences.js';
 
 const read = (prefer?: string, query = {}) => readPreferences({ headers: { prefer } }, query);
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readPriority } from '../../api/http/priority.js';
+import { readPriority } from '../../api/http/parameters/priority.js';
 
 const read = (query = {}, header?: string) =>
   readPriority({ headers: header === undefined ? {} : { 'x-priority': header } }, query);

@@ -1,9 +1,9 @@
 // Compares resized pixels with those of Pillow 12.3.0: `Image.fromarray(pixels).resize(size, filter)`.
 
 import { describe, expect, test } from 'vitest';
-import type { Size } from '../../api/kinds/fit.js';
-import type { Filter } from '../../api/kinds/resample/filters.js';
-import { resample } from '../../api/kinds/resample/resample.js';
+import type { Size } from '../../api/kinds/pictures/fit.js';
+import type { Filter } from '../../api/kinds/pictures/resample/filters.js';
+import { resample } from '../../api/kinds/pictures/resample/resample.js';
 import type { ImageInput } from '../../shared/manifest/image-input.js';
 
 type Interpolation = ImageInput['interpolation'];

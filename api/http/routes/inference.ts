@@ -9,9 +9,9 @@ import { readIndexRequest } from '../../inference/index-request.js';
 import { routeTo } from '../../routing.js';
 import { callerOf, type Gate } from '../gate.js';
 import { allow } from '../methods.js';
-import { nameOf } from '../model-name.js';
 import { needs } from '../needs.js';
 import { headersOf } from '../open-call.js';
+import { nameOf } from '../parameters/model-name.js';
 import type { ScoreRoute } from './score-route.js';
 
 const metadata = ['/v2/models/:model', '/v2/models/:model/versions/:version'];

@@ -17,7 +17,7 @@ import { callerOf } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
-import { readPreferences } from '../preferences.js';
+import { readPreferences } from '../parameters/preferences.js';
 import { type WriteJobFor, whereModelFor, writeJobFor } from './job-answer.js';
 
 const list = '/v1/jobs';

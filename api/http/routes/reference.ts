@@ -10,13 +10,13 @@ import { writeReferenceAnswer } from '../../kinds/answers.js';
 import { type InputKinds, kindsOf, readInputs } from '../../kinds/kinds.js';
 import { routeTo, routeToAny } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
-import { asObject, inputMissing, type ReadBody } from '../body.js';
+import { asObject, inputMissing, type ReadBody } from '../body/body.js';
 import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
 import { headersOf } from '../open-call.js';
-import { queryOf, readDeadlineMs, wishWithoutClasses } from '../parameters.js';
-import { parsePriority } from '../priority.js';
+import { queryOf, readDeadlineMs, wishWithoutClasses } from '../parameters/parameters.js';
+import { parsePriority } from '../parameters/priority.js';
 import type { ScoreRoute } from './score-route.js';
 
 /** Matches the beginning of a body whose input comes first, and captures the input's first character. */

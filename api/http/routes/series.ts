@@ -12,12 +12,12 @@ import { decodeText } from '../../kinds/charset.js';
 import { type InputKinds, readInput } from '../../kinds/kinds.js';
 import { parseJson } from '../../parse-json.js';
 import type { Arrived, Outcome, Question, Series, SeriesEnd, Source } from '../../series/series.js';
-import { asObject, charsetOf, inputMissing } from '../body.js';
+import { asObject, charsetOf, inputMissing } from '../body/body.js';
+import { leaveBody } from '../body/leave.js';
+import { type Line, LineReader, wantsLines } from '../body/lines.js';
 import { linesType, sendJsonText, sendLinesHead } from '../json.js';
-import { leaveBody } from '../leave-body.js';
 import { LineSink } from '../line-sink.js';
-import { type Line, LineReader, wantsLines } from '../lines.js';
-import { type Given, queryOf, readDeadlineMs, readWish } from '../parameters.js';
+import { type Given, queryOf, readDeadlineMs, readWish } from '../parameters/parameters.js';
 import { logFault } from '../problem.js';
 
 interface Options {

@@ -1,7 +1,7 @@
 // What the network sees of a picture: the part that the API cuts out, in the network's size. The same code says where
 // it lies; only the filter is the browser's own.
 
-import { fitOf } from '../../kinds/fit.js';
+import { fitOf } from '../../kinds/pictures/fit.js';
 import { element } from './element.js';
 import type { ModelInfo } from './service.js';
 

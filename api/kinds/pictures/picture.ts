@@ -9,7 +9,7 @@
 
 // biome-ignore lint/style/noRestrictedImports: this file is the door to sharp.
 import sharp, { type Metadata, type Sharp } from 'sharp';
-import type { ImageInput } from '../../shared/manifest/image-input.js';
+import type { ImageInput } from '../../../shared/manifest/image-input.js';
 import { hasOverlay } from './avif-overlay.js';
 import { type Fit, fitOf, type Region, type Size } from './fit.js';
 import { type JpegHeader, readJpegHeader } from './jpeg-header.js';

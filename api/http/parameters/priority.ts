@@ -4,9 +4,9 @@
 
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
-import { ScorelineError } from '../../shared/errors.js';
-import { shown } from '../../shared/shown.js';
-import { type Priority, priorities } from '../../shared/wire/priority.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { shown } from '../../../shared/shown.js';
+import { type Priority, priorities } from '../../../shared/wire/priority.js';
 import type { Given } from './parameters.js';
 
 export const priorityHeader = 'x-priority';

@@ -6,8 +6,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
-import { ScorelineError } from '../../shared/errors.js';
-import type { Call } from '../call.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import type { Call } from '../../call.js';
 import { Pieces } from './pieces.js';
 
 /**

@@ -1,7 +1,7 @@
 // The model that an address names.
 
 import type { Request } from 'express';
-import type { ModelName } from '../inference/description.js';
+import type { ModelName } from '../../inference/description.js';
 
 export function nameOf({ params }: Pick<Request, 'params'>): ModelName {
   const { model, version } = params;

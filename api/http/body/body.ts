@@ -2,12 +2,12 @@
 
 import { parse as parseContentType } from 'content-type';
 import type { Request, Response } from 'express';
-import { ScorelineError } from '../../shared/errors.js';
-import { shown } from '../../shared/shown.js';
-import type { Call } from '../call.js';
-import { charsetIn, decodeText } from '../kinds/charset.js';
-import { parseJson } from '../parse-json.js';
-import { makeReadBytes, type ReadBytes } from './body-bytes.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { shown } from '../../../shared/shown.js';
+import type { Call } from '../../call.js';
+import { charsetIn, decodeText } from '../../kinds/charset.js';
+import { parseJson } from '../../parse-json.js';
+import { makeReadBytes, type ReadBytes } from './bytes.js';
 import { type Form, parseForm } from './form.js';
 
 export type Body =
@@ -19,7 +19,7 @@ export type Body =
  * Reads the body of a call's request.
  * @param peek gets the first chunk of a JSON body; if it throws, reading ends with its error
  * @throws ScorelineError `unsupported_media_type`, `input_missing`, `input_invalid`, `invalid_json`,
- * `request_invalid`, and the errors of `ReadBytes` (body-bytes.ts)
+ * `request_invalid`, and the errors of `ReadBytes` (bytes.ts)
  */
 export type ReadBody<B extends Body = Body> = (
   call: Call,

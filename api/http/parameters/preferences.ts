@@ -2,7 +2,7 @@
 // `async` for clients that cannot set headers.
 
 import type { IncomingMessage } from 'node:http';
-import { ScorelineError } from '../../shared/errors.js';
+import { ScorelineError } from '../../../shared/errors.js';
 import type { Given } from './parameters.js';
 
 /** The longest that a request waits. A client that prefers to wait for longer is told. */

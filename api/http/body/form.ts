@@ -3,8 +3,8 @@
 import type { Readable } from 'node:stream';
 import { Dicer } from '@fastify/busboy';
 import { decodeExtended, parse as parseDisposition } from 'content-disposition';
-import { coerceError, ScorelineError } from '../../shared/errors.js';
-import { charsetIn, decodeText } from '../kinds/charset.js';
+import { coerceError, ScorelineError } from '../../../shared/errors.js';
+import { charsetIn, decodeText } from '../../kinds/charset.js';
 
 /** A part with a file name. */
 export interface FilePart {

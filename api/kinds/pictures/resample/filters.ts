@@ -1,6 +1,6 @@
 // Where the places of a resized line come from, and with which weights: Pillow's filters.
 
-import type { ImageInput } from '../../../shared/manifest/image-input.js';
+import type { ImageInput } from '../../../../shared/manifest/image-input.js';
 
 export interface Filter {
   readonly interpolation: ImageInput['interpolation'];

@@ -1,6 +1,6 @@
 // Pixels of 8 bits, row by row: puts a resized picture into its place, and its channels into their order.
 
-import type { ImageInput } from '../../shared/manifest/image-input.js';
+import type { ImageInput } from '../../../shared/manifest/image-input.js';
 import type { Fit, Region } from './fit.js';
 
 /** Pixels of 8 bits, row by row. */

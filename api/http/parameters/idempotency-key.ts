@@ -1,7 +1,7 @@
 // The `Idempotency-Key` header of a request.
 
 import type { IncomingMessage } from 'node:http';
-import { ScorelineError } from '../../shared/errors.js';
+import { ScorelineError } from '../../../shared/errors.js';
 
 /**
  * Reads a key of 1 to 255 printable ASCII characters, bare or in double quotes as in the IETF draft.

@@ -1,8 +1,8 @@
 // The header `Webhook-Url`: the address that is told when the job of a request has ended.
 
 import type { IncomingMessage } from 'node:http';
-import { ScorelineError } from '../../shared/errors.js';
-import type { AllowList } from '../webhooks/allow-list.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import type { AllowList } from '../../webhooks/allow-list.js';
 import type { Preferences } from './preferences.js';
 
 /**

@@ -6,11 +6,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Request } from 'express';
-import { ScorelineError } from '../../shared/errors.js';
-import { type Call, shuttingDown } from '../call.js';
-import { cutOff, openBody } from './body-bytes.js';
-import { linesType } from './json.js';
-import { isInference, pathOf } from './paths.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { type Call, shuttingDown } from '../../call.js';
+import { linesType } from '../json.js';
+import { isInference, pathOf } from '../paths.js';
+import { cutOff, openBody } from './bytes.js';
 import { Pieces } from './pieces.js';
 
 const isLines = /^application\/x-ndjson\s*(?:;|$)/i;

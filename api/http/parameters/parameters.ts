@@ -3,12 +3,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
 import { z } from 'zod';
-import { ScorelineError } from '../../shared/errors.js';
-import { scoresOf } from '../../shared/manifest/manifest.js';
-import { scoresClasses, topOf } from '../../shared/manifest/output.js';
-import type { Model } from '../../shared/registry/models.js';
-import { shown } from '../../shared/shown.js';
-import type { OutputWish } from '../queue/dispatcher.js';
+import { ScorelineError } from '../../../shared/errors.js';
+import { scoresOf } from '../../../shared/manifest/manifest.js';
+import { scoresClasses, topOf } from '../../../shared/manifest/output.js';
+import type { Model } from '../../../shared/registry/models.js';
+import { shown } from '../../../shared/shown.js';
+import type { OutputWish } from '../../queue/dispatcher.js';
 
 /** Parameters by name, from the query string, the JSON body or the fields of a form. */
 export type Given = Readonly<Record<string, unknown>>;
