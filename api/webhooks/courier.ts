@@ -9,6 +9,7 @@
 import { nowMs } from '../../shared/clock.js';
 import type { WebhookHost, WebhookSecret } from '../../shared/configuration/webhooks.js';
 import { secretsOf } from '../../shared/configuration/webhooks.js';
+import { coerceError } from '../../shared/errors.js';
 import { type Logger, makeSeldom } from '../../shared/process/log.js';
 import { lateMsMax } from '../../shared/redis/kept-results.js';
 import { explain } from '../../shared/redis/redis.js';
@@ -201,13 +202,14 @@ export class Courier {
       await pending.postpone(claim, nowMs() + awaitedMs);
       return false;
     }
-    const body = await this.#write(claim, webhook, job);
-    if (body === undefined) {
+    const message = this.#write(webhook, job);
+    if (message === undefined) {
       const error = 'the job was forgotten before its end was seen';
       await this.#settle(claim, webhook, { ...webhook, state: 'dead', at: nowMs(), error });
       return true;
     }
-    const attempt = await this.#attempt({ ...webhook, body }, route);
+    const attempt =
+      'outcome' in message ? message : await this.#attempt(claim, webhook, message, route);
     if (attempt) {
       onAttempt?.(claim.origin, attempt.outcome);
       await this.#settle(claim, webhook, follow(webhook, attempt, attemptsMax));
@@ -222,16 +224,30 @@ export class Courier {
     return record && { record, state: await states.read(record) };
   }
 
-  /** Writes the message, and keeps what it says of the end of the job before it is first sent. */
-  async #write(claim: Claim, webhook: Webhook, job: Job | undefined): Promise<string | undefined> {
-    const { pending, write } = this.#options;
-    if (!job) return webhook.event;
-    const { kept, body } = write(job, webhook.event);
-    if (webhook.event === undefined) await pending.keepEvent(claim, webhook, kept);
-    return body;
+  /**
+   * Writes the message. A fault of ours counts as an attempt, so it is not tried for ever.
+   * Returns undefined if nothing is known of the job any more.
+   */
+  #write(webhook: Webhook, job: Job | undefined): Event | Attempt | undefined {
+    const { event } = webhook;
+    if (!job) return event === undefined ? undefined : { kept: event, body: event };
+    try {
+      return this.#options.write(job, event);
+    } catch (thrown) {
+      this.#warn({ err: coerceError(thrown) }, 'the message of a webhook cannot be written');
+      return { outcome: 'unwritten', detail: 'the message could not be written' };
+    }
   }
 
-  #attempt({ message, url, body }: Webhook & { body: string }, { poster, secrets }: Route) {
+  /** Keeps what the message says of the end of the job before it is first sent. */
+  async #attempt(
+    claim: Claim,
+    webhook: Webhook,
+    { kept, body }: Event,
+    { poster, secrets }: Route,
+  ): Promise<Attempt | undefined> {
+    const { message, url, event } = webhook;
+    if (event === undefined) await this.#options.pending.keepEvent(claim, webhook, kept);
     return poster.post({
       ...{ url, body },
       headers: sign({ id: `msg_${message}`, body }, secrets, new Date()),

@@ -24,6 +24,7 @@ export const attemptOutcomes = [
   'timeout',
   'unreachable',
   'forbidden',
+  'unwritten',
 ] as const;
 
 export interface Attempt {

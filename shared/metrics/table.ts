@@ -366,7 +366,7 @@ export const metricTable = {
     roles: api,
     labels: ['host', 'outcome'],
     meaning:
-      'Attempts to deliver a webhook. `host` is one of `WEBHOOK_HOSTS`. `outcome` is `delivered`, `refused` (another status than 2xx), `gone` (410), `timeout`, `unreachable`, or `forbidden` (the host leads to an address that is not allowed).',
+      'Attempts to deliver a webhook. `host` is one of `WEBHOOK_HOSTS`. `outcome` is `delivered`, `refused` (another status than 2xx), `gone` (410), `timeout`, `unreachable`, `forbidden` (the host leads to an address that is not allowed), or `unwritten` (the API could not write the message; its log says why).',
   },
   webhooksPending: {
     name: 'scoreline_webhooks_pending',
