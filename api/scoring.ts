@@ -2,9 +2,9 @@
 // with an `Idempotency-Key` takes these steps inside api/repeat/repeatable.ts, and one that is answered later
 // inside api/jobs/deferring.ts.
 
+import { type Tensor, toBuffer } from '../shared/tensors/tensors.js';
 import { makeItemId } from '../shared/wire/item-id.js';
 import type { Timing } from '../shared/wire/reply.js';
-import { type Tensor, toBuffer } from '../shared/wire/tensors.js';
 import { shareOf } from './access/caller.js';
 import type { ResponseCache } from './cache/response-cache.js';
 import type { Call } from './call.js';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { countCores } from '../shared/process/processors.js';
 import type { Model } from '../shared/registry/models.js';
-import type { Tensor as WireTensor } from '../shared/wire/tensors.js';
+import type { Tensor as WireTensor } from '../shared/tensors/tensors.js';
 import { makeAdapter } from '../worker/batch/adapter.js';
 import { describeValue, toRuntime } from '../worker/engine/runtime-tensors.js';
 

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { Ending } from '../api/ending.js';
 import { nowMs } from '../shared/clock.js';
 import type { Model } from '../shared/registry/models.js';
-import type { Tensor } from '../shared/wire/tensors.js';
+import type { Tensor } from '../shared/tensors/tensors.js';
 import { openQueueClient } from './queue-client.js';
 
 export interface Feeder {

@@ -13,7 +13,7 @@ import { text } from '../api/kinds/text.js';
 import type { Label } from '../shared/manifest/labels.js';
 import { makeLogger } from '../shared/process/log.js';
 import { type Model, readModels } from '../shared/registry/models.js';
-import { mapScores } from '../shared/wire/scores.js';
+import { mapScores } from '../shared/tensors/scores.js';
 import { openScorer } from '../worker/batch/scorer.js';
 
 const [directory, name, tuned] = process.argv.slice(2) as [string, string, 'tuned' | undefined];

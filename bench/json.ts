@@ -11,7 +11,7 @@ import { parseInferJson } from '../api/inference/exact-json.js';
 import { readInferRequest } from '../api/inference/infer-request.js';
 import { decodeText } from '../api/kinds/charset.js';
 import { findModel, type Model, readModels } from '../shared/registry/models.js';
-import type { Datatype } from '../shared/wire/tensors.js';
+import type { Datatype } from '../shared/tensors/tensors.js';
 import { addEcho } from '../test/tensor-model.js';
 import { median } from './load.js';
 import { report } from './report.js';

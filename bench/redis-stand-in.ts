@@ -10,7 +10,7 @@ import { makeLogger } from '../shared/process/log.js';
 import { makeKeys } from '../shared/redis/keys.js';
 import { connectConsumer, waitUntilReady } from '../shared/redis/redis.js';
 import { findModel, type Model, readModels } from '../shared/registry/models.js';
-import { makeRankedOutputs } from '../shared/wire/scores.js';
+import { makeRankedOutputs } from '../shared/tensors/scores.js';
 import type { Scorer } from '../worker/batch/scorer.js';
 import type { Quarantine } from '../worker/quarantine/quarantine.js';
 import { makeConsumer } from '../worker/queue/consumer.js';

@@ -8,7 +8,7 @@ import { readPhotographs } from '../bench/photographs.js';
 import { readQuestions } from '../bench/questions.js';
 import { makeLogger } from '../shared/process/log.js';
 import type { Model } from '../shared/registry/models.js';
-import { mapScores } from '../shared/wire/scores.js';
+import { mapScores } from '../shared/tensors/scores.js';
 import { openScorer, type ScorerItem } from '../worker/batch/scorer.js';
 import { type Contract, nativeContract, scoreTolerance } from './contracts.js';
 import { answeredCount, keepDistinct, type Ranked } from './expected.js';

@@ -1,7 +1,7 @@
 // Tensors of the Open Inference Protocol, as typed arrays. The numbers of typed arrays travel in binary, and all
 // other data in JSON. Answers to requests are binary, and results of jobs are in JSON.
 
-import { halfToNumber } from '../shared/wire/half.js';
+import { halfToNumber } from '../shared/tensors/half.js';
 import type { InferResponse } from './answers.js';
 import { misuse, ScorelineError } from './errors.js';
 

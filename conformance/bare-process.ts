@@ -3,7 +3,7 @@
 
 import process from 'node:process';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { numberArrays } from '../shared/wire/tensors.js';
+import { numberArrays } from '../shared/tensors/tensors.js';
 import { describeValue } from '../worker/engine/runtime-tensors.js';
 import { type BareOutcome, type BareOutput, typeOf } from './bare.js';
 import type { Case, CaseInput } from './cases.js';

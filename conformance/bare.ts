@@ -2,7 +2,7 @@
 // others never end.
 
 import { type ChildProcess, fork } from 'node:child_process';
-import type { Datatype } from '../shared/wire/tensors.js';
+import type { Datatype } from '../shared/tensors/tensors.js';
 import type { TensorValue } from '../worker/engine/engine.js';
 import type { Case } from './cases.js';
 

@@ -5,8 +5,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import type { Datatype } from '../shared/tensors/tensors.js';
 import { packageDirectory } from '../shared/version.js';
-import type { Datatype } from '../shared/wire/tensors.js';
 
 export interface CaseInput {
   readonly name: string;

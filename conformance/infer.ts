@@ -1,8 +1,8 @@
 // Sends the inputs of a case by the Open Inference Protocol, and compares the answer with what bare ONNX
 // Runtime has given.
 
-import { numberToHalf } from '../shared/wire/half.js';
-import { type Datatype, decodeStrings, numberArrays } from '../shared/wire/tensors.js';
+import { numberToHalf } from '../shared/tensors/half.js';
+import { type Datatype, decodeStrings, numberArrays } from '../shared/tensors/tensors.js';
 import { type BareOutput, typeOf } from './bare.js';
 import type { CaseInput } from './cases.js';
 

@@ -1,4 +1,4 @@
-import { showName } from './manifest/network.js';
+import { showName } from './tensors/network.js';
 
 /**
  * Returns a value as messages show it: texts in quotes and cut to 60 characters, and only the type of lists and

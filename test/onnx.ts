@@ -1,7 +1,7 @@
 // Small ONNX models for tests, written byte by byte in the protocol buffers of onnx.proto.
 
 import { field } from '../faq/onnx-writer.js';
-import type { Datatype } from '../shared/wire/tensors.js';
+import type { Datatype } from '../shared/tensors/tensors.js';
 
 export { field };
 

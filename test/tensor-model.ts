@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { DeclaredTensor, Network } from '../shared/manifest/manifest.js';
-import type { Datatype } from '../shared/wire/tensors.js';
+import type { Datatype } from '../shared/tensors/tensors.js';
 import { elementTypes, graph, node, onnxModel, value } from './onnx.js';
 
 /** Adds a model to a models folder. Some keys of its manifest can be others. */

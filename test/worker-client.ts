@@ -7,9 +7,9 @@ import type { Redis } from 'ioredis';
 import { nowMs } from '../shared/clock.js';
 import { makeKeys } from '../shared/redis/keys.js';
 import type { Model } from '../shared/registry/models.js';
+import type { Tensor } from '../shared/tensors/tensors.js';
 import { encodeJob, type Item } from '../shared/wire/job.js';
 import { type Reply, unpackReplies } from '../shared/wire/reply.js';
-import type { Tensor } from '../shared/wire/tensors.js';
 import { waitUntil } from './harness.js';
 
 export const keys = makeKeys('scoreline');

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { networkSchema } from '../../shared/manifest/manifest.js';
 import type { Model } from '../../shared/registry/models.js';
-import { datatypes } from '../../shared/wire/tensors.js';
+import { datatypes } from '../../shared/tensors/tensors.js';
 import { anyInferForms, dataSchemas, inferFormsOf } from '../inference/forms.js';
 import { indexRequestSchema } from '../inference/index-request.js';
 import { accessCodes, type Context } from './context.js';

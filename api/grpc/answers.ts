@@ -2,7 +2,7 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Registry } from '../../shared/registry/registry.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import { catalogueOf } from '../access/caller.js';
 import type { Call } from '../call.js';
 import type { Description, ModelName } from '../inference/description.js';

@@ -5,14 +5,14 @@
 
 import protobuf from 'protobufjs';
 import { ScorelineError } from '../../shared/errors.js';
-import { showName, showShape } from '../../shared/manifest/network.js';
+import { showName, showShape } from '../../shared/tensors/network.js';
 import {
   countElements,
   type Datatype,
   decodeStrings,
   numberArrays,
   type Tensor,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 import { numbersOf } from '../inference/json-tensor.js';
 
 type Head = Omit<Tensor, 'data'>;

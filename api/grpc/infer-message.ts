@@ -6,7 +6,7 @@
 
 import protobuf from 'protobufjs';
 import { ScorelineError } from '../../shared/errors.js';
-import { checkTensor } from '../../shared/wire/tensors.js';
+import { checkTensor } from '../../shared/tensors/tensors.js';
 import type { GivenInput, GivenRequest } from '../inference/infer-request.js';
 import { readContents } from './contents.js';
 

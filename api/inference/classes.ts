@@ -4,7 +4,7 @@
 import type { Label } from '../../shared/manifest/labels.js';
 import { scoresClasses } from '../../shared/manifest/output.js';
 import type { Model } from '../../shared/registry/models.js';
-import { type Datatype, encodeStrings, type Tensor } from '../../shared/wire/tensors.js';
+import { type Datatype, encodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
 import { numbersOf } from './json-tensor.js';
 
 /** Returns the best classes of each row of an output, best first, as an output of the same name. */

@@ -2,10 +2,10 @@
 // objects as JSON, gRPC as messages of the same fields.
 
 import type { DeclaredTensor } from '../../shared/manifest/manifest.js';
-import { openShape } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Registry } from '../../shared/registry/registry.js';
-import type { Datatype } from '../../shared/wire/tensors.js';
+import { openShape } from '../../shared/tensors/network.js';
+import type { Datatype } from '../../shared/tensors/tensors.js';
 import { type Caller, catalogueOf } from '../access/caller.js';
 import type { Readiness } from '../readiness.js';
 import type { Duration, Statistics } from '../statistics.js';

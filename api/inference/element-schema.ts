@@ -1,7 +1,7 @@
 // The elements of tensors in JSON, as json-tensor.ts reads and writes them, for the description of the service.
 
 import { z } from 'zod';
-import type { Datatype } from '../../shared/wire/tensors.js';
+import type { Datatype } from '../../shared/tensors/tensors.js';
 
 const special = z.enum(['NaN', 'Infinity', '-Infinity']);
 const whole = (low: number, high: number) => z.int().min(low).max(high);

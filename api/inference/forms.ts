@@ -4,9 +4,9 @@
 
 import { z } from 'zod';
 import type { DeclaredTensor, Network } from '../../shared/manifest/manifest.js';
-import { isOpen, openShape } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
-import { countElements, type Datatype, datatypes } from '../../shared/wire/tensors.js';
+import { isOpen, openShape } from '../../shared/tensors/network.js';
+import { countElements, type Datatype, datatypes } from '../../shared/tensors/tensors.js';
 import { elementSchemas } from './element-schema.js';
 import { classesMax, requestSchema, sizeMax } from './infer-request.js';
 

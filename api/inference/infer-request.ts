@@ -9,8 +9,10 @@ import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { fromJson } from '../../shared/json-elements.js';
 import type { DeclaredTensor, Manifest, Network } from '../../shared/manifest/manifest.js';
+import type { Model } from '../../shared/registry/models.js';
+import { shown } from '../../shared/shown.js';
+import { fromJson } from '../../shared/tensors/json-elements.js';
 import {
   checkNamedSizes,
   showName,
@@ -18,9 +20,7 @@ import {
   showTensor,
   showValue,
   takesTensor,
-} from '../../shared/manifest/network.js';
-import type { Model } from '../../shared/registry/models.js';
-import { shown } from '../../shared/shown.js';
+} from '../../shared/tensors/network.js';
 import {
   checkTensor,
   countElements,
@@ -29,7 +29,7 @@ import {
   rowOffsets,
   type Tensor,
   toBuffer,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 import { messageOf } from '../../shared/zod-issue.js';
 
 /** How an output is answered. */

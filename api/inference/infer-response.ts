@@ -1,7 +1,7 @@
 // The answer of the Open Inference Protocol: JSON, and behind it the data of binary outputs.
 
 import type { Model } from '../../shared/registry/models.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import { classify } from './classes.js';
 import type { InferRequest, OutputForm } from './infer-request.js';
 import { checkListed, toJson } from './json-tensor.js';

@@ -1,15 +1,15 @@
 // Tensors as JSON in an answer. NaN and the infinities are written as strings, "NaN", "Infinity" and
-// "-Infinity", as they come in requests (shared/json-elements.ts).
+// "-Infinity", as they come in requests (shared/tensors/json-elements.ts).
 
 import { ScorelineError } from '../../shared/errors.js';
-import { halfToNumber } from '../../shared/wire/half.js';
+import { halfToNumber } from '../../shared/tensors/half.js';
 import {
   type Datatype,
   decodeStrings,
   elementBytes,
   encodeStrings,
   numberArrays,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 
 /** The most numbers in the lists of one answer. They take two seconds, in which nobody else is answered, and 80 MB. */
 const listedMax = 4_000_000;

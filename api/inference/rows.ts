@@ -4,8 +4,8 @@
 
 import { type Configurations, callerLimitsOf } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { showName, showShape } from '../../shared/manifest/network.js';
-import { rowOffsets, type Tensor } from '../../shared/wire/tensors.js';
+import { showName, showShape } from '../../shared/tensors/network.js';
+import { rowOffsets, type Tensor } from '../../shared/tensors/tensors.js';
 
 /** An output whose data lies in several places. */
 export interface JoinedTensor extends Omit<Tensor, 'data'> {

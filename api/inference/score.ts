@@ -1,7 +1,7 @@
 // Scores a request of the Open Inference Protocol, whichever way it came.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Call } from '../call.js';
 import { readDeadlineMs } from '../http/parameters/parameters.js';
 import type { Scoring } from '../scoring.js';

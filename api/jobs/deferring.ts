@@ -10,8 +10,8 @@
 import { randomUUID } from 'node:crypto';
 import { nowMs } from '../../shared/clock.js';
 import type { TraceContext } from '../../shared/telemetry/telemetry.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Item } from '../../shared/wire/job.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
 import { shareOf } from '../access/caller.js';
 import type { Admission } from '../admission/admission.js';
 import type { Call, Calls } from '../call.js';

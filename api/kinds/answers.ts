@@ -3,8 +3,8 @@
 
 import { tensorsOfHead } from '../../shared/manifest/heads.js';
 import type { Model } from '../../shared/registry/models.js';
+import { isKnown } from '../../shared/tensors/scores.js';
 import type { Timing } from '../../shared/wire/reply.js';
-import { isKnown } from '../../shared/wire/scores.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import { type InputKinds, kindsOf, outputKinds } from './kinds.js';
 

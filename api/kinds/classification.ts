@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { mapScores } from '../../shared/wire/scores.js';
+import { mapScores } from '../../shared/tensors/scores.js';
 import type { OutputKind } from './kind.js';
 import { makeWritePredictions, score } from './predictions.js';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
 import { embeddingName } from '../../shared/manifest/embedding.js';
-import { type Tensor, toFloats } from '../../shared/wire/tensors.js';
+import { type Tensor, toFloats } from '../../shared/tensors/tensors.js';
 import type { OutputKind } from './kind.js';
 
 const numbers = z

@@ -8,7 +8,7 @@ import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type ImageInput, pixelShape } from '../../shared/manifest/image-input.js';
 import { countProcessors } from '../../shared/process/processors.js';
 import type { Model } from '../../shared/registry/models.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Ending } from '../ending.js';
 import { type Load, Turns } from '../turns.js';
 import type { InputKind, RawInput } from './kind.js';

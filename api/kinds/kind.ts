@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
 import type { Label } from '../../shared/manifest/labels.js';
 import type { Model } from '../../shared/registry/models.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Ending } from '../ending.js';
 import type { WritePredictions } from './predictions.js';
 

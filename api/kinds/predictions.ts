@@ -4,8 +4,8 @@
 
 import { z } from 'zod';
 import type { Label } from '../../shared/manifest/labels.js';
-import { mapScores } from '../../shared/wire/scores.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import { mapScores } from '../../shared/tensors/scores.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 
 /** The score of a class, for the description of the service. */
 export const score = z

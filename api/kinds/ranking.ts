@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Label } from '../../shared/manifest/labels.js';
-import { eachScore } from '../../shared/wire/scores.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import { eachScore } from '../../shared/tensors/scores.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { OutputKind } from './kind.js';
 import { makeWritePredictions, score } from './predictions.js';
 

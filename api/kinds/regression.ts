@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ScorelineError } from '../../shared/errors.js';
-import { type Tensor, toNumbers } from '../../shared/wire/tensors.js';
+import { type Tensor, toNumbers } from '../../shared/tensors/tensors.js';
 import type { OutputKind } from './kind.js';
 
 /** Answers with one number. */

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { isLonger } from '../../shared/characters.js';
 import type { Block, Cell, Column } from '../../shared/manifest/table.js';
-import type { Datatype } from '../../shared/wire/tensors.js';
+import type { Datatype } from '../../shared/tensors/tensors.js';
 import { elementSchemas, finiteSchemas } from '../inference/element-schema.js';
 
 export const categoryCharactersMax = 1000;

@@ -4,7 +4,6 @@
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest/manifest.js';
-import { showName } from '../../shared/manifest/network.js';
 import {
   type Block,
   type Cell,
@@ -17,7 +16,8 @@ import {
 } from '../../shared/manifest/table.js';
 import type { Model } from '../../shared/registry/models.js';
 import { shown } from '../../shared/shown.js';
-import type { Datatype } from '../../shared/wire/tensors.js';
+import { showName } from '../../shared/tensors/network.js';
+import type { Datatype } from '../../shared/tensors/tensors.js';
 import { networkOf } from '../inference/infer-request.js';
 import type { InputKind, Row } from './kind.js';
 import { categoryCharactersMax, rowSchema } from './table-form.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ownTensors } from '../../shared/manifest/heads.js';
-import { datatypes, type Tensor } from '../../shared/wire/tensors.js';
+import { datatypes, type Tensor } from '../../shared/tensors/tensors.js';
 import { checkListed, toJson } from '../inference/json-tensor.js';
 import type { OutputKind } from './kind.js';
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest/manifest.js';
-import { encodeStrings } from '../../shared/wire/tensors.js';
+import { encodeStrings } from '../../shared/tensors/tensors.js';
 import { elementSchemas } from '../inference/element-schema.js';
 import { decodeText } from './charset.js';
 import type { InputKind } from './kind.js';

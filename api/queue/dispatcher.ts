@@ -4,9 +4,9 @@
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Item } from '../../shared/wire/job.js';
 import { jobQueueOf, type Priority } from '../../shared/wire/priority.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
 import type { Ending } from '../ending.js';
 import type { RequestTrace } from '../traces/request-trace.js';
 import { type Entry, Lane, type LaneContext } from './lane.js';

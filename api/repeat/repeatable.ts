@@ -9,8 +9,8 @@
 // call of its own, the *flight*. Failures that say nothing about the input (no room, no queue, no time)
 // are not kept as results, so a repeat starts again.
 
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Reply } from '../../shared/wire/reply.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
 import type { CacheNote } from '../cache/cache-note.js';
 import type { Call, Calls } from '../call.js';
 import { errorOfReply, type ScoredReply } from '../queue/waiters.js';

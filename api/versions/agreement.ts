@@ -1,8 +1,8 @@
 // Whether two versions of a model answer the same: the same best class, or the same numbers within a tolerance.
 
 import type { Model } from '../../shared/registry/models.js';
-import { mapScores } from '../../shared/wire/scores.js';
-import { type Tensor, toFloats } from '../../shared/wire/tensors.js';
+import { mapScores } from '../../shared/tensors/scores.js';
+import { type Tensor, toFloats } from '../../shared/tensors/tensors.js';
 import { readValue } from '../kinds/regression.js';
 import type { OutputWish } from '../queue/dispatcher.js';
 

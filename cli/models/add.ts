@@ -20,7 +20,7 @@ import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
 import { inputSchema } from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { type Model, readModels } from '../../shared/registry/models.js';
-import { mapScores } from '../../shared/wire/scores.js';
+import { mapScores } from '../../shared/tensors/scores.js';
 import { withEmbedding } from '../../worker/batch/embedding.js';
 import { sampleInputs } from '../../worker/batch/sample.js';
 import { loadScorer } from '../../worker/batch/scorer.js';

@@ -3,9 +3,9 @@
 import { numbersOf, toJson } from '../../api/inference/json-tensor.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { type DeclaredTensor, exampleTensor } from '../../shared/manifest/manifest.js';
-import { showShape, showTensor } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import { showShape, showTensor } from '../../shared/tensors/network.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import { exampleInputs } from '../../worker/batch/sample.js';
 import type { Scorer } from '../../worker/batch/scorer.js';
 

@@ -1,7 +1,7 @@
 // What it costs that a network takes one input in a run.
 
-import { isOpen } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
+import { isOpen } from '../../shared/tensors/network.js';
 import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';
 import type { LoadedScorer } from '../../worker/batch/scorer.js';
 

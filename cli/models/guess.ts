@@ -1,7 +1,7 @@
 // Guesses the manifest of an ONNX file by the inputs and outputs of its network. What it cannot know it
 // leaves to flags, and each guess has its reason.
 
-import { isOpen } from '../../shared/manifest/network.js';
+import { isOpen } from '../../shared/tensors/network.js';
 import { takesTokens } from '../../worker/batch/tokens.js';
 import type { TensorValue } from '../../worker/engine/engine.js';
 import { guessAnswer, isRow } from './adding/answer-guess.js';

@@ -17,7 +17,7 @@ import {
   scoresExampleOf,
 } from '../../shared/manifest/manifest.js';
 import type { Model } from '../../shared/registry/models.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';
 import { type CommandInput, describe, openInputs } from '../scoring/inputs.js';
 

@@ -3,7 +3,7 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
-import { numberArrays, type Tensor, toFloats } from '../../shared/wire/tensors.js';
+import { numberArrays, type Tensor, toFloats } from '../../shared/tensors/tensors.js';
 import { sampleInputs } from '../../worker/batch/sample.js';
 import type { LoadedScorer } from '../../worker/batch/scorer.js';
 

@@ -1,7 +1,7 @@
 // The further answers of a model, as its manifest names them under `outputs`. A reply holds their tensors
 // beside those of the model's own answer, under names that say to which answer they belong.
 
-import type { Tensor } from '../wire/tensors.js';
+import type { Tensor } from '../tensors/tensors.js';
 import { type Label, readClasses } from './labels.js';
 import type { Manifest } from './manifest.js';
 import { type HeadOutput, scoresClasses } from './output.js';

@@ -2,7 +2,7 @@
 // pixels become. The API makes pixels of that size, in the order of `channels`; the worker makes the tensor.
 
 import { z } from 'zod';
-import type { Datatype } from '../wire/tensors.js';
+import type { Datatype } from '../tensors/tensors.js';
 
 const side = z.number().int().positive().max(4096);
 const channels = z.tuple([z.number(), z.number(), z.number()]);

@@ -4,11 +4,11 @@
 import { z } from 'zod';
 import { coerceError } from '../errors.js';
 import { isInnerPath } from '../files/inner-path.js';
-import { fromJson } from '../json-elements.js';
-import { datatypes, type Tensor } from '../wire/tensors.js';
+import { fromJson } from '../tensors/json-elements.js';
+import { showValue, takesTensor } from '../tensors/network.js';
+import { datatypes, type Tensor } from '../tensors/tensors.js';
 import { embeddingSchema } from './embedding.js';
 import { imageInputSchema } from './image-input.js';
-import { showValue, takesTensor } from './network.js';
 import {
   headsSchema,
   regressionSchema,

@@ -6,14 +6,14 @@
 // in the file, so they are in the order of the manifest.
 
 import { z } from 'zod';
+import { isOpen, type NetworkValue, showName, showValue } from '../tensors/network.js';
 import {
   type Datatype,
   elementBytes,
   encodeStrings,
   numberArrays,
   type Tensor,
-} from '../wire/tensors.js';
-import { isOpen, type NetworkValue, showName, showValue } from './network.js';
+} from '../tensors/tensors.js';
 
 const numberColumnSchema = columnSchema(
   'number',

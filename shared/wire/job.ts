@@ -17,8 +17,8 @@
 import { z } from 'zod';
 import { coerceError, ScorelineError } from '../errors.js';
 import type { TraceContext } from '../telemetry/telemetry.js';
+import { checkTensor, type Tensor, toBuffer } from '../tensors/tensors.js';
 import { Layouts, layOut, layoutsSchema } from './layouts.js';
-import { checkTensor, type Tensor, toBuffer } from './tensors.js';
 import { readableWireVersions, wireVersion } from './version.js';
 
 /** Tensors up to this size lie in the job. A larger one would cost more there than a round trip. */

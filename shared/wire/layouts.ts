@@ -5,7 +5,7 @@
 // longer than a short text, and would take longer to parse.
 
 import { z } from 'zod';
-import { datatypes, type Tensor } from './tensors.js';
+import { datatypes, type Tensor } from '../tensors/tensors.js';
 
 type Head = Pick<Tensor, 'name' | 'datatype' | 'shape'>;
 export type Layout = readonly Head[];

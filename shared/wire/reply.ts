@@ -5,9 +5,9 @@
 import { Packr } from 'msgpackr';
 import { z } from 'zod';
 import { coerceError, type ErrorCode } from '../errors.js';
+import type { Tensor } from '../tensors/tensors.js';
 import { checkWireTensor, wireMismatch } from './job.js';
 import { Layouts, layOut, layoutsSchema } from './layouts.js';
-import type { Tensor } from './tensors.js';
 import { readableWireVersions, wireVersion } from './version.js';
 
 /** Where an item's time went, in milliseconds, and the size of its batch in rows. */

@@ -13,7 +13,7 @@ import {
   type Score,
   ScorelineClient,
 } from '../../client/client.js';
-import { type Datatype, datatypes } from '../../shared/wire/tensors.js';
+import { type Datatype, datatypes } from '../../shared/tensors/tensors.js';
 import { ask, root } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
 import { type InferenceSite, openInferenceSite } from './inference-site.js';

@@ -2,7 +2,7 @@
 
 import { cpSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { type Datatype, datatypes } from '../../shared/wire/tensors.js';
+import { type Datatype, datatypes } from '../../shared/tensors/tensors.js';
 import { openRedis, root, type Service, startService, type TestRedis } from '../harness.js';
 import { node } from '../onnx.js';
 import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describe as describeService } from '../../api/description/document.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
 import { makeRegistry } from '../../shared/registry/registry.js';
-import { type Datatype, datatypes } from '../../shared/wire/tensors.js';
+import { type Datatype, datatypes } from '../../shared/tensors/tensors.js';
 import { inPieces, separators } from '../event-pieces.js';
 import { root } from '../harness.js';
 import { photograph } from '../integration/photographs.js';

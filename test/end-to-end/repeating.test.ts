@@ -8,8 +8,8 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { makeKeys } from '../../shared/redis/keys.js';
+import { makeRankedOutputs } from '../../shared/tensors/scores.js';
 import { packReplies } from '../../shared/wire/reply.js';
-import { makeRankedOutputs } from '../../shared/wire/scores.js';
 import {
   type Answer,
   ask,

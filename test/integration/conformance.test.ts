@@ -5,7 +5,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { readCases } from '../../conformance/cases.js';
 import { runConformance } from '../../conformance/run.js';
-import { datatypes } from '../../shared/wire/tensors.js';
+import { datatypes } from '../../shared/tensors/tensors.js';
 import { root } from '../harness.js';
 import { makeFolder } from '../unit/sample-model.js';
 

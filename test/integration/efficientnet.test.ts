@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
-import { mapScores } from '../../shared/wire/scores.js';
+import { mapScores } from '../../shared/tensors/scores.js';
 import { pixelInputs } from '../../worker/batch/sample.js';
 import { openScorer, type Scorer } from '../../worker/batch/scorer.js';
 import {

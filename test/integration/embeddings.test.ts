@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkModel } from '../../cli/models/check.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { findModel, type Model, readModels } from '../../shared/registry/models.js';
-import { toFloats } from '../../shared/wire/tensors.js';
+import { toFloats } from '../../shared/tensors/tensors.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { addEmbeddingModel } from '../embedding-model.js';

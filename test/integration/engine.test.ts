@@ -15,7 +15,7 @@ import {
   encodeStrings,
   type Tensor,
   toFloats,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 import {
   type Engine,
   EngineEnded,

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { normaliseText } from '../../api/kinds/normalise.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { type Model, readModels } from '../../shared/registry/models.js';
-import { mapScores } from '../../shared/wire/scores.js';
+import { mapScores } from '../../shared/tensors/scores.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer, type Scorer } from '../../worker/batch/scorer.js';
 import { root } from '../harness.js';

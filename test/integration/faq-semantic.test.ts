@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
 import { filesOf, type ModelFile } from '../../shared/registry/files.js';
 import { findModel, type Model, readModels } from '../../shared/registry/models.js';
-import { isKnown, mapScores } from '../../shared/wire/scores.js';
+import { isKnown, mapScores } from '../../shared/tensors/scores.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { deliver } from '../../worker/files/delivery.js';

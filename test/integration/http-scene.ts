@@ -42,7 +42,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { LeftOut } from '../../shared/registry/left-out.js';
 import type { Model } from '../../shared/registry/models.js';
 import { makeRegistry } from '../../shared/registry/registry.js';
-import { makeRankedOutputs } from '../../shared/wire/scores.js';
+import { makeRankedOutputs } from '../../shared/tensors/scores.js';
 import { waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { RawClient } from './raw-client.js';

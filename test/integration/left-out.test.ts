@@ -9,7 +9,7 @@ import process from 'node:process';
 import { text as readAll } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { findFreePort } from '../../cli/redis/redis.js';
-import { encodeStrings } from '../../shared/wire/tensors.js';
+import { encodeStrings } from '../../shared/tensors/tensors.js';
 import { parseMetrics } from '../../top/exposition.js';
 import { addCounter, counterName } from '../failures/counter.js';
 import {

@@ -4,7 +4,7 @@ import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { receiverSettings } from '../../chaos/receiver.js';
 import { type MetricRow, metricTable } from '../../shared/metrics/table.js';
-import { encodeStrings } from '../../shared/wire/tensors.js';
+import { encodeStrings } from '../../shared/tensors/tensors.js';
 import { parseMetrics, type Sample } from '../../top/exposition.js';
 import {
   ask,

@@ -9,7 +9,7 @@ import { Ending } from '../../api/ending.js';
 import { numbersOf } from '../../api/inference/json-tensor.js';
 import { makeImageKind } from '../../api/kinds/image.js';
 import { imageTensor } from '../../shared/manifest/image-input.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import { makeAdapter } from '../../worker/batch/adapter.js';
 import { root } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';

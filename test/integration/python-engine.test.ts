@@ -23,7 +23,7 @@ import {
   encodeStrings,
   type Tensor,
   toFloats,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 import type { Engine, TensorValue, Watch } from '../../worker/engine/engine.js';
 import { openPythonEngine, type PythonOptions } from '../../worker/engine/python/python.js';
 import { waitUntil } from '../harness.js';

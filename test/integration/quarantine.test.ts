@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { makeLogger } from '../../shared/process/log.js';
 import { findModel, type Model, readModels } from '../../shared/registry/models.js';
-import { mapScores } from '../../shared/wire/scores.js';
+import { mapScores } from '../../shared/tensors/scores.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer } from '../../worker/batch/scorer.js';
 import { makeCells } from '../../worker/quarantine/cells.js';

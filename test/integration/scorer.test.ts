@@ -4,8 +4,13 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Logger, makeLogger } from '../../shared/process/log.js';
-import { isKnown, mapScores } from '../../shared/wire/scores.js';
-import { elementBytes, encodeStrings, type Tensor, toFloats } from '../../shared/wire/tensors.js';
+import { isKnown, mapScores } from '../../shared/tensors/scores.js';
+import {
+  elementBytes,
+  encodeStrings,
+  type Tensor,
+  toFloats,
+} from '../../shared/tensors/tensors.js';
 import { textInputs } from '../../worker/batch/sample.js';
 import { openScorer, type Scored } from '../../worker/batch/scorer.js';
 import {

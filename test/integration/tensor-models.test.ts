@@ -15,7 +15,7 @@ import {
   encodeStrings,
   type Tensor,
   toFloats,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 import { openScorer, type Scored } from '../../worker/batch/scorer.js';
 import { elementTypes, integer, integers, node, tensor } from '../onnx.js';
 import { addAdder, addEcho, addTensorModel, declared } from '../tensor-model.js';

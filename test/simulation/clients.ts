@@ -8,7 +8,7 @@ import type { ScoredReply } from '../../api/queue/waiters.js';
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
-import { mapScores } from '../../shared/wire/scores.js';
+import { mapScores } from '../../shared/tensors/scores.js';
 import type { Api } from './api.js';
 import { type Input, isFatal, type Nature } from './inputs.js';
 import { type Ask, longMs } from './scenario.js';

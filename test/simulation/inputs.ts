@@ -1,8 +1,13 @@
 // The inputs of a simulation. Each input is a number and gets that number as its score. So an answer
 // shows which input it belongs to.
 
-import { makeRankedOutputs } from '../../shared/wire/scores.js';
-import { decodeStrings, encodeStrings, type Tensor, toBuffer } from '../../shared/wire/tensors.js';
+import { makeRankedOutputs } from '../../shared/tensors/scores.js';
+import {
+  decodeStrings,
+  encodeStrings,
+  type Tensor,
+  toBuffer,
+} from '../../shared/tensors/tensors.js';
 import type { Scored } from '../../worker/batch/scorer.js';
 
 /** How a model behaves when it runs the input. */

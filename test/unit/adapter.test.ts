@@ -8,7 +8,7 @@ import {
   encodeStrings,
   type Tensor,
   toFloats,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 import { makeAdapter } from '../../worker/batch/adapter.js';
 import { sampleInputs } from '../../worker/batch/sample.js';
 import type { TensorValue } from '../../worker/engine/engine.js';

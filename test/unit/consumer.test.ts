@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { nowMs } from '../../shared/clock.js';
 import { makeLogger } from '../../shared/process/log.js';
+import { encodeStrings } from '../../shared/tensors/tensors.js';
 import { encodeJob } from '../../shared/wire/job.js';
-import { encodeStrings } from '../../shared/wire/tensors.js';
 import type { Quarantine } from '../../worker/quarantine/quarantine.js';
 import { makeConsumer } from '../../worker/queue/consumer.js';
 import {

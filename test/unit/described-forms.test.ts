@@ -19,8 +19,8 @@ import { inferFormsOf } from '../../api/inference/forms.js';
 import { readInferRequest } from '../../api/inference/infer-request.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
 import { type ErrorCode, ScorelineError } from '../../shared/errors.js';
-import { fromJson } from '../../shared/json-elements.js';
-import { datatypes } from '../../shared/wire/tensors.js';
+import { fromJson } from '../../shared/tensors/json-elements.js';
+import { datatypes } from '../../shared/tensors/tensors.js';
 import { makeSampleModel } from './sample-model.js';
 
 const model = makeSampleModel();

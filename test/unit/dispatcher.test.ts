@@ -6,9 +6,9 @@ import { Dispatcher, type Submission } from '../../api/queue/dispatcher.js';
 import { makeWaiters } from '../../api/queue/waiters.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { decodeStrings, encodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
 import type { BatchJob, Item } from '../../shared/wire/job.js';
 import type { Timing } from '../../shared/wire/reply.js';
-import { decodeStrings, encodeStrings, type Tensor } from '../../shared/wire/tensors.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
 import { makeSampleModel } from './sample-model.js';
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { embeddingName } from '../../shared/manifest/embedding.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import { isFiniteAnswer } from '../../worker/batch/finite.js';
 
 const floats = (name: string, ...numbers: number[]): Tensor => ({

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { halfToNumber, numberToHalf } from '../../shared/wire/half.js';
+import { halfToNumber, numberToHalf } from '../../shared/tensors/half.js';
 
 const all = Array.from({ length: 0x10000 }, (_, bits) => bits);
 const finite = all.filter((bits) => Number.isFinite(halfToNumber(bits)));

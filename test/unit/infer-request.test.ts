@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { readInferRequest } from '../../api/inference/infer-request.js';
-import { encodeStrings } from '../../shared/wire/tensors.js';
+import { encodeStrings } from '../../shared/tensors/tensors.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
 
 const network = {

@@ -3,6 +3,12 @@ import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import {
+  datatypes,
+  elementBytes,
+  encodeStrings,
+  type Tensor,
+} from '../../shared/tensors/tensors.js';
+import {
   type BatchJob,
   decodeJob,
   encodeJob,
@@ -22,7 +28,6 @@ import {
   surelyHasOutputs,
   unpackReplies,
 } from '../../shared/wire/reply.js';
-import { datatypes, elementBytes, encodeStrings, type Tensor } from '../../shared/wire/tensors.js';
 import { queueName, wireVersion } from '../../shared/wire/version.js';
 import { errorOf } from './sample-model.js';
 

@@ -3,14 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { parseInferJson } from '../../api/inference/exact-json.js';
 import { toJson } from '../../api/inference/json-tensor.js';
 import { parseExactly } from '../../shared/exact-json.js';
-import { fromJson } from '../../shared/json-elements.js';
+import { fromJson } from '../../shared/tensors/json-elements.js';
 import {
   countElements,
   type Datatype,
   datatypes,
   elementBytes,
   encodeStrings,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 import { errorOf } from './sample-model.js';
 
 const head = (datatype: Datatype, shape: number[]) => ({ name: 'x', datatype, shape });

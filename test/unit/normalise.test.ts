@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { Ending } from '../../api/ending.js';
 import { normaliseText } from '../../api/kinds/normalise.js';
 import { text } from '../../api/kinds/text.js';
-import { decodeStrings, type Tensor } from '../../shared/wire/tensors.js';
+import { decodeStrings, type Tensor } from '../../shared/tensors/tensors.js';
 import { root } from '../harness.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
 

@@ -1,10 +1,10 @@
-// Tests the ranked outputs of an item, as workers send them (shared/wire/scores.ts).
+// Tests the ranked outputs of an item, as workers send them (shared/tensors/scores.ts).
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { makeRankedOutputs, mapScores } from '../../shared/tensors/scores.js';
+import { checkTensor } from '../../shared/tensors/tensors.js';
 import { packReplies, type Reply, unpackReplies } from '../../shared/wire/reply.js';
-import { makeRankedOutputs, mapScores } from '../../shared/wire/scores.js';
-import { checkTensor } from '../../shared/wire/tensors.js';
 
 type Outputs = ReturnType<typeof makeRankedOutputs>;
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ranking } from '../../api/kinds/ranking.js';
-import { makeRankedOutputs, mapScores } from '../../shared/wire/scores.js';
+import { makeRankedOutputs, mapScores } from '../../shared/tensors/scores.js';
 
 const labels = Array.from({ length: 40 }, (_, index) => ({
   id: index % 2 === 0 ? 1000 + index : `Frage „${index}“ – 問`,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { makeRankedOutputs, mapScores } from '../../shared/wire/scores.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import { makeRankedOutputs, mapScores } from '../../shared/tensors/scores.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import { checkScores, makeRank } from '../../worker/batch/rank.js';
 import { errorOf } from './sample-model.js';
 

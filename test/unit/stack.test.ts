@@ -8,7 +8,7 @@ import {
   elementBytes,
   encodeStrings,
   type Tensor,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 import { split } from '../../worker/batch/split.js';
 import { shapeKey, stack } from '../../worker/batch/stack.js';
 import { errorOf } from './sample-model.js';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readManifest } from '../../shared/manifest/file.js';
 import { type Column, encodeBlock, placeColumns } from '../../shared/manifest/table.js';
-import { type Datatype, decodeStrings } from '../../shared/wire/tensors.js';
+import { type Datatype, decodeStrings } from '../../shared/tensors/tensors.js';
 import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
 
 const number = (name: string, more: Record<string, unknown> = {}) =>

@@ -12,7 +12,7 @@ import {
   type Tensor,
   toBuffer,
   toFloats,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 import { errorOf } from './sample-model.js';
 
 const strings = fc.array(fc.string({ unit: 'grapheme', maxLength: 20 }), { maxLength: 10 });

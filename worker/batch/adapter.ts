@@ -3,7 +3,7 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
-import { isOpen, takesSize } from '../../shared/manifest/network.js';
+import { isOpen, takesSize } from '../../shared/tensors/network.js';
 import type { TensorValue } from '../engine/engine.js';
 import { makeImageAdapter } from './images.js';
 import { makeTensorsAdapter, makeWholeTensorsAdapter } from './named.js';

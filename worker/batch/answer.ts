@@ -4,8 +4,8 @@
 import { addHead, type Head } from '../../shared/manifest/heads.js';
 import { scoresClasses, topOf } from '../../shared/manifest/output.js';
 import type { Model } from '../../shared/registry/models.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Item } from '../../shared/wire/job.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { makeRanking } from './ranking.js';
 import { findNumber, findTensor } from './score-output.js';

@@ -3,8 +3,8 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { DeclaredTensor } from '../../shared/manifest/manifest.js';
-import { isOpen, showValue } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
+import { isOpen, showValue } from '../../shared/tensors/network.js';
 import type { TensorValue } from '../engine/engine.js';
 
 /**

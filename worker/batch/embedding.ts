@@ -3,8 +3,8 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import { type EmbeddingOutput, embeddingName } from '../../shared/manifest/embedding.js';
-import { showName, takesSize } from '../../shared/manifest/network.js';
-import { type Tensor, toFloats } from '../../shared/wire/tensors.js';
+import { showName, takesSize } from '../../shared/tensors/network.js';
+import { type Tensor, toFloats } from '../../shared/tensors/tensors.js';
 import type { Engine, TensorValue } from '../engine/engine.js';
 import { listValues } from './network.js';
 import { isMask } from './tokens.js';

@@ -3,7 +3,7 @@
 
 import { embeddingName } from '../../shared/manifest/embedding.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
-import { type Tensor, toNumbers } from '../../shared/wire/tensors.js';
+import { type Tensor, toNumbers } from '../../shared/tensors/tensors.js';
 
 /** @param share the outputs for an item; undefined if one of its scores is not finite */
 export function isFiniteAnswer(

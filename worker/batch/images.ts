@@ -10,9 +10,9 @@ import {
   pixelShape,
   scalingOf,
 } from '../../shared/manifest/image-input.js';
-import { showTensor } from '../../shared/manifest/network.js';
-import { numberToHalf } from '../../shared/wire/half.js';
-import { numberArrays, type Tensor } from '../../shared/wire/tensors.js';
+import { numberToHalf } from '../../shared/tensors/half.js';
+import { showTensor } from '../../shared/tensors/network.js';
+import { numberArrays, type Tensor } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { type Adapter, invalid, rowsOf, soleTensor, takesInner, UnfitNetwork } from './network.js';
 import { stack } from './stack.js';

@@ -2,8 +2,8 @@
 // text has a word that was in the training. The scores of an unknown input mean nothing.
 
 import { ScorelineError } from '../../shared/errors.js';
-import { makeKnownOutput } from '../../shared/wire/scores.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import { makeKnownOutput } from '../../shared/tensors/scores.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { listValues, takesInner } from './network.js';
 import type { Classes } from './score-output.js';

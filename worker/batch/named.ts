@@ -1,7 +1,7 @@
 // Tensors that callers send under the network's own input names.
 
-import { showTensor, showValue, takesTensor } from '../../shared/manifest/network.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import { showTensor, showValue, takesTensor } from '../../shared/tensors/network.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { type Adapter, invalid, listTensors, rowsOf, UnfitNetwork } from './network.js';
 import { stack } from './stack.js';

@@ -1,8 +1,8 @@
 // A network's declared inputs, and checks whether tensors fit them.
 
 import { ScorelineError } from '../../shared/errors.js';
-import { showTensor, takesSize } from '../../shared/manifest/network.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import { showTensor, takesSize } from '../../shared/tensors/network.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 
 /** Turns items of one kind of input into batches for the network. */

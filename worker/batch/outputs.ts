@@ -2,10 +2,10 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { DeclaredTensor } from '../../shared/manifest/manifest.js';
-import { showName } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
+import { showName } from '../../shared/tensors/network.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Item } from '../../shared/wire/job.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { makeAnswer } from './answer.js';
 import { listValues } from './network.js';

@@ -4,10 +4,10 @@
 import { ScorelineError } from '../../shared/errors.js';
 import { embeddingName } from '../../shared/manifest/embedding.js';
 import { imageTensor } from '../../shared/manifest/image-input.js';
-import type { NetworkValue } from '../../shared/manifest/network.js';
 import { scoresClasses } from '../../shared/manifest/output.js';
 import type { Logger } from '../../shared/process/log.js';
 import type { Model } from '../../shared/registry/models.js';
+import type { NetworkValue } from '../../shared/tensors/network.js';
 import type { Engine, TensorValue, Watch } from '../engine/engine.js';
 import { openPythonEngine } from '../engine/python/python.js';
 import { declareNetwork } from './declared.js';

@@ -3,8 +3,8 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { ScoresOutput } from '../../shared/manifest/output.js';
-import { makeRankedOutputs } from '../../shared/wire/scores.js';
-import { countElements, type Tensor } from '../../shared/wire/tensors.js';
+import { makeRankedOutputs } from '../../shared/tensors/scores.js';
+import { countElements, type Tensor } from '../../shared/tensors/tensors.js';
 import { stack } from './stack.js';
 
 /** A loop, because `every` takes ten times as long: 2 µs for the classes of the FAQ matcher. */

@@ -1,7 +1,7 @@
 // Ranks the outputs of a batch: finds the scores, and what the network says of unknown inputs.
 
+import { type Tensor, toFloats } from '../../shared/tensors/tensors.js';
 import type { Item } from '../../shared/wire/job.js';
-import { type Tensor, toFloats } from '../../shared/wire/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { makeKnown } from './known.js';
 import { checkScores, makeRank } from './rank.js';

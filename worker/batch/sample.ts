@@ -2,7 +2,6 @@
 
 import { type ImageInput, pixelShape } from '../../shared/manifest/image-input.js';
 import { exampleTensor, type Manifest, scoresExampleOf } from '../../shared/manifest/manifest.js';
-import { isOpen, type NetworkValue } from '../../shared/manifest/network.js';
 import {
   type Block,
   type Cell,
@@ -11,14 +10,15 @@ import {
   placeColumns,
   sampleRow,
 } from '../../shared/manifest/table.js';
-import { numberToHalf } from '../../shared/wire/half.js';
+import { numberToHalf } from '../../shared/tensors/half.js';
+import { isOpen, type NetworkValue } from '../../shared/tensors/network.js';
 import {
   countElements,
   type Datatype,
   encodeStrings,
   numberArrays,
   type Tensor,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 
 /**
  * Makes one row for a model: its sample text, an image of noise, a row of its table, or ones for named

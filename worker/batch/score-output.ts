@@ -2,9 +2,9 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Label } from '../../shared/manifest/labels.js';
-import { showName } from '../../shared/manifest/network.js';
 import type { Scores } from '../../shared/manifest/output.js';
-import { countElements } from '../../shared/wire/tensors.js';
+import { showName } from '../../shared/tensors/network.js';
+import { countElements } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { listValues, takesInner } from './network.js';
 

@@ -3,8 +3,8 @@
 import { coerceError, type ErrorCode, ScorelineError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/process/log.js';
 import type { Model } from '../../shared/registry/models.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Item } from '../../shared/wire/job.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
 import { type Engine, type EngineDevice, EngineEnded, RunFailure } from '../engine/engine.js';
 import { threadsOfCopies } from '../engine/instances.js';
 import { judgeScores } from './activation.js';

@@ -2,7 +2,7 @@
 // (python.ts).
 
 import type { Device } from '../../shared/manifest/manifest.js';
-import type { Datatype, Tensor } from '../../shared/wire/tensors.js';
+import type { Datatype, Tensor } from '../../shared/tensors/tensors.js';
 
 /** An input or output of a model. */
 export interface TensorValue {

@@ -1,7 +1,7 @@
 // Messages between the main thread and the engine thread. Tensors are transferred, not copied.
 
 import type { Device } from '../../shared/manifest/manifest.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { RunResult, TensorValue } from './engine.js';
 
 export interface ThreadOptions {

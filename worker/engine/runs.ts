@@ -1,7 +1,7 @@
 // The runs that an engine has been handed and has not finished. It works on the first of them.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Tensor } from '../../shared/wire/tensors.js';
+import type { Tensor } from '../../shared/tensors/tensors.js';
 import {
   EngineEnded,
   type ReasonReader,

@@ -8,7 +8,7 @@ import {
   encodeStrings,
   numberArrays,
   type Tensor as WireTensor,
-} from '../../shared/wire/tensors.js';
+} from '../../shared/tensors/tensors.js';
 import type { TensorValue } from './engine.js';
 
 export type RuntimeType =

@@ -1,7 +1,7 @@
 // Guesses what a network answers with by the names and shapes of its outputs: classes, a number, an embedding, or its
 // tensors.
 
-import { isOpen } from '../../../shared/manifest/network.js';
+import { isOpen } from '../../../shared/tensors/network.js';
 import type { TensorValue } from '../../../worker/engine/engine.js';
 import type { Neighbours } from './neighbours.js';
 import type { Section } from './settings.js';

@@ -6,8 +6,8 @@
 import { numbersOf } from '../../../api/inference/json-tensor.js';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/registry/models.js';
-import { mapScores } from '../../../shared/wire/scores.js';
-import type { Tensor } from '../../../shared/wire/tensors.js';
+import { mapScores } from '../../../shared/tensors/scores.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
 import type { Scorer } from '../../../worker/batch/scorer.js';
 import type { ModelInput } from '../inputs.js';
 

@@ -7,8 +7,8 @@ import path from 'node:path';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
 import { ScorelineError } from '../../../shared/errors.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
 import { packageDirectory } from '../../../shared/version.js';
-import type { Tensor } from '../../../shared/wire/tensors.js';
 
 export const methods = ['graph', 'fp16', 'int8-dynamic', 'int8'] as const;
 export type Method = (typeof methods)[number];

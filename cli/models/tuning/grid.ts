@@ -1,9 +1,9 @@
 // Measures threads and batch sizes with the worker's engine.
 
 import os from 'node:os';
-import { isOpen } from '../../../shared/manifest/network.js';
 import { makeLogger } from '../../../shared/process/log.js';
 import type { Model } from '../../../shared/registry/models.js';
+import { isOpen } from '../../../shared/tensors/network.js';
 import { loadScorer, openScorer } from '../../../worker/batch/scorer.js';
 import { makeTrial } from '../copy.js';
 import { readExampleOrSample } from '../inputs.js';

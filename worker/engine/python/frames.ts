@@ -1,7 +1,7 @@
 // The frames between the worker and the process of a Python program. host.py says what they are made of.
 
 import type { Duplex } from 'node:stream';
-import type { Tensor } from '../../../shared/wire/tensors.js';
+import type { Tensor } from '../../../shared/tensors/tensors.js';
 
 /** The bytes of the two sizes that precede a header. */
 const headBytes = 12;

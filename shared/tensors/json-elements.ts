@@ -4,17 +4,17 @@
 // protocol buffers do. Long whole numbers may come as strings of their digits.
 // A number that the datatype cannot hold is an error, never a rounded or wrapped one.
 
-import { ScorelineError } from './errors.js';
-import { showName, showShape } from './manifest/network.js';
-import { shown } from './shown.js';
-import { halfToNumber, numberToHalf } from './wire/half.js';
+import { ScorelineError } from '../errors.js';
+import { shown } from '../shown.js';
+import { halfToNumber, numberToHalf } from './half.js';
+import { showName, showShape } from './network.js';
 import {
   countElements,
   type Datatype,
   encodeStrings,
   numberArrays,
   type Tensor,
-} from './wire/tensors.js';
+} from './tensors.js';
 
 type Head = Omit<Tensor, 'data'>;
 

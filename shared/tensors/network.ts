@@ -1,7 +1,7 @@
 // The inputs and outputs of a network: whether a tensor fits one, and how messages show them.
 
 import { ScorelineError } from '../errors.js';
-import type { Datatype, Tensor } from '../wire/tensors.js';
+import type { Datatype, Tensor } from './tensors.js';
 
 /** What a network says of an input or output. An open dimension is a name, an empty text, or -1. */
 export interface NetworkValue {
