@@ -1,5 +1,5 @@
-// Writes the files that are generated: docs/errors.md, docs/configuration.md, docs/metrics.md, docs/telemetry.md,
-// .env.example, client/answers.ts, the kernels of pictures, k8s/generated and monitoring/generated from
+// Writes the files that are generated: docs/errors.md, docs/configuration.md, docs/manifest.md, docs/metrics.md,
+// docs/telemetry.md, .env.example, client/answers.ts, the kernels of pictures, k8s/generated and monitoring/generated from
 // code, and docs/licences.md from package-lock.json. With `--check` it writes nothing, and fails if one of them is out of date.
 
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,6 +19,7 @@ import { packageDirectory } from '../shared/version.js';
 import { answerTypes } from './generating/answer-types.js';
 import { kernelModule } from './generating/assembly.js';
 import { licencesPage, readRuntimePackages } from './generating/licences.js';
+import { manifestPage } from './generating/manifest-page.js';
 import { metricsPage } from './generating/metrics-page.js';
 import { telemetryPage } from './generating/telemetry-page.js';
 
@@ -57,6 +58,7 @@ function compileKernels(): Promise<[name: string, text: string][]> {
 function* generate(): Generator<[name: string, text: string | undefined]> {
   yield ['docs/errors.md', errorsPage()];
   yield ['docs/configuration.md', configurationPage()];
+  yield ['docs/manifest.md', manifestPage(header)];
   yield ['docs/metrics.md', metricsPage(header)];
   yield ['docs/telemetry.md', telemetryPage(header, read('docs/trace.txt') ?? '')];
   yield ['.env.example', environmentExample()];
@@ -135,7 +137,7 @@ ${header}
 
 The API and the workers read their configuration from the environment once, when they start. They
 report all mistakes together. The first line of the log is the configuration in force, without
-passwords. Each model has its own settings in its manifest (see [models.md](models.md)).
+passwords. Each model has its own settings in its [manifest](manifest.md).
 
 \`npm start\` takes the same keys and two of its own: \`WORKERS\`, the number of worker processes (1),
 and \`DATA_DIR\`, the folder for the data of its Redis (\`data\`).

@@ -139,18 +139,21 @@ export type Models = {
     /** What it takes, as its manifest says. */
     readonly input: {
       readonly kind: 'text';
+      /** The most characters of a text. */
       readonly charactersMax?: number;
-      /** The most tokens that a network gets of a text, special ones included; the rest of the text is left out. Only with source.tokenizer. */
+      /** The most tokens of a text that the network gets, special ones included. The rest of the text is left out. Required with `source.tokenizer`, and only allowed there. */
       readonly tokensMax?: number;
-      /** What the API does with a text before the model gets it. `nfkc-quotes`: Unicode NFKC, and typographic quotes and dashes become ASCII; for models that were trained on texts normalised like this. */
+      /** What the API does with a text before the model gets it. `nfkc-quotes` normalises it to Unicode NFKC and turns typographic quotes and dashes into ASCII. Use it only if the training did the same. */
       readonly normalise?: 'none' | 'nfkc-quotes';
     } | {
       readonly kind: 'image';
+      /** The width of the picture that the network takes. */
       readonly width: number;
+      /** Its height. */
       readonly height: number;
-      /** How a picture gets to width × height. `stretch`: without regard to its proportions. `crop`: the largest centred part of the right proportions is resized. `shorter-side`: the picture is resized until its shorter side is `shorterSide`, and the centre is cut out. `letterbox`: the whole picture is resized to fit, and the rest is `padding`. */
+      /** How a picture gets to `width` × `height`. `stretch`: without regard to its proportions. `crop`: the largest centred part of the right proportions is resized. `shorter-side`: the picture is resized until its shorter side is `shorterSide`, and the centre is cut out. `letterbox`: the whole picture is resized to fit, and the rest is `padding`. */
       readonly resize?: 'stretch' | 'crop' | 'shorter-side' | 'letterbox';
-      /** Before stretching, cut out the centred square whose side is this share of the shorter side. If unset, the whole image is stretched. */
+      /** With `resize: stretch`: first, the centred square whose side is this share of the shorter side is cut out. If unset, the whole picture is stretched. */
       readonly cropFraction?: number;
       /** The shorter side of the resized picture, with `resize: shorter-side`. */
       readonly shorterSide?: number;
@@ -162,33 +165,38 @@ export type Models = {
       readonly interpolation?: 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';
       /** Whether the filter widens when it shrinks a picture, as in Pillow and torchvision. `false`, with `bilinear`: it looks at four pixels at most, as in TensorFlow and OpenCV. */
       readonly antialias?: boolean;
-      /** The channels that the network takes, and their order. */
+      /** The channels that the network takes, and their order. `grey` is the luma of Pillow's `convert("L")`. */
       readonly channels?: 'rgb' | 'bgr' | 'grey';
-      /** What the network takes: raw pixels, or floats computed from them; with the channels last (nhwc) or first (nchw). */
+      /** What the network takes: raw pixels (`uint8`), or floats computed from them; with the channels last (`nhwc`) or first (`nchw`). */
       readonly tensor: 'uint8-nhwc' | 'uint8-nchw' | 'float32-nhwc' | 'float32-nchw' | 'float16-nhwc' | 'float16-nchw';
-      /** Floats are (pixel / 255 - mean) / std. In the order of `channels`. */
+      /** With `std`, for floats: they are (pixel / 255 - mean) / std. A number from -1 to 1, or one for each channel in the order of `channels`. */
       readonly mean?: number | readonly [number, number, number];
+      /** With `mean`. A number above 0 and at most 1, or one for each channel. */
       readonly std?: number | readonly [number, number, number];
-      /** In place of mean and std: floats are pixel × scale + offset, with a scale of 1 and an offset of 0 if unset. */
+      /** In place of `mean` and `std`: floats are pixel × scale + offset, with a scale of 1 and an offset of 0 if unset. A number other than 0, or one for each channel. */
       readonly scale?: number | readonly [number, number, number];
+      /** With `scale`, or alone. A number, or one for each channel. */
       readonly offset?: number | readonly [number, number, number];
     } | {
       readonly kind: 'table';
+      /** The columns of a row. A matrix takes them in this order. */
       readonly columns: ReadonlyArray<{
         /** The name that clients use. */
         readonly name: string;
+        /** A `category` is a text. */
         readonly datatype: 'number';
-        /** The values that the column may have. If unset, any. */
+        /** The values that the model knows, numbers or texts as the datatype says. Others are refused. If unset, any value goes to the network. */
         readonly categories?: ReadonlyArray<number>;
-        /** What the network gets for a missing value, such as `NaN` for a pipeline that imputes. If unset, a missing value is an error. */
+        /** What the network gets if the value is `null` or left out, such as `NaN` for a pipeline that imputes. If unset, such a row is refused. */
         readonly missing?: number | 'NaN';
       } | {
         /** The name that clients use. */
         readonly name: string;
+        /** A `category` is a text. */
         readonly datatype: 'category';
-        /** The values that the column may have. If unset, any. */
+        /** The values that the model knows, numbers or texts as the datatype says. Others are refused. If unset, any value goes to the network. */
         readonly categories?: ReadonlyArray<string>;
-        /** What the network gets for a missing value, such as `NaN` for a pipeline that imputes. If unset, a missing value is an error. */
+        /** What the network gets if the value is `null` or left out, such as `NaN` for a pipeline that imputes. If unset, such a row is refused. */
         readonly missing?: string;
       }>;
     } | {
@@ -196,13 +204,13 @@ export type Models = {
     };
     readonly output: {
       readonly kind: 'embedding';
-      /** The output of the network. If unset, the first that fits dimension and pooling. */
+      /** The output of the network. If unset, the first that fits `dimension` and `pooling`. */
       readonly tensor?: string;
-      /** How many numbers it has. */
+      /** How many numbers the embedding has. */
       readonly dimension: number;
-      /** How the vectors of all tokens become one: their mean without padding, that of the first token, or not at all because the network returns one. */
+      /** How the vectors of all tokens, floats of the shape `[N, tokens, dimension]`, become one: `mean` is their mean without padding, and `cls` takes that of the first token. `none` is for a network with an output of `[N, dimension]`. */
       readonly pooling?: 'mean' | 'cls' | 'none';
-      /** Whether it is scaled to length 1, so the product of two is their cosine. */
+      /** Whether it is scaled to length 1, so the product of two embeddings is their cosine. */
       readonly normalise?: boolean;
     } | {
       readonly kind: 'ranking' | 'classification';
@@ -220,13 +228,13 @@ export type Models = {
     readonly outputs?: {
       readonly [key: string]: {
         readonly kind: 'embedding';
-        /** The output of the network. If unset, the first that fits dimension and pooling. */
+        /** The output of the network. If unset, the first that fits `dimension` and `pooling`. */
         readonly tensor?: string;
-        /** How many numbers it has. */
+        /** How many numbers the embedding has. */
         readonly dimension: number;
-        /** How the vectors of all tokens become one: their mean without padding, that of the first token, or not at all because the network returns one. */
+        /** How the vectors of all tokens, floats of the shape `[N, tokens, dimension]`, become one: `mean` is their mean without padding, and `cls` takes that of the first token. `none` is for a network with an output of `[N, dimension]`. */
         readonly pooling?: 'mean' | 'cls' | 'none';
-        /** Whether it is scaled to length 1, so the product of two is their cosine. */
+        /** Whether it is scaled to length 1, so the product of two embeddings is their cosine. */
         readonly normalise?: boolean;
       } | {
         readonly kind: 'ranking' | 'classification';
@@ -243,16 +251,22 @@ export type Models = {
     };
     /** The inputs and outputs of its network. */
     readonly network?: {
+      /** The inputs of the network. */
       readonly inputs: ReadonlyArray<{
+        /** The name in the ONNX file. */
         readonly name: string;
+        /** The type of its elements; BYTES is text. */
         readonly datatype: 'BOOL' | 'UINT8' | 'UINT16' | 'UINT32' | 'UINT64' | 'INT8' | 'INT16' | 'INT32' | 'INT64' | 'FP16' | 'FP32' | 'FP64' | 'BYTES';
-        /** The sizes. One that varies is -1, or a name if it must be the same wherever the name is. */
+        /** The sizes of its dimensions. One that varies is -1, or a name if it must be the same wherever the name is. */
         readonly shape: ReadonlyArray<number | string>;
       }>;
+      /** The outputs of the network. Clients do not get those that are left out. */
       readonly outputs: ReadonlyArray<{
+        /** The name in the ONNX file. */
         readonly name: string;
+        /** The type of its elements; BYTES is text. */
         readonly datatype: 'BOOL' | 'UINT8' | 'UINT16' | 'UINT32' | 'UINT64' | 'INT8' | 'INT16' | 'INT32' | 'INT64' | 'FP16' | 'FP32' | 'FP64' | 'BYTES';
-        /** The sizes. One that varies is -1, or a name if it must be the same wherever the name is. */
+        /** The sizes of its dimensions. One that varies is -1, or a name if it must be the same wherever the name is. */
         readonly shape: ReadonlyArray<number | string>;
       }>;
     };

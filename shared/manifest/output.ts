@@ -8,32 +8,34 @@ const tensor = z
   .string()
   .min(1)
   .optional()
-  .describe('The output of the network. If unset, the first of floats.');
+  .describe(
+    'The output of the network with the scores or the number. If unset, the first output of floats that `network` declares, or that the file has where nothing is declared.',
+  );
 
 const scores = {
   labels: z
     .string()
     .optional()
     .describe(
-      'The file that names the classes, relative to the manifest. Without it, the classes are numbered from 0, and `network` says how many there are.',
+      'The file with the labels, relative to the manifest, in the order of the scores. For a classification, a text file with a line for each class: `id label`, or only `label`. Without it, the classes are numbered from 0, and `network` says how many there are. For a ranking, which needs it, a JSON array of `{id, answerId, question, answer}`.',
     ),
   tensor,
   activation: z
     .enum(['none', 'softmax', 'sigmoid'])
     .default('none')
     .describe(
-      'What makes probabilities of the scores: `softmax` if the network outputs logits and an input has one class; `sigmoid` if it outputs logits and an input can have several, or of one score for two classes; `none` if they are probabilities.',
+      'What makes probabilities of the scores. `softmax` is for logits if an input has one class, and `sigmoid` for logits if it can have several, or for one logit of two classes. `none` is for scores that are probabilities already.',
     ),
   threshold: z
     .union([z.number(), z.array(z.number()).min(1)], 'expected a number, or one for each label')
     .optional()
     .describe(
-      'The least score of a class that is answered: a number, or one for each label, in their order. An answer then holds each class that has it, and none if none does.',
+      'The least score of a class that is answered: a number, or one for each label, in their order. An answer then holds each class that has it, and none if none does. From 0 to 1 with `softmax` and `sigmoid`; not for a ranking.',
     ),
   top: positive
     .optional()
     .describe(
-      'How many of the best classes an answer has at most, by default. If unset, 3; or all with a threshold.',
+      'How many of the best classes are answered at most if the request does not say. If unset, 3; with a threshold, all.',
     ),
 };
 
@@ -101,7 +103,7 @@ export const headsSchema = z
     context.addIssue({ code: 'custom', message, input: heads });
   })
   .describe(
-    'Further answers, by name: from another output of the network each, which is that of the same name unless `tensor` names it.',
+    'Further answers, each from another output of the network: a map of at most 64 names of letters, digits, `_` and `-`. The name is that of the output of the network, unless `tensor` names it.',
   );
 
 /** The output of a model that scores classes. */

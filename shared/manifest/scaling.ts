@@ -18,12 +18,15 @@ const warmTimeSchema = z
       .min(1)
       .default(['mon', 'tue', 'wed', 'thu', 'fri'])
       .describe('The days on which it begins.'),
-    from: timeOfDay,
-    to: timeOfDay.describe('If it is earlier than `from`, it is a time of the next day.'),
+    from: timeOfDay.describe('When it begins: a time from 00:00 to 23:59, in quotes.'),
+    to: timeOfDay.describe(
+      'When it ends. If it is earlier than `from`, it is a time of the next day.',
+    ),
     timezone: z
       .string()
-      .refine(isTimezone, 'expected the name of a time zone, such as Europe/Berlin or UTC'),
-    workers: positive.describe('The fewest workers during this time.'),
+      .refine(isTimezone, 'expected the name of a time zone, such as Europe/Berlin or UTC')
+      .describe('The name of a time zone, such as Europe/Berlin or UTC.'),
+    workers: positive.describe('The fewest workers during this time; at most `scaling.max`.'),
   })
   .refine(({ from, to }) => from !== to, {
     path: ['to'],
@@ -35,10 +38,12 @@ export const scalingFields = {
     .number()
     .int()
     .nonnegative()
-    .describe('The fewest workers. 0 lets the model scale to zero.'),
+    .describe(
+      'The fewest workers. 0 lets the model scale to zero; the API is then ready before the first worker is.',
+    ),
   max: positive.describe('The most workers.'),
   itemsPerWorker: positive.describe(
-    'How many unanswered items each worker may have before another is added.',
+    'How many unanswered inputs each worker may have before another is added.',
   ),
   coolDownSeconds: z
     .number()
@@ -50,7 +55,9 @@ export const scalingFields = {
     ),
   schedule: z
     .array(warmTimeSchema)
-    .describe('Times at which workers are kept even if nothing waits, such as office hours.'),
+    .describe(
+      'Times at which workers are kept even if nothing waits, such as office hours: `{ days: [mon, fri], from: "08:00", to: "18:00", timezone: Europe/Berlin, workers: 1 }`.',
+    ),
 };
 
 export const scalingSchema = z

@@ -28,7 +28,9 @@ export const sloSchema = z
         `expected one of ${bucketsMs.join(', ')}: the times up to which the histogram counts`,
       )
       .optional()
-      .describe('The time within which requests are to be answered.'),
+      .describe(
+        `The time within which requests are to be answered: ${bucketsMs.join(', ')}, and at most \`deadlineMs\`.`,
+      ),
     latencyPercentile: z
       .number()
       .min(shareMin * 100)

@@ -33,17 +33,19 @@ function columnSchema<Datatype extends string, Value extends z.ZodType, Missing 
 ) {
   return z.strictObject({
     name: z.string().min(1).max(200).describe('The name that clients use.'),
-    datatype: z.literal(datatype),
+    datatype: z.literal(datatype).describe('A `category` is a text.'),
     categories: z
       .array(value)
       .min(1)
       .max(10_000)
       .optional()
-      .describe('The values that the column may have. If unset, any.'),
+      .describe(
+        'The values that the model knows, numbers or texts as the datatype says. Others are refused. If unset, any value goes to the network.',
+      ),
     missing: missing
       .optional()
       .describe(
-        'What the network gets for a missing value, such as `NaN` for a pipeline that imputes. If unset, a missing value is an error.',
+        'What the network gets if the value is `null` or left out, such as `NaN` for a pipeline that imputes. If unset, such a row is refused.',
       ),
   });
 }
@@ -56,7 +58,8 @@ export const tableInputSchema = z.strictObject({
     .max(10_000)
     .refine((columns) => new Set(columns.map(({ name }) => name)).size === columns.length, {
       message: 'expected each name once',
-    }),
+    })
+    .describe('The columns of a row. A matrix takes them in this order.'),
 });
 
 export type Column = z.output<typeof tableInputSchema>['columns'][number];

@@ -1,9 +1,14 @@
-import { symlinkSync } from 'node:fs';
+import { readFileSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { listModels, readManifest } from '../../shared/manifest/file.js';
-import { manifestSchema } from '../../shared/manifest/manifest.js';
+import {
+  manifestSchema,
+  scoresExampleSchema,
+  tensorsExampleSchema,
+} from '../../shared/manifest/manifest.js';
 import { packageDirectory } from '../../shared/version.js';
 import { readSnippets } from '../snippets.js';
 import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
@@ -117,6 +122,35 @@ describe('the sections of a manifest in docs/models.md', () => {
       ...section,
     });
     expect(error?.issues).toBeUndefined();
+  });
+});
+
+describe('docs/manifest.md', () => {
+  const page = readFileSync(path.join(packageDirectory(), 'docs/manifest.md'), 'utf8');
+
+  /** Yields the names of all keys of a schema, whatever wraps it. */
+  function* keysIn(schema: z.core.$ZodType): Generator<string> {
+    const { def } = schema._zod as unknown as { def: Record<string, unknown> };
+    for (const [key, field] of Object.entries(
+      (def.shape ?? {}) as Record<string, z.core.$ZodType>,
+    )) {
+      yield key;
+      yield* keysIn(field);
+    }
+    const inner = ['in', 'out', 'innerType', 'element', 'valueType'].map((part) => def[part]);
+    const options = (def.options ?? []) as unknown[];
+    for (const each of [...inner, ...options]) {
+      if (each instanceof z.core.$ZodType) yield* keysIn(each);
+    }
+  }
+
+  test('has every key that the schema has', () => {
+    const schemas = [manifestSchema, scoresExampleSchema, tensorsExampleSchema];
+    const keys = new Set(schemas.flatMap((schema) => [...keysIn(schema)]));
+    expect(keys.size).toBeGreaterThan(80);
+    const isThere = (key: string) =>
+      new RegExp(`^(\\| \`(\\S+\\.)?${key}\`|## ${key}\\b)`, 'm').test(page);
+    expect([...keys].filter((key) => !isThere(key))).toEqual([]);
   });
 });
 
