@@ -78,12 +78,12 @@ ${Object.entries(eventTable)
 \`OTEL_TRACES_SAMPLER\` decides when a request arrives (head sampling), once for all processes: workers follow the API.
 \`parentbased_traceidratio\` with \`OTEL_TRACES_SAMPLER_ARG=0.05\` traces one request in twenty, and all whose client traces them.
 A request that is left out costs nothing beyond the decision. With one in twenty traced and everything sent by OTLP, the FAQ
-matcher answered 0.95 times the requests a second at 64 clients (\`npm run bench -- sampling\`, quiet machine; API 1.13 and worker 1.10 times the processor
-time), 2026-11-26.
+matcher answered 0.95 times the requests a second at 64 clients. The API took 1.13 and the worker 1.10 times the processor time
+(\`npm run bench -- sampling\`, quiet machine, 2026-11-26).
 
 Nobody knows on arrival which request will fail. So if one that was left out fails (429, 499, and 500 or above) or is slow
-(\`TRACES_SLOW_MS\`), the API sends its own span after all, with \`scoreline.kept_for\` and where its time went
-(\`scoreline.queue_ms\`, \`scoreline.batch_ms\`, \`scoreline.compute_ms\`). The other spans of that trace do not exist. There
+(\`TRACES_SLOW_MS\`), the API sends its own span after all, with \`scoreline.kept_for\`. \`scoreline.queue_ms\`,
+\`scoreline.batch_ms\` and \`scoreline.compute_ms\` say where its time went. The other spans of that trace do not exist. There
 are at most ten a second from each process. With \`always_off\` and \`parentbased_always_off\` there are none.
 
 With the samplers whose names begin with \`parentbased\`, a client that says its own trace is sampled is traced. Where clients
@@ -94,11 +94,11 @@ For whole traces of all failures, send everything (\`parentbased_always_on\`) to
 
 ## What it costs
 
-Switched off, telemetry costs an item the places at which the stages would tell of it: the API notes when a request
-arrives (0.11 µs) and when its inputs begin and end to be prepared (0.13 µs), and a job has a field for the trace (too little to
-measure). That is about 0.1 % of the 220 µs that API and worker take for a text of the FAQ matcher. A build with these places
-taken out, in turn with this one, eight starts of each on a quiet machine: 101.2 instead of 100.8 µs in the API and 140.3
-instead of 139.3 in the worker. The ratio of their sums, with and without, was 1.001 with a standard error of 0.008, 2026-11-26.
+Switched off, telemetry costs about 0.1 % of the 220 µs that API and worker take for a text of the FAQ matcher. The API still
+notes when a request arrives (0.11 µs) and when the preparation of its inputs begins and ends (0.13 µs), and a job has a field for
+the trace (too little to measure). In turn with a build without these places, eight starts of each on a quiet machine, a text took
+100.8 and 101.2 µs in the API, and 139.3 and 140.3 in the worker. The ratio of their sums, with and without, was 1.001 with a
+standard error of 0.008 (2026-11-26).
 
 \`npm run bench -- sampling\` prints what \`/metrics\` and traces cost on your machine.
 
