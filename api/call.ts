@@ -19,12 +19,12 @@ import type { Priority } from '../shared/wire/priority.js';
 import type { Timing } from '../shared/wire/reply.js';
 import type { Caller } from './access/caller.js';
 import type { Slot } from './access/limiter.js';
-import type { Admission, AdmissionRequest, Permit } from './admission/admission.js';
+import type { AdmissionRequest, Permit } from './admission/admission.js';
 import type { ByteBudget } from './admission/byte-budget.js';
 import type { CacheNote } from './cache/cache-note.js';
 import type { Freshness } from './cache/freshness.js';
 import type { Phase } from './deadline.js';
-import { Deferral, type DeferralOptions } from './deferral.js';
+import type { Deferral, DeferralOptions } from './deferral.js';
 import { Ending } from './ending.js';
 import type { RequestTrace } from './traces/request-trace.js';
 
@@ -51,203 +51,7 @@ export interface CallOptions {
   readonly isStream?: boolean | undefined;
 }
 
-/** What the call of one of several inputs has of its own. */
-export type PartOptions = Pick<CallOptions, 'slot' | 'arrivedAt' | 'deadlineAt' | 'key'>;
-
-export interface Calls {
-  /**
-   * Opens a call and takes its permit. If there is no room, a call with a key opens without a permit,
-   * because its result may be there already.
-   * @throws ScorelineError `overloaded`, `shutting_down`, the reason of `refuse`
-   */
-  open(options: CallOptions): Call;
-  /**
-   * Takes the permit of a call that was opened without one.
-   * @throws ScorelineError `overloaded`
-   */
-  admit(call: Call): void;
-  /**
-   * Opens a flight: a copy of a call that goes on when the call's client hangs up. The flight takes over
-   * the call's permit, slot and body.
-   * @throws ScorelineError `overloaded` when the call has no permit and there is no room
-   */
-  openFlight(call: Call): Call;
-  /**
-   * Opens the call of one of a request's inputs. It ends when the request's own call ends early. The first one
-   * takes over the permit of the request; the others leave room for other requests.
-   * @throws ScorelineError `overloaded`; `shutting_down` if the request is a stream, which then takes no more;
-   * the reason of its ending
-   */
-  openPart(call: Call, options: PartOptions): Call;
-  /**
-   * Ends the calls that wait for these models alone, and refuses new ones until it is called again. Jobs that are
-   * queued stay there.
-   * @param reasons why, by queue
-   */
-  refuse(reasons: ReadonlyMap<string, ScorelineError>): void;
-  isRefused(model: Model): boolean;
-  /** Notes that this instance is about to end. Calls are still opened. */
-  leave(): void;
-  readonly isLeaving: boolean;
-  /** Makes `open` refuse all calls from now on. */
-  shutDown(): void;
-  readonly isShuttingDown: boolean;
-  /** Ends all calls with `shutting_down`. */
-  abortAll(): void;
-  readonly size: number;
-  /**
-   * How long the oldest interactive call has been open that is for this model alone, streams aside; 0 if there
-   * is none.
-   */
-  oldestMs(model: Model): number;
-  /** Whether any open call may be for this model. */
-  isInUse(model: Model): boolean;
-}
-
-export function makeCalls(options: {
-  admission: Admission;
-  bodies: ByteBudget;
-  /** The error for a call whose deadline passes in this phase. */
-  whyLate: (phase: Phase) => ScorelineError;
-}): Calls {
-  const { admission, bodies, whyLate } = options;
-  const calls = new Set<Call>();
-  let isLeaving = false;
-  let isShuttingDown = false;
-  let refused: ReadonlyMap<string, ScorelineError> = new Map();
-
-  /** Returns why none of these models can be scored; undefined if one can. */
-  const refusalOf = (models: readonly Model[]): ScorelineError | undefined => {
-    if (refused.size === 0) return undefined;
-    const reasons = models.map(({ queue }) => refused.get(queue));
-    return reasons.includes(undefined) ? undefined : reasons[0];
-  };
-  const onEnd = (call: Call) => calls.delete(call);
-  const context: CallContext = { bodies, whyLate, refusalOf, onEnd };
-  const start = (parts: CallParts): Call => {
-    const call = new Call(parts, context);
-    calls.add(call);
-    return call;
-  };
-
-  const admit = (models: readonly Model[], wanted: Wanted): Permit => {
-    const refusal = refusalOf(models);
-    if (refusal) throw refusal;
-    return admission.admit(models.map((model) => toAdmit(model, wanted)));
-  };
-
-  return {
-    open(options) {
-      const { caller, slot, models, arrivedAt, deadlineAt, key, freshness, isStream } = options;
-      const { deferral: asked, priority: wish, trace } = options;
-      if (isShuttingDown) throw shuttingDown();
-      const priority = wish ?? (asked?.waitMs === 0 ? 'bulk' : 'interactive');
-      const deadlineMs = asked ? Number.POSITIVE_INFINITY : deadlineAt - arrivedAt;
-      let permit: Permit | undefined;
-      try {
-        permit = admit(models, { count: 1, deadlineMs, priority });
-      } catch (refusal) {
-        if (key === undefined) throw refusal;
-      }
-      const deferral = asked && new Deferral(asked);
-      return start({
-        // Without spreads: two of them took 5 µs.
-        caller,
-        slot,
-        models,
-        inputs: 1,
-        arrivedAt,
-        deadlineAt,
-        key,
-        permit,
-        deferral,
-        priority,
-        freshness,
-        isStream,
-        trace,
-      });
-    },
-    admit(call) {
-      if (call.hasPermit) return;
-      const { models, inputs, deferral, deadlineAt, priority } = call;
-      const deadlineMs = deferral ? Number.POSITIVE_INFINITY : deadlineAt - nowMs();
-      call.takePermit(admit(models, { count: inputs, deadlineMs, priority }));
-    },
-    openFlight(call) {
-      const { caller, models, inputs, arrivedAt, deadlineAt, key, priority, freshness } = call;
-      const wanted = { count: inputs, deadlineMs: deadlineAt - nowMs(), priority };
-      const permit = call.handOver() ?? admit(models, wanted);
-      const slot = call.handOverSlot();
-      const flight = start({
-        ...{ caller, slot, models, inputs, arrivedAt, deadlineAt, key, permit, priority },
-        freshness,
-        trace: call.trace,
-        leader: call,
-      });
-      flight.takeBody(call);
-      return flight;
-    },
-    openPart(call, { slot, arrivedAt, deadlineAt, key }) {
-      const { reason } = call.ending;
-      if (reason) throw reason;
-      if (isShuttingDown && call.isStream) throw shuttingDown();
-      const { caller, models, priority, freshness } = call;
-      const wanted = { count: 1, deadlineMs: deadlineAt - nowMs(), priority, isPatient: true };
-      const permit = call.handOver() ?? admit(models, wanted);
-      return start({
-        ...{ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit, priority },
-        freshness,
-        trace: call.trace,
-        request: call,
-      });
-    },
-    refuse(reasons) {
-      refused = reasons;
-      for (const call of [...calls]) {
-        // A stream goes on: each of its inputs has a call of its own. A job may wait for a worker.
-        if (call.isStream || call.deferral) continue;
-        const refusal = refusalOf(call.models);
-        if (refusal) call.abort(refusal);
-      }
-    },
-    isRefused: (model) => refusalOf([model]) !== undefined,
-    leave() {
-      isLeaving = true;
-    },
-    get isLeaving() {
-      return isLeaving;
-    },
-    shutDown() {
-      isLeaving = true;
-      isShuttingDown = true;
-    },
-    get isShuttingDown() {
-      return isShuttingDown;
-    },
-    abortAll() {
-      for (const call of [...calls]) call.abort(shuttingDown());
-    },
-    get size() {
-      return calls.size;
-    },
-    oldestMs(model) {
-      // A set keeps the order in which calls came.
-      for (const { models, arrivedAt, priority, isStream } of calls) {
-        const isOnly = models.length === 1 && models[0]?.queue === model.queue;
-        const isWaiting = priority === 'interactive' && !isStream;
-        if (isOnly && isWaiting) return Math.max(0, nowMs() - arrivedAt);
-      }
-      return 0;
-    },
-    isInUse({ queue }) {
-      for (const { models } of calls)
-        if (models.some((model) => model.queue === queue)) return true;
-      return false;
-    },
-  };
-}
-
-interface CallParts extends Omit<CallOptions, 'deferral' | 'priority'> {
+export interface CallParts extends Omit<CallOptions, 'deferral' | 'priority'> {
   readonly inputs: number;
   readonly permit: Permit | undefined;
   readonly deferral?: Deferral | undefined;
@@ -259,12 +63,18 @@ interface CallParts extends Omit<CallOptions, 'deferral' | 'priority'> {
 }
 
 /** What all calls of an instance share. */
-interface CallContext {
+export interface CallContext {
   readonly bodies: ByteBudget;
   readonly whyLate: (phase: Phase) => ScorelineError;
   readonly refusalOf: (models: readonly Model[]) => ScorelineError | undefined;
   readonly onEnd: (call: Call) => void;
 }
+
+/**
+ * How a call ends: `scored` by workers, whose rate counts it, `cached` with an answer that was there already, or
+ * `abandoned`, so whoever still works on it stops.
+ */
+export type CallEnd = 'scored' | 'cached' | 'abandoned';
 
 export class Call {
   /** A UUID. The call's first item has the same id, unless the request has a key. */
@@ -309,7 +119,7 @@ export class Call {
   /** How many stages have not stopped. */
   #stages = 0;
   #isEnded = false;
-  #isAnswered = false;
+  #isScored = false;
 
   constructor(parts: CallParts, context: CallContext) {
     this.#context = context;
@@ -387,13 +197,13 @@ export class Call {
     this.#leader?.enter(phase);
   }
 
-  /** Moves the deadline to an earlier time. A later time changes nothing. */
-  hasten(deadlineAt: number): void {
-    this.deferral?.hasten(deadlineAt);
-    this.#shorten(deadlineAt);
+  /** Moves the deadlines of the call and of its job to an earlier time. A later time changes nothing. */
+  limitDeadline(deadlineAt: number): void {
+    this.deferral?.limitJobDeadline(deadlineAt);
+    this.#limitOwnDeadline(deadlineAt);
   }
 
-  #shorten(deadlineAt: number): void {
+  #limitOwnDeadline(deadlineAt: number): void {
     if (deadlineAt >= this.#deadlineAt || this.#isEnded) return;
     this.#deadlineAt = deadlineAt;
     clearTimeout(this.#timer);
@@ -437,8 +247,8 @@ export class Call {
     this.#inputs = count;
     const longest = (of: (manifest: Manifest) => number) =>
       this.arrivedAt + Math.max(...models.map(({ manifest }) => of(manifest)));
-    this.#shorten(longest((manifest) => manifest.deadlineMs));
-    this.deferral?.hasten(longest((manifest) => manifest.jobs.deadlineMs));
+    this.#limitOwnDeadline(longest((manifest) => manifest.deadlineMs));
+    this.deferral?.limitJobDeadline(longest((manifest) => manifest.jobs.deadlineMs));
     // A job waits for hours, so the rate at which workers answer says nothing about it.
     const deadlineMs = this.deferral ? Number.POSITIVE_INFINITY : this.#deadlineAt - nowMs();
     const wanted = { count, deadlineMs, priority: this.#priority };
@@ -483,21 +293,17 @@ export class Call {
   abort(reason: ScorelineError): void {
     if (this.#isEnded) return;
     this.ending.end(reason);
-    this.end(false);
+    this.end('abandoned');
   }
 
-  /**
-   * Ends the call. Does nothing if it has ended already.
-   * @param isAnswered whether workers have answered all of its inputs. If not, its ending comes now.
-   */
-  end(isAnswered: boolean): void {
+  /** Ends the call. Does nothing if it has ended already. */
+  end(how: CallEnd): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#isAnswered = isAnswered;
+    this.#isScored = how === 'scored';
     clearTimeout(this.#timer);
     this.#leaveRequest?.();
-    // Remaining work on the call has no client, so stop it.
-    if (!isAnswered) this.ending.end(clientClosed());
+    if (how === 'abandoned') this.ending.end(clientClosed());
     this.#releaseWhenDone();
     this.#context.onEnd(this);
   }
@@ -528,7 +334,7 @@ export class Call {
   #releaseWhenDone(): void {
     if (!this.#isEnded || this.#stages > 0) return;
     this.dropBody();
-    this.#permit?.release(this.#isAnswered);
+    this.#permit?.release(this.#isScored);
     this.#slot?.release();
   }
 
@@ -539,9 +345,11 @@ export class Call {
   }
 }
 
-type Wanted = Pick<AdmissionRequest, 'count' | 'deadlineMs' | 'priority' | 'isPatient'>;
+/** What a call wants of each of its models. */
+export type Wanted = Pick<AdmissionRequest, 'count' | 'deadlineMs' | 'priority' | 'isPatient'>;
 
-function toAdmit({ queue, manifest }: Model, wanted: Wanted): AdmissionRequest {
+/** Asks for a place in the queue of a model. */
+export function toAdmit({ queue, manifest }: Model, wanted: Wanted): AdmissionRequest {
   return { queue, batchMax: manifest.batch.max, ...wanted };
 }
 

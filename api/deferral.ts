@@ -9,8 +9,8 @@ import type { JobState } from './jobs/job-states.js';
 export interface DeferralOptions {
   /** How long the client waits for the answer before it takes a job, in milliseconds; 0 for not at all. */
   readonly waitMs: number;
-  /** Milliseconds since the epoch. */
-  readonly deadlineAt: number;
+  /** When the job is no longer wanted, in milliseconds since the epoch. */
+  readonly jobDeadlineAt: number;
   /** What the answer says was applied of the request's preferences. */
   readonly applied: string;
   /** The address that is told when the job has ended. */
@@ -22,18 +22,18 @@ export class Deferral {
   readonly applied: string;
   readonly webhook: string | undefined;
   #form: JobForm | undefined;
-  #deadlineAt: number;
+  #jobDeadlineAt: number;
 
-  constructor({ waitMs, deadlineAt, applied, webhook }: DeferralOptions) {
+  constructor({ waitMs, jobDeadlineAt, applied, webhook }: DeferralOptions) {
     this.waitMs = waitMs;
     this.applied = applied;
     this.webhook = webhook;
-    this.#deadlineAt = deadlineAt;
+    this.#jobDeadlineAt = jobDeadlineAt;
   }
 
   /** When the job is no longer wanted, in milliseconds since the epoch. */
-  get deadlineAt(): number {
-    return this.#deadlineAt;
+  get jobDeadlineAt(): number {
+    return this.#jobDeadlineAt;
   }
 
   /** How the answer is written. Each route says it before it has the call scored. */
@@ -47,8 +47,8 @@ export class Deferral {
   }
 
   /** Moves the deadline to an earlier time. A later time changes nothing. */
-  hasten(deadlineAt: number): void {
-    this.#deadlineAt = Math.min(this.#deadlineAt, deadlineAt);
+  limitJobDeadline(deadlineAt: number): void {
+    this.#jobDeadlineAt = Math.min(this.#jobDeadlineAt, deadlineAt);
   }
 }
 

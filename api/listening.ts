@@ -2,20 +2,20 @@
 
 import { once } from 'node:events';
 import type { Server } from 'node:net';
-import { cannotListen, type Place } from '../shared/process/cannot-listen.js';
+import { cannotListen, type ListenAddress } from '../shared/process/cannot-listen.js';
 
 /** How long requests that the shutdown ends have to send their answer. */
 export const finalAnswerMs = 200;
 
 /** @throws ScorelineError `configuration_invalid` when the port cannot be used */
-export async function listen(server: Server, place: Place): Promise<void> {
-  const { host, port } = place;
+export async function listen(server: Server, address: ListenAddress): Promise<void> {
+  const { host, port } = address;
   // Node accepts one connection per turn of its loop. In a busy moment, the default backlog of 511 fills
   // and Linux drops connections. Their clients try again only after one second, then three.
   server.listen({ port, host, backlog: 4096 });
   try {
     await once(server, 'listening');
   } catch (error) {
-    throw cannotListen(error as NodeJS.ErrnoException, place);
+    throw cannotListen(error as NodeJS.ErrnoException, address);
   }
 }

@@ -120,8 +120,7 @@ export function makeScoring(options: {
     const replies = place
       ? await cache.serve(call, place, () => scoreNow(call, work))
       : await scoreNow(call, work);
-    // Workers have not answered a call that was served by an entry, so it says nothing about their rate.
-    call.end(call.cacheNote?.outcome !== 'hit');
+    call.end(call.cacheNote?.outcome === 'hit' ? 'cached' : 'scored');
     return replies;
   };
 
@@ -171,7 +170,7 @@ export function makeScoring(options: {
       throw error;
     } finally {
       // If one of several inputs has failed, this ends the wait for the others.
-      call.end(false);
+      call.end('abandoned');
     }
   };
 

@@ -37,7 +37,7 @@ import { openPeers, type Peers } from './admission/peers.js';
 import { RedisMemory } from './admission/redis-memory.js';
 import { makeCacheEntries } from './cache/entries.js';
 import { ResponseCache } from './cache/response-cache.js';
-import { type Calls, makeCalls } from './call.js';
+import { type Calls, makeCalls } from './calls.js';
 import { deadlineExceeded } from './deadline.js';
 import { joinListeners, type RequestEvents } from './events.js';
 import type { RunningGrpcServer, startGrpcServer } from './grpc/server.js';

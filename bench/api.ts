@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../api/access/api-key.js';
 import { ApiKeyStore } from '../api/access/api-key-store.js';
-import type { Limits } from '../api/access/caller.js';
+import type { CallerLimits } from '../api/access/caller.js';
 import { spawnChild } from '../cli/processes/children.js';
 import { makeKeys } from '../shared/redis/keys.js';
 import type { Redis } from '../shared/redis/redis.js';
@@ -32,7 +32,7 @@ export async function startBenchApi(environment: NodeJS.ProcessEnv): Promise<Ben
 export async function makeBenchKey(
   redis: Redis,
   name: string,
-  limits: Limits = {},
+  limits: CallerLimits = {},
 ): Promise<{ readonly 'X-API-Key': string }> {
   const id = makeApiKeyId();
   const key = makeApiKey(id);

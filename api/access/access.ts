@@ -11,7 +11,7 @@ import { type Redis, untilTaken } from '../../shared/redis/redis.js';
 import { ApiKeyRing } from './api-key-ring.js';
 import { openApiKeySource, originInFile, originInRedis } from './api-key-source.js';
 import { ApiKeyStore } from './api-key-store.js';
-import { anyone, type Caller, type Limits as CallerLimits } from './caller.js';
+import { anyone, type Caller, type CallerLimits } from './caller.js';
 import { type CredentialHeaders, readCredential, showsCredential } from './credential.js';
 import type { Endpoints, Issuer } from './issuer.js';
 import { type Limits, makeLimits } from './limits.js';

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { limitsShape, scopes } from '../../shared/configuration/access.js';
 import { messageOf } from '../../shared/zod-issue.js';
 import { apiKeyIdForm } from './api-key.js';
-import type { Caller, Limits } from './caller.js';
+import type { Caller, CallerLimits } from './caller.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
 /** YAML turns a bare time into a Date. */
@@ -55,7 +55,7 @@ export function describeFault(thrown: unknown): string {
 }
 
 /** Returns the caller that a key stands for. What the record does not limit has the default limits. */
-export function callerOf(record: ApiKeyRecord, defaults: Limits | undefined): Caller {
+export function callerOf(record: ApiKeyRecord, defaults: CallerLimits | undefined): Caller {
   const { perSecond, burst, concurrent } = record;
   const own = { perSecond, burst, concurrent };
   const isLimited = Object.values(own).some((value) => value !== undefined);
@@ -69,7 +69,7 @@ export function callerOf(record: ApiKeyRecord, defaults: Limits | undefined): Ca
 }
 
 /** A burst belongs to its rate, so a rate of the caller's own leaves the default burst out. */
-function withDefaults(own: Limits, defaults: Limits = {}): Limits {
+function withDefaults(own: CallerLimits, defaults: CallerLimits = {}): CallerLimits {
   const rate = own.perSecond === undefined ? defaults : own;
   return {
     perSecond: rate.perSecond,

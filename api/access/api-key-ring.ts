@@ -11,7 +11,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { ScorelineError } from '../../shared/errors.js';
 import { checkApiKeyForm, hashApiKey } from './api-key.js';
 import { type ApiKeyRecord, callerOf } from './api-key-record.js';
-import type { Caller, Limits } from './caller.js';
+import type { Caller, CallerLimits } from './caller.js';
 
 interface Entry {
   readonly hash: Buffer;
@@ -28,7 +28,7 @@ interface Use {
 }
 
 export class ApiKeyRing {
-  readonly #defaults: Limits | undefined;
+  readonly #defaults: CallerLimits | undefined;
   readonly #now: () => number;
   /** Is compared with keys that are not known. No key has this hash. */
   readonly #unknown = makeUnknownEntry();
@@ -42,7 +42,7 @@ export class ApiKeyRing {
    * @param defaults the limits of keys that have none of their own
    * @param now milliseconds since the epoch
    */
-  constructor(defaults: Limits | undefined, now: () => number = Date.now) {
+  constructor(defaults: CallerLimits | undefined, now: () => number = Date.now) {
     this.#defaults = defaults;
     this.#now = now;
   }

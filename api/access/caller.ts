@@ -5,7 +5,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { type Catalogue, only } from '../../shared/registry/registry.js';
 
 /** What one caller may use of the service, over all API instances. */
-export interface Limits {
+export interface CallerLimits {
   /** How many requests a second the caller may send for long. */
   readonly perSecond?: number | undefined;
   /** How many requests the caller may send at once after a pause. Without it, those of one second. */
@@ -23,7 +23,7 @@ export interface Caller {
   /** The names of the models that exist for the caller; undefined for all. */
   readonly models?: readonly string[] | undefined;
   /** Undefined where the caller has no limits. */
-  readonly limits?: Limits | undefined;
+  readonly limits?: CallerLimits | undefined;
 }
 
 /** Everyone, where nobody needs to say who asks. */

@@ -13,7 +13,7 @@
 //
 // Invariant: every slot that is given out counts in `#inFlight` until it is released.
 
-import type { Limits } from './caller.js';
+import type { CallerLimits } from './caller.js';
 import { Pace } from './pace.js';
 import { fullMs, type Left, type Refusal, Share } from './share.js';
 import type { Grant, Usage } from './usage.js';
@@ -48,7 +48,7 @@ export class Limiter {
   readonly #caller: string;
   readonly #usage: Usage;
   readonly #share: Share;
-  #limits: Limits;
+  #limits: CallerLimits;
   #inFlight = 0;
   /** Requests that were let in since Redis was asked, and that it does not know of. */
   #spent = 0;
@@ -62,7 +62,7 @@ export class Limiter {
   #block: { readonly by: Refusal['limitedBy']; readonly until: number } | undefined;
   #aloneUntil = Number.NEGATIVE_INFINITY;
 
-  constructor(options: { caller: string; limits: Limits; usage: Usage }) {
+  constructor(options: { caller: string; limits: CallerLimits; usage: Usage }) {
     this.#caller = options.caller;
     this.#usage = options.usage;
     this.#limits = options.limits;
@@ -79,7 +79,7 @@ export class Limiter {
   }
 
   /** Decides about one request: at once where that is possible, and otherwise when Redis has answered. */
-  admit(limits: Limits): Decision | Promise<Decision> {
+  admit(limits: CallerLimits): Decision | Promise<Decision> {
     this.#limits = limits;
     const refusal = this.#refusal();
     if (refusal) return refusal;

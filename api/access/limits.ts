@@ -1,7 +1,7 @@
 // Fair shares: a rate and a number of requests in flight for each caller, over all API instances.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { Caller, Limits as CallerLimits } from './caller.js';
+import type { Caller, CallerLimits } from './caller.js';
 import { Limiter, type Slot } from './limiter.js';
 import type { Refusal } from './share.js';
 import { burstOf, sayEveryMs, type Usage } from './usage.js';

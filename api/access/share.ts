@@ -5,7 +5,7 @@
 // So with several instances, half as many again as the burst may pass at once, and then fewer follow: over
 // time the rate is exact. While Redis is slow, an instance has its part of everything.
 
-import type { Limits } from './caller.js';
+import type { CallerLimits } from './caller.js';
 import { burstOf, type Grant } from './usage.js';
 
 /** For so long after an answer of Redis an instance may let requests in by itself. */
@@ -37,7 +37,7 @@ export class Share {
   /** How many requests may be let in before Redis is asked, until `#at` plus `validMs`. */
   #unasked = 0;
 
-  constructor(limits: Limits) {
+  constructor(limits: CallerLimits) {
     this.#tokens = burstOf(limits);
   }
 
@@ -47,7 +47,7 @@ export class Share {
    * @param spent requests that this instance has let in since it asked
    */
   learn(
-    limits: Limits,
+    limits: CallerLimits,
     grant: Grant,
     { inFlight, spent }: { inFlight: number; spent: number },
   ): void {
@@ -65,7 +65,7 @@ export class Share {
     this.#unasked = Math.floor(spare / grant.instances);
   }
 
-  left({ perSecond = 1, concurrent = 0 }: Limits, inFlight: number): Left {
+  left({ perSecond = 1, concurrent = 0 }: CallerLimits, inFlight: number): Left {
     const nextAt = this.#at + ((1 - this.#tokens) * 1000) / perSecond;
     return {
       requests: Math.max(0, Math.floor(this.#tokens)),
@@ -83,7 +83,7 @@ export class Share {
   }
 
   /** Takes a request from this instance's part of the limits. Returns a refusal if that is used up. */
-  takeAlone(limits: Limits, inFlight: number): Refusal | undefined {
+  takeAlone(limits: CallerLimits, inFlight: number): Refusal | undefined {
     const { perSecond, concurrent } = limits;
     if (concurrent !== undefined) {
       const part = Math.max(1, Math.floor(concurrent / this.#instances));

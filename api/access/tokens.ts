@@ -9,7 +9,7 @@ import { hash } from 'node:crypto';
 import { errors, type JWTPayload, jwtVerify } from 'jose';
 import { scopes as allScopes, type Scope } from '../../shared/configuration/access.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { Caller, Limits } from './caller.js';
+import type { Caller, CallerLimits } from './caller.js';
 import type { Issuer } from './issuer.js';
 
 const rememberedMsMax = 60_000;
@@ -24,7 +24,7 @@ export interface TokenRules {
   readonly clockSkewMs: number;
   /** The roles or scopes of the issuer that give each of ours. */
   readonly roles: Readonly<Record<Scope, readonly string[]>>;
-  readonly limits: Limits | undefined;
+  readonly limits: CallerLimits | undefined;
 }
 
 export interface Tokens {

@@ -7,14 +7,14 @@
 
 import type { Keys } from '../../shared/redis/keys.js';
 import type { Redis } from '../../shared/redis/redis.js';
-import type { Limits } from './caller.js';
+import type { CallerLimits } from './caller.js';
 
 /** An instance that has requests of a limited number in flight says so at least this often. */
 export const sayEveryMs = 3000;
 const forgottenAfterMs = 10_000;
 
 interface Wish {
-  readonly limits: Limits;
+  readonly limits: CallerLimits;
   /** Requests that wait for permission. */
   readonly wanted: number;
   /** Requests that were let in without permission. */
@@ -72,7 +72,7 @@ export function makeUsage(options: { redis: Redis; keys: Keys; instance: string 
 }
 
 /** The size of the caller's token bucket. */
-export function burstOf({ perSecond = 0, burst }: Limits): number {
+export function burstOf({ perSecond = 0, burst }: CallerLimits): number {
   return burst ?? Math.max(1, Math.floor(perSecond));
 }
 

@@ -112,7 +112,7 @@ export class Admission {
   holdJob(request: Pick<AdmissionRequest, 'queue' | 'batchMax' | 'priority'>) {
     const backlog = this.#backlogOf(request);
     backlog.admitJob();
-    return (isAnswered: boolean) => backlog.releaseJob(isAnswered);
+    return (isScored: boolean) => backlog.releaseJob(isScored);
   }
 
   /**
@@ -150,7 +150,7 @@ export class Admission {
   }
 
   /** Counts a request, and for its model if only one is possible. Returns a function that undoes it. */
-  hold(requests: readonly AdmissionRequest[]): (isAnswered: boolean) => void {
+  hold(requests: readonly AdmissionRequest[]): (isScored: boolean) => void {
     const [{ count, priority } = { count: 1, priority: undefined }] = requests;
     const [only] = requests.length === 1 ? requests : [];
     const backlog = only && this.#backlogOf(only);
@@ -158,10 +158,10 @@ export class Admission {
     this.#inFlight += count;
     this.#bulkInFlight += bulkCount;
     backlog?.admit(count);
-    return (isAnswered) => {
+    return (isScored) => {
       this.#inFlight -= count;
       this.#bulkInFlight -= bulkCount;
-      backlog?.release(count, isAnswered);
+      backlog?.release(count, isScored);
     };
   }
 
@@ -276,7 +276,7 @@ export class Admission {
 export class Permit {
   readonly #admission: Admission;
   #held: readonly AdmissionRequest[];
-  #releaseHeld: ((isAnswered: boolean) => void) | undefined;
+  #releaseHeld: ((isScored: boolean) => void) | undefined;
 
   constructor(admission: Admission, requests: readonly AdmissionRequest[]) {
     this.#admission = admission;
@@ -301,10 +301,10 @@ export class Permit {
 
   /**
    * Gives the permit back. A second call does nothing.
-   * @param isAnswered whether workers have answered, which the rate counts
+   * @param isScored whether workers have answered, which the rate counts
    */
-  release(isAnswered: boolean): void {
-    this.#releaseHeld?.(isAnswered);
+  release(isScored: boolean): void {
+    this.#releaseHeld?.(isScored);
     this.#releaseHeld = undefined;
   }
 }

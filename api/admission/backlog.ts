@@ -55,10 +55,10 @@ export class Backlog implements Traffic {
     this.#inFlight += count;
   }
 
-  release(count: number, isAnswered: boolean): void {
+  release(count: number, isScored: boolean): void {
     const hadBacklog = this.#hasBacklog;
     this.#inFlight -= count;
-    this.#end(count, { isAnswered, hadBacklog });
+    this.#end(count, { isScored, hadBacklog });
   }
 
   admitJob(): void {
@@ -66,10 +66,10 @@ export class Backlog implements Traffic {
     this.#ofJobs++;
   }
 
-  releaseJob(isAnswered: boolean): void {
+  releaseJob(isScored: boolean): void {
     const hadBacklog = this.#hasBacklog;
     this.#ofJobs--;
-    this.#end(1, { isAnswered, hadBacklog });
+    this.#end(1, { isScored, hadBacklog });
   }
 
   get #hasBacklog(): boolean {
@@ -80,13 +80,13 @@ export class Backlog implements Traffic {
     if (this.#inFlight + this.#ofJobs === 0) this.#quietSince = this.#now();
   }
 
-  #end(count: number, { isAnswered, hadBacklog }: { isAnswered: boolean; hadBacklog: boolean }) {
-    if (isAnswered) {
+  #end(count: number, { isScored, hadBacklog }: { isScored: boolean; hadBacklog: boolean }) {
+    if (isScored) {
       this.#answered += count;
       this.#quietSince = this.#now();
     }
     if (!hadBacklog) this.#answeredAt = undefined;
-    else if (isAnswered) this.#measure(count);
+    else if (isScored) this.#measure(count);
   }
 
   #measure(count: number): void {

@@ -90,7 +90,7 @@ export class Arrival {
     this.#hasDeparted = true;
     this.begin();
     // A call gives the slot back itself, and later than now if its work goes on for a repeat.
-    if (this.call) this.call.end(false);
+    if (this.call) this.call.end('abandoned');
     else this.slot?.release();
   }
 }

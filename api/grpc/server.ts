@@ -11,7 +11,7 @@ import {
 } from '@grpc/grpc-js';
 import type { Configurations } from '../../shared/configuration/configuration.js';
 import type { Access } from '../access/access.js';
-import type { Calls } from '../call.js';
+import type { Calls } from '../calls.js';
 import { finalAnswerMs, listen } from '../listening.js';
 import { type AnswerOptions, makeAnswer } from './answers.js';
 import { type GateOptions, makeGate } from './gate.js';

@@ -6,7 +6,8 @@ import type { Registry } from '../../shared/registry/registry.js';
 import { type Caller, catalogueOf, requireScope } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import { readFreshness } from '../cache/freshness.js';
-import type { Call, Calls } from '../call.js';
+import type { Call } from '../call.js';
+import type { Calls } from '../calls.js';
 import type { DeferralOptions } from '../deferral.js';
 import { chosen, type ReadHeader, routeToAny } from '../routing.js';
 import type { AllowList } from '../webhooks/allow-list.js';
@@ -103,7 +104,7 @@ export function openCall(
     trace: request.trace,
   });
   request.call = call;
-  onDeparture(response, () => call.end(false));
+  onDeparture(response, () => call.end('abandoned'));
   return call;
 }
 
@@ -117,6 +118,6 @@ function readDeferral(
   const webhook = readWebhookUrl(request, preferences, webhooks);
   if (!preferences) return undefined;
   const deadlineMs = Math.max(...models.map(({ manifest }) => manifest.jobs.deadlineMs));
-  const deadlineAt = readDeadlineAt(request, query, { deadlineMs, arrivedAt });
-  return { ...preferences, deadlineAt, webhook };
+  const jobDeadlineAt = readDeadlineAt(request, query, { deadlineMs, arrivedAt });
+  return { ...preferences, jobDeadlineAt, webhook };
 }

@@ -18,7 +18,7 @@ export async function scoreInference(
   asked: InferRequest,
 ): Promise<(readonly Tensor[])[]> {
   const deadlineMs = deadlineOf(asked);
-  if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
+  if (deadlineMs !== undefined) call.limitDeadline(call.arrivedAt + deadlineMs);
   const { model } = call;
   call.assign(model, asked.rows);
   const outputs = asked.isSelective ? asked.outputs.map(({ name }) => name) : undefined;

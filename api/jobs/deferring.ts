@@ -14,7 +14,8 @@ import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Item } from '../../shared/wire/job.js';
 import { shareOf } from '../access/caller.js';
 import type { Admission } from '../admission/admission.js';
-import type { Call, Calls } from '../call.js';
+import type { Call } from '../call.js';
+import type { Calls } from '../calls.js';
 import { deadlineExceeded } from '../deadline.js';
 import { type Deferral, Deferred } from '../deferral.js';
 import type { OutputWish } from '../queue/dispatcher.js';
@@ -215,7 +216,7 @@ function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord
     queued: randomUUID(),
     items: [...identity.ids],
     submittedAt: nowMs(),
-    deadlineAt: deferral.deadlineAt,
+    deadlineAt: deferral.jobDeadlineAt,
     keepMs: model.manifest.jobs.keepMs,
     form: deferral.form,
     ...(deferral.webhook !== undefined && { webhook: deferral.webhook }),

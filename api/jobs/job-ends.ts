@@ -12,7 +12,7 @@ const tidyEveryMs = 60_000;
 type OnEnd = (record: JobRecord) => void;
 
 /** Says that an item is no longer expected, and whether a worker has answered it. */
-type Release = (isAnswered: boolean) => void;
+type Release = (isScored: boolean) => void;
 
 interface Expected {
   readonly deadlineAt: number;
@@ -62,10 +62,10 @@ export class JobEnds {
 
   /**
    * Notes the reply to an item.
-   * @param isAnswered whether it has a result
+   * @param isScored whether it has a result
    */
-  answer(item: string, isAnswered: boolean): void {
-    const record = this.#drop(item, isAnswered);
+  answer(item: string, isScored: boolean): void {
+    const record = this.#drop(item, isScored);
     if (record) this.#onEnd(record);
   }
 
@@ -75,10 +75,10 @@ export class JobEnds {
     this.#onEnd(record);
   }
 
-  #drop(item: string, isAnswered: boolean): JobRecord | undefined {
+  #drop(item: string, isScored: boolean): JobRecord | undefined {
     const expected = this.#expected.get(item);
     this.#expected.delete(item);
-    expected?.release(isAnswered);
+    expected?.release(isScored);
     return expected?.record;
   }
 

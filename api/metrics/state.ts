@@ -6,7 +6,7 @@ import type { Registry } from '../../shared/registry/registry.js';
 import { priorities } from '../../shared/wire/priority.js';
 import type { Admission } from '../admission/admission.js';
 import type { ByteBudget } from '../admission/byte-budget.js';
-import type { Calls } from '../call.js';
+import type { Calls } from '../calls.js';
 import type { EventStreams } from '../http/event-streams.js';
 import type { Queue } from '../queue/queue.js';
 import type { Load } from '../turns.js';

@@ -14,7 +14,7 @@
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
-import { rowsOfItem } from '../../shared/wire/item-id.js';
+import { countRowsOf, rowsOfItem } from '../../shared/wire/item-id.js';
 import type { BatchJob, Item } from '../../shared/wire/job.js';
 import type { Priority } from '../../shared/wire/priority.js';
 import type { ItemTrace } from '../traces/request-trace.js';
@@ -90,8 +90,9 @@ export class Lane {
     if (!this.#isSending) void this.#sendAll();
   }
 
-  /** Notes that the wait for an entry has ended. */
+  /** Notes that the wait for an entry has ended. Can be called twice. */
   settle(entry: Entry): void {
+    if (entry.isSettled) return;
     entry.isSettled = true;
     if (entry.job && --entry.job.unanswered === 0) this.#unansweredJobs--;
     this.#hurry();
@@ -109,7 +110,7 @@ export class Lane {
     const { id, deadlineAt, keepMs, job, isSettled } = entry;
     const { waiters, queue } = this.#context;
     if (isSettled || !waiters.fail(id, reason)) return;
-    entry.isSettled = true;
+    this.settle(entry);
     // Workers drop an item past its deadline anyway. An item with `keepMs` may be submitted again under
     // the same id, and a cancellation would then drop it.
     const isLate = nowMs() >= deadlineAt;
@@ -123,7 +124,7 @@ export class Lane {
       if (this.#isGathering()) await this.#gather();
       this.#waiting = this.#waiting.filter((entry) => !entry.isSettled);
       const entries = this.#takeJob();
-      this.#waitingRows = sumRows(this.#waiting);
+      this.#waitingRows = countRowsOf(this.#waiting);
       if (entries.length > 0) await this.#sendJob(entries);
     }
     this.#isSending = false;
@@ -202,10 +203,4 @@ function takeItem(entry: Entry): Item {
   if (!item) throw new Error('An item is sent once. This is a bug.');
   entry.item = undefined;
   return item;
-}
-
-function sumRows(entries: readonly Entry[]): number {
-  let rows = 0;
-  for (const { id } of entries) rows += rowsOfItem(id);
-  return rows;
 }

@@ -12,7 +12,8 @@
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Reply } from '../../shared/wire/reply.js';
 import type { CacheNote } from '../cache/cache-note.js';
-import type { Call, Calls } from '../call.js';
+import type { Call, CallEnd } from '../call.js';
+import type { Calls } from '../calls.js';
 import { errorOfReply, type ScoredReply } from '../queue/waiters.js';
 import { makeFlights } from './flights.js';
 import type { Identity } from './identity.js';
@@ -68,22 +69,26 @@ export function makeRepeatable(options: {
       if (replies.every(isThere)) return { replies, isReplayed: true };
       throw refusal;
     }
-    let isAnswered = false;
+    let end: CallEnd = 'abandoned';
     try {
       const kept = await results.claim(identity, flight.deadlineAt);
-      if (kept.replies.every(isThere)) return { replies: kept.replies, isReplayed: true };
+      if (kept.replies.every(isThere)) {
+        end = 'cached';
+        return { replies: kept.replies, isReplayed: true };
+      }
       const recalled = await work.recall?.(flight);
       const { cacheNote } = flight;
       if (recalled) {
+        end = 'cached';
         const replies = recalled.map((reply, at) => ({ ...reply, id: identity.ids[at] as string }));
         return { replies, isReplayed: false, cacheNote };
       }
       const replies = await scoreMissing(flight, { identity, kept, work });
-      isAnswered = true;
+      end = 'scored';
       if (replies.every(isScored)) work.keep?.(flight, replies);
       return { replies, isReplayed: false, cacheNote };
     } finally {
-      flight.end(isAnswered);
+      flight.end(end);
     }
   };
 

@@ -28,7 +28,8 @@ import type { InputName } from '../../shared/input-name.js';
 import type { Caller } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { Limits } from '../access/limits.js';
-import type { Call, Calls, PartOptions } from '../call.js';
+import type { Call } from '../call.js';
+import type { Calls, PartOptions } from '../calls.js';
 import type { RawInput } from '../kinds/kind.js';
 import type { OutputWish } from '../queue/dispatcher.js';
 import type { ScoredReply } from '../queue/waiters.js';
@@ -116,7 +117,7 @@ export function makeSeries(parts: Parts): Series {
       try {
         return await run.end();
       } finally {
-        call.end(true);
+        call.end('scored');
       }
     },
   };
@@ -174,11 +175,14 @@ class Run {
   /** Lets an input in, and has it scored. Returns before it is. */
   async #letIn(arrived: Arrived, slot: Slot | undefined): Promise<void> {
     const arrivedAt = nowMs();
+    let held = slot;
     let scored: Promise<Scored>;
     try {
       const question = arrived.read();
       const options = this.#optionsOf(question, { slot, arrivedAt });
       const part = await this.#open(options);
+      // The work of a key goes on when the client hangs up, so its call has the slot.
+      if (this.#call.key !== undefined) held = undefined;
       // Of a stream, only this input has been read.
       if (this.#call.isStream) part.takeBody(this.#call);
       scored = this.#scoreOne(part, question, options);
@@ -187,7 +191,6 @@ class Run {
       if (this.#call.isStream) this.#call.dropBody();
       // The first input has no use for the permit of the request. While the next one is read, it is for others.
       this.#call.handOver()?.release(false);
-      slot?.release();
       scored = Promise.reject(error);
     }
     const head = { index: this.#count++, name: arrived.name };
@@ -204,8 +207,7 @@ class Run {
         this.#fault = { thrown };
       })
       .finally(() => {
-        // The work of a key goes on when the client hangs up, and gives the slot back itself.
-        if (this.#call.key === undefined) slot?.release();
+        held?.release();
         this.#inFlight--;
         for (const wake of [...this.#waiting]) wake();
         this.#parts.lines.advance(this.#line);

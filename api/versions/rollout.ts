@@ -20,7 +20,7 @@ import {
   readOrders,
 } from '../../shared/registry/repository.js';
 import type { Peers } from '../admission/peers.js';
-import type { Calls } from '../call.js';
+import type { Calls } from '../calls.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import type { MayRest } from './at-rest.js';
 import { planVersions } from './plan.js';

@@ -51,7 +51,7 @@ export interface CourierOptions {
   /** Writes the message about a job that has ended. */
   readonly write: (job: Job, kept: string | undefined) => Event;
   /** Whether its message can be written only once this instance knows its model. */
-  readonly isAwaited: (job: Job) => boolean;
+  readonly mustWaitForModel: (job: Job) => boolean;
   readonly resolve: Resolve;
   readonly log: Logger;
   readonly onAttempt?: ((origin: string, outcome: Attempt['outcome']) => void) | undefined;
@@ -171,8 +171,8 @@ export class Courier {
     route.places--;
     this.#underWay.set(claim.job, progress);
     const working = this.#work(claim, route)
-      .then((isOver) => {
-        if (!isOver && progress.isHeardAgain) this.#heard.set(claim.job, claim);
+      .then((outcome) => {
+        if (outcome === 'postponed' && progress.isHeardAgain) this.#heard.set(claim.job, claim);
       })
       // The claim ends by itself, and then the webhook is due again.
       .catch((thrown) => this.#warn(explain(thrown), 'a webhook has to wait; trying again'))
@@ -185,28 +185,28 @@ export class Courier {
     this.#working.add(working);
   }
 
-  /** Resolves to whether the job has ended. */
-  async #work(claim: Claim, route: Route): Promise<boolean> {
+  /** Makes an attempt, or puts the webhook off because its message cannot be written yet. */
+  async #work(claim: Claim, route: Route): Promise<'done' | 'postponed'> {
     const { pending, attemptsMax, onAttempt } = this.#options;
     const webhook = await pending.read(claim.job);
     if (!webhook || webhook.state === 'delivered' || webhook.state === 'dead') {
       await pending.forget(claim);
-      return true;
+      return 'done';
     }
     const job = await this.#readJob(claim);
     if (job && isPending(job.state) && webhook.event === undefined) {
       await pending.postpone(claim, nextLookAt(job.record, nowMs()));
-      return false;
+      return 'postponed';
     }
-    if (job && webhook.event === undefined && this.#options.isAwaited(job)) {
+    if (job && webhook.event === undefined && this.#options.mustWaitForModel(job)) {
       await pending.postpone(claim, nowMs() + awaitedMs);
-      return false;
+      return 'postponed';
     }
     const message = this.#write(webhook, job);
     if (message === undefined) {
       const error = 'the job was forgotten before its end was seen';
       await this.#settle(claim, webhook, { ...webhook, state: 'dead', at: nowMs(), error });
-      return true;
+      return 'done';
     }
     const attempt =
       'outcome' in message ? message : await this.#attempt(claim, webhook, message, route);
@@ -214,7 +214,7 @@ export class Courier {
       onAttempt?.(claim.origin, attempt.outcome);
       await this.#settle(claim, webhook, follow(webhook, attempt, attemptsMax));
     } else await pending.postpone(claim, nowMs());
-    return true;
+    return 'done';
   }
 
   /** Resolves to undefined if the job is not known any more. */

@@ -53,10 +53,10 @@ export function openCourier(options: {
     attemptMs: configuration.WEBHOOK_ATTEMPT_MS,
     concurrentMax: configuration.WEBHOOK_CONCURRENT_MAX,
     write: makeWrite(options),
-    isAwaited: ({ record: { model, queue }, state }) =>
+    mustWaitForModel: ({ record: { model, queue }, state }) =>
       'replies' in state &&
       options.registry.ofQueue(queue) === undefined &&
-      options.registry.isAwaited({ name: model, queue }),
+      options.registry.awaitQueue({ name: model, queue }),
     resolve: makeResolve(),
     onAttempt: (host, outcome) => instruments?.add('webhookAttempts', { host, outcome }),
   });

@@ -33,9 +33,9 @@ import { readOnnxManifest } from '../../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
 import { curlLine } from '../curl-line.js';
 import { localAddress } from '../local-address.js';
+import { type Companions, readCompanions } from './adding/companions.js';
 import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
 import { type Draft, formatManifest } from './adding/manifest-text.js';
-import { type Neighbours, readNeighbours } from './adding/neighbours.js';
 import { readScores } from './adding/scores.js';
 import { merge, readSettings, type Settings, sectionOf } from './adding/settings.js';
 import { checkModel } from './check.js';
@@ -67,7 +67,7 @@ interface Wishes extends ExportWishes {
   readonly hasTokenizer: boolean;
   readonly settings: Settings;
   readonly description: string | undefined;
-  readonly neighbours: Neighbours;
+  readonly companions: Companions;
 }
 
 /** Where the model is made, and the ONNX file: the one that the user named, or the one that was exported. */
@@ -144,7 +144,7 @@ function readWishes(parameters: readonly string[]): Wishes {
     kind: readKind(values.kind, settings),
     hasTokenizer: tokenizer !== undefined,
     columns: values.columns?.split(',').map((column) => column.trim()),
-    neighbours: readNeighbours(file, tokenizer),
+    companions: readCompanions(file, tokenizer),
   };
 }
 
@@ -195,11 +195,11 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
     { runMsMax: 60_000, onLost: () => {} },
   );
   try {
-    const { kind: wanted, neighbours, settings, columns, name, description, file } = wishes;
+    const { kind: wanted, companions, settings, columns, name, description, file } = wishes;
     const hasLabels = wishes.labels !== undefined;
     const hasMaps = operators.some((operator) => operator.name === 'ZipMap');
     const told = readTold(onnx);
-    const hints = { wanted, neighbours, settings, columns, hasLabels, hasMaps, told };
+    const hints = { wanted, companions, settings, columns, hasLabels, hasMaps, told };
     const guessed = guess(engine, hints);
     if ('fault' in guessed) throw wrong(guessed.fault);
     checkFlags(wishes, guessed);
@@ -324,13 +324,13 @@ function copyNetwork(file: string, folder: string) {
 
 async function putLabels(
   { guess: guessed, settings }: Draft,
-  { labels: given, file, neighbours }: Wishes,
+  { labels: given, file, companions }: Wishes,
   { onnx, folder, say }: Place & { say: (line: string) => void },
 ): Promise<void> {
   const { kind, labels } = merge(guessed.output, sectionOf(settings, 'output'));
   if (kind !== 'classification' || labels !== 'labels.txt') return;
   const count = guessed.size ?? 0;
-  const found = await findLabels(count, { given, file, onnx, neighbours });
+  const found = await findLabels(count, { given, file, onnx, companions });
   writeFileSync(path.join(folder, 'labels.txt'), writeLabels(found));
   const { source } = found;
   sayRemark(
@@ -399,7 +399,7 @@ async function writeManifest(
     const [result] = (await scorer.score([{ inputs, top: model.labels.length }])).results;
     if (!result || 'error' in result) return;
     const scores = mapScores(result.outputs, (_, score) => score);
-    const { reason, ...reading } = readScores(scores, wishes.neighbours.hasSeveralLabels);
+    const { reason, ...reading } = readScores(scores, wishes.companions.hasSeveralLabels);
     if (reason === undefined) return;
     sayRemark(say, 'scores', `of a sample ${reason}`);
     writeFileSync(file, formatManifest(draft, { ...reading }));

@@ -16,11 +16,11 @@ import { declareNetwork } from '../../worker/batch/declared.js';
 import { openScorer, type Scorer, type ScorerItem } from '../../worker/batch/scorer.js';
 import { verifyFiles } from '../../worker/files/verification.js';
 import { makeRehearse } from '../../worker/quarantine/rehearsal.js';
+import { checkBatchMates } from './batch-mates.js';
 import { checkTensorsExample } from './check-tensors.js';
 import { costOfOne } from './cost-of-one.js';
 import { prepareExample } from './inputs.js';
 import { checkLongestText } from './longest-text.js';
-import { checkNeighbours } from './neighbours.js';
 
 /**
  * Says a line for each step.
@@ -53,7 +53,7 @@ export async function checkModel(model: Model, say: (line: string) => void): Pro
         ? '  network    as the manifest declares it'
         : `  network    not declared; for the Open Inference Protocol, add this line to the manifest:\n${declareNetwork(scorer.values)}`,
     );
-    await checkNeighbours(model, scorer);
+    await checkBatchMates(model, scorer);
     const longest = await checkLongestText(model, scorer, { top });
     if (longest !== undefined) say(`  tokens     ${longest}`);
     const cost = await costOfOne(model, scorer);

@@ -5,7 +5,7 @@ import { isOpen } from '../../shared/tensors/network.js';
 import { takesTokens } from '../../worker/batch/tokens.js';
 import type { TensorValue } from '../../worker/engine/engine.js';
 import { guessAnswer, isRow } from './adding/answer-guess.js';
-import type { Neighbours } from './adding/neighbours.js';
+import type { Companions } from './adding/companions.js';
 import { type Section, type Settings, sectionOf } from './adding/settings.js';
 
 export const kinds = ['text', 'image', 'table', 'tensors'] as const;
@@ -45,7 +45,7 @@ export interface Hints {
   /** The kind that the user named. */
   readonly wanted?: Kind | undefined;
   readonly told?: Told | undefined;
-  readonly neighbours: Neighbours;
+  readonly companions: Companions;
   /** What the user has set, which is laid over what is guessed. */
   readonly settings: Settings;
   /** Whether the network puts its scores into maps, as skl2onnx does by default. */
@@ -108,7 +108,7 @@ function withAnswer(
   const { inputs, outputs } = values;
   const answer = guessAnswer(outputs, {
     ...{ inputs, told, wanted: sectionOf(hints.settings, 'output') },
-    ...{ isOfTokens: input.tokenizer !== undefined, pooling: hints.neighbours.pooling },
+    ...{ isOfTokens: input.tokenizer !== undefined, pooling: hints.companions.pooling },
     hasLabels: hints.hasLabels,
   });
   if (!answer) return withoutAnswer(start, input, values);
@@ -193,7 +193,7 @@ function choose(wanted: Kind | undefined, told: Told | undefined) {
 
 function kindOf(
   { inputs, outputs }: Values,
-  { neighbours, columns }: Hints,
+  { companions, columns }: Hints,
 ): { kind: Kind; reason: string } {
   const [only] = inputs;
   if (inputs.length === 1 && only && pictureOf(only)) {
@@ -201,12 +201,12 @@ function kindOf(
   }
   if (takesTokens(inputs)) {
     const what = `its inputs are the tokens of a text, ${inputs.map(({ name }) => name).join(', ')}`;
-    return neighbours.tokenizer === undefined
+    return companions.tokenizer === undefined
       ? {
           kind: 'tensors',
           reason: `${what}, and there is no tokenizer.json beside it. ${tokenizerRemedy}`,
         }
-      : { kind: 'text', reason: `${what}, and ${neighbours.tokenizer} makes them` };
+      : { kind: 'text', reason: `${what}, and ${companions.tokenizer} makes them` };
   }
   if (!outputs.some(isRow) || !only) {
     return { kind: 'tensors', reason: 'no output of the network is a row of scores' };
@@ -240,7 +240,7 @@ function inputOf(kind: Kind, { inputs }: Values, hints: Hints): Given | Fault {
 
 function tokensOf(
   inputs: readonly TensorValue[],
-  { neighbours: { tokenizer, tokensMax } }: Hints,
+  { companions: { tokenizer, tokensMax } }: Hints,
 ): Given | Fault {
   if (tokenizer === undefined) {
     return {

@@ -1,7 +1,7 @@
 import { ScorelineError } from '../errors.js';
 
 /** Where a process was to listen. */
-export interface Place {
+export interface ListenAddress {
   readonly host: string;
   readonly port: number;
   /** The key of the configuration that says the port. */
@@ -11,7 +11,7 @@ export interface Place {
 /** Returns why a process cannot listen, and what to do, as `configuration_invalid`. */
 export function cannotListen(
   { code }: NodeJS.ErrnoException,
-  { host, port, key }: Place,
+  { host, port, key }: ListenAddress,
 ): ScorelineError {
   const isTaken = code === 'EADDRINUSE';
   const detail =

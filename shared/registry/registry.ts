@@ -58,7 +58,7 @@ export interface Registry extends Served {
    * Returns whether a model that is not here may still come, since other instances know it first where versions change
    * or instances are replaced. After the first question about a queue, that is so for a minute.
    */
-  isAwaited(model: { readonly name: string; readonly queue: string }): boolean;
+  awaitQueue(model: { readonly name: string; readonly queue: string }): boolean;
   /**
    * Calls the listener with the present models at once, and again with each change. Returns a
    * function that ends the subscription. A draining model is still there.
@@ -74,7 +74,7 @@ export interface Registry extends Served {
 /** What somebody may know of a registry. */
 export type Catalogue = Pick<
   Registry,
-  'models' | 'latest' | 'leftOut' | 'splits' | 'refusals' | 'find' | 'ofQueue' | 'isAwaited'
+  'models' | 'latest' | 'leftOut' | 'splits' | 'refusals' | 'find' | 'ofQueue' | 'awaitQueue'
 >;
 
 /** Of how many retired models the results of jobs are still written. */
@@ -97,7 +97,7 @@ export function only(names: readonly string[], catalogue: Catalogue): Catalogue 
       const model = catalogue.ofQueue(queue);
       return model && isAmong(model) ? model : undefined;
     },
-    isAwaited: (model) => isAmong(model) && catalogue.isAwaited(model),
+    awaitQueue: (model) => isAmong(model) && catalogue.awaitQueue(model),
   };
 }
 
@@ -143,7 +143,7 @@ export function makeRegistry(
     },
     find: (name, version) => makeFind(served)(name, version),
     ofQueue: (queue) => all().find((model) => model.queue === queue) ?? retired.get(queue),
-    isAwaited({ queue }) {
+    awaitQueue({ queue }) {
       const since = unknown.get(queue) ?? performance.now();
       unknown.set(queue, since);
       for (const first of unknown.keys()) if (unknown.size > unknownMax) unknown.delete(first);

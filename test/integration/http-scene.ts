@@ -11,7 +11,7 @@ import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import type { CacheEntries } from '../../api/cache/entries.js';
 import { ResponseCache } from '../../api/cache/response-cache.js';
-import { makeCalls } from '../../api/call.js';
+import { makeCalls } from '../../api/calls.js';
 import { deadlineExceeded } from '../../api/deadline.js';
 import { joinListeners, type RequestTraces } from '../../api/events.js';
 import { startGrpcServer } from '../../api/grpc/server.js';

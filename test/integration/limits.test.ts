@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { Caller, Limits as CallerLimits } from '../../api/access/caller.js';
+import type { Caller, CallerLimits } from '../../api/access/caller.js';
 import type { Slot } from '../../api/access/limiter.js';
 import { type Limits, makeLimits } from '../../api/access/limits.js';
 import { makeUsage } from '../../api/access/usage.js';

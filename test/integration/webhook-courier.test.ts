@@ -32,7 +32,7 @@ test('a message that cannot be written becomes a dead letter after as many attem
   const outcomes: string[] = [];
   const courier = new Courier({
     ...{ hosts: [{ origin, networks: [] }], secrets: [], store, pending, ends },
-    ...{ attemptsMax: 2, attemptMs: 1000, concurrentMax: 1, isAwaited: () => false },
+    ...{ attemptsMax: 2, attemptMs: 1000, concurrentMax: 1, mustWaitForModel: () => false },
     states: {
       read: async () => ({
         state: 'failed',

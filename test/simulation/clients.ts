@@ -139,7 +139,7 @@ export function makeClients(
       const raw = inputs.map(({ number }) => ({ value: number }) as unknown as RawInput);
       return await api.score(call, raw, { top: 1 });
     } finally {
-      call.end(false);
+      call.end('abandoned');
       checkLeftBehind(call);
     }
   };

@@ -439,7 +439,7 @@ describe('the count of permits', () => {
   type Step =
     | { do: 'admit'; models: string[]; count: number }
     | { do: 'assign'; at: number; model: string; count: number }
-    | { do: 'release'; at: number; isAnswered: boolean };
+    | { do: 'release'; at: number; isScored: boolean };
   const name = fc.constantFrom('a@1', 'b@1', 'c@1');
   const count = fc.integer({ min: 1, max: 4 });
   const at = fc.nat(30);
@@ -451,7 +451,7 @@ describe('the count of permits', () => {
         count,
       }),
       fc.record({ do: fc.constant('assign' as const), at, model: name, count }),
-      fc.record({ do: fc.constant('release' as const), at, isAnswered: fc.boolean() }),
+      fc.record({ do: fc.constant('release' as const), at, isScored: fc.boolean() }),
     ),
     { maxLength: 80 },
   ) as fc.Arbitrary<Step[]>;
@@ -478,7 +478,7 @@ describe('the count of permits', () => {
           } else if (held.length > 0) {
             const one = held[step.at % held.length] as (typeof held)[number];
             if (step.do === 'release') {
-              one.permit.release(step.isAnswered);
+              one.permit.release(step.isScored);
               held.splice(held.indexOf(one), 1);
             } else {
               orRefused(() => {

@@ -6,7 +6,7 @@ import {
   parseApiKeyRecord,
 } from '../../api/access/api-key-record.js';
 import { ApiKeyRing } from '../../api/access/api-key-ring.js';
-import type { Limits } from '../../api/access/caller.js';
+import type { CallerLimits } from '../../api/access/caller.js';
 import { errorOf } from './sample-model.js';
 
 const sha256Of = (key: string) => hashApiKey(key).toString('hex');
@@ -14,7 +14,7 @@ const start = Date.parse('2026-11-01T00:00:00Z');
 const at = (seconds: number) => new Date(start + seconds * 1000).toISOString();
 
 /** Makes a key with its record, and a ring whose clock the test sets. */
-function makeRing(changes: Partial<ApiKeyRecord> = {}, defaults?: Limits) {
+function makeRing(changes: Partial<ApiKeyRecord> = {}, defaults?: CallerLimits) {
   const id = makeApiKeyId();
   const key = makeApiKey(id);
   const record: ApiKeyRecord = {
@@ -109,7 +109,7 @@ describe('the key ring', () => {
 });
 
 describe('the limits of a key', () => {
-  const limitsOf = (changes: Partial<ApiKeyRecord>, defaults?: Limits) => {
+  const limitsOf = (changes: Partial<ApiKeyRecord>, defaults?: CallerLimits) => {
     const { ring, key } = makeRing(changes, defaults);
     return ring.find(key).limits;
   };

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { anyone } from '../../api/access/caller.js';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
-import { makeCalls } from '../../api/call.js';
+import { makeCalls } from '../../api/calls.js';
 import { deadlineExceeded } from '../../api/deadline.js';
 import { Arrival } from '../../api/grpc/arrival.js';
 import { nowMs } from '../../shared/clock.js';
@@ -41,6 +41,6 @@ test('the slot of a request stays taken while its work goes on for a repeat', ()
   const flight = calls.openFlight(arrival.call);
   arrival.depart();
   expect(releases()).toBe(0);
-  flight.end(true);
+  flight.end('scored');
   expect(releases()).toBe(1);
 });

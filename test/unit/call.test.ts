@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { anyone } from '../../api/access/caller.js';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
-import { type Call, clientClosed, makeCalls } from '../../api/call.js';
+import { type Call, clientClosed } from '../../api/call.js';
+import { makeCalls } from '../../api/calls.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
@@ -75,7 +76,7 @@ describe('a model that cannot be scored', () => {
     expect(errorOf(() => either.assign(a, 1))).toBe(refusal);
     expect([calls.isRefused(a), calls.isRefused(b)]).toEqual([true, false]);
     calls.refuse(new Map());
-    for (const call of [other, either, open()]) call.end(false);
+    for (const call of [other, either, open()]) call.end('abandoned');
     expectNothingLeft();
   });
 
@@ -85,7 +86,7 @@ describe('a model that cannot be scored', () => {
     const repeat = open({ key: 'k' });
     repeat.assign(a, 2);
     expect(errorOf(() => calls.openFlight(repeat))).toBe(refusal);
-    repeat.end(false);
+    repeat.end('abandoned');
     expectNothingLeft();
   });
 });
@@ -95,8 +96,8 @@ describe('a call', () => {
     const { admission, open, expectNothingLeft } = makeObserved();
     const call = open();
     expect(admission.inFlight).toBe(1);
-    call.end(true);
-    call.end(false);
+    call.end('scored');
+    call.end('abandoned');
     call.abort(clientClosed());
     expect(admission.traffic(a.queue)).toMatchObject({ inFlight: 0, answered: 1 });
     expectNothingLeft();
@@ -107,7 +108,7 @@ describe('a call', () => {
     const [one, other] = [open(), open()];
     expect(one.id).toMatch(/^[0-9a-f-]{36}$/);
     expect(one.id).not.toBe(other.id);
-    for (const call of [one, other]) call.end(false);
+    for (const call of [one, other]) call.end('abandoned');
   });
 
   test('is refused if there is no permit, and leaves nothing behind', () => {
@@ -115,8 +116,8 @@ describe('a call', () => {
     const call = open();
     expect(errorOf(() => open()).code).toBe('overloaded');
     expect(calls.size).toBe(1);
-    call.end(true);
-    open().end(true);
+    call.end('scored');
+    open().end('scored');
   });
 
   test('with a key opens even without a permit, because its result may be there', () => {
@@ -125,9 +126,9 @@ describe('a call', () => {
     const repeat = open({ key: 'k' });
     expect(admission.inFlight).toBe(1);
     repeat.assign(a, 3);
-    repeat.end(false);
+    repeat.end('abandoned');
     expect(admission.inFlight).toBe(1);
-    first.end(true);
+    first.end('scored');
     expectNothingLeft();
   });
 
@@ -139,7 +140,7 @@ describe('a call', () => {
     expect(call.model).toBe(b);
     expect(call.inputs).toBe(2);
     expect(admission.traffic(b.queue).inFlight).toBe(2);
-    call.end(true);
+    call.end('scored');
     expect(admission.inFlight).toBe(0);
   });
 
@@ -147,7 +148,7 @@ describe('a call', () => {
     const { open, expectNothingLeft } = makeObserved({ permitsMax: 4 });
     const call = open({ models: [a, b] });
     expect(errorOf(() => call.assign(a, 5)).code).toBe('overloaded');
-    call.end(false);
+    call.end('abandoned');
     expectNothingLeft();
   });
 });
@@ -196,15 +197,15 @@ describe('the signal', () => {
     const call = open();
     call.abort(clientClosed());
     call.abort(new ScorelineError('shutting_down', 'Over.'));
-    call.end(true);
+    call.end('scored');
     expect(reasonOf(call)).toBe('client_closed');
   });
 
   test('is aborted if the call ends without an answer, but not if it was answered', () => {
     const { open } = makeObserved();
     const [answered, failed] = [open(), open()];
-    answered.end(true);
-    failed.end(false);
+    answered.end('scored');
+    failed.end('abandoned');
     expect(answered.ending.reason).toBeUndefined();
     expect(reasonOf(failed)).toBe('client_closed');
   });
@@ -215,9 +216,9 @@ describe('the deadline', () => {
     const { open } = makeObserved();
     const call = open({ withinMs: 500 });
     const arrivedAt = nowMs();
-    call.hasten(arrivedAt + 900);
+    call.limitDeadline(arrivedAt + 900);
     expect(call.deadlineAt).toBe(arrivedAt + 500);
-    call.hasten(arrivedAt + 200);
+    call.limitDeadline(arrivedAt + 200);
     expect(call.deadlineAt).toBe(arrivedAt + 200);
     expect(vi.getTimerCount()).toBe(1);
     await passMs(199);
@@ -229,8 +230,8 @@ describe('the deadline', () => {
   test('of an ended call cannot be moved, and starts no timer', () => {
     const { open, expectNothingLeft } = makeObserved();
     const call = open();
-    call.end(true);
-    call.hasten(nowMs() + 1);
+    call.end('scored');
+    call.limitDeadline(nowMs() + 1);
     expectNothingLeft();
   });
 
@@ -240,12 +241,12 @@ describe('the deadline', () => {
     const arrivedAt = nowMs();
     narrowed?.narrow([b]);
     assigned?.assign(b, 1);
-    hurried?.hasten(arrivedAt + 50);
+    hurried?.limitDeadline(arrivedAt + 50);
     hurried?.assign(b, 1);
     expect(
       [narrowed, assigned, hurried].map((call) => (call?.deadlineAt ?? 0) - arrivedAt),
     ).toEqual([300, 300, 50]);
-    for (const call of [narrowed, assigned, hurried]) call?.end(false);
+    for (const call of [narrowed, assigned, hurried]) call?.end('abandoned');
   });
 
   test('stays the same if the call is narrowed to no model or to all models', () => {
@@ -255,7 +256,7 @@ describe('the deadline', () => {
     call.narrow([a, b]);
     expect(call.models).toEqual([a, b]);
     expect(admission.traffic(a.queue).inFlight).toBe(0);
-    call.end(false);
+    call.end('abandoned');
   });
 });
 
@@ -281,7 +282,7 @@ describe('a stage', () => {
     const call = open();
     await call.run(async () => {});
     expect(admission.inFlight).toBe(1);
-    call.end(true);
+    call.end('scored');
     expect(admission.traffic(a.queue).answered).toBe(1);
   });
 
@@ -292,7 +293,7 @@ describe('a stage', () => {
       throw new Error('broken');
     });
     await expect(broken).rejects.toThrow('broken');
-    call.end(false);
+    call.end('abandoned');
     expectNothingLeft();
   });
 });
@@ -349,8 +350,8 @@ describe('the bytes of bodies', () => {
     one.dropBody();
     one.dropBody();
     expect(bodies.taken).toBe(400);
-    one.end(true);
-    other.end(false);
+    one.end('scored');
+    other.end('abandoned');
     expectNothingLeft();
   });
 });
@@ -359,7 +360,7 @@ test('bytes that arrive behind the end of a call are not counted', () => {
   const { open, expectNothingLeft } = makeObserved();
   const call = open();
   call.addBodyBytes(300);
-  call.end(false);
+  call.end('abandoned');
   call.addBodyBytes(200);
   expectNothingLeft();
 });
@@ -379,7 +380,7 @@ describe('a flight', () => {
     expect([admission.inFlight, bodies.taken]).toEqual([3, 70]);
     flight.dropBody();
     expect(bodies.taken).toBe(0);
-    flight.end(true);
+    flight.end('scored');
     expect(admission.traffic(a.queue)).toMatchObject({ inFlight: 0, answered: 3 });
     expectNothingLeft();
   });
@@ -399,11 +400,11 @@ describe('a flight', () => {
     const others = [open(), open()];
     const call = open({ key: 'k' });
     expect(errorOf(() => calls.openFlight(call)).code).toBe('overloaded');
-    for (const other of others) other.end(true);
+    for (const other of others) other.end('scored');
     const flight = calls.openFlight(call);
     expect(admission.inFlight).toBe(1);
-    flight.end(false);
-    call.end(false);
+    flight.end('abandoned');
+    call.end('abandoned');
     expectNothingLeft();
   });
 });
@@ -419,7 +420,7 @@ describe('a shutdown', () => {
       expect(error).toMatchObject({ code: 'shutting_down', retryAfterSeconds: 1 });
     }
     expect(call.ending.reason).toBeUndefined();
-    call.end(true);
+    call.end('scored');
   });
 
   test('that runs out of time ends all calls and flights', () => {

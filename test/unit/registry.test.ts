@@ -142,11 +142,11 @@ test('a model that is not here may still come for a minute, for whoever may use 
   onTestFinished(() => void vi.useRealTimers());
   const registry = makeRegistry([b]);
   const model = { name: 'a', queue: a1.queue };
-  const isAwaited = () => [registry, only(['a'], registry)].map((each) => each.isAwaited(model));
-  expect(isAwaited()).toEqual([true, true]);
+  const awaitQueue = () => [registry, only(['a'], registry)].map((each) => each.awaitQueue(model));
+  expect(awaitQueue()).toEqual([true, true]);
   vi.advanceTimersByTime(59_000);
-  expect(isAwaited()).toEqual([true, true]);
-  expect(only(['b'], registry).isAwaited(model)).toBe(false);
+  expect(awaitQueue()).toEqual([true, true]);
+  expect(only(['b'], registry).awaitQueue(model)).toBe(false);
   vi.advanceTimersByTime(2000);
-  expect(isAwaited()).toEqual([false, false]);
+  expect(awaitQueue()).toEqual([false, false]);
 });

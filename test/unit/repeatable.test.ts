@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { anyone } from '../../api/access/caller.js';
 import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
-import { type Call, clientClosed, makeCalls } from '../../api/call.js';
+import { type Call, clientClosed } from '../../api/call.js';
+import { makeCalls } from '../../api/calls.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
 import { identify } from '../../api/repeat/identity.js';
 import { makeRepeatable, type Work } from '../../api/repeat/repeatable.js';
@@ -108,7 +109,7 @@ function makeObserved({ permitsMax = 10 } = {}) {
         (replies) => ({ ids: replies.map(({ id }) => id), isReplayed: call.isReplayed }),
         (error: ScorelineError) => error.code,
       )
-      .finally(() => call.end(false));
+      .finally(() => call.end('abandoned'));
     return { call, slot, outcome };
   };
   const expectNothingLeft = async () => {
@@ -264,7 +265,7 @@ describe('without a free permit', () => {
     });
     for (const id of identity.ids) kept.set(id, replyTo(id));
     expect(await ask().outcome).toEqual({ ids: [a, b], isReplayed: true });
-    other.end(true);
+    other.end('scored');
   });
 
   test('a request without a kept result is refused', async () => {
@@ -278,7 +279,7 @@ describe('without a free permit', () => {
     kept.set(a, replyTo(a));
     expect(await ask().outcome).toBe('overloaded');
     expect(sent).toEqual([]);
-    other.end(true);
+    other.end('scored');
     await expectNothingLeft();
   });
 });

@@ -28,6 +28,6 @@ export function whereModelFor(
   const catalogue = catalogueOf(caller, registry);
   return ({ model, queue }) => {
     if (catalogue.ofQueue(queue)) return 'here';
-    return catalogue.isAwaited({ name: model, queue }) ? 'awaited' : 'gone';
+    return catalogue.awaitQueue({ name: model, queue }) ? 'awaited' : 'gone';
   };
 }

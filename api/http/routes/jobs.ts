@@ -3,7 +3,7 @@
 import type { Express, Request, Response } from 'express';
 import { nowMs } from '../../../shared/clock.js';
 import { ScorelineError } from '../../../shared/errors.js';
-import type { Calls } from '../../call.js';
+import type { Calls } from '../../calls.js';
 import type { Deferred } from '../../deferral.js';
 import { addressOf, writeSummary } from '../../jobs/job-document.js';
 import type { JobRecord } from '../../jobs/job-record.js';

@@ -50,7 +50,7 @@ export function makeScoreNative(options: {
     const { inputs, isList, given } = readBodyInputs(body, kinds, model);
     const wish = readWish(withQuery(given, request), model);
     const deadlineMs = readDeadlineMs(given);
-    if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
+    if (deadlineMs !== undefined) call.limitDeadline(call.arrivedAt + deadlineMs);
     const priority = parsePriority(given.priority, 'priority');
     if (priority) call.prioritise(priority);
     if (!isList && !wantsLines(request)) return { wish, inputs: inputs.map(({ read }) => read()) };

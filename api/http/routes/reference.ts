@@ -41,7 +41,7 @@ export function makeScoreReference(options: {
     const { output } = kindsOf(kinds, model);
     const inputs = readInputs(kinds, model, given.input);
     const deadlineMs = readDeadlineMs(given);
-    if (deadlineMs !== undefined) call.hasten(call.arrivedAt + deadlineMs);
+    if (deadlineMs !== undefined) call.limitDeadline(call.arrivedAt + deadlineMs);
     const priority = parsePriority(given.priority, 'priority');
     if (priority) call.prioritise(priority);
     call.assign(model, inputs.length);

@@ -6,7 +6,8 @@ import { errorTable, problemOf, ScorelineError } from '../../../shared/errors.js
 import { type InputName, readInputName } from '../../../shared/input-name.js';
 import type { Logger } from '../../../shared/process/log.js';
 import type { Model } from '../../../shared/registry/models.js';
-import type { Call, Calls } from '../../call.js';
+import type { Call } from '../../call.js';
+import type { Calls } from '../../calls.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import { decodeText } from '../../kinds/charset.js';
 import { type InputKinds, readInput } from '../../kinds/kinds.js';

@@ -3,7 +3,7 @@
 
 import { isOpen } from '../../../shared/tensors/network.js';
 import type { TensorValue } from '../../../worker/engine/engine.js';
-import type { Neighbours } from './neighbours.js';
+import type { Companions } from './companions.js';
 import type { Section } from './settings.js';
 
 export interface Answer {
@@ -24,7 +24,7 @@ export interface AnswerHints {
   readonly wanted: Section;
   /** What an exporter has told of `output`. */
   readonly told: Section | undefined;
-  readonly pooling: Neighbours['pooling'];
+  readonly pooling: Companions['pooling'];
   /** Whether the user gave labels. */
   readonly hasLabels: boolean;
 }

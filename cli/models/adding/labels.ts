@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline/promises';
 import { ScorelineError } from '../../../shared/errors.js';
 import { NotUtf8, readUtf8File } from '../../../shared/files/utf8-file.js';
 import { readOnnxLabels } from '../../../worker/files/onnx-labels.js';
-import type { Neighbours } from './neighbours.js';
+import type { Companions } from './companions.js';
 
 export interface FoundLabels {
   readonly names: readonly string[];
@@ -21,7 +21,7 @@ interface Places {
   /** The file that the user wants to add, and the ONNX file, which may have been made of it. */
   readonly file: string;
   readonly onnx: string;
-  readonly neighbours: Neighbours;
+  readonly companions: Companions;
 }
 
 /**
@@ -40,11 +40,11 @@ export async function findLabels(count: number, places: Places): Promise<FoundLa
   );
 }
 
-function lookFor({ given, file, onnx, neighbours }: Places): FoundLabels | undefined {
+function lookFor({ given, file, onnx, companions }: Places): FoundLabels | undefined {
   if (given !== undefined) return { names: readLines(given), source: given, mayHaveIds: true };
   const inside = readOnnxLabels(onnx);
   if (inside) return { names: inside, source: `the metadata of ${file}`, mayHaveIds: false };
-  const { labels } = neighbours;
+  const { labels } = companions;
   return labels && { names: labels.names, source: labels.file, mayHaveIds: false };
 }
 

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { coerceError, ScorelineError } from '../../../shared/errors.js';
 
-export interface Neighbours {
+export interface Companions {
   /** The tokenizer.json, if there is one. */
   readonly tokenizer: string | undefined;
   /** The most tokens of a text that the network was made for, and the file that says so. */
@@ -30,7 +30,7 @@ const tokensMaxMax = 65_536;
  * @param tokenizer the tokenizer.json that the user named
  * @throws ScorelineError `model_file_wrong` if a file is there that is no JSON
  */
-export function readNeighbours(network: string, tokenizer?: string): Neighbours {
+export function readCompanions(network: string, tokenizer?: string): Companions {
   const own = statSync(network).isDirectory() ? network : path.dirname(network);
   const around = path.join(own, '..');
   const folders = path.basename(path.resolve(own)) === 'onnx' ? [own, around] : [own];
@@ -59,7 +59,7 @@ export function readNeighbours(network: string, tokenizer?: string): Neighbours 
   };
 }
 
-function readConfig(file: string | undefined): Pick<Neighbours, 'labels' | 'hasSeveralLabels'> {
+function readConfig(file: string | undefined): Pick<Companions, 'labels' | 'hasSeveralLabels'> {
   const { id2label, problem_type: problem } = file === undefined ? {} : read(file);
   const entries = Object.entries((id2label ?? {}) as Content);
   const names = entries.toSorted(([one], [other]) => Number(one) - Number(other));
@@ -72,7 +72,7 @@ function readConfig(file: string | undefined): Pick<Neighbours, 'labels' | 'hasS
   };
 }
 
-type Limit = Neighbours['tokensMax'];
+type Limit = Companions['tokensMax'];
 
 function leastOf(limits: readonly Limit[]): Limit {
   const known = limits.filter((limit) => limit !== undefined);
@@ -97,7 +97,7 @@ function toLimit(value: unknown, file: string): Limit {
   return isLimit ? { tokens: Number(value), file } : undefined;
 }
 
-function readPooling(file: string | undefined): Neighbours['pooling'] {
+function readPooling(file: string | undefined): Companions['pooling'] {
   if (file === undefined) return undefined;
   const modes = Object.entries(read(file)).filter(
     ([key, value]) => key.startsWith('pooling_mode_') && value === true,

@@ -14,7 +14,7 @@ const differenceMax = 0.01;
  * Scores a sample alone and beside one whose numbers are all 0. Texts have no such neighbour.
  * @throws ScorelineError `model_file_wrong` if the answers differ
  */
-export async function checkNeighbours(model: Model, scorer: LoadedScorer): Promise<void> {
+export async function checkBatchMates(model: Model, scorer: LoadedScorer): Promise<void> {
   const { manifest, name } = model;
   if (manifest.batch.max === 1) return;
   const inputs = sampleInputs(manifest, scorer.values.inputs);
