@@ -39,14 +39,8 @@ import { makeCacheEntries } from './cache/entries.js';
 import { ResponseCache } from './cache/response-cache.js';
 import { type Calls, makeCalls } from './calls.js';
 import { deadlineExceeded } from './deadline.js';
+import { openEdge } from './edge.js';
 import { joinListeners, type RequestEvents } from './events.js';
-import type { RunningGrpcServer, startGrpcServer } from './grpc/server.js';
-import { makeApp } from './http/app.js';
-import { makeEventStreams } from './http/event-streams.js';
-import { makeGate } from './http/gate.js';
-import { type RunningServer, startServer } from './http/server.js';
-import { makeDescription } from './inference/description.js';
-import { rowsMaxOf } from './inference/rows.js';
 import { makeDeferring } from './jobs/deferring.js';
 import { JobEnds } from './jobs/job-ends.js';
 import { makeJobStates } from './jobs/job-states.js';
@@ -71,18 +65,15 @@ import { Dispatcher } from './queue/dispatcher.js';
 import { Queue, queueAway } from './queue/queue.js';
 import { ReplyStream } from './queue/reply-stream.js';
 import { makeWaiters } from './queue/waiters.js';
-import { makeReadiness } from './readiness.js';
 import { LargeResults } from './repeat/large-results.js';
 import { makeRepeatable } from './repeat/repeatable.js';
 import { makeResults } from './repeat/results.js';
 import { makeScoring } from './scoring.js';
-import { makeSeries } from './series/series.js';
 import { Statistics } from './statistics.js';
 import { makeRequestTraces } from './traces/requests.js';
 import { makeMayRest, namesOfNoModel } from './versions/at-rest.js';
 import { Rollout } from './versions/rollout.js';
 import { Shadows } from './versions/shadows.js';
-import { makeAllowList } from './webhooks/allow-list.js';
 import { PendingWebhooks } from './webhooks/pending-webhooks.js';
 import { openCourier } from './webhooks/webhooks.js';
 
@@ -224,79 +215,34 @@ export async function startApi(
     statistics,
   });
   const access = await openAccess({ configuration, redis: producer, keys, instance, log, signal });
-  const series = makeSeries({
-    ...{ calls, scoring, limits: access.limits },
-    inFlightMax: configuration.INPUTS_IN_FLIGHT_MAX,
-  });
-  const allowList = makeAllowList(configuration.WEBHOOK_HOSTS);
-  const gate = makeGate({ registry, calls, access, webhooks: allowList });
-  const eventStreams = makeEventStreams({
-    streamsMax: configuration.EVENT_STREAMS_MAX,
-    callerStreamsMax: configuration.CALLER_EVENT_STREAMS_MAX,
-    access,
-  });
-  if (metrics) {
-    const decoding = () => kinds.image.load;
-    const permitsMax = configuration.PERMITS_MAX;
-    const load = { calls, admission, bodies, eventStreams, queue, decoding };
-    const state = { registry, permitsMax, ...load };
-    observeState(metrics.instruments, state);
-    endSeries(metrics.instruments, registry);
-    observeRedisMemory(metrics.instruments, redisMemory);
-  }
   const forgetCertificate =
     metrics && observeIssuerCertificate(metrics.instruments, configuration.OIDC_ISSUER);
-  const readiness = makeReadiness({ queue, registry, calls, mayRest });
-  const rowsMax = rowsMaxOf(configuration);
-  const version = packageVersion();
-  const description = makeDescription({
-    ...{ registry, rollout, readiness, statistics, rowsMax, version },
-  });
-  const protocol = { readiness, description, rowsMax };
   const measured = metrics && { instruments: metrics.instruments, registry, statistics, queue };
   const liveSeries = measured && openLiveSeries(measured);
   const live = { instance, liveSeries, localWorkers: openLocalWorkers(parent) };
   const events = listen({ configuration, registry, log, telemetry, metrics });
-  const app = makeApp({
-    ...{
-      configuration,
-      registry,
-      calls,
-      gate,
-      kinds,
-      scoring,
-      series,
-      jobs,
-      webhooks,
-      queue,
-      rollout,
-      shadows,
-      clock,
-      log,
-    },
-    ...protocol,
-    eventStreams,
-    events,
+  const edge = await openEdge({
+    ...{ configuration, registry, calls, kinds, scoring, jobs, webhooks, queue, rollout },
+    ...{ shadows, clock, log, access, statistics, mayRest, events, live },
     instruments: metrics?.instruments,
-    live,
-    signIn: access.signIn,
     playground: openPage(configuration, access.signIn !== undefined, log),
   });
-  const server = await startServer(app, configuration);
-  const grpc = await startGrpc(
-    {
-      ...{ registry, calls, access, scoring, events },
-      ...protocol,
-      isTrusted: app.isTrusted,
-    },
-    configuration,
-  );
+  if (metrics) {
+    const decoding = () => kinds.image.load;
+    const permitsMax = configuration.PERMITS_MAX;
+    const { eventStreams } = edge;
+    const load = { calls, admission, bodies, eventStreams, queue, decoding };
+    observeState(metrics.instruments, { registry, permitsMax, ...load });
+    endSeries(metrics.instruments, registry);
+    observeRedisMemory(metrics.instruments, redisMemory);
+  }
   const courier = openCourier({
     ...{ configuration, registry, pending: webhooks, store, states, ends, log },
     parts: { kinds, problemOf },
     instruments: metrics?.instruments,
   });
-  const { address, port } = server;
+  const { grpc } = edge;
+  const { address, port } = edge.http;
   const models = registry.latest.map((model) => model.name);
   const report = {
     ...{ address, port, models },
@@ -310,15 +256,13 @@ export async function startApi(
     leave: async () => {
       if (LEAVE_MS === 0) return;
       calls.leave();
-      server.leave();
-      grpc?.leave();
+      edge.leave();
       await delay(LEAVE_MS);
     },
     close: async () => {
       calls.shutDown();
-      eventStreams.close();
       await rollout.close();
-      await closeServers([server, grpc], SHUTDOWN_MS - LEAVE_MS, calls);
+      await edge.close(SHUTDOWN_MS - LEAVE_MS);
       await courier?.close();
       peers.close();
       redisMemory.close();
@@ -364,24 +308,6 @@ function listen(parts: {
     metrics && makeRequestMetrics(metrics.instruments, registry),
     makeRequestLog(log, { accessRatio }),
   ]);
-}
-
-/** Starts gRPC, if there is a port for it. Only then is its library loaded. */
-async function startGrpc(
-  parts: Parameters<typeof startGrpcServer>[0],
-  configuration: Configuration,
-): Promise<RunningGrpcServer | undefined> {
-  const { GRPC_PORT } = configuration;
-  if (GRPC_PORT === undefined) return undefined;
-  return (await import('./grpc/server.js')).startGrpcServer(parts, configuration, GRPC_PORT);
-}
-
-async function closeServers(
-  servers: readonly (Pick<RunningServer, 'close'> | undefined)[],
-  withinMs: number,
-  calls: Calls,
-): Promise<void> {
-  await Promise.all(servers.map((server) => server?.close(withinMs, () => calls.abortAll())));
 }
 
 /** Makes the calls, their admission, and the exchange with other instances that admission needs. */

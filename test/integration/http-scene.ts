@@ -13,27 +13,18 @@ import type { CacheEntries } from '../../api/cache/entries.js';
 import { ResponseCache } from '../../api/cache/response-cache.js';
 import { makeCalls } from '../../api/calls.js';
 import { deadlineExceeded } from '../../api/deadline.js';
+import { openEdge } from '../../api/edge.js';
 import { joinListeners, type RequestTraces } from '../../api/events.js';
-import { startGrpcServer } from '../../api/grpc/server.js';
-import { makeApp } from '../../api/http/app.js';
-import { makeEventStreams } from '../../api/http/event-streams.js';
-import { makeGate } from '../../api/http/gate.js';
 import type { LiveParts } from '../../api/http/routes/live.js';
-import { startServer } from '../../api/http/server.js';
-import { makeDescription } from '../../api/inference/description.js';
-import { rowsMaxOf } from '../../api/inference/rows.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
 import { makeRequestLog } from '../../api/log/requests.js';
 import type { Playground } from '../../api/playground/playground.js';
 import type { Dispatcher, Submission } from '../../api/queue/dispatcher.js';
 import type { ScoredReply } from '../../api/queue/waiters.js';
-import { makeReadiness } from '../../api/readiness.js';
 import { makeScoring } from '../../api/scoring.js';
-import { makeSeries } from '../../api/series/series.js';
 import { Statistics } from '../../api/statistics.js';
 import { makeMayRest } from '../../api/versions/at-rest.js';
 import type { Rollout } from '../../api/versions/rollout.js';
-import { makeAllowList } from '../../api/webhooks/allow-list.js';
 import {
   type Configurations,
   readConfiguration,
@@ -97,7 +88,11 @@ export async function openScene(
   } = {},
 ) {
   const { models = [textModel] } = options;
-  const configuration = { ...readConfiguration('api', { PORT: '0' }), ...options.configuration };
+  const settings = { PORT: '0', EVENT_STREAMS_MAX: '1', CALLER_EVENT_STREAMS_MAX: '1' };
+  const configuration = {
+    ...readConfiguration('api', { ...settings, ...(options.grpc && { GRPC_PORT: '0' }) }),
+    ...options.configuration,
+  };
   const registry = makeRegistry(models, options.leftOut);
   const unanswered = new Map<string, number>();
   const submissions: Submission[] = [];
@@ -153,13 +148,6 @@ export async function openScene(
     unansweredIn: (name: string) => unanswered.get(name),
     opened: new Map(),
   };
-  const access = options.access ?? openToAnyone;
-  const series = makeSeries({
-    ...{ calls, scoring, limits: access.limits },
-    inFlightMax: configuration.INPUTS_IN_FLIGHT_MAX,
-  });
-  const allowList = makeAllowList(configuration.WEBHOOK_HOSTS);
-  const gate = makeGate({ registry, calls, access, webhooks: allowList });
   const clock = { readWarnings: async () => [] };
   const noJob = () =>
     Promise.reject(new ScorelineError('job_not_found', 'These tests have no jobs.'));
@@ -181,47 +169,13 @@ export async function openScene(
   const rollout = options.rollout ?? { waiting: [], load: noFolder, unload: noFolder };
   const noShadows = { same: 0, different: 0, failed: 0, left_out: 0 };
   const shadows = { countsOf: () => noShadows };
-  const readiness = makeReadiness({
-    queue,
-    registry,
-    calls,
-    mayRest: makeMayRest(configuration.SCALE_FROM_ZERO),
-  });
-  const rowsMax = rowsMaxOf(configuration);
-  const protocol = {
-    readiness,
-    rowsMax,
-    description: makeDescription({
-      registry,
-      rollout,
-      readiness,
-      statistics,
-      rowsMax,
-      version: '1.2.3',
-    }),
-  };
-  const eventStreams = makeEventStreams({ streamsMax: 1, callerStreamsMax: 1, access });
   const events = joinListeners(options.traces, [makeRequestLog(log, { accessRatio: 0 })]);
-  const app = makeApp({
-    ...{
-      configuration,
-      registry,
-      calls,
-      gate,
-      kinds,
-      scoring,
-      series,
-      jobs,
-      webhooks,
-      queue,
-      rollout,
-      shadows,
-      clock,
-      log,
-    },
-    eventStreams,
-    ...{ ...protocol, events },
-    signIn: options.signIn,
+  const sockets = watchServerSockets();
+  const edge = await openEdge({
+    ...{ configuration, registry, calls, kinds, scoring, jobs, webhooks, queue, rollout },
+    ...{ shadows, clock, log, statistics, events },
+    access: { ...(options.access ?? openToAnyone), signIn: options.signIn },
+    mayRest: makeMayRest(configuration.SCALE_FROM_ZERO),
     playground: options.playground,
     live: {
       instance: 'scene',
@@ -230,21 +184,12 @@ export async function openScene(
       ...options.live,
     },
   });
-  const sockets = watchServerSockets();
-  const server = await startServer(app, configuration);
-  const grpc = options.grpc
-    ? await startGrpcServer(
-        { ...{ registry, calls, access, scoring, events }, ...protocol, isTrusted: app.isTrusted },
-        configuration,
-        0,
-      )
-    : undefined;
+  const { port } = edge.http;
   const clients: RawClient[] = [];
 
   const close = async (withinMs = 0) => {
     calls.shutDown();
-    eventStreams.close();
-    await Promise.all([server, grpc].map((each) => each?.close(withinMs, () => calls.abortAll())));
+    await edge.close(withinMs);
   };
   onTestFinished(async () => {
     for (const client of clients) client.hangUp();
@@ -255,10 +200,10 @@ export async function openScene(
   });
 
   return {
-    url: `http://127.0.0.1:${server.port}`,
-    port: server.port,
-    express: app.express,
-    grpcPort: grpc?.port ?? 0,
+    url: `http://127.0.0.1:${port}`,
+    port,
+    express: edge.express,
+    grpcPort: edge.grpc?.port ?? 0,
     admission,
     bodies,
     calls,
@@ -271,7 +216,7 @@ export async function openScene(
     close,
     /** Connects a client that writes raw bytes. */
     connect: async () => {
-      const client = await RawClient.connect(server.port);
+      const client = await RawClient.connect(port);
       clients.push(client);
       return client;
     },
