@@ -53,7 +53,7 @@ async function formatManifest(base: Model, faq: FaqFolder): Promise<string> {
   const graph = { file: graphName, bytes: statSync(file).size, sha256: await sha256Of(file) };
   const tokenizer = source.tokenizer && flow(source.tokenizer);
   const lines = [
-    '# Made by `npm run faq`. Every key is explained in docs/models.md.',
+    '# Made by `npm run faq`. Every key is explained in docs/manifest.md.',
     `name: ${faq.name}`,
     // The files decide the name of the queue, so a new FAQ needs no new version.
     'version: 1',

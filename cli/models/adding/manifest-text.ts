@@ -34,7 +34,7 @@ export function formatManifest(draft: Draft, reading: Section = {}): string {
   );
   const { version, input, output: answer, outputs, ...others } = sections as Sections;
   const lines = [
-    '# Every key is explained in docs/models.md.',
+    '# Every key is explained in docs/manifest.md.',
     `name: ${name}`,
     '# Give a changed model a new version.',
     `version: ${flow(version)}`,
