@@ -4,6 +4,7 @@
 
 import { type Tensor, toBuffer } from '../shared/tensors/tensors.js';
 import { makeItemId } from '../shared/wire/item-id.js';
+import type { OutputWish } from '../shared/wire/job.js';
 import type { Timing } from '../shared/wire/reply.js';
 import { shareOf } from './access/caller.js';
 import type { ResponseCache } from './cache/response-cache.js';
@@ -12,7 +13,7 @@ import { type Deferral, Deferred } from './deferral.js';
 import type { Deferring } from './jobs/deferring.js';
 import type { RawInput, Row } from './kinds/kind.js';
 import { type InputKinds, kindsOf } from './kinds/kinds.js';
-import type { DispatchedItem, Dispatcher, OutputWish } from './queue/dispatcher.js';
+import type { DispatchedItem, Dispatcher } from './queue/dispatcher.js';
 import type { ScoredReply } from './queue/waiters.js';
 import { type Identity, identify } from './repeat/identity.js';
 import type { Repeatable } from './repeat/repeatable.js';

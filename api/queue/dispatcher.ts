@@ -5,7 +5,7 @@ import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { Item } from '../../shared/wire/job.js';
+import type { Item, OutputWish } from '../../shared/wire/job.js';
 import { jobQueueOf, type Priority } from '../../shared/wire/priority.js';
 import type { Ending } from '../ending.js';
 import type { RequestTrace } from '../traces/request-trace.js';
@@ -14,8 +14,7 @@ import type { ScoredReply } from './waiters.js';
 
 const lingerMsDefault = 6;
 
-/** How many of the best classes to answer with, or which outputs; all of them if neither is given. */
-export type OutputWish = Pick<Item, 'top' | 'outputs'>;
+export type { OutputWish } from '../../shared/wire/job.js';
 
 /** The items of one call, for one model, with one deadline. */
 export interface Submission extends OutputWish {

@@ -3,8 +3,8 @@
 import type { Model } from '../../shared/registry/models.js';
 import { mapScores } from '../../shared/tensors/scores.js';
 import { type Tensor, toFloats } from '../../shared/tensors/tensors.js';
+import type { OutputWish } from '../../shared/wire/job.js';
 import { readValue } from '../kinds/regression.js';
-import type { OutputWish } from '../queue/dispatcher.js';
 
 /** Numbers agree up to this share of the largest one of their output. */
 const tolerance = 0.01;

@@ -10,9 +10,10 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Registry } from '../../shared/registry/registry.js';
 import { makeItemId, rowsOfItem } from '../../shared/wire/item-id.js';
+import type { OutputWish } from '../../shared/wire/job.js';
 import type { Call } from '../call.js';
 import { Ending } from '../ending.js';
-import type { DispatchedItem, Dispatcher, OutputWish } from '../queue/dispatcher.js';
+import type { DispatchedItem, Dispatcher } from '../queue/dispatcher.js';
 import type { ScoredReply } from '../queue/waiters.js';
 import { doAgree } from './agreement.js';
 

@@ -52,6 +52,9 @@ export interface Item {
   readonly trace?: TraceContext | undefined;
 }
 
+/** What the caller of an item wants: its best classes (`top`), or certain outputs; all outputs if neither is given. */
+export type OutputWish = Pick<Item, 'top' | 'outputs'>;
+
 /** What of an item says how its reply is kept. */
 export type Keeping = Pick<Item, 'id' | 'keepMs' | 'keepFor' | 'keepBytesMax'>;
 

@@ -5,15 +5,12 @@ import type { DeclaredTensor } from '../../shared/manifest/manifest.js';
 import type { Model } from '../../shared/registry/models.js';
 import { showName } from '../../shared/tensors/network.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { Item } from '../../shared/wire/job.js';
+import type { OutputWish } from '../../shared/wire/job.js';
 import type { TensorValue } from '../engine/engine.js';
 import { makeAnswer } from './answer.js';
 import { listValues } from './network.js';
 import { remedyFor } from './score-output.js';
 import { split } from './split.js';
-
-/** What an item's caller wants: the answer that the manifest describes (`top`), or certain outputs. */
-export type OutputWish = Pick<Item, 'top' | 'outputs'>;
 
 export interface Outputs {
   /**

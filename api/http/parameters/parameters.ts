@@ -8,7 +8,7 @@ import { scoresOf } from '../../../shared/manifest/manifest.js';
 import { scoresClasses, topOf } from '../../../shared/manifest/output.js';
 import type { Model } from '../../../shared/registry/models.js';
 import { shown } from '../../../shared/shown.js';
-import type { OutputWish } from '../../queue/dispatcher.js';
+import type { OutputWish } from '../../../shared/wire/job.js';
 
 /** Parameters by name, from the query string, the JSON body or the fields of a form. */
 export type Given = Readonly<Record<string, unknown>>;

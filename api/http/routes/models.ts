@@ -6,12 +6,12 @@ import { type HeadOutput, scoresClasses, topOf } from '../../../shared/manifest/
 import type { Model } from '../../../shared/registry/models.js';
 import type { Registry } from '../../../shared/registry/registry.js';
 import { shareIn } from '../../../shared/registry/traffic.js';
+import type { OutputWish } from '../../../shared/wire/job.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { Call } from '../../call.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import type { RawInput } from '../../kinds/kind.js';
 import { type InputKinds, kindsOf, readInput } from '../../kinds/kinds.js';
-import type { OutputWish } from '../../queue/dispatcher.js';
 import type { Queue } from '../../queue/queue.js';
 import { routeTo } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
