@@ -11,11 +11,9 @@ import {
   type Datatype,
   decodeStrings,
   numberArrays,
-  type Tensor,
+  type TensorHead,
 } from '../../shared/tensors/tensors.js';
 import { numbersOf } from '../inference/json-tensor.js';
-
-type Head = Omit<Tensor, 'data'>;
 
 /** The fields of InferTensorContents, by number. */
 const fieldNames = [
@@ -66,7 +64,7 @@ export function hasList(datatype: Datatype): datatype is keyof typeof fields {
  * @param contents an encoded InferTensorContents; undefined if there is none
  * @throws ScorelineError `tensor_invalid`; Error if the bytes are no such message
  */
-export function readContents(head: Head, contents: Buffer = Buffer.alloc(0)): Uint8Array {
+export function readContents(head: TensorHead, contents: Buffer = Buffer.alloc(0)): Uint8Array {
   const { name, datatype } = head;
   if (!hasList(datatype)) {
     throw invalid(`${showName(name)}, ${datatype}, in raw_input_contents`, 'contents');
@@ -98,7 +96,7 @@ export function writeContents(
   return { [name]: is64 ? Array.from(numbers, String) : Array.from(numbers, Number) };
 }
 
-function readNumbers(head: Head, contents: Buffer, elements: number): Uint8Array {
+function readNumbers(head: TensorHead, contents: Buffer, elements: number): Uint8Array {
   const datatype = head.datatype as Exclude<Datatype, 'FP16' | 'BYTES'>;
   const array = new numberArrays[datatype](elements);
   const read = readers[fields[datatype]] as (typeof readers)[number];
@@ -114,7 +112,7 @@ function readNumbers(head: Head, contents: Buffer, elements: number): Uint8Array
   return new Uint8Array(array.buffer);
 }
 
-function readStrings(head: Head, contents: Buffer, elements: number): Buffer {
+function readStrings(head: TensorHead, contents: Buffer, elements: number): Buffer {
   const parts: Buffer[] = [];
   visitList(head, contents, (reader) => {
     const bytes = reader.bytes() as Buffer;
@@ -129,7 +127,7 @@ function readStrings(head: Head, contents: Buffer, elements: number): Buffer {
 
 /** Calls `visit` at each element of the list that the datatype has, and refuses elements in others. */
 function visitList(
-  { name, datatype }: Head,
+  { name, datatype }: TensorHead,
   contents: Buffer,
   visit: (reader: protobuf.Reader) => void,
 ): void {
@@ -155,14 +153,14 @@ function toBigInt(value: number | protobuf.Long): bigint {
   return (BigInt(value.high) << 32n) | BigInt(value.low >>> 0);
 }
 
-function unfit({ name, datatype }: Head, got: number | bigint, at: number): ScorelineError {
+function unfit({ name, datatype }: TensorHead, got: number | bigint, at: number): ScorelineError {
   return invalid(
     `elements of ${showName(name)} that ${datatype} can hold`,
     `${got} at index ${at}`,
   );
 }
 
-function miscounted({ name, datatype, shape }: Head, got: string): ScorelineError {
+function miscounted({ name, datatype, shape }: TensorHead, got: string): ScorelineError {
   return invalid(
     `${countElements(shape)} elements in the contents of ${showName(name)}, ${datatype} of shape ${showShape(shape)}`,
     got,

@@ -28,6 +28,7 @@ import {
   datatypes,
   rowOffsets,
   type Tensor,
+  type TensorHead,
   toBuffer,
 } from '../../shared/tensors/tensors.js';
 import { messageOf } from '../../shared/zod-issue.js';
@@ -41,8 +42,6 @@ export interface OutputForm {
 }
 
 type Parameters = Readonly<Record<string, unknown>>;
-type Head = Omit<Tensor, 'data'>;
-
 /** An input as it came. */
 export interface GivenInput {
   readonly name: string;
@@ -53,7 +52,7 @@ export interface GivenInput {
    * Reads its data, once its head is known to be what the network takes. Called for each input, in order.
    * @throws ScorelineError `tensor_invalid`
    */
-  read(head: Head): Uint8Array;
+  read(head: TensorHead): Uint8Array;
 }
 
 /** A request as it came, whatever its form. */
@@ -124,7 +123,7 @@ export function readInferRequest(
   };
   const given = inputs.map((input) => ({
     ...input,
-    read: (head: Head) => readData(input, head, takeBytes),
+    read: (head: TensorHead) => readData(input, head, takeBytes),
   }));
   const request = checkInferRequest(
     { id, parameters, inputs: given, outputs, isBinary: false },
@@ -192,7 +191,7 @@ function readInputs(given: readonly GivenInput[], network: Network): Tensor[] {
 
 function readData(
   { name, parameters, data }: JsonInput,
-  head: Head,
+  head: TensorHead,
   takeBytes: (name: string, size: unknown) => Buffer,
 ): Uint8Array {
   const size = parameters.binary_data_size;
@@ -204,7 +203,7 @@ function readData(
 }
 
 /** Checks name, datatype and shape by what the network takes. */
-function readHead({ name, datatype, shape }: GivenInput, declared: DeclaredTensor): Head {
+function readHead({ name, datatype, shape }: GivenInput, declared: DeclaredTensor): TensorHead {
   if (!datatypes.includes(datatype as Datatype)) {
     const got = JSON.stringify(datatype.slice(0, 60));
     throw invalid(`the datatype ${declared.datatype} in ${showName(name)}`, got);

@@ -5,10 +5,10 @@
 import { type Configurations, callerLimitsOf } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { showName, showShape } from '../../shared/tensors/network.js';
-import { rowOffsets, type Tensor } from '../../shared/tensors/tensors.js';
+import { rowOffsets, type Tensor, type TensorHead } from '../../shared/tensors/tensors.js';
 
 /** An output whose data lies in several places. */
-export interface JoinedTensor extends Omit<Tensor, 'data'> {
+export interface JoinedTensor extends TensorHead {
   readonly parts: readonly Uint8Array[];
 }
 

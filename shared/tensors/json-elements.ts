@@ -13,17 +13,15 @@ import {
   type Datatype,
   encodeStrings,
   numberArrays,
-  type Tensor,
+  type TensorHead,
 } from './tensors.js';
-
-type Head = Omit<Tensor, 'data'>;
 
 /**
  * Reads the elements of a tensor: one flat list, or lists nested as the shape says. The sizes of the
  * shape must have been checked.
  * @throws ScorelineError `tensor_invalid`
  */
-export function fromJson(head: Head, data: unknown): Uint8Array {
+export function fromJson(head: TensorHead, data: unknown): Uint8Array {
   const elements = flatten(head, data);
   if (head.datatype === 'BYTES')
     return encodeStrings(elements.map((text, at) => toText(head, text, at)));
@@ -38,7 +36,7 @@ export function fromJson(head: Head, data: unknown): Uint8Array {
 }
 
 /** Returns the elements in row-major order, once their number is known to be right. */
-function flatten(head: Head, data: unknown): readonly unknown[] {
+function flatten(head: TensorHead, data: unknown): readonly unknown[] {
   const { shape } = head;
   const elements = countElements(shape);
   if (!Array.isArray(data)) {
@@ -140,13 +138,13 @@ const wishes: Readonly<Record<Exclude<Datatype, 'BYTES'>, string>> = {
   FP64: 'a number, or "NaN", "Infinity" or "-Infinity"',
 };
 
-function toText(head: Head, value: unknown, at: number): string {
+function toText(head: TensorHead, value: unknown, at: number): string {
   // A lone surrogate has no UTF-8, and would be replaced.
   if (typeof value === 'string' && value.isWellFormed()) return value;
   throw unfit(head, value, at);
 }
 
-function unfit({ name, datatype }: Head, value: unknown, at: number): ScorelineError {
+function unfit({ name, datatype }: TensorHead, value: unknown, at: number): ScorelineError {
   const wish = datatype === 'BYTES' ? 'a string of Unicode characters' : wishes[datatype];
   return new ScorelineError(
     'tensor_invalid',
@@ -154,7 +152,7 @@ function unfit({ name, datatype }: Head, value: unknown, at: number): ScorelineE
   );
 }
 
-function miscounted(head: Head, got: string): ScorelineError {
+function miscounted(head: TensorHead, got: string): ScorelineError {
   const { name, datatype, shape } = head;
   return new ScorelineError(
     'tensor_invalid',

@@ -1,7 +1,7 @@
 // The inputs and outputs of a network: whether a tensor fits one, and how messages show them.
 
 import { ScorelineError } from '../errors.js';
-import type { Datatype, Tensor } from './tensors.js';
+import type { Datatype, TensorHead } from './tensors.js';
 
 /** What a network says of an input or output. An open dimension is a name, an empty text, or -1. */
 export interface NetworkValue {
@@ -10,8 +10,6 @@ export interface NetworkValue {
   readonly datatype: Datatype | undefined;
   readonly shape: ReadonlyArray<number | string>;
 }
-
-type Head = Pick<Tensor, 'name' | 'datatype' | 'shape'>;
 
 /** Whether a dimension of a network is open, or has this size. */
 export function takesSize(dimension: number | string | undefined, size: number): boolean {
@@ -23,7 +21,7 @@ export function isOpen(dimension: number | string | undefined): boolean {
 }
 
 /** Whether a tensor has the datatype of a value, as many dimensions, and sizes that it takes. */
-export function takesTensor(value: NetworkValue, { datatype, shape }: Head): boolean {
+export function takesTensor(value: NetworkValue, { datatype, shape }: TensorHead): boolean {
   return (
     datatype === value.datatype &&
     shape.length === value.shape.length &&
@@ -36,8 +34,11 @@ export function takesTensor(value: NetworkValue, { datatype, shape }: Head): boo
  * @param tensors fit the values of their names
  * @throws ScorelineError `tensor_invalid`
  */
-export function checkNamedSizes(values: readonly NetworkValue[], tensors: readonly Head[]): void {
-  const sizes = new Map<string, { size: number; tensor: Head }>();
+export function checkNamedSizes(
+  values: readonly NetworkValue[],
+  tensors: readonly TensorHead[],
+): void {
+  const sizes = new Map<string, { size: number; tensor: TensorHead }>();
   for (const tensor of tensors) {
     const value = values.find(({ name }) => name === tensor.name);
     for (const [at, dimension] of (value?.shape ?? []).entries()) {
@@ -66,7 +67,7 @@ export function showValue({ name, datatype, shape }: NetworkValue): string {
 }
 
 /** Shows a tensor without its data. */
-export function showTensor({ name, datatype, shape }: Head): string {
+export function showTensor({ name, datatype, shape }: TensorHead): string {
   return `${showName(name)} of ${datatype}${showShape(shape)}`;
 }
 

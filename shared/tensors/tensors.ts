@@ -25,11 +25,15 @@ export const datatypes = [
 ] as const;
 export type Datatype = (typeof datatypes)[number];
 
-export interface Tensor {
+/** A tensor without its data. */
+export interface TensorHead {
   readonly name: string;
   readonly datatype: Datatype;
   /** The first dimension counts rows, which the model scores independently of each other. */
   readonly shape: readonly number[];
+}
+
+export interface Tensor extends TensorHead {
   readonly data: Uint8Array;
 }
 

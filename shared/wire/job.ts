@@ -17,7 +17,7 @@
 import { z } from 'zod';
 import { coerceError, ScorelineError } from '../errors.js';
 import type { TraceContext } from '../telemetry/telemetry.js';
-import { checkTensor, type Tensor, toBuffer } from '../tensors/tensors.js';
+import { checkTensor, type Tensor, type TensorHead, toBuffer } from '../tensors/tensors.js';
 import { Layouts, layOut, layoutsSchema } from './layouts.js';
 import { readableWireVersions, wireVersion } from './version.js';
 
@@ -109,7 +109,7 @@ export type PackedJob = z.output<typeof packedJobSchema>;
 /** An item whose large tensors still lie beside the job. */
 export interface WireItem extends Omit<Item, 'inputs'> {
   /** The data is base64, or null if the tensor lies beside the job. */
-  readonly inputs: readonly (Omit<Tensor, 'data'> & { readonly data: string | null })[];
+  readonly inputs: readonly (TensorHead & { readonly data: string | null })[];
 }
 
 /** A decoded job. */

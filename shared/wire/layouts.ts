@@ -5,10 +5,9 @@
 // longer than a short text, and would take longer to parse.
 
 import { z } from 'zod';
-import { datatypes, type Tensor } from '../tensors/tensors.js';
+import { datatypes, type Tensor, type TensorHead } from '../tensors/tensors.js';
 
-type Head = Pick<Tensor, 'name' | 'datatype' | 'shape'>;
-export type Layout = readonly Head[];
+export type Layout = readonly TensorHead[];
 
 /** Does not check the sizes in shapes: `checkTensor` does, item by item. */
 export const layoutsSchema = z.array(
@@ -37,7 +36,7 @@ export class Layouts {
 export function layOut<D>(
   layout: Layout | undefined,
   data: readonly D[],
-): (Head & { readonly data: D })[] | undefined {
+): (TensorHead & { readonly data: D })[] | undefined {
   if (layout?.length !== data.length) return undefined;
   return layout.map(({ name, datatype, shape }, index) => ({
     name,
@@ -47,14 +46,14 @@ export function layOut<D>(
   }));
 }
 
-function headOf({ name, datatype, shape }: Tensor): Head {
+function headOf({ name, datatype, shape }: Tensor): TensorHead {
   return { name, datatype, shape };
 }
 
 function isLike(layout: Layout, tensors: readonly Tensor[]): boolean {
   if (layout.length !== tensors.length) return false;
   for (let index = 0; index < layout.length; index++) {
-    const head = layout[index] as Head;
+    const head = layout[index] as TensorHead;
     const { name, datatype, shape } = tensors[index] as Tensor;
     if (head.name !== name || head.datatype !== datatype) return false;
     if (head.shape.length !== shape.length) return false;

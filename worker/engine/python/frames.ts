@@ -1,14 +1,16 @@
 // The frames between the worker and the process of a Python program. host.py says what they are made of.
 
 import type { Duplex } from 'node:stream';
-import type { Tensor } from '../../../shared/tensors/tensors.js';
+import type { Tensor, TensorHead } from '../../../shared/tensors/tensors.js';
 
 /** The bytes of the two sizes that precede a header. */
 const headBytes = 12;
 /** A header names tensors and explains failures. */
 const headerBytesMax = 16 * 1024 * 1024;
 
-type TensorHead = Pick<Tensor, 'name' | 'datatype' | 'shape'> & { readonly bytes: number };
+interface FramedTensor extends TensorHead {
+  readonly bytes: number;
+}
 
 export interface Frame<Header> {
   readonly header: Header;
@@ -17,7 +19,7 @@ export interface Frame<Header> {
 
 /** Writes a frame. The memory of the tensors must not change until it is written. */
 export function writeFrame(stream: Duplex, header: object, tensors: readonly Tensor[]): void {
-  const heads: TensorHead[] = tensors.map(({ name, datatype, shape, data }) => ({
+  const heads: FramedTensor[] = tensors.map(({ name, datatype, shape, data }) => ({
     name,
     datatype,
     shape,
@@ -75,7 +77,7 @@ export class FrameReader<Header> {
     this.#filled = 0;
     this.#headerBytes = undefined;
     const { tensors, ...header } = JSON.parse(whole.toString('utf8', 0, headerBytes)) as {
-      tensors: TensorHead[];
+      tensors: FramedTensor[];
     };
     let at = headerBytes;
     const read = tensors.map(({ name, datatype, shape, bytes }) => {
