@@ -17,6 +17,7 @@ import {
 } from '../api/access/api-key-record.js';
 import { ApiKeyStore, noSuchKey } from '../api/access/api-key-store.js';
 import { readConfiguration, redisSettings } from '../shared/configuration/configuration.js';
+import { splitList } from '../shared/configuration/values.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
 import { makeKeys } from '../shared/redis/keys.js';
 import { useRedis } from '../shared/redis/node.js';
@@ -228,11 +229,6 @@ function readArguments() {
 
 function wrongUsage(): ScorelineError {
   return new ScorelineError('configuration_invalid', usage);
-}
-
-function splitList(text: string): string[] {
-  const parts = text.split(',').map((part) => part.trim());
-  return parts.filter((part) => part !== '');
 }
 
 function toNumber(text: string | undefined): number | undefined {

@@ -2,7 +2,7 @@
 
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
-import { splitList } from './list.js';
+import { integer, list } from './values.js';
 
 /**
  * What a caller may do: `score` inputs, use `jobs` that are answered later, and as `admin` everything,
@@ -39,7 +39,6 @@ const number = (schema: z.ZodNumber) =>
     .pipe(schema)
     .optional();
 
-const list = z.string().transform(splitList);
 const roles = (scope: Scope, what: string) =>
   list
     .pipe(z.array(z.string()).min(1, 'expected at least one name'))
@@ -87,11 +86,7 @@ export const accessShape = {
     .pipe(z.array(z.enum(algorithms)).min(1))
     .default(['RS256', 'ES256'])
     .describe('The signature algorithms that are accepted, separated by commas.'),
-  OIDC_CLOCK_SKEW_MS: z
-    .string()
-    .regex(/^\d+$/, 'expected a whole number')
-    .transform(Number)
-    .pipe(z.number().max(300_000))
+  OIDC_CLOCK_SKEW_MS: integer(0, 300_000)
     .default(30_000)
     .describe(
       'By how much the clocks of the issuer and of this machine may differ. Raising it accepts expired tokens for longer.',

@@ -17,6 +17,7 @@ import {
 import { messageOf } from '../zod-issue.js';
 import { accessShape, checkAccess } from './access.js';
 import { requestTelemetryShape, telemetrySecrets, telemetryShape } from './telemetry.js';
+import { integer, splitList } from './values.js';
 import { checkWeb, webShape } from './web.js';
 import { checkWebhooks, webhookShape } from './webhooks.js';
 
@@ -62,11 +63,7 @@ const common = {
     .describe(
       'The names of the models to serve, separated by commas. If unset, every model whose ONNX file exists is served. A model that cannot be served, for example because its manifest is wrong, is left out with a line in the log. The process stops if no model is left. Instead of a name, `name@version~digest` names the queue of a model, and a process refuses to start if its model has another.',
     ),
-  MODELS_LOOK_MS: z
-    .string()
-    .regex(/^\d+$/, 'expected a whole number')
-    .transform(Number)
-    .pipe(z.number().min(50).max(3_600_000))
+  MODELS_LOOK_MS: integer(50, 3_600_000)
     .default(1000)
     .describe(
       'How often the folder of models is looked at, for new and changed models and versions, and Redis for orders to load or unload one. Raising it makes changes take effect later.',
@@ -82,13 +79,6 @@ const common = {
 
 /** A day, which is the longest deadline, and what comes on top. */
 const shutdownMsMax = 90_000_000;
-
-const integer = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, 'expected a whole number')
-    .transform(Number)
-    .pipe(z.number().min(min).max(max));
 
 const api = {
   ...common,
@@ -425,8 +415,8 @@ export function describeConfiguration(role: Role) {
   }));
 }
 
-function toNames(list: string | undefined): readonly string[] | undefined {
-  const names = list?.split(',').map((name) => name.trim());
-  const unique = [...new Set(names?.filter((name) => name !== ''))];
-  return unique.length > 0 ? Object.freeze(unique) : undefined;
+/** No names at all are as good as no list. */
+function toNames(list = ''): readonly string[] | undefined {
+  const names = splitList(list);
+  return names.length > 0 ? Object.freeze(names) : undefined;
 }

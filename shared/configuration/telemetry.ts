@@ -2,6 +2,7 @@
 // traced. The names are those of OpenTelemetry and of Application Insights.
 
 import { z } from 'zod';
+import { integer, ratio } from './values.js';
 
 export const signals = ['traces', 'metrics', 'logs'] as const;
 export type Signal = (typeof signals)[number];
@@ -28,11 +29,7 @@ const url = z
     message: 'expected no user or password in it; OTEL_EXPORTER_OTLP_HEADERS can have them',
   })
   .optional();
-const milliseconds = z
-  .string()
-  .regex(/^\d+$/, 'expected a whole number of milliseconds')
-  .transform(Number)
-  .pipe(z.number().min(1).max(3_600_000));
+const milliseconds = integer(1, 3_600_000, 'expected a whole number of milliseconds');
 const protocol = z.enum(protocols, `expected ${protocols.join(', ')}`);
 
 const exporter = (signal: Signal) =>
@@ -123,11 +120,7 @@ export const telemetryShape = {
     .describe(
       `Which requests are traced: ${samplers.map((name) => `\`${name}\``).join(', ')}. The API decides, and workers follow.`,
     ),
-  OTEL_TRACES_SAMPLER_ARG: z
-    .string()
-    .regex(/^(0?\.\d+|[01](\.\d*)?)$/, 'expected a number from 0 to 1')
-    .transform(Number)
-    .pipe(z.number().min(0).max(1))
+  OTEL_TRACES_SAMPLER_ARG: ratio
     .default(1)
     .describe('The share of requests that the samplers with `traceidratio` trace.'),
 };
@@ -147,11 +140,7 @@ export const requestTelemetryShape = {
     .describe(
       'From how long on a request counts as slow. If it was not sampled, its own span is sent nevertheless, as that of a failed one. If unset, half of the longest time that it may take.',
     ),
-  ACCESS_LOG_RATIO: z
-    .string()
-    .regex(/^(0?\.\d+|[01](\.\d*)?)$/, 'expected a number from 0 to 1')
-    .transform(Number)
-    .pipe(z.number().min(0).max(1))
+  ACCESS_LOG_RATIO: ratio
     .default(0)
     .describe(
       'The share of answered requests that get a line in the log. Requests that are refused or fail have one anyway. A line costs about 30 µs of processor time.',

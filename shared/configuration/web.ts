@@ -2,9 +2,7 @@
 
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { splitList } from './list.js';
-
-const list = z.string().transform(splitList);
+import { list } from './values.js';
 
 export const webShape = {
   CORS_ORIGINS: list

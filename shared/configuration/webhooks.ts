@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { findNetworkFault, isReachable } from '../addresses.js';
-import { splitList } from './list.js';
+import { integer, list } from './values.js';
 
 /** A host that webhooks may go to. */
 export interface WebhookHost {
@@ -19,15 +19,6 @@ export interface WebhookSecret {
   readonly host: string | undefined;
   readonly key: Buffer;
 }
-
-const integer = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, 'expected a whole number')
-    .transform(Number)
-    .pipe(z.number().min(min).max(max));
-
-const list = z.string().transform(splitList);
 
 export const webhookShape = {
   WEBHOOK_HOSTS: list

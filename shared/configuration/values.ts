@@ -1,0 +1,23 @@
+// The values of environment variables, as the schemas of the configuration read them.
+
+import { z } from 'zod';
+
+/** A whole number from `min` to `max`, of digits alone. `expected` is the message for anything else. */
+export const integer = (min: number, max: number, expected = 'expected a whole number') =>
+  z.string().regex(/^\d+$/, expected).transform(Number).pipe(z.number().min(min).max(max));
+
+/** A number from 0 to 1. */
+export const ratio = z
+  .string()
+  .regex(/^(0?\.\d+|[01](\.\d*)?)$/, 'expected a number from 0 to 1')
+  .transform(Number)
+  .pipe(z.number().min(0).max(1));
+
+/** A list whose parts are separated by commas. */
+export const list = z.string().transform(splitList);
+
+/** Splits a list whose parts are separated by commas. Blanks around them, empty parts and repeats are left out. */
+export function splitList(text: string): string[] {
+  const parts = text.split(',').map((part) => part.trim());
+  return [...new Set(parts.filter((part) => part !== ''))];
+}
