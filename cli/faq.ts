@@ -13,10 +13,11 @@ import { checkBase, writeFolder } from '../faq/folder.js';
 import { makeGraph } from '../faq/head.js';
 import { listTexts, listTwins, type Members, type MemberText } from '../faq/members.js';
 import { readFaq } from '../faq/read.js';
-import { coerceError, ScorelineError } from '../shared/errors.js';
+import { coerceError } from '../shared/errors.js';
 import { type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
 import { curlLine } from './curl-line.js';
+import { wrong } from './faults.js';
 import { localAddress } from './local-address.js';
 import { checkModel } from './models/check.js';
 import { pull } from './models/pull.js';
@@ -185,8 +186,4 @@ function report(
 
 function describe(file: string, entries: readonly Entry[]): string {
   return `Answers ${entries.length} questions, from ${path.basename(file)}.`;
-}
-
-function wrong(message: string): ScorelineError {
-  return new ScorelineError('configuration_invalid', message);
 }

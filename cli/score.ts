@@ -7,7 +7,8 @@ import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
-import { coerceError, problemOf, ScorelineError } from '../shared/errors.js';
+import { coerceError, problemOf } from '../shared/errors.js';
+import { wrong } from './faults.js';
 import { localAddress } from './local-address.js';
 import {
   type Answers,
@@ -223,8 +224,4 @@ function toCount(option: string, text: string, max: number): number {
   const count = /^\d+$/.test(text) ? Number(text) : 0;
   if (count >= 1 && count <= max) return count;
   throw wrong(`--${option}: expected a whole number from 1 to ${max}; got ${text}`);
-}
-
-function wrong(message: string): ScorelineError {
-  return new ScorelineError('configuration_invalid', message);
 }

@@ -14,7 +14,7 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { coerceError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
 import { inputSchema } from '../../shared/manifest/manifest.js';
@@ -32,6 +32,7 @@ import { type OutsideNeeds, readOutsideNeeds } from '../../worker/files/onnx-fil
 import { readOnnxManifest } from '../../worker/files/onnx-labels.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
 import { curlLine } from '../curl-line.js';
+import { wrongFile } from '../faults.js';
 import { localAddress } from '../local-address.js';
 import { type Companions, readCompanions } from './adding/companions.js';
 import { findLabels, trimmedName, writeLabels } from './adding/labels.js';
@@ -88,7 +89,7 @@ export async function addModel(
   const wishes = readWishes(parameters);
   const folder = path.join(directory, wishes.name);
   if (existsSync(folder)) {
-    throw wrong(`expected a new name; ${folder} is there already. Choose another: --name NAME`);
+    throw wrongFile(`expected a new name; ${folder} is there already. Choose another: --name NAME`);
   }
   const temporary = mkdtempSync(path.join(os.tmpdir(), 'scoreline-add-'));
   try {
@@ -123,20 +124,21 @@ function modelIn(directory: string, name: string): Model {
 function readWishes(parameters: readonly string[]): Wishes {
   const { values, positionals } = parseWishes(parameters);
   const [file, ...others] = positionals;
-  if (file === undefined || others.length > 0) throw wrong(`Usage: npm run models -- ${addUsage}`);
-  if (!existsSync(file)) throw wrong(`expected a file; there is no ${file}`);
+  if (file === undefined || others.length > 0)
+    throw wrongFile(`Usage: npm run models -- ${addUsage}`);
+  if (!existsSync(file)) throw wrongFile(`expected a file; there is no ${file}`);
   const { tokenizer, python, shape = [], labels, description } = values;
   if (tokenizer !== undefined && !existsSync(tokenizer)) {
-    throw wrong(
+    throw wrongFile(
       `--tokenizer: expected the tokenizer.json of the network; there is no ${tokenizer}`,
     );
   }
   const format = formatOf(file);
   const isExport = values.export === true;
-  if (format !== 'onnx' && !isExport) throw wrong(describeExport({ file, format, shape }));
+  if (format !== 'onnx' && !isExport) throw wrongFile(describeExport({ file, format, shape }));
   const name = values.name ?? nameOf(file);
   if (!/^[a-z0-9][a-z0-9.-]{0,62}$/.test(name)) {
-    throw wrong(`--name: expected lower-case letters, digits, . and -; got ${name}`);
+    throw wrongFile(`--name: expected lower-case letters, digits, . and -; got ${name}`);
   }
   const settings = readSettings(values.set ?? []);
   return {
@@ -152,7 +154,7 @@ function readKind(given: string | undefined, settings: Settings): Kind | undefin
   const wanted = given ?? sectionOf(settings, 'input').kind;
   const kind = kinds.find((known) => known === wanted);
   if (wanted === undefined || kind) return kind;
-  throw wrong(`--kind: expected one of ${kinds.join(', ')}; got ${wanted}`);
+  throw wrongFile(`--kind: expected one of ${kinds.join(', ')}; got ${wanted}`);
 }
 
 function parseWishes(args: readonly string[]) {
@@ -174,7 +176,7 @@ function parseWishes(args: readonly string[]) {
       },
     });
   } catch (thrown) {
-    throw wrong(`${(thrown as Error).message} Usage: npm run models -- ${addUsage}`);
+    throw wrongFile(`${(thrown as Error).message} Usage: npm run models -- ${addUsage}`);
   }
 }
 
@@ -201,7 +203,7 @@ async function makeDraft(wishes: Wishes, { folder, onnx }: Place): Promise<Draft
     const told = readTold(onnx);
     const hints = { wanted, companions, settings, columns, hasLabels, hasMaps, told };
     const guessed = guess(engine, hints);
-    if ('fault' in guessed) throw wrong(guessed.fault);
+    if ('fault' in guessed) throw wrongFile(guessed.fault);
     checkFlags(wishes, guessed);
     const { tokenizer } = guessed;
     if (tokenizer !== undefined) copyFileSync(tokenizer, path.join(folder, 'tokenizer.json'));
@@ -234,13 +236,13 @@ function checkFlags({ labels, columns, hasTokenizer, settings }: Wishes, guessed
   const answer = sectionOf(settings, 'output').kind ?? guessed.output.kind;
   const is = `it is ${kind}, because ${reason}`;
   if (labels !== undefined && answer !== 'classification' && answer !== 'ranking') {
-    throw wrong(
+    throw wrongFile(
       `--labels: expected a network that answers with classes; ${is}, and it answers with ${answer}`,
     );
   }
-  if (columns && kind !== 'table') throw wrong(`--columns: expected a table; ${is}`);
+  if (columns && kind !== 'table') throw wrongFile(`--columns: expected a table; ${is}`);
   if (hasTokenizer && tokenizer === undefined) {
-    throw wrong(`--tokenizer: expected a network that takes tokens as input_ids; ${is}`);
+    throw wrongFile(`--tokenizer: expected a network that takes tokens as input_ids; ${is}`);
   }
 }
 
@@ -281,8 +283,8 @@ async function withTokenizer(
   try {
     return withTokens(engine, await openTokenizer(tokenizer, Number(tokensMax)));
   } catch (thrown) {
-    if (thrown instanceof UnfitTokenizer) throw wrong(`${tokenizer} ${thrown.message}`);
-    throw wrong(coerceError(thrown).message);
+    if (thrown instanceof UnfitTokenizer) throw wrongFile(`${tokenizer} ${thrown.message}`);
+    throw wrongFile(coerceError(thrown).message);
   }
 }
 
@@ -296,7 +298,7 @@ function readTold(file: string): Told | undefined {
   } catch (thrown) {
     if (!(thrown instanceof SyntaxError)) throw thrown;
   }
-  throw wrong(
+  throw wrongFile(
     `expected sections of a manifest in the metadata "scoreline" of ${file}; got ${text.slice(0, 80)}. Say what it is: --kind ${kinds.join('|')}`,
   );
 }
@@ -308,13 +310,13 @@ function copyNetwork(file: string, folder: string) {
     needs = readOutsideNeeds(file);
   } catch (thrown) {
     if (!(thrown instanceof UnreadableBuffer)) throw thrown;
-    throw wrong(`expected an ONNX file; ${file} cannot be read ${thrown.message}`);
+    throw wrongFile(`expected an ONNX file; ${file} cannot be read ${thrown.message}`);
   }
   const data = [...new Set(needs.externalData)];
   for (const name of data) {
     const from = path.join(path.dirname(file), name);
     if (path.basename(name) !== name || !existsSync(from)) {
-      throw wrong(`expected the weights of ${file} beside it, in ${from}`);
+      throw wrongFile(`expected the weights of ${file} beside it, in ${from}`);
     }
     copyFileSync(from, path.join(folder, name));
   }
@@ -361,7 +363,7 @@ async function countNumbers({ input, output }: Guess, engine: Engine): Promise<n
     });
     return numbers?.shape.at(-1) ?? 0;
   } catch (thrown) {
-    throw wrong(
+    throw wrongFile(
       `expected the network to score a sample, since its file does not say how many numbers it answers with; ${coerceError(thrown).message}`,
     );
   }
@@ -406,8 +408,4 @@ async function writeManifest(
   } finally {
     await scorer.close();
   }
-}
-
-function wrong(message: string): ScorelineError {
-  return new ScorelineError('model_file_wrong', message);
 }

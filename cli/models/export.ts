@@ -4,8 +4,8 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
-import { ScorelineError } from '../../shared/errors.js';
 import { packageDirectory } from '../../shared/version.js';
+import { wrongFile } from '../faults.js';
 import type { Format } from './format.js';
 
 export interface ExportWishes {
@@ -85,7 +85,9 @@ export async function exportModel(
   const { file, format, python, shape } = wishes;
   const { what, program, packages, runsCode } = exporterOf(format);
   if (shape.length > 0 && format !== 'pytorch') {
-    throw wrong(`--shape: expected a file of PyTorch; ${file} is ${what}, which knows its shapes`);
+    throw wrongFile(
+      `--shape: expected a file of PyTorch; ${file} is ${what}, which knows its shapes`,
+    );
   }
   say(`${file}: ${what}, exported by exporters/${program}`);
   if (runsCode) say(codeWarning);
@@ -107,7 +109,7 @@ export async function exportModel(
   const needs = lacksPackages
     ? `. It needs the packages in exporters/${packages} beside those of the training: ${python} -m pip install -r ${list}`
     : '';
-  throw wrong(`expected an ONNX file from exporters/${program}; ${end}${needs}`);
+  throw wrongFile(`expected an ONNX file from exporters/${program}; ${end}${needs}`);
 }
 
 function exporterOf(format: Format): Exporter {
@@ -129,7 +131,7 @@ function run(
 ): Promise<End> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, parameters, { stdio: ['ignore', output, output] });
-    child.on('error', ({ message }) => reject(wrong(`expected to run ${program}; ${message}`)));
+    child.on('error', ({ message }) => reject(wrongFile(`expected to run ${program}; ${message}`)));
     child.on('close', (code, signal) => resolve({ code, signal }));
   });
 }
@@ -137,8 +139,4 @@ function run(
 async function canRun(python: string, script: string): Promise<boolean> {
   const { code } = await run(python, [script, '--help'], 'ignore');
   return code === 0;
-}
-
-function wrong(message: string): ScorelineError {
-  return new ScorelineError('model_file_wrong', message);
 }

@@ -19,6 +19,7 @@ import {
 import type { Model } from '../../shared/registry/models.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';
+import { wrong } from '../faults.js';
 import { type CommandInput, describe, openInputs } from '../scoring/inputs.js';
 
 export interface ModelInput {
@@ -246,8 +247,4 @@ async function readTensorLines(model: Model, place: string): Promise<ModelInput[
       throw wrong(`${place}: line ${at + 1}: ${reason}`);
     }
   });
-}
-
-function wrong(message: string): ScorelineError {
-  return new ScorelineError('configuration_invalid', message);
 }

@@ -3,7 +3,7 @@
 import { runLoad } from '../../bench/load.js';
 import { startBenchService } from '../../bench/service.js';
 import type { Model } from '../../shared/registry/models.js';
-import { wrong } from './options.js';
+import { wrong } from '../faults.js';
 import { exampleRequest } from './request.js';
 
 /** What a number of clients saw, each of which asks again once it is answered. */

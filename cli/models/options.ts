@@ -1,7 +1,8 @@
 // Reads the options of the commands that measure models.
 
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { coerceError } from '../../shared/errors.js';
+import { wrong } from '../faults.js';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
@@ -55,8 +56,4 @@ export function toChoice<T extends string>(option: string, text: string, choices
   const found = choices.find((choice) => choice === text);
   if (found) return found;
   throw wrong(`--${option}: expected one of ${choices.join(', ')}; got ${text}`);
-}
-
-export function wrong(message: string): ScorelineError {
-  return new ScorelineError('configuration_invalid', message);
 }

@@ -2,9 +2,10 @@
 
 import { type EngineProfile, profileEngine } from '../../bench/engine-profile.js';
 import { median } from '../../bench/load.js';
+import { wrong } from '../faults.js';
 import { modelIn } from './copy.js';
 import { readExampleOrSample } from './inputs.js';
-import { readOptions, toNumber, wrong } from './options.js';
+import { readOptions, toNumber } from './options.js';
 
 export const profileUsage =
   'profile NAME [--version V] [--batch 1] [--threads N] [--seconds 2] [--json]';

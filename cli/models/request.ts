@@ -7,7 +7,7 @@ import { scoresExampleOf } from '../../shared/manifest/manifest.js';
 import { sampleRow } from '../../shared/manifest/table.js';
 import type { Model } from '../../shared/registry/models.js';
 import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';
-import { wrong } from './options.js';
+import { wrong } from '../faults.js';
 
 export interface ModelRequest {
   readonly pathname: string;

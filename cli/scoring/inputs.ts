@@ -7,6 +7,7 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type InputName, readInputName } from '../../shared/input-name.js';
+import { wrong } from '../faults.js';
 import { readLines } from './lines.js';
 import { findPictures } from './pictures.js';
 
@@ -182,10 +183,6 @@ function show(line: string): string {
 function codeOf(thrown: unknown): string {
   const { code, message } = coerceError(thrown) as NodeJS.ErrnoException;
   return code === 'ENOENT' ? 'none' : (code ?? message);
-}
-
-function wrong(message: string): ScorelineError {
-  return new ScorelineError('configuration_invalid', message);
 }
 
 function invalid(message: string): ScorelineError {

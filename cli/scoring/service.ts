@@ -6,7 +6,8 @@
 import { type Call, openCall } from '../../client/call.js';
 import { ScorelineError as CallFailed } from '../../client/errors.js';
 import { type Asked, type Exchange, makeExchange, parseJson } from '../../client/exchange.js';
-import { coerceError, errorTable, ScorelineError } from '../../shared/errors.js';
+import { coerceError, errorTable, type ScorelineError } from '../../shared/errors.js';
+import { wrong } from '../faults.js';
 import type { Answering } from './answers.js';
 import { parseAsWritten } from './as-written.js';
 import type { CommandInput, InputKind } from './inputs.js';
@@ -245,8 +246,4 @@ function reasonOf(thrown: unknown): string {
   const { message, cause } = coerceError(thrown);
   const { code, message: inner } = (cause ?? {}) as NodeJS.ErrnoException;
   return code ?? (inner || message);
-}
-
-function wrong(message: string): ScorelineError {
-  return new ScorelineError('configuration_invalid', message);
 }

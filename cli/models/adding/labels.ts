@@ -2,10 +2,10 @@
 
 import process from 'node:process';
 import { createInterface } from 'node:readline/promises';
-import { ScorelineError } from '../../../shared/errors.js';
 import { NotUtf8, readUtf8File } from '../../../shared/files/utf8-file.js';
 import { readOnnxLabels } from '../../../worker/files/onnx-labels.js';
 import type { Companions } from './companions.js';
+import { wrongFile } from '../../faults.js';
 
 export interface FoundLabels {
   readonly names: readonly string[];
@@ -35,7 +35,7 @@ export async function findLabels(count: number, places: Places): Promise<FoundLa
     return { names, source: undefined, mayHaveIds: false };
   }
   if (found.names.length === count) return found;
-  throw wrong(
+  throw wrongFile(
     `expected ${count} labels, one for each score of the network; got ${found.names.length} from ${found.source}. Give a file with a line for each: --labels FILE`,
   );
 }
@@ -69,9 +69,9 @@ function readLines(file: string): string[] {
       .trimEnd()
       .split(/\r\n?|\n/);
   } catch (thrown) {
-    if (thrown instanceof NotUtf8) throw wrong(`--labels: ${file}: ${thrown.message}`);
+    if (thrown instanceof NotUtf8) throw wrongFile(`--labels: ${file}: ${thrown.message}`);
     const { code } = thrown as NodeJS.ErrnoException;
-    throw wrong(`--labels: expected a text file; got ${file}, which cannot be read (${code})`);
+    throw wrongFile(`--labels: expected a text file; got ${file}, which cannot be read (${code})`);
   }
 }
 
@@ -85,7 +85,7 @@ export function writeLabels({ names, source, mayHaveIds }: FoundLabels): string 
   }
   const unfit = names.find((name) => name.trim() === '' || /[\n\r\u2028\u2029]/.test(name));
   if (unfit !== undefined) {
-    throw wrong(
+    throw wrongFile(
       `expected names of classes that are no blanks and have no line break; got ${JSON.stringify(unfit)} from ${source}. Give a file with a line for each: --labels FILE`,
     );
   }
@@ -94,7 +94,7 @@ export function writeLabels({ names, source, mayHaveIds }: FoundLabels): string 
     names.some((other, at) => other !== name && trimmed[at] === name.trim()),
   );
   if (twin !== undefined) {
-    throw wrong(
+    throw wrongFile(
       `expected names of classes that differ by more than the blanks around them, which are lost; got several of ${JSON.stringify(twin)} from ${source}. Give a file with a line for each: --labels FILE`,
     );
   }
@@ -104,8 +104,4 @@ export function writeLabels({ names, source, mayHaveIds }: FoundLabels): string 
 /** Returns the first of the names that lose the blanks around them in a file of labels. */
 export function trimmedName({ names }: FoundLabels): string | undefined {
   return names.find((name) => name !== name.trim());
-}
-
-function wrong(message: string): ScorelineError {
-  return new ScorelineError('model_file_wrong', message);
 }

@@ -1,7 +1,7 @@
 // `--set KEY=VALUE`: keys of the manifest that the user knows better than the guess, such as `output.pooling=cls`.
 
 import { parse } from 'yaml';
-import { ScorelineError } from '../../../shared/errors.js';
+import { wrong } from '../../faults.js';
 
 export type Section = Readonly<Record<string, unknown>>;
 /** Sections of a manifest, as nested as they are there. */
@@ -63,8 +63,4 @@ function isRuledOut(key: string, settings: Section): boolean {
 
 function isSection(value: unknown): value is Section {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function wrong(message: string): ScorelineError {
-  return new ScorelineError('configuration_invalid', message);
 }
