@@ -10,9 +10,6 @@
 //
 // With `--jobs`, it submits so many jobs instead, and cancels half of them, while workers are killed.
 
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { run } from '../chaos/run.js';
@@ -21,35 +18,21 @@ import type { FaultKind } from '../chaos/schedule.js';
 import { formatSummary, isPassed } from '../chaos/tally.js';
 import type { Target } from '../chaos/target.js';
 import { targets } from '../chaos/targets.js';
-import { coerceError } from '../shared/errors.js';
+import { readCount, runSeeded, say } from './seeded/run.js';
 
 const killEveryMs = 2000;
 const deadlineMs = 15_000;
 /** The queue of all jobs may be long. */
 const jobDeadlineMs = 1_800_000;
 const jobFaults: readonly FaultKind[] = ['kill'];
-const say = (line: string) => process.stderr.write(`${line}\n`);
-const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-chaos-'));
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  // Exiting is enough: every target stops what it has started when this process exits.
-  process.on(signal, () => process.exit(1));
-}
 
-try {
+await runSeeded('chaos', async (directory) => {
   const options = readOptions();
-  say(`Seed ${options.seed}, ${options.clients} clients, faults: ${options.kinds.join(', ')}.`);
+  const { seed, keepLogs } = options;
+  say(`Seed ${seed}, ${options.clients} clients, faults: ${options.kinds.join(', ')}.`);
   const target = await options.start({ directory, ...options });
-  const passed = await runAndPrint(target, options);
-  if (!passed) say(`Failed with seed ${options.seed}.`);
-  if (passed && !options.keepLogs) rmSync(directory, { recursive: true, force: true });
-  else say(`The logs are in ${directory}.`);
-  process.exit(passed ? 0 : 1);
-} catch (error) {
-  say(coerceError(error).message);
-  if (readdirSync(directory).length > 0) say(`The logs are in ${directory}.`);
-  else rmSync(directory, { recursive: true });
-  process.exit(1);
-}
+  return { isPassed: await runAndPrint(target, options), seed, keepLogs };
+});
 
 /** Resolves to whether the run passed. */
 async function runAndPrint(
@@ -91,36 +74,30 @@ function readOptions() {
   }
   return {
     start: target.start,
-    seconds: readNumber('seconds', values.seconds),
-    requests: values.requests === undefined ? undefined : readNumber('requests', values.requests),
-    seed: readNumber('seed', values.seed),
-    clients: readNumber('clients', values.clients),
-    workers: readNumber('workers', values.workers),
+    seconds: readCount('seconds', values.seconds),
+    requests: values.requests === undefined ? undefined : readCount('requests', values.requests),
+    seed: readCount('seed', values.seed),
+    clients: readCount('clients', values.clients),
+    workers: readCount('workers', values.workers),
     kinds:
       values.faults === undefined
         ? jobs === undefined
           ? target.defaultFaults
           : jobFaults
         : readKinds(values.faults, target),
-    killEveryMs: readNumber(
+    killEveryMs: readCount(
       'kill-every-ms',
       values['kill-every-ms'] ?? String(killEveryMs * target.stretch),
     ),
     stretch: target.stretch,
-    jobs: jobs === undefined ? undefined : readNumber('jobs', jobs),
-    deadlineMs: readNumber(
+    jobs: jobs === undefined ? undefined : readCount('jobs', jobs),
+    deadlineMs: readCount(
       'deadline-ms',
       values['deadline-ms'] ?? String(jobs === undefined ? deadlineMs : jobDeadlineMs),
     ),
     keepLogs: values['keep-logs'],
     say,
   };
-}
-
-function readNumber(name: string, value: string): number {
-  const number = Number(value);
-  if (Number.isInteger(number) && number > 0) return number;
-  throw new Error(`--${name}: expected a whole number above 0; got ${value}`);
 }
 
 /** Only kinds that the target can have, since others would be left out silently. */

@@ -31,6 +31,7 @@ import { formatSummary, isPassed } from '../chaos/tally.js';
 import { isDnsLabel, namespaceLengthMax } from '../k8s/names.js';
 import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
+import { readCount, say } from './seeded/run.js';
 
 /** Long enough for a worker to come back after anything that the run does. */
 const deadlineMs = 30_000;
@@ -38,7 +39,6 @@ const deadlineMs = 30_000;
 /** The parts of a run. Every disturbance comes with scaling. */
 const partNames = ['scaling', ...disturbances.map(({ name }) => name), 'bad-pods'];
 
-const say = (line: string) => process.stderr.write(`${line}\n`);
 const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-e2e-'));
 process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
@@ -132,8 +132,8 @@ function readOptions() {
     },
     namespace: readNamespace(values.namespace),
     parts: choose(values.only),
-    clients: readNumber('clients', values.clients),
-    seed: readNumber('seed', values.seed),
+    clients: readCount('clients', values.clients),
+    seed: readCount('seed', values.seed),
     relay: values.relay,
     keep: values.keep,
   };
@@ -152,10 +152,4 @@ function readNamespace(name: string): string {
   throw new Error(
     `--namespace: expected lower-case letters, digits and -, at most ${namespaceLengthMax} characters; got ${name}`,
   );
-}
-
-function readNumber(name: string, value: string): number {
-  const number = Number(value);
-  if (Number.isInteger(number) && number > 0) return number;
-  throw new Error(`--${name}: expected a whole number above 0; got ${value}`);
 }

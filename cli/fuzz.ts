@@ -4,38 +4,20 @@
 // end it prints a table, and the same figures as one line of JSON. It exits with 1 if any answer was not as
 // it should be, or if the service is not well afterwards.
 
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { fuzz } from '../fuzz/run.js';
 import { formatSummary, isPassed } from '../fuzz/tally.js';
-import { coerceError } from '../shared/errors.js';
+import { readCount, runSeeded, say } from './seeded/run.js';
 
-const say = (line: string) => process.stderr.write(`${line}\n`);
-const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-fuzz-'));
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  // Exiting is enough: what was started ends with this process.
-  process.on(signal, () => process.exit(1));
-}
-
-try {
+await runSeeded('fuzz', async (directory) => {
   const { keepLogs, ...options } = readOptions();
-  say(`Seed ${options.seed}, ${options.clients} clients, ${options.requests} requests.`);
+  const { seed } = options;
+  say(`Seed ${seed}, ${options.clients} clients, ${options.requests} requests.`);
   const summary = await fuzz({ ...options, directory, say });
   process.stdout.write(`${formatSummary(summary)}\n${JSON.stringify(summary)}\n`);
-  const passed = isPassed(summary);
-  if (!passed) say(`Failed with seed ${summary.seed}.`);
-  if (passed && !keepLogs) rmSync(directory, { recursive: true, force: true });
-  else say(`The logs are in ${directory}.`);
-  process.exit(passed ? 0 : 1);
-} catch (error) {
-  say(coerceError(error).message);
-  if (readdirSync(directory).length > 0) say(`The logs are in ${directory}.`);
-  else rmSync(directory, { recursive: true });
-  process.exit(1);
-}
+  return { isPassed: isPassed(summary), seed, keepLogs };
+});
 
 function readOptions() {
   const { values } = parseArgs({
@@ -48,16 +30,10 @@ function readOptions() {
     },
   });
   return {
-    requests: readNumber('requests', values.requests),
-    seconds: readNumber('seconds', values.seconds),
-    seed: readNumber('seed', values.seed),
-    clients: readNumber('clients', values.clients),
+    requests: readCount('requests', values.requests),
+    seconds: readCount('seconds', values.seconds),
+    seed: readCount('seed', values.seed),
+    clients: readCount('clients', values.clients),
     keepLogs: values['keep-logs'],
   };
-}
-
-function readNumber(name: string, value: string): number {
-  const number = Number(value);
-  if (Number.isInteger(number) && number > 0) return number;
-  throw new Error(`--${name}: expected a whole number above 0; got ${value}`);
 }

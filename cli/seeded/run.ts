@@ -1,0 +1,51 @@
+// What the commands share that try a service with requests from a seed.
+
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { coerceError } from '../../shared/errors.js';
+
+interface Outcome {
+  readonly isPassed: boolean;
+  readonly seed: number;
+  readonly keepLogs: boolean;
+}
+
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/**
+ * Runs something in a temporary folder, and exits: with 0 if it passed, otherwise with 1. The logs in the folder
+ * are kept if it did not pass, or if `keepLogs` says so.
+ */
+export async function runSeeded(
+  name: string,
+  run: (directory: string) => Promise<Outcome>,
+): Promise<never> {
+  const directory = mkdtempSync(path.join(os.tmpdir(), `scoreline-${name}-`));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    // Exiting is enough: what was started ends with this process.
+    process.on(signal, () => process.exit(1));
+  }
+  try {
+    const { isPassed, seed, keepLogs } = await run(directory);
+    if (!isPassed) say(`Failed with seed ${seed}.`);
+    if (isPassed && !keepLogs) rmSync(directory, { recursive: true, force: true });
+    else say(`The logs are in ${directory}.`);
+    process.exit(isPassed ? 0 : 1);
+  } catch (error) {
+    say(coerceError(error).message);
+    if (readdirSync(directory).length > 0) say(`The logs are in ${directory}.`);
+    else rmSync(directory, { recursive: true });
+    process.exit(1);
+  }
+}
+
+/** @throws Error if an option is not a whole number above 0 */
+export function readCount(option: string, text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count > 0) return count;
+  throw new Error(`--${option}: expected a whole number above 0; got ${text}`);
+}
