@@ -3,7 +3,7 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import type { Redis } from '../../shared/redis/redis.js';
+import { type Redis, repliesOf } from '../../shared/redis/redis.js';
 import { type ApiKeyRecord, describeFault, parseApiKeyRecord } from './api-key-record.js';
 
 interface StoredApiKeys {
@@ -31,7 +31,7 @@ export class ApiKeyStore {
   /** Reads version and records as they were at one time. */
   async read(): Promise<StoredApiKeys> {
     const { apiKeys, apiKeysVersion } = this.#keys;
-    const [version, texts] = (await all(
+    const [version, texts] = (await repliesOf(
       this.#redis.multi().get(apiKeysVersion).hgetall(apiKeys),
     )) as [string | null, Record<string, string>];
     const records: ApiKeyRecord[] = [];
@@ -49,7 +49,7 @@ export class ApiKeyStore {
   /** Adds the record, or replaces the one with its id. */
   async write(record: ApiKeyRecord): Promise<void> {
     const { apiKeys, apiKeysVersion } = this.#keys;
-    await all(
+    await repliesOf(
       this.#redis.multi().hset(apiKeys, record.id, JSON.stringify(record)).incr(apiKeysVersion),
     );
   }
@@ -60,7 +60,7 @@ export class ApiKeyStore {
    */
   async remove(id: string): Promise<void> {
     const { apiKeys, apiKeysVersion, apiKeysUsed } = this.#keys;
-    const [removed] = await all(
+    const [removed] = await repliesOf(
       this.#redis.multi().hdel(apiKeys, id).incr(apiKeysVersion).hdel(apiKeysUsed, id),
     );
     if (removed === 0) throw noSuchKey(id);
@@ -82,13 +82,4 @@ export function noSuchKey(id: string): ScorelineError {
     'key_unknown',
     `Expected the id of a key, as "npm run keys -- list" shows it; there is none ${JSON.stringify(id.slice(0, 60))}.`,
   );
-}
-
-/** Runs a transaction, and resolves to the replies of its commands. */
-async function all(transaction: ReturnType<Redis['multi']>): Promise<unknown[]> {
-  const results = (await transaction.exec()) ?? [];
-  return results.map(([error, value]) => {
-    if (error) throw error;
-    return value;
-  });
 }

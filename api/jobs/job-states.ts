@@ -15,7 +15,7 @@ import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import { keepResults, lateMsMax, lostMsMax } from '../../shared/redis/kept-results.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import type { Redis } from '../../shared/redis/redis.js';
+import { type Redis, repliesOf } from '../../shared/redis/redis.js';
 import { headBytes, packReplies, type Reply, surelyHasOutputs } from '../../shared/wire/reply.js';
 import { shareOf } from '../access/caller.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
@@ -83,11 +83,7 @@ export function makeJobStates(options: {
       commands.lpos(active, queued);
       commands.exists(lockOf(job));
     }
-    const outcomes = (await commands.exec()) ?? [];
-    const values = outcomes.map(([error, value]) => {
-      if (error) throw error;
-      return value;
-    });
+    const values = await repliesOf(commands);
     return records.map(({ items }) => {
       const kept = values.splice(0, items.length) as Buffer[];
       const found = values.splice(0, 3) as [(string | null)[], number | null, 0 | 1];

@@ -104,6 +104,18 @@ export async function untilTaken<T>(
   }
 }
 
+/**
+ * Sends a transaction or a pipeline, and resolves to the replies of its commands, in order. If Redis refused any of
+ * them, it rejects with the first error.
+ */
+export async function repliesOf(commands: ReturnType<Redis['multi']>): Promise<unknown[]> {
+  const results = (await commands.exec()) ?? [];
+  return results.map(([error, reply]) => {
+    if (error) throw error;
+    return reply;
+  });
+}
+
 /** The times when Redis is away, as the connections of one process see them. */
 export class Outage {
   readonly #log: Logger;

@@ -2,7 +2,7 @@
 // folder at once. API and workers read it with each look at the folder, so all of them follow without a restart.
 
 import type { Keys } from '../redis/keys.js';
-import type { Redis } from '../redis/redis.js';
+import { type Redis, repliesOf } from '../redis/redis.js';
 
 export interface Orders {
   /** The names of the models that are unloaded. */
@@ -32,8 +32,7 @@ export async function order(
   const commands = redis.multi();
   if (what === 'load') commands.srem(keys.unloaded, name);
   else commands.sadd(keys.unloaded, name);
-  const results = await commands.incr(keys.modelsRevision).exec();
-  for (const [error] of results ?? []) if (error) throw error;
+  await repliesOf(commands.incr(keys.modelsRevision));
 }
 
 /** Why a worker could not load a model. */

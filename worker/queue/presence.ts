@@ -6,7 +6,7 @@
 
 import { nowMs } from '../../shared/clock.js';
 import type { Keys } from '../../shared/redis/keys.js';
-import type { Redis } from '../../shared/redis/redis.js';
+import { type Redis, repliesOf } from '../../shared/redis/redis.js';
 import { within } from './within.js';
 
 const renewEveryMs = 2000;
@@ -65,8 +65,7 @@ export function announce(options: {
     clearInterval(timer);
     const commands = redis.pipeline();
     for (const queue of queues) commands.zrem(keys.workers(queue), workerId);
-    const results = await commands.exec();
-    for (const [error] of results ?? []) if (error) throw error;
+    await repliesOf(commands);
   };
   return {
     announced: begin(),
