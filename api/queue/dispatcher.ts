@@ -4,7 +4,7 @@
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
-import type { Tensor } from '../../shared/tensors/tensors.js';
+import { countBytes, type Tensor } from '../../shared/tensors/tensors.js';
 import type { Item, OutputWish } from '../../shared/wire/job.js';
 import { jobQueueOf, type Priority } from '../../shared/wire/priority.js';
 import type { Ending } from '../ending.js';
@@ -71,7 +71,7 @@ export class Dispatcher {
         keepFor,
         trace: context,
       };
-      const bytes = bytesOf(inputs);
+      const bytes = countBytes(inputs);
       return { id, deadlineAt, keepMs, item, bytes, job: undefined, isSettled: false, sending };
     });
     const removeListener = ending.onEnd(() => {
@@ -111,10 +111,4 @@ export class Dispatcher {
     this.#lanes.set(name, lane);
     return lane;
   }
-}
-
-function bytesOf(inputs: readonly Tensor[]): number {
-  let bytes = 0;
-  for (const { data } of inputs) bytes += data.byteLength;
-  return bytes;
 }

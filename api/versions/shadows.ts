@@ -9,6 +9,7 @@ import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Registry } from '../../shared/registry/registry.js';
+import { countBytes } from '../../shared/tensors/tensors.js';
 import { makeItemId, rowsOfItem } from '../../shared/wire/item-id.js';
 import type { OutputWish } from '../../shared/wire/job.js';
 import type { Call } from '../call.js';
@@ -158,7 +159,7 @@ function noCounts(): Record<ShadowOutcome, number> {
 
 function bytesOf(items: readonly DispatchedItem[]): number {
   let bytes = 0;
-  for (const { inputs } of items) for (const { data } of inputs) bytes += data.byteLength;
+  for (const { inputs } of items) bytes += countBytes(inputs);
   return bytes;
 }
 

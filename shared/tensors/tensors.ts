@@ -70,6 +70,13 @@ export function countElements(shape: readonly number[]): number {
   return count;
 }
 
+/** Returns how many bytes the data of tensors has together. */
+export function countBytes(tensors: readonly Tensor[]): number {
+  let bytes = 0;
+  for (const { data } of tensors) bytes += data.byteLength;
+  return bytes;
+}
+
 /** Encodes strings as the data of a BYTES tensor. */
 export function encodeStrings(strings: readonly string[]): Buffer {
   const bytes = Buffer.allocUnsafe(

@@ -6,6 +6,7 @@ import { nowMs } from '../../shared/clock.js';
 import { type Logger, makeSeldom } from '../../shared/process/log.js';
 import type { Keys } from '../../shared/redis/keys.js';
 import { explain, type Redis } from '../../shared/redis/redis.js';
+import { countBytes } from '../../shared/tensors/tensors.js';
 import { membersOf } from '../../shared/wire/item-id.js';
 import type { Priority } from '../../shared/wire/priority.js';
 import { packReplies, type Reply } from '../../shared/wire/reply.js';
@@ -83,9 +84,7 @@ export function inEntries(replies: readonly Reply[]): (readonly Reply[])[] {
 
 /** How many bytes the outputs of a reply have. */
 export function bytesOf(reply: Reply): number {
-  let bytes = 0;
-  if ('outputs' in reply) for (const { data } of reply.outputs) bytes += data.byteLength;
-  return bytes;
+  return 'outputs' in reply ? countBytes(reply.outputs) : 0;
 }
 
 /** Calls `send` until it succeeds. Resolves to undefined if `deadlineAt` passes first. */
