@@ -24,6 +24,24 @@ export function parseJson(text: string, bounds = bodyBounds): unknown {
   return JSON.parse(text);
 }
 
+/**
+ * Parses JSON that a client sent.
+ * @param expected the message if it is none
+ * @throws ScorelineError `invalid_json`, and those of `parse`
+ */
+export function parseGiven(
+  text: string,
+  expected: string,
+  parse: (text: string) => unknown = parseJson,
+): unknown {
+  try {
+    return parse(text);
+  } catch (cause) {
+    if (cause instanceof ScorelineError) throw cause;
+    throw new ScorelineError('invalid_json', expected, { cause });
+  }
+}
+
 function checkParts(text: string, bounds: Bounds): void {
   let parts = 0;
   let commas = 0;

@@ -6,7 +6,7 @@ import { ScorelineError } from '../../../shared/errors.js';
 import { shown } from '../../../shared/shown.js';
 import type { Call } from '../../call.js';
 import { charsetIn, decodeText } from '../../kinds/charset.js';
-import { parseJson } from '../../parse-json.js';
+import { parseGiven } from '../../parse-json.js';
 import { makeReadBytes, type ReadBytes } from './bytes.js';
 import { type Form, parseForm } from './form.js';
 
@@ -84,17 +84,10 @@ export function decodeJson(bytes: Buffer, charset: string | undefined): string {
 }
 
 function parseBody(bytes: Buffer, charset: string | undefined): unknown {
-  const text = decodeJson(bytes, charset);
-  try {
-    return parseJson(text);
-  } catch (cause) {
-    if (cause instanceof ScorelineError) throw cause;
-    throw new ScorelineError(
-      'invalid_json',
-      'Expected a JSON body; it could not be parsed. Check the quotes and commas, and send the whole body.',
-      { cause },
-    );
-  }
+  return parseGiven(
+    decodeJson(bytes, charset),
+    'Expected a JSON body; it could not be parsed. Check the quotes and commas, and send the whole body.',
+  );
 }
 
 /** Compares the declared type. Unlike `request.is`, this works for a request without a body. */

@@ -9,6 +9,7 @@ import { parseInferJson } from '../../inference/exact-json.js';
 import { readInferRequest } from '../../inference/infer-request.js';
 import { type InferResponse, writeInferResponse } from '../../inference/infer-response.js';
 import { scoreInference } from '../../inference/score.js';
+import { parseGiven } from '../../parse-json.js';
 import type { Scoring } from '../../scoring.js';
 import { charsetOf, decodeJson } from '../body/body.js';
 import type { ReadBytes } from '../body/bytes.js';
@@ -97,15 +98,9 @@ function parseBody(bytes: Buffer, charset: string | undefined): unknown {
       'Expected a JSON object with the key "inputs"; got an empty body.',
     );
   }
-  const text = decodeJson(bytes, charset);
-  try {
-    return parseInferJson(text);
-  } catch (cause) {
-    if (cause instanceof ScorelineError) throw cause;
-    throw new ScorelineError(
-      'invalid_json',
-      `Expected JSON, and behind it the data of binary tensors if the header ${jsonBytesHeader} says where they begin; it could not be parsed. JSON has no NaN and no infinities: write "NaN", "Infinity" or "-Infinity" in quotes, or send binary tensors.`,
-      { cause },
-    );
-  }
+  return parseGiven(
+    decodeJson(bytes, charset),
+    `Expected JSON, and behind it the data of binary tensors if the header ${jsonBytesHeader} says where they begin; it could not be parsed. JSON has no NaN and no infinities: write "NaN", "Infinity" or "-Infinity" in quotes, or send binary tensors.`,
+    parseInferJson,
+  );
 }

@@ -4,6 +4,7 @@ import express, { type Express, type Request, type Response } from 'express';
 import { z } from 'zod';
 import type { Configurations } from '../../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../../shared/errors.js';
+import { parseGiven } from '../../parse-json.js';
 import type { Rollout } from '../../versions/rollout.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
@@ -44,14 +45,7 @@ export function addRepositoryRoutes(
 /** @throws ScorelineError `invalid_json`, `parameter_invalid` */
 function checkBody(text: unknown): void {
   if (typeof text !== 'string' || text.trim() === '') return;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new ScorelineError('invalid_json', 'Expected no body or a JSON object; got neither.', {
-      cause,
-    });
-  }
+  const value = parseGiven(text, 'Expected no body or a JSON object; got neither.');
   const parsed = bodySchema.safeParse(value);
   if (parsed.success) return;
   throw new ScorelineError(

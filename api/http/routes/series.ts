@@ -11,7 +11,7 @@ import type { Calls } from '../../calls.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
 import { decodeText } from '../../kinds/charset.js';
 import { type InputKinds, readInput } from '../../kinds/kinds.js';
-import { parseJson } from '../../parse-json.js';
+import { parseGiven } from '../../parse-json.js';
 import type { Arrived, Outcome, Question, Series, SeriesEnd, Source } from '../../series/series.js';
 import { asObject, charsetOf, inputMissing } from '../body/body.js';
 import { leaveBody } from '../body/leave.js';
@@ -187,17 +187,10 @@ function sourceOf(inputs: Arrived[]): Source {
 
 /** @throws ScorelineError `invalid_json`, `input_invalid`, `body_too_large` */
 function parseLine(bytes: Buffer): unknown {
-  const text = decodeText(bytes);
-  try {
-    return parseJson(text);
-  } catch (cause) {
-    if (cause instanceof ScorelineError) throw cause;
-    throw new ScorelineError(
-      'invalid_json',
-      'Expected a JSON object in the line, as in {"input": "…"}; it could not be parsed. An object has to be in one line, and a line has one object.',
-      { cause },
-    );
-  }
+  return parseGiven(
+    decodeText(bytes),
+    'Expected a JSON object in the line, as in {"input": "…"}; it could not be parsed. An object has to be in one line, and a line has one object.',
+  );
 }
 
 function writeFailure(
