@@ -1,18 +1,31 @@
 // Compresses answers that are long and in JSON, where a client asks for that.
 
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { constants, deflate, gzip } from 'node:zlib';
+import { sendParts } from './json.js';
 
 const compress = { gzip: promisify(gzip), deflate: promisify(deflate) };
 /** Shorter answers fit into few packets anyway. */
 const bytesMin = 4096;
 
+/** Sends a text, compressed if the client asks for it and the text is long. */
+export async function sendCompressed(
+  response: ServerResponse,
+  text: string | Buffer,
+  headers: OutgoingHttpHeaders,
+): Promise<void> {
+  const compressed = await compressFor(response.req, text);
+  const body = compressed?.bytes ?? (typeof text === 'string' ? Buffer.from(text) : text);
+  const encoding = compressed && { 'Content-Encoding': compressed.encoding };
+  sendParts(response, [body], { ...headers, ...encoding });
+}
+
 /**
  * Compresses a text, in a thread of Node's pool. Returns undefined if the client asks for no compression
  * that we know, or the text is short.
  */
-export async function compressFor(
+async function compressFor(
   { headers }: IncomingMessage,
   text: string | Buffer,
 ): Promise<{ encoding: string; bytes: Buffer } | undefined> {

@@ -1,14 +1,13 @@
 // The description of the service: as an OpenAPI document, and as a page.
 
-import type { Express, Request, Response } from 'express';
+import type { Express, Request } from 'express';
 import type { Catalogue, Registry } from '../../../shared/registry/registry.js';
 import { catalogueOf } from '../../access/caller.js';
 import type { DescribedService } from '../../description/context.js';
 import { describe, writeDocument } from '../../description/document.js';
 import { pagePolicy, writePage } from '../../description/page/page.js';
-import { compressFor } from '../compression.js';
+import { sendCompressed } from '../compression.js';
 import { callerOf } from '../gate.js';
-import { sendParts } from '../json.js';
 import { allow } from '../methods.js';
 
 /** How many different sets of models, each with its own description, are kept. */
@@ -43,7 +42,7 @@ export function addDescriptionRoutes(
   const describeFor = (request: Request) => describeTo(catalogueOf(callerOf(request), registry));
 
   app.get('/openapi.json', (request, response) =>
-    send(response, describeFor(request).json, {
+    sendCompressed(response, describeFor(request).json, {
       'Content-Type': 'application/json; charset=utf-8',
     }),
   );
@@ -51,7 +50,7 @@ export function addDescriptionRoutes(
   app.get('/docs/api', (request, response) => {
     const described = describeFor(request);
     described.page ??= writePage(JSON.parse(described.json));
-    return send(response, described.page, {
+    return sendCompressed(response, described.page, {
       'Content-Type': 'text/html; charset=utf-8',
       // In the case in which answer-headers.ts has it, since it takes the place of that one.
       'content-security-policy': pagePolicy,
@@ -59,15 +58,4 @@ export function addDescriptionRoutes(
   });
 
   app.all(['/openapi.json', '/docs/api'], allow('GET', 'HEAD'));
-}
-
-async function send(
-  response: Response,
-  text: string,
-  headers: Readonly<Record<string, string>>,
-): Promise<void> {
-  const compressed = await compressFor(response.req, text);
-  const body = compressed?.bytes ?? Buffer.from(text);
-  const encoding = compressed && { 'Content-Encoding': compressed.encoding };
-  sendParts(response, [body], { ...headers, ...encoding });
 }

@@ -7,7 +7,7 @@ import path from 'node:path';
 import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import { packageDirectory } from '../../../shared/version.js';
-import { compressFor } from '../compression.js';
+import { sendCompressed } from '../compression.js';
 import { sendParts } from '../json.js';
 import { allow } from '../methods.js';
 
@@ -94,10 +94,9 @@ async function send(request: Request, response: Response, file: File): Promise<v
     response.writeHead(304, headers);
     return void response.end();
   }
-  const compressed = type === types['.webp'] ? undefined : await compressFor(request, bytes);
-  const encoding = compressed && { 'Content-Encoding': compressed.encoding };
-  const body = compressed?.bytes ?? bytes;
-  sendParts(response, [body], { ...headers, 'Content-Type': type, ...encoding });
+  const all = { ...headers, 'Content-Type': type };
+  if (type === types['.webp']) sendParts(response, [bytes], all);
+  else await sendCompressed(response, bytes, all);
 }
 
 function sendAway(response: Response, address: string): void {

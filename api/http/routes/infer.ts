@@ -13,7 +13,7 @@ import { parseGiven } from '../../parse-json.js';
 import type { Scoring } from '../../scoring.js';
 import { charsetOf, decodeJson } from '../body/body.js';
 import type { ReadBytes } from '../body/bytes.js';
-import { compressFor } from '../compression.js';
+import { sendCompressed } from '../compression.js';
 import { sendParts } from '../json.js';
 import type { ScoreRoute } from './score-route.js';
 
@@ -55,13 +55,7 @@ function writeTiming({ queueMs, batchMs, computeMs, batchSize }: Timing): string
 
 async function send(response: ServerResponse, { json, binary }: InferResponse): Promise<void> {
   if (binary.length === 0) {
-    const compressed = await compressFor(response.req, json);
-    const headers = compressed && { 'Content-Encoding': compressed.encoding };
-    sendParts(response, [compressed?.bytes ?? Buffer.from(json)], {
-      'Content-Type': 'application/json; charset=utf-8',
-      ...headers,
-    });
-    return;
+    return sendCompressed(response, json, { 'Content-Type': 'application/json; charset=utf-8' });
   }
   const head = Buffer.from(json);
   sendParts(response, [head, ...binary], {
