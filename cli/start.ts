@@ -209,5 +209,3 @@ function reachable(address: string): string {
   if (address === '::') return '[::1]';
   return isIPv6(address) ? `[${address}]` : address;
 }
-
-/** Returns a command to paste into a shell. It works from any folder. */

@@ -86,7 +86,6 @@ export function startProcess(
   return child;
 }
 
-/** Returns the environment of an API or a worker under test. */
 /** The BullMQ queue of a model of this repository. */
 export function queueOf(model: string): string {
   const directory = path.join(root, 'models');
@@ -98,6 +97,7 @@ export function bulkQueueOf(model: string): string {
   return jobQueueOf(queueOf(model), 'bulk');
 }
 
+/** Returns the environment of an API or a worker under test. */
 export function serviceEnvironment(options: {
   redisUrl: string;
   models?: string;

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import path from 'node:path';
@@ -16,15 +16,23 @@ import { targets } from '../../chaos/targets.js';
 import { makeTimeline } from '../../chaos/timeline.js';
 import { judgeWebhooks } from '../../chaos/told.js';
 import { root, waitUntil } from '../harness.js';
+import { runSeeded } from './seeded-command.js';
 
 const program = path.join(root, 'dist/cli/chaos.js');
 const secret = Buffer.from(receiverSecret.slice('whsec_'.length), 'base64');
 
 describe('chaos', () => {
   test('loses no request, and answers none wrongly, twice or never', async () => {
-    const { exitCode, summary, said } = await runChaos(
-      ...['--seconds', '20', '--seed', '7', '--clients', '8', '--kill-every-ms', '4000'],
-    );
+    const { exitCode, summary, said } = await runSeeded<Summary>(program, [
+      '--seconds',
+      '20',
+      '--seed',
+      '7',
+      '--clients',
+      '8',
+      '--kill-every-ms',
+      '4000',
+    ]);
     const { lost, wrong, answered_twice, hung, webhooks, well } = summary;
     const told = { missing: webhooks.missing, wrongly: webhooks.wrong };
     expect({ ...told, lost, wrong, answered_twice, hung, well }, said).toEqual({
@@ -51,9 +59,16 @@ describe('chaos', () => {
 
 describe('the chaos of jobs', () => {
   test('ends each in one state, the right one, and tells of each', async () => {
-    const { exitCode, said, summary } = await runChaos<JobsSummary>(
-      ...['--jobs', '200', '--seed', '7', '--clients', '8', '--kill-every-ms', '3000'],
-    );
+    const { exitCode, said, summary } = await runSeeded<JobsSummary>(program, [
+      '--jobs',
+      '200',
+      '--seed',
+      '7',
+      '--clients',
+      '8',
+      '--kill-every-ms',
+      '3000',
+    ]);
     expect(summary, said).toMatchObject({
       ...{ jobs: 200, wrong: 0, changed: 0, not_ended: 0, illness: [] },
       webhooks: { right: 200, missing: 0, wrong: 0 },
@@ -287,23 +302,4 @@ function takeFaults(
 ): Fault[] {
   const schedule = makeSchedule({ seed, kinds, killEveryMs: 2000, stretch });
   return Array.from({ length: 200 }, () => schedule.next().value);
-}
-
-async function runChaos<T = Summary>(...parameters: string[]) {
-  const child = spawn(process.execPath, [program, ...parameters], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let printed = '';
-  let said = '';
-  child.stdout.on('data', (chunk) => {
-    printed += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    said += chunk;
-  });
-  const [exitCode] = await once(child, 'close');
-  const lastLine = printed.trim().split('\n').at(-1) ?? '';
-  expect(lastLine, said).toMatch(/^\{/);
-  return { exitCode, said, summary: JSON.parse(lastLine) as T };
 }

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
@@ -15,6 +15,7 @@ import { makeOriginals } from '../../fuzz/originals.js';
 import { isPassed, type Summary } from '../../fuzz/tally.js';
 import { errorTable, ScorelineError } from '../../shared/errors.js';
 import { root } from '../harness.js';
+import { runSeeded } from './seeded-command.js';
 
 const program = path.join(root, 'dist/cli/fuzz.js');
 const keyOf = (id: string) => `scl_${id.padEnd(10, '0')}_${id.repeat(40).slice(0, 36)}`;
@@ -30,23 +31,8 @@ const callers: Callers = {
 const findFault = makeFindFault(callers);
 
 test('mutated requests find nothing, and the service is well afterwards', async () => {
-  const child = spawn(
-    process.execPath,
-    [program, '--requests', '2500', '--seed', '7', '--clients', '16'],
-    { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  let printed = '';
-  let said = '';
-  child.stdout.on('data', (chunk) => {
-    printed += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    said += chunk;
-  });
-  const [exitCode] = await once(child, 'close');
-  const lastLine = printed.trim().split('\n').at(-1) ?? '';
-  expect(lastLine, said).toMatch(/^\{/);
-  const summary = JSON.parse(lastLine) as Summary;
+  const parameters = ['--requests', '2500', '--seed', '7', '--clients', '16'];
+  const { exitCode, said, summary } = await runSeeded<Summary>(program, parameters);
   expect({ exitCode, isPassed: isPassed(summary) }, said).toEqual({ exitCode: 0, isPassed: true });
   expect(summary.requests).toBeGreaterThanOrEqual(2500);
   expect(summary.right).toBeGreaterThan(10);

@@ -19,10 +19,10 @@ function templateOf({ templates }: Cluster, name: string) {
   return found;
 }
 
-/** The environment of a container, with something in place of each secret. */
 /** What Secrets hold that has a form. */
 const secrets: Readonly<Record<string, string>> = { WEBHOOK_SECRETS: receiverSecret };
 
+/** The environment of a container, with something in place of each secret. */
 function environmentOf(cluster: Cluster, name: string): Record<string, string> {
   const { env } = container(cluster, name);
   return Object.fromEntries(
