@@ -1,7 +1,7 @@
 // The command that asks a model for its example.
 
 import path from 'node:path';
-import { scoresExampleOf } from '../shared/manifest/manifest.js';
+import { scoresExampleOf } from '../shared/manifest/example.js';
 import { sampleRow } from '../shared/manifest/table.js';
 import type { Model } from '../shared/registry/models.js';
 

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { DeclaredTensor, Network } from '../shared/manifest/manifest.js';
+import type { DeclaredTensor, Network } from '../shared/manifest/network.js';
 import type { Datatype } from '../shared/tensors/tensors.js';
 import { elementTypes, graph, node, onnxModel, value } from './onnx.js';
 

@@ -1,7 +1,7 @@
 // The operations of the Open Inference Protocol.
 
 import { z } from 'zod';
-import { networkSchema } from '../../shared/manifest/manifest.js';
+import { networkSchema } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import { datatypes } from '../../shared/tensors/tensors.js';
 import { anyInferForms, dataSchemas, inferFormsOf } from '../inference/forms.js';

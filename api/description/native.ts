@@ -3,7 +3,8 @@
 import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.js';
 import { embeddingSchema } from '../../shared/manifest/embedding.js';
-import { inputSchema, networkSchema } from '../../shared/manifest/manifest.js';
+import { inputSchema } from '../../shared/manifest/manifest.js';
+import { networkSchema } from '../../shared/manifest/network.js';
 import { scoresClasses } from '../../shared/manifest/output.js';
 import type { Model } from '../../shared/registry/models.js';
 import { deadlineMsSchema, topSchema } from '../http/parameters/parameters.js';

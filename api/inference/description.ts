@@ -1,7 +1,7 @@
 // What the Open Inference Protocol says of the service and its models, in its own words. REST answers these
 // objects as JSON, gRPC as messages of the same fields.
 
-import type { DeclaredTensor } from '../../shared/manifest/manifest.js';
+import type { DeclaredTensor } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Registry } from '../../shared/registry/registry.js';
 import { openShape } from '../../shared/tensors/network.js';

@@ -3,7 +3,7 @@
 // says, which no schema can express.
 
 import { z } from 'zod';
-import type { DeclaredTensor, Network } from '../../shared/manifest/manifest.js';
+import type { DeclaredTensor, Network } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import { isOpen, openShape } from '../../shared/tensors/network.js';
 import { countElements, type Datatype, datatypes } from '../../shared/tensors/tensors.js';

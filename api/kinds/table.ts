@@ -3,7 +3,7 @@
 
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { scoresExampleOf } from '../../shared/manifest/manifest.js';
+import { scoresExampleOf } from '../../shared/manifest/example.js';
 import {
   type Block,
   type Cell,

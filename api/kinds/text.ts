@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { countCharacters, isLonger } from '../../shared/characters.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { scoresExampleOf } from '../../shared/manifest/manifest.js';
+import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { encodeStrings } from '../../shared/tensors/tensors.js';
 import { elementSchemas } from '../inference/element-schema.js';
 import { decodeText } from './charset.js';

@@ -1,10 +1,9 @@
 // Writes docs/manifest.md from the schema of manifests: each key with its values, its default and its meaning.
 
 import { z } from 'zod';
+import { scoresExampleSchema, tensorsExampleSchema } from '../../shared/manifest/example.js';
 import {
   manifestSchema,
-  scoresExampleSchema,
-  tensorsExampleSchema,
 } from '../../shared/manifest/manifest.js';
 import { makeKeyRows, type Rows, type Schema, variantsOf } from './schema-rows.js';
 

@@ -2,7 +2,8 @@
 
 import { numbersOf, toJson } from '../../api/inference/json-tensor.js';
 import { ScorelineError } from '../../shared/errors.js';
-import { type DeclaredTensor, exampleTensor } from '../../shared/manifest/manifest.js';
+import { exampleTensor } from '../../shared/manifest/example.js';
+import type { DeclaredTensor } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import { showShape, showTensor } from '../../shared/tensors/network.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';

@@ -4,8 +4,9 @@
 import { readEmbedding } from '../../api/kinds/embedding.js';
 import { readValue } from '../../api/kinds/regression.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { type ScoresExample, scoresExampleOf } from '../../shared/manifest/example.js';
 import { ownTensors } from '../../shared/manifest/heads.js';
-import { type ScoresExample, scoresExampleOf, scoresOf } from '../../shared/manifest/manifest.js';
+import { scoresOf } from '../../shared/manifest/manifest.js';
 import { scoresClasses } from '../../shared/manifest/output.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { filesOf } from '../../shared/registry/files.js';

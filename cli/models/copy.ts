@@ -11,8 +11,8 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { isInnerPath } from '../../shared/files/inner-path.js';
+import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { labelFilesOf } from '../../shared/manifest/labels.js';
-import { scoresExampleOf } from '../../shared/manifest/manifest.js';
 import { filesOf } from '../../shared/registry/files.js';
 import { findModel, type Model, readModels } from '../../shared/registry/models.js';
 import { type Edit, editYaml } from './yaml-edit.js';

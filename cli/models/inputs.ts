@@ -15,7 +15,7 @@ import {
   exampleTensor,
   type ScoresExample,
   scoresExampleOf,
-} from '../../shared/manifest/manifest.js';
+} from '../../shared/manifest/example.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { toJson } from '../../api/inference/json-tensor.js';
-import { scoresExampleOf } from '../../shared/manifest/manifest.js';
+import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { sampleRow } from '../../shared/manifest/table.js';
 import type { Model } from '../../shared/registry/models.js';
 import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';

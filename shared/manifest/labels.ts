@@ -9,7 +9,8 @@ import { coerceError, ScorelineError } from '../errors.js';
 import { NotUtf8, readUtf8File } from '../files/utf8-file.js';
 import { findLine } from '../files/yaml-lines.js';
 import { messageOf } from '../zod-issue.js';
-import { type Manifest, scoresExampleOf } from './manifest.js';
+import { scoresExampleOf } from './example.js';
+import type { Manifest } from './manifest.js';
 import { type Scores, scoresClasses } from './output.js';
 
 /** A class of a model: a known question with its answer, or the name of a thing in an image. */

@@ -2,13 +2,11 @@
 // is in there and nowhere else, so adding a model means adding a folder.
 
 import { z } from 'zod';
-import { coerceError } from '../errors.js';
 import { isInnerPath } from '../files/inner-path.js';
-import { fromJson } from '../tensors/json-elements.js';
-import { showValue, takesTensor } from '../tensors/network.js';
-import { datatypes, type Tensor } from '../tensors/tensors.js';
 import { embeddingSchema } from './embedding.js';
+import { checkExample, checkSamples, exampleSchema, samplesSchema } from './example.js';
 import { imageInputSchema } from './image-input.js';
+import { networkSchema } from './network.js';
 import {
   headsSchema,
   regressionSchema,
@@ -114,118 +112,6 @@ export const inputSchema = z.discriminatedUnion('kind', [
   tableInputSchema,
   tensorsSchema,
 ]);
-
-const size = z
-  .number()
-  .int()
-  .min(-1)
-  .max(2 ** 31 - 1);
-
-const declaredTensorsSchema = z
-  .array(
-    z.strictObject({
-      name: z.string().min(1).describe('The name in the ONNX file.'),
-      datatype: z.enum(datatypes).describe('The type of its elements; BYTES is text.'),
-      shape: z
-        .array(z.union([size, z.string().min(1).max(100)], 'expected a size, -1, or a name'))
-        .max(16)
-        .describe(
-          'The sizes of its dimensions. One that varies is -1, or a name if it must be the same wherever the name is.',
-        ),
-    }),
-  )
-  .min(1)
-  .refine((tensors) => new Set(tensors.map(({ name }) => name)).size === tensors.length, {
-    message: 'expected each name once',
-  });
-
-export const networkSchema = z.strictObject({
-  inputs: declaredTensorsSchema.describe('The inputs of the network.'),
-  outputs: declaredTensorsSchema.describe(
-    'The outputs of the network. Clients do not get those that are left out.',
-  ),
-});
-
-const rowSchema = z.record(z.string(), z.union([z.number(), z.string(), z.null()]));
-
-export const scoresExampleSchema = z.strictObject({
-  input: z
-    .union([z.string(), rowSchema], 'expected a text, the path of a picture, or a row of a table')
-    .describe('A text, the path of a picture relative to the manifest, or the row of a table.'),
-  expected: z
-    .strictObject({
-      label: z
-        .string()
-        .optional()
-        .describe(
-          'The label of the best class for this input; for a ranking, the question. Required for a model with classes, and only there.',
-        ),
-      value: z
-        .number()
-        .optional()
-        .describe('The number for this input. Required for a regression, and only there.'),
-      embedding: z
-        .array(z.number())
-        .min(1)
-        .optional()
-        .describe(
-          'The first numbers of the embedding of this input, one or more. Required for an embedding, and only there.',
-        ),
-      score: z
-        .number()
-        .min(0)
-        .max(1)
-        .optional()
-        .describe('The score of the best class. If unset, only the label is checked.'),
-      tolerance: z
-        .number()
-        .positive()
-        .default(0.001)
-        .describe('How far the score or the number may differ.'),
-    })
-    .prefault({})
-    .describe('What the model should answer.'),
-});
-
-const elementsSchema = z
-  .array(
-    z.strictObject({
-      name: z.string().describe('The name of the input or output.'),
-      shape: z
-        .array(size.nonnegative())
-        .max(16)
-        .describe('Its sizes: one row, or the whole input with `batch: none`.'),
-      data: z
-        .unknown()
-        .describe(
-          'The elements, flat or nested, as in a JSON request of the Open Inference Protocol. `"NaN"` and whole numbers beyond 2^53 are in quotes.',
-        ),
-    }),
-  )
-  .min(1);
-
-export const tensorsExampleSchema = z.strictObject({
-  inputs: elementsSchema.describe('A value for each input of the network.'),
-  outputs: elementsSchema
-    .optional()
-    .describe('What the network should answer. If unset, only that it answers is checked.'),
-  tolerance: z
-    .number()
-    .nonnegative()
-    .default(0.001)
-    .describe('How far a number of an output may differ.'),
-});
-
-/** Each kind has a schema of its own, so faults are named and not those of the other kind. */
-const exampleSchema = z.unknown().transform((value, context) => {
-  const isOfTensors = typeof value === 'object' && value !== null && 'inputs' in value;
-  const parsed = (isOfTensors ? tensorsExampleSchema : scoresExampleSchema).safeParse(value);
-  if (parsed.success) return parsed.data;
-  for (const issue of parsed.error.issues) {
-    context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
-  }
-  return z.NEVER;
-});
 
 const batchSchema = z
   .strictObject({
@@ -402,9 +288,7 @@ const wholeManifestSchema = z.strictObject({
     .describe(
       'An input with its expected answer, for `check`, the warm-up, and the curl line that `npm start` prints.',
     ),
-  samples: z
-    .array(z.union([z.string().min(1), rowSchema], 'expected a text, or a row of a table'))
-    .max(20)
+  samples: samplesSchema
     .optional()
     .describe('More inputs that the page at `/` offers: texts, or rows of a table.'),
 });
@@ -498,113 +382,6 @@ function takesTokens(input: WholeManifest['input']): boolean {
   return input.kind === 'text' && input.tokensMax !== undefined;
 }
 
-type Complain = (message: string, ...place: (string | number)[]) => void;
-
-/** Names what is wrong with the example, if it has another form than the input or does not fit the network. */
-function checkExample(manifest: WholeManifest, context: z.core.$RefinementCtx): void {
-  const { input, network, example } = manifest;
-  if (example === undefined || (network === undefined && input.kind === 'tensors')) return;
-  const complain: Complain = (message, ...place) =>
-    context.addIssue({ code: 'custom', path: ['example', ...place], message, input: undefined });
-  if ('input' in example) checkScoresExample(manifest, example, complain);
-  else checkTensorsExample(manifest, example, complain);
-}
-
-function checkSamples(
-  { input, samples = [] }: WholeManifest,
-  context: z.core.$RefinementCtx,
-): void {
-  const expected = { text: 'string', table: 'object', image: undefined, tensors: undefined };
-  for (const [at, sample] of samples.entries()) {
-    if (typeof sample === expected[input.kind]) continue;
-    const message = `expected samples for texts and tables only, in the form of the input; the input is of the kind ${input.kind}`;
-    context.addIssue({ code: 'custom', path: ['samples', at], message, input: sample });
-  }
-}
-
-function checkScoresExample(
-  { input, output }: WholeManifest,
-  example: ScoresExample,
-  complain: Complain,
-): void {
-  if (input.kind === 'tensors') {
-    complain('expected inputs, since its input is of the kind tensors');
-    return;
-  }
-  if ((input.kind === 'table') !== (typeof example.input === 'object')) {
-    complain(
-      'expected a value for each column if its input is a table, and a text otherwise',
-      'input',
-    );
-  }
-  const { label, value, embedding } = example.expected;
-  if (scoresClasses(output) === (label === undefined)) {
-    complain(
-      'expected the label of the best class if its output has classes, and only then',
-      'expected',
-      'label',
-    );
-  }
-  if ((output.kind === 'regression') !== (value !== undefined)) {
-    complain('expected a number if its output is a regression, and only then', 'expected', 'value');
-  }
-  const numbersMax = output.kind === 'embedding' ? output.dimension : 0;
-  if (output.kind === 'embedding' ? !embedding : embedding) {
-    complain(
-      'expected numbers if its output is an embedding, and only then',
-      'expected',
-      'embedding',
-    );
-  } else if ((embedding?.length ?? 0) > numbersMax) {
-    complain(`expected at most ${numbersMax} numbers`, 'expected', 'embedding');
-  }
-}
-
-function checkTensorsExample(
-  { input, network, batch }: WholeManifest,
-  example: TensorsExample,
-  complain: Complain,
-): void {
-  if (input.kind !== 'tensors') {
-    complain('expected input and expected, since its input is not of the kind tensors');
-    return;
-  }
-  for (const place of ['inputs', 'outputs'] as const) {
-    for (const [at, given] of (example[place] ?? []).entries()) {
-      const fault = findFault(network?.[place] ?? [], given);
-      if (fault) complain(fault, place, at);
-    }
-  }
-  const names = new Set(example.inputs.map(({ name }) => name));
-  const missing = network?.inputs.find(({ name }) => !names.has(name));
-  if (missing) complain(`expected ${showValue(missing)}, too`, 'inputs');
-  if (names.size < example.inputs.length) complain('expected each name once', 'inputs');
-  const isRow = example.inputs.every(({ shape: [rows] }) => rows === 1);
-  if (batch.dimension === 'first' && !isRow) {
-    complain('expected one row: 1 as the first size of each shape', 'inputs');
-  }
-}
-
-function findFault(values: readonly DeclaredTensor[], given: ExampleTensor): string | undefined {
-  const value = values.find(({ name }) => name === given.name);
-  if (!value) return `expected one of ${values.map(showValue).join(', ')}`;
-  try {
-    const tensor = exampleTensor(value, given);
-    return takesTensor(value, tensor) ? undefined : `expected ${showValue(value)}`;
-  } catch (thrown) {
-    return coerceError(thrown).message;
-  }
-}
-
-/**
- * Makes a tensor of an example.
- * @throws ScorelineError `tensor_invalid`
- */
-export function exampleTensor({ datatype }: DeclaredTensor, given: ExampleTensor): Tensor {
-  const head = { name: given.name, datatype, shape: given.shape };
-  return { ...head, data: fromJson(head, given.data) };
-}
-
 function hasRows({ network, batch }: WholeManifest): boolean {
   return (
     batch.dimension === 'none' || (network?.inputs ?? []).every(({ shape }) => shape.length > 0)
@@ -627,14 +404,6 @@ function faultOfColumns({
 }
 
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
-export type Network = z.output<typeof networkSchema>;
-/** An input or output of the network, as the manifest declares it. */
-export type DeclaredTensor = Network['inputs'][number];
-/** An example of one input, with the label or the number that is expected. */
-export type ScoresExample = z.output<typeof scoresExampleSchema>;
-/** An example of the kind tensors. */
-export type TensorsExample = z.output<typeof tensorsExampleSchema>;
-type ExampleTensor = TensorsExample['inputs'][number];
 export type Device = z.output<typeof deviceSchema>;
 /** A file of a model, with what it must be. */
 export type SourceFile = Readonly<z.output<typeof fileSchema>>;
@@ -651,11 +420,6 @@ export function describedFiles(source: OnnxSource | PythonSource): readonly Sour
 /** The size of these files together, in bytes. */
 export function describedBytes(source: OnnxSource | PythonSource): number {
   return describedFiles(source).reduce((sum, { bytes }) => sum + bytes, 0);
-}
-
-/** Returns the example of a model that takes one input, if there is one. */
-export function scoresExampleOf({ example }: Pick<Manifest, 'example'>): ScoresExample | undefined {
-  return example && 'input' in example ? example : undefined;
 }
 
 /** Returns the output of a model that scores labels, where no other model can come. */

@@ -4,8 +4,8 @@
 import { cpSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { readManifest } from '../../shared/manifest/file.js';
-import { scoresExampleOf } from '../../shared/manifest/manifest.js';
 import {
   ask,
   openRedis,

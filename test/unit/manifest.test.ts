@@ -4,10 +4,9 @@ import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { listModels, readManifest } from '../../shared/manifest/file.js';
+import { scoresExampleSchema, tensorsExampleSchema } from '../../shared/manifest/example.js';
 import {
   manifestSchema,
-  scoresExampleSchema,
-  tensorsExampleSchema,
 } from '../../shared/manifest/manifest.js';
 import { packageDirectory } from '../../shared/version.js';
 import { readSnippets } from '../snippets.js';

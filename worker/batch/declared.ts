@@ -2,7 +2,7 @@
 // declaration, because it never loads a model and must answer before a worker has.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { DeclaredTensor } from '../../shared/manifest/manifest.js';
+import type { DeclaredTensor } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import { isOpen, showValue } from '../../shared/tensors/network.js';
 import type { TensorValue } from '../engine/engine.js';

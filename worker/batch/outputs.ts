@@ -1,7 +1,7 @@
 // Chooses the outputs that a batch must compute, and gives each item its share of them.
 
 import { ScorelineError } from '../../shared/errors.js';
-import type { DeclaredTensor } from '../../shared/manifest/manifest.js';
+import type { DeclaredTensor } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import { showName } from '../../shared/tensors/network.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';

@@ -1,7 +1,8 @@
 // Sample inputs, to warm up, check and measure a model without an API.
 
+import { exampleTensor, scoresExampleOf } from '../../shared/manifest/example.js';
 import { type ImageInput, pixelShape } from '../../shared/manifest/image-input.js';
-import { exampleTensor, type Manifest, scoresExampleOf } from '../../shared/manifest/manifest.js';
+import type { Manifest } from '../../shared/manifest/manifest.js';
 import {
   type Block,
   type Cell,
