@@ -29,8 +29,7 @@ const recordSchema = z.object({
   version: z.string(),
   /** The model's queue. */
   queue: z.string(),
-  /** Missing in records of builds without priorities. */
-  priority: z.enum(priorities).default('interactive'),
+  priority: z.enum(priorities),
   /** The id of the job in that queue. */
   queued: z.string(),
   /** The ids of its items, in the order of the inputs. */
