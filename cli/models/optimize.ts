@@ -21,7 +21,6 @@ import { wrong } from '../faults.js';
 import { copyManifest, editManifest, manifestFile, modelIn, movedTo } from './copy.js';
 import { type ModelInput, readExample, readModelInputs } from './inputs.js';
 import {
-  type Accuracy,
   type Answer,
   answerAll,
   bestOf,
@@ -29,6 +28,14 @@ import {
   compareAnswers,
   judge,
 } from './optimizing/comparison.js';
+import {
+  describe,
+  type Failed,
+  type Measured,
+  show,
+  show4,
+  tellNext,
+} from './optimizing/report.js';
 import {
   type Method,
   methods,
@@ -64,17 +71,6 @@ interface Wishes {
   readonly isJson: boolean;
 }
 
-/** A network, original or candidate, as it was measured. */
-interface Measured {
-  readonly method: Method | 'original';
-  readonly bytes: number;
-  readonly loadMs: number;
-  readonly alone: Speed;
-  readonly full: Speed;
-  readonly accuracy: Accuracy | undefined;
-  readonly comparison: Comparison | undefined;
-}
-
 interface Candidate {
   readonly method: Method;
   readonly ranges: Tuning['ranges'];
@@ -83,11 +79,6 @@ interface Candidate {
   readonly answers: readonly Answer[];
   readonly comparison: Comparison;
   readonly changed: Readonly<Record<string, number>>;
-}
-
-interface Failed {
-  readonly method: Method;
-  readonly fault: string;
 }
 
 interface Surroundings {
@@ -450,65 +441,3 @@ async function exampleEdits(
 }
 
 const round = (value = 0) => Number(value.toPrecision(4));
-const show4 = (value: number) => String(Number(value.toFixed(4)));
-
-function describe(
-  { model, compared, wishes }: Run,
-  { measured, failed }: { measured: readonly Measured[]; failed: readonly Failed[] },
-) {
-  return {
-    model: model.name,
-    from: model.version,
-    compared: compared.length,
-    agreementMin: wishes.agreement,
-    batch: model.manifest.batch.max,
-    networks: measured,
-    failed,
-  };
-}
-
-function show(
-  { model, compared }: Run,
-  {
-    measured,
-    failed,
-    say,
-  }: { measured: readonly Measured[]; failed: readonly Failed[]; say: (line: string) => void },
-): void {
-  const rows = measured.map(({ method, bytes, loadMs, alone, full, comparison, accuracy }) => ({
-    network: method,
-    MB: (bytes / 1e6).toFixed(2),
-    'load ms': loadMs.toFixed(0),
-    'ms alone': alone.medianMs.toFixed(2),
-    [`items/s, ${model.manifest.batch.max} at once`]: full.perSecond.toFixed(1),
-    agreement: comparison ? show4(comparison.agreement) : '',
-    'largest difference': comparison ? comparison.differenceMax.toPrecision(2) : '',
-    ...(accuracy && {
-      [accuracy.share === undefined ? 'mean error' : 'accuracy']: show4(
-        accuracy.share ?? accuracy.meanError ?? 0,
-      ),
-    }),
-  }));
-  console.table(rows);
-  const known = measured[0]?.accuracy?.known;
-  say(
-    `${compared.length} inputs compared${known ? `, the right answers of ${known} are known` : ''}.`,
-  );
-  for (const { method, comparison } of measured) {
-    const names = comparison?.differing ?? [];
-    if (names.length === 0) continue;
-    const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
-    say(`${method} answers otherwise: ${names.slice(0, 5).join(', ')}${more}`);
-  }
-  for (const { method, fault } of failed) say(`${method}: not made. ${fault}`);
-}
-
-function tellNext(
-  { name, version: old }: Model,
-  { folder, version, say }: { folder: string; version: string; say: (line: string) => void },
-): void {
-  say(`\n${name}: version ${version} is in ${folder}, made of version ${old}, which is unchanged.`);
-  say(
-    `Who gets it, ${path.join(path.dirname(folder), 'traffic.yaml')} says. For a tenth of the requests, write there: weights: { ${JSON.stringify(old)}: 90, ${JSON.stringify(version)}: 10 }`,
-  );
-}
