@@ -10,7 +10,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Configurations } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { GatedRequest } from './json.js';
+import type { GatedRequest } from './gated-request.js';
 import { sendProblem } from './problem.js';
 
 /** The time that a client gets to read the answer before its connection is closed. */

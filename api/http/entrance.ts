@@ -6,7 +6,7 @@ import cors from 'cors';
 import type { Request } from 'express';
 import type { Configurations } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { GatedRequest } from './json.js';
+import type { GatedRequest } from './gated-request.js';
 import { openPaths, pathOf } from './paths.js';
 import { wantsPage } from './wants-page.js';
 

@@ -20,7 +20,7 @@ import type { Call } from '../call.js';
 import type { Calls } from '../calls.js';
 import type { AllowList } from '../webhooks/allow-list.js';
 import { isGone, onDeparture } from './departure.js';
-import type { GatedRequest } from './json.js';
+import type { GatedRequest } from './gated-request.js';
 import { headersOf, modelsAt, openCall, routeOf, type ScoringRoute } from './open-call.js';
 import type { Given } from './parameters/parameters.js';
 import { describingPaths, isForOperators, isForStrangers, openPaths } from './paths.js';

@@ -12,7 +12,8 @@ import {
 import type { Logger } from '../../shared/process/log.js';
 import { problemPagePolicy, writeProblemPage } from '../pages/problem-page.js';
 import { leaveBody } from './body/leave.js';
-import { type GatedRequest, sendJson, sendParts } from './json.js';
+import type { GatedRequest } from './gated-request.js';
+import { sendJson, sendParts } from './json.js';
 import { loggedPath } from './logged-path.js';
 import { isForOperators, isInference, pathOf } from './paths.js';
 import { requestIdOf } from './request-id.js';

@@ -16,7 +16,7 @@ import { finalAnswerMs, listen } from '../listening.js';
 import { makeAnswerHeaders } from './answer-headers.js';
 import type { App } from './app.js';
 import { answerBrokenRequests } from './broken-request.js';
-import type { GatedRequest } from './json.js';
+import type { GatedRequest } from './gated-request.js';
 import { requestIdOf } from './request-id.js';
 
 export interface RunningServer {

@@ -6,7 +6,7 @@ import { nowMs } from '../../shared/clock.js';
 import type { TraceContext } from '../../shared/telemetry/telemetry.js';
 import type { DepartedRequest, RequestEvents } from '../events.js';
 import { isGone, onDeparture } from './departure.js';
-import type { GatedRequest } from './json.js';
+import type { GatedRequest } from './gated-request.js';
 import { loggedPath } from './logged-path.js';
 import { mayScore, routeOf } from './open-call.js';
 import { openPaths, pathOf } from './paths.js';

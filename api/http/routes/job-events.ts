@@ -10,7 +10,7 @@ import { isGone } from '../departure.js';
 import { type EventStream, eventStreamHeaders, eventStreamType } from '../event-stream.js';
 import type { EventStreams } from '../event-streams.js';
 import { callerOf } from '../gate.js';
-import type { GatedRequest } from '../json.js';
+import type { GatedRequest } from '../gated-request.js';
 import { allow } from '../methods.js';
 import { needs } from '../needs.js';
 import { type WriteJobFor, whereModelFor, writeJobFor } from './job-answer.js';
