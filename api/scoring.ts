@@ -5,7 +5,7 @@
 import { type Tensor, toBuffer } from '../shared/tensors/tensors.js';
 import { makeItemId } from '../shared/wire/item-id.js';
 import type { OutputWish } from '../shared/wire/job.js';
-import type { Timing } from '../shared/wire/reply.js';
+import type { ScoredReply, Timing } from '../shared/wire/reply.js';
 import { shareOf } from './access/caller.js';
 import type { ResponseCache } from './cache/response-cache.js';
 import type { Call } from './call.js';
@@ -14,7 +14,6 @@ import type { Deferring } from './jobs/deferring.js';
 import type { RawInput, Row } from './kinds/kind.js';
 import { type InputKinds, kindsOf } from './kinds/kinds.js';
 import type { DispatchedItem, Dispatcher } from './queue/dispatcher.js';
-import type { ScoredReply } from './queue/waiters.js';
 import { type Identity, identify } from './repeat/identity.js';
 import type { Repeatable } from './repeat/repeatable.js';
 import type { Statistics } from './statistics.js';

@@ -11,8 +11,7 @@ import type { Manifest } from '../../shared/manifest/manifest.js';
 import type { Keys } from '../../shared/redis/keys.js';
 import type { Redis } from '../../shared/redis/redis.js';
 import type { Model } from '../../shared/registry/models.js';
-import { packReplies, unpackReplies } from '../../shared/wire/reply.js';
-import type { ScoredReply } from '../queue/waiters.js';
+import { packReplies, type ScoredReply, unpackReplies } from '../../shared/wire/reply.js';
 
 /** One answer may have this share of the bytes of all, so a single one does not drop the others. */
 const entryShareMax = 0.01;

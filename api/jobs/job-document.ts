@@ -5,10 +5,10 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
+import type { ScoredReply } from '../../shared/wire/reply.js';
 import { writeInferResponse } from '../inference/infer-response.js';
 import { writeNativeAnswer, writeReferenceAnswer } from '../kinds/answers.js';
 import type { InputKinds } from '../kinds/kinds.js';
-import type { ScoredReply } from '../queue/waiters.js';
 import { describeWebhook, type Webhook } from '../webhooks/webhook.js';
 import type { JobRecord } from './job-record.js';
 import { type Job, type ListedJob, shownState, type WhereModel } from './jobs.js';

@@ -16,10 +16,16 @@ import type { ScorelineError } from '../../shared/errors.js';
 import { keepResults, lateMsMax, lostMsMax } from '../../shared/redis/kept-results.js';
 import type { Keys } from '../../shared/redis/keys.js';
 import { type Redis, repliesOf } from '../../shared/redis/redis.js';
-import { headBytes, packReplies, type Reply, surelyHasOutputs } from '../../shared/wire/reply.js';
+import {
+  headBytes,
+  packReplies,
+  type Reply,
+  type ScoredReply,
+  surelyHasOutputs,
+} from '../../shared/wire/reply.js';
 import { shareOf } from '../access/caller.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
-import { errorOfReply, type ScoredReply } from '../queue/waiters.js';
+import { errorOfReply } from '../queue/waiters.js';
 import type { LargeResults } from '../repeat/large-results.js';
 import { readKeptReply } from '../repeat/results.js';
 import type { JobRecord } from './job-record.js';

@@ -4,8 +4,7 @@
 import { tensorsOfHead } from '../../shared/manifest/heads.js';
 import type { Model } from '../../shared/registry/models.js';
 import { isKnown } from '../../shared/tensors/scores.js';
-import type { Timing } from '../../shared/wire/reply.js';
-import type { ScoredReply } from '../queue/waiters.js';
+import type { ScoredReply, Timing } from '../../shared/wire/reply.js';
 import { type InputKinds, kindsOf, outputKinds } from './kinds.js';
 
 /**

@@ -7,10 +7,10 @@ import type { Model } from '../../shared/registry/models.js';
 import { countBytes, type Tensor } from '../../shared/tensors/tensors.js';
 import type { Item, OutputWish } from '../../shared/wire/job.js';
 import { jobQueueOf, type Priority } from '../../shared/wire/priority.js';
+import type { ScoredReply } from '../../shared/wire/reply.js';
 import type { Ending } from '../ending.js';
 import type { RequestTrace } from '../traces/request-trace.js';
 import { type Entry, Lane, type LaneContext } from './lane.js';
-import type { ScoredReply } from './waiters.js';
 
 const lingerMsDefault = 6;
 

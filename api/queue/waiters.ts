@@ -6,9 +6,10 @@
 // then fails the entries of its items.
 
 import { errorTable, ScorelineError } from '../../shared/errors.js';
-import type { Reply } from '../../shared/wire/reply.js';
+import type { Reply, ScoredReply } from '../../shared/wire/reply.js';
 
-export type ScoredReply = Extract<Reply, { outputs: unknown }>;
+export type { ScoredReply };
+
 type FailedReply = Extract<Reply, { error: unknown }>;
 
 interface Waiter {

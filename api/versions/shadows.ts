@@ -12,10 +12,10 @@ import type { Registry } from '../../shared/registry/registry.js';
 import { countBytes } from '../../shared/tensors/tensors.js';
 import { makeItemId, rowsOfItem } from '../../shared/wire/item-id.js';
 import type { OutputWish } from '../../shared/wire/job.js';
+import type { ScoredReply } from '../../shared/wire/reply.js';
 import type { Call } from '../call.js';
 import { Ending } from '../ending.js';
 import type { DispatchedItem, Dispatcher } from '../queue/dispatcher.js';
-import type { ScoredReply } from '../queue/waiters.js';
 import { doAgree } from './agreement.js';
 
 export const shadowOutcomes = ['same', 'different', 'failed', 'left_out'] as const;

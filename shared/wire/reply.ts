@@ -32,6 +32,9 @@ export type Reply =
     }
   | { readonly id: string; readonly error: { readonly code: ErrorCode; readonly detail: string } };
 
+/** The reply to an item that was scored. */
+export type ScoredReply = Extract<Reply, { outputs: unknown }>;
+
 // One object with optional parts, because a union takes twice as long to parse.
 const packedSchema = z.object({
   wire: z.literal(readableWireVersions),

@@ -4,11 +4,11 @@
 import { anyone } from '../../api/access/caller.js';
 import { type Call, clientClosed } from '../../api/call.js';
 import type { RawInput } from '../../api/kinds/kind.js';
-import type { ScoredReply } from '../../api/queue/waiters.js';
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
 import { mapScores } from '../../shared/tensors/scores.js';
+import type { ScoredReply } from '../../shared/wire/reply.js';
 import type { Api } from './api.js';
 import { type Input, isFatal, type Nature } from './inputs.js';
 import { type Ask, longMs } from './scenario.js';

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { writeJob } from '../../api/jobs/job-document.js';
 import type { JobRecord } from '../../api/jobs/job-record.js';
-import type { ScoredReply } from '../../api/queue/waiters.js';
 import { writeEvent } from '../../api/webhooks/event.js';
+import type { ScoredReply } from '../../shared/wire/reply.js';
 import { makeSampleModel } from './sample-model.js';
 
 const model = makeSampleModel({ name: 'rows' });

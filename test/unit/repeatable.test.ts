@@ -4,13 +4,12 @@ import { Admission } from '../../api/admission/admission.js';
 import { makeByteBudget } from '../../api/admission/byte-budget.js';
 import { type Call, clientClosed } from '../../api/call.js';
 import { makeCalls } from '../../api/calls.js';
-import type { ScoredReply } from '../../api/queue/waiters.js';
 import { identify } from '../../api/repeat/identity.js';
 import { makeRepeatable, type Work } from '../../api/repeat/repeatable.js';
 import type { Results } from '../../api/repeat/results.js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
-import type { Reply } from '../../shared/wire/reply.js';
+import type { Reply, ScoredReply } from '../../shared/wire/reply.js';
 import { everythingDone, passMs, stopClock } from './clock.js';
 import { makeSampleModel } from './sample-model.js';
 

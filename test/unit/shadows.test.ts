@@ -2,10 +2,10 @@
 
 import { expect, test } from 'vitest';
 import type { DispatchedItem, Dispatcher } from '../../api/queue/dispatcher.js';
-import type { ScoredReply } from '../../api/queue/waiters.js';
 import { Shadows } from '../../api/versions/shadows.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { makeItemId } from '../../shared/wire/item-id.js';
+import type { ScoredReply } from '../../shared/wire/reply.js';
 import { makeSampleModel } from './sample-model.js';
 
 const model = makeSampleModel({ version: '1' });
