@@ -5,6 +5,7 @@
 // difference to the last time (delta), which each producer remembers for itself.
 
 import { type HrTime, ValueType } from '@opentelemetry/api';
+import { millisToHrTime } from '@opentelemetry/core';
 import { emptyResource } from '@opentelemetry/resources';
 import {
   AggregationTemporality,
@@ -34,7 +35,7 @@ export function makeMetricProducer(
       const values = (await read()?.values()) ?? [];
       const isDelta = temporality !== 'cumulative';
       const since = (isDelta ? lastAt : startedAt) as number;
-      const times = { startTime: toTime(since), endTime: toTime(now) };
+      const times = { startTime: millisToHrTime(since), endTime: millisToHrTime(now) };
       const subtract = (name: string, series: Series): Series => {
         if (!isDelta) return series;
         const key = `${name} ${JSON.stringify(series.labels)}`;
@@ -105,9 +106,4 @@ function difference(now: Series, before: Series): Series {
     count: now.count - before.count,
     counts: now.counts.map((count, at) => count - (before.counts[at] ?? 0)),
   };
-}
-
-function toTime(ms: number): HrTime {
-  const seconds = Math.floor(ms / 1000);
-  return [seconds, Math.round((ms - seconds * 1000) * 1e6)];
 }

@@ -5,7 +5,6 @@
 
 import {
   createTraceState,
-  type HrTime,
   type Link,
   type Attributes as OtelAttributes,
   type Span as OtelSpan,
@@ -17,7 +16,7 @@ import {
   TraceFlags,
   trace,
 } from '@opentelemetry/api';
-import { parseTraceParent } from '@opentelemetry/core';
+import { millisToHrTime, parseTraceParent } from '@opentelemetry/core';
 import {
   AlwaysOffSampler,
   AlwaysOnSampler,
@@ -61,7 +60,8 @@ export function makeTracer(
     if (isAzure && kind === SpanKind.CONSUMER) extra[azureOperationName] = title;
     const options = {
       kind,
-      startTime: toTime(startAt),
+      // The API could take a number for a time since the start of the process.
+      startTime: millisToHrTime(startAt),
       attributes: { ...attributes, ...extra },
       links: links.flatMap((link) => toLink(link) ?? []),
     };
@@ -118,7 +118,7 @@ class OpenSpan implements Span {
   }
 
   addEvent(name: EventName, at: number, attributes: Attributes = {}): void {
-    this.#span.addEvent(name, attributes, toTime(at));
+    this.#span.addEvent(name, attributes, millisToHrTime(at));
   }
 
   fail(code: string, detail?: string): void {
@@ -128,7 +128,7 @@ class OpenSpan implements Span {
 
   end(at: number): void {
     // The SDK warns of spans that end twice.
-    if (this.#span.isRecording()) this.#span.end(toTime(Math.max(at, this.#startAt)));
+    if (this.#span.isRecording()) this.#span.end(millisToHrTime(Math.max(at, this.#startAt)));
   }
 }
 
@@ -200,10 +200,4 @@ function toContext(given: TraceContext): SpanContext | undefined {
 function toLink(context: TraceContext): Link | undefined {
   const parsed = toContext(context);
   return parsed && { context: parsed };
-}
-
-/** A number could be taken for a time since the start of the process. */
-function toTime(ms: number): HrTime {
-  const seconds = Math.floor(ms / 1000);
-  return [seconds, Math.round((ms - seconds * 1000) * 1e6)];
 }
