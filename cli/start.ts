@@ -4,6 +4,7 @@
 import { isIPv6 } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isLoopback } from '../shared/configuration/access.js';
 import { readConfiguration } from '../shared/configuration/configuration.js';
 import { coerceError } from '../shared/errors.js';
@@ -147,7 +148,7 @@ async function supervise(role: 'api' | 'worker', environment: NodeJS.ProcessEnv)
     let again: Child | undefined;
     while (endingSinceMs === undefined && !again) {
       say(`The ${role} ${reason}`);
-      await new Promise((resolve) => setTimeout(resolve, restartDelayMs));
+      await delay(restartDelayMs);
       if (endingSinceMs !== undefined) return;
       again = await supervise(role, environment).catch((error) => {
         reason = couldNotStart(error);
@@ -185,7 +186,7 @@ async function endAtOnce(): Promise<void> {
   for (const child of children) child.kill('SIGKILL');
   const ended = Promise.all([redis?.kill(), ...children.map(({ exited }) => exited)]);
   // The guard of Redis may hang, too. When it goes on, it ends Redis.
-  await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, killsWithinMs))]);
+  await Promise.race([ended, delay(killsWithinMs)]);
   process.exit(1);
 }
 

@@ -14,6 +14,7 @@
 // any more, so that does no harm.
 
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type Logger, makeSeldom, type Seldom } from '../../shared/process/log.js';
 import type { Keys } from '../../shared/redis/keys.js';
@@ -156,7 +157,7 @@ export class ReplyStream {
         if (this.#isClosed) return;
         const reason = coerceError(thrown).message;
         this.#warn({ reason }, 'reading replies failed; trying again');
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await delay(100);
       }
     }
   }

@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 
 const [server, directory, port, socket] = process.argv.slice(2) as [
@@ -58,7 +59,7 @@ async function endAfterClients(): Promise<void> {
   while (Date.now() < until) {
     const clients = await connection.client('LIST').catch(() => '');
     if (String(clients).trim().split('\n').length <= 1) break;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await delay(100);
   }
   stop();
 }

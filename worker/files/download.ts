@@ -5,6 +5,7 @@ import { createWriteStream, lstatSync, renameSync, rmSync, statSync } from 'node
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
+import { setTimeout as delay } from 'node:timers/promises';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import { fetchPackage, isPackage } from './package-index.js';
@@ -72,7 +73,7 @@ async function downloadFrom(
       failure = reasonOf(coerceError(thrown));
       if (isFinal(thrown) || attempt === attemptsPerUrl) return failure;
       options.onRetry(`${failure}; resuming after ${sizeOf(part)} bytes`);
-      await new Promise((resolve) => setTimeout(resolve, 100 * 4 ** (attempt - 1)));
+      await delay(100 * 4 ** (attempt - 1));
     }
   }
   return failure;
