@@ -4,6 +4,7 @@
 import { ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/redis/keys.js';
 import { type Redis, repliesOf } from '../../shared/redis/redis.js';
+import { shown } from '../../shared/shown.js';
 import { type ApiKeyRecord, describeFault, parseApiKeyRecord } from './api-key-record.js';
 
 interface StoredApiKeys {
@@ -80,6 +81,6 @@ export class ApiKeyStore {
 export function noSuchKey(id: string): ScorelineError {
   return new ScorelineError(
     'key_unknown',
-    `Expected the id of a key, as "npm run keys -- list" shows it; there is none ${JSON.stringify(id.slice(0, 60))}.`,
+    `Expected the id of a key, as "npm run keys -- list" shows it; there is none ${shown(id)}.`,
   );
 }

@@ -6,6 +6,7 @@ import cors from 'cors';
 import type { Request } from 'express';
 import type { Configurations } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { shown } from '../../shared/shown.js';
 import type { GatedRequest } from './gated-request.js';
 import { openPaths, pathOf } from './paths.js';
 import { wantsPage } from './wants-page.js';
@@ -90,7 +91,7 @@ function hostMissing(): ScorelineError {
 function otherExpectation(got: string): ScorelineError {
   return new ScorelineError(
     'request_invalid',
-    `Expected no Expect field, or Expect: 100-continue; got ${JSON.stringify(got.slice(0, 60))}.`,
+    `Expected no Expect field, or Expect: 100-continue; got ${shown(got)}.`,
   );
 }
 

@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isLoopback } from '../../shared/configuration/access.js';
 import { ScorelineError } from '../../shared/errors.js';
+import { shown } from '../../shared/shown.js';
 
 type Asked = Pick<IncomingMessage, 'headers'>;
 
@@ -36,7 +37,7 @@ export function requireSameOrigin({ headers }: Asked): void {
   if (site === undefined ? isFrom(origin, host) : site === 'same-origin') return;
   throw new ScorelineError(
     'scope_missing',
-    `Expected a request from a page of this service; got one from ${JSON.stringify(String(origin).slice(0, 100))}.`,
+    `Expected a request from a page of this service; got one from ${shown(String(origin), 100)}.`,
   );
 }
 

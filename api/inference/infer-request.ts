@@ -206,7 +206,7 @@ function readData(
 /** Checks name, datatype and shape by what the network takes. */
 function readHead({ name, datatype, shape }: GivenInput, declared: DeclaredTensor): TensorHead {
   if (!datatypes.includes(datatype as Datatype)) {
-    const got = JSON.stringify(datatype.slice(0, 60));
+    const got = shown(datatype);
     throw invalid(`the datatype ${declared.datatype} in ${showName(name)}`, got);
   }
   const head = { name, datatype: datatype as Datatype, shape };

@@ -1,6 +1,7 @@
 // Scores a request of the Open Inference Protocol, whichever way it came.
 
 import { ScorelineError } from '../../shared/errors.js';
+import { shown } from '../../shared/shown.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Call } from '../call.js';
 import { readDeadlineMs } from '../http/parameters/parameters.js';
@@ -42,7 +43,7 @@ function deadlineOf({ parameters }: InferRequest): number | undefined {
   if (!Number.isSafeInteger(timeout) || (timeout as number) < 0) {
     throw new ScorelineError(
       'deadline_invalid',
-      `Expected timeout to be a whole number of microseconds; got ${String(JSON.stringify(timeout)).slice(0, 60)}.`,
+      `Expected timeout to be a whole number of microseconds; got ${shown(timeout)}.`,
     );
   }
   return Math.min((timeout as number) / 1000, deadlineMs ?? Number.POSITIVE_INFINITY);

@@ -8,6 +8,7 @@
 // ids of the one before name events that are gone.
 
 import { ScorelineError } from '../../shared/errors.js';
+import { shown } from '../../shared/shown.js';
 import type { JobRecord } from './job-record.js';
 import { isPending, type JobState, stateNames } from './job-states.js';
 import type { Jobs } from './jobs.js';
@@ -43,7 +44,7 @@ export function readEventId(text: string, record: JobRecord): StateName {
   if (run === undefined || state === undefined) {
     throw new ScorelineError(
       'event_id_invalid',
-      `Expected Last-Event-ID to be the id of an event of this job, as in ${eventIdOf(record, 'queued')}; got ${JSON.stringify(text.slice(0, 60))}. Send the id of the last event, or none.`,
+      `Expected Last-Event-ID to be the id of an event of this job, as in ${eventIdOf(record, 'queued')}; got ${shown(text)}. Send the id of the last event, or none.`,
     );
   }
   if (run === runOf(record)) return state;

@@ -4,6 +4,7 @@
 import { isUtf8 } from 'node:buffer';
 import { parse as parseContentType } from 'content-type';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { shown } from '../../shared/shown.js';
 
 /** Returns the charset that a Content-Type declares. */
 export function charsetIn(contentType: string | undefined): string | undefined {
@@ -31,7 +32,7 @@ export function decodeText(bytes: Buffer, charset?: string): string {
   if (!decoder) {
     throw new ScorelineError(
       'unsupported_media_type',
-      `Expected a charset that this service can decode; got ${JSON.stringify(charset.slice(0, 60))}. Send UTF-8.`,
+      `Expected a charset that this service can decode; got ${shown(charset)}. Send UTF-8.`,
     );
   }
   try {

@@ -8,6 +8,7 @@ import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type ImageInput, pixelShape } from '../../shared/manifest/image-input.js';
 import { countProcessors } from '../../shared/process/processors.js';
 import type { Model } from '../../shared/registry/models.js';
+import { shown } from '../../shared/shown.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Ending } from '../ending.js';
 import { type Load, Turns } from '../turns.js';
@@ -190,7 +191,7 @@ function decodeBase64(name: string, value: unknown): Buffer {
   if (typeof value !== 'string') {
     throw new ScorelineError(
       'input_invalid',
-      `Expected the image ${show(name)} to be a string of base64; got ${value === null ? 'null' : `a ${typeof value}`}.`,
+      `Expected the image ${shown(name)} to be a string of base64; got ${value === null ? 'null' : `a ${typeof value}`}.`,
     );
   }
   const inLines = value
@@ -204,7 +205,7 @@ function decodeBase64(name: string, value: unknown): Buffer {
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(bare) || bare.length % 4 === 1) {
     throw new ScorelineError(
       'base64_invalid',
-      `Expected the image ${show(name)} to be base64; it contains other characters or is cut off.`,
+      `Expected the image ${shown(name)} to be base64; it contains other characters or is cut off.`,
     );
   }
   return Buffer.from(bare, 'base64');
@@ -246,10 +247,5 @@ function unreadable(input: RawInput, reason: string, cause?: Error): ScorelineEr
 }
 
 function named(input: RawInput): string {
-  return input.name === undefined ? '' : `${show(input.name)} to be `;
-}
-
-/** Quotes a client's name for an input, cut to 60 characters. */
-function show(name: string): string {
-  return JSON.stringify(name.slice(0, 60));
+  return input.name === undefined ? '' : `${shown(input.name)} to be `;
 }

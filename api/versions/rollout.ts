@@ -19,6 +19,7 @@ import {
   readFault,
   readOrders,
 } from '../../shared/registry/repository.js';
+import { shown } from '../../shared/shown.js';
 import type { Peers } from '../admission/peers.js';
 import type { Calls } from '../calls.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
@@ -377,7 +378,7 @@ export class Rollout {
     const here = [...new Set(this.#options.folder.models.map((model) => model.name))];
     return new ScorelineError(
       'model_not_found',
-      `There is no model ${JSON.stringify(name.slice(0, 100))} in the folder of models. The models there: ${here.join(', ')}.`,
+      `There is no model ${shown(name, 100)} in the folder of models. The models there: ${here.join(', ')}.`,
     );
   }
 }

@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import process from 'node:process';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
+import { shown } from '../../shared/shown.js';
 import { writeAsWritten } from './as-written.js';
 import type { CommandInput, Inputs } from './inputs.js';
 import { readLines } from './lines.js';
@@ -200,7 +201,7 @@ function open(file: string): number {
 function noAnswer(file: string, { line, at }: { line: string; at: number }): ScorelineError {
   return new ScorelineError(
     'configuration_invalid',
-    `Expected answers of this command in ${file}; line ${at} is ${JSON.stringify(line.slice(0, 60))}. Name another file, or delete this one.`,
+    `Expected answers of this command in ${file}; line ${at} is ${shown(line)}. Name another file, or delete this one.`,
   );
 }
 

@@ -7,6 +7,7 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type InputName, readInputName } from '../../shared/input-name.js';
+import { shown } from '../../shared/shown.js';
 import { wrong } from '../faults.js';
 import { readLines } from './lines.js';
 import { findPictures } from './pictures.js';
@@ -112,7 +113,7 @@ async function checkFirstLine(file: string): Promise<void> {
     const text = line.toString('utf8').replace(/^\ufeff/, '');
     if (objectIn(text)?.input !== undefined) return;
     throw wrong(
-      `Expected a JSON object with the key "input" in each line of ${file}, as in {"input": "…"}; the first line is ${show(text)}.`,
+      `Expected a JSON object with the key "input" in each line of ${file}, as in {"input": "…"}; the first line is ${shown(text)}.`,
     );
   }
   throw wrong(`Expected a JSON object in each line of ${file}; it is empty.`);
@@ -153,7 +154,7 @@ function parse(line: string): Readonly<Record<string, unknown>> {
   if (object) return object;
   throw new ScorelineError(
     'invalid_json',
-    `Expected a JSON object in the line, as in {"input": "…"}; got ${show(line)}. An object has to be in one line, and a line has one object.`,
+    `Expected a JSON object in the line, as in {"input": "…"}; got ${shown(line)}. An object has to be in one line, and a line has one object.`,
   );
 }
 
@@ -174,10 +175,6 @@ function objectIn(line: string): Readonly<Record<string, unknown>> | undefined {
 function digestOf(body: Buffer, top: Top): string {
   const hash = createHash('sha256').update(`${top ?? ''}\n`);
   return hash.update(body).digest('hex').slice(0, 16);
-}
-
-function show(line: string): string {
-  return JSON.stringify(line.length > 60 ? `${line.slice(0, 60)}…` : line);
 }
 
 function codeOf(thrown: unknown): string {

@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { findNetworkFault, isReachable } from '../addresses.js';
+import { shown } from '../shown.js';
 import { integer, list } from './values.js';
 
 /** A host that webhooks may go to. */
@@ -135,5 +136,5 @@ function readSecret(text: string, context: z.core.$RefinementCtx): WebhookSecret
 }
 
 function show(text: string): string {
-  return JSON.stringify(text.slice(0, 100));
+  return shown(text, 100);
 }

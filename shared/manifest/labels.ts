@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { coerceError, ScorelineError } from '../errors.js';
 import { NotUtf8, readUtf8File } from '../files/utf8-file.js';
 import { findLine } from '../files/yaml-lines.js';
+import { shown } from '../shown.js';
 import { messageOf } from '../zod-issue.js';
 import { scoresExampleOf } from './example.js';
 import type { Manifest } from './manifest.js';
@@ -181,7 +182,7 @@ function parseLines(text: string, expected: string | undefined): Label[] {
     if (likely <= lines.length / 2) return bare;
     const without = pairs.indexOf(undefined);
     throw new Unfit(
-      `, line ${without + 1}, has no id, unlike most lines; got ${JSON.stringify(lines[without]?.slice(0, 100))}. Give every line an id, or none`,
+      `, line ${without + 1}, has no id, unlike most lines; got ${shown(lines[without], 100)}. Give every line an id, or none`,
     );
   }
   const isAmong = (list: readonly Label[]) => list.some((label) => label.text === expected);

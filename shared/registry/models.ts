@@ -13,11 +13,15 @@ import { type Head, readHeads } from '../manifest/heads.js';
 import { type Label, readLabels } from '../manifest/labels.js';
 import { describedFiles, type Manifest } from '../manifest/manifest.js';
 import { codeSha256 } from '../python/code.js';
+import { shown } from '../shown.js';
 import { queueName, readableWireVersions, wireVersion } from '../wire/version.js';
 import { fileMissing, isInCache, type Located, missingFile, placeOf } from './files.js';
 import { allLeftOut, type LeftOut } from './left-out.js';
 import { latestOf, plainTraffic, readTraffic, type Traffic } from './traffic.js';
 import { compareVersions } from './version-order.js';
+
+/** How much of a name that a client sent is quoted. Valid names are shorter. */
+const quotedCharactersMax = 100;
 
 export interface Model extends Located {
   readonly name: string;
@@ -239,7 +243,7 @@ export function findModel<M extends { name: string; version: string }>(
     const known = versions.map((candidate) => candidate.version).join(', ');
     throw new ScorelineError(
       'model_not_found',
-      `There is no version ${show(version)} of ${name}. The versions here: ${known}.`,
+      `There is no version ${shown(version, quotedCharactersMax)} of ${name}. The versions here: ${known}.`,
     );
   }
   throw noModel(
@@ -251,12 +255,10 @@ export function findModel<M extends { name: string; version: string }>(
 function noModel(name: string, here: readonly string[]): ScorelineError {
   const models =
     here.length > 0 ? `The models here: ${[...new Set(here)].join(', ')}.` : 'No models are here.';
-  return new ScorelineError('model_not_found', `There is no model ${show(name)}. ${models}`);
-}
-
-/** Quotes a name that a client sent, cut to 100 characters; valid names are shorter. */
-function show(name: string | undefined): string {
-  return JSON.stringify(name?.slice(0, 100));
+  return new ScorelineError(
+    'model_not_found',
+    `There is no model ${shown(name, quotedCharactersMax)}. ${models}`,
+  );
 }
 
 function nothingToServe(directory: string): ScorelineError {

@@ -72,8 +72,9 @@ export function showTensor({ name, datatype, shape }: TensorHead): string {
 }
 
 /** Callers choose names and shapes, so long ones are cut. */
-export function showName(name: string): string {
-  return JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name);
+export function showName(name: string, charactersMax = 60): string {
+  const isLong = name.length > charactersMax;
+  return JSON.stringify(isLong ? `${name.slice(0, charactersMax)}…` : name);
 }
 
 export function showShape(shape: ReadonlyArray<number | string>): string {

@@ -1,6 +1,7 @@
 // Which operators a model may use: those that ONNX Runtime brings along. Any other is code from elsewhere, which
 // a worker never loads.
 
+import { shown } from '../../shared/shown.js';
 import type { Operator } from './onnx-file.js';
 
 /** The domains of ONNX, and those of ONNX Runtime, also for graphs that it has optimised and saved. */
@@ -33,5 +34,5 @@ export function findOperatorFault(operators: readonly Operator[]): string | unde
 
 /** Quotes a name of the file, cut to 100 characters. */
 function show({ domain, name }: Operator): string {
-  return JSON.stringify(`${domain}.${name}`.slice(0, 100));
+  return shown(`${domain}.${name}`, 100);
 }

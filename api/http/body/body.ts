@@ -79,7 +79,7 @@ export function decodeJson(bytes: Buffer, charset: string | undefined): string {
   if (charset === undefined || /^utf-?(8|16)/i.test(charset)) return decodeText(bytes, charset);
   throw new ScorelineError(
     'unsupported_media_type',
-    `Expected JSON in UTF-8; got the charset ${JSON.stringify(charset.slice(0, 60))}.`,
+    `Expected JSON in UTF-8; got the charset ${shown(charset)}.`,
   );
 }
 

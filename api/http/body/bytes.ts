@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { ScorelineError } from '../../../shared/errors.js';
+import { shown } from '../../../shared/shown.js';
 import type { Call } from '../../call.js';
 import { Pieces } from './pieces.js';
 
@@ -120,7 +121,7 @@ function decompress(request: IncomingMessage): Readable {
     default:
       throw new ScorelineError(
         'unsupported_media_type',
-        `Expected a plain body, or one compressed with gzip, deflate or br; got the Content-Encoding ${JSON.stringify(encoding.slice(0, 60))}.`,
+        `Expected a plain body, or one compressed with gzip, deflate or br; got the Content-Encoding ${shown(encoding)}.`,
       );
   }
 }

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { Dicer } from '@fastify/busboy';
 import { decodeExtended, parse as parseDisposition } from 'content-disposition';
 import { coerceError, ScorelineError } from '../../../shared/errors.js';
+import { shown } from '../../../shared/shown.js';
 import { charsetIn, decodeText } from '../../kinds/charset.js';
 
 /** A part with a file name. */
@@ -157,7 +158,7 @@ async function readPart(stream: Readable): Promise<Buffer> {
 function encodedPart(name: string, coding: string): ScorelineError {
   return new ScorelineError(
     'request_invalid',
-    `Expected the parts of a form as they are; got ${JSON.stringify(name.slice(0, 60))} with the Content-Transfer-Encoding ${JSON.stringify(coding.slice(0, 60))}. Send its bytes without an encoding (RFC 7578, 4.7).`,
+    `Expected the parts of a form as they are; got ${shown(name)} with the Content-Transfer-Encoding ${shown(coding)}. Send its bytes without an encoding (RFC 7578, 4.7).`,
   );
 }
 

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { ScorelineError } from '../../../shared/errors.js';
+import { shown } from '../../../shared/shown.js';
 
 /**
  * Reads a key of 1 to 255 printable ASCII characters, bare or in double quotes as in the IETF draft.
@@ -22,7 +23,7 @@ export function parseIdempotencyKey(given: string, times: number): string {
   const [, quoted, bare] = /^(?:"([ -~]{1,255})"|(?!")([ -~]{1,255})(?<!"))$/.exec(given) ?? [];
   const key = quoted ?? bare;
   if (key !== undefined && times === 1) return key;
-  const got = times > 1 ? `${times} of them` : JSON.stringify(given.slice(0, 60));
+  const got = times > 1 ? `${times} of them` : shown(given);
   throw new ScorelineError(
     'idempotency_key_invalid',
     `Expected one Idempotency-Key of 1 to 255 printable ASCII characters, as in Idempotency-Key: 8e03978e-40d5-43e8-bc93-6894a57f9324; got ${got}.`,

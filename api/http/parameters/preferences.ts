@@ -3,6 +3,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { ScorelineError } from '../../../shared/errors.js';
+import { shown } from '../../../shared/shown.js';
 import type { Given } from './parameters.js';
 
 /** The longest that a request waits. A client that prefers to wait for longer is told. */
@@ -83,6 +84,5 @@ function readAsync(value: unknown): boolean {
 }
 
 function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 60));
-  return value === undefined ? 'nothing' : 'several';
+  return Array.isArray(value) ? 'several' : shown(value);
 }

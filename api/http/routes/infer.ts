@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
+import { shown } from '../../../shared/shown.js';
 import type { Timing } from '../../../shared/wire/reply.js';
 import type { Call } from '../../call.js';
 import { parseInferJson } from '../../inference/exact-json.js';
@@ -72,7 +73,7 @@ function readJsonBytes({ headers }: IncomingMessage, bodyBytes: number): number 
   if (bytes <= bodyBytes) return bytes;
   throw new ScorelineError(
     'request_invalid',
-    `Expected ${jsonBytesHeader} to be the number of bytes of the JSON, at most the ${bodyBytes} of the body; got ${JSON.stringify(String(given).slice(0, 60))}.`,
+    `Expected ${jsonBytesHeader} to be the number of bytes of the JSON, at most the ${bodyBytes} of the body; got ${shown(String(given))}.`,
   );
 }
 

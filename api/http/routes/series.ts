@@ -6,6 +6,7 @@ import { errorTable, problemOf, ScorelineError } from '../../../shared/errors.js
 import { type InputName, readInputName } from '../../../shared/input-name.js';
 import type { Logger } from '../../../shared/process/log.js';
 import type { Model } from '../../../shared/registry/models.js';
+import { shown } from '../../../shared/shown.js';
 import type { Call } from '../../call.js';
 import type { Calls } from '../../calls.js';
 import { writeNativeAnswer } from '../../kinds/answers.js';
@@ -219,7 +220,7 @@ function tooMany(got: number, inputsMax: number): ScorelineError {
 function otherCharset(got: string): ScorelineError {
   return new ScorelineError(
     'unsupported_media_type',
-    `Expected lines in UTF-8; got the charset ${JSON.stringify(got.slice(0, 60))}.`,
+    `Expected lines in UTF-8; got the charset ${shown(got)}.`,
   );
 }
 
