@@ -12,7 +12,7 @@
 // whether a model has workers, and sends no request before that.
 
 import type { Keys } from '../../shared/redis/keys.js';
-import type { Redis } from '../../shared/redis/redis.js';
+import { type Redis, repliesOf } from '../../shared/redis/redis.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Registry } from '../../shared/registry/registry.js';
 import { type Priority, priorities } from '../../shared/wire/priority.js';
@@ -97,17 +97,16 @@ export function openPeers(options: {
       ...{ inFlight, answered, beat },
       bulk: hasBulk ? { inFlight: bulk.inFlight, answered: bulk.answered } : undefined,
     };
-    const results = await redis
+    const told = redis
       .multi()
       .hset(key, instance, JSON.stringify(own))
       .pexpire(key, 60_000)
-      .hgetall(key)
-      .exec();
-    for (const [error] of results ?? []) if (error) throw error;
+      .hgetall(key);
+    const [, , heard] = await repliesOf(told);
     written.add(queue);
     const atMs = performance.now();
     const last = knowledge.get(queue);
-    const all = Object.entries(results?.[2]?.[1] as Record<string, string>).map(
+    const all = Object.entries(heard as Record<string, string>).map(
       ([name, text]) => [name, see(JSON.parse(text), last?.seen.get(name), atMs)] as const,
     );
     const gone = all.filter(([, { sinceMs }]) => atMs - sinceMs > goneAfterMs);

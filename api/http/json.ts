@@ -5,8 +5,6 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { cacheFieldsOf } from '../cache/cache-note.js';
 import type { GatedRequest } from './gated-request.js';
 
-export type { GatedRequest };
-
 /** The type of a body that has a JSON value in each line. */
 export const linesType = 'application/x-ndjson';
 

@@ -13,7 +13,7 @@ import { chosen, type ReadHeader, routeToAny } from '../routing.js';
 import type { AllowList } from '../webhooks/allow-list.js';
 import { sendsLines } from './body/lines.js';
 import { onDeparture } from './departure.js';
-import type { GatedRequest } from './json.js';
+import type { GatedRequest } from './gated-request.js';
 import { readIdempotencyKey } from './parameters/idempotency-key.js';
 import { type Given, readDeadlineAt } from './parameters/parameters.js';
 import { readPreferences } from './parameters/preferences.js';

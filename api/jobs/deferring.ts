@@ -11,16 +11,16 @@ import { randomUUID } from 'node:crypto';
 import { nowMs } from '../../shared/clock.js';
 import type { TraceContext } from '../../shared/telemetry/telemetry.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { Item } from '../../shared/wire/job.js';
+import { countBytes } from '../../shared/tensors/tensors.js';
+import type { Item, OutputWish } from '../../shared/wire/job.js';
+import type { ScoredReply } from '../../shared/wire/reply.js';
 import { shareOf } from '../access/caller.js';
 import type { Admission } from '../admission/admission.js';
 import type { Call } from '../call.js';
 import type { Calls } from '../calls.js';
 import { deadlineExceeded } from '../deadline.js';
 import { type Deferral, Deferred } from '../deferral.js';
-import type { OutputWish } from '../queue/dispatcher.js';
 import type { Queue } from '../queue/queue.js';
-import type { ScoredReply } from '../queue/waiters.js';
 import type { Identity } from '../repeat/identity.js';
 import { type KeptReplies, keyReused, type Results } from '../repeat/results.js';
 import { Turns } from '../turns.js';
@@ -126,7 +126,10 @@ export function makeDeferring(options: {
         const send = () =>
           queue.add(record.queue, { replyTo: instance, items: missing }, { id, priority });
         await turns
-          .take(send, { signal: ending.signal, bytes: bytesOf(missing) })
+          .take(send, {
+            signal: ending.signal,
+            bytes: countBytes(missing.flatMap(({ inputs }) => inputs)),
+          })
           .catch((error) => {
             ends.forget(ids);
             throw error;
@@ -196,10 +199,6 @@ function makeInOrder(): <T>(name: string, work: () => Promise<T>) => Promise<T> 
       if (last.get(name) === mine) last.delete(name);
     }
   };
-}
-
-function bytesOf(items: readonly Item[]): number {
-  return items.flatMap(({ inputs }) => inputs).reduce((sum, { data }) => sum + data.byteLength, 0);
 }
 
 function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord {

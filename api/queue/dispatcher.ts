@@ -14,8 +14,6 @@ import { type Entry, Lane, type LaneContext } from './lane.js';
 
 const lingerMsDefault = 6;
 
-export type { OutputWish } from '../../shared/wire/job.js';
-
 /** The items of one call, for one model, with one deadline. */
 export interface Submission extends OutputWish {
   readonly model: Model;

@@ -17,9 +17,10 @@ import type { Model } from '../../shared/registry/models.js';
 import { countRowsOf, rowsOfItem } from '../../shared/wire/item-id.js';
 import type { BatchJob, Item } from '../../shared/wire/job.js';
 import type { Priority } from '../../shared/wire/priority.js';
+import type { ScoredReply } from '../../shared/wire/reply.js';
 import type { ItemTrace } from '../traces/request-trace.js';
 import type { Queue } from './queue.js';
-import type { ScoredReply, Waiters } from './waiters.js';
+import type { Waiters } from './waiters.js';
 
 /** Items gather for this share of the last wait in the queue, up to `lingerMsMax`. */
 const lingerShare = 0.1;

@@ -8,8 +8,6 @@
 import { errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Reply, ScoredReply } from '../../shared/wire/reply.js';
 
-export type { ScoredReply };
-
 type FailedReply = Extract<Reply, { error: unknown }>;
 
 interface Waiter {

@@ -7,7 +7,7 @@
 
 import { createHash } from 'node:crypto';
 import { makeItemId } from '../../shared/wire/item-id.js';
-import type { OutputWish } from '../queue/dispatcher.js';
+import type { OutputWish } from '../../shared/wire/job.js';
 
 type Content = string | Buffer;
 

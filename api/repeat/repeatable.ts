@@ -10,11 +10,11 @@
 // are not kept as results, so a repeat starts again.
 
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import type { Reply } from '../../shared/wire/reply.js';
+import type { Reply, ScoredReply } from '../../shared/wire/reply.js';
 import type { CacheNote } from '../cache/cache-note.js';
 import type { Call, CallEnd } from '../call.js';
 import type { Calls } from '../calls.js';
-import { errorOfReply, type ScoredReply } from '../queue/waiters.js';
+import { errorOfReply } from '../queue/waiters.js';
 import { makeFlights } from './flights.js';
 import type { Identity } from './identity.js';
 import type { KeptReplies, Results } from './results.js';

@@ -25,14 +25,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { InputName } from '../../shared/input-name.js';
+import type { OutputWish } from '../../shared/wire/job.js';
+import type { ScoredReply } from '../../shared/wire/reply.js';
 import type { Caller } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { Limits } from '../access/limits.js';
 import type { Call } from '../call.js';
 import type { Calls, PartOptions } from '../calls.js';
 import type { RawInput } from '../kinds/kind.js';
-import type { OutputWish } from '../queue/dispatcher.js';
-import type { ScoredReply } from '../queue/waiters.js';
 import type { Scoring } from '../scoring.js';
 import { askAgainMs, Lines } from './lines.js';
 

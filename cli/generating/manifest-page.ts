@@ -2,9 +2,7 @@
 
 import { z } from 'zod';
 import { scoresExampleSchema, tensorsExampleSchema } from '../../shared/manifest/example.js';
-import {
-  manifestSchema,
-} from '../../shared/manifest/manifest.js';
+import { manifestSchema } from '../../shared/manifest/manifest.js';
 import { makeKeyRows, type Rows, type Schema, variantsOf } from './schema-rows.js';
 
 /** What stands before the keys of a section, beside the description of its schema. */

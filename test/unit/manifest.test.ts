@@ -3,11 +3,9 @@ import path from 'node:path';
 import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { listModels, readManifest } from '../../shared/manifest/file.js';
 import { scoresExampleSchema, tensorsExampleSchema } from '../../shared/manifest/example.js';
-import {
-  manifestSchema,
-} from '../../shared/manifest/manifest.js';
+import { listModels, readManifest } from '../../shared/manifest/file.js';
+import { manifestSchema } from '../../shared/manifest/manifest.js';
 import { packageDirectory } from '../../shared/version.js';
 import { readSnippets } from '../snippets.js';
 import { errorOf, makeFolder, sampleManifest } from './sample-model.js';
