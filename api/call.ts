@@ -17,7 +17,7 @@ import type { Manifest } from '../shared/manifest/manifest.js';
 import type { Model } from '../shared/registry/models.js';
 import type { Priority } from '../shared/wire/priority.js';
 import type { Timing } from '../shared/wire/reply.js';
-import type { Caller } from './access/caller.js';
+import { type Caller, shareOf } from './access/caller.js';
 import type { Slot } from './access/limiter.js';
 import type { AdmissionRequest, Permit } from './admission/admission.js';
 import type { ByteBudget } from './admission/byte-budget.js';
@@ -251,7 +251,8 @@ export class Call {
     this.deferral?.limitJobDeadline(longest((manifest) => manifest.jobs.deadlineMs));
     // A job waits for hours, so the rate at which workers answer says nothing about it.
     const deadlineMs = this.deferral ? Number.POSITIVE_INFINITY : this.#deadlineAt - nowMs();
-    const wanted = { count, deadlineMs, priority: this.#priority };
+    const caller = shareOf(this.caller.id);
+    const wanted = { count, deadlineMs, priority: this.#priority, caller };
     this.#permit?.assign(models.map((model) => toAdmit(model, wanted)));
   }
 
@@ -346,7 +347,10 @@ export class Call {
 }
 
 /** What a call wants of each of its models. */
-export type Wanted = Pick<AdmissionRequest, 'count' | 'deadlineMs' | 'priority' | 'isPatient'>;
+export type Wanted = Pick<
+  AdmissionRequest,
+  'count' | 'deadlineMs' | 'priority' | 'isPatient' | 'caller'
+>;
 
 /** Asks for a place in the queue of a model. */
 export function toAdmit({ queue, manifest }: Model, wanted: Wanted): AdmissionRequest {

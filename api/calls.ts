@@ -3,6 +3,7 @@
 import { nowMs } from '../shared/clock.js';
 import type { ScorelineError } from '../shared/errors.js';
 import type { Model } from '../shared/registry/models.js';
+import { shareOf } from './access/caller.js';
 import type { Admission, Permit } from './admission/admission.js';
 import type { ByteBudget } from './admission/byte-budget.js';
 import {
@@ -111,7 +112,8 @@ export function makeCalls(options: {
       const deadlineMs = asked ? Number.POSITIVE_INFINITY : deadlineAt - arrivedAt;
       let permit: Permit | undefined;
       try {
-        permit = admit(models, { count: 1, deadlineMs, priority });
+        const share = shareOf(caller.id);
+        permit = admit(models, { count: 1, deadlineMs, priority, caller: share });
       } catch (refusal) {
         if (key === undefined) throw refusal;
       }
@@ -137,11 +139,13 @@ export function makeCalls(options: {
       if (call.hasPermit) return;
       const { models, inputs, deferral, deadlineAt, priority } = call;
       const deadlineMs = deferral ? Number.POSITIVE_INFINITY : deadlineAt - nowMs();
-      call.takePermit(admit(models, { count: inputs, deadlineMs, priority }));
+      const share = shareOf(call.caller.id);
+      call.takePermit(admit(models, { count: inputs, deadlineMs, priority, caller: share }));
     },
     openFlight(call) {
       const { caller, models, inputs, arrivedAt, deadlineAt, key, priority, freshness } = call;
-      const wanted = { count: inputs, deadlineMs: deadlineAt - nowMs(), priority };
+      const share = shareOf(caller.id);
+      const wanted = { count: inputs, deadlineMs: deadlineAt - nowMs(), priority, caller: share };
       const permit = call.handOver() ?? admit(models, wanted);
       const slot = call.handOverSlot();
       const flight = start({
@@ -158,7 +162,10 @@ export function makeCalls(options: {
       if (reason) throw reason;
       if (isShuttingDown && call.isStream) throw shuttingDown();
       const { caller, models, priority, freshness } = call;
-      const wanted = { count: 1, deadlineMs: deadlineAt - nowMs(), priority, isPatient: true };
+      const wanted = {
+        ...{ count: 1, deadlineMs: deadlineAt - nowMs(), priority, isPatient: true },
+        caller: shareOf(caller.id),
+      };
       const permit = call.handOver() ?? admit(models, wanted);
       return start({
         ...{ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit, priority },

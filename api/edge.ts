@@ -9,6 +9,7 @@ import { type App, makeApp } from './http/app.js';
 import { type EventStreams, makeEventStreams } from './http/event-streams.js';
 import { makeGate } from './http/gate.js';
 import { type RunningServer, startServer } from './http/server.js';
+import { UntakenAnswers } from './http/untaken-answers.js';
 import { makeDescription } from './inference/description.js';
 import { rowsMaxOf } from './inference/rows.js';
 import { makeReadiness } from './readiness.js';
@@ -34,6 +35,7 @@ export interface Edge {
   readonly grpc: RunningGrpcServer | undefined;
   readonly express: App['express'];
   readonly eventStreams: EventStreams;
+  readonly untaken: UntakenAnswers;
   /** Tells clients to go elsewhere. Requests are still answered. */
   leave(): void;
   /** Ends the streams of events, waits for requests until the time is over, and ends those that are left. */
@@ -69,14 +71,19 @@ export async function openEdge(parts: EdgeParts): Promise<Edge> {
     gate: makeGate({ registry, calls, access, webhooks }),
     signIn: access.signIn,
   });
-  const http = await startServer(app, configuration);
+  const untaken = new UntakenAnswers({
+    bytesMax: configuration.ANSWERS_BYTES_MAX,
+    stallMsMax: configuration.REQUEST_MS_MAX,
+    log: parts.log,
+  });
+  const http = await startServer(app, configuration, untaken);
   const { isTrusted } = app;
   const grpc = await startGrpc(
     { ...protocol, ...{ registry, calls, access, scoring, events, isTrusted } },
     configuration,
   );
   return {
-    ...{ http, grpc, express: app.express, eventStreams },
+    ...{ http, grpc, express: app.express, eventStreams, untaken },
     leave() {
       http.leave();
       grpc?.leave();

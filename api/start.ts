@@ -230,8 +230,8 @@ export async function startApi(
   if (metrics) {
     const decoding = () => kinds.image.load;
     const permitsMax = configuration.PERMITS_MAX;
-    const { eventStreams } = edge;
-    const load = { calls, admission, bodies, eventStreams, queue, decoding };
+    const { eventStreams, untaken } = edge;
+    const load = { calls, admission, bodies, eventStreams, untaken, queue, decoding };
     observeState(metrics.instruments, { registry, permitsMax, ...load });
     endSeries(metrics.instruments, registry);
     observeRedisMemory(metrics.instruments, redisMemory);
@@ -323,6 +323,7 @@ function openCalls(options: {
   const { configuration, instance, producer, keys, registry, queue, redisMemory } = options;
   const admission = new Admission({
     permitsMax: configuration.PERMITS_MAX,
+    callerShare: configuration.CALLER_PERMITS_PERCENT / 100,
     itemsMax: configuration.QUEUE_ITEMS_MAX,
     unansweredIn: (name, priority) =>
       priority === 'bulk' ? queue.unansweredIn(name) : queue.interactiveIn(name),

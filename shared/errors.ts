@@ -124,6 +124,7 @@ export type ErrorCode = keyof typeof errorTable;
 export const overloadReasons = {
   permits: 'All permits are taken (`PERMITS_MAX`).',
   model_share: 'The model would leave too few permits to the others.',
+  caller_share: 'The caller would leave too few permits to other callers.',
   bulk_share: 'Bulk would leave too few permits to interactive requests.',
   queue_full: 'The model has too many unanswered inputs (`QUEUE_ITEMS_MAX`).',
   redis_memory: "Redis' memory is all but full (its `maxmemory`).",

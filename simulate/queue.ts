@@ -37,6 +37,7 @@ export class Queue {
     this.#options = options;
     this.#admission = new Admission({
       permitsMax: options.permitsMax,
+      callerShare: 1,
       itemsMax: options.itemsMax,
       unansweredIn: () => this.unanswered,
       countModels: () => 1,

@@ -59,10 +59,14 @@ export interface AdmissionRequest {
   readonly priority?: Priority | undefined;
   /** Whether it asks again when it is refused, and leaves room for others until then. */
   readonly isPatient?: boolean | undefined;
+  /** The caller whose share it counts in; undefined if callers have no shares. */
+  readonly caller?: string | undefined;
 }
 
 export interface AdmissionOptions {
   readonly permitsMax: number;
+  /** The share of the permits, and of what a model may have of them, that one caller may hold. */
+  readonly callerShare: number;
   /** The most unanswered items of a model, from all API instances. */
   readonly itemsMax: number;
   /**
@@ -83,6 +87,8 @@ export class Admission {
   readonly #options: AdmissionOptions;
   /** By the queue of the jobs. */
   readonly #backlogs = new Map<string, Backlog>();
+  /** Inputs in flight of callers. */
+  readonly #held = new CallerInputs();
   #inFlight = 0;
   #bulkInFlight = 0;
 
@@ -151,14 +157,17 @@ export class Admission {
 
   /** Counts a request, and for its model if only one is possible. Returns a function that undoes it. */
   hold(requests: readonly AdmissionRequest[]): (isScored: boolean) => void {
-    const [{ count, priority } = { count: 1, priority: undefined }] = requests;
+    const [{ count, priority, caller } = { count: 1, priority: undefined, caller: undefined }] =
+      requests;
     const [only] = requests.length === 1 ? requests : [];
     const backlog = only && this.#backlogOf(only);
     const bulkCount = priority === 'bulk' ? count : 0;
     this.#inFlight += count;
     this.#bulkInFlight += bulkCount;
     backlog?.admit(count);
+    if (caller !== undefined) this.#held.add(count, caller, only?.queue);
     return (isScored) => {
+      if (caller !== undefined) this.#held.add(-count, caller, only?.queue);
       this.#inFlight -= count;
       this.#bulkInFlight -= bulkCount;
       backlog?.release(count, isScored);
@@ -221,6 +230,13 @@ export class Admission {
         `Expected one model to have at most as many inputs in flight as it leaves to the others, ${free}; it has ${backlog.inFlight} already.`,
       ];
     }
+    const callerMax = this.#callerMaxOf(request, free + backlog.inFlight);
+    if (callerMax !== undefined) {
+      return [
+        'caller_share',
+        `Expected one caller to have at most ${callerMax} inputs in flight here, so that others have room; it has as many, or would have more.`,
+      ];
+    }
     const bulk = this.#bulkInFlight;
     // One request of bulk may need more than half of the permits.
     if (priority === 'bulk' && bulk > 0 && bulk + request.count > free) {
@@ -243,6 +259,25 @@ export class Admission {
       'wait_too_long',
       `Expected an answer within ${Math.round(request.deadlineMs)} ms; the queue is ${Math.round(waitMs)} ms long.`,
     ];
+  }
+
+  /**
+   * Returns how many inputs a caller may have in flight, if a request would exceed that. One request alone may need more.
+   * @param room the permits that the requests for other models have left
+   */
+  #callerMaxOf({ caller, queue, count }: AdmissionRequest, room: number): number | undefined {
+    if (caller === undefined) return undefined;
+    const { permitsMax, callerShare, countModels } = this.#options;
+    const modelMax = countModels() > 1 ? room / 2 : room;
+    const bounds = [
+      [this.#held.of(caller), permitsMax],
+      [this.#held.of(caller, queue), modelMax],
+    ] as const;
+    for (const [held, bound] of bounds) {
+      const max = Math.ceil(bound * callerShare);
+      if (held > 0 && held + count > max) return max;
+    }
+    return undefined;
   }
 
   /**
@@ -270,6 +305,32 @@ export class Admission {
     const ms = this.#knownWaitMs(request, backlog, 1) ?? backlog.quietMs();
     return ms / 1000;
   }
+}
+
+/** How many inputs callers have in flight: all of them, and those for a model. */
+class CallerInputs {
+  readonly #counts = new Map<string, number>();
+
+  of(caller: string, queue?: string): number {
+    return this.#counts.get(nameOf(caller, queue)) ?? 0;
+  }
+
+  /** @param queue that of the model; undefined if the input may be for several */
+  add(count: number, caller: string, queue: string | undefined): void {
+    this.#add(count, nameOf(caller));
+    if (queue !== undefined) this.#add(count, nameOf(caller, queue));
+  }
+
+  #add(count: number, name: string): void {
+    const left = (this.#counts.get(name) ?? 0) + count;
+    if (left === 0) this.#counts.delete(name);
+    else this.#counts.set(name, left);
+  }
+}
+
+/** The name of a queue has no blank. */
+function nameOf(caller: string, queue = ''): string {
+  return `${queue} ${caller}`;
 }
 
 /** A permit of one request, held until it is released. */

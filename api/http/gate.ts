@@ -88,7 +88,7 @@ export function makeGate(options: {
     const toRouter = (): Entry => {
       if (slot) {
         request.slot = slot;
-        onDeparture(response, () => slot.release());
+        onDeparture(response, () => request.slot?.release());
       }
       const fields = Object.entries(request.limitFields ?? {});
       for (const [name, value] of fields) response.setHeader(name, value);
@@ -177,9 +177,12 @@ export function makeGate(options: {
     callOf(request, response, models) {
       if (request.call) return request.call;
       if (models.length === 0) throw noModels();
-      const caller = callerOf(request);
-      const opening = { caller, models, query: request.query, arrivedAt: nowMs() };
-      return openCall({ calls, webhooks }, { request, response }, opening);
+      const { slot, query } = request;
+      const opening = { caller: callerOf(request), slot, models, query, arrivedAt: nowMs() };
+      const call = openCall({ calls, webhooks }, { request, response }, opening);
+      // The call has it now.
+      request.slot = undefined;
+      return call;
     },
   };
 }

@@ -15,8 +15,8 @@ export type GatedRequest = IncomingMessage & {
   caller?: Caller;
   /** What the caller is told about its limits, if it has any. */
   limitFields?: LimitFields;
-  /** Its place among the caller's requests in flight, if the caller has limits and it is not to be scored. */
-  slot?: Slot;
+  /** Its place among the caller's requests in flight, if the caller has limits, until a call takes it over. */
+  slot?: Slot | undefined;
   /** If it is to be scored. */
   call?: Call;
   /** The models that it may be for, if it is to be scored. */

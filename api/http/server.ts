@@ -17,7 +17,9 @@ import { makeAnswerHeaders } from './answer-headers.js';
 import type { App } from './app.js';
 import { answerBrokenRequests } from './broken-request.js';
 import type { GatedRequest } from './gated-request.js';
+import { oneAtATime } from './one-at-a-time.js';
 import { requestIdOf } from './request-id.js';
+import type { UntakenAnswers } from './untaken-answers.js';
 
 export interface RunningServer {
   readonly address: string;
@@ -39,15 +41,17 @@ export interface RunningServer {
 export async function startServer(
   app: App,
   configuration: Configurations['api'],
+  untaken: UntakenAnswers,
 ): Promise<RunningServer> {
   let isLeaving = false;
-  const serve = (request: IncomingMessage, response: ServerResponse) => {
+  const serve = oneAtATime((request, response) => {
     // A client should connect to another instance next time.
     if (isLeaving) response.setHeader('Connection', 'close');
     app.serve(request, response);
-  };
+  });
   const headers = makeAnswerHeaders({ httpsOnly: configuration.HTTPS_ONLY });
-  const prototypes = makePrototypes(app.express, headers);
+  const onWritten = (response: ServerResponse) => untaken.note(response);
+  const prototypes = makePrototypes(app.express, { headers, onWritten });
   const server = createServer(
     {
       ...prototypes,
@@ -92,7 +96,18 @@ type HeadParameters = (string | OutgoingHttpHeaders | OutgoingHttpHeader[] | und
  * uses such objects. A request without scoring took 150 µs of processor time with changed prototypes,
  * and 42 µs with these classes (measured; on Node 24, 44 and 41).
  */
-export function makePrototypes(app: Express, headers: Readonly<Record<string, string>> = {}) {
+export function makePrototypes(
+  app: Express,
+  {
+    headers = {},
+    onWritten,
+  }: {
+    /** Those of every answer. */
+    headers?: Readonly<Record<string, string>>;
+    /** Is told of each answer when it is written as a whole. */
+    onWritten?: (response: ServerResponse) => void;
+  } = {},
+) {
   const common = Object.entries(headers);
   class ApiRequest extends IncomingMessage {}
   class ApiResponse extends ServerResponse<ApiRequest> {
@@ -107,6 +122,12 @@ export function makePrototypes(app: Express, headers: Readonly<Record<string, st
       for (const [name, value] of common) if (!(name in own)) fields.push(name, value);
       for (const name in own) fields.push(name, own[name] as OutgoingHttpHeader);
       return super.writeHead(status, fields);
+    }
+
+    override end(...given: unknown[]): this {
+      super.end(...(given as []));
+      onWritten?.(this);
+      return this;
     }
   }
   Object.setPrototypeOf(ApiRequest.prototype, app.request);

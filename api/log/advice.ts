@@ -15,6 +15,8 @@ const byReason: Readonly<Record<OverloadReason, string>> = {
     'The caller has its share of the kept results. Raise CALLER_RESULTS_PERCENT if it may have more.',
   caller_jobs_full:
     'The caller has as many jobs as it may have. Raise CALLER_JOBS_MAX if it may have more.',
+  caller_share:
+    'Other callers have room. Raise CALLER_PERMITS_PERCENT if this one may have more of it, or add API instances.',
   bulk_share: 'Bulk leaves room for others. Add API instances, or raise PERMITS_MAX.',
   webhooks_full:
     'Find the receivers that do not take their webhooks, or raise WEBHOOK_PENDING_MAX.',

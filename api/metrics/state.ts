@@ -8,6 +8,7 @@ import type { Admission } from '../admission/admission.js';
 import type { ByteBudget } from '../admission/byte-budget.js';
 import type { Calls } from '../calls.js';
 import type { EventStreams } from '../http/event-streams.js';
+import type { UntakenAnswers } from '../http/untaken-answers.js';
 import type { Queue } from '../queue/queue.js';
 import type { Load } from '../turns.js';
 
@@ -20,16 +21,19 @@ export function observeState(
     admission: Pick<Admission, 'traffic' | 'drainMs'>;
     bodies: Pick<ByteBudget, 'taken'>;
     eventStreams: Pick<EventStreams, 'size'>;
+    untaken: Pick<UntakenAnswers, 'bytes'>;
     queue: Pick<Queue, 'unansweredIn' | 'countWorkers'>;
     decoding: () => Load;
   },
 ): void {
-  const { registry, permitsMax, calls, admission, bodies, eventStreams, queue, decoding } = parts;
+  const { registry, permitsMax, calls, admission, bodies, eventStreams } = parts;
+  const { untaken, queue, decoding } = parts;
   const each = (read: (model: Model) => number | undefined) => seriesOf(registry.models, read);
 
   instruments.readOne('requestsInFlight', () => calls.size);
   instruments.readOne('permitsMax', () => permitsMax);
   instruments.readOne('bodyBytes', () => bodies.taken);
+  instruments.readOne('answerBytes', () => untaken.bytes);
   instruments.readOne('eventStreams', () => eventStreams.size);
   instruments.read('inputsInFlight', () =>
     each(({ queue: name }) =>

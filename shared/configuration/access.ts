@@ -122,6 +122,12 @@ export const accessShape = {
     .describe(
       'How many percent of `RESULTS_MAX` and of `RESULTS_BYTES_MAX` one caller may take. Beyond it, the caller gets 429. Lowering it leaves more room to others. With `AUTH=none` there are no shares.',
     ),
+  CALLER_PERMITS_PERCENT: number(z.number().int().min(1).max(100))
+    .unwrap()
+    .default(50)
+    .describe(
+      'How many percent of `PERMITS_MAX`, and of what a model may have of them, one caller may hold. Beyond it, the caller gets 429. One request alone may hold more. Lowering it leaves more room to others. With `AUTH=none` there are no shares.',
+    ),
   CALLER_JOBS_MAX: number(z.number().int().min(1).max(10_000_000))
     .unwrap()
     .default(250_000)

@@ -161,6 +161,11 @@ const api = {
     .describe(
       'The most bytes of request bodies that one API process holds at a time, from arrival until their inputs are prepared. Beyond it, clients get 429. Raising it costs memory: plan for up to twice this number.',
     ),
+  ANSWERS_BYTES_MAX: integer(1024, 1_099_511_627_776)
+    .default(268_435_456)
+    .describe(
+      'The most bytes of answers that one API process holds for clients that have not taken them yet. Beyond it, the connections that have waited longest are closed. Raising it costs memory. Whoever takes nothing of an answer for `REQUEST_MS_MAX` loses the connection in any case.',
+    ),
   QUEUE_ITEMS_MAX: integer(1, 10_000_000)
     .default(10_000)
     .describe(

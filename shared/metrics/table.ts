@@ -121,6 +121,15 @@ export const metricTable = {
     labels: [],
     meaning: 'Bytes of request bodies in memory, of which `BODIES_BYTES_MAX` allows so many.',
   },
+  answerBytes: {
+    name: 'scoreline_untaken_answer_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    roles: api,
+    labels: [],
+    meaning:
+      'Bytes of answers in memory that their clients have not taken yet, of which `ANSWERS_BYTES_MAX` allows so many.',
+  },
   eventStreams: {
     name: 'scoreline_event_streams',
     type: 'gauge',

@@ -101,6 +101,7 @@ export async function openScene(
 
   const admission = new Admission({
     permitsMax: configuration.PERMITS_MAX,
+    callerShare: configuration.CALLER_PERMITS_PERCENT / 100,
     itemsMax: configuration.QUEUE_ITEMS_MAX,
     unansweredIn: (queue) => unanswered.get(queue),
     countModels: () => registry.models.length,

@@ -535,6 +535,19 @@ describe('the limits of a caller', () => {
     expect(list.headers.get('ratelimit')).toBe('r');
   });
 
+  test.each([
+    ['a slash at its end', `${address}/`],
+    ['capital letters', address.replace('/v1/models', '/V1/Models')],
+    ['an escaped letter', address.replace('text', 't%65xt')],
+  ])('count at an address with %s, too', async (_, spelling) => {
+    const { access, counts } = makeLimited(1);
+    const { url } = await openScene({ access });
+    const list = await post(`${url}${spelling}`, { inputs: ['a', 'b', 'c'] });
+    expect(list.body.failed).toBe(0);
+    await waitUntil('the slots are back', () => counts().open === 0);
+    expect(counts()).toMatchObject({ taken: 3, most: 1 });
+  });
+
   test('are the reason that is told when they keep inputs of a list out until its deadline', async () => {
     const { access, counts } = makeLimited(1);
     const { scene } = await openWaiting({ access });

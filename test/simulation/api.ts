@@ -60,6 +60,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
   });
   const queue = makeModelledQueue(world, { process, isExpected: waiters.isExpected });
   const admission = new Admission({
+    callerShare: 1,
     ...limits,
     unansweredIn: (name) => (redis.isUp ? redis.countUnanswered(name) : undefined),
     countModels: () => world.models.length,

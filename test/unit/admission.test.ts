@@ -5,15 +5,21 @@ import { errorOf } from './sample-model.js';
 
 /** Makes an admission whose clock and queue depths the test sets. */
 function makeObserved(
-  options: { permitsMax?: number; itemsMax?: number; countModels?: () => number } = {},
+  options: {
+    permitsMax?: number;
+    itemsMax?: number;
+    countModels?: () => number;
+    callerShare?: number;
+  } = {},
 ) {
-  const { permitsMax = 1000, itemsMax = 1000, countModels = () => 1 } = options;
+  const { permitsMax = 1000, itemsMax = 1000, countModels = () => 1, callerShare = 0.5 } = options;
   const clock = { ms: 5000 };
   const redis: { fullness?: number } = {};
   const depths = new Map<string, number>();
   const peers: { inFlight: number; perSecond?: number } = { inFlight: 0 };
   const admission = new Admission({
     permitsMax,
+    callerShare,
     itemsMax,
     unansweredIn: (queue) => depths.get(queue),
     countModels,
@@ -582,6 +588,7 @@ describe('bulk', () => {
   test('that fills the queue refuses bulk only', () => {
     const admission = new Admission({
       permitsMax: 10,
+      callerShare: 1,
       itemsMax: 100,
       unansweredIn: (_queue, priority) => (priority === 'bulk' ? 100 : 0),
       countModels: () => 1,
@@ -607,5 +614,47 @@ describe('bulk', () => {
     admit(9, bulk);
     expect(refusal(1, bulk).reason).toBe('bulk_share');
     admit(1);
+  });
+});
+
+describe('a caller with a share', () => {
+  const [one, other] = [{ caller: 'one' }, { caller: 'other' }];
+
+  test('holds as many permits as its share, and leaves the others to the next caller', () => {
+    const { admit, refusal } = makeObserved({ permitsMax: 10 });
+    const held = Array.from({ length: 5 }, () => admit(1, one));
+    expect(refusal(1, one)).toMatchObject({ code: 'overloaded', reason: 'caller_share' });
+    admit(5, other);
+    held[0]?.release(true);
+    admit(1, one);
+  });
+
+  test('leaves room for others in what one of several models may have', () => {
+    const { admit, refusal } = makeObserved({ permitsMax: 16, countModels: () => 2 });
+    admit(4, one);
+    expect(refusal(1, one).reason).toBe('caller_share');
+    admit(4, other);
+    admit(1, { ...one, queue: 'b@1' });
+  });
+
+  test('has as much of all models together as of one alone', () => {
+    const { admit, refusal } = makeObserved({ permitsMax: 100, countModels: () => 5 });
+    for (const queue of ['a@1', 'b@1', 'c@1', 'd@1']) admit(12, { ...one, queue });
+    expect(refusal(3, { ...one, queue: 'e@1' }).reason).toBe('caller_share');
+    admit(3, { ...other, queue: 'e@1' });
+  });
+
+  test('may have one request that needs more', () => {
+    const { admit, refusal } = makeObserved({ permitsMax: 10 });
+    const permit = admit(8, one);
+    expect(refusal(1, one).reason).toBe('caller_share');
+    permit.assign([request(9, one)]);
+    permit.release(true);
+    admit(1, one);
+  });
+
+  test('is anybody where nobody is known', () => {
+    const { admit } = makeObserved({ permitsMax: 10 });
+    for (let count = 0; count < 10; count++) admit();
   });
 });

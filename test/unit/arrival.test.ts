@@ -28,6 +28,7 @@ test('the slot of a request stays taken while its work goes on for a repeat', ()
   const { arrival, slot, releases } = makeArrival();
   const admission = new Admission({
     permitsMax: 4,
+    callerShare: 1,
     itemsMax: 1000,
     unansweredIn: () => undefined,
     countModels: () => 1,

@@ -16,6 +16,7 @@ const b = makeSampleModel({ name: 'b', deadlineMs: 300 });
 function makeObserved(options: { permitsMax?: number; bytesMax?: number } = {}) {
   const { permitsMax = 4, bytesMax = 1000 } = options;
   const admission = new Admission({
+    callerShare: 1,
     permitsMax,
     itemsMax: 1000,
     unansweredIn: () => undefined,

@@ -44,6 +44,7 @@ interface Sent {
 /** Makes a `Repeatable` with results in memory. The test answers its items. */
 function makeObserved({ permitsMax = 10 } = {}) {
   const admission = new Admission({
+    callerShare: 1,
     permitsMax,
     itemsMax: 1000,
     unansweredIn: () => undefined,

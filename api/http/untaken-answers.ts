@@ -1,0 +1,52 @@
+// Answers that their clients have not taken yet. They are in memory until then.
+//
+// A client that takes nothing for too long loses its connection. If there are more bytes than the limit, so do those
+// whose answers have waited longest, and the newest answer has its room.
+
+import type { ServerResponse } from 'node:http';
+import { type Logger, makeSeldom } from '../../shared/process/log.js';
+
+export class UntakenAnswers {
+  readonly #bytesMax: number;
+  readonly #stallMsMax: number;
+  /** The bytes of each, the oldest first. */
+  readonly #answers = new Map<ServerResponse, number>();
+  #bytes = 0;
+
+  readonly #warn: ReturnType<typeof makeSeldom>;
+
+  constructor(options: { bytesMax: number; stallMsMax: number; log: Logger }) {
+    this.#warn = makeSeldom(options.log);
+    this.#bytesMax = options.bytesMax;
+    this.#stallMsMax = options.stallMsMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Notes that an answer is written as a whole. Most are with the system already, which then has them. */
+  note(response: ServerResponse): void {
+    const bytes = response.writableLength;
+    if (bytes === 0) return;
+    this.#answers.set(response, bytes);
+    this.#bytes += bytes;
+    response.once('close', () => this.#forget(response));
+    // The time begins again whenever the client takes something. After the answer, Node sets it to that of an idle connection.
+    response.req.socket.setTimeout(this.#stallMsMax);
+    for (const oldest of this.#answers.keys()) {
+      if (this.#bytes <= this.#bytesMax || oldest === response) return;
+      this.#forget(oldest);
+      oldest.destroy();
+      this.#warn(
+        {},
+        'a connection is closed, because answers that nobody takes fill ANSWERS_BYTES_MAX',
+      );
+    }
+  }
+
+  #forget(response: ServerResponse): void {
+    this.#bytes -= this.#answers.get(response) ?? 0;
+    this.#answers.delete(response);
+  }
+}

@@ -1,0 +1,117 @@
+// What clients do not take: answers that they do not read, and requests that they send ahead. With real connections.
+
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { pino } from 'pino';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { UntakenAnswers } from '../../api/http/untaken-answers.js';
+import { waitUntil } from '../harness.js';
+import { makeReply, openScene } from './http-scene.js';
+
+/** More than the system takes for a client that does not read. */
+const answerBytes = 32 * 1024 * 1024;
+
+/** Starts a server whose answers are that long, and connects clients that read nothing by themselves. */
+async function openUntaken(options: { answers: number; stallMsMax?: number }) {
+  const logged: string[] = [];
+  const untaken = new UntakenAnswers({
+    // Their heads count as well.
+    bytesMax: (options.answers + 0.5) * answerBytes,
+    stallMsMax: options.stallMsMax ?? 60_000,
+    log: pino({ level: 'warn' }, { write: (line: string) => void logged.push(line) }),
+  });
+  let asked = 0;
+  const server = createServer((_request, response) => {
+    asked++;
+    response.end(Buffer.alloc(answerBytes));
+    untaken.note(response);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.closeAllConnections());
+  onTestFinished(() => void server.close());
+  const ask = async () => {
+    const before = asked;
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    socket.on('error', () => {}).pause();
+    socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n');
+    await waitUntil('its answer waits', () => asked > before);
+    return socket;
+  };
+  return { untaken, logged, ask };
+}
+
+/** Reads all that is there. Resolves to whether it was a whole answer. */
+async function readAnswer(socket: Socket): Promise<boolean> {
+  let bytes = 0;
+  let isClosed = false;
+  socket.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  socket.on('close', () => {
+    isClosed = true;
+  });
+  socket.resume();
+  await waitUntil('there is no more', () => bytes > answerBytes || isClosed);
+  return bytes > answerBytes;
+}
+
+describe('answers that nobody takes', () => {
+  test('are kept up to the limit, and then those who have waited longest lose their connections', async () => {
+    const { untaken, logged, ask } = await openUntaken({ answers: 2 });
+    const first = await ask();
+    const second = await ask();
+    const third = await ask();
+    expect(untaken.bytes).toBeLessThan(2.5 * answerBytes);
+    expect(await readAnswer(first)).toBe(false);
+    expect(await readAnswer(second)).toBe(true);
+    expect(await readAnswer(third)).toBe(true);
+    await waitUntil('all is taken', () => untaken.bytes === 0);
+    expect(logged.join()).toContain('ANSWERS_BYTES_MAX');
+  });
+
+  test('are counted no more once their clients are gone', async () => {
+    const { untaken, ask } = await openUntaken({ answers: 9 });
+    const clients = [await ask(), await ask()];
+    for (const client of clients) client.destroy();
+    await waitUntil('nothing is left', () => untaken.bytes === 0);
+  });
+
+  test('larger than the limit come to clients that read', async () => {
+    const { ask } = await openUntaken({ answers: 0 });
+    expect(await readAnswer(await ask())).toBe(true);
+  });
+
+  test('wait no longer than a client may pause', async () => {
+    const { untaken, ask } = await openUntaken({ answers: 9, stallMsMax: 200 });
+    const client = await ask();
+    await waitUntil('its connection is closed', () => untaken.bytes === 0);
+    expect(await readAnswer(client)).toBe(false);
+  });
+});
+
+test('requests that are sent ahead are served one after the other', async () => {
+  const scored: string[] = [];
+  const answer: (() => void)[] = [];
+  const scene = await openScene({
+    submit: ({ items }) =>
+      items.map(async ({ id }) => {
+        scored.push(id);
+        await new Promise<void>((resolve) => answer.push(resolve));
+        return makeReply(id);
+      }),
+  });
+  const client = await scene.connect();
+  const body = JSON.stringify({ input: 'a' });
+  const head = `POST /v1/models/text/score HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+  client.write(`${head}${body}`.repeat(3));
+  for (const count of [1, 2, 3]) {
+    await waitUntil(`${count} are scored`, () => scored.length === count);
+    // Another client is served meanwhile, so those that wait would have been.
+    expect((await fetch(`${scene.url}/version`)).status).toBe(200);
+    expect(scored).toHaveLength(count);
+    answer.at(-1)?.();
+  }
+  await waitUntil('all are answered', () => scene.calls.size === 0);
+});
