@@ -36,8 +36,7 @@ export function decodeText(bytes: Buffer, charset?: string): string {
     );
   }
   try {
-    const text = decoder.decode(bytes);
-    return decoder.encoding === 'windows-1252' ? withWindowsSigns(text) : text;
+    return decoder.encoding === 'windows-1252' ? decodeWindows(bytes) : decoder.decode(bytes);
   } catch (thrown) {
     throw invalidBytes(charset, thrown);
   }
@@ -51,12 +50,20 @@ function makeDecoder(charset: string) {
   }
 }
 
-/** The characters of windows-1252 at the bytes 0x80 to 0x9f. */
+/** The characters of windows-1252 at the bytes 0x80 to 0x9f. The others are those of ISO 8859-1. */
 const windowsSigns = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ';
+const windowsUnits = Uint16Array.from({ length: 256 }, (_, byte) =>
+  byte >= 0x80 && byte <= 0x9f ? windowsSigns.charCodeAt(byte - 0x80) : byte,
+);
 
-/** Node 20 decodes windows-1252 as ISO 8859-1, which has control characters at those bytes. */
-function withWindowsSigns(text: string): string {
-  return text.replace(/[\u0080-\u009f]/g, (sign) => windowsSigns.charAt(sign.charCodeAt(0) - 0x80));
+/**
+ * Node 20 decodes windows-1252 as ISO 8859-1. To replace the wrong characters of its text takes a callback for each,
+ * and two seconds for a body of 16 MB.
+ */
+function decodeWindows(bytes: Buffer): string {
+  const units = new Uint16Array(bytes.length);
+  for (let at = 0; at < bytes.length; at++) units[at] = windowsUnits[bytes[at] as number] as number;
+  return Buffer.from(units.buffer).toString('utf16le');
 }
 
 function isUtf8Label(charset: string): boolean {
