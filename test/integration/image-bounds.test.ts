@@ -113,6 +113,31 @@ describe('the scans of a JPEG', () => {
   });
 });
 
+describe('the segments of a JPEG', () => {
+  const cat = photograph('siamese-cat.jpg');
+  const withSegments = (segment: Buffer, count: number) =>
+    Buffer.concat([cat.subarray(0, 2), ...Array(count).fill(segment), cat.subarray(2)]);
+  const application = Buffer.from('\xff\xe5\0\x02', 'latin1');
+
+  test('may be hundreds', async () => {
+    const pixels = await toPixels(cat, input);
+    expect((await toPixels(withSegments(application, 900), input)).equals(pixels)).toBe(true);
+  });
+
+  test.each([
+    ['Exif', Buffer.from('\xff\xe1\0\x08Exif\0\0', 'latin1')],
+    ['others of applications', application],
+    ['comments', Buffer.from('\xff\xfe\0\x02', 'latin1')],
+    ['restart intervals', Buffer.from('\xff\xdd\0\x04\0\0', 'latin1')],
+    ['with filling', Buffer.from('\xff\xff\xff\xff\xe1\0\x02', 'latin1')],
+  ])('that are far more are refused before they are decoded: %s', async (_what, segment) => {
+    const refused = { code: 'image_unsupported', message: /got a JPEG of more than 1000 segments/ };
+    const value = withSegments(segment, 1000);
+    await expect(prepare(value)).rejects.toMatchObject(messageOf(refused));
+    await expect(Picture.open(value)).rejects.toThrow('too many segments');
+  });
+});
+
 describe('the texts of a PNG', () => {
   const text = (type: string) => {
     const chunk = Buffer.concat([Buffer.from(type), Buffer.from('a\0b')]);

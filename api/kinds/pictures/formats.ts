@@ -5,7 +5,7 @@
 // file that keeps a parser busy stops everybody. This file compares a few bytes.
 
 import { hasOverlay } from './avif-overlay.js';
-import { readJpegHeader } from './jpeg-header.js';
+import { readJpegHeader, segmentsMax } from './jpeg-header.js';
 import { hasManyScans, scansMax } from './jpeg-scans.js';
 import { hasManyTexts, textsMax } from './png-texts.js';
 import { unacceptedTiff } from './tiff.js';
@@ -118,8 +118,9 @@ function unacceptedVariant(format: string, bytes: Buffer): string | undefined {
   if (format === 'a PNG')
     return hasManyTexts(bytes) ? `a PNG of more than ${textsMax} texts` : undefined;
   if (format !== 'a JPEG') return undefined;
-  const { coding = 0xc0, bitsPerSample = 8 } = readJpegHeader(bytes);
+  const { coding = 0xc0, bitsPerSample = 8, hasManySegments } = readJpegHeader(bytes);
   if ([0xc3, 0xc7, 0xcb, 0xcf].includes(coding)) return 'a lossless JPEG';
+  if (hasManySegments) return `a JPEG of more than ${segmentsMax} segments before its data`;
   if (hasManyScans(bytes)) return `a JPEG of more than ${scansMax} scans`;
   return bitsPerSample === 8 ? undefined : `a JPEG of ${bitsPerSample} bits`;
 }

@@ -19,11 +19,16 @@ export interface JpegHeader {
   readonly usual: Size | undefined;
   /** The file with its header in order. It is the file itself if there was nothing to do. */
   readonly inOrder: Buffer;
+  /** Whether there are more segments than are read. */
+  readonly hasManySegments: boolean;
 }
 
 const startOfScan = 0xda;
-/** Files have some ten segments. With a large profile, they have up to 255 more. */
-const segmentsMax = 1000;
+/**
+ * Files have some ten segments. With a large profile, they have up to 255 more. The decoder has no limit: a picture of
+ * 224 pixels a side with 1.5 million empty segments took a second of processor time.
+ */
+export const segmentsMax = 1000;
 /** How many bytes may lie between segments, all together. */
 const strayBytesMax = 65_536;
 
@@ -37,7 +42,8 @@ export function readJpegHeader(bytes: Buffer): JpegHeader {
   const parts = [bytes.subarray(0, at)];
   let isInOrder = true;
   let strayBytes = 0;
-  for (let count = 0; count < segmentsMax; count++) {
+  let count = 0;
+  for (; count < segmentsMax; count++) {
     const start = findMarker(bytes, at, strayBytesMax - strayBytes);
     const code = start === undefined ? undefined : bytes[start + 1];
     if (start === undefined || code === undefined || !isSegment(code)) break;
@@ -58,9 +64,11 @@ export function readJpegHeader(bytes: Buffer): JpegHeader {
     if (code !== startOfScan) continue;
     parts.push(bytes.subarray(at));
     const inOrder = isInOrder ? bytes : Buffer.concat(parts);
-    return { coding, bitsPerSample, usual: isUpright ? usual : undefined, inOrder };
+    usual = isUpright ? usual : undefined;
+    return { coding, bitsPerSample, usual, inOrder, hasManySegments: false };
   }
-  return { coding, bitsPerSample, usual: undefined, inOrder: bytes };
+  const hasManySegments = count === segmentsMax;
+  return { coding, bitsPerSample, usual: undefined, inOrder: bytes, hasManySegments };
 }
 
 /** Returns the size that a frame states if it has one or three components of 8 bits. */

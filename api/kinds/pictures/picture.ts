@@ -79,10 +79,11 @@ export class Picture {
 
   /**
    * Reads the header of a file. That of the usual JPEG or PNG is read here, because sharp takes half a millisecond.
-   * @throws Error when the file has no header that sharp takes, or far too many texts
+   * @throws Error when the file has no header that sharp takes, or far too many texts or segments
    */
   static async open(bytes: Buffer): Promise<Picture> {
     const jpeg = isJpeg(bytes) ? readJpegHeader(bytes) : undefined;
+    if (jpeg?.hasManySegments) throw new Error('The JPEG has too many segments.');
     const png = jpeg ? undefined : plainPngSize(bytes);
     const size = jpeg?.usual ?? png;
     if (size) {
