@@ -1,8 +1,9 @@
 // API keys in a file, which somebody else writes: a mounted Secret, or a file under version control.
 
 import { readFileSync, statSync } from 'node:fs';
-import { load as parseYaml, YAMLException } from 'js-yaml';
+import { YAMLException } from 'js-yaml';
 import { ScorelineError } from '../../shared/errors.js';
+import { parseYaml } from '../../shared/files/parse-yaml.js';
 import { type ApiKeyRecord, describeFault, parseApiKeyRecord } from './api-key-record.js';
 
 /**

@@ -2,12 +2,31 @@
 // expected and what was given, for all faults together.
 
 import { readFileSync } from 'node:fs';
-import { load as parseYaml, YAMLException } from 'js-yaml';
+import { YAMLException } from 'js-yaml';
 import type { z } from 'zod';
 import { type ErrorCode, ScorelineError } from '../errors.js';
 import { messageOf } from '../zod-issue.js';
+import { parseYaml } from './parse-yaml.js';
 import { NotUtf8, readUtf8File } from './utf8-file.js';
-import { findChangedKeys, findChangedValue, findLine, type Keys } from './yaml-lines.js';
+import {
+  findChangedKeys,
+  findChangedValue,
+  findLine,
+  findPlaces,
+  type Keys,
+  type Places,
+} from './yaml-lines.js';
+
+/** The most faults that are named together. A list of thousands would help nobody. */
+const faultsMax = 100;
+
+/** A text that has been parsed. */
+interface Parsed {
+  readonly file: string;
+  readonly text: string;
+  readonly raw: unknown;
+  readonly places: Places;
+}
 
 /**
  * Reads and validates a file.
@@ -23,17 +42,15 @@ export function readYamlFile<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const text = readText(file, options);
   const raw = parse(file, text, options);
+  const parsed = { file, text, raw, places: findPlaces(text) };
   const unquoted = [
-    ...describeUnquotedKeys(file, text),
-    ...describeUnquotedValues(file, text, options.texts ?? []),
+    ...describeUnquotedKeys(parsed),
+    ...describeUnquotedValues(parsed, options.texts ?? []),
   ];
   if (unquoted.length > 0) throw new ScorelineError(options.code, unquoted.join('\n'));
-  const parsed = schema.safeParse(raw);
-  if (parsed.success) return parsed.data;
-  throw new ScorelineError(
-    options.code,
-    describeFaults({ file, text, raw }, parsed.error).join('\n'),
-  );
+  const result = schema.safeParse(raw);
+  if (result.success) return result.data;
+  throw new ScorelineError(options.code, describeFaults(parsed, result.error).join('\n'));
 }
 
 /** Returns the text of a file, or undefined if it cannot be read. */
@@ -71,35 +88,35 @@ function parse(file: string, text: string, { code }: { code: ErrorCode }): unkno
 }
 
 /** Without quotes, a key such as 1.10 would name something else, such as 1.1. */
-function describeUnquotedKeys(file: string, text: string): string[] {
-  return findChangedKeys(text).map((keys) => {
+function describeUnquotedKeys({ file, text, places }: Parsed): string[] {
+  const changed = findChangedKeys(places).slice(0, faultsMax);
+  return changed.map((keys) => {
     const key = String(keys.at(-1));
-    return `${file}: line ${findLine(text, keys)}: ${keys.join('.')}: expected quotes around this key, "${key}"; got ${key}, which YAML reads as ${String(parseYaml(key))}`;
+    return `${file}: line ${findLine(text, keys, places)}: ${keys.join('.')}: expected quotes around this key, "${key}"; got ${key}, which YAML reads as ${String(parseYaml(key))}`;
   });
 }
 
 /** So would the value of a version: 010 would be 10. */
-function describeUnquotedValues(file: string, text: string, texts: readonly Keys[]): string[] {
+function describeUnquotedValues({ file, text, places }: Parsed, texts: readonly Keys[]): string[] {
   return texts.flatMap((keys) => {
-    const value = findChangedValue(text, keys);
+    const value = findChangedValue(text, keys, places);
     if (value === undefined) return [];
     return [
-      `${file}: line ${findLine(text, keys)}: ${keys.join('.')}: expected quotes around this value, "${value}"; got ${value}, which YAML reads as ${String(parseYaml(value))}`,
+      `${file}: line ${findLine(text, keys, places)}: ${keys.join('.')}: expected quotes around this value, "${value}"; got ${value}, which YAML reads as ${String(parseYaml(value))}`,
     ];
   });
 }
 
-function describeFaults(
-  { file, text, raw }: { file: string; text: string; raw: unknown },
-  error: z.ZodError,
-): string[] {
-  return error.issues.map((issue) => {
+function describeFaults({ file, text, raw, places }: Parsed, { issues }: z.ZodError): string[] {
+  const described = issues.slice(0, faultsMax).map((issue) => {
     const keys = issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys] : issue.path;
     const key = keys.join('.') || '(the whole file)';
-    const line = findLine(text, keys);
+    const line = findLine(text, keys, places);
     const place = line === undefined ? file : `${file}: line ${line}`;
     return `${place}: ${key}: ${messageOf(issue)}; got ${show(valueAt(raw, keys))}`;
   });
+  const more = issues.length - described.length;
+  return more === 0 ? described : [...described, `${file}: ${more} more faults like these`];
 }
 
 function valueAt(value: unknown, keys: PropertyKey[]): unknown {

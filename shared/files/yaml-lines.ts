@@ -13,6 +13,9 @@ import {
 /** The way to a value: the keys of mappings and the positions in lists, from the outside in. */
 export type Keys = readonly PropertyKey[];
 
+/** Where the keys of a text stand, and the values in its lists. */
+export type Places = ReadonlyMap<string, Found>;
+
 interface Found {
   readonly way: Keys;
   readonly offset: number;
@@ -36,11 +39,15 @@ interface Open {
  * Returns the line of a key or of a value in a list, counted from 1. If the file does not have it, returns the line
  * of what is nearest around it; undefined if that is the whole file.
  * @param text valid YAML, of one document
+ * @param places those of the text, if they have been found already
  */
-export function findLine(text: string, keys: Keys): number | undefined {
-  const found = findAll(text);
+export function findLine(
+  text: string,
+  keys: Keys,
+  places: Places = findPlaces(text),
+): number | undefined {
   for (let length = keys.length; length > 0; length--) {
-    const offset = found.get(nameOf(keys.slice(0, length)))?.offset;
+    const offset = places.get(nameOf(keys.slice(0, length)))?.offset;
     if (offset !== undefined) return text.slice(0, offset).split('\n').length;
   }
   return undefined;
@@ -48,25 +55,28 @@ export function findLine(text: string, keys: Keys): number | undefined {
 
 /**
  * Returns the ways to the keys without quotes that YAML reads as something else than their text: 1.10 becomes 1.1.
- * @param text valid YAML, of one document
+ * @param places those of a text
  */
-export function findChangedKeys(text: string): readonly Keys[] {
-  return [...findAll(text).values()].filter(({ isChanged }) => isChanged).map(({ way }) => way);
+export function findChangedKeys(places: Places): readonly Keys[] {
+  return [...places.values()].filter(({ isChanged }) => isChanged).map(({ way }) => way);
 }
 
 /**
  * Returns the text of a value without quotes that YAML reads as something else: 010 becomes 10. Undefined if the value
  * is read as it stands there, or is not there.
- * @param text valid YAML, of one document
+ * @param places those of the text
  */
-export function findChangedValue(text: string, keys: Keys): string | undefined {
-  const event = findAll(text).get(nameOf(keys))?.value;
+export function findChangedValue(text: string, keys: Keys, places: Places): string | undefined {
+  const event = places.get(nameOf(keys))?.value;
   const value = event && getScalarValue(text, event);
   return event && isChanged(String(value), event) ? value : undefined;
 }
 
-/** Finds each key, and each value in a list. */
-function findAll(text: string): ReadonlyMap<string, Found> {
+/**
+ * Finds each key, and each value in a list. This takes about a second for a megabyte, so find them once.
+ * @param text valid YAML, of one document
+ */
+export function findPlaces(text: string): Places {
   const all = new Map<string, Found>();
   const note = (way: Keys, event: Event, isChanged: boolean) =>
     all.set(nameOf(way), { way, offset: startOf(event), isChanged });
@@ -104,6 +114,14 @@ function findAll(text: string): ReadonlyMap<string, Found> {
     }
   }
   return all;
+}
+
+/** Returns where the first alias of a text begins; undefined if it has none. */
+export function findAlias(text: string): number | undefined {
+  for (const event of parseEvents(text, {})) {
+    if (event.type === EVENT_ID.ALIAS) return event.anchorStart;
+  }
+  return undefined;
 }
 
 function isChanged(text: string, { style, tagStart }: ScalarEvent): boolean {

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { findChangedKeys, findChangedValue, findLine } from '../../shared/files/yaml-lines.js';
+import {
+  findChangedKeys,
+  findChangedValue,
+  findLine,
+  findPlaces,
+} from '../../shared/files/yaml-lines.js';
 
 const text = `# A comment
 name: a
@@ -54,7 +59,7 @@ test.each([
   ['? : 1', []],
   ['', []],
 ])('of %j, the keys that YAML reads as another text are %j', (yaml, keys) => {
-  expect(findChangedKeys(yaml)).toEqual(keys);
+  expect(findChangedKeys(findPlaces(yaml))).toEqual(keys);
 });
 
 test.each([
@@ -66,5 +71,5 @@ test.each([
   ['{a: !!str 010}', ['a'], undefined],
   ['{b: 010}', ['a'], undefined],
 ])('of %j, YAML reads the value of %j as another text: %j', (yaml, keys, value) => {
-  expect(findChangedValue(yaml, keys)).toBe(value);
+  expect(findChangedValue(yaml, keys, findPlaces(yaml))).toBe(value);
 });
