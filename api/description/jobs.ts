@@ -90,7 +90,7 @@ function followJob(context: Context): Operation {
 }
 
 const eventExample =
-  'retry: 1000\n\nid: 7f9c24e8-running\ndata: {"id":"0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a","state":"running","model":"faq-matcher","version":"1","submittedAt":"2026-01-01T12:00:00.000Z","deadlineAt":"2026-01-01T13:00:00.000Z"}\n\n';
+  'retry: 1000\n\nid: 7f9c24e8-running\ndata: {"id":"0b5c6f0e-6c1e-4a3a-9d8e-3f1f5d1c2b7a","state":"running","model":"my-model","version":"1","submittedAt":"2026-01-01T12:00:00.000Z","deadlineAt":"2026-01-01T13:00:00.000Z"}\n\n';
 
 function cancelJob(context: Context): Operation {
   return {

@@ -243,6 +243,20 @@ describe('a stream of lines', () => {
     ]);
   });
 
+  test.each([
+    ['blank lines', '\n'.repeat(1200)],
+    ['blanks', ' '.repeat(1200)],
+    ['a line without an end', 'x'.repeat(9000)],
+  ])('that hold %s for too long end, after what came before', async (_what, rest) => {
+    const scene = await openScene({ configuration: { BODY_BYTES_MAX: 1000 } });
+    const zipped = gzipSync(`{"input": "a"}\n${rest}`);
+    const told = await postLines(scene.url, zipped, { 'content-encoding': 'gzip' });
+    expect(told).toMatchObject([
+      { index: 0, predictions: expect.anything() },
+      { nextIndex: 1, problem: { code: 'body_too_large' } },
+    ]);
+  });
+
   test('may be compressed, in bytes that are no text, or empty', async () => {
     const scene = await openScene();
     const zipped = gzipSync('{"input": "a"}\n'.repeat(1000));

@@ -17,6 +17,8 @@ const isLines = /^application\/x-ndjson\s*(?:;|$)/i;
 /** How long a wait for bytes may last before it is looked whether it has an end. */
 const lookAgainMs = 500;
 const newline = 0x0a;
+/** A line that is too long fails alone, unless it is so many times too long. Then it ends the stream. */
+const skippedLinesMax = 8;
 const blanks: ReadonlySet<number> = new Set([newline, 0x0d, 0x20, 0x09]);
 
 /** Whether the body of a request to be scored is a stream. */
@@ -84,16 +86,21 @@ export class LineReader {
 
   /**
    * Waits until another line begins that is not blank, or the body ends.
-   * @throws ScorelineError `request_timeout`, `request_invalid`, `shutting_down`, or the reason of the call's ending
+   * @throws ScorelineError `request_timeout`, `request_invalid`, `body_too_large`, `shutting_down`, or the reason of the
+   * call's ending
    */
   async hasNext(): Promise<boolean> {
     const since = performance.now();
+    let blank = 0;
     for (;;) {
-      const at = this.#rest.findIndex((byte) => !blanks.has(byte));
-      if (at >= 0) {
+      const at = endOfBlanks(this.#rest);
+      if (at < this.#rest.length) {
         this.#rest = this.#rest.subarray(at);
         return true;
       }
+      // A few compressed bytes may be gigabytes of them.
+      blank += at;
+      if (blank > this.#options.lineBytesMax) throw tooBlank(this.#options.lineBytesMax);
       const chunk = await this.#read(since);
       if (!chunk) return false;
       this.#rest = chunk;
@@ -109,9 +116,12 @@ export class LineReader {
     const since = performance.now();
     const pieces = new Pieces();
     let error: ScorelineError | undefined;
+    let bytes = 0;
     for (;;) {
       const end = this.#rest.indexOf(newline);
       const piece = end < 0 ? this.#rest : this.#rest.subarray(0, end);
+      bytes += piece.length;
+      if (bytes > skippedLinesMax * lineBytesMax) throw tooLong(lineBytesMax);
       if (!error) {
         const isTooLong = pieces.bytes + piece.length > lineBytesMax;
         error = isTooLong ? tooLong(lineBytesMax) : countBytes(call, piece.length);
@@ -175,6 +185,20 @@ function countBytes(call: Call, bytes: number): ScorelineError | undefined {
     if (thrown instanceof ScorelineError) return thrown;
     throw thrown;
   }
+}
+
+/** Returns where blanks end: at the first other byte, or at the end. */
+function endOfBlanks(bytes: Buffer): number {
+  let at = 0;
+  while (at < bytes.length && blanks.has(bytes[at] as number)) at++;
+  return at;
+}
+
+function tooBlank(bytesMax: number): ScorelineError {
+  return new ScorelineError(
+    'body_too_large',
+    `Expected at most ${bytesMax} bytes of blanks and blank lines in a row; got more. Send the next input, or end the request.`,
+  );
 }
 
 function tooLong(bytesMax: number): ScorelineError {
