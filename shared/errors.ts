@@ -138,6 +138,8 @@ export const overloadReasons = {
   event_streams: 'Too many event streams are open (`EVENT_STREAMS_MAX`).',
   repeats: 'Too many requests wait with one `Idempotency-Key`.',
   webhooks_full: 'Too many webhooks to one host are pending (`WEBHOOK_PENDING_MAX`).',
+  caller_webhooks_full:
+    'The caller has used its share of the pending webhooks to one host (`WEBHOOK_PENDING_MAX`).',
 } as const;
 export type OverloadReason = keyof typeof overloadReasons;
 

@@ -116,7 +116,7 @@ export function makeDeferring(options: {
           ? [makeItem(record, index, { ...work, inputs }, trace?.context)]
           : [],
       );
-      if (record.webhook !== undefined) await webhooks.requireRoom(record.webhook);
+      await webhooks.requireRoom(record);
       if (!expired) await store.requireRoom(record.caller);
       await results.lengthen(work.identity, kept.replies, record.keepMs);
       const { queued: id, priority } = record;

@@ -159,7 +159,7 @@ redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
 redis.call('ZADD', KEYS[3], ARGV[5], ARGV[2])
 for at = 2, 3 do redis.call('PEXPIRE', KEYS[at], math.max(ms, redis.call('PTTL', KEYS[at]))) end
 if #KEYS > 3 then
-  local job, webhook, pending, dead = ARGV[2], KEYS[4], KEYS[5], KEYS[6]
+  local job, webhook, jobs, turns, count, dead = ARGV[2], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
   local fields, ms, at = cjson.decode(ARGV[7]), ARGV[8], ARGV[9]
   ${addWebhookScript}
 end`;

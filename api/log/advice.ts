@@ -20,6 +20,8 @@ const byReason: Readonly<Record<OverloadReason, string>> = {
   bulk_share: 'Bulk leaves room for others. Add API instances, or raise PERMITS_MAX.',
   webhooks_full:
     'Find the receivers that do not take their webhooks, or raise WEBHOOK_PENDING_MAX.',
+  caller_webhooks_full:
+    'The caller has its share of the pending webhooks to a host. Find out why its receiver does not take them, or raise WEBHOOK_PENDING_MAX.',
   event_streams: 'Add API instances, or raise EVENT_STREAMS_MAX.',
   repeats: 'The client should send a repeat only when it has given up the request before.',
 };

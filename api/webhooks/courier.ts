@@ -1,8 +1,9 @@
 // The courier: delivers the webhooks that are due, as every API instance does.
 //
 // It claims as many as it has places for, of each host on its own: so a receiver that hangs takes the places of its
-// host, and nobody else's. Of a job that has not ended, it only plans the next look. That is a rare case: an
-// instance notices the ends of its own jobs (job-ends.ts), and another one looks only if that instance is gone.
+// host, and nobody else's. Callers share the places of a host (pending-webhooks.ts). Of a job that has not ended, it only
+// plans the next look. That is a rare case: an instance notices the ends of its own jobs (job-ends.ts), and another one
+// looks only if that instance is gone.
 //
 // A claim lasts longer than an attempt. If this instance dies, another one makes the attempt again.
 
@@ -21,7 +22,8 @@ import type { Job } from '../jobs/jobs.js';
 import { pauseMs } from './backoff.js';
 import type { Resolve } from './checked-lookup.js';
 import type { Event } from './event.js';
-import type { Claim, PendingWebhooks, Settled } from './pending-webhooks.js';
+import type { Claim, PendingJob, PendingWebhooks, Settled } from './pending-webhooks.js';
+import { Places } from './places.js';
 import { type Attempt, makePoster, type Poster } from './post.js';
 import { sign } from './signature.js';
 import type { Webhook } from './webhook.js';
@@ -61,14 +63,14 @@ export interface CourierOptions {
 interface Route {
   readonly poster: Poster;
   readonly secrets: readonly WebhookSecret[];
-  places: number;
+  readonly places: Places;
 }
 
 export class Courier {
   readonly #options: CourierOptions;
   readonly #routes: ReadonlyMap<string, Route>;
   readonly #warn: ReturnType<typeof makeSeldom>;
-  readonly #heard = new Map<string, Pick<Claim, 'origin' | 'job'>>();
+  readonly #heard = new Map<string, PendingJob>();
   readonly #working = new Set<Promise<void>>();
   /** The jobs that are worked on, and whether each was heard of meanwhile. */
   readonly #underWay = new Map<string, { isHeardAgain: boolean }>();
@@ -87,7 +89,7 @@ export class Courier {
         {
           poster: makePoster(host, options),
           secrets: secretsOf(new URL(host.origin).host, secrets),
-          places: concurrentMax,
+          places: new Places(concurrentMax),
         },
       ]),
     );
@@ -110,13 +112,13 @@ export class Courier {
     for (const { poster } of this.#routes.values()) poster.close();
   }
 
-  #hear({ id, webhook }: JobRecord): void {
+  #hear({ id, caller, webhook }: JobRecord): void {
     if (webhook === undefined) return;
     const underWay = this.#underWay.get(id);
     // Otherwise the webhook would be sent a second time, beside the attempt on its way.
     if (underWay) underWay.isHeardAgain = true;
     else {
-      this.#heard.set(id, { job: id, origin: new URL(webhook).origin });
+      this.#heard.set(id, { job: id, origin: new URL(webhook).origin, caller });
       this.#stir();
     }
   }
@@ -152,23 +154,23 @@ export class Courier {
   async #claim(): Promise<readonly Claim[]> {
     const heard = [...this.#heard.values()];
     this.#heard.clear();
-    const free = [...this.#routes].filter(([, { places }]) => places > 0);
-    const rooms = new Map(free.map(([origin, { places }]) => [origin, places]));
+    const places = new Map([...this.#routes].map(([origin, route]) => [origin, route.places]));
+    for (const [origin, { free }] of places) if (free === 0) places.delete(origin);
     try {
       if (heard.length > 0) await this.#options.pending.hurry(heard);
     } catch (error) {
       for (const each of heard) this.#heard.set(each.job, each);
       throw error;
     }
-    if (rooms.size === 0) return [];
-    return this.#options.pending.claim(rooms, this.#options.attemptMs + claimSpareMs);
+    if (places.size === 0) return [];
+    return this.#options.pending.claim(places, this.#options.attemptMs + claimSpareMs);
   }
 
   #begin(claim: Claim): void {
     const route = this.#routes.get(claim.origin) as Route;
     // What was heard while the claim was on its way must not lead to a second one.
     const progress = { isHeardAgain: this.#heard.delete(claim.job) };
-    route.places--;
+    route.places.take(claim.caller);
     this.#underWay.set(claim.job, progress);
     const working = this.#work(claim, route)
       .then((outcome) => {
@@ -177,7 +179,7 @@ export class Courier {
       // The claim ends by itself, and then the webhook is due again.
       .catch((thrown) => this.#warn(explain(thrown), 'a webhook has to wait; trying again'))
       .finally(() => {
-        route.places++;
+        route.places.leave(claim.caller);
         this.#working.delete(working);
         this.#underWay.delete(claim.job);
         this.#stir();

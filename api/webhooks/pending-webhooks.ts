@@ -1,8 +1,16 @@
 // The pending webhooks in Redis: what each API instance can go on with, whichever of them ends.
 //
-// Each host has a sorted set of the jobs whose webhooks are to be sent to it, by when to look at them next. An
-// instance *claims* those that are due, which moves them into the future: if it dies, they are due again when the
-// claim ends. So each webhook is delivered at least once. A host that hangs holds up nothing but its own set.
+// For each host, each caller has a sorted set of the jobs whose webhooks are to be sent to it, by when to look at them
+// next. An instance *claims* those that are due, which moves them into the future: if it dies, they are due again when
+// the claim ends. So each webhook is delivered at least once. A host that hangs holds up nothing but its own sets.
+//
+// Callers share the places and the room of a host, because a caller chooses paths, and one that hangs or fails must not
+// hold up the others. A caller gets one more only while it has fewer than are free. So one alone has half, two have a
+// third each, and however many there are, they leave some for the next. Where nobody says who asks, there are no shares.
+//
+// Each host has a sorted set of its callers by their *turns*, so no claim reads the jobs of a caller that has none due.
+// A turn is never later than the caller's first job, except that of a caller that has just been served: it goes behind
+// those that waited already. Every caller with pending webhooks has a turn. A caller without any loses it when it comes.
 //
 // A job whose request is done again has a new message. What is found out about the old one then changes nothing.
 
@@ -11,8 +19,10 @@ import { ScorelineError } from '../../shared/errors.js';
 import { lateMsMax } from '../../shared/redis/kept-results.js';
 import type { Keys } from '../../shared/redis/keys.js';
 import type { Redis } from '../../shared/redis/redis.js';
+import { anyone, shareOf } from '../access/caller.js';
 import type { JobRecord } from '../jobs/job-record.js';
 import { orUnavailable } from '../queue/queue.js';
+import type { Places } from './places.js';
 import { readWebhook, type Webhook } from './webhook.js';
 
 /** When a job is first looked at, unless its end is noticed before. */
@@ -20,10 +30,15 @@ const firstLookMs = 5000;
 /** How long a webhook is known, counted from when the result of its job is gone. */
 const knownMs = 604_800_000;
 
-/** A webhook that this instance may work on until the claim ends. */
-export interface Claim {
+/** A job whose webhook is pending. */
+export interface PendingJob {
   readonly origin: string;
+  readonly caller: string;
   readonly job: string;
+}
+
+/** A webhook that this instance may work on until the claim ends. */
+export interface Claim extends PendingJob {
   /** Milliseconds since the epoch. */
   readonly endsAt: number;
 }
@@ -57,18 +72,32 @@ export class PendingWebhooks {
   }
 
   /**
-   * Checks that a host has room for one more. Requests that ask at the same time may exceed the room a little.
+   * Checks that a job may have its webhook, if it is to have one: that the host has room for one more, and the caller has
+   * fewer than there is room left. Requests that ask at the same time may exceed the room a little.
    * @throws ScorelineError `overloaded`, `queue_unavailable`
    */
-  async requireRoom(url: string): Promise<void> {
-    const { origin } = new URL(url);
-    const pending = await orUnavailable(this.#redis.zcard(this.#keys.webhooks(origin)));
-    if (pending < this.#pendingMax) return;
-    throw new ScorelineError(
-      'overloaded',
-      `Expected fewer than ${this.#pendingMax} webhooks for ${origin} that are not delivered yet; there is no room for more. Ask again later, or without Webhook-Url.`,
-      { retryAfterSeconds: 60, reason: 'webhooks_full' },
+  async requireRoom({ caller, webhook }: Pick<JobRecord, 'caller' | 'webhook'>): Promise<void> {
+    if (webhook === undefined) return;
+    const { origin } = new URL(webhook);
+    const [pending, own] = await orUnavailable(
+      Promise.all([
+        this.#redis.get(this.#keys.webhooksPending(origin)),
+        this.#redis.zcard(this.#keys.webhooks(origin, caller)),
+      ]),
     );
+    const room = this.#pendingMax - Number(pending);
+    if (room <= 0) {
+      throw full(
+        'webhooks_full',
+        `Expected fewer than ${this.#pendingMax} webhooks for ${origin} that are not delivered yet; there is no room for more.`,
+      );
+    }
+    if (shareOf(caller) !== undefined && own >= room) {
+      throw full(
+        'caller_webhooks_full',
+        `Expected each caller to have fewer webhooks for ${origin} that are not delivered yet than there is room left; this one has ${own} already.`,
+      );
+    }
   }
 
   /** Returns what the script that adds a job needs to add its webhook, so there is either both or neither. */
@@ -77,49 +106,66 @@ export class PendingWebhooks {
     readonly values: readonly (string | number)[];
   } {
     if (webhook === undefined) return { names: [], values: [] };
-    const { webhooks, webhook: nameOf, deadWebhooks } = this.#keys;
     const fields = { message: queued, url: webhook, caller, state: 'waiting', attempts: '0' };
     const keptMs = Math.ceil(deadlineAt + keepMs + knownMs - nowMs());
     const firstLookAt = Math.min(nowMs() + firstLookMs, deadlineAt + lateMsMax + 1);
     return {
-      names: [nameOf(id), webhooks(new URL(webhook).origin), deadWebhooks],
+      names: [
+        this.#keys.webhook(id),
+        ...this.#queueOf({ origin: new URL(webhook).origin, caller }),
+        this.#keys.deadWebhooks,
+      ],
       values: [JSON.stringify(fields), keptMs, Math.ceil(firstLookAt)],
     };
   }
 
   /** Makes the webhooks of these jobs due, unless they are no longer pending. */
-  async hurry(jobs: readonly Pick<Claim, 'origin' | 'job'>[]): Promise<void> {
+  async hurry(jobs: readonly PendingJob[]): Promise<void> {
     const commands = this.#redis.multi();
     const now = Math.floor(nowMs());
-    for (const { origin, job } of jobs) commands.zadd(this.#keys.webhooks(origin), 'XX', now, job);
+    for (const { origin, caller, job } of jobs) {
+      commands.zadd(this.#keys.webhooks(origin, caller), 'XX', now, job);
+      commands.zadd(this.#keys.webhookTurns(origin), 'XX', 'LT', now, caller);
+    }
     await commands.exec();
   }
 
   /**
-   * Claims webhooks that are due, those first that are due for longest.
-   * @param rooms how many of each host
+   * Claims webhooks that are due. The callers of a host take turns, and those of one caller come first that are due for
+   * longest.
+   * @param places those of each host
    */
-  async claim(rooms: ReadonlyMap<string, number>, forMs: number): Promise<Claim[]> {
+  async claim(
+    places: ReadonlyMap<string, Pick<Places, 'free' | 'held'>>,
+    forMs: number,
+  ): Promise<Claim[]> {
     const now = Math.floor(nowMs());
     const endsAt = now + forMs;
-    const origins = [...rooms.keys()];
-    const names = origins.map((origin) => this.#keys.webhooks(origin));
-    const parameters = [now, endsAt, ...rooms.values()];
-    const found = await this.#redis.eval(claimScript, names.length, ...names, ...parameters);
-    return (found as string[][]).flatMap((jobs, at) =>
-      jobs.map((job) => ({ origin: origins[at] as string, job, endsAt })),
+    const origins = [...places.keys()];
+    const names = origins.flatMap((origin) => this.#queueOf({ origin, caller: '' }));
+    const parameters = [...places.values()].flatMap(({ free, held }) => [
+      ...[free, JSON.stringify(Object.fromEntries(held))],
+    ]);
+    const found = await this.#redis.eval(
+      ...([claimScript, names.length, ...names, now, endsAt, anyone.id, ...parameters] as const),
+    );
+    return (found as [string, string][][]).flatMap((claimed, at) =>
+      claimed.map(([caller, job]) => ({ origin: origins[at] as string, caller, job, endsAt })),
     );
   }
 
   /** Ends a claim, so the webhook is looked at again at this time. Keeps an earlier time that was set meanwhile. */
-  async postpone({ origin, job, endsAt }: Claim, at: number): Promise<void> {
-    const key = this.#keys.webhooks(origin);
-    await this.#redis.eval(postponeScript, 1, key, job, endsAt, Math.floor(at));
+  async postpone(claim: Claim, at: number): Promise<void> {
+    const { caller, job, endsAt } = claim;
+    const names = this.#queueOf(claim);
+    const parameters = [caller, job, endsAt, Math.floor(at)];
+    await this.#redis.eval(postponeScript, names.length, ...names, ...parameters);
   }
 
   /** Takes a job out of those that are pending. */
-  async forget({ origin, job }: Claim): Promise<void> {
-    await this.#redis.zrem(this.#keys.webhooks(origin), job);
+  async forget(claim: Claim): Promise<void> {
+    const names = this.#queueOf(claim);
+    await this.#redis.eval(forgetScript, names.length, ...names, claim.job);
   }
 
   /**
@@ -136,15 +182,14 @@ export class PendingWebhooks {
   }
 
   /** Records what became of an attempt, and ends the claim. */
-  async settle({ origin, job }: Claim, { message }: Webhook, settled: Settled): Promise<void> {
+  async settle(claim: Claim, { message }: Webhook, settled: Settled): Promise<void> {
+    const { caller, job } = claim;
     const { state, attempts, error = '' } = settled;
     const at = Math.ceil(settled.at);
-    const { webhooks, webhook, deadWebhooks } = this.#keys;
+    const names = [...this.#queueOf(claim), this.#keys.webhook(job), this.#keys.deadWebhooks];
     await this.#redis.eval(
-      settleScript,
-      3,
-      ...[webhooks(origin), webhook(job), deadWebhooks],
-      ...[job, message, state, at, attempts, error, this.#deadMax, at - knownMs],
+      ...[settleScript, names.length, ...names],
+      ...[caller, job, message, state, at, attempts, error, this.#deadMax, at - knownMs],
     );
   }
 
@@ -162,20 +207,21 @@ export class PendingWebhooks {
         `Expected a webhook to a host of WEBHOOK_HOSTS; ${host} is not in it any more. Add it first.`,
       );
     }
-    const { webhooks, deadWebhooks } = this.#keys;
-    const names = webhook && [
-      deadWebhooks,
-      this.#keys.webhook(job),
-      webhooks(new URL(webhook.url).origin),
-    ];
-    const isRevived =
-      names &&
-      (await orUnavailable(this.#redis.eval(reviveScript, 3, ...names, job, Math.floor(nowMs()))));
-    if (isRevived === 1) return;
+    if (webhook && (await this.#revive(job, webhook))) return;
     throw new ScorelineError(
       'webhook_not_found',
       'Expected the job of a dead letter, as GET /v1/webhooks lists them; there is none. Dead letters are kept for up to a week.',
     );
+  }
+
+  async #revive(job: string, { url, caller }: Webhook): Promise<boolean> {
+    const names = [
+      ...this.#queueOf({ origin: new URL(url).origin, caller }),
+      ...[this.#keys.webhook(job), this.#keys.deadWebhooks],
+    ];
+    const parameters = [caller, job, Math.floor(nowMs())];
+    const revived = this.#redis.eval(reviveScript, names.length, ...names, ...parameters);
+    return (await orUnavailable(revived)) === 1;
   }
 
   /**
@@ -200,61 +246,141 @@ export class PendingWebhooks {
    * @throws ScorelineError `queue_unavailable`
    */
   async count(origins: readonly string[]): Promise<{ pending: number[]; dead: number }> {
-    const names = [...origins.map(this.#keys.webhooks), this.#keys.deadWebhooks];
-    const counts = await orUnavailable(Promise.all(names.map((name) => this.#redis.zcard(name))));
-    return { pending: counts.slice(0, -1), dead: counts.at(-1) ?? 0 };
+    const [pending, dead] = await orUnavailable(
+      Promise.all([
+        Promise.all(origins.map((origin) => this.#redis.get(this.#keys.webhooksPending(origin)))),
+        this.#redis.zcard(this.#keys.deadWebhooks),
+      ]),
+    );
+    return { pending: pending.map(Number), dead };
+  }
+
+  /** The keys of a caller's jobs for a host, of the turns of its callers, and of how many are pending. */
+  #queueOf({ origin, caller }: Pick<PendingJob, 'origin' | 'caller'>): string[] {
+    const { webhooks, webhookTurns, webhooksPending } = this.#keys;
+    return [webhooks(origin, caller), webhookTurns(origin), webhooksPending(origin)];
   }
 }
 
-// KEYS: the pending webhooks of each host.
-// ARGV: now, the end of the claim, then how many of each host.
-const claimScript = `
-local claimed = {}
-for at = 1, #KEYS do
-  claimed[at] = redis.call('ZRANGEBYSCORE', KEYS[at], '-inf', ARGV[1], 'LIMIT', 0, ARGV[at + 2])
-  for _, job in ipairs(claimed[at]) do redis.call('ZADD', KEYS[at], ARGV[2], job) end
-end
-return claimed`;
+function full(reason: 'webhooks_full' | 'caller_webhooks_full', why: string): ScorelineError {
+  return new ScorelineError('overloaded', `${why} Ask again later, or without Webhook-Url.`, {
+    retryAfterSeconds: 60,
+    reason,
+  });
+}
 
-/** A part of the script that adds a job, with the locals job, webhook, pending, dead, fields, ms and at. */
+// Where `jobs`, `turns` and `count` are the keys of a host and a caller.
+const queueFunctions = `
+local function lengthen(key, ms)
+  redis.call('PEXPIRE', key, math.max(ms, redis.call('PTTL', key)))
+end
+
+local function enqueue(jobs, turns, count, caller, job, at, ms)
+  if redis.call('ZADD', jobs, at, job) == 1 then redis.call('INCRBY', count, 1) end
+  redis.call('ZADD', turns, 'LT', at, caller)
+  for _, key in ipairs({jobs, turns, count}) do lengthen(key, ms) end
+end
+
+local function remove(jobs, count, job)
+  if redis.call('ZREM', jobs, job) == 1 then redis.call('DECRBY', count, 1) end
+end`;
+
+// KEYS: for each host the key of a caller's jobs without the caller, the turns, the count.
+// ARGV: now, the end of the claim, the caller without a share, then for each host how many places are free, and how many
+// each caller holds. A caller that may have no more keeps its turn. It stands before the others, so it is skipped. One that
+// is served comes again after those whose turn is now; half a millisecond later, since all other times are whole.
+const claimScript = `
+local now, endsAt, unshared = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+
+local function plan(jobs, turns, count, caller, notBefore)
+  local first = redis.call('ZRANGE', jobs, 0, 0, 'WITHSCORES')[2]
+  if first then
+    redis.call('ZADD', turns, math.max(first, notBefore), caller)
+    return
+  end
+  redis.call('ZREM', turns, caller)
+  if redis.call('ZCARD', turns) == 0 then redis.call('DEL', count) end
+end
+
+local function claim(prefix, turns, count, free, held)
+  local claimed, skipped = {}, 0
+  while free > 0 do
+    local caller = redis.call('ZRANGEBYSCORE', turns, '-inf', '(' .. (now + 1), 'LIMIT', skipped, 1)[1]
+    if not caller then break end
+    local own = held[caller] or 0
+    if caller ~= unshared and own >= free then
+      skipped = skipped + 1
+    else
+      local jobs = prefix .. caller
+      local job = redis.call('ZRANGEBYSCORE', jobs, '-inf', now, 'LIMIT', 0, 1)[1]
+      if job then
+        redis.call('ZADD', jobs, endsAt, job)
+        claimed[#claimed + 1] = {caller, job}
+        held[caller] = own + 1
+        free = free - 1
+      end
+      plan(jobs, turns, count, caller, job and now + 0.5 or now + 1)
+    end
+  end
+  return claimed
+end
+
+local all = {}
+for host = 1, #KEYS / 3 do
+  local free, held = tonumber(ARGV[2 * host + 2]), cjson.decode(ARGV[2 * host + 3])
+  all[host] = claim(KEYS[3 * host - 2], KEYS[3 * host - 1], KEYS[3 * host], free, held)
+end
+return all`;
+
+/** A part of the script that adds a job, with the locals job, webhook, jobs, turns, count, dead, fields, ms and at. */
 export const addWebhookScript = `
+${queueFunctions}
 redis.call('DEL', webhook)
 for name, value in pairs(fields) do redis.call('HSET', webhook, name, value) end
 redis.call('PEXPIRE', webhook, ms)
-redis.call('ZADD', pending, at, job)
-redis.call('ZREM', dead, job)
-redis.call('PEXPIRE', pending, math.max(ms, redis.call('PTTL', pending)))`;
+enqueue(jobs, turns, count, fields.caller, job, at, ms)
+redis.call('ZREM', dead, job)`;
 
-// KEYS: the pending webhooks of a host. ARGV: the job, the end of the claim, the next look.
+// KEYS: the jobs, the turns. ARGV: the caller, the job, the end of the claim, the next look.
 const postponeScript = `
-if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1]) end`;
+if redis.call('ZSCORE', KEYS[1], ARGV[2]) ~= ARGV[3] then return end
+redis.call('ZADD', KEYS[1], ARGV[4], ARGV[2])
+redis.call('ZADD', KEYS[2], 'LT', ARGV[4], ARGV[1])`;
+
+// KEYS: the jobs, the turns, the count. ARGV: the job.
+const forgetScript = `${queueFunctions}
+remove(KEYS[1], KEYS[3], ARGV[1])`;
 
 // KEYS: the webhook. ARGV: the message, the event.
 const keepScript = `
 if redis.call('HGET', KEYS[1], 'message') == ARGV[1] then redis.call('HSET', KEYS[1], 'event', ARGV[2]) end`;
 
-// KEYS: the pending webhooks of a host, the webhook, the dead letters.
-// ARGV: the job, the message, the state, when, the attempts, the error, the most dead letters, and from when on
-// dead letters are kept.
-const settleScript = `
-if redis.call('HGET', KEYS[2], 'message') ~= ARGV[2] then return end
-redis.call('HSET', KEYS[2], 'state', ARGV[3], 'at', ARGV[4], 'attempts', ARGV[5])
-if ARGV[6] ~= '' then redis.call('HSET', KEYS[2], 'error', ARGV[6]) end
-if ARGV[3] == 'retrying' then
-  redis.call('ZADD', KEYS[1], ARGV[4], ARGV[1])
+// KEYS: the jobs, the turns, the count, the webhook, the dead letters.
+// ARGV: the caller, the job, the message, the state, when, the attempts, the error, the most dead letters, and from when
+// on dead letters are kept.
+const settleScript = `${queueFunctions}
+local jobs, turns, count, webhook, dead = unpack(KEYS)
+local caller, job, message, state, at, attempts, error = unpack(ARGV)
+if redis.call('HGET', webhook, 'message') ~= message then return end
+redis.call('HSET', webhook, 'state', state, 'at', at, 'attempts', attempts)
+if error ~= '' then redis.call('HSET', webhook, 'error', error) end
+if state == 'retrying' then
+  enqueue(jobs, turns, count, caller, job, at, redis.call('PTTL', webhook))
   return
 end
-redis.call('ZREM', KEYS[1], ARGV[1])
-if ARGV[3] == 'dead' then
-  redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
-  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[8])
-  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[7])
+remove(jobs, count, job)
+if state == 'dead' then
+  redis.call('ZADD', dead, at, job)
+  redis.call('ZREMRANGEBYSCORE', dead, '-inf', ARGV[9])
+  redis.call('ZREMRANGEBYRANK', dead, 0, -1 - ARGV[8])
 end`;
 
-// KEYS: the dead letters, the webhook, the pending webhooks of its host. ARGV: the job, now.
-const reviveScript = `
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[2], 'state', 'waiting', 'attempts', '0')
-redis.call('HDEL', KEYS[2], 'at')
-redis.call('ZADD', KEYS[3], ARGV[2], ARGV[1])
+// KEYS: the jobs, the turns, the count, the webhook, the dead letters. ARGV: the caller, the job, now.
+const reviveScript = `${queueFunctions}
+local jobs, turns, count, webhook, dead = unpack(KEYS)
+local caller, job, now = unpack(ARGV)
+if redis.call('ZREM', dead, job) == 0 then return 0 end
+redis.call('HSET', webhook, 'state', 'waiting', 'attempts', '0')
+redis.call('HDEL', webhook, 'at')
+enqueue(jobs, turns, count, caller, job, now, redis.call('PTTL', webhook))
 return 1`;

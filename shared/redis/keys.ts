@@ -57,8 +57,15 @@ export function makeKeys(prefix: string) {
     jobs: (caller: string) => `${prefix}:jobs:${caller}`,
     /** The same set by when the jobs are forgotten. */
     jobsEnd: (caller: string) => `${prefix}:jobs-end:${caller}`,
-    /** Sorted set of the jobs whose webhooks to one host are pending, by when to look at them next. */
-    webhooks: (origin: string) => `${prefix}:webhooks:${origin}`,
+    /**
+     * Sorted set of a caller's jobs whose webhooks to one host are pending, by when to look at them next. No origin has
+     * the slash.
+     */
+    webhooks: (origin: string, caller: string) => `${prefix}:webhooks:${origin}/${caller}`,
+    /** Sorted set of the callers with such jobs, by when it is their turn (api/webhooks/pending-webhooks.ts). */
+    webhookTurns: (origin: string) => `${prefix}:webhook-turns:${origin}`,
+    /** How many webhooks to one host are pending. */
+    webhooksPending: (origin: string) => `${prefix}:webhooks-pending:${origin}`,
     /** Hash of a job's webhook (api/webhooks/webhook.ts). */
     webhook: (job: string) => `${prefix}:webhook:${job}`,
     /** Sorted set of the jobs whose webhooks are dead letters, by when they died. */
