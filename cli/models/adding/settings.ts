@@ -23,7 +23,7 @@ export function readSettings(texts: readonly string[]): Settings {
     const nested = key
       .split('.')
       .reduceRight<unknown>((inner, name) => ({ [name]: inner }), readValue(key, value));
-    settings = merge(settings, nested as Settings);
+    settings = join(settings, nested as Settings);
   }
   return settings;
 }
@@ -42,21 +42,37 @@ export function sectionOf(settings: Settings, name: string): Section {
   return isSection(section) ? section : {};
 }
 
+/** Joins settings, of which the later ones prevail. Null stays, since it removes a key of the manifest. */
+function join(earlier: Section, later: Section): Section {
+  const joined: Record<string, unknown> = keep(earlier, later);
+  for (const [key, value] of Object.entries(later)) {
+    const before = joined[key];
+    joined[key] = isSection(before) && isSection(value) ? join(before, value) : value;
+  }
+  return joined;
+}
+
 /** Lays settings over sections of a manifest. Null removes a key, and what a setting rules out is left out. */
 export function merge(base: Section, settings: Section): Section {
-  const kept = Object.entries(base).filter(([key]) => !isRuledOut(key, settings));
-  const merged: Record<string, unknown> = Object.fromEntries(kept);
+  const merged: Record<string, unknown> = keep(base, settings);
   for (const [key, value] of Object.entries(settings)) {
     const before = merged[key];
     if (value === null) delete merged[key];
-    else merged[key] = isSection(before) && isSection(value) ? merge(before, value) : value;
+    else if (isSection(value)) merged[key] = merge(isSection(before) ? before : {}, value);
+    else merged[key] = value;
   }
   return merged;
 }
 
+/** Returns what the settings do not rule out. */
+function keep(base: Section, settings: Section): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(base).filter(([key]) => !isRuledOut(key, settings)));
+}
+
 /** Pixels become numbers in one way of two. */
 function isRuledOut(key: string, settings: Section): boolean {
-  const hasOne = (keys: readonly string[]) => keys.some((each) => each in settings);
+  const hasOne = (keys: readonly string[]) =>
+    keys.some((each) => (settings[each] ?? null) !== null);
   if (key === 'mean' || key === 'std') return hasOne(['scale', 'offset']);
   return (key === 'scale' || key === 'offset') && hasOne(['mean', 'std']);
 }
