@@ -34,7 +34,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
-from comparison import compare, difference
+from comparison import compare, difference, largest_apart, rows_of
 from onnx_file import infer, run, save
 from program import OTHERWISE, fail, note, parse_arguments, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
@@ -63,8 +63,7 @@ def main():
         SPARSE.update(id(step) for step in fitted_in(model.steps[-1][1]) if package_of(step) == "xgboost")
     network = convert(model, inputs, rows, expected)
     found = floats(run(network, inputs.feeds(rows)))
-    hint = (lambda: hint_of_texts(inputs.vectorizers, rows, found, expected)) if isinstance(inputs, Texts) else None
-    compare(found, expected, f"{len(rows)} sample rows", hint=hint)
+    compare(found, expected, f"{len(rows)} sample rows", hint=lambda: inputs.hint(rows, found, expected))
     save(network, arguments.onnx, labels=getattr(model, "classes_", None), manifest=describe(model, inputs, network, rows))
 
 
@@ -201,6 +200,9 @@ class Texts:
     def to_send(self, texts, at):
         return texts[at]
 
+    def hint(self, texts, found, expected):
+        return hint_of_texts(self.vectorizers, texts, found, expected)
+
 
 class Matrix:
     """One input of numbers, a column for each feature."""
@@ -243,6 +245,9 @@ class Matrix:
 
     def is_imputed(self, at):
         return any(hasattr(step, "statistics_") for step in self.steps)
+
+    def hint(self, rows, found, expected):
+        return hint_of_row([column["name"] for column in self.columns], worst_row(rows, found, expected))
 
 
 class Columns:
@@ -344,6 +349,34 @@ class Columns:
 
     def is_imputed(self, at):
         return any(hasattr(step, "statistics_") for step, _ in self.uses[at])
+
+    def hint(self, rows, found, expected):
+        cells = worst_row(rows, found, expected)
+        names = [column and column["name"] for column in self.columns]
+        for name, cell, uses in zip(names, cells, self.uses):
+            if name and cell is None and fills_only_nan(uses):
+                return (
+                    f"The difference is largest where {name} is null: the pipeline was trained with None there, which its "
+                    f"SimpleImputer does not impute. Make it NaN, as with fillna(np.nan), and train again."
+                )
+        return hint_of_row(names, cells)
+
+
+def fills_only_nan(uses):
+    """Whether an imputer among the steps leaves None as it is."""
+    return any(hasattr(step, "statistics_") and isinstance(step.missing_values, float) for step, _ in uses)
+
+
+def worst_row(rows, found, expected):
+    """Returns the cells of the row whose answers differ the most."""
+    apart = [largest_apart(*pair) for pair in zip(rows_of(found), rows_of(expected))]
+    return pd.DataFrame(rows).iloc[int(np.argmax(apart))].tolist()
+
+
+def hint_of_row(names, cells):
+    """Returns which row differs the most. A column without a name is not used."""
+    given = [f"{name}: {'null' if is_gap(cell) else cell}" for name, cell in zip(names, cells) if name]
+    return f"The difference is largest where {', '.join(given)[:200]}."
 
 
 def shortened(rows):
@@ -509,8 +542,15 @@ def without_zeros(rows):
 
 
 def map_numbers(change, rows):
-    table = pd.DataFrame(rows).map(lambda cell: change(cell) if isinstance(cell, (int, float)) else cell)
-    return table if isinstance(rows, pd.DataFrame) else table.to_numpy()
+    """Column by column, each with its type: DataFrame.map() makes NaN of None."""
+
+    def mapped(column):
+        cells = [change(cell) if isinstance(cell, (int, float)) else cell for cell in column]
+        return pd.Series(cells, index=column.index, dtype=column.dtype)
+
+    table = pd.DataFrame(rows)
+    changed = pd.DataFrame({at: mapped(table.iloc[:, at]) for at in range(table.shape[1])}).set_axis(table.columns, axis=1)
+    return changed if isinstance(rows, pd.DataFrame) else changed.to_numpy()
 
 
 def convert(model, inputs, rows, expected):

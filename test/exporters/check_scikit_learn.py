@@ -163,7 +163,23 @@ def models():
     yield "columns of a calibrated model", CalibratedClassifierCV(inner, cv=2).fit(ROWS, CLASSES)
     nested = make_pipeline(ColumnTransformer([("all", columns, ["ä", "a b"])]), LogisticRegression())
     yield "columns in columns", nested.fit(ROWS, CLASSES)
+    nulls = rows_of_nulls()
+    imputed = make_pipeline(SimpleImputer(strategy="constant", fill_value="none"), OneHotEncoder(handle_unknown="ignore"))
+    for name, step in (
+        ("None that is not imputed", imputed),
+        ("None of OneHotEncoder", OneHotEncoder(handle_unknown="ignore")),
+        ("None of OrdinalEncoder", OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)),
+    ):
+        # It takes no negative number, so the sample is changed.
+        steps = ColumnTransformer([("kinds", step, ["ä"]), ("sizes", FunctionTransformer(np.log1p), ["a b"])])
+        yield name, make_pipeline(steps, LogisticRegression()).fit(nulls, CLASSES)
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
+
+
+def rows_of_nulls():
+    """Returns rows with None in the texts, which says much about the class, and with no negative number."""
+    missing = (CLASSES == "18-25 years") ^ (RNG.random(len(ROWS)) < 0.1)
+    return ROWS.assign(ä=pd.Series(np.where(missing, None, ROWS["ä"]), dtype=object), **{"a b": ROWS["a b"].abs()})
 
 
 def of_numbers():

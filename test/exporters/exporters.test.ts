@@ -93,6 +93,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
         "expected a classifier of two classes or more; Pipeline was trained with ['only']",
       'an unexpected exception': 'can be exported; RuntimeError: first line second line. It can be',
       'several labels': 'got those of OneVsRestClassifier, which can name several classes of a row',
+      'None that is not imputed': 'The difference is largest where ä is null: the pipeline was tr',
       'layers of two numbers': 'expected answers of the shape [400, 2]',
       'columns of voters': 'only at the beginning of a pipeline; got one in or behind a Voting',
       'columns of a calibrated model': 'got one in or behind a CalibratedClassifierCV. Put',
@@ -139,10 +140,14 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       ['imputed texts, nan by most_frequent', '<missing>'],
       ['imputed texts, nan by constant', '<missing>'],
       ['imputed texts, None by most_frequent', '<missing>'],
+      ['None of OneHotEncoder', '<missing>'],
+      ['None of OrdinalEncoder', '<missing>'],
       ['imputed texts, ? by most_frequent', '?'],
     ] as const) {
       expect(others[name]?.manifest).toMatchObject({
-        input: { columns: [{ name: 'ä', datatype: 'category', missing }] },
+        input: {
+          columns: expect.arrayContaining([{ name: 'ä', datatype: 'category', missing }]),
+        },
       });
     }
     expect(others.Booleans?.manifest).toMatchObject({
