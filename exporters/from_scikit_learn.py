@@ -46,6 +46,8 @@ from scikit_texts import hint_of_texts, sample_texts, vectorizer_options
 CLOSE = 1e-5
 # An example for the manifest is one of so many rows.
 EXAMPLES = 50
+# A label of a classifier of several has this score at least.
+THRESHOLD = 0.5
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -753,6 +755,8 @@ def describe(model, inputs, network, rows):
         if not hasattr(model, "predict_proba"):
             note(f"{type(model).__name__} has no predict_proba, so its scores are decision values and no probabilities")
             manifest["output"] = {"activation": "softmax"}
+        elif names_several(model, rows):
+            manifest["output"] = {"threshold": THRESHOLD}
     else:
         outputs = np.asarray(answer(model, inputs.plain_sample()))
         if not is_regressor(model) or outputs.size != 1:
@@ -776,6 +780,8 @@ def example_of(model, inputs, network, rows):
     found = floats(run(network, inputs.feeds(rows))).reshape(expected.shape)
     is_close = np.abs(found - expected).max(axis=1) <= CLOSE * np.abs(expected).max()
     places = [at for at in range(len(rows)) if sent[at] is not None and is_close[at]]
+    if names_several(model, rows):  # An answer has the labels from the threshold on, perhaps none.
+        places = [at for at in places if expected[at].max() > THRESHOLD]
     if not places or expected.shape[1] != (len(model.classes_) if is_classifier(model) else 1):
         return None
     if not is_classifier(model):
@@ -788,6 +794,11 @@ def example_of(model, inputs, network, rows):
     if hasattr(model, "predict_proba"):
         answered["score"] = round(float(expected[at, best]), 4)
     return {"input": sent[at], "expected": answered}
+
+
+def names_several(model, rows):
+    """Whether the model is a classifier that can name several classes of a row."""
+    return is_classifier(model) and np.ndim(model.predict(rows)) > 1
 
 
 def gaps_taken(model, inputs, network, rows):

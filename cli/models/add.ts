@@ -392,7 +392,8 @@ async function writeManifest(
   const model = modelIn(directory, draft.name);
   const { activation, threshold } = sectionOf(draft.settings, 'output');
   // An exporter knows what the scores are.
-  const isTold = draft.guess.output.activation !== 'none';
+  const { output } = draft.guess;
+  const isTold = output.activation !== 'none' || output.threshold !== undefined;
   const isSet = isTold || activation !== undefined || threshold !== undefined;
   if (model.manifest.output.kind !== 'classification' || isSet) return;
   const scorer = await loadScorer(model, makeLogger({ role: 'add', level: 'silent' }));

@@ -32,7 +32,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.neural_network import MLPRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -173,6 +173,12 @@ def models():
         # It takes no negative number, so the sample is changed.
         steps = ColumnTransformer([("kinds", step, ["ä"]), ("sizes", FunctionTransformer(np.log1p), ["a b"])])
         yield name, make_pipeline(steps, LogisticRegression()).fit(nulls, CLASSES)
+    for scale in (1, 100):
+        rows = NUMBERS * scale
+        yield f"several labels of {scale}", OneVsRestClassifier(LogisticRegression(max_iter=500)).fit(rows, both)
+    layers = MLPClassifier((4,), max_iter=50, random_state=1)
+    yield "several labels of layers", make_pipeline(StandardScaler(), layers).fit(NUMBERS, both)
+    yield "labels that none has", OneVsRestClassifier(LogisticRegression(C=1e-6)).fit(NUMBERS, np.eye(200, 2, dtype=int))
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
 
 

@@ -156,6 +156,19 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
     expect(others['pairs of classes']?.manifest).toMatchObject({
       output: { activation: 'softmax' },
     });
+    for (const name of [
+      'several labels of 1',
+      'several labels of 100',
+      'several labels of layers',
+    ]) {
+      expect(others[name]?.manifest).toMatchObject({
+        output: { threshold: 0.5 },
+        example: {
+          expected: { label: expect.any(String), score: expect.toSatisfy((score) => score > 0.5) },
+        },
+      });
+    }
+    expect(others['labels that none has']?.manifest).not.toHaveProperty('example');
     expect(others['two numbers']?.shapes).toEqual([[-1, 2]]);
     expect(others['sublinear counts']?.shapes).toEqual([[-1], [-1, 2]]);
   });

@@ -107,14 +107,15 @@ function answerWith(
   const remedy = isOne
     ? 'It is that of the second of two'
     : 'If they are an embedding: --set output.kind=embedding';
+  const { activation = 'none', threshold } = told ?? {};
+  const several =
+    threshold === undefined ? '' : `. An input can have several labels: threshold is ${threshold}`;
   return {
     output: {
-      kind: 'classification',
-      labels: 'labels.txt',
-      activation: told?.activation ?? 'none',
-      ...tensor,
+      ...{ kind: 'classification', labels: 'labels.txt', activation, ...tensor },
+      ...(threshold !== undefined && { threshold }),
     },
-    reason: `classes, since ${because}. ${remedy}`,
+    reason: `classes, since ${because}. ${remedy}${several}`,
     value,
     size: isOne ? 2 : size,
   };
