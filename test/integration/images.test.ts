@@ -611,6 +611,21 @@ describe('an image in JSON', () => {
     expect(error.code).toBe(code);
     expectForCallers(error.message);
   });
+
+  it('is refused by the number of its images, none of which is looked at', () => {
+    const names = Object.fromEntries(
+      Array.from({ length: 100 }, (_, at) => [`image ${at}`, 'AAAA']),
+    );
+    const read: unknown[] = [];
+    const watched = new Proxy(names, {
+      get: (target, name) => {
+        read.push(name);
+        return Reflect.get(target, name);
+      },
+    });
+    expect(thrownBy(() => kind.fromJson(watched)).code).toBe('too_many_inputs');
+    expect(read).toEqual([]);
+  });
 });
 
 interface Picture {
