@@ -168,7 +168,10 @@ function unfit(column: Column, expected: string, value: unknown): ScorelineError
 
 function unknownCategory({ name, categories = [] }: Column, value: Cell): ScorelineError {
   const others = categories.length > namesMax ? ', …' : '';
-  const known = categories.slice(0, namesMax).map((category) => shown(category)).join(', ');
+  const known = categories
+    .slice(0, namesMax)
+    .map((category) => shown(category))
+    .join(', ');
   return new ScorelineError(
     'input_invalid',
     `Expected the column ${showName(name)} to be one of the ${categories.length} categories that the model knows, ${known}${others}; got ${shown(value)}.`,
