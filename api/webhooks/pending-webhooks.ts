@@ -1,16 +1,17 @@
 // The pending webhooks in Redis: what each API instance can go on with, whichever of them ends.
 //
-// For each host, each caller has a sorted set of the jobs whose webhooks are to be sent to it, by when to look at them
-// next. An instance *claims* those that are due, which moves them into the future: if it dies, they are due again when
-// the claim ends. So each webhook is delivered at least once. A host that hangs holds up nothing but its own sets.
+// For each host, each caller has a sorted set of its jobs whose webhooks are pending, by when to look at them next. An
+// instance *claims* those that are due, which moves them into the future: if it dies, they are due again when the claim
+// ends. So each webhook is delivered at least once. A host that hangs holds up nothing but its own sets.
 //
-// Callers share the places and the room of a host, because a caller chooses paths, and one that hangs or fails must not
-// hold up the others. A caller gets one more only while it has fewer than are free. So one alone has half, two have a
-// third each, and however many there are, they leave some for the next. Where nobody says who asks, there are no shares.
+// Callers share the places and the room of a host. A caller chooses the path, and one whose path hangs or fails must not
+// hold up the others. A caller gets one more only while it has fewer than are free: one alone gets half, two get a third
+// each, always rounded up. Without authentication there is one caller, and it gets everything.
 //
-// Each host has a sorted set of its callers by their *turns*, so no claim reads the jobs of a caller that has none due.
-// A turn is never later than the caller's first job, except that of a caller that has just been served: it goes behind
-// those that waited already. Every caller with pending webhooks has a turn. A caller without any loses it when it comes.
+// Each host also has a sorted set of its callers by their *turns*, so a claim reads only the jobs of callers that have
+// some due. A turn is never later than the caller's first job, with one exception: a caller that has just been served
+// goes behind those that are waiting. Every caller with pending webhooks has a turn, and one without any loses its turn
+// when it comes.
 //
 // A job whose request is done again has a new message. What is found out about the old one then changes nothing.
 
@@ -287,8 +288,9 @@ end`;
 
 // KEYS: for each host the key of a caller's jobs without the caller, the turns, the count.
 // ARGV: now, the end of the claim, the caller without a share, then for each host how many places are free, and how many
-// each caller holds. A caller that may have no more keeps its turn. It stands before the others, so it is skipped. One that
-// is served comes again after those whose turn is now; half a millisecond later, since all other times are whole.
+// each caller holds. A caller that may have no more keeps its turn and is skipped. One that is served goes behind the
+// last one whose turn has come. The turns of those served in one millisecond differ by fractions of it; all other times
+// are whole.
 const claimScript = `
 local now, endsAt, unshared = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 
@@ -303,9 +305,11 @@ local function plan(jobs, turns, count, caller, notBefore)
 end
 
 local function claim(prefix, turns, count, free, held)
-  local claimed, skipped = {}, 0
+  local claimed, skipped, tooLate = {}, 0, string.format('(%d', now + 1)
+  local last = redis.call('ZREVRANGEBYSCORE', turns, tooLate, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  last = math.max(now, last or now)
   while free > 0 do
-    local caller = redis.call('ZRANGEBYSCORE', turns, '-inf', '(' .. (now + 1), 'LIMIT', skipped, 1)[1]
+    local caller = redis.call('ZRANGEBYSCORE', turns, '-inf', tooLate, 'LIMIT', skipped, 1)[1]
     if not caller then break end
     local own = held[caller] or 0
     if caller ~= unshared and own >= free then
@@ -318,8 +322,10 @@ local function claim(prefix, turns, count, free, held)
         claimed[#claimed + 1] = {caller, job}
         held[caller] = own + 1
         free = free - 1
+        last = last + 1 / 1024
       end
-      plan(jobs, turns, count, caller, job and now + 0.5 or now + 1)
+      -- One that has nothing due must leave the range, or this would never end.
+      plan(jobs, turns, count, caller, job and last or now + 1)
     end
   end
   return claimed

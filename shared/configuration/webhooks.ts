@@ -49,7 +49,7 @@ export const webhookShape = {
   WEBHOOK_CONCURRENT_MAX: integer(1, 256)
     .default(8)
     .describe(
-      'The most webhooks on their way to one host at a time, from one API process. A receiver that hangs takes only the places of its host, and a caller fewer of them than it leaves to others. Raising it lets a slow receiver take more webhooks a second.',
+      'The most webhooks on their way to one host at a time, from one API process. A receiver that hangs takes only the places of its host. Where callers say who they are, each takes only as many as it leaves free, so one takes at most half. Raising it lets a slow receiver take more webhooks a second.',
     ),
   WEBHOOK_PAYLOAD_BYTES_MAX: integer(4096, 16_777_216)
     .default(65_536)
@@ -59,7 +59,7 @@ export const webhookShape = {
   WEBHOOK_PENDING_MAX: integer(1, 10_000_000)
     .default(10_000)
     .describe(
-      'The most webhooks of one host that are not delivered yet, those of unfinished jobs included. Beyond it, requests with that host in `Webhook-Url` get 429, and so do those of a caller that has as many as it leaves to others. Each takes 1 kB in Redis.',
+      'The most webhooks of one host that are not delivered yet, those of unfinished jobs included. Beyond it, requests with that host in `Webhook-Url` get 429. Where callers say who they are, each takes only as much as it leaves free, so one takes at most half. Each takes 1 kB in Redis.',
     ),
   WEBHOOK_DEAD_MAX: integer(1, 10_000)
     .default(1000)

@@ -98,9 +98,9 @@ test('a caller whose receiver hangs holds up no other caller at the same host', 
   );
   const scene = openScene(origin, { concurrentMax: 4 });
   scene.end(...(await scene.addMany(10, 'hanging-1')));
-  await waitUntil('its share of the places is taken', () => callers().length === 2);
+  await waitUntil('its share of the places is taken', () => callers().length >= 2);
   scene.end(...(await scene.addMany(10, 'hanging-2')));
-  await waitUntil('another one is stuck, too', () => callers().length === 3);
+  await waitUntil('another one is stuck, too', () => callers().length >= 3);
 
   for (const id of ['first', 'second', 'third']) {
     scene.end(await scene.add(id, 'well'));
@@ -116,16 +116,16 @@ test('a caller whose receiver hangs holds up no other caller at the same host', 
 
 test('callers take turns when there are not enough places for all', async () => {
   const { origin, callers } = await openShared((caller) =>
-    caller === 'many' ? 'hang' : { status: 204 },
+    caller === 'ada' ? 'hang' : { status: 204 },
   );
   const scene = openScene(origin, { concurrentMax: 1, attemptMs: 200 });
-  const records = await scene.addMany(20, 'many');
-  scene.end(...records, ...(await scene.addMany(2, 'few')));
+  const records = await scene.addMany(20, 'ada');
+  scene.end(...records, ...(await scene.addMany(2, 'bob')));
   await waitUntil(
-    'the few are delivered',
-    () => callers().lastIndexOf('few') !== callers().indexOf('few'),
+    'both of the other caller have come',
+    () => callers().lastIndexOf('bob') !== callers().indexOf('bob'),
   );
-  expect(callers().lastIndexOf('few')).toBeLessThan(6);
+  expect(callers().lastIndexOf('bob')).toBeLessThan(6);
 });
 
 test('where nobody says who asks, a hanging receiver takes all places of its host', async () => {
