@@ -146,7 +146,7 @@ describe('requests on one connection that do not wait for answers', () => {
     expect(client.isClosed).toBe(false);
   });
 
-  test('all end when the client hangs up', async () => {
+  test('end when the client hangs up, the first one and those behind it', async () => {
     const scene = await openScene({
       submit: ({ items, ending }) =>
         items.map(() => new Promise((_, reject) => ending.onEnd(() => reject(ending.reason)))),
@@ -158,9 +158,13 @@ describe('requests on one connection that do not wait for answers', () => {
     }
     client.post(address, { 'Content-Type': 'application/json', 'Content-Length': 100 });
     client.write('{"input":"');
-    await waitUntil('all of them are there', () => scene.calls.size === 3);
+    await waitUntil('the first is scored', () => scene.submissions.length === 1);
     client.hangUp();
-    await waitUntil('they have ended', () => scene.calls.size === 0, 5000);
+    await waitUntil('it has ended', () => scene.calls.size === 0, 5000);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect({ calls: scene.calls.size, scored: scene.submissions.length }).toEqual({
+      ...{ calls: 0, scored: 1 },
+    });
   });
 });
 
