@@ -24,7 +24,19 @@ const numberColumnSchema = columnSchema(
     z.union([z.number(), z.literal('NaN')], 'expected a number or NaN'),
   ),
 );
-const categoryColumnSchema = columnSchema('category', z.string(), z.string());
+const categoryColumnSchema = columnSchema(
+  'category',
+  z.string(),
+  z.preprocess(
+    (value) => (Number.isNaN(value) ? 'NaN' : value),
+    z
+      .string()
+      .refine(
+        (text) => text !== 'NaN',
+        'expected the text that stands for a missing category, such as "" or "<missing>"; NaN is for numbers',
+      ),
+  ),
+);
 
 function columnSchema<Datatype extends string, Value extends z.ZodType, Missing extends z.ZodType>(
   datatype: Datatype,

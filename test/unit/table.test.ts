@@ -109,6 +109,12 @@ describe('a table in a manifest', () => {
       'input.columns.0.missing: expected a number or NaN; got "none"',
     ],
     [
+      'NaN for a missing category',
+      [category('a', { missing: 'NaN' })],
+      [],
+      'input.columns.0.missing: expected the text that stands for a missing category, such as "" or "<missing>"; NaN is for numbers',
+    ],
+    [
       'more columns than the matrix has',
       [number('a'), number('b'), number('c')],
       [input('x', 'FP32', -1, 2)],
