@@ -48,6 +48,8 @@ CLOSE = 1e-5
 EXAMPLES = 50
 # A label of a classifier of several has this score at least.
 THRESHOLD = 0.5
+# Far from the training of a model that finds neighbours
+OUTLIERS = (1e5, 1e6)
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -513,6 +515,8 @@ def categories_of(step, place):
 def answer_samples(model, inputs):
     """Returns sample rows with the answers of the model."""
     rows = inputs.sample()
+    if finds_neighbours(model):
+        rows = with_outliers(rows, model)
     for change in (lambda rows: rows, without_signs, without_zeros):  # some models take none of them
         try:
             changed = change(rows)
@@ -528,6 +532,48 @@ def answer_samples(model, inputs):
         reason = " ".join(str(error).split())[:200]
         plain = " ".join(str(rows).split())
         fail(f"expected a model that answers to {plain}; {type(model).__name__} raised {type(error).__name__}: {reason}. {OTHERWISE}")
+
+
+def finds_neighbours(model):
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    return hasattr(last, "_fit_X") and getattr(last, "n_neighbors", None) is not None
+
+
+def with_outliers(rows, model):
+    """Puts an outlier of each size into each column of numbers, in rows of their own from the last on.
+
+    The nearest rows of the training are about as far away then, so floats find others. Where two are as far, the answer is
+    by chance, and the row stays as it was.
+    """
+    kinds = pd.DataFrame(rows).dtypes
+    outliers = [(at, size) for at, kind in enumerate(kinds) if kind.kind == "f" for size in OUTLIERS]
+    cells = [(row, *outlier) for row, outlier in zip(reversed(range(len(rows))), outliers)]
+    is_tied = have_ties(model, with_cells(rows, cells))
+    return with_cells(rows, [cell for cell in cells if not is_tied[cell[0]]])
+
+
+def with_cells(rows, cells):
+    """Returns the rows with other numbers, each given with its row and column."""
+    changed = rows.copy()
+    for row, at, number in cells:
+        if isinstance(rows, pd.DataFrame):
+            changed.iloc[row, at] = number
+        else:
+            changed[row, at] = number
+    return changed
+
+
+def have_ties(model, rows):
+    """Returns whether there is a tie for the last neighbour of each row. If the model refuses the rows, all have one."""
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    if last.n_neighbors == last.n_samples_fit_:
+        return np.zeros(len(rows), bool)
+    try:
+        given = model[:-1].transform(rows) if isinstance(model, Pipeline) and len(model.steps) > 1 else rows
+        distances, _ = last.kneighbors(given, last.n_neighbors + 1)
+    except Exception:  # steps raise what their code raises
+        return np.ones(len(rows), bool)
+    return np.isclose(distances[:, -1], distances[:, -2], rtol=1e-12, atol=0)
 
 
 def gives_sparse_rows(model, rows):
@@ -676,8 +722,10 @@ def ways(model, inputs):
             yield True, way
         yield False, model
     else:
-        yield False, model
-        yield True, model
+        # Floats take some neighbours to be as far as others.
+        is_wide = any(hasattr(step, "_fit_X") for step in fitted_in(model))
+        yield is_wide, model
+        yield not is_wide, model
 
 
 def steps_of(model):

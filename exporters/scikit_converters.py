@@ -11,6 +11,7 @@ from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, String
 from skl2onnx.operator_converters.common import concatenate_variables
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.impute import SimpleImputer
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 
 from scikit_texts import replace_converter, replace_text_converters, writers
@@ -23,6 +24,9 @@ def replace_converters():
     replace_converter(SimpleImputer, "SklearnSimpleImputer", fill_gaps)
     replace_converter(PolynomialFeatures, "SklearnPolynomialFeatures", multiply_columns)
     replace_converter(LinearDiscriminantAnalysis, "SklearnLinearClassifier", classify, LINEAR.get_allowed_options())
+    for model, name in ((KNeighborsClassifier, "SklearnKNeighborsClassifier"), (KNeighborsRegressor, "SklearnKNeighborsRegressor")):
+        converter = NEIGHBOURS[name]
+        replace_converter(model, name, find_neighbours(converter), converter.get_allowed_options())
     # In a pipeline that is calibrated, skl2onnx gives a LinearSVC the option zipmap, and refuses it.
     get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [True, False]
     update_registered_converter(
@@ -132,3 +136,22 @@ def classify(scope, operator, container):
 
 
 LINEAR = get_converter("SklearnLinearClassifier")
+
+
+def find_neighbours(converter):
+    """Converts neighbours by the squares of their distances. The root of a large square is that of its neighbours, too."""
+
+    def convert(scope, operator, container):
+        model = operator.raw_operator
+        if model.effective_metric_ == "euclidean" and model.weights in ("uniform", None):
+            operator.raw_operator = copy(model)
+            operator.raw_operator.effective_metric_ = "sqeuclidean"
+        try:
+            return converter(scope, operator, container)
+        finally:
+            operator.raw_operator = model
+
+    return convert
+
+
+NEIGHBOURS = {name: get_converter(name) for name in ("SklearnKNeighborsClassifier", "SklearnKNeighborsRegressor")}

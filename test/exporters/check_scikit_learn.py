@@ -18,6 +18,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
+    BaggingRegressor,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
@@ -192,6 +193,11 @@ def of_numbers():
     """Yields models whose sample has to be where their training was, each with rows from there."""
     scaled_trees = make_pipeline(StandardScaler(), RandomForestClassifier(20, random_state=1))
     yield "neighbours", KNeighborsClassifier().fit(TRIPS, LATE), TRIPS
+    far = pd.concat([PLACES.assign(**{name: size}) for name in PLACES for size in (1e5, 1e6, -1e7)])
+    yield "neighbours of outliers", KNeighborsRegressor().fit(PLACES, WAVES), far
+    yield "scaled neighbours of outliers", make_pipeline(StandardScaler(), KNeighborsRegressor()).fit(PLACES, WAVES), far
+    bagged = BaggingRegressor(KNeighborsRegressor(), 3, random_state=1)
+    yield "bagged neighbours of outliers", bagged.fit(PLACES, WAVES), far
     yield "close neighbours", KNeighborsRegressor(weights="distance").fit(PLACES, WAVES), PLACES
     yield "polynomials", make_pipeline(PolynomialFeatures(3), LinearRegression()).fit(PLACES, WAVES), PLACES
     yield "vectors far away", SVR(C=100).fit(TRIPS, TRIPS["km"]), TRIPS
