@@ -197,7 +197,7 @@ def describe(inputs, pictures, is_scaled):
     if is_scaled:
         note("the network scales its pixels, so it gets them from 0 to 255")
     else:
-        note("the file does not say how its training scaled the pixels, so they become 0 to 1, as is usual with Keras")
+        note("the file does not say how its training scaled the pixels, so they become 0 to 1, as is usual with Keras, unless --set input.scale says otherwise")
     picture = {"kind": "image", "width": width, "height": height, "tensor": "float32-nchw", "scale": 1 if is_scaled else 1 / 255}
     return {"input": {**picture, "channels": "grey"} if channels == 1 else picture}
 

@@ -6,7 +6,7 @@ import { takesTokens } from '../../worker/batch/tokens.js';
 import type { TensorValue } from '../../worker/engine/engine.js';
 import { guessAnswer, isRow } from './adding/answer-guess.js';
 import type { Companions } from './adding/companions.js';
-import { type Section, type Settings, sectionOf } from './adding/settings.js';
+import { type Section, type Settings, sectionOf, setsPixels } from './adding/settings.js';
 
 export const kinds = ['text', 'image', 'table', 'tensors'] as const;
 export type Kind = (typeof kinds)[number];
@@ -84,7 +84,7 @@ export function guess(values: Values, hints: Hints): Guess | Fault {
       fault: `expected a first dimension that varies, or is 1, since it counts inputs; got ${inputs.map(show).join(', ')}. Export the network with a batch that varies, or serve whole tensors: --kind tensors`,
     };
   }
-  const input = told ? givenBy(told) : inputOf(kind, values, hints);
+  const input = told ? givenBy(told, hints) : inputOf(kind, values, hints);
   if ('fault' in input) return input;
   const batch = isOpen(fixed) ? undefined : { max: 1 };
   return withAnswer({ kind, reason, batch }, { input, values, hints, told: told?.output });
@@ -227,14 +227,16 @@ function kindOf(
 
 const tokenizerRemedy = 'To send texts: --tokenizer FILE';
 
-function givenBy({ input }: Told): Given {
-  return { section: input, remarks: input.kind === 'image' ? [['pixels', sayPixels(input)]] : [] };
+function givenBy({ input }: Told, hints: Hints): Given {
+  const remarks: Guess['remarks'] =
+    input.kind === 'image' ? [['pixels', sayPixels(input, hints)]] : [];
+  return { section: input, remarks };
 }
 
 function inputOf(kind: Kind, { inputs }: Values, hints: Hints): Given | Fault {
   if (kind === 'text')
     return takesTokens(inputs) ? tokensOf(inputs, hints) : { section: { kind }, remarks: [] };
-  if (kind === 'image') return imageOf(inputs);
+  if (kind === 'image') return imageOf(inputs, hints);
   return tableOf(inputs, hints.columns);
 }
 
@@ -263,7 +265,7 @@ function tokensOf(
   };
 }
 
-function imageOf(inputs: readonly TensorValue[]): Given | Fault {
+function imageOf(inputs: readonly TensorValue[], hints: Hints): Given | Fault {
   const [only] = inputs;
   const picture = inputs.length === 1 && only ? pictureOf(only) : undefined;
   if (!picture) {
@@ -271,14 +273,19 @@ function imageOf(inputs: readonly TensorValue[]): Given | Fault {
       fault: `expected one input of float32, float16 or uint8 for pictures, as [N,3,height,width] or [N,height,width,3], or with 1 in place of 3; got ${inputs.map(show).join(', ')}. Serve it with --kind tensors`,
     };
   }
-  return { section: { kind: 'image', ...picture }, remarks: [['pixels', sayPixels(picture)]] };
+  return {
+    section: { kind: 'image', ...picture },
+    remarks: [['pixels', sayPixels(picture, hints)]],
+  };
 }
 
-function sayPixels({ tensor, channels, mean, scale }: Section): string {
+function sayPixels({ tensor, channels, mean, scale }: Section, { settings }: Hints): string {
   const [numbers = '', layout] = String(tensor).split('-');
   const order = layout === 'nchw' ? 'first' : 'last';
   const what = channels === 'grey' ? '1, so they are grey' : '3, so they are red, green and blue';
   const place = `${tensor}, since the ${order} size of a picture is ${what}`;
+  if (setsPixels(sectionOf(settings, 'input')))
+    return `${place}. They become numbers as --set says`;
   if (mean) {
     return `${place}. ${numbers} gets ImageNet's mean and std, as most networks with the channels first. From 0 to 1: --set input.scale=${1 / 255}; blue first: --set input.channels=bgr`;
   }

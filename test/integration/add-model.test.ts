@@ -338,11 +338,32 @@ describe('npm run models -- add', () => {
     const set = ['input.scale=1', 'input.channels=bgr', 'output.activation=sigmoid', 'batch.max=4'];
     const half = await addIn(folder, ['half.onnx', ...set.flatMap((each) => ['--set', each])]);
     expect(half.code).toBe(0);
+    expect(half.said).toContain('They become numbers as --set says');
+    const mean = await addIn(folder, ['half.onnx', '--name', 'mean', '--set', 'input.mean=0']);
+    expect(mean.said).toContain('They become numbers as --set says');
+    for (const name of ['half', 'mean']) {
+      const text = readFileSync(path.join(folder, 'models', name, 'model.yaml'), 'utf8');
+      expect(text).not.toMatch(/# (Pixels|The means)/);
+    }
     expect(readManifest(path.join(folder, 'models/half'))).toMatchObject({
       input: { tensor: 'float16-nchw', channels: 'bgr', scale: 1 },
       output: { activation: 'sigmoid' },
       batch: { max: 4 },
     });
+  });
+
+  test('says that a network scales the pixels itself if its exporter does', async () => {
+    const picture = { kind: 'image', width: 6, height: 8, tensor: 'float32-nchw', scale: 1 };
+    const told = JSON.stringify({ input: picture });
+    const entry = Buffer.concat([field(1, 'scoreline'), field(2, told)]);
+    const { code, folder } = await add(
+      { 'k.onnx': Buffer.concat([colours, field(14, entry)]) },
+      'k.onnx',
+    );
+    expect(code).toBe(0);
+    const text = readFileSync(path.join(folder, 'models/k/model.yaml'), 'utf8');
+    expect(text).toContain('# Pixels stay from 0 to 255, since the network scales them itself.');
+    expect(text).not.toContain('Pixels become 0 to 1');
   });
 
   test('keeps commas, quotes and braces in what an exporter has told', async () => {

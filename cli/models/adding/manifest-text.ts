@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { declareNetwork } from '../../../worker/batch/declared.js';
 import type { Guess, Values } from '../guess.js';
-import { merge, type Section, type Settings } from './settings.js';
+import { merge, type Section, type Settings, sectionOf, setsPixels } from './settings.js';
 
 export interface Draft {
   readonly name: string;
@@ -41,7 +41,7 @@ export function formatManifest(draft: Draft, reading: Section = {}): string {
     `description: ${JSON.stringify(sections.description)}`,
     `source: ${flow(draft.source)}`,
     `# ${kind}, because ${reason}.`,
-    ...remarksOf(input),
+    ...remarksOf(input, sectionOf(draft.settings, 'input')),
     ...formatInput(input),
     ...(/softmax|sigmoid/.test(String(answer.activation))
       ? [`# ${answer.activation} makes probabilities of its scores.`]
@@ -81,10 +81,12 @@ interface Sections extends Record<string, unknown> {
   readonly outputs?: Section;
 }
 
-function remarksOf({ mean, scale, tokensMax }: Section): string[] {
+function remarksOf({ mean, scale, tokensMax }: Section, settings: Section): string[] {
   if (tokensMax !== undefined) return ['# Longer texts are cut after so many tokens.'];
+  if (setsPixels(settings)) return [];
   if (mean !== undefined) return [pictureRemark];
-  return scale === undefined ? [] : [scaleRemark];
+  if (scale === undefined) return [];
+  return [scale === 1 ? unscaledRemark : scaleRemark];
 }
 
 const pictureRemark =
@@ -92,6 +94,8 @@ const pictureRemark =
 
 const scaleRemark =
   '# Pixels become 0 to 1. If your training did otherwise, put its scale and offset here; scale: 1 leaves them from 0 to 255.';
+
+const unscaledRemark = '# Pixels stay from 0 to 255, since the network scales them itself.';
 
 /** The columns of a table have a line each. */
 function formatInput({ columns, ...others }: Section): string[] {

@@ -77,6 +77,11 @@ function isRuledOut(key: string, settings: Section): boolean {
   return (key === 'scale' || key === 'offset') && hasOne(['mean', 'std']);
 }
 
+/** Whether settings of the input say which numbers the pixels become. */
+export function setsPixels(input: Section): boolean {
+  return ['mean', 'std', 'scale', 'offset'].some((key) => (input[key] ?? null) !== null);
+}
+
 function isSection(value: unknown): value is Section {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
