@@ -6,6 +6,7 @@ import { listTexts, listTwins } from '../../faq/members.js';
 import { readCsv } from '../../faq/read-csv.js';
 import { readJson } from '../../faq/read-json.js';
 import { readMarkdown } from '../../faq/read-markdown.js';
+import { readSnippets } from '../snippets.js';
 
 type Reader = (file: string, text: string, skip: Skip) => ReadEntry[];
 
@@ -14,6 +15,23 @@ function read(reader: Reader, text: string) {
   const entries = reader('f', text, (place, what) => skipped.push(`${place}: ${what}`));
   return { entries, skipped, questions: entries.map(({ question }) => question) };
 }
+
+describe('docs/faq.md', () => {
+  const readers: Record<string, Reader> = { csv: readCsv, json: readJson, markdown: readMarkdown };
+  const examples = readSnippets('docs/faq.md').filter(
+    ({ language, code }) => language in readers && !code.includes('"predictions"'),
+  );
+
+  test('has an example of each form', () => {
+    expect(examples.map(({ language }) => language)).toEqual(['csv', 'json', 'markdown']);
+  });
+
+  test.each(examples)('has a file that is taken, in $language', ({ language, code }) => {
+    const { entries, skipped } = read(readers[language] as Reader, code);
+    expect(checkEntries('f', entries)).toHaveLength(2);
+    expect(skipped.filter((line) => !line.includes('chapter'))).toEqual([]);
+  });
+});
 
 describe('Markdown', () => {
   test.each([
