@@ -34,14 +34,17 @@ export interface Bounds {
   readonly max: number;
   /** Whether only whole numbers will do. */
   readonly isWhole?: boolean;
+  /** Where the maximum comes from, if the user can change it. */
+  readonly limit?: string;
 }
 
 /** @throws ScorelineError `configuration_invalid` */
-export function toNumber(option: string, text: string, { min, max, isWhole }: Bounds): number {
+export function toNumber(option: string, text: string, bounds: Bounds): number {
+  const { min, max, isWhole, limit } = bounds;
   const number = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
   if (number >= min && number <= max && (!isWhole || Number.isInteger(number))) return number;
   throw wrong(
-    `--${option}: expected a ${isWhole ? 'whole ' : ''}number from ${min} to ${max}; got ${text}`,
+    `--${option}: expected a ${isWhole ? 'whole ' : ''}number from ${min} to ${max}${limit ? `, ${limit}` : ''}; got ${text}`,
   );
 }
 

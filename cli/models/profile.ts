@@ -37,7 +37,10 @@ export async function profileModel(
   const model = modelIn(directory, name, values.version);
   const { engine, device, batch } = model.manifest;
   if (engine !== 'onnx') throw wrong(`${name}: expected a model with engine: onnx; got ${engine}`);
-  const size = toNumber('batch', values.batch, { min: 1, max: batch.max, isWhole: true });
+  const size = toNumber('batch', values.batch, {
+    ...{ min: 1, max: batch.max, isWhole: true },
+    limit: 'batch.max of its manifest',
+  });
   const threads =
     values.threads === undefined
       ? device.threads

@@ -48,6 +48,13 @@ test('profile names the slowest operators with their shares', async () => {
   expect(runs).toBeGreaterThan(0);
 });
 
+test('profile says where the largest batch comes from', async () => {
+  const profiled = run(makeModels(), profileModel, 'breast-cancer', '--batch', '100000');
+  await expect(profiled).rejects.toThrow(
+    /--batch: .* from 1 to \d+, batch.max of its manifest; got/,
+  );
+});
+
 test('bench asks a model through the real path', async () => {
   const few = ['--clients', '1,4', '--seconds', '0.1', '--json'];
   const output = await run(makeModels(), benchModel, 'breast-cancer', ...few);
