@@ -7,7 +7,13 @@
 import protobuf from 'protobufjs';
 import { ScorelineError } from '../../shared/errors.js';
 import { checkTensor } from '../../shared/tensors/tensors.js';
-import type { GivenInput, GivenRequest } from '../inference/infer-request.js';
+import {
+  entriesMax,
+  type GivenInput,
+  type GivenRequest,
+  tensorsMax,
+  tooMany,
+} from '../inference/infer-request.js';
 import { readContents } from './contents.js';
 
 export interface InferMessage {
@@ -22,11 +28,6 @@ type Parameters = Readonly<Record<string, unknown>>;
 type ReadField = (reader: protobuf.Reader) => void;
 /** How to read each field, by its tag: the number and the form on the wire. */
 type Fields = Readonly<Record<number, ReadField>>;
-
-/** The most inputs, outputs and raw contents. */
-const tensorsMax = 1024;
-/** The most dimensions of a shape, and parameters of anything. */
-const entriesMax = 64;
 
 const text = (field: number) => (field << 3) | 2;
 const number = (field: number) => field << 3;
@@ -202,8 +203,4 @@ function toNumber(value: number | protobuf.Long): number {
 function addTo<T>(list: T[], what: string, entry: T): void {
   if (list.length === tensorsMax) throw tooMany(what, tensorsMax);
   list.push(entry);
-}
-
-function tooMany(what: string, max: number): ScorelineError {
-  return new ScorelineError('input_invalid', `Expected at most ${max} ${what}; got more.`);
 }

@@ -20,6 +20,8 @@ const b = { name: 'b', datatype: 'BYTES', shape: [1], data: ['x'] };
 
 const read = (value: unknown, binary: Buffer = Buffer.alloc(0)) =>
   readInferRequest(value, binary, { model, rowsMax: 8 });
+const parametersOf = (count: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, at) => [`p${at}`, 0]));
 const binaryOf = (input: { data: unknown }, size: unknown) => {
   const { data: _, ...head } = input;
   return { ...head, parameters: { binary_data_size: size } };
@@ -43,6 +45,50 @@ describe('a request of the Open Inference Protocol', () => {
     expect(errorOf(() => readFor(reader, [binaryOf(b, raw.length)], raw))).toMatchObject({
       message: expect.stringContaining('strings in UTF-8 in "b", as the program takes no others'),
     });
+  });
+
+  test.each([
+    ['inputs', 1024, 'many inputs', { inputs: Array(1025).fill(0) }],
+    ['inputs', 1024, 'many inputs that are right', { inputs: Array(1025).fill(a) }],
+    ['outputs', 1024, 'many outputs', { inputs: [a, b], outputs: Array(1025).fill('') }],
+    ['parameters', 64, 'many parameters', { inputs: [a, b], parameters: parametersOf(65) }],
+    [
+      'parameters',
+      64,
+      'an input with many',
+      { inputs: [b, { ...a, parameters: parametersOf(65) }] },
+    ],
+    [
+      'parameters',
+      64,
+      'an output with many',
+      { inputs: [a, b], outputs: [{ name: 'word', parameters: parametersOf(65) }] },
+    ],
+  ])('has at most so many %s: %i (%s)', (what, max, _case, value) => {
+    const error = errorOf(() => read(value));
+    expect(error.code).toBe('input_invalid');
+    expect(error.message).toBe(`Expected at most ${max} ${what}; got more.`);
+  });
+
+  test('may have as many parameters, outputs and inputs as these bounds say', () => {
+    const parameters = parametersOf(64);
+    expect(read({ inputs: [{ ...a, parameters }, b], parameters }).rows).toBe(1);
+    expect(errorOf(() => read({ inputs: Array(1024).fill(a) })).code).toBe('tensor_invalid');
+  });
+
+  test.each([
+    null,
+    5,
+    'x',
+    [],
+    { inputs: null },
+    { inputs: [null, 5, []] },
+    { inputs: { length: 1e9 } },
+    { inputs: [{ shape: 'x'.repeat(100) }], parameters: 'x'.repeat(100) },
+  ])('is refused if it is of another form, such as %j', (value) => {
+    expect(errorOf(() => read(value)).message).toContain(
+      'Expected a request of the Open Inference Protocol',
+    );
   });
 
   test('asks for all outputs unless it names some', () => {
@@ -165,7 +211,13 @@ describe('a request of the Open Inference Protocol', () => {
       'a very high rank',
       'tensor_invalid',
       ',…]',
-      { inputs: [{ ...a, shape: Array(9999).fill(1) }, b] },
+      { inputs: [{ ...a, shape: Array(64).fill(1) }, b] },
+    ],
+    [
+      'more dimensions than a shape may have',
+      'tensor_invalid',
+      'at most 64 dimensions in a shape; got 65',
+      { inputs: [{ ...a, shape: Array(65).fill('') }, b] },
     ],
     [
       'a negative size',
