@@ -201,9 +201,7 @@ function decodeBase64(name: string, value: unknown): Buffer {
     .replace(/^b(?=['"])/, '')
     .replace(/^(['"])([\s\S]*)\1$/, '$2')
     .replace(/^data:[^,]{0,200};base64,/, '');
-  // Only around line breaks: a blank inside a line was a plus sign before a form or an address decoded it.
-  const lines = inLines.split('\n');
-  const bare = lines.length > 1 ? lines.map((line) => line.trim()).join('') : inLines;
+  const bare = inLines.includes('\n') ? joinLines(inLines) : inLines;
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(bare) || bare.length % 4 === 1) {
     throw new ScorelineError(
       'base64_invalid',
@@ -211,6 +209,30 @@ function decodeBase64(name: string, value: unknown): Buffer {
     );
   }
   return Buffer.from(bare, 'base64');
+}
+
+/**
+ * Leaves out line breaks and the blanks around them. A text with other blanks stays as it is: one inside a line was a
+ * plus sign before a form or an address decoded it. To split a text takes many times as long if its lines are short.
+ */
+function joinLines(text: string): string {
+  const bytes = Buffer.allocUnsafe(text.length);
+  let length = 0;
+  let hasBlank = false;
+  // As if a line break were before the text.
+  let hasBreak = true;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === 0x0a) hasBreak = true;
+    else if (unit > 0x20 && unit < 0x7f) {
+      if (hasBlank && !hasBreak) return text;
+      bytes[length++] = unit;
+      hasBlank = false;
+      hasBreak = false;
+    } else if (unit === 0x20 || /\s/.test(text.charAt(at))) hasBlank = true;
+    else return text;
+  }
+  return bytes.toString('latin1', 0, length);
 }
 
 function tooLarge(input: RawInput, { width, height }: Picture, pixelsMax: number): ScorelineError {

@@ -561,6 +561,9 @@ describe('an image in JSON', () => {
     ['as a data URL in literal quotes', `"data:image/jpeg;base64,${base64}"`],
     ['with line breaks', lines],
     ['with line breaks, in literal quotes', `"${lines}"`],
+    ['with line breaks of Windows', lines.replaceAll('\n', '\r\n')],
+    ['with blanks and blank lines around its lines', lines.replaceAll('\n', ' \n\n\t\u00a0')],
+    ['with blanks around its lines, as a data URL', `data:image/jpeg;base64, ${lines}\n `],
     ['with blanks around', `\n  ${base64}\n`],
     ['without its padding', base64.replace(/=+$/, '')],
   ])('is read %s', (_what, text) => {
@@ -577,6 +580,8 @@ describe('an image in JSON', () => {
     ['holds other characters', `${base64.slice(0, 40)}*${base64.slice(41)}`],
     ['holds padding in the middle', `${base64.slice(0, 40)}==${base64.slice(42)}`],
     ['has blanks where it had plus signs', base64.replaceAll('+', ' ')],
+    ['has a blank inside one of its lines', lines.replace(/\n(..)/, '\n$1 ')],
+    ['has a letter beyond ASCII in one of its lines', lines.replace(/\n./, '\n\u0141')],
     ['uses the alphabet for URLs', `-_-_${base64.slice(4)}`],
     ['is cut off inside a byte', base64.slice(0, 4 * 1000 + 1)],
     ['opens a quote and never closes it', `"${base64}`],
