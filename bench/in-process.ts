@@ -32,7 +32,7 @@ const app = express();
 app.disable('x-powered-by');
 app.disable('etag');
 app.post('/score', express.json(), async (request, response) => {
-  const [input] = text.fromJson(request.body.input);
+  const [input] = text.fromJson(request.body.input, model);
   const prepared = await text.prepare(input as NonNullable<typeof input>, model, unending);
   const { results, computeMs } = await scorer.score([{ inputs: prepared, top: 3 }]);
   const result = results[0];

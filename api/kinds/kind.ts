@@ -49,7 +49,7 @@ export interface InputKind {
    * Reads the inputs from the `input` of a JSON body.
    * @throws ScorelineError `input_invalid`, `input_missing`, `too_many_inputs`, `base64_invalid`
    */
-  fromJson(input: unknown): RawInput[];
+  fromJson(input: unknown, model: Model): RawInput[];
   /**
    * Reads the input from a raw body or from a part of a form.
    * @param part the client's name for the input, and the charset that the Content-Type declares

@@ -46,7 +46,7 @@ export function kindsOf(
 export function readInputs(kinds: InputKinds, model: Model, input: unknown): RawInput[] {
   const { input: kind } = kindsOf(kinds, model);
   try {
-    return kind.fromJson(input);
+    return kind.fromJson(input, model);
   } catch (thrown) {
     if (!(thrown instanceof ScorelineError)) throw thrown;
     throw new ScorelineError(

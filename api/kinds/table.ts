@@ -24,6 +24,8 @@ import { categoryCharactersMax, rowSchema } from './table-form.js';
 
 /** How many columns or categories a message names. */
 const namesMax = 10;
+/** How many fields besides the columns of its model a row may have until its wrong names are looked for. */
+const strangersMax = 1000;
 
 export const table: InputKind = {
   noun: 'a row of a table',
@@ -31,7 +33,7 @@ export const table: InputKind = {
   jsonOpening: null,
   codes: ['text_too_long', 'inputs_refused', 'network_undeclared'],
 
-  fromJson(input) {
+  fromJson(input, model) {
     if (Array.isArray(input)) throw severalRows(input);
     if (typeof input !== 'object' || input === null) {
       throw new ScorelineError(
@@ -39,6 +41,7 @@ export const table: InputKind = {
         `Expected "input" to be an object with a value for each column, as in {"input": {"age": 42, "colour": "red"}}; got ${shown(input)}.`,
       );
     }
+    checkCount(Object.keys(input).length, model);
     return [{ name: 'row', value: input as Row }];
   },
 
@@ -88,6 +91,19 @@ function layoutOf(model: Model): TableLayout {
 function columnsOf({ manifest: { input } }: Model): readonly Column[] {
   if (input.kind !== 'table') throw new Error('Expected a table model for a row. This is a bug.');
   return input.columns;
+}
+
+/**
+ * The fields of a row are sorted, for its fingerprint, before it is prepared. For half a million, that takes seconds.
+ * @throws ScorelineError `input_invalid`
+ */
+function checkCount(fields: number, model: Model): void {
+  const { length } = columnsOf(model);
+  if (fields <= length + strangersMax) return;
+  throw new ScorelineError(
+    'input_invalid',
+    `Expected only the ${length} columns of ${model.name}, which GET /v1/models lists; got ${fields} fields.`,
+  );
 }
 
 /** @throws ScorelineError `input_missing`, `input_invalid` */

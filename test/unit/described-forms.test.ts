@@ -87,7 +87,7 @@ describe('the schema accepts what the reader does', () => {
   test('of texts', () => {
     const { text } = kinds;
     const read = (value: unknown) => {
-      const [input] = text.fromJson(value);
+      const [input] = text.fromJson(value, model);
       if (input) text.prepare(input, model, new Ending());
     };
     fc.assert(
@@ -154,7 +154,7 @@ describe('rows of a table', () => {
   const { table } = kinds;
   const right = { whole: 1, small: 2, colour: 'red' };
   const read = (from: typeof tableModel, value: unknown) => {
-    const [row] = table.fromJson(value);
+    const [row] = table.fromJson(value, from);
     if (row) table.prepare(row, from, new Ending());
   };
   const values = [
@@ -175,6 +175,14 @@ describe('rows of a table', () => {
       expect(differing).toEqual([]);
     },
   );
+
+  test('are refused before they are prepared if they have far more fields than columns', () => {
+    const rowOf = (fields: number) =>
+      Object.fromEntries(Array.from({ length: fields }, (_, at) => [`field ${at}`, 0]));
+    const fieldsMax = columns.length + 1000;
+    expect(codeOf(() => table.fromJson(rowOf(fieldsMax), tableModel))).toBeUndefined();
+    expect(codeOf(() => table.fromJson(rowOf(fieldsMax + 1), tableModel))).toBe('input_invalid');
+  });
 
   test('are no other values, and not empty', () => {
     const optional = make(columns.filter(({ missing }) => missing !== undefined));
