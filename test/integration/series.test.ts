@@ -96,6 +96,11 @@ describe('a list of inputs', () => {
     ['is no list', { inputs: 'a' }, 'input_invalid'],
     ['stands beside "input"', { inputs: ['a'], input: 'b' }, 'input_invalid'],
     ['is too long', { inputs: ['a', 'b', 'c', 'd'] }, 'too_many_inputs'],
+    [
+      'is too long, whatever is beside it',
+      { inputs: 'abcd'.split(''), top: 'x' },
+      'too_many_inputs',
+    ],
     ['has a wrong "top"', { inputs: ['a'], top: 'all' }, 'parameter_invalid'],
     ['has a wrong deadline', { inputs: ['a'], deadlineMs: -1 }, 'deadline_invalid'],
   ])('is refused as a whole when it %s', async (_what, body, code) => {

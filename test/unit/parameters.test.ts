@@ -1,6 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { readDeadlineAt, readDeadlineMs, readTop } from '../../api/http/parameters/parameters.js';
+import {
+  readDeadlineAt,
+  readDeadlineMs,
+  readTop,
+  withQuery,
+} from '../../api/http/parameters/parameters.js';
 import { nowMs } from '../../shared/clock.js';
 import { stopClock } from './clock.js';
 import { errorOf, makeSampleModel } from './sample-model.js';
@@ -9,6 +14,28 @@ const model = makeSampleModel({ deadlineMs: 20_000 });
 
 /** Makes a request with these headers. */
 const requestWith = (headers: Record<string, string> = {}) => ({ headers }) as IncomingMessage;
+
+describe('parameters of a body and of a query', () => {
+  test('count from the body if both have one', () => {
+    expect(withQuery({ top: 1 }, { top: '2', deadlineMs: '3' })).toEqual({
+      top: 1,
+      deadlineMs: '3',
+    });
+    expect(withQuery({ deadlineMs: null }, { deadlineMs: '3' })).toEqual({ deadlineMs: null });
+  });
+
+  test('are read without looking at the other fields of the body', () => {
+    const body = new Proxy(
+      { top: 1 },
+      {
+        ownKeys: () => {
+          throw new Error('Expected nobody to list the fields.');
+        },
+      },
+    );
+    expect(withQuery(body, {}).top).toBe(1);
+  });
+});
 
 describe('top', () => {
   test('is the manifest’s number without a parameter', () => {

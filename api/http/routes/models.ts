@@ -26,7 +26,13 @@ import { allow } from '../methods.js';
 import { needs } from '../needs.js';
 import { headersOf } from '../open-call.js';
 import { nameOf } from '../parameters/model-name.js';
-import { type Given, readDeadlineMs, readWish, withQuery } from '../parameters/parameters.js';
+import {
+  type Given,
+  queryOf,
+  readDeadlineMs,
+  readWish,
+  withQuery,
+} from '../parameters/parameters.js';
 import { parsePriority } from '../parameters/priority.js';
 import type { ScoreRoute } from './score-route.js';
 import type { SeriesRoutes } from './series.js';
@@ -47,8 +53,8 @@ export function makeScoreNative(options: {
     const { model } = call;
     const body = await readAny(call, request, response);
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
-    const { inputs, isList, given } = readBodyInputs(body, kinds, model);
-    const wish = readWish(withQuery(given, request), model);
+    const { inputs, isList, given } = readBodyInputs(body, { kinds, series, model });
+    const wish = readWish(withQuery(given, queryOf(request)), model);
     const deadlineMs = readDeadlineMs(given);
     if (deadlineMs !== undefined) call.limitDeadline(call.arrivedAt + deadlineMs);
     const priority = parsePriority(given.priority, 'priority');
@@ -172,8 +178,11 @@ interface BodyInputs {
   readonly given: Given;
 }
 
-/** @throws ScorelineError `input_missing`, `input_invalid` */
-function readBodyInputs(body: Body, kinds: InputKinds, model: Model): BodyInputs {
+/** @throws ScorelineError `input_missing`, `input_invalid`, `too_many_inputs` */
+function readBodyInputs(
+  body: Body,
+  { kinds, series, model }: { kinds: InputKinds; series: SeriesRoutes; model: Model },
+): BodyInputs {
   const { input: kind } = kindsOf(kinds, model);
   const fromJson = (value: unknown): BodyInput => ({ read: () => readInput(kinds, model, value) });
   if (body.type === 'bytes') {
@@ -185,7 +194,9 @@ function readBodyInputs(body: Body, kinds: InputKinds, model: Model): BodyInputs
   if (body.type === 'json') {
     const given = asObject(body.value);
     if (given.inputs !== undefined) {
-      return { inputs: readList(given).map(fromJson), isList: true, given };
+      const list = readList(given);
+      series.checkCount(list.length);
+      return { inputs: list.map(fromJson), isList: true, given };
     }
     if (given.input === undefined) throw inputMissing();
     return { inputs: [fromJson(given.input)], isList: false, given };

@@ -19,7 +19,13 @@ import { leaveBody } from '../body/leave.js';
 import { type Line, LineReader, wantsLines } from '../body/lines.js';
 import { linesType, sendJsonText, sendLinesHead } from '../json.js';
 import { LineSink } from '../line-sink.js';
-import { type Given, queryOf, readDeadlineMs, readWish } from '../parameters/parameters.js';
+import {
+  type Given,
+  queryOf,
+  readDeadlineMs,
+  readWish,
+  withQuery,
+} from '../parameters/parameters.js';
 import { logFault } from '../problem.js';
 
 interface Options {
@@ -46,10 +52,15 @@ export class SeriesRoutes {
     this.#options = options;
   }
 
+  /** @throws ScorelineError `too_many_inputs` if a body that is here as a whole may not have so many */
+  checkCount(inputs: number): void {
+    const { inputsMax } = this.#options;
+    if (inputs > inputsMax) throw tooMany(inputs, inputsMax);
+  }
+
   /** Scores the inputs of a body that is here as a whole, and takes each out of the array when its turn comes. */
   async scoreList(call: Call, inputs: Arrived[], exchange: Exchange): Promise<void> {
-    const { inputsMax } = this.#options;
-    if (inputs.length > inputsMax) throw tooMany(inputs.length, inputsMax);
+    this.checkCount(inputs.length);
     refuseDeferral(call);
     call.enter('scoring');
     if (wantsLines(exchange.request)) await this.#answerInLines(call, inputs, exchange);
@@ -150,7 +161,7 @@ export class SeriesRoutes {
       name = readInputName(given.id);
       if (given.input === undefined) throw inputMissing();
       if (given.priority !== undefined) throw priorityOfLine();
-      return { name, read: () => this.#toQuestion(given.input, { ...query, ...given }, model) };
+      return { name, read: () => this.#toQuestion(given.input, withQuery(given, query), model) };
     } catch (thrown) {
       const read = () => {
         throw thrown;
