@@ -4,7 +4,9 @@
 import { ScorelineError } from '../../shared/errors.js';
 import { embeddingName } from '../../shared/manifest/embedding.js';
 import { imageTensor } from '../../shared/manifest/image-input.js';
-import { scoresClasses } from '../../shared/manifest/output.js';
+import type { Label } from '../../shared/manifest/labels.js';
+import type { Manifest } from '../../shared/manifest/manifest.js';
+import { type HeadOutput, scoresClasses } from '../../shared/manifest/output.js';
 import type { Logger } from '../../shared/process/log.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { NetworkValue } from '../../shared/tensors/network.js';
@@ -18,10 +20,8 @@ export async function openPython(model: Model, log: Logger, watch: Watch): Promi
   const { source, input, device, network, loadMsMax } = manifest;
   if (source.engine !== 'python')
     throw new Error('The engine of this model is not Python. This is a bug.');
+  if (!network && !impliesNetwork(model)) throw undeclared(model);
   const values = { inputs: inputsOf(model), outputs: outputsOf(model), ...network };
-  if (!network && [values.inputs, values.outputs].some(({ length }) => length === 0)) {
-    throw undeclared(model);
-  }
   return openPythonEngine(
     {
       name,
@@ -46,28 +46,42 @@ function inputsOf({ manifest: { input } }: Model): NetworkValue[] {
   return [{ name: 'image', datatype, shape: [-1, ...inner] }];
 }
 
-function outputsOf({ manifest: { output }, labels }: Model): NetworkValue[] {
-  if (scoresClasses(output))
-    return [{ name: 'scores', datatype: 'FP32', shape: [-1, labels.length] }];
-  if (output.kind === 'regression') return [{ name: 'value', datatype: 'FP32', shape: [-1] }];
-  if (output.kind === 'embedding') {
-    return [{ name: embeddingName, datatype: 'FP32', shape: [-1, output.dimension] }];
-  }
-  return [];
+/** The outputs of the model's answer and of its further ones, each once. */
+function outputsOf({ manifest: { output }, labels, heads }: Model): NetworkValue[] {
+  const outputs = [
+    outputOf(output, labels),
+    ...heads.map((head) => outputOf(head.output, head.labels)),
+  ];
+  return outputs.filter(({ name }, at) => outputs.findIndex((each) => each.name === name) === at);
 }
 
-/** Says what to add to the manifest, as far as it is known. */
+/** The output with an answer of its kind. That of tensors is a guess. */
+function outputOf(output: Manifest['output'] | HeadOutput, labels: readonly Label[]): NetworkValue {
+  if (output.kind === 'embedding')
+    return { name: embeddingName, datatype: 'FP32', shape: [-1, output.dimension] };
+  const tensor = 'tensor' in output ? output.tensor : undefined;
+  if (scoresClasses(output))
+    return { name: tensor ?? 'scores', datatype: 'FP32', shape: [-1, labels.length] };
+  const name = tensor ?? (output.kind === 'regression' ? 'value' : 'y');
+  return { name, datatype: 'FP32', shape: [-1] };
+}
+
+/** Whether the kinds of the input and of all answers say what the program takes and returns. */
+function impliesNetwork({ manifest: { input, output }, heads }: Model): boolean {
+  const answers = [output, ...heads.map((head) => head.output)];
+  const hasInput = input.kind === 'text' || input.kind === 'image';
+  return hasInput && answers.every(({ kind }) => kind !== 'tensors');
+}
+
+/** Says what to add to the manifest, as far as it is known. `openModelEngine` puts the name of the model before it. */
 function undeclared(model: Model): ScorelineError {
   const { input } = model.manifest;
   const columns = input.kind === 'table' ? input.columns : [{ name: 'x', datatype: 'number' }];
   const wanted = inputsOf(model);
   const inputs = wanted.length > 0 ? wanted : columns.map(inputOf);
-  const known = outputsOf(model);
-  const outputs: NetworkValue[] =
-    known.length > 0 ? known : [{ name: 'y', datatype: 'FP32', shape: [-1] }];
   return new ScorelineError(
     'manifest_invalid',
-    `${model.name}: expected the manifest to declare network, since no file names the inputs and outputs of a Python program; got none. Add what its predict takes and returns, such as:\n${declareNetwork({ inputs: inputs.map(named), outputs: outputs.map(named) })}`,
+    `expected the manifest to declare network, since no file names the inputs and outputs of a Python program; got none. Add what its predict takes and returns, such as:\n${declareNetwork({ inputs: inputs.map(named), outputs: outputsOf(model).map(named) })}`,
   );
 }
 
