@@ -21,6 +21,7 @@ import tensorflow as tf
 import tf2onnx
 from onnx import TensorProto
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tf2onnx.handler import tf_op
 
 from comparison import TEXTS, answers_to, compare_answers, samples_around
 from onnx_file import OPSET, save
@@ -225,6 +226,20 @@ def convert(frozen, inputs, pictures):
         fail(f"expected a network that tf2onnx can export; {reason(error)}. {OTHERWISE}")
     compare_texts(network)
     return network
+
+
+@tf_op("Erfc")
+class Complement:
+    """Converts what Keras makes of gelu, which tf2onnx does not know."""
+
+    @classmethod
+    def version_9(cls, graph, node, **_):
+        kind = tf2onnx.utils.map_onnx_to_numpy_type(graph.get_dtype(node.output[0]))
+        one = graph.make_const(tf2onnx.utils.make_name("one"), np.array(1, kind)).output[0]
+        erf = graph.make_node("Erf", node.input).output[0]
+        shapes, dtypes = [graph.get_shape(node.output[0])], [graph.get_dtype(node.output[0])]
+        graph.remove_node(node.name)
+        graph.make_node("Sub", [one, erf], outputs=node.output, name=node.name, shapes=shapes, dtypes=dtypes)
 
 
 def compare_texts(network):

@@ -86,6 +86,9 @@ def others():
     number = keras.Input((1,), name="number", dtype="int64")
     lookup = layers.IntegerLookup(vocabulary=[3, 5, -7], output_mode="one_hot")
     yield keras.Model(number, layers.Dense(2)(lookup(number)), name="numbers"), TABLES
+    numbers = keras.Input((4,), name="numbers")
+    yield keras.Model(numbers, layers.Dense(2)(layers.Dense(3, activation="gelu")(numbers)), name="gelu"), ["output"]
+    yield keras.Model(numbers, keras.ops.erf(layers.Dense(3)(numbers)), name="erf"), ["output"]
     given = keras.Input((4,), name="a row")
     yield keras.Model(given, {"best": {"scores": layers.Dense(2)(given)}}, name="blanks"), ["best_scores"]
     given = keras.Input(batch_shape=(1, 5, 2), name="row")
