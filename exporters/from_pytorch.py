@@ -14,8 +14,12 @@ float32 have their name before: int64[128].
 Reading a network runs code that it holds, so export only files whose origin you trust.
 """
 
+import os
 import re
+import sys
+import warnings
 import zipfile
+from contextlib import contextmanager
 from dataclasses import astuple
 
 import numpy as np
@@ -37,6 +41,9 @@ def main():
     shape = ("--shape", {"action": "append", "default": [], "help": "shape of an item, such as 3,224,224 or int64[128]"})
     arguments = parse_arguments(__doc__, shape)
     torch.manual_seed(1)
+    # They advise those who write exporters.
+    for text in ("`torch.jit", "You are using the legacy TorchScript", "no signature found for"):
+        warnings.filterwarnings("ignore", text)
     names = names_in(arguments.file)
     if any(name.endswith("/archive_format") or name == "archive_format" for name in names):
         export_program(arguments)
@@ -158,16 +165,43 @@ def export_script(network, args, path):
     try:
         with torch.inference_mode():
             expected = flat(network(*args))
+    except Exception as error:  # TorchScript raises RuntimeError and its own errors
+        fail(f"expected a network that takes {describe(args)}; {reason(error)}. {OTHERWISE}")
+    try:
         outputs = [f"output_{at}" for at in range(len(expected))] if len(expected) > 1 else ["output"]
         settings = {"input_names": names, "output_names": outputs, "opset_version": 17, "dynamo": False}
         axes = {name: {0: BATCH} for name in [*names, *outputs]}
-        torch.onnx.export(network, args, str(written), dynamic_axes=axes, **settings)
+        with silence():  # It prints the whole graph where it fails.
+            torch.onnx.export(network, args, str(written), dynamic_axes=axes, **settings)
         model = onnx.load(written)
-    except Exception as error:  # TorchScript raises RuntimeError and its own errors
-        fail(f"expected a network that takes {describe(args)}; {reason(error)}. {OTHERWISE}")
+    except Exception as error:  # the exporter has several classes of errors
+        fail(
+            f"expected TorchScript that PyTorch can write as ONNX; {without_advice(reason(error))}. Save the network with "
+            f"torch.export.save instead, which PyTorch writes in another way. {OTHERWISE}"
+        )
     finally:
         written.unlink(missing_ok=True)
     finish(model, path, args, network)
+
+
+@contextmanager
+def silence():
+    """Drops what is printed, also by libraries in C++."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def without_advice(text):
+    """Cuts what PyTorch asks its users for, and the part of a graph."""
+    return re.sub(r"[.,]?\s*(Please (feel free|try|report|open)|\[Caused by|More information|The original ).*", "", text)
 
 
 def describe(args):

@@ -67,11 +67,18 @@ class Names(nn.Module):
         return {"sum": row.sum(1)}
 
 
+class Pooled(nn.Module):
+    def forward(self, picture):
+        return nn.functional.adaptive_avg_pool2d(picture, 3).mean(1)
+
+
 def scripts():
     yield "buckets", Buckets(), "int64[1]", DIFFERS
     yield "words", Words(), "int64[5]", ["output"]
     yield "word and number", WordAndNumber(), "int64[2]", DIFFERS
     yield "names in a script", Names(), "4", "Exporting the operator 'prim::DictConstruct'"
+    yield "pooled in a script", Pooled(), "3,7,8", "not factor of input size. Save the network with torch.export.save instead"
+    yield "of another shape", Pooled(), "7", "expected a network that takes float32[2, 7]; RuntimeError"
 
 
 def programs():
@@ -79,6 +86,7 @@ def programs():
     yield "exported words", Words(), tokens, ["mean"]
     yield "attention to words, not to padding", Attention().eval(), tokens, ["mean"]
     yield "nested", Nested(), numbers, ["z_0", "z_1", "a_0", "row"]
+    yield "pooled", Pooled(), torch.rand(2, 3, 7, 8), ["mean"]
     yield "plain", Plain(), numbers, ["mul", "mul_alias_1", "row"]
     yield "products", Products(), numbers, "expected a network that PyTorch can write as ONNX; DispatchError: No ONNX function found"
 
