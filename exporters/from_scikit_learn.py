@@ -104,6 +104,7 @@ def load(file):
         if isinstance(step, KBinsDiscretizer) and step.encode == "onehot":
             step.encode = "onehot-dense"  # the same numbers, and skl2onnx has no sparse ones
     refuse_weights(model)
+    refuse_indicators(model)
     refuse_one_class(model)
     for step in fitted_in(model):
         if package_of(step) and hasattr(step, "n_features_in_"):
@@ -125,6 +126,16 @@ def refuse_weights(model):
     for step in fitted_in(model):
         if hasattr(step, "_fit_X") and is_supervised(step) and getattr(step, "weights", None) not in ("uniform", None):
             fail(f"expected neighbours of equal weights; got {type(step).__name__}(weights={step.weights!r}). {OTHERWISE}")
+
+
+def refuse_indicators(model):
+    """skl2onnx leaves out the columns that say what is missing."""
+    for step in fitted_in(model):
+        if getattr(step, "add_indicator", False) and len(step.indicator_.features_):
+            fail(
+                f"expected an imputer that only fills gaps; got {type(step).__name__}(add_indicator=True), which adds columns. "
+                f"Leave add_indicator out, and train again. {OTHERWISE}"
+            )
 
 
 def refuse_one_class(model):

@@ -180,6 +180,12 @@ def models():
     layers = MLPClassifier((4,), max_iter=50, random_state=1)
     yield "several labels of layers", make_pipeline(StandardScaler(), layers).fit(NUMBERS, both)
     yield "labels that none has", OneVsRestClassifier(LogisticRegression(C=1e-6)).fit(NUMBERS, np.eye(200, 2, dtype=int))
+    gaps = NUMBERS.where(RNG.random(NUMBERS.shape) < 0.9)
+    marked = SimpleImputer(add_indicator=True)
+    yield "marked gaps", make_pipeline(marked, LogisticRegression()).fit(gaps, CLASSES)
+    columns = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("sizes", make_pipeline(marked, StandardScaler()), ["a b"])])
+    yield "marked gaps of columns", make_pipeline(columns, LogisticRegression()).fit(ROWS.assign(**{"a b": gaps["a b"]}), CLASSES)
+    yield "no gaps to mark", make_pipeline(marked, StandardScaler(), LogisticRegression()).fit(NUMBERS, CLASSES)
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
 
 

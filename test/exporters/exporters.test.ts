@@ -94,6 +94,8 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       'an unexpected exception': 'can be exported; RuntimeError: first line second line. It can be',
       'several labels': 'got those of OneVsRestClassifier, which can name several classes of a row',
       'None that is not imputed': 'The difference is largest where ä is null: the pipeline was tr',
+      'marked gaps': 'got SimpleImputer(add_indicator=True), which adds columns. Leave',
+      'marked gaps of columns': 'got SimpleImputer(add_indicator=True), which adds columns. Leave',
       'layers of two numbers': 'expected answers of the shape [400, 2]',
       'columns of voters': 'only at the beginning of a pipeline; got one in or behind a Voting',
       'columns of a calibrated model': 'got one in or behind a CalibratedClassifierCV. Put',
