@@ -61,6 +61,8 @@ def main():
     model = load(arguments.file)
     inputs = describe_inputs(model)
     rows, expected = answer_samples(model, inputs)
+    if isinstance(expected, list):
+        fail(f"expected a classifier of one answer; {type(model).__name__} has {len(expected)} at once. Train one for each. {OTHERWISE}")
     if is_classifier(model) and not hasattr(model, "predict_proba"):
         refuse_other_scores(model, rows, expected)
     if gives_sparse_rows(model, rows):
@@ -819,6 +821,8 @@ def describe(model, inputs, network, rows):
     else:
         outputs = np.asarray(answer(model, inputs.plain_sample()))
         if not is_regressor(model) or outputs.size != 1:
+            if isinstance(inputs, Matrix) and inputs.has_names:
+                note(f"the numbers of row are, in this order: {', '.join(column['name'] for column in inputs.columns)}"[:1000])
             return {"input": {"kind": "tensors"}, "output": {"kind": "tensors"}}
         manifest["output"] = {"kind": "regression"}
     example = example_of(model, inputs, network, rows)
@@ -832,8 +836,6 @@ def example_of(model, inputs, network, rows):
     try:
         expected = answer(model, rows)
     except Exception:  # an example is not worth a refusal
-        return None
-    if isinstance(expected, list):  # of several classifiers in one
         return None
     expected = np.asarray(expected, np.float64).reshape(len(rows), -1)
     found = floats(run(network, inputs.feeds(rows))).reshape(expected.shape)

@@ -156,6 +156,7 @@ def models():
     both = np.column_stack([NUMBERS > 0, ROWS["ä"] == "x"]).astype(int)
     yield "several labels", OneVsRestClassifier(LinearSVC()).fit(NUMBERS, both)
     yield "several classifiers", MultiOutputClassifier(LogisticRegression()).fit(NUMBERS, both)
+    yield "trees of several answers", RandomForestClassifier(3, random_state=1).fit(NUMBERS, both)
     yield "one class", make_pipeline(StandardScaler(), GaussianNB()).fit(NUMBERS, ["only"] * len(NUMBERS))
     yield "layers of two numbers", MLPRegressor(hidden_layer_sizes=(4,), max_iter=20, random_state=1).fit(NUMBERS, NUMBERS)
     columns = ColumnTransformer([("kinds", OneHotEncoder(), ["ä"]), ("scaled", StandardScaler(), ["a b"])])

@@ -96,6 +96,8 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       'None that is not imputed': 'The difference is largest where ä is null: the pipeline was tr',
       'marked gaps': 'got SimpleImputer(add_indicator=True), which adds columns. Leave',
       'marked gaps of columns': 'got SimpleImputer(add_indicator=True), which adds columns. Leave',
+      'several classifiers': 'one answer; MultiOutputClassifier has 3 at once. Train one for each',
+      'trees of several answers': 'one answer; RandomForestClassifier has 3 at once',
       'layers of two numbers': 'expected answers of the shape [400, 2]',
       'columns of voters': 'only at the beginning of a pipeline; got one in or behind a Voting',
       'columns of a calibrated model': 'got one in or behind a CalibratedClassifierCV. Put',
@@ -171,6 +173,9 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       });
     }
     expect(others['labels that none has']?.manifest).not.toHaveProperty('example');
+    expect(others['two numbers']?.said).toContain(
+      'the numbers of row are, in this order: a b, a_b',
+    );
     expect(others['two numbers']?.shapes).toEqual([[-1, 2]]);
     expect(others['sublinear counts']?.shapes).toEqual([[-1], [-1, 2]]);
   });

@@ -55,7 +55,7 @@ export function formatManifest(draft: Draft, reading: Section = {}): string {
         ]
       : []),
     declareNetwork(values),
-    ...(batch ? ['# The file fixes the first dimension, so inputs are scored one by one.'] : []),
+    ...(batch === 'none' ? [noBatchRemark] : batch ? [fixedRemark] : []),
     ...Object.entries(others)
       .filter(([key]) => key !== 'description')
       .map(([key, value]) => `${key}: ${flow(value)}`),
@@ -64,6 +64,11 @@ export function formatManifest(draft: Draft, reading: Section = {}): string {
   ];
   return `${lines.join('\n')}\n`;
 }
+
+const fixedRemark = '# The file fixes the first dimension, so inputs are scored one by one.';
+
+const noBatchRemark =
+  '# Not every input and output has a first dimension that varies, so requests are scored one by one.';
 
 /** Shows the form of an example. */
 function formOfExample(input: Section, answer: Section): string {
