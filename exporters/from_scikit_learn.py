@@ -831,7 +831,15 @@ def describe(model, inputs, network, rows):
 
 def example_of(model, inputs, network, rows):
     """Returns a row with the model's answer, of a classifier the one it is most certain of; None if no row can be sent as it is."""
-    rows = inputs.rounded(rows[:: len(SIZES)][:EXAMPLES])  # of columns that nothing is known of, the smaller numbers
+    smaller = rows[:: len(SIZES)]  # of columns that nothing is known of
+    example = example_among(model, inputs, network, smaller[:EXAMPLES])
+    if example is None and names_several(model, rows):  # Perhaps only larger numbers have a label.
+        return example_among(model, inputs, network, rows[:EXAMPLES])
+    return example
+
+
+def example_among(model, inputs, network, rows):
+    rows = inputs.rounded(rows)
     sent = [inputs.to_send(rows, at) for at in range(len(rows))]
     try:
         expected = answer(model, rows)

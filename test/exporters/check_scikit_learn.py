@@ -178,6 +178,8 @@ def models():
     for scale in (1, 100):
         rows = NUMBERS * scale
         yield f"several labels of {scale}", OneVsRestClassifier(LogisticRegression(max_iter=500)).fit(rows, both)
+    far = NUMBERS + 20
+    yield "several labels of larger numbers", OneVsRestClassifier(LogisticRegression(max_iter=500)).fit(far, (far > 20).astype(int))
     layers = MLPClassifier((4,), max_iter=50, random_state=1)
     yield "several labels of layers", make_pipeline(StandardScaler(), layers).fit(NUMBERS, both)
     yield "labels that none has", OneVsRestClassifier(LogisticRegression(C=1e-6)).fit(NUMBERS, np.eye(200, 2, dtype=int))

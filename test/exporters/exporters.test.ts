@@ -163,6 +163,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
     for (const name of [
       'several labels of 1',
       'several labels of 100',
+      'several labels of larger numbers',
       'several labels of layers',
     ]) {
       expect(others[name]?.manifest).toMatchObject({
