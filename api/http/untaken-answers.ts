@@ -5,6 +5,7 @@
 
 import type { ServerResponse } from 'node:http';
 import { type Logger, makeSeldom } from '../../shared/process/log.js';
+import { onDeparture } from './departure.js';
 
 export class UntakenAnswers {
   readonly #bytesMax: number;
@@ -27,13 +28,14 @@ export class UntakenAnswers {
 
   /** Notes that an answer is written as a whole. Most are with the system already, which then has them. */
   note(response: ServerResponse): void {
-    const bytes = response.writableLength;
-    if (bytes === 0) return;
+    const { socket, writableLength: bytes } = response;
+    // Without a connection, nobody will take it, and nothing will tell of its end: its request was broken off.
+    if (bytes === 0 || !socket || this.#answers.has(response)) return;
     this.#answers.set(response, bytes);
     this.#bytes += bytes;
-    response.once('close', () => this.#forget(response));
+    onDeparture(response, () => this.#forget(response));
     // The time begins again whenever the client takes something. After the answer, Node sets it to that of an idle connection.
-    response.req.socket.setTimeout(this.#stallMsMax);
+    socket.setTimeout(this.#stallMsMax);
     for (const oldest of this.#answers.keys()) {
       if (this.#bytes <= this.#bytesMax || oldest === response) return;
       this.#forget(oldest);

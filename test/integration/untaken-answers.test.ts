@@ -1,7 +1,7 @@
 // What clients do not take: answers that they do not read, and requests that they send ahead. With real connections.
 
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -13,7 +13,11 @@ import { makeReply, openScene } from './http-scene.js';
 const answerBytes = 32 * 1024 * 1024;
 
 /** Starts a server whose answers are that long, and connects clients that read nothing by themselves. */
-async function openUntaken(options: { answers: number; stallMsMax?: number }) {
+async function openUntaken(options: {
+  answers: number;
+  stallMsMax?: number;
+  note?: (response: ServerResponse) => void;
+}) {
   const logged: string[] = [];
   const untaken = new UntakenAnswers({
     // Their heads count as well.
@@ -21,11 +25,12 @@ async function openUntaken(options: { answers: number; stallMsMax?: number }) {
     stallMsMax: options.stallMsMax ?? 60_000,
     log: pino({ level: 'warn' }, { write: (line: string) => void logged.push(line) }),
   });
+  const { note = (response) => untaken.note(response) } = options;
   let asked = 0;
   const server = createServer((_request, response) => {
     asked++;
     response.end(Buffer.alloc(answerBytes));
-    untaken.note(response);
+    note(response);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -75,6 +80,23 @@ describe('answers that nobody takes', () => {
     const { untaken, ask } = await openUntaken({ answers: 9 });
     const clients = [await ask(), await ask()];
     for (const client of clients) client.destroy();
+    await waitUntil('nothing is left', () => untaken.bytes === 0);
+  });
+
+  test('are counted once, and not at all without a connection', async () => {
+    const { untaken, ask } = await openUntaken({
+      answers: 9,
+      note: (response) => {
+        untaken.note(response);
+        untaken.note(response);
+        const cutOff = new ServerResponse(response.req);
+        cutOff.end(Buffer.alloc(answerBytes));
+        untaken.note(cutOff);
+      },
+    });
+    const client = await ask();
+    expect(untaken.bytes).toBeLessThan(1.5 * answerBytes);
+    expect(await readAnswer(client)).toBe(true);
     await waitUntil('nothing is left', () => untaken.bytes === 0);
   });
 
