@@ -21,26 +21,26 @@ from onnx.helper import make_attribute
 from onnx.numpy_helper import from_array
 from scipy.sparse import issparse
 from skl2onnx import to_onnx
-from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 from skl2onnx.sklapi import CastTransformer
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import RidgeClassifier
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import KBinsDiscretizer
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
-from comparison import compare, difference, largest_apart, rows_of
+from comparison import compare, difference
 from onnx_file import infer, run, save
 from program import OTHERWISE, fail, note, parse_arguments, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
 from scikit_converters import GAP, is_gap, replace_converters
-from scikit_rows import ROWS, SIZES, around, trees_of
-from scikit_texts import hint_of_texts, sample_texts, vectorizer_options
+from scikit_inputs import Matrix, Texts, describe_inputs
+from scikit_rows import SIZES, finds_neighbours, trees_of, with_outliers, without_signs, without_zeros
+from scikit_steps import first_step, fitted_in, steps_of
+from scikit_texts import vectorizer_options
 
 # A network that differs by less is taken, and no other way is tried.
 CLOSE = 1e-5
@@ -48,8 +48,6 @@ CLOSE = 1e-5
 EXAMPLES = 50
 # A label of a classifier of several has this score at least.
 THRESHOLD = 0.5
-# Far from the training of a model that finds neighbours
-OUTLIERS = (1e5, 1e6)
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -163,368 +161,6 @@ def is_supervised(step):
     return is_classifier(step) or is_regressor(step)
 
 
-def describe_inputs(model):
-    first = first_step(model)
-    if isinstance(first, CountVectorizer):
-        return Texts(model)
-    if isinstance(first, ColumnTransformer):
-        return Columns(first, model.steps[1][1] if isinstance(model, Pipeline) and len(model.steps) > 1 else model)
-    if not hasattr(model, "n_features_in_"):
-        fail(f"expected a fitted model of numbers, texts or columns; got {type(model).__name__} with {type(first).__name__}")
-    inputs = Matrix(model)
-    for step in inputs.steps:
-        has_texts = any(np.asarray(values).dtype.kind in "OUS" for values in getattr(step, "categories_", []))
-        if has_texts or getattr(step, "is_categorical_", None) is not None:
-            fail(
-                f"expected a matrix of numbers; {type(step).__name__} was trained with categories. "
-                f"Encode them with a ColumnTransformer at the beginning of a pipeline, and train again. {OTHERWISE}"
-            )
-    return inputs
-
-
-def first_step(model):
-    while isinstance(model, (Pipeline, FeatureUnion)):
-        model = (model.steps if isinstance(model, Pipeline) else model.transformer_list)[0][1]
-    return model
-
-
-class Texts:
-    """One input of texts."""
-
-    types = [("text", StringTensorType([None, 1]))]
-    manifest = {"kind": "text"}
-    columns = []
-    # Whether numbers go into the network as doubles
-    is_wide = False
-
-    def __init__(self, model):
-        self.vectorizers = [step for step in steps_of(model) if isinstance(step, CountVectorizer)]
-
-    def sample(self):
-        return [text for vectorizer in self.vectorizers for text in sample_texts(vectorizer)]
-
-    def plain_sample(self):
-        return ["a"]
-
-    def feeds(self, texts):
-        return {"text": np.array(texts, dtype=object).reshape(-1, 1)}
-
-    def rounded(self, texts):
-        """Returns as many texts of terms alone. The sample has odd ones."""
-        terms = sorted(self.vectorizers[0].vocabulary_)
-        return [" ".join(drawn) for drawn in np.random.default_rng(1).choice(terms, (len(texts), 5))]
-
-    def to_send(self, texts, at):
-        return texts[at]
-
-    def hint(self, texts, found, expected):
-        return hint_of_texts(self.vectorizers, texts, found, expected)
-
-
-class Matrix:
-    """One input of numbers, a column for each feature."""
-
-    def __init__(self, model):
-        count = model.n_features_in_
-        names = getattr(model, "feature_names_in_", [f"column {at}" for at in range(count)])
-        self.has_names = hasattr(model, "feature_names_in_")
-        self.columns = [{"name": str(name), "datatype": "number"} for name in names]
-        self.steps = list(steps_before_change(model))
-        self.manifest = {"kind": "table", "columns": self.columns}
-        self.is_wide = False
-
-    @property
-    def types(self):
-        return [("row", number_type(self.is_wide)([None, len(self.columns)]))]
-
-    def sample(self):
-        rng = np.random.default_rng(1)
-        rows = [around([(step, at) for step in self.steps], rng) for at in range(len(self.columns))]
-        return self.table(np.column_stack(rows))
-
-    def plain_sample(self):
-        return self.table(np.ones((1, len(self.columns))))
-
-    def table(self, rows):
-        return pd.DataFrame(rows, columns=[column["name"] for column in self.columns]) if self.has_names else rows
-
-    def feeds(self, rows):
-        return {"row": np.asarray(rows, np.float64 if self.is_wide else np.float32)}
-
-    def rounded(self, rows):
-        return shortened(rows)
-
-    def to_send(self, rows, at):
-        return row_to_send(self.columns, pd.DataFrame(rows).iloc[at])
-
-    def takes_gaps(self, at):
-        return True
-
-    def is_imputed(self, at):
-        return any(hasattr(step, "statistics_") for step in self.steps)
-
-    def hint(self, rows, found, expected):
-        return hint_of_row([column["name"] for column in self.columns], worst_row(rows, found, expected))
-
-
-class Columns:
-    """An input for each column of a ColumnTransformer, with the type and the categories that its transformers know."""
-
-    def __init__(self, transformer, final):
-        self.names = list(getattr(transformer, "feature_names_in_", range(transformer.n_features_in_)))
-        self.has_names = hasattr(transformer, "feature_names_in_")
-        self.uses = [list(uses_of(transformer, at, final)) for at in range(len(self.names))]
-        self.columns, self.kinds = [], []
-        for at, uses in enumerate(self.uses):
-            self.columns.append(self.column(at, uses) if uses else None)
-        self.manifest = {"kind": "table", "columns": self.used()}
-        self.is_wide = False
-
-    @property
-    def types(self):
-        types = {"text": StringTensorType, "whole": Int64TensorType, "number": number_type(self.is_wide)}
-        return [(column["name"], types[kind]([None, 1])) for column, kind in zip(self.used(), self.kinds)]
-
-    def used(self):
-        return [column for column in self.columns if column]
-
-    def column(self, at, uses):
-        name = str(self.names[at]) if self.has_names else f"column {at}"
-        kinds = {kind_of(step, place) for step, place in uses} - {None}
-        kind = next((kind for kind in ("text", "whole", "number") if kind in kinds), "number")
-        self.kinds.append(kind)
-        column = {"name": name, "datatype": "category" if kind == "text" else "number"}
-        lists = [values for step, place in uses if (values := categories_of(step, place)) is not None]
-        if lists:
-            shared = [value for value in lists[0] if all(value in others for others in lists[1:])]
-            # The network takes Booleans as the numbers 0 and 1.
-            column["categories"] = [int(value) if isinstance(value, bool) else value for value in shared]
-        if kind == "text":
-            others = [value for use in uses for value in categories_seen(use) if not isinstance(value, str) and not is_gap(value)]
-            if others:
-                fail(
-                    f"expected texts as the categories of {name}; got {others[:4]}. If it is imputed, do that apart from "
-                    "columns of texts; else cast it, as with astype(str). Then train again"
-                )
-            fills = [step.missing_values for step, _ in uses if isinstance(getattr(step, "missing_values", None), str)]
-            if fills:
-                column["missing"] = fills[0]
-                column["categories"] = [value for value in column.get("categories", []) if value != fills[0]] or None
-                if column["categories"] is None:
-                    del column["categories"]
-            elif any(gaps_of(use) for use in uses):
-                column["missing"] = GAP
-        return column
-
-    def sample(self):
-        rng = np.random.default_rng(1)
-        return self.table([self.cells(at, rng) for at in range(len(self.names))])
-
-    def plain_sample(self):
-        return self.table([[first_value(column) if column else 0] for column in self.columns])
-
-    def cells(self, at, rng):
-        column = self.columns[at]
-        if not column:
-            return [0] * ROWS
-        seen = [value for use in self.uses[at] for value in categories_seen(use)]
-        gaps = [value for use in self.uses[at] for value in gaps_of(use)]
-        known = column.get("categories") or [value for value in seen if not is_gap(value)]
-        if known and column["datatype"] == "category":
-            known = [*known, *gaps, *([] if "categories" in column else ["nan", "None"])]
-        if known:
-            # As objects, since pandas would make NaN of None
-            drawn = pd.Series([known[place] for place in rng.integers(0, len(known), ROWS)], dtype=object)
-            return drawn if column["datatype"] == "category" else drawn.infer_objects()
-        texts = [text for step, _ in self.uses[at] if isinstance(step, CountVectorizer) for text in sample_texts(step)]
-        if texts:
-            return list(np.resize(rng.permutation(texts), ROWS))
-        return around(self.uses[at], rng) if column["datatype"] == "number" else [first_value(column)] * ROWS
-
-    def table(self, cells):
-        # A column that is not used may be missing from the table, but not from the matrix.
-        table = pd.DataFrame({at: column if isinstance(column, pd.Series) else list(column) for at, column in enumerate(cells)})
-        return table.set_axis(self.names, axis=1) if self.has_names else table.to_numpy(dtype=object)
-
-    def feeds(self, rows):
-        types = {"text": object, "whole": np.int64, "number": np.float64 if self.is_wide else np.float32}
-        table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
-        cells = [np.asarray(table.iloc[:, at]) for at, column in enumerate(self.columns) if column]
-        cells = [np.where(pd.isna(cell), GAP, cell) if kind == "text" else cell for cell, kind in zip(cells, self.kinds)]
-        names = [column["name"] for column in self.used()]
-        return {name: cell.astype(types[kind]).reshape(-1, 1) for name, cell, kind in zip(names, cells, self.kinds)}
-
-    def rounded(self, rows):
-        return shortened(rows)
-
-    def to_send(self, rows, at):
-        return row_to_send(self.columns, pd.DataFrame(rows).iloc[at])
-
-    def takes_gaps(self, at):
-        column = self.columns[at]
-        return bool(column) and column["datatype"] == "number" and self.kinds[self.used().index(column)] == "number"
-
-    def is_imputed(self, at):
-        return any(hasattr(step, "statistics_") for step, _ in self.uses[at])
-
-    def hint(self, rows, found, expected):
-        cells = worst_row(rows, found, expected)
-        names = [column and column["name"] for column in self.columns]
-        for name, cell, uses in zip(names, cells, self.uses):
-            if name and cell is None and fills_only_nan(uses):
-                return (
-                    f"The difference is largest where {name} is null: the pipeline was trained with None there, which its "
-                    f"SimpleImputer does not impute. Make it NaN, as with fillna(np.nan), and train again."
-                )
-        return hint_of_row(names, cells)
-
-
-def fills_only_nan(uses):
-    """Whether an imputer among the steps leaves None as it is."""
-    return any(hasattr(step, "statistics_") and isinstance(step.missing_values, float) for step, _ in uses)
-
-
-def worst_row(rows, found, expected):
-    """Returns the cells of the row whose answers differ the most."""
-    apart = [largest_apart(*pair) for pair in zip(rows_of(found), rows_of(expected))]
-    return pd.DataFrame(rows).iloc[int(np.argmax(apart))].tolist()
-
-
-def hint_of_row(names, cells):
-    """Returns which row differs the most. A column without a name is not used."""
-    given = [f"{name}: {'null' if is_gap(cell) else cell}" for name, cell in zip(names, cells) if name]
-    return f"The difference is largest where {', '.join(given)[:200]}."
-
-
-def shortened(rows):
-    """Rounds the numbers of rows to what a person would write."""
-
-    def short(number):
-        return float(f"{number:.4g}") if isinstance(number, float) else number
-
-    if not isinstance(rows, pd.DataFrame):
-        return np.array([[short(cell) for cell in row] for row in rows.tolist()], rows.dtype)
-    return rows.apply(lambda column: column.map(short) if column.dtype.kind == "f" else column)
-
-
-def row_to_send(columns, row):
-    """Returns a row as a request has it; None if a value is missing, odd, or none of the column's categories."""
-    sent = {}
-    for column, cell in zip(columns, row.tolist()):
-        if not column:
-            continue
-        value = cell.item() if hasattr(cell, "item") else cell
-        if isinstance(value, (bool, float)) and abs(value) < 2**53 and value == int(value):
-            value = int(value)
-        if is_gap(value) or value in ("nan", "None", np.inf, -np.inf, column.get("missing")):
-            return None
-        if value not in column.get("categories", [value]):
-            return None
-        sent[column["name"]] = value
-    return sent
-
-
-def number_type(is_wide):
-    return DoubleTensorType if is_wide else FloatTensorType
-
-
-def first_value(column):
-    if column.get("categories"):
-        return column["categories"][0]
-    missing = column.get("missing", GAP)
-    return 1.0 if column["datatype"] == "number" else "a" if missing == GAP else missing
-
-
-def uses_of(transformer, at, final):
-    """Yields each step that sees this column as it is, or only with its gaps filled, and the place of the column in it.
-
-    `final` is the step behind the transformer.
-    """
-    for name, step, _ in transformer.transformers_:
-        places = list(transformer._transformer_to_input_indices.get(name, []))
-        if at not in places or (isinstance(step, str) and step == "drop"):
-            continue
-        if isinstance(step, str) or isinstance(step, FunctionTransformer):
-            yield final, transformer.output_indices_[name].start + places.index(at)
-            continue
-        for inner in steps_before_change(step):
-            yield inner, places.index(at)
-
-
-def steps_before_change(model):
-    """Yields the steps that see the columns as they are, or only with their gaps filled."""
-    for step in [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]:
-        if isinstance(step, FeatureUnion):
-            inner = [each for _, each in step.transformer_list]
-        else:
-            inner = [step] if isinstance(step, Pipeline) else models_in(step)
-        for each in inner:
-            yield from steps_before_change(each)
-        if isinstance(step, BaseEstimator) and not isinstance(step, (Pipeline, FeatureUnion)):
-            yield step
-        if not hasattr(step, "statistics_"):
-            break
-
-
-def models_in(model):
-    """Returns the fitted models that a calibrated, voting, stacking or bagging model gives its own columns to."""
-    if hasattr(model, "calibrated_classifiers_"):
-        return [each.estimator for each in model.calibrated_classifiers_]
-    inner = getattr(model, "estimators_", None)
-    # Trees of a forest are read as a whole, and some of bagging's models see few columns.
-    if not isinstance(inner, list) or any(hasattr(each, "tree_") for each in inner) or sees_few_columns(model):
-        return []
-    return [each for each in inner if isinstance(each, BaseEstimator)]
-
-
-def sees_few_columns(model):
-    return any(len(places) != model.n_features_in_ for places in getattr(model, "estimators_features_", []))
-
-
-def fitted_in(model):
-    """Yields the steps of a model, and those of the models inside of each."""
-    for step in steps_of(model):
-        yield step
-        inner = models_in(step)
-        final = getattr(step, "final_estimator_", None)
-        for each in [*inner, *([final] if final is not None else [])]:
-            yield from fitted_in(each)
-
-
-def categories_seen(use):
-    step, place = use
-    return step.categories_[place].tolist() if hasattr(step, "categories_") else []
-
-
-def gaps_of(use):
-    """Returns what a missing value can be for a step that knows it."""
-    step, _ = use
-    values = [*categories_seen(use), *([step.missing_values] if hasattr(step, "statistics_") else [])]
-    return [value for value in values if is_gap(value)]
-
-
-def kind_of(step, place):
-    if isinstance(step, CountVectorizer):
-        return "text"
-    if hasattr(step, "categories_"):
-        values = np.asarray(step.categories_[place])
-        if values.dtype.kind in "iu":
-            return "whole"
-        return "text" if values.dtype.kind in "OUS" else "number"
-    if hasattr(step, "statistics_"):
-        fit = getattr(step, "_fit_dtype", np.dtype(float))
-        return "text" if fit.kind in "OUS" else "number"
-    return "number"
-
-
-def categories_of(step, place):
-    """Returns the categories of an encoder that refuses others."""
-    if getattr(step, "handle_unknown", None) != "error" or not hasattr(step, "categories_"):
-        return None
-    values = step.categories_[place].tolist()
-    return [value for value in values if not is_gap(value)]
-
-
 def answer_samples(model, inputs):
     """Returns sample rows with the answers of the model."""
     rows = inputs.sample()
@@ -547,71 +183,9 @@ def answer_samples(model, inputs):
         fail(f"expected a model that answers to {plain}; {type(model).__name__} raised {type(error).__name__}: {reason}. {OTHERWISE}")
 
 
-def finds_neighbours(model):
-    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
-    return hasattr(last, "_fit_X") and getattr(last, "n_neighbors", None) is not None
-
-
-def with_outliers(rows, model):
-    """Puts an outlier of each size into each column of numbers, in rows of their own from the last on.
-
-    The nearest rows of the training are about as far away then, so floats find others. Where two are as far, the answer is
-    by chance, and the row stays as it was.
-    """
-    kinds = pd.DataFrame(rows).dtypes
-    outliers = [(at, size) for at, kind in enumerate(kinds) if kind.kind == "f" for size in OUTLIERS]
-    cells = [(row, *outlier) for row, outlier in zip(reversed(range(len(rows))), outliers)]
-    is_tied = have_ties(model, with_cells(rows, cells))
-    return with_cells(rows, [cell for cell in cells if not is_tied[cell[0]]])
-
-
-def with_cells(rows, cells):
-    """Returns the rows with other numbers, each given with its row and column."""
-    changed = rows.copy()
-    for row, at, number in cells:
-        if isinstance(rows, pd.DataFrame):
-            changed.iloc[row, at] = number
-        else:
-            changed[row, at] = number
-    return changed
-
-
-def have_ties(model, rows):
-    """Returns whether there is a tie for the last neighbour of each row. If the model refuses the rows, all have one."""
-    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
-    if last.n_neighbors == last.n_samples_fit_:
-        return np.zeros(len(rows), bool)
-    try:
-        given = model[:-1].transform(rows) if isinstance(model, Pipeline) and len(model.steps) > 1 else rows
-        distances, _ = last.kneighbors(given, last.n_neighbors + 1)
-    except Exception:  # steps raise what their code raises
-        return np.ones(len(rows), bool)
-    return np.isclose(distances[:, -1], distances[:, -2], rtol=1e-12, atol=0)
-
-
 def gives_sparse_rows(model, rows):
     """Whether the last step of a pipeline gets sparse rows."""
     return isinstance(model, Pipeline) and len(model.steps) > 1 and issparse(model[:-1].transform(rows))
-
-
-def without_signs(rows):
-    return map_numbers(abs, rows)
-
-
-def without_zeros(rows):
-    return map_numbers(lambda number: abs(number) or 1, rows)
-
-
-def map_numbers(change, rows):
-    """Column by column, each with its type: DataFrame.map() makes NaN of None."""
-
-    def mapped(column):
-        cells = [change(cell) if isinstance(cell, (int, float)) else cell for cell in column]
-        return pd.Series(cells, index=column.index, dtype=column.dtype)
-
-    table = pd.DataFrame(rows)
-    changed = pd.DataFrame({at: mapped(table.iloc[:, at]) for at in range(table.shape[1])}).set_axis(table.columns, axis=1)
-    return changed if isinstance(rows, pd.DataFrame) else changed.to_numpy()
 
 
 def convert(model, inputs, rows, expected):
@@ -739,24 +313,6 @@ def ways(model, inputs):
         is_wide = any(hasattr(step, "_fit_X") for step in fitted_in(model))
         yield is_wide, model
         yield not is_wide, model
-
-
-def steps_of(model):
-    """Yields a model and the models inside of it."""
-    yield model
-    if isinstance(model, Pipeline):
-        children = [step for _, step in model.steps]
-    elif isinstance(model, ColumnTransformer):
-        children = [step for _, step, _ in model.transformers_]
-    elif isinstance(model, FeatureUnion):
-        children = [step for _, step in model.transformer_list]
-    elif isinstance(model, CalibratedClassifierCV):
-        children = [each.estimator for each in model.calibrated_classifiers_]
-    else:
-        children = []
-    for child in children:
-        if isinstance(child, BaseEstimator):
-            yield from steps_of(child)
 
 
 def options_of(step):

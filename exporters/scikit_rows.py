@@ -7,10 +7,14 @@ the last bit of a scaled number decides.
 """
 
 import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from scikit_boosters import package_of, splits
 
 ROWS = 400
+# Far from the training of a model that finds neighbours
+OUTLIERS = (1e5, 1e6)
 # The sizes of numbers of which nothing is known. Consecutive rows take turns, so each row has numbers of one size.
 SIZES = np.array([1.0, 100.0, 10_000.0])
 # Attributes with rows of the training, or with a row for each class
@@ -84,3 +88,66 @@ def trees_of(model):
         yield model.tree_
     else:
         yield from trees_of(getattr(model, "estimators_", ()))
+
+
+def finds_neighbours(model):
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    return hasattr(last, "_fit_X") and getattr(last, "n_neighbors", None) is not None
+
+
+def with_outliers(rows, model):
+    """Puts an outlier of each size into each column of numbers, in rows of their own from the last on.
+
+    The nearest rows of the training are about as far away then, so floats find others. Where two are as far, the answer is
+    by chance, and the row stays as it was.
+    """
+    kinds = pd.DataFrame(rows).dtypes
+    outliers = [(at, size) for at, kind in enumerate(kinds) if kind.kind == "f" for size in OUTLIERS]
+    cells = [(row, *outlier) for row, outlier in zip(reversed(range(len(rows))), outliers)]
+    is_tied = have_ties(model, with_cells(rows, cells))
+    return with_cells(rows, [cell for cell in cells if not is_tied[cell[0]]])
+
+
+def with_cells(rows, cells):
+    """Returns the rows with other numbers, each given with its row and column."""
+    changed = rows.copy()
+    for row, at, number in cells:
+        if isinstance(rows, pd.DataFrame):
+            changed.iloc[row, at] = number
+        else:
+            changed[row, at] = number
+    return changed
+
+
+def have_ties(model, rows):
+    """Returns whether there is a tie for the last neighbour of each row. If the model refuses the rows, all have one."""
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    if last.n_neighbors == last.n_samples_fit_:
+        return np.zeros(len(rows), bool)
+    try:
+        given = model[:-1].transform(rows) if isinstance(model, Pipeline) and len(model.steps) > 1 else rows
+        distances, _ = last.kneighbors(given, last.n_neighbors + 1)
+    except Exception:  # steps raise what their code raises
+        return np.ones(len(rows), bool)
+    return np.isclose(distances[:, -1], distances[:, -2], rtol=1e-12, atol=0)
+
+
+def without_signs(rows):
+    return map_numbers(abs, rows)
+
+
+def without_zeros(rows):
+    return map_numbers(lambda number: abs(number) or 1, rows)
+
+
+def map_numbers(change, rows):
+    """Column by column, each with its type: DataFrame.map() makes NaN of None."""
+
+    def mapped(column):
+        cells = [change(cell) if isinstance(cell, (int, float)) else cell for cell in column]
+        return pd.Series(cells, index=column.index, dtype=column.dtype)
+
+    table = pd.DataFrame(rows)
+    changed = pd.DataFrame({at: mapped(table.iloc[:, at]) for at in range(table.shape[1])}).set_axis(table.columns, axis=1)
+    return changed if isinstance(rows, pd.DataFrame) else changed.to_numpy()
+
