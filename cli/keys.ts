@@ -5,6 +5,7 @@
 // With KEYS_FILE, which somebody else writes, the record to put there is printed instead.
 
 import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { dump as toYaml } from 'js-yaml';
 import { z } from 'zod';
@@ -15,6 +16,7 @@ import {
   describeFault,
   parseApiKeyRecord,
 } from '../api/access/api-key-record.js';
+import { changeCountsWithinMs } from '../api/access/api-key-source.js';
 import { ApiKeyStore, noSuchKey } from '../api/access/api-key-store.js';
 import { readConfiguration, redisSettings } from '../shared/configuration/configuration.js';
 import { splitList } from '../shared/configuration/values.js';
@@ -107,8 +109,8 @@ async function revoke(id: string): Promise<void> {
       `KEYS_FILE: expected keys in Redis, to revoke one here; got a file. Remove the record ${id} from ${file}.`,
     );
   }
-  await withStore((store) => store.remove(id));
-  say(`The key ${id} is revoked. It is refused within a second.`);
+  await change((store) => store.remove(id));
+  say(`The key ${id} is revoked.`);
 }
 
 async function list(): Promise<void> {
@@ -147,7 +149,7 @@ async function readRecords(): Promise<readonly ApiKeyRecord[]> {
 }
 
 async function keep(record: ApiKeyRecord): Promise<void> {
-  if (file === undefined) return await withStore((store) => store.write(record));
+  if (file === undefined) return await change((store) => store.write(record));
   say(`Put this record into ${file}, instead of any other with this id:\n`);
   say(toYaml([JSON.parse(JSON.stringify(record))]));
 }
@@ -156,6 +158,12 @@ async function keep(record: ApiKeyRecord): Promise<void> {
 function show(key: string, about: string): void {
   say(about);
   process.stdout.write(process.stdout.isTTY ? `${key}\n` : key);
+}
+
+/** Ends when the change counts, so the next line of a script can use a new key. */
+async function change(make: (store: ApiKeyStore) => Promise<void>): Promise<void> {
+  await withStore(make);
+  await delay(changeCountsWithinMs);
 }
 
 async function withStore<T>(use: (store: ApiKeyStore) => Promise<T>): Promise<T> {

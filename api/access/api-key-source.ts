@@ -13,6 +13,8 @@ import type { ApiKeyRing } from './api-key-ring.js';
 import type { ApiKeyStore } from './api-key-store.js';
 
 const lookEveryMs = 500;
+/** A change counts at every API after this time, unless the machine or Redis is very slow. */
+export const changeCountsWithinMs = 1000;
 /** Times of last use are written this often, for people who look for unused keys. */
 const keepUsesEveryMs = 10_000;
 

@@ -1,16 +1,12 @@
 // Who gets in, with real processes: two APIs, a worker, a Redis, an OIDC issuer, and the command that makes
 // keys.
 
-import { execFile } from 'node:child_process';
-import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import {
   ask,
   type LogLine,
   openRedis,
   post,
-  root,
   type Service,
   serviceEnvironment,
   startProcess,
@@ -19,6 +15,11 @@ import {
   waitUntil,
 } from '../harness.js';
 import { openIssuerProcess, type TestIssuer } from '../issuer.js';
+import {
+  createKey as createKnownKey,
+  listStatus,
+  runKeys as runKeysCommand,
+} from '../keys-command.js';
 
 const score = '/v1/models/faq-matcher/score';
 const input = 'why is 0.1 + 0.2 not 0.3';
@@ -59,26 +60,16 @@ async function startOther(environment: NodeJS.ProcessEnv) {
   return { url: `http://127.0.0.1:${port}`, log, close: () => child.close() };
 }
 
-/** Runs `npm run keys`, without npm. */
-async function runKeys(...parameters: string[]): Promise<{ stdout: string; stderr: string }> {
-  const env = { ...process.env, REDIS_URL: redis.url };
-  const command = path.join(root, 'dist/cli/keys.js');
-  return await promisify(execFile)(process.execPath, [command, ...parameters], { env });
-}
+const runKeys = (...parameters: string[]) =>
+  runKeysCommand({ REDIS_URL: redis.url }, ...parameters);
 
-/** Makes a key, and waits until both APIs know it. */
+/** Makes a key that both APIs know. */
 async function createKey(name: string, ...options: string[]): Promise<string> {
-  const { stdout: key } = await runKeys('create', name, ...options);
+  const environment = { REDIS_URL: redis.url };
+  const key = await createKnownKey([service.url, other.url], environment, name, ...options);
   secrets.push(key.slice(15));
-  await waitUntil('the key is known', async () => {
-    const statuses = await Promise.all([service.url, other.url].map((url) => listStatus(url, key)));
-    return statuses.every((status) => status !== 401);
-  });
   return key;
 }
-
-const listStatus = async (url: string, key: string) =>
-  (await ask(`${url}/v1/models`, { headers: bearer(key) })).status;
 
 const idOf = (key: string) => key.split('_')[1] as string;
 

@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openRedis, root, type Service, startService, type TestRedis } from '../harness.js';
 import { photograph } from '../integration/photographs.js';
+import { createKey } from '../keys-command.js';
 import { compile, installClient } from '../packed-client.js';
 
 const run = promisify(execFile);
@@ -32,10 +33,7 @@ beforeAll(async () => {
     redisUrl: redis.url,
     environment: { AUTH: 'keys', CORS_ORIGINS: page.origin },
   });
-  const command = [path.join(root, 'dist/cli/keys.js'), 'create', 'page'];
-  const env = { ...process.env, REDIS_URL: redis.url };
-  const { stdout } = await run(process.execPath, command, { env });
-  key = stdout.trim();
+  key = await createKey([service.url], { REDIS_URL: redis.url }, 'page');
 });
 
 afterAll(async () => {

@@ -1,18 +1,9 @@
 // What a client sends in confidence, and what the operator gives in confidence, comes out nowhere: not in
 // the log at its most talkative, and credentials not in answers either. With real processes.
 
-import { execFile } from 'node:child_process';
-import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import {
-  openRedis,
-  root,
-  type Service,
-  startService,
-  type TestRedis,
-  waitUntil,
-} from '../harness.js';
+import { openRedis, type Service, startService, type TestRedis, waitUntil } from '../harness.js';
+import { createKey } from '../keys-command.js';
 import { makeProcess } from '../redis/process.js';
 import { openOtlpReceiver } from '../telemetry/otlp.js';
 import type { Receiver } from '../telemetry/received.js';
@@ -52,19 +43,13 @@ beforeAll(async () => {
     OTEL_EXPORTER_OTLP_HEADERS: `authorization=${planted.header}`,
   };
   service = await startService({ redisUrl: redis.url, environment });
-  const command = path.join(root, 'dist/cli/keys.js');
-  const env = { ...process.env, ...environment, REDIS_URL: redis.url };
-  const made = await promisify(execFile)(process.execPath, [command, 'create', 'a'], { env });
-  key = made.stdout.trim();
-  await waitUntil('the key is known', async () => (await list()).status === 200);
+  key = await createKey([service.url], { ...environment, REDIS_URL: redis.url }, 'a');
 });
 afterAll(async () => {
   await service?.close();
   await receiver?.close();
   await redis?.close();
 });
-
-const list = () => fetch(`${service.url}/v1/models`, { headers: { 'X-API-Key': key } });
 
 test('no secret is in the log, and no credential in an answer', async () => {
   const answers: string[] = [];

@@ -1,24 +1,13 @@
 // What a caller with a good key still cannot do. With real processes: an API, a worker, a Redis and an OIDC
 // issuer. docs/security.md says which of the other tests belong to which risk.
 
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  ask,
-  openRedis,
-  post,
-  root,
-  type Service,
-  startService,
-  type TestRedis,
-  waitUntil,
-} from '../harness.js';
+import { ask, openRedis, post, type Service, startService, type TestRedis } from '../harness.js';
 import { openIssuerProcess, type TestIssuer } from '../issuer.js';
+import { createKey } from '../keys-command.js';
 
 const text = '/v1/models/faq-matcher/score';
 const image = '/v1/models/efficientnet-lite0/score';
@@ -37,20 +26,15 @@ beforeAll(async () => {
     OIDC_AUDIENCE: 'urn:scoreline',
   };
   service = await startService({ redisUrl: redis.url, environment });
-  const command = path.join(root, 'dist/cli/keys.js');
-  const env = { ...process.env, REDIS_URL: redis.url };
-  const parameters = [command, 'create', 'operator', '--scopes', 'admin'];
-  const { stdout } = await promisify(execFile)(process.execPath, parameters, { env });
-  admin = { 'X-API-Key': stdout.trim() };
-  await waitUntil('the key is known', async () => (await list()).status === 200);
+  const parameters = ['operator', '--scopes', 'admin'];
+  const key = await createKey([service.url], { REDIS_URL: redis.url }, ...parameters);
+  admin = { 'X-API-Key': key };
 });
 afterAll(async () => {
   await service?.close();
   await issuer?.stop();
   await redis?.close();
 });
-
-const list = () => ask(`${service.url}/v1/models`, { headers: admin });
 
 describe('members of a body that are not for the caller to set', () => {
   const members = {

@@ -1,13 +1,10 @@
-import { execFile } from 'node:child_process';
-import path from 'node:path';
-import process from 'node:process';
-import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { poisonText } from '../../chaos/poison.js';
 import { openReceiver, receiverSettings } from '../../chaos/receiver.js';
 import { aclRules } from '../../shared/redis/commands.js';
-import { ask, post, root, waitUntil } from '../harness.js';
+import { ask, post, waitUntil } from '../harness.js';
+import { createKey, listStatus, runKeys } from '../keys-command.js';
 import { countFor } from './counter.js';
 import {
   expectAllAnswered,
@@ -71,23 +68,14 @@ describe('a user of Redis with the documented rights', () => {
       redisUrl = await asUser(url);
       return redisUrl;
     };
-    const runKeys = async (...parameters: string[]) => {
-      const env = { ...process.env, REDIS_URL: redisUrl };
-      const command = path.join(root, 'dist/cli/keys.js');
-      const { stdout } = await promisify(execFile)(process.execPath, [command, ...parameters], {
-        env,
-      });
-      return stdout;
-    };
     const environment = { AUTH: 'keys' };
     await withScene({ redisUrl: asThatUser, environment }, async ({ redis, service }) => {
       const address = `${service.url}/v1/models/${faqName}/score`;
       const limits = ['--per-second', '1', '--burst', '3', '--concurrent', '2'];
-      const key = await runKeys('create', 'billing', ...limits);
+      const commandsRedis = { REDIS_URL: redisUrl };
+      const key = await createKey([service.url], commandsRedis, 'billing', ...limits);
       const bearer = (credential: string) => ({ authorization: `Bearer ${credential}` });
-      const statusOf = async (credential: string) =>
-        (await ask(`${service.url}/v1/models`, { headers: bearer(credential) })).status;
-      await waitUntil('the key is known', async () => (await statusOf(key)) !== 401);
+      const statusOf = (credential: string) => listStatus(service.url, credential);
 
       const repeated = { ...bearer(key), 'idempotency-key': '"0b0e7f1c-order"' };
       await waitUntil('it is answered', async () => {
@@ -110,12 +98,13 @@ describe('a user of Redis with the documented rights', () => {
       expect(codes).toContain('rate_limited');
 
       const id = key.split('_')[1] as string;
-      const next = await runKeys('rotate', id, '--keep-old', '0m');
+      const { stdout: next } = await runKeys(commandsRedis, 'rotate', id, '--keep-old', '0m');
       await waitUntil('the new key is known', async () => (await statusOf(next)) !== 401);
       await waitUntil('the old key is refused', async () => (await statusOf(key)) === 401);
       await service.close();
-      expect(await runKeys('list')).toMatch(/billing\n.*; used \d{4}-/);
-      await runKeys('revoke', id);
+      const { stdout: listed } = await runKeys(commandsRedis, 'list');
+      expect(listed).toMatch(/billing\n.*; used \d{4}-/);
+      await runKeys(commandsRedis, 'revoke', id);
       expect(await redis.client.acl('LOG')).toEqual([]);
       // Redis does log what it refuses to this user.
       const user = new Redis(redisUrl);
