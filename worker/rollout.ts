@@ -24,9 +24,13 @@ import {
 } from '../shared/registry/repository.js';
 import type { Place } from './place.js';
 import type { Places } from './places.js';
+import { within } from './queue/within.js';
 
 /** Memory may be freed by other processes, so a model that did not fit is tried again. */
 const memoryAgainMs = 10_000;
+
+/** How long a look may take once the worker closes. */
+const endMsMax = 500;
 
 interface Options {
   readonly folder: ModelFolder;
@@ -97,8 +101,9 @@ export class Rollout {
     this.#rounds.begin();
   }
 
+  /** Ends the looks. One that waits for a Redis that is away is not waited for. */
   async close(): Promise<void> {
-    await this.#rounds.close();
+    await within(this.#rounds.close(), endMsMax);
   }
 
   async #look(): Promise<void> {

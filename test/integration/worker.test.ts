@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { copyModels } from '../../chaos/models.js';
 import { poisonText } from '../../chaos/poison.js';
@@ -415,13 +416,20 @@ describe('a worker that gets SIGTERM while Redis is away', () => {
   /** A second or two on an idle machine; what it guards against is SIGKILL after 26 s. */
   const endMsMax = 15_000;
 
-  test.each(['stopped', 'frozen'])('(%s) ends soon when it holds no job', async (how) => {
+  test.each([
+    ['stopped', 'at once'],
+    ['frozen', 'at once'],
+    ['stopped', 'once a look waits'],
+    ['frozen', 'once a look waits'],
+  ])('(%s, %s) ends soon when it holds no job', async (how, when) => {
     await withStage({}, async ({ counter, redis, start }) => {
       const worker = await start();
       await counter.answers(await counter.send([ask('5')]));
       await counter.untilEmpty();
       if (how === 'stopped') await redis.stop();
       else await redis.client.client('PAUSE', 60_000, 'ALL');
+      // It looks for changed models each second.
+      if (when !== 'at once') await delay(1500);
       const toldAt = performance.now();
       worker.kill('SIGTERM');
       expect(await worker.exited).toBe(0);
