@@ -1,6 +1,10 @@
-// API keys in Redis: one hash of records, a version that each change increments, and the times of last
+// API keys in Redis: one hash of records, a version that each change replaces, and the times of last
 // use. `npm run keys` writes the records, the API instances read them.
+//
+// Versions are random: a Redis that has lost its data would count from 1 again, and an instance that has seen
+// that number before would keep the keys of then.
 
+import { randomUUID } from 'node:crypto';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Keys } from '../../shared/redis/keys.js';
 import { type Redis, repliesOf } from '../../shared/redis/redis.js';
@@ -51,7 +55,10 @@ export class ApiKeyStore {
   async write(record: ApiKeyRecord): Promise<void> {
     const { apiKeys, apiKeysVersion } = this.#keys;
     await repliesOf(
-      this.#redis.multi().hset(apiKeys, record.id, JSON.stringify(record)).incr(apiKeysVersion),
+      this.#redis
+        .multi()
+        .hset(apiKeys, record.id, JSON.stringify(record))
+        .set(apiKeysVersion, randomUUID()),
     );
   }
 
@@ -62,7 +69,7 @@ export class ApiKeyStore {
   async remove(id: string): Promise<void> {
     const { apiKeys, apiKeysVersion, apiKeysUsed } = this.#keys;
     const [removed] = await repliesOf(
-      this.#redis.multi().hdel(apiKeys, id).incr(apiKeysVersion).hdel(apiKeysUsed, id),
+      this.#redis.multi().hdel(apiKeys, id).set(apiKeysVersion, randomUUID()).hdel(apiKeysUsed, id),
     );
     if (removed === 0) throw noSuchKey(id);
   }

@@ -80,11 +80,11 @@ export function makeKeys(prefix: string) {
     faults: (queue: string) => `${prefix}:faults:${queue}`,
     /** Set of the names of the models that operators have unloaded. */
     unloaded: `${prefix}:models-unloaded`,
-    /** A number that each order to load or unload a model increments. */
+    /** A random text that each order to load or unload a model replaces. */
     modelsRevision: `${prefix}:models-revision`,
     /** Hash of the API keys' records as JSON, by the id of the key. */
     apiKeys: `${prefix}:api-keys`,
-    /** A number that each change of the API keys increments. */
+    /** A random text that each change of the API keys replaces. */
     apiKeysVersion: `${prefix}:api-keys-version`,
     /** Hash of the times when API keys were last used (milliseconds since the epoch), by id. */
     apiKeysUsed: `${prefix}:api-keys-used`,

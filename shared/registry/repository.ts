@@ -1,13 +1,14 @@
 // What operators have said about the models of a service, in Redis: which ones are unloaded, and when to look at the
 // folder at once. API and workers read it with each look at the folder, so all of them follow without a restart.
 
+import { randomUUID } from 'node:crypto';
 import type { Keys } from '../redis/keys.js';
 import { type Redis, repliesOf } from '../redis/redis.js';
 
 export interface Orders {
   /** The names of the models that are unloaded. */
   readonly unloaded: ReadonlySet<string>;
-  /** Changes with each order. */
+  /** Changes with each order. Never one that was there before, even if Redis has lost its data. */
   readonly revision: string;
 }
 
@@ -32,7 +33,7 @@ export async function order(
   const commands = redis.multi();
   if (what === 'load') commands.srem(keys.unloaded, name);
   else commands.sadd(keys.unloaded, name);
-  await repliesOf(commands.incr(keys.modelsRevision));
+  await repliesOf(commands.set(keys.modelsRevision, randomUUID()));
 }
 
 /** Why a worker could not load a model. */

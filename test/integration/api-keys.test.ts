@@ -118,6 +118,14 @@ describe('keys in Redis', () => {
     await waitUntil('the loss is known', () => !knows(key));
   });
 
+  test('are the new ones when Redis has lost the old ones and has others at once', async () => {
+    const [former, next] = [makeRecord(), makeRecord()];
+    await store.write(former.record);
+    const { knows } = await followRedis();
+    await Promise.all([redis.client.flushall(), store.write(next.record)]);
+    await waitUntil('the new key is known', () => !!knows(next.key) && !knows(former.key));
+  });
+
   test('that cannot be read are left out, and the log says why', async () => {
     const { key, record } = makeRecord();
     await store.write(record);
