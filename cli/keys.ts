@@ -80,21 +80,28 @@ async function create(name: string, values: Values): Promise<void> {
 }
 
 async function rotate(id: string, keepOld = '24h'): Promise<void> {
-  const record = (await readRecords()).find((each) => each.id === id);
-  if (!record) throw noSuchKey(id);
   const until = readTime('keep-old', keepOld);
   const key = makeApiKey(id);
-  // Those of earlier rotations keep their times, unless they are to end sooner now.
-  const former = validFormer(record).map((each) => ({
+  const sha256 = hashApiKey(key).toString('hex');
+  const replaceKey = (record: ApiKeyRecord) =>
+    parseRecord({
+      ...record,
+      sha256,
+      previous: [...formerKeys(record, until), { sha256: record.sha256, until }],
+    });
+  const { name } = await update(id, replaceKey);
+  show(
+    key,
+    `The new key "${name}". The old one is valid until ${until}. The new one is shown this once:`,
+  );
+}
+
+/** Those of earlier rotations keep their times, unless they are to end sooner now. */
+function formerKeys(record: ApiKeyRecord, until: string) {
+  return validFormer(record).map((each) => ({
     ...each,
     until: Date.parse(each.until) < Date.parse(until) ? each.until : until,
   }));
-  const previous = [...former, { sha256: record.sha256, until }];
-  await keep(parseRecord({ ...record, sha256: hashApiKey(key).toString('hex'), previous }));
-  show(
-    key,
-    `The new key "${record.name}". The old one is valid until ${until}. The new one is shown this once:`,
-  );
 }
 
 /** Returns the keys of earlier rotations that are still valid. */
@@ -149,7 +156,24 @@ async function readRecords(): Promise<readonly ApiKeyRecord[]> {
 }
 
 async function keep(record: ApiKeyRecord): Promise<void> {
-  if (file === undefined) return await change((store) => store.write(record));
+  if (file === undefined) await change((store) => store.write(record));
+  else print(record);
+}
+
+/** Changes a record where it is, or prints the changed one if the keys are in a file. */
+async function update(
+  id: string,
+  make: (record: ApiKeyRecord) => ApiKeyRecord,
+): Promise<ApiKeyRecord> {
+  if (file === undefined) return await change((store) => store.update(id, make));
+  const record = readApiKeyFile(file).find((each) => each.id === id);
+  if (!record) throw noSuchKey(id);
+  const next = make(record);
+  print(next);
+  return next;
+}
+
+function print(record: ApiKeyRecord): void {
   say(`Put this record into ${file}, instead of any other with this id:\n`);
   say(toYaml([JSON.parse(JSON.stringify(record))]));
 }
@@ -161,9 +185,10 @@ function show(key: string, about: string): void {
 }
 
 /** Ends when the change counts, so the next line of a script can use a new key. */
-async function change(make: (store: ApiKeyStore) => Promise<void>): Promise<void> {
-  await withStore(make);
+async function change<T>(make: (store: ApiKeyStore) => Promise<T>): Promise<T> {
+  const made = await withStore(make);
   await delay(changeCountsWithinMs);
+  return made;
 }
 
 async function withStore<T>(use: (store: ApiKeyStore) => Promise<T>): Promise<T> {

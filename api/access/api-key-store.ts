@@ -63,6 +63,25 @@ export class ApiKeyStore {
   }
 
   /**
+   * Replaces a record by what `change` returns for it. If another command has changed it meanwhile, `change` is
+   * called again with the newer record. Resolves to the record that was written.
+   * @throws ScorelineError `key_unknown` when there is none with this id; `configuration_invalid` when it cannot be read
+   */
+  async update(id: string, change: (record: ApiKeyRecord) => ApiKeyRecord): Promise<ApiKeyRecord> {
+    const { apiKeys, apiKeysVersion } = this.#keys;
+    for (;;) {
+      const text = await this.#redis.hget(apiKeys, id);
+      if (text === null) throw noSuchKey(id);
+      const next = change(readRecord(id, text));
+      const values = [id, text, JSON.stringify(next), randomUUID()];
+      const wasWritten = await this.#redis.call(
+        ...(['EVAL', replaceScript, 2, apiKeys, apiKeysVersion, ...values] as const),
+      );
+      if (wasWritten === 1) return next;
+    }
+  }
+
+  /**
    * Removes a record.
    * @throws ScorelineError `key_unknown` when there is none with this id
    */
@@ -85,9 +104,29 @@ export class ApiKeyStore {
   }
 }
 
+function readRecord(id: string, text: string): ApiKeyRecord {
+  try {
+    return parseApiKeyRecord(JSON.parse(text));
+  } catch (thrown) {
+    throw new ScorelineError(
+      'configuration_invalid',
+      `The record ${id} cannot be read: ${describeFault(thrown)}`,
+    );
+  }
+}
+
 export function noSuchKey(id: string): ScorelineError {
   return new ScorelineError(
     'key_unknown',
     `Expected the id of a key, as "npm run keys -- list" shows it; there is none ${shown(id)}.`,
   );
 }
+
+// Replaces a record, unless it is not the expected one any more.
+// KEYS: the records, their version. ARGV: the id, the record that is expected, the next one, the next version.
+const replaceScript = `
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+redis.call('SET', KEYS[2], ARGV[4])
+return 1
+`;

@@ -84,6 +84,26 @@ describe('keys in Redis', () => {
     expect(rings[0]?.logged).toContain('there are no API keys any more; nobody gets in with one');
   });
 
+  test('keep each of several changes at a time, and stay revoked', async () => {
+    const { record } = makeRecord({ previous: [] });
+    await store.write(record);
+    const rotate = (name: string) =>
+      store.update(record.id, ({ previous = [], ...rest }) => {
+        const former = { sha256: hashApiKey(name).toString('hex'), until: '2100-01-01T00:00:00Z' };
+        return { ...rest, previous: [...previous, former] };
+      });
+    await Promise.all(['one', 'two', 'three'].map(rotate));
+    expect((await store.read()).records[0]?.previous).toHaveLength(3);
+
+    const results = await Promise.allSettled([
+      rotate('four'),
+      store.remove(record.id),
+      rotate('five'),
+    ]);
+    expect(results.at(-1)).toMatchObject({ reason: { code: 'key_unknown' } });
+    expect((await store.read()).records).toEqual([]);
+  });
+
   test('cannot be revoked when there are none with the id', async () => {
     await expect(store.remove('nothing')).rejects.toMatchObject({ code: 'key_unknown' });
   });
