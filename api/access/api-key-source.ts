@@ -79,10 +79,13 @@ export async function openApiKeySource(options: {
 
   let keptAt = 0;
   const keepUses = async () => {
-    const since = keptAt;
-    keptAt = Date.now();
-    // What is not kept now is kept next time, if the key is used again.
-    await store.writeUses(ring.usedSince(since)).catch(() => {});
+    const now = Date.now();
+    try {
+      await store.writeUses(ring.usedSince(keptAt));
+      keptAt = now;
+    } catch {
+      // Next time, what is not kept now is kept as well.
+    }
   };
   const looking = lookOn();
   const keeping = setInterval(() => void keepUses(), keepUsesEveryMs);

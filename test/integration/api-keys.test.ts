@@ -5,7 +5,16 @@ import os from 'node:os';
 import path from 'node:path';
 import { dump as toYaml } from 'js-yaml';
 import { pino } from 'pino';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import {
+  afterAll,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+  vi,
+} from 'vitest';
 import { hashApiKey, makeApiKey, makeApiKeyId } from '../../api/access/api-key.js';
 import { readApiKeyFile } from '../../api/access/api-key-file.js';
 import type { ApiKeyRecord } from '../../api/access/api-key-record.js';
@@ -172,6 +181,20 @@ describe('keys in Redis', () => {
     expect(Number(/cmdstat_hset:calls=(\d+)/.exec(stats)?.[1])).toBe(1);
     await store.remove(record.id);
     expect((await store.readUses()).size).toBe(0);
+  });
+
+  test('have a last use that is kept later if Redis is away', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { key, record } = makeRecord();
+    await store.write(record);
+    const writeUses = vi.spyOn(store, 'writeUses').mockRejectedValueOnce(new Error('away'));
+    const { ring, source } = await followRedis();
+    ring.find(key);
+    vi.advanceTimersByTime(10_000);
+    expect(writeUses).toHaveBeenCalledOnce();
+    await source.close();
+    expect([...(await store.readUses()).keys()]).toEqual([record.id]);
   });
 });
 
