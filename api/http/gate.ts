@@ -9,11 +9,11 @@
 import type { ServerResponse } from 'node:http';
 import { parse } from 'node:querystring';
 import { nowMs } from '../../shared/clock.js';
-import { ScorelineError } from '../../shared/errors.js';
+import { errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Registry } from '../../shared/registry/registry.js';
 import type { Access } from '../access/access.js';
-import { type Caller, nobody } from '../access/caller.js';
+import { type Caller, nobody, requireScope } from '../access/caller.js';
 import { withPassword } from '../access/credential.js';
 import type { Slot } from '../access/limiter.js';
 import type { Call } from '../call.js';
@@ -49,6 +49,11 @@ export interface Gate {
     response: ServerResponse,
     models: readonly Model[],
   ): Call;
+  /**
+   * Checks once more who sends a request that goes on for long, since keys are revoked and tokens end meanwhile.
+   * @throws ScorelineError `scope_missing`, `token_invalid`, or what is wrong with the key
+   */
+  checkAgain(request: GatedRequest): Promise<void>;
 }
 
 interface Arrival {
@@ -184,7 +189,19 @@ export function makeGate(options: {
       request.slot = undefined;
       return call;
     },
+    async checkAgain({ headers }) {
+      try {
+        requireScope(await access.identify(headers), 'score');
+      } catch (error) {
+        if (isRefusal(error)) throw error;
+      }
+    },
   };
+}
+
+/** Whether an error is about the caller. While the issuer is away, whoever was let in may go on. */
+function isRefusal(error: unknown): boolean {
+  return !(error instanceof ScorelineError) || [401, 403].includes(errorTable[error.code].status);
 }
 
 /** Returns who sends a request that the gate has let in. */

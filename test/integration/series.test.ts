@@ -262,6 +262,39 @@ describe('a stream of lines', () => {
     ]);
   });
 
+  test('end when their key is revoked or their token ends, after what came before', async () => {
+    let refusal: ScorelineError | undefined;
+    const scene = await openScene({
+      access: {
+        identify: async () => {
+          if (refusal) throw refusal;
+          return anyone;
+        },
+        isStranger: () => false,
+        limits: {
+          admit: () => undefined,
+          fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }),
+        },
+        delayMs: () => 0,
+      },
+    });
+    const client = openLines(scene.url);
+    const send = async () => {
+      const before = client.lines.length;
+      client.send({ input: 'a' });
+      await waitUntil('the line is answered', () => client.lines.length > before);
+      return client.lines.at(-1);
+    };
+    expect(await send()).toMatchObject({ index: 0, predictions: expect.anything() });
+    refusal = new ScorelineError('issuer_unavailable', 'Away.', { retryAfterSeconds: 5 });
+    expect(await send()).toMatchObject({ index: 1, predictions: expect.anything() });
+    refusal = new ScorelineError('key_unknown', 'Revoked.');
+    expect(await send()).toMatchObject({ nextIndex: 2, problem: { code: 'key_unknown' } });
+    await waitUntil('the answer ends', () => client.isEnded);
+    expect(scene.submissions).toHaveLength(2);
+    expect(scene.admission.inFlight).toBe(0);
+  });
+
   test('may be compressed, in bytes that are no text, or empty', async () => {
     const scene = await openScene();
     const zipped = gzipSync('{"input": "a"}\n'.repeat(1000));

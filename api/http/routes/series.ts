@@ -17,6 +17,7 @@ import type { Arrived, Outcome, Question, Series, SeriesEnd, Source } from '../.
 import { asObject, charsetOf, inputMissing } from '../body/body.js';
 import { leaveBody } from '../body/leave.js';
 import { type Line, LineReader, wantsLines } from '../body/lines.js';
+import type { Gate } from '../gate.js';
 import { linesType, sendJsonText, sendLinesHead } from '../json.js';
 import { LineSink } from '../line-sink.js';
 import {
@@ -31,6 +32,7 @@ import { logFault } from '../problem.js';
 interface Options {
   readonly kinds: InputKinds;
   readonly series: Series;
+  readonly gate: Pick<Gate, 'checkAgain'>;
   readonly calls: Pick<Calls, 'isShuttingDown'>;
   readonly log: Logger;
   /** The most inputs of a request, unless it is a stream. */
@@ -69,7 +71,7 @@ export class SeriesRoutes {
 
   /** Scores the lines of a body as they arrive. */
   async scoreStream(call: Call, { request, response }: Exchange): Promise<void> {
-    const { calls, lineBytesMax, pauseMsMax } = this.#options;
+    const { calls, gate, lineBytesMax, pauseMsMax } = this.#options;
     refuseDeferral(call);
     const query = queryOf(request);
     readWish(query, call.model);
@@ -83,7 +85,11 @@ export class SeriesRoutes {
       call.enter('scoring');
       const source = {
         hasNext: () => lines.hasNext(),
-        next: async () => this.#arrivedOf(await lines.next(), query, call.model),
+        next: async () => {
+          const line = await lines.next();
+          await gate.checkAgain(request);
+          return this.#arrivedOf(line, query, call.model);
+        },
       };
       const { count, stop, sink } = await this.#sendLines(call, source, response);
       if (stop) {
