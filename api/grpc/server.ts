@@ -89,7 +89,7 @@ export async function startGrpcServer(
 
   return {
     port: typeof address === 'object' && address ? address.port : port,
-    leave: () => injector.drain(SHUTDOWN_MS),
+    leave: () => injector.drain(SHUTDOWN_MS + finalAnswerMs),
     close: (withinMs, onTimeUp) => closeServer({ listener, injector, sockets }, withinMs, onTimeUp),
   };
 }

@@ -342,15 +342,21 @@ test('counts the deadline of the client from the arrival, not from when the call
   expect((submission?.deadlineAt ?? 0) - before).toBeGreaterThan(19_750);
 });
 
-test('answers what is in flight when the instance ends', async () => {
+test.each([
+  ['at once', false],
+  ['after its clients were sent elsewhere', true],
+])('answers what is in flight when the instance ends %s', async (_when, leaves) => {
+  const shutdownMs = 300;
   const scene = await open({
+    configuration: { SHUTDOWN_MS: shutdownMs },
     submit: ({ ending }) => [
       new Promise((_resolve, reject) => ending.onEnd(() => reject(ending.reason))),
     ],
   });
   const waiting = scene.inferWell();
   await waitUntil('the request waits', () => scene.submissions.length === 1);
-  await scene.close(50);
+  if (leaves) scene.leave();
+  await scene.close(shutdownMs);
   expect(await waiting).toMatchObject({
     code: status.UNAVAILABLE,
     metadata: { 'error-code': 'shutting_down' },

@@ -214,6 +214,7 @@ export async function openScene(
     submissions,
     logged,
     sockets,
+    leave: () => edge.leave(),
     close,
     /** Connects a client that writes raw bytes. */
     connect: async () => {
