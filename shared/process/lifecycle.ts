@@ -122,9 +122,11 @@ export async function live<R extends Role>(
     process.send?.(message);
   } catch (thrown) {
     if (ended.signal.aborted) return;
-    await reportFailure(process, thrown, (detail, { code, err }) =>
-      log.fatal(code ? { code } : { err }, detail),
-    );
+    await reportFailure(process, thrown, (detail, { code, err }) => {
+      // Whoever wants no log still wants to know why there is no service.
+      if (log.isLevelEnabled('fatal')) log.fatal(code ? { code } : { err }, detail);
+      else process.stderr.write(`${detail}\n`);
+    });
     await telemetry?.close();
     process.exit(1);
   }

@@ -2,6 +2,7 @@
 
 import { EventEmitter, once } from 'node:events';
 import { describe, expect, test } from 'vitest';
+import { ScorelineError } from '../../shared/errors.js';
 import { live } from '../../shared/process/lifecycle.js';
 
 /** Lets a process live, and ends it. Returns what happened until it exited. */
@@ -34,6 +35,19 @@ describe('a process', () => {
       expect(await endBy(signal)).toEqual(['leave', 'close', 'exit 0']);
     },
   );
+
+  test('says why it cannot start, also without a log', async () => {
+    const happened: string[] = [];
+    const process = Object.assign(new EventEmitter(), {
+      ...{ env: { LOG_LEVEL: 'silent' }, argv: [] },
+      stderr: { write: (text: string) => void happened.push(text) },
+      exit: (code: number) => void happened.push(`exit ${code}`),
+    });
+    await live(process as unknown as NodeJS.Process, 'api', async () => {
+      throw new ScorelineError('model_not_found', 'There is no model "a".');
+    });
+    expect(happened).toEqual(['There is no model "a".\n', 'exit 1']);
+  });
 
   test('ends without delay after an unexpected error', async () => {
     expect(await endBy('uncaughtException', new Error('broken'))).toEqual(['close', 'exit 1']);
