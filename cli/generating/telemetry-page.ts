@@ -30,8 +30,9 @@ checked. For Kubernetes see
 [kubernetes.md](kubernetes.md#telemetry); \`docker-compose.yml\` passes the variables on.
 
 An endpoint that is down, slow or refusing costs no request anything. Spans and records wait in queues of 2048 each, and
-what does not fit is dropped. A line in the log says so, less and less often, down to one a minute. When a process ends,
-the last export may take 2 s, within \`SHUTDOWN_MS\` and the second that follows it.
+what does not fit is dropped. Lines in the log tell of failed exports and of dropped spans, less and less often, down to one
+a minute. Records that are dropped are in the log of the process all the same. When a process ends, the last export may take
+2 s, within \`SHUTDOWN_MS\` and the second that follows it.
 
 ## A trace
 

@@ -29,6 +29,8 @@ import { makeTracer } from './tracer.js';
 
 /** How long the last export may take when the process ends. */
 const closeMsMax = 2000;
+/** How the libraries say that a queue was full, or that a receiver has taken only a part. */
+const isLoss = /^(Dropped \d+ spans|Received Partial Success)/;
 
 export async function startTelemetry(
   role: Role,
@@ -61,10 +63,14 @@ export async function startTelemetry(
       const report = (...given: unknown[]) => {
         warn({ reason: readable(given), advice }, 'telemetry could not be sent');
       };
+      // Most warnings are about single attributes. These are about spans and records that nobody gets.
+      const reportLoss = (...given: unknown[]) => {
+        if (isLoss.test(String(given[0]))) report(...given);
+      };
       const ignore = () => {};
       diag.setLogger(
-        { error: report, warn: ignore, info: ignore, debug: ignore, verbose: ignore },
-        { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true },
+        { error: report, warn: reportLoss, info: ignore, debug: ignore, verbose: ignore },
+        { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
       );
     },
     close: () => {

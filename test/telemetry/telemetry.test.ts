@@ -291,6 +291,17 @@ test('an endpoint that refuses harms nobody', async () => {
   });
 });
 
+test('the log says so if spans come faster than the endpoint takes them', async () => {
+  const receiver = await openOtlpReceiver('http/json');
+  const tiny = { OTEL_BSP_MAX_QUEUE_SIZE: '1', OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '1' };
+  await withService(receiver, tiny, async (service) => {
+    await waitUntil('the log says so', async () => {
+      expect((await post(`${service.url}${score}`, text)).status).toBe(200);
+      return service.log.some(({ reason }) => /^Dropped \d+ spans/.test(String(reason)));
+    });
+  });
+});
+
 /** Compares the trace with the one in the documentation, or draws that anew. */
 function expectDrawn(spans: readonly ReceivedSpan[]): void {
   const file = path.join(root, 'docs', 'trace.txt');
