@@ -90,8 +90,7 @@ async function start(): Promise<void> {
   if (configuration.PLAYGROUND) say(`  page    ${address}/ in a browser`);
   const isGuarded = configuration.AUTH !== undefined && configuration.AUTH.length > 0;
   if (isGuarded) say(`  access  by ${configuration.AUTH}; $KEY stands for a key or a token below`);
-  if (configuration.AUTH?.includes('keys'))
-    say('          Make a key: npm run keys -- create NAME');
+  if (configuration.AUTH?.includes('keys')) say(`          Make a key: ${keysLine()}`);
   say('\nTry it, in another terminal:\n');
   const credential = isGuarded ? ' -H "Authorization: Bearer $KEY"' : '';
   for (const [at, model] of models.entries()) {
@@ -99,6 +98,15 @@ async function start(): Promise<void> {
     if (isLatest && served.has(model.name)) say(`${curlLine(address, model)}${credential}\n`);
   }
   say('Press Ctrl-C to stop everything.');
+}
+
+/** Returns the command that makes a key for this service in another terminal. */
+function keysLine(): string {
+  const settings = ['DATA_DIR', 'QUEUE_PREFIX', 'KEYS_FILE'].flatMap((name) => {
+    const value = process.env[name];
+    return value ? [`${name}='${value.replaceAll("'", "'\\''")}' `] : [];
+  });
+  return `${settings.join('')}npm run keys -- create NAME`;
 }
 
 /** Returns the names of the models that these workers serve. Each has logged what it left out. */
