@@ -20,6 +20,7 @@ row-major order, each text preceded by its length as uint32.
 """
 
 import ctypes
+import importlib.machinery
 import importlib.util
 import json
 import os
@@ -165,7 +166,8 @@ def load(options):
         import numpy as np
     except ImportError as error:
         raise ImportError("expected numpy in the environment of the model. Add it to its requirements.") from error
-    spec = importlib.util.spec_from_file_location("predict", options["file"])
+    compile_anew(options["folder"])
+    spec = importlib.util.spec_from_file_location("predict", loader=Uncached("predict", options["file"]))
     program = importlib.util.module_from_spec(spec)
     sys.modules["predict"] = program
     spec.loader.exec_module(program)
@@ -174,6 +176,33 @@ def load(options):
     if callable(getattr(program, "load", None)):
         program.load()
     return program.predict
+
+
+class Uncached(importlib.machinery.SourceFileLoader):
+    """Compiles a module each time. Python tells by the size and the second of a file whether it has changed since it was
+    compiled, so the bytecode of another version could answer."""
+
+    def path_stats(self, path):
+        raise OSError("the bytecode of a model's code is neither read nor written")
+
+
+def compile_anew(folder):
+    """Compiles the modules of a folder each time, but not those of packages, whose folders are hidden."""
+    machinery = importlib.machinery
+    find_in = machinery.FileFinder.path_hook(
+        (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES),
+        (Uncached, machinery.SOURCE_SUFFIXES),
+        (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
+    )
+
+    def hook(place):
+        inner = os.path.relpath(place, folder)
+        if inner != os.curdir and any(part.startswith(".") for part in inner.split(os.sep)):
+            raise ImportError(f"{place} is not a folder of the model's code", path=place)
+        return find_in(place)
+
+    sys.path_hooks.insert(0, hook)
+    sys.path_importer_cache.clear()
 
 
 class Worker:
@@ -357,6 +386,8 @@ def explain(error):
     return {"reason": reason[:2000], "trace": "".join(lines)[-8000:]}
 
 
-# Multiprocessing imports this file again, under another name.
 if __name__ == "__main__":
     main()
+elif __name__ == "__mp_main__":
+    # A process that multiprocessing has spawned imports this file again, in the folder of the model.
+    compile_anew(os.getcwd())
