@@ -7,8 +7,10 @@ import path from 'node:path';
 import { ScorelineError } from '../errors.js';
 import type { PythonSource } from '../manifest/manifest.js';
 
-/** Names of folders that hold no code of the model: caches, environments and what is hidden. */
-const isOther = /^(?:\.|__pycache__$|venv$|env$|node_modules$)/;
+/** Names that code of the model does not have: those of caches and of what is hidden. */
+const isOther = /^(?:\.|__pycache__$|node_modules$)/;
+/** What folders have whose code is not the model's: an environment, and another version. */
+const isOthersWith = ['pyvenv.cfg', 'conda-meta', 'model.yaml'];
 
 /**
  * Returns the files of the code, as sorted paths relative to the model's folder.
@@ -40,15 +42,16 @@ export function codeSha256(folder: string, name: string, source: PythonSource): 
 function modulesIn(folder: string, inner = ''): string[] {
   return readdirSync(path.join(folder, inner), { withFileTypes: true }).flatMap((entry) => {
     const name = path.posix.join(inner, entry.name);
-    if (entry.isDirectory())
-      return isOthers(path.join(folder, name)) ? [] : modulesIn(folder, name);
-    return entry.name.endsWith('.py') ? [name] : [];
+    const place = path.join(folder, name);
+    if (isOther.test(entry.name)) return [];
+    if (entry.isDirectory()) return isOthers(place) ? [] : modulesIn(folder, name);
+    // A link that leads nowhere, as editors make them for a lock, is no module.
+    return entry.name.endsWith('.py') && existsSync(place) ? [name] : [];
   });
 }
 
-/** Whether a folder has no code of the program: it belongs to a tool, or to another version. */
 function isOthers(folder: string): boolean {
-  return isOther.test(path.basename(folder)) || existsSync(path.join(folder, 'model.yaml'));
+  return isOthersWith.some((name) => existsSync(path.join(folder, name)));
 }
 
 function missing(of: { folder: string; name: string; key: string; file: string }): ScorelineError {

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ModelFolder } from '../../shared/registry/folder.js';
@@ -115,18 +115,42 @@ describe('a look at the folder', () => {
           [`${place}/requirements.txt`, ''],
           [`${place}/helper.py`, 'f = 1'],
           [`${place}/inner/part.py`, 'g = 1'],
+          [`${place}/env/part.py`, 'h = 1'],
         ]),
       ),
     };
     const { folder, write, look } = open(files);
     await look();
     const codes = () => folder.models.map(({ codeSha256 }) => codeSha256);
-    for (const file of ['a/helper.py', 'a/inner/part.py', 'a/2/helper.py', 'a/2/inner/part.py']) {
+    const modules = ['helper.py', 'inner/part.py', 'env/part.py', 'inner/deep/new.py'];
+    for (const file of modules.flatMap((name) => [`a/${name}`, `a/2/${name}`])) {
       const before = codes();
       write({ [file]: `changed = '${file}'` });
       await look();
       expect([file, codes().filter((code) => before.includes(code)).length]).toEqual([file, 1]);
     }
+  });
+
+  test('reads no code of a program in environments, caches and what editors leave beside it', async () => {
+    const { directory, folder, write, look } = open({
+      ...filesAt('a', 1, { engine: 'python', source: undefined }),
+      ...{ 'a/predict.py': 'f = 1', 'a/requirements.txt': '' },
+    });
+    const [before] = folder.models.map(({ codeSha256 }) => codeSha256);
+    write({
+      ...{ 'a/env/pyvenv.cfg': '', 'a/env/lib/package.py': 'g = 1' },
+      ...{
+        'a/.venv/package.py': 'g = 1',
+        'a/__pycache__/part.py': 'g = 1',
+        'a/._predict.py': '\0',
+      },
+    });
+    for (const name of ['.#predict.py', 'gone.py']) {
+      symlinkSync('nowhere', path.join(directory, 'a', name));
+    }
+    await look();
+    expect(folder.leftOut).toEqual([]);
+    expect(folder.models.map(({ codeSha256 }) => codeSha256)).toEqual([before]);
   });
 
   test('keeps what was read from a place that has something broken now, and says why', async () => {
