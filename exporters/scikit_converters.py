@@ -12,7 +12,7 @@ from skl2onnx.operator_converters.common import concatenate_variables
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.impute import SimpleImputer
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
+from sklearn.preprocessing import FunctionTransformer, Normalizer, PolynomialFeatures
 
 from scikit_texts import replace_converter, replace_text_converters, writers
 
@@ -23,6 +23,7 @@ GAP = "<missing>"
 def replace_converters():
     replace_converter(SimpleImputer, "SklearnSimpleImputer", fill_gaps)
     replace_converter(PolynomialFeatures, "SklearnPolynomialFeatures", multiply_columns)
+    replace_converter(Normalizer, "SklearnNormalizer", normalise_rows)
     replace_converter(LinearDiscriminantAnalysis, "SklearnLinearClassifier", classify, LINEAR.get_allowed_options())
     for model, name in ((KNeighborsClassifier, "SklearnKNeighborsClassifier"), (KNeighborsRegressor, "SklearnKNeighborsRegressor")):
         converter = NEIGHBOURS[name]
@@ -85,6 +86,24 @@ def multiply_columns(scope, operator, container):
 
 
 POLYNOMIAL = get_converter("SklearnPolynomialFeatures")
+
+
+def normalise_rows(scope, operator, container):
+    """Converts a Normalizer. Of a row of zeros skl2onnx makes NaN, and of numbers below 0 another maximum."""
+    add, constant = writers(scope, container)
+    norm = operator.raw_operator.norm
+    kind = TensorProto.DOUBLE if isinstance(operator.inputs[0].type, DoubleTensorType) else TensorProto.FLOAT
+    cells = add("Cast", [concatenate_variables(scope, operator.inputs, container)], 13, to=kind)
+    if norm == "l2":
+        size = add("ReduceL2", [cells, constant([1])], 18, keepdims=1)
+    else:
+        reduce, version = ("ReduceSum", 13) if norm == "l1" else ("ReduceMax", 18)
+        size = add(reduce, [add("Abs", [cells], 13), constant([1])], version, keepdims=1)
+    # scikit-learn leaves rows as they are that are all but zero.
+    is_zero = add("Less", [size, constant(10 * np.finfo(np.float64).eps, kind)], 13)
+    divisor = add("Where", [is_zero, constant(1.0, kind), size], 16)
+    output = [operator.outputs[0].full_name]
+    container.add_node("Div", [cells, divisor], output, name=scope.get_unique_operator_name("Div"), op_version=14)
 
 
 def shape_of_function(operator):

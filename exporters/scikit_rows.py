@@ -22,12 +22,17 @@ PLACES = ("_fit_X", "X_train_", "support_vectors_", "theta_", "means_", "centroi
 
 
 def draw(rng, centre, spread):
-    """Returns numbers around the centre: a quarter each whole, of about two digits, of about three, and any."""
+    """Returns numbers around the centre: a quarter each whole, of about two digits, of about three, and any.
+
+    The first is 0, as it then is in each column: a row of zeros has a length that nothing can be divided by.
+    """
     spread = spread if np.isfinite(spread) and spread > 0 else 1.0
     numbers = rng.normal(centre if np.isfinite(centre) else 0.0, spread, ROWS)
     digits = -int(np.floor(np.log10(spread)))
     rounded = [np.rint(numbers), numbers.round(digits + 1), numbers.round(digits + 2), numbers]
-    return np.choose(rng.integers(0, len(rounded), ROWS), rounded)
+    drawn = np.choose(rng.integers(0, len(rounded), ROWS), rounded)
+    drawn[0] = 0
+    return drawn
 
 
 def around(steps, rng):

@@ -39,6 +39,7 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
     MaxAbsScaler,
+    Normalizer,
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
@@ -209,6 +210,10 @@ def of_numbers():
     yield "bagged neighbours of outliers", bagged.fit(PLACES, WAVES), far
     yield "close neighbours", KNeighborsRegressor(weights="distance").fit(PLACES, WAVES), PLACES
     yield "polynomials", make_pipeline(PolynomialFeatures(3), LinearRegression()).fit(PLACES, WAVES), PLACES
+    zeros = pd.concat([NUMBERS, pd.DataFrame({"a b": [0.0], "a_b": [0.0]})])
+    for norm in ("l1", "l2", "max"):
+        normalised = make_pipeline(Normalizer(norm), RandomForestClassifier(20, random_state=1))
+        yield f"rows of a length by {norm}", normalised.fit(NUMBERS, CLASSES), zeros
     yield "vectors far away", SVR(C=100).fit(TRIPS, TRIPS["km"]), TRIPS
     search = GridSearchCV(make_pipeline(StandardScaler(), SVC()), {"svc__C": [1]}, cv=2)
     yield "searched vectors", search.fit(TRIPS, LATE), TRIPS
