@@ -4,7 +4,17 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { elementTypes, floats, graph, integer, node, onnxModel, tensor, value } from './onnx.js';
+import {
+  elementTypes,
+  floats,
+  graph,
+  integer,
+  integers,
+  node,
+  onnxModel,
+  tensor,
+  value,
+} from './onnx.js';
 
 const { FP32: float, INT64: long } = elementTypes;
 
@@ -59,6 +69,7 @@ export const tokenizerRules = {
 /** Looks up the vectors of the tokens: `hidden`, float32 [N, tokens, 2]. */
 const lookUp = node('Gather', ['vectors', 'input_ids'], ['hidden']);
 const table = tensor('vectors', float, [vocabulary.length, 2], floats(vectors));
+const one = tensor('one', long, [1], Buffer.from(new BigInt64Array([1n]).buffer));
 const inputs = [value('input_ids', long, ['N', 'T']), value('attention_mask', long, ['N', 'T'])];
 
 /** Answers with the vectors of all tokens. */
@@ -96,8 +107,23 @@ export const pooled = onnxModel(
       node('Squeeze', ['sums', 'one'], ['sum']),
       node('LpNormalization', ['sum'], ['embedding'], integer('axis', 1)),
     ],
-    constants: [table, tensor('one', long, [1], Buffer.from(new BigInt64Array([1n]).buffer))],
+    constants: [table, one],
     inputs,
+    outputs: [value('embedding', float, ['N', 2])],
+  }),
+  17,
+);
+
+/** Answers with the mean of the vectors of all tokens, those of the padding included. */
+const unmasked = onnxModel(
+  graph({
+    nodes: [
+      lookUp,
+      node('ReduceMean', ['hidden'], ['mean'], integers('axes', [1])),
+      node('Squeeze', ['mean', 'one'], ['embedding']),
+    ],
+    constants: [table, one],
+    inputs: [value('input_ids', long, ['N', 'T'])],
     outputs: [value('embedding', float, ['N', 2])],
   }),
   17,
@@ -107,17 +133,19 @@ export const pooled = onnxModel(
  * Adds a model that answers with embeddings to a folder of models.
  * @param changes to its manifest; with `pooling: 'none'` as output, its graph pools by itself
  * @param options.isPositioned whether it takes four tokens at most
+ * @param options.isMasked whether a graph that pools leaves padding out
  */
 export function addEmbeddingModel(
   directory: string,
   name: string,
   changes: Record<string, unknown> = {},
-  { isPositioned = false } = {},
+  { isPositioned = false, isMasked = true } = {},
 ): void {
   const output = { kind: 'embedding', dimension: 2, ...(changes.output as object) };
   const isPooled = (output as { pooling?: string }).pooling === 'none';
   const unpooled = isPositioned ? positioned : bare;
-  const network = isPooled ? pooled : unpooled;
+  const pooling = isMasked ? pooled : unmasked;
+  const network = isPooled ? pooling : unpooled;
   const rules = Buffer.from(JSON.stringify(tokenizerRules));
   const manifest = {
     name,

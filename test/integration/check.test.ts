@@ -5,8 +5,9 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { checkModel } from '../../cli/models/check.js';
 import { type Model, readModels } from '../../shared/registry/models.js';
+import { addEmbeddingModel } from '../embedding-model.js';
 import { addCounter, counterName } from '../failures/counter.js';
-import { integers, node } from '../onnx.js';
+import { elementTypes, integer, integers, node } from '../onnx.js';
 import { addTensorModel, declared } from '../tensor-model.js';
 import { makeFolder } from '../unit/sample-model.js';
 
@@ -86,6 +87,58 @@ test.each([true, false])('the check looks at whole numbers (mixed: %s)', async (
   const checked = checkModel(model as Model, () => {});
   if (!isMixing) return checked;
   await expect(checked).rejects.toThrow('whole: expected an answer that does not depend on');
+});
+
+test.each([true, false])(
+  'the check looks at the padding of texts (masked: %s)',
+  async (isMasked) => {
+    const directory = makeFolder({});
+    const output = { dimension: 2, pooling: 'none', normalise: false };
+    addEmbeddingModel(directory, 'padded', { description: 'red', output }, { isMasked });
+    const [model] = readModels({ directory, names: ['padded'], filesNeeded: true });
+    const checked = checkModel(model as Model, () => {});
+    if (isMasked) return checked;
+    await expect(checked).rejects.toThrow('padded: expected an answer that does not depend on');
+  },
+);
+
+test('the check looks at the score of each class', async () => {
+  const directory = makeFolder({});
+  const network = {
+    inputs: [declared('x', 'FP32', [-1, 300])],
+    outputs: [declared('y', 'FP32', [-1, 300])],
+  };
+  const nodes = [
+    node('ReduceMean', ['x'], ['mean'], integers('axes', [0])),
+    node('Mul', ['x', 'mean'], ['y']),
+  ];
+  const columns = Array.from({ length: 300 }, (_, at) => ({ name: `c${at}`, datatype: 'number' }));
+  const changes = { input: { kind: 'table', columns }, output: { kind: 'classification' } };
+  addTensorModel(directory, { name: 'classes', nodes, network, changes });
+  const [model] = readModels({ directory, names: ['classes'], filesNeeded: true });
+  await expect(checkModel(model as Model, () => {})).rejects.toThrow(
+    'beside another one, that to a sample differs by 50 % of its largest number',
+  );
+});
+
+test('the check looks at neighbours that differ in their categories alone', async () => {
+  const directory = makeFolder({});
+  const network = {
+    inputs: [declared('kind', 'BYTES', [-1, 1])],
+    outputs: [declared('y', 'FP32', [-1, 1])],
+  };
+  const nodes = [
+    node('Cast', ['kind'], ['x'], integer('to', elementTypes.FP32)),
+    node('ReduceMax', ['x'], ['most'], integers('axes', [0])),
+    node('Sub', ['most', 'x'], ['y']),
+  ];
+  const columns = [{ name: 'kind', datatype: 'category', categories: ['1', '5'] }];
+  const changes = { input: { kind: 'table', columns }, output: { kind: 'regression' } };
+  addTensorModel(directory, { name: 'kinds', nodes, network, changes });
+  const [model] = readModels({ directory, names: ['kinds'], filesNeeded: true });
+  await expect(checkModel(model as Model, () => {})).rejects.toThrow(
+    'kinds: expected an answer that does not depend on',
+  );
 });
 
 test('the check of a model without an example says so', async () => {
