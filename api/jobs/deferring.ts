@@ -20,7 +20,7 @@ import type { Call } from '../call.js';
 import type { Calls } from '../calls.js';
 import { deadlineExceeded } from '../deadline.js';
 import { type Deferral, Deferred } from '../deferral.js';
-import type { Queue } from '../queue/queue.js';
+import { type Queue, queueLost } from '../queue/queue.js';
 import type { Identity } from '../repeat/identity.js';
 import { type KeptReplies, keyReused, type Results } from '../repeat/results.js';
 import { Turns } from '../turns.js';
@@ -178,10 +178,13 @@ export function makeDeferring(options: {
       call.dropBody();
       if (deferral.waitMs === 0) throw new Deferred(job, (state ?? (await jobs.read(job))).state);
       const hasLeft = () => call.ending.reason !== undefined || calls.isShuttingDown;
-      const end = await jobs.read(job, deferral.waitMs, hasLeft);
+      const end = await jobs.read(job, deferral.waitMs, hasLeft).catch(() => {
+        // Redis is away. The job is there, so the client must learn of it.
+        throw new Deferred(job, state?.state ?? 'queued');
+      });
       if (isPending(end)) throw new Deferred(job, end.state);
       call.isReplayed = isEarlier;
-      return repliesOf(end);
+      return repliesOf(end, job);
     },
   };
 }
@@ -222,7 +225,8 @@ function makeRecord(call: Call, { identity, deferral }: DeferredWork): JobRecord
   };
 }
 
-function repliesOf(state: JobState): readonly ScoredReply[] {
+function repliesOf(state: JobState, { deadlineAt }: JobRecord): readonly ScoredReply[] {
   if ('replies' in state) return state.replies;
-  throw 'error' in state ? state.error : deadlineExceeded('scoring');
+  if ('error' in state) throw state.error;
+  throw nowMs() < deadlineAt ? queueLost() : deadlineExceeded('scoring');
 }

@@ -75,7 +75,7 @@ export class Jobs {
   }
 
   /**
-   * Reads the state of a job, and waits while it is pending.
+   * Reads the state of a job, and waits while it is pending. Redis may be away meanwhile.
    * @throws ScorelineError `queue_unavailable`
    */
   async read(record: JobRecord, waitMs = 0, hasLeft: HasLeft = () => false): Promise<JobState> {
@@ -95,13 +95,10 @@ export class Jobs {
 
   /** Returns how a job has ended; undefined if the time is over before, or nobody waits any more. */
   #waitForEnd(record: JobRecord, waitMs: number, hasLeft: HasLeft): Promise<JobState | undefined> {
-    return new Promise((resolve, reject) => {
-      const stop = () => {
+    return new Promise((resolve) => {
+      const settle = (state?: JobState) => {
         clearTimeout(timer);
         stopFollowing();
-      };
-      const settle = (state?: JobState) => {
-        stop();
         resolve(state);
       };
       const stopFollowing = this.#watch.follow(record, {
@@ -109,9 +106,9 @@ export class Jobs {
           if (!isPending(state)) settle(state);
           else if (hasLeft()) settle();
         },
-        onFault: (error) => {
-          stop();
-          reject(error);
+        // The watch looks again.
+        onFault: () => {
+          if (hasLeft()) settle();
         },
       });
       const timer = setTimeout(settle, waitMs);

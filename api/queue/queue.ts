@@ -260,3 +260,12 @@ export function queueAway(): ScorelineError {
     { retryAfterSeconds: 1 },
   );
 }
+
+/** The error of requests that waited when Redis lost its data. */
+export function queueLost(): ScorelineError {
+  return new ScorelineError(
+    'queue_lost',
+    'The queue has lost its contents, including this request. Ask again.',
+    { retryAfterSeconds: 1 },
+  );
+}

@@ -20,6 +20,7 @@ import { type Logger, makeSeldom, type Seldom } from '../../shared/process/log.j
 import type { Keys } from '../../shared/redis/keys.js';
 import type { Redis } from '../../shared/redis/redis.js';
 import { idsOfReplies, type Reply, unpackReplies } from '../../shared/wire/reply.js';
+import { queueLost } from './queue.js';
 
 /** How long the stream outlives its reader. */
 const timeToLiveMs = 120_000;
@@ -128,11 +129,7 @@ export class ReplyStream {
     this.#options.log.error(
       'Redis has lost its data; the requests that waited are refused. Keep an append-only file',
     );
-    return new ScorelineError(
-      'queue_lost',
-      'The queue has lost its contents, including this request. Ask again.',
-      { retryAfterSeconds: 1 },
-    );
+    return queueLost();
   }
 
   #expired(): ScorelineError {

@@ -6,6 +6,7 @@ import { cuts } from '../../chaos/schedule.js';
 import type { Child } from '../../cli/processes/children.js';
 import {
   type Answer,
+  ask,
   type LogLine,
   openRedis,
   post,
@@ -14,7 +15,7 @@ import {
   type TestRedis,
   waitUntil,
 } from '../harness.js';
-import { countFor } from './counter.js';
+import { counterName, countFor } from './counter.js';
 import {
   expectAllAnswered,
   expectAnswered,
@@ -307,10 +308,31 @@ describe('a Redis that restarts', () => {
     });
   });
 
+  test('with its append-only file loses nobody who waits for a job', async () => {
+    await withScene({}, async (scene) => {
+      const [worker] = scene.service.workers;
+      worker?.kill('SIGSTOP');
+      const waiting = waitForJob(scene, '3', 60);
+      const leaving = waitForJob(scene, '4', 5);
+      await scene.untilStored(2);
+      await scene.redis.stop('SIGKILL');
+      const { status, headers, body } = await leaving;
+      expect([status, body.state]).toEqual([202, 'queued']);
+      await scene.redis.start();
+      worker?.kill('SIGCONT');
+      expectCounted(await waiting, '3');
+      const job = `${scene.service.url}${headers.get('location')}`;
+      const ended = await ask(job, { headers: { prefer: 'wait=60' } });
+      expectCounted({ ...ended, body: ended.body.result }, '4');
+    });
+  });
+
   test('without its data fails waiting requests with queue_lost, but no later ones', async () => {
     await withScene({}, async (scene) => {
       const waiting = [0, 1].map((digit) => scene.count(countFor(300, digit)));
       await scene.untilHeld(2);
+      waiting.push(waitForJob(scene, countFor(300, 2), 60));
+      await scene.untilStored(3);
       // Its answers would still count if they came soon after the server.
       const [worker] = scene.service.workers;
       worker?.kill('SIGSTOP');
@@ -348,6 +370,12 @@ describe('an API that is frozen for longer than its stream lives', () => {
     });
   });
 });
+
+/** Asks the counter, and takes a job if there is no answer after this time. */
+function waitForJob({ service }: Scene, input: string, seconds: number): Promise<Answer> {
+  const url = `${service.url}/v1/models/${counterName}/score`;
+  return post(url, { input }, { prefer: `wait=${seconds}` });
+}
 
 async function expectRefusedStart(
   redisUrl: string,
