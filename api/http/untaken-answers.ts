@@ -34,8 +34,10 @@ export class UntakenAnswers {
     this.#answers.set(response, bytes);
     this.#bytes += bytes;
     onDeparture(response, () => this.#forget(response));
-    // The time begins again whenever the client takes something. After the answer, Node sets it to that of an idle connection.
+    // The time begins again whenever the client takes something. It ends with the answer, because the next request may
+    // be there already. It goes first: if there is none, Node then sets the time of an idle connection.
     socket.setTimeout(this.#stallMsMax);
+    response.prependOnceListener('finish', () => socket.setTimeout(0));
     for (const oldest of this.#answers.keys()) {
       if (this.#bytes <= this.#bytesMax || oldest === response) return;
       this.#forget(oldest);

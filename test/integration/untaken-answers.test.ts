@@ -1,10 +1,11 @@
 // What clients do not take: answers that they do not read, and requests that they send ahead. With real connections.
 
 import { once } from 'node:events';
-import { createServer, ServerResponse } from 'node:http';
+import { createServer, type RequestListener, ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { oneAtATime } from '../../api/http/one-at-a-time.js';
 import { UntakenAnswers } from '../../api/http/untaken-answers.js';
 import { waitUntil } from '../harness.js';
 import { makeReply, openScene } from './http-scene.js';
@@ -27,24 +28,37 @@ async function openUntaken(options: {
   });
   const { note = (response) => untaken.note(response) } = options;
   let asked = 0;
-  const server = createServer((_request, response) => {
+  const { connectTo } = await openServer((_request, response) => {
     asked++;
     response.end(Buffer.alloc(answerBytes));
     note(response);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => void server.closeAllConnections());
-  onTestFinished(() => void server.close());
   const ask = async () => {
     const before = asked;
-    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-    socket.on('error', () => {}).pause();
-    socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n');
+    const socket = connectTo();
+    socket.write(head('/'));
     await waitUntil('its answer waits', () => asked > before);
     return socket;
   };
   return { untaken, logged, ask };
+}
+
+/** Starts a server. Returns it, and what connects clients that read nothing by themselves. */
+async function openServer(serve: RequestListener) {
+  const server = createServer(serve);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.closeAllConnections());
+  onTestFinished(() => void server.close());
+  const connectTo = () =>
+    connect((server.address() as AddressInfo).port, '127.0.0.1')
+      .on('error', () => {})
+      .pause();
+  return { server, connectTo };
+}
+
+function head(path: string): string {
+  return `GET ${path} HTTP/1.1\r\nHost: test\r\n\r\n`;
 }
 
 /** Reads all that is there. Resolves to whether it was a whole answer. */
@@ -103,6 +117,33 @@ describe('answers that nobody takes', () => {
   test('larger than the limit come to clients that read', async () => {
     const { ask } = await openUntaken({ answers: 0 });
     expect(await readAnswer(await ask())).toBe(true);
+  });
+
+  test('once taken, leave the time of the next request, or of an idle connection', async () => {
+    const untaken = new UntakenAnswers({
+      ...{ bytesMax: 0, stallMsMax: 60_000 },
+      log: pino({ level: 'silent' }),
+    });
+    const timeouts: (number | undefined)[] = [];
+    const later: ServerResponse[] = [];
+    const { server, connectTo } = await openServer(
+      oneAtATime((request, response) => {
+        timeouts.push(request.socket.timeout);
+        if (request.url === '/later') return void later.push(response);
+        response.end(Buffer.alloc(answerBytes));
+        untaken.note(response);
+        timeouts.push(request.socket.timeout);
+      }),
+    );
+    const client = connectTo();
+    client.write(`${head('/long')}${head('/later')}`);
+    client.resume();
+    await waitUntil('the first is taken', () => later.length > 0);
+    expect(timeouts.slice(1)).toEqual([60_000, 0]);
+    const [{ socket } = { socket: null }] = later;
+    later[0]?.end();
+    await waitUntil('the connection is idle', () => socket?.timeout !== 0);
+    expect(socket?.timeout).toBeGreaterThanOrEqual(server.keepAliveTimeout);
   });
 
   test('wait no longer than a client may pause', async () => {
