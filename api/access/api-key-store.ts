@@ -73,10 +73,9 @@ export class ApiKeyStore {
       const text = await this.#redis.hget(apiKeys, id);
       if (text === null) throw noSuchKey(id);
       const next = change(readRecord(id, text));
-      const values = [id, text, JSON.stringify(next), randomUUID()];
-      const wasWritten = await this.#redis.call(
-        ...(['EVAL', replaceScript, 2, apiKeys, apiKeysVersion, ...values] as const),
-      );
+      const parameters = [id, text, JSON.stringify(next), randomUUID()];
+      const names = [apiKeys, apiKeysVersion];
+      const wasWritten = await this.#redis.eval(replaceScript, 2, ...names, ...parameters);
       if (wasWritten === 1) return next;
     }
   }

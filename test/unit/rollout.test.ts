@@ -25,7 +25,7 @@ async function openRollout(given: readonly Model[]) {
   let isInUse = false;
   let aheadMs = 0;
   let unloaded: readonly string[] = [];
-  const commands = { srem: () => commands, incr: () => commands, exec: async () => [] };
+  const commands = { srem: () => commands, set: () => commands, exec: async () => [] };
   const redis = {
     status: 'ready',
     smembers: async () => unloaded,
