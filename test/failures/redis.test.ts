@@ -314,7 +314,7 @@ describe('a Redis that restarts', () => {
       worker?.kill('SIGSTOP');
       const waiting = waitForJob(scene, '3', 60);
       const leaving = waitForJob(scene, '4', 5);
-      await scene.untilStored(2);
+      await untilListed(scene, 2);
       await scene.redis.stop('SIGKILL');
       const { status, headers, body } = await leaving;
       expect([status, body.state]).toEqual([202, 'queued']);
@@ -332,7 +332,7 @@ describe('a Redis that restarts', () => {
       const waiting = [0, 1].map((digit) => scene.count(countFor(300, digit)));
       await scene.untilHeld(2);
       waiting.push(waitForJob(scene, countFor(300, 2), 60));
-      await scene.untilStored(3);
+      await untilListed(scene, 1);
       // Its answers would still count if they came soon after the server.
       const [worker] = scene.service.workers;
       worker?.kill('SIGSTOP');
@@ -375,6 +375,14 @@ describe('an API that is frozen for longer than its stream lives', () => {
 function waitForJob({ service }: Scene, input: string, seconds: number): Promise<Answer> {
   const url = `${service.url}/v1/models/${counterName}/score`;
   return post(url, { input }, { prefer: `wait=${seconds}` });
+}
+
+/** Waits until this many requests have become jobs, so their clients can learn of them. */
+async function untilListed({ service }: Scene, count: number): Promise<void> {
+  await waitUntil('the jobs are listed', async () => {
+    const { body } = await ask(`${service.url}/v1/jobs`);
+    return body.jobs.length === count;
+  });
 }
 
 async function expectRefusedStart(
