@@ -148,8 +148,9 @@ describe('a Redis that jobs fill while there is no worker', () => {
     let accepted = 0;
     const fill = async (): Promise<Answer> => {
       const answer = await post(address, { input }, { Prefer: 'respond-async' });
-      if (answer.status !== 202) return answer;
-      accepted++;
+      // A machine that is busy may not answer in time.
+      if (answer.status !== 202 && answer.status !== 503) return answer;
+      if (answer.status === 202) accepted++;
       return fill();
     };
     for (const { status, body } of await Promise.all([fill(), fill()])) {
