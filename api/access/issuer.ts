@@ -1,9 +1,11 @@
 // The signature keys of an OIDC issuer.
 //
 // They are found by discovery, fetched again every five minutes, and at once when a token names a key
-// that is not among them, which is how a rotated key becomes known. While the issuer is away, the last
+// that is not among them, which is how a rotated key becomes known. If the issuer was asked a moment ago, such a
+// token waits until it may be asked again: the key may be new since then. While the issuer is away, the last
 // known keys count for an hour: tokens rarely live longer, and nobody gets a new one meanwhile.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
@@ -58,6 +60,7 @@ export async function openIssuer(options: {
   let askedAt = Number.NEGATIVE_INFINITY;
   let isAway = false;
   let asking: Promise<void> | undefined;
+  let askingNext: Promise<void> | undefined;
 
   const ask = async () => {
     try {
@@ -80,9 +83,19 @@ export async function openIssuer(options: {
     asking ??= ask();
     return asking;
   };
+  const mayNotAskForMs = () => (asking ? 0 : askedAt + askEveryMs - performance.now());
   /** Asks the issuer, unless it was asked a moment ago. */
   const refreshSoon = async () => {
-    if (asking || performance.now() - askedAt >= askEveryMs) await refresh();
+    if (mayNotAskForMs() <= 0) await refresh();
+  };
+  /** Asks the issuer as soon as it may be asked again. */
+  const refreshNext = () => {
+    askingNext ??= delay(Math.max(0, mayNotAskForMs()), undefined, { ref: false })
+      .then(refresh)
+      .finally(() => {
+        askingNext = undefined;
+      });
+    return askingNext;
   };
   const knownKeys = () => {
     const isUsable = known && performance.now() - known.atMs < staleMsMax;
@@ -100,7 +113,7 @@ export async function openIssuer(options: {
         return await keys.find(header, token);
       } catch (thrown) {
         if (!(thrown instanceof errors.JWKSNoMatchingKey)) throw thrown;
-        await refreshSoon();
+        await (isAway ? refreshSoon() : refreshNext());
         if (isAway) throw unavailable();
         return (knownKeys() ?? keys).find(header, token);
       }
