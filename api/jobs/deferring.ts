@@ -106,6 +106,7 @@ export function makeDeferring(options: {
   ) => {
     const { trace, ending, model } = call;
     const aim = { queue: model.queue, batchMax: model.manifest.batch.max };
+    let hasPlace = false;
     try {
       // A call without a permit may only have what is there already.
       calls.admit(call);
@@ -117,7 +118,10 @@ export function makeDeferring(options: {
           : [],
       );
       await webhooks.requireRoom(record);
-      if (!expired) await store.requireRoom(record.caller);
+      if (!expired) {
+        await store.takePlace(record);
+        hasPlace = true;
+      }
       await results.lengthen(work.identity, kept.replies, record.keepMs);
       const { queued: id, priority } = record;
       const ids = missing.map((item) => item.id);
@@ -139,6 +143,7 @@ export function makeDeferring(options: {
       if (record.webhook !== undefined) ends.begin(job);
       return { job, waits: missing.length > 0 && job === record };
     } catch (error) {
+      if (hasPlace) store.giveBackPlace(record);
       if (kept.isNew) results.release(work.identity);
       throw error;
     }

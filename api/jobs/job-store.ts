@@ -30,10 +30,12 @@ export interface JobStore {
    */
   add(record: JobRecord, replaced?: JobRecord): Promise<JobRecord>;
   /**
-   * Checks that the caller may have one more job.
+   * Takes one of the places that the caller of a job has for jobs, until the job is forgotten.
    * @throws ScorelineError `overloaded`, `queue_unavailable`
    */
-  requireRoom(caller: string): Promise<void>;
+  takePlace(record: JobRecord): Promise<void>;
+  /** Gives the place of a job back that was not added. If Redis is away, it stays taken until the job would be forgotten. */
+  giveBackPlace(record: JobRecord): void;
   /**
    * Returns a job of whichever caller.
    * @throws ScorelineError `queue_unavailable`
@@ -85,9 +87,9 @@ export function makeJobStore(options: {
 
   return {
     async add(record, replaced) {
-      const { id, caller, submittedAt, deadlineAt, keepMs } = record;
+      const { id, caller, submittedAt } = record;
       const now = Math.floor(nowMs());
-      const goneAt = Math.ceil(deadlineAt + keepMs + spareMs);
+      const goneAt = forgottenAt(record);
       const pending = webhooks.partsOf(record);
       const names = [keys.job(id), keys.jobs(caller), keys.jobsEnd(caller), ...pending.names];
       const values = [JSON.stringify(record), id, submittedAt, now, goneAt];
@@ -102,13 +104,17 @@ export function makeJobStore(options: {
       if (!job) await run(anyRecord);
       return job ?? record;
     },
-    async requireRoom(caller) {
-      const name = keys.jobsEnd(caller);
+    async takePlace(record) {
+      const { id, caller } = record;
       const now = Math.floor(nowMs());
-      if ((await orUnavailable(redis.zcount(name, now, '+inf'))) < jobsMax) return;
-      const next = redis.zrangebyscore(name, now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1);
-      const [, goneAt = now] = await orUnavailable(next);
-      throw full(jobsMax, Number(goneAt) - now);
+      const values = [id, now, forgottenAt(record), jobsMax];
+      const nextAt = await orUnavailable(
+        redis.eval(takePlaceScript, 1, keys.jobsEnd(caller), ...values),
+      );
+      if (nextAt !== null) throw full(jobsMax, Number(nextAt) - now);
+    },
+    giveBackPlace({ id, caller }) {
+      redis.eval(giveBackScript, 2, keys.jobsEnd(caller), keys.job(id), id).catch(() => {});
     },
     read,
     async find(caller, id) {
@@ -126,6 +132,11 @@ export function makeJobStore(options: {
   };
 }
 
+/** Milliseconds since the epoch. */
+function forgottenAt({ deadlineAt, keepMs }: JobRecord): number {
+  return Math.ceil(deadlineAt + keepMs + spareMs);
+}
+
 function full(jobsMax: number, nextMs: number): ScorelineError {
   return new ScorelineError(
     'overloaded',
@@ -133,6 +144,24 @@ function full(jobsMax: number, nextMs: number): ScorelineError {
     { retryAfterSeconds: Math.ceil(nextMs / 1000), reason: 'caller_jobs_full' },
   );
 }
+
+// KEYS: the caller's jobs by their end. ARGV: the id of a job, now, when the job is forgotten, the most jobs.
+// Returns when the first job is forgotten if there is no place.
+const takePlaceScript = `
+local isNew = not redis.call('ZMSCORE', KEYS[1], ARGV[1])[1]
+if isNew and redis.call('ZCOUNT', KEYS[1], ARGV[2], '+inf') >= tonumber(ARGV[4]) then
+  return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+end
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], math.max(ARGV[3] - ARGV[2], redis.call('PTTL', KEYS[1])))
+return nil
+`;
+
+// KEYS: the caller's jobs by their end, the record of the job. ARGV: its id. Another instance may have added the job.
+const giveBackScript = `
+if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('ZREM', KEYS[1], ARGV[1]) end
+return nil
+`;
 
 /** Has the script replace whatever is there. */
 const anyRecord = 'any';

@@ -1,6 +1,6 @@
 // Tests the list of jobs against a real Redis, with records and results as API and workers write them.
 
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobRecord } from '../../api/jobs/job-record.js';
 import { type JobStates, makeJobStates } from '../../api/jobs/job-states.js';
 import { makeJobStore } from '../../api/jobs/job-store.js';
@@ -160,4 +160,43 @@ test('says that a job is running whose model only other instances know yet', asy
   expect(states).toContainEqual(['job-1', 'failed']);
   const cancelling = jobs.cancel(records[0] as JobRecord, () => 'awaited');
   await expect(cancelling).rejects.toThrow('this one has succeeded');
+});
+
+describe('the places of a caller', () => {
+  const webhooks = { partsOf: () => ({ names: [], values: [] }) };
+  const openStore = () => makeJobStore({ redis: redis.client, keys, jobsMax: 3, webhooks });
+  const makeOwn = (at: number, owner: string): JobRecord => ({
+    ...makeRecord(at),
+    ...{ id: `${owner}-${at}`, caller: owner },
+  });
+
+  test('are no more than it may have jobs, also for requests at the same time', async () => {
+    const store = openStore();
+    const own = Array.from({ length: 10 }, (_, at) => makeOwn(at, 'ada'));
+    const taken = await Promise.allSettled(own.map((record) => store.takePlace(record)));
+    expect(taken.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
+    expect(taken.at(-1)).toMatchObject({
+      reason: { code: 'overloaded', reason: 'caller_jobs_full' },
+    });
+    const [first] = own as [JobRecord];
+    await store.takePlace(first);
+    await store.add(first);
+    await store.takePlace(makeOwn(0, 'bob'));
+  });
+
+  test('are given back by a job that is not added, and by no other', async () => {
+    const store = openStore();
+    const [added, failed, next, last] = [0, 1, 2, 3].map((at) => makeOwn(at, 'eve')) as [
+      JobRecord,
+      JobRecord,
+      JobRecord,
+      JobRecord,
+    ];
+    for (const record of [added, failed]) await store.takePlace(record);
+    await store.add(added);
+    for (const record of [added, failed]) store.giveBackPlace(record);
+    await store.takePlace(next);
+    await store.takePlace(last);
+    await expect(store.takePlace(failed)).rejects.toMatchObject({ code: 'overloaded' });
+  });
 });
