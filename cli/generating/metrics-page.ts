@@ -42,7 +42,7 @@ The container images listen on 8081.
 Counters and histograms are 0 before their first use. For requests and items, that holds for \`ok\` and for the
 faults of the service; the code of a caller's mistake appears with the first one. A gauge whose value is unknown
 is absent. Labels have values from the manifests and from tables of the code, never from a request, so unknown
-models and addresses add no series. Each model has about 100 series in the API and 90 in a worker.
+models and addresses add no series. Each model has about 120 series in the API and 90 in a worker.
 
 ${section('API', ['api'])}
 ${section('Worker', ['worker'])}

@@ -59,7 +59,7 @@ export const webhookShape = {
   WEBHOOK_PENDING_MAX: integer(1, 10_000_000)
     .default(10_000)
     .describe(
-      'The most webhooks of one host that are not delivered yet, those of unfinished jobs included. Beyond it, requests with that host in `Webhook-Url` get 429. Where callers say who they are, each takes only as much as it leaves free, so one takes at most half. Each takes 1 kB in Redis.',
+      'The most webhooks of one host that are not delivered yet, those of unfinished jobs included. Beyond it, requests with that host in `Webhook-Url` get 429; of those that come at the same time, a few more may be let in. Where callers say who they are, each takes only as much as it leaves free, so one takes at most half. Each takes 1 kB in Redis.',
     ),
   WEBHOOK_DEAD_MAX: integer(1, 10_000)
     .default(1000)
