@@ -79,7 +79,7 @@ export async function openEdge(parts: EdgeParts): Promise<Edge> {
   const http = await startServer(app, configuration, untaken);
   const { isTrusted } = app;
   const grpc = await startGrpc(
-    { ...protocol, ...{ registry, calls, access, scoring, events, isTrusted } },
+    { ...protocol, ...{ registry, calls, access, scoring, events, isTrusted, untaken } },
     configuration,
   );
   return {

@@ -3,6 +3,7 @@
 // States: *arriving* until its message is there, then *begun*; *departed* when its answer is sent or its
 // client is gone. What the request holds is given back when it departs.
 
+import type { ServerHttp2Stream } from 'node:http2';
 import { Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
@@ -145,10 +146,8 @@ export function limitBytes(watch: Watch): void {
  * which decompresses nothing of a request that has been refused.
  */
 function watchBytes({ intercepted, refuse }: Watch, check: (bytes: number) => void): void {
-  const { stream, incomingEncoding } = intercepted as unknown as {
-    stream: NodeJS.EventEmitter;
-    incomingEncoding: string;
-  };
+  const stream = streamOf(intercepted);
+  const { incomingEncoding } = intercepted as unknown as { incomingEncoding: string };
   // A compressed message may become so many times larger, at once and unseen.
   const growthMax = incomingEncoding === 'identity' ? 1 : compressionMax;
   let arrived = 0;
@@ -160,6 +159,11 @@ function watchBytes({ intercepted, refuse }: Watch, check: (bytes: number) => vo
       refuse(error);
     }
   });
+}
+
+/** Returns the stream of a request, which grpc-js keeps to itself. */
+export function streamOf(intercepted: ServerInterceptingCallInterface): ServerHttp2Stream {
+  return (intercepted as unknown as { stream: ServerHttp2Stream }).stream;
 }
 
 /** The most that gzip and deflate can make of a byte. */

@@ -25,7 +25,8 @@ import type { DepartedRequest, RequestEvents } from '../events.js';
 import { httpsRequired } from '../http/entrance.js';
 import { parseIdempotencyKey } from '../http/parameters/idempotency-key.js';
 import { parsePriority, priorityHeader } from '../http/parameters/priority.js';
-import { Arrival, countBytes, limitBytes } from './arrival.js';
+import type { UntakenAnswers } from '../http/untaken-answers.js';
+import { Arrival, countBytes, limitBytes, streamOf } from './arrival.js';
 import type { Message } from './message.js';
 import { type MethodName, methodNames, pathOf } from './protocol.js';
 import { statusCodeOf, statusOf, toScorelineError } from './status.js';
@@ -51,6 +52,7 @@ export interface GateOptions {
   readonly isTrusted: (address: string) => boolean;
   /** Is told of each request. */
   readonly events: RequestEvents;
+  readonly untaken: Pick<UntakenAnswers, 'noteStream'>;
 }
 
 export function makeGate(options: GateOptions): Gate {
@@ -101,7 +103,13 @@ export function makeGate(options: GateOptions): Gate {
         arrival?.depart();
       })
       .build();
-    const responder = new ResponderBuilder().withStart((next) => next(listener)).build();
+    const responder = new ResponderBuilder()
+      .withStart((next) => next(listener))
+      .withSendMessage((message: Buffer, next) => {
+        next(message);
+        options.untaken.noteStream(streamOf(intercepted), message.length);
+      })
+      .build();
     return new ServerInterceptingCall(intercepted, responder);
   };
 

@@ -164,7 +164,7 @@ const api = {
   ANSWERS_BYTES_MAX: integer(1024, 1_099_511_627_776)
     .default(268_435_456)
     .describe(
-      'The most bytes of answers that one API process holds for clients that have not taken them yet. Beyond it, the connections that have waited longest are closed. Raising it costs memory. Whoever takes nothing of an answer for `REQUEST_MS_MAX` loses the connection in any case.',
+      'The most bytes of answers that one API process holds for clients that have not taken them yet. Beyond it, the connections that have waited longest are closed. Raising it costs memory. Whoever takes nothing of an answer for `REQUEST_MS_MAX` loses the connection in any case. By gRPC, it is the stream of the answer that ends, and `REQUEST_MS_MAX` counts from when its connection last sent something.',
     ),
   QUEUE_ITEMS_MAX: integer(1, 10_000_000)
     .default(10_000)

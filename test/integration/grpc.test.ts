@@ -270,6 +270,54 @@ test('counts no bytes that come behind the answer', async () => {
   expect(scene.bodies.taken).toBe(0);
 });
 
+describe('an answer that its client does not take', () => {
+  /** Connects a client that takes no bytes of answers. Its requests resolve when their streams have ended. */
+  async function openIdle(options: Parameters<typeof open>[0]) {
+    const scene = await open(options);
+    const session = connectHttp2(`http://127.0.0.1:${scene.grpcPort}`, {
+      settings: { initialWindowSize: 0 },
+    });
+    onTestFinished(() => session.destroy());
+    const message = encodeInfer({
+      model: 'fp32',
+      inputs: [{ name: 'in', datatype: 'FP32', shape: [250, 2] }],
+      raw: [new Uint8Array(2000)],
+    });
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(message.length, 1);
+    const ask = async () => {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': '/inference.GRPCInferenceService/ModelInfer',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      stream.on('error', () => {});
+      stream.end(Buffer.concat([head, message]));
+      await once(stream, 'response');
+      return stream;
+    };
+    return { scene, ask };
+  }
+
+  test('ends with its stream after REQUEST_MS_MAX', async () => {
+    const { scene, ask } = await openIdle({
+      configuration: { REQUEST_MS_MAX: 500, HEADERS_MS_MAX: 500 },
+    });
+    const stream = await ask();
+    await waitUntil('the stream is closed', () => stream.closed);
+    expect((await scene.inferWell()).code).toBe(status.OK);
+  });
+
+  test('ends with its stream when ANSWERS_BYTES_MAX is full, the oldest first', async () => {
+    const { scene, ask } = await openIdle({ configuration: { ANSWERS_BYTES_MAX: 5000 } });
+    const [first, second, third] = [await ask(), await ask(), await ask()];
+    await waitUntil('the first stream is closed', () => first.closed);
+    expect([second.closed, third.closed]).toEqual([false, false]);
+    expect(scene.logged.splice(0)).toHaveLength(1);
+  });
+});
+
 test.each(['ServerLive', 'ServerMetadata', 'ModelMetadata'])(
   'refuses a long message to %s, which takes no tensors',
   async (method) => {
