@@ -12,6 +12,9 @@ const isOther = /^(?:\.|__pycache__$|node_modules$)/;
 /** What folders have whose code is not the model's: an environment, and another version. */
 const isOthersWith = ['pyvenv.cfg', 'conda-meta', 'model.yaml'];
 
+/** What a line of a list names: another list, or one of constraints. */
+const include = /^[ \t]*(?:-r|-c|--requirement|--constraint)[ \t=]*["']?([^\s"']+)/gm;
+
 /**
  * Returns the files of the code, as sorted paths relative to the model's folder.
  * @throws ScorelineError `model_file_missing` if the program or the list of packages is not there
@@ -23,7 +26,24 @@ export function codeFiles(folder: string, name: string, source: PythonSource): s
   })) {
     if (!existsSync(path.join(folder, file))) throw missing({ folder, name, key, file });
   }
-  return [...new Set([source.file, source.requirements, ...modulesIn(folder)])].sort();
+  const lists = requirementLists(folder, source.requirements);
+  return [...new Set([source.file, ...lists, ...modulesIn(folder)])].sort();
+}
+
+/** Returns a list of packages with those that it includes and that are in the model's folder, each once. */
+export function requirementLists(folder: string, list: string): string[] {
+  const lists = new Set([path.posix.normalize(list)]);
+  // A set visits what is added meanwhile.
+  for (const each of lists) {
+    for (const [, included = ''] of readFileSync(path.join(folder, each), 'utf8').matchAll(
+      include,
+    )) {
+      const other = path.posix.join(path.posix.dirname(each), included);
+      const isInside = !path.isAbsolute(included) && !other.startsWith('../');
+      if (isInside && existsSync(path.join(folder, other))) lists.add(other);
+    }
+  }
+  return [...lists];
 }
 
 /**

@@ -667,9 +667,13 @@ def predict(inputs): return inputs["x"] * (2 if importlib.util.find_spec("own_pa
     writeFileSync(marker, '');
     expect(await double(folder)).toBe(4);
     expect(existsSync(marker)).toBe(true);
-    writeFileSync(path.join(folder, 'requirements.txt'), './own\n');
-    expect(await double(folder)).toBe(8);
+    writeFileSync(path.join(folder, 'requirements.txt'), '-r lists/more.txt\n');
+    mkdirSync(path.join(folder, 'lists'));
+    writeFileSync(path.join(folder, 'lists/more.txt'), '# none\n');
+    expect(await double(folder)).toBe(4);
     expect(existsSync(marker)).toBe(false);
+    writeFileSync(path.join(folder, 'lists/more.txt'), './own\n');
+    expect(await double(folder)).toBe(8);
   });
 
   test('that cannot be made is explained, and leaves nothing behind', {

@@ -112,7 +112,15 @@ describe('a look at the folder', () => {
       ...Object.fromEntries(
         ['a', 'a/2'].flatMap((place) => [
           [`${place}/predict.py`, 'import helper'],
-          [`${place}/requirements.txt`, ''],
+          [
+            `${place}/requirements.txt`,
+            '-r lists/more.txt\n--constraint=/etc/hosts\n-c ../../x.txt',
+          ],
+          [
+            `${place}/lists/more.txt`,
+            '-r ../requirements.txt\n -c "limits.txt" # most\n-r gone.txt',
+          ],
+          [`${place}/lists/limits.txt`, ''],
           [`${place}/helper.py`, 'f = 1'],
           [`${place}/inner/part.py`, 'g = 1'],
           [`${place}/env/part.py`, 'h = 1'],
@@ -123,7 +131,8 @@ describe('a look at the folder', () => {
     await look();
     const codes = () => folder.models.map(({ codeSha256 }) => codeSha256);
     const modules = ['helper.py', 'inner/part.py', 'env/part.py', 'inner/deep/new.py'];
-    for (const file of modules.flatMap((name) => [`a/${name}`, `a/2/${name}`])) {
+    const lists = ['lists/limits.txt', 'lists/more.txt'];
+    for (const file of [...modules, ...lists].flatMap((name) => [`a/${name}`, `a/2/${name}`])) {
       const before = codes();
       write({ [file]: `changed = '${file}'` });
       await look();

@@ -8,6 +8,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { ScorelineError } from '../../../shared/errors.js';
 import type { Logger } from '../../../shared/process/log.js';
+import { requirementLists } from '../../../shared/python/code.js';
 import { makePythonEnvironment, pythonIn } from '../../../shared/python/environment.js';
 import { variablesOfPrograms } from './variables.js';
 
@@ -71,9 +72,11 @@ async function ensure(packages: Packages, log: Logger): Promise<string> {
 }
 
 function digestOf({ folder, requirements }: Packages): string {
-  return createHash('sha256')
-    .update(readFileSync(path.join(folder, requirements)))
-    .digest('hex');
+  const digest = createHash('sha256');
+  for (const list of requirementLists(folder, requirements)) {
+    digest.update(readFileSync(path.join(folder, list)));
+  }
+  return digest.digest('hex');
 }
 
 function readDigest(environment: string): string | undefined {
