@@ -28,6 +28,7 @@ import {
   compareAnswers,
   judge,
 } from './optimizing/comparison.js';
+import { keepTraffic } from './optimizing/keep-traffic.js';
 import {
   describe,
   type Failed,
@@ -223,14 +224,6 @@ function refuseTaken({ model, place }: { model: Model; place: string }, wanted: 
   );
 }
 
-/** A new version would answer all requests at once, unless a file says which one does. */
-function keepTraffic(place: string, { version }: Model): void {
-  const file = path.join(place, 'traffic.yaml');
-  if (existsSync(file)) return;
-  const text = `# Which version answers requests that name none: docs/versions.md\nlatest: ${JSON.stringify(version)}\n`;
-  writeFileSync(file, text);
-}
-
 /** Returns the inputs that are compared, and those from which ranges are found: others, where there are enough. */
 async function readInputs(
   model: Model,
@@ -411,7 +404,7 @@ async function keep(
   const content = { method, ...(method === 'int8' && { ranges: how }), changed, ...report };
   writeFileSync(path.join(made, 'optimization.json'), `${JSON.stringify(content, null, 2)}\n`);
   refuseTaken({ model, place }, version);
-  keepTraffic(place, model);
+  keepTraffic(path.dirname(place), model.name);
   renameSync(made, folder);
   return { folder, version };
 }

@@ -1,0 +1,26 @@
+// Who answers the requests to a model that gets a new version: the same version as before.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { collectModels } from '../../../shared/registry/models.js';
+import { releasedIn, trafficName } from '../../../shared/registry/traffic.js';
+import { editYaml } from '../yaml-edit.js';
+
+/**
+ * Lets `traffic.yaml` name the version that answers requests without one, unless it names some already. Otherwise a new
+ * version would answer all of them at once, since it may be the highest.
+ * @throws ScorelineError `manifest_invalid` if the file cannot be edited
+ */
+export function keepTraffic(directory: string, name: string): void {
+  const found = collectModels({ directory, names: [name], filesNeeded: false });
+  const latest = found.models[0]?.version;
+  const traffic = found.traffic.get(name);
+  // While the file cannot be read, a new version answers nothing.
+  if (latest === undefined || traffic === undefined || releasedIn(traffic)) return;
+  const file = path.join(directory, name, trafficName);
+  const text =
+    Object.keys(traffic).length === 0
+      ? `# Which version answers requests that name none: docs/versions.md\nlatest: ${JSON.stringify(latest)}\n`
+      : editYaml(readFileSync(file, 'utf8'), [[['latest'], latest]], { file });
+  writeFileSync(file, text);
+}
