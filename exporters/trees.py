@@ -50,8 +50,9 @@ def make_whole(network, is_category, whole):
     """Makes whole numbers of those of categories, as boosters do. A tree of ONNX compares them as they are."""
     if not any(is_category):
         return
-    own = next(opset for opset in network.opset_import if opset.domain == "")
-    own.version = max(own.version, 9)  # The converters declare the least that their nodes need.
+    # The converters declare the least that their nodes need, and no operators of ONNX where trees are all.
+    own = next((opset for opset in network.opset_import if opset.domain == ""), None) or network.opset_import.add(domain="")
+    own.version = max(own.version, 9)
     graph = network.graph
     for node in graph.node:
         node.input[:] = ["whole row" if name == "row" else name for name in node.input]

@@ -1,0 +1,45 @@
+"""Says of boosters of XGBoost that know categories whether they are exported as they are.
+
+    python test/exporters/check_xgboost.py FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import xgboost
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
+import from_xgboost  # noqa: E402
+
+RNG = np.random.default_rng(1)
+ROWS = np.column_stack([RNG.normal(size=(600, 2)), RNG.integers(0, 8, 600)]).astype(np.float32)
+NUMBERS = ROWS[:, 0] + 3 * np.isin(ROWS[:, 2], [1, 4, 6])
+
+
+def matrix(rows, answers=None):
+    return xgboost.DMatrix(rows, answers, feature_types=["q", "q", "c"], enable_categorical=True)
+
+
+def difference(folder, objective, answers):
+    """Returns the largest difference between the network and its booster, also for categories of no training."""
+    booster = xgboost.train({"objective": objective}, matrix(ROWS, answers), 20)
+    booster.save_model(folder / "model.json")
+    sys.argv = ["from_xgboost.py", str(folder / "model.json"), str(folder / "model.onnx")]
+    from_xgboost.main()
+    rows = ROWS[:100].copy()
+    rows[:, 2] = RNG.choice([0, 1, 1.3, 3.7, 99, np.nan], len(rows))
+    found = onnxruntime.InferenceSession(folder / "model.onnx").run(None, {"row": rows})[-1]
+    scores = found[:, 1] if objective.startswith("binary") else found.ravel()
+    return np.abs(scores - booster.predict(matrix(rows))).max()
+
+
+def main():
+    folder = Path(sys.argv[1])
+    assert difference(folder, "reg:squarederror", NUMBERS) < 1e-5
+    assert difference(folder, "binary:logistic", NUMBERS > 1) < 1e-5
+
+
+if __name__ == "__main__":
+    main()
