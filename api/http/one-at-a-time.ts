@@ -2,6 +2,8 @@
 //
 // A client may send many requests without waiting for answers (pipelining). Node hands them all over at once. Each would
 // be answered into memory, while the client reads none of the answers.
+//
+// Once a connection is about to close, requests on it are not served: nobody would get their answers (RFC 9112, 9.6).
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -15,11 +17,10 @@ export function oneAtATime(serve: Serve): Serve {
     const { socket } = request;
     const before = last.get(socket);
     last.set(socket, response);
-    if (!before || before.destroyed) serve(request, response);
-    else {
-      before.once('close', () => {
-        if (!socket.destroyed) serve(request, response);
-      });
-    }
+    const serveNow = () => {
+      if (socket.writable) serve(request, response);
+    };
+    if (!before || before.destroyed) serveNow();
+    else before.once('close', serveNow);
   };
 }

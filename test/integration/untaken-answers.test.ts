@@ -178,3 +178,18 @@ test('requests that are sent ahead are served one after the other', async () => 
   }
   await waitUntil('all are answered', () => scene.calls.size === 0);
 });
+
+test('requests behind the last answer of their connection are not served', async () => {
+  const served: string[] = [];
+  const { connectTo } = await openServer(
+    oneAtATime(({ url = '' }, response) => {
+      served.push(url);
+      response.setHeader('Connection', 'close').end();
+    }),
+  );
+  const client = connectTo();
+  client.write(`${head('/last')}${head('/behind')}`);
+  client.resume();
+  await once(client, 'close');
+  expect(served).toEqual(['/last']);
+});
