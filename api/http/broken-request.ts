@@ -2,7 +2,7 @@
 // request that takes too long, and CONNECT. Node itself would answer with a bare status or just hang up.
 //
 // The connection is closed after the answer. A whole request that came before on the same connection is
-// answered first, and none is answered twice.
+// answered first, and none is answered twice. One whose time is up is not served if its rest comes after all.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { maxHeaderSize } from 'node:http';
@@ -60,7 +60,12 @@ export function answerBrokenRequests(
     ended.add(socket);
     const response = latest.get(socket);
     const error = explain(thrown, configuration);
-    const answerBroken = () => answerNew(socket, error, new prototypes.IncomingMessage(socket));
+    const answerBroken = () => {
+      const isNext = latest.get(socket) === response;
+      if (isNext) answerNew(socket, error, new prototypes.IncomingMessage(socket));
+      // Node goes on reading after a time is up. If the rest of the request has come, it has the connection.
+      else closeSoon(socket);
+    };
     if (!response || response.req.complete) afterFinish(response, answerBroken);
     else if (response.headersSent) afterFinish(response, () => closeSoon(socket));
     else if (response.socket === socket) {

@@ -3,7 +3,8 @@
 
 import { maxHeaderSize } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { openScene } from './http-scene.js';
+import { waitUntil } from '../harness.js';
+import { makeReply, openScene } from './http-scene.js';
 
 const host = 'Host: a\r\n';
 const post = `POST /v1/models/text/score HTTP/1.1\r\n${host}Content-Type: application/json\r\n`;
@@ -90,5 +91,49 @@ describe('the answer', () => {
     expect((await client.response()).status).toBe(400);
     await client.closed();
     await expect(client.response()).rejects.toThrow('closed without a response');
+  });
+});
+
+describe('a request whose rest comes after its time', () => {
+  const configuration = { HEADERS_MS_MAX: 100, REQUEST_MS_MAX: 200 };
+  const body = JSON.stringify({ input: 'a' });
+  const length = `Content-Length: ${body.length}\r\n`;
+  const rest = `\r\n${body}`;
+
+  test('is not served, and the one before it keeps its answer', async () => {
+    const answer: (() => void)[] = [];
+    const { connect, bytesRead, submissions } = await openScene({
+      configuration,
+      submit: ({ items }) =>
+        items.map(async ({ id }) => {
+          await new Promise<void>((resolve) => answer.push(resolve));
+          return makeReply(id);
+        }),
+    });
+    const client = await connect();
+    client.write(`${post}${length}${rest}${post}${length}`);
+    await waitUntil('the first is scored', () => answer.length === 1);
+    // One that began later: when its time is up, that of the second is, too.
+    const later = await connect();
+    later.write(get);
+    expect((await later.response()).status).toBe(408);
+    const before = bytesRead();
+    client.write(rest);
+    await waitUntil('the rest is there', () => bytesRead() === before + rest.length);
+    answer[0]?.();
+    expect((await client.response()).status).toBe(200);
+    await client.closed();
+    await expect(client.response()).rejects.toThrow('closed without a response');
+    expect(submissions).toHaveLength(1);
+  });
+
+  test('is not served after it has been refused', async () => {
+    const { connect, submissions } = await openScene({ configuration });
+    const client = await connect();
+    client.write(`${post}${length}`);
+    expect((await client.response()).status).toBe(408);
+    client.write(rest);
+    await client.closed();
+    expect(submissions).toEqual([]);
   });
 });
