@@ -193,3 +193,27 @@ test('requests behind the last answer of their connection are not served', async
   await once(client, 'close');
   expect(served).toEqual(['/last']);
 });
+
+test('while many requests of a connection wait, no more of it is read', async () => {
+  const served: ServerResponse[] = [];
+  const { server, connectTo } = await openServer(
+    oneAtATime((request, response) => {
+      served.push(response);
+      // Node resumes a connection whenever somebody reads a body.
+      request.resume().on('end', () => served.length > 1 && response.end());
+    }),
+  );
+  let read = 0;
+  server.on('request', () => read++);
+  const client = connectTo();
+  const one = 'POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n1';
+  const count = 10_000;
+  client.write(one.repeat(count));
+  client.resume();
+  await waitUntil('many wait', () => read > 64);
+  const { port } = server.address() as AddressInfo;
+  for (let turn = 0; turn < 20; turn++) await fetch(`http://127.0.0.1:${port}`);
+  expect(read).toBeLessThan(count / 2);
+  served[0]?.end();
+  await waitUntil('all are served', () => served.length > count);
+});
