@@ -72,7 +72,11 @@ export async function startServer(
   // Longer than the idle time of common load balancers, which could otherwise write to a connection
   // just as we close it.
   server.keepAliveTimeout = 75_000;
-  const unused = trackUnused(server);
+  const idle = trackIdle(server);
+  // Node calls it when the server closes.
+  server.closeIdleConnections = () => {
+    for (const socket of idle) socket.destroy();
+  };
   await listen(server, { host: configuration.HOST, port: configuration.PORT, key: 'PORT' });
 
   return {
@@ -82,7 +86,6 @@ export async function startServer(
     },
     close: async (withinMs, onTimeUp) => {
       isLeaving = true;
-      for (const socket of unused) socket.destroy();
       await closeServer(server, withinMs, onTimeUp);
     },
   };
@@ -136,17 +139,33 @@ export function makePrototypes(
   return { IncomingMessage: ApiRequest, ServerResponse: ApiResponse };
 }
 
-/** Tracks connections that have had no request yet. Node does not count them as idle. */
-function trackUnused(server: Server): ReadonlySet<Socket> {
-  const unused = new Set<Socket>();
+/**
+ * Tracks connections without a request that still waits for its answer, or for its client to take it. Node counts a
+ * connection as idle as soon as its answer is written, and not before its first request.
+ */
+function trackIdle(server: Server): ReadonlySet<Socket> {
+  const idle = new Set<Socket>();
+  const unanswered = new WeakMap<Socket, number>();
+  const count = (socket: Socket, change: 1 | -1) => {
+    const left = (unanswered.get(socket) ?? 0) + change;
+    unanswered.set(socket, left);
+    if (left > 0) idle.delete(socket);
+    else if (!socket.destroyed) idle.add(socket);
+  };
   server.on('connection', (socket: Socket) => {
-    unused.add(socket);
-    socket.once('close', () => unused.delete(socket));
+    idle.add(socket);
+    socket.once('close', () => idle.delete(socket));
   });
-  for (const event of ['request', 'checkContinue']) {
-    server.on(event, (request: IncomingMessage) => unused.delete(request.socket));
+  for (const event of ['request', 'checkContinue', 'checkExpectation']) {
+    server.on(event, (request: IncomingMessage, response: ServerResponse) => {
+      const { socket } = request;
+      const leave = () => count(socket, -1);
+      count(socket, 1);
+      // The body of a request that was refused may still be coming.
+      response.once('close', () => (request.complete ? leave() : request.once('close', leave)));
+    });
   }
-  return unused;
+  return idle;
 }
 
 async function closeServer(server: Server, withinMs: number, onTimeUp: () => void): Promise<void> {

@@ -1,8 +1,13 @@
 // Tests the shutdown of the API. Every request gets an answer, and the API ends soon, whatever Redis
 // does.
 
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import express from 'express';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startServer } from '../../api/http/server.js';
+import { UntakenAnswers } from '../../api/http/untaken-answers.js';
 import { startApi } from '../../api/start.js';
 import { readConfiguration } from '../../shared/configuration/configuration.js';
 import {
@@ -77,6 +82,34 @@ describe('requests in flight', () => {
     answerAll();
     expect((await client.response()).status).toBe(200);
     await closing;
+  });
+
+  test('are answered to the end, even if the client still takes the answer', async () => {
+    const untaken = new UntakenAnswers({
+      ...{ bytesMax: 2 ** 30, stallMsMax: 60_000 },
+      log: pino({ level: 'silent' }),
+    });
+    const answer = Buffer.alloc(32 * 1024 * 1024);
+    const app = {
+      express: express(),
+      isTrusted: () => false,
+      serve: (_request: IncomingMessage, response: ServerResponse) => void response.end(answer),
+    };
+    const server = await startServer(app, readConfiguration('api', { PORT: '0' }), untaken);
+    const client = connect(server.port, '127.0.0.1');
+    onTestFinished(() => void client.destroy());
+    client.pause();
+    client.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n');
+    await waitUntil('its answer waits', () => untaken.bytes > 0);
+    const closing = server.close(60_000, () => {});
+    let bytes = 0;
+    client.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+    });
+    client.resume();
+    await closing;
+    await waitUntil('the client knows', () => client.destroyed);
+    expect(bytes).toBeGreaterThan(answer.length);
   });
 
   test('that arrive later on an open connection get 503, and the connection is closed', async () => {
