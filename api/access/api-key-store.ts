@@ -33,11 +33,11 @@ export class ApiKeyStore {
     return (await this.#redis.get(this.#keys.apiKeysVersion)) ?? undefined;
   }
 
-  /** Reads version and records as they were at one time. */
+  /** Reads the version, and then records that are no older. */
   async read(): Promise<StoredApiKeys> {
     const { apiKeys, apiKeysVersion } = this.#keys;
     const [version, texts] = (await repliesOf(
-      this.#redis.multi().get(apiKeysVersion).hgetall(apiKeys),
+      this.#redis.pipeline().get(apiKeysVersion).hgetall(apiKeys),
     )) as [string | null, Record<string, string>];
     const records: ApiKeyRecord[] = [];
     const faults: { id: string; fault: string }[] = [];

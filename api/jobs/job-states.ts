@@ -79,21 +79,24 @@ export function makeJobStates(options: {
 }): JobStates {
   const { redis, keys, queue, large } = options;
 
-  /** Reads all at once: the results of the items, up to their byte `last`, and where in the queue the job is. */
+  /**
+   * Reads where in the queue each job is, and then the results of its items, up to their byte `last`. A worker keeps
+   * results before its job leaves the queue, so in this order no transaction is needed, which a full Redis refuses.
+   */
   const readAll = async (records: readonly JobRecord[], last: number): Promise<Found[]> => {
-    const commands = redis.multi();
+    const commands = redis.pipeline();
     for (const { items, queue: name, priority, queued } of records) {
       const { job, active } = queue.keysOf(name, queued, priority);
-      for (const id of items) commands.getrangeBuffer(keys.result(id), 0, last);
       commands.hmget(job, 'timestamp', 'processedOn');
       commands.lpos(active, queued);
       commands.exists(lockOf(job));
+      for (const id of items) commands.getrangeBuffer(keys.result(id), 0, last);
     }
     const values = await repliesOf(commands);
     return records.map(({ items }) => {
-      const kept = values.splice(0, items.length) as Buffer[];
       const found = values.splice(0, 3) as [(string | null)[], number | null, 0 | 1];
       const [[addedAt = null, takenAt = null], active, locks] = found;
+      const kept = values.splice(0, items.length) as Buffer[];
       return { kept, place: [addedAt, takenAt, active, locks] };
     });
   };

@@ -109,8 +109,9 @@ export class ReplyStream {
   /** Drops read entries and renews the stream, or creates it again if it is gone. */
   async #upkeep(): Promise<void> {
     const { producer, keys, onLost } = this.#options;
+    // A full Redis refuses transactions.
     const result = await producer
-      .multi()
+      .pipeline()
       .xtrim(this.#key, 'MINID', this.#lastId)
       .pexpire(this.#key, timeToLiveMs)
       .exec();

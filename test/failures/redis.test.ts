@@ -105,9 +105,10 @@ describe('a Redis that becomes a replica', () => {
 });
 
 describe('a Redis that is full', () => {
-  test('refuses new requests, and delays the running one', async () => {
+  test('refuses new requests, delays the running one, and tells the results that it has', async () => {
     await withScene({}, async (scene) => {
       const { client } = scene.redis;
+      const done = await submitJob(scene, '5');
       const input = countFor(400, 6);
       const running = scene.count(input);
       await scene.untilHeld(1);
@@ -120,6 +121,12 @@ describe('a Redis that is full', () => {
         expect([429, 503]).toContain(status);
         return body.code === 'overloaded';
       });
+      const job = await ask(`${scene.service.url}${done.headers.get('location')}`);
+      expectCounted({ ...job, body: job.body.result }, '5');
+      // The stream of replies outlives the time for which Redis is full.
+      const [stream] = await client.keys(keys.replies('*'));
+      await client.pexpire(stream as string, 20_000);
+      await waitUntil('it is renewed', async () => (await client.pttl(stream as string)) > 20_000);
 
       await client.config('SET', 'maxmemory', '0');
       expectCounted(await running, input);
@@ -371,6 +378,16 @@ describe('an API that is frozen for longer than its stream lives', () => {
     });
   });
 });
+
+/** Resolves once the job has ended. */
+async function submitJob(scene: Scene, input: string): Promise<Answer> {
+  const url = `${scene.service.url}/v1/models/${counterName}/score`;
+  const accepted = await post(url, { input }, { prefer: 'respond-async' });
+  await ask(`${scene.service.url}${accepted.headers.get('location')}`, {
+    headers: { prefer: 'wait=60' },
+  });
+  return accepted;
+}
 
 /** Asks the counter, and takes a job if there is no answer after this time. */
 function waitForJob({ service }: Scene, input: string, seconds: number): Promise<Answer> {
