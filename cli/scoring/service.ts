@@ -59,18 +59,23 @@ export class Service {
   readonly #answerMsMax: number;
 
   /**
-   * Asks the service for its model.
+   * Asks the service for its model. An address at which nothing answers is most likely wrong, so it is tried once.
    * @throws ScorelineError `configuration_invalid` if there is no service, no such model, no access, or the model
    * takes something else
    */
   static async open(options: ServiceOptions, kind: InputKind): Promise<Service> {
     const exchange = openExchange(options);
     const asked: Asked = { method: 'GET', path: ['v1', 'models'] };
-    const found = await withCall(exchange, 1, (call) => call.ask(asked, readCatalogue)).catch(
-      (thrown) => {
+    const list = (triesMax: number) =>
+      withCall(exchange, triesMax, (call) => call.ask(asked, readCatalogue));
+    const found = await list(1)
+      .catch((thrown) => {
+        if (isRefusal(thrown) && thrown.isRetryable) return list(options.triesMax);
+        throw thrown;
+      })
+      .catch((thrown) => {
         throw whyNotOpen(options, thrown);
-      },
-    );
+      });
     const { concurrencyMax } = found;
     if (!Array.isArray(found.models)) throw noService(options, 200);
     const models = found.models as readonly ServedModel[];
@@ -164,6 +169,11 @@ function openExchange({ url, key }: ServiceOptions): Exchange {
 function mayBeTriedAgain({ code, isRetryable }: CallFailed): boolean {
   if (isRetryable || !Object.hasOwn(errorTable, code)) return false;
   return errorTable[code as keyof typeof errorTable].retry;
+}
+
+/** Whether the service has answered. */
+function isRefusal(thrown: unknown): thrown is CallFailed {
+  return thrown instanceof CallFailed && thrown.status !== undefined;
 }
 
 function retryable(error: CallFailed): CallFailed {

@@ -14,9 +14,15 @@ const input: CommandInput = {
   body: '{"input": "a"}',
 };
 
-async function open(answers: readonly Answer[], options: Partial<ServiceOptions> = {}) {
-  const limits = { 'RateLimit-Policy': '"concurrency";q=2' };
-  const peer = await openPeer(json(models, 200, limits), ...answers);
+const limits = { 'RateLimit-Policy': '"concurrency";q=2' };
+const list = json(models, 200, limits);
+
+function open(answers: readonly Answer[], options: Partial<ServiceOptions> = {}) {
+  return openWith([list, ...answers], options);
+}
+
+async function openWith(answers: readonly Answer[], options: Partial<ServiceOptions> = {}) {
+  const peer = await openPeer(...answers);
   const service = await Service.open(
     {
       ...{ url: peer.url, key: undefined, model: 'm', top: '2', concurrency: 16, triesMax: 3 },
@@ -43,6 +49,14 @@ test('sends an input again as the client does, and after its deadline, but for n
 
   expect(await service.score(input)).toMatchObject({ problem: { code: 'deadline_exceeded' } });
   expect(peer.requests).toHaveLength(7);
+});
+
+test('waits for a service that is busy or away when the command starts, if it answers', async () => {
+  const away = problem(503, 'queue_unavailable');
+  const { peer, service } = await openWith([away, away, hangUp, list, json(score)]);
+  expect(await service.score(input)).toEqual(score);
+  expect(peer.requests).toHaveLength(5);
+  await expect(openWith([hangUp, list])).rejects.toThrow('Expected a service at');
 });
 
 test.each<[string, Answer, string]>([
