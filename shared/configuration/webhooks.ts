@@ -39,7 +39,7 @@ export const webhookShape = {
   WEBHOOK_ATTEMPTS_MAX: integer(1, 30)
     .default(10)
     .describe(
-      'How often the delivery of a webhook is tried, with growing pauses of up to an hour. 10 attempts take about 4 hours. After that it is a dead letter.',
+      'How often the delivery of a webhook is tried, with growing pauses of up to an hour. 10 attempts take about three and a half hours. After that it is a dead letter.',
     ),
   WEBHOOK_ATTEMPT_MS: integer(100, 60_000)
     .default(10_000)
