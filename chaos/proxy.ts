@@ -1,6 +1,7 @@
 // A TCP proxy that can be cut. It simulates a failing network between two programs.
 
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { findFreePort } from '../cli/redis/redis.js';
 import type { Cut } from './schedule.js';
 
 export interface CuttableProxy {
@@ -59,10 +60,10 @@ export async function openProxy(
       listening.listen(port, '127.0.0.1', resolve);
     });
     server = listening;
-    return (listening.address() as { port: number }).port;
   };
 
-  const port = await listen(0);
+  const port = await findFreePort();
+  await listen(port);
 
   return {
     port,
@@ -70,7 +71,7 @@ export async function openProxy(
       if (how === 'refuse') {
         server?.close();
         dropAll();
-        return async () => void (await listen(port));
+        return () => listen(port);
       }
       isFrozen = true;
       for (const pair of pairs) freeze(pair);

@@ -1,6 +1,8 @@
 // Finds or installs redis-server for local runs (private-redis.ts), and finds free ports.
 
 import { spawnSync } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
@@ -38,19 +40,30 @@ export function ensureRedisServer(say: (line: string) => void): string {
   );
 }
 
+/**
+ * Ports below those that systems give to whoever asks for any port, which begin at 32768. A port from there could be
+ * given away before its server listens, or while a Redis that died is being started again. Browsers refuse 10080.
+ */
+const ports = { first: 11_000, end: 32_768 };
+
 /** Returns a TCP port of 127.0.0.1 that is free now. Another process may still take it. */
-export async function findFreePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') {
-    throw new Error('The server has no port. This is a bug.');
+export async function findFreePort({ first, end } = ports): Promise<number> {
+  for (;;) {
+    const port = randomInt(first, end);
+    if (await isFree(port)) return port;
   }
-  return address.port;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  try {
+    await once(server.listen(port, '127.0.0.1'), 'listening');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return false;
+    throw error;
+  }
+  await new Promise((resolve) => server.close(resolve));
+  return true;
 }
 
 function findOnPath(program: string): string | undefined {

@@ -3,6 +3,7 @@
 
 import { expect } from 'vitest';
 import type { Child } from '../../cli/processes/children.js';
+import { findFreePort } from '../../cli/redis/redis.js';
 import {
   type Answer,
   ask,
@@ -51,7 +52,8 @@ export async function openSites(): Promise<Sites> {
         const { port } = await child.ready;
         return Object.assign(child, { url: `http://127.0.0.1:${port}` });
       };
-      const api = await start('api');
+      // Tests start another API on this port after it.
+      const api = await start('api', { PORT: String(await findFreePort()) });
       return { url: api.url, api, prefix, start };
     },
     async close() {
