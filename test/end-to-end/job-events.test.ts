@@ -69,7 +69,7 @@ describe('the events of a job', () => {
   });
 
   test('tell when the deadline has passed', async () => {
-    const id = await submit(`${shared.url}${text}?deadlineMs=500`);
+    const id = await submit(`${shared.url}${text}?deadlineMs=3000`);
     const listener = follow(shared.url, id);
     await listener.untilTold('expired');
     expect(listener.states).toEqual(['queued', 'expired']);
@@ -242,12 +242,12 @@ describe('a caller', () => {
 });
 
 test('a stream outlives the time limits of requests, and an API that ends sends its clients elsewhere', async () => {
-  const site = await sites.open({ HEADERS_MS_MAX: '100', REQUEST_MS_MAX: '100' });
+  const site = await sites.open({ HEADERS_MS_MAX: '1000', REQUEST_MS_MAX: '1000' });
   const id = await submit(site.url + text);
   const listener = follow(site.url, id);
   await listener.untilTold('queued');
   // Node looks for requests that take too long once a second.
-  await read(site.url, id, { prefer: 'wait=2' });
+  await read(site.url, id, { prefer: 'wait=3' });
   expect(listener.connections).toBe(1);
   const { port } = new URL(site.url);
   await site.api.close();

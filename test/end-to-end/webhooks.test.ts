@@ -232,7 +232,7 @@ test.concurrent('a job that is cancelled or expires has its webhook, too, and a 
   const receiver = await openOne();
   const site = await openSite([receiver], { WEBHOOK_PENDING_MAX: '2' });
   const cancelled = await submit(site, receiver.origin);
-  const late = await submit(site, receiver.origin, { body: { input, deadlineMs: 2000 } });
+  const late = await submit(site, receiver.origin, { body: { input, deadlineMs: 5000 } });
   const headers = { prefer: 'respond-async', 'webhook-url': receiver.origin };
   expect(await post(site.url + text, { input }, headers)).toMatchObject({
     status: 429,

@@ -212,11 +212,11 @@ describe('a body that arrives slowly', () => {
   test('gets 504 at the deadline, and its connection is closed soon after', async () => {
     const scene = await open();
     const started = performance.now();
-    const client = await upload(scene, { 'Request-Timeout': '0.3' });
+    const client = await upload(scene, { 'Request-Timeout': '2' });
     const { status, body } = await client.response();
     expect([status, body.code]).toEqual([504, 'deadline_exceeded']);
     expect(body.detail).toContain('its body had not arrived');
-    expect(performance.now() - started).toBeGreaterThan(290);
+    expect(performance.now() - started).toBeGreaterThan(1990);
     await waitUntil('everything is given back', () => isDone(scene));
     await client.closed();
     expect(performance.now() - started).toBeLessThan(25_000);
@@ -224,7 +224,7 @@ describe('a body that arrives slowly', () => {
 
   test('gets 504 at the deadline even if bytes keep arriving', async () => {
     const scene = await open();
-    const client = await upload(scene, { 'Request-Timeout': '0.3' });
+    const client = await upload(scene, { 'Request-Timeout': '2' });
     const drip = setInterval(() => client.write('a'), 20);
     const { status } = await client.response();
     expect(status).toBe(504);

@@ -205,7 +205,7 @@ describe('the limit on results', () => {
   });
 
   test('admits claims again once results have expired', async () => {
-    const results = inApi({ keepMs: 100, resultsMax: 1 });
+    const results = inApi({ keepMs: 1000, resultsMax: 1 });
     await results.claim(identityOf('one', 'a'), nowMs());
     const second = () => results.claim(identityOf('two', 'a'), nowMs());
     await expect(second()).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
@@ -317,8 +317,8 @@ describe('a worker', () => {
     async (keepFor) => {
       const identity = identityFor(keepFor ?? 'anyone', 'key', 'a');
       const [id] = identity.ids as [string];
-      await inApi({ keepMs: 1000 }).claim(identity, nowMs());
-      await inWorker().keep([itemOf(id, { keepMs: 1000, keepFor })], [scoresOf(id, 0.5)]);
+      await inApi({ keepMs: 5000 }).claim(identity, nowMs());
+      await inWorker().keep([itemOf(id, { keepMs: 5000, keepFor })], [scoresOf(id, 0.5)]);
       await inWorker().keep([itemOf(id, { keepFor })], [scoresOf(id, 0.6)]);
       await inWorker().keep([itemOf(id, { keepMs: 10, keepFor })], [scoresOf(id, 0.7)]);
       expect((await inApi().look(identity)).replies).toEqual([scoresOf(id, 0.5)]);
@@ -336,7 +336,7 @@ describe('a worker', () => {
     const identity = identityOf('key', 'a', 'b');
     const [id] = identity.ids as [string];
     await inApi().claim(identity, nowMs());
-    await inWorker().keep([itemOf(id, { keepMs: 1000 })], [scoresOf(id, 0.5)]);
+    await inWorker().keep([itemOf(id, { keepMs: 5000 })], [scoresOf(id, 0.5)]);
     const { replies } = await inApi().look(identity);
     await inApi().lengthen(identity, replies, keepMs);
     expect(await redis.client.pttl(keys.result(id))).toBeGreaterThan(keepMs - 10_000);

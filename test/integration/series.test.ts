@@ -140,7 +140,7 @@ describe('a list of inputs', () => {
     const { scene, waiting, answer } = await openWaiting({
       configuration: { INPUTS_IN_FLIGHT_MAX: 2 },
     });
-    const answering = post(`${scene.url}${address}`, { inputs: ['a', 'b', 'c'], deadlineMs: 400 });
+    const answering = post(`${scene.url}${address}`, { inputs: ['a', 'b', 'c'], deadlineMs: 3000 });
     await waitUntil('two wait', () => waiting() === 2);
     answer(1);
     const { status, body } = await answering;
@@ -340,7 +340,7 @@ describe('a stream of lines', () => {
       client.send({ input: 'a' });
       sent++;
       await waitUntil('the line is answered', () => client.lines.length === sent);
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
     await waitUntil('the answer ends', () => client.isEnded);
     const last = client.lines.at(-1);
@@ -348,7 +348,9 @@ describe('a stream of lines', () => {
   });
 
   test('may not take longer for one line, and keeps no permit for lines that are malformed', async () => {
-    const scene = await openScene({ configuration: { REQUEST_MS_MAX: 700, HEADERS_MS_MAX: 700 } });
+    const scene = await openScene({
+      configuration: { REQUEST_MS_MAX: 2000, HEADERS_MS_MAX: 2000 },
+    });
     const client = openLines(scene.url);
     client.send('malformed');
     await waitUntil('the line is answered', () => client.lines.length === 1);
@@ -434,7 +436,7 @@ describe('a stream of lines', () => {
   test('gives each line a deadline of its own', async () => {
     const { scene, waiting, answer } = await openWaiting();
     const client = openLines(scene.url);
-    client.send({ input: 'a', id: 'slow' }, { input: 'b', id: 'late', deadlineMs: 50 });
+    client.send({ input: 'a', id: 'slow' }, { input: 'b', id: 'late', deadlineMs: 1000 });
     await waitUntil('one is late', () => client.lines.length === 1);
     expect(client.lines[0]).toMatchObject({ id: 'late', problem: { code: 'deadline_exceeded' } });
     expect(waiting()).toBe(2);
@@ -603,7 +605,10 @@ describe('the limits of a caller', () => {
   test('are the reason that is told when they keep inputs of a list out until its deadline', async () => {
     const { access, counts } = makeLimited(1);
     const { scene } = await openWaiting({ access });
-    const list = await post(`${scene.url}${address}`, { inputs: ['a', 'b', 'c'], deadlineMs: 400 });
+    const list = await post(`${scene.url}${address}`, {
+      inputs: ['a', 'b', 'c'],
+      deadlineMs: 2000,
+    });
     const codes = list.body.results.map((each: { problem: { code: string } }) => each.problem.code);
     // The first one has a slot, and waits for a worker.
     expect(codes).toEqual(['deadline_exceeded', 'concurrency_limited', 'concurrency_limited']);
