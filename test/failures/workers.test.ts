@@ -180,7 +180,7 @@ describe('an input that ends the process of its model', () => {
 
 describe('a run that hangs', () => {
   test('costs one worker; only its own input fails, and the neighbours are answered', async () => {
-    await withScene({ workers: 2, counter: { runMsMax: 800 } }, async (scene) => {
+    await withScene({ workers: 2, counter: { runMsMax: 3000 } }, async (scene) => {
       const hung = scene.count(hangsForever);
       await scene.untilHeld(1);
       const neighbours = ['4', '5', '6'].map(async (input) =>

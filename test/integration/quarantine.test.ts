@@ -79,7 +79,7 @@ const isRunning = ({ pid }: ChildProcess) => {
 
 describe('a quarantine', () => {
   test('scores, and identifies an input that ends its process', async () => {
-    const { quarantine } = open({ runMsMax: 300 });
+    const { quarantine } = open({ runMsMax: 3000 });
     await quarantine.inTurn(async (cell) => {
       await cell.open();
       const [scored] = (await scoreOne(cell, '5')) ?? [];

@@ -470,11 +470,11 @@ describe('a worker that gets SIGTERM while Redis is away', () => {
 
 describe('a run that hangs', () => {
   test('ends its worker, which answers nothing of the batch', async () => {
-    await withStage({ runMsMax: 500 }, async ({ counter, start, untilLogged }) => {
+    await withStage({ runMsMax: 3000 }, async ({ counter, start, untilLogged }) => {
       const worker = await start();
       const ids = await counter.send([ask(hangsForever), ask('4')]);
       expect(await worker.exited).toBe('SIGKILL');
-      expect((await untilLogged('leaving at once')).reason).toContain('runMsMax, 500 ms');
+      expect((await untilLogged('leaving at once')).reason).toContain('runMsMax, 3000 ms');
       expect((await counter.replies()).size).toBe(0);
       await start();
       expect(codesOf(await counter.answers(ids))).toEqual(['model_crashed', 'answered']);
