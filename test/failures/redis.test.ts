@@ -109,7 +109,7 @@ describe('a Redis that is full', () => {
     await withScene({}, async (scene) => {
       const { client } = scene.redis;
       const done = await submitJob(scene, '5');
-      const input = countFor(400, 6);
+      const input = countFor(1500, 6);
       const running = scene.count(input);
       await scene.untilHeld(1);
       await client.config('SET', 'maxmemory', '1');
@@ -337,7 +337,7 @@ describe('a Redis that restarts', () => {
 
   test('without its data fails waiting requests with queue_lost, but no later ones', async () => {
     await withScene({}, async (scene) => {
-      const waiting = [0, 1].map((digit) => scene.count(countFor(300, digit)));
+      const waiting = [0, 1].map((digit) => scene.count(countFor(1000, digit)));
       await scene.untilHeld(2);
       waiting.push(waitForJob(scene, countFor(300, 2), 60));
       await untilListed(scene, 1);
@@ -362,7 +362,7 @@ describe('an API that is frozen for longer than its stream lives', () => {
   test('refuses what it may have missed, does not accuse Redis, and goes on', async () => {
     await withScene({}, async (scene) => {
       const { redis, service } = scene;
-      const waiting = scene.count(countFor(600, 4));
+      const waiting = scene.count(countFor(1500, 4));
       await scene.untilHeld(1);
       const [stream] = await redis.client.keys(keys.replies('*'));
       service.api.kill('SIGSTOP');

@@ -20,14 +20,15 @@ test('a stream loses no line, whatever breaks', async () => {
 async function breakWorkerAndRedis(scene: Scene): Promise<void> {
   const { service, redis } = scene;
   const client = openStream(scene);
-  const sending = sendAll(client);
+  const first = send(client, 0, 500);
   await waitUntil('some lines are answered', () => client.lines.length > 100);
+  const second = first.then(() => send(client, 500, 1000));
   (service.workers[0] as Child).kill('SIGKILL');
-  const before = client.lines.length;
-  await waitUntil('more lines are answered', () => client.lines.length > before + 200);
+  await waitUntil('later lines are answered', () => client.lines.length > 600);
+  const last = second.then(() => send(client, 1000, total));
   await redis.stop();
   await redis.start();
-  await sending;
+  await last;
   client.end();
   await waitUntil('the answer ends', () => client.isEnded);
   expectEachOnce(client.lines, total);
@@ -62,9 +63,15 @@ async function breakConnection(scene: Scene): Promise<void> {
 async function endApi(scene: Scene): Promise<void> {
   const { service } = scene;
   const client = openStream(scene);
-  const sending = sendAll(client);
+  const first = send(client, 0, 300);
   await waitUntil('some lines are answered', () => client.lines.length > 100);
+  // While the worker is stopped, the API cannot take all of them.
+  const worker = service.workers[1] as Child;
+  worker.kill('SIGSTOP');
+  const sending = first.then(() => send(client, 300, total));
   service.api.kill('SIGTERM');
+  await scene.untilLogged('shutting down');
+  worker.kill('SIGCONT');
   await waitUntil('the answer ends', () => client.isEnded);
   client.hangUp();
   await sending;
@@ -82,9 +89,9 @@ function openStream({ service }: Scene, headers: Record<string, string> = {}): L
   return client;
 }
 
-async function sendAll(client: LineClient): Promise<void> {
-  for (let from = 0; from < total; from += 50) {
-    const lines = linesFrom(from, from + 50).map((line) => `${JSON.stringify(line)}\n`);
+async function send(client: LineClient, from: number, to: number): Promise<void> {
+  for (let at = from; at < to; at += 50) {
+    const lines = linesFrom(at, at + 50).map((line) => `${JSON.stringify(line)}\n`);
     await client.offer(lines.join(''), 1);
   }
 }

@@ -370,13 +370,18 @@ describe('12. the marker on which workers wait', () => {
   }
 
   test('is not there once the last job that waits is taken', async () => {
-    take(async () => delay(50));
+    let finish = () => {};
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    take(() => finished);
     const { id } = await add({});
     await waitUntil('the job is in process', async () => (await lengthOf('active')) === 1);
     expect(await redis.client.exists(key('marker'))).toBe(0);
     const more = await Promise.all([add({}), add({})]);
     expect(await redis.client.zscore(key('marker'), '0')).toBe('0');
     expect(more.map((job) => job.id)).not.toContain(id);
+    finish();
     await untilGone();
     expect(await redis.client.exists(key('marker'))).toBe(0);
   });

@@ -250,9 +250,9 @@ describe('a worker', () => {
 
   test('reads large inputs from beside the job, and deletes them with it', async () => {
     await withStage({}, async ({ faq, start, redis }) => {
-      await start();
       const ids = await faq.send([ask('where is my card '.repeat(500)), ask('short')]);
       expect(await redis.client.keys(keys.payload('*'))).toHaveLength(1);
+      await start();
       expect(codesOf(await faq.answers(ids))).toEqual(['answered', 'answered']);
       await waitUntil(
         'the payload is gone',
