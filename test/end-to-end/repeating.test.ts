@@ -37,6 +37,8 @@ interface RunningApi {
 interface RunningWorker {
   /** Returns how many items the model has scored so far, according to the log. */
   scored(): number;
+  /** Waits until the log says that it has scored as many, and expects that it has scored no more. */
+  expectScored(items: number): Promise<void>;
   kill(): Promise<void>;
 }
 
@@ -103,7 +105,14 @@ function openSite(models = 'faq-matcher'): Site {
         if (msg === 'scored') scored += batchSize;
       });
       await ready;
-      return { scored: () => scored, kill: () => kill(child) };
+      return {
+        scored: () => scored,
+        expectScored: async (items) => {
+          await waitUntil(`${items} items are scored`, () => scored >= items);
+          expect(scored).toBe(items);
+        },
+        kill: () => kill(child),
+      };
     },
     jobsWaiting: (model = 'faq-matcher') => redis.client.llen(`${prefix}:${queueOf(model)}:wait`),
     close: async () => {
@@ -144,7 +153,7 @@ describe('a key that is used again', () => {
       expect(replayed(again)).toBe('true');
       expect(again.body).toEqual(first.body);
     }
-    expect(worker.scored()).toBe(before + 1);
+    await worker.expectScored(before + 1);
   });
 
   test('gets the same answer from POST /score with several images', async () => {
@@ -157,7 +166,7 @@ describe('a key that is used again', () => {
     const again = await askWithKey(`${api}/score`, 'images', { input: images });
     expect(replayed(again)).toBe('true');
     expect(again.body.result[0]).toEqual(first.body.result[0]);
-    expect(worker.scored()).toBe(before + 2);
+    await worker.expectScored(before + 2);
   });
 
   test('causes scoring only for inputs without a kept result', async () => {
@@ -174,7 +183,7 @@ describe('a key that is used again', () => {
     expect(Object.keys(again.body.result[0])).toEqual(Object.keys(first.body.result[0]));
     expect(again.body.result[0].cat[0][0]).toContain('Siamese cat');
     expect(again.body.result[0].cup[0][0]).toContain('espresso');
-    expect(own.scored()).toBe(3);
+    await own.expectScored(3);
 
     // An error of the model is a result too.
     const error = { code: 'model_failed', detail: 'It cannot.' } as const;
@@ -220,7 +229,7 @@ describe('a key that is used again', () => {
     expect(again.status).toBe(200);
     expect(replayed(again)).toBeNull();
     expect(again.body.predictions).toEqual(first.body.predictions);
-    expect(own.scored()).toBe(2);
+    await own.expectScored(2);
   });
 });
 
@@ -321,7 +330,7 @@ describe('while the request is in flight', () => {
     const answer = await second;
     expect(answer.status).toBe(200);
     expect(replayed(answer)).toBeNull();
-    expect(own.scored()).toBe(1);
+    await own.expectScored(1);
     const again = await askWithKey(url + text, 'joined');
     expect(replayed(again)).toBe('true');
     expect(again.body).toEqual(answer.body);
@@ -353,7 +362,7 @@ describe('while the request is in flight', () => {
     const again = await ask(url + image, request);
     expect(again.body.predictions[0].label).toContain('Siamese cat');
     expect(replayed(await ask(url + image, request))).toBe('true');
-    expect(own.scored()).toBe(1);
+    await own.expectScored(1);
   });
 
   test('a repeat at another API is answered after the first API was killed', async () => {
@@ -371,6 +380,7 @@ describe('while the request is in flight', () => {
     const answer = await second;
     expect(answer.status).toBe(200);
     expect(await redis.client.keys(makeKeys(site.prefix).result('*'))).toHaveLength(1);
+    await waitUntil('its scoring is logged', () => own.scored() > 0);
     const scored = own.scored();
     const again = await askWithKey(other.url + text, 'killed');
     expect(replayed(again)).toBe('true');

@@ -99,7 +99,7 @@ describe.skipIf(!hasScript)(`in a terminal${skipped}`, () => {
     child.stdout.on('data', (data: Buffer) => {
       screen += data.toString();
     });
-    const exited = once(child, 'exit');
+    const closed = once(child, 'close');
     await waitUntil('it shows the workers', () => /faq-matcher@1.{0,20} 2/.test(screen));
     expect(screen).toContain('\u001b[?1049h\u001b[?25l');
     service.workers[0]?.kill('SIGKILL');
@@ -108,7 +108,7 @@ describe.skipIf(!hasScript)(`in a terminal${skipped}`, () => {
       screen.includes('does not answer any more'),
     );
     child.stdin.write('q');
-    expect((await exited)[0]).toBe(0);
+    expect((await closed)[0]).toBe(0);
     expect(screen.endsWith('\u001b[?25h\u001b[?1049l')).toBe(true);
   });
 });
