@@ -105,31 +105,31 @@ describe('a token that the issuer gave out', () => {
 
 describe('a token with right claims', () => {
   test.each([
-    ['a list of audiences', { aud: ['urn:other', audience] }],
-    ['scopes as Entra ID has them', { scope: undefined, scp: 'score' }],
-    ['scopes as a list', { scope: ['score'] }],
-    ['an end that the clocks may disagree on', { exp: now() - 10 }],
-    ['a beginning that the clocks may disagree on', { nbf: now() + 10 }],
-  ])('is accepted with %s', async (_what, claims) => {
+    ['a list of audiences', () => ({ aud: ['urn:other', audience] })],
+    ['scopes as Entra ID has them', () => ({ scope: undefined, scp: 'score' })],
+    ['scopes as a list', () => ({ scope: ['score'] })],
+    ['an end that the clocks may disagree on', () => ({ exp: now() - 10 })],
+    ['a beginning that the clocks may disagree on', () => ({ nbf: now() + 10 })],
+  ])('is accepted with %s', async (_what, claimsNow) => {
     const { tokens } = await openTokens();
-    expect((await tokens.find(await makeToken(claims))).scopes).toEqual(['score']);
+    expect((await tokens.find(await makeToken(claimsNow()))).scopes).toEqual(['score']);
   });
 });
 
 describe('a token is refused', () => {
   test.each([
-    ['that has expired', { exp: now() - 60 }, 'that has not expired'],
-    ['that is not valid yet', { nbf: now() + 60 }, 'that is valid now'],
-    ['of another issuer', { iss: 'https://other.example.org' }, 'of the issuer http://127'],
-    ['for another audience', { aud: 'other' }, 'for the audience urn:scoreline'],
-    ['without an audience', { aud: undefined }, 'audience'],
-    ['without an end', { exp: undefined }, '"exp"'],
-    ['without a subject', { sub: undefined }, '"sub"'],
-    ['with an empty subject', { sub: '' }, '"sub"'],
-    ['with a huge subject', { sub: 'x'.repeat(256) }, '"sub"'],
-  ])('%s', async (_what, claims, expected) => {
+    ['that has expired', () => ({ exp: now() - 60 }), 'that has not expired'],
+    ['that is not valid yet', () => ({ nbf: now() + 60 }), 'that is valid now'],
+    ['of another issuer', () => ({ iss: 'https://other.example.org' }), 'of the issuer http://127'],
+    ['for another audience', () => ({ aud: 'other' }), 'for the audience urn:scoreline'],
+    ['without an audience', () => ({ aud: undefined }), 'audience'],
+    ['without an end', () => ({ exp: undefined }), '"exp"'],
+    ['without a subject', () => ({ sub: undefined }), '"sub"'],
+    ['with an empty subject', () => ({ sub: '' }), '"sub"'],
+    ['with a huge subject', () => ({ sub: 'x'.repeat(256) }), '"sub"'],
+  ])('%s', async (_what, claimsNow, expected) => {
     const { tokens } = await openTokens();
-    const error = await refusalOf(async () => tokens.find(await makeToken(claims)));
+    const error = await refusalOf(async () => tokens.find(await makeToken(claimsNow())));
     expect(error.code).toBe('token_invalid');
     expect(error.message).toContain(expected);
   });
