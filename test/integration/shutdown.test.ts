@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import express from 'express';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { startServer } from '../../api/http/server.js';
 import { UntakenAnswers } from '../../api/http/untaken-answers.js';
 import { startApi } from '../../api/start.js';
@@ -133,6 +133,7 @@ describe('an API', () => {
   beforeAll(async () => {
     redis = await openRedis();
   });
+  beforeEach(() => redis.client.flushall());
   afterAll(() => redis?.close());
 
   const log = pino({ level: 'silent' });
