@@ -21,6 +21,8 @@ export default defineConfig({
     sequence: { sequencer: Sequencer },
     testTimeout: 180_000,
     hookTimeout: 120_000,
+    // Vitest's second is not enough on a machine that is busy.
+    expect: { poll: { timeout: 60_000 } },
     dangerouslyIgnoreUnhandledErrors: false,
     // Of the tests' own process. Processes that tests start (end to end, failures) are not counted.
     coverage: {

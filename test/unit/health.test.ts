@@ -1,6 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { WorkerHealth } from '../../worker/health.js';
 import { HeldJobs } from '../../worker/queue/held-jobs.js';
+import { stopClock } from './clock.js';
 import { makeSampleModel } from './sample-model.js';
 
 /** A connection whose status the test sets. */
@@ -80,6 +81,7 @@ test('a worker that holds a job for too long is stuck, unless Redis was away mea
 });
 
 test('the held jobs know how long the oldest has been held', async () => {
+  stopClock();
   const held = new HeldJobs({ rowsMax: 1, setJobsMax: () => {} });
   expect(held.oldestMs()).toBe(0);
   const finish: (() => void)[] = [];
@@ -88,12 +90,13 @@ test('the held jobs know how long the oldest has been held', async () => {
       return new Promise((resolve) => finish.push(resolve));
     });
   const first = hold('first');
-  await expect.poll(() => held.oldestMs()).toBeGreaterThan(5);
+  vi.advanceTimersByTime(300);
   const second = hold('second');
-  const before = held.oldestMs();
+  vi.advanceTimersByTime(20);
+  expect(held.oldestMs()).toBe(320);
   finish[0]?.();
   await first;
-  expect(held.oldestMs()).toBeLessThan(before);
+  expect(held.oldestMs()).toBe(20);
   finish[1]?.();
   await second;
   expect(held.oldestMs()).toBe(0);

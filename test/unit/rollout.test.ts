@@ -37,7 +37,9 @@ async function openRollout(given: readonly Model[]) {
       return fault ? { worker: JSON.stringify(fault) } : {};
     },
   };
-  const folder = { models, leftOut: [], trafficOf: () => plainTraffic, look: async () => {} };
+  let looked = 0;
+  const look = async () => void looked++;
+  const folder = { models, leftOut: [], trafficOf: () => plainTraffic, look };
   const registry = makeRegistry(models);
   const rollout = new Rollout({
     folder: folder as unknown as ModelFolder,
@@ -109,11 +111,15 @@ async function openRollout(given: readonly Model[]) {
     takeWorkersAway: (model: Model) => workers.delete(model.queue),
     /** Whether workers were counted before these models were announced as expected. */
     hasCountedUnexpected: () => countedUnexpected,
+    /** Waits for several looks. */
+    looks: async () => {
+      const before = looked;
+      await until(() => looked > before + 3);
+    },
   };
 }
 
-/** Long enough for several looks. */
-const looks = () => delay(100);
+const until = (condition: () => boolean) => vi.waitUntil(condition, { timeout: 60_000 });
 
 const versions = (scaling: object) =>
   ['2', '1'].map((version) => makeSampleModel({ version, scaling })) as [Model, Model];
@@ -123,34 +129,34 @@ test('a version that can no longer be loaded leaves its requests to the others u
   const { served, reasonOf, rollout, ...stage } = await openRollout([two, one]);
   expect(served()).toBe('2,1');
   stage.breakDown(two);
-  await vi.waitUntil(() => served() === '1');
+  await until(() => served() === '1');
   expect(reasonOf(two)?.code).toBe('model_load_failed');
   expect(reasonOf(two)?.message).not.toContain('/x');
   expect(rollout.waiting).toMatchObject([{ version: '2', state: 'failed' }]);
   stage.mend(two);
-  await vi.waitUntil(() => served() === '2,1');
+  await until(() => served() === '2,1');
   expect(reasonOf(two)).toBeUndefined();
 });
 
 test('a version without workers keeps its requests while nobody has said that it cannot be loaded', async () => {
   const { served, reasonOf, ...stage } = await openRollout(versions({ min: 0 }));
   stage.breakDown(two);
-  await vi.waitUntil(() => served() === '1');
+  await until(() => served() === '1');
   stage.forget(two);
-  await vi.waitUntil(() => served() === '2,1');
+  await until(() => served() === '2,1');
   expect(reasonOf(two)).toBeUndefined();
 });
 
 test('a model of which no version can be loaded stays, and its requests are refused', async () => {
   const { served, reasonOf, rollout, ...stage } = await openRollout([two]);
   stage.breakDown(two);
-  await vi.waitUntil(() => reasonOf(two) !== undefined);
+  await until(() => reasonOf(two) !== undefined);
   expect(served()).toBe('2');
   expect(rollout.waiting).toMatchObject([{ version: '2', state: 'failed' }]);
 });
 
 test('a model is loaded when its versions have workers, and not because they had some', async () => {
-  const { rollout, takeWorkersAway, mend } = await openRollout([one]);
+  const { rollout, takeWorkersAway, mend, looks } = await openRollout([one]);
   await rollout.load(one.name);
   takeWorkersAway(one);
   let isLoaded = false;
@@ -166,19 +172,19 @@ test('a model is loaded when its versions have workers, and not because they had
 test('the workers of a model are counted once the instance has said that it may send to it', async () => {
   const { served, hasCountedUnexpected, ...stage } = await openRollout([one]);
   stage.replace(one, two);
-  await vi.waitUntil(() => served() === '2');
+  await until(() => served() === '2');
   expect(hasCountedUnexpected()).toBe(false);
 });
 
 test('requests to a replaced version whose workers have gone are refused, and can be sent again', async () => {
   const { served, reasonOf, ...stage } = await openRollout([one]);
   stage.replace(one, two);
-  await vi.waitUntil(() => served() === '2');
+  await until(() => served() === '2');
   expect(reasonOf(one)).toBeUndefined();
   stage.takeWorkersAway(one);
-  await looks();
+  await stage.looks();
   stage.pass(3000);
-  await vi.waitUntil(() => reasonOf(one) !== undefined);
+  await until(() => reasonOf(one) !== undefined);
   expect(reasonOf(one)).toMatchObject({ code: 'queue_unavailable', retryAfterSeconds: 1 });
   expect(reasonOf(two)).toBeUndefined();
 });
@@ -186,44 +192,44 @@ test('requests to a replaced version whose workers have gone are refused, and ca
 test('so are requests to a model that was unloaded', async () => {
   const { served, reasonOf, ...stage } = await openRollout([one]);
   stage.unload(one);
-  await vi.waitUntil(() => served() === '');
+  await until(() => served() === '');
   stage.takeWorkersAway(one);
-  await looks();
+  await stage.looks();
   stage.pass(3000);
-  await vi.waitUntil(() => reasonOf(one) !== undefined);
+  await until(() => reasonOf(one) !== undefined);
   expect(reasonOf(one)?.code).toBe('queue_unavailable');
 });
 
 test('a version that is put in place of one at rest gets the requests, which wait for its first worker', async () => {
   const { served, reasonOf, ...stage } = await openRollout([one]);
   stage.replaceIdle(one, two);
-  await looks();
+  await stage.looks();
   stage.pass(20_000);
-  await looks();
+  await stage.looks();
   expect(served()).toBe('1');
   stage.pass(6000);
-  await vi.waitUntil(() => served() === '2');
+  await until(() => served() === '2');
   expect(reasonOf(two)).toBeUndefined();
   // A worker may be starting with the old one.
   stage.pass(8000);
-  await looks();
+  await stage.looks();
   expect(reasonOf(one)).toBeUndefined();
   stage.pass(3000);
-  await vi.waitUntil(() => reasonOf(one)?.code === 'queue_unavailable');
+  await until(() => reasonOf(one)?.code === 'queue_unavailable');
 });
 
 test('a new model gets requests without a worker once none has run for ten seconds', async () => {
   const { served, ...stage } = await openRollout([one]);
   stage.add(makeSampleModel({ name: 'other', version: '7' }));
-  await looks();
+  await stage.looks();
   stage.pass(60_000);
-  await looks();
+  await stage.looks();
   expect(served()).toBe('1');
   stage.takeWorkersAway(one);
-  await looks();
+  await stage.looks();
   stage.pass(9000);
-  await looks();
+  await stage.looks();
   expect(served()).toBe('1');
   stage.pass(2000);
-  await vi.waitUntil(() => served() === '1,7');
+  await until(() => served() === '1,7');
 });
