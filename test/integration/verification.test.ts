@@ -7,6 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -19,6 +20,7 @@ import { packageDirectory } from '../../shared/version.js';
 import { readOutsideNeeds } from '../../worker/files/onnx-file.js';
 import { UnreadableBuffer } from '../../worker/files/protocol-buffer.js';
 import { verifyFiles } from '../../worker/files/verification.js';
+import { waitUntil } from '../harness.js';
 import {
   elementTypes,
   externalTensor,
@@ -342,9 +344,13 @@ describe('a hash that is kept', () => {
 
     const other = Buffer.from(large);
     other.writeUInt8(7, other.length - 1);
-    writeFileSync(model.file, other);
-    // As a copy that keeps the time of modification.
-    utimesSync(model.file, 1e9, 1e9);
+    const { ctimeMs } = statSync(model.file);
+    await waitUntil('the file has another time of change', () => {
+      writeFileSync(model.file, other);
+      // As a copy that keeps the time of modification.
+      utimesSync(model.file, 1e9, 1e9);
+      return statSync(model.file).ctimeMs !== ctimeMs;
+    });
     await expect(verify()).rejects.toThrow(`bytes with ${sourceOf('', other).sha256}`);
     writeFileSync(model.file, large);
     await verify();
