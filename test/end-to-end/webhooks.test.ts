@@ -126,7 +126,7 @@ describe('a webhook', () => {
     });
     const { type, timestamp, data } = received?.event ?? {};
     expect(type).toBe('job.succeeded');
-    expect(Date.parse(timestamp)).toBeGreaterThan(Date.parse(data.submittedAt));
+    expect(Date.parse(timestamp)).toBeGreaterThanOrEqual(Date.parse(data.submittedAt));
     const { webhook, ...document } = (await read(site, job)).body;
     expect(data).toEqual({ ...document, location: `/v1/jobs/${job}` });
     expect(webhook).toEqual({
@@ -391,7 +391,14 @@ test.concurrent('webhooks survive the API that took the jobs, before and during 
   await site.start('worker');
   const { url } = await site.start('api');
   await Promise.all([onItsWay, unfinished].map((job) => untilWebhook({ url }, job, 'delivered')));
-  expect(receiver.of(onItsWay).every(({ isSigned }) => isSigned)).toBe(true);
-  expect(new Set(receiver.of(onItsWay).map(({ id }) => id)).size).toBe(1);
-  expect(receiver.of(unfinished)).toMatchObject([{ event: { type: 'job.succeeded' } }]);
+  // Each may come more than once, as where the receiver takes longer than an attempt.
+  for (const [job, type] of [
+    [onItsWay, 'job.cancelled'],
+    [unfinished, 'job.succeeded'],
+  ] as const) {
+    const all = receiver.of(job);
+    const told = all.map(({ isSigned, event }) => [isSigned, event.type]);
+    expect(told).toEqual(all.map(() => [true, type]));
+    expect(new Set(all.map(({ id }) => id)).size).toBe(1);
+  }
 });

@@ -70,8 +70,8 @@ describe('a wasteful client', () => {
   ])(
     'that sends %s slowly gets 408 in time, and delays nobody else',
     async (_, first, more, msMax) => {
-      const slow = await Promise.all(Array.from({ length: 50 }, () => open()));
       const startedAt = performance.now();
+      const slow = await Promise.all(Array.from({ length: 50 }, () => open()));
       for (const { socket } of slow) socket.write(first);
       const trickle = setInterval(() => {
         for (const { socket } of slow) if (socket.writable) socket.write(more);
@@ -79,7 +79,7 @@ describe('a wasteful client', () => {
       const others = expectAllAnswered(scene, questions.slice(0, 100));
       await Promise.all(slow.map(({ closed }) => closed));
       clearInterval(trickle);
-      expect(performance.now() - startedAt).toBeGreaterThan(msMax - 100);
+      expect(performance.now() - startedAt).toBeGreaterThan(msMax);
       expect(performance.now() - startedAt).toBeLessThan(msMax + lateMsMax);
       for (const { received } of slow) expect(received()).toMatch(/^HTTP\/1\.1 408 /);
       await others;

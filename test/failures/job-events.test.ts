@@ -43,6 +43,7 @@ test('a client that follows a job sees each state once, whatever is killed meanw
   await Promise.all([listener.untilTold('queued'), beside.untilTold('queued')]);
 
   first.child.kill('SIGKILL');
+  await first.child.exited;
   const second = await start('api', { PORT });
   await waitUntil('the client is back', () => listener.connections === 2);
   const doomed = await start('worker');

@@ -192,9 +192,10 @@ describe('a Redis that is full when API and worker start', () => {
       return child;
     };
     const children = [start('api'), start('worker')];
-    const isLogged = (message: string) => log.some(({ msg }) => msg.startsWith(message));
-    await waitUntil('it is logged', () => isLogged('the stream of replies cannot be created'));
-    expect(log.find(({ level }) => level === 40)?.advice).toMatch(/^The memory of Redis is full/);
+    const lineOf = () => log.find(({ msg }) => msg.startsWith('the stream of replies cannot be'));
+    await waitUntil('it is logged', () => lineOf() !== undefined);
+    expect(lineOf()).toMatchObject({ level: 40 });
+    expect(lineOf()?.advice).toMatch(/^The memory of Redis is full/);
     await redis.client.config('SET', 'maxmemory', '0');
     await Promise.all(children.map((child) => child.ready));
   });

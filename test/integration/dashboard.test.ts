@@ -98,7 +98,9 @@ describe.skipIf(!isInstalled('prometheus'))(title, () => {
       const series = await prometheus.query(expr);
       return Number(series[0]?.value[1]);
     };
-    expect(await firstOf('sum(rate(scoreline_items_total{code="ok"}[10s]))')).toBeGreaterThan(1);
+    await waitUntil('items are seen', async () => {
+      return (await firstOf('sum(rate(scoreline_items_total{code="ok"}[10s]))')) > 1;
+    });
     await waitUntil('refusals are seen', async () => {
       return (await firstOf('sum(rate(scoreline_refusals_total{reason="permits"}[10s]))')) > 0;
     });
