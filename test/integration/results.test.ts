@@ -205,7 +205,7 @@ describe('the limit on results', () => {
   });
 
   test('admits claims again once results have expired', async () => {
-    const results = inApi({ keepMs: 1000, resultsMax: 1 });
+    const results = inApi({ keepMs: 700, resultsMax: 1 });
     await results.claim(identityOf('one', 'a'), nowMs());
     const second = () => results.claim(identityOf('two', 'a'), nowMs());
     await expect(second()).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
