@@ -7,11 +7,13 @@
 // because then a hit writes nothing.
 
 import { nowMs } from '../../shared/clock.js';
+import { coerceError } from '../../shared/errors.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
 import type { Keys } from '../../shared/redis/keys.js';
 import type { Redis } from '../../shared/redis/redis.js';
 import type { Model } from '../../shared/registry/models.js';
 import { packReplies, type ScoredReply, unpackReplies } from '../../shared/wire/reply.js';
+import { queueUnavailable } from '../queue/queue.js';
 
 /** One answer may have this share of the bytes of all, so a single one does not drop the others. */
 const entryShareMax = 0.01;
@@ -28,7 +30,10 @@ export interface CacheEntry {
 }
 
 export interface CacheEntries {
-  /** Resolves to undefined if there is no entry, or Redis cannot tell. */
+  /**
+   * Resolves to undefined if there is no entry, or Redis refuses to tell.
+   * @throws ScorelineError `queue_unavailable`
+   */
   read(model: Model, limits: CacheLimits, digest: string): Promise<CacheEntry | undefined>;
   /** Keeps an answer that has just been scored, without being waited for. */
   write(model: Model, limits: CacheLimits, digest: string, replies: readonly ScoredReply[]): void;
@@ -37,14 +42,13 @@ export interface CacheEntries {
 export function makeCacheEntries({ redis, keys }: { redis: Redis; keys: Keys }): CacheEntries {
   return {
     async read({ queue }, { keepMs }, digest) {
-      try {
-        const bytes = await redis.hgetBuffer(keys.cache(queue), digest);
-        const entry = bytes && readEntry(bytes);
-        return entry && nowMs() - entry.scoredAt < keepMs ? entry : undefined;
-      } catch {
-        // The request is scored instead. If Redis is away, that says so.
-        return undefined;
-      }
+      const bytes = await redis.hgetBuffer(keys.cache(queue), digest).catch((thrown) => {
+        if (coerceError(thrown).name === 'ReplyError') return null;
+        // Redis is away. To add a job would take as long again to fail.
+        throw queueUnavailable(thrown);
+      });
+      const entry = bytes && readEntry(bytes);
+      return entry && nowMs() - entry.scoredAt < keepMs ? entry : undefined;
     },
     write({ queue }, { keepMs, entriesMax, bytesMax }, digest, replies) {
       const now = Math.floor(nowMs());
@@ -62,9 +66,13 @@ export function makeCacheEntries({ redis, keys }: { redis: Redis; keys: Keys }):
 
 /** An entry that this build cannot read counts as missing. */
 function readEntry(bytes: Buffer): CacheEntry | undefined {
-  const replies = unpackReplies(bytes.subarray(headBytes));
-  if (!replies.every((reply) => 'outputs' in reply)) return undefined;
-  return { replies, scoredAt: bytes.readDoubleBE() };
+  try {
+    const replies = unpackReplies(bytes.subarray(headBytes));
+    if (!replies.every((reply) => 'outputs' in reply)) return undefined;
+    return { replies, scoredAt: bytes.readDoubleBE() };
+  } catch {
+    return undefined;
+  }
 }
 
 // It drops at most 1000 entries a write, since Redis serves nobody else meanwhile. Each write adds one.

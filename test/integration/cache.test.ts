@@ -157,7 +157,7 @@ describe('a model with a cache', () => {
     expect(await countEntries(text)).toBe(0);
   });
 
-  test('scores requests while Redis cannot tell', async () => {
+  test('scores requests while Redis refuses to tell', async () => {
     const { ask } = await open();
     await redis.client.set(keys.cache(text.queue), 'no hash');
     const answer = await ask('hello');
@@ -335,6 +335,16 @@ describe('the entries', () => {
     }
   };
   const numbers = Array.from({ length: 50 }, (_, at) => String(at).padStart(2, '0'));
+
+  test('cannot be told while Redis is away, so a request need not find that out twice', async () => {
+    const impatient = redis.client.duplicate({ lazyConnect: true, commandTimeout: 100 });
+    onTestFinished(() => impatient.disconnect());
+    await impatient.connect();
+    const resume = await redis.suspend();
+    onTestFinished(() => resume());
+    const { read } = makeCacheEntries({ redis: impatient, keys });
+    await expect(read(text, limitsOf(), 'x')).rejects.toMatchObject({ code: 'queue_unavailable' });
+  });
 
   test('are at most as many as the manifest says, the newest ones', async () => {
     onTestFinished(() => correctClock(0));
