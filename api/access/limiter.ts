@@ -101,9 +101,8 @@ export class Limiter {
   }
 
   #report(withinMs: number): void {
-    if (this.#isAlone()) return;
     this.#hasNews = true;
-    this.#askWithin(withinMs);
+    this.#askWithin(Math.max(withinMs, this.#aloneUntil - performance.now()));
   }
 
   #askWithin(ms: number): void {
@@ -111,7 +110,7 @@ export class Limiter {
     if (this.#isAsking || (this.#nextQuestion && this.#nextQuestion.at <= at)) return;
     clearTimeout(this.#nextQuestion?.timer);
     if (ms <= 0) void this.#ask();
-    else this.#nextQuestion = { at, timer: setTimeout(() => void this.#ask(), ms) };
+    else this.#nextQuestion = { at, timer: setTimeout(() => void this.#ask(), ms).unref() };
   }
 
   async #ask(): Promise<void> {
@@ -126,6 +125,8 @@ export class Limiter {
     if (grant) this.#settle(asked, grant);
     else {
       this.#aloneUntil = performance.now() + aloneMs;
+      // Redis may not know what it was told.
+      this.#hasNews = true;
       for (const { answer } of [...asked, ...this.#waiting.splice(0)]) answer(this.#decideAlone());
     }
     if (this.#waiting.length > 0) this.#askWithin(askEveryMs);

@@ -283,6 +283,32 @@ describe('while less than half of the limits is used', () => {
 });
 
 describe('when Redis is slow', () => {
+  test('it learns afterwards of requests that have ended meanwhile', async () => {
+    const heard: number[] = [];
+    let isSlow = false;
+    const limits = makeLimits({
+      take: async (_caller, { wanted, inFlight }) => {
+        if (isSlow) return new Promise(() => {});
+        heard.push(inFlight + wanted);
+        return {
+          ...{ granted: wanted, limitedBy: undefined, tokens: 0, waitMs: 0 },
+          ...{ elsewhere: 0, instances: 1 },
+        };
+      },
+    });
+    onTestFinished(() => limits.close());
+    const caller = makeCaller({ concurrent: 2 });
+    const first = await limits.admit(caller);
+    isSlow = true;
+    // It waits for Redis in vain.
+    const second = await limits.admit(caller);
+    first?.release();
+    second?.release();
+    isSlow = false;
+    expect(heard).toEqual([1]);
+    await waitUntil('Redis knows that none is in flight', () => heard.at(-1) === 0);
+  });
+
   test('an instance decides alone, by its share of the limits, and asks again later', async () => {
     const own = await openRedis();
     onTestFinished(() => own.close());
