@@ -191,7 +191,7 @@ export class Courier {
   async #work(claim: Claim, route: Route): Promise<'done' | 'postponed'> {
     const { pending, attemptsMax, onAttempt } = this.#options;
     const webhook = await pending.read(claim.job);
-    if (!webhook || webhook.state === 'delivered' || webhook.state === 'dead') {
+    if (!webhook || !isStillPending(webhook, claim)) {
       await pending.forget(claim);
       return 'done';
     }
@@ -264,6 +264,11 @@ export class Courier {
     }
     await this.#options.pending.settle(claim, webhook, settled);
   }
+}
+
+/** Whether a webhook is to be sent to the host of a claim. A job that is done again may have one to another host. */
+function isStillPending({ state, url }: Webhook, { origin }: Claim): boolean {
+  return state !== 'delivered' && state !== 'dead' && new URL(url).origin === origin;
 }
 
 /** Decides what follows from an attempt. */

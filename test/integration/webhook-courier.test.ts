@@ -55,12 +55,17 @@ function openScene(origin: string, options: Partial<CourierOptions>) {
     await store.add(record);
     return record;
   };
+  const addAgain = async (earlier: JobRecord, webhook: string) => {
+    const record = { ...earlier, queued: `${earlier.queued}-again`, webhook };
+    await store.add(record, earlier);
+    return record;
+  };
   const addMany = (count: number, caller: string) =>
     Promise.all(Array.from({ length: count }, (_, at) => add(`${caller}-${at}`, caller)));
   const end = (...records: JobRecord[]) => {
     for (const record of records) ends.end(record);
   };
-  return { pending, lines, outcomes, add, addMany, end };
+  return { pending, lines, outcomes, add, addAgain, addMany, end };
 }
 
 /** Opens a receiver with a path for each caller. */
@@ -133,4 +138,26 @@ test('where nobody says who asks, a hanging receiver takes all places of its hos
   const scene = openScene(origin, { concurrentMax: 4 });
   scene.end(...(await scene.addMany(10, anyone.id)));
   await waitUntil('all places are taken', () => callers().length === 4);
+});
+
+test('a job that is done again with another host has a webhook there alone', async () => {
+  const before = await openShared(() => ({ status: 503 }));
+  const after = await openShared(() => 'hang');
+  const hosts = [before, after].map(({ origin }) => ({ origin, networks: ['127.0.0.0/8'] }));
+  const scene = openScene(before.origin, { hosts, attemptsMax: 9 });
+  const { pending } = scene;
+  const record = await scene.add('job', 'caller');
+  scene.end(record);
+  await waitUntil(
+    'an attempt has failed',
+    async () => (await pending.read('job'))?.state === 'retrying',
+  );
+  scene.end(await scene.addAgain(record, `${after.origin}/caller`));
+  await waitUntil('the other host has it', () => after.callers().length === 1);
+  await pending.hurry([{ origin: before.origin, caller: 'caller', job: 'job' }]);
+  await waitUntil('the first host is done', async () => {
+    const { pending: counts } = await pending.count([before.origin, after.origin]);
+    return counts[0] === 0 && counts[1] === 1;
+  });
+  expect(after.callers()).toHaveLength(1);
 });
