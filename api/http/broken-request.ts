@@ -57,8 +57,10 @@ export function answerBrokenRequests(
       return;
     }
     if (!socket.writable) return void socket.destroy();
-    ended.add(socket);
     const response = latest.get(socket);
+    // Its body is not read while it waits behind another request (one-at-a-time.ts).
+    if (isTimeout(thrown) && response && waitsForTurn(response, socket)) return;
+    ended.add(socket);
     const error = explain(thrown, configuration);
     const answerBroken = () => {
       const isNext = latest.get(socket) === response;
@@ -97,6 +99,10 @@ function afterFinish(response: ServerResponse | undefined, goOn: () => void): vo
 function closeSoon(socket: Socket): void {
   socket.end();
   setTimeout(() => socket.destroy(), readAnswerMs).unref();
+}
+
+function waitsForTurn(response: ServerResponse, socket: Socket): boolean {
+  return !response.req.complete && response.socket !== socket && !response.headersSent;
 }
 
 function isTimeout({ code }: NodeJS.ErrnoException): boolean {

@@ -93,29 +93,53 @@ describe('the answer', () => {
   });
 });
 
+/** Opens an API whose items wait until the test answers them. */
+async function openWaiting() {
+  const answer: (() => void)[] = [];
+  const scene = await openScene({
+    configuration: { HEADERS_MS_MAX: 100, REQUEST_MS_MAX: 100 },
+    submit: ({ items }) =>
+      items.map(async ({ id }) => {
+        await new Promise<void>((resolve) => answer.push(resolve));
+        return makeReply(id);
+      }),
+  });
+  /** Waits until the time of all requests is up that have begun: one that begins now is refused last. */
+  const untilTimeIsUp = async () => {
+    const later = await scene.connect();
+    later.write(get);
+    expect((await later.response()).status).toBe(408);
+  };
+  return { ...scene, answer, untilTimeIsUp };
+}
+
+test('a request that waits behind another one may wait longer than it may take to come', async () => {
+  const { connect, answer, untilTimeIsUp } = await openWaiting();
+  const client = await connect();
+  const body = JSON.stringify({ input: 'a' });
+  const long = JSON.stringify({ input: 'a', note: 'a'.repeat(1_000_000) });
+  for (const each of [body, long])
+    client.write(`${post}Content-Length: ${each.length}\r\n\r\n${each}`);
+  await waitUntil('the first is scored', () => answer.length === 1);
+  await untilTimeIsUp();
+  answer[0]?.();
+  expect((await client.response()).status).toBe(200);
+  await waitUntil('the second is scored', () => answer.length === 2);
+  answer[1]?.();
+  expect((await client.response()).status).toBe(200);
+});
+
 describe('a request whose rest comes after its time', () => {
-  const configuration = { HEADERS_MS_MAX: 100, REQUEST_MS_MAX: 200 };
   const body = JSON.stringify({ input: 'a' });
   const length = `Content-Length: ${body.length}\r\n`;
   const rest = `\r\n${body}`;
 
   test('is not served, and the one before it keeps its answer', async () => {
-    const answer: (() => void)[] = [];
-    const { connect, bytesRead, submissions } = await openScene({
-      configuration,
-      submit: ({ items }) =>
-        items.map(async ({ id }) => {
-          await new Promise<void>((resolve) => answer.push(resolve));
-          return makeReply(id);
-        }),
-    });
+    const { connect, bytesRead, submissions, answer, untilTimeIsUp } = await openWaiting();
     const client = await connect();
     client.write(`${post}${length}${rest}${post}${length}`);
     await waitUntil('the first is scored', () => answer.length === 1);
-    // One that began later: when its time is up, that of the second is, too.
-    const later = await connect();
-    later.write(get);
-    expect((await later.response()).status).toBe(408);
+    await untilTimeIsUp();
     const before = bytesRead();
     client.write(rest);
     await waitUntil('the rest is there', () => bytesRead() === before + rest.length);
@@ -127,7 +151,7 @@ describe('a request whose rest comes after its time', () => {
   });
 
   test('is not served after it has been refused', async () => {
-    const { connect, submissions } = await openScene({ configuration });
+    const { connect, submissions } = await openWaiting();
     const client = await connect();
     client.write(`${post}${length}`);
     expect((await client.response()).status).toBe(408);
