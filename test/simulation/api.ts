@@ -248,7 +248,7 @@ function connect({ redis, network }: World, process: Process) {
     set: (key: string, text: string) =>
       network.produce(process, 'set', () => redis.setIfAbsent(key, text)),
     unlink: (key: string) => network.produce(process, 'unlink', () => redis.unlink(key)),
-    multi: () => {
+    pipeline: () => {
       let trim = () => {};
       let exists = () => false;
       const commands = {
