@@ -26,10 +26,13 @@ export interface Endpoints {
 export interface Issuer {
   /**
    * Finds the key that a token names.
+   * @param onWait is called before it waits for the issuer. What it throws ends the wait.
    * @throws ScorelineError `issuer_unavailable`
    * @throws JOSEError when the issuer has no such key
    */
-  readonly keyOf: JWTVerifyGetKey;
+  keyOf(
+    ...given: [...Parameters<JWTVerifyGetKey>, onWait?: () => void]
+  ): ReturnType<JWTVerifyGetKey>;
   /** Where browsers sign in, as last known; undefined if the issuer has not said so. */
   readonly endpoints: Endpoints | undefined;
   close(): void;
@@ -105,14 +108,18 @@ export async function openIssuer(options: {
   await refresh();
 
   return {
-    keyOf: async (header, token) => {
-      if (!knownKeys()) await refreshSoon();
+    keyOf: async (header, token, onWait) => {
+      if (!knownKeys()) {
+        onWait?.();
+        await refreshSoon();
+      }
       const keys = knownKeys();
       if (!keys) throw unavailable();
       try {
         return await keys.find(header, token);
       } catch (thrown) {
         if (!(thrown instanceof errors.JWKSNoMatchingKey)) throw thrown;
+        onWait?.();
         await (isAway ? refreshSoon() : refreshNext());
         if (isAway) throw unavailable();
         return (knownKeys() ?? keys).find(header, token);

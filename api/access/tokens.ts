@@ -4,9 +4,12 @@
 // Checking a signature takes the time of many requests, so what came out is remembered: for a minute, and
 // never past the token's own end. Tokens are remembered by their hash. Requests with a token that is
 // being checked wait for that check.
+//
+// A check may take seconds if the issuer has to be asked. Nobody knows yet who sends the requests that wait for it, and
+// anybody can make up the name of a key, so they are bounded. Checks with known keys have no part in this.
 
 import { hash } from 'node:crypto';
-import { errors, type JWTPayload, jwtVerify } from 'jose';
+import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { scopes as allScopes, type Scope } from '../../shared/configuration/access.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Caller, CallerLimits } from './caller.js';
@@ -14,6 +17,8 @@ import type { Issuer } from './issuer.js';
 
 const rememberedMsMax = 60_000;
 const rememberedMax = 10_000;
+/** The most requests that wait for the issuer. By gRPC, 5000 that had begun their bodies took 430 MB. */
+const waitingMax = 1000;
 /** The longest that OpenID Connect allows. */
 const subjectLengthMax = 255;
 
@@ -41,9 +46,24 @@ interface Remembered {
   readonly until: number;
 }
 
+/** The check of a token. */
+interface Check {
+  readonly caller: Promise<Caller>;
+  readonly wait: Wait;
+}
+
+interface Wait {
+  /** How many requests wait for the check. */
+  requests: number;
+  /** Whether it waits for the issuer. Then its requests are among those that are bounded. */
+  isForIssuer: boolean;
+}
+
 export function makeTokens(rules: TokenRules, issuer: Pick<Issuer, 'keyOf'>): Tokens {
   const remembered = new Map<string, Remembered>();
-  const checking = new Map<string, Promise<Caller>>();
+  const checking = new Map<string, Check>();
+  /** How many requests wait for the issuer. */
+  let waiting = 0;
 
   const remember = (name: string, entry: Remembered) => {
     if (remembered.size >= rememberedMax) {
@@ -53,15 +73,27 @@ export function makeTokens(rules: TokenRules, issuer: Pick<Issuer, 'keyOf'>): To
     remembered.set(name, entry);
   };
 
-  const check = async (name: string, token: string): Promise<Caller> => {
+  const holdPlaces = (requests: number) => {
+    if (waiting + requests > waitingMax) throw tooManyWait();
+    waiting += requests;
+  };
+
+  const check = async (name: string, token: string, wait: Wait): Promise<Caller> => {
+    const onWait = () => {
+      if (wait.isForIssuer) return;
+      holdPlaces(wait.requests);
+      wait.isForIssuer = true;
+    };
     try {
-      const payload = await verify(token, rules, issuer);
+      const keyOf: JWTVerifyGetKey = (header, jws) => issuer.keyOf(header, jws, onWait);
+      const payload = await verify(token, rules, keyOf);
       const caller = callerOf(payload, rules);
       const endsAt = Number(payload.exp) * 1000 + rules.clockSkewMs;
       remember(name, { caller, until: Math.min(endsAt, Date.now() + rememberedMsMax) });
       return caller;
     } finally {
       checking.delete(name);
+      if (wait.isForIssuer) waiting -= wait.requests;
     }
   };
 
@@ -71,9 +103,16 @@ export function makeTokens(rules: TokenRules, issuer: Pick<Issuer, 'keyOf'>): To
       const known = remembered.get(name);
       if (known && Date.now() < known.until) return known.caller;
       remembered.delete(name);
-      const pending = checking.get(name) ?? check(name, token);
-      if (!checking.has(name)) checking.set(name, pending);
-      return pending;
+      const pending = checking.get(name);
+      if (pending) {
+        if (pending.wait.isForIssuer) holdPlaces(1);
+        pending.wait.requests++;
+        return pending.caller;
+      }
+      const wait = { requests: 1, isForIssuer: false };
+      const caller = check(name, token, wait);
+      checking.set(name, { caller, wait });
+      return caller;
     },
   };
 }
@@ -81,10 +120,10 @@ export function makeTokens(rules: TokenRules, issuer: Pick<Issuer, 'keyOf'>): To
 async function verify(
   token: string,
   rules: TokenRules,
-  issuer: Pick<Issuer, 'keyOf'>,
+  keyOf: JWTVerifyGetKey,
 ): Promise<JWTPayload> {
   try {
-    const { payload } = await jwtVerify(token, issuer.keyOf, {
+    const { payload } = await jwtVerify(token, keyOf, {
       issuer: rules.issuer,
       audience: [...rules.audiences],
       algorithms: [...rules.algorithms],
@@ -114,6 +153,14 @@ function callerOf({ sub, roles: given, scp, scope }: JWTPayload, rules: TokenRul
 function namesIn(claim: unknown): string[] {
   if (typeof claim === 'string') return claim.split(' ');
   return Array.isArray(claim) ? claim.map(String) : [];
+}
+
+function tooManyWait(): ScorelineError {
+  return new ScorelineError(
+    'issuer_unavailable',
+    `Expected at most ${waitingMax} requests at a time whose tokens wait for keys of the token issuer; there are as many. Ask again.`,
+    { retryAfterSeconds: 5 },
+  );
 }
 
 function invalid(error: InstanceType<typeof errors.JOSEError>, rules: TokenRules): ScorelineError {

@@ -2,7 +2,7 @@
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type JWK, UnsecuredJWT } from 'jose';
+import { errors, type JWK, UnsecuredJWT } from 'jose';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openIssuer } from '../../api/access/issuer.js';
@@ -36,17 +36,19 @@ async function openTokens(changes: Partial<TokenRules> = {}, from: TestIssuer = 
     looks++;
     return keys.keyOf(...parameters);
   };
-  const rules: TokenRules = {
+  const tokens = makeTokens({ ...makeRules(from), ...changes }, { keyOf });
+  return { tokens, logged, looks: () => looks };
+}
+
+function makeRules(from: TestIssuer = issuer): TokenRules {
+  return {
     issuer: from.url,
     audiences: [audience],
     algorithms: ['RS256', 'ES256'],
     clockSkewMs: 30_000,
     roles: { score: ['score'], jobs: ['jobs'], admin: ['admin'] },
     limits: undefined,
-    ...changes,
   };
-  const tokens = makeTokens(rules, { keyOf });
-  return { tokens, logged, looks: () => looks };
 }
 
 /** Signs claims with the issuer's own key; those that are not given are right. */
@@ -333,6 +335,33 @@ describe('an issuer', () => {
       expect(other).toMatchObject({ reason: { code: 'ERR_JWKS_NO_MATCHING_KEY' } });
     }
     expect(asked).toBe(2);
+  });
+
+  test('is waited for by a bounded number of requests, and the others may ask again', async () => {
+    let answer = () => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    let checks = 0;
+    const tokens = makeTokens(makeRules(), {
+      keyOf: async (_header, _token, onWait) => {
+        checks++;
+        onWait?.();
+        await answered;
+        throw new errors.JWKSNoMatchingKey();
+      },
+    });
+    const [token, other] = [await makeToken(), await makeToken({ sub: 'other' })];
+    const codeOf = async (text: string) => (await refusalOf(() => tokens.find(text))).code;
+    const first = codeOf(token);
+    await waitUntil('it is checked', () => checks === 1);
+    const waiting = Array.from({ length: 999 }, () => codeOf(token));
+    const further = [codeOf(token), codeOf(other)];
+    await waitUntil('both are checked', () => checks === 2);
+    answer();
+    expect(await Promise.all(further)).toEqual(['issuer_unavailable', 'issuer_unavailable']);
+    expect(new Set(await Promise.all([first, ...waiting]))).toEqual(new Set(['token_invalid']));
+    expect(await codeOf(other)).toBe('token_invalid');
   });
 
   test('has to name itself as the configuration does', async () => {
