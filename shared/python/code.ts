@@ -2,7 +2,7 @@
 // packages. API and worker compare it by a digest, so a changed program is a changed model.
 
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { ScorelineError } from '../errors.js';
 import type { PythonSource } from '../manifest/manifest.js';
@@ -40,7 +40,7 @@ export function requirementLists(folder: string, list: string): string[] {
     )) {
       const other = path.posix.join(path.posix.dirname(each), included);
       const isInside = !path.isAbsolute(included) && !other.startsWith('../');
-      if (isInside && existsSync(path.join(folder, other))) lists.add(other);
+      if (isInside && isFile(path.join(folder, other))) lists.add(other);
     }
   }
   return [...lists];
@@ -65,9 +65,14 @@ function modulesIn(folder: string, inner = ''): string[] {
     const place = path.join(folder, name);
     if (isOther.test(entry.name)) return [];
     if (entry.isDirectory()) return isOthers(place) ? [] : modulesIn(folder, name);
-    // A link that leads nowhere, as editors make them for a lock, is no module.
-    return entry.name.endsWith('.py') && existsSync(place) ? [name] : [];
+    // A link that leads nowhere, as editors make them for a lock, is no module, nor is one to a folder.
+    return entry.name.endsWith('.py') && isFile(place) ? [name] : [];
   });
+}
+
+/** Whether there is a file, or a link to one. */
+function isFile(place: string): boolean {
+  return existsSync(place) && statSync(place).isFile();
 }
 
 function isOthers(folder: string): boolean {

@@ -114,7 +114,7 @@ describe('a look at the folder', () => {
           [`${place}/predict.py`, 'import helper'],
           [
             `${place}/requirements.txt`,
-            '-r lists/more.txt\n--constraint=/etc/hosts\n-c ../../x.txt',
+            '-r lists/more.txt\n--constraint=/etc/hosts\n-c ../../x.txt\n-r lists\n-r ..\n-r predict.py/x',
           ],
           [
             `${place}/lists/more.txt`,
@@ -157,6 +157,7 @@ describe('a look at the folder', () => {
     for (const name of ['.#predict.py', 'gone.py']) {
       symlinkSync('nowhere', path.join(directory, 'a', name));
     }
+    symlinkSync('__pycache__', path.join(directory, 'a', 'folder.py'));
     await look();
     expect(folder.leftOut).toEqual([]);
     expect(folder.models.map(({ codeSha256 }) => codeSha256)).toEqual([before]);
