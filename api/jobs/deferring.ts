@@ -9,6 +9,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { nowMs } from '../../shared/clock.js';
+import { ScorelineError } from '../../shared/errors.js';
 import type { TraceContext } from '../../shared/telemetry/telemetry.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import { countBytes } from '../../shared/tensors/tensors.js';
@@ -183,7 +184,8 @@ export function makeDeferring(options: {
       call.dropBody();
       if (deferral.waitMs === 0) throw new Deferred(job, (state ?? (await jobs.read(job))).state);
       const hasLeft = () => call.ending.reason !== undefined || calls.isShuttingDown;
-      const end = await jobs.read(job, deferral.waitMs, hasLeft).catch(() => {
+      const end = await jobs.read(job, deferral.waitMs, hasLeft).catch((error) => {
+        if (!(error instanceof ScorelineError)) throw error;
         // Redis is away. The job is there, so the client must learn of it.
         throw new Deferred(job, state?.state ?? 'queued');
       });
