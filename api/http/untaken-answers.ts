@@ -43,7 +43,10 @@ export class UntakenAnswers {
     this.#hold(response, bytes);
   }
 
-  /** Notes an answer of so many bytes, which a stream of HTTP/2 has been given as a whole. Node begins its time again whenever the connection sends something, even for other streams. */
+  /**
+   * Notes an answer of so many bytes, which a stream of HTTP/2 has been given as a whole. Node begins its time again
+   * whenever the connection sends something, even for other streams.
+   */
   noteStream(stream: ServerHttp2Stream, bytes: number): void {
     if (stream.destroyed || this.#answers.has(stream)) return;
     stream.once('close', () => this.#forget(stream));

@@ -14,7 +14,7 @@ import { makeKeys } from '../../shared/redis/keys.js';
 import { connectProducer, waitUntilReady } from '../../shared/redis/redis.js';
 import { ask, openRedis, post, type TestRedis, waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
-import { imageModel, makeReply, openScene, textModel } from './http-scene.js';
+import { imageModel, makeReply, openScene, openToAnyone, textModel } from './http-scene.js';
 
 const log = pino({ level: 'silent' });
 let redis: TestRedis;
@@ -344,16 +344,11 @@ describe('a caller that takes long to be found out', () => {
   const openSlow = async () => {
     const waiting: ((caller: Caller | Error) => void)[] = [];
     const access: Omit<Access, 'close'> = {
+      ...openToAnyone,
       identify: () =>
         new Promise((resolve, reject) => {
           waiting.push((found) => (found instanceof Error ? reject(found) : resolve(found)));
         }),
-      isStranger: () => false,
-      limits: {
-        admit: () => undefined,
-        fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }),
-      },
-      delayMs: () => 0,
     };
     return { ...(await openScene({ access })), waiting };
   };

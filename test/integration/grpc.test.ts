@@ -17,7 +17,7 @@ import type { ScoredReply } from '../../shared/wire/reply.js';
 import { waitUntil } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { type Asked, askGrpc, encodeInfer, type InferFields } from './grpc-client.js';
-import { openScene, textModel } from './http-scene.js';
+import { openScene, openToAnyone, textModel } from './http-scene.js';
 
 const tensors = (datatype: 'FP32' | 'INT8' | 'FP16' | 'BYTES' | 'BOOL') =>
   makeSampleModel({
@@ -372,16 +372,11 @@ test('keeps the deadline of the client', async () => {
 test('counts the deadline of the client from the arrival, not from when the caller is known', async () => {
   const scene = await open({
     access: {
+      ...openToAnyone,
       identify: async () => {
         await delay(500);
         return anyone;
       },
-      isStranger: () => false,
-      limits: {
-        admit: () => undefined,
-        fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }),
-      },
-      delayMs: () => 0,
     },
   });
   const before = Date.now();
@@ -413,14 +408,13 @@ test.each([
 
 test('lets in whoever shows a key, and anyone ask whether it is ready', async () => {
   const access: Omit<Access, 'close'> = {
+    ...openToAnyone,
     identify: (headers) => {
       if (headers['x-api-key'] === 'right' || headers.authorization === 'Bearer right') {
         return { id: 'me', name: 'me', scopes: ['score'], models: ['fp32'] };
       }
       throw new ScorelineError('unauthenticated', 'Expected a key; got none.');
     },
-    isStranger: () => false,
-    limits: { admit: () => undefined, fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }) },
     delayMs: () => 1,
   };
   const scene = await open({ access });

@@ -230,7 +230,8 @@ const noLocalWorkers = { all: undefined, kill: () => {} };
 
 const noEntries: CacheEntries = { read: async () => undefined, write: () => {} };
 
-const openToAnyone: Omit<Access, 'close'> = {
+/** Lets everyone in, without limits. */
+export const openToAnyone: Omit<Access, 'close'> = {
   identify: () => anyone,
   isStranger: () => false,
   limits: { admit: () => undefined, fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }) },

@@ -11,7 +11,7 @@ import { rowsOfItem } from '../../shared/wire/item-id.js';
 import type { ScoredReply } from '../../shared/wire/reply.js';
 import { ask, post } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
-import { openScene, textModel } from './http-scene.js';
+import { openScene, openToAnyone, textModel } from './http-scene.js';
 
 const shape = [-1, 2];
 const model = makeSampleModel({
@@ -353,13 +353,12 @@ describe('a caller', () => {
     scopes: Caller['scopes'],
     models: readonly string[],
   ): Omit<Access, 'close'> => ({
+    ...openToAnyone,
     identify: () => ({ ...caller, scopes, models }),
-    isStranger: () => false,
     limits: {
       admit: () => undefined,
       fieldsOf: () => ({ 'RateLimit-Policy': 'p', RateLimit: 'r' }),
     },
-    delayMs: () => 0,
   });
 
   test('knows only its own models', async () => {

@@ -6,7 +6,7 @@ import type { LiveParts } from '../../api/http/routes/live.js';
 import { idle } from '../../api/live/point.js';
 import type { Sample } from '../../api/live/series.js';
 import { ask, openRedis, post, startService, waitUntil } from '../harness.js';
-import { openScene, textModel } from './http-scene.js';
+import { openScene, openToAnyone, textModel } from './http-scene.js';
 
 const name = `${textModel.name}@${textModel.version}`;
 const point = { ...idle, requests: 5, inputs: 7.5, refusals: { permits: 2 }, batchSize: 3 };
@@ -71,10 +71,8 @@ describe('the live view', () => {
   test('shows a caller its own models only', async () => {
     const caller = { ...anyone, scopes: ['score'] as const, models: ['other'] };
     const access = {
+      ...openToAnyone,
       identify: () => caller,
-      isStranger: () => false,
-      limits: { admit: () => undefined, fieldsOf: () => undefined as never },
-      delayMs: () => 0,
     };
     const { url } = await openScene({ live: { liveSeries }, access });
     const { body } = await ask(`${url}/v1/live`);

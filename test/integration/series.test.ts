@@ -7,7 +7,7 @@ import type { Slot } from '../../api/access/limiter.js';
 import type { Submission } from '../../api/queue/dispatcher.js';
 import { ScorelineError } from '../../shared/errors.js';
 import { ask, post, waitUntil } from '../harness.js';
-import { imageModel, makeReply, openScene, textModel } from './http-scene.js';
+import { imageModel, makeReply, openScene, openToAnyone, textModel } from './http-scene.js';
 import { LineClient } from './line-client.js';
 
 const address = '/v1/models/text/score';
@@ -266,16 +266,11 @@ describe('a stream of lines', () => {
     let refusal: ScorelineError | undefined;
     const scene = await openScene({
       access: {
+        ...openToAnyone,
         identify: async () => {
           if (refusal) throw refusal;
           return anyone;
         },
-        isStranger: () => false,
-        limits: {
-          admit: () => undefined,
-          fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }),
-        },
-        delayMs: () => 0,
       },
     });
     const client = openLines(scene.url);
@@ -571,10 +566,9 @@ describe('the limits of a caller', () => {
     const caller = { ...anyone, limits: { concurrent } };
     return {
       access: {
+        ...openToAnyone,
         identify: () => caller,
-        isStranger: () => false,
         limits: { admit, fieldsOf: () => ({ 'RateLimit-Policy': 'p', RateLimit: 'r' }) },
-        delayMs: () => 0,
       },
       counts: () => ({ open, taken, most }),
     };

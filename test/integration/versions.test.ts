@@ -11,7 +11,7 @@ import { splitOf } from '../../shared/registry/traffic.js';
 import { ask, post } from '../harness.js';
 import { makeSampleModel } from '../unit/sample-model.js';
 import { askGrpc, encodeInfer } from './grpc-client.js';
-import { openScene } from './http-scene.js';
+import { openScene, openToAnyone } from './http-scene.js';
 
 const network = {
   inputs: [{ name: 'text', datatype: 'BYTES', shape: [-1] }],
@@ -224,10 +224,8 @@ describe('an order to load or unload a model', () => {
   }
 
   const accessOf = (caller: Partial<Caller>) => ({
+    ...openToAnyone,
     identify: () => ({ ...anyone, ...caller }),
-    isStranger: () => false,
-    limits: { admit: () => undefined, fieldsOf: () => ({ 'RateLimit-Policy': '', RateLimit: '' }) },
-    delayMs: () => 0,
   });
 
   test('may have no body, or one without parameters that it cannot follow', async () => {
