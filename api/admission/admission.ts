@@ -204,7 +204,7 @@ export class Admission {
     request: AdmissionRequest,
     backlog: Backlog,
   ): readonly [reason: OverloadReason, detail: string] | undefined {
-    const { unansweredIn, countModels, redisFullness } = this.#options;
+    const { unansweredIn, countModels, peers, redisFullness } = this.#options;
     const { queue, priority = 'interactive' } = request;
     const fullness = redisFullness?.() ?? 0;
     const redisMax = redisShareMax[request.isPatient ? 'bulk' : priority];
@@ -245,7 +245,9 @@ export class Admission {
         `Expected bulk to have at most as many inputs in flight as it leaves to others, ${free}; it has ${bulk} already.`,
       ];
     }
-    const unanswered = unansweredIn(queue, priority) ?? 0;
+    // What all instances have was counted up to a second ago; what this one has is known.
+    const inFlight = backlog.inFlight + peers.inFlight(queue, priority);
+    const unanswered = Math.max(unansweredIn(queue, priority) ?? 0, inFlight);
     if (unanswered >= itemsMax) {
       return [
         'queue_full',

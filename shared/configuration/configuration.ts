@@ -169,7 +169,7 @@ const api = {
   QUEUE_ITEMS_MAX: integer(1, 10_000_000)
     .default(10_000)
     .describe(
-      'The most unanswered inputs of a model, over all API processes. Beyond it, clients get 429. They are counted once a second, so those of a sudden burst may be more. Raising it costs memory in Redis: 150 kB for an image of 224 × 224.',
+      'The most unanswered inputs of a model, over all API processes. Beyond it, clients get 429. Jobs, and what other API processes have let in, are counted once a second, so a sudden burst of these may pass the limit. Raising it costs memory in Redis: 150 kB for an image of 224 × 224.',
     ),
   RESULT_MS: integer(100, 86_400_000)
     .default(600_000)

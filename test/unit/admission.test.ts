@@ -239,6 +239,18 @@ describe('the depth of the queue', () => {
     admit(1, { queue: 'b@1' });
   });
 
+  test('count what came since the queue was last looked at', () => {
+    const { admit, depths, peers, refusal } = makeObserved({ itemsMax: 10 });
+    depths.set('a@1', 2);
+    const permits = Array.from({ length: 10 }, () => admit());
+    expect(refusal()).toMatchObject({ reason: 'queue_full' });
+    permits[0]?.release(true);
+    peers.inFlight = 1;
+    expect(refusal()).toMatchObject({ reason: 'queue_full' });
+    peers.inFlight = 0;
+    admit();
+  });
+
   test('refuses no request while it is unknown', () => {
     const { admit, admission } = makeObserved({ itemsMax: 1 });
     admit(1);
