@@ -5,6 +5,7 @@
 
 import process from 'node:process';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { whenParentIsGone } from '../shared/process/parent.js';
 import { readModels } from '../shared/registry/models.js';
 import { makeAdapter } from '../worker/batch/adapter.js';
 import { sampleInputs, textInputs } from '../worker/batch/sample.js';
@@ -39,7 +40,7 @@ const batches = makeItems().map((items) => {
 });
 for (const feeds of batches) await session.run(feeds);
 
-process.on('disconnect', () => process.exit(0));
+whenParentIsGone(process, () => process.exit(0));
 process.on('message', async (seconds: number) => {
   const started = performance.now();
   const startedUs = processorUs();

@@ -3,6 +3,7 @@
 // then gets the numbers of answers by status.
 
 import process from 'node:process';
+import { whenParentIsGone } from '../shared/process/parent.js';
 import { encodeRequest, makeClient } from './client.js';
 
 export interface FloodOptions {
@@ -34,4 +35,4 @@ process.on('message', async (message: FloodOptions | 'stop') => {
   await Promise.all(Array.from({ length: clients }, () => flood(port, request)));
   process.send?.(statuses);
 });
-process.on('disconnect', () => process.exit());
+whenParentIsGone(process, () => process.exit());

@@ -12,6 +12,7 @@ import { makePrototypes } from '../api/http/server.js';
 import { text } from '../api/kinds/text.js';
 import type { Label } from '../shared/manifest/labels.js';
 import { makeLogger } from '../shared/process/log.js';
+import { whenParentIsGone } from '../shared/process/parent.js';
 import { type Model, readModels } from '../shared/registry/models.js';
 import { mapScores } from '../shared/tensors/scores.js';
 import { openScorer } from '../worker/batch/scorer.js';
@@ -48,4 +49,4 @@ const server = createServer(tuned ? makePrototypes(app) : {}, app);
 server.listen(0, '127.0.0.1', () => {
   process.send?.({ port: (server.address() as AddressInfo).port });
 });
-process.on('disconnect', () => process.exit(0));
+whenParentIsGone(process, () => process.exit(0));

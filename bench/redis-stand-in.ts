@@ -7,6 +7,7 @@
 
 import process from 'node:process';
 import { makeLogger } from '../shared/process/log.js';
+import { whenParentIsGone } from '../shared/process/parent.js';
 import { makeKeys } from '../shared/redis/keys.js';
 import { connectConsumer, waitUntilReady } from '../shared/redis/redis.js';
 import { findModel, type Model, readModels } from '../shared/registry/models.js';
@@ -33,7 +34,7 @@ export interface StandIn {
 const standIn = JSON.parse(process.argv[2] as string) as StandIn;
 const models = readModels({ directory: standIn.modelsDirectory, filesNeeded: false });
 const model = findModel(models, 'faq-matcher');
-process.on('disconnect', () => process.exit(0));
+whenParentIsGone(process, () => process.exit(0));
 if (standIn.role === 'api') await startApis(standIn, model);
 else await Promise.all(Array.from({ length: standIn.count }, () => startWorker(standIn, model)));
 process.send?.({ ready: true });

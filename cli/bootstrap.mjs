@@ -17,6 +17,7 @@ checkNode();
 if (!areCurrent(root)) install();
 const sources = describeSources(root);
 if (!isBuiltFrom(root, sources)) build();
+process.stdout.on('error', endWithReader);
 process.argv.splice(1, 2, path.join(root, `dist/cli/${command}.js`));
 await import(path.join(root, `dist/cli/${command}.js`));
 
@@ -26,6 +27,13 @@ function checkNode() {
   fail(
     `Scoreline needs Node 20.19 or later; this is ${process.version}. Get a newer version from https://nodejs.org.`,
   );
+}
+
+/** Ends as other programs do if nobody reads on, as with `| head`, unless the command minds it itself. */
+function endWithReader(error) {
+  if (process.stdout.listenerCount('error') > 1) return;
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
 }
 
 /** Installs what package-lock.json says, and nothing else. */

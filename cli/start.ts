@@ -106,7 +106,9 @@ function keysLine(): string {
     const value = process.env[name];
     return value ? [`${name}='${value.replaceAll("'", "'\\''")}' `] : [];
   });
-  return `${settings.join('')}npm run keys -- create NAME`;
+  // The address may hold a password.
+  const redis = process.env.REDIS_URL ? 'REDIS_URL=… ' : '';
+  return `${redis}${settings.join('')}npm run keys -- create NAME`;
 }
 
 /** Returns the names of the models that these workers serve. Each has logged what it left out. */

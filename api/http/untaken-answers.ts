@@ -63,7 +63,7 @@ export class UntakenAnswers {
       oldest.destroy();
       this.#warn(
         {},
-        'a connection is closed, because answers that nobody takes fill ANSWERS_BYTES_MAX',
+        'an answer is cut off, because answers that nobody takes fill ANSWERS_BYTES_MAX',
       );
     }
   }

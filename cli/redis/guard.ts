@@ -7,6 +7,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { whenParentIsGone } from '../../shared/process/parent.js';
 
 const [server, directory, port, socket] = process.argv.slice(2) as [
   string,
@@ -34,9 +35,7 @@ redis.once('exit', (code, signal) => leave(signal ? `by ${signal}` : `with exit 
 process.on('SIGINT', () => {});
 process.on('SIGTERM', stop);
 process.on('message', (how) => (how === 'kill' ? redis.kill('SIGKILL') : stop()));
-process.on('disconnect', () => void endAfterClients());
-// The parent may have gone before there was a listener.
-if (!process.connected) void endAfterClients();
+whenParentIsGone(process, () => void endAfterClients());
 
 function stop(): void {
   redis.kill('SIGTERM');

@@ -14,6 +14,7 @@ import { openTelemetry } from '../telemetry/open.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
 import { optimiseEarly } from './early-optimisation.js';
 import { type Logger, makeLogger } from './log.js';
+import { whenParentIsGone } from './parent.js';
 
 /** How long a start under way may take to end. A model cannot stop loading halfway. */
 const startEndsMsMax = 1000;
@@ -211,7 +212,7 @@ function handleEnd(
     });
   }
   // A child of `npm start` must not outlive it, even if `npm start` is killed outright.
-  process.on('disconnect', () => void end('the parent is gone', 0));
+  whenParentIsGone(process, () => void end('the parent is gone', 0));
   for (const event of ['uncaughtException', 'unhandledRejection']) {
     process.on(event, (error: unknown) => {
       log.fatal({ err: error }, 'unexpected error');

@@ -128,3 +128,12 @@ test('a lock file with other packages is followed, and a missing network is name
   expect([status, installs]).toEqual([1, true]);
   expect(stderr).toContain('npm does not reach its registry. Check the network');
 });
+
+test('a command whose output is not read to its end says nothing about that', () => {
+  const { directory, write, run } = makeProject();
+  expect(run().status).toBe(0);
+  write('dist/cli/hello.js', "for (let line = 0; line < 100_000; line++) console.log('hello');");
+  const command = `'${process.execPath}' cli/bootstrap.mjs hello | true`;
+  const { stderr, status } = spawnSync('sh', ['-c', command], { cwd: directory, encoding: 'utf8' });
+  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+});

@@ -124,6 +124,24 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     await waitUntil('its children are gone', () => ourProcesses().length === 0);
   });
 
+  test.for(['redis/guard.js', '/api.js', '/worker.js'])(
+    'leaves nothing running when it is killed while %s starts',
+    async (part) => {
+      spawnStart({ PORT: String(await findFreePort()) });
+      await waitUntil('it starts', () => ourProcesses().some((pid) => isOf(pid, part)));
+      process.kill(processOf('bootstrap.mjs'), 'SIGKILL');
+      await waitUntil('its children are gone', () => ourProcesses().length === 0);
+    },
+  );
+
+  test('ends, and leaves nothing running, when nobody reads what it prints', async () => {
+    const started = spawnStart({ PORT: String(await findFreePort()) });
+    started.child.stdout.once('data', () => started.child.stdout.destroy());
+    expect(await started.exited).toBe(0);
+    await waitUntil('its children are gone', () => ourProcesses().length === 0);
+    expect(started.output()).not.toContain('EPIPE');
+  });
+
   test('refuses a second start on the same data, and the first one stays up', async () => {
     const first = await start();
     const second = spawnStart({ PORT: String(await findFreePort()) });
@@ -218,9 +236,13 @@ function ourProcesses(): number[] {
 
 /** Finds one of them by a part of its command. */
 function processOf(part: string): number {
-  const found = ourProcesses().find((pid) => commandOf(pid).includes(part));
+  const found = ourProcesses().find((pid) => isOf(pid, part));
   if (found === undefined) throw new Error(`No process of this test runs ${part}.`);
   return found;
+}
+
+function isOf(pid: number, part: string): boolean {
+  return commandOf(pid).includes(part);
 }
 
 function environmentOf(pid: number): string {

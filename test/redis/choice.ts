@@ -62,6 +62,7 @@ async function choose(
       if (problem) throw new Error(`TEST_REDIS=docker: ${problem}`);
       return { choice: 'docker', reason: `${redisImage}; TEST_REDIS says so` };
     case undefined:
+    case '':
       if (problem) return { choice: 'local', reason: problem };
       if (await hasImage(redisImage)) return { choice: 'docker', reason: redisImage };
       return { choice: 'local', reason: `${redisImage} is not here; docker pull gets it` };

@@ -43,13 +43,20 @@ export function everythingDone(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Moves the clock from timer to timer until none is left, or for `timersMax` timers. */
+/** So many timers mean that one of them sets the next for ever. */
+const timersBound = 100_000;
+
+/**
+ * Moves the clock from timer to timer until none is left, or for `timersMax` timers.
+ * @throws if they never end
+ */
 export async function runTimers(
   afterEach: () => void = () => {},
   timersMax = Number.POSITIVE_INFINITY,
 ): Promise<void> {
   await everythingDone();
   for (let timers = 0; vi.getTimerCount() > 0 && timers < timersMax; timers++) {
+    if (timers === timersBound) throw new Error(`Timers never end, at ${performance.now()} ms`);
     vi.advanceTimersToNextTimer();
     await everythingDone();
     afterEach();

@@ -4,6 +4,7 @@
 import process from 'node:process';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { makeLogger } from '../../shared/process/log.js';
+import { whenParentIsGone } from '../../shared/process/parent.js';
 import type { Model } from '../../shared/registry/models.js';
 import { loadScorer, openScorer, type Scorer } from '../batch/scorer.js';
 import { verifyModelFiles } from '../files/model-files.js';
@@ -15,7 +16,7 @@ let loading: Promise<Scorer> | undefined;
 const send = (message: FromQuarantine) => process.send?.(message);
 const die = () => process.kill(process.pid, 'SIGKILL');
 
-process.on('disconnect', die);
+whenParentIsGone(process, die);
 process.on('message', async (message: ToQuarantine) => {
   if ('model' in message) {
     loading = message.isTrial ? tryOut(message.model) : load(message.model);
