@@ -3,6 +3,9 @@
 //
 // The connection is closed after the answer. A whole request that came before on the same connection is
 // answered first, and none is answered twice. One whose time is up is not served if its rest comes after all.
+//
+// While a request waits behind another one on its connection, its body is not read (one-at-a-time.ts). Nor is the
+// next head while many wait. That time does not count: the time of the request begins again once it is read.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { maxHeaderSize } from 'node:http';
@@ -16,6 +19,13 @@ import { sendProblem } from './problem.js';
 /** The time that a client gets to read the answer before its connection is closed. */
 const readAnswerMs = 1000;
 
+/** The requests of a connection that Node has handed over. */
+interface Requests {
+  readonly latest: ServerResponse;
+  /** How many there were. */
+  readonly count: number;
+}
+
 export function answerBrokenRequests(
   server: Server,
   options: {
@@ -27,14 +37,15 @@ export function answerBrokenRequests(
   },
 ): void {
   const { prototypes, configuration } = options;
-  /** The response to the latest request of each connection. */
-  const latest = new WeakMap<Socket, ServerResponse>();
+  const requests = new WeakMap<Socket, Requests>();
+  const latestOf = (socket: Socket) => requests.get(socket)?.latest;
   /** Connections on which nothing more is read. */
   const ended = new WeakSet<Socket>();
 
   for (const event of ['request', 'checkContinue', 'checkExpectation']) {
     server.prependListener(event, (request: IncomingMessage, response: ServerResponse) => {
-      latest.set(request.socket, response);
+      const { count = 0 } = requests.get(request.socket) ?? {};
+      requests.set(request.socket, { latest: response, count: count + 1 });
     });
   }
 
@@ -47,23 +58,44 @@ export function answerBrokenRequests(
     sendProblem(response, error);
   };
 
-  server.on('clientError', (thrown: NodeJS.ErrnoException, duplex: Duplex) => {
-    const socket = duplex as Socket;
+  /** Begins the time of a request again once it is read. Node reports only once that it is up. */
+  const beginAgain = (
+    thrown: NodeJS.ErrnoException,
+    socket: Socket,
+    { latest, count }: Requests,
+  ) => {
+    const number = latest.req.complete ? count + 1 : count;
+    const refuseUnlessHere = () => {
+      const now = requests.get(socket) as Requests;
+      const isHere = now.count > number || (now.count === number && now.latest.req.complete);
+      if (!isHere) answerFault(thrown, socket);
+    };
+    const begin = () => {
+      if (socket.isPaused()) socket.once('resume', begin);
+      else setTimeout(refuseUnlessHere, configuration.REQUEST_MS_MAX).unref();
+    };
+    if (waitsForTurn(latest, socket)) latest.once('socket', begin);
+    else begin();
+  };
+
+  const answerFault = (thrown: NodeJS.ErrnoException, socket: Socket) => {
     if (ended.has(socket)) return;
-    if (isStream(latest.get(socket))) {
+    const known = requests.get(socket);
+    const response = known?.latest;
+    if (isStream(response)) {
       // It may take as long as its client sends, and has a limit of its own for pauses (lines.ts). After anything
       // else, nothing more can come, and its answer is not to be taken for a whole one.
       if (!isTimeout(thrown)) socket.destroy();
       return;
     }
     if (!socket.writable) return void socket.destroy();
-    const response = latest.get(socket);
-    // Its body is not read while it waits behind another request (one-at-a-time.ts).
-    if (isTimeout(thrown) && response && waitsForTurn(response, socket)) return;
+    if (isTimeout(thrown) && known && isUnread(known.latest, socket)) {
+      return beginAgain(thrown, socket, known);
+    }
     ended.add(socket);
     const error = explain(thrown, configuration);
     const answerBroken = () => {
-      const isNext = latest.get(socket) === response;
+      const isNext = latestOf(socket) === response;
       if (isNext) answerNew(socket, error, new prototypes.IncomingMessage(socket));
       // Node goes on reading after a time is up. If the rest of the request has come, it has the connection.
       else closeSoon(socket);
@@ -75,7 +107,11 @@ export function answerBrokenRequests(
       response.detachSocket(socket);
       answerBroken();
     } else socket.destroy();
-  });
+  };
+
+  server.on('clientError', (thrown: NodeJS.ErrnoException, duplex: Duplex) =>
+    answerFault(thrown, duplex as Socket),
+  );
 
   server.on('connect', (request: IncomingMessage, duplex: Duplex) => {
     const socket = duplex as Socket;
@@ -84,7 +120,7 @@ export function answerBrokenRequests(
       'method_not_allowed',
       'Expected GET, HEAD or POST; got CONNECT. This is no proxy.',
     );
-    afterFinish(latest.get(socket), () => answerNew(socket, error, request));
+    afterFinish(latestOf(socket), () => answerNew(socket, error, request));
   });
 }
 
@@ -99,6 +135,11 @@ function afterFinish(response: ServerResponse | undefined, goOn: () => void): vo
 function closeSoon(socket: Socket): void {
   socket.end();
   setTimeout(() => socket.destroy(), readAnswerMs).unref();
+}
+
+/** Whether the latest request of a connection, or the one behind it, cannot come because nobody reads it. */
+function isUnread(latest: ServerResponse, socket: Socket): boolean {
+  return waitsForTurn(latest, socket) || (socket.isPaused() && !latest.headersSent);
 }
 
 function waitsForTurn(response: ServerResponse, socket: Socket): boolean {

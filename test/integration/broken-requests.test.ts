@@ -94,10 +94,10 @@ describe('the answer', () => {
 });
 
 /** Opens an API whose items wait until the test answers them. */
-async function openWaiting() {
+async function openWaiting(msMax = 100) {
   const answer: (() => void)[] = [];
   const scene = await openScene({
-    configuration: { HEADERS_MS_MAX: 100, REQUEST_MS_MAX: 100 },
+    configuration: { HEADERS_MS_MAX: msMax, REQUEST_MS_MAX: msMax },
     submit: ({ items }) =>
       items.map(async ({ id }) => {
         await new Promise<void>((resolve) => answer.push(resolve));
@@ -127,6 +127,36 @@ test('a request that waits behind another one may wait longer than it may take t
   await waitUntil('the second is scored', () => answer.length === 2);
   answer[1]?.();
   expect((await client.response()).status).toBe(200);
+});
+
+test('requests behind many others may wait longer than they may take to come', async () => {
+  const { connect, answer, untilTimeIsUp } = await openWaiting(1000);
+  const client = await connect();
+  const body = JSON.stringify({ input: 'a' });
+  // More than one read brings. So a head is cut where reading stops.
+  const many = 8000;
+  const ahead = `GET /version HTTP/1.1\r\n${host}\r\n`.repeat(many);
+  client.write(`${post}Content-Length: ${body.length}\r\n\r\n${body}${ahead}`);
+  await waitUntil('the first is scored', () => answer.length === 1);
+  await untilTimeIsUp();
+  answer[0]?.();
+  for (let at = 0; at <= many; at++) expect((await client.response()).status).toBe(200);
+});
+
+test.each([
+  ['body', `${post}Content-Length: 100\r\n\r\n{`],
+  ['head', post],
+])('half a %s that waited behind another request is refused', async (_part, half) => {
+  const { connect, answer, untilTimeIsUp } = await openWaiting();
+  const client = await connect();
+  const body = JSON.stringify({ input: 'a' });
+  client.write(`${post}Content-Length: ${body.length}\r\n\r\n${body}${half}`);
+  await waitUntil('the first is scored', () => answer.length === 1);
+  await untilTimeIsUp();
+  answer[0]?.();
+  expect((await client.response()).status).toBe(200);
+  expect((await client.response()).status).toBe(408);
+  await client.closed();
 });
 
 describe('a request whose rest comes after its time', () => {
