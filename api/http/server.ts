@@ -75,7 +75,7 @@ export async function startServer(
   const idle = trackIdle(server);
   // Node calls it when the server closes.
   server.closeIdleConnections = () => {
-    for (const socket of idle) socket.destroy();
+    for (const [socket, bytes] of idle) if (socket.bytesRead === bytes) socket.destroy();
   };
   await listen(server, { host: configuration.HOST, port: configuration.PORT, key: 'PORT' });
 
@@ -142,18 +142,19 @@ export function makePrototypes(
 /**
  * Tracks connections without a request that still waits for its answer, or for its client to take it. Node counts a
  * connection as idle as soon as its answer is written, and not before its first request.
+ * @returns how many bytes had been read of each by then; if there are more, a request is arriving
  */
-function trackIdle(server: Server): ReadonlySet<Socket> {
-  const idle = new Set<Socket>();
+function trackIdle(server: Server): ReadonlyMap<Socket, number> {
+  const idle = new Map<Socket, number>();
   const unanswered = new WeakMap<Socket, number>();
   const count = (socket: Socket, change: 1 | -1) => {
     const left = (unanswered.get(socket) ?? 0) + change;
     unanswered.set(socket, left);
     if (left > 0) idle.delete(socket);
-    else if (!socket.destroyed) idle.add(socket);
+    else if (!socket.destroyed) idle.set(socket, socket.bytesRead);
   };
   server.on('connection', (socket: Socket) => {
-    idle.add(socket);
+    idle.set(socket, 0);
     socket.once('close', () => idle.delete(socket));
   });
   for (const event of ['request', 'checkContinue', 'checkExpectation']) {

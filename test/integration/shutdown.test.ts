@@ -112,6 +112,26 @@ describe('requests in flight', () => {
     expect(bytes).toBeGreaterThan(answer.length);
   });
 
+  test('are answered even if their head has not arrived as a whole', async () => {
+    const { scene } = await openWaiting();
+    const client = await scene.connect();
+    const request = 'GET /version HTTP/1.1\r\nHost: test\r\n\r\n';
+    client.write(request);
+    expect((await client.response()).status).toBe(200);
+    const before = scene.bytesRead();
+    client.write(request.slice(0, 30));
+    await waitUntil('half a head is there', () => scene.bytesRead() === before + 30);
+    const closing = scene.close(30_000);
+    const hangUp = (other: { hangUp(): void }) => {
+      other.hangUp();
+      return false;
+    };
+    await waitUntil('nobody else can connect', () => scene.connect().then(hangUp, () => true));
+    client.write(request.slice(30));
+    expect((await client.response()).status).toBe(200);
+    await closing;
+  });
+
   test('that arrive later on an open connection get 503, and the connection is closed', async () => {
     const { scene, answerAll } = await openWaiting();
     const client = await scene.connect();
