@@ -148,8 +148,9 @@ function full(jobsMax: number, nextMs: number): ScorelineError {
 // KEYS: the caller's jobs by their end. ARGV: the id of a job, now, when the job is forgotten, the most jobs.
 // Returns when the first job is forgotten if there is no place.
 const takePlaceScript = `
-local isNew = not redis.call('ZMSCORE', KEYS[1], ARGV[1])[1]
-if isNew and redis.call('ZCOUNT', KEYS[1], ARGV[2], '+inf') >= tonumber(ARGV[4]) then
+local goneAt = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local hasPlace = goneAt and tonumber(goneAt) >= tonumber(ARGV[2])
+if not hasPlace and redis.call('ZCOUNT', KEYS[1], ARGV[2], '+inf') >= tonumber(ARGV[4]) then
   return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 end
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])

@@ -199,4 +199,16 @@ describe('the places of a caller', () => {
     await store.takePlace(last);
     await expect(store.takePlace(failed)).rejects.toMatchObject({ code: 'overloaded' });
   });
+
+  test('are no more with a job that is done again after it was forgotten', async () => {
+    const store = openStore();
+    const [again, ...others] = [0, 1, 2, 3].map((at) => makeOwn(at, 'zoe')) as [
+      JobRecord,
+      ...JobRecord[],
+    ];
+    await store.takePlace(others[0] as JobRecord);
+    await store.takePlace({ ...again, deadlineAt: Date.now() - 3_600_000 });
+    for (const record of others) await store.takePlace(record);
+    await expect(store.takePlace(again)).rejects.toMatchObject({ code: 'overloaded' });
+  });
 });
