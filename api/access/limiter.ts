@@ -16,7 +16,7 @@
 import type { CallerLimits } from './caller.js';
 import { Pace } from './pace.js';
 import { fullMs, type Left, type Refusal, Share } from './share.js';
-import type { Grant, Usage } from './usage.js';
+import { forgottenAfterMs, type Grant, type Usage } from './usage.js';
 
 /** How long requests wait for Redis before the limiter decides alone. */
 const answerMsMax = 100;
@@ -61,6 +61,8 @@ export class Limiter {
   #hasNews = false;
   #block: { readonly by: Refusal['limitedBy']; readonly until: number } | undefined;
   #aloneUntil = Number.NEGATIVE_INFINITY;
+  /** Until when Redis may count requests in flight here that have ended. */
+  #countedUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: { caller: string; limits: CallerLimits; usage: Usage }) {
     this.#caller = options.caller;
@@ -120,13 +122,16 @@ export class Limiter {
     this.#dueAt = Math.max(this.#dueAt, performance.now()) + askEveryMs;
     this.#hasNews = false;
     const asked = this.#waiting.splice(0);
+    if (this.#limits.concurrent !== undefined && this.#inFlight + asked.length > 0) {
+      this.#countedUntil = performance.now() + forgottenAfterMs;
+    }
     const grant = await this.#take(asked.length);
     this.#isAsking = false;
     if (grant) this.#settle(asked, grant);
     else {
       this.#aloneUntil = performance.now() + aloneMs;
       // Redis may not know what it was told.
-      this.#hasNews = true;
+      if (performance.now() < this.#countedUntil) this.#hasNews = true;
       for (const { answer } of [...asked, ...this.#waiting.splice(0)]) answer(this.#decideAlone());
     }
     if (this.#waiting.length > 0) this.#askWithin(askEveryMs);

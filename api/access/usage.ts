@@ -11,7 +11,8 @@ import type { CallerLimits } from './caller.js';
 
 /** An instance that has requests of a limited number in flight says so at least this often. */
 export const sayEveryMs = 3000;
-const forgottenAfterMs = 10_000;
+/** For so long counts what an instance said last. */
+export const forgottenAfterMs = 10_000;
 
 interface Wish {
   readonly limits: CallerLimits;

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Caller, CallerLimits } from '../../api/access/caller.js';
 import type { Slot } from '../../api/access/limiter.js';
 import { type Limits, makeLimits } from '../../api/access/limits.js';
@@ -307,6 +307,29 @@ describe('when Redis is slow', () => {
     isSlow = false;
     expect(heard).toEqual([1]);
     await waitUntil('Redis knows that none is in flight', () => heard.at(-1) === 0);
+  });
+
+  test('it is asked no more about a caller that has long had nothing in flight', async () => {
+    vi.useFakeTimers({
+      toFake: ['performance', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'],
+    });
+    onTestFinished(() => void vi.useRealTimers());
+    const asked: string[] = [];
+    const limits = makeLimits({
+      take: (caller) => {
+        asked.push(caller);
+        return Promise.reject(new Error('Redis is away.'));
+      },
+    });
+    onTestFinished(() => limits.close());
+    for (const own of [{ perSecond: 10 }, { concurrent: 2 }]) {
+      const slot = await limits.admit(makeCaller(own));
+      slot?.release();
+    }
+    await vi.advanceTimersByTimeAsync(20_000);
+    const before = asked.length;
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(asked).toHaveLength(before);
   });
 
   test('an instance decides alone, by its share of the limits, and asks again later', async () => {
