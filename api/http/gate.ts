@@ -10,10 +10,10 @@ import type { ServerResponse } from 'node:http';
 import { parse } from 'node:querystring';
 import { nowMs } from '../../shared/clock.js';
 import { errorTable, ScorelineError } from '../../shared/errors.js';
-import type { Model } from '../../shared/registry/models.js';
+import { findModel, type Model } from '../../shared/registry/models.js';
 import type { Registry } from '../../shared/registry/registry.js';
 import type { Access } from '../access/access.js';
-import { type Caller, nobody, requireScope } from '../access/caller.js';
+import { type Caller, catalogueOf, nobody, requireScope } from '../access/caller.js';
 import { withPassword } from '../access/credential.js';
 import type { Slot } from '../access/limiter.js';
 import type { Call } from '../call.js';
@@ -50,10 +50,11 @@ export interface Gate {
     models: readonly Model[],
   ): Call;
   /**
-   * Checks once more who sends a request that goes on for long, since keys are revoked and tokens end meanwhile.
-   * @throws ScorelineError `scope_missing`, `token_invalid`, or what is wrong with the key
+   * Checks once more who sends a request that goes on for long, and whether the model still exists for the caller,
+   * since keys are revoked or changed and tokens end meanwhile.
+   * @throws ScorelineError `scope_missing`, `model_not_found`, `token_invalid`, or what is wrong with the key
    */
-  checkAgain(request: GatedRequest): Promise<void>;
+  checkAgain(request: GatedRequest, model: Pick<Model, 'name'>): Promise<void>;
 }
 
 interface Arrival {
@@ -189,9 +190,13 @@ export function makeGate(options: {
       request.slot = undefined;
       return call;
     },
-    async checkAgain({ headers }) {
+    async checkAgain({ headers }, { name }) {
       try {
-        requireScope(await access.identify(headers), 'score');
+        const caller = await access.identify(headers);
+        requireScope(caller, 'score');
+        if (caller.models?.includes(name) === false) {
+          findModel(catalogueOf(caller, registry).models, name);
+        }
       } catch (error) {
         if (isRefusal(error)) throw error;
       }
@@ -201,7 +206,9 @@ export function makeGate(options: {
 
 /** Whether an error is about the caller. While the issuer is away, whoever was let in may go on. */
 function isRefusal(error: unknown): boolean {
-  return !(error instanceof ScorelineError) || [401, 403].includes(errorTable[error.code].status);
+  return (
+    !(error instanceof ScorelineError) || [401, 403, 404].includes(errorTable[error.code].status)
+  );
 }
 
 /** Returns who sends a request that the gate has let in. */

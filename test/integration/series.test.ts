@@ -290,6 +290,24 @@ describe('a stream of lines', () => {
     expect(scene.admission.inFlight).toBe(0);
   });
 
+  test('end when their model no longer exists for their caller', async () => {
+    let models: readonly string[] | undefined = [textModel.name];
+    const scene = await openScene({
+      access: { ...openToAnyone, identify: () => ({ ...anyone, models }) },
+    });
+    const client = openLines(scene.url);
+    client.send({ input: 'a' });
+    await waitUntil('the line is answered', () => client.lines.length === 1);
+    models = ['another'];
+    client.send({ input: 'a' });
+    await waitUntil('the answer ends', () => client.isEnded);
+    expect(client.lines).toMatchObject([
+      { index: 0, predictions: expect.anything() },
+      { nextIndex: 1, problem: { code: 'model_not_found' } },
+    ]);
+    expect(scene.admission.inFlight).toBe(0);
+  });
+
   test('may be compressed, in bytes that are no text, or empty', async () => {
     const scene = await openScene();
     const zipped = gzipSync('{"input": "a"}\n'.repeat(1000));

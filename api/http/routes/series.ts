@@ -87,7 +87,7 @@ export class SeriesRoutes {
         hasNext: () => lines.hasNext(),
         next: async () => {
           const line = await lines.next();
-          await gate.checkAgain(request);
+          await gate.checkAgain(request, call.model);
           return this.#arrivedOf(line, query, call.model);
         },
       };
