@@ -390,41 +390,51 @@ def predict(inputs):
     expect([...toFloats(outputs[0] as Tensor)]).toEqual([6]);
   });
 
-  test('reads a program and its modules anew, also if size and second of a file are as before', async () => {
-    vi.stubEnv('PYTHONDONTWRITEBYTECODE', '');
-    onTestFinished(() => {
-      vi.unstubAllEnvs();
-    });
-    const folder = writeProgram('');
-    mkdirSync(path.join(folder, 'inner'));
-    const files = {
-      'predict.py': `
+  test.each(['folder', 'link to its folder'])(
+    'reads a program and its modules anew from a %s, also if size and second of a file are as before',
+    async (place) => {
+      vi.stubEnv('PYTHONDONTWRITEBYTECODE', '');
+      onTestFinished(() => {
+        vi.unstubAllEnvs();
+      });
+      const own = writeProgram('');
+      mkdirSync(path.join(own, 'inner'));
+      const link = path.join(makeFolder({}), 'link');
+      symlinkSync(own, link);
+      const folder = place === 'folder' ? own : link;
+      const files = {
+        'predict.py': `
 from multiprocessing import get_context
+import os, pkgutil, sys
+sys.path.insert(0, "")
+assert "beside" in [module.name for module in pkgutil.iter_modules()]
 import beside, inner.part
 own = 1
 def predict(inputs):
+    os.chdir("inner")
     with get_context("spawn").Pool(1) as pool:
         return inputs["x"] * [own, beside.own, inner.part.own, *pool.map(beside.answer, [0])]`,
-      'beside.py': 'own = 1\ndef answer(_): return own',
-      'inner/part.py': 'own = 1',
-    };
-    const answers: number[][] = [];
-    for (const number of [1, 2]) {
-      for (const [name, text] of Object.entries(files)) {
-        const file = path.join(folder, name);
-        writeFileSync(file, text.replace('own = 1', `own = ${number}`));
-        utimesSync(file, 1_700_000_000, 1_700_000_000);
+        'beside.py': 'own = 1\ndef answer(_): return own',
+        'inner/part.py': 'own = 1',
+      };
+      const answers: number[][] = [];
+      for (const number of [1, 2]) {
+        for (const [name, text] of Object.entries(files)) {
+          const file = path.join(folder, name);
+          writeFileSync(file, text.replace('own = 1', `own = ${number}`));
+          utimesSync(file, 1_700_000_000, 1_700_000_000);
+        }
+        const engine = await start('', { folder, file: path.join(folder, 'predict.py') });
+        const { outputs } = await engine.run([floats(1, 1, 1, 1)]);
+        await engine.close();
+        answers.push([...toFloats(outputs[0] as Tensor)]);
       }
-      const engine = await start('', { folder, file: path.join(folder, 'predict.py') });
-      const { outputs } = await engine.run([floats(1, 1, 1, 1)]);
-      await engine.close();
-      answers.push([...toFloats(outputs[0] as Tensor)]);
-    }
-    expect(answers).toEqual([
-      [1, 1, 1, 1],
-      [2, 2, 2, 2],
-    ]);
-  });
+      expect(answers).toEqual([
+        [1, 1, 1, 1],
+        [2, 2, 2, 2],
+      ]);
+    },
+  );
 
   test('logs what a program prints, in lines of bounded length', async () => {
     const { written, lines } = await makeLog();

@@ -36,6 +36,8 @@ import traceback
 BATCH_BYTES_MAX = 2**30
 HEAD = struct.Struct("<IQ")
 LENGTH = struct.Struct("<I")
+# Tells the processes of a program where the model is: the program may change its working directory.
+FOLDER = "SCORELINE_FOLDER"
 TYPES = {
     "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
     "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
@@ -162,6 +164,7 @@ def load(options):
     global np
     sys.path[:0] = dict.fromkeys([os.path.dirname(options["file"]), options["folder"]])
     os.chdir(options["folder"])
+    os.environ[FOLDER] = options["folder"]
     try:
         import numpy as np
     except ImportError as error:
@@ -196,7 +199,9 @@ def compile_anew(folder):
     )
 
     def hook(place):
-        inner = os.path.relpath(place, folder)
+        inner = os.path.relpath(place or os.curdir, folder)
+        if inner.startswith(os.pardir):  # A program may know the folder by another path, which links lead to.
+            inner = os.path.relpath(os.path.realpath(place), os.path.realpath(folder))
         if inner != os.curdir and any(part.startswith(".") for part in inner.split(os.sep)):
             raise ImportError(f"{place} is not a folder of the model's code", path=place)
         return find_in(place)
@@ -389,5 +394,5 @@ def explain(error):
 if __name__ == "__main__":
     main()
 elif __name__ == "__mp_main__":
-    # A process that multiprocessing has spawned imports this file again, in the folder of the model.
-    compile_anew(os.getcwd())
+    # A process that multiprocessing has spawned imports this file again.
+    compile_anew(os.environ[FOLDER])
