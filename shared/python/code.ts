@@ -24,7 +24,7 @@ export function codeFiles(folder: string, name: string, source: PythonSource): s
     file: source.file,
     requirements: source.requirements,
   })) {
-    if (!existsSync(path.join(folder, file))) throw missing({ folder, name, key, file });
+    if (!isFile(path.join(folder, file))) throw missing({ folder, name, key, file });
   }
   const lists = requirementLists(folder, source.requirements);
   return [...new Set([source.file, ...lists, ...modulesIn(folder)])].sort();

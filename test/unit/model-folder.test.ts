@@ -140,6 +140,20 @@ describe('a look at the folder', () => {
     }
   });
 
+  test.each(['file', 'requirements'])(
+    'leaves a program out whose %s is a folder, and no other model',
+    (key) => {
+      const program = { engine: 'python', source: { [key]: 'inner' } };
+      const { folder } = open({
+        ...{ ...filesAt('a'), ...filesAt('b', 1, program) },
+        ...{ 'b/predict.py': '', 'b/requirements.txt': '', 'b/inner/part.py': '' },
+      });
+      expect(folder.models.map((model) => model.name)).toEqual(['a']);
+      expect(folder.leftOut).toMatchObject([{ name: 'b', error: { code: 'model_file_missing' } }]);
+      expect(folder.leftOut[0]?.error.message).toContain(`source.${key}: expected the file`);
+    },
+  );
+
   test('reads no code of a program in environments, caches and what editors leave beside it', async () => {
     const { directory, folder, write, look } = open({
       ...filesAt('a', 1, { engine: 'python', source: undefined }),
