@@ -9,7 +9,7 @@ import type { Manifest } from '../../shared/manifest/manifest.js';
 import { scoresClasses } from '../../shared/manifest/output.js';
 import type { Column } from '../../shared/manifest/table.js';
 import type { Model } from '../../shared/registry/models.js';
-import { mapScores } from '../../shared/tensors/scores.js';
+import { eachScore } from '../../shared/tensors/scores.js';
 import { numberArrays, type Tensor, toFloats } from '../../shared/tensors/tensors.js';
 import { sampleInputs } from '../../worker/batch/sample.js';
 import type { LoadedScorer } from '../../worker/batch/scorer.js';
@@ -58,15 +58,20 @@ function reversed(column: Column): Column {
   return { ...column, categories: column.categories?.toReversed() } as Column;
 }
 
-/** The numbers of an answer: scores by their classes, others by their places. */
-type Numbers = ReadonlyMap<number, number>;
+/** The numbers of an answer: scores by their classes, with gaps, others by their places. */
+type Numbers = ArrayLike<number | undefined>;
 
 /** Returns the largest difference, as a share of the largest number. An answer may have other classes than its best. */
-function differenceOf(alone: Numbers, beside: Numbers = new Map()): number {
+function differenceOf(alone: Numbers, beside: Numbers = []): number {
   let [largest, difference] = [0, 0];
-  for (const [place, value] of alone) {
-    largest = Math.max(largest, Math.abs(value));
-    difference = Math.max(difference, Math.abs(value - (beside.get(place) ?? value)));
+  for (let at = 0; at < alone.length; at++) {
+    const value = alone[at];
+    const other = beside[at] ?? value;
+    if (value === undefined || other === undefined) continue;
+    if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
+    if (Object.is(value, other)) continue;
+    const between = Math.abs(value - other);
+    difference = Math.max(difference, Number.isNaN(between) ? Number.POSITIVE_INFINITY : between);
   }
   return difference / (largest || 1);
 }
@@ -77,7 +82,8 @@ async function answersOf(
   scorer: LoadedScorer,
   items: readonly (readonly Tensor[])[],
 ): Promise<Numbers[] | undefined> {
-  const top = model.labels.length || undefined;
+  // Without one, the outputs of the network are answered as they are.
+  const top = model.labels.length || (model.heads.length > 0 ? 1 : undefined);
   const [result] = (await scorer.score(items.map((inputs) => ({ inputs, top })))).results;
   if (!result || 'error' in result) return undefined;
   const own = { output: model.manifest.output, tensors: ownTensors(result.outputs) };
@@ -86,15 +92,21 @@ async function answersOf(
     tensors: tensorsOfHead(head, result.outputs),
   }));
   return [own, ...further].flatMap(({ output, tensors }) =>
-    scoresClasses(output)
-      ? [new Map(mapScores(tensors, (index, score) => [index, score]))]
-      : tensors.map((tensor) => new Map(numbersIn(tensor).entries())),
+    scoresClasses(output) ? [scoresIn(tensors)] : tensors.map(numbersIn),
   );
 }
 
-function numbersIn(tensor: Tensor): number[] {
+function scoresIn(tensors: readonly Tensor[]): Numbers {
+  const scores: number[] = [];
+  eachScore(tensors, (index, score) => {
+    scores[index] = score;
+  });
+  return scores;
+}
+
+function numbersIn(tensor: Tensor): Numbers {
   const { datatype, data } = tensor;
   if (datatype === 'BYTES') return [];
-  if (datatype.startsWith('FP')) return [...toFloats(tensor)];
+  if (datatype.startsWith('FP')) return toFloats(tensor);
   return Array.from(new numberArrays[datatype](Uint8Array.from(data).buffer), Number);
 }

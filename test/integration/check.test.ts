@@ -121,6 +121,48 @@ test('the check looks at the score of each class', async () => {
   );
 });
 
+test.each([true, false])(
+  'the check looks at further answers of a model without classes (mixed: %s)',
+  async (isMixing) => {
+    const directory = makeFolder({});
+    const network = {
+      inputs: [declared('x', 'FP32', [-1, 3])],
+      outputs: [declared('number', 'FP32', [-1, 1]), declared('y', 'FP32', [-1, 3])],
+    };
+    const nodes = [
+      node('ReduceMax', ['x'], ['number'], integers('axes', [1])),
+      node('ReduceMean', ['x'], ['mean'], integers('axes', [isMixing ? 0 : 1])),
+      node('Mul', ['x', 'mean'], ['y']),
+    ];
+    const changes = {
+      input: {
+        kind: 'table',
+        columns: ['a', 'b', 'c'].map((name) => ({ name, datatype: 'number' })),
+      },
+      output: { kind: 'regression', tensor: 'number' },
+      outputs: { kind: { kind: 'classification', tensor: 'y' } },
+    };
+    addTensorModel(directory, { name: 'further', nodes, network, changes });
+    const [model] = readModels({ directory, names: ['further'], filesNeeded: true });
+    const checked = checkModel(model as Model, () => {});
+    if (!isMixing) return checked;
+    await expect(checked).rejects.toThrow('further: expected an answer that does not depend on');
+  },
+);
+
+test('the check takes infinite numbers for equal', async () => {
+  const network = {
+    inputs: [declared('x', 'FP32', [-1, 3])],
+    outputs: [declared('y', 'FP32', [-1, 3])],
+  };
+  // The logarithm of 0.
+  const nodes = [node('Sub', ['x', 'x'], ['zero']), node('Log', ['zero'], ['y'])];
+  const directory = makeFolder({});
+  addTensorModel(directory, { name: 'infinite', nodes, network });
+  const [model] = readModels({ directory, names: ['infinite'], filesNeeded: true });
+  await checkModel(model as Model, () => {});
+});
+
 test('the check looks at neighbours that differ in their categories alone', async () => {
   const directory = makeFolder({});
   const network = {
