@@ -77,6 +77,7 @@ async function create(name: string, values: Values): Promise<void> {
   await keep(record);
   const end = record.expiresAt === undefined ? '' : `, valid until ${record.expiresAt}`;
   show(key, `The key "${name}", with the id ${record.id}${end}. It is shown this once:`);
+  await untilItCounts();
 }
 
 async function rotate(id: string, keepOld = '24h'): Promise<void> {
@@ -94,6 +95,7 @@ async function rotate(id: string, keepOld = '24h'): Promise<void> {
     key,
     `The new key "${name}". The old one is valid until ${until}. The new one is shown this once:`,
   );
+  await untilItCounts();
 }
 
 /** Those of earlier rotations keep their times, unless they are to end sooner now. */
@@ -116,7 +118,8 @@ async function revoke(id: string): Promise<void> {
       `KEYS_FILE: expected keys in Redis, to revoke one here; got a file. Remove the record ${id} from ${file}.`,
     );
   }
-  await change((store) => store.remove(id));
+  await withStore((store) => store.remove(id));
+  await untilItCounts();
   say(`The key ${id} is revoked.`);
 }
 
@@ -156,7 +159,7 @@ async function readRecords(): Promise<readonly ApiKeyRecord[]> {
 }
 
 async function keep(record: ApiKeyRecord): Promise<void> {
-  if (file === undefined) await change((store) => store.write(record));
+  if (file === undefined) await withStore((store) => store.write(record));
   else print(record);
 }
 
@@ -165,7 +168,7 @@ async function update(
   id: string,
   make: (record: ApiKeyRecord) => ApiKeyRecord,
 ): Promise<ApiKeyRecord> {
-  if (file === undefined) return await change((store) => store.update(id, make));
+  if (file === undefined) return await withStore((store) => store.update(id, make));
   const record = readApiKeyFile(file).find((each) => each.id === id);
   if (!record) throw noSuchKey(id);
   const next = make(record);
@@ -184,11 +187,12 @@ function show(key: string, about: string): void {
   process.stdout.write(process.stdout.isTTY ? `${key}\n` : key);
 }
 
-/** Ends when the change counts, so the next line of a script can use a new key. */
-async function change<T>(make: (store: ApiKeyStore) => Promise<T>): Promise<T> {
-  const made = await withStore(make);
-  await delay(changeCountsWithinMs);
-  return made;
+/**
+ * Waits until a change counts, so the next line of a script can use a new key. That was shown before: if the command is
+ * interrupted now, nobody could show it any more.
+ */
+async function untilItCounts(): Promise<void> {
+  if (file === undefined) await delay(changeCountsWithinMs);
 }
 
 async function withStore<T>(use: (store: ApiKeyStore) => Promise<T>): Promise<T> {
