@@ -87,19 +87,26 @@ export class ApiKeyStore {
   async remove(id: string): Promise<void> {
     const { apiKeys, apiKeysVersion, apiKeysUsed } = this.#keys;
     const [removed] = await repliesOf(
-      this.#redis.multi().hdel(apiKeys, id).set(apiKeysVersion, randomUUID()).hdel(apiKeysUsed, id),
+      this.#redis.multi().hdel(apiKeys, id).set(apiKeysVersion, randomUUID()).zrem(apiKeysUsed, id),
     );
     if (removed === 0) throw noSuchKey(id);
   }
 
-  /** Keeps when keys were used, in milliseconds since the epoch, by id. */
+  /**
+   * Keeps when keys were used, in milliseconds since the epoch, by id. A later time stays: an instance that Redis was
+   * away from keeps its times after others.
+   */
   async writeUses(uses: ReadonlyMap<string, number>): Promise<void> {
-    if (uses.size > 0) await this.#redis.hset(this.#keys.apiKeysUsed, new Map(uses));
+    const scores = [...uses].flatMap(([id, at]) => [at, id]);
+    if (scores.length > 0) await this.#redis.zadd(this.#keys.apiKeysUsed, 'GT', ...scores);
   }
 
   async readUses(): Promise<ReadonlyMap<string, number>> {
-    const uses = await this.#redis.hgetall(this.#keys.apiKeysUsed);
-    return new Map(Object.entries(uses).map(([id, time]) => [id, Number(time)]));
+    const found = await this.#redis.zrange(this.#keys.apiKeysUsed, 0, '-1', 'WITHSCORES');
+    const uses = new Map<string, number>();
+    for (let at = 0; at < found.length; at += 2)
+      uses.set(found[at] as string, Number(found[at + 1]));
+    return uses;
   }
 }
 

@@ -86,8 +86,8 @@ export function makeKeys(prefix: string) {
     apiKeys: `${prefix}:api-keys`,
     /** A random text that each change of the API keys replaces. */
     apiKeysVersion: `${prefix}:api-keys-version`,
-    /** Hash of the times when API keys were last used (milliseconds since the epoch), by id. */
-    apiKeysUsed: `${prefix}:api-keys-used`,
+    /** Sorted set of the ids of API keys, by the times when they were last used (milliseconds since the epoch). */
+    apiKeysUsed: `${prefix}:api-keys-last-used`,
     /** Hash of what a caller uses of its limits, over all API instances (api/access/usage.ts). */
     usage: (caller: string) => `${prefix}:usage:${caller}`,
   };

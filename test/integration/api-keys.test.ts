@@ -178,7 +178,7 @@ describe('keys in Redis', () => {
     expect(uses.get(record.id)).toBeGreaterThanOrEqual(before);
     expect(uses.get(record.id)).toBeLessThanOrEqual(Date.now());
     const stats = await redis.client.info('commandstats');
-    expect(Number(/cmdstat_hset:calls=(\d+)/.exec(stats)?.[1])).toBe(1);
+    expect(Number(/cmdstat_zadd:calls=(\d+)/.exec(stats)?.[1])).toBe(1);
     await store.remove(record.id);
     expect((await store.readUses()).size).toBe(0);
   });
@@ -195,6 +195,22 @@ describe('keys in Redis', () => {
     expect(writeUses).toHaveBeenCalledOnce();
     await source.close();
     expect([...(await store.readUses()).keys()]).toEqual([record.id]);
+  });
+
+  test('have the latest use of all processes, in whatever order these keep them', async () => {
+    const [one, other] = ['one', 'other'];
+    await store.writeUses(new Map([[one, 2]]));
+    await store.writeUses(
+      new Map([
+        [one, 1],
+        [other, 3],
+      ]),
+    );
+    await store.writeUses(new Map());
+    expect([...(await store.readUses())]).toEqual([
+      [one, 2],
+      [other, 3],
+    ]);
   });
 });
 
