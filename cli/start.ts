@@ -9,6 +9,7 @@ import { isLoopback } from '../shared/configuration/access.js';
 import { readConfiguration } from '../shared/configuration/configuration.js';
 import { coerceError } from '../shared/errors.js';
 import { sameSignalMs } from '../shared/process/lifecycle.js';
+import { redactUrl } from '../shared/redis/url.js';
 import { collectModels } from '../shared/registry/models.js';
 import { packageDirectory, packageVersion } from '../shared/version.js';
 import { curlLine } from './curl-line.js';
@@ -100,15 +101,19 @@ async function start(): Promise<void> {
   say('Press Ctrl-C to stop everything.');
 }
 
-/** Returns the command that makes a key for this service in another terminal. */
+/**
+ * Returns the command that makes a key for this service in another terminal. Whoever runs it fills in an address of Redis
+ * that has a password.
+ */
 function keysLine(): string {
-  const settings = ['DATA_DIR', 'QUEUE_PREFIX', 'KEYS_FILE'].flatMap((name) => {
-    const value = process.env[name];
-    return value ? [`${name}='${value.replaceAll("'", "'\\''")}' `] : [];
-  });
-  // The address may hold a password.
-  const redis = process.env.REDIS_URL ? 'REDIS_URL=… ' : '';
-  return `${redis}${settings.join('')}npm run keys -- create NAME`;
+  const { REDIS_URL, DATA_DIR, QUEUE_PREFIX, KEYS_FILE } = process.env;
+  const redis = REDIS_URL
+    ? { REDIS_URL: redactUrl(REDIS_URL) === REDIS_URL ? REDIS_URL : '…' }
+    : { DATA_DIR };
+  const settings = Object.entries({ ...redis, QUEUE_PREFIX, KEYS_FILE }).flatMap(([name, value]) =>
+    value ? [`${name}='${value.replaceAll("'", "'\\''")}' `] : [],
+  );
+  return `${settings.join('')}npm run keys -- create NAME`;
 }
 
 /** Returns the names of the models that these workers serve. Each has logged what it left out. */

@@ -43,17 +43,25 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     expect(started.output()).not.toContain('at once.');
   });
 
-  test('prints a command that makes a key for this service', async () => {
-    const started = await start({ AUTH: 'keys', MODELS: 'faq-matcher', QUEUE_PREFIX: 'own' });
-    const [, line = ''] = /Make a key: (.*)$/m.exec(started.output()) ?? [];
-    const command = line.replace('npm run keys --', `'${process.execPath}' dist/cli/keys.js`);
-    const { DATA_DIR, QUEUE_PREFIX, REDIS_URL, ...env } = process.env;
-    const key = execFileSync('sh', ['-c', command], { cwd: root, env, stdio: 'pipe' }).toString();
-    await waitUntil('the key counts', async () => {
-      const { status } = await ask(`${started.url}/v1/models`, { headers: { 'X-API-Key': key } });
-      return status === 200;
-    });
-  });
+  test.each(['its own Redis', 'the Redis of REDIS_URL'])(
+    'prints a command that makes a key for this service, with %s',
+    async (which) => {
+      const redis = which === 'its own Redis' ? undefined : await openRedis();
+      onTestFinished(() => redis?.close());
+      const started = await start({
+        ...{ AUTH: 'keys', MODELS: 'faq-matcher', QUEUE_PREFIX: 'own' },
+        ...(redis && { REDIS_URL: redis.url }),
+      });
+      const [, line = ''] = /Make a key: (.*)$/m.exec(started.output()) ?? [];
+      const command = line.replace('npm run keys --', `'${process.execPath}' dist/cli/keys.js`);
+      const { DATA_DIR, QUEUE_PREFIX, REDIS_URL, ...env } = process.env;
+      const key = execFileSync('sh', ['-c', command], { cwd: root, env, stdio: 'pipe' }).toString();
+      await waitUntil('the key counts', async () => {
+        const { status } = await ask(`${started.url}/v1/models`, { headers: { 'X-API-Key': key } });
+        return status === 200;
+      });
+    },
+  );
 
   test('ends at once at the second Ctrl-C, even when a process hangs', async () => {
     const started = await start();

@@ -76,12 +76,14 @@ describe('the schema accepts what the reader does', () => {
     );
   });
 
+  // Zod looks at no field called __proto__.
+  const names = fc.string().filter((name) => name !== '__proto__');
   const inputs = fc.oneof(
     anything,
     fc.string(),
     fc.constantFrom(' ', '\n\t', '\u3000', '\ufeff', '\u0000', 'x'.repeat(20_001)),
     fc.constantFrom('half of \ud83d', '\ude00 half', '\ud83d\ude00'),
-    fc.dictionary(fc.string(), fc.oneof(fc.base64String(), anything), { maxKeys: 4 }),
+    fc.dictionary(names, fc.oneof(fc.base64String(), anything), { maxKeys: 4 }),
   );
 
   test('of texts', () => {
