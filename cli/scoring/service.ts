@@ -66,16 +66,11 @@ export class Service {
   static async open(options: ServiceOptions, kind: InputKind): Promise<Service> {
     const exchange = openExchange(options);
     const asked: Asked = { method: 'GET', path: ['v1', 'models'] };
-    const list = (triesMax: number) =>
-      withCall(exchange, triesMax, (call) => call.ask(asked, readCatalogue));
-    const found = await list(1)
-      .catch((thrown) => {
-        if (isRefusal(thrown) && thrown.isRetryable) return list(options.triesMax);
-        throw thrown;
-      })
-      .catch((thrown) => {
-        throw whyNotOpen(options, thrown);
-      });
+    const found = await withCall(onceAnswered(exchange), options.triesMax, (call) =>
+      call.ask(asked, readCatalogue),
+    ).catch((thrown) => {
+      throw whyNotOpen(options, thrown);
+    });
     const { concurrencyMax } = found;
     if (!Array.isArray(found.models)) throw noService(options, 200);
     const models = found.models as readonly ServedModel[];
@@ -161,7 +156,9 @@ function openExchange({ url, key }: ServiceOptions): Exchange {
   }
   return (...parameters) =>
     exchange(...parameters).catch((thrown) => {
-      throw thrown instanceof CallFailed && mayBeTriedAgain(thrown) ? retryable(thrown) : thrown;
+      throw thrown instanceof CallFailed && mayBeTriedAgain(thrown)
+        ? withRetry(thrown, true)
+        : thrown;
     });
 }
 
@@ -171,13 +168,20 @@ function mayBeTriedAgain({ code, isRetryable }: CallFailed): boolean {
   return errorTable[code as keyof typeof errorTable].retry;
 }
 
-/** Whether the service has answered. */
-function isRefusal(thrown: unknown): thrown is CallFailed {
-  return thrown instanceof CallFailed && thrown.status !== undefined;
+/** Tries a connection that fails again only if the service has answered before. */
+function onceAnswered(exchange: Exchange): Exchange {
+  let hasAnswered = false;
+  return (...parameters) =>
+    exchange(...parameters).catch((thrown) => {
+      if (!(thrown instanceof CallFailed)) throw thrown;
+      hasAnswered ||= thrown.status !== undefined;
+      throw hasAnswered ? thrown : withRetry(thrown, false);
+    });
 }
 
-function retryable(error: CallFailed): CallFailed {
-  return new CallFailed(error.message, { ...error, isRetryable: true });
+function withRetry(error: CallFailed, isRetryable: boolean): CallFailed {
+  // The cause of an error is not among what is spread.
+  return new CallFailed(error.message, { ...error, cause: error.cause, isRetryable });
 }
 
 async function readCatalogue(response: Response): Promise<Catalogue> {
@@ -193,7 +197,7 @@ async function readAnswer(response: Response): Promise<CommandAnswer> {
   try {
     return parseJson(response, await response.text(), { parse, members });
   } catch (thrown) {
-    throw thrown instanceof CallFailed ? retryable(thrown) : thrown;
+    throw thrown instanceof CallFailed ? withRetry(thrown, true) : thrown;
   }
 }
 

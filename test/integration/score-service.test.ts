@@ -52,11 +52,18 @@ test('sends an input again as the client does, and after its deadline, but for n
 });
 
 test('waits for a service that is busy or away when the command starts, if it answers', async () => {
-  const away = problem(503, 'queue_unavailable');
-  const { peer, service } = await openWith([away, away, hangUp, list, json(score)]);
+  const date = new Date(Date.now() + 2000).toUTCString();
+  const away = problem(503, 'queue_unavailable', { 'Retry-After': date });
+  const { peer, service } = await openWith([away, hangUp, list, json(score)]);
+  expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(date));
   expect(await service.score(input)).toEqual(score);
-  expect(peer.requests).toHaveLength(5);
-  await expect(openWith([hangUp, list])).rejects.toThrow('Expected a service at');
+  expect(peer.requests).toHaveLength(4);
+  await expect(openWith([hangUp, list])).rejects.toThrow(
+    /^Expected a service at \S+; got: [A-Z_]+\. See/,
+  );
+  await expect(
+    openWith([problem(503, 'queue_unavailable'), list], { triesMax: 1 }),
+  ).rejects.toThrow('that lists its models; got: Because.');
 });
 
 test.each<[string, Answer, string]>([
