@@ -7,7 +7,7 @@ import { nowMs } from '../../shared/clock.js';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { type Logger, makeSeldom, type Seldom } from '../../shared/process/log.js';
 import { type Counts, countNames, type Keys } from '../../shared/redis/keys.js';
-import { explain, type Redis } from '../../shared/redis/redis.js';
+import { explain, type Redis, repliesOf } from '../../shared/redis/redis.js';
 import type { Registry } from '../../shared/registry/registry.js';
 import { membersOf } from '../../shared/wire/item-id.js';
 import { type BatchJob, encodeJob } from '../../shared/wire/job.js';
@@ -130,14 +130,16 @@ export class Queue {
    */
   async cancel(queue: string, itemId: string, deadlineAt: number): Promise<void> {
     const key = this.#keys.cancelled(queue);
-    await this.#redis
-      .multi()
-      .zrem(this.#keys.unanswered(queue), ...membersOf([itemId]))
-      .zrem(this.#keys.unansweredBulk(queue), ...membersOf([itemId]))
-      .zadd(key, deadlineAt, itemId)
-      .zremrangebyscore(key, '-inf', nowMs())
-      .pexpire(key, timeToLiveMs)
-      .exec();
+    // No transaction: a full Redis would refuse all of it.
+    await repliesOf(
+      this.#redis
+        .pipeline()
+        .zrem(this.#keys.unanswered(queue), ...membersOf([itemId]))
+        .zrem(this.#keys.unansweredBulk(queue), ...membersOf([itemId]))
+        .zremrangebyscore(key, '-inf', nowMs())
+        .zadd(key, deadlineAt, itemId)
+        .pexpire(key, timeToLiveMs),
+    );
   }
 
   /**

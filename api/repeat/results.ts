@@ -145,7 +145,7 @@ export function makeResults(options: {
       const [places] = placeKeys(keys, shareOf(caller));
       // Not awaited, because a claim that stays behind expires by itself.
       redis
-        .multi()
+        .pipeline()
         .unlink(keys.fingerprint(scope))
         .zrem(keys.results, ...ids)
         .zrem(places, ...ids)

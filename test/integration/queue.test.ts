@@ -213,6 +213,16 @@ test('a cancelled item no longer counts as unanswered, and stays marked until it
   expect(Number(await redis.client.zscore(keys.cancelled(name), 'a'))).toBeCloseTo(a.deadlineAt, 3);
 });
 
+test('an item that is cancelled while Redis is full no longer counts as unanswered', async () => {
+  const { queue } = await open();
+  const [a, b] = [makeItem('a'), makeItem('b')];
+  await queue.add(name, { replyTo: 'api-1', items: [a, b] });
+  await redis.client.config('SET', 'maxmemory', '1');
+  onTestFinished(async () => void (await redis.client.config('SET', 'maxmemory', '0')));
+  await expect(queue.cancel(name, 'a', a.deadlineAt)).rejects.toThrow('OOM');
+  expect(await unanswered()).toEqual(['b']);
+});
+
 describe('the unanswered items', () => {
   test('are unknown at first, then counted without those past their deadline', async () => {
     const { queue } = await open();

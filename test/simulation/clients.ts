@@ -61,7 +61,8 @@ export function makeClients(
     const { queue } = models[ask.model] as Model;
     const free = limits.permitsMax - (api.permits - counted);
     const ofModel = api.permitsOf(queue) - counted;
-    const isFull = redis.isUp && redis.countUnanswered(queue) >= limits.itemsMax;
+    const unanswered = redis.isUp ? redis.countUnanswered(queue) : 0;
+    const isFull = Math.max(unanswered, ofModel) >= limits.itemsMax;
     return count > free || ofModel + count > free || isFull;
   };
 
