@@ -181,7 +181,8 @@ export class Courier {
       .finally(() => {
         route.places.leave(claim.caller);
         this.#working.delete(working);
-        this.#underWay.delete(claim.job);
+        // A claim of the same job for another host may have begun.
+        if (this.#underWay.get(claim.job) === progress) this.#underWay.delete(claim.job);
         this.#stir();
       });
     this.#working.add(working);
