@@ -100,7 +100,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
       () => started.output().split('Redis runs again.').length === 3,
     );
     await waitUntil('it answers', async () => (await score()).status === 200);
-    expect(ourProcesses().filter((pid) => commandOf(pid).includes(redisServer))).toHaveLength(1);
+    expect(ourProcesses().filter((pid) => isOf(pid, redisServer))).toHaveLength(1);
   });
 
   test('prints an address that works where HOST stands for all addresses', async () => {
@@ -237,7 +237,7 @@ function ourProcesses(): number[] {
     .filter((pid) => pid > 0 && pid !== process.pid)
     .filter(
       (pid) =>
-        environmentOf(pid).includes(`DATA_DIR=${directory}`) ||
+        told(pid, 'environ').includes(`DATA_DIR=${directory}`) ||
         workingFolderOf(pid).startsWith(directory),
     );
 }
@@ -250,12 +250,13 @@ function processOf(part: string): number {
 }
 
 function isOf(pid: number, part: string): boolean {
-  return commandOf(pid).includes(part);
+  return told(pid, 'cmdline').includes(part);
 }
 
-function environmentOf(pid: number): string {
+/** Reads what the system tells of a process, which may have ended. */
+function told(pid: number, name: 'cmdline' | 'environ'): string {
   try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8');
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
   } catch {
     return '';
   }
@@ -264,14 +265,6 @@ function environmentOf(pid: number): string {
 function workingFolderOf(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/cwd`);
-  } catch {
-    return '';
-  }
-}
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
   } catch {
     return '';
   }
