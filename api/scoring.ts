@@ -10,6 +10,7 @@ import { shareOf } from './access/caller.js';
 import type { ResponseCache } from './cache/response-cache.js';
 import type { Call } from './call.js';
 import { type Deferral, Deferred } from './deferral.js';
+import { listAhead } from './inference/json-tensor.js';
 import type { Deferring } from './jobs/deferring.js';
 import type { RawInput, Row } from './kinds/kind.js';
 import { type InputKinds, kindsOf } from './kinds/kinds.js';
@@ -175,13 +176,20 @@ export function makeScoring(options: {
   };
 
   return {
-    score: (call, inputs, wish) =>
-      scoreWork(call, {
+    async score(call, inputs, wish) {
+      const replies = await scoreWork(call, {
         prepare: (worker) => prepareRaw(worker, inputs),
         drop: () => inputs.splice(0),
         wish,
         contents: () => inputs.map(({ value }) => ({ value: contentOf(value) })),
-      }),
+      });
+      const { manifest, heads } = call.model;
+      const answers = [manifest, ...heads];
+      if (answers.some(({ output }) => output.kind === 'tensors')) {
+        await listAhead(replies.flatMap(({ outputs }) => outputs));
+      }
+      return replies;
+    },
     // The tensors may be parts of the body, so it counts as being in memory until the call has ended.
     scoreTensors: (call, items, outputs) =>
       scoreWork(call, {

@@ -45,6 +45,16 @@ export function formOutputs(
   return joinRows(items.map((outputs) => forms.map((form) => formOf(outputs, form, model))));
 }
 
+/** Returns the outputs of all items that the answer has as lists of their elements. */
+export function listedOf(
+  { outputs: forms }: Pick<InferRequest, 'outputs'>,
+  items: readonly (readonly Tensor[])[],
+): Tensor[] {
+  const isListed = (name: string) =>
+    forms.some((form) => form.name === name && !form.isBinary && form.classes === 0);
+  return items.flatMap((outputs) => outputs.filter(({ name }) => isListed(name)));
+}
+
 /** How much there is to list of an output. */
 export function sizeOf({ datatype, parts }: JoinedTensor) {
   return { datatype, bytes: parts.reduce((sum, { byteLength }) => sum + byteLength, 0) };

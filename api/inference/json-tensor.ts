@@ -1,6 +1,7 @@
 // Tensors as JSON in an answer. NaN and the infinities are written as strings, "NaN", "Infinity" and
 // "-Infinity", as they come in requests (shared/tensors/json-elements.ts).
 
+import { setImmediate } from 'node:timers/promises';
 import { ScorelineError } from '../../shared/errors.js';
 import { halfToNumber } from '../../shared/tensors/half.js';
 import {
@@ -9,10 +10,16 @@ import {
   elementBytes,
   encodeStrings,
   numberArrays,
+  type Tensor,
 } from '../../shared/tensors/tensors.js';
 
-/** The most numbers in the lists of one answer. They take two seconds, in which nobody else is answered, and 80 MB. */
+/** The most numbers in the lists of one answer. They take two seconds and 80 MB. */
 const listedMax = 4_000_000;
+/** How many numbers are written at a time. They take 8 ms. */
+const sliceElements = 16_384;
+
+/** The long lists that are written ahead, by the data of their tensor. */
+const listsAhead = new WeakMap<Uint8Array, string>();
 
 /**
  * Checks that tensors can be written as lists, by JSON or gRPC. The characters of eight bytes of texts count as a number.
@@ -22,8 +29,7 @@ const listedMax = 4_000_000;
 export function checkListed(
   outputs: readonly { readonly datatype: Datatype; readonly bytes: number }[],
 ): void {
-  const counts = outputs.map(({ datatype, bytes }) => bytes / (elementBytes[datatype] ?? 8));
-  const count = Math.ceil(counts.reduce((sum, each) => sum + each, 0));
+  const count = countListed(outputs);
   if (count <= listedMax) return;
   throw new ScorelineError(
     'result_too_large',
@@ -31,8 +37,36 @@ export function checkListed(
   );
 }
 
+function countListed(
+  outputs: readonly { readonly datatype: Datatype; readonly bytes: number }[],
+): number {
+  const counts = outputs.map(({ datatype, bytes }) => bytes / (elementBytes[datatype] ?? 8));
+  return Math.ceil(counts.reduce((sum, each) => sum + each, 0));
+}
+
+/**
+ * Writes the long lists of numbers among tensors for `toJson`, slice by slice, so that others are answered meanwhile.
+ * Does nothing if there are more than `checkListed` allows.
+ */
+export async function listAhead(tensors: readonly Tensor[]): Promise<void> {
+  const sizes = tensors.map(({ datatype, data }) => ({ datatype, bytes: data.byteLength }));
+  if (countListed(sizes) > listedMax) return;
+  for (const { datatype, data } of tensors) {
+    const sliceBytes = sliceElements * (elementBytes[datatype] ?? Number.POSITIVE_INFINITY);
+    if (data.byteLength <= sliceBytes) continue;
+    const slices: string[] = [];
+    for (let at = 0; at < data.byteLength; at += sliceBytes) {
+      slices.push(toJson(datatype, data.subarray(at, at + sliceBytes)));
+      await setImmediate();
+    }
+    listsAhead.set(data, slices.join());
+  }
+}
+
 /** Writes the elements of a tensor as the contents of a JSON list. */
 export function toJson(datatype: Datatype, data: Uint8Array): string {
+  const ahead = listsAhead.get(data);
+  if (ahead !== undefined) return ahead;
   if (datatype === 'BYTES')
     return readStrings(data)
       .map((text) => JSON.stringify(text))

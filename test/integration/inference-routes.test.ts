@@ -50,6 +50,28 @@ const submit = ({ items }: Submission) =>
 const open = (options: Parameters<typeof openScene>[0] = {}) =>
   openScene({ models: [model, textModel], submit, ...options });
 
+test('others are answered while a long list of numbers is written', async () => {
+  const count = 1_000_000;
+  const long = Float32Array.from({ length: count }, (_, at) => Math.sqrt(at));
+  const answered: string[] = [];
+  const scene = await open({
+    submit: ({ items }) =>
+      items.map(async ({ id }) => {
+        other = ask(`${scene.url}/livez`).finally(() => answered.push('other'));
+        return reply(id, output('FP32', new Uint8Array(long.buffer), [1, count]));
+      }),
+  });
+  let other: Promise<unknown> | undefined;
+  const body = JSON.stringify({ inputs: [input] });
+  // Others are answered while it is compressed anyway.
+  const headers = { 'Accept-Encoding': 'identity' };
+  const answer = await fetch(`${scene.url}${path}`, { method: 'POST', headers, body });
+  answered.push('long');
+  expect(await answer.json()).toMatchObject({ outputs: [{ shape: [1, count] }] });
+  await other;
+  expect(answered).toEqual(['other', 'long']);
+});
+
 describe('an error on a route of the protocol', () => {
   test.each([
     ['GET', '/v2/models/none', 'model_not_found', 404],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseInferJson } from '../../api/inference/exact-json.js';
-import { toJson } from '../../api/inference/json-tensor.js';
+import { listAhead, toJson } from '../../api/inference/json-tensor.js';
 import { parseExactly } from '../../shared/exact-json.js';
 import { fromJson } from '../../shared/tensors/json-elements.js';
 import {
@@ -30,6 +30,20 @@ describe('a tensor in JSON', () => {
       message: expect.stringContaining('binary_data: true'),
     });
     expect(toJson('BYTES', encodeStrings(['\ufffd']))).toBe('"\ufffd"');
+  });
+
+  test.each(datatypes)('is written ahead as it is written at once: %s', async (datatype) => {
+    const count = 100_003;
+    const size = elementBytes[datatype];
+    const data =
+      size === undefined
+        ? encodeStrings(Array.from({ length: count }, String))
+        : Uint8Array.from({ length: count * size }, (_, at) =>
+            datatype === 'BOOL' ? at % 2 : (at * 2_654_435_761) >>> 24,
+          );
+    const atOnce = toJson(datatype, data);
+    await listAhead([{ ...head(datatype, [count]), data }]);
+    expect(toJson(datatype, data) === atOnce).toBe(true);
   });
 
   test.each(datatypes)('comes back bit by bit, flat and nested: %s', (datatype) => {

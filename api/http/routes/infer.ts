@@ -8,7 +8,12 @@ import type { Timing } from '../../../shared/wire/reply.js';
 import type { Call } from '../../call.js';
 import { parseInferJson } from '../../inference/exact-json.js';
 import { readInferRequest } from '../../inference/infer-request.js';
-import { type InferResponse, writeInferResponse } from '../../inference/infer-response.js';
+import {
+  type InferResponse,
+  listedOf,
+  writeInferResponse,
+} from '../../inference/infer-response.js';
+import { listAhead } from '../../inference/json-tensor.js';
 import { scoreInference } from '../../inference/score.js';
 import { parseGiven } from '../../parse-json.js';
 import type { Scoring } from '../../scoring.js';
@@ -44,6 +49,7 @@ export function makeScoreInference(options: {
     call.deferral?.writeAs({ route: 'inference', id: asked.id, outputs: [...asked.outputs] });
     const items = await scoreInference(scoring, call, asked);
     if (call.timing) response.setHeader('Server-Timing', writeTiming(call.timing));
+    await listAhead(listedOf(asked, items));
     await send(response, writeInferResponse(model, asked, items));
   };
 }
