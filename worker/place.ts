@@ -78,6 +78,8 @@ export function openPlace(options: {
   log: Logger;
   /** Kills the process at once. */
   abandon: (reason: string) => void;
+  /** Called once, when the model can score nothing more. The place should then be closed. */
+  onLost: (reason: string) => void;
   rehearse: Rehearse;
   room: MemoryRoom;
   guard: Guard;
@@ -86,7 +88,12 @@ export function openPlace(options: {
   let isClosed = false;
   let taken: Taken | undefined;
   let loaded: LoadedScorer | undefined;
-  const warm = warmUp(options).then((scorer) => {
+  let isLost = false;
+  const onLost = (reason: string) => {
+    if (!isLost && !isClosed) options.onLost(reason);
+    isLost = true;
+  };
+  const warm = warmUp({ ...options, onLost }).then((scorer) => {
     loaded = scorer;
     return scorer;
   });
@@ -124,6 +131,7 @@ async function warmUp({
   model,
   log,
   abandon,
+  onLost,
   rehearse,
   room,
   guard,
@@ -134,12 +142,13 @@ async function warmUp({
   const release = room.reserve(model.manifest);
   const startedAt = performance.now();
   let isWarm = false;
-  const onLost = (reason: string) => {
-    // A program is lost with a process of its own. Before it is warm, nobody waits for it, so it costs
-    // no other model its worker: the warm-up fails.
-    if (isWarm || model.manifest.engine === 'onnx') abandon(`${name}: ${reason}`);
+  const lose = (reason: string) => {
+    // ONNX Runtime cannot be ended without its process. A program has a process of its own, so it costs no other
+    // model its worker. Before it is warm, nobody waits for it: the warm-up fails.
+    if (model.manifest.engine === 'onnx') abandon(`${name}: ${reason}`);
+    else if (isWarm) onLost(reason);
   };
-  const open = () => openScorer(model, log, { onLost, rehearse });
+  const open = () => openScorer(model, log, { onLost: lose, rehearse });
   const scorer = await guard.load(model, open).finally(release);
   isWarm = true;
   if (before !== undefined && stampFiles(model) !== before) {

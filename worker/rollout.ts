@@ -5,7 +5,10 @@
 // or was unloaded stays until no API instance sends to its queues and nothing in them is unanswered. One that cannot
 // be loaded is reported, and is tried again when its folder changes or somebody asks. The report stays until a try
 // succeeds: without it, an API would send requests to the model again.
+//
+// A model whose Python program has ended or hangs is loaded again, and the other models of the worker go on.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../shared/clock.js';
 import { coerceError, ScorelineError } from '../shared/errors.js';
 import { type Logger, makeSeldom } from '../shared/process/log.js';
@@ -26,8 +29,15 @@ import type { Place } from './place.js';
 import type { Places } from './places.js';
 import { within } from './queue/within.js';
 
-/** Memory may be freed by other processes, so a model that did not fit is tried again. */
-const memoryAgainMs = 10_000;
+/**
+ * When a model is tried again that did not fit, since other processes may free memory, or that was lost and could not be
+ * loaded again.
+ */
+const againMs = 10_000;
+
+/** A model that is lost again within this time waits before it is loaded, each time for longer. */
+const soundMs = 60_000;
+const pauseMs = { min: 500, max: 5000 };
 
 /** How long a look may take once the worker closes. */
 const endMsMax = 500;
@@ -54,6 +64,14 @@ interface Fault {
   state: 'out' | 'again' | 'loaded';
 }
 
+/** How often a model was lost, each time soon after the time before. */
+interface Losses {
+  readonly times: number;
+  /** When the last one was, by the clock of `performance`. */
+  readonly at: number;
+  readonly isPaused: boolean;
+}
+
 interface Load {
   readonly name: string;
   readonly revision: string;
@@ -65,6 +83,8 @@ export class Rollout {
   readonly #options: Options;
   /** Why models cannot be loaded, by queue. */
   readonly #faults = new Map<string, Fault>();
+  /** The models that were lost, by queue. */
+  readonly #losses = new Map<string, Losses>();
   readonly #rounds: Rounds;
   #orders: Orders = noOrders;
   #loading: Load | undefined;
@@ -101,6 +121,28 @@ export class Rollout {
     this.#rounds.begin();
   }
 
+  /**
+   * Loads a model again that can score nothing more. Its jobs here are not done, so they are tried in quarantine, by
+   * whichever worker takes them. That is what happens to the jobs of a worker that died.
+   */
+  async lose(model: Model, reason: string): Promise<void> {
+    const { places, log } = this.#options;
+    const { name, version, queue } = model;
+    const place = places.get(queue);
+    if (!place) return;
+    log.error({ model: name, version, reason }, 'a model is lost; loading it again');
+    const last = this.#losses.get(queue);
+    const at = performance.now();
+    const times = last && at - last.at < soundMs ? last.times + 1 : 1;
+    this.#losses.set(queue, { times, at, isPaused: true });
+    void places.close(place);
+    const { min, max } = pauseMs;
+    if (times > 1) await delay(Math.min(min * 2 ** (times - 2), max), undefined, { ref: false });
+    this.#losses.set(queue, { times, at, isPaused: false });
+    const { revision } = this.#orders;
+    await this.#load(model, { name, revision, isOutdated: false });
+  }
+
   /** Ends the looks. One that waits for a Redis that is away is not waited for. */
   async close(): Promise<void> {
     await within(this.#rounds.close(), endMsMax);
@@ -118,7 +160,9 @@ export class Rollout {
     const isWanted = (queue: string) => wanted.some((model) => model.queue === queue);
     await this.#reportFaults(isWanted);
     const mayLoad = ({ queue }: Model) =>
-      !places.get(queue) && this.#faults.get(queue)?.state !== 'out';
+      !places.get(queue) &&
+      !this.#losses.get(queue)?.isPaused &&
+      this.#faults.get(queue)?.state !== 'out';
     const next = wanted.find(mayLoad);
     if (next && !this.#loading) {
       const load = { name: next.name, revision: orders.revision, isOutdated: false };
@@ -209,8 +253,8 @@ export class Rollout {
         continue;
       }
       const { code, message } = error;
-      const mayFit = code === 'memory_insufficient' && performance.now() - at > memoryAgainMs;
-      if (mayFit) fault.state = 'again';
+      const mayPass = code === 'memory_insufficient' || this.#losses.has(queue);
+      if (mayPass && performance.now() - at > againMs) fault.state = 'again';
       await reportFault(this.#options, queue, { workerId, code, message, revision });
     }
   }

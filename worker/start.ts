@@ -72,7 +72,8 @@ export async function startWorker(
   const shared = { connections, log, abandon, rehearse: makeRehearse(), room, guard };
   const places: Places = new Places({
     graceMs,
-    open: (model) => openPlace({ model, ...shared }),
+    open: (model) =>
+      openPlace({ model, ...shared, onLost: (reason) => void rollout.lose(model, reason) }),
     onClosed: instruments && makeDepartures(instruments, () => places.all.map(modelOf)),
   });
   for (const model of collected.models) places.open(model);
@@ -82,6 +83,12 @@ export async function startWorker(
   const redis = connectConsumer({ ...settings, name: 'worker', log, isLazy: true });
   if (instruments) observeRedis(instruments, [redis]);
   const keys = makeKeys(settings.prefix);
+  const workerId = randomUUID();
+  const rollout = new Rollout({
+    ...{ places, redis, keys, workerId, log },
+    folder: new ModelFolder(choice, collected),
+    everyMs: configuration.MODELS_LOOK_MS,
+  });
   const reportAll = (failed: readonly Failed[]) => reportFaults({ redis, keys }, failed);
   const loaded = leaveOutFailed(places, reportAll).then((failed) => {
     guard.serve();
@@ -105,12 +112,6 @@ export async function startWorker(
   health.watchClock(clock);
   const cells = makeCells({ log });
   const tracer = telemetry?.tracer;
-  const workerId = randomUUID();
-  const rollout = new Rollout({
-    ...{ places, redis, keys, workerId, log },
-    folder: new ModelFolder(choice, collected),
-    everyMs: configuration.MODELS_LOOK_MS,
-  });
   await rollout.begin(failed);
   connect({ redis, keys, cells, workerId, instruments, tracer });
   await Promise.all(places.all.map(({ open }) => open));

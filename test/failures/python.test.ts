@@ -7,7 +7,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { describe, expect, test } from 'vitest';
 import type { Child } from '../../cli/processes/children.js';
-import { type Answer, openRedis, post, type Service, startService } from '../harness.js';
+import { type Answer, openRedis, post, type Service, startService, waitUntil } from '../harness.js';
 import { environmentOfTests, hasPython } from '../python.js';
 import { makeFolder } from '../unit/sample-model.js';
 
@@ -34,6 +34,8 @@ const manifest = {
   runMsMax: 3000,
   example: { input: '7', expected: { label: 'seven' } },
 };
+/** What the log says of a program that has ended. */
+const lost = 'a model is lost; loading it again';
 const labels = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
 
 /** The files of a model, by path. */
@@ -68,14 +70,14 @@ async function withProgram(
   }
 }
 
-function ask({ url }: Service, input: string): Promise<Answer> {
-  return post(`${url}/v1/models/last-digit/score`, { input });
+function ask({ url }: Service, input: string, name = 'last-digit'): Promise<Answer> {
+  return post(`${url}/v1/models/${name}/score`, { input });
 }
 
 /** Asks many at the same time and expects the right answer to each. */
-async function expectAllAnswered(service: Service): Promise<void> {
+async function expectAllAnswered(service: Service, name?: string): Promise<void> {
   const inputs = Array.from({ length: 60 }, (_, at) => String(at));
-  const answers = await Promise.all(inputs.map((input) => ask(service, input)));
+  const answers = await Promise.all(inputs.map((input) => ask(service, input, name)));
   for (const [at, answer] of answers.entries()) {
     expect(answer).toMatchObject({
       status: 200,
@@ -84,45 +86,61 @@ async function expectAllAnswered(service: Service): Promise<void> {
   }
 }
 
-/** Starts a worker for each one that ends, as an orchestrator does. */
-function replaceWorkers(service: Service): () => void {
-  let isOver = false;
-  const follow = async (worker: Child) => {
-    await worker.exited;
-    if (!isOver) await follow(await service.addWorker());
-  };
-  for (const worker of service.workers) follow(worker).catch(() => {});
-  return () => {
-    isOver = true;
-  };
+/** The processes of programs that this worker has started. */
+function programsOf({ pid }: Child, name = ''): number[] {
+  const listed = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(pid)], {
+    encoding: 'utf8',
+  });
+  return listed
+    .split('\n')
+    .filter((line) => line.includes('host.py') && line.includes(`${name}/predict.py`))
+    .map((line) => Number.parseInt(line, 10));
 }
 
-/** The processes of the program that this worker has started. */
-function programsOf({ pid }: Child): number[] {
-  const listed = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' });
-  return listed.trim().split('\n').map(Number);
+/** Expects that no worker has ended, and that the one there is ends in order. */
+async function expectSameWorker(service: Service): Promise<void> {
+  expect(service.workers.length).toBe(1);
+  await service.close();
+  expect(await (service.workers[0] as Child).exited).toBe(0);
 }
 
 describe.skipIf(!hasPython)('a Python program (needs Python 3.11)', () => {
-  test('that is killed under load loses nothing', async () => {
-    await withProgram(async (service) => {
-      const stop = replaceWorkers(service);
-      const asked = expectAllAnswered(service);
-      const [pid] = programsOf(service.workers[0] as Child);
-      process.kill(pid as number, 'SIGKILL');
-      expect(await (service.workers[0] as Child).exited).toBe('SIGKILL');
-      await asked;
-      stop();
-    });
+  test('that is killed under load loses nothing, and costs no other model its worker', async () => {
+    await withProgram(
+      async (service) => {
+        const [worker] = service.workers as [Child];
+        // The third time, it waits before it is loaded.
+        for (let times = 0; times < 3; times++) {
+          await waitUntil('both are loaded', () => programsOf(worker).length === 2);
+          const asked = Promise.all([
+            expectAllAnswered(service),
+            expectAllAnswered(service, 'other'),
+          ]);
+          const [pid] = programsOf(worker, 'last-digit');
+          process.kill(pid as number, 'SIGKILL');
+          await asked;
+          expect(service.log.filter(({ msg }) => msg === lost)).toHaveLength(times + 1);
+        }
+        await expectSameWorker(service);
+      },
+      { other: program },
+    );
   });
 
   test.each(['exit', 'hang'])('that an input makes %s answers all others', async (poison) => {
-    await withProgram(async (service) => {
-      const stop = replaceWorkers(service);
-      const [bad] = await Promise.all([ask(service, poison), expectAllAnswered(service)]);
-      expect(bad).toMatchObject({ status: 500, body: { code: 'model_crashed' } });
-      stop();
-    });
+    await withProgram(
+      async (service) => {
+        const [bad] = await Promise.all([
+          ask(service, poison),
+          expectAllAnswered(service),
+          expectAllAnswered(service, 'other'),
+        ]);
+        expect(bad).toMatchObject({ status: 500, body: { code: 'model_crashed' } });
+        await expectAllAnswered(service);
+        await expectSameWorker(service);
+      },
+      { other: program },
+    );
   });
 
   test('that ends or hangs while it is warmed up is left out, and costs no other model its worker', async () => {
@@ -155,9 +173,7 @@ def load():
     await withProgram(async (service) => {
       const [bad] = await Promise.all([ask(service, 'memory'), expectAllAnswered(service)]);
       expect(bad).toMatchObject({ status: 500, body: { code: 'model_failed' } });
-      expect(service.workers.length).toBe(1);
-      await service.close();
-      expect(await (service.workers[0] as Child).exited).toBe(0);
+      await expectSameWorker(service);
     });
   });
 });
