@@ -27,9 +27,9 @@ export interface RunningServer {
   /** Asks the client of each answer from now on to close its connection. */
   leave(): void;
   /**
-   * Stops listening, lets requests in flight finish, and closes each connection as soon as it is idle.
-   * After `withinMs` it calls `onTimeUp`, which should end the remaining requests. A moment later it
-   * closes all connections.
+   * Stops listening, lets requests in flight finish, and closes each connection as soon as it is idle. A head that is
+   * arriving has `HEADERS_MS_MAX` from then on. After `withinMs` it calls `onTimeUp`, which should end the remaining
+   * requests. A moment later it closes all connections.
    */
   close(withinMs: number, onTimeUp: () => void): Promise<void>;
 }
@@ -73,9 +73,14 @@ export async function startServer(
   // just as we close it.
   server.keepAliveTimeout = 75_000;
   const idle = trackIdle(server);
+  // Node does not watch the time of heads any more once the server closes.
+  let headsUntil = Number.POSITIVE_INFINITY;
   // Node calls it when the server closes.
   server.closeIdleConnections = () => {
-    for (const [socket, bytes] of idle) if (socket.bytesRead === bytes) socket.destroy();
+    const isLate = performance.now() > headsUntil;
+    for (const [socket, bytes] of idle) {
+      if (isLate || socket.bytesRead === bytes) socket.destroy();
+    }
   };
   await listen(server, { host: configuration.HOST, port: configuration.PORT, key: 'PORT' });
 
@@ -86,6 +91,7 @@ export async function startServer(
     },
     close: async (withinMs, onTimeUp) => {
       isLeaving = true;
+      headsUntil = performance.now() + configuration.HEADERS_MS_MAX;
       await closeServer(server, withinMs, onTimeUp);
     },
   };

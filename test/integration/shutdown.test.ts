@@ -132,6 +132,22 @@ describe('requests in flight', () => {
     await closing;
   });
 
+  test.each([
+    ['half a head', 'GET /ver'],
+    ['an empty line', '\r\n'],
+  ])('do not keep the API from leaving if %s is all that comes of them', async (_part, bytes) => {
+    const scene = await openScene({ configuration: { HEADERS_MS_MAX: 100 } });
+    const client = await scene.connect();
+    client.write('GET /version HTTP/1.1\r\nHost: test\r\n\r\n');
+    expect((await client.response()).status).toBe(200);
+    const before = scene.bytesRead();
+    client.write(bytes);
+    await waitUntil('it is there', () => scene.bytesRead() === before + bytes.length);
+    const started = performance.now();
+    await scene.close(30_000);
+    expect(performance.now() - started).toBeLessThan(15_000);
+  });
+
   test('that arrive later on an open connection get 503, and the connection is closed', async () => {
     const { scene, answerAll } = await openWaiting();
     const client = await scene.connect();
