@@ -4,6 +4,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { constants } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -29,11 +30,14 @@ function checkNode() {
   );
 }
 
-/** Ends as other programs do if nobody reads on, as with `| head`, unless the command minds it itself. */
+/**
+ * Ends as other programs do if nobody reads on, as with `| head`, unless the command minds it itself: without a word, but
+ * as if SIGPIPE had killed it, since its work is not done.
+ */
 function endWithReader(error) {
   if (process.stdout.listenerCount('error') > 1) return;
   if (error.code !== 'EPIPE') throw error;
-  process.exit();
+  process.exit(128 + constants.signals.SIGPIPE);
 }
 
 /** Installs what package-lock.json says, and nothing else. */

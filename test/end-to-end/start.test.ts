@@ -145,7 +145,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
   test('ends, and leaves nothing running, when nobody reads what it prints', async () => {
     const started = spawnStart({ PORT: String(await findFreePort()) });
     started.child.stdout.once('data', () => started.child.stdout.destroy());
-    expect(await started.exited).toBe(0);
+    expect(await started.exited).toBe(141);
     await waitUntil('its children are gone', () => ourProcesses().length === 0);
     expect(started.output()).not.toContain('EPIPE');
   });
