@@ -2,6 +2,7 @@
 // looked at for as long as the job lasts.
 
 import type { ServerResponse } from 'node:http';
+import { isDeepStrictEqual } from 'node:util';
 import { errorTable, ScorelineError } from '../../shared/errors.js';
 import type { Access } from '../access/access.js';
 import { type Caller, shareOf } from '../access/caller.js';
@@ -24,7 +25,10 @@ export interface EventStreams {
   close(): void;
 }
 
-/** `access` is asked again at every beat, so a stream does not outlive the key or token that opened it. */
+/**
+ * `access` is asked again at every beat, so a stream outlives neither the key or token that opened it, nor what these may
+ * see.
+ */
 export function makeEventStreams({
   streamsMax,
   callerStreamsMax,
@@ -36,14 +40,14 @@ export function makeEventStreams({
   access: Pick<Access, 'identify'>;
   beatMs?: number;
 }): EventStreams {
-  const streams = new Set<EventStream>();
+  const streams = new Map<EventStream, Caller>();
   /** By the id of the caller. */
   const counts = new Map<string, number>();
   let isClosed = false;
   const timer = setInterval(() => {
-    for (const stream of streams) {
+    for (const [stream, caller] of streams) {
       stream.beat();
-      void endIfRefused(stream, access);
+      void endIfChanged(stream, caller, access);
     }
   }, beatMs);
 
@@ -66,7 +70,7 @@ export function makeEventStreams({
     open(caller, response, onClose) {
       check(caller);
       const stream = new EventStream(response);
-      streams.add(stream);
+      streams.set(stream, caller);
       count(caller, 1);
       onDeparture(response, () => {
         streams.delete(stream);
@@ -81,15 +85,20 @@ export function makeEventStreams({
     close() {
       isClosed = true;
       clearInterval(timer);
-      for (const stream of streams) stream.end();
+      for (const stream of streams.keys()) stream.end();
     },
   };
 }
 
-/** The client connects again, and is told why it is refused. */
-async function endIfRefused(stream: EventStream, { identify }: Pick<Access, 'identify'>) {
+/** The client connects again, and is told why it is refused, or only of what exists for its caller now. */
+async function endIfChanged(
+  stream: EventStream,
+  { models }: Caller,
+  { identify }: Pick<Access, 'identify'>,
+) {
   try {
-    await identify(stream.headers);
+    const caller = await identify(stream.headers);
+    if (!isDeepStrictEqual(caller.models, models)) stream.end();
   } catch (error) {
     const isRefused = error instanceof ScorelineError && errorTable[error.code].status === 401;
     if (isRefused) stream.end();

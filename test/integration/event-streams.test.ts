@@ -131,3 +131,19 @@ test('a stream ends when its key is revoked, and goes on when only the issuer of
   fault = new ScorelineError('key_unknown', 'revoked');
   await waitUntil('the stream is over', isClosed);
 });
+
+test('a stream ends when other models exist for its caller', async () => {
+  let models: readonly string[] | undefined;
+  const { open } = await openServer({
+    beatMs: 20,
+    access: { identify: () => ({ ...ada, models }) },
+  });
+  const { client, isClosed } = await open(ada);
+  await once(client, 'data');
+  await once(client, 'data');
+  await once(client, 'data');
+  expect(isClosed()).toBe(false);
+  models = ['another'];
+  client.resume();
+  await waitUntil('the stream is over', isClosed);
+});
