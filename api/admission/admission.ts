@@ -35,7 +35,7 @@
 // everyone back at once.
 
 import { type OverloadReason, ScorelineError } from '../../shared/errors.js';
-import { jobQueueOf, type Priority } from '../../shared/wire/priority.js';
+import { jobQueueOf, type Priority, priorities } from '../../shared/wire/priority.js';
 import { Backlog } from './backlog.js';
 import type { Peers, Traffic } from './peers.js';
 
@@ -204,7 +204,7 @@ export class Admission {
     request: AdmissionRequest,
     backlog: Backlog,
   ): readonly [reason: OverloadReason, detail: string] | undefined {
-    const { unansweredIn, countModels, peers, redisFullness } = this.#options;
+    const { unansweredIn, countModels, redisFullness } = this.#options;
     const { queue, priority = 'interactive' } = request;
     const fullness = redisFullness?.() ?? 0;
     const redisMax = redisShareMax[request.isPatient ? 'bulk' : priority];
@@ -246,7 +246,7 @@ export class Admission {
       ];
     }
     // What all instances have was counted up to a second ago; what this one has is known.
-    const inFlight = backlog.inFlight + peers.inFlight(queue, priority);
+    const inFlight = this.#inFlightFor(queue, priority);
     const unanswered = Math.max(unansweredIn(queue, priority) ?? 0, inFlight);
     if (unanswered >= itemsMax) {
       return [
@@ -261,6 +261,16 @@ export class Admission {
       'wait_too_long',
       `Expected an answer within ${Math.round(request.deadlineMs)} ms; the queue is ${Math.round(waitMs)} ms long.`,
     ];
+  }
+
+  /** The inputs in flight that a request of this priority waits with, as far as they are known. */
+  #inFlightFor(queue: string, priority: Priority): number {
+    const { peers } = this.#options;
+    let inFlight = 0;
+    for (const each of priority === 'bulk' ? priorities : [priority]) {
+      inFlight += this.traffic(queue, each).inFlight + peers.inFlight(queue, each);
+    }
+    return inFlight;
   }
 
   /**

@@ -251,6 +251,16 @@ describe('the depth of the queue', () => {
     admit();
   });
 
+  test('counts interactive inputs against bulk at once, and not the other way round', () => {
+    const { admit, refusal } = makeObserved({ itemsMax: 10 });
+    const priority = 'bulk' as const;
+    for (let count = 0; count < 6; count++) admit(1, { priority });
+    for (let count = 0; count < 4; count++) admit();
+    expect(refusal(1, { priority })).toMatchObject({ reason: 'queue_full' });
+    for (let count = 4; count < 10; count++) admit();
+    expect(refusal()).toMatchObject({ reason: 'queue_full' });
+  });
+
   test('refuses no request while it is unknown', () => {
     const { admit, admission } = makeObserved({ itemsMax: 1 });
     admit(1);
