@@ -147,7 +147,9 @@ export class Outage {
 
 /** Returns, for the log, why Redis refused a command and what the operator can do about it. */
 export function explain(thrown: unknown): { reason: string; advice: string } {
-  const reason = coerceError(thrown).message;
+  const error: Error & { previousErrors?: readonly Error[] } = coerceError(thrown);
+  // A transaction is aborted because of one of its commands. Its own error may not say why.
+  const { message: reason } = error.previousErrors?.[0] ?? error;
   const [, advice] = advices.find(([pattern]) => pattern.test(reason)) ?? [];
   return { reason, advice: advice ?? 'Check REDIS_URL, the network, and that Redis runs.' };
 }

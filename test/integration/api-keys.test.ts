@@ -27,6 +27,7 @@ import {
 } from '../../api/access/api-key-source.js';
 import { ApiKeyStore } from '../../api/access/api-key-store.js';
 import { makeKeys } from '../../shared/redis/keys.js';
+import { explain } from '../../shared/redis/redis.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
 import { errorOf } from '../unit/sample-model.js';
 
@@ -164,6 +165,18 @@ describe('keys in Redis', () => {
     expect(knows(key)).toEqual(['score']);
     const left = 'the record of an API key cannot be read; the key is not valid';
     expect(logged).toEqual([left, left]);
+  });
+
+  test('stay as they are while Redis is full, and the reason is told', async () => {
+    const { record } = makeRecord();
+    await store.write(record);
+    await redis.client.config('SET', 'maxmemory', '1');
+    onTestFinished(async () => void (await redis.client.config('SET', 'maxmemory', '0')));
+    expect(await store.remove(record.id).catch(explain)).toEqual({
+      reason: expect.stringMatching(/^OOM/),
+      advice: expect.stringContaining('memory of Redis is full'),
+    });
+    expect((await store.read()).records).toEqual([record]);
   });
 
   test('have a last use, which is kept now and then, not for each request', async () => {
