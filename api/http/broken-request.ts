@@ -100,13 +100,16 @@ export function answerBrokenRequests(
       // Node goes on reading after a time is up. If the rest of the request has come, it has the connection.
       else closeSoon(socket);
     };
+    const answerInstead = (given: ServerResponse) => {
+      // Its route may still want to answer, and then does so into the void.
+      given.detachSocket(socket);
+      answerBroken();
+    };
     if (!response || response.req.complete) afterFinish(response, answerBroken);
     else if (response.headersSent) afterFinish(response, () => closeSoon(socket));
-    else if (response.socket === socket) {
-      // Its route may still want to answer, and then does so into the void.
-      response.detachSocket(socket);
-      answerBroken();
-    } else socket.destroy();
+    else if (response.socket === socket) answerInstead(response);
+    else if (thrown.code === 'HPE_INVALID_EOF_STATE') socket.destroy();
+    else response.once('socket', () => answerInstead(response));
   };
 
   server.on('clientError', (thrown: NodeJS.ErrnoException, duplex: Duplex) =>

@@ -63,6 +63,7 @@ describe('the answer', () => {
     const { connect } = await openScene();
     for (const [broken, status] of [
       ['nonsense\r\n\r\n', 400],
+      [`${post}Transfer-Encoding: chunked\r\n\r\nnonsense\r\n`, 400],
       [`CONNECT a:443 HTTP/1.1\r\n${host}\r\n`, 405],
     ] as const) {
       const client = await connect();
