@@ -47,7 +47,9 @@ def main():
     inputs = inputs_of(function)
     names = distinct(names, input_names)
     texts = [*TEXTS, *texts_in(function)]
-    answers = answers_to(samples_around([sample(tensor) for tensor in inputs], texts), lambda values: named(call(function, values), names))
+    ranges = {} if is_saved_model else ranges_of(owner)
+    values = [sample(tensor, *ranges.get(at, ())) for at, tensor in enumerate(inputs)]
+    answers = answers_to(samples_around(values, texts), lambda values: named(call(function, values), names))
     frozen = freeze(function)
     del owner, function
     pictures = [tensor.name for tensor in inputs if is_picture(tensor)]
@@ -258,12 +260,26 @@ def compare_texts(network):
         graph.node.remove(node)
 
 
-def sample(tensor):
+def ranges_of(model):
+    """Returns the mean and the variance of the training for each input of a network that a `Normalization` takes, by its place."""
+    ranges = {}
+    for step in steps_of(model):
+        if isinstance(step, keras.layers.Normalization) and not step.invert:
+            taken = [id(tensor) for node in step._inbound_nodes for tensor in node.input_tensors]
+            for at, given in enumerate(model.inputs):
+                if id(given) in taken:
+                    ranges[at] = np.asarray(step.mean), np.asarray(step.variance)
+    return ranges
+
+
+def sample(tensor, mean=None, variance=None):
     random = np.random.default_rng(1)
     sizes = [SAMPLES, *(size or OPEN_SIZE for size in tensor.shape[1:])]
     kind = tensor.dtype.as_numpy_dtype
     if tensor.dtype == tf.string:
         return np.full(sizes, TEXTS[0], object)
+    if mean is not None:
+        return (mean + np.sqrt(variance) * random.normal(size=sizes)).astype(kind)
     return random.random(sizes).astype(kind) if tensor.dtype.is_floating else np.ones(sizes, kind)
 
 

@@ -15,7 +15,7 @@ from keras import layers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
 import from_keras  # noqa: E402
-from from_keras import function_of, scales_pixels  # noqa: E402
+from from_keras import function_of, inputs_of, ranges_of, sample, scales_pixels  # noqa: E402
 from outcome import check, outcome  # noqa: E402
 
 WEIGHTS = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
@@ -67,6 +67,7 @@ def functions():
     yield "names", lambda row: {"zeta": row * 2, "alpha": row + 1, "Mid": row[:, 0]}, [floats], ["Mid", "alpha", "zeta"]
     yield "name_of_an_input", lambda row: {"row": row * 2, "alpha": row + 1}, [floats], ["alpha", "row_output"]
     yield "constant", lambda row: {"threshold": tf.constant(3.0), "row_too": row}, [floats], ["row_too", "threshold"]
+    yield "unlikely", lambda row: {"p": tf.reshape(tf.sigmoid(-13 - tf.abs(row)), [-1, 2, 2])}, [floats], ["p"]
     yield "texts", lambda text: {"same": tf.identity(text)}, [texts], ["same"]
     yield "equal_texts", lambda text: {"is_a": tf.cast(tf.equal(text, "a"), tf.float32)}, [texts], ["is_a"]
     yield "lengths", lambda text: {"length": tf.strings.length(text)}, [texts], "expected an ONNX file that ONNX Runtime can load"
@@ -113,6 +114,7 @@ def main():
     random.export(folder / "random", verbose=False)
     check("random", outcome(from_keras, folder / "random"), "whose answers change none of its variables")
     check_pixels(folder)
+    check_ranges(folder)
 
 
 def check_pixels(folder):
@@ -123,6 +125,21 @@ def check_pixels(folder):
         print(f"{network.name}: {found}")
         if found != expected:
             raise SystemExit(f"expected {expected} of {network.name}; got {found}")
+
+
+def check_ranges(folder):
+    """The sample of an input is as large as its training was, if a layer knows."""
+    numbers, age = keras.Input((2,), name="numbers"), keras.Input((1,), name="age")
+    scaled = layers.Normalization(mean=[30_000, -0.5], variance=[10_000, 0.01])(numbers)
+    network = keras.Model([age, numbers], layers.Dense(1, activation="sigmoid")(layers.Concatenate()([age, scaled])))
+    network.save(folder / "ranges.keras")
+    model, function, *_ = function_of(folder / "ranges.keras")
+    ranges = ranges_of(model)
+    age, numbers = (sample(tensor, *ranges.get(at, ())) for at, tensor in enumerate(inputs_of(function)))
+    apart = np.abs(numbers - [30_000, -0.5]) / [100, 0.1]
+    print(f"ranges: {age.tolist()}, {numbers.tolist()}")
+    if list(ranges) != [1] or apart.max() > 5 or age.min() < 0 or age.max() > 1:
+        raise SystemExit(f"expected numbers around the means of the training, and an age from 0 to 1; got {numbers.tolist()} and {age.tolist()}")
 
 
 if __name__ == "__main__":
