@@ -12,6 +12,9 @@ const pointsMax = 200;
 
 /** What Grafana would put in. */
 const variables: Readonly<Record<string, string>> = {
+  cluster: '.*',
+  namespace: '.*',
+  job: '.*',
   model: '.*',
   api_price: '0.05',
   worker_price: '0.10',

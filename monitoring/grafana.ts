@@ -1,6 +1,6 @@
 // The dashboard in the form of Grafana.
 
-import { type Panel, sections } from './panels.js';
+import { type Panel, sections, serviceLabels } from './panels.js';
 
 /** Panels stand in rows of three, on a grid of 24 columns. */
 const columns = 3;
@@ -68,20 +68,22 @@ function makeVariables(): object[] {
     ...{ type: 'textbox', name, label, query: value },
     current: { text: value, value },
   });
+  const choice = (name: string, label: string, metric: string) => ({
+    ...{ type: 'query', name, label, datasource },
+    query: { query: `label_values(${metric}, ${name})`, refId: name },
+    refresh: 2,
+    multi: true,
+    includeAll: true,
+    // A label that Prometheus does not set has no values, and is matched by this.
+    allValue: '.*',
+    current: { text: ['All'], value: ['$__all'] },
+  });
+  const labels = { cluster: 'Cluster', namespace: 'Namespace', job: 'Job' };
+  const ofServices = serviceLabels.map((name) => `${name}=~"$${name}"`).join(', ');
   return [
     { type: 'datasource', name: 'datasource', label: 'Data source', query: 'prometheus' },
-    {
-      type: 'query',
-      name: 'model',
-      label: 'Model',
-      datasource,
-      query: { query: 'label_values(scoreline_deadline_seconds, model)', refId: 'models' },
-      refresh: 2,
-      multi: true,
-      includeAll: true,
-      allValue: '.*',
-      current: { text: ['All'], value: ['$__all'] },
-    },
+    ...serviceLabels.map((name) => choice(name, labels[name], 'scoreline_build_info')),
+    choice('model', 'Model', `scoreline_deadline_seconds{${ofServices}}`),
     price('api_price', 'Price an hour: API instance', '0.05'),
     price('worker_price', 'Price an hour: worker', '0.10'),
   ];

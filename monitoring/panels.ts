@@ -2,6 +2,8 @@
 //
 // Gauges that all API instances report alike, such as the unanswered items, are joined by `max`; what each
 // process counts for itself is added up.
+//
+// A Prometheus may scrape several services, and programs that are none. Each query takes the chosen services only.
 
 export interface Query {
   readonly expr: string;
@@ -25,17 +27,27 @@ export interface Section {
   readonly panels: readonly Panel[];
 }
 
-const model = 'model=~"$model"';
+/** What tells services apart, as in the alerts. Each is a variable of the dashboard. */
+export const serviceLabels = ['cluster', 'namespace', 'job'] as const;
+
+const service = serviceLabels.map((label) => `${label}=~"$${label}"`).join(', ');
+const model = `${service}, model=~"$model"`;
 const window = '[$__rate_interval]';
 
 const rate = (metric: string, labels = model) => `rate(${metric}{${labels}}${window})`;
-const percentile = (share: number, metric: string, by = 'le', labels = model) =>
-  `histogram_quantile(${share}, sum by (${by}) (${rate(`${metric}_bucket`, labels)}))`;
+const percentile = (share: number, metric: string, labels = model) =>
+  `histogram_quantile(${share}, sum by (le) (${rate(`${metric}_bucket`, labels)}))`;
 const mean = (metric: string) => `sum(${rate(`${metric}_sum`)}) / sum(${rate(`${metric}_count`)})`;
 const byModel = (metric: string) => `max by (model) (${metric}{${model}})`;
 
-const machines =
-  '($api_price * count(scoreline_build_info{role="api"}) + $worker_price * (count(scoreline_build_info{role="worker"}) or vector(0)))';
+const instance = `${serviceLabels.join(', ')}, instance`;
+/** Metrics that other programs have under the same name. */
+const ofScoreline = (expr: string) =>
+  `${expr} and on (${instance}) scoreline_build_info{${service}}`;
+const countOf = (role: 'api' | 'worker') =>
+  `count(scoreline_build_info{${service}, role="${role}"})`;
+
+const machines = `($api_price * ${countOf('api')} + $worker_price * (${countOf('worker')} or vector(0)))`;
 
 export const sections: readonly Section[] = [
   {
@@ -81,7 +93,7 @@ export const sections: readonly Section[] = [
         unit: 'short',
         queries: [
           { expr: byModel('scoreline_workers'), legend: 'workers: {{model}}' },
-          { expr: 'count(scoreline_build_info{role="api"})', legend: 'API instances' },
+          { expr: countOf('api'), legend: 'API instances' },
         ],
       },
       {
@@ -89,7 +101,9 @@ export const sections: readonly Section[] = [
         about: 'Workers that stay in a state other than ready do not take work.',
         unit: 'short',
         isStacked: true,
-        queries: [{ expr: 'sum by (state) (scoreline_worker_state)', legend: '{{state}}' }],
+        queries: [
+          { expr: `sum by (state) (scoreline_worker_state{${service}})`, legend: '{{state}}' },
+        ],
       },
       {
         title: 'Retries and crashes',
@@ -206,7 +220,7 @@ export const sections: readonly Section[] = [
         unit: 'currencyUSD',
         queries: [
           {
-            expr: `1e6 * ${machines} / 3600 / sum(${rate('scoreline_items_total', 'code="ok"')})`,
+            expr: `1e6 * ${machines} / 3600 / sum(${rate('scoreline_items_total', `${service}, code="ok"`)})`,
             legend: 'a million items',
           },
         ],
@@ -221,7 +235,12 @@ export const sections: readonly Section[] = [
         about:
           'How late the event loop is, in the slowest 1 of 100 turns. Above 0.1 s, all requests wait.',
         unit: 's',
-        queries: [{ expr: 'nodejs_eventloop_lag_p99_seconds', legend: '{{job}} {{instance}}' }],
+        queries: [
+          {
+            expr: ofScoreline(`nodejs_eventloop_lag_p99_seconds{${service}}`),
+            legend: '{{job}} {{instance}}',
+          },
+        ],
       },
       {
         title: 'Event loop and processor',
@@ -229,10 +248,13 @@ export const sections: readonly Section[] = [
         unit: 'percentunit',
         queries: [
           {
-            expr: `rate(nodejs_eventloop_active_seconds_total${window})`,
+            expr: ofScoreline(rate('nodejs_eventloop_active_seconds_total', service)),
             legend: 'loop: {{instance}}',
           },
-          { expr: `rate(process_cpu_seconds_total${window})`, legend: 'processor: {{instance}}' },
+          {
+            expr: ofScoreline(rate('process_cpu_seconds_total', service)),
+            legend: 'processor: {{instance}}',
+          },
         ],
       },
       {
@@ -241,7 +263,9 @@ export const sections: readonly Section[] = [
         unit: 'percentunit',
         queries: [
           {
-            expr: 'nodejs_heap_size_used_bytes / nodejs_heap_size_limit_bytes',
+            expr: ofScoreline(
+              `nodejs_heap_size_used_bytes{${service}} / nodejs_heap_size_limit_bytes{${service}}`,
+            ),
             legend: '{{instance}}',
           },
         ],
@@ -252,11 +276,11 @@ export const sections: readonly Section[] = [
         unit: 'percentunit',
         queries: [
           {
-            expr: 'sum by (instance) (scoreline_inputs_in_flight) / on (instance) scoreline_permits_max',
+            expr: `sum by (${instance}) (scoreline_inputs_in_flight{${service}}) / on (${instance}) scoreline_permits_max{${service}}`,
             legend: 'permits: {{instance}}',
           },
           {
-            expr: 'sum by (instance) (scoreline_image_decodes) / on (instance) scoreline_image_decodes_max',
+            expr: `sum by (${instance}) (scoreline_image_decodes{${service}}) / on (${instance}) scoreline_image_decodes_max{${service}}`,
             legend: 'decoding, with what waits: {{instance}}',
           },
         ],
@@ -266,7 +290,7 @@ export const sections: readonly Section[] = [
         about: 'How long Redis takes for a small command.',
         unit: 's',
         queries: [0.5, 0.99].map((share) => ({
-          expr: `histogram_quantile(${share}, sum by (le) (rate(scoreline_redis_round_trip_seconds_bucket${window})))`,
+          expr: percentile(share, 'scoreline_redis_round_trip_seconds', service),
           legend: `p${share * 100}`,
         })),
       },
@@ -275,8 +299,8 @@ export const sections: readonly Section[] = [
         about: 'From nine tenths on, new requests get 429.',
         unit: 'bytes',
         queries: [
-          { expr: 'max(scoreline_redis_memory_bytes)', legend: 'used' },
-          { expr: 'max(scoreline_redis_memory_max_bytes)', legend: 'limit' },
+          { expr: `max(scoreline_redis_memory_bytes{${service}})`, legend: 'used' },
+          { expr: `max(scoreline_redis_memory_max_bytes{${service}})`, legend: 'limit' },
         ],
       },
     ],

@@ -40,21 +40,24 @@ export interface Prometheus {
   close(): Promise<void>;
 }
 
-/** Starts a Prometheus that scrapes these ports of this machine each second. */
+/** Starts a Prometheus that scrapes itself and these ports of this machine each second. */
 export async function startPrometheus(
   ports: readonly number[],
   ruleFiles: readonly string[] = [],
 ): Promise<Prometheus> {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'scoreline-prometheus-'));
   const targets = ports.map((port) => `127.0.0.1:${port}`);
+  const address = `127.0.0.1:${await findFreePort()}`;
   const configuration = {
     global: { scrape_interval: '1s', evaluation_interval: '1s' },
     rule_files: ruleFiles,
-    scrape_configs: [{ job_name: 'scoreline', static_configs: [{ targets }] }],
+    scrape_configs: [
+      { job_name: 'scoreline', static_configs: [{ targets }] },
+      { job_name: 'prometheus', static_configs: [{ targets: [address] }] },
+    ],
   };
   // JSON is YAML.
   writeFileSync(path.join(directory, 'prometheus.yml'), JSON.stringify(configuration));
-  const address = `127.0.0.1:${await findFreePort()}`;
   const child = spawn(
     'prometheus',
     [

@@ -20,6 +20,9 @@ const model = 'faq-matcher';
 const panels = sections.flatMap((section) => section.panels);
 /** What Grafana puts in for its variables. */
 const variables: Readonly<Record<string, string>> = {
+  cluster: '.*',
+  namespace: '.*',
+  job: '.*',
   model: '.*',
   api_price: '0.05',
   worker_price: '0.1',
@@ -73,8 +76,11 @@ describe.skipIf(!isInstalled('prometheus'))(title, () => {
     }
   }
 
-  const queryOf = (expr: string) =>
-    expr.replace(/\$(\w+)/g, (_, name: string) => variables[name] ?? `unknown:${name}`);
+  const queryOf = (expr: string, chosen: Readonly<Record<string, string>> = {}) =>
+    expr.replace(
+      /\$(\w+)/g,
+      (_, name: string) => chosen[name] ?? variables[name] ?? `unknown:${name}`,
+    );
   const isKnown = (value: string | undefined) => Number.isFinite(Number(value));
 
   test.each(panels.flatMap(({ title, queries }) => queries.map((query) => ({ title, ...query }))))(
@@ -92,6 +98,20 @@ describe.skipIf(!isInstalled('prometheus'))(title, () => {
       }
     },
   );
+
+  test('shows nothing of another service, nor of other programs', async () => {
+    await waitUntil('Prometheus has scraped itself', async () => {
+      return (await prometheus.query('process_cpu_seconds_total{job="prometheus"}')).length > 0;
+    });
+    for (const { expr } of panels.flatMap(({ queries }) => queries)) {
+      const of = (chosen: Readonly<Record<string, string>>) =>
+        prometheus.query(queryOf(expr, chosen));
+      expect(await of({ job: 'prometheus' }), expr).toEqual([]);
+      expect(await of({ namespace: 'another' }), expr).toEqual([]);
+      const jobs = (await of({})).map(({ metric }) => metric.job ?? 'scoreline');
+      expect(new Set([...jobs, 'scoreline']), expr).toEqual(new Set(['scoreline']));
+    }
+  });
 
   test('shows what happens: items, refusals, and the share of requests that fail', async () => {
     const firstOf = async (expr: string) => {
