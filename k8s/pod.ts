@@ -7,6 +7,7 @@ import type { IVolume } from 'kubernetes-models/v1/Volume';
 import { sidePort } from './environment.js';
 import { vaultVolume } from './key-vault.js';
 import type { Component } from './names.js';
+import { caVolume } from './redis-place.js';
 import type { Values } from './values.js';
 
 export interface PodOptions {
@@ -43,6 +44,7 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
   const hasMetrics = component !== 'redis';
   const { pullSecret } = values.images;
   const vault = vaultVolume(values);
+  const ca = caVolume(values);
   return {
     metadata: {
       labels: { ...labels, ...(values.azure && { 'azure.workload.identity/use': 'true' }) },
@@ -81,6 +83,7 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
             ...(container.volumeMounts ?? []),
             { name: 'tmp', mountPath: '/tmp' },
             ...vault.mounts,
+            ...ca.mounts,
           ],
           securityContext: {
             allowPrivilegeEscalation: false,
@@ -93,6 +96,7 @@ export function makePodTemplate(options: PodOptions): IPodTemplateSpec {
         ...volumes,
         { name: 'tmp', emptyDir: { sizeLimit: `${64 + temporaryMi}Mi` } },
         ...vault.volumes,
+        ...ca.volumes,
       ],
     },
   };

@@ -15,6 +15,7 @@ export function checkRedis(values: Values, refuse: Refuse): void {
   checkSize(values, refuse);
   checkAzureHost(values, refuse);
   checkFullNames(values, refuse);
+  checkAuthority(values, refuse);
 }
 
 function checkSize({ redis }: Values, refuse: Refuse): void {
@@ -48,5 +49,14 @@ function checkFullNames(values: Values, refuse: Refuse): void {
   refuse(
     ['redis', 'url'],
     `expected full names, such as ${short}.NAMESPACE.svc.cluster.local, because KEDA looks ${short} up from its own namespace`,
+  );
+}
+
+function checkAuthority({ redis }: Values, refuse: Refuse): void {
+  if (redis.kind !== 'external' || redis.caSecret === undefined) return;
+  if (/^rediss/i.test(redis.url)) return;
+  refuse(
+    ['redis', 'caSecret'],
+    'expected none, because redis.url asks for no TLS: write rediss instead of redis there',
   );
 }

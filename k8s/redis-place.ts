@@ -2,6 +2,8 @@
 // refers to one Secret, which an operator creates or the Key Vault fills.
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
+import type { IVolume } from 'kubernetes-models/v1/Volume';
+import type { IVolumeMount } from 'kubernetes-models/v1/VolumeMount';
 import {
   defaultPrefix,
   describeNode,
@@ -12,6 +14,9 @@ import {
 import type { Values } from './values.js';
 
 export const redisSecret = { name: 'redis', key: 'password' };
+/** The certificate of a private authority, in a Secret that the values name. */
+export const caKey = 'ca.crt';
+const caFolder = '/run/redis-ca';
 export const redisServiceName = 'redis';
 export const redisPort = 6379;
 /** Azure Managed Redis listens with TLS only, and on this port only. */
@@ -19,7 +24,8 @@ const azurePort = 10_000;
 /** With its policy OSSCluster, clients connect to the shards themselves, on these ports. */
 const azureShardPorts = { first: 8500, last: 8599 };
 
-export interface RedisPlace extends Pick<RedisAddress, 'kind' | 'primary' | 'db' | 'isTls'> {
+export interface RedisPlace
+  extends Pick<RedisAddress, 'kind' | 'primary' | 'username' | 'db' | 'isTls'> {
   /** The URL, without a password. */
   readonly url: string;
   /** The servers of the URL: `host:port`. */
@@ -74,7 +80,7 @@ function isOssCluster({ redis }: Values): boolean {
 
 function urlOf(values: Values): string {
   const { redis, namespace } = values;
-  if (redis.kind === 'external') return redis.url;
+  if (redis.kind === 'external') return withUser(redis.url, redis.user);
   if (redis.kind === 'azure') {
     return `rediss${isOssCluster(values) ? '+cluster' : ''}://${redis.host}:${azurePort}`;
   }
@@ -82,12 +88,32 @@ function urlOf(values: Values): string {
   return `redis://${redisServiceName}.${namespace}.svc.cluster.local:${redisPort}`;
 }
 
+function withUser(url: string, user: string | undefined): string {
+  return user === undefined ? url : url.replace('://', () => `://${encodeURIComponent(user)}@`);
+}
+
+/** The Secret with the certificate of the authority of Redis, if it is a private one. */
+export function caSecretOf({ redis }: Values): string | undefined {
+  return redis.kind === 'external' ? redis.caSecret : undefined;
+}
+
+export function caVolume(values: Values): { volumes: IVolume[]; mounts: IVolumeMount[] } {
+  const secretName = caSecretOf(values);
+  if (secretName === undefined) return { volumes: [], mounts: [] };
+  return {
+    volumes: [{ name: 'redis-ca', secret: { secretName } }],
+    mounts: [{ name: 'redis-ca', mountPath: caFolder, readOnly: true }],
+  };
+}
+
 /** The environment of a process that uses Redis. */
 export function redisEnvironment(values: Values): IEnvVar[] {
   const { url, prefix } = redisPlace(values);
+  const hasCa = caSecretOf(values) !== undefined;
   return [
     { name: 'QUEUE_PREFIX', value: prefix },
     { name: 'REDIS_URL', value: url },
     { name: 'REDIS_PASSWORD', valueFrom: { secretKeyRef: { ...redisSecret } } },
+    ...(hasCa ? [{ name: 'NODE_EXTRA_CA_CERTS', value: `${caFolder}/${caKey}` }] : []),
   ];
 }

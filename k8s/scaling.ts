@@ -13,7 +13,7 @@ import { type DayName, dayNames, type Scaling, type WarmTime } from '../shared/m
 import { makeKeys } from '../shared/redis/keys.js';
 import { modelLabels, workerSelector } from './names.js';
 import type { Plan, PlannedModel } from './plan.js';
-import { redisPlace, redisSecret } from './redis-place.js';
+import { caKey, caSecretOf, redisPlace, redisSecret } from './redis-place.js';
 import type { Values } from './values.js';
 
 type Trigger = IScaledObject['spec']['triggers'][number];
@@ -53,14 +53,19 @@ export function makeScaledObject(plan: Plan, planned: PlannedModel): IScaledObje
   };
 }
 
-/** The password of Redis for KEDA, which cannot use an identity of Entra ID for it. */
-export function makeTriggerAuthentication({ namespace }: Values): ITriggerAuthentication {
+/** The password of Redis for KEDA, which cannot use an identity of Entra ID for it, and its private authority. */
+export function makeTriggerAuthentication(values: Values): ITriggerAuthentication {
+  const { namespace } = values;
+  const caSecret = caSecretOf(values);
   return {
     apiVersion: 'keda.sh/v1alpha1',
     kind: 'TriggerAuthentication',
     metadata: { name: authenticationName, namespace },
     spec: {
-      secretTargetRef: [{ parameter: 'password', name: redisSecret.name, key: redisSecret.key }],
+      secretTargetRef: [
+        { parameter: 'password', name: redisSecret.name, key: redisSecret.key },
+        ...(caSecret === undefined ? [] : [{ parameter: 'ca', name: caSecret, key: caKey }]),
+      ],
     },
   };
 }
@@ -102,13 +107,14 @@ export function makeBehavior(scaling: Scaling) {
 const scalers = { single: 'redis', sentinel: 'redis-sentinel', cluster: 'redis-cluster' } as const;
 
 function makeQueueTrigger(values: Values, { scaling }: PlannedModel, queue: string): Trigger {
-  const { kind, servers, primary, db, isTls, prefix } = redisPlace(values);
+  const { kind, servers, primary, username, db, isTls, prefix } = redisPlace(values);
   return {
     type: scalers[kind],
     // These scalers want texts. They read the length of lists and of sorted sets alike.
     metadata: {
       [kind === 'single' ? 'address' : 'addresses']: servers.join(','),
       ...(kind === 'sentinel' && { sentinelMaster: primary }),
+      ...(username !== undefined && { username }),
       ...(db > 0 && { databaseIndex: `${db}` }),
       listName: makeKeys(prefix).unanswered(queue),
       listLength: `${scaling.itemsPerWorker}`,

@@ -165,7 +165,7 @@ const redisSchema = z.discriminatedUnion('kind', [
       .string()
       .superRefine((text, context) => {
         const fault = /[@?]/.test(text)
-          ? 'it has a user, a password or an option. The password is in the Secret redis'
+          ? 'it has a user, a password or an option. The user belongs into redis.user, and the password into the Secret redis'
           : isSocketUrl(text)
             ? 'pods share no sockets'
             : findUrlFault(text);
@@ -176,6 +176,14 @@ const redisSchema = z.discriminatedUnion('kind', [
       .array(positive.max(65_535))
       .default([6379])
       .describe('Further ports: of the servers that Sentinels or a cluster name.'),
+    user: z
+      .string()
+      .regex(/^\S+$/, 'expected a text without blanks')
+      .optional()
+      .describe('The user of Redis, if it is not `default`.'),
+    caSecret: objectName
+      .optional()
+      .describe('A Secret with the certificate of the authority of Redis under ca.crt.'),
     prefix,
   }),
 ]);

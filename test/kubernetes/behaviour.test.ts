@@ -69,13 +69,31 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
       const { triggers } = cluster.get('ScaledObject', name).spec;
       const [{ type, metadata }] = triggers.filter(({ type }: Loaded) => type !== 'cron');
       expect(metadata.listName).toBe(makeKeys(api.QUEUE_PREFIX).unanswered(model.queue));
-      const { kind, nodes, primary, db, isTls } = parseRedisUrl(api.REDIS_URL);
+      const { kind, nodes, primary, username, db, isTls } = parseRedisUrl(api.REDIS_URL);
       expect(type).toBe(kind === 'single' ? 'redis' : `redis-${kind}`);
       const servers = nodes.map(({ host, port }) => `${host}:${port}`).join(',');
       expect(kind === 'single' ? metadata.address : metadata.addresses).toBe(servers);
       expect(metadata.sentinelMaster ?? '').toBe(primary);
+      expect(metadata.username).toBe(username);
       expect(Number(metadata.databaseIndex ?? 0)).toBe(db);
       expect(metadata.enableTLS).toBe(String(isTls));
+    }
+  });
+
+  test('KEDA and all processes trust the authority of Redis', () => {
+    const { caSecret } = (changes as { redis?: { caSecret?: string } }).redis ?? {};
+    const { secretTargetRef } = cluster.get('TriggerAuthentication', 'redis').spec;
+    const known = secretTargetRef.filter(({ parameter }: Loaded) => parameter === 'ca');
+    expect(known.map(({ name, key }: Loaded) => `${name}/${key}`)).toEqual(
+      caSecret === undefined ? [] : [`${caSecret}/ca.crt`],
+    );
+    for (const { spec } of cluster.templates) {
+      const [{ env = [], volumeMounts }] = spec.containers;
+      const file = env.find(({ name }: Loaded) => name === 'NODE_EXTRA_CA_CERTS')?.value;
+      const volume = spec.volumes.find(({ name }: Loaded) => name === 'redis-ca');
+      const mount = volumeMounts.find(({ name }: Loaded) => name === 'redis-ca');
+      expect(volume?.secret.secretName).toBe(caSecret);
+      expect(file).toBe(caSecret === undefined ? undefined : `${mount.mountPath}/ca.crt`);
     }
   });
 

@@ -119,10 +119,19 @@ export const variants: Record<string, Record<string, unknown>> = {
   'a Redis elsewhere': {
     redis: { kind: 'external', url: 'redis://redis.example.com:6390/2', ports: [] },
   },
+  'a Redis elsewhere, with a user and a private authority': {
+    redis: {
+      kind: 'external',
+      url: 'rediss://redis.example.com:6380',
+      user: 'team/scoreline',
+      caSecret: 'redis-authority',
+    },
+  },
   'Redis behind Sentinels': {
     redis: {
       kind: 'external',
       url: 'rediss+sentinel://one.example.com,two.example.com:26380/main/1',
+      user: 'scoreline',
     },
   },
   'a cluster of Redis': {

@@ -183,9 +183,9 @@ describe.each(Object.entries(variants))('with %s', (_, changes) => {
       expect(['redis.password', 'webhooks.secrets']).toContain(`${name}.${key}`);
     }
     for (const { spec } of of('TriggerAuthentication')) {
-      expect(spec.secretTargetRef).toEqual([
-        { parameter: 'password', name: 'redis', key: 'password' },
-      ]);
+      const [password, ...others] = spec.secretTargetRef;
+      expect(password).toEqual({ parameter: 'password', name: 'redis', key: 'password' });
+      for (const { parameter } of others) expect(parameter).toBe('ca');
     }
     for (const { metadata, spec } of of('SecretProviderClass')) {
       expect(spec.secretObjects[0]).toMatchObject({

@@ -202,7 +202,13 @@ describe('wrong values', () => {
       'a password in the address of Redis',
       { redis: { kind: 'external', url: 'redis+cluster://:secret@one,two' } },
       'redis.url',
-      /expected a URL as for REDIS_URL; .*The password is in the Secret redis/,
+      /expected a URL as for REDIS_URL; .*redis\.user, and the password into the Secret redis/,
+    ],
+    [
+      'an authority of a Redis without TLS',
+      { redis: { kind: 'external', url: 'redis://redis.example.com', caSecret: 'ca' } },
+      'redis.caSecret',
+      /expected none, because redis\.url asks for no TLS.*got "ca"/,
     ],
     [
       'Sentinels without the name of the primary',
