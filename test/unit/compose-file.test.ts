@@ -1,4 +1,5 @@
-// The profile `monitoring` of docker-compose.yml: what it mounts is there, and nothing of it is open to a network.
+// docker-compose.yml: Redis refuses what it has no memory for. What the profile `monitoring` mounts is there, and nothing
+// of it is open to a network.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -9,6 +10,7 @@ import { root } from '../harness.js';
 
 interface ComposeService {
   readonly image: string;
+  readonly command?: readonly string[];
   readonly profiles?: readonly string[];
   readonly ports?: readonly string[];
   readonly volumes: readonly string[];
@@ -21,6 +23,18 @@ const { services, volumes } = load(readFileSync(path.join(root, 'docker-compose.
 const monitoring = Object.entries(services).filter(([, { profiles }]) =>
   profiles?.includes('monitoring'),
 );
+
+test('Redis has a limit, keeps what waits, and evicts nothing', () => {
+  const [, ...options] = services.redis?.command ?? [];
+  const pairs = options.flatMap((name, index) =>
+    index % 2 === 0 ? [[name, options[index + 1]]] : [],
+  );
+  expect(Object.fromEntries(pairs)).toMatchObject({
+    '--appendonly': 'yes',
+    '--maxmemory': expect.stringMatching(/^\$\{REDIS_MAXMEMORY:-[1-9]\d*gb\}$/),
+    '--maxmemory-policy': 'noeviction',
+  });
+});
 
 describe('the profile monitoring', () => {
   test('has Prometheus and Grafana', () => {
