@@ -186,6 +186,14 @@ export class Call {
     return since === undefined ? undefined : nowMs() - (performance.now() - since);
   }
 
+  /** What the call asks of admission now. */
+  get wanted(): Wanted {
+    // A job waits for hours, so the rate at which workers answer says nothing about it.
+    const deadlineMs = this.deferral ? Number.POSITIVE_INFINITY : this.#deadlineAt - nowMs();
+    const caller = shareOf(this.caller.id);
+    return { count: this.#inputs, deadlineMs, priority: this.#priority, caller };
+  }
+
   /** Says what the call waits for from now on. */
   enter(phase: Phase): void {
     if (phase === 'preparing') this.#preparingSince = performance.now();
@@ -249,10 +257,7 @@ export class Call {
       this.arrivedAt + Math.max(...models.map(({ manifest }) => of(manifest)));
     this.#limitOwnDeadline(longest((manifest) => manifest.deadlineMs));
     this.deferral?.limitJobDeadline(longest((manifest) => manifest.jobs.deadlineMs));
-    // A job waits for hours, so the rate at which workers answer says nothing about it.
-    const deadlineMs = this.deferral ? Number.POSITIVE_INFINITY : this.#deadlineAt - nowMs();
-    const caller = shareOf(this.caller.id);
-    const wanted = { count, deadlineMs, priority: this.#priority, caller };
+    const { wanted } = this;
     this.#permit?.assign(models.map((model) => toAdmit(model, wanted)));
   }
 
@@ -347,10 +352,7 @@ export class Call {
 }
 
 /** What a call wants of each of its models. */
-export type Wanted = Pick<
-  AdmissionRequest,
-  'count' | 'deadlineMs' | 'priority' | 'isPatient' | 'caller'
->;
+export type Wanted = Omit<AdmissionRequest, 'queue' | 'batchMax'>;
 
 /** Asks for a place in the queue of a model. */
 export function toAdmit({ queue, manifest }: Model, wanted: Wanted): AdmissionRequest {

@@ -136,17 +136,11 @@ export function makeCalls(options: {
       });
     },
     admit(call) {
-      if (call.hasPermit) return;
-      const { models, inputs, deferral, deadlineAt, priority } = call;
-      const deadlineMs = deferral ? Number.POSITIVE_INFINITY : deadlineAt - nowMs();
-      const share = shareOf(call.caller.id);
-      call.takePermit(admit(models, { count: inputs, deadlineMs, priority, caller: share }));
+      if (!call.hasPermit) call.takePermit(admit(call.models, call.wanted));
     },
     openFlight(call) {
       const { caller, models, inputs, arrivedAt, deadlineAt, key, priority, freshness } = call;
-      const share = shareOf(caller.id);
-      const wanted = { count: inputs, deadlineMs: deadlineAt - nowMs(), priority, caller: share };
-      const permit = call.handOver() ?? admit(models, wanted);
+      const permit = call.handOver() ?? admit(models, call.wanted);
       const slot = call.handOverSlot();
       const flight = start({
         ...{ caller, slot, models, inputs, arrivedAt, deadlineAt, key, permit, priority },
@@ -162,11 +156,8 @@ export function makeCalls(options: {
       if (reason) throw reason;
       if (isShuttingDown && call.isStream) throw shuttingDown();
       const { caller, models, priority, freshness } = call;
-      const wanted = {
-        ...{ count: 1, deadlineMs: deadlineAt - nowMs(), priority, isPatient: true },
-        caller: shareOf(caller.id),
-      };
-      const permit = call.handOver() ?? admit(models, wanted);
+      const own = { count: 1, deadlineMs: deadlineAt - nowMs(), isPatient: true };
+      const permit = call.handOver() ?? admit(models, { ...call.wanted, ...own });
       return start({
         ...{ caller, slot, models, inputs: 1, arrivedAt, deadlineAt, key, permit, priority },
         freshness,
