@@ -17,7 +17,7 @@ import { type InputKinds, kindsOf } from './kinds/kinds.js';
 import type { DispatchedItem, Dispatcher } from './queue/dispatcher.js';
 import { type Identity, identify } from './repeat/identity.js';
 import type { Repeatable } from './repeat/repeatable.js';
-import type { Statistics } from './statistics.js';
+import { type Statistics, totalMs } from './statistics.js';
 import type { Shadows } from './versions/shadows.js';
 
 type MaybePromise<T> = T | Promise<T>;
@@ -163,8 +163,8 @@ export function makeScoring(options: {
         : call.key === undefined
           ? scoreAlone(call, work)
           : scoreRepeatable(call, call.key, work));
-      statistics.succeed(call, replies);
       call.timing = slowest(replies);
+      statistics.succeed(call, replies);
       return replies;
     } catch (error) {
       if (!(error instanceof Deferred)) statistics.fail(call);
@@ -205,12 +205,8 @@ export function makeScoring(options: {
 /** Returns the timing of the input that took longest. */
 function slowest(replies: readonly ScoredReply[]): Timing | undefined {
   let found: Timing | undefined;
-  for (const { timing } of replies) if (!found || msOf(timing) > msOf(found)) found = timing;
+  for (const { timing } of replies) if (!found || totalMs(timing) > totalMs(found)) found = timing;
   return found;
-}
-
-function msOf({ queueMs, batchMs, computeMs }: Timing): number {
-  return queueMs + batchMs + computeMs;
 }
 
 /** The order of a row's columns does not matter to its answer. */

@@ -38,7 +38,7 @@ export interface ModelStatistics {
 export class Statistics {
   readonly #counters = new Map<string, Counters>();
 
-  /** Counts an answered request. */
+  /** Counts an answered request, whose call has its timing. */
   succeed(call: Call, replies: readonly ScoredReply[]): void {
     const counters = this.#countersOf(call.model);
     const now = nowMs();
@@ -94,16 +94,15 @@ function countWork(
 ): void {
   counters.lastInferenceAt = now;
   counters.inferences += call.inputs;
-  let slowest: Timing | undefined;
   for (const { id, timing } of replies) {
     counters.executions += rowsOfItem(id) / timing.batchSize;
-    if (!slowest || totalMs(timing) > totalMs(slowest)) slowest = timing;
   }
-  if (!slowest) return;
-  add(counters.queue, slowest.queueMs);
-  add(counters.computeInput, slowest.batchMs);
-  add(counters.computeInfer, slowest.computeMs);
-  add(counters.computeOutput, Math.max(0, now - call.scoringSince - totalMs(slowest)));
+  const { timing } = call;
+  if (!timing) return;
+  add(counters.queue, timing.queueMs);
+  add(counters.computeInput, timing.batchMs);
+  add(counters.computeInfer, timing.computeMs);
+  add(counters.computeOutput, Math.max(0, now - call.scoringSince - totalMs(timing)));
 }
 
 function add(counter: Counter, ms: number): void {
@@ -111,6 +110,7 @@ function add(counter: Counter, ms: number): void {
   counter.ms += ms;
 }
 
-function totalMs({ queueMs, batchMs, computeMs }: Timing): number {
+/** Returns how long an input took, from the queue to the end of its run. */
+export function totalMs({ queueMs, batchMs, computeMs }: Timing): number {
   return queueMs + batchMs + computeMs;
 }

@@ -9,6 +9,7 @@ import type { ScoredReply } from '../../shared/wire/reply.js';
 import { writeInferResponse } from '../inference/infer-response.js';
 import { writeNativeAnswer, writeReferenceAnswer } from '../kinds/answers.js';
 import type { InputKinds } from '../kinds/kinds.js';
+import { totalMs } from '../statistics.js';
 import { describeWebhook, type Webhook } from '../webhooks/webhook.js';
 import type { JobRecord } from './job-record.js';
 import { type Job, type ListedJob, shownState, type WhereModel } from './jobs.js';
@@ -76,8 +77,7 @@ export function writeResult(
     return writeNativeAnswer(kinds, model, replies[0] as ScoredReply);
   }
   if (form.route === 'reference') {
-    const spans = replies.map(({ timing }) => timing.queueMs + timing.batchMs + timing.computeMs);
-    const ms = Math.max(...spans);
+    const ms = Math.max(...replies.map(({ timing }) => totalMs(timing)));
     return writeReferenceAnswer(kinds, model, { replies, names: form.names, ms });
   }
   const outputs = form.outputs.map((output) => ({ ...output, isBinary: false }));
