@@ -23,6 +23,7 @@ import type { Call } from '../call.js';
 import type { Calls } from '../calls.js';
 import type { DepartedRequest, RequestEvents } from '../events.js';
 import { httpsRequired } from '../http/entrance.js';
+import { noModels } from '../http/gate.js';
 import { parseIdempotencyKey } from '../http/parameters/idempotency-key.js';
 import { parsePriority, priorityHeader } from '../http/parameters/priority.js';
 import type { UntakenAnswers } from '../http/untaken-answers.js';
@@ -188,9 +189,7 @@ function openCall(
   const { caller, slot } = arrival;
   requireScope(caller, 'score');
   const { models } = catalogueOf(caller, registry);
-  if (models.length === 0) {
-    throw new ScorelineError('model_not_found', 'No model is served here at the moment.');
-  }
+  if (models.length === 0) throw noModels();
   const longestMs = Math.max(...models.map(({ manifest }) => manifest.deadlineMs));
   const key = arrival.read('idempotency-key');
   return calls.open({

@@ -4,6 +4,7 @@
 import { toUSVString } from 'node:util';
 import { type Metadata, type StatusObject, status as statusCodes } from '@grpc/grpc-js';
 import { type ErrorCode, errorTable, ScorelineError } from '../../shared/errors.js';
+import { internalError } from '../http/problem.js';
 
 /** Proxies and clients refuse long trailers. */
 const detailCharactersMax = 1500;
@@ -61,8 +62,5 @@ export function statusOf(error: ScorelineError, metadata: Metadata): StatusObjec
 
 /** Returns what was thrown as an error that a caller may see. */
 export function toScorelineError(thrown: unknown): ScorelineError {
-  if (thrown instanceof ScorelineError) return thrown;
-  return new ScorelineError('internal_error', 'An unexpected error occurred; it has been logged.', {
-    cause: thrown,
-  });
+  return thrown instanceof ScorelineError ? thrown : internalError(thrown);
 }

@@ -217,6 +217,6 @@ export function callerOf({ caller }: GatedRequest): Caller {
   throw new Error('The gate finds the caller of each request. This is a bug.');
 }
 
-function noModels(): ScorelineError {
+export function noModels(): ScorelineError {
   return new ScorelineError('model_not_found', 'No model is served here at the moment.');
 }

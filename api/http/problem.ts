@@ -97,7 +97,11 @@ function toScorelineError(thrown: unknown): ScorelineError {
       { cause: error },
     );
   }
+  return internalError(error);
+}
+
+export function internalError(cause: unknown): ScorelineError {
   return new ScorelineError('internal_error', 'An unexpected error occurred; it has been logged.', {
-    cause: error,
+    cause,
   });
 }
