@@ -11,13 +11,11 @@ import {
   type ServerInterceptor,
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
-import { nowMs } from '../../shared/clock.js';
 import type { Configurations } from '../../shared/configuration/configuration.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { Registry } from '../../shared/registry/registry.js';
 import type { Access } from '../access/access.js';
 import { catalogueOf, requireScope } from '../access/caller.js';
-import type { Slot } from '../access/limiter.js';
 import { readFreshness } from '../cache/freshness.js';
 import type { Call } from '../call.js';
 import type { Calls } from '../calls.js';
@@ -151,7 +149,6 @@ async function letIn(
   options: GateOptions,
 ): Promise<void> {
   const { access, configuration } = options;
-  const arrivedAt = nowMs();
   const deadlineMs = Number(intercepted.getDeadline()) - Date.now();
   if (openMethods.has(arrival.method)) return;
   if (configuration.HTTPS_ONLY && !cameByHttps(arrival, intercepted, options)) {
@@ -164,29 +161,22 @@ async function letIn(
   const caller = await access.identify(headers);
   if (arrival.hasDeparted) return;
   arrival.caller = caller;
-  let slot: Slot | undefined;
   try {
-    slot = caller.limits && (await access.limits.admit(caller));
+    arrival.slot = caller.limits && (await access.limits.admit(caller));
   } finally {
     if (caller.limits) arrival.limitFields = access.limits.fieldsOf(caller);
   }
-  arrival.slot = slot;
-  if (arrival.hasDeparted) return slot?.release();
-  if (arrival.method === 'ModelInfer') {
-    arrival.call = openCall(arrival, { arrivedAt, deadlineMs }, options);
-  } else requireScope(caller, 'score', 'jobs');
+  if (arrival.hasDeparted) return arrival.slot?.release();
+  if (arrival.method === 'ModelInfer') arrival.call = openCall(arrival, deadlineMs, options);
+  else requireScope(caller, 'score', 'jobs');
 }
 
 /**
  * @throws ScorelineError `scope_missing`, `idempotency_key_invalid`, `parameter_invalid`, `overloaded`,
  * `shutting_down`
  */
-function openCall(
-  arrival: Arrival,
-  { arrivedAt, deadlineMs }: { arrivedAt: number; deadlineMs: number },
-  { calls, registry }: GateOptions,
-): Call {
-  const { caller, slot } = arrival;
+function openCall(arrival: Arrival, deadlineMs: number, { calls, registry }: GateOptions): Call {
+  const { caller, slot, arrivedAt, trace } = arrival;
   requireScope(caller, 'score');
   const { models } = catalogueOf(caller, registry);
   if (models.length === 0) throw noModels();
@@ -200,7 +190,7 @@ function openCall(
     deadlineAt: arrivedAt + Math.max(0, Math.min(longestMs, deadlineMs)),
     // Node joins fields of one name with this comma, so a key must not have one itself.
     key: key === undefined ? undefined : parseIdempotencyKey(key, key.split(', ').length),
-    trace: arrival.trace,
+    trace,
     freshness: readFreshness(arrival.read('cache-control')),
     priority: parsePriority(arrival.read(priorityHeader), priorityHeader),
   });
