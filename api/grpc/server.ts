@@ -1,18 +1,12 @@
 // The gRPC server: its limits, its methods and its shutdown. It speaks plain HTTP/2; a proxy before it ends
 // TLS, as for HTTP.
 
-import { once } from 'node:events';
-import { createServer, type Server as NetServer, type Socket } from 'node:net';
-import {
-  type ConnectionInjector,
-  type handleUnaryCall,
-  Server,
-  ServerCredentials,
-} from '@grpc/grpc-js';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type handleUnaryCall, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Configurations } from '../../shared/configuration/configuration.js';
 import type { Access } from '../access/access.js';
 import type { Calls } from '../calls.js';
-import { finalAnswerMs, listen } from '../listening.js';
+import { closeWithin, finalAnswerMs, listen } from '../listening.js';
 import { type AnswerOptions, makeAnswer } from './answers.js';
 import { type GateOptions, makeGate } from './gate.js';
 import { Message } from './message.js';
@@ -85,29 +79,16 @@ export async function startGrpcServer(
   });
   listener.maxConnections = CONNECTIONS_MAX;
   await listen(listener, { host: HOST, port, key: 'GRPC_PORT' });
-  const address = listener.address();
+  const cutOff = () => {
+    for (const socket of sockets) socket.destroy();
+  };
 
   return {
-    port: typeof address === 'object' && address ? address.port : port,
+    port: (listener.address() as AddressInfo).port,
     leave: () => injector.drain(SHUTDOWN_MS + finalAnswerMs),
-    close: (withinMs, onTimeUp) => closeServer({ listener, injector, sockets }, withinMs, onTimeUp),
+    close: (withinMs, onTimeUp) => {
+      injector.drain(withinMs + finalAnswerMs);
+      return closeWithin(listener, withinMs, { onTimeUp, cutOff });
+    },
   };
-}
-
-async function closeServer(
-  open: { listener: NetServer; injector: ConnectionInjector; sockets: ReadonlySet<Socket> },
-  withinMs: number,
-  onTimeUp: () => void,
-): Promise<void> {
-  const { listener, injector, sockets } = open;
-  const closed = once(listener, 'close');
-  listener.close();
-  injector.drain(withinMs + finalAnswerMs);
-  const timeUp = setTimeout(onTimeUp, withinMs);
-  const cutOff = setTimeout(() => {
-    for (const socket of sockets) socket.destroy();
-  }, withinMs + finalAnswerMs);
-  await closed;
-  clearTimeout(timeUp);
-  clearTimeout(cutOff);
 }

@@ -1,6 +1,5 @@
 // The HTTP server under Express: its limits, its prototypes and its shutdown.
 
-import { once } from 'node:events';
 import {
   createServer,
   IncomingMessage,
@@ -12,7 +11,7 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { Express } from 'express';
 import type { Configurations } from '../../shared/configuration/configuration.js';
-import { finalAnswerMs, listen } from '../listening.js';
+import { closeWithin, listen } from '../listening.js';
 import { makeAnswerHeaders } from './answer-headers.js';
 import type { App } from './app.js';
 import { answerBrokenRequests } from './broken-request.js';
@@ -92,7 +91,9 @@ export async function startServer(
     close: async (withinMs, onTimeUp) => {
       isLeaving = true;
       headsUntil = performance.now() + configuration.HEADERS_MS_MAX;
-      await closeServer(server, withinMs, onTimeUp);
+      const closingIdle = setInterval(() => server.closeIdleConnections(), 50);
+      await closeWithin(server, withinMs, { onTimeUp, cutOff: () => server.closeAllConnections() });
+      clearInterval(closingIdle);
     },
   };
 }
@@ -173,16 +174,4 @@ function trackIdle(server: Server): ReadonlyMap<Socket, number> {
     });
   }
   return idle;
-}
-
-async function closeServer(server: Server, withinMs: number, onTimeUp: () => void): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  const idle = setInterval(() => server.closeIdleConnections(), 50);
-  const timeUp = setTimeout(onTimeUp, withinMs);
-  const cutOff = setTimeout(() => server.closeAllConnections(), withinMs + finalAnswerMs);
-  await closed;
-  clearInterval(idle);
-  clearTimeout(timeUp);
-  clearTimeout(cutOff);
 }
