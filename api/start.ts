@@ -35,6 +35,7 @@ import { Admission } from './admission/admission.js';
 import { type ByteBudget, makeByteBudget } from './admission/byte-budget.js';
 import { openPeers, type Peers } from './admission/peers.js';
 import { RedisMemory } from './admission/redis-memory.js';
+import { cacheOutcomes } from './cache/cache-note.js';
 import { makeCacheEntries } from './cache/entries.js';
 import { ResponseCache } from './cache/response-cache.js';
 import { type Calls, makeCalls } from './calls.js';
@@ -52,13 +53,12 @@ import { makeInputKinds } from './kinds/kinds.js';
 import { openLocalWorkers } from './live/local-workers.js';
 import { openLiveSeries } from './live/series.js';
 import { makeRequestLog } from './log/requests.js';
-import { makeCacheMetrics } from './metrics/cache.js';
 import { endSeries } from './metrics/departures.js';
 import { observeIssuerCertificate } from './metrics/issuer-certificate.js';
+import { makeOutcomeMetrics } from './metrics/outcomes.js';
 import { type OpenMetrics, openMetrics } from './metrics/port.js';
 import { observeRedisMemory } from './metrics/redis-memory.js';
 import { makeRequestMetrics } from './metrics/requests.js';
-import { makeShadowMetrics } from './metrics/shadows.js';
 import { observeState } from './metrics/state.js';
 import { isPageBuilt, openPlayground, type Playground } from './playground/playground.js';
 import { Dispatcher } from './queue/dispatcher.js';
@@ -73,7 +73,7 @@ import { Statistics } from './statistics.js';
 import { makeRequestTraces } from './traces/requests.js';
 import { makeMayRest, namesOfNoModel } from './versions/at-rest.js';
 import { Rollout } from './versions/rollout.js';
-import { Shadows } from './versions/shadows.js';
+import { Shadows, shadowOutcomes } from './versions/shadows.js';
 import { PendingWebhooks } from './webhooks/pending-webhooks.js';
 import { openCourier } from './webhooks/webhooks.js';
 
@@ -199,7 +199,8 @@ export async function startApi(
   const dispatcher = new Dispatcher({ instance, queue, waiters });
   const shadows = new Shadows({
     ...{ registry, dispatcher },
-    onOutcome: metrics && makeShadowMetrics(metrics.instruments, registry),
+    onOutcome:
+      metrics && makeOutcomeMetrics(metrics.instruments, registry, 'shadowAnswers', shadowOutcomes),
   });
   const scoring = makeScoring({
     ...{ kinds, dispatcher, shadows },
@@ -210,7 +211,9 @@ export async function startApi(
     }),
     cache: new ResponseCache({
       entries: makeCacheEntries({ redis: producer, keys }),
-      onServed: metrics && makeCacheMetrics(metrics.instruments, registry),
+      onServed:
+        metrics &&
+        makeOutcomeMetrics(metrics.instruments, registry, 'cacheRequests', cacheOutcomes),
     }),
     statistics,
   });
