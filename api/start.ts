@@ -7,7 +7,7 @@ import {
   callerLimitsOf,
   redisSettings,
 } from '../shared/configuration/configuration.js';
-import { problemOf, type ScorelineError } from '../shared/errors.js';
+import type { ScorelineError } from '../shared/errors.js';
 import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
 import type { Ending, Running } from '../shared/process/lifecycle.js';
 import type { Logger } from '../shared/process/log.js';
@@ -240,8 +240,7 @@ export async function startApi(
     observeRedisMemory(metrics.instruments, redisMemory);
   }
   const courier = openCourier({
-    ...{ configuration, registry, pending: webhooks, store, states, ends, log },
-    parts: { kinds, problemOf },
+    ...{ configuration, registry, kinds, pending: webhooks, store, states, ends, log },
     instruments: metrics?.instruments,
   });
   const { grpc } = edge;

@@ -3,7 +3,7 @@
 // The result is the answer that the client would have got at once, by the route that it asked. Tensors are
 // in JSON in it, also where the client asked for binary ones.
 
-import { ScorelineError } from '../../shared/errors.js';
+import { problemOf, ScorelineError } from '../../shared/errors.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { ScoredReply } from '../../shared/wire/reply.js';
 import { writeInferResponse } from '../inference/infer-response.js';
@@ -37,8 +37,8 @@ export interface StandingJob extends Job {
 /** Writes a job, on one line. */
 export function writeJob(job: StandingJob, parts: Parts): string {
   const { record, state, standing, webhook } = job;
-  const { kinds, model, where, problemOf } = parts;
-  const shown = shownState(record, state.state, () => (model ? 'here' : (where ?? 'gone')));
+  const { kinds, model, where } = parts;
+  const shown = shownState(record, state.state, () => where);
   const head = writeSummary({ record, state: shown }).slice(0, -1);
   const end = webhook ? `,"webhook":${JSON.stringify(describeWebhook(webhook))}}` : '}';
   if (standing) return `${head},${JSON.stringify(standing).slice(1, -1)}${end}`;
@@ -62,9 +62,7 @@ export interface Parts {
   readonly kinds: InputKinds;
   /** The model of the job; undefined if it is not served to the caller any more. */
   readonly model: Model | undefined;
-  /** Where the model is if it is not here; gone by default. */
-  readonly where?: ReturnType<WhereModel> | undefined;
-  readonly problemOf: (error: ScorelineError) => object;
+  readonly where: ReturnType<WhereModel>;
 }
 
 /** Writes the answer that the client would have got at once. */

@@ -3,14 +3,11 @@
 // What it says of the end of the job is written once and kept, so each attempt says the same, also when the result
 // is no longer kept. The result stands in it as long as it is there, and is not too large.
 
-import { ScorelineError } from '../../shared/errors.js';
-import type { Model } from '../../shared/registry/models.js';
+import { problemOf, ScorelineError } from '../../shared/errors.js';
 import { addressOf, type Parts, writeResult, writeSummary } from '../jobs/job-document.js';
-import type { JobState } from '../jobs/job-states.js';
 import { type Job, shownState } from '../jobs/jobs.js';
 
-export interface EventParts extends Omit<Parts, 'model'> {
-  readonly model: Model | undefined;
+export interface EventParts extends Pick<Parts, 'kinds' | 'model'> {
   /** The most bytes of a message with a result. */
   readonly bytesMax: number;
   readonly now: Date;
@@ -54,23 +51,17 @@ function endOf(
 function writeHead(
   { record, state }: Job,
   problem: ScorelineError | undefined,
-  { problemOf, now, model }: EventParts,
+  { now, model }: EventParts,
 ): string {
-  const name = endNamed({ record, state }, problem, model);
+  // As who asks for the job is told.
+  const name =
+    problem && 'replies' in state
+      ? 'failed'
+      : shownState(record, state.state, () => (model ? 'here' : 'gone'));
   const data = {
     ...JSON.parse(writeSummary({ record, state: name })),
     location: addressOf(record),
     ...(problem && { problem: problemOf(problem) }),
   };
   return JSON.stringify({ type: `job.${name}`, timestamp: now.toISOString(), data });
-}
-
-/** As who asks for the job is told. */
-function endNamed(
-  { record, state }: Job,
-  problem: ScorelineError | undefined,
-  model: Model | undefined,
-): JobState['state'] {
-  if (problem && 'replies' in state) return 'failed';
-  return shownState(record, state.state, () => (model ? 'here' : 'gone'));
 }

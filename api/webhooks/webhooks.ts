@@ -4,10 +4,10 @@ import type { Configurations } from '../../shared/configuration/configuration.js
 import type { Instruments } from '../../shared/metrics/instruments.js';
 import type { Logger } from '../../shared/process/log.js';
 import type { Registry } from '../../shared/registry/registry.js';
-import type { Parts } from '../jobs/job-document.js';
 import type { JobEnds } from '../jobs/job-ends.js';
 import type { JobStates } from '../jobs/job-states.js';
 import type { JobStore } from '../jobs/job-store.js';
+import type { InputKinds } from '../kinds/kinds.js';
 import { makeResolve } from './checked-lookup.js';
 import { Courier, type CourierOptions } from './courier.js';
 import { writeEvent } from './event.js';
@@ -28,11 +28,11 @@ type Configuration = Pick<
 export function openCourier(options: {
   configuration: Configuration;
   registry: Registry;
+  kinds: InputKinds;
   pending: PendingWebhooks;
   store: JobStore;
   states: JobStates;
   ends: JobEnds;
-  parts: Pick<Parts, 'kinds' | 'problemOf'>;
   instruments: Instruments | undefined;
   log: Logger;
 }): Courier | undefined {
@@ -64,16 +64,16 @@ export function openCourier(options: {
 
 function makeWrite({
   registry,
-  parts,
+  kinds,
   configuration,
 }: Pick<
   Parameters<typeof openCourier>[0],
-  'registry' | 'parts' | 'configuration'
+  'registry' | 'kinds' | 'configuration'
 >): CourierOptions['write'] {
   const bytesMax = configuration.WEBHOOK_PAYLOAD_BYTES_MAX;
   return (job, kept) => {
     const model = registry.ofQueue(job.record.queue);
-    return writeEvent(job, kept, { ...parts, model, bytesMax, now: new Date() });
+    return writeEvent(job, kept, { kinds, model, bytesMax, now: new Date() });
   };
 }
 

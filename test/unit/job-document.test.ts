@@ -21,10 +21,7 @@ const succeeded = (widths: readonly number[]) => {
   const replies = widths.map((width, at) => replyOf(`${at}`, width));
   return { record, state: { state: 'succeeded', replies } } as const;
 };
-const parts = {
-  ...{ kinds: {} as never, model },
-  problemOf: ({ code }: { code: string }) => ({ code }),
-};
+const parts = { kinds: {} as never, model, where: 'here' as const };
 const write = (...widths: number[]) => JSON.parse(writeJob(succeeded(widths), parts));
 const tell = (widths: readonly number[], kept?: string, bytesMax = 10_000) =>
   writeEvent(succeeded(widths), kept, { ...parts, bytesMax, now: new Date(2000) });
@@ -40,7 +37,7 @@ test('a job whose outputs do not belong together has failed', () => {
   expect(write(2, 3)).toEqual({
     ...{ id: 'job', state: 'failed', model: 'rows', version: '1' },
     ...{ submittedAt: '1970-01-01T00:00:00.000Z', deadlineAt: '1970-01-01T00:00:01.000Z' },
-    problem: { code: 'model_output_mismatch' },
+    problem: expect.objectContaining({ code: 'model_output_mismatch' }),
   });
 });
 

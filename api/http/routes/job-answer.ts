@@ -1,6 +1,5 @@
 // Writes jobs for the callers that they belong to.
 
-import { problemOf } from '../../../shared/errors.js';
 import type { Registry } from '../../../shared/registry/registry.js';
 import { type Caller, catalogueOf } from '../../access/caller.js';
 import { type StandingJob, writeJob } from '../../jobs/job-document.js';
@@ -17,7 +16,7 @@ export function writeJobFor(caller: Caller, job: StandingJob, parts: WriteJobFor
   const { registry, kinds } = parts;
   const model = catalogueOf(caller, registry).ofQueue(job.record.queue);
   const where = whereModelFor(caller, parts)(job.record);
-  return writeJob(job, { kinds, model, where, problemOf });
+  return writeJob(job, { kinds, model, where });
 }
 
 /** Returns where the model of a job is for a caller. */
