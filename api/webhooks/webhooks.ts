@@ -9,7 +9,7 @@ import type { JobStates } from '../jobs/job-states.js';
 import type { JobStore } from '../jobs/job-store.js';
 import type { InputKinds } from '../kinds/kinds.js';
 import { makeResolve } from './checked-lookup.js';
-import { Courier, type CourierOptions } from './courier.js';
+import { Courier } from './courier.js';
 import { writeEvent } from './event.js';
 import type { PendingWebhooks } from './pending-webhooks.js';
 import { attemptOutcomes } from './post.js';
@@ -36,8 +36,8 @@ export function openCourier(options: {
   instruments: Instruments | undefined;
   log: Logger;
 }): Courier | undefined {
-  const { configuration, instruments, pending } = options;
-  const hosts = configuration.WEBHOOK_HOSTS;
+  const { configuration, registry, kinds, instruments, pending } = options;
+  const { WEBHOOK_HOSTS: hosts, WEBHOOK_PAYLOAD_BYTES_MAX: bytesMax } = configuration;
   if (hosts.length === 0) return undefined;
   if (instruments)
     observe(
@@ -52,29 +52,17 @@ export function openCourier(options: {
     attemptsMax: configuration.WEBHOOK_ATTEMPTS_MAX,
     attemptMs: configuration.WEBHOOK_ATTEMPT_MS,
     concurrentMax: configuration.WEBHOOK_CONCURRENT_MAX,
-    write: makeWrite(options),
+    write: (job, kept) => {
+      const model = registry.ofQueue(job.record.queue);
+      return writeEvent(job, kept, { kinds, model, bytesMax, now: new Date() });
+    },
     mustWaitForModel: ({ record: { model, queue }, state }) =>
       'replies' in state &&
-      options.registry.ofQueue(queue) === undefined &&
-      options.registry.awaitQueue({ name: model, queue }),
+      registry.ofQueue(queue) === undefined &&
+      registry.awaitQueue({ name: model, queue }),
     resolve: makeResolve(),
     onAttempt: (host, outcome) => instruments?.add('webhookAttempts', { host, outcome }),
   });
-}
-
-function makeWrite({
-  registry,
-  kinds,
-  configuration,
-}: Pick<
-  Parameters<typeof openCourier>[0],
-  'registry' | 'kinds' | 'configuration'
->): CourierOptions['write'] {
-  const bytesMax = configuration.WEBHOOK_PAYLOAD_BYTES_MAX;
-  return (job, kept) => {
-    const model = registry.ofQueue(job.record.queue);
-    return writeEvent(job, kept, { kinds, model, bytesMax, now: new Date() });
-  };
 }
 
 function observe(
