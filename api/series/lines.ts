@@ -19,22 +19,13 @@ export class Lines {
    * @param whyOver gets what `enter` threw, and returns what ends the wait; undefined while it goes on
    * @throws what `whyOver` returns
    */
-  async wait<T>(
+  wait<T>(
     line: string,
     enter: () => T,
     whyOver: (thrown: unknown) => unknown | undefined,
   ): Promise<T> {
-    const waiting = this.#lines.get(line) ?? new Set();
-    if (waiting.size === 0) {
-      try {
-        return enter();
-      } catch (thrown) {
-        const over = whyOver(thrown);
-        if (over !== undefined) throw over;
-      }
-    }
     return new Promise((resolve, reject) => {
-      waiting.add({
+      const input: Waiting = {
         try: () => {
           try {
             resolve(enter());
@@ -45,8 +36,10 @@ export class Lines {
             return over !== undefined;
           }
         },
-      });
-      this.#lines.set(line, waiting);
+      };
+      const waiting = this.#lines.get(line) ?? new Set();
+      if (waiting.size === 0 && input.try()) return;
+      this.#lines.set(line, waiting.add(input));
       this.#timer ??= setInterval(() => this.#askForAll(), askAgainMs);
     });
   }

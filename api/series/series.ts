@@ -27,7 +27,6 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { InputName } from '../../shared/input-name.js';
 import type { OutputWish } from '../../shared/wire/job.js';
 import type { ScoredReply } from '../../shared/wire/reply.js';
-import type { Caller } from '../access/caller.js';
 import type { Slot } from '../access/limiter.js';
 import type { Limits } from '../access/limits.js';
 import type { Call } from '../call.js';
@@ -238,7 +237,7 @@ class Run {
   async #takeSlot(): Promise<Slot | undefined> {
     const own = this.#call.handOverSlot();
     if (own) return own;
-    const { caller }: { caller: Caller } = this.#call;
+    const { caller } = this.#call;
     for (;;) {
       try {
         return await this.#parts.limits.admit(caller);
