@@ -8,6 +8,7 @@ import { nowMs } from '../../shared/clock.js';
 import { type ErrorCode, errorTable } from '../../shared/errors.js';
 import type { Logger } from '../../shared/process/log.js';
 import type { RequestFields } from '../../shared/process/log-fields.js';
+import { type Budget, makeBudget } from '../budget.js';
 import type { DepartedRequest, RequestEvents } from '../events.js';
 import { adviceFor } from './advice.js';
 
@@ -48,29 +49,11 @@ export function makeRequestLog(
   };
 }
 
-interface Budget {
-  second: number;
-  lines: number;
-  leftOut: number;
-}
-
 /** Takes a line from the budget of a code. Returns how many were left out before it; undefined if this one is. */
 function takeLine(budgets: Map<string, Budget>, code: string): number | undefined {
-  const second = Math.floor(performance.now() / 1000);
-  const budget = budgets.get(code) ?? { second, lines: 0, leftOut: 0 };
+  const budget = budgets.get(code) ?? makeBudget(linesPerSecondMax);
   budgets.set(code, budget);
-  if (budget.second !== second) {
-    budget.second = second;
-    budget.lines = 0;
-  }
-  if (budget.lines >= linesPerSecondMax) {
-    budget.leftOut++;
-    return undefined;
-  }
-  budget.lines++;
-  const { leftOut } = budget;
-  budget.leftOut = 0;
-  return leftOut;
+  return budget.take(performance.now());
 }
 
 function levelOf(code: ErrorCode): 'info' | 'warn' | 'error' {

@@ -8,6 +8,7 @@ import { nowMs } from '../../shared/clock.js';
 import { errorTable } from '../../shared/errors.js';
 import type { Attributes, SpanName } from '../../shared/telemetry/attributes.js';
 import type { Span, SpanStart, Tracer } from '../../shared/telemetry/telemetry.js';
+import { makeBudget } from '../budget.js';
 import type { Call } from '../call.js';
 import type { ArrivedRequest, DepartedRequest, RequestTraces } from '../events.js';
 import { RequestTrace } from './request-trace.js';
@@ -24,7 +25,7 @@ export function makeRequestTraces(
 
   const keep = (request: DepartedRequest, now: number): RequestTrace | undefined => {
     const reason = tracer.keepsFailures ? whyKept(request, now, slowMs) : undefined;
-    if (!reason || !budget.take(now)) return undefined;
+    if (!reason || budget.take(now) === undefined) return undefined;
     const span = tracer.start(startOf(request), request.context);
     span.set({ 'scoreline.kept_for': reason });
     return new RequestTrace(tracer, span);
@@ -141,22 +142,4 @@ function markFailure(span: Span, { code, failure }: DepartedRequest, now: number
   const { status, title } = errorTable[code];
   if (status >= 500) span.fail(code, failure ? title : undefined);
   else span.set({ 'error.type': code });
-}
-
-/** Lets through so many a second. */
-export function makeBudget(perSecond: number) {
-  let second = 0;
-  let taken = 0;
-  return {
-    take(now: number): boolean {
-      const current = Math.floor(now / 1000);
-      if (current !== second) {
-        second = current;
-        taken = 0;
-      }
-      if (taken >= perSecond) return false;
-      taken++;
-      return true;
-    },
-  };
 }
