@@ -12,7 +12,7 @@ import type { Call } from './call.js';
 import { type Deferral, Deferred } from './deferral.js';
 import { listAhead } from './inference/json-tensor.js';
 import type { Deferring } from './jobs/deferring.js';
-import type { RawInput, Row } from './kinds/kind.js';
+import type { Prepared, RawInput, Row } from './kinds/kind.js';
 import { type InputKinds, kindsOf } from './kinds/kinds.js';
 import type { DispatchedItem, Dispatcher } from './queue/dispatcher.js';
 import { type Identity, identify } from './repeat/identity.js';
@@ -21,8 +21,6 @@ import { type Statistics, totalMs } from './statistics.js';
 import type { Shadows } from './versions/shadows.js';
 
 type MaybePromise<T> = T | Promise<T>;
-/** The tensors of each input. */
-type Prepared = readonly (readonly Tensor[])[];
 
 export interface Scoring {
   /**

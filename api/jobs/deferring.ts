@@ -11,7 +11,6 @@ import { randomUUID } from 'node:crypto';
 import { nowMs } from '../../shared/clock.js';
 import { ScorelineError } from '../../shared/errors.js';
 import type { TraceContext } from '../../shared/telemetry/telemetry.js';
-import type { Tensor } from '../../shared/tensors/tensors.js';
 import { countBytes } from '../../shared/tensors/tensors.js';
 import type { Item, OutputWish } from '../../shared/wire/job.js';
 import type { ScoredReply } from '../../shared/wire/reply.js';
@@ -21,6 +20,7 @@ import type { Call } from '../call.js';
 import type { Calls } from '../calls.js';
 import { deadlineExceeded } from '../deadline.js';
 import { type Deferral, Deferred } from '../deferral.js';
+import type { Prepared } from '../kinds/kind.js';
 import { type Queue, queueLost } from '../queue/queue.js';
 import type { Identity } from '../repeat/identity.js';
 import { type KeptReplies, keyReused, type Results } from '../repeat/results.js';
@@ -35,9 +35,6 @@ import type { Jobs } from './jobs.js';
 /** How many jobs are on their way to Redis at a time at most, and how many bytes of inputs they have. */
 const addsMax = 8;
 const addBytesMax = 2 * 1024 * 1024;
-
-/** The tensors of each input. */
-type Prepared = readonly (readonly Tensor[])[];
 
 export interface DeferredWork {
   readonly deferral: Deferral;

@@ -19,6 +19,9 @@ export interface RawInput {
   readonly value: string | Buffer | Row;
 }
 
+/** The tensors of each input of a request. */
+export type Prepared = readonly (readonly Tensor[])[];
+
 /** How requests hold inputs of a kind, for the description of the service. */
 export interface InputForm {
   /** The `input` of a JSON body with one input. */

@@ -9,11 +9,12 @@
 // call of its own, the *flight*. Failures that say nothing about the input (no room, no queue, no time)
 // are not kept as results, so a repeat starts again.
 
-import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Reply, ScoredReply } from '../../shared/wire/reply.js';
 import type { CacheNote } from '../cache/cache-note.js';
 import type { Call, CallEnd } from '../call.js';
 import type { Calls } from '../calls.js';
+import type { Prepared } from '../kinds/kind.js';
+import type { DispatchedItem } from '../queue/dispatcher.js';
 import { errorOfReply } from '../queue/waiters.js';
 import { makeFlights } from './flights.js';
 import type { Identity } from './identity.js';
@@ -26,13 +27,9 @@ export interface Work {
   /** Keeps the replies there. */
   readonly keep?: ((flight: Call, replies: readonly ScoredReply[]) => void) | undefined;
   /** Validates the inputs and makes a list of tensors for each. */
-  prepare(flight: Call): Promise<readonly (readonly Tensor[])[]>;
+  prepare(flight: Call): Promise<Prepared>;
   /** Sends items whose replies are kept for `keepMs`. */
-  submit(
-    flight: Call,
-    items: readonly { readonly id: string; readonly inputs: readonly Tensor[] }[],
-    keepMs: number,
-  ): Promise<ScoredReply>[];
+  submit(flight: Call, items: readonly DispatchedItem[], keepMs: number): Promise<ScoredReply>[];
 }
 
 export interface Repeatable {
