@@ -113,7 +113,7 @@ export function makeJobStates(options: {
     async read(record) {
       const [found] = (await orUnavailable(readAll([record], errorBytesMax - 1))) as [Found];
       const kept = await orUnavailable(readWhole(record, found));
-      const replies = kept.map(readResult).filter((reply) => reply !== undefined);
+      const replies = kept.map(readKeptReply).filter((reply) => reply !== undefined);
       if (replies.length < kept.length) return { state: stateWithout(record, found.place) };
       return failureOf(replies) ?? { state: 'succeeded', replies: replies as ScoredReply[] };
     },
@@ -146,7 +146,7 @@ export function makeJobStates(options: {
         if (found.kept.some(({ length }) => length === 0)) return stateWithout(record, found.place);
         const replies = found.kept
           .filter((bytes) => bytes.length < errorBytesMax && !surelyHasOutputs(bytes))
-          .map(readResult);
+          .map(readKeptReply);
         if (replies.includes(undefined)) return stateWithout(record, found.place);
         return failureOf(replies as Reply[])?.state ?? 'succeeded';
       });
@@ -194,10 +194,6 @@ type PlaceInQueue = readonly [
 /** Returns the key of the lock of a job, by the key of the job. */
 function lockOf(job: string): string {
   return `${job}:lock`;
-}
-
-function readResult(bytes: Buffer): Reply | undefined {
-  return readKeptReply(bytes.length === 0 ? null : bytes);
 }
 
 /** The state of a job that lacks a result. */

@@ -13,7 +13,7 @@ import type { Keys } from '../../shared/redis/keys.js';
 import type { Redis } from '../../shared/redis/redis.js';
 import { packReplies, type Reply, unpackReplies } from '../../shared/wire/reply.js';
 import { shareOf } from '../access/caller.js';
-import { orUnavailable, queueUnavailable } from '../queue/queue.js';
+import { orUnavailable } from '../queue/queue.js';
 import type { Identity } from './identity.js';
 import type { LargeResults } from './large-results.js';
 
@@ -82,20 +82,10 @@ export function makeResults(options: {
       ...[mode, identity.fingerprint, Math.floor(now), goneAt],
       ...[limits, own].flatMap(({ resultsMax, bytesMax }) => [resultsMax, bytesMax]),
     ];
-    try {
-      const answer = await redis.callBuffer(
-        'EVAL',
-        script,
-        names.length,
-        ...names,
-        ...values,
-        ...identity.ids,
-      );
-      const [outcome, ...details] = answer as [Buffer, ...unknown[]];
-      return [String(outcome) as Outcome, ...details] as const;
-    } catch (cause) {
-      throw queueUnavailable(cause);
-    }
+    const command = ['EVAL', script, names.length, ...names, ...values, ...identity.ids] as const;
+    const answer = await orUnavailable(redis.callBuffer(...command));
+    const [outcome, ...details] = answer as [Buffer, ...unknown[]];
+    return [String(outcome) as Outcome, ...details] as const;
   };
 
   const readKept = async (
@@ -155,9 +145,11 @@ export function makeResults(options: {
   };
 }
 
-/** A reply that this build cannot read counts as missing, so its item is scored again. */
+/**
+ * Returns undefined for no bytes. A reply that this build cannot read counts as missing, too, so its item is scored again.
+ */
 export function readKeptReply(bytes: Buffer | null): Reply | undefined {
-  if (bytes === null) return undefined;
+  if (!bytes?.length) return undefined;
   try {
     return unpackReplies(bytes)[0];
   } catch {
