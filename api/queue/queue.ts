@@ -169,8 +169,7 @@ export class Queue {
     this.#unanswered.close();
     this.#unsubscribe();
     clearInterval(this.#keeping);
-    const open = [...this.#queues.values()].flatMap((queues) => Object.values(queues));
-    await Promise.all(open.map((queue) => queue.close()));
+    await Promise.all([...this.opened.values()].map((queue) => queue.close()));
   }
 
   #open(name: string): void {

@@ -66,7 +66,7 @@ export class Shadows {
     const { shadows } = this.#registry;
     const shadow = shadows.size === 0 ? undefined : shadows.get(model.name);
     if (!shadow?.of.has(model.queue) || Math.random() * 100 >= shadow.percent) return;
-    const bytes = bytesOf(items);
+    const bytes = countBytes(items.flatMap(({ inputs }) => inputs));
     const isPaused = performance.now() < (this.#pausedUntil.get(shadow.model.queue) ?? 0);
     if (
       isPaused ||
@@ -155,12 +155,6 @@ function outcomeOf(
 
 function noCounts(): Record<ShadowOutcome, number> {
   return { same: 0, different: 0, failed: 0, left_out: 0 };
-}
-
-function bytesOf(items: readonly DispatchedItem[]): number {
-  let bytes = 0;
-  for (const { inputs } of items) bytes += countBytes(inputs);
-  return bytes;
 }
 
 function isLate(): ScorelineError {

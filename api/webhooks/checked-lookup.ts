@@ -5,8 +5,7 @@
 // images needs, for as long as a name server hangs.
 
 import { Resolver } from 'node:dns/promises';
-import type { LookupFunction } from 'node:net';
-import { isIP } from 'node:net';
+import { isIP, type LookupFunction } from 'node:net';
 import { isReachable } from '../../shared/addresses.js';
 
 /** The host, or one of its addresses, must not be connected to. */
