@@ -1,10 +1,10 @@
-// The page at `/`, and the pictures that it offers. cli/page.mjs builds the page into one file; this file adds what
+// The page at `/`, and the pictures that it offers. cli/build/page.ts builds the page into one file; this file adds what
 // the page must know of the service, and compresses it once.
 //
 // The page is one answer, with its style and its script inside. The policy names both by their digest, so a browser
 // runs nothing else, and it lets the page talk to its own service only.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
@@ -56,7 +56,7 @@ export function openPlayground(settings: PageSettings): Playground {
   const kept = new Map<PageEncoding, Buffer>();
   return {
     policyWith: policiesOf(built),
-    tag: `"${digest(text).slice(0, 22)}"`,
+    tag: `"${hash('sha256', text, 'base64').slice(0, 22)}"`,
     page: (encoding) => {
       const known = kept.get(encoding) ?? compress[encoding](Buffer.from(text));
       kept.set(encoding, known);
@@ -100,9 +100,5 @@ function policiesOf(page: string): Playground['policyWith'] {
 /** Returns the digest of what is between the tags without attributes. */
 function digestOf(page: string, tag: string): string {
   const start = page.indexOf(`<${tag}>`) + tag.length + 2;
-  return digest(page.slice(start, page.indexOf(`</${tag}>`, start)));
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64');
+  return hash('sha256', page.slice(start, page.indexOf(`</${tag}>`, start)), 'base64');
 }

@@ -1,7 +1,7 @@
 // The chapters of the docs as pages. They are built with the program (cli/build/docs.ts), hold nothing that is secret,
 // and are open to all.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Express, Request, Response } from 'express';
@@ -68,7 +68,7 @@ function readFiles(folder: string): ReadonlyMap<string, File> {
   const names = readNames(folder).filter((name) => path.extname(name) in types);
   const read = (name: string): File => {
     const bytes = readFileSync(path.join(folder, name));
-    const digest = createHash('sha256').update(bytes).digest('base64url').slice(0, 22);
+    const digest = hash('sha256', bytes, 'base64url').slice(0, 22);
     return { bytes, type: types[path.extname(name)] as string, tag: `"${digest}"` };
   };
   return new Map(names.map((name) => [name, read(name)]));
