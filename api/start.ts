@@ -272,7 +272,11 @@ export async function startApi(
       forgetCertificate?.();
       liveSeries?.close();
       await access.close();
-      await leaveRedis({ replyStream, queue, producer, carrier });
+      // If Redis is unreachable, the keys of this instance stay there until their time to live ends.
+      await replyStream.close();
+      await queue.close();
+      carrier.disconnect();
+      producer.disconnect();
       metrics?.close();
     },
   };
@@ -348,17 +352,4 @@ function openCalls(options: {
     whyLate: (phase) => (queue.isAway ? queueAway() : deadlineExceeded(phase)),
   });
   return { calls, peers, admission, bodies };
-}
-
-/** If Redis is unreachable, the keys of this instance stay there until their time to live ends. */
-async function leaveRedis(open: {
-  replyStream: ReplyStream;
-  queue: Queue;
-  producer: Redis;
-  carrier: Redis;
-}): Promise<void> {
-  await open.replyStream.close();
-  await open.queue.close();
-  open.carrier.disconnect();
-  open.producer.disconnect();
 }
