@@ -2,7 +2,7 @@
 
 import { type Child, type Html, html, inline, prose } from '../../pages/html.js';
 import type { Document, MediaType, Operation, Parameter, Ref, Response } from '../openapi.js';
-import type { SchemaView } from './schema-view.js';
+import { lastOf, type SchemaView } from './schema-view.js';
 
 /** Operations that differ only in their address, such as those of a model with and without its version. */
 export interface OperationGroup {
@@ -114,8 +114,4 @@ function exampleOf(path: string, type: string, { example }: MediaType): Child {
 /** Long paths may be broken behind a slash. */
 function breakable(path: string): Child[] {
   return path.split('/').map((part, at) => (at === 0 ? part : html`/<wbr>${part}`));
-}
-
-function lastOf(reference: string): string {
-  return reference.slice(reference.lastIndexOf('/') + 1);
 }

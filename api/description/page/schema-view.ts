@@ -15,24 +15,19 @@ export class SchemaView {
 
   /** Shows what a schema says: its type, and the fields below it. */
   show(schema: Schema): Html {
-    const label = this.#label(schema);
+    const label = this.label(schema);
     const type = label === 'object' ? undefined : html`<p class="type">${label}</p>`;
     return html`${type}${this.#inside(schema, [])}`;
-  }
-
-  /** Says in a few words what a value is. */
-  label(schema: Schema): string {
-    return this.#label(schema);
   }
 
   #resolve(schema: Schema): Schema {
     const { $ref } = schema;
     if (typeof $ref !== 'string') return schema;
-    const name = $ref.slice($ref.lastIndexOf('/') + 1);
-    return this.#document.components.schemas[name] ?? {};
+    return this.#document.components.schemas[lastOf($ref)] ?? {};
   }
 
-  #label(given: Schema, depth = 0): string {
+  /** Says in a few words what a value is. */
+  label(given: Schema, depth = 0): string {
     const schema = this.#resolve(given);
     const { type, anyOf, prefixItems, items } = schema;
     if (schema.const !== undefined) return JSON.stringify(schema.const);
@@ -40,13 +35,13 @@ export class SchemaView {
       return schema.enum.map((value) => JSON.stringify(value)).join(' or ');
     if (Array.isArray(anyOf)) {
       if (depth > 1) return 'one of several forms';
-      return [...new Set(anyOf.map((each: Schema) => this.#label(each, depth + 1)))].join(', or ');
+      return [...new Set(anyOf.map((each: Schema) => this.label(each, depth + 1)))].join(', or ');
     }
     if (Array.isArray(prefixItems)) {
-      return `[${prefixItems.map((each: Schema) => this.#label(each, depth + 1)).join(', ')}]`;
+      return `[${prefixItems.map((each: Schema) => this.label(each, depth + 1)).join(', ')}]`;
     }
     if (type === 'array') {
-      const of = depth > 1 || !items ? 'values' : this.#label(items as Schema, depth + 2);
+      const of = depth > 1 || !items ? 'values' : this.label(items as Schema, depth + 2);
       return `list of ${of}`;
     }
     if (type === 'object') return isMap(schema) ? 'object by name' : 'object';
@@ -73,7 +68,7 @@ export class SchemaView {
     const rows = Object.entries(properties as Record<string, Schema>).map(([name, field]) => {
       const isNeeded = (required as readonly string[]).includes(name);
       const description = field.description ?? this.#resolve(field).description;
-      return html`<li><code class="name">${name}</code> <span class="type">${this.#label(field)}</span>${isNeeded ? undefined : html` <span class="optional">optional</span>`}${
+      return html`<li><code class="name">${name}</code> <span class="type">${this.label(field)}</span>${isNeeded ? undefined : html` <span class="optional">optional</span>`}${
         typeof description === 'string'
           ? html`<div class="about">${inline(description)}</div>`
           : undefined
@@ -109,6 +104,11 @@ function isMap({ properties, additionalProperties }: Schema): boolean {
 
 function isSchema(value: unknown): value is Schema {
   return typeof value === 'object' && value !== null && Object.keys(value).length > 0;
+}
+
+/** Returns the name of what a reference leads to. */
+export function lastOf(reference: string): string {
+  return reference.slice(reference.lastIndexOf('/') + 1);
 }
 
 /** Several forms can have the same fields. */
