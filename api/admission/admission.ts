@@ -127,11 +127,9 @@ export class Admission {
   drainMs(queue: string): number | undefined {
     const { peers } = this.#options;
     const backlog = this.#backlogs.get(queue);
-    const own = backlog ? backlog.ahead : 0;
-    const inFlight = own + peers.inFlight(queue);
+    const inFlight = (backlog?.ahead ?? 0) + peers.inFlight(queue);
     if (inFlight === 0) return 0;
-    if (backlog) return this.#knownWaitMs({ queue }, backlog, 1);
-    return peers.msFor(queue, inFlight);
+    return backlog ? this.#knownWaitMs({ queue }, backlog, 1) : peers.msFor(queue, inFlight);
   }
 
   /**
@@ -155,11 +153,13 @@ export class Admission {
     if (soonest) throw soonest;
   }
 
-  /** Counts a request, and for its model if only one is possible. Returns a function that undoes it. */
+  /**
+   * Counts a request, and for its model if only one is possible. Returns a function that undoes it.
+   * @param requests one for each possible model, alike but for the model
+   */
   hold(requests: readonly AdmissionRequest[]): (isScored: boolean) => void {
-    const [{ count, priority, caller } = { count: 1, priority: undefined, caller: undefined }] =
-      requests;
-    const [only] = requests.length === 1 ? requests : [];
+    const { count, priority, caller } = requests[0] as AdmissionRequest;
+    const only = requests.length === 1 ? requests[0] : undefined;
     const backlog = only && this.#backlogOf(only);
     const bulkCount = priority === 'bulk' ? count : 0;
     this.#inFlight += count;
