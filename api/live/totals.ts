@@ -6,6 +6,7 @@ import type { Instruments } from '../../shared/metrics/instruments.js';
 import { isFault, latencyBuckets, refusalCodes } from '../../shared/metrics/table.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Registry } from '../../shared/registry/registry.js';
+import { scoringRoutes } from '../metrics/requests.js';
 import type { Statistics } from '../statistics.js';
 
 export interface Totals {
@@ -24,13 +25,6 @@ export interface Totals {
 }
 
 export const latencyBounds: readonly number[] = [...latencyBuckets, Number.POSITIVE_INFINITY];
-
-const scoring: ReadonlySet<string | undefined> = new Set([
-  'reference',
-  'native',
-  'inference',
-  'grpc',
-]);
 
 export function makeTotals(): Totals {
   return { answered: 0, failed: 0, refused: new Map(), latencies: [], rows: 0, runs: 0 };
@@ -66,7 +60,7 @@ export async function readTotals(parts: {
     return totals;
   };
   for (const { labels, value } of requests) {
-    if (!scoring.has(labels.route)) continue;
+    if (!scoringRoutes.includes(String(labels.route))) continue;
     const totals = totalsOf(labels);
     totals.answered += value;
     if (isFailure(labels.code)) totals.failed += value;

@@ -13,7 +13,8 @@ type ModelLabels = Labels<'requestSeconds'>;
 const noModel: ModelLabels = { model: '', version: '' };
 /** The labels of a request to a model that is here and cannot be served. */
 const unserved = (model: string): ModelLabels => ({ model, version: '' });
-const scoringRoutes = ['reference', 'native', 'inference', 'grpc'];
+/** The routes of requests that are to be scored. */
+export const scoringRoutes: readonly string[] = ['reference', 'native', 'inference', 'grpc'];
 const refusals: ReadonlySet<string> = new Set(refusalCodes);
 
 export function makeRequestMetrics(
