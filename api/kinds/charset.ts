@@ -24,7 +24,7 @@ export function decodeText(bytes: Buffer, charset?: string): string {
     if (bytes.includes(0)) throw undeclared();
     return decodeText(bytes, 'utf-8');
   }
-  if (isUtf8Label(charset)) {
+  if (/^(utf-?8|us-ascii)$/i.test(charset)) {
     if (!isUtf8(bytes)) throw invalidBytes(charset);
     return withoutMark(bytes.toString('utf8'));
   }
@@ -64,10 +64,6 @@ function decodeWindows(bytes: Buffer): string {
   const units = new Uint16Array(bytes.length);
   for (let at = 0; at < bytes.length; at++) units[at] = windowsUnits[bytes[at] as number] as number;
   return Buffer.from(units.buffer).toString('utf16le');
-}
-
-function isUtf8Label(charset: string): boolean {
-  return /^utf-?8$/i.test(charset) || /^us-ascii$/i.test(charset);
 }
 
 function withoutMark(text: string): string {

@@ -91,7 +91,7 @@ function addPreparation(tracer: Tracer, span: Span, call: Call, now: number): vo
 function describe(span: Span, request: DepartedRequest): void {
   const { method, isGrpc, pattern, path, status, caller, requestId, call, failure } = request;
   const common: Attributes = { 'scoreline.request.id': requestId() };
-  if (caller && caller.id !== '') common['scoreline.caller.id'] = caller.id;
+  if (caller) common['scoreline.caller.id'] = caller.id;
   if (failure?.reason) common['scoreline.refusal.reason'] = failure.reason;
   if (isGrpc) {
     span.set({ 'rpc.system': 'grpc', 'rpc.service': grpcService, 'rpc.method': method });
