@@ -149,7 +149,7 @@ export function makeApp(parts: {
   addDescriptionRoutes(app, { ...parts, service: parts });
   addDocsRoutes(app);
   addSignInRoute(app, parts);
-  addAdminRoutes(app, { ...parts, instruments: parts.instruments });
+  addAdminRoutes(app, parts);
   app.use(notFound);
   app.use(handleError);
 

@@ -20,7 +20,7 @@ export function addAdminRoutes(
     configuration: Pick<Configurations['api'], 'AUTH'>;
     queue: Pick<Queue, 'opened'>;
     /** Undefined if nothing is measured. */
-    instruments: Pick<Instruments, 'expose'> | undefined;
+    instruments?: Pick<Instruments, 'expose'> | undefined;
   },
 ): void {
   const { configuration, queue, instruments } = options;
