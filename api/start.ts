@@ -7,7 +7,6 @@ import {
   callerLimitsOf,
   redisSettings,
 } from '../shared/configuration/configuration.js';
-import type { ScorelineError } from '../shared/errors.js';
 import { observeRedis, timeRedis } from '../shared/metrics/redis.js';
 import type { Ending, Running } from '../shared/process/lifecycle.js';
 import type { Logger } from '../shared/process/log.js';
@@ -29,7 +28,6 @@ import { collectModels, type ModelChoice } from '../shared/registry/models.js';
 import { makeRegistry, type Registry } from '../shared/registry/registry.js';
 import type { Telemetry } from '../shared/telemetry/telemetry.js';
 import { packageVersion } from '../shared/version.js';
-import type { Reply } from '../shared/wire/reply.js';
 import { openAccess } from './access/access.js';
 import { Admission } from './admission/admission.js';
 import { type ByteBudget, makeByteBudget } from './admission/byte-budget.js';
@@ -63,7 +61,7 @@ import { observeState } from './metrics/state.js';
 import { isPageBuilt, openPlayground, type Playground } from './playground/playground.js';
 import { Dispatcher } from './queue/dispatcher.js';
 import { Queue, queueAway } from './queue/queue.js';
-import { ReplyStream } from './queue/reply-stream.js';
+import { ReplyStream, type ReplyStreamOptions } from './queue/reply-stream.js';
 import { makeWaiters } from './queue/waiters.js';
 import { LargeResults } from './repeat/large-results.js';
 import { makeRepeatable } from './repeat/repeatable.js';
@@ -119,16 +117,16 @@ export async function startApi(
   const instance = randomUUID();
   const waiters = makeWaiters();
   const ends = new JobEnds();
-  const streamOptions = {
+  const streamOptions: ReplyStreamOptions = {
     instance,
     keys,
     producer,
     reader,
-    onReply: (reply: Reply) => {
+    onReply: (reply) => {
       waiters.settle(reply);
       if (ends.size > 0) ends.answer(reply.id, 'outputs' in reply);
     },
-    onUnreadable: (ids: readonly string[], error: ScorelineError) => {
+    onUnreadable: (ids, error) => {
       for (const id of ids) waiters.fail(id, error);
       ends.forget(ids);
     },
