@@ -15,6 +15,7 @@ import { nowMs } from '../shared/clock.js';
 import { ScorelineError } from '../shared/errors.js';
 import type { Manifest } from '../shared/manifest/manifest.js';
 import type { Model } from '../shared/registry/models.js';
+import { makeItemId } from '../shared/wire/item-id.js';
 import type { Priority } from '../shared/wire/priority.js';
 import type { Timing } from '../shared/wire/reply.js';
 import { type Caller, shareOf } from './access/caller.js';
@@ -77,7 +78,7 @@ export interface CallContext {
 export type CallEnd = 'scored' | 'cached' | 'abandoned';
 
 export class Call {
-  /** A UUID. The call's first item has the same id, unless the request has a key. */
+  /** A UUID. The call's first item has the same id if it is of one row, unless the request has a key. */
   readonly id = randomUUID();
   readonly caller: Caller;
   readonly arrivedAt: number;
@@ -192,6 +193,11 @@ export class Call {
     const deadlineMs = this.deferral ? Number.POSITIVE_INFINITY : this.#deadlineAt - nowMs();
     const caller = shareOf(this.caller.id);
     return { count: this.#inputs, deadlineMs, priority: this.#priority, caller };
+  }
+
+  /** Returns the id of one of its items, unless the request has a key. */
+  itemId(index: number, rows: number): string {
+    return makeItemId(index === 0 ? this.id : `${this.id}.${index}`, rows);
   }
 
   /** Says what the call waits for from now on. */

@@ -3,7 +3,6 @@
 // inside api/jobs/deferring.ts.
 
 import { type Tensor, toBuffer } from '../shared/tensors/tensors.js';
-import { makeItemId } from '../shared/wire/item-id.js';
 import type { OutputWish } from '../shared/wire/job.js';
 import type { ScoredReply, Timing } from '../shared/wire/reply.js';
 import { shareOf } from './access/caller.js';
@@ -105,7 +104,10 @@ export function makeScoring(options: {
   const scoreNow = async (call: Call, { prepare, wish }: Work): Promise<readonly ScoredReply[]> => {
     const making = prepare(call);
     const prepared = making instanceof Promise ? await making : making;
-    const items = prepared.map((inputs, index) => ({ id: itemIdOf(call, index, inputs), inputs }));
+    const items = prepared.map((inputs, index) => ({
+      id: call.itemId(index, rowsIn(call, inputs)),
+      inputs,
+    }));
     const replies = submit(call, items, { wish });
     shadows?.copy(call, items, wish, replies);
     return Promise.all(replies);
@@ -240,12 +242,6 @@ function contentsOf(tensors: readonly Tensor[]): (string | Buffer)[] {
 
 function isThere<T>(value: MaybePromise<T>): value is T {
   return !(value instanceof Promise);
-}
-
-/** An item of one row has the id of the call if it is the first. */
-function itemIdOf(call: Call, index: number, inputs: readonly Tensor[]): string {
-  const { id } = call;
-  return makeItemId(index === 0 ? id : `${id}.${index}`, rowsIn(call, inputs));
 }
 
 function rowsIn({ model }: Call, [tensor]: readonly Tensor[]): number {

@@ -12,7 +12,7 @@
 import { nowMs } from '../../shared/clock.js';
 import type { Model } from '../../shared/registry/models.js';
 import { packageVersion } from '../../shared/version.js';
-import { makeItemId, rowsOfItem } from '../../shared/wire/item-id.js';
+import { rowsOfItem } from '../../shared/wire/item-id.js';
 import type { ScoredReply } from '../../shared/wire/reply.js';
 import type { Call } from '../call.js';
 import { makeFlights } from '../repeat/flights.js';
@@ -123,9 +123,9 @@ export class ResponseCache {
 }
 
 /** Gives replies of another call the ids of the items that this one would have had. */
-function renamed({ id }: Call, replies: Replies): Replies {
+function renamed(call: Call, replies: Replies): Replies {
   return replies.map((reply, index) => ({
     ...reply,
-    id: makeItemId(index === 0 ? id : `${id}.${index}`, rowsOfItem(reply.id)),
+    id: call.itemId(index, rowsOfItem(reply.id)),
   }));
 }
