@@ -55,7 +55,6 @@ import { endSeries } from './metrics/departures.js';
 import { observeIssuerCertificate } from './metrics/issuer-certificate.js';
 import { makeOutcomeMetrics } from './metrics/outcomes.js';
 import { type OpenMetrics, openMetrics } from './metrics/port.js';
-import { observeRedisMemory } from './metrics/redis-memory.js';
 import { makeRequestMetrics } from './metrics/requests.js';
 import { observeState } from './metrics/state.js';
 import { isPageBuilt, openPlayground, type Playground } from './playground/playground.js';
@@ -232,10 +231,9 @@ export async function startApi(
     const decoding = () => kinds.image.load;
     const permitsMax = configuration.PERMITS_MAX;
     const { eventStreams, untaken } = edge;
-    const load = { calls, admission, bodies, eventStreams, untaken, queue, decoding };
+    const load = { calls, admission, bodies, eventStreams, untaken, queue, decoding, redisMemory };
     observeState(metrics.instruments, { registry, permitsMax, ...load });
     endSeries(metrics.instruments, registry);
-    observeRedisMemory(metrics.instruments, redisMemory);
   }
   const courier = openCourier({
     ...{ configuration, registry, kinds, pending: webhooks, store, states, ends, log },

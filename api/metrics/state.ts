@@ -6,6 +6,7 @@ import type { Registry } from '../../shared/registry/registry.js';
 import { priorities } from '../../shared/wire/priority.js';
 import type { Admission } from '../admission/admission.js';
 import type { ByteBudget } from '../admission/byte-budget.js';
+import type { RedisMemory } from '../admission/redis-memory.js';
 import type { Calls } from '../calls.js';
 import type { EventStreams } from '../http/event-streams.js';
 import type { UntakenAnswers } from '../http/untaken-answers.js';
@@ -24,10 +25,11 @@ export function observeState(
     untaken: Pick<UntakenAnswers, 'bytes'>;
     queue: Pick<Queue, 'unansweredIn' | 'countWorkers'>;
     decoding: () => Load;
+    redisMemory: Pick<RedisMemory, 'usedBytes' | 'maxBytes'>;
   },
 ): void {
   const { registry, permitsMax, calls, admission, bodies, eventStreams } = parts;
-  const { untaken, queue, decoding } = parts;
+  const { untaken, queue, decoding, redisMemory } = parts;
   const each = (read: (model: Model) => number | undefined) => seriesOf(registry.models, read);
 
   instruments.readOne('requestsInFlight', () => calls.size);
@@ -62,6 +64,13 @@ export function observeState(
     ];
   });
   instruments.readOne('decodingMax', () => decoding().max);
+  instruments.read('redisMemoryBytes', () => ifKnown(redisMemory.usedBytes));
+  instruments.read('redisMemoryMaxBytes', () => ifKnown(redisMemory.maxBytes));
+}
+
+/** Returns a series of a size, which is 0 if Redis does not tell it. */
+function ifKnown(bytes: number): readonly (readonly [Labels<'redisMemoryBytes'>, number])[] {
+  return bytes > 0 ? [[{}, bytes]] : [];
 }
 
 /** Returns a series for each model whose value is known. */
