@@ -75,7 +75,8 @@ export function planVersions(input: PlanInput): Served {
   const isServed = ({ queue }: Model) => models.some((model) => model.queue === queue);
   const leaving = [...served.models, ...served.draining].filter((model) => !isServed(model));
   const draining = leaving.filter(input.isInUse);
-  const leftOut = [...leftOutOf(input, models), ...unansweredOf(refusals)];
+  const unanswered = [...refusals].map(([name, error]) => ({ name, error }));
+  const leftOut = [...leftOutOf(input, models), ...unanswered];
   return { models, splits, refusals, shadows, draining, leftOut };
 }
 
@@ -150,10 +151,6 @@ function noneAnswers(
   );
 }
 
-function unansweredOf(refusals: ReadonlyMap<string, ScorelineError>): readonly LeftOut[] {
-  return [...refusals].map(([name, error]) => ({ name, error }));
-}
-
 /** A shadow gets the tensors of the version that answers, so it can only follow those with the same input. */
 function shadowOf(versions: readonly Model[], { shadow }: Traffic): Shadow | undefined {
   const model = versions.find(({ version }) => version === shadow?.version);
@@ -174,7 +171,7 @@ function leftOutOf(input: PlanInput, models: readonly Model[]): readonly LeftOut
     const fault = unloaded.has(name) || isReady(queue) ? undefined : faultOf(queue);
     return fault ? [{ name, version, error: loadFailed(name, fault), isWaiting: true }] : [];
   });
-  const out = [...unloaded].map((name) => ({ name, error: isUnloaded(name), isWaiting: true }));
+  const out = [...unloaded].map((name) => ({ name, error: unloadedModel(name), isWaiting: true }));
   const isMissing = ({ name }: { name: string }) =>
     !unloaded.has(name) && input.trafficOf(name) && !models.some((model) => model.name === name);
   const loading = [...new Set(wanted.filter(isMissing).map(({ name }) => name))].filter(
@@ -184,7 +181,7 @@ function leftOutOf(input: PlanInput, models: readonly Model[]): readonly LeftOut
     ...leftOut.filter(({ name }) => !unloaded.has(name)),
     ...failed,
     ...out,
-    ...loading.map((name) => ({ name, error: isLoading(name), isWaiting: true })),
+    ...loading.map((name) => ({ name, error: loadingModel(name), isWaiting: true })),
   ];
 }
 
@@ -192,14 +189,14 @@ function loadFailed(name: string, { code, message }: Pick<LoadFault, 'code' | 'm
   return new ScorelineError('model_load_failed', `${name}: ${code}: ${message}`);
 }
 
-function isUnloaded(name: string): ScorelineError {
+function unloadedModel(name: string): ScorelineError {
   return new ScorelineError(
     'model_not_found',
     `The model "${name}" is unloaded. An operator can load it: POST /v2/repository/models/${name}/load`,
   );
 }
 
-function isLoading(name: string): ScorelineError {
+function loadingModel(name: string): ScorelineError {
   return new ScorelineError(
     'model_not_found',
     `The model "${name}" is new, and no worker has loaded it yet. Ask again shortly.`,

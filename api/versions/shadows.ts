@@ -98,7 +98,7 @@ export class Shadows {
     const ending = new Ending();
     const endings = this.#endings.get(shadow.queue) ?? new Set();
     this.#endings.set(shadow.queue, endings.add(ending));
-    const timer = setTimeout(() => ending.end(isLate()), deadlineMs);
+    const timer = setTimeout(() => ending.end(tooLate()), deadlineMs);
     const copies = this.#dispatcher.submit({
       ...{ ...wish, model: shadow, priority: 'bulk', ending },
       deadlineAt: nowMs() + deadlineMs,
@@ -157,6 +157,6 @@ function noCounts(): Record<ShadowOutcome, number> {
   return { same: 0, different: 0, failed: 0, left_out: 0 };
 }
 
-function isLate(): ScorelineError {
+function tooLate(): ScorelineError {
   return new ScorelineError('deadline_exceeded', 'A shadow did not answer before its deadline.');
 }
