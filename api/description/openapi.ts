@@ -24,7 +24,6 @@ export interface MediaType {
 export type Content = Readonly<Record<string, MediaType>>;
 
 export interface Body {
-  readonly description?: string;
   readonly required: boolean;
   readonly content: Content;
 }

@@ -53,7 +53,7 @@ function writeHead(
   problem: ScorelineError | undefined,
   { now, model }: EventParts,
 ): string {
-  // As who asks for the job is told.
+  // The document of the job shows the same state.
   const name =
     problem && 'replies' in state
       ? 'failed'
