@@ -8,6 +8,7 @@ import { hash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { policyOf } from '../pages/policy.js';
 
 /** What the page is told of the service. The page's own settings.ts reads it. */
 export interface PageSettings {
@@ -85,16 +86,12 @@ function policiesOf(page: string): Playground['policyWith'] {
   const script = digestOf(page, 'script');
   const style = digestOf(page, 'style');
   return (issuer) =>
-    [
-      "default-src 'none'",
+    policyOf(
       `script-src 'sha256-${script}'`,
       `style-src 'sha256-${style}'`,
       `connect-src 'self'${issuer === undefined ? '' : ` ${issuer}`}`,
       "img-src 'self' data:",
-      "base-uri 'none'",
-      "form-action 'none'",
-      "frame-ancestors 'none'",
-    ].join('; ');
+    );
 }
 
 /** Returns the digest of what is between the tags without attributes. */

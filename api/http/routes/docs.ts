@@ -7,6 +7,7 @@ import path from 'node:path';
 import type { Express, Request, Response } from 'express';
 import { ScorelineError } from '../../../shared/errors.js';
 import { packageDirectory } from '../../../shared/version.js';
+import { policyOf } from '../../pages/policy.js';
 import { sendCompressed } from '../compression.js';
 import { sendParts } from '../json.js';
 import { allow } from '../methods.js';
@@ -27,16 +28,12 @@ const types: Readonly<Record<string, string>> = {
 };
 
 /** Their own files and nothing else. The styles of pictures are inside them. */
-const policy = [
-  "default-src 'none'",
+const policy = policyOf(
   "script-src 'self'",
   "style-src 'self'",
   "img-src 'self' data:",
   "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+);
 
 const readOnly = allow('GET', 'HEAD');
 
