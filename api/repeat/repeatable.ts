@@ -41,6 +41,13 @@ export interface Repeatable {
   score(call: Call, identity: Identity, work: Work): Promise<readonly ScoredReply[]>;
 }
 
+/** What a flight has to score: the items of a request that have no kept reply. */
+interface Task {
+  readonly identity: Identity;
+  readonly kept: KeptReplies;
+  readonly work: Work;
+}
+
 interface Outcome {
   readonly replies: readonly Reply[];
   /** Whether all replies were kept from earlier. */
@@ -89,14 +96,11 @@ export function makeRepeatable(options: {
     }
   };
 
-  const scoreMissing = async (
-    flight: Call,
-    { identity, kept, work }: { identity: Identity; kept: KeptReplies; work: Work },
-  ): Promise<Reply[]> => {
-    const sent = await sendMissing(flight, { identity, kept, work });
+  const scoreMissing = async (flight: Call, task: Task): Promise<Reply[]> => {
+    const sent = await sendMissing(flight, task);
     // Wait for all of them even if one has failed, because a repeat would wait for the same ids.
     const settled = await Promise.allSettled(sent.replies);
-    const replies = [...kept.replies];
+    const replies = [...task.kept.replies];
     for (const [at, each] of settled.entries()) {
       if (each.status === 'rejected') throw each.reason;
       replies[sent.indices[at] as number] = each.value;
@@ -105,11 +109,9 @@ export function makeRepeatable(options: {
   };
 
   /** Sends the items that have no kept reply. Nothing here has their tensors while their replies are awaited. */
-  const sendMissing = async (
-    flight: Call,
-    { identity, kept, work }: { identity: Identity; kept: KeptReplies; work: Work },
-  ): Promise<{ indices: number[]; replies: Promise<ScoredReply>[] }> => {
-    const prepared = await prepareOrRelease(flight, { identity, kept, work });
+  const sendMissing = async (flight: Call, task: Task) => {
+    const { identity, kept, work } = task;
+    const prepared = await prepareOrRelease(flight, task);
     const missing = identity.ids
       .map((id, index) => ({ id, index, inputs: prepared[index] ?? [] }))
       .filter(({ index }) => !isThere(kept.replies[index]));
@@ -118,10 +120,7 @@ export function makeRepeatable(options: {
   };
 
   /** If the inputs are refused, releases the key, so the client can use it for a corrected request. */
-  const prepareOrRelease = async (
-    flight: Call,
-    { identity, kept, work }: { identity: Identity; kept: KeptReplies; work: Work },
-  ) => {
+  const prepareOrRelease = async (flight: Call, { identity, kept, work }: Task) => {
     try {
       return await work.prepare(flight);
     } catch (error) {
