@@ -62,7 +62,7 @@ import { Dispatcher } from './queue/dispatcher.js';
 import { Queue, queueAway } from './queue/queue.js';
 import { ReplyStream, type ReplyStreamOptions } from './queue/reply-stream.js';
 import { makeWaiters } from './queue/waiters.js';
-import { LargeResults } from './repeat/large-results.js';
+import { makeReadLarge } from './repeat/large-results.js';
 import { makeRepeatable } from './repeat/repeatable.js';
 import { makeResults } from './repeat/results.js';
 import { makeScoring } from './scoring.js';
@@ -166,7 +166,7 @@ export async function startApi(
   if (collected.models.some(({ manifest }) => manifest.input.kind === 'image')) {
     await kinds.image.open();
   }
-  const large = new LargeResults({ redis: carrier, keys });
+  const readLarge = makeReadLarge(carrier, keys);
   const results = makeResults({
     redis: producer,
     keys,
@@ -176,10 +176,10 @@ export async function startApi(
       bytesMax: configuration.RESULTS_BYTES_MAX,
     },
     callerLimits: callerLimitsOf(configuration),
-    large,
+    readLarge,
   });
   const statistics = new Statistics();
-  const states = makeJobStates({ redis: producer, keys, queue, large });
+  const states = makeJobStates({ redis: producer, keys, queue, readLarge });
   const webhooks = new PendingWebhooks({
     ...{ redis: producer, keys },
     pendingMax: configuration.WEBHOOK_PENDING_MAX,

@@ -26,7 +26,7 @@ import {
 import { shareOf } from '../access/caller.js';
 import { orUnavailable, type Queue } from '../queue/queue.js';
 import { errorOfReply } from '../queue/waiters.js';
-import type { LargeResults } from '../repeat/large-results.js';
+import type { ReadLarge } from '../repeat/large-results.js';
 import { readKeptReply } from '../repeat/results.js';
 import type { JobRecord } from './job-record.js';
 
@@ -75,9 +75,9 @@ export function makeJobStates(options: {
   redis: Redis;
   keys: Keys;
   queue: Pick<Queue, 'keysOf' | 'uncount'>;
-  large: Pick<LargeResults, 'read'>;
+  readLarge: ReadLarge;
 }): JobStates {
-  const { redis, keys, queue, large } = options;
+  const { redis, keys, queue, readLarge } = options;
 
   /**
    * Reads where in the queue each job is, and then the results of its items, up to their byte `last`. A worker keeps
@@ -104,7 +104,7 @@ export function makeJobStates(options: {
   /** Reads the results that were only read in part. One that has expired since then is empty. */
   const readWhole = async ({ items }: JobRecord, { kept }: Found): Promise<readonly Buffer[]> => {
     const places = [...kept.keys()].filter((at) => kept[at]?.length === errorBytesMax);
-    const read = await large.read(places.map((at) => items[at] as string));
+    const read = await readLarge(places.map((at) => items[at] as string));
     const whole = new Map(places.map((place, at) => [place, read[at] ?? Buffer.alloc(0)]));
     return kept.map((bytes, at) => whole.get(at) ?? bytes);
   };

@@ -15,7 +15,7 @@ import { packReplies, type Reply, unpackReplies } from '../../shared/wire/reply.
 import { shareOf } from '../access/caller.js';
 import { orUnavailable } from '../queue/queue.js';
 import type { Identity } from './identity.js';
-import type { LargeResults } from './large-results.js';
+import type { ReadLarge } from './large-results.js';
 
 /** The kept replies to a request with a key. */
 export interface KeptReplies {
@@ -62,9 +62,9 @@ export function makeResults(options: {
   limits: ResultLimits;
   /** Those of one caller. */
   callerLimits: ResultLimits;
-  large: Pick<LargeResults, 'read'>;
+  readLarge: ReadLarge;
 }): Results {
-  const { redis, keys, keepMs, limits, callerLimits, large } = options;
+  const { redis, keys, keepMs, limits, callerLimits, readLarge } = options;
 
   const runScript = async (identity: Identity, mode: 'claim' | 'look', resultsAt: number) => {
     const now = nowMs();
@@ -109,13 +109,13 @@ export function makeResults(options: {
     }
     const kept = detail as (Buffer | null)[];
     const isLarge = Number(more[0]) === 1;
-    const whole = isLarge ? await orUnavailable(readLarge(identity, kept)) : kept;
+    const whole = isLarge ? await orUnavailable(readWhole(identity, kept)) : kept;
     return { replies: whole.map(readKeptReply), isNew: outcome === 'new' };
   };
 
   /** Reads the results of which the script only tells that they are there. */
-  const readLarge = async ({ ids }: Identity, kept: readonly unknown[]) => {
-    const read = (await large.read(ids.filter((_, at) => kept[at] !== null))).values();
+  const readWhole = async ({ ids }: Identity, kept: readonly unknown[]) => {
+    const read = (await readLarge(ids.filter((_, at) => kept[at] !== null))).values();
     return kept.map((each) => (each === null ? null : (read.next().value ?? null)));
   };
 

@@ -6,7 +6,7 @@ import { type JobStates, makeJobStates } from '../../api/jobs/job-states.js';
 import { makeJobStore } from '../../api/jobs/job-store.js';
 import { JobWatch } from '../../api/jobs/job-watch.js';
 import { Jobs } from '../../api/jobs/jobs.js';
-import { LargeResults } from '../../api/repeat/large-results.js';
+import { makeReadLarge } from '../../api/repeat/large-results.js';
 import type { ErrorCode } from '../../shared/errors.js';
 import { keepJobResults } from '../../shared/redis/kept-results.js';
 import { makeKeys } from '../../shared/redis/keys.js';
@@ -34,7 +34,7 @@ beforeAll(async () => {
   };
   const states = makeJobStates({
     ...{ redis: client, keys, queue },
-    large: new LargeResults({ redis: client, keys }),
+    readLarge: makeReadLarge(client, keys),
   });
   jobStates = states;
   const lines = { of: async () => undefined };

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { JobRecord } from '../../api/jobs/job-record.js';
 import { type JobState, makeJobStates } from '../../api/jobs/job-states.js';
 import { JobWatch } from '../../api/jobs/job-watch.js';
-import { LargeResults } from '../../api/repeat/large-results.js';
+import { makeReadLarge } from '../../api/repeat/large-results.js';
 import { makeKeys } from '../../shared/redis/keys.js';
 import { packReplies } from '../../shared/wire/reply.js';
 import { openRedis, type TestRedis, waitUntil } from '../harness.js';
@@ -28,7 +28,7 @@ beforeEach(async () => {
   };
   states = makeJobStates({
     ...{ redis: redis.client, keys, queue },
-    large: new LargeResults({ redis: redis.client, keys }),
+    readLarge: makeReadLarge(redis.client, keys),
   });
   watch = new JobWatch(states);
 });

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Identity, identify } from '../../api/repeat/identity.js';
-import { LargeResults } from '../../api/repeat/large-results.js';
+import { makeReadLarge } from '../../api/repeat/large-results.js';
 import { makeResults as makeApiResults, type ResultLimits } from '../../api/repeat/results.js';
 import { nowMs } from '../../shared/clock.js';
 import type { ScorelineError } from '../../shared/errors.js';
@@ -43,7 +43,7 @@ const inApi = (
     ...{ redis: redis.client, keys, keepMs: changes.keepMs ?? keepMs },
     limits: { ...many, ...changes },
     callerLimits: { ...many, ...changes.callerLimits },
-    large: new LargeResults({ redis: redis.client, keys }),
+    readLarge: makeReadLarge(redis.client, keys),
   });
 const inWorker = () => makeWorkerResults({ redis: redis.client, keys, log });
 
@@ -100,11 +100,9 @@ describe('a claim', () => {
     const read: string[] = [];
     const results = makeApiResults({
       ...{ redis: redis.client, keys, keepMs, limits: many, callerLimits: many },
-      large: {
-        read: (ids) => {
-          read.push(...ids);
-          return new LargeResults({ redis: large, keys }).read(ids);
-        },
+      readLarge: (ids) => {
+        read.push(...ids);
+        return makeReadLarge(large, keys)(ids);
       },
     });
     const one = identityOf('key', 'a', 'b', 'c');

@@ -10,7 +10,7 @@ import type { InputKinds } from '../../api/kinds/kinds.js';
 import { Dispatcher } from '../../api/queue/dispatcher.js';
 import { ReplyStream } from '../../api/queue/reply-stream.js';
 import { makeWaiters, type Waiters } from '../../api/queue/waiters.js';
-import { LargeResults } from '../../api/repeat/large-results.js';
+import { makeReadLarge } from '../../api/repeat/large-results.js';
 import { makeRepeatable } from '../../api/repeat/repeatable.js';
 import { makeResults } from '../../api/repeat/results.js';
 import { makeScoring, type Scoring } from '../../api/scoring.js';
@@ -82,7 +82,7 @@ export async function startApi(world: World, name: string): Promise<Api> {
     keepMs: 1,
     limits: none,
     callerLimits: none,
-    large: new LargeResults({ redis: producer, keys: world.keys }),
+    readLarge: makeReadLarge(producer, world.keys),
   });
   const { score } = makeScoring({
     kinds: makeModelledKinds(world, process),
