@@ -24,6 +24,7 @@ import { coerceError, ScorelineError } from '../shared/errors.js';
 import { makeKeys } from '../shared/redis/keys.js';
 import { useRedis } from '../shared/redis/node.js';
 import { explain } from '../shared/redis/redis.js';
+import { wrong } from './faults.js';
 import { findPrivateRedis } from './redis/port.js';
 
 const usage = `Usage: npm run keys -- COMMAND
@@ -47,12 +48,12 @@ const file = process.env.KEYS_FILE || undefined;
 try {
   const { values, positionals } = readArguments();
   const [command, subject, ...others] = positionals;
-  if (others.length > 0) throw wrongUsage();
+  if (others.length > 0) throw wrong(usage);
   if (command === 'create' && subject !== undefined) await create(subject, values);
   else if (command === 'rotate' && subject !== undefined) await rotate(subject, values['keep-old']);
   else if (command === 'revoke' && subject !== undefined) await revoke(subject);
   else if (command === 'list' && subject === undefined) await list();
-  else throw wrongUsage();
+  else throw wrong(usage);
 } catch (error) {
   say(coerceError(error).message);
   process.exitCode = 1;
@@ -113,8 +114,7 @@ function validFormer({ previous = [] }: ApiKeyRecord) {
 
 async function revoke(id: string): Promise<void> {
   if (file !== undefined) {
-    throw new ScorelineError(
-      'configuration_invalid',
+    throw wrong(
       `KEYS_FILE: expected keys in Redis, to revoke one here; got a file. Remove the record ${id} from ${file}.`,
     );
   }
@@ -218,7 +218,7 @@ function parseRecord(value: unknown): ApiKeyRecord {
   try {
     return parseApiKeyRecord(value);
   } catch (thrown) {
-    throw new ScorelineError('configuration_invalid', `${describeFault(thrown)}\n\n${usage}`);
+    throw wrong(`${describeFault(thrown)}\n\n${usage}`);
   }
 }
 
@@ -230,8 +230,7 @@ function readTime(option: string, text: string): string {
   const given = isTime ? Date.parse(text) : Number.NaN;
   const time = amount ? Date.now() + Number(amount) * (units[unit] as number) : given;
   if (Number.isFinite(time)) return new Date(time).toISOString();
-  throw new ScorelineError(
-    'configuration_invalid',
+  throw wrong(
     `--${option}: expected a duration such as 90d or 24h, or a time such as 2027-01-31T00:00:00Z; got ${text}`,
   );
 }
@@ -239,10 +238,7 @@ function readTime(option: string, text: string): string {
 function readFuture(option: string, text: string): string {
   const time = readTime(option, text);
   if (Date.parse(time) > Date.now()) return time;
-  throw new ScorelineError(
-    'configuration_invalid',
-    `--${option}: expected a time that is still to come; got ${time}`,
-  );
+  throw wrong(`--${option}: expected a time that is still to come; got ${time}`);
 }
 
 function readArguments() {
@@ -260,12 +256,8 @@ function readArguments() {
       },
     });
   } catch (error) {
-    throw new ScorelineError('configuration_invalid', `${coerceError(error).message}\n\n${usage}`);
+    throw wrong(`${coerceError(error).message}\n\n${usage}`);
   }
-}
-
-function wrongUsage(): ScorelineError {
-  return new ScorelineError('configuration_invalid', usage);
 }
 
 function toNumber(text: string | undefined): number | undefined {

@@ -2,12 +2,13 @@
 
 import path from 'node:path';
 import process from 'node:process';
-import { coerceError, ScorelineError } from '../shared/errors.js';
+import { coerceError } from '../shared/errors.js';
 import { listModels } from '../shared/manifest/file.js';
 import { filesOf, type ModelFile, missingFile } from '../shared/registry/files.js';
 import type { LeftOut } from '../shared/registry/left-out.js';
 import { collectModels, type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
+import { wrong } from './faults.js';
 import { addModel, addUsage } from './models/add.js';
 import { benchModel, benchUsage } from './models/bench.js';
 import { checkModel } from './models/check.js';
@@ -33,8 +34,7 @@ try {
   else if (command === 'check' && others.length === 0) {
     for (const model of versionsOf(name as string)) await checkModel(model, say);
   } else {
-    throw new ScorelineError(
-      'configuration_invalid',
+    throw wrong(
       `Usage: npm run models -- list | pull NAME | check [NAME] | ${addUsage} | ${optimizeUsage} | ${tuneUsage} | ${benchUsage} | ${profileUsage}`,
     );
   }

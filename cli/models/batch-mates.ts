@@ -2,7 +2,6 @@
 // one that was exported as it is in training, and callers would change each other's answers.
 
 import { isDeepStrictEqual } from 'node:util';
-import { ScorelineError } from '../../shared/errors.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { ownTensors, tensorsOfHead } from '../../shared/manifest/heads.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
@@ -13,6 +12,7 @@ import { eachScore } from '../../shared/tensors/scores.js';
 import { numberArrays, type Tensor, toFloats } from '../../shared/tensors/tensors.js';
 import { sampleInputs } from '../../worker/batch/sample.js';
 import type { LoadedScorer } from '../../worker/batch/scorer.js';
+import { wrongFile } from '../faults.js';
 
 /** As a share of the largest number. A transformer of 8 bits, with one scale for all texts of a batch, differed by 0.09 to 0.15. */
 const differenceMax = 0.01;
@@ -34,8 +34,7 @@ export async function checkBatchMates(model: Model, scorer: LoadedScorer): Promi
   const difference = Math.max(0, ...alone.map((each, at) => differenceOf(each, beside[at])));
   if (difference <= differenceMax) return;
   const share = `${(difference * 100).toPrecision(2)} %`;
-  throw new ScorelineError(
-    'model_file_wrong',
+  throw wrongFile(
     `${name}: expected an answer that does not depend on the other inputs in the batch; beside another one, that to a sample differs by ${share} of its largest number. Export the network as it is after training (eval() in PyTorch), or have it score inputs one by one: batch: { max: 1 }`,
   );
 }

@@ -9,6 +9,7 @@ import { showShape, showTensor } from '../../shared/tensors/network.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import { exampleInputs } from '../../worker/batch/sample.js';
 import type { Scorer } from '../../worker/batch/scorer.js';
+import { wrongFile } from '../faults.js';
 
 /**
  * Compares the answer to the example with the expected one, and describes it.
@@ -35,7 +36,7 @@ export async function checkTensorsExample(model: Model, scorer: Scorer): Promise
     const got = result.outputs.find((output) => output.name === given.name) as Tensor;
     const difference = findDifference(expected, got, example.tolerance);
     if (difference === undefined) continue;
-    throw new ScorelineError('model_file_wrong', `${name}: example: ${given.name}: ${difference}`);
+    throw wrongFile(`${name}: example: ${given.name}: ${difference}`);
   }
   return `${example.outputs.map(({ name: output }) => output).join(', ')} as expected`;
 }

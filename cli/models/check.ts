@@ -17,6 +17,7 @@ import { declareNetwork } from '../../worker/batch/declared.js';
 import { openScorer, type Scorer, type ScorerItem } from '../../worker/batch/scorer.js';
 import { verifyFiles } from '../../worker/files/verification.js';
 import { makeRehearse } from '../../worker/quarantine/rehearsal.js';
+import { wrongFile } from '../faults.js';
 import { checkBatchMates } from './batch-mates.js';
 import { checkTensorsExample } from './check-tensors.js';
 import { costOfOne } from './cost-of-one.js';
@@ -104,8 +105,7 @@ async function checkExample(
   const remark = isLabel
     ? ''
     : `, which is not in ${scoresOf(model.manifest).labels ?? 'the numbers of the classes'}`;
-  throw new ScorelineError(
-    'model_file_wrong',
+  throw wrongFile(
     `${model.name}: example: expected ${JSON.stringify(label)}${at}${remark}; got ${got}`,
   );
 }
@@ -119,8 +119,7 @@ function compareNumbers(
   if (numbers.every((number, at) => Math.abs((got[at] as number) - number) <= tolerance)) {
     return `${shown}, as expected`;
   }
-  throw new ScorelineError(
-    'model_file_wrong',
+  throw wrongFile(
     `${name}: example: expected [${numbers.join(', ')}, …] ± ${tolerance}; got ${shown}`,
   );
 }
@@ -131,8 +130,5 @@ function compareValue(
   { value, tolerance }: { value: number; tolerance: number },
 ): string {
   if (Math.abs(got - value) <= tolerance) return `${got}, as expected`;
-  throw new ScorelineError(
-    'model_file_wrong',
-    `${name}: example: expected ${value} ± ${tolerance}; got ${got}`,
-  );
+  throw wrongFile(`${name}: example: expected ${value} ± ${tolerance}; got ${got}`);
 }

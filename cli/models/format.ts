@@ -3,7 +3,7 @@
 
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { ScorelineError } from '../../shared/errors.js';
+import { wrongFile } from '../faults.js';
 import { readZipNames } from './zip-names.js';
 
 export type Format =
@@ -71,8 +71,7 @@ interface Unserved {
 export function formatOf(file: string): Format {
   const found = statSync(file).isDirectory() ? formatOfFolder(file) : formatOfFile(file);
   if (typeof found === 'string') return found;
-  throw new ScorelineError(
-    'model_file_wrong',
+  throw wrongFile(
     `expected a model; ${file} is ${found.what}. ${found.remedy}. A model that cannot become ONNX is served as a Python program: docs/python.md`,
   );
 }

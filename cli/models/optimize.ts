@@ -17,7 +17,7 @@ import { makeAdapter } from '../../worker/batch/adapter.js';
 import { openScorer, type WarmScorer } from '../../worker/batch/scorer.js';
 import { verifyFiles } from '../../worker/files/verification.js';
 import { makeRehearse } from '../../worker/quarantine/rehearsal.js';
-import { wrong } from '../faults.js';
+import { wrong, wrongFile } from '../faults.js';
 import { copyManifest, editManifest, manifestFile, modelIn, movedTo } from './copy.js';
 import { type ModelInput, readExample, readModelInputs } from './inputs.js';
 import {
@@ -171,7 +171,7 @@ async function optimizeIn(
     else show(run, { measured, failed, say });
     if (written) tellNext(model, { ...written, say: wishes.isJson ? tell : say });
     else if ('reason' in chosen) {
-      if (wishes.method) throw new ScorelineError('model_file_wrong', chosen.reason);
+      if (wishes.method) throw wrongFile(chosen.reason);
       tell(chosen.reason);
     }
   } finally {
@@ -423,8 +423,7 @@ async function exampleEdits(
   if (expected.value !== undefined) return [[['example', 'expected', 'value'], round(scores?.[0])]];
   const best = bestOf(answer as Answer);
   if (model.labels[best]?.text !== expected.label) {
-    throw new ScorelineError(
-      'model_file_wrong',
+    throw wrongFile(
       `${model.name}: example: expected ${JSON.stringify(expected.label)}; the ${model.version} answers ${JSON.stringify(model.labels[best]?.text)}. Nothing was written.`,
     );
   }

@@ -14,6 +14,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { ScorelineError } from '../../shared/errors.js';
+import { wrong } from '../faults.js';
 import { findFreePort } from './redis.js';
 
 /** The pauses before the starts that follow each other. The last one repeats. */
@@ -131,8 +132,7 @@ class Supervised implements PrivateRedis {
     this.#guard = guard;
     if (await answersBefore(guard.exited, this.tcpUrl)) return;
     guard.process.kill('SIGKILL');
-    throw new ScorelineError(
-      'configuration_invalid',
+    throw wrong(
       `redis-server did not start (${await guard.exited}). ${path.join(directory, 'redis.log')} says why.`,
     );
   }
@@ -165,8 +165,7 @@ class Supervised implements PrivateRedis {
         return undefined;
       } catch (error) {
         if (!(error instanceof ScorelineError) || failures === failuresMax) {
-          return new ScorelineError(
-            'configuration_invalid',
+          return wrong(
             `Redis has died and could not be started again in ${failures} attempts: ${(error as Error).message}`,
           );
         }
@@ -236,8 +235,7 @@ async function refuseSecondStart(portFile: string, directory: string): Promise<v
   const running = await findServer(port, directory);
   running?.disconnect();
   if (!running) return;
-  throw new ScorelineError(
-    'configuration_invalid',
+  throw wrong(
     `Scoreline is already running here: a Redis on port ${port} uses ${directory}. Stop it first, or give this one data and a port of its own, for example: DATA_DIR=data2 PORT=8081 npm start`,
   );
 }

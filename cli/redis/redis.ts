@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
-import { ScorelineError } from '../../shared/errors.js';
+import { wrong } from '../faults.js';
 
 /**
  * Returns the path of a redis-server. Looks on the PATH; if there is none, installs Debian's when
@@ -34,10 +34,7 @@ export function ensureRedisServer(say: (line: string) => void): string {
   }
   const how =
     process.platform === 'darwin' ? 'brew install redis' : 'sudo apt-get install redis-server';
-  throw new ScorelineError(
-    'configuration_invalid',
-    `Scoreline needs Redis. Install it (${how}), or set REDIS_URL to a running one.`,
-  );
+  throw wrong(`Scoreline needs Redis. Install it (${how}), or set REDIS_URL to a running one.`);
 }
 
 /**

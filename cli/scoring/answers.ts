@@ -16,6 +16,7 @@ import {
 import process from 'node:process';
 import { coerceError, ScorelineError } from '../../shared/errors.js';
 import { shown } from '../../shared/shown.js';
+import { wrong } from '../faults.js';
 import { writeAsWritten } from './as-written.js';
 import type { CommandInput, Inputs } from './inputs.js';
 import { readLines } from './lines.js';
@@ -199,15 +200,13 @@ function open(file: string): number {
 }
 
 function noAnswer(file: string, { line, at }: { line: string; at: number }): ScorelineError {
-  return new ScorelineError(
-    'configuration_invalid',
+  return wrong(
     `Expected answers of this command in ${file}; line ${at} is ${shown(line)}. Name another file, or delete this one.`,
   );
 }
 
 function cannotUse(file: string, thrown: unknown): ScorelineError {
-  return new ScorelineError(
-    'configuration_invalid',
+  return wrong(
     `Expected a file at ${file} that can be read and written; got: ${coerceError(thrown).message}`,
   );
 }

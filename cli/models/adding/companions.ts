@@ -3,7 +3,8 @@
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { coerceError, ScorelineError } from '../../../shared/errors.js';
+import { coerceError, type ScorelineError } from '../../../shared/errors.js';
+import { wrongFile } from '../../faults.js';
 
 export interface Companions {
   /** The tokenizer.json, if there is one. */
@@ -118,8 +119,7 @@ function read(file: string): Content {
 }
 
 function wrong(file: string, reason: string): ScorelineError {
-  return new ScorelineError(
-    'model_file_wrong',
+  return wrongFile(
     `expected JSON in ${file}, as Hugging Face's tools write it beside a network; ${reason}. Mend it, or move the network elsewhere`,
   );
 }

@@ -4,11 +4,11 @@
 // more than a hundredth of the largest one that the original answered with.
 
 import { numbersOf } from '../../../api/inference/json-tensor.js';
-import { ScorelineError } from '../../../shared/errors.js';
 import type { Model } from '../../../shared/registry/models.js';
 import { mapScores } from '../../../shared/tensors/scores.js';
 import type { Tensor } from '../../../shared/tensors/tensors.js';
 import type { Scorer } from '../../../worker/batch/scorer.js';
+import { wrongFile } from '../../faults.js';
 import type { ModelInput } from '../inputs.js';
 
 const toleranceShare = 0.01;
@@ -40,7 +40,7 @@ export async function answerAll(
     const [result] = (await scorer.score([{ inputs: tensors, top }])).results;
     if (!result || 'error' in result) {
       const detail = result ? result.error.detail : 'no answer';
-      throw new ScorelineError('model_file_wrong', `${model.name}: ${name}: ${detail}`);
+      throw wrongFile(`${model.name}: ${name}: ${detail}`);
     }
     answers.push(
       top === undefined ? result.outputs.map(numbers) : [scoresByClass(result.outputs, top)],

@@ -6,9 +6,9 @@ import { createWriteStream } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
-import { ScorelineError } from '../../../shared/errors.js';
 import type { Tensor } from '../../../shared/tensors/tensors.js';
 import { packageDirectory } from '../../../shared/version.js';
+import { wrong } from '../../faults.js';
 
 export const methods = ['graph', 'fp16', 'int8-dynamic', 'int8'] as const;
 export type Method = (typeof methods)[number];
@@ -71,8 +71,7 @@ export async function transform(
   if (line.startsWith('{')) return JSON.parse(line);
   // python.js ends with it when a signal has ended Python.
   if (code === 130) return { fault: "ONNX's tools crash on this network" };
-  throw new ScorelineError(
-    'configuration_invalid',
+  throw wrong(
     `Expected ONNX Runtime's tools to run; got: ${complaint.trim().split('\n').slice(-3).join(' ')}`,
   );
 }
