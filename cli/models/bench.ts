@@ -5,7 +5,7 @@ import os from 'node:os';
 import process from 'node:process';
 import { describeMachine } from '../../bench/report.js';
 import { makeTrial, modelIn } from './copy.js';
-import { type Level, showLevels, startLoaded } from './load.js';
+import { type Level, showLevel, startLoaded } from './load.js';
 import { readOptions, toNumber, toNumbers } from './options.js';
 import { withFolder } from './temporary.js';
 
@@ -45,7 +45,7 @@ export async function benchModel(
     }
     return measured;
   });
-  if (!values.json) console.table(showLevels(levels));
+  if (!values.json) console.table(levels.map(showLevel));
   const { version } = model;
   say(
     JSON.stringify({ bench: 'model', model: name, version, workers, levels, ...describeMachine() }),

@@ -83,13 +83,13 @@ async function refuseFaulty(
   );
 }
 
-/** The rows of a table. */
-export function showLevels(levels: readonly Level[]) {
-  return levels.map(({ clients, perSecond, p50Ms, p99Ms, refused }) => ({
+/** The row of a table. */
+export function showLevel({ clients, perSecond, p50Ms, p99Ms, refused }: Level) {
+  return {
     clients,
     'requests/s': perSecond.toFixed(1),
     'p50 ms': p50Ms.toFixed(1),
     'p99 ms': p99Ms.toFixed(1),
     refused,
-  }));
+  };
 }

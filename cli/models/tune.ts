@@ -18,10 +18,10 @@ import { countProcessors } from '../../shared/process/processors.js';
 import type { Model } from '../../shared/registry/models.js';
 import { wrong } from '../faults.js';
 import { editManifest, makeTrial, manifestFile, modelIn } from './copy.js';
-import { type Level, startLoaded } from './load.js';
+import { type Level, showLevel, startLoaded } from './load.js';
 import { readOptions, toNumber, toNumbers } from './options.js';
 import { withFolder } from './temporary.js';
-import { measureGrid, takenSizes } from './tuning/grid.js';
+import { cellEdits, measureGrid, takenSizes } from './tuning/grid.js';
 import { drawTuning } from './tuning/plot.js';
 import { type Cell, type Choice, chooseCell, chooseWait, isWithin } from './tuning/proposal.js';
 import type { Edit } from './yaml-edit.js';
@@ -213,13 +213,6 @@ async function underLoad<T>(
   });
 }
 
-function cellEdits({ manifest }: Model, { threads, batch }: Cell): Edit[] {
-  return [
-    ...(manifest.batch.dimension === 'first' ? [[['batch', 'max'], batch] as const] : []),
-    ...(manifest.engine === 'onnx' ? [[['device', 'threads'], threads] as const] : []),
-  ];
-}
-
 function editsOf(model: Model, { choice, best, itemsPerWorker }: Proposal): Edit[] {
   const isBatched = model.manifest.batch.dimension === 'first';
   return [
@@ -280,10 +273,10 @@ function show(
   say(
     `Requests through API, Redis and one worker, with threads ${threads} and batch.max ${batch}; the goal is a p99 of ${goalMs} ms`,
   );
-  const row = (settings: string, { clients, perSecond, p50Ms, p99Ms, refused }: Level) => ({
-    ...{ settings, clients, 'requests/s': perSecond.toFixed(1) },
-    ...{ 'p50 ms': p50Ms.toFixed(1), 'p99 ms': p99Ms.toFixed(1), refused },
-    goal: isWithin({ clients, perSecond, p99Ms, refused }, goalMs) ? 'kept' : 'missed',
+  const row = (settings: string, level: Level) => ({
+    settings,
+    ...showLevel(level),
+    goal: isWithin(level, goalMs) ? 'kept' : 'missed',
   });
   console.table([
     ...levels.map((level) => row('proposed', level)),

@@ -41,19 +41,11 @@ export interface Grid {
 export async function measureGrid(model: Model, grid: Grid): Promise<Cell[]> {
   const cells: Cell[] = [];
   const { inputs } = await readExampleOrSample(model);
-  const item = {
-    inputs,
-    top:
-      model.labels.length > 0
-        ? model.manifest.output.kind === 'tensors'
-          ? undefined
-          : 1
-        : undefined,
-  };
+  const item = { inputs, top: model.labels.length > 0 ? 1 : undefined };
   for (const threads of grid.threads) {
     const largest = grid.sizes.at(-1) as number;
     await withFolder(os.tmpdir(), 'scoreline-tune', async (directory) => {
-      const trial = makeTrial(model, directory, gridEdits(model, { threads, largest }));
+      const trial = makeTrial(model, directory, cellEdits(model, { threads, batch: largest }));
       const scorer = await openScorer(trial, log, { sample: inputs });
       try {
         let isTooSlow = false;
@@ -76,12 +68,13 @@ export async function measureGrid(model: Model, grid: Grid): Promise<Cell[]> {
   return cells;
 }
 
-function gridEdits(
+/** Returns the settings of a cell, as far as the model has them. */
+export function cellEdits(
   { manifest }: Model,
-  { threads, largest }: { threads: number; largest: number },
+  { threads, batch }: Pick<Cell, 'threads' | 'batch'>,
 ): Edit[] {
   return [
+    ...(manifest.batch.dimension === 'first' ? [[['batch', 'max'], batch] as const] : []),
     ...(manifest.engine === 'onnx' ? [[['device', 'threads'], threads] as const] : []),
-    ...(manifest.batch.dimension === 'first' ? [[['batch', 'max'], largest] as const] : []),
   ];
 }
