@@ -20,6 +20,7 @@ import { curlLine } from './curl-line.js';
 import { wrong } from './faults.js';
 import { localAddress } from './local-address.js';
 import { checkModel } from './models/check.js';
+import { modelIn } from './models/copy.js';
 import { pull } from './models/pull.js';
 
 const usage =
@@ -66,7 +67,7 @@ async function main(wishes: Wishes): Promise<void> {
   const head = { members, questions: entries.length, classifier, threshold };
   const graph = makeGraph(base.file, head);
   await writeFolder(base, { name, folder, description: describe(file, entries), entries, graph });
-  const [model] = readModels({ directory, names: [name], filesNeeded: true }) as [Model];
+  const model = modelIn(directory, name);
   await checkModel(model, say);
   say(`It is in ${folder}. npm start serves it; ask it with:\n  ${curlLine(localAddress, model)}`);
 }

@@ -19,7 +19,6 @@ import { sha256Of } from '../../shared/files/sha256.js';
 import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
 import { inputSchema } from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
-import { type Model, readModels } from '../../shared/registry/models.js';
 import { mapScores } from '../../shared/tensors/scores.js';
 import { withEmbedding } from '../../worker/batch/embedding.js';
 import { sampleInputs } from '../../worker/batch/sample.js';
@@ -40,9 +39,10 @@ import { type Draft, formatManifest } from './adding/manifest-text.js';
 import { readScores } from './adding/scores.js';
 import { merge, readSettings, type Settings, sectionOf } from './adding/settings.js';
 import { checkModel } from './check.js';
+import { manifestFile, modelIn } from './copy.js';
 import { describeExport, type ExportWishes, exportModel } from './export.js';
 import { type Format, formatOf } from './format.js';
-import { type Guess, guess, type Kind, kinds, type Told } from './guess.js';
+import { type Guess, guess, type Kind, kinds, type Told, type Values } from './guess.js';
 
 export const addUsage =
   'add FILE [--name NAME] [--kind text|image|table|tensors] [--labels FILE] [--tokenizer FILE] [--columns NAME,NAME,…] [--set KEY=VALUE …] [--description TEXT] [--export [--python PATH] [--shape SIZES]]';
@@ -102,7 +102,7 @@ export async function addModel(
     await writeManifest(draft, { directory, folder, wishes, say });
     const model = modelIn(directory, wishes.name);
     await checkModel(model, say);
-    say(`\n${path.join(folder, 'model.yaml')} is yours to edit. Serve it with npm start, and ask:`);
+    say(`\n${manifestFile({ folder })} is yours to edit. Serve it with npm start, and ask:`);
     say(curlLine(localAddress, model));
   } catch (thrown) {
     rmSync(folder, { recursive: true, force: true });
@@ -114,11 +114,6 @@ export async function addModel(
 
 function sayRemark(say: (line: string) => void, what: string, why: string): void {
   say(`  ${what.padEnd(10)} ${why}`);
-}
-
-function modelIn(directory: string, name: string): Model {
-  const [model] = readModels({ directory, names: [name], filesNeeded: true });
-  return model as Model;
 }
 
 function readWishes(parameters: readonly string[]): Wishes {
@@ -250,8 +245,6 @@ async function describeFile(folder: string, file: string) {
   const copy = path.join(folder, file);
   return { file, bytes: statSync(copy).size, sha256: await sha256Of(copy) };
 }
-
-type Values = Pick<Engine, 'inputs' | 'outputs'>;
 
 /** Puts the tokenizer and the pooling around the network, and counts by a sample what its file leaves open. */
 async function dress(
@@ -387,7 +380,7 @@ async function writeManifest(
     say,
   }: { directory: string; folder: string; wishes: Wishes; say: (line: string) => void },
 ): Promise<void> {
-  const file = path.join(folder, 'model.yaml');
+  const file = manifestFile({ folder });
   writeFileSync(file, formatManifest(draft));
   const model = modelIn(directory, draft.name);
   const { activation, threshold } = sectionOf(draft.settings, 'output');

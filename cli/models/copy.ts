@@ -41,7 +41,7 @@ export function copyManifest(model: Model, directory: string, edits: readonly Ed
     copyFileSync(path.join(model.folder, file), path.join(folder, file));
   }
   const moved = movedTo(model, folder);
-  writeFileSync(path.join(folder, 'model.yaml'), editManifest(model, [...moved, ...edits]));
+  writeFileSync(manifestFile({ folder }), editManifest(model, [...moved, ...edits]));
   return folder;
 }
 
