@@ -14,6 +14,7 @@ import { makeGraph } from '../faq/head.js';
 import { listTexts, listTwins, type Members, type MemberText } from '../faq/members.js';
 import { readFaq } from '../faq/read.js';
 import { coerceError } from '../shared/errors.js';
+import { namePattern } from '../shared/manifest/manifest.js';
 import { type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
 import { curlLine } from './curl-line.js';
@@ -77,7 +78,7 @@ function readWishes(): Wishes {
   const [file, ...others] = positionals;
   const { name } = values;
   if (file === undefined || others.length > 0 || name === undefined) throw wrong(usage);
-  if (!/^[a-z0-9][a-z0-9.-]{0,62}$/.test(name)) {
+  if (!namePattern.test(name)) {
     throw wrong(
       `--name: expected lower-case letters, digits, . and -; got ${JSON.stringify(name)}`,
     );

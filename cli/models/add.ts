@@ -17,7 +17,7 @@ import { parseArgs } from 'node:util';
 import { coerceError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
-import { inputSchema } from '../../shared/manifest/manifest.js';
+import { inputSchema, namePattern } from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { mapScores } from '../../shared/tensors/scores.js';
 import { withEmbedding } from '../../worker/batch/embedding.js';
@@ -132,7 +132,7 @@ function readWishes(parameters: readonly string[]): Wishes {
   const isExport = values.export === true;
   if (format !== 'onnx' && !isExport) throw wrongFile(describeExport({ file, format, shape }));
   const name = values.name ?? nameOf(file);
-  if (!/^[a-z0-9][a-z0-9.-]{0,62}$/.test(name)) {
+  if (!namePattern.test(name)) {
     throw wrongFile(`--name: expected lower-case letters, digits, . and -; got ${name}`);
   }
   const settings = readSettings(values.set ?? []);

@@ -10,7 +10,7 @@ import process from 'node:process';
 import { ScorelineError } from '../../shared/errors.js';
 import { sha256Of } from '../../shared/files/sha256.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
-import { describedBytes } from '../../shared/manifest/manifest.js';
+import { describedBytes, versionPattern } from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
 import type { Model } from '../../shared/registry/models.js';
 import { makeAdapter } from '../../worker/batch/adapter.js';
@@ -194,7 +194,7 @@ function readWishes(parameters: readonly string[]): { name: string; wishes: Wish
     },
   });
   const { version, method } = values;
-  if (version !== undefined && !/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/.test(version)) {
+  if (version !== undefined && !versionPattern.test(version)) {
     throw wrong(`--version: expected up to 32 letters, digits, ., _ and -; got ${version}`);
   }
   const wishes: Wishes = {

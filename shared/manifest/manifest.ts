@@ -18,6 +18,10 @@ import { scalingSchema } from './scaling.js';
 import { sloSchema } from './slo.js';
 import { placeColumns, tableInputSchema, UnfitColumns } from './table.js';
 
+/** The names that a model, and a version of one, may have. */
+export const namePattern = /^[a-z0-9][a-z0-9.-]{0,62}$/;
+export const versionPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
+
 const positive = z.number().int().positive();
 const sha256 = z
   .string()
@@ -188,7 +192,7 @@ const deviceSchema = wholeDeviceSchema.refine(({ type, fallback }) => type !== f
 const wholeManifestSchema = z.strictObject({
   name: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'expected lower-case letters, digits, . and -')
+    .regex(namePattern, 'expected lower-case letters, digits, . and -')
     .refine((name) => name !== 'stats', {
       message: 'expected another name: GET /v2/models/stats tells the statistics of all models',
     })
@@ -196,7 +200,7 @@ const wholeManifestSchema = z.strictObject({
   version: z
     .union([z.string(), z.number().int()], 'expected a text (in quotes) or a whole number')
     .transform(String)
-    .pipe(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/))
+    .pipe(z.string().regex(versionPattern))
     .describe(
       'A text of letters, digits, `.`, `_` and `-`, at most 32. Give a changed model a new version: jobs of one version never reach a worker of another.',
     ),
@@ -315,7 +319,7 @@ export const manifestSchema = z
     path: ['batch'],
     message: 'expected a batch dimension, since its input is not of the kind tensors',
   })
-  .refine(({ source, input }) => hasTokenizer(source) === takesTokens(input), {
+  .refine((manifest) => hasTokenizer(manifest) === takesTokens(manifest), {
     path: ['input', 'tokensMax'],
     message:
       'expected it if source.tokenizer makes tokens of the texts of this model, and only then',
@@ -374,11 +378,11 @@ function isMapping(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function hasTokenizer(source: OnnxSource | PythonSource): boolean {
+function hasTokenizer({ source }: WholeManifest): boolean {
   return source.engine === 'onnx' && source.tokenizer !== undefined;
 }
 
-function takesTokens(input: WholeManifest['input']): boolean {
+function takesTokens({ input }: WholeManifest): boolean {
   return input.kind === 'text' && input.tokensMax !== undefined;
 }
 
@@ -389,10 +393,7 @@ function hasRows({ network, batch }: WholeManifest): boolean {
 }
 
 /** Returns how the columns of a table do not fit the network that the manifest declares, if so. */
-function faultOfColumns({
-  input,
-  network,
-}: z.output<typeof wholeManifestSchema>): UnfitColumns | undefined {
+function faultOfColumns({ input, network }: WholeManifest): UnfitColumns | undefined {
   if (input.kind !== 'table' || !network) return undefined;
   try {
     placeColumns(input.columns, network.inputs);
