@@ -2,7 +2,7 @@
 
 import type { Model } from '../../shared/registry/models.js';
 import { isOpen } from '../../shared/tensors/network.js';
-import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';
+import { exampleOrSample } from '../../worker/batch/sample.js';
 import type { LoadedScorer } from '../../worker/batch/scorer.js';
 
 const runs = 5;
@@ -18,8 +18,7 @@ export async function costOfOne(
   const { inputs: values } = scorer.values;
   const isFixed = values.some(({ shape }) => shape.length > 0 && !isOpen(shape[0]));
   if (!isFixed || manifest.batch.dimension === 'none') return undefined;
-  const inputs =
-    exampleInputs(manifest) ?? sampleInputs(manifest, manifest.network?.inputs ?? values);
+  const inputs = exampleOrSample(manifest, values);
   const times: number[] = [];
   for (let run = 0; run < runs; run++) {
     const { results, computeMs } = await scorer.score([{ inputs }]);

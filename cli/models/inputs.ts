@@ -18,7 +18,7 @@ import {
 } from '../../shared/manifest/example.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
-import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';
+import { exampleInputs, exampleOrSample } from '../../worker/batch/sample.js';
 import { wrong } from '../faults.js';
 import { type CommandInput, describe, openInputs } from '../scoring/inputs.js';
 
@@ -86,9 +86,7 @@ function readPicture({ name, folder }: Model, input: string): Buffer {
 /** Returns the example, or a sample where there is none: noise for pictures, ones for tensors. */
 export async function readExampleOrSample(model: Model): Promise<ModelInput> {
   const example = await readExample(model);
-  if (example) return example;
-  const { manifest } = model;
-  return { name: 'a sample', inputs: sampleInputs(manifest, manifest.network?.inputs) };
+  return example ?? { name: 'a sample', inputs: exampleOrSample(model.manifest) };
 }
 
 /**

@@ -6,7 +6,7 @@ import { toJson } from '../../api/inference/json-tensor.js';
 import { scoresExampleOf } from '../../shared/manifest/example.js';
 import { sampleRow } from '../../shared/manifest/table.js';
 import type { Model } from '../../shared/registry/models.js';
-import { exampleInputs, sampleInputs } from '../../worker/batch/sample.js';
+import { exampleOrSample } from '../../worker/batch/sample.js';
 import { wrong } from '../faults.js';
 
 export interface ModelRequest {
@@ -29,8 +29,7 @@ export function exampleRequest(model: Model): ModelRequest {
   const example = scoresExampleOf(manifest)?.input;
   if (input.kind === 'tensors') {
     if (!network) throw wrong(`${name}: expected network in its manifest, to ask it with tensors`);
-    const tensors = exampleInputs(manifest) ?? sampleInputs(manifest, network.inputs);
-    const inputs = tensors.map(({ data, datatype, name: tensor, shape }) => {
+    const inputs = exampleOrSample(manifest).map(({ data, datatype, name: tensor, shape }) => {
       const head = JSON.stringify({ name: tensor, datatype, shape }).slice(0, -1);
       return `${head},"data":${toJson(datatype, data)}}`;
     });

@@ -55,6 +55,17 @@ function toFit(cell: Cell, { datatype }: Block): Cell {
   return holds(datatype, Number(cell)) ? cell : 1;
 }
 
+/**
+ * Returns the example of a model of the kind tensors, or a sample.
+ * @param values the inputs of the network, if the manifest does not declare them
+ */
+export function exampleOrSample(
+  manifest: Manifest,
+  values: readonly NetworkValue[] = [],
+): readonly Tensor[] {
+  return exampleInputs(manifest) ?? sampleInputs(manifest, manifest.network?.inputs ?? values);
+}
+
 /** Returns the inputs of the example of a model of the kind tensors, if there is one. */
 export function exampleInputs({ network, example }: Manifest): Tensor[] | undefined {
   if (!network || !example || 'input' in example) return undefined;

@@ -15,7 +15,7 @@ import { openModelEngine } from './model-engine.js';
 import type { Adapter } from './network.js';
 import { makeOutputs, type Outputs } from './outputs.js';
 import { notFinite, refusalOr } from './refusal.js';
-import { exampleInputs, sampleInputs } from './sample.js';
+import { exampleOrSample } from './sample.js';
 
 export type ScorerItem = Pick<Item, 'inputs' | 'top' | 'outputs'>;
 
@@ -80,7 +80,11 @@ export async function openScorer(
   const { onLost = () => {}, sample, rehearse } = options;
   const { parts, ...scorer } = await load(model, log, onLost, threadsOfCopies(model.manifest));
   try {
-    const warning = await warmUp(parts, sample ?? makeSample(parts), rehearse);
+    const warning = await warmUp(
+      parts,
+      sample ?? exampleOrSample(model.manifest, parts.engine.inputs),
+      rehearse,
+    );
     return { ...scorer, warning };
   } catch (thrown) {
     await scorer.close();
@@ -216,13 +220,6 @@ async function run(
   };
 }
 
-function makeSample({ model, engine }: Parts): readonly Tensor[] {
-  const { manifest } = model;
-  return (
-    exampleInputs(manifest) ?? sampleInputs(manifest, manifest.network?.inputs ?? engine.inputs)
-  );
-}
-
 /** Scores the sample alone and in a full batch. Returns a warning if its scores look wrong. */
 async function warmUp(
   parts: Parts,
@@ -233,10 +230,10 @@ async function warmUp(
   const hasAnswer = model.labels.length > 0 || model.heads.length > 0;
   const item = { inputs: sample, top: hasAnswer ? 1 : undefined };
   const rows = adapter.countRows(sample);
-  const { input, example, batch, network } = model.manifest;
+  const { input, example, network } = model.manifest;
+  const { max } = model.manifest.batch;
   // Callers of tensors may want each output that is declared, also one that the answer does not need.
   const all: ScorerItem = network ? { inputs: sample, top: undefined } : item;
-  const { max } = batch;
   // A made-up sample need not make sense to a network of tensors or of a table.
   const isMadeUp = (input.kind === 'tensors' || input.kind === 'table') && example === undefined;
   // A picture is not read here: noise stands for it.
@@ -271,7 +268,7 @@ async function warmUp(
       const each = () => run(parts, full, new Array<number>(max).fill(rows));
       return Promise.all(threadsOfCopies(model.manifest).map(each));
     },
-    model.manifest.input.kind === 'tensors'
+    input.kind === 'tensors'
       ? 'It can score one: set batch: none if the first dimension does not count items. '
       : 'It can score one: set batch: { max: 1 } in the manifest, or export the model with a dynamic batch dimension. ',
   );
