@@ -91,19 +91,13 @@ export function makeBatcher<T>(options: {
    */
   run: (items: T[], priority: Priority, onScored: () => void) => Promise<void>;
 }): Batcher<T> {
-  const batcher = new KeyedBatcher(options);
-  return {
-    submit: (item, priority = 'interactive') => batcher.submit(item, priority),
-    get size() {
-      return batcher.size;
-    },
-  };
+  return new KeyedBatcher(options);
 }
 
 /** Waiting items by key. The first group is next. */
 type Line<T> = Map<string, Group<T>>;
 
-class KeyedBatcher<T> {
+class KeyedBatcher<T> implements Batcher<T> {
   readonly #options: Parameters<typeof makeBatcher<T>>[0];
   readonly #lines: Readonly<Record<Priority, Line<T>>> = {
     interactive: new Map(),
@@ -136,7 +130,7 @@ class KeyedBatcher<T> {
     return this.#running.interactive + this.#running.bulk;
   }
 
-  submit(item: T, priority: Priority): Promise<void> {
+  submit(item: T, priority: Priority = 'interactive'): Promise<void> {
     return new Promise((resolve, reject) => {
       const key = this.#options.keyOf(item);
       const line = this.#lines[priority];
@@ -228,23 +222,18 @@ class KeyedBatcher<T> {
 
   #wakeIn(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#advance();
-    }, ms);
+    this.#timer = setTimeout(() => this.#advance(), ms);
   }
 
-  #start(group: Group<T>, now: number): void {
+  #start(group: Group<T>, startedAt: number): void {
     clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const batch = this.#cut(group, now);
-    this.#turns.take(group.priority, this.#lines.bulk.size > 0);
-    this.#waiting -= batch.length;
-    if (this.#runningBatches < this.#instances) this.#runningSince = now;
-    const startedAt = now;
-    this.#running[group.priority]++;
-    this.#runningItems += batch.length;
     const { priority } = group;
+    const batch = this.#cut(group, startedAt);
+    this.#turns.take(priority, this.#lines.bulk.size > 0);
+    this.#waiting -= batch.length;
+    if (this.#runningBatches < this.#instances) this.#runningSince = startedAt;
+    this.#running[priority]++;
+    this.#runningItems += batch.length;
     let freed: Freed | undefined;
     const onScored = () => {
       if (freed) return;
@@ -267,7 +256,7 @@ class KeyedBatcher<T> {
     this.#options
       .run(
         batch.map((entry) => entry.item),
-        group.priority,
+        priority,
         onScored,
       )
       .then(
@@ -303,11 +292,10 @@ class KeyedBatcher<T> {
     const at = performance.now();
     // With one instance, a batch that was handed over ahead has waited for the one before it.
     const since = this.#instances > 1 ? startedAt : this.#runningSince;
-    const ranMs = at - since;
-    this.#ranMs = ranMs;
+    this.#ranMs = at - since;
     this.#runningSince = at;
     this.#running[priority]--;
-    return { at, ranMs };
+    return { at, ranMs: this.#ranMs };
   }
 }
 
