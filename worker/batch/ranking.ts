@@ -8,25 +8,11 @@ import { checkScores, makeRank } from './rank.js';
 import { type Classes, findScores } from './score-output.js';
 import { sum } from './split.js';
 
-export interface Ranking {
-  /** The names of the outputs that it needs. */
-  readonly names: readonly string[];
-  /**
-   * Ranks the items that want it. A share is undefined if the item does not, or if one of its scores
-   * is not a finite number.
-   * @throws ScorelineError `model_output_mismatch`
-   */
-  share(
-    outputs: ReadonlyMap<string, Tensor>,
-    wishes: readonly Pick<Item, 'top'>[],
-    rows: readonly number[],
-  ): (readonly Tensor[] | undefined)[];
-  /** Returns the network's scores of a batch, before the activation. */
-  scoresOf(outputs: readonly Tensor[]): Float32Array;
-}
-
-/** @throws ScorelineError `model_file_wrong` if the network lacks an output that it needs */
-export function makeRanking(classes: Classes, values: readonly TensorValue[]): Ranking {
+/**
+ * Makes an answer of ranked classes (answer.ts).
+ * @throws ScorelineError `model_file_wrong` if the network lacks an output that it needs
+ */
+export function makeRanking(classes: Classes, values: readonly TensorValue[]) {
   const known = makeKnown(classes, values);
   const { name: scoresName, isBinary } = findScores(classes, values);
   const width = isBinary ? 1 : classes.labels.length;
@@ -34,8 +20,13 @@ export function makeRanking(classes: Classes, values: readonly TensorValue[]): R
 
   return {
     names: known ? [scoresName, known.name] : [scoresName],
-    scoresOf: (outputs) => toFloats(outputs.find(({ name }) => name === scoresName) as Tensor),
-    share(outputs, wishes, rows) {
+    scoresOf: (outputs: readonly Tensor[]) =>
+      toFloats(outputs.find(({ name }) => name === scoresName) as Tensor),
+    share(
+      outputs: ReadonlyMap<string, Tensor>,
+      wishes: readonly Pick<Item, 'top'>[],
+      rows: readonly number[],
+    ): (readonly Tensor[] | undefined)[] {
       const scores = outputs.get(scoresName) as Tensor;
       checkScores(scores, { rows: sum(rows), classes: width });
       const floats = toFloats(scores);
