@@ -11,28 +11,13 @@ import {
 } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from './engine.js';
 
-export type RuntimeType =
-  | 'bool'
-  | 'uint8'
-  | 'uint16'
-  | 'uint32'
-  | 'uint64'
-  | 'int8'
-  | 'int16'
-  | 'int32'
-  | 'int64'
-  | 'float16'
-  | 'float32'
-  | 'float64'
-  | 'string';
-
 export interface RuntimeTensor {
-  readonly type: RuntimeType;
+  readonly type: (typeof types)[Datatype];
   readonly dims: readonly number[];
   readonly data: ArrayBufferView | readonly string[];
 }
 
-const types: Readonly<Record<Datatype, RuntimeType>> = {
+const types = {
   BOOL: 'bool',
   UINT8: 'uint8',
   UINT16: 'uint16',
@@ -46,7 +31,7 @@ const types: Readonly<Record<Datatype, RuntimeType>> = {
   FP32: 'float32',
   FP64: 'float64',
   BYTES: 'string',
-};
+} as const satisfies Record<Datatype, string>;
 
 const datatypes = new Map(
   Object.entries(types).map(([datatype, type]) => [type as string, datatype as Datatype]),
