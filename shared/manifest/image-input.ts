@@ -2,7 +2,6 @@
 // pixels become. The API makes pixels of that size, in the order of `channels`; the worker makes the tensor.
 
 import { z } from 'zod';
-import type { Datatype } from '../tensors/tensors.js';
 
 const side = z.number().int().positive().max(4096);
 const channels = z.tuple([z.number(), z.number(), z.number()]);
@@ -184,7 +183,7 @@ export function pixelShape(input: Input): readonly number[] {
 }
 
 /** The tensor that the network takes, without the rows. */
-export function imageTensor(input: Input): { datatype: Datatype; inner: readonly number[] } {
+export function imageTensor(input: Input) {
   const { height, width, tensor } = input;
   const [numbers, layout] = tensor.split('-') as ['uint8' | 'float32' | 'float16', string];
   const datatype = ({ uint8: 'UINT8', float32: 'FP32', float16: 'FP16' } as const)[numbers];

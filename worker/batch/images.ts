@@ -72,7 +72,7 @@ function makeStackPixels(input: ImageInput): (tensors: readonly Tensor[]) => Ten
   return (tensors) => {
     let rows = 0;
     for (const { shape } of tensors) rows += shape[0] as number;
-    const numbers = makeNumbers(datatype, rows * channels * plane);
+    const numbers = new numberArrays[datatype](rows * channels * plane);
     let at = 0;
     for (const { data } of tensors) {
       for (let from = 0; from < data.byteLength; from += channels * plane) {
@@ -96,11 +96,6 @@ function makeTable(input: ImageInput, channel: number): Numbers {
   if (datatype === 'UINT8') return Uint8Array.from(pixels);
   const scaled = pixels.map(scalingOf(input, channel));
   return datatype === 'FP16' ? Uint16Array.from(scaled, numberToHalf) : Float32Array.from(scaled);
-}
-
-function makeNumbers(datatype: Tensor['datatype'], count: number): Numbers {
-  if (datatype === 'UINT8') return new numberArrays.UINT8(count);
-  return datatype === 'FP16' ? new numberArrays.FP16(count) : new numberArrays.FP32(count);
 }
 
 /** Writes what the pixels of a channel become, each `step` numbers behind the one before. */
