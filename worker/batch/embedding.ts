@@ -97,7 +97,7 @@ function pool(
 }
 
 function countOf(isText: Uint8Array | undefined, tokens: number): number {
-  if (!isText || tokens === 1) return 1 * (isText ? 1 : tokens);
+  if (!isText || tokens === 1) return tokens;
   return isText.reduce((sum, value) => sum + value, 0);
 }
 

@@ -61,7 +61,7 @@ type Pick = (inputs: readonly Tensor[]) => readonly Tensor[];
 function makePick(values: readonly TensorValue[]): Pick {
   return (inputs) => {
     const picked = values.map(({ name }) => inputs.find((tensor) => tensor.name === name));
-    if (inputs.length !== values.length || !picked.every(isThere)) {
+    if (inputs.length !== values.length || !picked.every((tensor) => tensor !== undefined)) {
       throw invalid(`the inputs ${values.map(showValue).join(', ')}`, listTensors(inputs));
     }
     for (const [at, tensor] of picked.entries()) {
@@ -70,10 +70,6 @@ function makePick(values: readonly TensorValue[]): Pick {
     }
     return picked;
   };
-}
-
-function isThere(tensor: Tensor | undefined): tensor is Tensor {
-  return tensor !== undefined;
 }
 
 /** Copies a tensor, because the engine takes over the memory of its inputs. */
