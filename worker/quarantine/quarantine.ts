@@ -94,7 +94,6 @@ export function makeQuarantine(options: {
   loadMsMax?: number;
 }): Quarantine {
   const room = new Room(options);
-  const cell: Cell = { open: () => room.open(), score: (items) => room.score(items) };
   let last: Promise<unknown> = Promise.resolve();
   /** The number of jobs that have the process or wait for it. */
   let turns = 0;
@@ -104,7 +103,7 @@ export function makeQuarantine(options: {
     inTurn(work) {
       clearTimeout(idle);
       turns++;
-      const done = last.then(() => work(cell));
+      const done = last.then(() => work(room));
       last = done
         .catch(() => {})
         .then(() => {
@@ -122,7 +121,7 @@ export function makeQuarantine(options: {
 }
 
 /** Holds the process of a quarantine, which has at most one. */
-class Room {
+class Room implements Cell {
   readonly #model: Model;
   readonly #cells: Cells;
   readonly #log: Logger;
