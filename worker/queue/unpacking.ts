@@ -9,6 +9,7 @@ import {
   type UnreadableJob,
   type WireItem,
   type WireJob,
+  wireMismatch,
 } from '../../shared/wire/job.js';
 import type { Reply } from '../../shared/wire/reply.js';
 import { type Answering, count, dropAbandoned, type HeldItem, lastDeadline } from './answering.js';
@@ -86,13 +87,12 @@ export async function refuseJob(
   count(answering, 'unreadable', 1);
   answering.events?.happened('unreadable');
   if (replyTo === undefined || items.length === 0) return;
-  const detail = `API and worker do not understand each other: ${reason}`;
-  const error = { code: 'wire_mismatch', detail } as const;
+  const { code, message: detail } = wireMismatch(reason);
   const deadlineAt = nowMs() + refusalMsMax;
   const refused = items.map((item) => ({ ...item, deadlineAt }));
   const replies = await kept.keep(
     refused,
-    items.map((item) => ({ id: item.id, error })),
+    items.map(({ id }) => ({ id, error: { code, detail } })),
   );
   await sendReplies(new Map([[replyTo, replies]]), deadlineAt);
 }
