@@ -37,24 +37,20 @@ export function readCompanions(network: string, tokenizer?: string): Companions 
   const folders = path.basename(path.resolve(own)) === 'onnx' ? [own, around] : [own];
   const find = (name: string) =>
     folders.map((folder) => path.join(folder, name)).find((file) => existsSync(file));
+  const config = find('config.json');
   const found = tokenizer ?? find('tokenizer.json');
+  const ofConfig = readConfig(config);
   if (found === undefined) {
-    const config = find('config.json');
-    return {
-      ...readConfig(config),
-      tokenizer: undefined,
-      tokensMax: undefined,
-      pooling: undefined,
-    };
+    return { ...ofConfig, tokenizer: undefined, tokensMax: undefined, pooling: undefined };
   }
   return {
-    ...readConfig(find('config.json')),
+    ...ofConfig,
     tokenizer: found,
     tokensMax: leastOf([
       readNumber(found, ['truncation', 'max_length']),
       readNumber(find('tokenizer_config.json'), ['model_max_length']),
       readNumber(find('sentence_bert_config.json'), ['max_seq_length']),
-      readPositions(find('config.json')),
+      readPositions(config),
     ]),
     pooling: readPooling(find('1_Pooling/config.json')),
   };
