@@ -19,6 +19,7 @@ import { sha256Of } from '../../shared/files/sha256.js';
 import type { EmbeddingOutput } from '../../shared/manifest/embedding.js';
 import { inputSchema, namePattern } from '../../shared/manifest/manifest.js';
 import { makeLogger } from '../../shared/process/log.js';
+import { isFloats } from '../../shared/tensors/network.js';
 import { mapScores } from '../../shared/tensors/scores.js';
 import { withEmbedding } from '../../worker/batch/embedding.js';
 import { sampleInputs } from '../../worker/batch/sample.js';
@@ -349,10 +350,11 @@ async function countNumbers({ input, output }: Guess, engine: Engine): Promise<n
   try {
     const inputs = namedAfter(engine.inputs, sampleInputs(sample, engine.inputs));
     const { outputs } = await engine.run(inputs);
-    const numbers = outputs.find(({ name, datatype, shape }) => {
-      if (output.kind === 'embedding')
-        return datatype.startsWith('FP') && shape.length === dimensions;
-      return output.tensor === undefined ? datatype.startsWith('FP') : name === output.tensor;
+    const numbers = outputs.find((tensor) => {
+      if (output.kind === 'embedding') {
+        return isFloats(tensor) && tensor.shape.length === dimensions;
+      }
+      return output.tensor === undefined ? isFloats(tensor) : tensor.name === output.tensor;
     });
     return numbers?.shape.at(-1) ?? 0;
   } catch (thrown) {

@@ -1,10 +1,10 @@
 // Guesses the manifest of an ONNX file by the inputs and outputs of its network. What it cannot know it
 // leaves to flags, and each guess has its reason.
 
-import { isOpen } from '../../shared/tensors/network.js';
+import { isFloats, isOpen } from '../../shared/tensors/network.js';
 import { takesTokens } from '../../worker/batch/tokens.js';
 import type { TensorValue } from '../../worker/engine/engine.js';
-import { guessAnswer, isRow } from './adding/answer-guess.js';
+import { type Fault, guessAnswer, isRow } from './adding/answer-guess.js';
 import type { Companions } from './adding/companions.js';
 import { type Section, type Settings, sectionOf, setsPixels } from './adding/settings.js';
 
@@ -129,10 +129,6 @@ function withAnswer(
   };
 }
 
-interface Fault {
-  readonly fault: string;
-}
-
 /** What is guessed of an input. */
 interface Given {
   readonly section: Section;
@@ -176,14 +172,11 @@ function furtherOf(others: readonly TensorValue[]): Record<string, Section> {
   return Object.fromEntries(entries);
 }
 
-function isSmall({ datatype, shape }: TensorValue): boolean {
+function isSmall(value: TensorValue): boolean {
+  const { shape } = value;
   const sizes = shape.slice(1).map((size) => sizeOf(size) ?? Number.NaN);
   const elements = sizes.reduce((product, size) => product * size, 1);
-  return shape.length > 0 && /^FP/.test(datatype ?? '') && elements <= furtherElementsMax;
-}
-
-function isFloats({ datatype }: TensorValue): boolean {
-  return /^FP/.test(datatype ?? '');
+  return shape.length > 0 && isFloats(value) && elements <= furtherElementsMax;
 }
 
 function choose(wanted: Kind | undefined, told: Told | undefined) {

@@ -9,6 +9,7 @@ import { coerceError, ScorelineError } from '../errors.js';
 import { NotUtf8, readUtf8File } from '../files/utf8-file.js';
 import { findLine } from '../files/yaml-lines.js';
 import { shown } from '../shown.js';
+import { isFloats } from '../tensors/network.js';
 import { messageOf } from '../zod-issue.js';
 import { scoresExampleOf } from './example.js';
 import type { Manifest } from './manifest.js';
@@ -102,9 +103,7 @@ function numberClasses(
 ): readonly Label[] {
   const { tensor, known } = output;
   const scores = network?.outputs.find((value) =>
-    tensor === undefined
-      ? value.datatype.startsWith('FP') && value.name !== known
-      : value.name === tensor,
+    tensor === undefined ? isFloats(value) && value.name !== known : value.name === tensor,
   );
   const sizes = scores?.shape.slice(1) ?? [-1];
   let count = 1;

@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { isInnerPath } from '../files/inner-path.js';
+import { isFloats } from '../tensors/network.js';
 import { embeddingSchema } from './embedding.js';
 import { checkExample, checkSamples, exampleSchema, samplesSchema } from './example.js';
 import { imageInputSchema } from './image-input.js';
@@ -359,9 +360,7 @@ function nameTensor(manifest: WholeManifest): WholeManifest {
   if (!network || !(scoresClasses(output) || output.kind === 'regression')) return manifest;
   if (output.tensor !== undefined) return manifest;
   const known = 'known' in output ? output.known : undefined;
-  const tensor = network.outputs.find(
-    ({ name, datatype }) => datatype.startsWith('FP') && name !== known,
-  )?.name;
+  const tensor = network.outputs.find((value) => isFloats(value) && value.name !== known)?.name;
   return tensor === undefined ? manifest : { ...manifest, output: { ...output, tensor } };
 }
 

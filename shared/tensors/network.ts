@@ -20,6 +20,11 @@ export function isOpen(dimension: number | string | undefined): boolean {
   return typeof dimension !== 'number' || dimension < 1;
 }
 
+/** Whether the elements of a value are floats. */
+export function isFloats({ datatype }: Pick<NetworkValue, 'datatype'>): boolean {
+  return datatype?.startsWith('FP') ?? false;
+}
+
 /** Whether a tensor has the datatype of a value, as many dimensions, and sizes that it takes. */
 export function takesTensor(value: NetworkValue, { datatype, shape }: TensorHead): boolean {
   return (

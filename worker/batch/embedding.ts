@@ -3,7 +3,7 @@
 
 import { ScorelineError } from '../../shared/errors.js';
 import { type EmbeddingOutput, embeddingName } from '../../shared/manifest/embedding.js';
-import { showName, takesSize } from '../../shared/tensors/network.js';
+import { isFloats, showName, takesSize } from '../../shared/tensors/network.js';
 import { type Tensor, toFloats } from '../../shared/tensors/tensors.js';
 import type { Engine, TensorValue } from '../engine/engine.js';
 import { listValues } from './network.js';
@@ -32,11 +32,11 @@ function findVectors(
 ): TensorValue {
   const dimensions = pooling === 'none' ? 2 : 3;
   const vectors = values.find(
-    ({ name, datatype, shape }) =>
-      (tensor === undefined || name === tensor) &&
-      datatype?.startsWith('FP') &&
-      shape.length === dimensions &&
-      takesSize(shape.at(-1), dimension),
+    (value) =>
+      (tensor === undefined || value.name === tensor) &&
+      isFloats(value) &&
+      value.shape.length === dimensions &&
+      takesSize(value.shape.at(-1), dimension),
   );
   if (vectors) return vectors;
   const expected = pooling === 'none' ? `float[N,${dimension}]` : `float[N,tokens,${dimension}]`;

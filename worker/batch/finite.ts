@@ -3,6 +3,7 @@
 
 import { embeddingName } from '../../shared/manifest/embedding.js';
 import type { Manifest } from '../../shared/manifest/manifest.js';
+import { isFloats } from '../../shared/tensors/network.js';
 import { type Tensor, toNumbers } from '../../shared/tensors/tensors.js';
 
 /** @param share the outputs for an item; undefined if one of its scores is not finite */
@@ -15,7 +16,7 @@ export function isFiniteAnswer(
   if (output.kind !== 'regression' && output.kind !== 'embedding') return true;
   const name = output.kind === 'embedding' ? embeddingName : output.tensor;
   const answer = share.find((tensor) =>
-    name === undefined ? tensor.datatype.startsWith('FP') : tensor.name === name,
+    name === undefined ? isFloats(tensor) : tensor.name === name,
   );
   return answer === undefined || toNumbers(answer).every((number) => Number.isFinite(number));
 }

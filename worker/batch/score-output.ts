@@ -3,7 +3,7 @@
 import { ScorelineError } from '../../shared/errors.js';
 import type { Label } from '../../shared/manifest/labels.js';
 import type { Scores } from '../../shared/manifest/output.js';
-import { showName } from '../../shared/tensors/network.js';
+import { isFloats, showName } from '../../shared/tensors/network.js';
 import { countElements } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { listValues, takesInner } from './network.js';
@@ -96,12 +96,11 @@ function findFloats(
   values: readonly TensorValue[],
   known?: string,
 ): TensorValue {
-  const areFloats = ({ datatype }: TensorValue) => /^FP/.test(datatype ?? '');
   const value =
     tensor === undefined
-      ? values.find((candidate) => candidate.name !== known && areFloats(candidate))
+      ? values.find((candidate) => candidate.name !== known && isFloats(candidate))
       : findTensor(place, tensor, values);
-  if (value && areFloats(value)) return value;
+  if (value && isFloats(value)) return value;
   throw wrong(
     place,
     'tensor',

@@ -1,7 +1,7 @@
 // Guesses what a network answers with by the names and shapes of its outputs: classes, a number, an embedding, or its
 // tensors.
 
-import { isOpen } from '../../../shared/tensors/network.js';
+import { isFloats, isOpen } from '../../../shared/tensors/network.js';
 import type { TensorValue } from '../../../worker/engine/engine.js';
 import type { Companions } from './companions.js';
 import type { Section } from './settings.js';
@@ -29,6 +29,11 @@ export interface AnswerHints {
   readonly hasLabels: boolean;
 }
 
+/** What is wrong with the network, or with what the user set. */
+export interface Fault {
+  readonly fault: string;
+}
+
 type Way = 'scores' | 'vector' | 'vectors';
 
 interface Choice {
@@ -41,9 +46,9 @@ interface Choice {
 export function guessAnswer(
   outputs: readonly TensorValue[],
   hints: AnswerHints,
-): Answer | { readonly fault: string } | undefined {
+): Answer | Fault | undefined {
   const { wanted } = hints;
-  const floats = outputs.filter(({ datatype }) => datatype?.startsWith('FP'));
+  const floats = outputs.filter(isFloats);
   const named = wanted.tensor;
   const candidates = named === undefined ? floats : floats.filter(({ name }) => name === named);
   if (named !== undefined && candidates.length === 0) {
@@ -92,7 +97,7 @@ function choiceOf(value: TensorValue | undefined, way: Way, why: string): Choice
 function answerWith(
   { value, way, why }: Choice,
   { floats, hints }: { floats: readonly TensorValue[]; hints: AnswerHints },
-): Answer | { readonly fault: string } {
+): Answer | Fault {
   const { wanted, told, hasLabels } = hints;
   const size = sizeOf(value.shape[way === 'vectors' ? 2 : 1]);
   const because = `${value.name} ${why}`;
@@ -124,7 +129,7 @@ function answerWith(
 function embedWith(
   choice: Choice & { readonly size: number | undefined },
   { hints, tensor }: { hints: AnswerHints; tensor: false | { readonly tensor: string } },
-): Answer | { readonly fault: string } {
+): Answer | Fault {
   const { value, way, why, size } = choice;
   const { pooling, wanted } = hints;
   const isPooled = way === 'vector';
@@ -148,8 +153,8 @@ function embedWith(
 }
 
 /** Whether an output can have one number, or several, in each row. */
-export function isRow({ datatype, shape }: TensorValue): boolean {
-  return /^FP/.test(datatype ?? '') && shape.length <= 2;
+export function isRow(value: TensorValue): boolean {
+  return isFloats(value) && value.shape.length <= 2;
 }
 
 /** Whether an output has a number for each token, as the start and end of an answer in a text. */
