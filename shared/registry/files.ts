@@ -18,7 +18,10 @@ export const optimizedFactor = 6;
 export interface Located {
   readonly manifest: Manifest;
   readonly folder: string;
-  /** The path of the ONNX file, or of the Python program. */
+  /**
+   * The path of the ONNX file or Python program, in the model's folder or in the cache of downloads. On a machine that
+   * only runs the API, the file may be missing.
+   */
   readonly file: string;
 }
 

@@ -11,7 +11,7 @@ import {
 } from '../manifest/file.js';
 import { type Head, readHeads } from '../manifest/heads.js';
 import { type Label, readLabels } from '../manifest/labels.js';
-import { describedFiles, type Manifest } from '../manifest/manifest.js';
+import { describedFiles } from '../manifest/manifest.js';
 import { codeSha256 } from '../python/code.js';
 import { shown } from '../shown.js';
 import { queueName, readableWireVersions, wireVersion } from '../wire/version.js';
@@ -26,17 +26,10 @@ const quotedCharactersMax = 100;
 export interface Model extends Located {
   readonly name: string;
   readonly version: string;
-  readonly manifest: Manifest;
   /** The BullMQ queue to which the API adds jobs. */
   readonly queue: string;
   /** The queue of each wire version that this build reads. Workers serve all of them. */
   readonly queues: readonly { readonly wire: number; readonly name: string }[];
-  readonly folder: string;
-  /**
-   * The path of the ONNX file or Python program, in the model's folder or in the cache of downloads. On a machine that
-   * only runs the API, the file may be missing.
-   */
-  readonly file: string;
   /** That of a Python program with its modules, when the model was read. */
   readonly codeSha256?: string | undefined;
   readonly labels: readonly Label[];
