@@ -1,4 +1,4 @@
-// Starts telemetry: the assembly of OpenTelemetry's SDK. Only openTelemetry (telemetry.ts) leads here, and only
+// Starts telemetry: the assembly of OpenTelemetry's SDK. Only openTelemetry (open.ts) leads here, and only
 // if something is to be sent.
 //
 // Sampling is ours (tracer.ts), so the SDK records every span it is given. Each exporter has a queue of its own
@@ -41,13 +41,16 @@ export async function startTelemetry(
   const read = () => instruments;
   const parts = await openOtlp(configuration, read);
   const { APPLICATIONINSIGHTS_CONNECTION_STRING: connectionString } = configuration;
-  const resource = makeResource(role);
+  const whole = { ...parts, resource: makeResource(role) };
+  // Azure's package builds the SDK itself, and takes ours for OTLP along. It is loaded only if it is asked for.
   const sdk = connectionString
-    ? await startAzure(
-        { ...parts, resource },
-        { configuration, environment, connectionString, read },
-      )
-    : startSdk({ ...parts, resource });
+    ? (await import('./azure-monitor.js')).startAzureMonitor(whole, {
+        configuration,
+        environment,
+        connectionString,
+        read,
+      })
+    : startSdk(whole);
   const isAzure = connectionString !== undefined;
   let closing: Promise<void> | undefined;
 
@@ -108,20 +111,6 @@ async function openOtlp(
         ]
       : [],
   };
-}
-
-/** Azure's package builds the SDK itself, and takes ours for OTLP along. It is loaded only here. */
-async function startAzure(
-  parts: SdkParts,
-  options: {
-    configuration: TelemetryConfiguration;
-    environment: NodeJS.ProcessEnv;
-    connectionString: string;
-    read: () => Instruments | undefined;
-  },
-): Promise<Sdk> {
-  const { startAzureMonitor } = await import('./azure-monitor.js');
-  return startAzureMonitor(parts, options);
 }
 
 function startSdk({ resource, spanProcessors, logRecordProcessors, metricReaders }: SdkParts): Sdk {
