@@ -17,7 +17,7 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import type { Instruments, MetricValues, Series } from '../metrics/instruments.js';
 
-export type Temporality = 'cumulative' | 'delta' | 'lowmemory';
+type Temporality = 'cumulative' | 'delta' | 'lowmemory';
 
 /** @param read the instruments, once there are some */
 export function makeMetricProducer(
@@ -34,7 +34,7 @@ export function makeMetricProducer(
       const now = performance.timeOrigin + performance.now();
       const values = (await read()?.values()) ?? [];
       const isDelta = temporality !== 'cumulative';
-      const since = (isDelta ? lastAt : startedAt) as number;
+      const since = isDelta ? lastAt : startedAt;
       const times = { startTime: millisToHrTime(since), endTime: millisToHrTime(now) };
       const subtract = (name: string, series: Series): Series => {
         if (!isDelta) return series;
@@ -67,8 +67,9 @@ function toMetric(
   const aggregationTemporality = isDelta
     ? AggregationTemporality.DELTA
     : AggregationTemporality.CUMULATIVE;
+  const toPoint = ({ labels, value }: Series) => ({ ...times, attributes: labels, value });
   if (type === 'gauge') {
-    const dataPoints = series.map(({ labels, value }) => ({ ...times, attributes: labels, value }));
+    const dataPoints = series.map(toPoint);
     return {
       ...{ descriptor, dataPoints, dataPointType: DataPointType.GAUGE },
       aggregationTemporality: AggregationTemporality.CUMULATIVE,
@@ -79,11 +80,7 @@ function toMetric(
     .map((each) => subtract(name, each))
     .filter(({ value, count }) => !isDelta || value !== 0 || count !== 0);
   if (type === 'counter') {
-    const dataPoints = changes.map(({ labels, value }) => ({
-      ...times,
-      attributes: labels,
-      value,
-    }));
+    const dataPoints = changes.map(toPoint);
     const dataPointType = DataPointType.SUM as const;
     return { descriptor, aggregationTemporality, dataPointType, dataPoints, isMonotonic: true };
   }
