@@ -18,7 +18,6 @@ import {
   checkNamedSizes,
   showName,
   showShape,
-  showTensor,
   showValue,
   takesTensor,
 } from '../../shared/tensors/network.js';
@@ -255,7 +254,7 @@ function readHead({ name, datatype, shape }: GivenInput, declared: DeclaredTenso
     );
   }
   if (takesTensor(declared, head)) return head;
-  throw invalid(showValue(declared), showTensor(head));
+  throw invalid(showValue(declared), showValue(head));
 }
 
 function readSize(name: string, size: unknown, left: number): number {
@@ -271,7 +270,7 @@ function readSize(name: string, size: unknown, left: number): number {
 function countRows(inputs: readonly Tensor[], rowsMax: number): number {
   const [rows, ...others] = new Set(inputs.map(({ shape }) => shape[0] as number));
   if (rows === undefined || others.length > 0) {
-    throw invalid('the same first dimension in each input', inputs.map(showTensor).join(', '));
+    throw invalid('the same first dimension in each input', inputs.map(showValue).join(', '));
   }
   if (rows === 0) throw invalid('at least one row, counted by the first dimension', 'none');
   if (rows <= rowsMax) return rows;

@@ -5,7 +5,7 @@ import { ScorelineError } from '../../shared/errors.js';
 import { exampleTensor } from '../../shared/manifest/example.js';
 import type { DeclaredTensor } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
-import { showShape, showTensor } from '../../shared/tensors/network.js';
+import { showShape, showValue } from '../../shared/tensors/network.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import { exampleInputs } from '../../worker/batch/sample.js';
 import type { Scorer } from '../../worker/batch/scorer.js';
@@ -28,7 +28,7 @@ export async function checkTensorsExample(model: Model, scorer: Scorer): Promise
     throw new ScorelineError(result.error.code, `${name}: example: ${result.error.detail}`);
   }
   if (!example.outputs) {
-    return `answered with ${result.outputs.map(showTensor).join(', ')}; no outputs to compare it with`;
+    return `answered with ${result.outputs.map(showValue).join(', ')}; no outputs to compare it with`;
   }
   for (const given of example.outputs) {
     const declared = network.outputs.find((value) => value.name === given.name) as DeclaredTensor;

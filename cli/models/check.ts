@@ -11,7 +11,7 @@ import { scoresClasses } from '../../shared/manifest/output.js';
 import { makeLogger } from '../../shared/process/log.js';
 import { filesOf } from '../../shared/registry/files.js';
 import type { Model } from '../../shared/registry/models.js';
-import { showTensor } from '../../shared/tensors/network.js';
+import { showValue } from '../../shared/tensors/network.js';
 import { mapScores } from '../../shared/tensors/scores.js';
 import { declareNetwork } from '../../worker/batch/declared.js';
 import { openScorer, type Scorer, type ScorerItem } from '../../worker/batch/scorer.js';
@@ -90,7 +90,7 @@ async function checkExample(
     });
   }
   if (!scoresClasses(model.manifest.output)) {
-    return `answered with ${ownTensors(result.outputs).map(showTensor).join(', ')}`;
+    return `answered with ${ownTensors(result.outputs).map(showValue).join(', ')}`;
   }
   const [best] = mapScores(result.outputs, (index, score) => ({ index, score }));
   const got = best

@@ -53,7 +53,7 @@ export function checkNamedSizes(
       if (known && known.size !== size) {
         throw new ScorelineError(
           'tensor_invalid',
-          `Expected one size for the dimension ${showName(dimension)} of the network; got ${known.size} in ${showTensor(known.tensor)} and ${size} in ${showTensor(tensor)}.`,
+          `Expected one size for the dimension ${showName(dimension)} of the network; got ${known.size} in ${showValue(known.tensor)} and ${size} in ${showValue(tensor)}.`,
         );
       }
       sizes.set(dimension, { size, tensor });
@@ -66,14 +66,9 @@ export function openShape({ shape }: Pick<NetworkValue, 'shape'>): number[] {
   return shape.map((size) => (typeof size === 'string' || isOpen(size) ? -1 : size));
 }
 
-/** Shows a value of a network. Open dimensions are shown by name, or as -1. */
+/** Shows a value of a network, or a tensor without its data. Open dimensions are shown by name, or as -1. */
 export function showValue({ name, datatype, shape }: NetworkValue): string {
   return `${showName(name)} of ${datatype}${showShape(shape.map((size) => (size === '' ? -1 : size)))}`;
-}
-
-/** Shows a tensor without its data. */
-export function showTensor({ name, datatype, shape }: TensorHead): string {
-  return `${showName(name)} of ${datatype}${showShape(shape)}`;
 }
 
 /** Callers choose names and shapes, so long ones are cut. */

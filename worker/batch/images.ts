@@ -11,7 +11,7 @@ import {
   scalingOf,
 } from '../../shared/manifest/image-input.js';
 import { numberToHalf } from '../../shared/tensors/half.js';
-import { showTensor } from '../../shared/tensors/network.js';
+import { showValue } from '../../shared/tensors/network.js';
 import { numberArrays, type Tensor } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { type Adapter, invalid, rowsOf, soleTensor, takesInner, UnfitNetwork } from './network.js';
@@ -40,7 +40,7 @@ export function makeImageAdapter(input: ImageInput, values: readonly TensorValue
       if (isOf(tensor, 'UINT8', pixels) || isOf(tensor, datatype, inner)) return rowsOf(tensor);
       throw invalid(
         `pixels, UINT8[rows,${pixels}]${isRaw ? '' : `, or ${datatype}[rows,${inner}]`}`,
-        showTensor(tensor),
+        showValue(tensor),
       );
     },
     stack(items) {

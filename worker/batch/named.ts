@@ -1,6 +1,6 @@
 // Tensors that callers send under the network's own input names.
 
-import { showTensor, showValue, takesTensor } from '../../shared/tensors/network.js';
+import { showValue, takesTensor } from '../../shared/tensors/network.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { type Adapter, invalid, listTensors, rowsOf, UnfitNetwork } from './network.js';
@@ -66,7 +66,7 @@ function makePick(values: readonly TensorValue[]): Pick {
     }
     for (const [at, tensor] of picked.entries()) {
       const value = values[at] as TensorValue;
-      if (!takesTensor(value, tensor)) throw invalid(showValue(value), showTensor(tensor));
+      if (!takesTensor(value, tensor)) throw invalid(showValue(value), showValue(tensor));
     }
     return picked;
   };

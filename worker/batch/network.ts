@@ -1,7 +1,7 @@
 // A network's declared inputs, and checks whether tensors fit them.
 
 import { ScorelineError } from '../../shared/errors.js';
-import { showTensor, takesSize } from '../../shared/tensors/network.js';
+import { showValue, takesSize } from '../../shared/tensors/network.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 
@@ -56,12 +56,12 @@ export function soleTensor(inputs: readonly Tensor[]): Tensor {
 export function rowsOf(tensor: Tensor): number {
   const [rows] = tensor.shape;
   if (rows !== undefined && rows > 0) return rows;
-  throw invalid('at least one row, counted by the first dimension', showTensor(tensor));
+  throw invalid('at least one row, counted by the first dimension', showValue(tensor));
 }
 
 /** Lists an item's tensors for an error's detail. */
 export function listTensors(tensors: readonly Tensor[]): string {
-  return tensors.map(showTensor).join(', ') || 'none';
+  return tensors.map(showValue).join(', ') || 'none';
 }
 
 export function invalid(expected: string, got: string): ScorelineError {

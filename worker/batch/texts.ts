@@ -1,7 +1,7 @@
 // Texts. Each item has one tensor of strings, of shape [rows] or [rows, 1]. The network takes [N],
 // or [N, 1], which is the shape that skl2onnx gives a pipeline.
 
-import { showTensor, takesSize } from '../../shared/tensors/network.js';
+import { showValue, takesSize } from '../../shared/tensors/network.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { TensorValue } from '../engine/engine.js';
 import { type Adapter, invalid, rowsOf, soleTensor, UnfitNetwork } from './network.js';
@@ -24,7 +24,7 @@ export function makeTextAdapter(values: readonly TensorValue[]): Adapter {
     countRows(inputs) {
       const tensor = soleTensor(inputs);
       if (tensor.datatype === 'BYTES' && takesColumn(tensor.shape)) return rowsOf(tensor);
-      throw invalid('strings of shape [rows]', showTensor(tensor));
+      throw invalid('strings of shape [rows]', showValue(tensor));
     },
     stack(items) {
       const stacked = stack(items.map(([tensor]) => tensor as Tensor));
