@@ -13,7 +13,7 @@ import { parseRules } from '../monitoring/rules.js';
 import { queryNames } from '../monitoring/workbook.js';
 import { describeConfiguration, type Role } from '../shared/configuration/configuration.js';
 import { coerceError, type ErrorCode, errorTable } from '../shared/errors.js';
-import { readTextIfAny } from '../shared/files/yaml-file.js';
+import { readTextIfAny } from '../shared/files/text-file.js';
 import { listModels, readManifest } from '../shared/manifest/file.js';
 import { aclRules } from '../shared/redis/commands.js';
 import { packageDirectory } from '../shared/version.js';

@@ -8,7 +8,7 @@ import { parametersFile, writeAksParameters } from '../k8s/aks/parameters.js';
 import { isGenerated, makeManifests, writeManifests } from '../k8s/manifests.js';
 import { readPlan } from '../k8s/read-plan.js';
 import { coerceError } from '../shared/errors.js';
-import { readTextIfAny } from '../shared/files/yaml-file.js';
+import { readTextIfAny } from '../shared/files/text-file.js';
 import { packageDirectory } from '../shared/version.js';
 
 const root = packageDirectory();

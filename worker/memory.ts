@@ -1,9 +1,9 @@
 // Whether a model fits into memory. It is refused before it is loaded: a process that runs out of memory is killed,
 // with all of its models.
 
-import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { ScorelineError } from '../shared/errors.js';
+import { readTextIfAny } from '../shared/files/text-file.js';
 import { describedBytes, type Manifest } from '../shared/manifest/manifest.js';
 import { bytesToLoad, loadFactor, spareBytes } from '../shared/registry/load-memory.js';
 import { threadsOfCopies } from './engine/instances.js';
@@ -62,16 +62,10 @@ export class MemoryRoom {
  * @param root where `/proc` and `/sys` are
  */
 export function readMemory(root = '/'): Memory {
-  const read = (file: string) => {
-    try {
-      return readFileSync(`${root}${file}`, 'utf8');
-    } catch {
-      return undefined;
-    }
-  };
+  const read = (file: string) => readTextIfAny(`${root}${file}`);
   const meminfo = /^MemAvailable:\s+(\d+) kB/m.exec(read('proc/meminfo') ?? '')?.[1];
   const ofMachine = meminfo === undefined ? os.freemem() : Number(meminfo) * 1024;
-  const machine = { availableBytes: ofMachine, bound: `available on this machine` };
+  const machine = { availableBytes: ofMachine, bound: 'available on this machine' };
   const container = readLimit(read);
   return container && container.availableBytes < ofMachine ? container : machine;
 }

@@ -1,13 +1,12 @@
 // Reads a YAML file that a person wrote, and says what is wrong with it: the file, the line, the key, what was
 // expected and what was given, for all faults together.
 
-import { readFileSync } from 'node:fs';
 import { YAMLException } from 'js-yaml';
 import type { z } from 'zod';
 import { type ErrorCode, ScorelineError } from '../errors.js';
 import { messageOf } from '../zod-issue.js';
 import { parseYaml } from './parse-yaml.js';
-import { NotUtf8, readUtf8File } from './utf8-file.js';
+import { NotUtf8, readUtf8File } from './text-file.js';
 import {
   findChangedKeys,
   findChangedValue,
@@ -51,15 +50,6 @@ export function readYamlFile<Schema extends z.ZodType>(
   const result = schema.safeParse(raw);
   if (result.success) return result.data;
   throw new ScorelineError(options.code, describeFaults(parsed, result.error).join('\n'));
-}
-
-/** Returns the text of a file, or undefined if it cannot be read. */
-export function readTextIfAny(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
 }
 
 function readText(file: string, { what, code }: { what: string; code: ErrorCode }): string {

@@ -6,7 +6,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { coerceError, ScorelineError } from '../errors.js';
-import { NotUtf8, readUtf8File } from '../files/utf8-file.js';
+import { NotUtf8, readUtf8File } from '../files/text-file.js';
 import { findLine } from '../files/yaml-lines.js';
 import { shown } from '../shown.js';
 import { isFloats } from '../tensors/network.js';

@@ -1,8 +1,9 @@
 // How many processors this process may use. Node 20 does not know the limit of a container, so it would start a thread
 // for each processor of the machine, and they would share the time of a few.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import os from 'node:os';
+import { readTextIfAny } from '../files/text-file.js';
 
 /** Returns how many processors this process may run on: those of the machine, or fewer in a container with a limit. */
 export function countProcessors(root = '/'): number {
@@ -26,8 +27,8 @@ function atMostLimit(count: number, root: string): number {
 function readLimit(root: string): number {
   const group = `${root}sys/fs/cgroup`;
   const [quota, period] =
-    read(`${group}/cpu.max`)?.split(' ') ??
-    ['quota', 'period'].map((part) => read(`${group}/cpu/cpu.cfs_${part}_us`));
+    readTextIfAny(`${group}/cpu.max`)?.split(' ') ??
+    ['quota', 'period'].map((part) => readTextIfAny(`${group}/cpu/cpu.cfs_${part}_us`));
   const limit = Number(quota) / Number(period);
   // Without a limit, the quota is "max" or -1.
   return limit > 0 ? limit : Number.POSITIVE_INFINITY;
@@ -37,7 +38,7 @@ function processorsPerCore(root: string): number {
   const folder = `${root}sys/devices/system/cpu`;
   const siblings = namesIn(folder)
     .filter((name) => /^cpu\d+$/.test(name))
-    .map((name) => read(`${folder}/${name}/topology/thread_siblings_list`))
+    .map((name) => readTextIfAny(`${folder}/${name}/topology/thread_siblings_list`))
     .filter((list) => list !== undefined);
   return siblings.length === 0 ? 1 : siblings.length / new Set(siblings).size;
 }
@@ -47,13 +48,5 @@ function namesIn(folder: string): string[] {
     return readdirSync(folder);
   } catch {
     return [];
-  }
-}
-
-function read(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch {
-    return undefined;
   }
 }

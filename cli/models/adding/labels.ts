@@ -2,7 +2,7 @@
 
 import process from 'node:process';
 import { createInterface } from 'node:readline/promises';
-import { NotUtf8, readUtf8File } from '../../../shared/files/utf8-file.js';
+import { NotUtf8, readUtf8File } from '../../../shared/files/text-file.js';
 import { readOnnxLabels } from '../../../worker/files/onnx-labels.js';
 import { wrongFile } from '../../faults.js';
 import type { Companions } from './companions.js';

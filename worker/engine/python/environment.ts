@@ -7,6 +7,7 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'nod
 import path from 'node:path';
 import process from 'node:process';
 import { ScorelineError } from '../../../shared/errors.js';
+import { readTextIfAny } from '../../../shared/files/text-file.js';
 import type { Logger } from '../../../shared/process/log.js';
 import { requirementLists } from '../../../shared/python/code.js';
 import { makePythonEnvironment, pythonIn } from '../../../shared/python/environment.js';
@@ -80,11 +81,7 @@ function digestOf({ folder, requirements }: Packages): string {
 }
 
 function readDigest(environment: string): string | undefined {
-  try {
-    return readFileSync(path.join(environment, digestFile), 'utf8');
-  } catch {
-    return undefined;
-  }
+  return readTextIfAny(path.join(environment, digestFile));
 }
 
 async function make(folder: string, { folder: model, requirements }: Packages, log: Logger) {

@@ -1,4 +1,4 @@
-// Reads text files that people write. Bytes of another encoding are an error: read as UTF-8, they would
+// Reads text files. In those that people write, bytes of another encoding are an error: read as UTF-8, they would
 // become other letters without a word.
 
 import { isUtf8 } from 'node:buffer';
@@ -26,6 +26,15 @@ export function readUtf8File(file: string): string {
   // UTF-16 of plain English is valid UTF-8, but for a NUL beside each letter.
   if (isUtf8(bytes) && !text.includes('\0')) return text.replace(/^\uFEFF/, '');
   throw new NotUtf8(lineOf(bytes));
+}
+
+/** Returns the text of a file, or undefined if it cannot be read. */
+export function readTextIfAny(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
 }
 
 function lineOf(bytes: Buffer): number {
