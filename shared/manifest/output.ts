@@ -116,7 +116,7 @@ export type Scores = Pick<ScoresOutput, 'labels' | 'tensor' | 'activation' | 'th
 /** Whether an output scores classes. */
 export function scoresClasses<O extends { readonly kind: string }>(
   output: O,
-): output is Extract<O, { kind: ScoresOutput['kind'] | 'ranking' | 'classification' }> {
+): output is Extract<O, { kind: ScoresOutput['kind'] }> {
   return output.kind === 'ranking' || output.kind === 'classification';
 }
 

@@ -20,10 +20,8 @@ const include = /^[ \t]*(?:-r|-c|--requirement|--constraint)[ \t=]*["']?([^\s"']
  * @throws ScorelineError `model_file_missing` if the program or the list of packages is not there
  */
 export function codeFiles(folder: string, name: string, source: PythonSource): string[] {
-  for (const [key, file] of Object.entries({
-    file: source.file,
-    requirements: source.requirements,
-  })) {
+  for (const key of ['file', 'requirements'] as const) {
+    const file = source[key];
     if (!isFile(path.join(folder, file))) throw missing({ folder, name, key, file });
   }
   const lists = requirementLists(folder, source.requirements);

@@ -92,7 +92,7 @@ function checkRights(
   prefix: string,
   { kind, username = 'default' }: RedisAddress,
 ): void {
-  const isElsewhere = kind === 'cluster' && keys !== undefined && keys.startsWith('MOVED');
+  const isElsewhere = kind === 'cluster' && keys?.startsWith('MOVED');
   if (keys !== undefined && !isElsewhere) {
     throw unusable(
       `a Redis where the user ${username} may use all keys that begin with ${prefix}:`,

@@ -105,8 +105,7 @@ export class Runs {
     if (this.#underWay.size === 0 || this.#ended) return;
     const { runMsMax } = this.#watch;
     this.#watchdog = setTimeout(() => {
-      // A frozen process wakes up to an overdue timer while its run may be nearly done. Allow it 1
-      // s.
+      // A frozen process wakes up to an overdue timer while its run may be nearly done. Allow it 1 s.
       this.#watchdog = setTimeout(
         () => this.#giveUp(`a run takes longer than runMsMax, ${runMsMax} ms`),
         hungGraceMs,
