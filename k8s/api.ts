@@ -129,6 +129,7 @@ function makeContainer(plan: Plan): IContainer {
   const { values } = plan;
   const { api, images } = values;
   const grpcPort = grpcPortOf(values);
+  const httpGet = { path: '/v2/health/live', port: 'http' };
   return {
     name: 'api',
     image: images.api,
@@ -140,7 +141,7 @@ function makeContainer(plan: Plan): IContainer {
     ],
     resources: resources(api.cpu, parseMemory(api.memory)),
     startupProbe: {
-      httpGet: { path: '/v2/health/live', port: 'http' },
+      httpGet,
       periodSeconds: 1,
       timeoutSeconds: 2,
       failureThreshold: startSecondsMax,
@@ -148,13 +149,13 @@ function makeContainer(plan: Plan): IContainer {
     // An API that has once reached Redis is not taken out when Redis is away: all would be, and clients
     // would get a gateway's error instead of an answer that says when to ask again.
     readinessProbe: {
-      httpGet: { path: '/v2/health/live', port: 'http' },
+      httpGet,
       periodSeconds: 5,
       timeoutSeconds: 2,
       failureThreshold: 2,
     },
     livenessProbe: {
-      httpGet: { path: '/v2/health/live', port: 'http' },
+      httpGet,
       periodSeconds: 10,
       timeoutSeconds: 5,
       failureThreshold: 3,

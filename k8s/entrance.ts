@@ -19,10 +19,12 @@ import type { Values } from './values.js';
 type GatewayEntrance = Extract<Values['entrance'], { kind: 'gateway' }>;
 type IngressEntrance = Extract<Values['entrance'], { kind: 'ingress' }>;
 type ParentReference = NonNullable<IHTTPRoute['spec']['parentRefs']>[number];
+type Rule = NonNullable<IHTTPRoute['spec']['rules']>[number];
 
 const gatewayName = 'scoreline';
 /** The account by which AKS reads the certificate. */
 export const gatewayAccount = gatewayName;
+const gatewayLabels = { 'app.kubernetes.io/name': 'scoreline' };
 const labels = selectorOf('api');
 
 export function makeEntrance(values: Values): KubernetesObject[] {
@@ -48,7 +50,6 @@ export function entrancePeer({ entrance, namespace }: Values): INetworkPolicyPee
  */
 function makeGatewayObjects(values: Values, entrance: GatewayEntrance): KubernetesObject[] {
   const namespace = gatewayNamespace(values.namespace);
-  const gatewayLabels = { 'app.kubernetes.io/name': 'scoreline' };
   const home: INamespace = {
     apiVersion: 'v1',
     kind: 'Namespace',
@@ -62,8 +63,22 @@ function makeGatewayObjects(values: Values, entrance: GatewayEntrance): Kubernet
     home,
     ...makeCertificateReader(values, entrance, namespace),
     makeGateway(values, entrance, namespace),
-    makeRoute(values, parent('https')),
-    makeRedirect(values, parent('http')),
+    makeRoute(values, apiName, {
+      parent: parent('https'),
+      rule: {
+        backendRefs: [{ name: apiName, port: apiServicePort }],
+        // None. Gateways have a limit of their own if nothing is said.
+        timeouts: { request: '0s' },
+      },
+    }),
+    makeRoute(values, `${apiName}-to-https`, {
+      parent: parent('http'),
+      rule: {
+        filters: [
+          { type: 'RequestRedirect', requestRedirect: { scheme: 'https', statusCode: 301 } },
+        ],
+      },
+    }),
   ];
 }
 
@@ -80,7 +95,7 @@ function makeGateway(values: Values, entrance: GatewayEntrance, namespace: strin
     metadata: {
       name: gatewayName,
       namespace,
-      labels: { 'app.kubernetes.io/name': 'scoreline' },
+      labels: gatewayLabels,
     },
     spec: {
       gatewayClassName: entrance.class,
@@ -137,44 +152,16 @@ function makeCertificateReader(
   ];
 }
 
-function makeRoute({ host, namespace }: Values, parent: ParentReference): IHTTPRoute {
+function makeRoute(
+  { host, namespace }: Values,
+  name: string,
+  { parent, rule }: { parent: ParentReference; rule: Rule },
+): IHTTPRoute {
   return {
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'HTTPRoute',
-    metadata: { name: apiName, namespace, labels },
-    spec: {
-      parentRefs: [parent],
-      hostnames: [host],
-      rules: [
-        {
-          backendRefs: [{ name: apiName, port: apiServicePort }],
-          // None. Gateways have a limit of their own if nothing is said.
-          timeouts: { request: '0s' },
-        },
-      ],
-    },
-  };
-}
-
-function makeRedirect({ host, namespace }: Values, parent: ParentReference): IHTTPRoute {
-  return {
-    apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'HTTPRoute',
-    metadata: { name: `${apiName}-to-https`, namespace, labels },
-    spec: {
-      parentRefs: [parent],
-      hostnames: [host],
-      rules: [
-        {
-          filters: [
-            {
-              type: 'RequestRedirect',
-              requestRedirect: { scheme: 'https', statusCode: 301 },
-            },
-          ],
-        },
-      ],
-    },
+    metadata: { name, namespace, labels },
+    spec: { parentRefs: [parent], hostnames: [host], rules: [rule] },
   };
 }
 
