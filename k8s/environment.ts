@@ -17,7 +17,7 @@ export const allAddresses = '0.0.0.0';
 
 /** The port of gRPC, if the settings of the API name one. */
 export function grpcPortOf({ api }: Values): number | undefined {
-  const { GRPC_PORT }: Readonly<Record<string, string>> = api.settings;
+  const { GRPC_PORT } = api.settings;
   return GRPC_PORT ? Number(GRPC_PORT) : undefined;
 }
 

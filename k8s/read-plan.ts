@@ -112,12 +112,12 @@ function planModel({ values, entry, index, refuse }: Entry, model: Model): Plann
       `expected a model for a device that the images have, cpu or cuda; its manifest says ${manifest.device.type}`,
     );
   }
-  const scaling = scalingSchema.safeParse({ ...manifest.scaling, ...entry.scaling });
+  const together = { ...manifest.scaling, ...entry.scaling };
+  const scaling = scalingSchema.safeParse(together);
   for (const issue of scaling.error?.issues ?? []) {
-    const together = JSON.stringify({ ...manifest.scaling, ...entry.scaling });
     refuse(
       ['models', index, 'scaling', ...issue.path.map(String)],
-      `${issue.message}; with its manifest this is ${together}`,
+      `${issue.message}; with its manifest this is ${JSON.stringify(together)}`,
     );
   }
   const planned: PlannedModel = {
@@ -241,8 +241,7 @@ function checkSettings(values: Values, refuse: Refuse): void {
   if (grpcPort === sidePort) {
     refuse(['api', 'settings', 'GRPC_PORT'], 'expected another port than that of the metrics');
   }
-  const { keysSecret, webhookSecret } = values.api;
-  const settings: Readonly<Record<string, string>> = values.api.settings;
+  const { keysSecret, webhookSecret, settings } = values.api;
   if ((webhookSecret === undefined) === Boolean(settings.WEBHOOK_HOSTS)) {
     refuse(
       ['api', 'webhookSecret'],

@@ -63,6 +63,8 @@ const settings = z
   .record(z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'expected a key of docs/configuration.md'), setting)
   .prefault({});
 
+type Settings = z.output<typeof settings>;
+
 const imagesSchema = z.strictObject({
   api: image,
   worker: image,
@@ -223,7 +225,7 @@ export const valuesSchema = z.strictObject({
         .prefault({ min: 2, max: 10 }),
       cpu: cpu.default(1),
       memory: memory.default('2Gi'),
-      settings: settings.transform((given) => ({ AUTH: 'keys', ...given })),
+      settings: settings.transform((given): Settings => ({ AUTH: 'keys', ...given })),
       keysSecret: objectName
         .optional()
         .describe(
