@@ -13,9 +13,9 @@ import { apiPort, grpcPortOf, sidePort } from './environment.js';
 import { type Component, selectorOf, workerSelector } from './names.js';
 import { namespaceNameLabel } from './namespace.js';
 import type { Plan } from './plan.js';
+import { portOf, tcp } from './ports.js';
 import { redisPlace, redisPort } from './redis-place.js';
 import { telemetryPorts } from './telemetry.js';
-import { portOf } from './url-port.js';
 import type { Values } from './values.js';
 import { toWebhooks } from './webhooks.js';
 
@@ -159,7 +159,7 @@ function toRedis(values: Values): INetworkPolicyEgressRule {
 
 /** The keys of an OIDC issuer may come from anywhere, and from another host than the issuer's own. */
 function toIssuer({ api }: Values): INetworkPolicyEgressRule[] {
-  const { AUTH, OIDC_ISSUER }: Readonly<Record<string, string>> = api.settings;
+  const { AUTH, OIDC_ISSUER } = api.settings;
   if (!AUTH?.includes('oidc') || !OIDC_ISSUER) return [];
   return [{ ports: [...new Set([443, portOf(OIDC_ISSUER)])].map(tcp) }];
 }
@@ -177,8 +177,4 @@ function toAzure({ azure }: Values): INetworkPolicyEgressRule[] {
 
 function inNamespace(name: string) {
   return { namespaceSelector: { matchLabels: { [namespaceNameLabel]: name } } };
-}
-
-function tcp(port: number) {
-  return { protocol: 'TCP' as const, port };
 }

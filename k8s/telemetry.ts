@@ -3,7 +3,7 @@
 
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
 import { signals } from '../shared/configuration/telemetry.js';
-import { portOf } from './url-port.js';
+import { portOf } from './ports.js';
 import type { Values } from './values.js';
 
 type Sender = 'api' | 'worker';
@@ -63,7 +63,7 @@ interface Endpoint {
 
 /** The endpoint of the values, and those that single signals have by the settings. */
 function endpointsOf({ telemetry, api, workers }: Values, sender: Sender): Endpoint[] {
-  const settings: Readonly<Record<string, string>> = (sender === 'api' ? api : workers).settings;
+  const { settings } = sender === 'api' ? api : workers;
   const common = telemetry.otlp;
   const ofSignals = signals.map((signal) => {
     const prefix = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}`;

@@ -3,7 +3,7 @@
 import type { INetworkPolicyEgressRule } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicyEgressRule';
 import type { IEnvVar } from 'kubernetes-models/v1/EnvVar';
 import { type WebhookHost, webhookShape } from '../shared/configuration/webhooks.js';
-import { portOf } from './url-port.js';
+import { portOf, tcp } from './ports.js';
 import type { Values } from './values.js';
 
 const key = 'secrets';
@@ -42,11 +42,7 @@ export function toWebhooks(values: Values): INetworkPolicyEgressRule[] {
 }
 
 function webhookHosts({ api }: Values): readonly WebhookHost[] {
-  const { WEBHOOK_HOSTS }: Readonly<Record<string, string>> = api.settings;
+  const { WEBHOOK_HOSTS } = api.settings;
   // An empty setting counts as unset.
   return webhookShape.WEBHOOK_HOSTS.parse(WEBHOOK_HOSTS || undefined);
-}
-
-function tcp(port: number) {
-  return { protocol: 'TCP' as const, port };
 }
