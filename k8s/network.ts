@@ -24,7 +24,7 @@ export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] 
   return [
     denyAll(values),
     allowNames(values),
-    policy(values, 'api', {
+    componentPolicy(values, 'api', {
       ingress: [
         { from: [entrancePeer(values)], ports: apiPorts(values).map(tcp) },
         ...fromMonitoring(values),
@@ -37,7 +37,7 @@ export function makeNetworkPolicies({ values, models }: Plan): INetworkPolicy[] 
         ...toTelemetry(values, 'api'),
       ],
     }),
-    policy(values, 'worker', {
+    componentPolicy(values, 'worker', {
       ingress: fromMonitoring(values),
       egress: [toRedis(values), ...toAzure(values), ...toTelemetry(values, 'worker')],
     }),
@@ -51,60 +51,58 @@ function apiPorts(values: Values): number[] {
   return grpcPort === undefined ? [apiPort] : [apiPort, grpcPort];
 }
 
-function denyAll({ namespace }: Values): INetworkPolicy {
-  return {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'NetworkPolicy',
-    metadata: { name: 'deny-all', namespace },
-    spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] },
-  };
+function denyAll(values: Values): INetworkPolicy {
+  return policy(values, 'deny-all', { podSelector: {}, policyTypes: ['Ingress', 'Egress'] });
 }
 
-function allowNames({ namespace }: Values): INetworkPolicy {
-  return {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'NetworkPolicy',
-    metadata: { name: 'names', namespace },
-    spec: {
-      podSelector: {},
-      policyTypes: ['Egress'],
-      egress: [
-        {
-          to: [
-            {
-              ...inNamespace('kube-system'),
-              podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } },
-            },
-            // Caches of names on the machines themselves have link-local addresses.
-            { ipBlock: { cidr: '169.254.0.0/16' } },
-          ],
-          ports: [
-            { protocol: 'UDP', port: 53 },
-            { protocol: 'TCP', port: 53 },
-          ],
-        },
-      ],
-    },
-  };
+function allowNames(values: Values): INetworkPolicy {
+  return policy(values, 'names', {
+    podSelector: {},
+    policyTypes: ['Egress'],
+    egress: [
+      {
+        to: [
+          {
+            ...inNamespace('kube-system'),
+            podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } },
+          },
+          // Caches of names on the machines themselves have link-local addresses.
+          { ipBlock: { cidr: '169.254.0.0/16' } },
+        ],
+        ports: [
+          { protocol: 'UDP', port: 53 },
+          { protocol: 'TCP', port: 53 },
+        ],
+      },
+    ],
+  });
+}
+
+function componentPolicy(
+  values: Values,
+  component: Component,
+  rules: { ingress?: INetworkPolicyIngressRule[]; egress?: INetworkPolicyEgressRule[] },
+): INetworkPolicy {
+  return policy(values, component, {
+    podSelector: { matchLabels: selectorOf(component) },
+    policyTypes: [
+      ...(rules.ingress ? (['Ingress'] as const) : []),
+      ...(rules.egress ? (['Egress'] as const) : []),
+    ],
+    ...rules,
+  });
 }
 
 function policy(
   { namespace }: Values,
-  component: Component,
-  rules: { ingress?: INetworkPolicyIngressRule[]; egress?: INetworkPolicyEgressRule[] },
+  name: string,
+  spec: NonNullable<INetworkPolicy['spec']>,
 ): INetworkPolicy {
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
-    metadata: { name: component, namespace },
-    spec: {
-      podSelector: { matchLabels: selectorOf(component) },
-      policyTypes: [
-        ...(rules.ingress ? (['Ingress'] as const) : []),
-        ...(rules.egress ? (['Egress'] as const) : []),
-      ],
-      ...rules,
-    },
+    metadata: { name, namespace },
+    spec,
   };
 }
 
@@ -114,32 +112,27 @@ function allowToRedis(values: Values): INetworkPolicy {
     ...inNamespace(namespace),
     podSelector: { matchLabels: { app: 'keda-operator' } },
   }));
-  return policy(values, 'redis', {
+  return componentPolicy(values, 'redis', {
     ingress: [{ from: [own('api'), own('worker'), ...keda], ports: [tcp(redisPort)] }],
   });
 }
 
 /** Anywhere, but for the addresses of the machine, where clouds tell its credentials. */
-function allowDownloads({ namespace }: Values, workers: string): INetworkPolicy {
-  return {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'NetworkPolicy',
-    metadata: { name: `${workers}-downloads`, namespace },
-    spec: {
-      podSelector: { matchLabels: workerSelector(workers) },
-      policyTypes: ['Egress'],
-      egress: [
-        {
-          to: [
-            { namespaceSelector: {} },
-            { ipBlock: { cidr: '0.0.0.0/0', except: ['169.254.0.0/16'] } },
-            { ipBlock: { cidr: '::/0', except: ['fe80::/10', 'fd00:ec2::254/128'] } },
-          ],
-          ports: [tcp(443), tcp(80)],
-        },
-      ],
-    },
-  };
+function allowDownloads(values: Values, workers: string): INetworkPolicy {
+  return policy(values, `${workers}-downloads`, {
+    podSelector: { matchLabels: workerSelector(workers) },
+    policyTypes: ['Egress'],
+    egress: [
+      {
+        to: [
+          { namespaceSelector: {} },
+          { ipBlock: { cidr: '0.0.0.0/0', except: ['169.254.0.0/16'] } },
+          { ipBlock: { cidr: '::/0', except: ['fe80::/10', 'fd00:ec2::254/128'] } },
+        ],
+        ports: [tcp(443), tcp(80)],
+      },
+    ],
+  });
 }
 
 /** The metrics have a port of their own, so scrapers cannot reach the service, nor clients the metrics. */
