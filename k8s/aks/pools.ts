@@ -3,7 +3,7 @@
 
 import { gpuTaintKey, spotLabel } from '../placement.js';
 import type { Plan } from '../plan.js';
-import type { Nodes } from '../values.js';
+import type { Values } from '../values.js';
 import { type AksValues, machineDefault, machinesMax } from './values.js';
 
 /** A pool, as main.bicep takes it. */
@@ -49,11 +49,7 @@ export function makePools({ values, models }: Plan, aks: AksValues): Pool[] {
 }
 
 /** Whether workers have a choice between spot machines and others. */
-export function hasPreference({
-  nodes,
-}: {
-  nodes: { cpu: Nodes; gpu?: Nodes | undefined };
-}): boolean {
+export function hasPreference({ nodes }: Pick<Values, 'nodes'>): boolean {
   return [nodes.cpu, nodes.gpu].some((each) => each?.spot === 'prefer');
 }
 
