@@ -8,12 +8,12 @@ import { parseArgs } from 'node:util';
 import { findMachineFaults, readLists } from '../k8s/aks/machines.js';
 import { makePools } from '../k8s/aks/pools.js';
 import { readPlan } from '../k8s/read-plan.js';
-import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
+import { runCommand } from './command.js';
 
 const models = path.join(packageDirectory(), 'models');
 
-try {
+await runCommand(() => {
   const { values: options } = parseArgs({
     options: {
       skus: { type: 'string', default: 'skus.json' },
@@ -32,7 +32,4 @@ try {
   const names = pools.map(({ name, machine, min, max }) => `${name}: ${min} to ${max} ${machine}`);
   process.stdout.write(`${aks.region} has the machines, and the quota is enough.\n`);
   process.stdout.write(`${names.join('\n')}\n`);
-} catch (error) {
-  process.stderr.write(`${coerceError(error).message}\n`);
-  process.exitCode = 1;
-}
+});

@@ -2,11 +2,10 @@
 // panels of the dashboard, and draws them as an SVG. docs/dashboard.svg came from here.
 
 import { writeFileSync } from 'node:fs';
-import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { type Panel, sections } from '../monitoring/panels.js';
 import { drawDashboard, type Line } from '../monitoring/picture.js';
-import { coerceError } from '../shared/errors.js';
+import { runCommand } from './command.js';
 
 const pointsMax = 200;
 
@@ -30,7 +29,7 @@ interface Answer {
   };
 }
 
-try {
+await runCommand(async () => {
   const { values: options } = parseArgs({
     options: {
       out: { type: 'string' },
@@ -52,10 +51,7 @@ try {
     options.out,
     drawDashboard(options.title, span, (panel) => lines.get(panel) ?? []),
   );
-} catch (error) {
-  process.stderr.write(`${coerceError(error).message}\n`);
-  process.exitCode = 1;
-}
+});
 
 async function readPanel(
   prometheus: string,

@@ -5,22 +5,19 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
 import { formatContents, measureImage } from '../images/report.js';
-import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
+import { runCommand } from './command.js';
 import { buildImages, findComposeProblem } from './docker/compose.js';
 
 const root = packageDirectory();
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const { API_IMAGE = 'scoreline-api', WORKER_IMAGE = 'scoreline-worker' } = process.env;
 
-try {
+await runCommand(async () => {
   const problem = await findComposeProblem();
   if (problem === undefined) process.exitCode = await prove();
   else say(`Skipped: ${problem}`);
-} catch (error) {
-  say(coerceError(error).message);
-  process.exitCode = 1;
-}
+});
 
 async function prove(): Promise<number> {
   say('Building the images …');

@@ -17,6 +17,7 @@ import { coerceError } from '../shared/errors.js';
 import { namePattern } from '../shared/manifest/manifest.js';
 import { type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
+import { runCommand } from './command.js';
 import { curlLine } from './curl-line.js';
 import { wrong } from './faults.js';
 import { localAddress } from './local-address.js';
@@ -34,12 +35,7 @@ const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'model
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const complain = (line: string) => process.stderr.write(`${line}\n`);
 
-try {
-  await main(readWishes());
-} catch (thrown) {
-  complain(coerceError(thrown).message);
-  process.exitCode = 1;
-}
+await runCommand(() => main(readWishes()));
 
 interface Wishes {
   readonly file: string;

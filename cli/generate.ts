@@ -12,11 +12,12 @@ import { makeMonitoringFiles } from '../monitoring/files.js';
 import { parseRules } from '../monitoring/rules.js';
 import { queryNames } from '../monitoring/workbook.js';
 import { describeConfiguration, type Role } from '../shared/configuration/configuration.js';
-import { coerceError, type ErrorCode, errorTable } from '../shared/errors.js';
+import { type ErrorCode, errorTable } from '../shared/errors.js';
 import { readTextIfAny } from '../shared/files/text-file.js';
 import { listModels, readManifest } from '../shared/manifest/file.js';
 import { aclRules } from '../shared/redis/commands.js';
 import { packageDirectory } from '../shared/version.js';
+import { runCommand } from './command.js';
 import { answerTypes } from './generating/answer-types.js';
 import { kernelModule } from './generating/assembly.js';
 import { licencesPage, readRuntimePackages } from './generating/licences.js';
@@ -30,7 +31,7 @@ const manifestsFolder = 'k8s/generated';
 const monitoringFolder = 'monitoring/generated';
 const kernelFolders = ['api/kinds/pictures/plain-jpeg', 'api/kinds/pictures/resample'];
 
-try {
+await runCommand(async () => {
   const kernels = await compileKernels();
   const outdated = [...kernels, ...generate()].filter(([name, text]) => read(name) !== text);
   if (!process.argv.includes('--check')) {
@@ -40,10 +41,7 @@ try {
     process.stderr.write(`Out of date: ${names}. Run: npm run fix\n`);
     process.exitCode = 1;
   }
-} catch (error) {
-  process.stderr.write(`${coerceError(error).message}\n`);
-  process.exitCode = 1;
-}
+});
 
 /** Returns the files of the kernels that are compiled from AssemblyScript, with their texts. */
 function compileKernels(): Promise<[name: string, text: string][]> {

@@ -6,8 +6,8 @@ import process from 'node:process';
 import { assemble, type ImageRole, imageRoles } from '../images/assemble.js';
 import { bake, makeEnvironments } from '../images/bake.js';
 import { formatContents, measureImage } from '../images/report.js';
-import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
+import { runCommand } from './command.js';
 
 const usage = `Usage: npm run image -- report IMAGE …
        node dist/cli/image.js assemble ROLE INSTALLED TARGET
@@ -15,7 +15,7 @@ const usage = `Usage: npm run image -- report IMAGE …
        node dist/cli/image.js environments MODELS_DIR
 ROLE is one of ${imageRoles.join(', ')}.`;
 
-try {
+await runCommand(async () => {
   const [command, ...parameters] = process.argv.slice(2);
   const [role, second, target] = parameters;
   if (command === 'report' && parameters.length > 0) {
@@ -35,10 +35,7 @@ try {
   } else if (command === 'environments' && role !== undefined) {
     await makeEnvironments(role);
   } else throw new Error(usage);
-} catch (error) {
-  process.stderr.write(`${coerceError(error).message}\n`);
-  process.exitCode = 1;
-}
+});
 
 function toRole(text: string | undefined): ImageRole {
   const role = imageRoles.find((candidate) => candidate === text);

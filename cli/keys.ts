@@ -24,6 +24,7 @@ import { coerceError, ScorelineError } from '../shared/errors.js';
 import { makeKeys } from '../shared/redis/keys.js';
 import { useRedis } from '../shared/redis/node.js';
 import { explain } from '../shared/redis/redis.js';
+import { runCommand } from './command.js';
 import { wrong } from './faults.js';
 import { findPrivateRedis } from './redis/port.js';
 
@@ -45,7 +46,7 @@ const rfc3339 = z.union([z.iso.date(), z.iso.datetime({ offset: true })]);
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const file = process.env.KEYS_FILE || undefined;
 
-try {
+await runCommand(async () => {
   const { values, positionals } = readArguments();
   const [command, subject, ...others] = positionals;
   if (others.length > 0) throw wrong(usage);
@@ -54,10 +55,7 @@ try {
   else if (command === 'revoke' && subject !== undefined) await revoke(subject);
   else if (command === 'list' && subject === undefined) await list();
   else throw wrong(usage);
-} catch (error) {
-  say(coerceError(error).message);
-  process.exitCode = 1;
-}
+});
 
 type Values = ReturnType<typeof readArguments>['values'];
 

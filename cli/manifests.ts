@@ -7,9 +7,9 @@ import { parseArgs } from 'node:util';
 import { parametersFile, writeAksParameters } from '../k8s/aks/parameters.js';
 import { isGenerated, makeManifests, writeManifests } from '../k8s/manifests.js';
 import { readPlan } from '../k8s/read-plan.js';
-import { coerceError } from '../shared/errors.js';
 import { readTextIfAny } from '../shared/files/text-file.js';
 import { packageDirectory } from '../shared/version.js';
+import { runCommand } from './command.js';
 
 const root = packageDirectory();
 
@@ -18,7 +18,7 @@ const usage = `Usage: npm run manifests -- [--values FILE] [--models FOLDER] [--
 Writes the Kubernetes manifests of a file of values (k8s/values.yaml) into a folder (k8s/generated).
 docs/kubernetes.md explains each value.`;
 
-try {
+await runCommand(() => {
   const { values: options } = parseArgs({
     options: {
       help: { type: 'boolean', short: 'h', default: false },
@@ -29,10 +29,7 @@ try {
   });
   if (options.help) process.stdout.write(`${usage}\n`);
   else writeAll(options);
-} catch (error) {
-  process.stderr.write(`${coerceError(error).message}\n`);
-  process.exitCode = 1;
-}
+});
 
 function writeAll(options: { values: string; models: string; out: string }): void {
   const plan = readPlan({ file: options.values, modelsDirectory: options.models });

@@ -8,6 +8,7 @@ import { filesOf, type ModelFile, missingFile } from '../shared/registry/files.j
 import type { LeftOut } from '../shared/registry/left-out.js';
 import { collectModels, type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
+import { runCommand } from './command.js';
 import { wrong } from './faults.js';
 import { addModel, addUsage } from './models/add.js';
 import { benchModel, benchUsage } from './models/bench.js';
@@ -20,7 +21,7 @@ import { tuneModel, tuneUsage } from './models/tune.js';
 const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'models');
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-try {
+await runCommand(async () => {
   const [command, name, ...others] = process.argv.slice(2);
   if (command === 'list' && name === undefined) list();
   else if (command === 'add') await addModel(process.argv.slice(3), { directory, say });
@@ -38,10 +39,7 @@ try {
       `Usage: npm run models -- list | pull NAME | check [NAME] | ${addUsage} | ${optimizeUsage} | ${tuneUsage} | ${benchUsage} | ${profileUsage}`,
     );
   }
-} catch (error) {
-  complain(coerceError(error).message);
-  process.exitCode = 1;
-}
+});
 
 function complain(line: string): void {
   process.stderr.write(`${line}\n`);

@@ -8,6 +8,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
 import { coerceError, problemOf } from '../shared/errors.js';
+import { runCommand } from './command.js';
 import { wrong } from './faults.js';
 import { localAddress } from './local-address.js';
 import {
@@ -38,12 +39,7 @@ const usage = `Usage: npm run score -- MODEL FILE.ndjson | FOLDER [OPTION …]
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
-try {
-  await score(readOptions());
-} catch (error) {
-  say(coerceError(error).message);
-  process.exitCode = 1;
-}
+await runCommand(() => score(readOptions()));
 
 type Options = ReturnType<typeof readOptions>;
 

@@ -11,6 +11,7 @@ import { History } from '../top/history.js';
 import { makePaint, openScreen, type Screen } from '../top/screen.js';
 import { type Reading, readService, type Source } from '../top/service.js';
 import { drawLines, findEvents } from '../top/view.js';
+import { runCommand } from './command.js';
 import { localAddress } from './local-address.js';
 
 const usage = `Usage: npm run top -- [--url URL] [--metrics ADDRESS,…] [--every SECONDS] [--once]
@@ -25,13 +26,10 @@ SCORELINE_KEY has the API key or the access token. Rates and latencies need the 
 const eventsMax = 5;
 const { stdin, stdout } = process;
 
-try {
+await runCommand(async () => {
   const { source, everyMs, isOnce } = readOptions();
   await (isOnce ? printOnce(source, everyMs) : watch(source, everyMs));
-} catch (error) {
-  process.stderr.write(`${coerceError(error).message}\n`);
-  process.exitCode = 1;
-}
+});
 
 /** Looks twice, since a rate needs two readings. */
 async function printOnce(source: Source, everyMs: number): Promise<void> {
