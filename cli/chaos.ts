@@ -18,7 +18,7 @@ import type { FaultKind } from '../chaos/schedule.js';
 import { formatSummary, isPassed } from '../chaos/tally.js';
 import type { Target } from '../chaos/target.js';
 import { targets } from '../chaos/targets.js';
-import { readCount, runSeeded, say } from './seeded/run.js';
+import { readCount, readNames, runSeeded, say } from './seeded/run.js';
 
 const killEveryMs = 2000;
 const deadlineMs = 15_000;
@@ -79,12 +79,13 @@ function readOptions() {
     seed: readCount('seed', values.seed),
     clients: readCount('clients', values.clients),
     workers: readCount('workers', values.workers),
+    // A kind that the target cannot have is refused, since it would be left out silently.
     kinds:
       values.faults === undefined
         ? jobs === undefined
           ? target.defaultFaults
           : jobFaults
-        : readKinds(values.faults, target),
+        : readNames('faults', values.faults, target.faults),
     killEveryMs: readCount(
       'kill-every-ms',
       values['kill-every-ms'] ?? String(killEveryMs * target.stretch),
@@ -98,13 +99,4 @@ function readOptions() {
     keepLogs: values['keep-logs'],
     say,
   };
-}
-
-/** Only kinds that the target can have, since others would be left out silently. */
-function readKinds(value: string, { faults }: { faults: readonly FaultKind[] }): FaultKind[] {
-  return value.split(',').map((name) => {
-    const kind = faults.find((candidate) => candidate === name.trim());
-    if (kind) return kind;
-    throw new Error(`--faults: expected one or more of ${faults.join(', ')}; got ${name}`);
-  });
 }

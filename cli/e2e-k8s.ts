@@ -31,7 +31,7 @@ import { formatSummary, isPassed } from '../chaos/tally.js';
 import { isDnsLabel, namespaceLengthMax } from '../k8s/names.js';
 import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
-import { readCount, say } from './seeded/run.js';
+import { readCount, readNames, say } from './seeded/run.js';
 
 /** Long enough for a worker to come back after anything that the run does. */
 const deadlineMs = 30_000;
@@ -131,20 +131,12 @@ function readOptions() {
       redis: values['redis-image'],
     },
     namespace: readNamespace(values.namespace),
-    parts: choose(values.only),
+    parts: readNames('only', values.only, partNames),
     clients: readCount('clients', values.clients),
     seed: readCount('seed', values.seed),
     relay: values.relay,
     keep: values.keep,
   };
-}
-
-function choose(only: string | undefined): readonly string[] {
-  if (only === undefined) return partNames;
-  const names = only.split(',').map((name) => name.trim());
-  const unknown = names.find((name) => !partNames.includes(name));
-  if (unknown === undefined) return names;
-  throw new Error(`--only: expected one or more of ${partNames.join(', ')}; got ${unknown}`);
 }
 
 function readNamespace(name: string): string {

@@ -8,14 +8,15 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { coerceError } from '../shared/errors.js';
 import { packageDirectory } from '../shared/version.js';
 import { drawPlot } from '../simulate/plot.js';
 import { formatJson, formatTable } from '../simulate/report.js';
 import { simulate } from '../simulate/simulation.js';
-import { readSimulationValues, type SimulationValues, vary } from '../simulate/values.js';
+import { readSimulationValues, vary } from '../simulate/values.js';
+import { runCommand } from './command.js';
+import { readNames } from './seeded/run.js';
 
-try {
+await runCommand(() => {
   const { values, scenarios, variants, plot } = readOptions();
   const runs = scenarios.flatMap((name) =>
     variants.map((scaling) => simulate(vary(values, scaling), name)),
@@ -25,10 +26,7 @@ try {
   const table = formatTable(outcomes, currency);
   process.stdout.write(`${table}\n${formatJson(outcomes, { currency, seed })}\n`);
   if (plot !== undefined) writeFileSync(plot, drawPlot(runs));
-} catch (error) {
-  process.stderr.write(`${coerceError(error).message}\n`);
-  process.exitCode = 1;
-}
+});
 
 function readOptions() {
   const { values: options } = parseArgs({
@@ -47,21 +45,12 @@ function readOptions() {
   const coolDowns = readNumbers('cool-down-seconds', options['cool-down-seconds'], 3600);
   return {
     values,
-    scenarios: choose(values, options.scenarios),
+    scenarios: readNames('scenarios', options.scenarios, Object.keys(values.scenarios)),
     variants: targets.flatMap((itemsPerWorker) =>
       coolDowns.map((coolDownSeconds) => ({ itemsPerWorker, coolDownSeconds })),
     ),
     plot: options.plot,
   };
-}
-
-function choose({ scenarios }: SimulationValues, given: string | undefined): readonly string[] {
-  const known = Object.keys(scenarios);
-  if (given === undefined) return known;
-  const names = given.split(',').map((name) => name.trim());
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown === undefined) return names;
-  throw new Error(`--scenarios: expected one or more of ${known.join(', ')}; got ${unknown}`);
 }
 
 /** Returns the numbers of an option, or a single undefined if it was not given. */

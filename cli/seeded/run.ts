@@ -43,6 +43,23 @@ export async function runSeeded(
   }
 }
 
+/**
+ * Reads names with commas between them. Returns all that are known if the option was not given.
+ * @throws Error if one is not known
+ */
+export function readNames<T extends string>(
+  option: string,
+  text: string | undefined,
+  known: readonly T[],
+): readonly T[] {
+  if (text === undefined) return known;
+  return text.split(',').map((name) => {
+    const found = known.find((each) => each === name.trim());
+    if (found) return found;
+    throw new Error(`--${option}: expected one or more of ${known.join(', ')}; got ${name}`);
+  });
+}
+
 /** @throws Error if an option is not a whole number above 0 */
 export function readCount(option: string, text: string): number {
   const count = Number(text);
