@@ -203,24 +203,16 @@ function valuesOf(
 ): MetricValues {
   const head = { name, type, unit, meaning, bounds: buckets };
   if (type !== 'histogram') {
-    const series = values.map(({ labels, value }) => ({
-      labels: labels as Series['labels'],
-      value,
-      count: 0,
-      counts: [],
-    }));
-    return { ...head, series };
+    return {
+      ...head,
+      series: values.map(({ labels, value }) => ({ ...emptySeries(labels), value })),
+    };
   }
-  const found = new Map<string, { -readonly [K in keyof Series]: Series[K] }>();
+  const found = new Map<string, ReturnType<typeof emptySeries>>();
   for (const { labels: all, value, metricName } of values) {
     const { le: _, ...labels } = all;
     const key = JSON.stringify(labels);
-    const series = found.get(key) ?? {
-      labels: labels as Series['labels'],
-      value: 0,
-      count: 0,
-      counts: [],
-    };
+    const series = found.get(key) ?? emptySeries(labels);
     found.set(key, series);
     if (metricName === `${name}_sum`) series.value = value;
     else if (metricName === `${name}_count`) series.count = value;
@@ -228,6 +220,12 @@ function valuesOf(
   }
   for (const series of found.values()) series.counts = apart(series.counts);
   return { ...head, series: [...found.values()] };
+}
+
+function emptySeries(labels: Dump['values'][number]['labels']): {
+  -readonly [K in keyof Series]: Series[K];
+} {
+  return { labels: labels as Series['labels'], value: 0, count: 0, counts: [] };
 }
 
 /** The count of each bucket alone, from those of all buckets up to it. */
