@@ -74,7 +74,8 @@ export async function startWorker(
     graceMs,
     open: (model) =>
       openPlace({ model, ...shared, onLost: (reason) => void rollout.lose(model, reason) }),
-    onClosed: instruments && makeDepartures(instruments, () => places.all.map(modelOf)),
+    onClosed:
+      instruments && makeDepartures(instruments, () => places.all.map(({ model }) => model)),
   });
   for (const model of collected.models) places.open(model);
   health.watchPlaces(() => places.all);
@@ -185,10 +186,6 @@ async function leaveOutFailed(
     if (place) void places.close(place);
   }
   return failed;
-}
-
-function modelOf({ model }: Place): Model {
-  return model;
 }
 
 /** Reports why models cannot be loaded, so no request waits for this worker, which ends. Redis may be away. */
