@@ -36,8 +36,7 @@ const number = (schema: z.ZodNumber) =>
     .string()
     .regex(/^\d+(\.\d+)?$/, 'expected a number')
     .transform(Number)
-    .pipe(schema)
-    .optional();
+    .pipe(schema);
 
 const roles = (scope: Scope, what: string) =>
   list
@@ -107,35 +106,37 @@ export const accessShape = {
   OIDC_SCORE_ROLES: roles('score', 'score inputs and list the models'),
   OIDC_JOBS_ROLES: roles('jobs', 'use jobs'),
   OIDC_ADMIN_ROLES: roles('admin', 'do everything'),
-  CALLER_PER_SECOND_MAX: number(perSecond).describe(
-    'The most requests a second of one caller over all API processes, unless its key says otherwise. Beyond it, the caller gets 429. If unset, there is no such limit.',
-  ),
-  CALLER_BURST_MAX: number(count).describe(
-    'The most requests that a caller may send at once after a pause. If unset, as many as in one second.',
-  ),
-  CALLER_CONCURRENT_MAX: number(count).describe(
-    'The most requests in flight of one caller over all API processes, unless its key says otherwise. Beyond it, the caller gets 429. Lowering it protects the answer times of the others. If unset, there is no such limit.',
-  ),
+  CALLER_PER_SECOND_MAX: number(perSecond)
+    .optional()
+    .describe(
+      'The most requests a second of one caller over all API processes, unless its key says otherwise. Beyond it, the caller gets 429. If unset, there is no such limit.',
+    ),
+  CALLER_BURST_MAX: number(count)
+    .optional()
+    .describe(
+      'The most requests that a caller may send at once after a pause. If unset, as many as in one second.',
+    ),
+  CALLER_CONCURRENT_MAX: number(count)
+    .optional()
+    .describe(
+      'The most requests in flight of one caller over all API processes, unless its key says otherwise. Beyond it, the caller gets 429. Lowering it protects the answer times of the others. If unset, there is no such limit.',
+    ),
   CALLER_RESULTS_PERCENT: number(z.number().int().min(1).max(100))
-    .unwrap()
     .default(50)
     .describe(
       'How many percent of `RESULTS_MAX` and of `RESULTS_BYTES_MAX` one caller may take. Beyond it, the caller gets 429. Lowering it leaves more room to others. With `AUTH=none` there are no shares.',
     ),
   CALLER_PERMITS_PERCENT: number(z.number().int().min(1).max(100))
-    .unwrap()
     .default(50)
     .describe(
       'How many percent of `PERMITS_MAX`, and of what a model may have of them, one caller may hold. Beyond it, the caller gets 429. One request alone may hold more. Lowering it leaves more room to others. With `AUTH=none` there are no shares.',
     ),
   CALLER_JOBS_MAX: number(z.number().int().min(1).max(10_000_000))
-    .unwrap()
     .default(250_000)
     .describe(
       'The most jobs of one caller, with those that have ended until they are forgotten. Beyond it, the caller gets 429. Raising it costs memory in Redis: 1.2 kB for each. With `AUTH=none` all callers are one.',
     ),
   CALLER_EVENT_STREAMS_MAX: number(count)
-    .unwrap()
     .default(100)
     .describe(
       'The most event streams of jobs that one caller has open at one API process. Beyond it, the caller gets 429. With `AUTH=none`, only `EVENT_STREAMS_MAX` counts.',
