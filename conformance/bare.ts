@@ -3,7 +3,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Datatype } from '../shared/tensors/tensors.js';
-import type { TensorValue } from '../worker/engine/engine.js';
+import type { Values } from '../worker/engine/engine.js';
 import type { Case } from './cases.js';
 
 export interface BareOutput {
@@ -14,12 +14,6 @@ export interface BareOutput {
   /** The numbers, as they lie in memory. */
   readonly bytes?: Uint8Array;
   readonly texts?: readonly string[];
-}
-
-/** The inputs and outputs of a network. */
-export interface Values {
-  readonly inputs: readonly TensorValue[];
-  readonly outputs: readonly TensorValue[];
 }
 
 export type BareOutcome =

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { declareNetwork } from '../worker/batch/declared.js';
-import type { Values } from './bare.js';
+import type { Values } from '../worker/engine/engine.js';
 import type { Case } from './cases.js';
 
 /** Returns the name of a case's model. Names of models are short and have no underscores. */

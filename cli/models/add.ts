@@ -26,7 +26,7 @@ import { sampleInputs } from '../../worker/batch/sample.js';
 import { loadScorer } from '../../worker/batch/scorer.js';
 import { openTokenizer, UnfitTokenizer } from '../../worker/batch/tokenizer.js';
 import { withTokens } from '../../worker/batch/tokens.js';
-import type { Engine, TensorValue } from '../../worker/engine/engine.js';
+import type { Engine, TensorValue, Values } from '../../worker/engine/engine.js';
 import { openOnnxEngine } from '../../worker/engine/onnx.js';
 import { type OutsideNeeds, readOutsideNeeds } from '../../worker/files/onnx-file.js';
 import { readOnnxManifest } from '../../worker/files/onnx-labels.js';
@@ -43,7 +43,7 @@ import { checkModel } from './check.js';
 import { manifestFile, modelIn } from './copy.js';
 import { describeExport, type ExportWishes, exportModel } from './export.js';
 import { type Format, formatOf } from './format.js';
-import { type Guess, guess, type Kind, kinds, type Told, type Values } from './guess.js';
+import { type Guess, guess, type Kind, kinds, type Told } from './guess.js';
 
 export const addUsage =
   'add FILE [--name NAME] [--kind text|image|table|tensors] [--labels FILE] [--tokenizer FILE] [--columns NAME,NAME,…] [--set KEY=VALUE …] [--description TEXT] [--export [--python PATH] [--shape SIZES]]';

@@ -3,7 +3,7 @@
 
 import { isFloats, isOpen } from '../../shared/tensors/network.js';
 import { takesTokens } from '../../worker/batch/tokens.js';
-import type { TensorValue } from '../../worker/engine/engine.js';
+import type { TensorValue, Values } from '../../worker/engine/engine.js';
 import { type Fault, guessAnswer, isRow } from './adding/answer-guess.js';
 import type { Companions } from './adding/companions.js';
 import { type Section, type Settings, sectionOf, setsPixels } from './adding/settings.js';
@@ -56,11 +56,6 @@ export interface Hints {
   readonly columns?: readonly string[] | undefined;
 }
 
-export interface Values {
-  readonly inputs: readonly TensorValue[];
-  readonly outputs: readonly TensorValue[];
-}
-
 /** Guesses by the values of a network, and by what its exporter, the files beside it and the user say. */
 export function guess(values: Values, hints: Hints): Guess | Fault {
   const { wanted } = hints;
@@ -90,11 +85,11 @@ export function guess(values: Values, hints: Hints): Guess | Fault {
   return withAnswer({ kind, reason, batch }, { input, values, hints, told: told?.output });
 }
 
-function asTensors({ inputs, outputs }: Values, reason: string): Guess {
+function asTensors(values: Values, reason: string): Guess {
   return {
     ...{ kind: 'tensors', reason, remarks: [], input: { kind: 'tensors' } },
     ...{ output: { kind: 'tensors' }, outputs: {}, size: undefined, tokenizer: undefined },
-    batch: batchOf(inputs, outputs),
+    batch: batchOf(values),
   };
 }
 
@@ -357,16 +352,11 @@ function isColumn({ shape }: TensorValue): boolean {
   return others.length === 0 && width === 1;
 }
 
-function batchOf(
-  inputs: readonly TensorValue[],
-  outputs: readonly TensorValue[],
-): { max: number } | 'none' | undefined {
+function batchOf({ inputs, outputs }: Values): Guess['batch'] {
   const firsts = [...inputs, ...outputs].map(({ shape }) => shape[0]);
-  if (firsts.every((size) => size !== undefined && isOpen(size))) return undefined;
-  return firsts.every((size) => isOpen(size) || size === 1) &&
-    [...inputs, ...outputs].every(({ shape }) => shape.length > 0)
-    ? { max: 1 }
-    : 'none';
+  if (firsts.includes(undefined)) return 'none';
+  if (firsts.every(isOpen)) return undefined;
+  return firsts.every((size) => isOpen(size) || size === 1) ? { max: 1 } : 'none';
 }
 
 function sizeOf(size: number | string | undefined): number | undefined {

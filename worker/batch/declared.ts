@@ -5,17 +5,14 @@ import { ScorelineError } from '../../shared/errors.js';
 import type { DeclaredTensor } from '../../shared/manifest/network.js';
 import type { Model } from '../../shared/registry/models.js';
 import { isOpen, showValue } from '../../shared/tensors/network.js';
-import type { TensorValue } from '../engine/engine.js';
+import type { TensorValue, Values } from '../engine/engine.js';
 
 /**
  * Checks the declaration, if there is one. It must name all inputs. It may leave out outputs, and may
  * give a size to a dimension that is open in the file.
  * @throws ScorelineError `model_file_wrong`, with what was declared and what is in the file
  */
-export function checkDeclared(
-  { name, manifest }: Model,
-  actual: { inputs: readonly TensorValue[]; outputs: readonly TensorValue[] },
-): void {
+export function checkDeclared({ name, manifest }: Model, actual: Values): void {
   const { network, input } = manifest;
   const refuse = (place: string, expected: string): never => {
     throw new ScorelineError(
@@ -43,11 +40,8 @@ export function checkDeclared(
 }
 
 /** Writes a network as the line of a manifest. What is not a tensor is left out. */
-export function declareNetwork(actual: {
-  inputs: readonly TensorValue[];
-  outputs: readonly TensorValue[];
-}): string {
-  return `network: { inputs: ${declare(actual.inputs)}, outputs: ${declare(actual.outputs)} }`;
+export function declareNetwork({ inputs, outputs }: Values): string {
+  return `network: { inputs: ${declare(inputs)}, outputs: ${declare(outputs)} }`;
 }
 
 function declare(values: readonly TensorValue[]): string {

@@ -5,7 +5,13 @@ import type { Logger } from '../../shared/process/log.js';
 import type { Model } from '../../shared/registry/models.js';
 import type { Tensor } from '../../shared/tensors/tensors.js';
 import type { Item } from '../../shared/wire/job.js';
-import { type Engine, type EngineDevice, EngineEnded, RunFailure } from '../engine/engine.js';
+import {
+  type Engine,
+  type EngineDevice,
+  EngineEnded,
+  RunFailure,
+  type Values,
+} from '../engine/engine.js';
 import { threadsOfCopies } from '../engine/instances.js';
 import { judgeScores } from './activation.js';
 import { makeAdapter } from './adapter.js';
@@ -43,7 +49,7 @@ export interface Scorer {
 
 export interface LoadedScorer extends Scorer {
   /** The inputs and outputs of the network, as the engine names them. */
-  readonly values: Pick<Engine, 'inputs' | 'outputs'>;
+  readonly values: Values;
   /** How long the model took to load, without warm-up. */
   readonly loadMs: number;
   readonly device: EngineDevice;

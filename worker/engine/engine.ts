@@ -28,10 +28,14 @@ export interface EngineDevice {
   readonly reason?: string;
 }
 
-export interface Engine {
-  readonly device: EngineDevice;
+/** The inputs and outputs of a model. */
+export interface Values {
   readonly inputs: readonly TensorValue[];
   readonly outputs: readonly TensorValue[];
+}
+
+export interface Engine extends Values {
+  readonly device: EngineDevice;
   /**
    * Runs one batch. Runs keep the order of the calls. The engine takes over the memory of the
    * inputs. It returns the outputs in `outputNames`, or by default all that are tensors.

@@ -2,7 +2,8 @@
 
 import path from 'node:path';
 import { declareNetwork } from '../../../worker/batch/declared.js';
-import type { Guess, Values } from '../guess.js';
+import type { Values } from '../../../worker/engine/engine.js';
+import type { Guess } from '../guess.js';
 import { merge, type Section, type Settings, sectionOf, setsPixels } from './settings.js';
 
 export interface Draft {

@@ -12,20 +12,18 @@ import { ScorelineError } from '../../../shared/errors.js';
 import type { Device } from '../../../shared/manifest/manifest.js';
 import type { Logger } from '../../../shared/process/log.js';
 import { packageDirectory } from '../../../shared/version.js';
-import type { Engine, TensorValue, Watch } from '../engine.js';
+import type { Engine, Values, Watch } from '../engine.js';
 import { Runs } from '../runs.js';
 import { ensureEnvironment, type Packages } from './environment.js';
 import { type Frame, FrameReader, writeFrame } from './frames.js';
 import { logLines } from './output-lines.js';
 import { variablesOfPrograms } from './variables.js';
 
-export interface PythonOptions extends Packages {
+export interface PythonOptions extends Packages, Values {
   /** The path of the program. */
   readonly file: string;
   /** What the program gets: texts, pictures, or arrays by their names. */
   readonly kind: 'text' | 'image' | 'table' | 'tensors';
-  readonly inputs: readonly TensorValue[];
-  readonly outputs: readonly TensorValue[];
   readonly device: Device;
   /** How long the program may take to load. */
   readonly loadMsMax: number;
