@@ -32,7 +32,7 @@ export interface Span {
   set(attributes: Attributes): void;
   rename(of: string): void;
   link(context: TraceContext): void;
-  addEvent(name: EventName, at: number, attributes?: Attributes): void;
+  addEvent(name: EventName, at: number): void;
   /** Marks it as failed, with a code of errors.ts. */
   fail(code: string, detail?: string): void;
   end(at: number): void;

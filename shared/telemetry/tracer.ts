@@ -117,8 +117,8 @@ class OpenSpan implements Span {
     if (link) this.#span.addLink(link);
   }
 
-  addEvent(name: EventName, at: number, attributes: Attributes = {}): void {
-    this.#span.addEvent(name, attributes, millisToHrTime(at));
+  addEvent(name: EventName, at: number): void {
+    this.#span.addEvent(name, millisToHrTime(at));
   }
 
   fail(code: string, detail?: string): void {
