@@ -18,24 +18,17 @@ import {
 const numberColumnSchema = columnSchema(
   'number',
   z.number(),
-  // YAML's .nan is a number, which JSON has no word for.
-  z.preprocess(
-    (value) => (Number.isNaN(value) ? 'NaN' : value),
-    z.union([z.number(), z.literal('NaN')], 'expected a number or NaN'),
-  ),
+  z.union([z.number(), z.literal('NaN')], 'expected a number or NaN'),
 );
 const categoryColumnSchema = columnSchema(
   'category',
   z.string(),
-  z.preprocess(
-    (value) => (Number.isNaN(value) ? 'NaN' : value),
-    z
-      .string()
-      .refine(
-        (text) => text !== 'NaN',
-        'expected the text that stands for a missing category, such as "" or "<missing>"; NaN is for numbers',
-      ),
-  ),
+  z
+    .string()
+    .refine(
+      (text) => text !== 'NaN',
+      'expected the text that stands for a missing category, such as "" or "<missing>"; NaN is for numbers',
+    ),
 );
 
 function columnSchema<Datatype extends string, Value extends z.ZodType, Missing extends z.ZodType>(
@@ -54,7 +47,9 @@ function columnSchema<Datatype extends string, Value extends z.ZodType, Missing 
       .describe(
         'The values that the model knows, numbers or texts as the datatype says. Others are refused. If unset, any value goes to the network.',
       ),
-    missing: missing
+    // YAML's .nan is a number, which JSON has no word for.
+    missing: z
+      .preprocess((value) => (Number.isNaN(value) ? 'NaN' : value), missing)
       .optional()
       .describe(
         'What the network gets if the value is `null` or left out, such as `NaN` for a pipeline that imputes. If unset, such a row is refused.',
