@@ -112,18 +112,17 @@ export const imageInputSchema = z
     }
   });
 
-type Input = z.output<typeof imageInputSchema>;
-export type ImageInput = Input;
-type Fault = readonly [key: keyof Input, message: string];
+export type ImageInput = z.output<typeof imageInputSchema>;
+type Fault = readonly [key: keyof ImageInput, message: string];
 
 const scalings = ['mean', 'std', 'scale', 'offset'] as const;
 
 /** Names the keys that do not go together. */
-function faultsOf(input: Input): readonly Fault[] {
+function faultsOf(input: ImageInput): readonly Fault[] {
   return [...faultsOfScaling(input), ...faultsOfResize(input)];
 }
 
-function faultsOfScaling(input: Input): readonly Fault[] {
+function faultsOfScaling(input: ImageInput): readonly Fault[] {
   const { tensor, mean, std, channels } = input;
   const given = scalings.filter((key) => input[key] !== undefined);
   const [first] = given;
@@ -149,7 +148,7 @@ function faultsOfScaling(input: Input): readonly Fault[] {
     .map((key) => [key, 'expected one number, since channels is grey'] as const);
 }
 
-function faultsOfResize(input: Input): readonly Fault[] {
+function faultsOfResize(input: ImageInput): readonly Fault[] {
   const { resize, width, height, shorterSide } = input;
   const faults: Fault[] = [];
   if (input.cropFraction !== undefined && resize !== 'stretch') {
@@ -173,17 +172,17 @@ function faultsOfResize(input: Input): readonly Fault[] {
 }
 
 /** How many numbers a pixel has. */
-export function channelsOf({ channels }: Pick<Input, 'channels'>): number {
+export function channelsOf({ channels }: Pick<ImageInput, 'channels'>): number {
   return channels === 'grey' ? 1 : 3;
 }
 
 /** The shape of the pixels that the API makes, without the rows. */
-export function pixelShape(input: Input): readonly number[] {
+export function pixelShape(input: ImageInput): readonly number[] {
   return [input.height, input.width, channelsOf(input)];
 }
 
 /** The tensor that the network takes, without the rows. */
-export function imageTensor(input: Input) {
+export function imageTensor(input: ImageInput) {
   const { height, width, tensor } = input;
   const [numbers, layout] = tensor.split('-') as ['uint8' | 'float32' | 'float16', string];
   const datatype = ({ uint8: 'UINT8', float32: 'FP32', float16: 'FP16' } as const)[numbers];
@@ -192,8 +191,8 @@ export function imageTensor(input: Input) {
 }
 
 /** Returns what a channel of a pixel becomes, by its position in `channels`. */
-export function scalingOf(input: Input, channel: number): (pixel: number) => number {
-  const of = (numbers: Input['mean'], otherwise: number): number =>
+export function scalingOf(input: ImageInput, channel: number): (pixel: number) => number {
+  const of = (numbers: ImageInput['mean'], otherwise: number): number =>
     (Array.isArray(numbers) ? numbers[channel] : numbers) ?? otherwise;
   if (input.mean !== undefined) {
     const [mean, std] = [of(input.mean, 0), of(input.std, 1)];
