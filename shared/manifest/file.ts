@@ -5,6 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { ScorelineError } from '../errors.js';
+import { namesIn } from '../files/names-in.js';
 import { readYamlFile } from '../files/yaml-file.js';
 import { type Manifest, manifestSchema } from './manifest.js';
 
@@ -79,13 +80,9 @@ export function listVersions(folder: string): (FolderNames & { readonly folder: 
 
 /** Other folders inside that of a model may have files of any name, such as `manifest.json`. */
 function versionsIn(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-      .filter((entry) => !entry.startsWith('.'))
-      .filter((entry) => existsSync(path.join(folder, entry, manifestName)));
-  } catch {
-    return [];
-  }
+  return namesIn(folder)
+    .filter((entry) => !entry.startsWith('.'))
+    .filter((entry) => existsSync(path.join(folder, entry, manifestName)));
 }
 
 /**
@@ -111,10 +108,6 @@ export function listModels(modelsDirectory: string): string[] {
 
 /** Returns the name of the manifest in a folder, which may be a wrong one. */
 function findManifest(folder: string): string | undefined {
-  try {
-    const names = readdirSync(folder);
-    return names.includes(manifestName) ? manifestName : names.find((name) => misnamed.test(name));
-  } catch {
-    return undefined;
-  }
+  const names = namesIn(folder);
+  return names.includes(manifestName) ? manifestName : names.find((name) => misnamed.test(name));
 }

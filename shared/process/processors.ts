@@ -1,8 +1,8 @@
 // How many processors this process may use. Node 20 does not know the limit of a container, so it would start a thread
 // for each processor of the machine, and they would share the time of a few.
 
-import { readdirSync } from 'node:fs';
 import os from 'node:os';
+import { namesIn } from '../files/names-in.js';
 import { readTextIfAny } from '../files/text-file.js';
 
 /** Returns how many processors this process may run on: those of the machine, or fewer in a container with a limit. */
@@ -41,12 +41,4 @@ function processorsPerCore(root: string): number {
     .map((name) => readTextIfAny(`${folder}/${name}/topology/thread_siblings_list`))
     .filter((list) => list !== undefined);
   return siblings.length === 0 ? 1 : siblings.length / new Set(siblings).size;
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

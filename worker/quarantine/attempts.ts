@@ -9,10 +9,11 @@
 // whether that is gone. Where no files can be written, nothing is remembered.
 
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { namesIn } from '../../shared/files/names-in.js';
 import type { Model } from '../../shared/registry/models.js';
 import { packageDirectory } from '../../shared/version.js';
 
@@ -56,7 +57,7 @@ export class Attempts {
   /** Returns the marks of a model whose processes are gone. */
   #left(model: Model): string[] {
     const prefix = prefixOf(model);
-    return list(this.#folder)
+    return namesIn(this.#folder)
       .filter(
         (name) => name.startsWith(prefix) && isGone(Number.parseInt(name.slice(prefix.length), 10)),
       )
@@ -78,14 +79,6 @@ function isGone(pid: number): boolean {
     return false;
   } catch (thrown) {
     return (thrown as NodeJS.ErrnoException).code === 'ESRCH';
-  }
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }
 
