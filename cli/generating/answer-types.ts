@@ -6,6 +6,7 @@
 import { describe } from '../../api/description/document.js';
 import { makeInputKinds } from '../../api/kinds/kinds.js';
 import { makeRegistry } from '../../shared/registry/registry.js';
+import type { Schema } from './schema-rows.js';
 
 /** The schemas that the client reads. */
 const names = ['ScoreResponse', 'InferResponse', 'Job', 'JobSummary', 'Jobs', 'Models', 'Problem'];
@@ -22,7 +23,7 @@ export function answerTypes(): string {
 }
 
 /** Returns the schemas of a service without models: the forms that hold for every model. */
-function describeAnything(): Readonly<Record<string, JsonSchema>> {
+function describeAnything(): Readonly<Record<string, Schema>> {
   const kinds = makeInputKinds({ imagePixelsMax: 1, imagesMax: 1, threads: 1 });
   const configuration = {
     ...{ AUTH: undefined, HTTPS_ONLY: false },
@@ -32,7 +33,7 @@ function describeAnything(): Readonly<Record<string, JsonSchema>> {
   return document.components.schemas;
 }
 
-function typeOf(schema: JsonSchema, indent: string): string {
+function typeOf(schema: Schema, indent: string): string {
   const { $ref, const: constant, enum: values, anyOf, oneOf, type } = schema;
   if ($ref !== undefined) return $ref.split('/').at(-1) as string;
   if (constant !== undefined) return literal(constant);
@@ -49,13 +50,13 @@ function typeOf(schema: JsonSchema, indent: string): string {
   );
 }
 
-function arrayOf({ items, prefixItems }: JsonSchema, indent: string): string {
+function arrayOf({ items, prefixItems }: Schema, indent: string): string {
   if (prefixItems)
     return `readonly [${prefixItems.map((item) => typeOf(item, indent)).join(', ')}]`;
   return `ReadonlyArray<${typeOf(items || {}, indent)}>`;
 }
 
-function objectOf(schema: JsonSchema, indent: string): string {
+function objectOf(schema: Schema, indent: string): string {
   const { properties = {}, required = [], additionalProperties } = schema;
   const inner = `${indent}  `;
   const lines = Object.entries(properties).map(([name, property]) => {
@@ -63,30 +64,17 @@ function objectOf(schema: JsonSchema, indent: string): string {
     return `${commentOf(property, inner)}${inner}readonly ${name}${mark}: ${typeOf(property, inner)};\n`;
   });
   if (additionalProperties) {
-    lines.push(`${inner}readonly [key: string]: ${typeOf(additionalProperties, inner)};\n`);
+    lines.push(
+      `${inner}readonly [key: string]: ${typeOf(additionalProperties === true ? {} : additionalProperties, inner)};\n`,
+    );
   }
   return lines.length === 0 ? 'object' : `{\n${lines.join('')}${indent}}`;
 }
 
-function commentOf({ description }: JsonSchema, indent: string): string {
+function commentOf({ description }: Schema, indent: string): string {
   return description === undefined ? '' : `${indent}/** ${description} */\n`;
 }
 
 function literal(value: unknown): string {
   return typeof value === 'string' ? `'${value}'` : JSON.stringify(value);
-}
-
-interface JsonSchema {
-  readonly $ref?: string;
-  readonly const?: unknown;
-  readonly enum?: readonly unknown[];
-  readonly anyOf?: readonly JsonSchema[];
-  readonly oneOf?: readonly JsonSchema[];
-  readonly type?: string;
-  readonly items?: JsonSchema | false;
-  readonly prefixItems?: readonly JsonSchema[];
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly required?: readonly string[];
-  readonly additionalProperties?: JsonSchema | false;
-  readonly description?: string;
 }

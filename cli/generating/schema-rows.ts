@@ -2,8 +2,9 @@
 //
 // A map that comes again, such as a file with its size and checksum, is written once. Later rows refer to it.
 
-/** The part of JSON Schema that the manifest uses. */
+/** The part of JSON Schema that the manifest and the description of the service use. */
 export interface Schema {
+  readonly $ref?: string;
   readonly type?: string;
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
