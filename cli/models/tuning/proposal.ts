@@ -1,5 +1,7 @@
 // What `tune` proposes, from what it has measured.
 
+import type { Level } from '../load.js';
+
 /** A number of threads and a batch size, as the worker's engine runs them. */
 export interface Cell {
   readonly threads: number;
@@ -43,12 +45,7 @@ export function chooseCell(cells: readonly Cell[], goalMs: number): Choice {
   return { cell: best as Cell, isWithin: true };
 }
 
-interface Loaded {
-  readonly clients: number;
-  readonly perSecond: number;
-  readonly p99Ms: number;
-  readonly refused: number;
-}
+type Loaded = Omit<Level, 'p50Ms'>;
 
 /** Whether everybody was answered within the goal. */
 export function isWithin({ p99Ms, refused }: Loaded, goalMs: number): boolean {
