@@ -11,6 +11,7 @@ import { coerceError, problemOf } from '../shared/errors.js';
 import { runCommand } from './command.js';
 import { wrong } from './faults.js';
 import { localAddress } from './local-address.js';
+import { toNumber } from './models/options.js';
 import {
   type Answers,
   type Batch,
@@ -156,8 +157,7 @@ function summarise({ scored, failed, kept, example }: Tally, { out }: Options, s
   const before = kept > 0 ? `, ${kept} had been before` : '';
   const counts = `${scored} scored, ${failed} failed${before}, in ${seconds.toFixed(1)} s.`;
   if (example === undefined) return counts;
-  const where = out === undefined ? 'the output' : out;
-  return `${counts} The lines with "problem" in ${where} say which and why. The first is ${example}`;
+  return `${counts} The lines with "problem" in ${out ?? 'the output'} say which and why. The first is ${example}`;
 }
 
 function detailOf({ problem }: CommandAnswer): string {
@@ -188,6 +188,7 @@ function readOptions() {
   if (values.out !== undefined && values.resume !== undefined) {
     throw wrong('Expected --out or --resume; got both. --out goes on where its file stops.');
   }
+  const counts = { min: 1, max: 1000, isWhole: true };
   return {
     model,
     place,
@@ -196,8 +197,8 @@ function readOptions() {
     out: values.out,
     resume: values.resume,
     top: values.top,
-    concurrency: toCount('concurrency', values.concurrency ?? '16', 1000),
-    triesMax: toCount('tries', values.tries ?? '20', 1000),
+    concurrency: toNumber('concurrency', values.concurrency ?? '16', counts),
+    triesMax: toNumber('tries', values.tries ?? '20', counts),
   };
 }
 
@@ -214,10 +215,4 @@ function readArguments() {
   } catch (error) {
     throw wrong(`${coerceError(error).message}\n\n${usage}`);
   }
-}
-
-function toCount(option: string, text: string, max: number): number {
-  const count = /^\d+$/.test(text) ? Number(text) : 0;
-  if (count >= 1 && count <= max) return count;
-  throw wrong(`--${option}: expected a whole number from 1 to ${max}; got ${text}`);
 }

@@ -1,4 +1,4 @@
-// Reads the options of the commands that measure models.
+// Reads the options of commands, and the name of a model before them.
 
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { coerceError } from '../../shared/errors.js';
