@@ -63,8 +63,10 @@ export function readClasses(
   classes: Classes,
 ): readonly Label[] {
   const { key, output } = classes;
-  const read = output.labels === undefined ? numberClasses : readFile;
-  const labels = read(folder, manifest, classes);
+  const labels =
+    output.labels === undefined
+      ? numberClasses(manifest, classes)
+      : readFile(path.join(folder, output.labels), manifest, classes);
   const { threshold } = output;
   if (Array.isArray(threshold) && threshold.length !== labels.length) {
     throw new ScorelineError(
@@ -75,9 +77,8 @@ export function readClasses(
   return labels;
 }
 
-function readFile(folder: string, { name }: Manifest, classes: Classes): readonly Label[] {
+function readFile(file: string, { name }: Manifest, classes: Classes): readonly Label[] {
   const { key, output, expected } = classes;
-  const file = path.join(folder, output.labels ?? '');
   const isRanking = output.kind === 'ranking';
   try {
     const text = readText(file);
@@ -96,11 +97,7 @@ function readFile(folder: string, { name }: Manifest, classes: Classes): readonl
 }
 
 /** Numbers the classes of a model without labels. A single score is that of the second of two classes. */
-function numberClasses(
-  _: string,
-  { name, network }: Manifest,
-  { key, output }: Classes,
-): readonly Label[] {
+function numberClasses({ name, network }: Manifest, { key, output }: Classes): readonly Label[] {
   const { tensor, known } = output;
   const scores = network?.outputs.find((value) =>
     tensor === undefined ? isFloats(value) && value.name !== known : value.name === tensor,
