@@ -9,7 +9,7 @@ import { type HeadOutput, scoresClasses } from './output.js';
 /** A further answer of a model. The term is that of networks with several heads. */
 export interface Head {
   readonly name: string;
-  readonly output: HeadOutput;
+  readonly output: HeadOutput & { readonly tensor: string };
   /** None unless it scores classes. */
   readonly labels: readonly Label[];
 }

@@ -89,9 +89,8 @@ function makeUnnamed(
 ): Answer {
   const place = { model, key: `outputs.${name}` };
   if (scoresClasses(output)) return makeRanking({ ...place, output, labels }, values);
-  const tensor = output.tensor ?? name;
-  if (output.kind === 'regression') return makePlain([findNumber(place, tensor, values)]);
-  return makePlain([findTensor(place, tensor, values).name]);
+  if (output.kind === 'regression') return makePlain([findNumber(place, output.tensor, values)]);
+  return makePlain([findTensor(place, output.tensor, values).name]);
 }
 
 function join(own: Answer, heads: readonly Answer[]): Answer {
