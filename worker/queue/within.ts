@@ -4,10 +4,6 @@ export async function within(promise: Promise<unknown>, ms: number): Promise<voi
   const over = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms);
   });
-  const settled = promise.then(
-    () => {},
-    () => {},
-  );
-  await Promise.race([settled, over]);
+  await Promise.race([promise.catch(() => {}), over]);
   clearTimeout(timer);
 }

@@ -85,9 +85,8 @@ export class ItemTraces implements ItemEvents {
     const { id, submittedAt, trace } = item;
     this.#add('queue', trace, submittedAt, takenAt);
     const attributes = { ...this.#messaging, 'messaging.message.id': id };
-    const startAt = takenAt;
     const span = this.#tracer.start(
-      { name: 'process', of: this.#queue, startAt, attributes },
+      { name: 'process', of: this.#queue, startAt: takenAt, attributes },
       trace,
     );
     if ('jobId' in item) span.set({ 'scoreline.job.id': item.jobId });
