@@ -231,8 +231,7 @@ export function findModel<M extends { name: string; version: string }>(
     (candidate) => version === undefined || candidate.version === version,
   );
   if (model) return model;
-  const [anyVersion] = versions;
-  if (anyVersion) {
+  if (versions.length > 0) {
     const known = versions.map((candidate) => candidate.version).join(', ');
     throw new ScorelineError(
       'model_not_found',

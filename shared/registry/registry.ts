@@ -106,14 +106,13 @@ export function makeRegistry(
   leftOut: readonly LeftOut[] = [],
 ): Registry {
   const listeners = new Set<(change: RegistryChange) => void>();
-  const rest = {
+  let served: Served & Pick<Registry, 'latest'> = toServed(initial, {
     leftOut,
     splits: new Map(),
     refusals: new Map(),
     shadows: new Map(),
     draining: [],
-  };
-  let served: Served & Pick<Registry, 'latest'> = toServed(initial, rest);
+  });
   const retired = new Map<string, Model>();
   /** When a queue was first asked for that is not known. */
   const unknown = new Map<string, number>();
