@@ -70,9 +70,10 @@ export class Courier {
   readonly #options: CourierOptions;
   readonly #routes: ReadonlyMap<string, Route>;
   readonly #warn: ReturnType<typeof makeSeldom>;
+  /** By their names. */
   readonly #heard = new Map<string, PendingJob>();
   readonly #working = new Set<Promise<void>>();
-  /** The jobs that are worked on, and whether each was heard of meanwhile. */
+  /** The webhooks that are worked on, by their names, and whether each was heard of meanwhile. */
   readonly #underWay = new Map<string, { isHeardAgain: boolean }>();
   readonly #running: Promise<void>;
   #wake = () => {};
@@ -114,11 +115,12 @@ export class Courier {
 
   #hear({ id, caller, webhook }: JobRecord): void {
     if (webhook === undefined) return;
-    const underWay = this.#underWay.get(id);
+    const heard = { job: id, origin: new URL(webhook).origin, caller };
+    const underWay = this.#underWay.get(nameOf(heard));
     // Otherwise the webhook would be sent a second time, beside the attempt on its way.
     if (underWay) underWay.isHeardAgain = true;
     else {
-      this.#heard.set(id, { job: id, origin: new URL(webhook).origin, caller });
+      this.#heard.set(nameOf(heard), heard);
       this.#stir();
     }
   }
@@ -159,7 +161,7 @@ export class Courier {
     try {
       if (heard.length > 0) await this.#options.pending.hurry(heard);
     } catch (error) {
-      for (const each of heard) this.#heard.set(each.job, each);
+      for (const each of heard) this.#heard.set(nameOf(each), each);
       throw error;
     }
     if (places.size === 0) return [];
@@ -168,21 +170,22 @@ export class Courier {
 
   #begin(claim: Claim): void {
     const route = this.#routes.get(claim.origin) as Route;
+    const name = nameOf(claim);
     // What was heard while the claim was on its way must not lead to a second one.
-    const progress = { isHeardAgain: this.#heard.delete(claim.job) };
+    const progress = { isHeardAgain: this.#heard.delete(name) };
     route.places.take(claim.caller);
-    this.#underWay.set(claim.job, progress);
+    this.#underWay.set(name, progress);
     const working = this.#work(claim, route)
       .then((outcome) => {
-        if (outcome === 'postponed' && progress.isHeardAgain) this.#heard.set(claim.job, claim);
+        if (outcome === 'postponed' && progress.isHeardAgain) this.#heard.set(name, claim);
       })
       // The claim ends by itself, and then the webhook is due again.
       .catch((thrown) => this.#warn(explain(thrown), 'a webhook has to wait; trying again'))
       .finally(() => {
         route.places.leave(claim.caller);
         this.#working.delete(working);
-        // A claim of the same job for another host may have begun.
-        if (this.#underWay.get(claim.job) === progress) this.#underWay.delete(claim.job);
+        // The claim may have ended meanwhile, and another one begun.
+        if (this.#underWay.get(name) === progress) this.#underWay.delete(name);
         this.#stir();
       });
     this.#working.add(working);
@@ -265,6 +268,11 @@ export class Courier {
     }
     await this.#options.pending.settle(claim, webhook, settled);
   }
+}
+
+/** Names a webhook: a job that is done again may have one at another host beside the one that is worked on. */
+function nameOf({ job, origin }: PendingJob): string {
+  return `${origin} ${job}`;
 }
 
 /** Whether a webhook is to be sent to the host of a claim. A job that is done again may have one to another host. */

@@ -65,7 +65,7 @@ function openScene(origin: string, options: Partial<CourierOptions>) {
   const end = (...records: JobRecord[]) => {
     for (const record of records) ends.end(record);
   };
-  return { pending, lines, outcomes, add, addAgain, addMany, end };
+  return { keys, pending, lines, outcomes, add, addAgain, addMany, end };
 }
 
 /** Opens a receiver with a path for each caller. */
@@ -160,4 +160,20 @@ test('a job that is done again with another host has a webhook there alone', asy
     return counts[0] === 0 && counts[1] === 1;
   });
   expect(after.callers()).toHaveLength(1);
+});
+
+test('an end that is heard of while the former host hangs is told to the other host at once', async () => {
+  const before = await openShared(() => 'hang');
+  const after = await openShared(() => ({ status: 204 }));
+  const hosts = [before, after].map(({ origin }) => ({ origin, networks: ['127.0.0.0/8'] }));
+  const scene = openScene(before.origin, { hosts });
+  const record = await scene.add('job', 'caller');
+  scene.end(record);
+  await waitUntil('the first host hangs', () => before.callers().length === 1);
+  const again = await scene.addAgain(record, `${after.origin}/caller`);
+  // Without having heard of it, nobody would look at it today.
+  const tomorrow = nowMs() + 86_400_000;
+  await redis.client.zadd(scene.keys.webhooks(after.origin, 'caller'), tomorrow, 'job');
+  scene.end(again);
+  await waitUntil('the other host has it', () => after.callers().length === 1);
 });
