@@ -92,7 +92,7 @@ export function only(names: readonly string[], catalogue: Catalogue): Catalogue 
     latest: latest.filter(isAmong),
     // Whoever does not know a model cannot name it.
     splits,
-    find: makeFind(known),
+    find: (name, version) => findIn(known, name, version),
     ofQueue: (queue) => {
       const model = catalogue.ofQueue(queue);
       return model && isAmong(model) ? model : undefined;
@@ -140,7 +140,7 @@ export function makeRegistry(
     get draining() {
       return served.draining;
     },
-    find: (name, version) => makeFind(served)(name, version),
+    find: (name, version) => findIn(served, name, version),
     ofQueue: (queue) => all().find((model) => model.queue === queue) ?? retired.get(queue),
     awaitQueue({ queue }) {
       const since = unknown.get(queue) ?? performance.now();
@@ -177,15 +177,17 @@ function toServed(
   return { models: checked(models), latest, leftOut, splits, refusals, shadows, draining };
 }
 
-function makeFind(served: Pick<Served, 'models' | 'leftOut' | 'refusals'>): Registry['find'] {
-  const { models, leftOut, refusals } = served;
-  return (name, version) => {
-    const without = leftOut.find((model) => model.name === name);
-    if (without && !models.some((model) => model.name === name)) throw notServed(without);
-    const refusal = version === undefined ? refusals.get(name) : undefined;
-    if (refusal && models.some((model) => model.name === name)) throw refusal;
-    return findModel(models, name, version);
-  };
+function findIn(
+  { models, leftOut, refusals }: Pick<Served, 'models' | 'leftOut' | 'refusals'>,
+  name: string,
+  version: string | undefined,
+): Model {
+  const isHere = () => models.some((model) => model.name === name);
+  const without = leftOut.find((model) => model.name === name);
+  if (without && !isHere()) throw notServed(without);
+  const refusal = version === undefined ? refusals.get(name) : undefined;
+  if (refusal && isHere()) throw refusal;
+  return findModel(models, name, version);
 }
 
 function notServed({ name, error }: LeftOut): ScorelineError {
