@@ -42,10 +42,7 @@ export function readYamlFile<Schema extends z.ZodType>(
   const text = readText(file, options);
   const raw = parse(file, text, options);
   const parsed = { file, text, raw, places: findPlaces(text) };
-  const unquoted = [
-    ...describeUnquotedKeys(parsed),
-    ...describeUnquotedValues(parsed, options.texts ?? []),
-  ];
+  const unquoted = describeUnquoted(parsed, options.texts ?? []);
   if (unquoted.length > 0) throw new ScorelineError(options.code, unquoted.join('\n'));
   const result = schema.safeParse(raw);
   if (result.success) return result.data;
@@ -77,24 +74,21 @@ function parse(file: string, text: string, { code }: { code: ErrorCode }): unkno
   }
 }
 
-/** Without quotes, a key such as 1.10 would name something else, such as 1.1. */
-function describeUnquotedKeys({ file, text, places }: Parsed): string[] {
+/**
+ * Without quotes, a key such as 1.10 would name something else, such as 1.1. So would the value of a version: 010 would
+ * be 10.
+ */
+function describeUnquoted({ file, text, places }: Parsed, texts: readonly Keys[]): string[] {
+  const describe = (keys: Keys, what: 'key' | 'value', given: string) =>
+    `${file}: line ${findLine(text, keys, places)}: ${keys.join('.')}: expected quotes around this ${what}, "${given}"; got ${given}, which YAML reads as ${String(parseYaml(given))}`;
   const changed = findChangedKeys(places).slice(0, faultsMax);
-  return changed.map((keys) => {
-    const key = String(keys.at(-1));
-    return `${file}: line ${findLine(text, keys, places)}: ${keys.join('.')}: expected quotes around this key, "${key}"; got ${key}, which YAML reads as ${String(parseYaml(key))}`;
-  });
-}
-
-/** So would the value of a version: 010 would be 10. */
-function describeUnquotedValues({ file, text, places }: Parsed, texts: readonly Keys[]): string[] {
-  return texts.flatMap((keys) => {
-    const value = findChangedValue(text, keys, places);
-    if (value === undefined) return [];
-    return [
-      `${file}: line ${findLine(text, keys, places)}: ${keys.join('.')}: expected quotes around this value, "${value}"; got ${value}, which YAML reads as ${String(parseYaml(value))}`,
-    ];
-  });
+  return [
+    ...changed.map((keys) => describe(keys, 'key', String(keys.at(-1)))),
+    ...texts.flatMap((keys) => {
+      const value = findChangedValue(text, keys, places);
+      return value === undefined ? [] : [describe(keys, 'value', value)];
+    }),
+  ];
 }
 
 function describeFaults({ file, text, raw, places }: Parsed, { issues }: z.ZodError): string[] {
