@@ -94,19 +94,19 @@ export async function readExampleOrSample(model: Model): Promise<ModelInput> {
  * @throws ScorelineError `configuration_invalid`, with the first input that the model does not take
  */
 export async function readModelInputs(model: Model, place: string): Promise<ModelInput[]> {
-  const isTensors = model.manifest.input.kind === 'tensors';
-  const inputs = isTensors ? undefined : await openInputs(place, undefined);
-  const count = (await inputs?.count()) ?? 0;
+  const { kind } = model.manifest.input;
+  if (kind === 'tensors') return readTensorLines(model, place);
+  const inputs = await openInputs(place, undefined);
+  const count = await inputs.count();
   if (count > inputsMax) {
     throw wrong(
       `${place}: expected at most ${inputsMax} inputs; got ${count}. Take a part of them.`,
     );
   }
-  if (!inputs) return readTensorLines(model, place);
   const isPictures = inputs.kind === 'pictures';
-  if (isPictures !== (model.manifest.input.kind === 'image')) {
+  if (isPictures !== (kind === 'image')) {
     throw wrong(
-      `${place}: expected ${isPictures ? 'a file of lines, as {"input": …}' : 'a folder of pictures'} for ${model.name}, whose input is ${model.manifest.input.kind}`,
+      `${place}: expected ${isPictures ? 'a file of lines, as {"input": …}' : 'a folder of pictures'} for ${model.name}, whose input is ${kind}`,
     );
   }
   const kinds = makeKinds();
@@ -211,7 +211,7 @@ const tensorLineSchema = z.object({
 });
 
 /** Lines as the body of a request of the Open Inference Protocol. */
-async function readTensorLines(model: Model, place: string): Promise<ModelInput[]> {
+function readTensorLines(model: Model, place: string): ModelInput[] {
   const declared = model.manifest.network?.inputs;
   if (!declared) throw wrong(`${model.name}: expected network in its manifest, for --inputs`);
   let lines: string[];
