@@ -182,7 +182,7 @@ function checkNames(values: Values, models: readonly PlannedModel[], refuse: Ref
 }
 
 function checkGpu(values: Values, models: readonly PlannedModel[], refuse: Refuse): void {
-  const [model] = models.filter(({ isOnGpu }) => isOnGpu);
+  const model = models.find(({ isOnGpu }) => isOnGpu);
   if (!model) return;
   const why = `because ${model.model.name} runs on a GPU`;
   if (!values.nodes.gpu) refuse(['nodes', 'gpu'], `expected the machines with GPUs, ${why}`);
