@@ -81,8 +81,6 @@ interface Scored {
 
 export interface SeriesOptions {
   readonly source: Source;
-  /** How long an input may take from its arrival. The deadline of the request holds, too, unless it is a stream. */
-  readonly deadlineMs: number;
   /** Gets each outcome, in the order of finishing. Resolves once the client has taken it. */
   readonly deliver: (outcome: Outcome) => MaybePromise<void>;
 }
@@ -249,11 +247,12 @@ class Run {
   }
 
   #optionsOf(
-    { deadlineMs = this.#options.deadlineMs }: Question,
+    { deadlineMs = Number.POSITIVE_INFINITY }: Question,
     { slot, arrivedAt }: { slot: Slot | undefined; arrivedAt: number },
   ): PartOptions {
-    const { key, isStream, deadlineAt } = this.#call;
-    const ownAt = arrivedAt + Math.min(this.#options.deadlineMs, deadlineMs);
+    const { key, isStream, arrivedAt: begunAt, deadlineAt } = this.#call;
+    // From its arrival, an input may take as long as the request. The deadline of that holds, too, unless it is a stream.
+    const ownAt = arrivedAt + Math.min(deadlineAt - begunAt, deadlineMs);
     const head = { arrivedAt, deadlineAt: isStream ? ownAt : Math.min(ownAt, deadlineAt) };
     if (key === undefined) return head;
     // No key of a client has a newline, so none is taken for this one.

@@ -113,11 +113,7 @@ export class SeriesRoutes {
       results[outcome.index] = text;
     };
     const { series } = this.#options;
-    const end = await series.score(call, {
-      source: sourceOf(inputs),
-      deadlineMs: call.deadlineAt - call.arrivedAt,
-      deliver,
-    });
+    const end = await series.score(call, { source: sourceOf(inputs), deliver });
     for (const outcome of outcomesAfter(end, names)) deliver(outcome);
     sendJsonText(response, `{"failed":${failed},"results":[${results.join()}]}`);
   }
@@ -138,8 +134,7 @@ export class SeriesRoutes {
     const sink = new LineSink(response, pauseMsMax);
     const deliver = (outcome: Outcome) =>
       sink.write(`${this.#write(call, response, outcome).text}\n`);
-    const deadlineMs = call.deadlineAt - call.arrivedAt;
-    return { ...(await series.score(call, { source, deadlineMs, deliver })), sink };
+    return { ...(await series.score(call, { source, deliver })), sink };
   }
 
   #write(call: Call, response: Response, outcome: Outcome): { text: string; isFailed: boolean } {
