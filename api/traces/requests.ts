@@ -71,13 +71,8 @@ function whyKept(
   if (code === 'not_ready' || request.isProbe()) return undefined;
   if (code !== 'ok') return errorTable[code].status >= 429 ? 'error' : undefined;
   if (!call || call.deferral) return undefined;
-  const slowFromMs = slowMs ?? longestMs(call) / 2;
+  const slowFromMs = slowMs ?? (call.deadlineAt - call.arrivedAt) / 2;
   return now - call.arrivedAt >= slowFromMs ? 'slow' : undefined;
-}
-
-function longestMs({ models, arrivedAt, deadlineAt }: Call): number {
-  const longest = Math.max(...models.map(({ manifest }) => manifest.deadlineMs));
-  return Math.min(longest, deadlineAt - arrivedAt);
 }
 
 /** The phases follow each other, so the inputs were prepared right before the call began to wait. */
