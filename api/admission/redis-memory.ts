@@ -1,5 +1,5 @@
-// How full the memory of Redis is. Admission stops before it is full: then workers cannot take jobs any more, so nothing would
-// ever leave it.
+// How full the memory of Redis is. Admission stops before it is full, because workers cannot take jobs from a full Redis,
+// and nothing would ever leave it.
 
 import { parseInfo } from '../../shared/redis/check.js';
 import type { Redis } from '../../shared/redis/redis.js';

@@ -45,8 +45,8 @@ export class WaitingLines {
   }
 
   /**
-   * Returns the place of a job in the queue of this name (shared/wire/priority.ts); undefined if it does not wait, if too many are before it, or if Redis
-   * cannot tell.
+   * Returns the place of a job in the queue of this name (shared/wire/priority.ts). Undefined if it does not wait, too many
+   * are before it, or Redis cannot tell.
    */
   async of(queue: string, job: string): Promise<Standing | undefined> {
     const line = await this.#lineFor(queue, job).catch(() => undefined);

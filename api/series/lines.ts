@@ -1,5 +1,5 @@
-// Lines of inputs of series that wait for room, one for each model and priority. Who has waited longest is let in first, and a
-// series has one input in a line. So series take turns, however many inputs each has and however fast it asks again.
+// Lines in which inputs of series wait for room, one for each model and priority. The first in line is let in first, and a
+// series has one input in it. So series take turns, however many inputs each has and however fast each asks again.
 
 /** How long to wait for room before asking again. */
 export const askAgainMs = 50;

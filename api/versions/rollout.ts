@@ -288,7 +288,7 @@ export class Rollout {
     return isServed && mayRest(model) && !this.#faults.has(queue) && this.#isIdle(queue);
   }
 
-  /** Whether a model has been without workers for longer, and none will come: the folder has others now, or it is unloaded. */
+  /** Whether a model has had no worker for this long, and none will come because it is unloaded or has left the folder. */
   #isLost({ queue }: Model, ms: number): boolean {
     if (this.#msWithoutWorkers(queue) < ms) return false;
     return !this.#options.folder.models.some(

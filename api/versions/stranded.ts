@@ -11,7 +11,7 @@ import type { Model } from '../../shared/registry/models.js';
 import { jobQueueOf, priorities } from '../../shared/wire/priority.js';
 import type { Queue } from '../queue/queue.js';
 
-/** Remembers that jobs may be in the queues of these models, for instances that start later. Rejects with an error of Redis. */
+/** Notes for later instances that these models' queues may have jobs. Rejects with an error of Redis. */
 export async function rememberQueues(
   { redis, keys }: { redis: Redis; keys: Keys },
   models: readonly Model[],
@@ -54,7 +54,7 @@ export async function lookForStranded(options: {
   }
 }
 
-/** Removes what BullMQ has of the jobs in a queue, and forgets it, once the last deadline is long past and no worker is there. */
+/** Removes the jobs in a queue, and forgets it, once the last deadline is long past and no worker is there. */
 async function removeJobs({ redis, keys }: { redis: Redis; keys: Keys }, name: string) {
   const bases = priorities.map((priority) => `${keys.prefix}:${jobQueueOf(name, priority)}:`);
   const lists = bases.flatMap((base) => ['wait', 'active'].map((list) => `${base}${list}`));
