@@ -7,6 +7,8 @@ import { shown } from '../../../shared/shown.js';
 import type { Call } from '../../call.js';
 import { charsetIn, decodeText } from '../../kinds/charset.js';
 import { parseGiven } from '../../parse-json.js';
+import { type Given, readDeadlineMs } from '../parameters/parameters.js';
+import { parsePriority } from '../parameters/priority.js';
 import { makeReadBytes, type ReadBytes } from './bytes.js';
 import { type Form, parseForm } from './form.js';
 
@@ -115,6 +117,17 @@ export function asObject(value: unknown): Record<string, unknown> {
     return value as Record<string, unknown>;
   }
   throw inputMissing(shown(value));
+}
+
+/**
+ * Applies the deadline and the priority that a body names.
+ * @throws ScorelineError `deadline_invalid`, `parameter_invalid`, `overloaded`
+ */
+export function applyParameters(call: Call, given: Given): void {
+  const deadlineMs = readDeadlineMs(given);
+  if (deadlineMs !== undefined) call.limitDeadline(call.arrivedAt + deadlineMs);
+  const priority = parsePriority(given.priority, 'priority');
+  if (priority) call.prioritise(priority);
 }
 
 /** @param got what came in place of an object with an input */

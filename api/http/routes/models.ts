@@ -18,7 +18,7 @@ import type { Scoring } from '../../scoring.js';
 import type { Arrived } from '../../series/series.js';
 import type { Rollout, Waiting } from '../../versions/rollout.js';
 import type { Shadows } from '../../versions/shadows.js';
-import { asObject, type Body, inputMissing, type ReadBody } from '../body/body.js';
+import { applyParameters, asObject, type Body, inputMissing, type ReadBody } from '../body/body.js';
 import { wantsLines } from '../body/lines.js';
 import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
@@ -26,14 +26,7 @@ import { allow } from '../methods.js';
 import { needs } from '../needs.js';
 import { headersOf } from '../open-call.js';
 import { nameOf } from '../parameters/model-name.js';
-import {
-  type Given,
-  queryOf,
-  readDeadlineMs,
-  readWish,
-  withQuery,
-} from '../parameters/parameters.js';
-import { parsePriority } from '../parameters/priority.js';
+import { type Given, queryOf, readWish, withQuery } from '../parameters/parameters.js';
 import type { ScoreRoute } from './score-route.js';
 import type { SeriesRoutes } from './series.js';
 
@@ -55,10 +48,7 @@ export function makeScoreNative(options: {
     if (body.type === 'bytes') checkMediaType(request, kinds, model);
     const { inputs, isList, given } = readBodyInputs(body, { kinds, series, model });
     const wish = readWish(withQuery(given, queryOf(request)), model);
-    const deadlineMs = readDeadlineMs(given);
-    if (deadlineMs !== undefined) call.limitDeadline(call.arrivedAt + deadlineMs);
-    const priority = parsePriority(given.priority, 'priority');
-    if (priority) call.prioritise(priority);
+    applyParameters(call, given);
     if (!isList && !wantsLines(request)) return { wish, inputs: inputs.map(({ read }) => read()) };
     const list = inputs.map(({ name, read }) => ({
       name,

@@ -10,13 +10,12 @@ import { writeReferenceAnswer } from '../../kinds/answers.js';
 import { type InputKinds, kindsOf, readInputs } from '../../kinds/kinds.js';
 import { routeTo, routeToAny } from '../../routing.js';
 import type { Scoring } from '../../scoring.js';
-import { asObject, inputMissing, type ReadBody } from '../body/body.js';
+import { applyParameters, asObject, inputMissing, type ReadBody } from '../body/body.js';
 import { callerOf, type Gate } from '../gate.js';
 import { sendJsonText } from '../json.js';
 import { allow } from '../methods.js';
 import { headersOf } from '../open-call.js';
-import { queryOf, readDeadlineMs, wishWithoutClasses } from '../parameters/parameters.js';
-import { parsePriority } from '../parameters/priority.js';
+import { queryOf, wishWithoutClasses } from '../parameters/parameters.js';
 import type { ScoreRoute } from './score-route.js';
 
 /** Matches the beginning of a body whose input comes first, and captures the input's first character. */
@@ -40,10 +39,7 @@ export function makeScoreReference(options: {
     const model = name === undefined ? chooseModel(call.models, given.input) : call.model;
     const { output } = kindsOf(kinds, model);
     const inputs = readInputs(kinds, model, given.input);
-    const deadlineMs = readDeadlineMs(given);
-    if (deadlineMs !== undefined) call.limitDeadline(call.arrivedAt + deadlineMs);
-    const priority = parsePriority(given.priority, 'priority');
-    if (priority) call.prioritise(priority);
+    applyParameters(call, given);
     call.assign(model, inputs.length);
     const names = inputs.map(({ name }) => name ?? '');
     call.deferral?.writeAs({ route: 'reference', names });
