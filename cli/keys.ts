@@ -24,6 +24,7 @@ import { coerceError, ScorelineError } from '../shared/errors.js';
 import { makeKeys } from '../shared/redis/keys.js';
 import { useRedis } from '../shared/redis/node.js';
 import { explain } from '../shared/redis/redis.js';
+import { messageOf } from '../shared/zod-issue.js';
 import { runCommand } from './command.js';
 import { wrong } from './faults.js';
 import { findPrivateRedis } from './redis/port.js';
@@ -40,6 +41,15 @@ Scopes: score (if none is given), jobs, admin. Durations: 90d, 24h, 30m, 0m.
 The keys are in the Redis of REDIS_URL, in that of "npm start", or in KEYS_FILE.`;
 
 const units: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000 };
+
+/** By field of a record, the option that it comes from. */
+const optionOf = {
+  scopes: 'scopes',
+  models: 'models',
+  perSecond: 'per-second',
+  burst: 'burst',
+  concurrent: 'concurrent',
+} as const;
 
 const rfc3339 = z.union([z.iso.date(), z.iso.datetime({ offset: true })]);
 
@@ -61,7 +71,7 @@ type Values = ReturnType<typeof readArguments>['values'];
 
 async function create(name: string, values: Values): Promise<void> {
   const key = makeApiKey(makeApiKeyId());
-  const record = parseRecord({
+  const record = parseOptions(name, values, {
     id: key.split('_')[1],
     name,
     sha256: hashApiKey(key).toString('hex'),
@@ -209,6 +219,24 @@ async function withStore<T>(use: (store: ApiKeyStore) => Promise<T>): Promise<T>
       'redis_unusable',
       `REDIS_URL: expected a Redis that keeps the keys; got ${reason}. ${advice}`,
     );
+  }
+}
+
+/** Parses a new record, and says of a wrong one which option was wrong. */
+function parseOptions(name: string, values: Values, record: unknown): ApiKeyRecord {
+  try {
+    return parseApiKeyRecord(record);
+  } catch (thrown) {
+    if (!(thrown instanceof z.ZodError)) throw thrown;
+    const faults = thrown.issues.map((issue) => {
+      const option = optionOf[issue.path[0] as keyof typeof optionOf];
+      const expected = messageOf(issue).replace('perSecond', '--per-second');
+      return option === undefined
+        ? `NAME: ${expected}; got ${name}`
+        : `--${option}: ${expected}; got ${values[option]}`;
+    });
+    const text = [...new Set(faults)].join('\n');
+    throw new ScorelineError('configuration_invalid', `${text}\n\n${usage}`);
   }
 }
 
