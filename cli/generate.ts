@@ -135,8 +135,8 @@ function configurationPage(): string {
 ${header}
 
 The API and the workers read their configuration from the environment once, when they start. They
-report all mistakes together. The first line of the log is the configuration in force, without
-passwords. Each model has its own settings in its [manifest](manifest.md).
+report all mistakes together, and warn of names that are almost those of settings. The first line of the log is the
+configuration in force, without passwords. Each model has its own settings in its [manifest](manifest.md).
 
 \`npm start\` takes the same keys and two of its own: \`WORKERS\`, the number of worker processes (1),
 and \`DATA_DIR\`, the folder for the data of its Redis (\`data\`).

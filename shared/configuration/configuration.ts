@@ -16,6 +16,7 @@ import {
 } from '../redis/url.js';
 import { messageOf } from '../zod-issue.js';
 import { accessShape, checkAccess } from './access.js';
+import { findMisspelt, type Misspelt } from './misspelt.js';
 import { requestTelemetryShape, telemetrySecrets, telemetryShape } from './telemetry.js';
 import { integer, splitList } from './values.js';
 import { checkWeb, webShape } from './web.js';
@@ -340,10 +341,9 @@ export function readConfiguration<R extends Role>(
   const parsed = schemas[role].safeParse(given);
   if (parsed.success) return Object.freeze(parsed.data) as Configurations[R];
   const faults = findFaults(role, environment).map(({ key, message }) => {
-    const { shape } = schemas[role] as z.ZodObject;
-    const value = given[key] ?? shape[key]?.safeParse(undefined).data;
-    const unset = given[key] === undefined ? 'the default, ' : '';
-    return `${key}: ${message}; got ${unset}${describeValue(key, value)}`;
+    const value = given[key];
+    const got = value === undefined ? describeDefault(role, key) : describeValue(key, value);
+    return `${key}: ${message}; got ${got}`;
   });
   throw new ScorelineError('configuration_invalid', faults.join('\n'));
 }
@@ -355,8 +355,14 @@ const secrets: ReadonlySet<string> = new Set([
 
 const notShown = 'one that is not shown, since it may hold a secret';
 
-function describeValue(key: string, value: string | undefined): string {
-  if (value === undefined) return 'the default';
+function describeDefault(role: Role, key: string): string {
+  const { shape } = schemas[role] as z.ZodObject;
+  const value = shape[key]?.safeParse(undefined).data;
+  const isNothing = value === undefined || (Array.isArray(value) && value.length === 0);
+  return isNothing ? 'nothing' : `the default, ${JSON.stringify(value)}`;
+}
+
+function describeValue(key: string, value: string): string {
   return secrets.has(key) || mayHoldSecret(key, value) ? notShown : JSON.stringify(value);
 }
 
@@ -375,6 +381,12 @@ export function findFaults(
   const single = z.object(schemas[role].shape).safeParse(given);
   const issues = (single.error ?? schemas[role].safeParse(given).error)?.issues ?? [];
   return issues.map((issue) => ({ key: String(issue.path[0]), message: messageOf(issue) }));
+}
+
+/** Returns the names in an environment that are almost those of settings of any role. */
+export function findMisspeltSettings(environment: NodeJS.ProcessEnv): Misspelt[] {
+  const all = Object.values(schemas).flatMap(({ shape }) => Object.keys(shape));
+  return findMisspelt(new Set(all), environment);
 }
 
 /** Settings whose empty text says something. */

@@ -29,7 +29,7 @@ const url = z
     message: 'expected no user or password in it; OTEL_EXPORTER_OTLP_HEADERS can have them',
   })
   .optional();
-const milliseconds = integer(1, 3_600_000, 'expected a whole number of milliseconds');
+const milliseconds = integer(1, 3_600_000, 'a whole number of milliseconds');
 const protocol = z.enum(protocols, `expected ${protocols.join(', ')}`);
 
 const exporter = (signal: Signal) =>

@@ -2,9 +2,12 @@
 
 import { z } from 'zod';
 
-/** A whole number from `min` to `max`, of digits alone. `expected` is the message for anything else. */
-export const integer = (min: number, max: number, expected = 'expected a whole number') =>
-  z.string().regex(/^\d+$/, expected).transform(Number).pipe(z.number().min(min).max(max));
+/** A whole number from `min` to `max`, of digits alone. `what` it is, is said with anything else. */
+export const integer = (min: number, max: number, what = 'a whole number') => {
+  const expected = `expected ${what} from ${min} to ${max}`;
+  const range = z.number().min(min, expected).max(max, expected);
+  return z.string().regex(/^\d+$/, expected).transform(Number).pipe(range);
+};
 
 /** A number from 0 to 1. */
 export const ratio = z

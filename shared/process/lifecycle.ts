@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Configurations,
+  findMisspeltSettings,
   type Role,
   readConfiguration,
   redact,
@@ -105,6 +106,9 @@ export async function live<R extends Role>(
   }
 
   log.info({ configuration: redact(configuration) }, 'starting');
+  for (const { given, meant } of findMisspeltSettings(process.env)) {
+    log.warn(`${given} is no setting, and is ignored. Did you mean ${meant}?`);
+  }
   const ended = new AbortController();
   const abandon = (reason: string) => {
     log.fatal({ reason }, 'leaving at once');

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   describeConfiguration,
+  findMisspeltSettings,
   readConfiguration,
   redact,
 } from '../../shared/configuration/configuration.js';
@@ -159,7 +160,36 @@ describe('the configuration', () => {
   });
 });
 
+describe('a name that is almost that of a setting', () => {
+  test.each([
+    ['PERMIT_MAX', 'PERMITS_MAX'],
+    ['CALLER_CONCURENT_MAX', 'CALLER_CONCURRENT_MAX'],
+    ['REDIS_URI', 'REDIS_URL'],
+    ['MODEL', 'MODELS'],
+    ['probe_port', 'PROBE_PORT'],
+  ])('is found: %s', (given, meant) => {
+    expect(findMisspeltSettings({ [given]: 'x' })).toEqual([{ given, meant }]);
+  });
+
+  test('is none of another role, of other programs, or an empty one', () => {
+    const names = ['PROBE_PORT', 'PERMITS_MAX', 'PATH', 'HOME', 'HOSTNAME', 'PORTS', 'WORKERS'];
+    const ofOthers = ['DATA_DIR', 'NODE_OPTIONS', 'REDIS_HOST', 'OTEL_BSP_MAX_QUEUE_SIZE'];
+    const given = Object.fromEntries([...names, ...ofOthers].map((name) => [name, 'x']));
+    expect(findMisspeltSettings({ ...given, PERMIT_MAX: '' })).toEqual([]);
+  });
+});
+
 describe('a wrong configuration', () => {
+  test('says of what is not set that nothing came, or what the default is', () => {
+    const faultOf = (environment: NodeJS.ProcessEnv) =>
+      errorOf(() => readConfiguration('api', environment)).message;
+    expect(faultOf({ AUTH: 'oidc' })).toMatch(/^OIDC_ISSUER: expected .*; got nothing$/m);
+    const webhooks = faultOf({ WEBHOOK_HOSTS: 'hooks.example.com' });
+    expect(webhooks).toMatch(/^WEBHOOK_SECRETS: expected .*; got nothing$/);
+    const permits = faultOf({ PERMITS_MAX: '5' });
+    expect(permits).toMatch(/^IMAGES_PER_REQUEST_MAX: expected .*; got the default, 16$/);
+  });
+
   test('is refused with all of its faults: key, message and value', () => {
     const error = errorOf(() =>
       readConfiguration('api', {
@@ -181,7 +211,7 @@ describe('a wrong configuration', () => {
       'QUEUE_PREFIX ← "two words"',
       'REDIS_URL ← "http://localhost:6379"',
     ]);
-    expect(error.message).toContain('PORT: expected number to be <=65535');
+    expect(error.message).toContain('PORT: expected a whole number from 0 to 65535');
     expect(error.message).toContain('QUEUE_PREFIX: expected a text without blanks');
   });
 
