@@ -19,17 +19,25 @@ Writes the Kubernetes manifests of a file of values (k8s/values.yaml) into a fol
 docs/kubernetes.md explains each value.`;
 
 await runCommand(() => {
-  const { values: options } = parseArgs({
-    options: {
-      help: { type: 'boolean', short: 'h', default: false },
-      values: { type: 'string', default: path.join(root, 'k8s/values.yaml') },
-      models: { type: 'string', default: path.join(root, 'models') },
-      out: { type: 'string', default: path.join(root, 'k8s/generated') },
-    },
-  });
+  const options = readOptions();
   if (options.help) process.stdout.write(`${usage}\n`);
   else writeAll(options);
 });
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        values: { type: 'string', default: path.join(root, 'k8s/values.yaml') },
+        models: { type: 'string', default: path.join(root, 'models') },
+        out: { type: 'string', default: path.join(root, 'k8s/generated') },
+      },
+    }).values;
+  } catch (thrown) {
+    throw new Error(`${coerceError(thrown).message}\n\n${usage}`);
+  }
+}
 
 function writeAll(options: { values: string; models: string; out: string }): void {
   const plan = readPlan({ file: options.values, modelsDirectory: options.models });
@@ -38,7 +46,7 @@ function writeAll(options: { values: string; models: string; out: string }): voi
     ...writeManifests(makeManifests(plan)),
     ...(parameters !== undefined && { [parametersFile]: parameters }),
   };
-  mkdirSync(options.out, { recursive: true });
+  makeFolder(options.out);
   for (const name of readdirSync(options.out)) {
     if (!(name in files)) removeLeftover(path.join(options.out, name));
   }
@@ -48,6 +56,15 @@ function writeAll(options: { values: string; models: string; out: string }): voi
   const folder = path.relative(process.cwd(), options.out) || '.';
   process.stdout.write(`${Object.keys(files).length} files in ${folder}\n`);
   process.stdout.write(`Apply them: kubectl apply -k ${folder}\n`);
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    throw new Error(`--out: expected a folder that can be written to; got ${folder} (${code})`);
+  }
 }
 
 /** Removes what was generated for other values, and nothing else that lies in the folder. */

@@ -52,6 +52,20 @@ test('says how it is used if it is asked, and writes nothing', () => {
   expect(asked.stdout).toMatch(/^Usage: npm run manifests -- \[--values FILE\]/);
 });
 
+test.each([
+  [['--value', 'values.yaml'], /^Unknown option '--value'\n\nUsage: npm run manifests/],
+  [['--out', 'values.yaml'], /^--out: expected a folder .*; got values\.yaml \(EEXIST\)\n$/],
+])('says what is wrong with an option: %s', (options, fault) => {
+  const folder = makeFolder(filesWith());
+  const given = ['--values', 'values.yaml', '--models', 'models', ...options];
+  const { status, stderr } = spawnSync(process.execPath, [script, ...given], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  expect(stderr).toMatch(fault);
+  expect(status).toBe(1);
+});
+
 test('writes nothing if the values are wrong', () => {
   const folder = makeFolder(filesWith({ models: [{ name: 'nobody' }] }));
   const { status, stderr } = run(folder, 'values.yaml');
