@@ -85,7 +85,7 @@ export class Limiter {
     this.#limits = limits;
     const refusal = this.#refusal();
     if (refusal) return refusal;
-    if (this.#isAlone()) return this.#decideAlone();
+    if (this.#isAlone()) return this.#decideAlone({ wasAsked: false });
     if (this.#share.takeUnasked()) {
       this.#spent++;
       this.#report(newsMs);
@@ -132,7 +132,10 @@ export class Limiter {
       this.#aloneUntil = performance.now() + aloneMs;
       // Redis may not know what it was told.
       if (performance.now() < this.#countedUntil) this.#hasNews = true;
-      for (const { answer } of [...asked, ...this.#waiting.splice(0)]) answer(this.#decideAlone());
+      for (const { answer } of asked) answer(this.#decideAlone({ wasAsked: true }));
+      for (const { answer } of this.#waiting.splice(0)) {
+        answer(this.#decideAlone({ wasAsked: false }));
+      }
     }
     if (this.#waiting.length > 0) this.#askWithin(askEveryMs);
     else if (this.#hasNews) this.#report(newsMs);
@@ -144,7 +147,8 @@ export class Limiter {
     const tooLate = new Promise<undefined>((resolve) => {
       timer = setTimeout(() => resolve(undefined), answerMsMax);
     });
-    const wish = { limits: this.#limits, wanted, spent: this.#spent, inFlight: this.#inFlight };
+    const spent = this.#spent + this.#share.reportAlone(this.#limits);
+    const wish = { limits: this.#limits, wanted, spent, inFlight: this.#inFlight };
     this.#spent = 0;
     const grant = this.#usage.take(this.#caller, wish).catch(() => undefined);
     try {
@@ -174,8 +178,8 @@ export class Limiter {
     }
   }
 
-  #decideAlone(): Decision {
-    return this.#share.takeAlone(this.#limits, this.#inFlight) ?? this.#openSlot();
+  #decideAlone({ wasAsked }: { wasAsked: boolean }): Decision {
+    return this.#share.takeAlone(this.#limits, this.#inFlight, wasAsked) ?? this.#openSlot();
   }
 
   #openSlot(): Slot {

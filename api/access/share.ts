@@ -3,7 +3,8 @@
 // While less than half of the limits is used, an instance lets requests in before it asks Redis: a part of
 // the upper half, divided by the instances that the caller has requests at. Redis takes them off afterwards.
 // So with several instances, half as many again as the burst may pass at once, and then fewer follow: over
-// time the rate is exact. While Redis is slow, an instance has its part of everything.
+// time the rate is exact. While Redis is slow, an instance has its part of everything, and Redis takes that off, too:
+// its bucket has filled meanwhile, and would be a second burst.
 
 import type { CallerLimits } from './caller.js';
 import { burstOf, type Grant } from './usage.js';
@@ -36,6 +37,8 @@ export class Share {
   #instances = 1;
   /** How many requests may be let in before Redis is asked, until `#at` plus `validMs`. */
   #unasked = 0;
+  /** Requests that were let in alone, and that Redis does not know of. */
+  #alone = 0;
 
   constructor(limits: CallerLimits) {
     this.#tokens = burstOf(limits);
@@ -82,8 +85,21 @@ export class Share {
     return true;
   }
 
-  /** Takes a request from this instance's part of the limits. Returns a refusal if that is used up. */
-  takeAlone(limits: CallerLimits, inFlight: number): Refusal | undefined {
+  /**
+   * Returns how many requests were let in alone since the last time, for Redis. No more than this instance's part of
+   * the bucket: a Redis that was long away has a full one, and nothing more to take them from.
+   */
+  reportAlone(limits: CallerLimits): number {
+    const alone = Math.min(this.#alone, Math.floor(burstOf(limits) / this.#instances));
+    this.#alone = 0;
+    return alone;
+  }
+
+  /**
+   * Takes a request from this instance's part of the limits. Returns a refusal if that is used up.
+   * @param wasAsked whether Redis was asked about it, and may count it without a word to us
+   */
+  takeAlone(limits: CallerLimits, inFlight: number, wasAsked: boolean): Refusal | undefined {
     const { perSecond, concurrent } = limits;
     if (concurrent !== undefined) {
       const part = Math.max(1, Math.floor(concurrent / this.#instances));
@@ -99,6 +115,7 @@ export class Share {
       return { limitedBy: 'rate', retryAfterMs: ((1 - this.#tokens) * 1000) / rate };
     }
     this.#tokens--;
+    if (!wasAsked) this.#alone++;
     return undefined;
   }
 }

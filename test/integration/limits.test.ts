@@ -309,6 +309,41 @@ describe('when Redis is slow', () => {
     await waitUntil('Redis knows that none is in flight', () => heard.at(-1) === 0);
   });
 
+  test.each([
+    ['what an instance has let in alone', { perSecond: 10, burst: 10 }, 3, 3],
+    ['no more than a part of its bucket', { perSecond: 100, burst: 10 }, 20, 5],
+  ])('it takes off afterwards: %s', async (_, own, count, expected) => {
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout', 'setInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const spent: number[] = [];
+    let isSlow = false;
+    const limits = makeLimits({
+      take: async (_caller, wish) => {
+        if (isSlow) return new Promise(() => {});
+        spent.push(wish.spent);
+        return {
+          ...{ granted: wish.wanted, limitedBy: undefined, tokens: 5, waitMs: 0 },
+          ...{ elsewhere: 0, instances: 2 },
+        };
+      },
+    });
+    onTestFinished(() => limits.close());
+    const caller = makeCaller(own);
+    await limits.admit(caller);
+    isSlow = true;
+    const inVain = limits.admit(caller);
+    await vi.advanceTimersByTimeAsync(100);
+    await inVain;
+    for (let index = 0; index < count; index++) {
+      await vi.advanceTimersByTimeAsync(40);
+      expect(limits.admit(caller)).not.toBeInstanceOf(Promise);
+    }
+    isSlow = false;
+    await vi.advanceTimersByTimeAsync(1000);
+    await limits.admit(caller);
+    expect(spent).toEqual([0, expected]);
+  });
+
   test('it is asked no more about a caller that has long had nothing in flight', async () => {
     vi.useFakeTimers({
       toFake: ['performance', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'],
