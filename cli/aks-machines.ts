@@ -1,6 +1,5 @@
-// `npm run aks:machines -- --values FILE --skus FILE --usage FILE` says, before anything is made, whether the region
-// has the machines that the values ask for, and the subscription a quota for them. The two lists are what
-// `az vm list-skus` and `az vm list-usage` print (docs/aks.md).
+// Says, before anything is made, whether the region has the machines that the values ask for, and the subscription a
+// quota for them.
 
 import path from 'node:path';
 import process from 'node:process';
@@ -11,6 +10,9 @@ import { readPlan } from '../k8s/read-plan.js';
 import { packageDirectory } from '../shared/version.js';
 import { runCommand } from './command.js';
 
+const usage = `Usage: npm run aks:machines -- --values FILE [--skus FILE] [--usage FILE] [--models FOLDER]
+
+The two lists are what \`az vm list-skus\` and \`az vm list-usage\` print (docs/aks.md).`;
 const models = path.join(packageDirectory(), 'models');
 
 await runCommand(() => {
@@ -32,4 +34,4 @@ await runCommand(() => {
   const names = pools.map(({ name, machine, min, max }) => `${name}: ${min} to ${max} ${machine}`);
   process.stdout.write(`${aks.region} has the machines, and the quota is enough.\n`);
   process.stdout.write(`${names.join('\n')}\n`);
-});
+}, usage);

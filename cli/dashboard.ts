@@ -1,11 +1,13 @@
-// `npm run dashboard -- --out FILE [--prometheus URL] [--minutes N] [--title TEXT]` asks a Prometheus for the
-// panels of the dashboard, and draws them as an SVG. docs/dashboard.svg came from here.
+// Asks a Prometheus for the panels of the dashboard, and draws them as an SVG. docs/dashboard.svg came from here.
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Panel, sections } from '../monitoring/panels.js';
 import { drawDashboard, type Line } from '../monitoring/picture.js';
 import { runCommand } from './command.js';
+
+const usage =
+  'Usage: npm run dashboard -- --out FILE [--prometheus URL] [--minutes N] [--title TEXT]';
 
 const pointsMax = 200;
 
@@ -51,7 +53,7 @@ await runCommand(async () => {
     options.out,
     drawDashboard(options.title, span, (panel) => lines.get(panel) ?? []),
   );
-});
+}, usage);
 
 async function readPanel(
   prometheus: string,

@@ -13,7 +13,6 @@ import { checkBase, writeFolder } from '../faq/folder.js';
 import { makeGraph } from '../faq/head.js';
 import { listTexts, listTwins, type Members, type MemberText } from '../faq/members.js';
 import { readFaq } from '../faq/read.js';
-import { coerceError } from '../shared/errors.js';
 import { namePattern } from '../shared/manifest/manifest.js';
 import { type Model, readModels } from '../shared/registry/models.js';
 import { packageDirectory } from '../shared/version.js';
@@ -35,7 +34,7 @@ const directory = process.env.MODELS_DIR ?? path.join(packageDirectory(), 'model
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const complain = (line: string) => process.stderr.write(`${line}\n`);
 
-await runCommand(() => main(readWishes()));
+await runCommand(() => main(readWishes()), usage);
 
 interface Wishes {
   readonly file: string;
@@ -92,20 +91,16 @@ function readWishes(): Wishes {
 }
 
 function parse() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        name: { type: 'string' },
-        train: { type: 'boolean' },
-        evaluate: { type: 'boolean' },
-        threshold: { type: 'string' },
-        replace: { type: 'boolean' },
-      },
-    });
-  } catch (thrown) {
-    throw wrong(`${coerceError(thrown).message}\n${usage}`);
-  }
+  return parseArgs({
+    allowPositionals: true,
+    options: {
+      name: { type: 'string' },
+      train: { type: 'boolean' },
+      evaluate: { type: 'boolean' },
+      threshold: { type: 'string' },
+      replace: { type: 'boolean' },
+    },
+  });
 }
 
 function folderFor({ name, isReplaced }: Wishes): string {

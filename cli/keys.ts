@@ -65,7 +65,7 @@ await runCommand(async () => {
   else if (command === 'revoke' && subject !== undefined) await revoke(subject);
   else if (command === 'list' && subject === undefined) await list();
   else throw wrong(usage);
-});
+}, usage);
 
 type Values = ReturnType<typeof readArguments>['values'];
 
@@ -268,22 +268,18 @@ function readFuture(option: string, text: string): string {
 }
 
 function readArguments() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        scopes: { type: 'string' },
-        models: { type: 'string' },
-        expires: { type: 'string' },
-        'per-second': { type: 'string' },
-        burst: { type: 'string' },
-        concurrent: { type: 'string' },
-        'keep-old': { type: 'string' },
-      },
-    });
-  } catch (error) {
-    throw wrong(`${coerceError(error).message}\n\n${usage}`);
-  }
+  return parseArgs({
+    allowPositionals: true,
+    options: {
+      scopes: { type: 'string' },
+      models: { type: 'string' },
+      expires: { type: 'string' },
+      'per-second': { type: 'string' },
+      burst: { type: 'string' },
+      concurrent: { type: 'string' },
+      'keep-old': { type: 'string' },
+    },
+  });
 }
 
 function toNumber(text: string | undefined): number | undefined {

@@ -19,25 +19,17 @@ Writes the Kubernetes manifests of a file of values (k8s/values.yaml) into a fol
 docs/kubernetes.md explains each value.`;
 
 await runCommand(() => {
-  const options = readOptions();
+  const { values: options } = parseArgs({
+    options: {
+      help: { type: 'boolean', short: 'h', default: false },
+      values: { type: 'string', default: path.join(root, 'k8s/values.yaml') },
+      models: { type: 'string', default: path.join(root, 'models') },
+      out: { type: 'string', default: path.join(root, 'k8s/generated') },
+    },
+  });
   if (options.help) process.stdout.write(`${usage}\n`);
   else writeAll(options);
-});
-
-function readOptions() {
-  try {
-    return parseArgs({
-      options: {
-        help: { type: 'boolean', short: 'h', default: false },
-        values: { type: 'string', default: path.join(root, 'k8s/values.yaml') },
-        models: { type: 'string', default: path.join(root, 'models') },
-        out: { type: 'string', default: path.join(root, 'k8s/generated') },
-      },
-    }).values;
-  } catch (thrown) {
-    throw new Error(`${coerceError(thrown).message}\n\n${usage}`);
-  }
-}
+}, usage);
 
 function writeAll(options: { values: string; models: string; out: string }): void {
   const plan = readPlan({ file: options.values, modelsDirectory: options.models });

@@ -7,7 +7,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
-import { coerceError, problemOf } from '../shared/errors.js';
+import { problemOf } from '../shared/errors.js';
 import { runCommand } from './command.js';
 import { wrong } from './faults.js';
 import { localAddress } from './local-address.js';
@@ -40,7 +40,7 @@ const usage = `Usage: npm run score -- MODEL FILE.ndjson | FOLDER [OPTION …]
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
-await runCommand(() => score(readOptions()));
+await runCommand(() => score(readOptions()), usage);
 
 type Options = ReturnType<typeof readOptions>;
 
@@ -204,15 +204,11 @@ function readOptions() {
 
 function readArguments() {
   const text = { type: 'string' } as const;
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        ...{ url: text, key: text, out: text, resume: text, top: text },
-        ...{ concurrency: text, tries: text },
-      },
-    });
-  } catch (error) {
-    throw wrong(`${coerceError(error).message}\n\n${usage}`);
-  }
+  return parseArgs({
+    allowPositionals: true,
+    options: {
+      ...{ url: text, key: text, out: text, resume: text, top: text },
+      ...{ concurrency: text, tries: text },
+    },
+  });
 }

@@ -1,6 +1,3 @@
-// `npm run simulate -- [--values FILE] [--scenarios NAME,NAME,…] [--items-per-worker N,N,…]
-//                      [--cool-down-seconds N,N,…] [--seed N] [--plot FILE]`
-//
 // Simulates how a model's workers would come and go under loads, and what that would cost. Prints a table, and
 // the same figures as one line of JSON.
 
@@ -16,6 +13,9 @@ import { readSimulationValues, vary } from '../simulate/values.js';
 import { runCommand } from './command.js';
 import { readNames } from './seeded/run.js';
 
+const usage = `Usage: npm run simulate -- [--values FILE] [--scenarios NAME,NAME,…] [--items-per-worker N,N,…]
+                           [--cool-down-seconds N,N,…] [--seed N] [--plot FILE]`;
+
 await runCommand(() => {
   const { values, scenarios, variants, plot } = readOptions();
   const runs = scenarios.flatMap((name) =>
@@ -26,7 +26,7 @@ await runCommand(() => {
   const table = formatTable(outcomes, currency);
   process.stdout.write(`${table}\n${formatJson(outcomes, { currency, seed })}\n`);
   if (plot !== undefined) writeFileSync(plot, drawPlot(runs));
-});
+}, usage);
 
 function readOptions() {
   const { values: options } = parseArgs({

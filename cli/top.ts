@@ -29,7 +29,7 @@ const { stdin, stdout } = process;
 await runCommand(async () => {
   const { source, everyMs, isOnce } = readOptions();
   await (isOnce ? printOnce(source, everyMs) : watch(source, everyMs));
-});
+}, usage);
 
 /** Looks twice, since a rate needs two readings. */
 async function printOnce(source: Source, everyMs: number): Promise<void> {
@@ -95,7 +95,7 @@ async function watch(source: Source, everyMs: number): Promise<void> {
 }
 
 function readOptions(): { source: Source; everyMs: number; isOnce: boolean } {
-  const { values } = parseOrExplain();
+  const { values } = readArguments();
   const everyMs = Number(values.every) * 1000;
   if (!(everyMs >= 200 && everyMs <= 60_000)) {
     throw new Error(`--every: expected 0.2 to 60 seconds; got ${values.every}`);
@@ -112,19 +112,15 @@ function readOptions(): { source: Source; everyMs: number; isOnce: boolean } {
   };
 }
 
-function parseOrExplain() {
-  try {
-    return parseArgs({
-      options: {
-        url: { type: 'string', default: localAddress },
-        metrics: { type: 'string' },
-        every: { type: 'string', default: '1' },
-        once: { type: 'boolean', default: false },
-      },
-    });
-  } catch (thrown) {
-    throw new Error(`${coerceError(thrown).message}\n\n${usage}`);
-  }
+function readArguments() {
+  return parseArgs({
+    options: {
+      url: { type: 'string', default: localAddress },
+      metrics: { type: 'string' },
+      every: { type: 'string', default: '1' },
+      once: { type: 'boolean', default: false },
+    },
+  });
 }
 
 function toUrl(option: string, given: string): string {
