@@ -22,7 +22,7 @@ from onnx.numpy_helper import from_array
 from scipy.sparse import issparse
 from skl2onnx import to_onnx
 from skl2onnx.sklapi import CastTransformer
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_clusterer, is_outlier_detector, is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
@@ -37,7 +37,7 @@ from onnx_file import infer, run, save
 from program import OTHERWISE, fail, note, parse_arguments, run_exporter
 from scikit_boosters import SPARSE, package_of, refuse_booster, replace_boosters
 from scikit_converters import GAP, is_gap, replace_converters
-from scikit_inputs import Matrix, Texts, describe_inputs
+from scikit_inputs import Texts, describe_inputs
 from scikit_rows import SIZES, finds_neighbours, trees_of, with_outliers, without_signs, without_zeros
 from scikit_steps import first_step, fitted_in, steps_of
 from scikit_texts import vectorizer_options
@@ -55,6 +55,7 @@ def main():
     arguments = parse_arguments(__doc__)
     # The sample has some on purpose.
     warnings.filterwarnings("ignore", "Found unknown categories")
+    warnings.filterwarnings("ignore", "X does not have valid feature names")
     warnings.filterwarnings("ignore", category=RuntimeWarning)  # of numbers that a function does not take
     model = load(arguments.file)
     inputs = describe_inputs(model)
@@ -332,6 +333,12 @@ def options_of(step):
 def answer(model, rows):
     if hasattr(model, "predict_proba"):
         return model.predict_proba(rows)
+    if is_outlier_detector(model):
+        return model.decision_function(rows)
+    if is_clusterer(model):
+        if not hasattr(model, "transform"):
+            fail(f"expected a clusterer with distances: with transform(); got {type(model).__name__}, which only names a cluster. {OTHERWISE}")
+        return model.transform(rows)
     if not is_classifier(model):
         return model.predict(rows)
     if not hasattr(model, "decision_function"):
@@ -375,11 +382,10 @@ def describe(model, inputs, network, rows):
         elif names_several(model, rows):
             manifest["output"] = {"threshold": THRESHOLD}
     else:
-        outputs = np.asarray(answer(model, inputs.plain_sample()))
-        if not is_regressor(model) or outputs.size != 1:
-            if isinstance(inputs, Matrix) and inputs.has_names:
-                note(f"the numbers of row are, in this order: {', '.join(column['name'] for column in inputs.columns)}"[:1000])
-            return {"input": {"kind": "tensors"}, "output": {"kind": "tensors"}}
+        if is_outlier_detector(model):
+            note("the answer is the decision value, which is below 0 for an outlier")
+        elif not is_regressor(model) or np.size(answer(model, inputs.plain_sample())) != 1:
+            return {**manifest, "output": {"kind": "tensors"}}
         manifest["output"] = {"kind": "regression"}
     example = example_of(model, inputs, network, rows)
     return {**manifest, "example": example} if example else manifest

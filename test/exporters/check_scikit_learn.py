@@ -15,11 +15,13 @@ import onnx
 import onnxruntime
 import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans, MeanShift
 from sklearn.compose import ColumnTransformer
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
     BaggingRegressor,
     HistGradientBoostingRegressor,
+    IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
     StackingClassifier,
@@ -191,6 +193,9 @@ def models():
     yield "marked gaps of columns", make_pipeline(columns, LogisticRegression()).fit(ROWS.assign(**{"a b": gaps["a b"]}), CLASSES)
     yield "no gaps to mark", make_pipeline(marked, StandardScaler(), LogisticRegression()).fit(NUMBERS, CLASSES)
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
+    yield "outliers", make_pipeline(StandardScaler(), IsolationForest(n_estimators=20, random_state=1)).fit(NUMBERS)
+    yield "clusters", make_pipeline(StandardScaler(), KMeans(3, n_init=1, random_state=1)).fit(NUMBERS)
+    yield "clusters without distances", MeanShift().fit(NUMBERS)
 
 
 def rows_of_nulls():

@@ -99,6 +99,7 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       'several classifiers': 'one answer; MultiOutputClassifier has 3 at once. Train one for each',
       'trees of several answers': 'one answer; RandomForestClassifier has 3 at once',
       'layers of two numbers': 'expected answers of the shape [400, 2]',
+      'clusters without distances': 'got MeanShift, which only names a cluster. It can be',
       'columns of voters': 'only at the beginning of a pipeline; got one in or behind a Voting',
       'columns of a calibrated model': 'got one in or behind a CalibratedClassifierCV. Put',
       'columns in columns': 'got one in or behind another ColumnTransformer. Put',
@@ -174,10 +175,22 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       });
     }
     expect(others['labels that none has']?.manifest).not.toHaveProperty('example');
-    expect(others['two numbers']?.said).toContain(
-      'the numbers of row are, in this order: a b, a_b',
-    );
+    for (const name of ['two numbers', 'clusters']) {
+      expect(others[name]?.manifest).toEqual({
+        input: {
+          kind: 'table',
+          columns: ['a b', 'a_b'].map((column) => ({ name: column, datatype: 'number' })),
+        },
+        output: { kind: 'tensors' },
+      });
+    }
     expect(others['two numbers']?.shapes).toEqual([[-1, 2]]);
+    expect(others.clusters?.shapes).toEqual([[-1], [-1, 3]]);
+    expect(others.outliers?.said).toContain('below 0 for an outlier');
+    expect(others.outliers?.manifest).toMatchObject({
+      output: { kind: 'regression' },
+      example: { expected: { value: expect.any(Number) } },
+    });
     expect(others['sublinear counts']?.shapes).toEqual([[-1], [-1, 2]]);
   });
 });

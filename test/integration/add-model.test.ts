@@ -205,6 +205,26 @@ describe('npm run models -- add', () => {
     expect(second.said).toContain('tensors: tensors, because as --kind says');
   });
 
+  test('answers rows with several numbers, which are no scores of classes, if its exporter says so', async () => {
+    const columns = ['a', 'b'].map((name) => ({ name, datatype: 'number' }));
+    const input = { kind: 'table', columns };
+    const told = JSON.stringify({ input, output: { kind: 'tensors' } });
+    const row = onnxModel(
+      graph({
+        nodes: [node('Neg', ['row'], ['variable'])],
+        inputs: [value('row', float, ['N', 2])],
+        outputs: [value('variable', float, ['N', 2])],
+      }),
+    );
+    const entry = Buffer.concat([field(1, 'scoreline'), field(2, told)]);
+    const files = { 'two.onnx': Buffer.concat([row, field(14, entry)]) };
+    const { code, said, folder } = await add(files, 'two.onnx');
+    expect(said).toContain('answer     all outputs of the network, as its exporter says');
+    expect(code).toBe(0);
+    const manifest = readManifest(path.join(folder, 'models/two'));
+    expect(manifest).toMatchObject({ input, output: { kind: 'tensors' } });
+  });
+
   test('takes the scores of a forest, a little above 1, for probabilities', async () => {
     const network = onnxModel(
       graph({

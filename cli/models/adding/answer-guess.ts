@@ -47,15 +47,15 @@ export function guessAnswer(
   outputs: readonly TensorValue[],
   hints: AnswerHints,
 ): Answer | Fault | undefined {
-  const { wanted } = hints;
+  const { wanted, told } = hints;
   const floats = outputs.filter(isFloats);
   const named = wanted.tensor;
   const candidates = named === undefined ? floats : floats.filter(({ name }) => name === named);
   if (named !== undefined && candidates.length === 0) {
     return { fault: `--set output.tensor: expected one of ${list(floats)}; got ${named}` };
   }
-  if (wanted.kind === 'tensors') {
-    const reason = 'all outputs of the network, as --set says';
+  if ((wanted.kind ?? told?.kind) === 'tensors') {
+    const reason = `all outputs of the network, as ${wanted.kind ? '--set' : 'its exporter'} says`;
     return { output: { kind: 'tensors' }, reason, value: undefined, size: undefined };
   }
   const choice = choose(candidates, hints);
