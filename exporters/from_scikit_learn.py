@@ -381,6 +381,8 @@ def describe(model, inputs, network, rows):
             manifest["output"] = {"activation": "softmax"}
         elif names_several(model, rows):
             manifest["output"] = {"threshold": THRESHOLD}
+        elif thresholds := thresholds_of(model, rows):
+            manifest["output"] = {"threshold": thresholds}
     else:
         if is_outlier_detector(model):
             note("the answer is the decision value, which is below 0 for an outlier")
@@ -389,6 +391,20 @@ def describe(model, inputs, network, rows):
         manifest["output"] = {"kind": "regression"}
     example = example_of(model, inputs, network, rows)
     return {**manifest, "example": example} if example else manifest
+
+
+def thresholds_of(model, rows):
+    """Returns the thresholds of the two classes of a TunedThresholdClassifierCV; None for others."""
+    scores, predicted = answer(model, rows), np.asarray(model.predict(rows))
+    tuned = getattr(model.steps[-1][1] if isinstance(model, Pipeline) else model, "best_threshold_", None)
+    for thresholds in [] if tuned is None else ([1 - tuned, tuned], [tuned, 1 - tuned]):
+        if 0 <= tuned <= 1 and np.array_equal(model.classes_[(scores - thresholds).argmax(axis=1)], predicted):
+            note(f"the labels are those of predict(), by the tuned threshold {tuned:.6g}")
+            return [float(threshold) for threshold in thresholds]
+    others = np.mean(model.classes_[scores.argmax(axis=1)] != predicted)
+    if others >= 0.02:  # ties
+        note(f"the label with the highest score is another one than that of predict() for {others:.0%} of the sample")
+    return None
 
 
 def example_of(model, inputs, network, rows):
@@ -413,6 +429,9 @@ def example_among(model, inputs, network, rows):
     places = [at for at in range(len(rows)) if sent[at] is not None and is_close[at]]
     if names_several(model, rows):  # An answer has the labels from the threshold on, perhaps none.
         places = [at for at in places if expected[at].max() > THRESHOLD]
+    elif is_classifier(model):
+        predicted = np.asarray(model.predict(rows))
+        places = [at for at in places if model.classes_[expected[at].argmax()] == predicted[at]]
     if not places or expected.shape[1] != (len(model.classes_) if is_classifier(model) else 1):
         return None
     if not is_classifier(model):

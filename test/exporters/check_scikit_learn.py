@@ -30,7 +30,7 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
@@ -193,6 +193,8 @@ def models():
     yield "marked gaps of columns", make_pipeline(columns, LogisticRegression()).fit(ROWS.assign(**{"a b": gaps["a b"]}), CLASSES)
     yield "no gaps to mark", make_pipeline(marked, StandardScaler(), LogisticRegression()).fit(NUMBERS, CLASSES)
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
+    tuned = TunedThresholdClassifierCV(LogisticRegression(), scoring="recall")
+    yield "a tuned threshold", make_pipeline(StandardScaler(), tuned).fit(NUMBERS, (NUMBERS["a b"] > 0.7).astype(int))
     yield "outliers", make_pipeline(StandardScaler(), IsolationForest(n_estimators=20, random_state=1)).fit(NUMBERS)
     yield "clusters", make_pipeline(StandardScaler(), KMeans(3, n_init=1, random_state=1)).fit(NUMBERS)
     yield "clusters without distances", MeanShift().fit(NUMBERS)

@@ -175,6 +175,10 @@ describe.skipIf(!hasPython || table !== undefined)('scikit-learn (needs Python 3
       });
     }
     expect(others['labels that none has']?.manifest).not.toHaveProperty('example');
+    expect(others['a tuned threshold']?.said).toContain('the labels are those of predict()');
+    expect(others['a tuned threshold']?.manifest).toMatchObject({
+      output: { threshold: [expect.any(Number), expect.any(Number)] },
+    });
     for (const name of ['two numbers', 'clusters']) {
       expect(others[name]?.manifest).toEqual({
         input: {

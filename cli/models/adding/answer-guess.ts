@@ -113,8 +113,11 @@ function answerWith(
     ? 'It is that of the second of two'
     : 'If they are an embedding: --set output.kind=embedding';
   const { activation = 'none', threshold } = told ?? {};
-  const several =
-    threshold === undefined ? '' : `. An input can have several labels: threshold is ${threshold}`;
+  const several = Array.isArray(threshold)
+    ? `. Each label is answered from its threshold on: ${threshold.join(', ')}`
+    : threshold === undefined
+      ? ''
+      : `. An input can have several labels: threshold is ${threshold}`;
   return {
     output: {
       ...{ kind: 'classification', labels: 'labels.txt', activation, ...tensor },
