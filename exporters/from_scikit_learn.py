@@ -27,7 +27,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import RidgeClassifier
+from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import KBinsDiscretizer
 from sklearn.svm import SVC, LinearSVC, NuSVC
@@ -319,7 +319,7 @@ def ways(model, inputs):
 def options_of(step):
     if isinstance(step, CountVectorizer):
         return vectorizer_options(step)
-    if isinstance(step, (LinearSVC, RidgeClassifier)):
+    if isinstance(step, (LinearSVC, RidgeClassifier, RidgeClassifierCV)):
         return {"raw_scores": True}
     if isinstance(step, (SVC, NuSVC)) and len(step.classes_) == 2 and not hasattr(step, "predict_proba"):
         # Otherwise, skl2onnx writes decision values of the other sign.

@@ -29,7 +29,7 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, RidgeClassifierCV
 from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
@@ -195,6 +195,7 @@ def models():
     yield "two numbers", RandomForestRegressor(5, random_state=1).fit(NUMBERS, NUMBERS)
     tuned = TunedThresholdClassifierCV(LogisticRegression(), scoring="recall")
     yield "a tuned threshold", make_pipeline(StandardScaler(), tuned).fit(NUMBERS, (NUMBERS["a b"] > 0.7).astype(int))
+    yield "ridge by a search", make_pipeline(StandardScaler(), RidgeClassifierCV()).fit(NUMBERS, CLASSES)
     yield "outliers", make_pipeline(StandardScaler(), IsolationForest(n_estimators=20, random_state=1)).fit(NUMBERS)
     yield "clusters", make_pipeline(StandardScaler(), KMeans(3, n_init=1, random_state=1)).fit(NUMBERS)
     yield "clusters without distances", MeanShift().fit(NUMBERS)
