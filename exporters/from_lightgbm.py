@@ -25,10 +25,15 @@ def main():
         booster = lightgbm.Booster(model_file=str(arguments.file))
     except lightgbm.basic.LightGBMError as error:
         fail(f"expected a text file of LightGBM; {arguments.file} cannot be read: {error}")
-    for values in booster.pandas_categorical or []:
-        note(f"a column of categories takes their numbers: {', '.join(f'{number} {value}' for number, value in enumerate(values))}")
     columns = [{"name": name, "datatype": "number"} for name in booster.feature_name()]
     infos = infos_of(booster)
+    lists = booster.pandas_categorical or []
+    places = categories_of(infos)
+    # The file has a list for each column of categories, in their order, but not their names. Ordered categories count as numbers.
+    is_named = len(places) == len(lists)
+    for at, values in enumerate(lists):
+        name = columns[places[at]]["name"] if is_named else "a column of categories"
+        note(f"{name} takes the numbers of its categories: {', '.join(f'{number} {value}' for number, value in enumerate(values))}")
     finish(
         convert(booster),
         arguments.onnx,

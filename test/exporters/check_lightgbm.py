@@ -3,12 +3,15 @@
     python test/exporters/check_lightgbm.py FOLDER
 """
 
+import io
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import lightgbm
 import numpy as np
 import onnxruntime
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "exporters"))
 import from_lightgbm  # noqa: E402
@@ -18,10 +21,10 @@ ROWS = np.column_stack([RNG.normal(size=(600, 2)), RNG.integers(0, 8, 600)])
 NUMBERS = ROWS[:, 0] + 3 * np.isin(ROWS[:, 2], [1, 4, 6])
 
 
-def export(folder, categories="auto", **settings):
+def export(folder, categories="auto", rows=ROWS, **settings):
     """Returns the booster and its network."""
     model = lightgbm.LGBMRegressor(n_estimators=20, verbose=-1, min_data_per_group=5, **settings)
-    booster = model.fit(ROWS, NUMBERS, categorical_feature=categories).booster_
+    booster = model.fit(rows, NUMBERS, categorical_feature=categories).booster_
     booster.save_model(folder / "model.txt")
     sys.argv = ["from_lightgbm.py", str(folder / "model.txt"), str(folder / "model.onnx")]
     from_lightgbm.main()
@@ -35,6 +38,15 @@ def main():
     rows[:, 2] = RNG.choice([0, 1.3, 3.7, 4.9999, -0.5, -2, 99, np.nan], len(rows))
     (found,) = session.run(None, {"row": rows.astype(np.float32)})
     assert np.abs(found.ravel() - booster.predict(rows.astype(np.float32))).max() < 1e-5
+    kinds = pd.Categorical(np.array(list("abcdefgh"))[ROWS[:, 2].astype(int)])
+    sizes = pd.Categorical(np.array(["s", "m"])[(ROWS[:, 1] > 0).astype(int)], ["s", "m"])
+    said = io.StringIO()
+    with redirect_stdout(said):
+        export(folder, rows=pd.DataFrame({"size": sizes, "number": ROWS[:, 0], "kind": kinds}))
+        export(folder, rows=pd.DataFrame({"size": sizes.as_ordered(), "number": ROWS[:, 0], "kind": kinds}))
+    for text in ("size takes the numbers of its categories: 0 s, 1 m", "kind takes the numbers of its categories: 0 a, 1 b", "a column of"):
+        assert text in said.getvalue(), said.getvalue()
+    assert "kind takes the numbers of its categories: 0 s" not in said.getvalue(), said.getvalue()
     try:
         export(folder, zero_as_missing=True)
     except SystemExit as end:
