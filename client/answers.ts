@@ -183,7 +183,7 @@ export type Models = {
       readonly columns: ReadonlyArray<{
         /** The name that clients use. */
         readonly name: string;
-        /** A `category` is a text. */
+        /** A `category` is a text of at most 20,000 characters. */
         readonly datatype: 'number';
         /** The values that the model knows, numbers or texts as the datatype says. Others are refused. If unset, any value goes to the network. */
         readonly categories?: ReadonlyArray<number>;
@@ -192,7 +192,7 @@ export type Models = {
       } | {
         /** The name that clients use. */
         readonly name: string;
-        /** A `category` is a text. */
+        /** A `category` is a text of at most 20,000 characters. */
         readonly datatype: 'category';
         /** The values that the model knows, numbers or texts as the datatype says. Others are refused. If unset, any value goes to the network. */
         readonly categories?: ReadonlyArray<string>;

@@ -6,7 +6,7 @@ import type { Block, Cell, Column } from '../../shared/manifest/table.js';
 import type { Datatype } from '../../shared/tensors/tensors.js';
 import { elementSchemas, finiteSchemas } from '../inference/element-schema.js';
 
-export const categoryCharactersMax = 1000;
+export const textCharactersMax = 20_000;
 
 /**
  * Describes a row.
@@ -45,8 +45,8 @@ function valueSchema({ datatype, categories, missing }: Column, taken?: Datatype
 
 /** Texts may have no half characters, either, which JSON Schema cannot say. */
 const textSchema = (elementSchemas.BYTES as z.ZodString)
-  .meta({ maxLength: categoryCharactersMax })
-  .refine((text) => text.isWellFormed() && !isLonger(text, categoryCharactersMax));
+  .meta({ maxLength: textCharactersMax })
+  .refine((text) => text.isWellFormed() && !isLonger(text, textCharactersMax));
 
 function numberSchema(taken: Datatype = 'FP64'): z.ZodType {
   if (taken === 'FP32' || taken === 'FP64') return finiteSchemas[taken];

@@ -20,7 +20,7 @@ import { showName } from '../../shared/tensors/network.js';
 import type { Datatype } from '../../shared/tensors/tensors.js';
 import { networkOf } from '../inference/infer-request.js';
 import type { InputKind, Row } from './kind.js';
-import { categoryCharactersMax, rowSchema } from './table-form.js';
+import { rowSchema, textCharactersMax } from './table-form.js';
 
 /** How many columns or categories a message names. */
 const namesMax = 10;
@@ -160,10 +160,10 @@ function readCell(row: Row, column: Column, datatype: Datatype): Cell {
   }
   // ONNX Runtime ends a string at its first NUL.
   if (value.includes('\0')) throw unfit(column, 'a text without NUL', value);
-  if (isLonger(value, categoryCharactersMax)) {
+  if (isLonger(value, textCharactersMax)) {
     throw new ScorelineError(
       'text_too_long',
-      `Expected at most ${categoryCharactersMax} characters in the column ${showName(column.name)}; got ${countCharacters(value)}. Shorten it.`,
+      `Expected at most ${textCharactersMax} characters in the column ${showName(column.name)}; got ${countCharacters(value)}. Shorten it.`,
     );
   }
   if (!isKnown(column, value)) throw unknownCategory(column, value);

@@ -38,7 +38,7 @@ function columnSchema<Datatype extends string, Value extends z.ZodType, Missing 
 ) {
   return z.strictObject({
     name: z.string().min(1).max(200).describe('The name that clients use.'),
-    datatype: z.literal(datatype).describe('A `category` is a text.'),
+    datatype: z.literal(datatype).describe('A `category` is a text of at most 20,000 characters.'),
     categories: z
       .array(value)
       .min(1)
