@@ -110,6 +110,17 @@ describe('a body that is not JSON', () => {
     },
   );
 
+  it('is told that a missing number is null and not NaN', async () => {
+    const body = '{"input": {"age": NaN}}';
+    for (const [type, path] of [
+      ['application/json', text],
+      ['application/x-ndjson', text],
+    ] as const) {
+      const answer = await send(path, body, { 'content-type': type });
+      expect(JSON.stringify(answer.body)).toMatch(/write null instead/);
+    }
+  });
+
   it('is refused when its charset is unknown', async () => {
     const type = { 'content-type': 'application/json; charset=klingon' };
     expectProblem(await send('/score', '{"input":"x"}', type), 415, 'unsupported_media_type');

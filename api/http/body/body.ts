@@ -88,7 +88,7 @@ export function decodeJson(bytes: Buffer, charset: string | undefined): string {
 function parseBody(bytes: Buffer, charset: string | undefined): unknown {
   return parseGiven(
     decodeJson(bytes, charset),
-    'Expected a JSON body; it could not be parsed. Check the quotes and commas, and send the whole body.',
+    'Expected a JSON body; it could not be parsed. Check the quotes and commas, write null instead of NaN, and send the whole body.',
   );
 }
 

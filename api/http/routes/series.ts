@@ -202,7 +202,7 @@ function sourceOf(inputs: Arrived[]): Source {
 function parseLine(bytes: Buffer): unknown {
   return parseGiven(
     decodeText(bytes),
-    'Expected a JSON object in the line, as in {"input": "…"}; it could not be parsed. An object has to be in one line, and a line has one object.',
+    'Expected a JSON object in the line, as in {"input": "…"}; it could not be parsed. An object has to be in one line, and a line has one object. JSON has no NaN: write null instead.',
   );
 }
 
