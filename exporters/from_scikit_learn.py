@@ -26,7 +26,7 @@ from sklearn.base import BaseEstimator, is_classifier, is_clusterer, is_outlier_
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import KBinsDiscretizer
@@ -104,6 +104,7 @@ def load(file):
             step.decision_function_shape = "ovr"  # scores of classes; "ovo" gives those of pairs, of another number
         if isinstance(step, KBinsDiscretizer) and step.encode == "onehot":
             step.encode = "onehot-dense"  # the same numbers, and skl2onnx has no sparse ones
+    refuse_hashes(model)
     refuse_weights(model)
     refuse_indicators(model)
     refuse_one_class(model)
@@ -120,6 +121,12 @@ def without_searches(model):
     if isinstance(model, Pipeline):
         return Pipeline([(name, without_searches(step)) for name, step in model.steps])
     return model
+
+
+def refuse_hashes(model):
+    """The hashes of words are no operator of ONNX."""
+    if any(isinstance(step, HashingVectorizer) for step in steps_of(model)):
+        fail(f"expected a TfidfVectorizer or CountVectorizer for texts; got a HashingVectorizer, which ONNX does not have. {OTHERWISE}")
 
 
 def refuse_weights(model):

@@ -27,7 +27,7 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingClassifier,
 )
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, RidgeClassifierCV
 from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
@@ -108,6 +108,7 @@ def models():
         texts = [" ".join(RNG.choice(words, 6)) for _ in range(200)]
         counts = [text.count(words[0]) > 1 for text in texts]
         yield name, make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(texts, np.where(counts, "yes", "no"))
+    yield "hashes", of_texts(HashingVectorizer(n_features=32))
     yield "sublinear counts", of_texts(CountVectorizer(), TfidfTransformer(sublinear_tf=True))
     old = of_texts(TfidfVectorizer())
     old[0].stop_words_ = {"late", "parcel"}
