@@ -1,8 +1,9 @@
-// API keys in Redis: one hash of records, a version that each change replaces, and the times of last
+// API keys in Redis: one hash of records, a version that each record that is written replaces, and the times of last
 // use. `npm run keys` writes the records, the API instances read them.
 //
 // Versions are random: a Redis that has lost its data would count from 1 again, and an instance that has seen
-// that number before would keep the keys of then.
+// that number before would keep the keys of then. A removal writes none, so a full Redis takes it: that there is a record
+// less tells of it.
 
 import { randomUUID } from 'node:crypto';
 import { ScorelineError } from '../../shared/errors.js';
@@ -12,8 +13,7 @@ import { shown } from '../../shared/shown.js';
 import { type ApiKeyRecord, describeFault, parseApiKeyRecord } from './api-key-record.js';
 
 interface StoredApiKeys {
-  /** Undefined until a key was made. */
-  readonly version: string | undefined;
+  readonly version: string;
   readonly records: readonly ApiKeyRecord[];
   /** For each record that cannot be read: its id and what is wrong with it. */
   readonly faults: readonly { readonly id: string; readonly fault: string }[];
@@ -28,9 +28,11 @@ export class ApiKeyStore {
     this.#keys = keys;
   }
 
-  /** Resolves to the version of the records; undefined until a key was made. */
-  async readVersion(): Promise<string | undefined> {
-    return (await this.#redis.get(this.#keys.apiKeysVersion)) ?? undefined;
+  /** Resolves to a text that changes with the records. */
+  async readVersion(): Promise<string> {
+    const { apiKeys, apiKeysVersion } = this.#keys;
+    const pipeline = this.#redis.pipeline().get(apiKeysVersion).hlen(apiKeys);
+    return toVersion((await repliesOf(pipeline)) as [string | null, number]);
   }
 
   /** Reads the version, and then records that are no older. */
@@ -48,7 +50,7 @@ export class ApiKeyStore {
         faults.push({ id, fault: describeFault(thrown) });
       }
     }
-    return { version: version ?? undefined, records, faults };
+    return { version: toVersion([version, Object.keys(texts).length]), records, faults };
   }
 
   /** Adds the record, or replaces the one with its id. */
@@ -85,10 +87,10 @@ export class ApiKeyStore {
    * @throws ScorelineError `key_unknown` when there is none with this id
    */
   async remove(id: string): Promise<void> {
-    const { apiKeys, apiKeysVersion, apiKeysUsed } = this.#keys;
-    const [removed] = await repliesOf(
-      this.#redis.multi().hdel(apiKeys, id).set(apiKeysVersion, randomUUID()).zrem(apiKeysUsed, id),
-    );
+    const { apiKeys, apiKeysUsed } = this.#keys;
+    // A full Redis takes no transactions.
+    const pipeline = this.#redis.pipeline().hdel(apiKeys, id).zrem(apiKeysUsed, id);
+    const [removed] = await repliesOf(pipeline);
     if (removed === 0) throw noSuchKey(id);
   }
 
@@ -108,6 +110,10 @@ export class ApiKeyStore {
       uses.set(found[at] as string, Number(found[at + 1]));
     return uses;
   }
+}
+
+function toVersion([version, records]: readonly [string | null, number]): string {
+  return `${version} ${records}`;
 }
 
 function readRecord(id: string, text: string): ApiKeyRecord {

@@ -21,6 +21,7 @@ const calls = [
   'hget KEY field',
   'hgetall KEY',
   'hincrby KEY field 1',
+  'hlen KEY',
   'hmget KEY field',
   'hmset KEY field value',
   'hset KEY field value',

@@ -167,16 +167,22 @@ describe('keys in Redis', () => {
     expect(logged).toEqual([left, left]);
   });
 
-  test('stay as they are while Redis is full, and the reason is told', async () => {
-    const { record } = makeRecord();
-    await store.write(record);
+  test('can be revoked while Redis is full, and the reason is told why others cannot be made', async () => {
+    const [first, second] = [makeRecord(), makeRecord()];
+    for (const { record } of [first, second]) await store.write(record);
+    const { knows } = await followRedis();
     await redis.client.config('SET', 'maxmemory', '1');
     onTestFinished(async () => void (await redis.client.config('SET', 'maxmemory', '0')));
-    expect(await store.remove(record.id).catch(explain)).toEqual({
+    for (const { key, record } of [first, second]) {
+      expect(knows(key)).toEqual(['score']);
+      await store.remove(record.id);
+      await waitUntil('the key is not known', () => !knows(key));
+    }
+    expect(await store.write(first.record).catch(explain)).toEqual({
       reason: expect.stringMatching(/^OOM/),
       advice: expect.stringContaining('memory of Redis is full'),
     });
-    expect((await store.read()).records).toEqual([record]);
+    expect((await store.read()).records).toEqual([]);
   });
 
   test('have a last use, which is kept now and then, not for each request', async () => {
