@@ -42,7 +42,8 @@ const handBackMs = 2000;
 const reportMsMax = 2000;
 
 /**
- * Starts a worker. It calls `abandon`, which kills the process at once, when an engine is lost.
+ * Starts a worker. It calls `abandon`, which kills the process at once, when an engine is lost that cannot
+ * be ended alone.
  * @throws ScorelineError if no model can be used or Redis cannot be used
  */
 export async function startWorker(

@@ -1,6 +1,8 @@
 // Variables of the environment whose names are almost those of settings. They are ignored like any other name, so a
 // limit with a wrong letter in its name would silently not hold.
 
+import leven from 'leven';
+
 /** Shorter names are too near to those of others. */
 const lengthMin = 6;
 /** From this length on, two letters may be wrong. */
@@ -27,19 +29,5 @@ export function findMisspelt(
 
 function isNear(given: string, name: string): boolean {
   const wrongMax = name.length >= longFrom ? 2 : 1;
-  return Math.abs(given.length - name.length) <= wrongMax && editDistance(given, name) <= wrongMax;
-}
-
-/** Returns how many letters have to be added, removed or replaced to get from one text to the other. */
-function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (const [index, letter] of [...from].entries()) {
-    const next = [index + 1];
-    for (const [column, other] of [...to].entries()) {
-      const replaced = (row[column] as number) + (letter === other ? 0 : 1);
-      next.push(Math.min(replaced, (row[column + 1] as number) + 1, (next[column] as number) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] as number;
+  return leven(given, name, { maxDistance: wrongMax + 1 }) <= wrongMax;
 }
