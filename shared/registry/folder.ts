@@ -81,11 +81,14 @@ export class ModelFolder {
     if (visible.length === 0) return new Set();
     const groups = askedByName(names ?? visible.sort());
     const changed = new Set(this.#forgetAllBut(groups, isUrgent));
+    let here: readonly string[] | undefined;
+    // Looks into the folder of each model, so once for all that are read.
+    const listHere = () => (here ??= listModels(directory));
     for (const [name, asked] of groups) {
       const known = this.#known.get(name)?.versions ?? noneOf(name);
       const stamp = await stampOf(path.join(directory, name), known);
       if (this.#isDue(name, stamp, isUrgent)) {
-        this.#read({ name, asked }, stamp);
+        this.#read({ name, asked }, stamp, listHere);
         changed.add(name);
       }
     }
@@ -114,13 +117,13 @@ export class ModelFolder {
     return false;
   }
 
-  #read(model: Asked, stamp: Stamp): void {
+  #read(model: Asked, stamp: Stamp, listHere: () => readonly string[]): void {
     const { name } = model;
-    const { directory, names } = this.#choice;
+    const { names } = this.#choice;
     const before = this.#known.get(name)?.versions ?? noneOf(name);
     let read: CollectedVersions;
     try {
-      const here = listModels(directory);
+      const here = listHere();
       const isModel = names !== undefined || here.includes(name);
       read = isModel ? collectVersions(model, this.#choice, here) : noneOf(name);
     } catch (thrown) {
